@@ -1,0 +1,95 @@
+// Files and folders that are either there whole or not there at all, whatever happens to the process in between.
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+
+/** Writes a file through a temporary one in the same folder, with fsync before and after the rename. */
+export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  const target = resolve(path)
+  await mkdir(dirname(target), { recursive: true })
+  const temporary = temporaryBeside(target)
+  try {
+    const file = await open(temporary, 'wx')
+    try {
+      await file.writeFile(data)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, target)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncFolder(dirname(target))
+}
+
+/**
+ * Lets `fill` write into a temporary folder beside `path`, fsyncs all of it, then puts it in the place of `path`. When
+ * `fill` throws, an existing folder stays as it was.
+ */
+export async function writeFolderAtomic(path: string, fill: (temporaryPath: string) => Promise<void>): Promise<void> {
+  const target = resolve(path)
+  await mkdir(dirname(target), { recursive: true })
+  const temporary = temporaryBeside(target)
+  try {
+    await mkdir(temporary)
+    await fill(temporary)
+    await syncTree(temporary)
+    await replaceFolder(temporary, target)
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true })
+    throw error
+  }
+  await syncFolder(dirname(target))
+}
+
+async function replaceFolder(temporary: string, target: string): Promise<void> {
+  const exists = await stat(target).then(
+    () => true,
+    () => false,
+  )
+  if (!exists) return rename(temporary, target)
+  // A full folder cannot be renamed over, so the old one steps aside first and comes back if the second rename fails.
+  const old = temporaryBeside(target)
+  await rename(target, old)
+  try {
+    await rename(temporary, target)
+  } catch (error) {
+    await rename(old, target)
+    throw error
+  }
+  await rm(old, { recursive: true, force: true })
+}
+
+function temporaryBeside(target: string): string {
+  return join(dirname(target), `.${basename(target).slice(0, 200)}.${randomBytes(6).toString('hex')}.tmp`)
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) await syncTree(path)
+    else if (entry.isFile()) await syncPath(path)
+  }
+  await syncFolder(folder)
+}
+
+async function syncPath(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    await syncPath(folder)
+  } catch (error) {
+    // Some file systems cannot fsync a folder; the rename is then as durable as they make it.
+    const code = (error as NodeJS.ErrnoException).code
+    if (code !== 'EINVAL' && code !== 'EPERM' && code !== 'EISDIR' && code !== 'ENOTSUP') throw error
+  }
+}

@@ -1,0 +1,181 @@
+// Turns a zod schema and an unknown value into a typed config, or into one ConfigError that lists every fault.
+// Knows nothing of flags, files or any particular config.
+import { z } from 'zod'
+import { ConfigError } from './errors.ts'
+import { didYouMean } from './suggest.ts'
+
+/**
+ * Checks `value` against `schema`, fills in its defaults and returns the typed result; throws a ConfigError that lists
+ * every fault at once. `where` names the config in messages, for instance `recipe.yaml` or `optimizer`.
+ */
+export function parseConfig<Schema extends z.ZodType>(schema: Schema, value: unknown, where: string): z.output<Schema> {
+  const result = schema.safeParse(value, { reportInput: true })
+  if (result.success) return result.data
+  const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, where))
+  throw new ConfigError([...new Set(faults)])
+}
+
+type Issue = z.core.$ZodIssue
+
+function describeIssue(issue: Issue, schema: z.ZodType, where: string): string[] {
+  const place = placeOf(where, issue.path)
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const known = knownKeys(schema, issue.path)
+      return issue.keys.map((key) => {
+        const expected = known.length > 0 ? `one of ${list(known)}` : 'no such key'
+        return `Expected ${expected} for \`${place}\`, got the unknown key \`${key}\`.${didYouMean(key, known) || ' Remove it.'}`
+      })
+    }
+    case 'invalid_value': {
+      const values = issue.values.map(String)
+      const hint = typeof issue.input === 'string' ? didYouMean(issue.input, values) : ''
+      return [
+        `Expected ${values.length === 1 ? `\`${values[0]}\`` : `one of ${list(values)}`} for \`${place}\`, got ${show(issue.input)}.${hint}`,
+      ]
+    }
+    case 'invalid_union': {
+      if (issue.errors.length === 0) return [discriminatorFault(issue, schema, place)]
+      const shapes = issue.errors.map((branch) =>
+        branch.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })),
+      )
+      const deepest = shapes.reduce((best, branch) => (depthOf(branch) > depthOf(best) ? branch : best))
+      if (depthOf(deepest) > issue.path.length) return deepest.flatMap((inner) => describeIssue(inner, schema, where))
+      const wants = [...new Set(shapes.flat().map(expectation))]
+      return [`Expected ${wants.join(' or ')} for \`${place}\`, got ${show(issue.input)}.`]
+    }
+    case 'custom':
+      return [
+        /^Expected /.test(issue.message)
+          ? issue.message
+          : `Expected a valid \`${place}\`, got ${show(issue.input)}. ${issue.message}`,
+      ]
+    default:
+      return [`Expected ${expectation(issue)} for \`${place}\`, got ${show(issue.input)}.`]
+  }
+}
+
+function expectation(issue: Issue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return withArticle(issue.expected === 'int' ? 'integer' : issue.expected)
+    case 'too_small':
+    case 'too_big': {
+      const limit = Number(issue.code === 'too_small' ? issue.minimum : issue.maximum)
+      const strict = issue.inclusive === false
+      const words = issue.code === 'too_small' ? (strict ? 'more than' : 'at least') : strict ? 'less than' : 'at most'
+      const kinds: Record<string, string> = { string: ' characters', array: ' elements', set: ' elements' }
+      return `${kinds[issue.origin] === undefined ? 'a number of ' : ''}${words} ${limit}${kinds[issue.origin] ?? ''}`
+    }
+    case 'invalid_value':
+      return issue.values.length === 1 ? `\`${String(issue.values[0])}\`` : `one of ${list(issue.values.map(String))}`
+    case 'not_multiple_of':
+      return `a multiple of ${issue.divisor}`
+    case 'invalid_format':
+      return issue.format === 'regex' ? `text like ${issue.pattern}` : `a valid ${issue.format}`
+    case 'invalid_key':
+      return 'valid keys'
+    default:
+      return 'a valid value'
+  }
+}
+
+function withArticle(name: string): string {
+  return /^[aeiou]/.test(name) ? `an ${name}` : name === 'undefined' || name === 'null' ? name : `a ${name}`
+}
+
+function discriminatorFault(issue: z.core.$ZodIssueInvalidUnion, schema: z.ZodType, place: string): string {
+  const discriminator = issue.discriminator ?? ''
+  const parent = issue.path.at(-1) === discriminator ? issue.path.slice(0, -1) : issue.path
+  const values = objectsAt(schema, parent).flatMap((object) => literalsOf(object.shape[discriminator] as z.ZodType))
+  const input = issue.input as Record<string, unknown> | undefined
+  const got = typeof input === 'object' && input !== null ? input[discriminator] : input
+  const where = parent.length < issue.path.length || discriminator === '' ? place : `${place}.${discriminator}`
+  const hint = typeof got === 'string' ? didYouMean(got, values) : ''
+  return `Expected one of ${list(values)} for \`${where}\`, got ${show(got)}.${hint}`
+}
+
+function literalsOf(schema: z.ZodType | undefined): string[] {
+  const bare = schema && unwrap(schema)
+  if (bare instanceof z.ZodLiteral) return [...bare.values].map(String)
+  if (bare instanceof z.ZodEnum) return bare.options.map(String)
+  return []
+}
+
+function depthOf(branch: readonly Issue[]): number {
+  return Math.max(0, ...branch.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)))
+}
+
+function placeOf(where: string, path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${String(key)}`),
+    where,
+  )
+}
+
+function list(values: readonly string[]): string {
+  const shown = values.length > 24 ? [...values.slice(0, 24), '…'] : values
+  return shown.map((value) => (value === '…' ? value : `\`${value}\``)).join(', ')
+}
+
+/** A short, one-line picture of a value for error messages. */
+export function show(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'number' || value === null) return String(value)
+  if (typeof value === 'function') return 'a function'
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch {
+    // A cycle or a bigint inside: fall through to the plain form.
+  }
+  text ??= String(value)
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text
+}
+
+/** The schema under `.optional()`, `.default()`, `.nullable()`, transforms and the like. */
+export function unwrap(schema: z.ZodType): z.ZodType {
+  let bare: z.core.$ZodType = schema
+  for (;;) {
+    if (
+      bare instanceof z.ZodOptional ||
+      bare instanceof z.ZodNullable ||
+      bare instanceof z.ZodDefault ||
+      bare instanceof z.ZodPrefault ||
+      bare instanceof z.ZodNonOptional ||
+      bare instanceof z.ZodReadonly ||
+      bare instanceof z.ZodCatch
+    ) {
+      bare = bare.def.innerType
+    } else if (bare instanceof z.ZodPipe) {
+      bare = bare.def.in instanceof z.ZodTransform ? bare.def.out : bare.def.in
+    } else if (bare instanceof z.ZodLazy) {
+      bare = bare.def.getter()
+    } else {
+      return bare as z.ZodType
+    }
+  }
+}
+
+/** Every object schema that may stand at `path`: unions give one for each branch. */
+function objectsAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodObject[] {
+  const bare = unwrap(schema)
+  if (bare instanceof z.ZodUnion) return bare.options.flatMap((option) => objectsAt(option as z.ZodType, path))
+  if (bare instanceof z.ZodIntersection) {
+    return [bare.def.left, bare.def.right].flatMap((side) => objectsAt(side as z.ZodType, path))
+  }
+  if (path.length === 0) return bare instanceof z.ZodObject ? [bare] : []
+  const [key, ...rest] = path
+  if (bare instanceof z.ZodObject) {
+    const child = bare.shape[key as string]
+    return child === undefined ? [] : objectsAt(child as z.ZodType, rest)
+  }
+  if (bare instanceof z.ZodArray) return objectsAt(bare.element as z.ZodType, rest)
+  if (bare instanceof z.ZodRecord) return objectsAt(bare.valueType as z.ZodType, rest)
+  return []
+}
+
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  return [...new Set(objectsAt(schema, path).flatMap((object) => Object.keys(object.shape)))]
+}

@@ -1,0 +1,13 @@
+// What every other folder may use of core.
+export { writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
+export { parseConfig, show, unwrap } from './config.ts'
+export * from './errors.ts'
+export { formatBytes, formatCount, formatDuration } from './format.ts'
+export { sha256, sha256File } from './hashing.ts'
+export { createLogger } from './logger.ts'
+export { permutedIndex } from './permutation.ts'
+export { createProgress, type Progress, type ProgressOptions } from './progress.ts'
+export { createRandom, type Random, type RandomState, restoreRandom } from './random.ts'
+export { didYouMean, suggest } from './suggest.ts'
+export { startWorker } from './worker.ts'
+export { type PoolOptions, runPool, type ServeOptions, serveTasks } from './worker-pool.ts'

@@ -1,0 +1,11 @@
+// Structured logs as JSON lines on stderr, for services and for hunting faults; people get the CLI's own lines instead.
+import pino, { type Logger } from 'pino'
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
+/** A logger named `name`; the environment variable TUNESMITH_LOG sets the level (default `warn`). */
+export function createLogger(name: string): Logger {
+  const wanted = process.env.TUNESMITH_LOG?.toLowerCase() ?? ''
+  const level = levels.includes(wanted) ? wanted : 'warn'
+  return pino({ name, level }, pino.destination({ dest: 2, sync: true }))
+}

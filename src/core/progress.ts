@@ -1,0 +1,97 @@
+// Progress of one long piece of work on stderr: a bar on a terminal, plain lines a few times a minute elsewhere.
+import { SingleBar } from 'cli-progress'
+import { formatCount, formatDuration } from './format.ts'
+
+export interface ProgressOptions {
+  label: string
+  /** Left out when the end is not known: then only the count and the rate are shown. */
+  total?: number
+  /** What is counted, in the plural: `documents`, `steps`, `bytes`. */
+  unit: string
+  /** False shows nothing; the default is true. */
+  enabled?: boolean
+  /** Where the lines go and how it is asked for a terminal; the default is stderr. */
+  stream?: NodeJS.WriteStream
+  /** Milliseconds between two plain lines when there is no terminal. */
+  intervalMs?: number
+}
+
+export interface Progress {
+  /** `done` counts from 0; `fields` are shown behind the bar, such as the loss. */
+  update(done: number, fields?: Record<string, string | number>): void
+  /** Prints the last state and gives the terminal back. Safe to call twice. */
+  stop(): void
+}
+
+export function createProgress(options: ProgressOptions): Progress {
+  const { label, total, unit, enabled = true, stream = process.stderr, intervalMs = 15_000 } = options
+  if (!enabled) return { update() {}, stop() {} }
+  const started = performance.now()
+  let done = 0
+  let fields: Record<string, string | number> = {}
+  let stopped = false
+
+  const describe = () => {
+    const elapsed = performance.now() - started
+    const rate = done > 0 ? (done / elapsed) * 1000 : 0
+    const parts = [
+      total === undefined ? `${formatCount(done)} ${unit}` : `${formatCount(done)}/${formatCount(total)} ${unit}`,
+    ]
+    if (rate > 0) parts.push(`${formatCount(rate)}/s`)
+    if (total !== undefined && rate > 0 && done < total)
+      parts.push(`${formatDuration(((total - done) / rate) * 1000)} left`)
+    else if (elapsed >= 1000) parts.push(formatDuration(elapsed))
+    for (const [name, value] of Object.entries(fields)) parts.push(`${name} ${value}`)
+    return parts.join(' · ')
+  }
+
+  if (stream.isTTY && total !== undefined) {
+    const bar = new SingleBar({
+      format: `${label} {bar} {percentage}% · {details}`,
+      stream,
+      barsize: 24,
+      hideCursor: true,
+      fps: 5,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      // Without this, cli-progress puts its own handlers on SIGINT and SIGTERM and the command could not stop in order.
+      gracefulExit: false,
+    })
+    bar.start(total, 0, { details: describe() })
+    return {
+      update(next, more) {
+        if (stopped) return
+        done = next
+        fields = more ?? fields
+        bar.update(Math.min(next, total), { details: describe() })
+      },
+      stop() {
+        if (stopped) return
+        stopped = true
+        bar.update(Math.min(done, total), { details: describe() })
+        bar.stop()
+      },
+    }
+  }
+
+  let last = started
+  let printed = -1
+  const print = () => {
+    stream.write(`${label}: ${describe()}\n`)
+    last = performance.now()
+    printed = done
+  }
+  return {
+    update(next, more) {
+      if (stopped) return
+      done = next
+      fields = more ?? fields
+      if (performance.now() - last >= intervalMs) print()
+    },
+    stop() {
+      if (stopped) return
+      stopped = true
+      if (printed !== done) print()
+    },
+  }
+}

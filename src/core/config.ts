@@ -6,9 +6,10 @@ import { didYouMean } from './suggest.ts'
 
 /**
  * Checks `value` against `schema`, fills in its defaults and returns the typed result; throws a ConfigError that lists
- * every fault at once. `where` names the config in messages, for instance `recipe.yaml` or `optimizer`.
+ * every fault at once. `where` names the config in messages, for instance `recipe.yaml` or `optimizer`, or turns the path
+ * of a fault into its name.
  */
-export function parseConfig<Schema extends z.ZodType>(schema: Schema, value: unknown, where: string): z.output<Schema> {
+export function parseConfig<Schema extends z.ZodType>(schema: Schema, value: unknown, where: Where): z.output<Schema> {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
   const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, where))
@@ -16,8 +17,9 @@ export function parseConfig<Schema extends z.ZodType>(schema: Schema, value: unk
 }
 
 type Issue = z.core.$ZodIssue
+type Where = string | ((path: readonly PropertyKey[]) => string)
 
-function describeIssue(issue: Issue, schema: z.ZodType, where: string): string[] {
+function describeIssue(issue: Issue, schema: z.ZodType, where: Where): string[] {
   const place = placeOf(where, issue.path)
   switch (issue.code) {
     case 'unrecognized_keys': {
@@ -106,7 +108,8 @@ function depthOf(branch: readonly Issue[]): number {
   return Math.max(0, ...branch.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)))
 }
 
-function placeOf(where: string, path: readonly PropertyKey[]): string {
+function placeOf(where: Where, path: readonly PropertyKey[]): string {
+  if (typeof where === 'function') return where(path)
   return path.reduce<string>(
     (text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${String(key)}`),
     where,

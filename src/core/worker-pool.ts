@@ -82,7 +82,11 @@ export async function* runPool<Task, Result>(options: PoolOptions<Task>): AsyncG
   } finally {
     signal?.removeEventListener('abort', onAbort)
     for (const promise of pending) promise.catch(() => {})
-    await Promise.all([pool.end(), source.return?.()])
+    await pool.end()
+    const closing = Promise.resolve(source.return?.())
+    // A source that is stuck in its own `next` would not answer `return` either, so after a failure nobody waits for it.
+    if (pool.hasFailed) closing.catch(() => {})
+    else await closing
   }
 }
 
@@ -142,6 +146,10 @@ class Pool {
     this.#interrupt(error)
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
+  }
+
+  get hasFailed(): boolean {
+    return this.#failure !== undefined
   }
 
   async end(): Promise<void> {

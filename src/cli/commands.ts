@@ -1,0 +1,6 @@
+// The registry of commands: one line each, loaded when asked for.
+import type { CommandRegistry } from './program.ts'
+
+export const commands: CommandRegistry = {
+  setup: async () => (await import('./setup.ts')).setup,
+}

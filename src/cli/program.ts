@@ -1,0 +1,169 @@
+// The program around the commands: finds the command, runs it, prints its result or its error, and stops it in order on
+// Ctrl-C. Knows the commands only through the registry it is given.
+import { ConfigError, createProgress, suggest, TunesmithError } from '../core/index.ts'
+import type { Command, CommandContext } from './command.ts'
+import { parseCommandLine, UsageError } from './command-line.ts'
+
+/** Command names to their loaders; a command's code is loaded only when it is asked for. */
+export type CommandRegistry = Record<string, () => Promise<Command>>
+
+export interface Terminal {
+  stdout(text: string): void
+  stderr(text: string): void
+}
+
+export interface ProgramOptions {
+  commands: CommandRegistry
+  terminal: Terminal
+  version: string
+  signal: AbortSignal
+}
+
+/** Runs one command line and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
+export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<number> {
+  const { commands, terminal, version, signal } = options
+  if (argv[0] === 'help') return runProgram([...argv.slice(1), '--help'], options)
+  const words = leadingWords(argv)
+  const name = [2, 1].map((count) => words.slice(0, count).join(' ')).find((key) => Object.hasOwn(commands, key))
+  if (name === undefined) {
+    if (words.length === 0 && argv.some((word) => word === '--version' || word === '-V')) {
+      terminal.stdout(`${version}\n`)
+      return 0
+    }
+    return withoutCommand(argv, words, options)
+  }
+  let json = false
+  try {
+    const command = await commands[name]()
+    const line = await parseCommandLine(command, argv.slice(name.split(' ').length))
+    if (line.kind === 'help') {
+      terminal.stdout(line.text)
+      return 0
+    }
+    json = line.json
+    const result = await command.run(line.options, line.args, createContext(json, terminal, signal))
+    const text = json ? `${toJson(result)}\n` : (command.render?.(result) ?? '')
+    if (text !== '') terminal.stdout(text.endsWith('\n') ? text : `${text}\n`)
+    return signal.aborted ? exitCodeOf(signal) : (command.exitCode?.(result) ?? 0)
+  } catch (error) {
+    if (signal.aborted && (error === signal.reason || (error as Error)?.name === 'AbortError')) {
+      terminal.stderr('Stopped.\n')
+      return exitCodeOf(signal)
+    }
+    terminal.stderr(`error: ${describeError(error)}\n`)
+    return error instanceof UsageError || error instanceof ConfigError ? 2 : 1
+  }
+}
+
+/** Thrown into commands by Ctrl-C and SIGTERM, through their signal. */
+export class Interruption extends Error {
+  override name = 'AbortError'
+  constructor(readonly exitCode: number) {
+    super('Interrupted.')
+  }
+}
+
+function exitCodeOf(signal: AbortSignal): number {
+  return signal.reason instanceof Interruption ? signal.reason.exitCode : 130
+}
+
+function leadingWords(argv: readonly string[]): string[] {
+  const end = argv.findIndex((word) => word.startsWith('-'))
+  return argv.slice(0, end === -1 ? argv.length : end)
+}
+
+async function withoutCommand(
+  argv: readonly string[],
+  words: readonly string[],
+  options: ProgramOptions,
+): Promise<number> {
+  const { commands, terminal } = options
+  const names = Object.keys(commands)
+  const group = names.filter((name) => name.split(' ').length > 1 && name.split(' ')[0] === words[0])
+  const wantsHelp = argv.some((word) => word === '--help' || word === '-h')
+  const unknownInGroup = group.length > 0 && words.length > 1
+  if (words.length === 0 || (group.length > 0 && !unknownInGroup)) {
+    const stray = words.length === 0 && !wantsHelp ? argv.find((word) => word.startsWith('-')) : undefined
+    if (stray === undefined) {
+      const text = await overview(group.length > 0 ? group : names, commands)
+      if (wantsHelp) terminal.stdout(text)
+      else terminal.stderr(text)
+      return wantsHelp ? 0 : 2
+    }
+    terminal.stderr(`error: Expected a command before \`${stray}\`, got none. Run \`tunesmith --help\`.\n`)
+    return 2
+  }
+  const typed = words.slice(0, unknownInGroup ? 2 : 1).join(' ')
+  const near = suggest(typed, names) ?? suggest(words.slice(0, 2).join(' '), names)
+  const hint = near === undefined ? '' : ` Did you mean \`${near}\`?`
+  terminal.stderr(`error: Unknown command \`${typed}\`.${hint} Run \`tunesmith --help\` for the list.\n`)
+  return 2
+}
+
+async function overview(names: readonly string[], commands: CommandRegistry): Promise<string> {
+  const rows = await Promise.all(
+    names.map(async (name) => {
+      // A command whose libraries cannot load must not hide the others, least of all `setup` and `doctor`.
+      const summary = await commands[name]().then(
+        (command) => command.summary,
+        (error) => `(cannot load: ${describeError(error)})`,
+      )
+      return [name, summary] as const
+    }),
+  )
+  const width = Math.max(0, ...names.map((name) => name.length)) + 2
+  const lines = rows.map(([name, summary]) => `  ${name.padEnd(width)}${summary}`)
+  return [
+    'Usage: tunesmith <command> [options]',
+    '',
+    'Pretrain and fine-tune language models in TypeScript.',
+    '',
+    'Commands:',
+    ...lines,
+    '',
+    'Run `tunesmith <command> --help` for its options and an example.',
+    '',
+  ].join('\n')
+}
+
+function createContext(json: boolean, terminal: Terminal, signal: AbortSignal): CommandContext {
+  return {
+    json,
+    signal,
+    progress: createProgress,
+    log: (line) => terminal.stderr(`${line}\n`),
+    warn: (line) => terminal.stderr(`warning: ${line}\n`),
+    write: (text) => (json ? terminal.stderr(text) : terminal.stdout(text)),
+  }
+}
+
+/** Errors that users can cause are their message; the rest says what it is and how to see where it came from. */
+function describeError(error: unknown): string {
+  if (process.env.TUNESMITH_DEBUG && error instanceof Error) return error.stack ?? error.message
+  if (error instanceof TunesmithError || error instanceof UsageError) return error.message
+  if (!(error instanceof Error)) return String(error)
+  const message = error.message.split('\n')[0]
+  const system = error as NodeJS.ErrnoException
+  if (system.syscall !== undefined && system.path !== undefined) {
+    const reasons: Record<string, string> = {
+      ENOENT: 'no such file or folder',
+      EACCES: 'permission denied',
+      EISDIR: 'it is a folder',
+      ENOTDIR: 'it is not a folder',
+      ENOSPC: 'the disk is full',
+    }
+    return `Cannot ${system.syscall} \`${system.path}\`: ${reasons[system.code ?? ''] ?? system.code}.`
+  }
+  return `${error.name}: ${message} (set TUNESMITH_DEBUG=1 to see where)`
+}
+
+function toJson(result: unknown): string {
+  return JSON.stringify(result ?? null, (_key, value: unknown) => {
+    if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
+    if (value instanceof Map) return Object.fromEntries(value)
+    if (value instanceof Set) return [...value]
+    if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+      return Array.from(value as unknown as ArrayLike<number>)
+    return value
+  })
+}

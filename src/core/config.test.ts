@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { parseConfig } from './config.ts'
+import { ConfigError } from './errors.ts'
+
+const schema = z.strictObject({
+  vocabSize: z.number().int().positive().default(8192),
+  dtype: z.enum(['float32', 'bfloat16']).default('float32'),
+  dropout: z.number().min(0).max(1).optional(),
+  model: z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('bert'), hiddenSize: z.int().default(768) }),
+    z.strictObject({ type: z.literal('gpt2'), numLayers: z.int().default(12) }),
+  ]),
+  sources: z.array(z.strictObject({ path: z.string() })).default([]),
+  schedule: z.union([z.number(), z.literal('auto')]).default('auto'),
+})
+
+function faults(value: unknown): readonly string[] {
+  try {
+    parseConfig(schema, value, 'run.yaml')
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults
+    throw error
+  }
+  throw new Error('no fault was found')
+}
+
+describe('parseConfig', () => {
+  it('fills in defaults', () => {
+    expect(parseConfig(schema, { model: { type: 'bert' } }, 'x')).toEqual({
+      vocabSize: 8192,
+      dtype: 'float32',
+      model: { type: 'bert', hiddenSize: 768 },
+      sources: [],
+      schedule: 'auto',
+    })
+  })
+
+  it('reports every fault at once, each with its place and value', () => {
+    const found = faults({ vocabSize: 'many', dropout: 2, model: { type: 'bert' }, sources: [{ path: 3 }] })
+    expect(found).toEqual([
+      'Expected a number for `run.yaml.vocabSize`, got "many".',
+      'Expected a number of at most 1 for `run.yaml.dropout`, got 2.',
+      'Expected a string for `run.yaml.sources[0].path`, got 3.',
+    ])
+  })
+
+  it('suggests the nearest key for an unknown one, also inside a union and an array', () => {
+    expect(faults({ vocabsize: 1, model: { type: 'bert' } })[0]).toContain('Did you mean `vocabSize`?')
+    expect(faults({ model: { type: 'gpt2', numLayer: 2 } })[0]).toMatch(/run\.yaml\.model.*Did you mean `numLayers`\?/)
+    expect(faults({ model: { type: 'bert' }, sources: [{ paht: 'x', path: 'x' }] })[0]).toContain(
+      'Did you mean `path`?',
+    )
+  })
+
+  it('lists the values of enums and discriminators with a suggestion', () => {
+    expect(faults({ dtype: 'bfloat61', model: { type: 'bert' } })[0]).toBe(
+      'Expected one of `float32`, `bfloat16` for `run.yaml.dtype`, got "bfloat61". Did you mean `bfloat16`?',
+    )
+    expect(faults({ model: { type: 'brt' } })[0]).toBe(
+      'Expected one of `bert`, `gpt2` for `run.yaml.model.type`, got "brt". Did you mean `bert`?',
+    )
+    expect(faults({ model: {} })[0]).toContain('got nothing')
+  })
+
+  it('names both sides of a plain union', () => {
+    expect(faults({ schedule: true, model: { type: 'bert' } })[0]).toBe(
+      'Expected a number or `auto` for `run.yaml.schedule`, got true.',
+    )
+  })
+
+  it('survives values that are no objects at all', () => {
+    for (const value of [undefined, null, 3, 'x', [], () => 1, Number.NaN]) expect(faults(value).length).toBe(1)
+  })
+
+  it('keeps messages short for huge values', () => {
+    expect(faults({ vocabSize: 'x'.repeat(1_000_000), model: { type: 'bert' } })[0].length).toBeLessThan(200)
+  })
+})

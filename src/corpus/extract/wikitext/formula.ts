@@ -1,0 +1,55 @@
+// TeX of <math> to readable plain text: Greek letters, operators, fractions, powers. Not a TeX parser: what it does not
+// know keeps its name without the backslash.
+
+const symbols: Record<string, string> = {
+  alpha: 'α', beta: 'β', gamma: 'γ', delta: 'δ', epsilon: 'ε', varepsilon: 'ε', zeta: 'ζ', eta: 'η', theta: 'θ',
+  vartheta: 'ϑ', iota: 'ι', kappa: 'κ', lambda: 'λ', mu: 'μ', nu: 'ν', xi: 'ξ', pi: 'π', rho: 'ρ', sigma: 'σ', tau: 'τ',
+  upsilon: 'υ', phi: 'φ', varphi: 'φ', chi: 'χ', psi: 'ψ', omega: 'ω', Gamma: 'Γ', Delta: 'Δ', Theta: 'Θ', Lambda: 'Λ',
+  Xi: 'Ξ', Pi: 'Π', Sigma: 'Σ', Phi: 'Φ', Psi: 'Ψ', Omega: 'Ω', times: '×', cdot: '·', div: '÷', pm: '±', mp: '∓',
+  le: '≤', leq: '≤', ge: '≥', geq: '≥', ne: '≠', neq: '≠', approx: '≈', equiv: '≡', sim: '∼', propto: '∝', infty: '∞',
+  sum: '∑', prod: '∏', int: '∫', oint: '∮', partial: '∂', nabla: '∇', in: '∈', notin: '∉', subset: '⊂', subseteq: '⊆',
+  supset: '⊃', cup: '∪', cap: '∩', emptyset: '∅', varnothing: '∅', forall: '∀', exists: '∃', neg: '¬', land: '∧', wedge: '∧',
+  lor: '∨', vee: '∨', to: '→', rightarrow: '→', leftarrow: '←', Rightarrow: '⇒', Leftarrow: '⇐', leftrightarrow: '↔',
+  Leftrightarrow: '⇔', iff: '⇔', implies: '⇒', mapsto: '↦', ldots: '…', cdots: '⋯', dots: '…', vdots: '⋮', circ: '∘',
+  degree: '°', prime: '′', hbar: 'ħ', ell: 'ℓ', Re: 'Re', Im: 'Im', angle: '∠', perp: '⊥', parallel: '∥', langle: '⟨',
+  rangle: '⟩', lfloor: '⌊', rfloor: '⌋', lceil: '⌈', rceil: '⌉', mid: '|', vert: '|', Vert: '‖', oplus: '⊕', otimes: '⊗',
+  quad: ' ', qquad: ' ', ast: '∗', star: '⋆', bullet: '•', aleph: 'ℵ', ll: '≪', gg: '≫', cong: '≅', setminus: '∖',
+  colon: ':', backslash: '\\', lbrace: '{', rbrace: '}',
+} // biome-ignore format: a table
+
+const dropped = new Set(
+  (
+    'left right big Big bigg Bigg displaystyle textstyle scriptstyle limits nolimits rm mathrm mathbf mathit mathsf mathtt mathbb ' +
+    'mathcal mathfrak text textrm textbf textit mbox operatorname boldsymbol bf it vec hat bar tilde overline underline ' +
+    'dot ddot widehat widetilde overrightarrow begin end hline nonumber'
+  ).split(' '),
+)
+
+/** Renders TeX as one line of text. */
+export function formulaText(tex: string): string {
+  let text = tex.slice(0, 20_000).replace(/\\(begin|end)\s*\{[^}]*\}(\{[^}]*\})?/g, ' ')
+  for (let round = 0; round < 6; round++) {
+    const before = text
+    text = text
+      .replace(/\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}/g, (_, over, under) => `${grouped(over)}/${grouped(under)}`)
+      .replace(/\\[dt]?binom\s*\{([^{}]*)\}\s*\{([^{}]*)\}/g, 'C($1, $2)')
+      .replace(/\\sqrt\s*\{([^{}]*)\}/g, '√($1)')
+      .replace(/([_^])\{([^{}]*)\}/g, (_, mark, inside) => (inside.length === 1 ? mark + inside : `${mark}(${inside})`))
+      .replace(/\\[a-zA-Z]+\s*\{([^{}\\]*)\}/g, (whole, inside) =>
+        dropped.has(/[a-zA-Z]+/.exec(whole)?.[0] ?? '') ? inside : whole,
+      )
+    if (text === before) break
+  }
+  return text
+    .replace(/\\([a-zA-Z]+)/g, (_, name) => symbols[name] ?? (dropped.has(name) ? '' : ` ${name} `))
+    .replace(/\\[\\,;:! ]/g, ' ')
+    .replace(/&/g, ' ')
+    .replace(/\\(.)/g, '$1')
+    .replace(/[{}]/g, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+}
+
+function grouped(part: string): string {
+  return /^[\w.∞π]*$/.test(part.trim()) ? part.trim() : `(${part.trim()})`
+}

@@ -1,0 +1,59 @@
+// What a link shows, and which links show nothing: files, categories, other languages. Knows namespaces, not syntax.
+
+export interface WikiNamespaces {
+  /** Names of the File namespace, lower case, English ones included. */
+  file: ReadonlySet<string>
+  /** Names of the Category namespace, lower case, English ones included. */
+  category: ReadonlySet<string>
+}
+
+/** Namespaces with their names in the language of the dump, if given. */
+export function wikiNamespaces(local: { file?: string; category?: string } = {}): WikiNamespaces {
+  const lower = (name: string | undefined) => (name === undefined ? [] : [name.toLowerCase()])
+  return {
+    file: new Set(['file', 'image', 'media', ...lower(local.file)]),
+    category: new Set(['category', ...lower(local.category)]),
+  }
+}
+
+// Wikipedia's language codes that are not two or three letters.
+const longCodes = new Set(
+  (
+    'simple be-x-old be-tarask bat-smg cbk-zam fiu-vro map-bms nds-nl roa-rup roa-tara zh-classical zh-min-nan zh-yue ' +
+    'crh-latn'
+  ).split(' '),
+)
+// Prefixes of three letters or fewer that are not languages.
+const notLanguages = new Set(['wp', 'wt', 'doi', 'b', 'c', 'd', 'm', 'n', 'q', 's', 'v', 'mw', 'irc'])
+
+export type LinkKind = 'text' | 'file' | 'nothing'
+
+/** What kind of link a target is; `piped` tells whether the link has a text of its own. */
+export function linkKind(target: string, piped: boolean, namespaces: WikiNamespaces): LinkKind {
+  const colon = target.indexOf(':')
+  if (colon <= 0) return 'text'
+  const raw = target.slice(0, colon).trim()
+  const prefix = raw.toLowerCase().replaceAll('_', ' ')
+  if (namespaces.file.has(prefix)) return 'file'
+  if (namespaces.category.has(prefix)) return 'nothing'
+  if (piped || raw !== prefix) return 'text'
+  const language = (/^[a-z]{2,3}$/.test(prefix) && !notLanguages.has(prefix)) || longCodes.has(prefix)
+  return language && target.charCodeAt(colon + 1) !== 32 ? 'nothing' : 'text'
+}
+
+/** The text of a link whose pipe has nothing after it: no namespace, no bracketed or comma part. */
+export function pipeTrick(target: string): string {
+  return target
+    .replace(/^:?[^:]{1,40}:/, '')
+    .replace(/ \([^()]*\)$/, '')
+    .replace(/, .*$/, '')
+}
+
+const imageOption =
+  /^\s*(thumb|thumbnail|frame|framed|frameless|border|left|right|center|centre|none|upright([ =][\d.]*)?|\d*x?\d+ ?px|baseline|middle|top|bottom|sub|super|text-top|text-bottom|(alt|link|lang|page|class|thumb|start|thumbtime)=.*)\s*$/is
+
+/** The caption among the parts of a file link, or an empty string. */
+export function fileCaption(parts: readonly string[]): string {
+  for (let index = parts.length - 1; index > 0; index--) if (!imageOption.test(parts[index])) return parts[index]
+  return ''
+}

@@ -1,0 +1,96 @@
+// JSON lines: one object a line, one of its fields the text. Knows nothing about what the other fields mean.
+import { z } from 'zod'
+import { DataError } from '../../core/index.ts'
+import { openBytes, splitLines } from '../streams/index.ts'
+import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
+import { decodeUtf8, scalarMetadata } from './text-record.ts'
+
+export const recordConfig = {
+  textField: z.string().default('text').describe('Field that holds the text'),
+  idField: z.string().default('id').describe('Field that holds a unique id; the record number where it is absent'),
+  metadata: z.boolean().default(true).describe('Keep the other fields, where they are strings or numbers, as metadata'),
+}
+
+const config = z.strictObject({
+  ...recordConfig,
+  maxLineBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024)
+    .describe('A longer line is rejected unread'),
+})
+
+async function* open(
+  path: string,
+  options: z.output<typeof config>,
+  { signal }: SourceContext,
+): AsyncGenerator<SourceRecord> {
+  let lines = 0
+  for await (const { bytes, offset, number, length } of splitLines(openBytes({ path, signal }), options.maxLineBytes)) {
+    signal?.throwIfAborted()
+    const source = { path, offset }
+    lines++
+    if (bytes === undefined) {
+      yield { reason: 'too-large', source, detail: `line ${number} of ${length} bytes` }
+      continue
+    }
+    const text = decodeUtf8(bytes)
+    if (text === undefined) yield { reason: 'invalid-utf8', source, detail: `line ${number}` }
+    else if (text.trim() !== '') yield parseLine(text, number, source, options)
+  }
+  if (lines === 0) throw new DataError('Expected JSON lines, got an empty file. Check the path.', path)
+}
+
+function parseLine(
+  line: string,
+  number: number,
+  source: { path: string; offset: number },
+  options: z.output<typeof config>,
+): SourceRecord {
+  let record: unknown
+  try {
+    record = JSON.parse(line)
+  } catch (error) {
+    return { reason: 'broken-json', source, detail: `line ${number}: ${(error as Error).message.slice(0, 200)}` }
+  }
+  if (typeof record !== 'object' || record === null || Array.isArray(record)) {
+    return { reason: 'not-an-object', source, detail: `line ${number}` }
+  }
+  return toDocument(record as Record<string, unknown>, number, source, options)
+}
+
+/** Makes a document of a record with named fields. */
+export function toDocument(
+  record: Record<string, unknown>,
+  number: number,
+  source: { path: string; offset: number },
+  config: { textField: string; idField: string; metadata: boolean },
+): SourceRecord {
+  const text = record[config.textField]
+  if (typeof text !== 'string') {
+    const fields = Object.keys(record).slice(0, 20).join(', ')
+    return {
+      reason: 'no-text-field',
+      source,
+      detail: `record ${number} has no text in "${config.textField}", only ${fields}`,
+    }
+  }
+  if (text.trim() === '') return { reason: 'empty', source, detail: `record ${number}` }
+  const id = record[config.idField]
+  return {
+    text: text.replace(/\p{Surrogate}/gu, '\ufffd'),
+    id: (typeof id === 'string' && id !== '') || typeof id === 'number' ? String(id) : String(number),
+    metadata: config.metadata ? scalarMetadata(record, config.textField) : {},
+    source,
+  }
+}
+
+/** JSON lines, as most corpora are published. */
+export const jsonl = defineSource({
+  type: 'jsonl',
+  config,
+  summary: 'JSON lines, one object a document',
+  extensions: ['.jsonl', '.ndjson', '.json'],
+  open,
+})

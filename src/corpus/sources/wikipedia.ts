@@ -1,0 +1,209 @@
+// MediaWiki XML dumps (export 0.3 to 0.11): pages to documents, by a splitter of our own that needs no XML tree: in a dump
+// every `<` of a text is escaped, so `</page>` ends a page wherever it stands. Knows no wikitext.
+import { z } from 'zod'
+import { DataError } from '../../core/index.ts'
+import { decodeXml } from '../extract/entities.ts'
+import { extractWikitext, type WikiNamespaces, wikiNamespaces } from '../extract/wikitext/index.ts'
+import { ByteReader, openBytes } from '../streams/index.ts'
+import { defineSource, type SourceRecord } from './source.ts'
+
+const config = z.strictObject({
+  mode: z
+    .enum(['fast', 'faithful'])
+    .default('fast')
+    .describe('fast drops tables and quotation templates; faithful renders them as text'),
+  namespaces: z.array(z.number().int()).default([0]).describe('Namespaces to read; 0 holds the articles'),
+  redirects: z.enum(['drop', 'keep']).default('drop').describe('What to do with pages that only redirect'),
+  disambiguation: z.enum(['drop', 'keep']).default('drop').describe('What to do with disambiguation pages'),
+  captions: z.boolean().default(false).describe('Keep captions of pictures as paragraphs'),
+  title: z.boolean().default(true).describe('Begin the text with the title of the page'),
+  dropSections: z
+    .array(z.string())
+    .default([])
+    .describe('Headings whose sections are left out, such as "References" or "External links"'),
+  maxPageBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024)
+    .describe('A longer page is rejected unread'),
+})
+
+type WikipediaConfig = z.output<typeof config>
+
+const pageOpen = Buffer.from('<page>')
+const pageClose = Buffer.from('</page>')
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+interface SiteInfo {
+  language: string
+  namespaces: WikiNamespaces
+}
+
+async function* open(
+  path: string,
+  config: WikipediaConfig,
+  { signal }: { signal?: AbortSignal },
+): AsyncGenerator<SourceRecord> {
+  const reader = new ByteReader(openBytes({ path, signal }))
+  const dropSections = new Set(config.dropSections.map((heading) => heading.toLowerCase()))
+  try {
+    const first = await reader.find(pageOpen, config.maxPageBytes)
+    const head = reader.peek(Math.min(first < 0 ? reader.available : first, 1 << 20)).toString('utf8')
+    if (first < 0) {
+      reader.throwIfFailed()
+      if (head.includes('<mediawiki')) return // a dump without pages
+      throw new DataError(
+        `Expected a MediaWiki XML dump, got ${head.trim() === '' ? 'an empty file' : 'a file without <page>'}. Check the path.`,
+        path,
+      )
+    }
+    const site = readSiteInfo(head)
+    reader.take(first)
+    for (;;) {
+      signal?.throwIfAborted()
+      const end = await reader.find(pageClose, config.maxPageBytes)
+      const source = { path, offset: reader.offset }
+      if (end < 0) {
+        if (reader.ended) {
+          // The end of the file inside a page; the stream's own error, if it had one, says more.
+          if (reader.available > 0) yield { reason: 'broken-xml', source, detail: 'the file ends inside a page' }
+          break
+        }
+        yield { reason: 'too-large', source, detail: `page of more than ${config.maxPageBytes} bytes` }
+        reader.take(pageOpen.length)
+        if (!(await nextPage(reader))) break
+        continue
+      }
+      // A page inside a page: the first was cut off; reading goes on at the second.
+      const inner = reader.peek(end).lastIndexOf(pageOpen)
+      if (inner > 0) {
+        reader.take(inner)
+        yield { reason: 'broken-xml', source, detail: 'another page begins before the end of this one' }
+        continue
+      }
+      yield readPage(reader.take(end + pageClose.length), source, site, config, dropSections)
+      if (!(await nextPage(reader))) break
+    }
+    reader.throwIfFailed()
+  } finally {
+    await reader.close()
+  }
+}
+
+/** Moves to the next `<page>`; false at the end. */
+async function nextPage(reader: ByteReader): Promise<boolean> {
+  for (;;) {
+    const at = reader.peek().indexOf(pageOpen)
+    if (at >= 0) {
+      reader.take(at)
+      return true
+    }
+    reader.take(Math.max(0, reader.available - pageOpen.length + 1))
+    if (!(await reader.fill())) {
+      reader.take(reader.available)
+      return false
+    }
+  }
+}
+
+function readSiteInfo(head: string): SiteInfo {
+  const name = (key: number) => new RegExp(`<namespace key="${key}"[^>]*>([^<]+)<`).exec(head)?.[1]
+  return {
+    language: /<mediawiki[^>]*\sxml:lang="([^"]*)"/.exec(head)?.[1] ?? '',
+    namespaces: wikiNamespaces({ file: name(6), category: name(14) }),
+  }
+}
+
+/** Content of the first `<name …>content</name>`, decoded; undefined when there is none or it is not closed. */
+function element(xml: string, name: string, from = 0): string | undefined {
+  const open = xml.indexOf(`<${name}`, from)
+  if (open < 0) return undefined
+  const start = xml.indexOf('>', open) + 1
+  if (start === 0) return undefined
+  if (xml.charCodeAt(start - 2) === 47) return ''
+  const end = xml.indexOf(`</${name}>`, start)
+  return end < 0 ? undefined : decodeXml(xml.slice(start, end))
+}
+
+function readPage(
+  bytes: Buffer,
+  source: { path: string; offset: number },
+  site: SiteInfo,
+  config: WikipediaConfig,
+  dropSections: ReadonlySet<string>,
+): SourceRecord {
+  let xml: string
+  try {
+    xml = utf8.decode(bytes)
+  } catch {
+    return { reason: 'invalid-utf8', source }
+  }
+  const title = element(xml, 'title')
+  if (title === undefined) return { reason: 'broken-xml', source, detail: 'no title' }
+  const id = element(xml, 'id') ?? ''
+  const namespace = Number(element(xml, 'ns') ?? 0)
+  // Of a full history, the last revision.
+  const revision = Math.max(0, xml.lastIndexOf('<revision>'))
+  const text = element(xml, 'text', revision)
+  if (text === undefined) return { reason: 'broken-xml', source, detail: `page "${title}" has no complete text` }
+  if (!config.namespaces.includes(namespace)) return { reason: 'namespace', source, detail: `${namespace}` }
+  if (config.redirects === 'drop' && isRedirect(xml, text)) return { reason: 'redirect', source, detail: title }
+  if (config.disambiguation === 'drop' && isDisambiguation(title, text)) {
+    return { reason: 'disambiguation', source, detail: title }
+  }
+  const model = element(xml, 'model', revision)
+  if (model !== undefined && model !== 'wikitext') return { reason: 'not-wikitext', source, detail: model }
+  const body = extractWikitext(text, {
+    mode: config.mode,
+    namespaces: site.namespaces,
+    captions: config.captions,
+    dropSections,
+  })
+  if (body === '') return { reason: 'no-text', source, detail: title }
+  return {
+    text: config.title ? `${title}\n\n${body}` : body,
+    id: id === '' ? `${source.offset}` : id,
+    metadata: {
+      title,
+      ...(id === '' ? {} : { pageId: Number(id) }),
+      ...withNumber('revision', element(xml, 'id', revision)),
+      namespace,
+      ...(site.language === '' ? {} : { language: site.language }),
+    },
+    source,
+  }
+}
+
+function withNumber(key: string, value: string | undefined): Record<string, number> {
+  return value === undefined || !/^\d+$/.test(value) ? {} : { [key]: Number(value) }
+}
+
+// Dumps older than 0.6 have no <redirect>; the magic word then tells, in the languages of the largest Wikipedias.
+const redirectWord =
+  /^\s*#\s*(redirect|redirection|weiterleitung|redirecci[oó]n|rinvia|redirecionamento|doorverwijzing|patrz|перенаправление|перенаправлення|重定向|転送|넘겨주기|تحويل)\s*:?\s*\[\[/i
+
+function isRedirect(xml: string, text: string): boolean {
+  const redirect = xml.indexOf('<redirect ')
+  return (redirect >= 0 && redirect < xml.indexOf('<revision>')) || redirectWord.test(text)
+}
+
+const disambiguationTemplate =
+  /\{\{\s*(?:[\w -]{0,40}\bdisambig(?:uation)?(?: page| cleanup)?|disambig[\w-]*|dab|hndis|geodis|hospitaldis|schooldis|mathdab|numberdis|roaddis|shipindex|begriffsklärung|homonymie|desambiguaci[oó]n|disambigua|desambigua[cç][aã]o|doorverwijspagina|dp|ujednoznacznienie|неоднозначность|многозначность|曖昧さ回避|aimai|消歧義|消歧义|disambigpagina)\s*(?:\||\}\})/i
+
+function isDisambiguation(title: string, text: string): boolean {
+  return (
+    title.endsWith('(disambiguation)') ||
+    text.includes('__DISAMBIG__') ||
+    disambiguationTemplate.test(text.slice(-20_000))
+  )
+}
+
+/** Wikipedia and every other MediaWiki. */
+export const wikipedia = defineSource({
+  type: 'wikipedia',
+  config,
+  summary: 'MediaWiki XML dumps (pages-articles)',
+  extensions: ['.xml'],
+  open,
+})

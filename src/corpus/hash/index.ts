@@ -1,0 +1,44 @@
+// 64-bit hashes of words and sequences as pairs of 32-bit numbers, with no bigint in the inner loop.
+// Stable across machines and releases: signatures and indexes on disk depend on every bit of this.
+
+/** The two halves of the last hash; read them at once, the next call overwrites them. */
+export interface HashPair {
+  high: number
+  low: number
+}
+
+const prime1 = 0x9e3779b1
+const prime2 = 0x85ebca77
+const prime3 = 0xc2b2ae3d
+
+/** Spreads every bit of a 32-bit number over all. @source MurmurHash3 fmix32 */
+export function mix32(value: number): number {
+  let x = value
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
+  return (x ^ (x >>> 16)) >>> 0
+}
+
+/** Hashes `text` from `start` to `end` (UTF-16 units) into `out`. */
+export function hashText(text: string, start: number, end: number, out: HashPair): void {
+  let high = (end - start) ^ prime1
+  let low = prime2
+  for (let i = start; i < end; i++) {
+    const unit = text.charCodeAt(i)
+    high = Math.imul(high ^ unit, prime1)
+    high ^= high >>> 15
+    low = Math.imul(low + unit, prime3)
+    low = (low << 13) | (low >>> 19)
+  }
+  out.high = mix32(high ^ low)
+  out.low = mix32(Math.imul(low, prime1) ^ (high >>> 7) ^ unitsSalt(end - start))
+}
+
+function unitsSalt(length: number): number {
+  return Math.imul(length + 1, prime2)
+}
+
+/** The 64-bit value of a pair, as a non-negative bigint. */
+export function toBigInt(high: number, low: number): bigint {
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+}

@@ -1,0 +1,55 @@
+// Turns text into hashed counts of words and word pairs, for the quality classifier. Stateless.
+
+import { type HashPair, hashText, mix32 } from '../hash/index.ts'
+import { splitWords } from '../text/index.ts'
+
+/** Sparse, sorted by index, with length 1 (L2), so that long documents do not outweigh short ones. */
+export interface Features {
+  readonly indices: Uint32Array
+  readonly values: Float32Array
+}
+
+export interface FeatureOptions {
+  /** Longest word sequence, 1 to 5. */
+  readonly nGrams: number
+  /** The table has 2^bits entries. */
+  readonly bits: number
+  /** Words of a document that count, from its start. */
+  readonly maxWords: number
+}
+
+const pair: HashPair = { high: 0, low: 0 }
+
+export function extractFeatures(text: string, { nGrams, bits, maxWords }: FeatureOptions): Features {
+  // A word and its mark take at most this many characters on average; the rest would be cut away anyway.
+  const words = splitWords(text.length > maxWords * 20 ? text.slice(0, maxWords * 20) : text)
+  const count = Math.min(words.length, maxWords)
+  const hashes = new Uint32Array(count)
+  for (let i = 0; i < count; i++) {
+    const word = words[i].toLowerCase()
+    hashText(word, 0, word.length, pair)
+    hashes[i] = pair.low
+  }
+  const counts = new Map<number, number>()
+  const shift = 32 - bits
+  for (let i = 0; i < count; i++) {
+    let hash = 0
+    for (let n = 1; n <= nGrams && i + n <= count; n++) {
+      hash = mix32(Math.imul(hash, 31) + hashes[i + n - 1] + n)
+      const index = hash >>> shift
+      counts.set(index, (counts.get(index) ?? 0) + 1)
+    }
+  }
+  const indices = Uint32Array.from(counts.keys()).sort()
+  const values = new Float32Array(indices.length)
+  let squares = 0
+  for (let i = 0; i < indices.length; i++) {
+    // Damped, so that one repeated word does not decide.
+    const value = 1 + Math.log(counts.get(indices[i])!)
+    values[i] = value
+    squares += value * value
+  }
+  const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares)
+  for (let i = 0; i < values.length; i++) values[i] *= scale
+  return { indices, values }
+}

@@ -1,0 +1,64 @@
+// Lines, white space and character counts as the published rules count them: by code point, with Unicode's line ends.
+// It knows no filter; it exists because UTF-16 lengths and JavaScript's trim() would shift the thresholds.
+
+const anyLineEnd = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/
+const spaceClass = '[\\s\\x1c-\\x1f\\x85]'
+const leadingSpace = new RegExp(`^${spaceClass}+`)
+const trailingSpace = new RegExp(`${spaceClass}$`)
+const spaceRun = new RegExp(`${spaceClass}+`)
+const whiteCharacter = new RegExp(spaceClass)
+
+/** Lines by every Unicode line end, without the ends; a final line end opens no empty line. */
+export function splitLines(text: string): string[] {
+  if (text === '') return []
+  const lines = text.split(anyLineEnd)
+  if (lines[lines.length - 1] === '') lines.pop()
+  return lines
+}
+
+export function trimStart(text: string): string {
+  return text.replace(leadingSpace, '')
+}
+
+/** Linear also for a long run of white space inside the text, which a `\s+$` pattern is not. */
+export function trimEnd(text: string): string {
+  if (!trailingSpace.test(text)) return text
+  let end = text.length
+  while (end > 0 && whiteCharacter.test(text[end - 1])) end--
+  return text.slice(0, end)
+}
+
+export function trim(text: string): string {
+  return trimEnd(trimStart(text))
+}
+
+/** Words by white space alone. */
+export function splitWhitespace(text: string): string[] {
+  const parts = text.split(spaceRun)
+  if (parts[0] === '') parts.shift()
+  if (parts.length > 0 && parts[parts.length - 1] === '') parts.pop()
+  return parts
+}
+
+/** Number of Unicode code points; UTF-16 length less the surrogate pairs. */
+export function countCodePoints(text: string): number {
+  let count = text.length
+  for (let i = 0; i + 1 < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit >= 0xd800 && unit < 0xdc00) {
+      const next = text.charCodeAt(i + 1)
+      if (next >= 0xdc00 && next < 0xe000) {
+        count--
+        i++
+      }
+    }
+  }
+  return count
+}
+
+/** How often `part` occurs in `text`, not overlapping. */
+export function countOccurrences(text: string, part: string): number {
+  let count = 0
+  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) count++
+  return count
+}

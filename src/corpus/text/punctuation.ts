@@ -1,0 +1,16 @@
+// Which characters count as punctuation and as the end of a sentence.
+
+/** One character that ends a sentence in any script (Unicode's Sentence_Terminal and three Khmer signs). */
+export const terminalMark = /[\p{Sentence_Terminal}៖៙៚]/u
+
+const marks = '!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„\';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_."}►»'
+
+const markPattern = new RegExp(
+  `^[${marks.replace(/[\\\]^-]/g, '\\$&')}\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\p{Sentence_Terminal}៖៙៚]*$`,
+  'u',
+)
+
+/** Whether no character of `word` is more than punctuation or a control character. */
+export function isPunctuation(word: string): boolean {
+  return markPattern.test(word)
+}

@@ -2,5 +2,6 @@
 import type { CommandRegistry } from './program.ts'
 
 export const commands: CommandRegistry = {
+  'corpus build': async () => (await import('./corpus-build.ts')).corpusBuild,
   setup: async () => (await import('./setup.ts')).setup,
 }

@@ -1,0 +1,5 @@
+// temporary
+import type { EntryFile } from './journal.ts'
+export async function deduplicate(_: object): Promise<Map<string, EntryFile>> {
+  return new Map()
+}

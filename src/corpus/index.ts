@@ -1,0 +1,9 @@
+// The corpus: raw text in, clean documents with a manifest and a report out. What other folders may use of it.
+
+export { type BuildContext, type BuildResult, buildCorpus } from './build.ts'
+export { type CorpusBuildOptions, corpusBuildSchema } from './build-options.ts'
+export type { CorpusReport } from './corpus-report.ts'
+export type { CorpusDocument, DocumentSource } from './document.ts'
+export { type CorpusManifest, type CorpusPart, readManifest } from './manifest.ts'
+export { listCorpusParts, type ReadCorpusOptions, readCorpus } from './read-corpus.ts'
+export { renderBuild } from './render-report.ts'

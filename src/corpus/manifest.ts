@@ -1,0 +1,83 @@
+// corpus.json, the manifest of a finished corpus: what it was built from and with, and every file with its hash.
+// Whoever reads a corpus starts here. It holds no time, no machine and no number of workers.
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { DataError, parseConfig } from '../core/index.ts'
+
+export const manifestName = 'corpus.json'
+export const manifestFormat = 'tunesmith-corpus'
+export const manifestVersion = 1
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/)
+const count = z.number().int().nonnegative()
+/** Paths inside a corpus never leave its folder. */
+const innerPath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./-]+$/)
+
+const fileSchema = z.strictObject({ path: innerPath, lines: count, bytes: count, sha256: hash })
+
+export const manifestSchema = z.strictObject({
+  format: z.literal(manifestFormat),
+  version: z.literal(manifestVersion),
+  /** Hash of the inputs and of all options that can change a byte of the corpus. */
+  fingerprint: z.string().regex(/^[0-9a-f]{24}$/),
+  settings: z.record(z.string(), z.unknown()),
+  inputs: z.array(z.strictObject({ source: count, path: z.string(), bytes: count, sha256: hash })),
+  stages: z.array(
+    z.strictObject({
+      stage: z.string(),
+      documentsIn: count,
+      documentsOut: count,
+      bytesIn: count,
+      bytesOut: count,
+      changed: count,
+      dropped: z.record(z.string(), count),
+    }),
+  ),
+  documents: count,
+  textBytes: count,
+  parts: z.array(fileSchema.extend({ documents: count, textBytes: count })),
+  dropped: z.array(fileSchema),
+  report: fileSchema.omit({ lines: true }),
+})
+
+export type CorpusManifest = z.output<typeof manifestSchema>
+export type CorpusPart = CorpusManifest['parts'][number]
+
+/** The manifest of the corpus in `folder`; DataError when there is none or it is not one. */
+export async function readManifest(folder: string): Promise<CorpusManifest> {
+  const manifest = await readManifestIfAny(folder)
+  if (manifest === undefined) {
+    throw new DataError(
+      `Expected a corpus, got no ${manifestName}. Build one with \`tunesmith corpus build\`, or let a stopped build finish.`,
+      folder,
+    )
+  }
+  return manifest
+}
+
+/** The manifest, or undefined when the folder has none. */
+export async function readManifestIfAny(folder: string): Promise<CorpusManifest | undefined> {
+  const path = join(folder, manifestName)
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw error
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new DataError('Expected a JSON manifest, got a file that is not JSON. Build the corpus again.', path)
+  }
+  return parseConfig(manifestSchema, value, path)
+}
+
+/** The bytes of a manifest: stable key order, readable. */
+export function encodeManifest(manifest: CorpusManifest): string {
+  return `${JSON.stringify(manifest, null, 1)}\n`
+}

@@ -1,0 +1,155 @@
+// Gzipped JSON lines files, written atomically and hashed on the way, read back line by line in bounded memory.
+// Knows nothing of what the lines mean.
+
+import { createHash, type Hash } from 'node:crypto'
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { createGunzip, createGzip, type Gzip } from 'node:zlib'
+import { DataError, invariant } from '../core/index.ts'
+
+/** What a finished file is recognised by. */
+export interface WrittenFile {
+  lines: number
+  /** Bytes on disk. */
+  bytes: number
+  sha256: string
+}
+
+/** The ending of files that are still being written; whatever carries it may be deleted. */
+export const partialSuffix = '.partial'
+
+const flushBytes = 1 << 18
+
+/** Writes lines to `path`, which appears only when `close` has fsynced all of it. */
+export class LineWriter {
+  private pending: string[] = []
+  private pendingLength = 0
+  private lines = 0
+  private bytes = 0
+  private readonly hash: Hash = createHash('sha256')
+  private readonly finished: Promise<void>
+  private failure: Error | undefined
+  private closed = false
+
+  private constructor(
+    private readonly path: string,
+    private readonly handle: FileHandle,
+    private readonly gzip: Gzip,
+  ) {
+    this.finished = this.drain()
+    // The failure is thrown by the next write or by close; without a listener it would end the process first.
+    this.finished.catch((error: Error) => {
+      this.failure = error
+    })
+  }
+
+  /** `level` is zlib's, 1 for files that are read once, 6 for those that are kept. */
+  static async create(path: string, { level = 6 }: { level?: number } = {}): Promise<LineWriter> {
+    const handle = await open(path + partialSuffix, 'w')
+    return new LineWriter(path, handle, createGzip({ level }))
+  }
+
+  async write(line: string): Promise<void> {
+    this.pending.push(line)
+    this.pendingLength += line.length + 1
+    this.lines += 1
+    if (this.pendingLength >= flushBytes) await this.flush()
+  }
+
+  private async flush(): Promise<void> {
+    if (this.failure !== undefined) throw this.failure
+    if (this.pending.length === 0) return
+    const data = Buffer.from(`${this.pending.join('\n')}\n`, 'utf8')
+    this.pending = []
+    this.pendingLength = 0
+    if (!this.gzip.write(data)) {
+      await Promise.race([once(this.gzip, 'drain'), this.finished])
+      if (this.failure !== undefined) throw this.failure
+    }
+  }
+
+  private async drain(): Promise<void> {
+    for await (const chunk of this.gzip as AsyncIterable<Buffer>) {
+      this.hash.update(chunk)
+      this.bytes += chunk.length
+      await this.handle.writeFile(chunk)
+    }
+  }
+
+  /** Makes the file durable under its final name. */
+  async close(): Promise<WrittenFile> {
+    invariant(!this.closed, 'a line file is closed once.')
+    try {
+      await this.flush()
+      this.gzip.end()
+      await this.finished
+      await this.handle.sync()
+    } catch (error) {
+      await this.abort()
+      throw error
+    }
+    this.closed = true
+    await this.handle.close()
+    await rename(this.path + partialSuffix, this.path)
+    await syncFolder(dirname(this.path))
+    return { lines: this.lines, bytes: this.bytes, sha256: this.hash.digest('hex') }
+  }
+
+  /** Gives up: the unfinished file is removed. Safe to call after a failure, and twice. */
+  async abort(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    this.gzip.destroy()
+    await this.finished.catch(() => {})
+    await this.handle.close().catch(() => {})
+    await rm(this.path + partialSuffix, { force: true })
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Lines of a gzipped file, in batches of what one chunk holds. Damaged compression is a DataError that names the file. */
+export async function* readLineBatches(path: string): AsyncGenerator<string[]> {
+  const raw = createReadStream(path, { highWaterMark: 1 << 18 })
+  const gunzip = createGunzip({ chunkSize: 1 << 18 })
+  raw.on('error', (error) => gunzip.destroy(error))
+  raw.pipe(gunzip)
+  try {
+    yield* splitLines(gunzip as AsyncIterable<Buffer>)
+  } catch (error) {
+    throw new DataError(`Expected a readable gzip file, got a fault: ${(error as Error).message}.`, path)
+  } finally {
+    raw.destroy()
+    gunzip.destroy()
+  }
+}
+
+/** Splits a byte stream at line feeds; the last line needs none. */
+export async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
+  let head: Buffer[] = []
+  for await (const chunk of chunks) {
+    const end = chunk.lastIndexOf(10)
+    if (end < 0) {
+      head.push(chunk)
+      continue
+    }
+    const complete = head.length === 0 ? chunk.subarray(0, end) : Buffer.concat([...head, chunk.subarray(0, end)])
+    head = end + 1 < chunk.length ? [chunk.subarray(end + 1)] : []
+    yield complete.toString('utf8').split('\n')
+  }
+  if (head.length > 0) yield [Buffer.concat(head).toString('utf8')]
+}
+
+/** Lines of a gzipped file, one by one. */
+export async function* readLines(path: string): AsyncGenerator<string> {
+  for await (const batch of readLineBatches(path)) yield* batch
+}

@@ -1,0 +1,50 @@
+// Reads a finished corpus document by document, or part by part for parallel work. Knows nothing of how it was built.
+
+import { join } from 'node:path'
+import { DataError } from '../core/index.ts'
+import { type CorpusDocument, decodeDocument } from './document.ts'
+import { isIntact } from './journal.ts'
+import { type CorpusPart, readManifest } from './manifest.ts'
+import { readLineBatches } from './part-file.ts'
+
+export interface ReadCorpusOptions {
+  /** Indexes of the parts to read, in this order; all by default. */
+  parts?: readonly number[]
+  /** Compare each part's SHA-256 with the manifest before its first document. */
+  verify?: boolean
+  signal?: AbortSignal
+}
+
+/** The parts of a corpus in order; index them with `readCorpus(folder, { parts })`. */
+export async function listCorpusParts(folder: string): Promise<CorpusPart[]> {
+  return (await readManifest(folder)).parts
+}
+
+/**
+ * Streams the documents in the order of the inputs. Throws DataError naming the file and line when a part is damaged,
+ * or has fewer documents than the manifest says.
+ */
+export async function* readCorpus(
+  folder: string,
+  { parts, verify = false, signal }: ReadCorpusOptions = {},
+): AsyncGenerator<CorpusDocument> {
+  const manifest = await readManifest(folder)
+  for (const index of parts ?? manifest.parts.keys()) {
+    const part = manifest.parts[index]
+    if (part === undefined) {
+      throw new DataError(`Expected a part from 0 to ${manifest.parts.length - 1}, got ${index}.`, folder)
+    }
+    const path = join(folder, part.path)
+    if (verify && !(await isIntact(path, part))) {
+      throw new DataError('Expected the bytes that the manifest describes, got others. Build the corpus again.', path)
+    }
+    let line = 0
+    for await (const batch of readLineBatches(path)) {
+      signal?.throwIfAborted()
+      for (const text of batch) yield decodeDocument(text, path, ++line)
+    }
+    if (line !== part.documents) {
+      throw new DataError(`Expected ${part.documents} documents, got ${line}. Build the corpus again.`, path)
+    }
+  }
+}

@@ -1,0 +1,54 @@
+// Registers the addon in each Node environment (main thread or worker) that loads it, and cleans up when that ends.
+#include "binding.h"
+
+#include <atomic>
+#include <memory>
+
+namespace tunesmith {
+
+Environment& environmentOf(napi_env env) {
+  void* data = nullptr;
+  if (napi_get_instance_data(env, &data) != napi_ok || data == nullptr) throw ArgumentError("the addon is not initialised in this thread");
+  return *static_cast<Environment*>(data);
+}
+
+void settle(Environment& environment) {
+  std::vector<napi_ref> dead;
+  int64_t bytes = 0;
+  {
+    std::lock_guard<std::mutex> lock(environment.mutex);
+    dead.swap(environment.deadReferences);
+    std::swap(bytes, environment.externalBytes);
+  }
+  for (napi_ref reference : dead) napi_delete_reference(environment.env, reference);
+  int64_t total;
+  if (bytes != 0) napi_adjust_external_memory(environment.env, bytes, &total);
+}
+
+// The Environment itself is never freed: autograd nodes and finalizers may outlive the thread and still name it.
+static void cleanUp(void* data) {
+  auto* environment = static_cast<Environment*>(data);
+  dropOwnedBy(environment->ordinal);
+}
+
+static napi_value initialise(napi_env env, napi_value exports) {
+  installAllocator();
+  static std::atomic<uint16_t> next{1};
+  auto* environment = new Environment{};
+  environment->env = env;
+  environment->ordinal = next++;
+  environment->thread = std::this_thread::get_id();
+  napi_set_instance_data(env, environment, nullptr, nullptr);
+  napi_add_env_cleanup_hook(env, cleanUp, environment);
+  for (const auto& list : {dispatchExports(), tensorExports(), autogradExports(), runtimeExports(), memoryExports()})
+    for (const Export& entry : list) {
+      napi_value function;
+      napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);
+      napi_set_named_property(env, exports, entry.name, function);
+    }
+  return exports;
+}
+
+}  // namespace tunesmith
+
+NAPI_MODULE_INIT() { return tunesmith::initialise(env, exports); }

@@ -1,0 +1,255 @@
+// The CPU allocator that libtorch uses in this process: keeps large freed blocks for reuse (fresh pages cost about 1 ms a MB),
+// counts what is in use, holds to a cap, and reports a full machine as a typed error before the kernel kills the process.
+#include "binding.h"
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+namespace tunesmith {
+namespace {
+
+constexpr size_t kHeader = 64;                   // keeps the data aligned to a cache line
+constexpr size_t kLarge = size_t{1} << 20;       // from here on blocks are kept for reuse
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kCheckFrom = size_t{64} << 20;  // fresh blocks of this size are held against free memory first
+
+struct Header {
+  size_t bytes;  // of the block without its header
+  bool large;
+};
+
+// Memory that the system can still give, in bytes: free and reclaimable, within the container's limit where there is one.
+size_t availableBytes() {
+  size_t available = SIZE_MAX;
+  if (FILE* file = std::fopen("/proc/meminfo", "r")) {
+    char line[256];
+    size_t kilobytes;
+    while (std::fgets(line, sizeof line, file))
+      if (std::sscanf(line, "MemAvailable: %zu kB", &kilobytes) == 1) {
+        available = kilobytes * 1024;
+        break;
+      }
+    std::fclose(file);
+  }
+  size_t limit = 0, current = 0;
+  if (FILE* file = std::fopen("/sys/fs/cgroup/memory.max", "r")) {
+    if (std::fscanf(file, "%zu", &limit) != 1) limit = 0;
+    std::fclose(file);
+  }
+  if (limit > 0)
+    if (FILE* file = std::fopen("/sys/fs/cgroup/memory.current", "r")) {
+      if (std::fscanf(file, "%zu", &current) == 1 && limit > current) available = std::min(available, limit - current);
+      std::fclose(file);
+    }
+  return available;
+}
+
+class CachingAllocator final : public c10::Allocator {
+ public:
+  static CachingAllocator& instance() {
+    static auto* allocator = new CachingAllocator;
+    return *allocator;
+  }
+
+  c10::DataPtr allocate(size_t bytes) override {
+    if (bytes == 0) return {nullptr, nullptr, &release, c10::Device(c10::kCPU)};
+    void* data = take(bytes);
+    return {data, data, &release, c10::Device(c10::kCPU)};  // the context must equal the data: ATen uses raw_allocate()
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
+
+  void copy_data(void* destination, const void* source, size_t count) const override { default_copy_data(destination, source, count); }
+
+  void trim() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    dropCached(0);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+  }
+
+  void setLimit(size_t bytes) { limit_ = bytes; }
+
+  struct Statistics {
+    size_t inUse, cached, peak, limit;
+  };
+  Statistics statistics() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return {inUse_, cached_, peak_, limit_};
+  }
+  void resetPeak() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    peak_ = inUse_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::multimap<size_t, void*> free_;  // by size; the memory at the key's value starts with a Header
+  size_t inUse_ = 0, cached_ = 0, peak_ = 0;
+  std::atomic<size_t> limit_{SIZE_MAX};
+
+  // Large blocks come in steps of an eighth of their power of two, so that similar sizes share blocks.
+  static size_t rounded(size_t bytes) {
+    const size_t power = size_t{1} << (63 - __builtin_clzll(bytes));
+    const size_t step = power / 8;
+    return (bytes + step - 1) / step * step;
+  }
+
+  static void fail(size_t bytes, const char* why) {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "not enough memory: tried to allocate ", bytes, " bytes, ", why);
+  }
+
+  void* take(size_t bytes) {
+    if (bytes >= (size_t{1} << 47)) fail(bytes, "more than an address can reach");
+    const bool large = bytes >= kLarge;
+    const size_t size = large ? rounded(bytes) : bytes;
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (large) {
+      // The smallest kept block that fits, unless it would waste more than a quarter.
+      auto found = free_.lower_bound(size);
+      if (found != free_.end() && found->first <= size + size / 4) {
+        void* base = found->second;
+        cached_ -= found->first;
+        count(found->first);
+        free_.erase(found);
+        return static_cast<char*>(base) + kHeader;
+      }
+    }
+    if (inUse_ + size > limit_) fail(bytes, "over the limit set for this process");
+    if (inUse_ + cached_ + size > limit_) dropCached(limit_ - inUse_ - size);
+    if (size >= kCheckFrom) {
+      size_t available = availableBytes();
+      if (size > available && cached_ > 0) {
+        dropCached(0);
+        available = availableBytes();
+      }
+      if (size > available) fail(bytes, ("only " + std::to_string(available) + " are free").c_str());
+    }
+    void* base = fresh(size, large);
+    if (base == nullptr && cached_ > 0) {
+      dropCached(0);
+      base = fresh(size, large);
+    }
+    if (base == nullptr) fail(bytes, "the system has no more");
+    *static_cast<Header*>(base) = {size, large};
+    count(size);
+    return static_cast<char*>(base) + kHeader;
+  }
+
+  static void* fresh(size_t size, bool large) {
+    void* base = nullptr;
+    const bool huge = large && size >= kHugePage;
+    if (posix_memalign(&base, huge ? kHugePage : kHeader, size + kHeader) != 0) return nullptr;
+#ifdef MADV_HUGEPAGE
+    if (huge) madvise(base, size + kHeader, MADV_HUGEPAGE);
+#endif
+    return base;
+  }
+
+  void count(size_t size) {
+    inUse_ += size;
+    if (inUse_ > peak_) peak_ = inUse_;
+  }
+
+  // Frees kept blocks, largest first, until at most `target` bytes are kept.
+  void dropCached(size_t target) {
+    while (cached_ > target && !free_.empty()) {
+      auto last = std::prev(free_.end());
+      cached_ -= last->first;
+      std::free(last->second);
+      free_.erase(last);
+    }
+  }
+
+  static void release(void* data) {
+    if (data == nullptr) return;
+    void* base = static_cast<char*>(data) - kHeader;
+    const Header header = *static_cast<Header*>(base);
+    auto& self = instance();
+    std::unique_lock<std::mutex> lock(self.mutex_);
+    self.inUse_ -= header.bytes;
+    if (!header.large) {
+      lock.unlock();
+      std::free(base);
+      return;
+    }
+    self.free_.emplace(header.bytes, base);
+    self.cached_ += header.bytes;
+    // What is kept stays within the peak that was really needed, so a change of shapes cannot pile up blocks of old sizes.
+    const size_t room = self.peak_ > self.inUse_ ? self.peak_ - self.inUse_ : 0;
+    if (self.cached_ > room + room / 8 + (size_t{64} << 20)) self.dropCached(room);
+  }
+};
+
+TUNESMITH_FUNCTION(memoryStatistics) {
+  return guarded(env, [&] {
+    const auto s = CachingAllocator::instance().statistics();
+    napi_value result;
+    napi_create_object(env, &result);
+    setField(env, result, "inUse", makeNumber(env, static_cast<double>(s.inUse)));
+    setField(env, result, "cached", makeNumber(env, static_cast<double>(s.cached)));
+    setField(env, result, "peak", makeNumber(env, static_cast<double>(s.peak)));
+    setField(env, result, "limit", s.limit == SIZE_MAX ? makeUndefined(env) : makeNumber(env, static_cast<double>(s.limit)));
+    setField(env, result, "available", makeNumber(env, static_cast<double>(availableBytes())));
+    return result;
+  });
+}
+
+TUNESMITH_FUNCTION(setMemoryLimit) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    napi_valuetype type;
+    napi_typeof(env, a[0], &type);
+    const int64_t bytes = type == napi_number ? readInt(env, a[0], "bytes") : 0;
+    if (type == napi_number && bytes <= 0) throw ArgumentError("expected a positive number of bytes");
+    CachingAllocator::instance().setLimit(type == napi_number ? static_cast<size_t>(bytes) : SIZE_MAX);
+    return makeUndefined(env);
+  });
+}
+
+TUNESMITH_FUNCTION(trimMemory) {
+  return guarded(env, [&] {
+    CachingAllocator::instance().trim();
+    return makeUndefined(env);
+  });
+}
+
+TUNESMITH_FUNCTION(resetPeakMemory) {
+  return guarded(env, [&] {
+    CachingAllocator::instance().resetPeak();
+    return makeUndefined(env);
+  });
+}
+
+}  // namespace
+
+void installAllocator() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/1);
+#ifdef __GLIBC__
+    // Scratch memory of oneDNN and MKL goes through malloc: keep it in the process too.
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 512 << 20);
+#endif
+  });
+}
+
+std::vector<Export> memoryExports() {
+  return {{"memoryStatistics", memoryStatistics}, {"setMemoryLimit", setMemoryLimit}, {"trimMemory", trimMemory}, {"resetPeakMemory", resetPeakMemory}};
+}
+
+}  // namespace tunesmith

@@ -1,0 +1,70 @@
+// Element types by their libtorch names, with the typed array that carries each in JavaScript.
+import { ShapeError } from '../core/index.ts'
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
+
+interface DtypeFacts {
+  /** libtorch's ScalarType number. */
+  code: number
+  bytes: number
+  floating: boolean
+  /** JavaScript array whose elements have the same bits; bfloat16 and float16 travel as raw 16-bit patterns. */
+  array: new (
+    length: number,
+  ) => TypedArray
+}
+
+const facts = {
+  float32: { code: 6, bytes: 4, floating: true, array: Float32Array },
+  bfloat16: { code: 15, bytes: 2, floating: true, array: Uint16Array },
+  float16: { code: 5, bytes: 2, floating: true, array: Uint16Array },
+  float64: { code: 7, bytes: 8, floating: true, array: Float64Array },
+  int64: { code: 4, bytes: 8, floating: false, array: BigInt64Array },
+  int32: { code: 3, bytes: 4, floating: false, array: Int32Array },
+  int16: { code: 2, bytes: 2, floating: false, array: Int16Array },
+  int8: { code: 1, bytes: 1, floating: false, array: Int8Array },
+  uint8: { code: 0, bytes: 1, floating: false, array: Uint8Array },
+  bool: { code: 11, bytes: 1, floating: false, array: Uint8Array },
+  uint16: { code: 27, bytes: 2, floating: false, array: Uint16Array },
+  uint32: { code: 28, bytes: 4, floating: false, array: Uint32Array },
+  uint64: { code: 29, bytes: 8, floating: false, array: BigUint64Array },
+} as const satisfies Record<string, DtypeFacts>
+
+export type Dtype = keyof typeof facts
+
+/** Every dtype that tensors may have here. */
+export const dtypes = Object.keys(facts) as Dtype[]
+
+export const isDtype = (name: string): name is Dtype => Object.hasOwn(facts, name)
+
+export const dtypeFacts = (dtype: Dtype): DtypeFacts => {
+  if (!isDtype(dtype)) throw new ShapeError(`Expected a dtype (${dtypes.join(', ')}), got ${JSON.stringify(dtype)}.`)
+  return facts[dtype]
+}
+
+const byCode = new Map(dtypes.map((name) => [facts[name].code as number, name]))
+
+export const dtypeFromCode = (code: number): Dtype => {
+  const name = byCode.get(code)
+  if (name === undefined) throw new ShapeError(`Expected a supported dtype, got libtorch's number ${code}.`)
+  return name
+}
+
+/** The dtype whose elements a typed array holds, when its bits are taken as they are. */
+export const dtypeOfArray = (array: TypedArray): Dtype => {
+  const name = dtypes.find(
+    (dtype) => dtype !== 'bfloat16' && dtype !== 'float16' && array instanceof facts[dtype].array,
+  )
+  if (name === undefined) throw new ShapeError('Expected a typed array of a supported element type.')
+  return name
+}

@@ -1,0 +1,137 @@
+// Loads the addon: the only file that does. Knows where set-up left it, and the addon's own functions, but no operator.
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { SetupError } from '../core/index.ts'
+
+/** An operator's schema as libtorch's dispatcher states it. */
+export interface OperatorSchema {
+  id: number
+  inPlace: boolean
+  arguments: { name: string; type: string; optional: boolean; hasDefault: boolean; keywordOnly: boolean }[]
+  returns: string[]
+}
+
+export interface BuildFacts {
+  torchVersion: string
+  /** libtorch's own description of its build. */
+  config: string
+  cpuCapability: string
+  mkl: boolean
+  oneDnn: boolean
+  openMp: boolean
+  cuda: boolean
+  cudaDevices: number
+  threads: number
+}
+
+/** Bytes, of the CPU allocator of this process. */
+export interface MemoryStatistics {
+  inUse: number
+  /** Freed blocks kept for reuse. */
+  cached: number
+  peak: number
+  limit: number | undefined
+  /** What the system could still give. */
+  available: number
+}
+
+type Handle = number
+type External = object
+type Bits = ArrayBufferView
+
+/** The addon's functions; handles are numbers, 0 means no tensor. */
+export interface Native {
+  operator(name: string, overload: string): OperatorSchema
+  call(id: number, ...values: unknown[]): unknown
+  fromBytes(bytes: Bits, shape: readonly number[], dtype: number): Handle
+  copyInto(handle: Handle, target: Bits): void
+  mapFile(path: string): { external: External; bytes: number }
+  mapTensor(file: External, byteOffset: number, shape: readonly number[], dtype: number): Handle
+  item(handle: Handle): number | boolean | bigint
+  shape(handle: Handle): number[]
+  strides(handle: Handle): number[]
+  dtype(handle: Handle): number
+  device(handle: Handle): string
+  isContiguous(handle: Handle): boolean
+  sameStorage(a: Handle, b: Handle): boolean
+  freeMany(handles: Float64Array): void
+  guard(handle: Handle): External
+  share(handle: Handle): Handle
+  adopt(handle: Handle): Handle
+  liveTensors(all: boolean): number
+  backward(roots: Handle[], gradients: (Handle | null)[] | undefined, retainGraph: boolean): void
+  gradientsOf(
+    roots: Handle[],
+    inputs: Handle[],
+    gradients: (Handle | null)[] | undefined,
+    retainGraph: boolean,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ): Handle[]
+  attachBackward(outputs: Handle[], inputs: Handle[], callback: (gradients: Handle[]) => Handle[]): Handle[]
+  requiresGrad(handle: Handle): boolean
+  setRequiresGrad(handle: Handle, value: boolean): void
+  isLeaf(handle: Handle): boolean
+  retainGrad(handle: Handle): void
+  grad(handle: Handle): Handle
+  setGrad(handle: Handle, gradient: Handle | null): void
+  clearGrads(handles: Handle[]): void
+  setGradMode(enabled: boolean): boolean
+  gradMode(): boolean
+  enterInference(): void
+  leaveInference(): void
+  generator(seed: bigint): External
+  seedGenerator(generator: External, seed: bigint): void
+  generatorState(generator: External): Handle
+  setGeneratorState(generator: External, state: Handle): void
+  seedDefault(seed: bigint): void
+  setThreads(count: number): void
+  threads(): number
+  setDeterministic(deterministic: boolean): void
+  buildFacts(): BuildFacts
+  memoryStatistics(): MemoryStatistics
+  setMemoryLimit(bytes: number | undefined): void
+  trimMemory(): void
+  resetPeakMemory(): void
+}
+
+/** What set-up wrote about the addon it built. */
+export interface NativeBuild {
+  addon: string
+  libtorch: string
+  version: string
+}
+
+const packageRoot = () => {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder)
+    if (parent === folder) throw new SetupError('Expected package.json above the tensor module, found none.')
+    folder = parent
+  }
+  return folder
+}
+
+export const readNativeBuild = (): NativeBuild => {
+  const record = join(packageRoot(), 'build', 'native.json')
+  if (!existsSync(record)) throw new SetupError('The native addon is not built. Run `npm run setup`.')
+  const build = JSON.parse(readFileSync(record, 'utf8')) as NativeBuild
+  if (!existsSync(build.addon))
+    throw new SetupError(`Expected the native addon at ${build.addon}, found nothing. Run \`npm run setup\`.`)
+  return build
+}
+
+const load = (): Native => {
+  const build = readNativeBuild()
+  const module = { exports: {} }
+  try {
+    process.dlopen(module, build.addon)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    throw new SetupError(`Cannot load the native addon (${reason}). Run \`npm run setup\` to build it anew.`)
+  }
+  return module.exports as Native
+}
+
+export const native = load()

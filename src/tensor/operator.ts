@@ -1,0 +1,202 @@
+// From a line of the operator table to a typed function: finds the operator in libtorch's dispatcher, places arguments by
+// the schema's names, picks the overload, and words errors. Knows no operator.
+import { ConfigError, didYouMean, NativeError, ShapeError } from '../core/index.ts'
+import { dtypeFacts, isDtype } from './dtype.ts'
+import type { AnySignature, Entry } from './entry.ts'
+import { Generator } from './generator.ts'
+import { native, type OperatorSchema } from './native.ts'
+import { Tensor } from './tensor.ts'
+import { describe, wordError } from './wording.ts'
+
+type Passed = 'positional' | 'option' | 'never'
+
+/** One overload, parsed. */
+export interface Declaration {
+  operator: string
+  overload: string
+  /** Names in the schema's order, with how each is passed. */
+  parameters: { name: string; passed: Passed }[]
+}
+
+const passedBy: Record<string, Passed | undefined> = { '*': 'option', '-': 'never' }
+
+export const parseDeclaration = (text: string): Declaration => {
+  const match = /^(\w+::\w+)(?:\.(\w+))?\(([^)]*)\)$/.exec(text)
+  if (match === null) throw new Error(`Malformed operator declaration: ${text}`)
+  const parameters = match[3]
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part.length > 0)
+    .map((part): Declaration['parameters'][number] => {
+      const passed: Passed = passedBy[part[0]] ?? 'positional'
+      return { name: passed === 'positional' ? part : part.slice(1), passed }
+    })
+  return { operator: match[1], overload: match[2] ?? '', parameters }
+}
+
+export const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+const reductions: Record<string, number> = { none: 0, mean: 1, sum: 2 }
+
+type Converter = (value: unknown) => unknown
+
+const handleOf = (value: unknown): unknown => (value instanceof Tensor ? value.use() : value)
+
+const convertDtype: Converter = (value) =>
+  typeof value === 'string' && isDtype(value) ? dtypeFacts(value).code : value
+
+/** How a value of each schema type is handed to the addon. */
+const converterFor = (name: string, type: string): Converter => {
+  const plain = type.replace('?', '')
+  if (plain === 'Tensor') return handleOf
+  if (type.startsWith('Tensor') && type.includes('[]'))
+    return (value) => (Array.isArray(value) ? value.map(handleOf) : value)
+  if (plain === 'ScalarType') return convertDtype
+  if (plain === 'Generator') return (value) => (value instanceof Generator ? value.external : value)
+  if (name === 'reduction') return (value) => (typeof value === 'string' ? reductions[value] : value)
+  return (value) => value
+}
+
+/** Whether a value can be meant for a parameter of this schema type; decides between overloads. */
+const accepts = (name: string, type: string, value: unknown): boolean => {
+  if (value === null) return type.endsWith('?')
+  const plain = type.replace(/\?$/, '')
+  if (plain === 'Tensor') return value instanceof Tensor
+  if (plain.startsWith('Tensor') || plain.startsWith('List[Optional[Tensor'))
+    return (
+      Array.isArray(value) && value.every((part) => part instanceof Tensor || (plain !== 'Tensor[]' && part === null))
+    )
+  if (plain.endsWith('[]')) return Array.isArray(value) || (typeof value === 'number' && /^(int|SymInt)/.test(plain))
+  if (plain === 'ScalarType') return typeof value === 'string' && isDtype(value)
+  if (plain === 'Generator') return value instanceof Generator
+  if (plain === 'bool') return typeof value === 'boolean'
+  if (plain === 'str' || plain === 'Device') return typeof value === 'string'
+  if (name === 'reduction') return typeof value === 'string' && Object.hasOwn(reductions, value)
+  if (plain === 'Scalar' || plain === 'number') return /^(number|boolean|bigint)$/.test(typeof value)
+  return typeof value === 'number' || typeof value === 'bigint'
+}
+
+interface Resolved {
+  declaration: Declaration
+  schema: OperatorSchema
+  /** For each positional parameter: its place in the schema. */
+  positions: number[]
+  required: number
+  options: Map<string, number>
+  converters: Converter[]
+  returnsTensors: boolean[]
+}
+
+const resolve = (text: string): Resolved => {
+  const declaration = parseDeclaration(text)
+  const schema = native.operator(declaration.operator, declaration.overload)
+  const positions: number[] = []
+  const options = new Map<string, number>()
+  let required = 0
+  for (const { name, passed } of declaration.parameters) {
+    const place = schema.arguments.findIndex((argument) => argument.name === snakeCase(name))
+    if (place < 0) {
+      if (passed === 'never') continue
+      throw new NativeError(`libtorch's ${text} has no argument \`${snakeCase(name)}\` in this version.`)
+    }
+    if (passed === 'positional') {
+      positions.push(place)
+      if (!schema.arguments[place].hasDefault && !schema.arguments[place].optional) required = positions.length
+    } else if (passed === 'option') options.set(name, place)
+  }
+  return {
+    declaration,
+    schema,
+    positions,
+    required,
+    options,
+    converters: schema.arguments.map(({ name, type }) => converterFor(name, type)),
+    returnsTensors: schema.returns.map((type) => type.startsWith('Tensor')),
+  }
+}
+
+const isOptions = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+const fits = (
+  candidate: Resolved,
+  values: readonly unknown[],
+  options: Record<string, unknown> | undefined,
+): boolean => {
+  if (values.length < candidate.required || values.length > candidate.positions.length) return false
+  for (let i = 0; i < values.length; i++) {
+    const { name, type } = candidate.schema.arguments[candidate.positions[i]]
+    if (values[i] !== undefined && !accepts(name, type, values[i])) return false
+  }
+  if (options === undefined) return true
+  for (const key in options) {
+    const place = candidate.options.get(key)
+    if (options[key] === undefined) continue
+    if (place === undefined) return false
+    const { name, type } = candidate.schema.arguments[place]
+    if (!accepts(name, type, options[key])) return false
+  }
+  return true
+}
+
+const refusal = (
+  name: string,
+  candidates: readonly Resolved[],
+  values: readonly unknown[],
+  options: object | undefined,
+): Error => {
+  const known = new Set(candidates.flatMap((candidate) => [...candidate.options.keys()]))
+  for (const key of Object.keys(options ?? {}))
+    if (!known.has(key)) return new ConfigError(`Unknown option \`${key}\` of ${name}.${didYouMean(key, known)}`)
+  const forms = candidates.map(({ declaration, schema }) => {
+    const parts = declaration.parameters
+      .filter(({ passed }) => passed !== 'never')
+      .map(({ name: parameter, passed }) => {
+        const type = schema.arguments.find((argument) => argument.name === snakeCase(parameter))?.type
+        return passed === 'option' ? `{ ${parameter}: ${type} }` : `${parameter}: ${type}`
+      })
+    return `${name}(${parts.join(', ')})`
+  })
+  const got = [...values, ...(options === undefined ? [] : [options])].map(describe).join(', ')
+  return new ShapeError(`Expected arguments for ${forms.join(' or ')}, got (${got}).`)
+}
+
+/** Makes the callable of one entry; operators are looked up at its first call. */
+export const callable = (name: string, { overloads }: Entry<AnySignature>): ((...values: unknown[]) => unknown) => {
+  let candidates: Resolved[] | undefined
+  return (...given) => {
+    candidates ??= overloads.map(resolve)
+    let options: Record<string, unknown> | undefined
+    let count = given.length
+    while (count > 0 && given[count - 1] === undefined) count--
+    if (count > 0 && isOptions(given[count - 1])) options = given[--count] as Record<string, unknown>
+    const values = count === given.length ? given : given.slice(0, count)
+    const chosen = candidates.find((candidate) => fits(candidate, values, options))
+    if (chosen === undefined) {
+      for (const value of values) if (value instanceof Tensor) value.use()
+      throw refusal(name, candidates, values, options)
+    }
+    const { schema, positions, converters } = chosen
+    const placed: unknown[] = new Array(schema.arguments.length)
+    let result: unknown
+    try {
+      for (let i = 0; i < values.length; i++) placed[positions[i]] = converters[positions[i]](values[i])
+      if (options !== undefined)
+        for (const key in options) {
+          const place = chosen.options.get(key)
+          if (place !== undefined) placed[place] = converters[place](options[key])
+        }
+      result = native.call(schema.id, ...placed)
+    } catch (error) {
+      throw wordError(name, given, error)
+    }
+    if (schema.inPlace) return values[0] instanceof Tensor ? values[0] : undefined
+    if (chosen.returnsTensors.length === 1) return chosen.returnsTensors[0] ? wrap(result) : result
+    return (result as unknown[] | undefined)?.map((part, i) => (chosen.returnsTensors[i] ? wrap(part) : part))
+  }
+}
+
+const wrap = (result: unknown): unknown =>
+  Array.isArray(result)
+    ? result.map((handle) => Tensor.fromHandle(handle as number))
+    : Tensor.fromHandle(result as number)

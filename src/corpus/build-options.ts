@@ -4,7 +4,16 @@
 import { z } from 'zod'
 
 const defaults = {
-  filter: ['length', 'language', 'gopher-quality', 'gopher-repetition', 'c4'],
+  // Every document is measured and labelled; the rules made for web pages are for crawls alone, since they would cut
+  // headings out of encyclopedias and drop whole books.
+  filter: [
+    'length',
+    'language:languages=',
+    'gopher-repetition@warc+wet',
+    'gopher-quality@warc+wet',
+    'c4@warc+wet',
+    'fineweb@warc+wet',
+  ],
   dedup: ['exact', 'near'],
 }
 
@@ -13,19 +22,21 @@ export const corpusBuildSchema = z.strictObject({
   source: z
     .array(z.string())
     .min(1)
-    .describe('KIND:PATH or KIND,option=value:PATH; a file, folder, glob or @list of files. Repeatable; order is kept'),
+    .describe('KIND:PATH or KIND,option=value:PATH; a file, folder, glob or @list of files.'),
   filter: z
     .array(z.string())
     .default(defaults.filter)
-    .describe('NAME or NAME:option=value,option=value, in order; `none` for no filter. Repeatable'),
+    .describe(
+      'NAME, NAME:option=value,option=value, or NAME@kind+kind for some kinds of source only; in order, `none` for none',
+    ),
   dedup: z
     .array(z.string())
     .default(defaults.dedup)
-    .describe('Deduplication, NAME or NAME:option=value; `none` to keep duplicates. Repeatable or comma-separated'),
+    .describe('Deduplication, NAME or NAME:option=value; `none` to keep duplicates.'),
   decontaminate: z
     .array(z.string())
     .default([])
-    .describe('Test sets (text, JSON lines, TSV …) whose items must not be in the corpus. Repeatable'),
+    .describe('Test sets (text, JSON lines, TSV …) whose items must not be in the corpus'),
   maskPersonalData: z
     .boolean()
     .default(false)

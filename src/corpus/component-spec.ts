@@ -10,6 +10,11 @@ export interface ComponentSpec {
   options: Record<string, unknown>
 }
 
+export interface FilterSpec extends ComponentSpec {
+  /** Kinds of source whose documents the filter is for; all when left out. */
+  kinds?: string[]
+}
+
 export interface SourceSpec extends ComponentSpec {
   path: string
 }
@@ -27,6 +32,14 @@ export function parseComponentSpec(value: z.infer<typeof componentSpecSchema>, w
   const colon = value.indexOf(':')
   if (colon < 0) return { type: value, options: {} }
   return { type: value.slice(0, colon), options: parsePairs(value.slice(colon + 1), where) }
+}
+
+/** As `parseComponentSpec`, with `NAME@kind+kind` for a filter that is only for documents of some kinds of source. */
+export function parseFilterSpec(value: z.infer<typeof componentSpecSchema>, where: string): FilterSpec {
+  const { type, options } = parseComponentSpec(value, where)
+  const at = type.indexOf('@')
+  if (at < 0) return { type, options }
+  return { type: type.slice(0, at), kinds: type.slice(at + 1).split('+'), options }
 }
 
 /** `KIND:PATH` or `KIND,option=value:PATH`; the path may hold colons and commas. */
@@ -73,7 +86,7 @@ export function coerceOptions(schema: z.ZodType, options: Record<string, unknown
     Object.entries(options).map(([key, value]) => {
       const field = shape[key] && unwrap(shape[key])
       if (field instanceof z.ZodArray) {
-        const items = Array.isArray(value) ? value : [value]
+        const items = Array.isArray(value) ? value : value === '' ? [] : [value]
         const element = unwrap(field.element as z.ZodType)
         return [key, items.map((item) => coerceScalar(element, item))]
       }

@@ -2,7 +2,7 @@
 // Knows no filter by name, and nothing of where documents come from or go to.
 
 import { parseConfig } from '../core/index.ts'
-import { type ComponentSpec, coerceOptions, lookUp } from './component-spec.ts'
+import { coerceOptions, type FilterSpec, lookUp } from './component-spec.ts'
 import { type CorpusDocument, textBytes } from './document.ts'
 import { createFilter, type Filter, type FilterDefinition } from './filters/filter.ts'
 import { filters } from './filters/index.ts'
@@ -12,11 +12,13 @@ import { countDrop, emptyCounts, type StageCounts } from './stage-counts.ts'
 export interface FilterStage {
   stage: string
   type: string
+  /** Kinds of source whose documents it is for; the others pass it by, uncounted. */
+  kinds?: string[]
   options: Record<string, unknown>
 }
 
 /** Checks filter specs against the registry; ConfigError names the place in the list. */
-export function resolveFilters(specs: readonly ComponentSpec[], registry = registeredFilters()): FilterStage[] {
+export function resolveFilters(specs: readonly FilterSpec[], registry = registeredFilters()): FilterStage[] {
   const seen = new Map<string, number>()
   return specs.map((spec, index) => {
     const where = `filter[${index}]`
@@ -26,11 +28,13 @@ export function resolveFilters(specs: readonly ComponentSpec[], registry = regis
       coerceOptions(definition.config, spec.options),
       `${where}.${spec.type}`,
     )
-    const count = (seen.get(spec.type) ?? 0) + 1
-    seen.set(spec.type, count)
+    const name = spec.kinds === undefined ? spec.type : `${spec.type}@${spec.kinds.join('+')}`
+    const count = (seen.get(name) ?? 0) + 1
+    seen.set(name, count)
     return {
-      stage: count === 1 ? spec.type : `${spec.type}-${count}`,
+      stage: count === 1 ? name : `${name}-${count}`,
       type: spec.type,
+      ...(spec.kinds === undefined ? {} : { kinds: spec.kinds }),
       options: options as Record<string, unknown>,
     }
   })
@@ -47,21 +51,26 @@ export type ChainResult =
 /** The reason of a document on which a filter threw: a fault of the filter, told in the report, never a lost build. */
 export const filterFailed = 'filter-failed'
 
+interface ReadyStage {
+  stage: string
+  kinds?: readonly string[]
+  filter: Filter
+  reasons: readonly string[]
+}
+
 export class FilterChain {
   private counts: StageCounts[] = []
 
-  private constructor(
-    private readonly stages: readonly { stage: string; filter: Filter; reasons: readonly string[] }[],
-  ) {
+  private constructor(private readonly stages: readonly ReadyStage[]) {
     this.reset()
   }
 
   static async create(stages: readonly FilterStage[], registry = registeredFilters()): Promise<FilterChain> {
-    const ready = []
-    for (const { stage, type, options } of stages) {
+    const ready: ReadyStage[] = []
+    for (const { stage, type, kinds, options } of stages) {
       const definition = lookUp(registry, type, 'filter')
       const filter = await createFilter(definition, options, `filter.${stage}`)
-      ready.push({ stage, filter, reasons: definition.reasons })
+      ready.push({ stage, kinds, filter, reasons: definition.reasons })
     }
     return new FilterChain(ready)
   }
@@ -71,7 +80,8 @@ export class FilterChain {
     let current = document
     let bytes = textBytes(current.text)
     for (let index = 0; index < this.stages.length; index++) {
-      const { stage, filter } = this.stages[index]!
+      const { stage, kinds, filter } = this.stages[index]!
+      if (kinds !== undefined && !kinds.includes(document.source.kind)) continue
       const counts = this.counts[index]!
       counts.documentsIn += 1
       counts.bytesIn += bytes

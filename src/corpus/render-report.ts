@@ -4,6 +4,7 @@ import Table from 'cli-table3'
 import { formatBytes, formatCount } from '../core/index.ts'
 import type { BuildResult } from './build.ts'
 import type { CorpusReport } from './corpus-report.ts'
+import type { Inspection } from './inspect.ts'
 import type { CorpusManifest } from './manifest.ts'
 import type { StageCounts } from './stage-counts.ts'
 
@@ -17,7 +18,7 @@ export function renderBuild({ out, unchanged, manifest, report }: BuildResult): 
 }
 
 /** What `corpus inspect` prints. */
-export function renderInspection(folder: string, manifest: CorpusManifest, report: CorpusReport): string {
+export function renderInspection({ folder, manifest, report, documents, damagedFiles }: Inspection): string {
   const { statistics } = report
   const kinds = Object.entries(statistics.kinds).map(([kind, { documents }]): [string, number] => [kind, documents])
   return [
@@ -28,7 +29,11 @@ export function renderInspection(folder: string, manifest: CorpusManifest, repor
     section('Languages', bars(Object.entries(statistics.languages).sort(byCount))),
     section('Kinds of source', bars(kinds.sort(byCount))),
     ...damagedLines(report),
+    section('Examples of what was kept', documents.map(({ id, text }) => `  ${id}\n    ${quote(text)}`).join('\n')),
     section('Examples of what was dropped', sampleLines(report)),
+    ...(damagedFiles.length === 0
+      ? []
+      : [section('Files that are missing or damaged', `  ${damagedFiles.join('\n  ')}`)]),
     `\nInputs: ${manifest.inputs.length} files, ${formatBytes(sum(manifest.inputs.map(({ bytes }) => bytes)))}. ` +
       `Every dropped document: ${manifest.dropped.map(({ path }) => path).join(', ') || 'none'}.`,
   ].join('\n')
@@ -121,9 +126,14 @@ function sampleLines({ samples }: CorpusReport): string {
   return samples
     .map(({ stage, reason, detail, source, excerpt }) => {
       const head = `  ${stage} / ${reason}${detail === undefined ? '' : ` (${detail})`} — ${source.path} @ ${source.offset}`
-      return `${head}\n    ${JSON.stringify(excerpt.length > 160 ? `${excerpt.slice(0, 160)}…` : excerpt)}`
+      return `${head}\n    ${quote(excerpt)}`
     })
     .join('\n')
+}
+
+/** On one line, with line ends shown. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 160 ? `${text.slice(0, 160)}…` : text)
 }
 
 function sum(values: readonly number[]): number {

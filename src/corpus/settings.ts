@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs'
 import { parseConfig, sha256File } from '../core/index.ts'
 import { listOf, type ResolvedBuildOptions } from './build-options.ts'
-import { coerceOptions, lookUp, parseComponentSpec, parseSourceSpec } from './component-spec.ts'
+import { coerceOptions, lookUp, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
 import { type FilterStage, resolveFilters } from './filter-chain.ts'
 import type { InputFile, ResolvedSource } from './inputs.ts'
 import { canonicalJson } from './journal.ts'
@@ -28,9 +28,12 @@ export function registeredSources(): Readonly<Record<string, SourceDefinition>> 
 
 /** Checks the options against the registries; ConfigError names what is wrong. */
 export async function resolveBuild(options: ResolvedBuildOptions): Promise<BuildSettings> {
-  const filterSpecs = listOf(options.filter).map((spec, index) => parseComponentSpec(spec, `filter[${index}]`))
+  const filterSpecs = listOf(options.filter).map((spec, index) => parseFilterSpec(spec, `filter[${index}]`))
   if (options.maskPersonalData && !filterSpecs.some(({ type }) => type === 'personal-data')) {
     filterSpecs.push({ type: 'personal-data', options: {} })
+  }
+  for (const [index, { kinds }] of filterSpecs.entries()) {
+    for (const kind of kinds ?? []) lookUp(registeredSources(), kind, `filter[${index}]`)
   }
   const megabyte = 1_000_000
   const settings = {

@@ -147,8 +147,8 @@ function readPage(
   const revision = Math.max(0, xml.lastIndexOf('<revision>'))
   const text = element(xml, 'text', revision)
   if (text === undefined) return { reason: 'broken-xml', source, detail: `page "${title}" has no complete text` }
-  if (!config.namespaces.includes(namespace)) return { reason: 'namespace', source, detail: `${namespace}` }
   if (config.redirects === 'drop' && isRedirect(xml, text)) return { reason: 'redirect', source, detail: title }
+  if (!config.namespaces.includes(namespace)) return { reason: 'namespace', source, detail: `${namespace}` }
   if (config.disambiguation === 'drop' && isDisambiguation(title, text)) {
     return { reason: 'disambiguation', source, detail: title }
   }

@@ -103,6 +103,12 @@ export class ByteReader {
     return view
   }
 
+  /** Gives back the last bytes taken, before anything more is read. */
+  untake(length: number): void {
+    this.#start -= length
+    this.offset -= length
+  }
+
   /** Drops bytes up to and including the next delimiter, or to the end; false at the end. */
   async skipPast(needle: Buffer): Promise<boolean> {
     for (;;) {

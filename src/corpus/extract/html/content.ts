@@ -1,0 +1,144 @@
+// Which blocks of a page are its content, by length and link density and by their neighbours, after the ideas of jusText
+// and of boilerpipe, without word lists, so that it works in any language.
+import type { HtmlBlock } from './blocks.ts'
+
+/** @source Pomikálek, Removing Boilerplate and Duplicate Content from Web Corpora (2011), ch. 3: the thresholds. */
+const goodLength = 140
+const shortLength = 70
+const maxGoodLinkDensity = 0.33
+const maxLinkDensity = 0.5
+const headingReach = 200
+/** Text inside <main> or <article> from which on nothing outside it is content. */
+const enoughMain = 200
+
+interface Group {
+  blocks: HtmlBlock[]
+  length: number
+  linkDensity: number
+  heading: boolean
+  verdict: 'good' | 'near' | 'short' | 'bad'
+}
+
+/** The content blocks, in order, in groups of lines that belong together (a list, a table, one paragraph). */
+export function contentGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
+  const chosen = chooseGroups(blocks)
+  // Names can mislead, such as a whole page inside <div class="widget">: then they are not heeded.
+  const prose = blocks.filter((block) => block.text.length >= shortLength && block.linkLength <= maxGoodLinkDensity * block.text.length)
+  if (textLength(chosen.flat()) >= 0.1 * textLength(prose)) return chosen
+  return chooseGroups(blocks.map((block) => ({ ...block, boilerplate: false })))
+}
+
+function chooseGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
+  const main = blocks.filter((block) => block.main && !block.boilerplate)
+  const mainLength = textLength(main)
+  if (mainLength >= enoughMain && mainLength >= 0.1 * textLength(blocks.filter((block) => !block.boilerplate))) {
+    const groups = grouped(main).filter((group) => !isLinkList(group))
+    return withoutLoneHeadings(groups).map((group) => group.blocks)
+  }
+  const groups = grouped(blocks)
+  for (const group of groups) group.verdict = judge(group)
+  smooth(groups)
+  if (!groups.some((group) => group.verdict === 'good' && !group.heading)) {
+    // Nothing long: a short page is content where it is not links.
+    for (const group of groups) {
+      const usable = !group.blocks[0].boilerplate && group.linkDensity <= maxGoodLinkDensity
+      group.verdict = usable ? 'good' : 'bad'
+    }
+    if (textLength(groups.filter((group) => group.verdict === 'good').flatMap((group) => group.blocks)) < goodLength)
+      return []
+  }
+  return withoutLoneHeadings(groups.filter((group) => group.verdict === 'good')).map((group) => group.blocks)
+}
+
+function textLength(blocks: readonly HtmlBlock[]): number {
+  let length = 0
+  for (const block of blocks) length += block.text.length
+  return length
+}
+
+function grouped(blocks: readonly HtmlBlock[]): Group[] {
+  const groups: HtmlBlock[][] = []
+  let last: HtmlBlock | undefined
+  for (const block of blocks) {
+    const joins =
+      last !== undefined &&
+      (block.kind === 'item' || block.kind === 'row' || block.kind === 'code') &&
+      block.kind === last.kind &&
+      block.main === last.main &&
+      block.boilerplate === last.boilerplate
+    if (joins) groups[groups.length - 1].push(block)
+    else groups.push([block])
+    last = block
+  }
+  return groups.map((members) => {
+    const length = textLength(members)
+    let links = 0
+    for (const member of members) links += member.linkLength
+    return {
+      blocks: members,
+      length,
+      linkDensity: links / Math.max(1, length),
+      heading: members[0].kind === 'heading',
+      verdict: 'bad',
+    }
+  })
+}
+
+function judge(group: Group): Group['verdict'] {
+  if (group.blocks[0].boilerplate || group.linkDensity > maxLinkDensity) return 'bad'
+  if (group.length < shortLength) return group.linkDensity > maxGoodLinkDensity ? 'bad' : 'short'
+  if (group.length >= goodLength && group.linkDensity <= maxGoodLinkDensity) return 'good'
+  return 'near'
+}
+
+/** Short and doubtful groups go with their nearest certain neighbours; headings with what they stand over. */
+function smooth(groups: Group[]): void {
+  const original = groups.map((group) => group.verdict)
+  const certain = (verdict: Group['verdict']) => verdict === 'good' || verdict === 'bad'
+  const before: Group['verdict'][] = []
+  const after: Group['verdict'][] = new Array(groups.length)
+  let last: Group['verdict'] = 'bad'
+  groups.forEach((_, index) => {
+    before[index] = last
+    if (certain(original[index])) last = original[index]
+  })
+  last = 'bad'
+  for (let index = groups.length - 1; index >= 0; index--) {
+    after[index] = last
+    if (certain(original[index])) last = original[index]
+  }
+  groups.forEach((group, index) => {
+    if (original[index] === 'near') group.verdict = before[index] === 'bad' && after[index] === 'bad' ? 'bad' : 'good'
+    else if (original[index] === 'short' && !group.heading) {
+      group.verdict = before[index] === 'good' && after[index] === 'good' ? 'good' : 'bad'
+    }
+  })
+  for (let index = groups.length - 1; index >= 0; index--) {
+    if (!groups[index].heading || groups[index].blocks[0].boilerplate) continue
+    let distance = 0
+    groups[index].verdict = 'bad'
+    for (let next = index + 1; next < groups.length && distance <= headingReach; next++) {
+      if (groups[next].verdict === 'good') {
+        groups[index].verdict = 'good'
+        break
+      }
+      distance += groups[next].length
+    }
+  }
+}
+
+/** A list or paragraph that is links and nothing else, in short pieces: navigation within the content. */
+function isLinkList(group: Group): boolean {
+  if (group.heading || group.blocks[0].kind === 'row' || group.linkDensity < 0.9) return false
+  return group.length / group.blocks.length < 60
+}
+
+function withoutLoneHeadings(groups: Group[]): Group[] {
+  let content = false
+  const kept: Group[] = []
+  for (let index = groups.length - 1; index >= 0; index--) {
+    if (!groups[index].heading) content = true
+    if (content) kept.push(groups[index])
+  }
+  return kept.reverse()
+}

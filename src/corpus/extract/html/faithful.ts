@@ -1,0 +1,18 @@
+// Main content by Mozilla's Readability on a linkedom tree: what a browser's reader view shows. Slow; for quality.
+import { Readability } from '@mozilla/readability'
+import { parseHTML } from 'linkedom'
+
+// The package types its argument with the browser's DOM, which Node's types lack.
+type ReadabilityDocument = ConstructorParameters<typeof Readability>[0]
+
+/** HTML of the main content, and its title; undefined when Readability finds none or the page breaks it. */
+export function readableContent(html: string): { html: string; title: string } | undefined {
+  try {
+    const { document } = parseHTML(/<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`)
+    const article = new Readability(document as unknown as ReadabilityDocument, { maxElemsToParse: 200_000 }).parse()
+    if (article === null || typeof article.content !== 'string') return undefined
+    return { html: article.content, title: article.title ?? '' }
+  } catch {
+    return undefined // too many elements, or nested deeper than the stack: the caller falls back to the rules
+  }
+}

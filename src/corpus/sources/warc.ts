@@ -1,0 +1,197 @@
+// Common Crawl and other web captures: WARC (HTML responses), WET (text) and WAT (metadata).
+import { z } from 'zod'
+import { decodeHtmlBytes } from '../extract/charset.ts'
+import { extractHtml } from '../extract/html/index.ts'
+import { parseHttpResponse } from './http-message.ts'
+import { defineSource, isReject, type SourceContext, type SourceRecord } from './source.ts'
+import { decodeUtf8, normalizeText } from './text-record.ts'
+import { readWarc, type WarcRecord } from './warc-records.ts'
+
+const maxRecordBytes = z
+  .number()
+  .int()
+  .positive()
+  .default(64 * 1024 * 1024)
+  .describe('A longer record is rejected unread')
+
+const warcConfig = z.strictObject({
+  mode: z
+    .enum(['fast', 'faithful', 'all'])
+    .default('fast')
+    .describe('How the main text of a page is found: fast rules, faithful (Readability), or all text'),
+  statuses: z.array(z.number().int()).default([200]).describe('HTTP statuses to read'),
+  maxHtmlBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(8 * 1024 * 1024)
+    .describe('A longer page is rejected'),
+  maxRecordBytes,
+})
+
+const htmlType = /\b(?:text\/html|application\/xhtml\+xml)\b/i
+
+async function* openWarc(
+  path: string,
+  options: z.output<typeof warcConfig>,
+  context: SourceContext,
+): AsyncGenerator<SourceRecord> {
+  for await (const record of readWarc(path, options.maxRecordBytes, context)) {
+    yield isReject(record as SourceRecord) ? (record as SourceRecord) : readCapture(record as WarcRecord, options)
+  }
+}
+
+function readCapture({ headers, payload, source }: WarcRecord, options: z.output<typeof warcConfig>): SourceRecord {
+  const type = headers.get('warc-type') ?? ''
+  const url = headers.get('warc-target-uri')?.replace(/^<|>$/g, '') ?? ''
+  if (type !== 'response') return { reason: `record-${type || 'untyped'}`, source, detail: url }
+  let response: ReturnType<typeof parseHttpResponse>
+  try {
+    response = parseHttpResponse(payload, options.maxHtmlBytes)
+  } catch {
+    return { reason: 'too-large', source, detail: url }
+  }
+  if (response === undefined) return { reason: 'broken-http', source, detail: url }
+  const contentType = response.headers.get('content-type') ?? headers.get('warc-identified-payload-type') ?? ''
+  if (!options.statuses.includes(response.status))
+    return { reason: 'http-status', source, detail: `${response.status} ${url}` }
+  if (!htmlType.test(contentType)) return { reason: 'not-html', source, detail: `${contentType} ${url}` }
+  if (response.body.length === 0) return { reason: 'empty', source, detail: url }
+  const { text: html, charset } = decodeHtmlBytes(response.body, contentType)
+  const { text, title, language } = extractHtml(html, { mode: options.mode })
+  if (text === '') return { reason: 'no-content', source, detail: url }
+  return {
+    text: normalizeText(text),
+    ...identity(headers, source.offset),
+    metadata: {
+      ...captureMetadata(headers, url),
+      charset,
+      ...(title === '' ? {} : { title }),
+      ...(language === '' ? {} : { language }),
+    },
+    source,
+  }
+}
+
+function identity(headers: Map<string, string>, offset: number): { id: string } {
+  return { id: headers.get('warc-record-id')?.replace(/^<|>$/g, '') || String(offset) }
+}
+
+function captureMetadata(headers: Map<string, string>, url: string): Record<string, string> {
+  const date = headers.get('warc-date')
+  return { ...(url === '' ? {} : { url }), ...(date === undefined ? {} : { date }) }
+}
+
+const extractedConfig = z.strictObject({ maxRecordBytes })
+
+async function* openWet(
+  path: string,
+  options: z.output<typeof extractedConfig>,
+  context: SourceContext,
+): AsyncGenerator<SourceRecord> {
+  for await (const record of readWarc(path, options.maxRecordBytes, context)) {
+    if (isReject(record as SourceRecord)) {
+      yield record as SourceRecord
+      continue
+    }
+    const { headers, payload, source } = record as WarcRecord
+    const url = headers.get('warc-target-uri') ?? ''
+    const type = headers.get('warc-type') ?? ''
+    const text = decodeUtf8(payload)
+    if (type !== 'conversion') yield { reason: `record-${type || 'untyped'}`, source, detail: url }
+    else if (text === undefined) yield { reason: 'invalid-utf8', source, detail: url }
+    else if (text.trim() === '') yield { reason: 'empty', source, detail: url }
+    else {
+      const languages = headers.get('warc-identified-content-language')
+      const metadata = { ...captureMetadata(headers, url), ...(languages === undefined ? {} : { languages }) }
+      yield { text: normalizeText(text), ...identity(headers, source.offset), metadata, source }
+    }
+  }
+}
+
+/** The parts of a WAT record that are read; everything else in it is ignored. */
+interface WatEnvelope {
+  Envelope?: {
+    'WARC-Header-Metadata'?: Record<string, string>
+    'Payload-Metadata'?: {
+      'HTTP-Response-Metadata'?: {
+        'Response-Message'?: { Status?: string }
+        'HTML-Metadata'?: {
+          Head?: { Title?: string; Metas?: { name?: string; property?: string; content?: string }[] }
+          Links?: { url?: string; text?: string }[]
+        }
+      }
+    }
+  }
+}
+
+async function* openWat(
+  path: string,
+  options: z.output<typeof extractedConfig>,
+  context: SourceContext,
+): AsyncGenerator<SourceRecord> {
+  for await (const record of readWarc(path, options.maxRecordBytes, context)) {
+    yield isReject(record as SourceRecord) ? (record as SourceRecord) : readWat(record as WarcRecord)
+  }
+}
+
+function readWat({ headers, payload, source }: WarcRecord): SourceRecord {
+  const type = headers.get('warc-type') ?? ''
+  const url = headers.get('warc-target-uri') ?? ''
+  if (type !== 'metadata') return { reason: `record-${type || 'untyped'}`, source, detail: url }
+  const json = decodeUtf8(payload)
+  if (json === undefined) return { reason: 'invalid-utf8', source, detail: url }
+  let envelope: WatEnvelope['Envelope']
+  try {
+    envelope = (JSON.parse(json) as WatEnvelope | null)?.Envelope
+  } catch {
+    return { reason: 'broken-json', source, detail: url }
+  }
+  const response = envelope?.['Payload-Metadata']?.['HTTP-Response-Metadata']
+  if (response === undefined) return { reason: 'not-a-response', source, detail: url }
+  const html = response['HTML-Metadata']
+  const title = html?.Head?.Title?.trim() ?? ''
+  const metas = Array.isArray(html?.Head?.Metas) ? html.Head.Metas : []
+  const description = metas.find(
+    (meta) => meta.name?.toLowerCase() === 'description' || meta.property === 'og:description',
+  )?.content
+  const text = [title, description?.trim() ?? ''].filter((part) => part !== '').join('\n\n')
+  if (text === '') return { reason: 'no-content', source, detail: url }
+  return {
+    text: normalizeText(text),
+    ...identity(headers, source.offset),
+    metadata: {
+      ...captureMetadata(headers, url),
+      links: Array.isArray(html?.Links) ? html.Links.length : 0,
+      ...(response['Response-Message']?.Status === undefined ? {} : { status: response['Response-Message'].Status }),
+    },
+    source,
+  }
+}
+
+/** Web captures; HTML responses become text. */
+export const warc = defineSource({
+  type: 'warc',
+  config: warcConfig,
+  summary: 'Web captures (WARC): the main text of HTML pages',
+  extensions: ['.warc'],
+  open: openWarc,
+})
+
+/** Text that Common Crawl took from its captures. */
+export const wet = defineSource({
+  type: 'wet',
+  config: extractedConfig,
+  summary: 'Text of web captures as Common Crawl publishes it (WET)',
+  extensions: ['.wet', '.warc.wet'],
+  open: openWet,
+})
+
+/** Titles and descriptions of pages from Common Crawl's metadata. */
+export const wat = defineSource({
+  type: 'wat',
+  config: extractedConfig,
+  summary: 'Titles and descriptions of web captures (WAT)',
+  extensions: ['.wat', '.warc.wat'],
+  open: openWat,
+})

@@ -2,7 +2,7 @@
 // list and the signatures into the piece's folder. Runs in a worker; knows no other piece.
 
 import { join } from 'node:path'
-import { type CorpusDocument, type DropLine, decodeDocument, encodeDocument, textBytes } from './document.ts'
+import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDocument, textBytes } from './document.ts'
 import { FilterChain } from './filter-chain.ts'
 import type { InputFile } from './inputs.ts'
 import { type EntryFile, prepareFolder, writeEntry } from './journal.ts'
@@ -173,17 +173,6 @@ export class DocumentWorker {
     const onDrop = (line: DropLine) => dropped.write(JSON.stringify(line))
     return readRecords(inputs, { sources: this.settings.sources, registry: this.registry, onDrop })
   }
-}
-
-/** Key order is fixed here, since drop files are hashed. */
-export function dropLine(
-  { id, source }: CorpusDocument,
-  stage: string,
-  reason: string,
-  bytes: number,
-  detail?: string,
-): DropLine {
-  return { id, source, stage, reason, ...(detail === undefined ? {} : { detail }), bytes }
 }
 
 async function* readSegment(input: PieceInput): AsyncGenerator<CorpusDocument> {

@@ -64,6 +64,17 @@ function isDocument(value: unknown): value is CorpusDocument {
   )
 }
 
+/** Key order is fixed here, since drop files are hashed. */
+export function dropLine(
+  { id, source }: CorpusDocument,
+  stage: string,
+  reason: string,
+  bytes: number,
+  detail?: string,
+): DropLine {
+  return { id, source, stage, reason, ...(detail === undefined ? {} : { detail }), bytes }
+}
+
 /** UTF-8 length of `text` in bytes. */
 export function textBytes(text: string): number {
   return Buffer.byteLength(text, 'utf8')

@@ -2,31 +2,33 @@
 
 import { workerData } from 'node:worker_threads'
 import { serveTasks } from '../core/index.ts'
-import { DocumentWorker } from './document-task.ts'
-import { createFinalStages } from './final-stages.ts'
+import type { DocumentWorker } from './document-task.ts'
 import { explainFault } from './machine-fault.ts'
 import type { WorkerSettings, WorkerTask } from './phase-runner.ts'
-import { registeredSources } from './settings.ts'
-import { type WriteStages, writePart } from './write-task.ts'
+import type { WriteStages } from './write-task.ts'
 
 const { settings } = workerData as WorkerSettings
 
-// Filters and decontamination indexes take time and memory to make; each is made when first needed and kept.
+// Sources, filters and decontamination indexes take time and memory; each is loaded when first needed and kept.
 let documents: Promise<DocumentWorker> | undefined
 let writing: Promise<WriteStages> | undefined
 
-function documentWorker(): Promise<DocumentWorker> {
-  documents ??= DocumentWorker.create(settings, registeredSources())
-  return documents
+async function createDocumentWorker(): Promise<DocumentWorker> {
+  const [{ DocumentWorker }, { registeredSources }] = await Promise.all([
+    import('./document-task.ts'),
+    import('./settings.ts'),
+  ])
+  return DocumentWorker.create(settings, registeredSources())
+}
+
+async function createWriteStages(): Promise<WriteStages> {
+  return (await import('./final-stages.ts')).createFinalStages(settings)
 }
 
 const work: { [Type in WorkerTask['type']]: (task: Extract<WorkerTask, { type: Type }>) => Promise<unknown> } = {
-  read: async (task) => (await documentWorker()).read(task),
-  documents: async (task) => (await documentWorker()).documents(task),
-  write: async (task) => {
-    writing ??= createFinalStages(settings)
-    return writePart(task, await writing)
-  },
+  read: async (task) => (await (documents ??= createDocumentWorker())).read(task),
+  documents: async (task) => (await (documents ??= createDocumentWorker())).documents(task),
+  write: async (task) => (await import('./write-task.ts')).writePart(task, await (writing ??= createWriteStages())),
 }
 
 serveTasks(async (task: WorkerTask) => {

@@ -1,0 +1,57 @@
+// Runs other programs: finds them on the PATH and keeps the end of their output for the error message.
+import { spawn } from 'node:child_process'
+import { accessSync, constants, statSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { SetupFault } from './report.mjs'
+
+/** The full path of a program, or undefined. A name with a slash is a path already. */
+export function findProgram(name) {
+  const places = name.includes('/')
+    ? [name]
+    : (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name))
+  return places.find((place) => {
+    try {
+      accessSync(place, constants.X_OK)
+      return statSync(place).isFile()
+    } catch {
+      return false
+    }
+  })
+}
+
+/** Runs a program to its end; `show` also passes its output on to stderr as it comes. */
+export async function runProgram(program, args, { cwd, env, show = false, timeoutMs } = {}) {
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+  })
+  let stdout = ''
+  let output = ''
+  const take = (text) => {
+    output = (output + text).slice(-200_000)
+    if (show) process.stderr.write(text)
+  }
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text
+    take(text)
+  })
+  child.stderr.setEncoding('utf8').on('data', take)
+  return new Promise((resolve, reject) => {
+    child.on('error', (error) => reject(new SetupFault(`Cannot start \`${program}\`: ${error.message}.`)))
+    child.on('close', (code) => resolve({ code, stdout, output }))
+  })
+}
+
+/** The line of a program's output that most likely says what went wrong. */
+export function faultLine(output) {
+  const lines = output
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+  const telling = lines.find((line) =>
+    /\b(fatal error|error|ERROR|CMake Error|No space left|undefined reference)\b/.test(line),
+  )
+  return (telling ?? lines.at(-1) ?? 'no output').slice(0, 300)
+}

@@ -1,5 +1,10 @@
 // The registry of corpus sources, and how a path becomes a list of inputs.
+import { books } from './books.ts'
+import { csv } from './csv.ts'
+import { hub } from './hub.ts'
 import { jsonl } from './jsonl.ts'
+import { parquet } from './parquet.ts'
+import { text } from './text.ts'
 import { warc, wat, wet } from './warc.ts'
 import { wikipedia } from './wikipedia.ts'
 
@@ -14,6 +19,6 @@ export {
   type SourceReject,
 } from './source.ts'
 
-export const sources = { wikipedia, warc, wet, wat, jsonl }
+export const sources = { wikipedia, books, warc, wet, wat, jsonl, parquet, csv, text, hub }
 
 export type SourceType = keyof typeof sources

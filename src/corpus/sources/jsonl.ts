@@ -1,7 +1,7 @@
 // JSON lines: one object a line, one of its fields the text. Knows nothing about what the other fields mean.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { openBytes, splitLines } from '../streams/index.ts'
+import { type ByteStream, openBytes, splitLines } from '../streams/index.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 import { decodeUtf8, scalarMetadata } from './text-record.ts'
 
@@ -21,23 +21,25 @@ const config = z.strictObject({
     .describe('A longer line is rejected unread'),
 })
 
-async function* open(
+/** Reads JSON lines from any stream; `path` names it. */
+export async function* readJsonl(
+  bytes: ByteStream,
   path: string,
   options: z.output<typeof config>,
   { signal }: SourceContext,
 ): AsyncGenerator<SourceRecord> {
   let lines = 0
-  for await (const { bytes, offset, number, length } of splitLines(openBytes({ path, signal }), options.maxLineBytes)) {
+  for await (const line of splitLines(bytes, options.maxLineBytes)) {
     signal?.throwIfAborted()
-    const source = { path, offset }
+    const source = { path, offset: line.offset }
     lines++
-    if (bytes === undefined) {
-      yield { reason: 'too-large', source, detail: `line ${number} of ${length} bytes` }
+    if (line.bytes === undefined) {
+      yield { reason: 'too-large', source, detail: `line ${line.number} of ${line.length} bytes` }
       continue
     }
-    const text = decodeUtf8(bytes)
-    if (text === undefined) yield { reason: 'invalid-utf8', source, detail: `line ${number}` }
-    else if (text.trim() !== '') yield parseLine(text, number, source, options)
+    const text = decodeUtf8(line.bytes)
+    if (text === undefined) yield { reason: 'invalid-utf8', source, detail: `line ${line.number}` }
+    else if (text.trim() !== '') yield parseLine(text, line.number, source, options)
   }
   if (lines === 0) throw new DataError('Expected JSON lines, got an empty file. Check the path.', path)
 }
@@ -92,5 +94,5 @@ export const jsonl = defineSource({
   config,
   summary: 'JSON lines, one object a document',
   extensions: ['.jsonl', '.ndjson', '.json'],
-  open,
+  open: (path, options, context) => readJsonl(openBytes({ path, signal: context.signal }), path, options, context),
 })

@@ -59,7 +59,10 @@ declare(
 )
 declare('noembed noframes map dialog rp title', isHidden)
 declare('nav aside footer menu search', isBoilerplate)
-declare('div section ul ol table td aside nav header footer form dl span p a details figure iframe h2 h3', isContainer)
+declare(
+  'div section ul ol table td aside nav header footer form dl span sup p a details figure iframe h2 h3',
+  isContainer,
+)
 declare('h1 h2 h3 h4 h5 h6', isHeading)
 declare('td th', isCell)
 declare('main article', isMain)
@@ -105,11 +108,12 @@ export function toHtmlBlocks(html: string): HtmlPage {
   const flush = () => {
     if (text !== '') {
       const own = blockAround & inCode ? decodeHtml(text).replace(/^\s*\n|\s+$/g, '') : collapse(text)
-      if (own !== '') {
+      const line = kind === 'row' ? withoutEmptyCells(own) : own
+      if (line !== '') {
         blocks.push({
           kind,
-          text: own,
-          linkLength: Math.min(linkLength, own.length),
+          text: line,
+          linkLength: Math.min(linkLength, line.length),
           main: (blockAround & inMain) !== 0,
           boilerplate: (blockAround & inBoilerplate) !== 0,
         })
@@ -166,6 +170,7 @@ export function toHtmlBlocks(html: string): HtmlPage {
       )
         pop()
       else if (top === 'p' && bits & isBlock) pop()
+      else if (name === 'a' && top === 'a') pop()
       else if (bits & isCell && (top === 'td' || top === 'th')) pop()
       else if ((name === 'dd' && top === 'dt') || (name === 'dt' && top === 'dd')) pop()
 
@@ -174,7 +179,7 @@ export function toHtmlBlocks(html: string): HtmlPage {
       if (bits & isMain) own = (own | inMain) & ~inBoilerplate
       else if (bits & isBoilerplate) own |= inBoilerplate
       else if (name === 'header' && !(around & inMain)) own |= inBoilerplate
-      if (name === 'a') own |= inLink
+      if (name === 'a' && html.slice(attributesStart, attributesEnd).includes('href')) own |= inLink
       else if (name === 'pre' || name === 'listing') own |= inCode
       if (attributesEnd - attributesStart > 5 && bits & (isContainer | isMain)) {
         own = named(html.slice(attributesStart, attributesEnd), own, bits, name)
@@ -235,7 +240,7 @@ function named(attributes: string, surroundings: number, bits: number, element: 
     const value = match[2] ?? match[3] ?? match[4] ?? ''
     const name = match[1].toLowerCase()
     if (name === 'class' || name === 'id') {
-      if (hiddenName.test(value)) own |= inHidden
+      if (hiddenName.test(value) || (element === 'sup' && value === 'reference')) own |= inHidden
       else if (
         !(bits & isMain) &&
         element !== 'p' &&
@@ -253,6 +258,15 @@ function named(attributes: string, surroundings: number, bits: number, element: 
     } else if (name === 'aria-hidden' && value === 'true') own |= inHidden
   }
   return own
+}
+
+function withoutEmptyCells(row: string): string {
+  return row.includes('|')
+    ? row
+        .replace(/(?:\s*\|\s*)+/g, ' | ')
+        .replace(/^ \| | \| $/g, '')
+        .trim()
+    : row
 }
 
 function isSpace(text: string): boolean {

@@ -23,7 +23,9 @@ interface Group {
 export function contentGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
   const chosen = chooseGroups(blocks)
   // Names can mislead, such as a whole page inside <div class="widget">: then they are not heeded.
-  const prose = blocks.filter((block) => block.text.length >= shortLength && block.linkLength <= maxGoodLinkDensity * block.text.length)
+  const prose = blocks.filter(
+    (block) => block.text.length >= shortLength && block.linkLength <= maxGoodLinkDensity * block.text.length,
+  )
   if (textLength(chosen.flat()) >= 0.1 * textLength(prose)) return chosen
   return chooseGroups(blocks.map((block) => ({ ...block, boilerplate: false })))
 }
@@ -84,11 +86,22 @@ function grouped(blocks: readonly HtmlBlock[]): Group[] {
   })
 }
 
+// A sentence's end, in the scripts that have one; and lines that end like sentences but are not content.
+const sentence = /[.!?…。！？؟।]["'”’»)\]]*$/
+const notice = /^(?:©|copyright\b)|all rights reserved|\bcookies?\b/i
+
 function judge(group: Group): Group['verdict'] {
-  if (group.blocks[0].boilerplate || group.linkDensity > maxLinkDensity) return 'bad'
+  const { kind, boilerplate, text } = group.blocks[0]
+  if (boilerplate) return 'bad'
+  // Cells of a real table are often links; a table of one row is layout.
+  const isTable = kind === 'row' && group.blocks.length >= 3 && group.length >= goodLength
+  if (group.linkDensity > (isTable ? 0.85 : maxLinkDensity)) return 'bad'
+  if (isTable) return 'good'
+  if (group.length < 2 * goodLength && notice.test(text)) return 'bad'
   if (group.length < shortLength) return group.linkDensity > maxGoodLinkDensity ? 'bad' : 'short'
   if (group.length >= goodLength && group.linkDensity <= maxGoodLinkDensity) return 'good'
-  return 'near'
+  // One sentence between headings or links, as on a home page.
+  return kind !== 'item' && group.linkDensity <= maxGoodLinkDensity && sentence.test(text) ? 'good' : 'near'
 }
 
 /** Short and doubtful groups go with their nearest certain neighbours; headings with what they stand over. */

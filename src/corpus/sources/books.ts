@@ -1,0 +1,85 @@
+// Books, one file a book: plain text, Markdown and Project Gutenberg files. Knows no format beyond what extract/book.ts finds.
+import { basename } from 'node:path'
+import { z } from 'zod'
+import { DataError } from '../../core/index.ts'
+import { bookText, parseBook } from '../extract/book.ts'
+import { decodePlainBytes } from '../extract/charset.ts'
+import { openBytes } from '../streams/index.ts'
+import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
+import { normalizeText } from './text-record.ts'
+
+const config = z.strictObject({
+  document: z.enum(['book', 'chapter']).default('book').describe('Whether a book or a chapter is one document'),
+  unwrap: z.boolean().default(true).describe('Join the lines of paragraphs that were wrapped at a fixed width'),
+  maxBookBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(256 * 1024 * 1024)
+    .describe('A longer book is rejected'),
+})
+
+async function* open(
+  path: string,
+  options: z.output<typeof config>,
+  { signal }: SourceContext,
+): AsyncGenerator<SourceRecord> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  const source = { path, offset: 0 }
+  for await (const chunk of openBytes({ path, signal })) {
+    size += chunk.length
+    if (size > options.maxBookBytes) {
+      yield { reason: 'too-large', source, detail: `more than ${options.maxBookBytes} bytes` }
+      return
+    }
+    chunks.push(Uint8Array.from(chunk))
+  }
+  if (size === 0) throw new DataError('Expected a book, got an empty file. Check the path.', path)
+  const decoded = decodePlainBytes(Buffer.concat(chunks))
+  if (decoded.text.includes('\0')) {
+    yield { reason: 'not-text', source, detail: 'the file holds zero bytes' }
+    return
+  }
+  const { chapters, ...about } = parseBook(decoded.text, { unwrap: options.unwrap })
+  const metadata = {
+    title:
+      about.title ??
+      basename(path)
+        .replace(/\.(?:gz|bz2|zst)$/i, '')
+        .replace(/\.\w{1,8}$/, ''),
+    ...(about.author === undefined ? {} : { author: about.author }),
+    ...(about.year === undefined ? {} : { year: /^\d{1,4}$/.test(about.year) ? Number(about.year) : about.year }),
+    ...(about.language === undefined ? {} : { language: about.language }),
+    ...(decoded.charset === 'utf-8' ? {} : { charset: decoded.charset }),
+  }
+  if (chapters.length === 0) {
+    yield { reason: 'empty', source }
+    return
+  }
+  if (options.document === 'book') {
+    yield { text: normalizeText(bookText(chapters)), id: '0', metadata, source }
+    return
+  }
+  for (const [index, chapter] of chapters.entries()) {
+    yield {
+      text: normalizeText(bookText([chapter])),
+      id: String(index),
+      metadata: {
+        ...metadata,
+        chapter: index + 1,
+        ...(chapter.title === '' ? {} : { chapterTitle: chapter.title.replace(/\s+/g, ' ') }),
+      },
+      source,
+    }
+  }
+}
+
+/** Books. */
+export const books = defineSource({
+  type: 'books',
+  config,
+  summary: 'Books as plain text, Markdown or Project Gutenberg files, one file a book',
+  extensions: ['.txt', '.md', '.text'],
+  open,
+})

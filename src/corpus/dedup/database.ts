@@ -1,0 +1,107 @@
+// An embedded DuckDB for one deduplication: bounded memory, everything larger on disk in a folder of its own.
+// Only this file knows how tables are loaded and written; the queries in queries.ts are plain SQL that Spark runs too.
+
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type DuckDBConnection, DuckDBDataChunk, DuckDBInstance, INTEGER } from '@duckdb/node-api'
+import { DataError } from '../../core/index.ts'
+
+export interface DatabaseLimits {
+  /** A folder that may be filled and is removed at the end. */
+  readonly temporaryFolder: string
+  /** Of DuckDB; the process needs some more. At least 128. */
+  readonly memoryMegabytes: number
+  readonly threads: number
+}
+
+export class Database {
+  private constructor(
+    readonly connection: DuckDBConnection,
+    private readonly instance: DuckDBInstance,
+    private readonly folder: string,
+  ) {}
+
+  static async open({ temporaryFolder, memoryMegabytes, threads }: DatabaseLimits): Promise<Database> {
+    await rm(temporaryFolder, { recursive: true, force: true })
+    await mkdir(temporaryFolder, { recursive: true })
+    const instance = await DuckDBInstance.create(join(temporaryFolder, 'tables.duckdb'), {
+      memory_limit: `${memoryMegabytes}MB`,
+      threads: String(threads),
+      temp_directory: join(temporaryFolder, 'spill'),
+      preserve_insertion_order: 'false',
+      // Nothing is ever fetched or loaded: these files are the user's.
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    })
+    return new Database(await instance.connect(), instance, temporaryFolder)
+  }
+
+  async run(sql: string): Promise<void> {
+    await this.connection.run(sql).catch(reword)
+  }
+
+  /** The columns of each chunk of the result; never the whole of it in memory. */
+  async *chunks(sql: string): AsyncGenerator<unknown[][]> {
+    const result = await this.connection.stream(sql).catch(reword)
+    for (;;) {
+      const chunk = await result.fetchChunk().catch(reword)
+      if (chunk === null || chunk.rowCount === 0) return
+      yield chunk.getColumns()
+    }
+  }
+
+  /** The first value of the first row, as a number. */
+  async count(sql: string): Promise<number> {
+    for await (const columns of this.chunks(sql)) return Number(columns[0][0])
+    return 0
+  }
+
+  /** Fills a table of two INTEGER columns with (i, values[i]). */
+  async appendIndexed(table: string, values: Uint32Array): Promise<void> {
+    const appender = await this.connection.createAppender(table)
+    const step = 2048
+    for (let start = 0; start < values.length; start += step) {
+      const part = [...values.subarray(start, start + step)]
+      const chunk = DuckDBDataChunk.create([INTEGER, INTEGER], part.length)
+      chunk.setColumns([part.map((_, i) => start + i), part])
+      appender.appendDataChunk(chunk)
+    }
+    appender.closeSync()
+  }
+
+  async close(): Promise<void> {
+    this.connection.closeSync()
+    this.instance.closeSync()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+/** The view `entries`: every row of the key files with `shard`, the position of its file in the list. */
+export function entriesSql(files: readonly string[]): string {
+  return `
+    CREATE TABLE files AS SELECT unnest(${list(files)}) AS path, unnest(range(${files.length}))::INTEGER AS shard;
+    CREATE VIEW entries AS
+      SELECT files.shard, source.* FROM read_parquet(${list(files)}, filename = 'source_path') AS source
+      JOIN files ON files.path = source.source_path;`
+}
+
+export function copySql(query: string, path: string): string {
+  return `SET preserve_insertion_order = true; COPY (${query}) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`
+}
+
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+function list(values: readonly string[]): string {
+  return `[${values.map(quote).join(', ')}]`
+}
+
+function reword(error: Error): never {
+  if (/out of memory/i.test(error.message)) {
+    throw new DataError(
+      `Expected deduplication to fit its memory, got: ${error.message.split('\n')[0]}. Give it more memory, fewer threads or more disk.`,
+    )
+  }
+  throw error
+}

@@ -1,0 +1,26 @@
+// The registry of deduplicators, and what the pipeline needs to run them.
+
+import type { DeduplicatorDefinition } from './deduplicator.ts'
+import { exact } from './exact.ts'
+import { repeatedLines } from './lines.ts'
+import { near } from './near.ts'
+import { urlDuplicates } from './url.ts'
+
+export { Clusters } from './clusters.ts'
+export * from './deduplicator.ts'
+export * from './drop-file.ts'
+export type { WrittenKeyFile } from './key-file.ts'
+export { removeLines } from './lines.ts'
+export * from './minhash.ts'
+export { type KeepRule, keepRules } from './queries.ts'
+export { normalizeUrl } from './url.ts'
+
+/** All deduplicators by type; those of documents should run before those of lines. */
+export const deduplicators = {
+  exact,
+  url: urlDuplicates,
+  near,
+  lines: repeatedLines,
+} as const satisfies Record<string, DeduplicatorDefinition>
+
+export type DeduplicatorType = keyof typeof deduplicators

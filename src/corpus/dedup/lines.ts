@@ -1,0 +1,71 @@
+// Repeated lines: navigation, notices and other lines that many documents share are cut from all but the first.
+
+import { z } from 'zod'
+import { toBigInt } from '../hash/index.ts'
+import { defineDeduplicator, withEntries } from './deduplicator.ts'
+import { KeyFileWriter } from './key-file.ts'
+import { hashWords, WordHashes } from './normalized-words.ts'
+import * as sql from './queries.ts'
+
+const config = z.strictObject({
+  minCount: z.number().int().min(2).default(2).describe('copies in the whole corpus that make a line repeated'),
+  minWords: z.number().int().min(1).default(1).describe('shorter lines are never cut'),
+  keepFirst: z.boolean().default(true).describe('leave the first copy where it is'),
+})
+
+export const repeatedLines = defineDeduplicator({
+  type: 'lines',
+  config,
+  source: 'CCNet arXiv:1911.00359 section 3.1 (paragraph hashes of letters without case, accents, figures)',
+  summary: 'Cuts lines that stood in an earlier document, compared by words.',
+  grain: 'line',
+  reason: 'repeated-line',
+  createWriter(path, { minWords }) {
+    const file = new KeyFileWriter(path, { row: 'INT32', line: 'INT32', key: 'INT64' })
+    const words = new WordHashes()
+    return {
+      add(row, { text }) {
+        let line = 0
+        for (let start = 0; start <= text.length; line++) {
+          const found = text.indexOf('\n', start)
+          const end = found === -1 ? text.length : found
+          hashWords(text, words, start, end)
+          if (words.count >= minWords) file.add([row, line, lineKey(words)])
+          start = end + 1
+        }
+      },
+      close: () => file.close(),
+      abort: () => file.abort(),
+    }
+  },
+  async find(options, { minCount, keepFirst }) {
+    return await withEntries(options, async (database, write) => {
+      await database.run(sql.linesSql)
+      const considered = await database.count('SELECT count(*) FROM lines')
+      const repeated = `(SELECT count(*) AS times FROM lines GROUP BY key HAVING count(*) >= ${minCount}) AS repeated`
+      const clusters = await database.count(`SELECT count(*) FROM ${repeated}`)
+      const copies = await database.count(`SELECT coalesce(sum(times), 0) FROM ${repeated}`)
+      await write(sql.lineDropsSql({ minCount, keepFirst }))
+      return { considered, clusters, dropped: keepFirst ? copies - clusters : copies }
+    })
+  },
+})
+
+function lineKey({ pairs, count }: WordHashes): bigint {
+  let high = count
+  let low = ~count
+  for (let i = 0; i < count; i++) {
+    high = (Math.imul(high, 0x01000193) + pairs[i * 2]) | 0
+    low = (Math.imul(low, 0x9e3779b1) + pairs[i * 2 + 1]) | 0
+  }
+  return BigInt.asIntN(64, toBigInt(high ^ (low >>> 16), low))
+}
+
+/** `text` without the lines of these numbers (from 0). */
+export function removeLines(text: string, numbers: readonly number[]): string {
+  const drop = new Set(numbers)
+  return text
+    .split('\n')
+    .filter((_, line) => !drop.has(line))
+    .join('\n')
+}

@@ -1,0 +1,117 @@
+// MinHash signatures for near deduplication: a document becomes one 64-bit key for each band of hash functions, and two
+// documents that share a key in any band are taken for near duplicates.
+// @source Broder 1997 (MinHash); bands and rows: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4
+
+import { z } from 'zod'
+import { createRandom } from '../../core/index.ts'
+import { mix32 } from '../hash/index.ts'
+import { blockShingles, createMinhashKernel, type MinhashKernel } from './minhash-kernel.ts'
+import { hashWords, WordHashes } from './normalized-words.ts'
+
+export const minhashOptions = z.strictObject({
+  nGram: z.number().int().min(1).max(100).default(5).describe('words in a shingle'),
+  bands: z.number().int().min(1).max(255).default(14).describe('bands; documents equal in any one are near duplicates'),
+  rows: z.number().int().min(1).max(255).default(8).describe('hash functions in a band; more is stricter'),
+  seed: z.number().int().min(0).max(0xffffffff).default(1).describe('of the hash functions'),
+})
+export type MinhashOptions = z.input<typeof minhashOptions>
+export type ResolvedMinhashOptions = z.output<typeof minhashOptions>
+
+export interface Minhasher {
+  readonly options: ResolvedMinhashOptions
+  /** One key a band; empty for a text without words. The array is the caller's. */
+  signature(text: string): BigUint64Array
+}
+
+/** Probability that two documents of Jaccard similarity `similarity` share a band: 1 − (1 − s^rows)^bands. */
+export function matchProbability(similarity: number, { bands, rows }: { bands: number; rows: number }): number {
+  return 1 - (1 - similarity ** rows) ** bands
+}
+
+export function createMinhasher(options: MinhashOptions = {}): Minhasher {
+  return new TableMinhasher(minhashOptions.parse(options))
+}
+
+class TableMinhasher implements Minhasher {
+  readonly #kernel: MinhashKernel
+  readonly #words = new WordHashes()
+  /** Powers that take the leaving word out of the rolling shingle hash. */
+  readonly #leaving: readonly [number, number]
+
+  constructor(readonly options: ResolvedMinhashOptions) {
+    const random = createRandom(options.seed)
+    const multipliers = new Int32Array(options.bands * options.rows * 2)
+    for (let i = 0; i < multipliers.length; i++) multipliers[i] = random.uint32() | 1
+    this.#kernel = createMinhashKernel(multipliers)
+    this.#leaving = [power(base1, options.nGram), power(base2, options.nGram)]
+  }
+
+  signature(text: string): BigUint64Array {
+    const words = this.#words
+    hashWords(text, words)
+    if (words.count === 0) return new BigUint64Array(0)
+    const { shingles, minima } = this.#kernel
+    minima.fill(0x7fffffff)
+    const { pairs } = words
+    const length = Math.min(this.options.nGram, words.count)
+    const [leaving1, leaving2] = this.#leaving
+    let rolling1 = 0
+    let rolling2 = 0
+    let filled = 0
+    for (let i = 0; i < words.count; i++) {
+      rolling1 = (Math.imul(rolling1, base1) + pairs[i * 2]) | 0
+      rolling2 = (Math.imul(rolling2, base2) + pairs[i * 2 + 1]) | 0
+      // Shorter documents have one shingle, all their words; it is complete before a word could leave.
+      if (i >= length) {
+        rolling1 = (rolling1 - Math.imul(pairs[(i - length) * 2], leaving1)) | 0
+        rolling2 = (rolling2 - Math.imul(pairs[(i - length) * 2 + 1], leaving2)) | 0
+      }
+      if (i < length - 1) continue
+      shingles[filled] = mix32(rolling1 ^ rolling2)
+      shingles[filled + 1] = mix32(rolling2)
+      filled += 2
+      if (filled === blockShingles * 2) {
+        this.#kernel.update(blockShingles)
+        filled = 0
+      }
+    }
+    if (filled > 0) this.#kernel.update(filled / 2)
+    return this.#bandKeys()
+  }
+
+  #bandKeys(): BigUint64Array {
+    const { bands, rows } = this.options
+    const { minima } = this.#kernel
+    const keys = new BigUint64Array(bands)
+    const halves = new Uint32Array(keys.buffer)
+    for (let band = 0; band < bands; band++) {
+      let first = band
+      let second = ~band
+      for (let row = band * rows; row < (band + 1) * rows; row++) {
+        first = mix32(first ^ minima[row])
+        second = mix32(Math.imul(second, 0x9e3779b1) + minima[row])
+      }
+      halves[band * 2] = first
+      halves[band * 2 + 1] = second
+    }
+    return keys
+  }
+}
+
+const base1 = 0x01000193
+const base2 = 0x9e3779b1 | 0
+
+function power(base: number, exponent: number): number {
+  let result = 1
+  for (let i = 0; i < exponent; i++) result = Math.imul(result, base)
+  return result
+}
+
+let last: { key: string; minhasher: Minhasher } | undefined
+
+/** The signature of one text; the hash functions of the last options are kept. */
+export function minhashSignature(text: string, options: MinhashOptions = {}): BigUint64Array {
+  const key = JSON.stringify(options)
+  if (last?.key !== key) last = { key, minhasher: createMinhasher(options) }
+  return last.minhasher.signature(text)
+}

@@ -253,12 +253,14 @@ class Build {
     documents: readonly DocumentTask[],
     readDrops: ReadonlyMap<number, EntryFile[]>,
   ): Promise<WriteTask[]> {
+    const { signal, progress } = this.context
     const decisions = await deduplicate({
       pieces: documents,
-      settings: this.settings,
+      stages: this.settings.dedup,
       folder: join(this.work, 'dedup'),
       memoryMegabytes: this.limits.memoryMegabytes,
-      ...this.context,
+      signal,
+      progress,
     })
     const items: { item: WriteItem; bytes: number; hashes: string[] }[] = []
     const addDrops = ({ path, sha256: hash }: EntryFile) =>

@@ -10,7 +10,10 @@ describe('component specs', () => {
       type: 'language',
       options: { languages: ['en', 'de'], minConfidence: '0.4' },
     })
-    expect(parseComponentSpec({ type: 'c4', minWords: 3 }, 'filter[0]')).toEqual({ type: 'c4', options: { minWords: 3 } })
+    expect(parseComponentSpec({ type: 'c4', minWords: 3 }, 'filter[0]')).toEqual({
+      type: 'c4',
+      options: { minWords: 3 },
+    })
   })
 
   it('reads the kinds of source that a filter is for', () => {
@@ -44,7 +47,14 @@ describe('component specs', () => {
       on: z.boolean().default(false),
     })
     const given = { count: '3', names: 'a', numbers: ['1', '2'], text: '12', on: 'true', unknown: '5' }
-    expect(coerceOptions(schema, given)).toEqual({ count: 3, names: ['a'], numbers: [1, 2], text: '12', on: true, unknown: 5 })
+    expect(coerceOptions(schema, given)).toEqual({
+      count: 3,
+      names: ['a'],
+      numbers: [1, 2],
+      text: '12',
+      on: true,
+      unknown: 5,
+    })
     expect(coerceOptions(schema, { names: '' })).toEqual({ names: [] })
   })
 

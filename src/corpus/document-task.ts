@@ -9,7 +9,7 @@ import { type EntryFile, prepareFolder, writeEntry } from './journal.ts'
 import { LineWriter, readLines } from './part-file.ts'
 import { readRecords } from './read-records.ts'
 import type { BuildSettings } from './settings.ts'
-import { createSignatureWriter } from './signatures.ts'
+import { SignatureWriter } from './signatures.ts'
 import type { SourceDefinition } from './sources/source.ts'
 import { type Damage, type DropSample, SampleKeeper, type StageCounts } from './stage-counts.ts'
 
@@ -134,7 +134,7 @@ export class DocumentWorker {
     await prepareFolder(folder)
     const kept = new RollingWriter(folder, 'kept', this.settings.sizes.partBytes)
     const dropped = await LineWriter.create(join(folder, droppedName), { level: 1 })
-    const signatures = await createSignatureWriter(folder, this.settings.dedup)
+    const signatures = SignatureWriter.create(folder, this.settings.dedup)
     try {
       const samples = new SampleKeeper()
       const reader = input.kind === 'files' ? this.open(input.inputs, dropped) : undefined
@@ -148,7 +148,7 @@ export class DocumentWorker {
           await dropped.write(JSON.stringify(dropLine(outcome.document, stage, reason, bytes, detail)))
           continue
         }
-        await signatures.add(ordinal++, outcome.document)
+        signatures.add(ordinal++, outcome.document)
         await kept.write(outcome.document)
       }
       await kept.roll()

@@ -4,12 +4,12 @@
 import { statSync } from 'node:fs'
 import { parseConfig, sha256File } from '../core/index.ts'
 import { listOf, type ResolvedBuildOptions } from './build-options.ts'
-import { coerceOptions, lookUp, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
+import { coerceOptions, lookUp, parseComponentSpec, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
 import { type FilterStage, resolveFilters } from './filter-chain.ts'
 import type { InputFile, ResolvedSource } from './inputs.ts'
 import { canonicalJson } from './journal.ts'
 import type { PlanSizes } from './plan.ts'
-import type { DedupStage } from './signatures.ts'
+import { type DedupStage, resolveDedup } from './signatures.ts'
 import { expandPaths, sources } from './sources/index.ts'
 import type { SourceDefinition } from './sources/source.ts'
 
@@ -35,11 +35,12 @@ export async function resolveBuild(options: ResolvedBuildOptions): Promise<Build
   for (const [index, { kinds }] of filterSpecs.entries()) {
     for (const kind of kinds ?? []) lookUp(registeredSources(), kind, `filter[${index}]`)
   }
+  const dedupSpecs = listOf(options.dedup).map((spec, index) => parseComponentSpec(spec, `dedup[${index}]`))
   const megabyte = 1_000_000
   const settings = {
     sources: options.source.map((spec, index) => resolveSource(spec, `source[${index}]`)),
     filters: resolveFilters(filterSpecs),
-    dedup: [],
+    dedup: resolveDedup(dedupSpecs, options.seed),
     sizes: {
       groupBytes: options.groupMegabytes * megabyte,
       largeFileBytes: options.largeFileMegabytes * megabyte,

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { countDrop, emptyCounts, excerpt, mergeCounts, SampleKeeper, samplesPerReason } from './stage-counts.ts'
 
-const document = (id: string) => ({ id, text: `text of ${id}`, source: { kind: 'jsonl', path: 'p', offset: 0 }, metadata: {} })
+const document = (id: string) => ({
+  id,
+  text: `text of ${id}`,
+  source: { kind: 'jsonl', path: 'p', offset: 0 },
+  metadata: {},
+})
 
 describe('mergeCounts', () => {
   it('sums by stage in order of appearance, with reasons sorted', () => {

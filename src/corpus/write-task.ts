@@ -63,6 +63,9 @@ export interface WriteStages {
   final: readonly FinalStage[]
 }
 
+/** The reason of a document that is dropped because all its lines were cut. */
+export const nothingLeft = 'nothing-left'
+
 /** Writes one part and its drop list; a file that would be empty is left out. */
 export async function writePart(task: WriteTask, stages: WriteStages): Promise<WriteResult> {
   await prepareFolder(task.folder)
@@ -128,6 +131,7 @@ class WritePass {
       if (decision?.reason !== undefined) return this.drop(current, counts, decision.reason, bytes, decision.detail)
       if (decision?.removeLines !== undefined) {
         current = { ...current, text: withoutLines(current.text, decision.removeLines) }
+        if (current.text === '') return this.drop(document, counts, nothingLeft, bytes)
         bytes = textBytes(current.text)
         counts.changed += 1
       }
@@ -196,12 +200,14 @@ class WritePass {
   }
 }
 
+/** A text with some lines cut out, without the runs of blank lines that this leaves. */
 function withoutLines(text: string, removed: readonly number[]): string {
   const gone = new Set(removed)
-  return text
-    .split('\n')
-    .filter((_, index) => !gone.has(index))
+  const kept = text.split('\n').filter((_, index) => !gone.has(index))
+  return kept
     .join('\n')
+    .replace(/\n{3,}/g, '\n\n')
+    .trim()
 }
 
 /** Walks a decision file in step with the documents, so that neither is ever whole in memory. */

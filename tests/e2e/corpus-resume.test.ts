@@ -1,0 +1,203 @@
+// A build that is killed at any moment goes on and gives the same bytes, with any number of workers; a full disk, changed
+// options and damaged files are noticed, and nothing older is lost.
+
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRandom } from '../../src/core/index.ts'
+import { type CorpusManifest, readCorpus, readManifest } from '../../src/corpus/index.ts'
+import {
+  type FixtureCounts,
+  runCli,
+  smallPieces,
+  snapshot,
+  temporaryFolder,
+  writeInventedInputs,
+} from './corpus-fixture.ts'
+
+const folder = temporaryFolder('resume')
+const inputs = join(folder.path, 'inputs')
+const reference = join(folder.path, 'reference')
+let planted: FixtureCounts
+let expected: Record<string, string>
+/** Milliseconds that an undisturbed run works after it has started up. */
+let workMs: number
+
+const build = (out: string, ...more: string[]) => [
+  ...['corpus', 'build', '--out', out, '--source', `jsonl:${inputs}`, '--filter', 'length'],
+  ...[...smallPieces, ...more],
+]
+
+beforeAll(async () => {
+  planted = writeInventedInputs(inputs, 7)
+  let started = 0
+  const result = await runCli(build(reference, '--workers', '2'), { onStart: () => (started = performance.now()) })
+  expect(result.stderr).not.toMatch(/error/i)
+  expect(result.code).toBe(0)
+  workMs = performance.now() - started
+  expected = snapshot(reference)
+}, 120_000)
+afterAll(() => folder.dispose())
+
+describe('an undisturbed build', () => {
+  it('keeps and drops what was planted, and accounts for every document', async () => {
+    const manifest = await readManifest(reference)
+    const stages = Object.fromEntries(manifest.stages.map((stage) => [stage.stage, stage]))
+    expect(stages.read!.dropped['broken-json']).toBe(planted.broken)
+    expect(stages.length!.dropped['too-few-characters']).toBe(planted.short)
+    const duplicates =
+      stages['dedup-exact']!.dropped['exact-duplicate']! + stages['dedup-near']!.dropped['near-duplicate']!
+    expect(duplicates).toBe(planted.exactDuplicates + planted.nearDuplicates)
+    expect(manifest.documents).toBe(planted.documents - planted.short - duplicates)
+    expectBalance(manifest)
+    expect(manifest.parts.length).toBeGreaterThan(2)
+    expect(manifest.parts.every(({ textBytes }) => textBytes <= 200_000)).toBe(true)
+    // The last file is cut into segments; nothing intermediate is left.
+    expect(Object.keys(expected).some((path) => /work|partial|tmp|lock/.test(path))).toBe(false)
+  })
+
+  it('keeps the order of the inputs, and every document says where it is from', async () => {
+    let last = { path: '', offset: -1 }
+    let documents = 0
+    for await (const { source, text } of readCorpus(reference, { verify: true })) {
+      expect(source.path > last.path || (source.path === last.path && source.offset > last.offset)).toBe(true)
+      expect(text.length).toBeGreaterThan(0)
+      last = source
+      documents += 1
+    }
+    expect(documents).toBe((await readManifest(reference)).documents)
+  })
+})
+
+function expectBalance(manifest: CorpusManifest): void {
+  let out = manifest.stages[0]!.documentsIn
+  for (const { stage, documentsIn, documentsOut, dropped } of manifest.stages) {
+    expect(documentsIn, stage).toBe(out)
+    expect(documentsIn - documentsOut, stage).toBe(Object.values(dropped).reduce((sum, count) => sum + count, 0))
+    out = documentsOut
+  }
+  expect(out).toBe(manifest.documents)
+}
+
+describe('a killed build', () => {
+  it('gives the bytes of an undisturbed one after 25 kills at random moments', { timeout: 600_000 }, async () => {
+    const random = createRandom(1)
+    let kills = 0
+    let round = 0
+    let finished = 0
+    let partial = 0
+    for (let attempt = 0; kills < 25 && attempt < 60; attempt++) {
+      const out = join(folder.path, `killed-${round}`)
+      const workers = String(1 + random.integer(3))
+      const delay = random.float() * workMs
+      const { code, signal } = await runCli(build(out, '--workers', workers), {
+        onStart: (child) => setTimeout(() => child.kill('SIGKILL'), delay),
+      })
+      if (signal === 'SIGKILL') {
+        kills += 1
+        if (existsSync(join(out, 'work'))) partial += 1
+        continue
+      }
+      expect(code).toBe(0)
+      expect(snapshot(out)).toEqual(expected)
+      rmSync(out, { recursive: true })
+      round += 1
+      finished += 1
+    }
+    expect(kills).toBe(25)
+    // The kills must have hit work in progress, not only the time before and after it.
+    expect(partial).toBeGreaterThan(10)
+    const out = join(folder.path, `killed-${round}`)
+    expect((await runCli(build(out, '--workers', '2'))).code).toBe(0)
+    expect(snapshot(out)).toEqual(expected)
+    expect(finished).toBeGreaterThanOrEqual(0)
+  })
+})
+
+describe('the number of workers', () => {
+  it.each([1, 3])('%d gives the bytes of 2', { timeout: 120_000 }, async (workers) => {
+    const out = join(folder.path, `workers-${workers}`)
+    expect((await runCli(build(out, '--workers', String(workers)))).code).toBe(0)
+    expect(snapshot(out)).toEqual(expected)
+  })
+})
+
+describe('a finished corpus', () => {
+  it('is left as it is by the same command, mended when damaged, kept when the options change', {
+    timeout: 240_000,
+  }, async () => {
+    const out = join(folder.path, 'finished')
+    cpSync(reference, out, { recursive: true })
+    const data = join(out, readdirSync(out).find((name) => name.startsWith('data-'))!)
+    const part = join(data, 'part-00001.jsonl.gz')
+    const before = (await stat(part)).mtimeMs
+    const again = await runCli(build(out))
+    expect(again.code).toBe(0)
+    expect(again.stdout).toMatch(/up to date/)
+    expect((await stat(part)).mtimeMs).toBe(before)
+
+    const changed = await runCli(build(out, '--seed', '5'))
+    expect(changed.code).toBe(2)
+    expect(changed.stderr).toMatch(/got others: dedup\. Pass --rebuild/)
+    expect(snapshot(out)).toEqual(expected)
+
+    truncateSync(part, 100)
+    const mended = await runCli(build(out))
+    expect(mended.stderr).toMatch(/part-00001.jsonl.gz is missing or damaged/)
+    expect(snapshot(out)).toEqual(expected)
+
+    appendFileSync(join(inputs, 'input-00.jsonl'), '\n')
+    try {
+      const input = await runCli(build(out))
+      expect(input.code).toBe(2)
+      expect(input.stderr).toMatch(/changed input .*input-00\.jsonl/)
+    } finally {
+      truncateSync(join(inputs, 'input-00.jsonl'), (await stat(join(inputs, 'input-00.jsonl'))).size - 1)
+    }
+
+    const rebuilt = await runCli(build(out, '--seed', '5', '--rebuild'))
+    expect(rebuilt.code).toBe(0)
+    expect((await readManifest(out)).fingerprint).not.toBe((await readManifest(reference)).fingerprint)
+    expect(readdirSync(out).filter((name) => name.startsWith('data-'))).toHaveLength(1)
+  })
+
+  it('is not written into a folder of something else', async () => {
+    const out = join(folder.path, 'foreign')
+    mkdirSync(out)
+    writeFileSync(join(out, 'thesis.txt'), 'mine')
+    const result = await runCli(build(out))
+    expect(result.code).toBe(2)
+    expect(result.stderr).toMatch(/Expected an empty folder or a corpus/)
+    expect(readdirSync(out)).toEqual(['thesis.txt'])
+  })
+})
+
+describe('a full disk', () => {
+  // A limit on file sizes refuses writes for any user, where a small disk of its own would need the right to mount.
+  it('is a clean error, keeps the older corpus, and the same command goes on', { timeout: 240_000 }, async () => {
+    const out = join(folder.path, 'full')
+    cpSync(reference, out, { recursive: true })
+    const args = build(out, '--seed', '9', '--rebuild', '--workers', '2')
+    const stopped = await runCli(args, { shellPrefix: 'ulimit -f 40' })
+    expect(stopped.code).toBe(1)
+    expect(stopped.stderr).toMatch(/error: Expected .*Nothing that was finished is lost/)
+    expect(stopped.stderr).not.toMatch(/\n\s+at /)
+    const kept = Object.entries(snapshot(out)).filter(([path]) => path in expected)
+    expect(Object.fromEntries(kept)).toEqual(expected)
+
+    expect((await runCli(args)).code).toBe(0)
+    const undisturbed = join(folder.path, 'full-reference')
+    expect((await runCli(build(undisturbed, '--seed', '9'))).code).toBe(0)
+    expect(snapshot(out)).toEqual(snapshot(undisturbed))
+  })
+})

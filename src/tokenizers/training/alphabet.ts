@@ -1,0 +1,131 @@
+// The smallest tokens: special tokens and single bytes or characters, and words written in them.
+// It knows no merges.
+import { BYTE_ALPHABET } from '../byte-level.ts'
+import { codePointAt, sequenceLength } from './character-classes.ts'
+import type { TokenList } from './learn-merges.ts'
+import type { SymbolWords } from './pair-store.ts'
+import type { WordTableData } from './word-table.ts'
+
+export interface AlphabetOptions {
+  /** Symbols are bytes, and all 256 of them are in the alphabet. */
+  byteLevel: boolean
+  /** Their ids come first, in this order. */
+  specialTokens: readonly string[]
+  /** The most characters kept, the most frequent ones. Words with other characters are left out of training. */
+  limitAlphabet?: number
+  /** Characters that are kept whether they occur or not. */
+  initialAlphabet: string
+  /** Put before a character that does not start a word. */
+  continuingPrefix: string
+}
+
+/** Starts a vocabulary: special tokens, then the alphabet in the order of its code points. */
+export function startVocabulary(
+  words: WordTableData,
+  options: AlphabetOptions,
+): { list: TokenList; words: SymbolWords } {
+  const list: TokenList = { tokens: [], ids: new Map() }
+  for (const token of options.specialTokens) addToken(list, token)
+  if (options.byteLevel) {
+    for (const token of [...BYTE_ALPHABET].sort()) addToken(list, token)
+    const symbolOfByte = Int32Array.from(BYTE_ALPHABET, (token) => list.ids.get(token) as number)
+    return {
+      list,
+      words: {
+        symbols: Int32Array.from(
+          words.bytes.subarray(0, words.ends[words.size - 1] ?? 0),
+          (byte) => symbolOfByte[byte],
+        ),
+        ends: words.ends.slice(0, words.size),
+        counts: words.counts,
+      },
+    }
+  }
+  return { list, words: writeInCharacters(words, list, options) }
+}
+
+function addToken({ tokens, ids }: TokenList, token: string): number {
+  const known = ids.get(token)
+  if (known !== undefined) return known
+  ids.set(token, tokens.length)
+  return tokens.push(token) - 1
+}
+
+/** Weighted count of every character of `words`. */
+export function countCharacters(words: WordTableData): Map<number, number> {
+  const counts = new Map<number, number>()
+  forEachCharacter(words, (code, _first, word) => counts.set(code, (counts.get(code) ?? 0) + words.counts[word]))
+  return counts
+}
+
+/** The characters to keep: `required` ones, then the most frequent; ties go to the lower code point. */
+export function keepCharacters(
+  counts: Map<number, number>,
+  required: string,
+  limit = Number.POSITIVE_INFINITY,
+): number[] {
+  const kept = new Set(Array.from(required, (character) => character.codePointAt(0) as number))
+  for (const [code] of [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0])) {
+    if (kept.size >= limit) break
+    kept.add(code)
+  }
+  return [...kept].sort((a, b) => a - b)
+}
+
+function forEachCharacter(words: WordTableData, visit: (code: number, first: boolean, word: number) => void): void {
+  for (let word = 0, at = 0; word < words.size; word++) {
+    const start = at
+    while (at < words.ends[word]) {
+      visit(codePointAt(words.bytes, at), at === start, word)
+      at += sequenceLength(words.bytes[at])
+    }
+  }
+}
+
+function writeInCharacters(words: WordTableData, list: TokenList, options: AlphabetOptions): SymbolWords {
+  const { continuingPrefix } = options
+  const characters = keepCharacters(countCharacters(words), options.initialAlphabet, options.limitAlphabet)
+  const first = new Map(characters.map((code) => [code, addToken(list, String.fromCodePoint(code))]))
+  const later = continuingPrefix === '' ? first : continuations(words, characters, list, continuingPrefix)
+  const symbols = new Int32Array(words.ends[words.size - 1] ?? 0)
+  const ends = new Uint32Array(words.size)
+  const counts = new Float64Array(words.size)
+  let written = 0
+  let size = 0
+  let whole = true
+  const finish = (word: number) => {
+    const start = size === 0 ? 0 : ends[size - 1]
+    if (whole && written > start) {
+      ends[size] = written
+      counts[size++] = words.counts[word]
+    } else written = start
+    whole = true
+  }
+  let current = 0
+  forEachCharacter(words, (code, isFirst, word) => {
+    if (word !== current) {
+      finish(current)
+      current = word
+    }
+    const symbol = (isFirst ? first : later).get(code)
+    if (symbol === undefined) whole = false
+    else symbols[written++] = symbol
+  })
+  if (words.size > 0) finish(current)
+  return { symbols, ends: ends.subarray(0, size), counts: counts.subarray(0, size) }
+}
+
+/** Tokens for the kept characters that occur inside words. */
+function continuations(
+  words: WordTableData,
+  characters: number[],
+  list: TokenList,
+  prefix: string,
+): Map<number, number> {
+  const inside = new Set<number>()
+  forEachCharacter(words, (code, isFirst) => {
+    if (!isFirst) inside.add(code)
+  })
+  const kept = characters.filter((code) => inside.has(code))
+  return new Map(kept.map((code) => [code, addToken(list, prefix + String.fromCodePoint(code))]))
+}

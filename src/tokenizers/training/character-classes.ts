@@ -1,0 +1,30 @@
+// Classes of characters as pre-tokenizers see them, looked up from UTF-8 bytes without decoding to strings.
+// It knows no pre-tokenizer.
+import { LETTER as LETTER_BIT, NUMBER as NUMBER_BIT, classOf as unicodeClassOf, WHITE_SPACE } from '../unicode.ts'
+
+export const OTHER = 0
+export const LETTER = LETTER_BIT
+export const NUMBER = NUMBER_BIT
+export const SPACE = WHITE_SPACE
+
+/** Letter, number, space or other: at most one of them. */
+export function classOf(code: number): number {
+  return unicodeClassOf(code) & (LETTER | NUMBER | SPACE)
+}
+
+/** Classes of the first 128 code points. */
+export const ASCII_CLASSES: Uint8Array = Uint8Array.from({ length: 128 }, (_, code) => classOf(code))
+
+/** Bytes of the UTF-8 sequence that starts with `lead`. */
+export function sequenceLength(lead: number): number {
+  return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
+}
+
+/** Code point at `index`, which must start a well-formed sequence. */
+export function codePointAt(bytes: Uint8Array, index: number): number {
+  const lead = bytes[index]
+  if (lead < 0x80) return lead
+  if (lead < 0xe0) return ((lead & 31) << 6) | (bytes[index + 1] & 63)
+  if (lead < 0xf0) return ((lead & 15) << 12) | ((bytes[index + 1] & 63) << 6) | (bytes[index + 2] & 63)
+  return ((lead & 7) << 18) | ((bytes[index + 1] & 63) << 12) | ((bytes[index + 2] & 63) << 6) | (bytes[index + 3] & 63)
+}

@@ -1,0 +1,182 @@
+// Counts the words of a stream of documents on several threads. The counts do not depend on the number of threads, and
+// memory is bounded whatever the input: full tables go to disk.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Worker } from 'node:worker_threads'
+import { startWorker } from '../../core/index.ts'
+import { type CountedWords, createDocumentCounter, type DocumentBatch } from './document-counter.ts'
+import type { PreTokenization } from './pre-tokenization.ts'
+import type { WordCountWorkerData } from './word-count-worker.ts'
+import { readRuns, writeRun } from './word-runs.ts'
+import { WordTable, type WordTableData } from './word-table.ts'
+
+export type Documents = AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>
+
+export interface CountWordsOptions {
+  preTokenization: PreTokenization
+  /** Threads; 1 counts in the calling thread. The default is the number of cores. */
+  workers?: number
+  /** Longer words (base64, DNA) are left out. */
+  maxWordBytes?: number
+  /** Memory of all tables together, in bytes. */
+  memoryBytes?: number
+  /** Distinct words kept for training; the rarest are left out beyond it. */
+  maxWords?: number
+  /** Shorter input is counted by this thread alone, sooner than others start. */
+  threadsFromBytes?: number
+  signal?: AbortSignal
+  onProgress?: (bytes: number, documents: number) => void
+}
+
+export interface WordCounts {
+  words: WordTableData
+  documents: number
+  /** UTF-8 bytes of all documents. */
+  bytes: number
+  /** Words left out for their length (occurrences) and for their rarity (distinct words). */
+  skippedLong: number
+  skippedRare: number
+}
+
+const BATCH_BYTES = 2 << 20
+
+/** Counts the words of `documents`. */
+export async function countWords(documents: Documents, options: CountWordsOptions): Promise<WordCounts> {
+  const { workers = availableParallelism(), signal, onProgress, preTokenization } = options
+  const { maxWordBytes = 4096, memoryBytes = 1 << 30, maxWords = 10_000_000 } = options
+  const { threadsFromBytes = 8 << 20 } = options
+  const runFolder = mkdtempSync(join(tmpdir(), 'tunesmith-words-'))
+  const share = memoryBytes / (workers + 1)
+  const own = createDocumentCounter({
+    preTokenization,
+    maxWordBytes,
+    memoryBytes: share,
+    runPath: (index) => join(runFolder, `main-${index}.run`),
+  })
+  let pool: CountingPool | undefined
+  let bytes = 0
+  let count = 0
+  try {
+    for await (const batch of batches(documents)) {
+      signal?.throwIfAborted()
+      bytes += batch.bytes.length
+      count += batch.ends.length
+      if (workers > 1 && bytes > threadsFromBytes) {
+        pool ??= new CountingPool(workers - 1, { preTokenization, maxWordBytes, memoryBytes: share, runFolder })
+      }
+      // This thread counts whenever the others have enough to do.
+      if (!(await pool?.offer(batch))) own.add(batch)
+      onProgress?.(bytes, count)
+    }
+    const parts = [own.finish(), ...((await pool?.finish()) ?? [])]
+    return { documents: count, bytes, ...combine(parts, { memoryBytes: share, maxWords, runFolder }) }
+  } finally {
+    await pool?.end()
+    rmSync(runFolder, { recursive: true, force: true })
+  }
+}
+
+function combine(
+  parts: readonly CountedWords[],
+  { memoryBytes, maxWords, runFolder }: { memoryBytes: number; maxWords: number; runFolder: string },
+): Pick<WordCounts, 'words' | 'skippedLong' | 'skippedRare'> {
+  const skippedLong = parts.reduce((sum, { skipped }) => sum + skipped, 0)
+  const runs = parts.flatMap(({ runs }) => runs)
+  const size = parts.reduce((sum, { words }) => sum + words.size, 0)
+  const held = parts.reduce((sum, { words }) => sum + words.bytes.length + words.size * 24, 0)
+  if (runs.length === 0 && size <= maxWords && (parts.length === 1 || held <= memoryBytes * 2)) {
+    if (parts.length === 1) return { words: parts[0].words, skippedLong, skippedRare: 0 }
+    const table = new WordTable({ expectedWords: Math.max(...parts.map(({ words }) => words.size)) * 1.25 })
+    for (const { words } of parts) table.addAll(words)
+    return { words: table.data(), skippedLong, skippedRare: 0 }
+  }
+  for (const [index, { words }] of parts.entries()) {
+    if (words.size === 0) continue
+    const path = join(runFolder, `rest-${index}.run`)
+    writeRun(path, words)
+    runs.push(path)
+  }
+  const { words, dropped } = readRuns(runs, { maxWords })
+  return { words, skippedLong, skippedRare: dropped }
+}
+
+/** Packs documents into batches of about two megabytes. */
+async function* batches(documents: Documents): AsyncGenerator<DocumentBatch> {
+  let parts: Uint8Array[] = []
+  let size = 0
+  const flush = (): DocumentBatch => {
+    const bytes = new Uint8Array(size)
+    const ends = new Uint32Array(parts.length)
+    let used = 0
+    for (const [index, part] of parts.entries()) {
+      bytes.set(part, used)
+      used += part.length
+      ends[index] = used
+    }
+    parts = []
+    size = 0
+    return { bytes, ends }
+  }
+  for await (const document of documents) {
+    const part = typeof document === 'string' ? Buffer.from(document, 'utf8') : document
+    parts.push(part)
+    size += part.length
+    if (size >= BATCH_BYTES) yield flush()
+  }
+  if (parts.length > 0) yield flush()
+}
+
+/** Threads that each hold a table; a batch goes to the thread with the fewest waiting. */
+class CountingPool {
+  private readonly threads: { worker: Worker; waiting: number; ready: boolean }[]
+  private readonly results: CountedWords[] = []
+  private wake: () => void = () => {}
+  private failure: unknown
+
+  constructor(size: number, data: Omit<WordCountWorkerData, 'runPrefix'>) {
+    this.threads = Array.from({ length: size }, (_, index) => {
+      const workerData: WordCountWorkerData = { ...data, runPrefix: `thread${index}` }
+      const worker = startWorker(new URL('./word-count-worker.ts', import.meta.url), { workerData })
+      const thread = { worker, waiting: 0, ready: false }
+      worker.on('message', (message: 'ready' | 'counted' | CountedWords) => {
+        if (message === 'ready') thread.ready = true
+        else if (message === 'counted') thread.waiting--
+        else this.results.push(message)
+        this.wake()
+      })
+      worker.on('error', (error) => {
+        this.failure ??= error
+        this.wake()
+      })
+      return thread
+    })
+  }
+
+  /** Hands a batch to a thread that has little to do; false when there is none. */
+  async offer(batch: DocumentBatch): Promise<boolean> {
+    // Lets messages of the threads arrive.
+    await new Promise((resolve) => setImmediate(resolve))
+    if (this.failure !== undefined) throw this.failure
+    const free = this.threads.filter(({ ready, waiting }) => ready && waiting < 3)
+    if (free.length === 0) return false
+    const thread = free.reduce((best, other) => (other.waiting < best.waiting ? other : best))
+    thread.waiting++
+    thread.worker.postMessage(batch, [batch.bytes.buffer, batch.ends.buffer])
+    return true
+  }
+
+  async finish(): Promise<CountedWords[]> {
+    const used = this.threads.filter(({ ready }) => ready)
+    for (const { worker } of used) worker.postMessage('finish')
+    while (this.failure === undefined && this.results.length < used.length) {
+      await new Promise<void>((resolve) => (this.wake = resolve))
+    }
+    if (this.failure !== undefined) throw this.failure
+    return this.results
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.threads.map(({ worker }) => worker.terminate()))
+  }
+}

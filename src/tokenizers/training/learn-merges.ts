@@ -1,0 +1,169 @@
+// Byte-pair encoding's loop: merge the best pair of neighbours, again and again. Pairs are chosen by how often they
+// occur, or by how much more often than chance. It knows no files and no pre-tokenization.
+import { PairStore, type SymbolWords } from './pair-store.ts'
+import { PriorityQueue } from './priority-queue.ts'
+
+/** `frequency`: the pair that occurs most. `likelihood`: the pair with the highest count(ab) / (count(a) · count(b)). */
+export type MergeScore = 'frequency' | 'likelihood'
+
+/** Token strings by id, and ids by token; merges add to it. */
+export interface TokenList {
+  tokens: string[]
+  ids: Map<string, number>
+}
+
+export interface LearnMergesOptions {
+  vocabSize: number
+  /** Pairs that occur less often are not merged. */
+  minFrequency: number
+  /** Longest token, in the characters that `symbolLength` counts. */
+  maxTokenLength: number
+  score: MergeScore
+  /** Put before a symbol that does not start a word (`##`), and dropped when it joins the symbol on its left. */
+  continuingPrefix: string
+  onProgress?: (tokens: number) => void
+}
+
+/** A merge is a pair of ids; it makes the token that is the two tokens joined. */
+export type Merge = readonly [left: number, right: number]
+
+/** Adds merged tokens to `list` until it has `vocabSize` of them or no pair is left. Ties go to the lower ids. */
+export function learnMerges(words: SymbolWords, list: TokenList, options: LearnMergesOptions): Merge[] {
+  const { tokens, ids } = list
+  const { vocabSize, minFrequency, maxTokenLength, score, continuingPrefix, onProgress } = options
+  const lengths = tokens.map((token) => lengthOf(token, continuingPrefix))
+  const merges: Merge[] = []
+  if (tokens.length >= vocabSize) return merges
+  const symbolCounts = score === 'likelihood' ? countSymbols(words, vocabSize) : undefined
+  const pairs = new PairStore(words, (symbol) => lengths[symbol], maxTokenLength)
+  const chooser = symbolCounts === undefined ? new ByFrequency(pairs) : new ByLikelihood(pairs, symbolCounts)
+  const least = Math.max(1, minFrequency)
+  for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) chooser.offer(pair)
+  while (tokens.length < vocabSize) {
+    const pair = chooser.take(least)
+    if (pair < 0) break
+    const left = pairs.left[pair]
+    const right = pairs.right[pair]
+    const tail = tokens[right]
+    const token = tokens[left] + (tail.startsWith(continuingPrefix) ? tail.slice(continuingPrefix.length) : tail)
+    let id = ids.get(token)
+    if (id === undefined) {
+      id = tokens.length
+      tokens.push(token)
+      ids.set(token, id)
+      lengths.push(lengths[left] + lengths[right])
+    }
+    merges.push([left, right])
+    const merged = pairs.merge(pair, id)
+    chooser.merged(left, right, id, merged, least)
+    if ((merges.length & 255) === 0) onProgress?.(tokens.length)
+  }
+  onProgress?.(tokens.length)
+  return merges
+}
+
+function lengthOf(token: string, prefix: string): number {
+  return [...(prefix !== '' && token.startsWith(prefix) ? token.slice(prefix.length) : token)].length
+}
+
+function countSymbols(words: SymbolWords, size: number): Float64Array {
+  const counts = new Float64Array(size)
+  for (let word = 0, i = 0; word < words.ends.length; word++) {
+    for (; i < words.ends[word]; i++) counts[words.symbols[i]] += words.counts[word]
+  }
+  return counts
+}
+
+class ByFrequency {
+  private readonly queue: PriorityQueue
+
+  constructor(private readonly pairs: PairStore) {
+    this.queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
+  }
+
+  offer(pair: number): void {
+    this.queue.push(pair, this.pairs.count[pair])
+  }
+
+  /** The best pair, or -1. A count that fell since its pair was offered is noticed here. */
+  take(least: number): number {
+    for (;;) {
+      const pair = this.queue.pop()
+      if (pair < 0) return -1
+      const count = this.pairs.count[pair]
+      if (count === this.queue.poppedScore) return pair
+      if (count >= least && count < this.queue.poppedScore) this.queue.push(pair, count)
+    }
+  }
+
+  merged(_left: number, _right: number, _id: number, _times: number, least: number): void {
+    for (const pair of this.pairs.raised) if (this.pairs.count[pair] >= least) this.offer(pair)
+  }
+}
+
+class ByLikelihood {
+  private readonly queue: PriorityQueue
+  private readonly withSymbol: number[][] = []
+  private known = 0
+
+  constructor(
+    private readonly pairs: PairStore,
+    private readonly symbolCounts: Float64Array,
+  ) {
+    this.queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
+    this.learnPairs()
+  }
+
+  offer(pair: number): void {
+    this.queue.push(pair, this.scoreOf(pair))
+  }
+
+  take(least: number): number {
+    for (;;) {
+      const pair = this.queue.pop()
+      if (pair < 0) return -1
+      if (this.pairs.count[pair] < least) continue
+      const score = this.scoreOf(pair)
+      if (score === this.queue.poppedScore) return pair
+      // A score that rose was offered again when it rose.
+      if (score < this.queue.poppedScore) this.queue.push(pair, score)
+    }
+  }
+
+  merged(left: number, right: number, id: number, times: number, least: number): void {
+    const { pairs, symbolCounts } = this
+    symbolCounts[left] -= times
+    symbolCounts[right] -= times
+    symbolCounts[id] += times
+    this.learnPairs()
+    // Fewer single symbols left and right: every pair with one of them scores higher now.
+    if (this.queue.size > 1 << 20 && this.queue.size > 4 * pairs.size) {
+      this.queue.clear()
+      for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) this.offer(pair)
+      return
+    }
+    for (const pair of pairs.raised) if (pairs.count[pair] >= least) this.offer(pair)
+    for (const symbol of left === right ? [left] : [left, right]) {
+      for (const pair of this.withSymbol[symbol]) if (pairs.count[pair] >= least) this.offer(pair)
+    }
+  }
+
+  private scoreOf(pair: number): number {
+    const { pairs, symbolCounts } = this
+    return pairs.count[pair] / (symbolCounts[pairs.left[pair]] * symbolCounts[pairs.right[pair]])
+  }
+
+  private learnPairs(): void {
+    const { pairs, withSymbol } = this
+    for (; this.known < pairs.size; this.known++) {
+      const left = pairs.left[this.known]
+      const right = pairs.right[this.known]
+      ;(withSymbol[left] ??= []).push(this.known)
+      if (left !== right) (withSymbol[right] ??= []).push(this.known)
+    }
+  }
+}
+
+function precedes(pairs: PairStore, a: number, b: number): boolean {
+  return pairs.left[a] !== pairs.left[b] ? pairs.left[a] < pairs.left[b] : pairs.right[a] < pairs.right[b]
+}

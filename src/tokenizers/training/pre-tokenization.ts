@@ -1,0 +1,213 @@
+// The ways to cut text into words before training: how to count them fast, and how tokenizer.json spells them so that
+// every other library cuts the same way. It knows no trainer and no vocabulary.
+import { readNormalizer, WHOLE } from '../normalizers/index.ts'
+import { LLAMA3_PATTERN, readPreTokenizer } from '../pre-tokenizers/index.ts'
+import { PlainPiece } from '../text.ts'
+import { bertAsciiScanner, metaspaceAsciiScanner, type Scanner, scanGpt2, scanLlama3 } from './scanners.ts'
+import type { WordTable } from './word-table.ts'
+
+export type PreTokenizerName = 'gpt2' | 'llama3' | 'bert' | 'metaspace'
+export type NormalizerName = 'none' | 'nfc' | 'nfd' | 'nfkc' | 'nfkd'
+
+/** What decides the words; two sets of counts can be added only when these are equal. */
+export interface PreTokenization {
+  preTokenizer: PreTokenizerName
+  normalizer: NormalizerName
+  lowercase: boolean
+  /** Put a space before a document that has none, so that its first word is like any other (gpt2 only). */
+  addPrefixSpace: boolean
+}
+
+/** The parts of tokenizer.json that a pre-tokenization decides. */
+export interface PreTokenizationJson {
+  normalizer: object | null
+  pre_tokenizer: object
+  decoder: object
+}
+
+/** Counts the words of documents. */
+export interface WordReader {
+  /** True when words are strings of bytes, false when they are strings of characters. */
+  byteLevel: boolean
+  json: PreTokenizationJson
+  /** Adds the words of one document, well-formed UTF-8, to `words`; `postponed` takes text that needs a slower look. */
+  read(document: Uint8Array, words: WordTable, postponed: WordTable): void
+  /** Adds the words of one postponed piece, `count` times. */
+  readPostponed(piece: string, words: WordTable, count: number): void
+}
+
+const byteLevelDecoder = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true }
+
+interface Kind {
+  byteLevel: boolean
+  /** Cuts well-formed text; exact for ASCII, and for all of Unicode when `everyCharacter`. */
+  scanner(options: PreTokenization): Scanner
+  everyCharacter: boolean
+  /** A place before which and after which text can be cut without changing a word or a normal form. */
+  isBoundary(bytes: Uint8Array, index: number, end: number): boolean
+  /** A text that holds these bytes cannot be cut at all. */
+  uncuttable?: Buffer
+  json(options: PreTokenization): PreTokenizationJson
+}
+
+const asciiSpace = (byte: number) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
+
+/** A single space before an ASCII character that is no space always starts a word. */
+function isSpaceBeforeAscii(bytes: Uint8Array, index: number, end: number): boolean {
+  return bytes[index] === 0x20 && index + 1 < end && bytes[index + 1] < 0x80 && !asciiSpace(bytes[index + 1])
+}
+
+const kinds: Record<PreTokenizerName, Kind> = {
+  gpt2: {
+    byteLevel: true,
+    scanner: () => scanGpt2,
+    everyCharacter: true,
+    isBoundary: isSpaceBeforeAscii,
+    json: (options) => ({
+      normalizer: normalizerJson(options),
+      pre_tokenizer: {
+        type: 'ByteLevel',
+        add_prefix_space: options.addPrefixSpace,
+        trim_offsets: true,
+        use_regex: true,
+      },
+      decoder: byteLevelDecoder,
+    }),
+  },
+  llama3: {
+    byteLevel: true,
+    scanner: () => scanLlama3,
+    everyCharacter: true,
+    isBoundary: isSpaceBeforeAscii,
+    json: (options) => ({
+      normalizer: normalizerJson(options),
+      pre_tokenizer: {
+        type: 'Sequence',
+        pretokenizers: [
+          { type: 'Split', pattern: { Regex: LLAMA3_PATTERN }, behavior: 'Isolated', invert: false },
+          { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+        ],
+      },
+      decoder: byteLevelDecoder,
+    }),
+  },
+  bert: {
+    byteLevel: false,
+    scanner: ({ lowercase }) => bertAsciiScanner({ lowercase }),
+    everyCharacter: false,
+    isBoundary: (bytes, index) =>
+      bytes[index] === 0x20 || bytes[index] === 0x0a || bytes[index] === 0x09 || bytes[index] === 0x0d,
+    json: ({ lowercase }) => ({
+      normalizer: {
+        type: 'BertNormalizer',
+        clean_text: true,
+        handle_chinese_chars: true,
+        strip_accents: null,
+        lowercase,
+      },
+      pre_tokenizer: { type: 'BertPreTokenizer' },
+      decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    }),
+  },
+  metaspace: {
+    byteLevel: false,
+    scanner: ({ lowercase }) => metaspaceAsciiScanner({ lowercase }),
+    everyCharacter: false,
+    isBoundary: (bytes, index) => asciiSpace(bytes[index]),
+    // A `▁` of the text itself means different things at its beginning and inside.
+    uncuttable: Buffer.from('▁'),
+    json: (options) => {
+      const unicode = normalizerJson(options)
+      const spaces = [
+        { type: 'Replace', pattern: { Regex: '\\s+' }, content: ' ' },
+        { type: 'Strip', strip_left: true, strip_right: true },
+      ]
+      const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true }
+      return {
+        normalizer: { type: 'Sequence', normalizers: [...(unicode === null ? [] : [unicode]), ...spaces] },
+        pre_tokenizer: metaspace,
+        decoder: metaspace,
+      }
+    },
+  },
+}
+
+/** The names of all pre-tokenizers. */
+export const preTokenizerNames = Object.keys(kinds) as [PreTokenizerName, ...PreTokenizerName[]]
+
+/** True when the pre-tokenizer does its own normalization, so that `normalizer` must be `none`. */
+export function hasOwnNormalizer(name: PreTokenizerName): boolean {
+  return name === 'bert'
+}
+
+function normalizerJson({ normalizer, lowercase }: PreTokenization): object | null {
+  const parts = [
+    ...(normalizer === 'none' ? [] : [{ type: normalizer.toUpperCase() }]),
+    ...(lowercase ? [{ type: 'Lowercase' }] : []),
+  ]
+  return parts.length === 0 ? null : parts.length === 1 ? parts[0] : { type: 'Sequence', normalizers: parts }
+}
+
+/** The reader for these options. */
+export function createWordReader(options: PreTokenization): WordReader {
+  const kind = kinds[options.preTokenizer]
+  const scan = kind.scanner(options)
+  const plain = options.normalizer === 'none' && !options.lowercase
+  const json = kind.json(options)
+  // What is not plain ASCII goes through the same normalizer and pre-tokenizer as text that is encoded later.
+  const normalizer = json.normalizer === null ? undefined : readNormalizer(json.normalizer)
+  const preTokenizer = readPreTokenizer(json.pre_tokenizer)
+  const encoder = new TextEncoder()
+  const addText = (text: string, words: WordTable, count: number) => {
+    const bytes = encoder.encode(text)
+    words.add(bytes, 0, bytes.length, count)
+  }
+  const prefixed = (document: Uint8Array) => {
+    if (!options.addPrefixSpace || document.length === 0 || document[0] === 0x20) return document
+    const longer = new Uint8Array(document.length + 1)
+    longer[0] = 0x20
+    longer.set(document, 1)
+    return longer
+  }
+  return {
+    byteLevel: kind.byteLevel,
+    json,
+    read(raw, words, postponed) {
+      const document = prefixed(raw)
+      if (kind.everyCharacter && plain) return scan(document, 0, document.length, words, 1)
+      const end = document.length
+      if (kind.uncuttable !== undefined && includes(document, kind.uncuttable))
+        return postponed.add(document, 0, end, 1)
+      for (let start = 0; start < end; ) {
+        let seen = document[start]
+        let upper = isUpper(document[start])
+        let next = start + 1
+        for (; next < end && !kind.isBoundary(document, next, end); next++) {
+          seen |= document[next]
+          upper ||= isUpper(document[next])
+        }
+        // ASCII is its own normal form, and the scanners of characters lower its case themselves.
+        if (seen < 0x80 && !(upper && options.lowercase && kind.everyCharacter)) scan(document, start, next, words, 1)
+        else postponed.add(document, start, next, 1)
+        start = next
+      }
+    },
+    readPostponed(piece, words, count) {
+      const text = normalizer === undefined ? piece : normalizer.normalize(piece, WHOLE)
+      if (!kind.everyCharacter) {
+        for (const { text: word } of preTokenizer.split([new PlainPiece(text, 0)])) addText(word, words, count)
+        return
+      }
+      const bytes = encoder.encode(text)
+      scan(bytes, 0, bytes.length, words, count)
+    },
+  }
+}
+
+function includes(bytes: Uint8Array, wanted: Buffer): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(wanted)
+}
+
+function isUpper(byte: number): boolean {
+  return byte >= 0x41 && byte <= 0x5a
+}

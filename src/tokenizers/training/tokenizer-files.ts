@@ -1,0 +1,161 @@
+// Writes a trained vocabulary as the files that other libraries open: tokenizer.json and its companions.
+// It knows no training.
+
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeFolderAtomic } from '../../core/index.ts'
+import type { Merge } from './learn-merges.ts'
+import type { PreTokenizationJson } from './pre-tokenization.ts'
+import type { SpecialTokens, TrainingPlan } from './train-options.ts'
+import type { ScoredPiece } from './unigram-trainer.ts'
+
+/** What a trainer found. */
+export type Vocabulary =
+  | { type: 'bpe'; tokens: string[]; merges: Merge[] }
+  | { type: 'wordpiece'; tokens: string[] }
+  | { type: 'unigram'; pieces: ScoredPiece[] }
+
+/** Files by name. */
+export type TokenizerFiles = Record<string, string>
+
+/** All files of a tokenizer folder; deterministic to the byte. */
+export function tokenizerFiles(vocabulary: Vocabulary, plan: TrainingPlan, json: PreTokenizationJson): TokenizerFiles {
+  const tokens = vocabulary.type === 'unigram' ? vocabulary.pieces.map(([piece]) => piece) : vocabulary.tokens
+  const idOf = new Map(tokens.map((token, id) => [token, id]))
+  const added = plan.allSpecialTokens.map((content) => ({
+    id: idOf.get(content) as number,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }))
+  const tokenizer = {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added.sort((a, b) => a.id - b.id),
+    normalizer: json.normalizer,
+    pre_tokenizer: json.pre_tokenizer,
+    post_processor: postProcessor(plan, idOf),
+    decoder: json.decoder,
+    model: modelJson(vocabulary, plan, idOf),
+  }
+  return {
+    'tokenizer.json': `${JSON.stringify(tokenizer, null, 2)}\n`,
+    'tokenizer_config.json': `${JSON.stringify(tokenizerConfig(plan), null, 2)}\n`,
+    'special_tokens_map.json': `${JSON.stringify(namedTokens(plan.specialTokens), null, 2)}\n`,
+    ...vocabularyFiles(vocabulary, tokens),
+  }
+}
+
+/** Writes the files as one folder, whole or not at all. */
+export async function writeTokenizerFolder(folder: string, files: TokenizerFiles): Promise<void> {
+  await writeFolderAtomic(folder, async (temporary) => {
+    for (const [name, content] of Object.entries(files)) await writeFile(join(temporary, name), content)
+  })
+}
+
+function modelJson(vocabulary: Vocabulary, plan: TrainingPlan, idOf: Map<string, number>): object {
+  const unknown = plan.specialTokens.unk ?? null
+  switch (vocabulary.type) {
+    case 'bpe':
+      return {
+        type: 'BPE',
+        dropout: null,
+        unk_token: unknown,
+        continuing_subword_prefix: null,
+        end_of_word_suffix: null,
+        fuse_unk: false,
+        byte_fallback: false,
+        ignore_merges: false,
+        vocab: Object.fromEntries(idOf),
+        merges: vocabulary.merges.map(([left, right]) => [vocabulary.tokens[left], vocabulary.tokens[right]]),
+      }
+    case 'wordpiece':
+      return {
+        type: 'WordPiece',
+        unk_token: unknown,
+        continuing_subword_prefix: '##',
+        max_input_chars_per_word: 100,
+        vocab: Object.fromEntries(idOf),
+      }
+    case 'unigram':
+      return {
+        type: 'Unigram',
+        unk_id: unknown === null ? null : idOf.get(unknown),
+        vocab: vocabulary.pieces,
+        byte_fallback: false,
+      }
+  }
+}
+
+function vocabularyFiles(vocabulary: Vocabulary, tokens: string[]): TokenizerFiles {
+  switch (vocabulary.type) {
+    case 'bpe':
+      return {
+        'vocab.json': `${JSON.stringify(Object.fromEntries(tokens.map((token, id) => [token, id])))}\n`,
+        'merges.txt': `#version: 0.2\n${vocabulary.merges.map(([left, right]) => `${tokens[left]} ${tokens[right]}\n`).join('')}`,
+      }
+    case 'wordpiece':
+      return { 'vocab.txt': tokens.map((token) => `${token}\n`).join('') }
+    case 'unigram':
+      return {}
+  }
+}
+
+function postProcessor(plan: TrainingPlan, idOf: Map<string, number>): object | null {
+  const special = plan.specialTokens
+  const mark = (content: string, type: number) => ({ SpecialToken: { id: content, type_id: type } })
+  const sequence = (id: 'A' | 'B', type: number) => ({ Sequence: { id, type_id: type } })
+  const around = (before: string[], after: string[], secondType: number, secondBefore: string[] = before) => {
+    const tokens = [...new Set([...before, ...after])].sort()
+    return {
+      type: 'TemplateProcessing',
+      single: [...before.map((token) => mark(token, 0)), sequence('A', 0), ...after.map((token) => mark(token, 0))],
+      pair: [
+        ...before.map((token) => mark(token, 0)),
+        sequence('A', 0),
+        ...after.map((token) => mark(token, 0)),
+        ...secondBefore.map((token) => mark(token, secondType)),
+        sequence('B', secondType),
+        ...after.map((token) => mark(token, secondType)),
+      ],
+      special_tokens: Object.fromEntries(
+        tokens.map((token) => [token, { id: token, ids: [idOf.get(token)], tokens: [token] }]),
+      ),
+    }
+  }
+  // The plan was checked: a template's tokens are there.
+  const bos = special.bos as string
+  const eos = special.eos as string
+  switch (plan.template) {
+    case 'none':
+      return null
+    case 'bert':
+      return around([special.cls as string], [special.sep as string], 1, [])
+    case 'bos':
+      return around([bos], [], 0)
+    case 'eos':
+      return around([], [eos], 0)
+    case 'bos-eos':
+      return around([bos], [eos], 0)
+  }
+}
+
+function namedTokens(special: SpecialTokens): Record<string, string> {
+  return Object.fromEntries(Object.entries(special).map(([role, content]) => [`${role}_token`, content]))
+}
+
+function tokenizerConfig(plan: TrainingPlan): object {
+  return {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    ...namedTokens(plan.specialTokens),
+    ...(plan.extraTokens.length > 0 ? { additional_special_tokens: plan.extraTokens } : {}),
+    ...(plan.modelMaxLength === undefined ? {} : { model_max_length: plan.modelMaxLength }),
+    model_input_names: ['input_ids', ...(plan.template === 'bert' ? ['token_type_ids'] : []), 'attention_mask'],
+    clean_up_tokenization_spaces: false,
+    ...(plan.preTokenization.preTokenizer === 'bert' ? { do_lower_case: plan.preTokenization.lowercase } : {}),
+  }
+}

@@ -1,0 +1,289 @@
+// tunesmith::attention: softmax attention over token-major heads, with causal order, sliding window, mask, grouped heads,
+// packed sequences and dropout. Only the log-sum-exp of each row is kept for the backward.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "checks.h"
+#include "random-seed.h"
+#include "scratch.h"
+
+namespace tunesmith {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Rows of one sequence inside the [tokens, heads, size] tensors.
+struct Sequence {
+  int64_t batch, first_query, queries, first_key, keys;
+};
+
+struct Settings {
+  std::vector<Sequence> sequences;
+  bool causal;
+  int64_t window;
+  double scale, dropout;
+  uint64_t seed;
+};
+
+// The common facts of a call, made again in the backward.
+struct Call {
+  Tensor query, key, value, output, log_sum, mask;
+  int64_t heads, groups, size, tokens, batch_queries, batch_keys;
+};
+
+// Threads take the next task when they are free. A task owns its results, so the order changes nothing.
+template <class Body> void share_out(int64_t tasks, const Body& body) {
+  std::atomic<int64_t> next{0};
+  const int64_t threads = std::min<int64_t>(tasks, at::get_num_threads());
+  at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+    if (first == last) return;
+    for (int64_t task = next++; task < tasks; task = next++) body(task);
+  });
+}
+
+const char* token(const Tensor& t, int64_t batch, int64_t position, int64_t head) {
+  return static_cast<const char*>(address(t)) +
+         (batch * t.stride(0) + position * t.stride(1) + head * t.stride(2)) * t.element_size();
+}
+
+// Packed sequences all lie in batch row 0; elsewhere positions count inside their batch row.
+AttentionHead head_of(const Call& c, const Settings& settings, const Sequence& s, int64_t head) {
+  const int64_t key_head = head / c.groups;
+  AttentionHead h{};
+  h.queries = s.queries;
+  h.keys = s.keys;
+  h.size = c.size;
+  h.type = type_of(c.query);
+  h.query = token(c.query, s.batch, s.first_query, head);
+  h.key = token(c.key, s.batch, s.first_key, key_head);
+  h.value = token(c.value, s.batch, s.first_key, key_head);
+  h.query_stride = c.query.stride(1);
+  h.key_stride = c.key.stride(1);
+  h.value_stride = c.value.stride(1);
+  h.output = const_cast<char*>(token(c.output, s.batch, s.first_query, head));
+  h.output_stride = c.output.stride(1);
+  const int64_t row = head * c.tokens + s.batch * c.batch_queries + s.first_query;
+  h.log_sum = const_cast<float*>(c.log_sum.const_data_ptr<float>()) + row;
+  h.scale = float(settings.scale);
+  h.causal = settings.causal;
+  h.window = settings.window;
+  if (c.mask.defined()) {
+    h.mask_kind = c.mask.scalar_type() == at::kBool ? 0 : c.mask.scalar_type() == at::kFloat ? 1 : 2;
+    h.mask = static_cast<const char*>(address(c.mask)) +
+             (s.batch * c.mask.stride(0) + head * c.mask.stride(1)) * c.mask.element_size();
+    h.mask_row_stride = c.mask.stride(2);
+    h.mask_column_stride = c.mask.stride(3);
+  }
+  h.dropout = float(settings.dropout);
+  h.seed = settings.seed;
+  h.random_row = uint32_t(row);
+  return h;
+}
+
+Tensor with_contiguous_heads(const Tensor& t) { return t.stride(3) == 1 || t.size(3) == 1 ? t : t.contiguous(); }
+
+Call call_of(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask) {
+  Call c;
+  c.query = with_contiguous_heads(query);
+  c.key = with_contiguous_heads(key);
+  c.value = with_contiguous_heads(value);
+  c.mask = mask;
+  c.batch_queries = query.size(1);
+  c.batch_keys = key.size(1);
+  c.heads = query.size(2);
+  c.groups = c.heads / std::max<int64_t>(1, key.size(2));
+  c.size = query.size(3);
+  c.tokens = query.size(0) * query.size(1);
+  return c;
+}
+
+struct Attention : torch::autograd::Function<Attention> {
+  static Tensor forward(AutogradContext* context, const Tensor& query, const Tensor& key, const Tensor& value,
+                        const std::optional<Tensor>& mask, const std::shared_ptr<Settings>& settings) {
+    Call c = call_of(query, key, value, mask.value_or(Tensor()));
+    c.output = at::empty(query.sizes(), query.options());
+    c.log_sum = at::empty({c.heads, c.tokens}, at::kFloat);
+    // Whole heads as tasks; split in runs of rows where the heads are too few for the threads.
+    const auto sequences = int64_t(settings->sequences.size());
+    constexpr int64_t row_step = 192;
+    const int64_t wanted = 3 * at::get_num_threads();
+    const bool split = sequences * c.heads < wanted;
+    struct Task {
+      int64_t sequence, head, first, last;
+    };
+    std::vector<Task> tasks;
+    for (int64_t i = 0; i < sequences; i++) {
+      const int64_t rows = settings->sequences[size_t(i)].queries, step = split ? row_step : std::max<int64_t>(1, rows);
+      for (int64_t h = 0; h < c.heads; h++)
+        for (int64_t at = 0; at < rows; at += step) tasks.push_back({i, h, at, std::min(rows, at + step)});
+    }
+    std::vector<int64_t> packed_by(size_t(at::get_num_threads()), -1);
+    share_out(int64_t(tasks.size()), [&](int64_t number) {
+      const Task& task = tasks[size_t(number)];
+      const AttentionHead head = head_of(c, *settings, settings->sequences[size_t(task.sequence)], task.head);
+      float* work = scratch(Scratch::attention, kernels().attention_scratch(head.queries, head.keys, head.size));
+      // A thread that stays on the same keys packs them once.
+      int64_t& packed = packed_by[size_t(at::get_thread_num())];
+      const int64_t id = task.sequence * c.heads + task.head / c.groups;
+      if (packed != id) kernels().attention_pack(head, work);
+      packed = id;
+      kernels().attention_forward(head, task.first, task.last, work);
+    });
+    context->save_for_backward({query, key, value, c.mask, c.output, c.log_sum});
+    context->saved_data["settings"] = c10::IValue::make_capsule(
+        c10::intrusive_ptr<torch::CustomClassHolder>(c10::make_intrusive<Held>(settings)));
+    return c.output;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    check_first_derivative("attention");
+    auto saved = context->get_saved_variables();
+    const Settings& settings =
+        *static_cast<const Held*>(context->saved_data["settings"].toCapsule().get())->settings;
+    Call c = call_of(saved[0], saved[1], saved[2], saved[3]);
+    c.output = saved[4];
+    c.log_sum = saved[5];
+    Tensor dy = with_contiguous_heads(gradients[0].to(c.query.scalar_type()));
+    // Rows of no sequence cannot exist: the starts cover every row. Heads without queries need the zeros.
+    Tensor dq = at::zeros(c.query.sizes(), c.query.options()), dk = at::zeros(c.key.sizes(), c.key.options());
+    Tensor dv = at::zeros(c.value.sizes(), c.value.options());
+    const int64_t key_heads = c.key.size(2);
+    share_out(int64_t(settings.sequences.size()) * key_heads, [&](int64_t task) {
+      const Sequence& s = settings.sequences[size_t(task / key_heads)];
+      const int64_t key_head = task % key_heads;
+      if (s.keys == 0 || s.queries == 0) return;
+      const Kernels& k = kernels();
+      const int64_t stride = (c.size + k.tile_columns - 1) / k.tile_columns * k.tile_columns;
+      const int64_t rows = (s.keys + k.tile_rows - 1) / k.tile_rows * k.tile_rows;
+      float* sums = scratch(Scratch::attention_gradient, 2 * rows * stride);
+      std::fill(sums, sums + 2 * rows * stride, 0.0f);
+      float* work = scratch(Scratch::attention, k.attention_backward_scratch(s.queries, s.keys, c.size));
+      for (int64_t head = key_head * c.groups; head < (key_head + 1) * c.groups; head++) {
+        AttentionGradient job{};
+        job.head = head_of(c, settings, s, head);
+        job.output_gradient = token(dy, s.batch, s.first_query, head);
+        job.output_gradient_stride = dy.stride(1);
+        job.query_gradient = const_cast<char*>(token(dq, s.batch, s.first_query, head));
+        job.query_gradient_stride = dq.stride(1);
+        job.key_gradient = sums;
+        job.value_gradient = sums + rows * stride;
+        k.attention_backward(job, work);
+      }
+      for (int64_t i = 0; i < s.keys; i++) {
+        k.convert(sums + i * stride, Type::float32, const_cast<char*>(token(dk, s.batch, s.first_key + i, key_head)),
+                  type_of(dk), c.size);
+        k.convert(sums + (rows + i) * stride, Type::float32,
+                  const_cast<char*>(token(dv, s.batch, s.first_key + i, key_head)), type_of(dv), c.size);
+      }
+    });
+    return {dq, dk, dv, {}, {}};
+  }
+
+ private:
+  struct Held : torch::CustomClassHolder {
+    explicit Held(std::shared_ptr<Settings> given) : settings(std::move(given)) {}
+    std::shared_ptr<Settings> settings;
+  };
+};
+
+std::vector<int64_t> boundaries(const Tensor& starts, int64_t rows, const char* name) {
+  TORCH_CHECK(starts.device().is_cpu() && starts.dim() == 1 && starts.size(0) >= 2 &&
+                  (starts.scalar_type() == at::kLong || starts.scalar_type() == at::kInt),
+              "Expected int64 [n+1] as `", name, "` of tunesmith::attention, got ", starts.scalar_type(), " ",
+              starts.sizes(), ".");
+  Tensor wide = starts.to(at::kLong).contiguous();
+  const int64_t* at = wide.const_data_ptr<int64_t>();
+  std::vector<int64_t> result(at, at + wide.numel());
+  TORCH_CHECK(result.front() == 0 && result.back() == rows && std::is_sorted(result.begin(), result.end()),
+              "Expected `", name, "` of tunesmith::attention to rise from 0 to the number of rows ", rows, ", got ",
+              result.front(), " to ", result.back(), ".");
+  return result;
+}
+
+Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const std::optional<Tensor>& mask,
+                 const std::optional<Tensor>& query_starts, const std::optional<Tensor>& key_starts, bool causal,
+                 int64_t window, std::optional<double> scale, double dropout,
+                 const std::optional<at::Generator>& generator) {
+  const char* op = "attention";
+  check_float(query, op, "query");
+  check_float(key, op, "key");
+  check_float(value, op, "value");
+  TORCH_CHECK(query.scalar_type() == key.scalar_type() && key.scalar_type() == value.scalar_type(),
+              "Expected one type for query, key and value of tunesmith::attention, got ", query.scalar_type(), ", ",
+              key.scalar_type(), ", ", value.scalar_type(), ".");
+  TORCH_CHECK(query.dim() == 4 && key.dim() == 4 && value.sizes() == key.sizes() && key.size(0) == query.size(0) &&
+                  key.size(3) == query.size(3),
+              "Expected query [B,T,H,D] and key and value [B,S,K,D] for tunesmith::attention, got ", query.sizes(), ", ",
+              key.sizes(), ", ", value.sizes(), ".");
+  TORCH_CHECK(query.size(3) >= 1 && query.size(3) <= 256, "Expected a head size of 1 to 256 for tunesmith::attention, got ",
+              query.size(3), ".");
+  TORCH_CHECK(query.size(2) == 0 || (key.size(2) > 0 && query.size(2) % key.size(2) == 0),
+              "Expected the heads of tunesmith::attention to be a multiple of the key heads, got ", query.size(2), " and ",
+              key.size(2), ".");
+  TORCH_CHECK(window >= 0, "Expected at least 0 as `window` of tunesmith::attention, got ", window, ".");
+  check_probability(dropout, op);
+
+  auto settings = std::make_shared<Settings>();
+  settings->causal = causal;
+  settings->window = window;
+  settings->scale = scale.value_or(1 / std::sqrt(double(query.size(3))));
+  settings->dropout = dropout;
+  settings->seed = dropout > 0 ? draw_seed(generator) : 0;
+
+  if (given(query_starts) || given(key_starts)) {
+    TORCH_CHECK(given(query_starts), "Expected `query_starts` beside `key_starts` for tunesmith::attention, got none.");
+    TORCH_CHECK(query.size(0) == 1, "Expected one batch row with `query_starts` in tunesmith::attention, got ",
+                query.size(0), ".");
+    TORCH_CHECK(!given(mask), "Expected no mask with `query_starts` in tunesmith::attention, got one.");
+    const auto from = boundaries(*query_starts, query.size(1), "query_starts");
+    const auto to = boundaries(given(key_starts) ? *key_starts : *query_starts, key.size(1),
+                               given(key_starts) ? "key_starts" : "query_starts");
+    TORCH_CHECK(from.size() == to.size(), "Expected as many `key_starts` as `query_starts` in tunesmith::attention, got ",
+                to.size(), " and ", from.size(), ".");
+    for (size_t i = 0; i + 1 < from.size(); i++)
+      settings->sequences.push_back({0, from[i], from[i + 1] - from[i], to[i], to[i + 1] - to[i]});
+  } else {
+    for (int64_t b = 0; b < query.size(0); b++)
+      settings->sequences.push_back({b, 0, query.size(1), 0, key.size(1)});
+  }
+
+  std::optional<Tensor> expanded;
+  if (given(mask)) {
+    TORCH_CHECK(!mask->requires_grad() || !at::GradMode::is_enabled(),
+                "Expected a mask without gradient in tunesmith::attention, got one that requires it.");
+    TORCH_CHECK(mask->device().is_cpu() && (mask->scalar_type() == at::kBool || at::isFloatingType(mask->scalar_type())),
+                "Expected a bool or float mask in tunesmith::attention, got ", mask->scalar_type(), ".");
+    const std::array<int64_t, 4> shape{query.size(0), query.size(2), query.size(1), key.size(1)};
+    bool fits = mask->dim() <= 4;
+    for (int64_t i = 1; fits && i <= mask->dim(); i++)
+      fits = mask->size(-i) == 1 || mask->size(-i) == shape[size_t(4 - i)];
+    TORCH_CHECK(fits, "Expected a mask that broadcasts to ", at::IntArrayRef(shape), " in tunesmith::attention, got ",
+                mask->sizes(), ".");
+    Tensor m = mask->detach();
+    if (m.scalar_type() != at::kBool && !is_half(m)) m = m.to(at::kFloat);
+    expanded = m.expand(shape);
+  }
+  return Attention::apply(query, key, value, expanded, settings);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  m.def("attention(Tensor query, Tensor key, Tensor value, Tensor? mask=None, Tensor? query_starts=None, "
+        "Tensor? key_starts=None, bool causal=False, int window=0, float? scale=None, float dropout=0.0, "
+        "Generator? generator=None) -> Tensor", &attention);
+}
+
+}  // namespace tunesmith

@@ -1,0 +1,55 @@
+// What every operator asks of its arguments, with one-line errors, and the small bridge from tensors to kernels.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/util/Exception.h>
+
+#include <optional>
+
+#include "table.h"
+
+namespace tunesmith {
+
+inline bool is_half(const at::Tensor& t) { return t.scalar_type() == at::kBFloat16; }
+inline Type type_of(const at::Tensor& t) { return is_half(t) ? Type::bfloat16 : Type::float32; }
+
+inline void check_float(const at::Tensor& t, const char* op, const char* name) {
+  TORCH_CHECK(t.defined(), "Expected a tensor as `", name, "` of tunesmith::", op, ", got none.");
+  TORCH_CHECK(t.device().is_cpu(), "Expected a CPU tensor as `", name, "` of tunesmith::", op, ", got one on ",
+              t.device(), ".");
+  TORCH_CHECK(t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16,
+              "Expected float32 or bfloat16 as `", name, "` of tunesmith::", op, ", got ", t.scalar_type(), ".");
+  TORCH_CHECK(t.layout() == at::kStrided, "Expected a dense tensor as `", name, "` of tunesmith::", op, ".");
+}
+
+inline void check_vector(const at::Tensor& t, int64_t size, const char* op, const char* name) {
+  check_float(t, op, name);
+  TORCH_CHECK(t.dim() == 1 && t.size(0) == size, "Expected shape [", size, "] for `", name, "` of tunesmith::", op,
+              ", got ", t.sizes(), ".");
+}
+
+// The kernels have a first derivative only; without this check a second one would silently be zero.
+inline void check_first_derivative(const char* op) {
+  TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no second derivative of tunesmith::", op,
+              ", got create_graph. Compose it of plain operators instead.");
+}
+
+// An undefined tensor becomes none: autograd functions take optional tensors, not undefined ones.
+inline std::optional<at::Tensor> given(const std::optional<at::Tensor>& t) {
+  return t.has_value() && t->defined() ? t : std::nullopt;
+}
+
+inline const void* address(const at::Tensor& t) { return t.const_data_ptr(); }
+inline void* mutable_address(const at::Tensor& t) { return t.mutable_data_ptr(); }
+inline const void* address_or_null(const at::Tensor& t) { return t.defined() ? t.const_data_ptr() : nullptr; }
+
+// A two-dimensional tensor as the kernels see it; any strides.
+inline Matrix matrix_of(const at::Tensor& t) { return {t.const_data_ptr(), type_of(t), t.stride(0), t.stride(1)}; }
+inline Matrix transposed(Matrix m) { return {m.data, m.type, m.column_stride, m.row_stride}; }
+
+// True where at least one argument wants a gradient and gradients are on.
+template <class... T> bool wants_gradient(const T&... tensors) {
+  return at::GradMode::is_enabled() && (... || (tensors.defined() && tensors.requires_grad()));
+}
+
+}  // namespace tunesmith

@@ -1,0 +1,120 @@
+// Blocks the packed product for the caches and splits it among threads. The split depends on the shapes and the number
+// of threads only, and each output element has one owner, so a result is the same at every run.
+#include "gemm.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "scratch.h"
+
+namespace tunesmith {
+namespace {
+
+constexpr int64_t depth_block = 256;
+constexpr int64_t row_block = 192;
+constexpr int64_t column_block = 3072;
+constexpr int64_t few_rows = 4;
+
+int64_t ceil_to(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
+
+Matrix at(Matrix m, int64_t row, int64_t column) {
+  int64_t offset = row * m.row_stride + column * m.column_stride;
+  m.data = static_cast<const char*>(m.data) + offset * (m.type == Type::bfloat16 ? 2 : 4);
+  return m;
+}
+
+void* at(const Product& p, int64_t row, int64_t column) {
+  return static_cast<char*>(p.out) + (row * p.out_stride + column) * (p.out_type == Type::bfloat16 ? 2 : 4);
+}
+
+const void* bias_at(const Product& p, int64_t column) {
+  if (p.bias == nullptr) return nullptr;
+  return static_cast<const char*>(p.bias) + column * (p.bias_type == Type::bfloat16 ? 2 : 4);
+}
+
+}  // namespace
+
+void multiply(const Product& p) {
+  if (p.rows == 0 || p.columns == 0) return;
+  const Kernels& k = kernels();
+  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+
+  if (p.rows <= few_rows && !p.add_to_out && p.a.column_stride == 1 && p.b.row_stride == 1) {
+    Matrix weight = p.b;
+    weight.row_stride = p.b.column_stride;
+    int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, p.depth));
+    at::parallel_for(0, p.columns, grain, [&](int64_t first, int64_t last) {
+      k.gemv_rows(p.a, p.rows, weight, first, last, p.depth, p.bias, p.bias_type, p.out, p.out_type, p.out_stride);
+    });
+    return;
+  }
+
+  // Rows split evenly into blocks that fit the second cache, a multiple of the threads where there are enough.
+  int64_t row_blocks = (p.rows + row_block - 1) / row_block;
+  if (row_blocks > 1) row_blocks = ceil_to(row_blocks, threads);
+  const int64_t block_rows = ceil_to((p.rows + row_blocks - 1) / row_blocks, k.tile_rows);
+  row_blocks = (p.rows + block_rows - 1) / block_rows;
+  int64_t column_splits = row_blocks >= threads ? 1 : (threads + row_blocks - 1) / row_blocks;
+
+  const int64_t columns_step = ceil_to(std::min(p.columns, column_block), k.tile_columns);
+  const int64_t depth_step = std::min(p.depth, depth_block);
+  // A product of few operations does not pay for waking threads.
+  const bool serial = p.rows * p.columns * std::max<int64_t>(1, p.depth) < 64 * 64 * 64;
+  const bool sliced = p.depth > depth_block;
+  const int64_t partial_size = sliced ? p.rows * columns_step : 0;
+
+  float* packed_b = scratch(Scratch::columns, columns_step * std::max<int64_t>(1, depth_step) + 16);
+  float* partial = sliced ? scratch(Scratch::partial, partial_size) : nullptr;
+
+  for (int64_t column = 0; column < p.columns; column += columns_step) {
+    const int64_t columns = std::min(columns_step, p.columns - column);
+    int64_t depth = 0;
+    do {
+      const int64_t slice = std::min(depth_step, p.depth - depth);
+      const int64_t panels = (columns + k.tile_columns - 1) / k.tile_columns;
+      at::parallel_for(0, panels, serial ? panels : std::max<int64_t>(1, 8192 / (k.tile_columns * (slice + 1))),
+                       [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; i++) {
+          int64_t from = i * k.tile_columns;
+          k.pack_columns(at(p.b, depth, column + from), slice, std::min<int64_t>(k.tile_columns, columns - from),
+                         packed_b + from * slice);
+        }
+      });
+      const bool ends = depth + slice >= p.depth;
+      const int64_t split_columns = ceil_to((columns + column_splits - 1) / column_splits, k.tile_columns);
+      const int64_t tasks = row_blocks * column_splits;
+      at::parallel_for(0, tasks, serial ? tasks : 1, [&](int64_t first, int64_t last) {
+        float* packed_a = scratch(Scratch::rows, block_rows * slice + 16);
+        int64_t packed = -1;
+        for (int64_t task = first; task < last; task++) {
+          const int64_t row = task / column_splits * block_rows;
+          const int64_t from = task % column_splits * split_columns;
+          if (from >= columns) continue;
+          const int64_t rows = std::min(block_rows, p.rows - row);
+          if (packed != row) k.pack_rows(at(p.a, row, depth), rows, slice, packed_a);
+          packed = row;
+          GemmBlock block{};
+          block.a = packed_a;
+          block.b = packed_b + from * slice;
+          block.rows = rows;
+          block.columns = std::min(split_columns, columns - from);
+          block.depth = slice;
+          block.partial = partial == nullptr ? nullptr : partial + row * columns_step + from;
+          block.partial_stride = columns_step;
+          block.continues = depth > 0;
+          block.out = ends ? at(p, row, column + from) : nullptr;
+          block.out_type = p.out_type;
+          block.out_stride = p.out_stride;
+          block.add_to_out = p.add_to_out;
+          block.bias = bias_at(p, column + from);
+          block.bias_type = p.bias_type;
+          k.gemm_block(block);
+        }
+      });
+      depth += slice;
+    } while (depth < p.depth);
+  }
+}
+
+}  // namespace tunesmith

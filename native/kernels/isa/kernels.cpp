@@ -1,0 +1,27 @@
+// The kernel table of one instruction set: compiled once for each, under the namespace named by TUNESMITH_ISA.
+#ifndef TUNESMITH_ISA
+#define TUNESMITH_ISA baseline
+#endif
+#include "attention-backward.h"
+#include "attention.h"
+#include "elementwise.h"
+#include "gemm.h"
+#include "rows.h"
+
+#define TUNESMITH_TEXT_OF(x) #x
+#define TUNESMITH_TEXT(x) TUNESMITH_TEXT_OF(x)
+
+namespace tunesmith::TUNESMITH_ISA {
+
+const Kernels& table() {
+  static constexpr Kernels kernels = {
+      TUNESMITH_TEXT(TUNESMITH_ISA), lanes,           tile_rows,       tile_columns,      pack_rows,
+      pack_columns,                  gemm_block,      gemv_rows,       convert,           scale,
+      column_sums,                   add_rows,        square_sum,      gelu,              gelu_backward,
+      swiglu,                        swiglu_backward, dropout,         norm_rows,         norm_rows_backward,
+      entropy_row,                   rotary_row,      adamw,           attention_scratch, attention_pack,
+      attention_forward,             attention_backward_scratch,       attention_backward};
+  return kernels;
+}
+
+}  // namespace tunesmith::TUNESMITH_ISA

@@ -1,0 +1,62 @@
+// Vector exponential, sigmoid, normal distribution and the counter hash behind dropout.
+#pragma once
+#include "vector.h"
+
+namespace tunesmith::TUNESMITH_ISA {
+
+// Relative error below 2e-7 on [-87, 88]; clamped outside, NaN stays NaN.
+TUNESMITH_INLINE Register exponential(Register x) {
+  x = minimum(splat(88.0f), x);  // this order of operands keeps a NaN
+  x = maximum(splat(-87.3f), x);
+  const Register magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  Register shifted = x * 1.44269504f + magic;
+  Register n = shifted - magic;
+  Register f = x - n * 0.693145752f;
+  f = f - n * 1.42860677e-6f;
+  Register p = splat(1.3930436e-3f);
+  p = p * f + 8.3606489e-3f;
+  p = p * f + 4.1666608e-2f;
+  p = p * f + 1.6666661e-1f;
+  p = p * f + 0.5f;
+  p = p * f + 1.0f;
+  p = p * f + 1.0f;
+  Ints exponent = (as<Ints>(shifted) - as<Ints>(magic)) << 23;
+  return as<Register>(as<Ints>(p) + exponent);
+}
+
+TUNESMITH_INLINE Register sigmoid(Register x) { return 1.0f / (1.0f + exponential(-x)); }
+
+// Cumulative and density of the standard normal distribution; Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
+TUNESMITH_INLINE void normal(Register x, Register& cumulative, Register& density) {
+  Register magnitude = as<Register>(as<Ints>(x) & 0x7fffffff);
+  Register gauss = exponential(x * x * -0.5f);
+  Register t = 1.0f / (magnitude * (0.3275911f * 0.70710678f) + 1.0f);
+  Register p = splat(1.061405429f);
+  p = p * t - 1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t - 0.284496736f;
+  p = p * t + 0.254829592f;
+  Register tail = p * t * gauss * 0.5f;
+  cumulative = select(Ints(x < Register{}), tail, 1.0f - tail);
+  density = gauss * 0.39894228f;
+}
+
+// 32 well mixed bits from a counter and a 64-bit seed (two rounds of a xorshift-multiply mixer, keyed between).
+template <class W> TUNESMITH_INLINE W mix(W x) {
+  x = x ^ (x >> 16);
+  x = x * 0x21f0aaadu;
+  x = x ^ (x >> 15);
+  x = x * 0xd35a2d97u;
+  return x ^ (x >> 15);
+}
+TUNESMITH_INLINE Words random_words(uint64_t seed, uint32_t row, Words column) {
+  uint32_t key = mix<uint32_t>(uint32_t(seed >> 32) ^ mix<uint32_t>(row ^ 0x9e3779b9u));
+  return mix<Words>(mix<Words>(column ^ uint32_t(seed)) + key);
+}
+TUNESMITH_INLINE Words lane_numbers() {
+  Words x;
+  for (int i = 0; i < lanes; i++) x[i] = uint32_t(i);
+  return x;
+}
+
+}  // namespace tunesmith::TUNESMITH_ISA

@@ -1,0 +1,157 @@
+// One vector type for all instruction sets: GCC vector extensions of as many lanes as the target has.
+// Knows loads, stores and bf16 conversion; knows no operator. Included inside no namespace, and by ISA files only.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace tunesmith::TUNESMITH_ISA {
+
+#if defined(__AVX512F__) || defined(TUNESMITH_EMULATE_AVX512BF16)
+inline constexpr int lanes = 16;
+#elif defined(__AVX2__)
+inline constexpr int lanes = 8;
+#else
+inline constexpr int lanes = 4;
+#endif
+
+typedef float Vector __attribute__((vector_size(lanes * 4), aligned(4), may_alias));
+typedef float Register __attribute__((vector_size(lanes * 4)));
+typedef int32_t Ints __attribute__((vector_size(lanes * 4)));
+typedef uint32_t Words __attribute__((vector_size(lanes * 4)));
+typedef uint16_t Halves __attribute__((vector_size(lanes * 2)));
+
+#define TUNESMITH_INLINE static inline __attribute__((always_inline))
+
+TUNESMITH_INLINE Register splat(float x) { return x - Register{}; }
+TUNESMITH_INLINE Words splat_word(uint32_t x) { return x - Words{}; }
+
+template <class To, class From> TUNESMITH_INLINE To as(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+TUNESMITH_INLINE float widen(uint16_t x) { return as<float>(uint32_t(x) << 16); }
+
+TUNESMITH_INLINE uint16_t narrow(float x) {
+  uint32_t bits = as<uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fc0;
+  return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1)) >> 16);
+}
+
+TUNESMITH_INLINE Register widen(Halves x) {
+  return as<Register>(__builtin_convertvector(x, Words) << 16);
+}
+
+// Round to nearest even; a NaN stays one.
+TUNESMITH_INLINE Halves narrow(Register x) {
+#if defined(__AVX512BF16__)
+  return as<Halves>(_mm512_cvtneps_pbh(as<__m512>(x)));
+#else
+  Words bits = as<Words>(x);
+  Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  Words nan = Words((bits & 0x7fffffffu) > splat_word(0x7f800000u));
+  rounded = (rounded & ~nan) | (nan & 0x7fc0u);
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  __m256i packed = _mm256_packus_epi32(as<__m256i>(rounded), as<__m256i>(rounded));
+  return as<Halves>(_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
+#else
+  return __builtin_convertvector(rounded, Halves);
+#endif
+#endif
+}
+
+TUNESMITH_INLINE Register load(const float* p) {
+  Register x;
+  __builtin_memcpy(&x, p, sizeof(x));
+  return x;
+}
+TUNESMITH_INLINE Register load(const uint16_t* p) {
+  Halves x;
+  __builtin_memcpy(&x, p, sizeof(x));
+  return widen(x);
+}
+TUNESMITH_INLINE void store(float* p, Register x) { __builtin_memcpy(p, &x, sizeof(x)); }
+TUNESMITH_INLINE void store(uint16_t* p, Register x) {
+  Halves narrowed = narrow(x);
+  __builtin_memcpy(p, &narrowed, sizeof(narrowed));
+}
+
+// The first `count` lanes only, the others read as `fill`; for the ends of rows.
+template <class T> TUNESMITH_INLINE Register load_part(const T* p, int64_t count, float fill = 0) {
+  float lane[lanes];
+  for (int i = 0; i < lanes; i++) lane[i] = fill;
+  for (int64_t i = 0; i < count; i++) {
+    if constexpr (sizeof(T) == 2) lane[i] = widen(p[i]);
+    else lane[i] = p[i];
+  }
+  return load(lane);
+}
+template <class T> TUNESMITH_INLINE void store_part(T* p, Register x, int64_t count) {
+  float lane[lanes];
+  store(lane, x);
+  for (int64_t i = 0; i < count; i++) {
+    if constexpr (sizeof(T) == 2) p[i] = narrow(lane[i]);
+    else p[i] = lane[i];
+  }
+}
+template <class T> TUNESMITH_INLINE Register load_upto(const T* p, int64_t count, float fill = 0) {
+  return count >= lanes ? load(p) : load_part(p, count, fill);
+}
+template <class T> TUNESMITH_INLINE void store_upto(T* p, Register x, int64_t count) {
+  if (count >= lanes) store(p, x);
+  else store_part(p, x, count);
+}
+
+TUNESMITH_INLINE Register select(Ints mask, Register yes, Register no) {
+  return as<Register>((mask & as<Ints>(yes)) | (~mask & as<Ints>(no)));
+}
+TUNESMITH_INLINE Register maximum(Register a, Register b) {
+#if defined(__AVX512F__)
+  return as<Register>(_mm512_max_ps(as<__m512>(a), as<__m512>(b)));
+#elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  return as<Register>(_mm256_max_ps(as<__m256>(a), as<__m256>(b)));
+#else
+  return select(Ints(a > b), a, b);
+#endif
+}
+TUNESMITH_INLINE Register minimum(Register a, Register b) {
+#if defined(__AVX512F__)
+  return as<Register>(_mm512_min_ps(as<__m512>(a), as<__m512>(b)));
+#elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  return as<Register>(_mm256_min_ps(as<__m256>(a), as<__m256>(b)));
+#else
+  return select(Ints(a < b), a, b);
+#endif
+}
+TUNESMITH_INLINE Register square_root(Register x) {
+#if defined(__AVX512F__)
+  return as<Register>(_mm512_sqrt_ps(as<__m512>(x)));
+#elif defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  return as<Register>(_mm256_sqrt_ps(as<__m256>(x)));
+#else
+  float lane[lanes];
+  store(lane, x);
+  for (int i = 0; i < lanes; i++) lane[i] = __builtin_sqrtf(lane[i]);
+  return load(lane);
+#endif
+}
+TUNESMITH_INLINE float total(Register x) {
+  float lane[lanes];
+  store(lane, x);
+  for (int width = lanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) lane[i] += lane[i + width];
+  return lane[0];
+}
+TUNESMITH_INLINE float largest(Register x) {
+  float lane[lanes];
+  store(lane, x);
+  for (int i = 1; i < lanes; i++) lane[0] = lane[i] > lane[0] ? lane[i] : lane[0];
+  return lane[0];
+}
+
+}  // namespace tunesmith::TUNESMITH_ISA

@@ -1,0 +1,69 @@
+// tunesmith::linear: input [...,K] times weight [N,K] transposed, plus bias [N].
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "checks.h"
+#include "product.h"
+
+namespace tunesmith {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Linear : torch::autograd::Function<Linear> {
+  static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& weight,
+                        const std::optional<Tensor>& bias) {
+    Tensor x = input.reshape({-1, weight.size(1)});
+    at::DimVector shape(input.sizes().begin(), input.sizes().end());
+    shape.back() = weight.size(0);
+    Tensor y = at::empty({x.size(0), weight.size(0)}, input.options());
+    product_out(y, x, weight.t(), bias.value_or(Tensor()));
+    context->save_for_backward({input, weight, bias.value_or(Tensor())});
+    return y.view(shape);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    check_first_derivative("linear");
+    auto saved = context->get_saved_variables();
+    const Tensor &input = saved[0], &weight = saved[1], &bias = saved[2];
+    Tensor x = input.reshape({-1, weight.size(1)});
+    Tensor dy = gradients[0].reshape({-1, weight.size(0)});
+    if (dy.numel() > 0 && dy.stride(1) != 1 && dy.stride(0) != 1) dy = dy.contiguous();
+    Tensor dx, dw, db;
+    if (context->needs_input_grad(0)) {
+      dx = at::empty(x.sizes(), input.options());
+      product_out(dx, dy, weight);
+      dx = dx.view(input.sizes());
+    }
+    if (context->needs_input_grad(1)) {
+      dw = at::empty(weight.sizes(), weight.options());
+      product_out(dw, dy.t(), x);
+    }
+    if (bias.defined() && context->needs_input_grad(2)) db = column_sum(dy).to(bias.scalar_type());
+    return {dx, dw, db};
+  }
+};
+
+Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
+  check_float(input, "linear", "input");
+  check_float(weight, "linear", "weight");
+  TORCH_CHECK(weight.dim() == 2, "Expected shape [N,K] for `weight` of tunesmith::linear, got ", weight.sizes(), ".");
+  TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1),
+              "] for `input` of tunesmith::linear, got ", input.sizes(), " against weight ", weight.sizes(), ".");
+  TORCH_CHECK(weight.size(1) > 0, "Expected at least one column in `weight` of tunesmith::linear, got ",
+              weight.sizes(), ".");
+  if (!bias.has_value() || !bias->defined()) return Linear::apply(input, weight, std::optional<Tensor>());
+  check_vector(*bias, weight.size(0), "linear", "bias");
+  return Linear::apply(input, weight, std::optional<Tensor>(bias->contiguous()));
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  m.def("linear(Tensor input, Tensor weight, Tensor? bias) -> Tensor", &linear);
+}
+
+}  // namespace tunesmith

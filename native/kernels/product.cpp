@@ -1,0 +1,111 @@
+// ATen is taken for bf16 where the processor has bf16 instructions, our packed product elsewhere: there ATen's bf16 runs
+// at a fifth of the fp32 speed. In fp32 ours is taken on AMD processors, which MKL serves badly, see bench notes.
+#include "product.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "checks.h"
+#include "gemm.h"
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace tunesmith {
+namespace {
+
+bool native_bfloat16() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16");
+#elif defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long hwcap2_bf16 = 1ul << 14;
+  return (getauxval(AT_HWCAP2) & hwcap2_bf16) != 0;
+#else
+  return false;
+#endif
+}
+
+enum class Choice { automatic, own, aten };
+Choice choice() {
+  const char* wanted = std::getenv("TUNESMITH_GEMM");
+  if (wanted != nullptr && std::strcmp(wanted, "own") == 0) return Choice::own;
+  if (wanted != nullptr && std::strcmp(wanted, "aten") == 0) return Choice::aten;
+  return Choice::automatic;
+}
+
+bool prefers_aten(bool half) {
+  static const Choice wanted = choice();
+  if (wanted != Choice::automatic) return wanted == Choice::aten;
+  if (half) return has_native_bfloat16();
+#if defined(__x86_64__)
+  static const bool amd = (__builtin_cpu_init(), __builtin_cpu_is("amd"));
+  return !amd;
+#else
+  return true;
+#endif
+}
+
+}  // namespace
+
+bool has_native_bfloat16() {
+  static const bool native = native_bfloat16();
+  return native;
+}
+
+void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add) {
+  at::NoGradGuard no_grad;
+  const bool same = a.scalar_type() == b.scalar_type() && a.scalar_type() == out.scalar_type();
+  if (same && prefers_aten(is_half(a)) && (!bias.defined() || bias.scalar_type() == out.scalar_type()) &&
+      !(add && bias.defined())) {
+    at::Tensor target = out;
+    if (add) target.addmm_(a, b);
+    else if (bias.defined()) at::addmm_out(target, bias, a, b);
+    else at::mm_out(target, a, b);
+    return;
+  }
+  Product p{};
+  p.rows = out.size(0);
+  p.columns = out.size(1);
+  p.depth = a.size(1);
+  p.a = matrix_of(a);
+  p.b = matrix_of(b);
+  p.out = mutable_address(out);
+  p.out_type = type_of(out);
+  p.out_stride = out.stride(0);
+  p.bias = address_or_null(bias);
+  p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
+  p.add_to_out = add;
+  multiply(p);
+}
+
+at::Tensor column_sum(const at::Tensor& given) {
+  at::Tensor x = given.stride(1) == 1 || given.numel() == 0 ? given : given.contiguous();
+  const int64_t rows = x.size(0), width = x.size(1);
+  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), rows / 64));
+  at::Tensor partial = at::zeros({parts, width}, at::kFloat);
+  if (rows == 0 || width == 0) return partial[0];
+  float* sums = partial.mutable_data_ptr<float>();
+  const char* data = static_cast<const char*>(address(x));
+  const int64_t bytes = x.element_size(), step = (rows + parts - 1) / parts;
+  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) {
+      const int64_t from = i * step, count = std::min(step, rows - from);
+      if (count > 0)
+        kernels().column_sums(data + from * x.stride(0) * bytes, type_of(x), count, width, x.stride(0),
+                              sums + i * width);
+    }
+  });
+  for (int64_t i = 1; i < parts; i++) kernels().column_sums(sums + i * width, Type::float32, 1, width, width, sums);
+  return partial[0];
+}
+
+}  // namespace tunesmith

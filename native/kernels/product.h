@@ -1,0 +1,18 @@
+// Products of matrices as tensors: chooses between the packed product of gemm.h and the one of ATen, by processor.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace tunesmith {
+
+// a [M,K] times b [K,N], any strides, float32 or bfloat16 mixed freely; sums in fp32.
+// `out` [M,N] has contiguous columns and is overwritten, or added to where `add` is set. `bias` [N] may be undefined.
+void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {},
+                 bool add = false);
+
+// Sums over rows of x [M,N], fp32 [N]; partial sums by a fixed split of the rows.
+at::Tensor column_sum(const at::Tensor& x);
+
+// The processor multiplies bf16 in hardware, so ATen's bf16 product is the faster one.
+bool has_native_bfloat16();
+
+}  // namespace tunesmith

@@ -1,0 +1,14 @@
+// Work memory that a thread keeps between calls, so that no operator pays for fresh pages. Contents are undefined.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace tunesmith {
+
+enum class Scratch : int { rows, columns, partial, attention, attention_gradient, rows_of_norm, count };
+
+// At least `count` floats, 64-byte aligned, valid until this thread asks for the same kind again.
+// A second call for the same kind in one operator would reuse the memory: each kind has one user at a time.
+float* scratch(Scratch kind, int64_t count);
+
+}  // namespace tunesmith

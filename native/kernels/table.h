@@ -1,0 +1,162 @@
+// The vector kernels as plain function pointers, one table for each instruction set; rows and pointers, no tensors.
+// Every kernel is serial: the operators split the work among threads.
+#pragma once
+#include <cstdint>
+
+namespace tunesmith {
+
+enum class Type : int { float32 = 0, bfloat16 = 1 };
+
+// A strided row of a matrix seen by address, type and the two strides in elements.
+struct Matrix {
+  const void* data;
+  Type type;
+  int64_t row_stride;
+  int64_t column_stride;
+};
+
+// One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k.
+struct GemmBlock {
+  const float* a;
+  const float* b;
+  int64_t rows, columns, depth;
+  float* partial;
+  int64_t partial_stride;
+  bool continues;  // start from what `partial` holds
+  void* out;
+  Type out_type;
+  int64_t out_stride;
+  bool add_to_out;
+  const void* bias;  // one value for each column, or null
+  Type bias_type;
+};
+
+struct NormRows {
+  int64_t width;
+  const void* input;
+  Type input_type;
+  const void* residual;  // null: none
+  Type residual_type;
+  void* sum;  // null: not wanted
+  Type sum_type;
+  const void* weight;
+  const void* bias;  // null: none
+  Type weight_type, bias_type;
+  void* output;
+  Type output_type;
+  float* mean;  // null: RMS norm
+  float* scale;
+  float epsilon;
+};
+
+struct NormRowsBackward {
+  int64_t width;
+  const void* sum;
+  Type sum_type;
+  const void* gradient;
+  Type gradient_type;
+  const void* sum_gradient;  // null: none
+  Type sum_gradient_type;
+  const void* weight;
+  Type weight_type;
+  const float* mean;  // null: RMS norm
+  const float* scale;
+  void* input_gradient;
+  Type input_gradient_type;
+  float* weight_gradient;  // accumulated, fp32 [width]
+  float* bias_gradient;    // accumulated, or null
+};
+
+struct EntropyRow {
+  int64_t width;         // classes with probability
+  int64_t padded_width;  // row length; classes beyond `width` get a zero gradient
+  int64_t target;
+  float smoothing;
+  bool want_gradient;    // overwrite the logits with d loss / d logits
+};
+
+struct AdamW {
+  float keep;       // 1 - learning rate * weight decay
+  float step_size;  // learning rate / (1 - beta1^step)
+  float beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
+  float correction2;  // 1 / sqrt(1 - beta2^step)
+  float gradient_scale;
+};
+
+// One run of query rows of one head (forward), or all rows of one key head (backward).
+struct AttentionHead {
+  int64_t queries, keys, size;
+  Type type;
+  const void* query;
+  const void* key;
+  const void* value;
+  int64_t query_stride, key_stride, value_stride;  // elements between tokens
+  void* output;
+  int64_t output_stride;
+  float* log_sum;  // [queries]
+  float scale;
+  bool causal;
+  int64_t window;
+  const void* mask;  // null: none
+  int mask_kind;     // 0 bool, 1 float32, 2 bfloat16
+  int64_t mask_row_stride, mask_column_stride;
+  float dropout;
+  uint64_t seed;
+  uint32_t random_row;  // number of this head's first query row in the random stream
+};
+
+struct AttentionGradient {
+  AttentionHead head;
+  const void* output_gradient;
+  int64_t output_gradient_stride;
+  void* query_gradient;
+  int64_t query_gradient_stride;
+  float* key_gradient;    // fp32 [keys][size], accumulated over the heads of a group
+  float* value_gradient;
+};
+
+struct Kernels {
+  const char* name;
+  int lanes;
+
+  int tile_rows, tile_columns;
+  void (*pack_rows)(Matrix source, int64_t rows, int64_t depth, float* packed);
+  void (*pack_columns)(Matrix source, int64_t depth, int64_t columns, float* packed);
+  void (*gemm_block)(const GemmBlock& block);
+  // out[n] = dot(x, w row n) + bias[n], for a few rows of x: reads the weight once, packs nothing.
+  void (*gemv_rows)(Matrix x, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth, const void* bias,
+                    Type bias_type, void* out, Type out_type, int64_t out_stride);
+
+  void (*convert)(const void* source, Type source_type, void* target, Type target_type, int64_t count);
+  void (*scale)(void* data, Type type, float factor, int64_t count);
+  void (*column_sums)(const void* source, Type type, int64_t rows, int64_t width, int64_t stride, float* sums);
+  void (*add_rows)(const void* const* rows, Type type, int64_t count, int64_t width, void* target, Type target_type);
+  double (*square_sum)(const void* data, Type type, int64_t count);
+
+  void (*gelu)(const void* x, Type type, void* y, int64_t count, bool tanh);
+  void (*gelu_backward)(const void* x, const void* gradient, Type type, void* out, int64_t count, bool tanh);
+  void (*swiglu)(const void* gate, const void* up, Type type, void* y, int64_t count);
+  void (*swiglu_backward)(const void* gate, const void* up, const void* gradient, Type type, void* gate_gradient,
+                          void* up_gradient, int64_t count);
+  void (*dropout)(const void* x, Type type, void* y, int64_t first, int64_t count, uint64_t seed, uint32_t threshold,
+                  float factor);
+
+  void (*norm_rows)(const NormRows& job, int64_t first, int64_t last);
+  void (*norm_rows_backward)(const NormRowsBackward& job, int64_t first, int64_t last);
+  float (*entropy_row)(const EntropyRow& row, void* logits, Type type);
+  void (*rotary_row)(const void* x, Type type, void* y, const float* cosine, const float* sine, int64_t size,
+                     int64_t rotated, bool interleaved, bool inverse);
+  void (*adamw)(const AdamW& job, float* parameter, float* average, float* square_average, const void* gradient,
+                Type gradient_type, uint16_t* copy, int64_t count);
+
+  int64_t (*attention_scratch)(int64_t queries, int64_t keys, int64_t size);  // floats
+  void (*attention_pack)(const AttentionHead& head, float* scratch);
+  void (*attention_forward)(const AttentionHead& head, int64_t first, int64_t last, float* scratch);
+  int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);
+  void (*attention_backward)(const AttentionGradient& job, float* scratch);
+};
+
+// The table for this machine, chosen once; TUNESMITH_ISA names another that the machine can run.
+const Kernels& kernels();
+
+}  // namespace tunesmith

@@ -1,0 +1,110 @@
+// Decontamination: finds the texts of test sets in documents and cuts them out or drops the document, as GPT-3 did.
+// Two passes: the first counts in how many documents each overlap stands (GramCounter), the second decides.
+// It does not know how documents are read or spread over workers.
+
+import { parseConfig } from '../../core/index.ts'
+import type { GramIndex, GramOrigin } from './gram-index.ts'
+import { type DecontaminationOptions, decontaminationOptions } from './options.ts'
+
+export { GramCounter } from './gram-counter.ts'
+export { GramIndex, type GramOrigin, type TestSetFacts } from './gram-index.ts'
+export {
+  type DecontaminationOptions,
+  decontaminationOptions,
+  type TestSetOptions,
+  testSetFormats,
+  testSetOptions,
+} from './options.ts'
+export { readTestSet, type TestItem, type TestSet } from './test-sets.ts'
+
+/** One overlap of a document with a test set. */
+export interface Overlap extends GramOrigin {
+  /** Where in the document, in UTF-16 units. */
+  readonly start: number
+  readonly end: number
+  /** The words as they stand in the document, shortened. */
+  readonly excerpt: string
+}
+
+export type DecontaminationResult =
+  | { readonly action: 'keep' }
+  /** `pieces` are what is left; each becomes a document. */
+  | { readonly action: 'cut'; readonly pieces: readonly string[]; readonly overlaps: readonly Overlap[] }
+  | { readonly action: 'drop'; readonly reason: DropReason; readonly overlaps: readonly Overlap[] }
+
+export const dropReasons = ['overlap', 'too-many-pieces', 'nothing-left'] as const
+export type DropReason = (typeof dropReasons)[number]
+
+/** Overlaps of one document that reports name; all count for the decision. */
+const maxReported = 100
+
+/**
+ * The decision about one document: a pure function of text, index, options and `common` (the grams to ignore, from
+ * `GramCounter.common`).
+ * @source arXiv:2005.14165 appendix C
+ */
+export function createDecontaminator(
+  index: GramIndex,
+  options: DecontaminationOptions = {},
+  common: ReadonlySet<number> = new Set(),
+): (text: string) => DecontaminationResult {
+  const settings = parseConfig(decontaminationOptions, options, 'decontaminate')
+  return (text) => {
+    const spans: [start: number, end: number][] = []
+    const overlaps: Overlap[] = []
+    const named = new Set<string>()
+    const hits: { gram: number; firstWord: number; lastWord: number }[] = []
+    const { starts, ends } = index.scan(text, (hit) => {
+      if (!common.has(hit.gram)) hits.push(hit)
+    })
+    for (const { gram, firstWord, lastWord } of hits) {
+      const start = starts[firstWord]
+      const end = ends[lastWord]
+      const last = spans[spans.length - 1]
+      if (last !== undefined && start <= last[1]) last[1] = Math.max(last[1], end)
+      else spans.push([start, end])
+      const origin = index.origin(gram)
+      const name = `${origin.testSet}\n${origin.item}\n${origin.field}`
+      if (named.has(name) || overlaps.length >= maxReported) continue
+      named.add(name)
+      overlaps.push({ ...origin, start, end, excerpt: text.slice(start, Math.min(end, start + 160)) })
+    }
+    if (spans.length === 0) return { action: 'keep' }
+    if (settings.policy === 'drop') return { action: 'drop', reason: 'overlap', overlaps }
+    const pieces = cutAround(text, spans, settings.window)
+    if (pieces.length > settings.maxPieces) return { action: 'drop', reason: 'too-many-pieces', overlaps }
+    const left = pieces
+      .map((piece) => piece.trim())
+      .filter((piece) => piece !== '' && piece.length >= settings.minPiece)
+    return left.length === 0
+      ? { action: 'drop', reason: 'nothing-left', overlaps }
+      : { action: 'cut', pieces: left, overlaps }
+  }
+}
+
+/** What is left around `spans` (ascending) widened by `window`, and on to white space so that no word is halved. */
+function cutAround(text: string, spans: readonly (readonly [number, number])[], window: number): string[] {
+  const pieces: string[] = []
+  let from = 0
+  for (const [start, end] of spans) {
+    const cutStart = widen(text, start - window, -1)
+    if (cutStart > from) pieces.push(text.slice(from, cutStart))
+    from = Math.max(from, widen(text, end + window, 1))
+  }
+  if (from < text.length) pieces.push(text.slice(from))
+  return pieces
+}
+
+/** Longest word that is not halved. */
+const maxWiden = 50
+
+function widen(text: string, place: number, step: 1 | -1): number {
+  if (place <= 0) return 0
+  if (place >= text.length) return text.length
+  for (let at = place, moved = 0; moved < maxWiden && at > 0 && at < text.length; at += step, moved++) {
+    if (/\s/.test(text[step === 1 ? at : at - 1])) return at
+  }
+  // No white space near: at least no surrogate pair is halved.
+  const unit = text.charCodeAt(place)
+  return unit >= 0xdc00 && unit < 0xe000 ? place + step : place
+}

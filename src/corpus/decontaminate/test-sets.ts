@@ -1,0 +1,201 @@
+// Reads the texts of test sets: JSON lines, JSON, SQuAD, CSV, TSV and plain text, whole into memory, bounded.
+// It does not know what overlap is.
+
+import { readFile, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { DataError, parseConfig } from '../../core/index.ts'
+import { parseCsv } from './csv.ts'
+import { type TestSetOptions, testSetOptions } from './options.ts'
+
+/** One text of a test set; `item` is its row from 1, or its id in SQuAD files. */
+export interface TestItem {
+  readonly item: string
+  readonly field: string
+  readonly text: string
+}
+
+export interface TestSet {
+  readonly name: string
+  readonly path: string
+  readonly items: readonly TestItem[]
+}
+
+const maxBytes = 512 * 2 ** 20
+
+/** Reads a test set; throws DataError naming file and line when it is damaged, lacks a field or holds no text. */
+export async function readTestSet(options: TestSetOptions): Promise<TestSet> {
+  const { path, name, format, fields, header } = parseConfig(testSetOptions, options, 'decontaminate')
+  const content = await readBounded(path)
+  const readers = {
+    jsonl: () => fromJsonLines(content, path, fields),
+    json: () => fromJson(parseJson(content, path), path, fields),
+    squad: () => fromSquad(parseJson(content, path), path, fields),
+    csv: () => fromTable(parseCsv(content, path), path, { fields, header }),
+    tsv: () => fromTable(tsvRows(content), path, { fields, header }),
+    text: () => fromText(content),
+  }
+  const items = readers[format === 'auto' ? guessFormat(path, content) : format]()
+  if (items.length === 0) {
+    throw new DataError('Expected texts in a test set, got none. Check its format and `fields`.', path)
+  }
+  return { name: name ?? basename(path).replace(/\.gz$/, ''), path, items }
+}
+
+async function readBounded(path: string): Promise<string> {
+  const size = await stat(path).then(
+    (found) => (found.isFile() ? found.size : undefined),
+    () => undefined,
+  )
+  if (size === undefined) throw new DataError('Expected a readable test set, got no such file. Check the path.', path)
+  if (size > maxBytes) throw new DataError(`Expected at most ${maxBytes} bytes, got ${size}. Split the test set.`, path)
+  let bytes: Buffer = await readFile(path)
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    try {
+      bytes = gunzipSync(bytes, { maxOutputLength: maxBytes })
+    } catch (error) {
+      throw new DataError(`Expected a whole gzip file, got ${(error as Error).message}. Fetch it again.`, path)
+    }
+  }
+  return bytes.toString('utf8').replace(/^\ufeff/, '')
+}
+
+function guessFormat(path: string, content: string): 'jsonl' | 'json' | 'squad' | 'csv' | 'tsv' | 'text' {
+  const ending = /\.(\w+?)(?:\.gz)?$/i.exec(path)?.[1].toLowerCase()
+  if (ending === 'jsonl' || ending === 'ndjson') return 'jsonl'
+  if (ending === 'csv') return 'csv'
+  if (ending === 'tsv') return 'tsv'
+  if (ending === 'json') return /^\s*\{[^[{]*"data"\s*:\s*\[/.test(content.slice(0, 10_000)) ? 'squad' : 'json'
+  return 'text'
+}
+
+function parseJson(content: string, path: string): unknown {
+  try {
+    return JSON.parse(content)
+  } catch (error) {
+    throw new DataError(`Expected JSON, got ${(error as Error).message}. Check the format.`, path)
+  }
+}
+
+function fromJsonLines(content: string, path: string, fields?: readonly string[]): TestItem[] {
+  const items: TestItem[] = []
+  for (const [index, line] of content.split('\n').entries()) {
+    if (line.trim() === '') continue
+    let value: unknown
+    try {
+      value = JSON.parse(line)
+    } catch (error) {
+      throw new DataError(`Expected JSON, got ${(error as Error).message}. Mend or remove the line.`, path, index + 1)
+    }
+    addTexts(items, value, String(index + 1), path, fields)
+  }
+  return items
+}
+
+function fromJson(value: unknown, path: string, fields?: readonly string[]): TestItem[] {
+  const items: TestItem[] = []
+  const rows = Array.isArray(value)
+    ? value.map((row, index) => [String(index + 1), row] as const)
+    : Object.entries((value ?? {}) as object)
+  for (const [item, row] of rows) addTexts(items, row, item, path, fields)
+  return items
+}
+
+/** Adds the wanted fields of a row, or every string in it. */
+function addTexts(items: TestItem[], row: unknown, item: string, path: string, fields?: readonly string[]): void {
+  if (fields === undefined) {
+    for (const [field, text] of strings(row, '')) items.push({ item, field, text })
+    return
+  }
+  for (const field of fields) {
+    const value = field.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], row)
+    if (value === undefined) {
+      throw new DataError(`Expected the field \`${field}\` in item ${item}, got none. Check \`fields\`.`, path)
+    }
+    for (const [, text] of strings(value, field)) items.push({ item, field, text })
+  }
+}
+
+function* strings(value: unknown, field: string, depth = 0): Generator<[field: string, text: string]> {
+  if (typeof value === 'string') {
+    if (value.trim() !== '') yield [field, value]
+  } else if (typeof value === 'object' && value !== null && depth < 20) {
+    for (const [key, inner] of Object.entries(value)) {
+      yield* strings(inner, Array.isArray(value) ? field : field === '' ? key : `${field}.${key}`, depth + 1)
+    }
+  }
+}
+
+interface SquadFile {
+  data: {
+    paragraphs: { context: string; qas: { id: string | number; question: string; answers?: { text: string }[] }[] }[]
+  }[]
+}
+
+const squadFields = ['context', 'question', 'answers']
+
+function fromSquad(value: unknown, path: string, fields: readonly string[] = ['context', 'question']): TestItem[] {
+  const unknown = fields.find((field) => !squadFields.includes(field))
+  if (unknown !== undefined) {
+    throw new DataError(`Expected fields among ${squadFields.join(', ')}, got \`${unknown}\`. Check \`fields\`.`, path)
+  }
+  const items: TestItem[] = []
+  try {
+    for (const { paragraphs } of (value as SquadFile).data) {
+      for (const { context, qas } of paragraphs) {
+        if (fields.includes('context')) items.push({ item: String(qas[0]?.id ?? ''), field: 'context', text: context })
+        for (const { id, question, answers = [] } of qas) {
+          if (fields.includes('question')) items.push({ item: String(id), field: 'question', text: question })
+          if (!fields.includes('answers')) continue
+          for (const { text } of answers) items.push({ item: String(id), field: 'answers', text })
+        }
+      }
+    }
+  } catch {
+    throw new DataError('Expected data[].paragraphs[].qas[] as in SQuAD, got another structure. Set `format`.', path)
+  }
+  if (items.some(({ text }) => typeof text !== 'string')) {
+    throw new DataError('Expected texts in context and question, got other values. Set `format`.', path)
+  }
+  return items
+}
+
+function tsvRows(content: string): string[][] {
+  const rows = content.split(/\r?\n/).map((line) => line.split('\t'))
+  return rows.filter((row) => row.length > 1 || row[0] !== '')
+}
+
+function fromTable(
+  rows: readonly string[][],
+  path: string,
+  { fields, header }: { fields?: readonly string[]; header: boolean },
+): TestItem[] {
+  const width = rows.reduce((most, row) => Math.max(most, row.length), 0)
+  const names = Array.from({ length: width }, (_, i) => (header ? (rows[0][i] ?? String(i)) : String(i)))
+  const columns = (fields ?? names).map((field) => {
+    const column = names.indexOf(field)
+    if (column === -1) {
+      throw new DataError(
+        `Expected the column \`${field}\`, got ${names.join(', ')}. Check \`fields\` and \`header\`.`,
+        path,
+      )
+    }
+    return { field, column }
+  })
+  const items: TestItem[] = []
+  for (const [index, row] of rows.slice(header ? 1 : 0).entries()) {
+    for (const { field, column } of columns) {
+      const text = row[column] ?? ''
+      if (text.trim() !== '') items.push({ item: String(index + 1), field, text })
+    }
+  }
+  return items
+}
+
+/** Paragraphs between empty lines, or lines when there are none. */
+function fromText(content: string): TestItem[] {
+  const parts = /\n\s*\n/.test(content) ? content.split(/\n\s*\n/) : content.split('\n')
+  return parts.flatMap((text, index) =>
+    text.trim() === '' ? [] : [{ item: String(index + 1), field: 'text', text: text.trim() }],
+  )
+}

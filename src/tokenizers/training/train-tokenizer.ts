@@ -1,12 +1,14 @@
 // Trains a tokenizer from documents: counts words, learns the vocabulary, and gives the files of the tokenizer folder.
 // It reads no corpus and encodes nothing.
 import { sha256 } from '../../core/index.ts'
+import { Tokenizer } from '../tokenizer.ts'
 import { startVocabulary } from './alphabet.ts'
 import { countWords, type Documents, type WordCounts } from './count-words.ts'
 import { addCounts, readCounts, writeCounts } from './counts-file.ts'
 import { learnMerges } from './learn-merges.ts'
 import { createWordReader } from './pre-tokenization.ts'
 import { type TokenizerFiles, tokenizerFiles, type Vocabulary } from './tokenizer-files.ts'
+import { reportOn, type TokenizerReport } from './tokenizer-report.ts'
 import { planTraining, type TokenizerTrainInput, type TrainingPlan } from './train-options.ts'
 import { trainUnigram } from './unigram-trainer.ts'
 
@@ -28,8 +30,8 @@ export interface TrainedTokenizer {
   documents: number
   bytes: number
   words: { distinct: number; skippedLong: number; skippedRare: number }
-  /** Documents kept out of training, up to eight megabytes of them. */
-  heldOut: string[]
+  /** How the vocabulary fits documents that were kept out of training; undefined when there were none. */
+  report: TokenizerReport | undefined
 }
 
 const HELD_OUT_BYTES = 8 << 20
@@ -58,16 +60,26 @@ export async function trainTokenizer(
   if (saveCounts !== undefined) await writeCounts(saveCounts, counts, plan.preTokenization)
   signal?.throwIfAborted()
   const vocabulary = learnVocabulary(counts, plan, (tokens) => onProgress?.('learn', tokens))
-  const reader = createWordReader(plan.preTokenization)
+  const files = tokenizerFiles(vocabulary, plan, createWordReader(plan.preTokenization).json)
   return {
-    files: tokenizerFiles(vocabulary, plan, reader.json),
+    files,
     plan,
     vocabSize: vocabulary.type === 'unigram' ? vocabulary.pieces.length : vocabulary.tokens.length,
     documents: counts.documents,
     bytes: counts.bytes,
     words: { distinct: counts.words.size, skippedLong: counts.skippedLong, skippedRare: counts.skippedRare },
-    heldOut,
+    report: heldOut.length === 0 ? undefined : measure(files['tokenizer.json'], heldOut, plan),
   }
+}
+
+function measure(json: string, heldOut: readonly string[], plan: TrainingPlan): TokenizerReport {
+  const tokenizer = new Tokenizer(JSON.parse(json))
+  const { unk } = plan.specialTokens
+  return reportOn(heldOut, {
+    encode: (text) => tokenizer.encodeIds(text),
+    vocabSize: tokenizer.vocabSize,
+    unknownId: unk === undefined ? undefined : tokenizer.tokenToId(unk),
+  })
 }
 
 /** Learns the vocabulary that the plan asks for. Takes the counts as they are; it changes nothing in them. */

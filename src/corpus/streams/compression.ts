@@ -1,5 +1,6 @@
 // Decompression of byte streams in bounded memory: gzip, bzip2 and zstd with many members or frames one after another.
-// What came before damage is always delivered before the error. Knows no record format.
+// What came before a cut is delivered before the error; before other damage, all but the output of the last 16 kB of gzip
+// input or the last block of bzip2 or zstd. Knows no record format.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -90,7 +91,7 @@ async function* gunzip(input: ByteStream, options: DecompressOptions): AsyncGene
     wake()
   })
   try {
-    for await (const chunk of inSlices(input, 1 << 16)) {
+    for await (const chunk of inSlices(input, 1 << 14)) {
       await new Promise<void>((resolve) => {
         wake = resolve
         stream.write(chunk, () => resolve())

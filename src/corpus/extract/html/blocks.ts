@@ -8,6 +8,8 @@ export type BlockKind = 'paragraph' | 'heading' | 'item' | 'row' | 'code'
 export interface HtmlBlock {
   kind: BlockKind
   text: string
+  /** 1 to 6 for a heading, else 0. */
+  level: number
   /** Characters inside links. */
   linkLength: number
   /** Inside <main>, <article> or role=main. */
@@ -84,6 +86,8 @@ const roleBoilerplate =
 const hiddenStyle = /display\s*:\s*none|visibility\s*:\s*hidden/i
 
 const maxDepth = 4096
+/** Stands for <br> until white space is collapsed; no page can hold it, since HTML has no such character. */
+const lineBreak = '\u0003'
 
 /** Splits a page into blocks, in order. */
 export function toHtmlBlocks(html: string): HtmlPage {
@@ -100,6 +104,7 @@ export function toHtmlBlocks(html: string): HtmlPage {
   let text = ''
   let linkLength = 0
   let kind: BlockKind = 'paragraph'
+  let level = 0
   let blockAround = 0
   let lineBreaks = 0
   let cells = 0
@@ -107,12 +112,20 @@ export function toHtmlBlocks(html: string): HtmlPage {
 
   const flush = () => {
     if (text !== '') {
-      const own = blockAround & inCode ? decodeHtml(text).replace(/^\s*\n|\s+$/g, '') : collapse(text)
+      const own =
+        blockAround & inCode
+          ? decodeHtml(text).replace(/^\s*\n|\s+$/g, '')
+          : kind === 'paragraph'
+            ? collapse(text)
+                .replace(/ ?\u0003 ?/g, '\n')
+                .trim()
+            : collapse(text.replaceAll(lineBreak, ' '))
       const line = kind === 'row' ? withoutEmptyCells(own) : own
       if (line !== '') {
         blocks.push({
           kind,
           text: line,
+          level,
           linkLength: Math.min(linkLength, line.length),
           main: (blockAround & inMain) !== 0,
           boilerplate: (blockAround & inBoilerplate) !== 0,
@@ -122,6 +135,7 @@ export function toHtmlBlocks(html: string): HtmlPage {
       linkLength = 0
     }
     kind = 'paragraph'
+    level = 0
     cells = 0
     lineBreaks = 0
   }
@@ -154,7 +168,7 @@ export function toHtmlBlocks(html: string): HtmlPage {
       if (name === 'br') {
         if (around & inHidden) return
         if (++lineBreaks >= 2 && inRow === 0) flush()
-        else if (text !== '') text += '\n'
+        else if (text !== '') text += inRow > 0 ? ' ' : lineBreak
         return
       }
       if (bits & isVoid) {
@@ -192,8 +206,10 @@ export function toHtmlBlocks(html: string): HtmlPage {
           if (text !== '') text += ' '
         } else {
           flush()
-          if (bits & isHeading) kind = 'heading'
-          else if (name === 'li' || name === 'dd' || name === 'dt') kind = 'item'
+          if (bits & isHeading) {
+            kind = 'heading'
+            level = name.charCodeAt(1) - 48
+          } else if (name === 'li' || name === 'dd' || name === 'dt') kind = 'item'
           else if (own & inCode) kind = 'code'
           else if (name === 'tr') kind = 'row'
           else if (top === 'li' && (name === 'p' || name === 'div')) kind = 'item'

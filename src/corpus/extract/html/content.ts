@@ -104,6 +104,11 @@ function judge(group: Group): Group['verdict'] {
   return kind !== 'item' && group.linkDensity <= maxGoodLinkDensity && sentence.test(text) ? 'good' : 'near'
 }
 
+function isShortSentence(group: Group): boolean {
+  const { text, kind } = group.blocks[0]
+  return kind === 'paragraph' && (sentence.test(text) || text.endsWith(':')) && text.split(' ').length >= 5
+}
+
 /** Short and doubtful groups go with their nearest certain neighbours; headings with what they stand over. */
 function smooth(groups: Group[]): void {
   const original = groups.map((group) => group.verdict)
@@ -123,7 +128,8 @@ function smooth(groups: Group[]): void {
   groups.forEach((group, index) => {
     if (original[index] === 'near') group.verdict = before[index] === 'bad' && after[index] === 'bad' ? 'bad' : 'good'
     else if (original[index] === 'short' && !group.heading) {
-      group.verdict = before[index] === 'good' && after[index] === 'good' ? 'good' : 'bad'
+      const goodSides = (before[index] === 'good' ? 1 : 0) + (after[index] === 'good' ? 1 : 0)
+      group.verdict = goodSides >= (isShortSentence(group) ? 1 : 2) ? 'good' : 'bad'
     }
   })
   for (let index = groups.length - 1; index >= 0; index--) {
@@ -146,12 +152,21 @@ function isLinkList(group: Group): boolean {
   return group.length / group.blocks.length < 60
 }
 
+/** Without headings that stand over nothing: before the end, or before one that is not below them. */
 function withoutLoneHeadings(groups: Group[]): Group[] {
+  let below = 0 // level of the heading that follows; 0 at the end
   let content = false
   const kept: Group[] = []
   for (let index = groups.length - 1; index >= 0; index--) {
-    if (!groups[index].heading) content = true
-    if (content) kept.push(groups[index])
+    const group = groups[index]
+    const level = group.blocks[0].level
+    if (!group.heading) content = true
+    else if (!content && (below === 0 || below <= level)) continue
+    else {
+      content = false
+      below = level
+    }
+    kept.push(group)
   }
   return kept.reverse()
 }

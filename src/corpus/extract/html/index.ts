@@ -24,7 +24,11 @@ export function extractHtml(html: string, options: HtmlOptions): HtmlText {
     const readable = readableContent(html)
     if (readable !== undefined) {
       const { blocks } = toHtmlBlocks(readable.html)
-      const text = render(allGroups(blocks))
+      const body = render(allGroups(blocks))
+      // Readability leaves out the headline where it repeats the title.
+      const headline = page.blocks.find((block) => block.level === 1 && !block.boilerplate)?.text ?? ''
+      const text =
+        headline === '' || body === '' || `\n${body}\n`.includes(`\n${headline}\n`) ? body : `${headline}\n\n${body}`
       if (text !== '') return { text, title: title || readable.title, language }
     }
   }

@@ -117,6 +117,8 @@ function tidy(line: string): string {
 
 function withoutGaps(line: string): string {
   return line
+    .replace(/^[\s\u0002]*\u0002[\s\u0002]*[,;:][\s\u0002]*/, '')
+    .replace(/(?<=[\p{L}\d])\u0002+(?=[\p{L}\d])/gu, ' ')
     .replace(/ ?[([][\s;,:/–—-]*\u0002[\s;,:/–—\u0002-]*[)\]]/g, '')
     .replace(/([([])(?:[\s;,:]*\u0002)+[\s;,:]*/g, '$1')
     .replace(/[\s;,:]*\u0002[\s;,:\u0002]*([)\]])/g, '$1')

@@ -2,20 +2,140 @@
 // know keeps its name without the backslash.
 
 const symbols: Record<string, string> = {
-  alpha: 'α', beta: 'β', gamma: 'γ', delta: 'δ', epsilon: 'ε', varepsilon: 'ε', zeta: 'ζ', eta: 'η', theta: 'θ',
-  vartheta: 'ϑ', iota: 'ι', kappa: 'κ', lambda: 'λ', mu: 'μ', nu: 'ν', xi: 'ξ', pi: 'π', rho: 'ρ', sigma: 'σ', tau: 'τ',
-  upsilon: 'υ', phi: 'φ', varphi: 'φ', chi: 'χ', psi: 'ψ', omega: 'ω', Gamma: 'Γ', Delta: 'Δ', Theta: 'Θ', Lambda: 'Λ',
-  Xi: 'Ξ', Pi: 'Π', Sigma: 'Σ', Phi: 'Φ', Psi: 'Ψ', Omega: 'Ω', times: '×', cdot: '·', div: '÷', pm: '±', mp: '∓',
-  le: '≤', leq: '≤', ge: '≥', geq: '≥', ne: '≠', neq: '≠', approx: '≈', equiv: '≡', sim: '∼', propto: '∝', infty: '∞',
-  sum: '∑', prod: '∏', int: '∫', oint: '∮', partial: '∂', nabla: '∇', in: '∈', notin: '∉', subset: '⊂', subseteq: '⊆',
-  supset: '⊃', cup: '∪', cap: '∩', emptyset: '∅', varnothing: '∅', forall: '∀', exists: '∃', neg: '¬', land: '∧', wedge: '∧',
-  lor: '∨', vee: '∨', to: '→', rightarrow: '→', leftarrow: '←', Rightarrow: '⇒', Leftarrow: '⇐', leftrightarrow: '↔',
-  Leftrightarrow: '⇔', iff: '⇔', implies: '⇒', mapsto: '↦', ldots: '…', cdots: '⋯', dots: '…', vdots: '⋮', circ: '∘',
-  degree: '°', prime: '′', hbar: 'ħ', ell: 'ℓ', Re: 'Re', Im: 'Im', angle: '∠', perp: '⊥', parallel: '∥', langle: '⟨',
-  rangle: '⟩', lfloor: '⌊', rfloor: '⌋', lceil: '⌈', rceil: '⌉', mid: '|', vert: '|', Vert: '‖', oplus: '⊕', otimes: '⊗',
-  quad: ' ', qquad: ' ', ast: '∗', star: '⋆', bullet: '•', aleph: 'ℵ', ll: '≪', gg: '≫', cong: '≅', setminus: '∖',
-  colon: ':', backslash: '\\', lbrace: '{', rbrace: '}',
-} // biome-ignore format: a table
+  alpha: 'α',
+  beta: 'β',
+  gamma: 'γ',
+  delta: 'δ',
+  epsilon: 'ε',
+  varepsilon: 'ε',
+  zeta: 'ζ',
+  eta: 'η',
+  theta: 'θ',
+  vartheta: 'ϑ',
+  iota: 'ι',
+  kappa: 'κ',
+  lambda: 'λ',
+  mu: 'μ',
+  nu: 'ν',
+  xi: 'ξ',
+  pi: 'π',
+  rho: 'ρ',
+  sigma: 'σ',
+  tau: 'τ',
+  upsilon: 'υ',
+  phi: 'φ',
+  varphi: 'φ',
+  chi: 'χ',
+  psi: 'ψ',
+  omega: 'ω',
+  Gamma: 'Γ',
+  Delta: 'Δ',
+  Theta: 'Θ',
+  Lambda: 'Λ',
+  Xi: 'Ξ',
+  Pi: 'Π',
+  Sigma: 'Σ',
+  Phi: 'Φ',
+  Psi: 'Ψ',
+  Omega: 'Ω',
+  times: '×',
+  cdot: '·',
+  div: '÷',
+  pm: '±',
+  mp: '∓',
+  le: '≤',
+  leq: '≤',
+  ge: '≥',
+  geq: '≥',
+  ne: '≠',
+  neq: '≠',
+  approx: '≈',
+  equiv: '≡',
+  sim: '∼',
+  propto: '∝',
+  infty: '∞',
+  sum: '∑',
+  prod: '∏',
+  int: '∫',
+  oint: '∮',
+  partial: '∂',
+  nabla: '∇',
+  in: '∈',
+  notin: '∉',
+  subset: '⊂',
+  subseteq: '⊆',
+  supset: '⊃',
+  cup: '∪',
+  cap: '∩',
+  emptyset: '∅',
+  varnothing: '∅',
+  forall: '∀',
+  exists: '∃',
+  neg: '¬',
+  land: '∧',
+  wedge: '∧',
+  lor: '∨',
+  vee: '∨',
+  to: '→',
+  rightarrow: '→',
+  leftarrow: '←',
+  Rightarrow: '⇒',
+  Leftarrow: '⇐',
+  leftrightarrow: '↔',
+  Leftrightarrow: '⇔',
+  iff: '⇔',
+  implies: '⇒',
+  mapsto: '↦',
+  ldots: '…',
+  cdots: '⋯',
+  dots: '…',
+  vdots: '⋮',
+  circ: '∘',
+  degree: '°',
+  prime: '′',
+  hbar: 'ħ',
+  ell: 'ℓ',
+  Re: 'Re',
+  Im: 'Im',
+  angle: '∠',
+  perp: '⊥',
+  parallel: '∥',
+  langle: '⟨',
+  rangle: '⟩',
+  lfloor: '⌊',
+  rfloor: '⌋',
+  lceil: '⌈',
+  rceil: '⌉',
+  mid: '|',
+  vert: '|',
+  Vert: '‖',
+  oplus: '⊕',
+  otimes: '⊗',
+  quad: ' ',
+  qquad: ' ',
+  ast: '∗',
+  star: '⋆',
+  bullet: '•',
+  aleph: 'ℵ',
+  ll: '≪',
+  gg: '≫',
+  cong: '≅',
+  setminus: '∖',
+  colon: ':',
+  backslash: '\\',
+  lbrace: '{',
+  rbrace: '}',
+}
+
+const accents: Record<string, string> = {
+  bar: '\u0304',
+  overline: '\u0304',
+  hat: '\u0302',
+  tilde: '\u0303',
+  vec: '\u20d7',
+  dot: '\u0307',
+  ddot: '\u0308',
+}
 
 const dropped = new Set(
   (
@@ -27,7 +147,14 @@ const dropped = new Set(
 
 /** Renders TeX as one line of text. */
 export function formulaText(tex: string): string {
-  let text = tex.slice(0, 20_000).replace(/\\(begin|end)\s*\{[^}]*\}(\{[^}]*\})?/g, ' ')
+  let text = tex
+    .slice(0, 20_000)
+    .replace(/\\(begin|end)\s*\{[^}]*\}(\{[^}]*\})?/g, ' ')
+    .replace(/\\[dt]?frac\s*([A-Za-z\d])\s*([A-Za-z\d])/g, '$1/$2')
+    .replace(
+      /\\(bar|overline|hat|tilde|vec|dot|ddot)\s*(?:\{\s*([A-Za-z])\s*\}|([A-Za-z])(?![A-Za-z]))/g,
+      (_, accent, a, b) => (a ?? b) + accents[accent],
+    )
   for (let round = 0; round < 6; round++) {
     const before = text
     text = text
@@ -47,9 +174,18 @@ export function formulaText(tex: string): string {
     .replace(/\\(.)/g, '$1')
     .replace(/[{}]/g, '')
     .replace(/\s+/g, ' ')
+    .replace(/\( | (?=\))/g, (space) => space.trim())
     .trim()
 }
 
 function grouped(part: string): string {
   return /^[\w.∞π]*$/.test(part.trim()) ? part.trim() : `(${part.trim()})`
+}
+
+const raised: Record<string, string> = { '-': '⁻', '−': '⁻', '–': '⁻', '+': '⁺' }
+
+/** A short number as superscript characters, so that 10<sup>7</sup> does not become 107; anything else as it is. */
+export function superscript(text: string): string {
+  if (!/^[−–+-]?\d{1,4}$/.test(text)) return text
+  return text.replace(/./gu, (character) => raised[character] ?? '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(character)])
 }

@@ -2,7 +2,7 @@
 // left for lines.ts. Control characters carry marks between the two (see `marks`); they cannot occur in XML.
 import { decodeHtml, decodeHtmlEntity } from '../entities.ts'
 import { BracketFinder, splitTopLevel } from './brackets.ts'
-import { formulaText } from './formula.ts'
+import { formulaText, superscript } from './formula.ts'
 import { fileCaption, linkKind, pipeTrick, type WikiNamespaces } from './links.ts'
 import { renderTable } from './tables.ts'
 import { blockTemplates, inlineTemplates, type TemplateArguments } from './templates.ts'
@@ -168,6 +168,11 @@ export function renderMarkup(text: string, options: RenderOptions, depth = 0): s
       const close = brackets.closeStart(name, end)
       if (close < 0) replace(end, '')
       else replace(brackets.close(name, close), verbatimLines(text.slice(end, close)))
+    } else if (name === 'sup') {
+      const close = brackets.closeStart(name, end)
+      const number = close < 0 || close - end > 40 ? '' : superscript(decodeHtml(text.slice(end, close)).trim())
+      if (number === '' || number === text.slice(end, close).trim()) replace(end, '')
+      else replace(brackets.close(name, close), number)
     } else if (name === 'nowiki') {
       const close = brackets.closeStart(name, end)
       if (close < 0) replace(end, '')

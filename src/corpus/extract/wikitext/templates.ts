@@ -1,6 +1,7 @@
 // What the common text-bearing templates of English Wikipedia show. A template not listed here shows nothing.
 // `inline` are words inside sentences (both modes); `block` are quotations, lists and wrappers (faithful mode).
 // Knows no wikitext syntax: arguments arrive rendered.
+import { superscript } from './formula.ts'
 
 export interface TemplateArguments {
   /** Rendered positional argument, 1-based; empty when absent. */
@@ -92,7 +93,7 @@ const fraction: TemplateRenderer = (args) => {
 
 const value: TemplateRenderer = (args) => {
   const error = args.at(2) === '' ? '' : ` ± ${args.at(2)}`
-  const exponent = args.get('e') === '' ? '' : ` × 10^${args.get('e')}`
+  const exponent = args.get('e') === '' ? '' : ` × 10${superscript(args.get('e'))}`
   const unit = args.get('u') || args.get('ul')
   return `${args.at(1)}${error}${exponent}${unit === '' ? '' : ` ${unit}`}`
 }
@@ -102,7 +103,7 @@ const all =
   (args) =>
     Array.from({ length: args.count }, (_, index) => args.at(index + 1)).join(separator)
 
-const scientific: TemplateRenderer = (args) => ` × 10^${args.at(1)}`
+const scientific: TemplateRenderer = (args) => ` × 10${superscript(args.at(1))}`
 
 function names(list: string, renderer: TemplateRenderer): [string, TemplateRenderer][] {
   return list.split(' ').map((name) => [name.replaceAll('_', ' '), renderer])
@@ -112,12 +113,13 @@ function names(list: string, renderer: TemplateRenderer): [string, TemplateRende
 export const inlineTemplates: ReadonlyMap<string, TemplateRenderer> = new Map([
   ...names(
     'nowrap nobr nobold noitalic small smaller big bigger larger smallcaps sc sc2 allcaps em strong mono code tt kbd var mvar ' +
-      'math sub sup resize linktext vanchor visible_anchor angbr angle_bracket keypress key_press native_name longitem ' +
+      'math sub resize linktext vanchor visible_anchor angbr angle_bracket keypress key_press native_name longitem ' +
       'transliteration3 ill interlanguage_link link-interwiki uss hms text pslink abbr tooltip hover_title nts number ' +
       'formatnum: strike underline u no_italic noitalics italic_correction nastaliq first_word flag flagcountry ' +
       'abbrlink sclass lsj unicode okina_text ipa ipa_link definition term dunno dts',
     first,
   ),
+  ...names('sup', (args) => superscript(args.at(1))),
   ...names('lang langx script transl transliteration xlit rtl-lang color font_color colored_text rtl lang-rtl', last),
   ...names('convert cvt', convert),
   ...names('as_of asof', asOf),
@@ -126,7 +128,7 @@ export const inlineTemplates: ReadonlyMap<string, TemplateRenderer> = new Map([
   ...names('val', value),
   ...names('e', scientific),
   ...names('chem chem2 simplenuclide nuclide', all('')),
-  ...names('pow', (args) => `${args.at(1)}^${args.at(2)}`),
+  ...names('pow', (args) => `${args.at(1)}${superscript(args.at(2))}`),
   ...names('circa c. ca.', (args) => `c. ${args.at(1)}`.trim()),
   ...names('floruit fl.', (args) => `fl. ${args.at(1)}`.trim()),
   ...names('reign r.', (args) => `r. ${[args.at(1), args.at(2)].filter(Boolean).join('–')}`),

@@ -3,7 +3,7 @@
 // @source Broder 1997 (MinHash); bands and rows: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4
 
 import { z } from 'zod'
-import { createRandom } from '../../core/index.ts'
+import { createRandom, parseConfig } from '../../core/index.ts'
 import { mix32 } from '../hash/index.ts'
 import { blockShingles, createMinhashKernel, type MinhashKernel } from './minhash-kernel.ts'
 import { hashWords, WordHashes } from './normalized-words.ts'
@@ -29,7 +29,7 @@ export function matchProbability(similarity: number, { bands, rows }: { bands: n
 }
 
 export function createMinhasher(options: MinhashOptions = {}): Minhasher {
-  return new TableMinhasher(minhashOptions.parse(options))
+  return new TableMinhasher(parseConfig(minhashOptions, options, 'minhash'))
 }
 
 class TableMinhasher implements Minhasher {

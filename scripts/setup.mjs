@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { addonKey, buildAddon, findTools } from './setup/addon.mjs'
+import { buildAddon, findTools } from './setup/addon.mjs'
 import { digest, digestTree } from './setup/hashes.mjs'
 import { acceptedVersions, findLibtorch, inspect } from './setup/libtorch.mjs'
 import { withLock } from './setup/lock.mjs'
@@ -101,7 +101,6 @@ async function setUp(wishes) {
     source: libtorch.source,
     root: libtorch.root,
     size: libtorch.size,
-    key: addonKey(root, { ...libtorch, cuda: wishes.cuda }).name,
     wishes,
     inputs,
   }

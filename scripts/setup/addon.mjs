@@ -59,11 +59,11 @@ export function addonKey(root, libtorch) {
 /** The path of tunesmith.node, built if need be. */
 export async function buildAddon(root, libtorch, cuda) {
   const key = addonKey(root, { ...libtorch, cuda })
-  const target = join(root, 'build', key.name, 'tunesmith.node')
-  if (existsSync(target)) {
+  const named = join(root, 'build', key.name, 'tunesmith.node')
+  if (existsSync(named)) {
     const now = new Date()
-    utimesSync(dirname(target), now, now)
-    return target
+    utimesSync(dirname(named), now, now)
+    return named
   }
   const { cmake, ninja } = findTools()
   const folder = join(root, 'build', `cmake-${key.tag}`)
@@ -91,6 +91,9 @@ export async function buildAddon(root, libtorch, cuda) {
   }
   const built = await runProgram(cmake, ['--build', folder, '--parallel', String(jobs())], { show: !isQuiet() })
   if (built.code !== 0) throw failure('compiling', built.output, folder)
+  // Sources that changed meanwhile made a mixture; its name is never looked for, so the next set-up builds again.
+  const stable = addonKey(root, { ...libtorch, cuda }).name === key.name
+  const target = stable ? named : join(root, 'build', `${key.tag}-mixed`, 'tunesmith.node')
   mkdirSync(dirname(target), { recursive: true })
   const temporary = `${target}.${process.pid}.tmp`
   copyFileSync(join(folder, 'tunesmith.node'), temporary)

@@ -71,7 +71,9 @@ async function readTypeScript(file: string, shown: string): Promise<unknown> {
 function exported(module: Record<string, unknown>, shown: string): unknown {
   let value = module.default
   // A file that tsx took for CommonJS has its exports one level further down.
-  if (typeof value === 'object' && value !== null && '__esModule' in value && 'default' in value) value = value.default
+  if (typeof value === 'object' && value !== null && '__esModule' in value) {
+    value = (value as { default?: unknown }).default
+  }
   if (value === undefined) {
     throw new ConfigError(
       `Expected a default export in \`${shown}\`, got none. Write \`export default defineRun({ … })\`.`,

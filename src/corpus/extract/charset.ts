@@ -1,6 +1,8 @@
 // Which character encoding bytes are in, and their text. Order: byte order mark, HTTP header, <meta> in the first 4 kB,
 // UTF-8 if valid, Windows-1252. Knows the WHATWG labels through TextDecoder.
 
+import { windows1252 } from './entities.ts'
+
 export interface DecodedText {
   text: string
   /** WHATWG name, lower case. */
@@ -84,8 +86,14 @@ function tryUtf8(bytes: Uint8Array): DecodedText | undefined {
 
 function decodeWith(bytes: Uint8Array, label: string): DecodedText {
   const decoder = decoderFor(label) ?? decoderFor('windows-1252')!
-  const text = decoder.decode(bytes)
+  const text = decoder.encoding === 'windows-1252' ? decodeWindows1252(bytes) : decoder.decode(bytes)
   return { text, charset: decoder.encoding, damaged: text.includes('\ufffd') }
+}
+
+/** Node 20 decodes windows-1252 as Latin-1, so its own characters are put in here. */
+function decodeWindows1252(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  return text.replace(/[\u0080-\u009f]/g, (character) => windows1252[character.charCodeAt(0) - 0x80])
 }
 
 /** Among bytes over 127, whether sequences that are UTF-8 outnumber those that are not by ten to one. */

@@ -11,8 +11,8 @@ export function decodeXml(text: string): string {
   )
 }
 
-// Windows-1252 in the range where Latin-1 has control characters; HTML reads &#150; as an en dash.
-const windows1252 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
+/** Windows-1252 in the range where Latin-1 has control characters; HTML reads &#150; as an en dash. */
+export const windows1252 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
 
 function numbered(decimal: string | undefined, hex: string | undefined): string {
   const code = decimal !== undefined ? Number.parseInt(decimal, 10) : Number.parseInt(hex ?? '0', 16)

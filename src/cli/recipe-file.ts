@@ -44,7 +44,13 @@ async function readYaml(file: string, shown: string): Promise<unknown> {
     const { line, col } = lines.linePos(fault.pos[0])
     throw new ConfigError(`${shown}:${line}:${col}: ${fault.message.split('\n')[0]}`)
   }
-  return document.toJS({ maxAliasCount: 100 })
+  try {
+    return document.toJS({ maxAliasCount: 100 })
+  } catch (error) {
+    throw new ConfigError(
+      `Expected a plain recipe in \`${shown}\`, got one that cannot be read: ${(error as Error).message}.`,
+    )
+  }
 }
 
 async function readText(file: string, shown: string): Promise<string> {

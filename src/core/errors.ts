@@ -9,9 +9,11 @@ export class TunesmithError extends Error {
 /** A wrong option or recipe. All faults found are reported at once. */
 export class ConfigError extends TunesmithError {
   override name = 'ConfigError'
-  constructor(readonly faults: readonly string[] | string) {
+  readonly faults: readonly string[]
+  constructor(faults: readonly string[] | string) {
     const list = typeof faults === 'string' ? [faults] : faults
     super(list.length === 1 ? list[0] : `${list.length} faults:\n${list.map((fault) => `  - ${fault}`).join('\n')}`)
+    this.faults = list
   }
 }
 

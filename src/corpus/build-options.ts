@@ -2,6 +2,7 @@
 // Knows registries only as lists of names and schemas.
 
 import { z } from 'zod'
+import { decontaminationOptions } from './decontaminate/index.ts'
 
 const defaults = {
   // Every document is measured and labelled; the rules made for web pages are for crawls alone, since they would cut
@@ -36,7 +37,8 @@ export const corpusBuildSchema = z.strictObject({
   decontaminate: z
     .array(z.string())
     .default([])
-    .describe('Test sets (text, JSON lines, TSV …) whose items must not be in the corpus'),
+    .describe('Test sets whose texts must not be in the corpus: PATH or option=value,option=value:PATH'),
+  decontamination: decontaminationOptions.prefault({}).describe('How overlaps with test sets are found and removed'),
   maskPersonalData: z
     .boolean()
     .default(false)

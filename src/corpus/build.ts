@@ -14,6 +14,7 @@ import {
 } from '../core/index.ts'
 import { lockFolder } from './build-lock.ts'
 import { type CorpusBuildOptions, corpusBuildSchema } from './build-options.ts'
+import { type ContaminationFiles, type CountTask, prepareIndex, writeCommon } from './contamination.ts'
 import { type CorpusReport, summarize } from './corpus-report.ts'
 import { deduplicate } from './dedup-stage.ts'
 import type { DocumentTask, PieceResult, ReadResult, ReadTask } from './document-task.ts'
@@ -60,6 +61,9 @@ interface EntryPlace {
   folder: string
   key: string
 }
+
+/** What one part is made of, in order; hashes stand for the bytes that go in. */
+type PartGroup = { item: WriteItem; bytes: number; hashes: string[] }[]
 
 const workVersion = 1
 const workName = 'work'
@@ -153,11 +157,13 @@ class Build {
     await pruneFolders(join(this.work, 'read'), new Set(reads.map(({ key }) => key)))
     await runPhase({ label: 'filter', tasks: documents, isFinished: hasEntry, onFinished: dropSegment }, this.phases)
 
-    const writes = await this.planParts(fingerprint, dataName, documents, readDrops)
+    const groups = await this.groupParts(documents, readDrops)
+    const contamination = await this.findCommon(groups)
+    const writes = this.writeTasks(fingerprint, dataName, groups, contamination)
     await pruneFolders(join(this.work, 'write'), new Set(writes.map(({ key }) => key)))
     const isWritten = (task: WriteTask) => hasEntry(task, this.out)
     await runPhase({ label: 'write', tasks: writes, isFinished: isWritten }, this.phases)
-    return this.publish({ fingerprint, dataName, inputs, reads, documents, writes })
+    return this.publish({ fingerprint, dataName, inputs, reads, documents, writes, index: contamination?.index })
   }
 
   private async listInputs(): Promise<InputFile[]> {
@@ -247,12 +253,11 @@ class Build {
     return true
   }
 
-  private async planParts(
-    fingerprint: string,
-    dataName: string,
+  /** Deduplicates, then groups what the last pass reads so that each group becomes one part. */
+  private async groupParts(
     documents: readonly DocumentTask[],
     readDrops: ReadonlyMap<number, EntryFile[]>,
-  ): Promise<WriteTask[]> {
+  ): Promise<PartGroup[]> {
     const { signal, progress } = this.context
     const decisions = await deduplicate({
       pieces: documents,
@@ -262,7 +267,7 @@ class Build {
       signal,
       progress,
     })
-    const items: { item: WriteItem; bytes: number; hashes: string[] }[] = []
+    const items: PartGroup = []
     const addDrops = ({ path, sha256: hash }: EntryFile) =>
       items.push({ item: { kind: 'dropped', path }, bytes: 0, hashes: [hash] })
     for (const [index, { folder, key }] of documents.entries()) {
@@ -279,7 +284,33 @@ class Build {
       }
     }
     readDrops.get(documents.length)?.forEach(addDrops)
-    return groupBySize(items, ({ bytes }) => bytes, this.settings.sizes.partBytes).map((group, index) => {
+    return groupBySize(items, ({ bytes }) => bytes, this.settings.sizes.partBytes)
+  }
+
+  /** Counts overlaps with the test sets over the whole corpus, to tell leaks from common phrases. */
+  private async findCommon(groups: readonly PartGroup[]): Promise<ContaminationFiles | undefined> {
+    const { contamination, testSetFiles } = this.settings
+    if (contamination === undefined) return undefined
+    const folder = join(this.work, 'decontaminate')
+    const index = await prepareIndex(contamination, folder, testSetFiles)
+    const tasks = groups.map((group): CountTask => {
+      const kept = group.flatMap(({ item }) => (item.kind === 'kept' ? [item] : []))
+      const key = keyOf({ index, hashes: group.map(({ hashes }) => hashes) })
+      return { type: 'count', key, folder: join(folder, key), index, kept }
+    })
+    await runPhase({ label: 'find test items', tasks, isFinished: hasEntry }, this.phases)
+    const common = join(folder, 'common.json')
+    await writeCommon(common, index, tasks, contamination.options)
+    return { index, common }
+  }
+
+  private writeTasks(
+    fingerprint: string,
+    dataName: string,
+    groups: readonly PartGroup[],
+    contamination: ContaminationFiles | undefined,
+  ): WriteTask[] {
+    return groups.map((group, index) => {
       const number = String(index).padStart(5, '0')
       const key = keyOf({ fingerprint, index, hashes: group.map(({ hashes }) => hashes) })
       return {
@@ -290,6 +321,7 @@ class Build {
         partPath: `${dataName}/part-${number}.jsonl.gz`,
         droppedPath: `${dataName}/dropped-${number}.jsonl.gz`,
         items: group.map(({ item }) => item),
+        ...(contamination === undefined ? {} : { contamination }),
       }
     })
   }
@@ -302,6 +334,7 @@ class Build {
     reads: readonly EntryPlace[]
     documents: readonly EntryPlace[]
     writes: readonly EntryPlace[]
+    index?: string
   }): Promise<BuildResult> {
     this.context.signal?.throwIfAborted()
     const { stages, parts, dropped, report } = await summarize(build)

@@ -63,7 +63,8 @@ export function parseSourceSpec(value: z.infer<typeof sourceSpecSchema>, where: 
   }
 }
 
-function parsePairs(text: string, where: string): Record<string, unknown> {
+/** `option=value,option=value`; an option that comes more than once is a list. */
+export function parsePairs(text: string, where: string): Record<string, unknown> {
   const options: Record<string, unknown> = {}
   for (const pair of text.split(',')) {
     const equals = pair.indexOf('=')

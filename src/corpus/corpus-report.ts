@@ -2,6 +2,7 @@
 // lengths and languages. Reads one entry at a time, so that a corpus of any size fits.
 
 import { invariant } from '../core/index.ts'
+import { type ContaminationReport, ContaminationSummary } from './contamination.ts'
 import type { PieceResult, ReadResult } from './document-task.ts'
 import type { InputFile } from './inputs.ts'
 import { readEntry } from './journal.ts'
@@ -17,6 +18,7 @@ export interface CorpusReport {
   /** Inputs that could not be read to the end, in input order; at most `damagedListed` of them. */
   damaged: Damage[]
   damagedInputs: number
+  contamination?: ContaminationReport
 }
 
 interface EntryPlace {
@@ -29,6 +31,8 @@ export interface FinishedBuild {
   reads: readonly EntryPlace[]
   documents: readonly EntryPlace[]
   writes: readonly EntryPlace[]
+  /** The index of the test sets, when there are any. */
+  index?: string
 }
 
 export const damagedListed = 1000
@@ -38,11 +42,13 @@ export async function summarize({
   reads,
   documents,
   writes,
+  index,
 }: FinishedBuild): Promise<Pick<CorpusManifest, 'stages' | 'parts' | 'dropped'> & { report: CorpusReport }> {
   let stages: StageCounts[] = []
   let statistics = mergeStatistics([])
   const samples = new SampleKeeper()
   const damage: Damage[] = []
+  const contamination = new ContaminationSummary()
   const parts: CorpusManifest['parts'] = []
   const dropped: CorpusManifest['dropped'] = []
   for (const place of reads) {
@@ -60,6 +66,7 @@ export async function summarize({
     const result = await resultOf<WriteResult>(place)
     stages = mergeCounts([stages, result.counts])
     samples.merge(result.samples)
+    if (result.findings !== undefined) contamination.add(result.findings)
     statistics = mergeStatistics([statistics, result.statistics])
     if (result.part !== undefined) {
       parts.push({ ...result.part, documents: result.statistics.documents, textBytes: result.textBytes })
@@ -78,6 +85,7 @@ export async function summarize({
       samples: samples.samples().map(({ rank: _, ...sample }) => sample),
       damaged: damage.slice(0, damagedListed),
       damagedInputs: damage.length,
+      ...(index === undefined ? {} : { contamination: await contamination.report(index) }),
     },
   }
 }

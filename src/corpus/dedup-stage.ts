@@ -6,12 +6,12 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { invariant, type Progress, type ProgressOptions, sha256File } from '../core/index.ts'
 import { lookUp } from './component-spec.ts'
+import type { Decision } from './decisions.ts'
 import { readDocumentDrops, readLineDrops } from './dedup/index.ts'
 import type { PieceResult } from './document-task.ts'
 import { type EntryFile, keyOf, prepareFolder, pruneFolders, readEntry, writeEntry } from './journal.ts'
 import { LineWriter } from './part-file.ts'
 import { type DedupStage, keyFileName, openDeduplicator, registeredDeduplicators } from './signatures.ts'
-import type { Decision } from './write-task.ts'
 
 export interface DeduplicateOptions {
   pieces: readonly { folder: string; key: string }[]

@@ -32,6 +32,7 @@ export const manifestSchema = z.strictObject({
       bytesIn: count,
       bytesOut: count,
       changed: count,
+      added: count,
       dropped: z.record(z.string(), count),
     }),
   ),

@@ -2,12 +2,13 @@
 // Knows tasks only by the folder that their entry goes to.
 
 import { type Progress, type ProgressOptions, runPool } from '../core/index.ts'
+import type { CountTask } from './contamination.ts'
 import type { DocumentTask, ReadTask } from './document-task.ts'
 import { readEntry } from './journal.ts'
 import type { BuildSettings } from './settings.ts'
 import type { WriteTask } from './write-task.ts'
 
-export type WorkerTask = ReadTask | DocumentTask | WriteTask
+export type WorkerTask = ReadTask | DocumentTask | CountTask | WriteTask
 
 /** What goes to the workers once, as `workerData`. */
 export interface WorkerSettings {

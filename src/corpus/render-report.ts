@@ -29,6 +29,7 @@ export function renderInspection({ folder, manifest, report, documents, damagedF
     section('Languages', bars(Object.entries(statistics.languages).sort(byCount))),
     section('Kinds of source', bars(kinds.sort(byCount))),
     ...damagedLines(report),
+    ...contaminationLines(report),
     section('Examples of what was kept', documents.map(({ id, text }) => `  ${id}\n    ${quote(text)}`).join('\n')),
     section('Examples of what was dropped', sampleLines(report)),
     ...(damagedFiles.length === 0
@@ -53,8 +54,8 @@ function section(title: string, body: string): string {
 
 function stageTable(stages: readonly StageCounts[]): string {
   const table = newTable(['stage', 'in', 'out', 'dropped', '%', 'changed', 'bytes in', 'bytes out'])
-  for (const { stage, documentsIn, documentsOut, changed, bytesIn, bytesOut } of stages) {
-    const dropped = documentsIn - documentsOut
+  for (const { stage, documentsIn, documentsOut, changed, added, bytesIn, bytesOut } of stages) {
+    const dropped = documentsIn + added - documentsOut
     table.push([
       stage,
       String(documentsIn),
@@ -120,6 +121,18 @@ function damagedLines({ damaged, damagedInputs }: CorpusReport): string[] {
   })
   if (damagedInputs > lines.length) lines.push(`  … and ${damagedInputs - lines.length} more`)
   return [section(`Damaged inputs: ${damagedInputs}`, lines.join('\n'))]
+}
+
+function contaminationLines({ contamination }: CorpusReport): string[] {
+  if (contamination === undefined) return []
+  const table = newTable(['test set', 'texts', 'n-gram', 'texts found', 'documents'])
+  for (const { name, items, nGram, itemsFound, documents } of contamination.testSets) {
+    table.push([name, items, nGram, itemsFound, documents].map(String))
+  }
+  const examples = contamination.overlaps.slice(0, topRows).map(({ id, action, testSet, item, excerpt }) => {
+    return `  ${id} (${action}): ${testSet} ${item}\n    ${quote(excerpt)}`
+  })
+  return [section('Overlaps with test sets', [table.toString(), ...examples].join('\n'))]
 }
 
 function sampleLines({ samples }: CorpusReport): string {

@@ -5,6 +5,7 @@ import { statSync } from 'node:fs'
 import { parseConfig, sha256File } from '../core/index.ts'
 import { listOf, type ResolvedBuildOptions } from './build-options.ts'
 import { coerceOptions, lookUp, parseComponentSpec, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
+import { type ContaminationSettings, resolveContamination } from './contamination.ts'
 import { type FilterStage, resolveFilters } from './filter-chain.ts'
 import type { InputFile, ResolvedSource } from './inputs.ts'
 import { canonicalJson } from './journal.ts'
@@ -18,8 +19,11 @@ export interface BuildSettings {
   filters: FilterStage[]
   dedup: DedupStage[]
   sizes: PlanSizes & { partBytes: number; segmentBytes: number }
-  /** SHA-256 of the files that options name (word lists, models, test sets), by path. */
+  contamination?: ContaminationSettings
+  /** SHA-256 of the files that options of filters and deduplicators name (word lists, models), by path. */
   optionFiles: Record<string, string>
+  /** SHA-256 of the test sets, by path. */
+  testSetFiles: Record<string, string>
 }
 
 export function registeredSources(): Readonly<Record<string, SourceDefinition>> {
@@ -37,18 +41,25 @@ export async function resolveBuild(options: ResolvedBuildOptions): Promise<Build
   }
   const dedupSpecs = listOf(options.dedup).map((spec, index) => parseComponentSpec(spec, `dedup[${index}]`))
   const megabyte = 1_000_000
-  const settings = {
-    sources: options.source.map((spec, index) => resolveSource(spec, `source[${index}]`)),
+  const contamination = resolveContamination(options.decontaminate, options.decontamination)
+  const sources = options.source.map((spec, index) => resolveSource(spec, `source[${index}]`))
+  const stages = {
     filters: resolveFilters(filterSpecs),
     dedup: resolveDedup(dedupSpecs, options.seed),
+  }
+  return {
+    sources,
+    ...stages,
+    ...(contamination === undefined ? {} : { contamination }),
     sizes: {
       groupBytes: options.groupMegabytes * megabyte,
       largeFileBytes: options.largeFileMegabytes * megabyte,
       segmentBytes: options.segmentMegabytes * megabyte,
       partBytes: options.partMegabytes * megabyte,
     },
+    optionFiles: await hashOptionFiles(stages),
+    testSetFiles: await hashOptionFiles({ contamination }),
   }
-  return { ...settings, optionFiles: await hashOptionFiles(settings) }
 }
 
 function resolveSource(spec: string, where: string): ResolvedSource {
@@ -73,7 +84,7 @@ async function hashOptionFiles(settings: object): Promise<Record<string, string>
       for (const [inner, field] of Object.entries(value)) visit(field, inner)
     }
   }
-  for (const [key, value] of Object.entries(settings)) if (key !== 'sources') visit(value, key)
+  visit(settings, '')
   const hashed: Record<string, string> = {}
   for (const path of [...paths].sort()) hashed[path] = await sha256File(path)
   return hashed

@@ -13,6 +13,8 @@ export interface StageCounts {
   bytesOut: number
   /** Documents that passed with another text than they came with. */
   changed: number
+  /** Documents that came into being because a document was cut in several. */
+  added: number
   /** Documents dropped, by reason; reasons that never happened are there with 0 where the stage declares them. */
   dropped: Record<string, number>
 }
@@ -48,6 +50,7 @@ export function emptyCounts(stage: string, reasons: readonly string[] = []): Sta
     bytesIn: 0,
     bytesOut: 0,
     changed: 0,
+    added: 0,
     dropped: Object.fromEntries([...reasons].sort().map((reason) => [reason, 0])),
   }
 }
@@ -68,6 +71,7 @@ export function mergeCounts(lists: Iterable<readonly StageCounts[]>): StageCount
       sum.bytesIn += counts.bytesIn
       sum.bytesOut += counts.bytesOut
       sum.changed += counts.changed
+      sum.added += counts.added
       for (const [reason, count] of Object.entries(counts.dropped)) {
         sum.dropped[reason] = (sum.dropped[reason] ?? 0) + count
       }

@@ -5,7 +5,7 @@ import { serveTasks } from '../core/index.ts'
 import type { DocumentWorker } from './document-task.ts'
 import { explainFault } from './machine-fault.ts'
 import type { WorkerSettings, WorkerTask } from './phase-runner.ts'
-import type { WriteStages } from './write-task.ts'
+import type { WriteStages, WriteTask } from './write-task.ts'
 
 const { settings } = workerData as WorkerSettings
 
@@ -21,14 +21,18 @@ async function createDocumentWorker(): Promise<DocumentWorker> {
   return DocumentWorker.create(settings, registeredSources())
 }
 
-async function createWriteStages(): Promise<WriteStages> {
-  return (await import('./final-stages.ts')).createFinalStages(settings)
+async function createWriteStages({ contamination: files }: WriteTask): Promise<WriteStages> {
+  const { dedup, contamination } = settings
+  if (contamination === undefined || files === undefined) return { dedup }
+  const { ContaminationCheck } = await import('./contamination.ts')
+  return { dedup, contamination: await ContaminationCheck.create(files, contamination.options) }
 }
 
 const work: { [Type in WorkerTask['type']]: (task: Extract<WorkerTask, { type: Type }>) => Promise<unknown> } = {
   read: async (task) => (await (documents ??= createDocumentWorker())).read(task),
   documents: async (task) => (await (documents ??= createDocumentWorker())).documents(task),
-  write: async (task) => (await import('./write-task.ts')).writePart(task, await (writing ??= createWriteStages())),
+  count: async (task) => (await import('./contamination.ts')).countOverlaps(task),
+  write: async (task) => (await import('./write-task.ts')).writePart(task, await (writing ??= createWriteStages(task))),
 }
 
 serveTasks(async (task: WorkerTask) => {

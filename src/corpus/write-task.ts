@@ -3,38 +3,23 @@
 
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { DataError, invariant } from '../core/index.ts'
-import { type CorpusDocument, decodeDocument, dropLine, encodeDocument, textBytes } from './document.ts'
-import type { EntryFile } from './journal.ts'
-import { prepareFolder, writeEntry } from './journal.ts'
-import { LineWriter, readLineBatches, readLines } from './part-file.ts'
+import {
+  type ContaminationCheck,
+  type ContaminationFiles,
+  type ContaminationFindings,
+  contaminationReasons,
+  contaminationStage,
+} from './contamination.ts'
+import { type Decision, type KeptFile, readDecided, withoutLines } from './decisions.ts'
+import { type CorpusDocument, dropLine, encodeDocument, textBytes } from './document.ts'
+import { type EntryFile, prepareFolder, writeEntry } from './journal.ts'
+import { LineWriter, readLineBatches } from './part-file.ts'
 import { addDocument, emptyStatistics, type PartStatistics } from './part-statistics.ts'
 import { countDrop, type DropSample, emptyCounts, SampleKeeper, type StageCounts } from './stage-counts.ts'
 
-/** What deduplication says about one document of a kept file; documents without a decision stay as they are. */
-export interface Decision {
-  /** Position in the kept file. */
-  ordinal: number
-  stage: string
-  /** Drops the document, or removes some of its lines. */
-  reason?: string
-  detail?: string
-  /** Indexes of the lines to remove, ascending. */
-  removeLines?: number[]
-}
-
 export type WriteItem =
   /** A drop list of an earlier stage, copied. */
-  | { kind: 'dropped'; path: string }
-  /** Kept documents; `decisions` is a file of decisions ordered by ordinal. */
-  | { kind: 'kept'; path: string; decisions?: string }
-
-/** A check of whole documents after deduplication, such as decontamination. */
-export interface FinalStage {
-  stage: string
-  reasons: readonly string[]
-  check(document: CorpusDocument): { keep: true; text?: string } | { keep: false; reason: string; detail?: string }
-}
+  { kind: 'dropped'; path: string } | ({ kind: 'kept' } & KeptFile)
 
 export interface WriteTask {
   type: 'write'
@@ -46,6 +31,7 @@ export interface WriteTask {
   partPath: string
   droppedPath: string
   items: WriteItem[]
+  contamination?: ContaminationFiles
 }
 
 export interface WriteResult {
@@ -53,6 +39,7 @@ export interface WriteResult {
   samples: DropSample[]
   statistics: PartStatistics
   textBytes: number
+  findings?: ContaminationFindings
   part?: EntryFile
   dropped?: EntryFile
 }
@@ -60,7 +47,7 @@ export interface WriteResult {
 export interface WriteStages {
   /** Stage names and reasons of deduplication, in order. */
   dedup: readonly { stage: string; reasons: readonly string[] }[]
-  final: readonly FinalStage[]
+  contamination?: ContaminationCheck
 }
 
 /** The reason of a document that is dropped because all its lines were cut. */
@@ -70,10 +57,11 @@ export const nothingLeft = 'nothing-left'
 export async function writePart(task: WriteTask, stages: WriteStages): Promise<WriteResult> {
   await prepareFolder(task.folder)
   const pass = new WritePass(task, stages)
+  stages.contamination?.takeFindings() // what a failed task may have left
   try {
     for (const item of task.items) {
       if (item.kind === 'dropped') await pass.copyDrops(item.path)
-      else await pass.keep(item.path, item.decisions)
+      else await pass.keep(item)
     }
     const result = await pass.finish()
     const files = [result.part, result.dropped].filter((file) => file !== undefined)
@@ -88,7 +76,7 @@ class WritePass {
   private readonly statistics = emptyStatistics()
   private readonly samples = new SampleKeeper()
   private readonly dedupCounts: StageCounts[]
-  private readonly finalCounts: StageCounts[]
+  private readonly contaminationCounts = emptyCounts(contaminationStage, contaminationReasons)
   private part: LineWriter | undefined
   private dropped: LineWriter | undefined
   private textBytes = 0
@@ -98,26 +86,14 @@ class WritePass {
     private readonly stages: WriteStages,
   ) {
     this.dedupCounts = stages.dedup.map(({ stage, reasons }) => emptyCounts(stage, reasons))
-    this.finalCounts = stages.final.map(({ stage, reasons }) => emptyCounts(stage, reasons))
   }
 
   async copyDrops(path: string): Promise<void> {
     for await (const lines of readLineBatches(path)) for (const line of lines) await this.writeDrop(line)
   }
 
-  async keep(path: string, decisionsPath: string | undefined): Promise<void> {
-    const decisions = new DecisionCursor(decisionsPath)
-    try {
-      let ordinal = 0
-      for await (const line of readLines(path)) {
-        const document = decodeDocument(line, path, ordinal + 1)
-        await this.decide(document, line, await decisions.take(ordinal))
-        ordinal += 1
-      }
-      await decisions.expectEnd()
-    } finally {
-      await decisions.close()
-    }
+  async keep(file: KeptFile): Promise<void> {
+    for await (const { document, line, decisions } of readDecided(file)) await this.decide(document, line, decisions)
   }
 
   private async decide(document: CorpusDocument, line: string, decisions: readonly Decision[]): Promise<void> {
@@ -138,24 +114,42 @@ class WritePass {
       counts.documentsOut += 1
       counts.bytesOut += bytes
     }
-    for (const [index, stage] of this.stages.final.entries()) {
-      const counts = this.finalCounts[index]!
-      counts.documentsIn += 1
-      counts.bytesIn += bytes
-      const outcome = stage.check(current)
-      if (!outcome.keep) return this.drop(current, counts, outcome.reason, bytes, outcome.detail)
-      if (outcome.text !== undefined && outcome.text !== current.text) {
-        current = { ...current, text: outcome.text }
-        bytes = textBytes(current.text)
-        counts.changed += 1
-      }
-      counts.documentsOut += 1
-      counts.bytesOut += bytes
+    const texts = await this.decontaminate(current, bytes)
+    if (texts === undefined) return this.keepDocument(current, current === document ? line : undefined)
+    for (const [index, text] of texts.entries()) {
+      const id = texts.length === 1 ? current.id : `${current.id}/${index}`
+      await this.keepDocument({ ...current, id, text })
     }
+  }
+
+  /** The texts that are left of a document in which a test item was found; undefined for one without. */
+  private async decontaminate(document: CorpusDocument, bytes: number): Promise<readonly string[] | undefined> {
+    if (this.stages.contamination === undefined) return undefined
+    const counts = this.contaminationCounts
+    counts.documentsIn += 1
+    counts.bytesIn += bytes
+    const outcome = this.stages.contamination.check(document)
+    if (!outcome.keep) {
+      await this.drop(document, counts, outcome.reason, bytes, outcome.detail)
+      return []
+    }
+    const { texts } = outcome
+    counts.documentsOut += texts?.length ?? 1
+    if (texts === undefined) {
+      counts.bytesOut += bytes
+      return undefined
+    }
+    counts.changed += 1
+    counts.added += texts.length - 1
+    for (const text of texts) counts.bytesOut += textBytes(text)
+    return texts
+  }
+
+  private async keepDocument(document: CorpusDocument, line = encodeDocument(document)): Promise<void> {
     this.part ??= await this.open(this.task.partPath)
-    this.textBytes += bytes
-    addDocument(this.statistics, current)
-    await this.part.write(current === document ? line : encodeDocument(current))
+    this.textBytes += textBytes(document.text)
+    addDocument(this.statistics, document)
+    await this.part.write(line)
   }
 
   private async drop(document: CorpusDocument, counts: StageCounts, reason: string, bytes: number, detail?: string) {
@@ -178,8 +172,10 @@ class WritePass {
   async finish(): Promise<WriteResult> {
     const part = await this.close(this.part, this.task.partPath)
     const dropped = await this.close(this.dropped, this.task.droppedPath)
+    const { contamination } = this.stages
     return {
-      counts: [...this.dedupCounts, ...this.finalCounts],
+      counts: [...this.dedupCounts, ...(contamination === undefined ? [] : [this.contaminationCounts])],
+      ...(contamination === undefined ? {} : { findings: contamination.takeFindings() }),
       samples: this.samples.samples(),
       statistics: this.statistics,
       textBytes: this.textBytes,
@@ -197,53 +193,5 @@ class WritePass {
   async abort(): Promise<void> {
     await this.part?.abort()
     await this.dropped?.abort()
-  }
-}
-
-/** A text with some lines cut out, without the runs of blank lines that this leaves. */
-function withoutLines(text: string, removed: readonly number[]): string {
-  const gone = new Set(removed)
-  const kept = text.split('\n').filter((_, index) => !gone.has(index))
-  return kept
-    .join('\n')
-    .replace(/\n{3,}/g, '\n\n')
-    .trim()
-}
-
-/** Walks a decision file in step with the documents, so that neither is ever whole in memory. */
-class DecisionCursor {
-  private readonly lines: AsyncGenerator<string> | undefined
-  private next: Decision | undefined
-  private started = false
-
-  constructor(private readonly path: string | undefined) {
-    this.lines = path === undefined ? undefined : readLines(path)
-  }
-
-  async take(ordinal: number): Promise<Decision[]> {
-    if (!this.started) {
-      this.started = true
-      await this.advance()
-    }
-    const taken: Decision[] = []
-    while (this.next?.ordinal === ordinal) {
-      taken.push(this.next)
-      await this.advance()
-    }
-    invariant(this.next === undefined || this.next.ordinal > ordinal, 'decisions are ordered by document.')
-    return taken
-  }
-
-  async expectEnd(): Promise<void> {
-    if (this.next !== undefined) throw new DataError('Expected decisions for documents that are there.', this.path)
-  }
-
-  async close(): Promise<void> {
-    await this.lines?.return(undefined)
-  }
-
-  private async advance(): Promise<void> {
-    const step = await this.lines?.next()
-    this.next = step === undefined || step.done ? undefined : (JSON.parse(step.value) as Decision)
   }
 }

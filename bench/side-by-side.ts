@@ -1,0 +1,73 @@
+// Runs our side and the Python peers as whole processes, in turn, and reads the JSON line each prints last.
+// Knows where peers live and how an allocator is preloaded, and nothing of what is measured.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+/** The Python of `bench/peers/setup.mjs`, or the one named by TUNESMITH_PEERS_PYTHON; undefined when there is none. */
+export const peersPython = (): string | undefined => {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
+  const found = process.env.TUNESMITH_PEERS_PYTHON ?? join(cache, 'tunesmith', 'peers-venv', 'bin', 'python')
+  return existsSync(found) ? found : undefined
+}
+
+/** The folder of peer scripts and the folder of data, shared beside the checkout unless the environment says otherwise. */
+export const peersFolder = () => resolve(process.env.TUNESMITH_PEERS ?? join('..', 'shared', 'peers'))
+export const dataFolder = () => resolve(process.env.TUNESMITH_DATA ?? join('..', 'shared', 'data'))
+
+const jemalloc = ['/usr/lib/x86_64-linux-gnu/libjemalloc.so.2', '/usr/lib/aarch64-linux-gnu/libjemalloc.so.2'].find(
+  existsSync,
+)
+
+/** What "tuned" means for a Python process: jemalloc preloaded, else malloc told to keep its pages. */
+export const tunedEnvironment = (): Record<string, string> =>
+  jemalloc !== undefined
+    ? { LD_PRELOAD: jemalloc }
+    : { MALLOC_MMAP_THRESHOLD_: '1073741824', MALLOC_TRIM_THRESHOLD_: '100000000000' }
+
+/** Runs a command to its end and parses the last line of its output as JSON. */
+export const runJson = <Row>(command: string, args: string[], environment: Record<string, string> = {}): Promise<Row> =>
+  new Promise((fulfil, reject) => {
+    const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+    let out = ''
+    let err = ''
+    child.stdout.on('data', (part) => {
+      out += part
+    })
+    child.stderr.on('data', (part) => {
+      err = (err + part).slice(-4000)
+    })
+    child.on('error', reject)
+    child.on('close', (code) => {
+      const line = out.trimEnd().split('\n').pop() ?? ''
+      if (code !== 0)
+        return reject(new Error(`${command} ${args.join(' ')} ended with ${code}: ${err.trim().split('\n').pop()}`))
+      try {
+        fulfil(JSON.parse(line) as Row)
+      } catch {
+        reject(new Error(`${command} ${args.join(' ')} printed no JSON line: ${line.slice(0, 200)}`))
+      }
+    })
+  })
+
+/** Runs one of our own TypeScript files the same way. */
+export const runOurs = <Row>(
+  file: string,
+  args: string[] = [],
+  environment: Record<string, string> = {},
+): Promise<Row> => runJson(process.execPath, ['--import', 'tsx', file, ...args], environment)
+
+export const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[numbers.length >> 1]
+
+/** Prints rows as an aligned table; the first row is the heading. */
+export const printTable = (rows: readonly (readonly (string | number)[])[]): void => {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => String(row[column] ?? '').length)))
+  for (const row of rows)
+    console.log(
+      row
+        .map((cell, column) => String(cell).padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
+}

@@ -4,5 +4,6 @@ import type { CommandRegistry } from './program.ts'
 export const commands: CommandRegistry = {
   'corpus build': async () => (await import('./corpus-build.ts')).corpusBuild,
   'corpus inspect': async () => (await import('./corpus-inspect.ts')).corpusInspect,
+  doctor: async () => (await import('./doctor.ts')).doctor,
   setup: async () => (await import('./setup.ts')).setup,
 }

@@ -1,0 +1,75 @@
+// What this machine has, asked of the system itself: vector instructions, memory, disk, graphics cards. Linux tells most;
+// elsewhere unknown answers are left out rather than guessed.
+import { execFile } from 'node:child_process'
+import { readFile, statfs } from 'node:fs/promises'
+import { arch, availableParallelism, cpus, freemem, totalmem } from 'node:os'
+import { promisify } from 'node:util'
+
+export interface Machine {
+  cpu: string
+  arch: string
+  /** Threads that this process may use. */
+  threads: number
+  /** Instruction sets that matter for speed, true or false; absent where the system does not say. */
+  instructions?: Record<string, boolean>
+  /** Bytes. */
+  memory: { total: number; available: number }
+  /** Bytes, of the disk of the working folder. */
+  disk: { free: number }
+  gpus: { name: string; memory: string }[]
+}
+
+/** The name that people know, and the flags of /proc/cpuinfo that must all be there. */
+const instructionFlags: Record<string, Record<string, string[]>> = {
+  x64: {
+    AVX2: ['avx2', 'fma'],
+    'AVX-512': ['avx512f', 'avx512bw', 'avx512vl', 'avx512dq'],
+    'bf16 (AVX-512)': ['avx512_bf16'],
+    'AMX bf16': ['amx_tile', 'amx_bf16'],
+  },
+  arm64: { NEON: ['asimd'], SVE: ['sve'], bf16: ['bf16'], I8MM: ['i8mm'] },
+}
+
+export async function inspectMachine(): Promise<Machine> {
+  const { bavail, bsize } = await statfs('.')
+  const available = /^MemAvailable:\s+(\d+) kB/m.exec(await readProc('/proc/meminfo'))
+  return {
+    cpu: cpus()[0]?.model.trim() || 'unknown',
+    arch: arch(),
+    threads: availableParallelism(),
+    instructions: readInstructions(await readProc('/proc/cpuinfo'), arch()),
+    memory: { total: totalmem(), available: available === null ? freemem() : Number(available[1]) * 1024 },
+    disk: { free: bavail * bsize },
+    gpus: await readGpus(),
+  }
+}
+
+/** From the text of /proc/cpuinfo; undefined when it holds no flags or the architecture has no list here. */
+export function readInstructions(cpuinfo: string, architecture: string): Record<string, boolean> | undefined {
+  const wanted = instructionFlags[architecture]
+  const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]
+  if (wanted === undefined || flags === undefined) return undefined
+  const present = new Set(flags.split(/\s+/))
+  return Object.fromEntries(
+    Object.entries(wanted).map(([name, needs]) => [name, needs.every((flag) => present.has(flag))]),
+  )
+}
+
+async function readProc(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '')
+}
+
+async function readGpus(): Promise<{ name: string; memory: string }[]> {
+  try {
+    const query = ['--query-gpu=name,memory.total', '--format=csv,noheader']
+    const { stdout } = await promisify(execFile)('nvidia-smi', query, { timeout: 10_000 })
+    return stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(', '))
+      .map(([name, memory = 'unknown']) => ({ name, memory }))
+  } catch {
+    // No NVIDIA driver: nothing to list.
+    return []
+  }
+}

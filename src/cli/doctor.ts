@@ -81,8 +81,8 @@ function measureMatmuls(tensor: TensorModule, signal: AbortSignal): Record<strin
   const speeds: Record<string, { size: number; gflops: number }> = {}
   for (const dtype of ['bfloat16', 'float32'] as const) {
     signal.throwIfAborted()
-    // Doubled while a product takes under 40 ms: large enough to be limited by arithmetic, on a slow machine too.
-    let size = 256
+    // Doubled when a product takes under 40 ms: large enough to be limited by arithmetic, on a slow machine too.
+    let size = 1024
     while (size < 2048 && fastestProduct(tensor, dtype, size, 60) < 40) size *= 2
     const milliseconds = fastestProduct(tensor, dtype, size, 1000)
     speeds[dtype] = { size, gflops: (2 * size ** 3) / (milliseconds * 1e6) }

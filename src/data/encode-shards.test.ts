@@ -1,0 +1,325 @@
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createRandom, sha256 } from '../core/index.ts'
+import { loadTokenizer } from '../tokenizers/index.ts'
+import { isForValidation } from './document-split.ts'
+import { encodeShards } from './encode-shards.ts'
+import { readShardManifest } from './shard-manifest.ts'
+import { openTokens, type TokenSource, verifyShards } from './token-source.ts'
+
+const words =
+  'the of and to in a is that for it as was with be by on not he his but at are this have from or had an they'.split(
+    ' ',
+  )
+const random = createRandom('shards')
+const documents = Array.from({ length: 400 }, (_, i) =>
+  i % 50 === 49
+    ? ''
+    : Array.from({ length: 1 + random.integer(60) }, () => words[random.integer(words.length)]).join(' '),
+)
+
+/** A byte-level tokenizer of 256 bytes, `extra` unused tokens and an end token. */
+function makeTokenizer(extra: number): object {
+  const bytes: string[] = []
+  let next = 0x100
+  for (let byte = 0; byte < 256; byte++) {
+    const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae
+    bytes.push(String.fromCharCode(printable ? byte : next++))
+  }
+  const tokens = [...bytes, ...Array.from({ length: extra }, (_, i) => `unused${i}`), '<|end|>']
+  return {
+    version: '1.0',
+    added_tokens: [
+      {
+        id: tokens.length - 1,
+        content: '<|end|>',
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: true,
+      },
+    ],
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+    post_processor: null,
+    decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: [],
+    },
+  }
+}
+
+let root: string
+let tokenizer: string
+let out: string
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'tunesmith-test-'))
+  tokenizer = join(root, 'tokenizer.json')
+  writeFileSync(tokenizer, JSON.stringify(makeTokenizer(0)))
+})
+afterAll(() => rmSync(root, { recursive: true }))
+beforeEach(() => {
+  out = mkdtempSync(join(root, 'shards-'))
+})
+
+const options = { end: '<|end|>', validation: 0.1, shardTokens: 5000 }
+const filesOf = (folder: string) =>
+  Object.fromEntries(
+    readdirSync(folder)
+      .sort()
+      .map((name) => [name, sha256(readFileSync(join(folder, name)))]),
+  )
+
+async function textsOf(source: TokenSource): Promise<string[]> {
+  const loaded = await loadTokenizer(tokenizer)
+  return Array.from({ length: source.documents }, (_, i) => {
+    const start = source.documentStart(i)
+    return loaded.decode(source.readTokens(start, source.documentEnd(i) - start))
+  })
+}
+
+describe('encodeShards', () => {
+  test('gives back every document, in order, each on its side, with its end token', async () => {
+    const manifest = await encodeShards(documents, tokenizer, out, options, { workers: 1, source: 'made up' })
+    expect(manifest.dtype).toBe('uint16')
+    expect(manifest.endId).toBe(256)
+    expect(manifest.source).toBe('made up')
+    expect(manifest.tokenizer.sha256).toBe(sha256(readFileSync(tokenizer)))
+    expect(manifest.splits.train.shards.length).toBeGreaterThan(5)
+    expect(manifest.splits.train.shards.every((shard) => shard.tokens <= 5000)).toBe(true)
+    const validation = { share: 0.1, seed: 'tunesmith' }
+    const expected = documents.filter((text) => text !== '').map((text) => `${text}<|end|>`)
+    const side = (wanted: boolean) =>
+      expected.filter((_, i) => isForValidation(documents.filter((text) => text !== '')[i], validation) === wanted)
+    const train = await openTokens(out, 'train')
+    const held = await openTokens(out, 'validation')
+    expect(await textsOf(train)).toEqual(side(false))
+    expect(await textsOf(held)).toEqual(side(true))
+    expect(held.documents).toBeGreaterThan(15)
+    expect(held.documents).toBeLessThan(70)
+    for (const position of [0, 4999, 5000, train.tokens - 1]) {
+      const document = train.documentAt(position)
+      expect(train.documentStart(document)).toBeLessThanOrEqual(position)
+      expect(train.documentEnd(document)).toBeGreaterThan(position)
+    }
+    expect(() => train.readTokens(train.tokens - 1, 2)).toThrow(RangeError)
+    expect(() => train.readTokens(-1, 1)).toThrow(RangeError)
+    train.close()
+    held.close()
+  })
+
+  test('gives the same bytes with any number of workers', async () => {
+    await encodeShards(documents, tokenizer, out, options, { workers: 1 })
+    const other = join(root, 'three-workers')
+    await encodeShards(documents, tokenizer, other, options, { workers: 3 })
+    expect(filesOf(other)).toEqual(filesOf(out))
+  })
+
+  test('goes on after any interruption to the same bytes', async () => {
+    await encodeShards(documents, tokenizer, out, options, { workers: 1 })
+    const expected = filesOf(out)
+    // Documents long enough for several batches, so that there is something between to go on from.
+    const long = Array.from({ length: 24 }, (_, i) => `${i} ${documents.join(' ').repeat(4)}`)
+    const whole = join(root, 'whole')
+    await encodeShards(
+      long,
+      tokenizer,
+      whole,
+      { ...options, shardTokens: 200_000 },
+      { workers: 1, recordEveryBytes: 1 },
+    )
+    let interrupted = 0
+    for (const stopAfter of [1, 2, 3, 5]) {
+      const folder = join(root, `stopped-${stopAfter}`)
+      const run = (stop: boolean) => {
+        let calls = 0
+        return encodeShards(
+          long,
+          tokenizer,
+          folder,
+          { ...options, shardTokens: 200_000 },
+          {
+            workers: 1,
+            recordEveryBytes: 1,
+            onProgress: () => {
+              if (stop && ++calls > stopAfter) throw new Error('killed')
+            },
+          },
+        )
+      }
+      await run(true).catch((error: Error) => {
+        expect(error.message).toBe('killed')
+        interrupted++
+      })
+      // What was written after the last record is cut off again.
+      await run(false)
+      expect(filesOf(folder)).toEqual(filesOf(whole))
+    }
+    expect(interrupted).toBeGreaterThan(2)
+    expect(filesOf(out)).toEqual(expected)
+  })
+
+  test('notices that the documents changed while it was stopped', async () => {
+    const long = Array.from({ length: 12 }, (_, i) => `${i} ${documents.join(' ').repeat(8)}`)
+    let calls = 0
+    const stop = () => {
+      if (++calls > 2) throw new Error('killed')
+    }
+    await expect(
+      encodeShards(long, tokenizer, out, options, { workers: 1, recordEveryBytes: 1, onProgress: stop }),
+    ).rejects.toThrow('killed')
+    expect(existsSync(join(out, 'progress.json'))).toBe(true)
+    await expect(encodeShards(['other', ...long.slice(1)], tokenizer, out, options, { workers: 1 })).rejects.toThrow(
+      /got others/,
+    )
+  })
+
+  test('leaves a finished folder alone and refuses to write over another', async () => {
+    await encodeShards(documents, tokenizer, out, options, { workers: 1 })
+    const before = filesOf(out)
+    await encodeShards(documents, tokenizer, out, options, { workers: 1 })
+    expect(filesOf(out)).toEqual(before)
+    await expect(encodeShards(documents, tokenizer, out, { ...options, end: '' }, { workers: 1 })).rejects.toThrow(
+      /empty folder/,
+    )
+    const foreign = mkdtempSync(join(root, 'foreign-'))
+    writeFileSync(join(foreign, 'thesis.txt'), 'precious')
+    await expect(encodeShards(documents, tokenizer, foreign, options, { workers: 1 })).rejects.toThrow(/thesis\.txt/)
+    expect(readFileSync(join(foreign, 'thesis.txt'), 'utf8')).toBe('precious')
+  })
+
+  test('uses 32 bits when an id needs them, and 16 up to 65535', async () => {
+    const limit = join(root, 'limit.json')
+    writeFileSync(limit, JSON.stringify(makeTokenizer(65_536 - 257)))
+    const small = await encodeShards(['a b'], limit, join(root, 'limit'), options, { workers: 1 })
+    expect([small.dtype, small.endId, small.tokenizer.maxId]).toEqual(['uint16', 65_535, 65_535])
+    expect([...(await openTokens(join(root, 'limit'))).readTokens(0, 4)]).toEqual(
+      [97, 220, 98, 65_535].map((id) => (id === 220 ? 32 : id)),
+    )
+    const large = join(root, 'large.json')
+    writeFileSync(large, JSON.stringify(makeTokenizer(65_537 - 257)))
+    const wide = await encodeShards(['a b'], large, join(root, 'large'), options, { workers: 1 })
+    expect([wide.dtype, wide.endId]).toEqual(['uint32', 65_536])
+    expect([...(await openTokens(join(root, 'large'))).readTokens(0, 4)]).toEqual([97, 32, 98, 65_536])
+  })
+
+  test('cuts a document that is longer than a shard', async () => {
+    const manifest = await encodeShards(
+      ['x'.repeat(2500)],
+      tokenizer,
+      out,
+      { validation: 0, end: '', shardTokens: 1000 },
+      { workers: 1 },
+    )
+    expect(manifest.splits.train.shards.map(({ tokens }) => tokens)).toEqual([1000, 1000, 500])
+    const source = await openTokens(out)
+    expect(source.readTokens(900, 1600)).toEqual(new Uint16Array(1600).fill(120))
+  })
+
+  test('of no documents makes empty splits', async () => {
+    const manifest = await encodeShards([], tokenizer, out, options, { workers: 1 })
+    expect(manifest.splits.train).toEqual({ tokens: 0, documents: 0, bytes: 0, shards: [] })
+    expect((await openTokens(out)).tokens).toBe(0)
+  })
+
+  test('names a token that the tokenizer lacks', async () => {
+    await expect(encodeShards([], tokenizer, out, { end: '</s>' })).rejects.toThrow(/encode\.end.*<\/s>/)
+  })
+})
+
+describe('damaged shards', () => {
+  let whole: string
+  beforeAll(async () => {
+    whole = join(root, 'damage')
+    await encodeShards(documents, tokenizer, whole, options, { workers: 1 })
+  })
+  beforeEach(() => cpSync(whole, out, { recursive: true }))
+
+  test('a flipped byte is noticed by verify', async () => {
+    expect((await verifyShards(out)).faults).toEqual([])
+    for (const name of ['train-00001.ids', 'validation-00000.ends']) {
+      const path = join(out, name)
+      const bytes = readFileSync(path)
+      bytes[11] ^= 1
+      writeFileSync(path, bytes)
+      const { faults } = await verifyShards(out)
+      expect(faults.join()).toMatch(new RegExp(`${name}.*SHA-256`))
+    }
+  })
+
+  test('a cut or missing file is a clean error at once', async () => {
+    truncateSync(join(out, 'train-00001.ids'), 100)
+    await expect(openTokens(out)).rejects.toThrow(/train-00001\.ids: Expected \d+ bytes, got 100/)
+    expect((await verifyShards(out)).faults).toHaveLength(1)
+    rmSync(join(out, 'train-00001.ids'))
+    await expect(openTokens(out)).rejects.toThrow(/train-00001\.ids: Expected a shard file, got ENOENT/)
+  })
+
+  test('document ends that fall are refused', async () => {
+    const path = join(out, 'train-00000.ends')
+    const ends = readFileSync(path)
+    ends.writeUInt32LE(4_000_000_000, 4)
+    writeFileSync(path, ends)
+    const source = await openTokens(out)
+    expect(() => source.documentEnd(0)).toThrow(/rising document ends/)
+  })
+
+  test('a manifest that is missing, broken, contradicts itself or points elsewhere is refused', async () => {
+    const path = join(out, 'manifest.json')
+    const manifest = JSON.parse(readFileSync(path, 'utf8'))
+    const attempt = async (change: (copy: typeof manifest) => void) => {
+      const copy = structuredClone(manifest)
+      change(copy)
+      writeFileSync(path, JSON.stringify(copy))
+      return openTokens(out)
+    }
+    await expect(attempt((copy) => (copy.splits.train.tokens += 1))).rejects.toThrow(/add up/)
+    await expect(attempt((copy) => (copy.splits.train.shards[0].ids.path = '../../secret'))).rejects.toThrow(/path/)
+    await expect(attempt((copy) => (copy.dtype = 'uint8'))).rejects.toThrow(/dtype/)
+    await expect(attempt((copy) => (copy.version = 2))).rejects.toThrow(/version/)
+    writeFileSync(path, '{"format":')
+    await expect(readShardManifest(out)).rejects.toThrow(/Expected JSON/)
+    rmSync(path)
+    await expect(openTokens(out)).rejects.toThrow(/no manifest\.json/)
+  })
+})
+
+describe('isForValidation', () => {
+  test('puts texts that hardly differ on one side', () => {
+    for (let i = 0; i < 300; i++) {
+      const text = `Document number ${i}: the café.`
+      const copy = `  document  NUMBER ${i}:\n the cafe\u0301. `
+      const split = { share: 0.3, seed: 's' }
+      expect(isForValidation(copy, split)).toBe(isForValidation(text, split))
+    }
+  })
+
+  test('takes about the share asked for, and other texts for another seed', () => {
+    const texts = Array.from({ length: 5000 }, (_, i) => `text ${i}`)
+    const side = (seed: string) => texts.filter((text) => isForValidation(text, { share: 0.1, seed }))
+    expect(side('a').length).toBeGreaterThan(420)
+    expect(side('a').length).toBeLessThan(580)
+    expect(side('a')).not.toEqual(side('b'))
+    expect(texts.filter((text) => isForValidation(text, { share: 0, seed: 'a' }))).toEqual([])
+  })
+})

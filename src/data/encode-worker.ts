@@ -1,0 +1,11 @@
+// A worker thread that encodes batches of documents.
+import { workerData } from 'node:worker_threads'
+import { serveTasks } from '../core/index.ts'
+import { createEncoder, type EncodedBatch, type EncodeSettings } from './encode-task.ts'
+
+const encoder = createEncoder(workerData as EncodeSettings)
+
+serveTasks(async (texts: readonly string[]): Promise<EncodedBatch> => (await encoder)(texts), {
+  transfer: ({ train, validation }) =>
+    [train, validation].flatMap(({ ids, ends }) => [ids.buffer as ArrayBuffer, ends.buffer as ArrayBuffer]),
+})

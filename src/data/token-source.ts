@@ -1,0 +1,242 @@
+// Token ids with document boundaries, as samplers read them: from shards on disk, a piece at a time, or from memory.
+// It knows no order and no batch.
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { DataError, sha256File } from '../core/index.ts'
+import { type IdArray, idBytes, readShardManifest, type ShardManifest, type SplitName } from './shard-manifest.ts'
+
+/** A long row of token ids, cut into documents. */
+export interface TokenSource {
+  readonly tokens: number
+  readonly documents: number
+  /** The tokens `start .. start + length)`; throws a RangeError outside of the source. */
+  readTokens(start: number, length: number): IdArray
+  documentStart(document: number): number
+  documentEnd(document: number): number
+  /** The document that holds the token at `position`. */
+  documentAt(position: number): number
+  close(): void
+}
+
+/** A source over ids in memory; document `i` ends at `ends[i]`. */
+export function tokensInMemory(ids: IdArray, ends: ArrayLike<number>): TokenSource {
+  const last = ends.length === 0 ? 0 : ends[ends.length - 1]
+  if (last !== ids.length) {
+    throw new DataError(
+      `Expected the last document to end at ${ids.length}, got ${last}. Pass the end of every document.`,
+    )
+  }
+  return {
+    tokens: ids.length,
+    documents: ends.length,
+    readTokens(start, length) {
+      checkRange(start, length, ids.length)
+      return ids.slice(start, start + length)
+    },
+    documentStart: (document) => (document === 0 ? 0 : ends[document - 1]),
+    documentEnd: (document) => ends[document],
+    documentAt: (position) => firstAbove(ends, ends.length, position),
+    close() {},
+  }
+}
+
+interface OpenShard {
+  path: string
+  file: number
+  /** Tokens and documents of the shards before it. */
+  firstToken: number
+  firstDocument: number
+  tokens: number
+  documents: number
+  endsPath: string
+  ends: Uint32Array | undefined
+}
+
+/** Opens one split of a folder of shards. Reads are positional; only the document ends are held in memory, when needed. */
+export async function openTokens(folder: string, split: SplitName = 'train'): Promise<TokenSource> {
+  const manifest = await readShardManifest(folder)
+  const width = idBytes(manifest.dtype)
+  const shards: OpenShard[] = []
+  const close = () => {
+    for (const { file } of shards.splice(0)) closeSync(file)
+  }
+  let tokens = 0
+  let documents = 0
+  try {
+    for (const shard of manifest.splits[split].shards) {
+      const path = join(folder, shard.ids.path)
+      shards.push({
+        path,
+        file: openChecked(path, shard.ids.bytes),
+        firstToken: tokens,
+        firstDocument: documents,
+        tokens: shard.tokens,
+        documents: shard.documents,
+        endsPath: join(folder, shard.ends.path),
+        ends: undefined,
+      })
+      closeSync(openChecked(join(folder, shard.ends.path), shard.ends.bytes))
+      tokens += shard.tokens
+      documents += shard.documents
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+  const shardOfToken = (position: number) => shards[lastAtMost(shards, (shard) => shard.firstToken, position)]
+  const shardOfDocument = (document: number) => shards[lastAtMost(shards, (shard) => shard.firstDocument, document)]
+  return {
+    tokens,
+    documents,
+    readTokens(start, length) {
+      checkRange(start, length, tokens)
+      const ids = manifest.dtype === 'uint16' ? new Uint16Array(length) : new Uint32Array(length)
+      let done = 0
+      while (done < length) {
+        const shard = shardOfToken(start + done)
+        const within = start + done - shard.firstToken
+        const part = Math.min(length - done, shard.tokens - within)
+        readFully(shard, new Uint8Array(ids.buffer, done * width, part * width), within * width)
+        done += part
+      }
+      return littleEndian(ids)
+    },
+    documentStart(document) {
+      checkRange(document, 1, documents)
+      const shard = shardOfDocument(document)
+      const within = document - shard.firstDocument
+      return shard.firstToken + (within === 0 ? 0 : endsOf(shard)[within - 1])
+    },
+    documentEnd(document) {
+      checkRange(document, 1, documents)
+      const shard = shardOfDocument(document)
+      return shard.firstToken + endsOf(shard)[document - shard.firstDocument]
+    },
+    documentAt(position) {
+      checkRange(position, 1, tokens)
+      const shard = shardOfToken(position)
+      return shard.firstDocument + firstAbove(endsOf(shard), shard.documents, position - shard.firstToken)
+    },
+    close,
+  }
+}
+
+/** What is wrong with a folder of shards: one line a fault, none when every byte is as it was written. */
+export async function verifyShards(folder: string): Promise<{ manifest: ShardManifest; faults: string[] }> {
+  const manifest = await readShardManifest(folder)
+  const faults: string[] = []
+  for (const { shards } of Object.values(manifest.splits)) {
+    for (const file of shards.flatMap(({ ids, ends }) => [ids, ends])) {
+      const path = join(folder, file.path)
+      try {
+        closeSync(openChecked(path, file.bytes))
+        const sha256 = await sha256File(path)
+        if (sha256 !== file.sha256) {
+          faults.push(`${path}: Expected the SHA-256 ${file.sha256}, got ${sha256}. Encode again.`)
+        }
+      } catch (error) {
+        faults.push((error as Error).message)
+      }
+    }
+  }
+  return { manifest, faults }
+}
+
+function openChecked(path: string, bytes: number): number {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch (error) {
+    throw new DataError(`Expected a shard file, got ${(error as NodeJS.ErrnoException).code}. Encode again.`, path)
+  }
+  const { size } = fstatSync(file)
+  if (size === bytes) return file
+  closeSync(file)
+  throw new DataError(`Expected ${bytes} bytes, got ${size}. The file was cut or changed; encode again.`, path)
+}
+
+function readFully(shard: Pick<OpenShard, 'file' | 'path'>, target: Uint8Array, position: number): void {
+  for (let done = 0; done < target.length; ) {
+    const read = readSync(shard.file, target, done, target.length - done, position + done)
+    if (read === 0) {
+      throw new DataError(
+        `Expected ${target.length} bytes at ${position}, got ${done}. The file was cut; encode again.`,
+        shard.path,
+      )
+    }
+    done += read
+  }
+}
+
+function endsOf(shard: OpenShard): Uint32Array {
+  if (shard.ends === undefined) {
+    const ends = new Uint32Array(shard.documents)
+    const file = openChecked(shard.endsPath, shard.documents * 4)
+    try {
+      readFully({ file, path: shard.endsPath }, new Uint8Array(ends.buffer), 0)
+    } finally {
+      closeSync(file)
+    }
+    littleEndian(ends)
+    for (let i = 0; i < ends.length; i++) {
+      if (ends[i] > shard.tokens || (i > 0 && ends[i] < ends[i - 1])) {
+        throw new DataError(
+          `Expected rising document ends up to ${shard.tokens}, got ${ends[i]}. Encode again.`,
+          shard.endsPath,
+        )
+      }
+    }
+    shard.ends = ends
+  }
+  return shard.ends
+}
+
+const MACHINE_IS_LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+/** Turns ids as they lie in files into ids of this machine, in place; the same the other way round. */
+export function littleEndian<A extends IdArray>(ids: A): A {
+  if (!MACHINE_IS_LITTLE) {
+    const bytes = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength)
+    if (ids.BYTES_PER_ELEMENT === 2) bytes.swap16()
+    else bytes.swap32()
+  }
+  return ids
+}
+
+function checkRange(start: number, length: number, size: number): void {
+  if (
+    !(
+      Number.isSafeInteger(start) &&
+      Number.isSafeInteger(length) &&
+      start >= 0 &&
+      length >= 0 &&
+      start + length <= size
+    )
+  ) {
+    throw new RangeError(`Expected a range within 0..${size}, got ${length} from ${start}. Stay inside the source.`)
+  }
+}
+
+/** The first index whose value is above `value`. */
+function firstAbove(values: ArrayLike<number>, size: number, value: number): number {
+  let low = 0
+  let high = size
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (values[middle] > value) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+/** The last item whose key is at most `value`; of equal ones the last, so that empty shards are passed over. */
+function lastAtMost<Item>(items: readonly Item[], key: (item: Item) => number, value: number): number {
+  let low = 0
+  let high = items.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (key(items[middle]) > value) high = middle
+    else low = middle + 1
+  }
+  return low - 1
+}

@@ -1,0 +1,43 @@
+// The printable stand-ins for the 256 bytes that byte-level vocabularies are written in.
+// It knows no model.
+// @source Radford et al. 2019, the encoder released with GPT-2
+
+const characterOfByte: string[] = []
+const byteOfUnit = new Int16Array(0x200).fill(-1)
+let next = 0x100
+for (let byte = 0; byte < 256; byte++) {
+  const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae
+  const unit = printable ? byte : next++
+  characterOfByte.push(String.fromCharCode(unit))
+  byteOfUnit[unit] = byte
+}
+
+/** The stand-in of each byte, by byte. */
+export const BYTE_ALPHABET: readonly string[] = characterOfByte
+
+/** The text's UTF-8 bytes as stand-ins. */
+export function toByteLevel(text: string): string {
+  let result = ''
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit >= 0x80) {
+      const bytes = Buffer.from(text.slice(i), 'utf8')
+      for (let b = 0; b < bytes.length; b++) result += characterOfByte[bytes[b]]
+      return result
+    }
+    result += characterOfByte[unit]
+  }
+  return result
+}
+
+/** The bytes that a token stands for, or undefined when it holds a character that is no stand-in. */
+export function fromByteLevel(token: string): number[] | undefined {
+  const bytes: number[] = []
+  for (let i = 0; i < token.length; i++) {
+    const unit = token.charCodeAt(i)
+    const byte = unit < 0x200 ? byteOfUnit[unit] : -1
+    if (byte < 0) return undefined
+    bytes.push(byte)
+  }
+  return bytes
+}

@@ -1,0 +1,116 @@
+// The tokenizer.json that vocab.txt (BERT) or vocab.json with merges.txt (GPT-2, RoBERTa) stand for.
+// It knows no tokenizer and reads no file.
+import { isObject, type JsonObject, refuse } from './fields.ts'
+import { tokenText } from './special-tokens.ts'
+
+export interface BertVocabularyOptions {
+  /** Whether text is put in lower case. Default true. */
+  lowercase?: boolean
+  /** Whether accents are dropped. By default they are when text is put in lower case. */
+  stripAccents?: boolean
+  /** Whether Chinese characters stand alone. Default true. */
+  handleChineseChars?: boolean
+}
+
+function specialToken(id: number, content: string, lstrip = false): JsonObject {
+  return { id, content, single_word: false, lstrip, rstrip: false, normalized: false, special: true }
+}
+
+/** From vocab.txt: one token a line, the line's number its id. */
+export function bertJson(text: string, options: BertVocabularyOptions = {}): JsonObject {
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  const vocab: JsonObject = Object.create(null)
+  for (const [id, line] of lines.entries()) vocab[line.trimEnd()] = id
+  const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'].filter((token) => vocab[token] !== undefined)
+  for (const token of ['[UNK]', '[CLS]', '[SEP]'])
+    if (vocab[token] === undefined) refuse(`${token} among the lines`, 'vocab.txt', `${lines.length} lines without it`)
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: specials.map((token) => specialToken(vocab[token] as number, token)),
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: options.handleChineseChars ?? true,
+      strip_accents: options.stripAccents ?? null,
+      lowercase: options.lowercase ?? true,
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: frame(['[CLS]', vocab['[CLS]'] as number], ['[SEP]', vocab['[SEP]'] as number]),
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab,
+    },
+  }
+}
+
+function frame([cls, clsId]: [string, number], [sep, sepId]: [string, number]): JsonObject {
+  const token = (id: string, typeId = 0) => ({ SpecialToken: { id, type_id: typeId } })
+  const sequence = (id: string, typeId = 0) => ({ Sequence: { id, type_id: typeId } })
+  return {
+    type: 'TemplateProcessing',
+    single: [token(cls), sequence('A'), token(sep)],
+    pair: [token(cls), sequence('A'), token(sep), sequence('B', 1), token(sep, 1)],
+    special_tokens: {
+      [cls]: { id: cls, ids: [clsId], tokens: [cls] },
+      [sep]: { id: sep, ids: [sepId], tokens: [sep] },
+    },
+  }
+}
+
+/** From vocab.json and merges.txt; RoBERTa's when its tokens are there or the settings say so, else GPT-2's. */
+export function byteLevelJson(vocab: JsonObject, mergesText: string, config: JsonObject = {}): JsonObject {
+  const merges = mergesText
+    .split('\n')
+    .map((line) => line.replace(/\r$/, ''))
+    .filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')))
+  const prefixed = config.add_prefix_space === true
+  const isRoberta =
+    `${config.tokenizer_class ?? config.model_type ?? ''}`.toLowerCase().includes('roberta') ||
+    ['<s>', '</s>', '<mask>'].every((token) => typeof vocab[token] === 'number')
+  const names = isRoberta ? ['<s>', '<pad>', '</s>', '<unk>', '<mask>'] : ['<|endoftext|>']
+  const known = names.filter((token) => typeof vocab[token] === 'number')
+  if (isRoberta) for (const token of ['<s>', '</s>']) if (!known.includes(token)) refuse(token, 'vocab.json', 'none')
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: known.map((token) => specialToken(vocab[token] as number, token, token === '<mask>')),
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: prefixed, trim_offsets: true, use_regex: true },
+    post_processor: isRoberta
+      ? {
+          type: 'RobertaProcessing',
+          sep: ['</s>', vocab['</s>']],
+          cls: ['<s>', vocab['<s>']],
+          trim_offsets: true,
+          add_prefix_space: prefixed,
+        }
+      : { type: 'ByteLevel', add_prefix_space: true, trim_offsets: false, use_regex: true },
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token:
+        isObject(config.unk_token) || typeof config.unk_token === 'string' ? knownUnknown(config, vocab) : null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab,
+      merges,
+    },
+  }
+}
+
+function knownUnknown(config: JsonObject, vocab: JsonObject): string | null {
+  const token = tokenText(config.unk_token)
+  return token !== undefined && typeof vocab[token] === 'number' ? token : null
+}

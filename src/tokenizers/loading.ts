@@ -1,0 +1,199 @@
+// Opens tokenizers from the files that people have: tokenizer.json, vocab.txt, vocab.json with merges.txt,
+// SentencePiece models, alone or in a folder with their settings. It knows no part of a tokenizer.
+import { readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { DataError, TunesmithError } from '../core/index.ts'
+import { isObject, type JsonObject } from './fields.ts'
+import { type BertVocabularyOptions, bertJson, byteLevelJson } from './legacy-files.ts'
+import { sentencePieceJson } from './sentencepiece.ts'
+import { namedRoles, ROLES, resolveRoles, tokenText } from './special-tokens.ts'
+import { Tokenizer } from './tokenizer.ts'
+
+const MAX_FILE_BYTES = 512 * 1024 * 1024
+
+export type LoadOptions = BertVocabularyOptions
+
+/**
+ * Opens a tokenizer from a folder, a file (tokenizer.json, vocab.txt, vocab.json beside merges.txt, tokenizer.model) or
+ * the parsed content of a tokenizer.json. The options count for vocab.txt alone. Throws DataError.
+ */
+export async function loadTokenizer(source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> {
+  if (typeof source !== 'string') return build(source, [], undefined, 'tokenizer.json')
+  const info = await stat(source).catch(() => undefined)
+  if (info === undefined) throw new DataError('Expected a tokenizer file or folder, got nothing there.', source)
+  const folder = info.isDirectory() ? source : dirname(source)
+  const config = (await readJson(join(folder, 'tokenizer_config.json'))) ?? {}
+  const map = (await readJson(join(folder, 'special_tokens_map.json'))) ?? {}
+  const name = info.isDirectory() ? await findVocabulary(folder) : basename(source)
+  const json = await readers(options)
+    .find(({ fits }) => fits(name))!
+    .read(folder, name, config)
+  const template = await readText(join(folder, 'chat_template.jinja'))
+  return build(json, [config, map], template, join(folder, name))
+}
+
+interface Reader {
+  fits(name: string): boolean
+  read(folder: string, name: string, config: JsonObject): Promise<JsonObject>
+}
+
+function readers(options: LoadOptions): readonly Reader[] {
+  return [
+    {
+      fits: (name) => name.endsWith('.txt'),
+      read: async (folder, name, config) => bertJson(await need(folder, name), { ...bertOptions(config), ...options }),
+    },
+    {
+      fits: (name) => name.endsWith('.model'),
+      read: async (folder, name, config) => sentencePieceJson(await bytes(join(folder, name)), config),
+    },
+    { fits: (name) => !name.endsWith('vocab.json') && !name.endsWith('encoder.json'), read: tokenizerJson },
+    {
+      fits: () => true,
+      async read(folder, name, config) {
+        const merges = await readText(
+          join(folder, name.replace('vocab.json', 'merges.txt').replace('encoder.json', 'vocab.bpe')),
+        )
+        if (merges === undefined) throw new DataError('Expected merges.txt beside it, got none.', join(folder, name))
+        const model = (await readJson(join(folder, 'config.json')))?.model_type
+        return byteLevelJson(parse(await need(folder, name), join(folder, name)), merges, {
+          ...config,
+          model_type: model,
+        })
+      },
+    },
+  ]
+}
+
+const VOCABULARIES = [
+  'tokenizer.json',
+  'vocab.json',
+  'encoder.json',
+  'vocab.txt',
+  'tokenizer.model',
+  'spiece.model',
+  'sentencepiece.bpe.model',
+]
+
+async function findVocabulary(folder: string): Promise<string> {
+  for (const name of VOCABULARIES) if ((await stat(join(folder, name)).catch(() => undefined))?.isFile()) return name
+  throw new DataError(`Expected one of ${VOCABULARIES.join(', ')}, got none of them.`, folder)
+}
+
+async function tokenizerJson(folder: string, name: string): Promise<JsonObject> {
+  return parse(await need(folder, name), join(folder, name))
+}
+
+function bertOptions(config: JsonObject): BertVocabularyOptions {
+  const flag = (key: string) => (typeof config[key] === 'boolean' ? config[key] : undefined)
+  return {
+    lowercase: flag('do_lower_case'),
+    stripAccents: flag('strip_accents'),
+    handleChineseChars: flag('tokenize_chinese_chars'),
+  }
+}
+
+async function bytes(path: string): Promise<Buffer> {
+  const { size } = await stat(path)
+  if (size > MAX_FILE_BYTES) throw new DataError(`Expected at most ${MAX_FILE_BYTES} bytes, got ${size}.`, path)
+  return readFile(path)
+}
+
+async function need(folder: string, name: string): Promise<string> {
+  return (await bytes(join(folder, name))).toString('utf8')
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  const there = await stat(path).catch(() => undefined)
+  return there?.isFile() ? (await bytes(path)).toString('utf8') : undefined
+}
+
+async function readJson(path: string): Promise<JsonObject | undefined> {
+  const text = await readText(path)
+  return text === undefined ? undefined : parse(text, path)
+}
+
+function parse(text: string, path: string): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new DataError(`Expected JSON, got ${(error as Error).message}.`, path)
+  }
+  if (!isObject(value)) throw new DataError('Expected a JSON object, got something else.', path)
+  return value
+}
+
+/** Puts a tokenizer and the settings around it together. */
+function build(json: JsonObject, files: readonly JsonObject[], template: string | undefined, path: string): Tokenizer {
+  try {
+    const [config = {}] = files
+    const longest = config.model_max_length
+    return new Tokenizer(
+      { ...json, added_tokens: withConfigTokens(json, files) },
+      {
+        special: (idOf) => resolveRoles(namedRoles(files), idOf, { usual: !namesRoles(files) }),
+        // Files say 1e30 for "no limit".
+        maxLength: typeof longest === 'number' && longest > 0 && longest < 2 ** 31 ? longest : undefined,
+        paddingSide: config.padding_side === 'left' ? 'left' : 'right',
+        truncationSide: config.truncation_side === 'left' ? 'left' : 'right',
+        chatTemplate: template ?? configTemplate(config),
+        config,
+      },
+    )
+  } catch (error) {
+    if (error instanceof DataError) throw error.file === undefined ? new DataError(error.message, path) : error
+    if (error instanceof TunesmithError) throw error
+    // Whatever a broken file makes the engine throw (too deep, too large) is a fault of the file.
+    throw new DataError(`Expected a tokenizer, got one that cannot be built (${(error as Error).message}).`, path)
+  }
+}
+
+function namesRoles(files: readonly JsonObject[]): boolean {
+  return files.some((file) => ROLES.some((role) => file[`${role}_token`] !== undefined))
+}
+
+function configTemplate(config: JsonObject): string | undefined {
+  const template = config.chat_template
+  if (typeof template === 'string') return template
+  if (!Array.isArray(template)) return undefined
+  // Several named templates: the one called default.
+  const chosen = template.find((item) => isObject(item) && item.name === 'default')
+  return isObject(chosen) && typeof chosen.template === 'string' ? chosen.template : undefined
+}
+
+/** The file's added tokens, and after them those that only the settings name. */
+function withConfigTokens(json: JsonObject, files: readonly JsonObject[]): unknown[] {
+  const listed = Array.isArray(json.added_tokens)
+    ? json.added_tokens
+    : json.added_tokens === undefined || json.added_tokens === null
+      ? []
+      : undefined
+  if (listed === undefined) return json.added_tokens as unknown[]
+  const known = new Set(listed.map(tokenText))
+  const tokens = [...listed]
+  const add = (content: string | undefined, token: JsonObject) => {
+    if (content === undefined || known.has(content)) return
+    known.add(content)
+    tokens.push({
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+      ...token,
+      content,
+    })
+  }
+  for (const file of files) {
+    const decoder = file.added_tokens_decoder
+    if (isObject(decoder))
+      for (const id of Object.keys(decoder).sort((a, b) => Number(a) - Number(b)))
+        if (isObject(decoder[id])) add(tokenText(decoder[id]), decoder[id])
+    for (const role of ROLES) {
+      const value = file[`${role}_token`]
+      add(tokenText(value), isObject(value) ? { ...value, special: true } : {})
+    }
+  }
+  return tokens
+}

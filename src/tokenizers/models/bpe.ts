@@ -1,0 +1,226 @@
+// Byte-pair encoding, over the stand-ins of bytes as GPT-2 has it or over characters as SentencePiece has it.
+// Dropout is a matter of training and is passed over. It knows no normalizer and no pre-tokenizer.
+// @source Sennrich, Haddow and Birch 2016; the options are those of tokenizer.json
+import { DataError } from '../../core/index.ts'
+import { type Fields, type JsonObject, refuse } from '../fields.ts'
+import { Symbols } from './merging.ts'
+import { defineModel, type Model, readVocabulary, type TokenSink, type Vocabulary, vocabularyJson } from './model.ts'
+import { PairTable } from './pair-table.ts'
+
+export interface BpeOptions {
+  unkToken?: string
+  continuingSubwordPrefix?: string
+  endOfWordSuffix?: string
+  fuseUnk?: boolean
+  byteFallback?: boolean
+  ignoreMerges?: boolean
+}
+
+type Merge = readonly [left: string, right: string]
+
+export class Bpe implements Model {
+  private readonly table: PairTable
+  private readonly symbols = new Symbols()
+  private readonly byteIds: (number | undefined)[]
+  // Ids of single units of the basic plane, where nearly all lookups go.
+  private readonly unitIds = new Int32Array(0x10000).fill(-1)
+
+  constructor(
+    private readonly vocabulary: Vocabulary,
+    private readonly merges: readonly Merge[],
+    private readonly options: BpeOptions = {},
+    where = 'model',
+  ) {
+    const { ids } = vocabulary
+    const cut = options.continuingSubwordPrefix?.length ?? 0
+    this.table = new PairTable(merges.length)
+    for (const [rank, [left, right]] of merges.entries()) {
+      const result = left + right.slice(cut)
+      const [leftId, rightId, resultId] = [left, right, result].map((token) => ids.get(token))
+      if (leftId === undefined || rightId === undefined || resultId === undefined)
+        refuse(`merges of tokens in the vocabulary, with their results in it,`, `${where}.merges[${rank}]`, [
+          left,
+          right,
+        ])
+      this.table.set(leftId, rightId, rank, resultId)
+    }
+    this.byteIds = Array.from({ length: 256 }, (_, byte) =>
+      ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+    )
+    for (const [token, id] of ids) if (token.length === 1) this.unitIds[token.charCodeAt(0)] = id
+  }
+
+  get size(): number {
+    return this.vocabulary.ids.size
+  }
+
+  get maxId(): number {
+    return this.vocabulary.maxId
+  }
+
+  tokenToId(token: string): number | undefined {
+    return this.vocabulary.ids.get(token)
+  }
+
+  idToToken(id: number): string | undefined {
+    return this.vocabulary.tokens.get(id)
+  }
+
+  entries(): Iterable<[string, number]> {
+    return this.vocabulary.ordered()
+  }
+
+  tokenize(word: string, sink: TokenSink): void {
+    if (this.options.ignoreMerges) {
+      const id = this.vocabulary.ids.get(word)
+      if (id !== undefined) {
+        sink.ids.push(id)
+        sink.starts.push(0)
+        sink.ends.push(word.length)
+        return
+      }
+    }
+    const { symbols } = this
+    this.readSymbols(word)
+    symbols.merge(this.table)
+    for (let i = 0; i < symbols.count; i++) {
+      sink.ids.push(symbols.ids[i])
+      sink.starts.push(symbols.starts[i])
+      sink.ends.push(symbols.ends[i])
+    }
+  }
+
+  private readSymbols(word: string): void {
+    const { symbols, unitIds, options } = this
+    const { ids } = this.vocabulary
+    const plain = options.continuingSubwordPrefix === undefined && options.endOfWordSuffix === undefined
+    symbols.clear()
+    // A run of unknown characters waits here, since it may grow.
+    let unknownStart = -1
+    let unknownEnd = -1
+    const flush = () => {
+      if (unknownStart >= 0) symbols.add(this.unknownId(), unknownStart, unknownEnd)
+      unknownStart = -1
+    }
+    for (let start = 0; start < word.length; ) {
+      const unit = word.charCodeAt(start)
+      const end = start + (unit >= 0xd800 && unit <= 0xdbff && start + 1 < word.length ? 2 : 1)
+      let id: number | undefined
+      let text: string | undefined
+      if (plain && end === start + 1) id = unitIds[unit] < 0 ? undefined : unitIds[unit]
+      else {
+        text = this.decorated(word.slice(start, end), start === 0, end === word.length)
+        id = ids.get(text)
+      }
+      if (id !== undefined) {
+        flush()
+        symbols.add(id, start, end)
+      } else if (!(options.byteFallback && this.addBytes(text ?? word.slice(start, end), start, end))) {
+        if (options.unkToken !== undefined) {
+          if (!options.fuseUnk) flush()
+          if (unknownStart < 0) unknownStart = start
+          unknownEnd = end
+        }
+      }
+      start = end
+    }
+    flush()
+  }
+
+  private decorated(character: string, isFirst: boolean, isLast: boolean): string {
+    const { continuingSubwordPrefix = '', endOfWordSuffix = '' } = this.options
+    return `${isFirst ? '' : continuingSubwordPrefix}${character}${isLast ? endOfWordSuffix : ''}`
+  }
+
+  private addBytes(text: string, start: number, end: number): boolean {
+    const bytes = Buffer.from(text, 'utf8')
+    if (bytes.some((byte) => this.byteIds[byte] === undefined)) return false
+    for (const byte of bytes) this.symbols.add(this.byteIds[byte]!, start, end)
+    return true
+  }
+
+  private unknownId(): number {
+    const token = this.options.unkToken!
+    const id = this.vocabulary.ids.get(token)
+    if (id === undefined)
+      throw new DataError(`Expected the unknown token ${JSON.stringify(token)} in the vocabulary, got none. Add it.`)
+    return id
+  }
+
+  bearsCut(lead: string): boolean {
+    const { continuingSubwordPrefix, endOfWordSuffix, ignoreMerges } = this.options
+    if (continuingSubwordPrefix !== undefined || endOfWordSuffix !== undefined) return false
+    // An unknown lead could be fused with unknown characters before it.
+    if (!this.vocabulary.ids.has(lead)) return false
+    const reaches = (token: string) => {
+      const at = token.lastIndexOf(lead)
+      return at > 0 && token.slice(0, at).replaceAll(lead, '') !== ''
+    }
+    if (ignoreMerges) for (const token of this.vocabulary.ids.keys()) if (reaches(token)) return false
+    return !this.merges.some(([left, right]) => reaches(left + right))
+  }
+
+  toJson(): JsonObject {
+    const { options } = this
+    return {
+      type: 'BPE',
+      dropout: null,
+      unk_token: options.unkToken ?? null,
+      continuing_subword_prefix: options.continuingSubwordPrefix ?? null,
+      end_of_word_suffix: options.endOfWordSuffix ?? null,
+      fuse_unk: options.fuseUnk ?? false,
+      byte_fallback: options.byteFallback ?? false,
+      ignore_merges: options.ignoreMerges ?? false,
+      vocab: vocabularyJson(this.entries()),
+      merges: this.merges,
+    }
+  }
+
+  files(): Record<string, string> {
+    // merges.txt parts the two sides with a space, so sides that hold one cannot be written.
+    if (this.merges.some((sides) => sides.some((side) => /\s/.test(side)))) return {}
+    const lines = this.merges.map(([left, right]) => `${left} ${right}\n`)
+    return {
+      'vocab.json': JSON.stringify(vocabularyJson(this.entries())),
+      'merges.txt': `#version: 0.2\n${lines.join('')}`,
+    }
+  }
+}
+
+/** Reads merges given as pairs or, in older files, as lines. */
+export function readMerges(list: readonly unknown[], where: string): Merge[] {
+  const merges: Merge[] = []
+  for (const [i, item] of list.entries()) {
+    if (typeof item === 'string') {
+      if (item.startsWith('#version')) continue
+      const space = item.indexOf(' ')
+      if (space < 0 || item.includes(' ', space + 1)) refuse('two tokens parted by a space', `${where}[${i}]`, item)
+      merges.push([item.slice(0, space), item.slice(space + 1)])
+    } else if (Array.isArray(item) && item.length === 2 && typeof item[0] === 'string' && typeof item[1] === 'string') {
+      merges.push([item[0], item[1]])
+    } else refuse('a pair of tokens', `${where}[${i}]`, item)
+  }
+  return merges
+}
+
+export const bpe = defineModel({
+  type: 'BPE',
+  read(fields: Fields) {
+    const dropout = fields.get('dropout')
+    if (dropout !== undefined && !(typeof dropout === 'number' && dropout >= 0 && dropout <= 1))
+      refuse('a share from 0 to 1', fields.at('dropout'), dropout)
+    return new Bpe(
+      readVocabulary(fields.get('vocab'), fields.at('vocab')),
+      readMerges(fields.list('merges'), fields.at('merges')),
+      {
+        unkToken: fields.optionalString('unk_token'),
+        continuingSubwordPrefix: fields.optionalString('continuing_subword_prefix'),
+        endOfWordSuffix: fields.optionalString('end_of_word_suffix'),
+        fuseUnk: fields.boolean('fuse_unk', false),
+        byteFallback: fields.boolean('byte_fallback', false),
+        ignoreMerges: fields.boolean('ignore_merges', false),
+      },
+      fields.where,
+    )
+  },
+})

@@ -1,0 +1,166 @@
+// Applies the merges of byte-pair encoding to the symbols of a word: always the merge of the lowest rank, and of equal
+// ones the leftmost. Short words take a plain scan, long ones a heap. It knows no text.
+// @source Sennrich, Haddow and Birch 2016
+import type { PairTable } from './pair-table.ts'
+
+const SHORT = 48
+const NO_RANK = 0x7fffffff
+// Keys of the heap hold rank and position in one number: rank * 2^31 + position is exact below 2^53.
+const RANK_UNIT = 2 ** 31
+
+/** Symbols of one word; the arrays grow and are used again for the next word. */
+export class Symbols {
+  count = 0
+  ids = new Int32Array(64)
+  starts = new Int32Array(64)
+  ends = new Int32Array(64)
+  private ranks = new Int32Array(64)
+  private results = new Int32Array(64)
+
+  clear(): void {
+    this.count = 0
+  }
+
+  add(id: number, start: number, end: number): void {
+    if (this.count === this.ids.length) this.grow()
+    this.ids[this.count] = id
+    this.starts[this.count] = start
+    this.ends[this.count++] = end
+  }
+
+  private grow(): void {
+    const size = this.ids.length * 2
+    for (const name of ['ids', 'starts', 'ends', 'ranks', 'results'] as const) {
+      const bigger = new Int32Array(size)
+      bigger.set(this[name])
+      this[name] = bigger
+    }
+  }
+
+  merge(merges: PairTable): void {
+    if (this.count <= SHORT) this.mergeShort(merges)
+    else this.mergeLong(merges)
+  }
+
+  private mergeShort(merges: PairTable): void {
+    const { ids, starts, ends, ranks, results } = this
+    let count = this.count
+    for (let i = 0; i + 1 < count; i++) this.rate(merges, i)
+    for (;;) {
+      let best = NO_RANK
+      let at = -1
+      for (let i = 0; i + 1 < count; i++) {
+        if (ranks[i] < best) {
+          best = ranks[i]
+          at = i
+        }
+      }
+      if (at < 0) break
+      ids[at] = results[at]
+      ends[at] = ends[at + 1]
+      count--
+      for (let i = at + 1; i < count; i++) {
+        ids[i] = ids[i + 1]
+        starts[i] = starts[i + 1]
+        ends[i] = ends[i + 1]
+        ranks[i] = ranks[i + 1]
+        results[i] = results[i + 1]
+      }
+      if (at > 0) this.rate(merges, at - 1)
+      if (at + 1 < count) this.rate(merges, at)
+    }
+    this.count = count
+  }
+
+  private rate(merges: PairTable, i: number): void {
+    const place = merges.find(this.ids[i], this.ids[i + 1])
+    this.ranks[i] = place < 0 ? NO_RANK : merges.rankAt(place)
+    if (place >= 0) this.results[i] = merges.resultAt(place)
+  }
+
+  private mergeLong(merges: PairTable): void {
+    const { ids, starts, ends, count } = this
+    const next = new Int32Array(count)
+    const previous = new Int32Array(count)
+    const gone = new Uint8Array(count)
+    const heap = new Heap(count)
+    const offer = (at: number) => {
+      const place = next[at] < count ? merges.find(ids[at], ids[next[at]]) : -1
+      if (place >= 0) heap.push(merges.rankAt(place) * RANK_UNIT + at)
+    }
+    for (let i = 0; i < count; i++) {
+      next[i] = i + 1
+      previous[i] = i - 1
+    }
+    for (let i = 0; i + 1 < count; i++) offer(i)
+    for (let key = heap.pop(); key >= 0; key = heap.pop()) {
+      const at = key % RANK_UNIT
+      const right = next[at]
+      if (gone[at] === 1 || right >= count) continue
+      // The entry is old when the pair at its place is another by now.
+      const place = merges.find(ids[at], ids[right])
+      if (place < 0 || merges.rankAt(place) !== (key - at) / RANK_UNIT) continue
+      ids[at] = merges.resultAt(place)
+      ends[at] = ends[right]
+      gone[right] = 1
+      next[at] = next[right]
+      if (next[at] < count) previous[next[at]] = at
+      if (previous[at] >= 0) offer(previous[at])
+      offer(at)
+    }
+    let kept = 0
+    for (let i = 0; i < count; i++) {
+      if (gone[i] === 1) continue
+      ids[kept] = ids[i]
+      starts[kept] = starts[i]
+      ends[kept++] = ends[i]
+    }
+    this.count = kept
+  }
+}
+
+/** A binary heap of numbers, the smallest first. */
+class Heap {
+  private keys: Float64Array
+  private count = 0
+
+  constructor(capacity: number) {
+    this.keys = new Float64Array(Math.max(16, capacity * 2))
+  }
+
+  push(key: number): void {
+    if (this.count === this.keys.length) {
+      const bigger = new Float64Array(this.count * 2)
+      bigger.set(this.keys)
+      this.keys = bigger
+    }
+    const { keys } = this
+    let at = this.count++
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (keys[parent] <= key) break
+      keys[at] = keys[parent]
+      at = parent
+    }
+    keys[at] = key
+  }
+
+  /** The smallest key, taken out, or -1 when there is none. */
+  pop(): number {
+    if (this.count === 0) return -1
+    const { keys } = this
+    const top = keys[0]
+    const key = keys[--this.count]
+    let at = 0
+    for (;;) {
+      let child = at * 2 + 1
+      if (child >= this.count) break
+      if (child + 1 < this.count && keys[child + 1] < keys[child]) child++
+      if (keys[child] >= key) break
+      keys[at] = keys[child]
+      at = child
+    }
+    keys[at] = key
+    return top
+  }
+}

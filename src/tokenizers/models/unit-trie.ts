@@ -1,0 +1,56 @@
+// A trie over UTF-16 units whose edges lie in one hash table. It knows no model.
+
+const EMPTY = -1
+
+export class UnitTrie {
+  private readonly slots: Int32Array // node, unit, child
+  private readonly values: Int32Array
+  private readonly mask: number
+  private nodes = 1
+
+  /** Room for strings of `units` units altogether. */
+  constructor(units: number) {
+    let capacity = 16
+    while (capacity < units * 2) capacity *= 2
+    this.slots = new Int32Array(capacity * 3).fill(EMPTY)
+    this.values = new Int32Array(units + 1).fill(EMPTY)
+    this.mask = capacity - 1
+  }
+
+  add(text: string, value: number): void {
+    let node = 0
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      const at = this.find(node, unit)
+      if (this.slots[at] === EMPTY) {
+        this.slots[at] = node
+        this.slots[at + 1] = unit
+        this.slots[at + 2] = this.nodes++
+      }
+      node = this.slots[at + 2]
+    }
+    this.values[node] = value
+  }
+
+  /** The node after `unit` from `node` (0 is the root), or -1. */
+  step(node: number, unit: number): number {
+    return this.slots[this.find(node, unit) + 2]
+  }
+
+  /** The value of the string that ends at `node`, or -1. */
+  valueAt(node: number): number {
+    return this.values[node]
+  }
+
+  private find(node: number, unit: number): number {
+    const { slots, mask } = this
+    let h = Math.imul(node, 0x9e3779b1) ^ Math.imul(unit, 0x85ebca6b)
+    h ^= h >>> 15
+    let slot = h & mask
+    for (;;) {
+      const at = slot * 3
+      if (slots[at] === EMPTY || (slots[at] === node && slots[at + 1] === unit)) return at
+      slot = (slot + 1) & mask
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// A token for each whole word; every other word is unknown. It knows no normalizer and no pre-tokenizer.
+import { DataError } from '../../core/index.ts'
+import type { JsonObject } from '../fields.ts'
+import { defineModel, type Model, readVocabulary, type TokenSink, type Vocabulary, vocabularyJson } from './model.ts'
+
+export class WordLevel implements Model {
+  constructor(
+    private readonly vocabulary: Vocabulary,
+    private readonly unkToken: string,
+  ) {}
+
+  get size(): number {
+    return this.vocabulary.ids.size
+  }
+
+  get maxId(): number {
+    return this.vocabulary.maxId
+  }
+
+  tokenToId(token: string): number | undefined {
+    return this.vocabulary.ids.get(token)
+  }
+
+  idToToken(id: number): string | undefined {
+    return this.vocabulary.tokens.get(id)
+  }
+
+  entries(): Iterable<[string, number]> {
+    return this.vocabulary.ordered()
+  }
+
+  tokenize(word: string, sink: TokenSink): void {
+    const id = this.vocabulary.ids.get(word) ?? this.vocabulary.ids.get(this.unkToken)
+    if (id === undefined)
+      throw new DataError(
+        `Expected the unknown token ${JSON.stringify(this.unkToken)} in the vocabulary, got none. Add it.`,
+      )
+    sink.ids.push(id)
+    sink.starts.push(0)
+    sink.ends.push(word.length)
+  }
+
+  bearsCut(): boolean {
+    return false
+  }
+
+  toJson(): JsonObject {
+    return { type: 'WordLevel', vocab: vocabularyJson(this.entries()), unk_token: this.unkToken }
+  }
+
+  files(): Record<string, string> {
+    return { 'vocab.json': JSON.stringify(vocabularyJson(this.entries())) }
+  }
+}
+
+export const wordLevel = defineModel({
+  type: 'WordLevel',
+  read: (fields) => new WordLevel(readVocabulary(fields.get('vocab'), fields.at('vocab')), fields.string('unk_token')),
+})

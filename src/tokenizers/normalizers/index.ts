@@ -1,0 +1,44 @@
+// The registry of normalizers and the reader of their JSON forms.
+import { Fields, MAX_DEPTH, refuse } from '../fields.ts'
+import { byteLevelNormalizer } from './byte-level.ts'
+import { bertNormalizer, nmt, stripAccents } from './cleaning.ts'
+import { append, prepend, strip } from './edges.ts'
+import { lowercase, nfc, nfd, nfkc, nfkd } from './forms.ts'
+import type { Normalizer, NormalizerDefinition } from './normalizer.ts'
+import { precompiled } from './precompiled.ts'
+import { replace } from './replace.ts'
+import { normalizerSequence } from './sequence.ts'
+
+export { type Edges, type Normalizer, WHOLE } from './normalizer.ts'
+
+const all = [
+  append,
+  bertNormalizer,
+  byteLevelNormalizer,
+  lowercase,
+  nfc,
+  nfd,
+  nfkc,
+  nfkd,
+  nmt,
+  normalizerSequence,
+  precompiled,
+  prepend,
+  replace,
+  strip,
+  stripAccents,
+]
+
+export const normalizers: Readonly<Record<string, NormalizerDefinition>> = Object.fromEntries(
+  all.map((definition) => [definition.type, definition]),
+)
+
+/** Builds the normalizer that a tokenizer.json describes. */
+export function readNormalizer(value: unknown, where = 'normalizer', depth = 0): Normalizer {
+  if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
+  const fields = new Fields(value, where)
+  const type = fields.string('type')
+  const definition = Object.hasOwn(normalizers, type) ? normalizers[type] : undefined
+  if (definition === undefined) refuse(`one of ${Object.keys(normalizers).join(', ')}`, fields.at('type'), type)
+  return definition.read(fields, (inner, place) => readNormalizer(inner, place, depth + 1))
+}

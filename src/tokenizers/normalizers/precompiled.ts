@@ -1,0 +1,124 @@
+// The normalization rules that SentencePiece models carry: a double-array trie over UTF-8 bytes whose values point into
+// a list of replacements. Every read is bounded, since the table comes from a file.
+// @source Kudo and Richardson 2018 (SentencePiece); the double array is that of Darts-clone
+import { refuse } from '../fields.ts'
+import { defineNormalizer, type Normalizer } from './normalizer.ts'
+
+const MAX_TABLE = 16 * 1024 * 1024
+const MAX_CLUSTER_BYTES = 6
+const ALL_SIMPLE = /^[ -~]*$/
+
+class CharacterMap {
+  private readonly units: Uint32Array
+  private readonly replacements: Buffer
+  private readonly memo = new Map<string, string | undefined>()
+
+  constructor(bytes: Buffer, where: string) {
+    if (bytes.length < 4) refuse('at least 4 bytes', where, `${bytes.length} bytes`)
+    const size = bytes.readUInt32LE(0)
+    if (size % 4 !== 0 || size > bytes.length - 4 || size < 4)
+      refuse('a trie inside the table', where, `${size} bytes of trie`)
+    this.units = new Uint32Array(size / 4)
+    for (let i = 0; i < this.units.length; i++) this.units[i] = bytes.readUInt32LE(4 + 4 * i)
+    this.replacements = bytes.subarray(4 + size)
+  }
+
+  /** What `text` becomes, by its shortest prefix that the trie knows (sic: the rest of it is dropped). */
+  transform(text: string): string | undefined {
+    if (this.memo.has(text)) return this.memo.get(text)
+    const result = this.search(text)
+    if (this.memo.size < 100_000) this.memo.set(text, result)
+    return result
+  }
+
+  private search(text: string): string | undefined {
+    const { units } = this
+    let node = offset(units[0])
+    for (const byte of Buffer.from(text, 'utf8')) {
+      if (byte === 0) return undefined
+      node ^= byte
+      const unit = node >= 0 && node < units.length ? units[node] : 0
+      if ((unit & 0x800000ff) >>> 0 !== byte) return undefined
+      node ^= offset(unit)
+      if (((unit >>> 8) & 1) === 1) {
+        if (node < 0 || node >= units.length) return undefined
+        return this.replacementAt(units[node] & 0x7fffffff)
+      }
+    }
+    return undefined
+  }
+
+  private replacementAt(index: number): string | undefined {
+    if (index >= this.replacements.length) return undefined
+    const end = this.replacements.indexOf(0, index)
+    return this.replacements.toString('utf8', index, end < 0 ? undefined : end)
+  }
+}
+
+function offset(unit: number): number {
+  return (unit >>> 10) << ((unit & 0x200) >>> 6)
+}
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
+
+/** Calls `put` for each stretch that has a rule of its own (with its replacement) and each that has none. */
+function walk(map: CharacterMap, text: string, put: (old: string, replacement: string | undefined) => void): void {
+  for (const { segment } of graphemes.segment(text)) {
+    if (Buffer.byteLength(segment) < MAX_CLUSTER_BYTES) {
+      const whole = map.transform(segment)
+      if (whole !== undefined) {
+        put(segment, whole)
+        continue
+      }
+    }
+    for (const character of segment) put(character, map.transform(character))
+  }
+}
+
+export const precompiled = defineNormalizer({
+  type: 'Precompiled',
+  read(fields): Normalizer {
+    const table = fields.string('precompiled_charsmap', '')
+    if (table.length > MAX_TABLE)
+      refuse('a table of at most 16 MiB', fields.at('precompiled_charsmap'), `${table.length} characters`)
+    // Some files carry an empty table: no rules.
+    if (table === '') return { normalize: (text) => text, align: () => {}, cutBefore: (lead) => lead }
+    const map = new CharacterMap(Buffer.from(table, 'base64'), fields.at('precompiled_charsmap'))
+    const keepsAscii = [...Array(95).keys()].every((i) => {
+      const character = String.fromCharCode(32 + i)
+      return (map.transform(character) ?? character) === character
+    })
+    return {
+      normalize(text) {
+        if (keepsAscii && ALL_SIMPLE.test(text)) return text
+        let result = ''
+        walk(map, text, (old, replacement) => {
+          result += replacement ?? old
+        })
+        return result
+      },
+      align(piece) {
+        const characters: string[] = []
+        const changes: number[] = []
+        let modified = false
+        walk(map, piece.text, (old, replacement) => {
+          if (replacement === undefined) {
+            characters.push(old)
+            changes.push(0)
+            return
+          }
+          modified = true
+          const added = [...replacement]
+          const difference = added.length - [...old].length
+          characters.push(...added)
+          changes.push(...added.map((_, i) => (i >= added.length - difference ? 1 : 0)))
+          // Removed characters count on the last one written, as the crate does it, even if that is an earlier one.
+          if (difference < 0 && changes.length > 0) changes[changes.length - 1] += difference
+          // As in the crate, the ones that are new may reach back before this replacement.
+        })
+        if (modified) piece.transform(characters, changes)
+      },
+      cutBefore: (lead) => ((map.transform(lead) ?? lead) === lead ? lead : undefined),
+    }
+  },
+})

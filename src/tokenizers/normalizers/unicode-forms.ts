@@ -1,0 +1,87 @@
+// The four Unicode normalization forms, with the way back to the original text. The forms themselves are the engine's;
+// the bookkeeping of what came from where follows what the Rust crate does, step by step.
+// @source Unicode Standard Annex 15
+
+export type Form = 'NFC' | 'NFD' | 'NFKC' | 'NFKD'
+
+/** The characters of a normalized text and what each took of the old text, as `AlignedPiece.transform` wants them. */
+export function normalizeWithChanges(text: string, form: Form): { characters: string[]; changes: number[] } {
+  const compatible = form === 'NFKC' || form === 'NFKD'
+  const decomposed = decompose(text, compatible ? 'NFKD' : 'NFD')
+  return form === 'NFC' || form === 'NFKC' ? compose(decomposed) : decomposed
+}
+
+interface Changes {
+  characters: string[]
+  changes: number[]
+}
+
+function decompose(text: string, form: 'NFD' | 'NFKD'): Changes {
+  const characters: string[] = []
+  const changes: number[] = []
+  for (const character of text) {
+    let change = 0
+    for (const part of character.normalize(form)) {
+      let at = characters.length
+      // Marks are put in canonical order, each with its own change, so the sort is stable.
+      if (isNonStarter(part)) while (at > 0 && isNonStarter(characters[at - 1]) && swaps(characters[at - 1], part)) at--
+      characters.splice(at, 0, part)
+      changes.splice(at, 0, change)
+      change = 1
+    }
+  }
+  return { characters, changes }
+}
+
+function compose({ characters, changes }: Changes): Changes {
+  const result: Changes = { characters: [], changes: [] }
+  let starter = -1 // where the current starter stands in the result
+  let last: string | undefined // the last mark after it that did not combine
+  for (let i = 0; i < characters.length; i++) {
+    const character = characters[i]
+    const mark = isNonStarter(character)
+    if (starter >= 0) {
+      const blocked = last !== undefined && (!mark || sameClass(last, character))
+      const pair = blocked ? undefined : composition(result.characters[starter], character)
+      if (pair !== undefined) {
+        result.characters[starter] = pair
+        result.changes[starter] += changes[i] - 1
+        continue
+      }
+    }
+    result.characters.push(character)
+    result.changes.push(changes[i])
+    if (!mark) {
+      starter = result.characters.length - 1
+      last = undefined
+    } else if (starter >= 0) last = character
+  }
+  return result
+}
+
+const YPOGEGRAMMENI = '\u0345' // of the highest combining class, 240
+const nonStarters = new Map<string, boolean>()
+
+/** Whether the combining class is not 0: such a character moves before a mark of the highest class. */
+function isNonStarter(character: string): boolean {
+  if (character < '\u0300') return false
+  let answer = nonStarters.get(character)
+  if (answer === undefined) {
+    answer = character === YPOGEGRAMMENI || swaps(YPOGEGRAMMENI, character)
+    if (nonStarters.size < 100_000) nonStarters.set(character, answer)
+  }
+  return answer
+}
+
+function swaps(first: string, second: string): boolean {
+  return first !== second && (first + second).normalize('NFD') === second + first
+}
+
+function sameClass(first: string, second: string): boolean {
+  return !swaps(first, second) && !swaps(second, first)
+}
+
+function composition(first: string, second: string): string | undefined {
+  const composed = (first + second).normalize('NFC')
+  return composed.length <= 2 && composed !== first + second && [...composed].length === 1 ? composed : undefined
+}

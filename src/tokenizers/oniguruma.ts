@@ -1,0 +1,368 @@
+// Translates the regular expressions of tokenizer files (Oniguruma, Ruby syntax, Unicode) to JavaScript's `v` flavour.
+// What JavaScript cannot say is a clean error, and patterns that could run forever are tried first under a time limit.
+// It knows no pre-tokenizer.
+// @source the Oniguruma syntax reference, doc/RE
+import { Script } from 'node:vm'
+import { DataError } from '../core/index.ts'
+
+const MAX_PATTERN = 65_536
+const MAX_REPEAT = 1000
+const MAX_GROUP_DEPTH = 100
+const PROBE_MS = 200
+
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}'
+// Escapes that mean the same inside and outside brackets: [positive, negative], as the inside of a class.
+const CLASSES: Record<string, string> = { s: '\\p{White_Space}', d: '\\p{Nd}', w: WORD, h: '0-9A-Fa-f' }
+const CONTROLS: Record<string, number> = { n: 10, r: 13, t: 9, f: 12, v: 11, a: 7, e: 27 }
+const POSIX: Record<string, string> = {
+  alnum: '\\p{Alphabetic}\\p{M}\\p{Nd}',
+  alpha: '\\p{Alphabetic}\\p{M}',
+  ascii: '\\0-\\x7f',
+  blank: '\\p{Zs}\\t',
+  cntrl: '\\p{Cc}\\p{Cf}\\p{Cn}\\p{Co}\\p{Cs}',
+  digit: '\\p{Nd}',
+  graph: '[[\\0-\\u{10ffff}]--[\\p{White_Space}\\p{Cc}\\p{Cn}\\p{Cs}]]',
+  lower: '\\p{Lowercase}',
+  print: '[[\\0-\\u{10ffff}]--[\\p{Cc}\\p{Cn}\\p{Cs}]]',
+  punct: '\\p{P}$+<=>^`|~'.replace(/[$+<=>^`|~]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`),
+  space: '\\p{White_Space}',
+  upper: '\\p{Uppercase}',
+  word: WORD,
+  xdigit: '0-9A-Fa-f',
+}
+
+/** A regular expression from a tokenizer file, with the flags given beside `v`. Throws DataError. */
+export function translateRegex(pattern: string, where: string, flags = 'g'): RegExp {
+  if (pattern.length > MAX_PATTERN) fail(pattern, where, `is longer than ${MAX_PATTERN} characters`)
+  const translation = new Translation(pattern, where)
+  const source = translation.translate()
+  let regex: RegExp
+  try {
+    regex = new RegExp(source, `v${flags}`)
+    regex.test('') // compiles now: V8 refuses too large patterns at the first use
+    regex.lastIndex = 0
+  } catch (error) {
+    fail(pattern, where, `cannot be said in JavaScript (${(error as Error).message})`)
+  }
+  if (translation.nestsRepeats) probe(regex, pattern, where)
+  return regex
+}
+
+/** A regular expression that matches `text` itself. */
+export function literalRegex(text: string, flags = 'g'): RegExp {
+  return new RegExp([...text].map((character) => literal(character)).join(''), `v${flags}`)
+}
+
+function fail(pattern: string, where: string, why: string): never {
+  const shown = pattern.length > 60 ? `${pattern.slice(0, 57)}...` : pattern
+  throw new DataError(
+    `Expected a usable regular expression for \`${where}\`, got ${JSON.stringify(shown)}, which ${why}.`,
+  )
+}
+
+function literal(character: string): string {
+  return /[\p{L}\p{N}]/u.test(character) ? character : `\\u{${character.codePointAt(0)!.toString(16)}}`
+}
+
+/** The other letters that a letter equals when case does not matter. */
+function variants(character: string): string[] {
+  const folded = new Set([character, character.toLowerCase(), character.toUpperCase()])
+  // The two letters outside ASCII that fold to an ASCII one.
+  if (folded.has('s')) folded.add('ſ')
+  if (folded.has('k')) folded.add('\u212a')
+  return [...folded].filter((variant) => [...variant].length === 1)
+}
+
+class Translation {
+  private at = 0
+  private depth = 0
+  private atoms = 0
+  private insensitive = false
+  private dotAll = false
+  nestsRepeats = false
+
+  constructor(
+    private readonly pattern: string,
+    private readonly where: string,
+  ) {}
+
+  translate(): string {
+    const source = this.alternatives().source
+    if (this.at < this.pattern.length) this.refuse('has a closing bracket too many')
+    return source
+  }
+
+  private refuse(why: string): never {
+    return fail(this.pattern, this.where, why)
+  }
+
+  private peek(text: string): boolean {
+    return this.pattern.startsWith(text, this.at)
+  }
+
+  private eat(text: string): boolean {
+    if (!this.peek(text)) return false
+    this.at += text.length
+    return true
+  }
+
+  private next(): string {
+    if (this.at >= this.pattern.length) this.refuse('ends too early')
+    const character = String.fromCodePoint(this.pattern.codePointAt(this.at)!)
+    this.at += character.length
+    return character
+  }
+
+  /** Everything up to the end or an unopened `)`; `varies` says that it can match in more than one way. */
+  private alternatives(): { source: string; varies: boolean } {
+    if (++this.depth > MAX_GROUP_DEPTH) this.refuse(`nests more than ${MAX_GROUP_DEPTH} groups`)
+    const { insensitive, dotAll } = this
+    let source = ''
+    let varies = false
+    while (this.at < this.pattern.length && !this.peek(')')) {
+      if (this.eat('|')) {
+        source += '|'
+        varies = true
+        continue
+      }
+      const atom = this.atom()
+      const repeated = this.repeats(atom.source)
+      if (repeated !== undefined) {
+        if (atom.varies) this.nestsRepeats = true
+        varies = true
+      }
+      source += repeated ?? atom.source
+      varies ||= atom.varies
+    }
+    this.depth--
+    this.insensitive = insensitive
+    this.dotAll = dotAll
+    return { source, varies }
+  }
+
+  /** The atom with the repeat operators after it, or undefined when there are none. */
+  private repeats(atom: string): string | undefined {
+    let result: string | undefined
+    for (;;) {
+      const counts = /^\{(\d*)(,?)(\d*)\}/.exec(this.pattern.slice(this.at, this.at + 24))
+      let operator: string
+      if (counts !== null && (counts[1] !== '' || counts[3] !== '')) {
+        this.at += counts[0].length
+        const [, low, comma, high] = counts
+        if (Number(low) > MAX_REPEAT || Number(high) > MAX_REPEAT) this.refuse(`repeats more than ${MAX_REPEAT} times`)
+        if (high !== '' && Number(low) > Number(high)) this.refuse('repeats a falling range')
+        operator = `{${low || 0}${comma}${high}}`
+      } else if (this.peek('*') || this.peek('+') || this.peek('?')) operator = this.next()
+      else return result
+      if (atom === '') this.refuse('repeats nothing')
+      const body = result === undefined ? atom : `(?:${result})`
+      if (result !== undefined) this.nestsRepeats = true
+      if (this.eat('?')) result = `${body}${operator}?`
+      else if (counts === null && this.eat('+')) result = this.atomic(`${body}${operator}`)
+      else result = `${body}${operator}`
+    }
+  }
+
+  /** JavaScript has no atomic groups, but a lookahead keeps its first match, which a back-reference then takes. */
+  private atomic(source: string): string {
+    const name = `atom${this.atoms++}`
+    return `(?:(?=(?<${name}>${source}))\\k<${name}>)`
+  }
+
+  private atom(): { source: string; varies: boolean } {
+    const character = this.next()
+    if (character === '(') return this.group()
+    let source: string
+    if (character === '[') source = this.bracket()
+    else if (character === '.') source = this.dotAll ? '[\\0-\\u{10ffff}]' : '[^\\n]'
+    else if (character === '^') source = '(?<![^\\n])'
+    else if (character === '$') source = '(?![^\\n])'
+    else if (character === '\\') source = this.escape()
+    else if (character === '*' || character === '+' || character === '?') return this.refuse('repeats nothing')
+    else source = this.character(character)
+    return { source, varies: false }
+  }
+
+  private character(character: string): string {
+    const all = this.insensitive ? variants(character) : [character]
+    return all.length === 1 ? literal(character) : `[${all.map(literal).join('')}]`
+  }
+
+  private group(): { source: string; varies: boolean } {
+    if (this.eat('?#')) {
+      while (!this.eat(')')) this.next()
+      return { source: '', varies: false }
+    }
+    let open = '(?:'
+    let atomic = false
+    const insensitive = this.insensitive
+    const dotAll = this.dotAll
+    if (this.eat('?')) {
+      const look = ['<=', '<!', '=', '!'].find((kind) => this.eat(kind))
+      const options = /^([imx]*)(?:-([imx]*))?([:)])/.exec(this.pattern.slice(this.at, this.at + 16))
+      if (look !== undefined) open = `(?${look}`
+      else if (this.eat('>')) atomic = true
+      else if (options !== null) {
+        this.at += options[0].length
+        if (options[1].includes('x') || options[2]?.includes('x')) this.refuse('uses extended syntax')
+        this.insensitive = options[1].includes('i') || (insensitive && !options[2]?.includes('i'))
+        this.dotAll = options[1].includes('m') || (dotAll && !options[2]?.includes('m'))
+        // `(?i)` holds up to the end of the group around it, whose `alternatives` puts the options back.
+        if (options[3] === ')') return { source: '', varies: false }
+      } else if (/^<[\p{L}_]/u.test(this.pattern.slice(this.at, this.at + 3))) {
+        while (this.next() !== '>');
+      } else this.refuse('uses a kind of group that JavaScript lacks')
+    }
+    const { source, varies } = this.alternatives()
+    if (!this.eat(')')) this.refuse('has an unclosed group')
+    this.insensitive = insensitive
+    this.dotAll = dotAll
+    return { source: atomic ? this.atomic(source) : `${open}${source})`, varies: varies && !atomic }
+  }
+
+  private escape(): string {
+    const character = this.next()
+    const lower = character.toLowerCase()
+    if (Object.hasOwn(CLASSES, lower)) return `[${character === lower ? '' : '^'}${CLASSES[lower]}]`
+    switch (character) {
+      case 'p':
+      case 'P':
+        return `[${this.property(character === 'P')}]`
+      case 'b':
+        return `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`
+      case 'B':
+        return `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`
+      case 'A':
+        return '(?<![\\0-\\u{10ffff}])'
+      case 'z':
+        return '(?![\\0-\\u{10ffff}])'
+      case 'Z':
+        return '(?!\\n?[\\0-\\u{10ffff}])'.replace('\\n?', '(?!\\n(?![\\0-\\u{10ffff}]))')
+      case 'R':
+        return '(?:\\r\\n|[\\n-\\r\\x85\\u2028\\u2029])'
+      default:
+        return this.character(this.escapedCharacter(character))
+    }
+  }
+
+  /** The character that the escape after a backslash stands for. */
+  private escapedCharacter(character: string): string {
+    if (Object.hasOwn(CONTROLS, character)) return String.fromCharCode(CONTROLS[character])
+    const rest = this.pattern.slice(this.at)
+    const hex =
+      character === 'x'
+        ? (/^\{([0-9a-fA-F]{1,8})\}/.exec(rest) ?? /^([0-9a-fA-F]{1,2})/.exec(rest))
+        : character === 'u'
+          ? /^([0-9a-fA-F]{4})/.exec(rest)
+          : null
+    if (hex !== null) {
+      this.at += hex[0].length
+      const code = Number.parseInt(hex[1], 16)
+      if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) this.refuse(`names the character ${hex[1]}`)
+      return String.fromCodePoint(code)
+    }
+    if (character === '0') return '\0'
+    if (/[\p{L}\p{N}]/u.test(character)) this.refuse(`uses \\${character}`)
+    return character
+  }
+
+  /** The inside of a class for `\p{…}`. */
+  private property(negative: boolean): string {
+    const match = /^\{(\^?)([\w\s=-]{1,60})\}/.exec(this.pattern.slice(this.at, this.at + 70))
+    if (match === null) this.refuse('has a bad \\p{…}')
+    this.at += match[0].length
+    const name = match[2]
+    const posix = Object.hasOwn(POSIX, name.toLowerCase()) ? POSIX[name.toLowerCase()] : undefined
+    const choices = [`\\p{${name}}`, `\\p{Script=${name}}`, posix]
+    const found = choices.find((choice) => choice !== undefined && isValid(`[${choice}]`))
+    if (found === undefined) this.refuse(`names the unknown property ${name}`)
+    return negative !== (match[1] === '^') ? `[^${found}]` : found
+  }
+
+  private bracket(): string {
+    if (++this.depth > MAX_GROUP_DEPTH) this.refuse(`nests more than ${MAX_GROUP_DEPTH} classes`)
+    const negative = this.eat('^')
+    // Each side of && is a class of its own.
+    const sides: string[] = []
+    let side = ''
+    let first = true
+    while (first || !this.eat(']')) {
+      if (this.eat('&&')) {
+        sides.push(side)
+        side = ''
+      } else side += this.classItem(first)
+      first = false
+    }
+    sides.push(side)
+    this.depth--
+    const inside = sides.length === 1 ? side : sides.map((one) => `[${one}]`).join('&&')
+    return `[${negative ? '^' : ''}${inside}]`
+  }
+
+  private classItem(first: boolean): string {
+    const posix = /^\[:(\^?)(\w+):\]/.exec(this.pattern.slice(this.at, this.at + 16))
+    if (posix !== null && Object.hasOwn(POSIX, posix[2])) {
+      this.at += posix[0].length
+      return posix[1] === '^' ? `[^${POSIX[posix[2]]}]` : POSIX[posix[2]]
+    }
+    const character = this.next()
+    if (character === '[') return this.bracket()
+    let low = character
+    if (character === '\\') {
+      const name = this.next()
+      const lower = name.toLowerCase()
+      if (Object.hasOwn(CLASSES, lower)) return name === lower ? CLASSES[lower] : `[^${CLASSES[lower]}]`
+      if (name === 'p' || name === 'P') return this.property(name === 'P')
+      low = name === 'b' ? '\b' : this.escapedCharacter(name)
+    } else if (character === ']' && !first) this.refuse('has a misplaced ]')
+    // A range, unless the hyphen is the last in the brackets or a class follows it.
+    if (
+      this.peek('-') &&
+      !this.peek('-]') &&
+      !this.peek('-[') &&
+      !/^-\\[pPsSdDwWhH]/.test(this.pattern.slice(this.at, this.at + 3))
+    ) {
+      this.at++
+      const end = this.next()
+      const high = end === '\\' ? this.escapedCharacter(this.next()) : end
+      if (low.codePointAt(0)! > high.codePointAt(0)!) this.refuse('has a falling range')
+      let range = `${literal(low)}-${literal(high)}`
+      if (this.insensitive)
+        for (const letter of lettersWithin(low, high)) range += variants(letter).map(literal).join('')
+      return range
+    }
+    return (this.insensitive ? variants(low) : [low]).map(literal).join('')
+  }
+}
+
+function lettersWithin(low: string, high: string): string[] {
+  const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
+  return [...letters].filter((letter) => letter >= low && letter <= high)
+}
+
+function isValid(source: string): boolean {
+  try {
+    new RegExp(source, 'v')
+    return true
+  } catch {
+    return false
+  }
+}
+
+// Runs the pattern over texts that make careless patterns explode, where a clock can stop it.
+function probe(regex: RegExp, pattern: string, where: string): void {
+  const alphabet = new Set([
+    ...'aA0 \n.-_é中',
+    ...[...pattern].filter((character) => /[\p{L}\p{N}\s]/u.test(character)).slice(0, 12),
+  ])
+  const texts: string[] = []
+  for (const one of alphabet) texts.push(`${one.repeat(40)}\0`, `${`${one}a`.repeat(20)}\0`, `${`${one} `.repeat(20)}!`)
+  try {
+    new Script('const r = new RegExp(source, flags); for (const text of texts) text.replace(r, "")').runInNewContext(
+      { source: regex.source, flags: regex.flags, texts },
+      { timeout: PROBE_MS },
+    )
+  } catch {
+    fail(pattern, where, 'takes too long on short texts')
+  }
+}

@@ -1,0 +1,108 @@
+// BERT's and RoBERTa's frames of special tokens, and the trimming of spaces from byte-level offsets.
+// @source Devlin et al. 2019 (BERT), Liu et al. 2019 (RoBERTa)
+import { Encoding } from '../encoding.ts'
+import { type Fields, integer, refuse } from '../fields.ts'
+import { isWhiteSpace } from '../unicode.ts'
+import { definePostProcessor, remake } from './post-processor.ts'
+
+interface Special {
+  token: string
+  id: number
+}
+
+function special(fields: Fields, key: string): Special {
+  const pair = fields.list(key)
+  const [token, id] = pair
+  if (pair.length !== 2 || typeof token !== 'string') refuse('a token and its id', fields.at(key), pair)
+  return { token, id: integer(id, fields.at(key)) }
+}
+
+function framed(encoding: Encoding, before: Special | undefined, after: Special, typeId: number): Encoding {
+  const result = new Encoding()
+  if (before !== undefined) result.pushSpecial(before.id, before.token, typeId)
+  result.append(encoding.slice(0, encoding.length))
+  result.pushSpecial(after.id, after.token, typeId)
+  return result
+}
+
+export const bertProcessing = definePostProcessor({
+  type: 'BertProcessing',
+  read(fields) {
+    const sep = special(fields, 'sep')
+    const cls = special(fields, 'cls')
+    return {
+      added: (isPair) => (isPair ? 3 : 2),
+      process: (encodings, addSpecialTokens) =>
+        addSpecialTokens
+          ? encodings.map((encoding, i) =>
+              remake(encoding, (one) => framed(one, i === 0 ? cls : undefined, sep, i === 0 ? 0 : 1)),
+            )
+          : encodings,
+    }
+  },
+})
+
+/** Takes the spaces that a byte-level token begins or ends with out of its offsets. */
+function trimOffsets(encoding: Encoding, prefixed: boolean): void {
+  for (const [i, token] of encoding.tokens.entries()) {
+    const offsets = encoding.offsets[i]
+    let leading = 0
+    while (leading < token.length && isSpace(token[leading])) leading++
+    let trailing = 0
+    while (trailing < token.length && isSpace(token[token.length - 1 - trailing])) trailing++
+    if (leading > 0) {
+      // A single space at the start is the one that was put there, and has no place in the original.
+      if ((i === 0 || offsets[0] === 0) && prefixed && leading === 1) leading = 0
+      offsets[0] = Math.min(offsets[0] + leading, offsets[1])
+    }
+    if (trailing > 0 && offsets[1] >= trailing) offsets[1] = Math.max(offsets[1] - trailing, offsets[0])
+  }
+}
+
+function isSpace(character: string): boolean {
+  return character === 'Ġ' || isWhiteSpace(character)
+}
+
+function trimAll(encodings: readonly Encoding[], prefixed: boolean): void {
+  for (const encoding of encodings) for (const one of [encoding, ...encoding.overflowing]) trimOffsets(one, prefixed)
+}
+
+export const robertaProcessing = definePostProcessor({
+  type: 'RobertaProcessing',
+  read(fields) {
+    const sep = special(fields, 'sep')
+    const cls = special(fields, 'cls')
+    const trims = fields.boolean('trim_offsets')
+    const prefixed = fields.boolean('add_prefix_space')
+    return {
+      added: (isPair) => (isPair ? 4 : 2),
+      process(encodings, addSpecialTokens) {
+        if (trims) trimAll(encodings, prefixed)
+        for (const encoding of encodings) encoding.setTypeId(0)
+        if (!addSpecialTokens) return encodings
+        return encodings.map((encoding, i) =>
+          remake(encoding, (one) => {
+            const result = framed(one, i === 0 ? cls : sep, sep, 0)
+            result.setTypeId(0)
+            return result
+          }),
+        )
+      },
+    }
+  },
+})
+
+export const byteLevelProcessing = definePostProcessor({
+  type: 'ByteLevel',
+  read(fields) {
+    const trims = fields.boolean('trim_offsets')
+    const prefixed = fields.boolean('add_prefix_space')
+    return {
+      added: () => 0,
+      process(encodings) {
+        if (trims) trimAll(encodings, prefixed)
+        return encodings
+      },
+    }
+  },
+})

@@ -1,0 +1,15 @@
+// Runs several post-processors one after the other.
+import { definePostProcessor } from './post-processor.ts'
+
+export const postProcessorSequence = definePostProcessor({
+  type: 'Sequence',
+  read(fields, nested) {
+    const where = fields.at('processors')
+    const parts = fields.list('processors').map((value, i) => nested(value, `${where}[${i}]`))
+    return {
+      added: (isPair) => parts.reduce((sum, part) => sum + part.added(isPair), 0),
+      process: (encodings, addSpecialTokens) =>
+        parts.reduce((now, part) => part.process(now, addSpecialTokens), encodings),
+    }
+  },
+})

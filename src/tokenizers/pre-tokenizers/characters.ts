@@ -1,0 +1,82 @@
+// Pre-tokenizers that split at single characters of a kind: BERT's, white space, punctuation, digits, a delimiter.
+import { matches } from '../normalizers/replace.ts'
+import type { Piece } from '../text.ts'
+import { classOf, NUMBER, PUNCTUATION, WHITE_SPACE } from '../unicode.ts'
+import { occurrences } from './metaspace.ts'
+import { BEHAVIORS, definePreTokenizer, splitAt, splitAtCharacters } from './pre-tokenizer.ts'
+import { digitScanner } from './scanner.ts'
+
+const isWhiteSpace = (code: number) => (classOf(code) & WHITE_SPACE) !== 0
+const isPunctuation = (code: number) => (classOf(code) & PUNCTUATION) !== 0
+const isNumeric = (code: number) => (classOf(code) & NUMBER) !== 0
+const splitsAtSpace = (lead: string) => (lead === ' ' ? '' : undefined)
+
+const hasText = (piece: Piece) => piece.text !== ''
+
+export const bertPreTokenizer = definePreTokenizer({
+  type: 'BertPreTokenizer',
+  read: () => ({
+    split(pieces) {
+      const words = splitAtCharacters(pieces, 'Removed', isWhiteSpace).filter(hasText)
+      return splitAtCharacters(words, 'Isolated', isPunctuation)
+    },
+    cutBefore: splitsAtSpace,
+    isolatesAscii: true,
+  }),
+})
+
+// Words or runs of anything else that is not white space.
+const WORDS =
+  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu
+
+export const whitespace = definePreTokenizer({
+  type: 'Whitespace',
+  read: () => ({
+    split: (pieces) => pieces.flatMap((piece) => splitAt(piece, matches(WORDS, piece.text), 'Removed', true)),
+    cutBefore: splitsAtSpace,
+  }),
+})
+
+export const whitespaceSplit = definePreTokenizer({
+  type: 'WhitespaceSplit',
+  read: () => ({
+    split: (pieces) => splitAtCharacters(pieces, 'Removed', isWhiteSpace),
+    cutBefore: splitsAtSpace,
+  }),
+})
+
+export const punctuation = definePreTokenizer({
+  type: 'Punctuation',
+  read(fields) {
+    const behavior = fields.oneOf('behavior', BEHAVIORS, 'Isolated')
+    return {
+      split: (pieces) => splitAtCharacters(pieces, behavior, isPunctuation),
+      // With the other behaviours, pieces reach over a space to the next punctuation; so they do here, but no rule
+      // looks past the piece it is in.
+      ...(behavior === 'Isolated' || behavior === 'Removed' ? { cutBefore: (lead: string) => lead } : {}),
+    }
+  },
+})
+
+export const digits = definePreTokenizer({
+  type: 'Digits',
+  read(fields) {
+    const individual = fields.boolean('individual_digits', false)
+    return {
+      split: (pieces) => splitAtCharacters(pieces, individual ? 'Isolated' : 'Contiguous', isNumeric),
+      scanner: () => digitScanner(individual),
+      cutBefore: (lead) => lead,
+    }
+  },
+})
+
+export const charDelimiterSplit = definePreTokenizer({
+  type: 'CharDelimiterSplit',
+  read(fields) {
+    const delimiter = fields.character('delimiter')
+    return {
+      split: (pieces) => pieces.flatMap((piece) => splitAt(piece, occurrences(piece.text, delimiter), 'Removed')),
+      cutBefore: (lead) => (lead === delimiter ? '' : lead),
+    }
+  },
+})

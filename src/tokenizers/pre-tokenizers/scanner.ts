@@ -1,0 +1,190 @@
+// Scanners walk over UTF-16 units and say where each piece ends. They are the hot part of encoding, so the patterns of
+// well-known tokenizers are written out by hand; each equals its regular expression (see the tests).
+// @source the patterns: GPT-2's encoder, Llama 3's and Qwen 2's tokenizer.json
+import { classAt, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
+
+export interface Scanner {
+  /** Told of each text before its units are scanned. */
+  begin?(text: string): void
+  /** The end of the piece that starts at `start`; more than `start` and at most `limit`. */
+  next(units: Uint16Array, start: number, limit: number): number
+  /** Whether `limit` may be less than the end of the text. */
+  readonly limited: boolean
+}
+
+export const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+const LLAMA3_START = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+const LLAMA3_REST = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
+export const LLAMA3_PATTERN = `${LLAMA3_START}\\p{N}{1,3}${LLAMA3_REST}`
+export const QWEN2_PATTERN = `${LLAMA3_START}\\p{N}${LLAMA3_REST}`
+
+const KIND = LETTER | NUMBER | WHITE_SPACE
+const SPACE = 32
+const APOSTROPHE = 39
+
+/** The end of the run of characters of `kind` (0: neither letter, number nor white space). */
+function run(units: Uint16Array, start: number, limit: number, kind: number): number {
+  let at = start
+  while (at < limit && (classAt(units, at, limit) & KIND) === kind) at += isPair(units, at, limit) ? 2 : 1
+  return at
+}
+
+function isPair(units: Uint16Array, at: number, limit: number): boolean {
+  const unit = units[at]
+  return unit >= 0xd800 && unit <= 0xdbff && at + 1 < limit && units[at + 1] >= 0xdc00 && units[at + 1] <= 0xdfff
+}
+
+function spaces(units: Uint16Array, start: number, limit: number): number {
+  const end = run(units, start, limit, WHITE_SPACE)
+  // `\s+(?!\S)` leaves the last one to the word after it; white space is all in the basic plane.
+  return end < limit && end - start > 1 ? end - 1 : end
+}
+
+export const gpt2Scanner: Scanner = {
+  limited: true,
+  next(units, start, limit) {
+    const unit = units[start]
+    if (unit === APOSTROPHE && start + 1 < limit) {
+      const second = units[start + 1]
+      if (second === 0x73 || second === 0x74 || second === 0x6d || second === 0x64) return start + 2
+      if (start + 2 < limit) {
+        const third = units[start + 2]
+        if ((third === 0x65 && (second === 0x72 || second === 0x76)) || (third === 0x6c && second === 0x6c))
+          return start + 3
+      }
+    }
+    let kind = classAt(units, start, limit) & KIND
+    if (unit === SPACE && start + 1 < limit) {
+      kind = classAt(units, start + 1, limit) & KIND
+      if (kind !== WHITE_SPACE) return run(units, start + 1, limit, kind)
+    }
+    return kind === WHITE_SPACE ? spaces(units, start, limit) : run(units, start, limit, kind)
+  },
+}
+
+function isLineEnd(unit: number): boolean {
+  return unit === 10 || unit === 13
+}
+
+/** The end of an English contraction in any case, or 0. */
+function contraction(units: Uint16Array, start: number, limit: number): number {
+  if (start + 1 >= limit) return 0
+  const second = units[start + 1] | 32
+  // U+017F, the long s, is an s too when case does not matter.
+  if (second === 0x73 || second === 0x74 || second === 0x6d || second === 0x64 || units[start + 1] === 0x17f) {
+    if (units[start + 1] < 0x80 || units[start + 1] === 0x17f) return start + 2
+  }
+  if (start + 2 >= limit || units[start + 1] > 0x7f || units[start + 2] > 0x7f) return 0
+  const third = units[start + 2] | 32
+  if ((third === 0x65 && (second === 0x72 || second === 0x76)) || (third === 0x6c && second === 0x6c)) return start + 3
+  return 0
+}
+
+/** The pattern of Llama 3 and its kin; they differ in how many digits make a piece. */
+function llama3Scanner(maxDigits: number): Scanner {
+  return {
+    limited: true,
+    next(units, start, limit) {
+      const unit = units[start]
+      if (unit === APOSTROPHE) {
+        const end = contraction(units, start, limit)
+        if (end > 0) return end
+      }
+      const kind = classAt(units, start, limit) & KIND
+      if (kind === LETTER) return run(units, start, limit, LETTER)
+      if (kind === NUMBER) {
+        let end = start
+        for (let i = 0; i < maxDigits && end < limit && (classAt(units, end, limit) & KIND) === NUMBER; i++)
+          end += isPair(units, end, limit) ? 2 : 1
+        return end
+      }
+      const after = start + (isPair(units, start, limit) ? 2 : 1)
+      const next = after < limit ? classAt(units, after, limit) & KIND : WHITE_SPACE
+      if (next === LETTER && !isLineEnd(unit)) return run(units, after, limit, LETTER)
+      if (kind === 0 || (unit === SPACE && next === 0 && after < limit)) {
+        let end = run(units, kind === 0 ? start : after, limit, 0)
+        while (end < limit && isLineEnd(units[end])) end++
+        return end
+      }
+      const end = run(units, start, limit, WHITE_SPACE)
+      for (let last = end; last > start; last--) if (isLineEnd(units[last - 1])) return last
+      return end < limit && end - start > 1 ? end - 1 : end
+    },
+  }
+}
+
+/** Digits (any numeric character) alone or in runs; everything between them in one piece. */
+export function digitScanner(individual: boolean): Scanner {
+  return {
+    limited: true,
+    next(units, start, limit) {
+      let at = start
+      if ((classAt(units, at, limit) & NUMBER) !== 0) {
+        if (individual) return at + (isPair(units, at, limit) ? 2 : 1)
+        while (at < limit && (classAt(units, at, limit) & NUMBER) !== 0) at += isPair(units, at, limit) ? 2 : 1
+        return at
+      }
+      while (at < limit && (classAt(units, at, limit) & NUMBER) === 0) at += isPair(units, at, limit) ? 2 : 1
+      return at
+    },
+  }
+}
+
+/** The pieces of a pattern whose matches, and the stretches between them, each stand alone. */
+export function regexScanner(pattern: RegExp): Scanner {
+  const regex = new RegExp(pattern.source, pattern.flags)
+  let text = ''
+  let matchStart = -1
+  let matchEnd = -1
+  return {
+    limited: false,
+    begin(newText) {
+      text = newText
+      matchStart = matchEnd = -1
+    },
+    next(_units, start, limit) {
+      if (start < matchStart) return matchStart
+      if (start === matchStart && matchEnd > start) return matchEnd
+      regex.lastIndex = start
+      // An empty match cuts nothing off.
+      for (let match = regex.exec(text); match !== null; match = regex.exec(text)) {
+        if (match[0] === '') {
+          if (match.index > start) return match.index
+          regex.lastIndex = match.index + (match.index < text.length && text.codePointAt(match.index)! > 0xffff ? 2 : 1)
+          continue
+        }
+        matchStart = match.index
+        matchEnd = match.index + match[0].length
+        return matchStart > start ? matchStart : matchEnd
+      }
+      return limit
+    },
+  }
+}
+
+/** The pieces of `inner` within each piece of `outer`. */
+export function nestedScanner(outer: Scanner, inner: Scanner): Scanner {
+  let end = -1
+  return {
+    limited: outer.limited,
+    begin(text) {
+      end = -1
+      outer.begin?.(text)
+    },
+    next(units, start, limit) {
+      if (start >= end) end = outer.next(units, start, limit)
+      return inner.next(units, start, end)
+    },
+  }
+}
+
+const KNOWN: Readonly<Record<string, () => Scanner>> = {
+  [GPT2_PATTERN]: () => gpt2Scanner,
+  [LLAMA3_PATTERN]: () => llama3Scanner(3),
+  [QWEN2_PATTERN]: () => llama3Scanner(1),
+}
+
+/** A scanner written by hand for a well-known pattern, else one that runs the regular expression. */
+export function scannerOf(source: string, regex: RegExp): Scanner {
+  return Object.hasOwn(KNOWN, source) ? KNOWN[source]() : regexScanner(regex)
+}

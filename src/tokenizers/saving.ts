@@ -1,0 +1,35 @@
+// Writes a tokenizer's files into a folder. It knows no part of a tokenizer.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../core/index.ts'
+import type { JsonObject } from './fields.ts'
+import { ROLES } from './special-tokens.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+/** Writes tokenizer.json, tokenizer_config.json and the vocabulary files that older readers want. Returns their names. */
+export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promise<string[]> {
+  await mkdir(folder, { recursive: true })
+  const files: Record<string, string> = {
+    'tokenizer.json': `${JSON.stringify(tokenizer.toJson(), null, 2)}\n`,
+    'tokenizer_config.json': `${JSON.stringify(configOf(tokenizer), null, 2)}\n`,
+    ...tokenizer.model.files(),
+  }
+  for (const [name, content] of Object.entries(files)) await writeFileAtomic(join(folder, name), content)
+  return Object.keys(files)
+}
+
+function configOf(tokenizer: Tokenizer): JsonObject {
+  const { special } = tokenizer
+  const roles = Object.fromEntries(
+    ROLES.flatMap((role) => (special[role] === undefined ? [] : [[`${role}_token`, special[role].token]])),
+  )
+  return {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    ...(tokenizer.maxLength === undefined ? {} : { model_max_length: tokenizer.maxLength }),
+    padding_side: tokenizer.paddingSide,
+    truncation_side: tokenizer.truncationSide,
+    ...roles,
+    ...(tokenizer.chatTemplate === undefined ? {} : { chat_template: tokenizer.chatTemplate }),
+    ...tokenizer.config,
+  }
+}

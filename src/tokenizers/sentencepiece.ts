@@ -1,0 +1,203 @@
+// The tokenizer.json that a SentencePiece model file stands for: a small reader of its protocol buffer, and the
+// translation of its pieces and settings. It reads no file.
+// @source sentencepiece_model.proto (field numbers); Kudo and Richardson 2018
+import { type JsonObject, refuse } from './fields.ts'
+
+const PIECE_TYPES = { unknown: 2, control: 3, userDefined: 4 } as const
+const MODEL_BPE = 2
+const MODEL_UNIGRAM = 1
+const MAX_PIECES = 4_000_000
+
+interface Piece {
+  text: string
+  score: number
+  type: number
+}
+
+type Value = number | Buffer
+
+/** The fields of one protocol buffer message. Each number is read as it is on the wire; bounds are checked. */
+function* messageFields(bytes: Buffer, where: string): Generator<[field: number, value: Value]> {
+  let at = 0
+  const varint = (): number => {
+    let value = 0
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (at >= bytes.length) refuse('a complete message', where, 'a cut one')
+      const byte = bytes[at++]
+      value += (byte & 127) * 2 ** shift
+      if (byte < 128) return value
+    }
+    return refuse('a number of at most 64 bits', where, 'a longer one')
+  }
+  while (at < bytes.length) {
+    const key = varint()
+    const wire = key % 8
+    const field = Math.floor(key / 8)
+    if (wire === 0) yield [field, varint()]
+    else {
+      const length =
+        wire === 2 ? varint() : wire === 5 ? 4 : wire === 1 ? 8 : refuse('a known kind of field', where, wire)
+      if (length > bytes.length - at) refuse('a complete message', where, 'a cut one')
+      yield [field, bytes.subarray(at, at + length)]
+      at += length
+    }
+  }
+}
+
+function collect(bytes: Buffer, where: string): Map<number, Value> {
+  return new Map(messageFields(bytes, where))
+}
+
+function readPiece(bytes: Buffer, index: number): Piece {
+  const fields = collect(bytes, `pieces[${index}]`)
+  const text = fields.get(1)
+  const score = fields.get(2)
+  const type = fields.get(3) ?? 1
+  if (!Buffer.isBuffer(text) || typeof type !== 'number') refuse('a piece with text', `pieces[${index}]`, 'another')
+  return {
+    text: text.toString('utf8'),
+    score: Buffer.isBuffer(score) && score.length === 4 ? score.readFloatLE(0) : 0,
+    type,
+  }
+}
+
+/** Translates a model file; `config` is tokenizer_config.json. Throws DataError. */
+export function sentencePieceJson(bytes: Buffer, config: JsonObject = {}): JsonObject {
+  const pieces: Piece[] = []
+  let trainer = new Map<number, Value>()
+  let normalizer = new Map<number, Value>()
+  for (const [field, value] of messageFields(bytes, 'tokenizer.model')) {
+    if (!Buffer.isBuffer(value)) continue
+    if (field === 1) {
+      if (pieces.length === MAX_PIECES) refuse(`at most ${MAX_PIECES} pieces`, 'tokenizer.model', 'more')
+      pieces.push(readPiece(value, pieces.length))
+    } else if (field === 2) trainer = collect(value, 'trainer_spec')
+    else if (field === 3) normalizer = collect(value, 'normalizer_spec')
+  }
+  if (pieces.length === 0) refuse('pieces', 'tokenizer.model', 'none')
+  const kind = trainer.get(3) ?? MODEL_UNIGRAM
+  if (kind !== MODEL_BPE && kind !== MODEL_UNIGRAM) refuse('a BPE or unigram model', 'trainer_spec.model_type', kind)
+  const byteFallback = trainer.get(35) === 1
+  const unkId = pieces.findIndex(({ type }) => type === PIECE_TYPES.unknown)
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: pieces.flatMap((piece, id) => addedToken(piece, id)),
+    ...(kind === MODEL_BPE ? bpeParts(normalizer) : unigramParts(normalizer)),
+    post_processor: postProcessor(pieces, config, kind === MODEL_BPE && byteFallback),
+    model:
+      kind === MODEL_BPE
+        ? bpeModel(pieces, unkId, byteFallback)
+        : {
+            type: 'Unigram',
+            unk_id: unkId < 0 ? null : unkId,
+            vocab: pieces.map(({ text, score }) => [text, score]),
+            byte_fallback: byteFallback,
+          },
+  }
+}
+
+function addedToken({ text, type }: Piece, id: number): JsonObject[] {
+  const special = type === PIECE_TYPES.unknown || type === PIECE_TYPES.control
+  if (!special && type !== PIECE_TYPES.userDefined) return []
+  return [{ id, content: text, single_word: false, lstrip: false, rstrip: false, normalized: false, special }]
+}
+
+function flag(spec: ReadonlyMap<number, Value>, field: number): boolean {
+  return (spec.get(field) ?? 1) === 1
+}
+
+function normalizers(spec: ReadonlyMap<number, Value>): JsonObject[] {
+  const charsmap = spec.get(2)
+  const parts: JsonObject[] = []
+  if (Buffer.isBuffer(charsmap) && charsmap.length > 0)
+    parts.push({ type: 'Precompiled', precompiled_charsmap: charsmap.toString('base64') })
+  if (flag(spec, 4)) {
+    parts.push({ type: 'Strip', strip_left: true, strip_right: true })
+    parts.push({ type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' })
+  }
+  return parts
+}
+
+function bpeParts(spec: ReadonlyMap<number, Value>): JsonObject {
+  const parts = normalizers(spec)
+  const prefixed = flag(spec, 3)
+  if (prefixed) parts.push({ type: 'Prepend', prepend: '▁' })
+  parts.push({ type: 'Replace', pattern: { String: ' ' }, content: '▁' })
+  return {
+    normalizer: { type: 'Sequence', normalizers: parts },
+    pre_tokenizer: null,
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        ...(prefixed ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
+      ],
+    },
+  }
+}
+
+function unigramParts(spec: ReadonlyMap<number, Value>): JsonObject {
+  const parts = normalizers(spec)
+  const scheme = flag(spec, 3) ? 'always' : 'never'
+  const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: scheme, split: true }
+  return {
+    normalizer: parts.length === 0 ? null : { type: 'Sequence', normalizers: parts },
+    pre_tokenizer: metaspace,
+    decoder: { type: 'Sequence', decoders: [{ type: 'ByteFallback' }, metaspace] },
+  }
+}
+
+/** SentencePiece ranks a merge by the score of the piece it makes, so every way to make a piece is a merge. */
+function bpeModel(pieces: readonly Piece[], unkId: number, byteFallback: boolean): JsonObject {
+  const vocab: JsonObject = Object.create(null)
+  for (const [id, { text }] of pieces.entries()) vocab[text] = id
+  const ids = new Map(pieces.map(({ text }, id) => [text, id]))
+  const merges: { sides: [string, string]; score: number; left: number; right: number; id: number }[] = []
+  for (const [id, { text, score, type }] of pieces.entries()) {
+    if (type !== 1 || text.length > 256) continue
+    for (let cut = 1; cut < text.length; cut++) {
+      const sides: [string, string] = [text.slice(0, cut), text.slice(cut)]
+      const [left, right] = sides.map((side) => ids.get(side))
+      if (left !== undefined && right !== undefined) merges.push({ sides, score, left, right, id })
+    }
+  }
+  merges.sort((a, b) => b.score - a.score || a.id - b.id || a.left - b.left || a.right - b.right)
+  return {
+    type: 'BPE',
+    dropout: null,
+    unk_token: unkId < 0 ? null : pieces[unkId].text,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: true,
+    byte_fallback: byteFallback,
+    ignore_merges: false,
+    vocab,
+    merges: merges.map(({ sides }) => sides),
+  }
+}
+
+function postProcessor(pieces: readonly Piece[], config: JsonObject, isLlama: boolean): JsonObject | null {
+  const controls = pieces.flatMap(({ text, type }, id) => (type === PIECE_TYPES.control ? [{ text, id }] : []))
+  const wanted = (key: string, fallback: boolean) => (typeof config[key] === 'boolean' ? config[key] : fallback)
+  const bos = wanted('add_bos_token', isLlama) ? controls.find(({ text }) => text === '<s>') : undefined
+  const eos = wanted('add_eos_token', `${config.tokenizer_class ?? ''}`.startsWith('T5'))
+    ? controls.find(({ text }) => text === '</s>')
+    : undefined
+  if (bos === undefined && eos === undefined) return null
+  const framed = (id: string, typeId: number) => [
+    ...(bos === undefined ? [] : [{ SpecialToken: { id: bos.text, type_id: typeId } }]),
+    { Sequence: { id, type_id: typeId } },
+    ...(eos === undefined ? [] : [{ SpecialToken: { id: eos.text, type_id: typeId } }]),
+  ]
+  const specials = [bos, eos].flatMap((token) => (token === undefined ? [] : [token]))
+  return {
+    type: 'TemplateProcessing',
+    single: framed('A', 0),
+    pair: [...framed('A', 0), ...framed('B', 1)],
+    special_tokens: Object.fromEntries(specials.map(({ text, id }) => [text, { id: text, ids: [id], tokens: [text] }])),
+  }
+}

@@ -1,0 +1,109 @@
+// A hash table from words (runs of UTF-16 units) to their token ids, laid out in a few typed arrays so that a lookup
+// touches little memory and makes no garbage. It knows no tokenizer.
+
+const MAX_WORDS = 1 << 20
+const MAX_KEY_UNITS = 1 << 24
+/** Longer words are not kept: they hardly come again. */
+export const MAX_WORD = 255
+/** Nor are words of more ids than this, so that callers can keep enough room. */
+export const MAX_IDS = 1000
+
+/** A slot is four numbers: hash, place of the key, length of the key with the count of ids above it, ids. */
+const SLOT = 4
+const COUNT_SHIFT = 16
+
+export class WordCache {
+  private capacity = 1 << 12
+  private slots = new Int32Array(this.capacity * SLOT)
+  private keys = new Uint16Array(1 << 14)
+  private keyUnits = 0
+  private idList = new Int32Array(1 << 13)
+  private idCount = 0
+  private words = 0
+
+  /**
+   * The place of the word in [start, end) of `units`, or -1. `idsAt`, `countAt` then give its ids.
+   */
+  find(units: Uint16Array, start: number, end: number, hash: number): number {
+    const { slots, keys } = this
+    const mask = this.capacity - 1
+    const length = end - start
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const at = slot * SLOT
+      const packed = slots[at + 2]
+      if (packed === 0) return -1
+      if (slots[at] !== hash || (packed & 0xffff) !== length) continue
+      const key = slots[at + 1]
+      let i = 0
+      while (i < length && keys[key + i] === units[start + i]) i++
+      if (i === length) return at
+    }
+  }
+
+  /** Writes the ids at a place into `out` and returns where they end. The caller has made sure of the room. */
+  copy(place: number, out: Uint32Array | Uint16Array | Int32Array, at: number): number {
+    const count = this.slots[place + 2] >>> COUNT_SHIFT
+    const value = this.slots[place + 3]
+    // One id, the usual case, stands in the slot itself.
+    if (count === 1) {
+      out[at] = value
+      return at + 1
+    }
+    const { idList } = this
+    for (let i = 0; i < count; i++) out[at + i] = idList[value + i]
+    return at + count
+  }
+
+  add(units: Uint16Array, start: number, end: number, hash: number, ids: readonly number[]): void {
+    const length = end - start
+    if (length > MAX_WORD || ids.length > MAX_IDS) return
+    if (this.words >= MAX_WORDS || this.keyUnits + length > MAX_KEY_UNITS) this.clear()
+    if (this.words * 2 >= this.capacity) this.grow()
+    if (this.keyUnits + length > this.keys.length)
+      this.keys = enlarged(this.keys, new Uint16Array(this.keys.length * 2))
+    for (let i = 0; i < length; i++) this.keys[this.keyUnits + i] = units[start + i]
+    let value = ids[0] ?? 0
+    if (ids.length !== 1) {
+      while (this.idCount + ids.length > this.idList.length)
+        this.idList = enlarged(this.idList, new Int32Array(this.idList.length * 2))
+      value = this.idCount
+      for (const id of ids) this.idList[this.idCount++] = id
+    }
+    this.put(hash, this.keyUnits, length | (ids.length << COUNT_SHIFT), value)
+    this.keyUnits += length
+    this.words++
+  }
+
+  private put(hash: number, key: number, packed: number, value: number): void {
+    const mask = this.capacity - 1
+    let slot = hash & mask
+    while (this.slots[slot * SLOT + 2] !== 0) slot = (slot + 1) & mask
+    this.slots.set([hash, key, packed, value], slot * SLOT)
+  }
+
+  private grow(): void {
+    const old = this.slots
+    this.capacity *= 2
+    this.slots = new Int32Array(this.capacity * SLOT)
+    for (let at = 0; at < old.length; at += SLOT)
+      if (old[at + 2] !== 0) this.put(old[at], old[at + 1], old[at + 2], old[at + 3])
+  }
+
+  /** Forgets all words; what a long run over changing text comes to now and then. */
+  clear(): void {
+    this.slots.fill(0)
+    this.keyUnits = this.idCount = this.words = 0
+  }
+}
+
+function enlarged<A extends Uint16Array | Int32Array>(old: A, bigger: A): A {
+  bigger.set(old)
+  return bigger
+}
+
+/** A hash of a run of units. */
+export function hashUnits(units: Uint16Array, start: number, end: number): number {
+  let hash = 0x811c9dc5
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ units[i], 0x01000193)
+  return hash ^ (hash >>> 15)
+}

@@ -2,8 +2,9 @@
 
 export default class SummaryReporter {
   onTestRunEnd(modules, errors, reason) {
-    let passed = 0
-    let failed = errors.length
+    // What `npm test` checked before the tests.
+    let passed = Number(process.env.TUNESMITH_CHECKS_PASSED ?? 0)
+    let failed = Number(process.env.TUNESMITH_CHECKS_FAILED ?? 0) + errors.length
     const skipped = []
     for (const module of modules) {
       for (const test of module.children.allTests()) {
@@ -16,6 +17,7 @@ export default class SummaryReporter {
     }
     if (reason === 'interrupted') failed += 1
     for (const name of skipped) console.log(`SKIPPED ${name}`)
-    console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
+    if (skipped.length > 0) console.log(`${skipped.length} skipped`)
+    console.log(`${passed} passed, ${failed} failed`)
   }
 }

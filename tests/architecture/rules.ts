@@ -108,9 +108,11 @@ export const entriesAreRegistered: Rule = (tree) =>
     .filter((path) => /^export const \w+(: [^=]+)? = define[A-Z]\w*(<[^(]*>)?\(/m.test(tree.get(path) ?? ''))
     .flatMap((path) => {
       const folder = dirname(path)
-      const registries = [`${folder}/index.ts`, `${folder}/commands.ts`, `${dirname(folder)}/index.ts`].filter((file) =>
-        tree.has(file),
-      )
+      const registries = [
+        `${folder}/index.ts`,
+        `${folder}/commands.ts`,
+        ...(dirname(folder) === 'src' ? [] : [`${dirname(folder)}/index.ts`]),
+      ].filter((file) => tree.has(file))
       if (registries.includes(path)) return []
       const registered = registries.some((file) => importsOf(tree, file).some(({ to }) => to === path))
       return registered ? [] : [`${path}: is not registered in ${registries[0] ?? `${folder}/index.ts`}`]

@@ -4,6 +4,9 @@ import type { CommandRegistry } from './program.ts'
 export const commands: CommandRegistry = {
   'corpus build': async () => (await import('./corpus-build.ts')).corpusBuild,
   'corpus inspect': async () => (await import('./corpus-inspect.ts')).corpusInspect,
+  'corpus worker': async () => (await import('./corpus-worker.ts')).corpusWorker,
   doctor: async () => (await import('./doctor.ts')).doctor,
   setup: async () => (await import('./setup.ts')).setup,
+  'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,
+  'tokenizer train': async () => (await import('./tokenizer-train.ts')).tokenizerTrain,
 }

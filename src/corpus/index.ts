@@ -8,3 +8,7 @@ export { type Inspection, type InspectOptions, inspectCorpus } from './inspect.t
 export { type CorpusManifest, type CorpusPart, readManifest } from './manifest.ts'
 export { listCorpusParts, type ReadCorpusOptions, readCorpus } from './read-corpus.ts'
 export { renderBuild, renderInspection } from './render-report.ts'
+export { type DocumentStage, type ServeLinesResult, serveLines, type WorkerDocument } from './worker-protocol.ts'
+export { createWorkerStage, type WorkerStage, workerOptions, workerStageNames } from './worker-stages.ts'
+export { expandFiles } from './sources/paths.ts'
+export { openBytes } from './streams/index.ts'

@@ -16,7 +16,7 @@ export interface WorkerDocument {
 /** What a stage makes of one document. */
 export type StageOutcome =
   | { document: WorkerDocument }
-  | { dropped: { stage: string; reason: string; detail?: string } }
+  | { dropped: { stage: string; reason: string; detail?: string }; overlaps?: unknown[] }
   /** Fields to add beside the document's id, in place of its text. */
   | { fields: Record<string, unknown> }
 
@@ -97,7 +97,7 @@ async function answerLine(bytes: Buffer, line: number, stage: DocumentStage): Pr
     const outcome = await stage(document, line)
     if ('document' in outcome) return outcome.document
     const identity = id === undefined ? { line } : { id }
-    return 'dropped' in outcome ? { ...identity, dropped: outcome.dropped } : { ...identity, ...outcome.fields }
+    return 'dropped' in outcome ? { ...identity, ...outcome } : { ...identity, ...outcome.fields }
   } catch (error) {
     return fault(line, id, (error as Error).message)
   }

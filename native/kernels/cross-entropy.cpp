@@ -65,11 +65,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     Tensor gathered = every ? Tensor() : at::empty({chunk, columns}, x.options());
     Tensor dx = train ? (every ? at::empty(x.sizes(), x.options()) : at::zeros(x.sizes(), x.options())) : Tensor();
     Tensor dx_chunk = train && !every ? at::empty({chunk, columns}, x.options()) : Tensor();
-    // Summed over chunks in fp32 and rounded once.
+    // Summed over chunks in fp32 and rounded once; ATen's bf16 product can only add to bf16.
     Tensor dw, db;
+    const auto sum_options = x.options().dtype(aten ? at::kBFloat16 : at::kFloat);
     if (train && weight.requires_grad())
-      dw = total == 0 ? at::zeros(weight.sizes(), x.options().dtype(at::kFloat))
-                      : at::empty(weight.sizes(), x.options().dtype(at::kFloat));
+      dw = total == 0 ? at::zeros(weight.sizes(), sum_options) : at::empty(weight.sizes(), sum_options);
     if (train && bias) db = at::zeros({classes}, x.options().dtype(at::kFloat));
     const int64_t* ids = targets.const_data_ptr<int64_t>();
     std::vector<float> losses(static_cast<size_t>(chunk));

@@ -13,8 +13,9 @@ namespace {
 
 constexpr int64_t depth_block = 256;
 constexpr int64_t row_block = 192;
-constexpr int64_t column_block = 3072;
-constexpr int64_t few_rows = 4;
+constexpr int64_t column_block = 1536;
+constexpr int64_t partial_limit = int64_t(4) << 20;  // floats
+constexpr int64_t few_rows = 12;                     // below, packing costs more than it saves
 
 int64_t ceil_to(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 
@@ -28,27 +29,28 @@ void* at(const Product& p, int64_t row, int64_t column) {
   return static_cast<char*>(p.out) + (row * p.out_stride + column) * (p.out_type == Type::bfloat16 ? 2 : 4);
 }
 
+// The part of a product that is some of its rows.
+Product rows_of(const Product& p, int64_t first, int64_t count) {
+  Product part = p;
+  part.rows = count;
+  part.a = at(p.a, first, 0);
+  part.out = at(p, first, 0);
+  return part;
+}
+
 const void* bias_at(const Product& p, int64_t column) {
   if (p.bias == nullptr) return nullptr;
   return static_cast<const char*>(p.bias) + column * (p.bias_type == Type::bfloat16 ? 2 : 4);
 }
 
-}  // namespace
+int64_t even_step(int64_t size, int64_t limit, int64_t unit) {
+  const int64_t parts = (size + limit - 1) / limit;
+  return ceil_to((size + parts - 1) / parts, unit);
+}
 
-void multiply(const Product& p) {
-  if (p.rows == 0 || p.columns == 0) return;
+void multiply_packed(const Product& p) {
   const Kernels& k = kernels();
   const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-
-  if (p.rows <= few_rows && !p.add_to_out && p.a.column_stride == 1 && p.b.row_stride == 1) {
-    Matrix weight = p.b;
-    weight.row_stride = p.b.column_stride;
-    int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, p.depth));
-    at::parallel_for(0, p.columns, grain, [&](int64_t first, int64_t last) {
-      k.gemv_rows(p.a, p.rows, weight, first, last, p.depth, p.bias, p.bias_type, p.out, p.out_type, p.out_stride);
-    });
-    return;
-  }
 
   // Rows split evenly into blocks that fit the second cache, a multiple of the threads where there are enough.
   int64_t row_blocks = (p.rows + row_block - 1) / row_block;
@@ -57,15 +59,19 @@ void multiply(const Product& p) {
   row_blocks = (p.rows + block_rows - 1) / block_rows;
   int64_t column_splits = row_blocks >= threads ? 1 : (threads + row_blocks - 1) / row_blocks;
 
-  const int64_t columns_step = ceil_to(std::min(p.columns, column_block), k.tile_columns);
-  const int64_t depth_step = std::min(p.depth, depth_block);
+  const int64_t columns_step = even_step(p.columns, column_block, k.tile_columns);
+  const int64_t depth_step = std::max<int64_t>(1, even_step(std::max<int64_t>(1, p.depth), depth_block, 8));
   // A product of few operations does not pay for waking threads.
   const bool serial = p.rows * p.columns * std::max<int64_t>(1, p.depth) < 64 * 64 * 64;
-  const bool sliced = p.depth > depth_block;
-  const int64_t partial_size = sliced ? p.rows * columns_step : 0;
 
-  float* packed_b = scratch(Scratch::columns, columns_step * std::max<int64_t>(1, depth_step) + 16);
-  float* partial = sliced ? scratch(Scratch::partial, partial_size) : nullptr;
+  float* packed_b = scratch(Scratch::columns, columns_step * depth_step + 16);
+  // Sums of a slice of the depth wait in an fp32 result itself, or in work memory before they become bf16.
+  const bool direct = p.out_type == Type::float32;
+  const bool sliced = p.depth > depth_step;
+  float* partial = direct ? static_cast<float*>(p.out)
+                   : sliced ? scratch(Scratch::partial, p.rows * columns_step)
+                            : nullptr;
+  const int64_t partial_stride = direct ? p.out_stride : columns_step;
 
   for (int64_t column = 0; column < p.columns; column += columns_step) {
     const int64_t columns = std::min(columns_step, p.columns - column);
@@ -100,13 +106,13 @@ void multiply(const Product& p) {
           block.rows = rows;
           block.columns = std::min(split_columns, columns - from);
           block.depth = slice;
-          block.partial = partial == nullptr ? nullptr : partial + row * columns_step + from;
-          block.partial_stride = columns_step;
-          block.continues = depth > 0;
+          block.partial = partial == nullptr ? nullptr : partial + row * partial_stride + from + (direct ? column : 0);
+          block.partial_stride = partial_stride;
+          block.continues = depth > 0 || (direct && p.add_to_out);
           block.out = ends ? at(p, row, column + from) : nullptr;
           block.out_type = p.out_type;
           block.out_stride = p.out_stride;
-          block.add_to_out = p.add_to_out;
+          block.add_to_out = p.add_to_out && !direct;
           block.bias = bias_at(p, column + from);
           block.bias_type = p.bias_type;
           k.gemm_block(block);
@@ -115,6 +121,26 @@ void multiply(const Product& p) {
       depth += slice;
     } while (depth < p.depth);
   }
+}
+
+}  // namespace
+
+void multiply(const Product& p) {
+  if (p.rows == 0 || p.columns == 0) return;
+  if (p.rows <= few_rows && !p.add_to_out && p.a.column_stride == 1 && p.b.row_stride == 1) {
+    Matrix weight = p.b;
+    weight.row_stride = p.b.column_stride;
+    const Kernels& k = kernels();
+    int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, p.depth));
+    at::parallel_for(0, p.columns, grain, [&](int64_t first, int64_t last) {
+      k.gemv_rows(p.a, p.rows, weight, first, last, p.depth, p.bias, p.bias_type, p.out, p.out_type, p.out_stride);
+    });
+    return;
+  }
+
+  // Work memory for bf16 results stays bounded: the rows go in runs.
+  const int64_t run = p.out_type == Type::float32 ? p.rows : partial_limit / std::min(p.columns, column_block);
+  for (int64_t row = 0; row < p.rows; row += run) multiply_packed(rows_of(p, row, std::min(run, p.rows - row)));
 }
 
 }  // namespace tunesmith

@@ -3,26 +3,20 @@
 # ISA files must see no std:: template, or the linker could keep its wide-vector copy for the whole addon.
 set(KERNEL_DIRECTORY ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS ${KERNEL_DIRECTORY}/*.cpp)
-file(GLOB KERNEL_ISA_HEADERS CONFIGURE_DEPENDS ${KERNEL_DIRECTORY}/isa/*.h ${KERNEL_DIRECTORY}/table.h)
-set_source_files_properties(${KERNEL_SOURCES} PROPERTIES COMPILE_OPTIONS "-O2")
-find_package(OpenMP QUIET COMPONENTS CXX)
-if(OpenMP_CXX_FOUND)
-  # Compile only: GOMP_* resolves to libtorch's own OpenMP, so there is one thread pool.
-  set_source_files_properties(${KERNEL_SOURCES} PROPERTIES COMPILE_OPTIONS "-O2;${OpenMP_CXX_FLAGS}")
-endif()
+file(GLOB KERNEL_HEADERS CONFIGURE_DEPENDS ${KERNEL_DIRECTORY}/isa/*.h ${KERNEL_DIRECTORY}/table.h)
 
 function(tunesmith_add_isa name)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/kernels-${name}.cpp)
   file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${KERNEL_DIRECTORY}/isa/kernels.cpp\"\n" @ONLY)
   set_source_files_properties(${source} PROPERTIES
-    COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math;-ffp-contract=fast;-fvisibility=hidden;-Wno-psabi;-DTUNESMITH_ISA=${name};${ARGN}"
-    OBJECT_DEPENDS "${KERNEL_DIRECTORY}/isa/kernels.cpp;${KERNEL_ISA_HEADERS}")
+    COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math;-ffp-contract=fast;-Wno-psabi;-DTUNESMITH_ISA=${name};${ARGN}"
+    OBJECT_DEPENDS "${KERNEL_DIRECTORY}/isa/kernels.cpp;${KERNEL_HEADERS}")
   set(KERNEL_SOURCES ${KERNEL_SOURCES} ${source} PARENT_SCOPE)
 endfunction()
 
 tunesmith_add_isa(baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(KERNEL_AVX512 "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx2;-mfma;-mf16c;-mprefer-vector-width=512")
+  set(KERNEL_AVX512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512)
   tunesmith_add_isa(avx2 -mavx2 -mfma -mf16c)
   tunesmith_add_isa(avx512 ${KERNEL_AVX512})
   tunesmith_add_isa(avx512bf16 ${KERNEL_AVX512} -mavx512bf16)

@@ -15,24 +15,9 @@
 
 #include "checks.h"
 #include "gemm.h"
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#endif
 
 namespace tunesmith {
 namespace {
-
-bool native_bfloat16() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512bf16");
-#elif defined(__aarch64__) && defined(__linux__)
-  constexpr unsigned long hwcap2_bf16 = 1ul << 14;
-  return (getauxval(AT_HWCAP2) & hwcap2_bf16) != 0;
-#else
-  return false;
-#endif
-}
 
 enum class Choice { automatic, own, aten };
 Choice choice() {
@@ -55,11 +40,6 @@ bool prefers_aten(bool half) {
 }
 
 }  // namespace
-
-bool has_native_bfloat16() {
-  static const bool native = native_bfloat16();
-  return native;
-}
 
 void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add) {
   at::NoGradGuard no_grad;

@@ -12,7 +12,4 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
 // Sums over rows of x [M,N], fp32 [N]; partial sums by a fixed split of the rows.
 at::Tensor column_sum(const at::Tensor& x);
 
-// The processor multiplies bf16 in hardware, so ATen's bf16 product is the faster one.
-bool has_native_bfloat16();
-
 }  // namespace tunesmith

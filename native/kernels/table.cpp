@@ -1,8 +1,17 @@
 // Chooses the kernel table once, by what the processor can do.
 #include "table.h"
 
+#include <torch/library.h>
+
 #include <cstdlib>
 #include <cstring>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 namespace tunesmith {
 namespace baseline { const Kernels& table(); }
@@ -22,7 +31,7 @@ static const Kernels& choose() {
   bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (wanted != nullptr && std::strcmp(wanted, "emulated") == 0 && has_avx2) return emulated::table();
-  if (has_avx512 && __builtin_cpu_supports("avx512bf16") && allowed("avx512bf16")) return avx512bf16::table();
+  if (has_avx512 && has_native_bfloat16() && allowed("avx512bf16")) return avx512bf16::table();
   if (has_avx512 && allowed("avx512")) return avx512::table();
   if (has_avx2 && allowed("avx2")) return avx2::table();
   if (wanted != nullptr && !allowed("baseline") && has_avx2) return avx2::table();
@@ -31,9 +40,35 @@ static const Kernels& choose() {
   return baseline::table();
 }
 
+// By cpuid: compilers before GCC 11 do not know the name of this feature.
+static bool ask_processor() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __builtin_cpu_supports("avx512f") && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 5)) != 0;
+#elif defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long hwcap2_bf16 = 1ul << 14;
+  return (getauxval(AT_HWCAP2) & hwcap2_bf16) != 0;
+#else
+  return false;
+#endif
+}
+
+bool has_native_bfloat16() {
+  static const bool native = ask_processor();
+  return native;
+}
+
 const Kernels& kernels() {
   static const Kernels& chosen = choose();
   return chosen;
+}
+
+static int64_t vector_lanes() { return kernels().lanes; }
+
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  // Floats in a vector of the chosen table; tells tests and `doctor` what runs.
+  m.def("vector_lanes() -> int", &vector_lanes);
 }
 
 }  // namespace tunesmith

@@ -159,4 +159,7 @@ struct Kernels {
 // The table for this machine, chosen once; TUNESMITH_ISA names another that the machine can run.
 const Kernels& kernels();
 
+// The processor has dot products of bf16.
+bool has_native_bfloat16();
+
 }  // namespace tunesmith

@@ -74,7 +74,13 @@ template <int width, class T>
 static void pack_straight(const T* source, int64_t stride, int64_t count, int64_t depth, float* target) {
   constexpr int whole = width / lanes * lanes;
   if (count == width) {
-    for (int64_t k = 0; k < depth; k++) {
+    int64_t k = 0;
+    // Whole vectors: what a store spills into the next k is overwritten there, what a load reads too far belongs to the
+    // next row.
+    if (whole < width && stride >= lanes)
+      for (; k + 1 < depth; k++)
+        for (int i = 0; i < width; i += lanes) store(target + k * width + i, load(source + k * stride + i));
+    for (; k < depth; k++) {
       for (int i = 0; i < whole; i += lanes) store(target + k * width + i, load(source + k * stride + i));
       for (int i = whole; i < width; i++) target[k * width + i] = element(source + k * stride + i);
     }

@@ -48,8 +48,9 @@ const longestChunk = 500
 function cutInfixes(text: string, into: string[]): void {
   let start = 0
   for (const match of text.matchAll(infixPattern)) {
-    if (match.index === start) continue
-    into.push(text.slice(start, match.index), match[0])
+    if (match.index === 0) continue
+    if (match.index > start) into.push(text.slice(start, match.index))
+    into.push(match[0])
     start = match.index + match[0].length
   }
   if (start < text.length) into.push(text.slice(start))

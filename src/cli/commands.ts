@@ -6,6 +6,7 @@ export const commands: CommandRegistry = {
   'corpus inspect': async () => (await import('./corpus-inspect.ts')).corpusInspect,
   'corpus worker': async () => (await import('./corpus-worker.ts')).corpusWorker,
   doctor: async () => (await import('./doctor.ts')).doctor,
+  quickstart: async () => (await import('./quickstart.ts')).quickstart,
   setup: async () => (await import('./setup.ts')).setup,
   'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,
   'tokenizer train': async () => (await import('./tokenizer-train.ts')).tokenizerTrain,

@@ -1,0 +1,84 @@
+// `tunesmith quickstart`: the story so far on bundled real text, stage after stage, by the same commands that users run.
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { formatBytes, formatCount, formatDuration, parseConfig, SetupError } from '../core/index.ts'
+import { loadTokenizer } from '../tokenizers/index.ts'
+import { type CommandContext, defineCommand } from './command.ts'
+import { corpusBuild } from './corpus-build.ts'
+import { tokenizerEncode } from './tokenizer-encode.ts'
+import { tokenizerTrain } from './tokenizer-train.ts'
+
+const bundledText = (): string => {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== dirname(folder); folder = dirname(folder)) {
+    const data = join(folder, 'quickstart', 'data')
+    if (existsSync(data)) return data
+  }
+  throw new SetupError('Expected the bundled text in quickstart/data, found none. Install the package again.')
+}
+
+const sample = 'The unexpected journey began in the railway station, where nobody spoke.'
+
+export const quickstart = defineCommand({
+  name: 'quickstart',
+  summary: 'Turn bundled books and Wikipedia pages into a corpus, a tokenizer and token shards',
+  example: 'tunesmith quickstart --out quickstart-run',
+  options: z.strictObject({
+    out: z
+      .string()
+      .default('runs/quickstart')
+      .describe('Folder for everything it makes; run again, it goes on from there'),
+    vocabSize: z.int().min(512).max(65536).default(8192).describe('Entries of the vocabulary'),
+  }),
+  run: async ({ out, vocabSize }, _args, context: CommandContext) => {
+    const started = performance.now()
+    const data = bundledText()
+    const [corpus, tokenizer, shards] = ['corpus', 'tokenizer', 'shards'].map((name) => join(out, name))
+    context.log('1/3  Raw text to corpus: extract, filter, remove duplicates')
+    const source = [`wikipedia:${join(data, '*.xml*.bz2')}`, `books:${join(data, 'books')}`]
+    const built = await corpusBuild.run(
+      parseConfig(corpusBuild.options, { out: corpus, source }, 'corpus build'),
+      {},
+      context,
+    )
+    context.log('2/3  Corpus to tokenizer: learn a WordPiece vocabulary')
+    const wishes = { type: 'wordpiece', vocabSize, corpus: [corpus], out: tokenizer }
+    const trained = await tokenizerTrain.run(
+      parseConfig(tokenizerTrain.options, wishes, 'tokenizer train'),
+      { files: [] },
+      context,
+    )
+    context.log('3/3  Corpus to shards: token ids, split into training and validation by document')
+    const encoding = { tokenizer, corpus: [corpus], out: shards }
+    const encoded = await tokenizerEncode.run(
+      parseConfig(tokenizerEncode.options, encoding, 'tokenizer encode'),
+      { files: [] },
+      context,
+    )
+    const loaded = await loadTokenizer(tokenizer)
+    const pieces = [...loaded.encode(sample).ids].map((id) => loaded.idToToken(id) ?? '?')
+    return {
+      out,
+      corpus: built,
+      tokenizer: trained,
+      shards: encoded,
+      pieces,
+      seconds: (performance.now() - started) / 1000,
+    }
+  },
+  render: ({ out, corpus, tokenizer, shards, pieces, seconds }) => {
+    const { train, validation } = shards
+    return [
+      corpusBuild.render?.(corpus) ?? '',
+      '',
+      `Tokenizer  ${formatCount(tokenizer.vocabSize)} pieces from ${formatCount(tokenizer.distinctWords)} distinct words`,
+      `  "${sample}"`,
+      `  ${pieces.join(' ')}`,
+      `Shards     ${formatCount(train.tokens)} tokens of ${train.documents} documents to train on (${formatBytes(train.bytes)}), ${formatCount(validation.tokens)} of ${validation.documents} held out`,
+      '',
+      `All in ${out}, in ${formatDuration(seconds * 1000)}. Look closer: tunesmith corpus inspect ${join(out, 'corpus')}`,
+      'Pretraining and fine-tuning on these shards are the next stages to be built; this command will run them too.',
+    ].join('\n')
+  },
+})

@@ -1,0 +1,83 @@
+// Renames between the paths of our modules and the keys of Hugging Face checkpoints, by a model's rules: both directions from one
+// list. Knows no model.
+import { CheckpointError } from '../core/index.ts'
+import type { KeyRule } from '../models/index.ts'
+import { cat, type Tensor } from '../tensor/index.ts'
+
+const suffixes = ['weight', 'bias'] as const
+
+interface Expanded {
+  ours: string[]
+  theirs: string
+  transposed: boolean
+}
+
+/** One entry for each tensor that the rules can name. */
+export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expanded[] =>
+  rules.flatMap(({ ours, theirs, transposed = false }) => {
+    const layers = theirs.includes('{i}') ? Array.from({ length: numLayers }, (_, i) => String(i)) : ['']
+    return layers.flatMap((layer) =>
+      suffixes.map((suffix) => {
+        const name = (path: string) => `${path.replaceAll('{i}', layer)}.${suffix}`
+        return { ours: (typeof ours === 'string' ? [ours] : ours).map(name), theirs: name(theirs), transposed }
+      }),
+    )
+  })
+
+/** Tensors by our paths, from tensors by theirs; what no rule names is returned by its own key in `unknown`. */
+export const fromHfKeys = (
+  theirs: ReadonlyMap<string, () => Tensor>,
+  rules: readonly KeyRule[],
+  numLayers: number,
+  prefix = '',
+): { state: Map<string, Tensor>; unknown: string[] } => {
+  const state = new Map<string, Tensor>()
+  const used = new Set<string>()
+  for (const { ours, theirs: key, transposed } of expandRules(rules, numLayers)) {
+    const read = theirs.get(prefix + key)
+    if (read === undefined) continue
+    used.add(prefix + key)
+    const stored = read()
+    const tensor = transposed && stored.ndim === 2 ? stored.t() : stored
+    if (tensor.shape[0] % ours.length !== 0)
+      throw new CheckpointError(
+        `Expected a first dimension that splits into ${ours.length} for \`${prefix + key}\`, got [${stored.shape.join(', ')}].`,
+      )
+    const parts = ours.length === 1 ? [tensor] : tensor.chunk(ours.length, 0)
+    ours.forEach((path, i) => {
+      state.set(path, parts[i].contiguous())
+    })
+  }
+  return { state, unknown: [...theirs.keys()].filter((key) => !used.has(key)) }
+}
+
+/** Tensors by their keys, from tensors by our paths. */
+export const toHfKeys = (
+  state: ReadonlyMap<string, Tensor>,
+  rules: readonly KeyRule[],
+  numLayers: number,
+  prefix = '',
+): Map<string, Tensor> => {
+  const out = new Map<string, Tensor>()
+  const written = new Set<string>()
+  for (const { ours, theirs, transposed } of expandRules(rules, numLayers)) {
+    const parts = ours.map((path) => state.get(path))
+    if (parts.every((part) => part === undefined)) continue
+    const missing = ours.filter((_, i) => parts[i] === undefined)
+    if (missing.length > 0)
+      throw new CheckpointError(`Expected ${ours.join(', ')} together, but found no ${missing.join(', ')}.`, {
+        missing,
+      })
+    const present = parts as Tensor[]
+    const joined = present.length === 1 ? present[0] : cat(present, 0)
+    out.set(prefix + theirs, transposed && joined.ndim === 2 ? joined.t().contiguous() : joined)
+    for (const path of ours) written.add(path)
+  }
+  const unnamed = [...state.keys()].filter((path) => !written.has(path))
+  if (unnamed.length > 0)
+    throw new CheckpointError(
+      `Expected a name in the checkpoint for every parameter, but ${unnamed.join(', ')} has none.`,
+      { unexpected: unnamed },
+    )
+  return out
+}

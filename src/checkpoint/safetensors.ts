@@ -1,0 +1,189 @@
+// The safetensors format: a length, a JSON header, raw values. Parsed with hard bounds, memory-mapped, written atomically.
+// Knows no model. @source https://github.com/huggingface/safetensors, format section of its README
+import { type FileHandle, open } from 'node:fs/promises'
+import { z } from 'zod'
+import { CheckpointError, parseConfig } from '../core/index.ts'
+import { type Dtype, dtypeFacts, type MappedFile, mapFile, type Tensor } from '../tensor/index.ts'
+
+/** As the reference implementation: no header may be larger. */
+const maxHeaderBytes = 100_000_000
+const maxDimensions = 32
+
+const dtypeOfName: Record<string, Dtype> = {
+  F64: 'float64',
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+  I64: 'int64',
+  I32: 'int32',
+  I16: 'int16',
+  I8: 'int8',
+  U8: 'uint8',
+  U16: 'uint16',
+  U32: 'uint32',
+  U64: 'uint64',
+  BOOL: 'bool',
+}
+const nameOfDtype = Object.fromEntries(Object.entries(dtypeOfName).map(([name, dtype]) => [dtype, name])) as Record<
+  Dtype,
+  string
+>
+
+const whole = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
+const entrySchema = z.strictObject({
+  dtype: z.string(),
+  shape: z.array(whole).max(maxDimensions),
+  data_offsets: z.tuple([whole, whole]),
+})
+
+/** Where one tensor lies in a file. */
+export interface TensorEntry {
+  dtype: Dtype
+  shape: number[]
+  /** From the start of the file. */
+  byteOffset: number
+  bytes: number
+}
+
+export interface SafetensorsHeader {
+  tensors: Map<string, TensorEntry>
+  metadata: Record<string, string>
+}
+
+/** Checks a header against the size of its file; nothing is allocated by what it claims. */
+export const parseHeader = (header: Uint8Array, fileBytes: number, path: string): SafetensorsHeader => {
+  const fault = (what: string) => new CheckpointError(`${path}: ${what} The file is damaged or not a safetensors file.`)
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(header))
+  } catch {
+    throw fault('Expected a JSON header, got something else.')
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw fault('Expected a JSON object as header.')
+  const start = 8 + header.length
+  const tensors = new Map<string, TensorEntry>()
+  let metadata: Record<string, string> = {}
+  for (const [name, value] of Object.entries(parsed)) {
+    if (name === '__metadata__') {
+      metadata = parseConfig(z.record(z.string(), z.string()), value, `${path}: __metadata__`)
+      continue
+    }
+    const checked = entrySchema.safeParse(value)
+    if (!checked.success) throw fault(`Expected dtype, shape and data_offsets for tensor \`${name.slice(0, 200)}\`.`)
+    const { dtype: dtypeName, shape, data_offsets } = checked.data
+    const dtype = Object.hasOwn(dtypeOfName, dtypeName) ? dtypeOfName[dtypeName] : undefined
+    if (dtype === undefined)
+      throw new CheckpointError(
+        `${path}: Expected a known dtype for tensor \`${name.slice(0, 200)}\`, got ${dtypeName.slice(0, 40)}. Convert it to one of ${Object.keys(dtypeOfName).join(', ')}.`,
+      )
+    let bytes = dtypeFacts(dtype).bytes
+    for (const size of shape) {
+      bytes *= size
+      if (bytes > Number.MAX_SAFE_INTEGER)
+        throw fault(`Expected a shape that fits in memory for tensor \`${name.slice(0, 200)}\`.`)
+    }
+    const [from, to] = data_offsets
+    if (to < from || to - from !== bytes || start + to > fileBytes)
+      throw fault(
+        `Expected ${bytes} bytes within the file for tensor \`${name.slice(0, 200)}\`, got offsets ${from} to ${to} of ${fileBytes - start}.`,
+      )
+    tensors.set(name, { dtype, shape, byteOffset: start + from, bytes })
+  }
+  const spans = [...tensors].filter(([, entry]) => entry.bytes > 0).sort(([, a], [, b]) => a.byteOffset - b.byteOffset)
+  let end = start
+  for (const [name, { byteOffset, bytes }] of spans) {
+    if (byteOffset < end)
+      throw fault(`Expected tensors that do not overlap, but \`${name.slice(0, 200)}\` begins inside another.`)
+    if (byteOffset > end)
+      throw fault(
+        `Expected tensors without holes between them, but ${byteOffset - end} bytes before \`${name.slice(0, 200)}\` belong to none.`,
+      )
+    end = byteOffset + bytes
+  }
+  if (end !== fileBytes) throw fault(`Expected the file to end with its last tensor at ${end}, got ${fileBytes} bytes.`)
+  return { tensors, metadata }
+}
+
+const readExactly = async (file: FileHandle, length: number, position: number, path: string) => {
+  const bytes = new Uint8Array(length)
+  let filled = 0
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled)
+    if (bytesRead === 0)
+      throw new CheckpointError(
+        `${path}: Expected ${length} bytes at ${position}, got ${filled}. The file is cut short.`,
+      )
+    filled += bytesRead
+  }
+  return bytes
+}
+
+export const readHeader = async (path: string): Promise<SafetensorsHeader> => {
+  const file = await open(path).catch((error: Error) => {
+    throw new CheckpointError(`${path}: Expected a readable file (${error.message}).`)
+  })
+  try {
+    const { size } = await file.stat()
+    if (size < 8)
+      throw new CheckpointError(`${path}: Expected a safetensors file, got ${size} bytes. The file is cut short.`)
+    const length = new DataView((await readExactly(file, 8, 0, path)).buffer).getBigUint64(0, true)
+    if (length > BigInt(maxHeaderBytes) || Number(length) + 8 > size)
+      throw new CheckpointError(
+        `${path}: Expected a header of at most ${Math.min(maxHeaderBytes, size - 8)} bytes, got ${length}. The file is damaged or not a safetensors file.`,
+      )
+    return parseHeader(await readExactly(file, Number(length), 8, path), size, path)
+  } finally {
+    await file.close()
+  }
+}
+
+/** An open file whose tensors are mapped when asked for. */
+export interface SafetensorsFile extends SafetensorsHeader {
+  /** A tensor over the file's own bytes; writing to it does not reach the file. */
+  tensor(name: string): Tensor
+}
+
+export const openSafetensors = async (path: string): Promise<SafetensorsFile> => {
+  const header = await readHeader(path)
+  const mapped: MappedFile = mapFile(path)
+  return {
+    ...header,
+    tensor: (name) => {
+      const entry = header.tensors.get(name)
+      if (entry === undefined)
+        throw new CheckpointError(`${path}: Expected a tensor \`${name}\`, found none.`, { missing: [name] })
+      return mapped.tensor(entry.byteOffset, entry.shape, entry.dtype)
+    },
+  }
+}
+
+/** The bytes before the values: length and header, padded so that values are aligned. */
+export const makeHeader = (tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string> = {}): Uint8Array => {
+  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
+  let at = 0
+  for (const [name, tensor] of tensors) {
+    const bytes = tensor.size * dtypeFacts(tensor.dtype).bytes
+    header[name] = { dtype: nameOfDtype[tensor.dtype], shape: tensor.shape, data_offsets: [at, at + bytes] }
+    at += bytes
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header))
+  const padded = Math.ceil((json.length + 8) / 64) * 64 - 8
+  const out = new Uint8Array(8 + padded).fill(0x20)
+  new DataView(out.buffer).setBigUint64(0, BigInt(padded), true)
+  out.set(json, 8)
+  return out
+}
+
+/** Writes tensors in the order given into an open file; one tensor is in memory twice at a time. */
+export const writeSafetensors = async (
+  file: FileHandle,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata?: Record<string, string>,
+): Promise<void> => {
+  await file.writeFile(makeHeader(tensors, metadata))
+  for (const tensor of tensors.values()) {
+    const values = tensor.toTypedArray()
+    await file.writeFile(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+  }
+}

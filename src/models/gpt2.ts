@@ -1,0 +1,191 @@
+// GPT-2: a decoder with norms before each block and learned positions. @source Radford et al. 2019
+import { z } from 'zod'
+import {
+  type ActivationName,
+  Attention,
+  activationNames,
+  Dropout,
+  Embedding,
+  LayerNorm,
+  Module,
+  PlainMlp,
+} from '../nn/index.ts'
+import type { Tensor } from '../tensor/index.ts'
+import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
+import { positionsOf } from './positions.ts'
+
+const schema = z.strictObject({
+  vocabSize: z.int().positive().default(50257).describe('entries of the vocabulary'),
+  hiddenSize: z.int().positive().default(768).describe('width of the residual stream'),
+  numLayers: z.int().positive().default(12).describe('blocks'),
+  numHeads: z.int().positive().default(12).describe('attention heads'),
+  intermediateSize: z
+    .int()
+    .positive()
+    .optional()
+    .describe('width inside the feed-forward block; 4 x hiddenSize unless given'),
+  activation: z
+    .enum(activationNames as [ActivationName, ...ActivationName[]])
+    .default('gelu_new')
+    .describe('of the feed-forward block'),
+  maxPositions: z.int().positive().default(1024).describe('longest input'),
+  normEps: z.number().positive().default(1e-5).describe('added to variances'),
+  embeddingDropout: z.number().min(0).max(1).default(0.1).describe('dropout after the embeddings'),
+  hiddenDropout: z.number().min(0).max(1).default(0.1).describe('dropout after each block'),
+  attentionDropout: z.number().min(0).max(1).default(0.1).describe('dropout of attention weights'),
+  initializerRange: z.number().positive().default(0.02).describe('standard deviation of fresh weights'),
+  scaleAttention: z.boolean().default(true).describe('divide scores by the root of the head size'),
+  scaleAttentionByLayer: z.boolean().default(false).describe('divide scores by the number of the layer too'),
+  tiedEmbeddings: z.boolean().default(true).describe('output layer shares the token embedding'),
+})
+type Gpt2Config = z.output<typeof schema>
+
+class Gpt2Layer extends Module {
+  attentionNorm: LayerNorm
+  attention: Attention
+  mlpNorm: LayerNorm
+  mlp: PlainMlp
+  dropout: Dropout
+
+  constructor(config: Gpt2Config, index: number) {
+    super()
+    const { hiddenSize: hidden, normEps: eps, numHeads: heads } = config
+    // What writes to the residual stream starts smaller, by the number of writers.
+    const outputScale = (2 * config.numLayers) ** -0.5
+    const byHead = config.scaleAttention ? (hidden / heads) ** -0.5 : 1
+    const scale = config.scaleAttentionByLayer ? byHead / (index + 1) : byHead
+    this.attentionNorm = new LayerNorm(hidden, { eps })
+    this.attention = new Attention({
+      hidden,
+      heads,
+      causal: true,
+      scale,
+      dropout: config.attentionDropout,
+      outputScale,
+    })
+    this.mlpNorm = new LayerNorm(hidden, { eps })
+    this.mlp = new PlainMlp({
+      hidden,
+      intermediate: config.intermediateSize ?? 4 * hidden,
+      activation: config.activation,
+      outputScale,
+    })
+    this.dropout = new Dropout(config.hiddenDropout)
+  }
+}
+
+class Gpt2Body extends Body {
+  embedTokens: Embedding
+  embedPositions: Embedding
+  dropout: Dropout
+  layers: Gpt2Layer[]
+  finalNorm: LayerNorm
+
+  constructor(config: Gpt2Config) {
+    super()
+    this.embedTokens = new Embedding(config.vocabSize, config.hiddenSize)
+    this.embedPositions = new Embedding(config.maxPositions, config.hiddenSize)
+    this.dropout = new Dropout(config.embeddingDropout)
+    this.layers = Array.from({ length: config.numLayers }, (_, i) => new Gpt2Layer(config, i))
+    this.finalNorm = new LayerNorm(config.hiddenSize, { eps: config.normEps })
+  }
+
+  forward(inputs: BodyInputs): BodyOutputs {
+    const context = attentionContext(inputs)
+    const embedded = this.embedTokens.forward(inputs.inputIds).add(this.embedPositions.forward(positionsOf(inputs)))
+    let stream = this.dropout.forward(embedded, inputs.generator)
+    let change: Tensor | null = null
+    const allHidden: Tensor[] = []
+    this.layers.forEach((layer, i) => {
+      const drop = (x: Tensor) => layer.dropout.forward(x, inputs.generator)
+      const [afterMlp, first] = layer.attentionNorm.add(stream, change)
+      if (inputs.allHidden) allHidden.push(afterMlp)
+      const attended = drop(layer.attention.forward(first, context, { cache: inputs.cache?.[i] }))
+      const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
+      change = drop(layer.mlp.forward(second))
+      stream = afterAttention
+    })
+    const [, hidden] = this.finalNorm.add(stream, change)
+    return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }
+  }
+}
+
+const ladder = (numLayers: number, hiddenSize: number, numHeads: number) => ({ numLayers, hiddenSize, numHeads })
+
+export const gpt2 = defineModel<Gpt2Config>({
+  type: 'gpt2',
+  source: 'Radford et al. 2019, Language Models are Unsupervised Multitask Learners',
+  config: schema,
+  presets: {
+    test: { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, maxPositions: 64 },
+    '1m': { ...ladder(4, 128, 4), vocabSize: 2048, maxPositions: 512 },
+    '10m': { ...ladder(6, 320, 5), vocabSize: 8192, maxPositions: 512 },
+    '30m': { ...ladder(6, 384, 6), maxPositions: 512 },
+    small: ladder(12, 768, 12),
+    medium: ladder(24, 1024, 16),
+    large: ladder(36, 1280, 20),
+    xl: ladder(48, 1600, 25),
+  },
+  build: (config) => new Gpt2Body(config),
+  facts: ({ hiddenSize, vocabSize, numLayers, maxPositions, initializerRange, tiedEmbeddings }) => ({
+    hiddenSize,
+    vocabSize,
+    numLayers,
+    maxPositions,
+    initializerRange,
+    tiedEmbeddings,
+    causal: true,
+  }),
+  fromHf: (fields) =>
+    schema.parse({
+      vocabSize: fields.vocab_size,
+      hiddenSize: fields.n_embd,
+      numLayers: fields.n_layer,
+      numHeads: fields.n_head,
+      intermediateSize: fields.n_inner ?? undefined,
+      activation: fields.activation_function,
+      maxPositions: fields.n_positions,
+      normEps: fields.layer_norm_epsilon,
+      embeddingDropout: fields.embd_pdrop,
+      hiddenDropout: fields.resid_pdrop,
+      attentionDropout: fields.attn_pdrop,
+      initializerRange: fields.initializer_range,
+      scaleAttention: fields.scale_attn_weights,
+      scaleAttentionByLayer: fields.scale_attn_by_inverse_layer_idx,
+      tiedEmbeddings: fields.tie_word_embeddings,
+    }),
+  toHf: (config) => ({
+    model_type: 'gpt2',
+    vocab_size: config.vocabSize,
+    n_embd: config.hiddenSize,
+    n_layer: config.numLayers,
+    n_head: config.numHeads,
+    n_inner: config.intermediateSize ?? null,
+    activation_function: config.activation,
+    n_positions: config.maxPositions,
+    layer_norm_epsilon: config.normEps,
+    embd_pdrop: config.embeddingDropout,
+    resid_pdrop: config.hiddenDropout,
+    attn_pdrop: config.attentionDropout,
+    initializer_range: config.initializerRange,
+    scale_attn_weights: config.scaleAttention,
+    scale_attn_by_inverse_layer_idx: config.scaleAttentionByLayer,
+    tie_word_embeddings: config.tiedEmbeddings,
+  }),
+  hfPrefix: 'transformer.',
+  hfKeys: [
+    { ours: 'embedTokens', theirs: 'wte' },
+    { ours: 'embedPositions', theirs: 'wpe' },
+    { ours: 'layers.{i}.attentionNorm', theirs: 'h.{i}.ln_1' },
+    {
+      ours: ['layers.{i}.attention.qProj', 'layers.{i}.attention.kProj', 'layers.{i}.attention.vProj'],
+      theirs: 'h.{i}.attn.c_attn',
+      transposed: true,
+    },
+    { ours: 'layers.{i}.attention.oProj', theirs: 'h.{i}.attn.c_proj', transposed: true },
+    { ours: 'layers.{i}.mlpNorm', theirs: 'h.{i}.ln_2' },
+    { ours: 'layers.{i}.mlp.upProj', theirs: 'h.{i}.mlp.c_fc', transposed: true },
+    { ours: 'layers.{i}.mlp.downProj', theirs: 'h.{i}.mlp.c_proj', transposed: true },
+    { ours: 'finalNorm', theirs: 'ln_f' },
+  ],
+})

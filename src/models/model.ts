@@ -1,0 +1,92 @@
+// What a model is to the rest of Tunesmith: a body that turns ids into vectors, its config, its presets, and the names its
+// parameters have in Hugging Face checkpoints. Knows no architecture.
+import type { z } from 'zod'
+import { type AttentionContext, type Embedding, type LayerCache, Module } from '../nn/index.ts'
+import type { Generator, Tensor } from '../tensor/index.ts'
+
+/** A batch of token rows: [B,T] with padding, or [1,N] packed with `starts`. */
+export interface BodyInputs {
+  /** int64 [B,T] */
+  inputIds: Tensor
+  /** [B,T], 0 where there is padding. */
+  attentionMask?: Tensor
+  /** int64 [B,T] segment ids, where the body has segments. */
+  typeIds?: Tensor
+  /** int64 [B,T]; 0, 1, 2 … of each row or document unless given. */
+  positionIds?: Tensor
+  /** Packed rows: cumulative document lengths, int64 [n+1], with B = 1. */
+  starts?: Tensor
+  /** Earlier keys and values, one entry a layer. */
+  cache?: readonly LayerCache[]
+  /** Tokens before this batch's first, when a cache is used. */
+  pastLength?: number
+  /** Draws for dropout in training. */
+  generator?: Generator
+  /** Return what every layer gave. */
+  allHidden?: boolean
+}
+
+export interface BodyOutputs {
+  /** [B,T,C] after the last norm. */
+  hidden: Tensor
+  /** The embeddings and each layer's output, when asked for. */
+  allHidden?: Tensor[]
+}
+
+/** The part of a model below its head. */
+export abstract class Body extends Module {
+  abstract readonly embedTokens: Embedding
+  abstract forward(inputs: BodyInputs): BodyOutputs
+}
+
+/**
+ * One name of a checkpoint, as module paths: `.weight` and `.bias` follow both. `{i}` stands for a layer's number. Several of
+ * ours are stacked along the first dimension in theirs.
+ */
+export interface KeyRule {
+  ours: string | readonly string[]
+  theirs: string
+  /** Theirs stores a matrix the other way round (GPT-2's Conv1D). */
+  transposed?: boolean
+}
+
+/** Facts of a body that heads and tools need, whatever its type. */
+export interface BodyFacts {
+  hiddenSize: number
+  vocabSize: number
+  numLayers: number
+  /** Longest input; undefined where positions have no table. */
+  maxPositions: number | undefined
+  /** Standard deviation of fresh weights. */
+  initializerRange: number
+  tiedEmbeddings: boolean
+  causal: boolean
+}
+
+export interface ModelDefinition<Config = unknown> {
+  /** `model_type` of config.json. */
+  type: string
+  /** Where the architecture is published. */
+  source: string
+  config: z.ZodType<Config>
+  presets: Record<string, Partial<Config>>
+  build(config: Config): Body
+  facts(config: Config): BodyFacts
+  /** From the fields of config.json that this architecture reads. */
+  fromHf(fields: Record<string, unknown>): Config
+  /** The fields of config.json that say the same. */
+  toHf(config: Config): Record<string, unknown>
+  hfKeys: readonly KeyRule[]
+  /** What stands before the body's keys in the files of models with a head. */
+  hfPrefix: string
+}
+
+export const defineModel = <Config>(definition: ModelDefinition<Config>): ModelDefinition<Config> => definition
+
+/** The rows' relation as attention wants it, from the batch's padding or packing. */
+export const attentionContext = ({ attentionMask, starts, generator }: BodyInputs): AttentionContext => ({
+  starts,
+  // [B,S] -> [B,1,1,S]
+  mask: attentionMask?.ne(0).unsqueeze(1).unsqueeze(1),
+  generator,
+})

@@ -1,0 +1,16 @@
+// Dropout as a layer: active in training mode only, drawing from the stream it is given.
+import { dropout, type Generator, type Tensor } from '../tensor/index.ts'
+import { Module } from './module.ts'
+
+export class Dropout extends Module {
+  readonly #p: number
+
+  constructor(p: number) {
+    super()
+    this.#p = p
+  }
+
+  forward(input: Tensor, generator?: Generator): Tensor {
+    return this.training && this.#p > 0 ? dropout(input, this.#p, { generator }) : input
+  }
+}

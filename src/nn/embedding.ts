@@ -1,0 +1,26 @@
+// A table of vectors looked up by id.
+import { embedding, empty, keep, type Tensor } from '../tensor/index.ts'
+import { type Initialization, Module } from './module.ts'
+
+export class Embedding extends Module {
+  /** [entries, size] */
+  weight: Tensor
+  readonly #paddingIndex: number | undefined
+
+  /** @param options.paddingIndex a row that starts at zero and gets no gradient. */
+  constructor(entries: number, size: number, options: { paddingIndex?: number } = {}) {
+    super()
+    this.weight = keep(empty([entries, size]))
+    this.#paddingIndex = options.paddingIndex
+  }
+
+  /** int64 [...] -> [..., size] */
+  forward(ids: Tensor): Tensor {
+    return embedding(this.weight, ids, this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex })
+  }
+
+  protected override reset({ std, generator }: Initialization): void {
+    this.weight.normal_(0, std, { generator })
+    if (this.#paddingIndex !== undefined) this.weight.select(0, this.#paddingIndex).zero_()
+  }
+}

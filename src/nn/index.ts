@@ -1,0 +1,11 @@
+// Layers, as every model uses them.
+export { type Activation, type ActivationName, activationNames, activations } from './activation.ts'
+export { Attention, type AttentionContext, type AttentionOptions, type LayerCache } from './attention.ts'
+export { Dropout } from './dropout.ts'
+export { Embedding } from './embedding.ts'
+export { Linear } from './linear.ts'
+export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'
+export { describeReport, expectLastSize, type Initialization, type LoadReport, Module } from './module.ts'
+export { LayerNorm, Norm, RmsNorm } from './norm.ts'
+export { RelativeBias } from './relative-bias.ts'
+export { applyRotary, type RopeOptions, type RopeScaling, RotaryTable } from './rope.ts'

@@ -1,0 +1,61 @@
+// Layer norm and RMS norm, alone or together with the addition that feeds them.
+import { addLayerNorm, addRmsNorm, empty, keep, type Tensor } from '../tensor/index.ts'
+import { Module } from './module.ts'
+
+/** A normalisation over the last dimension. */
+export abstract class Norm extends Module {
+  abstract forward(input: Tensor): Tensor
+  /** The sum of input and residual (the input itself without one), and that sum normalised. */
+  abstract add(input: Tensor, residual: Tensor | null): [sum: Tensor, normalized: Tensor]
+}
+
+/** @source arXiv:1607.06450 */
+export class LayerNorm extends Norm {
+  weight: Tensor
+  bias?: Tensor
+  readonly #eps: number
+
+  constructor(size: number, options: { eps?: number; bias?: boolean } = {}) {
+    super()
+    this.weight = keep(empty([size]))
+    if (options.bias ?? true) this.bias = keep(empty([size]))
+    this.#eps = options.eps ?? 1e-5
+  }
+
+  forward(input: Tensor): Tensor {
+    return this.add(input, null)[1]
+  }
+
+  add(input: Tensor, residual: Tensor | null): [Tensor, Tensor] {
+    return addLayerNorm(input, residual, this.weight, this.bias ?? null, this.#eps)
+  }
+
+  protected override reset(): void {
+    this.weight.fill_(1)
+    this.bias?.zero_()
+  }
+}
+
+/** @source arXiv:1910.07467 */
+export class RmsNorm extends Norm {
+  weight: Tensor
+  readonly #eps: number
+
+  constructor(size: number, options: { eps?: number } = {}) {
+    super()
+    this.weight = keep(empty([size]))
+    this.#eps = options.eps ?? 1e-6
+  }
+
+  forward(input: Tensor): Tensor {
+    return this.add(input, null)[1]
+  }
+
+  add(input: Tensor, residual: Tensor | null): [Tensor, Tensor] {
+    return addRmsNorm(input, residual, this.weight, this.#eps)
+  }
+
+  protected override reset(): void {
+    this.weight.fill_(1)
+  }
+}

@@ -1,0 +1,49 @@
+// T5's learned bias on attention scores by distance between tokens, in buckets that widen with the distance.
+import { Tensor } from '../tensor/index.ts'
+import { Embedding } from './embedding.ts'
+import { Module } from './module.ts'
+
+export class RelativeBias extends Module {
+  table: Embedding
+  readonly #buckets: number
+  readonly #maxDistance: number
+  readonly #bidirectional: boolean
+
+  constructor(options: { buckets: number; maxDistance: number; heads: number; bidirectional: boolean }) {
+    super()
+    this.table = new Embedding(options.buckets, options.heads)
+    this.#buckets = options.buckets
+    this.#maxDistance = options.maxDistance
+    this.#bidirectional = options.bidirectional
+  }
+
+  /** The bucket of a distance (key position minus query position). @source arXiv:1910.10683, section 2.1 */
+  bucket(distance: number): number {
+    let buckets = this.#buckets
+    let start = 0
+    let back = -distance
+    if (this.#bidirectional) {
+      buckets = Math.floor(buckets / 2)
+      if (distance > 0) start = buckets
+      back = Math.abs(distance)
+    } else back = Math.max(back, 0)
+    const exact = Math.floor(buckets / 2)
+    if (back < exact) return start + back
+    // Float32, as the published implementation rounds: a bucket's edge must fall on the same side.
+    const grown = Math.fround(
+      Math.fround(Math.log(Math.fround(back / exact))) / Math.fround(Math.log(this.#maxDistance / exact)),
+    )
+    return start + Math.min(exact + Math.floor(Math.fround(grown * (buckets - exact))), buckets - 1)
+  }
+
+  /** [1,H,T,S] for queries at positions `offset` … and keys at 0 … */
+  forward(queries: number, keys: number, offset = 0): Tensor {
+    const ids = new BigInt64Array(queries * keys)
+    for (let t = 0; t < queries; t++)
+      for (let s = 0; s < keys; s++) ids[t * keys + s] = BigInt(this.bucket(s - (t + offset)))
+    return this.table
+      .forward(Tensor.from(ids, { shape: [queries, keys] }))
+      .permute([2, 0, 1])
+      .unsqueeze(0)
+  }
+}

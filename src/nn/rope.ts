@@ -1,0 +1,145 @@
+// Rotary position embedding: the table of angles, with the scalings that published models use, and its application.
+import { type Dtype, rotary, Tensor } from '../tensor/index.ts'
+
+/** How frequencies are stretched for contexts longer than those trained on. */
+export type RopeScaling =
+  | { kind: 'default' }
+  | { kind: 'linear'; factor: number }
+  | { kind: 'dynamic'; factor: number; originalPositions: number }
+  | { kind: 'llama3'; factor: number; lowFreqFactor: number; highFreqFactor: number; originalPositions: number }
+  | {
+      kind: 'yarn'
+      factor: number
+      originalPositions: number
+      betaFast: number
+      betaSlow: number
+      attentionFactor?: number
+    }
+
+export interface RopeOptions {
+  /** Values of a head that are turned; the rest passes through. Even. */
+  rotaryDim: number
+  theta: number
+  scaling: RopeScaling
+}
+
+type Frequencies = (options: RopeOptions, length: number) => Float64Array
+
+const plain: Frequencies = ({ rotaryDim, theta }) =>
+  Float64Array.from({ length: rotaryDim / 2 }, (_, i) => theta ** ((-2 * i) / rotaryDim))
+
+/** One function a kind; each is given options of its own kind. */
+const frequenciesOf: {
+  [Kind in RopeScaling['kind']]: (
+    options: RopeOptions,
+    scaling: Extract<RopeScaling, { kind: Kind }>,
+    length: number,
+  ) => Float64Array
+} = {
+  default: (options, _, length) => plain(options, length),
+  linear: (options, { factor }, length) => plain(options, length).map((frequency) => frequency / factor),
+  /** Raises the base with the length. @source transformers modeling_rope_utils, dynamic NTK */
+  dynamic: (options, { factor, originalPositions }, length) => {
+    const longest = Math.max(length, originalPositions)
+    const { rotaryDim, theta } = options
+    const raised = theta * ((factor * longest) / originalPositions - (factor - 1)) ** (rotaryDim / (rotaryDim - 2))
+    return plain({ ...options, theta: raised }, length)
+  },
+  /** Slows long wavelengths, keeps short ones, blends between. @source Llama 3.1 reference code */
+  llama3: (options, { factor, lowFreqFactor, highFreqFactor, originalPositions }, length) =>
+    plain(options, length).map((frequency) => {
+      const wavelength = (2 * Math.PI) / frequency
+      if (wavelength < originalPositions / highFreqFactor) return frequency
+      if (wavelength > originalPositions / lowFreqFactor) return frequency / factor
+      const smooth = (originalPositions / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor)
+      return ((1 - smooth) * frequency) / factor + smooth * frequency
+    }),
+  /** @source arXiv:2309.00071 */
+  yarn: (options, { factor, originalPositions, betaFast, betaSlow }, length) => {
+    const { rotaryDim, theta } = options
+    const dimOf = (rotations: number) =>
+      (rotaryDim * Math.log(originalPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta))
+    const low = Math.max(Math.floor(dimOf(betaFast)), 0)
+    const high = Math.min(Math.ceil(dimOf(betaSlow)), rotaryDim - 1)
+    return plain(options, length).map((frequency, i) => {
+      const ramp = Math.min(1, Math.max(0, (i - low) / Math.max(high - low, 0.001)))
+      return frequency * (1 - ramp) + (frequency / factor) * ramp
+    })
+  },
+}
+
+/** Kinds whose frequencies change with the length of the input. */
+const lengthDependent: Record<RopeScaling['kind'], boolean> = {
+  default: false,
+  linear: false,
+  dynamic: true,
+  llama3: false,
+  yarn: false,
+}
+
+/** What cosines and sines are multiplied by; 1 but for YaRN. */
+const magnitudeOf = (scaling: RopeScaling): number => {
+  if (!('betaFast' in scaling)) return 1
+  return scaling.attentionFactor ?? (scaling.factor <= 1 ? 1 : 0.1 * Math.log(scaling.factor) + 1)
+}
+
+/** Tables of cosines and sines, grown as longer inputs come. */
+export class RotaryTable {
+  readonly #options: RopeOptions
+  #length = 0
+  #cos: Tensor | undefined
+  #sin: Tensor | undefined
+
+  constructor(options: RopeOptions) {
+    this.#options = options
+  }
+
+  /** Cosines and sines float32 [length, rotaryDim / 2] for positions 0 … length-1. */
+  tables(length: number, dtype: Dtype = 'float32'): { cos: Tensor; sin: Tensor } {
+    const dynamic = lengthDependent[this.#options.scaling.kind]
+    if (
+      this.#cos === undefined ||
+      this.#sin === undefined ||
+      (dynamic ? length !== this.#length : length > this.#length)
+    ) {
+      const rows = dynamic ? length : Math.max(length, 2 * this.#length, 128)
+      const half = this.#options.rotaryDim / 2
+      const { scaling } = this.#options
+      const derive = frequenciesOf[scaling.kind] as (o: RopeOptions, s: RopeScaling, length: number) => Float64Array
+      // Published models compute angles in float32: the same rounding gives the same logits.
+      const frequencies = Float32Array.from(derive(this.#options, scaling, length))
+      const magnitude = magnitudeOf(scaling)
+      const cos = new Float32Array(rows * half)
+      const sin = new Float32Array(rows * half)
+      for (let t = 0; t < rows; t++)
+        for (let i = 0; i < half; i++) {
+          const angle = Math.fround(t * frequencies[i])
+          cos[t * half + i] = Math.cos(angle) * magnitude
+          sin[t * half + i] = Math.sin(angle) * magnitude
+        }
+      this.#cos?.free()
+      this.#sin?.free()
+      this.#cos = Tensor.from(cos, { shape: [rows, half], dtype }).keep()
+      this.#sin = Tensor.from(sin, { shape: [rows, half], dtype }).keep()
+      this.#length = rows
+    }
+    return { cos: this.#cos.narrow(0, 0, length), sin: this.#sin.narrow(0, 0, length) }
+  }
+
+  /** Angles at position ids int64 [1|B,T]: [T,R/2] when rows share them, else [B,T,R/2]. */
+  at(positions: Tensor): { cos: Tensor; sin: Tensor } {
+    const [rows, length] = positions.shape
+    const longest = length === 0 ? 0 : positions.max().item() + 1
+    const { cos, sin } = this.tables(longest)
+    const flat = positions.view([-1])
+    const pick = (table: Tensor) => {
+      const picked = table.indexSelect(0, flat)
+      return rows === 1 ? picked : picked.view([rows, length, table.shape[1]])
+    }
+    return { cos: pick(cos), sin: pick(sin) }
+  }
+}
+
+/** Turns [B,T,H,D] by the angles of its positions: [T,R/2], or [B,T,R/2] where rows differ. */
+export const applyRotary = (input: Tensor, angles: { cos: Tensor; sin: Tensor }): Tensor =>
+  rotary(input, angles.cos, angles.sin)

@@ -1,0 +1,41 @@
+"""Small random checkpoints of transformers' bodies with odd settings, and what they give: hidden states and gradients.
+  python make-bodies.py   (writes golden/ beside itself)"""
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, LlamaConfig, LlamaModel
+
+CASES = {
+    "bert": (BertModel, BertConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20,
+                                   hidden_act="gelu", layer_norm_eps=1e-6)),
+    "gpt2": (GPT2Model, GPT2Config(vocab_size=61, n_embd=24, n_layer=2, n_head=3, n_positions=20, n_inner=56, scale_attn_by_inverse_layer_idx=True, bos_token_id=0, eos_token_id=0)),
+    "llama": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, intermediate_size=40,
+                                      max_position_embeddings=64, attention_bias=True, rope_parameters={"rope_type": "llama3", "rope_theta": 500.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16})),
+    "llama-headdim": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=20, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=28,
+                                              mlp_bias=True, rms_norm_eps=1e-5, rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0})),
+}
+out = Path(__file__).parent / "golden"
+out.mkdir(exist_ok=True)
+for name, (kind, config) in CASES.items():
+    torch.manual_seed(7)
+    model = kind(config, add_pooling_layer=False) if kind is BertModel else kind(config)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, 0, 0.3)
+    model.eval()
+    ids = torch.randint(0, 61, (3, 11), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(3, 11, dtype=torch.long)
+    mask[0, 8:] = 0
+    if kind is BertModel:
+        mask[1, :3] = 0
+        mask[2, 5] = 0
+    extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind is BertModel else {}
+    result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **extra)
+    weights = torch.randn(result.last_hidden_state.shape, generator=torch.Generator().manual_seed(2))
+    (result.last_hidden_state * weights * mask[..., None]).sum().backward()
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / f"{name}.safetensors")
+    golden = {"ids": ids, "mask": mask, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.hidden_states)}}
+    golden |= {f"grad.{k}": p.grad for k, p in model.named_parameters() if p.grad is not None}
+    save_file({k: v.detach().contiguous() for k, v in golden.items()}, out / f"{name}.expected.safetensors")
+    (out / f"{name}.json").write_text(json.dumps({"model_type": config.model_type, **json.loads(config.to_json_string(use_diff=False))}, indent=1))

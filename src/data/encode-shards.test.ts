@@ -139,14 +139,14 @@ describe('encodeShards', () => {
     await encodeShards(documents, tokenizer, out, options, { workers: 1 })
     const expected = filesOf(out)
     // Documents long enough for several batches, so that there is something between to go on from.
-    const long = Array.from({ length: 24 }, (_, i) => `${i} ${documents.join(' ').repeat(4)}`)
+    const long = Array.from({ length: 24 }, (_, i) => `${i} ${documents.join(' ')}`)
     const whole = join(root, 'whole')
     await encodeShards(
       long,
       tokenizer,
       whole,
-      { ...options, shardTokens: 200_000 },
-      { workers: 1, recordEveryBytes: 1 },
+      { ...options, shardTokens: 50_000 },
+      { workers: 1, recordEveryBytes: 1, batchCharacters: 100_000 },
     )
     let interrupted = 0
     for (const stopAfter of [1, 2, 3, 5]) {
@@ -157,10 +157,11 @@ describe('encodeShards', () => {
           long,
           tokenizer,
           folder,
-          { ...options, shardTokens: 200_000 },
+          { ...options, shardTokens: 50_000 },
           {
             workers: 1,
             recordEveryBytes: 1,
+            batchCharacters: 100_000,
             onProgress: () => {
               if (stop && ++calls > stopAfter) throw new Error('killed')
             },
@@ -180,13 +181,18 @@ describe('encodeShards', () => {
   })
 
   test('notices that the documents changed while it was stopped', async () => {
-    const long = Array.from({ length: 12 }, (_, i) => `${i} ${documents.join(' ').repeat(8)}`)
+    const long = Array.from({ length: 12 }, (_, i) => `${i} ${documents.join(' ')}`)
     let calls = 0
     const stop = () => {
       if (++calls > 2) throw new Error('killed')
     }
     await expect(
-      encodeShards(long, tokenizer, out, options, { workers: 1, recordEveryBytes: 1, onProgress: stop }),
+      encodeShards(long, tokenizer, out, options, {
+        workers: 1,
+        recordEveryBytes: 1,
+        batchCharacters: 100_000,
+        onProgress: stop,
+      }),
     ).rejects.toThrow('killed')
     expect(existsSync(join(out, 'progress.json'))).toBe(true)
     await expect(encodeShards(['other', ...long.slice(1)], tokenizer, out, options, { workers: 1 })).rejects.toThrow(

@@ -44,10 +44,11 @@ export interface EncodeShardsSettings {
   onProgress?: (done: { documents: number; bytes: number; tokens: number }) => void
   /** A state is recorded after this many bytes of text. */
   recordEveryBytes?: number
+  /** Text handed to a thread at a time. */
+  batchCharacters?: number
 }
 
 const PROGRESS = 'progress.json'
-const BATCH_CHARACTERS = 1 << 20
 const BATCH_DOCUMENTS = 4096
 
 interface Progress {
@@ -69,6 +70,7 @@ export async function encodeShards(
 ): Promise<ShardManifest> {
   const options = parseConfig(encodeShardsSchema, input, 'encode')
   const { workers = availableParallelism(), source = '', signal, onProgress, recordEveryBytes = 64 << 20 } = settings
+  const { batchCharacters = 1 << 20 } = settings
   const tokenizer = await loadTokenizer(tokenizerPath)
   const head = describe(tokenizer, await tokenizerHash(tokenizerPath, tokenizer), options, source)
   const fingerprint = sha256(JSON.stringify([head, options]))
@@ -88,7 +90,7 @@ export async function encodeShards(
     validation: head.validation,
   }
   try {
-    const reader = new BatchReader(documents, progress)
+    const reader = new BatchReader(documents, progress, batchCharacters)
     const results = encodeBatches(reader.batches(), encodeSettings, workers, signal)
     let recorded = progress.bytes
     let tokens = sumTokens(progress.splits)
@@ -216,10 +218,12 @@ class BatchReader {
   private readonly marks: { documents: number; bytes: number; textHash: string }[] = []
   private readonly documents: AsyncIterable<string> | Iterable<string>
   private readonly start: Progress
+  private readonly batchCharacters: number
 
-  constructor(documents: AsyncIterable<string> | Iterable<string>, start: Progress) {
+  constructor(documents: AsyncIterable<string> | Iterable<string>, start: Progress, batchCharacters: number) {
     this.documents = documents
     this.start = start
+    this.batchCharacters = batchCharacters
   }
 
   /** Where the oldest batch that was not asked about ends. */
@@ -244,7 +248,7 @@ class BatchReader {
       }
       batch.push(document)
       characters += document.length
-      if (characters >= BATCH_CHARACTERS || batch.length >= BATCH_DOCUMENTS) {
+      if (characters >= this.batchCharacters || batch.length >= BATCH_DOCUMENTS) {
         this.marks.push({ documents: seen, bytes, textHash })
         yield batch
         batch = []

@@ -1,9 +1,21 @@
 // What other folders may use of tokenizers.
 export type { AddedToken } from './added-tokens.ts'
+export {
+  applyChatTemplate,
+  CHAT_TEMPLATES,
+  type Chat,
+  type ChatMessage,
+  type ChatOptions,
+  type ChatTemplateName,
+  type RenderOptions,
+  renderChat,
+  renderChatFor,
+} from './chat/index.ts'
 export { Encoding, type Padding, padEncodings, type Side } from './encoding.ts'
 export type { IdArray } from './fast-encoder.ts'
 export { type LoadOptions, loadTokenizer } from './loading.ts'
 export { saveTokenizer } from './saving.ts'
 export { ROLES, type Role, type SpecialToken, type SpecialTokens } from './special-tokens.ts'
 export { type DecodeOptions, type EncodeOptions, Tokenizer, type TokenizerExtras } from './tokenizer.ts'
+export * from './training/index.ts'
 export type { Strategy, Truncation } from './truncation.ts'

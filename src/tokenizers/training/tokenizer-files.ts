@@ -1,9 +1,9 @@
 // Writes a trained vocabulary as the files that other libraries open: tokenizer.json and its companions.
 // It knows no training.
 
-import { writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFolderAtomic } from '../../core/index.ts'
+import { ConfigError, writeFolderAtomic } from '../../core/index.ts'
 import type { Merge } from './learn-merges.ts'
 import type { PreTokenizationJson } from './pre-tokenization.ts'
 import type { SpecialTokens, TrainingPlan } from './train-options.ts'
@@ -50,8 +50,24 @@ export function tokenizerFiles(vocabulary: Vocabulary, plan: TrainingPlan, json:
   }
 }
 
-/** Writes the files as one folder, whole or not at all. */
+const OWN_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'vocab.json',
+  'merges.txt',
+  'vocab.txt',
+]
+
+/** Writes the files as one folder, whole or not at all; a tokenizer that is there is replaced, anything else is not. */
 export async function writeTokenizerFolder(folder: string, files: TokenizerFiles): Promise<void> {
+  const there = await readdir(folder).catch(() => [] as string[])
+  const foreign = there.filter((name) => !OWN_FILES.includes(name))
+  if (foreign.length > 0) {
+    throw new ConfigError(
+      `Expected an empty folder or one with a tokenizer for \`out\`, got ${folder} with ${foreign.slice(0, 3).join(', ')}. Name another.`,
+    )
+  }
   await writeFolderAtomic(folder, async (temporary) => {
     for (const [name, content] of Object.entries(files)) await writeFile(join(temporary, name), content)
   })

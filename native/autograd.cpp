@@ -25,8 +25,15 @@ struct CallbackFailed : std::runtime_error {
 struct CallbackNode : torch::autograd::Node {
   Environment* environment;
   napi_ref callback;
+  variable_list saved;  // without history, so that no cycle keeps the graph alive
+  std::vector<int64_t> versions;
 
-  CallbackNode(Environment* e, napi_ref c) : environment(e), callback(c) {}
+  CallbackNode(Environment* e, napi_ref c, const std::vector<at::Tensor>& keep) : environment(e), callback(c) {
+    for (const auto& tensor : keep) {
+      saved.push_back(tensor.detach());
+      versions.push_back(tensor.is_inference() ? 0 : tensor._version());
+    }
+  }
 
   ~CallbackNode() override { release_variables(); }
 
@@ -34,6 +41,7 @@ struct CallbackNode : torch::autograd::Node {
 
   // The reference may only be deleted where JavaScript may run, so it is queued.
   void release_variables() override {
+    saved.clear();
     std::lock_guard<std::mutex> lock(environment->mutex);
     if (callback != nullptr) environment->deadReferences.push_back(callback);
     callback = nullptr;
@@ -42,15 +50,22 @@ struct CallbackNode : torch::autograd::Node {
   variable_list apply(variable_list&& gradients) override {
     TORCH_CHECK(std::this_thread::get_id() == environment->thread,
                 "a checkpointed segment's backward pass must run on the thread that made it");
+    TORCH_CHECK(!at::GradMode::is_enabled(), "a checkpointed segment has a first derivative only; compute this one without checkpoint()");
     TORCH_CHECK(callback != nullptr, "Trying to backward through a checkpointed segment a second time; keep the graph with retainGraph");
+    for (size_t i = 0; i < saved.size(); i++)
+      TORCH_CHECK(saved[i].is_inference() || saved[i]._version() == versions[i],
+                  "input ", i, " of a checkpointed segment, of shape ", saved[i].sizes(), ", was modified by an inplace operation before its backward pass");
     napi_env env = environment->env;
     napi_handle_scope scope;
     napi_open_handle_scope(env, &scope);
-    napi_value function, array, result, receiver = makeUndefined(env);
+    napi_value function, array, inputs, result, receiver = makeUndefined(env);
     napi_get_reference_value(env, callback, &function);
     napi_create_array_with_length(env, gradients.size(), &array);
     for (size_t i = 0; i < gradients.size(); i++) napi_set_element(env, array, i, makeTensor(env, gradients[i]));
-    const napi_status status = napi_call_function(env, receiver, function, 1, &array, &result);
+    napi_create_array_with_length(env, saved.size(), &inputs);
+    for (size_t i = 0; i < saved.size(); i++) napi_set_element(env, inputs, i, makeTensor(env, saved[i].detach()));
+    const napi_value arguments[] = {array, inputs};
+    const napi_status status = napi_call_function(env, receiver, function, 2, arguments, &result);
     if (status != napi_ok) {
       napi_value error;
       if (napi_get_and_clear_last_exception(env, &error) == napi_ok) {
@@ -67,14 +82,13 @@ struct CallbackNode : torch::autograd::Node {
     napi_is_array(env, result, &isArray);
     if (isArray) napi_get_array_length(env, result, &length);
     std::string fault = !isArray || length != num_outputs() ? "a backward callback must return one gradient (or 0) for each input" : "";
-    for (uint32_t i = 0; fault.empty() && i < length; i++) {
+    for (uint32_t i = 0; i < length; i++) {  // every handle is taken over, also when there are too many
       napi_value element;
       double handle = 0;
       napi_get_element(env, result, i, &element);
-      if (napi_get_value_double(env, element, &handle) == napi_ok && handle != 0) {
-        output[i] = getTensor(static_cast<Handle>(handle));
-        dropTensor(static_cast<Handle>(handle));
-      }
+      if (napi_get_value_double(env, element, &handle) != napi_ok || handle == 0) continue;
+      if (fault.empty()) output[i] = getTensor(static_cast<Handle>(handle));
+      dropTensor(static_cast<Handle>(handle));
     }
     napi_close_handle_scope(env, scope);
     TORCH_CHECK(fault.empty(), fault);
@@ -160,11 +174,12 @@ TUNESMITH_FUNCTION(gradientsOf) {
   });
 }
 
-// attachBackward(outputs, inputs, callback) -> handles of the outputs with a history: callback(gradients of outputs) gives the inputs' gradients
+// attachBackward(outputs, inputs, callback, saved) -> handles of the outputs with a history: callback(gradients of outputs, saved)
+// gives the inputs' gradients; what is saved is let go as soon as backward has no more need of it
 TUNESMITH_FUNCTION(attachBackward) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const auto outputs = readTensors(env, a[0], "outputs"), inputs = readTensors(env, a[1], "inputs");
+    const auto outputs = readTensors(env, a[0], "outputs"), inputs = readTensors(env, a[1], "inputs"), saved = readTensors(env, a[3], "saved");
     napi_valuetype type;
     napi_typeof(env, a[2], &type);
     if (type != napi_function) throw ArgumentError("expected a function for `callback`");
@@ -172,7 +187,7 @@ TUNESMITH_FUNCTION(attachBackward) {
     napi_ref reference;
     check(env, napi_create_reference(env, a[2], 1, &reference), "the callback");
     Environment& environment = environmentOf(env);
-    auto node = MakeNode<NodePointer>::make<CallbackNode>(&environment, reference);
+    auto node = MakeNode<NodePointer>::make<CallbackNode>(&environment, reference, saved);
     node->set_next_edges(torch::autograd::collect_next_edges(inputs));
     napi_value result;
     check(env, napi_create_array_with_length(env, outputs.size(), &result), "an array");

@@ -1,10 +1,10 @@
 // Shared by the addon's files: argument readers, error translation, the handle table's interface, per-environment state.
 // Knows no operator by name and holds no policy.
 #pragma once
-#ifndef NAPI_EXPERIMENTAL
-#define NAPI_EXPERIMENTAL  // finalizers then run inside the garbage collector, so a loop that never yields frees memory too
-#endif
-#define NODE_API_EXPERIMENTAL_NO_WARNING
+// The experimental version: finalizers then run inside the garbage collector, so a loop that never yields frees memory too.
+// By number, because newer headers no longer know the name NAPI_EXPERIMENTAL. Set before the header reads it.
+#undef NAPI_VERSION
+#define NAPI_VERSION 2147483647
 #include <node_api.h>
 
 #include <ATen/core/Generator.h>

@@ -188,7 +188,8 @@ TUNESMITH_FUNCTION(findOperator) {
     const auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
     if (!handle) throw ArgumentError("libtorch has no operator " + name + (overload.empty() ? "" : "." + overload));
     const auto& schema = handle->schema();
-    auto* op = new Operator{*handle, {}, schema.returns().size(), !name.empty() && name.back() == '_'};
+    const auto* alias = schema.returns().size() == 1 ? schema.returns()[0].alias_info() : nullptr;
+    auto* op = new Operator{*handle, {}, schema.returns().size(), alias != nullptr && alias->isWrite()};
     napi_value result, arguments, returns;
     napi_create_object(env, &result);
     napi_create_array(env, &arguments);

@@ -120,6 +120,7 @@ TUNESMITH_FUNCTION(mapFile) {
     }
     const int reason = errno;
     close(file);
+    if (!S_ISREG(status.st_mode)) throw std::runtime_error("cannot map " + path + ": not a regular file");
     if (mapping->bytes > 0 && mapping->address == MAP_FAILED) throw std::runtime_error("cannot map " + path + ": " + std::strerror(reason));
     auto* box = new MappedFile{mapping};
     napi_value external, result;
@@ -164,9 +165,13 @@ TUNESMITH_FUNCTION(item) {
     const at::Scalar scalar = readTensor(env, a[0]).item();
     if (scalar.isBoolean()) return makeBool(env, scalar.toBool());
     if (scalar.isIntegral(false)) {
+      napi_value big;
+      if (scalar.type() == c10::ScalarType::UInt64 && scalar.toUInt64() > 9007199254740991) {
+        check(env, napi_create_bigint_uint64(env, scalar.toUInt64(), &big), "a bigint");
+        return big;
+      }
       const int64_t value = scalar.toLong();
       if (value > 9007199254740991 || value < -9007199254740991) {
-        napi_value big;
         check(env, napi_create_bigint_int64(env, value, &big), "a bigint");
         return big;
       }

@@ -80,29 +80,34 @@ export const clearGrads = (tensors: readonly Tensor[]): void => native.clearGrad
 
 /**
  * Gives `outputs` (computed without recording) a history: when backward reaches them, `derive` gets their gradients (undefined
- * where none arrived) and returns one gradient, or undefined, for each of `inputs`.
+ * where none arrived) and returns one gradient, or undefined, for each of `inputs`. Tensors of `save` are handed to `derive`
+ * again, without history; the graph holds them, and lets go of them with everything else it saved.
  */
 export const withBackward = (
   outputs: readonly Tensor[],
   inputs: readonly Tensor[],
-  derive: (gradients: (Tensor | undefined)[]) => (Tensor | undefined)[],
+  derive: (gradients: (Tensor | undefined)[], saved: Tensor[]) => (Tensor | undefined)[],
+  options: { save?: readonly Tensor[] } = {},
 ): Tensor[] => {
-  const callback = (handles: number[]): number[] => {
+  const callback = (handles: number[], saved: number[]): number[] => {
     const given: number[] = []
     scope(() => {
       const received = handles.map((handle) => (handle === 0 ? undefined : Tensor.fromHandle(handle)))
-      for (const gradient of derive(received)) given.push(gradient === undefined ? 0 : native.share(gradient.use()))
+      const found = derive(received, saved.map(Tensor.fromHandle))
+      for (const gradient of found) given.push(gradient === undefined ? 0 : native.share(gradient.use()))
     })
     return given
   }
-  const made = attempt('withBackward', () => native.attachBackward(handlesOf(outputs), handlesOf(inputs), callback))
+  const made = attempt('withBackward', () =>
+    native.attachBackward(handlesOf(outputs), handlesOf(inputs), callback, handlesOf(options.save ?? [])),
+  )
   return made.map((handle) => Tensor.fromHandle(handle))
 }
 
 /**
  * Runs `segment` keeping only its inputs and outputs, and runs it again when backward needs what is inside. Draws from
  * `generators` are replayed, so dropout is the same both times. Inputs that the segment only closes over (weights) get
- * their gradients too.
+ * their gradients too, through `backward`; `gradients()` cannot see them. No second derivative.
  * @source arXiv:1604.06174
  */
 export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
@@ -113,27 +118,27 @@ export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
   if (!gradEnabled()) return segment(...inputs)
   const generators = options.generators ?? []
   const before = generators.map((generator) => generator.state())
-  const asList = (outputs: Outputs) => (outputs instanceof Tensor ? [outputs] : [...(outputs as readonly Tensor[])])
-  const first = noGrad(() => scope(() => segment(...inputs)))
-  const outputs = asList(first)
-  // The recomputation may run after the caller's scope has closed, so it holds the inputs itself.
-  const held = inputs.map((input) => Tensor.fromHandle(native.share(input.use())).keep())
   const needs = inputs.map((input) => input.requiresGrad)
-  const derive = (received: (Tensor | undefined)[]): (Tensor | undefined)[] => {
+  const asList = (outputs: Outputs) => (outputs instanceof Tensor ? [outputs] : [...(outputs as readonly Tensor[])])
+  /** Runs the segment with the draws of the first time, and leaves the generators as they are now. */
+  const replay = (leaves: Tensor[]) => {
     const after = generators.map((generator) => generator.state())
     generators.forEach((generator, i) => {
       generator.setState(before[i])
     })
-    const leaves = held.map((input, i) => {
-      const leaf = input.detach()
+    try {
+      return asList(enableGrad(() => segment(...leaves)))
+    } finally {
+      generators.forEach((generator, i) => {
+        generator.setState(after[i])
+      })
+    }
+  }
+  const derive = (received: (Tensor | undefined)[], leaves: Tensor[]): (Tensor | undefined)[] => {
+    leaves.forEach((leaf, i) => {
       if (needs[i]) leaf.requiresGrad = true
-      return leaf
     })
-    const again = asList(enableGrad(() => segment(...leaves)))
-    generators.forEach((generator, i) => {
-      generator.setState(after[i])
-    })
-    const wanted = again
+    const wanted = replay(leaves)
       .map((output, i) => ({ output, gradient: received[i] }))
       .filter(({ output, gradient }) => gradient !== undefined && output.requiresGrad)
     backward(
@@ -142,7 +147,10 @@ export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
     )
     return leaves.map((leaf) => leaf.grad)
   }
-  const attached = withBackward(outputs, inputs, derive)
-  for (const output of outputs) output.free()
-  return (first instanceof Tensor ? attached[0] : attached) as Outputs
+  // The scope frees what the segment made, and leaves alone an input that it hands through.
+  return scope(() => {
+    const first = noGrad(() => segment(...inputs))
+    const attached = withBackward(asList(first), inputs, derive, { save: inputs })
+    return (first instanceof Tensor ? attached[0] : attached) as Outputs
+  })
 }

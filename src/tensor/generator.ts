@@ -1,10 +1,11 @@
 // Seeded random streams for operators that draw: one object, one stream, its state saved and restored to the bit.
 import { ShapeError } from '../core/index.ts'
 import { native } from './native.ts'
+import { describe } from './wording.ts'
 
 const toSeed = (seed: number | bigint): bigint => {
-  if (typeof seed === 'number' && !Number.isSafeInteger(seed))
-    throw new ShapeError(`Expected a whole number for \`seed\`, got ${seed}.`)
+  if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed))
+    throw new ShapeError(`Expected a whole number for \`seed\`, got ${describe(seed)}.`)
   return BigInt.asUintN(64, BigInt(seed))
 }
 
@@ -31,6 +32,8 @@ export class Generator {
   }
 
   setState(state: Uint8Array): this {
+    if (!(state instanceof Uint8Array))
+      throw new ShapeError(`Expected a state made by \`Generator.state()\`, got ${describe(state)}.`)
     const handle = native.fromBytes(state, [state.length], 0)
     try {
       native.setGeneratorState(this.external, handle)

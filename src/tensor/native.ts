@@ -69,7 +69,12 @@ export interface Native {
     createGraph: boolean,
     allowUnused: boolean,
   ): Handle[]
-  attachBackward(outputs: Handle[], inputs: Handle[], callback: (gradients: Handle[]) => Handle[]): Handle[]
+  attachBackward(
+    outputs: Handle[],
+    inputs: Handle[],
+    callback: (gradients: Handle[], saved: Handle[]) => Handle[],
+    saved: Handle[],
+  ): Handle[]
   requiresGrad(handle: Handle): boolean
   setRequiresGrad(handle: Handle, value: boolean): void
   isLeaf(handle: Handle): boolean

@@ -6,7 +6,7 @@ import type { AnySignature, Entry } from './entry.ts'
 import { Generator } from './generator.ts'
 import { native, type OperatorSchema } from './native.ts'
 import { Tensor } from './tensor.ts'
-import { describe, wordError } from './wording.ts'
+import { describe, oneLine, wordError } from './wording.ts'
 
 type Passed = 'positional' | 'option' | 'never'
 
@@ -147,7 +147,8 @@ const refusal = (
 ): Error => {
   const known = new Set(candidates.flatMap((candidate) => [...candidate.options.keys()]))
   for (const key of Object.keys(options ?? {}))
-    if (!known.has(key)) return new ConfigError(`Unknown option \`${key}\` of ${name}.${didYouMean(key, known)}`)
+    if (!known.has(key))
+      return new ConfigError(oneLine(`Unknown option \`${key}\` of ${name}.${didYouMean(key, known)}`))
   const forms = candidates.map(({ declaration, schema }) => {
     const parts = declaration.parameters
       .filter(({ passed }) => passed !== 'never')
@@ -157,7 +158,7 @@ const refusal = (
       })
     return `${name}(${parts.join(', ')})`
   })
-  const got = [...values, ...(options === undefined ? [] : [options])].map(describe).join(', ')
+  const got = [...values, ...(options === undefined ? [] : [options])].map((value) => describe(value)).join(', ')
   return new ShapeError(`Expected arguments for ${forms.join(' or ')}, got (${got}).`)
 }
 

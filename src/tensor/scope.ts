@@ -79,9 +79,10 @@ export const scope = <Result>(body: () => Result): Result => {
 /** Lifts tensors out of every open scope: they live until `free()` or until the collector finds them unused. */
 export const keep = <Kept extends Tensor | readonly Tensor[]>(tensors: Kept): Kept => {
   for (const tensor of Array.isArray(tensors) ? (tensors as readonly Tensor[]) : [tensors as Tensor]) {
+    const handle = tensor.use()
     if (tensor.kept) continue
     tensor.kept = true
-    tensor.guard ??= native.guard(tensor.handle)
+    tensor.guard ??= native.guard(handle)
   }
   return tensors
 }

@@ -7,7 +7,7 @@ import { native } from './native.ts'
 import type { methods } from './ops.ts'
 import { formatTensor } from './print.ts'
 import { freeTensors, keep, own } from './scope.ts'
-import { attempt } from './wording.ts'
+import { attempt, describe } from './wording.ts'
 
 type Methods = SignaturesOf<typeof methods>
 type Nested = number | boolean | readonly Nested[]
@@ -17,7 +17,6 @@ export interface SharedTensor {
   sharedTensor: number
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the operator table
 export interface Tensor extends Methods {}
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1)
@@ -224,7 +223,7 @@ export class Tensor {
 
 const checkShape = (shape: readonly number[], count: number) => {
   if (!Array.isArray(shape) || shape.some((size) => !Number.isSafeInteger(size) || size < 0))
-    throw new ShapeError(`Expected whole sizes for \`shape\`, got [${shape}].`)
+    throw new ShapeError(`Expected whole sizes for \`shape\`, got ${describe(shape)}.`)
   if (sizeOf(shape) !== count)
     throw new ShapeError(`Expected ${sizeOf(shape)} values for shape [${shape.join(', ')}], got ${count}.`)
 }

@@ -5,17 +5,32 @@ import type { Tensor } from './tensor.ts'
 const looksLikeTensor = (value: unknown): value is Tensor =>
   typeof value === 'object' && value !== null && 'handle' in value && 'guard' in value
 
-/** A value as an error message shows it: tensors by shape and dtype. */
-export const describe = (value: unknown): string => {
-  if (looksLikeTensor(value)) return value.handle === 0 ? 'freed tensor' : `[${value.shape.join(', ')}] ${value.dtype}`
-  if (Array.isArray(value)) {
-    const parts = value.slice(0, 6).map(describe)
-    return `[${parts.join(', ')}${value.length > 6 ? ', …' : ''}]`
+const shownParts = 6
+const shownLetters = 60
+
+/** A value as an error message shows it, always in one line: tensors by shape and dtype. */
+export const describe = (value: unknown, depth = 0): string => {
+  if (looksLikeTensor(value)) {
+    if (value.handle === 0) return 'freed tensor'
+    if (Array.isArray(value.shape)) return `[${value.shape.join(', ')}] ${value.dtype}`
   }
-  if (typeof value === 'object' && value !== null && 'external' in value) return 'generator'
-  if (typeof value === 'object' && value !== null) return `{${Object.keys(value).join(', ')}}`
-  return typeof value === 'string' ? `'${value}'` : String(value)
+  if (Array.isArray(value)) {
+    if (depth > 3) return '[…]'
+    const parts = value.slice(0, shownParts).map((part) => describe(part, depth + 1))
+    return `[${parts.join(', ')}${value.length > shownParts ? ', …' : ''}]`
+  }
+  if (typeof value === 'object' && value !== null) {
+    if ('external' in value) return 'generator'
+    return `{${Object.keys(value).slice(0, shownParts).map(shorten).join(', ')}}`
+  }
+  if (typeof value === 'string') return `'${shorten(value)}'`
+  return typeof value === 'function' ? 'a function' : String(value)
 }
+
+const shorten = (text: string) => oneLine(text.length > shownLetters ? `${text.slice(0, shownLetters)}…` : text)
+
+/** Without line breaks, whatever a user's string or libtorch put in. */
+export const oneLine = (text: string) => text.replace(/\s*[\n\r\u2028\u2029]\s*/g, ' ')
 
 const shapeWords =
   /size|shape|dimension|\bdim\b|dtype|scalar type|type|index|out of range|device|broadcast|must be|expected|divisible|rank|batch|channels|contiguous|negative/i
@@ -23,10 +38,8 @@ const shapeWords =
 /** Turns what the addon threw into one of our classes, in one line that names the operator and its arguments. */
 export const wordError = (name: string, values: readonly unknown[], error: unknown): Error => {
   if (!(error instanceof Error) || !('code' in error)) return error instanceof Error ? error : new Error(String(error))
-  const text = `${name}(${values
-    .filter((value) => value !== undefined)
-    .map(describe)
-    .join(', ')}): ${error.message}`
+  const given = values.filter((value) => value !== undefined).map((value) => describe(value))
+  const text = oneLine(`${name}(${given.join(', ')}): ${error.message}`)
   if (error.code === 'OUT_OF_MEMORY') return new OutOfMemoryError(text)
   if (error.code === 'ARGUMENT' || error.code === 'INDEX' || shapeWords.test(error.message)) return new ShapeError(text)
   return new NativeError(text)

@@ -1,0 +1,587 @@
+// Every fused operator of native/kernels against the plain composition of operators in float64, forward and gradient.
+// The vector code is chosen by the processor; the last test runs this file again with the other choices.
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { entry } from './entry.ts'
+import {
+  adamw_,
+  addLayerNorm,
+  addRmsNorm,
+  arange,
+  attention,
+  cat,
+  clipGradNorm_,
+  type Dtype,
+  dropout,
+  embedding,
+  empty,
+  eye,
+  fusedGelu,
+  Generator,
+  gradients,
+  gradNorm,
+  linear,
+  linearCrossEntropy,
+  noGrad,
+  ones,
+  randint,
+  randn,
+  rotary,
+  scope,
+  stack,
+  swiglu,
+  Tensor,
+  tensor,
+  zeros,
+  zerosLike,
+} from './index.ts'
+import { callable } from './operator.ts'
+
+const generator = new Generator(20261125)
+const both: Dtype[] = ['float32', 'bfloat16']
+const leaf = (shape: readonly number[], dtype: Dtype, scale = 1): Tensor => {
+  const made = randn(shape, { generator }).mul(scale).to({ dtype })
+  made.requiresGrad = true
+  return made
+}
+const double = (x: Tensor): Tensor => x.detach().to({ dtype: 'float64' })
+const asRounded = (x: Tensor, dtype: Dtype): Tensor => x.add(double(x.detach().to({ dtype })).sub(x.detach()))
+
+/** Largest difference relative to the larger of 1 and the largest reference value. */
+const distance = (actual: Tensor, expected: Tensor): number => {
+  expect(actual.shape).toEqual(expected.shape)
+  if (actual.size === 0) return 0
+  const reference = double(expected)
+  const worst = double(actual).sub(reference).abs().max().item()
+  return worst / Math.max(1, reference.abs().max().item())
+}
+
+type Fused = (...inputs: Tensor[]) => Tensor | readonly Tensor[]
+
+/** Values and gradients of a fused operator and of its composition, which runs in float64 on the same inputs. */
+const compare = (inputs: readonly Tensor[], fused: Fused, composed: Fused, limit = 1): void =>
+  scope(() => {
+    const listed = (result: Tensor | readonly Tensor[]) => (result instanceof Tensor ? [result] : [...result])
+    const half = inputs.some(({ dtype }) => dtype === 'bfloat16')
+    const tolerance = (half ? 1.2e-2 : 4e-6) * limit
+    const outputs = listed(fused(...inputs))
+    const mirrors = inputs.map((input) => {
+      const mirror = double(input)
+      mirror.requiresGrad = true
+      return mirror
+    })
+    const references = listed(composed(...mirrors))
+    const weights = outputs.map((output) => randn(output.shape, { generator }).to({ dtype: output.dtype }))
+    for (const [i, output] of outputs.entries())
+      expect(distance(output, references[i]), `output ${i}`).toBeLessThan(tolerance)
+    if (outputs.every(({ requiresGrad }) => !requiresGrad)) return
+    const actual = gradients(outputs, inputs, { gradients: weights })
+    const expected = gradients(references, mirrors, { gradients: weights.map(double) })
+    for (const [i, input] of inputs.entries()) {
+      const mine = actual[i] ?? zerosLike(input)
+      expect(mine.dtype).toBe(input.dtype)
+      expect(distance(mine, expected[i] ?? zerosLike(mirrors[i])), `gradient ${i}`).toBeLessThan(tolerance)
+    }
+  })
+
+const property = (runs: number, body: (...sizes: number[]) => void, ...limits: [number, number][]): void => {
+  const sizes = limits.map(([min, max]) => fc.integer({ min, max }))
+  fc.assert(
+    fc.property(fc.tuple(...sizes), (values) => scope(() => body(...values))),
+    { numRuns: runs, seed: 7 },
+  )
+}
+
+describe.each(both)('%s: products and activations', (dtype) => {
+  const composed: Fused = (x, w, b) => {
+    const y = x.matmul(w.t())
+    return b === undefined ? y : y.add(b)
+  }
+  it('linear: random shapes, with and without bias', () => {
+    property(
+      12,
+      (rows, depth, columns, bias) => {
+        const inputs = [leaf([rows, depth], dtype), leaf([columns, depth], dtype, depth ** -0.5)]
+        if (bias === 1) inputs.push(leaf([columns], dtype))
+        compare(inputs, (x, w, b) => linear(x, w, b), composed)
+      },
+      [0, 70],
+      [1, 90],
+      [1, 70],
+      [0, 1],
+    )
+  })
+  it('linear: depth in several slices, more than one block of rows, leading dimensions, transposed operands', () => {
+    compare([leaf([2, 210, 600], dtype), leaf([35, 600], dtype, 0.04)], (x, w) => linear(x, w), composed)
+    compare(
+      [leaf([33, 20], dtype), leaf([33, 13], dtype, 0.2)],
+      (x, w) => linear(x.t(), w.t()),
+      (x, w) => composed(x.t(), w.t()),
+    )
+  })
+  it('linear: a float32 weight under any input', () =>
+    compare([leaf([9, 20], dtype), leaf([11, 20], 'float32', 0.2), leaf([11], 'float32')], linear, composed))
+
+  it.each(['none', 'tanh'] as const)('gelu %s', (approximate) => {
+    for (const shape of [[0, 3], [1], [7, 129], [3, 20000]])
+      compare(
+        [leaf(shape, dtype, 3)],
+        (x) => fusedGelu(x, { approximate }),
+        (x) => x.gelu({ approximate }),
+      )
+  })
+  it('swiglu', () => {
+    for (const shape of [[0, 3], [1], [7, 129]])
+      compare([leaf(shape, dtype, 2), leaf(shape, dtype)], swiglu, (gate, up) => gate.silu().mul(up))
+  })
+})
+
+describe.each(both)('%s: norms', (dtype) => {
+  const norm = (sum: Tensor, weight: Tensor, bias: Tensor | undefined, centered: boolean): Tensor => {
+    const x = centered ? sum.sub(sum.mean(-1, { keepdim: true })) : sum
+    const scale = x.square().mean(-1, { keepdim: true }).add(1e-5).rsqrt()
+    const y = x.mul(scale).mul(weight)
+    return bias === undefined ? y : y.add(bias)
+  }
+  it.each([
+    { residual: true, bias: true },
+    { residual: false, bias: true },
+    { residual: true, bias: false },
+    { residual: false, bias: false },
+  ])('layer and RMS norm, residual $residual, bias $bias', ({ residual, bias }) => {
+    for (const shape of [
+      [0, 5],
+      [3, 5],
+      [2, 7, 129],
+      [70, 64],
+    ]) {
+      const width = shape[shape.length - 1]
+      const inputs = [leaf(shape, dtype), leaf([width], dtype)]
+      if (residual) inputs.push(leaf(shape, dtype))
+      const sumOf = (x: Tensor, r?: Tensor) => asRounded(r === undefined ? x : x.add(r), dtype)
+      compare(
+        inputs,
+        (x, w, r) => addRmsNorm(x, r ?? null, w, 1e-5),
+        (x, w, r) => [sumOf(x, r), norm(sumOf(x, r), w, undefined, false)],
+        2,
+      )
+      const split = (rest: Tensor[]): [Tensor | undefined, Tensor | undefined] =>
+        residual ? [rest[0], rest[1]] : [undefined, rest[0]]
+      compare(
+        bias ? [...inputs, leaf([width], dtype)] : inputs,
+        (x, w, ...rest) => addLayerNorm(x, split(rest)[0] ?? null, w, split(rest)[1] ?? null, 1e-5),
+        (x, w, ...rest) => {
+          const sum = sumOf(x, split(rest)[0])
+          return [sum, norm(sum, w, split(rest)[1], true)]
+        },
+        2,
+      )
+    }
+  })
+  it('keeps a float32 residual stream under bfloat16 work', () => {
+    const [sum, normalized] = addLayerNorm(leaf([4, 8], dtype), leaf([4, 8], 'float32'), leaf([8], dtype), null, 1e-5)
+    expect([sum.dtype, normalized.dtype]).toEqual(['float32', dtype])
+  })
+})
+
+describe.each(both)('%s: linear cross entropy', (dtype) => {
+  const composed =
+    (targets: Tensor, vocabSize: number, smoothing: number): Fused =>
+    (hidden, weight, bias) => {
+      const all = hidden.matmul(weight.t())
+      const scores = (bias === undefined ? all : all.add(bias)).narrow(1, 0, vocabSize).logSoftmax(-1)
+      const kept = targets.ge(0)
+      const picked = scores
+        .gather(1, targets.clamp({ min: 0 }).unsqueeze(1))
+        .squeeze(1)
+        .neg()
+      const spread = scores.mean(-1).neg()
+      const loss = picked.mul(1 - smoothing).add(spread.mul(smoothing))
+      return loss.mul(kept.to({ dtype: 'float64' })).sum()
+    }
+  it.each([
+    { rows: 7, width: 5, padded: 11, vocab: 11, bias: false, smoothing: 0, ignored: 0 },
+    { rows: 30, width: 16, padded: 40, vocab: 33, bias: true, smoothing: 0, ignored: 0.5 },
+    { rows: 65, width: 33, padded: 100, vocab: 97, bias: false, smoothing: 0.2, ignored: 0 },
+    { rows: 100, width: 24, padded: 70, vocab: 65, bias: true, smoothing: 0.1, ignored: 0.85 },
+    { rows: 5, width: 8, padded: 9, vocab: 9, bias: true, smoothing: 0, ignored: 1 },
+    { rows: 0, width: 8, padded: 9, vocab: 9, bias: false, smoothing: 0, ignored: 0 },
+  ])('$rows rows, $vocab of $padded classes, $ignored ignored, smoothing $smoothing', (size) => {
+    const { rows, width, padded, vocab, bias, smoothing, ignored } = size
+    const drawn = randint(0, vocab, [rows], { generator, dtype: 'int64' })
+    const targets = drawn.maskedFill(zeros([rows]).uniform_(0, 1, { generator }).lt(ignored), -100)
+    const inputs = [leaf([rows, width], dtype), leaf([padded, width], dtype, width ** -0.5)]
+    if (bias) inputs.push(leaf([padded], dtype))
+    const fused: Fused = (hidden, weight, offset) =>
+      linearCrossEntropy(hidden, weight, offset ?? null, targets, {
+        vocabSize: vocab,
+        labelSmoothing: smoothing,
+        chunkSize: 16,
+      })[0]
+    compare(inputs, fused, composed(targets, vocab, smoothing), 2)
+    const [loss, count] = linearCrossEntropy(inputs[0], inputs[1], null, targets, { vocabSize: vocab })
+    expect([loss.dtype, count.dtype]).toEqual(['float32', 'float32'])
+    expect(count.item()).toBe(targets.ge(0).sum().item())
+  })
+  it('gives the padding rows of the weight exactly no gradient, and none to a hidden row that is ignored', () => {
+    const hidden = leaf([4, 6], dtype)
+    const weight = leaf([12, 6], dtype)
+    const targets = tensor([1, -100, 3, 9], { dtype: 'int64' })
+    const [loss] = linearCrossEntropy(hidden, weight, null, targets, { vocabSize: 10 })
+    const [ofHidden, ofWeight] = gradients([loss], [hidden, weight])
+    expect(ofWeight?.narrow(0, 10, 2).abs().max().item()).toBe(0)
+    expect(ofHidden?.narrow(0, 1, 1).abs().max().item()).toBe(0)
+  })
+  it('makes the same loss without gradients', () => {
+    const hidden = leaf([9, 6], dtype)
+    const weight = leaf([12, 6], dtype)
+    const targets = arange(9, { dtype: 'int64' })
+    const loss = () => linearCrossEntropy(hidden, weight, null, targets)[0].item()
+    expect(noGrad(loss)).toBe(loss())
+  })
+})
+
+describe.each(both)('%s: rotary and embedding', (dtype) => {
+  it.each([
+    { size: 64, rotated: 64, interleaved: false, perBatch: false },
+    { size: 10, rotated: 6, interleaved: false, perBatch: true },
+    { size: 10, rotated: 6, interleaved: true, perBatch: false },
+    { size: 8, rotated: 8, interleaved: true, perBatch: true },
+  ])('rotary: $rotated of $size, interleaved $interleaved, angles per batch row $perBatch', (kind) => {
+    const { size, rotated, interleaved, perBatch } = kind
+    const angles = randn(perBatch ? [2, 5, rotated / 2] : [5, rotated / 2], { generator })
+    const table = (x: Tensor) => (perBatch ? double(x) : double(x).unsqueeze(0)).unsqueeze(2)
+    const [cos, sin] = [table(angles.cos()), table(angles.sin())]
+    compare(
+      [leaf([2, 5, 3, size], dtype)],
+      (x) => rotary(x, angles.cos(), angles.sin(), { interleaved }),
+      (x) => {
+        const turned = x.narrow(3, 0, rotated)
+        const pairs = interleaved
+          ? turned.reshape([2, 5, 3, rotated / 2, 2])
+          : turned.reshape([2, 5, 3, 2, rotated / 2])
+        const dim = interleaved ? 4 : 3
+        const [a, b] = [pairs.select(dim, 0), pairs.select(dim, 1)]
+        const result = stack([a.mul(cos).sub(b.mul(sin)), b.mul(cos).add(a.mul(sin))], dim).reshape([2, 5, 3, rotated])
+        return cat([result, x.narrow(3, rotated, size - rotated)], 3)
+      },
+    )
+  })
+  it('embedding: repeated ids, padding, no ids', () => {
+    for (const { shape, paddingIdx } of [
+      { shape: [3, 29], paddingIdx: -1 },
+      { shape: [40], paddingIdx: 3 },
+      { shape: [0], paddingIdx: -1 },
+    ]) {
+      const ids = randint(0, 11, shape, { generator, dtype: 'int64' })
+      compare(
+        [leaf([11, 17], dtype)],
+        (weight) => embedding(weight, ids, { paddingIdx }),
+        (weight) => {
+          const rows = weight.indexSelect(0, ids.reshape([-1]))
+          const learns = ids.reshape([-1]).ne(paddingIdx).unsqueeze(1).to({ dtype: 'float64' })
+          return rows
+            .mul(learns)
+            .add(rows.detach().mul(learns.neg().add(1)))
+            .reshape([...shape, 17])
+        },
+      )
+    }
+  })
+})
+
+type Seen = { causal?: boolean; window?: number; mask?: Tensor; kept?: Tensor; scale?: number }
+const composedAttention =
+  ({ causal = false, window = 0, mask, kept, scale }: Seen): Fused =>
+  (query, key, value) => {
+    const [, T, H, D] = query.shape
+    const [, S, K] = key.shape
+    const group = (x: Tensor) => x.repeatInterleave(H / K, { dim: 2 }).permute([0, 2, 1, 3])
+    const scores = query
+      .permute([0, 2, 1, 3])
+      .matmul(group(key).transpose(2, 3))
+      .mul(scale ?? D ** -0.5)
+    const distances = arange(T)
+      .add(S - T)
+      .unsqueeze(1)
+      .sub(arange(S).unsqueeze(0))
+    let seen = distances.eq(distances)
+    if (causal) seen = seen.logicalAnd(distances.ge(0))
+    if (window > 0) seen = seen.logicalAnd(distances.abs().lt(window))
+    if (mask?.dtype === 'bool') seen = seen.logicalAnd(mask)
+    const masked = mask === undefined || mask.dtype === 'bool' ? scores : scores.add(double(mask))
+    const top = S === 0 ? 0 : masked.detach().amax(-1, { keepdim: true })
+    const powers = masked
+      .sub(top)
+      .exp()
+      .mul(seen.to({ dtype: 'float64' }))
+    const sums = powers.sum(-1, { keepdim: true })
+    const weights = powers.div(sums.add(sums.eq(0).to({ dtype: 'float64' })))
+    return (kept === undefined ? weights : weights.mul(kept)).matmul(group(value)).permute([0, 2, 1, 3])
+  }
+const heads = (sizes: { B?: number; T: number; S?: number; H?: number; K?: number; D: number }, dtype: Dtype) => {
+  const { B = 1, T, S = T, H = 1, K = H, D } = sizes
+  return [leaf([B, T, H, D], dtype), leaf([B, S, K, D], dtype), leaf([B, S, K, D], dtype)]
+}
+
+describe.each(both)('%s: attention', (dtype) => {
+  it.each([
+    { B: 2, T: 5, H: 4, K: 2, D: 8 },
+    { B: 2, T: 33, H: 2, K: 2, D: 64 },
+    { B: 1, T: 100, S: 230, H: 2, K: 1, D: 20 },
+    { B: 1, T: 205, H: 1, K: 1, D: 16 },
+    { B: 2, T: 7, S: 3, H: 2, K: 1, D: 5 },
+    { B: 1, T: 3, S: 0, D: 4 },
+    { B: 1, T: 9, H: 2, K: 2, D: 256 },
+  ])('plain, causal, window and masks at %o', (sizes) => {
+    const { B, T, S = T, H = 1 } = sizes
+    const variants: Seen[] = [
+      {},
+      { causal: true, scale: 0.3 },
+      { causal: true, window: 7 },
+      { window: 5 },
+      { mask: randn([B, 1, T, S], { generator }).gt(-0.5) },
+      { mask: randn([B, 1, 1, S], { generator }).gt(-0.5), causal: true },
+      { mask: randn([H, T, S], { generator }) },
+    ]
+    for (const options of variants)
+      compare(heads(sizes, dtype), (q, k, v) => attention(q, k, v, options), composedAttention(options), 2)
+  })
+  it('reads the views of a packed projection, and packed sequences as separate ones', () => {
+    compare(
+      [leaf([2, 40, 3, 2, 16], dtype)],
+      (x) => attention(x.select(2, 0), x.select(2, 1), x.select(2, 2), { causal: true }),
+      (x) => composedAttention({ causal: true })(x.select(2, 0), x.select(2, 1), x.select(2, 2)),
+      2,
+    )
+    const starts = [0, 5, 5, 40, 100]
+    const parts = (x: Tensor) => starts.slice(1).map((end, i) => x.narrow(1, starts[i], end - starts[i]))
+    compare(
+      heads({ T: 100, H: 2, D: 16 }, dtype),
+      (q, k, v) => attention(q, k, v, { queryStarts: tensor(starts, { dtype: 'int64' }), causal: true }),
+      (q, k, v) => {
+        const [qs, ks, vs] = [parts(q), parts(k), parts(v)]
+        const full = qs.map((x, i) => composedAttention({ causal: true })(x, ks[i], vs[i]) as Tensor)
+        return cat(full, 1)
+      },
+      2,
+    )
+  })
+  it('dropout: the probabilities that stay are scaled, and the backward drops the same ones', () => {
+    const size = 48
+    const options = () => ({ dropout: 0.3, generator: new Generator(5) })
+    // With equal scores and the unit matrix as values, the output shows which probabilities stay.
+    const nothing = zeros([1, size, 2, size], { dtype })
+    const unit = eye(size, size, { dtype }).reshape([1, size, 1, size]).expand([1, size, 2, size])
+    const shown = attention(nothing, nothing, unit, options()).permute([0, 2, 1, 3])
+    const share = shown.gt(0).to({ dtype: 'float32' }).mean().item()
+    expect(Math.abs(share - 0.7)).toBeLessThan(0.03)
+    const kept = double(shown.gt(0)).div(0.7)
+    compare(
+      heads({ T: size, H: 2, D: 16 }, dtype),
+      (q, k, v) => attention(q, k, v, options()),
+      composedAttention({ kept }),
+      2,
+    )
+  })
+  it('gives zeros, and no gradient, to a row that sees nothing', () => {
+    const inputs = heads({ T: 3, D: 8 }, dtype)
+    const mask = tensor([1, 0, 1]).ne(0).reshape([3, 1])
+    const output = attention(inputs[0], inputs[1], inputs[2], { mask })
+    expect(output.select(1, 1).abs().max().item()).toBe(0)
+    const [ofQuery] = gradients([output.sum()], inputs)
+    expect(ofQuery?.select(1, 1).abs().max().item()).toBe(0)
+    expect(ofQuery?.isnan().any().item()).toBe(0)
+  })
+})
+
+describe('dropout', () => {
+  it.each([0.1, 0.5, 0.9])('drops a share of %f, evenly, and the backward uses the same mask', (p) => {
+    const input = ones([1000, 1003])
+    input.requiresGrad = true
+    const output = dropout(input, p, { generator: new Generator(3) })
+    const dropped = output.eq(0).to({ dtype: 'float32' })
+    expect(Math.abs(dropped.mean().item() - p)).toBeLessThan(0.002)
+    // Five standard deviations of the mean of a row or column of independent draws.
+    const limit = 5 * Math.sqrt((p * (1 - p)) / 1000)
+    for (const dim of [0, 1]) expect(dropped.mean(dim).sub(p).abs().max().item()).toBeLessThan(limit)
+    expect(output.max().item()).toBeCloseTo(1 / (1 - p), 4)
+    const [gradient] = gradients([output.sum()], [input])
+    expect(gradient?.equal(output)).toBe(true)
+  })
+  it('is a function of the generator, which it advances', () => {
+    const stream = new Generator(11)
+    const state = stream.state()
+    const draw = () => dropout(ones([64, 64]), 0.5, { generator: stream })
+    const [first, second] = [draw(), draw()]
+    expect(first.equal(second)).toBe(false)
+    stream.setState(state)
+    expect(draw().equal(first)).toBe(true)
+  })
+})
+
+describe('optimizer', () => {
+  it.each(both)('adamw_ with %s gradients follows the formula over five steps, and writes the copies', (dtype) => {
+    const shapes = [[3, 5], [100, 77], [1], [0]]
+    const params = shapes.map((shape) => randn(shape, { generator }))
+    const expected = params.map((p) => double(p))
+    const zerosOf = (list: Tensor[]) => list.map((x) => zerosLike(x))
+    const [m, v, mirrorM, mirrorV] = [zerosOf(params), zerosOf(params), zerosOf(expected), zerosOf(expected)]
+    const copies = params.map((p, i) => (i % 2 === 0 ? empty(p.shape, { dtype: 'bfloat16' }) : empty([0])))
+    const rates = [1e-2, 2e-2, 3e-2, 4e-2]
+    const decays = [0, 0.1, 0.2, 0.3]
+    for (let step = 1; step <= 5; step++) {
+      const grads = params.map((p) => randn(p.shape, { generator }).to({ dtype }))
+      adamw_(params, m, v, copies, grads, rates, decays, 0.9, 0.95, 1e-8, step, tensor(0.5))
+      for (const [i, p] of expected.entries()) {
+        const g = double(grads[i]).mul(0.5)
+        p.mul_(1 - rates[i] * decays[i])
+        mirrorM[i].mul_(0.9).add_(g.mul(0.1))
+        mirrorV[i].mul_(0.95).add_(g.square().mul(0.05))
+        const root = mirrorV[i]
+          .div(1 - 0.95 ** step)
+          .sqrt()
+          .add(1e-8)
+        p.sub_(mirrorM[i].mul(rates[i] / (1 - 0.9 ** step)).div(root))
+      }
+    }
+    for (const [i, p] of params.entries()) expect(distance(p, expected[i])).toBeLessThan(2e-6)
+    expect(copies[0].equal(params[0].to({ dtype: 'bfloat16' }))).toBe(true)
+    const before = params.map((p) => p.clone())
+    adamw_(params, m, v, copies, params, rates, decays, 0.9, 0.95, 1e-8, 6, tensor(Number.NaN))
+    for (const [i, p] of params.entries()) expect(p.equal(before[i])).toBe(true)
+  })
+  it('makes a backward through an updated weight an error', () => {
+    const weight = leaf([3, 3], 'float32')
+    const loss = weight.mul(weight).sum()
+    const rest = () => [zeros([3, 3])]
+    noGrad(() => adamw_([weight], rest(), rest(), [empty([0])], rest(), [0.1], [0.1], 0.9, 0.99, 1e-8, 1))
+    expect(() => loss.backward()).toThrow(/modified by an inplace operation/)
+  })
+  it.each(both)('%s gradients: norm over all, clipped in place, not-finite values shown', (dtype) => {
+    const grads = [[100, 77], [5], [0], [9, 4]].map((shape) => randn(shape, { generator }).to({ dtype }))
+    grads.push(randn([6, 7], { generator }).to({ dtype }).t())
+    const norm = Math.sqrt(grads.reduce((sum, g) => sum + double(g).square().sum().item(), 0))
+    expect(gradNorm(grads).item() / norm).toBeCloseTo(1, 6)
+    const before = grads.map((g) => double(g))
+    expect(clipGradNorm_(grads, 1e9).item() / norm).toBeCloseTo(1, 6)
+    for (const [i, g] of grads.entries()) expect(distance(g, before[i])).toBe(0)
+    expect(clipGradNorm_(grads, 2, 0.5).item() / norm).toBeCloseTo(0.5, 6)
+    for (const [i, g] of grads.entries())
+      expect(distance(g, before[i].mul(2 / norm))).toBeLessThan(dtype === 'bfloat16' ? 4e-3 : 1e-6)
+    expect(gradNorm([tensor([1, Number.NaN])]).item()).toBeNaN()
+    expect(gradNorm([tensor([1, Number.POSITIVE_INFINITY])]).item()).toBe(Number.POSITIVE_INFINITY)
+    expect(gradNorm([]).item()).toBe(0)
+  })
+})
+
+describe('not-a-number', () => {
+  it('passes through every operator instead of vanishing', () => {
+    const bad = ones([1, 3, 1, 40])
+    bad.select(1, 1).fill_(Number.NaN)
+    const flat = bad.reshape([3, 40])
+    const fine = ones([40])
+    const results = {
+      linear: linear(flat, ones([2, 40])),
+      fusedGelu: fusedGelu(flat),
+      swiglu: swiglu(flat, flat),
+      addLayerNorm: addLayerNorm(flat, null, fine, null, 1e-5)[1],
+      addRmsNorm: addRmsNorm(flat, null, fine, 1e-5)[1],
+      attention: attention(bad, ones([1, 3, 1, 40]), ones([1, 3, 1, 40])),
+      linearCrossEntropy: linearCrossEntropy(flat, ones([7, 40]), null, zeros([3], { dtype: 'int64' }))[0],
+      bfloat16: flat.to({ dtype: 'bfloat16' }).matmul(ones([40, 1], { dtype: 'bfloat16' })),
+    }
+    for (const [name, result] of Object.entries(results)) expect(result.isnan().any().item(), name).toBe(1)
+  })
+})
+
+describe('the same call twice', () => {
+  it('gives equal bits in values and gradients', () => {
+    const hidden = leaf([300, 96], 'bfloat16')
+    const weight = leaf([130, 96], 'bfloat16')
+    const targets = randint(0, 130, [300], { generator, dtype: 'int64' })
+    const once = () => {
+      const [, normalized] = addLayerNorm(hidden, null, leafOnes, null, 1e-5)
+      const view = normalized.reshape([1, 300, 2, 48])
+      const mixed = attention(view, view, view, { causal: true, dropout: 0.1, generator: new Generator(1) })
+      const [loss] = linearCrossEntropy(mixed.reshape([300, 96]), weight, null, targets)
+      return [loss, ...gradients([loss], [hidden, weight, leafOnes])] as Tensor[]
+    }
+    const leafOnes = leaf([96], 'bfloat16')
+    const [first, second] = [once(), once()]
+    for (const [i, x] of first.entries()) expect(x.equal(second[i])).toBe(true)
+  })
+})
+
+describe('errors name the operator and what was wrong', () => {
+  const x = zeros([2, 3])
+  const long = { dtype: 'int64' } as const
+  const cases: Record<string, [() => unknown, RegExp]> = {
+    'linear: width': [() => linear(x, zeros([4, 5])), /linear.*\[2, 3\].*\[4, 5\]/s],
+    'linear: dtype': [() => linear(x, zeros([4, 3], long)), /linear/],
+    'linear: bias': [() => linear(x, zeros([4, 3]), zeros([3])), /bias.*linear/s],
+    'loss: target': [
+      () => linearCrossEntropy(x, zeros([4, 3]), null, tensor([1, 4], long)),
+      /targets from 0 to 3.*got 4 at row 1/s,
+    ],
+    'loss: padded target': [
+      () => linearCrossEntropy(x, zeros([4, 3]), null, tensor([1, 3], long), { vocabSize: 3 }),
+      /got 3 at row 1/,
+    ],
+    'embedding: id': [() => embedding(zeros([5, 2]), tensor([0, 7], long)), /ids from 0 to 4.*got 7 at position 1/s],
+    'embedding: negative id': [() => embedding(zeros([5, 2]), tensor([-1], long)), /got -1/],
+    'norm: weight': [() => addLayerNorm(x, null, zeros([4]), null, 1e-5), /weight.*add_layer_norm/s],
+    'norm: residual': [() => addRmsNorm(x, zeros([3, 3]), zeros([3]), 1e-5), /residual/],
+    'dropout: p': [() => dropout(x, 1), /dropout.*got 1/s],
+    'attention: heads': [
+      () => attention(zeros([1, 2, 3, 4]), zeros([1, 2, 2, 4]), zeros([1, 2, 2, 4])),
+      /multiple of the key heads/,
+    ],
+    'attention: mask': [
+      () => attention(zeros([1, 2, 1, 4]), zeros([1, 2, 1, 4]), zeros([1, 2, 1, 4]), { mask: zeros([3, 2]) }),
+      /mask that broadcasts/,
+    ],
+    'attention: starts': [
+      () =>
+        attention(zeros([1, 2, 1, 4]), zeros([1, 2, 1, 4]), zeros([1, 2, 1, 4]), { queryStarts: tensor([0, 9], long) }),
+      /query_starts/,
+    ],
+    'rotary: size': [() => rotary(zeros([1, 2, 1, 4]), zeros([2, 3]), zeros([2, 3])), /rotary/],
+    'adamw_: list': [
+      () => adamw_([x], [], [x], [x], [x], [1], [0], 0.9, 0.99, 1e-8, 1),
+      /Expected 1 entries.*0 exp_avgs/s,
+    ],
+  }
+  it.each(Object.entries(cases))('%s', (_, [call, message]) => {
+    expect(call).toThrow(message)
+  })
+  it('a second derivative is refused, not silently zero', () => {
+    const input = leaf([3], 'float32')
+    expect(() => gradients([fusedGelu(input).sum()], [input], { createGraph: true })).toThrow(/second derivative/)
+  })
+})
+
+const vectorLanes = callable('vectorLanes', entry<() => number>('tunesmith::vector_lanes()')) as () => number
+const wanted = process.env.TUNESMITH_ISA
+const lanes: Record<string, number> = { baseline: 4, avx2: 8, emulated: 16 }
+
+describe.runIf(wanted !== undefined)('the chosen vector code', () => {
+  it(`is ${wanted}`, () => expect(vectorLanes()).toBe(lanes[wanted ?? '']))
+})
+
+describe.skipIf(wanted !== undefined || process.arch !== 'x64' || vectorLanes() < 8)(
+  'the other vector code (x86-64 with AVX2 only), in a process of its own',
+  () => {
+    it.each(['baseline', 'emulated'])('%s passes every test of this file', (isa) => {
+      const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
+      const run = spawnSync(
+        process.execPath,
+        [vitest, 'run', fileURLToPath(import.meta.url), '--reporter=dot', '--pool=forks'],
+        { encoding: 'utf8', env: { ...process.env, TUNESMITH_ISA: isa } },
+      )
+      expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0)
+    })
+  },
+)

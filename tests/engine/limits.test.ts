@@ -1,0 +1,104 @@
+// Memory limits: a typed error in one line, also out of the middle of a backward pass, after which everything goes on.
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  memoryStatistics,
+  ones,
+  randn,
+  resetPeakMemory,
+  scope,
+  setMemoryLimit,
+  setThreads,
+  Tensor,
+  trimMemory,
+  zeros,
+} from '../../src/tensor/index.ts'
+
+afterEach(() => setMemoryLimit(undefined))
+
+const catching = (body: () => unknown): Error => {
+  try {
+    body()
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('nothing was thrown')
+}
+
+describe('the memory limit', () => {
+  it('stops an allocation with a typed error, and the process goes on', () => {
+    const room = memoryStatistics().inUse + (8 << 20)
+    setMemoryLimit(room)
+    expect(memoryStatistics().limit).toBe(room)
+    const error = catching(() => zeros([16 << 20], { dtype: 'uint8' }))
+    expect(error.name).toBe('OutOfMemoryError')
+    expect(error.message).toMatch(/^zeros\(.*not enough memory: tried to allocate 16777216 bytes, over the limit/)
+    expect(error.message).not.toContain('\n')
+    expect(ones([2]).sum().item()).toBe(2)
+    setMemoryLimit(undefined)
+    expect(zeros([16 << 20], { dtype: 'uint8' }).size).toBe(16 << 20)
+  })
+
+  it('stops a backward pass, which can be run again with more room', () => {
+    scope(() => {
+      const x = randn([256, 1024])
+      x.requiresGrad = true
+      const forward = () => {
+        let value = x
+        for (let i = 0; i < 8; i++) value = value.sin()
+        return value.sum()
+      }
+      const loss = forward()
+      setMemoryLimit(memoryStatistics().inUse + 1024)
+      const error = catching(() => loss.backward())
+      expect([error.name, error.message.includes('\n')]).toEqual(['OutOfMemoryError', false])
+      setMemoryLimit(undefined)
+      x.grad = undefined
+      forward().backward()
+      expect(x.grad?.shape).toEqual([256, 1024])
+    })
+  })
+
+  it('counts blocks kept for reuse, and gives them up first', () => {
+    const block = 32 << 20
+    zeros([block], { dtype: 'uint8' }).free()
+    const { inUse, cached } = memoryStatistics()
+    expect(cached).toBeGreaterThanOrEqual(block)
+    setMemoryLimit(inUse + block + (4 << 20))
+    const other = zeros([block + (1 << 20)], { dtype: 'uint8' })
+    expect(memoryStatistics().inUse).toBeGreaterThan(inUse + block)
+    other.free()
+    trimMemory()
+    expect(memoryStatistics().cached).toBe(0)
+  })
+
+  it('measures the peak', () => {
+    resetPeakMemory()
+    const before = memoryStatistics().peak
+    zeros([4 << 20], { dtype: 'uint8' }).free()
+    expect(memoryStatistics().peak - before).toBeGreaterThanOrEqual(4 << 20)
+  })
+
+  it.each([0, -1, 1.5, Number.NaN, 'x', null])('is not %s', (bytes) => {
+    expect(() => setMemoryLimit(bytes as never)).toThrow(/setMemoryLimit|bytes/)
+    expect(memoryStatistics().limit).toBeUndefined()
+  })
+})
+
+describe('more than the machine has', () => {
+  it.each([2 ** 42, 2 ** 46, 2 ** 52])('is refused at %d bytes', (bytes) => {
+    const error = catching(() => zeros([bytes], { dtype: 'uint8' }))
+    expect(error.name).toBe('OutOfMemoryError')
+    expect(error.message).toMatch(/^zeros\([^\n]*not enough memory[^\n]*$/)
+    expect(() =>
+      Tensor.from([1])
+        .expand([2 ** 40])
+        .add(1),
+    ).toThrow(/not enough memory/)
+  })
+})
+
+describe('threads', () => {
+  it.each([0, -1, 1.5, 1e9, Number.NaN, 'x'])('cannot be %s', (count) => {
+    expect(() => setThreads(count as never)).toThrow(/setThreads/)
+  })
+})

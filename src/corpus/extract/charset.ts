@@ -86,8 +86,14 @@ function tryUtf8(bytes: Uint8Array): DecodedText | undefined {
 
 function decodeWith(bytes: Uint8Array, label: string): DecodedText {
   const decoder = decoderFor(label) ?? decoderFor('windows-1252')!
-  const text = decoder.encoding === 'windows-1252' ? decodeWindows1252(bytes) : decoder.decode(bytes)
+  const text =
+    decoder.encoding === 'windows-1252' ? decodeWindows1252(bytes) : decoder.decode(wholeUnits(bytes, decoder.encoding))
   return { text, charset: decoder.encoding, damaged: text.includes('\ufffd') }
+}
+
+/** UTF-16 that was cut at a line end may have half a character left. */
+function wholeUnits(bytes: Uint8Array, encoding: string): Uint8Array {
+  return encoding.startsWith('utf-16') && bytes.length % 2 === 1 ? bytes.subarray(0, -1) : bytes
 }
 
 /** Node 20 decodes windows-1252 as Latin-1, so its own characters are put in here. */

@@ -45,7 +45,7 @@ export async function* readText(
       text: decoded,
       charset,
       damaged,
-    } = decodePlainBytes(Buffer.concat(lines.flatMap((line) => [line, newline])))
+    } = decodePlainBytes(Buffer.concat(lines.flatMap((line, index) => (index === 0 ? [line] : [newline, line]))))
     lines = []
     size = 0
     if (damaged && charset === 'utf-8') return { reason: 'invalid-utf8', source }

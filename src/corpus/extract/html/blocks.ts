@@ -114,7 +114,7 @@ export function toHtmlBlocks(html: string): HtmlPage {
     if (text !== '') {
       const own =
         blockAround & inCode
-          ? decodeHtml(text).replace(/^\s*\n|\s+$/g, '')
+          ? decodeHtml(text.replaceAll(lineBreak, '\n')).replace(/^\s*\n|\s+$/g, '')
           : kind === 'paragraph'
             ? collapse(text)
                 .replace(/ ?\u0003 ?/g, '\n')

@@ -9,6 +9,8 @@ type ReadabilityDocument = ConstructorParameters<typeof Readability>[0]
 export function readableContent(html: string): { html: string; title: string } | undefined {
   try {
     const { document } = parseHTML(/<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`)
+    // Readability leaves these on small pages, where it has little to choose from.
+    for (const element of document.querySelectorAll('nav, [role=navigation], body > footer')) element.remove()
     const article = new Readability(document as unknown as ReadabilityDocument, { maxElemsToParse: 200_000 }).parse()
     if (article === null || typeof article.content !== 'string') return undefined
     return { html: article.content, title: article.title ?? '' }

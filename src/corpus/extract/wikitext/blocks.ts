@@ -44,7 +44,7 @@ export function toBlocks(marked: string): Block[] {
     if (!isList || mark !== 35) numbered = 0
     if (line === '') endParagraph()
     else if (mark === 61) {
-      const match = heading.exec(line)
+      const match = line.length > 2000 ? null : heading.exec(line)
       if (match === null) paragraph = join(paragraph, tidy(line))
       else {
         endParagraph()
@@ -115,16 +115,20 @@ function tidy(line: string): string {
   return text.trim()
 }
 
+// Runs are made short first, and every repetition has a bound, so that no line takes more than linear time.
 function withoutGaps(line: string): string {
   return line
-    .replace(/^[\s\u0002]*\u0002[\s\u0002]*[,;:][\s\u0002]*/, '')
-    .replace(/(?<=[\p{L}\d])\u0002+(?=[\p{L}\d])/gu, ' ')
-    .replace(/ ?[([][\s;,:/–—-]*\u0002[\s;,:/–—\u0002-]*[)\]]/g, '')
-    .replace(/([([])(?:[\s;,:]*\u0002)+[\s;,:]*/g, '$1')
-    .replace(/[\s;,:]*\u0002[\s;,:\u0002]*([)\]])/g, '$1')
-    .replace(/[ \u0002]*\u0002[ \u0002]*([,.;:!?])/g, '$1')
-    .replace(/ \u0002[ \u0002]*/g, ' ')
-    .replace(/\u0002+/g, '')
+    .replace(/[ \t\u00a0]{2,}/g, ' ')
+    .replace(/\u0002(?: ?\u0002)+/g, (run) => (run.includes(' ') ? ' \u0002' : '\u0002'))
+    .replace(/^ ?\u0002 ?[,;:] ?/, '')
+    .replace(/([,;:]) ?\u0002 ?[,;:]/g, '$1')
+    .replace(/(?<=[\p{L}\d])\u0002(?=[\p{L}\d])/gu, ' ')
+    .replace(/ ?[([][ ;,:/–—-]{0,8}\u0002[ ;,:/–—\u0002-]{0,16}[)\]]/g, '')
+    .replace(/([([])(?:[ ;,:]{0,4}\u0002){1,8}[ ;,:]{0,4}/g, '$1')
+    .replace(/(?:[ ;,:]{0,4}\u0002){1,8}[ ;,:]{0,4}([)\]])/g, '$1')
+    .replace(/ ?\u0002 ?([,.;:!?])/g, '$1')
+    .replace(/ \u0002 ?/g, ' ')
+    .replace(/\u0002/g, '')
 }
 
 /**

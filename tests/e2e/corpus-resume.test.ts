@@ -46,7 +46,7 @@ beforeAll(async () => {
   expect(result.code).toBe(0)
   workMs = performance.now() - started
   expected = snapshot(reference)
-}, 120_000)
+}, 300_000)
 afterAll(() => folder.dispose())
 
 describe('an undisturbed build', () => {
@@ -92,11 +92,10 @@ function expectBalance(manifest: CorpusManifest): void {
 }
 
 describe('a killed build', () => {
-  it('gives the bytes of an undisturbed one after 25 kills at random moments', { timeout: 600_000 }, async () => {
+  it('gives the bytes of an undisturbed one after 25 kills at random moments', { timeout: 1_800_000 }, async () => {
     const random = createRandom(1)
     let kills = 0
     let round = 0
-    let finished = 0
     let partial = 0
     for (let attempt = 0; kills < 25 && attempt < 60; attempt++) {
       const out = join(folder.path, `killed-${round}`)
@@ -114,7 +113,6 @@ describe('a killed build', () => {
       expect(snapshot(out)).toEqual(expected)
       rmSync(out, { recursive: true })
       round += 1
-      finished += 1
     }
     expect(kills).toBe(25)
     // The kills must have hit work in progress, not only the time before and after it.
@@ -122,12 +120,11 @@ describe('a killed build', () => {
     const out = join(folder.path, `killed-${round}`)
     expect((await runCli(build(out, '--workers', '2'))).code).toBe(0)
     expect(snapshot(out)).toEqual(expected)
-    expect(finished).toBeGreaterThanOrEqual(0)
   })
 })
 
 describe('the number of workers', () => {
-  it.each([1, 3])('%d gives the bytes of 2', { timeout: 120_000 }, async (workers) => {
+  it.each([1, 3])('%d gives the bytes of 2', { timeout: 300_000 }, async (workers) => {
     const out = join(folder.path, `workers-${workers}`)
     expect((await runCli(build(out, '--workers', String(workers)))).code).toBe(0)
     expect(snapshot(out)).toEqual(expected)
@@ -186,7 +183,7 @@ describe('a finished corpus', () => {
 
 describe('a full disk', () => {
   // A limit on file sizes refuses writes for any user, where a small disk of its own would need the right to mount.
-  it('is a clean error, keeps the older corpus, and the same command goes on', { timeout: 240_000 }, async () => {
+  it('is a clean error, keeps the older corpus, and the same command goes on', { timeout: 600_000 }, async () => {
     const out = join(folder.path, 'full')
     cpSync(reference, out, { recursive: true })
     const args = build(out, '--seed', '9', '--rebuild', '--workers', '2')

@@ -98,9 +98,15 @@ function list(values: readonly string[]): string {
 }
 
 function reword(error: Error): never {
-  if (/out of memory/i.test(error.message)) {
+  const reason = error.message.split('\n')[0]
+  if (/out of memory/i.test(reason)) {
     throw new DataError(
-      `Expected deduplication to fit its memory, got: ${error.message.split('\n')[0]}. Give it more memory, fewer threads or more disk.`,
+      `Expected deduplication to fit its memory, got: ${reason}. Give it more memory, fewer threads or more disk.`,
+    )
+  }
+  if (/^(?:IO|Invalid Input|Invalid) Error|parquet/i.test(reason)) {
+    throw new DataError(
+      `Expected whole key files and a disk with room, got: ${reason}. Write the keys again or make room.`,
     )
   }
   throw error

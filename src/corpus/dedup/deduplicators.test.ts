@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createRandom } from '../../core/index.ts'
+import { createRandom, DataError } from '../../core/index.ts'
 import {
   createDeduplicator,
   type DedupDocument,
@@ -99,6 +99,25 @@ describe('exact', () => {
     expect(await pairs(await find('near', [[], []]))).toEqual([])
     expect(await pairs(await find('near', []))).toEqual([])
     expect((await find('exact', [])).report).toEqual({ considered: 0, clusters: 0, dropped: 0 })
+  })
+
+  it('leaves no file behind when given up, and names damaged key files', async () => {
+    const tool = createDeduplicator(deduplicators.exact, {}, 'exact')
+    const path = join(folder, 'given-up.parquet')
+    const writer = tool.createWriter(path)
+    writer.add(0, document('a', 'x'))
+    await writer.abort()
+    expect(readdirSync(folder).filter((name) => name.startsWith('given-up'))).toEqual([])
+    const options = { output: join(folder, 'none.parquet'), threads: 1, memoryMegabytes: 128 }
+    for (const content of ['', 'not Parquet at all, but long enough to look', 'PAR1aaaaaaaaaaaaaaaaaaaaaPAR1']) {
+      writeFileSync(path, content)
+      const temporaryFolder = join(folder, 'damaged')
+      await expect(tool.find({ ...options, files: [path], temporaryFolder })).rejects.toThrow(DataError)
+      expect(existsSync(temporaryFolder)).toBe(false)
+    }
+    await expect(tool.find({ ...options, files: ['/no/such'], temporaryFolder: join(folder, 'd') })).rejects.toThrow(
+      DataError,
+    )
   })
 
   it('rejects a misspelt option', () => {

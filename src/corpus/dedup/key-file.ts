@@ -78,12 +78,13 @@ export class KeyFileWriter {
   async abort(): Promise<void> {
     if (!this.#open) return
     this.#open = false
-    // Ends the file, since only that closes the library's descriptor.
     try {
+      // Only this closes the library's descriptor.
       await this.#parquet.finish()
-    } finally {
-      await rm(this.#partial, { force: true })
+    } catch {
+      // A full disk is why we are here; the file goes anyway.
     }
+    await rm(this.#partial, { force: true })
   }
 
   #columnData(rows: number) {

@@ -1,7 +1,7 @@
 // Statistics of characters: shares of special, alphanumeric and replacement characters, and repeated sequences.
 
 import { z } from 'zod'
-import { countCodePoints } from '../text/index.ts'
+import { mix32 } from '../hash/index.ts'
 import { defineFilter, drop, keep } from './filter.ts'
 
 const share = z.number().min(0).max(1)
@@ -17,12 +17,6 @@ const config = z.strictObject({
   maxRepetition: share.default(0.106).describe('largest share of the most frequent character sequences'),
 })
 
-const special = /[^\p{L}\p{M}]/gu
-const alphanumeric = /[\p{L}\p{N}]/gu
-const letters = /\p{L}/gu
-const capitals = /[\p{Lu}\p{Lt}]/gu
-const replacements = /[\ufffd\x00-\x08\x0e-\x1f\x7f-\x9f]/g
-
 export const characters = defineFilter({
   type: 'characters',
   config,
@@ -34,17 +28,15 @@ export const characters = defineFilter({
     return {
       apply({ text }) {
         if (text === '') return drop('empty')
-        const length = countCodePoints(text)
-        let ratio = count(text, replacements) / length
+        const count = countKinds(text)
+        let ratio = count.replacements / count.all
         if (ratio > options.maxReplacement) return drop('replacement', ratio)
-        ratio = count(text, special) / length
+        ratio = count.special / count.all
         if (ratio > options.maxSpecial) return drop('special', ratio)
-        ratio = count(text, alphanumeric) / length
+        ratio = count.alphanumeric / count.all
         if (ratio < options.minAlphanumeric) return drop('alphanumeric', ratio)
-        if (options.maxUppercase < 1) {
-          ratio = count(text, capitals) / Math.max(1, count(text, letters))
-          if (ratio > options.maxUppercase) return drop('uppercase', ratio)
-        }
+        ratio = count.capitals / Math.max(1, count.letters)
+        if (ratio > options.maxUppercase) return drop('uppercase', ratio)
         if (options.maxRepetition < 1) {
           ratio = characterRepetition(text, options.repetitionLength)
           if (ratio > options.maxRepetition) return drop('repetition', ratio)
@@ -55,32 +47,78 @@ export const characters = defineFilter({
   },
 })
 
-function count(text: string, pattern: RegExp): number {
-  let found = 0
-  pattern.lastIndex = 0
-  while (pattern.test(text)) found++
-  return found
+/** Bits of what a character is. */
+const letter = 1
+const mark = 2
+const number = 4
+const capital = 8
+const replacement = 16
+
+const patterns: readonly [bit: number, pattern: RegExp][] = [
+  [letter, /\p{L}/u],
+  [mark, /\p{M}/u],
+  [number, /\p{N}/u],
+  [capital, /[\p{Lu}\p{Lt}]/u],
+  [replacement, /[\ufffd\x00-\x08\x0e-\x1f\x7f-\x9f]/],
+]
+
+function kindOf(character: string): number {
+  return patterns.reduce((bits, [bit, pattern]) => (pattern.test(character) ? bits | bit : bits), 0)
 }
+
+/** What each UTF-16 unit outside the surrogates is. */
+let unitKinds: Uint8Array | undefined
+
+function countKinds(text: string) {
+  unitKinds ??= Uint8Array.from({ length: 65_536 }, (_, unit) => kindOf(String.fromCharCode(unit)))
+  const byKind = new Float64Array(32)
+  let all = 0
+  for (let i = 0; i < text.length; i++, all++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0xd800 || unit >= 0xe000) {
+      byKind[unitKinds[unit]]++
+    } else {
+      const character = String.fromCodePoint(text.codePointAt(i)!)
+      byKind[kindOf(character)]++
+      i += character.length - 1
+    }
+  }
+  const having = (bits: number) => byKind.reduce((sum, times, kind) => ((kind & bits) === 0 ? sum : sum + times), 0)
+  return {
+    all,
+    special: all - having(letter | mark),
+    alphanumeric: having(letter | number),
+    letters: having(letter),
+    capitals: having(capital),
+    replacements: having(replacement),
+  }
+}
+
+/** Longer texts are judged by their start, so that the table below stays small. */
+const repetitionSample = 2 ** 20
 
 /**
  * Share of all character sequences of `n` that the √k most frequent of the k different ones make up, sequences that
- * occur once left out. Counted by UTF-16 unit over a rolling hash of 2 × 26 bits.
+ * occur once left out. Counted by UTF-16 unit over a rolling hash of 64 bits.
  * @source ROOTS, compute_character_repetition_ratio of bigscience-workshop/data-preparation
  */
 export function characterRepetition(text: string, n: number): number {
-  const total = text.length - n + 1
+  const length = Math.min(text.length, repetitionSample)
+  const total = length - n + 1
   if (total <= 0) return 0
-  const frequencies = new Map<number, number>()
-  const modulus = 2 ** 26
+  const capacity = 2 ** Math.ceil(Math.log2(total * 2))
+  const hashes = new Int32Array(capacity * 2)
+  const counts = new Int32Array(capacity)
   let power1 = 1
   let power2 = 1
   for (let i = 1; i < n; i++) {
-    power1 = Math.imul(power1, 0x01000193) >>> 0
-    power2 = Math.imul(power2, 0x85ebca6b) >>> 0
+    power1 = Math.imul(power1, 0x01000193)
+    power2 = Math.imul(power2, 0x9e3779b1)
   }
   let hash1 = 0
   let hash2 = 0
-  for (let i = 0; i < text.length; i++) {
+  let different = 0
+  for (let i = 0; i < length; i++) {
     if (i >= n) {
       const leaving = text.charCodeAt(i - n) + 1
       hash1 = (hash1 - Math.imul(leaving, power1)) | 0
@@ -88,16 +126,21 @@ export function characterRepetition(text: string, n: number): number {
     }
     const entering = text.charCodeAt(i) + 1
     hash1 = (Math.imul(hash1, 0x01000193) + entering) | 0
-    hash2 = (Math.imul(hash2, 0x85ebca6b) + entering) | 0
-    if (i >= n - 1) {
-      // The low bits of these products depend on few characters; mix before cutting to 26 bits.
-      const key = ((hash1 ^ (hash1 >>> 15)) >>> 6) * modulus + (Math.imul(hash2 ^ (hash2 >>> 16), 0x9e3779b1) >>> 6)
-      frequencies.set(key, (frequencies.get(key) ?? 0) + 1)
+    hash2 = (Math.imul(hash2, 0x9e3779b1) + entering) | 0
+    if (i < n - 1) continue
+    let slot = mix32(hash1 ^ (hash2 >>> 7)) & (capacity - 1)
+    while (counts[slot] !== 0 && (hashes[slot * 2] !== hash1 || hashes[slot * 2 + 1] !== hash2))
+      slot = (slot + 1) & (capacity - 1)
+    if (counts[slot] === 0) {
+      hashes[slot * 2] = hash1
+      hashes[slot * 2 + 1] = hash2
+      different++
     }
+    counts[slot]++
   }
-  const repeated = [...frequencies.values()].filter((times) => times > 1).sort((a, b) => b - a)
-  const top = Math.min(Math.floor(Math.sqrt(frequencies.size)), repeated.length)
+  const repeated = counts.filter((times) => times > 1).sort()
+  const top = Math.min(Math.floor(Math.sqrt(different)), repeated.length)
   let sum = 0
-  for (let i = 0; i < top; i++) sum += repeated[i]
+  for (let i = 1; i <= top; i++) sum += repeated[repeated.length - i]
   return sum / total
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import {
   countCodePoints,
   countOccurrences,
+  hasLetter,
   isPunctuation,
   splitLines,
   splitWords,
@@ -29,8 +30,6 @@ const config = z.strictObject({
     .describe('the stop words, as they stand in the text'),
   words: z.enum(wordRules).default('english').describe('how the text is cut into words'),
 })
-
-const anyLetter = /\p{L}/u
 
 export const gopherQuality = defineFilter({
   type: 'gopher-quality',
@@ -90,7 +89,7 @@ export const gopherQuality = defineFilter({
         let alphabetic = 0
         const found = new Set<string>()
         for (const word of words) {
-          if (anyLetter.test(word)) alphabetic++
+          if (hasLetter(word)) alphabetic++
           if (stopWords.has(word)) found.add(word)
         }
         const share = alphabetic / words.length

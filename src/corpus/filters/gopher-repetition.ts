@@ -109,31 +109,44 @@ export function countRepeated(parts: readonly string[]): { count: number; charac
   return { count, characters }
 }
 
-/** All n-grams of a word list for one n after the other; equal n-grams have equal ids. */
+/**
+ * All n-grams of a word list for one n after the other; equal n-grams have equal ids. Only places whose n-gram occurs
+ * more than once are carried on, since no longer n-gram can repeat elsewhere.
+ */
 class NGrams {
   #n = 1
-  /** Id of the n-gram that starts at each word; only the first `count` entries hold. */
-  readonly #ids: Int32Array
   readonly #words: Int32Array
   /** Characters of the words before each word. */
   readonly #offsets: Float64Array
-  readonly #slots: Int32Array
-  readonly #mask: number
+  /** Places of repeated n-grams, ascending; only the first `#repeated` entries hold. */
+  readonly #places: Int32Array
+  #repeated = 0
+  /** Id of the n-gram at each of those places, itself the first place of the n-gram. */
+  readonly #ids: Int32Array
+  /** By id: how often the n-gram occurs. */
+  readonly #counts: Int32Array
+  readonly #marks: Int32Array
+  #mark = 0
+  #slots = new Int32Array(0)
 
   constructor(words: readonly string[]) {
-    const ids = new Map<string, number>()
-    this.#words = new Int32Array(words.length)
-    this.#offsets = new Float64Array(words.length + 1)
-    for (let i = 0; i < words.length; i++) {
-      let id = ids.get(words[i])
-      if (id === undefined) ids.set(words[i], (id = ids.size))
+    const first = new Map<string, number>()
+    const size = words.length
+    this.#words = new Int32Array(size)
+    this.#offsets = new Float64Array(size + 1)
+    this.#places = new Int32Array(size)
+    this.#ids = new Int32Array(size)
+    this.#counts = new Int32Array(size)
+    this.#marks = new Int32Array(size)
+    for (let i = 0; i < size; i++) {
+      let id = first.get(words[i])
+      if (id === undefined) first.set(words[i], (id = i))
       this.#words[i] = id
+      this.#ids[i] = id
+      this.#counts[id]++
       this.#offsets[i + 1] = this.#offsets[i] + countCodePoints(words[i])
     }
-    this.#ids = this.#words.slice()
-    const capacity = 2 ** Math.ceil(Math.log2(Math.max(2, words.length * 2)))
-    this.#mask = capacity - 1
-    this.#slots = new Int32Array(capacity * 3)
+    for (let i = 0; i < size; i++) if (this.#counts[this.#ids[i]] > 1) this.#places[this.#repeated++] = i
   }
 
   get count(): number {
@@ -142,63 +155,70 @@ class NGrams {
 
   /** From n to n + 1: each n-gram paired with the word after it, exactly, in an open-addressed table. */
   lengthen(): void {
-    const slots = this.#slots.fill(0)
-    const ids = this.#ids
+    const { count } = this
     this.#n++
-    const count = this.count
-    for (let i = 0; i < count; i++) {
-      const head = ids[i]
-      const word = this.#words[i + this.#n - 1]
-      let slot = (Math.imul(head ^ Math.imul(word, 0x9e3779b1), 0x85ebca6b) >>> 7) & this.#mask
-      for (;;) {
-        const at = slot * 3
-        if (slots[at] === 0) {
-          // Ids are positions, so they need no counter and fit the words' range.
-          slots[at] = i + 1
-          slots[at + 1] = head
-          slots[at + 2] = word
-          ids[i] = i
-          break
-        }
-        if (slots[at + 1] === head && slots[at + 2] === word) {
-          ids[i] = slots[at] - 1
-          break
-        }
-        slot = (slot + 1) & this.#mask
+    const candidates = this.#repeated
+    const capacity = 2 ** Math.ceil(Math.log2(Math.max(2, candidates * 2)))
+    if (this.#slots.length < capacity * 3) this.#slots = new Int32Array(capacity * 3)
+    else this.#slots.fill(0, 0, capacity * 3)
+    const slots = this.#slots
+    const mask = capacity - 1
+    const found: number[] = []
+    for (let k = 0; k < candidates; k++) {
+      const place = this.#places[k]
+      if (place >= count - 1) break
+      const head = this.#ids[place]
+      const word = this.#words[place + this.#n - 1]
+      let slot = (Math.imul(head ^ Math.imul(word, 0x9e3779b1), 0x85ebca6b) >>> 7) & mask
+      while (slots[slot * 3] !== 0 && (slots[slot * 3 + 1] !== head || slots[slot * 3 + 2] !== word))
+        slot = (slot + 1) & mask
+      if (slots[slot * 3] === 0) {
+        slots[slot * 3] = place + 1
+        slots[slot * 3 + 1] = head
+        slots[slot * 3 + 2] = word
+        this.#counts[place] = 0
       }
+      const id = slots[slot * 3] - 1
+      this.#counts[id]++
+      found.push(id)
+    }
+    this.#repeated = 0
+    for (let k = 0; k < found.length; k++) {
+      const place = this.#places[k]
+      this.#ids[place] = found[k]
+      if (this.#counts[found[k]] > 1) this.#places[this.#repeated++] = place
     }
   }
 
   /** Characters in all copies of the most frequent n-gram, single spaces between its words. */
   topCharacters(): number {
-    const counts = new Int32Array(this.#words.length)
-    const count = this.count
-    let most = 0
-    for (let i = 0; i < count; i++) most = Math.max(most, ++counts[this.#ids[i]])
+    let most = 1
     // Of equally frequent ones the first counts.
-    const seen = new Uint8Array(this.#words.length)
-    for (let i = 0; i < count; i++) {
-      const id = this.#ids[i]
-      if (seen[id] === 1) continue
-      seen[id] = 1
-      if (counts[id] === most) return (this.#characters(i) + this.#n - 1) * most
+    let top = 0
+    for (let k = 0; k < this.#repeated; k++) {
+      const id = this.#ids[this.#places[k]]
+      if (this.#counts[id] > most) {
+        most = this.#counts[id]
+        top = id
+      }
     }
-    return 0
+    return (this.#characters(top) + this.#n - 1) * most
   }
 
   /** Characters in n-grams that stood before, not overlapping, without spaces. */
   duplicateCharacters(): number {
-    const seen = new Uint8Array(this.#words.length)
-    const count = this.count
+    const mark = ++this.#mark
     let characters = 0
-    for (let i = 0; i < count; ) {
-      const id = this.#ids[i]
-      if (seen[id] === 1) {
-        characters += this.#characters(i)
-        i += this.#n
+    let free = 0
+    for (let k = 0; k < this.#repeated; k++) {
+      const place = this.#places[k]
+      if (place < free) continue
+      const id = this.#ids[place]
+      if (this.#marks[id] === mark) {
+        characters += this.#characters(place)
+        free = place + this.#n
       } else {
-        seen[id] = 1
-        i++
+        this.#marks[id] = mark
       }
     }
     return characters

@@ -5,7 +5,7 @@ import { cutsBefore } from './cuts.ts'
 import { createSink, type Model } from './models/index.ts'
 import { type Edges, type Normalizer, WHOLE } from './normalizers/index.ts'
 import type { PreTokenizer, Scanner } from './pre-tokenizers/index.ts'
-import { PlainPiece } from './text.ts'
+import { AlignedPiece, PlainPiece } from './text.ts'
 import { classOf, LETTER, NUMBER } from './unicode.ts'
 import { hashUnits, MAX_IDS, MAX_WORD, WordCache } from './word-cache.ts'
 
@@ -42,6 +42,17 @@ export class IdBuffer {
 /** Encodes one stretch of text between added tokens; `atStart` says that it begins the original. */
 export type StretchEncoder = (text: string, atStart: boolean, out: IdBuffer) => void
 
+// Any place in the original but its start.
+const ELSEWHERE = 1
+
+/** Where in the original the first character that is left after normalizing stands, as far as it matters. */
+export function firstPlace({ normalizer, preTokenizer }: Omit<Parts, 'model'>, text: string): number {
+  if (normalizer === undefined || preTokenizer?.mindsStart !== true) return 0
+  const piece = new AlignedPiece(text, 0)
+  normalizer.align(piece)
+  return piece.text === '' ? ELSEWHERE : piece.original(0, 1)[0]
+}
+
 /** The ids of a text by the plain road: normalize, pre-tokenize, model. */
 function encodePlainly(
   { normalizer, preTokenizer, model }: Parts,
@@ -51,8 +62,10 @@ function encodePlainly(
 ): number[] {
   const sink = createSink()
   const normalized = normalizer?.normalize(text, edges) ?? text
-  // A piece that is not first must not look like one; 1 stands for any place but the start.
-  const piece = new PlainPiece(normalized, atStart && edges.first ? 0 : 1)
+  const piece = new PlainPiece(
+    normalized,
+    atStart && edges.first ? firstPlace({ normalizer, preTokenizer }, text) : ELSEWHERE,
+  )
   const pieces = preTokenizer?.split([piece]) ?? [piece]
   for (const { text: word } of pieces) if (word !== '') model.tokenize(word, sink)
   return sink.ids
@@ -74,7 +87,8 @@ export function createStretchEncoder(parts: Parts): StretchEncoder {
   const bears = leads !== undefined && [...leads].every((lead) => model.bearsCut(lead))
   if (bears) return cutEncoder(parts, spaceScanner(parts, leads), normalizer?.minds === 'end')
   const encodeNormalized = createNormalizedEncoder(parts)
-  return (text, atStart, out) => encodeNormalized(normalizer?.normalize(text, WHOLE) ?? text, atStart, out)
+  return (text, atStart, out) =>
+    encodeNormalized(normalizer?.normalize(text, WHOLE) ?? text, atStart && firstPlace(parts, text) === 0, out)
 }
 
 const MAX_REMEMBERED = 1 << 17
@@ -83,7 +97,7 @@ const MAX_REMEMBERED = 1 << 17
 export function createNormalizedEncoder({ preTokenizer, model }: Parts): StretchEncoder {
   const memo = new Map<string, number[]>()
   return (text, atStart, out) => {
-    const piece = new PlainPiece(text, atStart ? 0 : 1)
+    const piece = new PlainPiece(text, atStart ? 0 : ELSEWHERE)
     for (const { text: word } of preTokenizer?.split([piece]) ?? [piece]) {
       if (word === '') continue
       let ids = memo.get(word)

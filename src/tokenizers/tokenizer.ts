@@ -7,6 +7,7 @@ import { Encoding, joinEncodings, type Padding, padEncodings } from './encoding.
 import {
   createNormalizedEncoder,
   createStretchEncoder,
+  firstPlace,
   type IdArray,
   IdBuffer,
   type StretchEncoder,
@@ -257,7 +258,8 @@ export class Tokenizer {
     }
     // Without a normalizer a stretch is as good as a whole text; with one it must not be normalized again.
     this.encodeNormalized ??= this.normalizer === undefined ? this.encodeStretch : createNormalizedEncoder(parts)
-    for (const stretch of stretches) this.fillNormalized(normalized, stretch, atStart, out)
+    const first = atStart && firstPlace(parts, text) === 0
+    for (const stretch of stretches) this.fillNormalized(normalized, stretch, first, out)
   }
 
   private fillNormalized(text: string, { start, end, id }: Stretch, atStart: boolean, out: IdBuffer): void {

@@ -33,6 +33,7 @@ export const metaspace = definePreTokenizer({
           if (prepends && !piece.text.startsWith(replacement)) piece.prepend(replacement)
           return splits ? splitAt(piece, occurrences(piece.text, replacement), 'MergedWithNext') : [piece]
         }),
+      mindsStart: scheme === 'first',
       cutBefore: (lead) => (lead !== ' ' && lead !== replacement ? undefined : splits ? '' : replacement),
     }
   },

@@ -14,6 +14,8 @@ export interface PreTokenizer {
   readonly prefix?: string
   /** As of a normalizer; '' when it always splits at the cut. */
   cutBefore?(lead: string): string | undefined
+  /** Says that a piece at the start of the original is treated differently. */
+  readonly mindsStart?: boolean
   /** Says that ASCII punctuation always stands alone and that ASCII white space splits and is dropped. */
   readonly isolatesAscii?: boolean
 }

@@ -23,6 +23,7 @@ export const preTokenizerSequence = definePreTokenizer({
     const last = parts.at(-1)
     return {
       split: (pieces) => parts.reduce((now, part) => part.split(now).filter((piece) => piece.text !== ''), [...pieces]),
+      mindsStart: parts.some((part) => part.mindsStart),
       cutBefore: (lead) => cutsBefore(parts, lead),
       ...(scanner === undefined ? {} : { scanner, finish: last?.finish }),
       ...(scanner !== undefined && last?.prefix !== undefined ? { prefix: last.prefix } : {}),

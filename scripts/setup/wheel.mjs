@@ -62,7 +62,7 @@ async function download(python, requirement, folder, flags, reasons) {
   const name = readdirSync(folder).find((file) => file.endsWith('.whl'))
   if (code === 0 && name !== undefined) {
     const path = join(folder, name)
-    if (!(await isCuda(path))) return { path, origin: `${from} ${name}`, sha256: await digestFile(path) }
+    if (!(await isCuda(path))) return { path, origin: `pip: ${name}`, sha256: await digestFile(path) }
     await rm(path)
     reasons.push(`${from} has a CUDA wheel only; use --cuda to take it`)
     return undefined

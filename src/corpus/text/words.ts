@@ -42,8 +42,22 @@ const urlPattern = new RegExp(
   'u',
 )
 const plainWord = /^[A-Za-z]+$/
-/** Longer chunks are no words; the patterns above look back and would cost their square. */
+/** Longer chunks are no words; the URL pattern would cost their square. */
 const longestChunk = 500
+/** No suffix but a run of dots is longer than this less the two characters that a pattern may look back. */
+const suffixWindow = 8
+
+/** The suffix of `text`, '' when there is none; looks at its end only, so that cutting many is linear. */
+function suffixOf(text: string): string {
+  if (text.endsWith('..')) {
+    let start = text.length - 2
+    while (start > 0 && text[start - 1] === '.') start--
+    return text.slice(start)
+  }
+  return suffixPattern.exec(text.slice(-suffixWindow))?.[0] ?? ''
+}
+
+const longestException = Math.max(...[...englishExceptions.keys()].map((word) => word.length))
 
 function cutInfixes(text: string, into: string[]): void {
   let start = 0
@@ -58,24 +72,26 @@ function cutInfixes(text: string, into: string[]): void {
 
 /** Cuts one run without white space: prefixes and suffixes off by turns, then exceptions, URLs, infixes. */
 function cutChunk(chunk: string, exceptions: ReadonlyMap<string, readonly string[]>): string[] {
+  // The length first: hashing the rest at every step would cost the square of the chunk.
+  const isException = (text: string) => text.length <= longestException && exceptions.has(text)
   const words: string[] = []
   const suffixes: string[] = []
   let rest = chunk
   for (;;) {
-    if (rest === '' || exceptions.has(rest)) break
+    if (rest === '' || isException(rest)) break
     const prefix = prefixPattern.exec(rest)?.[0] ?? ''
     if (prefix !== '') {
       const without = rest.slice(prefix.length)
-      if (without !== '' && exceptions.has(without)) {
+      if (without !== '' && isException(without)) {
         words.push(prefix)
         rest = without
         break
       }
     }
-    const suffix = suffixPattern.exec(rest.slice(prefix.length))?.[0] ?? ''
+    const suffix = suffixOf(rest.slice(prefix.length))
     if (suffix !== '') {
       const without = rest.slice(0, rest.length - suffix.length)
-      if (without !== '' && exceptions.has(without)) {
+      if (without !== '' && isException(without)) {
         suffixes.push(suffix)
         rest = without
         break
@@ -98,24 +114,43 @@ function cutChunk(chunk: string, exceptions: ReadonlyMap<string, readonly string
 
 /** Exceptions that the affix rules would cut, by their cut form: emoticons and the like, found anywhere in a chunk. */
 const cutExceptions = new Map<string, readonly string[]>()
+const cutExceptionStarts = new Set<string>()
 let longestCutException = 0
 for (const [text, words] of englishExceptions) {
   const cut = cutChunk(text, new Map())
   if (cut.length < 2) continue
   cutExceptions.set(cut.join(' '), words)
+  cutExceptionStarts.add(cut[0])
   longestCutException = Math.max(longestCutException, cut.length)
 }
 
-/** Puts exceptions that were cut together again, longest first, then leftmost. */
-function joinExceptions(words: string[]): readonly string[] {
-  for (let length = Math.min(longestCutException, words.length); length >= 2; length--) {
-    for (let start = 0; start + length <= words.length; start++) {
+/** Puts exceptions that were cut together again: the longest first, of equally long ones the first. */
+function joinExceptions(words: readonly string[]): readonly string[] {
+  const found: { start: number; length: number; exception: readonly string[] }[] = []
+  for (let start = 0; start + 1 < words.length; start++) {
+    if (!cutExceptionStarts.has(words[start])) continue
+    for (let length = Math.min(longestCutException, words.length - start); length >= 2; length--) {
       const exception = cutExceptions.get(words.slice(start, start + length).join(' '))
-      if (exception === undefined) continue
-      return [...joinExceptions(words.slice(0, start)), ...exception, ...joinExceptions(words.slice(start + length))]
+      if (exception !== undefined) found.push({ start, length, exception })
     }
   }
-  return words
+  if (found.length === 0) return words
+  found.sort((x, y) => y.length - x.length || x.start - y.start)
+  const taken = new Uint8Array(words.length)
+  const chosen = new Map<number, (typeof found)[number]>()
+  for (const match of found) {
+    const { start, length } = match
+    if (taken.subarray(start, start + length).includes(1)) continue
+    taken.fill(1, start, start + length)
+    chosen.set(start, match)
+  }
+  const joined: string[] = []
+  for (let i = 0; i < words.length; ) {
+    const match = chosen.get(i)
+    joined.push(...(match?.exception ?? [words[i]]))
+    i += match?.length ?? 1
+  }
+  return joined
 }
 
 const chunkCache = new Map<string, readonly string[]>()

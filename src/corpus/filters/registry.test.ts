@@ -88,6 +88,9 @@ describe.each(Object.entries<FilterDefinition>(filters))('%s', (type, definition
     const started = process.cpuUsage()
     for (const unit of ['a', ' ', '\n', 'a ', 'a\n', '.', 'a.', '<a', '((', 'a-', "'", 'a,b', 'http://', '[', '  \n']) {
       filter.apply({ id: '1', text: unit.repeat(size / unit.length), metadata: {} })
+      // Long words, but not so long that no rule looks into them.
+      const word = unit.trim().repeat(480 / unit.length)
+      filter.apply({ id: '1', text: Array.from({ length: 40 }, (_, i) => `${i}${word}`).join(' '), metadata: {} })
     }
     const { user, system } = process.cpuUsage(started)
     expect((user + system) / 1e6).toBeLessThan(15)

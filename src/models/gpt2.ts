@@ -1,42 +1,29 @@
 // GPT-2: a decoder with norms before each block and learned positions. @source Radford et al. 2019
 import { z } from 'zod'
-import {
-  type ActivationName,
-  Attention,
-  activationNames,
-  Dropout,
-  Embedding,
-  LayerNorm,
-  Module,
-  PlainMlp,
-} from '../nn/index.ts'
+import { Attention, Dropout, Embedding, LayerNorm, Module, PlainMlp } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import { settings, sizes } from './config-fields.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
 
 const schema = z.strictObject({
-  vocabSize: z.int().positive().default(50257).describe('entries of the vocabulary'),
-  hiddenSize: z.int().positive().default(768).describe('width of the residual stream'),
-  numLayers: z.int().positive().default(12).describe('blocks'),
-  numHeads: z.int().positive().default(12).describe('attention heads'),
-  intermediateSize: z
-    .int()
-    .positive()
+  vocabSize: sizes.vocabSize.default(50257),
+  hiddenSize: sizes.hiddenSize.default(768),
+  numLayers: sizes.numLayers.default(12),
+  numHeads: sizes.numHeads.default(12),
+  intermediateSize: sizes.intermediateSize
     .optional()
-    .describe('width inside the feed-forward block; 4 x hiddenSize unless given'),
-  activation: z
-    .enum(activationNames as [ActivationName, ...ActivationName[]])
-    .default('gelu_new')
-    .describe('of the feed-forward block'),
-  maxPositions: z.int().positive().default(1024).describe('longest input'),
-  normEps: z.number().positive().default(1e-5).describe('added to variances'),
-  embeddingDropout: z.number().min(0).max(1).default(0.1).describe('dropout after the embeddings'),
-  hiddenDropout: z.number().min(0).max(1).default(0.1).describe('dropout after each block'),
-  attentionDropout: z.number().min(0).max(1).default(0.1).describe('dropout of attention weights'),
-  initializerRange: z.number().positive().default(0.02).describe('standard deviation of fresh weights'),
+    .describe('width of the feed-forward block; 4 x hiddenSize unless given'),
+  activation: settings.activation.default('gelu_new'),
+  maxPositions: sizes.maxPositions.default(1024),
+  normEps: settings.normEps.default(1e-5),
+  embeddingDropout: settings.hiddenDropout.describe('dropout after the embeddings'),
+  hiddenDropout: settings.hiddenDropout.describe('dropout after each block'),
+  attentionDropout: settings.attentionDropout.default(0.1),
+  initializerRange: settings.initializerRange,
   scaleAttention: z.boolean().default(true).describe('divide scores by the root of the head size'),
   scaleAttentionByLayer: z.boolean().default(false).describe('divide scores by the number of the layer too'),
-  tiedEmbeddings: z.boolean().default(true).describe('output layer shares the token embedding'),
+  tiedEmbeddings: settings.tiedEmbeddings.default(true),
 })
 type Gpt2Config = z.output<typeof schema>
 
@@ -127,51 +114,24 @@ export const gpt2 = defineModel<Gpt2Config>({
     xl: ladder(48, 1600, 25),
   },
   build: (config) => new Gpt2Body(config),
-  facts: ({ hiddenSize, vocabSize, numLayers, maxPositions, initializerRange, tiedEmbeddings }) => ({
-    hiddenSize,
-    vocabSize,
-    numLayers,
-    maxPositions,
-    initializerRange,
-    tiedEmbeddings,
-    causal: true,
-  }),
-  fromHf: (fields) =>
-    schema.parse({
-      vocabSize: fields.vocab_size,
-      hiddenSize: fields.n_embd,
-      numLayers: fields.n_layer,
-      numHeads: fields.n_head,
-      intermediateSize: fields.n_inner ?? undefined,
-      activation: fields.activation_function,
-      maxPositions: fields.n_positions,
-      normEps: fields.layer_norm_epsilon,
-      embeddingDropout: fields.embd_pdrop,
-      hiddenDropout: fields.resid_pdrop,
-      attentionDropout: fields.attn_pdrop,
-      initializerRange: fields.initializer_range,
-      scaleAttention: fields.scale_attn_weights,
-      scaleAttentionByLayer: fields.scale_attn_by_inverse_layer_idx,
-      tiedEmbeddings: fields.tie_word_embeddings,
-    }),
-  toHf: (config) => ({
-    model_type: 'gpt2',
-    vocab_size: config.vocabSize,
-    n_embd: config.hiddenSize,
-    n_layer: config.numLayers,
-    n_head: config.numHeads,
-    n_inner: config.intermediateSize ?? null,
-    activation_function: config.activation,
-    n_positions: config.maxPositions,
-    layer_norm_epsilon: config.normEps,
-    embd_pdrop: config.embeddingDropout,
-    resid_pdrop: config.hiddenDropout,
-    attn_pdrop: config.attentionDropout,
-    initializer_range: config.initializerRange,
-    scale_attn_weights: config.scaleAttention,
-    scale_attn_by_inverse_layer_idx: config.scaleAttentionByLayer,
-    tie_word_embeddings: config.tiedEmbeddings,
-  }),
+  facts: (config) => ({ ...config, causal: true }),
+  hfFields: {
+    vocabSize: 'vocab_size',
+    hiddenSize: 'n_embd',
+    numLayers: 'n_layer',
+    numHeads: 'n_head',
+    intermediateSize: 'n_inner',
+    activation: 'activation_function',
+    maxPositions: 'n_positions',
+    normEps: 'layer_norm_epsilon',
+    embeddingDropout: 'embd_pdrop',
+    hiddenDropout: 'resid_pdrop',
+    attentionDropout: 'attn_pdrop',
+    initializerRange: 'initializer_range',
+    scaleAttention: 'scale_attn_weights',
+    scaleAttentionByLayer: 'scale_attn_by_inverse_layer_idx',
+    tiedEmbeddings: 'tie_word_embeddings',
+  },
   hfPrefix: 'transformer.',
   hfKeys: [
     { ours: 'embedTokens', theirs: 'wte' },

@@ -1,9 +1,13 @@
 // The registry of architectures, and what other folders may use of models.
 import { bert } from './bert.ts'
+import { distilbert } from './distilbert.ts'
+import { electra } from './electra.ts'
 import { gpt2 } from './gpt2.ts'
-import { llama } from './llama.ts'
+import { llama, mistral } from './llama.ts'
+import { qwen2, qwen3 } from './qwen.ts'
+import { roberta } from './roberta.ts'
 
-export const models = { bert, gpt2, llama } as const
+export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta } as const
 export type ModelType = keyof typeof models
 
 export { Body, type BodyFacts, type BodyInputs, type BodyOutputs, type KeyRule, type ModelDefinition } from './model.ts'

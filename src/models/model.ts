@@ -1,6 +1,7 @@
 // What a model is to the rest of Tunesmith: a body that turns ids into vectors, its config, its presets, and the names its
 // parameters have in Hugging Face checkpoints. Knows no architecture.
 import type { z } from 'zod'
+import { parseConfig } from '../core/index.ts'
 import { type AttentionContext, type Embedding, type LayerCache, Module } from '../nn/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
 
@@ -72,7 +73,7 @@ export interface ModelDefinition<Config = unknown> {
   presets: Record<string, Partial<Config>>
   build(config: Config): Body
   facts(config: Config): BodyFacts
-  /** From the fields of config.json that this architecture reads. */
+  /** Reads the fields of config.json that this architecture knows. @throws ConfigError that names what does not fit. */
   fromHf(fields: Record<string, unknown>): Config
   /** The fields of config.json that say the same. */
   toHf(config: Config): Record<string, unknown>
@@ -81,7 +82,42 @@ export interface ModelDefinition<Config = unknown> {
   hfPrefix: string
 }
 
-export const defineModel = <Config>(definition: ModelDefinition<Config>): ModelDefinition<Config> => definition
+type Declaration<Config> = Omit<ModelDefinition<Config>, 'fromHf' | 'toHf'> & {
+  /** Our config's keys by their names in config.json; both directions follow from it. */
+  hfFields: Partial<Record<keyof Config & string, string>>
+  /** Fields that one name for another cannot say. */
+  hfExtra?: {
+    read(fields: Record<string, unknown>): Record<string, unknown>
+    write(config: Config): Record<string, unknown>
+  }
+}
+
+/** Declares an architecture; index.ts makes it known. */
+export const defineModel = <Config extends object>({
+  hfFields,
+  hfExtra,
+  ...rest
+}: Declaration<Config>): ModelDefinition<Config> => ({
+  ...rest,
+  fromHf: (fields) => {
+    const read = Object.entries(hfFields).map(([ours, theirs]) => [ours, fields[theirs as string]])
+    const all = { ...Object.fromEntries(read), ...hfExtra?.read(fields) }
+    // Absent and null both mean the default.
+    const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined && value !== null))
+    return parseConfig(
+      rest.config,
+      given,
+      ([key]) => `${hfFields[key as keyof Config & string] ?? String(key)} in config.json`,
+    )
+  },
+  toHf: (config) => {
+    const values = config as Record<string, unknown>
+    const written = Object.entries(hfFields).flatMap(([ours, theirs]) =>
+      values[ours] === undefined ? [] : [[theirs as string, values[ours]]],
+    )
+    return { model_type: rest.type, ...Object.fromEntries(written), ...hfExtra?.write(config) }
+  },
+})
 
 /** The rows' relation as attention wants it, from the batch's padding or packing. */
 export const attentionContext = ({ attentionMask, starts, generator }: BodyInputs): AttentionContext => ({

@@ -54,21 +54,30 @@ const readers: Record<string, (fields: Fields, maxPositions: unknown) => unknown
   }),
 }
 
+/** The two settings of a model with rotary positions. */
+export const ropeSettings = {
+  ropeTheta: z.number().positive().default(10000).describe('base of the rotary frequencies'),
+  ropeScaling: ropeScalingSchema.default({ kind: 'default' }).describe('stretching of the rotary frequencies'),
+}
+
 /** @throws ConfigError for a kind that Tunesmith does not know: guessing would give other logits. */
-export const fromHfRope = (fields: Fields): { ropeTheta?: unknown; ropeScaling?: unknown } => {
+const read = (fields: Fields): Fields => {
   const given = (fields.rope_parameters ?? fields.rope_scaling ?? {}) as Fields
   const kind = String(given.rope_type ?? given.type ?? 'default')
-  const read = Object.hasOwn(readers, kind) ? readers[kind] : undefined
-  if (read === undefined)
+  const reader = Object.hasOwn(readers, kind) ? readers[kind] : undefined
+  if (reader === undefined)
     throw new ConfigError(
       `Expected one of ${Object.keys(readers).join(', ')} for \`rope_type\` in config.json, got ${JSON.stringify(kind)}.`,
     )
-  return { ropeTheta: given.rope_theta ?? fields.rope_theta, ropeScaling: read(given, fields.max_position_embeddings) }
+  return {
+    ropeTheta: given.rope_theta ?? fields.rope_theta,
+    ropeScaling: reader(given, fields.max_position_embeddings),
+  }
 }
 
 const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
-export const toHfRope = (config: { ropeTheta: number; ropeScaling: RopeScaling }): Fields => {
+const write = (config: { ropeTheta: number; ropeScaling: RopeScaling }): Fields => {
   const { kind, ...rest } = config.ropeScaling
   const written = Object.entries(rest).map(([name, value]) => [
     name === 'originalPositions' ? 'original_max_position_embeddings' : snake(name),
@@ -79,3 +88,6 @@ export const toHfRope = (config: { ropeTheta: number; ropeScaling: RopeScaling }
     rope_theta: config.ropeTheta,
   }
 }
+
+/** Reads and writes both settings; for `hfExtra`. */
+export const ropeFields = { read, write }

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, LlamaConfig, LlamaModel
+from transformers import (BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
+                          LlamaModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel)
 
 CASES = {
     "bert": (BertModel, BertConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20,
@@ -15,27 +16,42 @@ CASES = {
                                       max_position_embeddings=64, attention_bias=True, rope_parameters={"rope_type": "llama3", "rope_theta": 500.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16})),
     "llama-headdim": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=20, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=28,
                                               mlp_bias=True, rms_norm_eps=1e-5, rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0})),
+    "llama-yarn": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, intermediate_size=28, tie_word_embeddings=True,
+                                           rope_parameters={"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 8})),
+    "mistral": (MistralModel, MistralConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, head_dim=8,
+                                            sliding_window=4, attn_implementation="eager")),
+    "qwen2": (Qwen2Model, Qwen2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40)),
+    "qwen3": (Qwen3Model, Qwen3Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40)),
+    "roberta": (RobertaModel, RobertaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20, pad_token_id=1,
+                                            type_vocab_size=1)),
+    "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=20, activation="relu")),
+    "electra": (ElectraModel, ElectraConfig(vocab_size=61, embedding_size=16, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20)),
 }
+NO_POOLER = (BertModel, RobertaModel)
+SEGMENTS = (BertModel, ElectraModel)
+ENCODERS = (BertModel, RobertaModel, DistilBertModel, ElectraModel)
 out = Path(__file__).parent / "golden"
 out.mkdir(exist_ok=True)
 for name, (kind, config) in CASES.items():
     torch.manual_seed(7)
-    model = kind(config, add_pooling_layer=False) if kind is BertModel else kind(config)
+    model = kind(config, add_pooling_layer=False) if kind in NO_POOLER else kind(config)
     for p in model.parameters():
         torch.nn.init.normal_(p, 0, 0.3)
     model.eval()
     ids = torch.randint(0, 61, (3, 11), generator=torch.Generator().manual_seed(1))
     mask = torch.ones(3, 11, dtype=torch.long)
     mask[0, 8:] = 0
-    if kind is BertModel:
+    if kind in ENCODERS:
         mask[1, :3] = 0
         mask[2, 5] = 0
-    extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind is BertModel else {}
+    extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind in SEGMENTS else {}
+    if kind is RobertaModel:
+        ids = ids.clamp(min=2).masked_fill(mask == 0, 1)
     result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **extra)
     weights = torch.randn(result.last_hidden_state.shape, generator=torch.Generator().manual_seed(2))
     (result.last_hidden_state * weights * mask[..., None]).sum().backward()
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / f"{name}.safetensors")
-    golden = {"ids": ids, "mask": mask, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.hidden_states)}}
+    golden = {"ids": ids, **extra, "mask": mask, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.hidden_states)}}
     golden |= {f"grad.{k}": p.grad for k, p in model.named_parameters() if p.grad is not None}
     save_file({k: v.detach().contiguous() for k, v in golden.items()}, out / f"{name}.expected.safetensors")
     (out / f"{name}.json").write_text(json.dumps({"model_type": config.model_type, **json.loads(config.to_json_string(use_diff=False))}, indent=1))

@@ -1,0 +1,138 @@
+// The decoder stack that Llama and its kin share: RMS norms before each part, rotary positions, gated blocks, grouped heads. Biases
+// and norms of queries and keys are given by the architecture's file.
+import {
+  type ActivationName,
+  Attention,
+  Embedding,
+  GatedMlp,
+  Module,
+  RmsNorm,
+  type RopeScaling,
+  RotaryTable,
+} from '../nn/index.ts'
+import type { Tensor } from '../tensor/index.ts'
+import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
+import { positionsOf } from './positions.ts'
+
+export interface DecoderOptions {
+  vocabSize: number
+  hiddenSize: number
+  numLayers: number
+  numHeads: number
+  numKvHeads?: number
+  headDim?: number
+  intermediateSize: number
+  activation: ActivationName
+  normEps: number
+  ropeTheta: number
+  ropeScaling: RopeScaling
+  qkvBias: boolean
+  outputBias: boolean
+  mlpBias: boolean
+  /** RMS norms over each head's queries and keys. */
+  headNorms: boolean
+  slidingWindow: number
+  attentionDropout: number
+}
+
+class DecoderLayer extends Module {
+  attentionNorm: RmsNorm
+  attention: Attention
+  mlpNorm: RmsNorm
+  mlp: GatedMlp
+
+  constructor(options: DecoderOptions) {
+    super()
+    const { hiddenSize: hidden, normEps: eps } = options
+    const headDim = options.headDim ?? hidden / options.numHeads
+    const headNorm = () => (options.headNorms ? new RmsNorm(headDim, { eps }) : undefined)
+    this.attentionNorm = new RmsNorm(hidden, { eps })
+    this.attention = new Attention({
+      hidden,
+      heads: options.numHeads,
+      kvHeads: options.numKvHeads,
+      headDim,
+      bias: options.qkvBias,
+      outputBias: options.outputBias,
+      causal: true,
+      window: options.slidingWindow,
+      dropout: options.attentionDropout,
+      queryNorm: headNorm(),
+      keyNorm: headNorm(),
+    })
+    this.mlpNorm = new RmsNorm(hidden, { eps })
+    this.mlp = new GatedMlp({
+      hidden,
+      intermediate: options.intermediateSize,
+      activation: options.activation,
+      bias: options.mlpBias,
+    })
+  }
+}
+
+export class DecoderBody extends Body {
+  embedTokens: Embedding
+  layers: DecoderLayer[]
+  finalNorm: RmsNorm
+  readonly #rotary: RotaryTable
+
+  constructor(options: DecoderOptions) {
+    super()
+    this.embedTokens = new Embedding(options.vocabSize, options.hiddenSize)
+    this.layers = Array.from({ length: options.numLayers }, () => new DecoderLayer(options))
+    this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps })
+    const rotaryDim = options.headDim ?? options.hiddenSize / options.numHeads
+    this.#rotary = new RotaryTable({ rotaryDim, theta: options.ropeTheta, scaling: options.ropeScaling })
+  }
+
+  forward(inputs: BodyInputs): BodyOutputs {
+    const context = { ...attentionContext(inputs), angles: this.#rotary.at(positionsOf(inputs)) }
+    let stream = this.embedTokens.forward(inputs.inputIds)
+    let change: Tensor | null = null
+    const allHidden: Tensor[] = []
+    this.layers.forEach((layer, i) => {
+      const [afterMlp, first] = layer.attentionNorm.add(stream, change)
+      if (inputs.allHidden) allHidden.push(afterMlp)
+      const attended = layer.attention.forward(first, context, { cache: inputs.cache?.[i] })
+      const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
+      change = layer.mlp.forward(second)
+      stream = afterAttention
+    })
+    const [, hidden] = this.finalNorm.add(stream, change)
+    return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }
+  }
+}
+
+/** Config fields of Llama and its kin in config.json. */
+export const decoderFields = {
+  vocabSize: 'vocab_size',
+  hiddenSize: 'hidden_size',
+  numLayers: 'num_hidden_layers',
+  numHeads: 'num_attention_heads',
+  numKvHeads: 'num_key_value_heads',
+  headDim: 'head_dim',
+  intermediateSize: 'intermediate_size',
+  activation: 'hidden_act',
+  maxPositions: 'max_position_embeddings',
+  normEps: 'rms_norm_eps',
+  attentionDropout: 'attention_dropout',
+  initializerRange: 'initializer_range',
+  tiedEmbeddings: 'tie_word_embeddings',
+} as const
+
+/** Keys of the stack in Hugging Face checkpoints, the same for all of its kin. */
+export const decoderKeys = [
+  { ours: 'embedTokens', theirs: 'embed_tokens' },
+  { ours: 'layers.{i}.attentionNorm', theirs: 'layers.{i}.input_layernorm' },
+  { ours: 'layers.{i}.attention.qProj', theirs: 'layers.{i}.self_attn.q_proj' },
+  { ours: 'layers.{i}.attention.kProj', theirs: 'layers.{i}.self_attn.k_proj' },
+  { ours: 'layers.{i}.attention.vProj', theirs: 'layers.{i}.self_attn.v_proj' },
+  { ours: 'layers.{i}.attention.oProj', theirs: 'layers.{i}.self_attn.o_proj' },
+  { ours: 'layers.{i}.attention.queryNorm', theirs: 'layers.{i}.self_attn.q_norm' },
+  { ours: 'layers.{i}.attention.keyNorm', theirs: 'layers.{i}.self_attn.k_norm' },
+  { ours: 'layers.{i}.mlpNorm', theirs: 'layers.{i}.post_attention_layernorm' },
+  { ours: 'layers.{i}.mlp.gateProj', theirs: 'layers.{i}.mlp.gate_proj' },
+  { ours: 'layers.{i}.mlp.upProj', theirs: 'layers.{i}.mlp.up_proj' },
+  { ours: 'layers.{i}.mlp.downProj', theirs: 'layers.{i}.mlp.down_proj' },
+  { ours: 'finalNorm', theirs: 'norm' },
+] as const

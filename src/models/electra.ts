@@ -1,0 +1,41 @@
+// ELECTRA: BERT's encoder with narrower embeddings, projected up; generator and discriminator alike. @source arXiv:2003.10555
+import { z } from 'zod'
+import { settings, sizes } from './config-fields.ts'
+import { EncoderBody, encoderFields, encoderKeys } from './encoder.ts'
+import { defineModel } from './model.ts'
+import { positionsOf } from './positions.ts'
+
+const schema = z.strictObject({
+  vocabSize: sizes.vocabSize.default(30522),
+  embeddingSize: sizes.hiddenSize.default(128).describe('width of the embedding tables'),
+  hiddenSize: sizes.hiddenSize.default(256),
+  numLayers: sizes.numLayers.default(12),
+  numHeads: sizes.numHeads.default(4),
+  intermediateSize: sizes.intermediateSize.default(1024),
+  activation: settings.activation.default('gelu'),
+  maxPositions: sizes.maxPositions.default(512),
+  typeVocabSize: sizes.typeVocabSize.default(2),
+  normEps: settings.normEps.default(1e-12),
+  hiddenDropout: settings.hiddenDropout,
+  attentionDropout: settings.attentionDropout.default(0.1),
+  initializerRange: settings.initializerRange,
+  padTokenId: settings.padTokenId.default(0),
+  tiedEmbeddings: settings.tiedEmbeddings.default(true),
+})
+
+export const electra = defineModel<z.output<typeof schema>>({
+  type: 'electra',
+  source: 'arXiv:2003.10555',
+  config: schema,
+  presets: {
+    test: { vocabSize: 128, embeddingSize: 16, hiddenSize: 32, numLayers: 2, intermediateSize: 64, maxPositions: 64 },
+    small: {},
+    base: { embeddingSize: 768, hiddenSize: 768, numHeads: 12, intermediateSize: 3072 },
+    large: { embeddingSize: 1024, hiddenSize: 1024, numLayers: 24, numHeads: 16, intermediateSize: 4096 },
+  },
+  build: (config) => new EncoderBody(config, positionsOf),
+  facts: (config) => ({ ...config, causal: false }),
+  hfFields: { ...encoderFields, embeddingSize: 'embedding_size' },
+  hfPrefix: 'electra.',
+  hfKeys: encoderKeys,
+})

@@ -1,0 +1,105 @@
+// Qwen 2 and 2.5 (biases on queries, keys and values) and Qwen 3 (norms over heads instead). @source arXiv:2407.10671, arXiv:2505.09388
+import { z } from 'zod'
+import { settings, sizes } from './config-fields.ts'
+import { DecoderBody, decoderFields, decoderKeys } from './decoder.ts'
+import { defineModel } from './model.ts'
+import { ropeFields, ropeSettings } from './rope-fields.ts'
+
+const shared = {
+  vocabSize: sizes.vocabSize.default(151936),
+  hiddenSize: sizes.hiddenSize.default(896),
+  numLayers: sizes.numLayers.default(24),
+  numHeads: sizes.numHeads.default(14).describe('query heads'),
+  numKvHeads: sizes.numHeads.default(2).describe('key and value heads'),
+  intermediateSize: sizes.intermediateSize.default(4864),
+  activation: settings.activation.default('silu'),
+  maxPositions: sizes.maxPositions.default(32768),
+  normEps: settings.normEps.default(1e-6),
+  ...ropeSettings,
+  attentionDropout: settings.attentionDropout.default(0),
+  initializerRange: settings.initializerRange,
+  tiedEmbeddings: settings.tiedEmbeddings.default(false),
+}
+const qwen2Schema = z.strictObject({
+  ...shared,
+  headDim: sizes.hiddenSize.optional().describe('size of a head; hiddenSize / numHeads unless given'),
+})
+const qwen3Schema = z.strictObject({
+  ...shared,
+  headDim: sizes.hiddenSize.default(128).describe('size of a head'),
+  attentionBias: z.boolean().default(false).describe('biases in the attention projections'),
+})
+
+const test = {
+  vocabSize: 128,
+  hiddenSize: 32,
+  numLayers: 2,
+  numHeads: 4,
+  numKvHeads: 2,
+  intermediateSize: 64,
+  maxPositions: 64,
+}
+
+export const qwen2 = defineModel<z.output<typeof qwen2Schema>>({
+  type: 'qwen2',
+  source: 'arXiv:2407.10671',
+  config: qwen2Schema,
+  presets: {
+    test,
+    '0.5b': { ropeTheta: 1e6, tiedEmbeddings: true },
+    '1.5b': {
+      hiddenSize: 1536,
+      numLayers: 28,
+      numHeads: 12,
+      intermediateSize: 8960,
+      ropeTheta: 1e6,
+      tiedEmbeddings: true,
+    },
+  },
+  build: (config) =>
+    new DecoderBody({
+      ...config,
+      qkvBias: true,
+      outputBias: false,
+      mlpBias: false,
+      headNorms: false,
+      slidingWindow: 0,
+    }),
+  facts: (config) => ({ ...config, maxPositions: undefined, causal: true }),
+  hfFields: decoderFields,
+  hfExtra: ropeFields,
+  hfPrefix: 'model.',
+  hfKeys: decoderKeys,
+})
+
+export const qwen3 = defineModel<z.output<typeof qwen3Schema>>({
+  type: 'qwen3',
+  source: 'arXiv:2505.09388',
+  config: qwen3Schema,
+  presets: {
+    test: { ...test, headDim: 16 },
+    '0.6b': {
+      hiddenSize: 1024,
+      numLayers: 28,
+      numHeads: 16,
+      numKvHeads: 8,
+      intermediateSize: 3072,
+      ropeTheta: 1e6,
+      tiedEmbeddings: true,
+    },
+  },
+  build: (config) =>
+    new DecoderBody({
+      ...config,
+      qkvBias: config.attentionBias,
+      outputBias: config.attentionBias,
+      mlpBias: false,
+      headNorms: true,
+      slidingWindow: 0,
+    }),
+  facts: (config) => ({ ...config, maxPositions: undefined, causal: true }),
+  hfFields: { ...decoderFields, attentionBias: 'attention_bias' },
+  hfExtra: ropeFields,
+  hfPrefix: 'model.',
+  hfKeys: decoderKeys,
+})

@@ -1,0 +1,50 @@
+// RoBERTa: BERT's encoder with positions counted from the padding id on, and no segments to speak of. @source arXiv:1907.11692
+import { z } from 'zod'
+import type { Tensor } from '../tensor/index.ts'
+import { settings, sizes } from './config-fields.ts'
+import { EncoderBody, encoderFields, encoderKeys } from './encoder.ts'
+import { type BodyInputs, defineModel } from './model.ts'
+import { positionsOf } from './positions.ts'
+
+const schema = z.strictObject({
+  vocabSize: sizes.vocabSize.default(50265),
+  hiddenSize: sizes.hiddenSize.default(768),
+  numLayers: sizes.numLayers.default(12),
+  numHeads: sizes.numHeads.default(12),
+  intermediateSize: sizes.intermediateSize.default(3072),
+  activation: settings.activation.default('gelu'),
+  maxPositions: sizes.maxPositions.default(514).describe('rows of the position table: the longest input and two'),
+  typeVocabSize: sizes.typeVocabSize.default(1),
+  normEps: settings.normEps.default(1e-5),
+  hiddenDropout: settings.hiddenDropout,
+  attentionDropout: settings.attentionDropout.default(0.1),
+  initializerRange: settings.initializerRange,
+  padTokenId: settings.padTokenId.default(1),
+  tiedEmbeddings: settings.tiedEmbeddings.default(true),
+})
+
+/** Padding keeps the padding id; other tokens count from the one after it, passing padding over. */
+const countFromPadding =
+  (padTokenId: number) =>
+  (inputs: BodyInputs): Tensor => {
+    if (inputs.positionIds !== undefined) return inputs.positionIds
+    if (inputs.starts !== undefined) return positionsOf(inputs).add(padTokenId + 1)
+    const present = inputs.inputIds.ne(padTokenId).to('int64')
+    return present.cumsum(1).mul(present).add(padTokenId)
+  }
+
+export const roberta = defineModel<z.output<typeof schema>>({
+  type: 'roberta',
+  source: 'arXiv:1907.11692',
+  config: schema,
+  presets: {
+    test: { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, intermediateSize: 64, maxPositions: 66 },
+    base: {},
+    large: { hiddenSize: 1024, numLayers: 24, numHeads: 16, intermediateSize: 4096 },
+  },
+  build: (config) => new EncoderBody(config, countFromPadding(config.padTokenId)),
+  facts: (config) => ({ ...config, maxPositions: config.maxPositions - config.padTokenId - 1, causal: false }),
+  hfFields: encoderFields,
+  hfPrefix: 'roberta.',
+  hfKeys: encoderKeys,
+})

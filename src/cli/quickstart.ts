@@ -50,7 +50,8 @@ export const quickstart = defineCommand({
       context,
     )
     context.log('3/3  Corpus to shards: token ids, split into training and validation by document')
-    const encoding = { tokenizer, corpus: [corpus], out: shards }
+    // A tenth of so few documents, so that there are some to hold out.
+    const encoding = { tokenizer, corpus: [corpus], out: shards, validation: 0.1 }
     const encoded = await tokenizerEncode.run(
       parseConfig(tokenizerEncode.options, encoding, 'tokenizer encode'),
       { files: [] },

@@ -356,7 +356,9 @@ function probe(regex: RegExp, pattern: string, where: string): void {
     ...[...pattern].filter((character) => /[\p{L}\p{N}\s]/u.test(character)).slice(0, 12),
   ])
   const texts: string[] = []
-  for (const one of alphabet) texts.push(`${one.repeat(40)}\0`, `${`${one}a`.repeat(20)}\0`, `${`${one} `.repeat(20)}!`)
+  // Endings on which a match that has come so far may fail, whichever the pattern hopes for.
+  for (const end of ['\0', '\x01', '!'])
+    for (const one of alphabet) texts.push(`${one.repeat(40)}${end}`, `${`${one}a`.repeat(20)}${end}`)
   try {
     new Script('const r = new RegExp(source, flags); for (const text of texts) text.replace(r, "")').runInNewContext(
       { source: regex.source, flags: regex.flags, texts },

@@ -1,0 +1,271 @@
+// Damaged tokenizer files: always a clean error or a tokenizer that works, never a crash, a hang or a huge allocation.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRandom, type Random, TunesmithError } from '../../src/core/index.ts'
+import { loadTokenizer, Tokenizer } from '../../src/tokenizers/index.ts'
+import { bertJson, byteLevelJson } from '../../src/tokenizers/legacy-files.ts'
+import { sentencePieceJson } from '../../src/tokenizers/sentencepiece.ts'
+import { fixture, type Json } from './rust-oracle.ts'
+
+const PROBE = 'The quick brown fox, 123 naïve  <s> 日本 😀\n[MASK] \ud800'
+const SLOW_MS = 3000
+
+/** Builds and uses a tokenizer; false when the file was refused, which must be with an error of ours. */
+function survives(build: () => Json): boolean {
+  const started = performance.now()
+  try {
+    const tokenizer = new Tokenizer(build())
+    const { ids } = tokenizer.encode(PROBE, { pair: 'pair' })
+    const plain = tokenizer.encode(PROBE, { addSpecialTokens: false }).ids
+    expect([...tokenizer.encodeIds(PROBE)]).toEqual(plain)
+    expect(typeof tokenizer.decode(ids)).toBe('string')
+    return true
+  } catch (error) {
+    if (!(error instanceof TunesmithError)) throw error
+    expect(error.message.length).toBeLessThan(2000)
+    return false
+  } finally {
+    expect(performance.now() - started).toBeLessThan(SLOW_MS)
+  }
+}
+
+/** The file with a small vocabulary, so that thousands of copies are quick to make. */
+function shrunk(name: string): Json {
+  const json = JSON.parse(fixture(`${name}.json.gz`).toString()) as Json & { model: Json }
+  const { model } = json
+  if (Array.isArray(model.vocab)) model.vocab = model.vocab.slice(0, 120)
+  else {
+    const kept = Object.entries(model.vocab as Record<string, number>).filter(
+      ([token, id]) => id < 300 || token.length < 3,
+    )
+    model.vocab = Object.fromEntries(kept)
+    const has = (token: string) => Object.hasOwn(model.vocab as object, token)
+    model.merges = (model.merges as [string, string][]).filter(([a, b]) => has(a) && has(b) && has(a + b)).slice(0, 60)
+  }
+  const normalizer = json.normalizer as { normalizers?: Json[] } | null
+  // The real table is large; the damage to it is tested by itself below.
+  if (normalizer?.normalizers)
+    normalizer.normalizers = normalizer.normalizers.filter(({ type }) => type !== 'Precompiled')
+  return json
+}
+
+const bertVocab = [
+  '[PAD]',
+  '[UNK]',
+  '[CLS]',
+  '[SEP]',
+  '[MASK]',
+  'the',
+  'quick',
+  '##s',
+  'b',
+  '##row',
+  '##n',
+  ',',
+  '1',
+  '##2',
+  '##3',
+].join('\n')
+const SEEDS: Record<string, Json> = {
+  llama2: shrunk('llama2'),
+  llama3: shrunk('llama3'),
+  qwen2: shrunk('qwen2'),
+  t5: shrunk('t5'),
+  bert: bertJson(bertVocab),
+}
+
+const ODD: unknown[] = [
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1,
+  1.5,
+  1e308,
+  2 ** 31,
+  4294967295,
+  '',
+  ' ',
+  'x',
+  '\ud800',
+  '\0',
+  [],
+  {},
+  [[]],
+  [null],
+  [0, 1],
+  ['a', 'b'],
+  'Sequence',
+  'Isolated',
+  'a'.repeat(5000),
+  '(',
+  '[',
+  '(a+)+$',
+  '\\',
+  '(?<=x*)',
+  '(?i:É)',
+  '\\p{Nope}',
+  '[[:alpha:]&&[^a]]',
+  { String: '' },
+  { Regex: '' },
+  { Regex: '(a|a)*b' },
+  { Regex: '(x+x+)+y' },
+  { Regex: '(((a{1000}){1000}){1000})' },
+  { Regex: '(?:^|$)' },
+  { type: 'Sequence' },
+]
+
+interface Place {
+  holder: Record<string, unknown> | unknown[]
+  key: string | number
+}
+
+function places(value: unknown, found: Place[] = []): Place[] {
+  if (typeof value !== 'object' || value === null) return found
+  const keys: (string | number)[] = Array.isArray(value) ? [...value.keys()] : Object.keys(value)
+  for (const key of keys) {
+    found.push({ holder: value as Place['holder'], key })
+    places((value as Record<string, unknown>)[key as string], found)
+  }
+  return found
+}
+
+function mutate(json: Json, random: Random): Json {
+  const copy = structuredClone(json)
+  const all = places(copy)
+  // Half of the damage goes outside the vocabulary, which has most of the places.
+  const outside = all.filter(({ holder }) => !Array.isArray(holder) && Object.keys(holder).length < 20)
+  for (let n = 1 + random.integer(3); n > 0; n--) {
+    const pool = random.float() < 0.7 ? outside : all
+    const { holder, key } = pool[random.integer(pool.length)]
+    const target = holder as Record<string | number, unknown>
+    const kind = random.integer(5)
+    if (kind === 0) delete target[key]
+    else if (kind === 1) target[key] = ODD[random.integer(ODD.length)]
+    else if (kind === 2) {
+      const other = pool[random.integer(pool.length)]
+      target[key] = structuredClone((other.holder as Record<string | number, unknown>)[other.key])
+    } else if (kind === 3 && typeof target[key] === 'string') {
+      const text = target[key]
+      const at = random.integer(text.length + 1)
+      target[key] = text.slice(0, at) + String.fromCharCode(random.integer(0x250)) + text.slice(at + random.integer(3))
+    } else if (Array.isArray(target[key]))
+      target[key] = (target[key] as unknown[]).concat(ODD[random.integer(ODD.length)])
+    else target[key] = ODD[random.integer(ODD.length)]
+  }
+  // What JSON cannot hold (holes in lists) is not in files.
+  return JSON.parse(JSON.stringify(copy)) as Json
+}
+
+describe('damaged files', () => {
+  it.each(Object.keys(SEEDS))('%s: 450 changed tokenizer.json', (name) => {
+    const random = createRandom(`hostile ${name}`)
+    let whole = 0
+    for (let i = 0; i < 450; i++) if (survives(() => mutate(SEEDS[name], random))) whole++
+    // Both ends must happen, or the damage is too small or too great to test anything.
+    expect(whole).toBeGreaterThan(10)
+    expect(whole).toBeLessThan(440)
+  })
+
+  let folder = ''
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tunesmith-hostile-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  it('400 tokenizer.json with changed bytes', async () => {
+    const random = createRandom('bytes')
+    for (let i = 0; i < 400; i++) {
+      const seeds = Object.values(SEEDS)
+      const bytes = Buffer.from(JSON.stringify(seeds[random.integer(seeds.length)]))
+      for (let n = random.integer(4); n >= 0; n--) bytes[random.integer(bytes.length)] = random.integer(256)
+      const path = join(folder, 'tokenizer.json')
+      writeFileSync(path, random.float() < 0.3 ? bytes.subarray(0, random.integer(bytes.length)) : bytes)
+      try {
+        expect(typeof (await loadTokenizer(path)).decode([1, 2, 3])).toBe('string')
+      } catch (error) {
+        if (!(error instanceof TunesmithError)) throw error
+      }
+    }
+  })
+
+  it('300 vocab.txt and merges.txt', () => {
+    const random = createRandom('vocab')
+    const vocab = { a: 0, b: 1, ab: 2, '<|endoftext|>': 3, Ġ: 4, Ġa: 5 }
+    for (let i = 0; i < 150; i++) {
+      const lines = bertVocab.split('\n')
+      const junk = ['', ' ', '\r', '[CLS]', '\0', 'a b', '##', '\ufffd', 'x'.repeat(10_000)]
+      lines.splice(random.integer(lines.length), random.integer(3), junk[random.integer(junk.length)])
+      survives(() => bertJson(random.shuffle(lines).join(random.float() < 0.2 ? '\r\n' : '\n')))
+      const merges = ['#version: 0.2', 'a b', 'Ġ a', '', 'a', 'a b c', 'q z', ' ', 'a b'].filter(
+        () => random.float() < 0.6,
+      )
+      survives(() => byteLevelJson(vocab, random.shuffle(merges).join('\n')))
+    }
+  })
+
+  it('300 SentencePiece models and rule tables', () => {
+    const random = createRandom('sentencepiece')
+    const t5 = JSON.parse(fixture('t5.json.gz').toString()) as {
+      normalizer: { normalizers: { precompiled_charsmap: string }[] }
+    }
+    const table = Buffer.from(t5.normalizer.normalizers[0].precompiled_charsmap, 'base64')
+    for (let i = 0; i < 250; i++) {
+      const bytes = Buffer.from(fixture(i % 2 === 0 ? 'sp-bpe.model.gz' : 'sp-unigram.model.gz'))
+      for (let n = random.integer(6); n >= 0; n--) bytes[random.integer(bytes.length)] = random.integer(256)
+      survives(() => sentencePieceJson(random.float() < 0.2 ? bytes.subarray(0, random.integer(bytes.length)) : bytes))
+    }
+    for (let i = 0; i < 50; i++) {
+      const bytes = Buffer.from(table)
+      for (let n = 0; n < 200; n++) bytes[random.integer(bytes.length)] = random.integer(256)
+      if (i % 3 === 0) bytes.writeUInt32LE(random.uint32(), 0)
+      const normalizer = { type: 'Precompiled', precompiled_charsmap: bytes.toString('base64') }
+      survives(() => ({ ...SEEDS.t5, normalizer }))
+    }
+  })
+
+  it('files made to hurt', async () => {
+    const deep = (depth: number): unknown =>
+      JSON.parse(`${'{"type":"Sequence","normalizers":['.repeat(depth)}${']}'.repeat(depth)}`)
+    const llama2 = SEEDS.llama2
+    for (const depth of [20, 2000, 50_000]) expect(survives(() => ({ ...llama2, normalizer: deep(depth) }))).toBe(false)
+    expect(
+      survives(() => ({ ...llama2, model: { ...(llama2.model as Json), vocab: { a: 4294967295 }, merges: [] } })),
+    ).toBe(false)
+    expect(
+      survives(() => ({
+        ...llama2,
+        model: { ...(llama2.model as Json), vocab: { a: 2147483647 }, merges: [], unk_token: null },
+      })),
+    ).toBe(true)
+    const regex = (Regex: string) => ({
+      ...llama2,
+      pre_tokenizer: { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false },
+    })
+    for (const evil of [
+      '(a+)+$',
+      '(a|aa)+$',
+      '(\\w*)*\\0',
+      '([a-zA-Z]+)*!',
+      `${'('.repeat(5000)}${')'.repeat(5000)}`,
+      'a{1000000}',
+      '\\1',
+      '(?R)',
+    ])
+      expect(
+        survives(() => regex(evil)),
+        evil,
+      ).toBe(false)
+    for (const fine of ['\\p{L}+', '(?:\\p{L}\\p{M}*)+', '(?i:abc)|\\d++', '[^\\s]+', "(?:'[sS])|x"])
+      expect(
+        survives(() => regex(fine)),
+        fine,
+      ).toBe(true)
+    await expect(loadTokenizer(join(folder, 'nothing'))).rejects.toThrow(TunesmithError)
+    await expect(loadTokenizer(mkdtempSync(join(folder, 'empty-')))).rejects.toThrow(/tokenizer.json/)
+    for (const odd of [null, [], 'x', 5, {}]) await expect(loadTokenizer(odd as Json)).rejects.toThrow(TunesmithError)
+  })
+})

@@ -73,9 +73,6 @@ describe.each(configs)('planted duplicates, %o', (config) => {
       if (last?.some((key, band) => key === a[band])) strangers++
       last = a
     }
-    if (process.env.TUNESMITH_SHOW !== undefined) {
-      console.log(JSON.stringify({ ...options, edited, recall: share(matched), theory: share(expected), strangers }))
-    }
     expect(Math.abs(share(matched) - share(expected))).toBeLessThan(0.02)
     expect(strangers).toBe(0)
   })

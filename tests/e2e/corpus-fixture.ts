@@ -137,7 +137,7 @@ export function writeInventedInputs(folder: string, seed: number, files = 8, doc
 /** Sizes that cut even a small input into many pieces of every kind. */
 export const smallPieces = [
   ['--group-megabytes', '0.12'],
-  ['--large-file-megabytes', '0.3'],
+  ['--large-file-megabytes', '0.08'],
   ['--segment-megabytes', '0.12'],
   ['--part-megabytes', '0.2'],
 ].flat()

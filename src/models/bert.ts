@@ -47,5 +47,5 @@ export const bert = defineModel<z.output<typeof schema>>({
   facts: (config) => ({ ...config, causal: false }),
   hfFields: encoderFields,
   hfPrefix: 'bert.',
-  hfKeys: encoderKeys,
+  hfKeys: () => encoderKeys,
 })

@@ -45,7 +45,7 @@ export const distilbert = defineModel<z.output<typeof schema>>({
     tiedEmbeddings: 'tie_word_embeddings',
   },
   hfPrefix: 'distilbert.',
-  hfKeys: [
+  hfKeys: () => [
     { ours: 'embedTokens', theirs: 'embeddings.word_embeddings' },
     { ours: 'embedPositions', theirs: 'embeddings.position_embeddings' },
     { ours: 'embeddingNorm', theirs: 'embeddings.LayerNorm' },

@@ -37,5 +37,5 @@ export const electra = defineModel<z.output<typeof schema>>({
   facts: (config) => ({ ...config, causal: false }),
   hfFields: { ...encoderFields, embeddingSize: 'embedding_size' },
   hfPrefix: 'electra.',
-  hfKeys: encoderKeys,
+  hfKeys: () => encoderKeys,
 })

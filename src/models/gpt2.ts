@@ -133,7 +133,7 @@ export const gpt2 = defineModel<Gpt2Config>({
     tiedEmbeddings: 'tie_word_embeddings',
   },
   hfPrefix: 'transformer.',
-  hfKeys: [
+  hfKeys: () => [
     { ours: 'embedTokens', theirs: 'wte' },
     { ours: 'embedPositions', theirs: 'wpe' },
     { ours: 'layers.{i}.attentionNorm', theirs: 'h.{i}.ln_1' },

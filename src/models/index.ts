@@ -6,8 +6,9 @@ import { gpt2 } from './gpt2.ts'
 import { llama, mistral } from './llama.ts'
 import { qwen2, qwen3 } from './qwen.ts'
 import { roberta } from './roberta.ts'
+import { t5 } from './t5.ts'
 
-export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta } as const
+export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta, t5 } as const
 export type ModelType = keyof typeof models
 
 export { Body, type BodyFacts, type BodyInputs, type BodyOutputs, type KeyRule, type ModelDefinition } from './model.ts'

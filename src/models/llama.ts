@@ -40,7 +40,7 @@ const shared = {
   facts: (config: LlamaConfig) => ({ ...config, maxPositions: undefined, causal: true }),
   hfExtra: ropeFields,
   hfPrefix: 'model.',
-  hfKeys: decoderKeys,
+  hfKeys: () => decoderKeys,
 }
 
 export const llama = defineModel<LlamaConfig>({

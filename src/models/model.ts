@@ -23,6 +23,12 @@ export interface BodyInputs {
   pastLength?: number
   /** Draws for dropout in training. */
   generator?: Generator
+  /** int64 [B,U] of the decoder, where the body is an encoder and a decoder. */
+  decoderInputIds?: Tensor
+  /** [B,U], 0 where the decoder's rows have padding. */
+  decoderAttentionMask?: Tensor
+  /** What the encoder gave before, [B,T,C], to run the decoder alone. */
+  encoderHidden?: Tensor
   /** Return what every layer gave. */
   allHidden?: boolean
 }
@@ -30,6 +36,8 @@ export interface BodyInputs {
 export interface BodyOutputs {
   /** [B,T,C] after the last norm. */
   hidden: Tensor
+  /** [B,T,C] of the encoder, where there is one beside the decoder. */
+  encoderHidden?: Tensor
   /** The embeddings and each layer's output, when asked for. */
   allHidden?: Tensor[]
 }
@@ -77,7 +85,7 @@ export interface ModelDefinition<Config = unknown> {
   fromHf(fields: Record<string, unknown>): Config
   /** The fields of config.json that say the same. */
   toHf(config: Config): Record<string, unknown>
-  hfKeys: readonly KeyRule[]
+  hfKeys(config: Config): readonly KeyRule[]
   /** What stands before the body's keys in the files of models with a head. */
   hfPrefix: string
 }

@@ -69,7 +69,7 @@ export const qwen2 = defineModel<z.output<typeof qwen2Schema>>({
   hfFields: decoderFields,
   hfExtra: ropeFields,
   hfPrefix: 'model.',
-  hfKeys: decoderKeys,
+  hfKeys: () => decoderKeys,
 })
 
 export const qwen3 = defineModel<z.output<typeof qwen3Schema>>({
@@ -101,5 +101,5 @@ export const qwen3 = defineModel<z.output<typeof qwen3Schema>>({
   hfFields: { ...decoderFields, attentionBias: 'attention_bias' },
   hfExtra: ropeFields,
   hfPrefix: 'model.',
-  hfKeys: decoderKeys,
+  hfKeys: () => decoderKeys,
 })

@@ -46,5 +46,5 @@ export const roberta = defineModel<z.output<typeof schema>>({
   facts: (config) => ({ ...config, maxPositions: config.maxPositions - config.padTokenId - 1, causal: false }),
   hfFields: encoderFields,
   hfPrefix: 'roberta.',
-  hfKeys: encoderKeys,
+  hfKeys: () => encoderKeys,
 })

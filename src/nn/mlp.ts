@@ -1,11 +1,13 @@
 // The two shapes of feed-forward block: plain, and gated.
-import { swiglu, type Tensor } from '../tensor/index.ts'
+import { type Generator, swiglu, type Tensor } from '../tensor/index.ts'
 import { type ActivationName, activations } from './activation.ts'
+import { Dropout } from './dropout.ts'
 import { Linear } from './linear.ts'
 import { Module } from './module.ts'
 
 export abstract class Mlp extends Module {
-  abstract forward(input: Tensor): Tensor
+  /** [...,C] -> [...,C] */
+  abstract forward(input: Tensor, generator?: Generator): Tensor
 }
 
 interface MlpOptions {
@@ -14,23 +16,28 @@ interface MlpOptions {
   activation: ActivationName
   bias?: boolean
   outputScale?: number
+  /** Between the activation and the way down (T5). */
+  innerDropout?: number
 }
 
 /** `down(activation(up(x)))` */
 export class PlainMlp extends Mlp {
   upProj: Linear
   downProj: Linear
+  dropout: Dropout
   readonly #activation: ActivationName
 
-  constructor({ hidden, intermediate, activation, bias = true, outputScale = 1 }: MlpOptions) {
+  constructor({ hidden, intermediate, activation, bias = true, outputScale = 1, innerDropout = 0 }: MlpOptions) {
     super()
     this.upProj = new Linear(hidden, intermediate, { bias })
     this.downProj = new Linear(intermediate, hidden, { bias, initialScale: outputScale })
+    this.dropout = new Dropout(innerDropout)
     this.#activation = activation
   }
 
-  forward(input: Tensor): Tensor {
-    return this.downProj.forward(activations[this.#activation](this.upProj.forward(input)))
+  forward(input: Tensor, generator?: Generator): Tensor {
+    const wide = activations[this.#activation](this.upProj.forward(input))
+    return this.downProj.forward(this.dropout.forward(wide, generator))
   }
 }
 
@@ -39,20 +46,23 @@ export class GatedMlp extends Mlp {
   gateProj: Linear
   upProj: Linear
   downProj: Linear
+  dropout: Dropout
   readonly #activation: ActivationName
 
-  constructor({ hidden, intermediate, activation, bias = false, outputScale = 1 }: MlpOptions) {
+  constructor({ hidden, intermediate, activation, bias = false, outputScale = 1, innerDropout = 0 }: MlpOptions) {
     super()
     this.gateProj = new Linear(hidden, intermediate, { bias })
     this.upProj = new Linear(hidden, intermediate, { bias })
     this.downProj = new Linear(intermediate, hidden, { bias, initialScale: outputScale })
+    this.dropout = new Dropout(innerDropout)
     this.#activation = activation
   }
 
-  forward(input: Tensor): Tensor {
+  forward(input: Tensor, generator?: Generator): Tensor {
     const gate = this.gateProj.forward(input)
     const up = this.upProj.forward(input)
     const fused = activations[this.#activation] === activations.silu
-    return this.downProj.forward(fused ? swiglu(gate, up) : activations[this.#activation](gate).mul(up))
+    const wide = fused ? swiglu(gate, up) : activations[this.#activation](gate).mul(up)
+    return this.downProj.forward(this.dropout.forward(wide, generator))
   }
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import (BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
-                          LlamaModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel)
+                          LlamaModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5Model)
 
 CASES = {
     "bert": (BertModel, BertConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20,
@@ -26,6 +26,8 @@ CASES = {
                                             type_vocab_size=1)),
     "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=20, activation="relu")),
     "electra": (ElectraModel, ElectraConfig(vocab_size=61, embedding_size=16, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20)),
+    "t5": (T5Model, T5Config(vocab_size=61, d_model=24, d_kv=10, d_ff=40, num_layers=2, num_decoder_layers=1, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=12)),
+    "t5-gated": (T5Model, T5Config(vocab_size=61, d_model=24, d_kv=8, d_ff=40, num_layers=1, num_decoder_layers=2, num_heads=3, feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
 }
 NO_POOLER = (BertModel, RobertaModel)
 SEGMENTS = (BertModel, ElectraModel)
@@ -47,11 +49,15 @@ for name, (kind, config) in CASES.items():
     extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind in SEGMENTS else {}
     if kind is RobertaModel:
         ids = ids.clamp(min=2).masked_fill(mask == 0, 1)
+    if kind is T5Model:
+        extra = {"decoder_input_ids": torch.randint(0, 61, (3, 11), generator=torch.Generator().manual_seed(3)), "decoder_attention_mask": torch.ones(3, 11, dtype=torch.long)}
     result = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **extra)
     weights = torch.randn(result.last_hidden_state.shape, generator=torch.Generator().manual_seed(2))
-    (result.last_hidden_state * weights * mask[..., None]).sum().backward()
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / f"{name}.safetensors")
-    golden = {"ids": ids, **extra, "mask": mask, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.hidden_states)}}
+    seen = mask if kind is not T5Model else extra["decoder_attention_mask"]
+    (result.last_hidden_state * weights * seen[..., None]).sum().backward()
+    skip = {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}
+    save_file({k: v.contiguous() for k, v in model.state_dict().items() if k not in skip}, out / f"{name}.safetensors")
+    golden = {"ids": ids, **extra, "mask": mask, "seen": seen, "weights": weights, **{f"hidden.{i}": h for i, h in enumerate(result.decoder_hidden_states if kind is T5Model else result.hidden_states)}}
     golden |= {f"grad.{k}": p.grad for k, p in model.named_parameters() if p.grad is not None}
-    save_file({k: v.detach().contiguous() for k, v in golden.items()}, out / f"{name}.expected.safetensors")
+    save_file({k: v.detach().clone().contiguous() for k, v in golden.items() if k not in {'grad.encoder.embed_tokens.weight', 'grad.decoder.embed_tokens.weight'}}, out / f"{name}.expected.safetensors")
     (out / f"{name}.json").write_text(json.dumps({"model_type": config.model_type, **json.loads(config.to_json_string(use_diff=False))}, indent=1))

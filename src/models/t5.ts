@@ -1,0 +1,267 @@
+// T5 (v1.0, v1.1, flan): an encoder and a decoder with RMS norms before each part, learned biases by distance, no other positions
+// and no bias terms. @source arXiv:1910.10683, arXiv:2002.05202 (v1.1's gated blocks)
+import { z } from 'zod'
+import { ConfigError } from '../core/index.ts'
+import {
+  Attention,
+  type AttentionContext,
+  Dropout,
+  Embedding,
+  GatedMlp,
+  type Mlp,
+  Module,
+  PlainMlp,
+  RelativeBias,
+  RmsNorm,
+} from '../nn/index.ts'
+import { type Generator, ones, type Tensor } from '../tensor/index.ts'
+import { settings, sizes } from './config-fields.ts'
+import { Body, type BodyInputs, type BodyOutputs, defineModel, type KeyRule } from './model.ts'
+
+const schema = z.strictObject({
+  vocabSize: sizes.vocabSize.default(32128),
+  hiddenSize: sizes.hiddenSize.default(512),
+  headDim: sizes.hiddenSize.default(64).describe('size of a head'),
+  intermediateSize: sizes.intermediateSize.default(2048),
+  numLayers: sizes.numLayers.default(6).describe('blocks of the encoder'),
+  numDecoderLayers: sizes.numLayers.optional().describe('blocks of the decoder; numLayers unless given'),
+  numHeads: sizes.numHeads.default(8),
+  relativeBuckets: sizes.numHeads.default(32).describe('buckets of distances'),
+  relativeMaxDistance: sizes.maxPositions.default(128).describe('distances from here on share the last bucket'),
+  activation: settings.activation.default('relu'),
+  gated: z.boolean().default(false).describe('gated feed-forward blocks, as v1.1 and flan have'),
+  dropout: settings.attentionDropout.default(0.1).describe('dropout everywhere'),
+  normEps: settings.normEps.default(1e-6),
+  initializerFactor: z.number().positive().default(1).describe('scales fresh weights'),
+  padTokenId: settings.padTokenId.default(0),
+  decoderStartTokenId: settings.padTokenId.default(0).describe('id that decoding starts from'),
+  tiedEmbeddings: settings.tiedEmbeddings.default(true),
+})
+type T5Config = z.output<typeof schema>
+
+class T5Layer extends Module {
+  attentionNorm: RmsNorm
+  attention: Attention
+  crossNorm?: RmsNorm
+  crossAttention?: Attention
+  mlpNorm: RmsNorm
+  mlp: Mlp
+  dropout: Dropout
+
+  constructor(config: T5Config, decoder: boolean) {
+    super()
+    const { hiddenSize: hidden, normEps: eps, numHeads: heads, headDim, dropout } = config
+    const attention = () => new Attention({ hidden, heads, headDim, bias: false, scale: 1, dropout })
+    this.attentionNorm = new RmsNorm(hidden, { eps })
+    this.attention = attention()
+    if (decoder) {
+      this.crossNorm = new RmsNorm(hidden, { eps })
+      this.crossAttention = attention()
+    }
+    this.mlpNorm = new RmsNorm(hidden, { eps })
+    const mlp = {
+      hidden,
+      intermediate: config.intermediateSize,
+      activation: config.activation,
+      bias: false,
+      innerDropout: dropout,
+    }
+    this.mlp = config.gated ? new GatedMlp(mlp) : new PlainMlp(mlp)
+    this.dropout = new Dropout(dropout)
+  }
+}
+
+class T5Stack extends Module {
+  relativeBias: RelativeBias
+  layers: T5Layer[]
+  finalNorm: RmsNorm
+  dropout: Dropout
+  readonly #decoder: boolean
+
+  constructor(config: T5Config, decoder: boolean) {
+    super()
+    const { relativeBuckets: buckets, relativeMaxDistance: maxDistance, numHeads: heads } = config
+    this.relativeBias = new RelativeBias({ buckets, maxDistance, heads, bidirectional: !decoder })
+    const count = decoder ? (config.numDecoderLayers ?? config.numLayers) : config.numLayers
+    this.layers = Array.from({ length: count }, () => new T5Layer(config, decoder))
+    this.finalNorm = new RmsNorm(config.hiddenSize, { eps: config.normEps })
+    this.dropout = new Dropout(config.dropout)
+    this.#decoder = decoder
+  }
+
+  forward(
+    embedded: Tensor,
+    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'generator' | 'allHidden'> & {
+      mask?: Tensor
+      source?: Tensor
+      sourceMask?: Tensor
+    },
+  ): { hidden: Tensor; allHidden: Tensor[] } {
+    const { generator, pastLength = 0 } = options
+    const length = embedded.shape[1]
+    let bias = this.relativeBias.forward(length, length + pastLength, pastLength)
+    if (this.#decoder) {
+      const later = ones([length, length + pastLength], { dtype: 'bool', device: embedded.device }).triu(pastLength + 1)
+      bias = bias.maskedFill(later, Number.NEGATIVE_INFINITY)
+    }
+    const self: AttentionContext = { bias, mask: keysOf(options.mask), generator }
+    const cross: AttentionContext = { mask: keysOf(options.sourceMask), generator }
+    const drop = (layer: { dropout: Dropout }, x: Tensor, draws?: Generator) => layer.dropout.forward(x, draws)
+    let stream = drop(this, embedded, generator)
+    const allHidden = [stream]
+    this.layers.forEach((layer, i) => {
+      const attended = layer.attention.forward(layer.attentionNorm.forward(stream), self, { cache: options.cache?.[i] })
+      stream = stream.add(drop(layer, attended, generator))
+      if (layer.crossAttention !== undefined && layer.crossNorm !== undefined) {
+        const crossed = layer.crossAttention.forward(layer.crossNorm.forward(stream), cross, { source: options.source })
+        stream = stream.add(drop(layer, crossed, generator))
+      }
+      stream = stream.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(stream), generator), generator))
+      allHidden.push(stream)
+    })
+    const hidden = drop(this, this.finalNorm.forward(stream), generator)
+    allHidden[allHidden.length - 1] = hidden
+    return { hidden, allHidden: options.allHidden ? allHidden : [] }
+  }
+}
+
+/** [B,S] of ones and zeros -> boolean [B,1,1,S] */
+const keysOf = (mask: Tensor | undefined): Tensor | undefined => mask?.ne(0).unsqueeze(1).unsqueeze(1)
+
+class T5Body extends Body {
+  embedTokens: Embedding
+  encoder: T5Stack
+  decoder: T5Stack
+
+  constructor(config: T5Config) {
+    super()
+    this.embedTokens = new Embedding(config.vocabSize, config.hiddenSize)
+    this.encoder = new T5Stack(config, false)
+    this.decoder = new T5Stack(config, true)
+  }
+
+  forward(inputs: BodyInputs): BodyOutputs {
+    const { attentionMask: mask, decoderInputIds, generator, allHidden } = inputs
+    if (inputs.starts !== undefined)
+      throw new ConfigError(
+        'Expected padded rows for a T5 model, got packed ones. Its learned biases have no packed form; set packing off.',
+      )
+    const encoderHidden =
+      inputs.encoderHidden ??
+      this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, generator }).hidden
+    if (decoderInputIds === undefined) return { hidden: encoderHidden, encoderHidden }
+    const decoded = this.decoder.forward(this.embedTokens.forward(decoderInputIds), {
+      mask: inputs.decoderAttentionMask,
+      source: encoderHidden,
+      sourceMask: mask,
+      cache: inputs.cache,
+      pastLength: inputs.pastLength,
+      generator,
+      allHidden,
+    })
+    return { hidden: decoded.hidden, encoderHidden, ...(allHidden ? { allHidden: decoded.allHidden } : {}) }
+  }
+}
+
+const stackKeys = (stack: string, cross: boolean, gated: boolean): KeyRule[] => {
+  const block = `${stack}.block.{i}.layer`
+  const layer = `${stack}.layers.{i}`
+  const mlp = cross ? 2 : 1
+  const projections = (ours: string, theirs: string) =>
+    ['q', 'k', 'v', 'o'].map((letter) => ({ ours: `${layer}.${ours}.${letter}Proj`, theirs: `${theirs}.${letter}` }))
+  return [
+    { ours: `${stack}.relativeBias.table`, theirs: `${stack}.block.0.layer.0.SelfAttention.relative_attention_bias` },
+    { ours: `${layer}.attentionNorm`, theirs: `${block}.0.layer_norm` },
+    ...projections('attention', `${block}.0.SelfAttention`),
+    ...(cross
+      ? [
+          { ours: `${layer}.crossNorm`, theirs: `${block}.1.layer_norm` },
+          ...projections('crossAttention', `${block}.1.EncDecAttention`),
+        ]
+      : []),
+    { ours: `${layer}.mlpNorm`, theirs: `${block}.${mlp}.layer_norm` },
+    ...(gated
+      ? [
+          { ours: `${layer}.mlp.gateProj`, theirs: `${block}.${mlp}.DenseReluDense.wi_0` },
+          { ours: `${layer}.mlp.upProj`, theirs: `${block}.${mlp}.DenseReluDense.wi_1` },
+        ]
+      : [{ ours: `${layer}.mlp.upProj`, theirs: `${block}.${mlp}.DenseReluDense.wi` }]),
+    { ours: `${layer}.mlp.downProj`, theirs: `${block}.${mlp}.DenseReluDense.wo` },
+    { ours: `${stack}.finalNorm`, theirs: `${stack}.final_layer_norm` },
+  ]
+}
+
+const large = { hiddenSize: 1024, intermediateSize: 4096, numLayers: 24, numHeads: 16 }
+
+export const t5 = defineModel<T5Config>({
+  type: 't5',
+  source: 'arXiv:1910.10683',
+  config: schema,
+  presets: {
+    test: { vocabSize: 128, hiddenSize: 32, headDim: 8, intermediateSize: 64, numLayers: 2, numHeads: 4 },
+    small: {},
+    base: { hiddenSize: 768, intermediateSize: 3072, numLayers: 12, numHeads: 12 },
+    large,
+    'v1.1-small': {
+      intermediateSize: 1024,
+      numLayers: 8,
+      numHeads: 6,
+      gated: true,
+      activation: 'gelu_new',
+      tiedEmbeddings: false,
+    },
+    'v1.1-base': {
+      hiddenSize: 768,
+      numLayers: 12,
+      numHeads: 12,
+      gated: true,
+      activation: 'gelu_new',
+      tiedEmbeddings: false,
+    },
+    'v1.1-large': { ...large, intermediateSize: 2816, gated: true, activation: 'gelu_new', tiedEmbeddings: false },
+  },
+  build: (config) => new T5Body(config),
+  facts: (config) => ({
+    ...config,
+    numLayers: Math.max(config.numLayers, config.numDecoderLayers ?? 0),
+    maxPositions: undefined,
+    initializerRange: config.initializerFactor * 0.05,
+    causal: false,
+  }),
+  hfFields: {
+    vocabSize: 'vocab_size',
+    hiddenSize: 'd_model',
+    headDim: 'd_kv',
+    intermediateSize: 'd_ff',
+    numLayers: 'num_layers',
+    numDecoderLayers: 'num_decoder_layers',
+    numHeads: 'num_heads',
+    relativeBuckets: 'relative_attention_num_buckets',
+    relativeMaxDistance: 'relative_attention_max_distance',
+    dropout: 'dropout_rate',
+    normEps: 'layer_norm_epsilon',
+    initializerFactor: 'initializer_factor',
+    padTokenId: 'pad_token_id',
+    decoderStartTokenId: 'decoder_start_token_id',
+    tiedEmbeddings: 'tie_word_embeddings',
+  },
+  hfExtra: {
+    /** `feed_forward_proj` is "relu", or "gated-gelu", which means the tanh form of GELU. */
+    read: ({ feed_forward_proj: given }) => {
+      if (typeof given !== 'string') return {}
+      const gated = given.startsWith('gated-')
+      const name = gated ? given.slice('gated-'.length) : given
+      return { gated, activation: gated && name === 'gelu' ? 'gelu_new' : name }
+    },
+    write: ({ gated, activation }) => ({
+      feed_forward_proj: gated ? `gated-${activation === 'gelu_new' ? 'gelu' : activation}` : activation,
+      is_encoder_decoder: true,
+    }),
+  },
+  hfPrefix: '',
+  hfKeys: ({ gated }) => [
+    { ours: 'embedTokens', theirs: 'shared' },
+    ...stackKeys('encoder', false, gated),
+    ...stackKeys('decoder', true, gated),
+  ],
+})

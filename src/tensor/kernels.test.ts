@@ -298,7 +298,12 @@ const composedAttention =
   (query, key, value) => {
     const [, T, H, D] = query.shape
     const [, S, K] = key.shape
-    const group = (x: Tensor) => x.repeatInterleave(H / K, { dim: 2 }).permute([0, 2, 1, 3])
+    const group = (x: Tensor) =>
+      x
+        .unsqueeze(3)
+        .expand([x.shape[0], S, K, H / K, D])
+        .reshape([x.shape[0], S, H, D])
+        .permute([0, 2, 1, 3])
     const scores = query
       .permute([0, 2, 1, 3])
       .matmul(group(key).transpose(2, 3))
@@ -393,7 +398,7 @@ describe.each(both)('%s: attention', (dtype) => {
     expect(output.select(1, 1).abs().max().item()).toBe(0)
     const [ofQuery] = gradients([output.sum()], inputs)
     expect(ofQuery?.select(1, 1).abs().max().item()).toBe(0)
-    expect(ofQuery?.isnan().any().item()).toBe(0)
+    expect(ofQuery?.isnan().sum().item()).toBe(0)
   })
 })
 
@@ -493,7 +498,7 @@ describe('not-a-number', () => {
       linearCrossEntropy: linearCrossEntropy(flat, ones([7, 40]), null, zeros([3], { dtype: 'int64' }))[0],
       bfloat16: flat.to({ dtype: 'bfloat16' }).matmul(ones([40, 1], { dtype: 'bfloat16' })),
     }
-    for (const [name, result] of Object.entries(results)) expect(result.isnan().any().item(), name).toBe(1)
+    for (const [name, result] of Object.entries(results)) expect(result.isnan().sum().item(), name).toBeGreaterThan(0)
   })
 })
 

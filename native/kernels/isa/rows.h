@@ -21,13 +21,23 @@ TUNESMITH_INLINE void write(void* data, Type type, int64_t at, Register x, int64
   else store_upto((float*)data + at, x, n);
 }
 
+// The sum of term(i, n) over a row, in four chains so that the additions do not wait for each other.
+template <class Term> TUNESMITH_INLINE float total_of(int64_t width, const Term& term) {
+  Register sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * lanes <= width; i += 4 * lanes)
+    for (int v = 0; v < 4; v++) sums[v] += term(i + v * lanes, int64_t(lanes));
+  for (; i + lanes <= width; i += lanes) sums[0] += term(i, int64_t(lanes));
+  if (i < width) sums[0] += term(i, width - i);
+  return total((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
 // What is normalized is the sum as stored, after rounding to its type, so that the backward sees the same numbers.
-static void norm_rows(const NormRows& job, int64_t first, int64_t last) {
+TUNESMITH_INLINE void norm_rows_with(const NormRows& job, int64_t first, int64_t last) {
   const int64_t width = job.width;
   for (int64_t r = first; r < last; r++) {
     RowReader input = row_of(job.input, job.input_type, r, width);
     RowReader sum = input;
-    Register sums = {};
     if (job.residual != nullptr) {
       RowReader residual = row_of(job.residual, job.residual_type, r, width);
       each(width, [&](int64_t i, int64_t n) {
@@ -37,18 +47,16 @@ static void norm_rows(const NormRows& job, int64_t first, int64_t last) {
     }
     float mean = 0;
     if (job.mean != nullptr) {
-      each(width, [&](int64_t i, int64_t n) { sums += read(sum, i, n); });
-      mean = total(sums) / float(width);
+      mean = total_of(width, [&](int64_t i, int64_t n) { return read(sum, i, n); }) / float(width);
     }
-    Register squares = {};
-    each(width, [&](int64_t i, int64_t n) {
-      Register x = n == lanes ? read(sum, i, n)
+    const float squares = total_of(width, [&](int64_t i, int64_t n) {
+      Register x = n == lanes                   ? read(sum, i, n)
                    : sum.type == Type::bfloat16 ? load_part((const uint16_t*)sum.data + i, n, mean)
                                                 : load_part((const float*)sum.data + i, n, mean);
       x -= mean;
-      squares += x * x;
+      return x * x;
     });
-    float scale = 1.0f / __builtin_sqrtf(total(squares) / float(width) + job.epsilon);
+    float scale = 1.0f / __builtin_sqrtf(squares / float(width) + job.epsilon);
     if (job.mean != nullptr) job.mean[r] = mean;
     job.scale[r] = scale;
     RowReader weight = {job.weight, job.weight_type}, bias = {job.bias, job.bias_type};
@@ -60,7 +68,26 @@ static void norm_rows(const NormRows& job, int64_t first, int64_t last) {
   }
 }
 
-static void norm_rows_backward(const NormRowsBackward& job, int64_t first, int64_t last) {
+// Where all types are one, the compiler sees them as constants.
+static void norm_rows(const NormRows& job, int64_t first, int64_t last) {
+  const Type type = job.input_type;
+  const bool uniform = (job.residual == nullptr || job.residual_type == type) && job.sum_type == type &&
+                       job.weight_type == type && (job.bias == nullptr || job.bias_type == type) &&
+                       job.output_type == type;
+  if (!uniform) return norm_rows_with(job, first, last);
+  NormRows known = job;
+  if (type == Type::bfloat16) {
+    known.input_type = known.residual_type = known.sum_type = Type::bfloat16;
+    known.weight_type = known.bias_type = known.output_type = Type::bfloat16;
+    norm_rows_with(known, first, last);
+  } else {
+    known.input_type = known.residual_type = known.sum_type = Type::float32;
+    known.weight_type = known.bias_type = known.output_type = Type::float32;
+    norm_rows_with(known, first, last);
+  }
+}
+
+TUNESMITH_INLINE void norm_rows_backward_with(const NormRowsBackward& job, int64_t first, int64_t last) {
   const int64_t width = job.width;
   RowReader weight = {job.weight, job.weight_type};
   for (int64_t r = first; r < last; r++) {
@@ -88,6 +115,23 @@ static void norm_rows_backward(const NormRowsBackward& job, int64_t first, int64
       if (other.data != nullptr) dx += read(other, i, n);
       write(job.input_gradient, job.input_gradient_type, r * width + i, dx, n);
     });
+  }
+}
+
+static void norm_rows_backward(const NormRowsBackward& job, int64_t first, int64_t last) {
+  const Type type = job.sum_type;
+  const bool uniform = job.gradient_type == type && (job.sum_gradient == nullptr || job.sum_gradient_type == type) &&
+                       job.weight_type == type && job.input_gradient_type == type;
+  if (!uniform) return norm_rows_backward_with(job, first, last);
+  NormRowsBackward known = job;
+  if (type == Type::bfloat16) {
+    known.sum_type = known.gradient_type = known.sum_gradient_type = Type::bfloat16;
+    known.weight_type = known.input_gradient_type = Type::bfloat16;
+    norm_rows_backward_with(known, first, last);
+  } else {
+    known.sum_type = known.gradient_type = known.sum_gradient_type = Type::float32;
+    known.weight_type = known.input_gradient_type = Type::float32;
+    norm_rows_backward_with(known, first, last);
   }
 }
 

@@ -44,7 +44,13 @@ TUNESMITH_INLINE uint16_t narrow(float x) {
 }
 
 TUNESMITH_INLINE Register widen(Halves x) {
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  return as<Register>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(as<__m128i>(x)), 16));
+#elif defined(__AVX512F__)
+  return as<Register>(_mm512_slli_epi32(_mm512_cvtepu16_epi32(as<__m256i>(x)), 16));
+#else
   return as<Register>(__builtin_convertvector(x, Words) << 16);
+#endif
 }
 
 // Round to nearest even; a NaN stays one.
@@ -54,8 +60,8 @@ TUNESMITH_INLINE Halves narrow(Register x) {
 #else
   Words bits = as<Words>(x);
   Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  Words nan = Words((bits & 0x7fffffffu) > splat_word(0x7f800000u));
-  rounded = (rounded & ~nan) | (nan & 0x7fc0u);
+  Words number = Words(x == x);  // all ones where not a NaN
+  rounded = (rounded & number) | (~number & 0x7fc0u);
 #if defined(__AVX2__) && !defined(__AVX512F__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
   __m256i packed = _mm256_packus_epi32(as<__m256i>(rounded), as<__m256i>(rounded));
   return as<Halves>(_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));

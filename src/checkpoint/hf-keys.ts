@@ -1,7 +1,7 @@
 // Renames between the paths of our modules and the keys of Hugging Face checkpoints, by a model's rules: both directions from one
 // list. Knows no model.
 import { CheckpointError } from '../core/index.ts'
-import type { KeyRule } from '../models/index.ts'
+import type { KeyRule } from '../nn/index.ts'
 import { cat, type Tensor } from '../tensor/index.ts'
 
 const suffixes = ['weight', 'bias'] as const

@@ -11,4 +11,4 @@ import { t5 } from './t5.ts'
 export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta, t5 } as const
 export type ModelType = keyof typeof models
 
-export { Body, type BodyFacts, type BodyInputs, type BodyOutputs, type KeyRule, type ModelDefinition } from './model.ts'
+export { Body, type BodyFacts, type BodyInputs, type BodyOutputs, type ModelDefinition } from './model.ts'

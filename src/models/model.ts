@@ -2,7 +2,7 @@
 // parameters have in Hugging Face checkpoints. Knows no architecture.
 import type { z } from 'zod'
 import { parseConfig } from '../core/index.ts'
-import { type AttentionContext, type Embedding, type LayerCache, Module } from '../nn/index.ts'
+import { type AttentionContext, type Embedding, type KeyRule, type LayerCache, Module } from '../nn/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
 
 /** A batch of token rows: [B,T] with padding, or [1,N] packed with `starts`. */
@@ -46,17 +46,6 @@ export interface BodyOutputs {
 export abstract class Body extends Module {
   abstract readonly embedTokens: Embedding
   abstract forward(inputs: BodyInputs): BodyOutputs
-}
-
-/**
- * One name of a checkpoint, as module paths: `.weight` and `.bias` follow both. `{i}` stands for a layer's number. Several of
- * ours are stacked along the first dimension in theirs.
- */
-export interface KeyRule {
-  ours: string | readonly string[]
-  theirs: string
-  /** Theirs stores a matrix the other way round (GPT-2's Conv1D). */
-  transposed?: boolean
 }
 
 /** Facts of a body that heads and tools need, whatever its type. */

@@ -8,6 +8,7 @@ import {
   Dropout,
   Embedding,
   GatedMlp,
+  type KeyRule,
   type Mlp,
   Module,
   PlainMlp,
@@ -16,7 +17,7 @@ import {
 } from '../nn/index.ts'
 import { type Generator, ones, type Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { Body, type BodyInputs, type BodyOutputs, defineModel, type KeyRule } from './model.ts'
+import { Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(32128),

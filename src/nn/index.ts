@@ -3,6 +3,7 @@ export { type Activation, type ActivationName, activationNames, activations } fr
 export { Attention, type AttentionContext, type AttentionOptions, type LayerCache } from './attention.ts'
 export { Dropout } from './dropout.ts'
 export { Embedding } from './embedding.ts'
+export type { KeyRule } from './key-rule.ts'
 export { Linear } from './linear.ts'
 export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'
 export { describeReport, expectLastSize, type Initialization, type LoadReport, Module } from './module.ts'

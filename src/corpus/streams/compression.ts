@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { Decompress } from 'fzstd'
 import unbzip2 from 'unbzip2-stream'
-import { DataError } from '../../core/errors.ts'
+import { DataError } from '../../core/index.ts'
 
 export type Compression = 'none' | 'gzip' | 'bzip2' | 'zstd'
 export type ByteStream = AsyncIterable<Uint8Array>
@@ -139,6 +139,7 @@ async function* throughProcess(
     finished = true
     const status = await exit
     if (inputError !== undefined) throw inputError
+    if (status instanceof Error) throw status
     if (status !== 0) throw damaged(compression, options, complaint.trim().split('\n')[0] || `exit status ${status}`)
   } finally {
     source.destroy()
@@ -146,10 +147,14 @@ async function* throughProcess(
   }
 }
 
-function whenClosed(child: ChildProcess): Promise<number | string> {
+/** Its exit status; an error when the machine could not start it or ended it, which says nothing about the data. */
+function whenClosed(child: ChildProcess): Promise<number | Error> {
   return new Promise((resolve) => {
-    child.on('error', (error) => resolve(error.message))
-    child.on('close', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+    child.on('error', resolve)
+    child.on('close', (code, signal) => {
+      const ended = () => Object.assign(new Error(`The decompressor was ended by ${signal}.`), { code: 'ENOMEM' })
+      resolve(code ?? ended())
+    })
   })
 }
 

@@ -1,6 +1,6 @@
 // Opens a file as a stream of decompressed bytes. Knows no record format.
 import { open } from 'node:fs/promises'
-import { DataError } from '../../core/errors.ts'
+import { DataError } from '../../core/index.ts'
 import { type ByteStream, type DecompressOptions, decompress, detectCompression } from './compression.ts'
 
 const chunkBytes = 1 << 18
@@ -39,16 +39,24 @@ export async function* decompressed(input: ByteStream, options: DecompressOption
   yield* decompress(whole(), compression, options)
 }
 
+// Faults of the path that was given. Others (a failing disk, too many open files) are the machine's and stay as they are.
+const pathFaults = new Set(['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL'])
+
+function explain(error: NodeJS.ErrnoException, path: string): Error {
+  if (error.code === undefined || !pathFaults.has(error.code)) return error
+  return new DataError(`Expected a readable file, got ${error.code}. Check the path.`, path)
+}
+
 async function* readFileChunks({ path }: DecompressOptions): AsyncGenerator<Uint8Array> {
   const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    throw new DataError(`Expected a readable file, got ${error.code ?? error.message}. Check the path.`, path)
+    throw explain(error, path)
   })
   try {
     for (;;) {
       const { bytesRead, buffer } = await file
         .read({ buffer: Buffer.allocUnsafe(chunkBytes) })
         .catch((error: NodeJS.ErrnoException) => {
-          throw new DataError(`Expected a readable file, got ${error.code ?? error.message}. Check the path.`, path)
+          throw explain(error, path)
         })
       if (bytesRead === 0) return
       yield buffer.subarray(0, bytesRead)

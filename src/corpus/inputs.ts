@@ -17,11 +17,12 @@ export interface InputFile {
   source: number
   path: string
   bytes: number
-  sha256: string
+  /** Null when the path is not a file of this machine; it is then known by its path alone. */
+  sha256: string | null
 }
 
 export interface ListOptions {
-  expand: (source: ResolvedSource) => Promise<string[]>
+  expand: (source: ResolvedSource) => Promise<{ paths: string[]; local: boolean }>
   signal?: AbortSignal
   onProgress?: (bytes: number) => void
 }
@@ -35,9 +36,9 @@ export async function listInputs(
   { expand, signal, onProgress }: ListOptions,
 ): Promise<InputFile[]> {
   const seen = new Map<string, number>()
-  const found: { source: number; path: string }[] = []
+  const found: { source: number; path: string; local: boolean }[] = []
   for (const [source, resolved] of sources.entries()) {
-    const paths = await expand(resolved)
+    const { paths, local } = await expand(resolved)
     if (paths.length === 0) {
       throw new DataError(`Expected files for \`source\` ${resolved.kind}:${resolved.path}, got none. Check the path.`)
     }
@@ -49,13 +50,17 @@ export async function listInputs(
         )
       }
       seen.set(path, source)
-      found.push({ source, path })
+      found.push({ source, path, local })
     }
   }
   const inputs: InputFile[] = []
   let hashed = 0
-  for (const { source, path } of found) {
+  for (const { source, path, local } of found) {
     signal?.throwIfAborted()
+    if (!local) {
+      inputs.push({ source, path, bytes: 0, sha256: null })
+      continue
+    }
     const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
       throw new DataError(`Expected a readable file, got ${error.code ?? error.message}.`, path)
     })

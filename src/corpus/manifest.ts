@@ -23,7 +23,8 @@ export const manifestSchema = z.strictObject({
   /** Hash of the inputs and of all options that can change a byte of the corpus. */
   fingerprint: z.string().regex(/^[0-9a-f]{24}$/),
   settings: z.record(z.string(), z.unknown()),
-  inputs: z.array(z.strictObject({ source: count, path: z.string(), bytes: count, sha256: hash })),
+  /** `sha256` is null for inputs that are not files of this machine; such are known by their path alone. */
+  inputs: z.array(z.strictObject({ source: count, path: z.string(), bytes: count, sha256: hash.nullable() })),
   stages: z.array(
     z.strictObject({
       stage: z.string(),

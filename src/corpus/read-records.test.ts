@@ -32,9 +32,13 @@ function fake(fault?: () => void): Readonly<Record<string, SourceDefinition>> {
   return { fake: source as unknown as SourceDefinition }
 }
 
-async function readAll(registry: Readonly<Record<string, SourceDefinition>>, names = ['a', 'b', 'c']) {
+async function readAll(
+  registry: Readonly<Record<string, SourceDefinition>>,
+  names = ['a', 'b', 'c'],
+  hash: string | null = '',
+) {
   const drops: DropLine[] = []
-  const inputs = names.map((name) => ({ source: 0, path: join(folder, name), bytes: 1, sha256: '' }))
+  const inputs = names.map((name) => ({ source: 0, path: join(folder, name), bytes: 1, sha256: hash }))
   const sources = [{ kind: 'fake', path: folder, options: {} }]
   const reader = readRecords(inputs, { sources, registry, onDrop: async (line) => void drops.push(line) })
   const documents: CorpusDocument[] = []
@@ -91,6 +95,13 @@ describe('readRecords', () => {
       throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
     })
     await expect(readAll(full)).rejects.toMatchObject({ code: 'ENOSPC' })
+  })
+
+  it('stops when an input on another machine fails, so that the rest is not lost for good', async () => {
+    const cut = fake(() => {
+      throw new DataError('Expected the whole file, got a closed connection.')
+    })
+    await expect(readAll(cut, ['a', 'b'], null)).rejects.toThrow(/closed connection/)
   })
 
   it('stops when a listed file was removed meanwhile', async () => {

@@ -69,9 +69,14 @@ function resolveSource(spec: string, where: string): ResolvedSource {
   return { kind, path, options: checked as Record<string, unknown> }
 }
 
-/** The paths that a source opens, in its own order. */
-export async function expandSource({ kind, path, options }: ResolvedSource, signal?: AbortSignal): Promise<string[]> {
-  return expandPaths(registeredSources()[kind]!, path, options, { signal })
+/** The paths that a source opens, in its own order; `local` when they are files of this machine. */
+export async function expandSource(
+  { kind, path, options }: ResolvedSource,
+  signal?: AbortSignal,
+): Promise<{ paths: string[]; local: boolean }> {
+  const definition = registeredSources()[kind]!
+  // A source with an expansion of its own has its own kind of path, such as a name on a server.
+  return { paths: await expandPaths(definition, path, options, { signal }), local: definition.expand === undefined }
 }
 
 /** An option that names a file stands for the file's bytes: other bytes under the same name are another build. */

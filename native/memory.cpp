@@ -213,9 +213,9 @@ TUNESMITH_FUNCTION(setMemoryLimit) {
     Arguments a(env, info);
     napi_valuetype type;
     napi_typeof(env, a[0], &type);
-    const int64_t bytes = type == napi_number ? readInt(env, a[0], "bytes") : 0;
-    if (type == napi_number && bytes <= 0) throw ArgumentError("expected a positive number of bytes");
-    CachingAllocator::instance().setLimit(type == napi_number ? static_cast<size_t>(bytes) : SIZE_MAX);
+    const int64_t bytes = type == napi_undefined ? 0 : readInt(env, a[0], "bytes");
+    if (type != napi_undefined && bytes <= 0) throw ArgumentError("expected a positive number of bytes");
+    CachingAllocator::instance().setLimit(type == napi_undefined ? SIZE_MAX : static_cast<size_t>(bytes));
     return makeUndefined(env);
   });
 }

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { getEnvironmentData, type Serializable, setEnvironmentData } from 'node:worker_threads'
 import { SetupError } from '../core/index.ts'
 
 /** An operator's schema as libtorch's dispatcher states it. */
@@ -127,8 +128,12 @@ export const readNativeBuild = (): NativeBuild => {
   return build
 }
 
+const loadedKey = 'tunesmith:native'
+
 const load = (): Native => {
-  const build = readNativeBuild()
+  // A process can hold one build only, so a worker takes its parent's, also when set-up has made another one meanwhile.
+  const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? readNativeBuild()
+  setEnvironmentData(loadedKey, build as unknown as Serializable)
   const module = { exports: {} }
   try {
     process.dlopen(module, build.addon)

@@ -45,6 +45,15 @@ const handleOf = (value: unknown): unknown => (value instanceof Tensor ? value.u
 const convertDtype: Converter = (value) =>
   typeof value === 'string' && isDtype(value) ? dtypeFacts(value).code : value
 
+const mostChunks = 2 ** 20
+
+/** libtorch makes as many parts of an empty dimension as it is asked for, which could fill any memory. */
+const boundedCount: Converter = (value) => {
+  if (typeof value === 'number' && value > mostChunks)
+    throw new ShapeError(`Expected at most ${mostChunks} for \`chunks\`, got ${value}.`)
+  return value
+}
+
 /** How a value of each schema type is handed to the addon. */
 const converterFor = (name: string, type: string): Converter => {
   const plain = type.replace('?', '')
@@ -53,6 +62,7 @@ const converterFor = (name: string, type: string): Converter => {
     return (value) => (Array.isArray(value) ? value.map(handleOf) : value)
   if (plain === 'ScalarType') return convertDtype
   if (plain === 'Generator') return (value) => (value instanceof Generator ? value.external : value)
+  if (name === 'chunks') return boundedCount
   if (name === 'reduction') return (value) => (typeof value === 'string' ? reductions[value] : value)
   return (value) => value
 }
@@ -71,6 +81,7 @@ const accepts = (name: string, type: string, value: unknown): boolean => {
   if (plain === 'Generator') return value instanceof Generator
   if (plain === 'bool') return typeof value === 'boolean'
   if (plain === 'str' || plain === 'Device') return typeof value === 'string'
+  if (name === 'chunks') return boundedCount
   if (name === 'reduction') return typeof value === 'string' && Object.hasOwn(reductions, value)
   if (plain === 'Scalar' || plain === 'number') return /^(number|boolean|bigint)$/.test(typeof value)
   return typeof value === 'number' || typeof value === 'bigint'

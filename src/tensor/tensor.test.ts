@@ -93,6 +93,15 @@ describe('Tensor.from', () => {
     ['an unknown device', () => Tensor.from([1], { device: 'moon' }), /device/i],
     ['too large an int8', () => Tensor.from([128], { dtype: 'int8' }), /Expected values that fit dtype int8, got 128/],
     ['a fraction as int64', () => Tensor.from([1.5], { dtype: 'int64' }), /whole/],
+    [
+      'an array that contains itself',
+      () => {
+        const circular: unknown[] = []
+        circular.push(circular)
+        return Tensor.from(circular as never)
+      },
+      /at most 64 dimensions/,
+    ],
     ['a DataView', () => Tensor.from(new DataView(new ArrayBuffer(4)) as never), /Expected/],
     ['a clamped array', () => Tensor.from(new Uint8ClampedArray(2) as never), /Expected/],
   ])('refuses %s', (_, make, message) => {
@@ -227,6 +236,7 @@ describe('errors', () => {
     ['a dim out of range', () => ones([2]).sum(3), 'ShapeError', /Dimension out of range/],
     ['a device that is not there', () => zeros([1], { device: 'cuda:99' }), 'TunesmithError', /^zeros\(/],
     ['memory no machine has', () => zeros([2 ** 45]), 'OutOfMemoryError', /not enough memory/],
+    ['chunks without end', () => zeros([0]).chunk(2 ** 31), 'ShapeError', /Expected at most 1048576 for `chunks`/],
     ['a size beyond counting', () => zeros([2 ** 40, 2 ** 40]), 'TunesmithError', /^zeros\(/],
   ])('of %s are typed, in one line with operator and shapes', (_, fail, name, message) => {
     let error: Error | undefined

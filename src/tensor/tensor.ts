@@ -242,10 +242,14 @@ const fromTyped = (values: TypedArray, options: { shape?: readonly number[]; dty
   return converted
 }
 
+/** libtorch's own limit; it also ends an array that contains itself. */
+const mostDims = 64
+
 const fromNested = (values: Nested, options: { shape?: readonly number[]; dtype?: Dtype }): Tensor => {
   const found: number[] = []
   for (let level: Nested = values; Array.isArray(level); level = level[0]) {
-    found.push(level.length)
+    if (found.push(level.length) > mostDims)
+      throw new ShapeError(`Expected at most ${mostDims} dimensions for \`Tensor.from\`, got deeper arrays.`)
     if (level.length === 0) break
   }
   const count = sizeOf(found)

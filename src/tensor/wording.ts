@@ -32,6 +32,12 @@ const shorten = (text: string) => oneLine(text.length > shownLetters ? `${text.s
 /** Without line breaks, whatever a user's string or libtorch put in. */
 export const oneLine = (text: string) => text.replace(/\s*[\n\r\u2028\u2029]\s*/g, ' ')
 
+/** libtorch's broken assertions name its source files; only what was asserted can help. */
+const withoutSources = (text: string) =>
+  text
+    .replace(/ ?INTERNAL ASSERT FAILED at "[^"]*":\d+, please report a bug to PyTorch\.? ?/g, ' does not hold. ')
+    .trim()
+
 const shapeWords =
   /size|shape|dimension|\bdim\b|dtype|scalar type|type|index|out of range|device|broadcast|must be|expected|divisible|rank|batch|channels|contiguous|negative/i
 
@@ -39,7 +45,7 @@ const shapeWords =
 export const wordError = (name: string, values: readonly unknown[], error: unknown): Error => {
   if (!(error instanceof Error) || !('code' in error)) return error instanceof Error ? error : new Error(String(error))
   const given = values.filter((value) => value !== undefined).map((value) => describe(value))
-  const text = oneLine(`${name}(${given.join(', ')}): ${error.message}`)
+  const text = oneLine(`${name}(${given.join(', ')}): ${withoutSources(error.message)}`)
   if (error.code === 'OUT_OF_MEMORY') return new OutOfMemoryError(text)
   if (error.code === 'ARGUMENT' || error.code === 'INDEX' || shapeWords.test(error.message)) return new ShapeError(text)
   return new NativeError(text)

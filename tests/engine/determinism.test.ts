@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { getThreads, scope, setThreads } from '../../src/tensor/index.ts'
 import { createSmallTransformer, flatParameters } from './small-transformer.ts'
 
-const train = (seed: number) => {
+const train = (seed: number, steps = 50) => {
   const model = createSmallTransformer(seed)
-  const losses = Array.from({ length: 50 }, () => scope(() => model.step()))
+  const losses = Array.from({ length: steps }, () => scope(() => model.step()))
   return { losses, bits: new Uint32Array(scope(() => flatParameters(model)).buffer) }
 }
 
@@ -18,7 +18,7 @@ describe('50 training steps', () => {
       expect(second.losses).toEqual(first.losses)
       expect(second.bits).toEqual(first.bits)
       expect(first.losses[49]).toBeLessThan(first.losses[0])
-      expect(train(2).losses).not.toEqual(first.losses)
+      expect(train(2, 1).losses[0]).not.toBe(first.losses[0])
     } finally {
       setThreads(before)
     }

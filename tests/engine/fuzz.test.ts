@@ -10,7 +10,7 @@ import { runChild } from './run-child.ts'
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-fuzz-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const calls = 8000
+const calls = 5000
 
 describe('random calls', () => {
   it.each(['one', 'two'])(`seed %s: ${calls} calls neither crash nor throw anything but our errors`, async (seed) => {

@@ -155,7 +155,7 @@ describe('the golden cases', () => {
   it('notice a wrong value', () => {
     const golden = structuredClone(cases.find((one) => one.operator === 'aten::add.Tensor') as GoldenCase)
     expect(faultsOf(golden)).toEqual([])
-    const [alpha] = golden.args.slice(1) as [{ tensor: { seed: number } }]
+    const [alpha] = golden.args.slice(1) as unknown as [{ tensor: { seed: number } }]
     alpha.tensor.seed += 1
     expect(faultsOf(golden).length).toBeGreaterThan(0)
   })

@@ -114,7 +114,9 @@ function normalizers(spec: ReadonlyMap<number, Value>): JsonObject[] {
   if (Buffer.isBuffer(charsmap) && charsmap.length > 0)
     parts.push({ type: 'Precompiled', precompiled_charsmap: charsmap.toString('base64') })
   if (flag(spec, 4)) {
-    parts.push({ type: 'Strip', strip_left: true, strip_right: true })
+    // SentencePiece strips plain spaces alone; its usual rules have made other white space plain by then.
+    if (parts.length > 0) parts.push({ type: 'Strip', strip_left: true, strip_right: true })
+    else parts.push({ type: 'Replace', pattern: { Regex: '\\A +| +\\z' }, content: '' })
     parts.push({ type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' })
   }
   return parts

@@ -1,0 +1,133 @@
+// Encoding for training data: our ids on one and two workers beside the Rust package's encodeBatch on two threads, in
+// one run, over the shared books (and over a vocabulary of each kind).
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import type { Worker } from 'node:worker_threads'
+import { gunzipSync } from 'node:zlib'
+import Table from 'cli-table3'
+import { startWorker } from '../src/core/index.ts'
+import { type Json, PIPELINES } from '../tests/tokenizers/rust-oracle.ts'
+
+const BOOKS = new URL('../../shared/data/books/', import.meta.url)
+const WORKER = new URL('./tokenizers-encode-worker/worker.ts', import.meta.url)
+const DOCUMENT = 20_000
+const BATCH = 64
+
+interface RustTokenizer {
+  encodeBatch(texts: string[], options: { addSpecialTokens: boolean }): Promise<{ getIds(): number[] }[]>
+}
+
+function documents(megabytes: number): string[] {
+  const texts: string[] = []
+  let length = 0
+  for (const file of readdirSync(fileURLToPath(BOOKS)).filter((name) => name.endsWith('.gz'))) {
+    const book = gunzipSync(readFileSync(new URL(file, BOOKS))).toString('utf8')
+    for (let at = 0; at < book.length && length < megabytes * 1e6; at += DOCUMENT) {
+      // A copy of its own, so that no document keeps its whole book.
+      const text = Buffer.from(book.slice(at, at + DOCUMENT)).toString('utf8')
+      texts.push(text)
+      length += text.length
+    }
+  }
+  return texts
+}
+
+interface Measure {
+  seconds: number
+  cpuSeconds: number
+  tokens: number
+}
+
+async function measure(work: () => Promise<number>): Promise<Measure> {
+  const cpu = process.cpuUsage()
+  const started = performance.now()
+  const tokens = await work()
+  const { user, system } = process.cpuUsage(cpu)
+  return { seconds: (performance.now() - started) / 1000, cpuSeconds: (user + system) / 1e6, tokens }
+}
+
+/** Our side: the workers are started and have their tokenizer before the clock runs. */
+async function ours(json: string, texts: readonly string[], count: number, rounds: number): Promise<Measure[]> {
+  const workers = Array.from({ length: count }, () => startWorker(WORKER, { workerData: { json } }))
+  const encode = async (worker: Worker, batch: readonly string[]): Promise<number> => {
+    worker.postMessage(batch)
+    const [tokens] = (await once(worker, 'message')) as [number]
+    return tokens
+  }
+  await Promise.all(workers.map((worker) => encode(worker, ['warm up'])))
+  const results: Measure[] = []
+  for (let round = 0; round < rounds; round++)
+    results.push(
+      await measure(async () => {
+        let next = 0
+        let tokens = 0
+        const drain = async (worker: Worker) => {
+          while (next < texts.length) {
+            const at = next
+            next += BATCH
+            tokens += await encode(worker, texts.slice(at, at + BATCH))
+          }
+        }
+        await Promise.all(workers.map(drain))
+        return tokens
+      }),
+    )
+  await Promise.all(workers.map((worker) => worker.terminate()))
+  return results
+}
+
+async function theirs(json: string, texts: readonly string[]): Promise<Measure> {
+  const { Tokenizer: Rust } = createRequire(import.meta.url)('tokenizers') as {
+    Tokenizer: { fromString(json: string): RustTokenizer }
+  }
+  const tokenizer = Rust.fromString(json)
+  return measure(async () => {
+    let tokens = 0
+    for (let at = 0; at < texts.length; at += BATCH) {
+      const batch = await tokenizer.encodeBatch(texts.slice(at, at + BATCH), { addSpecialTokens: false })
+      // Training needs the ids in JavaScript: reading them is part of the work.
+      for (const encoding of batch) tokens += Uint32Array.from(encoding.getIds()).length
+    }
+    return tokens
+  })
+}
+
+export async function run({ smoke }: { smoke: boolean }): Promise<void> {
+  const texts = documents(smoke ? 0.1 : 24)
+  const megabytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6
+  const table = new Table({
+    head: [
+      'tokenizer',
+      'Rust, 2 threads',
+      'ours, 1 worker',
+      'ours, 2 workers',
+      '2 workers, warm',
+      'ratio (2:2)',
+      'ratio of CPU time',
+    ],
+  })
+  for (const [name, build] of Object.entries(PIPELINES)) {
+    const json = JSON.stringify(build() satisfies Json)
+    const rust = await theirs(json, texts)
+    const [one] = await ours(json, texts, 1, 1)
+    const [two, warm] = await ours(json, texts, 2, 2)
+    if (one.tokens !== rust.tokens || two.tokens !== rust.tokens)
+      throw new Error(`${name}: ${rust.tokens} tokens from Rust, ${one.tokens} and ${two.tokens} from us.`)
+    const speed = ({ seconds }: Measure) => `${(megabytes / seconds).toFixed(1)} MB/s`
+    table.push([
+      name,
+      speed(rust),
+      speed(one),
+      speed(two),
+      speed(warm),
+      (rust.seconds / two.seconds).toFixed(1),
+      (rust.cpuSeconds / two.cpuSeconds).toFixed(1),
+    ])
+  }
+  console.log(
+    `${megabytes.toFixed(1)} MB of English books in documents of 20 kB; cold caches unless said; ids equal in number`,
+  )
+  console.log(table.toString())
+}

@@ -7,7 +7,7 @@ namespace tunesmith {
 
 enum class Type : int { float32 = 0, bfloat16 = 1 };
 
-// A strided row of a matrix seen by address, type and the two strides in elements.
+// A matrix seen by address, type and its two strides in elements.
 struct Matrix {
   const void* data;
   Type type;

@@ -83,6 +83,7 @@ export async function buildCorpus(options: CorpusBuildOptions, context: BuildCon
       await unlock()
     }
   } catch (error) {
+    if (context.signal?.aborted) context.log?.('Nothing that was finished is lost: the same command goes on from here.')
     throw explainFault(error)
   }
 }

@@ -56,6 +56,7 @@ const format = (tensor: Tensor): string => {
   const width = Math.max(0, ...words.map((word) => word.length))
   let at = 0
   const lines = (depth: number): string => {
+    if (words.length === 0) return '[]'
     if (depth === shape.length) return words[at++].padStart(depth > 0 ? width : 0)
     const parts = Array.from({ length: shown.shape[depth] }, () => lines(depth + 1))
     if (cut[depth]) parts.splice(edge, 0, '...')

@@ -201,6 +201,12 @@ describe('a tensor as text', () => {
     expect(String(randn([1_000_000])).length).toBeLessThan(200)
   })
 
+  it('survives shapes that hold nothing but are long', () => {
+    expect(String(zeros([2 ** 40, 0]))).toBe(`tensor([], shape=[${2 ** 40}, 0], dtype=float32)`)
+    expect(() => zeros([2 ** 40, 0]).toArray()).toThrow(/toArray/)
+    expect(zeros([2, 0, 2 ** 40]).toArray()).toEqual([[], []])
+  })
+
   it('prints 64-bit integers exactly', () => {
     expect(String(Tensor.from(BigInt64Array.of(2n ** 60n + 1n)))).toContain('1152921504606846977')
   })

@@ -179,6 +179,12 @@ export class Tensor {
 
   /** The values as nested arrays of numbers (booleans for bool). */
   toArray(): Nested {
+    const empty = this.shape.indexOf(0)
+    const rows = sizeOf(empty < 0 ? this.shape : this.shape.slice(0, empty))
+    if (rows > mostNested)
+      throw new ShapeError(
+        `Expected at most ${mostNested} values for \`toArray\`, got shape [${this.shape.join(', ')}].`,
+      )
     const raw = this.dtype === 'float16' ? this.toFloat32Array() : this.toTypedArray()
     const dtype = this.dtype
     const read = (i: number): number | boolean => {
@@ -220,6 +226,9 @@ export class Tensor {
     return { sharedTensor: native.share(this.use()) }
   }
 }
+
+/** As many as a JavaScript engine can hold in nested arrays. */
+const mostNested = 2 ** 26
 
 const checkShape = (shape: readonly number[], count: number) => {
   if (!Array.isArray(shape) || shape.some((size) => !Number.isSafeInteger(size) || size < 0))

@@ -8,7 +8,7 @@ import type { Worker } from 'node:worker_threads'
 import { gunzipSync } from 'node:zlib'
 import Table from 'cli-table3'
 import { startWorker } from '../src/core/index.ts'
-import { type Json, PIPELINES } from '../tests/tokenizers/rust-oracle.ts'
+import { PIPELINES } from '../tests/tokenizers/rust-oracle.ts'
 
 const BOOKS = new URL('../../shared/data/books/', import.meta.url)
 const WORKER = new URL('./tokenizers-encode-worker/worker.ts', import.meta.url)
@@ -94,8 +94,9 @@ async function theirs(json: string, texts: readonly string[]): Promise<Measure> 
   })
 }
 
-export async function run({ smoke }: { smoke: boolean }): Promise<void> {
-  const texts = documents(smoke ? 0.1 : 24)
+/** What follows the name: megabytes of text, and names of tokenizers; by default 24 and all. */
+export async function run({ smoke, rest = [] }: { smoke: boolean; rest?: string[] }): Promise<void> {
+  const texts = documents(smoke ? 0.1 : Number(rest.find((word) => Number(word) > 0) ?? 24))
   const megabytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6
   const table = new Table({
     head: [
@@ -108,13 +109,17 @@ export async function run({ smoke }: { smoke: boolean }): Promise<void> {
       'ratio of CPU time',
     ],
   })
-  for (const [name, build] of Object.entries(PIPELINES)) {
-    const json = JSON.stringify(build() satisfies Json)
+  // Starting workers takes longer than a smoke test's texts, so that does without most pipelines.
+  const names = Object.keys(PIPELINES).filter((name) => !smoke || name === 'llama3')
+  const chosen = names.filter((name) => rest.every((word) => Number(word) > 0) || rest.includes(name))
+  for (const name of chosen) {
+    const json = JSON.stringify(PIPELINES[name]())
     const rust = await theirs(json, texts)
     const [one] = await ours(json, texts, 1, 1)
     const [two, warm] = await ours(json, texts, 2, 2)
     if (one.tokens !== rust.tokens || two.tokens !== rust.tokens)
       throw new Error(`${name}: ${rust.tokens} tokens from Rust, ${one.tokens} and ${two.tokens} from us.`)
+    console.error(`${name} done`)
     const speed = ({ seconds }: Measure) => `${(megabytes / seconds).toFixed(1)} MB/s`
     table.push([
       name,

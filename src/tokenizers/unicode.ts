@@ -36,6 +36,7 @@ function within(list: readonly (readonly [number, number])[], code: number): boo
   return list.some(([first, last]) => code >= first && code <= last)
 }
 
+// Zero until a code point is first asked for.
 const table = new Uint8Array(0x110000)
 const UNTOUCHED = 1
 
@@ -58,6 +59,11 @@ function classify(code: number): number {
   }
   table[code] = bits
   return bits
+}
+
+/** The class bits of a unit that is no surrogate. */
+export function classOfUnit(unit: number): number {
+  return table[unit] || classify(unit)
 }
 
 /** The class bits of the character that starts at `index` of UTF-16 `units`. */

@@ -61,8 +61,17 @@ function offset(unit: number): number {
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
+// Text with none of these is one grapheme a character: marks and joiners, jamo, flags, skin tones, CR LF, the characters
+// that take the next one in, and four letters that count as marks.
+const CLUSTERS =
+  /[\p{M}\p{Cf}\p{Regional_Indicator}\p{Emoji_Modifier}\u0e33\u0eb3\uff9e\uff9f\u0d4e\u{111c2}\u{111c3}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}\u{113d1}\u{16d63}-\u{16d6a}\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]|\r\n/u
+
 /** Calls `put` for each stretch that has a rule of its own (with its replacement) and each that has none. */
 function walk(map: CharacterMap, text: string, put: (old: string, replacement: string | undefined) => void): void {
+  if (!CLUSTERS.test(text)) {
+    for (const character of text) put(character, map.transform(character))
+    return
+  }
   for (const { segment } of graphemes.segment(text)) {
     if (Buffer.byteLength(segment) < MAX_CLUSTER_BYTES) {
       const whole = map.transform(segment)

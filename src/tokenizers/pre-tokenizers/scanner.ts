@@ -1,7 +1,7 @@
 // Scanners walk over UTF-16 units and say where each piece ends. They are the hot part of encoding, so the patterns of
 // well-known tokenizers are written out by hand; each equals its regular expression (see the tests).
 // @source the patterns: GPT-2's encoder, Llama 3's and Qwen 2's tokenizer.json
-import { classAt, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
+import { classAt, classOfUnit, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
 
 export interface Scanner {
   /** Told of each text before its units are scanned. */
@@ -25,7 +25,16 @@ const APOSTROPHE = 39
 /** The end of the run of characters of `kind` (0: neither letter, number nor white space). */
 function run(units: Uint16Array, start: number, limit: number, kind: number): number {
   let at = start
-  while (at < limit && (classAt(units, at, limit) & KIND) === kind) at += isPair(units, at, limit) ? 2 : 1
+  while (at < limit) {
+    const unit = units[at]
+    if (unit < 0xd800 || unit > 0xdfff) {
+      if ((classOfUnit(unit) & KIND) !== kind) break
+      at++
+    } else {
+      if ((classAt(units, at, limit) & KIND) !== kind) break
+      at += isPair(units, at, limit) ? 2 : 1
+    }
+  }
   return at
 }
 

@@ -20,6 +20,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   tunesmith_add_isa(avx2 -mavx2 -mfma -mf16c)
   tunesmith_add_isa(avx512 ${KERNEL_AVX512})
   tunesmith_add_isa(avx512bf16 ${KERNEL_AVX512} -mavx512bf16)
-  # The logic of avx512bf16 on a machine without it: 16 lanes and the bf16 dot product in AVX2 code. For tests only.
+  # The 16-lane logic of avx512 on a machine without it, in AVX2 code. For tests only.
   tunesmith_add_isa(emulated -mavx2 -mfma -mf16c -DTUNESMITH_EMULATE_AVX512BF16)
 endif()

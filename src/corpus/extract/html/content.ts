@@ -33,9 +33,10 @@ export function contentGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
 function chooseGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
   const main = blocks.filter((block) => block.main && !block.boilerplate)
   const mainLength = textLength(main)
+  const mainGroups = () =>
+    withoutLoneHeadings(grouped(main).filter((group) => !isLinkList(group))).map((group) => group.blocks)
   if (mainLength >= enoughMain && mainLength >= 0.1 * textLength(blocks.filter((block) => !block.boilerplate))) {
-    const groups = grouped(main).filter((group) => !isLinkList(group))
-    return withoutLoneHeadings(groups).map((group) => group.blocks)
+    return mainGroups()
   }
   const groups = grouped(blocks)
   for (const group of groups) group.verdict = judge(group)
@@ -46,8 +47,9 @@ function chooseGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
       const usable = !group.blocks[0].boilerplate && group.linkDensity <= maxGoodLinkDensity
       group.verdict = usable ? 'good' : 'bad'
     }
-    if (textLength(groups.filter((group) => group.verdict === 'good').flatMap((group) => group.blocks)) < goodLength)
-      return []
+    if (textLength(groups.filter((group) => group.verdict === 'good').flatMap((group) => group.blocks)) < goodLength) {
+      return mainLength >= shortLength ? mainGroups() : []
+    }
   }
   return withoutLoneHeadings(groups.filter((group) => group.verdict === 'good')).map((group) => group.blocks)
 }

@@ -78,6 +78,10 @@ describe('content', () => {
     const html = `<div class="widget">${[1, 2, 3, 4].map((n) => `<p>${prose(`Part ${n}`)}</p>`).join('')}</div>`
     expect(fast(html)).toContain(prose('Part 4'))
   })
+  it('takes the little that stands in <main>', () => {
+    const html = `<body>${nav}<main><h1>Flag</h1><p>Allows this and that on closures.</p><p>Tracked as issue <a href=x>#97362</a> over there.</p></main>`
+    expect(fast(html)).toBe('Flag\n\nAllows this and that on closures.\n\nTracked as issue #97362 over there.')
+  })
   it('finds nothing on a page of links', () => {
     expect(fast(`<body>${nav.repeat(5)}<p><a href=x>${prose('A link')}</a></p>`)).toBe('')
   })

@@ -61,15 +61,27 @@ function offset(unit: number): number {
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
-// Text with none of these is one grapheme a character: marks and joiners, jamo, flags, skin tones, CR LF, the characters
-// that take the next one in, and four letters that count as marks.
-const CLUSTERS =
-  /[\p{M}\p{Cf}\p{Regional_Indicator}\p{Emoji_Modifier}\u0e33\u0eb3\uff9e\uff9f\u0d4e\u{111c2}\u{111c3}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}\u{113d1}\u{16d63}-\u{16d6a}\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]|\r\n/u
+// Characters that may join with others to one grapheme: marks and joiners, jamo, CR (before LF), one that takes the
+// next in, four letters that count as marks, and all beyond the basic plane (flags, skin tones).
+const CLUSTERS = /[\p{M}\p{Cf}\p{Cs}\r\u0e33\u0eb3\uff9e\uff9f\u0d4e\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]/u
+
+// By unit: 0 not looked at yet, 1 stands alone, 2 may join with others.
+const standing = new Uint8Array(0x10000)
+
+/** Whether each unit is a character and a grapheme of its own. */
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    standing[unit] ||= CLUSTERS.test(String.fromCharCode(unit)) ? 2 : 1
+    if (standing[unit] === 2) return false
+  }
+  return true
+}
 
 /** Calls `put` for each stretch that has a rule of its own (with its replacement) and each that has none. */
 function walk(map: CharacterMap, text: string, put: (old: string, replacement: string | undefined) => void): void {
-  if (!CLUSTERS.test(text)) {
-    for (const character of text) put(character, map.transform(character))
+  if (isPlain(text)) {
+    for (let i = 0; i < text.length; i++) put(text[i], map.transform(text[i]))
     return
   }
   for (const { segment } of graphemes.segment(text)) {

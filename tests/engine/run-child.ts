@@ -22,7 +22,8 @@ export const runChild = async <Result>(
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
-    env: { ...process.env, OMP_NUM_THREADS: '1' },
+    // Waiting threads sleep: spinning ones would starve each other on a busy machine.
+    env: { ...process.env, OMP_WAIT_POLICY: 'passive' },
   })
   let output = ''
   let errors = ''

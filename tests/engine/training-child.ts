@@ -1,7 +1,8 @@
-// Trains the small transformer in this process and prints what its memory did: `training-child.ts MODE STEPS`.
+// Trains the small transformer in this process and prints what its memory did: `training-child.ts MODE STEPS THREADS`.
 // MODE: scope or none (does the loop wrap its steps?), then sync or async (does it yield to the event loop?).
+import { sha256 } from '../../src/core/index.ts'
 import { liveTensors, memoryStatistics, scope, setThreads } from '../../src/tensor/index.ts'
-import { createSmallTransformer } from './small-transformer.ts'
+import { createSmallTransformer, flatParameters } from './small-transformer.ts'
 
 export interface Sample {
   step: number
@@ -11,7 +12,7 @@ export interface Sample {
 }
 
 const main = async () => {
-  setThreads(1)
+  setThreads(Number(process.argv[4] ?? 1))
   const [scoped, loop] = process.argv[2].split('-')
   const steps = Number(process.argv[3])
   const samples: Sample[] = []
@@ -28,6 +29,6 @@ const main = async () => {
         inUseMb: Math.round(memoryStatistics().inUse / 1e6),
       })
   }
-  console.log(JSON.stringify({ samples, losses }))
+  console.log(JSON.stringify({ samples, losses, weights: sha256(new Uint8Array(flatParameters(model).buffer)) }))
 }
 main()

@@ -355,6 +355,9 @@ class Build {
       dropped,
       report: { path: reportPath, bytes: Buffer.byteLength(text), sha256: sha256(text) },
     }
+    if (manifest.documents === 0) {
+      this.context.warn?.('No document was kept; `corpus inspect` shows what dropped them. Check sources and filters.')
+    }
     await writeFileAtomic(join(this.out, manifestName), encodeManifest(manifest))
     await this.tidy(build.dataName)
     return { out: this.out, unchanged: false, manifest, report }

@@ -81,7 +81,6 @@ const accepts = (name: string, type: string, value: unknown): boolean => {
   if (plain === 'Generator') return value instanceof Generator
   if (plain === 'bool') return typeof value === 'boolean'
   if (plain === 'str' || plain === 'Device') return typeof value === 'string'
-  if (name === 'chunks') return boundedCount
   if (name === 'reduction') return typeof value === 'string' && Object.hasOwn(reductions, value)
   if (plain === 'Scalar' || plain === 'number') return /^(number|boolean|bigint)$/.test(typeof value)
   return typeof value === 'number' || typeof value === 'bigint'

@@ -168,7 +168,9 @@ export function formulaText(tex: string): string {
     if (text === before) break
   }
   return text
-    .replace(/\\([a-zA-Z]+)/g, (_, name) => symbols[name] ?? (dropped.has(name) ? '' : ` ${name} `))
+    .replace(/\\([a-zA-Z]+)/g, (_, name) =>
+      Object.hasOwn(symbols, name) ? symbols[name] : dropped.has(name) ? '' : ` ${name} `,
+    )
     .replace(/\\[\\,;:! ]/g, ' ')
     .replace(/&/g, ' ')
     .replace(/\\(.)/g, '$1')

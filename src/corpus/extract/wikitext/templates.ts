@@ -52,23 +52,33 @@ const rangeWords: Record<string, string> = {
   '±': ' ± ',
 }
 
+const multiples: Record<string, string> = { e3: 'thousand', e6: 'million', e9: 'billion', e12: 'trillion' }
+
+/** A unit code of `{{convert}}` as it is read: `e6acre` is million acre, `sqmi` is sq mi. */
+function unitText(code: string): string {
+  if (code === 'C' || code === 'F') return `°${code}`
+  if (code === 'ftin') return 'ft'
+  return code
+    .replace(/^e(?:3|6|9|12)(?=[a-zA-Z])/, (power) => `${multiples[power]} `)
+    .replace(/([a-z])2$/, '$1²')
+    .replace(/([a-z])3$/, '$1³')
+    .replace(/\b(sq|cu)(?=[a-z])/, '$1 ')
+}
+
 /** `{{convert|5|to|10|km|mi}}` shows the source quantity; the converted one in brackets is left out. */
 const convert: TemplateRenderer = (args) => {
   let value = args.at(1)
   let next = 2
-  while (next < args.count && rangeWords[args.at(next)] !== undefined) {
+  while (next < args.count && Object.hasOwn(rangeWords, args.at(next))) {
     value += `${rangeWords[args.at(next)]}${args.at(next + 1)}`
     next += 2
   }
-  let unit = args
-    .at(next)
-    .replace(/([a-z])2$/, '$1²')
-    .replace(/([a-z])3$/, '$1³')
-    .replace(/^sq/, 'sq ')
-    .replace(/^cu/, 'cu ')
-  if (unit === 'C' || unit === 'F') unit = `°${unit}`
-  if (unit === 'ftin' || unit === 'ft') unit = 'ft'
-  return `${value} ${unit.replace(/ {2,}/g, ' ')}`.trim()
+  const unit = unitText(args.at(next))
+  // Feet and inches, stones and pounds: a second number and unit belong to the first.
+  const second =
+    /^(?:ft|mi|yd|lb|st|oz)$/.test(args.at(next)) && /^[\d.]+$/.test(args.at(next + 1)) && args.at(next + 2)
+  const rest = second ? ` ${args.at(next + 1)} ${unitText(args.at(next + 2))}` : ''
+  return `${value} ${unit}${rest}`.trim()
 }
 
 const asOf: TemplateRenderer = (args) => {

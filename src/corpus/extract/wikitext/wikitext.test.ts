@@ -29,6 +29,7 @@ describe('both modes', () => {
     ['Fact{{citation needed|date=May 2008}}. Next {{unknown|{{nested|[[x]]}}}} one.', 'Fact. Next one.'],
     ['{{Infobox\n|a = b\n|c = {{d}}\n}}\nText.', 'Text.'],
     ['{{convert|5|km|mi}}, {{convert|3|to|4|ft|m}}, {{convert|20|C|F}}', '5 km, 3 to 4 ft, 20 °C'],
+    ['{{convert|22|e6acre|km2}}, {{cvt|5|ft|11|in|cm}}, {{convert|3|sqmi}}', '22 million acre, 5 ft 11 in, 3 sq mi'],
     ['{{nowrap|1=a b}} {{val|6.02|e=23|u=mol}} {{frac|1|2}} {{frac|3|1|4}}', 'a b 6.02 × 10²³ mol 1/2 3 1/4'],
     [
       '{{birth date|1969|7|20}} {{start date|1969|07|20|df=y}} {{As of|2010|5}}',

@@ -1,7 +1,10 @@
 // Registers the addon in each Node environment (main thread or worker) that loads it, and cleans up when that ends.
 #include "binding.h"
 
+#include <c10/util/Exception.h>
+
 #include <atomic>
+#include <cstdio>
 #include <memory>
 
 namespace tunesmith {
@@ -31,8 +34,15 @@ static void cleanUp(void* data) {
   dropOwnedBy(environment->ordinal);
 }
 
+// libtorch's warnings, as one line without the place in its sources.
+struct OneLineWarnings : c10::WarningHandler {
+  void process(const c10::Warning& warning) override { std::fprintf(stderr, "libtorch: %s\n", firstLine(warning.msg()).c_str()); }
+};
+
 static napi_value initialise(napi_env env, napi_value exports) {
   installAllocator();
+  static OneLineWarnings warnings;
+  c10::WarningUtils::set_warning_handler(&warnings);
   static std::atomic<uint16_t> next{1};
   auto* environment = new Environment{};
   environment->env = env;

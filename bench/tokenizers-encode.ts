@@ -53,8 +53,8 @@ async function ours(json: string, texts: readonly string[], count: number, round
   const workers = Array.from({ length: count }, () => startWorker(WORKER, { workerData: { json } }))
   const encode = async (worker: Worker, batch: readonly string[]): Promise<number> => {
     worker.postMessage(batch)
-    const [tokens] = (await once(worker, 'message')) as [number]
-    return tokens
+    const [ids] = (await once(worker, 'message')) as [number]
+    return ids
   }
   await Promise.all(workers.map((worker) => encode(worker, ['warm up'])))
   const results: Measure[] = []
@@ -67,7 +67,8 @@ async function ours(json: string, texts: readonly string[], count: number, round
           while (next < texts.length) {
             const at = next
             next += BATCH
-            tokens += await encode(worker, texts.slice(at, at + BATCH))
+            const count = await encode(worker, texts.slice(at, at + BATCH))
+            tokens += count
           }
         }
         await Promise.all(workers.map(drain))

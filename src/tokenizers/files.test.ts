@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fixture, LINES } from '../../tests/tokenizers/rust-oracle.ts'
-import { loadTokenizer, saveTokenizer, Tokenizer } from './index.ts'
+import { loadTokenizer, Tokenizer } from './index.ts'
 import { byteLevelJson } from './legacy-files.ts'
 import { sentencePieceJson } from './sentencepiece.ts'
 
@@ -83,11 +83,11 @@ describe('loadTokenizer', () => {
   })
 })
 
-describe('saveTokenizer', () => {
+describe('save', () => {
   it.each(['llama2', 'llama3', 'qwen2', 't5'])('%s comes back the same', async (name) => {
     const first = await loadTokenizer(JSON.parse(fixture(`${name}.json.gz`).toString()))
     const [added] = first.addTokens([{ content: '<my token>', special: true }])
-    const files = await saveTokenizer(first, folder)
+    const files = await first.save(folder)
     expect(files).toContain('tokenizer.json')
     const second = await loadTokenizer(folder)
     expect(second.toJson()).toEqual(JSON.parse(JSON.stringify(first.toJson())))

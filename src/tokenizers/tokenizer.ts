@@ -1,5 +1,5 @@
-// A tokenizer: text to token ids and back. Built from the parts that a tokenizer.json describes; reads and writes no
-// file. It knows no part by name.
+// A tokenizer: text to token ids and back. Built from the parts that a tokenizer.json describes. It knows no part by
+// name and no file format.
 import { ConfigError } from '../core/index.ts'
 import { type AddedToken, AddedTokens, readAddedToken, type Stretch } from './added-tokens.ts'
 import { type Decoder, readDecoder } from './decoders/index.ts'
@@ -17,6 +17,7 @@ import { createSink, type Model, readModel } from './models/index.ts'
 import { type Normalizer, readNormalizer, WHOLE } from './normalizers/index.ts'
 import { type PostProcessor, readPostProcessor } from './post-processors/index.ts'
 import { type PreTokenizer, readPreTokenizer } from './pre-tokenizers/index.ts'
+import { saveTokenizer } from './saving.ts'
 import { NO_SPECIAL_TOKENS, type SpecialTokens } from './special-tokens.ts'
 import { AlignedPiece } from './text.ts'
 import { type Truncation, truncate } from './truncation.ts'
@@ -279,6 +280,11 @@ export class Tokenizer {
 
   decodeBatch(batch: readonly ArrayLike<number>[], options: DecodeOptions = {}): string[] {
     return batch.map((ids) => this.decode(ids, options))
+  }
+
+  /** Writes tokenizer.json and the files around it into a folder; returns their names. */
+  save(folder: string): Promise<string[]> {
+    return saveTokenizer(this, folder)
   }
 
   /** The content of tokenizer.json. */

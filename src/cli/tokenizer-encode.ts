@@ -7,7 +7,7 @@ import { defineCommand } from './command.ts'
 import { openTexts } from './text-documents.ts'
 
 // A book is one document; only what is far longer is cut.
-const DOCUMENT_BYTES = 64 << 20
+const DOCUMENT_BYTES = 8 << 20
 
 export interface TokenizerEncodeResult {
   out: string

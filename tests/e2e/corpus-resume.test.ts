@@ -99,26 +99,34 @@ describe('a killed build', () => {
     let kills = 0
     let round = 0
     let partial = 0
-    for (let attempt = 0; kills < 25 && attempt < 60; attempt++) {
+    for (let attempt = 0; kills < 25 && attempt < 120; attempt++) {
       const out = join(folder.path, `killed-${round}`)
       const workers = String(1 + random.integer(2))
       const delay = random.float() * workMs
-      const { code, signal } = await runCli(build(out, '--workers', workers), {
-        onStart: (child) => setTimeout(() => child.kill('SIGKILL'), delay),
+      const fresh = !existsSync(out)
+      let started = 0
+      const { code, signal, stderr } = await runCli(build(out, '--workers', workers), {
+        onStart: (child) => {
+          started = performance.now()
+          setTimeout(() => child.kill('SIGKILL'), delay)
+        },
       })
       if (signal === 'SIGKILL') {
         kills += 1
-        if (existsSync(join(out, 'work'))) partial += 1
+        if (existsSync(join(out, 'work', 'documents'))) partial += 1
         continue
       }
+      expect(stderr).not.toMatch(/error/i)
       expect(code).toBe(0)
       expect(snapshot(out)).toEqual(expected)
+      // The machine may have become faster since the first run; the kills must stay inside the work of a whole run.
+      if (fresh) workMs = Math.min(workMs, performance.now() - started)
       rmSync(out, { recursive: true })
       round += 1
     }
     expect(kills).toBe(25)
-    // The kills must have hit work in progress, not only the time before and after it.
-    expect(partial).toBeGreaterThan(10)
+    // The kills must have left finished pieces behind, not only hit the time before and after the work.
+    expect(partial).toBeGreaterThan(3)
     const out = join(folder.path, `killed-${round}`)
     expect((await runCli(build(out, '--workers', '2'))).code).toBe(0)
     expect(snapshot(out)).toEqual(expected)

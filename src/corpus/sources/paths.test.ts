@@ -23,6 +23,17 @@ it('searches a folder in depth for the extensions, packed or not, in a fixed ord
     'sub/deep/d.txt.bz2',
   ])
 })
+it('knows the parts of a Wikipedia dump by their page range', async () => {
+  const dump = join(folder, 'dump')
+  mkdirSync(dump)
+  for (const name of ['wiki1.xml-p1p41242.bz2', 'wiki2.xml-p41243p99-shortened', 'wiki.sql-p1p2.gz'])
+    writeFileSync(join(dump, name), '')
+  expect(short(await expandFiles(dump, ['.xml']))).toEqual([
+    'dump/wiki1.xml-p1p41242.bz2',
+    'dump/wiki2.xml-p41243p99-shortened',
+  ])
+  rmSync(dump, { recursive: true })
+})
 it('takes a file as it is, whatever it is called', async () => {
   expect(short(await expandFiles(join(folder, 'odd[1].txt'), ['.xml']))).toEqual(['odd[1].txt'])
 })

@@ -75,8 +75,11 @@ async function walk(folder: string, depth = 0): Promise<string[]> {
 }
 
 function matchesExtension(file: string, extensions: readonly string[]): boolean {
-  const name = file.toLowerCase()
-  return extensions.some((extension) => compressions.some((compression) => name.endsWith(extension + compression)))
+  const packed = file.toLowerCase()
+  const compression = compressions.find((ending) => ending !== '' && packed.endsWith(ending)) ?? ''
+  // Wikipedia names the parts of a dump by their first and last page: …xml-p10p30302.bz2.
+  const name = packed.slice(0, packed.length - compression.length).replace(/-p\d+p\d+(?:-\w+)?$/, '')
+  return extensions.some((extension) => name.endsWith(extension))
 }
 
 function byCodeUnits(a: string, b: string): number {

@@ -4,7 +4,14 @@
 import { DataError } from '../../core/index.ts'
 import { type Fields, type JsonObject, refuse } from '../fields.ts'
 import { Symbols } from './merging.ts'
-import { defineModel, type Model, readVocabulary, type TokenSink, type Vocabulary, vocabularyJson } from './model.ts'
+import {
+  defineModel,
+  readVocabulary,
+  type TokenSink,
+  type Vocabulary,
+  VocabularyModel,
+  vocabularyJson,
+} from './model.ts'
 import { PairTable } from './pair-table.ts'
 
 export interface BpeOptions {
@@ -18,7 +25,7 @@ export interface BpeOptions {
 
 type Merge = readonly [left: string, right: string]
 
-export class Bpe implements Model {
+export class Bpe extends VocabularyModel {
   private readonly table: PairTable
   private readonly symbols = new Symbols()
   private readonly byteIds: (number | undefined)[]
@@ -26,11 +33,12 @@ export class Bpe implements Model {
   private readonly unitIds = new Int32Array(0x10000).fill(-1)
 
   constructor(
-    private readonly vocabulary: Vocabulary,
+    vocabulary: Vocabulary,
     private readonly merges: readonly Merge[],
     private readonly options: BpeOptions = {},
     where = 'model',
   ) {
+    super(vocabulary)
     const { ids } = vocabulary
     const cut = options.continuingSubwordPrefix?.length ?? 0
     this.table = new PairTable(merges.length)
@@ -48,26 +56,6 @@ export class Bpe implements Model {
       ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
     )
     for (const [token, id] of ids) if (token.length === 1) this.unitIds[token.charCodeAt(0)] = id
-  }
-
-  get size(): number {
-    return this.vocabulary.ids.size
-  }
-
-  get maxId(): number {
-    return this.vocabulary.maxId
-  }
-
-  tokenToId(token: string): number | undefined {
-    return this.vocabulary.ids.get(token)
-  }
-
-  idToToken(id: number): string | undefined {
-    return this.vocabulary.tokens.get(id)
-  }
-
-  entries(): Iterable<[string, number]> {
-    return this.vocabulary.ordered()
   }
 
   tokenize(word: string, sink: TokenSink): void {

@@ -62,6 +62,36 @@ export class Vocabulary {
   }
 }
 
+/** What every model that is a plain vocabulary answers alike. */
+export abstract class VocabularyModel implements Model {
+  constructor(protected readonly vocabulary: Vocabulary) {}
+
+  get size(): number {
+    return this.vocabulary.ids.size
+  }
+
+  get maxId(): number {
+    return this.vocabulary.maxId
+  }
+
+  tokenToId(token: string): number | undefined {
+    return this.vocabulary.ids.get(token)
+  }
+
+  idToToken(id: number): string | undefined {
+    return this.vocabulary.tokens.get(id)
+  }
+
+  entries(): Iterable<[string, number]> {
+    return this.vocabulary.ordered()
+  }
+
+  abstract tokenize(word: string, sink: TokenSink): void
+  abstract bearsCut(lead: string): boolean
+  abstract toJson(): JsonObject
+  abstract files(): Record<string, string>
+}
+
 /** Reads `{ token: id, … }`. */
 export function readVocabulary(value: unknown, where: string): Vocabulary {
   if (!isObject(value)) refuse('an object of tokens and ids', where, value)

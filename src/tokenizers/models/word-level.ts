@@ -1,32 +1,21 @@
 // A token for each whole word; every other word is unknown. It knows no normalizer and no pre-tokenizer.
 import { DataError } from '../../core/index.ts'
 import type { JsonObject } from '../fields.ts'
-import { defineModel, type Model, readVocabulary, type TokenSink, type Vocabulary, vocabularyJson } from './model.ts'
+import {
+  defineModel,
+  readVocabulary,
+  type TokenSink,
+  type Vocabulary,
+  VocabularyModel,
+  vocabularyJson,
+} from './model.ts'
 
-export class WordLevel implements Model {
+export class WordLevel extends VocabularyModel {
   constructor(
-    private readonly vocabulary: Vocabulary,
+    vocabulary: Vocabulary,
     private readonly unkToken: string,
-  ) {}
-
-  get size(): number {
-    return this.vocabulary.ids.size
-  }
-
-  get maxId(): number {
-    return this.vocabulary.maxId
-  }
-
-  tokenToId(token: string): number | undefined {
-    return this.vocabulary.ids.get(token)
-  }
-
-  idToToken(id: number): string | undefined {
-    return this.vocabulary.tokens.get(id)
-  }
-
-  entries(): Iterable<[string, number]> {
-    return this.vocabulary.ordered()
+  ) {
+    super(vocabulary)
   }
 
   tokenize(word: string, sink: TokenSink): void {

@@ -3,7 +3,14 @@
 // @source Schuster and Nakajima 2012; Devlin et al. 2019 (BERT)
 import { DataError } from '../../core/index.ts'
 import type { Fields, JsonObject } from '../fields.ts'
-import { defineModel, type Model, readVocabulary, type TokenSink, type Vocabulary, vocabularyJson } from './model.ts'
+import {
+  defineModel,
+  readVocabulary,
+  type TokenSink,
+  type Vocabulary,
+  VocabularyModel,
+  vocabularyJson,
+} from './model.ts'
 
 export interface WordPieceOptions {
   unkToken: string
@@ -11,36 +18,17 @@ export interface WordPieceOptions {
   maxInputCharsPerWord: number
 }
 
-export class WordPiece implements Model {
+export class WordPiece extends VocabularyModel {
   private readonly longest: number
 
   constructor(
-    private readonly vocabulary: Vocabulary,
+    vocabulary: Vocabulary,
     private readonly options: WordPieceOptions,
   ) {
+    super(vocabulary)
     let longest = 0
     for (const token of vocabulary.ids.keys()) longest = Math.max(longest, token.length)
     this.longest = longest
-  }
-
-  get size(): number {
-    return this.vocabulary.ids.size
-  }
-
-  get maxId(): number {
-    return this.vocabulary.maxId
-  }
-
-  tokenToId(token: string): number | undefined {
-    return this.vocabulary.ids.get(token)
-  }
-
-  idToToken(id: number): string | undefined {
-    return this.vocabulary.tokens.get(id)
-  }
-
-  entries(): Iterable<[string, number]> {
-    return this.vocabulary.ordered()
   }
 
   tokenize(word: string, sink: TokenSink): void {

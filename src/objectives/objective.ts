@@ -1,0 +1,143 @@
+// What an objective is: the way from rows of token ids to examples, to a batch, to a loss that has a sum and a weight. Knows no
+// objective, no architecture and no training loop.
+import type { z } from 'zod'
+import type { Random } from '../core/index.ts'
+import type { Row } from '../data/index.ts'
+import type { Body, BodyInputs } from '../models/index.ts'
+import type { Module } from '../nn/index.ts'
+import type { Generator, Tensor } from '../tensor/index.ts'
+
+/** What an objective knows of the tokenizer; `vocabularyOf` reads it. */
+export interface Vocabulary {
+  /** One more than the largest id. */
+  size: number
+  pad?: number
+  cls?: number
+  sep?: number
+  mask?: number
+  bos?: number
+  eos?: number
+  /** Tokens that stand for no text: never masked, never put in as a random token. */
+  specialIds: ReadonlySet<number>
+  /** Whether a token goes on with the word of the token before it. */
+  continuesWord?(id: number, previous: number): boolean
+  /** Whether a sentence may end with this token. */
+  endsSentence?(id: number): boolean
+  /** T5's `<extra_id_0>` … in this order. */
+  sentinels?: readonly number[]
+}
+
+export interface ObjectiveContext {
+  vocabulary: Vocabulary
+  /** Most tokens that a row of a batch may have. */
+  maxLength: number
+}
+
+/** A row as samplers give it. */
+export interface TextRow extends Row {
+  /** True where the last document of the row is known to end there, and is not cut: end-of-text may follow it. */
+  endsDocument?: boolean
+}
+
+/** What a loss needs of a model: any `Model` of src/models has it. */
+export interface TrainedModel {
+  readonly body: Body
+  readonly head: Module
+}
+
+/**
+ * A part of the loss: `scale * sum / weight`, where the loop takes sum and weight over the whole global batch, so that any split
+ * into micro-batches gives the same loss.
+ */
+export interface LossTerm {
+  name: string
+  /** Scalar, float32, with a graph. */
+  sum: Tensor
+  /** As `weights` said before the forward pass. */
+  weight: number
+  scale: number
+}
+
+/** A mean over the global batch: `sum / weight`. */
+export interface Metric {
+  sum: number | Tensor
+  weight: number
+}
+
+export interface Batch {
+  /** For `model.body.forward`. */
+  inputs: BodyInputs
+  /** Real tokens, without padding. */
+  tokens: number
+  [more: string]: unknown
+}
+
+export interface CollateOptions {
+  /** [B,T] with an attention mask; otherwise one row [1,N] with `starts`. */
+  padded: boolean
+  device?: string
+  /** Rounds T up. */
+  multipleOf?: number
+}
+
+export interface LossOptions {
+  /** Draws for dropout. */
+  generator?: Generator
+  /** Also give metrics that cost a pass over the logits, such as accuracy. */
+  metrics?: boolean
+  /** The second model, where the objective's definition has one. */
+  auxiliary?: TrainedModel
+}
+
+export interface Objective<Example = unknown> {
+  /**
+   * The rows to ask a sampler for, so that examples are as long as `maxLength` and nothing is cut: tokens in a row, and tokens that
+   * it shares with the next.
+   */
+  readonly rows: { length: number; overlap: number }
+  /** Whether `collate` can do without padding. */
+  readonly unpadded: boolean
+  /** An example in plain typed arrays: a pure function of its arguments. `other` draws a further row where one is needed. */
+  example(row: TextRow, random: Random, other: (random: Random) => TextRow): Example
+  /** Tokens that it takes in a batch, without padding. */
+  tokens(example: Example): number
+  /** Tokens of the row that did not fit in. */
+  cut(example: Example): number
+  /** The weight of each term of the loss. */
+  weights(example: Example): Record<string, number>
+  /** @throws DataError without examples, ConfigError where the form asked for does not exist. */
+  collate(examples: readonly Example[], how: CollateOptions): Batch
+  /** @throws ConfigError when the model has another head than the definition names. */
+  loss(model: TrainedModel, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
+  /** The example as text for people, with what is trained marked. */
+  describe(example: Example, decode: (ids: readonly number[]) => string): string
+}
+
+/**
+ * A second model that an objective trains with the main one (ELECTRA's generator). The loop builds it by `plan`, calls `tie` each time
+ * that parameters of either were replaced, trains parameters of both once each, saves it beside, and passes it to `loss`.
+ */
+export interface AuxiliaryModel<Config> {
+  plan(
+    config: Config,
+    main: { type: string; config: object },
+  ): { type: string; config: Record<string, unknown>; head: string }
+  /** Makes the shared parameters of both one. */
+  tie(main: TrainedModel, auxiliary: TrainedModel): void
+}
+
+export interface ObjectiveDefinition<Config = unknown> {
+  type: string
+  /** Where it is published. */
+  source: string
+  config: z.ZodType<Config>
+  /** The head that the model needs. */
+  head: string
+  /** @throws ConfigError when the vocabulary lacks what the objective needs. */
+  create(config: Config, context: ObjectiveContext): Objective
+  auxiliary?: AuxiliaryModel<Config>
+}
+
+/** Declares an objective; index.ts makes it known. */
+export const defineObjective = <Config>(definition: ObjectiveDefinition<Config>): ObjectiveDefinition<Config> =>
+  definition

@@ -1,0 +1,75 @@
+// Adafactor: the average squared gradient of a matrix held as one row and one column, and updates sized by the weights.
+import { z } from 'zod'
+import type { Tensor } from '../tensor/index.ts'
+import { eachParameter } from './each-parameter.ts'
+import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
+
+const rootMeanSquare = (values: Tensor): Tensor => values.norm(2).mul_(1 / Math.sqrt(Math.max(1, values.size)))
+
+/** The square root of the average square is the product of these two, up to what a matrix of rank 1 can say. */
+const factoredInverseRoot = (rows: Tensor, columns: Tensor): Tensor =>
+  rows
+    .div(rows.mean(-1, { keepdim: true }))
+    .rsqrt()
+    .unsqueeze(-1)
+    .mul(columns.rsqrt().unsqueeze(-2))
+
+/**
+ * State: 4 bytes for each row and each column of a matrix, 4 bytes a value of a vector, 4 bytes a value more with `beta1`, and for
+ * bfloat16 parameters 4 bytes a value more for the master. The learning rate multiplies the relative step: 1 is the paper's.
+ */
+export const adafactor = defineOptimizer({
+  type: 'adafactor',
+  source: 'arXiv:1804.04235; transformers.Adafactor',
+  summary: 'Factored average of squares, updates relative to the weights; 4 bytes of state a row and a column.',
+  config: z
+    .strictObject({
+      type: z.literal('adafactor').describe('Adafactor'),
+      relativeStep: z
+        .boolean()
+        .default(true)
+        .describe('steps of min(0.01, 1/sqrt(step)), times the learning rate, which is then 1 in the paper'),
+      scaleParameter: z.boolean().default(true).describe('steps in proportion to the size of the weights'),
+      warmupInit: z.boolean().default(false).describe('relative steps that begin at 1e-6 and grow'),
+      beta1: averageField(0).describe('how much of the average update stays each step; 0 keeps none'),
+      decayRate: z.number().lt(0).min(-1).default(-0.8).describe('exponent of the growing average of squares'),
+      clipThreshold: z.number().gt(0).default(1).describe('largest root mean square of an update'),
+      eps: z.number().gt(0).default(1e-30).describe('added to squared gradients'),
+      minScale: z.number().min(0).default(1e-3).describe('smallest size of weights that steps are in proportion to'),
+      ...groupFields(0),
+    })
+    .refine(({ relativeStep, warmupInit }) => relativeStep || !warmupInit, {
+      path: ['warmupInit'],
+      message: 'Expected `relativeStep` with `warmupInit`, got none. Let the schedule warm up instead.',
+    }),
+  defaultLearningRate: ({ relativeStep }) => (relativeStep ? 1 : 1e-3),
+  slots: ({ beta1 }, { shape }) => ({
+    ...(shape.length >= 2
+      ? { row_square: shape.slice(0, -1), column_square: [...shape.slice(0, -2), shape[shape.length - 1]] }
+      : { second_moment: shape }),
+    ...(beta1 === 0 ? {} : { first_moment: shape }),
+  }),
+  update: (config, updates, scale) =>
+    eachParameter(updates, scale, ({ weight, slots, learningRate, weightDecay, count }, gradient) => {
+      const { beta1, eps, clipThreshold, minScale } = config
+      const relative = Math.min(config.warmupInit ? 1e-6 * count : 1e-2, 1 / Math.sqrt(count))
+      const step = learningRate * (config.relativeStep ? relative : 1)
+      const size = config.scaleParameter ? rootMeanSquare(weight).clamp_({ min: minScale }).mul_(step) : step
+      const fresh = count ** config.decayRate
+      const square = gradient.square().add_(eps)
+      let inverseRoot: Tensor
+      if (slots.second_moment === undefined) {
+        slots.row_square.mul_(1 - fresh).add_(square.mean(-1), { alpha: fresh })
+        slots.column_square.mul_(1 - fresh).add_(square.mean(-2), { alpha: fresh })
+        inverseRoot = factoredInverseRoot(slots.row_square, slots.column_square)
+      } else {
+        slots.second_moment.mul_(1 - fresh).add_(square, { alpha: fresh })
+        inverseRoot = slots.second_moment.rsqrt()
+      }
+      const update = inverseRoot.mul_(gradient)
+      update.div_(rootMeanSquare(update).div_(clipThreshold).clamp_({ min: 1 })).mul_(size)
+      if (beta1 !== 0) slots.first_moment.mul_(beta1).add_(update, { alpha: 1 - beta1 })
+      if (weightDecay !== 0) weight.sub_(weight.mul(size).mul_(weightDecay))
+      weight.sub_(beta1 === 0 ? update : slots.first_moment)
+    }),
+})

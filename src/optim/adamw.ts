@@ -1,0 +1,86 @@
+// AdamW: running averages of the gradient and of its square, and a decay that does not pass through them.
+import { z } from 'zod'
+import { adamw_, empty, type Tensor, tensor } from '../tensor/index.ts'
+import { eachParameter } from './each-parameter.ts'
+import { averageField, defineOptimizer, groupFields, type ParameterUpdate } from './optimizer.ts'
+
+export interface AdamwSettings {
+  beta1: number
+  beta2: number
+  eps: number
+}
+
+export const adamwSlots = (shape: readonly number[]) => ({ first_moment: shape, second_moment: shape })
+
+/** One fused pass over all parameters, the rounding of copies included. CPU only. */
+export const adamwFused = (
+  { beta1, beta2, eps }: AdamwSettings,
+  updates: readonly ParameterUpdate[],
+  scale: number,
+): void => {
+  const byCount = new Map<number, ParameterUpdate[]>()
+  for (const update of updates) {
+    const alike = byCount.get(update.count)
+    if (alike === undefined) byCount.set(update.count, [update])
+    else alike.push(update)
+  }
+  const none = empty([0], { dtype: 'bfloat16' })
+  const factor = scale === 1 ? undefined : tensor(scale)
+  for (const [count, alike] of byCount) {
+    const each = <Value>(pick: (update: ParameterUpdate) => Value): Value[] => alike.map(pick)
+    adamw_(
+      each(({ weight }) => weight),
+      each(({ slots }) => slots.first_moment),
+      each(({ slots }) => slots.second_moment),
+      each(({ copy }) => copy ?? none),
+      each(({ gradient }) => gradient),
+      each(({ learningRate }) => learningRate),
+      each(({ weightDecay }) => weightDecay),
+      beta1,
+      beta2,
+      eps,
+      count,
+      factor,
+    )
+  }
+}
+
+/** The same of plain operators, for any device. */
+export const adamwComposed = (
+  { beta1, beta2, eps }: AdamwSettings,
+  updates: readonly ParameterUpdate[],
+  scale: number,
+): void =>
+  eachParameter(updates, scale, ({ weight, slots, learningRate, weightDecay, count }, gradient: Tensor) => {
+    const { first_moment: first, second_moment: second } = slots
+    first.lerp_(gradient, 1 - beta1)
+    second.mul_(beta2).addcmul_(gradient, gradient, { value: 1 - beta2 })
+    const root = second
+      .sqrt()
+      .mul_(1 / Math.sqrt(1 - beta2 ** count))
+      .add_(eps)
+    weight.mul_(1 - learningRate * weightDecay)
+    weight.addcdiv_(first, root, { value: -learningRate / (1 - beta1 ** count) })
+  })
+
+export const adamwUpdate = (settings: AdamwSettings, updates: readonly ParameterUpdate[], scale: number): void =>
+  updates.every(({ weight }) => weight.device === 'cpu')
+    ? adamwFused(settings, updates, scale)
+    : adamwComposed(settings, updates, scale)
+
+/** State: 8 bytes a value (two float32 averages); 12 for bfloat16 parameters, with their master. */
+export const adamw = defineOptimizer({
+  type: 'adamw',
+  source: 'arXiv:1711.05101; torch.optim.AdamW',
+  summary: 'Averages of the gradient and its square, decoupled decay; 8 bytes of state a value.',
+  config: z.strictObject({
+    type: z.literal('adamw').describe('AdamW'),
+    beta1: averageField(0.9).describe('how much of the average gradient stays each step'),
+    beta2: averageField(0.999).describe('how much of the average squared gradient stays each step'),
+    eps: z.number().gt(0).default(1e-8).describe('added to the root of the average square'),
+    ...groupFields(0.01),
+  }),
+  defaultLearningRate: () => 1e-3,
+  slots: (_, { shape }) => adamwSlots(shape),
+  update: adamwUpdate,
+})

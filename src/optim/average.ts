@@ -1,0 +1,119 @@
+// An exponential moving average of weights, to be evaluated or saved in place of the weights themselves. Knows no optimizer.
+import { z } from 'zod'
+import { CheckpointError, invariant, ShapeError } from '../core/index.ts'
+import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
+
+export const averageSchema = z.strictObject({
+  decay: z.number().gt(0).lt(1).default(0.999).describe('how much of the average stays each step'),
+  warmup: z
+    .boolean()
+    .default(false)
+    .describe('start with (1 + updates) / (10 + updates) while that is below `decay`, so that early weights fade'),
+})
+export type AverageConfig = z.output<typeof averageSchema>
+
+const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
+
+/** State: 4 bytes a value; while swapped in, the parameters' own bytes again. */
+export interface WeightAverage {
+  /** Moves the average toward the weights; the first call copies them. Call after each step. */
+  update(): void
+  /** Whether the parameters hold the averages now. */
+  readonly swapped: boolean
+  /** Puts the averages into the parameters and sets the weights aside. */
+  swapIn(): void
+  /** Puts the weights back, to the bit. */
+  swapOut(): void
+  /** The live averages by path, and how many updates made them. */
+  state(): { tensors: Map<string, Tensor>; updates: number }
+  /** @throws CheckpointError for missing, unexpected and misshapen paths; nothing is changed then. */
+  loadState(state: { tensors: ReadonlyMap<string, Tensor>; updates: number }): void
+}
+
+/**
+ * Averages `parameters`, in float32. `weights` gives the values to average where the parameters are rounded copies: the
+ * optimizer's `weights`.
+ * @source torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn; warm-up as in tf.train.ExponentialMovingAverage
+ */
+export const createAverage = (
+  config: AverageConfig,
+  parameters: ReadonlyMap<string, Tensor>,
+  options: { weights?: ReadonlyMap<string, Tensor> } = {},
+): WeightAverage => {
+  const entries = [...parameters].map(([path, parameter]) => {
+    const weight = options.weights?.get(path) ?? parameter
+    if (weight.shape.join() !== parameter.shape.join())
+      throw new ShapeError(
+        `Expected [${parameter.shape.join(', ')}] for the weight of \`${path}\`, got [${weight.shape.join(', ')}].`,
+      )
+    return {
+      path,
+      parameter,
+      weight,
+      average: inScope(() => keep(weight.detach().to({ dtype: 'float32', copy: true }))),
+    }
+  })
+  let updates = 0
+  let aside: Tensor[] | undefined
+
+  return {
+    get swapped() {
+      return aside !== undefined
+    },
+    update() {
+      invariant(aside === undefined, 'an average is updated while it stands in the parameters.')
+      const decay = config.warmup ? Math.min(config.decay, (1 + updates) / (10 + updates)) : config.decay
+      inScope(() => {
+        for (const { average, weight } of entries)
+          if (updates === 0) average.copy_(weight)
+          else scope(() => average.lerp_(weight.to('float32'), 1 - decay))
+      })
+      updates++
+    },
+    swapIn() {
+      invariant(aside === undefined, 'an average is swapped in twice.')
+      aside = inScope(() => entries.map(({ parameter }) => keep(parameter.detach().clone())))
+      inScope(() => {
+        for (const { parameter, average } of entries) parameter.copy_(average)
+      })
+    },
+    swapOut() {
+      const before = aside
+      invariant(before !== undefined, 'an average is swapped out that was not in.')
+      inScope(() => {
+        entries.forEach(({ parameter }, i) => {
+          parameter.copy_(before[i])
+          before[i].free()
+        })
+      })
+      aside = undefined
+    },
+    state: () => ({ tensors: new Map(entries.map(({ path, average }) => [path, average])), updates }),
+    loadState(state) {
+      if (!(Number.isSafeInteger(state.updates) && state.updates >= 0))
+        throw new CheckpointError(
+          `Expected a whole number of updates for the average of weights, got ${state.updates}.`,
+        )
+      const report = {
+        missing: entries.map(({ path }) => path).filter((path) => !state.tensors.has(path)),
+        unexpected: [...state.tensors.keys()].filter((path) => !parameters.has(path)),
+        mismatched: entries
+          .filter(({ path, average }) => {
+            const given = state.tensors.get(path)
+            return given !== undefined && (given.dtype !== 'float32' || given.shape.join() !== average.shape.join())
+          })
+          .map(({ path }) => path),
+      }
+      const faults = Object.entries(report).filter(([, paths]) => paths.length > 0)
+      if (faults.length > 0)
+        throw new CheckpointError(
+          `Expected an average of the same weights, got ${faults.map(([kind, paths]) => `${paths.length} ${kind} (${paths.slice(0, 5).join(', ')})`).join(', ')}. Check that model and checkpoint belong together.`,
+          report,
+        )
+      inScope(() => {
+        for (const { path, average } of entries) average.copy_(state.tensors.get(path)!)
+      })
+      updates = state.updates
+    },
+  }
+}

@@ -1,0 +1,222 @@
+// What every optimizer shares: masters, slots, groups, the check of gradients before anything changes, and the way of the state in
+// and out. Knows no rule of update.
+import type { z } from 'zod'
+import { CheckpointError, ConfigError, ShapeError } from '../core/index.ts'
+import { type Dtype, keep, noGrad, scope, Tensor, zeros, zerosLike } from '../tensor/index.ts'
+import { measureGradients } from './gradient-norm.ts'
+import type {
+  GroupConfig,
+  Optimizer,
+  OptimizerDefinition,
+  OptimizerState,
+  ParameterFacts,
+  ParameterGroup,
+  ParameterUpdate,
+  StepOptions,
+  StepResult,
+} from './optimizer.ts'
+import { type GroupOptions, parameterFacts, parameterGroups } from './parameter-groups.ts'
+
+/** A parameter and all that is kept for it. */
+interface Entry {
+  facts: ParameterFacts
+  group: ParameterGroup
+  parameter: Tensor
+  /** The parameter itself, or its float32 master. */
+  weight: Tensor
+  slots: Record<string, Tensor>
+  /** Updates so far. */
+  count: number
+}
+
+const trainable: readonly Dtype[] = ['float32', 'bfloat16']
+const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((n, i) => n === b[i])
+const bytesOf = (tensor: Tensor) => tensor.size * 4
+
+const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
+
+const makeEntry = (facts: ParameterFacts, parameter: Tensor, group: ParameterGroup, shapes: Slots): Entry =>
+  inScope(() => {
+    const master = parameter.dtype !== 'float32'
+    const weight = master ? keep(parameter.detach().to('float32')) : parameter
+    const slots: Record<string, Tensor> = {}
+    // Zeros in the weight's own order of memory, so that a fused pass may run over both.
+    for (const [name, shape] of Object.entries(shapes))
+      slots[name] = keep(
+        sameShape(shape, parameter.shape) ? zerosLike(weight.detach()) : zeros(shape, { device: parameter.device }),
+      )
+    return { facts, group, parameter, weight, slots, count: 0 }
+  })
+type Slots = Record<string, readonly number[]>
+
+const checkParameters = (parameters: ReadonlyMap<string, Tensor>): void => {
+  if (parameters.size === 0)
+    throw new ConfigError('Expected parameters for `createOptimizer`, got none. Check what is frozen.')
+  const seen = new Map<Tensor, string>()
+  for (const [path, parameter] of parameters) {
+    if (!trainable.includes(parameter.dtype))
+      throw new ShapeError(
+        `Expected float32 or bfloat16 for \`${path}\`, got ${parameter.dtype}. Convert the model, or leave the parameter out.`,
+      )
+    const first = seen.get(parameter)
+    if (first !== undefined)
+      throw new ConfigError(
+        `Expected each parameter once for \`createOptimizer\`, got one as \`${first}\` and \`${path}\`.`,
+      )
+    seen.set(parameter, path)
+  }
+}
+
+/** Runs a definition over parameters. The tensors given stay the model's own: a model moved to another dtype needs a new one. */
+export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
+  readonly groups: readonly ParameterGroup[]
+  readonly #definition: OptimizerDefinition<Schema>
+  readonly #config: z.output<Schema>
+  readonly #entries = new Map<string, Entry>()
+  #step = 0
+
+  constructor(
+    definition: OptimizerDefinition<Schema>,
+    config: z.output<Schema> & GroupConfig,
+    parameters: ReadonlyMap<string, Tensor>,
+    options: GroupOptions = {},
+  ) {
+    checkParameters(parameters)
+    this.#definition = definition
+    this.#config = config
+    this.groups = parameterGroups(config, parameters, options)
+    const groupOf = new Map(this.groups.flatMap((group) => group.paths.map((path) => [path, group] as const)))
+    for (const [path, facts] of parameterFacts(parameters, options))
+      this.#entries.set(
+        path,
+        makeEntry(facts, parameters.get(path)!, groupOf.get(path)!, definition.slots(config, facts)),
+      )
+  }
+
+  get type(): string {
+    return this.#definition.type
+  }
+
+  get weights(): ReadonlyMap<string, Tensor> {
+    return new Map([...this.#entries].map(([path, { weight }]) => [path, weight]))
+  }
+
+  get stateBytes(): number {
+    let bytes = 0
+    for (const { parameter, weight, slots } of this.#entries.values()) {
+      if (weight !== parameter) bytes += bytesOf(weight)
+      for (const slot of Object.values(slots)) bytes += bytesOf(slot)
+    }
+    return bytes
+  }
+
+  step(gradients: ReadonlyMap<string, Tensor>, options: StepOptions): StepResult {
+    checkOptions(options)
+    const updates = [...gradients].map(([path, gradient]) => this.#prepare(path, gradient, options.learningRate))
+    if (updates.length === 0)
+      throw new ShapeError('Expected at least one gradient for `step`, got none. Check what the loss depends on.')
+    return inScope(() => {
+      const { gradientNorm, factor } = measureGradients([...gradients.values()], options)
+      if (Number.isNaN(factor)) return { applied: false, gradientNorm }
+      this.#definition.update(this.#config, updates, factor)
+      for (const { path } of updates) this.#entries.get(path)!.count++
+      this.#step++
+      return { applied: true, gradientNorm }
+    })
+  }
+
+  #prepare(path: string, gradient: Tensor, learningRate: number): ParameterUpdate {
+    const entry = this.#entries.get(path)
+    if (entry === undefined)
+      throw new ShapeError(`Expected gradients of the optimizer's parameters for \`step\`, got one of \`${path}\`.`)
+    const { facts, group, parameter, weight, slots, count } = entry
+    if (!sameShape(gradient.shape, facts.shape) || !trainable.includes(gradient.dtype))
+      throw new ShapeError(
+        `Expected float32 or bfloat16 [${facts.shape.join(', ')}] for the gradient of \`${path}\`, got ${gradient.dtype} [${gradient.shape.join(', ')}].`,
+      )
+    return {
+      ...facts,
+      weight,
+      copy: weight === parameter ? undefined : parameter,
+      gradient: gradient.detach(),
+      slots,
+      learningRate: learningRate * group.learningRateScale,
+      weightDecay: group.weightDecay,
+      count: count + 1,
+    }
+  }
+
+  state(): OptimizerState {
+    const tensors = new Map<string, Tensor>()
+    for (const [path, entry] of this.#entries) {
+      for (const [name, tensor] of statesOf(entry)) tensors.set(`${path}/${name}`, tensor)
+      // A parameter that had no gradient at times has a count of its own.
+      if (entry.count !== this.#step)
+        tensors.set(`${path}/${countName}`, Tensor.from(BigInt64Array.of(BigInt(entry.count)), { shape: [] }))
+    }
+    return { tensors, step: this.#step }
+  }
+
+  loadState({ tensors, step }: { tensors: ReadonlyMap<string, Tensor>; step: number }): void {
+    const report = { missing: [] as string[], unexpected: [] as string[], mismatched: [] as string[] }
+    if (!(Number.isSafeInteger(step) && step >= 0))
+      throw new CheckpointError(`Expected a whole number of steps for the state of ${this.type}, got ${step}.`)
+    const known = new Set<string>()
+    const counts = new Map<Entry, number>()
+    for (const [path, entry] of this.#entries) {
+      for (const [name, own] of statesOf(entry)) {
+        const key = `${path}/${name}`
+        known.add(key)
+        const given = tensors.get(key)
+        if (given === undefined) report.missing.push(key)
+        else if (given.dtype !== own.dtype || !sameShape(given.shape, own.shape))
+          report.mismatched.push(
+            `${key}: expected ${own.dtype} [${own.shape.join(', ')}], got ${given.dtype} [${given.shape.join(', ')}]`,
+          )
+      }
+      const key = `${path}/${countName}`
+      known.add(key)
+      const given = tensors.get(key)
+      const count = given === undefined ? step : given.dtype === 'int64' && given.size === 1 ? given.item() : -1
+      if (!(count >= 0 && count <= step)) report.mismatched.push(`${key}: expected an int64 from 0 to ${step}`)
+      counts.set(entry, count)
+    }
+    for (const key of tensors.keys()) if (!known.has(key)) report.unexpected.push(key)
+    if (Object.values(report).some((faults) => faults.length > 0))
+      throw new CheckpointError(describe(this.type, report), report)
+    inScope(() => {
+      for (const [path, entry] of this.#entries) {
+        for (const [name, own] of statesOf(entry)) own.copy_(tensors.get(`${path}/${name}`)!)
+        if (entry.weight !== entry.parameter) entry.parameter.copy_(entry.weight)
+        entry.count = counts.get(entry)!
+      }
+    })
+    this.#step = step
+  }
+}
+
+const masterName = 'master'
+const countName = 'updates'
+
+const statesOf = ({ parameter, weight, slots }: Entry): [string, Tensor][] => [
+  ...(weight === parameter ? [] : ([[masterName, weight]] as [string, Tensor][])),
+  ...Object.entries(slots),
+]
+
+const checkOptions = ({ learningRate, maxGradientNorm, gradientNorm }: StepOptions): void => {
+  if (!(Number.isFinite(learningRate) && learningRate >= 0))
+    throw new ConfigError(`Expected a finite number of at least 0 for \`learningRate\`, got ${learningRate}.`)
+  if (maxGradientNorm !== undefined && !(maxGradientNorm > 0))
+    throw new ConfigError(
+      `Expected more than 0 for \`maxGradientNorm\`, got ${maxGradientNorm}. Leave it out not to clip.`,
+    )
+  if (gradientNorm !== undefined && gradientNorm < 0)
+    throw new ConfigError(`Expected at least 0 for \`gradientNorm\`, got ${gradientNorm}.`)
+}
+
+const describe = (type: string, report: Record<string, readonly string[]>): string => {
+  const parts = Object.entries(report)
+    .filter(([, keys]) => keys.length > 0)
+    .map(([kind, keys]) => `${keys.length} ${kind} (${keys.slice(0, 5).join('; ')}${keys.length > 5 ? '; …' : ''})`)
+  return `Expected the state of ${type} over the same parameters, got ${parts.join(', ')}. Check that optimizer and model are those of the checkpoint.`
+}

@@ -1,0 +1,82 @@
+// Muon: momentum whose matrices are made orthogonal by Newton-Schulz steps, for the matrices of hidden layers; AdamW for embeddings,
+// heads, norms and biases.
+import { z } from 'zod'
+import type { Tensor } from '../tensor/index.ts'
+import { adamwSlots, adamwUpdate } from './adamw.ts'
+import { eachParameter } from './each-parameter.ts'
+import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
+
+const [a, b, c] = [3.4445, -4.775, 2.0315]
+
+/**
+ * A matrix [R,C] with the singular vectors of the given one, and singular values near 1 (0.7 to 1.2).
+ * @source kellerjordan.github.io/posts/muon
+ */
+export const orthogonalize = (matrix: Tensor, steps: number, dtype: 'float32' | 'bfloat16'): Tensor => {
+  const [rows, columns] = matrix.shape
+  const tall = rows > columns
+  const given = matrix.to(dtype)
+  let x = tall ? given.t() : given
+  x = x.div(x.norm().clamp({ min: 1e-7 }))
+  for (let i = 0; i < steps; i++) {
+    const gram = x.matmul(x.t())
+    x = x.addmm(gram.addmm(gram, gram, { beta: b, alpha: c }), x, { beta: a })
+  }
+  return tall ? x.t() : x
+}
+
+/** Length of a step over a matrix, relative to the learning rate. */
+const adjustments = {
+  original: (rows: number, columns: number) => Math.sqrt(Math.max(1, rows / columns)),
+  'match-rms-adamw': (rows: number, columns: number) => 0.2 * Math.sqrt(Math.max(rows, columns)),
+} as const
+
+/** State: 4 bytes a value of hidden matrices (momentum), 8 of the rest; 4 more for bfloat16 parameters, with their master. */
+export const muon = defineOptimizer({
+  type: 'muon',
+  source: 'kellerjordan.github.io/posts/muon, arXiv:2502.16982; torch.optim.Muon, torch.optim.AdamW',
+  summary: 'Orthogonal updates of hidden matrices, AdamW for the rest; 4 bytes of state a value, 8 for the rest.',
+  config: z.strictObject({
+    type: z.literal('muon').describe('Muon, with AdamW for embeddings, heads, norms and biases'),
+    momentum: averageField(0.95).describe('how much of the average gradient stays each step'),
+    nesterov: z.boolean().default(true).describe('look ahead by one momentum step'),
+    newtonSchulzSteps: z.number().int().min(1).max(20).default(5).describe('steps toward an orthogonal update'),
+    newtonSchulzDtype: z
+      .enum(['float32', 'bfloat16'])
+      .default('float32')
+      .describe('arithmetic of those steps; bfloat16 is faster where the processor has it'),
+    adjustment: z
+      .enum(['original', 'match-rms-adamw'])
+      .default('match-rms-adamw')
+      .describe('match-rms-adamw makes steps as long as AdamW would, so that one learning rate serves both'),
+    otherLearningRateScale: z
+      .number()
+      .gt(0)
+      .default(1)
+      .describe("AdamW's learning rate for the rest, relative to Muon's; about 0.015 with `original`"),
+    beta1: averageField(0.9).describe("AdamW's average of the gradient"),
+    beta2: averageField(0.95).describe("AdamW's average of the squared gradient"),
+    eps: z.number().gt(0).default(1e-8).describe("AdamW's addition to the root of the average square"),
+    ...groupFields(0.1),
+  }),
+  defaultLearningRate: ({ adjustment }) => (adjustment === 'original' ? 0.02 : 1e-3),
+  slots: (_, { shape, hiddenMatrix }) => (hiddenMatrix ? { momentum: shape } : adamwSlots(shape)),
+  update: (config, updates, scale) => {
+    const { momentum, nesterov, newtonSchulzSteps, newtonSchulzDtype, adjustment } = config
+    eachParameter(
+      updates.filter(({ hiddenMatrix }) => hiddenMatrix),
+      scale,
+      ({ weight, slots, shape, learningRate, weightDecay }, gradient) => {
+        slots.momentum.lerp_(gradient, 1 - momentum)
+        const direction = nesterov ? gradient.lerp(slots.momentum, momentum) : slots.momentum
+        const update = orthogonalize(direction, newtonSchulzSteps, newtonSchulzDtype)
+        weight.mul_(1 - learningRate * weightDecay)
+        weight.add_(update, { alpha: -learningRate * adjustments[adjustment](shape[0], shape[1]) })
+      },
+    )
+    const rest = updates
+      .filter(({ hiddenMatrix }) => !hiddenMatrix)
+      .map((update) => ({ ...update, learningRate: update.learningRate * config.otherLearningRateScale }))
+    if (rest.length > 0) adamwUpdate(config, rest, scale)
+  },
+})

@@ -1,0 +1,17 @@
+// The peak, after warm-up.
+import { z } from 'zod'
+import { defineSchedule, oneWarmup, oneWarmupMessage, warmupFields, warmupLength } from './schedule.ts'
+
+export const constant = defineSchedule({
+  type: 'constant',
+  summary: 'Stays at the peak after warm-up.',
+  source: 'transformers get_constant_schedule_with_warmup',
+  config: z
+    .strictObject({ type: z.literal('constant').describe('stays at the peak after warm-up'), ...warmupFields })
+    .refine(oneWarmup, oneWarmupMessage),
+  needsTotalSteps: ({ warmupShare }) => warmupShare > 0,
+  at: (config, { step, totalSteps }) => {
+    const warmup = warmupLength(config, totalSteps)
+    return step < warmup ? step / warmup : 1
+  },
+})

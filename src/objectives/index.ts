@@ -1,4 +1,20 @@
 // The registry of objectives, and what other folders may use of them.
+import { causalLm } from './causal-lm.ts'
+import { maskedLm } from './masked-lm.ts'
+import { replacedTokenDetection } from './replaced-token-detection.ts'
+import { sentencePretraining } from './sentence-pretraining.ts'
+import { spanCorruption } from './span-corruption.ts'
+
+export const objectives = {
+  'causal-lm': causalLm,
+  'masked-lm': maskedLm,
+  'replaced-token-detection': replacedTokenDetection,
+  'sentence-pretraining': sentencePretraining,
+  'span-corruption': spanCorruption,
+} as const
+export type ObjectiveType = keyof typeof objectives
+
+export { rowLengthFor } from './noise-spans.ts'
 export {
   type AuxiliaryModel,
   type Batch,
@@ -14,3 +30,4 @@ export {
   type TrainedModel,
   type Vocabulary,
 } from './objective.ts'
+export { vocabularyOf } from './vocabulary.ts'

@@ -1,0 +1,118 @@
+// Next-token prediction, as GPT and its kin are trained: each token is predicted from those before it.
+// @source Radford et al. 2019 (GPT-2); Brown et al. 2020, arXiv:2005.14165 (documents joined by end-of-text)
+import { z } from 'zod'
+import { ConfigError } from '../core/index.ts'
+import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
+import { type Batch, defineObjective, type Objective } from './objective.ts'
+import { layOut } from './row-layout.ts'
+import { placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
+
+const schema = z.strictObject({
+  documents: z
+    .enum(['separate', 'joined'])
+    .default('separate')
+    .describe(
+      'separate: documents of a row do not see each other; joined: one stream with end-of-text between, as GPT-2',
+    ),
+  startToken: z
+    .boolean()
+    .default(false)
+    .describe('open each sequence with the vocabulary’s start token, as Llama does'),
+})
+
+export interface CausalExample extends Sequences {
+  /** The token after each of `ids`; -100 where there is none. */
+  labels: Int32Array
+  trained: number
+  cut: number
+}
+
+interface CausalBatch extends Batch {
+  /** int64 [B*T] */
+  labels: ReturnType<typeof toInt64>
+  trained: number
+}
+
+const term = 'causal-lm'
+
+export const causalLm = defineObjective<z.output<typeof schema>>({
+  type: 'causal-lm',
+  source: 'Radford et al. 2019; arXiv:2005.14165',
+  config: schema,
+  head: 'causal-lm',
+  create({ documents, startToken }, { vocabulary, maxLength }): Objective<CausalExample> {
+    const { bos, eos, pad } = vocabulary
+    if (startToken && bos === undefined)
+      throw new ConfigError('Expected a vocabulary with a start token for `startToken`, got none. Set it to false.')
+    const layout = {
+      separate: documents === 'separate',
+      open: startToken ? bos : undefined,
+      close: eos,
+      closes: 'ended' as const,
+      limit: maxLength,
+      // The last token of a sequence is predicted, not read.
+      uncounted: 1,
+    }
+    // Padding is masked and has no label, so any id will do.
+    const padId = pad ?? eos ?? 0
+    return {
+      rows: { length: maxLength + 1 - (startToken ? 1 : 0), overlap: 1 },
+      unpadded: true,
+      example(row) {
+        const { ids, starts, cut } = layOut(row, layout)
+        return shifted(ids, starts, cut)
+      },
+      tokens: ({ ids }) => ids.length,
+      cut: ({ cut }) => cut,
+      weights: ({ trained }) => ({ [term]: trained }),
+      collate(examples, how): CausalBatch {
+        const placed = placeSequences(examples, padId, how)
+        const labels = spread(examples, placed, (e) => examples[e].labels, -100)
+        const trained = examples.reduce((sum, example) => sum + example.trained, 0)
+        return {
+          inputs: placed.inputs,
+          tokens: placed.tokens,
+          labels: toInt64(labels, [placed.places], how.device),
+          trained,
+        }
+      },
+      loss(model, batch, how = {}) {
+        const { inputs, labels, trained: weight } = batch as CausalBatch
+        const head = vocabularyHead(model, 'causal-lm')
+        const { hidden } = model.body.forward({ ...inputs, generator: how.generator })
+        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
+        return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
+      },
+      describe: ({ ids, starts, labels }, decode) =>
+        starts
+          .map((start, i) => {
+            const end = starts[i + 1] ?? ids.length
+            const last = labels[end - 1]
+            return `${decode([ids[start]])}⟦${decode([...ids.subarray(start + 1, end), ...(last === -100 ? [] : [last])])}⟧`
+          })
+          .join('\n'),
+    }
+  },
+})
+
+/** Sequences without their last token as inputs, without their first as labels. */
+const shifted = (ids: Uint32Array, starts: readonly number[], cut: number): CausalExample => {
+  const room = ids.length - starts.length
+  if (room === 0)
+    // Nothing follows anything: one token stays, so that a batch has a place for it.
+    return { ids: ids.subarray(0, 1), starts: [0], labels: Int32Array.of(-100), trained: 0, cut }
+  const inputs = new Uint32Array(room)
+  const labels = new Int32Array(room)
+  const kept: number[] = []
+  let at = 0
+  for (let i = 0; i < starts.length; i++) {
+    const from = starts[i]
+    const to = starts[i + 1] ?? ids.length
+    if (to - from < 2) continue
+    kept.push(at)
+    inputs.set(ids.subarray(from, to - 1), at)
+    labels.set(ids.subarray(from + 1, to), at)
+    at += to - from - 1
+  }
+  return { ids: inputs, starts: kept, labels, trained: room, cut }
+}

@@ -1,0 +1,118 @@
+// Masked language modelling, as BERT and RoBERTa are trained: hidden tokens are predicted from both sides, with fresh masks each time
+// that a row is seen. The head runs on the predicted tokens only.
+// @source Devlin et al. 2019, arXiv:1810.04805; Liu et al. 2019, arXiv:1907.11692 (dynamic masks)
+import { z } from 'zod'
+import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
+import { createMasker, type Masked, maskingFields, sharesFault, sharesFit } from './masking.ts'
+import { type Batch, defineObjective, type Objective } from './objective.ts'
+import { layOut } from './row-layout.ts'
+import { type PlacedBatch, placeSequences, placesOf, type Sequences, toInt64 } from './sequences.ts'
+
+const schema = z
+  .strictObject({
+    ...maskingFields,
+    documents: z
+      .enum(['separate', 'joined'])
+      .default('separate')
+      .describe('separate: documents of a row do not see each other; joined: one sequence with separators, as RoBERTa'),
+  })
+  .refine(sharesFit, sharesFault)
+
+export interface MaskedExample extends Sequences, Masked {
+  cut: number
+}
+
+export interface MaskedBatch extends Batch {
+  /** int64 [M]: places of the predicted tokens among B*T. */
+  picked: ReturnType<typeof toInt64>
+  /** int64 [M] */
+  labels: ReturnType<typeof toInt64>
+  trained: number
+}
+
+const term = 'masked-lm'
+
+export const maskedLm = defineObjective<z.output<typeof schema>>({
+  type: 'masked-lm',
+  source: 'arXiv:1810.04805, arXiv:1907.11692',
+  config: schema,
+  head: 'masked-lm',
+  create({ documents, ...masking }, { vocabulary, maxLength }): Objective<MaskedExample> {
+    const masker = createMasker(masking, vocabulary)
+    const { cls, sep, pad = 0 } = vocabulary
+    const separate = documents === 'separate'
+    const layout = { separate, open: cls, close: sep, closes: 'all' as const, limit: maxLength }
+    const around = (cls === undefined ? 0 : 1) + (sep === undefined ? 0 : 1)
+    return {
+      rows: { length: maxLength - around, overlap: 0 },
+      unpadded: true,
+      example(row, random) {
+        const { ids, starts, documents: borders, cut } = layOut(row, layout)
+        return { ids, starts, cut, ...masker.mask(ids, borders, random) }
+      },
+      tokens: ({ ids }) => ids.length,
+      cut: ({ cut }) => cut,
+      weights: ({ positions }) => ({ [term]: positions.length }),
+      collate(examples, how) {
+        const placed = placeSequences(examples, pad, how)
+        return { inputs: placed.inputs, tokens: placed.tokens, ...predictedTokens(examples, placed, how.device) }
+      },
+      loss(model, batch, how = {}) {
+        const { inputs, picked, labels, trained: weight } = batch as MaskedBatch
+        const head = vocabularyHead(model, 'masked-lm')
+        const { hidden } = model.body.forward({ ...inputs, generator: how.generator })
+        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1).indexSelect(0, picked), labels, how)
+        return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
+      },
+      describe: describeMasked,
+    }
+  },
+})
+
+/** Where the predicted tokens of the examples lie in the batch, and what they are. */
+export const predictedTokens = (
+  examples: readonly (Sequences & Masked)[],
+  { firsts }: Pick<PlacedBatch, 'firsts'>,
+  device?: string,
+): Pick<MaskedBatch, 'picked' | 'labels' | 'trained'> => {
+  const places = placesOf(examples, firsts, (e) => examples[e].positions)
+  const labels = new Int32Array(places.length)
+  let at = 0
+  for (const { originals } of examples) {
+    labels.set(originals, at)
+    at += originals.length
+  }
+  return {
+    picked: toInt64(places, [places.length], device),
+    labels: toInt64(labels, [labels.length], device),
+    trained: labels.length,
+  }
+}
+
+/** Each predicted token as ⟦what it was|what the model sees⟧. */
+export const describeMasked = (
+  { ids, starts, positions, originals }: Sequences & Masked,
+  decode: (ids: readonly number[]) => string,
+): string => {
+  const parts: string[] = []
+  const text = (from: number, to: number) => {
+    if (to > from) parts.push(decode([...ids.subarray(from, to)]))
+  }
+  let from = 0
+  let sequence = 1
+  const upTo = (end: number) => {
+    for (; sequence < starts.length && starts[sequence] <= end; sequence++) {
+      text(from, starts[sequence])
+      parts.push('\n')
+      from = starts[sequence]
+    }
+    text(from, end)
+  }
+  for (let i = 0; i < positions.length; i++) {
+    upTo(positions[i])
+    parts.push(`⟦${decode([originals[i]]).trim()}|${decode([ids[positions[i]]]).trim()}⟧`)
+    from = positions[i] + 1
+  }
+  upTo(ids.length)
+  return parts.join(' ')
+}

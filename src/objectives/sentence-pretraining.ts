@@ -1,0 +1,183 @@
+// Masked language modelling over two texts, with a second task: does the second text follow the first (BERT's next sentence), or do
+// they stand in their order (ALBERT's sentence order). As in both papers a "sentence" is any run of text.
+// @source Devlin et al. 2019, arXiv:1810.04805; Lan et al. 2020, arXiv:1909.11942
+import { z } from 'zod'
+import { ConfigError, type Random } from '../core/index.ts'
+import type { IdArray } from '../data/index.ts'
+import type { Module } from '../nn/index.ts'
+import { noGrad, type Tensor } from '../tensor/index.ts'
+import { vocabularyHead, vocabularyLoss } from './language-loss.ts'
+import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
+import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
+import { defineObjective, type Metric, type Objective, type TextRow, type TrainedModel } from './objective.ts'
+import { placeSequences, toInt64 } from './sequences.ts'
+
+const schema = z
+  .strictObject({
+    ...maskingFields,
+    relation: z
+      .enum(['next-sentence', 'sentence-order'])
+      .default('next-sentence')
+      .describe(
+        'next-sentence: half of the second texts are from elsewhere; sentence-order: half of the pairs are swapped',
+      ),
+    shortShare: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.1)
+      .describe('share of the pairs that are cut to a random shorter length'),
+  })
+  .refine(sharesFit, sharesFault)
+
+export interface PairExample extends MaskedExample {
+  typeIds: Uint8Array
+  /** 0: follows, or in order; 1: from elsewhere, or swapped; -100: the row has too little text to ask. */
+  relation: number
+}
+
+interface PairBatch extends MaskedBatch {
+  /** int64 [E]: places of the examples' first tokens among B*T. */
+  firsts: Tensor
+  /** int64 [E] */
+  relations: Tensor
+  pairs: number
+}
+
+const maskedTerm = 'masked-lm'
+
+export const sentencePretraining = defineObjective<z.output<typeof schema>>({
+  type: 'sentence-pretraining',
+  source: 'arXiv:1810.04805, arXiv:1909.11942',
+  config: schema,
+  head: 'sentence-pretraining',
+  create({ relation: relationTerm, shortShare, ...masking }, { vocabulary, maxLength }): Objective<PairExample> {
+    const masker = createMasker(masking, vocabulary)
+    const { cls, sep, pad = 0, continuesWord, endsSentence } = vocabulary
+    if (cls === undefined || sep === undefined)
+      throw new ConfigError(
+        'Expected a vocabulary with tokens that open and separate texts, such as [CLS] and [SEP], got none.',
+      )
+    const limit = maxLength - 3
+    if (limit < 2)
+      throw new ConfigError(`Expected at least 5 for \`maxLength\` of pairs of sentences, got ${maxLength}.`)
+
+    /** A place in 1 … length - 1 where a text may be cut: where a sentence ends, or else a word, or else anywhere. */
+    const border = (ids: IdArray, length: number, random: Random): number => {
+      const places = new Uint32Array(length)
+      for (const fits of [
+        (i: number) => endsSentence?.(ids[i - 1]) === true && continuesWord?.(ids[i], ids[i - 1]) !== true,
+        (i: number) => continuesWord !== undefined && !continuesWord(ids[i], ids[i - 1]),
+      ]) {
+        let count = 0
+        for (let i = 1; i < length; i++) if (fits(i)) places[count++] = i
+        if (count > 0) return places[random.integer(count)]
+      }
+      return 1 + random.integer(length - 1)
+    }
+
+    const elsewhere = (row: TextRow, room: number, random: Random): IdArray => {
+      const text = longestDocument(row)
+      const start = text.length > 1 && text.length > room ? border(text, text.length - room + 1, random) : 0
+      return text.subarray(start, start + room)
+    }
+
+    return {
+      rows: { length: limit, overlap: 0 },
+      unpadded: true,
+      example(row, random, other) {
+        const document = longestDocument(row)
+        const room = random.float() < shortShare ? 2 + random.integer(limit - 1) : limit
+        const text = document.subarray(0, room)
+        let first = text
+        let second: IdArray = text.subarray(text.length)
+        let relation = -100
+        if (text.length > 1) {
+          const at = border(text, text.length, random)
+          first = text.subarray(0, at)
+          second = text.subarray(at)
+          relation = random.float() < 0.5 ? 1 : 0
+          if (relation === 1) {
+            if (relationTerm === 'sentence-order') [first, second] = [second, first]
+            else second = elsewhere(other(random), room - first.length, random)
+          }
+        }
+        const ids = new Uint32Array(first.length + second.length + 3)
+        ids[0] = cls
+        ids.set(first, 1)
+        ids[first.length + 1] = sep
+        ids.set(second, first.length + 2)
+        ids[ids.length - 1] = sep
+        const typeIds = new Uint8Array(ids.length).fill(1, first.length + 2)
+        const cut = row.ids.length - Math.min(document.length, limit)
+        return { ids, starts: [0], typeIds, relation, cut, ...masker.mask(ids, [0], random) }
+      },
+      tokens: ({ ids }) => ids.length,
+      cut: ({ cut }) => cut,
+      weights: ({ positions, relation }) => ({
+        [maskedTerm]: positions.length,
+        [relationTerm]: relation === -100 ? 0 : 1,
+      }),
+      collate(examples, how): PairBatch {
+        const { inputs, tokens, firsts } = placeSequences(examples, pad, how)
+        const relations = Int32Array.from(examples, ({ relation }) => relation)
+        return {
+          inputs,
+          tokens,
+          ...predictedTokens(examples, { firsts }, how.device),
+          firsts: toInt64(firsts, [firsts.length], how.device),
+          relations: toInt64(relations, [relations.length], how.device),
+          pairs: relations.reduce((count, relation) => count + (relation === -100 ? 0 : 1), 0),
+        }
+      },
+      loss(model, batch, how = {}) {
+        const { inputs, picked, labels, trained, firsts, relations, pairs } = batch as PairBatch
+        const head = vocabularyHead(model, 'sentence-pretraining')
+        const hidden = model.body.forward({ ...inputs, generator: how.generator }).hidden.flatten(0, 1)
+        const { sum, correct } = vocabularyLoss(head, hidden.indexSelect(0, picked), labels, how)
+        // [E,1,C], as if each pair were a row of one token.
+        const scores = relationScores(model, hidden.indexSelect(0, firsts).unsqueeze(1))
+        const relation = scores.crossEntropy(relations, { reduction: 'sum', ignoreIndex: -100 })
+        const metrics: Record<string, Metric> = {}
+        if (correct !== undefined) {
+          metrics.accuracy = { sum: correct, weight: trained }
+          metrics.relationAccuracy = { sum: noGrad(() => scores.argmax(-1).eq(relations).sum()), weight: pairs }
+        }
+        return {
+          terms: [
+            { name: maskedTerm, sum, weight: trained, scale: 1 },
+            { name: relationTerm, sum: relation, weight: pairs, scale: 1 },
+          ],
+          metrics,
+        }
+      },
+      describe: (example, decode) => {
+        const labels: Record<number, string> = { 0: 'first, then second', 1: 'not in sequence' }
+        return `${describeMasked(example, decode)} (${labels[example.relation] ?? 'not asked'})`
+      },
+    }
+  },
+})
+
+/** float32 [E,2] */
+const relationScores = (model: TrainedModel, firsts: Tensor): Tensor => {
+  const { relation } = model.head as Module & { relation?: { forward(hidden: Tensor): Tensor } }
+  if (relation === undefined)
+    throw new ConfigError(
+      `Expected a model with a sentence-pretraining head, got ${model.head.constructor.name}. Build or load it with that head.`,
+    )
+  return relation.forward(firsts).to('float32')
+}
+
+const longestDocument = ({ ids, starts }: TextRow): IdArray => {
+  let from = 0
+  let size = 0
+  for (let i = 0; i < starts.length; i++) {
+    const length = (starts[i + 1] ?? ids.length) - starts[i]
+    if (length > size) {
+      from = starts[i]
+      size = length
+    }
+  }
+  return ids.subarray(from, from + size)
+}

@@ -1,0 +1,124 @@
+// Puts examples together into a batch of sequences that do not see each other, padded or end to end, and says where each token
+// came to lie. Knows no labels.
+import { DataError } from '../core/index.ts'
+import { collatePadded, collateUnpadded, type IdArray, type Row } from '../data/index.ts'
+import type { BodyInputs } from '../models/index.ts'
+import { Tensor } from '../tensor/index.ts'
+import type { CollateOptions } from './objective.ts'
+
+/** Token ids of one or more sequences: a row of the sampler after its documents were prepared. */
+export interface Sequences {
+  ids: Uint32Array
+  /** Where each sequence begins; the first is 0. */
+  starts: readonly number[]
+  /** Segment ids, where an objective has segments. */
+  typeIds?: Uint8Array
+}
+
+export interface PlacedBatch {
+  inputs: BodyInputs
+  /** Tokens without padding. */
+  tokens: number
+  /** Places of the batch, padding included: B * T. */
+  places: number
+  /** For every sequence of every example in order: where its first token lies among the places. */
+  firsts: Int32Array
+}
+
+/** Sequences as the rows of a batch. @throws DataError without examples. */
+export const placeSequences = (examples: readonly Sequences[], padId: number, how: CollateOptions): PlacedBatch => {
+  if (examples.length === 0) throw new DataError('Expected at least one example for a batch, got none.')
+  const typed = examples[0].typeIds !== undefined
+  const tokens = examples.reduce((sum, { ids }) => sum + ids.length, 0)
+  const whole = { tokens, device: how.device }
+  const asRow = ({ ids, starts }: { ids: IdArray; starts: readonly number[] }): Row => ({
+    ids,
+    starts: starts as number[],
+    part: 0,
+  })
+  if (!how.padded) {
+    const { inputIds, starts } = collateUnpadded(examples.map(asRow), { separateDocuments: true })
+    const typeIds = typed ? new Uint8Array(tokens) : undefined
+    let offset = 0
+    for (const { ids, typeIds: own } of examples) {
+      if (own !== undefined) typeIds?.set(own, offset)
+      offset += ids.length
+    }
+    const inputs: BodyInputs = {
+      inputIds: toInt64(inputIds, [1, tokens], how.device),
+      starts: toInt64(starts, [starts.length], how.device),
+    }
+    if (typeIds !== undefined) inputs.typeIds = toInt64(typeIds, [1, tokens], how.device)
+    return { inputs, tokens: whole.tokens, places: tokens, firsts: starts.subarray(0, -1) }
+  }
+  const rows: Row[] = []
+  const types: Uint8Array[] = []
+  for (const { ids, starts, typeIds } of examples)
+    for (let i = 0; i < starts.length; i++) {
+      const end = starts[i + 1] ?? ids.length
+      rows.push(asRow({ ids: ids.subarray(starts[i], end), starts: [0] }))
+      if (typeIds !== undefined) types.push(typeIds.subarray(starts[i], end))
+    }
+  const { inputIds, attentionMask, length } = collatePadded(rows, { padId, multipleOf: how.multipleOf })
+  const shape = [rows.length, length]
+  const inputs: BodyInputs = { inputIds: toInt64(inputIds, shape, how.device) }
+  // Without padding there is nothing to hide, and attention without a mask is faster.
+  if (tokens < rows.length * length)
+    inputs.attentionMask = Tensor.from(attentionMask, { shape, dtype: 'uint8', device: how.device })
+  if (typed) {
+    const typeIds = new Uint8Array(rows.length * length)
+    for (let row = 0; row < types.length; row++) typeIds.set(types[row], row * length)
+    inputs.typeIds = toInt64(typeIds, shape, how.device)
+  }
+  return {
+    inputs,
+    tokens,
+    places: rows.length * length,
+    firsts: Int32Array.from(rows, (_, row) => row * length),
+  }
+}
+
+/** Where the tokens at the rising positions `picked(example)` of each example lie among the places of the batch. */
+export const placesOf = (
+  examples: readonly Sequences[],
+  firsts: Int32Array,
+  picked: (index: number) => Uint32Array,
+): Int32Array => {
+  let total = 0
+  for (let e = 0; e < examples.length; e++) total += picked(e).length
+  const places = new Int32Array(total)
+  let at = 0
+  let sequence = 0
+  for (let e = 0; e < examples.length; e++) {
+    const { starts } = examples[e]
+    const positions = picked(e)
+    let own = 0
+    for (let p = 0; p < positions.length; p++) {
+      while (own + 1 < starts.length && positions[p] >= starts[own + 1]) own++
+      places[at++] = firsts[sequence + own] + positions[p] - starts[own]
+    }
+    sequence += starts.length
+  }
+  return places
+}
+
+/** Values of each token of the examples at its place in the batch; `fill` at padding. */
+export const spread = (
+  examples: readonly Sequences[],
+  { firsts, places }: Pick<PlacedBatch, 'firsts' | 'places'>,
+  values: (index: number) => ArrayLike<number> & { subarray(from: number, to: number): ArrayLike<number> },
+  fill: number,
+): Int32Array => {
+  const all = new Int32Array(places).fill(fill)
+  let sequence = 0
+  for (let e = 0; e < examples.length; e++) {
+    const { ids, starts } = examples[e]
+    const own = values(e)
+    for (let i = 0; i < starts.length; i++)
+      all.set(own.subarray(starts[i], starts[i + 1] ?? ids.length), firsts[sequence++])
+  }
+  return all
+}
+
+export const toInt64 = (values: Int32Array | Uint8Array, shape: readonly number[], device?: string): Tensor =>
+  Tensor.from(values, { shape, dtype: 'int64', device })

@@ -1,0 +1,114 @@
+// T5's span corruption: spans of text are replaced by sentinels, and the decoder writes the spans.
+// @source Raffel et al. 2020, arXiv:1910.10683, section 3.1.4
+import { z } from 'zod'
+import { ConfigError, DataError } from '../core/index.ts'
+import { collatePadded } from '../data/index.ts'
+import { Tensor } from '../tensor/index.ts'
+import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
+import { type Corrupted, corruptSpans, noiseCounts, randomSegments, rowLengthFor } from './noise-spans.ts'
+import { type Batch, defineObjective, type Objective } from './objective.ts'
+import { toInt64 } from './sequences.ts'
+
+const schema = z.strictObject({
+  noiseShare: z.number().gt(0).lt(1).default(0.15).describe('share of the tokens that are replaced'),
+  meanSpanLength: z.number().min(1).max(1000).default(3).describe('mean tokens of a replaced span'),
+})
+
+export interface SpanExample extends Corrupted {
+  trained: number
+  cut: number
+}
+
+interface SpanBatch extends Batch {
+  /** int64 [B*U] */
+  labels: Tensor
+  trained: number
+}
+
+const term = 'span-corruption'
+
+export const spanCorruption = defineObjective<z.output<typeof schema>>({
+  type: 'span-corruption',
+  source: 'arXiv:1910.10683',
+  config: schema,
+  head: 'seq2seq-lm',
+  create(config, { vocabulary, maxLength }): Objective<SpanExample> {
+    const { sentinels = [], eos, pad = 0 } = vocabulary
+    const closing = eos === undefined ? 0 : 1
+    if (maxLength < 4)
+      throw new ConfigError(`Expected at least 4 for \`maxLength\` of span corruption, got ${maxLength}.`)
+    const { rowLength } = rowLengthFor(maxLength, config, closing)
+    const { spans: mostSpans } = noiseCounts(rowLength, config)
+    if (sentinels.length < mostSpans)
+      throw new ConfigError(
+        `Expected a vocabulary with ${mostSpans} sentinels (<extra_id_0> …) for rows of ${rowLength} tokens, got ${sentinels.length}. Add some to the tokenizer, raise \`meanSpanLength\`, or shorten the rows.`,
+      )
+    return {
+      rows: { length: rowLength, overlap: 0 },
+      unpadded: false,
+      example(row, random) {
+        const length = Math.min(row.ids.length, rowLength)
+        const ids = row.ids.subarray(0, length)
+        const cut = row.ids.length - length
+        if (length < 2) {
+          // Too short for text and noise: nothing is trained.
+          const none = corruptSpans(ids, [], [], sentinels, eos)
+          return { inputs: none.inputs, targets: Uint32Array.of(eos ?? pad), trained: 0, cut }
+        }
+        const { tokens, spans } = noiseCounts(length, config)
+        const noise = randomSegments(tokens, spans, random)
+        const kept = randomSegments(length - tokens, spans, random)
+        const corrupted = corruptSpans(ids, kept, noise, sentinels, eos)
+        return { ...corrupted, trained: corrupted.targets.length, cut }
+      },
+      tokens: ({ inputs, targets }) => inputs.length + targets.length,
+      cut: ({ cut }) => cut,
+      weights: ({ trained }) => ({ [term]: trained }),
+      collate(examples, how): SpanBatch {
+        if (examples.length === 0) throw new DataError('Expected at least one example for a batch, got none.')
+        if (!how.padded)
+          throw new ConfigError(
+            'Expected padded batches for span corruption, as it has no packed form. Set packing off.',
+          )
+        const rows = (side: (example: SpanExample) => Uint32Array) => {
+          const batch = collatePadded(
+            examples.map((example) => ({ ids: side(example), starts: [0], part: 0 })),
+            { padId: pad, multipleOf: how.multipleOf },
+          )
+          const shape = [batch.batchSize, batch.length]
+          return { ...batch, shape, mask: Tensor.from(batch.attentionMask, { shape, device: how.device }) }
+        }
+        const encoder = rows(({ inputs }) => inputs)
+        const decoder = rows(({ targets }) => targets)
+        const shifted = new Int32Array(decoder.inputIds.length)
+        const labels = new Int32Array(decoder.inputIds.length).fill(-100)
+        examples.forEach(({ targets, trained }, row) => {
+          const offset = row * decoder.length
+          // Decoding starts from the padding token, as T5 does.
+          shifted.fill(pad, offset, offset + decoder.length)
+          shifted.set(targets.subarray(0, -1), offset + 1)
+          if (trained > 0) labels.set(targets, offset)
+        })
+        return {
+          inputs: {
+            inputIds: toInt64(encoder.inputIds, encoder.shape, how.device),
+            attentionMask: encoder.mask,
+            decoderInputIds: toInt64(shifted, decoder.shape, how.device),
+            decoderAttentionMask: decoder.mask,
+          },
+          labels: toInt64(labels, [labels.length], how.device),
+          trained: examples.reduce((sum, { trained }) => sum + trained, 0),
+          tokens: examples.reduce((sum, { inputs, targets }) => sum + inputs.length + targets.length, 0),
+        }
+      },
+      loss(model, batch, how = {}) {
+        const { inputs, labels, trained: weight } = batch as SpanBatch
+        const head = vocabularyHead(model, 'seq2seq-lm')
+        const { hidden } = model.body.forward({ ...inputs, generator: how.generator })
+        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
+        return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
+      },
+      describe: ({ inputs, targets }, decode) => `${decode([...inputs])}\n⟦${decode([...targets])}⟧`,
+    }
+  },
+})

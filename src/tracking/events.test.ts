@@ -1,0 +1,222 @@
+import { spawn } from 'node:child_process'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { DataError } from '../core/index.ts'
+import type { RunEvent, StepEvent } from './event-types.ts'
+import { openEvents, readEvents } from './events.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'tunesmith-events-'))
+afterAll(() => rmSync(root, { recursive: true }))
+let folders = 0
+const newFolder = () => join(root, String(folders++))
+
+const time = () => new Date().toISOString()
+const stepEvent = (step: number, more: Partial<StepEvent> = {}): StepEvent => ({
+  type: 'step',
+  time: time(),
+  step,
+  loss: 10 / step,
+  learningRate: 1e-4,
+  gradientNorm: 1,
+  tokens: step * 100,
+  tokensPerSecond: 1000,
+  seconds: 0.1,
+  memoryBytes: 1e6,
+  ...more,
+})
+const checkpoint = (step: number): RunEvent => ({ type: 'checkpoint', time: time(), step, path: `checkpoints/${step}` })
+
+const collect = async (path: string) => {
+  const events: RunEvent[] = []
+  for await (const event of readEvents(path)) events.push(event)
+  return events
+}
+const withoutTimes = (events: RunEvent[]) => events.map(({ time: _, ...rest }) => rest)
+
+describe('events.jsonl', () => {
+  test('gives back what was appended, over several openings', async () => {
+    const folder = newFolder()
+    const events: RunEvent[] = [
+      { type: 'start', time: time(), step: 0, name: 'Bär\n"', totalSteps: 2 },
+      stepEvent(1, { terms: { masked: 1, relation: 2 } }),
+      { type: 'evaluation', time: time(), step: 1, metrics: { loss: 3 } },
+      { type: 'sample', time: time(), step: 1, prompt: 'a', text: 'b\u2028c' },
+      { type: 'incident', time: time(), step: 1, kind: 'spike', message: 'm' },
+      { type: 'note', time: time(), step: 1, message: 'n' },
+      checkpoint(1),
+      { type: 'end', time: time(), step: 1, reason: 'finished' },
+    ]
+    for (const part of [events.slice(0, 3), events.slice(3)]) {
+      const log = await openEvents(folder)
+      part.forEach(log.append)
+      log.close()
+      log.close()
+    }
+    expect(await collect(join(folder, 'events.jsonl'))).toEqual(events)
+  })
+
+  test('reads numbers that are not finite as NaN', async () => {
+    const log = await openEvents(newFolder())
+    log.append(
+      stepEvent(1, { loss: Number.NaN, gradientNorm: Number.POSITIVE_INFINITY, terms: { a: Number.NaN, b: 1 } }),
+    )
+    log.append({ type: 'evaluation', time: time(), step: 1, metrics: { loss: Number.NaN } })
+    log.close()
+    const [step, evaluation] = await collect(log.path)
+    expect(step).toMatchObject({ loss: Number.NaN, gradientNorm: Number.NaN, terms: { a: Number.NaN, b: 1 } })
+    expect(evaluation).toMatchObject({ metrics: { loss: Number.NaN } })
+  })
+
+  test('holds steps back for a moment, other events not', async () => {
+    const log = await openEvents(newFolder())
+    log.append(stepEvent(1))
+    expect(readFileSync(log.path, 'utf8')).toBe('')
+    log.append({ type: 'incident', time: time(), step: 1, message: 'm' })
+    expect(await collect(log.path)).toHaveLength(2)
+    log.close()
+    expect(() => log.append(stepEvent(2))).toThrow('was closed')
+  })
+
+  test('passes over a torn last line, and cuts it off when opened', async () => {
+    const folder = newFolder()
+    const log = await openEvents(folder)
+    log.append(stepEvent(1))
+    log.close()
+    for (const torn of ['{"type":"st', '\0\0\0\0', '{"type":"note"}']) {
+      appendFileSync(log.path, torn)
+      expect(await collect(log.path)).toHaveLength(1)
+      const again = await openEvents(folder)
+      again.close()
+      expect(readFileSync(log.path, 'utf8').split('\n')).toHaveLength(2)
+    }
+  })
+
+  test.each([
+    ['no JSON', '{"type":', 'Expected JSON'],
+    ['a hole', '\0\0\0', 'Expected JSON'],
+    ['another type', '{"type":"stop","time":"2026-01-01T00:00:00Z","step":1}', 'for `type`'],
+    ['a bad time', '{"type":"note","time":"soon","step":1,"message":""}', 'a date for `time`'],
+    ['a bad step', '{"type":"note","time":"2026-01-01T00:00:00Z","step":-1,"message":""}', 'for `step`'],
+    ['a missing number', '{"type":"step","time":"2026-01-01T00:00:00Z","step":1}', 'a number for `loss`'],
+    ['a bad metric', '{"type":"evaluation","time":"2026-01-01T00:00:00Z","step":1,"metrics":{"a":"b"}}', '`metrics`'],
+    ['a list', '[]', 'an object'],
+  ])('names the line of %s', async (_, line, message) => {
+    const folder = newFolder()
+    const log = await openEvents(folder)
+    log.append(stepEvent(1))
+    log.close()
+    const good = readFileSync(log.path, 'utf8')
+    writeFileSync(log.path, `${good}${line}\n${good}`)
+    const error = await collect(log.path).catch((caught: unknown) => caught)
+    expect(error).toBeInstanceOf(DataError)
+    expect(error).toMatchObject({ line: 2, file: log.path, message: expect.stringContaining(message) })
+  })
+
+  test('reads lines longer than its buffer and refuses endless ones', async () => {
+    const log = await openEvents(newFolder())
+    const text = 'ä'.repeat(200_000)
+    log.append({ type: 'sample', time: time(), step: 1, text })
+    log.append(stepEvent(1))
+    log.close()
+    expect(await collect(log.path)).toMatchObject([{ text }, { step: 1 }])
+    writeFileSync(log.path, Buffer.alloc(17 * 2 ** 20, 'x'))
+    await expect(collect(log.path)).rejects.toThrow('a longer one')
+  })
+
+  test('says so when there is no file', async () => {
+    await expect(collect(join(root, 'nothing'))).rejects.toThrow(DataError)
+  })
+})
+
+describe('truncateAfterStep', () => {
+  const run = (from: number, to: number): RunEvent[] => {
+    const events: RunEvent[] = from === 0 ? [{ type: 'start', time: time(), step: 0 }] : []
+    for (let step = from + 1; step <= to; step++) {
+      events.push(stepEvent(step))
+      if (step % 5 === 0)
+        events.push({ type: 'evaluation', time: time(), step, metrics: { loss: 1 / step } }, checkpoint(step))
+    }
+    if (to === 20) events.push({ type: 'end', time: time(), step: 20, reason: 'finished' })
+    return events
+  }
+
+  test.each([5, 10, 15, 20])('makes a run resumed at %i equal to an undisturbed one', async (resumeAt) => {
+    const folder = newFolder()
+    const log = await openEvents(folder)
+    run(0, 19).forEach(log.append)
+    if (resumeAt === 20) [...run(19, 20).slice(0, -1)].forEach(log.append)
+    log.append({ type: 'end', time: time(), step: 19, reason: 'interrupted' })
+    log.close()
+    appendFileSync(log.path, '{"torn')
+    const resumed = await openEvents(folder)
+    const cut = await resumed.truncateAfterStep(resumeAt)
+    expect(cut).toMatchObject({ checkpointFound: true })
+    run(resumeAt, 20)
+      .slice(resumeAt === 20 ? -1 : 0)
+      .forEach(resumed.append)
+    resumed.close()
+    expect(withoutTimes(await collect(resumed.path))).toEqual(withoutTimes(run(0, 20)))
+  })
+
+  test('says when the event of the checkpoint is missing', async () => {
+    const log = await openEvents(newFolder())
+    run(0, 10).slice(0, -1).forEach(log.append)
+    log.append(stepEvent(11))
+    log.append({ type: 'end', time: time(), step: 11, reason: 'interrupted' })
+    const cut = await log.truncateAfterStep(10)
+    log.append(checkpoint(10))
+    log.close()
+    expect(cut).toEqual({ kept: 14, removed: 2, checkpointFound: false })
+    expect(withoutTimes(await collect(log.path))).toEqual(withoutTimes(run(0, 10)))
+  })
+
+  test('cuts all but the start for step 0', async () => {
+    const log = await openEvents(newFolder())
+    run(0, 10).forEach(log.append)
+    expect(await log.truncateAfterStep(0)).toEqual({ kept: 1, removed: 14, checkpointFound: false })
+    log.close()
+    expect(await collect(log.path)).toHaveLength(1)
+  })
+
+  test('forgives damage behind the checkpoint, not before it', async () => {
+    const folder = newFolder()
+    const log = await openEvents(folder)
+    run(0, 6).forEach(log.append)
+    log.close()
+    const text = readFileSync(log.path, 'utf8')
+    writeFileSync(log.path, `${text}damage\n`)
+    const forgiving = await openEvents(folder)
+    expect(await forgiving.truncateAfterStep(5)).toEqual({ kept: 8, removed: 2, checkpointFound: true })
+    forgiving.close()
+    writeFileSync(log.path, `damage\n${text}`)
+    const strict = await openEvents(folder)
+    await expect(strict.truncateAfterStep(5)).rejects.toMatchObject({ line: 1 })
+    strict.close()
+    expect(readFileSync(log.path, 'utf8')).toBe(`damage\n${text}`)
+  })
+})
+
+test('a killed writer leaves at most a torn line and loses nothing before its last checkpoint', async () => {
+  const folder = newFolder()
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', new URL('fixtures/endless-writer.ts', import.meta.url).pathname, folder],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  const last = await new Promise<number>((resolve) => {
+    let reported = 0
+    child.stdout.on('data', (data: Buffer) => {
+      reported = Number(data.toString().trim().split('\n').at(-1))
+      if (reported > 2000) child.kill('SIGKILL')
+    })
+    child.on('exit', () => resolve(reported))
+  })
+  const log = await openEvents(folder)
+  const cut = await log.truncateAfterStep(last)
+  log.close()
+  expect(cut.checkpointFound).toBe(true)
+  const steps = (await collect(log.path)).filter(({ type }) => type === 'step').map(({ step }) => step)
+  expect(steps).toEqual(Array.from({ length: last }, (_, i) => i + 1))
+})

@@ -1,0 +1,215 @@
+// events.jsonl of a run: appended to while the run goes on, read by everything that shows runs, cut back to a checkpoint when a
+// run is resumed. Knows no training and nothing of what is done with the events.
+import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DataError } from '../core/index.ts'
+import { eventFromLine, eventToLine, type RunEvent } from './event-types.ts'
+
+export const EVENTS_FILE = 'events.jsonl'
+
+/** Longer lines are damage, not events. */
+const maxLineBytes = 16 * 2 ** 20
+const bufferBytes = 1 << 16
+/** Steps wait at most this long in memory, so that a dashboard follows and a kill costs little. */
+const bufferMs = 1000
+
+/** Events that readers want at once, and those after which all before must be on disk. */
+const flushed: ReadonlySet<RunEvent['type']> = new Set(['start', 'evaluation', 'sample', 'incident', 'note'])
+const synced: ReadonlySet<RunEvent['type']> = new Set(['checkpoint', 'end'])
+
+export interface Cut {
+  /** Events that stayed and events that were cut off. */
+  kept: number
+  removed: number
+  /** Whether the last event that stayed is the checkpoint of the step; without it, the run was killed before it could write one. */
+  checkpointFound: boolean
+}
+
+export interface EventLog {
+  readonly path: string
+  append(event: RunEvent): void
+  /**
+   * Keeps the events up to the checkpoint of `step` and cuts off the rest, so that the file of a resumed run equals that of an
+   * undisturbed one, save for times.
+   */
+  truncateAfterStep(step: number): Promise<Cut>
+  /** Hands what is in memory to the system; with `sync`, to the disk. */
+  flush(options?: { sync?: boolean }): void
+  /** Safe to call twice. */
+  close(): void
+}
+
+/** Opens, or begins, the events of a run's folder. A torn last line, which a killed run leaves, is cut off. */
+export async function openEvents(folder: string): Promise<EventLog> {
+  const path = join(folder, EVENTS_FILE)
+  mkdirSync(folder, { recursive: true })
+  const file = openSync(path, 'a')
+  let buffer: string[] = []
+  let buffered = 0
+  let oldest = 0
+  let closed = false
+
+  const cutTo = (bytes: number) => {
+    ftruncateSync(file, bytes)
+    fsyncSync(file)
+  }
+  const flush = ({ sync = false } = {}) => {
+    if (buffer.length > 0) {
+      const bytes = Buffer.from(buffer.join(''))
+      buffer = []
+      buffered = 0
+      for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done)
+    }
+    if (sync) fsyncSync(file)
+  }
+
+  try {
+    const { size, whole } = await wholeLines(path)
+    if (size > whole) cutTo(whole)
+  } catch (error) {
+    closeSync(file)
+    throw error
+  }
+
+  return {
+    path,
+    append(event) {
+      if (closed) throw new Error(`${path} was closed; no event can be added.`)
+      const line = `${eventToLine(event)}\n`
+      if (buffer.length === 0) oldest = performance.now()
+      buffer.push(line)
+      buffered += line.length
+      if (synced.has(event.type)) flush({ sync: true })
+      else if (flushed.has(event.type) || buffered >= bufferBytes || performance.now() - oldest >= bufferMs) flush()
+    },
+    async truncateAfterStep(step) {
+      flush()
+      const cut = await findCut(path, step)
+      cutTo(cut.bytes)
+      return { kept: cut.kept, removed: cut.removed, checkpointFound: cut.checkpointFound }
+    },
+    flush,
+    close() {
+      if (closed) return
+      closed = true
+      try {
+        flush({ sync: true })
+      } finally {
+        closeSync(file)
+      }
+    },
+  }
+}
+
+/**
+ * The events of a file, oldest first. A last line without an end is left out: the run is writing it, or was killed. Throws a
+ * DataError that names the line for damage elsewhere.
+ */
+export async function* readEvents(path: string): AsyncGenerator<RunEvent, void, undefined> {
+  for await (const { text, number } of readLines(path)) yield parse(text, path, number)
+}
+
+function parse(text: string, path: string, number: number): RunEvent {
+  const read = eventFromLine(text)
+  if ('event' in read) return read.event
+  const shown = text.length > 60 ? `${text.slice(0, 59)}…` : text
+  throw new DataError(
+    `Expected ${read.fault}, got ${JSON.stringify(shown)}. The line is damaged; delete it to go on without it.`,
+    path,
+    number,
+  )
+}
+
+/**
+ * Where to cut: behind the checkpoint of the step, or where that event is missing, before the first event of a later step and
+ * without the end of the run. Lines behind a checkpoint that was found may be damaged.
+ */
+async function findCut(path: string, step: number): Promise<Cut & { bytes: number }> {
+  const lines: { text: string; number: number; end: number }[] = []
+  let cut = { bytes: 0, kept: 0, checkpointFound: false }
+  let total = 0
+  // Lines behind the cut found so far wait for the next one: only then is it clear whether they stay.
+  for await (const line of readLines(path)) {
+    total += 1
+    const read = eventFromLine(line.text)
+    const checkpoint = 'event' in read && read.event.type === 'checkpoint' ? read.event.step : -1
+    if (cut.checkpointFound) continue
+    if (checkpoint >= 0 && checkpoint <= step) {
+      for (const { text, number } of lines) parse(text, path, number)
+      lines.length = 0
+      cut = { bytes: line.end, kept: line.number, checkpointFound: checkpoint === step }
+    } else lines.push(line)
+  }
+  if (!cut.checkpointFound) {
+    for (const { text, number, end } of lines) {
+      const event = parse(text, path, number)
+      if (event.step > step || event.type === 'end') break
+      cut = { bytes: end, kept: number, checkpointFound: false }
+    }
+  }
+  return { ...cut, removed: total - cut.kept }
+}
+
+interface Line {
+  text: string
+  /** 1-based */
+  number: number
+  /** Bytes of the file up to and with the line's end. */
+  end: number
+}
+
+/** The whole lines of a file; what stands behind the last line's end is left out. */
+async function* readLines(path: string): AsyncGenerator<Line, void, undefined> {
+  let handle: Awaited<ReturnType<typeof open>>
+  try {
+    handle = await open(path, 'r')
+  } catch (error) {
+    throw new DataError(`Expected the events of a run, got ${(error as NodeJS.ErrnoException).code}.`, path)
+  }
+  try {
+    const chunk = Buffer.allocUnsafe(bufferBytes)
+    let parts: Buffer[] = []
+    let partBytes = 0
+    let position = 0
+    let number = 0
+    for (;;) {
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, position)
+      if (bytesRead === 0) return
+      let start = 0
+      for (let end: number; (end = chunk.subarray(0, bytesRead).indexOf(10, start)) >= 0; start = end + 1) {
+        const text = Buffer.concat([...parts, chunk.subarray(start, end)]).toString('utf8')
+        parts = []
+        partBytes = 0
+        yield { text, number: ++number, end: position + end + 1 }
+      }
+      position += bytesRead
+      partBytes += bytesRead - start
+      if (partBytes > maxLineBytes) {
+        throw new DataError(`Expected lines of at most ${maxLineBytes} bytes, got a longer one.`, path, number + 1)
+      }
+      if (start < bytesRead) parts.push(Buffer.from(chunk.subarray(start, bytesRead)))
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** The size of a file, and how much of it is whole lines. */
+async function wholeLines(path: string): Promise<{ size: number; whole: number }> {
+  const handle = await open(path, 'r')
+  try {
+    const { size } = await handle.stat()
+    const chunk = Buffer.allocUnsafe(bufferBytes)
+    for (let end = size; end > 0; ) {
+      const start = Math.max(0, end - chunk.length)
+      const { bytesRead } = await handle.read(chunk, 0, end - start, start)
+      const last = chunk.subarray(0, bytesRead).lastIndexOf(10)
+      if (last >= 0) return { size, whole: start + last + 1 }
+      end = start
+    }
+    return { size, whole: 0 }
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,127 @@
+// A run's events, gathered for showing: columns of numbers by name, and lists of what is not a number. Draws nothing.
+import { join } from 'node:path'
+import type { Series } from './chart-scale.ts'
+import type {
+  CheckpointEvent,
+  EndEvent,
+  IncidentEvent,
+  NoteEvent,
+  RunEvent,
+  SampleEvent,
+  StartEvent,
+} from './event-types.ts'
+import { EVENTS_FILE, readEvents } from './events.ts'
+
+/** Numbers over steps. */
+export interface Column {
+  steps: number[]
+  values: number[]
+}
+
+export interface RunHistory {
+  start: StartEvent | undefined
+  end: EndEvent | undefined
+  /** `loss`, `learningRate`, `gradientNorm`, `tokensPerSecond`, `memoryBytes`, and the terms of the loss. */
+  training: Record<string, Column>
+  /** By metric. */
+  evaluations: Record<string, Column>
+  checkpoints: CheckpointEvent[]
+  samples: SampleEvent[]
+  incidents: IncidentEvent[]
+  notes: NoteEvent[]
+  /** Of the last step. */
+  lastStep: number
+  tokens: number
+  /** Wall time of all steps. */
+  trainingSeconds: number
+  /** ISO times of the first and the last event. */
+  firstTime: string | undefined
+  lastTime: string | undefined
+}
+
+/** Reads events.jsonl of a run's folder. Throws a DataError that names a damaged line. */
+export const readHistory = (folder: string): Promise<RunHistory> => gatherHistory(readEvents(join(folder, EVENTS_FILE)))
+
+export async function gatherHistory(events: AsyncIterable<RunEvent> | Iterable<RunEvent>): Promise<RunHistory> {
+  const history: RunHistory = {
+    start: undefined,
+    end: undefined,
+    training: {},
+    evaluations: {},
+    checkpoints: [],
+    samples: [],
+    incidents: [],
+    notes: [],
+    lastStep: 0,
+    tokens: 0,
+    trainingSeconds: 0,
+    firstTime: undefined,
+    lastTime: undefined,
+  }
+  const add = (columns: Record<string, Column>, name: string, step: number, value: number) => {
+    columns[name] ??= { steps: [], values: [] }
+    columns[name].steps.push(step)
+    columns[name].values.push(value)
+  }
+  for await (const event of events) {
+    history.firstTime ??= event.time
+    history.lastTime = event.time
+    history.lastStep = Math.max(history.lastStep, event.step)
+    // A resumed run goes on behind the end of its first part.
+    history.end = event.type === 'end' ? event : undefined
+    switch (event.type) {
+      case 'start':
+        history.start = event
+        break
+      case 'step': {
+        const { loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes } = event
+        const numbers = { loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes, ...event.terms }
+        for (const [name, value] of Object.entries(numbers)) add(history.training, name, event.step, value)
+        history.tokens = event.tokens
+        history.trainingSeconds += event.seconds
+        break
+      }
+      case 'evaluation':
+        for (const [name, value] of Object.entries(event.metrics)) add(history.evaluations, name, event.step, value)
+        break
+      case 'checkpoint':
+        history.checkpoints.push(event)
+        break
+      case 'sample':
+        history.samples.push(event)
+        break
+      case 'incident':
+        history.incidents.push(event)
+        break
+      case 'note':
+        history.notes.push(event)
+        break
+    }
+  }
+  return history
+}
+
+export const seriesOf = (name: string, { steps, values }: Column): Series => ({ name, x: steps, y: values })
+
+/** True for metrics that are better when smaller, by the words in their names. */
+export const isLowerBetter = (metric: string): boolean =>
+  /loss|perplexity|bits|nats|error|entropy|nll|distance/i.test(metric)
+
+export interface Best {
+  metric: string
+  value: number
+  step: number
+}
+
+/** The best evaluation by `metric`, or by the metric that was evaluated first. */
+export function bestOf(evaluations: Record<string, Column>, metric = Object.keys(evaluations)[0]): Best | undefined {
+  const column = evaluations[metric]
+  if (column === undefined) return undefined
+  const sign = isLowerBetter(metric) ? -1 : 1
+  let best: Best | undefined
+  column.values.forEach((value, i) => {
+    if (!Number.isNaN(value) && (best === undefined || sign * value > sign * best.value))
+      best = { metric, value, step: column.steps[i] }
+  })
+  return best
+}

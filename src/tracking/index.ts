@@ -1,0 +1,48 @@
+// What is recorded of a run and how it is shown. What other folders may use of tracking.
+export type { AxisKind, Series } from './chart-scale.ts'
+export { type CurveOptions, renderCurves } from './curve.ts'
+export { type EnergyMeter, startEnergyMeter } from './energy.ts'
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EndReason,
+  EvaluationEvent,
+  IncidentEvent,
+  NoteEvent,
+  RunEvent,
+  SampleEvent,
+  StartEvent,
+  StepEvent,
+} from './event-types.ts'
+export { type Cut, EVENTS_FILE, type EventLog, openEvents, readEvents } from './events.ts'
+export {
+  type Best,
+  bestOf,
+  type Column,
+  gatherHistory,
+  isLowerBetter,
+  type RunHistory,
+  readHistory,
+} from './history.ts'
+export { type HtmlReportOptions, renderHtmlReport } from './html-report.ts'
+export { readRunCard, writeReports } from './report.ts'
+export {
+  type Hardware,
+  inspectHardware,
+  makeRunCard,
+  type RunCard,
+  type RunCardInput,
+  renderRunCard,
+  writeRunCard,
+} from './run-card.ts'
+export { lockRun, RUN_LOCK, runOwner } from './run-lock.ts'
+export {
+  type RunTracker,
+  TENSORBOARD_FOLDER,
+  type TrackerOptions,
+  trackRun,
+  writeToTensorBoard,
+} from './run-tracker.ts'
+export { listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } from './runs.ts'
+export { openTensorBoard, type TensorBoardOptions, type TensorBoardWriter } from './tensorboard.ts'
+export { describeRun, renderTextReport, type TextReportOptions } from './text-report.ts'

@@ -1,0 +1,57 @@
+// Which curves a report shows of a run, in which order. Both reports, text and HTML, follow it.
+import type { AxisKind, Series } from './chart-scale.ts'
+import { type Column, type RunHistory, seriesOf } from './history.ts'
+
+export interface Chart {
+  title: string
+  series: Series[]
+  axis: AxisKind
+}
+
+const shown: Record<string, { title: string; axis: AxisKind }> = {
+  learningRate: { title: 'Learning rate', axis: 'linear' },
+  gradientNorm: { title: 'Gradient norm', axis: 'log' },
+  tokensPerSecond: { title: 'Tokens per second', axis: 'linear' },
+  memoryBytes: { title: 'Memory, bytes', axis: 'linear' },
+}
+
+/** The charts of a run: its loss with the evaluated loss, its terms, the other training numbers, each other metric. */
+export function chartsOf({ training, evaluations }: RunHistory): Chart[] {
+  const charts: Chart[] = []
+  const { loss } = training
+  if (loss !== undefined) {
+    const smooth: Series[] = loss.values.length < 50 ? [] : [seriesOf('smoothed', smoothed(loss))]
+    const evaluated = evaluations.loss === undefined ? [] : [seriesOf('evaluation', evaluations.loss)]
+    charts.push({ title: 'Loss', series: [seriesOf('training', loss), ...smooth, ...evaluated], axis: 'linear' })
+  }
+  const terms = Object.keys(training).filter((name) => name !== 'loss' && !(name in shown))
+  if (terms.length > 0)
+    charts.push({
+      title: 'Terms of the loss',
+      series: terms.map((name) => seriesOf(name, training[name])),
+      axis: 'linear',
+    })
+  for (const [name, { title, axis }] of Object.entries(shown)) {
+    if (training[name] !== undefined) charts.push({ title, series: [seriesOf(name, training[name])], axis })
+  }
+  for (const [name, column] of Object.entries(evaluations)) {
+    if (name !== 'loss' || loss === undefined)
+      charts.push({ title: `Evaluation: ${name}`, series: [seriesOf(name, column)], axis: 'linear' })
+  }
+  return charts
+}
+
+/** Exponential average over about a fiftieth of the run, unbiased at its start; values that are not finite are passed over. */
+export function smoothed({ steps, values }: Column): Column {
+  const keep = 1 - 1 / Math.max(1, values.length / 50)
+  let sum = 0
+  let weight = 0
+  const averages = values.map((value) => {
+    if (Number.isFinite(value)) {
+      sum = keep * sum + (1 - keep) * value
+      weight = keep * weight + (1 - keep)
+    }
+    return weight > 0 ? sum / weight : Number.NaN
+  })
+  return { steps, values: averages }
+}

@@ -1,0 +1,30 @@
+// Writes the reports of a run beside its events.
+import { readFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { DataError, writeFileAtomic } from '../core/index.ts'
+import { readHistory } from './history.ts'
+import { renderHtmlReport } from './html-report.ts'
+import type { RunCard } from './run-card.ts'
+import { renderTextReport } from './text-report.ts'
+
+/** Writes report.txt and report.html into a run's folder, with its card where there is one; returns their paths. */
+export async function writeReports(folder: string, { name = basename(resolve(folder)) } = {}): Promise<string[]> {
+  const history = await readHistory(folder)
+  const card = await readRunCard(folder)
+  const paths = [join(folder, 'report.txt'), join(folder, 'report.html')]
+  await writeFileAtomic(paths[0], renderTextReport(history, { name, card }))
+  await writeFileAtomic(paths[1], renderHtmlReport(history, { name, card }))
+  return paths
+}
+
+/** The card of a run, or undefined when none was written. Throws a DataError for one that is damaged. */
+export async function readRunCard(folder: string): Promise<RunCard | undefined> {
+  const path = join(folder, 'run-card.json')
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text) as RunCard
+  } catch (error) {
+    throw new DataError(`Expected JSON, got ${(error as Error).message}. Delete the file to report without it.`, path)
+  }
+}

@@ -1,0 +1,130 @@
+// The card of a run: what was trained, on what, with what, how long, and what it took. Made from plain data; knows no config by
+// its meaning and measures nothing but the machine.
+
+import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { formatBytes, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
+
+export interface Hardware {
+  cpu: string
+  arch: string
+  platform: string
+  /** Threads that this process may use. */
+  threads: number
+  memoryBytes: number
+  /** Names of graphics cards in use. */
+  gpus: string[]
+}
+
+export interface RunCardInput {
+  name: string
+  seed: number | string
+  /** Of Tunesmith, Node, libtorch and whatever else made the numbers. */
+  versions: Record<string, string>
+  /** SHA-256 by what it is of: shard manifest, tokenizer, base model. */
+  dataHashes: Record<string, string>
+  /** The resolved run. */
+  config: unknown
+  hardware?: Hardware
+  steps: number
+  tokens: number
+  wallSeconds: number
+  /** User and system time of all threads. */
+  cpuSeconds: number
+  parameters?: number
+  /** Estimated floating-point operations of the whole run. */
+  flops?: number
+  /** Measured, of the processor package. */
+  energyJoules?: number
+  /** Of the machine, in any currency. */
+  pricePerHour?: number
+  currency?: string
+  /** Final or best results by metric. */
+  results?: Record<string, number>
+  /** Sessions that the run was resumed in after the first. */
+  resumed?: number
+}
+
+export interface RunCard extends Omit<RunCardInput, 'pricePerHour' | 'currency'> {
+  hardware: Hardware
+  cost?: { amount: number; currency: string; pricePerHour: number }
+}
+
+/** The machine that this process runs on. */
+export const inspectHardware = (gpus: string[] = []): Hardware => ({
+  cpu: cpus()[0]?.model.trim() || 'unknown',
+  arch: arch(),
+  platform: platform(),
+  threads: availableParallelism(),
+  memoryBytes: totalmem(),
+  gpus,
+})
+
+export function makeRunCard({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard {
+  return {
+    ...input,
+    hardware: input.hardware ?? inspectHardware(),
+    ...(pricePerHour !== undefined && {
+      cost: { amount: (input.wallSeconds / 3600) * pricePerHour, currency, pricePerHour },
+    }),
+  }
+}
+
+/** Writes run-card.json and run-card.md into a folder. */
+export async function writeRunCard(folder: string, card: RunCard): Promise<void> {
+  await writeFileAtomic(join(folder, 'run-card.json'), `${JSON.stringify(card, null, 2)}\n`)
+  await writeFileAtomic(join(folder, 'run-card.md'), renderRunCard(card))
+}
+
+/** What a card says, as pairs of a name and a text; unknown things are left out. */
+export function runCardRows(card: RunCard): [name: string, value: string][] {
+  const { hardware, flops, energyJoules, cost } = card
+  const rows: [string, string | undefined][] = [
+    ['Seed', String(card.seed)],
+    ['Steps', card.steps.toLocaleString('en')],
+    ['Tokens', formatCount(card.tokens)],
+    ['Parameters', card.parameters === undefined ? undefined : formatCount(card.parameters)],
+    ['Wall time', formatDuration(card.wallSeconds * 1000)],
+    ['CPU time', formatDuration(card.cpuSeconds * 1000)],
+    ['Resumed', card.resumed ? `${card.resumed} times` : undefined],
+    ['Compute (estimate)', flops === undefined ? undefined : describeFlops(flops, card.wallSeconds)],
+    [
+      'Energy of the processor',
+      energyJoules === undefined ? undefined : describeEnergy(energyJoules, card.wallSeconds),
+    ],
+    ['Cost', cost && `${cost.amount.toFixed(2)} ${cost.currency} at ${cost.pricePerHour} ${cost.currency} per hour`],
+    ['Processor', `${hardware.cpu}, ${hardware.threads} threads (${hardware.platform} ${hardware.arch})`],
+    ['Memory', formatBytes(hardware.memoryBytes)],
+    ['Graphics cards', hardware.gpus.length === 0 ? undefined : hardware.gpus.join(', ')],
+    ...Object.entries(card.versions).map(([name, version]): [string, string] => [`Version of ${name}`, version]),
+  ]
+  return rows.filter((row): row is [string, string] => row[1] !== undefined)
+}
+
+const describeFlops = (flops: number, seconds: number) =>
+  `${flops.toExponential(2)} FLOPs${seconds > 0 ? `, ${Number((flops / seconds / 1e9).toPrecision(3))} GFLOP/s` : ''}`
+
+const describeEnergy = (joules: number, seconds: number) =>
+  `${(joules / 3.6e6).toPrecision(3)} kWh${seconds > 0 ? `, ${(joules / seconds).toFixed(1)} W` : ''}`
+
+/** The card as Markdown. */
+export function renderRunCard(card: RunCard): string {
+  const table = (head: [string, string], rows: readonly (readonly [string, string])[]) =>
+    [head, ['---', '---'], ...rows].map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`).join('\n')
+  const results = Object.entries(card.results ?? {}).map(([name, value]): [string, string] => [name, String(value)])
+  const config = JSON.stringify(card.config, null, 2) ?? 'null'
+  // A fence longer than any run of backticks inside.
+  const fence = '`'.repeat(Math.max(3, ...[...config.matchAll(/`+/g)].map(([ticks]) => ticks.length + 1)))
+  return [
+    `# ${card.name.replace(/\s+/g, ' ')}`,
+    table(['What', 'Value'], runCardRows(card)),
+    ...(results.length === 0 ? [] : ['## Results', table(['Metric', 'Value'], results)]),
+    '## Data',
+    table(['What', 'SHA-256'], Object.entries(card.dataHashes)),
+    '## Configuration',
+    `${fence}json\n${config}\n${fence}`,
+    '',
+  ].join('\n\n')
+}
+
+const cell = (text: string) => text.replace(/\|/g, '\\|').replace(/\s*\n\s*/g, ' ')

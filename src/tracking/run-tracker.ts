@@ -1,0 +1,81 @@
+// Listens to a run: writes its events to events.jsonl, and the numbers and texts among them to TensorBoard's files. Knows no
+// training loop; whoever has events hands them over.
+import { join } from 'node:path'
+import type { RunEvent } from './event-types.ts'
+import { type Cut, openEvents } from './events.ts'
+import { openTensorBoard, type TensorBoardWriter } from './tensorboard.ts'
+
+export const TENSORBOARD_FOLDER = 'tensorboard'
+
+export interface TrackerOptions {
+  /** Also write event files for TensorBoard. */
+  tensorBoard?: boolean
+  /** Go on from the checkpoint of this step: what was written of later steps is cut off. */
+  resumeAt?: number
+}
+
+export interface RunTracker {
+  /** What resuming cut off; undefined for a new run. */
+  readonly cut: Cut | undefined
+  append(event: RunEvent): void
+  flush(options?: { sync?: boolean }): void
+  /** Safe to call twice. */
+  close(): void
+}
+
+/** Opens the records of a run in its folder. */
+export async function trackRun(folder: string, options: TrackerOptions = {}): Promise<RunTracker> {
+  const { tensorBoard = true, resumeAt } = options
+  const log = await openEvents(folder)
+  try {
+    const cut = resumeAt === undefined ? undefined : await log.truncateAfterStep(resumeAt)
+    const purgeStep = resumeAt === undefined ? undefined : resumeAt + 1
+    const board = tensorBoard ? openTensorBoard(join(folder, TENSORBOARD_FOLDER), { purgeStep }) : undefined
+    return {
+      cut,
+      append(event) {
+        log.append(event)
+        if (board === undefined) return
+        writeToTensorBoard(board, event)
+        if (event.type !== 'step') board.flush({ sync: event.type === 'checkpoint' })
+      },
+      flush(flushOptions) {
+        log.flush(flushOptions)
+        board?.flush(flushOptions)
+      },
+      close() {
+        try {
+          log.close()
+        } finally {
+          board?.close()
+        }
+      },
+    }
+  } catch (error) {
+    log.close()
+    throw error
+  }
+}
+
+/** Writes what TensorBoard can show of an event. */
+export function writeToTensorBoard(board: TensorBoardWriter, event: RunEvent): void {
+  const { step } = event
+  const wallTime = Date.parse(event.time) / 1000
+  const scalars = (group: string, values: Record<string, number>) => {
+    for (const [name, value] of Object.entries(values)) board.scalar(`${group}/${name}`, value, step, wallTime)
+  }
+  if (event.type === 'step') {
+    const { loss, learningRate, gradientNorm, tokens, tokensPerSecond, memoryBytes } = event
+    scalars('train', { loss, learningRate, gradientNorm, tokens, ...event.terms })
+    scalars('speed', { tokensPerSecond, memoryBytes })
+  } else if (event.type === 'evaluation') scalars('evaluation', event.metrics)
+  else if (event.type === 'sample') {
+    const prompt = event.prompt === undefined ? '' : `${indented(event.prompt)}\n\n`
+    board.text('sample', `${prompt}${indented(event.text)}`, step, wallTime)
+  } else if (event.type === 'incident') {
+    board.text('incident', `**${event.kind ?? 'incident'}** ${event.message}`, step, wallTime)
+  } else if (event.type === 'note') board.text('note', event.message, step, wallTime)
+}
+
+/** Model output is no Markdown: shown as it is. */
+const indented = (text: string) => text.replace(/^/gm, '    ')

@@ -1,0 +1,118 @@
+// Finds the runs in a folder and sums up each in one line, from its events and its lock alone.
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import Table from 'cli-table3'
+import { ConfigError, DataError, formatCount, formatDuration } from '../core/index.ts'
+import type { RunEvent } from './event-types.ts'
+import { EVENTS_FILE, readEvents } from './events.ts'
+import { type Best, isLowerBetter } from './history.ts'
+import { runOwner } from './run-lock.ts'
+
+/** `interrupted` runs can be resumed, whether they were stopped or killed. */
+export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed' | 'damaged'
+
+export interface RunSummary {
+  /** The name of the folder. */
+  name: string
+  folder: string
+  status: RunStatus
+  /** Why the run failed, or what is damaged. */
+  message: string | undefined
+  step: number
+  totalSteps: number | undefined
+  /** Of the last step. */
+  loss: number | undefined
+  best: Best | undefined
+  tokens: number
+  /** Wall time of all steps. */
+  seconds: number
+  /** ISO times of the first and the last event. */
+  started: string | undefined
+  updated: string | undefined
+}
+
+/** The runs directly in `folder`, and `folder` itself if it is one, the newest first. Damaged ones are listed as such. */
+export async function listRuns(folder: string): Promise<RunSummary[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigError(`Expected a folder of runs for \`${folder}\`, got ${error.code}.`)
+  })
+  const folders = [folder, ...entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name))]
+  const runs: RunSummary[] = []
+  for (const each of folders) if (await isRun(each)) runs.push(await summarizeRun(each))
+  return runs.sort((a, b) => (b.updated ?? '').localeCompare(a.updated ?? '') || a.name.localeCompare(b.name))
+}
+
+const isRun = (folder: string): Promise<boolean> =>
+  stat(join(folder, EVENTS_FILE)).then(
+    () => true,
+    () => false,
+  )
+
+/** Sums up one run. Damage is an answer here, not an error. */
+export async function summarizeRun(folder: string): Promise<RunSummary> {
+  const summary: RunSummary = {
+    name: folder.split(/[\\/]/).filter(Boolean).at(-1) ?? folder,
+    folder,
+    status: 'interrupted',
+    message: undefined,
+    step: 0,
+    totalSteps: undefined,
+    loss: undefined,
+    best: undefined,
+    tokens: 0,
+    seconds: 0,
+    started: undefined,
+    updated: undefined,
+  }
+  try {
+    for await (const event of readEvents(join(folder, EVENTS_FILE))) takeUp(summary, event)
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error
+    return { ...summary, status: 'damaged', message: error.message }
+  }
+  return (await runOwner(folder)) === undefined ? summary : { ...summary, status: 'running', message: undefined }
+}
+
+function takeUp(summary: RunSummary, event: RunEvent): void {
+  summary.started ??= event.time
+  summary.updated = event.time
+  summary.step = Math.max(summary.step, event.step)
+  summary.status = event.type === 'end' ? event.reason : 'interrupted'
+  summary.message = event.type === 'end' ? event.message : undefined
+  if (event.type === 'start') summary.totalSteps = event.totalSteps ?? summary.totalSteps
+  else if (event.type === 'step') {
+    summary.loss = event.loss
+    summary.tokens = event.tokens
+    summary.seconds += event.seconds
+  } else if (event.type === 'evaluation') {
+    const metric = summary.best?.metric ?? Object.keys(event.metrics)[0]
+    const value = event.metrics[metric]
+    if (value === undefined || Number.isNaN(value)) return
+    const { best } = summary
+    if (best === undefined || (isLowerBetter(metric) ? value < best.value : value > best.value))
+      summary.best = { metric, value, step: event.step }
+  }
+}
+
+/** The table that `runs` prints. */
+export function renderRuns(runs: readonly RunSummary[]): string {
+  if (runs.length === 0) return 'No runs here.'
+  const table = new Table({
+    head: ['run', 'status', 'step', 'loss', 'best evaluation', 'tokens', 'time', 'last event'],
+    style: { head: [], border: [] },
+  })
+  for (const { name, status, step, totalSteps, loss, best, tokens, seconds, updated } of runs) {
+    table.push([
+      name,
+      status,
+      totalSteps === undefined ? String(step) : `${step}/${totalSteps}`,
+      loss === undefined ? '' : loss.toFixed(4),
+      best === undefined ? '' : `${best.metric} ${Number(best.value.toPrecision(5))} at ${best.step}`,
+      formatCount(tokens),
+      formatDuration(seconds * 1000),
+      updated?.replace('T', ' ').slice(0, 19) ?? '',
+    ])
+  }
+  const messages = runs.filter(({ message }) => message !== undefined).map(({ name, message }) => `${name}: ${message}`)
+  return [table.toString(), ...messages].join('\n')
+}

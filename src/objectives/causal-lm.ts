@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
-import { layOut } from './row-layout.ts'
+import { expectRoom, layOut } from './row-layout.ts'
 import { placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
 
 const schema = z.strictObject({
@@ -42,6 +42,7 @@ export const causalLm = defineObjective<z.output<typeof schema>>({
   head: 'causal-lm',
   create({ documents, startToken }, { vocabulary, maxLength }): Objective<CausalExample> {
     const { bos, eos, pad } = vocabulary
+    expectRoom(maxLength, startToken ? 2 : 1, term)
     if (startToken && bos === undefined)
       throw new ConfigError('Expected a vocabulary with a start token for `startToken`, got none. Set it to false.')
     const layout = {

@@ -4,8 +4,8 @@
 import { z } from 'zod'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { createMasker, type Masked, maskingFields, sharesFault, sharesFit } from './masking.ts'
-import { type Batch, defineObjective, type Objective } from './objective.ts'
-import { layOut } from './row-layout.ts'
+import { type Batch, defineObjective, type Objective, type ObjectiveContext, type TextRow } from './objective.ts'
+import { expectRoom, type Layout, layOut } from './row-layout.ts'
 import { type PlacedBatch, placeSequences, placesOf, type Sequences, toInt64 } from './sequences.ts'
 
 const schema = z
@@ -39,15 +39,13 @@ export const maskedLm = defineObjective<z.output<typeof schema>>({
   head: 'masked-lm',
   create({ documents, ...masking }, { vocabulary, maxLength }): Objective<MaskedExample> {
     const masker = createMasker(masking, vocabulary)
-    const { cls, sep, pad = 0 } = vocabulary
-    const separate = documents === 'separate'
-    const layout = { separate, open: cls, close: sep, closes: 'all' as const, limit: maxLength }
-    const around = (cls === undefined ? 0 : 1) + (sep === undefined ? 0 : 1)
+    const { pad = 0 } = vocabulary
+    const { rows, lay } = enclosedRows(term, documents, { vocabulary, maxLength })
     return {
-      rows: { length: maxLength - around, overlap: 0 },
+      rows,
       unpadded: true,
       example(row, random) {
-        const { ids, starts, documents: borders, cut } = layOut(row, layout)
+        const { ids, starts, documents: borders, cut } = lay(row)
         return { ids, starts, cut, ...masker.mask(ids, borders, random) }
       },
       tokens: ({ ids }) => ids.length,
@@ -68,6 +66,19 @@ export const maskedLm = defineObjective<z.output<typeof schema>>({
     }
   },
 })
+
+/** Rows whose documents stand between the tokens that open and separate texts, where the vocabulary has them. */
+export const enclosedRows = (
+  objective: string,
+  documents: 'separate' | 'joined',
+  { vocabulary: { cls, sep }, maxLength }: ObjectiveContext,
+) => {
+  const around = (cls === undefined ? 0 : 1) + (sep === undefined ? 0 : 1)
+  expectRoom(maxLength, around + 1, objective)
+  const separate = documents === 'separate'
+  const layout = { separate, open: cls, close: sep, closes: 'all' as const, limit: maxLength }
+  return { rows: { length: maxLength - around, overlap: 0 }, lay: (row: TextRow): Layout => layOut(row, layout) }
+}
 
 /** Where the predicted tokens of the examples lie in the batch, and what they are. */
 export const predictedTokens = (

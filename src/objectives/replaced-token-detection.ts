@@ -6,10 +6,9 @@ import { ConfigError, type Random } from '../core/index.ts'
 import type { Module } from '../nn/index.ts'
 import { cat, linear, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { vocabularyHead, vocabularyLoss } from './language-loss.ts'
-import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
+import { describeMasked, enclosedRows, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { type AuxiliaryModel, defineObjective, type Metric, type Objective, type TrainedModel } from './objective.ts'
-import { layOut } from './row-layout.ts'
 import { placeSequences } from './sequences.ts'
 
 const schema = z
@@ -51,15 +50,13 @@ export const replacedTokenDetection = defineObjective<Config>({
   create(config, { vocabulary, maxLength }): Objective<DetectionExample> {
     const { documents, detectionWeight, temperature } = config
     const masker = createMasker(config, vocabulary)
-    const { cls, sep, pad = 0, size } = vocabulary
-    const separate = documents === 'separate'
-    const layout = { separate, open: cls, close: sep, closes: 'all' as const, limit: maxLength }
-    const around = (cls === undefined ? 0 : 1) + (sep === undefined ? 0 : 1)
+    const { pad = 0, size } = vocabulary
+    const { rows, lay } = enclosedRows(detectionTerm, documents, { vocabulary, maxLength })
     return {
-      rows: { length: maxLength - around, overlap: 0 },
+      rows,
       unpadded: true,
       example(row, random) {
-        const { ids, starts, documents: borders, cut } = layOut(row, layout)
+        const { ids, starts, documents: borders, cut } = lay(row)
         const masked = masker.mask(ids, borders, random)
         return { ids, starts, cut, ...masked, draws: drawsFor(masked.positions.length, random) }
       },

@@ -1,5 +1,6 @@
 // Lays the documents of a row out as sequences, with the tokens that open and close them, and cuts what does not fit. Works on
 // plain arrays; knows no objective.
+import { ConfigError } from '../core/index.ts'
 import type { TextRow } from './objective.ts'
 
 export interface LayoutOptions {
@@ -56,4 +57,12 @@ export const layOut = (row: TextRow, options: LayoutOptions): Layout => {
     if (take < size) break
   }
   return { ids: ids.subarray(0, at), starts, documents, cut: row.ids.length - kept }
+}
+
+/** @throws ConfigError when rows of `maxLength` cannot hold what an example needs. */
+export const expectRoom = (maxLength: number, least: number, objective: string): void => {
+  if (!Number.isSafeInteger(maxLength) || maxLength < least)
+    throw new ConfigError(
+      `Expected a whole number of at least ${least} for \`maxLength\` of ${objective}, got ${maxLength}. Raise it.`,
+    )
 }

@@ -10,6 +10,7 @@ import { vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { defineObjective, type Metric, type Objective, type TextRow, type TrainedModel } from './objective.ts'
+import { expectRoom } from './row-layout.ts'
 import { placeSequences, toInt64 } from './sequences.ts'
 
 const schema = z
@@ -58,9 +59,8 @@ export const sentencePretraining = defineObjective<z.output<typeof schema>>({
       throw new ConfigError(
         'Expected a vocabulary with tokens that open and separate texts, such as [CLS] and [SEP], got none.',
       )
+    expectRoom(maxLength, 5, 'sentence-pretraining')
     const limit = maxLength - 3
-    if (limit < 2)
-      throw new ConfigError(`Expected at least 5 for \`maxLength\` of pairs of sentences, got ${maxLength}.`)
 
     /** A place in 1 … length - 1 where a text may be cut: where a sentence ends, or else a word, or else anywhere. */
     const border = (ids: IdArray, length: number, random: Random): number => {

@@ -7,6 +7,7 @@ import { Tensor } from '../tensor/index.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Corrupted, corruptSpans, noiseCounts, randomSegments, rowLengthFor } from './noise-spans.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
+import { expectRoom } from './row-layout.ts'
 import { toInt64 } from './sequences.ts'
 
 const schema = z.strictObject({
@@ -35,8 +36,7 @@ export const spanCorruption = defineObjective<z.output<typeof schema>>({
   create(config, { vocabulary, maxLength }): Objective<SpanExample> {
     const { sentinels = [], eos, pad = 0 } = vocabulary
     const closing = eos === undefined ? 0 : 1
-    if (maxLength < 4)
-      throw new ConfigError(`Expected at least 4 for \`maxLength\` of span corruption, got ${maxLength}.`)
+    expectRoom(maxLength, 4, term)
     const { rowLength } = rowLengthFor(maxLength, config, closing)
     const { spans: mostSpans } = noiseCounts(rowLength, config)
     if (sentinels.length < mostSpans)

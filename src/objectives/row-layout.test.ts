@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest'
+import { expectRoom, layOut } from './row-layout.ts'
+
+const row = { ids: Uint16Array.of(10, 11, 12, 20, 21, 30), starts: [0, 3, 5], part: 0 }
+const cls = 1
+const sep = 2
+const plain = (layout: ReturnType<typeof layOut>) => ({ ...layout, ids: [...layout.ids] })
+
+describe('layOut', () => {
+  it('opens and closes every document', () => {
+    const options = { separate: true, open: cls, close: sep, closes: 'all', limit: 20 } as const
+    expect(plain(layOut(row, options))).toEqual({
+      ids: [1, 10, 11, 12, 2, 1, 20, 21, 2, 1, 30, 2],
+      starts: [0, 5, 9],
+      documents: [0, 5, 9],
+      cut: 0,
+    })
+    expect(plain(layOut(row, { ...options, separate: false }))).toEqual({
+      ids: [1, 10, 11, 12, 2, 20, 21, 2, 30, 2],
+      starts: [0],
+      documents: [0, 5, 8],
+      cut: 0,
+    })
+  })
+
+  it('cuts what does not fit, but closes what it keeps', () => {
+    const options = { separate: true, open: cls, close: sep, closes: 'all' } as const
+    expect(plain(layOut(row, { ...options, limit: 8 }))).toEqual({
+      ids: [1, 10, 11, 12, 2, 1, 20, 2],
+      starts: [0, 5],
+      documents: [0, 5],
+      cut: 2,
+    })
+    // Two tokens of room are not enough for a document with both of its marks.
+    expect(plain(layOut(row, { ...options, limit: 7 }))).toMatchObject({ ids: [1, 10, 11, 12, 2], cut: 3 })
+    expect(plain(layOut(row, { ...options, limit: 4 }))).toMatchObject({ ids: [1, 10, 11, 2], cut: 4 })
+  })
+
+  it('closes documents only where they are known to end', () => {
+    const options = { separate: false, close: 9, closes: 'ended', limit: 20 } as const
+    expect(plain(layOut(row, options)).ids).toEqual([10, 11, 12, 9, 20, 21, 9, 30])
+    expect(plain(layOut({ ...row, endsDocument: true }, options)).ids).toEqual([10, 11, 12, 9, 20, 21, 9, 30, 9])
+    // No room for the mark of the second document, which is whole, and none for the third.
+    expect(plain(layOut(row, { ...options, limit: 6 }))).toMatchObject({ ids: [10, 11, 12, 9, 20, 21], cut: 1 })
+    // A document that was cut is not closed.
+    expect(plain(layOut(row, { ...options, limit: 5 }))).toMatchObject({ ids: [10, 11, 12, 9, 20], cut: 2 })
+  })
+
+  it('does not count what is predicted but not read', () => {
+    const options = { separate: true, close: 9, closes: 'ended', limit: 6, uncounted: 1 } as const
+    // 4 + 3 + 1 tokens in three sequences, of which 3 + 2 + 0 are read.
+    expect(plain(layOut(row, options)).ids).toEqual([10, 11, 12, 9, 20, 21, 9, 30])
+    expect(plain(layOut(row, { ...options, limit: 5 }))).toMatchObject({ starts: [0, 4, 7], cut: 0 })
+    expect(plain(layOut(row, { ...options, limit: 4 })).ids).toEqual([10, 11, 12, 9, 20, 21, 30])
+    expect(plain(layOut(row, { ...options, limit: 3 }))).toMatchObject({ ids: [10, 11, 12, 9, 20], cut: 2 })
+  })
+})
+
+it('refuses lengths that hold nothing', () => {
+  expect(() => expectRoom(2, 3, 'masked-lm')).toThrow(
+    'Expected a whole number of at least 3 for `maxLength` of masked-lm, got 2.',
+  )
+  expect(() => expectRoom(2.5, 1, 'causal-lm')).toThrow('got 2.5')
+  expect(expectRoom(3, 3, 'masked-lm')).toBeUndefined()
+})

@@ -24,6 +24,8 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+constexpr int64_t few_queries = 4;  // up to here, packing the keys costs more than it saves
+
 // Rows of one sequence inside the [tokens, heads, size] tensors.
 struct Sequence {
   int64_t batch, first_query, queries, first_key, keys;
@@ -115,6 +117,11 @@ struct Attention : torch::autograd::Function<Attention> {
     Call c = call_of(query, key, value, mask.value_or(Tensor()));
     c.output = at::empty(query.sizes(), query.options());
     c.log_sum = at::empty({c.heads, c.tokens}, at::kFloat);
+    if (query.size(1) <= few_queries && settings->dropout == 0) {
+      forward_few(c, *settings);
+      keep_for_backward(context, c, query, key, value, settings);
+      return c.output;
+    }
     // Whole heads as tasks; split in runs of rows where the heads are too few for the threads.
     const auto sequences = int64_t(settings->sequences.size());
     constexpr int64_t row_step = 192;
@@ -141,10 +148,28 @@ struct Attention : torch::autograd::Function<Attention> {
       packed = id;
       kernels().attention_forward(head, task.first, task.last, work);
     });
+    keep_for_backward(context, c, query, key, value, settings);
+    return c.output;
+  }
+
+  // A decoding step: heads are too small to pack for, and the step is too short to wake threads for few keys.
+  static void forward_few(const Call& c, const Settings& settings) {
+    const auto tasks = int64_t(settings.sequences.size()) * c.heads;
+    const int64_t cost = std::max<int64_t>(1, c.batch_keys * c.size * c.batch_queries);
+    at::parallel_for(0, tasks, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
+      for (int64_t task = first; task < last; task++) {
+        const Sequence& sequence = settings.sequences[size_t(task / c.heads)];
+        const AttentionHead head = head_of(c, settings, sequence, task % c.heads);
+        kernels().attention_few(head, scratch(Scratch::attention, head.keys + head.size + 64));
+      }
+    });
+  }
+
+  static void keep_for_backward(AutogradContext* context, const Call& c, const Tensor& query, const Tensor& key,
+                                const Tensor& value, const std::shared_ptr<Settings>& settings) {
     context->save_for_backward({query, key, value, c.mask, c.output, c.log_sum});
     context->saved_data["settings"] = c10::IValue::make_capsule(
         c10::intrusive_ptr<torch::CustomClassHolder>(c10::make_intrusive<Held>(settings)));
-    return c.output;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {

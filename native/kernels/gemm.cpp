@@ -15,7 +15,7 @@ constexpr int64_t depth_block = 256;
 constexpr int64_t row_block = 192;
 constexpr int64_t column_block = 1536;
 constexpr int64_t partial_limit = int64_t(4) << 20;  // floats
-constexpr int64_t few_rows = 12;                     // below, packing costs more than it saves
+constexpr int64_t few_rows = 16;                     // up to here, packing the weight costs more than it saves
 
 int64_t ceil_to(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 
@@ -131,9 +131,15 @@ void multiply(const Product& p) {
     Matrix weight = p.b;
     weight.row_stride = p.b.column_stride;
     const Kernels& k = kernels();
-    int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, p.depth));
-    at::parallel_for(0, p.columns, grain, [&](int64_t first, int64_t last) {
-      k.gemv_rows(p.a, p.rows, weight, first, last, p.depth, p.bias, p.bias_type, p.out, p.out_type, p.out_stride);
+    float* packed = scratch(Scratch::rows, p.rows * p.depth + 16);
+    k.pack_few(p.a, p.rows, p.depth, weight.type, packed);
+    // Whole tiles for each thread, and not so few that waking one costs more than it does.
+    constexpr int64_t unit = 8;
+    const int64_t units = (p.columns + unit - 1) / unit;
+    const int64_t grain = std::max<int64_t>(1, 65536 / (unit * p.rows * std::max<int64_t>(1, p.depth)));
+    at::parallel_for(0, units, grain, [&](int64_t first, int64_t last) {
+      k.few_rows(packed, p.rows, weight, first * unit, std::min(p.columns, last * unit), p.depth, p.bias, p.bias_type,
+                 p.out, p.out_type, p.out_stride);
     });
     return;
   }

@@ -123,9 +123,11 @@ struct Kernels {
   void (*pack_rows)(Matrix source, int64_t rows, int64_t depth, float* packed);
   void (*pack_columns)(Matrix source, int64_t depth, int64_t columns, float* packed);
   void (*gemm_block)(const GemmBlock& block);
-  // out[n] = dot(x, w row n) + bias[n], for a few rows of x: reads the weight once, packs nothing.
-  void (*gemv_rows)(Matrix x, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth, const void* bias,
-                    Type bias_type, void* out, Type out_type, int64_t out_stride);
+  // out[n] = dot(x, w row n) + bias[n], for a few rows of x: reads the weight once and as it lies. The rows of x are
+  // packed before, rows * depth floats, for the weight's type.
+  void (*pack_few)(Matrix x, int64_t rows, int64_t depth, Type weight_type, float* packed);
+  void (*few_rows)(const float* packed, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
+                   const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride);
 
   void (*convert)(const void* source, Type source_type, void* target, Type target_type, int64_t count);
   void (*scale)(void* data, Type type, float factor, int64_t count);
@@ -152,6 +154,8 @@ struct Kernels {
   int64_t (*attention_scratch)(int64_t queries, int64_t keys, int64_t size);  // floats
   void (*attention_pack)(const AttentionHead& head, float* scratch);
   void (*attention_forward)(const AttentionHead& head, int64_t first, int64_t last, float* scratch);
+  // The same for a few queries, reading keys and values where they lie; scratch for `keys` floats and one vector more.
+  void (*attention_few)(const AttentionHead& head, float* scratch);
   int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);
   void (*attention_backward)(const AttentionGradient& job, float* scratch);
 };

@@ -208,46 +208,4 @@ static void gemm_block(const GemmBlock& job) {
   }
 }
 
-template <class X, class W>
-static void dot_rows(const X* x, int64_t x_stride, int64_t rows, const W* weight, int64_t weight_stride, int64_t first,
-                     int64_t last, int64_t depth, const void* bias, Type bias_type, void* out, Type out_type,
-                     int64_t out_stride) {
-  int64_t whole = depth / lanes * lanes;
-  for (int64_t n = first; n < last; n++) {
-    const W* w = weight + n * weight_stride;
-    float offset = bias == nullptr                   ? 0.0f
-                   : bias_type == Type::bfloat16     ? widen(((const uint16_t*)bias)[n])
-                                                     : ((const float*)bias)[n];
-    for (int64_t r = 0; r < rows; r++) {
-      const X* row = x + r * x_stride;
-      Register s0 = {}, s1 = {}, s2 = {}, s3 = {};
-      int64_t k = 0;
-      for (; k + 4 * lanes <= whole; k += 4 * lanes) {
-        s0 += load(row + k) * load(w + k);
-        s1 += load(row + k + lanes) * load(w + k + lanes);
-        s2 += load(row + k + 2 * lanes) * load(w + k + 2 * lanes);
-        s3 += load(row + k + 3 * lanes) * load(w + k + 3 * lanes);
-      }
-      for (; k < whole; k += lanes) s0 += load(row + k) * load(w + k);
-      float sum = total((s0 + s1) + (s2 + s3));
-      for (; k < depth; k++) sum += element(row + k) * element(w + k);
-      sum += offset;
-      if (out_type == Type::bfloat16) ((uint16_t*)out)[r * out_stride + n] = narrow(sum);
-      else ((float*)out)[r * out_stride + n] = sum;
-    }
-  }
-}
-
-static void gemv_rows(Matrix x, int64_t rows, Matrix w, int64_t first, int64_t last, int64_t depth, const void* bias,
-                      Type bias_type, void* out, Type out_type, int64_t out_stride) {
-  auto run = [&](auto* xs, auto* ws) {
-    dot_rows(xs, x.row_stride, rows, ws, w.row_stride, first, last, depth, bias, bias_type, out, out_type, out_stride);
-  };
-  bool half_x = x.type == Type::bfloat16, half_w = w.type == Type::bfloat16;
-  if (half_x && half_w) run((const uint16_t*)x.data, (const uint16_t*)w.data);
-  else if (half_x) run((const uint16_t*)x.data, (const float*)w.data);
-  else if (half_w) run((const float*)x.data, (const uint16_t*)w.data);
-  else run((const float*)x.data, (const float*)w.data);
-}
-
 }  // namespace tunesmith::TUNESMITH_ISA

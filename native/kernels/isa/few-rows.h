@@ -1,0 +1,182 @@
+// The product of a few rows with a weight that is read once, as it lies: what decoding a token is made of. Bound by memory,
+// so bf16 weights cost half of fp32 ones. Each output is one chain of sums whose order does not depend on how many rows
+// there are: a row gets the same bits in any batch.
+#pragma once
+#include "../table.h"
+#include "vector.h"
+
+namespace tunesmith::TUNESMITH_ISA {
+
+inline constexpr int few_tile = 8;           // sums at a time
+inline constexpr int64_t few_columns = 16;   // weight rows that stay in the cache while the rows of x pass
+inline constexpr int64_t few_ahead = 8;     // weight rows between what is used and what is fetched
+
+// A bf16 vector of 2 * lanes is taken apart into its even and its odd values: two cheap operations instead of a widening.
+// So the rows of x are laid out the same way, group by group; what is left at the end keeps its order.
+template <class W> inline constexpr int64_t few_group = sizeof(W) == 2 ? 2 * lanes : lanes;
+
+template <class X, class W> static void pack_few_row(const X* x, int64_t depth, float* packed) {
+  constexpr int64_t group = few_group<W>;
+  const int64_t whole = depth / group * group;
+  for (int64_t k = 0; k < whole; k += group)
+    for (int64_t i = 0; i < group; i++) {
+      const int64_t to = sizeof(W) == 2 ? (i & 1) * lanes + (i >> 1) : i;
+      if constexpr (sizeof(X) == 2) packed[k + to] = widen(x[k + i]);
+      else packed[k + to] = x[k + i];
+    }
+  for (int64_t k = whole; k < depth; k++) {
+    if constexpr (sizeof(X) == 2) packed[k] = widen(x[k]);
+    else packed[k] = x[k];
+  }
+}
+
+static void pack_few(Matrix x, int64_t rows, int64_t depth, Type weight_type, float* packed) {
+  for (int64_t r = 0; r < rows; r++) {
+    float* to = packed + r * depth;
+    if (x.type == Type::bfloat16) {
+      const uint16_t* from = (const uint16_t*)x.data + r * x.row_stride;
+      if (weight_type == Type::bfloat16) pack_few_row<uint16_t, uint16_t>(from, depth, to);
+      else pack_few_row<uint16_t, float>(from, depth, to);
+    } else {
+      const float* from = (const float*)x.data + r * x.row_stride;
+      if (weight_type == Type::bfloat16) pack_few_row<float, uint16_t>(from, depth, to);
+      else pack_few_row<float, float>(from, depth, to);
+    }
+  }
+}
+
+// The totals of eight vectors.
+TUNESMITH_INLINE void totals(const Register (&s)[few_tile], float (&out)[few_tile]) {
+#if defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  __m256 v[few_tile];
+#pragma GCC unroll 8
+  for (int i = 0; i < few_tile; i++) {
+#if defined(__AVX512F__)
+    const __m512 wide = as<__m512>(s[i]);
+    v[i] = _mm256_add_ps(_mm512_castps512_ps256(wide), _mm512_extractf32x8_ps(wide, 1));
+#else
+    v[i] = as<__m256>(s[i]);
+#endif
+  }
+  const __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+  const __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
+  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)));
+#else
+  for (int i = 0; i < few_tile; i++) out[i] = total(s[i]);
+#endif
+}
+
+// Loaded once and kept: the compiler would fold the load into every use of it.
+TUNESMITH_INLINE Register held(Register x) {
+#if defined(__x86_64__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  asm("" : "+v"(x));
+#endif
+  return x;
+}
+
+struct FewJob {
+  const float* x;
+  int64_t rows, depth;
+  const void* bias;
+  Type bias_type;
+  void* out;
+  Type out_type;
+  int64_t out_stride;
+};
+
+// R rows of x times N rows of the weight, R * N <= few_tile.
+template <int R, int N, bool first_pass, class W>
+TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, int64_t stride, int64_t column) {
+  static_assert(R * N <= few_tile);
+  constexpr int64_t group = few_group<W>;
+  const int64_t depth = job.depth, whole = depth / group * group;
+  const float* x = job.x + row * depth;
+  const W* w = weight + column * stride;
+  Register s[few_tile] = {};
+  const int64_t ahead = few_ahead * stride;
+  for (int64_t k = 0; k < whole; k += group) {
+    // Rows are short for the processor's own prefetching, which starts anew at each.
+    if (first_pass && k * int64_t(sizeof(W)) % 64 == 0) {
+#pragma GCC unroll 8
+      for (int n = 0; n < N; n++) __builtin_prefetch(w + ahead + n * stride + k, 0, 2);
+    }
+    if constexpr (sizeof(W) == 2) {
+      Register even[N], odd[N];
+#pragma GCC unroll 8
+      for (int n = 0; n < N; n++) {
+        Words pair;
+        __builtin_memcpy(&pair, w + n * stride + k, sizeof(pair));
+        even[n] = as<Register>(pair << 16);
+        odd[n] = as<Register>(pair & 0xffff0000u);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const Register first = held(load(x + r * depth + k)), second = held(load(x + r * depth + k + lanes));
+#pragma GCC unroll 8
+        for (int n = 0; n < N; n++) {
+          s[r * N + n] += first * even[n];
+          s[r * N + n] += second * odd[n];
+        }
+      }
+    } else {
+      Register c[N];
+#pragma GCC unroll 8
+      for (int n = 0; n < N; n++) c[n] = load(w + n * stride + k);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const Register value = held(load(x + r * depth + k));
+#pragma GCC unroll 8
+        for (int n = 0; n < N; n++) s[r * N + n] += value * c[n];
+      }
+    }
+  }
+  float sums[few_tile];
+  totals(s, sums);
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < N; n++) {
+      float sum = sums[r * N + n];
+      for (int64_t k = whole; k < depth; k++) {
+        if constexpr (sizeof(W) == 2) sum += x[r * depth + k] * widen(w[n * stride + k]);
+        else sum += x[r * depth + k] * w[n * stride + k];
+      }
+      if (job.bias != nullptr)
+        sum += job.bias_type == Type::bfloat16 ? widen(((const uint16_t*)job.bias)[column + n])
+                                               : ((const float*)job.bias)[column + n];
+      const int64_t at = (row + r) * job.out_stride + column + n;
+      if (job.out_type == Type::bfloat16) ((uint16_t*)job.out)[at] = narrow(sum);
+      else ((float*)job.out)[at] = sum;
+    }
+}
+
+template <int R, int N, bool first_pass, class W>
+static void few_block(const FewJob& job, int64_t row, const W* weight, int64_t stride, int64_t first, int64_t last) {
+  int64_t n = first;
+  for (; n + N <= last; n += N) few_dots<R, N, first_pass>(job, row, weight, stride, n);
+  for (; n < last; n++) few_dots<R, 1, first_pass>(job, row, weight, stride, n);
+}
+
+template <class W>
+static void few_columns_of(const FewJob& job, const W* weight, int64_t stride, int64_t first, int64_t last) {
+  for (int64_t n = first; n < last; n += few_columns) {
+    const int64_t end = n + few_columns < last ? n + few_columns : last;
+    if (job.rows >= 4) {
+      few_block<4, 2, true>(job, 0, weight, stride, n, end);
+      int64_t r = 4;
+      for (; r + 4 <= job.rows; r += 4) few_block<4, 2, false>(job, r, weight, stride, n, end);
+      if (job.rows - r == 3) few_block<3, 2, false>(job, r, weight, stride, n, end);
+      else if (job.rows - r == 2) few_block<2, 4, false>(job, r, weight, stride, n, end);
+      else if (job.rows - r == 1) few_block<1, 8, false>(job, r, weight, stride, n, end);
+    } else if (job.rows == 3) few_block<3, 2, true>(job, 0, weight, stride, n, end);
+    else if (job.rows == 2) few_block<2, 4, true>(job, 0, weight, stride, n, end);
+    else few_block<1, 8, true>(job, 0, weight, stride, n, end);
+  }
+}
+
+static void few_rows(const float* packed, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
+                     const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride) {
+  const FewJob job = {packed, rows, depth, bias, bias_type, out, out_type, out_stride};
+  if (weight.type == Type::bfloat16) few_columns_of(job, (const uint16_t*)weight.data, weight.row_stride, first, last);
+  else few_columns_of(job, (const float*)weight.data, weight.row_stride, first, last);
+}
+
+}  // namespace tunesmith::TUNESMITH_ISA

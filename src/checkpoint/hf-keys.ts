@@ -9,17 +9,20 @@ const suffixes = ['weight', 'bias'] as const
 interface Expanded {
   ours: string[]
   theirs: string
+  /** Other names that are read in its place. */
+  others: string[]
   transposed: boolean
 }
 
 /** One entry for each tensor that the rules can name. */
 export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expanded[] =>
-  rules.flatMap(({ ours, theirs, transposed = false }) => {
+  rules.flatMap(({ ours, theirs, transposed = false, exact = false, alsoReads = [] }) => {
     const layers = theirs.includes('{i}') ? Array.from({ length: numLayers }, (_, i) => String(i)) : ['']
     return layers.flatMap((layer) =>
-      suffixes.map((suffix) => {
-        const name = (path: string) => `${path.replaceAll('{i}', layer)}.${suffix}`
-        return { ours: (typeof ours === 'string' ? [ours] : ours).map(name), theirs: name(theirs), transposed }
+      (exact ? [''] : suffixes.map((suffix) => `.${suffix}`)).map((suffix) => {
+        const name = (path: string) => `${path.replaceAll('{i}', layer)}${suffix}`
+        const paths = typeof ours === 'string' ? [ours] : ours
+        return { ours: paths.map(name), theirs: name(theirs), others: alsoReads.map(name), transposed }
       }),
     )
   })
@@ -33,15 +36,16 @@ export const fromHfKeys = (
 ): { state: Map<string, Tensor>; unknown: string[] } => {
   const state = new Map<string, Tensor>()
   const used = new Set<string>()
-  for (const { ours, theirs: key, transposed } of expandRules(rules, numLayers)) {
-    const read = theirs.get(prefix + key)
+  for (const { ours, theirs: name, others, transposed } of expandRules(rules, numLayers)) {
+    const present = [name, ...others].map((key) => prefix + key).filter((key) => theirs.has(key))
+    for (const key of present) used.add(key)
+    const read = theirs.get(present[0])
     if (read === undefined) continue
-    used.add(prefix + key)
     const stored = read()
     const tensor = transposed && stored.ndim === 2 ? stored.t() : stored
     if (tensor.shape[0] % ours.length !== 0)
       throw new CheckpointError(
-        `Expected a first dimension that splits into ${ours.length} for \`${prefix + key}\`, got [${stored.shape.join(', ')}].`,
+        `Expected a first dimension that splits into ${ours.length} for \`${present[0]}\`, got [${stored.shape.join(', ')}].`,
       )
     const parts = ours.length === 1 ? [tensor] : tensor.chunk(ours.length, 0)
     ours.forEach((path, i) => {

@@ -1,7 +1,17 @@
 // BERT: an encoder with learned positions and segment embeddings. @source arXiv:1810.04805
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderKeys } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import {
+  type ClassifierShape,
+  embedding,
+  maskedLm,
+  multipleChoice,
+  questionAnswering,
+  sentencePretraining,
+  sequenceClassification,
+  tokenClassification,
+} from './heads/index.ts'
 import { defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
 
@@ -48,4 +58,37 @@ export const bert = defineModel<z.output<typeof schema>>({
   hfFields: encoderFields,
   hfPrefix: 'bert.',
   hfKeys: () => encoderKeys,
+  hfIgnored: encoderIgnored,
+  heads: ({ activation, normEps, hiddenDropout: dropout }) => {
+    const masked = {
+      activation,
+      normEps,
+      names: {
+        dense: 'cls.predictions.transform.dense',
+        norm: 'cls.predictions.transform.LayerNorm',
+        output: 'cls.predictions.decoder',
+        bias: 'cls.predictions.bias',
+      },
+    }
+    // The dense layer is the body's pooler in their files.
+    const classifier: ClassifierShape = {
+      pooling: 'first',
+      dense: { activation: 'tanh', name: 'bert.pooler.dense', dropoutBefore: false },
+      dropout,
+      output: 'classifier',
+      bias: true,
+    }
+    return {
+      'masked-lm': maskedLm('BertForMaskedLM', masked),
+      'sentence-pretraining': sentencePretraining('BertForPreTraining', masked, {
+        pooler: 'bert.pooler.dense',
+        relation: 'cls.seq_relationship',
+      }),
+      'sequence-classification': sequenceClassification('BertForSequenceClassification', classifier),
+      'multiple-choice': multipleChoice('BertForMultipleChoice', classifier),
+      'token-classification': tokenClassification('BertForTokenClassification', { dropout, output: 'classifier' }),
+      'question-answering': questionAnswering('BertForQuestionAnswering', { dropout: 0 }),
+      embedding: embedding('BertModel'),
+    }
+  },
 })

@@ -11,6 +11,14 @@ import {
   RotaryTable,
 } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import {
+  causalLm,
+  embedding,
+  type HeadEntries,
+  questionAnswering,
+  sequenceClassification,
+  tokenClassification,
+} from './heads/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
 import { positionsOf } from './positions.ts'
 
@@ -102,6 +110,23 @@ export class DecoderBody extends Body {
     return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }
   }
 }
+
+/** Buffers that older files carry. */
+export const decoderIgnored = [/rotary_emb\.inv_freq$/]
+
+/** Heads of Llama and its kin, by the beginning of their classes' names. @param answers prefix of the question answering class */
+export const decoderHeads = (family: string, answers: string): HeadEntries => ({
+  'causal-lm': causalLm(`${family}ForCausalLM`),
+  'sequence-classification': sequenceClassification(`${family}ForSequenceClassification`, {
+    pooling: 'last',
+    dropout: 0,
+    output: 'score',
+    bias: false,
+  }),
+  'token-classification': tokenClassification(`${family}ForTokenClassification`, { dropout: 0.1, output: 'score' }),
+  'question-answering': questionAnswering(`${family}ForQuestionAnswering`, { dropout: 0, prefix: answers }),
+  embedding: embedding(`${family}Model`),
+})
 
 /** Config fields of Llama and its kin in config.json. */
 export const decoderFields = {

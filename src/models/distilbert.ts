@@ -1,7 +1,16 @@
 // DistilBERT: BERT's encoder with half the layers and no segments. @source arXiv:1910.01108
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody } from './encoder.ts'
+import { EncoderBody, encoderIgnored } from './encoder.ts'
+import {
+  type ClassifierShape,
+  embedding,
+  maskedLm,
+  multipleChoice,
+  questionAnswering,
+  sequenceClassification,
+  tokenClassification,
+} from './heads/index.ts'
 import { defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
 
@@ -58,4 +67,34 @@ export const distilbert = defineModel<z.output<typeof schema>>({
     { ours: 'layers.{i}.mlp.downProj', theirs: 'transformer.layer.{i}.ffn.lin2' },
     { ours: 'layers.{i}.mlpNorm', theirs: 'transformer.layer.{i}.output_layer_norm' },
   ],
+  hfIgnored: encoderIgnored,
+  heads: ({ activation, hiddenDropout: dropout }) => {
+    const classifier: ClassifierShape = {
+      pooling: 'first',
+      dense: { activation: 'relu', name: 'pre_classifier', dropoutBefore: false },
+      dropout: 0.2,
+      output: 'classifier',
+      bias: true,
+    }
+    return {
+      'masked-lm': maskedLm('DistilBertForMaskedLM', {
+        activation,
+        normEps: 1e-12,
+        names: {
+          dense: 'vocab_transform',
+          norm: 'vocab_layer_norm',
+          output: 'vocab_projector',
+          bias: 'vocab_projector.bias',
+        },
+      }),
+      'sequence-classification': sequenceClassification('DistilBertForSequenceClassification', classifier),
+      'multiple-choice': multipleChoice('DistilBertForMultipleChoice', classifier),
+      'token-classification': tokenClassification('DistilBertForTokenClassification', {
+        dropout,
+        output: 'classifier',
+      }),
+      'question-answering': questionAnswering('DistilBertForQuestionAnswering', { dropout: 0.1 }),
+      embedding: embedding('DistilBertModel'),
+    }
+  },
 })

@@ -1,7 +1,16 @@
 // ELECTRA: BERT's encoder with narrower embeddings, projected up; generator and discriminator alike. @source arXiv:2003.10555
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderKeys } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import {
+  embedding,
+  maskedLm,
+  multipleChoice,
+  questionAnswering,
+  replacedTokenDetection,
+  sequenceClassification,
+  tokenClassification,
+} from './heads/index.ts'
 import { defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
 
@@ -38,4 +47,38 @@ export const electra = defineModel<z.output<typeof schema>>({
   hfFields: { ...encoderFields, embeddingSize: 'embedding_size' },
   hfPrefix: 'electra.',
   hfKeys: () => encoderKeys,
+  hfIgnored: encoderIgnored,
+  heads: ({ activation, normEps, hiddenDropout: dropout }) => ({
+    'masked-lm': maskedLm('ElectraForMaskedLM', {
+      activation: 'gelu',
+      normEps,
+      names: {
+        dense: 'generator_predictions.dense',
+        norm: 'generator_predictions.LayerNorm',
+        output: 'generator_lm_head',
+        bias: 'generator_lm_head.bias',
+      },
+    }),
+    'replaced-token-detection': replacedTokenDetection('ElectraForPreTraining', activation, {
+      dense: 'discriminator_predictions.dense',
+      classifier: 'discriminator_predictions.dense_prediction',
+    }),
+    'sequence-classification': sequenceClassification('ElectraForSequenceClassification', {
+      pooling: 'first',
+      dense: { activation: 'gelu', name: 'classifier.dense', dropoutBefore: true },
+      dropout,
+      output: 'classifier.out_proj',
+      bias: true,
+    }),
+    'multiple-choice': multipleChoice('ElectraForMultipleChoice', {
+      pooling: 'first',
+      dense: { activation: 'gelu', name: 'sequence_summary.summary', dropoutBefore: false },
+      dropout: 0.1,
+      output: 'classifier',
+      bias: true,
+    }),
+    'token-classification': tokenClassification('ElectraForTokenClassification', { dropout, output: 'classifier' }),
+    'question-answering': questionAnswering('ElectraForQuestionAnswering', { dropout: 0 }),
+    embedding: embedding('ElectraModel'),
+  }),
 })

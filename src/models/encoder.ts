@@ -89,6 +89,9 @@ export class EncoderBody extends Body {
   }
 }
 
+/** Buffers that older files carry. */
+export const encoderIgnored = [/(^|\.)embeddings\.(position_ids|token_type_ids)$/]
+
 /** Config fields of BERT and its kin in config.json. */
 export const encoderFields = {
   vocabSize: 'vocab_size',

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Attention, Dropout, Embedding, LayerNorm, Module, PlainMlp } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
+import { causalLm, embedding, questionAnswering, sequenceClassification, tokenClassification } from './heads/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
 
@@ -148,4 +149,17 @@ export const gpt2 = defineModel<Gpt2Config>({
     { ours: 'layers.{i}.mlp.downProj', theirs: 'h.{i}.mlp.c_proj', transposed: true },
     { ours: 'finalNorm', theirs: 'ln_f' },
   ],
+  hfIgnored: [/(^|\.)h\.\d+\.attn\.(masked_)?bias$/],
+  heads: () => ({
+    'causal-lm': causalLm('GPT2LMHeadModel'),
+    'sequence-classification': sequenceClassification('GPT2ForSequenceClassification', {
+      pooling: 'last',
+      dropout: 0,
+      output: 'score',
+      bias: false,
+    }),
+    'token-classification': tokenClassification('GPT2ForTokenClassification', { dropout: 0.1, output: 'classifier' }),
+    'question-answering': questionAnswering('GPT2ForQuestionAnswering', { dropout: 0 }),
+    embedding: embedding('GPT2Model'),
+  }),
 })

@@ -11,4 +11,16 @@ import { t5 } from './t5.ts'
 export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta, t5 } as const
 export type ModelType = keyof typeof models
 
+export {
+  type Head,
+  type HeadEntry,
+  type HeadOptions,
+  type HeadType,
+  headOptionsSchema,
+  headTypes,
+  LanguageHead,
+  ReplacedTokenDetectionHead,
+  SentencePretrainingHead,
+} from './heads/index.ts'
 export { Body, type BodyFacts, type BodyInputs, type BodyOutputs, type ModelDefinition } from './model.ts'
+export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys } from './model-with-head.ts'

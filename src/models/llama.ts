@@ -1,7 +1,7 @@
 // Llama and its kin (Llama 2 and 3, TinyLlama, SmolLM2, Mistral). @source arXiv:2302.13971, arXiv:2307.09288, arXiv:2310.06825
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderKeys } from './decoder.ts'
+import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
 import { defineModel } from './model.ts'
 import { ropeFields, ropeSettings } from './rope-fields.ts'
 
@@ -41,6 +41,7 @@ const shared = {
   hfExtra: ropeFields,
   hfPrefix: 'model.',
   hfKeys: () => decoderKeys,
+  hfIgnored: decoderIgnored,
 }
 
 export const llama = defineModel<LlamaConfig>({
@@ -73,6 +74,7 @@ export const llama = defineModel<LlamaConfig>({
     'llama-2-7b': { maxPositions: 4096, normEps: 1e-5 },
   },
   hfFields: { ...decoderFields, attentionBias: 'attention_bias', mlpBias: 'mlp_bias' },
+  heads: () => decoderHeads('Llama', 'transformer.'),
 })
 
 export const mistral = defineModel<LlamaConfig>({
@@ -92,4 +94,5 @@ export const mistral = defineModel<LlamaConfig>({
     '7b': { numKvHeads: 8, intermediateSize: 14336, maxPositions: 32768, normEps: 1e-5, slidingWindow: 4096 },
   },
   hfFields: { ...decoderFields, slidingWindow: 'sliding_window' },
+  heads: () => decoderHeads('Mistral', 'model.'),
 })

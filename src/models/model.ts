@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { parseConfig } from '../core/index.ts'
 import { type AttentionContext, type Embedding, type KeyRule, type LayerCache, Module } from '../nn/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
+import type { HeadEntries } from './heads/index.ts'
 
 /** A batch of token rows: [B,T] with padding, or [1,N] packed with `starts`. */
 export interface BodyInputs {
@@ -61,6 +62,11 @@ export interface BodyFacts {
   causal: boolean
 }
 
+export interface BuildOptions {
+  /** Leave the decoder of an encoder-decoder out. */
+  encoderOnly?: boolean
+}
+
 export interface ModelDefinition<Config = unknown> {
   /** `model_type` of config.json. */
   type: string
@@ -68,7 +74,7 @@ export interface ModelDefinition<Config = unknown> {
   source: string
   config: z.ZodType<Config>
   presets: Record<string, Partial<Config>>
-  build(config: Config): Body
+  build(config: Config, options?: BuildOptions): Body
   facts(config: Config): BodyFacts
   /** Reads the fields of config.json that this architecture knows. @throws ConfigError that names what does not fit. */
   fromHf(fields: Record<string, unknown>): Config
@@ -77,6 +83,9 @@ export interface ModelDefinition<Config = unknown> {
   hfKeys(config: Config): readonly KeyRule[]
   /** What stands before the body's keys in the files of models with a head. */
   hfPrefix: string
+  /** Keys in their files that say nothing: buffers, and copies of tied tensors. */
+  hfIgnored: readonly RegExp[]
+  heads(config: Config): HeadEntries
 }
 
 type Declaration<Config> = Omit<ModelDefinition<Config>, 'fromHf' | 'toHf'> & {

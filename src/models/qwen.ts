@@ -1,7 +1,7 @@
 // Qwen 2 and 2.5 (biases on queries, keys and values) and Qwen 3 (norms over heads instead). @source arXiv:2407.10671, arXiv:2505.09388
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderKeys } from './decoder.ts'
+import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
 import { defineModel } from './model.ts'
 import { ropeFields, ropeSettings } from './rope-fields.ts'
 
@@ -70,6 +70,8 @@ export const qwen2 = defineModel<z.output<typeof qwen2Schema>>({
   hfExtra: ropeFields,
   hfPrefix: 'model.',
   hfKeys: () => decoderKeys,
+  hfIgnored: decoderIgnored,
+  heads: () => decoderHeads('Qwen2', 'transformer.'),
 })
 
 export const qwen3 = defineModel<z.output<typeof qwen3Schema>>({
@@ -102,4 +104,6 @@ export const qwen3 = defineModel<z.output<typeof qwen3Schema>>({
   hfExtra: ropeFields,
   hfPrefix: 'model.',
   hfKeys: () => decoderKeys,
+  hfIgnored: decoderIgnored,
+  heads: () => decoderHeads('Qwen3', 'transformer.'),
 })

@@ -2,7 +2,15 @@
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderKeys } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import {
+  embedding,
+  maskedLm,
+  multipleChoice,
+  questionAnswering,
+  sequenceClassification,
+  tokenClassification,
+} from './heads/index.ts'
 import { type BodyInputs, defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
 
@@ -47,4 +55,29 @@ export const roberta = defineModel<z.output<typeof schema>>({
   hfFields: encoderFields,
   hfPrefix: 'roberta.',
   hfKeys: () => encoderKeys,
+  hfIgnored: encoderIgnored,
+  heads: ({ normEps, hiddenDropout: dropout }) => ({
+    'masked-lm': maskedLm('RobertaForMaskedLM', {
+      activation: 'gelu',
+      normEps,
+      names: { dense: 'lm_head.dense', norm: 'lm_head.layer_norm', output: 'lm_head.decoder', bias: 'lm_head.bias' },
+    }),
+    'sequence-classification': sequenceClassification('RobertaForSequenceClassification', {
+      pooling: 'first',
+      dense: { activation: 'tanh', name: 'classifier.dense', dropoutBefore: true },
+      dropout,
+      output: 'classifier.out_proj',
+      bias: true,
+    }),
+    'multiple-choice': multipleChoice('RobertaForMultipleChoice', {
+      pooling: 'first',
+      dense: { activation: 'tanh', name: 'roberta.pooler.dense', dropoutBefore: false },
+      dropout,
+      output: 'classifier',
+      bias: true,
+    }),
+    'token-classification': tokenClassification('RobertaForTokenClassification', { dropout, output: 'classifier' }),
+    'question-answering': questionAnswering('RobertaForQuestionAnswering', { dropout: 0 }),
+    embedding: embedding('RobertaModel'),
+  }),
 })

@@ -15,9 +15,10 @@ import {
   RelativeBias,
   RmsNorm,
 } from '../nn/index.ts'
-import { type Generator, ones, type Tensor } from '../tensor/index.ts'
+import { cat, full, type Generator, ones, type Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
+import { embedding, questionAnswering, seq2seqLm, sequenceClassification, tokenClassification } from './heads/index.ts'
+import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel } from './model.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(32128),
@@ -132,13 +133,13 @@ const keysOf = (mask: Tensor | undefined): Tensor | undefined => mask?.ne(0).uns
 class T5Body extends Body {
   embedTokens: Embedding
   encoder: T5Stack
-  decoder: T5Stack
+  decoder?: T5Stack
 
-  constructor(config: T5Config) {
+  constructor(config: T5Config, { encoderOnly = false }: BuildOptions = {}) {
     super()
     this.embedTokens = new Embedding(config.vocabSize, config.hiddenSize)
     this.encoder = new T5Stack(config, false)
-    this.decoder = new T5Stack(config, true)
+    if (!encoderOnly) this.decoder = new T5Stack(config, true)
   }
 
   forward(inputs: BodyInputs): BodyOutputs {
@@ -150,7 +151,7 @@ class T5Body extends Body {
     const encoderHidden =
       inputs.encoderHidden ??
       this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, generator }).hidden
-    if (decoderInputIds === undefined) return { hidden: encoderHidden, encoderHidden }
+    if (decoderInputIds === undefined || this.decoder === undefined) return { hidden: encoderHidden, encoderHidden }
     const decoded = this.decoder.forward(this.embedTokens.forward(decoderInputIds), {
       mask: inputs.decoderAttentionMask,
       source: encoderHidden,
@@ -192,6 +193,16 @@ const stackKeys = (stack: string, cross: boolean, gated: boolean): KeyRule[] => 
   ]
 }
 
+/** The decoder reads the encoder's own ids, one place later, and starts from its start token. */
+const decodeShifted =
+  (startId: number) =>
+  (inputs: BodyInputs): BodyInputs => {
+    const { inputIds } = inputs
+    const [batch, length] = inputIds.shape
+    const start = full([batch, 1], startId, { dtype: inputIds.dtype, device: inputIds.device })
+    return { decoderInputIds: cat([start, inputIds.narrow(1, 0, length - 1)], 1), ...inputs }
+  }
+
 const large = { hiddenSize: 1024, intermediateSize: 4096, numLayers: 24, numHeads: 16 }
 
 export const t5 = defineModel<T5Config>({
@@ -221,7 +232,7 @@ export const t5 = defineModel<T5Config>({
     },
     'v1.1-large': { ...large, intermediateSize: 2816, gated: true, activation: 'gelu_new', tiedEmbeddings: false },
   },
-  build: (config) => new T5Body(config),
+  build: (config, options) => new T5Body(config, options),
   facts: (config) => ({
     ...config,
     numLayers: Math.max(config.numLayers, config.numDecoderLayers ?? 0),
@@ -265,4 +276,35 @@ export const t5 = defineModel<T5Config>({
     ...stackKeys('encoder', false, gated),
     ...stackKeys('decoder', true, gated),
   ],
+  // The stacks' own tables are the shared one; one layer of old files has a table that was never used.
+  hfIgnored: [
+    /(^|\.)(encoder|decoder)\.embed_tokens\.weight$/,
+    /(^|\.)decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
+  ],
+  heads: ({ tiedEmbeddings, hiddenSize, decoderStartTokenId }) => {
+    const prepare = decodeShifted(decoderStartTokenId)
+    return {
+      'seq2seq-lm': seq2seqLm('T5ForConditionalGeneration', tiedEmbeddings ? hiddenSize ** -0.5 : 1),
+      // The last token is the end of the text: its place in the decoder has seen all of it.
+      'sequence-classification': sequenceClassification(
+        'T5ForSequenceClassification',
+        {
+          pooling: 'last',
+          dense: { activation: 'tanh', name: 'classification_head.dense', dropoutBefore: true },
+          dropout: 0,
+          output: 'classification_head.out_proj',
+          bias: true,
+        },
+        { prefix: 'transformer.', prepare },
+      ),
+      'token-classification': tokenClassification('T5ForTokenClassification', {
+        dropout: 0,
+        output: 'classifier',
+        prefix: 'transformer.',
+        encoderOnly: true,
+      }),
+      'question-answering': questionAnswering('T5ForQuestionAnswering', { dropout: 0, prepare }),
+      embedding: embedding('T5EncoderModel', { encoderOnly: true }),
+    }
+  },
 })

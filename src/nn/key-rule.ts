@@ -9,4 +9,8 @@ export interface KeyRule {
   theirs: string
   /** Theirs stores a matrix the other way round (GPT-2's Conv1D). */
   transposed?: boolean
+  /** Both names are whole: nothing follows them. */
+  exact?: boolean
+  /** Names that files of other makers have in its place; never written. */
+  alsoReads?: readonly string[]
 }

@@ -8,11 +8,16 @@ export class Linear extends Module {
   /** [outputs] */
   bias?: Tensor
   readonly #scale: number
+  readonly #tied: boolean
 
-  /** @param options.initialScale multiplies the standard deviation: GPT-2 scales what writes to the residual stream. */
-  constructor(inputs: number, outputs: number, options: { bias?: boolean; initialScale?: number } = {}) {
+  /**
+   * @param options.initialScale multiplies the standard deviation: GPT-2 scales what writes to the residual stream
+   * @param options.tied another layer's matrix, used here too and initialised there
+   */
+  constructor(inputs: number, outputs: number, options: { bias?: boolean; initialScale?: number; tied?: Tensor } = {}) {
     super()
-    this.weight = keep(empty([outputs, inputs]))
+    this.weight = options.tied ?? keep(empty([outputs, inputs]))
+    this.#tied = options.tied !== undefined
     if (options.bias ?? true) this.bias = keep(empty([outputs]))
     this.#scale = options.initialScale ?? 1
   }
@@ -23,7 +28,7 @@ export class Linear extends Module {
   }
 
   protected override reset({ std, generator }: Initialization): void {
-    this.weight.normal_(0, std * this.#scale, { generator })
+    if (!this.#tied) this.weight.normal_(0, std * this.#scale, { generator })
     this.bias?.zero_()
   }
 }

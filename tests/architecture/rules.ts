@@ -10,10 +10,12 @@ const tiers: Record<string, number> = {
   core: 0,
   ...{ tensor: 1, tokenizers: 1 },
   ...{ nn: 2, optim: 2, corpus: 2, data: 2 },
-  ...{ models: 3, adapters: 3, checkpoint: 3, generation: 3 },
-  ...{ objectives: 4, tasks: 4 },
-  ...{ training: 5, distributed: 5, tracking: 5, planning: 5, export: 5, serving: 5 },
-  cli: 6,
+  models: 3,
+  ...{ checkpoint: 4, generation: 4, objectives: 4 },
+  ...{ adapters: 5, tasks: 5 },
+  ...{ training: 6, distributed: 6, tracking: 6, planning: 6, export: 6, serving: 6 },
+  runs: 7,
+  cli: 8,
 }
 
 const code = /\.(ts|tsx|js|mjs|cjs|cpp|h|cu|py|sh|cmake)$/

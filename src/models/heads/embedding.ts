@@ -1,0 +1,32 @@
+// One vector for each row, without parameters of its own; bare bodies of transformers and sentence-transformers folders.
+import type { Tensor } from '../../tensor/index.ts'
+import type { BodyInputs, BodyOutputs } from '../model.ts'
+import { Head, type HeadEntry, type HeadOptions } from './head.ts'
+import { type Pooling, poolRows } from './pooling.ts'
+
+class EmbeddingHead extends Head {
+  readonly #pooling: Pooling
+  readonly #normalize: boolean
+
+  constructor({ pooling = 'mean', normalize }: HeadOptions) {
+    super()
+    this.#pooling = pooling
+    this.#normalize = normalize
+  }
+
+  /** -> [B,C], of length one when asked for. */
+  forward({ hidden }: BodyOutputs, inputs: BodyInputs): Tensor {
+    const row = poolRows(hidden, inputs, this.#pooling)
+    if (!this.#normalize) return row
+    return row.div(row.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
+  }
+}
+
+/** @param hfClass the bare body, whose keys have no prefix */
+export const embedding = (hfClass: string, more: Pick<HeadEntry, 'encoderOnly'> = {}): HeadEntry => ({
+  ...more,
+  hfClass,
+  prefix: '',
+  keys: [],
+  build: (_, __, options) => new EmbeddingHead(options),
+})

@@ -1,0 +1,21 @@
+// Heads, as architectures declare them and other folders use them.
+export { causalLm } from './causal-lm.ts'
+export { embedding } from './embedding.ts'
+export {
+  Head,
+  type HeadEntries,
+  type HeadEntry,
+  type HeadOptions,
+  type HeadType,
+  headOptionsSchema,
+  headTypes,
+} from './head.ts'
+export { LanguageHead } from './language-head.ts'
+export { type MaskedLmShape, maskedLm } from './masked-lm.ts'
+export { multipleChoice } from './multiple-choice.ts'
+export { ReplacedTokenDetectionHead, replacedTokenDetection } from './replaced-token-detection.ts'
+export { reward } from './reward.ts'
+export { SentencePretrainingHead, sentencePretraining } from './sentence-pretraining.ts'
+export { seq2seqLm } from './seq2seq-lm.ts'
+export { type ClassifierShape, sequenceClassification } from './sequence-classification.ts'
+export { questionAnswering, tokenClassification } from './token-classification.ts'

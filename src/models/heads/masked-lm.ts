@@ -1,0 +1,45 @@
+// Prediction of masked tokens: a dense layer with a norm, then the vocabulary with a bias. @source arXiv:1810.04805
+import { type ActivationName, activations, type KeyRule, LayerNorm, Linear } from '../../nn/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import type { Body, BodyFacts } from '../model.ts'
+import type { HeadEntry } from './head.ts'
+import { LanguageHead } from './language-head.ts'
+
+export interface MaskedLmShape {
+  activation: ActivationName
+  normEps: number
+  /** The parameters' names in transformers. `bias` is a tensor of its own; `output` the matrix and, in some files, the bias too. */
+  names: { dense: string; norm: string; output: string; bias: string }
+}
+
+export class MaskedLmHead extends LanguageHead {
+  dense: Linear
+  norm: LayerNorm
+  readonly #activation: ActivationName
+
+  constructor(body: Body, facts: BodyFacts, { activation, normEps }: MaskedLmShape) {
+    super(body, facts, true)
+    // Width of the embeddings, which may be less than the hidden size (ELECTRA).
+    const width = this.lmHead.weight.shape[1]
+    this.dense = new Linear(facts.hiddenSize, width)
+    this.norm = new LayerNorm(width, { eps: normEps })
+    this.#activation = activation
+  }
+
+  override prepare(hidden: Tensor): Tensor {
+    return this.norm.forward(activations[this.#activation](this.dense.forward(hidden)))
+  }
+}
+
+export const maskedLmKeys = ({ names }: MaskedLmShape): KeyRule[] => [
+  { ours: 'head.dense', theirs: names.dense },
+  { ours: 'head.norm', theirs: names.norm },
+  { ours: 'head.lmHead.weight', theirs: `${names.output}.weight`, exact: true },
+  { ours: 'head.lmHead.bias', theirs: names.bias, exact: true, alsoReads: [`${names.output}.bias`] },
+]
+
+export const maskedLm = (hfClass: string, shape: MaskedLmShape): HeadEntry => ({
+  hfClass,
+  keys: maskedLmKeys(shape),
+  build: (body, facts) => new MaskedLmHead(body, facts, shape),
+})

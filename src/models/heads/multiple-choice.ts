@@ -1,0 +1,38 @@
+// A score for each of several rows that belong together; the best is the answer.
+
+import { ShapeError } from '../../core/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import type { BodyInputs, BodyOutputs } from '../model.ts'
+import type { HeadEntry } from './head.ts'
+import { type ClassifierShape, classifierKeys, RowClassifier } from './sequence-classification.ts'
+
+class MultipleChoiceHead extends RowClassifier {
+  /** [B,N,T] -> [B*N,T] */
+  override bodyInputs(inputs: BodyInputs): BodyInputs {
+    if (inputs.inputIds.ndim !== 3)
+      throw new ShapeError(
+        `Expected inputIds [rows, choices, tokens] for a multiple-choice head, got [${inputs.inputIds.shape.join(', ')}].`,
+      )
+    const flat = (x: Tensor | undefined) => x?.reshape([-1, x.shape[2]])
+    return {
+      ...inputs,
+      inputIds: inputs.inputIds.reshape([-1, inputs.inputIds.shape[2]]),
+      attentionMask: flat(inputs.attentionMask),
+      typeIds: flat(inputs.typeIds),
+      positionIds: flat(inputs.positionIds),
+    }
+  }
+
+  /** -> [B,N] */
+  override forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
+    const [rows, choices] = inputs.inputIds.shape
+    return super.forward(outputs, this.bodyInputs(inputs)).view([rows, choices])
+  }
+}
+
+export const multipleChoice = (hfClass: string | undefined, shape: ClassifierShape): HeadEntry => ({
+  hfClass,
+  keys: classifierKeys(shape),
+  build: (_, { hiddenSize }, { dropout = shape.dropout }) =>
+    new MultipleChoiceHead(hiddenSize, 1, { ...shape, dropout }),
+})

@@ -1,0 +1,36 @@
+// For every token, whether it was replaced: ELECTRA's discriminator. @source arXiv:2003.10555
+import { type ActivationName, activations, Linear } from '../../nn/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import type { BodyOutputs } from '../model.ts'
+import { Head, type HeadEntry } from './head.ts'
+
+export class ReplacedTokenDetectionHead extends Head {
+  dense: Linear
+  classifier: Linear
+  readonly #activation: ActivationName
+
+  constructor(hidden: number, activation: ActivationName) {
+    super()
+    this.dense = new Linear(hidden, hidden)
+    this.classifier = new Linear(hidden, 1)
+    this.#activation = activation
+  }
+
+  /** -> [B,T]; above zero means replaced. */
+  forward({ hidden }: BodyOutputs): Tensor {
+    return this.classifier.forward(activations[this.#activation](this.dense.forward(hidden))).squeeze(-1)
+  }
+}
+
+export const replacedTokenDetection = (
+  hfClass: string,
+  activation: ActivationName,
+  names: { dense: string; classifier: string },
+): HeadEntry => ({
+  hfClass,
+  keys: [
+    { ours: 'head.dense', theirs: names.dense },
+    { ours: 'head.classifier', theirs: names.classifier },
+  ],
+  build: (_, facts) => new ReplacedTokenDetectionHead(facts.hiddenSize, activation),
+})

@@ -1,0 +1,25 @@
+// One number for each row, for learning from preferences: a classifier with a single score, as TRL's reward models are.
+import type { Tensor } from '../../tensor/index.ts'
+import type { BodyInputs, BodyOutputs } from '../model.ts'
+import { Head, type HeadEntry } from './head.ts'
+
+class RewardHead extends Head {
+  scorer: Head
+
+  constructor(scorer: Head) {
+    super()
+    this.scorer = scorer
+  }
+
+  /** -> [B] */
+  forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
+    return this.scorer.forward(outputs, inputs).squeeze(-1)
+  }
+}
+
+/** The same files as the architecture's classifier, with one label. */
+export const reward = (classifier: HeadEntry): HeadEntry => ({
+  ...classifier,
+  keys: classifier.keys.map((rule) => ({ ...rule, ours: String(rule.ours).replace(/^head\./, 'head.scorer.') })),
+  build: (body, facts, options) => new RewardHead(classifier.build(body, facts, { ...options, labels: ['reward'] })),
+})

@@ -1,0 +1,38 @@
+// Masked tokens and the relation of two sentences together, as BERT was pretrained. @source arXiv:1810.04805 section 3.1
+import { Linear } from '../../nn/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import type { Body, BodyFacts, BodyInputs } from '../model.ts'
+import type { HeadEntry } from './head.ts'
+import { MaskedLmHead, type MaskedLmShape, maskedLmKeys } from './masked-lm.ts'
+import { poolRows } from './pooling.ts'
+
+export class SentencePretrainingHead extends MaskedLmHead {
+  pooler: Linear
+  relation: Linear
+
+  constructor(body: Body, facts: BodyFacts, shape: MaskedLmShape) {
+    super(body, facts, shape)
+    this.pooler = new Linear(facts.hiddenSize, facts.hiddenSize)
+    this.relation = new Linear(facts.hiddenSize, 2)
+  }
+
+  /** [B,T,C] -> [B,2]: scores of "follows" and "does not follow". */
+  relate(hidden: Tensor, inputs: Pick<BodyInputs, 'attentionMask' | 'starts'>): Tensor {
+    return this.relation.forward(this.pooler.forward(poolRows(hidden, inputs, 'first')).tanh())
+  }
+}
+
+/** @param names of the pooler, with the body's prefix, and of the relation's layer */
+export const sentencePretraining = (
+  hfClass: string,
+  shape: MaskedLmShape,
+  names: { pooler: string; relation: string },
+): HeadEntry => ({
+  hfClass,
+  keys: [
+    ...maskedLmKeys(shape),
+    { ours: 'head.pooler', theirs: names.pooler },
+    { ours: 'head.relation', theirs: names.relation },
+  ],
+  build: (body, facts) => new SentencePretrainingHead(body, facts, shape),
+})

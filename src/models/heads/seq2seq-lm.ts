@@ -1,0 +1,25 @@
+// Next-token prediction of a decoder that reads an encoder.
+import type { Tensor } from '../../tensor/index.ts'
+import type { Body, BodyFacts } from '../model.ts'
+import type { HeadEntry } from './head.ts'
+import { LanguageHead } from './language-head.ts'
+
+class Seq2SeqLmHead extends LanguageHead {
+  readonly #scale: number
+
+  constructor(body: Body, facts: BodyFacts, scale: number) {
+    super(body, facts, false)
+    this.#scale = scale
+  }
+
+  override prepare(hidden: Tensor): Tensor {
+    return this.#scale === 1 ? hidden : hidden.mul(this.#scale)
+  }
+}
+
+/** @param scale multiplies hidden states before they are scored (T5 with tied embeddings) */
+export const seq2seqLm = (hfClass: string, scale: number): HeadEntry => ({
+  hfClass,
+  keys: [{ ours: 'head.lmHead', theirs: 'lm_head' }],
+  build: (body, facts) => new Seq2SeqLmHead(body, facts, scale),
+})

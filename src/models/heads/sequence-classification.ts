@@ -1,0 +1,60 @@
+// A class, or numbers, for each row: one vector of it, perhaps through a dense layer, then a score for each label.
+import { type ActivationName, activations, Dropout, type KeyRule, Linear } from '../../nn/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import type { BodyInputs, BodyOutputs } from '../model.ts'
+import { Head, type HeadEntry } from './head.ts'
+import { type Pooling, poolRows } from './pooling.ts'
+
+export interface ClassifierShape {
+  pooling: Pooling
+  /** A layer between the row's vector and the scores. */
+  dense?: { activation: ActivationName; name: string; dropoutBefore: boolean }
+  dropout: number
+  /** The output layer's name in transformers. */
+  output: string
+  bias: boolean
+}
+
+export class RowClassifier extends Head {
+  dense?: Linear
+  classifier: Linear
+  dropout: Dropout
+  readonly #shape: ClassifierShape
+
+  constructor(hidden: number, labels: number, shape: ClassifierShape) {
+    super()
+    if (shape.dense !== undefined) this.dense = new Linear(hidden, hidden)
+    this.classifier = new Linear(hidden, labels, { bias: shape.bias })
+    this.dropout = new Dropout(shape.dropout)
+    this.#shape = shape
+  }
+
+  /** -> [B,labels] */
+  forward({ hidden }: BodyOutputs, inputs: BodyInputs): Tensor {
+    const { pooling, dense } = this.#shape
+    const drop = (x: Tensor) => this.dropout.forward(x, inputs.generator)
+    let row = poolRows(hidden, inputs, pooling)
+    if (this.dense !== undefined && dense !== undefined) {
+      if (dense.dropoutBefore) row = drop(row)
+      row = activations[dense.activation](this.dense.forward(row))
+    }
+    return this.classifier.forward(drop(row))
+  }
+}
+
+export const classifierKeys = ({ dense, output }: ClassifierShape): KeyRule[] => [
+  ...(dense === undefined ? [] : [{ ours: 'head.dense', theirs: dense.name }]),
+  { ours: 'head.classifier', theirs: output },
+]
+
+export const sequenceClassification = (
+  hfClass: string,
+  shape: ClassifierShape,
+  more: Pick<HeadEntry, 'prefix' | 'prepare'> = {},
+): HeadEntry => ({
+  ...more,
+  hfClass,
+  keys: classifierKeys(shape),
+  build: (_, { hiddenSize }, { labels, dropout = shape.dropout }) =>
+    new RowClassifier(hiddenSize, labels.length, { ...shape, dropout }),
+})

@@ -10,7 +10,8 @@ export const eachParameter = (
 ): void => {
   for (const update of updates)
     scope(() => {
-      const gradient = update.gradient.to('float32')
+      // In one order of memory, so that the bits of sums and products do not depend on how the gradient lies.
+      const gradient = update.gradient.to('float32').contiguous()
       body(update, scale === 1 ? gradient : gradient.mul(scale))
       update.copy?.copy_(update.weight)
     })

@@ -138,7 +138,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
       ...facts,
       weight,
       copy: weight === parameter ? undefined : parameter,
-      gradient: gradient.detach(),
+      gradient,
       slots,
       learningRate: learningRate * group.learningRateScale,
       weightDecay: group.weightDecay,

@@ -10,6 +10,8 @@ import { applyRotary } from './rope.ts'
 export interface LayerCache {
   /** Adds [B,T,K,D] keys and values; returns all so far, [B,S,K,D]. */
   append(key: Tensor, value: Tensor): { key: Tensor; value: Tensor }
+  /** Keys and values of the source, which stay the same: made at the first call, given again at later ones. */
+  source(make: () => { key: Tensor; value: Tensor }): { key: Tensor; value: Tensor }
 }
 
 /** How the rows of a batch relate; one for a whole forward pass. */
@@ -88,7 +90,7 @@ export class Attention extends Module {
     this.#dropout = options.dropout ?? 0
   }
 
-  /** [B,T,C] -> [B,T,C]. `source` [B,S,C] gives keys and values for cross attention; a cache extends them. */
+  /** [B,T,C] -> [B,T,C]. `source` [B,S,C] gives keys and values for cross attention, which a cache keeps; it extends a row's own. */
   forward(
     input: Tensor,
     context: AttentionContext = {},
@@ -96,17 +98,19 @@ export class Attention extends Module {
   ): Tensor {
     const [batch, length] = input.shape
     const split = (projected: Tensor, heads: number) => projected.view([batch, -1, heads, this.#headDim]) // [B,T,C] -> [B,T,H,D]
-    const source = options.source ?? input
+    const { source = input, cache } = options
     let query = split(this.qProj.forward(input), this.#heads)
-    let key = split(this.kProj.forward(source), this.#kvHeads)
-    let value = split(this.vProj.forward(source), this.#kvHeads)
     if (this.queryNorm !== undefined) query = this.queryNorm.forward(query)
-    if (this.keyNorm !== undefined) key = this.keyNorm.forward(key)
-    if (context.angles !== undefined) {
-      query = applyRotary(query, context.angles)
-      key = applyRotary(key, context.angles)
+    if (context.angles !== undefined) query = applyRotary(query, context.angles)
+    const project = () => {
+      let key = split(this.kProj.forward(source), this.#kvHeads)
+      if (this.keyNorm !== undefined) key = this.keyNorm.forward(key)
+      if (context.angles !== undefined) key = applyRotary(key, context.angles)
+      return { key, value: split(this.vProj.forward(source), this.#kvHeads) }
     }
-    if (options.cache !== undefined) ({ key, value } = options.cache.append(key, value))
+    const extend = ({ key, value }: { key: Tensor; value: Tensor }) => cache?.append(key, value) ?? { key, value }
+    const { key, value } =
+      options.source !== undefined && cache !== undefined ? cache.source(project) : extend(project())
     const mixed =
       context.bias === undefined ? this.#fused(query, key, value, context) : this.#biased(query, key, value, context)
     return this.oProj.forward(mixed.reshape([batch, length, this.#heads * this.#headDim]))

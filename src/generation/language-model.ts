@@ -1,0 +1,183 @@
+// What generation asks of a model, and one batch of texts that grow by a token at a time: padding, positions, cache, encoder.
+// Knows no architecture and does not choose tokens.
+import { ConfigError, ShapeError } from '../core/index.ts'
+import type { Body, BodyFacts } from '../models/index.ts'
+import { noGrad, scope, Tensor } from '../tensor/index.ts'
+import { KvCache } from './kv-cache.ts'
+
+/** A body and the head that scores the next token. Every Model with a language head is one. */
+export interface LanguageModel {
+  readonly body: Body
+  /** `prepare` gives what `lmHead` scores. */
+  readonly head: { prepare(hidden: Tensor): Tensor; readonly lmHead: { forward(hidden: Tensor): Tensor } }
+  readonly facts: Pick<BodyFacts, 'numLayers' | 'vocabSize' | 'maxPositions' | 'causal'>
+}
+
+export interface BatchOptions {
+  /** Tokens that each text may get. */
+  room: number
+  useCache: boolean
+  /** First id of every text, where an encoder reads the prompts. */
+  decoderStartTokenId: number | undefined
+  /** Fills short prompts; hidden from the model. */
+  padTokenId: number
+}
+
+const tokensOf = (rows: readonly (readonly number[])[], length: number, fill: number, side: 'left' | 'right') => {
+  const ids = new BigInt64Array(rows.length * length).fill(BigInt(fill))
+  const seen = new Uint8Array(rows.length * length)
+  rows.forEach((row, r) => {
+    const start = r * length + (side === 'left' ? length - row.length : 0)
+    row.forEach((id, i) => {
+      ids[start + i] = BigInt(id)
+      seen[start + i] = 1
+    })
+  })
+  return { ids, seen }
+}
+
+/** Most tokens that a cache is made for before it must grow. */
+const firstCapacity = 1024
+
+/** Texts of a batch that are still growing. */
+export class GrowingBatch {
+  readonly #model: LanguageModel
+  readonly #options: BatchOptions
+  readonly #cache: KvCache | undefined
+  readonly #hasEncoder: boolean
+  /** Ids that the decoder has seen, without padding. */
+  #rows: number[][]
+  #encoderHidden: Tensor | undefined
+  #encoderMask: Tensor | undefined
+  /** Length of the longest prompt, and the padding before each row. */
+  #pads: number[]
+
+  constructor(model: LanguageModel, prompts: readonly (readonly number[])[], options: BatchOptions) {
+    this.#model = model
+    this.#options = options
+    this.#hasEncoder = !model.facts.causal
+    const longest = Math.max(...prompts.map((prompt) => prompt.length))
+    if (this.#hasEncoder) {
+      const start = options.decoderStartTokenId
+      if (start === undefined)
+        throw new ConfigError(
+          'Expected a `decoderStartTokenId` for `generation` of a model with an encoder, got none. Take it from generation_config.json.',
+        )
+      this.#encode(prompts, longest)
+      this.#rows = prompts.map(() => [start])
+      this.#pads = prompts.map(() => 0)
+    } else {
+      this.#rows = prompts.map((prompt) => [...prompt])
+      this.#pads = prompts.map((prompt) => longest - prompt.length)
+    }
+    const length = this.#hasEncoder ? 1 : longest
+    if (options.useCache)
+      this.#cache = new KvCache(model.facts.numLayers, Math.min(length + options.room, length + firstCapacity))
+  }
+
+  /** Number of texts. */
+  get size(): number {
+    return this.#rows.length
+  }
+
+  #encode(prompts: readonly (readonly number[])[], longest: number): void {
+    const { ids, seen } = tokensOf(prompts, longest, this.#options.padTokenId, 'right')
+    const shape = [prompts.length, longest]
+    const padded = seen.includes(0)
+    scope(() =>
+      noGrad(() => {
+        const inputIds = Tensor.from(ids, { shape })
+        if (padded) this.#encoderMask = Tensor.from(seen, { shape, dtype: 'bool' }).keep()
+        this.#encoderHidden = this.#model.body.forward({ inputIds, attentionMask: this.#encoderMask }).hidden.keep()
+      }),
+    )
+  }
+
+  /** Scores of the token after each text, float32 [B,V]. The first call reads the prompts, later ones what `extend` added. */
+  scores(): Tensor {
+    const known = this.#cache?.length ?? 0
+    const total = this.#rows[0].length + this.#pads[0]
+    const length = total - known
+    if (length === 0) throw new ShapeError('Expected a new token in every row for `scores`, got none.')
+    return scope(() =>
+      noGrad(() => {
+        const hidden = this.#hasEncoder ? this.#decode(known, length) : this.#continue(known, length)
+        const last = length === 1 ? hidden : hidden.narrow(1, length - 1, 1)
+        const { head } = this.#model
+        const logits = head.lmHead.forward(head.prepare(last)).squeeze(1)
+        return logits.dtype === 'float32' ? logits : logits.to('float32')
+      }),
+    )
+  }
+
+  #newIds(known: number, length: number): Tensor {
+    const rows = this.#rows.map((row, r) => row.slice(Math.max(0, known - this.#pads[r])))
+    const { ids } = tokensOf(rows, length, this.#options.padTokenId, 'left')
+    return Tensor.from(ids, { shape: [rows.length, length] })
+  }
+
+  #continue(known: number, length: number): Tensor {
+    const inputIds = this.#newIds(known, length)
+    const cache = this.#cache?.layers
+    const pads = this.#pads
+    if (pads.every((pad) => pad === 0)) return this.#model.body.forward({ inputIds, cache, pastLength: known }).hidden
+    const batch = pads.length
+    const total = known + length
+    const seen = new Uint8Array(batch * total).fill(1)
+    const positions = new BigInt64Array(batch * length)
+    for (let r = 0; r < batch; r++) {
+      seen.fill(0, r * total, r * total + pads[r])
+      for (let t = 0; t < length; t++) positions[r * length + t] = BigInt(Math.max(0, known + t - pads[r]))
+    }
+    return this.#model.body.forward({
+      inputIds,
+      cache,
+      pastLength: known,
+      attentionMask: Tensor.from(seen, { shape: [batch, total], dtype: 'bool' }),
+      positionIds: Tensor.from(positions, { shape: [batch, length] }),
+    }).hidden
+  }
+
+  #decode(known: number, length: number): Tensor {
+    const decoderInputIds = this.#newIds(known, length)
+    return this.#model.body.forward({
+      inputIds: decoderInputIds,
+      attentionMask: this.#encoderMask,
+      encoderHidden: this.#encoderHidden,
+      decoderInputIds,
+      cache: this.#cache?.layers,
+      pastLength: known,
+    }).hidden
+  }
+
+  /** Adds one token to each text. */
+  extend(ids: readonly number[]): void {
+    ids.forEach((id, r) => {
+      this.#rows[r].push(id)
+    })
+  }
+
+  /** Makes text i what text `rows[i]` was: reorders, repeats and drops. */
+  select(rows: readonly number[]): void {
+    if (rows.length === this.size && rows.every((row, i) => row === i)) return
+    this.#rows = rows.map((row) => [...this.#rows[row]])
+    this.#pads = rows.map((row) => this.#pads[row])
+    this.#cache?.select(rows)
+    scope(() => {
+      const index = Tensor.from(BigInt64Array.from(rows, BigInt))
+      const pick = (tensor: Tensor | undefined) => {
+        const picked = noGrad(() => tensor?.indexSelect(0, index).keep())
+        tensor?.free()
+        return picked
+      }
+      this.#encoderHidden = pick(this.#encoderHidden)
+      this.#encoderMask = pick(this.#encoderMask)
+    })
+  }
+
+  free(): void {
+    this.#cache?.free()
+    this.#encoderHidden?.free()
+    this.#encoderMask?.free()
+  }
+}

@@ -11,14 +11,19 @@ import { Tokenizer } from './tokenizer.ts'
 
 const MAX_FILE_BYTES = 512 * 1024 * 1024
 
-export type LoadOptions = BertVocabularyOptions
+export interface LoadOptions extends BertVocabularyOptions {
+  /** tokenizer_config.json beside the parsed content of a tokenizer.json; folders have their own. */
+  config?: JsonObject
+}
 
 /**
  * Opens a tokenizer from a folder, a file (tokenizer.json, vocab.txt, vocab.json beside merges.txt, tokenizer.model) or
- * the parsed content of a tokenizer.json. The options count for vocab.txt alone. Throws DataError.
+ * the parsed content of a tokenizer.json, with `config` beside it. The other options count for vocab.txt alone.
+ * Throws DataError.
  */
 export async function loadTokenizer(source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> {
-  if (typeof source !== 'string') return build(source, [], undefined, 'tokenizer.json')
+  if (typeof source !== 'string')
+    return build(source, options.config === undefined ? [] : [options.config], undefined, 'tokenizer.json')
   const info = await stat(source).catch(() => undefined)
   if (info === undefined) throw new DataError('Expected a tokenizer file or folder, got nothing there.', source)
   const folder = info.isDirectory() ? source : dirname(source)

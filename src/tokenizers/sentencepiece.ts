@@ -8,9 +8,10 @@ const MODEL_BPE = 2
 const MODEL_UNIGRAM = 1
 const MAX_PIECES = 4_000_000
 
-interface Piece {
+export interface ScoredPiece {
   text: string
   score: number
+  /** 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte. */
   type: number
 }
 
@@ -48,7 +49,7 @@ function collect(bytes: Buffer, where: string): Map<number, Value> {
   return new Map(messageFields(bytes, where))
 }
 
-function readPiece(bytes: Buffer, index: number): Piece {
+function readPiece(bytes: Buffer, index: number): ScoredPiece {
   const fields = collect(bytes, `pieces[${index}]`)
   const text = fields.get(1)
   const score = fields.get(2)
@@ -63,7 +64,7 @@ function readPiece(bytes: Buffer, index: number): Piece {
 
 /** Translates a model file; `config` is tokenizer_config.json. Throws DataError. */
 export function sentencePieceJson(bytes: Buffer, config: JsonObject = {}): JsonObject {
-  const pieces: Piece[] = []
+  const pieces: ScoredPiece[] = []
   let trainer = new Map<number, Value>()
   let normalizer = new Map<number, Value>()
   for (const [field, value] of messageFields(bytes, 'tokenizer.model')) {
@@ -98,7 +99,7 @@ export function sentencePieceJson(bytes: Buffer, config: JsonObject = {}): JsonO
   }
 }
 
-function addedToken({ text, type }: Piece, id: number): JsonObject[] {
+function addedToken({ text, type }: ScoredPiece, id: number): JsonObject[] {
   const special = type === PIECE_TYPES.unknown || type === PIECE_TYPES.control
   if (!special && type !== PIECE_TYPES.userDefined) return []
   return [{ id, content: text, single_word: false, lstrip: false, rstrip: false, normalized: false, special }]
@@ -153,10 +154,11 @@ function unigramParts(spec: ReadonlyMap<number, Value>): JsonObject {
   }
 }
 
-/** SentencePiece ranks a merge by the score of the piece it makes, so every way to make a piece is a merge. */
-function bpeModel(pieces: readonly Piece[], unkId: number, byteFallback: boolean): JsonObject {
-  const vocab: JsonObject = Object.create(null)
-  for (const [id, { text }] of pieces.entries()) vocab[text] = id
+/**
+ * The merges of a SentencePiece BPE vocabulary, best first. A merge ranks by the score of the piece it makes, so every way to
+ * make a piece is a merge.
+ */
+export function scoredMerges(pieces: readonly ScoredPiece[]): [left: string, right: string][] {
   const ids = new Map(pieces.map(({ text }, id) => [text, id]))
   const merges: { sides: [string, string]; score: number; left: number; right: number; id: number }[] = []
   for (const [id, { text, score, type }] of pieces.entries()) {
@@ -168,6 +170,12 @@ function bpeModel(pieces: readonly Piece[], unkId: number, byteFallback: boolean
     }
   }
   merges.sort((a, b) => b.score - a.score || a.id - b.id || a.left - b.left || a.right - b.right)
+  return merges.map(({ sides }) => sides)
+}
+
+function bpeModel(pieces: readonly ScoredPiece[], unkId: number, byteFallback: boolean): JsonObject {
+  const vocab: JsonObject = Object.create(null)
+  for (const [id, { text }] of pieces.entries()) vocab[text] = id
   return {
     type: 'BPE',
     dropout: null,
@@ -178,11 +186,11 @@ function bpeModel(pieces: readonly Piece[], unkId: number, byteFallback: boolean
     byte_fallback: byteFallback,
     ignore_merges: false,
     vocab,
-    merges: merges.map(({ sides }) => sides),
+    merges: scoredMerges(pieces),
   }
 }
 
-function postProcessor(pieces: readonly Piece[], config: JsonObject, isLlama: boolean): JsonObject | null {
+function postProcessor(pieces: readonly ScoredPiece[], config: JsonObject, isLlama: boolean): JsonObject | null {
   const controls = pieces.flatMap(({ text, type }, id) => (type === PIECE_TYPES.control ? [{ text, id }] : []))
   const wanted = (key: string, fallback: boolean) => (typeof config[key] === 'boolean' ? config[key] : fallback)
   const bos = wanted('add_bos_token', isLlama) ? controls.find(({ text }) => text === '<s>') : undefined

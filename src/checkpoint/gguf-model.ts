@@ -1,0 +1,264 @@
+// A GGUF file as a Hugging Face checkpoint: the fields of config.json, and tensors under the names that transformers gives them.
+// Whatever would change the model and cannot be said there is refused. Knows llama.cpp's names for Llama and Qwen.
+// @source https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (names of keys and tensors)
+import { CheckpointError } from '../core/index.ts'
+import type { Tensor } from '../tensor/index.ts'
+import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
+import { GgufFields, shortest } from './gguf-fields.ts'
+import { readRope } from './gguf-rope.ts'
+
+export interface HfCheckpoint {
+  /** The fields of config.json. */
+  config: Record<string, unknown>
+  tensors: Map<string, () => Tensor>
+}
+
+interface Architecture {
+  /** `architectures` of config.json. */
+  className: string
+  /** llama.cpp turns the rows of queries and keys of Llama; the others are as they were. */
+  turned: boolean
+  /** Norms over the heads' queries and keys. */
+  headNorms: boolean
+  /** Biases of queries, keys and values: always there, or as config.json says. */
+  qkvBias: 'always' | 'optional'
+}
+
+const architectures: Record<string, Architecture> = {
+  llama: { className: 'LlamaForCausalLM', turned: true, headNorms: false, qkvBias: 'optional' },
+  qwen2: { className: 'Qwen2ForCausalLM', turned: false, headNorms: false, qkvBias: 'always' },
+  qwen3: { className: 'Qwen3ForCausalLM', turned: false, headNorms: true, qkvBias: 'optional' },
+}
+
+// Settings that change what the model computes and that config.json of these types cannot say.
+const unsaid = [
+  'expert_count',
+  'attention.sliding_window',
+  'attention.clamp_kqv',
+  'attention.max_alibi_bias',
+  'attention.scale',
+  'attention.causal',
+  'final_logit_softcapping',
+  'attn_logit_softcapping',
+  'logit_scale',
+  'residual_scale',
+  'embedding_scale',
+  'use_parallel_residual',
+]
+const harmless: Record<string, unknown> = { 'attention.causal': true }
+
+const refuseUnsaid = (fields: GgufFields): void => {
+  for (const name of unsaid) {
+    const value = fields.file.metadata.get(fields.key(name))
+    if (value === undefined || value === harmless[name] || value === 0 || (value === false && !(name in harmless)))
+      continue
+    throw new CheckpointError(
+      `${fields.file.path}: Expected no \`${fields.key(name)}\`, got ${String(value).slice(0, 40)}. Tunesmith's ${fields.prefix} cannot do this; use the Hugging Face folder of the model.`,
+    )
+  }
+}
+
+interface Sizes {
+  hidden: number
+  intermediate: number
+  layers: number
+  heads: number
+  kvHeads: number
+  headDim: number
+  vocab: number
+}
+
+const readSizes = (fields: GgufFields): Sizes => {
+  const { file } = fields
+  const hidden = fields.need('embedding_length')
+  const heads = fields.need('attention.head_count')
+  const layers = fields.need('block_count')
+  if (layers > file.tensors.size)
+    throw fields.fault('as many layers as there are tensors for', fields.key('block_count'), layers)
+  const headDim = fields.count('attention.key_length') ?? hidden / heads
+  if (!Number.isInteger(headDim) || headDim % 2 !== 0)
+    throw fields.fault('heads of an even size', fields.key('attention.head_count'), heads)
+  const valueDim = fields.count('attention.value_length') ?? headDim
+  if (valueDim !== headDim) throw fields.fault(`${headDim}`, fields.key('attention.value_length'), valueDim)
+  const turnedDim = fields.count('rope.dimension_count') ?? headDim
+  if (turnedDim !== headDim)
+    throw fields.fault(`the whole head (${headDim})`, fields.key('rope.dimension_count'), turnedDim)
+  const kvHeads = fields.count('attention.head_count_kv') ?? heads
+  if (heads % kvHeads !== 0) throw fields.fault(`a divisor of ${heads}`, fields.key('attention.head_count_kv'), kvHeads)
+  const embedding = file.tensors.get('token_embd.weight')
+  if (embedding === undefined || embedding.shape.length !== 2)
+    throw new CheckpointError(`${file.path}: Expected a matrix \`token_embd.weight\`, got none.`, {
+      missing: ['token_embd.weight'],
+    })
+  const tokens = file.metadata.get('tokenizer.ggml.tokens')
+  if (Array.isArray(tokens) && tokens.length > embedding.shape[0])
+    throw fields.fault(`at most ${embedding.shape[0]} tokens`, 'tokenizer.ggml.tokens', tokens.length)
+  return {
+    hidden,
+    intermediate: fields.need('feed_forward_length'),
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    vocab: embedding.shape[0],
+  }
+}
+
+interface Name {
+  theirs: string
+  shape: number[]
+  required: boolean
+  /** Heads whose rows llama.cpp turned. */
+  turnedHeads?: number
+}
+
+/** What each tensor of the file is called in Hugging Face checkpoints, and the shape that the metadata give it. */
+const expectedNames = (sizes: Sizes, architecture: Architecture): Map<string, Name> => {
+  const { hidden, intermediate, heads, kvHeads, headDim, vocab } = sizes
+  const names = new Map<string, Name>()
+  const add = (ours: string, theirs: string, shape: number[], more: { optional?: boolean; turned?: number } = {}) =>
+    names.set(ours, {
+      theirs,
+      shape,
+      required: more.optional !== true,
+      ...(architecture.turned && more.turned !== undefined ? { turnedHeads: more.turned } : {}),
+    })
+  add('token_embd.weight', 'model.embed_tokens.weight', [vocab, hidden])
+  add('output_norm.weight', 'model.norm.weight', [hidden])
+  add('output.weight', 'lm_head.weight', [vocab, hidden], { optional: true })
+  for (let i = 0; i < sizes.layers; i++) {
+    const from = `blk.${i}`
+    const to = `model.layers.${i}`
+    const linear = (ours: string, theirs: string, shape: number[], turned?: number, optional = true) => {
+      add(`${from}.${ours}.weight`, `${to}.${theirs}.weight`, shape, { turned })
+      add(`${from}.${ours}.bias`, `${to}.${theirs}.bias`, shape.slice(0, 1), { turned, optional })
+    }
+    const bias = architecture.qkvBias !== 'always'
+    add(`${from}.attn_norm.weight`, `${to}.input_layernorm.weight`, [hidden])
+    linear('attn_q', 'self_attn.q_proj', [heads * headDim, hidden], heads, bias)
+    linear('attn_k', 'self_attn.k_proj', [kvHeads * headDim, hidden], kvHeads, bias)
+    linear('attn_v', 'self_attn.v_proj', [kvHeads * headDim, hidden], undefined, bias)
+    linear('attn_output', 'self_attn.o_proj', [hidden, heads * headDim])
+    if (architecture.headNorms) {
+      add(`${from}.attn_q_norm.weight`, `${to}.self_attn.q_norm.weight`, [headDim])
+      add(`${from}.attn_k_norm.weight`, `${to}.self_attn.k_norm.weight`, [headDim])
+    }
+    add(`${from}.ffn_norm.weight`, `${to}.post_attention_layernorm.weight`, [hidden])
+    linear('ffn_gate', 'mlp.gate_proj', [intermediate, hidden])
+    linear('ffn_up', 'mlp.up_proj', [intermediate, hidden])
+    linear('ffn_down', 'mlp.down_proj', [hidden, intermediate])
+  }
+  return names
+}
+
+// Not parameters: factors that config.json says in words, checked in gguf-rope.ts.
+const ropeFactors = 'rope_freqs.weight'
+
+const checkNames = (file: GgufFile, names: ReadonlyMap<string, Name>): void => {
+  const missing = [...names].filter(([name, { required }]) => required && !file.tensors.has(name)).map(([name]) => name)
+  const unexpected = [...file.tensors.keys()].filter((name) => !names.has(name) && name !== ropeFactors)
+  const mismatched = [...names].flatMap(([name, { shape }]) => {
+    const given = file.tensors.get(name)?.shape
+    return given === undefined || given.join() === shape.join() ? [] : [`${name}: expected [${shape}], got [${given}]`]
+  })
+  if (missing.length + unexpected.length + mismatched.length === 0) return
+  const group = (title: string, list: readonly string[]) =>
+    list.length === 0
+      ? []
+      : [
+          `${list.length} ${title}: ${list
+            .slice(0, 10)
+            .map((name) => name.slice(0, 100))
+            .join(', ')}${list.length > 10 ? ', …' : ''}`,
+        ]
+  throw new CheckpointError(
+    `${file.path}: Expected the tensors that the metadata describe, got ${[
+      ...group('missing', missing),
+      ...group('unexpected', unexpected),
+      ...group('of another shape', mismatched),
+    ].join('; ')}. Check that the file is whole.`,
+    { missing, unexpected, mismatched },
+  )
+}
+
+/** Puts rows back: llama.cpp stores the two halves of a head, which rotary positions pair up, as alternate rows. */
+const turnBack = (tensor: Tensor, heads: number): Tensor => {
+  const { shape } = tensor
+  const [rows, ...rest] = shape
+  // [H·D,…] -> [H,D/2,2,…] -> [H,2,D/2,…] -> [H·D,…]
+  return tensor
+    .view([heads, rows / heads / 2, 2, ...rest])
+    .transpose(1, 2)
+    .contiguous()
+    .view(shape)
+}
+
+const hasBias = (file: GgufFile, name: string): boolean => file.tensors.has(`blk.0.${name}.bias`)
+
+const storedDtypes: Record<string, string> = { F16: 'float16', BF16: 'bfloat16' }
+
+const tokenIds = (file: GgufFile): Record<string, number> => {
+  const fields = new GgufFields(file, 'tokenizer.ggml')
+  const ids: [string, number | undefined][] = [
+    ['bos_token_id', fields.number('bos_token_id')],
+    ['eos_token_id', fields.number('eos_token_id')],
+    ['pad_token_id', fields.number('padding_token_id')],
+  ]
+  return Object.fromEntries(ids.filter((entry): entry is [string, number] => entry[1] !== undefined))
+}
+
+/**
+ * The checkpoint that transformers would have for a GGUF file of a Llama or Qwen 2 or 3 model.
+ * @throws CheckpointError for other architectures, settings that config.json cannot say, tensors that the metadata do not
+ *   describe or of types that cannot be read; all before any values are read.
+ */
+export const ggufToHf = (file: GgufFile): HfCheckpoint => {
+  const type = new GgufFields(file, 'general').string('architecture') ?? 'none'
+  const architecture = Object.hasOwn(architectures, type) ? architectures[type] : undefined
+  if (architecture === undefined)
+    throw new CheckpointError(
+      `${file.path}: Expected one of ${Object.keys(architectures).join(', ')} for \`general.architecture\`, got ${type.slice(0, 40)}. Use the Hugging Face folder of the model.`,
+    )
+  const fields = new GgufFields(file, type)
+  refuseUnsaid(fields)
+  const sizes = readSizes(fields)
+  const names = expectedNames(sizes, architecture)
+  checkNames(file, names)
+  for (const [name, tensor] of file.tensors) if (!tensor.readable) throw unreadable(file.path, name, tensor.type)
+  const eps = fields.number('attention.layer_norm_rms_epsilon')
+  if (eps === undefined || eps <= 0)
+    throw fields.fault('a positive number', fields.key('attention.layer_norm_rms_epsilon'), eps)
+  const tied = !file.tensors.has('output.weight')
+  const config = {
+    architectures: [architecture.className],
+    model_type: type,
+    vocab_size: sizes.vocab,
+    hidden_size: sizes.hidden,
+    intermediate_size: sizes.intermediate,
+    num_hidden_layers: sizes.layers,
+    num_attention_heads: sizes.heads,
+    num_key_value_heads: sizes.kvHeads,
+    head_dim: sizes.headDim,
+    hidden_act: 'silu',
+    max_position_embeddings: fields.need('context_length'),
+    // The file has float32, config.json a decimal: the shortest that is the same float32.
+    rms_norm_eps: shortest(eps),
+    tie_word_embeddings: tied,
+    ...readRope(fields, sizes.headDim, file.tensors.get(ropeFactors)),
+    ...(architecture.qkvBias === 'optional' ? { attention_bias: hasBias(file, 'attn_q') } : {}),
+    ...(hasBias(file, 'ffn_up') ? { mlp_bias: true } : {}),
+    ...tokenIds(file),
+    dtype: storedDtypes[file.tensors.get('blk.0.ffn_up.weight')?.type ?? ''] ?? 'float32',
+  }
+  const read = (tensor: GgufTensor, heads: number | undefined) => () =>
+    heads === undefined ? tensor.read() : turnBack(tensor.read(), heads)
+  return {
+    config,
+    tensors: new Map(
+      [...names].flatMap(([name, { theirs, turnedHeads }]) => {
+        const tensor = file.tensors.get(name)
+        return tensor === undefined ? [] : [[theirs, read(tensor, turnedHeads)] as const]
+      }),
+    ),
+  }
+}

@@ -1,0 +1,76 @@
+// Rotary positions of a GGUF file in the words of config.json. Llama 3's stretching is stored as a tensor of factors: it is taken
+// only when the published rule gives the same factors. Knows no tensor but that one.
+import { CheckpointError } from '../core/index.ts'
+import type { GgufTensor } from './gguf.ts'
+import { type GgufFields, shortest } from './gguf-fields.ts'
+
+/** What Llama 3.1 and later publish; `factor` is 8 for 3.1 and 32 for 3.2. @source arXiv:2407.21783 */
+const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 }
+
+/** Divisors of each frequency by Llama 3's rule. */
+export const llama3Divisors = (factor: number, theta: number, headDim: number): number[] => {
+  const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = llama3
+  return Array.from({ length: headDim / 2 }, (_, i) => {
+    const wavelength = 2 * Math.PI * theta ** ((2 * i) / headDim)
+    if (wavelength < original / high) return 1
+    if (wavelength > original / low) return factor
+    const smooth = (original / wavelength - low) / (high - low)
+    return 1 / ((1 - smooth) / factor + smooth)
+  })
+}
+
+const readFactors = (fields: GgufFields, factors: GgufTensor, theta: number, headDim: number): object | undefined => {
+  const { path } = fields.file
+  if (factors.type !== 'F32' || factors.shape.join() !== `${headDim / 2}`)
+    throw new CheckpointError(
+      `${path}: Expected ${headDim / 2} float32 values in \`rope_freqs.weight\`, got ${factors.type} [${factors.shape.join(', ')}].`,
+    )
+  const values = factors.read().toFloat32Array()
+  if (values.every((value) => value === 1)) return undefined
+  const factor = shortest(Math.max(...values))
+  const rule = llama3Divisors(factor, theta, headDim)
+  if (!values.every((value, i) => Math.abs(value - rule[i]) <= 1e-4 * rule[i]))
+    throw new CheckpointError(
+      `${path}: Expected the factors of Llama 3's rule in \`rope_freqs.weight\`, got others. Use the Hugging Face folder of the model.`,
+    )
+  return { rope_type: 'llama3', factor, ...llama3 }
+}
+
+const refuse = (fields: GgufFields, name: string, most: number): void => {
+  const value = fields.number(name)
+  if (value !== undefined && value !== most) throw fields.fault(`${most}`, fields.key(name), value)
+}
+
+const readScaling = (fields: GgufFields): object | undefined => {
+  const kind = fields.string('rope.scaling.type')
+  const factor = fields.number('rope.scaling.factor') ?? fields.number('rope.scale_linear')
+  const linear = kind === 'linear' || (kind === undefined && factor !== undefined && factor !== 1)
+  if (kind !== undefined && !['none', 'linear', 'yarn'].includes(kind))
+    throw fields.fault('none, linear or yarn', fields.key('rope.scaling.type'), kind)
+  if (kind === 'none' || (!linear && kind !== 'yarn')) return undefined
+  if (factor === undefined || factor <= 0)
+    throw fields.fault('a positive number', fields.key('rope.scaling.factor'), factor)
+  if (linear) return factor === 1 ? undefined : { rope_type: 'linear', factor: shortest(factor) }
+  refuse(fields, 'rope.scaling.attn_factor', 1)
+  refuse(fields, 'rope.scaling.yarn_attn_factor', 1)
+  refuse(fields, 'rope.scaling.yarn_ext_factor', 1)
+  return {
+    rope_type: 'yarn',
+    factor: shortest(factor),
+    original_max_position_embeddings: fields.need('rope.scaling.original_context_length'),
+    beta_fast: fields.number('rope.scaling.yarn_beta_fast') ?? 32,
+    beta_slow: fields.number('rope.scaling.yarn_beta_slow') ?? 1,
+  }
+}
+
+/** `rope_theta` and, where positions are stretched, `rope_scaling`. */
+export const readRope = (fields: GgufFields, headDim: number, factors: GgufTensor | undefined): object => {
+  const theta = fields.number('rope.freq_base') ?? 10000
+  if (theta <= 0) throw fields.fault('a positive number', fields.key('rope.freq_base'), theta)
+  const scaling = readScaling(fields)
+  const stretched = factors === undefined ? undefined : readFactors(fields, factors, theta, headDim)
+  if (scaling !== undefined && stretched !== undefined)
+    throw fields.fault('one kind of stretching', fields.key('rope.scaling.type'), 'two')
+  const both = scaling ?? stretched
+  return { rope_theta: shortest(theta), ...(both === undefined ? {} : { rope_scaling: both }) }
+}

@@ -1,0 +1,265 @@
+// The tokenizer of a GGUF file as tokenizer.json and tokenizer_config.json. Byte-level BPE and SentencePiece BPE; the cuts before
+// the merges go by llama.cpp's name for them. Knows no model.
+// @source https://github.com/ggml-org/llama.cpp, src/llama-vocab.cpp (names and settings that go with them)
+import { CheckpointError } from '../core/index.ts'
+import { scoredMerges } from '../tokenizers/index.ts'
+import type { GgufFile } from './gguf.ts'
+import { GgufFields } from './gguf-fields.ts'
+
+type JsonObject = Record<string, unknown>
+
+export interface GgufTokenizer {
+  /** The content of tokenizer.json: `loadTokenizer(tokenizer, { config })`. */
+  tokenizer: JsonObject
+  /** The content of tokenizer_config.json: tokens with a role, chat template. */
+  config: JsonObject
+}
+
+/** The numbers of `tokenizer.ggml.token_type`. */
+const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4 } as const
+
+interface Cuts {
+  names: readonly string[]
+  parts(addPrefixSpace: boolean): JsonObject[]
+  /** A word that is a token as a whole is not merged. */
+  ignoreMerges?: boolean
+  /** Whether the start token is put before text when the file does not say. */
+  addBos?: boolean
+}
+
+const byteLevel = (addPrefixSpace: boolean, usesRegex: boolean): JsonObject => ({
+  type: 'ByteLevel',
+  add_prefix_space: addPrefixSpace,
+  trim_offsets: false,
+  use_regex: usesRegex,
+})
+const split = (regex: string): JsonObject => ({
+  type: 'Split',
+  pattern: { Regex: regex },
+  behavior: 'Isolated',
+  invert: false,
+})
+const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+const rest = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
+const wordsAndDigits = (digits: string): string => `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}|${rest}`
+
+const cuts: readonly Cuts[] = [
+  { names: ['gpt-2', 'default', 'phi-2', 'olmo', 'jais'], parts: (prefix) => [byteLevel(prefix, true)] },
+  {
+    names: ['smollm', 'starcoder', 'refact', 'codeshell'],
+    parts: (prefix) => [{ type: 'Digits', individual_digits: true }, byteLevel(prefix, true)],
+  },
+  {
+    names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3'],
+    parts: (prefix) => [split(wordsAndDigits('\\p{N}{1,3}')), byteLevel(prefix, false)],
+    ignoreMerges: true,
+    addBos: true,
+  },
+  {
+    names: ['smaug-bpe', 'dbrx'],
+    parts: (prefix) => [split(wordsAndDigits('\\p{N}{1,3}')), byteLevel(prefix, false)],
+  },
+  {
+    names: ['qwen2', 'deepseek-r1-qwen', 'megrez'],
+    parts: (prefix) => [split(wordsAndDigits('\\p{N}')), byteLevel(prefix, false)],
+  },
+]
+
+interface Vocabulary {
+  tokens: readonly string[]
+  /** `kinds` by id. */
+  types: ArrayLike<number>
+  ids: JsonObject
+}
+
+const fault = (file: GgufFile, what: string): CheckpointError =>
+  new CheckpointError(`${file.path}: ${what} Use the Hugging Face folder of the model.`)
+
+const readVocabulary = (file: GgufFile): Vocabulary => {
+  const tokens = file.metadata.get('tokenizer.ggml.tokens')
+  if (!Array.isArray(tokens) || tokens.length === 0)
+    throw fault(file, 'Expected a list of strings for `tokenizer.ggml.tokens`, got none.')
+  const types = file.metadata.get('tokenizer.ggml.token_type') ?? new Int32Array(tokens.length).fill(kinds.normal)
+  if (!(types instanceof Int32Array || types instanceof Uint32Array) || types.length !== tokens.length)
+    throw fault(file, `Expected ${tokens.length} integers for \`tokenizer.ggml.token_type\`, got something else.`)
+  const ids: JsonObject = Object.create(null)
+  // Of tokens with the same text the last counts, as in llama.cpp.
+  for (let id = 0; id < tokens.length; id++) ids[tokens[id]] = id
+  return { tokens, types, ids }
+}
+
+/** Tokens that are found in the text before all else. */
+const addedTokens = ({ tokens, types, ids }: Vocabulary): JsonObject[] =>
+  tokens.flatMap((content, id) => {
+    const type = types[id]
+    const special = type === kinds.control || type === kinds.unknown
+    if ((!special && type !== kinds.userDefined) || content === '' || ids[content] !== id) return []
+    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }]
+  })
+
+const readMerges = (file: GgufFile): [string, string][] => {
+  const merges = file.metadata.get('tokenizer.ggml.merges')
+  if (!Array.isArray(merges)) throw fault(file, 'Expected a list of strings for `tokenizer.ggml.merges`, got none.')
+  return merges.map((merge: string, i) => {
+    // A side may be a space, but never empty.
+    const cut = merge.indexOf(' ', 1)
+    if (cut < 1 || cut === merge.length - 1)
+      throw fault(
+        file,
+        `Expected two tokens for \`tokenizer.ggml.merges[${i}]\`, got ${JSON.stringify(merge.slice(0, 40))}.`,
+      )
+    return [merge.slice(0, cut), merge.slice(cut + 1)]
+  })
+}
+
+interface Parts {
+  normalizer: JsonObject | null
+  preTokenizer: JsonObject | null
+  decoder: JsonObject
+  model: JsonObject
+  /** What stands before the template that frames the text. */
+  postProcessors: JsonObject[]
+  addBos: boolean
+}
+
+const bpe = (vocabulary: Vocabulary, merges: [string, string][], more: JsonObject): JsonObject => ({
+  type: 'BPE',
+  dropout: null,
+  unk_token: null,
+  continuing_subword_prefix: null,
+  end_of_word_suffix: null,
+  fuse_unk: false,
+  byte_fallback: false,
+  ignore_merges: false,
+  ...more,
+  vocab: vocabulary.ids,
+  merges,
+})
+
+const byteLevelParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
+  const name = fields.string('pre') ?? 'default'
+  const chosen = cuts.find(({ names }) => names.includes(name))
+  if (chosen === undefined)
+    throw fault(
+      fields.file,
+      `Expected one of ${cuts.flatMap(({ names }) => names).join(', ')} for \`tokenizer.ggml.pre\`, got ${JSON.stringify(name.slice(0, 40))}.`,
+    )
+  const parts = chosen.parts(fields.boolean('add_space_prefix') ?? false)
+  return {
+    normalizer: null,
+    preTokenizer: parts.length === 1 ? parts[0] : { type: 'Sequence', pretokenizers: parts },
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: bpe(vocabulary, readMerges(fields.file), { ignore_merges: chosen.ignoreMerges ?? false }),
+    postProcessors: [{ type: 'ByteLevel', add_prefix_space: true, trim_offsets: false, use_regex: true }],
+    addBos: chosen.addBos ?? false,
+  }
+}
+
+const sentencePieceParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
+  const { file } = fields
+  const { tokens, types } = vocabulary
+  const scores = file.metadata.get('tokenizer.ggml.scores')
+  if (!(scores instanceof Float32Array) || scores.length !== tokens.length)
+    throw fault(file, `Expected ${tokens.length} float32 values for \`tokenizer.ggml.scores\`, got something else.`)
+  const prefixed = fields.boolean('add_space_prefix') ?? true
+  const unknown = tokens.findIndex((_, id) => types[id] === kinds.unknown)
+  const toMarks = { type: 'Replace', pattern: { String: ' ' }, content: '▁' }
+  return {
+    normalizer: prefixed ? { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, toMarks] } : toMarks,
+    preTokenizer: null,
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        ...(prefixed ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
+      ],
+    },
+    model: bpe(vocabulary, scoredMerges(tokens.map((text, id) => ({ text, score: scores[id], type: types[id] }))), {
+      unk_token: unknown < 0 ? null : tokens[unknown],
+      fuse_unk: true,
+      byte_fallback: true,
+    }),
+    postProcessors: [],
+    addBos: true,
+  }
+}
+
+const readers: Record<string, (fields: GgufFields, vocabulary: Vocabulary) => Parts> = {
+  gpt2: byteLevelParts,
+  llama: sentencePieceParts,
+}
+
+const roleKeys = { bos: 'bos', eos: 'eos', unk: 'unknown', pad: 'padding', sep: 'seperator', mask: 'mask' } as const
+
+/** Tokens with a role. */
+const readRoles = (fields: GgufFields, { tokens }: Vocabulary): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(roleKeys).flatMap(([role, key]) => {
+      const id = fields.number(`${key}_token_id`)
+      if (id === undefined) return []
+      const token = Number.isInteger(id) ? tokens[id] : undefined
+      // llama.cpp passes over ids beyond the vocabulary as well.
+      return token === undefined || token === '' ? [] : [[`${role}_token`, token]]
+    }),
+  )
+
+const frame = (bos: string | undefined, eos: string | undefined, ids: JsonObject): JsonObject[] => {
+  if (bos === undefined && eos === undefined) return []
+  const token = (id: string | undefined, typeId: number) =>
+    id === undefined ? [] : [{ SpecialToken: { id, type_id: typeId } }]
+  const framed = (id: string, typeId: number) => [
+    ...token(bos, typeId),
+    { Sequence: { id, type_id: typeId } },
+    ...token(eos, typeId),
+  ]
+  const tokens = [...new Set([bos, eos])].filter((text) => text !== undefined)
+  return [
+    {
+      type: 'TemplateProcessing',
+      single: framed('A', 0),
+      pair: [...framed('A', 0), ...framed('B', 1)],
+      special_tokens: Object.fromEntries(tokens.map((text) => [text, { id: text, ids: [ids[text]], tokens: [text] }])),
+    },
+  ]
+}
+
+/** @throws CheckpointError when the file has no tokenizer or one of a kind that cannot be translated to the same ids. */
+export const ggufTokenizer = (file: GgufFile): GgufTokenizer => {
+  const fields = new GgufFields(file, 'tokenizer.ggml')
+  const kind = fields.string('model') ?? 'none'
+  const read = Object.hasOwn(readers, kind) ? readers[kind] : undefined
+  if (read === undefined)
+    throw fault(
+      file,
+      `Expected one of ${Object.keys(readers).join(', ')} for \`tokenizer.ggml.model\`, got ${JSON.stringify(kind.slice(0, 40))}.`,
+    )
+  const vocabulary = readVocabulary(file)
+  const { normalizer, preTokenizer, decoder, model, postProcessors, addBos } = read(fields, vocabulary)
+  const roles = readRoles(fields, vocabulary)
+  const bos = (fields.boolean('add_bos_token') ?? addBos) ? roles.bos_token : undefined
+  const eos = (fields.boolean('add_eos_token') ?? false) ? roles.eos_token : undefined
+  const processors = [...postProcessors, ...frame(bos, eos, vocabulary.ids)]
+  const template = new GgufFields(file, 'tokenizer').string('chat_template')
+  return {
+    tokenizer: {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: addedTokens(vocabulary),
+      normalizer,
+      pre_tokenizer: preTokenizer,
+      post_processor:
+        processors.length > 1 ? { type: 'Sequence', processors } : processors.length === 1 ? processors[0] : null,
+      decoder,
+      model,
+    },
+    config: {
+      ...roles,
+      add_bos_token: bos !== undefined,
+      add_eos_token: eos !== undefined,
+      ...(template === undefined ? {} : { chat_template: template }),
+    },
+  }
+}

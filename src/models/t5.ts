@@ -115,7 +115,10 @@ class T5Stack extends Module {
       const attended = layer.attention.forward(layer.attentionNorm.forward(stream), self, { cache: options.cache?.[i] })
       stream = stream.add(drop(layer, attended, generator))
       if (layer.crossAttention !== undefined && layer.crossNorm !== undefined) {
-        const crossed = layer.crossAttention.forward(layer.crossNorm.forward(stream), cross, { source: options.source })
+        const crossed = layer.crossAttention.forward(layer.crossNorm.forward(stream), cross, {
+          source: options.source,
+          cache: options.cache?.[i],
+        })
         stream = stream.add(drop(layer, crossed, generator))
       }
       stream = stream.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(stream), generator), generator))

@@ -80,7 +80,7 @@ export const causalLm = defineObjective<z.output<typeof schema>>({
       loss(model, batch, how = {}) {
         const { inputs, labels, trained: weight } = batch as CausalBatch
         const head = vocabularyHead(model, 'causal-lm')
-        const { hidden } = model.body.forward({ ...inputs, generator: how.generator })
+        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
         const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },

@@ -27,7 +27,6 @@ export {
   type ObjectiveContext,
   type ObjectiveDefinition,
   type TextRow,
-  type TrainedModel,
   type Vocabulary,
 } from './objective.ts'
 export { vocabularyOf } from './vocabulary.ts'

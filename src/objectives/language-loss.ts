@@ -1,33 +1,25 @@
 // The loss of a head that scores the vocabulary: cross entropy summed over trained places, computed without the logits of the batch, and how many
 // of them the model gets right. Knows no objective.
 import { ConfigError } from '../core/index.ts'
-import type { Linear, Module } from '../nn/index.ts'
+import { type HeadType, LanguageHead, type Model } from '../models/index.ts'
 import { linear, linearCrossEntropy, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
-import type { Metric, TrainedModel } from './objective.ts'
-
-/** What a head that scores the vocabulary has. */
-interface VocabularyHead extends Module {
-  lmHead: Linear
-  /** [..., C] -> what `lmHead` scores. */
-  prepare(hidden: Tensor): Tensor
-}
+import type { Metric } from './objective.ts'
 
 /** The model's head, when it scores the vocabulary. @throws ConfigError otherwise. */
-export const vocabularyHead = (model: TrainedModel, needed: string): VocabularyHead => {
-  const head = model.head as Module & { lmHead?: Linear; prepare?: unknown }
-  if (head.lmHead === undefined || typeof head.prepare !== 'function')
-    throw new ConfigError(
-      `Expected a model with a ${needed} head, got ${model.head.constructor.name}. Build or load it with head: '${needed}'.`,
-    )
-  return head as VocabularyHead
+export const vocabularyHead = ({ head, headType }: Model, needed: HeadType): LanguageHead => {
+  if (head instanceof LanguageHead) return head
+  throw wrongHead(headType, needed)
 }
+
+export const wrongHead = (got: HeadType, needed: HeadType): ConfigError =>
+  new ConfigError(`Expected a model with the head ${needed}, got ${got}. Build or load it with \`head: '${needed}'\`.`)
 
 /**
  * Cross entropy in nats, float32, summed over the labels that are not -100. `hidden` [N,C], `labels` int64 [N].
  * `correct` is the number of labels that have the highest score, when asked for.
  */
 export const vocabularyLoss = (
-  head: VocabularyHead,
+  head: LanguageHead,
   hidden: Tensor,
   labels: Tensor,
   options: { metrics?: boolean } = {},

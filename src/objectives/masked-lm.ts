@@ -58,7 +58,7 @@ export const maskedLm = defineObjective<z.output<typeof schema>>({
       loss(model, batch, how = {}) {
         const { inputs, picked, labels, trained: weight } = batch as MaskedBatch
         const head = vocabularyHead(model, 'masked-lm')
-        const { hidden } = model.body.forward({ ...inputs, generator: how.generator })
+        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
         const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1).indexSelect(0, picked), labels, how)
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },

@@ -3,8 +3,7 @@
 import type { z } from 'zod'
 import type { Random } from '../core/index.ts'
 import type { Row } from '../data/index.ts'
-import type { Body, BodyInputs } from '../models/index.ts'
-import type { Module } from '../nn/index.ts'
+import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
 
 /** What an objective knows of the tokenizer; `vocabularyOf` reads it. */
@@ -39,12 +38,6 @@ export interface TextRow extends Row {
   endsDocument?: boolean
 }
 
-/** What a loss needs of a model: any `Model` of src/models has it. */
-export interface TrainedModel {
-  readonly body: Body
-  readonly head: Module
-}
-
 /**
  * A part of the loss: `scale * sum / weight`, where the loop takes sum and weight over the whole global batch, so that any split
  * into micro-batches gives the same loss.
@@ -65,7 +58,7 @@ export interface Metric {
 }
 
 export interface Batch {
-  /** For `model.body.forward`. */
+  /** For `model.bodyForward`. */
   inputs: BodyInputs
   /** Real tokens, without padding. */
   tokens: number
@@ -86,7 +79,7 @@ export interface LossOptions {
   /** Also give metrics that cost a pass over the logits, such as accuracy. */
   metrics?: boolean
   /** The second model, where the objective's definition has one. */
-  auxiliary?: TrainedModel
+  auxiliary?: Model
 }
 
 export interface Objective<Example = unknown> {
@@ -108,22 +101,22 @@ export interface Objective<Example = unknown> {
   /** @throws DataError without examples, ConfigError where the form asked for does not exist. */
   collate(examples: readonly Example[], how: CollateOptions): Batch
   /** @throws ConfigError when the model has another head than the definition names. */
-  loss(model: TrainedModel, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
+  loss(model: Model, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
   /** The example as text for people, with what is trained marked. */
   describe(example: Example, decode: (ids: readonly number[]) => string): string
 }
 
 /**
- * A second model that an objective trains with the main one (ELECTRA's generator). The loop builds it by `plan`, calls `tie` each time
+ * A second model that an objective trains with the main one (ELECTRA's generator). The loop builds what `plan` says, calls `tie` each time
  * that parameters of either were replaced, trains parameters of both once each, saves it beside, and passes it to `loss`.
  */
 export interface AuxiliaryModel<Config> {
   plan(
     config: Config,
-    main: { type: string; config: object },
-  ): { type: string; config: Record<string, unknown>; head: string }
+    main: Pick<Model, 'definition' | 'config'>,
+  ): { definition: ModelDefinition; config: object; head: HeadType }
   /** Makes the shared parameters of both one. */
-  tie(main: TrainedModel, auxiliary: TrainedModel): void
+  tie(main: Model, auxiliary: Model): void
 }
 
 export interface ObjectiveDefinition<Config = unknown> {
@@ -132,7 +125,7 @@ export interface ObjectiveDefinition<Config = unknown> {
   source: string
   config: z.ZodType<Config>
   /** The head that the model needs. */
-  head: string
+  head: HeadType
   /** @throws ConfigError when the vocabulary lacks what the objective needs. */
   create(config: Config, context: ObjectiveContext): Objective
   auxiliary?: AuxiliaryModel<Config>

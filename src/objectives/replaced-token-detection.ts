@@ -2,13 +2,13 @@
 // replaced. The generator learns masked language modelling beside it and shares the embeddings.
 // @source Clark et al. 2020, arXiv:2003.10555, and its published code (85 % masks, 15 % kept)
 import { z } from 'zod'
-import { ConfigError, type Random } from '../core/index.ts'
-import type { Module } from '../nn/index.ts'
+import { ConfigError, parseConfig, type Random } from '../core/index.ts'
+import { ReplacedTokenDetectionHead } from '../models/index.ts'
 import { cat, linear, noGrad, scope, Tensor } from '../tensor/index.ts'
-import { vocabularyHead, vocabularyLoss } from './language-loss.ts'
+import { vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
 import { describeMasked, enclosedRows, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
-import { type AuxiliaryModel, defineObjective, type Metric, type Objective, type TrainedModel } from './objective.ts'
+import { type AuxiliaryModel, defineObjective, type Metric, type Objective } from './objective.ts'
 import { placeSequences } from './sequences.ts'
 
 const schema = z
@@ -80,10 +80,12 @@ export const replacedTokenDetection = defineObjective<Config>({
           throw new ConfigError(
             'Expected the generator for replaced token detection, got none. Pass it as `auxiliary`.',
           )
+        const { head } = model
+        if (!(head instanceof ReplacedTokenDetectionHead)) throw wrongHead(model.headType, detectionTerm)
         const { generator } = how
         const generatorHead = vocabularyHead(how.auxiliary, 'masked-lm')
-        const filled = how.auxiliary.body
-          .forward({ ...inputs, generator })
+        const filled = how.auxiliary
+          .bodyForward({ ...inputs, generator })
           .hidden.flatten(0, 1)
           .indexSelect(0, picked)
         const { sum, correct, prepared } = vocabularyLoss(generatorHead, filled, labels, how)
@@ -100,8 +102,8 @@ export const replacedTokenDetection = defineObjective<Config>({
             }
           }),
         )
-        const { hidden } = model.body.forward({ ...inputs, inputIds: corrupted, generator })
-        const logits = detectionLogits(model, hidden)
+        const outputs = model.bodyForward({ ...inputs, inputIds: corrupted, generator })
+        const logits = head.forward(outputs).flatten().to('float32')
         const real = inputs.attentionMask?.flatten().to('float32')
         const detection = logits.binaryCrossEntropyWithLogits(replaced.to('float32'), {
           weight: real,
@@ -130,27 +132,23 @@ export const replacedTokenDetection = defineObjective<Config>({
 
 function generatorModel(): AuxiliaryModel<Config> {
   return {
-    plan({ generatorShare, generatorLayers }, { type, config }) {
-      const main = config as Record<string, unknown>
-      const { hiddenSize, numLayers, embeddingSize } = main
+    plan({ generatorShare, generatorLayers }, { definition, config }) {
+      const { hiddenSize, numLayers, embeddingSize } = config as Record<string, unknown>
       if (typeof embeddingSize !== 'number' || typeof hiddenSize !== 'number' || typeof numLayers !== 'number')
         throw new ConfigError(
-          `Expected a model with \`embeddingSize\`, whose embeddings a narrower generator can share, got ${type}. Use electra.`,
+          `Expected a model with \`embeddingSize\`, whose embeddings a narrower generator can share, got ${definition.type}. Use electra.`,
         )
       const width = Math.max(1, Math.round(hiddenSize * generatorShare))
       let heads = Math.max(1, Math.floor(width / 64))
       while (width % heads !== 0) heads--
-      return {
-        type,
-        head: 'masked-lm',
-        config: {
-          ...main,
-          hiddenSize: width,
-          numLayers: Math.max(1, Math.round(numLayers * generatorLayers)),
-          numHeads: heads,
-          intermediateSize: 4 * width,
-        },
+      const planned = {
+        ...config,
+        hiddenSize: width,
+        numLayers: Math.max(1, Math.round(numLayers * generatorLayers)),
+        numHeads: heads,
+        intermediateSize: 4 * width,
       }
+      return { definition, head: 'masked-lm', config: parseConfig(definition.config, planned, 'generator') as object }
     },
     tie(main, auxiliary) {
       const own = auxiliary.body.parameters()
@@ -165,17 +163,6 @@ function generatorModel(): AuxiliaryModel<Config> {
       auxiliary.head.replaceParameters((_, parameter) => shared.get(parameter) ?? parameter)
     },
   }
-}
-
-/** Scores of the detection head, above 0 for a replaced token: float32 [B*T]. */
-const detectionLogits = (model: TrainedModel, hidden: Tensor): Tensor => {
-  const head = model.head as Module & { forward?(hidden: Tensor): Tensor }
-  const logits = head.forward?.(hidden)
-  if (logits === undefined || logits.size !== hidden.shape[0] * hidden.shape[1])
-    throw new ConfigError(
-      `Expected a model with a ${detectionTerm} head, got ${head.constructor.name}. Build or load it with head: '${detectionTerm}'.`,
-    )
-  return logits.flatten().to('float32')
 }
 
 const drawsFor = (count: number, random: Random): Float32Array => {
@@ -215,8 +202,8 @@ export const sampleTokens = (
               .narrow(0, start, count)
               .unsqueeze(1)
               .mul(steps.narrow(1, tokens - 1, 1))
-            return steps
-              .searchsorted(heights, { right: true })
+            return heights
+              .searchsorted(steps, { right: true })
               .clamp({ max: tokens - 1 })
               .squeeze(1)
           }),

@@ -4,12 +4,12 @@
 import { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
 import type { IdArray } from '../data/index.ts'
-import type { Module } from '../nn/index.ts'
+import { SentencePretrainingHead } from '../models/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
-import { vocabularyHead, vocabularyLoss } from './language-loss.ts'
+import { vocabularyLoss, wrongHead } from './language-loss.ts'
 import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
-import { defineObjective, type Metric, type Objective, type TextRow, type TrainedModel } from './objective.ts'
+import { defineObjective, type Metric, type Objective, type TextRow } from './objective.ts'
 import { expectRoom } from './row-layout.ts'
 import { placeSequences, toInt64 } from './sequences.ts'
 
@@ -38,8 +38,6 @@ export interface PairExample extends MaskedExample {
 }
 
 interface PairBatch extends MaskedBatch {
-  /** int64 [E]: places of the examples' first tokens among B*T. */
-  firsts: Tensor
   /** int64 [E] */
   relations: Tensor
   pairs: number
@@ -125,18 +123,17 @@ export const sentencePretraining = defineObjective<z.output<typeof schema>>({
           inputs,
           tokens,
           ...predictedTokens(examples, { firsts }, how.device),
-          firsts: toInt64(firsts, [firsts.length], how.device),
           relations: toInt64(relations, [relations.length], how.device),
           pairs: relations.reduce((count, relation) => count + (relation === -100 ? 0 : 1), 0),
         }
       },
       loss(model, batch, how = {}) {
-        const { inputs, picked, labels, trained, firsts, relations, pairs } = batch as PairBatch
-        const head = vocabularyHead(model, 'sentence-pretraining')
-        const hidden = model.body.forward({ ...inputs, generator: how.generator }).hidden.flatten(0, 1)
-        const { sum, correct } = vocabularyLoss(head, hidden.indexSelect(0, picked), labels, how)
-        // [E,1,C], as if each pair were a row of one token.
-        const scores = relationScores(model, hidden.indexSelect(0, firsts).unsqueeze(1))
+        const { inputs, picked, labels, trained, relations, pairs } = batch as PairBatch
+        const { head } = model
+        if (!(head instanceof SentencePretrainingHead)) throw wrongHead(model.headType, 'sentence-pretraining')
+        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
+        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1).indexSelect(0, picked), labels, how)
+        const scores = head.relate(hidden, inputs).to('float32') // [E,2]
         const relation = scores.crossEntropy(relations, { reduction: 'sum', ignoreIndex: -100 })
         const metrics: Record<string, Metric> = {}
         if (correct !== undefined) {
@@ -158,16 +155,6 @@ export const sentencePretraining = defineObjective<z.output<typeof schema>>({
     }
   },
 })
-
-/** float32 [E,2] */
-const relationScores = (model: TrainedModel, firsts: Tensor): Tensor => {
-  const { relation } = model.head as Module & { relation?: { forward(hidden: Tensor): Tensor } }
-  if (relation === undefined)
-    throw new ConfigError(
-      `Expected a model with a sentence-pretraining head, got ${model.head.constructor.name}. Build or load it with that head.`,
-    )
-  return relation.forward(firsts).to('float32')
-}
 
 const longestDocument = ({ ids, starts }: TextRow): IdArray => {
   let from = 0

@@ -104,7 +104,7 @@ export const spanCorruption = defineObjective<z.output<typeof schema>>({
       loss(model, batch, how = {}) {
         const { inputs, labels, trained: weight } = batch as SpanBatch
         const head = vocabularyHead(model, 'seq2seq-lm')
-        const { hidden } = model.body.forward({ ...inputs, generator: how.generator })
+        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
         const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1), labels, how)
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },

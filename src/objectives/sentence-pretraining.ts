@@ -60,24 +60,29 @@ export const sentencePretraining = defineObjective<z.output<typeof schema>>({
     expectRoom(maxLength, 5, 'sentence-pretraining')
     const limit = maxLength - 3
 
-    /** A place in 1 … length - 1 where a text may be cut: where a sentence ends, or else a word, or else anywhere. */
-    const border = (ids: IdArray, length: number, random: Random): number => {
-      const places = new Uint32Array(length)
-      for (const fits of [
-        (i: number) => endsSentence?.(ids[i - 1]) === true && continuesWord?.(ids[i], ids[i - 1]) !== true,
-        (i: number) => continuesWord !== undefined && !continuesWord(ids[i], ids[i - 1]),
-      ]) {
+    /** Whether a text may be cut before place i, the best kind of place first: where a sentence ends, or else a word. */
+    const kindsOfBorder = [
+      (ids: IdArray, i: number) => endsSentence?.(ids[i - 1]) === true && continuesWord?.(ids[i], ids[i - 1]) !== true,
+      (ids: IdArray, i: number) => continuesWord !== undefined && !continuesWord(ids[i], ids[i - 1]),
+    ]
+
+    /** A place from 1 to `last` to cut at. */
+    const border = (ids: IdArray, last: number, random: Random): number => {
+      const places = new Uint32Array(last)
+      for (const fits of kindsOfBorder) {
         let count = 0
-        for (let i = 1; i < length; i++) if (fits(i)) places[count++] = i
+        for (let i = 1; i <= last; i++) if (fits(ids, i)) places[count++] = i
         if (count > 0) return places[random.integer(count)]
       }
-      return 1 + random.integer(length - 1)
+      return 1 + random.integer(last)
     }
 
-    const elsewhere = (row: TextRow, room: number, random: Random): IdArray => {
+    /** Text from within a row, as long as the second text that it stands for, so that the length gives nothing away. */
+    const elsewhere = (row: TextRow, length: number, random: Random): IdArray => {
       const text = longestDocument(row)
-      const start = text.length > 1 && text.length > room ? border(text, text.length - room + 1, random) : 0
-      return text.subarray(start, start + room)
+      const spare = text.length - length
+      const from = spare > 0 ? border(text, spare, random) : 0
+      return text.subarray(from, from + length)
     }
 
     return {
@@ -91,13 +96,13 @@ export const sentencePretraining = defineObjective<z.output<typeof schema>>({
         let second: IdArray = text.subarray(text.length)
         let relation = -100
         if (text.length > 1) {
-          const at = border(text, text.length, random)
+          const at = border(text, text.length - 1, random)
           first = text.subarray(0, at)
           second = text.subarray(at)
           relation = random.float() < 0.5 ? 1 : 0
           if (relation === 1) {
             if (relationTerm === 'sentence-order') [first, second] = [second, first]
-            else second = elsewhere(other(random), room - first.length, random)
+            else second = elsewhere(other(random), second.length, random)
           }
         }
         const ids = new Uint32Array(first.length + second.length + 3)

@@ -61,6 +61,18 @@ describe('sentence-pretraining', () => {
     expect(Math.abs(swapped - 200)).toBeLessThan(bound(400, 0.5))
   })
 
+  it('takes a text from elsewhere that is as long and begins with a sentence', () => {
+    const objective = make({})
+    const long: TextRow = { ids: Uint16Array.of(50, 52, 44, 53, 56, 22, 58, 59, 61, 62, 64), starts: [0], part: 0 }
+    const seen = new Set<string>()
+    for (let seed = 0; seed < 100; seed++) {
+      const example = objective.example(row, random(`${seed}`), () => long) as Pair
+      if (example.relation === 1) seen.add(texts(example)[1].join())
+    }
+    // In place of 6 and of 3 tokens: after 44, or after 22 where enough follows.
+    expect([...seen].sort()).toEqual(['53,56,22', '53,56,22,58,59,61', '58,59,61'])
+  })
+
   it('cuts one pair of ten short, and none beyond the longest row', () => {
     const objective = make({ shortShare: 0.1 })
     const long = rowOf([60], random('long'))

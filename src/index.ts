@@ -1,4 +1,6 @@
 // The package's front door: what users import from 'tunesmith'.
+
+export { loadModel, loadTokenizer, openModel, saveModel } from './checkpoint/index.ts'
 export {
   CheckpointError,
   ConfigError,
@@ -11,6 +13,6 @@ export {
 } from './core/index.ts'
 export { buildCorpus, inspectCorpus, readCorpus } from './corpus/index.ts'
 export { encodeShards, mixture, openTokens } from './data/index.ts'
-export { type ModelType, models } from './models/index.ts'
+export { buildModel, Model, type ModelType, models } from './models/index.ts'
 export * from './tensor/index.ts'
-export { loadTokenizer, saveTokenizer, Tokenizer, trainTokenizer } from './tokenizers/index.ts'
+export { saveTokenizer, Tokenizer, trainTokenizer } from './tokenizers/index.ts'

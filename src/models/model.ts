@@ -67,13 +67,15 @@ export interface BuildOptions {
   encoderOnly?: boolean
 }
 
-export interface ModelDefinition<Config = unknown> {
+export interface ModelDefinition<Config extends object = object> {
   /** `model_type` of config.json. */
   type: string
   /** Where the architecture is published. */
   source: string
   config: z.ZodType<Config>
   presets: Record<string, Partial<Config>>
+  /** A config with some fields changed, by our names. @throws ConfigError for unknown ones and values that do not fit */
+  adjust(config: Partial<Config>, changes: Record<string, unknown>): Config
   build(config: Config, options?: BuildOptions): Body
   facts(config: Config): BodyFacts
   /** Reads the fields of config.json that this architecture knows. @throws ConfigError that names what does not fit. */
@@ -88,7 +90,7 @@ export interface ModelDefinition<Config = unknown> {
   heads(config: Config): HeadEntries
 }
 
-type Declaration<Config> = Omit<ModelDefinition<Config>, 'fromHf' | 'toHf'> & {
+type Declaration<Config extends object> = Omit<ModelDefinition<Config>, 'adjust' | 'fromHf' | 'toHf'> & {
   /** Our config's keys by their names in config.json; both directions follow from it. */
   hfFields: Partial<Record<keyof Config & string, string>>
   /** Fields that one name for another cannot say. */
@@ -105,6 +107,7 @@ export const defineModel = <Config extends object>({
   ...rest
 }: Declaration<Config>): ModelDefinition<Config> => ({
   ...rest,
+  adjust: (config, changes) => parseConfig(rest.config, { ...config, ...changes }, `config of ${rest.type}`),
   fromHf: (fields) => {
     const read = Object.entries(hfFields).map(([ours, theirs]) => [ours, fields[theirs as string]])
     const all = { ...Object.fromEntries(read), ...hfExtra?.read(fields) }

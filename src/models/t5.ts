@@ -38,6 +38,10 @@ const schema = z.strictObject({
   padTokenId: settings.padTokenId.default(0),
   decoderStartTokenId: settings.padTokenId.default(0).describe('id that decoding starts from'),
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
+  scaleOutputs: z
+    .boolean()
+    .optional()
+    .describe('divide by the root of the hidden size before scoring; as tiedEmbeddings unless given'),
 })
 type T5Config = z.output<typeof schema>
 
@@ -201,9 +205,10 @@ const decodeShifted =
   (startId: number) =>
   (inputs: BodyInputs): BodyInputs => {
     const { inputIds } = inputs
+    if (inputs.decoderInputIds !== undefined) return inputs
     const [batch, length] = inputIds.shape
     const start = full([batch, 1], startId, { dtype: inputIds.dtype, device: inputIds.device })
-    return { decoderInputIds: cat([start, inputIds.narrow(1, 0, length - 1)], 1), ...inputs }
+    return { ...inputs, decoderInputIds: cat([start, inputIds.narrow(1, 0, length - 1)], 1) }
   }
 
 const large = { hiddenSize: 1024, intermediateSize: 4096, numLayers: 24, numHeads: 16 }
@@ -262,13 +267,15 @@ export const t5 = defineModel<T5Config>({
   },
   hfExtra: {
     /** `feed_forward_proj` is "relu", or "gated-gelu", which means the tanh form of GELU. */
-    read: ({ feed_forward_proj: given }) => {
-      if (typeof given !== 'string') return {}
+    read: ({ feed_forward_proj: given, scale_decoder_outputs: scale, tie_word_embeddings: tied }) => {
+      const scaleOutputs = scale ?? tied !== false
+      if (typeof given !== 'string') return { scaleOutputs }
       const gated = given.startsWith('gated-')
       const name = gated ? given.slice('gated-'.length) : given
-      return { gated, activation: gated && name === 'gelu' ? 'gelu_new' : name }
+      return { scaleOutputs, gated, activation: gated && name === 'gelu' ? 'gelu_new' : name }
     },
-    write: ({ gated, activation }) => ({
+    write: ({ gated, activation, scaleOutputs, tiedEmbeddings }) => ({
+      scale_decoder_outputs: scaleOutputs ?? tiedEmbeddings,
       feed_forward_proj: gated ? `gated-${activation === 'gelu_new' ? 'gelu' : activation}` : activation,
       is_encoder_decoder: true,
     }),
@@ -284,10 +291,10 @@ export const t5 = defineModel<T5Config>({
     /(^|\.)(encoder|decoder)\.embed_tokens\.weight$/,
     /(^|\.)decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
   ],
-  heads: ({ tiedEmbeddings, hiddenSize, decoderStartTokenId }) => {
+  heads: ({ tiedEmbeddings, scaleOutputs = tiedEmbeddings, hiddenSize, decoderStartTokenId }) => {
     const prepare = decodeShifted(decoderStartTokenId)
     return {
-      'seq2seq-lm': seq2seqLm('T5ForConditionalGeneration', tiedEmbeddings ? hiddenSize ** -0.5 : 1),
+      'seq2seq-lm': seq2seqLm('T5ForConditionalGeneration', scaleOutputs ? hiddenSize ** -0.5 : 1),
       // The last token is the end of the text: its place in the decoder has seen all of it.
       'sequence-classification': sequenceClassification(
         'T5ForSequenceClassification',

@@ -1,0 +1,83 @@
+// config.json beyond the architecture: which class, which labels, which dtype. Knows no architecture by name.
+import { CheckpointError, didYouMean } from '../core/index.ts'
+import { type HeadOptions, type HeadType, headsOf, type Model, type ModelDefinition, models } from '../models/index.ts'
+import type { Dtype } from '../tensor/index.ts'
+
+export type HfFields = Record<string, unknown>
+
+export const definitionOf = (fields: HfFields, where: string): ModelDefinition => {
+  const type = fields.model_type
+  if (typeof type === 'string' && Object.hasOwn(models, type)) return models[type as keyof typeof models]
+  throw new CheckpointError(
+    `${where}: Expected a \`model_type\` of ${Object.keys(models).join(', ')}, got ${JSON.stringify(type)}.${typeof type === 'string' ? didYouMean(type, Object.keys(models)) : ''}`,
+  )
+}
+
+/** The class that the files were written by, as far as it says. */
+export const architectureOf = (fields: HfFields): string | undefined =>
+  Array.isArray(fields.architectures) && typeof fields.architectures[0] === 'string'
+    ? fields.architectures[0]
+    : undefined
+
+/** The head of the class in `architectures`. A classifier of one label may be a reward model: the user says so. */
+export const headOfClass = (definition: ModelDefinition, config: object, hfClass: string | undefined) =>
+  (Object.entries(headsOf(definition, config)) as [HeadType, { hfClass?: string }][]).find(
+    ([type, entry]) => type !== 'reward' && entry.hfClass !== undefined && entry.hfClass === hfClass,
+  )?.[0]
+
+const problems: Record<string, HeadOptions['problemType']> = {
+  single_label_classification: 'single-label',
+  multi_label_classification: 'multi-label',
+  regression: 'regression',
+}
+
+/** What config.json says of the head. */
+export const headOptionsOf = (fields: HfFields): Partial<HeadOptions> => {
+  const options: Partial<HeadOptions> = {}
+  const { id2label, num_labels: count, problem_type: problem, classifier_dropout: dropout } = fields
+  if (typeof id2label === 'object' && id2label !== null) {
+    const entries = Object.entries(id2label as Record<string, unknown>).sort(([a], [b]) => Number(a) - Number(b))
+    if (entries.some(([key, label], i) => Number(key) !== i || typeof label !== 'string'))
+      throw new CheckpointError(
+        `Expected \`id2label\` in config.json to name the labels 0, 1, 2 …, got ${JSON.stringify(id2label).slice(0, 200)}.`,
+      )
+    options.labels = entries.map(([, label]) => label as string)
+  } else if (typeof count === 'number' && Number.isInteger(count) && count > 0 && count <= 1_000_000)
+    options.labels = Array.from({ length: count }, (_, i) => `LABEL_${i}`)
+  if (typeof problem === 'string' && problem in problems) options.problemType = problems[problem]
+  if (typeof dropout === 'number') options.dropout = dropout
+  return options
+}
+
+const classifies: ReadonlySet<HeadType> = new Set(['sequence-classification', 'token-classification', 'reward'])
+
+const hfDtypes: Partial<Record<Dtype, string>> = {
+  float32: 'float32',
+  float64: 'float64',
+  float16: 'float16',
+  bfloat16: 'bfloat16',
+}
+
+/** config.json of a model: the fields it came with, and over them what it is now. */
+export const fieldsOf = (model: Model, original: HfFields, dtype: Dtype): HfFields => {
+  const { definition, config, headType, headOptions } = model
+  const entry = headsOf(definition, config)[headType]
+  const { torch_dtype: older, dtype: newer, architectures: _, id2label: __, label2id: ___, ...kept } = original
+  const fields: HfFields = {
+    ...kept,
+    ...definition.toHf(config),
+    architectures: entry?.hfClass === undefined ? [] : [entry.hfClass],
+  }
+  if (entry?.encoderOnly) fields.is_encoder_decoder = false
+  if (classifies.has(headType)) {
+    const labels = headType === 'reward' ? ['reward'] : headOptions.labels
+    fields.id2label = Object.fromEntries(labels.map((label, i) => [String(i), label]))
+    fields.label2id = Object.fromEntries(labels.map((label, i) => [label, i]))
+    const problem = Object.entries(problems).find(([, ours]) => ours === headOptions.problemType)
+    if (headType === 'sequence-classification' && problem !== undefined) fields.problem_type = problem[0]
+    if (headOptions.dropout !== undefined) fields.classifier_dropout = headOptions.dropout
+  }
+  // The name that the file had; transformers 5 writes the short one and reads both.
+  fields[older !== undefined && newer === undefined ? 'torch_dtype' : 'dtype'] = hfDtypes[dtype]
+  return fields
+}

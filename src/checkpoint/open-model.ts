@@ -1,0 +1,219 @@
+// Opens what transformers wrote as a model with a head: one report says what was missing, left aside or misshapen.
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CheckpointError, createLogger } from '../core/index.ts'
+import {
+  buildModel,
+  type HeadOptions,
+  type HeadType,
+  headEntry,
+  headsOf,
+  type Model,
+  type ModelDefinition,
+  modelKeys,
+} from '../models/index.ts'
+import { describeReport, type KeyRule, type LoadReport } from '../nn/index.ts'
+import { type Dtype, Generator, type Tensor } from '../tensor/index.ts'
+import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf } from './hf-config.ts'
+import { expandRules, fromHfKeys } from './hf-keys.ts'
+import { type ResolveOptions, resolveModel } from './hub.ts'
+import { openWeights, readJsonFile } from './weights.ts'
+
+export interface OpenOptions extends ResolveOptions {
+  /** What the model predicts; that of the files' own class unless given. */
+  head?: HeadType
+  /** Over what config.json says of the head: labels, dropout, pooling. */
+  headOptions?: Partial<HeadOptions>
+  /** Over what config.json says of the architecture, such as dropout, by our names. */
+  config?: Record<string, unknown>
+  /** Converts parameters; kept as stored unless given. */
+  dtype?: Dtype
+  device?: string
+  /** Draw a fresh head even where the files have one of this kind. */
+  newHead?: boolean
+  /** Of the fresh head's values. */
+  seed?: number
+}
+
+export interface OpenReport {
+  /** Parameters of the head that the files do not have: freshly drawn. */
+  newHead: string[]
+  /** Keys of other heads of this architecture, left in the file. */
+  aside: string[]
+  /** What was unusual, in sentences. */
+  notes: string[]
+}
+
+export interface OpenedModel {
+  model: Model
+  report: OpenReport
+  /** Folder of the files, for the tokenizer; undefined for a single file that holds everything. */
+  folder?: string
+}
+
+/** Where a model came from, so that what we do not know of is kept when it is saved. */
+export interface ModelSource {
+  fields: HfFields
+  folder?: string
+  tokenizer?: Record<string, unknown>
+}
+const sources = new WeakMap<Model, ModelSource>()
+export const sourceOf = (model: Model): ModelSource | undefined => sources.get(model)
+export const rememberSource = (model: Model, source: ModelSource): void => {
+  sources.set(model, source)
+}
+
+// Names that TensorFlow's checkpoints left in some of BERT's files.
+const modernName = (key: string) =>
+  key.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
+
+/** Keys of a head under the prefix that the body's keys have in this file: BERT's pooler stands among them. */
+const underPrefix = (rules: readonly KeyRule[], definition: ModelDefinition, prefix: string): KeyRule[] =>
+  rules.map((rule) =>
+    definition.hfPrefix !== '' && rule.theirs.startsWith(definition.hfPrefix)
+      ? { ...rule, theirs: prefix + rule.theirs.slice(definition.hfPrefix.length) }
+      : rule,
+  )
+
+const layersOf = (definition: ModelDefinition, config: object) => definition.facts(config).numLayers
+
+/** The prefix under which most of the body's keys are found. */
+const findPrefix = (keys: ReadonlySet<string>, definition: ModelDefinition, config: object, head: HeadType): string => {
+  const own = headEntry(definition, config, head).prefix
+  const others = Object.values(headsOf(definition, config)).map((entry) => entry.prefix)
+  const candidates = new Set([own, definition.hfPrefix, ...others, ''].filter((prefix) => prefix !== undefined))
+  const names = expandRules(definition.hfKeys(config), layersOf(definition, config)).map(({ theirs }) => theirs)
+  const found = (prefix: string) => names.reduce((count, name) => count + (keys.has(prefix + name) ? 1 : 0), 0)
+  return [...candidates].reduce((best, prefix) => (found(prefix) > found(best) ? prefix : best))
+}
+
+/** Every name that some head of the architecture has in its files. */
+const namesOfHeads = (definition: ModelDefinition, config: object, prefix: string): Set<string> =>
+  new Set(
+    Object.values(headsOf(definition, config)).flatMap(({ keys }) =>
+      expandRules(underPrefix(keys, definition, prefix), 0).flatMap(({ theirs, others }) => [theirs, ...others]),
+    ),
+  )
+
+const pooler = /(^|\.)pooler\.dense\.(weight|bias)$/
+
+/** A tied output matrix that the files hold all the same: the same values are no matter, others untie it, as transformers does. */
+const settleTie = (state: Map<string, Tensor>, tied: boolean): { tied: boolean; note?: string } => {
+  const [output, embedding] = [state.get('head.lmHead.weight'), state.get('body.embedTokens.weight')]
+  if (!tied || output === undefined) return { tied }
+  if (embedding === undefined) state.set('body.embedTokens.weight', output)
+  else if (embedding.shape.join() !== output.shape.join() || !embedding.equal(output))
+    return {
+      tied: false,
+      note: 'config.json ties the output layer to the embedding, but the file holds two different matrices: they are kept apart.',
+    }
+  state.delete('head.lmHead.weight')
+  return { tied }
+}
+
+const refuse = (report: LoadReport, path: string, hint = ''): never => {
+  throw new CheckpointError(`${path}: ${describeReport(report)}${hint}`, report)
+}
+
+/** sentence-transformers says beside the model how rows become vectors. */
+const sentenceOptions = async (folder: string | undefined): Promise<Partial<HeadOptions>> => {
+  if (folder === undefined) return {}
+  const path = join(folder, '1_Pooling', 'config.json')
+  if ((await stat(path).catch(() => undefined)) === undefined) return {}
+  const pooling = await readJsonFile(path)
+  const chosen = (['cls_token:first', 'mean_tokens:mean', 'lasttoken:last'] as const)
+    .map((pair) => pair.split(':') as [string, 'first' | 'mean' | 'last'])
+    .find(([name]) => pooling[`pooling_mode_${name}`] === true)
+  if (chosen === undefined)
+    throw new CheckpointError(
+      `${path}: Expected pooling by the first, the last or all tokens, got something else. Pass \`pooling\`.`,
+    )
+  const modules = await readFile(join(folder, 'modules.json'), 'utf8').catch(() => '')
+  return { pooling: chosen[1], normalize: /models\.Normalize/.test(modules) }
+}
+
+/** Opens a folder, a .gguf file or a Hub id. @throws CheckpointError that lists every key that does not fit */
+export const openModel = async (model: string, options: OpenOptions = {}): Promise<OpenedModel> => {
+  const path = await resolveModel(model, options)
+  const weights = await openWeights(path)
+  const { fields, folder } = weights
+  const definition = definitionOf(fields, path)
+  let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})
+  const hfClass = architectureOf(fields)
+  const ownHead = headOfClass(definition, config, hfClass)
+  const head = options.head ?? ownHead ?? 'embedding'
+  const headOptions = {
+    ...headOptionsOf(fields),
+    ...(head === 'embedding' ? await sentenceOptions(folder) : {}),
+    ...options.headOptions,
+  }
+  const keys = new Map([...weights.tensors].map(([key, read]) => [modernName(key), read]))
+  const prefix = findPrefix(new Set(keys.keys()), definition, config, head)
+  const rules = underPrefix(modelKeys(definition, config, head, prefix), definition, prefix)
+  const usable = options.newHead
+    ? rules.filter(({ ours }) => (typeof ours === 'string' ? ours : ours[0]).startsWith('body.'))
+    : rules
+  const { state, unknown } = fromHfKeys(keys, usable, layersOf(definition, config))
+  const notes: string[] = []
+  const tie = settleTie(state, definition.facts(config).tiedEmbeddings)
+  if (tie.note !== undefined) {
+    notes.push(tie.note)
+    config = definition.adjust(config, { tiedEmbeddings: false })
+  }
+
+  const built = buildModel(definition, config, head, headOptions)
+  const { initializerRange: std } = built.facts
+  const report = planned(built, state)
+  const fresh = report.missing.filter((name) => name.startsWith('head.'))
+  const sameClass = headEntry(definition, config, head).hfClass === hfClass && hfClass !== undefined
+  if (fresh.length > 0 && sameClass && !options.newHead)
+    refuse(report, path, ` config.json says that the files are of ${hfClass}; pass \`newHead\` to draw the head anew.`)
+  const aside = unknown.filter((key) => namesOfHeads(definition, config, prefix).has(key) || pooler.test(key))
+  const set = new Set(aside)
+  const unexpected = unknown.filter((key) => !set.has(key) && !definition.hfIgnored.some((rule) => rule.test(key)))
+  const missing = report.missing.filter((name) => !name.startsWith('head.'))
+  if (missing.length + unexpected.length + report.mismatched.length > 0)
+    refuse(
+      { missing, unexpected, mismatched: report.mismatched },
+      path,
+      report.mismatched.some((line) => line.startsWith('head.')) ? ' Pass `newHead` to draw another head.' : '',
+    )
+  if (fresh.length > 0) built.head.initialize({ std, generator: new Generator(options.seed ?? 0) })
+  built.loadState(state, { strict: false, copy: false })
+  if (options.dtype !== undefined || options.device !== undefined)
+    built.to({ dtype: options.dtype, device: options.device })
+  rememberSource(built, { fields, folder, tokenizer: weights.tokenizer })
+  return { model: built.eval(), report: { newHead: fresh, aside, notes }, folder }
+}
+
+/** What loading would find, without loading. */
+const planned = (model: Model, state: ReadonlyMap<string, Tensor>): LoadReport => {
+  const report: LoadReport = { missing: [], unexpected: [], mismatched: [] }
+  for (const [path, parameter] of model.parameters()) {
+    const given = state.get(path)
+    if (given === undefined) report.missing.push(path)
+    else if (given.shape.join() !== parameter.shape.join())
+      report.mismatched.push(`${path}: expected [${parameter.shape}], got [${given.shape}]`)
+  }
+  return report
+}
+
+/** One sentence for people, or none when nothing was unusual. */
+export const describeOpening = ({ newHead, aside, notes }: OpenReport): string[] => [
+  ...(newHead.length > 0
+    ? [`The head is new, its values are drawn at random: ${newHead.join(', ')}. Train it before use.`]
+    : []),
+  ...(aside.length > 0 && newHead.length > 0 ? [`Left aside, of another head: ${aside.join(', ')}.`] : []),
+  ...notes,
+]
+
+/**
+ * A model from a folder, a .gguf file or a Hub id, in evaluation mode; unusual findings are logged as warnings.
+ * @throws CheckpointError for files that do not fit, ConfigError for a head that the architecture does not have
+ */
+export const loadModel = async (model: string, options: OpenOptions = {}): Promise<Model> => {
+  const opened = await openModel(model, options)
+  const logger = createLogger('checkpoint')
+  for (const line of describeOpening(opened.report)) logger.warn(`${model}: ${line}`)
+  return opened.model
+}

@@ -1,0 +1,112 @@
+// Writes a model as a folder that transformers opens, whole or not at all.
+import { cp, mkdir, open, readdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { writeFolderAtomic } from '../core/index.ts'
+import { type Model, modelKeys } from '../models/index.ts'
+import { type Dtype, dtypeFacts, noGrad, type Tensor } from '../tensor/index.ts'
+import { fieldsOf } from './hf-config.ts'
+import { toHfKeys } from './hf-keys.ts'
+import { sourceOf } from './open-model.ts'
+import { writeSafetensors } from './safetensors.ts'
+
+export interface SaveOptions {
+  /** Converts what is written; kept as it is unless given. */
+  dtype?: Dtype
+  /** Larger models are split into files of at most this size. */
+  maxShardBytes?: number
+  /** Folder whose tokenizer files go along; that of the files the model came from unless given. */
+  tokenizer?: string
+  /** Writes more files into the folder before it appears. */
+  also?(folder: string): Promise<void>
+}
+
+const beside =
+  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|generation_config|modules|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^\d+_(Pooling|Normalize)$/
+const tokenizerFile = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat_template|spiece|sentencepiece)/
+
+const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
+
+/** Tensors under their names in transformers, in the order of files. */
+export const hfState = (model: Model): Map<string, Tensor> => {
+  const { definition, config, headType } = model
+  return toHfKeys(model.parameters(), modelKeys(definition, config, headType), definition.facts(config).numLayers)
+}
+
+/** Splits in order, each part as full as may be. */
+const splitBySize = (tensors: ReadonlyMap<string, Tensor>, dtype: Dtype | undefined, maxBytes: number) => {
+  const parts: Map<string, Tensor>[] = [new Map()]
+  let filled = 0
+  for (const [name, tensor] of tensors) {
+    const bytes = tensor.size * dtypeFacts(dtype ?? tensor.dtype).bytes
+    if (filled > 0 && filled + bytes > maxBytes) {
+      parts.push(new Map())
+      filled = 0
+    }
+    parts[parts.length - 1].set(name, tensor)
+    filled += bytes
+  }
+  return parts
+}
+
+const writeOne = async (path: string, tensors: ReadonlyMap<string, Tensor>, dtype: Dtype | undefined) => {
+  const file = await open(path, 'wx')
+  try {
+    const converted = new Map(
+      [...tensors].map(([name, tensor]) => [name, dtype === undefined ? tensor : tensor.to(dtype)]),
+    )
+    await writeSafetensors(file, converted, { format: 'pt' })
+    await file.sync()
+    if (dtype !== undefined) for (const [name, tensor] of converted) if (tensor !== tensors.get(name)) tensor.free()
+  } finally {
+    await file.close()
+  }
+}
+
+const copyBeside = async (from: string, to: string, wanted: (name: string) => boolean) => {
+  for (const name of await readdir(from).catch(() => []))
+    if (beside.test(name) && wanted(name))
+      await cp(join(from, name), join(to, name), { recursive: true, dereference: true })
+}
+
+/** Writes config.json, the weights and the files beside them. What stood at `folder` before is replaced in one step. */
+export const saveModel = async (model: Model, folder: string, options: SaveOptions = {}): Promise<void> => {
+  const { dtype, maxShardBytes = 5e9 } = options
+  const source = sourceOf(model)
+  const tensors = noGrad(() => new Map([...hfState(model)].map(([name, tensor]) => [name, tensor.detach()])))
+  const first = [...tensors.values()].find(({ dtype: kind }) => dtypeFacts(kind).floating)?.dtype ?? 'float32'
+  await mkdir(dirname(folder), { recursive: true })
+  await writeFolderAtomic(folder, async (target) => {
+    await writeFile(join(target, 'config.json'), json(fieldsOf(model, source?.fields ?? {}, dtype ?? first)))
+    if (source?.folder !== undefined)
+      await copyBeside(source.folder, target, (name) => options.tokenizer === undefined || !tokenizerFile.test(name))
+    if (source?.tokenizer !== undefined && options.tokenizer === undefined)
+      for (const [name, value] of Object.entries(source.tokenizer)) await writeFile(join(target, name), json(value))
+    if (options.tokenizer !== undefined) {
+      const isFolder = (await stat(options.tokenizer)).isDirectory()
+      await copyBeside(isFolder ? options.tokenizer : dirname(options.tokenizer), target, (name) =>
+        tokenizerFile.test(name),
+      )
+    }
+    const parts = splitBySize(tensors, dtype, maxShardBytes)
+    if (parts.length === 1) await writeOne(join(target, 'model.safetensors'), parts[0], dtype)
+    else {
+      const name = (i: number) =>
+        `model-${String(i + 1).padStart(5, '0')}-of-${String(parts.length).padStart(5, '0')}.safetensors`
+      const map: Record<string, string> = {}
+      let size = 0
+      for (const [i, part] of parts.entries()) {
+        await writeOne(join(target, name(i)), part, dtype)
+        for (const [key, tensor] of part) {
+          map[key] = name(i)
+          size += tensor.size * dtypeFacts(dtype ?? tensor.dtype).bytes
+        }
+      }
+      await writeFile(
+        join(target, 'model.safetensors.index.json'),
+        json({ metadata: { total_size: size }, weight_map: map }),
+      )
+    }
+    await options.also?.(target)
+  })
+  for (const tensor of tensors.values()) tensor.free()
+}

@@ -1,0 +1,104 @@
+// The tensors of a checkpoint by the names in its files: one safetensors file, several with an index, or a GGUF file.
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { z } from 'zod'
+import { CheckpointError, parseConfig } from '../core/index.ts'
+import type { Tensor } from '../tensor/index.ts'
+import { openGguf } from './gguf.ts'
+import { ggufToHf } from './gguf-model.ts'
+import { ggufTokenizer } from './gguf-tokenizer.ts'
+import type { HfFields } from './hf-config.ts'
+import { refusePickle } from './refuse-pickle.ts'
+import { openSafetensors } from './safetensors.ts'
+
+export interface OpenedWeights {
+  /** Of config.json, or what the file says in its place. */
+  fields: HfFields
+  /** Nothing is read before it is called for. */
+  tensors: Map<string, () => Tensor>
+  /** Where other files of the model lie; undefined for a single file. */
+  folder?: string
+  /** Tokenizer files that a single file stands for, by name. */
+  tokenizer?: Record<string, unknown>
+}
+
+const indexName = 'model.safetensors.index.json'
+const maxJsonBytes = 100_000_000
+
+export const readJsonFile = async (path: string): Promise<Record<string, unknown>> => {
+  const { size } = await stat(path).catch(() => {
+    throw new CheckpointError(
+      `${path}: Expected a file, found none. A model's folder holds config.json and model.safetensors.`,
+    )
+  })
+  if (size > maxJsonBytes)
+    throw new CheckpointError(`${path}: Expected at most ${maxJsonBytes} bytes of JSON, got ${size}.`)
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(await readFile(path, 'utf8'))
+  } catch (error) {
+    throw new CheckpointError(`${path}: Expected JSON, got something else (${(error as Error).message}).`)
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new CheckpointError(
+      `${path}: Expected a JSON object, got ${Array.isArray(parsed) ? 'an array' : typeof parsed}.`,
+    )
+  return parsed as Record<string, unknown>
+}
+
+const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) })
+
+const openSharded = async (folder: string): Promise<Map<string, () => Tensor>> => {
+  const path = join(folder, indexName)
+  const { weight_map: map } = parseConfig(indexSchema, await readJsonFile(path), path)
+  const tensors = new Map<string, () => Tensor>()
+  for (const shard of new Set(Object.values(map))) {
+    if (basename(shard) !== shard)
+      throw new CheckpointError(`${path}: Expected file names beside it, got \`${shard}\`.`)
+    const file = await openSafetensors(join(folder, shard))
+    for (const name of file.tensors.keys()) {
+      if (map[name] !== shard)
+        throw new CheckpointError(
+          `${path}: Expected \`${name}\` in ${map[name] ?? 'no file'}, found it in ${shard}. The index and the files do not belong together.`,
+        )
+      tensors.set(name, () => file.tensor(name))
+    }
+  }
+  const missing = Object.keys(map).filter((name) => !tensors.has(name))
+  if (missing.length > 0)
+    throw new CheckpointError(
+      `${path}: Expected ${missing.length} more tensors in its files: ${missing.slice(0, 20).join(', ')}. Download the folder again.`,
+      { missing },
+    )
+  return tensors
+}
+
+const openSingle = async (path: string): Promise<Map<string, () => Tensor>> => {
+  await refusePickle(path)
+  const file = await openSafetensors(path)
+  return new Map([...file.tensors.keys()].map((name) => [name, () => file.tensor(name)]))
+}
+
+const openFolder = async (folder: string): Promise<Map<string, () => Tensor>> => {
+  const files = await readdir(folder)
+  if (files.includes(indexName)) return openSharded(folder)
+  if (files.includes('model.safetensors')) return openSingle(join(folder, 'model.safetensors'))
+  for (const file of files) await refusePickle(join(folder, file))
+  throw new CheckpointError(
+    `${folder}: Expected model.safetensors or ${indexName}, found ${files.slice(0, 10).join(', ') || 'an empty folder'}.`,
+  )
+}
+
+/** @param path a folder, a .safetensors file with a config.json beside it, or a .gguf file */
+export const openWeights = async (path: string): Promise<OpenedWeights> => {
+  if ((await stat(path)).isDirectory())
+    return { fields: await readJsonFile(join(path, 'config.json')), tensors: await openFolder(path), folder: path }
+  if (path.endsWith('.gguf')) {
+    const file = await openGguf(path)
+    const { config: fields, tensors } = ggufToHf(file)
+    const { tokenizer, config } = ggufTokenizer(file)
+    return { fields, tensors, tokenizer: { 'tokenizer.json': tokenizer, 'tokenizer_config.json': config } }
+  }
+  const tensors = await openSingle(path)
+  return { fields: await readJsonFile(join(dirname(path), 'config.json')), tensors, folder: dirname(path) }
+}

@@ -1,0 +1,86 @@
+"""Small random checkpoints of transformers' classes with heads, saved as folders, and what they give: logits and the gradient of every parameter.
+  python make-heads.py   (writes golden/heads/ beside itself)"""
+import json
+import shutil
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+B = dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, max_position_embeddings=16)
+D = dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, head_dim=4, intermediate_size=20, max_position_embeddings=64, pad_token_id=0)
+FAMILIES = {
+    "Bert": (transformers.BertConfig, B), "Roberta": (transformers.RobertaConfig, {**B, "max_position_embeddings": 18, "pad_token_id": 1, "type_vocab_size": 1}),
+    "DistilBert": (transformers.DistilBertConfig, dict(vocab_size=43, dim=12, n_layers=2, n_heads=3, hidden_dim=20, max_position_embeddings=16)),
+    "Electra": (transformers.ElectraConfig, {**B, "embedding_size": 8}),
+    "GPT2": (transformers.GPT2Config, dict(vocab_size=43, n_embd=12, n_layer=2, n_head=3, n_positions=16, pad_token_id=0, bos_token_id=1, eos_token_id=1)),
+    "Llama": (transformers.LlamaConfig, D), "Mistral": (transformers.MistralConfig, {**D, "sliding_window": 4, "attn_implementation": "eager"}),
+    "Qwen2": (transformers.Qwen2Config, {k: v for k, v in D.items() if k != "head_dim"}), "Qwen3": (transformers.Qwen3Config, {**D, "tie_word_embeddings": True}),
+    "T5": (transformers.T5Config, dict(vocab_size=43, d_model=12, d_kv=5, d_ff=20, num_layers=2, num_decoder_layers=1, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0, eos_token_id=1)),
+}
+SUFFIXES = {
+    "ForMaskedLM": "masked-lm", "LMHeadModel": "causal-lm", "ForCausalLM": "causal-lm", "ForPreTraining": None, "ForConditionalGeneration": "seq2seq-lm", "ForSequenceClassification": "sequence-classification",
+    "ForTokenClassification": "token-classification", "ForQuestionAnswering": "question-answering", "ForMultipleChoice": "multiple-choice",
+}
+DECODERS = {"GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
+# Encoders that transformers can also run as decoders; we do not.
+SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM"}
+out = Path(__file__).parent / "golden" / "heads"
+shutil.rmtree(out, ignore_errors=True)
+for family, (config_class, settings) in FAMILIES.items():
+    for suffix, head in SUFFIXES.items():
+        name = family + suffix
+        kind = getattr(transformers, name, None)
+        if kind is None or name in SKIPPED:
+            continue
+        untied = name == "T5ForConditionalGeneration"
+        for tie in ([True, False] if untied else [None]):
+            fields = {**settings, **({"tie_word_embeddings": tie} if tie is not None else {})}
+            if "Classification" in suffix:
+                fields["id2label"] = {0: "no", 1: "yes", 2: "perhaps"}
+                fields["label2id"] = {"no": 0, "yes": 1, "perhaps": 2}
+            config = config_class(**fields)
+            torch.manual_seed(11)
+            model = kind(config).eval()
+            for p in model.parameters():
+                torch.nn.init.normal_(p, 0, 0.3)
+            shape = (2, 3, 8) if suffix == "ForMultipleChoice" else (3, 8)
+            ids = torch.randint(3, 43, shape, generator=torch.Generator().manual_seed(1))
+            mask = torch.ones(shape, dtype=torch.long)
+            mask[..., 0, 6:] = 0
+            if family not in DECODERS and family != "T5" and suffix != "ForMultipleChoice":
+                mask[1, 3] = 0
+            ids = ids.masked_fill(mask == 0, config.pad_token_id or 0)
+            if name == "T5ForSequenceClassification":
+                ids = torch.where(mask.cumsum(-1) == mask.sum(-1, keepdim=True), torch.where(mask == 1, 1, 0), ids)
+            inputs = {"input_ids": ids, "attention_mask": mask}
+            if family in ("Bert", "Electra"):
+                inputs["token_type_ids"] = (torch.arange(8) > 4).long().expand(shape)
+            if suffix == "ForConditionalGeneration":
+                inputs["decoder_input_ids"] = torch.randint(0, 43, (3, 5), generator=torch.Generator().manual_seed(3))
+            result = model(**inputs)
+            logits = result.prediction_logits if hasattr(result, "prediction_logits") else torch.stack((result.start_logits, result.end_logits), -1) if hasattr(result, "start_logits") else result.logits
+            golden = {**inputs, "logits": logits}
+            weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(2))
+            # Padding has no part in a loss. (Their decoders also keep the padding row from learning; ours do not, since it is often the end of text too.)
+            if logits.shape[:2] == ids.shape and "decoder_input_ids" not in inputs:
+                weights = weights * mask.view(mask.shape + (1,) * (logits.dim() - 2))
+            loss = (logits * weights).sum()
+            if hasattr(result, "seq_relationship_logits"):
+                golden["relation"] = result.seq_relationship_logits
+                loss = loss + (golden["relation"] * torch.tensor([1.5, -0.5])).sum()
+            golden["weights"] = weights
+            loss.backward()
+            folder = out / (name + ("-untied" if tie is False else ""))
+            model.save_pretrained(folder)
+            seen = set()
+            for key, p in model.named_parameters():
+                if p.grad is not None and id(p) not in seen:
+                    seen.add(id(p))
+                    golden["grad." + key] = p.grad
+            save_file({k: v.detach().clone().contiguous() for k, v in golden.items()}, folder / "expected.safetensors")
+            (folder / "generation_config.json").unlink(missing_ok=True)
+            fields = json.loads((folder / "config.json").read_text())
+            fields["a_field_of_theirs"] = {"kept": [1, None]}
+            (folder / "config.json").write_text(json.dumps(fields, indent=1))

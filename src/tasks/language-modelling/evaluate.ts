@@ -1,0 +1,200 @@
+// How well a language model knows a text: perplexity, bits per byte and accuracy for causal models, masked accuracy and
+// pseudo-perplexity for masked ones, with intervals. Reads the text in a stream and holds only sums.
+import { createRandom, DataError } from '../../core/index.ts'
+import { type Vocabulary, vocabularyOf } from '../../objectives/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+import { type BootstrapOptions, bootstrapRatio, type Interval } from '../metrics/bootstrap.ts'
+import {
+  byteLength,
+  causalPieces,
+  createMaskedPieces,
+  documentsOf,
+  type EvaluatedDocument,
+  isTokenSource,
+  type LanguageSource,
+  pseudoPieces,
+  silentIds,
+  type TextPiece,
+} from './documents.ts'
+import { type ScoredModel, scorePieces } from './scoring.ts'
+import { type CheckedSettings, checkSettings, type LanguageModellingSettings } from './settings.ts'
+import { Tally } from './tally.ts'
+
+export interface EvaluationHooks {
+  /** Called after each batch. `totalTokens` is known for token shards. */
+  onProgress?: (progress: { tokens: number; totalTokens: number | undefined }) => void
+  signal?: AbortSignal
+}
+
+export interface LanguageModellingResult {
+  /** By name: `loss` in nats a token, `perplexity`, `bitsPerByte`, `accuracy`; `masked…` and `pseudo…` for masked models. */
+  metrics: Record<string, Interval>
+  /** Tokens of the text; a masked model is asked for a share of them. */
+  tokens: number
+  documents: number
+  /** UTF-8 bytes of the text. */
+  bytes: number
+  /** What the intervals were drawn over: blocks, where there are fewer than 30 documents. */
+  unit: 'document' | 'block'
+  seconds: number
+}
+
+interface PlacedPiece extends TextPiece {
+  document: number
+}
+
+/**
+ * Evaluates a model on texts or token shards. The same arguments give the same numbers. Throws a ConfigError for settings that do
+ * not fit the model and a DataError for a source without text.
+ */
+export async function evaluateLanguageModelling(
+  model: ScoredModel,
+  tokenizer: Tokenizer,
+  source: LanguageSource,
+  settings: LanguageModellingSettings = {},
+  hooks: EvaluationHooks = {},
+): Promise<LanguageModellingResult> {
+  const checked = checkSettings(settings, model.facts, tokenizer)
+  const started = performance.now()
+  const vocabulary = vocabularyOf(tokenizer)
+  const context: Context = {
+    model,
+    tokenizer,
+    source,
+    settings: checked,
+    hooks,
+    vocabulary,
+    silent: silentIds(vocabulary, tokenizer),
+    intervals: { seed: checked.seed, resamples: checked.resamples, confidence: checked.confidence },
+  }
+  const result = await (model.facts.causal ? evaluateCausal(context) : evaluateMasked(context))
+  if (result.tokens === 0) throw new DataError('Expected text to evaluate on, got none. Check the source.')
+  return { ...result, seconds: (performance.now() - started) / 1000 }
+}
+
+interface Context {
+  model: ScoredModel
+  tokenizer: Tokenizer
+  source: LanguageSource
+  settings: CheckedSettings
+  hooks: EvaluationHooks
+  vocabulary: Vocabulary
+  silent: ReadonlySet<number>
+  intervals: BootstrapOptions
+}
+
+type Result = Omit<LanguageModellingResult, 'seconds'>
+
+async function evaluateCausal(context: Context): Promise<Result> {
+  const { tokenizer, settings, vocabulary, silent, intervals } = context
+  const { maxLength, stride = Math.ceil(maxLength / 2), startToken = true } = settings
+  const startId = startToken ? (vocabulary.bos ?? vocabulary.eos) : undefined
+  // Without a start token nothing predicts the first token, so its bytes do not count either.
+  const unscored = ({ ids }: EvaluatedDocument) =>
+    startId === undefined ? byteLength(tokenizer, ids.subarray(0, 1)) : 0
+  const tally = await score(context, settings.maxTokens, {
+    piecesOf: ({ ids }) => causalPieces(ids, { maxLength, stride, startId, silent }),
+    bytesOf: (document) => document.bytes - unscored(document),
+  })
+  const { unit, nats, labels, correct, bytes } = tally.units()
+  const loss = bootstrapRatio(nats, labels, intervals)
+  return {
+    ...tally.facts(),
+    unit,
+    metrics: {
+      loss,
+      perplexity: mapped(loss, Math.exp),
+      bitsPerByte: mapped(bootstrapRatio(nats, bytes, intervals), (value) => value / Math.LN2),
+      accuracy: bootstrapRatio(correct, labels, intervals),
+    },
+  }
+}
+
+async function evaluateMasked(context: Context): Promise<Result> {
+  const { settings, vocabulary, silent, intervals } = context
+  const { maxLength, seed, pseudoTokens = 0 } = settings
+  const random = createRandom(seed)
+  const mask = createMaskedPieces(
+    vocabulary,
+    maxLength,
+    pick(settings, ['maskShare', 'replaceWithMask', 'replaceWithRandom']),
+  )
+  const tally = await score(context, settings.maxTokens, {
+    piecesOf: ({ ids }, i) => mask(ids, random.fork(`masks/${i}`)),
+  })
+  const { unit, nats, labels, correct } = tally.units()
+  const loss = bootstrapRatio(nats, labels, intervals)
+  const metrics: Record<string, Interval> = {
+    maskedLoss: loss,
+    maskedPerplexity: mapped(loss, Math.exp),
+    maskedAccuracy: bootstrapRatio(correct, labels, intervals),
+  }
+  if (pseudoTokens > 0) {
+    const pseudo = await score(context, pseudoTokens, {
+      piecesOf: ({ ids }) => pseudoPieces(ids, vocabulary, maxLength, silent),
+    })
+    const units = pseudo.units()
+    metrics.pseudoPerplexity = mapped(bootstrapRatio(units.nats, units.labels, intervals), Math.exp)
+  }
+  return { ...tally.facts(), unit, metrics }
+}
+
+interface Scoring {
+  piecesOf: (document: EvaluatedDocument, index: number) => Iterable<TextPiece>
+  /** Bytes of the tokens that are scored; all unless given. */
+  bytesOf?: (document: EvaluatedDocument) => number
+}
+
+/** Scores the pieces of every document until `limit` tokens are reached; the last document is cut there. */
+async function score(
+  { model, tokenizer, source, settings, hooks, silent }: Context,
+  limit: number | undefined,
+  { piecesOf, bytesOf = ({ bytes }) => bytes }: Scoring,
+): Promise<Tally> {
+  const tally = new Tally()
+  const limited = limit ?? Number.POSITIVE_INFINITY
+  async function* pieces(): AsyncGenerator<PlacedPiece> {
+    let index = 0
+    for await (const whole of documentsOf(source, tokenizer, silent, limit === undefined ? undefined : settings.seed)) {
+      const room = limited - tally.tokens
+      if (room <= 0) return
+      const document = whole.ids.length <= room ? { ...whole } : cut(whole, room, tokenizer)
+      tally.addDocument(document.ids.length, bytesOf(document))
+      for (const piece of piecesOf(document, index)) yield { ...piece, document: index }
+      index += 1
+    }
+  }
+  const sourceTokens = isTokenSource(source) ? source.tokens : undefined
+  const totalTokens = limit === undefined ? sourceTokens : Math.min(limit, sourceTokens ?? limit)
+  let done = 0
+  for await (const [piece, { logProbability, correct }] of scorePieces(model, pieces(), {
+    batchTokens: settings.batchTokens,
+    signal: hooks.signal,
+  })) {
+    tally.addPiece(piece.document, -logProbability, piece.labels.length, correct)
+    done += piece.tokens
+    hooks.onProgress?.({ tokens: done, totalTokens })
+  }
+  // Known bytes of the whole source say nothing of a part of it.
+  if (settings.bytes !== undefined && limit === undefined) tally.scaleBytes(settings.bytes)
+  return tally
+}
+
+function cut({ ids }: EvaluatedDocument, tokens: number, tokenizer: Tokenizer): EvaluatedDocument {
+  const kept = ids.subarray(0, tokens)
+  return { ids: kept, bytes: byteLength(tokenizer, kept) }
+}
+
+const mapped = ({ value, low, high }: Interval, map: (value: number) => number): Interval => ({
+  value: map(value),
+  low: map(low),
+  high: map(high),
+})
+
+function pick<Keys extends keyof CheckedSettings>(
+  settings: CheckedSettings,
+  keys: Keys[],
+): Partial<Pick<CheckedSettings, Keys>> {
+  const given = keys.filter((key) => settings[key] !== undefined)
+  return Object.fromEntries(given.map((key) => [key, settings[key]])) as Partial<Pick<CheckedSettings, Keys>>
+}

@@ -1,0 +1,149 @@
+// Minimal pairs: whether a model finds the good sentence likelier than the bad one. Causal models by the sentence's probability,
+// masked ones by its pseudo-likelihood. @source Warstadt et al. 2020, arXiv:1912.00582; Salazar et al. 2020, arXiv:1910.14659
+import { z } from 'zod'
+import { ConfigError, createRandom, DataError, parseConfig } from '../../core/index.ts'
+import { vocabularyOf } from '../../objectives/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+import { bootstrapMean, type Interval } from '../metrics/bootstrap.ts'
+import { causalPieces, pseudoPieces, silentIds } from './documents.ts'
+import { type MinimalPair, readMinimalPairs } from './read-pairs.ts'
+import { type Piece, type ScoredModel, scorePieces } from './scoring.ts'
+import { defaultLength, vocabularyFaults } from './settings.ts'
+
+export const minimalPairsSchema = z.strictObject({
+  maxPairs: z
+    .number()
+    .int()
+    .positive()
+    .optional()
+    .describe('pairs of each paradigm, drawn by the seed; all unless given'),
+  batchTokens: z.number().int().positive().default(8192).describe('tokens in a batch'),
+  seed: z.union([z.number().int(), z.string()]).default(0).describe('for the choice of pairs and the intervals'),
+  resamples: z.number().int().positive().default(1000).describe('draws of the bootstrap behind the intervals'),
+  confidence: z.number().gt(0).lt(1).default(0.95).describe('of the intervals'),
+})
+
+export interface MinimalPairsResult {
+  /** Mean over paradigms, as BLiMP counts it; chance is 0.5, and a tie counts half. */
+  accuracy: Interval
+  paradigms: Record<string, Interval & { pairs: number; field?: string }>
+  /** Mean over the paradigms of each field. */
+  fields: Record<string, Interval & { paradigms: number }>
+  pairs: number
+  seconds: number
+}
+
+export interface MinimalPairsHooks {
+  onProgress?: (progress: { pairs: number; totalPairs: number }) => void
+  signal?: AbortSignal
+}
+
+/** Smaller differences of the two sums, in float32, are rounding: the sentences tie. */
+const roundingShare = 1e-6
+
+interface SentencePiece extends Piece {
+  pair: number
+  /** 1 for the good sentence, -1 for the bad one. */
+  sign: number
+}
+
+/** Evaluates on files of pairs (`.jsonl`, or folders or tar archives of these), or on pairs as they are. */
+export async function evaluateMinimalPairs(
+  model: ScoredModel,
+  tokenizer: Tokenizer,
+  from: readonly string[] | readonly MinimalPair[],
+  settings: z.input<typeof minimalPairsSchema> = {},
+  { onProgress, signal }: MinimalPairsHooks = {},
+): Promise<MinimalPairsResult> {
+  const { maxPairs, batchTokens, ...intervals } = parseConfig(minimalPairsSchema, settings, 'minimal-pairs')
+  const faults = vocabularyFaults(model.facts, tokenizer)
+  if (faults.length > 0) throw new ConfigError(faults)
+  const started = performance.now()
+  const pairs = choose(await gather(from), maxPairs, intervals.seed)
+  if (pairs.length === 0) throw new DataError('Expected minimal pairs, got none. Check the files.')
+
+  const differences = new Float64Array(pairs.length)
+  const sizes = new Float64Array(pairs.length)
+  let done = 0
+  for await (const [piece, { logProbability }] of scorePieces(model, piecesOf(pairs, model, tokenizer), {
+    batchTokens,
+    signal,
+  })) {
+    differences[piece.pair] += piece.sign * logProbability
+    sizes[piece.pair] += Math.abs(logProbability)
+    if (piece.pair > done) onProgress?.({ pairs: (done = piece.pair), totalPairs: pairs.length })
+  }
+  onProgress?.({ pairs: pairs.length, totalPairs: pairs.length })
+
+  const groups = new Map<string, { right: number[]; field: string | undefined }>()
+  pairs.forEach(({ paradigm, field }, i) => {
+    const group = groups.get(paradigm) ?? { right: [], field }
+    group.right.push(Math.abs(differences[i]) <= roundingShare * sizes[i] ? 0.5 : Number(differences[i] > 0))
+    groups.set(paradigm, group)
+  })
+  const meanOf = (rights: readonly number[][]) =>
+    bootstrapMean(
+      rights.map((right) => ({ numerators: right, denominators: right.map(() => 1) })),
+      intervals,
+    )
+  const all = [...groups]
+  const fieldNames = [...new Set(all.map(([, { field }]) => field))].filter((field) => field !== undefined)
+  return {
+    accuracy: meanOf(all.map(([, { right }]) => right)),
+    paradigms: Object.fromEntries(
+      all.map(([paradigm, { right, field }]) => [
+        paradigm,
+        { ...meanOf([right]), pairs: right.length, ...(field === undefined ? {} : { field }) },
+      ]),
+    ),
+    fields: Object.fromEntries(
+      fieldNames.map((name) => {
+        const members = all.filter(([, { field }]) => field === name).map(([, { right }]) => right)
+        return [name, { ...meanOf(members), paradigms: members.length }]
+      }),
+    ),
+    pairs: pairs.length,
+    seconds: (performance.now() - started) / 1000,
+  }
+}
+
+async function gather(from: readonly string[] | readonly MinimalPair[]): Promise<MinimalPair[]> {
+  const paths = from.filter((each): each is string => typeof each === 'string')
+  if (paths.length === 0) return [...(from as readonly MinimalPair[])]
+  const pairs: MinimalPair[] = []
+  for await (const pair of readMinimalPairs(paths)) pairs.push(pair)
+  return pairs
+}
+
+/** At most `maxPairs` of each paradigm, in their order. */
+function choose(pairs: MinimalPair[], maxPairs: number | undefined, seed: number | string): MinimalPair[] {
+  if (maxPairs === undefined) return pairs
+  const random = createRandom(seed)
+  const taken = new Map<string, number>()
+  const order = random.fork('pairs').shuffle(pairs.map((_, i) => i))
+  const kept = order.filter((i) => {
+    const count = taken.get(pairs[i].paradigm) ?? 0
+    taken.set(pairs[i].paradigm, count + 1)
+    return count < maxPairs
+  })
+  return kept.sort((a, b) => a - b).map((i) => pairs[i])
+}
+
+function* piecesOf(pairs: readonly MinimalPair[], model: ScoredModel, tokenizer: Tokenizer): Generator<SentencePiece> {
+  const vocabulary = vocabularyOf(tokenizer)
+  const silent = silentIds(vocabulary, tokenizer)
+  const maxLength = defaultLength(model.facts, tokenizer)
+  const startId = vocabulary.bos ?? vocabulary.eos
+  for (const [pair, { good, bad }] of pairs.entries()) {
+    for (const [text, sign] of [
+      [good, 1],
+      [bad, -1],
+    ] as const) {
+      const ids = Uint32Array.from(tokenizer.encodeIds(text))
+      const pieces = model.facts.causal
+        ? causalPieces(ids, { maxLength, stride: Math.ceil(maxLength / 2), startId, silent })
+        : pseudoPieces(ids, vocabulary, maxLength, silent)
+      for (const piece of pieces) yield { ...piece, pair, sign }
+    }
+  }
+}

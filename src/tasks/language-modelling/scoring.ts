@@ -1,0 +1,164 @@
+// What a language model gives to known tokens: log probabilities, summed over pieces of text in packed batches. Knows no metric
+// and no source of text.
+import { ConfigError } from '../../core/index.ts'
+import type { Body, BodyFacts } from '../../models/index.ts'
+import type { Linear, Module } from '../../nn/index.ts'
+import { inferenceMode, linear, scope, Tensor } from '../../tensor/index.ts'
+
+/** What scoring needs of a model: any `Model` with a head over the vocabulary has it. */
+export interface ScoredModel {
+  readonly body: Body
+  readonly head: Module
+  readonly facts: BodyFacts
+  readonly training: boolean
+  train(): unknown
+  eval(): unknown
+}
+
+interface VocabularyHead {
+  lmHead: Linear
+  /** [N,C] -> what `lmHead` scores. */
+  prepare(hidden: Tensor): Tensor
+}
+
+/** Tokens that the model sees, and places among them where it says something about a known token. */
+export interface Piece {
+  ids: ArrayLike<number>
+  places: ArrayLike<number>
+  /** The token at each place: the next one for causal models, the hidden one for masked ones. */
+  labels: ArrayLike<number>
+}
+
+export interface PieceScore {
+  /** Sum of the labels' log probabilities, in nats. */
+  logProbability: number
+  /** Labels that no other token beats. */
+  correct: number
+}
+
+export interface ScoreOptions {
+  /** Most tokens in a batch; a longer piece is a batch of its own. */
+  batchTokens: number
+  signal?: AbortSignal
+}
+
+/** Logits held at once: 32 MiB of float32. */
+const chunkValues = 2 ** 23
+
+/** The head, where it scores the vocabulary. @throws ConfigError for another head. */
+function vocabularyHead(model: ScoredModel): VocabularyHead {
+  const head = model.head as Module & Partial<VocabularyHead>
+  if (head.lmHead === undefined || typeof head.prepare !== 'function') {
+    throw new ConfigError(
+      `Expected a model with a language-modelling head, got ${head.constructor.name}. Load it with head: 'causal-lm' or 'masked-lm'.`,
+    )
+  }
+  return head as Module & VocabularyHead
+}
+
+/** Yields each piece with its score, in order. Runs the model in its evaluation mode and puts it back. */
+export async function* scorePieces<P extends Piece>(
+  model: ScoredModel,
+  pieces: AsyncIterable<P> | Iterable<P>,
+  { batchTokens, signal }: ScoreOptions,
+): AsyncGenerator<[piece: P, score: PieceScore], void, undefined> {
+  vocabularyHead(model)
+  const wasTraining = model.training
+  model.eval()
+  try {
+    let batch: P[] = []
+    let tokens = 0
+    const flush = async () => {
+      // Lets signals and progress through between two batches.
+      await new Promise((resolve) => setImmediate(resolve))
+      signal?.throwIfAborted()
+      const scores = scoreBatch(model, batch)
+      const scored = batch.map((piece, i): [P, PieceScore] => [piece, scores[i]])
+      batch = []
+      tokens = 0
+      return scored
+    }
+    for await (const piece of pieces) {
+      if (batch.length > 0 && tokens + piece.ids.length > batchTokens) yield* await flush()
+      batch.push(piece)
+      tokens += piece.ids.length
+    }
+    if (batch.length > 0) yield* await flush()
+  } finally {
+    if (wasTraining) model.train()
+  }
+}
+
+/** The scores of pieces that are run together, end to end; they do not see each other. */
+export function scoreBatch(model: ScoredModel, pieces: readonly Piece[]): PieceScore[] {
+  const tokens = pieces.reduce((sum, { ids }) => sum + ids.length, 0)
+  const count = pieces.reduce((sum, { labels }) => sum + labels.length, 0)
+  if (count === 0) return pieces.map(() => ({ logProbability: 0, correct: 0 }))
+  const inputIds = new BigInt64Array(tokens)
+  const starts = new BigInt64Array(pieces.length + 1)
+  const places = new BigInt64Array(count)
+  const labels = new BigInt64Array(count)
+  let at = 0
+  let label = 0
+  pieces.forEach((piece, i) => {
+    for (let k = 0; k < piece.labels.length; k++) {
+      places[label] = BigInt(at + piece.places[k])
+      labels[label++] = BigInt(piece.labels[k])
+    }
+    for (let k = 0; k < piece.ids.length; k++) inputIds[at + k] = BigInt(piece.ids[k])
+    at += piece.ids.length
+    starts[i + 1] = BigInt(at)
+  })
+  const { logProbabilities, correct } = scorePlaces(model, { inputIds, starts, places, labels })
+  label = 0
+  return pieces.map(({ labels: own }) => {
+    const score: PieceScore = { logProbability: 0, correct: 0 }
+    for (const end = label + own.length; label < end; label++) {
+      score.logProbability += logProbabilities[label]
+      score.correct += correct[label]
+    }
+    return score
+  })
+}
+
+interface PackedPlaces {
+  inputIds: BigInt64Array
+  starts: BigInt64Array
+  places: BigInt64Array
+  labels: BigInt64Array
+}
+
+function scorePlaces(
+  model: ScoredModel,
+  packed: PackedPlaces,
+): { logProbabilities: Float32Array; correct: Uint8Array } {
+  const head = vocabularyHead(model)
+  const { lmHead } = head
+  const count = packed.places.length
+  const logProbabilities = new Float32Array(count)
+  const correct = new Uint8Array(count)
+  inferenceMode(() =>
+    scope(() => {
+      const { device } = lmHead.weight
+      const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
+      const { hidden } = model.body.forward({
+        inputIds: toTensor(packed.inputIds, [1, packed.inputIds.length]),
+        starts: toTensor(packed.starts),
+      })
+      const prepared = head.prepare(hidden.flatten(0, 1).indexSelect(0, toTensor(packed.places)))
+      const labels = toTensor(packed.labels)
+      const rows = Math.max(1, Math.floor(chunkValues / lmHead.weight.shape[0]))
+      for (let start = 0; start < count; start += rows) {
+        scope(() => {
+          const size = Math.min(rows, count - start)
+          const part = prepared.narrow(0, start, size)
+          const logits = linear(part, lmHead.weight, lmHead.bias ?? null).to('float32')
+          const own = logits.gather(1, labels.narrow(0, start, size).unsqueeze(1)).squeeze(1)
+          logProbabilities.set(own.sub(logits.logsumexp(-1)).toFloat32Array(), start)
+          correct.set(own.ge(logits.amax(-1)).to('float32').toFloat32Array(), start)
+        })
+      }
+    }),
+  )
+  return { logProbabilities, correct }
+}

@@ -1,0 +1,64 @@
+// Sums of an evaluation as it goes on: a few numbers for each piece and document, whatever their length.
+
+/** With fewer documents than this, intervals are drawn over blocks. */
+const fewDocuments = 30
+
+export interface Units {
+  unit: 'document' | 'block'
+  nats: number[]
+  labels: number[]
+  correct: number[]
+  bytes: number[]
+}
+
+export class Tally {
+  tokens = 0
+  bytes = 0
+  readonly #documentBytes: number[] = []
+  readonly #documentLabels: number[] = []
+  readonly #pieces = { document: [] as number[], nats: [] as number[], labels: [] as number[], correct: [] as number[] }
+
+  addDocument(tokens: number, bytes: number): void {
+    this.tokens += tokens
+    this.bytes += bytes
+    this.#documentBytes.push(bytes)
+    this.#documentLabels.push(0)
+  }
+
+  /** `document` counts from 0 in the order of `addDocument`. */
+  addPiece(document: number, nats: number, labels: number, correct: number): void {
+    this.#documentLabels[document] += labels
+    this.#pieces.document.push(document)
+    this.#pieces.nats.push(nats)
+    this.#pieces.labels.push(labels)
+    this.#pieces.correct.push(correct)
+  }
+
+  /** Makes the documents' bytes add up to what is known of them together. */
+  scaleBytes(total: number): void {
+    const factor = total / this.bytes
+    for (let i = 0; i < this.#documentBytes.length; i++) this.#documentBytes[i] *= factor
+    this.bytes = total
+  }
+
+  facts(): { tokens: number; documents: number; bytes: number } {
+    return { tokens: this.tokens, documents: this.#documentBytes.length, bytes: this.bytes }
+  }
+
+  /** What can be taken as drawn independently: documents, or blocks, each with its share of its document's bytes. */
+  units(): Units {
+    const { document, nats, labels, correct } = this.#pieces
+    const bytesOf = (piece: number) =>
+      (this.#documentBytes[document[piece]] * labels[piece]) / this.#documentLabels[document[piece]]
+    if (this.#documentBytes.length < fewDocuments)
+      return { unit: 'block', nats, labels, correct, bytes: document.map((_, piece) => bytesOf(piece)) }
+    const zeros = () => new Array<number>(this.#documentBytes.length).fill(0)
+    const sums = { nats: zeros(), labels: zeros(), correct: zeros() }
+    document.forEach((owner, piece) => {
+      sums.nats[owner] += nats[piece]
+      sums.labels[owner] += labels[piece]
+      sums.correct[owner] += correct[piece]
+    })
+    return { unit: 'document', ...sums, bytes: [...this.#documentBytes] }
+  }
+}

@@ -1,7 +1,7 @@
 // Adafactor: the average squared gradient of a matrix held as one row and one column, and updates sized by the weights.
 import { z } from 'zod'
-import type { Tensor } from '../tensor/index.ts'
-import { eachParameter } from './each-parameter.ts'
+import { type Tensor, zeros } from '../tensor/index.ts'
+import { eachParameter, scaled } from './each-parameter.ts'
 import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
 
 const rootMeanSquare = (values: Tensor): Tensor => values.norm(2).mul_(1 / Math.sqrt(Math.max(1, values.size)))
@@ -50,26 +50,32 @@ export const adafactor = defineOptimizer({
     ...(beta1 === 0 ? {} : { first_moment: shape }),
   }),
   update: (config, updates, scale) =>
-    eachParameter(updates, scale, ({ weight, slots, learningRate, weightDecay, count }, gradient) => {
+    eachParameter(updates, ({ weight, slots, learningRate, weightDecay, count }, unscaled) => {
       const { beta1, eps, clipThreshold, minScale } = config
+      const gradient = scaled(unscaled, scale)
       const relative = Math.min(config.warmupInit ? 1e-6 * count : 1e-2, 1 / Math.sqrt(count))
-      const step = learningRate * (config.relativeStep ? relative : 1)
-      const size = config.scaleParameter ? rootMeanSquare(weight).clamp_({ min: minScale }).mul_(step) : step
+      const rate = learningRate * (config.relativeStep ? relative : 1)
       const fresh = count ** config.decayRate
-      const square = gradient.square().add_(eps)
+      const square = gradient.square()
       let inverseRoot: Tensor
       if (slots.second_moment === undefined) {
-        slots.row_square.mul_(1 - fresh).add_(square.mean(-1), { alpha: fresh })
-        slots.column_square.mul_(1 - fresh).add_(square.mean(-2), { alpha: fresh })
+        slots.row_square.mul_(1 - fresh).add_(square.mean(-1).add_(eps), { alpha: fresh })
+        slots.column_square.mul_(1 - fresh).add_(square.mean(-2).add_(eps), { alpha: fresh })
         inverseRoot = factoredInverseRoot(slots.row_square, slots.column_square)
       } else {
-        slots.second_moment.mul_(1 - fresh).add_(square, { alpha: fresh })
+        slots.second_moment.mul_(1 - fresh).add_(square.add_(eps), { alpha: fresh })
         inverseRoot = slots.second_moment.rsqrt()
       }
       const update = inverseRoot.mul_(gradient)
-      update.div_(rootMeanSquare(update).div_(clipThreshold).clamp_({ min: 1 })).mul_(size)
-      if (beta1 !== 0) slots.first_moment.mul_(beta1).add_(update, { alpha: 1 - beta1 })
-      if (weightDecay !== 0) weight.sub_(weight.mul(size).mul_(weightDecay))
-      weight.sub_(beta1 === 0 ? update : slots.first_moment)
+      const size = config.scaleParameter
+        ? rootMeanSquare(weight).clamp_({ min: minScale }).mul_(rate)
+        : zeros([], { device: weight.device }).fill_(rate)
+      const factor = size.div(rootMeanSquare(update).div_(clipThreshold).clamp_({ min: 1 }))
+      if (weightDecay !== 0) weight.addcmul_(weight, size, { value: -weightDecay })
+      if (beta1 === 0) weight.addcmul_(update, factor, { value: -1 })
+      else {
+        slots.first_moment.mul_(beta1).addcmul_(update, factor, { value: 1 - beta1 })
+        weight.sub_(slots.first_moment)
+      }
     }),
 })

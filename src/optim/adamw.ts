@@ -1,7 +1,7 @@
 // AdamW: running averages of the gradient and of its square, and a decay that does not pass through them.
 import { z } from 'zod'
-import { adamw_, empty, type Tensor, tensor } from '../tensor/index.ts'
-import { eachParameter } from './each-parameter.ts'
+import { adamw_, empty, tensor } from '../tensor/index.ts'
+import { eachParameter, scaled } from './each-parameter.ts'
 import { averageField, defineOptimizer, groupFields, type ParameterUpdate } from './optimizer.ts'
 
 export interface AdamwSettings {
@@ -51,8 +51,9 @@ export const adamwComposed = (
   updates: readonly ParameterUpdate[],
   scale: number,
 ): void =>
-  eachParameter(updates, scale, ({ weight, slots, learningRate, weightDecay, count }, gradient: Tensor) => {
+  eachParameter(updates, ({ weight, slots, learningRate, weightDecay, count }, unscaled) => {
     const { first_moment: first, second_moment: second } = slots
+    const gradient = scaled(unscaled, scale)
     first.lerp_(gradient, 1 - beta1)
     second.mul_(beta2).addcmul_(gradient, gradient, { value: 1 - beta2 })
     const root = second

@@ -17,10 +17,10 @@ export const lion = defineOptimizer({
   defaultLearningRate: () => 1e-4,
   slots: (_, { shape }) => ({ first_moment: shape }),
   update: ({ beta1, beta2 }, updates, scale) =>
-    eachParameter(updates, scale, ({ weight, slots, learningRate, weightDecay }, gradient) => {
-      weight.mul_(1 - learningRate * weightDecay)
-      const direction = slots.first_moment.mul(beta1).add_(gradient, { alpha: 1 - beta1 })
+    eachParameter(updates, ({ weight, slots, learningRate, weightDecay }, gradient) => {
+      if (weightDecay !== 0) weight.mul_(1 - learningRate * weightDecay)
+      const direction = slots.first_moment.mul(beta1).add_(gradient, { alpha: (1 - beta1) * scale })
       weight.add_(direction.sign_(), { alpha: -learningRate })
-      slots.first_moment.mul_(beta2).add_(gradient, { alpha: 1 - beta2 })
+      slots.first_moment.mul_(beta2).add_(gradient, { alpha: (1 - beta2) * scale })
     }),
 })

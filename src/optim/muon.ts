@@ -65,10 +65,11 @@ export const muon = defineOptimizer({
     const { momentum, nesterov, newtonSchulzSteps, newtonSchulzDtype, adjustment } = config
     eachParameter(
       updates.filter(({ hiddenMatrix }) => hiddenMatrix),
-      scale,
       ({ weight, slots, shape, learningRate, weightDecay }, gradient) => {
-        slots.momentum.lerp_(gradient, 1 - momentum)
-        const direction = nesterov ? gradient.lerp(slots.momentum, momentum) : slots.momentum
+        const average = slots.momentum
+        const alpha = (1 - momentum) * scale
+        average.mul_(momentum).add_(gradient, { alpha })
+        const direction = nesterov ? average.mul(momentum).add_(gradient, { alpha }) : average
         const update = orthogonalize(direction, newtonSchulzSteps, newtonSchulzDtype)
         weight.mul_(1 - learningRate * weightDecay)
         weight.add_(update, { alpha: -learningRate * adjustments[adjustment](shape[0], shape[1]) })

@@ -102,6 +102,21 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
     expect(optimizer.state().step).toBe(2)
   })
 
+  it('clips a gradient that is far too long, and refuses one whose norm no float32 holds', () => {
+    const parameters = makeParameters(dtype)
+    const optimizer = createOptimizer(configOf(type), parameters)
+    const before = copyOf(parameters)
+    const times = (factor: number) => new Map([...makeGradients(dtype, 3)].map(([path, t]) => [path, t.mul(factor)]))
+    const options = { learningRate: 0.1, maxGradientNorm: 1 }
+    expect(optimizer.step(times(1e30), options)).toEqual({ applied: false, gradientNorm: Number.POSITIVE_INFINITY })
+    expectSameBits(parameters, before)
+    expect(optimizer.step(times(1e17), options).applied).toBe(true)
+    for (const t of [...parameters.values(), ...optimizer.state().tensors.values()])
+      expect(Number.isFinite(t.sum().item())).toBe(true)
+    const path = 'body.embedTokens.weight'
+    expect(parameters.get(path)!.sub(before.get(path)!).abs().max().item()).toBeLessThan(1)
+  })
+
   it('scales by a number, a tensor or clipping alike, and leaves gradients as they were', () => {
     const run = (options: object) => {
       const parameters = makeParameters(dtype)

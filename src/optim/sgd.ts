@@ -1,5 +1,6 @@
 // Stochastic gradient descent with momentum. Its decay is added to the gradient, as in PyTorch, and so passes through momentum.
 import { z } from 'zod'
+import type { Tensor } from '../tensor/index.ts'
 import { eachParameter } from './each-parameter.ts'
 import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
 
@@ -27,15 +28,18 @@ export const sgd = defineOptimizer({
   defaultLearningRate: () => 1e-3,
   slots: ({ momentum }, { shape }): Record<string, readonly number[]> => (momentum === 0 ? {} : { momentum: shape }),
   update: ({ momentum, dampening, nesterov }, updates, scale) =>
-    eachParameter(updates, scale, ({ weight, slots, learningRate, weightDecay, count }, gradient) => {
-      const pull = weightDecay === 0 ? gradient : gradient.add(weight, { alpha: weightDecay })
-      if (momentum === 0) {
-        weight.add_(pull, { alpha: -learningRate })
-        return
+    eachParameter(updates, ({ weight, slots, learningRate, weightDecay, count }, gradient) => {
+      const velocity: Tensor | undefined = slots.momentum
+      if (velocity !== undefined) {
+        // The first gradient enters whole, whatever the dampening.
+        const share = count === 1 ? 1 : 1 - dampening
+        velocity.mul_(momentum).add_(gradient, { alpha: share * scale })
+        if (weightDecay !== 0) velocity.add_(weight, { alpha: share * weightDecay })
       }
-      // The first gradient enters whole, whatever the dampening.
-      if (count === 1) slots.momentum.copy_(pull)
-      else slots.momentum.mul_(momentum).add_(pull, { alpha: 1 - dampening })
-      weight.add_(nesterov ? pull.add(slots.momentum, { alpha: momentum }) : slots.momentum, { alpha: -learningRate })
+      if (velocity === undefined || nesterov) {
+        if (weightDecay !== 0) weight.mul_(1 - learningRate * weightDecay)
+        weight.add_(gradient, { alpha: -learningRate * scale })
+      }
+      if (velocity !== undefined) weight.add_(velocity, { alpha: -learningRate * (nesterov ? momentum : 1) })
     }),
 })

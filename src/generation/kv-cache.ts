@@ -33,6 +33,14 @@ class LayerBuffers implements LayerCache {
     return { key: keys.narrow(1, 0, total), value: values.narrow(1, 0, total) }
   }
 
+  takeOne(): { keys: Tensor; values: Tensor; past: number } | undefined {
+    if (this.#pair === undefined) return undefined
+    const past = this.#length
+    if (past + 1 > this.#capacity) this.#grow(past + 1)
+    this.#length = past + 1
+    return { keys: this.#pair.key, values: this.#pair.value, past }
+  }
+
   source(make: () => Pair): Pair {
     if (this.#source === undefined) {
       const { key, value } = make()

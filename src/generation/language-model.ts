@@ -104,7 +104,10 @@ export class GrowingBatch {
         const hidden = this.#hasEncoder ? this.#decode(known, length) : this.#continue(known, length)
         const last = length === 1 ? hidden : hidden.narrow(1, length - 1, 1)
         const { head } = this.#model
-        const logits = head.lmHead.forward(head.prepare(last)).squeeze(1)
+        // In fp32 whatever the weights' type: bf16 scores would tie.
+        const prepared = head.prepare(last)
+        const wide = prepared.dtype === 'bfloat16' ? prepared.to('float32') : prepared
+        const logits = head.lmHead.forward(wide).squeeze(1)
         return logits.dtype === 'float32' ? logits : logits.to('float32')
       }),
     )

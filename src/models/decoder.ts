@@ -3,14 +3,18 @@
 import {
   type ActivationName,
   Attention,
+  activations,
+  Dropout,
   Embedding,
   GatedMlp,
+  Linear,
   Module,
   RmsNorm,
   type RopeScaling,
   RotaryTable,
 } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import { DecoderStep, type StepLayer } from './decoder-step.ts'
 import {
   causalLm,
   embedding,
@@ -83,6 +87,8 @@ export class DecoderBody extends Body {
   layers: DecoderLayer[]
   finalNorm: RmsNorm
   readonly #rotary: RotaryTable
+  readonly #step: DecoderStep
+  readonly #fusable: boolean
 
   constructor(options: DecoderOptions) {
     super()
@@ -91,11 +97,21 @@ export class DecoderBody extends Body {
     this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps })
     const rotaryDim = options.headDim ?? options.hiddenSize / options.numHeads
     this.#rotary = new RotaryTable({ rotaryDim, theta: options.ropeTheta, scaling: options.ropeScaling })
+    this.#step = new DecoderStep({ eps: options.normEps, window: options.slidingWindow, scale: rotaryDim ** -0.5 })
+    this.#fusable = activations[options.activation] === activations.silu
   }
 
   forward(inputs: BodyInputs): BodyOutputs {
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positionsOf(inputs)) }
     let stream = this.embedTokens.forward(inputs.inputIds)
+    const parts = inputs.allHidden
+      ? undefined
+      : this.#step.plan(inputs.cache, inputs.inputIds, () => this.#plainLayers())
+    if (parts !== undefined && inputs.cache !== undefined) {
+      const wide = stream.dtype === 'float32' ? stream : stream.to('float32')
+      const after = this.#step.run(wide, parts, inputs.cache, context.angles, context.mask)
+      if (after !== undefined) return { hidden: this.finalNorm.forward(after) }
+    }
     let change: Tensor | null = null
     const allHidden: Tensor[] = []
     this.layers.forEach((layer, i) => {
@@ -108,6 +124,13 @@ export class DecoderBody extends Body {
     })
     const [, hidden] = this.finalNorm.add(stream, change)
     return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }
+  }
+
+  /** The layers, where each is as it was built. */
+  #plainLayers(): readonly StepLayer[] | undefined {
+    const kinds = new Set<unknown>([DecoderLayer, RmsNorm, Attention, GatedMlp, Linear, Dropout])
+    const plain = (layer: Module) => [...layer.modules()].every(([, module]) => kinds.has(module.constructor))
+    return this.#fusable && !this.training && this.layers.every(plain) ? this.layers : undefined
   }
 }
 

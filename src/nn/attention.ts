@@ -10,6 +10,11 @@ import { applyRotary } from './rope.ts'
 export interface LayerCache {
   /** Adds [B,T,K,D] keys and values; returns all so far, [B,S,K,D]. */
   append(key: Tensor, value: Tensor): { key: Tensor; value: Tensor }
+  /**
+   * For layers that write a token themselves: counts one more, at `past` of the whole buffers [B,capacity,K,D]. Undefined before the
+   * first `append`, and where a cache has no such buffers.
+   */
+  takeOne?(): { keys: Tensor; values: Tensor; past: number } | undefined
   /** Keys and values of the source, which stay the same: made at the first call, given again at later ones. */
   source(make: () => { key: Tensor; value: Tensor }): { key: Tensor; value: Tensor }
 }

@@ -35,6 +35,7 @@ export const {
   attention,
   cat,
   clipGradNorm_,
+  decoderLayer,
   dropout,
   einsum,
   embedding,

@@ -411,6 +411,21 @@ export const functions = {
   rotary: entry<(input: T, cos: T, sin: T, options?: { interleaved?: boolean }) => T>(
     'tunesmith::rotary(input, cos, sin, *interleaved)',
   ),
+  decoderLayer: entry<
+    (
+      stream: T,
+      keys: T,
+      values: T,
+      past: number,
+      cos: T,
+      sin: T,
+      mask: T | null,
+      parts: readonly (T | null)[],
+      eps: number,
+      window: number,
+      scale: number,
+    ) => T
+  >('tunesmith::decoder_layer(stream, keys, values, past, cos, sin, mask, parts, eps, window, scale)'),
   embedding: entry<(weight: T, ids: T, options?: { paddingIdx?: number }) => T>(
     'tunesmith::embedding(weight, ids, *paddingIdx)',
   ),

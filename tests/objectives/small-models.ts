@@ -10,7 +10,10 @@ import {
   models,
 } from '../../src/models/index.ts'
 import type { TextRow, Vocabulary } from '../../src/objectives/index.ts'
-import { Generator } from '../../src/tensor/index.ts'
+import { Generator, setThreads } from '../../src/tensor/index.ts'
+
+// Tensors of this size only lose by threads.
+setThreads(1)
 
 export const vocabulary: Vocabulary = {
   size: 128,

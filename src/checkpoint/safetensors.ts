@@ -50,17 +50,53 @@ export interface SafetensorsHeader {
   metadata: Record<string, string>
 }
 
+/** The end of the string that begins at `start` of a sound JSON text. */
+const endOfString = (text: string, start: number): number => {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let slashes = 0
+    while (text[end - 1 - slashes] === '\\') slashes++
+    if (slashes % 2 === 0) return end
+  }
+}
+
+/** A key that some object of a sound JSON text has twice: JSON.parse would keep the last and say nothing. */
+const repeatedKey = (text: string): string | undefined => {
+  const open: (Set<string> | undefined)[] = []
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (character === '{') open.push(new Set())
+    else if (character === '[') open.push(undefined)
+    else if (character === '}' || character === ']') open.pop()
+    else if (character === '"') {
+      const start = at
+      at = endOfString(text, start)
+      let next = at + 1
+      while (' \t\n\r'.includes(text[next])) next++
+      if (text[next] !== ':') continue
+      const key = JSON.parse(text.slice(start, at + 1)) as string
+      if (open.at(-1)?.has(key)) return key
+      open.at(-1)?.add(key)
+    }
+  }
+  return undefined
+}
+
 /** Checks a header against the size of its file; nothing is allocated by what it claims. */
 export const parseHeader = (header: Uint8Array, fileBytes: number, path: string): SafetensorsHeader => {
   const fault = (what: string) => new CheckpointError(`${path}: ${what} The file is damaged or not a safetensors file.`)
   let parsed: unknown
+  let text: string
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(header))
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(header)
+    parsed = JSON.parse(text)
   } catch {
     throw fault('Expected a JSON header, got something else.')
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw fault('Expected a JSON object as header.')
+  const repeated = repeatedKey(text)
+  if (repeated !== undefined)
+    throw fault(`Expected each key of the header once, got ${JSON.stringify(repeated.slice(0, 200))} twice.`)
   const start = 8 + header.length
   const tensors = new Map<string, TensorEntry>()
   let metadata: Record<string, string> = {}

@@ -2,17 +2,22 @@
 import { z } from 'zod'
 import { type ActivationName, activationNames } from '../nn/index.ts'
 
-const size = () => z.int().positive()
+/** The bounds are far above any published model: they keep a damaged config.json from asking for the impossible. */
+const size = (most: number) => z.int().positive().max(most)
 const share = () => z.number().min(0).max(1)
 
 export const sizes = {
-  vocabSize: size().describe('entries of the vocabulary'),
-  hiddenSize: size().describe('width of the residual stream'),
-  numLayers: size().describe('blocks'),
-  numHeads: size().describe('attention heads'),
-  intermediateSize: size().describe('width inside the feed-forward block'),
-  maxPositions: size().describe('longest input'),
-  typeVocabSize: z.int().nonnegative().describe('segments'),
+  vocabSize: size(2 ** 24).describe('entries of the vocabulary'),
+  hiddenSize: size(2 ** 18).describe('width of the residual stream'),
+  numLayers: size(4096).describe('blocks'),
+  numHeads: size(2 ** 14).describe('attention heads'),
+  intermediateSize: size(2 ** 22).describe('width inside the feed-forward block'),
+  maxPositions: size(2 ** 30).describe('longest input'),
+  typeVocabSize: z
+    .int()
+    .nonnegative()
+    .max(2 ** 16)
+    .describe('segments'),
 }
 
 export const settings = {

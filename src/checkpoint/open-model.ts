@@ -1,6 +1,4 @@
 // Opens what transformers wrote as a model with a head: one report says what was missing, left aside or misshapen.
-import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { CheckpointError, createLogger } from '../core/index.ts'
 import {
   buildModel,
@@ -17,7 +15,8 @@ import { type Dtype, Generator, type Tensor } from '../tensor/index.ts'
 import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf } from './hf-config.ts'
 import { expandRules, fromHfKeys } from './hf-keys.ts'
 import { type ResolveOptions, resolveModel } from './hub.ts'
-import { openWeights, readJsonFile } from './weights.ts'
+import { sentenceOptions } from './sentence-settings.ts'
+import { openWeights } from './weights.ts'
 
 export interface OpenOptions extends ResolveOptions {
   /** What the model predicts; that of the files' own class unless given. */
@@ -56,6 +55,8 @@ export interface ModelSource {
   fields: HfFields
   folder?: string
   tokenizer?: Record<string, unknown>
+  /** Tensors of the class that the model has no use for, by their keys: a bare body's pooler. */
+  extra?: Map<string, () => Tensor>
 }
 const sources = new WeakMap<Model, ModelSource>()
 export const sourceOf = (model: Model): ModelSource | undefined => sources.get(model)
@@ -115,23 +116,6 @@ const refuse = (report: LoadReport, path: string, hint = ''): never => {
   throw new CheckpointError(`${path}: ${describeReport(report)}${hint}`, report)
 }
 
-/** sentence-transformers says beside the model how rows become vectors. */
-const sentenceOptions = async (folder: string | undefined): Promise<Partial<HeadOptions>> => {
-  if (folder === undefined) return {}
-  const path = join(folder, '1_Pooling', 'config.json')
-  if ((await stat(path).catch(() => undefined)) === undefined) return {}
-  const pooling = await readJsonFile(path)
-  const chosen = (['cls_token:first', 'mean_tokens:mean', 'lasttoken:last'] as const)
-    .map((pair) => pair.split(':') as [string, 'first' | 'mean' | 'last'])
-    .find(([name]) => pooling[`pooling_mode_${name}`] === true)
-  if (chosen === undefined)
-    throw new CheckpointError(
-      `${path}: Expected pooling by the first, the last or all tokens, got something else. Pass \`pooling\`.`,
-    )
-  const modules = await readFile(join(folder, 'modules.json'), 'utf8').catch(() => '')
-  return { pooling: chosen[1], normalize: /models\.Normalize/.test(modules) }
-}
-
 /** Opens a folder, a .gguf file or a Hub id. @throws CheckpointError that lists every key that does not fit */
 export const openModel = async (model: string, options: OpenOptions = {}): Promise<OpenedModel> => {
   const path = await resolveModel(model, options)
@@ -142,9 +126,10 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
   const hfClass = architectureOf(fields)
   const ownHead = headOfClass(definition, config, hfClass)
   const head = options.head ?? ownHead ?? 'embedding'
+  const { bare = false } = headEntry(definition, config, head)
   const headOptions = {
     ...headOptionsOf(fields),
-    ...(head === 'embedding' ? await sentenceOptions(folder) : {}),
+    ...(bare ? await sentenceOptions(folder) : {}),
     ...options.headOptions,
   }
   const keys = new Map([...weights.tensors].map(([key, read]) => [modernName(key), read]))
@@ -182,7 +167,10 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
   built.loadState(state, { strict: false, copy: false })
   if (options.dtype !== undefined || options.device !== undefined)
     built.to({ dtype: options.dtype, device: options.device })
-  rememberSource(built, { fields, folder, tokenizer: weights.tokenizer })
+  const extra = new Map(
+    bare ? aside.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
+  )
+  rememberSource(built, { fields, folder, tokenizer: weights.tokenizer, extra })
   return { model: built.eval(), report: { newHead: fresh, aside, notes }, folder }
 }
 
@@ -216,4 +204,13 @@ export const loadModel = async (model: string, options: OpenOptions = {}): Promi
   const logger = createLogger('checkpoint')
   for (const line of describeOpening(opened.report)) logger.warn(`${model}: ${line}`)
   return opened.model
+}
+
+/** Copies the weights of a folder that `saveModel` wrote from the same kind of model into its parameters. @throws CheckpointError */
+export const loadInto = async (model: Model, folder: string): Promise<void> => {
+  const { definition, config, headType } = model
+  const { tensors } = await openWeights(folder)
+  const { state, unknown } = fromHfKeys(tensors, modelKeys(definition, config, headType), layersOf(definition, config))
+  if (unknown.length > 0) refuse({ missing: [], unexpected: unknown, mismatched: [] }, folder)
+  model.loadState(state)
 }

@@ -73,7 +73,14 @@ export const saveModel = async (model: Model, folder: string, options: SaveOptio
   const { dtype, maxShardBytes = 5e9 } = options
   const source = sourceOf(model)
   const tensors = noGrad(() => new Map([...hfState(model)].map(([name, tensor]) => [name, tensor.detach()])))
+  const extra = noGrad(() => [...(source?.extra ?? [])].map(([name, read]) => [name, read()] as const))
   const first = [...tensors.values()].find(({ dtype: kind }) => dtypeFacts(kind).floating)?.dtype ?? 'float32'
+  for (const [name, tensor] of extra)
+    if (!tensors.has(name))
+      tensors.set(
+        name,
+        noGrad(() => tensor.to(first)),
+      )
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, 'config.json'), json(fieldsOf(model, source?.fields ?? {}, dtype ?? first)))

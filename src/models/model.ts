@@ -30,6 +30,8 @@ export interface BodyInputs {
   decoderAttentionMask?: Tensor
   /** What the encoder gave before, [B,T,C], to run the decoder alone. */
   encoderHidden?: Tensor
+  /** Layers, from the first, whose activations are computed again in the backward pass instead of kept. */
+  recompute?: number
   /** Return what every layer gave. */
   allHidden?: boolean
 }
@@ -60,6 +62,8 @@ export interface BodyFacts {
   initializerRange: number
   tiedEmbeddings: boolean
   causal: boolean
+  /** False where several documents cannot share a row with `starts`: learned biases have no packed form. */
+  packs?: boolean
 }
 
 export interface BuildOptions {

@@ -19,6 +19,7 @@ import { cat, full, type Generator, ones, type Tensor } from '../tensor/index.ts
 import { settings, sizes } from './config-fields.ts'
 import { embedding, questionAnswering, seq2seqLm, sequenceClassification, tokenClassification } from './heads/index.ts'
 import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel } from './model.ts'
+import { layerRunner } from './recompute.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(32128),
@@ -97,7 +98,7 @@ class T5Stack extends Module {
 
   forward(
     embedded: Tensor,
-    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'generator' | 'allHidden'> & {
+    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'generator' | 'recompute' | 'allHidden'> & {
       mask?: Tensor
       source?: Tensor
       sourceMask?: Tensor
@@ -110,22 +111,27 @@ class T5Stack extends Module {
       const later = ones([length, length + pastLength], { dtype: 'bool', device: embedded.device }).triu(pastLength + 1)
       bias = bias.maskedFill(later, Number.NEGATIVE_INFINITY)
     }
-    const self: AttentionContext = { bias, mask: keysOf(options.mask), generator }
     const cross: AttentionContext = { mask: keysOf(options.sourceMask), generator }
     const drop = (layer: { dropout: Dropout }, x: Tensor, draws?: Generator) => layer.dropout.forward(x, draws)
     let stream = drop(this, embedded, generator)
     const allHidden = [stream]
+    const run = layerRunner(options)
+    // What has a history of its own is an input of the layer, not closed over: recomputing must not walk it again.
+    const shared = [bias, ...(options.source === undefined ? [] : [options.source])]
     this.layers.forEach((layer, i) => {
-      const attended = layer.attention.forward(layer.attentionNorm.forward(stream), self, { cache: options.cache?.[i] })
-      stream = stream.add(drop(layer, attended, generator))
-      if (layer.crossAttention !== undefined && layer.crossNorm !== undefined) {
-        const crossed = layer.crossAttention.forward(layer.crossNorm.forward(stream), cross, {
-          source: options.source,
-          cache: options.cache?.[i],
-        })
-        stream = stream.add(drop(layer, crossed, generator))
+      const forward = (input: Tensor, distances: Tensor, source?: Tensor): Tensor => {
+        const cache = options.cache?.[i]
+        const self: AttentionContext = { bias: distances, mask: keysOf(options.mask), generator }
+        let sum = input.add(
+          drop(layer, layer.attention.forward(layer.attentionNorm.forward(input), self, { cache }), generator),
+        )
+        if (layer.crossAttention !== undefined && layer.crossNorm !== undefined) {
+          const crossed = layer.crossAttention.forward(layer.crossNorm.forward(sum), cross, { source, cache })
+          sum = sum.add(drop(layer, crossed, generator))
+        }
+        return sum.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(sum), generator), generator))
       }
-      stream = stream.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(stream), generator), generator))
+      stream = run(i, forward, [stream, ...shared])
       allHidden.push(stream)
     })
     const hidden = drop(this, this.finalNorm.forward(stream), generator)
@@ -157,7 +163,8 @@ class T5Body extends Body {
       )
     const encoderHidden =
       inputs.encoderHidden ??
-      this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, generator }).hidden
+      this.encoder.forward(this.embedTokens.forward(inputs.inputIds), { mask, generator, recompute: inputs.recompute })
+        .hidden
     if (decoderInputIds === undefined || this.decoder === undefined) return { hidden: encoderHidden, encoderHidden }
     const decoded = this.decoder.forward(this.embedTokens.forward(decoderInputIds), {
       mask: inputs.decoderAttentionMask,
@@ -166,6 +173,7 @@ class T5Body extends Body {
       cache: inputs.cache,
       pastLength: inputs.pastLength,
       generator,
+      recompute: inputs.recompute,
       allHidden,
     })
     return { hidden: decoded.hidden, encoderHidden, ...(allHidden ? { allHidden: decoded.allHidden } : {}) }
@@ -247,6 +255,7 @@ export const t5 = defineModel<T5Config>({
     maxPositions: undefined,
     initializerRange: config.initializerFactor * 0.05,
     causal: false,
+    packs: false,
   }),
   hfFields: {
     vocabSize: 'vocab_size',

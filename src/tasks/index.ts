@@ -1,5 +1,6 @@
 // What models are asked to do and how well they do it. What other folders may use of tasks.
 
+export { type EmbedHooks, type EmbedSettings, embedSchema, embedTexts } from './embedding.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
   type EvaluationHooks,

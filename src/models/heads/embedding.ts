@@ -26,6 +26,7 @@ class EmbeddingHead extends Head {
 export const embedding = (hfClass: string, more: Pick<HeadEntry, 'encoderOnly'> = {}): HeadEntry => ({
   ...more,
   hfClass,
+  bare: true,
   prefix: '',
   keys: [],
   build: (_, __, options) => new EmbeddingHead(options),

@@ -44,6 +44,7 @@ export const headOptionsSchema = z.strictObject({
     .optional()
     .describe('which vector stands for a row, where the head lets one choose'),
   normalize: z.boolean().default(false).describe('embeddings of length one'),
+  maxTokens: z.int().positive().optional().describe('longest text that embeddings are made for; the rest is cut off'),
 })
 export type HeadOptions = z.output<typeof headOptionsSchema>
 
@@ -67,6 +68,8 @@ export interface HeadEntry {
   prefix?: string
   /** Only the encoder of an encoder-decoder is under this head. */
   encoderOnly?: boolean
+  /** The class is the body alone: what files say of sentence vectors counts, and a pooler in them is kept. */
+  bare?: boolean
   /** Changes the batch before the body sees it, such as a decoder's inputs made from the encoder's. */
   prepare?(inputs: BodyInputs): BodyInputs
   build(body: Body, facts: BodyFacts, options: HeadOptions): Head

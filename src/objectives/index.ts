@@ -14,6 +14,8 @@ export const objectives = {
 } as const
 export type ObjectiveType = keyof typeof objectives
 
+export type { CausalExample } from './causal-lm.ts'
+export type { MaskedExample } from './masked-lm.ts'
 export { rowLengthFor } from './noise-spans.ts'
 export {
   type AuxiliaryModel,
@@ -29,4 +31,7 @@ export {
   type TextRow,
   type Vocabulary,
 } from './objective.ts'
+export type { DetectionExample } from './replaced-token-detection.ts'
+export type { PairExample } from './sentence-pretraining.ts'
+export type { SpanExample } from './span-corruption.ts'
 export { vocabularyOf } from './vocabulary.ts'

@@ -1,0 +1,132 @@
+// The fused step of decoder layers against the separate operators, which asking for all hidden states brings back.
+import { describe, expect, it } from 'vitest'
+import { models } from '../models/index.ts'
+import { type Dtype, decoderLayer, Generator, noGrad, ones, Tensor, zeros } from '../tensor/index.ts'
+import { KvCache } from './kv-cache.ts'
+
+const build = (type: 'llama' | 'mistral' | 'qwen2' | 'qwen3', more: object, dtype: Dtype) => {
+  const definition = models[type]
+  const config = definition.config.parse({ ...definition.presets.test, initializerRange: 0.2, ...more }) as never
+  const body = definition.build(config)
+  body.initialize({ std: 0.2, generator: new Generator(3) })
+  const draws = new Generator(4)
+  for (const [path, parameter] of body.parameters())
+    if (path.endsWith('bias')) parameter.normal_(0, 0.2, { generator: draws })
+  return { body: body.to({ dtype }), numLayers: definition.facts(config).numLayers }
+}
+
+const ids = (rows: number, length: number, from: number) =>
+  Tensor.from(
+    BigInt64Array.from({ length: rows * length }, (_, i) => BigInt((from + i * 37) % 128)),
+    { shape: [rows, length] },
+  )
+
+describe.each([
+  ['llama', {}, 1],
+  ['llama', { attentionBias: true, mlpBias: true, hiddenSize: 36, intermediateSize: 50, headDim: 10 }, 3],
+  ['mistral', {}, 16],
+  ['qwen2', {}, 5],
+  ['qwen3', {}, 2],
+] as const)('%s with %j, %i rows', (type, more, rows) => {
+  it.each([
+    ['float32', 2e-5],
+    ['bfloat16', 4e-2],
+  ] as const)('gives in %s what separate operators give', (dtype, tolerance) => {
+    const { body, numLayers } = build(type, more, dtype)
+    // The first row has two tokens of padding before it.
+    const maskOf = (length: number) =>
+      noGrad(() => {
+        const mask = ones([rows, length], { dtype: 'bool' })
+        mask.narrow(0, 0, 1).narrow(1, 0, 2).fill_(0)
+        return mask
+      })
+    const [fused, plain] = [new KvCache(numLayers, 4), new KvCache(numLayers, 40)]
+    const forward = (cache: KvCache, input: Tensor, allHidden: boolean) => {
+      const pastLength = cache.length
+      const attentionMask = maskOf(pastLength + input.shape[1])
+      return body.forward({ inputIds: input, cache: cache.layers, pastLength, attentionMask, allHidden }).hidden
+    }
+    noGrad(() => {
+      for (const cache of [fused, plain]) forward(cache, ids(rows, 9, 1), true)
+      for (let step = 0; step < 8; step++) {
+        const input = ids(rows, 1, step * 11)
+        const ours = forward(fused, input, false).to('float32')
+        const theirs = forward(plain, input, true).to('float32')
+        const scale = theirs.abs().max().item()
+        expect(ours.sub(theirs).abs().max().item() / scale).toBeLessThan(tolerance)
+      }
+    })
+    expect(fused.length).toBe(17)
+  })
+})
+
+describe('decoderLayer', () => {
+  const parts = (): (Tensor | null)[] => {
+    const matrix = (outputs: number, inputs: number) => [zeros([outputs, inputs]), null]
+    const attention = [...matrix(8, 8), ...matrix(4, 8), ...matrix(4, 8), ...matrix(8, 8), null, null]
+    return [ones([8]), ...attention, ones([8]), ...matrix(12, 8), ...matrix(12, 8), ...matrix(8, 12)]
+  }
+  const call = (change: (arguments_: unknown[]) => void) => {
+    const given: unknown[] = [
+      zeros([1, 1, 8]),
+      zeros([1, 6, 1, 4]),
+      zeros([1, 6, 1, 4]),
+      2,
+      ones([1, 2]),
+      zeros([1, 2]),
+      null,
+      parts(),
+      1e-6,
+      0,
+      0.5,
+    ]
+    change(given)
+    return noGrad(() => (decoderLayer as (...all: unknown[]) => Tensor)(...given))
+  }
+
+  it('takes arguments that fit', () => {
+    expect(call(() => undefined).shape).toEqual([1, 1, 8])
+  })
+
+  it.each([
+    ['a full cache', 3, 6],
+    ['a negative past', 3, -1],
+    ['a stream of many tokens', 0, zeros([1, 2, 8])],
+    ['another width', 0, zeros([1, 1, 9])],
+    ['too many rows', 0, zeros([17, 1, 8])],
+    ['buffers of other shapes', 2, zeros([1, 5, 1, 4])],
+    ['angles of another size', 4, ones([1, 3])],
+    ['a mask of another length', 6, ones([1, 1, 1, 9], { dtype: 'bool' })],
+    ['too few parts', 7, [ones([8])]],
+  ])('refuses %s', (_, place, value) => {
+    expect(() =>
+      call((given) => {
+        given[place] = value
+      }),
+    ).toThrow(/Expected/)
+  })
+
+  it('refuses parts that do not fit each other, and gradients', () => {
+    for (let i = 0; i < 18; i++)
+      expect(() =>
+        call((given) => {
+          ;(given[7] as unknown[])[i] = zeros([7, 7])
+        }),
+      ).toThrow(/Expected/)
+    expect(() =>
+      decoderLayer(
+        zeros([1, 1, 8]),
+        zeros([1, 6, 1, 4]),
+        zeros([1, 6, 1, 4]),
+        2,
+        ones([1, 2]),
+        zeros([1, 2]),
+        null,
+        parts(),
+        1e-6,
+        0,
+        1,
+      ),
+    ).toThrow(/noGrad/)
+  })
+})

@@ -1,0 +1,53 @@
+// Settings of generation: unknown ones, idle ones, and generation_config.json.
+import { describe, expect, it } from 'vitest'
+import { generationFromHf, generationToHf, parseGeneration, withDefaults } from './options.ts'
+
+describe('parseGeneration', () => {
+  it('fills in defaults', () => {
+    expect(parseGeneration()).toMatchObject({ maxNewTokens: 128, sample: false, numBeams: 1, stop: [] })
+    expect(parseGeneration({ eosTokenIds: 3, stop: 'x' })).toMatchObject({ eosTokenIds: [3], stop: ['x'] })
+  })
+
+  it.each([
+    [{ maxNewToken: 3 }, /did you mean|maxNewTokens/i],
+    [{ maxNewTokens: 0 }, /maxNewTokens/],
+    [{ temperature: 0, sample: true }, /temperature/],
+    [{ topP: 1.5, sample: true }, /topP/],
+    [{ temperature: 0.7 }, /without `sample`/],
+    [{ seed: 1 }, /without `sample`/],
+    [{ lengthPenalty: 2 }, /numBeams/],
+    [{ sample: true, numBeams: 2 }, /Choose one/],
+    [{ numReturnSequences: 2 }, /numReturnSequences/],
+    [{ numBeams: 2, numReturnSequences: 3 }, /numReturnSequences/],
+    [{ minNewTokens: 5, maxNewTokens: 4 }, /minNewTokens/],
+    [{ stop: '' }, /stop/],
+  ])('refuses %j', (options, message) => {
+    expect(() => parseGeneration(options)).toThrow(message)
+  })
+})
+
+describe('generation_config.json', () => {
+  it('is read, what has no effect left out', () => {
+    const fields = {
+      do_sample: true,
+      temperature: 0.6,
+      top_p: 0.9,
+      eos_token_id: [1, 2],
+      transformers_version: '5',
+      top_k: null,
+    }
+    const options = generationFromHf(fields)
+    expect(options).toEqual({ sample: true, temperature: 0.6, topP: 0.9, eosTokenIds: [1, 2] })
+    expect(generationToHf(options)).toEqual({ do_sample: true, temperature: 0.6, top_p: 0.9, eos_token_id: [1, 2] })
+    expect(generationFromHf({ temperature: 0.6, top_p: 0.9, num_beams: 1, length_penalty: 2 })).toEqual({ numBeams: 1 })
+    expect(generationFromHf({ do_sample: true, temperature: 0 })).toEqual({ sample: false })
+    expect(() => generationFromHf({ top_p: 'much', do_sample: true })).toThrow(/topP/)
+  })
+
+  it('gives defaults that a caller overrides', () => {
+    const defaults = generationFromHf({ do_sample: true, temperature: 0.6, eos_token_id: 2 })
+    expect(withDefaults(defaults, { sample: false })).toEqual({ sample: false, eosTokenIds: 2 })
+    expect(withDefaults(defaults, { temperature: 1.1 })).toMatchObject({ sample: true, temperature: 1.1 })
+    expect(() => parseGeneration(withDefaults(defaults, { sample: false, topK: 5 }))).toThrow(/topK/)
+  })
+})

@@ -9,6 +9,7 @@ export { type ResolveOptions, resolveModel } from './hub.ts'
 export { loadTokenizer } from './load-tokenizer.ts'
 export {
   describeOpening,
+  loadInto,
   loadModel,
   type OpenedModel,
   type OpenOptions,

@@ -53,6 +53,8 @@ export interface OpenedModel {
 /** Where a model came from, so that what we do not know of is kept when it is saved. */
 export interface ModelSource {
   fields: HfFields
+  /** Names of fields that are floating point numbers. */
+  floats?: ReadonlySet<string>
   folder?: string
   tokenizer?: Record<string, unknown>
   /** Tensors of the class that the model has no use for, by their keys: a bare body's pooler. */
@@ -120,7 +122,7 @@ const refuse = (report: LoadReport, path: string, hint = ''): never => {
 export const openModel = async (model: string, options: OpenOptions = {}): Promise<OpenedModel> => {
   const path = await resolveModel(model, options)
   const weights = await openWeights(path)
-  const { fields, folder } = weights
+  const { fields, floats, folder } = weights
   const definition = definitionOf(fields, path)
   let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})
   const hfClass = architectureOf(fields)
@@ -170,7 +172,7 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
   const extra = new Map(
     bare ? aside.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )
-  rememberSource(built, { fields, folder, tokenizer: weights.tokenizer, extra })
+  rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
   return { model: built.eval(), report: { newHead: fresh, aside, notes }, folder }
 }
 

@@ -25,6 +25,7 @@ import {
 } from './heads/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
 import { positionsOf } from './positions.ts'
+import { layerRunner } from './recompute.ts'
 
 export interface DecoderOptions {
   vocabSize: number
@@ -114,13 +115,18 @@ export class DecoderBody extends Body {
     }
     let change: Tensor | null = null
     const allHidden: Tensor[] = []
+    const run = layerRunner(inputs)
     this.layers.forEach((layer, i) => {
-      const [afterMlp, first] = layer.attentionNorm.add(stream, change)
-      if (inputs.allHidden) allHidden.push(afterMlp)
-      const attended = layer.attention.forward(first, context, { cache: inputs.cache?.[i] })
-      const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
-      change = layer.mlp.forward(second)
-      stream = afterAttention
+      const forward = (residual: Tensor, added?: Tensor): Tensor[] => {
+        const [afterMlp, first] = layer.attentionNorm.add(residual, added ?? null)
+        const attended = layer.attention.forward(first, context, { cache: inputs.cache?.[i] })
+        const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
+        return [afterMlp, afterAttention, layer.mlp.forward(second)]
+      }
+      const outputs = run(i, forward, change === null ? [stream] : [stream, change])
+      if (inputs.allHidden) allHidden.push(outputs[0])
+      stream = outputs[1]
+      change = outputs[2]
     })
     const [, hidden] = this.finalNorm.add(stream, change)
     return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }

@@ -3,6 +3,7 @@
 import { type ActivationName, Attention, Dropout, Embedding, LayerNorm, Linear, Module, PlainMlp } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
+import { layerRunner } from './recompute.ts'
 
 export interface EncoderOptions {
   vocabSize: number
@@ -81,10 +82,11 @@ export class EncoderBody extends Body {
     const embedded = this.dropout.forward(this.embeddingNorm.forward(summed), inputs.generator)
     let hidden = this.embeddingProj?.forward(embedded) ?? embedded
     const allHidden = [hidden]
-    for (const layer of this.layers) {
-      hidden = layer.forward(hidden, context)
+    const run = layerRunner(inputs)
+    this.layers.forEach((layer, i) => {
+      hidden = run(i, (input) => layer.forward(input, context), [hidden])
       allHidden.push(hidden)
-    }
+    })
     return inputs.allHidden ? { hidden, allHidden } : { hidden }
   }
 }

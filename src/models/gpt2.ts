@@ -6,6 +6,7 @@ import { settings, sizes } from './config-fields.ts'
 import { causalLm, embedding, questionAnswering, sequenceClassification, tokenClassification } from './heads/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
+import { layerRunner } from './recompute.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(50257),
@@ -84,14 +85,19 @@ class Gpt2Body extends Body {
     let stream = this.dropout.forward(embedded, inputs.generator)
     let change: Tensor | null = null
     const allHidden: Tensor[] = []
+    const run = layerRunner(inputs)
     this.layers.forEach((layer, i) => {
       const drop = (x: Tensor) => layer.dropout.forward(x, inputs.generator)
-      const [afterMlp, first] = layer.attentionNorm.add(stream, change)
-      if (inputs.allHidden) allHidden.push(afterMlp)
-      const attended = drop(layer.attention.forward(first, context, { cache: inputs.cache?.[i] }))
-      const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
-      change = drop(layer.mlp.forward(second))
-      stream = afterAttention
+      const forward = (residual: Tensor, added?: Tensor): Tensor[] => {
+        const [afterMlp, first] = layer.attentionNorm.add(residual, added ?? null)
+        const attended = drop(layer.attention.forward(first, context, { cache: inputs.cache?.[i] }))
+        const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
+        return [afterMlp, afterAttention, drop(layer.mlp.forward(second))]
+      }
+      const outputs = run(i, forward, change === null ? [stream] : [stream, change])
+      if (inputs.allHidden) allHidden.push(outputs[0])
+      stream = outputs[1]
+      change = outputs[2]
     })
     const [, hidden] = this.finalNorm.add(stream, change)
     return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }

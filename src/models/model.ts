@@ -86,6 +86,8 @@ export interface ModelDefinition<Config extends object = object> {
   fromHf(fields: Record<string, unknown>): Config
   /** The fields of config.json that say the same. */
   toHf(config: Config): Record<string, unknown>
+  /** Names of those fields that are floating point numbers, which Python's readers tell from whole ones. */
+  hfFloats: readonly string[]
   hfKeys(config: Config): readonly KeyRule[]
   /** What stands before the body's keys in the files of models with a head. */
   hfPrefix: string
@@ -94,7 +96,7 @@ export interface ModelDefinition<Config extends object = object> {
   heads(config: Config): HeadEntries
 }
 
-type Declaration<Config extends object> = Omit<ModelDefinition<Config>, 'adjust' | 'fromHf' | 'toHf'> & {
+type Declaration<Config extends object> = Omit<ModelDefinition<Config>, 'adjust' | 'fromHf' | 'toHf' | 'hfFloats'> & {
   /** Our config's keys by their names in config.json; both directions follow from it. */
   hfFields: Partial<Record<keyof Config & string, string>>
   /** Fields that one name for another cannot say. */
@@ -104,6 +106,11 @@ type Declaration<Config extends object> = Omit<ModelDefinition<Config>, 'adjust'
   }
 }
 
+const takesFractions = (schema: z.ZodType, field: string): boolean => {
+  const { success, error } = schema.safeParse({ [field]: 0.5 })
+  return success || !error.issues.some(({ path }) => path[0] === field)
+}
+
 /** Declares an architecture; index.ts makes it known. */
 export const defineModel = <Config extends object>({
   hfFields,
@@ -111,6 +118,9 @@ export const defineModel = <Config extends object>({
   ...rest
 }: Declaration<Config>): ModelDefinition<Config> => ({
   ...rest,
+  hfFloats: (Object.entries(hfFields) as [string, string][])
+    .filter(([ours]) => takesFractions(rest.config, ours))
+    .map(([, theirs]) => theirs),
   adjust: (config, changes) => parseConfig(rest.config, { ...config, ...changes }, `config of ${rest.type}`),
   fromHf: (fields) => {
     const read = Object.entries(hfFields).map(([ours, theirs]) => [ours, fields[theirs as string]])

@@ -2,24 +2,12 @@
 // and no bias terms. @source arXiv:1910.10683, arXiv:2002.05202 (v1.1's gated blocks)
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
-import {
-  Attention,
-  type AttentionContext,
-  Dropout,
-  Embedding,
-  GatedMlp,
-  type KeyRule,
-  type Mlp,
-  Module,
-  PlainMlp,
-  RelativeBias,
-  RmsNorm,
-} from '../nn/index.ts'
-import { cat, full, type Generator, ones, type Tensor } from '../tensor/index.ts'
+import { Embedding, type KeyRule } from '../nn/index.ts'
+import { cat, full } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
 import { embedding, questionAnswering, seq2seqLm, sequenceClassification, tokenClassification } from './heads/index.ts'
 import { Body, type BodyInputs, type BodyOutputs, type BuildOptions, defineModel } from './model.ts'
-import { layerRunner } from './recompute.ts'
+import { RelativeStack } from './relative-stack.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(32128),
@@ -46,113 +34,16 @@ const schema = z.strictObject({
 })
 type T5Config = z.output<typeof schema>
 
-class T5Layer extends Module {
-  attentionNorm: RmsNorm
-  attention: Attention
-  crossNorm?: RmsNorm
-  crossAttention?: Attention
-  mlpNorm: RmsNorm
-  mlp: Mlp
-  dropout: Dropout
-
-  constructor(config: T5Config, decoder: boolean) {
-    super()
-    const { hiddenSize: hidden, normEps: eps, numHeads: heads, headDim, dropout } = config
-    const attention = () => new Attention({ hidden, heads, headDim, bias: false, scale: 1, dropout })
-    this.attentionNorm = new RmsNorm(hidden, { eps })
-    this.attention = attention()
-    if (decoder) {
-      this.crossNorm = new RmsNorm(hidden, { eps })
-      this.crossAttention = attention()
-    }
-    this.mlpNorm = new RmsNorm(hidden, { eps })
-    const mlp = {
-      hidden,
-      intermediate: config.intermediateSize,
-      activation: config.activation,
-      bias: false,
-      innerDropout: dropout,
-    }
-    this.mlp = config.gated ? new GatedMlp(mlp) : new PlainMlp(mlp)
-    this.dropout = new Dropout(dropout)
-  }
-}
-
-class T5Stack extends Module {
-  relativeBias: RelativeBias
-  layers: T5Layer[]
-  finalNorm: RmsNorm
-  dropout: Dropout
-  readonly #decoder: boolean
-
-  constructor(config: T5Config, decoder: boolean) {
-    super()
-    const { relativeBuckets: buckets, relativeMaxDistance: maxDistance, numHeads: heads } = config
-    this.relativeBias = new RelativeBias({ buckets, maxDistance, heads, bidirectional: !decoder })
-    const count = decoder ? (config.numDecoderLayers ?? config.numLayers) : config.numLayers
-    this.layers = Array.from({ length: count }, () => new T5Layer(config, decoder))
-    this.finalNorm = new RmsNorm(config.hiddenSize, { eps: config.normEps })
-    this.dropout = new Dropout(config.dropout)
-    this.#decoder = decoder
-  }
-
-  forward(
-    embedded: Tensor,
-    options: Pick<BodyInputs, 'cache' | 'pastLength' | 'generator' | 'recompute' | 'allHidden'> & {
-      mask?: Tensor
-      source?: Tensor
-      sourceMask?: Tensor
-    },
-  ): { hidden: Tensor; allHidden: Tensor[] } {
-    const { generator, pastLength = 0 } = options
-    const length = embedded.shape[1]
-    let bias = this.relativeBias.forward(length, length + pastLength, pastLength)
-    if (this.#decoder) {
-      const later = ones([length, length + pastLength], { dtype: 'bool', device: embedded.device }).triu(pastLength + 1)
-      bias = bias.maskedFill(later, Number.NEGATIVE_INFINITY)
-    }
-    const cross: AttentionContext = { mask: keysOf(options.sourceMask), generator }
-    const drop = (layer: { dropout: Dropout }, x: Tensor, draws?: Generator) => layer.dropout.forward(x, draws)
-    let stream = drop(this, embedded, generator)
-    const allHidden = [stream]
-    const run = layerRunner(options)
-    // What has a history of its own is an input of the layer, not closed over: recomputing must not walk it again.
-    const shared = [bias, ...(options.source === undefined ? [] : [options.source])]
-    this.layers.forEach((layer, i) => {
-      const forward = (input: Tensor, distances: Tensor, source?: Tensor): Tensor => {
-        const cache = options.cache?.[i]
-        const self: AttentionContext = { bias: distances, mask: keysOf(options.mask), generator }
-        let sum = input.add(
-          drop(layer, layer.attention.forward(layer.attentionNorm.forward(input), self, { cache }), generator),
-        )
-        if (layer.crossAttention !== undefined && layer.crossNorm !== undefined) {
-          const crossed = layer.crossAttention.forward(layer.crossNorm.forward(sum), cross, { source, cache })
-          sum = sum.add(drop(layer, crossed, generator))
-        }
-        return sum.add(drop(layer, layer.mlp.forward(layer.mlpNorm.forward(sum), generator), generator))
-      }
-      stream = run(i, forward, [stream, ...shared])
-      allHidden.push(stream)
-    })
-    const hidden = drop(this, this.finalNorm.forward(stream), generator)
-    allHidden[allHidden.length - 1] = hidden
-    return { hidden, allHidden: options.allHidden ? allHidden : [] }
-  }
-}
-
-/** [B,S] of ones and zeros -> boolean [B,1,1,S] */
-const keysOf = (mask: Tensor | undefined): Tensor | undefined => mask?.ne(0).unsqueeze(1).unsqueeze(1)
-
 class T5Body extends Body {
   embedTokens: Embedding
-  encoder: T5Stack
-  decoder?: T5Stack
+  encoder: RelativeStack
+  decoder?: RelativeStack
 
   constructor(config: T5Config, { encoderOnly = false }: BuildOptions = {}) {
     super()
     this.embedTokens = new Embedding(config.vocabSize, config.hiddenSize)
-    this.encoder = new T5Stack(config, false)
-    if (!encoderOnly) this.decoder = new T5Stack(config, true)
+    this.encoder = new RelativeStack(config, false)
+    if (!encoderOnly) this.decoder = new RelativeStack(config, true)
   }
 
   forward(inputs: BodyInputs): BodyOutputs {

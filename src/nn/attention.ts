@@ -1,6 +1,12 @@
 // Attention for every model: self and cross, causal and not, grouped heads, sliding window, rotary or relative positions,
 // padded or packed rows, with or without a cache. Knows no architecture; models choose by options.
-import { attention, type Generator, scaledDotProductAttention, type Tensor } from '../tensor/index.ts'
+import {
+  attention,
+  dropout as dropWeights,
+  type Generator,
+  scaledDotProductAttention,
+  type Tensor,
+} from '../tensor/index.ts'
 import { Linear } from './linear.ts'
 import { Module } from './module.ts'
 import type { Norm } from './norm.ts'
@@ -135,14 +141,21 @@ export class Attention extends Module {
   }
 
   /** A learned bias needs its gradient, which only the plain form of attention gives. Causality is part of the bias. */
-  #biased(query: Tensor, key: Tensor, value: Tensor, { bias, mask }: AttentionContext): Tensor {
+  #biased(query: Tensor, key: Tensor, value: Tensor, { bias, mask, generator }: AttentionContext): Tensor {
     const added = mask === undefined ? bias : bias?.maskedFill(mask.logicalNot(), Number.NEGATIVE_INFINITY)
     const heads = (x: Tensor) => x.transpose(1, 2) // [B,T,H,D] -> [B,H,T,D]
-    return scaledDotProductAttention(heads(query), heads(key), heads(value), {
-      attnMask: added,
-      dropoutP: this.training ? this.#dropout : 0,
-      scale: this.#scale,
-      enableGqa: this.#kvHeads !== this.#heads,
-    }).transpose(1, 2)
+    const dropout = this.training ? this.#dropout : 0
+    if (dropout === 0)
+      return scaledDotProductAttention(heads(query), heads(key), heads(value), {
+        attnMask: added,
+        scale: this.#scale,
+        enableGqa: this.#kvHeads !== this.#heads,
+      }).transpose(1, 2)
+    // libtorch's own would draw from its global generator: no seed of ours, and other draws when a layer is recomputed.
+    const repeat = this.#heads / this.#kvHeads
+    const spread = (x: Tensor) => (repeat === 1 ? heads(x) : heads(x).repeatInterleave(repeat, 1))
+    const scores = heads(query).matmul(spread(key).transpose(2, 3)).mul(this.#scale)
+    const weights = (added === undefined ? scores : scores.add(added)).softmax(-1)
+    return dropWeights(weights, dropout, { generator }).matmul(spread(value)).transpose(1, 2)
   }
 }

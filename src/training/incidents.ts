@@ -1,0 +1,79 @@
+// What to say when a step goes wrong: which rows and which layers, and whether a loss stands out. Decides nothing.
+import { noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { computeGradients, type GradientOptions, type Trainee } from './gradients.ts'
+
+export interface NonFiniteReport {
+  /** Parameters whose gradients have values that are not finite, with how many. */
+  parameters: { path: string; values: number }[]
+  /** Parameters that are not finite themselves. */
+  weights: string[]
+  /** Places in the order of the run of the examples whose own loss or gradients are not finite. */
+  examples: number[]
+}
+
+const badValues = (tensor: Tensor): number => noGrad(() => scope(() => tensor.size - tensor.isfinite().sum().item()))
+
+/** Runs the examples of a failed step one by one to find those that make it fail. */
+export const diagnose = async <Example>(
+  trainee: Trainee<Example>,
+  examples: readonly Example[],
+  position: number,
+  gradients: ReadonlyMap<string, Tensor>,
+  options: GradientOptions,
+): Promise<NonFiniteReport> => {
+  const report: NonFiniteReport = { parameters: [], weights: [], examples: [] }
+  for (const [path, gradient] of gradients) {
+    const values = badValues(gradient)
+    if (values > 0) report.parameters.push({ path, values })
+  }
+  for (const [path, parameter] of trainee.parameters) if (badValues(parameter) > 0) report.weights.push(path)
+  // With damaged weights every example fails, and says nothing.
+  if (report.weights.length > 0) return report
+  for (const [i, example] of examples.entries()) {
+    const weights = Object.values(trainee.objective.weights(example))
+    if (!weights.some((weight) => weight > 0)) continue
+    const alone = await computeGradients(trainee, [example], options)
+    if (!Number.isFinite(alone.loss) || [...alone.gradients.values()].some((gradient) => badValues(gradient) > 0))
+      report.examples.push(position + i)
+  }
+  return report
+}
+
+export const describeNonFinite = ({ parameters, weights, examples }: NonFiniteReport): string => {
+  const list = (names: readonly (string | number)[]) =>
+    `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
+  if (weights.length > 0) return `Weights are not finite: ${list(weights)}. Go back to an earlier checkpoint.`
+  const layers = parameters.length === 0 ? 'The loss' : `Gradients of ${list(parameters.map(({ path }) => path))}`
+  const rows = examples.length === 0 ? 'by no single example alone' : `by the examples at ${list(examples)}`
+  return `${layers} came out not finite, ${rows}.`
+}
+
+/** Notices a loss that stands out from those before it. */
+export class SpikeWatch {
+  readonly #window: number[]
+  static readonly size = 64
+
+  constructor(window: readonly number[] = []) {
+    this.#window = [...window]
+  }
+
+  /** The recent losses, for a checkpoint. */
+  get window(): readonly number[] {
+    return this.#window
+  }
+
+  /** How many standard deviations above the recent mean a loss is, where that is more than it should be. */
+  check(loss: number): number | undefined {
+    const { length } = this.#window
+    if (length < SpikeWatch.size / 2) return undefined
+    const mean = this.#window.reduce((sum, value) => sum + value, 0) / length
+    const spread = Math.sqrt(this.#window.reduce((sum, value) => sum + (value - mean) ** 2, 0) / length)
+    const height = (loss - mean) / Math.max(spread, 0.01 * Math.abs(mean), 1e-6)
+    return height > 6 ? height : undefined
+  }
+
+  add(loss: number): void {
+    this.#window.push(loss)
+    if (this.#window.length > SpikeWatch.size) this.#window.shift()
+  }
+}

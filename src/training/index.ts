@@ -1,0 +1,31 @@
+// Training: the loop and what it stands on. What other folders may use of it.
+export { type RunLength, runLength } from './budget.ts'
+export type { Progress } from './due.ts'
+export { type BatchSize, ExampleStream, type TakenBatch } from './example-stream.ts'
+export {
+  type BatchGradients,
+  computeGradients,
+  type GradientOptions,
+  reseed,
+  type Trainee,
+  totalWeights,
+  trainedParameters,
+} from './gradients.ts'
+export { evaluateHeldOut, type HeldOutOptions } from './held-out.ts'
+export { describeNonFinite, type NonFiniteReport } from './incidents.ts'
+export { planMicroBatches } from './micro-batches.ts'
+export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
+export { type TrainingSettings, trainingSchema } from './settings.ts'
+export {
+  CHECKPOINTS,
+  type FoundSnapshot,
+  listSnapshots,
+  newestSnapshot,
+  pruneSnapshots,
+  type RunState,
+  readSnapshot,
+  type SnapshotParts,
+  verifySnapshot,
+  writeSnapshot,
+} from './snapshot.ts'
+export { freshState, type LoopState, type TrainingEvent, type TrainingRun, train } from './train.ts'

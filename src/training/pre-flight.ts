@@ -1,0 +1,80 @@
+// What is checked and shown before the first step, so that a run that cannot learn is not paid for. Knows no objective by name.
+import { ConfigError } from '../core/index.ts'
+import type { Objective, Vocabulary } from '../objectives/index.ts'
+import type { Optimizer } from '../optim/index.ts'
+import { memoryStatistics } from '../tensor/index.ts'
+import type { ExampleStream } from './example-stream.ts'
+import { type Trainee, totalWeights } from './gradients.ts'
+
+export interface PreFlightFacts<Example> {
+  trainee: Trainee<Example>
+  optimizer: Pick<Optimizer, 'stateBytes'>
+  stream: ExampleStream<Example>
+  batch: { sequences?: number; tokens?: number }
+  microTokens: number
+  vocabulary: Vocabulary
+  vocabSize: number
+  decode(ids: readonly number[]): string
+}
+
+export interface PreFlight {
+  /** The first example as text, with what is trained marked. */
+  example: string
+  tokensPerStep: number
+  /** Share of tokens that the loss looks at. */
+  trainedShare: number
+  /** Share of tokens that did not fit into examples. */
+  truncatedShare: number
+  parameters: number
+  memory: { parameters: number; gradients: number; optimizer: number; activations: number; available: number }
+  warnings: string[]
+}
+
+const bytesOf = (tensors: Iterable<{ size: number; dtype: string }>): number => {
+  let bytes = 0
+  for (const { size, dtype } of tensors) bytes += size * (dtype === 'float32' ? 4 : 2)
+  return bytes
+}
+
+/** @throws ConfigError or DataError for a run that could not learn */
+export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight => {
+  const { trainee, stream, vocabulary, decode } = facts
+  const objective: Objective<Example> = trainee.objective
+  if (vocabulary.size > facts.vocabSize)
+    throw new ConfigError(
+      `Expected a model with at least ${vocabulary.size} entries in its vocabulary, as the tokenizer has, got ${facts.vocabSize}. Set the model's vocabSize.`,
+    )
+  if (trainee.parameters.size === 0) throw new ConfigError('Expected parameters to train, got none. Unfreeze some.')
+  const { examples, tokens, cut } = stream.take(0, facts.batch)
+  const totals = totalWeights(objective, examples)
+  const trained = Math.max(...Object.values(totals))
+  const first = examples.find((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
+  const warnings: string[] = []
+  const truncatedShare = cut / Math.max(1, tokens + cut)
+  if (truncatedShare > 0.05)
+    warnings.push(`${(100 * truncatedShare).toFixed(1)} % of the tokens do not fit into the examples and are not seen.`)
+  if (vocabulary.pad !== undefined && vocabulary.pad === vocabulary.eos)
+    warnings.push('The padding token is the end of text too: padding is told from text by masks, never by its id.')
+  if (vocabulary.eos === undefined && vocabulary.sep === undefined)
+    warnings.push('The tokenizer has no end of text: the model cannot learn where one ends.')
+  const all = [...trainee.parameters.values()]
+  const size = all.reduce((sum, parameter) => sum + parameter.size, 0)
+  const { hiddenSize, numLayers, vocabSize } = trainee.model.facts
+  // Some 16 vectors of the hidden size a layer are kept for the backward pass, and one row of scores at a time in chunks.
+  const activations = 4 * facts.microTokens * (16 * hiddenSize * numLayers + Math.min(vocabSize, 2048))
+  return {
+    example: first === undefined ? '' : objective.describe(first, decode),
+    tokensPerStep: tokens,
+    trainedShare: trained / Math.max(1, tokens),
+    truncatedShare,
+    parameters: size,
+    memory: {
+      parameters: bytesOf(all),
+      gradients: bytesOf(all),
+      optimizer: facts.optimizer.stateBytes,
+      activations,
+      available: memoryStatistics().limit ?? memoryStatistics().available,
+    },
+    warnings,
+  }
+}

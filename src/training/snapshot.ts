@@ -1,0 +1,176 @@
+// Checkpoints of a run: folders that are there whole or not at all, with the SHA-256 of every file in a manifest. Knows what a run
+// must remember to go on to the bit; knows no loop.
+import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { z } from 'zod'
+import { loadInto, openSafetensors, type SafetensorsFile, saveModel, writeSafetensors } from '../checkpoint/index.ts'
+import { CheckpointError, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
+import type { Optimizer, WeightAverage } from '../optim/index.ts'
+
+const whole = z.int().nonnegative()
+
+/** Where a run stands, without its tensors. */
+export const runStateSchema = z.strictObject({
+  step: whole,
+  position: whole,
+  tokens: whole,
+  seconds: z.number().nonnegative(),
+  /** Micro-batches may have been halved when memory ran out. */
+  microTokens: whole,
+  recompute: whole,
+  optimizerStep: whole,
+  averageUpdates: whole,
+  losses: z.array(z.number()),
+  best: z.strictObject({ step: whole, value: z.number() }).nullable(),
+})
+export type RunState = z.output<typeof runStateSchema>
+
+export interface SnapshotParts {
+  model: Model
+  auxiliary?: Model
+  optimizer: Optimizer
+  average?: WeightAverage
+}
+
+const manifestSchema = z.strictObject({
+  version: z.literal(1),
+  files: z.record(z.string(), z.strictObject({ bytes: whole, sha256: z.string() })),
+})
+
+const MANIFEST = 'manifest.json'
+export const CHECKPOINTS = 'checkpoints'
+const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`
+
+const filesIn = async (folder: string): Promise<string[]> => {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .sort()
+}
+
+const writeTensors = async (path: string, tensors: Parameters<typeof writeSafetensors>[1]) => {
+  const file = await open(path, 'wx')
+  try {
+    await writeSafetensors(file, tensors)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Writes a checkpoint below a run's folder; returns its path. An earlier one of the same step is replaced. */
+export const writeSnapshot = async (
+  run: string,
+  parts: SnapshotParts,
+  state: Omit<RunState, 'optimizerStep' | 'averageUpdates'>,
+  options: { tokenizer?: string } = {},
+): Promise<string> => {
+  const path = join(run, CHECKPOINTS, folderName(state.step))
+  const { model, auxiliary, optimizer, average } = parts
+  await mkdir(join(run, CHECKPOINTS), { recursive: true })
+  await writeFolderAtomic(path, async (folder) => {
+    await saveModel(model, join(folder, 'model'), options)
+    if (auxiliary !== undefined) await saveModel(auxiliary, join(folder, 'auxiliary'))
+    const { tensors, step } = optimizer.state()
+    await writeTensors(join(folder, 'optimizer.safetensors'), tensors)
+    const averaged = average?.state()
+    if (averaged !== undefined) await writeTensors(join(folder, 'average.safetensors'), averaged.tensors)
+    const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
+    await writeFile(join(folder, 'state.json'), JSON.stringify(full))
+    const files: z.output<typeof manifestSchema>['files'] = {}
+    for (const name of await filesIn(folder)) {
+      const file = join(folder, name)
+      files[name] = { bytes: (await stat(file)).size, sha256: await sha256File(file) }
+    }
+    await writeFile(join(folder, MANIFEST), JSON.stringify({ version: 1, files }))
+  })
+  return path
+}
+
+/** @throws CheckpointError that names what is damaged */
+export const verifySnapshot = async (folder: string): Promise<void> => {
+  const path = join(folder, MANIFEST)
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw new CheckpointError(`${folder}: Expected a checkpoint with a ${MANIFEST}, found none.`)
+  })
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    throw new CheckpointError(`${path}: Expected JSON, got something else. The checkpoint is damaged.`)
+  }
+  const { files } = parseConfig(manifestSchema, parsed, path)
+  const present = new Set(await filesIn(folder))
+  for (const [name, { bytes, sha256 }] of Object.entries(files)) {
+    if (!present.has(name))
+      throw new CheckpointError(`${folder}: Expected ${name}, found none. The checkpoint is damaged.`)
+    const file = join(folder, name)
+    if ((await stat(file)).size !== bytes || (await sha256File(file)) !== sha256)
+      throw new CheckpointError(`${file}: Expected the bytes that were written, got others. The checkpoint is damaged.`)
+  }
+  const extra = [...present].filter((name) => name !== MANIFEST && !(name in files))
+  if (extra.length > 0)
+    throw new CheckpointError(`${folder}: Expected only the files of its manifest, found ${extra.join(', ')} too.`)
+}
+
+export interface FoundSnapshot {
+  path: string
+  step: number
+}
+
+/** Checkpoints of a run, newest first; nothing is checked. */
+export const listSnapshots = async (run: string): Promise<FoundSnapshot[]> => {
+  const names = await readdir(join(run, CHECKPOINTS)).catch(() => [] as string[])
+  return names
+    .flatMap((name) => {
+      const found = /^step-(\d{8,})$/.exec(name)
+      return found === null ? [] : [{ path: join(run, CHECKPOINTS, name), step: Number(found[1]) }]
+    })
+    .sort((a, b) => b.step - a.step)
+}
+
+/** The newest checkpoint that is whole, and what was wrong with newer ones. */
+export const newestSnapshot = async (run: string): Promise<{ found?: FoundSnapshot; damaged: string[] }> => {
+  const damaged: string[] = []
+  for (const snapshot of await listSnapshots(run)) {
+    try {
+      await verifySnapshot(snapshot.path)
+      return { found: snapshot, damaged }
+    } catch (error) {
+      damaged.push((error as Error).message)
+    }
+  }
+  return { damaged }
+}
+
+const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
+  new Map([...tensors.keys()].map((name) => [name, tensor(name)]))
+
+/** Puts a checkpoint back into the parts of a run. The folder must have been verified. */
+export const readSnapshot = async (folder: string, parts: SnapshotParts): Promise<RunState> => {
+  const statePath = join(folder, 'state.json')
+  const state = parseConfig(runStateSchema, JSON.parse(await readFile(statePath, 'utf8')), statePath)
+  await loadInto(parts.model, join(folder, 'model'))
+  if (parts.auxiliary !== undefined) await loadInto(parts.auxiliary, join(folder, 'auxiliary'))
+  const optimizer = await openSafetensors(join(folder, 'optimizer.safetensors'))
+  parts.optimizer.loadState({ tensors: allTensors(optimizer), step: state.optimizerStep })
+  if (parts.average !== undefined) {
+    const average = await openSafetensors(join(folder, 'average.safetensors'))
+    parts.average.loadState({ tensors: allTensors(average), updates: state.averageUpdates })
+  }
+  return state
+}
+
+/** Deletes checkpoints that nothing asks to keep. */
+export const pruneSnapshots = async (
+  run: string,
+  keep: { last: number; every?: number; best?: number },
+): Promise<string[]> => {
+  const all = await listSnapshots(run)
+  const doomed = all.filter(
+    ({ step }, i) => i >= keep.last && step !== keep.best && !(keep.every !== undefined && step % keep.every === 0),
+  )
+  for (const { path } of doomed) await rm(path, { recursive: true, force: true })
+  return doomed.map(({ path }) => path)
+}

@@ -1,0 +1,246 @@
+// THE loop. It yields what happens and leaves showing, recording and saving to whoever listens. Knows no objective, architecture,
+// optimizer or file by name.
+import { memoryUsage } from 'node:process'
+import { NativeError, OutOfMemoryError } from '../core/index.ts'
+import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
+import { clearGrads, Generator } from '../tensor/index.ts'
+import type { RunLength } from './budget.ts'
+import { Due } from './due.ts'
+import type { ExampleStream, TakenBatch } from './example-stream.ts'
+import { type BatchGradients, computeGradients, type GradientOptions, reseed, type Trainee } from './gradients.ts'
+import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
+import type { TrainingSettings } from './settings.ts'
+import type { RunState } from './snapshot.ts'
+
+/** What a run must remember besides its tensors. */
+export type LoopState = Omit<RunState, 'optimizerStep' | 'averageUpdates'>
+
+export const freshState = (settings: Pick<TrainingSettings, 'batch' | 'recompute'>, numLayers: number): LoopState => ({
+  step: 0,
+  position: 0,
+  tokens: 0,
+  seconds: 0,
+  microTokens: settings.batch.microTokens,
+  recompute: settings.recompute === 'all' ? numLayers : settings.recompute === 'none' ? 0 : settings.recompute,
+  losses: [],
+  best: null,
+})
+
+export interface TrainingRun<Example = unknown> {
+  trainee: Trainee<Example>
+  stream: ExampleStream<Example>
+  optimizer: Optimizer
+  average?: WeightAverage
+  settings: TrainingSettings
+  /** Peak of the schedule. */
+  learningRate: number
+  length: RunLength
+  state: LoopState
+  device?: string
+  /** Values by name, of the model as it stands. */
+  evaluate?(): Promise<Record<string, number>>
+  sample?(): Promise<{ prompt?: string; text: string }[]>
+  /** Writes a checkpoint and returns where. */
+  save?(state: LoopState): Promise<string>
+  /** Puts the newest checkpoint back and returns its state, or undefined without one. */
+  rollBack?(): Promise<LoopState | undefined>
+  /** Keeps a report of what went wrong and returns where. */
+  recordIncident?(step: number, report: NonFiniteReport): Promise<string>
+  /** Aborted: finish the step, save, end. */
+  signal?: AbortSignal
+}
+
+interface Stamp {
+  time: string
+  step: number
+}
+export type TrainingEvent = Stamp &
+  (
+    | { type: 'start'; totalSteps?: number }
+    | {
+        type: 'step'
+        loss: number
+        terms?: Record<string, number>
+        learningRate: number
+        gradientNorm: number
+        tokens: number
+        tokensPerSecond: number
+        seconds: number
+        /** Of the step, spent on making examples. */
+        dataSeconds: number
+        memoryBytes: number
+        /** Steps of the whole run, as far as known. */
+        totalSteps: number
+      }
+    | { type: 'evaluation'; metrics: Record<string, number>; seconds: number }
+    | { type: 'checkpoint'; path: string; seconds: number; best: boolean }
+    | { type: 'sample'; prompt?: string; text: string }
+    | { type: 'incident'; kind: string; message: string }
+    | { type: 'end'; reason: 'finished' | 'interrupted'; message?: string }
+  )
+
+// A name that says so; other metrics are better when they are higher.
+const lowerIsBetter = (name: string) => /loss|perplexity|bits|error/i.test(name)
+
+/**
+ * Trains until the budget is spent or the signal aborts.
+ * @throws NativeError when a loss is not finite and the policy is to stop; OutOfMemoryError when nothing is left to halve
+ */
+export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator<TrainingEvent, LoopState> {
+  const { trainee, stream, optimizer, average, settings, length, signal } = run
+  const { parameters, objective } = trainee
+  let state: LoopState = { ...run.state }
+  let watch = new SpikeWatch(state.losses)
+  const before = state.seconds
+  const started = performance.now()
+  const generator = new Generator(0)
+  const due = Object.fromEntries(
+    (['evaluate', 'sample', 'checkpoint'] as const).map((what) => [what, new Due(settings[what], state)]),
+  ) as Record<'evaluate' | 'sample' | 'checkpoint', Due>
+  let savedAt = state.step > 0 ? state.step : -1
+  const stamp = (): Stamp => ({ time: new Date().toISOString(), step: state.step })
+  const longest = Math.max(1, objective.rows.length)
+
+  async function* evaluate(): AsyncGenerator<TrainingEvent> {
+    if (run.evaluate === undefined) return
+    const from = performance.now()
+    average?.swapIn()
+    const metrics = await run.evaluate().finally(() => average?.swapOut())
+    yield { ...stamp(), type: 'evaluation', metrics, seconds: (performance.now() - from) / 1000 }
+    const name = settings.keep.best
+    const value = name === undefined ? undefined : metrics[name]
+    if (name === undefined || value === undefined) return
+    const sign = lowerIsBetter(name) ? -1 : 1
+    if (state.best !== null && sign * value <= sign * state.best.value) return
+    state.best = { step: state.step, value }
+    yield* save()
+  }
+
+  async function* save(): AsyncGenerator<TrainingEvent> {
+    if (run.save === undefined || savedAt === state.step) return
+    const from = performance.now()
+    const path = await run.save({ ...state, losses: [...watch.window] })
+    savedAt = state.step
+    const best = state.best?.step === state.step
+    yield { ...stamp(), type: 'checkpoint', path, seconds: (performance.now() - from) / 1000, best }
+  }
+
+  /** Halves what goes through the model at once, then recomputes more layers; false when neither is left. */
+  const shrink = (): string | undefined => {
+    if (state.microTokens >= 2 * longest) {
+      state.microTokens = Math.floor(state.microTokens / 2)
+      return `micro-batches are now ${state.microTokens} tokens`
+    }
+    const { numLayers } = trainee.model.facts
+    if (state.recompute >= numLayers) return undefined
+    state.recompute = Math.min(numLayers, Math.max(1, state.recompute * 2))
+    return `${state.recompute} of ${numLayers} layers are now recomputed in the backward pass`
+  }
+
+  const gradientOptions = (): GradientOptions => ({
+    microTokens: state.microTokens,
+    padded: settings.batch.padded,
+    recompute: state.recompute,
+    generator: reseed(generator, settings.seed, state.step),
+    device: run.device,
+  })
+
+  async function* gradientsOf(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
+    for (;;) {
+      try {
+        return await computeGradients(trainee, batch.examples, gradientOptions())
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error
+        clearGrads([...parameters.values()])
+        const change = shrink()
+        if (change === undefined)
+          throw new OutOfMemoryError(
+            `${error.message} One example at a time with all layers recomputed still does not fit.`,
+          )
+        const message = `Memory ran out: ${change}. The global batch and the loss stay as they were.`
+        yield { ...stamp(), type: 'incident', kind: 'out-of-memory', message }
+      }
+    }
+  }
+
+  trainee.model.train()
+  trainee.auxiliary?.train()
+  const planned = length.totalSteps(state)
+  yield { ...stamp(), type: 'start', ...(length.timed ? {} : { totalSteps: planned }) }
+
+  while (!length.done(state, state.position) && !signal?.aborted) {
+    const from = performance.now()
+    const batch = stream.take(state.position, settings.batch)
+    const dataSeconds = (performance.now() - from) / 1000
+    const result = yield* gradientsOf(batch)
+    const totalSteps = length.totalSteps(state)
+    const learningRate = run.learningRate * scheduleAt(settings.schedule, { step: state.step, totalSteps })
+    const spike = watch.check(result.loss)
+    const skip = spike !== undefined && settings.onSpike === 'skip'
+    const finite = Number.isFinite(result.loss)
+    const applied =
+      finite && !skip
+        ? optimizer.step(result.gradients, { learningRate, maxGradientNorm: settings.maxGradientNorm })
+        : { applied: false, gradientNorm: Number.NaN }
+
+    if (!finite || (!applied.applied && !skip)) {
+      const report = await diagnose(trainee, batch.examples, batch.position, result.gradients, gradientOptions())
+      const where = await run.recordIncident?.(state.step, report)
+      const message = `${describeNonFinite(report)} The step was not applied.${where === undefined ? '' : ` Details: ${where}`}`
+      yield { ...stamp(), type: 'incident', kind: 'non-finite', message }
+      clearGrads([...parameters.values()])
+      if (settings.onNonFinite === 'stop')
+        throw new NativeError(`${message} Set onNonFinite to go on, lower the learning rate, or look at the examples.`)
+      const earlier = settings.onNonFinite === 'roll-back' ? await run.rollBack?.() : undefined
+      if (earlier !== undefined) {
+        // Weights and schedule go back; the data goes on behind the batch that did harm.
+        state = { ...earlier, position: batch.next, microTokens: state.microTokens, recompute: state.recompute }
+        watch = new SpikeWatch(state.losses)
+        savedAt = state.step
+        yield {
+          ...stamp(),
+          type: 'incident',
+          kind: 'roll-back',
+          message: `Went back to step ${state.step}; the batch is passed over.`,
+        }
+        continue
+      }
+    } else if (spike !== undefined) {
+      const message = `Loss ${result.loss.toPrecision(4)} is ${spike.toFixed(1)} standard deviations above its recent mean.${skip ? ' The step was not applied.' : ''}`
+      yield { ...stamp(), type: 'incident', kind: 'spike', message }
+    }
+    if (finite) watch.add(result.loss)
+    if (applied.applied) average?.update()
+    clearGrads([...parameters.values()])
+
+    const seconds = (performance.now() - from) / 1000
+    state.step++
+    state.position = batch.next
+    state.tokens += batch.tokens
+    state.seconds = before + (performance.now() - started) / 1000
+    yield {
+      ...stamp(),
+      type: 'step',
+      loss: result.loss,
+      ...(Object.keys(result.terms).length > 1 ? { terms: result.terms } : {}),
+      learningRate,
+      gradientNorm: applied.gradientNorm,
+      tokens: state.tokens,
+      tokensPerSecond: batch.tokens / seconds,
+      seconds,
+      dataSeconds,
+      memoryBytes: memoryUsage.rss(),
+      totalSteps,
+    }
+    if (due.evaluate.now(state)) yield* evaluate()
+    if (due.sample.now(state))
+      for (const shown of (await run.sample?.()) ?? []) yield { ...stamp(), type: 'sample', ...shown }
+    if (due.checkpoint.now(state)) yield* save()
+  }
+
+  const interrupted = !length.done(state, state.position)
+  if (!interrupted) yield* evaluate()
+  yield* save()
+  yield { ...stamp(), type: 'end', reason: interrupted ? 'interrupted' : 'finished' }
+  return { ...state, losses: [...watch.window] }
+}

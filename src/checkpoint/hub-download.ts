@@ -1,0 +1,86 @@
+// Brings a model's files from the Hub into the cache that Hugging Face's own tools use: blobs by their hashes, links by name under the
+// commit, and last of all the name of the revision. So a folder that a name leads to is always whole. Knows no model.
+import { createHash, randomBytes } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir, rename, rm, stat, symlink } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { CheckpointError, writeFileAtomic } from '../core/index.ts'
+
+/** What a model consists of; other files of a repository stay where they are. */
+const wanted =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|modules|adapter_config|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(model|adapter_model)(-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^\d+_\w+\/config\.json$/
+const isWeights = (path: string) => path.endsWith('.safetensors')
+
+export interface DownloadOptions {
+  /** The repository's folder in the cache. */
+  folder: string
+  onProgress?(file: string): void
+}
+
+const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined
+
+/** Passes bytes on, and fails at the end when they are not those that the Hub told of. */
+const verified = (path: string, { size, sha256 }: { size: number; sha256?: string }): Transform => {
+  const hash = createHash('sha256')
+  let seen = 0
+  return new Transform({
+    transform(chunk: Buffer, _, done) {
+      seen += chunk.length
+      hash.update(chunk)
+      done(null, chunk)
+    },
+    flush(done) {
+      const digest = hash.digest('hex')
+      if (seen === size && (sha256 === undefined || digest === sha256)) return done()
+      done(new Error(`${path} came with ${seen} bytes and SHA-256 ${digest}, not ${size} bytes and ${sha256 ?? 'any'}`))
+    },
+  })
+}
+
+/** Downloads what is missing. @throws CheckpointError when the Hub does not give it */
+export const downloadModel = async (id: string, revision: string, options: DownloadOptions): Promise<void> => {
+  const { folder, onProgress } = options
+  const { downloadFile, listFiles, modelInfo } = await import('@huggingface/hub')
+  const { HF_TOKEN: accessToken, HF_ENDPOINT } = process.env
+  const hub = { accessToken, ...(HF_ENDPOINT ? { hubUrl: HF_ENDPOINT.replace(/\/+$/, '') } : {}) }
+  const repo = { type: 'model', name: id } as const
+  try {
+    const { sha } = await modelInfo({ ...hub, name: id, revision, additionalFields: ['sha'] })
+    if (!/^[0-9a-f]{40}$/.test(sha)) throw new Error(`the Hub gave no commit for ${revision}`)
+    const files = []
+    for await (const file of listFiles({ ...hub, repo, revision: sha, recursive: true }))
+      if (file.type === 'file' && wanted.test(file.path)) files.push(file)
+    if (!files.some(({ path }) => isWeights(path))) throw new Error('it has no safetensors weights')
+    // Weights last: where they are, the rest is too.
+    files.sort((a, b) => Number(isWeights(a.path)) - Number(isWeights(b.path)))
+    for (const { path, size, oid, lfs } of files) {
+      const blob = join(folder, 'blobs', (lfs?.oid ?? oid).replace(/[^\w-]/g, ''))
+      const link = join(folder, 'snapshots', sha, path)
+      if (await exists(link)) continue
+      onProgress?.(path)
+      await mkdir(dirname(blob), { recursive: true })
+      await mkdir(dirname(link), { recursive: true })
+      if (!(await exists(blob))) {
+        const content = await downloadFile({ ...hub, repo, path, revision: sha })
+        if (content === null) throw new Error(`it has no ${path}`)
+        const partial = `${blob}.${randomBytes(4).toString('hex')}.incomplete`
+        try {
+          const source = Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0])
+          await pipeline(source, verified(path, { size, sha256: lfs?.oid }), createWriteStream(partial))
+          await rename(partial, blob)
+        } finally {
+          await rm(partial, { force: true })
+        }
+      }
+      await rm(link, { force: true })
+      await symlink(relative(dirname(link), blob), link)
+    }
+    if (revision !== sha) await writeFileAtomic(join(folder, 'refs', revision), sha)
+  } catch (error) {
+    throw new CheckpointError(
+      `Expected to download \`${id}\` at \`${revision}\` from the Hub, got: ${(error as Error).message}. Check the name, the network and HF_TOKEN, or give a folder.`,
+    )
+  }
+}

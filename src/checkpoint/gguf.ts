@@ -26,8 +26,14 @@ export interface GgufFile {
   close(): void
 }
 
-// Dequantised at a time: small enough to stay in the processor's cache.
-const chunkValues = 1 << 15
+// Dequantised at a time: most matrices whole, none so large that it leaves the processor's caches.
+const chunkValues = 1 << 20
+
+/** Memory that all reads of one file share: fresh pages would cost more than the work. */
+interface Scratch {
+  bytes: Uint8Array
+  values: Float32Array
+}
 
 /** The error for a type whose blocks we do not decode. */
 export const unreadable = (path: string, name: string, type: string): CheckpointError =>
@@ -36,26 +42,36 @@ export const unreadable = (path: string, name: string, type: string): Checkpoint
       'Convert the file with `llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0`, or take its F16, BF16, Q8_0 or Q4_K_M version.',
   )
 
-const readEntry = (mapped: MappedFile, entry: GgufEntry, name: string, path: string): Tensor => {
+const readEntry = (
+  mapped: MappedFile,
+  entry: GgufEntry,
+  scratchOf: () => Scratch,
+  where: { name: string; path: string },
+): Tensor => {
   const { type, shape, byteOffset, bytes } = entry
   if (type.dtype !== undefined) return mapped.tensor(byteOffset, shape, type.dtype)
-  if (type.dequantize === undefined) throw unreadable(path, name, type.name)
-  const blocks = bytes / type.blockBytes
-  const out = empty([blocks * type.blockSize])
-  const chunk = Math.max(1, Math.floor(chunkValues / type.blockSize))
-  const stored = new Uint8Array(Math.min(chunk, blocks) * type.blockBytes)
-  const values = new Float32Array(Math.min(chunk, blocks) * type.blockSize)
-  for (let block = 0; block < blocks; block += chunk) {
-    const count = Math.min(chunk, blocks - block)
-    const size = count * type.blockSize
-    scope(() => {
-      mapped
-        .tensor(byteOffset + block * type.blockBytes, [count * type.blockBytes], 'uint8')
-        .copyInto(stored.subarray(0, count * type.blockBytes))
-      type.dequantize?.(stored, count, values)
-      out.narrow(0, block * type.blockSize, size).copy_(Tensor.from(values.subarray(0, size)))
-    })
+  if (type.dequantize === undefined) throw unreadable(where.path, where.name, type.name)
+  const { dequantize } = type
+  const total = bytes / type.blockBytes
+  const most = chunkValues / type.blockSize
+  const scratch = scratchOf()
+  /** Blocks from `first` on as a tensor of one dimension. */
+  const decode = (first: number, blocks: number): Tensor => {
+    const stored = scratch.bytes.subarray(0, blocks * type.blockBytes)
+    const values = scratch.values.subarray(0, blocks * type.blockSize)
+    const source = mapped.tensor(byteOffset + first * type.blockBytes, [stored.length], 'uint8')
+    source.copyInto(stored)
+    source.free()
+    dequantize(stored, blocks, values)
+    return Tensor.from(values)
   }
+  if (total <= most) return scope(() => decode(0, total).view(shape))
+  const out = empty([total * type.blockSize])
+  for (let first = 0; first < total; first += most)
+    scope(() => {
+      const part = decode(first, Math.min(most, total - first))
+      out.narrow(0, first * type.blockSize, part.size).copy_(part)
+    })
   const shaped = out.view(shape)
   out.free()
   return shaped
@@ -75,6 +91,12 @@ export const openGguf = async (path: string): Promise<GgufFile> => {
   try {
     const { version, metadata, tensors } = readGgufHeader(file, path)
     let mapped: MappedFile | undefined = mapFile(path)
+    let scratch: Scratch | undefined
+    const scratchOf = (): Scratch => {
+      // No type that we decode has more than two bytes a value.
+      scratch ??= { bytes: new Uint8Array(chunkValues * 2), values: new Float32Array(chunkValues) }
+      return scratch
+    }
     const open = (): MappedFile => {
       if (mapped === undefined) throw new CheckpointError(`${path}: Expected an open file, got one that was closed.`)
       return mapped
@@ -90,12 +112,13 @@ export const openGguf = async (path: string): Promise<GgufFile> => {
             shape: entry.shape,
             type: entry.type.name,
             readable: readableGgufTypes.includes(entry.type.name),
-            read: () => readEntry(open(), entry, name, path),
+            read: () => readEntry(open(), entry, scratchOf, { name, path }),
           },
         ]),
       ),
       close: () => {
         mapped = undefined
+        scratch = undefined
       },
     }
   } finally {

@@ -279,7 +279,7 @@ const gguf: Suite = {
 const configSeeds = Object.values(models).map((definition) => {
   const { test } = definition.presets as Record<string, object>
   // Presets are partial: the schema's defaults fill the rest.
-  const full = (definition.config as { parse(value: unknown): never }).parse(test)
+  const full = (definition.config as unknown as { parse(value: unknown): never }).parse(test)
   return definition.toHf(full) as Json
 })
 

@@ -252,6 +252,31 @@ describe('models', () => {
     },
   )
 
+  const small = goldenFile('models') as Record<string, { file: string; ids: number[]; logits: string }>
+  it.each(['llama', 'qwen2', 'qwen3'] as const)('%s: the logits of transformers from the same file', async (type) => {
+    const { file, ids, logits } = small[type]
+    const { config, tensors } = ggufToHf(await open(Buffer.from(file, 'base64')))
+    const definition = models[type]
+    const settings = definition.fromHf(config) as never
+    const body = definition.build(settings)
+    const { state, unknown } = fromHfKeys(tensors, definition.hfKeys(settings), 2, definition.hfPrefix)
+    expect(unknown).toEqual(['lm_head.weight'])
+    body.loadState(state, { copy: false })
+    const given = noGrad(() => {
+      const { hidden } = body.forward({
+        inputIds: Tensor.from(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length] }),
+      })
+      return linear(hidden, tensors.get('lm_head.weight')!(), null).toFloat32Array()
+    })
+    const bytes = Buffer.from(logits, 'base64')
+    const wanted = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
+    const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    expect(given.length).toBe(wanted.length)
+    expect(given.reduce((worst, value, i) => Math.max(worst, Math.abs(value - wanted[i])), 0)).toBeLessThan(
+      2e-5 * largest,
+    )
+  })
+
   it('an output matrix of its own is lm_head, and embeddings are not tied', async () => {
     const output = float32Tensor([10, 8], new Float32Array(80))
     const { config, tensors } = ggufToHf(await open(tiny('llama', {}, { 'output.weight': output })))

@@ -17,7 +17,7 @@ from gguf.quants import dequantize
 
 here = Path(__file__).parent / "golden"
 package, data = Path(sys.argv[1]), Path(sys.argv[2])
-parts = set(sys.argv[3:]) or {"blocks", "smollm2", "sentencepiece"}
+parts = set(sys.argv[3:]) or {"blocks", "models", "smollm2", "sentencepiece"}
 
 
 def encode(array):
@@ -132,6 +132,79 @@ def sentencepiece():
         encoded = [{"text": text, "ids": tokenizer(text)["input_ids"]} for text in pages]
     # The header alone: the values are zero.
     write("sentencepiece", {"header": encode(np.frombuffer(stored[: -512 * 64 * 4], np.uint8)), "texts": encoded})
+
+
+def models():
+    """Small random models in the files of the `gguf` package, and their logits by transformers."""
+    import torch
+    from gguf.quants import quantize
+    from transformers import AutoModelForCausalLM
+
+    out = {}
+    for architecture in ["llama", "qwen2", "qwen3"]:
+        random = np.random.default_rng(len(architecture))
+        hidden, wide, vocab = 32, 64, 40
+        # transformers takes heads of 128 for Qwen 3, whatever the file says.
+        heads, kv, head = (2, 1, 128) if architecture == "qwen3" else (4, 2, 8)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "m.gguf")
+            writer = GGUFWriter(path, architecture)
+            writer.add_block_count(2)
+            writer.add_context_length(64)
+            writer.add_embedding_length(hidden)
+            writer.add_head_count(heads)
+            writer.add_head_count_kv(kv)
+            writer.add_feed_forward_length(wide)
+            writer.add_layer_norm_rms_eps(1e-5)
+            writer.add_rope_freq_base(50000.0)
+            if architecture == "qwen3":
+                writer.add_key_length(head)
+                writer.add_value_length(head)
+            writer.add_tokenizer_model("gpt2")
+            writer.add_token_list([f"t{i}" for i in range(vocab)])
+
+            def add(name, *shape):
+                values = random.normal(size=shape).astype(np.float32)
+                if len(shape) == 1 and name.endswith("weight"):
+                    values = 1 + 0.1 * values
+                if len(shape) == 2:
+                    kind = GGMLQuantizationType.Q8_0
+                    writer.add_tensor(name, quantize(0.2 * values, kind), raw_dtype=kind)
+                else:
+                    writer.add_tensor(name, values)
+
+            add("token_embd.weight", vocab, hidden)
+            add("output_norm.weight", hidden)
+            add("output.weight", vocab, hidden)
+            for i in range(2):
+                for name, shape in {
+                    "attn_norm": [hidden],
+                    "attn_q": [heads * head, hidden],
+                    "attn_k": [kv * head, hidden],
+                    "attn_v": [kv * head, hidden],
+                    "attn_output": [hidden, heads * head],
+                    "ffn_norm": [hidden],
+                    "ffn_gate": [wide, hidden],
+                    "ffn_up": [wide, hidden],
+                    "ffn_down": [hidden, wide],
+                }.items():
+                    add(f"blk.{i}.{name}.weight", *shape)
+                if architecture == "qwen2":
+                    for name, size in {"attn_q": heads * head, "attn_k": kv * head, "attn_v": kv * head}.items():
+                        add(f"blk.{i}.{name}.bias", size)
+                if architecture == "qwen3":
+                    add(f"blk.{i}.attn_q_norm.weight", head)
+                    add(f"blk.{i}.attn_k_norm.weight", head)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
+            model = AutoModelForCausalLM.from_pretrained(folder, gguf_file="m.gguf", dtype=torch.float32)
+            ids = random.integers(0, vocab, 9).tolist()
+            with torch.no_grad():
+                logits = model(torch.tensor([ids])).logits[0].numpy()
+            out[architecture] = {"file": encode(np.frombuffer(path.read_bytes(), np.uint8)), "ids": ids, "logits": encode(logits)}
+    write("models", out)
 
 
 for part in sorted(parts):

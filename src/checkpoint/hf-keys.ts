@@ -11,18 +11,19 @@ interface Expanded {
   theirs: string
   /** Other names that are read in its place. */
   others: string[]
+  writesAll: boolean
   transposed: boolean
 }
 
 /** One entry for each tensor that the rules can name. */
 export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expanded[] =>
-  rules.flatMap(({ ours, theirs, transposed = false, exact = false, alsoReads = [] }) => {
+  rules.flatMap(({ ours, theirs, transposed = false, exact = false, alsoReads = [], writesAll = false }) => {
     const layers = theirs.includes('{i}') ? Array.from({ length: numLayers }, (_, i) => String(i)) : ['']
     return layers.flatMap((layer) =>
       (exact ? [''] : suffixes.map((suffix) => `.${suffix}`)).map((suffix) => {
         const name = (path: string) => `${path.replaceAll('{i}', layer)}${suffix}`
         const paths = typeof ours === 'string' ? [ours] : ours
-        return { ours: paths.map(name), theirs: name(theirs), others: alsoReads.map(name), transposed }
+        return { ours: paths.map(name), theirs: name(theirs), others: alsoReads.map(name), writesAll, transposed }
       }),
     )
   })
@@ -64,7 +65,7 @@ export const toHfKeys = (
 ): Map<string, Tensor> => {
   const out = new Map<string, Tensor>()
   const written = new Set<string>()
-  for (const { ours, theirs, transposed } of expandRules(rules, numLayers)) {
+  for (const { ours, theirs, others, writesAll, transposed } of expandRules(rules, numLayers)) {
     const parts = ours.map((path) => state.get(path))
     if (parts.every((part) => part === undefined)) continue
     const missing = ours.filter((_, i) => parts[i] === undefined)
@@ -74,7 +75,8 @@ export const toHfKeys = (
       })
     const present = parts as Tensor[]
     const joined = present.length === 1 ? present[0] : cat(present, 0)
-    out.set(prefix + theirs, transposed && joined.ndim === 2 ? joined.t().contiguous() : joined)
+    const stored = transposed && joined.ndim === 2 ? joined.t().contiguous() : joined
+    for (const name of writesAll ? [theirs, ...others] : [theirs]) out.set(prefix + name, stored)
     for (const path of ours) written.add(path)
   }
   const unnamed = [...state.keys()].filter((path) => !written.has(path))

@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path'
 import { writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys } from '../models/index.ts'
 import { type Dtype, dtypeFacts, noGrad, type Tensor } from '../tensor/index.ts'
-import { fieldsOf } from './hf-config.ts'
+import { loadTokenizer } from '../tokenizers/index.ts'
+import { stringifyConfig } from './config-json.ts'
+import { fieldsOf, type HfFields } from './hf-config.ts'
 import { toHfKeys } from './hf-keys.ts'
 import { sourceOf } from './open-model.ts'
 import { writeSafetensors } from './safetensors.ts'
@@ -14,8 +16,13 @@ export interface SaveOptions {
   dtype?: Dtype
   /** Larger models are split into files of at most this size. */
   maxShardBytes?: number
-  /** Folder whose tokenizer files go along; that of the files the model came from unless given. */
+  /**
+   * Folder (or a file in it) whose tokenizer files go along; that of the files the model came from unless given. The ids of its
+   * special tokens go into config.json, where it has none.
+   */
   tokenizer?: string
+  /** Fields of config.json, over those of the model. */
+  fields?: HfFields
   /** Writes more files into the folder before it appears. */
   also?(folder: string): Promise<void>
 }
@@ -30,6 +37,16 @@ const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 export const hfState = (model: Model): Map<string, Tensor> => {
   const { definition, config, headType } = model
   return toHfKeys(model.parameters(), modelKeys(definition, config, headType), definition.facts(config).numLayers)
+}
+
+/** Ids that classes of transformers look for in config.json; their defaults are those of other vocabularies. */
+const specialIds = async (tokenizer: string, fields: HfFields): Promise<HfFields> => {
+  const roles = (['bos', 'eos', 'pad'] as const).filter((role) => (fields[`${role}_token_id`] ?? null) === null)
+  if (roles.length === 0) return {}
+  const { special } = await loadTokenizer(tokenizer)
+  return Object.fromEntries(
+    roles.flatMap((role) => (special[role] === undefined ? [] : [[`${role}_token_id`, special[role].id]])),
+  )
 }
 
 /** Splits in order, each part as full as may be. */
@@ -83,7 +100,10 @@ export const saveModel = async (model: Model, folder: string, options: SaveOptio
       )
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
-    await writeFile(join(target, 'config.json'), json(fieldsOf(model, source?.fields ?? {}, dtype ?? first)))
+    const fields = { ...fieldsOf(model, source?.fields ?? {}, dtype ?? first), ...options.fields }
+    const ids = options.tokenizer === undefined ? {} : await specialIds(options.tokenizer, fields)
+    const floats = new Set([...model.definition.hfFloats, ...(source?.floats ?? [])])
+    await writeFile(join(target, 'config.json'), stringifyConfig({ ...fields, ...ids }, floats))
     if (source?.folder !== undefined)
       await copyBeside(source.folder, target, (name) => options.tokenizer === undefined || !tokenizerFile.test(name))
     if (source?.tokenizer !== undefined && options.tokenizer === undefined)

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { CheckpointError, parseConfig } from '../core/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import { floatsOf } from './config-json.ts'
 import { openGguf } from './gguf.ts'
 import { ggufToHf } from './gguf-model.ts'
 import { ggufTokenizer } from './gguf-tokenizer.ts'
@@ -14,6 +15,8 @@ import { openSafetensors } from './safetensors.ts'
 export interface OpenedWeights {
   /** Of config.json, or what the file says in its place. */
   fields: HfFields
+  /** Names of its fields that are floating point numbers. */
+  floats: ReadonlySet<string>
   /** Nothing is read before it is called for. */
   tensors: Map<string, () => Tensor>
   /** Where other files of the model lie; undefined for a single file. */
@@ -25,7 +28,7 @@ export interface OpenedWeights {
 const indexName = 'model.safetensors.index.json'
 const maxJsonBytes = 100_000_000
 
-export const readJsonFile = async (path: string): Promise<Record<string, unknown>> => {
+const readJsonText = async (path: string): Promise<string> => {
   const { size } = await stat(path).catch(() => {
     throw new CheckpointError(
       `${path}: Expected a file, found none. A model's folder holds config.json and model.safetensors.`,
@@ -33,9 +36,13 @@ export const readJsonFile = async (path: string): Promise<Record<string, unknown
   })
   if (size > maxJsonBytes)
     throw new CheckpointError(`${path}: Expected at most ${maxJsonBytes} bytes of JSON, got ${size}.`)
+  return readFile(path, 'utf8')
+}
+
+const parseObject = (path: string, text: string): Record<string, unknown> => {
   let parsed: unknown
   try {
-    parsed = JSON.parse(await readFile(path, 'utf8'))
+    parsed = JSON.parse(text)
   } catch (error) {
     throw new CheckpointError(`${path}: Expected JSON, got something else (${(error as Error).message}).`)
   }
@@ -44,6 +51,15 @@ export const readJsonFile = async (path: string): Promise<Record<string, unknown
       `${path}: Expected a JSON object, got ${Array.isArray(parsed) ? 'an array' : typeof parsed}.`,
     )
   return parsed as Record<string, unknown>
+}
+
+export const readJsonFile = async (path: string): Promise<Record<string, unknown>> =>
+  parseObject(path, await readJsonText(path))
+
+const readConfig = async (folder: string) => {
+  const path = join(folder, 'config.json')
+  const text = await readJsonText(path)
+  return { fields: parseObject(path, text), floats: floatsOf(text) }
 }
 
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) })
@@ -92,13 +108,18 @@ const openFolder = async (folder: string): Promise<Map<string, () => Tensor>> =>
 /** @param path a folder, a .safetensors file with a config.json beside it, or a .gguf file */
 export const openWeights = async (path: string): Promise<OpenedWeights> => {
   if ((await stat(path)).isDirectory())
-    return { fields: await readJsonFile(join(path, 'config.json')), tensors: await openFolder(path), folder: path }
+    return { ...(await readConfig(path)), tensors: await openFolder(path), folder: path }
   if (path.endsWith('.gguf')) {
     const file = await openGguf(path)
     const { config: fields, tensors } = ggufToHf(file)
     const { tokenizer, config } = ggufTokenizer(file)
-    return { fields, tensors, tokenizer: { 'tokenizer.json': tokenizer, 'tokenizer_config.json': config } }
+    return {
+      fields,
+      floats: new Set(),
+      tensors,
+      tokenizer: { 'tokenizer.json': tokenizer, 'tokenizer_config.json': config },
+    }
   }
   const tensors = await openSingle(path)
-  return { fields: await readJsonFile(join(dirname(path), 'config.json')), tensors, folder: dirname(path) }
+  return { ...(await readConfig(dirname(path))), tensors, folder: dirname(path) }
 }

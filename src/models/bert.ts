@@ -59,8 +59,9 @@ export const bert = defineModel<z.output<typeof schema>>({
   hfPrefix: 'bert.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,
-  heads: ({ activation, normEps, hiddenDropout: dropout }) => {
+  heads: ({ activation, normEps, hiddenDropout: dropout, tiedEmbeddings: tied }) => {
     const masked = {
+      tied,
       activation,
       normEps,
       names: {

@@ -68,7 +68,7 @@ export const distilbert = defineModel<z.output<typeof schema>>({
     { ours: 'layers.{i}.mlpNorm', theirs: 'transformer.layer.{i}.output_layer_norm' },
   ],
   hfIgnored: encoderIgnored,
-  heads: ({ activation, hiddenDropout: dropout }) => {
+  heads: ({ activation, hiddenDropout: dropout, tiedEmbeddings: tied }) => {
     const classifier: ClassifierShape = {
       pooling: 'first',
       dense: { activation: 'relu', name: 'pre_classifier', dropoutBefore: false },
@@ -78,6 +78,7 @@ export const distilbert = defineModel<z.output<typeof schema>>({
     }
     return {
       'masked-lm': maskedLm('DistilBertForMaskedLM', {
+        tied,
         activation,
         normEps: 1e-12,
         names: {

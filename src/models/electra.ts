@@ -48,8 +48,9 @@ export const electra = defineModel<z.output<typeof schema>>({
   hfPrefix: 'electra.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,
-  heads: ({ activation, normEps, hiddenDropout: dropout }) => ({
+  heads: ({ activation, normEps, hiddenDropout: dropout, tiedEmbeddings: tied }) => ({
     'masked-lm': maskedLm('ElectraForMaskedLM', {
+      tied,
       activation: 'gelu',
       normEps,
       names: {

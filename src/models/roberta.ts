@@ -56,8 +56,9 @@ export const roberta = defineModel<z.output<typeof schema>>({
   hfPrefix: 'roberta.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,
-  heads: ({ normEps, hiddenDropout: dropout }) => ({
+  heads: ({ normEps, hiddenDropout: dropout, tiedEmbeddings: tied }) => ({
     'masked-lm': maskedLm('RobertaForMaskedLM', {
+      tied,
       activation: 'gelu',
       normEps,
       names: { dense: 'lm_head.dense', norm: 'lm_head.layer_norm', output: 'lm_head.decoder', bias: 'lm_head.bias' },

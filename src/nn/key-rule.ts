@@ -11,6 +11,8 @@ export interface KeyRule {
   transposed?: boolean
   /** Both names are whole: nothing follows them. */
   exact?: boolean
-  /** Names that files of other makers have in its place; never written. */
+  /** Names that files of other makers have in its place. */
   alsoReads?: readonly string[]
+  /** Writes the tensor under those names too: their class has several parameters where we have one. */
+  writesAll?: boolean
 }

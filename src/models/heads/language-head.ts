@@ -8,10 +8,11 @@ import { Head } from './head.ts'
 export abstract class LanguageHead extends Head {
   lmHead: Linear
 
-  constructor(body: Body, { vocabSize, hiddenSize, tiedEmbeddings }: BodyFacts, bias: boolean) {
+  constructor(body: Body, { vocabSize, tiedEmbeddings }: BodyFacts, bias: boolean) {
     super()
-    const tied = tiedEmbeddings ? body.embedTokens.weight : undefined
-    this.lmHead = new Linear(tied?.shape[1] ?? hiddenSize, vocabSize, { bias, tied })
+    const { weight } = body.embedTokens
+    // As wide as the embeddings, which may be less than the hidden size (ELECTRA), tied or not.
+    this.lmHead = new Linear(weight.shape[1], vocabSize, { bias, tied: tiedEmbeddings ? weight : undefined })
   }
 
   /** [...,C] -> [...,W]: what `lmHead` scores. */

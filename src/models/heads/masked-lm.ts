@@ -8,7 +8,12 @@ import { LanguageHead } from './language-head.ts'
 export interface MaskedLmShape {
   activation: ActivationName
   normEps: number
-  /** The parameters' names in transformers. `bias` is a tensor of its own; `output` the matrix and, in some files, the bias too. */
+  /** Whether the output matrix is the embedding's. */
+  tied: boolean
+  /**
+   * The parameters' names in transformers. Where `bias` is not the bias of `output` by name, its class has both: they are one when
+   * tied, and otherwise only that of `output` is used.
+   */
   names: { dense: string; norm: string; output: string; bias: string }
 }
 
@@ -19,7 +24,6 @@ export class MaskedLmHead extends LanguageHead {
 
   constructor(body: Body, facts: BodyFacts, { activation, normEps }: MaskedLmShape) {
     super(body, facts, true)
-    // Width of the embeddings, which may be less than the hidden size (ELECTRA).
     const width = this.lmHead.weight.shape[1]
     this.dense = new Linear(facts.hiddenSize, width)
     this.norm = new LayerNorm(width, { eps: normEps })
@@ -31,11 +35,19 @@ export class MaskedLmHead extends LanguageHead {
   }
 }
 
-export const maskedLmKeys = ({ names }: MaskedLmShape): KeyRule[] => [
+export const maskedLmKeys = ({ names, tied }: MaskedLmShape): KeyRule[] => [
   { ours: 'head.dense', theirs: names.dense },
   { ours: 'head.norm', theirs: names.norm },
   { ours: 'head.lmHead.weight', theirs: `${names.output}.weight`, exact: true },
-  { ours: 'head.lmHead.bias', theirs: names.bias, exact: true, alsoReads: [`${names.output}.bias`] },
+  tied
+    ? { ours: 'head.lmHead.bias', theirs: names.bias, exact: true, alsoReads: [`${names.output}.bias`] }
+    : {
+        ours: 'head.lmHead.bias',
+        theirs: `${names.output}.bias`,
+        exact: true,
+        alsoReads: [names.bias],
+        writesAll: true,
+      },
 ]
 
 export const maskedLm = (hfClass: string, shape: MaskedLmShape): HeadEntry => ({

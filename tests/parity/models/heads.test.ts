@@ -15,6 +15,8 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 const largest = (values: Tensor): number => values.abs().max().item()
 const relative = (actual: Tensor, wanted: Tensor, floor = 0): number =>
   largest(actual.sub(wanted)) / Math.max(largest(wanted), floor)
+/** Parameters that classes of transformers have beside the one they use, where outputs are not tied; we write ours for both. */
+const idle = (name: string) => (name.endsWith('-untied') ? /^(lm_head|cls\.predictions)\.bias$/ : /^$/)
 const configOf = (folder: string) =>
   JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>
 
@@ -61,6 +63,7 @@ describe.each(readdirSync(golden))('%s', (name) => {
       facts.numLayers,
     )
     const floor = 1e-3 * Math.max(...[...grads.values()].map(largest))
+    for (const key of grads.keys()) if (idle(name).test(key)) grads.delete(key)
     expect([...grads.keys()].sort()).toEqual(wantedGrads.map((key) => key.slice(5)).sort())
     for (const [key, grad] of grads)
       expect(relative(grad, expected.tensor(`grad.${key}`), floor), key).toBeLessThan(1e-4)
@@ -78,7 +81,8 @@ describe.each(readdirSync(golden))('%s', (name) => {
     // A copy of a tied tensor, and layers that the head does not use, are all that may stay behind.
     expect([...after.tensors.keys()].filter((key) => !before.tensors.has(key))).toEqual([])
     expect(before.tensors.size - kept.length).toBeLessThanOrEqual(1)
-    for (const key of kept) expect(after.tensor(key).equal(before.tensor(key)), key).toBe(true)
+    for (const key of kept.filter((key) => !idle(name).test(key)))
+      expect(after.tensor(key).equal(before.tensor(key)), key).toBe(true)
     const { transformers_version: _, ...theirs } = configOf(folder)
     expect(configOf(out)).toMatchObject(theirs)
     const again = await loadModel(out)

@@ -26,6 +26,13 @@ CASES = {
                                             type_vocab_size=1)),
     "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=20, activation="relu")),
     "electra": (ElectraModel, ElectraConfig(vocab_size=61, embedding_size=16, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20)),
+    # As many positions as tokens; rows padded on both sides and with holes.
+    "bert-limit": (BertModel, BertConfig(vocab_size=61, hidden_size=20, num_hidden_layers=1, num_attention_heads=5, intermediate_size=28, max_position_embeddings=11, hidden_act="relu")),
+    "roberta-limit": (RobertaModel, RobertaConfig(vocab_size=61, hidden_size=21, num_hidden_layers=1, num_attention_heads=7, intermediate_size=28, max_position_embeddings=13, pad_token_id=1, type_vocab_size=1)),
+    "distilbert-limit": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=1, n_heads=1, hidden_dim=28, max_position_embeddings=11)),
+    "electra-limit": (ElectraModel, ElectraConfig(vocab_size=61, embedding_size=24, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=28, max_position_embeddings=11, hidden_act="gelu_new")),
+    "gpt2-limit": (GPT2Model, GPT2Config(vocab_size=61, n_embd=21, n_layer=1, n_head=7, n_positions=11, bos_token_id=0, eos_token_id=0, scale_attn_weights=False, activation_function="relu")),
+    "llama-limit": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=30, num_hidden_layers=1, num_attention_heads=5, num_key_value_heads=5, intermediate_size=28, max_position_embeddings=11)),
     "t5": (T5Model, T5Config(vocab_size=61, d_model=24, d_kv=10, d_ff=40, num_layers=2, num_decoder_layers=1, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=12)),
     "t5-gated": (T5Model, T5Config(vocab_size=61, d_model=24, d_kv=8, d_ff=40, num_layers=1, num_decoder_layers=2, num_heads=3, feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
 }
@@ -46,6 +53,9 @@ for name, (kind, config) in CASES.items():
     if kind in ENCODERS:
         mask[1, :3] = 0
         mask[2, 5] = 0
+    if name.endswith("-limit"):
+        mask[1] = 1
+        mask[1, :2] = mask[1, 9:] = mask[1, 5] = 0
     extra = {"token_type_ids": (torch.arange(11) > 5).long().expand(3, 11)} if kind in SEGMENTS else {}
     if kind is RobertaModel:
         ids = ids.clamp(min=2).masked_fill(mask == 0, 1)

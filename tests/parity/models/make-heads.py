@@ -34,7 +34,7 @@ for family, (config_class, settings) in FAMILIES.items():
         kind = getattr(transformers, name, None)
         if kind is None or name in SKIPPED:
             continue
-        untied = name == "T5ForConditionalGeneration"
+        untied = name in ("T5ForConditionalGeneration", "BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM", "ElectraForMaskedLM", "DistilBertForMaskedLM")
         for tie in ([True, False] if untied else [None]):
             fields = {**settings, **({"tie_word_embeddings": tie} if tie is not None else {})}
             if "Classification" in suffix:

@@ -37,7 +37,7 @@ export interface OpenOptions extends ResolveOptions {
 export interface OpenReport {
   /** Parameters of the head that the files do not have: freshly drawn. */
   newHead: string[]
-  /** Keys of other heads of this architecture, left in the file. */
+  /** Keys of other heads of this architecture, and of parts of the body that this head does without: left in the file. */
   aside: string[]
   /** What was unusual, in sentences. */
   notes: string[]
@@ -155,7 +155,8 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
   const sameClass = headEntry(definition, config, head).hfClass === hfClass && hfClass !== undefined
   if (fresh.length > 0 && sameClass && !options.newHead)
     refuse(report, path, ` config.json says that the files are of ${hfClass}; pass \`newHead\` to draw the head anew.`)
-  const aside = unknown.filter((key) => namesOfHeads(definition, config, prefix).has(key) || pooler.test(key))
+  const heads = namesOfHeads(definition, config, prefix)
+  const aside = unknown.filter((key) => heads.has(key) || pooler.test(key))
   const set = new Set(aside)
   const unexpected = unknown.filter((key) => !set.has(key) && !definition.hfIgnored.some((rule) => rule.test(key)))
   const missing = report.missing.filter((name) => !name.startsWith('head.'))
@@ -167,13 +168,26 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
     )
   if (fresh.length > 0) built.head.initialize({ std, generator: new Generator(options.seed ?? 0) })
   built.loadState(state, { strict: false, copy: false })
+  if (fresh.length > 0) likeBody(built, new Set(fresh))
   if (options.dtype !== undefined || options.device !== undefined)
     built.to({ dtype: options.dtype, device: options.device })
   const extra = new Map(
     bare ? aside.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
+  // Parts of the body that this head does without, such as a decoder.
+  const own = built.parameters()
+  const idle = expandRules(usable, layersOf(definition, config)).filter(({ ours }) =>
+    ours.some((path) => state.has(path) && !own.has(path)),
+  )
+  aside.push(...idle.map(({ theirs }) => theirs))
   return { model: built.eval(), report: { newHead: fresh, aside, notes }, folder }
+}
+
+/** Fresh values are drawn in float32; what they stand on may be of another kind. */
+const likeBody = (model: Model, fresh: ReadonlySet<string>): void => {
+  const { dtype } = model.body.embedTokens.weight
+  model.replaceParameters((path, parameter) => (fresh.has(path) ? parameter.to(dtype) : parameter))
 }
 
 /** What loading would find, without loading. */
@@ -188,12 +202,15 @@ const planned = (model: Model, state: ReadonlyMap<string, Tensor>): LoadReport =
   return report
 }
 
-/** One sentence for people, or none when nothing was unusual. */
+const listed = (names: readonly string[]): string =>
+  names.length > 12 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ')
+
+/** Sentences for people; none when nothing was unusual. */
 export const describeOpening = ({ newHead, aside, notes }: OpenReport): string[] => [
   ...(newHead.length > 0
-    ? [`The head is new, its values are drawn at random: ${newHead.join(', ')}. Train it before use.`]
+    ? [`The head is new, its values are drawn at random: ${listed(newHead)}. Train it before use.`]
     : []),
-  ...(aside.length > 0 && newHead.length > 0 ? [`Left aside, of another head: ${aside.join(', ')}.`] : []),
+  ...(aside.length > 0 && newHead.length > 0 ? [`Left aside, as this head does without: ${listed(aside)}.`] : []),
   ...notes,
 ]
 

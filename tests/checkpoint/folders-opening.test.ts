@@ -1,0 +1,325 @@
+// Opening folders: which head, what is new, what is left aside, and one report of everything that does not fit.
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { describeOpening, loadModel, openModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
+import { CheckpointError } from '../../src/core/index.ts'
+import { noGrad, ones, zeros } from '../../src/tensor/index.ts'
+import { batch, changeConfig, changeWeights, sameState, smallFolder } from './folders-fixture.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'folders-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+let folder = ''
+let count = 0
+beforeEach(() => {
+  folder = join(scratch, `model-${++count}`)
+})
+
+const failure = async (work: Promise<unknown>): Promise<CheckpointError> => {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  expect(error).toBeInstanceOf(CheckpointError)
+  return error as CheckpointError
+}
+
+describe('a new head on an old body', () => {
+  it('is drawn by the seed, said in the report, and the old head is left aside', async () => {
+    const old = await smallFolder(folder, 'bert', 'masked-lm')
+    const headOptions = { labels: ['no', 'yes', 'perhaps'] }
+    const { model, report } = await openModel(folder, { head: 'sequence-classification', headOptions })
+    expect(report.newHead).toEqual([
+      'head.dense.weight',
+      'head.dense.bias',
+      'head.classifier.weight',
+      'head.classifier.bias',
+    ])
+    expect(report.aside).toEqual(
+      expect.arrayContaining(['cls.predictions.transform.dense.weight', 'cls.predictions.bias']),
+    )
+    expect(describeOpening(report)[0]).toMatch(/^The head is new.*head\.classifier\.bias\. Train it before use\.$/)
+    expect(model.forward(batch()).logits.shape).toEqual([2, 3])
+    expect(sameState(model.body.parameters(), old.body.parameters())).toBe(true)
+    const drawn = async (seed?: number) =>
+      (await openModel(folder, { head: 'sequence-classification', headOptions, seed })).model
+    expect(sameState((await drawn()).parameters(), model.parameters())).toBe(true)
+    expect(sameState((await drawn(7)).head.parameters(), model.head.parameters())).toBe(false)
+  })
+
+  it('is logged once, and nothing is logged for a head that was there', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    const source = new URL('../../src/checkpoint/index.ts', import.meta.url).href
+    const script = `import { loadModel } from ${JSON.stringify(source)}
+      await loadModel(process.argv[1], { head: process.argv[2] })`
+    const linesFor = (head: string) => {
+      const args = ['--import', 'tsx', '--input-type=module', '-e', script, folder, head]
+      const { status, stderr, stdout } = spawnSync(process.execPath, args, {
+        encoding: 'utf8',
+        env: { ...process.env, TUNESMITH_LOG: 'warn' },
+      })
+      expect(status, stderr).toBe(0)
+      expect(stdout).toBe('')
+      return stderr.split('\n').filter((line) => line.includes('"name":"checkpoint"'))
+    }
+    expect(linesFor('masked-lm')).toEqual([])
+    const lines = linesFor('question-answering')
+    expect(lines.filter((line) => line.includes('The head is new'))).toHaveLength(1)
+    expect(lines.filter((line) => line.includes('Left aside'))).toHaveLength(1)
+    expect(lines).toHaveLength(2)
+  })
+
+  it('takes what fits from the old one: a pooler is body and head', async () => {
+    const old = await smallFolder(folder, 'bert', 'sentence-pretraining')
+    const { model, report } = await openModel(folder, { head: 'sequence-classification' })
+    expect(report.newHead).toEqual(['head.classifier.weight', 'head.classifier.bias'])
+    expect(model.parameters().get('head.dense.weight')!.equal(old.parameters().get('head.pooler.weight')!)).toBe(true)
+  })
+
+  it('sits on the encoder of an encoder-decoder alone', async () => {
+    const old = await smallFolder(folder, 't5', 'seq2seq-lm')
+    for (const head of ['embedding', 'token-classification'] as const) {
+      const { model, report } = await openModel(folder, { head })
+      expect([...model.parameters().keys()].filter((path) => path.includes('decoder'))).toEqual([])
+      expect(report.aside).toEqual(expect.arrayContaining(['decoder.final_layer_norm.weight']))
+      const hidden = old.body.forward(batch()).encoderHidden!
+      expect(model.bodyForward(batch()).hidden.equal(hidden)).toBe(true)
+      await saveModel(model, `${folder}-${head}`)
+      expect((await openModel(`${folder}-${head}`)).report).toEqual({ newHead: [], aside: [], notes: [] })
+    }
+  })
+})
+
+describe('keys that do not fit', () => {
+  it('are listed in one report: missing, unexpected and of another shape', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    await changeWeights(folder, (tensors) => {
+      tensors.delete('bert.encoder.layer.0.output.dense.bias')
+      tensors.delete('bert.embeddings.position_embeddings.weight')
+      tensors.set('bert.encoder.layer.7.output.dense.bias', zeros([3]))
+      tensors.set('adapter.weight', zeros([3]))
+      tensors.set('bert.encoder.layer.1.attention.self.query.weight', zeros([32, 16]))
+      tensors.set('cls.predictions.bias', zeros([5]))
+    })
+    const { report, message } = await failure(openModel(folder))
+    expect(report).toEqual({
+      missing: ['body.embedPositions.weight', 'body.layers.0.mlp.downProj.bias'],
+      unexpected: ['bert.encoder.layer.7.output.dense.bias', 'adapter.weight'],
+      mismatched: [
+        'body.layers.1.attention.qProj.weight: expected [32,32], got [32,16]',
+        'head.lmHead.bias: expected [128], got [5]',
+      ],
+    })
+    expect(message).toMatch(/2 missing: .*; 2 unexpected: .*; 2 of another shape: /)
+    expect(message.startsWith(folder)).toBe(true)
+  })
+
+  it('of the head that config.json promises are refused, unless a new head is asked for', async () => {
+    await smallFolder(folder, 'bert', 'token-classification', { headOptions: { labels: ['O', 'B', 'I'] } })
+    await changeWeights(folder, (tensors) => void tensors.delete('classifier.bias'))
+    const { report, message } = await failure(loadModel(folder))
+    expect(report.missing).toEqual(['head.classifier.bias'])
+    expect(message).toMatch(/files are of BertForTokenClassification; pass `newHead` to draw the head anew/)
+    const { model, report: opened } = await openModel(folder, { newHead: true })
+    expect(opened.newHead).toEqual(['head.classifier.weight', 'head.classifier.bias'])
+    expect(model.headOptions.labels).toEqual(['O', 'B', 'I'])
+  })
+
+  it('for another number of labels are refused, unless a new head is asked for', async () => {
+    await smallFolder(folder, 'roberta', 'sequence-classification')
+    const headOptions = { labels: ['a', 'b', 'c', 'd', 'e'] }
+    const { report, message } = await failure(openModel(folder, { headOptions }))
+    expect(report.mismatched).toEqual([
+      'head.classifier.weight: expected [5,32], got [2,32]',
+      'head.classifier.bias: expected [5], got [2]',
+    ])
+    expect(message).toMatch(/Pass `newHead` to draw another head/)
+    const { model, report: opened } = await openModel(folder, { headOptions, newHead: true })
+    expect(opened.newHead).toHaveLength(4)
+    expect(model.forward(batch()).logits.shape).toEqual([2, 5])
+  })
+
+  it('a new language head keeps what is tied to the body', async () => {
+    const old = await smallFolder(folder, 'gpt2', 'causal-lm')
+    const { model } = await openModel(folder, { newHead: true })
+    expect(sameState(model.parameters(), old.parameters())).toBe(true)
+    const untied = `${folder}-untied`
+    await smallFolder(untied, 'gpt2', 'causal-lm', { config: { tiedEmbeddings: false } })
+    expect((await openModel(untied, { newHead: true })).report.newHead).toEqual(['head.lmHead.weight'])
+  })
+})
+
+describe('names of other makers', () => {
+  it("TensorFlow's gamma and beta are read as weight and bias", async () => {
+    const old = await smallFolder(folder, 'bert', 'masked-lm')
+    await changeWeights(folder, (tensors) => {
+      for (const [name, value] of [...tensors]) {
+        const older = name
+          .replace(/LayerNorm\.weight$/, 'LayerNorm.gamma')
+          .replace(/LayerNorm\.bias$/, 'LayerNorm.beta')
+        tensors.delete(name)
+        tensors.set(older, value)
+      }
+      expect([...tensors.keys()].filter((name) => /gamma|beta/.test(name))).toHaveLength(12)
+    })
+    expect(sameState((await loadModel(folder)).parameters(), old.parameters())).toBe(true)
+  })
+
+  it.each(['bert', 'gpt2', 'llama'] as const)(
+    'a bare body of %s goes under a head, and a headed one is a body',
+    async (type) => {
+      const bare = await smallFolder(folder, type, 'embedding')
+      const { model, report } = await openModel(folder, { head: 'sequence-classification' })
+      expect(report.newHead.length).toBeGreaterThan(0)
+      expect(report.aside).toEqual([])
+      expect(sameState(model.body.parameters(), bare.body.parameters())).toBe(true)
+      const headed = `${folder}-headed`
+      await saveModel(model, headed)
+      const again = await openModel(headed, { head: 'embedding' })
+      expect(again.report.newHead).toEqual([])
+      expect(sameState(again.model.body.parameters(), bare.body.parameters())).toBe(true)
+    },
+  )
+
+  it('without a class in config.json the files are a body', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    changeConfig(folder, { architectures: null })
+    expect((await openModel(folder)).model.headType).toBe('embedding')
+    expect((await openModel(folder, { head: 'masked-lm' })).report.newHead).toEqual([])
+  })
+
+  it('buffers of old files are passed over', async () => {
+    await smallFolder(folder, 'gpt2', 'causal-lm')
+    await changeWeights(folder, (tensors) => void tensors.set('transformer.h.0.attn.bias', ones([1, 1, 64, 64])))
+    expect((await openModel(folder)).report).toEqual({ newHead: [], aside: [], notes: [] })
+  })
+})
+
+describe('tied matrices', () => {
+  it('that the file holds twice are one, and written once', async () => {
+    const old = await smallFolder(folder, 'gpt2', 'causal-lm')
+    await changeWeights(folder, (tensors) => void tensors.set('lm_head.weight', tensors.get('transformer.wte.weight')!))
+    const { model, report } = await openModel(folder)
+    expect(report.notes).toEqual([])
+    expect(sameState(model.parameters(), old.parameters())).toBe(true)
+    await saveModel(model, folder)
+    expect((await openSafetensors(join(folder, 'model.safetensors'))).tensors.has('lm_head.weight')).toBe(false)
+  })
+
+  it('of which only the output is there serve as the embedding', async () => {
+    const old = await smallFolder(folder, 'llama', 'causal-lm', { config: { tiedEmbeddings: true } })
+    await changeWeights(folder, (tensors) => {
+      tensors.set('lm_head.weight', tensors.get('model.embed_tokens.weight')!)
+      tensors.delete('model.embed_tokens.weight')
+    })
+    expect(sameState((await loadModel(folder)).parameters(), old.parameters())).toBe(true)
+  })
+
+  it('with other values are kept apart, said so, and stay apart when saved', async () => {
+    const untied = await smallFolder(folder, 'gpt2', 'causal-lm', { config: { tiedEmbeddings: false } })
+    changeConfig(folder, { tie_word_embeddings: true })
+    const { model, report } = await openModel(folder)
+    expect(report.notes).toEqual([expect.stringMatching(/two different matrices: they are kept apart/)])
+    expect(model.forward(batch()).logits.equal(untied.forward(batch()).logits)).toBe(true)
+    await saveModel(model, folder)
+    const again = await openModel(folder)
+    expect(again.report.notes).toEqual([])
+    expect(again.model.facts.tiedEmbeddings).toBe(false)
+    expect(sameState(again.model.parameters(), untied.parameters())).toBe(true)
+  })
+})
+
+describe('values', () => {
+  it('keep their dtype, or take the one asked for', async () => {
+    await smallFolder(folder, 'llama', 'causal-lm')
+    const half = `${folder}-half`
+    await saveModel(await loadModel(folder), half, { dtype: 'bfloat16' })
+    const dtypes = async (options = {}) =>
+      new Set([...(await loadModel(half, options)).parameters().values()].map(({ dtype }) => dtype))
+    expect(await dtypes()).toEqual(new Set(['bfloat16']))
+    expect(await dtypes({ dtype: 'float32' })).toEqual(new Set(['float32']))
+    expect(await dtypes({ head: 'sequence-classification' })).toEqual(new Set(['bfloat16']))
+  })
+
+  it('of the file stay as they are when the model changes in place', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    const before = readFileSync(join(folder, 'model.safetensors'))
+    const model = await loadModel(folder)
+    noGrad(() => {
+      for (const parameter of model.parameters().values()) parameter.add_(1)
+    })
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(before)).toBe(true)
+    const fresh = await loadModel(folder)
+    const name = 'body.embeddingNorm.weight'
+    expect(
+      model
+        .parameters()
+        .get(name)!
+        .sub(fresh.parameters().get(name)!)
+        .equal(ones([32])),
+    ).toBe(true)
+  })
+
+  it("a model's own settings go over those of config.json", async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    const { model } = await openModel(folder, { config: { hiddenDropout: 0.5 } })
+    expect(model.config).toMatchObject({ hiddenDropout: 0.5, attentionDropout: 0.1 })
+    await expect(openModel(folder, { config: { hiddenDropuot: 0.5 } })).rejects.toThrow(/hiddenDropout/)
+  })
+})
+
+describe('files that are no model', () => {
+  it('of pickles are refused with the way to convert them', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    renameSync(join(folder, 'model.safetensors'), join(folder, 'pytorch_model.bin'))
+    writeFileSync(join(folder, 'pytorch_model.bin'), Buffer.of(0x50, 0x4b, 3, 4))
+    expect((await failure(openModel(folder))).message).toMatch(/pickle format, which can run code.*python -c/)
+    renameSync(join(folder, 'pytorch_model.bin'), join(folder, 'model.safetensors'))
+    expect((await failure(openModel(folder))).message).toMatch(/pickle format/)
+  })
+
+  it.each([
+    ['model_type', 'brt', /Expected a `model_type` of bert, .* got "brt"\. Did you mean `bert`/],
+    ['model_type', undefined, /Expected a `model_type`/],
+    ['hidden_size', 'wide', /hidden_size in config.json/],
+    ['num_hidden_layers', 1e9, /num_hidden_layers/],
+    ['num_attention_heads', 0, /num_attention_heads in config.json/],
+    ['hidden_act', 'sine', /hidden_act in config.json/],
+    ['id2label', { 0: 'a', 2: 'b' }, /Expected `id2label` in config.json to name the labels 0, 1, 2/],
+  ])('a config.json with %s %j is named', async (field, value, message) => {
+    await smallFolder(folder, 'bert', 'sequence-classification')
+    changeConfig(folder, { [field]: value })
+    const error = await openModel(folder).then(
+      () => undefined,
+      (reason: Error) => reason,
+    )
+    expect(error?.message).toMatch(message)
+    expect(error?.name).toMatch(/CheckpointError|ConfigError/)
+  })
+
+  it('without config.json, without weights, or with half a JSON say which file', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    const copy = (name: string) => {
+      cpSync(folder, `${folder}-${name}`, { recursive: true })
+      return `${folder}-${name}`
+    }
+    const [bare, cut, empty] = ['bare', 'cut', 'empty'].map(copy)
+    rmSync(join(bare, 'config.json'))
+    expect((await failure(openModel(bare))).message).toMatch(/config\.json: Expected a file, found none/)
+    writeFileSync(join(cut, 'config.json'), '{"model_type": "be')
+    expect((await failure(openModel(cut))).message).toMatch(/config\.json: Expected JSON/)
+    rmSync(join(empty, 'model.safetensors'))
+    expect((await failure(openModel(empty))).message).toMatch(/Expected model\.safetensors or .*, found config\.json/)
+    // A file of weights alone works with the config beside it.
+    expect((await openModel(join(folder, 'model.safetensors'))).model.headType).toBe('masked-lm')
+  })
+
+  it('a head that the architecture has not is named with those it has', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    await expect(openModel(folder, { head: 'causal-lm' })).rejects.toThrow(
+      /Expected a head that bert has \(.*masked-lm.*got "causal-lm"/,
+    )
+  })
+})

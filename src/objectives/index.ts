@@ -1,4 +1,5 @@
 // The registry of objectives, and what other folders may use of them.
+import { z } from 'zod'
 import { causalLm } from './causal-lm.ts'
 import { maskedLm } from './masked-lm.ts'
 import { replacedTokenDetection } from './replaced-token-detection.ts'
@@ -14,6 +15,22 @@ export const objectives = {
 } as const
 export type ObjectiveType = keyof typeof objectives
 
+const entry = <Type extends ObjectiveType>(type: Type) => {
+  const shape: z.core.$ZodLooseShape = { type: z.literal(type).describe(`what is learnt: ${type}`) }
+  const tagged: unknown = (objectives[type].config as unknown as z.ZodObject).safeExtend(shape)
+  return tagged as z.ZodObject<{ type: z.ZodLiteral<Type> }, z.core.$loose>
+}
+
+/** Any objective's config, told apart by `type`. */
+export const objectiveSchema = z.discriminatedUnion('type', [
+  entry('causal-lm'),
+  entry('masked-lm'),
+  entry('replaced-token-detection'),
+  entry('sentence-pretraining'),
+  entry('span-corruption'),
+])
+export type ObjectiveConfig = z.output<typeof objectiveSchema>
+
 export type { CausalExample } from './causal-lm.ts'
 export type { MaskedExample } from './masked-lm.ts'
 export { rowLengthFor } from './noise-spans.ts'
@@ -22,6 +39,7 @@ export {
   type Batch,
   type CollateOptions,
   defineObjective,
+  type Learner,
   type LossOptions,
   type LossTerm,
   type Metric,

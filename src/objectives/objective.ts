@@ -82,28 +82,33 @@ export interface LossOptions {
   auxiliary?: Model
 }
 
-export interface Objective<Example = unknown> {
+/** The part of an objective that the training loop sees: examples of any kind, and their loss. */
+export interface Learner<Example = unknown> {
+  /** Whether `collate` can do without padding. */
+  readonly unpadded: boolean
+  /** Tokens that it takes in a batch, without padding. */
+  tokens(example: Example): number
+  /** The weight of each term of the loss. */
+  weights(example: Example): Record<string, number>
+  /** @throws DataError without examples, ConfigError where the form asked for does not exist. */
+  collate(examples: readonly Example[], how: CollateOptions): Batch
+  /** @throws ConfigError when the model has another head than is needed. */
+  loss(model: Model, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
+  /** The example as text for people, with what is trained marked. */
+  describe(example: Example, decode: (ids: readonly number[]) => string): string
+}
+
+/** A way of learning from plain text: a learner that makes its own examples from rows of tokens. */
+export interface Objective<Example = unknown> extends Learner<Example> {
   /**
    * The rows to ask a sampler for, so that examples are as long as `maxLength` and nothing is cut: tokens in a row, and tokens that
    * it shares with the next.
    */
   readonly rows: { length: number; overlap: number }
-  /** Whether `collate` can do without padding. */
-  readonly unpadded: boolean
   /** An example in plain typed arrays: a pure function of its arguments. `other` draws a further row where one is needed. */
   example(row: TextRow, random: Random, other: (random: Random) => TextRow): Example
-  /** Tokens that it takes in a batch, without padding. */
-  tokens(example: Example): number
   /** Tokens of the row that did not fit in. */
   cut(example: Example): number
-  /** The weight of each term of the loss. */
-  weights(example: Example): Record<string, number>
-  /** @throws DataError without examples, ConfigError where the form asked for does not exist. */
-  collate(examples: readonly Example[], how: CollateOptions): Batch
-  /** @throws ConfigError when the model has another head than the definition names. */
-  loss(model: Model, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
-  /** The example as text for people, with what is trained marked. */
-  describe(example: Example, decode: (ids: readonly number[]) => string): string
 }
 
 /**

@@ -19,7 +19,35 @@ export interface BatchSize {
   tokens?: number
 }
 
-export class ExampleStream<Example> {
+/** Examples in the order of a run; the same at a position whoever asks. */
+export interface ExampleSource<Example> {
+  /** Examples in one pass over the data; Infinity where it has no end. */
+  readonly perEpoch: number
+  /** The example at a position, and tokens that did not fit into it. */
+  example(position: number): { example: Example; cut: number }
+}
+
+/** The examples of one global batch. */
+export const takeBatch = <Example>(
+  source: ExampleSource<Example>,
+  tokensOf: (example: Example) => number,
+  position: number,
+  size: BatchSize,
+): TakenBatch<Example> => {
+  const taken: TakenBatch<Example> = { examples: [], position, next: position, tokens: 0, cut: 0 }
+  const { sequences = Number.POSITIVE_INFINITY, tokens = Number.POSITIVE_INFINITY } = size
+  while (taken.examples.length < sequences && taken.tokens < tokens) {
+    const { example, cut } = source.example(taken.next)
+    taken.examples.push(example)
+    taken.tokens += tokensOf(example)
+    taken.cut += cut
+    taken.next++
+  }
+  return taken
+}
+
+/** Rows of a sampler as an objective makes examples of them. */
+export class ExampleStream<Example> implements ExampleSource<Example> {
   readonly #objective: Objective<Example>
   readonly #sampler: Sampler
   readonly #seed: number
@@ -30,12 +58,10 @@ export class ExampleStream<Example> {
     this.#seed = seed
   }
 
-  /** Examples in one pass over the data; Infinity for a mixture without an end. */
   get perEpoch(): number {
     return this.#sampler.rowsPerEpoch
   }
 
-  /** The example at a position of the run. */
   example(position: number): { example: Example; cut: number } {
     const random = createRandom(`${this.#seed}/example/${position}`)
     const other = (draw: typeof random): Row => {
@@ -45,18 +71,5 @@ export class ExampleStream<Example> {
     }
     const example = this.#objective.example(rowAt(this.#sampler, position), random, other)
     return { example, cut: this.#objective.cut(example) }
-  }
-
-  take(position: number, size: BatchSize): TakenBatch<Example> {
-    const taken: TakenBatch<Example> = { examples: [], position, next: position, tokens: 0, cut: 0 }
-    const { sequences = Number.POSITIVE_INFINITY, tokens = Number.POSITIVE_INFINITY } = size
-    while (taken.examples.length < sequences && taken.tokens < tokens) {
-      const { example, cut } = this.example(taken.next)
-      taken.examples.push(example)
-      taken.tokens += this.#objective.tokens(example)
-      taken.cut += cut
-      taken.next++
-    }
-    return taken
   }
 }

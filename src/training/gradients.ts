@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import type { Objective } from '../objectives/index.ts'
+import type { Learner } from '../objectives/index.ts'
 import { clearGrads, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
@@ -10,7 +10,7 @@ import { planMicroBatches } from './micro-batches.ts'
 export interface Trainee<Example = unknown> {
   model: Model
   auxiliary?: Model
-  objective: Objective<Example>
+  objective: Learner<Example>
   /** Every trained parameter once, by path. */
   parameters: ReadonlyMap<string, Tensor>
 }
@@ -35,10 +35,10 @@ export interface BatchGradients {
 
 /** The draws of one step depend on the seed and its number alone. */
 export const reseed = (generator: Generator, seed: number, step: number): Generator =>
-  generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53))
+  generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53 - 1))
 
 /** The weights of a batch's terms, before anything is computed. @throws DataError when there is nothing to learn */
-export const totalWeights = <Example>(objective: Objective<Example>, examples: readonly Example[]) => {
+export const totalWeights = <Example>(objective: Learner<Example>, examples: readonly Example[]) => {
   const totals: Record<string, number> = {}
   for (const example of examples)
     for (const [name, weight] of Object.entries(objective.weights(example))) totals[name] = (totals[name] ?? 0) + weight

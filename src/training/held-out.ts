@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Model } from '../models/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
-import type { ExampleStream } from './example-stream.ts'
+import type { ExampleSource } from './example-stream.ts'
 import type { Trainee } from './gradients.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
@@ -20,7 +20,7 @@ const item = (value: number | { item(): number }) => (typeof value === 'number' 
 /** Means over the examples: `loss`, each term of it, and the objective's own metrics. Leaves the model in the mode it was in. */
 export const evaluateHeldOut = async <Example>(
   { model, auxiliary, objective }: Trainee<Example>,
-  stream: ExampleStream<Example>,
+  stream: ExampleSource<Example>,
   options: HeldOutOptions,
 ): Promise<Record<string, number>> => {
   const count = Math.min(options.examples, stream.perEpoch)

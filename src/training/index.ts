@@ -1,7 +1,7 @@
 // Training: the loop and what it stands on. What other folders may use of it.
 export { type RunLength, runLength } from './budget.ts'
 export type { Progress } from './due.ts'
-export { type BatchSize, ExampleStream, type TakenBatch } from './example-stream.ts'
+export { type BatchSize, type ExampleSource, ExampleStream, type TakenBatch, takeBatch } from './example-stream.ts'
 export {
   type BatchGradients,
   computeGradients,

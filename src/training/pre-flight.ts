@@ -1,15 +1,15 @@
 // What is checked and shown before the first step, so that a run that cannot learn is not paid for. Knows no objective by name.
 import { ConfigError } from '../core/index.ts'
-import type { Objective, Vocabulary } from '../objectives/index.ts'
+import type { Vocabulary } from '../objectives/index.ts'
 import type { Optimizer } from '../optim/index.ts'
 import { memoryStatistics } from '../tensor/index.ts'
-import type { ExampleStream } from './example-stream.ts'
+import { type ExampleSource, takeBatch } from './example-stream.ts'
 import { type Trainee, totalWeights } from './gradients.ts'
 
 export interface PreFlightFacts<Example> {
   trainee: Trainee<Example>
   optimizer: Pick<Optimizer, 'stateBytes'>
-  stream: ExampleStream<Example>
+  stream: ExampleSource<Example>
   batch: { sequences?: number; tokens?: number }
   microTokens: number
   vocabulary: Vocabulary
@@ -39,13 +39,13 @@ const bytesOf = (tensors: Iterable<{ size: number; dtype: string }>): number => 
 /** @throws ConfigError or DataError for a run that could not learn */
 export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight => {
   const { trainee, stream, vocabulary, decode } = facts
-  const objective: Objective<Example> = trainee.objective
+  const { objective } = trainee
   if (vocabulary.size > facts.vocabSize)
     throw new ConfigError(
       `Expected a model with at least ${vocabulary.size} entries in its vocabulary, as the tokenizer has, got ${facts.vocabSize}. Set the model's vocabSize.`,
     )
   if (trainee.parameters.size === 0) throw new ConfigError('Expected parameters to train, got none. Unfreeze some.')
-  const { examples, tokens, cut } = stream.take(0, facts.batch)
+  const { examples, tokens, cut } = takeBatch(stream, objective.tokens, 0, facts.batch)
   const totals = totalWeights(objective, examples)
   const trained = Math.max(...Object.values(totals))
   const first = examples.find((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
@@ -61,7 +61,8 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
   const size = all.reduce((sum, parameter) => sum + parameter.size, 0)
   const { hiddenSize, numLayers, vocabSize } = trainee.model.facts
   // Some 16 vectors of the hidden size a layer are kept for the backward pass, and one row of scores at a time in chunks.
-  const activations = 4 * facts.microTokens * (16 * hiddenSize * numLayers + Math.min(vocabSize, 2048))
+  const activations =
+    4 * Math.min(facts.microTokens, tokens) * (16 * hiddenSize * numLayers + Math.min(vocabSize, 2048))
   return {
     example: first === undefined ? '' : objective.describe(first, decode),
     tokensPerStep: tokens,

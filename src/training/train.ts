@@ -6,7 +6,7 @@ import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.t
 import { clearGrads, Generator } from '../tensor/index.ts'
 import type { RunLength } from './budget.ts'
 import { Due } from './due.ts'
-import type { ExampleStream, TakenBatch } from './example-stream.ts'
+import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
 import { type BatchGradients, computeGradients, type GradientOptions, reseed, type Trainee } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import type { TrainingSettings } from './settings.ts'
@@ -28,7 +28,7 @@ export const freshState = (settings: Pick<TrainingSettings, 'batch' | 'recompute
 
 export interface TrainingRun<Example = unknown> {
   trainee: Trainee<Example>
-  stream: ExampleStream<Example>
+  stream: ExampleSource<Example>
   optimizer: Optimizer
   average?: WeightAverage
   settings: TrainingSettings
@@ -97,23 +97,25 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   const due = Object.fromEntries(
     (['evaluate', 'sample', 'checkpoint'] as const).map((what) => [what, new Due(settings[what], state)]),
   ) as Record<'evaluate' | 'sample' | 'checkpoint', Due>
+  let evaluatedAt = -1
   let savedAt = state.step > 0 ? state.step : -1
   const stamp = (): Stamp => ({ time: new Date().toISOString(), step: state.step })
-  const longest = Math.max(1, objective.rows.length)
 
-  async function* evaluate(): AsyncGenerator<TrainingEvent> {
-    if (run.evaluate === undefined) return
+  /** Yields what was measured; a new best wants a checkpoint, which comes after everything else of the step. */
+  async function* evaluate(): AsyncGenerator<TrainingEvent, boolean> {
+    if (run.evaluate === undefined || evaluatedAt === state.step) return false
+    evaluatedAt = state.step
     const from = performance.now()
     average?.swapIn()
     const metrics = await run.evaluate().finally(() => average?.swapOut())
     yield { ...stamp(), type: 'evaluation', metrics, seconds: (performance.now() - from) / 1000 }
     const name = settings.keep.best
     const value = name === undefined ? undefined : metrics[name]
-    if (name === undefined || value === undefined) return
+    if (name === undefined || value === undefined) return false
     const sign = lowerIsBetter(name) ? -1 : 1
-    if (state.best !== null && sign * value <= sign * state.best.value) return
+    if (state.best !== null && sign * value <= sign * state.best.value) return false
     state.best = { step: state.step, value }
-    yield* save()
+    return true
   }
 
   async function* save(): AsyncGenerator<TrainingEvent> {
@@ -126,7 +128,8 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   }
 
   /** Halves what goes through the model at once, then recomputes more layers; false when neither is left. */
-  const shrink = (): string | undefined => {
+  const shrink = (batch: TakenBatch<Example>): string | undefined => {
+    const longest = batch.examples.reduce((most, example) => Math.max(most, objective.tokens(example)), 1)
     if (state.microTokens >= 2 * longest) {
       state.microTokens = Math.floor(state.microTokens / 2)
       return `micro-batches are now ${state.microTokens} tokens`
@@ -152,7 +155,7 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error
         clearGrads([...parameters.values()])
-        const change = shrink()
+        const change = shrink(batch)
         if (change === undefined)
           throw new OutOfMemoryError(
             `${error.message} One example at a time with all layers recomputed still does not fit.`,
@@ -166,11 +169,11 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   trainee.model.train()
   trainee.auxiliary?.train()
   const planned = length.totalSteps(state)
-  yield { ...stamp(), type: 'start', ...(length.timed ? {} : { totalSteps: planned }) }
+  if (state.step === 0) yield { ...stamp(), type: 'start', ...(length.timed ? {} : { totalSteps: planned }) }
 
   while (!length.done(state, state.position) && !signal?.aborted) {
     const from = performance.now()
-    const batch = stream.take(state.position, settings.batch)
+    const batch = takeBatch(stream, objective.tokens, state.position, settings.batch)
     const dataSeconds = (performance.now() - from) / 1000
     const result = yield* gradientsOf(batch)
     const totalSteps = length.totalSteps(state)
@@ -232,10 +235,11 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
       memoryBytes: memoryUsage.rss(),
       totalSteps,
     }
-    if (due.evaluate.now(state)) yield* evaluate()
+    const improved = due.evaluate.now(state) ? yield* evaluate() : false
     if (due.sample.now(state))
       for (const shown of (await run.sample?.()) ?? []) yield { ...stamp(), type: 'sample', ...shown }
-    if (due.checkpoint.now(state)) yield* save()
+    // Last of its step, so that cutting the records behind it loses nothing.
+    if (due.checkpoint.now(state) || improved) yield* save()
   }
 
   const interrupted = !length.done(state, state.position)

@@ -1,7 +1,7 @@
 // The fused step of decoder layers against the separate operators, which asking for all hidden states brings back.
 import { describe, expect, it } from 'vitest'
 import { models } from '../models/index.ts'
-import { type Dtype, decoderLayer, Generator, noGrad, ones, Tensor, zeros } from '../tensor/index.ts'
+import { type Dtype, decoderLayer, Generator, noGrad, ones, Tensor, useLargePages, zeros } from '../tensor/index.ts'
 import { KvCache } from './kv-cache.ts'
 
 const build = (type: 'llama' | 'mistral' | 'qwen2' | 'qwen3', more: object, dtype: Dtype) => {
@@ -57,6 +57,16 @@ describe.each([
       }
     })
     expect(fused.length).toBe(17)
+  })
+})
+
+describe('useLargePages', () => {
+  it('changes no value, wherever the tensor lies', () => {
+    for (const size of [0, 1, 1000, 5_000_000]) {
+      const tensor = ones([size])
+      expect(typeof useLargePages(tensor)).toBe('boolean')
+      expect(tensor.sum().item()).toBe(size)
+    }
   })
 })
 

@@ -1,6 +1,6 @@
 // Settings of generation: unknown ones, idle ones, and generation_config.json.
 import { describe, expect, it } from 'vitest'
-import { generationFromHf, generationToHf, parseGeneration, withDefaults } from './options.ts'
+import { type GenerationOptions, generationFromHf, generationToHf, parseGeneration, withDefaults } from './options.ts'
 
 describe('parseGeneration', () => {
   it('fills in defaults', () => {
@@ -22,7 +22,7 @@ describe('parseGeneration', () => {
     [{ minNewTokens: 5, maxNewTokens: 4 }, /minNewTokens/],
     [{ stop: '' }, /stop/],
   ])('refuses %j', (options, message) => {
-    expect(() => parseGeneration(options)).toThrow(message)
+    expect(() => parseGeneration(options as GenerationOptions)).toThrow(message)
   })
 })
 

@@ -1,7 +1,7 @@
 // One token of each row through the layers of a decoder stack, a fused call a layer. Only for plain layers without gradients;
 // whatever was put into a layer (an adapter) makes it take the usual way. Knows no architecture.
 import type { Attention, GatedMlp, LayerCache, Linear, RmsNorm } from '../nn/index.ts'
-import { decoderLayer, gradEnabled, type Tensor } from '../tensor/index.ts'
+import { decoderLayer, gradEnabled, type Tensor, useLargePages } from '../tensor/index.ts'
 
 /** The parts of a layer that the fused call takes. */
 export interface StepLayer {
@@ -42,6 +42,8 @@ export class DecoderStep {
   readonly #options: StepOptions
   readonly #known = new WeakMap<readonly LayerCache[], (Tensor | null)[][] | null>()
 
+  readonly #settled = new WeakSet<Tensor>()
+
   constructor(options: StepOptions) {
     this.#options = options
   }
@@ -62,8 +64,16 @@ export class DecoderStep {
       const usable = dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16'))
       if (!usable || matrices.some((matrix) => matrix?.device !== 'cpu')) parts = null
       this.#known.set(cache, parts)
+      for (const part of parts?.flat() ?? []) this.settle(part)
     }
     return parts ?? undefined
+  }
+
+  /** Weights are streamed once a token, which is faster in large pages. */
+  settle(part: Tensor | null): void {
+    if (part === null || part.ndim < 2 || this.#settled.has(part)) return
+    this.#settled.add(part)
+    useLargePages(part)
   }
 
   /** float32 [B,1,C] -> [B,1,C] after all layers; undefined where a cache is still empty. */

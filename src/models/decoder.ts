@@ -109,6 +109,7 @@ export class DecoderBody extends Body {
       ? undefined
       : this.#step.plan(inputs.cache, inputs.inputIds, () => this.#plainLayers())
     if (parts !== undefined && inputs.cache !== undefined) {
+      this.#step.settle(this.embedTokens.weight)
       const wide = stream.dtype === 'float32' ? stream : stream.to('float32')
       const after = this.#step.run(wide, parts, inputs.cache, context.angles, context.mask)
       if (after !== undefined) return { hidden: this.finalNorm.forward(after) }

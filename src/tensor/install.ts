@@ -59,6 +59,7 @@ export const {
   scaledDotProductAttention,
   stack,
   swiglu,
+  useLargePages,
   zeros,
   zerosLike,
 } = made

@@ -426,6 +426,7 @@ export const functions = {
       scale: number,
     ) => T
   >('tunesmith::decoder_layer(stream, keys, values, past, cos, sin, mask, parts, eps, window, scale)'),
+  useLargePages: entry<(tensor: T) => boolean>('tunesmith::use_large_pages(tensor)'),
   embedding: entry<(weight: T, ids: T, options?: { paddingIdx?: number }) => T>(
     'tunesmith::embedding(weight, ids, *paddingIdx)',
   ),

@@ -17,7 +17,7 @@ const tolerances: Record<'plain' | 'fused', (dtype: Dtype) => Tolerance> = {
 
 /** The cases check dropout's mask by what it must be, because its random stream is its own: see dropout.test.ts. A decoder layer is held
  * against the separate operators: see decoder-step.test.ts in src/generation. */
-const checkedElsewhere = ['tunesmith::dropout', 'tunesmith::decoder_layer']
+const checkedElsewhere = ['tunesmith::dropout', 'tunesmith::decoder_layer', 'tunesmith::use_large_pages']
 
 const table: Record<string, { overloads: readonly string[] }> = { ...methods, ...functions }
 const { cases } = readGoldens()

@@ -5,20 +5,28 @@ import { join, relative } from 'node:path'
 import { saveModel } from '../checkpoint/index.ts'
 import { CheckpointError, DataError, parseConfig, writeFileAtomic, writeFolderAtomic } from '../core/index.ts'
 import { buildFacts, setMemoryLimit } from '../tensor/index.ts'
-import { lockRun, makeRunCard, type RunEvent, startEnergyMeter, trackRun, writeReports, writeRunCard } from '../tracking/index.ts'
+import {
+  lockRun,
+  makeRunCard,
+  type RunEvent,
+  startEnergyMeter,
+  trackRun,
+  writeReports,
+  writeRunCard,
+} from '../tracking/index.ts'
 import {
   evaluateHeldOut,
   freshState,
-  listSnapshots,
   type LoopState,
+  listSnapshots,
   newestSnapshot,
-  preFlight,
   type PreFlight,
+  preFlight,
   pruneSnapshots,
   readSnapshot,
   type SnapshotParts,
-  train,
   type TrainingEvent,
+  train,
   writeSnapshot,
 } from '../training/index.ts'
 import { type BuiltRun, buildRun } from './build-run.ts'
@@ -29,8 +37,8 @@ export const RUN_FILE = 'run.json'
 export const MODEL_FOLDER = 'model'
 
 export interface RunListener {
-  /** Before the first step of a fresh run. */
-  onPreFlight?(facts: PreFlight): void
+  /** Before the first step; `fresh` is false where a run goes on. */
+  onPreFlight?(facts: PreFlight, start: { fresh: boolean; step: number }): void
   onEvent?(event: TrainingEvent): void
   onNote?(line: string): void
   signal?: AbortSignal
@@ -143,7 +151,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     decode: (ids) => run.tokenizer.decode([...ids], { skipSpecialTokens: false }),
   })
   const state = await startingPoint(run, mode, (line) => listener.onNote?.(line))
-  if (state.step === 0) listener.onPreFlight?.(flight)
+  listener.onPreFlight?.(flight, { fresh: state.step === 0, step: state.step })
   const tracker = await trackRun(out, mode === 'resume' ? { resumeAt: state.step } : {})
   let last: { loss: number; metrics: Record<string, number>; step: number; tokens: number } = {
     loss: Number.NaN,
@@ -168,7 +176,8 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
       state,
       device: recipe.device,
       signal: listener.signal,
-      evaluate: run.heldOut === undefined || recipe.heldOut === 0 ? undefined : () => held(run, current, listener.signal),
+      evaluate:
+        run.heldOut === undefined || recipe.heldOut === 0 ? undefined : () => held(run, current, listener.signal),
       sample: () => takeSamples(run),
       save: async (loop) => {
         current = loop
@@ -198,7 +207,13 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
       listener.onEvent?.(event)
     }
   } catch (error) {
-    tracker.append({ type: 'end', reason: 'failed', time: new Date().toISOString(), step: last.step, message: (error as Error).message } as RunEvent)
+    tracker.append({
+      type: 'end',
+      reason: 'failed',
+      time: new Date().toISOString(),
+      step: last.step,
+      message: (error as Error).message,
+    } as RunEvent)
     throw error
   } finally {
     tracker.close()
@@ -233,7 +248,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
 const exportModel = async ({ recipe, trainee, average }: BuiltRun): Promise<string> => {
   const target = join(recipe.out, MODEL_FOLDER)
   const [newest] = await listSnapshots(recipe.out)
-  const best = recipe.keep.best === undefined ? undefined : (await bestSnapshot(recipe.out))
+  const best = recipe.keep.best === undefined ? undefined : await bestSnapshot(recipe.out)
   if (best !== undefined && average === undefined)
     await writeFolderAtomic(target, async (folder) => cp(join(best, 'model'), folder, { recursive: true }))
   else if (average === undefined && newest !== undefined)
@@ -252,7 +267,8 @@ const exportModel = async ({ recipe, trainee, average }: BuiltRun): Promise<stri
 const bestSnapshot = async (out: string): Promise<string | undefined> => {
   const [newest] = await listSnapshots(out)
   if (newest === undefined) return undefined
-  const { best } = JSON.parse(await readFile(join(newest.path, 'state.json'), 'utf8')) as { best: { step: number } | null }
+  const { best } = JSON.parse(await readFile(join(newest.path, 'state.json'), 'utf8')) as {
+    best: { step: number } | null
+  }
   return (await listSnapshots(out)).find(({ step }) => step === best?.step)?.path
 }
-

@@ -19,9 +19,12 @@ export const modelSchema = z.strictObject({
 })
 
 export const pretrainSchema = trainingSchema.extend({
-  command: z.literal('pretrain').default('pretrain').describe('what kind of run this is'),
+  command: z.literal('pretrain').default('pretrain').describe('what kind of run this is').meta({ flag: false }),
   model: modelSchema.prefault({}),
-  base: z.string().optional().describe('go on from this model in place of a fresh one: a folder, a .gguf file or a Hub id'),
+  base: z
+    .string()
+    .optional()
+    .describe('go on from this model in place of a fresh one: a folder, a .gguf file or a Hub id'),
   objective: objectiveSchema,
   data: z
     .union([z.string().transform((folder) => [folder]), z.array(z.string()).min(1)])
@@ -29,7 +32,11 @@ export const pretrainSchema = trainingSchema.extend({
   weights: z.array(z.number().positive()).optional().describe('shares of the folders, where there are several'),
   tokenizer: z.string().describe('folder of the tokenizer that the shards were encoded with'),
   out: z.string().describe('folder of the run'),
-  maxLength: z.int().positive().optional().describe('tokens in an example; what the model can take, up to 512, unless given'),
+  maxLength: z
+    .int()
+    .positive()
+    .optional()
+    .describe('tokens in an example; what the model can take, up to 512, unless given'),
   heldOut: z.int().nonnegative().default(256).describe('held-out examples that an evaluation looks at; 0 for none'),
   prompts: z.array(z.string()).default([]).describe('beginnings or sentences for samples; held-out text unless given'),
   device: z.string().default('cpu').describe('cpu, cuda or cuda:0'),
@@ -37,3 +44,6 @@ export const pretrainSchema = trainingSchema.extend({
 })
 export type PretrainRecipe = z.output<typeof pretrainSchema>
 export type PretrainInput = z.input<typeof pretrainSchema>
+
+/** A recipe, checked by the compiler while it is written and by the schema when it is run. */
+export const defineRun = (recipe: PretrainInput): PretrainInput => recipe

@@ -1,5 +1,6 @@
 // What is checked and shown before the first step, so that a run that cannot learn is not paid for. Knows no objective by name.
 import { ConfigError } from '../core/index.ts'
+import { Embedding } from '../nn/index.ts'
 import type { Vocabulary } from '../objectives/index.ts'
 import type { Optimizer } from '../optim/index.ts'
 import { memoryStatistics } from '../tensor/index.ts'
@@ -26,6 +27,10 @@ export interface PreFlight {
   /** Share of tokens that did not fit into examples. */
   truncatedShare: number
   parameters: number
+  /** Of the matrix products of a training step, forward and backward: six for each parameter that a token meets. */
+  flopsPerToken: number
+  /** Rows and width of the matrix products. */
+  products: { tokens: number; width: number }
   memory: { parameters: number; gradients: number; optimizer: number; activations: number; available: number }
   warnings: string[]
 }
@@ -34,6 +39,20 @@ const bytesOf = (tensors: Iterable<{ size: number; dtype: string }>): number => 
   let bytes = 0
   for (const { size, dtype } of tensors) bytes += size * (dtype === 'float32' ? 4 : 2)
   return bytes
+}
+
+/** Tables are looked up, not multiplied; the head meets the trained tokens only. */
+const flopsPerToken = ({ model, auxiliary }: Pick<Trainee, 'model' | 'auxiliary'>, trainedShare: number): number => {
+  let perToken = 0
+  for (const one of [model, auxiliary]) {
+    if (one === undefined) continue
+    const tables = new Set(
+      [...one.body.modules()].flatMap(([, part]) => (part instanceof Embedding ? [part.weight] : [])),
+    )
+    for (const parameter of one.body.parameters().values()) if (!tables.has(parameter)) perToken += parameter.size
+    for (const parameter of one.head.parameters().values()) perToken += parameter.size * trainedShare
+  }
+  return 6 * perToken
 }
 
 /** @throws ConfigError or DataError for a run that could not learn */
@@ -69,6 +88,8 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
     trainedShare: trained / Math.max(1, tokens),
     truncatedShare,
     parameters: size,
+    flopsPerToken: flopsPerToken(trainee, trained / Math.max(1, tokens)),
+    products: { tokens: Math.min(facts.microTokens, tokens), width: hiddenSize },
     memory: {
       parameters: bytesOf(all),
       gradients: bytesOf(all),

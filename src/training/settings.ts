@@ -44,7 +44,7 @@ export const trainingSchema = z.strictObject({
     .positive()
     .optional()
     .describe("peak of the schedule; the optimizer's own default unless given"),
-  schedule: scheduleSchema.prefault({ type: 'linear' }),
+  schedule: scheduleSchema.prefault({ type: 'linear', warmupShare: 0.05 }),
   maxGradientNorm: z.number().positive().default(1).describe('longer gradients are scaled down to this norm'),
   average: averageSchema.optional().describe('keep an exponential moving average of the weights, and export it'),
   precision: z

@@ -36,7 +36,11 @@ const writeModel = async (entry: unknown, changes: Record<string, unknown>, head
   await saveModel(model.initialize({ std: 0.02, generator: new Generator(1) }), folder)
 }
 
-const loading = async (folder: string, threads: string, rounds: number, python: string | undefined) => {
+const loading = async (
+  name: string,
+  { folder, threads, rounds }: { folder: string; threads: string; rounds: number },
+  python: string | undefined,
+) => {
   const ours: LoadRun[] = []
   const theirs: LoadRun[] = []
   for (let round = 0; round < rounds; round++) {
@@ -44,10 +48,10 @@ const loading = async (folder: string, threads: string, rounds: number, python: 
     if (python !== undefined) theirs.push(await runJson(python, ['bench/peers/models.py', 'load', folder, threads]))
   }
   if (theirs.length > 0) agree(ours[0].sample, theirs[0].sample, 'loading')
-  console.log(`\nOpening GPT-2 small (124M, float32, files in the page cache), median of ${rounds}`)
-  const row = (name: string, key: 'loadMs' | 'firstLogitsMs' | 'peakMb') => {
+  console.log(`\nOpening ${name}, float32, files in the page cache, median of ${rounds}`)
+  const row = (title: string, key: 'loadMs' | 'firstLogitsMs' | 'peakMb') => {
     const [own, peer] = [ours, theirs].map((runs) => median(runs.map((run) => run[key])))
-    return [name, own.toFixed(0), peer?.toFixed(0) ?? '-', peer === undefined ? '-' : `${(peer / own).toFixed(2)}x`]
+    return [title, own.toFixed(0), peer?.toFixed(0) ?? '-', peer === undefined ? '-' : `${(peer / own).toFixed(2)}x`]
   }
   printTable([
     ['', 'Tunesmith', 'transformers', 'transformers / Tunesmith'],
@@ -153,9 +157,14 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const [parts, rounds] = [values.parts.split(','), smoke ? 1 : Number(values.rounds)]
   try {
     if (parts.includes('loading')) {
-      const where = join(folder, 'gpt2')
-      await writeModel(models.gpt2, smoke ? models.gpt2.presets.test : models.gpt2.presets.small, 'causal-lm', where)
-      await loading(where, values.threads, rounds, python)
+      const preset = (large: object, small: object) => ({ ...(smoke ? small : large) })
+      const { gpt2, bert } = models
+      const sizes = { folder: join(folder, 'gpt2'), threads: values.threads, rounds }
+      await writeModel(gpt2, preset(gpt2.presets.small, gpt2.presets.test), 'causal-lm', sizes.folder)
+      // Its files hold matrices the other way round: every one is turned when it is opened.
+      await loading('GPT-2 small (124M)', sizes, python)
+      await writeModel(bert, preset(bert.presets.base, bert.presets.test), 'masked-lm', join(folder, 'bert'))
+      await loading('BERT base (110M)', { ...sizes, folder: join(folder, 'bert') }, python)
     }
     if (parts.includes('encoding')) {
       const where = join(folder, 'minilm')

@@ -6,7 +6,7 @@ import { inferenceMode, setThreads, tensor } from '../../src/tensor/index.ts'
 const [folder, threads] = process.argv.slice(2)
 setThreads(Number(threads))
 const start = performance.now()
-const model = await loadModel(folder, { head: 'causal-lm' })
+const model = await loadModel(folder)
 const loadMs = performance.now() - start
 const logits = inferenceMode(() =>
   model.forward({ inputIds: tensor([[11, 22, 33, 44, 55, 66, 77, 88]], { dtype: 'int64' }) }).logits.toFloat32Array(),

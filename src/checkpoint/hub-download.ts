@@ -56,7 +56,9 @@ export const downloadModel = async (id: string, revision: string, options: Downl
     // Weights last: where they are, the rest is too.
     files.sort((a, b) => Number(isWeights(a.path)) - Number(isWeights(b.path)))
     for (const { path, size, oid, lfs } of files) {
-      const blob = join(folder, 'blobs', (lfs?.oid ?? oid).replace(/[^\w-]/g, ''))
+      const hash = (lfs?.oid ?? oid)?.replace(/[^\w-]/g, '')
+      if (!hash) throw new Error(`the Hub gave no hash of ${path}`)
+      const blob = join(folder, 'blobs', hash)
       const link = join(folder, 'snapshots', sha, path)
       if (await exists(link)) continue
       onProgress?.(path)

@@ -1,0 +1,88 @@
+// Vectors of texts: order, batches, models that cannot pack, and what is refused. Numbers of a real model are in tests/checkpoint.
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { loadTokenizer } from '../checkpoint/index.ts'
+import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../models/index.ts'
+import { Generator, liveTensors } from '../tensor/index.ts'
+import { embedTexts } from './embedding.ts'
+
+const tokenizer = await loadTokenizer(
+  fileURLToPath(new URL('../../tests/language-modelling/golden/bert', import.meta.url)),
+)
+
+const small = (type: ModelType, head: HeadType = 'embedding', headOptions = {}) => {
+  const definition = models[type] as unknown as ModelDefinition
+  const config = definition.adjust(definition.presets.test, { vocabSize: tokenizer.maxId + 1 })
+  return buildModel(definition, config, head, headOptions).initialize({ std: 0.3, generator: new Generator(4) })
+}
+
+const texts = [
+  'one two three four five six seven eight nine ten eleven twelve',
+  'a',
+  'the sea and the ships',
+  'the sea',
+  'a much longer text about the sea, the ships on it and those who sail on them every day',
+]
+
+const apart = (a: Float32Array, b: Float32Array) =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0)
+
+describe.each([['bert'], ['roberta'], ['gpt2'], ['llama'], ['t5']] as const)('of %s', (type) => {
+  it.each(['first', 'last', 'mean'] as const)(
+    'with pooling "%s" do not depend on batches or neighbours',
+    async (pooling) => {
+      const model = small(type, 'embedding', { pooling })
+      const alone: number[] = []
+      for (const text of texts) alone.push(...(await embedTexts(model, tokenizer, [text])).toFloat32Array())
+      for (const batchTokens of [1, 12, 1000]) {
+        const vectors = await embedTexts(model, tokenizer, texts, { batchTokens })
+        expect(vectors.shape).toEqual([texts.length, 32])
+        expect(apart(vectors.toFloat32Array(), Float32Array.from(alone))).toBeLessThan(1e-5)
+      }
+    },
+  )
+})
+
+it('cuts texts to what the model takes, or to what is asked for', async () => {
+  const model = small('bert', 'embedding', { maxTokens: 6 })
+  const long = texts[4]
+  const [whole, cut] = [
+    await embedTexts(model, tokenizer, [long], { maxTokens: 60 }),
+    await embedTexts(model, tokenizer, [long]),
+  ]
+  expect(apart(whole.toFloat32Array(), cut.toFloat32Array())).toBeGreaterThan(1e-3)
+  // Without a limit of its own, the position table is the limit: 64 of the preset.
+  const endless = 'the sea '.repeat(500)
+  expect((await embedTexts(small('bert'), tokenizer, [endless])).shape).toEqual([1, 32])
+})
+
+it('says how far it is, stops when told, frees what it made and leaves the mode as it was', async () => {
+  const model = small('bert').train()
+  const done: number[] = []
+  const before = liveTensors()
+  const vectors = await embedTexts(model, tokenizer, texts, { batchTokens: 1, onProgress: (count) => done.push(count) })
+  expect(done).toEqual([1, 2, 3, 4, 5])
+  expect(liveTensors()).toBe(before + 1)
+  vectors.free()
+  expect(model.training).toBe(true)
+  const stop = new AbortController()
+  const stopped = embedTexts(model, tokenizer, texts, {
+    batchTokens: 1,
+    signal: stop.signal,
+    onProgress: () => stop.abort(),
+  })
+  await expect(stopped).rejects.toThrow(/abort/)
+  expect(model.training).toBe(true)
+  expect(liveTensors()).toBe(before)
+})
+
+it('refuses other heads, settings that it does not know, and texts without tokens', async () => {
+  await expect(embedTexts(small('bert', 'masked-lm'), tokenizer, texts)).rejects.toThrow(
+    /an embedding head, got masked-lm/,
+  )
+  await expect(embedTexts(small('bert'), tokenizer, texts, { batchToken: 3 } as object)).rejects.toThrow(/batchTokens/)
+  await expect(embedTexts(small('bert'), tokenizer, texts, { batchTokens: 0 })).rejects.toThrow(/batchTokens/)
+  expect((await embedTexts(small('bert'), tokenizer, [])).shape).toEqual([0, 32])
+  const bare = await loadTokenizer({ ...tokenizer.toJson(), post_processor: null })
+  await expect(embedTexts(small('bert'), bare, ['a', ''])).rejects.toThrow(/`texts\[1\]`, got none/)
+})

@@ -1,0 +1,133 @@
+// Puts an adapter onto a model: what is trained, and how it is switched, merged and taken away again. Knows no method.
+import { ConfigError, didYouMean } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
+import type { Tensor } from '../tensor/index.ts'
+import type { AdapterDefinition } from './adapter.ts'
+import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
+
+/** One adapter on a model. */
+export class Applied {
+  readonly #bank: AdapterBank
+  readonly name: string
+
+  constructor(bank: AdapterBank, name: string) {
+    this.#bank = bank
+    this.name = name
+  }
+
+  get definition(): AdapterDefinition {
+    return this.#bank.get(this.name).definition
+  }
+
+  get config(): object {
+    return this.#bank.get(this.name).config
+  }
+
+  /** The model whose head goes with it. */
+  get model(): Model {
+    return this.#bank.get(this.name).model
+  }
+
+  /** All adapters of this body. */
+  get bank(): AdapterBank {
+    return this.#bank
+  }
+
+  /** Its parameters by their paths in the model while it is active: what is trained, and all that its files hold. */
+  get trainable(): Map<string, Tensor> {
+    return this.#bank.tensorsOf(this.name)
+  }
+
+  /** Number of values in them. */
+  get parameterCount(): number {
+    let count = 0
+    for (const { size } of this.trainable.values()) count += size
+    return count
+  }
+
+  get active(): boolean {
+    return this.#bank.active.includes(this.name)
+  }
+
+  get merged(): boolean {
+    return this.#bank.isMerged(this.name)
+  }
+
+  /** Whether several documents may share a row of a batch (`starts`); otherwise batches must be padded. */
+  get packs(): boolean {
+    return this.#bank.get(this.name).attachment.packs ?? true
+  }
+
+  /** Positions that it takes in front of every row, of those that the model has. */
+  get virtualTokens(): number {
+    return this.#bank.get(this.name).attachment.virtualTokens ?? 0
+  }
+
+  /** Makes it active, alone, or leaves the bare base. Returns the model to call. */
+  enable(on = true): Model {
+    return this.#bank.use(on ? this.name : undefined)
+  }
+
+  /** Makes its changes part of the base's own matrices; `saveModel` then writes a plain folder. @throws ConfigError where that is impossible */
+  merge(): void {
+    this.#refuseInPlace('merge')
+    this.#bank.use(this.name, { merged: [this.name] })
+  }
+
+  /** Takes the changes out again: the base's matrices are the very tensors they were. */
+  unmerge(): void {
+    this.#refuseInPlace('unmerge')
+    this.#bank.use(this.name, { merged: [] })
+  }
+
+  /** Forgets it; the base is as it was. */
+  remove(): void {
+    this.#refuseInPlace('remove')
+    this.#bank.remove(this.name)
+  }
+
+  /** Factor of the learning rate of one of its parameters, by path. */
+  learningRateScale(path: string): number {
+    return this.#bank.get(this.name).attachment.learningRateScale?.(path) ?? 1
+  }
+
+  #refuseInPlace(what: string): void {
+    const { attachment, definition } = this.#bank.get(this.name)
+    if (attachment.inPlace)
+      throw new ConfigError(
+        `Expected an adapter beside its base for \`${what}\`, got \`${definition.type}\`, which trains the base itself. Use the model as it is.`,
+      )
+  }
+}
+
+export interface ApplyOptions {
+  /** `default` unless given. */
+  name?: string
+  /** Of fresh values; 0 unless given. */
+  seed?: number
+}
+
+/** @throws ConfigError for a type that the registry does not have */
+export const definitionOf = (registry: Record<string, AnyAdapter>, type: unknown): AnyAdapter => {
+  if (typeof type === 'string' && Object.hasOwn(registry, type)) return registry[type]
+  const known = Object.keys(registry)
+  throw new ConfigError(
+    `Expected one of ${known.join(', ')} for \`adapter.type\`, got ${JSON.stringify(type)}.${typeof type === 'string' ? didYouMean(type, known) : ''}`,
+  )
+}
+
+/** Freezes the base and adds a fresh adapter, active and trained. */
+export const applyWith = (
+  definition: AnyAdapter,
+  model: Model,
+  config: object,
+  options: ApplyOptions = {},
+): Applied => {
+  const { name = 'default', seed = 0 } = options
+  const bank = adaptersOf(model)
+  bank.use(undefined)
+  model.requireGrad(false)
+  bank.add(definition, config, { name, seed, model })
+  bank.use(name)
+  return new Applied(bank, name)
+}

@@ -1,0 +1,315 @@
+// All adapters of one body, in memory at once: which are active, and the parameters that stand in the model for them. Knows no
+// method and reads no files.
+import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
+import { type Body, LanguageHead, type Model } from '../models/index.ts'
+import type { Module } from '../nn/index.ts'
+import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
+import type { AdapterDefinition, Attachment } from './adapter.ts'
+import { type Draws, LayerAdapter, putInFront, takeAway, weightedSum } from './layer-adapter.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
+export type AnyAdapter = AdapterDefinition<any>
+
+/** One adapter as the bank holds it. */
+export interface BankEntry {
+  name: string
+  definition: AnyAdapter
+  config: { trainHead?: boolean }
+  /** The model whose head goes with it; its body is the bank's. */
+  model: Model
+  attachment: Attachment
+  /** Its own values of parameters of the model, by path. */
+  copies: Map<string, Tensor>
+}
+
+interface Field {
+  module: Record<string, unknown>
+  name: string
+}
+
+interface Standing {
+  entry: BankEntry
+  merged: boolean
+  /** What stood in the model before, to be put back. */
+  replaced: { path: string; fields: Field[]; original: Tensor; own: boolean }[]
+}
+
+/** Notes the stream of each batch for the adapters' dropout, which layers do not hand on. */
+class DrawsKeeper extends LayerAdapter<Body, Body['forward']> {
+  readonly #draws: Draws
+
+  constructor(draws: Draws) {
+    super()
+    this.#draws = draws
+  }
+
+  around(_: Body, next: Body['forward']): Body['forward'] {
+    return (inputs) => {
+      this.#draws.generator = inputs.generator
+      return next(inputs)
+    }
+  }
+}
+
+const keeperName = ' draws'
+const banks = new WeakMap<Body, AdapterBank>()
+
+/** The adapters of a model's body; models with other heads over the same body share them. */
+export const adaptersOf = (model: Model): AdapterBank => {
+  const known = banks.get(model.body)
+  if (known !== undefined) return known
+  const made = new AdapterBank(model)
+  banks.set(model.body, made)
+  return made
+}
+
+const fieldsWith = (model: Model, tensor: Tensor): Field[] =>
+  [...model.modules()].flatMap(([, module]) =>
+    Object.entries(module).flatMap(([name, value]) =>
+      value === tensor ? [{ module: module as unknown as Record<string, unknown>, name }] : [],
+    ),
+  )
+
+const trainsHead = (model: Model, asked: boolean | undefined): boolean =>
+  asked ?? !((model.head as Module) instanceof LanguageHead)
+
+export class AdapterBank {
+  readonly #base: Model
+  readonly #entries = new Map<string, BankEntry>()
+  readonly #draws: Draws = {}
+  #standing: Standing[] = []
+
+  constructor(base: Model) {
+    this.#base = base
+  }
+
+  get names(): string[] {
+    return [...this.#entries.keys()]
+  }
+
+  /** Names of the active ones, in the order they are applied in. */
+  get active(): string[] {
+    return this.#standing.map(({ entry }) => entry.name)
+  }
+
+  get(name: string): BankEntry {
+    const entry = this.#entries.get(name)
+    if (entry !== undefined) return entry
+    throw new ConfigError(
+      `Expected the name of an adapter of this model (${this.names.join(', ') || 'it has none'}), got "${name}".${didYouMean(name, this.names)}`,
+    )
+  }
+
+  isMerged(name: string): boolean {
+    return this.#standing.some(({ entry, merged }) => entry.name === name && merged)
+  }
+
+  /** Makes an adapter with fresh values; it is not active yet. */
+  add(
+    definition: AnyAdapter,
+    given: object,
+    options: { name: string; seed: number; model?: Model; plan?: (how: PlanContext) => Attachment; trained?: boolean },
+  ): BankEntry {
+    const { name, model = this.#base } = options
+    if (!/^[A-Za-z][\w-]*$/.test(name) || this.#entries.has(name))
+      throw new ConfigError(
+        `Expected a new name of letters, digits, _ and - for the adapter, got "${name}"${this.#entries.has(name) ? ', which is taken' : ''}.`,
+      )
+    const config = parseConfig(definition.config, given, `adapter ${definition.type}`) as BankEntry['config']
+    // A method sees the base as it is, whatever is active.
+    const attachment = this.#without(() => {
+      const context = { generator: new Generator(options.seed), draws: this.#draws }
+      return noGrad(() => options.plan?.(context) ?? definition.plan(model, config, context))
+    })
+    if (attachment.inPlace && this.#entries.size > 0)
+      throw new ConfigError(
+        `Expected a base without adapters for \`${definition.type}\`, which changes the base itself, got ${this.names.join(', ')}.`,
+      )
+    const copies = this.#without(() => {
+      const parameters = model.parameters()
+      const head = trainsHead(model, config.trainHead)
+        ? [...parameters.keys()].filter((path) => path.startsWith('head.'))
+        : []
+      const paths = new Set([...attachment.trained, ...head])
+      return new Map(
+        [...parameters].flatMap(([path, tensor]) => {
+          if (!paths.has(path)) return []
+          return [[path, attachment.inPlace ? tensor : keep(noGrad(() => tensor.detach().clone()))] as const]
+        }),
+      )
+    })
+    const entry = { name, definition, config, model, attachment, copies }
+    if (attachment.placements.length + copies.size === 0)
+      throw new ConfigError(
+        `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing.`,
+      )
+    this.#entries.set(name, entry)
+    this.setTrained(name, options.trained ?? true)
+    return entry
+  }
+
+  /** Whether backward gives gradients for its parameters. */
+  setTrained(name: string, trained: boolean): void {
+    for (const tensor of this.tensorsOf(name).values()) tensor.requiresGrad = trained
+  }
+
+  /** Its tensors by their paths in the model while it is active. */
+  tensorsOf(name: string): Map<string, Tensor> {
+    const { attachment, copies } = this.get(name)
+    const tensors = new Map<string, Tensor>()
+    const seen = new Set<Tensor>()
+    for (const { path, adapter } of attachment.placements)
+      for (const [leaf, tensor] of adapter.parameters())
+        if (!seen.has(tensor)) {
+          seen.add(tensor)
+          tensors.set(`${path}.adapters.${name}.${leaf}`, tensor)
+        }
+    const standing = this.#standing.find(({ entry }) => entry.name === name)
+    for (const [path, copy] of copies) {
+      const place = standing?.replaced.find((one) => one.own && one.path === path)?.fields[0]
+      tensors.set(path, (place?.module[place.name] as Tensor | undefined) ?? copy)
+    }
+    return tensors
+  }
+
+  /**
+   * Makes exactly these active, one upon the other; none for the base itself. Returns the model that goes with the last one.
+   * @throws ConfigError where a method cannot be combined
+   */
+  use(names: string | readonly string[] | undefined, options: { merged?: readonly string[] } = {}): Model {
+    const wanted = (typeof names === 'string' ? [names] : (names ?? [])).map((name) => this.get(name))
+    const lone = wanted.find(({ definition }) => !(definition.stacks ?? true))
+    if (lone !== undefined && wanted.length > 1)
+      throw new ConfigError(
+        `Expected adapters that can be active together, got ${wanted.map(({ name }) => name).join(', ')}: \`${lone.definition.type}\` works alone.`,
+      )
+    if (new Set(wanted).size !== wanted.length)
+      throw new ConfigError(`Expected each adapter once, got ${wanted.map(({ name }) => name).join(', ')}.`)
+    const merged = new Set(options.merged ?? this.#standing.filter((one) => one.merged).map(({ entry }) => entry.name))
+    const before = this.#standing.map(({ entry, merged: was }) => ({ entry, merged: was }))
+    this.#leaveAll()
+    try {
+      for (const entry of wanted) this.#enter(entry, merged.has(entry.name))
+    } catch (error) {
+      this.#leaveAll()
+      for (const { entry, merged: was } of before) this.#enter(entry, was)
+      throw error
+    }
+    return wanted.at(-1)?.model ?? this.#base
+  }
+
+  /** Forgets an adapter; the base is as it was, but for what was trained in place. */
+  remove(name: string): void {
+    this.get(name)
+    if (this.active.includes(name)) this.use(this.active.filter((other) => other !== name))
+    this.#entries.delete(name)
+  }
+
+  /** A new adapter that is the weighted sum of others of one kind; their mean unless weights are given. */
+  average(name: string, parts: readonly (string | { name: string; weight: number })[]): BankEntry {
+    const listed = parts.map((part) => (typeof part === 'string' ? { name: part, weight: 1 / parts.length } : part))
+    const sources = listed.map(({ name: source, weight }) => ({ entry: this.get(source), weight }))
+    const [first] = sources
+    if (first === undefined) throw new ConfigError('Expected at least one adapter for `average`, got none.')
+    const { definition, model } = first.entry
+    if (sources.some(({ entry }) => entry.definition !== definition || entry.model !== model))
+      throw new ConfigError(
+        `Expected adapters of one kind with one head for \`average\`, got ${sources.map(({ entry }) => `${entry.name} (${entry.definition.type})`).join(', ')}.`,
+      )
+    const configs = sources.map(({ entry }) => entry.config)
+    if (definition.summed === undefined && new Set(configs.map((config) => JSON.stringify(config))).size > 1)
+      throw new ConfigError(`Expected one config for \`average\` of ${definition.type}, got several.`)
+    const tensors = sources.map(({ entry, weight }) => ({ values: this.tensorsOf(entry.name), weight }))
+    const entry = this.add(definition, definition.summed?.(configs) ?? configs[0], {
+      name,
+      seed: 0,
+      model,
+      trained: false,
+    })
+    try {
+      noGrad(() => {
+        for (const placement of entry.attachment.placements) {
+          const same = sources.map(({ entry: source, weight }) => {
+            const found = source.attachment.placements.find(({ path }) => path === placement.path)
+            if (found === undefined)
+              throw new ConfigError(
+                `Expected adapters of the same layers for \`average\`, but ${source.name} has none at ${placement.path}.`,
+              )
+            return { adapter: found.adapter, weight }
+          })
+          placement.adapter.takeSum(same)
+        }
+        for (const [path, copy] of entry.copies) copy.copy_(weightedSum(tensors, path))
+      })
+    } catch (error) {
+      this.#entries.delete(name)
+      throw error
+    }
+    return entry
+  }
+
+  #enter(entry: BankEntry, merged: boolean): void {
+    const { attachment, model, name } = entry
+    const standing: Standing = { entry, merged, replaced: [] }
+    const values = new Map<string, { tensor: Tensor; own: boolean }>(
+      attachment.inPlace ? [] : [...entry.copies].map(([path, tensor]) => [path, { tensor, own: true }]),
+    )
+    if (merged)
+      for (const { path, host, adapter } of attachment.placements) {
+        const made = noGrad(() => adapter.merged(host))
+        if (made === undefined)
+          throw new ConfigError(
+            `Expected an adapter that can become part of the base for \`merge\`, got ${entry.definition.type}. Keep it beside the base.`,
+          )
+        for (const [field, tensor] of Object.entries(made))
+          values.set(`${path}.${field}`, { tensor: keep(tensor), own: false })
+      }
+    const parameters = model.parameters()
+    for (const [path, { tensor, own }] of values) {
+      const original = parameters.get(path)
+      if (original === undefined) throw new ConfigError(`Expected a parameter \`${path}\` in the model, found none.`)
+      const fields = fieldsWith(model, original)
+      for (const { module, name: field } of fields) module[field] = tensor
+      standing.replaced.push({ path, fields, original, own })
+    }
+    if (!merged) {
+      if (attachment.placements.length > 0 && !this.#standing.some((one) => !one.merged))
+        putInFront(model.body, keeperName, new DrawsKeeper(this.#draws))
+      for (const { host, adapter } of attachment.placements) putInFront(host, name, adapter)
+    }
+    this.#standing.push(standing)
+  }
+
+  #leaveAll(): void {
+    for (const { entry, replaced } of this.#standing.reverse()) {
+      for (const { host } of entry.attachment.placements) takeAway(host, entry.name)
+      for (const { path, fields, original, own } of replaced.reverse()) {
+        // Whoever trains or converts may have put another tensor there.
+        const now = fields[0].module[fields[0].name] as Tensor
+        if (own) entry.copies.set(path, now)
+        const restored = original.dtype === now.dtype ? original : keep(noGrad(() => original.detach().to(now.dtype)))
+        for (const { module, name } of fields) module[name] = restored
+      }
+    }
+    takeAway(this.#base.body, keeperName)
+    this.#standing = []
+  }
+
+  /** Runs with the bare base, then puts back what was active. */
+  #without<Result>(body: () => Result): Result {
+    const active = this.active
+    if (active.length === 0) return body()
+    const merged = this.#standing.filter((one) => one.merged).map(({ entry }) => entry.name)
+    this.use([])
+    try {
+      return body()
+    } finally {
+      this.use(active, { merged })
+    }
+  }
+}
+
+interface PlanContext {
+  generator: Generator
+  draws: Draws
+}

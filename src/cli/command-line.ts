@@ -13,6 +13,8 @@ import {
   mergeOver,
   placeholder,
   setAt,
+  spellMapFlags,
+  withDefaultKinds,
 } from './flags.ts'
 import { readRecipe } from './recipe-file.ts'
 
@@ -37,7 +39,7 @@ export async function parseCommandLine(command: Command, argv: readonly string[]
   const parser = buildParser(command, flags)
   parser.configureOutput({ writeOut: (text) => (help += text), writeErr: () => {} })
   try {
-    parser.parse([...argv], { from: 'user' })
+    parser.parse(spellMapFlags(argv, flags), { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: help }
@@ -47,7 +49,7 @@ export async function parseCommandLine(command: Command, argv: readonly string[]
   const recipe = parser.getOptionValue('recipe')
   const own = flags.some((flag) => flag.name === 'recipe')
   const merged = own || recipe === undefined ? given : mergeOver(await readRecipe(String(recipe)), given)
-  const options = parseConfig(command.options, merged, flagPath)
+  const options = parseConfig(command.options, withDefaultKinds(command.options, merged), flagPath)
   const specs = command.arguments ?? []
   const args = Object.fromEntries(
     specs.map((spec, i) => [spec.name, parser.processedArgs[i] as string | string[] | undefined]),
@@ -90,7 +92,8 @@ function buildParser(command: Command, flags: readonly Flag[]): CommanderCommand
     parser.option('--recipe <file>', 'options from a .ts, .yaml or .json file; flags given here win')
   }
   parser.option('--json', 'print the result as one JSON document on stdout')
-  parser.addHelpText('after', `\nExample:\n  $ ${command.example}\n`)
+  const notes = (command.notes ?? []).map((line) => `${line}\n`).join('')
+  parser.addHelpText('after', `\nExample:\n  $ ${command.example}\n${notes === '' ? '' : `\n${notes}`}`)
   parser.configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 120) })
   return parser
 }
@@ -122,7 +125,11 @@ function describe(flag: Flag): string {
   if (choices.length > 0 && placeholder(flag) !== choices.join('|')) notes.push(`one of ${choices.join(', ')}`)
   if (isList(flag)) notes.push('repeatable')
   if (flag.required) notes.push('required')
-  const { defaultValue } = flag
+  const { defaultValue, defaultVaries } = flag
+  if (defaultVaries) {
+    notes.push('default by type')
+    return `${flag.description} (${notes.join('; ')})`.trim()
+  }
   const silent = defaultValue === undefined || typeof defaultValue === 'boolean' || typeof defaultValue === 'function'
   if (!silent) notes.push(`default: ${typeof defaultValue === 'string' ? defaultValue : JSON.stringify(defaultValue)}`)
   return notes.length === 0 ? flag.description : `${flag.description} (${notes.join('; ')})`.trim()

@@ -47,6 +47,8 @@ export interface Command<
   summary: string
   /** A command line that works as it stands, shown by `--help`. */
   example: string
+  /** Lines of `--help` below the example. */
+  notes?: readonly string[]
   arguments?: Arguments
   /** A strict object; each field is a flag and its `.describe()` the help. */
   options: Options

@@ -13,6 +13,8 @@ export interface Flag {
   schemas: z.ZodType[]
   /** Undefined when the schema has none. */
   defaultValue: unknown
+  /** The branches of a union that share the key have different defaults. */
+  defaultVaries: boolean
   required: boolean
 }
 
@@ -24,6 +26,8 @@ export function flagsOf(schema: z.ZodObject): Flag[] {
 }
 
 function collect(schema: z.ZodType, path: readonly string[], required: boolean, flags: Map<string, Flag>): void {
+  // What only files say, such as the kind of a recipe.
+  if (schema.meta()?.flag === false) return
   const mustBeGiven = required && !schema.safeParse(undefined).success
   const bare = unwrap(schema)
   if (bare instanceof z.ZodObject) {
@@ -34,10 +38,15 @@ function collect(schema: z.ZodType, path: readonly string[], required: boolean, 
   }
   const branches = branchesOf(bare)
   const objects = branches.filter((branch) => branch instanceof z.ZodObject)
+  const kinds = bare instanceof z.ZodDiscriminatedUnion ? bare.def.discriminator : undefined
+  const chosen = defaultOf(schema)
+  if (kinds !== undefined && isPlainObject(chosen)) setKind(flags, [...path, kinds], objects, chosen[kinds])
+  else if (kinds !== undefined) setKind(flags, [...path, kinds], objects, undefined, mustBeGiven)
   // A key of one branch alone is not required, whichever branch it is.
   for (const object of objects) {
     const shared = (key: string) => objects.every((other) => other instanceof z.ZodObject && key in other.shape)
     for (const [key, field] of Object.entries(object.shape)) {
+      if (key === kinds) continue
       collect(field as z.ZodType, [...path, key], mustBeGiven && shared(key), flags)
     }
   }
@@ -47,6 +56,7 @@ function collect(schema: z.ZodType, path: readonly string[], required: boolean, 
   const known = flags.get(name)
   if (known !== undefined) {
     known.schemas.push(...leaves)
+    known.defaultVaries ||= JSON.stringify(defaultOf(schema)) !== JSON.stringify(known.defaultValue)
     return
   }
   invariant(!/(^|\.)no-/.test(name), `The option \`${path.join('.')}\` may not start with "no": \`--no-\` negates.`)
@@ -56,7 +66,29 @@ function collect(schema: z.ZodType, path: readonly string[], required: boolean, 
     description: descriptionOf(schema) ?? '',
     schemas: leaves,
     defaultValue: defaultOf(schema),
+    defaultVaries: false,
     required: mustBeGiven,
+  })
+}
+
+/** The flag that chooses a branch of a union, described by what it chooses and not by one of the branches. */
+function setKind(
+  flags: Map<string, Flag>,
+  path: readonly string[],
+  objects: readonly z.ZodObject[],
+  defaultValue: unknown,
+  required = false,
+): void {
+  const key = path[path.length - 1]
+  const name = path.map(kebab).join('.')
+  flags.set(name, {
+    path,
+    name,
+    description: `which ${path.length > 1 ? path[path.length - 2] : key}`,
+    schemas: objects.map((object) => unwrap(object.shape[key] as z.ZodType)),
+    defaultValue,
+    defaultVaries: false,
+    required,
   })
 }
 
@@ -97,6 +129,54 @@ export function isList(flag: Flag): boolean {
 
 function isMap(schema: z.ZodType): schema is z.ZodRecord {
   return schema instanceof z.ZodRecord
+}
+
+/** `--model.config.hidden-size 256` as the flag of the map takes it: `--model.config hiddenSize=256`. */
+export function spellMapFlags(argv: readonly string[], flags: readonly Flag[]): string[] {
+  const maps = flags.filter((flag) => flag.schemas.some(isMap)).map(({ name }) => name)
+  const spelt: string[] = []
+  for (let i = 0; i < argv.length; i++) {
+    const [word, given] = splitOnce(argv[i], '=')
+    const map = maps.find((name) => word.startsWith(`--${name}.`))
+    if (argv[i] === '--' || map === undefined) {
+      if (argv[i] === '--') return [...spelt, ...argv.slice(i)]
+      spelt.push(argv[i])
+      continue
+    }
+    const key = word.slice(map.length + 3).replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    const next = argv[i + 1]
+    // A word that begins with a dash is the next flag, unless it is a number; a key alone is a switch.
+    const takesNext = given === undefined && next !== undefined && !/^-(?![\d.])/.test(next)
+    spelt.push(`--${map}`, `${key}=${given ?? (takesNext ? next : 'true')}`)
+    if (takesNext) i++
+  }
+  return spelt
+}
+
+function splitOnce(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)]
+}
+
+/**
+ * A part that was given without the key that tells its kinds apart is of the kind that stands there by default:
+ * `--optimizer.beta2 0.95` without `--optimizer.type`.
+ */
+export function withDefaultKinds(schema: z.ZodType, value: unknown): unknown {
+  const bare = unwrap(schema)
+  if (!(bare instanceof z.ZodObject) || !isPlainObject(value)) return value
+  const filled: Record<string, unknown> = { ...value }
+  for (const [key, field] of Object.entries(bare.shape) as [string, z.ZodType][]) {
+    const given = value[key]
+    if (!isPlainObject(given)) continue
+    const inside = unwrap(field)
+    const byDefault = defaultOf(field)
+    if (inside instanceof z.ZodDiscriminatedUnion && isPlainObject(byDefault)) {
+      const { discriminator } = inside.def
+      if (!Object.hasOwn(given, discriminator)) filled[key] = { [discriminator]: byDefault[discriminator], ...given }
+    } else filled[key] = withDefaultKinds(field, given)
+  }
+  return filled
 }
 
 /** `switch` takes no value, `optional` may take one, `value` must. */
@@ -187,6 +267,8 @@ function coerceText(text: string, schemas: readonly z.ZodType[]): unknown {
         return Number(text.replaceAll('_', ''))
     } else if (bare instanceof z.ZodBigInt) {
       if (/^-?\d+$/.test(text)) return BigInt(text)
+    } else if (bare instanceof z.ZodUnknown || bare instanceof z.ZodAny) {
+      return plainValue(text)
     } else if (bare instanceof z.ZodNull) {
       if (text === 'null') return null
     } else if (!(bare instanceof z.ZodString) && looksLikeJson(text)) {
@@ -198,6 +280,16 @@ function coerceText(text: string, schemas: readonly z.ZodType[]): unknown {
     }
   }
   return text
+}
+
+/** The value that JSON or YAML would read, where nothing says what is wanted. */
+function plainValue(text: string): unknown {
+  if (!/^(true|false|null|-?\d.*|-?\.\d.*|[[{].*)$/.test(text)) return text
+  try {
+    return JSON.parse(text.replace(/^(-?)\./, '$10.'))
+  } catch {
+    return text
+  }
 }
 
 function looksLikeJson(text: string): boolean {
@@ -226,4 +318,25 @@ export function mergeOver(under: unknown, over: unknown): unknown {
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}
+
+/** The fields of a schema, optional and without defaults, for options that lie over others; the help says what stands there else. */
+export function withoutDefaults(schema: z.ZodObject, otherwise: string): Record<string, z.ZodType> {
+  const shape = Object.entries(schema.shape as Record<string, z.ZodType>).map(([key, field]) => {
+    const description = descriptionOf(field) ?? ''
+    const bare =
+      field instanceof z.ZodDefault || field instanceof z.ZodPrefault ? (field.def.innerType as z.ZodType) : field
+    const byDefault = defaultOf(field)
+    const note = byDefault === undefined ? '' : ` (${otherwise}, else ${JSON.stringify(byDefault)})`
+    return [key, bare.optional().describe(`${description}${note}`)]
+  })
+  return Object.fromEntries(shape)
+}
+
+/** An object schema with more fields, which the type of its values does not list. */
+export function withFields<Shape extends z.ZodRawShape>(
+  own: z.ZodObject<Shape>,
+  more: Record<string, z.ZodType>,
+): z.ZodObject<Shape, z.core.$loose> {
+  return own.extend(more) as unknown as z.ZodObject<Shape, z.core.$loose>
 }

@@ -1,0 +1,54 @@
+// A MODEL of the command line, opened with its tokenizer; what was unusual is said. Knows no command and no architecture.
+import { z } from 'zod'
+import { describeOpening, loadTokenizer, type OpenedModel, type OpenOptions, openModel } from '../checkpoint/index.ts'
+import { ConfigError } from '../core/index.ts'
+import { LanguageHead } from '../models/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
+import type { CommandContext } from './command.ts'
+
+/** The options that every command with a MODEL has. */
+export const modelFields = {
+  model: z.string().describe('a folder, the folder of a run, a .gguf file, or a Hub id'),
+  revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
+  device: z.string().default('cpu').describe('cpu, cuda or cuda:0'),
+}
+
+export interface ModelChoice {
+  model: string
+  revision?: string
+  device: string
+}
+
+export interface ReadyModel extends OpenedModel {
+  tokenizer: Tokenizer
+}
+
+export const openForUse = async (
+  { model, revision, device }: ModelChoice,
+  context: Pick<CommandContext, 'warn' | 'log'>,
+  options: OpenOptions = {},
+): Promise<ReadyModel> => {
+  const onProgress = (file: string) => context.log(`downloading ${file}`)
+  const opened = await openModel(model, { revision, device, onProgress, ...options })
+  for (const line of describeOpening(opened.report)) context.warn(line)
+  return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
+}
+
+/**
+ * A model that scores words: its files' own head where that does, else the one of its kind, where the files hold its values.
+ * @throws ConfigError for files without such a head
+ */
+export const openLanguageModel = async (
+  choice: ModelChoice,
+  context: Pick<CommandContext, 'warn' | 'log'>,
+): Promise<ReadyModel> => {
+  const ready = await openForUse(choice, context)
+  if (ready.model.head instanceof LanguageHead) return ready
+  const head = ready.model.facts.causal ? 'causal-lm' : 'masked-lm'
+  const again = await openForUse(choice, { log: context.log, warn: () => {} }, { head })
+  if (again.report.newHead.length > 0)
+    throw new ConfigError(
+      `Expected a model that predicts words, got one with the head ${ready.model.headType} and no values for ${head}. Choose a language model.`,
+    )
+  return again
+}

@@ -1,0 +1,8 @@
+// The registry of what `predict` does, by the head of the model.
+import type { HeadType } from '../models/index.ts'
+import { fillMasks } from './fill-masks.ts'
+import type { Prediction } from './prediction.ts'
+
+export const predictions: Partial<Record<HeadType, Prediction>> = {
+  'masked-lm': fillMasks as unknown as Prediction,
+}

@@ -1,0 +1,86 @@
+// Progress of a training run on stderr: one line that is drawn again on a terminal, a line every so often elsewhere, and
+// whole lines between them. Knows what a step reports, and no model.
+import { formatCount, formatDuration } from '../core/index.ts'
+
+export interface BarStep {
+  step: number
+  totalSteps: number
+  loss: number
+  tokensPerSecond: number
+  /** Of this step. */
+  seconds: number
+}
+
+export interface TrainingBarOptions {
+  label: string
+  /** FLOP/s of the best matrix product over those of a token, where known: the tokens a second that could be. */
+  ceiling?: number
+  stream?: NodeJS.WriteStream
+  /** Milliseconds between two lines when there is no terminal. */
+  intervalMs?: number
+}
+
+const barWidth = 20
+/** Weight of the newest step in the means that are shown. */
+const freshness = 0.1
+
+export class TrainingBar {
+  readonly #options: TrainingBarOptions
+  readonly #stream: NodeJS.WriteStream
+  #loss = Number.NaN
+  #tokensPerSecond = 0
+  #secondsPerStep = 0
+  #steps = 0
+  #shownAt = 0
+  #shown = ''
+
+  constructor(options: TrainingBarOptions) {
+    this.#options = options
+    this.#stream = options.stream ?? process.stderr
+  }
+
+  update(event: BarStep): void {
+    this.#steps++
+    // A plain mean at first, so that one slow step does not linger.
+    const weight = Math.max(freshness, 1 / this.#steps)
+    const towards = (mean: number, value: number) => (Number.isNaN(mean) ? value : mean + weight * (value - mean))
+    if (Number.isFinite(event.loss)) this.#loss = towards(this.#loss, event.loss)
+    this.#tokensPerSecond = towards(this.#tokensPerSecond, event.tokensPerSecond)
+    this.#secondsPerStep = towards(this.#secondsPerStep, event.seconds)
+    const now = performance.now()
+    const { isTTY } = this.#stream
+    const wait = isTTY ? 200 : (this.#options.intervalMs ?? 15_000)
+    if (this.#shownAt !== 0 && now - this.#shownAt < wait && event.step < event.totalSteps) return
+    this.#shownAt = now
+    const text = this.#describe(event)
+    if (!isTTY) this.#stream.write(`${text}\n`)
+    else this.#stream.write(`\r${(this.#shown = text.slice(0, (this.#stream.columns ?? 100) - 1))}\u001b[K`)
+  }
+
+  /** A line of its own; the bar comes below it again. */
+  line(text: string): void {
+    const { isTTY } = this.#stream
+    this.#stream.write(isTTY && this.#shown !== '' ? `\r\u001b[K${text}\n${this.#shown}` : `${text}\n`)
+  }
+
+  stop(): void {
+    if (this.#stream.isTTY && this.#shown !== '') this.#stream.write('\n')
+    this.#shown = ''
+  }
+
+  #describe({ step, totalSteps }: BarStep): string {
+    const { label, ceiling } = this.#options
+    const share = Math.min(1, step / totalSteps)
+    const filled = Math.round(share * barWidth)
+    const bar = this.#stream.isTTY ? ` ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}` : ''
+    const left = (totalSteps - step) * this.#secondsPerStep
+    return [
+      `${label}${bar} ${Math.floor(100 * share)} %`,
+      `step ${step}/${totalSteps}`,
+      `loss ${this.#loss.toFixed(3)}`,
+      `${formatCount(this.#tokensPerSecond)} tokens/s`,
+      ...(ceiling === undefined ? [] : [`${Math.round((100 * this.#tokensPerSecond) / ceiling)} % of matmul`]),
+      ...(left > 0 ? [`${formatDuration(left * 1000)} left`] : []),
+    ].join(' · ')
+  }
+}

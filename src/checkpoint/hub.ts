@@ -54,13 +54,23 @@ const shardsOf = async (folder: string, index: string): Promise<string[]> => {
   }
 }
 
+/** The model in the folder of a run, where it is one; else the path itself. */
+const modelOfRun = async (path: string): Promise<string> => {
+  const has = (...names: string[]) =>
+    stat(join(path, ...names)).then(
+      () => true,
+      () => false,
+    )
+  return !(await has('config.json')) && (await has('model', 'config.json')) ? join(path, 'model') : path
+}
+
 /**
- * The folder or file that a MODEL names. A Hub id that is in the cache is used without asking the network.
+ * The folder or file that a MODEL names; of a run's folder, its model. A Hub id that is in the cache is used without asking the network.
  * @throws CheckpointError when there is neither a path nor a Hub model of that name
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
   const { revision = 'main', offline = /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '') } = options
-  if ((await stat(model).catch(() => undefined)) !== undefined) return model
+  if ((await stat(model).catch(() => undefined)) !== undefined) return modelOfRun(model)
   if (!idPattern.test(model))
     throw new CheckpointError(
       `Expected a folder, a .gguf file or a Hub id for the model, found nothing at \`${model}\`. Check the path.`,

@@ -9,6 +9,6 @@ export { type CorpusManifest, type CorpusPart, readManifest } from './manifest.t
 export { listCorpusParts, type ReadCorpusOptions, readCorpus } from './read-corpus.ts'
 export { renderBuild, renderInspection } from './render-report.ts'
 export { expandFiles } from './sources/paths.ts'
-export { openBytes } from './streams/index.ts'
+export { openBytes, splitLines } from './streams/index.ts'
 export { type DocumentStage, type ServeLinesResult, serveLines, type WorkerDocument } from './worker-protocol.ts'
 export { createWorkerStage, type WorkerStage, workerOptions, workerStageNames } from './worker-stages.ts'

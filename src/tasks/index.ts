@@ -1,6 +1,23 @@
-// What models are asked to do and how well they do it. What other folders may use of tasks.
+// The registry of tasks: what models are asked to do, and how well they do it. What other folders may use of them.
+import { sequenceClassification } from './sequence-classification.ts'
+
+export const tasks = {
+  'sequence-classification': sequenceClassification,
+} as const
+export type TaskType = keyof typeof tasks
 
 export { type EmbedHooks, type EmbedSettings, embedSchema, embedTexts } from './embedding.ts'
+export {
+  type EvaluateTaskSettings,
+  evaluateTask,
+  evaluateTaskSchema,
+  type PredictionResult,
+  predictTask,
+  scoresOf,
+  type TaskHooks,
+  type TaskResult,
+  taskLength,
+} from './evaluate-task.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
   type EvaluationHooks,
@@ -23,3 +40,20 @@ export {
   type Interval,
   type Stratum,
 } from './metrics/bootstrap.ts'
+export type { Judgement, Scores } from './metrics/judgement.ts'
+export { type Difference, pairedDifferences, type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
+export type { ReadReport, Skipped } from './reading/read-report.ts'
+export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-classification.ts'
+export {
+  type DatasetDeclaration,
+  defineTask,
+  type ExampleOutput,
+  type PreparedTask,
+  type PrepareOptions,
+  type ReadOptions,
+  type TaskData,
+  type TaskDefinition,
+  type TaskExample,
+  type TaskPrediction,
+  type TaskRecord,
+} from './task.ts'

@@ -73,7 +73,7 @@ function grouped(values: ArrayLike<number>): Float64Array {
 }
 
 /** Between neighbours in proportion. */
-function quantile(sorted: Float64Array, share: number): number {
+export function quantile(sorted: Float64Array, share: number): number {
   if (sorted.length === 0) return Number.NaN
   const place = share * (sorted.length - 1)
   const below = Math.floor(place)

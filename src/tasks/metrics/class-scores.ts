@@ -1,0 +1,64 @@
+// The scores of one class out of many for each unit, from what was right and what was said.
+import { accuracy } from './accuracy.ts'
+import { Calibration } from './calibration.ts'
+import { ConfusionMatrix, classCounts } from './confusion-matrix.ts'
+import { classF1, meanF1 } from './f1.ts'
+import type { Judgement, Scores } from './judgement.ts'
+import { matthews } from './matthews.ts'
+
+export interface ClassScoresOptions {
+  /** Names of the classes, in the order of their numbers. */
+  labels: readonly string[]
+  /** The number of a class whose own precision, recall and F1 are wanted. */
+  positive?: number
+  /** Whether confidences come with what was said. */
+  calibrated: boolean
+}
+
+export class ClassScores implements Judgement {
+  readonly #options: ClassScoresOptions
+  readonly #matrix: ConfusionMatrix
+  readonly #calibration = new Calibration()
+
+  constructor(options: ClassScoresOptions) {
+    this.#options = options
+    this.#matrix = new ConfusionMatrix(options.labels.length)
+  }
+
+  get units(): number {
+    return this.#matrix.units
+  }
+
+  add(right: number, said: number, confidence = Number.NaN): void {
+    this.#matrix.add(right, said)
+    if (this.#options.calibrated) this.#calibration.add(confidence, right === said)
+  }
+
+  scores(counts?: ArrayLike<number>): Scores {
+    const { positive, calibrated } = this.#options
+    const confusion = this.#matrix.counted(counts)
+    const each = classCounts(confusion)
+    return {
+      accuracy: accuracy(confusion),
+      ...(positive === undefined ? {} : classF1(each, positive)),
+      f1Macro: meanF1(each, 'each').f1,
+      f1Weighted: meanF1(each, 'support').f1,
+      f1Micro: meanF1(each, 'all').f1,
+      matthews: matthews(confusion),
+      ...(calibrated ? { calibrationError: this.#calibration.error(counts) } : {}),
+    }
+  }
+
+  details(): { [name: string]: unknown } {
+    const { labels, calibrated } = this.#options
+    const { classes, cells } = this.#matrix.counted()
+    const each = classCounts({ classes, cells })
+    return {
+      labels: [...labels],
+      /** A row for each class that is right, a column for each that was said. */
+      confusion: labels.map((_, i) => Array.from(cells.subarray(i * classes, (i + 1) * classes))),
+      classes: Object.fromEntries(labels.map((label, i) => [label, { ...classF1(each, i), records: each.right[i] }])),
+      ...(calibrated ? { calibration: this.#calibration.bins().filter(({ units }) => units > 0) } : {}),
+    }
+  }
+}

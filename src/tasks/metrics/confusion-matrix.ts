@@ -1,0 +1,54 @@
+// How often each class was taken for each: what accuracy, F1 and Matthews' coefficient are made of. A stream of pairs goes in.
+import { GrowingList } from './growing-list.ts'
+
+/** cells[right * classes + said], float64. */
+export interface Confusion {
+  classes: number
+  cells: Float64Array
+}
+
+export class ConfusionMatrix {
+  readonly #classes: number
+  readonly #cells = new GrowingList()
+
+  constructor(classes: number) {
+    this.#classes = classes
+  }
+
+  get units(): number {
+    return this.#cells.length
+  }
+
+  /** Numbers of classes. */
+  add(right: number, said: number): void {
+    this.#cells.push(right * this.#classes + said)
+  }
+
+  counted(counts?: ArrayLike<number>): Confusion {
+    const cells = new Float64Array(this.#classes ** 2)
+    const places = this.#cells.values()
+    for (let i = 0; i < places.length; i++) cells[places[i]] += counts === undefined ? 1 : counts[i]
+    return { classes: this.#classes, cells }
+  }
+}
+
+/** Of each class: how often it was right, said, and both. */
+export interface ClassCounts {
+  right: Float64Array
+  said: Float64Array
+  both: Float64Array
+}
+
+export const classCounts = ({ classes, cells }: Confusion): ClassCounts => {
+  const right = new Float64Array(classes)
+  const said = new Float64Array(classes)
+  const both = new Float64Array(classes)
+  for (let i = 0; i < classes; i++) {
+    both[i] = cells[i * classes + i]
+    for (let j = 0; j < classes; j++) {
+      right[i] += cells[i * classes + j]
+      said[j] += cells[i * classes + j]
+    }
+  }
+  return { right, said, both }
+}

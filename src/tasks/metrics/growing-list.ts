@@ -1,0 +1,28 @@
+// Numbers in a typed array that grows as they come. Knows nothing of what they mean.
+
+export class GrowingList {
+  #values: Float64Array
+  #length = 0
+
+  constructor(capacity = 1024) {
+    this.#values = new Float64Array(capacity)
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(value: number): void {
+    if (this.#length === this.#values.length) {
+      const longer = new Float64Array(2 * this.#length)
+      longer.set(this.#values)
+      this.#values = longer
+    }
+    this.#values[this.#length++] = value
+  }
+
+  /** Valid until the next push. */
+  values(): Float64Array {
+    return this.#values.subarray(0, this.#length)
+  }
+}

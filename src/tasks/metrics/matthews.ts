@@ -1,0 +1,21 @@
+// Matthews' correlation of two or more classes; 0 where either side names one class only.
+// @source Gorodkin 2004, Computational Biology and Chemistry 28(5-6), 367-374
+import { type Confusion, classCounts } from './confusion-matrix.ts'
+
+export const matthews = (confusion: Confusion): number => {
+  const { right, said, both } = classCounts(confusion)
+  let units = 0
+  let hits = 0
+  let mixed = 0
+  let rightSquares = 0
+  let saidSquares = 0
+  for (let i = 0; i < right.length; i++) {
+    units += right[i]
+    hits += both[i]
+    mixed += right[i] * said[i]
+    rightSquares += right[i] ** 2
+    saidSquares += said[i] ** 2
+  }
+  const below = Math.sqrt(units ** 2 - saidSquares) * Math.sqrt(units ** 2 - rightSquares)
+  return below === 0 ? 0 : (hits * units - mixed) / below
+}

@@ -1,0 +1,76 @@
+// The scores of several labels at once for each unit: of each yes or no, and of the whole set.
+import type { ClassCounts } from './confusion-matrix.ts'
+import { classF1, meanF1 } from './f1.ts'
+import type { Judgement, Scores } from './judgement.ts'
+
+export class MultiLabelScores implements Judgement {
+  readonly #labels: readonly string[]
+  readonly #units: { right: readonly number[]; said: readonly number[] }[] = []
+
+  constructor(labels: readonly string[]) {
+    this.#labels = labels
+  }
+
+  get units(): number {
+    return this.#units.length
+  }
+
+  /** Numbers of labels, each once. */
+  add(right: readonly number[], said: readonly number[]): void {
+    this.#units.push({ right, said })
+  }
+
+  #counted(counts?: ArrayLike<number>): { each: ClassCounts; exact: number; all: number; wrong: number } {
+    const size = this.#labels.length
+    const each = { right: new Float64Array(size), said: new Float64Array(size), both: new Float64Array(size) }
+    let exact = 0
+    let all = 0
+    let wrong = 0
+    this.#units.forEach(({ right, said }, i) => {
+      const count = counts === undefined ? 1 : counts[i]
+      if (count === 0) return
+      let both = 0
+      for (const label of right) {
+        each.right[label] += count
+        if (!said.includes(label)) continue
+        each.both[label] += count
+        both++
+      }
+      for (const label of said) each.said[label] += count
+      const different = right.length + said.length - 2 * both
+      if (different === 0) exact += count
+      wrong += different * count
+      all += count
+    })
+    return { each, exact, all, wrong }
+  }
+
+  scores(counts?: ArrayLike<number>): Scores {
+    const { each, exact, all, wrong } = this.#counted(counts)
+    const micro = meanF1(each, 'all')
+    return {
+      /** Of whole sets. */
+      accuracy: exact / all,
+      f1Micro: micro.f1,
+      precisionMicro: micro.precision,
+      recallMicro: micro.recall,
+      f1Macro: meanOverAll(each),
+      f1Weighted: meanF1(each, 'support').f1,
+      hammingLoss: wrong / (all * this.#labels.length),
+    }
+  }
+
+  details(): { [name: string]: unknown } {
+    const { each } = this.#counted()
+    const classes = this.#labels.map((label, i) => [label, { ...classF1(each, i), records: each.right[i] }])
+    return { labels: [...this.#labels], classes: Object.fromEntries(classes) }
+  }
+}
+
+/** Over all labels, also those that never occur, since a label is a question of its own here. */
+const meanOverAll = (each: ClassCounts): number => {
+  const size = each.right.length
+  let sum = 0
+  for (let i = 0; i < size; i++) sum += classF1(each, i).f1
+  return sum / size
+}

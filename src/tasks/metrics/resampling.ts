@@ -1,0 +1,132 @@
+// How sure scores are, and whether two sets of predictions differ by more than chance: the bootstrap over units, and approximate
+// randomization of which side said what. Knows no metric: a judgement scores any draw of its units.
+// @source Efron and Tibshirani 1993, chapters 13 and 16; Noreen 1989; Koehn 2004, aclanthology.org/W04-3250
+import { createRandom, invariant, type Random } from '../../core/index.ts'
+import { type BootstrapOptions, type Interval, quantile } from './bootstrap.ts'
+import type { Judgement, Scores } from './judgement.ts'
+
+export interface ScoreIntervals {
+  [metric: string]: Interval
+}
+
+const drawUnits = (counts: Uint32Array, units: number, random: Random): void => {
+  for (let i = 0; i < units; i++) counts[random.integer(units)]++
+}
+
+/** Percentile intervals; the bounds are NaN for fewer than two units. */
+export const scoreIntervals = (judgement: Judgement, options: BootstrapOptions = {}): ScoreIntervals => {
+  const { seed = 0, resamples = 1000, confidence = 0.95 } = options
+  const { units } = judgement
+  const values = judgement.scores()
+  const names = Object.keys(values)
+  const draws = names.map(() => new Float64Array(resamples))
+  const random = createRandom(`intervals/${seed}`)
+  const counts = new Uint32Array(units)
+  for (let r = 0; r < resamples && units > 1; r++) {
+    counts.fill(0)
+    drawUnits(counts, units, random)
+    const drawn = judgement.scores(counts)
+    names.forEach((name, i) => {
+      draws[i][r] = drawn[name]
+    })
+  }
+  return Object.fromEntries(
+    names.map((name, i): [string, Interval] => {
+      const sorted = units > 1 ? draws[i].filter((draw) => !Number.isNaN(draw)).sort() : new Float64Array(0)
+      const bound = (share: number) => quantile(sorted, share)
+      return [name, { value: values[name], low: bound((1 - confidence) / 2), high: bound((1 + confidence) / 2) }]
+    }),
+  )
+}
+
+export interface Difference {
+  /** First minus second. */
+  value: number
+  /** Of the paired bootstrap. */
+  low: number
+  high: number
+  /** Two-sided: how often chance alone gives a difference as large, by approximate randomization. */
+  randomization: number
+  /** Two-sided: how often the difference changes its sign, by the paired bootstrap. */
+  bootstrap: number
+}
+
+/**
+ * Compares two sets of predictions of the same records. `both` has judged the first set's predictions of all records and then the
+ * second's, so it has twice as many units as there are records.
+ */
+export const pairedDifferences = (
+  both: Judgement,
+  options: BootstrapOptions = {},
+): { [metric: string]: Difference } => {
+  const { seed = 0, resamples = 1000, confidence = 0.95 } = options
+  invariant(both.units % 2 === 0, 'both sets have a prediction of every record.')
+  const units = both.units / 2
+  const random = createRandom(`differences/${seed}`)
+  const counts = new Uint32Array(2 * units)
+  const [first, second] = [counts.subarray(0, units), counts.subarray(units)]
+  const difference = (): Scores => {
+    // Each side alone: the other's units count nothing.
+    const [left, right] = [first.slice(), second.slice()]
+    second.fill(0)
+    const a = both.scores(counts)
+    second.set(right)
+    first.fill(0)
+    const b = both.scores(counts)
+    first.set(left)
+    return Object.fromEntries(Object.keys(a).map((name) => [name, a[name] - b[name]]))
+  }
+  counts.fill(1)
+  const seen = difference()
+  const names = Object.keys(seen)
+  const drawn = names.map(() => new Float64Array(resamples))
+  const larger = new Float64Array(names.length)
+  for (let r = 0; r < resamples; r++) {
+    first.fill(0)
+    drawUnits(first, units, random)
+    second.set(first)
+    const again = difference()
+    names.forEach((name, i) => {
+      drawn[i][r] = again[name]
+    })
+    const shuffled = randomized(both, units, random)
+    names.forEach((name, i) => {
+      // A hair of room for sums in another order.
+      if (Math.abs(shuffled[name]) >= Math.abs(seen[name]) - 1e-12) larger[i]++
+    })
+  }
+  return Object.fromEntries(
+    names.map((name, i): [string, Difference] => {
+      const sorted = drawn[i].filter((value) => !Number.isNaN(value)).sort()
+      const below = sorted.reduce((count, value) => count + (value <= 0 ? 1 : 0), 0)
+      const above = sorted.reduce((count, value) => count + (value >= 0 ? 1 : 0), 0)
+      const bound = (share: number) => quantile(sorted, share)
+      return [
+        name,
+        {
+          value: seen[name],
+          low: bound((1 - confidence) / 2),
+          high: bound((1 + confidence) / 2),
+          randomization: (larger[i] + 1) / (resamples + 1),
+          bootstrap: Math.min(1, (2 * (Math.min(below, above) + 1)) / (sorted.length + 1)),
+        },
+      ]
+    }),
+  )
+}
+
+/** The difference when a coin decides for each record which side's prediction is whose. */
+const randomized = (both: Judgement, units: number, random: Random): Scores => {
+  const mine = new Uint32Array(2 * units)
+  const theirs = new Uint32Array(2 * units)
+  let coins = 0
+  for (let i = 0; i < units; i++) {
+    if (i % 32 === 0) coins = random.uint32()
+    const swap = (coins >>> (i % 32)) & 1
+    mine[swap === 1 ? units + i : i] = 1
+    theirs[swap === 1 ? i : units + i] = 1
+  }
+  const a = both.scores(mine)
+  const b = both.scores(theirs)
+  return Object.fromEntries(Object.keys(a).map((name) => [name, a[name] - b[name]]))
+}

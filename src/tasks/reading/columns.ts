@@ -1,0 +1,79 @@
+// Values of columns as texts, labels and numbers, or what is wrong with them. Knows no task.
+import { DataError, didYouMean, show } from '../../core/index.ts'
+import type { RecordFault } from './read-report.ts'
+import type { DataRow } from './row.ts'
+
+export type Checked<Value> = { value: Value } | { fault: RecordFault }
+
+/**
+ * Whether a row has the columns that the fields of a config name; to be asked of the first row of a file, since a column that is not
+ * there is misnamed, while a later row may lack a value. @throws DataError with the columns that there are
+ */
+export const expectColumns = (
+  { values, file, line }: DataRow,
+  columns: { [field: string]: string | undefined },
+): void => {
+  const names = Object.keys(values)
+  for (const [field, column] of Object.entries(columns)) {
+    if (column === undefined || names.includes(column)) continue
+    const shown = names.slice(0, 20).join(', ')
+    const hint = didYouMean(column, names) || ` Name the column with \`${field}\`.`
+    throw new DataError(
+      `Expected a column "${column}" for \`${field}\`, got the columns ${shown}${names.length > 20 ? ', …' : ''}.${hint}`,
+      file,
+      line,
+    )
+  }
+}
+
+/** A text, or a list of texts that belong together, joined by spaces. */
+export const textOf = ({ values }: DataRow, column: string): Checked<string> => {
+  const value = values[column]
+  const text = Array.isArray(value) && value.every((part) => typeof part === 'string') ? value.join(' ') : value
+  if (typeof text !== 'string')
+    return { fault: { reason: 'no-text', message: `Expected text in column "${column}", got ${show(value)}.` } }
+  if (text.trim() === '')
+    return { fault: { reason: 'empty-text', message: `Expected text in column "${column}", got an empty one.` } }
+  return { value: text }
+}
+
+/** A label as it is written: text, a number or a boolean. */
+export const labelOf = ({ values }: DataRow, column: string): Checked<string> => {
+  const value = values[column]
+  const text =
+    typeof value === 'string'
+      ? value.trim()
+      : typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean'
+        ? String(value)
+        : ''
+  if (text === '')
+    return { fault: { reason: 'no-label', message: `Expected a label in column "${column}", got ${show(value)}.` } }
+  return { value: text }
+}
+
+/** Several labels: a list, or a text with commas, semicolons or bars between them. */
+export const labelsOf = ({ values }: DataRow, column: string): Checked<string[]> => {
+  const value = values[column]
+  if (Array.isArray(value) && value.every((part) => typeof part === 'string' || Number.isInteger(Number(part))))
+    return { value: value.map(String) }
+  if (typeof value === 'string')
+    return {
+      value: value
+        .split(/[,;|]/)
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    }
+  if (value === null) return { value: [] }
+  return {
+    fault: { reason: 'no-label', message: `Expected a list of labels in column "${column}", got ${show(value)}.` },
+  }
+}
+
+/** A finite number, also one written as text. */
+export const numberOf = ({ values }: DataRow, column: string): Checked<number> => {
+  const value = values[column]
+  const number =
+    typeof value === 'string' && value.trim() !== '' ? Number(value) : typeof value === 'bigint' ? Number(value) : value
+  if (typeof number === 'number' && Number.isFinite(number)) return { value: number }
+  return { fault: { reason: 'no-number', message: `Expected a number in column "${column}", got ${show(value)}.` } }
+}

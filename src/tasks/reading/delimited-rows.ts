@@ -1,0 +1,93 @@
+// Comma and tab separated values: a quoted field may hold delimiters, doubled quotes and line breaks (RFC 4180). With tabs, quotes
+// are text unless asked otherwise, as in GLUE's files. Without a header, columns are called 0, 1, 2 … Knows no column.
+import { DataError } from '../../core/index.ts'
+import type { DataRow, RowContext, RowFormat } from './row.ts'
+import { textLines } from './text-lines.ts'
+
+const maxRecordLength = 2 ** 26
+
+const delimitedRows = (delimiter: string) =>
+  async function* rows(file: string, context: RowContext): AsyncGenerator<DataRow> {
+    const { faults, header, quotes, signal } = context
+    const quoted = quotes === 'read' || (quotes === 'auto' && delimiter !== '\t')
+    let names: readonly string[] | undefined
+    let held = ''
+    let first = 0
+    for await (const { text, number } of textLines(file, signal)) {
+      if (held === '') first = number
+      const record = held === '' ? text : `${held}\n${text}`
+      const fields = splitFields(record, delimiter, quoted)
+      if (fields === undefined) {
+        held = record
+        if (held.length > maxRecordLength) break
+        continue
+      }
+      held = ''
+      if (fields.length === 1 && fields[0].trim() === '') continue
+      if (names === undefined && header) {
+        names = headerNames(fields, file, number)
+        continue
+      }
+      const columns: readonly string[] = names ?? fields.map((_, i) => String(i))
+      if (fields.length === columns.length)
+        yield { values: Object.fromEntries(columns.map((name, i) => [name, fields[i]])), file, line: first }
+      else
+        faults.fault(
+          {
+            reason: 'wrong-columns',
+            message: `Expected ${columns.length} columns, as in the header, got ${fields.length}. Check delimiters and quotes.`,
+          },
+          { file, line: first },
+        )
+    }
+    if (held !== '')
+      faults.fault(
+        {
+          reason: 'unclosed-quote',
+          message: `Expected a closing ", got the end of the file. Quote it as "", or read with \`quotes\` literal.`,
+        },
+        { file, line: first },
+      )
+  }
+
+const headerNames = (fields: readonly string[], file: string, line: number): string[] => {
+  const names = fields.map((name) => name.trim())
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined)
+    throw new DataError(
+      `Expected columns with names that differ, got \`${twice}\` twice. Where the first line is no header, say header: false.`,
+      file,
+      line,
+    )
+  return names
+}
+
+/** The fields of a record, or undefined while a quoted one is open. */
+const splitFields = (text: string, delimiter: string, quoted: boolean): string[] | undefined => {
+  if (!quoted || !text.includes('"')) return text.split(delimiter)
+  const fields: string[] = []
+  for (let at = 0; ; ) {
+    let field = ''
+    if (text[at] === '"') {
+      let from = at + 1
+      for (;;) {
+        const quote = text.indexOf('"', from)
+        if (quote < 0) return undefined
+        field += text.slice(from, quote)
+        from = quote + 1
+        if (text[from] !== '"') break
+        field += '"'
+        from++
+      }
+      at = from
+    }
+    // What stands after a closing quote is kept, as spreadsheets do.
+    const next = text.indexOf(delimiter, at)
+    fields.push(field + (next < 0 ? text.slice(at) : text.slice(at, next)))
+    if (next < 0) return fields
+    at = next + delimiter.length
+  }
+}
+
+export const csv: RowFormat = { extensions: ['.csv'], rows: delimitedRows(',') }
+export const tsv: RowFormat = { extensions: ['.tsv'], rows: delimitedRows('\t') }

@@ -1,0 +1,49 @@
+// A folder for each class with a file for each text, as the Large Movie Review Dataset has it, on disk or in a tar archive. Gives the
+// columns `text`, `label` (the folder's name) and `id` (folder and file name).
+
+import { stat } from 'node:fs/promises'
+import { basename, dirname, extname } from 'node:path'
+import { DataError } from '../../core/index.ts'
+import { expandFiles } from '../../corpus/index.ts'
+import { tarFiles } from '../language-modelling/tar-files.ts'
+import type { DataRow, RowContext, RowFormat } from './row.ts'
+import { strictText, wholeFile } from './text-lines.ts'
+
+const rowOf = (name: string, text: string, file: string): DataRow => {
+  const label = basename(dirname(name))
+  return { values: { text, label, id: `${label}/${basename(name, extname(name))}` }, file, line: undefined }
+}
+
+const byName = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
+
+async function* rows(path: string, { folders, split, signal }: RowContext): AsyncGenerator<DataRow> {
+  const wanted = (name: string) => {
+    const parts = name.split(/[\\/]/)
+    const isText = name.endsWith('.txt') && (folders === undefined || folders.includes(parts.at(-2) ?? ''))
+    return isText && (split === undefined || parts.slice(0, -2).includes(split))
+  }
+  let any = false
+  if ((await stat(path)).isDirectory()) {
+    for (const file of await expandFiles(path, ['.txt'])) {
+      // Splits are looked for below the path that was given.
+      if (!wanted(`./${file.slice(path.length)}`)) continue
+      signal?.throwIfAborted()
+      any = true
+      yield rowOf(file, strictText(await wholeFile(file, signal), file), file)
+    }
+  } else {
+    const files = [...tarFiles(await wholeFile(path, signal), path)].filter(({ name }) => wanted(name))
+    for (const { name, data } of files.sort((a, b) => byName(a.name, b.name))) {
+      any = true
+      const file = `${path}:${name}`
+      yield rowOf(name, strictText(data, file), file)
+    }
+  }
+  if (!any)
+    throw new DataError(
+      `Expected text files in ${folders === undefined ? 'a folder for each class' : `folders named ${folders.join(', ')}`}${split === undefined ? '' : ` under ${split}`}, got none. Check the path.`,
+      path,
+    )
+}
+
+export const classFolders: RowFormat = { extensions: ['.tar', '.tgz'], rows }

@@ -1,0 +1,32 @@
+// Parquet files, some thousand rows at a time. The number of the row stands for its line. Knows no column.
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
+import { compressors } from 'hyparquet-compressors'
+import { DataError } from '../../core/index.ts'
+import type { DataRow, RowContext, RowFormat } from './row.ts'
+
+const rowsAtOnce = 4096
+/** A row group is held in memory. */
+const maxGroupBytes = 2 ** 30
+
+async function* rows(path: string, { signal }: RowContext): AsyncGenerator<DataRow> {
+  const broken = (error: Error): never => {
+    throw new DataError(`Expected a Parquet file, got a broken one (${error.message}). Fetch it again.`, path)
+  }
+  const file = await asyncBufferFromFile(path).catch(broken)
+  const metadata = await parquetMetadataAsync(file).catch(broken)
+  const large = metadata.row_groups.find(({ total_byte_size }) => Number(total_byte_size) > maxGroupBytes)
+  if (large !== undefined)
+    throw new DataError(
+      `Expected row groups of at most ${maxGroupBytes} bytes, got ${large.total_byte_size}. Write smaller ones.`,
+      path,
+    )
+  const total = Number(metadata.num_rows)
+  for (let rowStart = 0; rowStart < total; rowStart += rowsAtOnce) {
+    signal?.throwIfAborted()
+    const rowEnd = Math.min(total, rowStart + rowsAtOnce)
+    const found = await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd }).catch(broken)
+    for (const [i, values] of found.entries()) yield { values, file: path, line: rowStart + i + 1 }
+  }
+}
+
+export const parquet: RowFormat = { extensions: ['.parquet'], rows }

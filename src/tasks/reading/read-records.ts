@@ -1,0 +1,73 @@
+// Records of a task from rows: checks the columns once a file, counts faults, stops at the limit. Knows no format and no task.
+import type { TaskData, TaskRecord } from '../task.ts'
+import { type Checked, expectColumns } from './columns.ts'
+import { FaultCounter, noRecords, type RecordFault } from './read-report.ts'
+import { openRows, type RowSettings } from './read-rows.ts'
+import type { DataRow } from './row.ts'
+
+export interface RecordSettings extends RowSettings {
+  onFault: 'error' | 'skip'
+  limit?: number
+  id?: string
+}
+
+/** The values of the first fault, or of all. */
+export const allOf = <Values extends object>(
+  checked: {
+    [Name in keyof Values]: Checked<Values[Name]>
+  },
+): Checked<Values> => {
+  const values: { [name: string]: unknown } = {}
+  for (const [name, one] of Object.entries(checked) as [string, Checked<unknown>][]) {
+    if ('fault' in one) return one
+    values[name] = one.value
+  }
+  return { value: values as Values }
+}
+
+export interface RecordReader<Fields> {
+  /** The config's fields that name columns. */
+  columns: { [field: string]: string | undefined }
+  fields(row: DataRow): Checked<Fields>
+}
+
+/** @throws DataError for the first fault unless faults are passed over, and for a path without a record */
+export const readRecords = async <Fields extends object>(
+  path: string,
+  settings: RecordSettings,
+  { columns, fields }: RecordReader<Fields>,
+  signal?: AbortSignal,
+): Promise<TaskData<TaskRecord & Fields>> => {
+  const { onFault, limit = Number.POSITIVE_INFINITY, id } = settings
+  const faults = new FaultCounter(onFault)
+  const source = await openRows(path, settings)
+  const records: (TaskRecord & Fields)[] = []
+  const seen = new Map<string, DataRow>()
+  let file: string | undefined
+  let number = 0
+  const checkId = (name: string): RecordFault | undefined => {
+    const before = seen.get(name)
+    if (before === undefined) return undefined
+    const place = `${before.file}${before.line === undefined ? '' : `:${before.line}`}`
+    return { reason: 'repeated-id', message: `Expected ids that differ, got "${name}" again, as in ${place}.` }
+  }
+  for await (const row of source.rows(faults, signal)) {
+    if (records.length >= limit) break
+    if (row.file !== file) {
+      expectColumns(row, { ...columns, id })
+      file = row.file
+    }
+    const place = { file: row.file, line: row.line }
+    const checked = fields(row)
+    const name = id === undefined ? String(number) : String(row.values[id] ?? number)
+    number++
+    const fault = 'fault' in checked ? checked.fault : id === undefined ? undefined : checkId(name)
+    if (fault !== undefined) faults.fault(fault, place)
+    else if ('value' in checked) {
+      if (id !== undefined) seen.set(name, row)
+      records.push({ id: name, ...place, ...checked.value })
+    }
+  }
+  if (records.length === 0) throw noRecords(path, faults)
+  return { records, report: { files: source.files, records: records.length, skipped: faults.skipped } }
+}

@@ -1,0 +1,130 @@
+// Rows of a path that a user names: a file, a folder of files, a glob. Finds the format and the split; knows no column.
+import { existsSync, statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { z } from 'zod'
+import { DataError } from '../../core/index.ts'
+import { expandFiles } from '../../corpus/index.ts'
+import { csv, tsv } from './delimited-rows.ts'
+import { classFolders } from './folder-rows.ts'
+import { json, jsonLines } from './json-rows.ts'
+import { parquet } from './parquet-rows.ts'
+import type { FaultCounter } from './read-report.ts'
+import type { DataRow, RowFormat } from './row.ts'
+
+const formats = { jsonl: jsonLines, json, csv, tsv, parquet, folders: classFolders } as const satisfies Record<
+  string,
+  RowFormat
+>
+export type FormatName = keyof typeof formats
+const formatNames = Object.keys(formats) as FormatName[]
+
+/** Fields of every task's config that say how its files are read. */
+export const readingFields = {
+  format: z
+    .enum(['auto', ...formatNames])
+    .default('auto')
+    .describe('of the files: auto goes by their names; folders: a folder for each class, also in a tar archive'),
+  split: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('of a folder with several: reads the files with this in their name, such as train, validation or test'),
+  onFault: z
+    .enum(['error', 'skip'])
+    .default('error')
+    .describe('what to do with a record that cannot be used: stop, or pass it over and count it'),
+  limit: z.int().positive().optional().describe('read no more than this many records'),
+}
+
+/** Fields for files of rows and columns. */
+export const rowFields = {
+  ...readingFields,
+  header: z.boolean().default(true).describe('separated values: whether the first line names the columns'),
+  quotes: z
+    .enum(['auto', 'read', 'literal'])
+    .default('auto')
+    .describe('separated values: whether " quotes a field; auto: with commas, not with tabs'),
+  folders: z.array(z.string()).min(1).optional().describe('folders: names of those to read; all unless given'),
+  id: z.string().optional().describe('column with the name of a record; its number unless given'),
+}
+
+export interface RowSettings {
+  format: 'auto' | FormatName
+  split?: string
+  header: boolean
+  quotes: 'auto' | 'read' | 'literal'
+  folders?: readonly string[]
+}
+
+export interface RowSource {
+  files: string[]
+  rows(faults: FaultCounter, signal?: AbortSignal): AsyncIterable<DataRow>
+}
+
+/** @throws DataError for a path without files of the format, or files of several splits */
+export const openRows = async (path: string, settings: RowSettings): Promise<RowSource> => {
+  const { format, split, header, quotes, folders } = settings
+  const isFolder = existsSync(path) && statSync(path).isDirectory()
+  if (format === 'folders')
+    return {
+      files: [path],
+      rows: (faults, signal) => classFolders.rows(path, { faults, header, quotes, folders, split, signal }),
+    }
+  const extensions =
+    format === 'auto' ? formatNames.flatMap((name) => formats[name].extensions) : formats[format].extensions
+  const all = await expandFiles(path, extensions)
+  const files = isFolder ? filesOfSplit(all, split, path) : all
+  const readers = files.map((file) => ({ file, format: format === 'auto' ? formatOf(file) : formats[format] }))
+  return {
+    files,
+    async *rows(faults, signal) {
+      for (const { file, format: reader } of readers)
+        yield* reader.rows(file, { faults, header, quotes, folders, signal })
+    },
+  }
+}
+
+const formatOf = (file: string): RowFormat => {
+  const name = file.toLowerCase().replace(/\.(gz|bz2|zst)$/, '')
+  const found = formatNames.find((key) => formats[key].extensions.some((ending) => name.endsWith(ending)))
+  if (found !== undefined) return formats[found]
+  throw new DataError(
+    `Expected a file ending in ${formatNames.flatMap((key) => formats[key].extensions).join(', ')} (plain, .gz, .bz2 or .zst), got another name. Say its \`format\`.`,
+    file,
+  )
+}
+
+/** Words in file names that mean a split. */
+const splitWords: readonly (readonly string[])[] = [
+  ['train', 'training'],
+  ['validation', 'valid', 'val', 'dev', 'development', 'eval'],
+  ['test', 'testing'],
+]
+
+/** The files of a folder that belong to a split. @throws DataError when the folder has others, or several and none was named */
+export const filesOfSplit = (files: readonly string[], split: string | undefined, path: string): string[] => {
+  const has = (file: string, word: string) =>
+    new RegExp(`(^|[^a-z])${word.replace(/[^\w]/g, '\\$&')}([^a-z]|$)`, 'i').test(basename(file))
+  const splitOf = (file: string) => splitWords.findIndex((words) => words.some((word) => has(file, word)))
+  if (split === undefined) {
+    if (new Set(files.map(splitOf)).size > 1)
+      throw new DataError(
+        `Expected files of one split, got ${files
+          .map((file) => basename(file))
+          .slice(0, 8)
+          .join(', ')}. Name the \`split\` or the file.`,
+        path,
+      )
+    return [...files]
+  }
+  const words = splitWords.find((known) => known.includes(split.toLowerCase())) ?? [split]
+  const found = files.filter((file) => words.some((word) => has(file, word)))
+  if (found.length > 0) return found
+  throw new DataError(
+    `Expected files with "${split}" in their name for \`split\`, got ${files
+      .map((file) => basename(file))
+      .slice(0, 8)
+      .join(', ')}.`,
+    path,
+  )
+}

@@ -1,0 +1,274 @@
+// A class for each text or pair of texts, or several labels at once.
+import { z } from 'zod'
+import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
+import type { Metric } from '../objectives/index.ts'
+import { noGrad, Tensor } from '../tensor/index.ts'
+import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './class-weights.ts'
+import { classificationDatasets } from './declarations.ts'
+import { expectClasses, expectLabels, labelNumbers, resolveLabel, sortedLabels, unknownLabel } from './label-set.ts'
+import { ClassScores } from './metrics/class-scores.ts'
+import { MultiLabelScores } from './metrics/multi-label-scores.ts'
+import { argmax, rounded, sigmoid, softmax } from './probabilities.ts'
+import { type Checked, labelOf, labelsOf } from './reading/columns.ts'
+import { allOf, readRecords } from './reading/read-records.ts'
+import { createRowLearner, splitRows } from './row-learner.ts'
+import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
+import { askedTexts, type Texts, textColumns, textFields, textsOf } from './text-columns.ts'
+import { createTextEncoder, defaultMaxLength } from './text-encoder.ts'
+
+const config = z
+  .strictObject({
+    ...textFields,
+    label: z.string().default('label').describe('column with the label: a name, or its number among `labels`'),
+    labels: z
+      .array(z.string())
+      .min(2)
+      .optional()
+      .describe('names of the classes, in the order of their numbers; those of the data unless given'),
+    multiLabel: z
+      .boolean()
+      .default(false)
+      .describe('a record may have any number of labels: a list, or a text with commas between them'),
+    threshold: z
+      .number()
+      .gt(0)
+      .lt(1)
+      .default(0.5)
+      .describe('several labels: the probability from which a label is said'),
+    positive: z.string().optional().describe('the class whose own precision, recall and F1 are reported'),
+    classWeights: classWeightsField,
+    labelSmoothing: z.number().min(0).lt(1).default(0).describe('share of each answer that is spread over all classes'),
+  })
+  .superRefine(({ multiLabel, labelSmoothing, positive }, context) => {
+    const refuse = (field: string, why: string) =>
+      context.addIssue({ code: 'custom', path: [field], message: `Expected no \`${field}\` ${why}. Remove it.` })
+    if (multiLabel && labelSmoothing > 0) refuse('labelSmoothing', 'with `multiLabel`, where it has no effect')
+    if (multiLabel && positive !== undefined) refuse('positive', 'with `multiLabel`, where each label has scores')
+  })
+
+type Config = z.output<typeof config>
+
+export interface ClassRecord extends TaskRecord, Texts {
+  /** Names of the labels: one, or any number with `multiLabel`; undefined where they are not known. */
+  labels: readonly string[] | undefined
+}
+
+export interface ClassExample extends TaskExample {
+  /** Numbers of the labels; undefined where they are not known. */
+  labels: Uint32Array | undefined
+}
+
+/** `label` and its `confidence`, or `labels`; `probabilities` by label where they are known. */
+export interface ClassPrediction extends TaskPrediction {
+  label?: string
+  labels?: string[]
+  probabilities?: { [label: string]: number }
+}
+
+const term = 'classification'
+
+export const sequenceClassification = defineTask<Config, ClassRecord, ClassExample, ClassPrediction>({
+  type: 'sequence-classification',
+  source: 'arXiv:1804.07461 (GLUE)',
+  summary: 'a class for each text or pair of texts, or several labels at once',
+  config,
+  head: 'sequence-classification',
+  datasets: classificationDatasets,
+  mainMetric: ({ multiLabel }) => (multiLabel ? 'f1Micro' : 'accuracy'),
+  read(path, settings, { labelled = true, signal } = {}) {
+    const columns = { ...textColumns(settings), ...(labelled ? { label: settings.label } : {}) }
+    return readRecords<Omit<ClassRecord, keyof TaskRecord>>(
+      path,
+      settings,
+      {
+        columns,
+        fields: (row) => {
+          const labels = labelled ? labelsIn(settings, row) : { value: undefined }
+          const all = allOf<{ texts: Texts; labels: readonly string[] | undefined }>({
+            texts: textsOf(row, settings),
+            labels: labels as Checked<readonly string[] | undefined>,
+          })
+          return 'fault' in all ? all : { value: { ...all.value.texts, labels: all.value.labels } }
+        },
+      },
+      signal,
+    )
+  },
+  ask: (fields, id, settings) => ({
+    id,
+    file: 'input',
+    line: undefined,
+    ...askedTexts(fields, settings),
+    labels: undefined,
+  }),
+  headOptions(records, { labels, multiLabel }) {
+    const found = labels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
+    return {
+      labels: multiLabel && found.length > 0 ? [...found] : expectClasses(found, records),
+      problemType: multiLabel ? 'multi-label' : 'single-label',
+    }
+  },
+  prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer), headOptions, trainedOn }) {
+    const { multiLabel, labelSmoothing, threshold, classWeights } = settings
+    const labels = expectLabels(headOptions.labels)
+    const numberOf = labelNumbers(labels)
+    const encodeText = createTextEncoder(tokenizer, maxLength)
+    const weights = weightsOf(
+      classWeights,
+      labels,
+      trainedOn &&
+        (() => {
+          const counts = countLabels(trainedOn as readonly ClassRecord[], labels)
+          return multiLabel ? balanceLabels(counts, trainedOn.length) : balanceClasses(counts)
+        }),
+    )
+    const weightOf = ({ labels: own }: ClassExample): number => {
+      if (own === undefined) return 0
+      return multiLabel ? labels.length : (weights?.[own[0]] ?? 1)
+    }
+    const learner = createRowLearner<ClassExample>({
+      term,
+      head: 'sequence-classification',
+      padId: tokenizer.special.pad?.id ?? 0,
+      weight: weightOf,
+      targets(examples, device) {
+        if (!multiLabel) {
+          const numbers = BigInt64Array.from(examples, ({ labels: own }) => BigInt(own?.[0] ?? -100))
+          return Tensor.from(numbers, { shape: [numbers.length], device })
+        }
+        // NaN stands for what is not known.
+        const values = new Float32Array(examples.length * labels.length)
+        examples.forEach(({ labels: own }, i) => {
+          if (own === undefined) values.fill(Number.NaN, i * labels.length, (i + 1) * labels.length)
+          else for (const label of own) values[i * labels.length + label] = 1
+        })
+        return Tensor.from(values, { shape: [examples.length, labels.length], device })
+      },
+      loss(logits, targets) {
+        const weight = weights && Tensor.from(weights, { shape: [weights.length], device: logits.device })
+        if (!multiLabel)
+          return logits.crossEntropy(targets, { weight, reduction: 'sum', labelSmoothing, ignoreIndex: -100 })
+        const known = targets.isnan().logicalNot()
+        const each = logits.binaryCrossEntropyWithLogits(targets.maskedFill(known.logicalNot(), 0), {
+          posWeight: weight,
+          reduction: 'none',
+        })
+        return each.maskedFill(known.logicalNot(), 0).sum()
+      },
+      measure(logits, targets, { known }): { [name: string]: Metric } {
+        if (multiLabel || known === 0) return {}
+        return { accuracy: { sum: noGrad(() => logits.argmax(-1).eq(targets).sum()), weight: known } }
+      },
+      answer: ({ labels: own }) =>
+        own === undefined ? 'not known' : Array.from(own, (label) => labels[label]).join(', '),
+    })
+    return {
+      learner,
+      encode(record) {
+        const encoded = encodeText(record.text, record.pair)
+        if (encoded.ids.length === 0)
+          throw new DataError('Expected a text with at least one token, got none.', record.file, record.line)
+        const numbers = record.labels?.map((label) => numberOf(label, record))
+        return [{ ...encoded, starts: [0], labels: numbers === undefined ? undefined : Uint32Array.from(numbers) }]
+      },
+      split: splitRows,
+      decode({ id }, [{ logits }]) {
+        if (multiLabel) {
+          const shares = Array.from(logits, sigmoid)
+          return {
+            id,
+            labels: labels.filter((_, i) => shares[i] >= threshold),
+            probabilities: Object.fromEntries(labels.map((label, i) => [label, rounded(shares[i])])),
+          }
+        }
+        const shares = softmax(logits)
+        return {
+          id,
+          label: labels[argmax(logits)],
+          probabilities: Object.fromEntries(labels.map((label, i) => [label, rounded(shares[i])])),
+        }
+      },
+    }
+  },
+  parsePrediction(fields, { id }, { multiLabel }) {
+    const { label, labels, prediction, probabilities } = fields
+    const shares = isShares(probabilities) ? { probabilities } : {}
+    if (multiLabel) {
+      const said = labels ?? prediction ?? label
+      const list =
+        typeof said === 'string' ? labelsOf({ values: { said }, file: '', line: 1 }, 'said') : { value: said }
+      if ('value' in list && Array.isArray(list.value)) return { id, labels: list.value.map(String), ...shares }
+      throw new ConfigError(`Expected a list for \`labels\`, got ${show(said)}.`)
+    }
+    const said = label ?? prediction
+    if (typeof said === 'string' || typeof said === 'number' || typeof said === 'boolean')
+      return { id, label: String(said).trim(), ...shares }
+    throw new ConfigError(`Expected a label for \`label\`, got ${show(said)}.`)
+  },
+  judge(records, predictions, { labels: given, multiLabel, positive }) {
+    const labels = given ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
+    const said = predictions.flatMap(({ label, labels: several }) => several ?? (label === undefined ? [] : [label]))
+    // What was said but is never right counts as a class of its own.
+    const strange = sortedLabels(said.filter((label) => resolveLabel(label, labels) === undefined))
+    const all = [...labels, ...strange]
+    const numbers = new Map(all.map((label, i) => [label, i]))
+    const numberOf = (label: string): number => numbers.get(resolveLabel(label, all) ?? label)!
+    if (multiLabel) {
+      const scores = new MultiLabelScores(all)
+      records.forEach((record, i) => {
+        scores.add(known(record).map(numberOf), [...new Set((predictions[i].labels ?? []).map(numberOf))])
+      })
+      return scores
+    }
+    if (positive !== undefined && !labels.includes(positive))
+      throw new ConfigError(
+        `Expected one of the labels ${labels.join(', ')} for \`positive\`, got "${positive}".${didYouMean(positive, labels)}`,
+      )
+    const calibrated = predictions.every(({ probabilities }) => probabilities !== undefined)
+    const scores = new ClassScores({
+      labels: all,
+      calibrated,
+      ...(positive === undefined ? {} : { positive: numberOf(positive) }),
+    })
+    records.forEach((record, i) => {
+      const { label = '', probabilities } = predictions[i]
+      scores.add(numberOf(known(record)[0]), numberOf(label), probabilities?.[label])
+    })
+    return scores
+  },
+})
+
+const labelsIn = (
+  { label, labels, multiLabel }: Config,
+  row: Parameters<typeof labelOf>[0],
+): Checked<readonly string[]> => {
+  const one = multiLabel ? undefined : labelOf(row, label)
+  const written = one === undefined ? labelsOf(row, label) : 'fault' in one ? one : { value: [one.value] }
+  if ('fault' in written || labels === undefined) return written
+  const names: string[] = []
+  for (const value of written.value) {
+    const name = resolveLabel(value, labels)
+    if (name === undefined) return { fault: unknownLabel(value, labels) }
+    if (!names.includes(name)) names.push(name)
+  }
+  return { value: names }
+}
+
+/** What is right. @throws DataError where it is not known */
+const known = ({ labels, file, line }: ClassRecord): readonly string[] => {
+  if (labels !== undefined) return labels
+  throw new DataError('Expected records with labels, got one without.', file, line)
+}
+
+const countLabels = (records: readonly ClassRecord[], labels: readonly string[]): Float64Array => {
+  const counts = new Float64Array(labels.length)
+  const numberOf = labelNumbers(labels)
+  for (const record of records) for (const label of record.labels ?? []) counts[numberOf(label, record)]++
+  return counts
+}
+
+const isShares = (value: unknown): value is { [label: string]: number } =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.values(value).every((share) => typeof share === 'number')

@@ -1,0 +1,125 @@
+// What a task is: the way from files to records, from records to examples that a model learns from, and from its logits back to
+// predictions and scores. Knows no task, no architecture and no training loop.
+import type { z } from 'zod'
+import type { HeadOptions, HeadType } from '../models/index.ts'
+import type { Batch, Learner, Sequences } from '../objectives/index.ts'
+import type { Tensor } from '../tensor/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
+import type { Judgement } from './metrics/judgement.ts'
+import type { ReadReport } from './reading/read-report.ts'
+
+/** One thing that is asked, with what is right; each task adds its own fields. */
+export interface TaskRecord {
+  /** From the data where it has ids; else the number of the record, from 0. */
+  id: string
+  file: string
+  /** 1-based, where the format has lines. */
+  line: number | undefined
+}
+
+export interface TaskData<Record extends TaskRecord = TaskRecord> {
+  records: Record[]
+  /** What was read and what was passed over, by reason. */
+  report: ReadReport
+}
+
+/** A record, or a window of a long one, as the model takes it; each task adds its labels. */
+export interface TaskExample extends Sequences {
+  /** Tokens of the text that were cut off and that no other example of the record has. */
+  cut: number
+}
+
+/** What is said of a record, as a line of JSON: `id` first, then the task's own fields, always in the same order. */
+export interface TaskPrediction {
+  id: string
+}
+
+/** The logits of one example: as many rows as the head gives for it. */
+export interface ExampleOutput<Example extends TaskExample = TaskExample> {
+  example: Example
+  /** Row after row. */
+  logits: Float32Array
+}
+
+export interface ReadOptions {
+  /** False: what is right is not in the data and not needed, as when a model is to predict it. */
+  labelled?: boolean
+  signal?: AbortSignal
+}
+
+export interface PrepareOptions {
+  /** Most tokens of an example; what the tokenizer's folder says, up to 512, unless given. */
+  maxLength?: number
+  /** As the model has them, or as `headOptions` gave them. */
+  headOptions: Partial<HeadOptions>
+  /** What is trained on, where the config asks for weights that balance its classes. */
+  trainedOn?: readonly TaskRecord[]
+}
+
+/** A task bound to a tokenizer and to a head's labels. */
+export interface PreparedTask<
+  Record extends TaskRecord = TaskRecord,
+  Example extends TaskExample = TaskExample,
+  Prediction extends TaskPrediction = TaskPrediction,
+> {
+  /**
+   * One example, or several windows of a long record. A pure function of the record.
+   * @throws DataError with file and line for a record that cannot be asked
+   */
+  encode(record: Record): Example[]
+  /** For the training loop. */
+  readonly learner: Learner<Example>
+  /** The logits of a batch that `learner.collate` made, cut up by example. */
+  split(logits: Tensor, batch: Batch): Float32Array[]
+  /** What the model says of a record, from the outputs of all its examples, in their order. */
+  decode(record: Record, outputs: readonly ExampleOutput<Example>[]): Prediction
+}
+
+/** A known data set: a path that holds it and these settings are all that is needed. */
+export interface DatasetDeclaration<Config = object> {
+  /** Where it is published. */
+  source: string
+  settings: Partial<Config>
+}
+
+export interface TaskDefinition<
+  Config extends object = object,
+  Record extends TaskRecord = TaskRecord,
+  Example extends TaskExample = TaskExample,
+  Prediction extends TaskPrediction = TaskPrediction,
+> {
+  type: string
+  /** Where its form or its official metric is published. */
+  source: string
+  /** One sentence for lists of tasks. */
+  summary: string
+  /** A strict object: columns, format, and what training and decoding depend on. */
+  config: z.ZodType<Config>
+  head: HeadType
+  /** Known data sets by name. */
+  datasets: { [name: string]: DatasetDeclaration<z.input<z.ZodType<Config>>> }
+  /** The metric to choose checkpoints by; a higher value is better. */
+  mainMetric(config: Config): string
+  /** @throws DataError with file and line, for columns that are not there too */
+  read(path: string, config: Config, options?: ReadOptions): Promise<TaskData<Record>>
+  /** A record to predict, from what it is asked by: `text`, `question` … @throws ConfigError that says what is missing */
+  ask(fields: { [name: string]: unknown }, id: string, config: Config): Record
+  /** What a head for these records needs: labels, kind of problem. @throws DataError when there is nothing to tell apart */
+  headOptions(records: readonly Record[], config: Config): Partial<HeadOptions>
+  /** @throws ConfigError for a tokenizer or labels that do not fit */
+  prepare(tokenizer: Tokenizer, config: Config, options: PrepareOptions): PreparedTask<Record, Example, Prediction>
+  /** Reads anybody's prediction of a record. @throws ConfigError that says what is wrong with it, without the place */
+  parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
+  /** The scores of predictions, in the order of the records; each record is a unit that may be counted more or less often. */
+  judge(records: readonly Record[], predictions: readonly Prediction[], config: Config): Judgement
+}
+
+/** Declares a task; index.ts makes it known. */
+export const defineTask = <
+  Config extends object,
+  Record extends TaskRecord,
+  Example extends TaskExample,
+  Prediction extends TaskPrediction,
+>(
+  definition: TaskDefinition<Config, Record, Example, Prediction>,
+): TaskDefinition<Config, Record, Example, Prediction> => definition

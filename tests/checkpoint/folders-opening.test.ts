@@ -1,6 +1,6 @@
 // Opening folders: which head, what is new, what is left aside, and one report of everything that does not fit.
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
@@ -267,6 +267,50 @@ describe('values', () => {
     const { model } = await openModel(folder, { config: { hiddenDropout: 0.5 } })
     expect(model.config).toMatchObject({ hiddenDropout: 0.5, attentionDropout: 0.1 })
     await expect(openModel(folder, { config: { hiddenDropuot: 0.5 } })).rejects.toThrow(/hiddenDropout/)
+  })
+})
+
+describe('what sentence-transformers says beside a model', () => {
+  const say = (pooling: object, steps: string[], more: Record<string, object> = {}) => {
+    mkdirSync(join(folder, '1_Pooling'), { recursive: true })
+    const files = {
+      '1_Pooling/config.json': pooling,
+      'modules.json': steps.map((type, idx) => ({ idx, name: String(idx), path: '', type })),
+      ...more,
+    }
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), JSON.stringify(content))
+  }
+  const old = (name: string) => `sentence_transformers.models.${name}`
+
+  it('of the pooling, the length and the cut is read, in the old form and the new', async () => {
+    await smallFolder(folder, 'bert', 'embedding')
+    const flags = { word_embedding_dimension: 32, pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }
+    say(flags, [old('Transformer'), old('Pooling')], { 'sentence_bert_config.json': { max_seq_length: 12 } })
+    expect((await loadModel(folder)).headOptions).toMatchObject({ pooling: 'first', normalize: false, maxTokens: 12 })
+    const where = 'sentence_transformers.base.modules'
+    say({ embedding_dimension: 32, pooling_mode: 'lasttoken' }, [
+      `${where}.transformer.Transformer`,
+      `${where}.normalize.Normalize`,
+    ])
+    expect((await loadModel(folder)).headOptions).toMatchObject({ pooling: 'last', normalize: true })
+    const own = { pooling: 'mean' as const, normalize: false }
+    expect((await loadModel(folder, { headOptions: own })).headOptions).toMatchObject(own)
+  })
+
+  it('is refused where we would give other vectors, and no matter to other heads', async () => {
+    await smallFolder(folder, 'bert', 'masked-lm')
+    for (const [pooling, steps] of [
+      [{ pooling_mode_mean_tokens: true }, [old('Transformer'), old('Pooling'), old('Dense')]],
+      [{ pooling_mode_max_tokens: true }, [old('Transformer'), old('Pooling')]],
+      [{ pooling_mode_mean_tokens: true, pooling_mode_cls_token: true }, [old('Transformer'), old('Pooling')]],
+      [{ pooling_mode: 'weightedmean' }, [old('Transformer'), old('Pooling')]],
+    ] as const) {
+      say(pooling, [...steps])
+      expect((await failure(openModel(folder, { head: 'embedding' }))).message).toMatch(
+        /Such vectors cannot be made here/,
+      )
+    }
+    expect((await openModel(folder)).model.headType).toBe('masked-lm')
   })
 })
 

@@ -1,12 +1,33 @@
 // From a recipe to everything that the loop needs: tokenizer, model, data, optimizer. Writes nothing.
-import { join } from 'node:path'
+
 import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describeOpening, loadTokenizer, openModel } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, sha256File } from '../core/index.ts'
-import { mixture, openTokens, packedRows, readShardManifest, type Sampler, type SplitName, type TokenSource } from '../data/index.ts'
+import {
+  mixture,
+  openTokens,
+  packedRows,
+  readShardManifest,
+  type Sampler,
+  type SplitName,
+  type TokenSource,
+} from '../data/index.ts'
 import { buildModel, type HeadType, type Model, type ModelDefinition, models } from '../models/index.ts'
-import { type Objective, type ObjectiveDefinition, objectives, type Vocabulary, vocabularyOf } from '../objectives/index.ts'
-import { createAverage, createOptimizer, defaultLearningRate, type Optimizer, type WeightAverage } from '../optim/index.ts'
+import {
+  type Objective,
+  type ObjectiveDefinition,
+  objectives,
+  type Vocabulary,
+  vocabularyOf,
+} from '../objectives/index.ts'
+import {
+  createAverage,
+  createOptimizer,
+  defaultLearningRate,
+  type Optimizer,
+  type WeightAverage,
+} from '../optim/index.ts'
 import { Generator } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { ExampleStream, type RunLength, runLength, type Trainee, trainedParameters } from '../training/index.ts'
@@ -95,7 +116,8 @@ const openData = async (recipe: PretrainRecipe, split: SplitName, objective: Obj
   for (const folder of data) {
     const source = await openTokens(folder, split)
     sources.push(source)
-    if (source.tokens >= rows.length) samplers.push(packedRows(source, { seed, ...rows, shuffle: split === 'train' ? 'rows' : 'none' }))
+    if (source.tokens >= rows.length)
+      samplers.push(packedRows(source, { seed, ...rows, shuffle: split === 'train' ? 'rows' : 'none' }))
     else if (split === 'train')
       throw new ConfigError(
         `Expected at least ${rows.length} tokens in ${folder}, got ${source.tokens}. Encode more text, or lower maxLength.`,
@@ -110,7 +132,17 @@ const openData = async (recipe: PretrainRecipe, split: SplitName, objective: Obj
       ? samplers[0]
       : mixture(
           samplers.map((one, i) => ({ sampler: one, weight: weights?.[i] ?? one.rowsPerEpoch })),
-          { seed, ...(split === 'validation' ? { rows: Math.min(4096, samplers.reduce((sum, one) => sum + one.rowsPerEpoch, 0)) } : {}) },
+          {
+            seed,
+            ...(split === 'validation'
+              ? {
+                  rows: Math.min(
+                    4096,
+                    samplers.reduce((sum, one) => sum + one.rowsPerEpoch, 0),
+                  ),
+                }
+              : {}),
+          },
         )
   return { sampler, close }
 }
@@ -148,7 +180,8 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
   const auxiliary = makeAuxiliary(definition, config, model, recipe.seed)
   for (const one of [model, auxiliary]) {
     one?.requireGrad(true)
-    if (recipe.device !== 'cpu' || recipe.precision !== 'float32') one?.to({ dtype: recipe.precision, device: recipe.device })
+    if (recipe.device !== 'cpu' || recipe.precision !== 'float32')
+      one?.to({ dtype: recipe.precision, device: recipe.device })
   }
   if (auxiliary !== undefined) definition.auxiliary?.tie(model, auxiliary)
   const trainee: Trainee = { model, auxiliary, objective, parameters: trainedParameters(model, auxiliary) }
@@ -170,7 +203,10 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
     stream,
     heldOut: held.sampler === undefined ? undefined : new ExampleStream(objective, held.sampler, 0),
     optimizer,
-    average: recipe.average === undefined ? undefined : createAverage(recipe.average, trainee.parameters, { weights: optimizer.weights }),
+    average:
+      recipe.average === undefined
+        ? undefined
+        : createAverage(recipe.average, trainee.parameters, { weights: optimizer.weights }),
     learningRate: recipe.learningRate ?? defaultLearningRate(recipe.optimizer),
     length: runLength(recipe.budget, {
       examplesPerStep,

@@ -3,20 +3,32 @@ import { cp, mkdir, readFile } from 'node:fs/promises'
 import { arch } from 'node:os'
 import { join, relative } from 'node:path'
 import { saveModel } from '../checkpoint/index.ts'
-import { CheckpointError, DataError, parseConfig, writeFileAtomic, writeFolderAtomic } from '../core/index.ts'
+import {
+  CheckpointError,
+  DataError,
+  parseConfig,
+  TunesmithError,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from '../core/index.ts'
 import { buildFacts, setMemoryLimit } from '../tensor/index.ts'
 import {
+  EVENTS_FILE,
   lockRun,
   makeRunCard,
   type RunEvent,
+  readEvents,
   startEnergyMeter,
   trackRun,
   writeReports,
   writeRunCard,
 } from '../tracking/index.ts'
 import {
+  continuedState,
   evaluateHeldOut,
+  type FoundSnapshot,
   freshState,
+  INCIDENTS,
   type LoopState,
   listSnapshots,
   newestSnapshot,
@@ -24,7 +36,10 @@ import {
   preFlight,
   pruneSnapshots,
   readSnapshot,
+  removeLeftovers,
   type SnapshotParts,
+  setAsideAfter,
+  snapshotPath,
   type TrainingEvent,
   train,
   writeSnapshot,
@@ -72,7 +87,7 @@ export const readRecipe = async (folder: string): Promise<PretrainRecipe> => {
   return { ...parseConfig(pretrainSchema, JSON.parse(text), path), out: folder }
 }
 
-export const writeRecipe = async (recipe: PretrainRecipe): Promise<void> => {
+const writeRecipe = async (recipe: PretrainRecipe): Promise<void> => {
   await mkdir(recipe.out, { recursive: true })
   await writeFileAtomic(join(recipe.out, RUN_FILE), `${JSON.stringify(recipe, null, 2)}\n`)
 }
@@ -84,7 +99,7 @@ const versions = async (): Promise<Record<string, string>> => ({
 })
 
 /** Values of an evaluation, with the perplexity where the loss is one of language. */
-const held = async (run: BuiltRun, state: Pick<LoopState, 'microTokens'>, signal?: AbortSignal) => {
+const held = async (run: BuiltRun, state: Pick<LoopState, 'microTokens'>) => {
   const { trainee, heldOut, recipe } = run
   if (heldOut === undefined || recipe.heldOut === 0) return {}
   const metrics = await evaluateHeldOut(trainee, heldOut, {
@@ -92,13 +107,28 @@ const held = async (run: BuiltRun, state: Pick<LoopState, 'microTokens'>, signal
     microTokens: state.microTokens,
     padded: recipe.batch.padded,
     device: recipe.device,
-    signal,
   })
   const { language = metrics.loss } = metrics
   return { ...metrics, perplexity: Math.exp(language) }
 }
 
-/** Runs from `start`, or from the newest whole checkpoint of the folder. */
+const diskFaults: Record<string, string> = {
+  ENOSPC: 'room on the disk, got a full one',
+  EDQUOT: 'room in the disk quota, got a full one',
+  EFBIG: 'to write a larger file, got the limit on file sizes',
+}
+
+/** A full disk in one line; other errors as they are. */
+const explained = (error: unknown, out: string): unknown => {
+  const { code, message = '' } = error as NodeJS.ErrnoException
+  const fault = diskFaults[code ?? ''] ?? (/no space left on device/i.test(message) ? diskFaults.ENOSPC : undefined)
+  if (fault === undefined || error instanceof TunesmithError) return error
+  return new CheckpointError(
+    `Expected ${fault} for \`${out}\`. Checkpoints written before are whole: make room, then go on with \`tunesmith resume ${out}\`.`,
+  )
+}
+
+/** Runs from the start, whose recipe it writes, or from the newest whole checkpoint of the folder. */
 export const execute = async (
   recipe: PretrainRecipe,
   mode: 'fresh' | 'resume',
@@ -112,6 +142,8 @@ export const execute = async (
     run = await buildRun(recipe)
     for (const note of run.notes) listener.onNote?.(note)
     return await executeBuilt(run, mode, listener)
+  } catch (error) {
+    throw explained(error, out)
   } finally {
     if (recipe.memoryBudget !== undefined) setMemoryLimit(undefined)
     run?.close()
@@ -119,20 +151,38 @@ export const execute = async (
   }
 }
 
-const startingPoint = async (run: BuiltRun, mode: 'fresh' | 'resume', note: (line: string) => void) => {
+/** Undefined where the run has yet to begin. */
+const savedState = async (run: BuiltRun, note: (line: string) => void): Promise<LoopState | undefined> => {
   const { recipe, trainee } = run
-  const fresh = freshState(recipe, trainee.model.facts.numLayers)
-  if (mode === 'fresh') return fresh
+  await removeLeftovers(recipe.out)
   const { found, damaged } = await newestSnapshot(recipe.out)
   for (const line of damaged) note(line)
   if (found === undefined) {
     if (damaged.length > 0)
       throw new CheckpointError(`Expected a whole checkpoint in ${recipe.out}, but every one is damaged. ${damaged[0]}`)
     note('There is no checkpoint yet: the run begins again.')
-    return fresh
+    return undefined
   }
   const { optimizerStep: _, averageUpdates: __, ...state } = await readSnapshot(found.path, partsOf(run))
-  return state
+  await setAsideAfter(recipe.out, state.step)
+  return continuedState(state, recipe, trainee.model.facts.numLayers)
+}
+
+interface Latest {
+  step: number
+  tokens: number
+  loss: number
+  metrics: Record<string, number>
+}
+
+/** What the records of a run that goes on say last. */
+const latestOf = async (out: string, { step, tokens }: LoopState): Promise<Latest> => {
+  const latest: Latest = { step, tokens, loss: Number.NaN, metrics: {} }
+  for await (const event of readEvents(join(out, EVENTS_FILE))) {
+    if (event.type === 'step') latest.loss = event.loss
+    if (event.type === 'evaluation') latest.metrics = event.metrics
+  }
+  return latest
 }
 
 const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: RunListener): Promise<RunResult> => {
@@ -150,21 +200,28 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     vocabSize: trainee.model.facts.vocabSize,
     decode: (ids) => run.tokenizer.decode([...ids], { skipSpecialTokens: false }),
   })
-  const state = await startingPoint(run, mode, (line) => listener.onNote?.(line))
-  listener.onPreFlight?.(flight, { fresh: state.step === 0, step: state.step })
-  const tracker = await trackRun(out, mode === 'resume' ? { resumeAt: state.step } : {})
-  let last: { loss: number; metrics: Record<string, number>; step: number; tokens: number } = {
-    loss: Number.NaN,
-    metrics: {},
-    step: state.step,
-    tokens: state.tokens,
+  const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
+  const state = saved ?? freshState(recipe, trainee.model.facts.numLayers)
+  if (mode === 'fresh') await writeRecipe(recipe)
+  listener.onPreFlight?.(flight, { fresh: saved === undefined, step: state.step })
+  // Without a checkpoint a run begins again, and its records with it.
+  const tracker = await trackRun(out, mode === 'fresh' ? {} : { resumeAt: saved?.step ?? -1 })
+  const append = (event: TrainingEvent) => {
+    tracker.append(event as RunEvent)
+    listener.onEvent?.(event)
   }
-  const note = (message: string) =>
-    tracker.append({ type: 'note', time: new Date().toISOString(), step: last.step, message } as RunEvent)
+  let last: Latest = { step: state.step, tokens: state.tokens, loss: Number.NaN, metrics: {} }
   let reason: 'finished' | 'interrupted' = 'interrupted'
-  let current: Pick<LoopState, 'microTokens'> = state
   try {
-    for (const warning of flight.warnings) note(warning)
+    if (saved !== undefined) last = await latestOf(out, saved)
+    const time = new Date().toISOString()
+    // Killed between the checkpoint and its record.
+    if (saved !== undefined && tracker.cut?.checkpointFound === false) {
+      const path = relative(out, snapshotPath(out, saved.step))
+      append({ type: 'checkpoint', time, step: saved.step, path, seconds: 0, best: saved.best?.step === saved.step })
+    }
+    if (saved === undefined)
+      for (const message of flight.warnings) tracker.append({ type: 'note', time, step: 0, message })
     const events = train({
       trainee,
       stream,
@@ -176,11 +233,11 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
       state,
       device: recipe.device,
       signal: listener.signal,
-      evaluate:
-        run.heldOut === undefined || recipe.heldOut === 0 ? undefined : () => held(run, current, listener.signal),
+      evaluate: run.heldOut === undefined || recipe.heldOut === 0 ? undefined : (loop) => held(run, loop),
       sample: () => takeSamples(run),
       save: async (loop) => {
-        current = loop
+        // A kill right behind the rename must find every event before it.
+        tracker.flush({ sync: true })
         const path = await writeSnapshot(out, partsOf(run), loop, { tokenizer: recipe.tokenizer })
         const { best } = loop
         await pruneSnapshots(out, { last: recipe.keep.last, every: recipe.keep.every, best: best?.step })
@@ -193,8 +250,8 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
         return loop
       },
       recordIncident: async (step, report) => {
-        const path = join('incidents', `step-${String(step).padStart(8, '0')}.json`)
-        await mkdir(join(out, 'incidents'), { recursive: true })
+        const path = join(INCIDENTS, `step-${String(step).padStart(8, '0')}.json`)
+        await mkdir(join(out, INCIDENTS), { recursive: true })
         await writeFileAtomic(join(out, path), `${JSON.stringify(report, null, 2)}\n`)
         return path
       },
@@ -203,20 +260,19 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
       if (event.type === 'step') last = { ...last, loss: event.loss, step: event.step, tokens: event.tokens }
       if (event.type === 'evaluation') last = { ...last, metrics: event.metrics }
       if (event.type === 'end') reason = event.reason
-      tracker.append(event as RunEvent)
-      listener.onEvent?.(event)
+      append(event)
     }
-  } catch (error) {
-    tracker.append({
-      type: 'end',
-      reason: 'failed',
-      time: new Date().toISOString(),
-      step: last.step,
-      message: (error as Error).message,
-    } as RunEvent)
-    throw error
-  } finally {
     tracker.close()
+  } catch (error) {
+    const { message } = explained(error, out) as Error
+    const time = new Date().toISOString()
+    try {
+      tracker.append({ type: 'end', reason: 'failed', time, step: last.step, message })
+      tracker.close()
+    } catch {
+      // The disk that stopped the run may have no room for saying so either; the error itself says it.
+    }
+    throw error
   }
   const model = reason === 'finished' ? await exportModel(run) : undefined
   const cpu = process.cpuUsage(started.cpu)
@@ -245,30 +301,28 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
 }
 
 /** The run's MODEL: the best checkpoint where one was asked for, else the last; with averaged weights where they are kept. */
-const exportModel = async ({ recipe, trainee, average }: BuiltRun): Promise<string> => {
+const exportModel = async (run: BuiltRun): Promise<string> => {
+  const { recipe, trainee, average } = run
   const target = join(recipe.out, MODEL_FOLDER)
-  const [newest] = await listSnapshots(recipe.out)
-  const best = recipe.keep.best === undefined ? undefined : await bestSnapshot(recipe.out)
-  if (best !== undefined && average === undefined)
-    await writeFolderAtomic(target, async (folder) => cp(join(best, 'model'), folder, { recursive: true }))
-  else if (average === undefined && newest !== undefined)
-    await writeFolderAtomic(target, async (folder) => cp(join(newest.path, 'model'), folder, { recursive: true }))
+  const snapshots = await listSnapshots(recipe.out)
+  const best = recipe.keep.best === undefined ? undefined : await bestSnapshot(snapshots)
+  const chosen = best ?? snapshots[0]
+  if (average === undefined)
+    await writeFolderAtomic(target, (folder) => cp(join(chosen.path, 'model'), folder, { recursive: true }))
   else {
-    average?.swapIn()
+    if (best !== undefined) await readSnapshot(best.path, partsOf(run))
+    average.swapIn()
     try {
       await saveModel(trainee.model, target, { tokenizer: recipe.tokenizer })
     } finally {
-      average?.swapOut()
+      average.swapOut()
     }
   }
   return target
 }
 
-const bestSnapshot = async (out: string): Promise<string | undefined> => {
-  const [newest] = await listSnapshots(out)
-  if (newest === undefined) return undefined
-  const { best } = JSON.parse(await readFile(join(newest.path, 'state.json'), 'utf8')) as {
-    best: { step: number } | null
-  }
-  return (await listSnapshots(out)).find(({ step }) => step === best?.step)?.path
+const bestSnapshot = async (snapshots: readonly FoundSnapshot[]): Promise<FoundSnapshot | undefined> => {
+  const text = await readFile(join(snapshots[0].path, 'state.json'), 'utf8')
+  const { best } = JSON.parse(text) as LoopState
+  return snapshots.find(({ step }) => step === best?.step)
 }

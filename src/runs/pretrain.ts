@@ -1,10 +1,11 @@
 // Pretraining as functions: start, go on, prove that going on changes nothing.
 import { createHash } from 'node:crypto'
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { ConfigError, parseConfig, sha256File } from '../core/index.ts'
-import { listSnapshots } from '../training/index.ts'
-import { execute, readRecipe, RUN_FILE, type RunListener, type RunResult, writeRecipe } from './execute.ts'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
+import { EVENTS_FILE } from '../tracking/index.ts'
+import { CHECKPOINTS, listSnapshots, type RunState } from '../training/index.ts'
+import { execute, RUN_FILE, type RunListener, type RunResult, readRecipe } from './execute.ts'
 import { type PretrainInput, pretrainSchema } from './recipe.ts'
 import { applyDepth } from './size-rule.ts'
 
@@ -12,7 +13,7 @@ import { applyDepth } from './size-rule.ts'
 export const pretrain = async (input: PretrainInput, listener: RunListener = {}): Promise<RunResult> => {
   const recipe = applyDepth(parseConfig(pretrainSchema, input, 'pretrain'))
   const present: string[] = await readdir(recipe.out).catch(() => [])
-  if (present.includes(RUN_FILE))
+  if ([RUN_FILE, EVENTS_FILE, CHECKPOINTS].some((name) => present.includes(name)))
     throw new ConfigError(
       `Expected a new folder for \`out\`, found the run that is in ${recipe.out}. Go on with it (\`tunesmith resume ${recipe.out}\`), or name another.`,
     )
@@ -20,7 +21,6 @@ export const pretrain = async (input: PretrainInput, listener: RunListener = {})
   const { keep, evaluate } = recipe
   if (keep.best !== undefined && Object.keys(evaluate).length === 0)
     throw new ConfigError('Expected evaluations to choose the best checkpoint by, got none. Set `evaluate.steps`.')
-  await writeRecipe(recipe)
   return execute(recipe, 'fresh', listener)
 }
 
@@ -38,7 +38,11 @@ export interface ResumeProof {
 }
 
 /** Trains `2N` steps, and `N` then `N` in a resumed run, and compares every byte of the last checkpoints. */
-export const verifyResume = async (folder: string, options: { steps?: number; keep?: boolean } = {}, listener: RunListener = {}): Promise<ResumeProof> => {
+export const verifyResume = async (
+  folder: string,
+  options: { steps?: number; keep?: boolean } = {},
+  listener: RunListener = {},
+): Promise<ResumeProof> => {
   const recipe = await readRecipe(folder)
   if (recipe.budget.minutes !== undefined)
     throw new ConfigError(
@@ -50,14 +54,21 @@ export const verifyResume = async (folder: string, options: { steps?: number; ke
   const at = (name: string, stopAt: number) =>
     parseConfig(
       pretrainSchema,
-      { ...recipe, out: join(work, name), evaluate: {}, sample: {}, checkpoint: { steps: stopAt }, heldOut: 0, keep: { last: 2 } },
+      {
+        ...recipe,
+        out: join(work, name),
+        evaluate: {},
+        sample: {},
+        checkpoint: { steps: stopAt },
+        heldOut: 0,
+        keep: { last: 2 },
+      },
       'verify-resume',
     )
   const stopAfter = async (name: string, stopAt: number, mode: 'fresh' | 'resume') => {
     const aborter = new AbortController()
     const signal = listener.signal === undefined ? aborter.signal : AbortSignal.any([aborter.signal, listener.signal])
     const here = at(name, 1_000_000)
-    if (mode === 'fresh') await writeRecipe(here)
     await execute(here, mode, {
       ...listener,
       signal,
@@ -72,7 +83,9 @@ export const verifyResume = async (folder: string, options: { steps?: number; ke
   await stopAfter('halves', half, 'fresh')
   await stopAfter('halves', 2 * half, 'resume')
   const [whole, halves] = await Promise.all(['whole', 'halves'].map((name) => hashesOf(join(work, name))))
-  const different = [...new Set([...whole.keys(), ...halves.keys()])].filter((file) => whole.get(file) !== halves.get(file))
+  const different = [...new Set([...whole.keys(), ...halves.keys()])].filter(
+    (file) => whole.get(file) !== halves.get(file),
+  )
   const digest = createHash('sha256')
   for (const [file, hash] of [...whole].sort()) digest.update(`${file} ${hash}\n`)
   if (!options.keep) await rm(work, { recursive: true, force: true })
@@ -85,10 +98,17 @@ const hashesOf = async (run: string): Promise<Map<string, string>> => {
   const hashes = new Map<string, string>()
   if (newest === undefined) return hashes
   for (const entry of await readdir(newest.path, { withFileTypes: true, recursive: true }))
-    if (entry.isFile() && !/^(state|manifest)\.json$/.test(entry.name)) {
+    if (entry.isFile() && entry.name !== 'manifest.json') {
       const path = join(entry.parentPath, entry.name)
-      hashes.set(path.slice(newest.path.length + 1), await sha256File(path))
+      hashes.set(
+        relative(newest.path, path),
+        entry.name === 'state.json' ? await hashOfState(path) : await sha256File(path),
+      )
     }
   return hashes
 }
 
+const hashOfState = async (path: string): Promise<string> => {
+  const { seconds: _, ...state } = JSON.parse(await readFile(path, 'utf8')) as RunState
+  return sha256(JSON.stringify(state))
+}

@@ -50,7 +50,12 @@ export const takeSamples = async (run: BuiltRun): Promise<Shown[]> => {
   try {
     if (model.facts.causal) {
       const prompts = promptsOf(run, 8)
-      const texts = await generate(model as never, run.tokenizer, prompts, { maxNewTokens: 40, sample: true, temperature: 0.8, seed: 0 })
+      const texts = await generate(model as never, run.tokenizer, prompts, {
+        maxNewTokens: 40,
+        sample: true,
+        temperature: 0.8,
+        seed: 0,
+      })
       return prompts.map((prompt, i) => ({ prompt, text: texts[i].text ?? '' }))
     }
     if (run.vocabulary.mask === undefined) return []

@@ -51,7 +51,10 @@ export const applyDepth = (recipe: PretrainRecipe): PretrainRecipe => {
       },
     },
     learningRate: recipe.learningRate ?? rule.learningRate,
-    batch: { ...recipe.batch, ...(sequences === undefined && tokens === undefined ? { tokens: rule.batchTokens } : {}) },
+    batch: {
+      ...recipe.batch,
+      ...(sequences === undefined && tokens === undefined ? { tokens: rule.batchTokens } : {}),
+    },
     budget: isEmpty(recipe.budget) ? { tokens: rule.budgetTokens } : recipe.budget,
   }
 }

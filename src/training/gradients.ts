@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Learner } from '../objectives/index.ts'
-import { clearGrads, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { clearGrads, freeTensors, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
 /** What is trained: one model, or two that share an objective. */
@@ -31,6 +31,8 @@ export interface BatchGradients {
   gradients: Map<string, Tensor>
   /** Parts that the batch went through in. */
   parts: number
+  /** Frees the gradients; without it they live until the collector comes by. */
+  release(): void
 }
 
 /** The draws of one step depend on the seed and its number alone. */
@@ -64,29 +66,34 @@ export const computeGradients = async <Example>(
   const sums = new GradientSums(parameters, parts.length > 1)
   const terms: Record<string, number> = {}
   let loss = 0
-  for (const part of parts) {
-    // Signals and timers get their turn between parts.
-    await setImmediate()
-    scope(() => {
-      const batch = objective.collate(
-        part.map((i) => examples[i]),
-        { padded, device: options.device },
-      )
-      batch.inputs.recompute = options.recompute
-      let total: Tensor | undefined
-      for (const term of objective.loss(model, batch, { generator: options.generator, auxiliary }).terms) {
-        const weight = totals[term.name]
-        if (!(weight > 0)) continue
-        const share = term.sum.mul(term.scale / weight)
-        terms[term.name] = (terms[term.name] ?? 0) + term.sum.item() / weight
-        loss += share.item()
-        total = total === undefined ? share : total.add(share)
-      }
-      total?.backward()
-    })
-    sums.add()
+  try {
+    for (const part of parts) {
+      // Signals and timers get their turn between parts.
+      await setImmediate()
+      scope(() => {
+        const batch = objective.collate(
+          part.map((i) => examples[i]),
+          { padded, device: options.device },
+        )
+        batch.inputs.recompute = options.recompute
+        let total: Tensor | undefined
+        for (const term of objective.loss(model, batch, { generator: options.generator, auxiliary }).terms) {
+          const weight = totals[term.name]
+          if (!(weight > 0)) continue
+          const share = term.sum.mul(term.scale / weight)
+          terms[term.name] = (terms[term.name] ?? 0) + term.sum.item() / weight
+          loss += share.item()
+          total = total === undefined ? share : total.add(share)
+        }
+        total?.backward()
+      })
+      sums.add()
+    }
+  } catch (error) {
+    sums.release()
+    throw error
   }
-  return { loss, terms, gradients: sums.gradients(), parts: parts.length }
+  return { loss, terms, gradients: sums.gradients(), parts: parts.length, release: () => sums.release() }
 }
 
 /**
@@ -120,8 +127,15 @@ class GradientSums {
   }
 
   gradients(): Map<string, Tensor> {
-    if (this.#wide) return this.#sums
-    return new Map([...this.#parameters].flatMap(([path, { grad }]) => (grad === undefined ? [] : [[path, grad]])))
+    if (!this.#wide)
+      for (const [path, { grad }] of this.#parameters) if (grad !== undefined) this.#sums.set(path, keep(grad))
+    return this.#sums
+  }
+
+  release(): void {
+    freeTensors(this.#sums.values())
+    this.#sums.clear()
+    clearGrads([...this.#parameters.values()])
   }
 }
 

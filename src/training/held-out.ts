@@ -1,5 +1,6 @@
 // The objective's loss on text that is not trained on, the same examples every time.
 import { setImmediate } from 'node:timers/promises'
+import { OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
 import type { ExampleSource } from './example-stream.ts'
@@ -12,7 +13,6 @@ export interface HeldOutOptions {
   microTokens: number
   padded: boolean
   device?: string
-  signal?: AbortSignal
 }
 
 const item = (value: number | { item(): number }) => (typeof value === 'number' ? value : value.item())
@@ -32,35 +32,48 @@ export const evaluateHeldOut = async <Example>(
     const before = sums.get(name) ?? { sum: 0, weight: 0, scale }
     sums.set(name, { sum: before.sum + sum, weight: before.weight + weight, scale })
   }
+  const measure = (part: readonly number[]) =>
+    noGrad(() =>
+      scope(() => {
+        const batch = objective.collate(
+          part.map((i) => examples[i]),
+          { padded, device: options.device },
+        )
+        const { terms, metrics } = objective.loss(model, batch, { metrics: true, auxiliary })
+        // Read first: a part that runs out of memory must not have been counted.
+        const sumsOfTerms = terms.map(({ sum }) => sum.item())
+        const sumsOfMetrics = Object.values(metrics).map(({ sum }) => item(sum))
+        for (const [i, { name, weight, scale }] of terms.entries()) add(`term ${name}`, sumsOfTerms[i], weight, scale)
+        for (const [i, [name, { weight }]] of Object.entries(metrics).entries()) add(name, sumsOfMetrics[i], weight, 0)
+      }),
+    )
   const models = [model, auxiliary].filter((one): one is Model => one !== undefined)
   const modes = models.map(({ training }) => training)
   for (const one of models) one.eval()
   try {
-    for (const part of planMicroBatches(lengths, options.microTokens, padded)) {
+    const parts = planMicroBatches(lengths, options.microTokens, padded)
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
       await setImmediate()
-      options.signal?.throwIfAborted()
-      noGrad(() =>
-        scope(() => {
-          const batch = objective.collate(
-            part.map((i) => examples[i]),
-            { padded, device: options.device },
-          )
-          const { terms, metrics } = objective.loss(model, batch, { metrics: true, auxiliary })
-          for (const { name, sum, weight, scale } of terms) add(`term ${name}`, sum.item(), weight, scale)
-          for (const [name, { sum, weight }] of Object.entries(metrics)) add(name, item(sum), weight, 0)
-        }),
-      )
+      try {
+        measure(part)
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError) || part.length < 2) throw error
+        const half = Math.ceil(part.length / 2)
+        parts.unshift(part.slice(0, half), part.slice(half))
+      }
     }
   } finally {
     models.forEach((one, i) => {
       if (modes[i]) one.train()
     })
   }
-  const result: Record<string, number> = { loss: 0 }
+  const result: Record<string, number> = { loss: Number.NaN }
+  const counted: number[] = []
   for (const [name, { sum, weight, scale }] of sums) {
     const mean = weight > 0 ? sum / weight : Number.NaN
     result[name.replace(/^term /, '')] = mean
-    if (scale !== 0 && weight > 0) result.loss += scale * mean
+    if (scale !== 0 && weight > 0) counted.push(scale * mean)
   }
+  if (counted.length > 0) result.loss = counted.reduce((total, part) => total + part, 0)
   return result
 }

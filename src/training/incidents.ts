@@ -1,8 +1,10 @@
 // What to say when a step goes wrong: which rows and which layers, and whether a loss stands out. Decides nothing.
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
-import { computeGradients, type GradientOptions, type Trainee } from './gradients.ts'
+import { type BatchGradients, computeGradients, type GradientOptions, type Trainee } from './gradients.ts'
 
 export interface NonFiniteReport {
+  /** Of the batch: a number, or what it came out as. */
+  loss: string
   /** Parameters whose gradients have values that are not finite, with how many. */
   parameters: { path: string; values: number }[]
   /** Parameters that are not finite themselves. */
@@ -18,11 +20,11 @@ export const diagnose = async <Example>(
   trainee: Trainee<Example>,
   examples: readonly Example[],
   position: number,
-  gradients: ReadonlyMap<string, Tensor>,
+  result: Pick<BatchGradients, 'loss' | 'gradients'>,
   options: GradientOptions,
 ): Promise<NonFiniteReport> => {
-  const report: NonFiniteReport = { parameters: [], weights: [], examples: [] }
-  for (const [path, gradient] of gradients) {
+  const report: NonFiniteReport = { loss: String(result.loss), parameters: [], weights: [], examples: [] }
+  for (const [path, gradient] of result.gradients) {
     const values = badValues(gradient)
     if (values > 0) report.parameters.push({ path, values })
   }
@@ -35,15 +37,17 @@ export const diagnose = async <Example>(
     const alone = await computeGradients(trainee, [example], options)
     if (!Number.isFinite(alone.loss) || [...alone.gradients.values()].some((gradient) => badValues(gradient) > 0))
       report.examples.push(position + i)
+    alone.release()
   }
   return report
 }
 
-export const describeNonFinite = ({ parameters, weights, examples }: NonFiniteReport): string => {
+export const describeNonFinite = ({ loss, parameters, weights, examples }: NonFiniteReport): string => {
   const list = (names: readonly (string | number)[]) =>
     `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
   if (weights.length > 0) return `Weights are not finite: ${list(weights)}. Go back to an earlier checkpoint.`
-  const layers = parameters.length === 0 ? 'The loss' : `Gradients of ${list(parameters.map(({ path }) => path))}`
+  const whole = Number.isFinite(Number(loss)) ? 'The norm of all gradients' : 'The loss'
+  const layers = parameters.length === 0 ? whole : `Gradients of ${list(parameters.map(({ path }) => path))}`
   const rows = examples.length === 0 ? 'by no single example alone' : `by the examples at ${list(examples)}`
   return `${layers} came out not finite, ${rows}.`
 }

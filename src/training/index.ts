@@ -1,5 +1,5 @@
 // Training: the loop and what it stands on. What other folders may use of it.
-export { type RunLength, runLength } from './budget.ts'
+export { type RunLength, runLength, type Standing } from './budget.ts'
 export type { Progress } from './due.ts'
 export { type BatchSize, type ExampleSource, ExampleStream, type TakenBatch, takeBatch } from './example-stream.ts'
 export {
@@ -19,13 +19,17 @@ export { type TrainingSettings, trainingSchema } from './settings.ts'
 export {
   CHECKPOINTS,
   type FoundSnapshot,
+  INCIDENTS,
   listSnapshots,
   newestSnapshot,
   pruneSnapshots,
   type RunState,
   readSnapshot,
+  removeLeftovers,
   type SnapshotParts,
+  setAsideAfter,
+  snapshotPath,
   verifySnapshot,
   writeSnapshot,
 } from './snapshot.ts'
-export { freshState, type LoopState, type TrainingEvent, type TrainingRun, train } from './train.ts'
+export { continuedState, freshState, type LoopState, type TrainingEvent, type TrainingRun, train } from './train.ts'

@@ -1,6 +1,6 @@
 // Checkpoints of a run: folders that are there whole or not at all, with the SHA-256 of every file in a manifest. Knows what a run
 // must remember to go on to the bit; knows no loop.
-import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { z } from 'zod'
 import { loadInto, openSafetensors, type SafetensorsFile, saveModel, writeSafetensors } from '../checkpoint/index.ts'
@@ -19,6 +19,8 @@ export const runStateSchema = z.strictObject({
   /** Micro-batches may have been halved when memory ran out. */
   microTokens: whole,
   recompute: whole,
+  /** What the settings said of both, so that a change of the settings is noticed and counts. */
+  asked: z.strictObject({ microTokens: whole, recompute: whole }),
   optimizerStep: whole,
   averageUpdates: whole,
   losses: z.array(z.number()),
@@ -40,7 +42,10 @@ const manifestSchema = z.strictObject({
 
 const MANIFEST = 'manifest.json'
 export const CHECKPOINTS = 'checkpoints'
+export const INCIDENTS = 'incidents'
 const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`
+/** The folder of the checkpoint of a step. */
+export const snapshotPath = (run: string, step: number): string => join(run, CHECKPOINTS, folderName(step))
 
 const filesIn = async (folder: string): Promise<string[]> => {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true })
@@ -66,7 +71,7 @@ export const writeSnapshot = async (
   state: Omit<RunState, 'optimizerStep' | 'averageUpdates'>,
   options: { tokenizer?: string } = {},
 ): Promise<string> => {
-  const path = join(run, CHECKPOINTS, folderName(state.step))
+  const path = snapshotPath(run, state.step)
   const { model, auxiliary, optimizer, average } = parts
   await mkdir(join(run, CHECKPOINTS), { recursive: true })
   await writeFolderAtomic(path, async (folder) => {
@@ -128,6 +133,23 @@ export const listSnapshots = async (run: string): Promise<FoundSnapshot[]> => {
       return found === null ? [] : [{ path: join(run, CHECKPOINTS, name), step: Number(found[1]) }]
     })
     .sort((a, b) => b.step - a.step)
+}
+
+/** Removes what a killed process left half written in a run's folder. Call with the run locked. */
+export const removeLeftovers = async (run: string): Promise<void> => {
+  for (const folder of [run, join(run, CHECKPOINTS), join(run, INCIDENTS)])
+    for (const name of await readdir(folder).catch(() => [] as string[]))
+      if (/^\..+\.[0-9a-f]{12}\.tmp$/.test(name)) await rm(join(folder, name), { recursive: true, force: true })
+}
+
+/** Renames checkpoints after `step`: found damaged, they must not stand in the way of those to come. */
+export const setAsideAfter = async (run: string, step: number): Promise<void> => {
+  for (const snapshot of await listSnapshots(run)) {
+    if (snapshot.step <= step) continue
+    const aside = join(run, CHECKPOINTS, `damaged-${folderName(snapshot.step)}`)
+    await rm(aside, { recursive: true, force: true })
+    await rename(snapshot.path, aside)
+  }
 }
 
 /** The newest checkpoint that is whole, and what was wrong with newer ones. */

@@ -15,16 +15,27 @@ import type { RunState } from './snapshot.ts'
 /** What a run must remember besides its tensors. */
 export type LoopState = Omit<RunState, 'optimizerStep' | 'averageUpdates'>
 
-export const freshState = (settings: Pick<TrainingSettings, 'batch' | 'recompute'>, numLayers: number): LoopState => ({
-  step: 0,
-  position: 0,
-  tokens: 0,
-  seconds: 0,
-  microTokens: settings.batch.microTokens,
-  recompute: settings.recompute === 'all' ? numLayers : settings.recompute === 'none' ? 0 : settings.recompute,
-  losses: [],
-  best: null,
+/** How a batch goes through the model, which no loss depends on. */
+const askedOf = ({ batch, recompute }: Pick<TrainingSettings, 'batch' | 'recompute'>, numLayers: number) => ({
+  microTokens: batch.microTokens,
+  recompute: recompute === 'all' ? numLayers : recompute === 'none' ? 0 : Math.min(recompute, numLayers),
 })
+
+export const freshState = (settings: Pick<TrainingSettings, 'batch' | 'recompute'>, numLayers: number): LoopState => {
+  const asked = askedOf(settings, numLayers)
+  return { step: 0, position: 0, tokens: 0, seconds: 0, ...asked, asked, losses: [], best: null }
+}
+
+/** A saved state, where the settings may have been changed since: what memory had enforced counts only while they were not. */
+export const continuedState = (
+  state: LoopState,
+  settings: Pick<TrainingSettings, 'batch' | 'recompute'>,
+  numLayers: number,
+): LoopState => {
+  const asked = askedOf(settings, numLayers)
+  const same = asked.microTokens === state.asked.microTokens && asked.recompute === state.asked.recompute
+  return same ? state : { ...state, ...asked, asked }
+}
 
 export interface TrainingRun<Example = unknown> {
   trainee: Trainee<Example>
@@ -38,7 +49,7 @@ export interface TrainingRun<Example = unknown> {
   state: LoopState
   device?: string
   /** Values by name, of the model as it stands. */
-  evaluate?(): Promise<Record<string, number>>
+  evaluate?(state: LoopState): Promise<Record<string, number>>
   sample?(): Promise<{ prompt?: string; text: string }[]>
   /** Writes a checkpoint and returns where. */
   save?(state: LoopState): Promise<string>
@@ -46,7 +57,7 @@ export interface TrainingRun<Example = unknown> {
   rollBack?(): Promise<LoopState | undefined>
   /** Keeps a report of what went wrong and returns where. */
   recordIncident?(step: number, report: NonFiniteReport): Promise<string>
-  /** Aborted: finish the step, save, end. */
+  /** Aborted: finish the step and what is due after it, save, end. */
   signal?: AbortSignal
 }
 
@@ -79,12 +90,15 @@ export type TrainingEvent = Stamp &
     | { type: 'end'; reason: 'finished' | 'interrupted'; message?: string }
   )
 
+/** Batches in a row that may fail before the run gives up on going on. */
+const maxFailures = 10
+
 // A name that says so; other metrics are better when they are higher.
 const lowerIsBetter = (name: string) => /loss|perplexity|bits|error/i.test(name)
 
 /**
  * Trains until the budget is spent or the signal aborts.
- * @throws NativeError when a loss is not finite and the policy is to stop; OutOfMemoryError when nothing is left to halve
+ * @throws NativeError when a loss is not finite and the policy is to stop, or nothing else helps; OutOfMemoryError when nothing is left to halve
  */
 export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator<TrainingEvent, LoopState> {
   const { trainee, stream, optimizer, average, settings, length, signal } = run
@@ -97,23 +111,30 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   const due = Object.fromEntries(
     (['evaluate', 'sample', 'checkpoint'] as const).map((what) => [what, new Due(settings[what], state)]),
   ) as Record<'evaluate' | 'sample' | 'checkpoint', Due>
-  let evaluatedAt = -1
   let savedAt = state.step > 0 ? state.step : -1
+  let failures = 0
   const stamp = (): Stamp => ({ time: new Date().toISOString(), step: state.step })
+  /** Incidents bear the number of the step that is being made. */
+  const incident = (kind: string, message: string): TrainingEvent => ({
+    ...stamp(),
+    step: state.step + 1,
+    type: 'incident',
+    kind,
+    message,
+  })
 
   /** Yields what was measured; a new best wants a checkpoint, which comes after everything else of the step. */
   async function* evaluate(): AsyncGenerator<TrainingEvent, boolean> {
-    if (run.evaluate === undefined || evaluatedAt === state.step) return false
-    evaluatedAt = state.step
+    if (run.evaluate === undefined) return false
     const from = performance.now()
     average?.swapIn()
-    const metrics = await run.evaluate().finally(() => average?.swapOut())
+    const metrics = await run.evaluate(state).finally(() => average?.swapOut())
     yield { ...stamp(), type: 'evaluation', metrics, seconds: (performance.now() - from) / 1000 }
     const name = settings.keep.best
     const value = name === undefined ? undefined : metrics[name]
     if (name === undefined || value === undefined) return false
     const sign = lowerIsBetter(name) ? -1 : 1
-    if (state.best !== null && sign * value <= sign * state.best.value) return false
+    if (Number.isNaN(value) || (state.best !== null && sign * value <= sign * state.best.value)) return false
     state.best = { step: state.step, value }
     return true
   }
@@ -123,6 +144,7 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
     const from = performance.now()
     const path = await run.save({ ...state, losses: [...watch.window] })
     savedAt = state.step
+    failures = 0
     const best = state.best?.step === state.step
     yield { ...stamp(), type: 'checkpoint', path, seconds: (performance.now() - from) / 1000, best }
   }
@@ -160,8 +182,7 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
           throw new OutOfMemoryError(
             `${error.message} One example at a time with all layers recomputed still does not fit.`,
           )
-        const message = `Memory ran out: ${change}. The global batch and the loss stay as they were.`
-        yield { ...stamp(), type: 'incident', kind: 'out-of-memory', message }
+        yield incident('out-of-memory', `Memory ran out: ${change}. The global batch and the loss stay as they were.`)
       }
     }
   }
@@ -171,7 +192,7 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   const planned = length.totalSteps(state)
   if (state.step === 0) yield { ...stamp(), type: 'start', ...(length.timed ? {} : { totalSteps: planned }) }
 
-  while (!length.done(state, state.position) && !signal?.aborted) {
+  while (!length.done(state) && !signal?.aborted) {
     const from = performance.now()
     const batch = takeBatch(stream, objective.tokens, state.position, settings.batch)
     const dataSeconds = (performance.now() - from) / 1000
@@ -179,42 +200,48 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
     const totalSteps = length.totalSteps(state)
     const learningRate = run.learningRate * scheduleAt(settings.schedule, { step: state.step, totalSteps })
     const spike = watch.check(result.loss)
-    const skip = spike !== undefined && settings.onSpike === 'skip'
     const finite = Number.isFinite(result.loss)
+    const skip = finite && spike !== undefined && settings.onSpike === 'skip'
     const applied =
       finite && !skip
         ? optimizer.step(result.gradients, { learningRate, maxGradientNorm: settings.maxGradientNorm })
         : { applied: false, gradientNorm: Number.NaN }
 
-    if (!finite || (!applied.applied && !skip)) {
-      const report = await diagnose(trainee, batch.examples, batch.position, result.gradients, gradientOptions())
-      const where = await run.recordIncident?.(state.step, report)
+    if (!applied.applied && !skip) {
+      const report = await diagnose(trainee, batch.examples, batch.position, result, gradientOptions())
+      result.release()
+      const where = await run.recordIncident?.(state.step + 1, report)
       const message = `${describeNonFinite(report)} The step was not applied.${where === undefined ? '' : ` Details: ${where}`}`
-      yield { ...stamp(), type: 'incident', kind: 'non-finite', message }
-      clearGrads([...parameters.values()])
-      if (settings.onNonFinite === 'stop')
+      yield incident('non-finite', message)
+      const policy = settings.onNonFinite
+      if (policy === 'stop')
         throw new NativeError(`${message} Set onNonFinite to go on, lower the learning rate, or look at the examples.`)
-      const earlier = settings.onNonFinite === 'roll-back' ? await run.rollBack?.() : undefined
+      failures++
+      const earlier = policy === 'roll-back' && failures < maxFailures ? await run.rollBack?.() : undefined
       if (earlier !== undefined) {
         // Weights and schedule go back; the data goes on behind the batch that did harm.
-        state = { ...earlier, position: batch.next, microTokens: state.microTokens, recompute: state.recompute }
+        const { microTokens, recompute, asked } = state
+        state = { ...earlier, position: batch.next, microTokens, recompute, asked }
         watch = new SpikeWatch(state.losses)
         savedAt = state.step
-        yield {
-          ...stamp(),
-          type: 'incident',
-          kind: 'roll-back',
-          message: `Went back to step ${state.step}; the batch is passed over.`,
-        }
+        const back = `Went back to step ${state.step}; the batch is passed over.`
+        yield { ...stamp(), type: 'incident', kind: 'roll-back', message: back }
         continue
       }
+      if (report.weights.length > 0 || failures >= maxFailures)
+        throw new NativeError(
+          `${message} ${failures === 1 ? 'Passing over the batch' : `Having passed over ${failures} batches`} does not help. Lower the learning rate, or look at the data.`,
+        )
     } else if (spike !== undefined) {
       const message = `Loss ${result.loss.toPrecision(4)} is ${spike.toFixed(1)} standard deviations above its recent mean.${skip ? ' The step was not applied.' : ''}`
-      yield { ...stamp(), type: 'incident', kind: 'spike', message }
+      yield incident('spike', message)
     }
+    result.release()
     if (finite) watch.add(result.loss)
-    if (applied.applied) average?.update()
-    clearGrads([...parameters.values()])
+    if (applied.applied) {
+      average?.update()
+      if (settings.onNonFinite !== 'roll-back' || savedAt < 0) failures = 0
+    }
 
     const seconds = (performance.now() - from) / 1000
     state.step++
@@ -235,16 +262,17 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
       memoryBytes: memoryUsage.rss(),
       totalSteps,
     }
-    const improved = due.evaluate.now(state) ? yield* evaluate() : false
-    if (due.sample.now(state))
-      for (const shown of (await run.sample?.()) ?? []) yield { ...stamp(), type: 'sample', ...shown }
+    const last = length.done(state)
+    // Each is asked at every step, or it would lose count.
+    const [evaluateNow, sampleNow, saveNow] = [due.evaluate, due.sample, due.checkpoint].map((one) => one.now(state))
+    const improved = evaluateNow || last ? yield* evaluate() : false
+    if (sampleNow) for (const shown of (await run.sample?.()) ?? []) yield { ...stamp(), type: 'sample', ...shown }
     // Last of its step, so that cutting the records behind it loses nothing.
-    if (due.checkpoint.now(state) || improved) yield* save()
+    if (saveNow || improved || last) yield* save()
   }
 
-  const interrupted = !length.done(state, state.position)
-  if (!interrupted) yield* evaluate()
-  yield* save()
+  const interrupted = !length.done(state)
+  if (interrupted) yield* save()
   yield { ...stamp(), type: 'end', reason: interrupted ? 'interrupted' : 'finished' }
   return { ...state, losses: [...watch.window] }
 }

@@ -7,7 +7,7 @@ import type { HeadEntry } from './head.ts'
 import { type ClassifierShape, classifierKeys, RowClassifier } from './sequence-classification.ts'
 
 class MultipleChoiceHead extends RowClassifier {
-  /** [B,N,T] -> [B*N,T] */
+  /** [B,N,T] -> [B*N,T]; or all rows packed, [1,1,tokens] with `starts` -> [1,tokens]. */
   override bodyInputs(inputs: BodyInputs): BodyInputs {
     if (inputs.inputIds.ndim !== 3)
       throw new ShapeError(
@@ -23,9 +23,9 @@ class MultipleChoiceHead extends RowClassifier {
     }
   }
 
-  /** -> [B,N] */
+  /** -> [B,N], or [1,rows] of packed ones. */
   override forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
-    const [rows, choices] = inputs.inputIds.shape
+    const [rows, choices] = inputs.starts === undefined ? inputs.inputIds.shape : [1, -1]
     return super.forward(outputs, this.bodyInputs(inputs)).view([rows, choices])
   }
 }

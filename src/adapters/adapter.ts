@@ -45,22 +45,29 @@ export const adapterFields = {
     .describe('train the head too; unless given, every head but those that score the vocabulary is trained'),
 }
 
-export interface AdapterDefinition<Config extends { trainHead?: boolean } = { trainHead?: boolean }> {
+export interface AnyConfig {
+  type: string
+  trainHead?: boolean
+}
+
+export interface AdapterDefinition<Schema extends z.ZodType = z.ZodType> {
   type: string
   /** Where it is published. */
   source: string
-  config: z.ZodType<Config>
+  config: Schema
   /** Adds nothing yet: says what is to be put where. @throws ConfigError where the model has no place for it */
-  plan(model: Model, config: Config, context: AttachContext): Attachment
+  plan(model: Model, config: z.output<Schema>, context: AttachContext): Attachment
   /** How PEFT's files hold it; without this, ours do. */
-  peft?: PeftFormat<Config>
+  peft?: PeftFormat<z.output<Schema>>
   /** The config of a sum of several; without it, only adapters of one config can be averaged. */
-  summed?(configs: readonly Config[]): Config
-  /** May be active together with others. */
+  summed?(configs: readonly z.output<Schema>[]): z.output<Schema>
+  /** Overrides `trainHead`. */
+  trainsHead?: boolean
+  /** May be active together with others; true unless said otherwise. */
   stacks?: boolean
 }
 
 /** Declares a way of adapting; index.ts makes it known. */
-export const defineAdapter = <Config extends { trainHead?: boolean }>(
-  definition: AdapterDefinition<Config>,
-): AdapterDefinition<Config> => definition
+export const defineAdapter = <Schema extends z.ZodType<AnyConfig>>(
+  definition: AdapterDefinition<Schema>,
+): AdapterDefinition<Schema> => definition

@@ -1,5 +1,5 @@
 // Puts an adapter onto a model: what is trained, and how it is switched, merged and taken away again. Knows no method.
-import { ConfigError, didYouMean } from '../core/index.ts'
+import { ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition } from './adapter.ts'
@@ -105,15 +105,6 @@ export interface ApplyOptions {
   name?: string
   /** Of fresh values; 0 unless given. */
   seed?: number
-}
-
-/** @throws ConfigError for a type that the registry does not have */
-export const definitionOf = (registry: Record<string, AnyAdapter>, type: unknown): AnyAdapter => {
-  if (typeof type === 'string' && Object.hasOwn(registry, type)) return registry[type]
-  const known = Object.keys(registry)
-  throw new ConfigError(
-    `Expected one of ${known.join(', ')} for \`adapter.type\`, got ${JSON.stringify(type)}.${typeof type === 'string' ? didYouMean(type, known) : ''}`,
-  )
 }
 
 /** Freezes the base and adds a fresh adapter, active and trained. */

@@ -4,7 +4,7 @@ import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, LanguageHead, type Model } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
-import type { AdapterDefinition, Attachment } from './adapter.ts'
+import type { AdapterDefinition, AnyConfig, Attachment } from './adapter.ts'
 import { type Draws, LayerAdapter, putInFront, takeAway, weightedSum } from './layer-adapter.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
@@ -14,7 +14,7 @@ export type AnyAdapter = AdapterDefinition<any>
 export interface BankEntry {
   name: string
   definition: AnyAdapter
-  config: { trainHead?: boolean }
+  config: AnyConfig
   /** The model whose head goes with it; its body is the bank's. */
   model: Model
   attachment: Attachment
@@ -127,7 +127,7 @@ export class AdapterBank {
       )
     const copies = this.#without(() => {
       const parameters = model.parameters()
-      const head = trainsHead(model, config.trainHead)
+      const head = trainsHead(model, definition.trainsHead ?? config.trainHead)
         ? [...parameters.keys()].filter((path) => path.startsWith('head.'))
         : []
       const paths = new Set([...attachment.trained, ...head])

@@ -1,21 +1,57 @@
 // The registry of ways to adapt a model, and what other folders may use of adapters.
+import { z } from 'zod'
+import { parseConfig } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { type Applied, type ApplyOptions, applyWith, definitionOf } from './apply.ts'
+import { type Applied, type ApplyOptions, applyWith } from './apply.ts'
 import type { AnyAdapter } from './bank.ts'
+import { bitfit } from './bitfit.ts'
+import { full } from './full.ts'
+import { houlsby } from './houlsby.ts'
+import { ia3 } from './ia3.ts'
+import { lastNLayers } from './last-n-layers.ts'
+import { linearProbe } from './linear-probe.ts'
 import { lora } from './lora.ts'
+import { parallel } from './parallel.ts'
+import { pfeiffer } from './pfeiffer.ts'
 
-export const adapters = { lora } as const
+export const adapters = {
+  full,
+  'linear-probe': linearProbe,
+  bitfit,
+  'last-n-layers': lastNLayers,
+  lora,
+  houlsby,
+  pfeiffer,
+  parallel,
+  ia3,
+} as const
 export type AdapterType = keyof typeof adapters
 
-export type AdapterConfig = { type: AdapterType } & Record<string, unknown>
+/** Any adapter, told apart by `type`. */
+export const adapterSchema = z.discriminatedUnion('type', [
+  full.config,
+  linearProbe.config,
+  bitfit.config,
+  lastNLayers.config,
+  lora.config,
+  houlsby.config,
+  pfeiffer.config,
+  parallel.config,
+  ia3.config,
+])
+export type AdapterConfig = z.output<typeof adapterSchema>
 
 /**
  * Freezes the base and adds a fresh adapter, active and trained: gradients go to `trainable` alone.
  * @throws ConfigError for a config that does not fit the method or the model
  */
-export const applyAdapter = (model: Model, config: AdapterConfig, options: ApplyOptions = {}): Applied => {
-  const { type, ...rest } = config
-  return applyWith(definitionOf(adapters as Record<string, AnyAdapter>, type), model, rest, options)
+export const applyAdapter = (
+  model: Model,
+  config: z.input<typeof adapterSchema>,
+  options: ApplyOptions = {},
+): Applied => {
+  const checked = parseConfig(adapterSchema, config, 'adapter')
+  return applyWith(adapters[checked.type] as AnyAdapter, model, checked, options)
 }
 
 export type { AdapterDefinition } from './adapter.ts'

@@ -116,6 +116,7 @@ const read = (file: PeftFile, model: Model) => {
     linear.parts.map(({ path, layer }): LoraPlace => ({ path, layer, shape, name: blocks.get(path) ?? 'oProj' })),
   )
   const config: LoraConfig = {
+    type: 'lora',
     targets: targets.length > 0 ? targets : 'all-linear',
     rank,
     alpha,

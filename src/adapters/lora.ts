@@ -7,6 +7,7 @@ import type { LoraShape } from './lora-layer.ts'
 import { findTargets, targetsSchema } from './targets.ts'
 
 const schema = z.strictObject({
+  type: z.literal('lora'),
   targets: targetsSchema.default(['qProj', 'vProj']).describe('layers that get a change, by our names, or all-linear'),
   rank: z.int().min(1).max(4096).default(8).describe('rank of the change'),
   alpha: z.number().positive().default(16).describe('the change is multiplied by alpha / rank'),
@@ -22,7 +23,7 @@ const schema = z.strictObject({
 })
 export type LoraConfig = z.output<typeof schema>
 
-export const lora = defineAdapter<LoraConfig>({
+export const lora = defineAdapter({
   type: 'lora',
   source: 'arXiv:2106.09685',
   config: schema,

@@ -27,6 +27,10 @@ export class PeftFile {
     return this.#tensors.has(key)
   }
 
+  shape(key: string): readonly number[] | undefined {
+    return this.#tensors.get(key)?.().shape
+  }
+
   /** A tensor that has to be there; faults are gathered for `settle`. */
   take(key: string, shape: readonly (number | undefined)[]): Tensor | undefined {
     const read = this.#tensors.get(key)

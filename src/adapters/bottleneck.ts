@@ -1,0 +1,58 @@
+// What the three placements of bottleneck adapters share: their config, and where they go. Knows no files.
+import { z } from 'zod'
+import type { Model } from '../models/index.ts'
+import { activationNames, Linear, Mlp } from '../nn/index.ts'
+import { type AttachContext, type Attachment, adapterFields, type Placement } from './adapter.ts'
+import { BottleneckLayer, type BottleneckShape } from './bottleneck-layer.ts'
+
+/** @param defaults of the method's paper */
+export const bottleneckFields = (defaults: { scale: number }) => ({
+  size: z.int().min(1).optional().describe('units of the bottleneck; hiddenSize / 16 unless given'),
+  activation: z
+    .enum(activationNames as [string, ...string[]])
+    .default('relu')
+    .describe('activation in the bottleneck'),
+  scale: z.number().positive().default(defaults.scale).describe('factor of what the bottleneck adds'),
+  ...adapterFields,
+})
+
+interface BottleneckConfig {
+  size?: number
+  activation: string
+  scale: number
+}
+
+const last = (path: string) => path.slice(path.lastIndexOf('.') + 1)
+
+/** After every projection of one of these names. */
+export const attachAfter = (
+  model: Model,
+  names: readonly string[],
+  config: BottleneckConfig,
+  { generator }: AttachContext,
+): Attachment => ({
+  trained: [],
+  placements: [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
+    if (!(host instanceof Linear) || !names.includes(last(path))) return []
+    const shape = shapeOf(model, config, false)
+    return [{ path, host, adapter: new BottleneckLayer(host.weight.shape[0], host.weight, shape, generator) }]
+  }),
+})
+
+/** Beside every feed-forward block. */
+export const attachBeside = (model: Model, config: BottleneckConfig, { generator }: AttachContext): Attachment => ({
+  trained: [],
+  placements: [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
+    if (!(host instanceof Mlp)) return []
+    const shape = shapeOf(model, config, true)
+    const like = model.body.embedTokens.weight
+    return [{ path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, generator) }]
+  }),
+})
+
+const shapeOf = (model: Model, { size, activation, scale }: BottleneckConfig, parallel: boolean): BottleneckShape => ({
+  size: size ?? Math.max(1, Math.round(model.facts.hiddenSize / 16)),
+  activation: activation as BottleneckShape['activation'],
+  scale,
+  parallel,
+})

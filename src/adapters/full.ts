@@ -1,0 +1,12 @@
+// Everything moves: the base itself is trained, in place.
+import { z } from 'zod'
+import { defineAdapter } from './adapter.ts'
+
+const schema = z.strictObject({ type: z.literal('full') })
+
+export const full = defineAdapter({
+  type: 'full',
+  source: 'arXiv:1810.04805',
+  config: schema,
+  plan: (model) => ({ placements: [], trained: [...model.parameters().keys()], inPlace: true }),
+})

@@ -1,0 +1,13 @@
+// Bottlenecks beside the feed-forward block of every layer: they read what it reads. @source arXiv:2110.04366
+import { z } from 'zod'
+import { defineAdapter } from './adapter.ts'
+import { attachBeside, bottleneckFields } from './bottleneck.ts'
+
+const schema = z.strictObject({ type: z.literal('parallel'), ...bottleneckFields({ scale: 4 }) })
+
+export const parallel = defineAdapter({
+  type: 'parallel',
+  source: 'arXiv:2110.04366',
+  config: schema,
+  plan: (model, config, context) => attachBeside(model, config, context),
+})

@@ -1,0 +1,13 @@
+// Bottlenecks after the feed-forward block of every layer alone. @source arXiv:2005.00247
+import { z } from 'zod'
+import { defineAdapter } from './adapter.ts'
+import { attachAfter, bottleneckFields } from './bottleneck.ts'
+
+const schema = z.strictObject({ type: z.literal('pfeiffer'), ...bottleneckFields({ scale: 1 }) })
+
+export const pfeiffer = defineAdapter({
+  type: 'pfeiffer',
+  source: 'arXiv:2005.00247',
+  config: schema,
+  plan: (model, config, context) => attachAfter(model, ['downProj'], config, context),
+})

@@ -1,0 +1,25 @@
+// Moves a general model into a domain: it goes on learning, on text of the domain, with a tenth of the learning rate. Here the
+// base is the model of bert-from-scratch, and the text is medical, one document a file in runs/medical/text:
+//   tunesmith corpus build --out runs/medical/corpus --source text:runs/medical/text --dedup exact near
+//   tunesmith tokenizer encode --tokenizer runs/text/wordpiece --corpus runs/medical/corpus --validation 0.1 --out runs/medical/shards
+// Then: tunesmith pretrain --recipe recipes/continue-pretraining.ts
+// The tokenizer stays that of the base. A part of the general text beside the new one keeps the model from forgetting it.
+import { defineRun } from 'tunesmith'
+
+export default defineRun({
+  base: 'runs/bert-from-scratch',
+  objective: { type: 'masked-lm' },
+  data: ['runs/medical/shards', 'runs/text/wordpiece-shards'],
+  weights: [0.9, 0.1],
+  tokenizer: 'runs/text/wordpiece',
+  out: 'runs/medical-bert',
+  maxLength: 128,
+  batch: { sequences: 64 },
+  budget: { steps: 1000 },
+  learningRate: 1e-4,
+  schedule: { type: 'linear', warmupShare: 0.1 },
+  evaluate: { steps: 100 },
+  sample: { steps: 250 },
+  checkpoint: { minutes: 10 },
+  keep: { best: 'loss' },
+})

@@ -11,6 +11,8 @@ export interface GroupOptions {
   numLayers?: number
   /** Two-dimensional parameters inside layers unless given. */
   isMatrixOfHiddenLayer?(path: string, tensor: Tensor): boolean
+  /** A further factor of the learning rate of one parameter (LoRA+). */
+  learningRateScale?(path: string): number
 }
 
 const layerInPath = (path: string): number | undefined => {
@@ -65,7 +67,7 @@ export const parameterGroups = (
     const layer = layers.get(path)
     const height = layer !== undefined ? layer + 1 : isBelowLayers(path) ? 0 : numLayers + 1
     const weightDecay = decays ? config.weightDecay : 0
-    const learningRateScale = config.layerDecay ** (numLayers + 1 - height)
+    const learningRateScale = config.layerDecay ** (numLayers + 1 - height) * (options.learningRateScale?.(path) ?? 1)
     const key = `${weightDecay} ${learningRateScale}`
     const group = groups.get(key) ?? { paths: [], weightDecay, learningRateScale }
     group.paths.push(path)

@@ -21,35 +21,12 @@ import {
   type Vocabulary,
   vocabularyOf,
 } from '../objectives/index.ts'
-import {
-  createAverage,
-  createOptimizer,
-  defaultLearningRate,
-  type Optimizer,
-  type WeightAverage,
-} from '../optim/index.ts'
 import { Generator } from '../tensor/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
-import { ExampleStream, type RunLength, runLength, type Trainee, trainedParameters } from '../training/index.ts'
-import type { PretrainRecipe } from './recipe.ts'
-
-export interface BuiltRun {
-  recipe: PretrainRecipe
-  tokenizer: Tokenizer
-  vocabulary: Vocabulary
-  trainee: Trainee
-  stream: ExampleStream<unknown>
-  /** Undefined where the shards hold nothing out. */
-  heldOut?: ExampleStream<unknown>
-  optimizer: Optimizer
-  average?: WeightAverage
-  learningRate: number
-  length: RunLength
-  /** SHA-256 of what the run depends on. */
-  hashes: Record<string, string>
-  notes: string[]
-  close(): void
-}
+import { ExampleStream, evaluateHeldOut, type LoopState, type Trainee, trainedParameters } from '../training/index.ts'
+import { setOptimization } from './optimization.ts'
+import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
+import type { BuiltRun, RunKind } from './run-kind.ts'
+import { takeSamples } from './samples.ts'
 
 const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
   if (model.type === undefined)
@@ -189,35 +166,47 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
   const held = await openData(recipe, 'validation', objective)
   if (train.sampler === undefined) throw new ConfigError('Expected training data, got none.')
   const stream = new ExampleStream(objective, train.sampler, recipe.seed)
-  const optimizer = createOptimizer(recipe.optimizer, trainee.parameters)
-  const { sequences, tokens } = recipe.batch
-  if (sequences !== undefined && tokens !== undefined)
-    throw new ConfigError('Expected `batch.sequences` or `batch.tokens`, got both. Give one.')
-  const perRow = Math.max(1, objective.tokens(stream.example(0).example))
-  const examplesPerStep = sequences ?? Math.max(1, Math.ceil((tokens ?? 0) / perRow))
+  const heldOut = held.sampler === undefined ? undefined : new ExampleStream(objective, held.sampler, 0)
   return {
     recipe,
     tokenizer,
+    tokenizerFiles: recipe.tokenizer,
     vocabulary,
     trainee,
     stream,
-    heldOut: held.sampler === undefined ? undefined : new ExampleStream(objective, held.sampler, 0),
-    optimizer,
-    average:
-      recipe.average === undefined
-        ? undefined
-        : createAverage(recipe.average, trainee.parameters, { weights: optimizer.weights }),
-    learningRate: recipe.learningRate ?? defaultLearningRate(recipe.optimizer),
-    length: runLength(recipe.budget, {
-      examplesPerStep,
-      tokensPerStep: examplesPerStep * perRow,
-      examplesPerEpoch: stream.perEpoch,
-    }),
+    ...setOptimization(recipe, trainee, stream),
     hashes,
     notes,
+    evaluate:
+      heldOut === undefined || recipe.heldOut === 0
+        ? undefined
+        : (loop) => heldOutValues(recipe, trainee, heldOut, loop),
+    sample: () =>
+      takeSamples({
+        model,
+        tokenizer,
+        vocabulary,
+        prompts: recipe.prompts,
+        source: heldOut ?? stream,
+        device: recipe.device,
+      }),
     close() {
       train.close()
       held.close()
     },
   }
 }
+
+/** Values of an evaluation, with the perplexity where the loss is one of language. */
+const heldOutValues = async (
+  { heldOut: examples, batch, device }: PretrainRecipe,
+  trainee: Trainee,
+  stream: ExampleStream<unknown>,
+  { microTokens }: Pick<LoopState, 'microTokens'>,
+): Promise<Record<string, number>> => {
+  const metrics = await evaluateHeldOut(trainee, stream, { examples, microTokens, padded: batch.padded, device })
+  const { language = metrics.loss } = metrics
+  return { ...metrics, perplexity: Math.exp(language) }
+}
+
+export const pretrainKind: RunKind<PretrainRecipe> = { command: 'pretrain', schema: pretrainSchema, build: buildRun }

@@ -1,10 +1,11 @@
 // Runs the loop in a run's folder: records what happens, writes checkpoints, and leaves a model, a card and reports behind.
-import { cp, mkdir, readFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile } from 'node:fs/promises'
 import { arch } from 'node:os'
 import { join, relative } from 'node:path'
 import { saveModel } from '../checkpoint/index.ts'
 import {
   CheckpointError,
+  ConfigError,
   DataError,
   parseConfig,
   TunesmithError,
@@ -24,8 +25,8 @@ import {
   writeRunCard,
 } from '../tracking/index.ts'
 import {
+  CHECKPOINTS,
   continuedState,
-  evaluateHeldOut,
   type FoundSnapshot,
   freshState,
   INCIDENTS,
@@ -44,9 +45,8 @@ import {
   train,
   writeSnapshot,
 } from '../training/index.ts'
-import { type BuiltRun, buildRun } from './build-run.ts'
-import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
-import { takeSamples } from './samples.ts'
+import { kindOf } from './kinds.ts'
+import type { BuiltRun, CommonRecipe, RunRecipe } from './run-kind.ts'
 
 export const RUN_FILE = 'run.json'
 export const MODEL_FOLDER = 'model'
@@ -71,25 +71,36 @@ export interface RunResult {
   metrics: Record<string, number>
 }
 
-const partsOf = ({ trainee, optimizer, average }: BuiltRun): SnapshotParts => ({
+const partsOf = ({ trainee, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
   model: trainee.model,
   auxiliary: trainee.auxiliary,
   optimizer,
   average,
+  weights,
 })
 
 /** The recipe of a run's folder. @throws DataError when there is none */
-export const readRecipe = async (folder: string): Promise<PretrainRecipe> => {
+export const readRecipe = async (folder: string): Promise<RunRecipe> => {
   const path = join(folder, RUN_FILE)
   const text = await readFile(path, 'utf8').catch(() => {
     throw new DataError(`${folder}: Expected the folder of a run, with ${RUN_FILE}, found none. Check the path.`)
   })
-  return { ...parseConfig(pretrainSchema, JSON.parse(text), path), out: folder }
+  const fields = JSON.parse(text) as { command?: unknown }
+  return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
 }
 
-const writeRecipe = async (recipe: PretrainRecipe): Promise<void> => {
+const writeRecipe = async (recipe: CommonRecipe): Promise<void> => {
   await mkdir(recipe.out, { recursive: true })
   await writeFileAtomic(join(recipe.out, RUN_FILE), `${JSON.stringify(recipe, null, 2)}\n`)
+}
+
+/** @throws ConfigError where a run is there already */
+export const expectNewFolder = async (out: string): Promise<void> => {
+  const present: string[] = await readdir(out).catch(() => [])
+  if ([RUN_FILE, EVENTS_FILE, CHECKPOINTS].some((name) => present.includes(name)))
+    throw new ConfigError(
+      `Expected a new folder for \`out\`, found the run that is in ${out}. Go on with it (\`tunesmith resume ${out}\`), or name another.`,
+    )
 }
 
 const versions = async (): Promise<Record<string, string>> => ({
@@ -97,20 +108,6 @@ const versions = async (): Promise<Record<string, string>> => ({
   libtorch: buildFacts().torchVersion,
   platform: `${process.platform} ${arch()}`,
 })
-
-/** Values of an evaluation, with the perplexity where the loss is one of language. */
-const held = async (run: BuiltRun, state: Pick<LoopState, 'microTokens'>) => {
-  const { trainee, heldOut, recipe } = run
-  if (heldOut === undefined || recipe.heldOut === 0) return {}
-  const metrics = await evaluateHeldOut(trainee, heldOut, {
-    examples: recipe.heldOut,
-    microTokens: state.microTokens,
-    padded: recipe.batch.padded,
-    device: recipe.device,
-  })
-  const { language = metrics.loss } = metrics
-  return { ...metrics, perplexity: Math.exp(language) }
-}
 
 const diskFaults: Record<string, string> = {
   ENOSPC: 'room on the disk, got a full one',
@@ -130,7 +127,7 @@ const explained = (error: unknown, out: string): unknown => {
 
 /** Runs from the start, whose recipe it writes, or from the newest whole checkpoint of the folder. */
 export const execute = async (
-  recipe: PretrainRecipe,
+  recipe: RunRecipe,
   mode: 'fresh' | 'resume',
   listener: RunListener = {},
 ): Promise<RunResult> => {
@@ -139,7 +136,7 @@ export const execute = async (
   let run: BuiltRun | undefined
   try {
     if (recipe.memoryBudget !== undefined) setMemoryLimit(recipe.memoryBudget)
-    run = await buildRun(recipe)
+    run = await kindOf(recipe.command).build(recipe)
     for (const note of run.notes) listener.onNote?.(note)
     return await executeBuilt(run, mode, listener)
   } catch (error) {
@@ -233,12 +230,12 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
       state,
       device: recipe.device,
       signal: listener.signal,
-      evaluate: run.heldOut === undefined || recipe.heldOut === 0 ? undefined : (loop) => held(run, loop),
-      sample: () => takeSamples(run),
+      evaluate: run.evaluate,
+      sample: run.sample,
       save: async (loop) => {
         // A kill right behind the rename must find every event before it.
         tracker.flush({ sync: true })
-        const path = await writeSnapshot(out, partsOf(run), loop, { tokenizer: recipe.tokenizer })
+        const path = await writeSnapshot(out, partsOf(run), loop, { tokenizer: run.tokenizerFiles })
         const { best } = loop
         await pruneSnapshots(out, { last: recipe.keep.last, every: recipe.keep.every, best: best?.step })
         return relative(out, path)
@@ -307,13 +304,16 @@ const exportModel = async (run: BuiltRun): Promise<string> => {
   const snapshots = await listSnapshots(recipe.out)
   const best = recipe.keep.best === undefined ? undefined : await bestSnapshot(snapshots)
   const chosen = best ?? snapshots[0]
-  if (average === undefined)
+  if (run.exportModel !== undefined) {
+    if (chosen !== undefined) await readSnapshot(chosen.path, partsOf(run))
+    await run.exportModel(target)
+  } else if (average === undefined)
     await writeFolderAtomic(target, (folder) => cp(join(chosen.path, 'model'), folder, { recursive: true }))
   else {
     if (best !== undefined) await readSnapshot(best.path, partsOf(run))
     average.swapIn()
     try {
-      await saveModel(trainee.model, target, { tokenizer: recipe.tokenizer })
+      await saveModel(trainee.model, target, { tokenizer: run.tokenizerFiles })
     } finally {
       average.swapOut()
     }

@@ -1,6 +1,8 @@
 // Runs as functions, for the command line and for programs.
-export { type BuiltRun, buildRun } from './build-run.ts'
+export { buildRun } from './build-run.ts'
 export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, readRecipe } from './execute.ts'
-export { pretrain, type ResumeProof, resume, verifyResume } from './pretrain.ts'
+export { pretrain } from './pretrain.ts'
 export { defineRun, modelSchema, type PretrainInput, type PretrainRecipe, pretrainSchema } from './recipe.ts'
+export { type ResumeProof, resume, verifyResume } from './resume.ts'
+export type { BuiltRun, RunRecipe } from './run-kind.ts'
 export { type SizeRule, sizeRule } from './size-rule.ts'

@@ -58,7 +58,7 @@ export const computeGradients = async <Example>(
   options: GradientOptions,
 ): Promise<BatchGradients> => {
   const totals = totalWeights(objective, examples)
-  const padded = options.padded || !objective.unpadded
+  const padded = options.padded || !objective.unpadded || model.facts.packs === false
   const lengths = examples.map((example) => objective.tokens(example))
   const parts = planMicroBatches(lengths, options.microTokens, padded)
   const all = [...parameters.values()]

@@ -25,7 +25,7 @@ export const evaluateHeldOut = async <Example>(
 ): Promise<Record<string, number>> => {
   const count = Math.min(options.examples, stream.perEpoch)
   const examples = Array.from({ length: count }, (_, position) => stream.example(position).example)
-  const padded = options.padded || !objective.unpadded
+  const padded = options.padded || !objective.unpadded || model.facts.packs === false
   const lengths = examples.map((example) => objective.tokens(example))
   const sums = new Map<string, { sum: number; weight: number; scale: number }>()
   const add = (name: string, sum: number, weight: number, scale: number) => {

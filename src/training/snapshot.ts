@@ -33,6 +33,11 @@ export interface SnapshotParts {
   auxiliary?: Model
   optimizer: Optimizer
   average?: WeightAverage
+  /** How the weights are held, where not as a folder of the whole model. */
+  weights?: {
+    save(folder: string): Promise<void>
+    load(folder: string): Promise<void>
+  }
 }
 
 const manifestSchema = z.strictObject({
@@ -58,7 +63,7 @@ const filesIn = async (folder: string): Promise<string[]> => {
 const writeTensors = async (path: string, tensors: Parameters<typeof writeSafetensors>[1]) => {
   const file = await open(path, 'wx')
   try {
-    await writeSafetensors(file, tensors)
+    return await writeSafetensors(file, tensors)
   } finally {
     await file.close()
   }
@@ -75,7 +80,7 @@ export const writeSnapshot = async (
   const { model, auxiliary, optimizer, average } = parts
   await mkdir(join(run, CHECKPOINTS), { recursive: true })
   await writeFolderAtomic(path, async (folder) => {
-    await saveModel(model, join(folder, 'model'), options)
+    await (parts.weights?.save(join(folder, 'model')) ?? saveModel(model, join(folder, 'model'), options))
     if (auxiliary !== undefined) await saveModel(auxiliary, join(folder, 'auxiliary'))
     const { tensors, step } = optimizer.state()
     await writeTensors(join(folder, 'optimizer.safetensors'), tensors)
@@ -83,8 +88,9 @@ export const writeSnapshot = async (
     if (averaged !== undefined) await writeTensors(join(folder, 'average.safetensors'), averaged.tensors)
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
     await writeFile(join(folder, 'state.json'), JSON.stringify(full))
-    const files: z.output<typeof manifestSchema>['files'] = {}
     for (const name of await filesIn(folder)) {
+      // Large files were hashed as they were written.
+      if (name in files) continue
       const file = join(folder, name)
       files[name] = { bytes: (await stat(file)).size, sha256: await sha256File(file) }
     }
@@ -173,7 +179,7 @@ const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
 export const readSnapshot = async (folder: string, parts: SnapshotParts): Promise<RunState> => {
   const statePath = join(folder, 'state.json')
   const state = parseConfig(runStateSchema, JSON.parse(await readFile(statePath, 'utf8')), statePath)
-  await loadInto(parts.model, join(folder, 'model'))
+  await (parts.weights?.load(join(folder, 'model')) ?? loadInto(parts.model, join(folder, 'model')))
   if (parts.auxiliary !== undefined) await loadInto(parts.auxiliary, join(folder, 'auxiliary'))
   const optimizer = await openSafetensors(join(folder, 'optimizer.safetensors'))
   parts.optimizer.loadState({ tensors: allTensors(optimizer), step: state.optimizerStep })

@@ -1,0 +1,96 @@
+// Going on with a run of any kind, and the proof that going on changes nothing.
+import { createHash } from 'node:crypto'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
+import { listSnapshots, type RunState } from '../training/index.ts'
+import { execute, type RunListener, type RunResult, readRecipe } from './execute.ts'
+import { kindOf } from './kinds.ts'
+
+/** Goes on with a run from its newest whole checkpoint, to the same end and the same bits. */
+export const resume = async (folder: string, listener: RunListener = {}): Promise<RunResult> =>
+  execute(await readRecipe(folder), 'resume', listener)
+
+export interface ResumeProof {
+  steps: number
+  /** Whether both ways gave the same bytes in every file. */
+  equal: boolean
+  /** Files that differ. */
+  different: string[]
+  sha256: string
+}
+
+/** Trains `2N` steps, and `N` then `N` in a resumed run, and compares every byte of the last checkpoints. */
+export const verifyResume = async (
+  folder: string,
+  options: { steps?: number; keep?: boolean } = {},
+  listener: RunListener = {},
+): Promise<ResumeProof> => {
+  const recipe = await readRecipe(folder)
+  if (recipe.budget.minutes !== undefined)
+    throw new ConfigError(
+      'Expected a budget of steps, tokens or epochs to prove that a run resumes exactly, got minutes: its length depends on the clock.',
+    )
+  const half = options.steps ?? 5
+  const work = join(folder, 'verify-resume')
+  await rm(work, { recursive: true, force: true })
+  const at = (name: string, stopAt: number) =>
+    parseConfig(
+      kindOf(recipe.command).schema,
+      {
+        ...recipe,
+        out: join(work, name),
+        evaluate: {},
+        sample: {},
+        checkpoint: { steps: stopAt },
+        keep: { last: 2 },
+      },
+      'verify-resume',
+    )
+  const stopAfter = async (name: string, stopAt: number, mode: 'fresh' | 'resume') => {
+    const aborter = new AbortController()
+    const signal = listener.signal === undefined ? aborter.signal : AbortSignal.any([aborter.signal, listener.signal])
+    const here = at(name, 1_000_000)
+    await execute(here, mode, {
+      ...listener,
+      signal,
+      onEvent: (event) => {
+        listener.onEvent?.(event)
+        if (event.type === 'step' && event.step >= stopAt) aborter.abort()
+      },
+    })
+    listener.signal?.throwIfAborted()
+  }
+  await stopAfter('whole', 2 * half, 'fresh')
+  await stopAfter('halves', half, 'fresh')
+  await stopAfter('halves', 2 * half, 'resume')
+  const [whole, halves] = await Promise.all(['whole', 'halves'].map((name) => hashesOf(join(work, name))))
+  const different = [...new Set([...whole.keys(), ...halves.keys()])].filter(
+    (file) => whole.get(file) !== halves.get(file),
+  )
+  const digest = createHash('sha256')
+  for (const [file, hash] of [...whole].sort()) digest.update(`${file} ${hash}\n`)
+  if (!options.keep) await rm(work, { recursive: true, force: true })
+  return { steps: 2 * half, equal: different.length === 0, different, sha256: digest.digest('hex') }
+}
+
+/** Everything of the newest checkpoint but the clock. */
+const hashesOf = async (run: string): Promise<Map<string, string>> => {
+  const [newest] = await listSnapshots(run)
+  const hashes = new Map<string, string>()
+  if (newest === undefined) return hashes
+  for (const entry of await readdir(newest.path, { withFileTypes: true, recursive: true }))
+    if (entry.isFile() && entry.name !== 'manifest.json') {
+      const path = join(entry.parentPath, entry.name)
+      hashes.set(
+        relative(newest.path, path),
+        entry.name === 'state.json' ? await hashOfState(path) : await sha256File(path),
+      )
+    }
+  return hashes
+}
+
+const hashOfState = async (path: string): Promise<string> => {
+  const { seconds: _, ...state } = JSON.parse(await readFile(path, 'utf8')) as RunState
+  return sha256(JSON.stringify(state))
+}

@@ -1,0 +1,60 @@
+// What a kind of run is: its recipe, and how everything that the loop needs is made from it. Knows no kind.
+import type { z } from 'zod'
+import type { Vocabulary } from '../objectives/index.ts'
+import type { Optimizer, WeightAverage } from '../optim/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
+import type {
+  ExampleSource,
+  LoopState,
+  RunLength,
+  SnapshotParts,
+  Trainee,
+  TrainingSettings,
+} from '../training/index.ts'
+
+/** What every recipe says. */
+export interface CommonRecipe extends TrainingSettings {
+  /** The kind. */
+  command: string
+  out: string
+  device: string
+  pricePerHour?: number
+}
+
+/** A recipe of any kind, checked. */
+export type RunRecipe = CommonRecipe
+
+export interface Shown {
+  prompt?: string
+  text: string
+}
+
+export interface BuiltRun {
+  recipe: CommonRecipe
+  tokenizer: Tokenizer
+  /** Folder whose tokenizer files go into checkpoints; those of the base unless given. */
+  tokenizerFiles?: string
+  vocabulary: Vocabulary
+  trainee: Trainee
+  stream: ExampleSource<unknown>
+  optimizer: Optimizer
+  average?: WeightAverage
+  /** How checkpoints hold the weights, where that is not the whole model. */
+  weights?: SnapshotParts['weights']
+  learningRate: number
+  length: RunLength
+  /** SHA-256 of what the run depends on. */
+  hashes: Record<string, string>
+  notes: string[]
+  evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
+  sample?(): Promise<Shown[]>
+  /** Writes the run's MODEL, where that is not a copy of the chosen checkpoint's. */
+  exportModel?(folder: string): Promise<void>
+  close(): void
+}
+
+export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
+  command: string
+  schema: z.ZodType<Recipe>
+  build(recipe: Recipe): Promise<BuiltRun>
+}

@@ -1,9 +1,10 @@
 // The safetensors format: a length, a JSON header, raw values. Parsed with hard bounds, memory-mapped, written atomically.
 // Knows no model. @source https://github.com/huggingface/safetensors, format section of its README
+import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { z } from 'zod'
 import { CheckpointError, parseConfig } from '../core/index.ts'
-import { type Dtype, dtypeFacts, type MappedFile, mapFile, type Tensor } from '../tensor/index.ts'
+import { type Dtype, dtypeFacts, type MappedFile, mapFile, noGrad, scope, type Tensor } from '../tensor/index.ts'
 
 /** As the reference implementation: no header may be larger. */
 const maxHeaderBytes = 100_000_000
@@ -211,15 +212,69 @@ export const makeHeader = (tensors: ReadonlyMap<string, Tensor>, metadata: Recor
   return out
 }
 
-/** Writes tensors in the order given into an open file; one tensor is in memory twice at a time. */
+export interface WrittenFile {
+  bytes: number
+  /** Of the whole file, hexadecimal. */
+  sha256: string
+}
+
+/** Bytes that are copied out of tensors at a time. */
+const pieceBytes = 4 << 20
+/** So often the disk is asked to begin, so that it writes while the rest is made. */
+const syncBytes = 128 << 20
+
+/**
+ * Writes tensors in the order given into an open file, hashing on the way; a few pieces are in memory twice at a time.
+ * All but the last part is on disk when it ends: `sync()` has little left to do.
+ */
 export const writeSafetensors = async (
   file: FileHandle,
   tensors: ReadonlyMap<string, Tensor>,
   metadata?: Record<string, string>,
-): Promise<void> => {
-  await file.writeFile(makeHeader(tensors, metadata))
-  for (const tensor of tensors.values()) {
-    const values = tensor.toTypedArray()
-    await file.writeFile(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+): Promise<WrittenFile> => {
+  const hash = createHash('sha256')
+  let bytes = 0
+  let unsynced = 0
+  let writing: Promise<unknown> = Promise.resolve()
+  let syncing: Promise<unknown> | undefined
+  // The next piece is made and hashed while the last one is written; one buffer for each of the two.
+  const buffers = [new Uint8Array(pieceBytes), new Uint8Array(pieceBytes)]
+  const put = async (piece: Uint8Array) => {
+    hash.update(piece)
+    await writing
+    writing = file.writeFile(piece)
+    // Awaited with the next piece; a rejection until then is not one that nobody handles.
+    writing.catch(() => undefined)
+    bytes += piece.length
+    unsynced += piece.length
+    if (unsynced < syncBytes) return
+    unsynced = 0
+    await syncing
+    syncing = file.datasync()
+    syncing.catch(() => undefined)
   }
+  try {
+    await put(makeHeader(tensors, metadata))
+    let turn = 0
+    for (const tensor of tensors.values()) {
+      const width = dtypeFacts(tensor.dtype).bytes
+      const step = pieceBytes / width
+      const flat = noGrad(() => scope(() => tensor.detach().reshape([-1])))
+      try {
+        for (let from = 0; from < flat.size; from += step) {
+          const count = Math.min(step, flat.size - from)
+          const buffer = buffers[turn].subarray(0, count * width)
+          turn = 1 - turn
+          scope(() => flat.narrow(0, from, count).copyInto(buffer))
+          await put(buffer)
+        }
+      } finally {
+        flat.free()
+      }
+    }
+  } finally {
+    await Promise.allSettled([writing, syncing])
+  }
+  await Promise.all([writing, syncing])
+  return { bytes, sha256: hash.digest('hex') }
 }

@@ -1,6 +1,6 @@
 // Writes a model as a folder that transformers opens, whole or not at all.
 import { cp, mkdir, open, readdir, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys } from '../models/index.ts'
 import { type Dtype, dtypeFacts, noGrad, type Tensor } from '../tensor/index.ts'
@@ -9,7 +9,7 @@ import { stringifyConfig } from './config-json.ts'
 import { fieldsOf, type HfFields } from './hf-config.ts'
 import { toHfKeys } from './hf-keys.ts'
 import { sourceOf } from './open-model.ts'
-import { writeSafetensors } from './safetensors.ts'
+import { type WrittenFile, writeSafetensors } from './safetensors.ts'
 
 export interface SaveOptions {
   /** Converts what is written; kept as it is unless given. */
@@ -25,6 +25,8 @@ export interface SaveOptions {
   fields?: HfFields
   /** Writes more files into the folder before it appears. */
   also?(folder: string): Promise<void>
+  /** Is told of each file of weights what was written, by its name in the folder. */
+  onWritten?(name: string, file: WrittenFile): void
 }
 
 const beside =
@@ -65,13 +67,18 @@ const splitBySize = (tensors: ReadonlyMap<string, Tensor>, dtype: Dtype | undefi
   return parts
 }
 
-const writeOne = async (path: string, tensors: ReadonlyMap<string, Tensor>, dtype: Dtype | undefined) => {
+const writeOne = async (
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  { dtype, onWritten }: Pick<SaveOptions, 'dtype' | 'onWritten'>,
+) => {
   const file = await open(path, 'wx')
   try {
     const converted = new Map(
       [...tensors].map(([name, tensor]) => [name, dtype === undefined ? tensor : tensor.to(dtype)]),
     )
-    await writeSafetensors(file, converted, { format: 'pt' })
+    const written = await writeSafetensors(file, converted, { format: 'pt' })
+    onWritten?.(basename(path), written)
     await file.sync()
     if (dtype !== undefined) for (const [name, tensor] of converted) if (tensor !== tensors.get(name)) tensor.free()
   } finally {
@@ -115,14 +122,14 @@ export const saveModel = async (model: Model, folder: string, options: SaveOptio
       )
     }
     const parts = splitBySize(tensors, dtype, maxShardBytes)
-    if (parts.length === 1) await writeOne(join(target, 'model.safetensors'), parts[0], dtype)
+    if (parts.length === 1) await writeOne(join(target, 'model.safetensors'), parts[0], options)
     else {
       const name = (i: number) =>
         `model-${String(i + 1).padStart(5, '0')}-of-${String(parts.length).padStart(5, '0')}.safetensors`
       const map: Record<string, string> = {}
       let size = 0
       for (const [i, part] of parts.entries()) {
-        await writeOne(join(target, name(i)), part, dtype)
+        await writeOne(join(target, name(i)), part, options)
         for (const [key, tensor] of part) {
           map[key] = name(i)
           size += tensor.size * dtypeFacts(dtype ?? tensor.dtype).bytes

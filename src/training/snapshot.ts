@@ -80,12 +80,20 @@ export const writeSnapshot = async (
   const { model, auxiliary, optimizer, average } = parts
   await mkdir(join(run, CHECKPOINTS), { recursive: true })
   await writeFolderAtomic(path, async (folder) => {
-    await (parts.weights?.save(join(folder, 'model')) ?? saveModel(model, join(folder, 'model'), options))
-    if (auxiliary !== undefined) await saveModel(auxiliary, join(folder, 'auxiliary'))
+    const files: z.output<typeof manifestSchema>['files'] = {}
+    const noting = (below: string) => (name: string, written: (typeof files)[string]) => {
+      files[join(below, name)] = written
+    }
+    const weightsFolder = join(folder, 'model')
+    await (parts.weights?.save(weightsFolder) ??
+      saveModel(model, weightsFolder, { ...options, onWritten: noting('model') }))
+    if (auxiliary !== undefined)
+      await saveModel(auxiliary, join(folder, 'auxiliary'), { onWritten: noting('auxiliary') })
     const { tensors, step } = optimizer.state()
-    await writeTensors(join(folder, 'optimizer.safetensors'), tensors)
+    files['optimizer.safetensors'] = await writeTensors(join(folder, 'optimizer.safetensors'), tensors)
     const averaged = average?.state()
-    if (averaged !== undefined) await writeTensors(join(folder, 'average.safetensors'), averaged.tensors)
+    if (averaged !== undefined)
+      files['average.safetensors'] = await writeTensors(join(folder, 'average.safetensors'), averaged.tensors)
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
     await writeFile(join(folder, 'state.json'), JSON.stringify(full))
     for (const name of await filesIn(folder)) {

@@ -15,7 +15,8 @@ export class Due {
 
   constructor(every: Every, last: Progress) {
     this.#every = every
-    this.#last = last
+    // A copy: the loop counts on in the object that it gave.
+    this.#last = { ...last }
   }
 
   /** True when due; it then counts as done. */

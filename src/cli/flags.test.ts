@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { defineCommand } from './command.ts'
 import { parseCommandLine, UsageError } from './command-line.ts'
-import { flagsOf, mergeOver } from './flags.ts'
+import { flagsOf, mergeOver, spellMapFlags, withDefaultKinds, withFields, withoutDefaults } from './flags.ts'
 
 const command = defineCommand({
   name: 'try',
@@ -142,6 +142,96 @@ describe('flags from a schema', () => {
 
   it('refuses a schema whose flag would read as a negation', () => {
     expect(() => flagsOf(z.strictObject({ noRepeat: z.int() }))).toThrow('may not start with "no"')
+  })
+})
+
+const kinds = z.strictObject({
+  optimizer: z
+    .discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('sgd').describe('plain'), beta: z.number().default(0.9).describe('momentum') }),
+      z.strictObject({
+        type: z.literal('adam').describe('adaptive'),
+        beta: z.number().default(0.99).describe('momentum'),
+      }),
+    ])
+    .prefault({ type: 'adam' }),
+  objective: z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('a') }),
+    z.strictObject({ type: z.literal('b') }),
+  ]),
+  settings: z.record(z.string(), z.unknown()).default({}),
+  hidden: z.string().default('x').meta({ flag: false }),
+})
+
+describe('kinds and maps', () => {
+  it('describes the flag of a kind by what it chooses, with the default of the whole, and no default that depends on it', () => {
+    const flags = new Map(flagsOf(kinds).map((flag) => [flag.name, flag]))
+    expect(flags.get('optimizer.type')).toMatchObject({
+      description: 'which optimizer',
+      defaultValue: 'adam',
+      required: false,
+    })
+    expect(flags.get('objective.type')).toMatchObject({ required: true, defaultValue: undefined })
+    expect(flags.get('optimizer.beta')).toMatchObject({ defaultVaries: true })
+    expect(flags.has('hidden')).toBe(false)
+  })
+
+  it('takes the default kind where only its settings are given', () => {
+    expect(withDefaultKinds(kinds, { optimizer: { beta: 0.5 }, objective: { type: 'a' } })).toEqual({
+      optimizer: { type: 'adam', beta: 0.5 },
+      objective: { type: 'a' },
+    })
+    expect(withDefaultKinds(kinds, { optimizer: { type: 'sgd', beta: 0.5 }, objective: {} })).toEqual({
+      optimizer: { type: 'sgd', beta: 0.5 },
+      objective: {},
+    })
+  })
+
+  it('reads the keys of a map as flags', async () => {
+    const flags = flagsOf(kinds)
+    const spell = (...argv: string[]) => spellMapFlags(argv, flags).filter((word) => word !== '--settings')
+    expect(
+      spell('--settings.num-layers', '3', '--settings.rate=1e-3', '--settings.bias', '--objective.type', 'a'),
+    ).toEqual(['numLayers=3', 'rate=1e-3', 'bias=true', '--objective.type', 'a'])
+    expect(spell('--settings.shift', '-1.5', '--settings.on', '--', '--settings.x')).toEqual([
+      'shift=-1.5',
+      'on=true',
+      '--',
+      '--settings.x',
+    ])
+    const trial = defineCommand({
+      name: 'try',
+      summary: 'x',
+      example: 'tunesmith try',
+      options: kinds,
+      run: async () => ({}),
+    })
+    const line = await parseCommandLine(trial, [
+      '--objective.type=b',
+      '--settings.num-layers',
+      '3',
+      '--settings.rate',
+      '.5',
+      '--settings.name',
+      'gelu',
+      '--settings.bias',
+      'false',
+      '--settings.sizes',
+      '[1,2]',
+    ])
+    expect(line).toMatchObject({
+      options: {
+        settings: { numLayers: 3, rate: 0.5, name: 'gelu', bias: false, sizes: [1, 2] },
+        optimizer: { type: 'adam', beta: 0.99 },
+      },
+    })
+  })
+
+  it('lays fields without their defaults over others', () => {
+    const fields = withoutDefaults(z.strictObject({ size: z.int().default(3).describe('how large') }), 'the file')
+    const schema = withFields(z.strictObject({ name: z.string() }), fields)
+    expect(schema.parse({ name: 'x' })).toEqual({ name: 'x' })
+    expect(flagsOf(schema).find(({ name }) => name === 'size')?.description).toBe('how large (the file, else 3)')
   })
 })
 

@@ -119,13 +119,13 @@ const measureFresh = async (input: PretrainInput, tokenizer: Tokenizer, shards: 
 }
 
 /** Trains, or goes on, to the end. @throws the signal's reason when interrupted */
-const trainToEnd = async (input: PretrainInput, context: CommandContext): Promise<void> => {
+const trainToEnd = async (input: PretrainInput, minutes: number, context: CommandContext): Promise<void> => {
   const { out } = input
   if (await isThere(join(out, MODEL_FOLDER, 'config.json'))) {
     context.log(`The model is in ${out} already.`)
     return
   }
-  const display = displayRun(context, { label: 'pretraining' })
+  const display = displayRun(context, { label: 'pretraining', budget: { minutes } })
   try {
     const started = await isThere(join(out, RUN_FILE))
     const { reason } = started ? await resume(out, display) : await pretrain(input, display)
@@ -150,7 +150,7 @@ export const pretrainQuickly = async (plan: PretrainingPlan, context: CommandCon
   const input = recipeFor(plan)
   const tokenizer = await loadTokenizer(plan.tokenizer)
   const before = await measureFresh(input, tokenizer, shards, context.signal)
-  await trainToEnd(input, context)
+  await trainToEnd(input, plan.minutes, context)
   const folder = join(out, MODEL_FOLDER)
   const opened = await openModel(folder)
   const after = await measure(opened.model, tokenizer, shards, context.signal)

@@ -51,17 +51,22 @@ export const displayRun = (
     label,
     precision = 'float32',
     device = 'cpu',
-    quietStart = false,
-  }: Partial<Pick<PretrainRecipe, 'precision' | 'device'>> & { label: string; quietStart?: boolean },
+    budget,
+  }: Partial<Pick<PretrainRecipe, 'precision' | 'device' | 'budget'>> & { label: string },
 ): RunDisplay => {
   let bar = new TrainingBar({ label })
   return {
     signal: context.signal,
     onPreFlight(facts, { fresh, step }) {
-      if (fresh && !quietStart) for (const line of describePreFlight(facts)) bar.line(line)
+      if (fresh) for (const line of describePreFlight(facts)) bar.line(line)
       if (!fresh) bar.line(`Going on after step ${step}.`)
       const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
-      bar = new TrainingBar({ label, ceiling: facts.flopsPerToken > 0 ? speed / facts.flopsPerToken : undefined })
+      bar = new TrainingBar({
+        label,
+        ceiling: facts.flopsPerToken > 0 ? speed / facts.flopsPerToken : undefined,
+        // A run that goes on has used some of its time already, and guesses well from the first step on.
+        seconds: fresh && budget?.minutes !== undefined ? 60 * budget.minutes : undefined,
+      })
     },
     onEvent(event) {
       if (event.type === 'step') bar.update(event)

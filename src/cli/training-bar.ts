@@ -15,6 +15,8 @@ export interface TrainingBarOptions {
   label: string
   /** FLOP/s of the best matrix product over those of a token, where known: the tokens a second that could be. */
   ceiling?: number
+  /** The time that the run has, where that decides its end. */
+  seconds?: number
   stream?: NodeJS.WriteStream
   /** Milliseconds between two lines when there is no terminal. */
   intervalMs?: number
@@ -31,6 +33,7 @@ export class TrainingBar {
   #tokensPerSecond = 0
   #secondsPerStep = 0
   #steps = 0
+  readonly #started = performance.now()
   #shownAt = 0
   #shown = ''
 
@@ -69,14 +72,19 @@ export class TrainingBar {
   }
 
   #describe({ step, totalSteps }: BarStep): string {
-    const { label, ceiling } = this.#options
-    const share = Math.min(1, step / totalSteps)
+    const { label, ceiling, seconds } = this.#options
+    const elapsed = (performance.now() - this.#started) / 1000
+    // Under a budget of time the number of steps is a guess, at first a wild one.
+    const share = Math.min(
+      1,
+      seconds === undefined ? step / totalSteps : Math.max(elapsed / seconds, step >= totalSteps ? 1 : 0),
+    )
     const filled = Math.round(share * barWidth)
     const bar = this.#stream.isTTY ? ` ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}` : ''
-    const left = (totalSteps - step) * this.#secondsPerStep
+    const left = seconds === undefined ? (totalSteps - step) * this.#secondsPerStep : share < 1 ? seconds - elapsed : 0
     return [
       `${label}${bar} ${Math.floor(100 * share)} %`,
-      `step ${step}/${totalSteps}`,
+      seconds === undefined ? `step ${step}/${totalSteps}` : `step ${step}`,
       `loss ${this.#loss.toFixed(3)}`,
       `${formatCount(this.#tokensPerSecond)} tokens/s`,
       ...(ceiling === undefined ? [] : [`${Math.round((100 * this.#tokensPerSecond) / ceiling)} % of matmul`]),

@@ -58,6 +58,11 @@ export class Applied {
     return this.#bank.get(this.name).attachment.packs ?? true
   }
 
+  /** Whether the base itself is trained, and not something beside it. */
+  get inPlace(): boolean {
+    return this.#bank.get(this.name).attachment.inPlace ?? false
+  }
+
   /** Positions that it takes in front of every row, of those that the model has. */
   get virtualTokens(): number {
     return this.#bank.get(this.name).attachment.virtualTokens ?? 0

@@ -1,6 +1,10 @@
 // Runs as functions, for the command line and for programs.
+
+export { type BuiltFinetune, EVALUATION_FILE } from './build-finetune.ts'
 export { buildRun } from './build-run.ts'
 export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, readRecipe } from './execute.ts'
+export { finetune } from './finetune.ts'
+export { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 export { pretrain } from './pretrain.ts'
 export { defineRun, modelSchema, type PretrainInput, type PretrainRecipe, pretrainSchema } from './recipe.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'

@@ -1,12 +1,14 @@
 // The registry of kinds of runs: `run.json` says which it is.
 import { ConfigError } from '../core/index.ts'
+import { finetuneKind } from './build-finetune.ts'
 import { pretrainKind } from './build-run.ts'
 import type { RunKind } from './run-kind.ts'
 
-const kinds = { pretrain: pretrainKind } as const
+const kinds = { pretrain: pretrainKind, finetune: finetuneKind } as const
 
 /** The kind that a recipe names; recipes that name none are of the first kind there was. */
 export const kindOf = (command: unknown = 'pretrain'): RunKind => {
-  if (typeof command === 'string' && Object.hasOwn(kinds, command)) return kinds[command as keyof typeof kinds]
+  if (typeof command === 'string' && Object.hasOwn(kinds, command))
+    return kinds[command as keyof typeof kinds] as unknown as RunKind
   throw new ConfigError(`Expected ${Object.keys(kinds).join(' or ')} for \`command\`, got ${JSON.stringify(command)}.`)
 }

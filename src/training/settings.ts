@@ -73,6 +73,7 @@ export const trainingSchema = z.strictObject({
         .describe('keep also the one with the best value of this metric, and export it at the end'),
     })
     .prefault({}),
+  patience: count().optional().describe('stop after this many evaluations in a row without a new best'),
   onNonFinite: z
     .enum(['skip', 'roll-back', 'stop'])
     .default('stop')

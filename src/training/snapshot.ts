@@ -25,6 +25,8 @@ export const runStateSchema = z.strictObject({
   averageUpdates: whole,
   losses: z.array(z.number()),
   best: z.strictObject({ step: whole, value: z.number() }).nullable(),
+  /** Evaluations since the best one. */
+  stale: whole,
 })
 export type RunState = z.output<typeof runStateSchema>
 

@@ -23,7 +23,7 @@ const askedOf = ({ batch, recompute }: Pick<TrainingSettings, 'batch' | 'recompu
 
 export const freshState = (settings: Pick<TrainingSettings, 'batch' | 'recompute'>, numLayers: number): LoopState => {
   const asked = askedOf(settings, numLayers)
-  return { step: 0, position: 0, tokens: 0, seconds: 0, ...asked, asked, losses: [], best: null }
+  return { step: 0, position: 0, tokens: 0, seconds: 0, ...asked, asked, losses: [], best: null, stale: 0 }
 }
 
 /** A saved state, where the settings may have been changed since: what memory had enforced counts only while they were not. */
@@ -134,7 +134,11 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
     const value = name === undefined ? undefined : metrics[name]
     if (name === undefined || value === undefined) return false
     const sign = lowerIsBetter(name) ? -1 : 1
-    if (Number.isNaN(value) || (state.best !== null && sign * value <= sign * state.best.value)) return false
+    if (Number.isNaN(value) || (state.best !== null && sign * value <= sign * state.best.value)) {
+      state.stale++
+      return false
+    }
+    state.stale = 0
     state.best = { step: state.step, value }
     return true
   }
@@ -192,7 +196,8 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   const planned = length.totalSteps(state)
   if (state.step === 0) yield { ...stamp(), type: 'start', ...(length.timed ? {} : { totalSteps: planned }) }
 
-  while (!length.done(state) && !signal?.aborted) {
+  const done = () => length.done(state) || state.stale >= (settings.patience ?? Number.POSITIVE_INFINITY)
+  while (!done() && !signal?.aborted) {
     const from = performance.now()
     const batch = takeBatch(stream, objective.tokens, state.position, settings.batch)
     const dataSeconds = (performance.now() - from) / 1000
@@ -262,7 +267,7 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
       memoryBytes: memoryUsage.rss(),
       totalSteps,
     }
-    const last = length.done(state)
+    const last = done()
     // Each is asked at every step, or it would lose count.
     const [evaluateNow, sampleNow, saveNow] = [due.evaluate, due.sample, due.checkpoint].map((one) => one.now(state))
     const improved = evaluateNow || last ? yield* evaluate() : false
@@ -271,8 +276,8 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
     if (saveNow || improved || last) yield* save()
   }
 
-  const interrupted = !length.done(state)
-  if (interrupted) yield* save()
+  const interrupted = !done()
+  yield* save()
   yield { ...stamp(), type: 'end', reason: interrupted ? 'interrupted' : 'finished' }
   return { ...state, losses: [...watch.window] }
 }

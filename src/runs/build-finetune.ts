@@ -1,0 +1,171 @@
+// From a fine-tuning recipe to everything that the loop needs: base, adapter, records, optimizer. Writes nothing before the end.
+import { mkdir, open, stat, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../adapters/index.ts'
+import {
+  describeOpening,
+  loadTokenizer,
+  openModel,
+  openSafetensors,
+  resolveModel,
+  saveModel,
+  writeSafetensors,
+} from '../checkpoint/index.ts'
+import { CheckpointError, ConfigError, didYouMean, parseConfig, sha256File } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
+import { vocabularyOf } from '../objectives/index.ts'
+import {
+  evaluateTask,
+  scoresOf,
+  type TaskDefinition,
+  type TaskRecord,
+  type TaskResult,
+  taskLength,
+  tasks,
+} from '../tasks/index.ts'
+import { Generator, noGrad, type Tensor } from '../tensor/index.ts'
+import type { Trainee } from '../training/index.ts'
+import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
+import { setOptimization } from './optimization.ts'
+import type { BuiltRun, RunKind } from './run-kind.ts'
+import { shuffledExamples, splitRecords } from './task-examples.ts'
+
+/** What an evaluation of a specialist leaves beside its model. */
+export const EVALUATION_FILE = 'evaluation.json'
+/** Above this share of trained parameters a model learns at the rate of full fine-tuning. */
+const fullShare = 0.3
+const rates = { full: 5e-5, part: 5e-4 }
+
+/** The task's settings: those of the known data set, and over them the recipe's. @throws ConfigError */
+export const taskConfigOf = (recipe: Pick<FinetuneRecipe, 'task' | 'dataset' | 'settings'>): object => {
+  const task = tasks[recipe.task] as unknown as TaskDefinition
+  const known = Object.keys(task.datasets)
+  if (recipe.dataset !== undefined && !known.includes(recipe.dataset))
+    throw new ConfigError(
+      `Expected a known data set of ${task.type} (${known.join(', ')}) for \`dataset\`, got "${recipe.dataset}".${didYouMean(recipe.dataset, known)}`,
+    )
+  const declared = recipe.dataset === undefined ? {} : task.datasets[recipe.dataset].settings
+  return parseConfig(task.config, { ...declared, ...recipe.settings }, 'settings')
+}
+
+const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: object) => {
+  const all = (await task.read(recipe.data, config)).records
+  if (recipe.validation === undefined) return splitRecords(all, recipe.validationShare)
+  return { train: all, validation: (await task.read(recipe.validation, config)).records }
+}
+
+/** Adapters are held as their own tensors alone; the base is in its own folder already. */
+const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => ({
+  save: async (folder) => {
+    await mkdir(folder, { recursive: true })
+    const file = await open(join(folder, 'adapter.safetensors'), 'wx')
+    try {
+      await writeSafetensors(file, applied.trainable)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  },
+  load: async (folder) => {
+    const path = join(folder, 'adapter.safetensors')
+    const file = await openSafetensors(path)
+    const missing = [...applied.trainable.keys()].filter((name) => !file.tensors.has(name))
+    const unexpected = [...file.tensors.keys()].filter((name) => !applied.trainable.has(name))
+    if (missing.length + unexpected.length > 0)
+      throw new CheckpointError(
+        `${path}: Expected the parameters of the recipe's variant, ${missing.length} are missing and ${unexpected.length} unexpected. Check that run.json was not changed.`,
+        { missing, unexpected },
+      )
+    noGrad(() => {
+      for (const [name, parameter] of applied.trainable) parameter.detach().copy_(file.tensor(name))
+    })
+  },
+})
+
+const hashesOf = async (recipe: FinetuneRecipe, base: string): Promise<Record<string, string>> => {
+  const hashes: Record<string, string> = {}
+  const files = [recipe.data, recipe.validation, join(base, 'model.safetensors'), base]
+  for (const path of files)
+    if (path !== undefined && (await stat(path).catch(() => undefined))?.isFile()) hashes[path] = await sha256File(path)
+  return hashes
+}
+
+export interface BuiltFinetune extends BuiltRun {
+  applied: Applied
+  task: TaskDefinition
+  records: { train: TaskRecord[]; validation: TaskRecord[] }
+  /** The whole evaluation, with intervals and predictions. */
+  evaluateFully(signal?: AbortSignal): Promise<TaskResult>
+}
+
+const trainedShare = (parameters: ReadonlyMap<string, Tensor>, model: Model): number => {
+  const trained = [...parameters.values()].reduce((sum, { size }) => sum + size, 0)
+  return trained / Math.max(1, model.parameterCount)
+}
+
+export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetune> => {
+  const task = tasks[recipe.task] as unknown as TaskDefinition
+  const config = taskConfigOf(recipe)
+  const base = await resolveModel(recipe.base)
+  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
+  const records = await readSplits(recipe, task, config)
+  const headOptions = task.headOptions([...records.train, ...records.validation], config)
+  const precision = recipe.variant === 'full' ? recipe.precision : 'float32'
+  const opened = await openModel(base, { head: task.head, headOptions, dtype: 'float32', seed: recipe.seed })
+  const { model } = opened
+  if (recipe.fresh) model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
+  if (recipe.device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device: recipe.device })
+  const adapter = { ...recipe.adapter, type: recipe.variant } as AdapterConfig
+  const applied = applyAdapter(model, adapter, { seed: recipe.seed })
+  const active = applied.model
+  const maxLength = recipe.maxLength ?? taskLength(active, tokenizer) - applied.virtualTokens
+  const prepared = task.prepare(tokenizer, config, { maxLength, headOptions: active.headOptions })
+  const learner = applied.packs ? prepared.learner : { ...prepared.learner, unpadded: false }
+  const trainee: Trainee = { model: active, objective: learner as Trainee['objective'], parameters: applied.trainable }
+  const stream: BuiltRun['stream'] = shuffledExamples(
+    records.train.flatMap((record) => prepared.encode(record)),
+    recipe.seed,
+  )
+  const learningRate =
+    recipe.learningRate ?? (trainedShare(trainee.parameters, active) > fullShare ? rates.full : rates.part)
+  const evaluateFully = (signal?: AbortSignal) =>
+    evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, signal })
+  // Once a pass, unless said otherwise.
+  const steps = Math.ceil(stream.perEpoch / (recipe.batch.sequences ?? 32))
+  const silent = Object.values(recipe.evaluate).every((value) => value === undefined)
+  return {
+    recipe: silent ? { ...recipe, evaluate: { steps } } : recipe,
+    applied,
+    task,
+    records,
+    tokenizer,
+    tokenizerFiles: recipe.tokenizer,
+    vocabulary: vocabularyOf(tokenizer),
+    trainee,
+    stream,
+    ...setOptimization({ ...recipe, learningRate }, trainee, stream, {
+      learningRateScale: (path) => applied.learningRateScale(path),
+    }),
+    weights: applied.inPlace ? undefined : adapterWeights(applied),
+    hashes: await hashesOf(recipe, base),
+    notes: describeOpening(opened.report),
+    evaluateFully,
+    evaluate: async () => scoresOf(await evaluateFully()),
+    exportModel: async (folder) => {
+      const result = await evaluateFully()
+      const also = async (target: string) => {
+        const { predictions: _, ...summary } = result
+        await writeFile(join(target, EVALUATION_FILE), `${JSON.stringify(summary, null, 2)}\n`)
+      }
+      if (applied.inPlace) await saveModel(active, folder, { tokenizer: recipe.tokenizer, also })
+      else await saveAdapter(applied, folder, { base: resolve(base), also })
+    },
+    close() {},
+  }
+}
+
+export const finetuneKind: RunKind<FinetuneRecipe> = {
+  command: 'finetune',
+  schema: finetuneSchema,
+  build: buildFinetune,
+}

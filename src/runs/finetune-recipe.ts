@@ -1,0 +1,44 @@
+// The recipe of a fine-tuning run. Knows no task and no variant by name.
+import { z } from 'zod'
+import { type AdapterType, adapters } from '../adapters/index.ts'
+import { type TaskType, tasks } from '../tasks/index.ts'
+import { trainingSchema } from '../training/index.ts'
+
+const taskTypes = Object.keys(tasks) as [TaskType, ...TaskType[]]
+const variants = Object.keys(adapters) as [AdapterType, ...AdapterType[]]
+
+export const finetuneSchema = trainingSchema.extend({
+  command: z.literal('finetune').describe('what kind of run this is'),
+  base: z.string().describe('the generalist: a folder, a .gguf file, a run or a Hub id'),
+  task: z.enum(taskTypes).describe('what is learnt'),
+  dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
+  settings: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe("the task's own settings: columns, labels, class weights …"),
+  data: z.string().describe('file or folder to train on'),
+  validation: z.string().optional().describe('file or folder to evaluate on; a share of `data` unless given'),
+  validationShare: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(0.1)
+    .describe('of `data`, held out by the hash of the record, where there is no `validation`'),
+  variant: z.enum(variants).default('full').describe('how much of the model moves'),
+  adapter: z.record(z.string(), z.unknown()).default({}).describe("the variant's own settings, such as rank"),
+  fresh: z
+    .boolean()
+    .default(false)
+    .describe('start from random weights of the same shape, to see what pretraining brought'),
+  tokenizer: z.string().optional().describe('folder of the tokenizer; that of the base unless given'),
+  out: z.string().describe('folder of the run'),
+  maxLength: z
+    .int()
+    .positive()
+    .optional()
+    .describe('most tokens of an example; what the model takes, up to 512, unless given'),
+  device: z.string().default('cpu').describe('cpu, cuda or cuda:0'),
+  pricePerHour: z.number().positive().optional().describe('of the machine, for the run card'),
+})
+export type FinetuneRecipe = z.output<typeof finetuneSchema>
+export type FinetuneInput = Omit<z.input<typeof finetuneSchema>, 'command'>

@@ -254,6 +254,8 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
       },
     })
     for await (const event of events) {
+      // A run that was stopped before its first step has begun all the same.
+      if (event.type === 'start' && saved !== undefined) continue
       if (event.type === 'step') last = { ...last, loss: event.loss, step: event.step, tokens: event.tokens }
       if (event.type === 'evaluation') last = { ...last, metrics: event.metrics }
       if (event.type === 'end') reason = event.reason

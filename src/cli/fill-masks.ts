@@ -53,7 +53,7 @@ export const fillMasks = definePrediction({
     const masks = best.map((row) =>
       row.map(({ id, probability }) => ({ token: tokenizer.idToToken(id) ?? '', probability })),
     )
-    return { text, filled: tokenizer.decode(shown), masks }
+    return { text, filled: tokenizer.decode(shown, { skipSpecialTokens: true }), masks }
   },
   render: ({ filled, masks }) =>
     [

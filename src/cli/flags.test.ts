@@ -140,7 +140,16 @@ describe('flags from a schema', () => {
     ])
   })
 
-  it('refuses a schema whose flag would read as a negation', () => {
+  it('refuses a schema whose flag would read as a negation, unless it has another name', async () => {
+    const named = z.strictObject({ noRepeat: z.int().meta({ flag: 'unique' }) })
+    const trial = defineCommand({
+      name: 'try',
+      summary: 'x',
+      example: 'tunesmith try',
+      options: named,
+      run: async () => ({}),
+    })
+    expect(await parseCommandLine(trial, ['--unique', '3'])).toMatchObject({ options: { noRepeat: 3 } })
     expect(() => flagsOf(z.strictObject({ noRepeat: z.int() }))).toThrow('may not start with "no"')
   })
 })

@@ -52,14 +52,22 @@ function collect(schema: z.ZodType, path: readonly string[], required: boolean, 
   }
   const leaves = branches.filter((branch) => !(branch instanceof z.ZodObject))
   if (leaves.length === 0) return
-  const name = path.map(kebab).join('.')
+  // A key that would read as a negation says another name for its flag.
+  const called = schema.meta()?.flag
+  const name = [
+    ...path.slice(0, -1).map(kebab),
+    typeof called === 'string' ? called : kebab(path[path.length - 1]),
+  ].join('.')
   const known = flags.get(name)
   if (known !== undefined) {
     known.schemas.push(...leaves)
     known.defaultVaries ||= JSON.stringify(defaultOf(schema)) !== JSON.stringify(known.defaultValue)
     return
   }
-  invariant(!/(^|\.)no-/.test(name), `The option \`${path.join('.')}\` may not start with "no": \`--no-\` negates.`)
+  invariant(
+    !/(^|\.)no-/.test(name),
+    `The option \`${path.join('.')}\` may not start with "no": \`--no-\` negates. Give its schema the meta \`flag\`.`,
+  )
   flags.set(name, {
     path,
     name,

@@ -71,6 +71,8 @@ const stream = async (ready: ReadyModel, prompt: Prompt, settings: GenerationOpt
   return [{ promptIndex: 0, text, ids, finishReason, promptTokens: prompt.length, newTokens: ids.length }]
 }
 
+const { noRepeatNgramSize, ...settingFields } = withoutDefaults(generationSchema, "the model's own default")
+
 export const generate = defineCommand({
   name: 'generate',
   summary: 'Go on from a prompt, word by word as they come',
@@ -87,7 +89,7 @@ export const generate = defineCommand({
       chat: z.boolean().default(false).describe("the prompt is a message, put into the model's chat template"),
       system: z.string().optional().describe('with --chat: what the model is told beforehand'),
     }),
-    withoutDefaults(generationSchema, "the model's own default"),
+    { ...settingFields, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
   ),
   async run({ model, revision, device, prompt, chat, system, ...given }, _args, context) {
     if (system !== undefined && !chat)

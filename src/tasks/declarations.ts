@@ -39,3 +39,30 @@ export const classificationDatasets: Datasets = {
     },
   },
 }
+
+export const regressionDatasets: Datasets = {
+  'sts-b': {
+    source: 'arXiv:1708.00055',
+    settings: { format: 'tsv', header: false, text: '5', pair: '6', label: '4' },
+  },
+}
+
+export const tokenDatasets: Datasets = {
+  wnut17: {
+    source: 'aclanthology.org/W17-4418',
+    settings: { format: 'conll' },
+  },
+  wikigold: {
+    source: 'Balasuriya et al. 2009, aclanthology.org/W09-3302',
+    settings: { format: 'conll' },
+  },
+}
+
+export const answerDatasets: Datasets = {
+  squad: { source: 'arXiv:1606.05250', settings: { format: 'json', version: '1.1' } },
+  'squad-v2': { source: 'arXiv:1806.03822', settings: { format: 'json', version: '2.0' } },
+  'covid-qa': {
+    source: 'Möller et al. 2020, aclanthology.org/2020.nlpcovid19-acl.18',
+    settings: { format: 'json', version: '1.1' },
+  },
+}

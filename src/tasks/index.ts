@@ -1,8 +1,16 @@
 // The registry of tasks: what models are asked to do, and how well they do it. What other folders may use of them.
+import { extractiveQa } from './extractive-qa.ts'
+import { multipleChoice } from './multiple-choice.ts'
+import { regression } from './regression.ts'
 import { sequenceClassification } from './sequence-classification.ts'
+import { tokenClassification } from './token-classification.ts'
 
 export const tasks = {
+  'extractive-qa': extractiveQa,
+  'multiple-choice': multipleChoice,
+  regression,
   'sequence-classification': sequenceClassification,
+  'token-classification': tokenClassification,
 } as const
 export type TaskType = keyof typeof tasks
 

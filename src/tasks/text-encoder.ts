@@ -13,7 +13,7 @@ export interface EncodedText {
 
 export type TextEncoder = (text: string, pair?: string) => EncodedText
 
-interface Frame {
+export interface Frame {
   /** Special tokens before, between and after the texts. */
   parts: Uint32Array[]
   /** Segment ids of those, and of the texts. */
@@ -23,7 +23,8 @@ interface Frame {
 
 const probe = 'a'
 
-const frameOf = (tokenizer: Tokenizer, isPair: boolean): Frame => {
+/** How the tokenizer puts special tokens around one text or two. */
+export const frameOf = (tokenizer: Tokenizer, isPair: boolean): Frame => {
   const { ids, typeIds, sequenceIds } = tokenizer.encode(probe, isPair ? { pair: probe } : {})
   const frame: Frame = { parts: [], partTypes: [], textTypes: [] }
   let part: number[] = []

@@ -1,0 +1,124 @@
+// Exact match and F1 of answers by the official rules of SQuAD, versions 1.1 and 2.0, with the best threshold for giving no answer.
+// Scores are shares, where the official scripts have percent.
+// @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822; official evaluate-v1.1.py and -v2.0.py
+import { answerWords, exactMatch, wordF1 } from './answer-text.ts'
+import type { Judgement, Scores } from './judgement.ts'
+
+export interface AnswerScoresOptions {
+  version: 1 | 2
+  /** An answer whose probability of being none is above this counts as none; the official script has 1. */
+  threshold?: number
+}
+
+interface Unit {
+  exact: number
+  f1: number
+  hasAnswer: boolean
+  /** Whether a text was said, thresholds aside. */
+  isText: boolean
+  none: number | undefined
+}
+
+export class AnswerScores implements Judgement {
+  readonly #options: AnswerScoresOptions
+  readonly #units: Unit[] = []
+  #order: number[] | undefined
+
+  constructor(options: AnswerScoresOptions) {
+    this.#options = options
+  }
+
+  get units(): number {
+    return this.#units.length
+  }
+
+  /**
+   * The answers that are right (none: the question has no answer), what was said ('' for no answer, undefined for nothing at all), and
+   * how probable it is that there is none.
+   */
+  add(right: readonly string[], said: string | undefined, none?: number): void {
+    const { version } = this.#options
+    const golds = right.map(answerWords).filter((words) => version === 1 || words.length > 0)
+    if (version === 2 && golds.length === 0) golds.push([])
+    const words = said === undefined ? undefined : answerWords(said)
+    const best = (score: (said: readonly string[], right: readonly string[]) => number) =>
+      words === undefined ? 0 : golds.reduce((most, gold) => Math.max(most, score(words, gold)), 0)
+    this.#units.push({
+      exact: best(exactMatch),
+      f1: best((a, b) => wordF1(a, b, version)),
+      hasAnswer: right.length > 0,
+      isText: said !== undefined && said !== '',
+      none,
+    })
+    this.#order = undefined
+  }
+
+  scores(counts?: ArrayLike<number>): Scores {
+    const { version, threshold = 1 } = this.#options
+    const sums = { exact: 0, f1: 0, all: 0, answered: 0, answeredExact: 0, answeredF1: 0, noneExact: 0, noneF1: 0 }
+    this.#units.forEach((unit, i) => {
+      const count = counts === undefined ? 1 : counts[i]
+      const isNone = unit.none !== undefined && unit.none > threshold
+      const exact = count * (isNone ? Number(!unit.hasAnswer) : unit.exact)
+      const f1 = count * (isNone ? Number(!unit.hasAnswer) : unit.f1)
+      sums.all += count
+      sums.exact += exact
+      sums.f1 += f1
+      if (unit.hasAnswer) {
+        sums.answered += count
+        sums.answeredExact += exact
+        sums.answeredF1 += f1
+      } else {
+        sums.noneExact += exact
+        sums.noneF1 += f1
+      }
+    })
+    const scores: Scores = { exactMatch: sums.exact / sums.all, f1: sums.f1 / sums.all }
+    if (version === 1) return scores
+    const none = sums.all - sums.answered
+    if (this.#units.some(({ hasAnswer }) => hasAnswer)) {
+      scores.hasAnswerExactMatch = sums.answeredExact / sums.answered
+      scores.hasAnswerF1 = sums.answeredF1 / sums.answered
+    }
+    if (this.#units.some(({ hasAnswer }) => !hasAnswer)) {
+      scores.noAnswerExactMatch = sums.noneExact / none
+      scores.noAnswerF1 = sums.noneF1 / none
+    }
+    if (this.#units.every((unit) => unit.none !== undefined)) {
+      const [exact, f1] = [this.#best('exact', counts), this.#best('f1', counts)]
+      scores.bestExactMatch = exact.value / sums.all
+      scores.bestExactMatchThreshold = exact.threshold
+      scores.bestF1 = f1.value / sums.all
+      scores.bestF1Threshold = f1.threshold
+    }
+    return scores
+  }
+
+  /**
+   * From no answer at all, questions get theirs one after another, the surest first, and the best sum wins. As in the official script,
+   * equal probabilities are taken apart, in their order.
+   */
+  #best(metric: 'exact' | 'f1', counts?: ArrayLike<number>): { value: number; threshold: number } {
+    const units = this.#units
+    this.#order ??= Array.from(units.keys()).sort((a, b) => units[a].none! - units[b].none!)
+    let sum = 0
+    units.forEach(({ hasAnswer }, i) => {
+      if (!hasAnswer) sum += counts === undefined ? 1 : counts[i]
+    })
+    const best = { value: sum, threshold: 0 }
+    for (const i of this.#order) {
+      const unit = units[i]
+      sum += (counts === undefined ? 1 : counts[i]) * (unit.hasAnswer ? unit[metric] : unit.isText ? -1 : 0)
+      if (sum > best.value) {
+        best.value = sum
+        best.threshold = unit.none!
+      }
+    }
+    return best
+  }
+
+  details(): { [name: string]: unknown } {
+    const answered = this.#units.filter(({ hasAnswer }) => hasAnswer).length
+    return { version: this.#options.version, hasAnswer: answered, noAnswer: this.#units.length - answered }
+  }
+}

@@ -1,0 +1,51 @@
+// Pearson's and Spearman's correlation of pairs of numbers that may count more or less often. NaN where one side does not vary.
+// @source Spearman 1904, doi:10.2307/1412159; ties share the mean of their ranks
+export interface Pairs {
+  right: ArrayLike<number>
+  said: ArrayLike<number>
+  /** How often each pair counts; once unless given. */
+  counts?: ArrayLike<number>
+}
+
+export const pearson = ({ right, said, counts }: Pairs): number => {
+  const countOf = (i: number) => (counts === undefined ? 1 : counts[i])
+  let units = 0
+  let rightMean = 0
+  let saidMean = 0
+  for (let i = 0; i < right.length; i++) {
+    units += countOf(i)
+    rightMean += countOf(i) * right[i]
+    saidMean += countOf(i) * said[i]
+  }
+  rightMean /= units
+  saidMean /= units
+  let [both, rightSquares, saidSquares] = [0, 0, 0]
+  for (let i = 0; i < right.length; i++) {
+    const count = countOf(i)
+    const x = right[i] - rightMean
+    const y = said[i] - saidMean
+    both += count * x * y
+    rightSquares += count * x * x
+    saidSquares += count * y * y
+  }
+  return both / (Math.sqrt(rightSquares) * Math.sqrt(saidSquares))
+}
+
+/** Places of the values from the smallest on. */
+export const risingOrder = (values: ArrayLike<number>): Uint32Array =>
+  Uint32Array.from({ length: values.length }, (_, i) => i).sort((a, b) => values[a] - values[b])
+
+/** The mean rank of each value among values of which the i-th stands there `counts[i]` times. */
+export const ranks = (values: ArrayLike<number>, order: Uint32Array, counts?: ArrayLike<number>): Float64Array => {
+  const result = new Float64Array(values.length)
+  let below = 0
+  for (let from = 0; from < order.length; ) {
+    let to = from
+    let tied = 0
+    for (; to < order.length && values[order[to]] === values[order[from]]; to++)
+      tied += counts === undefined ? 1 : counts[order[to]]
+    for (; from < to; from++) result[order[from]] = below + (tied + 1) / 2
+    below += tied
+  }
+  return result
+}

@@ -1,0 +1,87 @@
+// Precision, recall and F1 of entities: right where the type and both borders are. @source Tjong Kim Sang and De Meulder 2003,
+// aclanthology.org/W03-0419
+import { type EntityScheme, entitySpans } from './entity-spans.ts'
+import { classF1, meanF1 } from './f1.ts'
+import type { Judgement, Scores } from './judgement.ts'
+
+/** Of one row of tags: right, said and both, three numbers for each type that occurs in it. */
+interface Unit {
+  types: Map<number, [right: number, said: number, both: number]>
+  tokens: number
+  hits: number
+}
+
+export class EntityScores implements Judgement {
+  readonly #scheme: EntityScheme
+  readonly #types = new Map<string, number>()
+  readonly #units: Unit[] = []
+
+  constructor(scheme: EntityScheme = 'lenient') {
+    this.#scheme = scheme
+  }
+
+  get units(): number {
+    return this.#units.length
+  }
+
+  /** Rows of tags of the same length. @throws ConfigError for a tag that is not of the scheme */
+  add(right: readonly string[], said: readonly string[]): void {
+    const unit: Unit = { types: new Map(), tokens: right.length, hits: 0 }
+    for (let i = 0; i < right.length; i++) if (right[i] === said[i]) unit.hits++
+    const countsOf = (type: string) => {
+      let number = this.#types.get(type)
+      if (number === undefined) this.#types.set(type, (number = this.#types.size))
+      let counts = unit.types.get(number)
+      if (counts === undefined) unit.types.set(number, (counts = [0, 0, 0]))
+      return counts
+    }
+    const spans = new Set<string>()
+    for (const { type, start, end } of entitySpans(right, this.#scheme)) {
+      countsOf(type)[0]++
+      spans.add(`${start} ${end} ${type}`)
+    }
+    for (const { type, start, end } of entitySpans(said, this.#scheme)) {
+      const counts = countsOf(type)
+      counts[1]++
+      if (spans.has(`${start} ${end} ${type}`)) counts[2]++
+    }
+    this.#units.push(unit)
+  }
+
+  #counted(counts?: ArrayLike<number>) {
+    const size = this.#types.size
+    const each = { right: new Float64Array(size), said: new Float64Array(size), both: new Float64Array(size) }
+    let tokens = 0
+    let hits = 0
+    this.#units.forEach((unit, i) => {
+      const count = counts === undefined ? 1 : counts[i]
+      if (count === 0) return
+      tokens += count * unit.tokens
+      hits += count * unit.hits
+      for (const [type, [right, said, both]] of unit.types) {
+        each.right[type] += count * right
+        each.said[type] += count * said
+        each.both[type] += count * both
+      }
+    })
+    return { each, tokens, hits }
+  }
+
+  scores(counts?: ArrayLike<number>): Scores {
+    const { each, tokens, hits } = this.#counted(counts)
+    return {
+      ...meanF1(each, 'all'),
+      f1Macro: meanF1(each, 'each').f1,
+      f1Weighted: meanF1(each, 'support').f1,
+      /** Of single tokens, O included. */
+      tokenAccuracy: hits / tokens,
+    }
+  }
+
+  details(): { [name: string]: unknown } {
+    const { each } = this.#counted()
+    const types = [...this.#types].sort(([a], [b]) => (a < b ? -1 : 1))
+    const rows = types.map(([type, i]) => [type, { ...classF1(each, i), entities: each.right[i] }])
+    return { scheme: this.#scheme, entities: Object.fromEntries(rows) }
+  }
+}

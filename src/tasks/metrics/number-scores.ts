@@ -1,0 +1,52 @@
+// The scores of numbers that are said in place of right ones: correlations and errors.
+import { pearson, ranks, risingOrder } from './correlation.ts'
+import { GrowingList } from './growing-list.ts'
+import type { Judgement, Scores } from './judgement.ts'
+
+export class NumberScores implements Judgement {
+  readonly #right = new GrowingList()
+  readonly #said = new GrowingList()
+  #orders: { right: Uint32Array; said: Uint32Array } | undefined
+
+  get units(): number {
+    return this.#right.length
+  }
+
+  add(right: number, said: number): void {
+    this.#right.push(right)
+    this.#said.push(said)
+    this.#orders = undefined
+  }
+
+  scores(counts?: ArrayLike<number>): Scores {
+    const right = this.#right.values()
+    const said = this.#said.values()
+    // Sorted once: draws of the bootstrap only count differently.
+    this.#orders ??= { right: risingOrder(right), said: risingOrder(said) }
+    let units = 0
+    let squares = 0
+    let distances = 0
+    for (let i = 0; i < right.length; i++) {
+      const count = counts === undefined ? 1 : counts[i]
+      const distance = Math.abs(right[i] - said[i])
+      units += count
+      squares += count * distance * distance
+      distances += count * distance
+    }
+    const spearman = pearson({
+      right: ranks(right, this.#orders.right, counts),
+      said: ranks(said, this.#orders.said, counts),
+      counts,
+    })
+    return {
+      pearson: pearson({ right, said, counts }),
+      spearman,
+      meanSquaredError: squares / units,
+      meanAbsoluteError: distances / units,
+    }
+  }
+
+  details(): { [name: string]: unknown } {
+    return {}
+  }
+}

@@ -1,0 +1,167 @@
+// Which of several texts goes with another one: the end of a story, the answer to a question. Each choice is a row of its own, with a
+// score; the choices of a record are compared. @source Radford et al. 2018 (GPT), section 3.3; Zellers et al. 2018, arXiv:1808.05326
+import { z } from 'zod'
+import { ConfigError, DataError, show } from '../core/index.ts'
+import { createChoiceLearner, splitChoices } from './choice-learner.ts'
+import { ClassScores } from './metrics/class-scores.ts'
+import type { Scores } from './metrics/judgement.ts'
+import { argmax, rounded, softmax } from './probabilities.ts'
+import { type Checked, labelOf, textOf } from './reading/columns.ts'
+import { allOf, readRecords } from './reading/read-records.ts'
+import { rowFields } from './reading/read-rows.ts'
+import type { DataRow } from './reading/row.ts'
+import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
+import { createTextEncoder, defaultMaxLength } from './text-encoder.ts'
+
+const config = z.strictObject({
+  ...rowFields,
+  text: z.string().default('text').describe('column with the text that the choices go with'),
+  choices: z
+    .union([z.string(), z.array(z.string()).min(2)])
+    .default('choices')
+    .describe('column with the list of choices, or a column for each'),
+  label: z
+    .string()
+    .default('label')
+    .describe('column with the right choice: its number from 0, a letter from A, or its text'),
+})
+
+type Config = z.output<typeof config>
+
+export interface ChoiceRecord extends TaskRecord {
+  text: string
+  choices: readonly string[]
+  /** The number of the right one; undefined where it is not known. */
+  answer: number | undefined
+}
+
+export interface ChoiceExample extends TaskExample {
+  answer: number | undefined
+}
+
+export interface ChoicePrediction extends TaskPrediction {
+  /** The number of the choice, from 0. */
+  choice: number
+  probabilities?: number[]
+}
+
+export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, ChoicePrediction>({
+  type: 'multiple-choice',
+  source: 'arXiv:1808.05326 (SWAG)',
+  summary: 'which of several texts goes with another one',
+  config,
+  head: 'multiple-choice',
+  datasets: {},
+  mainMetric: () => 'accuracy',
+  read(path, settings, { labelled = true, signal } = {}) {
+    const { text, choices, label } = settings
+    const several =
+      typeof choices === 'string' ? { choices } : Object.fromEntries(choices.map((name) => [`choices ${name}`, name]))
+    return readRecords<Omit<ChoiceRecord, keyof TaskRecord>>(
+      path,
+      settings,
+      {
+        columns: { text, ...several, ...(labelled ? { label } : {}) },
+        fields(row) {
+          const found = allOf<{ text: string; choices: string[] }>({
+            text: textOf(row, text),
+            choices: choicesOf(row, choices),
+          })
+          if ('fault' in found) return found
+          const answer = labelled ? answerOf(row, label, found.value.choices) : { value: undefined }
+          return 'fault' in answer ? answer : { value: { ...found.value, answer: answer.value } }
+        },
+      },
+      signal,
+    )
+  },
+  ask({ text, choices }, id) {
+    if (typeof text !== 'string' || text.trim() === '')
+      throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)
+    if (!Array.isArray(choices) || choices.length < 2 || choices.some((choice) => typeof choice !== 'string'))
+      throw new ConfigError(`Expected two texts or more for \`choices\`, got ${show(choices)}.`)
+    return { id, file: 'input', line: undefined, text, choices: choices as string[], answer: undefined }
+  },
+  headOptions: () => ({}),
+  prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer) }) {
+    const encodeText = createTextEncoder(tokenizer, maxLength)
+    return {
+      learner: createChoiceLearner<ChoiceExample>(tokenizer.special.pad?.id ?? 0),
+      encode({ text, choices, answer, file, line }) {
+        const rows = choices.map((choice) => encodeText(text, choice))
+        if (rows.some(({ ids }) => ids.length === 0))
+          throw new DataError('Expected texts with at least one token, got none.', file, line)
+        const total = rows.reduce((sum, { ids }) => sum + ids.length, 0)
+        const ids = new Uint32Array(total)
+        const typeIds = rows[0].typeIds === undefined ? undefined : new Uint8Array(total)
+        const starts: number[] = []
+        let at = 0
+        for (const row of rows) {
+          starts.push(at)
+          ids.set(row.ids, at)
+          if (row.typeIds !== undefined) typeIds?.set(row.typeIds, at)
+          at += row.ids.length
+        }
+        const cut = rows.reduce((sum, row) => sum + row.cut, 0)
+        return [{ ids, starts, ...(typeIds === undefined ? {} : { typeIds }), cut, answer }]
+      },
+      split: splitChoices,
+      decode: ({ id }, [{ logits }]) => ({
+        id,
+        choice: argmax(logits),
+        probabilities: Array.from(softmax(logits), rounded),
+      }),
+    }
+  },
+  parsePrediction(fields, { id, choices }) {
+    const said = fields.choice ?? fields.prediction ?? fields.label
+    const answer = answerOf({ values: { said }, file: '', line: undefined }, 'said', choices)
+    if ('fault' in answer) throw new ConfigError(answer.fault.message)
+    return { id, choice: answer.value }
+  },
+  judge(records, predictions) {
+    const most = records.reduce((count, { choices }) => Math.max(count, choices.length), 0)
+    const calibrated = predictions.every(({ probabilities }) => probabilities !== undefined)
+    const scores = new ClassScores({ labels: Array.from({ length: most }, (_, i) => String(i)), calibrated })
+    records.forEach(({ answer, file, line }, i) => {
+      if (answer === undefined) throw new DataError('Expected records with an answer, got one without.', file, line)
+      const { choice, probabilities } = predictions[i]
+      scores.add(answer, choice, probabilities?.[choice])
+    })
+    // Places of choices are no classes: only whether they are right means something.
+    return {
+      units: scores.units,
+      scores(counts) {
+        const { accuracy, calibrationError } = scores.scores(counts)
+        const known: Scores = { accuracy }
+        if (calibrated) known.calibrationError = calibrationError
+        return known
+      },
+      details: () => ({}),
+    }
+  },
+})
+
+const choicesOf = (row: DataRow, columns: string | readonly string[]): Checked<string[]> => {
+  const texts = typeof columns === 'string' ? row.values[columns] : columns.map((column) => row.values[column])
+  const list =
+    typeof texts === 'object' && texts !== null && !Array.isArray(texts) ? (texts as { text?: unknown }).text : texts
+  if (Array.isArray(list) && list.length > 1 && list.every((text) => typeof text === 'string' && text.trim() !== ''))
+    return { value: list as string[] }
+  return { fault: { reason: 'no-choices', message: `Expected two texts or more for \`choices\`, got ${show(list)}.` } }
+}
+
+const answerOf = (row: DataRow, column: string, choices: readonly string[]): Checked<number> => {
+  const written = labelOf(row, column)
+  if ('fault' in written) return written
+  const { value } = written
+  const letter = /^[A-Za-z]$/.test(value) ? value.toUpperCase().charCodeAt(0) - 65 : -1
+  const number = choices.includes(value) ? choices.indexOf(value) : /^\d+$/.test(value) ? Number(value) : letter
+  if (number >= 0 && number < choices.length) return { value: number }
+  return {
+    fault: {
+      reason: 'unknown-label',
+      message: `Expected the number, letter or text of one of ${choices.length} choices, got "${value.slice(0, 60)}".`,
+    },
+  }
+}

@@ -1,0 +1,58 @@
+// Files with a token and its tag a line and an empty line between sentences, as CoNLL's shared tasks have them: columns between tabs or
+// spaces, the token first and the tag last. Knows no tags. @source Tjong Kim Sang and De Meulder 2003, aclanthology.org/W03-0419
+import type { FaultCounter, Place } from './read-report.ts'
+import { textLines } from './text-lines.ts'
+
+export interface TaggedSentence extends Place {
+  tokens: string[]
+  /** Undefined for files of tokens alone. */
+  tags: string[] | undefined
+}
+
+export interface ConllOptions {
+  /** Whether the last column is a tag. */
+  tagged: boolean
+  faults: FaultCounter
+  signal?: AbortSignal
+}
+
+const documentMark = /^-DOCSTART-/
+
+export async function* conllSentences(
+  file: string,
+  { tagged, faults, signal }: ConllOptions,
+): AsyncGenerator<TaggedSentence, void, undefined> {
+  let tokens: string[] = []
+  let tags: string[] = []
+  let line = 1
+  let broken = false
+  const close = (): TaggedSentence | undefined => {
+    const sentence = tokens.length > 0 && !broken ? { tokens, tags: tagged ? tags : undefined, file, line } : undefined
+    tokens = []
+    tags = []
+    broken = false
+    return sentence
+  }
+  for await (const { text, number } of textLines(file, signal)) {
+    if (text.trim() === '' || documentMark.test(text)) {
+      const sentence = close()
+      if (sentence !== undefined) yield sentence
+      continue
+    }
+    if (tokens.length === 0) line = number
+    const fields = text.includes('\t') ? text.split('\t') : text.trim().split(/ +/)
+    const token = fields[0]
+    const tag = fields.length > 1 ? fields.at(-1)!.trim() : ''
+    tokens.push(token)
+    tags.push(tag)
+    if (broken || (token.trim() !== '' && (!tagged || tag !== ''))) continue
+    const what = token.trim() === '' ? 'a token' : 'a tag after the token'
+    faults.fault(
+      { reason: 'misaligned-tags', message: `Expected ${what}, got "${text.slice(0, 60)}". Check the columns.` },
+      { file, line: number },
+    )
+    broken = true
+  }
+  const last = close()
+  if (last !== undefined) yield last
+}

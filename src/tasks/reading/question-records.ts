@@ -1,0 +1,117 @@
+// Questions about a text with the answers in it: SQuAD's JSON, or a row for each question. Places of answers become UTF-16 units, as
+// JavaScript counts; files count code points, as Python does. Knows no tokenizer.
+// @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822
+import { show } from '../../core/index.ts'
+import type { Checked } from './columns.ts'
+import type { DataRow } from './row.ts'
+
+export interface Answer {
+  text: string
+  /** In UTF-16 units; undefined where the text does not stand in the context. */
+  start: number | undefined
+}
+
+export interface Question {
+  question: string
+  context: string
+  /** None: the question has no answer; undefined: it is not known. */
+  answers: readonly Answer[] | undefined
+}
+
+type Fields = { [name: string]: unknown }
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const fault = (reason: string, message: string) => ({ fault: { reason, message } })
+
+/** Where the answer stands: at the place that is said, counted in code points or in UTF-16 units, spaces around it aside. */
+const placed = (context: string, text: string, start: number): Answer => {
+  const trimmed = text.trim()
+  const shift = text.length - text.trimStart().length
+  for (const from of [utf16Place(context, start), start]) {
+    if (from === undefined) continue
+    if (context.startsWith(text, from)) return { text, start: from + shift }
+    // The place may be that of the text without the spaces that stand before it.
+    if (context.startsWith(trimmed, from)) return { text, start: from }
+  }
+  return { text, start: undefined }
+}
+
+/** The UTF-16 unit where the code point with this number begins. */
+const utf16Place = (text: string, codePoints: number): number => {
+  if (!/[\ud800-\udbff]/.test(text)) return codePoints
+  let at = 0
+  for (let i = 0; i < codePoints && at < text.length; i++) at += text.codePointAt(at)! > 0xffff ? 2 : 1
+  return at
+}
+
+const answersOf = (context: string, value: unknown): Checked<Answer[]> => {
+  // Hugging Face's form has a list of texts beside a list of places.
+  const list = isFields(value)
+    ? Array.isArray(value.text)
+      ? value.text.map((text, i) => ({ text, answer_start: (value.answer_start as unknown[] | undefined)?.[i] }))
+      : [value]
+    : value
+  if (!Array.isArray(list)) return fault('no-answers', `Expected a list for \`answers\`, got ${show(value)}.`)
+  const answers: Answer[] = []
+  for (const one of list) {
+    const { text, answer_start: start } = isFields(one) ? one : { text: undefined, answer_start: undefined }
+    const place = typeof start === 'bigint' ? Number(start) : start
+    if (typeof text !== 'string' || !Number.isInteger(place) || (place as number) < 0)
+      return fault('no-answers', `Expected \`text\` and \`answer_start\` in \`answers\`, got ${show(one)}.`)
+    answers.push(placed(context, text, place as number))
+  }
+  return { value: answers }
+}
+
+const questionOf = (question: unknown, context: unknown, answers: unknown, labelled: boolean): Checked<Question> => {
+  for (const [name, text] of Object.entries({ question, context }))
+    if (typeof text !== 'string' || text.trim() === '')
+      return fault('empty-text', `Expected text for \`${name}\`, got ${show(text)}.`)
+  if (!labelled) return { value: { question: question as string, context: context as string, answers: undefined } }
+  const known = answersOf(context as string, answers)
+  return 'fault' in known
+    ? known
+    : { value: { question: question as string, context: context as string, answers: known.value } }
+}
+
+export interface FoundQuestion {
+  id: string | undefined
+  found: Checked<Question>
+}
+
+/** The questions of a file in SQuAD's form, or undefined for another form. */
+export function* squadQuestions(content: unknown, labelled: boolean): Generator<FoundQuestion, void, undefined> {
+  const articles = isFields(content) && Array.isArray(content.data) ? content.data : []
+  for (const article of articles) {
+    const paragraphs = isFields(article) && Array.isArray(article.paragraphs) ? article.paragraphs : []
+    for (const paragraph of paragraphs) {
+      const { context, qas } = isFields(paragraph) ? paragraph : { context: undefined, qas: undefined }
+      if (!Array.isArray(qas)) {
+        yield { id: undefined, found: fault('no-questions', `Expected a list for \`qas\`, got ${show(qas)}.`) }
+        continue
+      }
+      for (const qa of qas) {
+        const { id, question, answers, is_impossible: none } = isFields(qa) ? qa : ({} as Fields)
+        const name = typeof id === 'string' || typeof id === 'number' ? String(id) : undefined
+        yield { id: name, found: questionOf(question, context, none === true ? [] : answers, labelled) }
+      }
+    }
+  }
+}
+
+export const isSquad = (content: unknown): boolean =>
+  isFields(content) &&
+  Array.isArray(content.data) &&
+  content.data.length > 0 &&
+  content.data.every((article) => isFields(article) && Array.isArray(article.paragraphs))
+
+export interface QuestionColumns {
+  question: string
+  context: string
+  answers: string
+}
+
+export const rowQuestion = ({ values }: DataRow, columns: QuestionColumns, labelled: boolean): Checked<Question> =>
+  questionOf(values[columns.question], values[columns.context], values[columns.answers], labelled)

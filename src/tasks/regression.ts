@@ -1,0 +1,116 @@
+// A number for each text or pair of texts, such as how alike two sentences are.
+import { z } from 'zod'
+import { ConfigError, DataError, show } from '../core/index.ts'
+import { Tensor } from '../tensor/index.ts'
+import { regressionDatasets } from './declarations.ts'
+import { NumberScores } from './metrics/number-scores.ts'
+import { rounded } from './probabilities.ts'
+import { type Checked, numberOf } from './reading/columns.ts'
+import { allOf, readRecords } from './reading/read-records.ts'
+import { createRowLearner, splitRows } from './row-learner.ts'
+import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
+import { askedTexts, type Texts, textColumns, textFields, textsOf } from './text-columns.ts'
+import { createTextEncoder, defaultMaxLength } from './text-encoder.ts'
+
+const config = z.strictObject({
+  ...textFields,
+  label: z.string().default('label').describe('column with the number'),
+})
+
+type Config = z.output<typeof config>
+
+export interface NumberRecord extends TaskRecord, Texts {
+  /** Undefined where it is not known. */
+  value: number | undefined
+}
+
+export interface NumberExample extends TaskExample {
+  value: number | undefined
+}
+
+export interface NumberPrediction extends TaskPrediction {
+  value: number
+}
+
+export const regression = defineTask<Config, NumberRecord, NumberExample, NumberPrediction>({
+  type: 'regression',
+  source: 'arXiv:1804.07461 (GLUE)',
+  summary: 'a number for each text or pair of texts',
+  config,
+  head: 'sequence-classification',
+  datasets: regressionDatasets,
+  mainMetric: () => 'spearman',
+  read(path, settings, { labelled = true, signal } = {}) {
+    const { label } = settings
+    return readRecords<Omit<NumberRecord, keyof TaskRecord>>(
+      path,
+      settings,
+      {
+        columns: { ...textColumns(settings), ...(labelled ? { label } : {}) },
+        fields: (row) => {
+          const all = allOf<{ texts: Texts; value: number | undefined }>({
+            texts: textsOf(row, settings),
+            value: labelled ? numberOf(row, label) : { value: undefined },
+          })
+          return 'fault' in all ? all : { value: { ...all.value.texts, value: all.value.value } }
+        },
+      },
+      signal,
+    )
+  },
+  ask: (fields, id, settings) => ({
+    id,
+    file: 'input',
+    line: undefined,
+    ...askedTexts(fields, settings),
+    value: undefined,
+  }),
+  headOptions: (_, { label }) => ({ labels: [label], problemType: 'regression' }),
+  prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer) }) {
+    const encodeText = createTextEncoder(tokenizer, maxLength)
+    const learner = createRowLearner<NumberExample>({
+      term: 'regression',
+      head: 'sequence-classification',
+      padId: tokenizer.special.pad?.id ?? 0,
+      weight: ({ value }) => (value === undefined ? 0 : 1),
+      // NaN stands for what is not known.
+      targets: (examples, device) =>
+        Tensor.from(
+          Float32Array.from(examples, ({ value = Number.NaN }) => value),
+          { shape: [examples.length], device },
+        ),
+      loss(logits, targets) {
+        const unknown = targets.isnan()
+        const squares = logits.squeeze(-1).mseLoss(targets.maskedFill(unknown, 0), { reduction: 'none' })
+        return squares.maskedFill(unknown, 0).sum()
+      },
+      measure: () => ({}),
+      answer: ({ value }) => (value === undefined ? 'not known' : String(value)),
+    })
+    return {
+      learner,
+      encode(record) {
+        const encoded = encodeText(record.text, record.pair)
+        if (encoded.ids.length === 0)
+          throw new DataError('Expected a text with at least one token, got none.', record.file, record.line)
+        return [{ ...encoded, starts: [0], value: record.value }]
+      },
+      split: splitRows,
+      decode: ({ id }, [{ logits }]) => ({ id, value: rounded(logits[0]) }),
+    }
+  },
+  parsePrediction(fields, { id }) {
+    const said = fields.value ?? fields.prediction ?? fields.label
+    const value: Checked<number> = numberOf({ values: { said }, file: '', line: undefined }, 'said')
+    if ('value' in value) return { id, value: value.value }
+    throw new ConfigError(`Expected a number for \`value\`, got ${show(said)}.`)
+  },
+  judge(records, predictions) {
+    const scores = new NumberScores()
+    records.forEach(({ value, file, line }, i) => {
+      if (value === undefined) throw new DataError('Expected records with a number, got one without.', file, line)
+      scores.add(value, predictions[i].value)
+    })
+    return scores
+  },
+})

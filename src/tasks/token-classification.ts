@@ -1,0 +1,253 @@
+// A tag for each word of a sentence, such as the entity that it belongs to. Words become pieces; the first piece of a word carries its
+// tag, as in BERT's paper, and the others are not asked. Long sentences become windows, in one of which each word is asked.
+// @source Devlin et al. 2019, arXiv:1810.04805, section 5.3
+import { z } from 'zod'
+import { ConfigError, DataError, show } from '../core/index.ts'
+import { expandFiles } from '../corpus/index.ts'
+import { balanceClasses, classWeightsField, weightsOf } from './class-weights.ts'
+import { tokenDatasets } from './declarations.ts'
+import { expectClasses, expectLabels, labelNumbers, resolveLabel, sortedLabels, unknownLabel } from './label-set.ts'
+import { EntityScores } from './metrics/entity-scores.ts'
+import { type EntityScheme, entitySchemes } from './metrics/entity-spans.ts'
+import { argmax } from './probabilities.ts'
+import { expectColumns } from './reading/columns.ts'
+import { conllSentences, type TaggedSentence } from './reading/conll.ts'
+import { FaultCounter, noRecords, type RecordFault } from './reading/read-report.ts'
+import { filesOfSplit, openRows, rowFields } from './reading/read-rows.ts'
+import { defineTask, type TaskData, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
+import { defaultMaxLength } from './text-encoder.ts'
+import { createTokenLearner, splitPlaces } from './token-learner.ts'
+import { createWordEncoder } from './word-encoder.ts'
+
+const { format: rowFormat, ...otherFields } = rowFields
+
+const config = z.strictObject({
+  ...otherFields,
+  format: z
+    .enum(['conll', ...rowFormat.def.innerType.options])
+    .default('auto')
+    .describe('conll: a token and its tag a line; others: a record a row, with lists of tokens and of tags'),
+  tokens: z.string().default('tokens').describe('column with the list of words'),
+  tags: z.string().default('tags').describe('column with the list of tags: names, or their numbers among `labels`'),
+  labels: z
+    .array(z.string())
+    .min(2)
+    .optional()
+    .describe('names of the tags, in the order of their numbers; those of the data unless given'),
+  scheme: z
+    .enum(entitySchemes)
+    .default('lenient')
+    .describe('how entities are found in tags: lenient is as CoNLL and seqeval do it; others are strict'),
+  stride: z.int().nonnegative().default(64).describe('pieces that two windows of a long sentence share'),
+  classWeights: classWeightsField,
+  labelSmoothing: z.number().min(0).lt(1).default(0).describe('share of each answer that is spread over all tags'),
+})
+
+type Config = z.output<typeof config>
+
+export interface TaggedRecord extends TaskRecord {
+  tokens: readonly string[]
+  /** Undefined where they are not known. */
+  tags: readonly string[] | undefined
+}
+
+export interface TaggedExample extends TaskExample {
+  /** Where the first pieces of the words lie that this example is asked for. */
+  positions: Uint32Array
+  /** Places of those words in the sentence. */
+  words: Uint32Array
+  /** [T]: the number of the tag at those positions; -100 elsewhere, and where no tag is known. */
+  labels: Int32Array
+}
+
+export interface TaggedPrediction extends TaskPrediction {
+  tags: string[]
+}
+
+export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExample, TaggedPrediction>({
+  type: 'token-classification',
+  source: 'aclanthology.org/W03-0419 (CoNLL-2003)',
+  summary: 'a tag for each word, such as the entity that it belongs to',
+  config,
+  head: 'token-classification',
+  datasets: tokenDatasets,
+  mainMetric: () => 'f1',
+  read: readTagged,
+  ask(fields, id) {
+    const { tokens, text } = fields
+    const words =
+      tokens ?? (typeof text === 'string' ? text.match(/[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]/gu) : undefined)
+    if (
+      Array.isArray(words) &&
+      words.length > 0 &&
+      words.every((word) => typeof word === 'string' && word.trim() !== '')
+    )
+      return { id, file: 'input', line: undefined, tokens: words as string[], tags: undefined }
+    throw new ConfigError(`Expected words for \`tokens\`, or a \`text\`, got ${show(tokens ?? text)}.`)
+  },
+  headOptions(records, { labels }) {
+    return { labels: expectClasses(labels ?? sortedLabels(records.flatMap(({ tags }) => tags ?? [])), records) }
+  },
+  prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer), headOptions, trainedOn }) {
+    const labels = expectLabels(headOptions.labels)
+    const numberOf = labelNumbers(labels)
+    const encodeWords = createWordEncoder(tokenizer, { maxLength, stride: settings.stride })
+    const weights = weightsOf(
+      settings.classWeights,
+      labels,
+      trainedOn &&
+        (() => {
+          const counts = new Float64Array(labels.length)
+          for (const record of trainedOn as readonly TaggedRecord[])
+            for (const tag of record.tags ?? []) counts[numberOf(tag, record)]++
+          return balanceClasses(counts)
+        }),
+    )
+    const unseen = labels.includes('O') ? 'O' : labels[0]
+    return {
+      learner: createTokenLearner<TaggedExample>({
+        labels,
+        weights,
+        labelSmoothing: settings.labelSmoothing,
+        padId: tokenizer.special.pad?.id ?? 0,
+      }),
+      encode(record) {
+        const numbers = record.tags?.map((tag) => numberOf(tag, record))
+        const windows = encodeWords(record.tokens)
+        if (windows.length === 0 || windows[0].ids.length === 0)
+          throw new DataError('Expected words with at least one token, got none.', record.file, record.line)
+        return windows.map((window) => {
+          const own = new Int32Array(window.ids.length).fill(-100)
+          if (numbers !== undefined)
+            window.positions.forEach((position, i) => {
+              own[position] = numbers[window.words[i]]
+            })
+          return { ...window, starts: [0], labels: own }
+        })
+      },
+      split: splitPlaces,
+      decode({ id, tokens }, outputs) {
+        const tags: string[] = new Array(tokens.length).fill(unseen)
+        for (const { example, logits } of outputs)
+          example.positions.forEach((position, i) => {
+            tags[example.words[i]] =
+              labels[argmax(logits.subarray(position * labels.length, (position + 1) * labels.length))]
+          })
+        return { id, tags }
+      },
+    }
+  },
+  parsePrediction(fields, { id, tokens }, { labels }) {
+    const said = fields.tags ?? fields.prediction ?? fields.labels
+    const list = typeof said === 'string' ? said.trim().split(/\s+/) : said
+    if (!Array.isArray(list)) throw new ConfigError(`Expected a list for \`tags\`, got ${show(said)}.`)
+    if (list.length !== tokens.length)
+      throw new ConfigError(`Expected ${tokens.length} tags, one a word, got ${list.length}.`)
+    return { id, tags: list.map((tag) => resolveLabel(String(tag), labels ?? []) ?? String(tag)) }
+  },
+  judge(records, predictions, { scheme, labels }) {
+    const scores = new EntityScores(scheme as EntityScheme)
+    const named = (tag: string) => (labels === undefined ? tag : (resolveLabel(tag, labels) ?? tag))
+    records.forEach(({ tags, file, line }, i) => {
+      if (tags === undefined) throw new DataError('Expected records with tags, got one without.', file, line)
+      try {
+        scores.add(tags.map(named), predictions[i].tags)
+      } catch (error) {
+        throw error instanceof ConfigError ? new DataError(error.message, file, line) : error
+      }
+    })
+    return scores
+  },
+})
+
+async function readTagged(
+  path: string,
+  settings: Config,
+  { labelled = true, signal }: { labelled?: boolean; signal?: AbortSignal } = {},
+): Promise<TaskData<TaggedRecord>> {
+  const { onFault, limit = Number.POSITIVE_INFINITY, labels, split } = settings
+  const faults = new FaultCounter(onFault)
+  const isConll = settings.format === 'conll' || /\.(conll|conllu?|bio|iob2?)(\.\w+)?$/.test(path)
+  const records: TaggedRecord[] = []
+  let files: string[]
+  let sentences: AsyncIterable<TaggedSentence & { id?: string }>
+  if (isConll) {
+    files = filesOfSplit(await expandFiles(path, ['.conll', '.bio', '.iob', '.iob2', '.txt']), split, path)
+    sentences = conllOf(files, { tagged: labelled, faults, signal })
+  } else {
+    const source = await openRows(path, { ...settings, format: settings.format === 'conll' ? 'auto' : settings.format })
+    files = source.files
+    sentences = rowsOf(source.rows(faults, signal), settings, { labelled, faults })
+  }
+  let number = 0
+  for await (const { tokens, tags, file, line, id } of sentences) {
+    if (records.length >= limit) break
+    const name = id ?? String(number)
+    number++
+    const named = tags === undefined || labels === undefined ? { names: tags } : namesOf(tags, labels)
+    if ('fault' in named) faults.fault(named.fault, { file, line })
+    else records.push({ id: name, file, line, tokens, tags: named.names })
+  }
+  if (records.length === 0) throw noRecords(path, faults)
+  return { records, report: { files, records: records.length, skipped: faults.skipped } }
+}
+
+const namesOf = (tags: readonly string[], labels: readonly string[]): { names: string[] } | { fault: RecordFault } => {
+  const names: string[] = []
+  for (const tag of tags) {
+    const name = resolveLabel(tag, labels)
+    if (name === undefined) return { fault: unknownLabel(tag, labels) }
+    names.push(name)
+  }
+  return { names }
+}
+
+async function* conllOf(files: readonly string[], options: Parameters<typeof conllSentences>[1]) {
+  for (const file of files) yield* conllSentences(file, options)
+}
+
+async function* rowsOf(
+  rows: AsyncIterable<{ values: { [column: string]: unknown }; file: string; line: number | undefined }>,
+  settings: Config,
+  { labelled, faults }: { labelled: boolean; faults: FaultCounter },
+): AsyncGenerator<TaggedSentence & { id?: string }> {
+  let file: string | undefined
+  for await (const row of rows) {
+    if (row.file !== file) {
+      expectColumns(row, { tokens: settings.tokens, ...(labelled ? { tags: settings.tags } : {}), id: settings.id })
+      file = row.file
+    }
+    const place = { file: row.file, line: row.line }
+    const tokens = listOf(row.values[settings.tokens])
+    const tags = labelled ? listOf(row.values[settings.tags]) : undefined
+    const id = settings.id === undefined ? {} : { id: String(row.values[settings.id]) }
+    if (tokens === undefined || tokens.length === 0 || tokens.some((token) => token.trim() === ''))
+      faults.fault(
+        {
+          reason: 'empty-text',
+          message: `Expected words in column "${settings.tokens}", got ${show(row.values[settings.tokens])}.`,
+        },
+        place,
+      )
+    else if (labelled && tags?.length !== tokens.length)
+      faults.fault(
+        {
+          reason: 'misaligned-tags',
+          message: `Expected ${tokens.length} tags in column "${settings.tags}", one a word, got ${tags?.length ?? show(row.values[settings.tags])}.`,
+        },
+        place,
+      )
+    else yield { tokens, tags, ...place, ...id }
+  }
+}
+
+/** A list, or a text with spaces between its parts. */
+const listOf = (value: unknown): string[] | undefined => {
+  if (typeof value === 'string') return value.trim().split(/\s+/)
+  if (
+    Array.isArray(value) &&
+    value.every((part) => typeof part === 'string' || typeof part === 'number' || typeof part === 'bigint')
+  )
+    return value.map(String)
+  return undefined
+}

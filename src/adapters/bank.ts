@@ -108,7 +108,15 @@ export class AdapterBank {
   add(
     definition: AnyAdapter,
     given: object,
-    options: { name: string; seed: number; model?: Model; plan?: (how: PlanContext) => Attachment; trained?: boolean },
+    options: {
+      name: string
+      seed: number
+      model?: Model
+      plan?: (how: PlanContext) => Attachment
+      trained?: boolean
+      /** Parameters of the model that it has values of; as its config says unless given. */
+      copied?: readonly string[]
+    },
   ): BankEntry {
     const { name, model = this.#base } = options
     if (!/^[A-Za-z][\w-]*$/.test(name) || this.#entries.has(name))
@@ -130,7 +138,7 @@ export class AdapterBank {
       const head = trainsHead(model, definition.trainsHead ?? config.trainHead)
         ? [...parameters.keys()].filter((path) => path.startsWith('head.'))
         : []
-      const paths = new Set([...attachment.trained, ...head])
+      const paths = new Set(options.copied ?? [...attachment.trained, ...head])
       return new Map(
         [...parameters].flatMap(([path, tensor]) => {
           if (!paths.has(path)) return []

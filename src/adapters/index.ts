@@ -11,8 +11,11 @@ import { ia3 } from './ia3.ts'
 import { lastNLayers } from './last-n-layers.ts'
 import { linearProbe } from './linear-probe.ts'
 import { lora } from './lora.ts'
+import { type OpenAdapterOptions, type OpenedAdapter, openWith } from './open-adapter.ts'
 import { parallel } from './parallel.ts'
 import { pfeiffer } from './pfeiffer.ts'
+import { prefixTuning } from './prefix-tuning.ts'
+import { promptTuning } from './prompt-tuning.ts'
 
 export const adapters = {
   full,
@@ -24,6 +27,8 @@ export const adapters = {
   pfeiffer,
   parallel,
   ia3,
+  'prefix-tuning': prefixTuning,
+  'prompt-tuning': promptTuning,
 } as const
 export type AdapterType = keyof typeof adapters
 
@@ -38,6 +43,8 @@ export const adapterSchema = z.discriminatedUnion('type', [
   pfeiffer.config,
   parallel.config,
   ia3.config,
+  prefixTuning.config,
+  promptTuning.config,
 ])
 export type AdapterConfig = z.output<typeof adapterSchema>
 
@@ -54,6 +61,12 @@ export const applyAdapter = (
   return applyWith(adapters[checked.type] as AnyAdapter, model, checked, options)
 }
 
+/** Opens a folder of an adapter, PEFT's or ours, with its base. @throws CheckpointError that lists all that does not fit */
+export const openAdapter = (folder: string, options: OpenAdapterOptions = {}): Promise<OpenedAdapter> =>
+  openWith(adapters as Record<string, AnyAdapter>, folder, options)
+
 export type { AdapterDefinition } from './adapter.ts'
 export { Applied, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
+export { isAdapterFolder, type OpenAdapterOptions, type OpenedAdapter } from './open-adapter.ts'
+export { type SaveAdapterOptions, saveAdapter } from './save-adapter.ts'

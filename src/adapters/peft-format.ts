@@ -54,8 +54,11 @@ export class PeftFile {
     return new Map([...this.#tensors].filter(([key]) => !this.#taken.has(key)))
   }
 
-  taken(key: string): void {
+  /** Takes a tensor that was read elsewhere, if it has this shape. */
+  accept(key: string, tensor: Tensor, shape: readonly number[]): void {
     this.#taken.add(key)
+    if (tensor.shape.join() !== shape.join())
+      this.#mismatched.push(`${key}: expected [${shape.join(', ')}], got [${tensor.shape.join(', ')}]`)
   }
 
   /** @throws CheckpointError with all that was missing, left over or of another shape */
@@ -94,15 +97,21 @@ export interface FoundAdapter<Config> {
   fill(attachment: Attachment): void
 }
 
+/** What PEFT's two files hold of a method. */
+export interface PeftContents {
+  fields: Record<string, unknown>
+  /** By key, without PEFT's own prefix. */
+  tensors: Map<string, Tensor>
+  /** Keys that PEFT writes without its prefix. */
+  bare?: ReadonlySet<string>
+}
+
 export interface PeftFormat<Config> {
   /** `peft_type` */
   type: string
-  /** Fields of adapter_config.json, and tensors by key without PEFT's own prefix. */
-  write(
-    model: Model,
-    config: Config,
-    attachment: Attachment,
-  ): { fields: Record<string, unknown>; tensors: Map<string, Tensor> }
+  /** What PEFT puts before the names of the base's own modules; `base_model.model.` unless given. */
+  prefix?: string
+  write(model: Model, config: Config, attachment: Attachment): PeftContents
   /** Names of the fields that `read` looks at. */
   fields: readonly string[]
   /** @throws CheckpointError for what cannot be had here */

@@ -16,6 +16,7 @@ export {
   type OpenReport,
   openModel,
   rememberSource,
+  sourceOf,
 } from './open-model.ts'
 export { refusePickle } from './refuse-pickle.ts'
 export {

@@ -23,4 +23,4 @@ export {
   SentencePretrainingHead,
 } from './heads/index.ts'
 export { Body, type BodyFacts, type BodyInputs, type BodyOutputs, type ModelDefinition } from './model.ts'
-export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys } from './model-with-head.ts'
+export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'

@@ -127,3 +127,16 @@ export const modelKeys = (
   })),
   ...headEntry(definition, config, head).keys,
 ]
+
+/** Another head over the body of a model that is there; the head's own parameters are not yet set. @throws ConfigError where the body lacks what it needs */
+export const withHead = (model: Model, head: HeadType, options: Partial<HeadOptions> = {}): Model => {
+  const { definition, config, body } = model
+  const headOptions = parseConfig(headOptionsSchema, options, 'head options')
+  const [entry, present] = [headEntry(definition, config, head), headEntry(definition, config, model.headType)]
+  if ((entry.encoderOnly ?? false) !== (present.encoderOnly ?? false))
+    throw new ConfigError(
+      `Expected a head over the same body as ${model.headType}, got ${head}: one of them does without the decoder. Open the model with that head.`,
+    )
+  const built = entry.build(body, definition.facts(config), headOptions)
+  return new Model({ definition, config, headType: head, headOptions, entry }, body, built)
+}

@@ -1,0 +1,257 @@
+// Opens an adapter's folder, PEFT's or ours, onto a base that is in memory or that the folder names. Knows no method.
+import { readFile, stat } from 'node:fs/promises'
+import { isAbsolute, join } from 'node:path'
+import { z } from 'zod'
+import {
+  expandRules,
+  fromHfKeys,
+  type OpenOptions,
+  openModel,
+  openSafetensors,
+  resolveModel,
+} from '../checkpoint/index.ts'
+import { CheckpointError, parseConfig, show } from '../core/index.ts'
+import {
+  type HeadOptions,
+  type HeadType,
+  headEntry,
+  headOptionsSchema,
+  headTypes,
+  Model,
+  modelKeys,
+  withHead,
+} from '../models/index.ts'
+import { Generator, noGrad, type Tensor } from '../tensor/index.ts'
+import type { AnyConfig } from './adapter.ts'
+import { Applied } from './apply.ts'
+import { type AnyAdapter, adaptersOf } from './bank.ts'
+import { type FoundAdapter, PeftFile } from './peft-format.ts'
+import { headOfTask } from './peft-names.ts'
+import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, WEIGHTS_FILE } from './save-adapter.ts'
+
+export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'config'> {
+  /** The base: a model in memory, or a folder or Hub id in place of the one that the adapter names. */
+  base?: Model | string
+  /** Name of the adapter on this base; `default` unless given. */
+  name?: string
+  /** Go on training it; frozen unless given. */
+  trained?: boolean
+}
+
+export interface OpenedAdapter {
+  /** The base with the adapter active and the head that goes with it. */
+  model: Model
+  applied: Applied
+  /** Folder of the base's files, where it was read from one. */
+  baseFolder?: string
+}
+
+const jsonObject = async (path: string): Promise<Record<string, unknown> | undefined> => {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    throw new CheckpointError(`${path}: Expected JSON, got something else.`)
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new CheckpointError(`${path}: Expected a JSON object, got ${show(parsed)}.`)
+  return parsed as Record<string, unknown>
+}
+
+const extraSchema = z.strictObject({
+  type: z.string(),
+  config: z.record(z.string(), z.unknown()),
+  head: z.enum(headTypes),
+  headOptions: headOptionsSchema.partial(),
+})
+
+/** Fields of every PEFT file, and defaults of others that say nothing of the values. */
+const commonFields = [
+  'peft_type',
+  'peft_version',
+  'task_type',
+  'base_model_name_or_path',
+  'revision',
+  'inference_mode',
+  'modules_to_save',
+  'auto_mapping',
+  'tunesmith',
+  'megatron_core',
+  'qalora_group_size',
+  'runtime_config',
+  'ensure_weight_tying',
+]
+
+const definitionFor = (registry: Record<string, AnyAdapter>, type: unknown, where: string): AnyAdapter => {
+  const names = new Map(Object.values(registry).map((entry) => [entry.peft?.type ?? ownType(entry.type), entry]))
+  const found = names.get(type as string)
+  if (found !== undefined) return found
+  throw new CheckpointError(
+    `${where}: Expected a \`peft_type\` of ${[...names.keys()].join(', ')}, got ${show(type)}. Convert the adapter, or merge it into its base in PEFT.`,
+  )
+}
+
+/** Whether a folder (or a Hub id's snapshot) holds an adapter and not a whole model. */
+export const isAdapterFolder = async (folder: string): Promise<boolean> =>
+  (await stat(join(folder, CONFIG_FILE)).catch(() => undefined)) !== undefined
+
+/** Labels by the size of the classifier that the file brings, where nobody names them. */
+const labelsIn = (
+  model: Model,
+  head: HeadType,
+  shapeOf: (key: string) => readonly number[] | undefined,
+): string[] | undefined => {
+  const { definition, config } = model
+  const keys = [
+    'head.classifier.weight',
+    ...expandRules(headEntry(definition, config, head).keys, 0)
+      .filter(({ ours }) => ours[0] === 'head.classifier.weight')
+      .map(({ theirs }) => theirs),
+  ]
+  const shape = keys.map(shapeOf).find((found) => found !== undefined)
+  return shape === undefined ? undefined : Array.from({ length: shape[0] }, (_, i) => `LABEL_${i}`)
+}
+
+/** Ours, by the paths of our modules. */
+const readOwn = (file: PeftFile, definition: AnyAdapter, model: Model): FoundAdapter<AnyConfig> => {
+  const config = parseConfig(definition.config, file.fields.tunesmith, `${file.path}: tunesmith`) as AnyConfig
+  return {
+    config,
+    plan: (context) => definition.plan(model, config, context),
+    fill: ({ placements }) =>
+      noGrad(() => {
+        for (const { path, adapter } of placements)
+          for (const [leaf, tensor] of adapter.parameters()) {
+            const given = file.take(`${path}.adapter.${leaf}`, tensor.shape)
+            if (given !== undefined) tensor.copy_(given)
+          }
+      }),
+  }
+}
+
+/** Values of the model's own parameters that the file brings: its head, biases, layers. */
+const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tensor> => {
+  const { definition, config, headType } = model
+  const { numLayers } = definition.facts(config)
+  const parameters = model.parameters()
+  const rest = new Map([...file.rest()].filter(([key]) => !(own && /\.adapter\./.test(key))))
+  const state = own
+    ? new Map([...rest].map(([key, read]) => [key, read()]))
+    : fromHfKeys(rest, modelKeys(definition, config, headType), numLayers).state
+  const keyOf = (path: string) => {
+    if (own) return path
+    const rule = expandRules(modelKeys(definition, config, headType), numLayers).find(({ ours }) => ours.includes(path))
+    return rule?.theirs ?? path
+  }
+  const fitting = [...state].filter(([path]) => parameters.has(path))
+  return new Map(
+    fitting.filter(([path, tensor]) => {
+      file.accept(keyOf(path), tensor, parameters.get(path)!.shape)
+      return tensor.shape.join() === parameters.get(path)!.shape.join()
+    }),
+  )
+}
+
+const openBase = async (
+  folder: string,
+  fields: Record<string, unknown>,
+  options: OpenAdapterOptions,
+  head: HeadType | undefined,
+  headOptions: (model: Model) => Partial<HeadOptions>,
+): Promise<{ model: Model; baseFolder?: string }> => {
+  const { base, name: _, trained: __, ...opening } = options
+  if (base instanceof Model) {
+    const wanted = head ?? base.headType
+    const asked = headOptions(base)
+    const labels = asked.labels?.length ?? base.headOptions.labels.length
+    if (wanted === base.headType && labels === base.headOptions.labels.length) return { model: base }
+    const model = withHead(base, wanted, { ...asked, ...options.headOptions })
+    model.head.initialize({ std: base.facts.initializerRange, generator: new Generator(options.seed ?? 0) })
+    const { dtype, device } = base.body.embedTokens.weight
+    model.head.to({ dtype, device })
+    return { model }
+  }
+  const named = base ?? fields.base_model_name_or_path
+  if (typeof named !== 'string' || named === '')
+    throw new CheckpointError(
+      `${folder}: Expected \`base_model_name_or_path\` to name the base, got ${show(named)}. Pass \`base\`.`,
+    )
+  const beside = join(folder, named)
+  const relative =
+    !isAbsolute(named) && /^\.\.?(\/|$)/.test(named) && (await stat(beside).catch(() => undefined)) !== undefined
+  const where = relative ? beside : named
+  // The head's size is known once the base's kind is.
+  const opened = await openModel(where, { ...opening, head })
+  const asked = { ...headOptions(opened.model), ...options.headOptions }
+  if (asked.labels === undefined || asked.labels.length === opened.model.headOptions.labels.length)
+    return { model: opened.model, baseFolder: opened.folder }
+  const again = await openModel(where, { ...opening, head: opened.model.headType, headOptions: asked })
+  return { model: again.model, baseFolder: again.folder }
+}
+
+/** @throws CheckpointError that lists every tensor and field that does not fit */
+export const openWith = async (
+  registry: Record<string, AnyAdapter>,
+  source: string,
+  options: OpenAdapterOptions = {},
+): Promise<OpenedAdapter> => {
+  const folder = await resolveModel(source, options)
+  const fields = await jsonObject(join(folder, CONFIG_FILE))
+  if (fields === undefined) throw new CheckpointError(`${folder}: Expected an adapter with ${CONFIG_FILE}, found none.`)
+  const definition = definitionFor(registry, fields.peft_type, join(folder, CONFIG_FILE))
+  const prefix = definition.peft?.prefix ?? keyPrefix
+  const given = await jsonObject(join(folder, EXTRA_FILE))
+  const extra = given === undefined ? undefined : parseConfig(extraSchema, given, join(folder, EXTRA_FILE))
+  const weights = await openSafetensors(join(folder, WEIGHTS_FILE))
+  const { model, baseFolder } = await openBase(
+    folder,
+    fields,
+    options,
+    options.head ?? extra?.head ?? headOfTask(fields.task_type),
+    (base) => {
+      if (extra !== undefined) return extra.headOptions
+      const labels = labelsIn(
+        base,
+        options.head ?? headOfTask(fields.task_type) ?? base.headType,
+        (key) => (weights.tensors.get(key) ?? weights.tensors.get(prefix + key))?.shape,
+      )
+      return labels === undefined ? {} : { labels }
+    },
+  )
+  const own = definition.peft === undefined
+  const tensors = new Map(
+    [...weights.tensors.keys()].map((key) => [
+      own || !key.startsWith(prefix) ? key : key.slice(prefix.length),
+      () => weights.tensor(key),
+    ]),
+  )
+  const file = new PeftFile(folder, fields, tensors)
+  file.refuseOthers(new Set([...commonFields, ...(definition.peft?.fields ?? [])]))
+  const found: FoundAdapter<AnyConfig> = definition.peft?.read(file, model) ?? readOwn(file, definition, model)
+  const copies = copiesIn(file, model, own)
+  if (!own) file.settle()
+  const { name = 'default', trained = false } = options
+  const bank = adaptersOf(model)
+  if (trained) model.requireGrad(false)
+  const entry = bank.add(definition, found.config, {
+    name,
+    seed: 0,
+    model,
+    trained,
+    plan: found.plan,
+    copied: [...copies.keys()],
+  })
+  try {
+    found.fill(entry.attachment)
+    file.settle()
+    noGrad(() => {
+      for (const [path, tensor] of copies) entry.copies.get(path)?.copy_(tensor)
+    })
+  } catch (error) {
+    bank.remove(name)
+    throw error
+  }
+  return { model: bank.use(name), applied: new Applied(bank, name), baseFolder }
+}

@@ -1,0 +1,21 @@
+// Prompt tuning: trained vectors in front of every row, in the place of token embeddings. @source arXiv:2104.08691
+import { z } from 'zod'
+import { adapterFields, defineAdapter } from './adapter.ts'
+import { attachPrompt } from './prompt-layer.ts'
+import { promptFiles } from './virtual-token-files.ts'
+
+const schema = z.strictObject({
+  type: z.literal('prompt-tuning'),
+  virtualTokens: z.int().min(1).max(4096).default(20).describe('positions in front of every row'),
+  ...adapterFields,
+})
+export type PromptConfig = z.output<typeof schema>
+
+export const promptTuning = defineAdapter({
+  type: 'prompt-tuning',
+  source: 'arXiv:2104.08691',
+  config: schema,
+  stacks: false,
+  plan: (model, { virtualTokens }, { generator }) => attachPrompt(model, virtualTokens, generator),
+  peft: promptFiles,
+})

@@ -1,0 +1,115 @@
+// Prefix and prompt tuning as PEFT's files hold them: one table, without PEFT's prefix before its key. Of a prefix that a network makes,
+// the finished prefix is kept, as PEFT does.
+import { CheckpointError, show } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
+import { noGrad, type Tensor } from '../tensor/index.ts'
+import type { AttachContext, Attachment } from './adapter.ts'
+import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from './peft-format.ts'
+import { attachPrefix, type PrefixBank } from './prefix-layer.ts'
+import type { PrefixConfig } from './prefix-tuning.ts'
+import { attachPrompt, type PromptBank } from './prompt-layer.ts'
+import type { PromptConfig } from './prompt-tuning.ts'
+
+const key = 'prompt_embeddings'
+
+const commonFields = [
+  'num_virtual_tokens',
+  'token_dim',
+  'num_attention_heads',
+  'num_layers',
+  'num_transformer_submodules',
+  'encoder_hidden_size',
+]
+
+const lengthOf = (file: PeftFile): number => {
+  const { num_virtual_tokens: length, num_transformer_submodules: modules } = file.fields
+  if (typeof length !== 'number' || !Number.isInteger(length) || length < 1 || length > 4096)
+    throw new CheckpointError(`${file.path}: Expected 1 to 4096 for \`num_virtual_tokens\`, got ${show(length)}.`)
+  if ((modules ?? 1) !== 1)
+    throw new CheckpointError(
+      `${file.path}: Expected virtual tokens for one stack of layers, got num_transformer_submodules = ${show(modules)}. Encoder-decoders have no virtual tokens here.`,
+    )
+  return length
+}
+
+const write = (model: Model, table: Tensor, width: number, more: Record<string, unknown>): PeftContents => {
+  const { numLayers } = model.facts
+  const fields = {
+    num_virtual_tokens: table.shape[0],
+    token_dim: width,
+    num_layers: numLayers,
+    num_transformer_submodules: 1,
+    ...more,
+  }
+  return { fields, tensors: new Map([[key, table]]), bare: new Set([key]) }
+}
+
+const found = <Config>(
+  file: PeftFile,
+  config: Config,
+  columns: number | undefined,
+  plan: (context: AttachContext) => Attachment,
+): FoundAdapter<Config> => {
+  const values = file.take(key, [lengthOf(file), columns])
+  return {
+    config,
+    plan,
+    fill: ({ placements: [{ adapter }] }) => {
+      const { embedding } = adapter as PrefixBank | PromptBank
+      if (values !== undefined) noGrad(() => embedding.copy_(values))
+    },
+  }
+}
+
+const kvWidth = (model: Model): number | undefined =>
+  [...model.parameters()].find(([path]) => path.endsWith('.kProj.weight'))?.[1].shape[0]
+
+export const prefixFiles: PeftFormat<PrefixConfig> = {
+  type: 'PREFIX_TUNING',
+  prefix: 'base_model.',
+  fields: [...commonFields, 'prefix_projection', 'init_weights'],
+  write: (model, _, { placements: [{ adapter }] }) => {
+    const bank = adapter as PrefixBank
+    return write(model, bank.whole(), bank.shape.width, {
+      num_attention_heads: headsOf(model),
+      encoder_hidden_size: bank.shape.width,
+      prefix_projection: false,
+    })
+  },
+  read: (file, model) => {
+    const config: PrefixConfig = { type: 'prefix-tuning', virtualTokens: lengthOf(file) }
+    const width = kvWidth(model)
+    return found(file, config, width === undefined ? undefined : 2 * model.facts.numLayers * width, ({ generator }) =>
+      attachPrefix(model, config, generator),
+    )
+  },
+}
+
+/** Heads of keys and values. */
+const headsOf = (model: Model): number => {
+  const { numKvHeads, numHeads } = model.config as { numKvHeads?: number; numHeads: number }
+  return numKvHeads ?? numHeads
+}
+
+export const promptFiles: PeftFormat<PromptConfig> = {
+  type: 'PROMPT_TUNING',
+  prefix: 'base_model.',
+  fields: [
+    ...commonFields,
+    'prompt_tuning_init',
+    'prompt_tuning_init_text',
+    'tokenizer_name_or_path',
+    'tokenizer_kwargs',
+  ],
+  write: (model, _, { placements: [{ adapter }] }) => {
+    const { embedding } = adapter as PromptBank
+    const { numHeads } = model.config as { numHeads: number }
+    return write(model, embedding, embedding.shape[1], { num_attention_heads: numHeads, prompt_tuning_init: 'RANDOM' })
+  },
+  read: (file, model) => {
+    const config: PromptConfig = { type: 'prompt-tuning', virtualTokens: lengthOf(file) }
+    return found(file, config, model.body.embedTokens.weight.shape[1], ({ generator }) =>
+      attachPrompt(model, config.virtualTokens, generator),
+    )
+  },
+}

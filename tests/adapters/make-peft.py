@@ -1,0 +1,92 @@
+"""Small random bases, PEFT adapters over them, and what they give: logits, and gradients of every trained tensor.
+  python make-peft.py   (writes golden/ beside itself; needs transformers and peft)"""
+import json
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
+from safetensors.torch import save_file
+from transformers import (BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+                          RobertaConfig, RobertaForTokenClassification, T5Config, T5ForConditionalGeneration)
+
+warnings.filterwarnings("ignore")
+small = dict(vocab_size=61, hidden_size=24, num_hidden_layers=2, intermediate_size=40)
+BASES = {
+    "bert": (BertForSequenceClassification, BertConfig(**small, num_attention_heads=3, max_position_embeddings=32, num_labels=3), TaskType.SEQ_CLS),
+    "roberta": (RobertaForTokenClassification, RobertaConfig(**small, num_attention_heads=3, max_position_embeddings=32, pad_token_id=1, type_vocab_size=1, num_labels=5), TaskType.TOKEN_CLS),
+    "gpt2": (GPT2LMHeadModel, GPT2Config(vocab_size=61, n_embd=24, n_layer=2, n_head=3, n_positions=32, bos_token_id=0, eos_token_id=0), TaskType.CAUSAL_LM),
+    "llama": (LlamaForCausalLM, LlamaConfig(**small, num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=64), TaskType.CAUSAL_LM),
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config(**small, num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True), TaskType.CAUSAL_LM),
+    "t5": (T5ForConditionalGeneration, T5Config(vocab_size=61, d_model=24, d_kv=8, d_ff=40, num_layers=2, num_heads=3, decoder_start_token_id=0), TaskType.SEQ_2_SEQ_LM),
+}
+ALL = {"gpt2": ["c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"], "llama": "all-linear", "bert": ["query", "key", "value", "attention.output.dense", "intermediate.dense"]}
+# PEFT has no prefix for encoders: they take no keys of earlier tokens.
+CASES = {
+    **{f"{base}-lora": (base, lambda base, task: LoraConfig(r=3, lora_alpha=5, task_type=task)) for base in BASES},
+    "bert-dora": ("bert", lambda base, task: LoraConfig(r=3, lora_alpha=5, use_dora=True, task_type=task, target_modules=ALL["bert"])),
+    "gpt2-dora": ("gpt2", lambda base, task: LoraConfig(r=3, use_dora=True, task_type=task, target_modules=ALL["gpt2"], fan_in_fan_out=True)),
+    "llama-rslora": ("llama", lambda base, task: LoraConfig(r=4, lora_alpha=6, use_rslora=True, task_type=task, target_modules=ALL["llama"],
+                                                           rank_pattern={"q_proj": 2}, alpha_pattern={"layers.1.mlp.up_proj": 12})),
+    **{f"{base}-ia3": (base, lambda base, task: IA3Config(task_type=task)) for base in BASES},
+    **{f"{base}-prefix": (base, lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, task_type=task)) for base in ("gpt2", "llama", "qwen2")},
+    "gpt2-prefix-projected": ("gpt2", lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, prefix_projection=True, encoder_hidden_size=10, task_type=task)),
+    **{f"{base}-prompt": (base, lambda base, task: PromptTuningConfig(num_virtual_tokens=4, task_type=task)) for base in ("bert", "roberta", "gpt2", "llama", "qwen2")},
+}
+out = Path(__file__).parent / "golden"
+only = sys.argv[1:]
+for name, (kind, config, _) in BASES.items():
+    torch.manual_seed(7)
+    model = kind(config)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, 0, 0.2)
+    model.tie_weights()
+    model.save_pretrained(out / "bases" / name)
+    for extra in ("generation_config.json",):
+        (out / "bases" / name / extra).unlink(missing_ok=True)
+for name, (base, make) in CASES.items():
+    if only and name not in only:
+        continue
+    kind, _, task = BASES[base]
+    folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
+    torch.manual_seed(3)
+    model = kind.from_pretrained(out / "bases" / base)
+    model = get_peft_model(model, make(base, task))
+    for key, p in model.named_parameters():
+        if p.requires_grad:
+            with torch.no_grad():
+                p.add_(torch.randn(p.shape) * 0.3) if "magnitude" not in key else p.mul_(1 + 0.2 * torch.rand(p.shape))
+    model.eval()
+    ids = torch.randint(2, 61, (2, 7), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(2, 7, dtype=torch.long)
+    mask[1, 5:] = 0
+    if base == "roberta":
+        ids[1, 5:] = 1
+    inputs = dict(input_ids=ids, attention_mask=mask)
+    extra = {}
+    if task == TaskType.SEQ_2_SEQ_LM:
+        extra["decoder_input_ids"] = torch.randint(2, 61, (2, 5), generator=torch.Generator().manual_seed(2))
+    logits = model(**inputs, **extra).logits
+    if logits.ndim == 3 and name.endswith("-prompt"):
+        logits = logits[:, 4:]
+    weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(4))
+    if logits.ndim == 3 and logits.shape[1] == 7:
+        weights = weights * mask[..., None]  # What padding gives is nobody's business.
+    (logits * weights).sum().backward()
+    grads = {key: p.grad for key, p in model.named_parameters() if p.requires_grad}
+    # Gradients go by the keys that PEFT's own files have.
+    named = {key.replace(".default", "").replace(".modules_to_save", "").replace("lora_magnitude_vector.weight", "lora_magnitude_vector").replace("prompt_encoder.embedding.weight", "prompt_embeddings"): g for key, g in grads.items() if g is not None}
+    if name.endswith("-projected"):
+        named = {}  # Its files hold what the network gave, not the network.
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    config_path = folder / "adapter_config.json"
+    fields = json.loads(config_path.read_text())
+    fields["base_model_name_or_path"] = f"../bases/{base}"
+    config_path.write_text(json.dumps(fields, indent=2, sort_keys=True))
+    save_file({"ids": ids, "mask": mask, "logits": logits.detach().contiguous(), "weights": weights, **extra,
+               **{f"gradient.{key}": g.contiguous() for key, g in named.items()}}, folder / "expected.safetensors")
+    print(name, tuple(logits.shape), sorted(named)[:2])

@@ -1,0 +1,94 @@
+// Adapters that PEFT made, opened here: its logits, its gradients of every trained tensor, and its files written again.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it } from 'vitest'
+import { openAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { loadModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
+import type { Model } from '../../src/models/index.ts'
+import { noGrad, type Tensor } from '../../src/tensor/index.ts'
+
+const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
+const names = readdirSync(golden).filter((name) => name !== 'bases')
+const scratch = mkdtempSync(join(tmpdir(), 'adapters-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+const largest = (values: Tensor): number => values.abs().max().item()
+const relative = (actual: Tensor, wanted: Tensor): number =>
+  largest(actual.sub(wanted)) / Math.max(largest(wanted), 1e-3)
+
+const expectedOf = (name: string) => openSafetensors(join(golden, name, 'expected.safetensors'))
+type Expected = Awaited<ReturnType<typeof expectedOf>>
+
+const run = (model: Model, expected: Expected) => {
+  const decoderInputIds = expected.tensors.has('decoder_input_ids') ? expected.tensor('decoder_input_ids') : undefined
+  return model.forward({ inputIds: expected.tensor('ids'), attentionMask: expected.tensor('mask'), decoderInputIds })
+    .logits
+}
+
+/** Rows that are not padding, where each token has logits. */
+const seen = (logits: Tensor, expected: Expected) => {
+  const mask = expected.tensor('mask')
+  return logits.ndim === 3 && logits.shape[1] === mask.shape[1] ? logits.mul(mask.unsqueeze(2)) : logits
+}
+
+describe.each(names)('%s', (name) => {
+  it('opens what PEFT wrote, with its logits and gradients', async () => {
+    const expected = await expectedOf(name)
+    const { model, applied } = await openAdapter(join(golden, name), { trained: true })
+    const logits = run(model, expected)
+    expect(relative(seen(logits, expected), seen(expected.tensor('logits'), expected))).toBeLessThan(1e-5)
+    logits.mul(expected.tensor('weights')).sum().backward()
+    const wanted = [...expected.tensors.keys()].filter((key) => key.startsWith('gradient.'))
+    // Gradients by the keys of PEFT: the values go the way of the files.
+    const gradients = new Map([...applied.trainable].map(([path, tensor]) => [path, tensor.grad]))
+    expect([...gradients.values()].every((gradient) => gradient !== undefined)).toBe(true)
+    for (const tensor of applied.trainable.values()) {
+      const { grad } = tensor
+      if (grad !== undefined) noGrad(() => tensor.detach().copy_(grad))
+    }
+    const folder = join(scratch, `${name}-gradients`)
+    await saveAdapter(applied, folder)
+    const written = await openSafetensors(join(folder, 'adapter_model.safetensors'))
+    for (const key of wanted) {
+      const own = written.tensor(key.slice('gradient.'.length))
+      expect(relative(own, expected.tensor(key)), key).toBeLessThan(1e-4)
+    }
+    expect(written.tensors.size).toBeGreaterThanOrEqual(wanted.length)
+  })
+
+  it('writes the files again as PEFT had them', async () => {
+    const { applied } = await openAdapter(join(golden, name))
+    const folder = join(scratch, name)
+    await saveAdapter(applied, folder, {
+      base: JSON.parse(readFileSync(join(golden, name, 'adapter_config.json'), 'utf8')).base_model_name_or_path,
+    })
+    const [theirs, ours] = await Promise.all(
+      [golden, scratch].map((root) => openSafetensors(join(root, name, 'adapter_model.safetensors'))),
+    )
+    expect([...ours.tensors.keys()].sort()).toEqual([...theirs.tensors.keys()].sort())
+    for (const key of theirs.tensors.keys()) expect(ours.tensor(key).equal(theirs.tensor(key)), key).toBe(true)
+  })
+})
+
+describe('merged', () => {
+  it.each(names.filter((name) => !/prefix|prompt/.test(name)))(
+    '%s gives a plain folder of the same logits',
+    async (name) => {
+      const expected = await expectedOf(name)
+      const { model, applied } = await openAdapter(join(golden, name))
+      const before = run(model, expected)
+      applied.merge()
+      const folder = join(scratch, `${name}-merged`)
+      await saveModel(model, folder)
+      const merged = run(model, expected)
+      expect(relative(merged, before)).toBeLessThan(1e-5)
+      const plain = await loadModel(folder)
+      expect([...plain.parameters().keys()].some((path) => path.includes('adapters'))).toBe(false)
+      expect(run(plain, expected).equal(merged)).toBe(true)
+      applied.unmerge()
+      expect(run(model, expected).equal(before)).toBe(true)
+    },
+  )
+})

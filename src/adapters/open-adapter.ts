@@ -165,8 +165,7 @@ const openBase = async (
   if (base instanceof Model) {
     const wanted = head ?? base.headType
     const asked = headOptions(base)
-    const labels = asked.labels?.length ?? base.headOptions.labels.length
-    if (wanted === base.headType && labels === base.headOptions.labels.length) return { model: base }
+    if (wanted === base.headType && sameLabels(asked, base)) return { model: base }
     const model = withHead(base, wanted, { ...asked, ...options.headOptions })
     model.head.initialize({ std: base.facts.initializerRange, generator: new Generator(options.seed ?? 0) })
     const { dtype, device } = base.body.embedTokens.weight
@@ -185,11 +184,14 @@ const openBase = async (
   // The head's size is known once the base's kind is.
   const opened = await openModel(where, { ...opening, head })
   const asked = { ...headOptions(opened.model), ...options.headOptions }
-  if (asked.labels === undefined || asked.labels.length === opened.model.headOptions.labels.length)
-    return { model: opened.model, baseFolder: opened.folder }
+  if (sameLabels(asked, opened.model)) return { model: opened.model, baseFolder: opened.folder }
   const again = await openModel(where, { ...opening, head: opened.model.headType, headOptions: asked })
   return { model: again.model, baseFolder: again.folder }
 }
+
+/** Names count, not only their number: they are what predictions say. */
+const sameLabels = ({ labels }: Partial<HeadOptions>, { headOptions }: Model): boolean =>
+  labels === undefined || labels.join('\0') === headOptions.labels.join('\0')
 
 /** @throws CheckpointError that lists every tensor and field that does not fit */
 export const openWith = async (
@@ -235,7 +237,9 @@ export const openWith = async (
   const { name = 'default', trained = false } = options
   const bank = adaptersOf(model)
   if (trained) model.requireGrad(false)
-  const entry = bank.add(definition, found.config, {
+  // What PEFT's fields cannot say stands beside them.
+  const config = extra?.type === definition.type ? { ...found.config, ...extra.config } : found.config
+  const entry = bank.add(definition, config, {
     name,
     seed: 0,
     model,

@@ -61,7 +61,9 @@ const modelOfRun = async (path: string): Promise<string> => {
       () => true,
       () => false,
     )
-  return !(await has('config.json')) && (await has('model', 'config.json')) ? join(path, 'model') : path
+  const isModel = async (...folder: string[]) =>
+    (await has(...folder, 'config.json')) || (await has(...folder, 'adapter_config.json'))
+  return !(await isModel()) && (await isModel('model')) ? join(path, 'model') : path
 }
 
 /**

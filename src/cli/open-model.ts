@@ -1,6 +1,17 @@
 // A MODEL of the command line, opened with its tokenizer; what was unusual is said. Knows no command and no architecture.
+
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { z } from 'zod'
-import { describeOpening, loadTokenizer, type OpenedModel, type OpenOptions, openModel } from '../checkpoint/index.ts'
+import { isAdapterFolder, openAdapter } from '../adapters/index.ts'
+import {
+  describeOpening,
+  loadTokenizer,
+  type OpenedModel,
+  type OpenOptions,
+  openModel,
+  resolveModel,
+} from '../checkpoint/index.ts'
 import { ConfigError } from '../core/index.ts'
 import { LanguageHead } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
@@ -23,12 +34,25 @@ export interface ReadyModel extends OpenedModel {
   tokenizer: Tokenizer
 }
 
+const hasTokenizer = (folder: string) =>
+  stat(join(folder, 'tokenizer.json')).then(
+    () => true,
+    () => false,
+  )
+
 export const openForUse = async (
   { model, revision, device }: ModelChoice,
   context: Pick<CommandContext, 'warn' | 'log'>,
   options: OpenOptions = {},
 ): Promise<ReadyModel> => {
   const onProgress = (file: string) => context.log(`downloading ${file}`)
+  const path = await resolveModel(model, { revision, onProgress })
+  if (await isAdapterFolder(path)) {
+    const { model: adapted, baseFolder } = await openAdapter(path, { device })
+    const report = { newHead: [], aside: [], notes: [] }
+    const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : (baseFolder ?? path))
+    return { model: adapted, report, folder: path, tokenizer }
+  }
   const opened = await openModel(model, { revision, device, onProgress, ...options })
   for (const line of describeOpening(opened.report)) context.warn(line)
   return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }

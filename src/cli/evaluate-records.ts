@@ -1,0 +1,56 @@
+// `evaluate --task T` for every task of the registry that has records: scores with intervals, predictions on request. Knows no task.
+import { z } from 'zod'
+import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
+import { taskConfigOf } from '../runs/index.ts'
+import { evaluateTask, type TaskDefinition, type TaskResult, type TaskType, tasks } from '../tasks/index.ts'
+import { defineEvaluation, type EvaluationTask } from './evaluation-task.ts'
+import { openForUse } from './open-model.ts'
+
+const options = z.strictObject({
+  dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
+  settings: z.record(z.string(), z.unknown()).default({}).describe("the task's own settings: columns, labels …"),
+  predictions: z.string().optional().describe('file for the predictions, one JSON object a line'),
+})
+
+export interface RecordsReport extends Omit<TaskResult, 'predictions'> {
+  records: number
+}
+
+const evaluationOf = (type: TaskType): EvaluationTask => {
+  const task = tasks[type] as unknown as TaskDefinition
+  return defineEvaluation<typeof options, RecordsReport>({
+    type,
+    options,
+    async run({ data, ...choice }, { predictions: file, ...chosen }, context) {
+      if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`--data\`, got ${data.length}.`)
+      const config = taskConfigOf({ task: type, ...chosen })
+      const { records } = await task.read(data[0], config, { signal: context.signal })
+      const { model, tokenizer } = await openForUse(choice, context, { head: task.head })
+      const progress = context.progress({ label: `evaluating ${type}`, unit: 'examples' })
+      try {
+        const { predictions, ...result } = await evaluateTask(model, tokenizer, task, records, config, {
+          signal: context.signal,
+          onProgress: ({ examples }) => progress.update(examples),
+        })
+        if (file !== undefined)
+          await writeFileAtomic(file, predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join(''))
+        return { records: records.length, ...result }
+      } finally {
+        progress.stop()
+      }
+    },
+    render: ({ records, metrics, seconds }) =>
+      [
+        ...Object.entries(metrics).map(
+          ([name, { value, low, high }]) =>
+            `${name.padEnd(20)} ${value.toFixed(4)}  [${low.toFixed(4)}, ${high.toFixed(4)}]`,
+        ),
+        `${formatCount(records)} records in ${formatDuration(seconds * 1000)}`,
+      ].join('\n'),
+  }) as unknown as EvaluationTask
+}
+
+/** An entry for each task. */
+export const recordEvaluations: Record<string, EvaluationTask> = Object.fromEntries(
+  (Object.keys(tasks) as TaskType[]).map((type) => [type, evaluationOf(type)]),
+)

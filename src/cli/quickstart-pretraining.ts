@@ -45,7 +45,7 @@ const recipeFor = ({ shards, tokenizer, out, minutes }: PretrainingPlan): Pretra
   batch: { sequences: 16 },
   budget: { minutes },
   learningRate: 3e-3,
-  schedule: { type: 'linear', warmupShare: 0.05 },
+  schedule: { type: 'linear', warmupShare: 0.1 },
   evaluate: { minutes: Math.max(0.1, minutes / 8) },
   heldOut: 128,
   checkpoint: { minutes: 1 },

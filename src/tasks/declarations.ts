@@ -63,6 +63,6 @@ export const answerDatasets: Datasets = {
   'squad-v2': { source: 'arXiv:1806.03822', settings: { format: 'json', version: '2.0' } },
   'covid-qa': {
     source: 'Möller et al. 2020, aclanthology.org/2020.nlpcovid19-acl.18',
-    settings: { format: 'json', version: '1.1' },
+    settings: { format: 'json', version: '1.1', onMisplaced: 'nearest' },
   },
 }

@@ -11,7 +11,7 @@ import { rounded, sigmoid, softmax } from './probabilities.ts'
 import { createWindows, type QuestionWindow } from './question-windows.ts'
 import { type Checked, expectColumns } from './reading/columns.ts'
 import { readJson } from './reading/json-rows.ts'
-import { isSquad, type Question, rowQuestion, squadQuestions } from './reading/question-records.ts'
+import { type Answer, isSquad, type Question, rowQuestion, squadQuestions } from './reading/question-records.ts'
 import { FaultCounter, noRecords, type Place } from './reading/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './reading/read-rows.ts'
 import { createSpanLearner } from './span-learner.ts'
@@ -49,10 +49,10 @@ const config = z.strictObject({
     .default(0)
     .describe('2.0: no answer is given where its score is higher than that of the best answer by more than this'),
   onMisplaced: z
-    .enum(['error', 'skip', 'keep'])
+    .enum(['error', 'skip', 'keep', 'nearest'])
     .default('error')
     .describe(
-      'what to do with answers that do not stand where the data says: stop, pass the question over, or keep it for scoring only',
+      'what to do with answers that do not stand where the data says: stop, pass the question over, keep it for scoring only, or take the nearest place where the text stands, if any',
     ),
 })
 
@@ -196,12 +196,18 @@ async function readQuestions(
   const misplaced = new FaultCounter(onMisplaced === 'error' ? 'error' : 'skip')
   const records: QuestionRecord[] = []
   const seen = new Set<string>()
+  let movedAnswers = 0
+  const moved = (answer: Answer): Answer => {
+    if (answer.start !== undefined || answer.nearest === undefined) return answer
+    movedAnswers++
+    return { ...answer, start: answer.nearest }
+  }
   const add = (id: string | undefined, found: Checked<Question>, place: Place): void => {
     if ('fault' in found) {
       faults.fault(found.fault, place)
       return
     }
-    const { answers } = found.value
+    const answers = onMisplaced === 'nearest' ? found.value.answers?.map(moved) : found.value.answers
     const name = id ?? String(records.length)
     const wrong = answers?.find(({ start }) => start === undefined)
     if (seen.has(name))
@@ -226,7 +232,7 @@ async function readQuestions(
         return
       }
       seen.add(name)
-      records.push({ id: name, ...place, ...found.value })
+      records.push({ id: name, ...place, ...found.value, answers })
     }
   }
   const all = await expandFiles(path, ['.json', '.jsonl', '.parquet', '.csv', '.tsv'])
@@ -258,5 +264,13 @@ async function readQuestions(
     }
   }
   if (records.length === 0) throw noRecords(path, faults)
-  return { records, report: { files, records: records.length, skipped: { ...faults.skipped, ...misplaced.skipped } } }
+  return {
+    records,
+    report: {
+      files,
+      records: records.length,
+      skipped: { ...faults.skipped, ...misplaced.skipped },
+      ...(movedAnswers > 0 ? { movedAnswers } : {}),
+    },
+  }
 }

@@ -9,6 +9,8 @@ export interface Answer {
   text: string
   /** In UTF-16 units; undefined where the text does not stand in the context. */
   start: number | undefined
+  /** Where the text does stand, next to where it should. */
+  nearest?: number
 }
 
 export interface Question {
@@ -35,7 +37,15 @@ const placed = (context: string, text: string, start: number): Answer => {
     // The place may be that of the text without the spaces that stand before it.
     if (context.startsWith(trimmed, from)) return { text, start: from }
   }
-  return { text, start: undefined }
+  return { text, start: undefined, nearest: nearestPlace(context, trimmed, start) }
+}
+
+const nearestPlace = (context: string, text: string, start: number): number | undefined => {
+  if (text === '') return undefined
+  const after = context.indexOf(text, start)
+  const before = context.lastIndexOf(text, start)
+  if (after < 0 || before < 0) return after < 0 && before < 0 ? undefined : Math.max(after, before)
+  return after - start < start - before ? after : before
 }
 
 /** The UTF-16 unit where the code point with this number begins. */

@@ -12,6 +12,8 @@ export interface ReadReport {
   records: number
   /** By reason. */
   skipped: { [reason: string]: Skipped }
+  /** Answers that were taken to be at another place than the data says. */
+  movedAnswers?: number
 }
 
 /** What is wrong with one record, before it is known what to do about it. */

@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest'
+import { describeNonFinite, SpikeWatch } from './incidents.ts'
+
+const nothing = { loss: '2.5', parameters: [], weights: [], examples: [] }
+
+it('says what is known', () => {
+  expect(describeNonFinite({ ...nothing, loss: 'NaN' })).toBe(
+    'The loss came out not finite, by no single example alone.',
+  )
+  expect(describeNonFinite(nothing)).toContain('The norm of all gradients came out not finite')
+  const paths = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((path) => ({ path, values: 1 }))
+  expect(describeNonFinite({ ...nothing, parameters: paths, examples: [3, 4] })).toBe(
+    'Gradients of a, b, c, d, e and 2 more came out not finite, by the examples at 3, 4.',
+  )
+  expect(describeNonFinite({ ...nothing, weights: ['a'] })).toContain('Weights are not finite: a. Go back')
+})
+
+it('notices a loss that stands out, once there is something to stand out from', () => {
+  const early = new SpikeWatch(Array.from({ length: 31 }, () => 2))
+  expect(early.check(1000)).toBeUndefined()
+  const watch = new SpikeWatch(Array.from({ length: 64 }, (_, i) => 2 + (i % 2 === 0 ? 0.1 : -0.1)))
+  expect(watch.check(2.5)).toBeUndefined()
+  expect(watch.check(3)).toBeCloseTo(10, 6)
+  expect(watch.check(0)).toBeUndefined()
+  expect(watch.check(Number.NaN)).toBeUndefined()
+  // A curve without noise has a spread of a hundredth of its height at least.
+  expect(new SpikeWatch(Array.from({ length: 64 }, () => 2)).check(2.1)).toBeUndefined()
+})
+
+it('remembers the last 64 losses, and goes on from them', () => {
+  const watch = new SpikeWatch()
+  for (let i = 0; i < 100; i++) watch.add(i)
+  expect(watch.window).toEqual(Array.from({ length: 64 }, (_, i) => 36 + i))
+  const given = [1, 2]
+  new SpikeWatch(given).add(3)
+  expect(given).toEqual([1, 2])
+})

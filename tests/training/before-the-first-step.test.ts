@@ -1,0 +1,132 @@
+// The pre-flight shows what will be trained and refuses what cannot learn; held-out losses; checkpoints as files.
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { ConfigError, DataError } from '../../src/core/index.ts'
+import { noGrad } from '../../src/tensor/index.ts'
+import {
+  evaluateHeldOut,
+  listSnapshots,
+  newestSnapshot,
+  preFlight,
+  pruneSnapshots,
+  readSnapshot,
+  removeLeftovers,
+  setAsideAfter,
+  snapshotPath,
+  train,
+  verifySnapshot,
+  writeSnapshot,
+} from '../../src/training/index.ts'
+import { vocabulary } from '../objectives/small-models.ts'
+import { eventsOf, type Kind, kinds, lossesOf, objectiveOf, packedSource, runOf } from './small-loop.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'tunesmith-snapshots-'))
+afterAll(() => rmSync(root, { recursive: true }))
+
+const factsOf = (kind: Kind, more: object = {}) => {
+  const { trainee, optimizer, stream } = runOf(kind, {})
+  return {
+    trainee,
+    optimizer,
+    stream,
+    batch: { sequences: 4 },
+    microTokens: 64,
+    vocabulary,
+    vocabSize: 128,
+    decode: (ids: readonly number[]) => ids.join(' '),
+    ...more,
+  }
+}
+
+it.each(kinds)('%s: the pre-flight shows a batch and counts what a run takes', (kind) => {
+  const facts = factsOf(kind)
+  const flight = preFlight(facts)
+  const examples = [0, 1, 2, 3].map((i) => facts.stream.example(i).example)
+  const { objective, parameters } = facts.trainee
+  expect(flight.tokensPerStep).toBe(examples.reduce((sum, example) => sum + objective.tokens(example), 0))
+  expect(flight.example).toContain('⟦')
+  expect(flight.trainedShare).toBeGreaterThan(0.1)
+  expect(flight.trainedShare).toBeLessThanOrEqual(1)
+  expect(flight.truncatedShare).toBe(0)
+  expect(flight.parameters).toBe([...parameters.values()].reduce((sum, { size }) => sum + size, 0))
+  expect(flight.memory.parameters).toBe(4 * flight.parameters)
+  expect(flight.memory.optimizer).toBe(8 * flight.parameters)
+  expect(flight.warnings).toEqual([])
+})
+
+it('refuses a vocabulary larger than the model, and batches without anything to learn', () => {
+  expect(() => preFlight(factsOf('gpt2', { vocabSize: 127 }))).toThrow(ConfigError)
+  expect(() => preFlight(factsOf('gpt2', { vocabSize: 127 }))).toThrow('at least 128 entries in its vocabulary')
+  const nothing = { ids: Uint32Array.of(9), starts: [0], labels: Int32Array.of(-100), trained: 0, cut: 0 }
+  const empty = { perEpoch: 5, example: () => ({ example: nothing as never, cut: 0 }) }
+  expect(() => preFlight(factsOf('gpt2', { stream: empty }))).toThrow(DataError)
+})
+
+it('warns of padding that is the end of text, of no end, and of what is cut off', () => {
+  const warningsOf = (more: object) => preFlight(factsOf('gpt2', more)).warnings
+  expect(warningsOf({ vocabulary: { ...vocabulary, pad: 6 } })).toEqual([
+    expect.stringContaining('The padding token is the end of text too'),
+  ])
+  expect(warningsOf({ vocabulary: { ...vocabulary, eos: undefined, sep: undefined } })).toEqual([
+    expect.stringContaining('no end of text'),
+  ])
+  const inner = packedSource(objectiveOf('gpt2'))
+  const cutting = { perEpoch: 40, example: (i: number) => ({ ...inner.example(i), cut: 10 }) }
+  expect(warningsOf({ stream: cutting })).toEqual([expect.stringMatching(/^\d+\.\d % of the tokens do not fit/)])
+})
+
+it.each(kinds)('%s: held-out losses do not depend on parts, and leave the model as it was', async (kind) => {
+  const { trainee, stream } = runOf(kind, {})
+  trainee.model.train()
+  const all = { examples: 12, microTokens: 1e6, padded: false }
+  const whole = await evaluateHeldOut(trainee, stream, all)
+  expect(trainee.model.training).toBe(true)
+  expect(whole.loss).toBe(Object.entries(whole).find(([name]) => name.endsWith('-lm'))?.[1])
+  for (const how of [
+    { ...all, microTokens: 1 },
+    { ...all, padded: true, microTokens: 90 },
+  ])
+    expect(Math.abs((await evaluateHeldOut(trainee, stream, how)).loss - whole.loss)).toBeLessThan(1e-5)
+  // One batch of the loop over the same examples, without dropout, has the same loss.
+  const run = runOf(kind, { batch: { sequences: 12 }, budget: { steps: 1 } })
+  expect(Math.abs(lossesOf(await eventsOf(run))[0] - whole.loss)).toBeLessThan(1e-5)
+  expect(await evaluateHeldOut(trainee, { ...stream, perEpoch: 12 }, { ...all, examples: 100 })).toEqual(whole)
+})
+
+it('a checkpoint gives back every bit; old ones go, those to keep stay', async () => {
+  const folder = join(root, 'run')
+  const make = () => runOf('gpt2', { average: {}, budget: { steps: 6 }, checkpoint: { steps: 1 } })
+  const run = make()
+  const parts = { model: run.trainee.model, optimizer: run.optimizer, average: run.average }
+  const path = snapshotPath(folder, 6)
+  for await (const event of train({ ...run, save: (state) => writeSnapshot(folder, parts, state) }))
+    if (event.type === 'checkpoint') await verifySnapshot(snapshotPath(folder, event.step))
+  expect((await listSnapshots(folder)).map(({ step }) => step)).toEqual([6, 5, 4, 3, 2, 1])
+
+  const other = make()
+  const loaded = { model: other.trainee.model, optimizer: other.optimizer, average: other.average }
+  const state = await readSnapshot(path, loaded)
+  expect(state).toMatchObject({ step: 6, position: 24, optimizerStep: 6, averageUpdates: 6 })
+  const bits = (tensors: ReadonlyMap<string, { detach(): { toTypedArray(): ArrayLike<number> } }>) =>
+    noGrad(() => [...tensors].map(([name, tensor]) => [name, tensor.detach().toTypedArray().slice()]))
+  expect(bits(other.trainee.parameters as never)).toEqual(bits(run.trainee.parameters as never))
+  expect(bits(other.optimizer.state().tensors as never)).toEqual(bits(run.optimizer.state().tensors as never))
+  expect(bits(other.average?.state().tensors as never)).toEqual(bits(run.average?.state().tensors as never))
+
+  await pruneSnapshots(folder, { last: 1, every: 4, best: 2 })
+  expect((await listSnapshots(folder)).map(({ step }) => step)).toEqual([6, 4, 2])
+  mkdirSync(join(folder, 'checkpoints', '.step-00000007.0123456789ab.tmp', 'model'), { recursive: true })
+  writeFileSync(join(folder, '.run.json.0123456789ab.tmp'), '')
+  await removeLeftovers(folder)
+  expect(readdirSync(folder)).toEqual(['checkpoints'])
+  await setAsideAfter(folder, 4)
+  expect(readdirSync(join(folder, 'checkpoints')).sort()).toEqual([
+    'damaged-step-00000006',
+    'step-00000002',
+    'step-00000004',
+  ])
+  expect((await newestSnapshot(folder)).found?.step).toBe(4)
+  expect(await newestSnapshot(join(root, 'nowhere'))).toEqual({ damaged: [] })
+})

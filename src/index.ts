@@ -1,5 +1,6 @@
 // The package's front door: what users import from 'tunesmith'.
 
+export { adapters, applyAdapter, openAdapter, saveAdapter } from './adapters/index.ts'
 export { loadModel, loadTokenizer, openModel, saveModel } from './checkpoint/index.ts'
 export {
   CheckpointError,

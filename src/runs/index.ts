@@ -2,6 +2,7 @@
 
 export { type BuiltFinetune, EVALUATION_FILE, taskConfigOf } from './build-finetune.ts'
 export { buildRun } from './build-run.ts'
+export { type ComparedRun, compareRuns } from './compare.ts'
 export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, readRecipe } from './execute.ts'
 export { finetune } from './finetune.ts'
 export { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'

@@ -163,6 +163,8 @@ const openBase = async (
 ): Promise<{ model: Model; baseFolder?: string }> => {
   const { base, name: _, trained: __, ...opening } = options
   if (base instanceof Model) {
+    // The bank's own model is the one that was there first.
+    adaptersOf(base)
     const wanted = head ?? base.headType
     const asked = headOptions(base)
     if (wanted === base.headType && sameLabels(asked, base)) return { model: base }

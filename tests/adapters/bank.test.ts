@@ -1,0 +1,192 @@
+// Many adapters over one base: switched, stacked, averaged, with heads of their own, and what they cost.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { adaptersOf, applyAdapter, openAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
+import { parameterGroups } from '../../src/optim/index.ts'
+import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'adapters-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+const make = (type: 'bert' | 'gpt2' | 'llama', head: HeadType, labels = ['a', 'b', 'c']): Model => {
+  const definition = models[type] as (typeof models)['bert']
+  return buildModel(definition as never, definition.adjust(definition.presets.test, {}), head, { labels })
+    .initialize({ std: 0.2, generator: new Generator(1) })
+    .eval()
+}
+const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [2, 3] })
+const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.toFloat32Array())
+const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
+/** As if it had learned something. */
+const stir = (trainable: ReadonlyMap<string, Tensor>, seed: number) =>
+  noGrad(() => {
+    const generator = new Generator(seed)
+    for (const value of trainable.values()) value.detach().add_(value.mul(0).normal_(0, 0.2, { generator }))
+  })
+
+describe('several adapters on one base', () => {
+  it('switches between them by name, to the bit, with one copy of the base', () => {
+    const model = make('bert', 'sequence-classification')
+    const bank = adaptersOf(model)
+    const weight = model.parameters().get('body.layers.0.attention.qProj.weight')
+    const before = logitsOf(model)
+    const kinds = [
+      { type: 'lora' },
+      { type: 'ia3' },
+      { type: 'houlsby' },
+      { type: 'bitfit' },
+      { type: 'last-n-layers', layers: 1 },
+      { type: 'prefix-tuning', virtualTokens: 2 },
+      { type: 'prompt-tuning', virtualTokens: 2 },
+      { type: 'linear-probe' },
+    ] as const
+    const given = kinds.map((config, i) => {
+      const applied = applyAdapter(model, config, { name: config.type, seed: i })
+      stir(applied.trainable, i)
+      return { name: config.type, logits: logitsOf(model) }
+    })
+    expect(bank.names).toEqual(kinds.map(({ type }) => type))
+    for (const { name, logits } of [...given].reverse()) {
+      expect(apart(logitsOf(bank.use(name)), logits), name).toBe(0)
+      expect(bank.active).toEqual([name])
+    }
+    expect(apart(logitsOf(bank.use(undefined)), before)).toBe(0)
+    expect(model.parameters().get('body.layers.0.attention.qProj.weight')).toBe(weight)
+    expect(() => bank.use('lroa')).toThrow(/lora/)
+    expect(() => bank.use(['lora', 'prefix-tuning'])).toThrow(/works alone/)
+    expect(() => applyAdapter(model, { type: 'full' }, { name: 'all' })).toThrow(/changes the base itself/)
+    // A refusal leaves what was active before.
+    expect(apart(logitsOf(bank.use('ia3')), given[1].logits)).toBe(0)
+  })
+
+  it('stacks: the changes of two LoRAs add up', () => {
+    const model = make('llama', 'causal-lm')
+    const bank = adaptersOf(model)
+    const path = 'body.layers.0.attention.qProj.weight'
+    const deltas = ['a', 'b'].map((name, seed) => {
+      const applied = applyAdapter(model, { type: 'lora', targets: ['qProj'], rank: 3 }, { name, seed })
+      stir(applied.trainable, seed)
+      bank.use(undefined)
+      const plain = model.parameters().get(path)
+      applied.merge()
+      return noGrad(() =>
+        model
+          .parameters()
+          .get(path)
+          ?.sub(plain as Tensor),
+      ) as Tensor
+    })
+    const both = logitsOf(bank.use(['a', 'b'], { merged: [] }))
+    expect(bank.active).toEqual(['a', 'b'])
+    const merged = logitsOf(bank.use(['a', 'b'], { merged: ['a', 'b'] }))
+    expect(apart(both, merged)).toBeLessThan(1e-5)
+    const plain = bank.use(undefined, { merged: [] }).parameters().get(path) as Tensor
+    bank.use(['a', 'b'], { merged: ['a', 'b'] })
+    const sum = noGrad(() => plain.add(deltas[0]).add(deltas[1]))
+    expect(apart(model.parameters().get(path)?.toFloat32Array() ?? [], sum.toFloat32Array())).toBeLessThan(1e-6)
+  })
+
+  it('averages: LoRA as the mean of what they change, others by their values', () => {
+    const model = make('gpt2', 'sequence-classification')
+    const bank = adaptersOf(model)
+    const path = 'body.layers.1.attention.vProj.weight'
+    const changed = ['a', 'b'].map((name, seed) => {
+      const applied = applyAdapter(model, { type: 'lora', rank: 2 + seed, alpha: 3 + seed }, { name, seed })
+      stir(applied.trainable, seed)
+      applied.merge()
+      return model.parameters().get(path) as Tensor
+    })
+    const heads = ['a', 'b'].map(
+      (name) => bank.use(name, { merged: [] }).parameters().get('head.classifier.weight') as Tensor,
+    )
+    bank.average('soup', [
+      { name: 'a', weight: 0.25 },
+      { name: 'b', weight: 0.75 },
+    ])
+    bank.use('soup', { merged: ['soup'] })
+    const mean = (parts: Tensor[]) => noGrad(() => parts[0].mul(0.25).add(parts[1].mul(0.75)).toFloat32Array())
+    expect(apart(model.parameters().get(path)?.toFloat32Array() ?? [], mean(changed))).toBeLessThan(1e-6)
+    expect(apart(model.parameters().get('head.classifier.weight')?.toFloat32Array() ?? [], mean(heads))).toBeLessThan(
+      1e-6,
+    )
+    bank.use(undefined, { merged: [] })
+    for (const [seed, name] of ['c', 'd'].entries())
+      stir(applyAdapter(model, { type: 'pfeiffer' }, { name }).trainable, seed)
+    const entry = bank.average('mixed', ['c', 'd'])
+    const [c, d, mixed] = ['c', 'd', 'mixed'].map((name) => [...bank.tensorsOf(name).values()])
+    mixed.forEach((value, i) => {
+      expect(value.allclose(noGrad(() => c[i].add(d[i]).div(2)))).toBe(true)
+    })
+    expect(entry.copies.size).toBeGreaterThan(0)
+    expect(() => bank.average('odd', ['a', 'c'])).toThrow(/of one kind/)
+    expect(bank.names).not.toContain('odd')
+  })
+
+  it('keeps specialists with heads of their own over one body', async () => {
+    const sizes = { few: ['x', 'y'], many: ['p', 'q', 'r', 's'] }
+    const expected: Record<string, Float32Array> = {}
+    for (const [name, labels] of Object.entries(sizes)) {
+      const model = make('bert', 'sequence-classification', labels)
+      const applied = applyAdapter(model, { type: 'lora' }, { seed: labels.length })
+      stir(applied.trainable, labels.length)
+      expected[name] = logitsOf(model)
+      await saveAdapter(applied, join(scratch, name), { base: 'base' })
+    }
+    const tagger = make('bert', 'token-classification', ['O', 'B'])
+    const tagging = applyAdapter(tagger, { type: 'ia3' })
+    stir(tagging.trainable, 8)
+    expected.tags = logitsOf(tagger)
+    await saveAdapter(tagging, join(scratch, 'tags'), { base: 'base' })
+
+    const base = make('bert', 'masked-lm')
+    const plain = logitsOf(base)
+    const opened = new Map<string, Model>()
+    for (const name of Object.keys(expected))
+      opened.set(name, (await openAdapter(join(scratch, name), { base, name })).model)
+    const bank = adaptersOf(base)
+    for (const name of ['many', 'tags', 'few', 'many']) {
+      const model = bank.use(name)
+      expect(model).toBe(opened.get(name))
+      expect(model.body).toBe(base.body)
+      expect(apart(logitsOf(model), expected[name]), name).toBe(0)
+    }
+    expect(opened.get('many')?.headOptions.labels).toEqual(sizes.many)
+    expect(apart(logitsOf(bank.use(undefined)), plain)).toBe(0)
+  })
+
+  it('scales the learning rate of B alone for LoRA+', () => {
+    const applied = applyAdapter(make('bert', 'sequence-classification'), { type: 'lora', loraPlusRatio: 16 })
+    const scales = [...applied.trainable.keys()].map((path) => [path, applied.learningRateScale(path)] as const)
+    expect(scales.filter(([path]) => path.endsWith('.b')).every(([, scale]) => scale === 16)).toBe(true)
+    expect(scales.filter(([path]) => !path.endsWith('.b')).every(([, scale]) => scale === 1)).toBe(true)
+    expect(parameterGroups).toBeTypeOf('function')
+  })
+
+  it('shares A where the files of the base have one matrix', () => {
+    const model = make('gpt2', 'causal-lm')
+    const { trainable } = applyAdapter(model, { type: 'lora', targets: ['qProj', 'vProj'] })
+    expect([...trainable.keys()].filter((path) => path.endsWith('.a')).length).toBe(2)
+    expect([...trainable.keys()].filter((path) => path.endsWith('.b')).length).toBe(4)
+  })
+
+  it('says what does not fit', async () => {
+    const model = make('llama', 'causal-lm')
+    expect(() => applyAdapter(model, { type: 'lora', targets: ['qproj' as never] })).toThrow(/qProj/)
+    expect(() => applyAdapter(make('bert', 'masked-lm'), { type: 'lora', targets: ['gateProj'] })).toThrow(/upProj/)
+    expect(() => applyAdapter(model, { type: 'lora', rnak: 2 } as never)).toThrow(/rank/)
+    expect(() => applyAdapter(model, { type: 'lora' }, { name: 'a.b' })).toThrow(/new name/)
+    applyAdapter(model, { type: 'lora' })
+    expect(() => applyAdapter(model, { type: 'lora' })).toThrow(/taken/)
+    expect(() => applyAdapter(model, { type: 'houlsby' }, { name: 'h' }).merge()).toThrow(/part of the base/)
+    await saveAdapter(applyAdapter(make('llama', 'causal-lm'), { type: 'lora', rank: 4 }), join(scratch, 'wide'), {
+      base: 'b',
+    })
+    await expect(openAdapter(join(scratch, 'wide'), { base: make('bert', 'masked-lm') })).rejects.toThrow(
+      /no dense|does not have|Expected/,
+    )
+  })
+})

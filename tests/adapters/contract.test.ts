@@ -1,0 +1,201 @@
+// What every way of adapting promises, on every architecture that takes it: what is trained and what stays to the bit, switching, files,
+// dropout, packed rows, recomputation, generation with a cache.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import {
+  type AdapterConfig,
+  type AdapterType,
+  adapters,
+  adaptersOf,
+  applyAdapter,
+  openAdapter,
+  saveAdapter,
+} from '../../src/adapters/index.ts'
+import { generate } from '../../src/generation/index.ts'
+import { buildModel, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
+import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'adapters-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+const types = Object.keys(adapters) as AdapterType[]
+const architectures = ['bert', 'roberta', 'distilbert', 'electra', 'gpt2', 'llama', 'qwen2', 'qwen3', 't5'] as const
+
+/** Why a method has no place in an architecture; everything else must work. */
+const refusals: Partial<Record<AdapterType, Partial<Record<ModelType, RegExp>>>> = {
+  bitfit: { llama: /bias terms/, qwen3: /bias terms/, t5: /bias terms/ },
+  'prefix-tuning': { t5: /one stack/ },
+  'prompt-tuning': { t5: /one stack/ },
+}
+
+/** Configs that exercise what the defaults leave out. */
+const extra: Partial<Record<AdapterType, object>> = {
+  lora: { targets: 'all-linear', rank: 3 },
+  'last-n-layers': { layers: 1 },
+  houlsby: { size: 5 },
+  pfeiffer: { size: 5 },
+  parallel: { size: 5 },
+  'prefix-tuning': { virtualTokens: 3 },
+  'prompt-tuning': { virtualTokens: 3 },
+}
+const configOf = (type: AdapterType) => ({ type, ...extra[type] }) as AdapterConfig
+
+const make = (type: ModelType, head: HeadType = 'sequence-classification', seed = 1): Model => {
+  const definition = models[type] as (typeof models)['bert']
+  const config = definition.adjust(definition.presets.test, {})
+  return buildModel(definition as never, config, head, { labels: ['a', 'b', 'c'] })
+    .initialize({ std: 0.2, generator: new Generator(seed) })
+    .eval()
+}
+
+const batch = (rows: number[][]) =>
+  tensor(BigInt64Array.from(rows.flat(), BigInt), { shape: [rows.length, rows[0].length] })
+const ids = batch([
+  [5, 6, 7, 8, 9],
+  [10, 11, 12, 13, 14],
+])
+const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.toFloat32Array())
+const bits = (values: Tensor) => Buffer.from(values.toFloat32Array().buffer.slice(0)).toString('base64')
+const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
+
+const step = (model: Model, trainable: ReadonlyMap<string, Tensor>, seed = 3, recompute = 0) => {
+  const generator = new Generator(seed)
+  const { logits } = model.forward({ inputIds: ids, generator, recompute })
+  const loss = logits.sub(1).square().sum()
+  loss.backward()
+  const gradients = new Map([...trainable].map(([path, { grad }]) => [path, grad]))
+  return { loss: loss.item(), gradients }
+}
+const descend = (trainable: ReadonlyMap<string, Tensor>, rate = 0.01) =>
+  noGrad(() => {
+    for (const parameter of trainable.values()) {
+      if (parameter.grad !== undefined) parameter.detach().sub_(parameter.grad.mul(rate))
+      parameter.grad = undefined
+    }
+  })
+
+const pairs = types.flatMap((type) => architectures.map((architecture) => [type, architecture] as const))
+const working = pairs.filter(([type, architecture]) => refusals[type]?.[architecture] === undefined)
+
+describe('refusals', () => {
+  it.each(pairs.filter((pair) => !working.includes(pair)))('%s on %s says why not', (type, architecture) => {
+    const model = make(architecture)
+    expect(() => applyAdapter(model, configOf(type))).toThrow(refusals[type]?.[architecture])
+    expect([...model.parameters().keys()].some((path) => path.includes('adapters'))).toBe(false)
+  })
+})
+
+describe.each(working)('%s on %s', (type, architecture) => {
+  it('trains what it says, leaves the rest to the bit, and comes off again', async () => {
+    const model = make(architecture)
+    const before = logitsOf(model)
+    const plain = new Map([...model.parameters()].map(([path, value]) => [path, bits(value)]))
+    const applied = applyAdapter(model, configOf(type), { seed: 5 })
+    const { trainable } = applied
+    const all = model.parameters()
+    const requiring = [...all].filter(([, { requiresGrad }]) => requiresGrad)
+    expect(new Set(requiring.map(([path]) => path))).toEqual(new Set(trainable.keys()))
+    for (const [path, value] of trainable) expect(all.get(path), path).toBe(value)
+    expect(applied.parameterCount).toBe(requiring.reduce((sum, [, { size }]) => sum + size, 0))
+    // Virtual tokens change what a model gives from the start; everything else begins as no change.
+    if (applied.virtualTokens === 0) expect(apart(logitsOf(model), before)).toBe(0)
+
+    const losses = Array.from({ length: 5 }, () => {
+      const { loss, gradients } = step(model, trainable)
+      for (const [path, gradient] of gradients) expect(gradient, path).toBeDefined()
+      descend(trainable, 1e-3)
+      return loss
+    })
+    expect(losses[4]).toBeLessThan(losses[0])
+    for (const [path, value] of model.parameters())
+      if (!trainable.has(path)) expect(bits(value) === plain.get(path), path).toBe(true)
+    if (type === 'full') return
+    const tuned = logitsOf(model)
+    expect(apart(tuned, before)).toBeGreaterThan(1e-6)
+
+    // Off is the base to the bit, on is the adapter to the bit.
+    applied.enable(false)
+    expect(apart(logitsOf(model), before)).toBe(0)
+    for (const [path, value] of model.parameters()) expect(bits(value) === plain.get(path), path).toBe(true)
+    expect(model.parameters().size).toBe(plain.size)
+    applied.enable()
+    expect(apart(logitsOf(model), tuned)).toBe(0)
+
+    // Files: the same values on a base of the same values.
+    const folder = join(scratch, `${type}-${architecture}`)
+    await saveAdapter(applied, folder, { base: 'somewhere' })
+    const again = await openAdapter(folder, { base: make(architecture) })
+    expect(apart(logitsOf(again.model), tuned)).toBe(0)
+    expect(again.applied.config).toEqual(applied.config)
+    applied.remove()
+    expect(apart(logitsOf(model), before)).toBe(0)
+    expect(adaptersOf(model).names).toEqual([])
+  })
+
+  it('draws dropout from the seed, and computes layers again with the same draws', () => {
+    const run = (recompute: number, seed = 3) => {
+      const model = make(architecture)
+      const config = type === 'lora' ? { ...configOf(type), dropout: 0.4 } : configOf(type)
+      const applied = applyAdapter(model, config as AdapterConfig, { seed: 5 })
+      // Not the start: there, B is zero and A gets no gradient.
+      step(model, applied.trainable)
+      descend(applied.trainable)
+      model.train()
+      const { loss, gradients } = step(model, applied.trainable, seed, recompute)
+      return { loss, gradients: [...gradients].map(([path, gradient]) => [path, gradient!.toFloat32Array()] as const) }
+    }
+    const [first, second, again, other] = [run(0), run(0), run(2), run(0, 4)]
+    expect(second.loss).toBe(first.loss)
+    expect(again.loss).toBe(first.loss)
+    // Llama and its kin have no dropout of their own.
+    const draws = type === 'lora' || !['llama', 'qwen2', 'qwen3'].includes(architecture)
+    expect(other.loss !== first.loss).toBe(draws)
+    first.gradients.forEach(([path, values], i) => {
+      expect(apart(values, second.gradients[i][1]), path).toBe(0)
+      expect(apart(values, again.gradients[i][1]), path).toBeLessThan(1e-4 * Math.max(1, ...values.map(Math.abs)))
+    })
+  })
+
+  it.skipIf(architecture === 't5')('takes packed rows as padded ones, or refuses them in words', () => {
+    const model = make(architecture)
+    const applied = applyAdapter(model, configOf(type), { seed: 5 })
+    step(model, applied.trainable)
+    descend(applied.trainable)
+    const packed = () =>
+      noGrad(
+        () => model.forward({ inputIds: ids.reshape([1, 10]), starts: tensor([0, 5, 10], { dtype: 'int64' }) }).logits,
+      )
+    if (applied.packs) expect(apart(packed().toFloat32Array(), logitsOf(model))).toBeLessThan(1e-5)
+    else expect(packed).toThrow(/Expected padded rows/)
+  })
+})
+
+describe.each(['gpt2', 'llama', 'qwen2', 'qwen3'] as const)('generation with %s', (architecture) => {
+  // A head that scores the vocabulary has nothing of its own where it is tied.
+  const writers = types.filter(
+    (type) => refusals[type]?.[architecture] === undefined && !['full', 'linear-probe'].includes(type),
+  )
+  it.each(writers)('%s gives the same tokens with and without a cache, and others than the base', async (type) => {
+    const model = make(architecture, 'causal-lm')
+    const applied = applyAdapter(model, configOf(type), { seed: 5 })
+    noGrad(() => {
+      const generator = new Generator(9)
+      for (const value of applied.trainable.values()) value.detach().add_(value.mul(0).normal_(0, 0.3, { generator }))
+    })
+    const prompts = [
+      [5, 6, 7],
+      [8, 9],
+    ]
+    const write = async (useCache: boolean) =>
+      (await generate(model, undefined, prompts, { maxNewTokens: 12, useCache, padTokenId: 0 })).map(({ ids: out }) => [
+        ...out,
+      ])
+    const cached = await write(true)
+    expect(await write(false)).toEqual(cached)
+    applied.enable(false)
+    expect(await write(true)).not.toEqual(cached)
+  })
+})

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
 import { taskConfigOf } from '../runs/index.ts'
 import { evaluateTask, type TaskDefinition, type TaskResult, type TaskType, tasks } from '../tasks/index.ts'
-import { defineEvaluation, type EvaluationTask } from './evaluation-task.ts'
+import { defineEvaluation, type EvaluationTask } from './evaluations/task.ts'
 import { openForUse } from './open-model.ts'
 
 const options = z.strictObject({

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { defineCommand } from './command.ts'
-import { evaluations } from './evaluations.ts'
+import { evaluations } from './evaluations/index.ts'
 import { withFields } from './flags.ts'
 import { modelFields } from './open-model.ts'
 

@@ -5,7 +5,7 @@ import { headTypes } from '../models/index.ts'
 import { defineCommand } from './command.ts'
 import { withFields } from './flags.ts'
 import { modelFields, openForUse } from './open-model.ts'
-import { predictions } from './predictions.ts'
+import { predictions } from './predictions/index.ts'
 import { readTexts } from './read-texts.ts'
 
 const shapes: Record<string, z.ZodType> = Object.assign(

@@ -19,7 +19,7 @@ import { evaluateLanguageModelling } from '../tasks/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { readHistory, renderCurves } from '../tracking/index.ts'
 import type { CommandContext } from './command.ts'
-import { type FilledText, fillMasks } from './fill-masks.ts'
+import { type FilledText, fillMasks } from './predictions/fill-masks.ts'
 import { displayRun } from './run-display.ts'
 
 /** Two layers of 128: small enough to see a few million tokens in as many minutes on two cores. */

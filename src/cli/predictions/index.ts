@@ -1,5 +1,5 @@
 // The registry of what `predict` does, by the head of the model.
-import type { HeadType } from '../models/index.ts'
+import type { HeadType } from '../../models/index.ts'
 import { fillMasks } from './fill-masks.ts'
 import type { Prediction } from './prediction.ts'
 

@@ -1,7 +1,7 @@
 // What a task must say of itself to join `evaluate`. Knows no task.
 import type { z } from 'zod'
-import type { CommandContext } from './command.ts'
-import type { ModelChoice } from './open-model.ts'
+import type { CommandContext } from '../command.ts'
+import type { ModelChoice } from '../open-model.ts'
 
 export interface EvaluationInput extends ModelChoice {
   data: readonly string[]

@@ -1,7 +1,7 @@
 // `predict` of masked language models: the likeliest words for each mask of a text.
 import { z } from 'zod'
-import { ConfigError } from '../core/index.ts'
-import { inferenceMode, scope, tensor } from '../tensor/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import { inferenceMode, scope, tensor } from '../../tensor/index.ts'
 import { definePrediction } from './prediction.ts'
 
 export interface Candidate {

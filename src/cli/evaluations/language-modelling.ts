@@ -2,9 +2,9 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ConfigError, DataError, formatBytes, formatCount, formatDuration } from '../core/index.ts'
-import { readCorpus } from '../corpus/index.ts'
-import { openTokens } from '../data/index.ts'
+import { ConfigError, DataError, formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { readCorpus } from '../../corpus/index.ts'
+import { openTokens } from '../../data/index.ts'
 import {
   evaluateLanguageModelling,
   evaluateMinimalPairs,
@@ -13,11 +13,11 @@ import {
   type LanguageSource,
   languageModellingSchema,
   type MinimalPairsResult,
-} from '../tasks/index.ts'
-import type { CommandContext } from './command.ts'
-import { defineEvaluation } from './evaluation-task.ts'
-import { openLanguageModel } from './open-model.ts'
-import { openTexts } from './text-documents.ts'
+} from '../../tasks/index.ts'
+import type { CommandContext } from '../command.ts'
+import { openLanguageModel } from '../open-model.ts'
+import { openTexts } from '../text-documents.ts'
+import { defineEvaluation } from './task.ts'
 
 export interface LanguageModellingReport {
   text?: LanguageModellingResult

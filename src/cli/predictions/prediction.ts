@@ -1,6 +1,6 @@
 // What a head must say of itself to join `predict`. Knows no head.
 import type { z } from 'zod'
-import type { ReadyModel } from './open-model.ts'
+import type { ReadyModel } from '../open-model.ts'
 
 export interface Prediction<Options extends z.ZodObject = z.ZodObject, Result = unknown> {
   /** Its flags beside those of every prediction. */

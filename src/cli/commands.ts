@@ -16,6 +16,7 @@ export const commands: CommandRegistry = {
   quickstart: async () => (await import('./quickstart.ts')).quickstart,
   resume: async () => (await import('./resume.ts')).resume,
   runs: async () => (await import('./runs.ts')).runs,
+  score: async () => (await import('./score.ts')).score,
   setup: async () => (await import('./setup.ts')).setup,
   'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,
   'tokenizer train': async () => (await import('./tokenizer-train.ts')).tokenizerTrain,

@@ -44,7 +44,7 @@ const config = z.strictObject({
   maxAnswerTokens: z.int().positive().default(30).describe('longer answers are not considered'),
   nBest: z.int().positive().default(20).describe('first and last tokens that are considered in each window'),
   alternatives: z.int().nonnegative().default(0).describe('answers that predictions show besides the best'),
-  noAnswerThreshold: z
+  nullThreshold: z
     .number()
     .default(0)
     .describe('2.0: no answer is given where its score is higher than that of the best answer by more than this'),
@@ -97,7 +97,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
   },
   headOptions: () => ({}),
   prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer) }) {
-    const { stride, maxQuestionTokens, version, nBest, maxAnswerTokens, alternatives, noAnswerThreshold } = settings
+    const { stride, maxQuestionTokens, version, nBest, maxAnswerTokens, alternatives, nullThreshold } = settings
     const windowsOf = createWindows(tokenizer, { maxLength, stride, maxQuestionTokens })
     return {
       learner: createSpanLearner<QuestionExample>(tokenizer.special.pad?.id ?? 0),
@@ -129,7 +129,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
         const texts = spans.map(({ start, end }) => context.slice(start, end))
         const best = spans[0]?.score ?? Number.NEGATIVE_INFINITY
         const shares = softmax([...spans.map(({ score }) => score), ...(asks ? [none] : [])])
-        const isNone = spans.length === 0 || (asks && none - best > noAnswerThreshold)
+        const isNone = spans.length === 0 || (asks && none - best > nullThreshold)
         return {
           id,
           answer: isNone ? '' : texts[0],

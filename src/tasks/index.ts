@@ -26,6 +26,7 @@ export {
   type TaskResult,
   taskLength,
 } from './evaluate-task.ts'
+export type { AnswerPrediction, QuestionExample, QuestionRecord } from './extractive-qa.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
   type EvaluationHooks,
@@ -50,7 +51,10 @@ export {
 } from './metrics/bootstrap.ts'
 export type { Judgement, Scores } from './metrics/judgement.ts'
 export { type Difference, pairedDifferences, type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
+export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
+export { readPredictions } from './read-predictions.ts'
 export type { ReadReport, Skipped } from './reading/read-report.ts'
+export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'
 export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-classification.ts'
 export {
   type DatasetDeclaration,
@@ -65,3 +69,5 @@ export {
   type TaskPrediction,
   type TaskRecord,
 } from './task.ts'
+export { anyTaskSettings, taskConfig } from './task-config.ts'
+export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

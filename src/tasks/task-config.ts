@@ -1,0 +1,40 @@
+// Settings of tasks as users give them: a known data set's, with others on top; and one schema for the settings of any task. Knows no
+// task by name.
+import { z } from 'zod'
+import { ConfigError, didYouMean, parseConfig, unwrap } from '../core/index.ts'
+import type { TaskDefinition } from './task.ts'
+
+/**
+ * The checked settings of a task: those of a known data set, where one is named, with the given ones on top.
+ * @throws ConfigError for an unknown data set or wrong settings
+ */
+export const taskConfig = <Config extends object>(
+  task: Pick<TaskDefinition<Config>, 'type' | 'config' | 'datasets'>,
+  given: { [setting: string]: unknown } = {},
+  dataset?: string,
+): Config => {
+  const known = Object.keys(task.datasets)
+  if (dataset !== undefined && !known.includes(dataset))
+    throw new ConfigError(
+      `Expected a known data set of ${task.type} for \`dataset\` (${known.join(', ') || 'there is none'}), got "${dataset}".${didYouMean(dataset, known)}`,
+    )
+  const settings = dataset === undefined ? {} : task.datasets[dataset].settings
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  return parseConfig(task.config, { ...settings, ...set }, task.type)
+}
+
+/** Every setting that some task has, all optional and without defaults: for flags, to be checked by `taskConfig` once the task is known. */
+export const anyTaskSettings = (tasks: readonly { config: unknown }[]) => {
+  const fields = new Map<string, { schemas: z.ZodType[]; description: string | undefined }>()
+  for (const { config } of tasks)
+    for (const [name, field] of Object.entries((config as z.ZodObject).shape as { [name: string]: z.ZodType })) {
+      const known = fields.get(name) ?? { schemas: [], description: field.description }
+      known.schemas.push(unwrap(field))
+      fields.set(name, known)
+    }
+  const shape = [...fields].map(([name, { schemas, description = '' }]): [string, z.ZodType] => [
+    name,
+    (schemas.length === 1 ? schemas[0] : z.union(schemas)).optional().describe(description),
+  ])
+  return z.strictObject(Object.fromEntries(shape))
+}

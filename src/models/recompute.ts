@@ -1,5 +1,5 @@
 // Runs the layers of a stack, some of them so that their activations are computed again in the backward pass. Knows no layer.
-import { checkpoint, type Tensor } from '../tensor/index.ts'
+import { checkpoint, scope, type Tensor } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 
 /** A layer as a function of what flows through the stack; dropout's draws are replayed the second time. */
@@ -12,4 +12,5 @@ export const layerRunner =
   ): Outputs =>
     index < recompute
       ? checkpoint(layer, inputs, { generators: generator === undefined ? [] : [generator] })
-      : layer(...inputs)
+      : // What the graph does not need goes when the layer is done: of frozen layers that is everything.
+        scope(() => layer(...inputs))

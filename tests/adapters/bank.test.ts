@@ -163,7 +163,16 @@ describe('several adapters on one base', () => {
     const scales = [...applied.trainable.keys()].map((path) => [path, applied.learningRateScale(path)] as const)
     expect(scales.filter(([path]) => path.endsWith('.b')).every(([, scale]) => scale === 16)).toBe(true)
     expect(scales.filter(([path]) => !path.endsWith('.b')).every(([, scale]) => scale === 1)).toBe(true)
-    expect(parameterGroups).toBeTypeOf('function')
+    const config = { weightDecay: 0, decayVectors: false, decayEmbeddings: false, layerDecay: 1 }
+    const groups = parameterGroups(config, applied.trainable, {
+      learningRateScale: (path) => applied.learningRateScale(path),
+    })
+    expect(new Map(groups.map(({ learningRateScale, paths }) => [learningRateScale, paths.length]))).toEqual(
+      new Map([
+        [1, scales.filter(([, scale]) => scale === 1).length],
+        [16, scales.filter(([, scale]) => scale === 16).length],
+      ]),
+    )
   })
 
   it('shares A where the files of the base have one matrix', () => {

@@ -13,7 +13,7 @@ import {
   openAdapter,
   saveAdapter,
 } from '../../src/adapters/index.ts'
-import { generate } from '../../src/generation/index.ts'
+import { generate, type LanguageModel } from '../../src/generation/index.ts'
 import { buildModel, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 
@@ -190,9 +190,13 @@ describe.each(['gpt2', 'llama', 'qwen2', 'qwen3'] as const)('generation with %s'
       [8, 9],
     ]
     const write = async (useCache: boolean) =>
-      (await generate(model, undefined, prompts, { maxNewTokens: 12, useCache, padTokenId: 0 })).map(({ ids: out }) => [
-        ...out,
-      ])
+      (
+        await generate(model as unknown as LanguageModel, undefined, prompts, {
+          maxNewTokens: 12,
+          useCache,
+          padTokenId: 0,
+        })
+      ).map(({ ids: out }) => [...out])
     const cached = await write(true)
     expect(await write(false)).toEqual(cached)
     applied.enable(false)

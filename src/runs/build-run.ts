@@ -197,7 +197,7 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
   }
 }
 
-/** Values of an evaluation, with the perplexity where the loss is one of language. */
+/** Values of an evaluation, with the perplexity where the loss is that of words alone. */
 const heldOutValues = async (
   { heldOut: examples, batch, device }: PretrainRecipe,
   trainee: Trainee,
@@ -205,8 +205,9 @@ const heldOutValues = async (
   { microTokens }: Pick<LoopState, 'microTokens'>,
 ): Promise<Record<string, number>> => {
   const metrics = await evaluateHeldOut(trainee, stream, { examples, microTokens, padded: batch.padded, device })
-  const { language = metrics.loss } = metrics
-  return { ...metrics, perplexity: Math.exp(language) }
+  // A loss of several terms is no measure of language alone.
+  const terms = Object.keys(trainee.objective.weights(stream.example(0).example))
+  return terms.length > 1 ? metrics : { ...metrics, perplexity: Math.exp(metrics.loss) }
 }
 
 export const pretrainKind: RunKind<PretrainRecipe> = { command: 'pretrain', schema: pretrainSchema, build: buildRun }

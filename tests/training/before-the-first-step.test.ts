@@ -109,8 +109,8 @@ it('a checkpoint gives back every bit; old ones go, those to keep stay', async (
   const loaded = { model: other.trainee.model, optimizer: other.optimizer, average: other.average }
   const state = await readSnapshot(path, loaded)
   expect(state).toMatchObject({ step: 6, position: 24, optimizerStep: 6, averageUpdates: 6 })
-  const bits = (tensors: ReadonlyMap<string, { detach(): { toTypedArray(): ArrayLike<number> } }>) =>
-    noGrad(() => [...tensors].map(([name, tensor]) => [name, tensor.detach().toTypedArray().slice()]))
+  const bits = (tensors: ReadonlyMap<string, { detach(): { toTypedArray(): Iterable<number | bigint> } }>) =>
+    noGrad(() => [...tensors].map(([name, tensor]) => [name, [...tensor.detach().toTypedArray()]]))
   expect(bits(other.trainee.parameters as never)).toEqual(bits(run.trainee.parameters as never))
   expect(bits(other.optimizer.state().tensors as never)).toEqual(bits(run.optimizer.state().tensors as never))
   expect(bits(other.average?.state().tensors as never)).toEqual(bits(run.average?.state().tensors as never))

@@ -239,6 +239,40 @@ it('verify-resume proves it over every kind of state, and a run without a folder
   await expect(pretrain(smallRecipe(data, whole))).rejects.toThrow(ConfigError)
 })
 
+it.each([
+  [
+    'two models and bfloat16',
+    {
+      model: { type: 'electra', preset: 'test' },
+      objective: { type: 'replaced-token-detection' },
+      precision: 'bfloat16',
+      optimizer: { type: 'muon' },
+    },
+  ],
+  [
+    'batches by tokens in parts',
+    {
+      model: { type: 'gpt2', preset: 'test' },
+      objective: { type: 'causal-lm' },
+      precision: 'bfloat16',
+      batch: { tokens: 100, microTokens: 40 },
+      optimizer: { type: 'adafactor' },
+    },
+  ],
+  [
+    'a mixture and two terms',
+    { objective: { type: 'sentence-pretraining' }, weights: [1, 2], optimizer: { type: 'lion' }, average: undefined },
+  ],
+])('%s: goes on to the same bits', async (name, more) => {
+  const recipe = smallRecipe(data, at(name.replaceAll(' ', '-')), { ...more, budget: { steps: 3 } } as never)
+  const shards = 'weights' in more ? [data.shards, data.shards] : data.shards
+  const { metrics } = await pretrain({ ...recipe, data: shards })
+  expect(metrics.loss).toBeGreaterThan(0)
+  expect('perplexity' in metrics).toBe(more.objective.type === 'causal-lm')
+  const proof = await verifyResume(recipe.out, { steps: 3 })
+  expect(proof).toMatchObject({ equal: true, different: [] })
+})
+
 it('what cannot be trained leaves no folder behind that would be in the way', async () => {
   const recipe = smallRecipe(data, at('wrong'), { maxLength: 1000 })
   await expect(pretrain(recipe)).rejects.toThrow('Expected at most 64 tokens for `maxLength`')

@@ -39,7 +39,7 @@ export const jobs = {
     batch: 4,
     length: 512,
     tokenizer: 'gpt2',
-    steps: 3,
+    steps: 2,
     wanted: { installed: 1.6, tuned: 1.25, compiled: 1.2 },
   },
   'gpt-10m': {
@@ -48,7 +48,7 @@ export const jobs = {
     batch: 16,
     length: 256,
     tokenizer: 'trained',
-    steps: 8,
+    steps: 5,
     wanted: { installed: 2, tuned: 1.3, compiled: 1.2 },
   },
   'bert-base': {
@@ -57,7 +57,7 @@ export const jobs = {
     batch: 16,
     length: 128,
     tokenizer: 'bert',
-    steps: 4,
+    steps: 3,
     wanted: { installed: 1.8, tuned: 1.5 },
   },
   'bert-mini': {
@@ -66,7 +66,7 @@ export const jobs = {
     batch: 64,
     length: 128,
     tokenizer: 'bert',
-    steps: 8,
+    steps: 3,
     wanted: { installed: 4, tuned: 2.5 },
   },
 } satisfies Record<string, Job>

@@ -1,0 +1,267 @@
+// Losses of tasks: padded and packed batches agree in loss and gradients, weights are what the loss divides by, and values are those of
+// the definitions. Small models with random weights.
+import { describe, expect, it } from 'vitest'
+import { buildModel, type Model, models } from '../../src/models/index.ts'
+import {
+  evaluateTask,
+  predictTask,
+  type TaskDefinition,
+  type TaskExample,
+  type TaskRecord,
+  taskConfig,
+  tasks,
+} from '../../src/tasks/index.ts'
+import { Generator, gradients, scope, setThreads } from '../../src/tensor/index.ts'
+import { Tokenizer } from '../../src/tokenizers/index.ts'
+
+// Tensors of this size only lose by threads.
+setThreads(1)
+
+const words = [
+  '[PAD]',
+  '[UNK]',
+  '[CLS]',
+  '[SEP]',
+  ...'abcdefghijklmnopqrstuvwxyz'.split(''),
+  ...'abcdefghij'.split('').map((letter) => `##${letter}`),
+  '.',
+  ',',
+]
+const id = (token: string) => words.indexOf(token)
+const special = (token: string) => ({ SpecialToken: { id: token, type_id: 0 } })
+const text = (name: string, type: number) => ({ Sequence: { id: name, type_id: type } })
+const tokenizer = new Tokenizer(
+  {
+    version: '1.0',
+    added_tokens: words.slice(0, 4).map((content, i) => ({
+      id: i,
+      content,
+      special: true,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+    })),
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [special('[CLS]'), text('A', 0), special('[SEP]')],
+      pair: [
+        special('[CLS]'),
+        text('A', 0),
+        special('[SEP]'),
+        text('B', 1),
+        { SpecialToken: { id: '[SEP]', type_id: 1 } },
+      ],
+      special_tokens: Object.fromEntries(
+        ['[CLS]', '[SEP]'].map((token) => [token, { id: token, ids: [id(token)], tokens: [token] }]),
+      ),
+    },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: Object.fromEntries(words.map((word, i) => [word, i])),
+    },
+  },
+  { special: (idOf) => ({ pad: { id: idOf('[PAD]')!, token: '[PAD]' }, additional: [] }) as never },
+)
+
+const at = { file: 'x', line: 1 }
+const plain = { text: 'a b c', pair: undefined }
+// One case for each form of loss.
+const cases: { name: string; type: keyof typeof tasks; settings: object; records: TaskRecord[] }[] = [
+  {
+    name: 'one class',
+    type: 'sequence-classification',
+    settings: { pair: 'pair' },
+    records: ['a b', 'c d e f', 'g', 'h i j'].map((words, i) => ({
+      id: `${i}`,
+      ...at,
+      text: words,
+      pair: words.slice(0, 1 + i),
+      labels: [i % 2 ? 'x' : 'y'],
+    })),
+  },
+  {
+    name: 'weighted and smoothed classes',
+    type: 'sequence-classification',
+    settings: { classWeights: { x: 3 }, labelSmoothing: 0.1 },
+    records: ['a b', 'c d e f', 'g'].map((words, i) => ({
+      id: `${i}`,
+      ...at,
+      ...plain,
+      text: words,
+      labels: [i % 2 ? 'x' : 'y'],
+    })),
+  },
+  {
+    name: 'several labels',
+    type: 'sequence-classification',
+    settings: { multiLabel: true },
+    records: [['x', 'y'], [], ['z']].map((labels, i) => ({
+      id: `${i}`,
+      ...at,
+      ...plain,
+      text: 'abc'.slice(i),
+      labels,
+    })),
+  },
+  {
+    name: 'numbers',
+    type: 'regression',
+    settings: {},
+    records: [1.5, 0, 4].map((value, i) => ({ id: `${i}`, ...at, ...plain, text: 'a b c'.slice(2 * i), value })),
+  },
+  {
+    name: 'tags',
+    type: 'token-classification',
+    settings: { stride: 2, classWeights: { O: 0.5 } },
+    records: [['ab', 'c', 'de'], ['f'], 'a b c d e f g h i j k l m n'.split(' ')].map((tokens, i) => ({
+      id: `${i}`,
+      ...at,
+      tokens,
+      tags: tokens.map((_, k) => (k % 3 ? 'O' : 'B-X')),
+    })),
+  },
+  {
+    name: 'answers',
+    type: 'extractive-qa',
+    settings: { stride: 2, maxQuestionTokens: 3 },
+    records: ['a b c d e f g h i j k l m', 'a b', 'x y z'].map((context, i) => ({
+      id: `${i}`,
+      ...at,
+      question: 'a b',
+      context,
+      answers: i === 2 ? [] : [{ text: context.slice(2, 3), start: 2 }],
+    })),
+  },
+  {
+    name: 'choices',
+    type: 'multiple-choice',
+    settings: {},
+    records: [
+      ['a', 'b c', 'd'],
+      ['e f g', 'h'],
+    ].map((choices, i) => ({ id: `${i}`, ...at, text: 'x y', choices, answer: i })),
+  },
+]
+
+const built = ({ type, settings, records }: (typeof cases)[number]) => {
+  const task = tasks[type] as unknown as TaskDefinition
+  const config = taskConfig(task, settings as { [name: string]: unknown })
+  const headOptions = task.headOptions(records, config)
+  const bert = models.bert.adjust({} as never, {
+    vocabSize: words.length,
+    hiddenSize: 16,
+    numLayers: 2,
+    numHeads: 2,
+    intermediateSize: 32,
+    maxPositions: 32,
+    hiddenDropout: 0,
+    attentionDropout: 0,
+  })
+  const model = buildModel(models.bert as never, bert, task.head, { ...headOptions, dropout: 0 })
+  const generator = new Generator(5)
+  model.initialize({ std: 0.3, generator })
+  model.requireGrad(true)
+  const prepared = task.prepare(tokenizer, config, { maxLength: 12, headOptions, trainedOn: records })
+  const examples = records.flatMap((record) => prepared.encode(record))
+  return { task, config, model, prepared, examples }
+}
+
+const lossOf = (
+  model: Model,
+  { learner }: ReturnType<typeof built>['prepared'],
+  examples: readonly TaskExample[],
+  padded: boolean,
+) => {
+  const { terms } = learner.loss(model, learner.collate(examples, { padded }))
+  const [{ sum, weight, scale }] = terms
+  return { sum, weight, scale }
+}
+
+/** Summed loss and gradients, by parameter. */
+const stepOf = (
+  model: Model,
+  prepared: ReturnType<typeof built>['prepared'],
+  examples: readonly TaskExample[],
+  padded: boolean,
+) =>
+  scope(() => {
+    const { sum, weight } = lossOf(model, prepared, examples, padded)
+    const named = [...model.parameters()]
+    const found = gradients(
+      [sum],
+      named.map(([, parameter]) => parameter),
+    )
+    const grads = new Map(named.map(([name], i) => [name, found[i] && Array.from(found[i].toFloat32Array())]))
+    return { sum: sum.item(), weight, grads }
+  })
+
+describe.each(cases)('learning $name', (one) => {
+  it('has the same loss and gradients padded, packed and in parts', () => {
+    const { model, prepared, examples } = built(one)
+    const padded = stepOf(model, prepared, examples, true)
+    const packed = stepOf(model, prepared, examples, false)
+    expect(padded.sum).toBeGreaterThan(0)
+    expect(packed.sum).toBeCloseTo(padded.sum, 4)
+    expect(packed.weight).toBeCloseTo(padded.weight, 6)
+    let largest = 0
+    for (const [name, grad] of padded.grads) {
+      const other = packed.grads.get(name)
+      grad?.forEach((value, i) => {
+        largest = Math.max(largest, Math.abs(value))
+        expect(Math.abs(value - other![i]), name).toBeLessThan(1e-4)
+      })
+    }
+    expect(largest).toBeGreaterThan(1e-3)
+    const parts = examples.map((example) => stepOf(model, prepared, [example], false))
+    expect(parts.reduce((sum, part) => sum + part.sum, 0)).toBeCloseTo(padded.sum, 3)
+    const [term] = Object.keys(prepared.learner.weights(examples[0]))
+    const weights = examples.map((example) => prepared.learner.weights(example)[term])
+    expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(padded.weight, 5)
+  })
+
+  it('predicts the same in batches of any size, and judges it', async () => {
+    const { model, task, config } = built(one)
+    const small = await predictTask(model, tokenizer, task, one.records, config, { maxLength: 12, batchTokens: 1 })
+    const result = await evaluateTask(model, tokenizer, task, one.records, config, { maxLength: 12, resamples: 20 })
+    expect(result.predictions.map(({ id }) => id)).toEqual(one.records.map(({ id }) => id))
+    expect(comparable(small.predictions)).toEqual(comparable(result.predictions))
+    expect(result.metrics[result.mainMetric]).toBeDefined()
+    // What was predicted is read back from its line as it was.
+    result.predictions.forEach((prediction, i) => {
+      const back = task.parsePrediction(JSON.parse(JSON.stringify(prediction)), one.records[i], config)
+      expect(prediction).toMatchObject(back)
+    })
+  })
+})
+
+/** Probabilities may differ in their last digits. */
+const comparable = (predictions: readonly object[]) =>
+  JSON.parse(JSON.stringify(predictions), (_, value: unknown) =>
+    typeof value === 'number' ? Number(value.toFixed(4)) : value,
+  )
+
+describe('examples', () => {
+  it('carry a tag on the first piece of each word, and ask each word once', () => {
+    const { prepared } = built(cases[4])
+    const [short] = prepared.encode(cases[4].records[0]) as (TaskExample & { labels: Int32Array })[]
+    expect(Array.from(short.labels)).toEqual([-100, 0, -100, 1, 1, -100, -100])
+    const long = prepared.encode(cases[4].records[2]) as unknown as { words: Uint32Array }[]
+    expect(long.length).toBeGreaterThan(1)
+    expect(long.flatMap(({ words }) => Array.from(words)).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 14 }, (_, i) => i),
+    )
+  })
+
+  it('hold the answer in the windows that have all of it, and none elsewhere', () => {
+    const { prepared } = built(cases[5])
+    const windows = prepared.encode(cases[5].records[0]) as unknown as { answer: [number, number]; ids: Uint32Array }[]
+    expect(windows.map(({ answer: [first], ids }) => words[ids[first]])).toEqual(['b', '[CLS]', '[CLS]'])
+    const [none] = prepared.encode(cases[5].records[2]) as unknown as { answer: [number, number] }[]
+    expect(none.answer).toEqual([0, 0])
+  })
+})

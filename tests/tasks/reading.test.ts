@@ -1,0 +1,222 @@
+// Files as people have them: every format, and what is said of those that are broken.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { readPredictions, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'tasks-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const file = (name: string, content: string | Uint8Array): string => {
+  const path = join(folder, name)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, content)
+  return path
+}
+const read = (type: keyof typeof tasks, path: string, settings: { [name: string]: unknown } = {}) => {
+  const task = tasks[type] as unknown as TaskDefinition
+  return task.read(path, taskConfig(task, settings))
+}
+
+describe('records', () => {
+  const rows = [
+    { text: 'good, "really"', label: 'yes' },
+    { text: 'bad\nline', label: 'no' },
+  ]
+  it.each([
+    ['a.jsonl', rows.map((row) => JSON.stringify(row)).join('\n')],
+    ['a.json', JSON.stringify(rows)],
+    ['a.csv', 'text,label\n"good, ""really""",yes\r\n"bad\nline",no\n'],
+    ['classes.json', JSON.stringify({ data: rows })],
+  ])('of %s are read', async (name, content) => {
+    const { records } = await read('sequence-classification', file(name, content))
+    expect(records).toMatchObject([
+      { text: 'good, "really"', labels: ['yes'] },
+      { text: 'bad\nline', labels: ['no'] },
+    ])
+  })
+
+  it('of folders are read, and of one split where there are several', async () => {
+    for (const split of ['train', 'test'])
+      for (const label of ['pos', 'neg', 'unsup']) file(`set/${split}/${label}/1_8.txt`, `${split} ${label}`)
+    const { records } = await read('sequence-classification', join(folder, 'set/test'), {
+      format: 'folders',
+      folders: ['neg', 'pos'],
+    })
+    expect(records).toMatchObject([
+      { text: 'test neg', labels: ['neg'] },
+      { text: 'test pos', labels: ['pos'] },
+    ])
+    const inside = await read('sequence-classification', join(folder, 'set'), {
+      format: 'folders',
+      folders: ['pos'],
+      split: 'train',
+    })
+    expect(inside.records).toMatchObject([{ text: 'train pos' }])
+    file('two/train.jsonl', '{"text":"a","label":"x"}')
+    file('two/dev.jsonl', '{"text":"b","label":"y"}')
+    await expect(read('sequence-classification', join(folder, 'two'))).rejects.toThrow(
+      /Expected files of one split, got dev.jsonl, train.jsonl/,
+    )
+    expect((await read('sequence-classification', join(folder, 'two'), { split: 'validation' })).records).toMatchObject(
+      [{ text: 'b' }],
+    )
+  })
+
+  it.each([
+    [
+      'a column that is not there',
+      'm.csv',
+      'txt,label\na,b\n',
+      {},
+      /m.csv:2: Expected a column "text" for `text`, got the columns txt, label. Did you mean `txt`\?/,
+    ],
+    [
+      'an unknown label',
+      'l.csv',
+      'text,label\na,posiitve\n',
+      { labels: ['negative', 'positive'] },
+      /l.csv:2: .*got "posiitve". Did you mean `positive`\?/,
+    ],
+    [
+      'an empty text',
+      'e.csv',
+      'text,label\na,x\n ,y\n',
+      {},
+      /e.csv:3: Expected text in column "text", got an empty one/,
+    ],
+    ['broken JSON', 'b.jsonl', '{"text":"a","label":"x"}\n{"text"\n', {}, /b.jsonl:2: Expected JSON/],
+    ['other columns', 'c.csv', 'text,label\na,b,c\n', {}, /c.csv:2: Expected 2 columns, as in the header, got 3/],
+    ['an open quote', 'q.csv', 'text,label\n"a,b\n', {}, /q.csv:2: Expected a closing "/],
+    [
+      'another encoding',
+      'latin.csv',
+      Uint8Array.from(Buffer.from('text,label\ncaf\xe9,x\n', 'latin1')),
+      {},
+      /latin.csv:2: Expected UTF-8/,
+    ],
+    [
+      'repeated ids',
+      'i.csv',
+      'id,text,label\n1,a,x\n1,b,y\n',
+      { id: 'id' },
+      /i.csv:3: Expected ids that differ, got "1" again/,
+    ],
+    ['no records', 'n.csv', 'text,label\n', {}, /n.csv: Expected at least one record, got none/],
+  ])('say where there is %s', async (_, name, content, settings, message) => {
+    await expect(read('sequence-classification', file(name, content), settings)).rejects.toThrow(message)
+  })
+
+  it('that cannot be used are counted when asked for', async () => {
+    const path = file('s.csv', 'text,label\na,x\n,y\nb,y,z\nc,y\n')
+    const { records, report } = await read('sequence-classification', path, { onFault: 'skip' })
+    expect(records.length).toBe(2)
+    expect(report.skipped).toMatchObject({
+      'empty-text': { count: 1, first: expect.stringMatching(/s.csv:3/) },
+      'wrong-columns': { count: 1 },
+    })
+  })
+
+  it('of one class have nothing to learn', async () => {
+    const task = tasks['sequence-classification']
+    const { records } = await task.read(file('o.csv', 'text,label\na,x\nb,x\n'), taskConfig(task))
+    expect(() => task.headOptions(records, taskConfig(task))).toThrow(/two classes or more, got "x" only/)
+  })
+
+  it('of tagged words are read, and misaligned ones are not', async () => {
+    const { records } = await read(
+      'token-classification',
+      file('t.conll', '-DOCSTART- O\n\nAda B-PER\nwrites O\n\n\nParis I-LOC\n'),
+    )
+    expect(records).toMatchObject([
+      { tokens: ['Ada', 'writes'], tags: ['B-PER', 'O'], line: 3 },
+      { tokens: ['Paris'], line: 7 },
+    ])
+    await expect(read('token-classification', file('u.conll', 'Ada B-PER\nwrites\n'))).rejects.toThrow(
+      /u.conll:2: Expected a tag after the token/,
+    )
+    await expect(read('token-classification', file('v.jsonl', '{"tokens":["a","b"],"tags":["O"]}'))).rejects.toThrow(
+      /v.jsonl:1: Expected 2 tags .* got 1/,
+    )
+  })
+
+  it('of questions keep answers in their place, also after characters of two units', async () => {
+    const context = '𝔸𝔹 the cat'
+    const squad = (start: number, text = 'cat') =>
+      JSON.stringify({
+        data: [
+          { paragraphs: [{ context, qas: [{ id: 'q', question: 'who?', answers: [{ text, answer_start: start }] }] }] },
+        ],
+      })
+    const { records } = await read('extractive-qa', file('q1.json', squad(7)))
+    expect(records).toMatchObject([{ id: 'q', answers: [{ text: 'cat', start: context.indexOf('cat') }] }])
+    await expect(read('extractive-qa', file('q2.json', squad(2)))).rejects.toThrow(
+      /Expected the answer "cat" of question "q" at its place/,
+    )
+    const moved = await read('extractive-qa', file('q3.json', squad(2)), { onMisplaced: 'nearest' })
+    expect(moved).toMatchObject({
+      records: [{ answers: [{ start: context.indexOf('cat') }] }],
+      report: { movedAnswers: 1 },
+    })
+    const hub = JSON.stringify({
+      id: 'h',
+      question: 'who?',
+      context: 'a dog',
+      answers: { text: ['dog'], answer_start: [2] },
+    })
+    expect((await read('extractive-qa', file('q4.jsonl', hub))).records).toMatchObject([
+      { answers: [{ text: 'dog', start: 2 }] },
+    ])
+  })
+
+  it('of choices take numbers, letters and texts', async () => {
+    const lines = ['1', 'B', 'two']
+      .map((label) => JSON.stringify({ text: 't', choices: ['one', 'two'], label }))
+      .join('\n')
+    expect((await read('multiple-choice', file('c.jsonl', lines))).records).toMatchObject([
+      { answer: 1 },
+      { answer: 1 },
+      { answer: 1 },
+    ])
+    await expect(
+      read('multiple-choice', file('d.jsonl', '{"text":"t","choices":["a","b"],"label":"7"}')),
+    ).rejects.toThrow(/d.jsonl:1: Expected the number, letter or text of one of 2 choices, got "7"/)
+  })
+})
+
+describe('predictions', () => {
+  const task = tasks['sequence-classification'] as unknown as TaskDefinition
+  const config = taskConfig(task)
+  const records = [
+    { id: '0', file: 'x', line: 1, labels: ['x'] },
+    { id: '1', file: 'x', line: 2, labels: ['y'] },
+  ]
+  const predictions = (name: string, content: string) => readPredictions(file(name, content), task, records, config)
+
+  it.each([
+    ['p.jsonl', '{"id":"1","label":"y"}\n{"id":"0","label":"x"}'],
+    ['p.json', '{"1":"y","0":"x"}'],
+    ['p.txt', 'x\ny\n'],
+    ['p.csv', 'id,prediction\n1,y\n0,x\n'],
+  ])('of %s find their records', async (name, content) => {
+    expect(await predictions(name, content)).toEqual([
+      { id: '0', label: 'x' },
+      { id: '1', label: 'y' },
+    ])
+  })
+
+  it('that are missing, strange or twice there are refused', async () => {
+    await expect(predictions('a.txt', 'x\n')).rejects.toThrow(/each of the 2 records in their order, got 1/)
+    await expect(predictions('b.jsonl', '{"id":"0","label":"x"}')).rejects.toThrow(/got none of 1, the first "1"/)
+    await expect(predictions('c.jsonl', '{"id":"7","label":"x"}')).rejects.toThrow(
+      /c.jsonl:1: Expected ids of the references, got "7"/,
+    )
+    await expect(predictions('d.jsonl', '{"id":"0","label":"x"}\n{"id":"0","label":"x"}')).rejects.toThrow(
+      /d.jsonl:2: .* "0" again/,
+    )
+    await expect(predictions('e.jsonl', '{"id":"0","label":[1]}\n{"id":"1","label":"x"}')).rejects.toThrow(
+      /e.jsonl:1: Expected a label/,
+    )
+  })
+})

@@ -29,8 +29,8 @@ const patternValue = (file: PeftFile, field: string, module: string): number | u
     const name = pattern.replace(/^\^|\$$/g, '').replaceAll('\\.', '.')
     if (!/^[\w.]+$/.test(name))
       throw new CheckpointError(`${file.path}: Expected module names for \`${field}\`, got ${show(pattern)}.`)
-    if (typeof value !== 'number' || !Number.isFinite(value))
-      throw new CheckpointError(`${file.path}: Expected numbers for \`${field}\`, got ${show(value)}.`)
+    if (typeof value !== 'number' || !(value > 0) || !Number.isFinite(value))
+      throw new CheckpointError(`${file.path}: Expected positive numbers for \`${field}\`, got ${show(value)}.`)
     if (module === name || module.endsWith(`.${name}`)) return value
   }
   return undefined

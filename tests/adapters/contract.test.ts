@@ -130,6 +130,12 @@ describe.each(working)('%s on %s', (type, architecture) => {
     const again = await openAdapter(folder, { base: make(architecture) })
     expect(apart(logitsOf(again.model), tuned)).toBe(0)
     expect(again.applied.config).toEqual(applied.config)
+    // A run's checkpoint: values by path.
+    const other = applyAdapter(make(architecture), configOf(type), { seed: 6 })
+    other.loadState(trainable)
+    expect(apart(logitsOf(other.model), tuned)).toBe(0)
+    const [path] = trainable.keys()
+    expect(() => other.loadState(new Map([...trainable].slice(1)))).toThrow(path)
     applied.remove()
     expect(apart(logitsOf(model), before)).toBe(0)
     expect(adaptersOf(model).names).toEqual([])

@@ -1,0 +1,69 @@
+// `tunesmith score` from files to numbers, and what it says of a wrong task or setting.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { commands } from '../../src/cli/commands.ts'
+import { runProgram } from '../../src/cli/program.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'score-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const run = async (...argv: string[]) => {
+  const texts = { out: '', err: '' }
+  const terminal = {
+    stdout: (text: string) => {
+      texts.out += text
+    },
+    stderr: (text: string) => {
+      texts.err += text
+    },
+  }
+  const code = await runProgram(argv, { commands, terminal, version: '0', signal: new AbortController().signal })
+  return { code, ...texts }
+}
+const file = (name: string, content: string): string => {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+
+it('judges predictions, compares them with others, and refuses what does not fit', async () => {
+  const references = file('r.csv', 'review,stars\na,1\nb,2\nc,1\nd,2\n')
+  const good = file('good.txt', '1\n2\n1\n2\n')
+  const half = file('half.txt', '1\n2\n2\n1\n')
+  const settings = ['--references', references, '--settings.text', 'review', '--settings.label', 'stars']
+  const judged = await run(
+    'score',
+    'sequence-classification',
+    ...settings,
+    '--predictions',
+    good,
+    '--against',
+    half,
+    '--json',
+  )
+  expect(judged).toMatchObject({ code: 0, err: '' })
+  expect(JSON.parse(judged.out)).toMatchObject({
+    records: 4,
+    mainMetric: 'accuracy',
+    metrics: { accuracy: { value: 1, low: 1, high: 1 } },
+    differences: { accuracy: { value: 0.5 } },
+    details: {
+      labels: ['1', '2'],
+      confusion: [
+        [2, 0],
+        [0, 2],
+      ],
+    },
+  })
+  expect((await run('score', 'sequence-classification', ...settings, '--predictions', half)).out).toMatch(
+    /\* accuracy +0\.5000 \[/,
+  )
+  const wrongTask = await run('score', 'regresion', ...settings, '--predictions', good)
+  expect(wrongTask).toMatchObject({ code: 2 })
+  expect(wrongTask.err).toMatch(/got "regresion". Did you mean `regression`\?/)
+  const wrongSetting = await run('score', 'regression', ...settings, '--predictions', good, '--settings.scheme', 'iob2')
+  expect(wrongSetting).toMatchObject({ code: 2 })
+  expect(wrongSetting.err).toMatch(/unknown key `scheme`/)
+})

@@ -151,7 +151,7 @@ export const evaluateTask = async <
   options: EvaluateTaskSettings & TaskHooks = {},
 ): Promise<TaskResult<Prediction>> => {
   const result = await predictTask(model, tokenizer, task, records, config, options)
-  const judgement = task.judge(records, result.predictions, config)
+  const judgement = task.judge(records, result.predictions, config, model.headOptions.labels)
   const { seed, resamples, confidence } = options
   return {
     ...result,

@@ -205,8 +205,8 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       return { id, label: String(said).trim(), ...shares }
     throw new ConfigError(`Expected a label for \`label\`, got ${show(said)}.`)
   },
-  judge(records, predictions, { labels: given, multiLabel, positive }) {
-    const labels = given ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
+  judge(records, predictions, { labels: given, multiLabel, positive }, headLabels) {
+    const labels = given ?? headLabels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
     const said = predictions.flatMap(({ label, labels: several }) => several ?? (label === undefined ? [] : [label]))
     // What was said but is never right counts as a class of its own.
     const strange = sortedLabels(said.filter((label) => resolveLabel(label, labels) === undefined))

@@ -111,7 +111,13 @@ export interface TaskDefinition<
   /** Reads anybody's prediction of a record. @throws ConfigError that says what is wrong with it, without the place */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
   /** The scores of predictions, in the order of the records; each record is a unit that may be counted more or less often. */
-  judge(records: readonly Record[], predictions: readonly Prediction[], config: Config): Judgement
+  judge(
+    records: readonly Record[],
+    predictions: readonly Prediction[],
+    config: Config,
+    /** Those of the head that predicted, where there is one: data may have their numbers. */
+    headLabels?: readonly string[],
+  ): Judgement
 }
 
 /** Declares a task; index.ts makes it known. */

@@ -145,7 +145,8 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
       throw new ConfigError(`Expected ${tokens.length} tags, one a word, got ${list.length}.`)
     return { id, tags: list.map((tag) => resolveLabel(String(tag), labels ?? []) ?? String(tag)) }
   },
-  judge(records, predictions, { scheme, labels }) {
+  judge(records, predictions, { scheme, labels: given }, headLabels) {
+    const labels = given ?? headLabels
     const scores = new EntityScores(scheme as EntityScheme)
     const named = (tag: string) => (labels === undefined ? tag : (resolveLabel(tag, labels) ?? tag))
     records.forEach(({ tags, file, line }, i) => {

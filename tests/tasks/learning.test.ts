@@ -245,6 +245,14 @@ const comparable = (predictions: readonly object[]) =>
     typeof value === 'number' ? Number(value.toFixed(4)) : value,
   )
 
+it('judges labels that data has as numbers by those of the head', async () => {
+  const { model, task, config } = built(cases[0])
+  const named = await evaluateTask(model, tokenizer, task, cases[0].records, config, { maxLength: 12, resamples: 5 })
+  const numbered = cases[0].records.map((record, i) => ({ ...record, labels: [i % 2 ? '0' : '1'] }))
+  const again = await evaluateTask(model, tokenizer, task, numbered, config, { maxLength: 12, resamples: 5 })
+  expect(again.metrics).toEqual(named.metrics)
+})
+
 describe('examples', () => {
   it('carry a tag on the first piece of each word, and ask each word once', () => {
     const { prepared } = built(cases[4])

@@ -21,7 +21,9 @@ struct Linear : torch::autograd::Function<Linear> {
     shape.back() = weight.size(0);
     Tensor y = at::empty({x.size(0), weight.size(0)}, input.options());
     product_out(y, x, weight.t(), bias.value_or(Tensor()));
-    context->save_for_backward({input, weight, bias.value_or(Tensor())});
+    // A frozen weight needs no input: activations below it are not kept.
+    context->save_for_backward({weight.requires_grad() ? input : Tensor(), weight, bias.value_or(Tensor())});
+    context->saved_data["shape"] = input.sizes().vec();
     return y.view(shape);
   }
 
@@ -29,18 +31,18 @@ struct Linear : torch::autograd::Function<Linear> {
     check_first_derivative("linear");
     auto saved = context->get_saved_variables();
     const Tensor &input = saved[0], &weight = saved[1], &bias = saved[2];
-    Tensor x = input.reshape({-1, weight.size(1)});
+    const auto shape = context->saved_data["shape"].toIntVector();
     Tensor dy = gradients[0].reshape({-1, weight.size(0)});
     if (dy.numel() > 0 && dy.stride(1) != 1 && dy.stride(0) != 1) dy = dy.contiguous();
     Tensor dx, dw, db;
     if (context->needs_input_grad(0)) {
-      dx = at::empty(x.sizes(), input.options());
+      dx = at::empty({dy.size(0), weight.size(1)}, dy.options());
       product_out(dx, dy, weight);
-      dx = dx.view(input.sizes());
+      dx = dx.view(shape);
     }
     if (context->needs_input_grad(1)) {
       dw = at::empty(weight.sizes(), weight.options());
-      product_out(dw, dy.t(), x);
+      product_out(dw, dy.t(), input.reshape({-1, weight.size(1)}));
     }
     if (bias.defined() && context->needs_input_grad(2)) db = column_sum(dy).to(bias.scalar_type());
     return {dx, dw, db};

@@ -1,14 +1,21 @@
 // `evaluate --task T` for every task of the registry that has records: scores with intervals, predictions on request. Knows no task.
 import { z } from 'zod'
 import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
-import { taskConfigOf } from '../runs/index.ts'
-import { evaluateTask, type TaskDefinition, type TaskResult, type TaskType, tasks } from '../tasks/index.ts'
+import {
+  anyTaskSettings,
+  evaluateTask,
+  type TaskDefinition,
+  type TaskResult,
+  type TaskType,
+  taskConfig,
+  tasks,
+} from '../tasks/index.ts'
 import { defineEvaluation, type EvaluationTask } from './evaluations/task.ts'
 import { openForUse } from './open-model.ts'
 
 const options = z.strictObject({
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
-  settings: z.record(z.string(), z.unknown()).default({}).describe("the task's own settings: columns, labels …"),
+  settings: anyTaskSettings(Object.values(tasks)).prefault({}).describe("the task's own settings: columns, labels …"),
   predictions: z.string().optional().describe('file for the predictions, one JSON object a line'),
 })
 
@@ -21,9 +28,9 @@ const evaluationOf = (type: TaskType): EvaluationTask => {
   return defineEvaluation<typeof options, RecordsReport>({
     type,
     options,
-    async run({ data, ...choice }, { predictions: file, ...chosen }, context) {
+    async run({ data, ...choice }, { predictions: file, dataset, settings }, context) {
       if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`--data\`, got ${data.length}.`)
-      const config = taskConfigOf({ task: type, ...chosen })
+      const config = taskConfig(task, settings, dataset)
       const { records } = await task.read(data[0], config, { signal: context.signal })
       const { model, tokenizer } = await openForUse(choice, context, { head: task.head })
       const progress = context.progress({ label: `evaluating ${type}`, unit: 'examples' })

@@ -15,7 +15,7 @@ const shapes: Record<string, z.ZodType> = Object.assign(
 
 export const predict = defineCommand({
   name: 'predict',
-  summary: 'Ask a model for its answer to texts: the words behind masks',
+  summary: 'Ask a model for its answer to texts: words behind masks, classes, numbers, entities',
   example: 'tunesmith predict --model runs/bert --text "The ship sailed across the [MASK]."',
   options: withFields(
     z.strictObject({
@@ -50,7 +50,7 @@ export const predict = defineCommand({
       for (const one of texts) {
         await new Promise((resolve) => setImmediate(resolve))
         context.signal.throwIfAborted()
-        results.push(entry.predict(ready, one, own))
+        results.push(await entry.predict(ready, one, own))
         progress.update(results.length)
       }
     } finally {

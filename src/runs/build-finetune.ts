@@ -11,7 +11,7 @@ import {
   saveModel,
   writeSafetensors,
 } from '../checkpoint/index.ts'
-import { CheckpointError, ConfigError, didYouMean, parseConfig, sha256File } from '../core/index.ts'
+import { CheckpointError, sha256File } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import {
@@ -20,6 +20,7 @@ import {
   type TaskDefinition,
   type TaskRecord,
   type TaskResult,
+  taskConfig,
   taskLength,
   tasks,
 } from '../tasks/index.ts'
@@ -35,18 +36,6 @@ export const EVALUATION_FILE = 'evaluation.json'
 /** Above this share of trained parameters a model learns at the rate of full fine-tuning. */
 const fullShare = 0.3
 const rates = { full: 5e-5, part: 5e-4 }
-
-/** The task's settings: those of the known data set, and over them the recipe's. @throws ConfigError */
-export const taskConfigOf = (recipe: Pick<FinetuneRecipe, 'task' | 'dataset' | 'settings'>): object => {
-  const task = tasks[recipe.task] as unknown as TaskDefinition
-  const known = Object.keys(task.datasets)
-  if (recipe.dataset !== undefined && !known.includes(recipe.dataset))
-    throw new ConfigError(
-      `Expected a known data set of ${task.type} (${known.join(', ')}) for \`dataset\`, got "${recipe.dataset}".${didYouMean(recipe.dataset, known)}`,
-    )
-  const declared = recipe.dataset === undefined ? {} : task.datasets[recipe.dataset].settings
-  return parseConfig(task.config, { ...declared, ...recipe.settings }, 'settings')
-}
 
 const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: object) => {
   const all = (await task.read(recipe.data, config)).records
@@ -105,7 +94,7 @@ const trainedShare = (parameters: ReadonlyMap<string, Tensor>, model: Model): nu
 
 export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetune> => {
   const task = tasks[recipe.task] as unknown as TaskDefinition
-  const config = taskConfigOf(recipe)
+  const config = taskConfig(task, recipe.settings, recipe.dataset)
   const base = await resolveModel(recipe.base)
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
   const records = await readSplits(recipe, task, config)
@@ -119,7 +108,11 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
   const applied = applyAdapter(model, adapter, { seed: recipe.seed })
   const active = applied.model
   const maxLength = recipe.maxLength ?? taskLength(active, tokenizer) - applied.virtualTokens
-  const prepared = task.prepare(tokenizer, config, { maxLength, headOptions: active.headOptions })
+  const prepared = task.prepare(tokenizer, config, {
+    maxLength,
+    headOptions: active.headOptions,
+    trainedOn: records.train,
+  })
   const learner = applied.packs ? prepared.learner : { ...prepared.learner, unpadded: false }
   const trainee: Trainee = { model: active, objective: learner as Trainee['objective'], parameters: applied.trainable }
   const stream: BuiltRun['stream'] = shuffledExamples(

@@ -1,7 +1,7 @@
 // The recipe of a fine-tuning run. Knows no task and no variant by name.
 import { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
-import { type TaskType, tasks } from '../tasks/index.ts'
+import { anyTaskSettings, type TaskType, tasks } from '../tasks/index.ts'
 import { trainingSchema } from '../training/index.ts'
 
 const taskTypes = Object.keys(tasks) as [TaskType, ...TaskType[]]
@@ -12,9 +12,8 @@ export const finetuneSchema = trainingSchema.extend({
   base: z.string().describe('the generalist: a folder, a .gguf file, a run or a Hub id'),
   task: z.enum(taskTypes).describe('what is learnt'),
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
-  settings: z
-    .record(z.string(), z.unknown())
-    .default({})
+  settings: anyTaskSettings(Object.values(tasks))
+    .prefault({})
     .describe("the task's own settings: columns, labels, class weights …"),
   data: z.string().describe('file or folder to train on'),
   validation: z.string().optional().describe('file or folder to evaluate on; a share of `data` unless given'),

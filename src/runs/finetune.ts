@@ -1,7 +1,6 @@
 // Fine-tuning as a function.
 import { parseConfig } from '../core/index.ts'
-import { type TaskDefinition, tasks } from '../tasks/index.ts'
-import { taskConfigOf } from './build-finetune.ts'
+import { type TaskDefinition, taskConfig, tasks } from '../tasks/index.ts'
 import { execute, expectNewFolder, type RunListener, type RunResult } from './execute.ts'
 import { type FinetuneInput, finetuneSchema } from './finetune-recipe.ts'
 
@@ -16,7 +15,8 @@ export const finetune = async (input: FinetuneInput, listener: RunListener = {})
   const task = tasks[recipe.task] as unknown as TaskDefinition
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   if (isEmpty(recipe.budget)) recipe.budget.epochs = 3
-  if (recipe.keep.best === undefined) recipe.keep.best = task.mainMetric(taskConfigOf(recipe))
+  if (recipe.keep.best === undefined)
+    recipe.keep.best = task.mainMetric(taskConfig(task, recipe.settings, recipe.dataset))
   await expectNewFolder(recipe.out)
   return execute(recipe, 'fresh', listener)
 }

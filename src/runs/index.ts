@@ -1,6 +1,6 @@
 // Runs as functions, for the command line and for programs.
 
-export { type BuiltFinetune, EVALUATION_FILE, taskConfigOf } from './build-finetune.ts'
+export { type BuiltFinetune, EVALUATION_FILE } from './build-finetune.ts'
 export { buildRun } from './build-run.ts'
 export { type ComparedRun, compareRuns } from './compare.ts'
 export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, readRecipe } from './execute.ts'

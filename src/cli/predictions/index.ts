@@ -2,7 +2,10 @@
 import type { HeadType } from '../../models/index.ts'
 import { fillMasks } from './fill-masks.ts'
 import type { Prediction } from './prediction.ts'
+import { classify, tag } from './records.ts'
 
 export const predictions: Partial<Record<HeadType, Prediction>> = {
   'masked-lm': fillMasks as unknown as Prediction,
+  'sequence-classification': classify as unknown as Prediction,
+  'token-classification': tag as unknown as Prediction,
 }

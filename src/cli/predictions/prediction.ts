@@ -5,7 +5,7 @@ import type { ReadyModel } from '../open-model.ts'
 export interface Prediction<Options extends z.ZodObject = z.ZodObject, Result = unknown> {
   /** Its flags beside those of every prediction. */
   options: Options
-  predict(ready: ReadyModel, text: string, options: z.output<Options>): Result
+  predict(ready: ReadyModel, text: string, options: z.output<Options>): Result | Promise<Result>
   /** One result for people. */
   render(result: Result): string
 }

@@ -1,0 +1,32 @@
+// `predict` of models that a task made: what the task says of a text. Knows no task: an entry hands it the one.
+import { z } from 'zod'
+import type { HeadOptions } from '../../models/index.ts'
+import { predictTask, type TaskDefinition, taskConfig, tasks } from '../../tasks/index.ts'
+import { definePrediction } from './prediction.ts'
+
+type Chosen = { task: TaskDefinition; settings?: Record<string, unknown> }
+
+/** @param choose the task, and its settings, that a head with these options was trained on */
+const asking = (choose: (options: HeadOptions) => Chosen) =>
+  definePrediction({
+    options: z.strictObject({}),
+    async predict({ model, tokenizer }, text) {
+      const { task, settings } = choose(model.headOptions)
+      const config = taskConfig(task, settings)
+      const { predictions } = await predictTask(model, tokenizer, task, [task.ask({ text }, '0', config)], config)
+      const { id: _, ...said } = predictions[0]
+      return { text, ...said }
+    },
+    render: ({ text, ...said }) => `${text}\n  ${JSON.stringify(said)}`,
+  })
+
+const any = (task: unknown) => task as TaskDefinition
+
+const byProblem: Record<HeadOptions['problemType'], Chosen> = {
+  'single-label': { task: any(tasks['sequence-classification']) },
+  'multi-label': { task: any(tasks['sequence-classification']), settings: { multiLabel: true } },
+  regression: { task: any(tasks.regression) },
+}
+
+export const classify = asking(({ problemType }) => byProblem[problemType])
+export const tag = asking(() => ({ task: any(tasks['token-classification']) }))

@@ -1,0 +1,105 @@
+// Fine-tuning from end to end on invented texts: a class that some words give away, learnt by several variants.
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openAdapter } from '../../src/adapters/index.ts'
+import { loadTokenizer, openModel } from '../../src/checkpoint/index.ts'
+import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
+import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
+import { listSnapshots, type TrainingEvent } from '../../src/training/index.ts'
+import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
+
+let data: SmallData
+let base: string
+let file: string
+const at = (name: string) => join(data.root, name)
+
+/** Texts with "green" are of one class, texts with "stone" of the other. */
+const rows = (count: number) =>
+  Array.from({ length: count }, (_, i) => {
+    const telling = i % 2 === 0 ? 'green' : 'stone'
+    const rest = ['the house', 'a river walks', 'old bird', 'rain and light'][i % 4]
+    return JSON.stringify({ review: `${rest} ${telling} number ${i}`, stars: i % 2 === 0 ? 'plant' : 'rock' })
+  }).join('\n')
+
+beforeAll(async () => {
+  data = await makeSmallData()
+  base = at('base')
+  await pretrain(smallRecipe(data, base, { budget: { steps: 8 } }))
+  file = at('rows.jsonl')
+  writeFileSync(file, rows(160))
+})
+afterAll(() => data.dispose())
+
+const recipe = (variant: string, out: string, more: object = {}) =>
+  ({
+    base,
+    task: 'sequence-classification',
+    settings: { text: 'review', label: 'stars' },
+    data: file,
+    variant,
+    out,
+    maxLength: 32,
+    batch: { sequences: 16 },
+    budget: { epochs: 8 },
+    learningRate: 0.01,
+    ...more,
+  }) as unknown as Parameters<typeof finetune>[0]
+
+describe('finetune', () => {
+  it.each(['full', 'lora'])('%s learns the classes and leaves a model that says so', async (variant) => {
+    const out = at(variant)
+    const events: TrainingEvent[] = []
+    const result = await finetune(recipe(variant, out), { onEvent: (event) => events.push(event) })
+    expect(result.reason).toBe('finished')
+    const task = tasks['sequence-classification'] as unknown as TaskDefinition
+    const config = taskConfig(task, { text: 'review', label: 'stars' })
+    const folder = join(out, 'model')
+    const { model } = existsSync(join(folder, 'adapter_config.json'))
+      ? await openAdapter(folder)
+      : await openModel(folder)
+    expect(model.headOptions.labels).toEqual(['plant', 'rock'])
+    const { records } = await task.read(file, config)
+    const scores = scoresOf(await evaluateTask(model, await loadTokenizer(data.tokenizer), task, records, config))
+    expect(scores.accuracy).toBeGreaterThan(0.95)
+    const evaluated = events.filter(({ type }) => type === 'evaluation')
+    expect(evaluated.length).toBe(8)
+    // Evaluated once a pass, and each checkpoint but those of the newest and the best is gone.
+    expect((await listSnapshots(out)).length).toBeLessThanOrEqual(3)
+  })
+
+  it('compares finished runs, the best first', async () => {
+    const rows = await compareRuns(['full', 'lora'].map(at))
+    expect(rows.map(({ value }) => value)).toEqual([...rows.map(({ value }) => value)].sort((a, b) => b - a))
+    const [full, lora] = ['full', 'lora'].map((name) => rows.find(({ variant }) => variant === name))
+    expect(lora?.trainedParameters).toBeLessThan((full?.trainedParameters ?? 0) / 2)
+    expect(lora?.fileBytes).toBeLessThan((full?.fileBytes ?? 0) / 2)
+    await expect(compareRuns([at('base')])).rejects.toThrow(/finished fine-tuning run/)
+  })
+
+  it('stops early when nothing gets better, and a resumed run stays finished', async () => {
+    const out = at('patient')
+    const result = await finetune(recipe('lora', out, { learningRate: 1e-9, patience: 2, budget: { epochs: 50 } }))
+    expect(result).toMatchObject({ reason: 'finished', steps: 3 * Math.ceil(result.steps / 3) })
+    expect(result.steps).toBeLessThan(50)
+    const again = await resume(out)
+    expect(again).toMatchObject({ reason: 'finished', steps: result.steps })
+  })
+
+  it('resumes to the bit, adapters alone in its checkpoints', async () => {
+    const proof = await verifyResume(at('lora'), { steps: 3 })
+    expect(proof).toMatchObject({ equal: true, different: [] })
+    const [newest] = await listSnapshots(at('lora'))
+    expect(existsSync(join(newest.path, 'model', 'adapter.safetensors'))).toBe(true)
+    expect(existsSync(join(newest.path, 'model', 'model.safetensors'))).toBe(false)
+  })
+
+  it('says what is wrong with a recipe', async () => {
+    const wrong = (more: object) => finetune(recipe('lora', at('wrong'), more))
+    await expect(wrong({ settings: { text: 'reviw', label: 'stars' } })).rejects.toThrow(/review/)
+    await expect(wrong({ adapter: { rnk: 4 } })).rejects.toThrow(/rank/)
+    await expect(wrong({ dataset: 'sst3' })).rejects.toThrow(/sst2/)
+    await expect(finetune(recipe('lora', at('lora')))).rejects.toThrow(/resume/)
+    expect(existsSync(join(at('wrong'), 'run.json'))).toBe(false)
+  })
+})

@@ -26,10 +26,12 @@ const collect = (value: unknown, found: Set<Tensor>, isTensor: (value: object) =
 
 const isTensor = (value: object): value is Tensor => 'handle' in value && 'guard' in value
 
-/** Frees a batch of tensors in one call; freed ones are passed over. */
+/** Frees a batch of tensors in one call; freed ones are passed over. @throws ShapeError for anything but tensors */
 export const freeTensors = (tensors: Iterable<Tensor>): void => {
   const handles: number[] = []
   for (const tensor of tensors) {
+    if (typeof tensor !== 'object' || tensor === null || !isTensor(tensor))
+      throw new ShapeError(`Expected tensors for \`freeTensors\`, got ${typeof tensor}. Pass a list of tensors.`)
     if (tensor.handle === 0) continue
     handles.push(tensor.handle)
     tensor.handle = 0

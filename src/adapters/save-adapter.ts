@@ -1,8 +1,8 @@
 // Writes an adapter as a folder: adapter_config.json and adapter_model.safetensors, in PEFT's format where it has the method, otherwise
 // in ours (same two names; tensors by our paths). `tunesmith.json` beside them holds what PEFT's fields cannot say.
-import { mkdir, open, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { sourceOf, toHfKeys, writeSafetensors } from '../checkpoint/index.ts'
+import { saveSafetensors, sourceOf, toHfKeys } from '../checkpoint/index.ts'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys } from '../models/index.ts'
 import { type Dtype, noGrad, type Tensor } from '../tensor/index.ts'
@@ -79,16 +79,10 @@ export const saveAdapter = async (
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, CONFIG_FILE), json(fields))
     await writeFile(join(target, EXTRA_FILE), json(extra))
-    const file = await open(join(target, WEIGHTS_FILE), 'wx')
-    try {
-      const plain = noGrad(
-        () => new Map([...tensors].map(([key, tensor]) => [key, tensor.detach().to(options.dtype ?? tensor.dtype)])),
-      )
-      await writeSafetensors(file, plain, { format: 'pt' })
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    const plain = noGrad(
+      () => new Map([...tensors].map(([key, tensor]) => [key, tensor.detach().to(options.dtype ?? tensor.dtype)])),
+    )
+    await saveSafetensors(join(target, WEIGHTS_FILE), plain, { format: 'pt' })
     await options.also?.(target)
   })
 }

@@ -1,6 +1,14 @@
 // config.json beyond the architecture: which class, which labels, which dtype. Knows no architecture by name.
 import { CheckpointError, didYouMean } from '../core/index.ts'
-import { type HeadOptions, type HeadType, headsOf, type Model, type ModelDefinition, models } from '../models/index.ts'
+import {
+  type HeadEntry,
+  type HeadOptions,
+  type HeadType,
+  headsOf,
+  type Model,
+  type ModelDefinition,
+  models,
+} from '../models/index.ts'
 import type { Dtype } from '../tensor/index.ts'
 
 export type HfFields = Record<string, unknown>
@@ -21,8 +29,8 @@ export const architectureOf = (fields: HfFields): string | undefined =>
 
 /** The head of the class in `architectures`. A classifier of one label may be a reward model: the user says so. */
 export const headOfClass = (definition: ModelDefinition, config: object, hfClass: string | undefined) =>
-  (Object.entries(headsOf(definition, config)) as [HeadType, { hfClass?: string }][]).find(
-    ([type, entry]) => type !== 'reward' && entry.hfClass !== undefined && entry.hfClass === hfClass,
+  (Object.entries(headsOf(definition, config)) as [HeadType, HeadEntry][]).find(
+    ([, entry]) => !entry.onRequest && entry.hfClass !== undefined && entry.hfClass === hfClass,
   )?.[0]
 
 const problems: Record<string, HeadOptions['problemType']> = {
@@ -49,8 +57,6 @@ export const headOptionsOf = (fields: HfFields): Partial<HeadOptions> => {
   return options
 }
 
-const classifies: ReadonlySet<HeadType> = new Set(['sequence-classification', 'token-classification', 'reward'])
-
 const hfDtypes: Partial<Record<Dtype, string>> = {
   float32: 'float32',
   float64: 'float64',
@@ -69,12 +75,12 @@ export const fieldsOf = (model: Model, original: HfFields, dtype: Dtype): HfFiel
     architectures: entry?.hfClass === undefined ? [] : [entry.hfClass],
   }
   if (entry?.encoderOnly) fields.is_encoder_decoder = false
-  if (classifies.has(headType)) {
-    const labels = headType === 'reward' ? ['reward'] : headOptions.labels
+  const labels = entry?.labels?.(headOptions)
+  if (labels !== undefined) {
     fields.id2label = Object.fromEntries(labels.map((label, i) => [String(i), label]))
     fields.label2id = Object.fromEntries(labels.map((label, i) => [label, i]))
     const problem = Object.entries(problems).find(([, ours]) => ours === headOptions.problemType)
-    if (headType === 'sequence-classification' && problem !== undefined) fields.problem_type = problem[0]
+    if (entry?.statesProblem && problem !== undefined) fields.problem_type = problem[0]
     if (headOptions.dropout !== undefined) fields.classifier_dropout = headOptions.dropout
   }
   // The name that the file had; transformers 5 writes the short one and reads both.

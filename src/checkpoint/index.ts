@@ -26,6 +26,7 @@ export {
   readHeader,
   type SafetensorsFile,
   type SafetensorsHeader,
+  saveSafetensors,
   type TensorEntry,
   writeSafetensors,
 } from './safetensors.ts'

@@ -278,3 +278,17 @@ export const writeSafetensors = async (
   await Promise.all([writing, syncing])
   return { bytes, sha256: hash.digest('hex') }
 }
+
+/** A new file of tensors, for folders that `writeFolderAtomic` syncs. @throws when the file is there already */
+export const saveSafetensors = async (
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata?: Record<string, string>,
+): ReturnType<typeof writeSafetensors> => {
+  const file = await open(path, 'wx')
+  try {
+    return await writeSafetensors(file, tensors, metadata)
+  } finally {
+    await file.close()
+  }
+}

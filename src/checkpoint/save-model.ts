@@ -1,5 +1,5 @@
 // Writes a model as a folder that transformers opens, whole or not at all.
-import { cp, mkdir, open, readdir, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys } from '../models/index.ts'
@@ -9,7 +9,7 @@ import { stringifyConfig } from './config-json.ts'
 import { fieldsOf, type HfFields } from './hf-config.ts'
 import { toHfKeys } from './hf-keys.ts'
 import { sourceOf } from './open-model.ts'
-import { type WrittenFile, writeSafetensors } from './safetensors.ts'
+import { saveSafetensors, type WrittenFile } from './safetensors.ts'
 
 export interface SaveOptions {
   /** Converts what is written; kept as it is unless given. */
@@ -72,18 +72,12 @@ const writeOne = async (
   tensors: ReadonlyMap<string, Tensor>,
   { dtype, onWritten }: Pick<SaveOptions, 'dtype' | 'onWritten'>,
 ) => {
-  const file = await open(path, 'wx')
-  try {
-    const converted = new Map(
-      [...tensors].map(([name, tensor]) => [name, dtype === undefined ? tensor : tensor.to(dtype)]),
-    )
-    const written = await writeSafetensors(file, converted, { format: 'pt' })
-    onWritten?.(basename(path), written)
-    await file.sync()
-    if (dtype !== undefined) for (const [name, tensor] of converted) if (tensor !== tensors.get(name)) tensor.free()
-  } finally {
-    await file.close()
-  }
+  const converted = new Map(
+    [...tensors].map(([name, tensor]) => [name, dtype === undefined ? tensor : tensor.to(dtype)]),
+  )
+  const written = await saveSafetensors(path, converted, { format: 'pt' })
+  onWritten?.(basename(path), written)
+  if (dtype !== undefined) for (const [name, tensor] of converted) if (tensor !== tensors.get(name)) tensor.free()
 }
 
 const copyBeside = async (from: string, to: string, wanted: (name: string) => boolean) => {

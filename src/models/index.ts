@@ -12,6 +12,7 @@ export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, 
 export type ModelType = keyof typeof models
 
 export {
+  EmbeddingHead,
   type Head,
   type HeadEntry,
   type HeadOptions,

@@ -1,5 +1,5 @@
 // From a fine-tuning recipe to everything that the loop needs: base, adapter, records, optimizer. Writes nothing before the end.
-import { mkdir, open, stat, writeFile } from 'node:fs/promises'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../adapters/index.ts'
 import {
@@ -9,9 +9,9 @@ import {
   openSafetensors,
   resolveModel,
   saveModel,
-  writeSafetensors,
+  saveSafetensors,
 } from '../checkpoint/index.ts'
-import { CheckpointError, sha256File } from '../core/index.ts'
+import { ConfigError, sha256File } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import {
@@ -24,7 +24,7 @@ import {
   taskLength,
   tasks,
 } from '../tasks/index.ts'
-import { Generator, noGrad, type Tensor } from '../tensor/index.ts'
+import { Generator, type Tensor } from '../tensor/index.ts'
 import type { Trainee } from '../training/index.ts'
 import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 import { setOptimization } from './optimization.ts'
@@ -47,27 +47,11 @@ const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: 
 const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => ({
   save: async (folder) => {
     await mkdir(folder, { recursive: true })
-    const file = await open(join(folder, 'adapter.safetensors'), 'wx')
-    try {
-      await writeSafetensors(file, applied.trainable)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await saveSafetensors(join(folder, 'adapter.safetensors'), applied.trainable)
   },
   load: async (folder) => {
-    const path = join(folder, 'adapter.safetensors')
-    const file = await openSafetensors(path)
-    const missing = [...applied.trainable.keys()].filter((name) => !file.tensors.has(name))
-    const unexpected = [...file.tensors.keys()].filter((name) => !applied.trainable.has(name))
-    if (missing.length + unexpected.length > 0)
-      throw new CheckpointError(
-        `${path}: Expected the parameters of the recipe's variant, ${missing.length} are missing and ${unexpected.length} unexpected. Check that run.json was not changed.`,
-        { missing, unexpected },
-      )
-    noGrad(() => {
-      for (const [name, parameter] of applied.trainable) parameter.detach().copy_(file.tensor(name))
-    })
+    const { tensors, tensor } = await openSafetensors(join(folder, 'adapter.safetensors'))
+    applied.loadState(new Map([...tensors.keys()].map((name) => [name, tensor(name)])))
   },
 })
 
@@ -99,13 +83,17 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
   const records = await readSplits(recipe, task, config)
   const headOptions = task.headOptions([...records.train, ...records.validation], config)
-  const precision = recipe.variant === 'full' ? recipe.precision : 'float32'
   const opened = await openModel(base, { head: task.head, headOptions, dtype: 'float32', seed: recipe.seed })
   const { model } = opened
   if (recipe.fresh) model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
-  if (recipe.device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device: recipe.device })
+  const { precision, device } = recipe
+  if (device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device })
   const adapter = { ...recipe.adapter, type: recipe.variant } as AdapterConfig
   const applied = applyAdapter(model, adapter, { seed: recipe.seed })
+  if (!applied.inPlace && precision !== 'float32')
+    throw new ConfigError(
+      `Expected float32 for \`precision\` with the variant ${recipe.variant}, got ${precision}. Only variants that train the base itself compute in it.`,
+    )
   const active = applied.model
   const maxLength = recipe.maxLength ?? taskLength(active, tokenizer) - applied.virtualTokens
   const prepared = task.prepare(tokenizer, config, {

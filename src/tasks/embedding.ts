@@ -1,7 +1,7 @@
 // Vectors of texts: sorted by length and run packed, so that no time goes into padding. Knows no architecture and no tokenizer's kind.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../core/index.ts'
-import type { BodyInputs, Model } from '../models/index.ts'
+import { type BodyInputs, EmbeddingHead, type Model } from '../models/index.ts'
 import { cat, inferenceMode, scope, Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 
@@ -39,7 +39,7 @@ export const embedTexts = async (
 ): Promise<Tensor> => {
   const { onProgress, signal, ...settings } = options
   const { batchTokens, maxTokens = longest(model, tokenizer) } = parseConfig(embedSchema, settings, 'settings')
-  if (model.headType !== 'embedding')
+  if (!(model.head instanceof EmbeddingHead))
     throw new ConfigError(
       `Expected a model with an embedding head, got ${model.headType}. Load it with head: 'embedding'.`,
     )

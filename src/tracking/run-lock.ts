@@ -1,59 +1,18 @@
-// Says whether a living process works in a run's folder, and keeps a second one out. A lock names its process and when that
-// process started, so the lock of a killed run is seen to be dead even when its process number was given away again.
-import { readFileSync } from 'node:fs'
-import { mkdir, open, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { ConfigError } from '../core/index.ts'
+// Says whether a living process works in a run's folder, and keeps a second one out.
+import { mkdir } from 'node:fs/promises'
+import { FOLDER_LOCK, folderOwner, lockFolder } from '../core/index.ts'
 
-export const RUN_LOCK = '.lock'
+export const RUN_LOCK = FOLDER_LOCK
 
 /** Takes the lock of a run's folder; ConfigError when a living process has it. Returns the function that gives it back. */
 export async function lockRun(folder: string): Promise<() => Promise<void>> {
-  const path = join(folder, RUN_LOCK)
   await mkdir(folder, { recursive: true })
-  for (let attempt = 0; attempt < 10; attempt++) {
-    try {
-      const file = await open(path, 'wx')
-      await file.writeFile(describeProcess(process.pid))
-      await file.close()
-      return () => rm(path, { force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const owner = await runOwner(folder)
-    if (owner !== undefined) {
-      throw new ConfigError(
-        `Expected a run that nothing works on for \`${folder}\`, got one that process ${owner} is writing. Wait for it or stop it.`,
-      )
-    }
-    await rm(path, { force: true })
-  }
-  throw new ConfigError(`Expected to lock \`${folder}\`, got a lock that keeps coming back. Delete ${path}.`)
+  return lockFolder(
+    folder,
+    (owner) =>
+      `Expected a run that nothing works on for \`${folder}\`, got one that process ${owner} is writing. Wait for it or stop it.`,
+  )
 }
 
 /** The number of the living process that works in a run's folder, if there is one. */
-export async function runOwner(folder: string): Promise<number | undefined> {
-  const owner = await readFile(join(folder, RUN_LOCK), 'utf8').catch(() => '')
-  const pid = Number(owner.split(' ')[0])
-  return Number.isSafeInteger(pid) && pid > 0 && isAlive(pid) && describeProcess(pid) === owner ? pid : undefined
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** The process number and, where the system tells it, the time it started in clock ticks since boot. */
-function describeProcess(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The second field is the command in parentheses and may hold spaces; the start time is field 22.
-    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`
-  } catch {
-    return `${pid}`
-  }
-}
+export const runOwner = folderOwner

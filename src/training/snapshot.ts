@@ -1,9 +1,9 @@
 // Checkpoints of a run: folders that are there whole or not at all, with the SHA-256 of every file in a manifest. Knows what a run
 // must remember to go on to the bit; knows no loop.
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { z } from 'zod'
-import { loadInto, openSafetensors, type SafetensorsFile, saveModel, writeSafetensors } from '../checkpoint/index.ts'
+import { loadInto, openSafetensors, type SafetensorsFile, saveModel, saveSafetensors } from '../checkpoint/index.ts'
 import { CheckpointError, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
@@ -62,15 +62,6 @@ const filesIn = async (folder: string): Promise<string[]> => {
     .sort()
 }
 
-const writeTensors = async (path: string, tensors: Parameters<typeof writeSafetensors>[1]) => {
-  const file = await open(path, 'wx')
-  try {
-    return await writeSafetensors(file, tensors)
-  } finally {
-    await file.close()
-  }
-}
-
 /** Writes a checkpoint below a run's folder; returns its path. An earlier one of the same step is replaced. */
 export const writeSnapshot = async (
   run: string,
@@ -92,10 +83,10 @@ export const writeSnapshot = async (
     if (auxiliary !== undefined)
       await saveModel(auxiliary, join(folder, 'auxiliary'), { onWritten: noting('auxiliary') })
     const { tensors, step } = optimizer.state()
-    files['optimizer.safetensors'] = await writeTensors(join(folder, 'optimizer.safetensors'), tensors)
+    files['optimizer.safetensors'] = await saveSafetensors(join(folder, 'optimizer.safetensors'), tensors)
     const averaged = average?.state()
     if (averaged !== undefined)
-      files['average.safetensors'] = await writeTensors(join(folder, 'average.safetensors'), averaged.tensors)
+      files['average.safetensors'] = await saveSafetensors(join(folder, 'average.safetensors'), averaged.tensors)
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
     await writeFile(join(folder, 'state.json'), JSON.stringify(full))
     for (const name of await filesIn(folder)) {

@@ -1,7 +1,7 @@
 // The registry of what `evaluate` can do, one task a file. Shared code asks an entry, and never for its name.
 
-import { recordEvaluations } from '../evaluate-records.ts'
 import { languageModelling } from './language-modelling.ts'
+import { recordEvaluations } from './records.ts'
 import type { EvaluationTask } from './task.ts'
 
 export const evaluations: Record<string, EvaluationTask> = {

@@ -4,7 +4,7 @@ import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry, type HeadOptions } from './head.ts'
 import { type Pooling, poolRows } from './pooling.ts'
 
-class EmbeddingHead extends Head {
+export class EmbeddingHead extends Head {
   readonly #pooling: Pooling
   readonly #normalize: boolean
 

@@ -72,6 +72,12 @@ export interface HeadEntry {
   bare?: boolean
   /** Changes the batch before the body sees it, such as a decoder's inputs made from the encoder's. */
   prepare?(inputs: BodyInputs): BodyInputs
+  /** Labels that config.json names, where the head has any. */
+  labels?(options: HeadOptions): readonly string[]
+  /** Whether config.json says what kind of problem it is. */
+  statesProblem?: boolean
+  /** Its files are another head's: never guessed from the class, only taken when asked for. */
+  onRequest?: boolean
   build(body: Body, facts: BodyFacts, options: HeadOptions): Head
 }
 

@@ -1,6 +1,6 @@
 // Heads, as architectures declare them and other folders use them.
 export { causalLm } from './causal-lm.ts'
-export { embedding } from './embedding.ts'
+export { EmbeddingHead, embedding } from './embedding.ts'
 export {
   Head,
   type HeadEntries,

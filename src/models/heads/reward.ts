@@ -20,6 +20,9 @@ class RewardHead extends Head {
 /** The same files as the architecture's classifier, with one label. */
 export const reward = (classifier: HeadEntry): HeadEntry => ({
   ...classifier,
+  labels: () => ['reward'],
+  statesProblem: false,
+  onRequest: true,
   keys: classifier.keys.map((rule) => ({ ...rule, ours: String(rule.ours).replace(/^head\./, 'head.scorer.') })),
   build: (body, facts, options) => new RewardHead(classifier.build(body, facts, { ...options, labels: ['reward'] })),
 })

@@ -55,6 +55,8 @@ export const sequenceClassification = (
   ...more,
   hfClass,
   keys: classifierKeys(shape),
+  labels: ({ labels }) => labels,
+  statesProblem: true,
   build: (_, { hiddenSize }, { labels, dropout = shape.dropout }) =>
     new RowClassifier(hiddenSize, labels.length, { ...shape, dropout }),
 })

@@ -34,8 +34,10 @@ const entry = (
     new TokenClassifier(hiddenSize, count(options.labels), options.dropout ?? dropout),
 })
 
-export const tokenClassification = (hfClass: string, shape: Shape): HeadEntry =>
-  entry(hfClass, shape, (labels) => labels.length)
+export const tokenClassification = (hfClass: string, shape: Shape): HeadEntry => ({
+  ...entry(hfClass, shape, (labels) => labels.length),
+  labels: ({ labels }) => labels,
+})
 
 /** Logits [B,T,2]: the first of the last dimension scores a token as the answer's first, the second as its last. */
 export const questionAnswering = (hfClass: string, shape: Omit<Shape, 'output'>): HeadEntry =>

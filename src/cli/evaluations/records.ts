@@ -1,6 +1,6 @@
 // `evaluate --task T` for every task of the registry that has records: scores with intervals, predictions on request. Knows no task.
 import { z } from 'zod'
-import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
+import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../../core/index.ts'
 import {
   anyTaskSettings,
   evaluateTask,
@@ -9,9 +9,9 @@ import {
   type TaskType,
   taskConfig,
   tasks,
-} from '../tasks/index.ts'
-import { defineEvaluation, type EvaluationTask } from './evaluations/task.ts'
-import { openForUse } from './open-model.ts'
+} from '../../tasks/index.ts'
+import { openForUse } from '../open-model.ts'
+import { defineEvaluation, type EvaluationTask } from './task.ts'
 
 const options = z.strictObject({
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),

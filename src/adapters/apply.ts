@@ -1,7 +1,7 @@
 // Puts an adapter onto a model: what is trained, and how it is switched, merged and taken away again. Knows no method.
 import { CheckpointError, ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { describeReport, type LoadReport } from '../nn/index.ts'
+import { compareState, describeReport } from '../nn/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition } from './adapter.ts'
 import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
@@ -98,14 +98,7 @@ export class Applied {
    */
   loadState(state: ReadonlyMap<string, Tensor>): void {
     const own = this.trainable
-    const report: LoadReport = { missing: [], unexpected: [], mismatched: [] }
-    for (const [path, { shape }] of own) {
-      const given = state.get(path)
-      if (given === undefined) report.missing.push(path)
-      else if (given.shape.join() !== shape.join())
-        report.mismatched.push(`${path}: expected [${shape}], got [${given.shape}]`)
-    }
-    for (const path of state.keys()) if (!own.has(path)) report.unexpected.push(path)
+    const report = compareState(own, state)
     if (report.missing.length + report.unexpected.length + report.mismatched.length > 0)
       throw new CheckpointError(describeReport(report), report)
     noGrad(() => {

@@ -10,7 +10,7 @@ import {
   type ModelDefinition,
   modelKeys,
 } from '../models/index.ts'
-import { describeReport, type KeyRule, type LoadReport } from '../nn/index.ts'
+import { compareState, describeReport, type KeyRule, type LoadReport } from '../nn/index.ts'
 import { type Dtype, Generator, type Tensor } from '../tensor/index.ts'
 import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf } from './hf-config.ts'
 import { expandRules, fromHfKeys } from './hf-keys.ts'
@@ -150,7 +150,7 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
 
   const built = buildModel(definition, config, head, headOptions)
   const { initializerRange: std } = built.facts
-  const report = planned(built, state)
+  const report = compareState(built.parameters(), state)
   const fresh = report.missing.filter((name) => name.startsWith('head.'))
   const sameClass = headEntry(definition, config, head).hfClass === hfClass && hfClass !== undefined
   if (fresh.length > 0 && sameClass && !options.newHead)
@@ -188,18 +188,6 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
 const likeBody = (model: Model, fresh: ReadonlySet<string>): void => {
   const { dtype } = model.body.embedTokens.weight
   model.replaceParameters((path, parameter) => (fresh.has(path) ? parameter.to(dtype) : parameter))
-}
-
-/** What loading would find, without loading. */
-const planned = (model: Model, state: ReadonlyMap<string, Tensor>): LoadReport => {
-  const report: LoadReport = { missing: [], unexpected: [], mismatched: [] }
-  for (const [path, parameter] of model.parameters()) {
-    const given = state.get(path)
-    if (given === undefined) report.missing.push(path)
-    else if (given.shape.join() !== parameter.shape.join())
-      report.mismatched.push(`${path}: expected [${parameter.shape}], got [${given.shape}]`)
-  }
-  return report
 }
 
 const listed = (names: readonly string[]): string =>

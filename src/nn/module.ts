@@ -123,14 +123,7 @@ export abstract class Module {
    */
   loadState(state: ReadonlyMap<string, Tensor>, options: { strict?: boolean; copy?: boolean } = {}): LoadReport {
     const own = this.parameters()
-    const report: LoadReport = { missing: [], unexpected: [], mismatched: [] }
-    for (const [path, parameter] of own) {
-      const given = state.get(path)
-      if (given === undefined) report.missing.push(path)
-      else if (given.shape.join() !== parameter.shape.join())
-        report.mismatched.push(`${path}: expected [${parameter.shape}], got [${given.shape}]`)
-    }
-    for (const path of state.keys()) if (!own.has(path)) report.unexpected.push(path)
+    const report = compareState(own, state)
     const faults = report.missing.length + report.unexpected.length + report.mismatched.length
     if ((options.strict ?? true) && faults > 0) throw new CheckpointError(describeReport(report), report)
     const usable = (path: string, parameter: Tensor) => {
@@ -147,6 +140,19 @@ export abstract class Module {
     else this.replaceParameters((path, parameter) => usable(path, parameter) ?? parameter)
     return report
   }
+}
+
+/** What of `own` a state lacks, what else it holds, and what has another shape. */
+export const compareState = (own: ReadonlyMap<string, Tensor>, state: ReadonlyMap<string, Tensor>): LoadReport => {
+  const report: LoadReport = { missing: [], unexpected: [], mismatched: [] }
+  for (const [path, parameter] of own) {
+    const given = state.get(path)
+    if (given === undefined) report.missing.push(path)
+    else if (given.shape.join() !== parameter.shape.join())
+      report.mismatched.push(`${path}: expected [${parameter.shape}], got [${given.shape}]`)
+  }
+  for (const path of state.keys()) if (!own.has(path)) report.unexpected.push(path)
+  return report
 }
 
 /** One report of everything wrong, a group to a line. */

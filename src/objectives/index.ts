@@ -44,6 +44,7 @@ export {
   type LossOptions,
   type LossTerm,
   type Metric,
+  mustPad,
   type Objective,
   type ObjectiveContext,
   type ObjectiveDefinition,

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
+import { mustPad } from '../objectives/index.ts'
 import { inferenceMode, scope } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { Scores } from './metrics/judgement.ts'
@@ -79,7 +80,7 @@ export const predictTask = async <
     )
   const started = performance.now()
   const { learner, ...prepared } = task.prepare(tokenizer, config, { maxLength, headOptions: model.headOptions })
-  const padded = !learner.unpadded || model.facts.packs === false
+  const padded = mustPad(learner, model)
   const items: { example: Example; record: number }[] = []
   const outputs: { example: Example; logits: Float32Array }[][] = []
   for (let i = 0; i < records.length; i++) {

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
+import { mustPad } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
 import type { ExampleSource } from './example-stream.ts'
 import type { Trainee } from './gradients.ts'
@@ -25,7 +26,7 @@ export const evaluateHeldOut = async <Example>(
 ): Promise<Record<string, number>> => {
   const count = Math.min(options.examples, stream.perEpoch)
   const examples = Array.from({ length: count }, (_, position) => stream.example(position).example)
-  const padded = options.padded || !objective.unpadded || model.facts.packs === false
+  const padded = options.padded || mustPad(objective, model)
   const lengths = examples.map((example) => objective.tokens(example))
   const sums = new Map<string, { sum: number; weight: number; scale: number }>()
   const add = (name: string, sum: number, weight: number, scale: number) => {

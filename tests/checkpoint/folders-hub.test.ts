@@ -106,7 +106,7 @@ describe('a model in the cache', () => {
 })
 
 describe('a name that leads nowhere', () => {
-  it.each(['./no/such/folder', '/no/such.gguf', 'a/b/c', '../x', 'org/..', 'no such model', ''])(
+  it.each(['./no/such/folder', '/no/such.gguf', 'a/b/c', '../no-such-model', 'org/..', 'no such model', ''])(
     '%j is told from an id',
     async (name) => {
       await expect(resolveModel(name, { offline: true })).rejects.toThrow(

@@ -108,7 +108,8 @@ describe('words counted for training are the words that the encoder cuts', () =>
             fc.property(anyText, (text) => {
               expect(sorted(fastWords(text, options))).toEqual(sorted(encoderWords(text, options)))
             }),
-            { numRuns: 300 },
+            // Found once at random: a long s after an apostrophe is a contraction where case does not matter.
+            { numRuns: 300, examples: [["'ſé"], ["don'ſ 'ſt"]] },
           )
         })
       }

@@ -48,6 +48,8 @@ function contractionLength(bytes: Uint8Array, index: number, end: number, caseMa
   const first = bytes[index + 1] | caseMask
   if (first === 0x73 || first === 0x74 || first === 0x6d || first === 0x64) return 2
   if (index + 2 >= end) return 0
+  // U+017F, the long s, is an s too when case does not matter.
+  if (caseMask !== 0 && bytes[index + 1] === 0xc5 && bytes[index + 2] === 0xbf) return 3
   const second = bytes[index + 2] | caseMask
   if (first === 0x72 || first === 0x76) return second === 0x65 ? 3 : 0
   return first === 0x6c && second === 0x6c ? 3 : 0

@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'tests/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    setupFiles: ['./scripts/property-seed.mjs'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: ['default', './scripts/summary-reporter.mjs'],

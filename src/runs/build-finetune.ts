@@ -1,5 +1,5 @@
 // From a fine-tuning recipe to everything that the loop needs: base, adapter, records, optimizer. Writes nothing before the end.
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../adapters/index.ts'
 import {
@@ -11,7 +11,7 @@ import {
   saveModel,
   saveSafetensors,
 } from '../checkpoint/index.ts'
-import { ConfigError, sha256File } from '../core/index.ts'
+import { ConfigError, OutOfMemoryError, sha256File } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import {
@@ -26,13 +26,12 @@ import {
 } from '../tasks/index.ts'
 import { Generator, type Tensor } from '../tensor/index.ts'
 import type { Trainee } from '../training/index.ts'
+import { writeEvaluation } from './evaluation-files.ts'
 import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 import { setOptimization } from './optimization.ts'
 import type { BuiltRun, RunKind } from './run-kind.ts'
 import { shuffledExamples, splitRecords } from './task-examples.ts'
 
-/** What an evaluation of a specialist leaves beside its model. */
-export const EVALUATION_FILE = 'evaluation.json'
 /** Above this share of trained parameters a model learns at the rate of full fine-tuning. */
 const fullShare = 0.3
 const rates = { full: 5e-5, part: 5e-4 }
@@ -111,6 +110,26 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
     recipe.learningRate ?? (trainedShare(trainee.parameters, active) > fullShare ? rates.full : rates.part)
   const evaluateFully = (signal?: AbortSignal) =>
     evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, signal })
+  /** The base as training found it, with the head that training began with; undefined where there is no room for it. */
+  const judgeUntrained = async (): Promise<TaskResult | undefined> => {
+    const judge = (untrained: Model) =>
+      evaluateTask(untrained, tokenizer, task, records.validation, config, { maxLength })
+    if (!applied.inPlace) {
+      try {
+        return await judge(applied.enable(false))
+      } finally {
+        applied.enable()
+      }
+    }
+    try {
+      const again = await openModel(base, { head: task.head, headOptions, dtype: 'float32', seed: recipe.seed })
+      if (device !== 'cpu' || precision !== 'float32') again.model.to({ dtype: precision, device })
+      return await judge(again.model)
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) return undefined
+      throw error
+    }
+  }
   // Once a pass, unless said otherwise.
   const steps = Math.ceil(stream.perEpoch / (recipe.batch.sequences ?? 32))
   const silent = Object.values(recipe.evaluate).every((value) => value === undefined)
@@ -134,10 +153,11 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
     evaluate: async () => scoresOf(await evaluateFully()),
     exportModel: async (folder) => {
       const result = await evaluateFully()
-      const also = async (target: string) => {
-        const { predictions: _, ...summary } = result
-        await writeFile(join(target, EVALUATION_FILE), `${JSON.stringify(summary, null, 2)}\n`)
-      }
+      const untrained = recipe.fresh || !recipe.untrained ? undefined : await judgeUntrained()
+      const { labels } = active.headOptions
+      const parameters = { trained: applied.parameterCount, total: active.parameterCount }
+      const also = (target: string) =>
+        writeEvaluation(target, { task, config, records, result, untrained, labels, parameters, seed: recipe.seed })
       if (applied.inPlace) await saveModel(active, folder, { tokenizer: recipe.tokenizer, also })
       else await saveAdapter(applied, folder, { base: resolve(base), also })
     },

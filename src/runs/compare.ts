@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError } from '../core/index.ts'
 import { EVENTS_FILE, readEvents, readRunCard } from '../tracking/index.ts'
-import { EVALUATION_FILE } from './build-finetune.ts'
+import { EVALUATION_FILE } from './evaluation-files.ts'
 import { MODEL_FOLDER, readRecipe } from './execute.ts'
 import type { FinetuneRecipe } from './finetune-recipe.ts'
 

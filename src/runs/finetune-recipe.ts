@@ -8,7 +8,7 @@ const taskTypes = Object.keys(tasks) as [TaskType, ...TaskType[]]
 const variants = Object.keys(adapters) as [AdapterType, ...AdapterType[]]
 
 export const finetuneSchema = trainingSchema.extend({
-  command: z.literal('finetune').describe('what kind of run this is'),
+  command: z.literal('finetune').default('finetune').describe('what kind of run this is').meta({ flag: false }),
   base: z.string().describe('the generalist: a folder, a .gguf file, a run or a Hub id'),
   task: z.enum(taskTypes).describe('what is learnt'),
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
@@ -29,6 +29,10 @@ export const finetuneSchema = trainingSchema.extend({
     .boolean()
     .default(false)
     .describe('start from random weights of the same shape, to see what pretraining brought'),
+  untrained: z
+    .boolean()
+    .default(true)
+    .describe('judge the base with its untrained head as well, as a reference beside the scores'),
   tokenizer: z.string().optional().describe('folder of the tokenizer; that of the base unless given'),
   out: z.string().describe('folder of the run'),
   maxLength: z

@@ -1,8 +1,17 @@
 // Runs as functions, for the command line and for programs.
 
-export { type BuiltFinetune, EVALUATION_FILE } from './build-finetune.ts'
+export type { BuiltFinetune } from './build-finetune.ts'
 export { buildRun } from './build-run.ts'
 export { type ComparedRun, compareRuns } from './compare.ts'
+export {
+  EVALUATION_FILE,
+  type Evaluation,
+  type EvaluationInput,
+  PREDICTIONS_FILE,
+  type ReferenceScores,
+  readEvaluation,
+  writeEvaluation,
+} from './evaluation-files.ts'
 export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, readRecipe } from './execute.ts'
 export { finetune } from './finetune.ts'
 export { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'

@@ -57,6 +57,7 @@ export type { ReadReport, Skipped } from './reading/read-report.ts'
 export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'
 export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-classification.ts'
 export {
+  type Baseline,
   type DatasetDeclaration,
   defineTask,
   type ExampleOutput,

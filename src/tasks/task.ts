@@ -1,6 +1,7 @@
 // What a task is: the way from files to records, from records to examples that a model learns from, and from its logits back to
 // predictions and scores. Knows no task, no architecture and no training loop.
 import type { z } from 'zod'
+import type { Random } from '../core/index.ts'
 import type { HeadOptions, HeadType } from '../models/index.ts'
 import type { Batch, Learner, Sequences } from '../objectives/index.ts'
 import type { Tensor } from '../tensor/index.ts'
@@ -75,6 +76,14 @@ export interface PreparedTask<
   decode(record: Record, outputs: readonly ExampleOutput<Example>[]): Prediction
 }
 
+/** Answers that take no model. */
+export interface Baseline<Prediction extends TaskPrediction = TaskPrediction> {
+  /** `majority class`, `no answer` … */
+  name: string
+  /** In the order of the records. */
+  predictions: Prediction[]
+}
+
 /** A known data set: a path that holds it and these settings are all that is needed. */
 export interface DatasetDeclaration<Config = object> {
   /** Where it is published. */
@@ -110,6 +119,13 @@ export interface TaskDefinition<
   prepare(tokenizer: Tokenizer, config: Config, options: PrepareOptions): PreparedTask<Record, Example, Prediction>
   /** Reads anybody's prediction of a record. @throws ConfigError that says what is wrong with it, without the place */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
+  /** What scores are held against: the most frequent answer, one drawn at random … Asks no record for what is right. */
+  baselines?(
+    trained: readonly Record[],
+    records: readonly Record[],
+    config: Config,
+    random: Random,
+  ): Baseline<Prediction>[]
   /** The scores of predictions, in the order of the records; each record is a unit that may be counted more or less often. */
   judge(
     records: readonly Record[],

@@ -91,6 +91,29 @@ export class AddedTokens {
     return this.specials.has(token)
   }
 
+  isSpecialId(id: number): boolean {
+    return this.tokens.get(id)?.special ?? false
+  }
+
+  /** Cuts of `text` without the special tokens that lie in one of the `literal` stretches: they are text there. */
+  asText(stretches: readonly Stretch[], text: string, literal: readonly (readonly [number, number])[]): Stretch[] {
+    if (literal.length === 0) return [...stretches]
+    const joined: Stretch[] = []
+    for (const stretch of stretches) {
+      const { start, end, id } = stretch
+      // White space around a match is its own only by the token's leave.
+      const inner = text.slice(start, end)
+      const from = start + inner.length - inner.trimStart().length
+      const to = end - inner.length + inner.trimEnd().length
+      const said = id !== undefined && this.isSpecialId(id) && literal.some(([a, b]) => from < b && to > a)
+      const last = joined.at(-1)
+      if (id !== undefined && !said) joined.push(stretch)
+      else if (last !== undefined && last.id === undefined) joined[joined.length - 1] = { start: last.start, end }
+      else joined.push({ start, end })
+    }
+    return joined
+  }
+
   /** How many of these the model's own vocabulary lacks. */
   countBeyondModel(): number {
     return [...this.ids.keys()].filter((token) => this.model.tokenToId(token) === undefined).length

@@ -10,6 +10,7 @@ export {
   type RenderOptions,
   renderChat,
   renderChatFor,
+  templateSource,
 } from './chat/index.ts'
 export { Encoding, type Padding, padEncodings, type Side } from './encoding.ts'
 export type { IdArray } from './fast-encoder.ts'

@@ -19,7 +19,7 @@ import { type PostProcessor, readPostProcessor } from './post-processors/index.t
 import { type PreTokenizer, readPreTokenizer } from './pre-tokenizers/index.ts'
 import { saveTokenizer } from './saving.ts'
 import { NO_SPECIAL_TOKENS, type SpecialTokens } from './special-tokens.ts'
-import { AlignedPiece } from './text.ts'
+import { AlignedPiece, type Span } from './text.ts'
 import { type Truncation, truncate } from './truncation.ts'
 import { isWellFormed, wellFormed } from './unicode.ts'
 
@@ -30,6 +30,8 @@ export interface EncodeOptions {
   addSpecialTokens?: boolean
   truncation?: Truncation
   padding?: Padding
+  /** Stretches of the text, in UTF-16 units and in order, in which a special token's name is text like any other. */
+  literal?: readonly Span[]
   /** What offsets count: UTF-16 units, as JavaScript strings do, or code points, as Python and Rust do. */
   offsets?: 'utf16' | 'codePoints'
 }
@@ -135,9 +137,9 @@ export class Tokenizer {
 
   /** Encodes a text or a pair with everything known about each token. Lone surrogates are read as U+FFFD. */
   encode(text: string, options: EncodeOptions = {}): Encoding {
-    const { pair, addSpecialTokens = true, truncation, padding, offsets = 'utf16' } = options
+    const { pair, addSpecialTokens = true, truncation, padding, literal, offsets = 'utf16' } = options
     const isPair = pair !== undefined
-    let encodings = [this.encodeSequence(text, 0, offsets)]
+    let encodings = [this.encodeSequence(text, 0, offsets, literal)]
     if (isPair) encodings.push(this.encodeSequence(pair, 1, offsets))
     const added = addSpecialTokens ? (this.postProcessor?.added(isPair) ?? 0) : 0
     if (truncation !== undefined) encodings = truncate(encodings, { side: this.truncationSide, ...truncation }, added)
@@ -163,14 +165,19 @@ export class Tokenizer {
     return encodings
   }
 
-  private encodeSequence(input: string, typeId: number, unit: 'utf16' | 'codePoints'): Encoding {
+  private encodeSequence(
+    input: string,
+    typeId: number,
+    unit: 'utf16' | 'codePoints',
+    literal: readonly Span[] = [],
+  ): Encoding {
     const text = wellFormed(input)
     const encoding = new Encoding()
     const place = unit === 'utf16' ? (span: [number, number]) => span : codePointConverter(text)
     let word = 0
     const pushAdded = (piece: AlignedPiece, id: number) =>
       encoding.push(id, piece.text, place(piece.original(0, piece.text.length)), word++, typeId)
-    for (const raw of this.added.splitRaw(text)) {
+    for (const raw of this.added.asText(this.added.splitRaw(text), text, literal)) {
       const stretch = new AlignedPiece(text.slice(raw.start, raw.end), raw.start)
       if (raw.id !== undefined) {
         pushAdded(stretch, raw.id)
@@ -180,7 +187,10 @@ export class Tokenizer {
       this.normalizer?.align(stretch)
       for (const normalized of this.added.splitNormalized(stretch.text)) {
         const piece = stretch.slice(normalized.start, normalized.end)
-        if (normalized.id !== undefined) pushAdded(piece, normalized.id)
+        const [from, to] = piece.original(0, piece.text.length)
+        const said = literal.some(([start, end]) => from < end && to > start)
+        if (normalized.id !== undefined && !(said && this.added.isSpecialId(normalized.id)))
+          pushAdded(piece, normalized.id)
         else if (piece.text !== '') word = this.encodePiece(piece, encoding, word, typeId, place)
       }
     }

@@ -7,7 +7,7 @@ import { type ChatMessage, type RenderOptions, renderChat } from './render.ts'
 import { renderWithSpans } from './spans.ts'
 
 export { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
-export { type ChatMessage, type RenderOptions, renderChat } from './render.ts'
+export { type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
 export { type ChatText, renderWithSpans } from './spans.ts'
 
 export type ChatOptions = Omit<RenderOptions, 'template'> & {
@@ -47,7 +47,8 @@ export function renderChatFor(
 
 /**
  * The token ids of a conversation and a mask of the assistant's tokens. The template writes the special tokens, so none
- * is added. Throws ConfigError, also when there are answers of which no token is found.
+ * is added, and what messages say is text, also where it looks like one. Throws ConfigError, also when there are answers
+ * of which no token is found.
  */
 export function applyChatTemplate(
   tokenizer: Tokenizer,
@@ -56,12 +57,27 @@ export function applyChatTemplate(
 ): Chat {
   const ends = tokenizer.addedTokens.map(({ token }) => token.content)
   if (tokenizer.special.eos !== undefined) ends.push(tokenizer.special.eos.token)
-  const { text, spans } = renderWithSpans(messages, complete(tokenizer, options), ends)
-  const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false })
+  const { text, spans, contents } = renderWithSpans(messages, complete(tokenizer, options), ends)
+  refuseHidden(tokenizer, messages, contents !== undefined)
+  const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false, literal: contents })
   const assistantMask = maskOf(offsets, spans)
   if (spans.length > 0 && !assistantMask.includes(1))
     throw new ConfigError('Expected tokens of the assistant in the conversation, got none. Check the chat template.')
   return { text, ids, assistantMask, spans }
+}
+
+/** Special tokens in messages can be taken for text only where it is known what of the text is theirs. */
+function refuseHidden(tokenizer: Tokenizer, messages: readonly ChatMessage[], known: boolean): void {
+  const specials = tokenizer.addedTokens.filter(({ token }) => token.special).map(({ token }) => token.content)
+  for (const message of messages) {
+    const { content, ...rest } = message
+    const seen = JSON.stringify(known && typeof content === 'string' ? rest : message)
+    const special = specials.find((token) => seen.includes(JSON.stringify(token).slice(1, -1)))
+    if (special !== undefined)
+      throw new ConfigError(
+        `Expected messages without special tokens for a chat template that changes them, got ${special}. Take it out of the text, or choose another template.`,
+      )
+  }
 }
 
 /** 1 for each token that has a part in one of the spans, which are in order. */

@@ -10,9 +10,12 @@ const mistral = `{% set ns = namespace(system='') %}{{ bos_token }}{% for messag
 
 const alpaca = `{% set ns = namespace(begun=false) %}{% for message in messages %}{% if message['role'] == 'system' %}{% set ns.begun = true %}{{ message['content'] + '\\n\\n' }}{% elif message['role'] == 'user' %}{% if not ns.begun %}{% set ns.begun = true %}{{ 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\\n\\n' }}{% endif %}{{ '### Instruction:\\n' + message['content'] + '\\n\\n' }}{% else %}{{ '### Response:\\n' + message['content'] + eos_token + '\\n\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}`
 
-const plain = `{% for message in messages %}{% if message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] + eos_token + '\\n' }}{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}{% else %}{{ message['content'] + '\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}`
+const plain = `{% for message in messages %}{% if message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] + eos_token + '\\n' }}{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}{% else %}{{ message['content'] + '\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}`
+
+// No roles at all: what is asked, a line break, the answer.
+const completion = `{% for message in messages %}{{ message['content'] }}{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% if not loop.last or message['role'] != 'assistant' %}{{ '\\n' }}{% endif %}{% endfor %}`
 
 /** The presets by name. */
-export const CHAT_TEMPLATES = { chatml, llama3, mistral, alpaca, plain } as const
+export const CHAT_TEMPLATES = { chatml, llama3, mistral, alpaca, plain, completion } as const
 
 export type ChatTemplateName = keyof typeof CHAT_TEMPLATES

@@ -12,6 +12,8 @@ export interface ChatText {
   text: string
   /** [start, end) of each answer, with the end-of-turn token that follows it. */
   spans: Span[]
+  /** What messages say and not the template, in order; undefined where the template changes what they say. */
+  contents: Span[] | undefined
 }
 
 /** Renders a conversation and says where the answers are. `ends` are the tokens that may end a turn. */
@@ -22,41 +24,46 @@ export function renderWithSpans(
 ): ChatText {
   const text = renderChat(messages, options)
   const source = templateSource(options.template)
-  if (!messages.some(({ role }) => role === 'assistant')) return { text, spans: [] }
-  const marks = unusedCharacters(`${source}${text}`)
+  const marks = unusedCharacters(`${source}${text}`, 4)
+  const marked = byMarks(messages, options, marks, text)
+  const contents = marked && [...marked.answers, ...marked.others].sort((a, b) => a[0] - b[0])
+  if (!messages.some(({ role }) => role === 'assistant')) return { text, spans: [], contents }
   const found =
-    byGenerationTags(messages, options, source, marks, text) ??
-    byMarks(messages, options, marks, text, ends) ??
+    byGenerationTags(messages, options, source, [marks[0], marks[1]], text) ??
+    answersByMarks(messages, marked, text, ends) ??
     byDifference(messages, options, text, ends)
   if (found === undefined || found.length === 0)
     throw new ConfigError(
       'Expected a chat template in whose text the answers can be found, got one without them. Mark them in the template with {% generation %} … {% endgeneration %}.',
     )
-  return { text, spans: found }
+  return { text, spans: found, contents }
 }
 
 type Marks = readonly [open: string, close: string]
 
-function unusedCharacters(text: string): Marks {
+function unusedCharacters(text: string, count: number): string[] {
   const free: string[] = []
-  for (let code = 0xe000; code <= 0xf8ff && free.length < 2; code++) {
+  for (let code = 0xe000; code <= 0xf8ff && free.length < count; code++) {
     const character = String.fromCharCode(code)
     if (!text.includes(character)) free.push(character)
   }
-  if (free.length < 2) throw new ConfigError('Expected text that leaves two private characters free, got one with all.')
-  return [free[0], free[1]]
+  if (free.length < count)
+    throw new ConfigError(`Expected text that leaves ${count} private characters free, got one with all.`)
+  return free
 }
 
-/** The text without marks, and the spans between them. */
-function takeOut(marked: string, [open, close]: Marks): ChatText {
+/** The text without marks, and the spans between each pair of them. */
+function takeOut(marked: string, pairs: readonly Marks[]): { text: string; spans: Span[][] } {
   let text = ''
-  let start = -1
-  const spans: Span[] = []
-  for (const part of marked.split(new RegExp(`([${open}${close}])`))) {
-    if (part === open) start = text.length
-    else if (part === close) {
-      if (start >= 0 && text.length > start) spans.push([start, text.length])
-      start = -1
+  const starts = pairs.map(() => -1)
+  const spans: Span[][] = pairs.map(() => [])
+  for (const part of marked.split(new RegExp(`([${pairs.flat().join('')}])`))) {
+    const opened = pairs.findIndex(([open]) => open === part)
+    const closed = pairs.findIndex(([, close]) => close === part)
+    if (opened >= 0) starts[opened] = text.length
+    else if (closed >= 0) {
+      if (starts[closed] >= 0) spans[closed].push([starts[closed], text.length])
+      starts[closed] = -1
     } else text += part
   }
   return { text, spans }
@@ -74,38 +81,52 @@ function byGenerationTags(
   const block = (mark: string) => (_: string, left: string, right: string) =>
     `{%${left} if true %}${mark}{% endif ${right}%}`
   const template = source.replace(GENERATION, block(marks[0])).replace(END_GENERATION, block(marks[1]))
-  const { text, spans } = takeOut(renderChat(messages, { ...options, template }), marks)
-  return text === expected && spans.length > 0 ? spans : undefined
+  const { text, spans } = takeOut(renderChat(messages, { ...options, template }), [marks])
+  const found = spans[0].filter(([start, end]) => end > start)
+  return text === expected && found.length > 0 ? found : undefined
 }
 
+interface Marked {
+  answers: Span[]
+  others: Span[]
+}
+
+/** Where the contents of messages stand, by marks around each; undefined where the marks change what the template writes. */
 function byMarks(
   messages: readonly ChatMessage[],
   options: RenderOptions,
-  marks: Marks,
+  [openAnswer, closeAnswer, openOther, closeOther]: readonly string[],
   expected: string,
-  ends: readonly string[],
-): Span[] | undefined {
-  const answers = messages.filter(({ role }) => role === 'assistant')
-  if (
-    !answers.every(
-      ({ content, tool_calls }) => typeof content === 'string' && content.trim() !== '' && tool_calls === undefined,
-    )
-  )
-    return undefined
+): Marked | undefined {
   const marked = messages.map((message) => {
-    if (message.role !== 'assistant') return message
+    if (typeof message.content !== 'string') return message
+    const isAnswer = message.role === 'assistant'
     // Inside the white space, which many templates trim.
-    const [, before, core, after] = /^(\s*)([\s\S]*?)(\s*)$/.exec(message.content as string)!
-    return { ...message, content: `${before}${marks[0]}${core}${marks[1]}${after}` }
+    const [, before, core, after] = /^(\s*)([\s\S]*?)(\s*)$/.exec(message.content)!
+    const [open, close] = isAnswer ? [openAnswer, closeAnswer] : [openOther, closeOther]
+    return { ...message, content: `${before}${open}${core}${close}${after}` }
   })
-  let found: ChatText
   try {
-    found = takeOut(renderChat(marked, options), marks)
+    const { text, spans } = takeOut(renderChat(marked, options), [
+      [openAnswer, closeAnswer],
+      [openOther, closeOther],
+    ])
+    return text === expected ? { answers: spans[0], others: spans[1] } : undefined
   } catch {
     return undefined
   }
-  if (found.text !== expected || found.spans.length < answers.length) return undefined
-  return found.spans.map(([start, end]) => [start, endOfTurn(expected, end, ends)])
+}
+
+function answersByMarks(
+  messages: readonly ChatMessage[],
+  marked: Marked | undefined,
+  text: string,
+  ends: readonly string[],
+): Span[] | undefined {
+  const answers = messages.filter(({ role }) => role === 'assistant')
+  const plain = answers.every(({ content, tool_calls }) => typeof content === 'string' && tool_calls === undefined)
+  if (marked === undefined || !plain || marked.answers.length < answers.length) return undefined
+  return marked.answers.map(([start, end]) => [start, endOfTurn(text, end, ends)])
 }
 
 /** The end of the turn that stops at `end`: after the token that follows, if it is one that may end a turn. */

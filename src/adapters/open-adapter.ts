@@ -29,7 +29,9 @@ import { type FoundAdapter, PeftFile } from './peft-format.ts'
 import { headOfTask } from './peft-names.ts'
 import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, WEIGHTS_FILE } from './save-adapter.ts'
 
-export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'config'> {
+export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'config' | 'head'> {
+  /** What the model predicts; what the adapter's files say unless given. */
+  head?: HeadType
   /** The base: a model in memory, or a folder or Hub id in place of the one that the adapter names. */
   base?: Model | string
   /** Name of the adapter on this base; `default` unless given. */

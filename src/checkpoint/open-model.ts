@@ -1,5 +1,5 @@
 // Opens what transformers wrote as a model with a head: one report says what was missing, left aside or misshapen.
-import { CheckpointError, createLogger } from '../core/index.ts'
+import { CheckpointError, ConfigError, createLogger } from '../core/index.ts'
 import {
   buildModel,
   type HeadOptions,
@@ -19,8 +19,8 @@ import { sentenceOptions } from './sentence-settings.ts'
 import { openWeights } from './weights.ts'
 
 export interface OpenOptions extends ResolveOptions {
-  /** What the model predicts; that of the files' own class unless given. */
-  head?: HeadType
+  /** What the model predicts: a head, or the first of several that the architecture has; that of the files' own class unless given. */
+  head?: HeadType | readonly HeadType[]
   /** Over what config.json says of the head: labels, dropout, pooling. */
   headOptions?: Partial<HeadOptions>
   /** Over what config.json says of the architecture, such as dropout, by our names. */
@@ -118,6 +118,21 @@ const refuse = (report: LoadReport, path: string, hint = ''): never => {
   throw new CheckpointError(`${path}: ${describeReport(report)}${hint}`, report)
 }
 
+/** @throws ConfigError where the architecture has none of them */
+const chosenHead = (
+  head: HeadType | readonly HeadType[] | undefined,
+  definition: ModelDefinition,
+  config: object,
+): HeadType | undefined => {
+  if (head === undefined || typeof head === 'string') return head
+  const entries = headsOf(definition, config)
+  const found = head.find((one) => entries[one] !== undefined)
+  if (found !== undefined) return found
+  throw new ConfigError(
+    `Expected a model with a head of ${head.join(' or ')}, got the architecture ${definition.type}, which has ${Object.keys(entries).join(', ')}. Choose another base.`,
+  )
+}
+
 /** Opens a folder, a .gguf file or a Hub id. @throws CheckpointError that lists every key that does not fit */
 export const openModel = async (model: string, options: OpenOptions = {}): Promise<OpenedModel> => {
   const path = await resolveModel(model, options)
@@ -127,7 +142,7 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
   let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})
   const hfClass = architectureOf(fields)
   const ownHead = headOfClass(definition, config, hfClass)
-  const head = options.head ?? ownHead ?? 'embedding'
+  const head = chosenHead(options.head, definition, config) ?? ownHead ?? 'embedding'
   const { bare = false } = headEntry(definition, config, head)
   const headOptions = {
     ...headOptionsOf(fields),

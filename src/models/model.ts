@@ -62,6 +62,8 @@ export interface BodyFacts {
   initializerRange: number
   tiedEmbeddings: boolean
   causal: boolean
+  /** Id that decoding starts from, where the body is an encoder and a decoder. */
+  decoderStartTokenId?: number
   /** False where several documents cannot share a row with `starts`: learned biases have no packed form. */
   packs?: boolean
 }

@@ -32,7 +32,7 @@ export const objectiveSchema = z.discriminatedUnion('type', [
 export type ObjectiveConfig = z.output<typeof objectiveSchema>
 
 export type { CausalExample } from './causal-lm.ts'
-export { wrongHead } from './language-loss.ts'
+export { accuracyOf, vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
 export type { MaskedExample } from './masked-lm.ts'
 export { rowLengthFor } from './noise-spans.ts'
 export {
@@ -53,6 +53,6 @@ export {
 } from './objective.ts'
 export type { DetectionExample } from './replaced-token-detection.ts'
 export type { PairExample } from './sentence-pretraining.ts'
-export { type PlacedBatch, placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
+export { type PlacedBatch, placeSequences, placesOf, type Sequences, spread, toInt64 } from './sequences.ts'
 export type { SpanExample } from './span-corruption.ts'
 export { vocabularyOf } from './vocabulary.ts'

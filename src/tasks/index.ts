@@ -51,6 +51,14 @@ export {
 } from './metrics/bootstrap.ts'
 export type { Judgement, Scores } from './metrics/judgement.ts'
 export { type Difference, pairedDifferences, type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
+export type { TextPair } from './metrics/text-metric.ts'
+export {
+  type JudgeTextsOptions,
+  judgeTexts,
+  type TextMetric,
+  textMetricNames,
+  textMetrics,
+} from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
 export { readPredictions } from './read-predictions.ts'
 export type { ReadReport, Skipped } from './reading/read-report.ts'

@@ -1,19 +1,14 @@
 // Answers compared as the official scripts of SQuAD do: in lower case, without ASCII punctuation and English articles, by words.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250, section 6.1; Rajpurkar et al. 2018, arXiv:1806.03822
+import { spacedWords } from './white-space.ts'
 
 const punctuation = /[!-/:-@[-`{-~]/g
 // A word as Python's \b sees it: letters, digits and marks that are alphanumeric, in any script, and the underscore.
 const article = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu
-// What Python's str.split takes for white space.
-const space = /[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/u
 
 /** The words that count. */
 export const answerWords = (text: string): string[] =>
-  lowered(text)
-    .replace(punctuation, '')
-    .replace(article, ' ')
-    .split(space)
-    .filter((word) => word !== '')
+  spacedWords(lowered(text).replace(punctuation, '').replace(article, ' '))
 
 /** As Python lowers: JavaScript does the same, by Unicode's rules for final sigma and dotted I. */
 const lowered = (text: string): string => text.toLowerCase()

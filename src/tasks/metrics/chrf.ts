@@ -1,0 +1,100 @@
+// chrF and chrF++ as sacreBLEU has them: F of n-grams of one to six characters without white space, recall twice as important; chrF++ also
+// takes words and pairs of them. Of corpora from summed counts, with the best reference of each text. Values are 0 to 100.
+// @source Popović 2015, aclanthology.org/W15-3049; Popović 2017, aclanthology.org/W17-4770; sacrebleu 2.6.0
+import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
+import { spacedWords } from './white-space.ts'
+
+const characterOrders = 6
+const betaSquared = 4
+
+type Grams = Map<string, number>
+
+const countGrams = (parts: readonly string[], size: number, between: string): Grams => {
+  const counts: Grams = new Map()
+  for (let i = 0; i + size <= parts.length; i++) {
+    const gram = size === 1 ? parts[i] : parts.slice(i, i + size).join(between)
+    counts.set(gram, (counts.get(gram) ?? 0) + 1)
+  }
+  return counts
+}
+
+/** A mark at the end of a word stands alone, else one at its start. */
+const chrfWords = (text: string): string[] =>
+  spacedWords(text).flatMap((word) => {
+    // As the original counts, in characters: a single one is left whole.
+    if (word.length <= 2 && [...word].length === 1) return [word]
+    if (/[!-/:-@[-`{-~]$/.test(word)) return [word.slice(0, -1), word.slice(-1)]
+    return /^[!-/:-@[-`{-~]/.test(word) ? [word[0], word.slice(1)] : [word]
+  })
+
+const gramsOf = (text: string, wordOrders: number): Grams[] => {
+  const characters = Array.from(spacedWords(text).join(''))
+  const all = Array.from({ length: characterOrders }, (_, less) => countGrams(characters, less + 1, ''))
+  const words = wordOrders > 0 ? chrfWords(text) : []
+  for (let size = 1; size <= wordOrders; size++) all.push(countGrams(words, size, ' '))
+  return all
+}
+
+/** For each order: n-grams said, those of the reference, and those of both. */
+const matched = (said: readonly Grams[], right: readonly Grams[]): number[] =>
+  said.flatMap((grams, order) => {
+    const rights = right[order]
+    let [saidCount, rightCount, both] = [0, 0, 0]
+    for (const [gram, count] of grams) {
+      saidCount += count
+      const other = rights.get(gram)
+      if (other !== undefined) both += Math.min(count, other)
+    }
+    for (const count of rights.values()) rightCount += count
+    return [rights.size === 0 ? 0 : saidCount, rightCount, both]
+  })
+
+/** From sums of counts; orders that a side has none of are left out. */
+const chrfOf = (sums: ArrayLike<number>): number => {
+  let [precision, recall, used] = [0, 0, 0]
+  for (let at = 0; at < sums.length; at += 3) {
+    const [said, right, both] = [sums[at], sums[at + 1], sums[at + 2]]
+    if (said === 0 || right === 0) continue
+    precision += both / said
+    recall += both / right
+    used++
+  }
+  if (precision + recall === 0) return 0
+  precision /= used
+  recall /= used
+  return (100 * ((1 + betaSquared) * precision * recall)) / (betaSquared * precision + recall)
+}
+
+const chrfCounts = ({ prediction, references }: TextPair, wordOrders: number): number[] => {
+  const said = gramsOf(prediction, wordOrders)
+  let best: { counts: number[]; score: number } | undefined
+  for (const reference of references) {
+    const counts = matched(said, gramsOf(reference, wordOrders))
+    const score = chrfOf(counts)
+    if (best === undefined || score > best.score) best = { counts, score }
+  }
+  return best!.counts
+}
+
+const defineChrf = (name: string, summary: string, wordOrders: number): TextMetricDefinition => ({
+  summary,
+  source: 'aclanthology.org/W15-3049',
+  create(): TextMeasure {
+    const references = new Set<number>()
+    return {
+      width: 3 * (characterOrders + wordOrders),
+      measure(pair) {
+        references.add(pair.references.length)
+        return chrfCounts(pair, wordOrders)
+      },
+      scores: (sums) => ({ [name]: chrfOf(sums) }),
+      details: (sums) => ({
+        value: chrfOf(sums),
+        signature: `nrefs:${references.size === 1 ? [...references][0] : 'var'}|case:mixed|eff:yes|nc:6|nw:${wordOrders}|space:no|as:sacrebleu-2.6.0`,
+      }),
+    }
+  },
+})
+
+export const chrf = defineChrf('chrf', 'chrF of all texts at once, 0 to 100', 0)
+export const chrfPlusPlus = defineChrf('chrf++', 'chrF with words and pairs of them, 0 to 100', 2)

@@ -1,0 +1,139 @@
+// ROUGE-N, ROUGE-L and ROUGE-Lsum as Google's rouge-score package has them: words of a-z and 0-9 in lower case, the best reference by F,
+// and for Lsum a line is a sentence. Values are shares.
+// @source Lin 2004, aclanthology.org/W04-1013; rouge-score 0.1.2
+import { commonLength, markCommon } from './common-subsequence.ts'
+import type { F1 } from './f1.ts'
+import { stemmed } from './porter-stemmer.ts'
+import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
+
+/** Words as numbers: the same for words that count as the same. */
+export class RougeWords {
+  readonly #stemming: boolean
+  readonly #ofWord = new Map<string, number>()
+  readonly #ofStem = new Map<string, number>()
+
+  constructor(stemming: boolean) {
+    this.#stemming = stemming
+  }
+
+  numbers(text: string): number[] {
+    const words = text.toLowerCase().match(/[a-z0-9]+/g) ?? []
+    return words.map((word) => {
+      let number = this.#ofWord.get(word)
+      if (number === undefined) {
+        const stem = this.#stemming && word.length > 3 ? stemmed(word) : word
+        number = this.#ofStem.get(stem) ?? this.#ofStem.size
+        this.#ofStem.set(stem, number)
+        this.#ofWord.set(word, number)
+      }
+      return number
+    })
+  }
+
+  lines(text: string): number[][] {
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => this.numbers(line))
+  }
+}
+
+const scored = (hits: number, said: number, right: number): F1 => {
+  const precision = said === 0 ? 0 : hits / said
+  const recall = right === 0 ? 0 : hits / right
+  return { precision, recall, f1: precision + recall > 0 ? (2 * precision * recall) / (precision + recall) : 0 }
+}
+
+const most = 2 ** 26
+
+const countGrams = (words: readonly number[], size: 1 | 2): Map<number, number> => {
+  const counts = new Map<number, number>()
+  for (let i = size - 1; i < words.length; i++) {
+    const gram = size === 1 ? words[i] : words[i - 1] * most + words[i]
+    counts.set(gram, (counts.get(gram) ?? 0) + 1)
+  }
+  return counts
+}
+
+const gramScore = (said: readonly number[], right: readonly number[], size: 1 | 2): F1 => {
+  const grams = countGrams(right, size)
+  let hits = 0
+  for (const [gram, count] of countGrams(said, size)) hits += Math.min(count, grams.get(gram) ?? 0)
+  return scored(hits, Math.max(0, said.length - size + 1), Math.max(0, right.length - size + 1))
+}
+
+const subsequenceScore = (said: readonly number[], right: readonly number[]): F1 =>
+  scored(commonLength(right, said), said.length, right.length)
+
+/** Words of each reference line that are in a longest common subsequence with any said line; none counts more often than it occurs. */
+const summaryScore = (said: readonly number[][], right: readonly number[][]): F1 => {
+  const [saidWords, rightWords] = [said.flat(), right.flat()]
+  const [saidLeft, rightLeft] = [countGrams(saidWords, 1), countGrams(rightWords, 1)]
+  let hits = 0
+  for (const line of right) {
+    const marks = new Uint8Array(line.length)
+    for (const other of said) markCommon(line, other, marks)
+    line.forEach((word, i) => {
+      const left = saidLeft.get(word) ?? 0
+      if (marks[i] === 0 || left === 0 || rightLeft.get(word) === 0) return
+      hits++
+      saidLeft.set(word, left - 1)
+      rightLeft.set(word, rightLeft.get(word)! - 1)
+    })
+  }
+  return scored(hits, saidWords.length, rightWords.length)
+}
+
+/** Of several references the first with the highest F. */
+const bestOf = (references: readonly string[], score: (reference: string) => F1): F1 =>
+  references.map(score).reduce((best, each) => (each.f1 > best.f1 ? each : best))
+
+type Score = (words: RougeWords, { prediction, references }: TextPair) => F1
+
+const gramsOf =
+  (size: 1 | 2): Score =>
+  (words, { prediction, references }) => {
+    const said = words.numbers(prediction)
+    return bestOf(references, (reference) => gramScore(said, words.numbers(reference), size))
+  }
+
+const defineRouge = (name: string, summary: string, score: Score): TextMetricDefinition => ({
+  summary,
+  source: 'aclanthology.org/W04-1013',
+  create({ stemming }): TextMeasure {
+    const words = new RougeWords(stemming)
+    return {
+      width: 3,
+      measure(pair) {
+        const { precision, recall, f1 } = score(words, pair)
+        return [precision, recall, f1]
+      },
+      scores: (sums, units) => ({ [name]: sums[2] / units }),
+      details: ([precision, recall, f1], units) => ({
+        precision: precision / units,
+        recall: recall / units,
+        f1: f1 / units,
+        stemming,
+      }),
+    }
+  },
+})
+
+export const rouge1 = defineRouge('rouge1', 'F of single words, 0 to 1', gramsOf(1))
+export const rouge2 = defineRouge('rouge2', 'F of pairs of words, 0 to 1', gramsOf(2))
+export const rougeL = defineRouge(
+  'rougeL',
+  'F of the longest common subsequence, 0 to 1',
+  (words, { prediction, references }) => {
+    const said = words.numbers(prediction)
+    return bestOf(references, (reference) => subsequenceScore(said, words.numbers(reference)))
+  },
+)
+export const rougeLsum = defineRouge(
+  'rougeLsum',
+  'F of the longest common subsequences of lines, 0 to 1',
+  (words, { prediction, references }) => {
+    const said = words.lines(prediction)
+    return bestOf(references, (reference) => summaryScore(said, words.lines(reference)))
+  },
+)

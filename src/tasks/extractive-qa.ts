@@ -1,10 +1,12 @@
 // The answer to a question as a span of a text, or that there is none: SQuAD 1.1 and 2.0. Long texts become windows that overlap; the
 // best spans of all windows are compared by the sum of their borders' scores, and the answer of none by that of the first token.
 // @source Devlin et al. 2019, arXiv:1810.04805, sections 4.2 and 4.3
+
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../corpus/index.ts'
 import { bestSpans } from './answer-spans.ts'
+import { drawFrom } from './baselines.ts'
 import { answerDatasets } from './declarations.ts'
 import { AnswerScores } from './metrics/answer-scores.ts'
 import { rounded, sigmoid, softmax } from './probabilities.ts'
@@ -152,6 +154,20 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
     if (none !== undefined && !(typeof none === 'number' && Number.isFinite(none)))
       throw new ConfigError(`Expected a number for \`noAnswerProbability\`, got ${show(none)}.`)
     return { id, answer: said, ...(none === undefined ? {} : { noAnswerProbability: none as number }) }
+  },
+  baselines(trained, records, { version }, random) {
+    const wordsIn = (text: string) => text.split(/\s+/).filter((word) => word !== '')
+    const lengths = trained.flatMap(({ answers }) => (answers ?? []).map(({ text }) => wordsIn(text).length))
+    const drawn = (context: string): string => {
+      const words = wordsIn(context)
+      const length = Math.min(lengths.length === 0 ? 1 : drawFrom(lengths, random), words.length)
+      const from = random.integer(words.length - length + 1)
+      return words.slice(from, from + length).join(' ')
+    }
+    return [
+      ...(version === '2.0' ? [{ name: 'no answer', predictions: records.map(({ id }) => ({ id, answer: '' })) }] : []),
+      { name: 'random words', predictions: records.map(({ id, context }) => ({ id, answer: drawn(context) })) },
+    ]
   },
   judge(records, predictions, { version }) {
     const scores = new AnswerScores({ version: version === '1.1' ? 1 : 2 })

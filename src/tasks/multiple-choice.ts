@@ -2,6 +2,7 @@
 // score; the choices of a record are compared. @source Radford et al. 2018 (GPT), section 3.3; Zellers et al. 2018, arXiv:1808.05326
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
+import { countValues, mostFrequent } from './baselines.ts'
 import { createChoiceLearner, splitChoices } from './choice-learner.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import type { Scores } from './metrics/judgement.ts'
@@ -118,6 +119,22 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
     const answer = answerOf({ values: { said }, file: '', line: undefined }, 'said', choices)
     if ('fault' in answer) throw new ConfigError(answer.fault.message)
     return { id, choice: answer.value }
+  },
+  baselines(trained, records, _, random) {
+    const usual = mostFrequent(countValues(trained.flatMap(({ answer }) => answer ?? [])))
+    const longest = (choices: readonly string[]) =>
+      choices.reduce((best, choice, i) => (choice.length > choices[best].length ? i : best), 0)
+    return [
+      {
+        name: 'most frequent place',
+        predictions: records.map(({ id, choices }) => ({ id, choice: Math.min(usual, choices.length - 1) })),
+      },
+      { name: 'longest choice', predictions: records.map(({ id, choices }) => ({ id, choice: longest(choices) })) },
+      {
+        name: 'random choice',
+        predictions: records.map(({ id, choices }) => ({ id, choice: random.integer(choices.length) })),
+      },
+    ]
   },
   judge(records, predictions) {
     const most = records.reduce((count, { choices }) => Math.max(count, choices.length), 0)

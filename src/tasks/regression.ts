@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
+import { drawFrom } from './baselines.ts'
 import { regressionDatasets } from './declarations.ts'
 import { NumberScores } from './metrics/number-scores.ts'
 import { rounded } from './probabilities.ts'
@@ -104,6 +105,14 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
     const value: Checked<number> = numberOf({ values: { said }, file: '', line: undefined }, 'said')
     if ('value' in value) return { id, value: value.value }
     throw new ConfigError(`Expected a number for \`value\`, got ${show(said)}.`)
+  },
+  baselines(trained, records, _, random) {
+    const values = trained.flatMap(({ value }) => value ?? [])
+    const mean = rounded(values.reduce((sum, value) => sum + value, 0) / values.length)
+    return [
+      { name: 'mean', predictions: records.map(({ id }) => ({ id, value: mean })) },
+      { name: 'random value', predictions: records.map(({ id }) => ({ id, value: drawFrom(values, random) })) },
+    ]
   },
   judge(records, predictions) {
     const scores = new NumberScores()

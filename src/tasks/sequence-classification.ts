@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
+import { countValues, drawFrom, mostFrequent } from './baselines.ts'
 import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './class-weights.ts'
 import { classificationDatasets } from './declarations.ts'
 import { expectClasses, expectLabels, labelNumbers, resolveLabel, sortedLabels, unknownLabel } from './label-set.ts'
@@ -204,6 +205,25 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
     if (typeof said === 'string' || typeof said === 'number' || typeof said === 'boolean')
       return { id, label: String(said).trim(), ...shares }
     throw new ConfigError(`Expected a label for \`label\`, got ${show(said)}.`)
+  },
+  baselines(trained, records, { multiLabel }, random) {
+    const counts = countValues(trained.flatMap(({ labels }) => labels ?? []))
+    const labels = sortedLabels(counts.keys())
+    if (!multiLabel) {
+      const label = mostFrequent(counts)
+      return [
+        { name: 'majority class', predictions: records.map(({ id }) => ({ id, label })) },
+        { name: 'random class', predictions: records.map(({ id }) => ({ id, label: drawFrom(labels, random) })) },
+      ]
+    }
+    const share = (label: string) => counts.get(label)! / trained.length
+    const usual = labels.filter((label) => share(label) >= 0.5)
+    const frequent = usual.length > 0 || counts.size === 0 ? usual : [mostFrequent(counts)]
+    const drawn = () => labels.filter((label) => random.float() < share(label))
+    return [
+      { name: 'most frequent labels', predictions: records.map(({ id }) => ({ id, labels: frequent })) },
+      { name: 'random labels', predictions: records.map(({ id }) => ({ id, labels: drawn() })) },
+    ]
   },
   judge(records, predictions, { labels: given, multiLabel, positive }, headLabels) {
     const labels = given ?? headLabels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))

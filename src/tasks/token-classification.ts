@@ -1,9 +1,11 @@
 // A tag for each word of a sentence, such as the entity that it belongs to. Words become pieces; the first piece of a word carries its
 // tag, as in BERT's paper, and the others are not asked. Long sentences become windows, in one of which each word is asked.
 // @source Devlin et al. 2019, arXiv:1810.04805, section 5.3
+
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../corpus/index.ts'
+import { countValues, drawFrom, mostFrequent } from './baselines.ts'
 import { balanceClasses, classWeightsField, weightsOf } from './class-weights.ts'
 import { tokenDatasets } from './declarations.ts'
 import { expectClasses, expectLabels, labelNumbers, resolveLabel, sortedLabels, unknownLabel } from './label-set.ts'
@@ -144,6 +146,26 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
     if (list.length !== tokens.length)
       throw new ConfigError(`Expected ${tokens.length} tags, one a word, got ${list.length}.`)
     return { id, tags: list.map((tag) => resolveLabel(String(tag), labels ?? []) ?? String(tag)) }
+  },
+  baselines(trained, records, _, random) {
+    const byWord = new Map<string, string[]>()
+    for (const { tokens, tags = [] } of trained)
+      tags.forEach((tag, i) => {
+        const known = byWord.get(tokens[i])
+        if (known === undefined) byWord.set(tokens[i], [tag])
+        else known.push(tag)
+      })
+    const all = countValues([...byWord.values()].flat())
+    const usual = mostFrequent(all)
+    const usualOf = new Map([...byWord].map(([word, tags]) => [word, mostFrequent(countValues(tags))]))
+    const names = sortedLabels(all.keys())
+    const tagged = (tagOf: (word: string) => string) =>
+      records.map(({ id, tokens }) => ({ id, tags: tokens.map(tagOf) }))
+    return [
+      { name: 'most frequent tag', predictions: tagged(() => usual) },
+      { name: "each word's most frequent tag", predictions: tagged((word) => usualOf.get(word) ?? usual) },
+      { name: 'random tag', predictions: tagged(() => drawFrom(names, random)) },
+    ]
   },
   judge(records, predictions, { scheme, labels: given }, headLabels) {
     const labels = given ?? headLabels

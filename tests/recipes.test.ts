@@ -1,10 +1,10 @@
 // Every file in recipes/ is read as the program reads it, fits the schema, and trains for two steps on tiny data.
-import { readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipe } from '../src/cli/recipe-file.ts'
 import { isForValidation } from '../src/data/index.ts'
-import { type PretrainInput, pretrain } from '../src/runs/index.ts'
+import { type FinetuneInput, finetune, type PretrainInput, pretrain } from '../src/runs/index.ts'
 import { makeDocuments, makeTextFolder, repository, type TextFolder } from './e2e/run-folder.ts'
 
 const folder = join(repository, 'recipes')
@@ -44,7 +44,7 @@ const textWithTenth = (): string => {
   }
 }
 
-const overrides: Record<string, () => Partial<PretrainInput>> = {
+const pretraining: Record<string, () => Partial<PretrainInput>> = {
   'bert-from-scratch.ts': () => tiny(pieces, 'bert'),
   'gpt-from-scratch.ts': () => tiny(bytes, 'gpt'),
   'continue-pretraining.ts': () => ({
@@ -58,21 +58,80 @@ const overrides: Record<string, () => Partial<PretrainInput>> = {
   },
 }
 
+const sentences = makeDocuments(20).map((text) => text.split(' .')[0])
+const rows = (header: string, row: (text: string, i: number) => string) =>
+  [header, ...sentences.map(row), ''].join('\n')
+const question = (text: string, i: number) => ({
+  context: text,
+  qas: [
+    {
+      id: `${i}`,
+      question: 'who sees the moon',
+      answers: [{ text: text.split(' ')[1], answer_start: text.indexOf(' ') + 1 }],
+    },
+  ],
+})
+
+/** Data in the form of the sets that recipes name, as their makers call the files. */
+const labelled: Record<string, string> = {
+  'train.tsv': rows('sentence\tlabel', (text, i) => `${text}\t${i % 2}`),
+  'dev.tsv': rows('sentence\tlabel', (text, i) => `${text}\t${i % 2}`),
+  'train-v1.1.json': JSON.stringify({ data: [{ title: 't', paragraphs: sentences.map(question) }] }),
+  'dev-v1.1.json': JSON.stringify({ data: [{ title: 'd', paragraphs: sentences.slice(0, 4).map(question) }] }),
+  'wnut17train.conll': sentences.map((text) => `${text.split(' ').join('\tO\n')}\tB-person\n`).join('\n'),
+  'emerging.dev.conll': sentences.map((text) => `${text.split(' ').join('\tO\n')}\tB-person\n`).join('\n'),
+  'reviews.csv': rows('text,label', (text, i) => `${text},${['good', 'bad', 'so-so'][i % 3]}`),
+}
+
+/** Recipes of fine-tuning, with the metric that shows that the specialist was judged. */
+const finetuning: Record<string, string> = {
+  'bert-sst2.ts': 'accuracy',
+  'bert-squad.ts': 'exactMatch',
+  'bert-wnut17.ts': 'f1',
+  'lora-classifier.ts': 'accuracy',
+}
+
 describe('recipes', () => {
   it('are all run here', () => {
-    expect(readdirSync(folder).sort()).toEqual(Object.keys(overrides).sort())
+    const names = [...Object.keys(pretraining), ...Object.keys(finetuning)]
+    expect(readdirSync(folder).sort()).toEqual(names.sort())
   })
 
-  it.each(Object.keys(overrides))('%s trains', async (name) => {
+  it.each(Object.keys(pretraining))('%s trains', async (name) => {
     const text = join(pieces.path, 'input.txt')
     writeFileSync(text, textWithTenth())
     vi.stubEnv('SHAKESPEARE', text)
     vi.stubEnv('SHAKESPEARE_OUT', join(pieces.path, 'shakespeare'))
     const recipe = (await readRecipe(join(folder, name))) as unknown as PretrainInput
-    const result = await pretrain({ ...recipe, ...overrides[name]() })
+    const result = await pretrain({ ...recipe, ...pretraining[name]() })
     expect(result).toMatchObject({ reason: 'finished', steps: 2 })
     expect(Number.isFinite(result.loss)).toBe(true)
     expect(result.metrics.perplexity).toBeGreaterThan(1)
+    vi.unstubAllEnvs()
+  })
+
+  // Their base is what the recipe of a base above made, and their data lie where a variable says.
+  it.each(Object.entries(finetuning))('%s trains a specialist', async (name, metric) => {
+    const data = join(pieces.path, 'labelled')
+    mkdirSync(data, { recursive: true })
+    for (const [file, content] of Object.entries(labelled)) writeFileSync(join(data, file), content)
+    for (const variable of ['SST2', 'SQUAD', 'WNUT17']) vi.stubEnv(variable, data)
+    vi.stubEnv('DATA', join(data, 'reviews.csv'))
+    vi.stubEnv('BASE', join(pieces.path, 'bert'))
+    const { command, ...recipe } = (await readRecipe(join(folder, name))) as unknown as FinetuneInput & {
+      command: string
+    }
+    expect(command).toBe('finetune')
+    const result = await finetune({
+      ...recipe,
+      out: join(pieces.path, `run-of-${name}`),
+      batch: { sequences: 2 },
+      budget: { steps: 2 },
+      checkpoint: {},
+    })
+    expect(result).toMatchObject({ reason: 'finished', steps: 2 })
+    expect(Number.isFinite(result.loss)).toBe(true)
+    expect(result.metrics[metric]).toBeGreaterThanOrEqual(0)
     vi.unstubAllEnvs()
   })
 })

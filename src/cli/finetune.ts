@@ -20,7 +20,7 @@ export const finetune = defineCommand({
   summary: 'Make a specialist of a base, by whichever variant; a first Ctrl-C saves and stops, `resume` goes on',
   example:
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text review --label stars --variant lora --adapter.rank 8 --out runs/stars',
-  options: finetuneSchema.omit({ command: true }).extend(columns),
+  options: finetuneSchema.extend(columns),
   async run(options, _args, context) {
     const { text, pair, label, ...recipe } = options
     const given = Object.entries({ text, pair, label }).filter(([, value]) => value !== undefined)

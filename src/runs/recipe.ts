@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { type ModelType, models } from '../models/index.ts'
 import { objectiveSchema } from '../objectives/index.ts'
 import { trainingSchema } from '../training/index.ts'
+import type { FinetuneInput } from './finetune-recipe.ts'
 
 const modelTypes = Object.keys(models) as [ModelType, ...ModelType[]]
 
@@ -45,5 +46,12 @@ export const pretrainSchema = trainingSchema.extend({
 export type PretrainRecipe = z.output<typeof pretrainSchema>
 export type PretrainInput = z.input<typeof pretrainSchema>
 
+/** A recipe of a fine-tuning run says so, since `run.json` and recipes have one form. */
+export type FinetuneDefinition = FinetuneInput & { command: 'finetune' }
+
 /** A recipe, checked by the compiler while it is written and by the schema when it is run. */
-export const defineRun = (recipe: PretrainInput): PretrainInput => recipe
+export function defineRun(recipe: FinetuneDefinition): FinetuneDefinition
+export function defineRun(recipe: PretrainInput): PretrainInput
+export function defineRun<Recipe>(recipe: Recipe): Recipe {
+  return recipe
+}

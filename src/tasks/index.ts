@@ -63,6 +63,7 @@ export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-c
 export { readPredictions } from './read-predictions.ts'
 export type { ReadReport, Skipped } from './reading/read-report.ts'
 export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'
+export type { AnswerKind, RowAnswers } from './row-answers.ts'
 export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-classification.ts'
 export {
   type Baseline,

@@ -88,6 +88,12 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
     const encodeText = createTextEncoder(tokenizer, maxLength)
     return {
       learner: createChoiceLearner<ChoiceExample>(tokenizer.special.pad?.id ?? 0),
+      rows: {
+        kind: 'choice',
+        outputs: 1,
+        answers: ({ starts, answer }) =>
+          starts.map((_, i) => (answer === undefined ? Number.NaN : Number(i === answer))),
+      },
       encode({ text, choices, answer, file, line }) {
         const rows = choices.map((choice) => encodeText(text, choice))
         if (rows.some(({ ids }) => ids.length === 0))

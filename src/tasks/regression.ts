@@ -67,8 +67,8 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
     value: undefined,
   }),
   headOptions: (_, { label }) => ({ labels: [label], problemType: 'regression' }),
-  prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer) }) {
-    const encodeText = createTextEncoder(tokenizer, maxLength)
+  prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer), headOptions }) {
+    const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
     const learner = createRowLearner<NumberExample>({
       term: 'regression',
       head: 'sequence-classification',
@@ -90,11 +90,12 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
     })
     return {
       learner,
+      rows: { kind: 'number', outputs: 1, answers: ({ value = Number.NaN }) => [value] },
       encode(record) {
         const encoded = encodeText(record.text, record.pair)
         if (encoded.ids.length === 0)
           throw new DataError('Expected a text with at least one token, got none.', record.file, record.line)
-        return [{ ...encoded, starts: [0], value: record.value }]
+        return [{ ...encoded, value: record.value }]
       },
       split: splitRows,
       decode: ({ id }, [{ logits }]) => ({ id, value: rounded(logits[0]) }),

@@ -113,7 +113,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
     const { multiLabel, labelSmoothing, threshold, classWeights } = settings
     const labels = expectLabels(headOptions.labels)
     const numberOf = labelNumbers(labels)
-    const encodeText = createTextEncoder(tokenizer, maxLength)
+    const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
     const weights = weightsOf(
       classWeights,
       labels,
@@ -165,12 +165,21 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
     })
     return {
       learner,
+      rows: {
+        kind: multiLabel ? 'labels' : 'class',
+        outputs: labels.length,
+        answers: ({ labels: own }) => {
+          if (own === undefined) return Array(multiLabel ? labels.length : 1).fill(Number.NaN)
+          return multiLabel ? labels.map((_, i) => Number(own.includes(i))) : own
+        },
+        weights,
+      },
       encode(record) {
         const encoded = encodeText(record.text, record.pair)
         if (encoded.ids.length === 0)
           throw new DataError('Expected a text with at least one token, got none.', record.file, record.line)
         const numbers = record.labels?.map((label) => numberOf(label, record))
-        return [{ ...encoded, starts: [0], labels: numbers === undefined ? undefined : Uint32Array.from(numbers) }]
+        return [{ ...encoded, labels: numbers === undefined ? undefined : Uint32Array.from(numbers) }]
       },
       split: splitRows,
       decode({ id }, [{ logits }]) {

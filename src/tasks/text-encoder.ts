@@ -6,6 +6,8 @@ import type { Tokenizer } from '../tokenizers/index.ts'
 
 export interface EncodedText {
   ids: Uint32Array
+  /** Where each sequence begins: one, or two where pairs stand apart. */
+  starts: number[]
   typeIds?: Uint8Array
   /** Tokens that did not fit. */
   cut: number
@@ -66,13 +68,17 @@ const shared = (first: number, second: number, room: number): [number, number] =
 }
 
 /** @throws ConfigError when special tokens leave no room for text */
-export const createTextEncoder = (tokenizer: Tokenizer, maxLength: number): TextEncoder => {
+export const createTextEncoder = (
+  tokenizer: Tokenizer,
+  maxLength: number,
+  { pairs = 'together' }: { pairs?: 'together' | 'apart' } = {},
+): TextEncoder => {
   const frames: (Frame | undefined)[] = [undefined, undefined]
   const typed = hasSegments(tokenizer)
   const left = tokenizer.truncationSide === 'left'
   const keep = (ids: IdArray, length: number): IdArray =>
     ids.length <= length ? ids : left ? ids.subarray(ids.length - length) : ids.subarray(0, length)
-  return (text, pair) => {
+  const encode: TextEncoder = (text, pair) => {
     const isPair = pair !== undefined
     frames[Number(isPair)] ??= frameOf(tokenizer, isPair)
     const frame = frames[Number(isPair)]!
@@ -99,8 +105,21 @@ export const createTextEncoder = (tokenizer: Tokenizer, maxLength: number): Text
       at += texts[i].length
     })
     const cut = whole.reduce((sum, { length }) => sum + length, 0) - lengths[0] - (lengths[1] ?? 0)
-    return { ids, cut, ...(typeIds === undefined ? {} : { typeIds }) }
+    return { ids, starts: [0], cut, ...(typeIds === undefined ? {} : { typeIds }) }
   }
+  if (pairs === 'together') return encode
+  return (text, pair) => (pair === undefined ? encode(text) : joined(encode(text), encode(pair)))
+}
+
+/** Two sequences behind each other. */
+const joined = (first: EncodedText, second: EncodedText): EncodedText => {
+  const end = first.ids.length
+  const ids = new Uint32Array(end + second.ids.length)
+  ids.set(first.ids)
+  ids.set(second.ids, end)
+  // One text alone is all of the first segment.
+  const typeIds = first.typeIds === undefined ? {} : { typeIds: new Uint8Array(ids.length) }
+  return { ids, starts: [0, end], cut: first.cut + second.cut, ...typeIds }
 }
 
 /** The length that a tokenizer's folder allows, up to 512. */

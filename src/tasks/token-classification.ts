@@ -113,6 +113,14 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
         labelSmoothing: settings.labelSmoothing,
         padId: tokenizer.special.pad?.id ?? 0,
       }),
+      rows: {
+        kind: 'class',
+        outputs: labels.length,
+        positions: ({ positions }) => positions,
+        answers: ({ positions, labels: own }) =>
+          Float64Array.from(positions, (at) => (own[at] === -100 ? Number.NaN : own[at])),
+        weights,
+      },
       encode(record) {
         const numbers = record.tags?.map((tag) => numberOf(tag, record))
         const windows = encodeWords(record.tokens)

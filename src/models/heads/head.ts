@@ -44,6 +44,10 @@ export const headOptionsSchema = z.strictObject({
     .optional()
     .describe('which vector stands for a row, where the head lets one choose'),
   normalize: z.boolean().default(false).describe('embeddings of length one'),
+  pairs: z
+    .enum(['together', 'apart'])
+    .optional()
+    .describe('two texts of a record: in one sequence, which is usual, or each in its own'),
   maxTokens: z.int().positive().optional().describe('longest text that embeddings are made for; the rest is cut off'),
 })
 export type HeadOptions = z.output<typeof headOptionsSchema>

@@ -9,10 +9,25 @@ const betaSquared = 4
 
 type Grams = Map<string, number>
 
-const countGrams = (parts: readonly string[], size: number, between: string): Grams => {
+/** Of all orders; a character is what Python counts as one. */
+const characterGrams = (text: string): Grams[] => {
+  const starts: number[] = []
+  for (let at = 0; at < text.length; at += text.codePointAt(at)! > 0xffff ? 2 : 1) starts.push(at)
+  starts.push(text.length)
+  return Array.from({ length: characterOrders }, (_, less) => {
+    const counts: Grams = new Map()
+    for (let i = 0; i + less + 1 < starts.length; i++) {
+      const gram = text.slice(starts[i], starts[i + less + 1])
+      counts.set(gram, (counts.get(gram) ?? 0) + 1)
+    }
+    return counts
+  })
+}
+
+const wordGrams = (words: readonly string[], size: number): Grams => {
   const counts: Grams = new Map()
-  for (let i = 0; i + size <= parts.length; i++) {
-    const gram = size === 1 ? parts[i] : parts.slice(i, i + size).join(between)
+  for (let i = 0; i + size <= words.length; i++) {
+    const gram = size === 1 ? words[i] : words.slice(i, i + size).join(' ')
     counts.set(gram, (counts.get(gram) ?? 0) + 1)
   }
   return counts
@@ -28,10 +43,9 @@ const chrfWords = (text: string): string[] =>
   })
 
 const gramsOf = (text: string, wordOrders: number): Grams[] => {
-  const characters = Array.from(spacedWords(text).join(''))
-  const all = Array.from({ length: characterOrders }, (_, less) => countGrams(characters, less + 1, ''))
+  const all = characterGrams(spacedWords(text).join(''))
   const words = wordOrders > 0 ? chrfWords(text) : []
-  for (let size = 1; size <= wordOrders; size++) all.push(countGrams(words, size, ' '))
+  for (let size = 1; size <= wordOrders; size++) all.push(wordGrams(words, size))
   return all
 }
 

@@ -19,7 +19,6 @@ import {
   makeRunCard,
   type RunEvent,
   readEvents,
-  startEnergyMeter,
   trackRun,
   writeReports,
   writeRunCard,
@@ -47,6 +46,7 @@ import {
 } from '../training/index.ts'
 import { kindOf } from './kinds.ts'
 import type { BuiltRun, CommonRecipe, RunRecipe } from './run-kind.ts'
+import { openSessions } from './sessions.ts'
 
 export const RUN_FILE = 'run.json'
 export const MODEL_FOLDER = 'model'
@@ -66,6 +66,7 @@ export interface RunResult {
   reason: 'finished' | 'interrupted'
   steps: number
   tokens: number
+  /** Wall time of all sessions. */
   seconds: number
   loss: number
   metrics: Record<string, number>
@@ -185,8 +186,7 @@ const latestOf = async (out: string, { step, tokens }: LoopState): Promise<Lates
 const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: RunListener): Promise<RunResult> => {
   const { recipe, trainee, stream, optimizer, average } = run
   const { out } = recipe
-  const started = { wall: performance.now(), cpu: process.cpuUsage() }
-  const energy = startEnergyMeter()
+  const sessions = await openSessions(out, { fresh: mode === 'fresh' })
   const flight = preFlight({
     trainee,
     optimizer,
@@ -209,6 +209,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
   }
   let last: Latest = { step: state.step, tokens: state.tokens, loss: Number.NaN, metrics: {} }
   let reason: 'finished' | 'interrupted' = 'interrupted'
+  let examples = state.position
   try {
     if (saved !== undefined) last = await latestOf(out, saved)
     const time = new Date().toISOString()
@@ -236,6 +237,8 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
         // A kill right behind the rename must find every event before it.
         tracker.flush({ sync: true })
         const path = await writeSnapshot(out, partsOf(run), loop, { tokenizer: run.tokenizerFiles })
+        examples = loop.position
+        await sessions.note()
         const { best } = loop
         await pruneSnapshots(out, { last: recipe.keep.last, every: recipe.keep.every, best: best?.step })
         return relative(out, path)
@@ -271,11 +274,14 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     } catch {
       // The disk that stopped the run may have no room for saying so either; the error itself says it.
     }
+    await sessions.note().catch(() => {})
+    sessions.stop()
     throw error
   }
   const model = reason === 'finished' ? await exportModel(run) : undefined
-  const cpu = process.cpuUsage(started.cpu)
-  const seconds = (performance.now() - started.wall) / 1000
+  await sessions.note()
+  const { count, wallSeconds, cpuSeconds, energyJoules } = sessions.total()
+  sessions.stop()
   const card = makeRunCard({
     name: out,
     seed: recipe.seed,
@@ -284,19 +290,29 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     config: recipe,
     steps: last.step,
     tokens: last.tokens,
-    wallSeconds: seconds,
-    cpuSeconds: (cpu.user + cpu.system) / 1e6,
+    examples,
+    wallSeconds,
+    cpuSeconds,
+    resumed: count - 1,
     parameters: flight.parameters,
     // Forward and backward: six operations for every parameter and token.
     flops: 6 * flight.parameters * last.tokens,
-    energyJoules: energy.joules(),
+    energyJoules,
     pricePerHour: recipe.pricePerHour,
     results: { ...last.metrics },
   })
-  energy.stop()
   await writeRunCard(out, card)
   await writeReports(out)
-  return { out, model, reason, steps: last.step, tokens: last.tokens, seconds, loss: last.loss, metrics: last.metrics }
+  return {
+    out,
+    model,
+    reason,
+    steps: last.step,
+    tokens: last.tokens,
+    seconds: wallSeconds,
+    loss: last.loss,
+    metrics: last.metrics,
+  }
 }
 
 /** The run's MODEL: the best checkpoint where one was asked for, else the last; with averaged weights where they are kept. */

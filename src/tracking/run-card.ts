@@ -28,6 +28,9 @@ export interface RunCardInput {
   hardware?: Hardware
   steps: number
   tokens: number
+  /** Examples taken, in each pass anew. */
+  examples?: number
+  /** Of all sessions. */
   wallSeconds: number
   /** User and system time of all threads. */
   cpuSeconds: number
@@ -83,6 +86,7 @@ export function runCardRows(card: RunCard): [name: string, value: string][] {
     ['Seed', String(card.seed)],
     ['Steps', card.steps.toLocaleString('en')],
     ['Tokens', formatCount(card.tokens)],
+    ['Examples', card.examples === undefined ? undefined : formatCount(card.examples)],
     ['Parameters', card.parameters === undefined ? undefined : formatCount(card.parameters)],
     ['Wall time', formatDuration(card.wallSeconds * 1000)],
     ['CPU time', formatDuration(card.cpuSeconds * 1000)],

@@ -34,7 +34,8 @@ export interface RunOptions {
   signal?: AbortSignal
 }
 
-interface Job {
+/** What is asked, checked. */
+export interface Job {
   model: LanguageModel
   tokenizer: Tokenizer | undefined
   settings: GenerationSettings
@@ -85,7 +86,7 @@ const prepare = (
   return { model, tokenizer, settings, prompts: rows, maxNewTokens: Math.min(settings.maxNewTokens, room) }
 }
 
-const startBatch = ({ model, tokenizer, settings, prompts, maxNewTokens }: Job): GrowingBatch =>
+export const startBatch = ({ model, tokenizer, settings, prompts, maxNewTokens }: Job): GrowingBatch =>
   new GrowingBatch(model, prompts, {
     room: maxNewTokens,
     useCache: settings.useCache,
@@ -162,11 +163,16 @@ interface Piece {
   shown: string
 }
 
-/** Grows all texts, yielding after each step what it added. */
-async function* grow(job: Job, texts: Growing[], signal: AbortSignal | undefined): AsyncGenerator<Piece[]> {
+/** Grows all texts, yielding after each step what it added. A batch that is given is the caller's to free. */
+async function* grow(
+  job: Job,
+  texts: Growing[],
+  signal: AbortSignal | undefined,
+  given?: GrowingBatch,
+): AsyncGenerator<Piece[]> {
   const { settings } = job
   const rules = [...scoreRules(settings), ...(settings.sample ? samplingRules(settings) : [])]
-  const batch = startBatch(job)
+  const batch = given ?? startBatch(job)
   try {
     let alive = texts
     while (alive.length > 0 && !signal?.aborted) {
@@ -189,7 +195,7 @@ async function* grow(job: Job, texts: Growing[], signal: AbortSignal | undefined
       await setImmediate()
     }
   } finally {
-    batch.free()
+    if (given === undefined) batch.free()
   }
 }
 
@@ -312,12 +318,31 @@ export async function* streamText(
   options: GenerationOptions = {},
   { signal }: RunOptions = {},
 ): AsyncGenerator<TextPiece> {
+  yield* streamJob(prepareStream(model, tokenizer, prompt, options), signal)
+}
+
+/** @throws ConfigError where several texts are asked for */
+export const prepareStream = (
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  options: GenerationOptions,
+): Job => {
   const job = prepare(model, tokenizer, [prompt], options)
   if (job.settings.numBeams > 1 || job.settings.numReturnSequences > 1)
     throw new ConfigError(
       'Expected one text to stream, got several by `numBeams` or `numReturnSequences`. Call generate.',
     )
+  return job
+}
+
+/** Streams the one text of a job, in a batch of the caller's if there is one. */
+export async function* streamJob(
+  job: Job,
+  signal: AbortSignal | undefined,
+  batch?: GrowingBatch,
+): AsyncGenerator<TextPiece> {
   const texts = textsOf(job)
-  for await (const [{ id, shown }] of grow(job, texts, signal)) yield { text: shown, id }
+  for await (const [{ id, shown }] of grow(job, texts, signal, batch)) yield { text: shown, id }
   yield { text: texts[0].assembler?.finish() ?? '', id: undefined, finishReason: texts[0].finishReason ?? 'aborted' }
 }

@@ -21,3 +21,4 @@ export {
 export { samplingRules } from './sampling.ts'
 export { type ScoreRule, scoreRules } from './score-rules.ts'
 export { type FinishReason, TextAssembler } from './stopping.ts'
+export { TextSession } from './text-session.ts'

@@ -81,6 +81,10 @@ class LayerBuffers implements LayerCache {
     value.free()
   }
 
+  truncate(length: number): void {
+    this.#length = Math.min(this.#length, length)
+  }
+
   free(): void {
     for (const pair of [this.#pair, this.#source]) {
       pair?.key.free()
@@ -111,6 +115,11 @@ export class KvCache {
       const index = Tensor.from(BigInt64Array.from(rows, BigInt))
       for (const layer of this.layers) layer.select(index)
     })
+  }
+
+  /** Forgets the tokens after the first `length`. */
+  truncate(length: number): void {
+    for (const layer of this.layers) layer.truncate(length)
   }
 
   free(): void {

@@ -1,6 +1,6 @@
 // What generation asks of a model, and one batch of texts that grow by a token at a time: padding, positions, cache, encoder.
 // Knows no architecture and does not choose tokens.
-import { ConfigError, ShapeError } from '../core/index.ts'
+import { ConfigError, invariant, ShapeError } from '../core/index.ts'
 import type { Body, BodyFacts } from '../models/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { KvCache } from './kv-cache.ts'
@@ -151,6 +151,22 @@ export class GrowingBatch {
       cache: this.#cache?.layers,
       pastLength: known,
     }).hidden
+  }
+
+  /**
+   * Takes up another prompt in the place of a single text without an encoder, and keeps what the cache has of its beginning.
+   * @returns how many tokens need not be read again
+   */
+  takeUp(prompt: readonly number[]): number {
+    invariant(this.size === 1 && !this.#hasEncoder, 'a prompt is taken up in the place of one text.')
+    const row = this.#rows[0]
+    // At least one token is read, for its scores.
+    const most = Math.min(this.#cache?.length ?? 0, row.length, prompt.length - 1)
+    let same = 0
+    while (same < most && row[same] === prompt[same]) same++
+    this.#cache?.truncate(same)
+    this.#rows = [[...prompt]]
+    return same
   }
 
   /** Adds one token to each text. */

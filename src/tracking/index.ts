@@ -24,8 +24,10 @@ export {
   type RunHistory,
   readHistory,
 } from './history.ts'
+export { htmlPage, htmlTable } from './html-page.ts'
 export { type HtmlReportOptions, renderHtmlReport } from './html-report.ts'
 export { readRunCard, writeReports } from './report.ts'
+export { type Chart, smoothed } from './report-sections.ts'
 export {
   type Hardware,
   inspectHardware,
@@ -44,5 +46,7 @@ export {
   writeToTensorBoard,
 } from './run-tracker.ts'
 export { listRuns, type RunStatus, type RunSummary, renderRuns, summarizeRun } from './runs.ts'
+export { escapeHtml, renderSvg } from './svg-chart.ts'
+export { renderScatter, type Scatter, type ScatterPoint } from './svg-scatter.ts'
 export { openTensorBoard, type TensorBoardOptions, type TensorBoardWriter } from './tensorboard.ts'
 export { describeRun, renderTextReport, type TextReportOptions } from './text-report.ts'

@@ -11,11 +11,12 @@ import {
   saveModel,
   saveSafetensors,
 } from '../checkpoint/index.ts'
-import { ConfigError, OutOfMemoryError, sha256File } from '../core/index.ts'
+import { ConfigError, OutOfMemoryError, sha256File, writeFileAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import {
   evaluateTask,
+  type Skipped,
   scoresOf,
   type TaskDefinition,
   type TaskRecord,
@@ -30,16 +31,25 @@ import { writeEvaluation } from './evaluation-files.ts'
 import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 import { setOptimization } from './optimization.ts'
 import type { BuiltRun, RunKind } from './run-kind.ts'
+import { SAMPLES_FILE, type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
 import { shuffledExamples, splitRecords } from './task-examples.ts'
 
 /** Above this share of trained parameters a model learns at the rate of full fine-tuning. */
 const fullShare = 0.3
 const rates = { full: 5e-5, part: 5e-4 }
 
+const passedOver = (skipped: { readonly [reason: string]: Skipped } = {}): string[] =>
+  Object.entries(skipped).map(
+    ([reason, { count, first }]) =>
+      `Passed over ${count} record${count === 1 ? '' : 's'}: ${reason}; the first: ${first}`,
+  )
+
 const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: object) => {
-  const all = (await task.read(recipe.data, config)).records
-  if (recipe.validation === undefined) return splitRecords(all, recipe.validationShare)
-  return { train: all, validation: (await task.read(recipe.validation, config)).records }
+  const { records: all, report } = await task.read(recipe.data, config)
+  const notes = passedOver(report.skipped)
+  if (recipe.validation === undefined) return { ...splitRecords(all, recipe.validationShare), notes }
+  const held = await task.read(recipe.validation, config)
+  return { train: all, validation: held.records, notes: [...notes, ...passedOver(held.report.skipped)] }
 }
 
 /** Adapters are held as their own tensors alone; the base is in its own folder already. */
@@ -80,7 +90,7 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
   const config = taskConfig(task, recipe.settings, recipe.dataset)
   const base = await resolveModel(recipe.base)
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
-  const records = await readSplits(recipe, task, config)
+  const { notes: readingNotes, ...records } = await readSplits(recipe, task, config)
   const headOptions = task.headOptions([...records.train, ...records.validation], config)
   const opened = await openModel(base, { head: task.head, headOptions, dtype: 'float32', seed: recipe.seed })
   const { model } = opened
@@ -94,26 +104,34 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
       `Expected float32 for \`precision\` with the variant ${recipe.variant}, got ${precision}. Only variants that train the base itself compute in it.`,
     )
   const active = applied.model
-  const maxLength = recipe.maxLength ?? taskLength(active, tokenizer) - applied.virtualTokens
+  const maxLength = recipe.maxLength ?? taskLength(active, tokenizer, task) - applied.virtualTokens
   const prepared = task.prepare(tokenizer, config, {
     maxLength,
     headOptions: active.headOptions,
+    facts: active.facts,
     trainedOn: records.train,
   })
   const learner = applied.packs ? prepared.learner : { ...prepared.learner, unpadded: false }
   const trainee: Trainee = { model: active, objective: learner as Trainee['objective'], parameters: applied.trainable }
-  const stream: BuiltRun['stream'] = shuffledExamples(
-    records.train.flatMap((record) => prepared.encode(record)),
-    recipe.seed,
-  )
+  const examples = records.train.flatMap((record) => prepared.encode(record))
+  const cuts = examples.filter(({ cut }) => cut > 0).length
+  const encodingNotes = [
+    ...(prepared.notes ?? []),
+    ...passedOver(prepared.skipped),
+    ...(cuts > 0
+      ? [`${cuts} of ${examples.length} examples are longer than ${maxLength} tokens: what does not fit is cut off.`]
+      : []),
+  ]
+  const stream: BuiltRun['stream'] = shuffledExamples(examples, recipe.seed)
   const learningRate =
     recipe.learningRate ?? (trainedShare(trainee.parameters, active) > fullShare ? rates.full : rates.part)
-  const evaluateFully = (signal?: AbortSignal) =>
-    evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, signal })
+  const evaluateWith = (answers: number, signal?: AbortSignal) =>
+    evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, answers, signal })
+  const evaluateFully = (signal?: AbortSignal) => evaluateWith(recipe.answers.end, signal)
   /** The base as training found it, with the head that training began with; undefined where there is no room for it. */
   const judgeUntrained = async (): Promise<TaskResult | undefined> => {
     const judge = (untrained: Model) =>
-      evaluateTask(untrained, tokenizer, task, records.validation, config, { maxLength })
+      evaluateTask(untrained, tokenizer, task, records.validation, config, { maxLength, answers: recipe.answers.end })
     if (!applied.inPlace) {
       try {
         return await judge(applied.enable(false))
@@ -148,16 +166,43 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     hashes: await hashesOf(recipe, base),
-    notes: describeOpening(opened.report),
+    notes: [...describeOpening(opened.report), ...readingNotes, ...encodingNotes],
     evaluateFully,
-    evaluate: async () => scoresOf(await evaluateFully()),
+    evaluate: async () => scoresOf(await evaluateWith(recipe.answers.during)),
     exportModel: async (folder) => {
       const result = await evaluateFully()
       const untrained = recipe.fresh || !recipe.untrained ? undefined : await judgeUntrained()
       const { labels } = active.headOptions
       const parameters = { trained: applied.parameterCount, total: active.parameterCount }
-      const also = (target: string) =>
-        writeEvaluation(target, { task, config, records, result, untrained, labels, parameters, seed: recipe.seed })
+      const { writing } = prepared
+      const also = async (target: string) => {
+        await writeEvaluation(target, {
+          task,
+          config,
+          records,
+          result,
+          untrained,
+          labels,
+          parameters,
+          seed: recipe.seed,
+        })
+        await writeTask(target, { task: task.type, settings: config as SpecialistTask['settings'] })
+        if (writing?.template === undefined) return
+        if (!applied.inPlace) await tokenizer.save(target)
+        await writeChatTemplate(target, writing.template)
+      }
+      if (writing !== undefined) {
+        const promptOf = (record: TaskRecord) =>
+          tokenizer.decode(writing.prompt(record).ids, { skipSpecialTokens: false })
+        const samples = samplesOf({
+          records: records.validation,
+          promptOf,
+          before: untrained,
+          after: result,
+          count: recipe.answers.samples,
+        })
+        await writeFileAtomic(join(recipe.out, SAMPLES_FILE), `${JSON.stringify(samples, null, 2)}\n`)
+      }
       if (applied.inPlace) await saveModel(active, folder, { tokenizer: recipe.tokenizer, also })
       else await saveAdapter(applied, folder, { base: resolve(base), also })
     },

@@ -40,6 +40,18 @@ export const finetuneSchema = trainingSchema.extend({
     .positive()
     .optional()
     .describe('most tokens of an example; what the model takes, up to 512, unless given'),
+  answers: z
+    .strictObject({
+      during: z
+        .int()
+        .nonnegative()
+        .default(32)
+        .describe('answered in each evaluation while training; perplexity looks at all'),
+      end: z.int().nonnegative().default(100).describe('answered at the end, by the specialist and by its base'),
+      samples: z.int().nonnegative().default(20).describe('whose answers before and after stand in samples.json'),
+    })
+    .prefault({})
+    .describe('tasks that write: held-out records'),
   device: z.string().default('cpu').describe('cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('of the machine, for the run card'),
 })

@@ -2,7 +2,17 @@
 
 export type { BuiltFinetune } from './build-finetune.ts'
 export { buildRun } from './build-run.ts'
-export { type ComparedRun, compareRuns } from './compare.ts'
+export {
+  type ComparedReference,
+  type ComparedRun,
+  type ComparedSample,
+  type CompareOptions,
+  type Comparison,
+  compareRuns,
+  comparison,
+} from './compare.ts'
+export { comparisonTables, describeDifference, renderComparisonPage } from './compare-page.ts'
+export type { ComparedDifference } from './compare-pairs.ts'
 export {
   EVALUATION_FILE,
   type Evaluation,
@@ -20,3 +30,4 @@ export { defineRun, modelSchema, type PretrainInput, type PretrainRecipe, pretra
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
 export type { BuiltRun, RunRecipe } from './run-kind.ts'
 export { type SizeRule, sizeRule } from './size-rule.ts'
+export { readTask, SAMPLES_FILE, type Sample, type SpecialistTask, TASK_FILE } from './specialist-files.ts'

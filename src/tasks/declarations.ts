@@ -66,3 +66,11 @@ export const answerDatasets: Datasets = {
     settings: { format: 'json', version: '1.1', onMisplaced: 'nearest' },
   },
 }
+
+export const instructionDatasets: Datasets = {
+  alpaca: { source: 'Taori et al. 2023 (Stanford Alpaca)', settings: { form: 'columns', output: 'output' } },
+  gpteacher: { source: 'github.com/teknium1/GPTeacher', settings: { form: 'columns', output: 'response' } },
+  'self-instruct': { source: 'arXiv:2212.10560', settings: { form: 'instances', id: 'id' } },
+  'oasst-trees': { source: 'arXiv:2304.07327', settings: { form: 'tree', id: 'message_tree_id' } },
+  ultrachat: { source: 'arXiv:2305.14233', settings: { form: 'messages' } },
+}

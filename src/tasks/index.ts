@@ -1,5 +1,6 @@
 // The registry of tasks: what models are asked to do, and how well they do it. What other folders may use of them.
 import { extractiveQa } from './extractive-qa.ts'
+import { instructions } from './instructions.ts'
 import { multipleChoice } from './multiple-choice.ts'
 import { regression } from './regression.ts'
 import { sequenceClassification } from './sequence-classification.ts'
@@ -7,6 +8,7 @@ import { tokenClassification } from './token-classification.ts'
 
 export const tasks = {
   'extractive-qa': extractiveQa,
+  instructions,
   'multiple-choice': multipleChoice,
   regression,
   'sequence-classification': sequenceClassification,
@@ -73,11 +75,14 @@ export {
   type PreparedTask,
   type PrepareOptions,
   type ReadOptions,
+  readingTask,
   type TaskData,
   type TaskDefinition,
   type TaskExample,
   type TaskPrediction,
   type TaskRecord,
+  type WritingTask,
+  type Written,
 } from './task.ts'
 export { anyTaskSettings, taskConfig } from './task-config.ts'
 export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

@@ -1,13 +1,15 @@
 // What a task is: the way from files to records, from records to examples that a model learns from, and from its logits back to
 // predictions and scores. Knows no task, no architecture and no training loop.
 import type { z } from 'zod'
-import type { Random } from '../core/index.ts'
-import type { HeadOptions, HeadType } from '../models/index.ts'
+import { ConfigError, type Random } from '../core/index.ts'
+import type { GenerationOptions } from '../generation/index.ts'
+import type { BodyFacts, HeadOptions, HeadType, Model } from '../models/index.ts'
 import type { Batch, Learner, Sequences } from '../objectives/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { Judgement } from './metrics/judgement.ts'
-import type { ReadReport } from './reading/read-report.ts'
+import type { ReadReport, Skipped } from './reading/read-report.ts'
+import type { RowAnswers } from './row-answers.ts'
 
 /** One thing that is asked, with what is right; each task adds its own fields. */
 export interface TaskRecord {
@@ -53,28 +55,91 @@ export interface PrepareOptions {
   maxLength?: number
   /** As the model has them, or as `headOptions` gave them. */
   headOptions: Partial<HeadOptions>
+  /** Of the body that answers, where a task depends on it. */
+  facts?: Pick<BodyFacts, 'causal' | 'maxPositions' | 'decoderStartTokenId'>
   /** What is trained on, where the config asks for weights that balance its classes. */
   trainedOn?: readonly TaskRecord[]
 }
 
-/** A task bound to a tokenizer and to a head's labels. */
-export interface PreparedTask<
-  Record extends TaskRecord = TaskRecord,
-  Example extends TaskExample = TaskExample,
-  Prediction extends TaskPrediction = TaskPrediction,
-> {
+/** Every way of answering has these. */
+interface Prepared<Record extends TaskRecord, Example extends TaskExample> {
   /**
-   * One example, or several windows of a long record. A pure function of the record.
+   * One example, or several windows of a long record; none for one that is passed over. A pure function of the record, but for the count of
+   * those.
    * @throws DataError with file and line for a record that cannot be asked
    */
   encode(record: Record): Example[]
   /** For the training loop. */
   readonly learner: Learner<Example>
+  /** Records that `encode` passed over, by reason. */
+  readonly skipped?: { readonly [reason: string]: Skipped }
+  /** What is unusual about the task with this tokenizer, in sentences. */
+  readonly notes?: readonly string[]
+}
+
+/** A task bound to a tokenizer and to a head's labels, that answers by reading logits. */
+export interface ReadingTask<
+  Record extends TaskRecord = TaskRecord,
+  Example extends TaskExample = TaskExample,
+  Prediction extends TaskPrediction = TaskPrediction,
+> extends Prepared<Record, Example> {
+  readonly writing?: undefined
+  /** For learners of features; without it the task cannot be learnt so. */
+  readonly rows?: RowAnswers<Example>
   /** The logits of a batch that `learner.collate` made, cut up by example. */
   split(logits: Tensor, batch: Batch): Float32Array[]
   /** What the model says of a record, from the outputs of all its examples, in their order. */
   decode(record: Record, outputs: readonly ExampleOutput<Example>[]): Prediction
 }
+
+/** What a model wrote. */
+export interface Written {
+  text: string
+  /** Whether it stopped by itself, and not because there was no more room. */
+  ended: boolean
+  newTokens: number
+}
+
+/** What right answers cost: cross entropy in nats, summed over their tokens. */
+export interface AnswerLoss {
+  nats: number
+  tokens: number
+}
+
+export interface Writing<Record extends TaskRecord = TaskRecord, Prediction extends TaskPrediction = TaskPrediction> {
+  /** What the model goes on from, and how many tokens of the question did not fit. @throws DataError with file and line */
+  prompt(record: Record): { ids: number[]; cut: number }
+  readonly generation: GenerationOptions
+  /** Of each example of a batch that `learner.collate` made. */
+  losses(model: Model, batch: Batch): AnswerLoss[]
+  /** `written` is undefined where no answer was asked for, `loss` where what is right is not known. */
+  decode(record: Record, written: Written | undefined, loss: AnswerLoss | undefined): Prediction
+  /** Chat template that the tokenizer must have to be asked in the same way, where there is one. */
+  readonly template?: string
+}
+
+/** A task that answers by writing text. */
+export interface WritingTask<
+  Record extends TaskRecord = TaskRecord,
+  Example extends TaskExample = TaskExample,
+  Prediction extends TaskPrediction = TaskPrediction,
+> extends Prepared<Record, Example> {
+  readonly writing: Writing<Record, Prediction>
+}
+
+/** @throws ConfigError for a task that answers by writing */
+export const readingTask = <Record extends TaskRecord, Example extends TaskExample, Prediction extends TaskPrediction>(
+  prepared: PreparedTask<Record, Example, Prediction>,
+): ReadingTask<Record, Example, Prediction> => {
+  if (prepared.writing === undefined) return prepared
+  throw new ConfigError('Expected a task that reads its answers off logits, got one that writes them.')
+}
+
+export type PreparedTask<
+  Record extends TaskRecord = TaskRecord,
+  Example extends TaskExample = TaskExample,
+  Prediction extends TaskPrediction = TaskPrediction,
+> = ReadingTask<Record, Example, Prediction> | WritingTask<Record, Example, Prediction>
 
 /** Answers that take no model. */
 export interface Baseline<Prediction extends TaskPrediction = TaskPrediction> {
@@ -104,10 +169,13 @@ export interface TaskDefinition<
   summary: string
   /** A strict object: columns, format, and what training and decoding depend on. */
   config: z.ZodType<Config>
-  head: HeadType
+  /** Several: the first that the base has. */
+  head: HeadType | readonly HeadType[]
+  /** Most tokens of an example unless the user says otherwise and where the model takes as many; 512 unless given. */
+  maxLength?: number
   /** Known data sets by name. */
   datasets: { [name: string]: DatasetDeclaration<z.input<z.ZodType<Config>>> }
-  /** The metric to choose checkpoints by; a higher value is better. */
+  /** The metric to choose checkpoints by; a higher value is better, but for losses and perplexities. */
   mainMetric(config: Config): string
   /** @throws DataError with file and line, for columns that are not there too */
   read(path: string, config: Config, options?: ReadOptions): Promise<TaskData<Record>>

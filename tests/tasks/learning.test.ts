@@ -162,7 +162,7 @@ const built = ({ type, settings, records }: (typeof cases)[number]) => {
     hiddenDropout: 0,
     attentionDropout: 0,
   })
-  const model = buildModel(models.bert as never, bert, task.head, { ...headOptions, dropout: 0 })
+  const model = buildModel(models.bert as never, bert, [task.head].flat()[0], { ...headOptions, dropout: 0 })
   const generator = new Generator(5)
   model.initialize({ std: 0.3, generator })
   model.requireGrad(true)

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readPredictions, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
+import { readingTask, readPredictions, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { loadTokenizer } from '../../src/tokenizers/index.ts'
 
 const data = join(import.meta.dirname, '../../../shared/data')
@@ -45,7 +45,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
     const { records } = await task.read(join(data, 'squad-v2/dev-v2.0.json.gz'), config)
     expect(records.filter(({ answers }) => answers!.length > 0).length).toBe(2910)
     const tokenizer = await loadTokenizer(join(vocab, 'bert_base_cased_vocab.txt'))
-    const prepared = task.prepare(tokenizer, config, { maxLength: 384, headOptions: {} })
+    const prepared = readingTask(task.prepare(tokenizer, config, { maxLength: 384, headOptions: {} }))
     let exact = 0
     let asked = 0
     for (const record of records.slice(0, 1500)) {

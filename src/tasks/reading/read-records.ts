@@ -25,17 +25,34 @@ export const allOf = <Values extends object>(
   return { value: values as Values }
 }
 
-export interface RecordReader<Fields> {
+interface Columns {
   /** The config's fields that name columns. */
   columns: { [field: string]: string | undefined }
+}
+
+export interface RecordReader<Fields> extends Columns {
   fields(row: DataRow): Checked<Fields>
 }
 
-/** @throws DataError for the first fault unless faults are passed over, and for a path without a record */
-export const readRecords = async <Fields extends object>(
+export interface SeveralReader<Fields> extends Columns {
+  /** The records of a row. */
+  several(row: DataRow): Checked<Fields>[]
+}
+
+/** One record a row. @throws DataError for the first fault unless faults are passed over, and for a path without a record */
+export const readRecords = <Fields extends object>(
   path: string,
   settings: RecordSettings,
   { columns, fields }: RecordReader<Fields>,
+  signal?: AbortSignal,
+): Promise<TaskData<TaskRecord & Fields>> =>
+  readSeveral(path, settings, { columns, several: (row) => [fields(row)] }, signal)
+
+/** Any number of records a row; where there are several, their names say which. @throws DataError as `readRecords` */
+export const readSeveral = async <Fields extends object>(
+  path: string,
+  settings: RecordSettings,
+  { columns, several }: SeveralReader<Fields>,
   signal?: AbortSignal,
 ): Promise<TaskData<TaskRecord & Fields>> => {
   const { onFault, limit = Number.POSITIVE_INFINITY, id } = settings
@@ -58,15 +75,19 @@ export const readRecords = async <Fields extends object>(
       file = row.file
     }
     const place = { file: row.file, line: row.line }
-    const checked = fields(row)
-    const name = id === undefined ? String(number) : String(row.values[id] ?? number)
-    number++
-    const fault = 'fault' in checked ? checked.fault : id === undefined ? undefined : checkId(name)
-    if (fault !== undefined) faults.fault(fault, place)
-    else if ('value' in checked) {
-      if (id !== undefined) seen.set(name, row)
-      records.push({ id: name, ...place, ...checked.value })
+    const all = several(row)
+    for (const [i, checked] of all.entries()) {
+      if (records.length >= limit) break
+      const own = id === undefined ? String(number) : String(row.values[id] ?? number)
+      const name = all.length === 1 ? own : id === undefined ? `${number}.${i}` : `${own}.${i}`
+      const fault = 'fault' in checked ? checked.fault : id === undefined ? undefined : checkId(name)
+      if (fault !== undefined) faults.fault(fault, place)
+      else if ('value' in checked) {
+        if (id !== undefined) seen.set(name, row)
+        records.push({ id: name, ...place, ...checked.value })
+      }
     }
+    number++
   }
   if (records.length === 0) throw noRecords(path, faults)
   return { records, report: { files: source.files, records: records.length, skipped: faults.skipped } }

@@ -1,0 +1,186 @@
+// Learning the tokens of answers, and only those: hidden states of trained places are picked before anything is scored, so that the logits
+// of a batch are never held. Two layouts: one sequence that a decoder reads, and a pair for an encoder and a decoder. Knows no template.
+import { ConfigError, DataError } from '../../core/index.ts'
+import { collatePadded } from '../../data/index.ts'
+import type { HeadType, Model } from '../../models/index.ts'
+import {
+  accuracyOf,
+  type Batch,
+  type CollateOptions,
+  type Learner,
+  placeSequences,
+  placesOf,
+  toInt64,
+  vocabularyHead,
+  vocabularyLoss,
+} from '../../objectives/index.ts'
+import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import type { AnswerLoss, TaskExample } from '../task.ts'
+
+/** Text in which some tokens are to be learnt. */
+export interface AnswerExample extends TaskExample {
+  /** Positions of `ids`, rising, whose next token is learnt. */
+  positions: Uint32Array
+  /** Those next tokens. */
+  targets: Uint32Array
+}
+
+/** `ids` is what the encoder reads; the decoder writes `targets`. */
+export interface PairExample extends TaskExample {
+  targets: Uint32Array
+}
+
+interface AnswerBatch extends Batch {
+  /** int64 [N]: trained places of the batch's hidden states, row after row. */
+  places: Tensor
+  /** int64 [N] */
+  labels: Tensor
+  /** Trained tokens of each example. */
+  counts: readonly number[]
+}
+
+export interface AnswerLearner<Example> extends Learner<Example> {
+  /** Of each example; leaves no graph. */
+  losses(model: Model, batch: Batch): AnswerLoss[]
+}
+
+const term = 'answers'
+
+/** What both layouts share: only what a batch looks like differs. */
+const createLearner = <Example extends { targets: Uint32Array }>(how: {
+  head: HeadType
+  unpadded: boolean
+  tokens(example: Example): number
+  collate(examples: readonly Example[], options: CollateOptions): AnswerBatch
+  describe: Learner<Example>['describe']
+}): AnswerLearner<Example> => {
+  const hiddenOf = (model: Model, { inputs, places }: AnswerBatch, generator?: Batch['inputs']['generator']) =>
+    model
+      .bodyForward({ ...inputs, generator })
+      .hidden.flatten(0, 1)
+      .indexSelect(0, places)
+  return {
+    unpadded: how.unpadded,
+    tokens: how.tokens,
+    describe: how.describe,
+    weights: ({ targets }) => ({ [term]: targets.length }),
+    collate: how.collate,
+    loss(model, batch, options = {}) {
+      const { labels } = batch as AnswerBatch
+      const head = vocabularyHead(model, how.head)
+      const hidden = hiddenOf(model, batch as AnswerBatch, options.generator)
+      const { sum, correct } = vocabularyLoss(head, hidden, labels, options)
+      return { terms: [{ name: term, sum, weight: labels.size, scale: 1 }], metrics: accuracyOf(correct, labels.size) }
+    },
+    losses: (model, batch) =>
+      noGrad(() =>
+        scope(() => {
+          const { labels, counts } = batch as AnswerBatch
+          const head = vocabularyHead(model, how.head)
+          const hidden = hiddenOf(model, batch as AnswerBatch)
+          let first = 0
+          return counts.map((tokens): AnswerLoss => {
+            if (tokens === 0) return { nats: 0, tokens }
+            const own = vocabularyLoss(head, hidden.narrow(0, first, tokens), labels.narrow(0, first, tokens))
+            first += tokens
+            return { nats: own.sum.item(), tokens }
+          })
+        }),
+      ),
+  }
+}
+
+const countsOf = (examples: readonly { targets: Uint32Array }[]) => examples.map(({ targets }) => targets.length)
+
+const labelsOf = (examples: readonly { targets: Uint32Array }[], device: string | undefined): Tensor => {
+  const labels = new Int32Array(examples.reduce((sum, { targets }) => sum + targets.length, 0))
+  let at = 0
+  for (const { targets } of examples) {
+    labels.set(targets, at)
+    at += targets.length
+  }
+  return toInt64(labels, [labels.length], device)
+}
+
+/** For a decoder that reads question and answer in one sequence. @param padId of any token: padding is told by its place */
+export const createAnswerLearner = (padId: number): AnswerLearner<AnswerExample> =>
+  createLearner<AnswerExample>({
+    head: 'causal-lm',
+    unpadded: true,
+    tokens: ({ ids }) => ids.length,
+    collate(examples, options) {
+      const { inputs, tokens, firsts } = placeSequences(examples, padId, options)
+      const places = placesOf(examples, firsts, (i) => examples[i].positions)
+      return {
+        inputs,
+        tokens,
+        places: toInt64(places, [places.length], options.device),
+        labels: labelsOf(examples, options.device),
+        counts: countsOf(examples),
+      }
+    },
+    describe({ ids, positions, targets }, decode) {
+      const parts: string[] = []
+      let shown = 0
+      let at = 0
+      while (at < positions.length) {
+        let end = at + 1
+        while (end < positions.length && positions[end] === positions[end - 1] + 1) end++
+        parts.push(decode(Array.from(ids.subarray(shown, positions[at] + 1))))
+        parts.push(`⟦${decode(Array.from(targets.subarray(at, end)))}⟧`)
+        shown = positions[end - 1] + 2
+        at = end
+      }
+      if (shown < ids.length) parts.push(decode(Array.from(ids.subarray(shown))))
+      return parts.join('')
+    },
+  })
+
+/** For a decoder that writes the answer to what an encoder has read. */
+export const createPairLearner = (padId: number, startId: number): AnswerLearner<PairExample> =>
+  createLearner<PairExample>({
+    head: 'seq2seq-lm',
+    unpadded: false,
+    tokens: ({ ids, targets }) => ids.length + targets.length,
+    collate(examples, options) {
+      if (examples.length === 0) throw new DataError('Expected at least one example for a batch, got none.')
+      if (!options.padded)
+        throw new ConfigError(
+          'Expected padded batches for an encoder and a decoder, which have no packed form. Set packing off.',
+        )
+      const { device, multipleOf } = options
+      const rows = (side: (example: PairExample) => Uint32Array) => {
+        const batch = collatePadded(
+          examples.map((example) => ({ ids: side(example), starts: [0], part: 0 })),
+          { padId, multipleOf },
+        )
+        const shape = [batch.batchSize, batch.length]
+        return { ...batch, shape, mask: Tensor.from(batch.attentionMask, { shape, dtype: 'uint8', device }) }
+      }
+      const encoder = rows(({ ids }) => ids)
+      const decoder = rows(({ targets }) => targets)
+      // The decoder reads what it wrote, one place later.
+      const shifted = new Int32Array(decoder.inputIds.length).fill(padId)
+      const places = new Int32Array(examples.reduce((sum, { targets }) => sum + targets.length, 0))
+      let at = 0
+      examples.forEach(({ targets }, row) => {
+        const offset = row * decoder.length
+        shifted[offset] = startId
+        shifted.set(targets.subarray(0, -1), offset + 1)
+        for (let i = 0; i < targets.length; i++) places[at++] = offset + i
+      })
+      return {
+        inputs: {
+          inputIds: toInt64(encoder.inputIds, encoder.shape, device),
+          attentionMask: encoder.mask,
+          decoderInputIds: toInt64(shifted, decoder.shape, device),
+          decoderAttentionMask: decoder.mask,
+        },
+        tokens: examples.reduce((sum, { ids, targets }) => sum + ids.length + targets.length, 0),
+        places: toInt64(places, [places.length], device),
+        labels: labelsOf(examples, device),
+        counts: countsOf(examples),
+      }
+    },
+    describe: ({ ids, targets }, decode) => `${decode(Array.from(ids))}\n⟦${decode(Array.from(targets))}⟧`,
+  })

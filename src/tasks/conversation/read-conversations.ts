@@ -1,0 +1,171 @@
+// Conversations from rows of any usual form: columns of an instruction and its answer, instances of a task, messages with roles, and
+// trees of messages with several replies to one. Knows no file format and no template.
+import { show } from '../../core/index.ts'
+import { type Checked, textOf } from '../reading/columns.ts'
+import type { DataRow } from '../reading/row.ts'
+import { type Asked, askedIn, type Turn, turnOf } from './turns.ts'
+
+/** Columns of the forms; a form looks at its own. */
+export interface ConversationColumns {
+  instruction: string
+  input: string
+  /** One that is there: data sets differ. */
+  output: readonly string[]
+  messages: readonly string[]
+  instances: string
+  tree: string
+}
+
+export interface TreeChoice {
+  /** One conversation a tree, by the best ranked replies; or one to each leaf. */
+  paths: 'best' | 'all'
+}
+
+interface Form {
+  fits(values: DataRow['values'], columns: ConversationColumns): boolean
+  /** One conversation of a row, or several. */
+  conversations(row: DataRow, columns: ConversationColumns, choice: TreeChoice): Checked<Turn[]>[]
+}
+
+type Fields = { [name: string]: unknown }
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const fault = (reason: string, message: string) => ({ fault: { reason, message } })
+const has = (values: DataRow['values'], column: string) => values[column] !== undefined && values[column] !== null
+const firstOf = (values: DataRow['values'], columns: readonly string[]) => columns.find((column) => has(values, column))
+
+/** An instruction and what it is about, as one question. */
+const question = (instruction: string, input: unknown): string =>
+  typeof input === 'string' && input.trim() !== '' ? `${instruction.trim()}\n\n${input.trim()}` : instruction.trim()
+
+const pair = (user: string, answer: unknown): Checked<Turn[]> =>
+  typeof answer === 'string'
+    ? {
+        value: [
+          { role: 'user', content: user },
+          { role: 'assistant', content: answer.trim() },
+        ],
+      }
+    : fault('no-answer', `Expected text for the answer, got ${show(answer)}.`)
+
+const columnsForm: Form = {
+  fits: (values, { instruction, output }) => has(values, instruction) && firstOf(values, output) !== undefined,
+  conversations(row, { instruction, input, output }) {
+    const asked = textOf(row, instruction)
+    if ('fault' in asked) return [asked]
+    const column = firstOf(row.values, output) ?? output[0]
+    return [pair(question(asked.value, row.values[input]), row.values[column])]
+  },
+}
+
+const instancesForm: Form = {
+  fits: (values, { instruction, instances }) => has(values, instruction) && Array.isArray(values[instances]),
+  conversations(row, { instruction, instances }) {
+    const asked = textOf(row, instruction)
+    if ('fault' in asked) return [asked]
+    const list = row.values[instances]
+    if (!Array.isArray(list) || list.length === 0)
+      return [fault('no-answer', `Expected instances in column "${instances}", got ${show(list)}.`)]
+    return list.map((one: unknown) =>
+      isFields(one)
+        ? pair(question(asked.value, one.input), one.output)
+        : fault('no-object', `Expected objects in column "${instances}", got ${show(one)}.`),
+    )
+  },
+}
+
+const messagesForm: Form = {
+  fits: (values, { messages }) => messages.some((column) => Array.isArray(values[column])),
+  conversations({ values }, { messages }) {
+    const column = messages.find((name) => Array.isArray(values[name])) ?? messages[0]
+    const list = values[column]
+    if (!Array.isArray(list)) return [fault('no-text', `Expected messages in column "${column}", got ${show(list)}.`)]
+    const turns: Turn[] = []
+    if (typeof values.system === 'string' && values.system.trim() !== '')
+      turns.push({ role: 'system', content: values.system })
+    for (const message of list as unknown[]) {
+      const fields = isFields(message) ? message : {}
+      const turn = turnOf(fields.role ?? fields.from, fields.content ?? fields.value)
+      if ('fault' in turn) return [turn]
+      turns.push(turn.value)
+    }
+    return [{ value: turns }]
+  },
+}
+
+interface Reply extends Fields {
+  replies?: unknown
+}
+
+/** Replies in the order that people gave them; those without a rank come last, as they stand. */
+const ranked = (replies: readonly Reply[]): Reply[] => {
+  const rank = ({ rank: given }: Reply) => (typeof given === 'number' ? given : Number.POSITIVE_INFINITY)
+  return replies
+    .map((reply, i) => ({ reply, i }))
+    .sort((a, b) => (rank(a.reply) === rank(b.reply) ? a.i - b.i : rank(a.reply) - rank(b.reply)))
+    .map(({ reply }) => reply)
+}
+
+/** More messages in a row than any conversation has. */
+const deepest = 1000
+
+const treeForm: Form = {
+  fits: (values, { tree }) => isFields(values[tree]) && 'replies' in (values[tree] as Fields),
+  conversations({ values }, { tree }, { paths }) {
+    const root = values[tree]
+    if (!isFields(root)) return [fault('no-object', `Expected a message in column "${tree}", got ${show(root)}.`)]
+    const found: Checked<Turn[]>[] = []
+    /** Answers to which questions came that nobody answered: the conversation ends with them, once. */
+    const ended = new Set<Turn | undefined>()
+    const walk = (message: Reply, before: readonly Turn[]): void => {
+      const turn = turnOf(message.role, message.text ?? message.content)
+      if ('fault' in turn || before.length > deepest) {
+        found.push(
+          'fault' in turn ? turn : fault('too-deep', `Expected at most ${deepest} messages in a row, got more.`),
+        )
+        return
+      }
+      const turns = [...before, turn.value]
+      const replies = (Array.isArray(message.replies) ? message.replies : []).filter(isFields)
+      const usable = ranked(replies.filter(({ deleted }) => deleted !== true))
+      const open = usable.length === 0 && turn.value.role !== 'assistant' && before.length > 0
+      if (open && ended.has(before.at(-1))) return
+      if (open) ended.add(before.at(-1))
+      if (usable.length === 0) found.push({ value: turns })
+      else for (const reply of paths === 'best' ? usable.slice(0, 1) : usable) walk(reply, turns)
+    }
+    walk(root, [])
+    return found
+  },
+}
+
+export const conversationForms = {
+  columns: columnsForm,
+  instances: instancesForm,
+  messages: messagesForm,
+  tree: treeForm,
+} as const satisfies Record<string, Form>
+export type ConversationForm = keyof typeof conversationForms
+export const formNames = Object.keys(conversationForms) as [ConversationForm, ...ConversationForm[]]
+
+/** The conversations of a row, each with its last answer apart, or what is wrong with it. */
+export const conversationsIn = (
+  row: DataRow,
+  form: 'auto' | ConversationForm,
+  columns: ConversationColumns,
+  choice: TreeChoice,
+): Checked<Asked>[] => {
+  const name = form === 'auto' ? formNames.find((one) => conversationForms[one].fits(row.values, columns)) : form
+  if (name === undefined) {
+    const { instruction, output, messages, instances, tree } = columns
+    return [
+      fault(
+        'no-conversation',
+        `Expected columns ${instruction} with ${output.join(' or ')}, ${instruction} with ${instances}, ${messages.join(' or ')}, or ${tree}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. Name the columns.`,
+      ),
+    ]
+  }
+  return conversationForms[name]
+    .conversations(row, columns, choice)
+    .map((one) => ('fault' in one ? one : askedIn(one.value)))
+}

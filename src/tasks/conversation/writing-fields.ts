@@ -1,0 +1,51 @@
+// What a user may say of any task that is answered by writing. Knows no task.
+import { z } from 'zod'
+import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
+import { textMetricNames } from '../metrics/text-scores.ts'
+
+export const writingFields = {
+  template: z
+    .string()
+    .optional()
+    .describe(
+      `how decoders see conversations: ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source; the tokenizer's own unless given, else plain`,
+    ),
+  system: z.string().optional().describe('what the model is told before each conversation that does not say it itself'),
+  learn: z
+    .enum(['every', 'last'])
+    .default('every')
+    .describe('answers of a conversation that are learnt: every one, or the last alone'),
+  tooLong: z
+    .enum(['cut', 'drop', 'split', 'error'])
+    .default('cut')
+    .describe(
+      'an example longer than maxLength: cut its source, then its end; drop it and count it; split it into several; or stop',
+    ),
+  maxNewTokens: z.int().positive().default(128).describe('most tokens of an answer that the model writes'),
+  numBeams: z
+    .int()
+    .positive()
+    .default(1)
+    .describe('answers followed side by side; 1 takes the likeliest token each time'),
+  repetitionPenalty: z.number().positive().default(1).describe('above 1 makes tokens that were there less likely'),
+  stemming: z.boolean().default(true).describe('ROUGE compares English words without their endings'),
+}
+
+export const metricsField = (defaults: readonly (typeof textMetricNames)[number][]) =>
+  z
+    .array(z.enum(textMetricNames))
+    .default([...defaults])
+    .describe(`scores of written answers: ${textMetricNames.join(', ')}`)
+
+export interface WritingSettings {
+  template?: string
+  system?: string
+  learn: 'every' | 'last'
+  tooLong: 'cut' | 'drop' | 'split' | 'error'
+  maxNewTokens: number
+  numBeams: number
+  repetitionPenalty: number
+  stemming: boolean
+  metrics: (typeof textMetricNames)[number][]
+  onFault: 'error' | 'skip'
+}

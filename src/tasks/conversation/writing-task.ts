@@ -1,0 +1,173 @@
+// What every task that is answered by writing has in common: examples and prompts for decoders and for encoders with a decoder, what is
+// made of the written text, and its scores. A task says what it asks and what is right. Knows no task.
+import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
+import type { TextMetric } from '../metrics/text-scores.ts'
+import { FaultCounter } from '../reading/read-report.ts'
+import type { PrepareOptions, TaskDefinition, TaskExample, TaskRecord, WritingTask } from '../task.ts'
+import { type AnswerPrediction, judgeAnswers, predictionOf } from './answer-scores.ts'
+import { createChatForm, type Form, type Place, type Question } from './chat-form.ts'
+import { createPairForm } from './pair-form.ts'
+import type { WritingSettings } from './writing-fields.ts'
+
+/** A record with what is right: several answers, the first of which is learnt; none where it is not known. */
+export interface WritingRecord extends TaskRecord {
+  references: readonly string[]
+}
+
+export interface WritingSpec<Config extends WritingSettings, Record extends WritingRecord> {
+  /** For decoders: the turns up to the question. */
+  question(record: Record, config: Config): Question
+  /** For encoders: the question as one text. */
+  input(record: Record, config: Config): string
+  /** The metric that checkpoints are chosen by. */
+  mainMetric(config: Config): string
+}
+
+type Shared<Config extends object, Record extends TaskRecord> = Pick<
+  TaskDefinition<Config, Record, TaskExample, AnswerPrediction>,
+  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'judge' | 'mainMetric'
+>
+
+const withSystem = (question: Question, system: string | undefined): Question =>
+  system === undefined || question.turns[0]?.role === 'system'
+    ? question
+    : { ...question, turns: [{ role: 'system', content: system }, ...question.turns] }
+
+/** What both forms give, of records. */
+interface RecordForm<Record> extends Omit<Form<TaskExample>, 'encode' | 'prompt'> {
+  encode(record: Record, place: Place): TaskExample[]
+  prompt(record: Record, place: Place): { ids: number[]; cut: number }
+  startId?: number
+}
+
+const formOf = <Config extends WritingSettings, Record extends WritingRecord>(
+  spec: WritingSpec<Config, Record>,
+  config: Config,
+  ...[tokenizer, { maxLength = 512, facts }]: [Parameters<typeof createChatForm>[0], PrepareOptions]
+): RecordForm<Record> => {
+  invariant(facts !== undefined, 'a task that writes is told what the body is.')
+  const { template, learn, tooLong, maxNewTokens } = config
+  if (facts.causal) {
+    const maxPrompt = Math.min(maxLength, (facts.maxPositions ?? Number.POSITIVE_INFINITY) - maxNewTokens)
+    if (maxPrompt < 1)
+      throw new ConfigError(
+        `Expected fewer than ${facts.maxPositions} tokens, all that the model has positions for, for \`maxNewTokens\`, got ${maxNewTokens}. Lower it.`,
+      )
+    const form = createChatForm(tokenizer, { template, learn, tooLong, maxLength, maxPrompt })
+    const questionOf = (record: Record) => withSystem(spec.question(record, config), config.system)
+    return {
+      ...form,
+      learner: form.learner as unknown as RecordForm<Record>['learner'],
+      encode: (record, place) => form.encode(questionOf(record), record.references[0], place),
+      prompt: (record, place) => form.prompt(questionOf(record), place),
+    }
+  }
+  const { decoderStartTokenId: startId } = facts
+  if (startId === undefined)
+    throw new ConfigError('Expected a decoder, or an encoder with a decoder, to write answers, got an encoder alone.')
+  if (template !== undefined)
+    throw new ConfigError(
+      'Expected no `template` for an encoder with a decoder, got one. It would have no effect; remove it.',
+    )
+  const form = createPairForm(tokenizer, { tooLong, maxLength, startId })
+  return {
+    ...form,
+    learner: form.learner as unknown as RecordForm<Record>['learner'],
+    startId,
+    notes: [],
+    encode: (record, place) => form.encode(spec.input(record, config), record.references[0], place),
+    prompt: (record, place) => form.prompt(spec.input(record, config), place),
+  }
+}
+
+/** The parts of a task that all such tasks share. */
+export const writingParts = <Config extends WritingSettings, Record extends WritingRecord>(
+  spec: WritingSpec<Config, Record>,
+): Shared<Config, Record> => ({
+  head: ['causal-lm', 'seq2seq-lm'],
+  maxLength: 1024,
+  headOptions: () => ({}),
+  mainMetric: spec.mainMetric,
+  prepare(tokenizer, config, options): WritingTask<Record, TaskExample, AnswerPrediction> {
+    const form = formOf(spec, config, tokenizer, options)
+    const faults = new FaultCounter(config.onFault)
+    /** What is wrong with one record is said with its place, and counted where such ones are passed over. */
+    const placed = <Value>({ file, line }: TaskRecord, work: () => Value, otherwise: () => Value): Value => {
+      try {
+        return work()
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error
+        faults.fault({ reason: 'refused-by-template', message: error.message }, { file, line })
+        return otherwise()
+      }
+    }
+    return {
+      learner: form.learner,
+      skipped: faults.skipped,
+      notes: form.notes,
+      encode(record) {
+        const { references, file, line } = record
+        if (references.length === 0) return []
+        const examples = placed(
+          record,
+          () => form.encode(record, { file, line }),
+          () => undefined,
+        )
+        if (examples?.length === 0) {
+          const counter = new FaultCounter('skip')
+          counter.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
+          const [[reason, { count, first }]] = Object.entries(counter.skipped)
+          const known = faults.skipped[reason]
+          if (known === undefined) faults.skipped[reason] = { count, first }
+          else known.count += count
+        }
+        return examples ?? []
+      },
+      writing: {
+        template: form.template,
+        generation: {
+          maxNewTokens: config.maxNewTokens,
+          numBeams: config.numBeams,
+          repetitionPenalty: config.repetitionPenalty,
+          eosTokenIds: form.ends,
+          ...(form.startId === undefined ? {} : { decoderStartTokenId: form.startId }),
+        },
+        prompt: (record) =>
+          placed(
+            record,
+            () => form.prompt(record, record),
+            () => {
+              throw new DataError(
+                'Expected a question that the chat template takes, got another.',
+                record.file,
+                record.line,
+              )
+            },
+          ),
+        losses: (model, batch) => form.learner.losses(model, batch),
+        decode: ({ id }, written, loss) => predictionOf(id, written?.text.trim(), written?.ended, loss),
+      },
+    }
+  },
+  parsePrediction(fields, { id }) {
+    const { answer, prediction, text, ended, nats, tokens } = fields
+    const said = answer ?? prediction ?? text
+    if (typeof said !== 'string' && !(said === undefined && typeof nats === 'number'))
+      throw new ConfigError(`Expected a text for \`answer\`, got ${show(said)}.`)
+    return {
+      id,
+      ...(typeof said === 'string' ? { answer: said } : {}),
+      ...(typeof ended === 'boolean' ? { ended } : {}),
+      ...(typeof nats === 'number' && typeof tokens === 'number' ? { nats, tokens } : {}),
+    }
+  },
+  judge(records, predictions, { metrics, stemming }) {
+    for (const { references, file, line } of records)
+      if (references.length === 0) throw new DataError('Expected records with an answer, got one without.', file, line)
+    return judgeAnswers(
+      records.map(({ references }) => references),
+      predictions,
+      { metrics: metrics as TextMetric[], stemming },
+    )
+  },
+})

@@ -1,0 +1,98 @@
+// Following instructions: conversations of any usual form, of which the assistant's turns are learnt.
+// @source Wang et al. 2022, arXiv:2212.10560 (Self-Instruct); Köpf et al. 2023, arXiv:2304.07327 (OpenAssistant)
+import { z } from 'zod'
+import { ConfigError, show } from '../core/index.ts'
+import type { AnswerPrediction } from './conversation/answer-scores.ts'
+import { conversationsIn, formNames } from './conversation/read-conversations.ts'
+import { askedIn, type Turn, turnOf } from './conversation/turns.ts'
+import { metricsField, writingFields } from './conversation/writing-fields.ts'
+import { type WritingRecord, writingParts } from './conversation/writing-task.ts'
+import { instructionDatasets } from './declarations.ts'
+import { readSeveral } from './reading/read-records.ts'
+import { rowFields } from './reading/read-rows.ts'
+import { defineTask, type TaskExample } from './task.ts'
+
+const columnNames = (described: string, ...names: string[]) =>
+  z
+    .union([z.string().transform((name) => [name]), z.array(z.string()).min(1)])
+    .default(names)
+    .describe(described)
+
+const config = z.strictObject({
+  ...rowFields,
+  form: z
+    .enum(['auto', ...formNames])
+    .default('auto')
+    .describe(
+      'of a row: an instruction and its answer in columns, several instances of one, messages with roles, or a tree of them',
+    ),
+  instruction: z.string().default('instruction').describe('column with what is asked'),
+  input: z.string().default('input').describe('column with what it is asked of, where a row has one'),
+  output: columnNames('column with the answer; of several, the first that is there', 'output', 'response', 'answer'),
+  messages: columnNames(
+    'column with the messages: role and content, or from and value; of several, the first that is there',
+    'messages',
+    'conversations',
+    'conversation',
+  ),
+  instances: z.string().default('instances').describe('column with instances of an instruction: input and output'),
+  tree: z.string().default('prompt').describe('column with the first message of a tree'),
+  paths: z
+    .enum(['best', 'all'])
+    .default('best')
+    .describe('of a tree: one conversation by the replies that people ranked best, or one to each of its ends'),
+  ...writingFields,
+  metrics: metricsField(['rougeL']),
+})
+type Config = z.output<typeof config>
+
+export interface InstructionRecord extends WritingRecord {
+  /** Up to the last question. */
+  turns: readonly Turn[]
+}
+
+export const instructions = defineTask<Config, InstructionRecord, TaskExample, AnswerPrediction>({
+  type: 'instructions',
+  source: 'arXiv:2212.10560 (Self-Instruct)',
+  summary: 'answers to instructions and in conversations',
+  config,
+  datasets: instructionDatasets,
+  ...writingParts<Config, InstructionRecord>({
+    question: ({ turns }) => ({ turns }),
+    input: ({ turns }) => turns.map(({ content }) => content).join('\n\n'),
+    mainMetric: () => 'perplexity',
+  }),
+  read(path, settings, { labelled = true, signal } = {}) {
+    return readSeveral<{ turns: Turn[]; references: string[] }>(
+      path,
+      settings,
+      {
+        columns: {},
+        several: (row) =>
+          conversationsIn(row, settings.form, settings, settings).map((one) =>
+            'fault' in one
+              ? one
+              : { value: { turns: one.value.turns, references: labelled ? [one.value.answer] : [] } },
+          ),
+      },
+      signal,
+    )
+  },
+  ask({ text, messages }, id) {
+    const place = { id, file: 'input', line: undefined, references: [] }
+    if (messages === undefined) {
+      if (typeof text === 'string' && text.trim() !== '') return { ...place, turns: [{ role: 'user', content: text }] }
+      throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)
+    }
+    const list = Array.isArray(messages) ? (messages as { role?: unknown; content?: unknown }[]) : []
+    const turns = list.map(({ role, content }) => turnOf(role, content))
+    // A conversation that ends in a question is one that lacks its answer.
+    const checked = askedIn([
+      ...turns.flatMap((one) => ('fault' in one ? [] : [one.value])),
+      { role: 'assistant', content: '?' },
+    ])
+    const wrong = [...turns, checked].find((one) => 'fault' in one)
+    if (wrong !== undefined && 'fault' in wrong) throw new ConfigError(wrong.fault.message)
+    return { ...place, turns: 'value' in checked ? checked.value.turns : [] }
+  },
+})

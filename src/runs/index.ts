@@ -11,7 +11,7 @@ export {
   compareRuns,
   comparison,
 } from './compare.ts'
-export { comparisonTables, describeDifference, renderComparisonPage } from './compare-page.ts'
+export { comparisonTables, renderComparisonPage } from './compare-page.ts'
 export type { ComparedDifference } from './compare-pairs.ts'
 export {
   EVALUATION_FILE,

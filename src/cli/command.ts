@@ -34,6 +34,8 @@ export interface CommandContext {
   warn(line: string): void
   /** Text as it comes, such as generated words: stdout, or stderr with `--json`. */
   write(text: string): void
+  /** With `--json`, for commands that answer as they go: one line on stdout before that of the result. */
+  emit(value: unknown): void
 }
 
 export interface Command<

@@ -2,6 +2,7 @@
 import type { CommandRegistry } from './program.ts'
 
 export const commands: CommandRegistry = {
+  chat: async () => (await import('./chat.ts')).chat,
   compare: async () => (await import('./compare.ts')).compare,
   'corpus build': async () => (await import('./corpus-build.ts')).corpusBuild,
   'corpus inspect': async () => (await import('./corpus-inspect.ts')).corpusInspect,

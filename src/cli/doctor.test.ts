@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { doctor } from './doctor.ts'
 import { readInstructions } from './machine.ts'
 
-const context = { json: true, signal: new AbortController().signal, log() {}, warn() {}, write() {} }
+const context = { json: true, signal: new AbortController().signal, log() {}, warn() {}, write() {}, emit() {} }
 const progress = () => ({ update() {}, stop() {} })
 
 describe('doctor', () => {

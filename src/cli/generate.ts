@@ -1,67 +1,79 @@
-// `tunesmith generate`: text that goes on from prompts, as it comes. Knows no architecture.
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+// `tunesmith generate`: text that goes on from prompts, as it comes, or for a whole file of them. Knows no architecture.
 import { z } from 'zod'
-import { ConfigError, formatCount } from '../core/index.ts'
+import { ConfigError, formatCount, writeFileAtomic } from '../core/index.ts'
 import {
   type GenerationOptions,
   type GenerationResult,
-  generate as generateTexts,
-  generationFromHf,
+  generateMany,
   generationSchema,
   type LanguageModel,
   type Prompt,
   streamText,
   withDefaults,
 } from '../generation/index.ts'
-import { renderChatFor, type Tokenizer } from '../tokenizers/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStart } from '../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from './command.ts'
 import { withFields, withoutDefaults } from './flags.ts'
-import { modelFields, openLanguageModel, type ReadyModel } from './open-model.ts'
+import { generationDefaults } from './generation-defaults.ts'
+import { AdapterChoice, parseAdapters } from './named-adapters.ts'
+import { modelFields, openLanguageModel } from './open-model.ts'
+import { readTexts } from './read-texts.ts'
 
 interface GeneratedText extends Omit<GenerationResult, 'promptIndex'> {
   prompt: string
+  /** Where adapters were named. */
+  adapter?: string
 }
 
-const readFields = async (folder: string | undefined, name: string): Promise<Record<string, unknown>> => {
-  if (folder === undefined) return {}
-  const text = await readFile(join(folder, name), 'utf8').catch(() => '{}')
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-  } catch {
-    return {}
-  }
+interface ChatForm {
+  template: string
+  system: string | undefined
 }
 
-/** What the model's folder says of generation; the token that decoding starts from stands in config.json of older models. */
-const defaultsOf = async ({ folder, model }: ReadyModel): Promise<GenerationOptions> => {
-  const { decoder_start_token_id: start } = await readFields(folder, 'config.json')
-  const fields = { decoder_start_token_id: start, ...(await readFields(folder, 'generation_config.json')) }
-  const { decoderStartTokenId, ...options } = generationFromHf(fields)
-  return model.facts.causal ? options : { ...options, decoderStartTokenId }
-}
-
-const promptOf = (tokenizer: Tokenizer, text: string, chat: boolean, system: string | undefined): Prompt => {
-  if (chat) {
+const promptOf = (tokenizer: Tokenizer, text: string, chat: ChatForm | undefined): Prompt => {
+  if (chat !== undefined) {
     const messages = [
-      ...(system === undefined ? [] : [{ role: 'system', content: system }]),
+      ...(chat.system === undefined ? [] : [{ role: 'system', content: chat.system }]),
       { role: 'user', content: text },
     ]
-    const rendered = renderChatFor(tokenizer, messages, { addGenerationPrompt: true })
-    return Array.from(tokenizer.encode(rendered, { addSpecialTokens: false }).ids)
+    return applyChatTemplate(tokenizer, messages, { template: chat.template, addGenerationPrompt: true }).ids
   }
   const ids = Array.from(tokenizer.encode(text).ids)
   const start = tokenizer.special.bos ?? tokenizer.special.eos
   return ids.length === 0 && start !== undefined ? [start.id] : ids
 }
 
-const stream = async (ready: ReadyModel, prompt: Prompt, settings: GenerationOptions, context: CommandContext) => {
-  const { model, tokenizer } = ready
+/** @throws ConfigError for a model without a template where none is named */
+const chatFormOf = (choice: AdapterChoice, given: string | undefined, system: string | undefined): ChatForm => {
+  const template = given ?? choice.template
+  if (template === undefined)
+    throw new ConfigError(
+      `Expected a model with a chat template for \`--chat\`, got one without. Name one: --template ${Object.keys(CHAT_TEMPLATES).join('|')}, as it was trained.`,
+    )
+  return { template: withStart(choice.tokenizer, template), system }
+}
+
+/** The end tokens and marks of a chat template beside those that are asked for. */
+const withEnds = (settings: GenerationOptions, tokenizer: Tokenizer, template: string): GenerationOptions => {
+  const ends = turnEnds(tokenizer, { template })
+  return {
+    ...settings,
+    eosTokenIds: [...new Set([...[settings.eosTokenIds ?? []].flat(), ...ends.ids])],
+    stop: [...new Set([...[settings.stop ?? []].flat(), ...ends.stop])],
+  }
+}
+
+const stream = async (
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  settings: GenerationOptions,
+  context: CommandContext,
+): Promise<GenerationResult[]> => {
   const ids: number[] = []
   let text = ''
   let finishReason: GenerationResult['finishReason'] = 'aborted'
-  for await (const piece of streamText(model as unknown as LanguageModel, tokenizer, prompt, settings, context)) {
+  for await (const piece of streamText(model, tokenizer, prompt, settings, context)) {
     text += piece.text
     if (piece.text !== '') context.write(piece.text)
     if (piece.id !== undefined) ids.push(piece.id)
@@ -75,7 +87,7 @@ const { noRepeatNgramSize, ...settingFields } = withoutDefaults(generationSchema
 
 export const generate = defineCommand({
   name: 'generate',
-  summary: 'Go on from a prompt, word by word as they come',
+  summary: 'Go on from a prompt, word by word as they come, or from each prompt of a file',
   example:
     'tunesmith generate --model runs/gpt --prompt "Once upon a time" --sample --temperature 0.8 --max-new-tokens 100',
   options: withFields(
@@ -83,36 +95,85 @@ export const generate = defineCommand({
       ...modelFields,
       prompt: z
         .array(z.string())
-        .min(1)
+        .default([])
         .describe('what to go on from; several give a text each')
+        .meta({ commas: false }),
+      input: z.string().optional().describe('a file of prompts: .txt with one a line, or .jsonl'),
+      promptField: z.string().default('prompt').describe('the field of a .jsonl file that holds the prompt'),
+      out: z.string().optional().describe('file for the texts, one JSON object a line'),
+      batchSize: z.int().positive().default(8).describe('prompts that are continued at once'),
+      adapter: z
+        .array(z.string())
+        .default([])
+        .describe('the folder of an adapter, or NAME=FOLDER; several, and `base`, give a text each')
         .meta({ commas: false }),
       chat: z.boolean().default(false).describe("the prompt is a message, put into the model's chat template"),
       system: z.string().optional().describe('with --chat: what the model is told beforehand'),
+      template: z
+        .string()
+        .optional()
+        .describe(
+          `with --chat: ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source; the model's own unless given`,
+        ),
     }),
     { ...settingFields, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
   ),
-  async run({ model, revision, device, prompt, chat, system, ...given }, _args, context) {
-    if (system !== undefined && !chat)
-      throw new ConfigError('Expected --chat beside `--system`, got none. Set both or neither.')
-    const ready = await openLanguageModel({ model, revision, device }, context)
-    const settings = withDefaults(await defaultsOf(ready), given as GenerationOptions)
-    const prompts = prompt.map((text) => promptOf(ready.tokenizer, text, chat, system))
+  async run(options, _args, context) {
+    const { model: where, revision, device, prompt, input, promptField, out, batchSize, ...others } = options
+    const { adapter, chat, system, template, ...given } = others
+    for (const [name, value] of Object.entries({ system, template }))
+      if (value !== undefined && !chat)
+        throw new ConfigError(`Expected --chat beside \`${name}\`, got none. Set both or neither.`)
+    const texts = input === undefined ? prompt : [...prompt, ...(await readTexts(input, promptField))]
+    if (texts.length === 0) throw new ConfigError('Expected --prompt or --input for `generate`, got neither.')
+    const named = parseAdapters(adapter)
+    const ready = await openLanguageModel({ model: where, revision, device }, context)
+    const choice = await AdapterChoice.open(ready, named, device, context)
+    const plain = withDefaults(await generationDefaults(ready), given as GenerationOptions)
+    const single = (plain.numBeams ?? 1) === 1 && (plain.numReturnSequences ?? 1) === 1
+    const streamed = texts.length === 1 && named.length < 2 && single && out === undefined
+    const { tokenizer } = ready
+    const progress = context.progress({
+      label: 'generating',
+      unit: 'texts',
+      total: texts.length * Math.max(1, named.length),
+      enabled: !streamed,
+    })
     const started = performance.now()
-    const streams = prompts.length === 1 && (settings.numBeams ?? 1) === 1 && (settings.numReturnSequences ?? 1) === 1
-    const results: GenerationResult[] = streams
-      ? await stream(ready, prompts[0], settings, context)
-      : await generateTexts(ready.model as unknown as LanguageModel, ready.tokenizer, prompts, settings, context)
+    const made: GeneratedText[] = []
+    try {
+      for (const name of named.length === 0 ? [choice.active] : named.map((one) => one.name)) {
+        const model = choice.use(name) as unknown as LanguageModel
+        const form = chat ? chatFormOf(choice, template, system) : undefined
+        const settings = form === undefined ? plain : withEnds(plain, tokenizer, form.template)
+        const prompts = texts.map((text) => promptOf(tokenizer, text, form))
+        const before = made.length
+        const results: GenerationResult[] = streamed
+          ? await stream(model, tokenizer, prompts[0], settings, context)
+          : await generateMany(model, tokenizer, prompts, settings, {
+              batchSize,
+              signal: context.signal,
+              onBatch: (_, done) => progress.update(before + done.prompts),
+            })
+        for (const { promptIndex, ...result } of results)
+          made.push({ prompt: texts[promptIndex], ...(named.length === 0 ? {} : { adapter: name }), ...result })
+      }
+    } finally {
+      progress.stop()
+    }
     const seconds = (performance.now() - started) / 1000
-    const newTokens = results.reduce((sum, result) => sum + result.newTokens, 0)
-    if (streams)
-      context.log(
-        `${newTokens} tokens, ${formatCount(newTokens / seconds)} a second, ended by ${results[0].finishReason}`,
-      )
-    const texts = results.map(
-      ({ promptIndex, ...result }): GeneratedText => ({ prompt: prompt[promptIndex], ...result }),
-    )
-    return { model, texts, seconds, streamed: streams }
+    const newTokens = made.reduce((sum, result) => sum + result.newTokens, 0)
+    const ended = streamed ? `, ended by ${made[0].finishReason}` : ''
+    context.log(`${newTokens} tokens, ${formatCount(newTokens / seconds)} a second${ended}`)
+    if (out !== undefined) await writeFileAtomic(out, made.map((text) => `${JSON.stringify(text)}\n`).join(''))
+    return { model: where, texts: made, seconds, tokensPerSecond: newTokens / seconds, streamed, out }
   },
-  render: ({ texts, streamed }) =>
-    streamed ? '' : texts.map(({ prompt, text }) => `── ${prompt}\n${text}`).join('\n'),
+  render: ({ texts, streamed, out }) =>
+    streamed
+      ? ''
+      : out !== undefined
+        ? `${formatCount(texts.length)} texts in ${out}`
+        : texts
+            .map(({ prompt, text, adapter }) => `── ${adapter === undefined ? '' : `${adapter}: `}${prompt}\n${text}`)
+            .join('\n'),
 })

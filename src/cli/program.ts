@@ -134,6 +134,7 @@ function createContext(json: boolean, terminal: Terminal, signal: AbortSignal): 
     log: (line) => terminal.stderr(`${line}\n`),
     warn: (line) => terminal.stderr(`warning: ${line}\n`),
     write: (text) => (json ? terminal.stderr(text) : terminal.stdout(text)),
+    emit: (value) => terminal.stdout(`${toJson(value)}\n`),
   }
 }
 

@@ -7,6 +7,7 @@ export {
   streamText,
   type TextPiece,
 } from './generate.ts'
+export { generateMany, type ManyOptions } from './generate-many.ts'
 export { KvCache } from './kv-cache.ts'
 export { type BatchOptions, GrowingBatch, type LanguageModel } from './language-model.ts'
 export {

@@ -21,3 +21,4 @@ export { ROLES, type Role, type SpecialToken, type SpecialTokens } from './speci
 export { type DecodeOptions, type EncodeOptions, Tokenizer, type TokenizerExtras } from './tokenizer.ts'
 export * from './training/index.ts'
 export type { Strategy, Truncation } from './truncation.ts'
+export { type TurnEnds, turnEnds, withStart } from './turn-ends.ts'

@@ -1,0 +1,81 @@
+// Lines that a person or a program sends to a chat, and Ctrl-C between them. Knows nothing of conversations.
+import { createInterface, type Interface } from 'node:readline'
+import { Writable } from 'node:stream'
+
+export interface ChatInput extends AsyncIterable<string> {
+  /** Whether a person types. */
+  readonly typed: boolean
+  /** Called on Ctrl-C of a person who types; another one leaves unless it returns true. */
+  onInterrupt: () => boolean
+  /** Shows that a line is expected. */
+  prompt(): void
+  close(): void
+}
+
+type Source = NodeJS.ReadableStream & { isTTY?: boolean }
+
+export const openChatInput = (source: Source, screen: NodeJS.WritableStream, signal: AbortSignal): ChatInput => {
+  const typed = source.isTTY === true
+  let expecting = false
+  // What is typed while an answer comes is not shown in the midst of it.
+  const echo = new Writable({
+    write(chunk, _encoding, done) {
+      if (expecting) screen.write(chunk)
+      done()
+    },
+  })
+  const lines: Interface = typed
+    ? createInterface({ input: source, output: echo, terminal: true, prompt: '> ' })
+    : createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY })
+  const waiting: string[] = []
+  let closed = false
+  let wake = () => {}
+  lines.on('line', (line) => {
+    waiting.push(line)
+    wake()
+  })
+  lines.on('close', () => {
+    closed = true
+    wake()
+  })
+  const leave = () => lines.close()
+  signal.addEventListener('abort', leave, { once: true })
+  const input: ChatInput = {
+    typed,
+    onInterrupt: () => false,
+    prompt() {
+      if (!typed || closed) return
+      expecting = true
+      lines.prompt()
+    },
+    close() {
+      signal.removeEventListener('abort', leave)
+      lines.close()
+    },
+    async *[Symbol.asyncIterator]() {
+      let begun = ''
+      for (;;) {
+        while (waiting.length === 0 && !closed) await new Promise<void>((resolve) => (wake = resolve))
+        const line = waiting.shift()
+        if (line === undefined) {
+          if (begun !== '') yield begun
+          return
+        }
+        // A line that ends in a backslash goes on.
+        if (typed && line.endsWith('\\')) {
+          begun += `${line.slice(0, -1)}\n`
+          continue
+        }
+        expecting = false
+        yield begun + line
+        begun = ''
+      }
+    },
+  }
+  lines.on('SIGINT', () => {
+    if (input.onInterrupt()) return
+    if (expecting) screen.write('\n')
+    lines.close()
+  })
+  return input
+}

@@ -74,3 +74,81 @@ export const instructionDatasets: Datasets = {
   'oasst-trees': { source: 'arXiv:2304.07327', settings: { form: 'tree', id: 'message_tree_id' } },
   ultrachat: { source: 'arXiv:2305.14233', settings: { form: 'messages' } },
 }
+
+export const summaryDatasets: Datasets = {
+  scitldr: {
+    source: 'arXiv:2004.15011',
+    settings: {
+      text: 'source',
+      summary: 'target',
+      id: 'paper_id',
+      prompt: 'Summarize this abstract in one sentence.\n\n{text}',
+    },
+  },
+  dialogsum: {
+    source: 'arXiv:2105.06762',
+    settings: { text: 'dialogue', summary: 'summary', id: 'fname', prompt: 'Summarize this dialogue.\n\n{text}' },
+  },
+  'mts-dialog': {
+    source: 'Ben Abacha et al. 2023, aclanthology.org/2023.eacl-main.168',
+    settings: {
+      format: 'csv',
+      text: 'dialogue',
+      summary: 'section_text',
+      id: 'ID',
+      prompt: 'Summarize this conversation of a doctor and a patient as a section of a clinical note.\n\n{text}',
+    },
+  },
+  opinosis: {
+    source: 'Ganesan et al. 2010, aclanthology.org/C10-1039',
+    settings: { layout: 'opinosis', prompt: 'Summarize these opinions in one or two sentences.\n\n{text}' },
+  },
+  'legal-summarization': {
+    source: 'Manor and Li 2019, arXiv:1906.00424',
+    settings: {
+      format: 'json',
+      text: 'original_text',
+      summary: 'reference_summary',
+      id: 'uid',
+      prompt: 'Say in plain English what this part of a contract means.\n\n{text}',
+    },
+  },
+  qmsum: {
+    source: 'arXiv:2104.05938',
+    settings: { layout: 'meetings', prompt: '{query}\n\n{text}' },
+  },
+}
+
+export const questionDatasets: Datasets = {
+  medquad: {
+    source: 'Ben Abacha and Demner-Fushman 2019, arXiv:1901.08079',
+    settings: { layout: 'medquad' },
+  },
+  pubmedqa: {
+    source: 'arXiv:1909.06146',
+    settings: {
+      format: 'json',
+      question: 'QUESTION',
+      context: 'CONTEXTS',
+      answer: 'LONG_ANSWER',
+      id: 'key',
+      prompt: '{context}\n\n{question}',
+    },
+  },
+  gsm8k: {
+    source: 'arXiv:2110.14168',
+    settings: { format: 'jsonl', question: 'question', answer: 'answer', metrics: ['numericMatch'] },
+  },
+  svamp: {
+    source: 'arXiv:2103.07191',
+    settings: {
+      format: 'json',
+      question: 'Question',
+      context: 'Body',
+      answer: 'Answer',
+      id: 'ID',
+      prompt: '{context} {question}',
+      metrics: ['numericMatch'],
+    },
+  },
+}

@@ -1,21 +1,27 @@
 // The registry of tasks: what models are asked to do, and how well they do it. What other folders may use of them.
 import { extractiveQa } from './extractive-qa.ts'
+import { generativeQa } from './generative-qa.ts'
 import { instructions } from './instructions.ts'
 import { multipleChoice } from './multiple-choice.ts'
 import { regression } from './regression.ts'
 import { sequenceClassification } from './sequence-classification.ts'
+import { summarization } from './summarization.ts'
 import { tokenClassification } from './token-classification.ts'
 
 export const tasks = {
   'extractive-qa': extractiveQa,
+  'generative-qa': generativeQa,
   instructions,
   'multiple-choice': multipleChoice,
   regression,
   'sequence-classification': sequenceClassification,
+  summarization,
   'token-classification': tokenClassification,
 } as const
 export type TaskType = keyof typeof tasks
 
+export type { AnswerPrediction as WrittenAnswer } from './conversation/answer-scores.ts'
+export type { WritingRecord } from './conversation/writing-task.ts'
 export { type EmbedHooks, type EmbedSettings, embedSchema, embedTexts } from './embedding.ts'
 export {
   type EvaluateTaskSettings,
@@ -74,6 +80,7 @@ export {
   type ExampleOutput,
   type PreparedTask,
   type PrepareOptions,
+  type ReadingTask,
   type ReadOptions,
   readingTask,
   type TaskData,

@@ -21,7 +21,7 @@ export const writingFields = {
     .describe(
       'an example longer than maxLength: cut its source, then its end; drop it and count it; split it into several; or stop',
     ),
-  maxNewTokens: z.int().positive().default(128).describe('most tokens of an answer that the model writes'),
+  maxNewTokens: z.int().positive().default(256).describe('most tokens of an answer that the model writes'),
   numBeams: z
     .int()
     .positive()

@@ -54,26 +54,44 @@ export const labelOf = ({ values }: DataRow, column: string): Checked<string> =>
 /** Several labels: a list, or a text with commas, semicolons or bars between them. */
 export const labelsOf = ({ values }: DataRow, column: string): Checked<string[]> => {
   const value = values[column]
-  if (Array.isArray(value) && value.every((part) => typeof part === 'string' || Number.isInteger(Number(part))))
-    return { value: value.map(String) }
-  if (typeof value === 'string')
-    return {
-      value: value
-        .split(/[,;|]/)
-        .map((part) => part.trim())
-        .filter((part) => part !== ''),
-    }
+  const isLabel = (part: unknown) =>
+    typeof part === 'string' ? part.trim() !== '' : typeof part === 'bigint' || Number.isInteger(part)
+  if (Array.isArray(value) && value.every(isLabel))
+    return { value: [...new Set(value.map((part) => String(part).trim()))] }
+  if (typeof value === 'string') {
+    const parts = value.split(/[,;|]/).map((part) => part.trim())
+    return { value: [...new Set(parts.filter((part) => part !== ''))] }
+  }
   if (value === null) return { value: [] }
   return {
     fault: { reason: 'no-label', message: `Expected a list of labels in column "${column}", got ${show(value)}.` },
   }
 }
 
-/** A finite number, also one written as text. */
+const yes = [1, 1n, true, '1', 'true']
+const no = [0, 0n, false, '0', 'false']
+
+/** Several labels, each a column that says whether it holds: 0 or 1, false or true. */
+export const flagsOf = ({ values }: DataRow, columns: readonly string[]): Checked<string[]> => {
+  const found: string[] = []
+  for (const column of columns) {
+    const value = values[column]
+    const written = typeof value === 'string' ? value.trim().toLowerCase() : value
+    if (yes.includes(written as never)) found.push(column)
+    else if (!no.includes(written as never))
+      return { fault: { reason: 'no-label', message: `Expected 0 or 1 in column "${column}", got ${show(value)}.` } }
+  }
+  return { value: found }
+}
+
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
+
+/** A finite number that a model can learn, also one written as text. */
 export const numberOf = ({ values }: DataRow, column: string): Checked<number> => {
   const value = values[column]
-  const number =
-    typeof value === 'string' && value.trim() !== '' ? Number(value) : typeof value === 'bigint' ? Number(value) : value
-  if (typeof number === 'number' && Number.isFinite(number)) return { value: number }
+  const isText = typeof value === 'string' && decimal.test(value.trim())
+  const number = isText || typeof value === 'bigint' ? Number(value) : value
+  // Models compute in float32.
+  if (typeof number === 'number' && Number.isFinite(Math.fround(number))) return { value: number }
   return { fault: { reason: 'no-number', message: `Expected a number in column "${column}", got ${show(value)}.` } }
 }

@@ -1,5 +1,6 @@
 // Files with a token and its tag a line and an empty line between sentences, as CoNLL's shared tasks have them: columns between tabs or
-// spaces, the token first and the tag last. Knows no tags. @source Tjong Kim Sang and De Meulder 2003, aclanthology.org/W03-0419
+// spaces, the token first and the tag last. Of CoNLL-U files (.conllu) the word form, and its part of speech. Knows no tags.
+// @source https://universaldependencies.org/format.html; Tjong Kim Sang and De Meulder 2003, aclanthology.org/W03-0419
 import type { FaultCounter, Place } from './read-report.ts'
 import { textLines } from './text-lines.ts'
 
@@ -26,6 +27,7 @@ export async function* conllSentences(
   let tags: string[] = []
   let line = 1
   let broken = false
+  const isUniversal = /\.conllu(\.\w+)?$/.test(file)
   const close = (): TaggedSentence | undefined => {
     const sentence = tokens.length > 0 && !broken ? { tokens, tags: tagged ? tags : undefined, file, line } : undefined
     tokens = []
@@ -39,10 +41,12 @@ export async function* conllSentences(
       if (sentence !== undefined) yield sentence
       continue
     }
+    // Comments, words that are several, and words that are not said.
+    if (isUniversal && (text.startsWith('#') || /^\d+[-.]\d+\t/.test(text))) continue
     if (tokens.length === 0) line = number
-    const fields = text.includes('\t') ? text.split('\t') : text.trim().split(/ +/)
-    const token = fields[0]
-    const tag = fields.length > 1 ? fields.at(-1)!.trim() : ''
+    const fields = isUniversal || text.includes('\t') ? text.split('\t') : text.trim().split(/ +/)
+    const token = isUniversal ? (fields[1] ?? '') : fields[0]
+    const tag = isUniversal ? (fields[3] ?? '') : fields.length > 1 ? fields.at(-1)!.trim() : ''
     tokens.push(token)
     tags.push(tag)
     if (broken || (token.trim() !== '' && (!tagged || tag !== ''))) continue

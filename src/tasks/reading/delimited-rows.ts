@@ -1,20 +1,28 @@
 // Comma and tab separated values: a quoted field may hold delimiters, doubled quotes and line breaks (RFC 4180). With tabs, quotes
-// are text unless asked otherwise, as in GLUE's files. Without a header, columns are called 0, 1, 2 … Knows no column.
+// are text unless asked otherwise, as in GLUE's files. Where a .csv file's first line has no comma, its semicolons, tabs or bars are the
+// delimiter, as in the exports of spreadsheets. Columns without a name are called 0, 1, 2 … Knows no column.
 import { DataError } from '../../core/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 import { textLines } from './text-lines.ts'
 
 const maxRecordLength = 2 ** 26
 
-const delimitedRows = (delimiter: string) =>
+/** @param delimiters the first one, unless only another stands in the first line */
+const delimitedRows = (...delimiters: [string, ...string[]]) =>
   async function* rows(file: string, context: RowContext): AsyncGenerator<DataRow> {
     const { faults, header, quotes, signal } = context
-    const quoted = quotes === 'read' || (quotes === 'auto' && delimiter !== '\t')
+    let delimiter: string | undefined
+    let quoted = false
     let names: readonly string[] | undefined
     let held = ''
     let first = 0
     for await (const { text, number } of textLines(file, signal)) {
       if (held === '') first = number
+      if (delimiter === undefined) {
+        if (text.trim() === '') continue
+        delimiter = delimiters.find((one) => text.includes(one)) ?? delimiters[0]
+        quoted = quotes === 'read' || (quotes === 'auto' && delimiter !== '\t')
+      }
       const record = held === '' ? text : `${held}\n${text}`
       const fields = splitFields(record, delimiter, quoted)
       if (fields === undefined) {
@@ -51,7 +59,13 @@ const delimitedRows = (delimiter: string) =>
   }
 
 const headerNames = (fields: readonly string[], file: string, line: number): string[] => {
-  const names = fields.map((name) => name.trim())
+  const names = fields.map((name, i) => name.trim() || String(i))
+  if (names.some((name) => /[^\r]\r/.test(name)))
+    throw new DataError(
+      'Expected lines that end in a line feed, got carriage returns alone. Convert the line ends of the file.',
+      file,
+      line,
+    )
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined)
     throw new DataError(
@@ -89,5 +103,5 @@ const splitFields = (text: string, delimiter: string, quoted: boolean): string[]
   }
 }
 
-export const csv: RowFormat = { extensions: ['.csv'], rows: delimitedRows(',') }
+export const csv: RowFormat = { extensions: ['.csv'], rows: delimitedRows(',', ';', '\t', '|') }
 export const tsv: RowFormat = { extensions: ['.tsv'], rows: delimitedRows('\t') }

@@ -16,11 +16,21 @@ async function* lineRows(file: string, { faults, signal }: RowContext): AsyncGen
     try {
       values = JSON.parse(text)
     } catch (error) {
-      faults.fault({ reason: 'broken-json', message: `Expected JSON, got ${(error as Error).message}.` }, place)
+      const hint = /^[[{]+\s*$/.test(text) ? ' Where the file is one document, name it .json, or say its `format`.' : ''
+      faults.fault({ reason: 'broken-json', message: `Expected JSON, got ${(error as Error).message}.${hint}` }, place)
       continue
     }
     if (isFields(values)) yield { values, ...place }
     else faults.fault({ reason: 'no-object', message: `Expected an object, got ${show(values)}.` }, place)
+  }
+}
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -33,7 +43,10 @@ export const readJson = async (file: string, signal?: AbortSignal): Promise<unkn
     const { message } = error as Error
     const position = /position (\d+)/.exec(message)
     const line = position === null ? undefined : text.slice(0, Number(position[1])).split('\n').length
-    throw new DataError(`Expected JSON, got ${message}.`, file, line)
+    const hint = isJson(text.slice(0, text.indexOf('\n')))
+      ? ' Where each line is a document, name the file .jsonl, or say its `format`.'
+      : ''
+    throw new DataError(`Expected JSON, got ${message}.${hint}`, file, line)
   }
 }
 

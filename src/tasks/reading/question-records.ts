@@ -68,7 +68,7 @@ const answersOf = (context: string, value: unknown): Checked<Answer[]> => {
   for (const one of list) {
     const { text, answer_start: start } = isFields(one) ? one : { text: undefined, answer_start: undefined }
     const place = typeof start === 'bigint' ? Number(start) : start
-    if (typeof text !== 'string' || !Number.isInteger(place) || (place as number) < 0)
+    if (typeof text !== 'string' || text.trim() === '' || !Number.isInteger(place) || (place as number) < 0)
       return fault('no-answers', `Expected \`text\` and \`answer_start\` in \`answers\`, got ${show(one)}.`)
     answers.push(placed(context, text, place as number))
   }

@@ -49,8 +49,10 @@ export class FaultCounter {
 }
 
 /** What to throw for a path that gave no record. */
-export const noRecords = (path: string, { skipped }: FaultCounter): DataError => {
-  const reasons = Object.entries(skipped).map(([reason, { count }]) => `${count} ${reason}`)
+export const noRecords = (path: string, ...counters: readonly FaultCounter[]): DataError => {
+  const reasons = counters
+    .flatMap(({ skipped }) => Object.entries(skipped))
+    .map(([reason, { count }]) => `${count} ${reason}`)
   const got = reasons.length === 0 ? 'none' : `only some that cannot be used (${reasons.join(', ')})`
   return new DataError(`Expected at least one record, got ${got}.`, path)
 }

@@ -38,15 +38,15 @@ export const wholeFile = async (path: string, signal?: AbortSignal): Promise<Buf
 export const strictText = (bytes: Uint8Array, path: string): string => {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   try {
-    return decoder.decode(bytes)
+    if (bytes.indexOf(0) < 0) return decoder.decode(bytes)
   } catch {
-    let start = 0
-    for (let line = 1; ; line++) {
-      const end = bytes.indexOf(10, start)
-      decoded(decoder, bytes.subarray(start, end < 0 ? bytes.length : end), path, line)
-      if (end < 0) throw new DataError('Expected UTF-8, got another encoding.', path)
-      start = end + 1
-    }
+    // The line is found below.
+  }
+  for (let start = 0, line = 1; ; line++) {
+    const end = bytes.indexOf(10, start)
+    decoded(decoder, bytes.subarray(start, end < 0 ? bytes.length : end), path, line)
+    if (end < 0) throw new DataError('Expected UTF-8, got another encoding.', path)
+    start = end + 1
   }
 }
 
@@ -56,9 +56,19 @@ const decoded = (
   path: string,
   line: number,
 ): string => {
-  try {
-    return decoder.decode(bytes)
-  } catch {
-    throw new DataError('Expected UTF-8, got bytes of another encoding. Convert the file to UTF-8.', path, line)
-  }
+  // The first two bytes of UTF-16 are no UTF-8, and where they are missing, every other byte of its Latin letters is 0.
+  const isWide = line === 1 && bytes.length > 1 && bytes[0] + bytes[1] === 0xff + 0xfe
+  if (!isWide && bytes.indexOf(0) < 0)
+    try {
+      return decoder.decode(bytes)
+    } catch {
+      throw new DataError('Expected UTF-8, got bytes of another encoding. Convert the file to UTF-8.', path, line)
+    }
+  throw new DataError(
+    isWide
+      ? 'Expected UTF-8, got UTF-16. Convert the file to UTF-8.'
+      : 'Expected UTF-8 text, got a byte of 0. Where the file is UTF-16, convert it to UTF-8; else remove the byte.',
+    path,
+    line,
+  )
 }

@@ -1,0 +1,135 @@
+// Questions with written answers, in the layouts that data sets come in: rows with columns, and MedQuAD's files of XML. Knows no tokenizer.
+import { show } from '../../core/index.ts'
+import { type Checked, textOf } from '../reading/columns.ts'
+import { packedFiles } from '../reading/packed-files.ts'
+import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
+import { FaultCounter, noRecords } from '../reading/read-report.ts'
+import type { DataRow } from '../reading/row.ts'
+import { strictText } from '../reading/text-lines.ts'
+import { xmlElements } from '../reading/xml-elements.ts'
+import type { TaskData, TaskRecord } from '../task.ts'
+
+export interface AskedText {
+  question: string
+  /** What the answer is in, where data has that. */
+  context?: string
+  /** Right answers; none where they are not known. */
+  references: readonly string[]
+}
+
+export interface QuestionSettings extends RecordSettings {
+  question: string
+  context?: string
+  answer: string
+}
+
+export type QuestionRecords = TaskData<TaskRecord & AskedText>
+
+type Read = (
+  path: string,
+  settings: QuestionSettings,
+  options: { labelled: boolean; signal?: AbortSignal },
+) => Promise<QuestionRecords>
+
+const fault = (reason: string, message: string) => ({ fault: { reason, message } })
+
+/** A text or a number, or a list of them. */
+const answersOf = ({ values }: DataRow, column: string): Checked<string[]> => {
+  const value = values[column]
+  const list = (Array.isArray(value) ? (value as unknown[]) : [value]).map((one) =>
+    typeof one === 'number' || typeof one === 'bigint' ? String(one) : one,
+  )
+  const texts = list.filter((one): one is string => typeof one === 'string' && one.trim() !== '')
+  if (texts.length > 0 && texts.length === list.length) return { value: texts.map((text) => text.trim()) }
+  return fault('no-answer', `Expected an answer, or a list of them, in column "${column}", got ${show(value)}.`)
+}
+
+/** PubMedQA has its paragraphs as a list, also one step further down. */
+const contextOf = ({ values, ...place }: DataRow, column: string): Checked<string> => {
+  const value = values[column]
+  const inner =
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? ((value as { contexts?: unknown }).contexts ?? value)
+      : value
+  return textOf({ values: { [column]: inner }, ...place }, column)
+}
+
+const rows: Read = (path, settings, { labelled, signal }) => {
+  const { question, context, answer } = settings
+  return readSeveral<AskedText>(
+    path,
+    settings,
+    {
+      columns: { question, context, ...(labelled ? { answer } : {}) },
+      several: (row) => {
+        const asked = textOf(row, question)
+        const about = context === undefined ? undefined : contextOf(row, context)
+        const answers = labelled ? answersOf(row, answer) : { value: [] }
+        for (const one of [asked, about, answers]) if (one !== undefined && 'fault' in one) return [one]
+        return [
+          {
+            value: {
+              question: (asked as { value: string }).value.trim(),
+              ...(about === undefined ? {} : { context: (about as { value: string }).value.trim() }),
+              references: (answers as { value: string[] }).value,
+            },
+          },
+        ]
+      },
+    },
+    signal,
+  )
+}
+
+const elements = new Set(['Document', 'QAPair', 'Question', 'Answer'])
+
+/** White space of XML's own lines is none of the text's: paragraphs stay apart, other runs are one space. */
+const unwrapped = (text: string): string =>
+  text
+    .split(/\n\s*\n/)
+    .map((paragraph) => paragraph.replace(/\s+/g, ' ').trim())
+    .filter((paragraph) => paragraph !== '')
+    .join('\n\n')
+
+/** A file for each document, with pairs of a question and an answer; some documents have questions without answers. */
+const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }, { labelled, signal }) => {
+  const files = await packedFiles(path, ['.xml'], signal)
+  const faults = new FaultCounter(onFault)
+  const unanswered = new FaultCounter('skip')
+  const records: (TaskRecord & AskedText)[] = []
+  for (const { file, data } of files) {
+    signal?.throwIfAborted()
+    const pairs = xmlElements(strictText(data, file), elements, file).flatMap(({ children }) =>
+      children.filter(({ name }) => name === 'QAPair'),
+    )
+    for (const { line, children } of pairs) {
+      if (records.length >= limit) break
+      const place = { file, line }
+      const question = children.find(({ name }) => name === 'Question')
+      const answer = unwrapped(children.find(({ name }) => name === 'Answer')?.text ?? '')
+      const text = unwrapped(question?.text ?? '')
+      if (text === '')
+        faults.fault({ reason: 'empty-text', message: 'Expected a pair with a question, got none.' }, place)
+      // Answers that their makers may not pass on are left out of the published set.
+      else if (labelled && answer === '')
+        unanswered.fault(
+          { reason: 'no-answer', message: `Expected an answer to "${text.slice(0, 60)}", got none.` },
+          place,
+        )
+      else
+        records.push({
+          id: question?.attributes.qid ?? String(records.length),
+          ...place,
+          question: text,
+          references: labelled ? [answer] : [],
+        })
+    }
+  }
+  if (records.length === 0) throw noRecords(path, faults)
+  const skipped = { ...faults.skipped, ...unanswered.skipped }
+  return { records, report: { files: [path], records: records.length, skipped } }
+}
+
+export const questionLayouts = { rows, medquad } as const satisfies Record<string, Read>
+export type QuestionLayout = keyof typeof questionLayouts
+export const questionLayoutNames = Object.keys(questionLayouts) as [QuestionLayout, ...QuestionLayout[]]

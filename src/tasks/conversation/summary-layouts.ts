@@ -1,0 +1,160 @@
+// Texts with their summaries, in the layouts that data sets come in: rows with columns, Opinosis' folders of topics, and QMSum's meetings
+// with questions. Knows no tokenizer.
+import { basename } from 'node:path'
+import { DataError, show } from '../../core/index.ts'
+import { type Checked, textOf } from '../reading/columns.ts'
+import { type PackedFile, packedFiles } from '../reading/packed-files.ts'
+import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
+import { FaultCounter, noRecords } from '../reading/read-report.ts'
+import type { DataRow } from '../reading/row.ts'
+import { strictText } from '../reading/text-lines.ts'
+import type { TaskData, TaskRecord } from '../task.ts'
+
+export interface Summarized {
+  source: string
+  /** What is asked about the source; a summary of it unless given. */
+  query?: string
+  /** Right summaries; none where they are not known. */
+  references: readonly string[]
+}
+
+export interface SummarySettings extends RecordSettings {
+  text: string
+  summary: string
+}
+
+export type SummaryRecords = TaskData<TaskRecord & Summarized>
+
+type Read = (
+  path: string,
+  settings: SummarySettings,
+  options: { labelled: boolean; signal?: AbortSignal },
+) => Promise<SummaryRecords>
+
+type Fields = { [name: string]: unknown }
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const fault = (reason: string, message: string) => ({ fault: { reason, message } })
+
+/** One summary, or a list of them. */
+const summariesOf = ({ values }: DataRow, column: string): Checked<string[]> => {
+  const value = values[column]
+  const list = Array.isArray(value) ? (value as unknown[]) : [value]
+  const texts = list.filter((one): one is string => typeof one === 'string' && one.trim() !== '')
+  if (texts.length > 0 && texts.length === list.length) return { value: texts.map((text) => text.trim()) }
+  return fault('no-summary', `Expected a summary, or a list of them, in column "${column}", got ${show(value)}.`)
+}
+
+const rows: Read = (path, settings, { labelled, signal }) =>
+  readSeveral<Summarized>(
+    path,
+    settings,
+    {
+      columns: { text: settings.text, ...(labelled ? { summary: settings.summary } : {}) },
+      several: (row) => {
+        const source = textOf(row, settings.text)
+        if ('fault' in source) return [source]
+        const summaries = labelled ? summariesOf(row, settings.summary) : { value: [] }
+        return ['fault' in summaries ? summaries : { value: { source: source.value, references: summaries.value } }]
+      },
+    },
+    signal,
+  )
+
+/** Bytes as UTF-8, or as Latin-1 where they are not: Opinosis has both. */
+const textIn = ({ data, file }: PackedFile): string => {
+  try {
+    return strictText(data, file)
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error
+    return data.toString('latin1')
+  }
+}
+
+const topicSource = /(^|\/)topics\/[^/]+\.txt\.data$/
+const topicSummary = /\/([^/]+)\.\d+\.gold$/
+
+/** `topics/NAME.txt.data` has the sentences, `summaries-gold/NAME/NAME.1.gold` … the summaries. */
+const opinosis: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }, { labelled, signal }) => {
+  const files = await packedFiles(path, ['.txt.data', '.gold'], signal)
+  const golds = new Map<string, string[]>()
+  for (const file of files) {
+    const topic = topicSummary.exec(`/${file.name}`)?.[1]
+    const text = topic === undefined ? '' : textIn(file).trim()
+    if (topic !== undefined && text !== '') golds.set(topic, [...(golds.get(topic) ?? []), text])
+  }
+  const faults = new FaultCounter(onFault)
+  const records: (TaskRecord & Summarized)[] = []
+  for (const file of files.filter(({ name }) => topicSource.test(name))) {
+    if (records.length >= limit) break
+    const topic = basename(file.name).replace(/\.txt\.data$/, '')
+    const source = textIn(file)
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+      .join('\n')
+    const references = golds.get(topic) ?? []
+    const place = { file: file.file, line: undefined }
+    if (source === '') faults.fault({ reason: 'empty-text', message: 'Expected sentences, got none.' }, place)
+    else if (labelled && references.length === 0)
+      faults.fault({ reason: 'no-summary', message: `Expected summaries in summaries-gold/${topic}, got none.` }, place)
+    else records.push({ id: topic, ...place, source, references: labelled ? references : [] })
+  }
+  if (records.length === 0) throw noRecords(path, faults)
+  return { records, report: { files: [path], records: records.length, skipped: faults.skipped } }
+}
+
+const spoken = (turns: unknown): string | undefined => {
+  if (!Array.isArray(turns)) return undefined
+  const lines = turns.map((turn: unknown) =>
+    isFields(turn) && typeof turn.content === 'string' ? `${String(turn.speaker ?? '')}: ${turn.content}` : undefined,
+  )
+  return lines.includes(undefined) ? undefined : lines.join('\n')
+}
+
+/** Turns that a query is about, as `[["12", "30"]]`; the whole meeting where it does not say. */
+const relevant = (turns: readonly unknown[], spans: unknown): readonly unknown[] => {
+  const ranges = Array.isArray(spans) ? (spans as unknown[]) : []
+  const picked = ranges.flatMap((range) => {
+    const [from, to] = Array.isArray(range) ? range.map(Number) : [Number.NaN, Number.NaN]
+    return Number.isInteger(from) && Number.isInteger(to) ? turns.slice(from, to + 1) : []
+  })
+  return picked.length > 0 ? picked : turns
+}
+
+/** A record for each query of a meeting; specific ones are asked of the turns that they are about. */
+const meetings: Read = (path, settings, { labelled, signal }) =>
+  readSeveral<Summarized>(
+    path,
+    settings,
+    {
+      columns: { text: 'meeting_transcripts' },
+      several: ({ values }) => {
+        const turns = values.meeting_transcripts
+        if (!Array.isArray(turns) || spoken(turns) === undefined)
+          return [fault('no-text', `Expected turns with a speaker and a content, got ${show(turns)}.`)]
+        const lists = [values.general_query_list, values.specific_query_list]
+        const queries = lists.flatMap((list) => (Array.isArray(list) ? (list as unknown[]) : []))
+        if (queries.length === 0) return [fault('no-query', 'Expected a meeting with queries, got none.')]
+        return queries.map((one): Checked<Summarized> => {
+          const { query, answer, relevant_text_span: spans } = isFields(one) ? one : ({} as Fields)
+          if (typeof query !== 'string' || query.trim() === '')
+            return fault('no-query', `Expected text for \`query\`, got ${show(query)}.`)
+          if (labelled && (typeof answer !== 'string' || answer.trim() === ''))
+            return fault('no-summary', `Expected text for \`answer\`, got ${show(answer)}.`)
+          return {
+            value: {
+              source: spoken(relevant(turns, spans)) ?? '',
+              query: query.trim(),
+              references: labelled ? [String(answer).trim()] : [],
+            },
+          }
+        })
+      },
+    },
+    signal,
+  )
+
+export const summaryLayouts = { rows, opinosis, meetings } as const satisfies Record<string, Read>
+export type SummaryLayout = keyof typeof summaryLayouts
+export const summaryLayoutNames = Object.keys(summaryLayouts) as [SummaryLayout, ...SummaryLayout[]]

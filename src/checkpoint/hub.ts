@@ -62,7 +62,9 @@ const modelOfRun = async (path: string): Promise<string> => {
       () => false,
     )
   const isModel = async (...folder: string[]) =>
-    (await has(...folder, 'config.json')) || (await has(...folder, 'adapter_config.json'))
+    (await has(...folder, 'config.json')) ||
+    (await has(...folder, 'adapter_config.json')) ||
+    (await has(...folder, 'feature_model.json'))
   return !(await isModel()) && (await isModel('model')) ? join(path, 'model') : path
 }
 

@@ -13,6 +13,7 @@ import {
   resolveModel,
 } from '../checkpoint/index.ts'
 import { ConfigError } from '../core/index.ts'
+import { isFeatureModel, openFeatureModel } from '../features/index.ts'
 import { LanguageHead } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { CommandContext } from './command.ts'
@@ -52,6 +53,12 @@ export const openForUse = async (
     const report = { newHead: [], aside: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : (baseFolder ?? path))
     return { model: adapted, report, folder: path, tokenizer }
+  }
+  if (await isFeatureModel(path)) {
+    const { model: specialist, baseFolder } = await openFeatureModel(path, { device })
+    const report = { newHead: [], aside: [], notes: [] }
+    const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
+    return { model: specialist, report, folder: path, tokenizer }
   }
   const opened = await openModel(model, { revision, device, onProgress, ...options })
   for (const line of describeOpening(opened.report)) context.warn(line)

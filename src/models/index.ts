@@ -13,7 +13,7 @@ export type ModelType = keyof typeof models
 
 export {
   EmbeddingHead,
-  type Head,
+  Head,
   type HeadEntry,
   type HeadOptions,
   type HeadType,

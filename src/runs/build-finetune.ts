@@ -1,5 +1,5 @@
 // From a fine-tuning recipe to everything that the loop needs: base, adapter, records, optimizer. Writes nothing before the end.
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../adapters/index.ts'
 import {
@@ -11,12 +11,11 @@ import {
   saveModel,
   saveSafetensors,
 } from '../checkpoint/index.ts'
-import { ConfigError, OutOfMemoryError, sha256File, writeFileAtomic } from '../core/index.ts'
+import { ConfigError, OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import {
   evaluateTask,
-  type Skipped,
   scoresOf,
   type TaskDefinition,
   type TaskRecord,
@@ -28,29 +27,17 @@ import {
 import { Generator, type Tensor } from '../tensor/index.ts'
 import type { Trainee } from '../training/index.ts'
 import { writeEvaluation } from './evaluation-files.ts'
+import { hashesOf, passedOver, readSplits } from './finetune-data.ts'
 import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 import { setOptimization } from './optimization.ts'
 import type { BuiltRun, RunKind } from './run-kind.ts'
 import { SAMPLES_FILE, type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
-import { shuffledExamples, splitRecords } from './task-examples.ts'
+import { shuffledExamples } from './task-examples.ts'
+import { worksAtOnce } from './variants.ts'
 
 /** Above this share of trained parameters a model learns at the rate of full fine-tuning. */
 const fullShare = 0.3
 const rates = { full: 5e-5, part: 5e-4 }
-
-const passedOver = (skipped: { readonly [reason: string]: Skipped } = {}): string[] =>
-  Object.entries(skipped).map(
-    ([reason, { count, first }]) =>
-      `Passed over ${count} record${count === 1 ? '' : 's'}: ${reason}; the first: ${first}`,
-  )
-
-const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: object) => {
-  const { records: all, report } = await task.read(recipe.data, config)
-  const notes = passedOver(report.skipped)
-  if (recipe.validation === undefined) return { ...splitRecords(all, recipe.validationShare), notes }
-  const held = await task.read(recipe.validation, config)
-  return { train: all, validation: held.records, notes: [...notes, ...passedOver(held.report.skipped)] }
-}
 
 /** Adapters are held as their own tensors alone; the base is in its own folder already. */
 const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => ({
@@ -63,14 +50,6 @@ const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => (
     applied.loadState(new Map([...tensors.keys()].map((name) => [name, tensor(name)])))
   },
 })
-
-const hashesOf = async (recipe: FinetuneRecipe, base: string): Promise<Record<string, string>> => {
-  const hashes: Record<string, string> = {}
-  const files = [recipe.data, recipe.validation, join(base, 'model.safetensors'), base]
-  for (const path of files)
-    if (path !== undefined && (await stat(path).catch(() => undefined))?.isFile()) hashes[path] = await sha256File(path)
-  return hashes
-}
 
 export interface BuiltFinetune extends BuiltRun {
   applied: Applied
@@ -214,4 +193,5 @@ export const finetuneKind: RunKind<FinetuneRecipe> = {
   command: 'finetune',
   schema: finetuneSchema,
   build: buildFinetune,
+  atOnce: (recipe) => worksAtOnce[recipe.variant]?.(recipe),
 }

@@ -1,6 +1,5 @@
 // Runs the loop in a run's folder: records what happens, writes checkpoints, and leaves a model, a card and reports behind.
 import { cp, mkdir, readdir, readFile } from 'node:fs/promises'
-import { arch } from 'node:os'
 import { join, relative } from 'node:path'
 import { saveModel } from '../checkpoint/index.ts'
 import {
@@ -12,7 +11,7 @@ import {
   writeFileAtomic,
   writeFolderAtomic,
 } from '../core/index.ts'
-import { buildFacts, setMemoryLimit } from '../tensor/index.ts'
+import { setMemoryLimit } from '../tensor/index.ts'
 import {
   EVENTS_FILE,
   lockRun,
@@ -32,7 +31,6 @@ import {
   type LoopState,
   listSnapshots,
   newestSnapshot,
-  type PreFlight,
   preFlight,
   pruneSnapshots,
   readSnapshot,
@@ -44,33 +42,14 @@ import {
   train,
   writeSnapshot,
 } from '../training/index.ts'
+import { executeAtOnce } from './execute-at-once.ts'
 import { kindOf } from './kinds.ts'
-import type { BuiltRun, CommonRecipe, RunRecipe } from './run-kind.ts'
+import { MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, versions, writeRecipe } from './run-folder.ts'
+import type { BuiltRun, RunRecipe } from './run-kind.ts'
 import { openSessions } from './sessions.ts'
 
-export const RUN_FILE = 'run.json'
-export const MODEL_FOLDER = 'model'
-
-export interface RunListener {
-  /** Before the first step; `fresh` is false where a run goes on. */
-  onPreFlight?(facts: PreFlight, start: { fresh: boolean; step: number }): void
-  onEvent?(event: TrainingEvent): void
-  onNote?(line: string): void
-  signal?: AbortSignal
-}
-
-export interface RunResult {
-  out: string
-  /** The folder that transformers opens; undefined when interrupted before the end. */
-  model?: string
-  reason: 'finished' | 'interrupted'
-  steps: number
-  tokens: number
-  /** Wall time of all sessions. */
-  seconds: number
-  loss: number
-  metrics: Record<string, number>
-}
+export type { RunListener, RunResult }
+export { MODEL_FOLDER, RUN_FILE }
 
 const partsOf = ({ trainee, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
   model: trainee.model,
@@ -90,11 +69,6 @@ export const readRecipe = async (folder: string): Promise<RunRecipe> => {
   return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
 }
 
-const writeRecipe = async (recipe: CommonRecipe): Promise<void> => {
-  await mkdir(recipe.out, { recursive: true })
-  await writeFileAtomic(join(recipe.out, RUN_FILE), `${JSON.stringify(recipe, null, 2)}\n`)
-}
-
 /** @throws ConfigError where a run is there already */
 export const expectNewFolder = async (out: string): Promise<void> => {
   const present: string[] = await readdir(out).catch(() => [])
@@ -103,12 +77,6 @@ export const expectNewFolder = async (out: string): Promise<void> => {
       `Expected a new folder for \`out\`, found the run that is in ${out}. Go on with it (\`tunesmith resume ${out}\`), or name another.`,
     )
 }
-
-const versions = async (): Promise<Record<string, string>> => ({
-  node: process.version,
-  libtorch: buildFacts().torchVersion,
-  platform: `${process.platform} ${arch()}`,
-})
 
 const diskFaults: Record<string, string> = {
   ENOSPC: 'room on the disk, got a full one',
@@ -137,7 +105,10 @@ export const execute = async (
   let run: BuiltRun | undefined
   try {
     if (recipe.memoryBudget !== undefined) setMemoryLimit(recipe.memoryBudget)
-    run = await kindOf(recipe.command).build(recipe)
+    const kind = kindOf(recipe.command)
+    const work = kind.atOnce?.(recipe)
+    if (work !== undefined) return await executeAtOnce(work, recipe, mode, listener)
+    run = await kind.build(recipe)
     for (const note of run.notes) listener.onNote?.(note)
     return await executeBuilt(run, mode, listener)
   } catch (error) {

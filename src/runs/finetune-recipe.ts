@@ -1,11 +1,10 @@
 // The recipe of a fine-tuning run. Knows no task and no variant by name.
 import { z } from 'zod'
-import { type AdapterType, adapters } from '../adapters/index.ts'
 import { anyTaskSettings, type TaskType, tasks } from '../tasks/index.ts'
 import { trainingSchema } from '../training/index.ts'
+import { variantNames } from './variant-names.ts'
 
 const taskTypes = Object.keys(tasks) as [TaskType, ...TaskType[]]
-const variants = Object.keys(adapters) as [AdapterType, ...AdapterType[]]
 
 export const finetuneSchema = trainingSchema.extend({
   command: z.literal('finetune').default('finetune').describe('what kind of run this is').meta({ flag: false }),
@@ -23,7 +22,7 @@ export const finetuneSchema = trainingSchema.extend({
     .lt(1)
     .default(0.1)
     .describe('of `data`, held out by the hash of the record, where there is no `validation`'),
-  variant: z.enum(variants).default('full').describe('how much of the model moves'),
+  variant: z.enum(variantNames).default('full').describe('how much of the model moves'),
   adapter: z.record(z.string(), z.unknown()).default({}).describe("the variant's own settings, such as rank"),
   fresh: z
     .boolean()

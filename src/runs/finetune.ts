@@ -1,8 +1,11 @@
 // Fine-tuning as a function.
-import { parseConfig } from '../core/index.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { ConfigError, parseConfig, show } from '../core/index.ts'
 import { type TaskDefinition, taskConfig, tasks } from '../tasks/index.ts'
+import { trainingSchema } from '../training/index.ts'
+import { finetuneKind } from './build-finetune.ts'
 import { execute, expectNewFolder, type RunListener, type RunResult } from './execute.ts'
-import { type FinetuneInput, finetuneSchema } from './finetune-recipe.ts'
+import { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 
 const isEmpty = (fields: object) => Object.values(fields).every((value) => value === undefined)
 
@@ -12,11 +15,31 @@ const isEmpty = (fields: object) => Object.values(fields).every((value) => value
  */
 export const finetune = async (input: FinetuneInput, listener: RunListener = {}): Promise<RunResult> => {
   const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
+  await expectNewFolder(recipe.out)
+  if (finetuneKind.atOnce?.(recipe) !== undefined) {
+    expectNoSteps(recipe)
+    return execute(recipe, 'fresh', listener)
+  }
   const task = tasks[recipe.task] as unknown as TaskDefinition
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   if (isEmpty(recipe.budget)) recipe.budget.epochs = 3
   if (recipe.keep.best === undefined)
     recipe.keep.best = task.mainMetric(taskConfig(task, recipe.settings, recipe.dataset))
-  await expectNewFolder(recipe.out)
   return execute(recipe, 'fresh', listener)
+}
+
+/** Training settings that count for work that is done at once as well. */
+const counts = ['seed', 'precision', 'memoryBudget']
+
+/** @throws ConfigError that lists every setting of steps that was changed */
+const expectNoSteps = (recipe: FinetuneRecipe): void => {
+  const { variant, base, task, data, out } = recipe
+  const plain = parseConfig(finetuneSchema, { command: 'finetune', base, task, data, out }, 'finetune')
+  const faults = (Object.keys(trainingSchema.shape) as (keyof typeof plain)[])
+    .filter((name) => !counts.includes(name) && !isDeepStrictEqual(recipe[name], plain[name]))
+    .map(
+      (name) =>
+        `Expected no \`${name}\` with the variant ${variant}, which has no steps, got ${show(recipe[name])}. It would have no effect; remove it.`,
+    )
+  if (faults.length > 0) throw new ConfigError(faults)
 }

@@ -27,6 +27,10 @@ export const verifyResume = async (
   listener: RunListener = {},
 ): Promise<ResumeProof> => {
   const recipe = await readRecipe(folder)
+  if (kindOf(recipe.command).atOnce?.(recipe) !== undefined)
+    throw new ConfigError(
+      'Expected a run of steps, got one whose work is done at once: it keeps no checkpoints, and there is nothing to prove.',
+    )
   if (recipe.budget.minutes !== undefined)
     throw new ConfigError(
       'Expected a budget of steps, tokens or epochs to prove that a run resumes exactly, got minutes: its length depends on the clock.',

@@ -53,8 +53,37 @@ export interface BuiltRun {
   close(): void
 }
 
+export interface WorkContext {
+  /** A line for people, kept in the records. */
+  note(line: string): void
+  /** A line for people who watch. */
+  say(line: string): void
+  signal?: AbortSignal
+}
+
+export interface WorkDone {
+  loss: number
+  /** Of the evaluation. */
+  metrics: Record<string, number>
+  tokens: number
+  examples: number
+  /** Numbers that were learnt. */
+  parameters: number
+  /** Floating-point operations, about. */
+  flops: number
+  /** SHA-256 of what the run depends on. */
+  hashes: Record<string, string>
+  /** Folder of the run's MODEL. */
+  model: string
+}
+
+/** Does all of a run's work and leaves its model. Stopped through the signal, it throws; done again, it goes on from what it kept. */
+export type Work = (context: WorkContext) => Promise<WorkDone>
+
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
   build(recipe: Recipe): Promise<BuiltRun>
+  /** What is done in place of the loop, for recipes whose work has no steps. */
+  atOnce?(recipe: Recipe): Work | undefined
 }

@@ -80,7 +80,7 @@ export const predictTask = async <
   const {
     batchTokens,
     answers = records.length,
-    maxLength = taskLength(model, tokenizer, task),
+    maxLength = model.headOptions.maxTokens ?? taskLength(model, tokenizer, task),
   } = parseConfig(evaluateTaskSchema, settings, 'settings')
   if (![task.head].flat().includes(model.headType))
     throw new ConfigError(

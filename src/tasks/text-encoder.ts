@@ -108,7 +108,10 @@ export const createTextEncoder = (
     return { ids, starts: [0], cut, ...(typeIds === undefined ? {} : { typeIds }) }
   }
   if (pairs === 'together') return encode
-  return (text, pair) => (pair === undefined ? encode(text) : joined(encode(text), encode(pair)))
+  return (text, pair) => {
+    if (pair !== undefined) return joined(encode(text), encode(pair))
+    throw new ConfigError('Expected a `pair` beside the text, as pairs stand apart, got none. Give one.')
+  }
 }
 
 /** Two sequences behind each other. */

@@ -13,7 +13,7 @@ const tiers: Record<string, number> = {
   models: 3,
   ...{ checkpoint: 4, generation: 4, objectives: 4 },
   ...{ adapters: 5, tasks: 5 },
-  ...{ training: 6, distributed: 6, tracking: 6, planning: 6, export: 6, serving: 6 },
+  ...{ training: 6, distributed: 6, tracking: 6, planning: 6, export: 6, serving: 6, features: 6 },
   runs: 7,
   cli: 8,
 }

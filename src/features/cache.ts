@@ -1,0 +1,195 @@
+// Features on disk, in shards named by the hash of their own bytes: a shard is there whole or not at all, a damaged one is noticed, and
+// new sequences only add shards. Knows neither the model nor what features are for.
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { makeHeader, openSafetensors } from '../checkpoint/index.ts'
+import { sha256, sha256File, writeFileAtomic } from '../core/index.ts'
+import { freeTensors, scope, Tensor, zeros } from '../tensor/index.ts'
+
+/** Where features are kept unless somebody says where. */
+export const defaultCache = (): string =>
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'features')
+
+/** Bytes of a key. */
+const keyBytes = 16
+/** A shard is written when this many bytes of features wait: what a kill may cost, and what one damaged byte does. */
+const shardBytes = 8 << 20
+const shardName = /^[0-9a-f]{64}\.safetensors$/
+
+interface Place {
+  shard: number
+  /** First row in the shard, and how many. */
+  row: number
+  rows: number
+}
+
+/** Vectors by key; a key may have several rows. */
+export class FeatureCache {
+  readonly folder: string | undefined
+  readonly width: number
+  readonly damaged: string[] = []
+  readonly #places = new Map<string, Place>()
+  /** float32 [rows,width] of each shard: mapped files, or tensors in memory. */
+  readonly #shards: Tensor[] = []
+  #waiting: { key: string; values: Float32Array }[] = []
+  #waitingBytes = 0
+
+  /** @param folder undefined for features that are kept in memory only */
+  private constructor(folder: string | undefined, width: number) {
+    this.folder = folder
+    this.width = width
+  }
+
+  /**
+   * Opens what `about` names inside `root`; whatever changes features belongs in it. Each shard is checked byte by byte, and removed
+   * when it is not what was written.
+   */
+  static async open(root: string | undefined, about: object, width: number): Promise<FeatureCache> {
+    if (root === undefined) return new FeatureCache(undefined, width)
+    const text = JSON.stringify(about, null, 2)
+    const cache = new FeatureCache(join(root, sha256(text).slice(0, 32)), width)
+    const folder = cache.folder!
+    await mkdir(folder, { recursive: true })
+    const names: string[] = (await readdir(folder)).sort()
+    if (!names.includes('about.json')) await writeFileAtomic(join(folder, 'about.json'), `${text}\n`)
+    for (const name of names) if (shardName.test(name)) await cache.#takeUp(join(folder, name), name.slice(0, 64))
+    return cache
+  }
+
+  get size(): number {
+    return this.#places.size
+  }
+
+  has(key: string): boolean {
+    return this.#places.has(key)
+  }
+
+  /** Keeps rows of `width` values under a key; on disk after the next `flush` at the latest. */
+  async add(key: string, values: Float32Array): Promise<void> {
+    this.#waiting.push({ key, values })
+    this.#waitingBytes += values.byteLength
+    if (this.#waitingBytes >= shardBytes) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    const entries = this.#waiting
+    if (entries.length === 0) return
+    this.#waiting = []
+    this.#waitingBytes = 0
+    const keys = new Uint8Array(entries.length * keyBytes)
+    const counts = new Int32Array(entries.length)
+    const total = entries.reduce((sum, { values }) => sum + values.length, 0)
+    const values = new Float32Array(total)
+    let at = 0
+    entries.forEach((entry, i) => {
+      keys.set(Buffer.from(entry.key, 'hex'), i * keyBytes)
+      counts[i] = entry.values.length / this.width
+      values.set(entry.values, at)
+      at += entry.values.length
+    })
+    const tensors = new Map([
+      ['keys', Tensor.from(keys, { shape: [entries.length, keyBytes] })],
+      ['rows', Tensor.from(counts)],
+      ['values', Tensor.from(values, { shape: [total / this.width, this.width] })],
+    ])
+    if (this.folder !== undefined) {
+      const parts = [makeHeader(tensors), keys, counts, values].map(
+        (part) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength),
+      )
+      const bytes = Buffer.concat(parts)
+      await writeFileAtomic(join(this.folder, `${sha256(bytes)}.safetensors`), bytes)
+    }
+    this.#index(
+      tensors.get('values')!,
+      entries.map(({ key }) => key),
+      counts,
+    )
+    freeTensors([tensors.get('keys')!, tensors.get('rows')!])
+  }
+
+  /** The rows of each key one after another, float32 [rows,width]. Flush first. */
+  gather(keys: readonly string[]): Tensor {
+    const firsts: number[] = []
+    let total = 0
+    for (const key of keys) {
+      firsts.push(total)
+      total += this.#placeOf(key).rows
+    }
+    // By shard, so that each is read once.
+    const from: number[][] = this.#shards.map(() => [])
+    const to: number[][] = this.#shards.map(() => [])
+    keys.forEach((key, i) => {
+      const { shard, row, rows } = this.#placeOf(key)
+      for (let n = 0; n < rows; n++) {
+        from[shard].push(row + n)
+        to[shard].push(firsts[i] + n)
+      }
+    })
+    return scope(() => {
+      const all = zeros([total, this.width])
+      this.#shards.forEach((values, shard) => {
+        if (from[shard].length === 0) return
+        const [source, target] = [from, to].map((lists) => indices(lists[shard]))
+        all.indexCopy_(0, target, values.indexSelect(0, source))
+      })
+      return all
+    })
+  }
+
+  rowsOf(key: string): number {
+    return this.#placeOf(key).rows
+  }
+
+  #placeOf(key: string): Place {
+    return this.#places.get(key)!
+  }
+
+  #index(values: Tensor, keys: readonly string[], counts: ArrayLike<number>): void {
+    const shard = this.#shards.push(values.keep()) - 1
+    let row = 0
+    keys.forEach((key, i) => {
+      this.#places.set(key, { shard, row, rows: counts[i] })
+      row += counts[i]
+    })
+  }
+
+  async #takeUp(path: string, expected: string): Promise<void> {
+    const reject = async () => {
+      this.damaged.push(path)
+      await rm(path, { force: true })
+    }
+    // What the name says is checked before anything is mapped or believed.
+    if ((await sha256File(path).catch(() => undefined)) !== expected) return reject()
+    const file = await openSafetensors(path)
+    const [keys, rows, values] = ['keys', 'rows', 'values'].map((name) => file.tensor(name))
+    if (values.shape[1] !== this.width) return reject()
+    const bytes = Buffer.from(keys.toTypedArray() as Uint8Array)
+    const names = Array.from({ length: keys.shape[0] }, (_, i) =>
+      bytes.toString('hex', i * keyBytes, (i + 1) * keyBytes),
+    )
+    this.#index(values, names, rows.toTypedArray() as Int32Array)
+    freeTensors([keys, rows])
+  }
+}
+
+const indices = (values: readonly number[]): Tensor => Tensor.from(Int32Array.from(values), { dtype: 'int64' })
+
+/** The key of a sequence: its tokens, their segments, and the places that are asked. What made them the tokens they are does not matter. */
+export const keyOf = (
+  ids: Uint32Array,
+  typeIds: Uint8Array | undefined,
+  positions: Uint32Array | undefined,
+): string => {
+  const hash = createHash('sha256')
+  const put = (part: Uint32Array | Uint8Array | undefined) => {
+    hash.update(Int32Array.of(part === undefined ? -1 : part.length))
+    if (part !== undefined) hash.update(part)
+  }
+  put(ids)
+  // All of the first segment is what models take where there are none.
+  put(typeIds?.some((type) => type !== 0) ? typeIds : undefined)
+  put(positions)
+  return hash.digest('hex').slice(0, 2 * keyBytes)
+}

@@ -1,0 +1,125 @@
+// A learner of features in the place of a model's head: the base with it predicts like any other model. Knows no learner and no task.
+import { ConfigError, parseConfig } from '../core/index.ts'
+import {
+  type BodyInputs,
+  type BodyOutputs,
+  Head,
+  type HeadOptions,
+  type HeadType,
+  headEntry,
+  headOptionsSchema,
+  Model,
+} from '../models/index.ts'
+import type { AnswerKind } from '../tasks/index.ts'
+import { cat, noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { type FeaturePooling, layerOf, needsAllLayers, poolFeatures } from './layers.ts'
+import type { Fitted } from './learner.ts'
+
+/** Means and deviations of features, where they are standardised. */
+export interface Scaler {
+  mean: Tensor
+  deviation: Tensor
+}
+
+export interface FeatureReading {
+  layer: string | number
+  pooling: FeaturePooling
+  /** Rows are pairs of sequences that stand apart. */
+  apart: boolean
+  kind: AnswerKind
+  fitted: Fitted
+  scaler: Scaler | undefined
+}
+
+/** u, v, |u-v|, u*v of rows that belong together by two: [2N,C] -> [N,4C]. */
+export const pairFeatures = (rows: Tensor): Tensor => {
+  const [count, width] = rows.shape
+  if (count % 2 !== 0) throw new ConfigError('Expected pairs of texts for features of pairs, got a text alone.')
+  return scope(() => {
+    const both = rows.reshape([count / 2, 2, width])
+    const [u, v] = [both.select(1, 0), both.select(1, 1)]
+    return cat([u, v, u.sub(v).abs(), u.mul(v)], 1)
+  })
+}
+
+export const scaled = (features: Tensor, scaler: Scaler | undefined): Tensor =>
+  scaler === undefined ? features : features.sub(scaler.mean).div(scaler.deviation)
+
+/** What the learner says of rows: logits as the task's own head would give them, [N,outputs], or [N,1] of choices. */
+export const scoreRows = (
+  features: Tensor,
+  { fitted, scaler, kind }: Pick<FeatureReading, 'fitted' | 'scaler' | 'kind'>,
+): Tensor =>
+  noGrad(() =>
+    scope(() => {
+      const scores = fitted.scores(scaled(features, scaler))
+      // Right against wrong.
+      return kind === 'choice' ? scores.narrow(1, 1, 1).sub(scores.narrow(1, 0, 1)) : scores
+    }),
+  )
+
+class FeatureHead extends Head {
+  readonly #reading: FeatureReading
+
+  constructor(reading: FeatureReading) {
+    super()
+    this.#reading = reading
+  }
+
+  get reading(): FeatureReading {
+    return this.#reading
+  }
+
+  override bodyInputs(inputs: BodyInputs): BodyInputs {
+    return { ...flatRows(inputs), allHidden: needsAllLayers(this.#reading.layer) }
+  }
+
+  /** [rows,outputs]; of tokens [B,T,outputs]; of choices [1,rows]. */
+  forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
+    const { layer, pooling, apart, kind } = this.#reading
+    const hidden = layerOf(outputs, layer)
+    if (pooling === 'tokens') {
+      const scores = scoreRows(hidden.flatten(0, 1).to('float32'), this.#reading)
+      return scores.view([hidden.shape[0], hidden.shape[1], scores.shape[1]])
+    }
+    const rows = poolFeatures(hidden, flatRows(inputs), pooling)
+    const scores = scoreRows(apart ? pairFeatures(rows) : rows, this.#reading)
+    return kind === 'choice' ? scores.t() : scores
+  }
+}
+
+/** Choices [B,N,T] as rows [B*N,T]; packed ones are [1,1,tokens]. */
+const flatRows = (inputs: BodyInputs): BodyInputs => {
+  if (inputs.inputIds.ndim < 3) return inputs
+  const flat = (x: Tensor | undefined) => x?.flatten(0, 1)
+  return {
+    ...inputs,
+    inputIds: inputs.inputIds.flatten(0, 1),
+    attentionMask: flat(inputs.attentionMask),
+    typeIds: flat(inputs.typeIds),
+    positionIds: flat(inputs.positionIds),
+  }
+}
+
+/** How a model reads features, where it does. */
+export const readingOf = ({ head }: Model): FeatureReading | undefined =>
+  head instanceof FeatureHead ? head.reading : undefined
+
+/** The base with the learner as its head. */
+export const withLearner = (
+  { definition, config, body }: Model,
+  headType: HeadType,
+  headOptions: Partial<HeadOptions>,
+  reading: FeatureReading,
+): Model =>
+  new Model(
+    {
+      definition,
+      config,
+      headType,
+      headOptions: parseConfig(headOptionsSchema, headOptions, 'head options'),
+      entry: headEntry(definition, config, 'embedding'),
+    },
+    body,
+    new FeatureHead(reading),
+  )

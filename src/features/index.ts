@@ -1,0 +1,28 @@
+// Features of a frozen base, and models that learn from them. What other folders may use of it.
+export { defaultCache } from './cache.ts'
+export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
+export { readingOf, withLearner } from './feature-head.ts'
+export {
+  FEATURE_FILE,
+  identityOf,
+  isFeatureModel,
+  LEARNER_FILE,
+  type OpenedFeatureModel,
+  openBase,
+  openFeatureModel,
+  saveFeatureModel,
+} from './feature-model.ts'
+export { type FeaturePooling, layerField, poolings } from './layers.ts'
+export {
+  type LearnableTask,
+  type Learnt,
+  learnFromFeatures,
+  poolingFor,
+  predictFromFeatures,
+  problemOf,
+  type TaskFeatures,
+  taskFeatures,
+} from './learn.ts'
+export type { Fitted, LearnerDefinition, LearnHooks, Lesson, Problem, ProblemKind } from './learner.ts'
+export { type LearnerType, learners } from './learners/index.ts'
+export { type FeatureSettings, featureSettings } from './settings.ts'

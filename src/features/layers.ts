@@ -1,0 +1,95 @@
+// Which of a body's vectors are features: the layer, and how a sequence's tokens become one vector. Knows no architecture, no cache and
+// no learner.
+import { z } from 'zod'
+import { ConfigError } from '../core/index.ts'
+import type { BodyInputs, BodyOutputs } from '../models/index.ts'
+import { arange, cat, ones, type Tensor, zeros } from '../tensor/index.ts'
+
+export const poolings = ['mean', 'first', 'last', 'max', 'tokens'] as const
+export type FeaturePooling = (typeof poolings)[number]
+
+const lastLayers = /^mean-last-([1-9]\d{0,3})$/
+
+export const layerField = z
+  .union([z.int(), z.string().regex(/^(last|mean-last-[1-9]\d{0,3})$/)])
+  .describe('whose vectors: last, a number (0 the embeddings, -1 the last), or mean-last-N for the mean of the last N')
+
+/** Whether the body must give every layer's output. */
+export const needsAllLayers = (layer: string | number): boolean => layer !== 'last'
+
+/** The vectors of a layer, [B,T,C]. @throws ConfigError for a layer that the body does not have */
+export const layerOf = ({ hidden, allHidden }: BodyOutputs, layer: string | number): Tensor => {
+  if (!needsAllLayers(layer)) return hidden
+  if (allHidden === undefined)
+    throw new ConfigError(`Expected "last" for \`layer\` with this architecture, which shows no others, got ${layer}.`)
+  const count = Number(lastLayers.exec(String(layer))?.[1] ?? 0)
+  if (count > 0) {
+    if (count >= allHidden.length)
+      throw new ConfigError(
+        `Expected at most mean-last-${allHidden.length - 1} for \`layer\`, as the model has so many layers, got ${layer}.`,
+      )
+    const chosen = allHidden.slice(-count)
+    return chosen
+      .slice(1)
+      .reduce((sum, each) => sum.add(each), chosen[0])
+      .div(count)
+  }
+  const found = allHidden.at(Number(layer))
+  if (found !== undefined) return found
+  throw new ConfigError(
+    `Expected a \`layer\` from ${-allHidden.length} to ${allHidden.length - 1}, as the model has ${allHidden.length - 1}, got ${layer}.`,
+  )
+}
+
+type Rows = Pick<BodyInputs, 'attentionMask' | 'starts'>
+
+const edgesOf = (starts: Tensor): number[] => (starts.toArray() as (number | bigint)[]).map(Number)
+
+type Pool<Where> = (hidden: Tensor, where: Where) => Tensor
+
+/** Rows one after another: [N,C] and their edges -> [rows,C]. */
+const packed: Record<FeaturePooling, Pool<Tensor>> = {
+  first: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 0, starts.shape[0] - 1)),
+  last: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 1, starts.shape[0] - 1).sub(1)),
+  mean(hidden, starts) {
+    const rows = starts.shape[0] - 1
+    const lengths = starts.narrow(0, 1, rows).sub(starts.narrow(0, 0, rows))
+    const owners = arange(rows, { dtype: 'int64', device: hidden.device }).repeatInterleave(lengths)
+    const sums = zeros([rows, hidden.shape[1]], { dtype: hidden.dtype, device: hidden.device })
+    return sums.indexAdd_(0, owners, hidden).div(lengths.unsqueeze(1))
+  },
+  max(hidden, starts) {
+    const edges = edgesOf(starts)
+    const rows = edges.slice(1).map((end, i) => hidden.narrow(0, edges[i], end - edges[i]))
+    return cat(
+      rows.map((row) => row.amax(0, { keepdim: true })),
+      0,
+    )
+  },
+  tokens: (hidden) => hidden,
+}
+
+/** Rows under each other: [B,T,C] and which places are tokens, bool [B,T] -> [rows,C]. */
+const padded: Record<FeaturePooling, Pool<Tensor>> = {
+  first: (hidden) => hidden.select(1, 0),
+  last(hidden, seen) {
+    const [rows, length, width] = hidden.shape
+    const places = arange(length, { device: hidden.device }).mul(seen.to('int64')).argmax(1)
+    return hidden.gather(1, places.view([rows, 1, 1]).expand([rows, 1, width])).squeeze(1)
+  },
+  mean(hidden, seen) {
+    const counted = seen.to(hidden.dtype).unsqueeze(2) // [B,T,1]
+    return hidden.mul(counted).sum(1).div(counted.sum(1))
+  },
+  max: (hidden, seen) => hidden.maskedFill(seen.unsqueeze(2).logicalNot(), Number.NEGATIVE_INFINITY).amax(1),
+  tokens: (hidden, seen) => hidden.flatten(0, 1).indexSelect(0, seen.flatten().nonzero().squeeze(1)),
+}
+
+/** float32 [rows,C] of hidden states [B,T,C], or packed [1,N,C]; with `tokens`, a row for each token without the padding. */
+export const poolFeatures = (hidden: Tensor, { attentionMask, starts }: Rows, pooling: FeaturePooling): Tensor => {
+  const wide = hidden.to('float32')
+  if (starts !== undefined) return packed[pooling](wide.squeeze(0), starts.to('int64'))
+  const [rows, length] = wide.shape
+  const seen = attentionMask?.ne(0) ?? ones([rows, length], { dtype: 'bool', device: wide.device })
+  return padded[pooling](wide, seen)
+}

@@ -1,0 +1,228 @@
+// One regression tree of gradient boosting: grown leaf by leaf, the split that gains most first, from histograms of gradients. Knows no
+// loss. @source Ke et al. 2017 (LightGBM); scikit-learn HistGradientBoosting
+import type { BinnedFeatures } from './feature-bins.ts'
+
+export interface TreeOptions {
+  maxLeaves: number
+  minLeafRows: number
+  /** Added to second derivatives. */
+  l2: number
+  learningRate: number
+}
+
+/** Nodes of a tree; the first is the root. A leaf has no column (-1). */
+export interface Tree {
+  column: number[]
+  /** Rows whose value does not exceed it go left. */
+  border: number[]
+  left: number[]
+  right: number[]
+  value: number[]
+}
+
+interface Histogram {
+  /** Sums of gradients and second derivatives, by column and bin, in turn. */
+  sums: Float64Array
+  counts: Uint32Array
+}
+
+interface Split {
+  gain: number
+  column: number
+  bin: number
+}
+
+interface Leaf {
+  node: number
+  from: number
+  to: number
+  gradient: number
+  curvature: number
+  histogram: Histogram
+  split: Split | undefined
+}
+
+const binsOfColumn = 256
+const leastCurvature = 1e-3
+
+/** Grows trees over the same rows, with memory that is used again. */
+export class TreeGrower {
+  readonly #data: BinnedFeatures
+  readonly #options: TreeOptions
+  readonly #rows: Uint32Array
+  readonly #spare: Uint32Array
+  readonly #gradients: Float64Array
+  readonly #curvatures: Float64Array
+  readonly #pool: Histogram[] = []
+
+  constructor(data: BinnedFeatures, options: TreeOptions) {
+    this.#data = data
+    this.#options = options
+    this.#rows = new Uint32Array(data.rows)
+    this.#spare = new Uint32Array(data.rows)
+    this.#gradients = new Float64Array(data.rows)
+    this.#curvatures = new Float64Array(data.rows)
+  }
+
+  /** A tree against the slope of the loss; `scores` of the rows (every `stride`th from `offset`) become what they are with it. */
+  grow(
+    gradients: Float64Array,
+    curvatures: Float64Array,
+    scores: Float64Array,
+    { offset = 0, stride = 1 }: { offset?: number; stride?: number } = {},
+  ): Tree {
+    const { maxLeaves, l2, learningRate } = this.#options
+    const tree: Tree = { column: [], border: [], left: [], right: [], value: [] }
+    const rows = this.#rows
+    for (let i = 0; i < rows.length; i++) rows[i] = i
+    let [gradient, curvature] = [0, 0]
+    for (let i = 0; i < rows.length; i++) {
+      gradient += gradients[i]
+      curvature += curvatures[i]
+    }
+    const root = this.#leaf(tree, { from: 0, to: rows.length, gradient, curvature }, () =>
+      this.#measure(0, rows.length, gradients, curvatures),
+    )
+    const leaves = [root]
+    let count = 1
+    while (count < maxLeaves) {
+      let best = -1
+      leaves.forEach(({ split }, i) => {
+        if (split !== undefined && (best < 0 || split.gain > leaves[best].split!.gain)) best = i
+      })
+      if (best < 0) break
+      const [leaf] = leaves.splice(best, 1)
+      leaves.push(...this.#divide(tree, leaf, gradients, curvatures))
+      count++
+    }
+    for (const leaf of leaves) {
+      const value = (-learningRate * leaf.gradient) / (leaf.curvature + l2 + 1e-15)
+      tree.value[leaf.node] = value
+      for (let i = leaf.from; i < leaf.to; i++) scores[rows[i] * stride + offset] += value
+      this.#pool.push(leaf.histogram)
+    }
+    return tree
+  }
+
+  #leaf(
+    tree: Tree,
+    { from, to, gradient, curvature }: Pick<Leaf, 'from' | 'to' | 'gradient' | 'curvature'>,
+    measure: () => Histogram,
+  ): Leaf {
+    const node = tree.column.push(-1) - 1
+    tree.border.push(0)
+    tree.left.push(-1)
+    tree.right.push(-1)
+    tree.value.push(0)
+    const histogram = measure()
+    const facts = { node, from, to, gradient, curvature, histogram }
+    return { ...facts, split: this.#bestSplit(facts) }
+  }
+
+  #divide(tree: Tree, leaf: Leaf, gradients: Float64Array, curvatures: Float64Array): [Leaf, Leaf] {
+    const { column, bin } = leaf.split!
+    const { from, to } = leaf
+    const { bins, borders } = this.#data
+    const [rows, spare] = [this.#rows, this.#spare]
+    const first = column * this.#data.rows
+    let [left, right] = [from, 0]
+    const sums = { gradient: 0, curvature: 0 }
+    for (let i = from; i < to; i++) {
+      const row = rows[i]
+      if (bins[first + row] <= bin) {
+        rows[left++] = row
+        sums.gradient += gradients[row]
+        sums.curvature += curvatures[row]
+      } else spare[right++] = row
+    }
+    rows.set(spare.subarray(0, right), left)
+    const others = { gradient: leaf.gradient - sums.gradient, curvature: leaf.curvature - sums.curvature }
+    const parts = [
+      { from, to: left, ...sums },
+      { from: left, to, ...others },
+    ]
+    const small = left - from <= to - left ? 0 : 1
+    // The larger half has what the whole had less what the smaller has.
+    const measured = this.#measure(parts[small].from, parts[small].to, gradients, curvatures)
+    const rest = this.#subtract(leaf.histogram, measured)
+    const leaves = parts.map((part, i) => this.#leaf(tree, part, () => (i === small ? measured : rest)))
+    tree.column[leaf.node] = column
+    tree.border[leaf.node] = borders[column][bin]
+    tree.left[leaf.node] = leaves[0].node
+    tree.right[leaf.node] = leaves[1].node
+    return leaves as [Leaf, Leaf]
+  }
+
+  #measure(from: number, to: number, gradients: Float64Array, curvatures: Float64Array): Histogram {
+    const { bins, columns, rows: total } = this.#data
+    const histogram = this.#take()
+    const { sums, counts } = histogram
+    const [rows, g, h] = [this.#rows, this.#gradients, this.#curvatures]
+    const count = to - from
+    const own = rows.subarray(from, to)
+    for (let i = 0; i < count; i++) {
+      g[i] = gradients[own[i]]
+      h[i] = curvatures[own[i]]
+    }
+    for (let column = 0; column < columns; column++) {
+      const first = column * total
+      const base = column * binsOfColumn
+      for (let i = 0; i < count; i++) {
+        const bin = base + bins[first + own[i]]
+        sums[2 * bin] += g[i]
+        sums[2 * bin + 1] += h[i]
+        counts[bin]++
+      }
+    }
+    return histogram
+  }
+
+  /** In the place of the first. */
+  #subtract(whole: Histogram, part: Histogram): Histogram {
+    for (let i = 0; i < whole.sums.length; i++) whole.sums[i] -= part.sums[i]
+    for (let i = 0; i < whole.counts.length; i++) whole.counts[i] -= part.counts[i]
+    return whole
+  }
+
+  #take(): Histogram {
+    const used = this.#pool.pop()
+    if (used !== undefined) {
+      used.sums.fill(0)
+      used.counts.fill(0)
+      return used
+    }
+    const size = this.#data.columns * binsOfColumn
+    return { sums: new Float64Array(2 * size), counts: new Uint32Array(size) }
+  }
+
+  #bestSplit({ from, to, gradient, curvature, histogram }: Omit<Leaf, 'split'>): Split | undefined {
+    const { minLeafRows, l2 } = this.#options
+    const rows = to - from
+    if (rows < 2 * minLeafRows || curvature < leastCurvature) return undefined
+    const { sums, counts } = histogram
+    const { columns, borders } = this.#data
+    const whole = (gradient * gradient) / (curvature + l2)
+    let best: Split | undefined
+    let most = 1e-10
+    for (let column = 0; column < columns; column++) {
+      const base = column * binsOfColumn
+      const last = borders[column].length
+      let [g, h, count] = [0, 0, 0]
+      for (let bin = 0; bin < last; bin++) {
+        g += sums[2 * (base + bin)]
+        h += sums[2 * (base + bin) + 1]
+        count += counts[base + bin]
+        if (count < minLeafRows) continue
+        if (rows - count < minLeafRows) break
+        const otherH = curvature - h
+        if (h < leastCurvature || otherH < leastCurvature) continue
+        const otherG = gradient - g
+        const gain = (g * g) / (h + l2) + (otherG * otherG) / (otherH + l2) - whole
+        if (gain <= most) continue
+        most = gain
+        best = { gain, column, bin }
+      }
+    }
+    return best
+  }
+}

@@ -43,6 +43,25 @@ const void* bias_at(const Product& p, int64_t column) {
   return static_cast<const char*>(p.bias) + column * (p.bias_type == Type::bfloat16 ? 2 : 4);
 }
 
+// One panel of b, in the layout of packed columns.
+void pack_panel(const Product& p, int64_t depth, int64_t slice, int64_t column, int64_t columns, float* packed) {
+  const Kernels& k = kernels();
+  if (p.frozen == nullptr) {
+    k.pack_columns(at(p.b, depth, column), slice, columns, packed);
+    return;
+  }
+  // The panel is all of a frozen matrix that exists in fp32.
+  if (p.frozen_transposed) {
+    float* wide = scratch(Scratch::unpacked, columns * slice);
+    k.unpack(*p.frozen, column, columns, depth, slice, wide, slice);
+    k.pack_columns({wide, Type::float32, 1, slice}, slice, columns, packed);
+    return;
+  }
+  k.unpack(*p.frozen, depth, slice, column, columns, packed, k.tile_columns);
+  for (int64_t i = 0; columns < k.tile_columns && i < slice; i++)
+    std::fill(packed + i * k.tile_columns + columns, packed + (i + 1) * k.tile_columns, 0.0f);
+}
+
 int64_t even_step(int64_t size, int64_t limit, int64_t unit) {
   const int64_t parts = (size + limit - 1) / limit;
   return ceil_to((size + parts - 1) / parts, unit);
@@ -83,8 +102,8 @@ void multiply_packed(const Product& p) {
                        [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
           int64_t from = i * k.tile_columns;
-          k.pack_columns(at(p.b, depth, column + from), slice, std::min<int64_t>(k.tile_columns, columns - from),
-                         packed_b + from * slice);
+          pack_panel(p, depth, slice, column + from, std::min<int64_t>(k.tile_columns, columns - from),
+                     packed_b + from * slice);
         }
       });
       const bool ends = depth + slice >= p.depth;
@@ -127,8 +146,10 @@ void multiply_packed(const Product& p) {
 
 void multiply(const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
-  if (p.rows <= few_rows && !p.add_to_out && p.a.column_stride == 1 && p.b.row_stride == 1) {
+  const bool by_rows = p.frozen == nullptr ? p.b.row_stride == 1 : p.frozen_transposed;
+  if (p.rows <= few_rows && !p.add_to_out && p.a.column_stride == 1 && by_rows) {
     Matrix weight = p.b;
+    if (p.frozen != nullptr) weight.type = Type::float32;
     weight.row_stride = p.b.column_stride;
     const Kernels& k = kernels();
     float* packed = scratch(Scratch::rows, p.rows * p.depth + 16);
@@ -138,6 +159,14 @@ void multiply(const Product& p) {
     const int64_t units = (p.columns + unit - 1) / unit;
     const int64_t grain = std::max<int64_t>(1, 65536 / (unit * p.rows * std::max<int64_t>(1, p.depth)));
     at::parallel_for(0, units, grain, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; p.frozen != nullptr && i < last; i++) {
+        const int64_t column = i * unit, columns = std::min(unit, p.columns - column);
+        float* wide = scratch(Scratch::unpacked, unit * p.depth);
+        k.unpack(*p.frozen, column, columns, 0, p.depth, wide, p.depth);
+        k.few_rows(packed, p.rows, {wide, Type::float32, p.depth, 1}, 0, columns, p.depth, bias_at(p, column),
+                   p.bias_type, at(p, 0, column), p.out_type, p.out_stride);
+      }
+      if (p.frozen != nullptr) return;
       k.few_rows(packed, p.rows, weight, first * unit, std::min(p.columns, last * unit), p.depth, p.bias, p.bias_type,
                  p.out, p.out_type, p.out_stride);
     });

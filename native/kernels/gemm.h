@@ -8,6 +8,9 @@ struct Product {
   int64_t rows, columns, depth;
   Matrix a;  // [rows, depth]
   Matrix b;  // [depth, columns]
+  // Stands for b where there is one: itself, or its transpose.
+  const PackedMatrix* frozen = nullptr;
+  bool frozen_transposed = false;
   void* out;  // [rows, columns], columns contiguous
   Type out_type;
   int64_t out_stride;

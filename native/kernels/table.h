@@ -15,6 +15,17 @@ struct Matrix {
   int64_t column_stride;
 };
 
+// A frozen matrix in few bits. int8: a code for each element and a scale for each row. nf4: two codes in a byte and a
+// scale for every 64 elements, counted through all rows.
+enum class Code : int { int8 = 0, nf4 = 1 };
+constexpr int64_t nf4_block = 64;
+struct PackedMatrix {
+  Code code;
+  const void* codes;
+  const float* scales;
+  int64_t columns;
+};
+
 // One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k.
 struct GemmBlock {
   const float* a;
@@ -123,6 +134,9 @@ struct Kernels {
   void (*pack_rows)(Matrix source, int64_t rows, int64_t depth, float* packed);
   void (*pack_columns)(Matrix source, int64_t depth, int64_t columns, float* packed);
   void (*gemm_block)(const GemmBlock& block);
+  // A rectangle of a frozen matrix in fp32: out[r * out_stride + c] = element (row + r, column + c).
+  void (*unpack)(const PackedMatrix& matrix, int64_t row, int64_t rows, int64_t column, int64_t columns, float* out,
+                 int64_t out_stride);
   // out[n] = dot(x, w row n) + bias[n], for a few rows of x: reads the weight once and as it lies. The rows of x are
   // packed before, rows * depth floats, for the weight's type.
   void (*pack_few)(Matrix x, int64_t rows, int64_t depth, Type weight_type, float* packed);

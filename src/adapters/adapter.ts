@@ -61,6 +61,8 @@ export interface AdapterDefinition<Schema extends z.ZodType = z.ZodType> {
   peft?: PeftFormat<z.output<Schema>>
   /** The config of a sum of several; without it, only adapters of one config can be averaged. */
   summed?(configs: readonly z.output<Schema>[]): z.output<Schema>
+  /** Trains matrices of the body itself, which must not be frozen then. */
+  trainsMatrices?: boolean
   /** Overrides `trainHead`. */
   trainsHead?: boolean
   /** May be active together with others; true unless said otherwise. */

@@ -1,8 +1,8 @@
 // All adapters of one body, in memory at once: which are active, and the parameters that stand in the model for them. Knows no
 // method and reads no files.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
-import { type Body, LanguageHead, type Model } from '../models/index.ts'
-import type { Module } from '../nn/index.ts'
+import { type Body, frozenIn, LanguageHead, type Model } from '../models/index.ts'
+import { Linear, type Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, Attachment } from './adapter.ts'
 import { type Draws, LayerAdapter, putInFront, takeAway, weightedSum } from './layer-adapter.ts'
@@ -124,6 +124,11 @@ export class AdapterBank {
         `Expected a new name of letters, digits, _ and - for the adapter, got "${name}"${this.#entries.has(name) ? ', which is taken' : ''}.`,
       )
     const config = parseConfig(definition.config, given, `adapter ${definition.type}`) as BankEntry['config']
+    const held = frozenIn(model)
+    if (definition.trainsMatrices && held !== undefined)
+      throw new ConfigError(
+        `Expected plain weights for \`${definition.type}\`, which trains matrices of the base, got a base frozen in ${held}. Choose a variant beside the base, such as lora.`,
+      )
     // A method sees the base as it is, whatever is active.
     const attachment = this.#without(() => {
       const context = { generator: new Generator(options.seed), draws: this.#draws }
@@ -139,10 +144,13 @@ export class AdapterBank {
         ? [...parameters.keys()].filter((path) => path.startsWith('head.'))
         : []
       const paths = new Set(options.copied ?? [...attachment.trained, ...head])
+      // What is frozen in bfloat16 is trained in float32, in which such a model computes.
+      const trainedCopy = (tensor: Tensor) =>
+        held === undefined ? tensor.detach().clone() : tensor.detach().to({ dtype: 'float32', copy: true })
       return new Map(
         [...parameters].flatMap(([path, tensor]) => {
           if (!paths.has(path)) return []
-          return [[path, attachment.inPlace ? tensor : keep(noGrad(() => tensor.detach().clone()))] as const]
+          return [[path, attachment.inPlace ? tensor : keep(noGrad(() => trainedCopy(tensor)))] as const]
         }),
       )
     })
@@ -264,6 +272,10 @@ export class AdapterBank {
     )
     if (merged)
       for (const { path, host, adapter } of attachment.placements) {
+        if (host instanceof Linear && host.held !== undefined)
+          throw new ConfigError(
+            `Expected plain weights for \`merge\`, got a base frozen in ${host.held}. Open the base anew as it is and put the adapter on it.`,
+          )
         const made = noGrad(() => adapter.merged(host))
         if (made === undefined)
           throw new ConfigError(

@@ -1,6 +1,6 @@
 // Down to a few units, an activation, and up again: added to what a layer gives, or made from what it gets. Starts as no change.
 import { type ActivationName, activations, Linear, type Module } from '../nn/index.ts'
-import type { Generator, Tensor } from '../tensor/index.ts'
+import type { Dtype, Generator, Tensor } from '../tensor/index.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 
 export interface BottleneckShape {
@@ -19,7 +19,7 @@ export class BottleneckLayer extends LayerAdapter<Module, Way> {
   readonly #shape: Readonly<BottleneckShape>
 
   /** @param width of the layer's input and output */
-  constructor(width: number, like: Tensor, shape: BottleneckShape, generator: Generator) {
+  constructor(width: number, like: { dtype: Dtype; device: string }, shape: BottleneckShape, generator: Generator) {
     super()
     this.#shape = shape
     this.down = new Linear(width, shape.size)

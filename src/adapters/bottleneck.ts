@@ -35,7 +35,7 @@ export const attachAfter = (
   placements: [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
     if (!(host instanceof Linear) || !names.includes(last(path))) return []
     const shape = shapeOf(model, config, false)
-    return [{ path, host, adapter: new BottleneckLayer(host.weight.shape[0], host.weight, shape, generator) }]
+    return [{ path, host, adapter: new BottleneckLayer(host.shape[0], host, shape, generator) }]
   }),
 })
 
@@ -45,7 +45,7 @@ export const attachBeside = (model: Model, config: BottleneckConfig, { generator
   placements: [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
     if (!(host instanceof Mlp)) return []
     const shape = shapeOf(model, config, true)
-    const like = model.body.embedTokens.weight
+    const like = model.body.embedTokens
     return [{ path, host, adapter: new BottleneckLayer(model.facts.hiddenSize, like, shape, generator) }]
   }),
 })

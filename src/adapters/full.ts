@@ -8,5 +8,6 @@ export const full = defineAdapter({
   type: 'full',
   source: 'arXiv:1810.04805',
   config: schema,
+  trainsMatrices: true,
   plan: (model) => ({ placements: [], trained: [...model.parameters().keys()], inPlace: true }),
 })

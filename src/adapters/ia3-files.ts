@@ -47,9 +47,7 @@ const write = (model: Model, layers: ReadonlyMap<string, Ia3Layer>) => {
       ofInput.push(linear)
       tensors.set(theirs + suffix, first.scale.unsqueeze(0))
     } else {
-      const rows = parts.map(
-        ({ layer }, i) => own[i]?.scale ?? ones([layer.weight.shape[0]], { dtype: first.scale.dtype }),
-      )
+      const rows = parts.map(({ layer }, i) => own[i]?.scale ?? ones([layer.shape[0]], { dtype: first.scale.dtype }))
       tensors.set(theirs + suffix, (rows.length === 1 ? rows[0] : cat(rows, 0)).unsqueeze(1))
     }
   }
@@ -68,10 +66,7 @@ const read = (file: PeftFile, model: Model): FoundAdapter<Ia3Config> => {
   const found = namedLinears(model).flatMap(({ theirs, parts }) => {
     const key = theirs + suffix
     if (!file.has(key)) return []
-    const [inputs, outputs] = [
-      parts[0].layer.weight.shape[1],
-      parts.reduce((sum, { layer }) => sum + layer.weight.shape[0], 0),
-    ]
+    const [inputs, outputs] = [parts[0].layer.shape[1], parts.reduce((sum, { layer }) => sum + layer.shape[0], 0)]
     const ofInput = file.shape(key)?.[0] === 1 && outputs !== 1
     const values = file.take(key, ofInput ? [1, inputs] : [outputs, 1])?.view([-1])
     return [{ parts, ofInput, values }]

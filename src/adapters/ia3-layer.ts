@@ -11,10 +11,10 @@ export class Ia3Layer extends LayerAdapter<Linear, Way> {
   readonly #ofInput: boolean
 
   /** @param shared one tensor for all layers that are one matrix in files */
-  constructor({ weight }: Linear, ofInput: boolean, shared?: Tensor) {
+  constructor({ shape, dtype, device }: Linear, ofInput: boolean, shared?: Tensor) {
     super()
     this.#ofInput = ofInput
-    this.scale = shared ?? keep(ones([weight.shape[ofInput ? 1 : 0]], { dtype: weight.dtype, device: weight.device }))
+    this.scale = shared ?? keep(ones([shape[ofInput ? 1 : 0]], { dtype, device }))
   }
 
   get ofInput(): boolean {

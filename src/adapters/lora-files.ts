@@ -47,9 +47,7 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
     const { rank, alpha, dora } = present.shape
     tensors.set(theirs + suffixes.a, present.a)
     // A part that is not changed has a B of zeros, and the length that its rows have.
-    const rows = parts.map(
-      ({ layer }, i) => layers[i]?.b ?? zeros([layer.weight.shape[0], rank], { dtype: present.b.dtype }),
-    )
+    const rows = parts.map(({ layer }, i) => layers[i]?.b ?? zeros([layer.shape[0], rank], { dtype: present.b.dtype }))
     tensors.set(theirs + suffixes.b, rows.length === 1 ? rows[0] : cat(rows, 0))
     if (dora) {
       const lengths = parts.map(({ layer }, i) => layers[i]?.magnitude ?? layer.weight.square().sum(1).sqrt())
@@ -93,10 +91,7 @@ const read = (file: PeftFile, model: Model) => {
   const found = changed.flatMap((linear) => {
     const { theirs, parts } = linear
     const rankHere = patternValue(file, 'rank_pattern', theirs) ?? rank
-    const [inputs, outputs] = [
-      parts[0].layer.weight.shape[1],
-      parts.reduce((sum, { layer }) => sum + layer.weight.shape[0], 0),
-    ]
+    const [inputs, outputs] = [parts[0].layer.shape[1], parts.reduce((sum, { layer }) => sum + layer.shape[0], 0)]
     const a = file.take(theirs + suffixes.a, [rankHere, inputs])
     const b = file.take(theirs + suffixes.b, [outputs, rankHere])
     const magnitude = dora ? file.take(theirs + suffixes.magnitude, [outputs]) : undefined

@@ -26,12 +26,12 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   magnitude?: Tensor
   readonly #shape: Readonly<LoraShape>
   readonly #draws: Draws
-  #rowSquares: { weight: Tensor; squares: Tensor } | undefined
+  #rowSquares: { of: unknown; squares: Tensor } | undefined
 
   constructor(host: Linear, shape: LoraShape, draws: Draws, shared?: Tensor) {
     super()
-    const [outputs, inputs] = host.weight.shape
-    const { dtype, device } = host.weight
+    const { dtype, device } = host
+    const [outputs, inputs] = host.shape
     this.#shape = shape
     this.#draws = draws
     this.a = shared ?? keep(empty([shape.rank, inputs], { dtype, device }))
@@ -63,14 +63,15 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       const change = linear(linear(seen, this.a).mul(this.scale), this.b)
       if (this.magnitude === undefined) return own.add(change)
       const factor = this.magnitude.div(this.#norms(host).detach()) // [outputs]
-      const plain = linear(seen, host.weight)
+      const plain = host.product(seen)
       return own.add(plain.mul(factor.sub(1))).add(change.mul(factor))
     }
   }
 
   override merged(host: Linear): Record<string, Tensor> {
-    const { dtype } = host.weight
-    const changed = host.weight.to('float32').add(this.b.to('float32').matmul(this.a.to('float32')).mul(this.scale))
+    const { weight } = host
+    const { dtype } = weight
+    const changed = weight.to('float32').add(this.b.to('float32').matmul(this.a.to('float32')).mul(this.scale))
     const { magnitude } = this
     if (magnitude === undefined) return { weight: changed.to(dtype) }
     const factor = magnitude.to('float32').div(this.#norms(host).to('float32'))
@@ -99,9 +100,11 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   /** Norms of the rows of W + s B A, without making that matrix: |w|² + 2s (W Aᵀ)·B + s² (B A Aᵀ)·B. */
   #norms(host: Linear): Tensor {
     return noGrad(() => {
-      const { weight } = host
       const [a, b] = [this.a.to('float32'), this.b.to('float32')]
-      const cross = linear(weight.to('float32'), a)
+      const cross = host
+        .product(this.a)
+        .to('float32')
+        .t()
         .mul(b)
         .sum(1)
         .mul(2 * this.scale)
@@ -110,14 +113,15 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
         .mul(b)
         .sum(1)
         .mul(this.scale ** 2)
-      return this.#squares(host).add(cross).add(own).clamp({ min: 0 }).sqrt().to(weight.dtype)
+      return this.#squares(host).add(cross).add(own).clamp({ min: 0 }).sqrt().to(host.dtype)
     })
   }
 
   /** Of each row of the frozen matrix, which are computed once. */
-  #squares({ weight }: Linear): Tensor {
-    if (this.#rowSquares?.weight !== weight)
-      this.#rowSquares = { weight, squares: keep(weight.detach().to('float32').square().sum(1)) }
+  #squares(host: Linear): Tensor {
+    const of = host.frozen ?? host.weight
+    if (this.#rowSquares?.of !== of)
+      this.#rowSquares = { of, squares: keep(host.weight.detach().to('float32').square().sum(1)) }
     return this.#rowSquares.squares
   }
 }

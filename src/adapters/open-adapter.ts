@@ -172,7 +172,7 @@ const openBase = async (
     if (wanted === base.headType && sameLabels(asked, base)) return { model: base }
     const model = withHead(base, wanted, { ...asked, ...options.headOptions })
     model.head.initialize({ std: base.facts.initializerRange, generator: new Generator(options.seed ?? 0) })
-    const { dtype, device } = base.body.embedTokens.weight
+    const { dtype, device } = base.body.embedTokens
     model.head.to({ dtype, device })
     return { model }
   }

@@ -89,7 +89,7 @@ export const headOfTask = (task: unknown): HeadType | undefined =>
 export const splitRows = (tensor: Tensor, parts: NamedLinear['parts']): Tensor[] => {
   let at = 0
   return parts.map(({ layer }) => {
-    const rows = layer.weight.shape[0]
+    const rows = layer.shape[0]
     const piece = tensor.narrow(0, at, rows)
     at += rows
     return piece

@@ -2,7 +2,7 @@
 import { ConfigError } from '../core/index.ts'
 import type { Body, BodyInputs, BodyOutputs, Model } from '../models/index.ts'
 import { Attention, Linear } from '../nn/index.ts'
-import { empty, type Generator, keep, linear, type Tensor } from '../tensor/index.ts'
+import { type Dtype, empty, type Generator, keep, linear, type Tensor } from '../tensor/index.ts'
 import type { Attachment } from './adapter.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 import { checkRoom, type KeysAndValues, prefixed, refusePacked, widenMask } from './virtual-tokens.ts'
@@ -27,7 +27,12 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
   readonly #shape: Readonly<PrefixShape>
   readonly #maxPositions: number | undefined
 
-  constructor(shape: PrefixShape, like: Tensor, maxPositions: number | undefined, generator: Generator) {
+  constructor(
+    shape: PrefixShape,
+    like: { dtype: Dtype; device: string },
+    maxPositions: number | undefined,
+    generator: Generator,
+  ) {
     super()
     this.#shape = shape
     this.#maxPositions = maxPositions
@@ -39,7 +44,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
       this.inner = new Linear(width, projection)
       this.outer = new Linear(projection, 2 * numLayers * width)
       for (const layer of [this.inner, this.outer]) {
-        const bound = layer.weight.shape[1] ** -0.5
+        const bound = layer.shape[1] ** -0.5
         layer.weight.uniform_(-bound, bound, { generator })
         layer.bias?.uniform_(-bound, bound, { generator })
       }
@@ -127,8 +132,8 @@ export const attachPrefix = (
     throw new ConfigError(
       `Expected one stack of layers without learned distances for \`prefix-tuning\`, got ${model.definition.type}. Choose another variant, such as lora.`,
     )
-  const shape = { virtualTokens, projection, numLayers, width: attentions[0].host.kProj.weight.shape[0] }
-  const bank = new PrefixBank(shape, model.body.embedTokens.weight, maxPositions, generator)
+  const shape = { virtualTokens, projection, numLayers, width: attentions[0].host.kProj.shape[0] }
+  const bank = new PrefixBank(shape, model.body.embedTokens, maxPositions, generator)
   return {
     trained: [],
     packs: false,

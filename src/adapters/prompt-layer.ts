@@ -153,9 +153,9 @@ export const attachPrompt = (model: Model, virtualTokens: number, generator: Gen
       `Expected one stack of layers without learned distances for \`prompt-tuning\`, got ${model.definition.type}. Choose another variant, such as lora.`,
     )
   const { embedTokens } = model.body
-  const { weight } = embedTokens
+  const { weight, dtype } = embedTokens
   const ids = randint(0, weight.shape[0], [virtualTokens], { generator, dtype: 'int64' })
-  const embedding = keep(weight.detach().indexSelect(0, ids))
+  const embedding = keep(weight.detach().indexSelect(0, ids).to(dtype))
   const { padTokenId } = model.config as { padTokenId?: number }
   const bank = new PromptBank(embedding, maxPositions, padTokenId === 0 ? 1 : 0)
   return {

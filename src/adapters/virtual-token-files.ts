@@ -2,6 +2,7 @@
 // the finished prefix is kept, as PEFT does.
 import { CheckpointError, show } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
+import { Attention } from '../nn/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
 import type { AttachContext, Attachment } from './adapter.ts'
 import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from './peft-format.ts'
@@ -61,8 +62,10 @@ const found = <Config>(
   }
 }
 
-const kvWidth = (model: Model): number | undefined =>
-  [...model.parameters()].find(([path]) => path.endsWith('.kProj.weight'))?.[1].shape[0]
+const kvWidth = (model: Model): number | undefined => {
+  for (const [, module] of model.body.modules()) if (module instanceof Attention) return module.kProj.shape[0]
+  return undefined
+}
 
 export const prefixFiles: PeftFormat<PrefixConfig> = {
   type: 'PREFIX_TUNING',

@@ -136,7 +136,9 @@ export class DecoderBody extends Body {
   /** The layers, where each is as it was built. */
   #plainLayers(): readonly StepLayer[] | undefined {
     const kinds = new Set<unknown>([DecoderLayer, RmsNorm, Attention, GatedMlp, Linear, Dropout])
-    const plain = (layer: Module) => [...layer.modules()].every(([, module]) => kinds.has(module.constructor))
+    const asBuilt = (module: Module) =>
+      kinds.has(module.constructor) && !(module instanceof Linear && module.frozen !== undefined)
+    const plain = (layer: Module) => [...layer.modules()].every(([, module]) => asBuilt(module))
     return this.#fusable && !this.training && this.layers.every(plain) ? this.layers : undefined
   }
 }

@@ -1,11 +1,12 @@
 // A table of vectors looked up by id.
-import { embedding, empty, keep, type Tensor } from '../tensor/index.ts'
+import { type Dtype, embedding, empty, keep, type Tensor } from '../tensor/index.ts'
 import { type Initialization, Module } from './module.ts'
 
 export class Embedding extends Module {
   /** [entries, size] */
   weight: Tensor
   readonly #paddingIndex: number | undefined
+  #gives: Dtype | undefined
 
   /** @param options.paddingIndex a row that starts at zero and gets no gradient. */
   constructor(entries: number, size: number, options: { paddingIndex?: number } = {}) {
@@ -16,7 +17,22 @@ export class Embedding extends Module {
 
   /** int64 [...] -> [..., size] */
   forward(ids: Tensor): Tensor {
-    return embedding(this.weight, ids, this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex })
+    const rows = embedding(this.weight, ids, this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex })
+    return this.#gives === undefined ? rows : rows.to(this.#gives)
+  }
+
+  /** What its vectors are. */
+  get dtype(): Dtype {
+    return this.#gives ?? this.weight.dtype
+  }
+
+  get device(): string {
+    return this.weight.device
+  }
+
+  /** Gives vectors of this kind from now on, whatever the table is held in. */
+  give(dtype: Dtype): void {
+    this.#gives = dtype
   }
 
   protected override reset({ std, generator }: Initialization): void {

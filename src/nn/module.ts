@@ -57,10 +57,16 @@ export abstract class Module {
     return found
   }
 
-  /** Number of values in all parameters. */
+  /** Values of this module itself that are held as no parameter. */
+  get heldCount(): number {
+    return 0
+  }
+
+  /** Number of values in all parameters, and of those that are held otherwise. */
   get parameterCount(): number {
     let count = 0
     for (const parameter of this.parameters().values()) count += parameter.size
+    for (const [, module] of this.modules()) count += module.heldCount
     return count
   }
 

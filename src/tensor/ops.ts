@@ -387,6 +387,15 @@ export const functions = {
   >('aten::scaled_dot_product_attention(query, key, value, *attnMask, *dropoutP, *isCausal, *scale, *enableGqa)'),
   // fused kernels of native/kernels
   linear: entry<(input: T, weight: T, bias?: T | null) => T>('tunesmith::linear(input, weight, bias)'),
+  packInt8: entry<(weight: T) => [codes: T, scales: T]>('tunesmith::pack_int8(weight)'),
+  packNf4: entry<(weight: T) => [codes: T, scales: T]>('tunesmith::pack_nf4(weight)'),
+  packScales: entry<(scales: T) => [codes: T, outer: T, offset: T]>('tunesmith::pack_scales(scales)'),
+  unpackMatrix: entry<(codes: T, scales: readonly T[], rows: number, columns: number) => T>(
+    'tunesmith::unpack_matrix(codes, scales, rows, columns)',
+  ),
+  packedLinear: entry<(input: T, codes: T, scales: readonly T[], rows: number, bias?: T | null) => T>(
+    'tunesmith::packed_linear(input, codes, scales, rows, bias)',
+  ),
   linearCrossEntropy: entry<
     (
       hidden: T,

@@ -17,7 +17,11 @@ const tolerances: Record<'plain' | 'fused', (dtype: Dtype) => Tolerance> = {
 
 /** The cases check dropout's mask by what it must be, because its random stream is its own: see dropout.test.ts. A decoder layer is held
  * against the separate operators: see decoder-step.test.ts in src/generation. */
-const checkedElsewhere = ['tunesmith::dropout', 'tunesmith::decoder_layer', 'tunesmith::use_large_pages']
+const checkedElsewhere = [
+  ...['tunesmith::dropout', 'tunesmith::decoder_layer', 'tunesmith::use_large_pages'],
+  // Frozen matrices: frozen.test.ts.
+  ...['pack_int8', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map((name) => `tunesmith::${name}`),
+]
 
 const table: Record<string, { overloads: readonly string[] }> = { ...methods, ...functions }
 const { cases } = readGoldens()

@@ -9,6 +9,7 @@
 #include "few-rows.h"
 #include "gemm.h"
 #include "rows.h"
+#include "unpack.h"
 
 #define TUNESMITH_TEXT_OF(x) #x
 #define TUNESMITH_TEXT(x) TUNESMITH_TEXT_OF(x)
@@ -18,12 +19,12 @@ namespace tunesmith::TUNESMITH_ISA {
 const Kernels& table() {
   static constexpr Kernels kernels = {
       TUNESMITH_TEXT(TUNESMITH_ISA), lanes,           tile_rows,       tile_columns,      pack_rows,
-      pack_columns,                  gemm_block,      pack_few,        few_rows,          convert,
-      scale,                         column_sums,     add_rows,        square_sum,        gelu,
-      gelu_backward,                 swiglu,          swiglu_backward, dropout,           norm_rows,
-      norm_rows_backward,            entropy_row,     rotary_row,      adamw,             attention_scratch,
-      attention_pack,                attention_forward,                attention_few,
-      attention_backward_scratch,    attention_backward};
+      pack_columns,                  gemm_block,      unpack,          pack_few,          few_rows,
+      convert,                       scale,           column_sums,     add_rows,          square_sum,
+      gelu,                          gelu_backward,   swiglu,          swiglu_backward,   dropout,
+      norm_rows,                     norm_rows_backward,               entropy_row,       rotary_row,
+      adamw,                         attention_scratch,                attention_pack,    attention_forward,
+      attention_few,                 attention_backward_scratch,       attention_backward};
   return kernels;
 }
 

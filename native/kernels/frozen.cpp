@@ -1,0 +1,328 @@
+// Frozen matrices in few bits: made from floats, made floats again, and multiplied without an fp32 copy of them. Codes and
+// scales are ordinary tensors: int8 [N,K] with fp32 [N], or two NF4 codes in a byte with a scale for every 64 elements,
+// which may be in 8 bits themselves. The same weights give the bits of bitsandbytes 0.50.
+// @source int8 by rows: arXiv:2208.07339; NF4 and scales of scales: arXiv:2305.14314
+#include <ATen/Parallel.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linspace.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "checks.h"
+#include "gemm.h"
+
+namespace tunesmith {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr int64_t scale_block = 256;
+constexpr float smallest = 1e-38f;  // a block of zeros is divided by this
+
+Tensor float_matrix(const Tensor& weight, const char* op) {
+  check_float(weight, op, "weight");
+  TORCH_CHECK(weight.dim() == 2 && weight.numel() > 0, "Expected a matrix as `weight` of tunesmith::", op, ", got ",
+              weight.sizes(), ".");
+  return weight.detach().contiguous();
+}
+
+// Rows or blocks as fp32, whatever they are kept in.
+void widen(const Tensor& from, int64_t at, int64_t count, float* out) {
+  kernels().convert(static_cast<const char*>(address(from)) + at * from.element_size(), type_of(from), out,
+                    Type::float32, count);
+}
+
+float largest_magnitude(const float* values, int64_t count) {
+  float most = 0;
+  for (int64_t i = 0; i < count; i++) {
+    // A value that is no number must not be lost in a comparison.
+    const float size = std::fabs(values[i]);
+    if (!(size <= most)) most = size;
+  }
+  return most;
+}
+
+void check_finite(float most, const char* op) {
+  TORCH_CHECK(std::isfinite(most), "Expected finite values in `weight` of tunesmith::", op, ", got ", most, ".");
+}
+
+std::tuple<Tensor, Tensor> pack_int8(const Tensor& given) {
+  const Tensor weight = float_matrix(given, "pack_int8");
+  const int64_t rows = weight.size(0), columns = weight.size(1);
+  Tensor codes = at::empty(weight.sizes(), weight.options().dtype(at::kChar));
+  Tensor scales = at::empty({rows}, weight.options().dtype(at::kFloat));
+  int8_t* to = codes.mutable_data_ptr<int8_t>();
+  float* scale = scales.mutable_data_ptr<float>();
+  at::parallel_for(0, rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t first, int64_t last) {
+    std::vector<float> wide(static_cast<size_t>(columns));
+    for (int64_t r = first; r < last; r++) {
+      widen(weight, r * columns, columns, wide.data());
+      const float most = largest_magnitude(wide.data(), columns);
+      check_finite(most, "pack_int8");
+      const float factor = most > 0 ? 127.0f / most : 0.0f;
+      for (int64_t i = 0; i < columns; i++)
+        to[r * columns + i] = int8_t(std::min(127.0f, std::max(-127.0f, std::nearbyint(wide[size_t(i)] * factor))));
+      scale[r] = most / 127.0f;
+    }
+  });
+  return {codes, scales};
+}
+
+// The borders between neighbouring values of NF4.
+std::array<float, 15> nf4_borders() {
+  uint8_t codes[8];
+  for (int i = 0; i < 8; i++) codes[i] = uint8_t((2 * i) << 4 | (2 * i + 1));
+  const float one = 1;
+  float values[16];
+  kernels().unpack({Code::nf4, codes, &one, 16}, 0, 1, 0, 16, values, 16);
+  std::array<float, 15> borders;
+  for (size_t i = 0; i < 15; i++) borders[i] = (values[i] + values[i + 1]) / 2;
+  return borders;
+}
+
+std::tuple<Tensor, Tensor> pack_nf4(const Tensor& given) {
+  const Tensor weight = float_matrix(given, "pack_nf4");
+  const int64_t count = weight.numel(), blocks = (count + nf4_block - 1) / nf4_block;
+  Tensor codes = at::empty({(count + 1) / 2}, weight.options().dtype(at::kByte));
+  Tensor scales = at::empty({blocks}, weight.options().dtype(at::kFloat));
+  uint8_t* to = codes.mutable_data_ptr<uint8_t>();
+  float* scale = scales.mutable_data_ptr<float>();
+  static const std::array<float, 15> borders = nf4_borders();
+  at::parallel_for(0, blocks, 256, [&](int64_t first, int64_t last) {
+    float wide[nf4_block];
+    uint8_t code[nf4_block];
+    for (int64_t block = first; block < last; block++) {
+      const int64_t at = block * nf4_block, size = std::min(nf4_block, count - at);
+      widen(weight, at, size, wide);
+      float most = largest_magnitude(wide, size);
+      check_finite(most, "pack_nf4");
+      const bool whole = size == nf4_block;
+      const float factor = 1.0f / std::max(most, smallest);
+      // bitsandbytes divides in a last block that is not whole, and keeps its scale above zero.
+      if (!whole) most = std::max(most, smallest);
+      for (int64_t i = 0; i < size; i++) {
+        const float value = std::min(1.0f, std::max(-1.0f, whole ? wide[i] * factor : wide[i] / most));
+        int below = 0;
+        for (const float border : borders) below += border < value;
+        code[i] = uint8_t(below);
+      }
+      if (size % 2 == 1) code[size] = 7;
+      for (int64_t i = 0; i < size; i += 2) to[(at + i) / 2] = uint8_t(code[i] << 4 | code[i + 1]);
+      scale[block] = most;
+    }
+  });
+  return {codes, scales};
+}
+
+// 256 values, close together near zero. @source arXiv:2110.02861, section 2.2, as bitsandbytes makes them
+const std::array<float, 256>& dynamic_values() {
+  static const std::array<float, 256> made = [] {
+    std::vector<float> values = {0.0f, 1.0f};
+    for (int i = 0; i < 7; i++) {
+      const Tensor borders = at::linspace(0.1, 1, (int64_t(1) << i) + 1, at::TensorOptions(at::kFloat));
+      const float* border = borders.const_data_ptr<float>();
+      const float power = float(std::pow(10.0, i - 6));
+      for (int64_t j = 0; j + 1 < borders.numel(); j++) {
+        const float middle = (border[j] + border[j + 1]) / 2.0f;
+        values.push_back(power * middle);
+        values.push_back(-power * middle);
+      }
+    }
+    std::sort(values.begin(), values.end());
+    std::array<float, 256> all{};
+    std::copy_n(values.begin(), all.size(), all.begin());
+    return all;
+  }();
+  return made;
+}
+
+// The code nearest to a value from -1 to 1, which bitsandbytes first rounds to one of 65536 even steps.
+uint8_t dynamic_code(float value) {
+  constexpr float steps = 65535.0f;
+  const std::array<float, 256>& values = dynamic_values();
+  const int step = int((value + 1.0f) * 0.5f * steps + 0.5f);
+  const float rounded = float(step) / steps * 2.0f - 1.0f;
+  const int64_t above = std::upper_bound(values.begin(), values.end(), rounded) - values.begin();
+  const int64_t right = std::min<int64_t>(255, above), left = std::max<int64_t>(0, above - 1);
+  return uint8_t(std::fabs(rounded - values[size_t(right)]) < std::fabs(rounded - values[size_t(left)]) ? right : left);
+}
+
+// Scales in 8 bits: codes of what they are above their mean, a scale for every 256 of them, and the mean.
+std::tuple<Tensor, Tensor, Tensor> pack_scales(const Tensor& scales) {
+  check_float(scales, "pack_scales", "scales");
+  TORCH_CHECK(scales.dim() == 1 && scales.numel() > 0 && !is_half(scales),
+              "Expected float32 [blocks] as `scales` of tunesmith::pack_scales, got ", scales.sizes(), ".");
+  const Tensor offset = scales.mean();
+  const Tensor centred = scales.sub(offset).contiguous();
+  const int64_t count = centred.numel(), blocks = (count + scale_block - 1) / scale_block;
+  Tensor codes = at::empty({count}, scales.options().dtype(at::kByte));
+  Tensor outer = at::empty({blocks}, scales.options());
+  const float* from = centred.const_data_ptr<float>();
+  uint8_t* to = codes.mutable_data_ptr<uint8_t>();
+  for (int64_t block = 0; block < blocks; block++) {
+    const int64_t at = block * scale_block, size = std::min(scale_block, count - at);
+    const float most = largest_magnitude(from + at, size);
+    outer.mutable_data_ptr<float>()[block] = most;
+    const float factor = most > 0 ? 1.0f / most : 0.0f;
+    for (int64_t i = at; i < at + size; i++) to[i] = most > 0 ? dynamic_code(from[i] * factor) : uint8_t(0);
+  }
+  return {codes, outer, offset};
+}
+
+// What a frozen matrix consists of, checked, with its scales in fp32.
+struct Frozen {
+  Tensor codes, scales;
+  int64_t rows, columns;
+
+  PackedMatrix view() const {
+    return {codes.scalar_type() == at::kChar ? Code::int8 : Code::nf4, codes.const_data_ptr(),
+            scales.const_data_ptr<float>(), columns};
+  }
+};
+
+Tensor wide_scales(const c10::List<Tensor>& given, int64_t count, const char* op) {
+  TORCH_CHECK(given.size() == 1 || given.size() == 3, "Expected one or three `scales` of tunesmith::", op, ", got ",
+              int64_t(given.size()), ".");
+  const Tensor first = given.get(0);
+  if (given.size() == 1) {
+    check_vector(first, count, op, "scales");
+    TORCH_CHECK(!is_half(first), "Expected float32 `scales` of tunesmith::", op, ".");
+    return first.contiguous();
+  }
+  const Tensor outer = given.get(1).contiguous(), offset = given.get(2);
+  TORCH_CHECK(first.scalar_type() == at::kByte && first.dim() == 1 && first.size(0) == count && first.device().is_cpu(),
+              "Expected uint8 [", count, "] as codes of the `scales` of tunesmith::", op, ", got ", first.sizes(), ".");
+  check_vector(outer, (count + scale_block - 1) / scale_block, op, "scales");
+  check_float(offset, op, "scales");
+  TORCH_CHECK(!is_half(outer) && !is_half(offset) && offset.numel() == 1, "Expected float32 `scales` of tunesmith::",
+              op, ".");
+  const Tensor codes = first.contiguous();
+  Tensor wide = at::empty({count}, outer.options());
+  const std::array<float, 256>& values = dynamic_values();
+  const uint8_t* code = codes.const_data_ptr<uint8_t>();
+  const float *factor = outer.const_data_ptr<float>(), mean = *offset.const_data_ptr<float>();
+  float* to = wide.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < count; i++) {
+    // Rounded before the sum, as two steps are.
+    volatile float product = values[code[i]] * factor[i / scale_block];
+    to[i] = product + mean;
+  }
+  return wide;
+}
+
+Frozen frozen(const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows, int64_t columns, const char* op) {
+  TORCH_CHECK(rows > 0 && columns > 0 && rows <= (int64_t(1) << 40) / columns,
+              "Expected a size of the matrix of tunesmith::", op, ", got [", rows, ",", columns, "].");
+  const int64_t count = rows * columns;
+  TORCH_CHECK(codes.device().is_cpu() && (codes.scalar_type() == at::kChar || codes.scalar_type() == at::kByte),
+              "Expected int8 or uint8 CPU `codes` of tunesmith::", op, ", got ", codes.scalar_type(), " on ",
+              codes.device(), ".");
+  const bool by_rows = codes.scalar_type() == at::kChar;
+  TORCH_CHECK(codes.numel() == (by_rows ? count : (count + 1) / 2), "Expected `codes` of a matrix [", rows, ",",
+              columns, "] for tunesmith::", op, ", got ", codes.sizes(), ".");
+  Tensor wide = wide_scales(scales, by_rows ? rows : (count + nf4_block - 1) / nf4_block, op);
+  return {codes.contiguous(), wide, rows, columns};
+}
+
+Tensor unpack_matrix(const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows, int64_t columns) {
+  const Frozen matrix = frozen(codes, scales, rows, columns, "unpack_matrix");
+  Tensor out = at::empty({rows, columns}, matrix.scales.options());
+  float* to = out.mutable_data_ptr<float>();
+  const PackedMatrix view = matrix.view();
+  at::parallel_for(0, rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t first, int64_t last) {
+    kernels().unpack(view, first, last - first, 0, columns, to + first * columns, columns);
+  });
+  return out;
+}
+
+// The matrix is frozen: a gradient goes to the input and the bias alone, and no input is kept.
+struct PackedLinear : torch::autograd::Function<PackedLinear> {
+  static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& codes,
+                        const c10::List<Tensor>& scales, int64_t rows, const std::optional<Tensor>& bias) {
+    const Frozen matrix = frozen(codes, scales, rows, input.size(-1), "packed_linear");
+    Tensor x = input.reshape({-1, matrix.columns});
+    if (x.numel() > 0 && x.stride(1) != 1 && x.stride(0) != 1) x = x.contiguous();
+    at::DimVector shape(input.sizes().begin(), input.sizes().end());
+    shape.back() = rows;
+    Tensor y = at::empty({x.size(0), rows}, input.options());
+    const PackedMatrix view = matrix.view();
+    multiply(product(y, x, view, true, bias.value_or(Tensor())));
+    variable_list saved = {codes};
+    for (size_t i = 0; i < scales.size(); i++) saved.push_back(scales.get(i));
+    context->save_for_backward(saved);
+    context->saved_data["shape"] = input.sizes().vec();
+    context->saved_data["rows"] = rows;
+    context->saved_data["bias"] = bias.has_value();
+    return y.view(shape);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    check_first_derivative("packed_linear");
+    const auto shape = context->saved_data["shape"].toIntVector();
+    const int64_t rows = context->saved_data["rows"].toInt();
+    Tensor dy = gradients[0].reshape({-1, rows});
+    if (dy.numel() > 0 && dy.stride(1) != 1 && dy.stride(0) != 1) dy = dy.contiguous();
+    Tensor dx, db;
+    if (context->needs_input_grad(0)) {
+      const variable_list saved = context->get_saved_variables();
+      c10::List<Tensor> scales;
+      for (size_t i = 1; i < saved.size(); i++) scales.push_back(saved[i]);
+      const Frozen matrix = frozen(saved[0], scales, rows, shape.back(), "packed_linear");
+      dx = at::empty({dy.size(0), matrix.columns}, dy.options());
+      const PackedMatrix view = matrix.view();
+      multiply(product(dx, dy, view, false, {}));
+      dx = dx.view(shape);
+    }
+    // Inputs are counted without lists and numbers.
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = dy.sum(0);
+    return {dx, {}, {}, {}, db};
+  }
+
+  static Product product(const Tensor& out, const Tensor& a, const PackedMatrix& matrix, bool transposed,
+                         const Tensor& bias) {
+    Product p{};
+    p.rows = out.size(0);
+    p.columns = out.size(1);
+    p.depth = a.size(1);
+    p.a = matrix_of(a);
+    p.frozen = &matrix;
+    p.frozen_transposed = transposed;
+    p.out = mutable_address(out);
+    p.out_type = type_of(out);
+    p.out_stride = out.stride(0);
+    p.bias = address_or_null(bias);
+    p.bias_type = bias.defined() ? type_of(bias) : Type::float32;
+    return p;
+  }
+};
+
+Tensor packed_linear(const Tensor& input, const Tensor& codes, const c10::List<Tensor>& scales, int64_t rows,
+                     const std::optional<Tensor>& bias) {
+  check_float(input, "packed_linear", "input");
+  TORCH_CHECK(input.dim() >= 1, "Expected shape [...,K] for `input` of tunesmith::packed_linear, got a scalar.");
+  if (!bias.has_value() || !bias->defined())
+    return PackedLinear::apply(input, codes, scales, rows, std::optional<Tensor>());
+  check_vector(*bias, rows, "packed_linear", "bias");
+  return PackedLinear::apply(input, codes, scales, rows, std::optional<Tensor>(bias->contiguous()));
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
+  m.def("pack_int8(Tensor weight) -> (Tensor codes, Tensor scales)", &pack_int8);
+  m.def("pack_nf4(Tensor weight) -> (Tensor codes, Tensor scales)", &pack_nf4);
+  m.def("pack_scales(Tensor scales) -> (Tensor codes, Tensor outer, Tensor offset)", &pack_scales);
+  m.def("unpack_matrix(Tensor codes, Tensor[] scales, int rows, int columns) -> Tensor", &unpack_matrix);
+  m.def("packed_linear(Tensor input, Tensor codes, Tensor[] scales, int rows, Tensor? bias) -> Tensor",
+        &packed_linear);
+}
+
+}  // namespace tunesmith

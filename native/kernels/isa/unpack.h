@@ -1,0 +1,60 @@
+// Frozen matrices in few bits, made fp32 a rectangle at a time. Elements are counted along the rows without gaps.
+// @source int8 by rows: arXiv:2208.07339; NF4: arXiv:2305.14314, appendix E
+#pragma once
+#include "../table.h"
+#include "vector.h"
+
+namespace tunesmith::TUNESMITH_ISA {
+
+alignas(64) static const float nf4_values[16] = {
+    -1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f,
+    -0.18477343022823334f, -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f,
+    0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
+
+// The earlier of two elements of a byte lies in its upper half.
+TUNESMITH_INLINE float nf4_value(const uint8_t* codes, int64_t at) {
+  const uint8_t both = codes[at >> 1];
+  return nf4_values[at & 1 ? both & 15 : both >> 4];
+}
+
+// Elements of one block, which share a scale.
+TUNESMITH_INLINE void unpack_nf4_block(const uint8_t* codes, int64_t at, int64_t count, float scale, float* out) {
+  int64_t i = 0;
+  if ((at & 1) && count > 0) out[i++] = nf4_value(codes, at) * scale;
+#if defined(__AVX2__)
+  const __m256 low = _mm256_load_ps(nf4_values), high = _mm256_load_ps(nf4_values + 8), factor = _mm256_set1_ps(scale);
+  const __m256i shifts = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
+  for (; i + 8 <= count; i += 8) {
+    uint32_t eight;
+    __builtin_memcpy(&eight, codes + ((at + i) >> 1), 4);
+    // A choice among eight reads three bits; the fourth chooses between the halves of the table.
+    const __m256i code = _mm256_srlv_epi32(_mm256_set1_epi32(int(eight)), shifts);
+    const __m256 value = _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, code), _mm256_permutevar8x32_ps(high, code),
+                                          _mm256_castsi256_ps(_mm256_slli_epi32(code, 28)));
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(value, factor));
+  }
+#endif
+  for (; i < count; i++) out[i] = nf4_value(codes, at + i) * scale;
+}
+
+static void unpack(const PackedMatrix& m, int64_t row, int64_t rows, int64_t column, int64_t columns, float* out,
+                   int64_t out_stride) {
+  for (int64_t r = 0; r < rows; r++, out += out_stride) {
+    int64_t at = (row + r) * m.columns + column;
+    if (m.code == Code::int8) {
+      const int8_t* codes = (const int8_t*)m.codes + at;
+      const float scale = m.scales[row + r];
+      for (int64_t i = 0; i < columns; i++) out[i] = float(codes[i]) * scale;
+      continue;
+    }
+    for (int64_t done = 0; done < columns;) {
+      const int64_t block = (at + done) / nf4_block;
+      const int64_t left = (block + 1) * nf4_block - (at + done);
+      const int64_t count = left < columns - done ? left : columns - done;
+      unpack_nf4_block((const uint8_t*)m.codes, at + done, count, m.scales[block], out + done);
+      done += count;
+    }
+  }
+}
+
+}  // namespace tunesmith::TUNESMITH_ISA

@@ -1,0 +1,151 @@
+// Adapters over a base whose matrices are held in fewer bits: the same outputs and gradients as over a plain base that has the values the
+// codes stand for, so that training is one code. Also what cannot be done with such a base.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import {
+  type AdapterConfig,
+  type AdapterType,
+  adapters,
+  applyAdapter,
+  openAdapter,
+  saveAdapter,
+} from '../../src/adapters/index.ts'
+import { saveModel } from '../../src/checkpoint/index.ts'
+import { generate, type LanguageModel } from '../../src/generation/index.ts'
+import { buildModel, freezeWeights, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
+import { type Holding, holdings, Linear } from '../../src/nn/index.ts'
+import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'frozen-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+const configs: Partial<Record<AdapterType, object>> = {
+  lora: { targets: 'all-linear', rank: 3 },
+  houlsby: { size: 5 },
+  pfeiffer: { size: 5 },
+  parallel: { size: 5 },
+  'prefix-tuning': { virtualTokens: 3 },
+  'prompt-tuning': { virtualTokens: 3 },
+}
+const configOf = (type: AdapterType) => ({ type, ...configs[type] }) as AdapterConfig
+const beside = (Object.keys(adapters) as AdapterType[]).filter((type) => !adapters[type].trainsMatrices)
+const refused = (type: AdapterType, architecture: ModelType) =>
+  ({ t5: ['bitfit', 'prefix-tuning', 'prompt-tuning'], llama: ['bitfit'], gpt2: ['linear-probe'] })[
+    architecture as string
+  ]?.includes(type) ?? false
+
+const make = (type: ModelType, head: HeadType): Model => {
+  const definition = models[type] as (typeof models)['bert']
+  return buildModel(definition as never, definition.adjust(definition.presets.test, {}), head, { labels: ['a', 'b'] })
+    .initialize({ std: 0.2, generator: new Generator(1) })
+    .eval()
+}
+const linears = ({ body }: Model) =>
+  [...body.modules()].flatMap(([, module]) => (module instanceof Linear ? [module] : []))
+
+/** A model held in fewer bits, and a plain one of the same values. */
+const pair = (type: ModelType, head: HeadType, held: Holding): { frozen: Model; plain: Model } => {
+  const [frozen, plain] = [make(type, head), make(type, head)]
+  freezeWeights(frozen, held)
+  const values = linears(frozen).map(({ weight }) => weight.to('float32'))
+  noGrad(() => {
+    for (const [i, { weight }] of linears(plain).entries()) weight.copy_(values[i])
+    const own = plain.parameters()
+    for (const [path, value] of frozen.parameters()) own.get(path)?.copy_(value)
+  })
+  return { frozen, plain }
+}
+
+const ids = tensor([
+  [5, 6, 7, 8, 9],
+  [10, 11, 12, 13, 14],
+]).to('int64')
+const step = (model: Model, trainable: ReadonlyMap<string, Tensor>) => {
+  const { logits } = model.forward({ inputIds: ids, generator: new Generator(3) })
+  logits.sub(1).square().mean().backward()
+  return { logits: logits.toFloat32Array(), gradients: new Map([...trainable].map(([path, { grad }]) => [path, grad])) }
+}
+const largestOf = (values: ArrayLike<number>) => Math.max(...Array.from(values, Math.abs))
+const expectClose = (got: ArrayLike<number>, wanted: ArrayLike<number>, what: string, scale = 0) => {
+  const largest = Math.max(scale, largestOf(wanted))
+  const apart = Math.max(...Array.from(got, (value, i) => Math.abs(value - wanted[i])))
+  expect(apart / largest, what).toBeLessThan(2e-5)
+}
+
+const bodies = [
+  ['llama', 'causal-lm'],
+  ['bert', 'sequence-classification'],
+  ['gpt2', 'causal-lm'],
+  ['t5', 'sequence-classification'],
+] as const
+const cases = bodies.flatMap(([architecture, head]) =>
+  beside.filter((type) => !refused(type, architecture)).map((type) => [type, architecture, head] as const),
+)
+
+describe.each(holdings)('a base in %s', (held) => {
+  it.each(cases)('trains %s on %s as a plain base of the same values does', (type, architecture, head) => {
+    const { frozen, plain } = pair(architecture, head, held)
+    const [ours, theirs] = [frozen, plain].map((model) => applyAdapter(model, configOf(type), { seed: 5 }))
+    expect([...ours.trainable].map(([path, { dtype, shape }]) => [path, dtype, shape])).toEqual(
+      [...theirs.trainable].map(([path, { dtype, shape }]) => [path, dtype, shape]),
+    )
+    for (let round = 0; round < 2; round++) {
+      const [got, wanted] = [step(ours.model.train(), ours.trainable), step(theirs.model.train(), theirs.trainable)]
+      expectClose(got.logits, wanted.logits, 'logits')
+      // A bias of keys changes nothing: its gradient is the rounding of what the others have.
+      const scale = 0.01 * Math.max(...[...wanted.gradients.values()].map((one) => largestOf(one!.toFloat32Array())))
+      for (const [path, gradient] of wanted.gradients) {
+        expect(got.gradients.get(path), path).toBeDefined()
+        expectClose(got.gradients.get(path)!.toFloat32Array(), gradient!.toFloat32Array(), path, scale)
+      }
+      // The second round is after a step, where nothing is zero any more.
+      noGrad(() => {
+        for (const [path, value] of ours.trainable) {
+          value.detach().sub_(got.gradients.get(path)!.mul(0.05))
+          theirs.trainable.get(path)!.detach().copy_(value)
+          value.grad = undefined
+          theirs.trainable.get(path)!.grad = undefined
+        }
+      })
+    }
+  })
+
+  it('holds fewer bytes, counts the same values, and refuses what would need plain ones', async () => {
+    const [plain, frozen] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
+    freezeWeights(frozen, held)
+    expect(frozen.parameterCount).toBe(plain.parameterCount)
+    for (const layer of linears(frozen)) expect(layer.held).toBe(held)
+    for (const type of ['full', 'last-n-layers'] as const)
+      expect(() => applyAdapter(frozen, { type } as AdapterConfig)).toThrow(/plain weights.*lora/)
+    await expect(saveModel(frozen, join(scratch, 'refused'))).rejects.toThrow(/plain weights.*saveAdapter/)
+    expect(() => freezeWeights(frozen, held)).toThrow(/plain weights/)
+    const applied = applyAdapter(frozen, configOf('lora'))
+    expect(() => applied.merge()).toThrow(/plain weights.*merge/)
+    expect(applied.active).toBe(true)
+  })
+
+  it('writes adapters that a plain base opens', async () => {
+    const { frozen, plain } = pair('llama', 'causal-lm', held)
+    const applied = applyAdapter(frozen, { ...configOf('lora'), dora: true } as AdapterConfig, { seed: 2 })
+    noGrad(() => {
+      for (const value of applied.trainable.values()) value.detach().add_(0.05)
+    })
+    const folder = join(scratch, `adapter-${held}`)
+    await saveAdapter(applied, folder, { base: 'base' })
+    const opened = await openAdapter(folder, { base: plain })
+    const forward = (model: Model) => noGrad(() => model.eval().forward({ inputIds: ids }).logits.toFloat32Array())
+    expectClose(forward(opened.model), forward(applied.model), 'logits')
+  })
+
+  it('generates what a plain base of the same values generates', async () => {
+    const { frozen, plain } = pair('llama', 'causal-lm', held)
+    const [ours, theirs] = await Promise.all(
+      [frozen, plain].map((model) =>
+        generate(model as unknown as LanguageModel, undefined, [[5, 6, 7]], { maxNewTokens: 12, padTokenId: 0 }),
+      ),
+    )
+    expect(ours).toEqual(theirs)
+  })
+})

@@ -1,0 +1,118 @@
+// Matrices in fewer bits: the bits of bitsandbytes for the same floats (make-frozen.py), and products with them against those with the
+// floats that they stand for.
+import { describe, expect, it } from 'vitest'
+import { openSafetensors } from '../../src/checkpoint/index.ts'
+import { FrozenMatrix, type Packing } from '../../src/nn/index.ts'
+import {
+  Generator,
+  linear,
+  packedLinear,
+  packInt8,
+  packNf4,
+  packScales,
+  randn,
+  type Tensor,
+  tensor,
+  unpackMatrix,
+} from '../../src/tensor/index.ts'
+
+const golden = await openSafetensors(new URL('./golden/frozen.safetensors', import.meta.url).pathname)
+const bytes = (value: Tensor) => Buffer.from(value.flatten().toTypedArray().buffer.slice(0)).toString('hex')
+const expectBits = (got: Tensor, wanted: Tensor, what: string) =>
+  expect(bytes(got.contiguous()) === bytes(wanted.clone()), what).toBe(true)
+
+describe('NF4', () => {
+  it.each(['whole', 'ragged', 'borders'])('of %s matrices has the bits of bitsandbytes', (name) => {
+    const of = (part: string) => golden.tensor(`${name}.${part}`)
+    const weight = of('weight')
+    const [rows, columns] = weight.shape
+    const [codes, scales] = packNf4(weight)
+    expectBits(codes, of('codes'), 'codes')
+    expectBits(scales, of('scales'), 'scales')
+    expectBits(unpackMatrix(codes, [scales], rows, columns), of('back'), 'floats')
+    const [inner, outer, offset] = packScales(scales)
+    expect(offset.item()).toBeCloseTo(of('double.offset').item(), 7)
+    expectBits(inner, of('double.codes'), 'codes of scales')
+    expectBits(outer, of('double.outer'), 'scales of scales')
+    expectBits(unpackMatrix(codes, [inner, outer, offset], rows, columns), of('double.back'), 'floats of both')
+  })
+})
+
+describe('int8', () => {
+  it('is within half a step of each value, and keeps the largest of a row', () => {
+    const weight = randn([9, 70], { generator: new Generator(1) })
+    weight.select(0, 4).zero_()
+    const [codes, scales] = packInt8(weight)
+    const back = unpackMatrix(codes, [scales], 9, 70)
+    const apart = back
+      .sub(weight)
+      .abs()
+      .div(scales.clamp({ min: 1e-9 }).unsqueeze(1))
+    expect(apart.max().item()).toBeLessThanOrEqual(0.5001)
+    expect(codes.to('int64').abs().max().item()).toBe(127)
+    expect(back.select(0, 4).abs().max().item()).toBe(0)
+  })
+})
+
+const apart = (got: Tensor, wanted: Tensor) =>
+  got.to('float32').sub(wanted.to('float32')).abs().max().item() /
+  Math.max(1e-6, wanted.to('float32').abs().max().item())
+
+describe.each(['int8', 'nf4', 'nf4-double'] as Packing[])('a product with %s', (packing) => {
+  // Few rows take another way than many; ends that fit no panel; blocks that cross rows; slices of the depth.
+  it.each([
+    [1, 64, 128],
+    [5, 33, 45],
+    [16, 7, 300],
+    [40, 100, 64],
+    [70, 50, 45],
+    [33, 200, 700],
+    [300, 1600, 65],
+  ])('of %i rows with [%i,%i] is that with its floats, forward and backward', (rows, outputs, inputs) => {
+    const generator = new Generator(rows)
+    const matrix = new FrozenMatrix(randn([outputs, inputs], { generator }), packing)
+    const weight = matrix.unpacked()
+    for (const dtype of ['float32', 'bfloat16'] as const) {
+      const make = () => randn([rows, inputs], { generator: new Generator(2) }).to(dtype)
+      const [x, plain] = [make(), make()]
+      const bias = randn([outputs], { generator })
+      const own = bias.clone()
+      for (const one of [x, plain, bias, own]) one.requiresGrad = true
+      const y = matrix.multiply(x, own)
+      const wanted = linear(plain, weight, bias)
+      const limit = dtype === 'float32' ? 1e-5 : 1e-2
+      expect(y.dtype).toBe(dtype)
+      expect(apart(y, wanted)).toBeLessThan(limit)
+      const upstream = randn([rows, outputs], { generator }).to(dtype)
+      y.mul(upstream).sum().backward()
+      wanted.mul(upstream).sum().backward()
+      expect(apart(x.grad as Tensor, plain.grad as Tensor)).toBeLessThan(limit)
+      expect(apart(own.grad as Tensor, bias.grad as Tensor)).toBeLessThan(limit)
+    }
+  })
+
+  it('takes inputs of any strides and number of dimensions', () => {
+    const matrix = new FrozenMatrix(randn([24, 66], { generator: new Generator(1) }), packing)
+    const turned = randn([66, 35], { generator: new Generator(2) }).t()
+    expect(apart(matrix.multiply(turned, null), matrix.multiply(turned.contiguous(), null))).toBe(0)
+    const deep = randn([2, 3, 66], { generator: new Generator(3) })
+    expect(matrix.multiply(deep, null).shape).toEqual([2, 3, 24])
+    expect(matrix.multiply(randn([0, 66]), null).shape).toEqual([0, 24])
+  })
+})
+
+describe('bad input', () => {
+  const [codes, scales] = packNf4(randn([4, 64]))
+  it('is refused in one line', () => {
+    expect(() => packNf4(tensor([[1, Number.NaN]]))).toThrow(/finite/)
+    expect(() => packInt8(tensor([[1, Number.POSITIVE_INFINITY]]))).toThrow(/finite/)
+    expect(() => packInt8(tensor([1, 2]))).toThrow(/matrix/)
+    expect(() => unpackMatrix(codes, [scales], 4, 65)).toThrow(/codes/)
+    expect(() => unpackMatrix(codes, [scales.narrow(0, 0, 2)], 4, 64)).toThrow(/scales/)
+    expect(() => unpackMatrix(codes, [scales, scales], 4, 64)).toThrow(/scales/)
+    expect(() => unpackMatrix(codes, [scales], -4, -64)).toThrow(/size/)
+    expect(() => packedLinear(randn([3, 65]), codes, [scales], 4)).toThrow(/codes/)
+    expect(() => packedLinear(randn([3, 64]), codes.to('float32'), [scales], 4)).toThrow(/int8 or uint8/)
+    expect(() => packedLinear(randn([3, 64]), codes, [scales], 4, randn([5]))).toThrow(/bias/)
+  })
+})

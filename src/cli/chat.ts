@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { ConfigError, formatDuration, show, TunesmithError } from '../core/index.ts'
 import { type GenerationOptions, generationSchema, type LanguageModel, withDefaults } from '../generation/index.ts'
+import type { Model } from '../models/index.ts'
 import { CHAT_TEMPLATES } from '../tokenizers/index.ts'
 import { runChatCommand } from './chatting/chat-commands.ts'
 import { type ChatInput, openChatInput } from './chatting/chat-input.ts'
@@ -31,6 +32,11 @@ const options = withFields(
       .describe(
         `how messages are written: ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source; the model's own unless given`,
       ),
+    context: z
+      .int()
+      .positive()
+      .optional()
+      .describe('tokens that the model sees at most, its answer included; as many as it was trained with unless given'),
     adapter: z
       .array(z.string())
       .default([])
@@ -81,9 +87,20 @@ const describe = ({ newTokens, tokensPerSecond, promptTokens, keptTokens, second
   return `  ${newTokens} tokens, ${tokensPerSecond.toFixed(1)} a second; prompt of ${promptTokens} tokens${kept}, ${formatDuration(secondsToFirst * 1000)}; ended by ${finishReason}`
 }
 
+/** Rotary positions have no end, but what lies beyond the trained ones is guesswork. @throws ConfigError for more than there are */
+const contextOf = ({ facts, config }: Model, asked: number | undefined): number | undefined => {
+  const { maxPositions } = facts
+  if (asked !== undefined && maxPositions !== undefined && asked > maxPositions)
+    throw new ConfigError(
+      `Expected at most ${maxPositions} for \`--context\`, all that the model has positions for, got ${asked}.`,
+    )
+  const trained = (config as { maxPositions?: unknown }).maxPositions
+  return asked ?? maxPositions ?? (typeof trained === 'number' ? trained : undefined)
+}
+
 /** The chat itself, with lines from anywhere. */
 export const runChat = async (given: Options, context: CommandContext, source: ChatInput): Promise<ChatResult> => {
-  const { model: where, revision, device, system, template, adapter, ...rest } = given
+  const { model: where, revision, device, system, template, adapter, context: length, ...rest } = given
   const adapters = parseAdapters(adapter)
   const ready = await openLanguageModel({ model: where, revision, device }, context)
   if (!ready.model.facts.causal)
@@ -94,6 +111,7 @@ export const runChat = async (given: Options, context: CommandContext, source: C
   const conversation = new Conversation(ready.model as unknown as LanguageModel, choice, {
     template,
     system,
+    context: contextOf(ready.model, length),
     settings: withDefaults(await generationDefaults(ready), rest as GenerationOptions),
   })
   const { json, signal } = context

@@ -48,7 +48,7 @@ const chatFormOf = (choice: AdapterChoice, given: string | undefined, system: st
   const template = given ?? choice.template
   if (template === undefined)
     throw new ConfigError(
-      `Expected a model with a chat template for \`--chat\`, got one without. Name one: --template ${Object.keys(CHAT_TEMPLATES).join('|')}, as it was trained.`,
+      `Expected a chat template for \`--chat\`, got a model without one. Name one: --template ${Object.keys(CHAT_TEMPLATES).join('|')}, as it was trained.`,
     )
   return { template: withStart(choice.tokenizer, template), system }
 }

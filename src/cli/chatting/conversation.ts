@@ -32,6 +32,8 @@ export interface ConversationOptions {
   template?: string
   system?: string
   settings: GenerationOptions
+  /** Tokens that the model sees at most, the answer included. */
+  context?: number
 }
 
 export class Conversation {
@@ -50,7 +52,7 @@ export class Conversation {
     this.#adapters = adapters
     this.#options = options
     this.#system = options.system
-    this.#maxPositions = model.facts.maxPositions
+    this.#maxPositions = options.context ?? model.facts.maxPositions
     this.#session = new TextSession(model, adapters.tokenizer)
     // Says at once what is wrong with a template.
     this.#render([{ role: 'user', content: 'Hello.' }])
@@ -175,7 +177,7 @@ export class Conversation {
     const template = this.#options.template ?? this.#adapters.template
     if (template !== undefined) return withStart(this.#tokenizer, template)
     throw new ConfigError(
-      `Expected a model with a chat template, got one without. Name one: --template ${Object.keys(CHAT_TEMPLATES).join('|')}, as it was trained.`,
+      `Expected a chat template for \`chat\`, got a model without one. Name one: --template ${Object.keys(CHAT_TEMPLATES).join('|')}, as it was trained.`,
     )
   }
 
@@ -206,7 +208,7 @@ export class Conversation {
     }
     if (prompt.length > most)
       throw new ConfigError(
-        `Expected a message of at most ${most} tokens beside ${positions - most} for the answer, which is all the model has positions for, got ${prompt.length}. Shorten it.`,
+        `Expected a message of at most ${most} tokens beside ${positions - most} for the answer, as the model takes ${positions} in all, got ${prompt.length}. Shorten it.`,
       )
     return prompt
   }

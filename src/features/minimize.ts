@@ -23,6 +23,8 @@ export interface Minimum extends Evaluation {
 }
 
 const memory = 20
+/** Steps in a row that leave the value as it was. */
+const mostIdle = 3
 
 const dot = (a: Float64Array, b: Float64Array): number => {
   let sum = 0
@@ -46,6 +48,7 @@ export const minimize = async (
   const steps: Float64Array[] = []
   const changes: Float64Array[] = []
   let iterations = 0
+  let idle = 0
   for (; iterations < maxIterations && largest(gradient) > tolerance; iterations++) {
     await setImmediate()
     signal?.throwIfAborted()
@@ -60,6 +63,8 @@ export const minimize = async (
     const found = lineSearch(evaluate, { at, value, gradient }, direction, slope)
     // No step lowers the value any more: this is as exact as its numbers are.
     if (found === undefined) break
+    idle = found.value < value ? 0 : idle + 1
+    if (idle === mostIdle) break
     const step = found.at.map((x, i) => x - at[i])
     const change = found.gradient.map((x, i) => x - gradient[i])
     if (dot(step, change) > 1e-300) {
@@ -118,7 +123,7 @@ const lineSearch = (
   let [low, high] = [0, Number.POSITIVE_INFINITY]
   let length = 1
   let best: ReturnType<typeof tried> | undefined
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 30; i++) {
     const found = tried(length)
     if (!(found.value <= from.value + 1e-4 * length * slope)) high = length
     else {

@@ -57,10 +57,14 @@ export interface TaskResult<Prediction extends TaskPrediction = TaskPrediction> 
 
 /** The most tokens that model and tokenizer take, up to 512 or what the task says. */
 export const taskLength = (
-  { facts }: Pick<Model, 'facts'>,
+  { facts, config }: Pick<Model, 'facts' | 'config'>,
   { maxLength }: Pick<Tokenizer, 'maxLength'>,
   { maxLength: most = 512 }: Pick<TaskDefinition, 'maxLength'> = {},
-): number => Math.min(facts.maxPositions ?? most, maxLength ?? most, most)
+): number => {
+  // Rotary positions have no end, but a length that the model was made for.
+  const made = (config as { maxPositions?: number }).maxPositions
+  return Math.min(facts.maxPositions ?? made ?? most, maxLength ?? most, most)
+}
 
 /** @throws ConfigError for a model with another head, DataError for a record that cannot be asked */
 export const predictTask = async <

@@ -81,7 +81,7 @@ const rows: Read = (path, settings, { labelled, signal }) => {
   )
 }
 
-const elements = new Set(['Document', 'QAPair', 'Question', 'Answer'])
+const elements = new Set(['QAPair', 'Question', 'Answer'])
 
 /** White space of XML's own lines is none of the text's: paragraphs stay apart, other runs are one space. */
 const unwrapped = (text: string): string =>
@@ -99,9 +99,12 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
   const records: (TaskRecord & AskedText)[] = []
   for (const { file, data } of files) {
     signal?.throwIfAborted()
-    const pairs = xmlElements(strictText(data, file), elements, file).flatMap(({ children }) =>
-      children.filter(({ name }) => name === 'QAPair'),
-    )
+    const pairs = xmlElements(strictText(data, file), elements, file).filter(({ name }) => name === 'QAPair')
+    if (pairs.length === 0)
+      faults.fault(
+        { reason: 'no-pairs', message: 'Expected pairs of a question and an answer, got none.' },
+        { file, line: undefined },
+      )
     for (const { line, children } of pairs) {
       if (records.length >= limit) break
       const place = { file, line }

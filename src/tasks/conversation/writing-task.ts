@@ -48,10 +48,15 @@ const formOf = <Config extends WritingSettings, Record extends WritingRecord>(
   invariant(facts !== undefined, 'a task that writes is told what the body is.')
   const { template, learn, tooLong, maxNewTokens } = config
   if (facts.causal) {
-    const maxPrompt = Math.min(maxLength, (facts.maxPositions ?? Number.POSITIVE_INFINITY) - maxNewTokens)
+    const { maxPositions = Number.POSITIVE_INFINITY } = facts
+    if (maxLength > maxPositions)
+      throw new ConfigError(
+        `Expected at most ${maxPositions} tokens, all that the model has positions for, for \`maxLength\`, got ${maxLength}. Lower it.`,
+      )
+    const maxPrompt = Math.min(maxLength, maxPositions - maxNewTokens)
     if (maxPrompt < 1)
       throw new ConfigError(
-        `Expected fewer than ${facts.maxPositions} tokens, all that the model has positions for, for \`maxNewTokens\`, got ${maxNewTokens}. Lower it.`,
+        `Expected fewer than ${maxPositions} tokens, all that the model has positions for, for \`maxNewTokens\`, got ${maxNewTokens}. Lower it.`,
       )
     const form = createChatForm(tokenizer, { template, learn, tooLong, maxLength, maxPrompt })
     const questionOf = (record: Record) => withSystem(spec.question(record, config), config.system)

@@ -1,0 +1,74 @@
+// A small byte-level BPE with the special tokens of every chat template, and a few merges: "Ġho" joins the space before a word to it.
+import { Tokenizer } from '../../src/tokenizers/index.ts'
+
+/** GPT-2's alphabet of bytes: printable ones are themselves, the others come after 255. */
+const alphabet = (() => {
+  const printable = (byte: number) =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255)
+  let next = 256
+  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++))
+})()
+
+export const specialTokens = [
+  '<s>',
+  '</s>',
+  '<pad>',
+  '<|im_start|>',
+  '<|im_end|>',
+  '<|start_header_id|>',
+  '<|end_header_id|>',
+  '<|eot_id|>',
+]
+
+const merges = [
+  ['h', 'o'],
+  ['h', 'i'],
+  ['Ġ', 'ho'],
+  ['Ġ', 'hi'],
+]
+
+export const chatTokenizerJson = () => {
+  const vocabulary = [...specialTokens, ...alphabet, ...merges.map((pair) => pair.join(''))]
+  return {
+    version: '1.0',
+    added_tokens: specialTokens.map((content, id) => ({
+      id,
+      content,
+      special: true,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+    })),
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+    post_processor: null,
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: Object.fromEntries(vocabulary.map((token, id) => [token, id])),
+      merges,
+    },
+  }
+}
+
+export const chatTokenizer = (more: { eos?: string; pad?: string | null; chatTemplate?: string } = {}): Tokenizer => {
+  const { eos = '</s>', pad = '<pad>', chatTemplate } = more
+  const role = (token: string, idOf: (token: string) => number | undefined) => ({ token, id: idOf(token) ?? -1 })
+  return new Tokenizer(chatTokenizerJson(), {
+    special: (idOf) => ({
+      bos: role('<s>', idOf),
+      eos: role(eos, idOf),
+      ...(pad === null ? {} : { pad: role(pad, idOf) }),
+      additional: [],
+    }),
+    chatTemplate,
+  })
+}

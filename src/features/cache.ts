@@ -16,6 +16,8 @@ export const defaultCache = (): string =>
 const keyBytes = 16
 /** A shard is written when this many bytes of features wait: what a kill may cost, and what one damaged byte does. */
 const shardBytes = 8 << 20
+/** Or when this long has passed since the last one. */
+const shardMs = 20_000
 const shardName = /^[0-9a-f]{64}\.safetensors$/
 
 interface Place {
@@ -35,21 +37,24 @@ export class FeatureCache {
   readonly #shards: Tensor[] = []
   #waiting: { key: string; values: Float32Array }[] = []
   #waitingBytes = 0
+  #flushed = performance.now()
+  readonly #shardBytes: number
 
   /** @param folder undefined for features that are kept in memory only */
-  private constructor(folder: string | undefined, width: number) {
+  private constructor(folder: string | undefined, width: number, most: number) {
     this.folder = folder
     this.width = width
+    this.#shardBytes = most
   }
 
   /**
    * Opens what `about` names inside `root`; whatever changes features belongs in it. Each shard is checked byte by byte, and removed
    * when it is not what was written.
    */
-  static async open(root: string | undefined, about: object, width: number): Promise<FeatureCache> {
-    if (root === undefined) return new FeatureCache(undefined, width)
+  static async open(root: string | undefined, about: object, width: number, most = shardBytes): Promise<FeatureCache> {
+    if (root === undefined) return new FeatureCache(undefined, width, most)
     const text = JSON.stringify(about, null, 2)
-    const cache = new FeatureCache(join(root, sha256(text).slice(0, 32)), width)
+    const cache = new FeatureCache(join(root, sha256(text).slice(0, 32)), width, most)
     const folder = cache.folder!
     await mkdir(folder, { recursive: true })
     const names: string[] = (await readdir(folder)).sort()
@@ -70,7 +75,7 @@ export class FeatureCache {
   async add(key: string, values: Float32Array): Promise<void> {
     this.#waiting.push({ key, values })
     this.#waitingBytes += values.byteLength
-    if (this.#waitingBytes >= shardBytes) await this.flush()
+    if (this.#waitingBytes >= this.#shardBytes || performance.now() - this.#flushed > shardMs) await this.flush()
   }
 
   async flush(): Promise<void> {
@@ -78,6 +83,7 @@ export class FeatureCache {
     if (entries.length === 0) return
     this.#waiting = []
     this.#waitingBytes = 0
+    this.#flushed = performance.now()
     const keys = new Uint8Array(entries.length * keyBytes)
     const counts = new Int32Array(entries.length)
     const total = entries.reduce((sum, { values }) => sum + values.length, 0)

@@ -26,6 +26,8 @@ export interface ExtractOptions extends FeatureSource {
   identity: string
   padId: number
   batchTokens?: number
+  /** Features that are held back before a file of them is written, in bytes. */
+  shardBytes?: number
   /** Called after each batch with how many sequences are there, computed or cached. */
   onProgress?(done: number): void
   onNote?(line: string): void
@@ -56,7 +58,7 @@ export const extractFeatures = async (
   const { layer, pooling, identity, batchTokens = defaultBatchTokens, signal, onProgress, onNote } = options
   const started = performance.now()
   const about = { version: 1, base: identity, layer, pooling }
-  const cache = await FeatureCache.open(options.cache, about, model.facts.hiddenSize)
+  const cache = await FeatureCache.open(options.cache, about, model.facts.hiddenSize, options.shardBytes)
   for (const path of cache.damaged)
     onNote?.(`${path} of the feature cache was damaged: it is removed, and its features are computed again.`)
   const keys = sequences.map(({ ids, typeIds, positions }) => keyOf(ids, typeIds, positions))
@@ -106,7 +108,12 @@ const featuresOf = (
   const width = model.facts.hiddenSize
   const values = inferenceMode(() =>
     scope(() => {
-      const examples = sequences.map(({ ids, typeIds }) => ({ ids, typeIds, starts: [0] }))
+      const typed = sequences.some(({ typeIds }) => typeIds !== undefined)
+      const examples = sequences.map(({ ids, typeIds = new Uint8Array(ids.length) }) => ({
+        ids,
+        starts: [0],
+        ...(typed ? { typeIds } : {}),
+      }))
       const { inputs } = placeSequences(examples, padId, { padded: mustPad({ unpadded: true }, model), device })
       const outputs = model.bodyForward({ ...inputs, allHidden: needsAllLayers(layer) })
       const rows = poolFeatures(layerOf(outputs, layer), inputs, pooling)

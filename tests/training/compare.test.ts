@@ -24,7 +24,7 @@ const rows = (count: number, seed: string) => {
 const train = async (name: string, more: readonly string[] = [], file = 'rows.jsonl') => {
   const { code, stderr } = await runHere(
     `finetune --base ${at('base')} --task sequence-classification --data ${at(file)} --text review --label stars --validation-share 0.4
-     --out ${at(name)} --max-length 32 --batch.sequences 16 --budget.epochs 3 --learning-rate 0.01`
+     --out ${at(name)} --max-length 32 --batch.sequences 16 --budget.epochs 3 --learning-rate 0.01 --evaluate.steps 99`
       .split(/\s+/)
       .concat(more),
   )
@@ -50,7 +50,7 @@ beforeAll(async () => {
   await train('still', ['--variant', 'lora', '--learning-rate', '1e-9'])
   await train('random', ['--fresh', '--learning-rate', '1e-9'])
   await train('others', [], 'others.jsonl')
-}, 120_000)
+}, 600_000)
 afterAll(() => data.dispose())
 
 describe('compare', () => {

@@ -1,0 +1,153 @@
+// Sweeps through the program: a grid that is run, stopped, killed, gone on with and added to.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pretrain, type SweepResult, sweep } from '../../src/runs/index.ts'
+import { runChild, runHere } from '../e2e/run-folder.ts'
+import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
+
+let data: SmallData
+const at = (...names: string[]) => join(data.root, ...names)
+
+beforeAll(async () => {
+  data = await makeSmallData()
+  await pretrain(smallRecipe(data, at('base'), { budget: { steps: 4 } }))
+  const rows = Array.from({ length: 90 }, (_, i) => {
+    const green = i % 2 === 0
+    return JSON.stringify({ review: `the house ${green ? 'green' : 'stone'} ${i}`, stars: green ? 'plant' : 'rock' })
+  })
+  writeFileSync(at('rows.jsonl'), rows.join('\n'))
+}, 120_000)
+afterAll(() => data.dispose())
+
+const commandLine = (out: string, over: readonly string[], more: readonly string[] = []) =>
+  `sweep --base ${at('base')} --task sequence-classification --data ${at('rows.jsonl')} --text review --label stars --validation-share 0.3
+   --max-length 32 --batch.sequences 16 --budget.steps 8 --evaluate.steps 99 --checkpoint.steps 2 --no-untrained --out ${at(out)}`
+    .split(/\s+/)
+    .concat(over, more)
+
+const grid = ['--over.variant', 'full,lora', '--over.seed', '0,1', '--over.learning-rate', '1e-2']
+const names = ['full,seed=0', 'full,seed=1', 'lora,seed=0', 'lora,seed=1'].map(
+  (name) => `variant=${name},learningRate=0.01`,
+)
+const evaluationOf = (out: string, name: string) =>
+  JSON.parse(readFileSync(at(out, name, 'model', 'evaluation.json'), 'utf8'))
+
+describe('sweep', () => {
+  it('goes on after Ctrl-C and after a kill, to every point once', async () => {
+    // Ctrl-C in the first run.
+    const aborter = new AbortController()
+    const base = { base: at('base'), task: 'sequence-classification', data: at('rows.jsonl'), validationShare: 0.3 }
+    const recipe = {
+      ...base,
+      settings: { text: 'review', label: 'stars' },
+      maxLength: 32,
+      batch: { sequences: 16 },
+      budget: { steps: 8 },
+      evaluate: { steps: 99 },
+      checkpoint: { steps: 2 },
+      untrained: false,
+    }
+    const stopped = await sweep(
+      { recipe, over: { variant: ['full', 'lora'], seed: [0, 1], learningRate: [0.01] }, out: at('grid') },
+      {
+        signal: aborter.signal,
+        onRun: () => ({ onEvent: ({ type, step }) => void (type === 'step' && step === 3 && aborter.abort()) }),
+      },
+    )
+    expect(stopped.reason).toBe('interrupted')
+    expect(stopped.runs.map(({ status }) => status)).toEqual(['interrupted', 'waiting', 'waiting', 'waiting'])
+
+    // The same from the command line, killed in the second run.
+    let killed = false
+    const child = await runChild(commandLine('grid', grid), (stderr, kill) => {
+      if (killed || !/2 of 4: [\s\S]*2\/4/.test(stderr)) return
+      killed = true
+      kill('SIGKILL')
+    })
+    expect(killed).toBe(true)
+    expect(child.stderr).toMatch(/Going on after step 3/)
+    expect(existsSync(at('grid', names[0], 'model'))).toBe(true)
+    expect(existsSync(at('grid', names[3]))).toBe(false)
+
+    const { code, stdout, stderr } = await runHere(commandLine('grid', grid, ['--json']))
+    expect(code).toBe(0)
+    expect(stderr).toContain(`${names[0]}: finished before`)
+    const result = JSON.parse(stdout) as SweepResult
+    expect(result.reason).toBe('finished')
+    expect(result.runs.map(({ name }) => name)).toEqual(names)
+    for (const { status } of result.runs) expect(status).toBe('finished')
+    const card = JSON.parse(readFileSync(at('grid', names[0], 'run-card.json'), 'utf8'))
+    expect(card).toMatchObject({ steps: 8, examples: 8 * 16, resumed: 1 })
+
+    // Means and spreads of what the runs themselves say.
+    expect(result.metric).toBe('accuracy')
+    expect(result.settings).toHaveLength(2)
+    for (const { over, mean, spread, low, high, runs } of result.settings) {
+      const [a, b] = [0, 1].map(
+        (seed) => evaluationOf('grid', `variant=${over.variant},seed=${seed},learningRate=0.01`).metrics.accuracy.value,
+      )
+      expect(runs).toHaveLength(2)
+      expect(mean).toBeCloseTo((a + b) / 2, 12)
+      expect(spread).toBeCloseTo(Math.abs(a - b) / Math.SQRT2, 12)
+      expect([low, high]).toEqual([Math.min(a, b), Math.max(a, b)])
+    }
+    expect(result.settings[0].mean).toBeGreaterThanOrEqual(result.settings[1].mean)
+    expect(JSON.parse(readFileSync(at('grid', 'summary.json'), 'utf8')).settings).toEqual(result.settings)
+  }, 600_000)
+
+  it('is the same grid or one with more values, and nothing else', async () => {
+    const fails = async (over: readonly string[], more: readonly string[] = []) => {
+      const { code, stderr } = await runHere(commandLine('grid', over, more))
+      expect(code).toBe(2)
+      return stderr
+    }
+    expect(await fails([...grid.slice(0, 2), '--over.seed', '0,2', ...grid.slice(4)])).toMatch(
+      /over\.seed.*1 is not there/,
+    )
+    expect(await fails(grid.slice(0, 4))).toMatch(/learningRate/)
+    expect(await fails(grid, ['--weight-decay', '0.5'])).toMatch(/weightDecay|weight-decay/)
+    writeFileSync(at('stranger'), '')
+    expect((await runHere(commandLine('stranger', grid))).code).not.toBe(0)
+    const more = await runHere(commandLine('grid', [...grid.slice(0, 2), '--over.seed', '0,1,2', ...grid.slice(4)]))
+    expect(more.code).toBe(0)
+    expect(more.stderr.match(/finished before/g)).toHaveLength(4)
+    expect(more.stdout).toMatch(/variant.*accuracy.*spread/)
+    expect(more.stdout).toMatch(/Best: variant (full|lora), learningRate 0\.01/)
+    expect(existsSync(at('grid', 'variant=lora,seed=2,learningRate=0.01', 'model'))).toBe(true)
+  }, 300_000)
+
+  it('says everything that is wrong with any point before the first run', async () => {
+    const { code, stderr } = await runHere(
+      commandLine('wrong', ['--over.variant', 'full,lorra', '--over.learning-rate', '0.1,-1']),
+    )
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/variant=lorra/)
+    expect(stderr).toMatch(/learningRate=-1/)
+    expect(existsSync(at('wrong'))).toBe(false)
+    const adapter = await runHere(commandLine('wrong', ['--over.variant', 'lora', '--over.adapter.rnk', '4,8']))
+    expect(adapter).toMatchObject({ code: 2, stderr: expect.stringMatching(/every run: .*rank/) })
+    const nothing = await runHere(commandLine('wrong', []))
+    expect(nothing).toMatchObject({ code: 2, stderr: expect.stringMatching(/something to vary/) })
+    const setting = await runHere(commandLine('wrong', ['--over.settings.labl', 'a,b']))
+    expect(setting).toMatchObject({ code: 2, stderr: expect.stringMatching(/labl/) })
+  })
+
+  it('takes a recipe file, of pretraining too', async () => {
+    const file = at('pretrain.json')
+    const { out: _, ...recipe } = smallRecipe(data, '', {
+      budget: { steps: 2 },
+      keep: { last: 1 },
+      evaluate: { steps: 2 },
+    })
+    writeFileSync(file, JSON.stringify({ command: 'pretrain', ...recipe, over: { learningRate: [1e-3, 1e-5] } }))
+    const { code, stdout, stderr } = await runHere(['sweep', '--recipe', file, '--out', at('pretraining'), '--json'])
+    expect(stderr).not.toMatch(/error/)
+    expect(code).toBe(0)
+    const { metric, settings } = JSON.parse(stdout) as SweepResult
+    expect(metric).toBe('loss')
+    // The lowest loss is the best.
+    expect(settings[0].mean).toBeLessThan(settings[1].mean)
+    expect(settings[0].over).toEqual({ learningRate: 1e-3 })
+  }, 120_000)
+})

@@ -254,7 +254,7 @@ async function readQuestions(
   const all = await expandFiles(path, ['.json', '.jsonl', '.parquet', '.csv', '.tsv'])
   const files = filesOfSplit(all, split, path)
   for (const file of files) {
-    if (/\.json(\.\w+)?$/.test(file) || format === 'json') {
+    if (format === 'json' || (format === 'auto' && /\.json(\.\w+)?$/i.test(file))) {
       const content = await readJson(file, signal)
       if (isSquad(content)) {
         let number = 0
@@ -279,7 +279,7 @@ async function readQuestions(
       })
     }
   }
-  if (records.length === 0) throw noRecords(path, faults)
+  if (records.length === 0) throw noRecords(path, faults, misplaced)
   return {
     records,
     report: {

@@ -1,7 +1,19 @@
 // The labels of a data set: found in it, or given; and values as they are written turned into them. Knows no task.
+import { z } from 'zod'
 import { ConfigError, DataError, didYouMean } from '../core/index.ts'
 import type { RecordFault } from './reading/read-report.ts'
 import type { TaskRecord } from './task.ts'
+
+/** Names of labels, where a config gives them. */
+export const labelsField = (description: string) =>
+  z
+    .array(z.string().trim().min(1))
+    .min(2)
+    .refine((names) => new Set(names).size === names.length, {
+      message: 'Expected labels that differ, got one twice. Remove it.',
+    })
+    .optional()
+    .describe(description)
 
 const whole = /^\d+$/
 
@@ -48,5 +60,30 @@ export const expectClasses = (labels: readonly string[], records: readonly TaskR
   throw new DataError(
     `Expected records of two classes or more, got ${labels.length === 0 ? 'none' : `"${labels[0]}" only`}. Add data, or name all \`labels\`.`,
     records[0]?.file,
+  )
+}
+
+/** @throws DataError when every record that has an answer has the same one */
+export const expectDifferences = (
+  answers: readonly (readonly string[])[],
+  records: readonly TaskRecord[],
+  wanted = 'records of two classes or more',
+): void => {
+  const first = answers[0]?.join(', ')
+  if (answers.length < 2 || answers.some((answer) => answer.join(', ') !== first)) return
+  throw new DataError(
+    `Expected ${wanted}, got ${first === '' ? 'none with a label' : `"${first}" only`}. Add data of the others.`,
+    records[0].file,
+  )
+}
+
+const fewRecords = 20
+
+/** @throws DataError where labels are texts or numbers of their own rather than classes */
+export const expectFewClasses = (labels: readonly string[], records: readonly TaskRecord[]): void => {
+  if (records.length < fewRecords || labels.length <= records.length / 2) return
+  throw new DataError(
+    `Expected classes of several records each for \`label\`, got ${labels.length} labels of ${records.length} records, such as "${labels[0].slice(0, 40)}". Name the right column, or all \`labels\`; for numbers take the task regression.`,
+    records[0].file,
   )
 }

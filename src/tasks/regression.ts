@@ -4,6 +4,7 @@ import { ConfigError, DataError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
 import { drawFrom } from './baselines.ts'
 import { regressionDatasets } from './declarations.ts'
+import { expectDifferences } from './label-set.ts'
 import { NumberScores } from './metrics/number-scores.ts'
 import { rounded } from './probabilities.ts'
 import { type Checked, numberOf } from './reading/columns.ts'
@@ -66,7 +67,11 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
     ...askedTexts(fields, settings),
     value: undefined,
   }),
-  headOptions: (_, { label }) => ({ labels: [label], problemType: 'regression' }),
+  headOptions(records, { label }) {
+    const values = records.flatMap(({ value }) => (value === undefined ? [] : [[String(value)]]))
+    expectDifferences(values, records, 'numbers that differ')
+    return { labels: [label], problemType: 'regression' }
+  },
   prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer), headOptions }) {
     const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
     const learner = createRowLearner<NumberExample>({

@@ -6,11 +6,21 @@ import { noGrad, Tensor } from '../tensor/index.ts'
 import { countValues, drawFrom, mostFrequent } from './baselines.ts'
 import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './class-weights.ts'
 import { classificationDatasets } from './declarations.ts'
-import { expectClasses, expectLabels, labelNumbers, resolveLabel, sortedLabels, unknownLabel } from './label-set.ts'
+import {
+  expectClasses,
+  expectDifferences,
+  expectFewClasses,
+  expectLabels,
+  labelNumbers,
+  labelsField,
+  resolveLabel,
+  sortedLabels,
+  unknownLabel,
+} from './label-set.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import { MultiLabelScores } from './metrics/multi-label-scores.ts'
 import { argmax, rounded, sigmoid, softmax } from './probabilities.ts'
-import { type Checked, labelOf, labelsOf } from './reading/columns.ts'
+import { type Checked, flagsOf, labelOf, labelsOf } from './reading/columns.ts'
 import { allOf, readRecords } from './reading/read-records.ts'
 import { createRowLearner, splitRows } from './row-learner.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
@@ -21,15 +31,14 @@ const config = z
   .strictObject({
     ...textFields,
     label: z.string().default('label').describe('column with the label: a name, or its number among `labels`'),
-    labels: z
-      .array(z.string())
-      .min(2)
-      .optional()
-      .describe('names of the classes, in the order of their numbers; those of the data unless given'),
+    labels: labelsField('names of the classes, in the order of their numbers; those of the data unless given'),
     multiLabel: z
       .boolean()
       .default(false)
       .describe('a record may have any number of labels: a list, or a text with commas between them'),
+    labelColumns: labelsField('several labels: a column of 0 and 1 for each, in place of `label`').meta({
+      commas: true,
+    }),
     threshold: z
       .number()
       .gt(0)
@@ -40,10 +49,13 @@ const config = z
     classWeights: classWeightsField,
     labelSmoothing: z.number().min(0).lt(1).default(0).describe('share of each answer that is spread over all classes'),
   })
-  .superRefine(({ multiLabel, labelSmoothing, positive }, context) => {
+  .superRefine(({ multiLabel, labelSmoothing, positive, labels, labelColumns }, context) => {
     const refuse = (field: string, why: string) =>
       context.addIssue({ code: 'custom', path: [field], message: `Expected no \`${field}\` ${why}. Remove it.` })
     if (multiLabel && labelSmoothing > 0) refuse('labelSmoothing', 'with `multiLabel`, where it has no effect')
+    if (!multiLabel && labelColumns !== undefined) refuse('labelColumns', 'without `multiLabel`')
+    if (labels !== undefined && labelColumns !== undefined)
+      refuse('labels', 'with `labelColumns`, which are the labels')
     if (multiLabel && positive !== undefined) refuse('positive', 'with `multiLabel`, where each label has scores')
   })
 
@@ -77,7 +89,12 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
   datasets: classificationDatasets,
   mainMetric: ({ multiLabel }) => (multiLabel ? 'f1Micro' : 'accuracy'),
   read(path, settings, { labelled = true, signal } = {}) {
-    const columns = { ...textColumns(settings), ...(labelled ? { label: settings.label } : {}) }
+    const { label, labelColumns } = settings
+    const named =
+      labelColumns === undefined
+        ? { label }
+        : Object.fromEntries(labelColumns.map((one) => [`labelColumns ${one}`, one]))
+    const columns = { ...textColumns(settings), ...(labelled ? named : {}) }
     return readRecords<Omit<ClassRecord, keyof TaskRecord>>(
       path,
       settings,
@@ -102,8 +119,11 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
     ...askedTexts(fields, settings),
     labels: undefined,
   }),
-  headOptions(records, { labels, multiLabel }) {
-    const found = labels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
+  headOptions(records, { labels, labelColumns, multiLabel }) {
+    const answers = records.flatMap((record) => (record.labels === undefined ? [] : [record.labels]))
+    expectDifferences(answers, records)
+    const found = labels ?? labelColumns ?? sortedLabels(answers.flat())
+    if (labels === undefined && !multiLabel) expectFewClasses(found, records)
     return {
       labels: multiLabel && found.length > 0 ? [...found] : expectClasses(found, records),
       problemType: multiLabel ? 'multi-label' : 'single-label',
@@ -234,8 +254,8 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       { name: 'random labels', predictions: records.map(({ id }) => ({ id, labels: drawn() })) },
     ]
   },
-  judge(records, predictions, { labels: given, multiLabel, positive }, headLabels) {
-    const labels = given ?? headLabels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
+  judge(records, predictions, { labels: given, labelColumns, multiLabel, positive }, headLabels) {
+    const labels = given ?? labelColumns ?? headLabels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
     const said = predictions.flatMap(({ label, labels: several }) => several ?? (label === undefined ? [] : [label]))
     // What was said but is never right counts as a class of its own.
     const strange = sortedLabels(said.filter((label) => resolveLabel(label, labels) === undefined))
@@ -268,9 +288,10 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
 })
 
 const labelsIn = (
-  { label, labels, multiLabel }: Config,
+  { label, labels, labelColumns, multiLabel }: Config,
   row: Parameters<typeof labelOf>[0],
 ): Checked<readonly string[]> => {
+  if (labelColumns !== undefined) return flagsOf(row, labelColumns)
   const one = multiLabel ? undefined : labelOf(row, label)
   const written = one === undefined ? labelsOf(row, label) : 'fault' in one ? one : { value: [one.value] }
   if ('fault' in written || labels === undefined) return written

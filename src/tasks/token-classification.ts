@@ -8,7 +8,16 @@ import { expandFiles } from '../corpus/index.ts'
 import { countValues, drawFrom, mostFrequent } from './baselines.ts'
 import { balanceClasses, classWeightsField, weightsOf } from './class-weights.ts'
 import { tokenDatasets } from './declarations.ts'
-import { expectClasses, expectLabels, labelNumbers, resolveLabel, sortedLabels, unknownLabel } from './label-set.ts'
+import {
+  expectClasses,
+  expectDifferences,
+  expectLabels,
+  labelNumbers,
+  labelsField,
+  resolveLabel,
+  sortedLabels,
+  unknownLabel,
+} from './label-set.ts'
 import { EntityScores } from './metrics/entity-scores.ts'
 import { type EntityScheme, entitySchemes } from './metrics/entity-spans.ts'
 import { argmax } from './probabilities.ts'
@@ -31,11 +40,7 @@ const config = z.strictObject({
     .describe('conll: a token and its tag a line; others: a record a row, with lists of tokens and of tags'),
   tokens: z.string().default('tokens').describe('column with the list of words'),
   tags: z.string().default('tags').describe('column with the list of tags: names, or their numbers among `labels`'),
-  labels: z
-    .array(z.string())
-    .min(2)
-    .optional()
-    .describe('names of the tags, in the order of their numbers; those of the data unless given'),
+  labels: labelsField('names of the tags, in the order of their numbers; those of the data unless given'),
   scheme: z
     .enum(entitySchemes)
     .default('lenient')
@@ -88,6 +93,10 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
     throw new ConfigError(`Expected words for \`tokens\`, or a \`text\`, got ${show(tokens ?? text)}.`)
   },
   headOptions(records, { labels }) {
+    expectDifferences(
+      records.flatMap(({ tags }) => tags?.map((tag) => [tag]) ?? []),
+      records,
+    )
     return { labels: expectClasses(labels ?? sortedLabels(records.flatMap(({ tags }) => tags ?? [])), records) }
   },
   prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer), headOptions, trainedOn }) {
@@ -200,6 +209,7 @@ async function readTagged(
   const faults = new FaultCounter(onFault)
   const isConll = settings.format === 'conll' || /\.(conll|conllu?|bio|iob2?)(\.\w+)?$/.test(path)
   const records: TaggedRecord[] = []
+  const seen = new Set<string>()
   let files: string[]
   let sentences: AsyncIterable<TaggedSentence & { id?: string }>
   if (isConll) {
@@ -217,7 +227,12 @@ async function readTagged(
     number++
     const named = tags === undefined || labels === undefined ? { names: tags } : namesOf(tags, labels)
     if ('fault' in named) faults.fault(named.fault, { file, line })
-    else records.push({ id: name, file, line, tokens, tags: named.names })
+    else if (id !== undefined && seen.has(id))
+      faults.fault({ reason: 'repeated-id', message: `Expected ids that differ, got "${id}" again.` }, { file, line })
+    else {
+      if (id !== undefined) seen.add(id)
+      records.push({ id: name, file, line, tokens, tags: named.names })
+    }
   }
   if (records.length === 0) throw noRecords(path, faults)
   return { records, report: { files, records: records.length, skipped: faults.skipped } }
@@ -251,7 +266,8 @@ async function* rowsOf(
     const place = { file: row.file, line: row.line }
     const tokens = listOf(row.values[settings.tokens])
     const tags = labelled ? listOf(row.values[settings.tags]) : undefined
-    const id = settings.id === undefined ? {} : { id: String(row.values[settings.id]) }
+    const own = settings.id === undefined ? undefined : row.values[settings.id]
+    const id = own === undefined || own === null ? {} : { id: String(own) }
     if (tokens === undefined || tokens.length === 0 || tokens.some((token) => token.trim() === ''))
       faults.fault(
         {

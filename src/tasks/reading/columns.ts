@@ -30,8 +30,10 @@ export const expectColumns = (
 export const textOf = ({ values }: DataRow, column: string): Checked<string> => {
   const value = values[column]
   const text = Array.isArray(value) && value.every((part) => typeof part === 'string') ? value.join(' ') : value
-  if (typeof text !== 'string')
-    return { fault: { reason: 'no-text', message: `Expected text in column "${column}", got ${show(value)}.` } }
+  if (typeof text !== 'string') {
+    const got = ArrayBuffer.isView(value) ? 'bytes that are no UTF-8' : show(value)
+    return { fault: { reason: 'no-text', message: `Expected text in column "${column}", got ${got}.` } }
+  }
   if (text.trim() === '')
     return { fault: { reason: 'empty-text', message: `Expected text in column "${column}", got an empty one.` } }
   return { value: text }

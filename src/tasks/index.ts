@@ -68,6 +68,15 @@ export {
   textMetrics,
 } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
+export {
+  evaluateRankedChoices,
+  judgeRanked,
+  type RankedChoicesHooks,
+  type RankedChoicesResult,
+  type RankedChoicesSettings,
+  type RankedPrediction,
+  rankedChoicesSchema,
+} from './ranked-choices.ts'
 export { readPredictions } from './read-predictions.ts'
 export type { ReadReport, Skipped } from './reading/read-report.ts'
 export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'

@@ -4,6 +4,7 @@ import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../..
 import {
   anyTaskSettings,
   evaluateTask,
+  type ReadReport,
   type TaskDefinition,
   type TaskResult,
   type TaskType,
@@ -13,46 +14,58 @@ import {
 import { openForUse } from '../open-model.ts'
 import { defineEvaluation, type EvaluationTask } from './task.ts'
 
-const options = z.strictObject({
+/** What is asked of every task with records. */
+export const recordOptions = z.strictObject({
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
   settings: anyTaskSettings(Object.values(tasks)).prefault({}).describe("the task's own settings: columns, labels …"),
+  answers: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe('tasks that write: the first so many records are answered, the others only weighed; all unless given'),
   predictions: z.string().optional().describe('file for the predictions, one JSON object a line'),
 })
 
 export interface RecordsReport extends Omit<TaskResult, 'predictions'> {
   records: number
+  /** Records of the data that could not be used, by reason. */
+  skipped: ReadReport['skipped']
 }
 
 const evaluationOf = (type: TaskType): EvaluationTask => {
   const task = tasks[type] as unknown as TaskDefinition
-  return defineEvaluation<typeof options, RecordsReport>({
+  return defineEvaluation<typeof recordOptions, RecordsReport>({
     type,
-    options,
-    async run({ data, ...choice }, { predictions: file, dataset, settings }, context) {
+    options: recordOptions,
+    async run({ data, ...choice }, { predictions: file, dataset, settings, answers }, context) {
       if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`--data\`, got ${data.length}.`)
       const config = taskConfig(task, settings, dataset)
-      const { records } = await task.read(data[0], config, { signal: context.signal })
+      const { records, report } = await task.read(data[0], config, { signal: context.signal })
       const { model, tokenizer } = await openForUse(choice, context, { head: task.head })
       const progress = context.progress({ label: `evaluating ${type}`, unit: 'examples' })
       try {
         const { predictions, ...result } = await evaluateTask(model, tokenizer, task, records, config, {
+          answers,
           signal: context.signal,
           onProgress: ({ examples }) => progress.update(examples),
         })
         if (file !== undefined)
           await writeFileAtomic(file, predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join(''))
-        return { records: records.length, ...result }
+        return { records: records.length, skipped: report.skipped, ...result }
       } finally {
         progress.stop()
       }
     },
-    render: ({ records, metrics, seconds }) =>
+    render: ({ records, skipped, metrics, seconds }) =>
       [
         ...Object.entries(metrics).map(
           ([name, { value, low, high }]) =>
             `${name.padEnd(20)} ${value.toFixed(4)}  [${low.toFixed(4)}, ${high.toFixed(4)}]`,
         ),
         `${formatCount(records)} records in ${formatDuration(seconds * 1000)}`,
+        ...Object.entries(skipped).map(
+          ([reason, { count, first }]) => `passed over: ${formatCount(count)} ${reason}, the first: ${first}`,
+        ),
       ].join('\n'),
   }) as unknown as EvaluationTask
 }

@@ -46,7 +46,7 @@ export interface ScoreOptions {
 const chunkValues = 2 ** 23
 
 /** The head, where it scores the vocabulary. @throws ConfigError for another head. */
-function vocabularyHead(model: ScoredModel): VocabularyHead {
+function vocabularyHead(model: Pick<ScoredModel, 'head'>): VocabularyHead {
   const head = model.head as Module & Partial<VocabularyHead>
   if (head.lmHead === undefined || typeof head.prepare !== 'function') {
     throw new ConfigError(
@@ -132,33 +132,42 @@ function scorePlaces(
   model: ScoredModel,
   packed: PackedPlaces,
 ): { logProbabilities: Float32Array; correct: Uint8Array } {
-  const head = vocabularyHead(model)
-  const { lmHead } = head
-  const count = packed.places.length
-  const logProbabilities = new Float32Array(count)
-  const correct = new Uint8Array(count)
-  inferenceMode(() =>
+  const { device } = vocabularyHead(model).lmHead.weight
+  return inferenceMode(() =>
     scope(() => {
-      const { device } = lmHead.weight
       const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
       const { hidden } = model.body.forward({
         inputIds: toTensor(packed.inputIds, [1, packed.inputIds.length]),
         starts: toTensor(packed.starts),
       })
-      const prepared = head.prepare(hidden.flatten(0, 1).indexSelect(0, toTensor(packed.places)))
-      const labels = toTensor(packed.labels)
-      const rows = Math.max(1, Math.floor(chunkValues / lmHead.weight.shape[0]))
-      for (let start = 0; start < count; start += rows) {
-        scope(() => {
-          const size = Math.min(rows, count - start)
-          const part = prepared.narrow(0, start, size)
-          const logits = linear(part, lmHead.weight, lmHead.bias ?? null).to('float32')
-          const own = logits.gather(1, labels.narrow(0, start, size).unsqueeze(1)).squeeze(1)
-          logProbabilities.set(own.sub(logits.logsumexp(-1)).toFloat32Array(), start)
-          correct.set(own.ge(logits.amax(-1)).to('float32').toFloat32Array(), start)
-        })
-      }
+      return scoreHidden(model, hidden.flatten(0, 1).indexSelect(0, toTensor(packed.places)), packed.labels)
     }),
   )
+}
+
+/** What the head gives to a known token at each of these hidden states [N,C]. The caller has a scope and needs no graph. */
+export function scoreHidden(
+  model: Pick<ScoredModel, 'head'>,
+  hidden: Tensor,
+  known: BigInt64Array,
+): { logProbabilities: Float32Array; correct: Uint8Array } {
+  const head = vocabularyHead(model)
+  const { lmHead } = head
+  const count = known.length
+  const logProbabilities = new Float32Array(count)
+  const correct = new Uint8Array(count)
+  const prepared = head.prepare(hidden)
+  const labels = Tensor.from(known, { shape: [count], device: lmHead.weight.device })
+  const rows = Math.max(1, Math.floor(chunkValues / lmHead.weight.shape[0]))
+  for (let start = 0; start < count; start += rows) {
+    scope(() => {
+      const size = Math.min(rows, count - start)
+      const part = prepared.narrow(0, start, size)
+      const logits = linear(part, lmHead.weight, lmHead.bias ?? null).to('float32')
+      const own = logits.gather(1, labels.narrow(0, start, size).unsqueeze(1)).squeeze(1)
+      logProbabilities.set(own.sub(logits.logsumexp(-1)).toFloat32Array(), start)
+      correct.set(own.ge(logits.amax(-1)).to('float32').toFloat32Array(), start)
+    })
+  }
   return { logProbabilities, correct }
 }

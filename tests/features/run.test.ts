@@ -1,0 +1,249 @@
+// Runs of the feature-based variant from end to end on invented data: every kind of task and every learner, the cache between runs, and
+// models that say the same through the base as from the cache.
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadTokenizer, resolveModel } from '../../src/checkpoint/index.ts'
+import { createRandom } from '../../src/core/index.ts'
+import { type LearnerType, learners, openFeatureModel } from '../../src/features/index.ts'
+import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
+import { evaluateTask, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../src/tasks/index.ts'
+import { setThreads } from '../../src/tensor/index.ts'
+import { readEvents } from '../../src/tracking/index.ts'
+import { makeSmallData, type SmallData, smallRecipe } from '../training/small-run.ts'
+
+setThreads(1)
+let data: SmallData
+let base: string
+const at = (name: string) => join(data.root, name)
+
+const telling = ['green', 'stone', 'river']
+const others = ['the', 'a', 'house', 'bird', 'walks', 'old', 'rain', 'light', 'and', 'small', 'over', 'under']
+
+/** Texts whose class one word gives away. */
+const texts = (count: number, seed = 'texts') => {
+  const random = createRandom(seed)
+  return Array.from({ length: count }, (_, i) => {
+    const words = Array.from({ length: 3 }, () => others[random.integer(others.length)])
+    words.splice(random.integer(4), 0, telling[i % 3])
+    return { text: words.join(' '), kind: i % 3 }
+  })
+}
+const paired = texts(240, 'pairs')
+
+const files = {
+  'sequence-classification': texts(240).map(({ text, kind }) => ({ text, label: telling[kind] })),
+  'multi-label': texts(240).map(({ text, kind }) => ({
+    text,
+    label: [telling[kind], ...(text.includes('house') ? ['house'] : [])],
+  })),
+  regression: texts(240).map(({ text, kind }, i) => ({
+    text,
+    pair: paired[i].text,
+    label: 1.5 * kind,
+  })),
+  'token-classification': texts(90).map(({ text }) => {
+    const tokens = text.split(' ')
+    return { tokens, tags: tokens.map((token) => (telling.includes(token) ? 'B-thing' : 'O')) }
+  }),
+  'multiple-choice': texts(90).map(({ text }, i) => ({
+    text,
+    choices: i % 2 === 0 ? ['green green green', 'sleeps over'] : ['sleeps over', 'green green green'],
+    label: i % 2,
+  })),
+}
+type Data = keyof typeof files
+
+beforeAll(async () => {
+  data = await makeSmallData()
+  base = at('base')
+  await pretrain(
+    smallRecipe(data, base, {
+      model: { type: 'bert', preset: 'test', config: { numLayers: 2 } },
+      budget: { steps: 8 },
+    }),
+  )
+  for (const [name, rows] of Object.entries(files))
+    writeFileSync(at(`${name}.jsonl`), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+})
+afterAll(() => data.dispose())
+
+const recipe = (file: Data, out: string, adapter: object = {}, more: object = {}) =>
+  ({
+    base,
+    task: (file === 'multi-label' ? 'sequence-classification' : file) as TaskType,
+    settings: {
+      ...(file === 'multi-label' ? { multiLabel: true } : {}),
+      ...(file === 'regression' ? { pair: 'pair' } : {}),
+    },
+    data: at(`${file}.jsonl`),
+    variant: 'feature-based',
+    adapter: { cache: at('cache'), ...adapter },
+    out: at(out),
+    maxLength: 24,
+    validationShare: 0.25,
+    ...more,
+  }) as Parameters<typeof finetune>[0]
+
+const listening = () => {
+  const notes: string[] = []
+  return { notes, onNote: (line: string) => notes.push(line) }
+}
+
+/** What the finished model says of the records that the run was judged by, through its base. */
+const judgeAgain = async (out: string) => {
+  const folder = await resolveModel(at(out))
+  const run = JSON.parse(readFileSync(join(at(out), 'run.json'), 'utf8'))
+  const { model, facts } = await openFeatureModel(folder)
+  const task = tasks[run.task as TaskType] as unknown as TaskDefinition
+  const config = taskConfig(task, run.settings)
+  const lines = (name: string) => readFileSync(join(folder, name), 'utf8').trim().split('\n')
+  const said = lines('predictions.jsonl').map((line) => JSON.parse(line) as { id: string })
+  const ids = new Set(said.map(({ id }) => id))
+  const { records } = await task.read(run.data, config)
+  const held = records.filter(({ id }) => ids.has(id))
+  const result = await evaluateTask(model, await loadTokenizer(data.tokenizer), task, held, config, { batchTokens: 64 })
+  return { facts, result, said, left: JSON.parse(lines('evaluation.json').join('\n')) }
+}
+
+const close = (a: unknown, b: unknown): void => {
+  if (typeof a === 'number' && typeof b === 'number')
+    expect(Math.abs(a - b)).toBeLessThan(1e-3 * Math.max(1, Math.abs(a)))
+  else if (typeof a === 'object' && a !== null)
+    for (const [key, value] of Object.entries(a)) close(value, (b as Record<string, unknown>)[key])
+  else expect(a).toEqual(b)
+}
+
+describe('feature-based', () => {
+  const cases: [Data, LearnerType, object][] = [
+    ...(Object.keys(learners) as LearnerType[])
+      .filter((learner) => (learners[learner].kinds as readonly string[]).includes('class'))
+      .map((learner): [Data, LearnerType, object] => ['sequence-classification', learner, { standardize: true }]),
+    ['sequence-classification', 'logistic-regression', { layer: 'mean-last-2', pooling: 'max', standardize: true }],
+    ['multi-label', 'logistic-regression', { standardize: true, C: 10 }],
+    ['multi-label', 'nearest-neighbours', {}],
+    ['regression', 'ridge', {}],
+    ['regression', 'ridge', { pairs: 'apart' }],
+    ['regression', 'gradient-boosted-trees', { pairs: 'apart', minLeafRows: 5 }],
+    ['token-classification', 'logistic-regression', { layer: 1 }],
+    ['token-classification', 'mlp', { epochs: 30, batch: 32, learningRate: 0.01 }],
+    ['multiple-choice', 'logistic-regression', {}],
+  ]
+
+  it.each(cases)('%s by %s %o learns, and its model says the same through the base', async (file, learner, more) => {
+    const out = `${file}-${learner}-${Object.values(more).join('-')}`
+    const run = await finetune(recipe(file, out, { learner, ...more }))
+    expect(run).toMatchObject({ reason: 'finished', steps: 1, model: join(at(out), 'model') })
+    const { facts, result, said, left } = await judgeAgain(out)
+    expect(facts).toMatchObject({ learner, task: file === 'multi-label' ? 'sequence-classification' : file })
+    close(said, result.predictions)
+    for (const [name, { value }] of Object.entries(result.metrics)) {
+      close(value, run.metrics[name])
+      close(value, left.metrics[name].value)
+    }
+    const main = left.mainMetric as string
+    const chance = file === 'regression' ? 0.3 : 0.55
+    expect(run.metrics[main], main).toBeGreaterThan(chance)
+  })
+
+  it('takes features from the cache when a run has had them, and says so', async () => {
+    const cache = at('shared-cache')
+    const listener = listening()
+    await finetune(recipe('sequence-classification', 'first', { cache }), listener)
+    expect(listener.notes.join('\n')).toMatch(/Features to learn from: \d+ texts through the base, 0 from the cache/)
+    const again = listening()
+    await finetune(recipe('sequence-classification', 'second', { cache, learner: 'nearest-neighbours' }), again)
+    expect(again.notes.join('\n')).toMatch(/Features to learn from: 0 texts through the base, \d+ from the cache/)
+  })
+
+  it('leaves the records of a run, which compares with others and begins again from the cache', async () => {
+    const out = 'records'
+    const first = await finetune(recipe('sequence-classification', out))
+    const events = []
+    for await (const event of readEvents(join(at(out), 'events.jsonl'))) events.push(event)
+    const types = events.map(({ type }) => type).filter((type) => type !== 'note')
+    expect(types).toEqual(['start', 'step', 'evaluation', 'end'])
+    for (const name of ['run.json', 'run-card.json', 'report.html', 'model/task.json', 'model/learner.safetensors'])
+      expect(existsSync(join(at(out), name)), name).toBe(true)
+    const listener = listening()
+    const again = await resume(at(out), listener)
+    expect(listener.notes.join('\n')).toMatch(/begins again/)
+    expect(again.metrics).toEqual(first.metrics)
+    await finetune(recipe('sequence-classification', 'others', { learner: 'linear-svm' }))
+    const compared = await compareRuns([at(out), at('others')])
+    expect(JSON.stringify(compared)).toContain('feature-based')
+    await expect(verifyResume(at(out))).rejects.toThrow(/no checkpoints/)
+  })
+
+  it('stopped while features are taken, goes on from the cache', async () => {
+    const cache = at('stopped-cache')
+    const aborter = new AbortController()
+    const started = finetune(recipe('sequence-classification', 'stopped', { cache, batchTokens: 32 }), {
+      signal: aborter.signal,
+      onEvent: () => {},
+    })
+    setTimeout(() => aborter.abort(), 5)
+    const stopped = await started
+    if (stopped.reason === 'finished') return
+    expect(existsSync(join(at('stopped'), 'model'))).toBe(false)
+    expect(await resume(at('stopped'))).toMatchObject({ reason: 'finished' })
+  })
+
+  it('learns from a base with random weights, and opens it again', async () => {
+    await finetune(recipe('sequence-classification', 'fresh', {}, { fresh: true, seed: 5 }))
+    const { facts, result, said } = await judgeAgain('fresh')
+    expect(facts.fresh).toBe(5)
+    close(said, result.predictions)
+  })
+
+  it('refuses a base that is another one', async () => {
+    await finetune(recipe('sequence-classification', 'moved'))
+    const path = join(at('moved'), 'model', 'feature_model.json')
+    const facts = JSON.parse(readFileSync(path, 'utf8'))
+    writeFileSync(path, JSON.stringify({ ...facts, baseIdentity: '0'.repeat(64) }))
+    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/found another one/)
+    writeFileSync(path, JSON.stringify({ ...facts, width: 8, standardize: true }))
+    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected/)
+    writeFileSync(path, '{')
+    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected JSON/)
+  })
+
+  const wrong: [string, object, object, RegExp][] = [
+    ['a learning rate', {}, { learningRate: 0.1 }, /no `learningRate`.*no steps/],
+    ['a budget', {}, { budget: { epochs: 2 } }, /no `budget`/],
+    ['an unknown learner', { learner: 'logistic' }, {}, /logistic-regression/],
+    ['a learner of numbers', { learner: 'ridge' }, {}, /learner of classes/],
+    ['an unknown setting', { neighbors: 3, learner: 'nearest-neighbours' }, {}, /neighbours/],
+    ["another learner's setting", { neighbours: 3 }, {}, /neighbours/],
+    ['tokens for texts', { pooling: 'tokens' }, {}, /one vector for each text/],
+    ['a layer that is not there', { layer: 9 }, {}, /`layer`/],
+    ['more neighbours than rows', { learner: 'nearest-neighbours', neighbours: 500 }, {}, /at most \d+ `neighbours`/],
+    ['too long texts', {}, { maxLength: 100_000 }, /maxLength/],
+  ]
+  it.each(wrong)('says what is wrong with %s', async (_, adapter, more, message) => {
+    rmSync(at('wrong'), { recursive: true, force: true })
+    await expect(finetune(recipe('sequence-classification', 'wrong', adapter, more))).rejects.toThrow(message)
+  })
+
+  it('names the variants that do a task that it cannot', async () => {
+    const row = {
+      id: '1',
+      question: 'what',
+      context: 'the green house',
+      answers: { text: ['green'], answer_start: [4] },
+    }
+    writeFileSync(
+      at('questions.jsonl'),
+      Array.from({ length: 20 }, (_, i) => JSON.stringify({ ...row, id: `${i}` })).join('\n'),
+    )
+    const questions = {
+      ...recipe('regression', 'questions'),
+      task: 'extractive-qa',
+      settings: {},
+      data: at('questions.jsonl'),
+    }
+    await expect(finetune({ ...questions, validation: at('questions.jsonl') } as never)).rejects.toThrow(
+      /Choose another variant: full.*lora/,
+    )
+  })
+})

@@ -12,7 +12,7 @@ import {
   saveSafetensors,
 } from '../checkpoint/index.ts'
 import { ConfigError, OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
-import type { Model } from '../models/index.ts'
+import { freezeWeights, type Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import {
   evaluateTask,
@@ -71,10 +71,13 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
   const { notes: readingNotes, ...records } = await readSplits(recipe, task, config)
   const headOptions = task.headOptions([...records.train, ...records.validation], config)
-  const opened = await openModel(base, { head: task.head, headOptions, dtype: 'float32', seed: recipe.seed })
+  const { precision, device, frozenWeights: held } = recipe
+  // What is held in fewer bits is made from the file's own values, a matrix at a time.
+  const dtype = held === 'float32' ? held : undefined
+  const opened = await openModel(base, { head: task.head, headOptions, dtype, seed: recipe.seed })
   const { model } = opened
   if (recipe.fresh) model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
-  const { precision, device } = recipe
+  if (held !== 'float32') freezeWeights(model, held)
   if (device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device })
   const adapter = { ...recipe.adapter, type: recipe.variant } as AdapterConfig
   const applied = applyAdapter(model, adapter, { seed: recipe.seed })
@@ -82,6 +85,10 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
     throw new ConfigError(
       `Expected float32 for \`precision\` with the variant ${recipe.variant}, got ${precision}. Only variants that train the base itself compute in it.`,
     )
+  const heldNotes =
+    held === 'float32'
+      ? []
+      : [`The matrices of ${recipe.base} are held in ${held}; the adapter's files fit it as it is.`]
   const active = applied.model
   const maxLength = recipe.maxLength ?? taskLength(active, tokenizer, task) - applied.virtualTokens
   const prepared = task.prepare(tokenizer, config, {
@@ -145,7 +152,7 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     hashes: await hashesOf(recipe, base),
-    notes: [...describeOpening(opened.report), ...readingNotes, ...encodingNotes],
+    notes: [...describeOpening(opened.report), ...heldNotes, ...readingNotes, ...encodingNotes],
     evaluateFully,
     evaluate: async () => scoresOf(await evaluateWith(recipe.answers.during)),
     exportModel: async (folder) => {
@@ -166,9 +173,9 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
           seed: recipe.seed,
         })
         await writeTask(target, { task: task.type, settings: config as SpecialistTask['settings'] })
-        if (writing?.template === undefined) return
+        if (writing === undefined) return
         if (!applied.inPlace) await tokenizer.save(target)
-        await writeChatTemplate(target, writing.template)
+        if (writing.template !== undefined) await writeChatTemplate(target, writing.template)
       }
       if (writing !== undefined) {
         const promptOf = (record: TaskRecord) =>

@@ -49,6 +49,10 @@ const learnable = (prepared: PreparedTask, { task, variant }: FinetuneRecipe): L
 export const learnFeatures =
   (recipe: FinetuneRecipe): Work =>
   async ({ note, say, signal }) => {
+    if (recipe.frozenWeights !== 'float32')
+      throw new ConfigError(
+        `Expected float32 for \`frozenWeights\` with the variant ${recipe.variant}, got ${recipe.frozenWeights}. Its base is read once, before anything is learnt.`,
+      )
     const task = tasks[recipe.task] as unknown as TaskDefinition
     const config = taskConfig(task, recipe.settings, recipe.dataset)
     const folder = await resolveModel(recipe.base)

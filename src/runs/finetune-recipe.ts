@@ -1,5 +1,6 @@
 // The recipe of a fine-tuning run. Knows no task and no variant by name.
 import { z } from 'zod'
+import { holdings } from '../nn/index.ts'
 import { anyTaskSettings, type TaskType, tasks } from '../tasks/index.ts'
 import { trainingSchema } from '../training/index.ts'
 import { variantNames } from './variant-names.ts'
@@ -24,6 +25,12 @@ export const finetuneSchema = trainingSchema.extend({
     .describe('of `data`, held out by the hash of the record, where there is no `validation`'),
   variant: z.enum(variantNames).default('full').describe('how much of the model moves'),
   adapter: z.record(z.string(), z.unknown()).default({}).describe("the variant's own settings, such as rank"),
+  frozenWeights: z
+    .enum(['float32', ...holdings])
+    .default('float32')
+    .describe(
+      'how the matrices of a base that is not trained are held: bfloat16, int8 or nf4 (4 bits; nf4-double: with scales in 8 bits) take less memory and round them',
+    ),
   fresh: z
     .boolean()
     .default(false)

@@ -1,5 +1,5 @@
 // Fine-tuning from end to end on invented texts: a class that some words give away, learnt by several variants.
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openAdapter } from '../../src/adapters/index.ts'
@@ -92,6 +92,32 @@ describe('finetune', () => {
     const [newest] = await listSnapshots(at('lora'))
     expect(existsSync(join(newest.path, 'model', 'adapter.safetensors'))).toBe(true)
     expect(existsSync(join(newest.path, 'model', 'model.safetensors'))).toBe(false)
+  })
+
+  it('learns over a base in 4 bits, resumes to the bit, and leaves a plain adapter', async () => {
+    const out = at('nf4')
+    const notes: string[] = []
+    const run = recipe('lora', out, { frozenWeights: 'nf4', budget: { epochs: 4 } })
+    const result = await finetune(run, { onNote: (note) => notes.push(note) })
+    expect(notes.join()).toMatch(/held in nf4/)
+    const card = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8'))
+    expect(card.config).toMatchObject({ base, frozenWeights: 'nf4' })
+    const { model } = await openAdapter(join(out, 'model'))
+    const task = tasks['sequence-classification'] as unknown as TaskDefinition
+    const config = taskConfig(task, { text: 'review', label: 'stars' })
+    const { records } = await task.read(file, config)
+    const scores = scoresOf(await evaluateTask(model, await loadTokenizer(data.tokenizer), task, records, config))
+    expect(scores.accuracy).toBeGreaterThan(0.9)
+    expect(result.reason).toBe('finished')
+    expect(await verifyResume(out, { steps: 2 })).toMatchObject({ equal: true, different: [] })
+  })
+
+  it('refuses to train a base that is held in fewer bits', async () => {
+    for (const variant of ['full', 'last-n-layers'])
+      await expect(finetune(recipe(variant, at('refused'), { frozenWeights: 'int8' }))).rejects.toThrow(/plain weights/)
+    await expect(finetune(recipe('lora', at('refused'), { frozenWeights: 'int4' }))).rejects.toThrow(/frozenWeights/)
+    const { batch: _, budget: __, learningRate: ___, ...bare } = recipe('feature-based', at('refused'))
+    await expect(finetune({ ...bare, frozenWeights: 'nf4' })).rejects.toThrow(/float32 for `frozenWeights`/)
   })
 
   it('says what is wrong with a recipe', async () => {

@@ -1,7 +1,17 @@
 // The encoder stack that BERT and its kin share: embeddings, a norm, blocks with a norm after each part. What differs between
 // them (positions, segments, width of the embeddings) is given by the architecture's file.
-import { type ActivationName, Attention, Dropout, Embedding, LayerNorm, Linear, Module, PlainMlp } from '../nn/index.ts'
-import type { Tensor } from '../tensor/index.ts'
+import {
+  type ActivationName,
+  Attention,
+  type AttentionContext,
+  Dropout,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  PlainMlp,
+} from '../nn/index.ts'
+import { arange, type Tensor } from '../tensor/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
@@ -41,9 +51,11 @@ class EncoderLayer extends Module {
     this.dropout = new Dropout(options.hiddenDropout)
   }
 
-  forward(input: Tensor, context: ReturnType<typeof attentionContext>): Tensor {
+  /** @param source what the rows attend to, where it is more than themselves */
+  forward(input: Tensor, context: AttentionContext, source?: Tensor): Tensor {
     const drop = (x: Tensor) => this.dropout.forward(x, context.generator)
-    const [, attended] = this.attentionNorm.add(input, drop(this.attention.forward(input, context)))
+    const mixed = this.attention.forward(input, context, source === undefined ? {} : { source })
+    const [, attended] = this.attentionNorm.add(input, drop(mixed))
     return this.mlpNorm.add(attended, drop(this.mlp.forward(attended)))[1]
   }
 }
@@ -83,12 +95,26 @@ export class EncoderBody extends Body {
     let hidden = this.embeddingProj?.forward(embedded) ?? embedded
     const allHidden = [hidden]
     const run = layerRunner(inputs)
+    const { starts } = inputs
+    const firstsOnly = inputs.firstsOnly === true && starts !== undefined && !inputs.allHidden
     this.layers.forEach((layer, i) => {
-      hidden = run(i, (input) => layer.forward(input, context), [hidden])
+      const through =
+        firstsOnly && i === this.layers.length - 1
+          ? (input: Tensor) => firstsThrough(layer, input, starts, context)
+          : (input: Tensor) => layer.forward(input, context)
+      hidden = run(i, through, [hidden])
       allHidden.push(hidden)
     })
-    return inputs.allHidden ? { hidden, allHidden } : { hidden }
+    return inputs.allHidden ? { hidden, allHidden } : { hidden, firstsOnly }
   }
+}
+
+/** The layer's output at the first token of each document alone, [1,N,C] -> [1,documents,C]; those see their whole documents. */
+const firstsThrough = (layer: EncoderLayer, input: Tensor, starts: Tensor, context: AttentionContext): Tensor => {
+  const count = starts.shape[0] - 1
+  const firsts = input.indexSelect(1, starts.narrow(0, 0, count).to('int64'))
+  const own = arange(count + 1, { dtype: 'int64' })
+  return layer.forward(firsts, { ...context, starts: own, keyStarts: starts }, input)
 }
 
 /** Buffers that older files carry. */

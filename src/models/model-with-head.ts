@@ -54,7 +54,7 @@ export class Model<H extends Head = Head> extends Module {
   }
 
   forward(inputs: BodyInputs): ModelOutputs {
-    const outputs = this.bodyForward(inputs)
+    const outputs = this.bodyForward(this.head.readsFirstsOnly ? { ...inputs, firstsOnly: true } : inputs)
     return { ...outputs, logits: this.head.forward(outputs, inputs) }
   }
 

@@ -34,11 +34,15 @@ export interface BodyInputs {
   recompute?: number
   /** Return what every layer gave. */
   allHidden?: boolean
+  /** Only the first token of each packed document will be read: the last layer may leave the others out, and says so. */
+  firstsOnly?: boolean
 }
 
 export interface BodyOutputs {
   /** [B,T,C] after the last norm. */
   hidden: Tensor
+  /** True where `hidden` is [1,documents,C], the first token of each packed document, as `firstsOnly` allowed. */
+  firstsOnly?: boolean
   /** [B,T,C] of the encoder, where there is one beside the decoder. */
   encoderHidden?: Tensor
   /** The embeddings and each layer's output, when asked for. */

@@ -26,5 +26,5 @@ export {
   setThreads,
   trimMemory,
 } from './runtime.ts'
-export { freeTensors, keep, liveTensors, scope } from './scope.ts'
+export { freeTensors, hold, keep, liveTensors, scope } from './scope.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'

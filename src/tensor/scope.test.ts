@@ -1,6 +1,6 @@
 // What a scope frees and what it lets live. Counts are held with "at most": the collector may take what earlier tests dropped.
 import { describe, expect, it } from 'vitest'
-import { freeTensors, keep, liveTensors, memoryStatistics, ones, scope, type Tensor, zeros } from './index.ts'
+import { freeTensors, hold, keep, liveTensors, memoryStatistics, ones, scope, type Tensor, zeros } from './index.ts'
 
 const alive = (tensor: Tensor) => tensor.handle !== 0
 
@@ -145,6 +145,20 @@ describe('memory', () => {
     expect(memoryStatistics().inUse - before).toBeGreaterThanOrEqual(4 << 20)
     big.free()
     expect(memoryStatistics().inUse).toBeLessThanOrEqual(before)
+  })
+
+  it('held, outlives every scope until it is freed, to the byte', () => {
+    const before = memoryStatistics().inUse
+    const big = scope(() => {
+      const inner = zeros([1 << 20])
+      hold([inner])
+      return { inner }
+    }).inner
+    expect(alive(big)).toBe(true)
+    expect(big.sum().item()).toBe(0)
+    freeTensors([big])
+    expect(memoryStatistics().inUse).toBeLessThanOrEqual(before)
+    expect(() => big.sum()).toThrow(/freed/)
   })
 
   it('is freed by `using` blocks', () => {

@@ -89,6 +89,17 @@ export const keep = <Kept extends Tensor | readonly Tensor[]>(tensors: Kept): Ke
   return tensors
 }
 
+/**
+ * Lifts tensors out of every open scope, and leaves them to `freeTensors` alone. For large ones that come and go at every step: the
+ * collector, told of their bytes, would run each time.
+ */
+export const hold = (tensors: readonly Tensor[]): void => {
+  for (const tensor of tensors) {
+    tensor.use()
+    tensor.kept = true
+  }
+}
+
 /** Number of tensors alive, of this thread or of the whole process. */
 export const liveTensors = (options: { allThreads?: boolean } = {}): number =>
   native.liveTensors(options.allThreads ?? false)

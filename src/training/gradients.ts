@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { type Learner, mustPad } from '../objectives/index.ts'
-import { clearGrads, freeTensors, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { clearGrads, freeTensors, type Generator, hold, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
 /** What is trained: one model, or two that share an objective. */
@@ -31,7 +31,7 @@ export interface BatchGradients {
   gradients: Map<string, Tensor>
   /** Parts that the batch went through in. */
   parts: number
-  /** Frees the gradients; without it they live until the collector comes by. */
+  /** Frees the gradients. Nothing else does. */
   release(): void
 }
 
@@ -118,7 +118,7 @@ class GradientSums {
           const { grad } = parameter
           if (grad === undefined) continue
           const sum = this.#sums.get(path)
-          if (sum === undefined) this.#sums.set(path, keep(grad.to({ dtype: 'float32', copy: true })))
+          if (sum === undefined) this.#hold(path, grad.to({ dtype: 'float32', copy: true }))
           else sum.add_(grad)
         }
       }),
@@ -128,8 +128,15 @@ class GradientSums {
 
   gradients(): Map<string, Tensor> {
     if (!this.#wide)
-      for (const [path, { grad }] of this.#parameters) if (grad !== undefined) this.#sums.set(path, keep(grad))
+      scope(() => {
+        for (const [path, { grad }] of this.#parameters) if (grad !== undefined) this.#hold(path, grad)
+      })
     return this.#sums
+  }
+
+  #hold(path: string, gradient: Tensor): void {
+    hold([gradient])
+    this.#sums.set(path, gradient)
   }
 
   release(): void {

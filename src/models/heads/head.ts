@@ -53,6 +53,11 @@ export const headOptionsSchema = z.strictObject({
 export type HeadOptions = z.output<typeof headOptionsSchema>
 
 export abstract class Head extends Module {
+  /** True where of each row only the first token's vector is read, so that the last layer need not make the others. */
+  get readsFirstsOnly(): boolean {
+    return false
+  }
+
   /** The batch as the body takes it. */
   bodyInputs(inputs: BodyInputs): BodyInputs {
     return inputs

@@ -11,6 +11,10 @@ class RewardHead extends Head {
     this.scorer = scorer
   }
 
+  override get readsFirstsOnly(): boolean {
+    return this.scorer.readsFirstsOnly
+  }
+
   /** -> [B] */
   forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
     return this.scorer.forward(outputs, inputs).squeeze(-1)

@@ -29,11 +29,15 @@ export class RowClassifier extends Head {
     this.#shape = shape
   }
 
+  override get readsFirstsOnly(): boolean {
+    return this.#shape.pooling === 'first'
+  }
+
   /** -> [B,labels] */
-  forward({ hidden }: BodyOutputs, inputs: BodyInputs): Tensor {
+  forward({ hidden, firstsOnly }: BodyOutputs, inputs: BodyInputs): Tensor {
     const { pooling, dense } = this.#shape
     const drop = (x: Tensor) => this.dropout.forward(x, inputs.generator)
-    let row = poolRows(hidden, inputs, pooling)
+    let row = firstsOnly ? hidden.squeeze(0) : poolRows(hidden, inputs, pooling)
     if (this.dense !== undefined && dense !== undefined) {
       if (dense.dropoutBefore) row = drop(row)
       row = activations[dense.activation](this.dense.forward(row))

@@ -52,6 +52,10 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     this.to({ dtype: like.dtype, device: like.device })
   }
 
+  override get packs(): boolean {
+    return false
+  }
+
   get shape(): Readonly<PrefixShape> {
     return this.#shape
   }

@@ -37,6 +37,10 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     this.#fill = fill
   }
 
+  override get packs(): boolean {
+    return false
+  }
+
   get virtualTokens(): number {
     return this.embedding.shape[0]
   }

@@ -29,6 +29,11 @@ export abstract class Module {
     return this.#training
   }
 
+  /** Whether several documents may share a row (`starts`); a layer that has no packed form says no. */
+  get packs(): boolean {
+    return true
+  }
+
   /** Direct children by field name. */
   *children(): Iterable<[string, Module]> {
     for (const [name, value] of Object.entries(this)) {

@@ -98,9 +98,11 @@ export interface Learner<Example = unknown> {
   describe(example: Example, decode: (ids: readonly number[]) => string): string
 }
 
-/** Whether batches of this learner for this model must be padded: one of them knows no packed form. */
-export const mustPad = ({ unpadded }: Pick<Learner, 'unpadded'>, { facts }: Pick<Model, 'facts'>): boolean =>
-  !unpadded || facts.packs === false
+/** Whether batches of this learner for this model must be padded: one of them, or an adapter that is active, knows no packed form. */
+export const mustPad = (
+  { unpadded }: Pick<Learner, 'unpadded'>,
+  { facts, body }: Pick<Model, 'facts' | 'body'>,
+): boolean => !unpadded || facts.packs === false || [...body.modules()].some(([, module]) => !module.packs)
 
 /** A way of learning from plain text: a learner that makes its own examples from rows of tokens. */
 export interface Objective<Example = unknown> extends Learner<Example> {

@@ -190,7 +190,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
       append({ type: 'checkpoint', time, step: saved.step, path, seconds: 0, best: saved.best?.step === saved.step })
     }
     if (saved === undefined)
-      for (const message of flight.warnings) tracker.append({ type: 'note', time, step: 0, message })
+      for (const message of [...run.notes, ...flight.warnings]) tracker.append({ type: 'note', time, step: 0, message })
     const events = train({
       trainee,
       stream,

@@ -1,0 +1,43 @@
+// `predict` of models that write: the answer of a specialist by the task it was taught, or of a chat model to a message. Knows no task.
+import { z } from 'zod'
+import { ConfigError } from '../../core/index.ts'
+import { readTask } from '../../runs/index.ts'
+import { predictTask, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../tasks/index.ts'
+import type { ReadyModel } from '../open-model.ts'
+import { definePrediction } from './prediction.ts'
+
+const chosenTask = async ({ folder, tokenizer }: ReadyModel): Promise<{ task: TaskDefinition; config: object }> => {
+  const taught = folder === undefined ? undefined : await readTask(folder)
+  if (taught !== undefined && !Object.hasOwn(tasks, taught.task))
+    throw new ConfigError(
+      `Expected a task of ${Object.keys(tasks).join(', ')} in task.json, got "${taught.task}". Was it taught by a newer version?`,
+    )
+  if (taught === undefined && tokenizer.chatTemplate === undefined)
+    throw new ConfigError(
+      'Expected a specialist or a chat model for `predict`, got a model that only goes on with text. Use `generate`.',
+    )
+  const task = tasks[(taught?.task ?? 'instructions') as TaskType] as unknown as TaskDefinition
+  return { task, config: taskConfig(task, taught?.settings) }
+}
+
+export interface WrittenAnswer {
+  text: string
+  answer: string
+  /** Whether the model stopped by itself. */
+  ended: boolean
+}
+
+export const write = definePrediction({
+  options: z.strictObject({
+    maxNewTokens: z.int().positive().optional().describe("most tokens of an answer; the task's own unless given"),
+  }),
+  async predict(ready, text, { maxNewTokens }): Promise<WrittenAnswer> {
+    const { model, tokenizer } = ready
+    const { task, config } = await chosenTask(ready)
+    const settings = maxNewTokens === undefined ? config : { ...config, maxNewTokens }
+    const { predictions } = await predictTask(model, tokenizer, task, [task.ask({ text }, '0', settings)], settings)
+    const { answer = '', ended = false } = predictions[0] as { answer?: string; ended?: boolean }
+    return { text, answer, ended }
+  },
+  render: ({ text, answer, ended }) => `${text}\n  ${answer.replaceAll('\n', '\n  ')}${ended ? '' : ' …'}`,
+})

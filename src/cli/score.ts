@@ -80,7 +80,7 @@ export const score = defineCommand({
     if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(result, null, 2)}\n`)
     return result
   },
-  render({ records, skipped, metrics, mainMetric, differences }) {
+  render({ records, skipped, metrics, mainMetric, differences, details }) {
     const width = Math.max(...Object.keys(metrics).map(({ length }) => length))
     const number = (value: number) => (Number.isNaN(value) ? '-' : value.toFixed(4))
     const lines = Object.entries(metrics).map(([metric, { value, low, high }]) => {
@@ -94,6 +94,11 @@ export const score = defineCommand({
     const passed = Object.entries(skipped).map(
       ([reason, { count, first }]) => `  passed over: ${formatCount(count)} ${reason}, the first: ${first}`,
     )
-    return [`${formatCount(records)} records`, ...lines, ...passed].join('\n')
+    // Of metrics that are only comparable when computed alike.
+    const signatures = Object.entries(details).flatMap(([metric, detail]) => {
+      const { signature } = (typeof detail === 'object' ? detail : undefined) ?? ({} as { signature?: unknown })
+      return signature === undefined ? [] : [`  ${metric.padEnd(width)}  ${signature}`]
+    })
+    return [`${formatCount(records)} records`, ...lines, ...signatures, ...passed].join('\n')
   },
 })

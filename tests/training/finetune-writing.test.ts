@@ -1,0 +1,200 @@
+// Fine-tuning of models that write, from end to end on a small language: who says "hi" twice is answered "ho" twice. Every variant, every
+// kind of body; what a run leaves; resuming.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openAdapter } from '../../src/adapters/index.ts'
+import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
+import { write } from '../../src/cli/predictions/write.ts'
+import { buildModel, models } from '../../src/models/index.ts'
+import { compareRuns, finetune, type Sample, verifyResume } from '../../src/runs/index.ts'
+import { Generator, setThreads } from '../../src/tensor/index.ts'
+import { CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
+import type { TrainingEvent } from '../../src/training/index.ts'
+import { chatTokenizer } from '../tasks/chat-tokenizer.ts'
+
+let root: string
+const at = (name: string) => join(root, name)
+
+const sizes = { hiddenSize: 32, numLayers: 2, numHeads: 4, intermediateSize: 64 }
+const kinds = {
+  llama: { ...sizes, numKvHeads: 2, maxPositions: 128 },
+  qwen3: { ...sizes, numKvHeads: 2, headDim: 8, maxPositions: 128 },
+  gpt2: { ...sizes, maxPositions: 128 },
+  t5: { ...sizes, headDim: 8 },
+} as const
+
+const makeBase = async (name: keyof typeof kinds) => {
+  const tokenizer = chatTokenizer()
+  await tokenizer.save(at('tokenizer'))
+  const definition = (models as unknown as Record<string, Parameters<typeof buildModel>[0]>)[name]
+  const config = definition.adjust({}, { ...kinds[name], vocabSize: tokenizer.maxId + 1 })
+  const { causal, initializerRange: std } = definition.facts(config)
+  const model = buildModel(definition, config, causal ? 'causal-lm' : 'seq2seq-lm')
+  model.initialize({ std: causal ? 0.1 : std, generator: new Generator(1) })
+  await saveModel(model, at(name), { tokenizer: at('tokenizer') })
+}
+
+const rows = (count: number) =>
+  Array.from({ length: count }, (_, i) => {
+    const times = 1 + (i % 3)
+    const messages = [
+      { role: 'user', content: Array(times).fill('hi').join(' ') },
+      { role: 'assistant', content: Array(times).fill('ho').join(' ') },
+    ]
+    return JSON.stringify({
+      messages: i % 5 === 0 ? [...messages, { role: 'user', content: `${i}` }] : messages,
+      number: i,
+    })
+  }).join('\n')
+
+beforeAll(async () => {
+  // Tensors of this size only lose by threads.
+  setThreads(1)
+  root = mkdtempSync(join(tmpdir(), 'tunesmith-writing-'))
+  for (const name of Object.keys(kinds) as (keyof typeof kinds)[]) await makeBase(name)
+  writeFileSync(at('rows.jsonl'), rows(48))
+  writeFileSync(at('held.jsonl'), rows(6))
+})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const run = (base: string, variant: string, more: object = {}, onEvent?: (event: TrainingEvent) => void) => {
+  const out = at(`${base}-${variant}`)
+  rmSync(out, { recursive: true, force: true })
+  const recipe = {
+    base: at(base),
+    task: 'instructions',
+    settings: { maxNewTokens: 8, metrics: ['exactMatch'], ...(base === 't5' ? {} : { template: 'chatml' }) },
+    data: at('rows.jsonl'),
+    validation: at('held.jsonl'),
+    variant,
+    out,
+    batch: { sequences: 8 },
+    budget: { steps: 30 },
+    evaluate: { steps: 15 },
+    learningRate: 0.01,
+    ...more,
+  } as unknown as Parameters<typeof finetune>[0]
+  return finetune(recipe, { onEvent })
+}
+
+const evaluationOf = (out: string) =>
+  JSON.parse(readFileSync(join(out, 'model', 'evaluation.json'), 'utf8')) as {
+    metrics: Record<string, { value: number }>
+    references: { name: string; metrics: Record<string, { value: number }> }[]
+  }
+
+const silent = { warn() {}, log() {} }
+
+describe.each(['llama', 'qwen3', 'gpt2', 't5'] as const)('%s', (base) => {
+  it('learns to answer and to stop, and is asked as it was taught', async () => {
+    const events: TrainingEvent[] = []
+    const { out } = await run(
+      base,
+      'full',
+      { budget: { steps: base === 't5' ? 240 : 80 }, evaluate: { steps: 80 } },
+      (event) => events.push(event),
+    )
+    const { metrics, references } = evaluationOf(out)
+    const before = references.find(({ name }) => name === 'untrained base')!.metrics
+    expect(metrics.perplexity.value).toBeLessThan(1.5)
+    expect(before.perplexity.value).toBeGreaterThan(20)
+    expect(before.exactMatch.value).toBe(0)
+    expect(metrics.exactMatch.value).toBeGreaterThan(0.6)
+    expect(metrics.ended.value).toBe(1)
+    expect(events.some(({ type }) => type === 'evaluation')).toBe(true)
+    const samples = JSON.parse(readFileSync(join(out, 'samples.json'), 'utf8')) as Sample[]
+    expect(samples.length).toBe(6)
+    expect(samples.filter(({ after, reference }) => after === reference).length).toBeGreaterThan(3)
+    for (const { before: earlier, prompt } of samples) {
+      expect(typeof earlier).toBe('string')
+      expect(prompt).toMatch(base === 't5' ? /^(hi ?)+/ : /<\|im_start\|>user\nhi.*<\|im_start\|>assistant\n$/s)
+    }
+    const folder = join(out, 'model')
+    const opened = await openModel(folder)
+    const tokenizer = await loadTokenizer(folder)
+    if (base !== 't5') expect(tokenizer.chatTemplate).toBe(CHAT_TEMPLATES.chatml)
+    const ready = { ...opened, folder, tokenizer, ...silent }
+    const said = await write.predict(ready, 'hi hi', {})
+    expect(said).toMatchObject({ answer: 'ho ho', ended: true })
+  })
+})
+
+describe.each([
+  ['llama', 'lora'],
+  ['llama', 'prefix-tuning'],
+  ['llama', 'prompt-tuning'],
+  ['llama', 'houlsby'],
+  ['llama', 'linear-probe'],
+  ['qwen3', 'lora'],
+  ['gpt2', 'lora'],
+  ['gpt2', 'prefix-tuning'],
+  ['t5', 'lora'],
+  ['t5', 'pfeiffer'],
+] as const)('%s by %s', (base, variant) => {
+  it('gets better, and its files answer as it did', async () => {
+    const { out } = await run(base, variant)
+    const { metrics, references } = evaluationOf(out)
+    const before = references.find(({ name }) => name === 'untrained base')!.metrics
+    expect(metrics.perplexity.value).toBeLessThan(before.perplexity.value)
+    const folder = join(out, 'model')
+    const adapted = existsSync(join(folder, 'adapter_config.json'))
+    const { model } = adapted ? await openAdapter(folder) : await openModel(folder)
+    const tokenizer = await loadTokenizer(folder)
+    if (base !== 't5') expect(tokenizer.chatTemplate).toBe(CHAT_TEMPLATES.chatml)
+    const [line] = readFileSync(join(folder, 'predictions.jsonl'), 'utf8').split('\n')
+    const { answer, ended } = JSON.parse(line) as { answer: string; ended: boolean }
+    const report = { newHead: [], aside: [], notes: [] }
+    const said = await write.predict({ model, report, folder, tokenizer }, 'hi', {})
+    expect(said).toEqual({ text: 'hi', answer, ended })
+  })
+})
+
+describe('a run', () => {
+  it('resumes to the bit', async () => {
+    const { out } = await run('llama', 'lora')
+    const proof = await verifyResume(out, { steps: 2 })
+    expect(proof).toMatchObject({ equal: true, different: [] })
+    const { runs } = { runs: await compareRuns([out]) }
+    expect(JSON.stringify(runs)).toContain('perplexity')
+  })
+
+  it('says what it passed over and cut', async () => {
+    writeFileSync(
+      at('faulty.jsonl'),
+      [
+        rows(24),
+        JSON.stringify({ messages: [{ role: 'system', content: 'Be kind.' }] }),
+        JSON.stringify({ messages: [{ role: 'assistant', content: 'ho' }] }),
+        JSON.stringify({ messages: [{ role: 'narrator', content: 'ho' }] }),
+        JSON.stringify({
+          messages: [
+            { role: 'user', content: 'hi '.repeat(200) },
+            { role: 'assistant', content: 'ho' },
+          ],
+        }),
+        JSON.stringify({ instruction: 'hi', output: 'ho '.repeat(200) }),
+      ].join('\n'),
+    )
+    const settings = { maxNewTokens: 4, metrics: [], template: 'chatml' }
+    const faulty = { data: at('faulty.jsonl'), budget: { steps: 1 }, maxLength: 100 }
+    await expect(run('llama', 'lora', { ...faulty, settings })).rejects.toThrow(/faulty\.jsonl:25: .*assistant/)
+    const { out } = await run('llama', 'lora', {
+      ...faulty,
+      settings: { ...settings, onFault: 'skip', tooLong: 'drop' },
+    })
+    const notes = readFileSync(join(out, 'events.jsonl'), 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('"note"'))
+      .join('\n')
+    for (const reason of ['no-answer', 'roles-out-of-order', 'unknown-role', 'too-long'])
+      expect(notes).toContain(reason)
+    expect(notes).toMatch(/faulty\.jsonl:28/)
+    const cut = await run('llama', 'lora', { ...faulty, settings: { ...settings, onFault: 'skip' } })
+    const told = readFileSync(join(cut.out, 'events.jsonl'), 'utf8')
+    expect(told).toMatch(/1 of 25 examples are longer than 100 tokens/)
+    // A question that leaves no room for anything of its answer teaches nothing.
+    expect(told).toMatch(/too-long.*faulty\.jsonl:28/)
+  })
+})

@@ -144,6 +144,12 @@ export class FeatureCache {
     })
   }
 
+  /** Lets go of everything; what was gathered stays. */
+  close(): void {
+    freeTensors(this.#shards)
+    this.#places.clear()
+  }
+
   rowsOf(key: string): number {
     return this.#placeOf(key).rows
   }

@@ -73,28 +73,32 @@ export const extractFeatures = async (
   const wasTraining = model.training
   model.eval()
   try {
-    for (const batch of batches(work, batchTokens, mustPad({ unpadded: true }, model))) {
-      // Lets signals and progress through between two batches.
-      await setImmediate()
-      signal?.throwIfAborted()
-      const chosen = batch.map(([, sequence]) => sequence)
-      const found = featuresOf(model, chosen, options)
-      for (let i = 0; i < batch.length; i++) await cache.add(batch[i][0], found[i])
-      done += batch.length
-      onProgress?.(done)
+    try {
+      for (const batch of batches(work, batchTokens, mustPad({ unpadded: true }, model))) {
+        // Lets signals and progress through between two batches.
+        await setImmediate()
+        signal?.throwIfAborted()
+        const chosen = batch.map(([, sequence]) => sequence)
+        const found = featuresOf(model, chosen, options)
+        for (let i = 0; i < batch.length; i++) await cache.add(batch[i][0], found[i])
+        done += batch.length
+        onProgress?.(done)
+      }
+    } finally {
+      // Also where it was stopped: what is done need not be done again.
+      await cache.flush()
+    }
+    return {
+      features: cache.gather(keys),
+      rows: Int32Array.from(keys, (key) => cache.rowsOf(key)),
+      cached: distinct - work.length,
+      computed: work.length,
+      tokens: work.reduce((sum, [, { ids }]) => sum + ids.length, 0),
+      seconds: (performance.now() - started) / 1000,
     }
   } finally {
-    // Also where it was stopped: what is done need not be done again.
-    await cache.flush()
+    cache.close()
     if (wasTraining) model.train()
-  }
-  return {
-    features: cache.gather(keys),
-    rows: Int32Array.from(keys, (key) => cache.rowsOf(key)),
-    cached: distinct - work.length,
-    computed: work.length,
-    tokens: work.reduce((sum, [, { ids }]) => sum + ids.length, 0),
-    seconds: (performance.now() - started) / 1000,
   }
 }
 

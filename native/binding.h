@@ -118,6 +118,7 @@ std::vector<Export> tensorExports();
 std::vector<Export> autogradExports();
 std::vector<Export> runtimeExports();
 std::vector<Export> memoryExports();
+std::vector<Export> tensorFileExports();
 
 void installAllocator();
 

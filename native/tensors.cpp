@@ -261,8 +261,8 @@ TUNESMITH_FUNCTION(guardTensor) {
     Environment& environment = environmentOf(env);
     const at::Tensor tensor = readTensor(env, a[0]);
     const int64_t handle = readInt(env, a[0], "handle");
-    // A view owns no memory of its own; what autograd saved behind a tensor counts as much again.
-    const bool owns = tensor.has_storage() && tensor.device().is_cpu() && !tensor.is_view();
+    // A view owns no memory of its own, and a mapped file's is the system's to take back.
+    const bool owns = tensor.has_storage() && tensor.device().is_cpu() && !tensor.is_view() && tensor.storage().data_ptr().get_deleter() == c10::GetCPUAllocator()->raw_deleter();
     const int64_t bytes = 256 + (owns ? static_cast<int64_t>(tensor.nbytes()) : 0);
     auto* guard = new Guard{&environment, handle, bytes};
     napi_value external;

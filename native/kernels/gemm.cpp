@@ -15,6 +15,7 @@ constexpr int64_t depth_block = 256;
 constexpr int64_t row_block = 192;
 constexpr int64_t column_block = 1536;
 constexpr int64_t partial_limit = int64_t(4) << 20;  // floats
+constexpr int64_t turned_columns = 16;               // a cache line of fp32
 constexpr int64_t few_rows = 16;                     // up to here, packing the weight costs more than it saves
 
 int64_t ceil_to(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
@@ -142,11 +143,23 @@ void multiply_packed(const Product& p) {
   }
 }
 
+// The first `columns` columns of a matrix whose rows lie in one piece, each column in one piece.
+void turn(Matrix m, int64_t rows, int64_t columns, void* target) {
+  const auto copy = [&](auto* out) {
+    const auto* source = static_cast<decltype(out)>(const_cast<void*>(m.data));
+    for (int64_t row = 0; row < rows; row++, source += m.row_stride)
+      for (int64_t column = 0; column < columns; column++) out[column * rows + row] = source[column];
+  };
+  if (m.type == Type::bfloat16) copy(static_cast<uint16_t*>(target));
+  else copy(static_cast<uint32_t*>(target));
+}
+
 }  // namespace
 
 void multiply(const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
-  const bool by_rows = p.frozen == nullptr ? p.b.row_stride == 1 : p.frozen_transposed;
+  const bool by_columns = p.frozen == nullptr && p.b.row_stride != 1 && p.b.column_stride == 1;
+  const bool by_rows = p.frozen == nullptr ? p.b.row_stride == 1 || by_columns : p.frozen_transposed;
   if (p.rows <= few_rows && !p.add_to_out && p.a.column_stride == 1 && by_rows) {
     Matrix weight = p.b;
     if (p.frozen != nullptr) weight.type = Type::float32;
@@ -159,6 +172,18 @@ void multiply(const Product& p) {
     const int64_t units = (p.columns + unit - 1) / unit;
     const int64_t grain = std::max<int64_t>(1, 65536 / (unit * p.rows * std::max<int64_t>(1, p.depth)));
     at::parallel_for(0, units, grain, [&](int64_t first, int64_t last) {
+      if (by_columns) {
+        // Turned a piece at a time, so that the sums, and with them the bits, are those of the other layout.
+        const int64_t end = std::min(p.columns, last * unit);
+        for (int64_t column = first * unit; column < end; column += turned_columns) {
+          const int64_t columns = std::min(turned_columns, end - column);
+          float* turned = scratch(Scratch::unpacked, turned_columns * p.depth);
+          turn(at(p.b, 0, column), p.depth, columns, turned);
+          k.few_rows(packed, p.rows, {turned, p.b.type, p.depth, 1}, 0, columns, p.depth, bias_at(p, column),
+                     p.bias_type, at(p, 0, column), p.out_type, p.out_stride);
+        }
+        return;
+      }
       for (int64_t i = first; p.frozen != nullptr && i < last; i++) {
         const int64_t column = i * unit, columns = std::min(unit, p.columns - column);
         float* wide = scratch(Scratch::unpacked, unit * p.depth);

@@ -1,0 +1,315 @@
+// Writes a header and the bytes of tensors as a new file, and says its SHA-256. Two threads walk over the tensors' memory: one
+// hashes it, one writes it past the page cache; nothing is read back. Knows no format; fsync is the caller's.
+#include "binding.h"
+#include "sha256.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <utility>
+
+namespace tunesmith {
+namespace {
+
+constexpr size_t kBlock = size_t{8} << 20;    // written at a time
+constexpr size_t kAlign = 4096;               // of memory, place and length where the page cache is passed by
+constexpr size_t kPiece = size_t{256} << 10;  // hashed or copied at a time
+constexpr int kCopies = 2;                    // of tensors that do not lie in rows, alive at a time
+
+struct SystemFault {
+  int number;
+  const char* call;
+};
+
+// The other thread has failed and its error is the one to report.
+struct Stopped {};
+
+// What both threads walk over. A tensor that does not lie in rows in this memory is copied by the first that comes to it, and the
+// copy goes with the second.
+class Sources {
+ public:
+  Sources(std::string header, std::vector<at::Tensor> tensors) : header_(std::move(header)), parts_(tensors.size()) {
+    bytes_ = header_.size();
+    for (size_t i = 0; i < tensors.size(); i++) {
+      bytes_ += tensors[i].nbytes();
+      parts_[i].tensor = std::move(tensors[i]);
+    }
+  }
+
+  size_t bytes() const { return bytes_; }
+
+  // take(data, bytes) in the order of the file
+  template <typename Take>
+  void walk(Take&& take) {
+    take(header_.data(), header_.size());
+    for (Part& part : parts_) {
+      const size_t bytes = part.tensor.nbytes();
+      if (bytes == 0) continue;
+      const char* data = static_cast<const char*>(open(part));
+      for (size_t at = 0; at < bytes; at += kPiece) {
+        if (stopped_) throw Stopped();
+        take(data + at, std::min(kPiece, bytes - at));
+      }
+      close(part);
+    }
+  }
+
+  // Keeps the first error and ends both walks.
+  void stop(std::exception_ptr error) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (error_ == nullptr) error_ = std::move(error);
+    stopped_ = true;
+    changed_.notify_all();
+  }
+
+  std::exception_ptr error() const { return error_; }
+
+ private:
+  struct Part {
+    at::Tensor tensor, copy;
+    bool making = false;
+    int walks = 2;
+  };
+
+  std::string header_;
+  std::vector<Part> parts_;
+  size_t bytes_;
+  std::mutex mutex_;  // guards what follows and the parts' copies
+  std::condition_variable changed_;
+  int copies_ = 0;
+  std::exception_ptr error_;
+  std::atomic<bool> stopped_{false};
+
+  static bool liesInRows(const at::Tensor& tensor) { return tensor.device().is_cpu() && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg(); }
+
+  const void* open(Part& part) {
+    if (liesInRows(part.tensor)) return part.tensor.const_data_ptr();
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (!part.making) {
+      part.making = true;
+      changed_.wait(lock, [&] { return copies_ < kCopies || stopped_; });
+      if (stopped_) throw Stopped();
+      copies_++;
+      lock.unlock();
+      at::Tensor copy = part.tensor.cpu().resolve_conj().resolve_neg().contiguous();
+      lock.lock();
+      part.copy = std::move(copy);
+      changed_.notify_all();
+    }
+    changed_.wait(lock, [&] { return part.copy.defined() || stopped_; });
+    if (!part.copy.defined()) throw Stopped();
+    return part.copy.const_data_ptr();
+  }
+
+  void close(Part& part) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (--part.walks > 0 || !part.copy.defined()) return;
+    part.copy.reset();
+    copies_--;
+    changed_.notify_all();
+  }
+};
+
+// A new file that is written from front to back.
+class NewFile {
+ public:
+  NewFile(const std::string& path, size_t bytes) : room_(std::min(kBlock, (bytes / kAlign + 1) * kAlign)) {
+    void* memory = nullptr;
+    if (posix_memalign(&memory, kAlign, room_) != 0) throw std::bad_alloc();
+    buffer_.reset(static_cast<char*>(memory));
+    do file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    while (file_ < 0 && errno == EINTR);
+    if (file_ < 0) throw SystemFault{errno, "open"};
+    try {
+      makeRoom(bytes);
+    } catch (...) {
+      ::close(file_);
+      throw;
+    }
+  }
+  ~NewFile() {
+    if (file_ >= 0) ::close(file_);
+  }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  void put(const char* data, size_t bytes) {
+    while (bytes > 0) {
+      const size_t taken = std::min(bytes, room_ - held_);
+      std::memcpy(buffer_.get() + held_, data, taken);
+      held_ += taken;
+      data += taken;
+      bytes -= taken;
+      if (held_ == room_) flush();
+    }
+  }
+
+  void finish() {
+    flush();
+    const int file = std::exchange(file_, -1);
+    if (::close(file) != 0 && errno != EINTR) throw SystemFault{errno, "close"};
+  }
+
+ private:
+  struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+  };
+
+  int file_ = -1;
+  bool direct_ = false;
+  size_t room_, held_ = 0;
+  std::unique_ptr<char, Free> buffer_;
+  off_t at_ = 0;
+
+  // A full disk is found before anything is written, and the file's blocks lie together.
+  void makeRoom(size_t bytes) {
+#ifdef __linux__
+    if (bytes == 0) return;
+    int result;
+    do result = fallocate(file_, 0, 0, static_cast<off_t>(bytes));
+    while (result != 0 && errno == EINTR);
+    if (result != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO)) throw SystemFault{errno, "fallocate"};
+    // Without room made for it, writing past the page cache gains little; where the file system knows neither, nothing is lost.
+    if (result == 0) setDirect(true);
+#endif
+  }
+
+  // Past the page cache, where the file system can.
+  void setDirect(bool wanted) {
+    direct_ = false;
+#ifdef __linux__
+    const int flags = fcntl(file_, F_GETFL);
+    direct_ = flags >= 0 && fcntl(file_, F_SETFL, wanted ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 && wanted;
+#endif
+  }
+
+  void flush() {
+    size_t done = 0;
+    while (done < held_) {
+      const size_t blocks = (held_ - done) / kAlign * kAlign;
+      // The last bytes of the file fill no block, and after a write that was cut short nothing is aligned.
+      if (direct_ && (blocks == 0 || done % kAlign != 0)) setDirect(false);
+      const ssize_t written = pwrite(file_, buffer_.get() + done, direct_ ? blocks : held_ - done, at_);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0 && errno == EINVAL && direct_) {
+        setDirect(false);
+        continue;
+      }
+      if (written < 0) throw SystemFault{errno, "write"};
+      if (written == 0) throw SystemFault{EIO, "write"};
+#ifdef __linux__
+      // The disk begins now, so that little is left for the caller's fsync.
+      if (!direct_) sync_file_range(file_, at_, written, SYNC_FILE_RANGE_WRITE);
+#endif
+      done += static_cast<size_t>(written);
+      at_ += written;
+    }
+    held_ = 0;
+  }
+};
+
+struct Work {
+  std::string path;
+  std::unique_ptr<Sources> sources;
+  std::string sha256;
+  napi_deferred deferred = nullptr;
+  napi_async_work work = nullptr;
+
+  void run() {
+    const auto noting = [this](auto&& body) {
+      try {
+        at::NoGradGuard noGrad;
+        body();
+      } catch (...) {
+        sources->stop(std::current_exception());
+      }
+    };
+    noting([&] {
+      std::thread writer([&] {
+        noting([&] {
+          NewFile file(path, sources->bytes());
+          sources->walk([&](const char* data, size_t bytes) { file.put(data, bytes); });
+          file.finish();
+        });
+      });
+      noting([&] {
+        Sha256 hash;
+        sources->walk([&](const char* data, size_t bytes) { hash.update(data, bytes); });
+        sha256 = hash.finish();
+      });
+      writer.join();
+    });
+  }
+
+  // The pending JavaScript exception as the rejection; a system's error carries `errno` and `syscall`.
+  void settle(napi_env env) {
+    napi_value value = nullptr;
+    const std::exception_ptr error = sources->error();
+    if (error == nullptr) {
+      napi_resolve_deferred(env, deferred, makeString(env, sha256));
+      return;
+    }
+    guarded(env, [&]() -> napi_value {
+      try {
+        std::rethrow_exception(error);
+      } catch (const SystemFault& fault) {
+        check(env, napi_create_error(env, nullptr, makeString(env, std::strerror(fault.number)), &value), "an error");
+        setField(env, value, "errno", makeNumber(env, fault.number));
+        setField(env, value, "syscall", makeString(env, fault.call));
+        napi_throw(env, value);
+        throw PendingException();
+      }
+    });
+    napi_get_and_clear_last_exception(env, &value);
+    napi_reject_deferred(env, deferred, value);
+  }
+};
+
+// writeTensors(path, header, handles) -> promise of the SHA-256 of the new file. The tensors must stay as they are until it settles.
+TUNESMITH_FUNCTION(writeTensors) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    auto work = std::make_unique<Work>();
+    work->path = readString(env, a[0], "path");
+    napi_typedarray_type type;
+    size_t length;
+    void* data;
+    if (napi_get_typedarray_info(env, a[1], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array)
+      throw ArgumentError("expected a Uint8Array");
+    std::vector<at::Tensor> tensors = readTensors(env, a[2], "tensors");
+    for (at::Tensor& tensor : tensors) tensor = tensor.detach();
+    work->sources = std::make_unique<Sources>(std::string(static_cast<const char*>(data), length), std::move(tensors));
+    napi_value promise;
+    check(env, napi_create_promise(env, &work->deferred, &promise), "a promise");
+    check(
+        env,
+        napi_create_async_work(
+            env, nullptr, makeString(env, "tunesmith:writeTensors"), [](napi_env, void* self) { static_cast<Work*>(self)->run(); },
+            [](napi_env env, napi_status, void* self) {
+              std::unique_ptr<Work> work(static_cast<Work*>(self));
+              work->settle(env);
+              napi_delete_async_work(env, work->work);
+            },
+            work.get(), &work->work),
+        "a task");
+    check(env, napi_queue_async_work(env, work->work), "a task");
+    work.release();
+    return promise;
+  });
+}
+
+}  // namespace
+
+std::vector<Export> tensorFileExports() { return {{"writeTensors", writeTensors}}; }
+
+}  // namespace tunesmith

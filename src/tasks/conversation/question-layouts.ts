@@ -95,13 +95,14 @@ const unwrapped = (text: string): string =>
 const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }, { labelled, signal }) => {
   const files = await packedFiles(path, ['.xml'], signal)
   const faults = new FaultCounter(onFault)
-  const unanswered = new FaultCounter('skip')
+  // Nobody's fault: the published set has documents without pairs, and pairs without answers that may not be passed on.
+  const lacking = new FaultCounter('skip')
   const records: (TaskRecord & AskedText)[] = []
   for (const { file, data } of files) {
     signal?.throwIfAborted()
     const pairs = xmlElements(strictText(data, file), elements, file).filter(({ name }) => name === 'QAPair')
     if (pairs.length === 0)
-      faults.fault(
+      lacking.fault(
         { reason: 'no-pairs', message: 'Expected pairs of a question and an answer, got none.' },
         { file, line: undefined },
       )
@@ -113,9 +114,8 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
       const text = unwrapped(question?.text ?? '')
       if (text === '')
         faults.fault({ reason: 'empty-text', message: 'Expected a pair with a question, got none.' }, place)
-      // Answers that their makers may not pass on are left out of the published set.
       else if (labelled && answer === '')
-        unanswered.fault(
+        lacking.fault(
           { reason: 'no-answer', message: `Expected an answer to "${text.slice(0, 60)}", got none.` },
           place,
         )
@@ -128,8 +128,8 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
         })
     }
   }
-  if (records.length === 0) throw noRecords(path, faults)
-  const skipped = { ...faults.skipped, ...unanswered.skipped }
+  if (records.length === 0) throw noRecords(path, Object.keys(faults.skipped).length > 0 ? faults : lacking)
+  const skipped = { ...faults.skipped, ...lacking.skipped }
   return { records, report: { files: [path], records: records.length, skipped } }
 }
 

@@ -19,6 +19,7 @@ export const commands: CommandRegistry = {
   runs: async () => (await import('./runs.ts')).runs,
   score: async () => (await import('./score.ts')).score,
   setup: async () => (await import('./setup.ts')).setup,
+  specialists: async () => (await import('./specialists.ts')).specialists,
   sweep: async () => (await import('./sweep.ts')).sweep,
   'tokenizer encode': async () => (await import('./tokenizer-encode.ts')).tokenizerEncode,
   'tokenizer train': async () => (await import('./tokenizer-train.ts')).tokenizerTrain,

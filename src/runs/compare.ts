@@ -8,6 +8,7 @@ import { type ComparedDifference, createPairs } from './compare-pairs.ts'
 import { EVALUATION_FILE, type Evaluation, PREDICTIONS_FILE, readEvaluation } from './evaluation-files.ts'
 import { MODEL_FOLDER, readRecipe } from './execute.ts'
 import type { FinetuneRecipe } from './finetune-recipe.ts'
+import { SAMPLES_FILE } from './specialist-files.ts'
 
 export interface ComparedRun {
   /** The folder as it was given. */
@@ -199,9 +200,6 @@ const samplesOf = async (group: readonly ReadRun[]): Promise<ComparedSample[]> =
   return [...found.values()]
 }
 
-/** A list of `{ id, prompt, reference, after, before }`; `prediction` is another name for what the trained model says. */
-const SAMPLES_FILE = 'samples.json'
-
 interface RunSample {
   id: string
   prompt: string
@@ -220,6 +218,7 @@ const parseSamples = (text: string, path: string): RunSample[] => {
   if (!Array.isArray(list)) throw new DataError('Expected a list of samples, got something else.', path)
   return list.map((one, i) => {
     const { id = String(i), prompt = '', reference = '', before, ...said } = (one ?? {}) as Record<string, unknown>
+    // Lists made elsewhere call it a prediction.
     const after = said.after ?? said.prediction
     if (typeof after !== 'string') throw new DataError(`Expected a text for \`after\` of sample ${i}, got none.`, path)
     return {

@@ -31,6 +31,14 @@ export { type ResumeProof, resume, verifyResume } from './resume.ts'
 export type { BuiltRun, RunRecipe } from './run-kind.ts'
 export { type SizeRule, sizeRule } from './size-rule.ts'
 export { readTask, SAMPLES_FILE, type Sample, type SpecialistTask, TASK_FILE } from './specialist-files.ts'
+export {
+  type Answer,
+  type AskOptions,
+  openSpecialists,
+  type Question,
+  type SpecialistChoice,
+  Specialists,
+} from './specialists.ts'
 export { type RunStart, startOf } from './starts.ts'
 export { SWEEP_FILE, type SweepInput, type SweepListener, type SweepResult, type SweptRun, sweep } from './sweep.ts'
 export type { SweepAxes } from './sweep-points.ts'

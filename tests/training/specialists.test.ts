@@ -1,0 +1,248 @@
+// One base and many specialists in one process: each says what it says alone, and memory is one base and the small parts.
+import { spawn } from 'node:child_process'
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openAdapter } from '../../src/adapters/index.ts'
+import { loadTokenizer } from '../../src/checkpoint/index.ts'
+import { finetune, openSpecialists, pretrain } from '../../src/runs/index.ts'
+import { predictTask, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
+import { memoryStatistics } from '../../src/tensor/index.ts'
+import { repository, runHere } from '../e2e/run-folder.ts'
+import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
+
+let data: SmallData
+const at = (...names: string[]) => join(data.root, ...names)
+const sentences = ['the house green', 'a river stone', 'old bird green', 'rain and stone', 'light of the house green']
+const linesOf = (rowOf: (text: string, i: number) => object) =>
+  Array.from({ length: 40 }, (_, i) => JSON.stringify(rowOf(sentences[i % 5], i))).join('\n')
+
+/** Each of another task and by another variant. */
+const wanted = {
+  stars: {
+    task: 'sequence-classification',
+    variant: 'lora',
+    row: (text: string, i: number) => ({ text, label: ['bad', 'good'][i % 2] }),
+  },
+  topic: {
+    task: 'sequence-classification',
+    variant: 'pfeiffer',
+    row: (text: string, i: number) => ({ text, label: ['x', 'y', 'z'][i % 3] }),
+  },
+  length: { task: 'regression', variant: 'bitfit', row: (text: string) => ({ text, label: text.length }) },
+  names: {
+    task: 'token-classification',
+    variant: 'prefix-tuning',
+    row: (text: string) => ({ tokens: text.split(' '), tags: text.split(' ').map((_, i) => (i === 0 ? 'B-X' : 'O')) }),
+  },
+  answers: {
+    task: 'extractive-qa',
+    variant: 'ia3',
+    row: (text: string, i: number) => ({
+      id: String(i),
+      question: 'what?',
+      context: text,
+      answers: { text: [text.split(' ')[1]], answer_start: [text.indexOf(' ') + 1] },
+    }),
+  },
+} as const
+const names = Object.keys(wanted) as (keyof typeof wanted)[]
+
+/** The base has 64 positions. */
+const settingsOf = (name: keyof typeof wanted) => (name === 'answers' || name === 'names' ? { stride: 8 } : {})
+
+beforeAll(async () => {
+  data = await makeSmallData()
+  await pretrain(smallRecipe(data, at('base'), { budget: { steps: 4 } }))
+  for (const name of names) {
+    const { task, variant, row } = wanted[name]
+    writeFileSync(at(`${name}.jsonl`), linesOf(row))
+    await finetune({
+      base: at('base'),
+      task,
+      variant,
+      settings: settingsOf(name),
+      data: at(`${name}.jsonl`),
+      out: at(name),
+      batch: { sequences: 8 },
+      budget: { steps: 6 },
+      learningRate: 0.02,
+      untrained: false,
+    })
+  }
+}, 300_000)
+afterAll(() => data.dispose())
+
+const folders = () => Object.fromEntries(names.map((name) => [name, at(name)]))
+const question = { text: 'a river green', question: 'what?', context: 'the old bird walks' }
+
+/** What a specialist says in a process of its own. */
+const alone = async (name: keyof typeof wanted, fields: object) => {
+  const task = tasks[wanted[name].task] as unknown as TaskDefinition
+  const config = taskConfig(task, settingsOf(name))
+  const { model, applied } = await openAdapter(at(name, 'model'))
+  const tokenizer = await loadTokenizer(at('base'))
+  const maxLength = Math.min(model.facts.maxPositions ?? 512, 512) - applied.virtualTokens
+  const records = [task.ask({ ...fields }, '0', config)]
+  return (await predictTask(model, tokenizer, task, records, config, { maxLength })).predictions[0]
+}
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+/** Frees what earlier work has dropped, so that only what is held counts. */
+const collect = async () => {
+  for (let i = 0; i < 2; i++) {
+    collectGarbage()
+    await setImmediate()
+  }
+}
+
+describe('specialists', () => {
+  it('say what they say alone, in any order and at once', async () => {
+    const specialists = await openSpecialists(at('base'), folders())
+    expect(specialists.names).toEqual(names)
+    expect(names.map((name) => specialists.taskOf(name))).toEqual(names.map((name) => wanted[name].task))
+    expect(specialists.labelsOf('topic')).toEqual(['x', 'y', 'z'])
+    const expected = Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, await alone(name, question)] as const)),
+    )
+    // All at once, twice, backwards the second time: switches leave nothing behind.
+    const asked = [...names, ...[...names].reverse()]
+    const said = await Promise.all(asked.map((name) => specialists.ask(name, [{ ...question, id: '0' }])))
+    said.forEach(({ predictions }, i) => {
+      expect(predictions[0], asked[i]).toEqual(expected[asked[i]])
+    })
+    const all = await specialists.askAll([
+      { text: 'the house' },
+      { ...question, id: 'q', specialist: 'answers' },
+      { text: 'light', specialist: 'stars' },
+    ])
+    // A text alone is no question for the one that looks for answers.
+    expect(all.map(({ id, specialist }) => `${id} ${specialist}`)).toEqual([
+      ...names.filter((name) => name !== 'answers').map((name) => `0 ${name}`),
+      'q answers',
+      '2 stars',
+    ])
+    await expect(specialists.askAll([{ specialist: 'nobody', text: 'x' }])).rejects.toThrow(/stars, topic/)
+    await expect(specialists.askAll([{ context: 'x' }])).rejects.toThrow(/Question 1 of everybody/)
+    await specialists.close()
+  })
+
+  it('cost one base and their own small parts, to the byte', async () => {
+    const grown = async (work: () => Promise<unknown>): Promise<number> => {
+      await collect()
+      const before = memoryStatistics().inUse
+      await work()
+      await collect()
+      return memoryStatistics().inUse - before
+    }
+    const empty = await openSpecialists(at('base'), {})
+    const { base } = empty.memory()
+    expect(base).toBeGreaterThan(0)
+    const copies: number[] = []
+    for (let i = 0; i < 4; i++) {
+      const name = `copy${i}`
+      const bytes = await grown(() => empty.add(name, at('stars')))
+      const own = empty.memory().specialists[name]
+      expect(bytes).toBe(own)
+      copies.push(own)
+    }
+    expect(new Set(copies).size).toBe(1)
+    expect(empty.memory().base).toBe(base)
+    // LoRA's matrices and one head: just what its file holds.
+    const file = readFileSync(at('stars', 'model', 'adapter_model.safetensors'))
+    const header = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE(0))).toString())
+    const stored = Object.values(header as Record<string, { data_offsets?: [number, number] }>).reduce(
+      (sum, { data_offsets: [from, to] = [0, 0] }) => sum + to - from,
+      0,
+    )
+    expect(copies[0]).toBe(stored)
+    expect(copies[0]).toBeLessThan(base / 4)
+    const freed = await grown(() => empty.remove('copy2'))
+    expect(freed).toBe(-copies[0])
+    expect((await empty.ask('copy3', [{ text: 'the house' }])).predictions).toHaveLength(1)
+    await empty.close()
+  })
+
+  it('answer lines of JSON, by name or all, and lines that come in', async () => {
+    const input = at('questions.jsonl')
+    writeFileSync(input, ['{"text":"a river green","specialist":"stars","id":7}', '', '{"text":"rain"}'].join('\n'))
+    const given = ['stars', 'length'].flatMap((name) => ['--specialist', `${name}=${at(name)}`])
+    const { code, stdout, stderr } = await runHere(['specialists', '--base', at('base'), ...given, '--input', input])
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/stars {2}\+[\d.]+ KiB, sequence-classification/)
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lines.map(({ id, specialist }) => [id, specialist])).toEqual([
+      ['7', 'stars'],
+      ['3', 'stars'],
+      ['3', 'length'],
+    ])
+    const { id: _, ...expected } = (await alone('stars', question)) as { id: string }
+    expect(lines[0]).toEqual({ id: '7', specialist: 'stars', ...expected })
+    const json = await runHere(['specialists', '--base', at('base'), ...given, '--text', 'rain', '--json'])
+    expect(JSON.parse(json.stdout).answers).toHaveLength(2)
+
+    // Broken lines are answered too, and the process goes on.
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', 'src/cli/main.ts', 'specialists', '--base', at('base'), ...given, '--input', '-'],
+      { cwd: repository },
+    )
+    let answered = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      answered += chunk.toString()
+      if (answered.trim().split('\n').length === 3) child.stdin.end()
+    })
+    child.stdin.write('{"text":"rain","specialist":"stars"}\n{broken\n{"text":"rain","specialist":"length"}\n')
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0)
+    const served = answered
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(served[0]).toMatchObject({ id: '1', specialist: 'stars' })
+    expect(served[1]).toMatchObject({ id: '2', error: expect.stringMatching(/stdin:2: Expected JSON/) })
+    expect(served[2]).toMatchObject({ id: '3', specialist: 'length' })
+  }, 120_000)
+
+  it('say what does not fit', async () => {
+    await finetune({
+      base: at('base'),
+      task: 'sequence-classification',
+      data: at('stars.jsonl'),
+      out: at('whole'),
+      batch: { sequences: 8 },
+      budget: { steps: 1 },
+      untrained: false,
+    })
+    const run = (...argv: string[]) => runHere(['specialists', '--base', at('base'), '--text', 'x', ...argv])
+    expect((await run('--specialist', `whole=${at('whole')}`)).stderr).toMatch(/model of its own.*lora/)
+    expect((await run('--specialist', at('stars'))).stderr).toMatch(/NAME=FOLDER/)
+    expect((await run('--specialist', `a=${at('stars')}`, '--specialist', `a=${at('topic')}`)).stderr).toMatch(/differ/)
+    // Without its task it could be anything.
+    cpSync(at('stars', 'model'), at('bare'), { recursive: true })
+    if (existsSync(at('bare', 'task.json'))) rmSync(at('bare', 'task.json'))
+    expect((await run('--specialist', `bare=${at('bare')}`)).stderr).toMatch(/task of the specialist bare/)
+    const named = await openSpecialists(at('base'), { bare: { folder: at('bare'), task: 'sequence-classification' } })
+    expect((await named.ask('bare', [{ text: 'rain' }])).predictions).toHaveLength(1)
+    await named.close()
+    // Another base of the same shape is not refused, but said.
+    cpSync(at('base', 'model'), at('other-base'), { recursive: true })
+    const other = await runHere([
+      'specialists',
+      '--base',
+      at('other-base'),
+      '--text',
+      'x',
+      '--specialist',
+      `s=${at('stars')}`,
+    ])
+    expect(other.stderr).toMatch(/s was trained on .*other base/)
+    expect(other.code).toBe(0)
+  })
+})

@@ -1,6 +1,6 @@
 // Every file in recipes/ is read as the program reads it, fits the schema, and trains for two steps on tiny data.
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipe } from '../src/cli/recipe-file.ts'
 import { isForValidation } from '../src/data/index.ts'
@@ -91,9 +91,37 @@ const finetuning: Record<string, string> = {
   'lora-classifier.ts': 'accuracy',
 }
 
+const asked = sentences.map((text, i) => ({ instruction: `who ${i}`, output: text }))
+const xml = (text: string, i: number) =>
+  `<QAPair pid="${i}"><Question qid="${i}">Who is ${i}?</Question><Answer>${text}</Answer></QAPair>`
+
+/** Recipes of models that write, with the variable that names their data, the data, and a metric. */
+const writing: Record<string, { variable: string; file: string; content: string; metric: string }> = {
+  'summarize-dialogues.ts': {
+    variable: 'DIALOGSUM',
+    file: 'dialogsum.jsonl',
+    content: sentences
+      .map((text, i) => JSON.stringify({ fname: `${i}`, dialogue: text, summary: text.slice(0, 12) }))
+      .join('\n'),
+    metric: 'rougeL',
+  },
+  'instruct-smollm2.ts': {
+    variable: 'INSTRUCTIONS',
+    file: 'instructions.json',
+    content: JSON.stringify(asked),
+    metric: 'perplexity',
+  },
+  'medical-answers.ts': {
+    variable: 'MEDQUAD',
+    file: 'medquad/0.xml',
+    content: `<Document><QAPairs>${sentences.map(xml).join('')}</QAPairs></Document>`,
+    metric: 'perplexity',
+  },
+}
+
 describe('recipes', () => {
   it('are all run here', () => {
-    const names = [...Object.keys(pretraining), ...Object.keys(finetuning)]
+    const names = [...Object.keys(pretraining), ...Object.keys(finetuning), ...Object.keys(writing)]
     expect(readdirSync(folder).sort()).toEqual(names.sort())
   })
 
@@ -134,4 +162,38 @@ describe('recipes', () => {
     expect(result.metrics[metric]).toBeGreaterThanOrEqual(0)
     vi.unstubAllEnvs()
   })
+
+  // Their base is what gpt-from-scratch.ts made above.
+  it.each(Object.entries(writing))(
+    '%s trains a model that writes',
+    async (name, { variable, file, content, metric }) => {
+      const data = join(bytes.path, 'asked', file)
+      mkdirSync(dirname(data), { recursive: true })
+      writeFileSync(data, content)
+      vi.stubEnv(variable, file.endsWith('.xml') ? dirname(data) : data)
+      vi.stubEnv('BASE', join(bytes.path, 'gpt'))
+      const { command, settings, ...recipe } = (await readRecipe(join(folder, name))) as unknown as FinetuneInput & {
+        command: string
+      }
+      expect(command).toBe('finetune')
+      const result = await finetune({
+        ...recipe,
+        settings: { ...settings, maxNewTokens: 4 },
+        out: join(bytes.path, `run-of-${name}`),
+        validationShare: 0.3,
+        maxLength: 128,
+        batch: { sequences: 2 },
+        budget: { steps: 2 },
+        evaluate: { steps: 2 },
+        answers: { during: 2, end: 2, samples: 2 },
+        checkpoint: {},
+      })
+      expect(result).toMatchObject({ reason: 'finished', steps: 2 })
+      expect(Number.isFinite(result.loss)).toBe(true)
+      expect(result.metrics[metric]).toBeGreaterThanOrEqual(0)
+      const samples = JSON.parse(readFileSync(join(result.out, 'samples.json'), 'utf8')) as object[]
+      expect(samples.length).toBe(2)
+      vi.unstubAllEnvs()
+    },
+  )
 })

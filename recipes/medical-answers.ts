@@ -1,0 +1,27 @@
+// Answers to questions about health (MedQuAD, 47,457 pairs from the National Institutes of Health) by a small language model. They sound
+// right and may be wrong: this is a lesson in fine-tuning, not advice to anyone. Say where the archive or folder of XML files is:
+//   MEDQUAD=MedQuAD tunesmith finetune --recipe recipes/medical-answers.ts
+// PubMedQA's long answers to a text go the same way: dataset pubmedqa; GSM8K is judged by its numbers: dataset gsm8k.
+// @source Ben Abacha and Demner-Fushman 2019, arXiv:1901.08079
+import { defineRun } from 'tunesmith'
+
+export default defineRun({
+  command: 'finetune',
+  base: process.env.BASE ?? 'HuggingFaceTB/SmolLM2-135M-Instruct',
+  task: 'generative-qa',
+  dataset: 'medquad',
+  // Answers of a thousand words and more are cut off, and learnt without an end.
+  settings: { tooLong: 'cut', maxNewTokens: 192, system: 'You answer questions about health briefly.' },
+  data: process.env.MEDQUAD ?? 'MedQuAD',
+  variant: 'lora',
+  adapter: { targets: 'all-linear', rank: 16, alpha: 32, dropout: 0.05 },
+  out: 'runs/medical-answers',
+  maxLength: 384,
+  batch: { sequences: 16, microTokens: 4096 },
+  budget: { epochs: 1 },
+  learningRate: 2e-4,
+  schedule: { type: 'cosine', warmupShare: 0.03 },
+  answers: { during: 0, end: 100, samples: 20 },
+  keep: { best: 'perplexity' },
+  checkpoint: { minutes: 10 },
+})

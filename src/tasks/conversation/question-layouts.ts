@@ -1,4 +1,5 @@
 // Questions with written answers, in the layouts that data sets come in: rows with columns, and MedQuAD's files of XML. Knows no tokenizer.
+import { posix } from 'node:path'
 import { show } from '../../core/index.ts'
 import { type Checked, textOf } from '../reading/columns.ts'
 import { packedFiles } from '../reading/packed-files.ts'
@@ -98,7 +99,7 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
   // Nobody's fault: the published set has documents without pairs, and pairs without answers that may not be passed on.
   const lacking = new FaultCounter('skip')
   const records: (TaskRecord & AskedText)[] = []
-  for (const { file, data } of files) {
+  for (const { name: inside, file, data } of files) {
     signal?.throwIfAborted()
     const pairs = xmlElements(strictText(data, file), elements, file).filter(({ name }) => name === 'QAPair')
     if (pairs.length === 0)
@@ -121,7 +122,8 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
         )
       else
         records.push({
-          id: question?.attributes.qid ?? String(records.length),
+          // The collections in it number their questions each for itself.
+          id: posix.join(posix.dirname(inside), question?.attributes.qid ?? String(records.length)),
           ...place,
           question: text,
           references: labelled ? [answer] : [],

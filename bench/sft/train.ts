@@ -43,7 +43,8 @@ const examples = instructions.map((instruction) =>
 const heldOut = examples.slice(0, held)
 const rows = pack(examples.slice(held), length)
 
-const opened = await openModel(path, { head: 'causal-lm', dtype: frozen === undefined ? 'float32' : undefined })
+const apart = frozen !== undefined
+const opened = await openModel(path, { head: 'causal-lm', dtype: apart ? undefined : 'float32', apart })
 if (frozen !== undefined) freezeWeights(opened.model, frozen)
 const applied = applyAdapter(opened.model, { type: 'lora', targets: 'all-linear', rank: 16, alpha: 32 }, { seed: 0 })
 const { model, trainable: parameters } = applied

@@ -32,6 +32,8 @@ export interface OpenOptions extends ResolveOptions {
   newHead?: boolean
   /** Of the fresh head's values. */
   seed?: number
+  /** For weights that are frozen one by one: what was read of a matrix leaves memory when it is freed. */
+  apart?: boolean
 }
 
 export interface OpenReport {
@@ -136,7 +138,7 @@ const chosenHead = (
 /** Opens a folder, a .gguf file or a Hub id. @throws CheckpointError that lists every key that does not fit */
 export const openModel = async (model: string, options: OpenOptions = {}): Promise<OpenedModel> => {
   const path = await resolveModel(model, options)
-  const weights = await openWeights(path)
+  const weights = await openWeights(path, { apart: options.apart })
   const { fields, floats, folder } = weights
   const definition = definitionOf(fields, path)
   let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})

@@ -181,16 +181,17 @@ export interface SafetensorsFile extends SafetensorsHeader {
   tensor(name: string): Tensor
 }
 
-export const openSafetensors = async (path: string): Promise<SafetensorsFile> => {
+/** @param options.apart maps each tensor by itself: what was read of it leaves memory when it is freed, and not with the last of them all */
+export const openSafetensors = async (path: string, options: { apart?: boolean } = {}): Promise<SafetensorsFile> => {
   const header = await readHeader(path)
-  const mapped: MappedFile = mapFile(path)
+  const whole: MappedFile | undefined = options.apart ? undefined : mapFile(path)
   return {
     ...header,
     tensor: (name) => {
       const entry = header.tensors.get(name)
       if (entry === undefined)
         throw new CheckpointError(`${path}: Expected a tensor \`${name}\`, found none.`, { missing: [name] })
-      return mapped.tensor(entry.byteOffset, entry.shape, entry.dtype)
+      return (whole ?? mapFile(path)).tensor(entry.byteOffset, entry.shape, entry.dtype)
     },
   }
 }

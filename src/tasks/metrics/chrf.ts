@@ -90,7 +90,7 @@ const chrfCounts = ({ prediction, references }: TextPair, wordOrders: number): n
   return best!.counts
 }
 
-const defineChrf = (name: string, summary: string, wordOrders: number): TextMetricDefinition => ({
+const chrfMetric = (name: string, summary: string, wordOrders: number): TextMetricDefinition => ({
   summary,
   source: 'aclanthology.org/W15-3049',
   create(): TextMeasure {
@@ -110,5 +110,5 @@ const defineChrf = (name: string, summary: string, wordOrders: number): TextMetr
   },
 })
 
-export const chrf = defineChrf('chrf', 'chrF of all texts at once, 0 to 100', 0)
-export const chrfPlusPlus = defineChrf('chrf++', 'chrF with words and pairs of them, 0 to 100', 2)
+export const chrf = chrfMetric('chrf', 'chrF of all texts at once, 0 to 100', 0)
+export const chrfPlusPlus = chrfMetric('chrf++', 'chrF with words and pairs of them, 0 to 100', 2)

@@ -97,7 +97,7 @@ const gramsOf =
     return bestOf(references, (reference) => gramScore(said, words.numbers(reference), size))
   }
 
-const defineRouge = (name: string, summary: string, score: Score): TextMetricDefinition => ({
+const rougeMetric = (name: string, summary: string, score: Score): TextMetricDefinition => ({
   summary,
   source: 'aclanthology.org/W04-1013',
   create({ stemming }): TextMeasure {
@@ -119,9 +119,9 @@ const defineRouge = (name: string, summary: string, score: Score): TextMetricDef
   },
 })
 
-export const rouge1 = defineRouge('rouge1', 'F of single words, 0 to 1', gramsOf(1))
-export const rouge2 = defineRouge('rouge2', 'F of pairs of words, 0 to 1', gramsOf(2))
-export const rougeL = defineRouge(
+export const rouge1 = rougeMetric('rouge1', 'F of single words, 0 to 1', gramsOf(1))
+export const rouge2 = rougeMetric('rouge2', 'F of pairs of words, 0 to 1', gramsOf(2))
+export const rougeL = rougeMetric(
   'rougeL',
   'F of the longest common subsequence, 0 to 1',
   (words, { prediction, references }) => {
@@ -129,7 +129,7 @@ export const rougeL = defineRouge(
     return bestOf(references, (reference) => subsequenceScore(said, words.numbers(reference)))
   },
 )
-export const rougeLsum = defineRouge(
+export const rougeLsum = rougeMetric(
   'rougeLsum',
   'F of the longest common subsequences of lines, 0 to 1',
   (words, { prediction, references }) => {

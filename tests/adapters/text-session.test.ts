@@ -1,10 +1,10 @@
 // Prompts that go on, branch off, repeat and shrink: a session makes the texts that separate calls make, and reads only what is new.
 import { describe, expect, it } from 'vitest'
-import { adaptersOf, applyAdapter } from '../adapters/index.ts'
-import { buildModel, type Model, models } from '../models/index.ts'
-import { Generator, liveTensors, noGrad } from '../tensor/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
-import { type GenerationOptions, type LanguageModel, streamText, TextSession } from './index.ts'
+import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
+import { type GenerationOptions, type LanguageModel, streamText, TextSession } from '../../src/generation/index.ts'
+import { buildModel, type Model, models } from '../../src/models/index.ts'
+import { Generator, liveTensors, noGrad } from '../../src/tensor/index.ts'
+import type { Tokenizer } from '../../src/tokenizers/index.ts'
 
 /** One token a byte. */
 const tokenizer = {

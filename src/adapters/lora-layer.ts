@@ -60,12 +60,24 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       const own = next(input)
       const dropped = this.training && this.#shape.dropout > 0
       const seen = dropped ? dropout(input, this.#shape.dropout, this.#draws) : input
-      const change = linear(linear(seen, this.a).mul(this.scale), this.b)
-      if (this.magnitude === undefined) return own.add(change)
+      const narrow = linear(seen, this.a) // [...,R]
+      if (this.magnitude === undefined) return this.#added(own, narrow)
+      const change = linear(narrow.mul(this.scale), this.b)
       const factor = this.magnitude.div(this.#norms(host).detach()) // [outputs]
       const plain = host.product(seen)
       return own.add(plain.mul(factor.sub(1))).add(change.mul(factor))
     }
+  }
+
+  /** own + scale · narrow Bᵀ, without making the change on its own where the types allow it. */
+  #added(own: Tensor, narrow: Tensor): Tensor {
+    if ([own, narrow, this.b].some(({ dtype }) => dtype !== 'float32'))
+      return own.add(linear(narrow.mul(this.scale), this.b))
+    const [outputs, rank] = this.b.shape
+    return own
+      .reshape([-1, outputs])
+      .addmm(narrow.reshape([-1, rank]), this.b.t(), { alpha: this.scale })
+      .view(own.shape)
   }
 
   override merged(host: Linear): Record<string, Tensor> {

@@ -241,7 +241,7 @@ describe('written answers', () => {
     )
     const { records, skipped } = await read('generative-qa', dirname(path), {}, 'medquad')
     expect(records).toMatchObject([
-      { id: 'q1', line: 4, question: 'What is <it>?', references: ['One line.\n\nAnother & more.'] },
+      { id: '0-1', line: 4, question: 'What is <it>?', references: ['One line.\n\nAnother & more.'] },
     ])
     expect(skipped['no-answer'].count).toBe(1)
     file('torn/0.xml', '<Document>\n<QAPair><Question>q</Question>\n</Document>')

@@ -1,5 +1,4 @@
 // Questions with written answers, in the layouts that data sets come in: rows with columns, and MedQuAD's files of XML. Knows no tokenizer.
-import { posix } from 'node:path'
 import { show } from '../../core/index.ts'
 import { type Checked, textOf } from '../reading/columns.ts'
 import { packedFiles } from '../reading/packed-files.ts'
@@ -107,7 +106,7 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
         { reason: 'no-pairs', message: 'Expected pairs of a question and an answer, got none.' },
         { file, line: undefined },
       )
-    for (const { line, children } of pairs) {
+    for (const [i, { line, children }] of pairs.entries()) {
       if (records.length >= limit) break
       const place = { file, line }
       const question = children.find(({ name }) => name === 'Question')
@@ -122,8 +121,8 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
         )
       else
         records.push({
-          // The collections in it number their questions each for itself.
-          id: posix.join(posix.dirname(inside), question?.attributes.qid ?? String(records.length)),
+          // Numbers in the files themselves come again in others.
+          id: `${inside.replace(/\.xml$/i, '')}-${i + 1}`,
           ...place,
           question: text,
           references: labelled ? [answer] : [],

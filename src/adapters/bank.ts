@@ -129,6 +129,7 @@ export class AdapterBank {
       throw new ConfigError(
         `Expected plain weights for \`${definition.type}\`, which trains matrices of the base, got a base frozen in ${held}. Choose a variant beside the base, such as lora.`,
       )
+    model.inRows()
     // A method sees the base as it is, whatever is active.
     const attachment = this.#without(() => {
       const context = { generator: new Generator(options.seed), draws: this.#draws }

@@ -28,7 +28,10 @@ export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expan
     )
   })
 
-/** Tensors by our paths, from tensors by theirs; what no rule names is returned by its own key in `unknown`. */
+/**
+ * Tensors by our paths, from tensors by theirs; what no rule names is returned by its own key in `unknown`. Nothing is copied: files that
+ * hold matrices the other way round give tensors whose columns lie together.
+ */
 export const fromHfKeys = (
   theirs: ReadonlyMap<string, () => Tensor>,
   rules: readonly KeyRule[],
@@ -50,13 +53,13 @@ export const fromHfKeys = (
       )
     const parts = ours.length === 1 ? [tensor] : tensor.chunk(ours.length, 0)
     ours.forEach((path, i) => {
-      state.set(path, parts[i].contiguous())
+      state.set(path, parts[i])
     })
   }
   return { state, unknown: [...theirs.keys()].filter((key) => !used.has(key)) }
 }
 
-/** Tensors by their keys, from tensors by our paths. */
+/** Tensors by their keys, from tensors by our paths; matrices that files hold the other way round are views. */
 export const toHfKeys = (
   state: ReadonlyMap<string, Tensor>,
   rules: readonly KeyRule[],
@@ -75,7 +78,7 @@ export const toHfKeys = (
       })
     const present = parts as Tensor[]
     const joined = present.length === 1 ? present[0] : cat(present, 0)
-    const stored = transposed && joined.ndim === 2 ? joined.t().contiguous() : joined
+    const stored = transposed && joined.ndim === 2 ? joined.t() : joined
     for (const name of writesAll ? [theirs, ...others] : [theirs]) out.set(prefix + name, stored)
     for (const path of ours) written.add(path)
   }

@@ -28,6 +28,5 @@ export {
   type SafetensorsHeader,
   saveSafetensors,
   type TensorEntry,
-  writeSafetensors,
 } from './safetensors.ts'
 export { hfState, type SaveOptions, saveModel } from './save-model.ts'

@@ -10,7 +10,7 @@ import {
   type ModelDefinition,
   modelKeys,
 } from '../models/index.ts'
-import { compareState, describeReport, type KeyRule, type LoadReport } from '../nn/index.ts'
+import { buildShapes, compareState, describeReport, type KeyRule, type LoadReport, materialize } from '../nn/index.ts'
 import { type Dtype, Generator, type Tensor } from '../tensor/index.ts'
 import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf } from './hf-config.ts'
 import { expandRules, fromHfKeys } from './hf-keys.ts'
@@ -165,7 +165,8 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
     config = definition.adjust(config, { tiedEmbeddings: false })
   }
 
-  const built = buildModel(definition, config, head, headOptions)
+  // The files fill it: until then its parameters need no memory.
+  const built = buildShapes(() => buildModel(definition, config, head, headOptions))
   const { initializerRange: std } = built.facts
   const report = compareState(built.parameters(), state)
   const fresh = report.missing.filter((name) => name.startsWith('head.'))
@@ -183,7 +184,10 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
       path,
       report.mismatched.some((line) => line.startsWith('head.')) ? ' Pass `newHead` to draw another head.' : '',
     )
-  if (fresh.length > 0) built.head.initialize({ std, generator: new Generator(options.seed ?? 0) })
+  if (fresh.length > 0) {
+    built.replaceParameters((path, parameter) => (path.startsWith('head.') ? materialize(parameter) : parameter))
+    built.head.initialize({ std, generator: new Generator(options.seed ?? 0) })
+  }
   built.loadState(state, { strict: false, copy: false })
   if (fresh.length > 0) likeBody(built, new Set(fresh))
   if (options.dtype !== undefined || options.device !== undefined)

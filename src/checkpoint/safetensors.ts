@@ -1,10 +1,9 @@
 // The safetensors format: a length, a JSON header, raw values. Parsed with hard bounds, memory-mapped, written atomically.
 // Knows no model. @source https://github.com/huggingface/safetensors, format section of its README
-import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { z } from 'zod'
 import { CheckpointError, parseConfig } from '../core/index.ts'
-import { type Dtype, dtypeFacts, type MappedFile, mapFile, noGrad, scope, type Tensor } from '../tensor/index.ts'
+import { type Dtype, dtypeFacts, type MappedFile, mapFile, type Tensor, writeTensorFile } from '../tensor/index.ts'
 
 /** As the reference implementation: no header may be larger. */
 const maxHeaderBytes = 100_000_000
@@ -196,12 +195,14 @@ export const openSafetensors = async (path: string, options: { apart?: boolean }
   }
 }
 
+const bytesOf = ({ size, dtype }: Tensor): number => size * dtypeFacts(dtype).bytes
+
 /** The bytes before the values: length and header, padded so that values are aligned. */
 export const makeHeader = (tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string> = {}): Uint8Array => {
   const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
   let at = 0
   for (const [name, tensor] of tensors) {
-    const bytes = tensor.size * dtypeFacts(tensor.dtype).bytes
+    const bytes = bytesOf(tensor)
     header[name] = { dtype: nameOfDtype[tensor.dtype], shape: tensor.shape, data_offsets: [at, at + bytes] }
     at += bytes
   }
@@ -219,77 +220,17 @@ export interface WrittenFile {
   sha256: string
 }
 
-/** Bytes that are copied out of tensors at a time. */
-const pieceBytes = 4 << 20
-/** So often the disk is asked to begin, so that it writes while the rest is made. */
-const syncBytes = 128 << 20
-
 /**
- * Writes tensors in the order given into an open file, hashing on the way; a few pieces are in memory twice at a time.
- * All but the last part is on disk when it ends: `sync()` has little left to do.
+ * A new file of tensors in the order given, hashed while it is written; for folders that `writeFolderAtomic` syncs. Tensors must
+ * stay as they are until it resolves.
+ * @throws when the file is there already
  */
-export const writeSafetensors = async (
-  file: FileHandle,
-  tensors: ReadonlyMap<string, Tensor>,
-  metadata?: Record<string, string>,
-): Promise<WrittenFile> => {
-  const hash = createHash('sha256')
-  let bytes = 0
-  let unsynced = 0
-  let writing: Promise<unknown> = Promise.resolve()
-  let syncing: Promise<unknown> | undefined
-  // The next piece is made and hashed while the last one is written; one buffer for each of the two.
-  const buffers = [new Uint8Array(pieceBytes), new Uint8Array(pieceBytes)]
-  const put = async (piece: Uint8Array) => {
-    hash.update(piece)
-    await writing
-    writing = file.writeFile(piece)
-    // Awaited with the next piece; a rejection until then is not one that nobody handles.
-    writing.catch(() => undefined)
-    bytes += piece.length
-    unsynced += piece.length
-    if (unsynced < syncBytes) return
-    unsynced = 0
-    await syncing
-    syncing = file.datasync()
-    syncing.catch(() => undefined)
-  }
-  try {
-    await put(makeHeader(tensors, metadata))
-    let turn = 0
-    for (const tensor of tensors.values()) {
-      const width = dtypeFacts(tensor.dtype).bytes
-      const step = pieceBytes / width
-      const flat = noGrad(() => scope(() => tensor.detach().reshape([-1])))
-      try {
-        for (let from = 0; from < flat.size; from += step) {
-          const count = Math.min(step, flat.size - from)
-          const buffer = buffers[turn].subarray(0, count * width)
-          turn = 1 - turn
-          scope(() => flat.narrow(0, from, count).copyInto(buffer))
-          await put(buffer)
-        }
-      } finally {
-        flat.free()
-      }
-    }
-  } finally {
-    await Promise.allSettled([writing, syncing])
-  }
-  await Promise.all([writing, syncing])
-  return { bytes, sha256: hash.digest('hex') }
-}
-
-/** A new file of tensors, for folders that `writeFolderAtomic` syncs. @throws when the file is there already */
 export const saveSafetensors = async (
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   metadata?: Record<string, string>,
-): ReturnType<typeof writeSafetensors> => {
-  const file = await open(path, 'wx')
-  try {
-    return await writeSafetensors(file, tensors, metadata)
-  } finally {
-    await file.close()
-  }
+): Promise<WrittenFile> => {
+  const header = makeHeader(tensors, metadata)
+  const sha256 = await writeTensorFile(path, header, [...tensors.values()])
+  return { bytes: [...tensors.values()].reduce((sum, tensor) => sum + bytesOf(tensor), header.length), sha256 }
 }

@@ -56,6 +56,8 @@ export class GrowingBatch {
     this.#model = model
     this.#options = options
     this.#hasEncoder = !model.facts.causal
+    // A step reads every weight for a few rows: the kernel for that wants their inputs together.
+    model.body.inRows()
     const longest = Math.max(...prompts.map((prompt) => prompt.length))
     if (this.#hasEncoder) {
       const start = options.decoderStartTokenId

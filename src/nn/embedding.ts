@@ -1,6 +1,7 @@
 // A table of vectors looked up by id.
-import { type Dtype, embedding, empty, keep, type Tensor } from '../tensor/index.ts'
+import { type Dtype, embedding, type Tensor } from '../tensor/index.ts'
 import { type Initialization, Module } from './module.ts'
+import { parameter } from './parameter.ts'
 
 export class Embedding extends Module {
   /** [entries, size] */
@@ -11,7 +12,7 @@ export class Embedding extends Module {
   /** @param options.paddingIndex a row that starts at zero and gets no gradient. */
   constructor(entries: number, size: number, options: { paddingIndex?: number } = {}) {
     super()
-    this.weight = keep(empty([entries, size]))
+    this.weight = parameter([entries, size])
     this.#paddingIndex = options.paddingIndex
   }
 

@@ -1,8 +1,9 @@
 // A linear layer: `y = x Wᵀ + b`. Its matrix may be frozen in fewer bits: no parameter then, but the same layer for all who use it.
 import { ConfigError } from '../core/index.ts'
-import { type Dtype, empty, keep, linear, noGrad, type Tensor } from '../tensor/index.ts'
+import { type Dtype, keep, linear, noGrad, type Tensor } from '../tensor/index.ts'
 import { FrozenMatrix, type Packing, packingNames } from './frozen-matrix.ts'
 import { type Initialization, Module } from './module.ts'
+import { parameter } from './parameter.ts'
 
 /** How a matrix that is not trained may be held. */
 export type Holding = 'bfloat16' | Packing
@@ -24,9 +25,9 @@ export class Linear extends Module {
    */
   constructor(inputs: number, outputs: number, options: { bias?: boolean; initialScale?: number; tied?: Tensor } = {}) {
     super()
-    this.weight = options.tied ?? keep(empty([outputs, inputs]))
+    this.weight = options.tied ?? parameter([outputs, inputs])
     this.#tied = options.tied !== undefined
-    if (options.bias ?? true) this.bias = keep(empty([outputs]))
+    if (options.bias ?? true) this.bias = parameter([outputs])
     this.#scale = options.initialScale ?? 1
   }
 

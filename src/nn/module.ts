@@ -111,7 +111,14 @@ export abstract class Module {
     })
   }
 
+  /** Copies parameters that do not lie in rows, as some files hold them: what is trained or read row by row wants them so. */
+  inRows(): this {
+    if ([...this.parameters().values()].every((parameter) => parameter.isContiguous)) return this
+    return this.replaceParameters((_, parameter) => (parameter.isContiguous ? parameter : contiguous(parameter)))
+  }
+
   requireGrad(required: boolean): this {
+    if (required) this.inRows()
     for (const parameter of this.parameters().values()) parameter.requiresGrad = required
     return this
   }
@@ -151,6 +158,12 @@ export abstract class Module {
     else this.replaceParameters((path, parameter) => usable(path, parameter) ?? parameter)
     return report
   }
+}
+
+const contiguous = (parameter: Tensor): Tensor => {
+  const copy = noGrad(() => parameter.detach().contiguous())
+  copy.requiresGrad = parameter.requiresGrad
+  return copy
 }
 
 /** What of `own` a state lacks, what else it holds, and what has another shape. */

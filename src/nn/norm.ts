@@ -1,6 +1,7 @@
 // Layer norm and RMS norm, alone or together with the addition that feeds them.
-import { addLayerNorm, addRmsNorm, empty, keep, type Tensor } from '../tensor/index.ts'
+import { addLayerNorm, addRmsNorm, type Tensor } from '../tensor/index.ts'
 import { Module } from './module.ts'
+import { parameter } from './parameter.ts'
 
 /** A normalisation over the last dimension. */
 export abstract class Norm extends Module {
@@ -17,8 +18,8 @@ export class LayerNorm extends Norm {
 
   constructor(size: number, options: { eps?: number; bias?: boolean } = {}) {
     super()
-    this.weight = keep(empty([size]))
-    if (options.bias ?? true) this.bias = keep(empty([size]))
+    this.weight = parameter([size])
+    if (options.bias ?? true) this.bias = parameter([size])
     this.#eps = options.eps ?? 1e-5
   }
 
@@ -43,7 +44,7 @@ export class RmsNorm extends Norm {
 
   constructor(size: number, options: { eps?: number } = {}) {
     super()
-    this.weight = keep(empty([size]))
+    this.weight = parameter([size])
     this.#eps = options.eps ?? 1e-6
   }
 

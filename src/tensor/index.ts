@@ -28,3 +28,4 @@ export {
 } from './runtime.ts'
 export { freeTensors, hold, keep, liveTensors, scope } from './scope.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
+export { writeTensorFile } from './tensor-file.ts'

@@ -61,6 +61,8 @@ export interface Native {
   share(handle: Handle): Handle
   adopt(handle: Handle): Handle
   liveTensors(all: boolean): number
+  /** Rejects with `errno` and `syscall` where the system refuses. */
+  writeTensors(path: string, header: Uint8Array, handles: Handle[]): Promise<string>
   backward(roots: Handle[], gradients: (Handle | null)[] | undefined, retainGraph: boolean): void
   gradientsOf(
     roots: Handle[],

@@ -7,6 +7,7 @@ import { loadInto, openSafetensors, type SafetensorsFile, saveModel, saveSafeten
 import { CheckpointError, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 
 const whole = z.int().nonnegative()
 
@@ -62,6 +63,11 @@ const filesIn = async (folder: string): Promise<string[]> => {
     .sort()
 }
 
+/** Waits for each, also where one fails: nothing may still write into a folder that is being cleared away. */
+const allOf = async (tasks: readonly (Promise<void> | undefined)[]): Promise<void> => {
+  for (const result of await Promise.allSettled(tasks)) if (result.status === 'rejected') throw result.reason
+}
+
 /** Writes a checkpoint below a run's folder; returns its path. An earlier one of the same step is replaced. */
 export const writeSnapshot = async (
   run: string,
@@ -77,16 +83,19 @@ export const writeSnapshot = async (
     const noting = (below: string) => (name: string, written: (typeof files)[string]) => {
       files[join(below, name)] = written
     }
+    const put = async (name: string, tensors: ReadonlyMap<string, Tensor>) => {
+      files[name] = await saveSafetensors(join(folder, name), tensors)
+    }
     const weightsFolder = join(folder, 'model')
-    await (parts.weights?.save(weightsFolder) ??
-      saveModel(model, weightsFolder, { ...options, onWritten: noting('model') }))
-    if (auxiliary !== undefined)
-      await saveModel(auxiliary, join(folder, 'auxiliary'), { onWritten: noting('auxiliary') })
     const { tensors, step } = optimizer.state()
-    files['optimizer.safetensors'] = await saveSafetensors(join(folder, 'optimizer.safetensors'), tensors)
     const averaged = average?.state()
-    if (averaged !== undefined)
-      files['average.safetensors'] = await saveSafetensors(join(folder, 'average.safetensors'), averaged.tensors)
+    // Side by side: hashing one file takes one core.
+    await allOf([
+      parts.weights?.save(weightsFolder) ?? saveModel(model, weightsFolder, { ...options, onWritten: noting('model') }),
+      auxiliary && saveModel(auxiliary, join(folder, 'auxiliary'), { onWritten: noting('auxiliary') }),
+      put('optimizer.safetensors', tensors),
+      averaged && put('average.safetensors', averaged.tensors),
+    ])
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
     await writeFile(join(folder, 'state.json'), JSON.stringify(full))
     for (const name of await filesIn(folder)) {

@@ -2,14 +2,13 @@
 // and none left over.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { peersPython } from '../../bench/side-by-side.ts'
 import { type AdapterConfig, applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
-import { saveModel, writeSafetensors } from '../../src/checkpoint/index.ts'
+import { saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
 import { buildModel, type HeadType, type ModelType, models } from '../../src/models/index.ts'
 import { Generator, noGrad, tensor } from '../../src/tensor/index.ts'
 
@@ -67,9 +66,8 @@ describe.skipIf(python === undefined)('PEFT opens our adapters (needs the Python
       const { logits } = noGrad(() =>
         model.forward({ inputIds: ids, attentionMask: mask, decoderInputIds: isT5 ? ids : undefined }),
       )
-      const file = await open(join(folder, 'ours.safetensors'), 'wx')
-      await writeSafetensors(
-        file,
+      await saveSafetensors(
+        join(folder, 'ours.safetensors'),
         new Map([
           ['input_ids', ids],
           ['attention_mask', mask],
@@ -77,7 +75,6 @@ describe.skipIf(python === undefined)('PEFT opens our adapters (needs the Python
           ['logits', logits.contiguous()],
         ]),
       )
-      await file.close()
     }
     const script = fileURLToPath(new URL('open_ours.py', import.meta.url))
     const ran = spawnSync(python as string, [script, scratch], {

@@ -1,8 +1,7 @@
 // Small models as folders on disk, and ways to tamper with them.
-import { readFileSync, writeFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openSafetensors, saveModel, writeSafetensors } from '../../src/checkpoint/index.ts'
+import { openSafetensors, saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
 import {
   buildModel,
   type HeadOptions,
@@ -40,9 +39,8 @@ export const changeWeights = async (folder: string, change: (tensors: Map<string
   const file = await openSafetensors(path)
   const tensors = new Map([...file.tensors.keys()].map((name) => [name, file.tensor(name).clone()]))
   change(tensors)
-  const out = await open(path, 'w')
-  await writeSafetensors(out, tensors)
-  await out.close()
+  rmSync(path)
+  await saveSafetensors(path, tensors)
 }
 
 export const readConfig = (folder: string): Record<string, unknown> =>

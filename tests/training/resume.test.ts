@@ -56,9 +56,9 @@ it('an undisturbed run leaves checkpoints, the best, a model and every event', (
   expect(types.filter((type) => type === 'start')).toHaveLength(1)
 })
 
-it('kills (-9) at random moments, up to eight, leave no trace', async () => {
+it('kills (-9) at random moments, up to four, leave no trace', async () => {
   const recipe = smallRecipe(data, at('killed'))
-  const { killed, last } = await runWithKills(recipe, createRandom('eight kills'), { kills: 8, withinMs: 250 })
+  const { killed, last } = await runWithKills(recipe, createRandom('four kills'), { kills: 4, withinMs: 250 })
   // How many a fast machine leaves time for is its own affair.
   expect(killed).toBeGreaterThan(0)
   expect(last.lines.at(-1)).toBe('ended finished')
@@ -66,28 +66,23 @@ it('kills (-9) at random moments, up to eight, leave no trace', async () => {
 }, 240_000)
 
 describe('stopped by a signal', () => {
-  it.each(['SIGTERM', 'SIGINT'] as const)(
-    '%s finishes the step, saves, and the run goes on',
-    async (signal) => {
-      const recipe = smallRecipe(data, at(signal), { budget: { steps: 2000 } })
-      const { lines } = await spawnRun(recipe, {
-        onLine: (line, process) => {
-          if (line === 'step 4') process.kill(signal)
-        },
-      })
-      expect(lines.at(-1)).toBe('ended interrupted')
-      const last = lines
-        .filter((line) => line.startsWith('step'))
-        .at(-1)
-        ?.slice(5)
-      const names = readdirSync(join(recipe.out, 'checkpoints'))
-      expect(names).toContain(`step-${String(last).padStart(8, '0')}`)
-      expect(existsSync(join(recipe.out, 'model'))).toBe(false)
-    },
-    120_000,
-  )
+  it('finishes the step and saves', async () => {
+    const recipe = smallRecipe(data, at('signal'), { budget: { steps: 2000 } })
+    const { lines } = await spawnRun(recipe, {
+      onLine: (line, process) => {
+        if (line === 'step 4') process.kill('SIGTERM')
+      },
+    })
+    expect(lines.at(-1)).toBe('ended interrupted')
+    const last = lines
+      .filter((line) => line.startsWith('step'))
+      .at(-1)
+      ?.slice(5)
+    expect(readdirSync(join(recipe.out, 'checkpoints'))).toContain(`step-${String(last).padStart(8, '0')}`)
+    expect(existsSync(join(recipe.out, 'model'))).toBe(false)
+  }, 120_000)
 
-  it.each([1, 5, 13])('after step %i, mid-epoch, and gone on to the same bits', async (step) => {
+  it.each([1, 13])('after step %i, mid-epoch, and gone on to the same bits', async (step) => {
     const recipe = smallRecipe(data, at(`stopped-${step}`))
     const { listener } = stopAfter(step)
     expect(await pretrain(recipe, listener)).toMatchObject({ reason: 'interrupted', steps: step, model: undefined })

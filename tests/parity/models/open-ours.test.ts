@@ -2,13 +2,12 @@
 // its from_pretrained with nothing missing and nothing left over, and giving the logits that we gave.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { peersPython } from '../../../bench/side-by-side.ts'
-import { saveModel, writeSafetensors } from '../../../src/checkpoint/index.ts'
+import { saveModel, saveSafetensors } from '../../../src/checkpoint/index.ts'
 import {
   buildModel,
   type HeadType,
@@ -80,12 +79,6 @@ const draw = (model: Model) => {
   })
 }
 
-const write = async (path: string, tensors: Map<string, Tensor>) => {
-  const file = await open(path, 'w')
-  await writeSafetensors(file, tensors)
-  await file.close()
-}
-
 const cases = Object.values(models).flatMap((entry) => {
   const definition = entry as unknown as ModelDefinition
   return [{}, ...(variants[definition.type] ?? [])].flatMap((changes, i) => {
@@ -110,7 +103,7 @@ describe.skipIf(python === undefined)(`${title}${python === undefined ? skipped 
       // Classifiers of transformers find a row's last token by it.
       await saveModel(model, folder, { fields: { pad_token_id: padIdOf(config) } })
       const inputs = Object.entries(batch).map(([key, value]): [string, Tensor] => [theirNames[key], value as Tensor])
-      await write(join(folder, 'ours.safetensors'), new Map([...inputs, ['logits', logits.detach()]]))
+      await saveSafetensors(join(folder, 'ours.safetensors'), new Map([...inputs, ['logits', logits.detach()]]))
       if (head === 'embedding') writeFileSync(join(folder, 'pooling.json'), '"mean"')
     }
     const script = fileURLToPath(new URL('open_ours.py', import.meta.url))

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipe } from '../src/cli/recipe-file.ts'
 import { isForValidation } from '../src/data/index.ts'
-import { type FinetuneInput, finetune, type PretrainInput, pretrain } from '../src/runs/index.ts'
+import { type FinetuneInput, finetune, openSpecialists, type PretrainInput, pretrain } from '../src/runs/index.ts'
 import { makeDocuments, makeTextFolder, repository, type TextFolder } from './e2e/run-folder.ts'
 
 const folder = join(repository, 'recipes')
@@ -80,6 +80,8 @@ const labelled: Record<string, string> = {
   'dev-v1.1.json': JSON.stringify({ data: [{ title: 'd', paragraphs: sentences.slice(0, 4).map(question) }] }),
   'wnut17train.conll': sentences.map((text) => `${text.split(' ').join('\tO\n')}\tB-person\n`).join('\n'),
   'emerging.dev.conll': sentences.map((text) => `${text.split(' ').join('\tO\n')}\tB-person\n`).join('\n'),
+  'sts-train.tsv': sentences.map((text, i) => `g\tf\ty\t${i}\t${i % 5}.2\t${text}\t${sentences[0]}\n`).join(''),
+  'sts-dev.tsv': sentences.map((text, i) => `g\tf\ty\t${i}\t${i % 4}.5\t${text}\t${sentences[1]}\n`).join(''),
   'reviews.csv': rows('text,label', (text, i) => `${text},${['good', 'bad', 'so-so'][i % 3]}`),
 }
 
@@ -89,6 +91,15 @@ const finetuning: Record<string, string> = {
   'bert-squad.ts': 'exactMatch',
   'bert-wnut17.ts': 'f1',
   'lora-classifier.ts': 'accuracy',
+}
+
+/** One recipe with four specialists, by their names, each with a question that it answers. */
+const manyAdapters = 'one-base-many-adapters.ts'
+const specialists: Record<string, object> = {
+  sentiment: { text: sentences[0] },
+  entities: { text: sentences[1] },
+  answers: { question: 'who sees the moon', context: sentences[2] },
+  likeness: { text: sentences[0], pair: sentences[1] },
 }
 
 const asked = sentences.map((text, i) => ({ instruction: `who ${i}`, output: text }))
@@ -121,7 +132,7 @@ const writing: Record<string, { variable: string; file: string; content: string;
 
 describe('recipes', () => {
   it('are all run here', () => {
-    const names = [...Object.keys(pretraining), ...Object.keys(finetuning), ...Object.keys(writing)]
+    const names = [...Object.keys(pretraining), ...Object.keys(finetuning), ...Object.keys(writing), manyAdapters]
     expect(readdirSync(folder).sort()).toEqual(names.sort())
   })
 
@@ -160,6 +171,33 @@ describe('recipes', () => {
     expect(result).toMatchObject({ reason: 'finished', steps: 2 })
     expect(Number.isFinite(result.loss)).toBe(true)
     expect(result.metrics[metric]).toBeGreaterThanOrEqual(0)
+    vi.unstubAllEnvs()
+  })
+
+  it(`${manyAdapters} trains four specialists that one process serves by name`, async () => {
+    const data = join(pieces.path, 'labelled')
+    mkdirSync(data, { recursive: true })
+    for (const [file, content] of Object.entries(labelled)) writeFileSync(join(data, file), content)
+    for (const variable of ['SST2', 'SQUAD', 'WNUT17', 'STSB']) vi.stubEnv(variable, data)
+    const base = join(pieces.path, 'bert')
+    vi.stubEnv('BASE', base)
+    const folders: Record<string, string> = {}
+    for (const name of Object.keys(specialists)) {
+      vi.stubEnv('SPECIALIST', name)
+      const recipe = (await readRecipe(join(folder, manyAdapters))) as unknown as FinetuneInput
+      expect(recipe.out).toBe(`runs/many/${name}`)
+      folders[name] = join(pieces.path, recipe.out)
+      const steps = { batch: { sequences: 2 }, budget: { steps: 2 }, checkpoint: {}, untrained: false }
+      const { reason } = await finetune({ ...recipe, ...steps, out: folders[name] })
+      expect(reason).toBe('finished')
+    }
+    const served = await openSpecialists(base, folders)
+    const questions = Object.entries(specialists).map(([specialist, fields]) => ({ specialist, ...fields }))
+    const answers = await served.askAll(questions)
+    expect(answers.map(({ specialist }) => specialist)).toEqual(Object.keys(specialists))
+    const { base: whole, specialists: parts } = served.memory()
+    for (const bytes of Object.values(parts)) expect(bytes).toBeLessThan(whole / 2)
+    await served.close()
     vi.unstubAllEnvs()
   })
 

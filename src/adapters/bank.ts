@@ -158,7 +158,11 @@ export class AdapterBank {
     const entry = { name, definition, config, model, attachment, copies }
     if (attachment.placements.length + copies.size === 0)
       throw new ConfigError(
-        `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing.`,
+        `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing.${
+          model.facts.tiedEmbeddings && (model.head as Module) instanceof LanguageHead
+            ? ' What it scores words by is the table of its embeddings, which belongs to the body: choose last-n-layers, or lora.'
+            : ''
+        }`,
       )
     this.#entries.set(name, entry)
     this.setTrained(name, options.trained ?? true)

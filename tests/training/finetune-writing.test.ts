@@ -12,6 +12,7 @@ import { compareRuns, finetune, type Sample, verifyResume } from '../../src/runs
 import { Generator, setThreads } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
 import type { TrainingEvent } from '../../src/training/index.ts'
+import { runHere } from '../e2e/run-folder.ts'
 import { chatTokenizer } from '../tasks/chat-tokenizer.ts'
 
 let root: string
@@ -158,6 +159,40 @@ describe('a run', () => {
     expect(proof).toMatchObject({ equal: true, different: [] })
     const { runs } = { runs: await compareRuns([out]) }
     expect(JSON.stringify(runs)).toContain('perplexity')
+  })
+
+  it('is refused where a variant has nothing to train', async () => {
+    // T5 scores words by its embeddings, which belong to the frozen body.
+    await expect(run('t5', 'linear-probe')).rejects.toThrow(/table of its embeddings/)
+    await expect(run('llama', 'bitfit')).rejects.toThrow(/bias terms/)
+  })
+
+  it('is evaluated, scored and asked on the command line', async () => {
+    const { out } = await run('gpt2', 'lora')
+    const [said, asked] = [at('said.jsonl'), ['--settings.metrics', 'exactMatch', '--settings.max-new-tokens', '8']]
+    const json = async (...argv: string[]) => {
+      const { code, stdout, stderr } = await runHere([...argv, '--json'])
+      expect(stderr.includes('Expected'), stderr).toBe(false)
+      expect(code).toBe(0)
+      return JSON.parse(stdout)
+    }
+    const held = at('held.jsonl')
+    const evaluated = await json(
+      ...['evaluate', '--model', out, '--task', 'instructions', '--data', held, '--predictions', said, ...asked],
+    )
+    const { metrics } = evaluationOf(out)
+    for (const name of ['exactMatch', 'perplexity', 'ended'])
+      expect(evaluated.metrics[name].value).toBeCloseTo(metrics[name].value, 3)
+    const scored = await json('score', 'instructions', '--references', held, '--predictions', said, ...asked)
+    expect(scored.metrics).toEqual(evaluated.metrics)
+    const weighed = await json(
+      ...['evaluate', '--model', out, '--task', 'instructions', '--data', held, '--answers', '0', ...asked],
+    )
+    expect(Object.keys(weighed.metrics)).toEqual(['perplexity'])
+    const predicted = await json('predict', '--model', out, '--text', 'hi', '--text', 'hi hi')
+    const lines = readFileSync(said, 'utf8').split('\n')
+    expect(predicted.predictions[0].answer).toBe((JSON.parse(lines[0]) as { answer: string }).answer)
+    expect(predicted.predictions).toHaveLength(2)
   })
 
   it('says what it passed over and cut', async () => {

@@ -1,26 +1,20 @@
-// The second half of the quickstart: a small BERT learns from the shards, and is measured before and after. Started again, it goes
+// The quickstart's base: a small BERT learns from the shards, and is measured before and after. Started again, it goes
 // on where it stopped. Knows nothing of how the shards were made.
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadTokenizer, openModel } from '../checkpoint/index.ts'
 import { parseConfig } from '../core/index.ts'
 import { openTokens } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
-import {
-  buildRun,
-  MODEL_FOLDER,
-  type PretrainInput,
-  pretrain,
-  pretrainSchema,
-  RUN_FILE,
-  resume,
-} from '../runs/index.ts'
+import { buildRun, MODEL_FOLDER, type PretrainInput, pretrain, pretrainSchema } from '../runs/index.ts'
 import { evaluateLanguageModelling } from '../tasks/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { readHistory, renderCurves } from '../tracking/index.ts'
 import type { CommandContext } from './command.ts'
 import { type FilledText, fillMasks } from './predictions/fill-masks.ts'
+import { runToEnd } from './quickstart-run.ts'
 import { displayRun } from './run-display.ts'
+
+const stepsPerMinute = 325
 
 /** Two layers of 128: small enough to see a few million tokens in as many minutes on two cores. */
 const recipeFor = ({ shards, tokenizer, out, minutes }: PretrainingPlan): PretrainInput => ({
@@ -43,10 +37,11 @@ const recipeFor = ({ shards, tokenizer, out, minutes }: PretrainingPlan): Pretra
   out,
   maxLength: 128,
   batch: { sequences: 16 },
-  budget: { minutes },
+  // As many steps as two quiet cores do in less time, so that a run can be repeated; and that time for others.
+  budget: { steps: Math.ceil(stepsPerMinute * minutes), minutes },
   learningRate: 3e-3,
   schedule: { type: 'linear', warmupShare: 0.1 },
-  evaluate: { minutes: Math.max(0.1, minutes / 8) },
+  evaluate: { steps: Math.ceil((stepsPerMinute * minutes) / 8) },
   heldOut: 128,
   checkpoint: { minutes: 1 },
 })
@@ -86,12 +81,6 @@ const sentences = [
 // Masks for a few thousand words: enough to tell two models apart, in seconds.
 const measuredTokens = 20_000
 
-const isThere = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
 const measure = async (model: Model, tokenizer: Tokenizer, shards: string, signal: AbortSignal): Promise<Knowledge> => {
   const source = await openTokens(shards, 'validation')
   try {
@@ -119,22 +108,14 @@ const measureFresh = async (input: PretrainInput, tokenizer: Tokenizer, shards: 
 }
 
 /** Trains, or goes on, to the end. @throws the signal's reason when interrupted */
-const trainToEnd = async (input: PretrainInput, minutes: number, context: CommandContext): Promise<void> => {
-  const { out } = input
-  if (await isThere(join(out, MODEL_FOLDER, 'config.json'))) {
-    context.log(`The model is in ${out} already.`)
-    return
-  }
-  const display = displayRun(context, { label: 'pretraining', budget: { minutes } })
+const trainToEnd = async (input: PretrainInput, context: CommandContext): Promise<void> => {
+  const display = displayRun(context, { label: 'pretraining' })
   try {
-    const started = await isThere(join(out, RUN_FILE))
-    const { reason } = started ? await resume(out, display) : await pretrain(input, display)
-    if (reason === 'finished') return
+    const done = await runToEnd(input.out, () => pretrain(input, display), display, context)
+    if (done === undefined) context.log(`The model is in ${input.out} already.`)
   } finally {
     display.stop()
   }
-  context.log('Everything so far is kept: start the quickstart again, and it goes on from there.')
-  throw context.signal.reason
 }
 
 const drawCurve = async (out: string): Promise<string> => {
@@ -150,7 +131,7 @@ export const pretrainQuickly = async (plan: PretrainingPlan, context: CommandCon
   const input = recipeFor(plan)
   const tokenizer = await loadTokenizer(plan.tokenizer)
   const before = await measureFresh(input, tokenizer, shards, context.signal)
-  await trainToEnd(input, plan.minutes, context)
+  await trainToEnd(input, context)
   const folder = join(out, MODEL_FOLDER)
   const opened = await openModel(folder)
   const after = await measure(opened.model, tokenizer, shards, context.signal)

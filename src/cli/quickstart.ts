@@ -1,4 +1,4 @@
-// `tunesmith quickstart`: the story so far on bundled real text, stage after stage, by the same commands that users run.
+// `tunesmith quickstart`: the whole story on bundled real text, stage after stage, by the same commands that users run.
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +8,7 @@ import { loadTokenizer } from '../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from './command.ts'
 import { corpusBuild } from './corpus-build.ts'
 import { pretrainQuickly } from './quickstart-pretraining.ts'
+import { makeSpecialists, renderSpecialists } from './quickstart-specialists.ts'
 import { tokenizerEncode } from './tokenizer-encode.ts'
 import { tokenizerTrain } from './tokenizer-train.ts'
 
@@ -24,35 +25,41 @@ const sample = 'The unexpected journey began in the railway station, where nobod
 export const quickstart = defineCommand({
   name: 'quickstart',
   summary:
-    'Turn bundled books and Wikipedia pages into a corpus, a tokenizer, shards, and a small BERT that learns from them',
+    'Turn bundled books and Wikipedia pages into a corpus, a tokenizer, shards, a small BERT, and specialists that are compared',
   example: 'tunesmith quickstart --out quickstart-run',
   options: z.strictObject({
     out: z
       .string()
       .default('runs/quickstart')
       .describe('Folder for everything it makes; run again, it goes on from there'),
-    minutes: z.number().positive().max(600).default(5).describe('Time for pretraining'),
+    minutes: z
+      .number()
+      .positive()
+      .max(600)
+      .default(4)
+      .describe('Most time for pretraining, and the number of its steps'),
+    specialistSteps: z.int().positive().optional().describe('Steps of each specialist, in place of those planned'),
     vocabSize: z.int().min(512).max(65536).default(8192).describe('Entries of the vocabulary'),
   }),
-  run: async ({ out, vocabSize, minutes }, _args, context: CommandContext) => {
+  run: async ({ out, vocabSize, minutes, specialistSteps }, _args, context: CommandContext) => {
     const started = performance.now()
     const data = bundledText()
     const [corpus, tokenizer, shards] = ['corpus', 'tokenizer', 'shards'].map((name) => join(out, name))
-    context.log('1/4  Raw text to corpus: extract, filter, remove duplicates')
+    context.log('1/6  Raw text to corpus: extract, filter, remove duplicates')
     const source = [`wikipedia:${join(data, '*.xml*.bz2')}`, `books:${join(data, 'books')}`]
     const built = await corpusBuild.run(
       parseConfig(corpusBuild.options, { out: corpus, source }, 'corpus build'),
       {},
       context,
     )
-    context.log('2/4  Corpus to tokenizer: learn a WordPiece vocabulary')
+    context.log('2/6  Corpus to tokenizer: learn a WordPiece vocabulary')
     const wishes = { type: 'wordpiece', vocabSize, corpus: [corpus], out: tokenizer }
     const trained = await tokenizerTrain.run(
       parseConfig(tokenizerTrain.options, wishes, 'tokenizer train'),
       { files: [] },
       context,
     )
-    context.log('3/4  Corpus to shards: token ids, split into training and validation by document')
+    context.log('3/6  Corpus to shards: token ids, split into training and validation by document')
     // A tenth of so few documents, so that there are some to hold out.
     const encoding = { tokenizer, corpus: [corpus], out: shards, validation: 0.1 }
     const encoded = await tokenizerEncode.run(
@@ -61,8 +68,14 @@ export const quickstart = defineCommand({
       context,
     )
     const loaded = await loadTokenizer(tokenizer)
-    context.log(`4/4  Shards to model: a small BERT fills in masked words, for ${minutes} minutes`)
+    context.log(`4/6  Shards to model: a small BERT fills in masked words, for at most ${minutes} minutes`)
     const pretrained = await pretrainQuickly({ shards, tokenizer, out: join(out, 'bert'), minutes }, context)
+    context.log('5/6  Model to specialists: three tasks, each by several variants, and once from random weights')
+    const specialists = await makeSpecialists(
+      { base: join(out, 'bert'), data, out: join(out, 'specialists'), steps: specialistSteps },
+      context,
+    )
+    context.log('6/6  Generalist against specialists, with against without pretraining')
     const pieces = [...loaded.encode(sample).ids].map((id) => loaded.idToToken(id) ?? '?')
     return {
       out,
@@ -71,10 +84,11 @@ export const quickstart = defineCommand({
       shards: encoded,
       pieces,
       pretrained,
+      specialists,
       seconds: (performance.now() - started) / 1000,
     }
   },
-  render: ({ out, corpus, tokenizer, shards, pieces, pretrained, seconds }) => {
+  render: ({ out, corpus, tokenizer, shards, pieces, pretrained, specialists, seconds }) => {
     const { train, validation } = shards
     const { before, after, model, steps, tokens } = pretrained
     const percent = (value: number) => `${(100 * value).toFixed(1)} %`
@@ -97,10 +111,15 @@ export const quickstart = defineCommand({
           `  ${text}  ${masks[0].map(({ token, probability }) => `${token} ${percent(probability)}`).join(', ')}`,
       ),
       '',
+      renderSpecialists(specialists),
       `All in ${out}, in ${formatDuration(seconds * 1000)}. The model opens in transformers:`,
       `  AutoModelForMaskedLM.from_pretrained("${model}")`,
-      `Try it:       tunesmith predict --model ${join(out, 'bert')} --text "The old man sat by the [MASK]."`,
-      `Look closer:  tunesmith corpus inspect ${join(out, 'corpus')}; open ${join(out, 'bert', 'report.html')}`,
+      'Next:',
+      `  tunesmith predict --model ${join(out, 'specialists/sentiment/lora')} --text "A film to see twice."`,
+      `  tunesmith evaluate --model ${join(out, 'specialists/medical/full')} --task sequence-classification --data ${join(bundledText(), 'medquad/dev.jsonl.gz')} --settings.label topic`,
+      `  tunesmith finetune --base ${join(out, 'bert')} --task sequence-classification --data YOURS.csv --text COLUMN --label COLUMN --variant lora --out ${join(out, 'mine')}`,
+      `  tunesmith corpus inspect ${join(out, 'corpus')}`,
+      `Pages: ${[join(out, 'bert', 'report.html'), ...specialists.map(({ page }) => page)].join(', ')}`,
     ].join('\n')
   },
 })

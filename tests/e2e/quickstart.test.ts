@@ -1,16 +1,18 @@
-// The quickstart as a user runs it, with little time for pretraining: stopped in the middle, started again, and done.
+// The quickstart as a user runs it, with little time for pretraining and few steps for specialists: stopped in the middle of each half,
+// started again, and done.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import type { PretrainingResult } from '../../src/cli/quickstart-pretraining.ts'
+import type { SpecialistResult } from '../../src/cli/quickstart-specialists.ts'
 import { runChild } from './run-folder.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-quickstart-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 it('stops at Ctrl-C, goes on where it was, and shows what was learnt', async () => {
-  const argv = ['quickstart', '--out', folder, '--minutes', '0.15', '--vocab-size', '1024']
+  const argv = ['quickstart', '--out', folder, '--minutes', '0.15', '--vocab-size', '1024', '--specialist-steps', '2']
   let sent = false
   const first = await runChild(argv, (stderr, kill) => {
     if (sent || !/pretraining \d+ % · step \d+/.test(stderr)) return
@@ -21,20 +23,51 @@ it('stops at Ctrl-C, goes on where it was, and shows what was learnt', async () 
   expect(first.stderr).toContain('start the quickstart again, and it goes on from there')
   expect(existsSync(join(folder, 'bert', 'model'))).toBe(false)
 
-  const second = await runChild([...argv, '--json'])
-  expect(second.code).toBe(0)
+  // Again in the middle of the specialists: the base is done, and the first specialist too.
+  let sentAgain = false
+  const second = await runChild(argv, (stderr, kill) => {
+    if (sentAgain || !stderr.includes('sentiment, adapter')) return
+    sentAgain = true
+    kill('SIGINT')
+  })
+  expect(second.code).toBe(130)
   expect(second.stderr).toMatch(/Going on after step [1-9]/)
-  const { before, after, curve, examples, model } = (JSON.parse(second.stdout) as { pretrained: PretrainingResult })
-    .pretrained
+  expect(existsSync(join(folder, 'bert', 'model', 'model.safetensors'))).toBe(true)
+
+  const third = await runChild([...argv, '--json'])
+  expect(third.code).toBe(0)
+  expect(third.stderr).toContain('sentiment, full: done before')
+  const { pretrained, specialists } = JSON.parse(third.stdout) as {
+    pretrained: PretrainingResult
+    specialists: SpecialistResult[]
+  }
+  const { before, after, curve, examples, model } = pretrained
   // Fresh weights know nothing of 1,024 pieces.
   expect(before.perplexity).toBeGreaterThan(800)
   expect(after.perplexity).toBeLessThan(before.perplexity)
   expect(curve).toContain('Loss over masked words')
   expect(examples.every(({ masks }) => masks[0].length === 3)).toBe(true)
   expect(existsSync(join(model, 'model.safetensors'))).toBe(true)
+  expect(specialists.map(({ name, runs }) => [name, runs.length])).toEqual([
+    ['sentiment', 5],
+    ['medical', 5],
+    ['questions', 4],
+  ])
+  for (const { comparison, page } of specialists) {
+    // Judged on the same records, with what takes no training beside them, and with what pretraining brought.
+    expect(comparison.warnings).toEqual([])
+    expect(comparison.references.map(({ name }) => name)).toContain('untrained base')
+    expect(comparison.runs.some(({ fresh }) => fresh)).toBe(true)
+    expect(comparison.runs.find(({ variant, fresh }) => variant === 'full' && !fresh)?.pretraining?.to).toMatch(
+      /from-random/,
+    )
+    expect(existsSync(page)).toBe(true)
+  }
 
-  const third = await runChild(argv)
-  expect(third.code).toBe(0)
-  expect(third.stderr).toContain('already')
-  expect(third.stdout).toMatch(/masked accuracy +[\d.]+ % +[\d.]+ %/)
-}, 300_000)
+  const fourth = await runChild(argv)
+  expect(fourth.code).toBe(0)
+  expect(fourth.stderr).toContain('already')
+  expect(fourth.stderr).not.toMatch(/sentiment, \w+ \d+ %/)
+  expect(fourth.stdout).toMatch(/masked accuracy +[\d.]+ % +[\d.]+ %/)
+  expect(fourth.stdout).toMatch(/pretraining, against random weights: [+-]?[\d.]+ %/)
+}, 600_000)

@@ -27,8 +27,10 @@ export const describePreFlight = (facts: PreFlight): string[] => {
   ]
 }
 
+/** The one term of a loss is the loss, and is said once. */
 const describeMetrics = (metrics: Record<string, number>) =>
   Object.entries(metrics)
+    .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
     .map(([name, value]) => `${name} ${number(value)}`)
     .join(', ')
 

@@ -96,7 +96,7 @@ export const score = defineCommand({
     )
     // Of metrics that are only comparable when computed alike.
     const signatures = Object.entries(details).flatMap(([metric, detail]) => {
-      const { signature } = (typeof detail === 'object' ? detail : undefined) ?? ({} as { signature?: unknown })
+      const { signature } = (typeof detail === 'object' && detail !== null ? detail : {}) as { signature?: unknown }
       return signature === undefined ? [] : [`  ${metric.padEnd(width)}  ${signature}`]
     })
     return [`${formatCount(records)} records`, ...lines, ...signatures, ...passed].join('\n')

@@ -77,7 +77,7 @@ for metric in ("euclidean", "cosine"):
         m = KNeighborsRegressor(**how).fit(X, numbers)
         add("nearest-neighbours", "numbers", own, {"values": m.predict(T)})
 trees = dict(max_iter=30, learning_rate=0.2, max_leaf_nodes=8, min_samples_leaf=10, early_stopping=False, l2_regularization=0.5)
-own = {"rounds": 30, "learningRate": 0.2, "maxLeaves": 8, "minLeafRows": 10, "l2": 0.5}
+own = {"rounds": 30, "learningRate": 0.2, "maxLeaves": 8, "minLeafRows": 10, "l2": 0.5, "bins": 255}
 # Splits that gain the same are a matter of the last bit: all classes count differently, so that there are none.
 for problem, weighteds in (("binary", (False, True)), ("classes", (True,))):
     for weighted in weighteds:

@@ -1,13 +1,13 @@
-// Columns of features cut into at most 255 bins of about equal counts, so that trees look at counts and not at values. Knows no tree.
+// Columns of features cut into bins of about equal counts, 255 at most, so that trees look at counts and not at values. Knows no tree.
 import { createRandom } from '../../core/index.ts'
 
-export const maxBins = 255
 /** Values that borders are found from. */
 const looked = 100_000
 
 export interface BinnedFeatures {
   rows: number
   columns: number
+  maxBins: number
   /** Column after column: the bin of each value. */
   bins: Uint8Array
   /** Of each column, rising: a value belongs to the first bin whose border it does not exceed, or to the one after the last. */
@@ -15,7 +15,10 @@ export interface BinnedFeatures {
 }
 
 /** Values row after row -> bins column after column. */
-export const binFeatures = (values: Float32Array, columns: number, seed: number): BinnedFeatures => {
+export const binFeatures = (
+  values: Float32Array,
+  { columns, maxBins, seed }: { columns: number; maxBins: number; seed: number },
+): BinnedFeatures => {
   const rows = values.length / columns
   const bins = new Uint8Array(values.length)
   const borders: Float32Array[] = []
@@ -25,15 +28,15 @@ export const binFeatures = (values: Float32Array, columns: number, seed: number)
   for (let column = 0; column < columns; column++) {
     for (let i = 0; i < sample.length; i++) sample[i] = values[chosen[i] * columns + column]
     sample.sort()
-    const own = bordersOf(sample)
+    const own = bordersOf(sample, maxBins)
     borders.push(own)
     const from = column * rows
     for (let row = 0; row < rows; row++) bins[from + row] = binOf(values[row * columns + column], own)
   }
-  return { rows, columns, bins, borders }
+  return { rows, columns, maxBins, bins, borders }
 }
 
-const bordersOf = (sorted: Float32Array): Float32Array => {
+const bordersOf = (sorted: Float32Array, maxBins: number): Float32Array => {
   const distinct: number[] = []
   for (const value of sorted) if (value !== distinct.at(-1)) distinct.push(value)
   const found: number[] = []

@@ -12,6 +12,12 @@ const config = z.strictObject({
   learningRate: z.number().positive().max(1).default(0.1).describe('share of each tree that counts'),
   maxLeaves: z.int().min(2).default(31).describe('leaves of a tree'),
   minLeafRows: z.int().positive().default(20).describe('rows in a leaf at least'),
+  bins: z
+    .int()
+    .min(2)
+    .max(255)
+    .default(64)
+    .describe('places where a feature may be split; 255, as in scikit-learn, takes about three times as long'),
   l2: z.number().min(0).default(0).describe('holds the values of leaves small'),
 })
 
@@ -21,11 +27,11 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
   summary: 'many small trees, each against what the ones before got wrong',
   config,
   kinds: ['class', 'labels', 'number'],
-  async fit(lesson, { rounds, ...options }, { seed, signal, onProgress }) {
+  async fit(lesson, { rounds, bins: maxBins, ...options }, { seed, signal, onProgress }) {
     const { features } = lesson
     const [rows, columns] = features.shape
     const perRound = treesOfRound(lesson)
-    const grower = new TreeGrower(binFeatures(features.toFloat32Array(), columns, seed), options)
+    const grower = new TreeGrower(binFeatures(features.toFloat32Array(), { columns, maxBins, seed }), options)
     const weights = rowWeights(lesson)
     const start = startOf(lesson, perRound, weights)
     const scores = Float64Array.from({ length: rows * perRound }, (_, i) => start[i % perRound])

@@ -23,7 +23,7 @@ export interface Tree {
 interface Histogram {
   /** Sums of gradients and second derivatives, by column and bin, in turn. */
   sums: Float64Array
-  counts: Uint32Array
+  counts: Int32Array
 }
 
 interface Split {
@@ -38,19 +38,19 @@ interface Leaf {
   to: number
   gradient: number
   curvature: number
-  histogram: Histogram
+  /** Undefined where there are too few rows to split. */
+  histogram: Histogram | undefined
   split: Split | undefined
 }
 
-const binsOfColumn = 256
 const leastCurvature = 1e-3
 
 /** Grows trees over the same rows, with memory that is used again. */
 export class TreeGrower {
   readonly #data: BinnedFeatures
   readonly #options: TreeOptions
-  readonly #rows: Uint32Array
-  readonly #spare: Uint32Array
+  readonly #rows: Int32Array
+  readonly #spare: Int32Array
   readonly #gradients: Float64Array
   readonly #curvatures: Float64Array
   readonly #pool: Histogram[] = []
@@ -58,8 +58,8 @@ export class TreeGrower {
   constructor(data: BinnedFeatures, options: TreeOptions) {
     this.#data = data
     this.#options = options
-    this.#rows = new Uint32Array(data.rows)
-    this.#spare = new Uint32Array(data.rows)
+    this.#rows = new Int32Array(data.rows)
+    this.#spare = new Int32Array(data.rows)
     this.#gradients = new Float64Array(data.rows)
     this.#curvatures = new Float64Array(data.rows)
   }
@@ -80,9 +80,8 @@ export class TreeGrower {
       gradient += gradients[i]
       curvature += curvatures[i]
     }
-    const root = this.#leaf(tree, { from: 0, to: rows.length, gradient, curvature }, () =>
-      this.#measure(0, rows.length, gradients, curvatures),
-    )
+    const whole = this.#measure(0, rows.length, gradients, curvatures)
+    const root = this.#leaf(tree, { from: 0, to: rows.length, gradient, curvature }, whole)
     const leaves = [root]
     let count = 1
     while (count < maxLeaves) {
@@ -99,7 +98,7 @@ export class TreeGrower {
       const value = (-learningRate * leaf.gradient) / (leaf.curvature + l2 + 1e-15)
       tree.value[leaf.node] = value
       for (let i = leaf.from; i < leaf.to; i++) scores[rows[i] * stride + offset] += value
-      this.#pool.push(leaf.histogram)
+      if (leaf.histogram !== undefined) this.#pool.push(leaf.histogram)
     }
     return tree
   }
@@ -107,14 +106,13 @@ export class TreeGrower {
   #leaf(
     tree: Tree,
     { from, to, gradient, curvature }: Pick<Leaf, 'from' | 'to' | 'gradient' | 'curvature'>,
-    measure: () => Histogram,
+    histogram: Histogram | undefined,
   ): Leaf {
     const node = tree.column.push(-1) - 1
     tree.border.push(0)
     tree.left.push(-1)
     tree.right.push(-1)
     tree.value.push(0)
-    const histogram = measure()
     const facts = { node, from, to, gradient, curvature, histogram }
     return { ...facts, split: this.#bestSplit(facts) }
   }
@@ -142,10 +140,16 @@ export class TreeGrower {
       { from: left, to, ...others },
     ]
     const small = left - from <= to - left ? 0 : 1
-    // The larger half has what the whole had less what the smaller has.
-    const measured = this.#measure(parts[small].from, parts[small].to, gradients, curvatures)
-    const rest = this.#subtract(leaf.histogram, measured)
-    const leaves = parts.map((part, i) => this.#leaf(tree, part, () => (i === small ? measured : rest)))
+    const large = parts[1 - small]
+    const whole = leaf.histogram!
+    const halves: (Histogram | undefined)[] = [undefined, undefined]
+    if (large.to - large.from < 2 * this.#options.minLeafRows) this.#pool.push(whole)
+    else {
+      // The larger half has what the whole had less what the smaller has.
+      halves[small] = this.#measure(parts[small].from, parts[small].to, gradients, curvatures)
+      halves[1 - small] = this.#subtract(whole, halves[small])
+    }
+    const leaves = parts.map((part, i) => this.#leaf(tree, part, halves[i]))
     tree.column[leaf.node] = column
     tree.border[leaf.node] = borders[column][bin]
     tree.left[leaf.node] = leaves[0].node
@@ -154,7 +158,7 @@ export class TreeGrower {
   }
 
   #measure(from: number, to: number, gradients: Float64Array, curvatures: Float64Array): Histogram {
-    const { bins, columns, rows: total } = this.#data
+    const { bins, columns, maxBins, rows: total } = this.#data
     const histogram = this.#take()
     const { sums, counts } = histogram
     const [rows, g, h] = [this.#rows, this.#gradients, this.#curvatures]
@@ -166,7 +170,7 @@ export class TreeGrower {
     }
     for (let column = 0; column < columns; column++) {
       const first = column * total
-      const base = column * binsOfColumn
+      const base = column * maxBins
       for (let i = 0; i < count; i++) {
         const bin = base + bins[first + own[i]]
         sums[2 * bin] += g[i]
@@ -191,21 +195,21 @@ export class TreeGrower {
       used.counts.fill(0)
       return used
     }
-    const size = this.#data.columns * binsOfColumn
-    return { sums: new Float64Array(2 * size), counts: new Uint32Array(size) }
+    const size = this.#data.columns * this.#data.maxBins
+    return { sums: new Float64Array(2 * size), counts: new Int32Array(size) }
   }
 
   #bestSplit({ from, to, gradient, curvature, histogram }: Omit<Leaf, 'split'>): Split | undefined {
     const { minLeafRows, l2 } = this.#options
     const rows = to - from
-    if (rows < 2 * minLeafRows || curvature < leastCurvature) return undefined
+    if (histogram === undefined || rows < 2 * minLeafRows || curvature < leastCurvature) return undefined
     const { sums, counts } = histogram
-    const { columns, borders } = this.#data
+    const { columns, borders, maxBins } = this.#data
     const whole = (gradient * gradient) / (curvature + l2)
     let best: Split | undefined
     let most = 1e-10
     for (let column = 0; column < columns; column++) {
-      const base = column * binsOfColumn
+      const base = column * maxBins
       const last = borders[column].length
       let [g, h, count] = [0, 0, 0]
       for (let bin = 0; bin < last; bin++) {

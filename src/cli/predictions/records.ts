@@ -17,8 +17,22 @@ const asking = (choose: (options: HeadOptions) => Chosen) =>
       const { id: _, ...said } = predictions[0]
       return { text, ...said }
     },
-    render: ({ text, ...said }) => `${text}\n  ${JSON.stringify(said)}`,
+    render: ({ text, ...said }) => `${text}\n  ${describeAnswer(said)}`,
   })
+
+const shownShares = 5
+
+/** `label positive (positive 93.1 %, negative 6.9 %)`: what is said, and the likeliest of what could have been. */
+const describeAnswer = ({ probabilities, ...said }: { [name: string]: unknown }): string => {
+  const answers = Object.entries(said).map(
+    ([name, value]) => `${name} ${Array.isArray(value) ? value.join(' ') : value}`,
+  )
+  const shares = Object.entries((probabilities ?? {}) as { [label: string]: number })
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, shownShares)
+    .map(([label, share]) => `${label} ${(100 * share).toFixed(1)} %`)
+  return `${answers.join(', ')}${shares.length === 0 ? '' : ` (${shares.join(', ')})`}`
+}
 
 const any = (task: unknown) => task as TaskDefinition
 

@@ -14,18 +14,24 @@ const isEmpty = (fields: object) => Object.values(fields).every((value) => value
  * checkpoint with the best main metric of the task is the model.
  */
 export const finetune = async (input: FinetuneInput, listener: RunListener = {}): Promise<RunResult> => {
-  const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
+  const recipe = completeRecipe(input)
   await expectNewFolder(recipe.out)
+  return execute(recipe, 'fresh', listener)
+}
+
+/** The recipe with everything that is left out. Opens no file. @throws ConfigError for settings that do not fit each other */
+export const completeRecipe = (input: object): FinetuneRecipe => {
+  const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
+  const task = tasks[recipe.task] as unknown as TaskDefinition
+  const config = taskConfig(task, recipe.settings, recipe.dataset)
   if (finetuneKind.atOnce?.(recipe) !== undefined) {
     expectNoSteps(recipe)
-    return execute(recipe, 'fresh', listener)
+    return recipe
   }
-  const task = tasks[recipe.task] as unknown as TaskDefinition
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   if (isEmpty(recipe.budget)) recipe.budget.epochs = 3
-  if (recipe.keep.best === undefined)
-    recipe.keep.best = task.mainMetric(taskConfig(task, recipe.settings, recipe.dataset))
-  return execute(recipe, 'fresh', listener)
+  if (recipe.keep.best === undefined) recipe.keep.best = task.mainMetric(config)
+  return recipe
 }
 
 /** Training settings that count for work that is done at once as well. */

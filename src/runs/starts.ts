@@ -2,9 +2,8 @@
 import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, parseConfig } from '../core/index.ts'
-import { type TaskDefinition, taskConfig, tasks } from '../tasks/index.ts'
 import type { RunListener, RunResult } from './execute.ts'
-import { finetune } from './finetune.ts'
+import { completeRecipe, finetune } from './finetune.ts'
 import { type FinetuneInput, finetuneSchema } from './finetune-recipe.ts'
 import { pretrain } from './pretrain.ts'
 import { type PretrainInput, pretrainSchema } from './recipe.ts'
@@ -18,8 +17,7 @@ export interface RunStart {
 }
 
 const checkFinetune = (given: object): void => {
-  const recipe = parseConfig(finetuneSchema, given, 'finetune')
-  taskConfig(tasks[recipe.task] as unknown as TaskDefinition, recipe.settings, recipe.dataset)
+  const recipe = completeRecipe(given)
   const adapter = (adapters as Partial<typeof adapters>)[recipe.variant as AdapterType]
   if (adapter !== undefined)
     parseConfig(adapter.config, { ...recipe.adapter, type: recipe.variant }, `adapter ${recipe.variant}`)

@@ -127,6 +127,8 @@ describe('sweep', () => {
     expect(existsSync(at('wrong'))).toBe(false)
     const adapter = await runHere(commandLine('wrong', ['--over.variant', 'lora', '--over.adapter.rnk', '4,8']))
     expect(adapter).toMatchObject({ code: 2, stderr: expect.stringMatching(/every run: .*rank/) })
+    const steps = await runHere(commandLine('wrong', ['--over.variant', 'lora,feature-based']))
+    expect(steps).toMatchObject({ code: 2, stderr: expect.stringMatching(/variant=feature-based: [\s\S]*no steps/) })
     const nothing = await runHere(commandLine('wrong', []))
     expect(nothing).toMatchObject({ code: 2, stderr: expect.stringMatching(/something to vary/) })
     const setting = await runHere(commandLine('wrong', ['--over.settings.labl', 'a,b']))

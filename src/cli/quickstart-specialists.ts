@@ -35,7 +35,10 @@ const variants: Specialist['variants'] = {
 }
 // Work that has no steps takes no settings of steps.
 const noSteps: Changes = { learningRate: undefined, budget: undefined, batch: undefined, evaluate: undefined }
-const features: Specialist['variants'] = { features: { variant: 'feature-based', ...noSteps } }
+const features: Specialist['variants'] = {
+  features: { variant: 'feature-based', ...noSteps },
+  'random-features': { variant: 'feature-based', fresh: true, ...noSteps },
+}
 
 // Measured on the quickstart's base, two passes over the phrases: 3e-4 and 1e-3 are alike, 2e-3 is too much.
 /** Steps, so that a run can be repeated; and a bound on time, so that a slow machine comes to an end as well. */
@@ -179,26 +182,26 @@ export const makeSpecialists = async (
 }
 
 /** What the numbers say of pretraining, whichever way they went. */
-const verdict = ({ comparison }: SpecialistResult): string => {
-  const run = comparison.runs.find(({ pretraining }) => pretraining !== undefined)
-  if (run?.pretraining === undefined) return 'pretraining: not compared'
-  const { value, low, high } = run.pretraining
-  const numbers = `${value >= 0 ? '+' : ''}${percent(value)} [${percent(low)}, ${percent(high)}]`
-  const said =
-    low > 0
-      ? 'it helps'
-      : high < 0
-        ? 'it does harm here: a few minutes teach the model which words are common, and little else, and fine-tuning has to undo that first'
-        : 'no more than chance would give'
-  return `pretraining, against random weights: ${numbers} ${run.metric}: ${said}`
-}
+const verdicts = ({ comparison }: SpecialistResult): string[] =>
+  comparison.runs.flatMap(({ variant, metric, pretraining }) => {
+    if (pretraining === undefined) return []
+    const { value, low, high } = pretraining
+    const numbers = `${value >= 0 ? '+' : ''}${percent(value)} [${percent(low)}, ${percent(high)}]`
+    const said =
+      low > 0
+        ? 'it helps'
+        : high < 0
+          ? 'it does harm here: a few minutes teach the model which words are common, and little else'
+          : 'no more than chance would give'
+    return [`  pretraining, against random weights: ${variant} ${numbers} ${metric}: ${said}`]
+  })
 
 export const renderSpecialists = (results: readonly SpecialistResult[]): string =>
   results
     .flatMap((result) => [
       `Specialist "${result.name}": ${result.asks}`,
       renderCompare(result.comparison),
-      `  ${verdict(result)}`,
+      ...verdicts(result),
       `  what it can show: ${result.limits}`,
       ...(result.examples === undefined
         ? []

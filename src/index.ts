@@ -17,7 +17,21 @@ export { encodeShards, mixture, openTokens } from './data/index.ts'
 export { embedTexts } from './features/index.ts'
 export { generate, streamText } from './generation/index.ts'
 export { buildModel, Model, type ModelType, models } from './models/index.ts'
-export { defineRun, type PretrainInput, pretrain, type RunResult, resume, verifyResume } from './runs/index.ts'
+export {
+  compareRuns,
+  comparison,
+  defineRun,
+  type FinetuneInput,
+  finetune,
+  openSpecialists,
+  type PretrainInput,
+  pretrain,
+  type RunResult,
+  resume,
+  type Specialists,
+  sweep,
+  verifyResume,
+} from './runs/index.ts'
 export { evaluateLanguageModelling, evaluateMinimalPairs } from './tasks/index.ts'
 export * from './tensor/index.ts'
 export { saveTokenizer, Tokenizer, trainTokenizer } from './tokenizers/index.ts'

@@ -57,6 +57,8 @@ export interface AdapterDefinition<Schema extends z.ZodType = z.ZodType> {
   config: Schema
   /** Adds nothing yet: says what is to be put where. @throws ConfigError where the model has no place for it */
   plan(model: Model, config: z.output<Schema>, context: AttachContext): Attachment
+  /** AdamW's, unless the recipe says another. Fresh tensors take larger steps than pretrained ones. */
+  learningRate: number
   /** How PEFT's files hold it; without this, ours do. */
   peft?: PeftFormat<z.output<Schema>>
   /** The config of a sum of several; without it, only adapters of one config can be averaged. */

@@ -69,6 +69,11 @@ export class Applied {
     return this.#bank.get(this.name).attachment.virtualTokens ?? 0
   }
 
+  /** AdamW's, unless another is wanted. */
+  get learningRate(): number {
+    return this.#bank.get(this.name).definition.learningRate
+  }
+
   /** Makes it active, alone, or leaves the bare base. Returns the model to call. */
   enable(on = true): Model {
     return this.#bank.use(on ? this.name : undefined)

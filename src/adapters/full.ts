@@ -8,6 +8,7 @@ export const full = defineAdapter({
   type: 'full',
   source: 'arXiv:1810.04805',
   config: schema,
+  learningRate: 5e-5,
   trainsMatrices: true,
   plan: (model) => ({ placements: [], trained: [...model.parameters().keys()], inPlace: true }),
 })

@@ -9,5 +9,6 @@ export const houlsby = defineAdapter({
   type: 'houlsby',
   source: 'arXiv:1902.00751',
   config: schema,
+  learningRate: 1e-3,
   plan: (model, config, context) => attachAfter(model, ['oProj', 'downProj'], config, context),
 })

@@ -21,6 +21,7 @@ export const ia3 = defineAdapter({
   type: 'ia3',
   source: 'arXiv:2205.05638',
   config: schema,
+  learningRate: 1e-2,
   plan: (model, config) => {
     const { targets, ofInput } = config
     const places = findTargets(model, targets, 'adapter.targets')

@@ -8,6 +8,7 @@ export const linearProbe = defineAdapter({
   type: 'linear-probe',
   source: 'arXiv:1610.01644',
   config: schema,
+  learningRate: 5e-3,
   trainsHead: true,
   plan: () => ({ placements: [], trained: [] }),
 })

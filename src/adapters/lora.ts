@@ -27,6 +27,7 @@ export const lora = defineAdapter({
   type: 'lora',
   source: 'arXiv:2106.09685',
   config: schema,
+  learningRate: 1e-3,
   plan: (model, config, context) => {
     const { rank, alpha, rsLora, dora, dropout } = config
     const shape: LoraShape = { rank, alpha, rsLora, dora, dropout }

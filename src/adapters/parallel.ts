@@ -9,5 +9,6 @@ export const parallel = defineAdapter({
   type: 'parallel',
   source: 'arXiv:2110.04366',
   config: schema,
+  learningRate: 1e-3,
   plan: (model, config, context) => attachBeside(model, config, context),
 })

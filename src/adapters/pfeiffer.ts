@@ -9,5 +9,6 @@ export const pfeiffer = defineAdapter({
   type: 'pfeiffer',
   source: 'arXiv:2005.00247',
   config: schema,
+  learningRate: 1e-3,
   plan: (model, config, context) => attachAfter(model, ['downProj'], config, context),
 })

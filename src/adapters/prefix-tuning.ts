@@ -20,6 +20,7 @@ export const prefixTuning = defineAdapter({
   type: 'prefix-tuning',
   source: 'arXiv:2101.00190',
   config: schema,
+  learningRate: 1e-2,
   stacks: false,
   plan: (model, config, { generator }) => attachPrefix(model, config, generator),
   peft: prefixFiles,

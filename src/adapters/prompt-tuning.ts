@@ -15,6 +15,7 @@ export const promptTuning = defineAdapter({
   type: 'prompt-tuning',
   source: 'arXiv:2104.08691',
   config: schema,
+  learningRate: 2e-2,
   stacks: false,
   plan: (model, { virtualTokens }, { generator }) => attachPrompt(model, virtualTokens, generator),
   peft: promptFiles,

@@ -24,7 +24,7 @@ import {
   taskLength,
   tasks,
 } from '../tasks/index.ts'
-import { Generator, type Tensor } from '../tensor/index.ts'
+import { Generator } from '../tensor/index.ts'
 import type { Trainee } from '../training/index.ts'
 import { writeEvaluation } from './evaluation-files.ts'
 import { hashesOf, passedOver, readSplits } from './finetune-data.ts'
@@ -34,10 +34,6 @@ import type { BuiltRun, RunKind } from './run-kind.ts'
 import { SAMPLES_FILE, type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
 import { shuffledExamples } from './task-examples.ts'
 import { worksAtOnce } from './variants.ts'
-
-/** Above this share of trained parameters a model learns at the rate of full fine-tuning. */
-const fullShare = 0.3
-const rates = { full: 5e-5, part: 5e-4 }
 
 /** Adapters are held as their own tensors alone; the base is in its own folder already. */
 const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => ({
@@ -57,11 +53,6 @@ export interface BuiltFinetune extends BuiltRun {
   records: { train: TaskRecord[]; validation: TaskRecord[] }
   /** The whole evaluation, with intervals and predictions. */
   evaluateFully(signal?: AbortSignal): Promise<TaskResult>
-}
-
-const trainedShare = (parameters: ReadonlyMap<string, Tensor>, model: Model): number => {
-  const trained = [...parameters.values()].reduce((sum, { size }) => sum + size, 0)
-  return trained / Math.max(1, model.parameterCount)
 }
 
 export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetune> => {
@@ -110,8 +101,6 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
       : []),
   ]
   const stream: BuiltRun['stream'] = shuffledExamples(examples, recipe.seed)
-  const learningRate =
-    recipe.learningRate ?? (trainedShare(trainee.parameters, active) > fullShare ? rates.full : rates.part)
   const evaluateWith = (answers: number, signal?: AbortSignal) =>
     evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, answers, signal })
   const evaluateFully = (signal?: AbortSignal) => evaluateWith(recipe.answers.end, signal)
@@ -148,7 +137,7 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
     vocabulary: vocabularyOf(tokenizer),
     trainee,
     stream,
-    ...setOptimization({ ...recipe, learningRate }, trainee, stream, {
+    ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, trainee, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),

@@ -8,6 +8,7 @@ import { variantNames } from './variant-names.ts'
 const taskTypes = Object.keys(tasks) as [TaskType, ...TaskType[]]
 
 export const finetuneSchema = trainingSchema.extend({
+  learningRate: trainingSchema.shape.learningRate.describe("peak of the schedule; the variant's own unless given"),
   command: z.literal('finetune').default('finetune').describe('what kind of run this is').meta({ flag: false }),
   base: z.string().describe('the generalist: a folder, a .gguf file, a run or a Hub id'),
   task: z.enum(taskTypes).describe('what is learnt'),

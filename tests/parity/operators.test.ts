@@ -2,7 +2,15 @@
 // bfloat16. Also that the golden cases leave no line of the table out, and that each call took the overload it should.
 import { describe, expect, it } from 'vitest'
 import * as api from '../../src/tensor/index.ts'
-import { type Dtype, gradients, scope, seedDefaultGenerators, Tensor } from '../../src/tensor/index.ts'
+import {
+  buildFacts,
+  type Dtype,
+  gradients,
+  rand,
+  scope,
+  seedDefaultGenerators,
+  Tensor,
+} from '../../src/tensor/index.ts'
 import { native } from '../../src/tensor/native.ts'
 import { functions, methods } from '../../src/tensor/ops.ts'
 import { decode, difference, type GoldenCase, makeTensor, readGoldens, type Tolerance } from './golden-tensors.ts'
@@ -24,7 +32,14 @@ const checkedElsewhere = [
 ]
 
 const table: Record<string, { overloads: readonly string[] }> = { ...methods, ...functions }
-const { cases } = readGoldens()
+const { torch: answered, cases } = readGoldens()
+
+// An older libtorch than the one that answered rounds more of what lies between in attention in bfloat16: held as the fused kernels
+// are (2.6 is 1.5 times as far from float32 as 2.13 in the mean, 1.2 times at most).
+const minor = (version: string) => Number(version.split('.')[1])
+const isOlder = minor(buildFacts().torchVersion) < minor(answered)
+const isLoose = ({ entry, dtype, fused }: GoldenCase) =>
+  fused || (isOlder && dtype === 'bfloat16' && entry === 'scaledDotProductAttention')
 
 // Watches which operator a call reaches.
 const operatorNames = new Map<number, string>()
@@ -39,6 +54,22 @@ native.call = (id, ...values) => {
   reached = operatorNames.get(id)
   return call(id, ...values)
 }
+
+// 2.6 draws uniform bfloat16 from 8 random bits: each value of [0, 1) is a multiple of 1/256. 2.13 rounds a draw of float32. 16 and more
+// normal values are made from uniform ones.
+const drawsEightBits = scope(() =>
+  rand([256], { dtype: 'bfloat16' })
+    .toFloat32Array()
+    .every((value) => Number.isInteger(value * 256)),
+)
+const isOtherDraw = ({ entry, outputs }: GoldenCase) =>
+  drawsEightBits &&
+  outputs.some(
+    (output) =>
+      'bytes' in output &&
+      output.dtype === 'bfloat16' &&
+      (['rand', 'uniform_'].includes(entry) || (entry === 'normal_' && output.shape.reduce((a, b) => a * b, 1) >= 16)),
+  )
 
 type Callable = (...values: unknown[]) => unknown
 
@@ -71,7 +102,7 @@ const faultsOf = (golden: GoldenCase): string[] =>
     const faults: string[] = []
     const { inputs, outputs, took } = invoke(golden)
     if (took !== golden.operator) faults.push(`took ${took}, expected ${golden.operator}`)
-    const tolerance = (dtype: Dtype) => tolerances[golden.fused ? 'fused' : 'plain'](widest(golden.dtype, dtype))
+    const tolerance = (dtype: Dtype) => tolerances[isLoose(golden) ? 'fused' : 'plain'](widest(golden.dtype, dtype))
     if (outputs.length !== golden.outputs.length)
       return [`${outputs.length} outputs, expected ${golden.outputs.length}`]
     golden.outputs.forEach((stored, i) => {
@@ -133,7 +164,11 @@ const nameOf = ({ operator: name, dtype, args, options }: GoldenCase) => {
 
 describe('parity with PyTorch, forward and gradient', () => {
   for (const entry of Object.keys(table)) {
-    const mine = cases.filter((golden) => golden.entry === entry)
+    const [mine, others] = [false, true].map((other) =>
+      cases.filter((golden) => golden.entry === entry && isOtherDraw(golden) === other),
+    )
+    if (others.length > 0)
+      it.skip(`${entry}: ${others.length} draws of bfloat16, which this libtorch makes from 8 bits`)
     if (mine.length === 0) continue
     it(`${entry}: ${mine.length} cases`, () => {
       const faults = mine.flatMap((golden) => faultsOf(golden).map((fault) => `${nameOf(golden)}: ${fault}`))

@@ -132,11 +132,20 @@ export const readNativeBuild = (): NativeBuild => {
 
 const loadedKey = 'tunesmith:native'
 
+// Debian's libtorch brings MPI and with it UCX, which does two things as soon as it is loaded. It tries its memory hooks with a page
+// more and a page less of the heap without asking whether the first worked; where the heap cannot grow, as V8's code lies behind it,
+// a page in use is gone. And it takes Node's signal handlers. Another libtorch reads neither variable.
+const calmUcx = () => {
+  process.env.UCX_MEM_EVENTS ??= 'n'
+  process.env.UCX_HANDLE_ERRORS ??= 'none'
+}
+
 const load = (): Native => {
   // A process can hold one build only, so a worker takes its parent's, also when set-up has made another one meanwhile.
   const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? readNativeBuild()
   setEnvironmentData(loadedKey, build as unknown as Serializable)
   const module = { exports: {} }
+  calmUcx()
   try {
     process.dlopen(module, build.addon)
   } catch (error) {

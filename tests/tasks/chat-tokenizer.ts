@@ -1,13 +1,6 @@
 // A small byte-level BPE with the special tokens of every chat template, and a few merges: "Ġho" joins the space before a word to it.
+import { BYTE_ALPHABET } from '../../src/tokenizers/byte-level.ts'
 import { Tokenizer } from '../../src/tokenizers/index.ts'
-
-/** GPT-2's alphabet of bytes: printable ones are themselves, the others come after 255. */
-const alphabet = (() => {
-  const printable = (byte: number) =>
-    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255)
-  let next = 256
-  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++))
-})()
 
 export const specialTokens = [
   '<s>',
@@ -28,7 +21,7 @@ const merges = [
 ]
 
 export const chatTokenizerJson = () => {
-  const vocabulary = [...specialTokens, ...alphabet, ...merges.map((pair) => pair.join(''))]
+  const vocabulary = [...specialTokens, ...BYTE_ALPHABET, ...merges.map((pair) => pair.join(''))]
   return {
     version: '1.0',
     added_tokens: specialTokens.map((content, id) => ({

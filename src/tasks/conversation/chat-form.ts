@@ -60,7 +60,7 @@ const shortened = ({ turns, source = [0, 0] }: Question, length: number): Questi
  * A question whose source is so short that `tokensOf` it is at most `limit`, or that has no source left.
  * @returns the tokens that were cut, too
  */
-export const fitQuestion = (
+const fitQuestion = (
   question: Question,
   limit: number,
   tokensOf: (question: Question) => number,

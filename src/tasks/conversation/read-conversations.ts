@@ -139,7 +139,7 @@ const treeForm: Form = {
   },
 }
 
-export const conversationForms = {
+const conversationForms = {
   columns: columnsForm,
   instances: instancesForm,
   messages: messagesForm,

@@ -2,8 +2,7 @@
 import { show } from '../../core/index.ts'
 import type { Checked } from '../reading/columns.ts'
 
-export const roles = ['system', 'user', 'assistant', 'tool'] as const
-export type TurnRole = (typeof roles)[number]
+export type TurnRole = 'system' | 'user' | 'assistant' | 'tool'
 
 /** What one side says. */
 export interface Turn {

@@ -14,7 +14,7 @@ const entities: readonly (readonly [string, string])[] = [
 ]
 
 /** The tokens of NIST's mteval-v13a. */
-export const mtevalTokens = (text: string): string[] => {
+const mtevalTokens = (text: string): string[] => {
   let line = trimmedEnd(text).replaceAll('<skipped>', '').replaceAll('-\n', '').replaceAll('\n', ' ')
   for (const [entity, character] of entities) line = line.replaceAll(entity, character)
   const apart = ` ${line} `

@@ -7,7 +7,7 @@ import { stemmed } from './porter-stemmer.ts'
 import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
 
 /** Words as numbers: the same for words that count as the same. */
-export class RougeWords {
+class RougeWords {
   readonly #stemming: boolean
   readonly #ofWord = new Map<string, number>()
   readonly #ofStem = new Map<string, number>()

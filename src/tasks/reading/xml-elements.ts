@@ -1,10 +1,9 @@
-// Elements of an XML document by name, with their attributes and text, and the line that each begins in. Knows no format.
+// Elements of an XML document by name, with their text, and the line that each begins in. Knows no format.
 import { Parser } from 'htmlparser2'
 import { DataError } from '../../core/index.ts'
 
 export interface XmlElement {
   name: string
-  attributes: { readonly [name: string]: string }
   /** Of the element and all in it, with entities replaced. */
   text: string
   /** 1-based */
@@ -27,7 +26,7 @@ export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: str
   }
   const parser = new Parser(
     {
-      onopentag(name, attributes) {
+      onopentag(name) {
         if (open.length >= deepest)
           throw new DataError(
             `Expected at most ${deepest} elements in each other, got more.`,
@@ -38,7 +37,7 @@ export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: str
           open.push(name)
           return
         }
-        const element = { name, attributes, text: '', line: lineAt(parser.startIndex), children: [] }
+        const element = { name, text: '', line: lineAt(parser.startIndex), children: [] }
         const parent = open.findLast((one) => typeof one !== 'string')
         if (typeof parent === 'object') parent.children.push(element)
         else top.push(element)

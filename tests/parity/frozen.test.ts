@@ -39,6 +39,13 @@ describe('NF4', () => {
 })
 
 describe('int8', () => {
+  it.each(['whole', 'ragged', 'borders'])('of %s matrices has the bits of bitsandbytes', (name) => {
+    const of = (part: string) => golden.tensor(`${name}.${part}`)
+    const [codes, scales] = packInt8(of('weight'))
+    expectBits(codes, of('int8.codes'), 'codes')
+    expectBits(scales, of('int8.largest').div(127), 'scales')
+  })
+
   it('is within half a step of each value, and keeps the largest of a row', () => {
     const weight = randn([9, 70], { generator: new Generator(1) })
     weight.select(0, 4).zero_()

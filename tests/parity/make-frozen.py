@@ -1,4 +1,4 @@
-"""Matrices in 4 bits as bitsandbytes 0.50 makes them: codes, scales, scales in 8 bits, and the floats that come back.
+"""Matrices in 8 and 4 bits as bitsandbytes 0.50 makes them: codes, scales, scales in 8 bits, and the floats that come back.
   pip install bitsandbytes==0.50.2 torch==2.13.0 safetensors
   python tests/parity/make-frozen.py"""
 from pathlib import Path
@@ -32,4 +32,7 @@ for name, weight in cases.items():
     out[f"{name}.double.outer"] = state.state2.absmax
     out[f"{name}.double.offset"] = state.offset.reshape(1)
     out[f"{name}.double.back"] = F.dequantize_4bit(codes, state)
+    codes, largest, _ = F.int8_vectorwise_quant(weight)
+    out[f"{name}.int8.codes"] = codes
+    out[f"{name}.int8.largest"] = largest
 save_file({k: v.contiguous().clone() for k, v in out.items()}, Path(__file__).parent / "golden" / "frozen.safetensors")

@@ -1,6 +1,6 @@
 // One base and many specialists in one process: each says what it says alone, and memory is one base and the small parts.
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -226,7 +226,7 @@ describe('specialists', () => {
     expect((await run('--specialist', `a=${at('stars')}`, '--specialist', `a=${at('topic')}`)).stderr).toMatch(/differ/)
     // Without its task it could be anything.
     cpSync(at('stars', 'model'), at('bare'), { recursive: true })
-    if (existsSync(at('bare', 'task.json'))) rmSync(at('bare', 'task.json'))
+    rmSync(at('bare', 'task.json'))
     expect((await run('--specialist', `bare=${at('bare')}`)).stderr).toMatch(/task of the specialist bare/)
     const named = await openSpecialists(at('base'), { bare: { folder: at('bare'), task: 'sequence-classification' } })
     expect((await named.ask('bare', [{ text: 'rain' }])).predictions).toHaveLength(1)

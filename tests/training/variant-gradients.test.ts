@@ -46,6 +46,7 @@ const open = (type: ModelType, variant: AdapterType) => {
 }
 
 describe.each(architectures)('%s', (type) => {
+  // Llama has no bias terms: bitfit refuses it, as tests/training/finetune-writing.test.ts says.
   const usable = variants.filter((variant) => !(variant === 'bitfit' && type === 'llama'))
   it.each(usable)('%s', async (variant) => {
     const applied = open(type, variant)

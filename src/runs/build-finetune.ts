@@ -2,32 +2,15 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../adapters/index.ts'
-import {
-  describeOpening,
-  loadTokenizer,
-  openModel,
-  openSafetensors,
-  resolveModel,
-  saveModel,
-  saveSafetensors,
-} from '../checkpoint/index.ts'
+import { describeOpening, openModel, openSafetensors, saveModel, saveSafetensors } from '../checkpoint/index.ts'
 import { ConfigError, OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
 import { freezeWeights, type Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
-import {
-  evaluateTask,
-  scoresOf,
-  type TaskDefinition,
-  type TaskRecord,
-  type TaskResult,
-  taskConfig,
-  taskLength,
-  tasks,
-} from '../tasks/index.ts'
+import { evaluateTask, scoresOf, type TaskRecord, type TaskResult, taskLength } from '../tasks/index.ts'
 import { Generator } from '../tensor/index.ts'
 import type { Trainee } from '../training/index.ts'
 import { writeEvaluation } from './evaluation-files.ts'
-import { hashesOf, passedOver, readSplits } from './finetune-data.ts'
+import { hashesOf, passedOver, readMaterial } from './finetune-data.ts'
 import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 import { setOptimization } from './optimization.ts'
 import type { BuiltRun, RunKind } from './run-kind.ts'
@@ -47,21 +30,8 @@ const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => (
   },
 })
 
-export interface BuiltFinetune extends BuiltRun {
-  applied: Applied
-  task: TaskDefinition
-  records: { train: TaskRecord[]; validation: TaskRecord[] }
-  /** The whole evaluation, with intervals and predictions. */
-  evaluateFully(signal?: AbortSignal): Promise<TaskResult>
-}
-
-export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetune> => {
-  const task = tasks[recipe.task] as unknown as TaskDefinition
-  const config = taskConfig(task, recipe.settings, recipe.dataset)
-  const base = await resolveModel(recipe.base)
-  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
-  const { notes: readingNotes, ...records } = await readSplits(recipe, task, config)
-  const headOptions = task.headOptions([...records.train, ...records.validation], config)
+const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
+  const { task, config, base, tokenizer, records, headOptions, notes } = await readMaterial(recipe)
   const { precision, device, frozenWeights: held } = recipe
   // What is held in fewer bits is made from the file's own values, a matrix at a time.
   const dtype = held === 'float32' ? held : undefined
@@ -101,9 +71,8 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
       : []),
   ]
   const stream: BuiltRun['stream'] = shuffledExamples(examples, recipe.seed)
-  const evaluateWith = (answers: number, signal?: AbortSignal) =>
-    evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, answers, signal })
-  const evaluateFully = (signal?: AbortSignal) => evaluateWith(recipe.answers.end, signal)
+  const evaluateWith = (answers: number) =>
+    evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, answers })
   /** The base as training found it, with the head that training began with; undefined where there is no room for it. */
   const judgeUntrained = async (): Promise<TaskResult | undefined> => {
     const judge = (untrained: Model) =>
@@ -129,9 +98,6 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
   const silent = Object.values(recipe.evaluate).every((value) => value === undefined)
   return {
     recipe: silent ? { ...recipe, evaluate: { steps } } : recipe,
-    applied,
-    task,
-    records,
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
     vocabulary: vocabularyOf(tokenizer),
@@ -142,11 +108,10 @@ export const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltFinetu
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     hashes: await hashesOf(recipe, base),
-    notes: [...describeOpening(opened.report), ...heldNotes, ...readingNotes, ...encodingNotes],
-    evaluateFully,
+    notes: [...describeOpening(opened.report), ...heldNotes, ...notes, ...encodingNotes],
     evaluate: async () => scoresOf(await evaluateWith(recipe.answers.during)),
     exportModel: async (folder) => {
-      const result = await evaluateFully()
+      const result = await evaluateWith(recipe.answers.end)
       const untrained = recipe.fresh || !recipe.untrained ? undefined : await judgeUntrained()
       const { labels } = active.headOptions
       const parameters = { trained: applied.parameterCount, total: active.parameterCount }

@@ -1,18 +1,10 @@
 // Whether two runs differ by more than chance: their predictions of the same records, judged in pairs. Knows no task.
 import { isAbsolute, join } from 'node:path'
 import { DataError, TunesmithError } from '../core/index.ts'
-import {
-  pairedDifferences,
-  readPredictions,
-  type TaskDefinition,
-  type TaskPrediction,
-  type TaskRecord,
-  taskConfig,
-  tasks,
-} from '../tasks/index.ts'
+import { pairedDifferences, readPredictions, type TaskPrediction, type TaskRecord } from '../tasks/index.ts'
 import { type Evaluation, hashOfRecords, PREDICTIONS_FILE } from './evaluation-files.ts'
 import { MODEL_FOLDER } from './execute.ts'
-import type { FinetuneRecipe } from './finetune-recipe.ts'
+import { type FinetuneRecipe, taskOf } from './finetune-recipe.ts'
 import { splitRecords } from './task-examples.ts'
 
 export interface ComparedDifference {
@@ -46,10 +38,6 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
   let asked: Promise<TaskRecord[] | undefined> | undefined
   const predicted = new Map<string, Promise<TaskPrediction[] | undefined>>()
   const done = new Map<string, ComparedDifference>()
-  const parts = ({ recipe }: Side) => {
-    const task = tasks[recipe.task] as unknown as TaskDefinition
-    return { task, config: taskConfig(task, recipe.settings, recipe.dataset) }
-  }
   const orFault = async <Value>(value: Promise<Value>): Promise<Value | undefined> => {
     try {
       return await value
@@ -60,7 +48,7 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
     }
   }
   const recordsOf = async (side: Side): Promise<TaskRecord[]> => {
-    const { task, config } = parts(side)
+    const { task, config } = taskOf(side.recipe)
     const { data, validation: path = data, validationShare } = side.recipe
     const { records } = await task.read(path, config)
     const validation =
@@ -74,7 +62,7 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
   const predictionsOf = (side: Side, records: readonly TaskRecord[]) => {
     let found = predicted.get(side.run)
     if (found === undefined) {
-      const { task, config } = parts(side)
+      const { task, config } = taskOf(side.recipe)
       const path = join(side.run, MODEL_FOLDER, PREDICTIONS_FILE)
       predicted.set(side.run, (found = orFault(readPredictions(path, task, records, config))))
     }
@@ -92,7 +80,7 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
       if (records === undefined) return undefined
       const [mine, theirs] = [await predictionsOf(run, records), await predictionsOf(other, records)]
       if (mine === undefined || theirs === undefined) return undefined
-      const { task, config } = parts(run)
+      const { task, config } = taskOf(run.recipe)
       const both = task.judge([...records, ...records], [...mine, ...theirs], config, run.evaluation.labels)
       const found = pairedDifferences(both, { resamples, seed })[run.metric]
       const { value, low, high, randomization: probability } = found

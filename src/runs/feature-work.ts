@@ -2,7 +2,6 @@
 // it says. Knows no task, no architecture and no learner by name.
 import { join, resolve } from 'node:path'
 import { adapters } from '../adapters/index.ts'
-import { loadTokenizer, resolveModel } from '../checkpoint/index.ts'
 import { ConfigError, formatCount, formatDuration } from '../core/index.ts'
 import {
   defaultCache,
@@ -25,12 +24,10 @@ import {
   type TaskDefinition,
   type TaskRecord,
   type TaskResult,
-  taskConfig,
   taskLength,
-  tasks,
 } from '../tasks/index.ts'
 import { writeEvaluation } from './evaluation-files.ts'
-import { hashesOf, readSplits } from './finetune-data.ts'
+import { hashesOf, readMaterial } from './finetune-data.ts'
 import type { FinetuneRecipe } from './finetune-recipe.ts'
 import { MODEL_FOLDER } from './run-folder.ts'
 import type { Work } from './run-kind.ts'
@@ -53,12 +50,9 @@ export const learnFeatures =
       throw new ConfigError(
         `Expected float32 for \`frozenWeights\` with the variant ${recipe.variant}, got ${recipe.frozenWeights}. Its base is read once, before anything is learnt.`,
       )
-    const task = tasks[recipe.task] as unknown as TaskDefinition
-    const config = taskConfig(task, recipe.settings, recipe.dataset)
-    const folder = await resolveModel(recipe.base)
-    const tokenizer = await loadTokenizer(recipe.tokenizer ?? folder)
-    const { notes, ...records } = await readSplits(recipe, task, config)
-    for (const line of notes) note(line)
+    const material = await readMaterial(recipe)
+    const { task, config, base: folder, tokenizer, records } = material
+    for (const line of material.notes) note(line)
     const { precision, device, seed } = recipe
     const fresh = recipe.fresh ? { fresh: seed } : {}
     const base = await openBase({ base: folder, ...fresh, precision, device })
@@ -66,7 +60,7 @@ export const learnFeatures =
     const { maxPositions = maxLength } = base.model.facts
     if (maxLength > maxPositions)
       throw new ConfigError(`Expected at most ${maxPositions} for \`maxLength\`, as the base takes, got ${maxLength}.`)
-    const headOptions = { ...task.headOptions([...records.train, ...records.validation], config), maxTokens: maxLength }
+    const headOptions = { ...material.headOptions, maxTokens: maxLength }
     const prepare = (options: PrepareOptions['headOptions']) =>
       learnable(
         task.prepare(tokenizer, config, {

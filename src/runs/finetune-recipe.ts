@@ -1,7 +1,7 @@
 // The recipe of a fine-tuning run. Knows no task and no variant by name.
 import { z } from 'zod'
 import { holdings } from '../nn/index.ts'
-import { anyTaskSettings, type TaskType, tasks } from '../tasks/index.ts'
+import { anyTaskSettings, type TaskDefinition, type TaskType, taskConfig, tasks } from '../tasks/index.ts'
 import { trainingSchema } from '../training/index.ts'
 import { variantNames } from './variant-names.ts'
 
@@ -63,4 +63,10 @@ export const finetuneSchema = trainingSchema.extend({
   pricePerHour: z.number().positive().optional().describe('of the machine, for the run card'),
 })
 export type FinetuneRecipe = z.output<typeof finetuneSchema>
+
+/** The task of a recipe, and its settings checked. @throws ConfigError for settings that it does not have */
+export const taskOf = ({ task: type, settings, dataset }: FinetuneRecipe): { task: TaskDefinition; config: object } => {
+  const task = tasks[type] as unknown as TaskDefinition
+  return { task, config: taskConfig(task, settings, dataset) }
+}
 export type FinetuneInput = Omit<z.input<typeof finetuneSchema>, 'command'>

@@ -1,11 +1,10 @@
 // Fine-tuning as a function.
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, parseConfig, show } from '../core/index.ts'
-import { type TaskDefinition, taskConfig, tasks } from '../tasks/index.ts'
 import { trainingSchema } from '../training/index.ts'
 import { finetuneKind } from './build-finetune.ts'
 import { execute, expectNewFolder, type RunListener, type RunResult } from './execute.ts'
-import { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
+import { type FinetuneInput, type FinetuneRecipe, finetuneSchema, taskOf } from './finetune-recipe.ts'
 
 const isEmpty = (fields: object) => Object.values(fields).every((value) => value === undefined)
 
@@ -22,8 +21,7 @@ export const finetune = async (input: FinetuneInput, listener: RunListener = {})
 /** The recipe with everything that is left out. Opens no file. @throws ConfigError for settings that do not fit each other */
 export const completeRecipe = (input: object): FinetuneRecipe => {
   const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
-  const task = tasks[recipe.task] as unknown as TaskDefinition
-  const config = taskConfig(task, recipe.settings, recipe.dataset)
+  const { task, config } = taskOf(recipe)
   if (finetuneKind.atOnce?.(recipe) !== undefined) {
     expectNoSteps(recipe)
     return recipe

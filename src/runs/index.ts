@@ -1,6 +1,5 @@
 // Runs as functions, for the command line and for programs.
 
-export type { BuiltFinetune } from './build-finetune.ts'
 export { buildRun } from './build-run.ts'
 export {
   type ComparedReference,

@@ -19,7 +19,7 @@ import {
 import { dtypeFacts, type Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { readRecipe } from './execute.ts'
-import type { FinetuneRecipe } from './finetune-recipe.ts'
+import { type FinetuneRecipe, taskOf } from './finetune-recipe.ts'
 import { readTask } from './specialist-files.ts'
 
 /** A specialist's files, and its task where they do not say it, as those of others do not. */
@@ -71,8 +71,8 @@ const taughtTask = async (folder: string, path: string): Promise<{ task: string;
   const written = await readTask(path)
   if (written !== undefined) return written
   if (!(await isFile(join(folder, 'run.json')))) return undefined
-  const { task, settings, dataset } = (await readRecipe(folder)) as FinetuneRecipe
-  return { task, settings: taskConfig(tasks[task] as unknown as TaskDefinition, settings, dataset) }
+  const { task, config } = taskOf((await readRecipe(folder)) as FinetuneRecipe)
+  return { task: task.type, settings: config }
 }
 
 /**

@@ -2,13 +2,10 @@
 // is no room for all of it. Knows no task.
 import { ConfigError, DataError } from '../../core/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStart } from '../../tokenizers/index.ts'
+import type { Place } from '../reading/read-report.ts'
 import { type AnswerExample, type AnswerLearner, createAnswerLearner } from './answer-learner.ts'
 import type { Turn } from './turns.ts'
-
-export interface Place {
-  file: string
-  line: number | undefined
-}
+import type { TooLong, WritingSettings } from './writing-fields.ts'
 
 /** A question, with a text in it that may be shortened where there is no room. */
 export interface Question {
@@ -17,13 +14,11 @@ export interface Question {
   source?: readonly [number, number]
 }
 
-export type TooLong = 'cut' | 'drop' | 'split' | 'error'
-
 export interface ChatFormOptions {
   /** Jinja source or the name of a preset; the tokenizer's own unless given. */
   template?: string
   /** Answers that are learnt: each of a conversation, or the last alone. */
-  learn: 'every' | 'last'
+  learn: WritingSettings['learn']
   tooLong: TooLong
   /** Most tokens that the model reads while it learns. */
   maxLength: number
@@ -79,7 +74,7 @@ const fitQuestion = (
 }
 
 /** Tokens of answers, marked by conversation. */
-const rowsOf = (tokenizer: Tokenizer, template: string, turns: readonly Turn[], learn: 'every' | 'last') => {
+const rowsOf = (tokenizer: Tokenizer, template: string, turns: readonly Turn[], learn: ChatFormOptions['learn']) => {
   const { ids, assistantMask } = applyChatTemplate(tokenizer, turns as Turn[] as never, { template })
   if (learn === 'last') {
     const last = assistantMask.lastIndexOf(1)

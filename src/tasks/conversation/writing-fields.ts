@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
 import { textMetricNames } from '../metrics/text-scores.ts'
+import type { rowFields } from '../reading/read-rows.ts'
 
 export const writingFields = {
   template: z
@@ -37,15 +38,7 @@ export const metricsField = (defaults: readonly (typeof textMetricNames)[number]
     .default([...defaults])
     .describe(`scores of written answers: ${textMetricNames.join(', ')}`)
 
-export interface WritingSettings {
-  template?: string
-  system?: string
-  learn: 'every' | 'last'
-  tooLong: 'cut' | 'drop' | 'split' | 'error'
-  maxNewTokens: number
-  numBeams: number
-  repetitionPenalty: number
-  stemming: boolean
-  metrics: (typeof textMetricNames)[number][]
-  onFault: 'error' | 'skip'
-}
+export type WritingSettings = z.output<
+  z.ZodObject<typeof writingFields & { metrics: ReturnType<typeof metricsField> } & Pick<typeof rowFields, 'onFault'>>
+>
+export type TooLong = WritingSettings['tooLong']

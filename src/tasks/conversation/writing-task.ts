@@ -1,11 +1,10 @@
 // What every task that is answered by writing has in common: examples and prompts for decoders and for encoders with a decoder, what is
 // made of the written text, and its scores. A task says what it asks and what is right. Knows no task.
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
-import type { TextMetric } from '../metrics/text-scores.ts'
-import { FaultCounter } from '../reading/read-report.ts'
+import { FaultCounter, type Place } from '../reading/read-report.ts'
 import type { PrepareOptions, TaskDefinition, TaskExample, TaskRecord, WritingTask } from '../task.ts'
 import { type AnswerPrediction, judgeAnswers, predictionOf } from './answer-scores.ts'
-import { createChatForm, type Form, type Place, type Question } from './chat-form.ts'
+import { createChatForm, type Form, type Question } from './chat-form.ts'
 import { createPairForm } from './pair-form.ts'
 import type { WritingSettings } from './writing-fields.ts'
 
@@ -96,6 +95,8 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
   prepare(tokenizer, config, options): WritingTask<Record, TaskExample, AnswerPrediction> {
     const form = formOf(spec, config, tokenizer, options)
     const faults = new FaultCounter(config.onFault)
+    // Nobody's fault: this is what `tooLong` asks for.
+    const dropped = new FaultCounter('skip')
     /** What is wrong with one record is said with its place, and counted where such ones are passed over. */
     const placed = <Value>({ file, line }: TaskRecord, work: () => Value, otherwise: () => Value): Value => {
       try {
@@ -108,7 +109,9 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
     }
     return {
       learner: form.learner,
-      skipped: faults.skipped,
+      get skipped() {
+        return { ...faults.skipped, ...dropped.skipped }
+      },
       notes: form.notes,
       encode(record) {
         const { references, file, line } = record
@@ -118,14 +121,8 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
           () => form.encode(record, { file, line }),
           () => undefined,
         )
-        if (examples?.length === 0) {
-          const counter = new FaultCounter('skip')
-          counter.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
-          const [[reason, { count, first }]] = Object.entries(counter.skipped)
-          const known = faults.skipped[reason]
-          if (known === undefined) faults.skipped[reason] = { count, first }
-          else known.count += count
-        }
+        if (examples?.length === 0)
+          dropped.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
         return examples ?? []
       },
       writing: {
@@ -172,7 +169,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
     return judgeAnswers(
       records.map(({ references }) => references),
       predictions,
-      { metrics: metrics as TextMetric[], stemming },
+      { metrics, stemming },
     )
   },
 })

@@ -13,6 +13,9 @@ export interface Problem {
   outputs: number
 }
 
+/** Scores that are learnt: two classes share one, which is the second's against 0. */
+export const scoreColumns = ({ kind, outputs }: Problem): number => (kind === 'class' && outputs === 2 ? 1 : outputs)
+
 export interface Lesson extends Problem {
   /** float32 [N,C] */
   features: Tensor

@@ -3,7 +3,15 @@ import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { CheckpointError } from '../../core/index.ts'
 import { Tensor } from '../../tensor/index.ts'
-import { defineLearner, expectTensor, type Fitted, type Lesson, type Problem, rowWeights } from '../learner.ts'
+import {
+  defineLearner,
+  expectTensor,
+  type Fitted,
+  type Lesson,
+  type Problem,
+  rowWeights,
+  scoreColumns,
+} from '../learner.ts'
 import { binFeatures } from './feature-bins.ts'
 import { type Tree, TreeGrower } from './grow-tree.ts'
 
@@ -30,7 +38,7 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
   async fit(lesson, { rounds, bins: maxBins, ...options }, { seed, signal, onProgress }) {
     const { features } = lesson
     const [rows, columns] = features.shape
-    const perRound = treesOfRound(lesson)
+    const perRound = scoreColumns(lesson)
     const grower = new TreeGrower(binFeatures(features.toFloat32Array(), { columns, maxBins, seed }), options)
     const weights = rowWeights(lesson)
     const start = startOf(lesson, perRound, weights)
@@ -53,7 +61,7 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
     return forest(packed(trees, start), lesson, loss)
   },
   open(tensors, _, problem) {
-    expectTensor(tensors, 'start', [treesOfRound(problem)])
+    expectTensor(tensors, 'start', [scoreColumns(problem)])
     const nodes = expectTensor(tensors, 'columns', [-1]).shape[0]
     for (const name of ['borders', 'left', 'right', 'values']) expectTensor(tensors, name, [nodes])
     const roots = expectTensor(tensors, 'roots', [-1]).toTypedArray() as Int32Array
@@ -69,9 +77,6 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
     return forest(tensors, problem)
   },
 })
-
-/** Two classes share a tree. */
-const treesOfRound = ({ kind, outputs }: Problem): number => (kind === 'class' && outputs === 2 ? 1 : outputs)
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
@@ -201,7 +206,7 @@ const forest = (tensors: ReadonlyMap<string, Tensor>, problem: Problem, loss?: n
   const real = (name: string) => tensors.get(name)!.toFloat32Array()
   const [roots, columns, left, right] = ['roots', 'columns', 'left', 'right'].map(whole)
   const [start, borders, values] = ['start', 'borders', 'values'].map(real)
-  const perRound = treesOfRound(problem)
+  const perRound = scoreColumns(problem)
   const { outputs } = problem
   // Two classes: the second against 0.
   const shift = outputs - perRound

@@ -1,7 +1,7 @@
 // What linear learners share: a weight for each feature and output, and a loss of the scores whose sum is lowered together with the squares
 // of the weights. Knows no loss.
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
-import { expectTensor, type Fitted, type LearnHooks, type Lesson, type Problem } from '../learner.ts'
+import { expectTensor, type Fitted, type LearnHooks, type Lesson, type Problem, scoreColumns } from '../learner.ts'
 import { type Evaluation, minimize } from '../minimize.ts'
 
 export interface Slopes {
@@ -41,7 +41,17 @@ export interface LinearMinimum extends LinearWeights {
   value: number
 }
 
-const doublesOf = (tensor: Tensor): Float64Array => tensor.toTypedArray() as Float64Array
+export const doublesOf = (tensor: Tensor): Float64Array => tensor.toTypedArray() as Float64Array
+
+/** float64 [N,K] of ones at what is right, and zeros. */
+export const rightAnswers = ({ kind, answers }: Lesson, columns: number): Float64Array => {
+  if (kind === 'labels' || columns === 1) return answers
+  const ones = new Float64Array(answers.length * columns)
+  answers.forEach((answer, i) => {
+    ones[i * columns + answer] = 1
+  })
+  return ones
+}
 
 /** The one minimum. Everything is divided by strength and weight, so that the tolerance means the same for any number of rows. */
 export const fitLinear = async (problem: LinearProblem, hooks: LearnHooks): Promise<LinearMinimum> => {
@@ -136,8 +146,6 @@ export const keptLinear = ({ weight, bias }: LinearWeights, problem: Problem, lo
 }
 
 export const openLinear = (tensors: ReadonlyMap<string, Tensor>, problem: Problem): Fitted => {
-  const weight = expectTensor(tensors, 'weight', [-1, -1])
-  const alone = problem.kind === 'class' && problem.outputs === 2
-  expectTensor(tensors, 'weight', [alone ? 1 : problem.outputs, -1])
+  const weight = expectTensor(tensors, 'weight', [scoreColumns(problem), -1])
   return linearScores(weight, expectTensor(tensors, 'bias', [weight.shape[0]]), problem)
 }

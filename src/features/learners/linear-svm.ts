@@ -2,25 +2,14 @@
 // constant counts among the weights that are held small. @source Fan et al. 2008, LIBLINEAR; scikit-learn LinearSVC
 import { z } from 'zod'
 import { Tensor } from '../../tensor/index.ts'
-import { defineLearner, type Lesson, rowWeights } from '../learner.ts'
-import { fitLinear, keptLinear, openLinear } from './linear-scores.ts'
+import { defineLearner, type Lesson, rowWeights, scoreColumns } from '../learner.ts'
+import { fitLinear, keptLinear, openLinear, rightAnswers } from './linear-scores.ts'
 
 const config = z.strictObject({
   C: z.number().positive().default(1).describe('how much the data counts beside small weights, as in scikit-learn'),
   tolerance: z.number().positive().default(1e-5).describe('ends when no slope of the mean loss is larger'),
   maxIterations: z.int().positive().default(2000).describe('rounds at most'),
 })
-
-/** [N,K] of one and minus one. */
-const signsOf = ({ kind, outputs, answers }: Lesson, columns: number): Float64Array => {
-  if (kind === 'labels') return answers.map((yes) => 2 * yes - 1)
-  if (columns === 1) return answers.map((answer) => 2 * answer - 1)
-  const signs = new Float64Array(answers.length * outputs).fill(-1)
-  answers.forEach((answer, i) => {
-    signs[i * outputs + answer] = 1
-  })
-  return signs
-}
 
 /** As liblinear has it: of one class against the rest, the rest counts 1. */
 const weightsOf = (lesson: Lesson, signs: Float64Array, columns: number): Float64Array | undefined => {
@@ -37,9 +26,9 @@ export const linearSvm = defineLearner<z.output<typeof config>>({
   config,
   kinds: ['class', 'labels'],
   async fit(lesson, { C, tolerance, maxIterations }, hooks) {
-    const columns = lesson.kind === 'class' && lesson.outputs === 2 ? 1 : lesson.outputs
+    const columns = scoreColumns(lesson)
     const rows = lesson.features.shape[0]
-    const signs = signsOf(lesson, columns)
+    const signs = rightAnswers(lesson, columns).map((yes) => 2 * yes - 1)
     const each = weightsOf(lesson, signs, columns)
     const shape = [rows, columns]
     const [targets, weights] = [Tensor.from(signs, { shape }).keep(), each && Tensor.from(each, { shape }).keep()]

@@ -2,8 +2,8 @@
 // weights. @source scikit-learn, user guide, 1.1.11
 import { z } from 'zod'
 import { Tensor } from '../../tensor/index.ts'
-import { defineLearner, type Lesson, rowWeights } from '../learner.ts'
-import { fitLinear, keptLinear, openLinear, type Slopes } from './linear-scores.ts'
+import { defineLearner, rowWeights, scoreColumns } from '../learner.ts'
+import { fitLinear, keptLinear, openLinear, rightAnswers, type Slopes } from './linear-scores.ts'
 
 const config = z.strictObject({
   C: z.number().positive().default(1).describe('how much the data counts beside small weights, as in scikit-learn'),
@@ -33,17 +33,6 @@ const softmaxLoss =
     return { loss: weighted(each).sum().item(), slope: weighted(slope) }
   }
 
-/** float64 [N,K] of zeros and ones. */
-const targetsOf = ({ kind, outputs, answers }: Lesson, columns: number): Tensor => {
-  if (kind === 'labels') return Tensor.from(answers, { shape: [answers.length / outputs, outputs] })
-  if (columns === 1) return Tensor.from(answers, { shape: [answers.length, 1] })
-  const ones = new Float64Array(answers.length * columns)
-  answers.forEach((answer, i) => {
-    ones[i * columns + answer] = 1
-  })
-  return Tensor.from(ones, { shape: [answers.length, columns] })
-}
-
 export const logisticRegression = defineLearner<z.output<typeof config>>({
   type: 'logistic-regression',
   source: 'scikit-learn LogisticRegression',
@@ -51,10 +40,10 @@ export const logisticRegression = defineLearner<z.output<typeof config>>({
   config,
   kinds: ['class', 'labels'],
   async fit(lesson, { C, tolerance, maxIterations }, hooks) {
-    const columns = lesson.kind === 'class' && lesson.outputs === 2 ? 1 : lesson.outputs
-    const targets = targetsOf(lesson, columns).keep()
-    const each = rowWeights(lesson)
+    const columns = scoreColumns(lesson)
     const rows = lesson.features.shape[0]
+    const targets = Tensor.from(rightAnswers(lesson, columns), { shape: [rows, columns] }).keep()
+    const each = rowWeights(lesson)
     const weights = each && Tensor.from(each, { shape: [rows, each.length / rows] }).keep()
     const soft = lesson.kind === 'class' && columns > 1
     const share = soft ? 1 / columns : 0.5

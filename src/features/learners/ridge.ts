@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import { defineLearner } from '../learner.ts'
-import { keptLinear, openLinear } from './linear-scores.ts'
+import { doublesOf, keptLinear, openLinear } from './linear-scores.ts'
 
 const config = z.strictObject({
   alpha: z
@@ -13,8 +13,6 @@ const config = z.strictObject({
     .default(1)
     .describe('how much small weights count beside the data, as in scikit-learn'),
 })
-
-const doublesOf = (tensor: Tensor): Float64Array => tensor.toTypedArray() as Float64Array
 
 export const ridge = defineLearner<z.output<typeof config>>({
   type: 'ridge',

@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { BenchOptions } from './main.ts'
-import { dataFolder, peersFolder, peersPython, printTable, runJson, runOurs, tunedEnvironment } from './side-by-side.ts'
+import {
+  chosenParts,
+  dataFolder,
+  peersFolder,
+  peersPython,
+  printTable,
+  runJson,
+  runOurs,
+  tunedEnvironment,
+} from './side-by-side.ts'
 
 interface OurRun {
   msPerStep: number
@@ -183,6 +192,8 @@ const responsiveness = async (smoke: boolean) => {
   printTable([Object.keys(rows[0]), ...rows.map((row) => Object.values(row))])
 }
 
+const allParts = ['overhead', 'curves', 'training', 'responsiveness']
+
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
     args: rest,
@@ -193,10 +204,10 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       steps: { type: 'string', default: '8' },
       seconds: { type: 'string', default: '150' },
       rounds: { type: 'string', default: '1' },
-      parts: { type: 'string', default: 'overhead,curves,training,responsiveness' },
+      parts: { type: 'string', default: allParts.join() },
     },
   })
-  const parts = values.parts.split(',')
+  const parts = chosenParts(values.parts, allParts)
   const python = peersPython()
   if (python === undefined)
     console.log('SKIPPED the Python peers: no environment. Make it with `node bench/peers/setup.mjs`.')

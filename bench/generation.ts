@@ -5,16 +5,25 @@
 // Options: --parts decoding,evaluation, --new N tokens, --runs N, --threads N, --prompts N.
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { availableParallelism, homedir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { evaluationPrompts } from './generation/evaluation-prompts.ts'
 import { prompts } from './generation/prompts.ts'
 import type { BenchOptions } from './main.ts'
-import { median, peersPython, printTable, runOurs, tunedEnvironment } from './side-by-side.ts'
+import {
+  cacheFolder,
+  chosenParts,
+  median,
+  peersPython,
+  printTable,
+  runOurs,
+  smolLm2Folder,
+  tunedEnvironment,
+} from './side-by-side.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith')
+const cache = cacheFolder()
 const llamaFolder = process.env.TUNESMITH_NODE_LLAMA_CPP ?? join(cache, 'node-llama-cpp')
 
 interface Row {
@@ -71,7 +80,7 @@ const findGguf = (python: string): string => {
 
 /** The model as a Hugging Face folder, which both sides open; made once by transformers from the GGUF. */
 const findFolder = (python: string, gguf: string): string => {
-  const folder = process.env.TUNESMITH_SMOLLM2 ?? join(cache, 'smollm2-hf')
+  const folder = smolLm2Folder()
   if (!existsSync(join(folder, 'tokenizer.json')))
     execFileSync(python, [join(here, 'peers', 'generation.py'), '--convert', gguf, folder], { stdio: 'ignore' })
   return folder
@@ -94,6 +103,9 @@ interface Sides {
 }
 
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
+  const all = Object.keys(partsByName)
+  const at = rest.indexOf('--parts')
+  const parts = at < 0 ? all : chosenParts(rest[at + 1], all)
   const python = peersPython()
   if (python === undefined) throw new Error('Expected the Python peers, got none. Run node bench/peers/setup.mjs.')
   const gguf = findGguf(python)
@@ -104,13 +116,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
     threads: option(rest, 'threads', availableParallelism()),
     runs: smoke ? 1 : option(rest, 'runs', 3),
   }
-  const at = rest.indexOf('--parts')
-  const parts = at < 0 ? Object.keys(partsByName) : rest[at + 1].split(',')
-  for (const part of parts) {
-    const start = partsByName[part]
-    if (start === undefined) throw new Error(`Expected parts ${Object.keys(partsByName).join(', ')}, got ${part}.`)
-    await start(sides, { smoke, rest })
-  }
+  for (const part of parts) await partsByName[part](sides, { smoke, rest })
 }
 
 const evaluation = async ({ python, folder, threads, runs }: Sides, { smoke, rest }: BenchOptions): Promise<void> => {

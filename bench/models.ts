@@ -9,7 +9,7 @@ import { buildModel, type HeadType, type ModelDefinition, models } from '../src/
 import { Generator } from '../src/tensor/index.ts'
 import type { BenchOptions } from './main.ts'
 import { makeBatches } from './models/batches.ts'
-import { median, peersPython, printTable, runJson, runOurs } from './side-by-side.ts'
+import { chosenParts, median, peersPython, printTable, runJson, runOurs } from './side-by-side.ts'
 
 interface LoadRun {
   loadMs: number
@@ -139,29 +139,32 @@ const encoding = async (
   printTable(rows)
 }
 
+const allParts = ['loading', 'encoding']
+
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
     args: rest,
     options: {
-      parts: { type: 'string', default: 'loading,encoding' },
+      parts: { type: 'string', default: allParts.join() },
       threads: { type: 'string', default: String(cpus().length) },
       rounds: { type: 'string', default: '3' },
       runs: { type: 'string', default: '3' },
       batches: { type: 'string', default: '8' },
     },
   })
+  const parts = chosenParts(values.parts, allParts)
   const python = smoke ? undefined : peersPython()
   if (python === undefined)
     console.log('SKIPPED the Python peers: no environment. Make it with `node bench/peers/setup.mjs`.')
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-models-'))
-  const [parts, rounds] = [values.parts.split(','), smoke ? 1 : Number(values.rounds)]
+  const rounds = smoke ? 1 : Number(values.rounds)
   try {
     if (parts.includes('loading')) {
       const preset = (large: object, small: object) => ({ ...(smoke ? small : large) })
       const { gpt2, bert } = models
       const sizes = { folder: join(folder, 'gpt2'), threads: values.threads, rounds }
       await writeModel(gpt2, preset(gpt2.presets.small, gpt2.presets.test), 'causal-lm', sizes.folder)
-      // Its files hold matrices the other way round: every one is turned when it is opened.
+      // Its files hold matrices the other way round: products read them as they lie.
       await loading('GPT-2 small (124M)', sizes, python)
       await writeModel(bert, preset(bert.presets.base, bert.presets.test), 'masked-lm', join(folder, 'bert'))
       await loading('BERT base (110M)', { ...sizes, folder: join(folder, 'bert') }, python)

@@ -9,7 +9,16 @@ import { parseArgs } from 'node:util'
 import type { BenchOptions } from './main.ts'
 import { type Job, type JobName, jobNamed, jobs, smallened } from './pretrain/jobs.ts'
 import { type Prepared, prepare } from './pretrain/prepare.ts'
-import { dataFolder, median, peersPython, printTable, runJson, runOurs, tunedEnvironment } from './side-by-side.ts'
+import {
+  chosenParts,
+  dataFolder,
+  median,
+  peersPython,
+  printTable,
+  runJson,
+  runOurs,
+  tunedEnvironment,
+} from './side-by-side.ts'
 
 interface Step {
   ms: number
@@ -185,18 +194,20 @@ const starts = async (python: string | undefined, name: string, job: Job, folder
   )
 }
 
+const allParts = ['loss', 'train', 'checkpoint', 'start']
+
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
     args: rest,
     options: {
-      parts: { type: 'string', default: 'loss,train,checkpoint,start' },
+      parts: { type: 'string', default: allParts.join() },
       models: { type: 'string', default: Object.keys(jobs).join(',') },
       engines: { type: 'string', default: 'trainer,compile' },
       rounds: { type: 'string', default: smoke ? '1' : '2' },
       steps: { type: 'string' },
     },
   })
-  const parts = values.parts.split(',')
+  const parts = chosenParts(values.parts, allParts)
   const python = smoke ? undefined : peersPython()
   if (python === undefined && !smoke)
     console.log('SKIPPED the Python peers: no environment. Make it with `node bench/peers/setup.mjs`.')

@@ -3,12 +3,14 @@
 // Options: --model FOLDER --parts speed,frozen --packing bfd|none|wrapped --steps N --rounds N
 // Losses are those of the peer: the mean over batches of the 32 held examples. In `none` the peer pads; ours has no padding in any.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { holdings } from '../src/nn/index.ts'
 import type { BenchOptions } from './main.ts'
 import { prepareAlpaca, prepareSmoke } from './sft/prepare.ts'
 import {
+  chosenParts,
   dataFolder,
   median,
   peersFolder,
@@ -16,22 +18,21 @@ import {
   printTable,
   runJson,
   runOurs,
+  smolLm2Folder,
   tunedEnvironment,
 } from './side-by-side.ts'
 
 interface OurRun {
-  steps: { ms: number; cpuMs: number; tokens: number; trained: number; loss: number }[]
+  steps: { ms: number; tokens: number; loss: number }[]
   lossBefore?: number
   lossAfter?: number
   peakMb: number
 }
 interface TheirRun {
   tokens_per_s: number
-  ms_per_step: number
   eval_loss_before: number
   eval_loss_after: number
   peak_rss_mb: number
-  others_cores: number
 }
 
 /** What one side came to. */
@@ -127,13 +128,11 @@ const besidePeer = async (job: Job, python: string | undefined, data: string): P
   printTable(rows)
 }
 
-const holdings = ['float32', 'bfloat16', 'int8', 'nf4', 'nf4-double']
-
 /** The same run over a base in fewer bits: memory, speed, and how far the losses of the steps go from those over float32. */
 const frozenBases = async (job: Job): Promise<void> => {
   const rows: (string | number)[][] = [['base in', 'peak MB', 'tokens/s', 'loss before', 'loss after', 'steps apart']]
   let plain: OurRun | undefined
-  for (const held of holdings) {
+  for (const held of ['float32', ...holdings]) {
     const run = await ours(job, '--frozen', held)
     plain ??= run
     const apart = run.steps.map(({ loss }, i) => Math.abs(loss - (plain as OurRun).steps[i].loss))
@@ -151,18 +150,20 @@ const frozenBases = async (job: Job): Promise<void> => {
   printTable(rows)
 }
 
+const allParts = ['speed', 'frozen']
+
 export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const { values } = parseArgs({
     args: rest,
     options: {
-      model: { type: 'string', default: join(homedir(), '.cache', 'tunesmith', 'smollm2-hf') },
-      parts: { type: 'string', default: 'speed,frozen' },
+      model: { type: 'string', default: smolLm2Folder() },
+      parts: { type: 'string', default: allParts.join() },
       packing: { type: 'string', default: 'bfd' },
       steps: { type: 'string', default: smoke ? '2' : '8' },
       rounds: { type: 'string', default: '1' },
     },
   })
-  const parts = values.parts.split(',')
+  const parts = chosenParts(values.parts, allParts)
   const python = smoke ? undefined : peersPython()
   if (python === undefined && !smoke)
     console.log('SKIPPED the Python peer: no environment. Make it with `node bench/peers/setup.mjs`.')

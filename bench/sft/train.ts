@@ -21,11 +21,8 @@ const { values, positionals } = parseArgs({
     batch: { type: 'string', default: '4' },
     length: { type: 'string', default: '512' },
     held: { type: 'string', default: '32' },
-    rate: { type: 'string', default: '2e-4' },
     frozen: { type: 'string', default: 'float32' },
     template: { type: 'string' },
-    recompute: { type: 'boolean', default: false },
-    'no-evaluation': { type: 'boolean', default: false },
   },
 })
 const [folder, path] = positionals
@@ -58,8 +55,7 @@ const { learner } = task.prepare(tokenizer, taskConfig(task, { template: values.
 const objective = learner as Learner<unknown> as Learner<Row>
 
 /** As Trainer has it: the mean over batches of the mean over a batch's trained tokens. */
-const evaluate = (judged: Model): number | undefined => {
-  if (values['no-evaluation']) return undefined
+const evaluate = (judged: Model): number => {
   judged.eval()
   const batches = Array.from({ length: Math.ceil(heldOut.length / 4) }, (_, i) => heldOut.slice(4 * i, 4 * i + 4))
   const losses = batches.map((part) =>
@@ -77,44 +73,29 @@ const settings = trainingSchema.parse({
   batch: { sequences: batch },
   budget: { steps },
   schedule: { type: 'constant' },
-  recompute: values.recompute ? 'all' : 'none',
 })
 const optimizer = createOptimizer(optimizerSchema.parse({ type: 'adamw', weightDecay: 0 }), parameters)
 
 const lossBefore = evaluate(model)
-const measured: { ms: number; cpuMs: number; tokens: number; trained: number; loss: number }[] = []
-let cpu = process.cpuUsage()
+const measured: { ms: number; tokens: number; loss: number }[] = []
 let tokens = 0
-let taken = 0
 for await (const event of train({
   trainee: { model, objective, parameters },
   stream: { perEpoch: rows.length, example: (position) => ({ example: rows[position % rows.length], cut: 0 }) },
   optimizer,
   settings,
-  learningRate: Number(values.rate),
+  learningRate: 2e-4,
   length: runLength(settings.budget, { examplesPerStep: batch, tokensPerStep: 1, examplesPerEpoch: rows.length }),
   state: freshState(settings, model.facts.numLayers),
 }) as AsyncGenerator<TrainingEvent>) {
-  if (event.type === 'step') {
-    const { user, system } = process.cpuUsage(cpu)
-    const batchRows = Array.from({ length: batch }, (_, i) => rows[(taken + i) % rows.length])
-    measured.push({
-      ms: event.seconds * 1000,
-      cpuMs: (user + system) / 1000,
-      tokens: event.tokens - tokens,
-      trained: batchRows.reduce((sum, { targets }) => sum + targets.length, 0),
-      loss: event.loss,
-    })
-    tokens = event.tokens
-    taken += batch
-  }
-  cpu = process.cpuUsage()
+  if (event.type !== 'step') continue
+  measured.push({ ms: event.seconds * 1000, tokens: event.tokens - tokens, loss: event.loss })
+  tokens = event.tokens
 }
 const lossAfter = evaluate(model)
 console.log(
   JSON.stringify({
     steps: measured,
-    parameters: applied.parameterCount,
     lossBefore,
     lossAfter,
     peakMb: process.resourceUsage().maxRSS / 1024,

@@ -1,0 +1,17 @@
+// A part that a benchmark has not is refused before anything is measured, not passed over in silence.
+import { describe, expect, it } from 'vitest'
+import type { BenchOptions } from '../../bench/main.ts'
+import { chosenParts } from '../../bench/side-by-side.ts'
+
+describe('--parts', () => {
+  it('names parts in their order', () => {
+    expect(chosenParts('b,a', ['a', 'b', 'c'])).toEqual(['b', 'a'])
+  })
+
+  it.each(['engine', 'finetune', 'generation', 'models', 'pretrain', 'sft'])('of %s refuses another', async (name) => {
+    const { run } = (await import(`../../bench/${name}.ts`)) as { run: (options: BenchOptions) => Promise<void> }
+    await expect(run({ smoke: true, rest: ['--parts', 'none-such'] })).rejects.toThrow(
+      /^Expected parts \(.+\) for `--parts`, got none-such\.$/,
+    )
+  })
+})

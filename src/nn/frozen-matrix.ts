@@ -1,6 +1,5 @@
 // A matrix that is no longer trained, held in 8 or 4 bits an element. Knows no layer.
 import {
-  dtypeFacts,
   keep,
   noGrad,
   packedLinear,
@@ -34,7 +33,6 @@ export const packingNames = Object.keys(packings) as Packing[]
 
 /** [outputs, inputs]. The same floats give the same bits as in bitsandbytes. */
 export class FrozenMatrix {
-  readonly packing: Packing
   readonly shape: readonly [outputs: number, inputs: number]
   readonly codes: Tensor
   readonly scales: readonly Tensor[]
@@ -42,15 +40,9 @@ export class FrozenMatrix {
   /** @param matrix float32 or bfloat16 on the CPU, with finite values */
   constructor(matrix: Tensor, packing: Packing) {
     const { codes, scales } = noGrad(() => packings[packing](matrix))
-    this.packing = packing
     this.shape = [matrix.shape[0], matrix.shape[1]]
     this.codes = keep(codes)
     this.scales = scales.map(keep)
-  }
-
-  /** Bytes that it takes, scales included. */
-  get bytes(): number {
-    return [this.codes, ...this.scales].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
   }
 
   /** `x Mᵀ + bias`, [..., inputs] -> [..., outputs]; no float copy of the matrix is made, here or in the backward pass. */

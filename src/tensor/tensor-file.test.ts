@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { cat, Tensor, tensor, writeTensorFile } from './index.ts'
+import { cat, memoryStatistics, Tensor, tensor, writeTensorFile } from './index.ts'
 
 const MiB = 1 << 20
 const memory = '/dev/shm'
@@ -43,7 +43,9 @@ it('writes row by row what does not lie in rows, and leaves no copies behind', a
   const path = join(folders[0], 'turned')
   const matrix = Tensor.from(Float32Array.from({ length: 600 * 500 }, Math.sqrt), { shape: [600, 500] })
   const turned = [matrix.t(), matrix.narrow(1, 3, 7), matrix.t().to('bfloat16'), matrix.t(), matrix.select(1, 4)]
+  const { inUse } = memoryStatistics()
   await writeTensorFile(path, new Uint8Array(8), turned)
+  expect(memoryStatistics().inUse).toBeLessThanOrEqual(inUse)
   const want = Buffer.concat(
     turned.map((part) => {
       const bits = part.contiguous().view([-1]).to(part.dtype)

@@ -16,31 +16,13 @@ import {
 import { generate, type LanguageModel } from '../../src/generation/index.ts'
 import { buildModel, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+import { configOf, refusals } from './methods.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'adapters-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 const types = Object.keys(adapters) as AdapterType[]
 const architectures = ['bert', 'roberta', 'distilbert', 'electra', 'gpt2', 'llama', 'qwen2', 'qwen3', 't5'] as const
-
-/** Why a method has no place in an architecture; everything else must work. */
-const refusals: Partial<Record<AdapterType, Partial<Record<ModelType, RegExp>>>> = {
-  bitfit: { llama: /bias terms/, qwen3: /bias terms/, t5: /bias terms/ },
-  'prefix-tuning': { t5: /one stack/ },
-  'prompt-tuning': { t5: /one stack/ },
-}
-
-/** Configs that exercise what the defaults leave out. */
-const extra: Partial<Record<AdapterType, object>> = {
-  lora: { targets: 'all-linear', rank: 3 },
-  'last-n-layers': { layers: 1 },
-  houlsby: { size: 5 },
-  pfeiffer: { size: 5 },
-  parallel: { size: 5 },
-  'prefix-tuning': { virtualTokens: 3 },
-  'prompt-tuning': { virtualTokens: 3 },
-}
-const configOf = (type: AdapterType) => ({ type, ...extra[type] }) as AdapterConfig
 
 const make = (type: ModelType, head: HeadType = 'sequence-classification', seed = 1): Model => {
   const definition = models[type] as (typeof models)['bert']

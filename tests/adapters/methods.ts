@@ -1,0 +1,21 @@
+// What tests of all methods share: configs that exercise what the defaults leave out, and where a method has no place.
+import type { AdapterConfig, AdapterType } from '../../src/adapters/index.ts'
+import type { ModelType } from '../../src/models/index.ts'
+
+const configs: Partial<Record<AdapterType, object>> = {
+  lora: { targets: 'all-linear', rank: 3 },
+  'last-n-layers': { layers: 1 },
+  houlsby: { size: 5 },
+  pfeiffer: { size: 5 },
+  parallel: { size: 5 },
+  'prefix-tuning': { virtualTokens: 3 },
+  'prompt-tuning': { virtualTokens: 3 },
+}
+export const configOf = (type: AdapterType) => ({ type, ...configs[type] }) as AdapterConfig
+
+/** Why a method has no place in an architecture; everything else must work. */
+export const refusals: Partial<Record<AdapterType, Partial<Record<ModelType, RegExp>>>> = {
+  bitfit: { llama: /bias terms/, qwen3: /bias terms/, t5: /bias terms/ },
+  'prefix-tuning': { t5: /one stack/ },
+  'prompt-tuning': { t5: /one stack/ },
+}

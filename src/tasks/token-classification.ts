@@ -207,13 +207,13 @@ async function readTagged(
 ): Promise<TaskData<TaggedRecord>> {
   const { onFault, limit = Number.POSITIVE_INFINITY, labels, split } = settings
   const faults = new FaultCounter(onFault)
-  const isConll = settings.format === 'conll' || /\.(conll|conllu?|bio|iob2?)(\.\w+)?$/.test(path)
+  const isConll = settings.format === 'conll' || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)
   const records: TaggedRecord[] = []
   const seen = new Set<string>()
   let files: string[]
   let sentences: AsyncIterable<TaggedSentence & { id?: string }>
   if (isConll) {
-    files = filesOfSplit(await expandFiles(path, ['.conll', '.bio', '.iob', '.iob2', '.txt']), split, path)
+    files = filesOfSplit(await expandFiles(path, ['.conll', '.conllu', '.bio', '.iob', '.iob2', '.txt']), split, path)
     sentences = conllOf(files, { tagged: labelled, faults, signal })
   } else {
     const source = await openRows(path, { ...settings, format: settings.format === 'conll' ? 'auto' : settings.format })

@@ -283,6 +283,12 @@ describe('folders of texts', () => {
   })
 })
 
+it('folders of CoNLL-U are read', async () => {
+  file('universal/a.conllu', '1\tvamos\tir\tVERB\n')
+  const { records } = await read(tags, join(folder, 'universal'), { format: 'conll' })
+  expect(records).toMatchObject([{ tokens: ['vamos'], tags: ['VERB'] }])
+})
+
 describe('Parquet files of pyarrow', () => {
   const golden = (name: string) => join(import.meta.dirname, 'golden', `${name}.parquet`)
   const labels = ['O', 'B-PER', 'B-LOC']

@@ -10,7 +10,7 @@ import { argmax, rounded, softmax } from './probabilities.ts'
 import { type Checked, labelOf, textOf } from './reading/columns.ts'
 import { allOf, readRecords } from './reading/read-records.ts'
 import { rowFields } from './reading/read-rows.ts'
-import type { DataRow } from './reading/row.ts'
+import { type DataRow, isFields } from './reading/row.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 import { createTextEncoder, defaultMaxLength } from './text-encoder.ts'
 
@@ -167,8 +167,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
 
 const choicesOf = (row: DataRow, columns: string | readonly string[]): Checked<string[]> => {
   const texts = typeof columns === 'string' ? row.values[columns] : columns.map((column) => row.values[column])
-  const list =
-    typeof texts === 'object' && texts !== null && !Array.isArray(texts) ? (texts as { text?: unknown }).text : texts
+  const list = isFields(texts) ? texts.text : texts
   if (Array.isArray(list) && list.length > 1 && list.every((text) => typeof text === 'string' && text.trim() !== ''))
     return { value: list as string[] }
   return { fault: { reason: 'no-choices', message: `Expected two texts or more for \`choices\`, got ${show(list)}.` } }

@@ -22,6 +22,7 @@ import { MultiLabelScores } from './metrics/multi-label-scores.ts'
 import { argmax, rounded, sigmoid, softmax } from './probabilities.ts'
 import { type Checked, flagsOf, labelOf, labelsOf } from './reading/columns.ts'
 import { allOf, readRecords } from './reading/read-records.ts'
+import { isFields } from './reading/row.ts'
 import { createRowLearner, splitRows } from './row-learner.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 import { askedTexts, type Texts, textColumns, textFields, textsOf } from './text-columns.ts'
@@ -318,7 +319,4 @@ const countLabels = (records: readonly ClassRecord[], labels: readonly string[])
 }
 
 const isShares = (value: unknown): value is { [label: string]: number } =>
-  typeof value === 'object' &&
-  value !== null &&
-  !Array.isArray(value) &&
-  Object.values(value).every((share) => typeof share === 'number')
+  isFields(value) && Object.values(value).every((share) => typeof share === 'number')

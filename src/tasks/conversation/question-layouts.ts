@@ -1,10 +1,10 @@
 // Questions with written answers, in the layouts that data sets come in: rows with columns, and MedQuAD's files of XML. Knows no tokenizer.
 import { show } from '../../core/index.ts'
-import { type Checked, textOf } from '../reading/columns.ts'
+import { type Checked, fault, textOf } from '../reading/columns.ts'
 import { packedFiles } from '../reading/packed-files.ts'
 import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
 import { FaultCounter, noRecords } from '../reading/read-report.ts'
-import type { DataRow } from '../reading/row.ts'
+import { type DataRow, isFields } from '../reading/row.ts'
 import { strictText } from '../reading/text-lines.ts'
 import { xmlElements } from '../reading/xml-elements.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
@@ -31,8 +31,6 @@ type Read = (
   options: { labelled: boolean; signal?: AbortSignal },
 ) => Promise<QuestionRecords>
 
-const fault = (reason: string, message: string) => ({ fault: { reason, message } })
-
 /** A text or a number, or a list of them. */
 const answersOf = ({ values }: DataRow, column: string): Checked<string[]> => {
   const value = values[column]
@@ -47,10 +45,7 @@ const answersOf = ({ values }: DataRow, column: string): Checked<string[]> => {
 /** PubMedQA has its paragraphs as a list, also one step further down. */
 const contextOf = ({ values, ...place }: DataRow, column: string): Checked<string> => {
   const value = values[column]
-  const inner =
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? ((value as { contexts?: unknown }).contexts ?? value)
-      : value
+  const inner = isFields(value) ? (value.contexts ?? value) : value
   return textOf({ values: { [column]: inner }, ...place }, column)
 }
 

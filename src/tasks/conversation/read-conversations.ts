@@ -1,8 +1,8 @@
 // Conversations from rows of any usual form: columns of an instruction and its answer, instances of a task, messages with roles, and
 // trees of messages with several replies to one. Knows no file format and no template.
 import { show } from '../../core/index.ts'
-import { type Checked, textOf } from '../reading/columns.ts'
-import type { DataRow } from '../reading/row.ts'
+import { type Checked, fault, textOf } from '../reading/columns.ts'
+import { type DataRow, type Fields, isFields } from '../reading/row.ts'
 import { type Asked, askedIn, type Turn, turnOf } from './turns.ts'
 
 /** Columns of the forms; a form looks at its own. */
@@ -27,10 +27,6 @@ interface Form {
   conversations(row: DataRow, columns: ConversationColumns, choice: TreeChoice): Checked<Turn[]>[]
 }
 
-type Fields = { [name: string]: unknown }
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const fault = (reason: string, message: string) => ({ fault: { reason, message } })
 const has = (values: DataRow['values'], column: string) => values[column] !== undefined && values[column] !== null
 const firstOf = (values: DataRow['values'], columns: readonly string[]) => columns.find((column) => has(values, column))
 

@@ -2,11 +2,11 @@
 // with questions. Knows no tokenizer.
 import { basename } from 'node:path'
 import { DataError, show } from '../../core/index.ts'
-import { type Checked, textOf } from '../reading/columns.ts'
+import { type Checked, fault, textOf } from '../reading/columns.ts'
 import { type PackedFile, packedFiles } from '../reading/packed-files.ts'
 import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
 import { FaultCounter, noRecords } from '../reading/read-report.ts'
-import type { DataRow } from '../reading/row.ts'
+import { type DataRow, type Fields, isFields } from '../reading/row.ts'
 import { strictText } from '../reading/text-lines.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
 
@@ -30,11 +30,6 @@ type Read = (
   settings: SummarySettings,
   options: { labelled: boolean; signal?: AbortSignal },
 ) => Promise<SummaryRecords>
-
-type Fields = { [name: string]: unknown }
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const fault = (reason: string, message: string) => ({ fault: { reason, message } })
 
 /** One summary, or a list of them. */
 const summariesOf = ({ values }: DataRow, column: string): Checked<string[]> => {

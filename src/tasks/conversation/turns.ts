@@ -1,6 +1,6 @@
 // Conversations as lists of turns, and what makes one fit to learn from. Knows no file format and no template.
 import { show } from '../../core/index.ts'
-import type { Checked } from '../reading/columns.ts'
+import { type Checked, fault } from '../reading/columns.ts'
 
 export type TurnRole = 'system' | 'user' | 'assistant' | 'tool'
 
@@ -24,8 +24,6 @@ const sides: { readonly [name: string]: TurnRole } = {
   function: 'tool',
   observation: 'tool',
 }
-
-const fault = (reason: string, message: string) => ({ fault: { reason, message } })
 
 /** A turn from a side's name and its text. */
 export const turnOf = (name: unknown, content: unknown): Checked<Turn> => {

@@ -5,6 +5,8 @@ import type { DataRow } from './row.ts'
 
 export type Checked<Value> = { value: Value } | { fault: RecordFault }
 
+export const fault = (reason: string, message: string): { fault: RecordFault } => ({ fault: { reason, message } })
+
 /**
  * Whether a row has the columns that the fields of a config name; to be asked of the first row of a file, since a column that is not
  * there is misnamed, while a later row may lack a value. @throws DataError with the columns that there are

@@ -1,12 +1,7 @@
 // JSON lines, and whole JSON files: a list of objects, an object of objects by key, or either under `data`. Knows no column.
 import { DataError, show } from '../../core/index.ts'
-import type { DataRow, RowContext, RowFormat } from './row.ts'
+import { type DataRow, isFields, type RowContext, type RowFormat } from './row.ts'
 import { strictText, textLines, wholeFile } from './text-lines.ts'
-
-type Fields = { [column: string]: unknown }
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 async function* lineRows(file: string, { faults, signal }: RowContext): AsyncGenerator<DataRow> {
   for await (const { text, number } of textLines(file, signal)) {

@@ -2,8 +2,8 @@
 // JavaScript counts; files count code points, as Python does. Knows no tokenizer.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822
 import { show } from '../../core/index.ts'
-import type { Checked } from './columns.ts'
-import type { DataRow } from './row.ts'
+import { type Checked, fault } from './columns.ts'
+import { type DataRow, type Fields, isFields } from './row.ts'
 
 export interface Answer {
   text: string
@@ -19,13 +19,6 @@ export interface Question {
   /** None: the question has no answer; undefined: it is not known. */
   answers: readonly Answer[] | undefined
 }
-
-type Fields = { [name: string]: unknown }
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const fault = (reason: string, message: string) => ({ fault: { reason, message } })
 
 /** Where the answer stands: at the place that is said, counted in code points or in UTF-16 units, spaces around it aside. */
 const placed = (context: string, text: string, start: number): Answer => {

@@ -1,8 +1,14 @@
 // A row of a file with its columns, and what a reader of rows is. Knows no format.
 import type { FaultCounter, Place } from './read-report.ts'
 
+export type Fields = { [name: string]: unknown }
+
+/** Whether a value is an object with fields. */
+export const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 export interface DataRow extends Place {
-  values: { [column: string]: unknown }
+  values: Fields
 }
 
 export interface RowContext {

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { type Applied, applyAdapter, openAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer, openModel } from '../../src/checkpoint/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
+import { exampleBatches } from '../../src/tasks/batches.ts'
 import { type TaskExample, taskConfig } from '../../src/tasks/index.ts'
 import { inferenceMode, noGrad, scope, type Tensor } from '../../src/tensor/index.ts'
 import { freshState, runLength, type Trainee, train, trainingSchema } from '../../src/training/index.ts'
@@ -62,19 +63,15 @@ const check = () => {
   console.log(JSON.stringify({ loss }))
 }
 
-/** As evaluation goes: sorted by length, cut into batches by tokens, without padding. */
+/** In the batches of evaluation, without padding. */
 const evaluate = () => {
   model.eval()
-  const all = evaluated.map(exampleOf)
+  const all = evaluated.map((row, record) => ({ example: exampleOf(row), record }))
   const go = () => {
-    const order = [...all.keys()].sort((a, b) => all[a].ids.length - all[b].ids.length)
+    const { batches } = exampleBatches(all, learner, 4096, false)
     let sum = 0
-    for (let from = 0; from < order.length; ) {
-      let tokens = 0
-      let to = from
-      while (to < order.length && (to === from || tokens + all[order[to]].ids.length <= 4096))
-        tokens += all[order[to++]].ids.length
-      const part = order.slice(from, to).map((i) => all[i])
+    for (const batch of batches) {
+      const part = batch.map((i) => all[i].example)
       sum += inferenceMode(() =>
         scope(() =>
           model
@@ -83,7 +80,6 @@ const evaluate = () => {
             .item(),
         ),
       )
-      from = to
     }
     return sum
   }

@@ -45,14 +45,18 @@ export const pairFeatures = (rows: Tensor): Tensor => {
 export const scaled = (features: Tensor, scaler: Scaler | undefined): Tensor =>
   scaler === undefined ? features : features.sub(scaler.mean).div(scaler.deviation)
 
-/** What the learner says of rows: logits as the task's own head would give them, [N,outputs], or [N,1] of choices. */
+/**
+ * What the learner says of rows: logits as the task's own head would give them, [N,outputs], or [N,1] of choices. Learners work on the CPU;
+ * the rows may be elsewhere, and the logits are where they are.
+ */
 export const scoreRows = (
   features: Tensor,
   { fitted, scaler, kind }: Pick<FeatureReading, 'fitted' | 'scaler' | 'kind'>,
 ): Tensor =>
   noGrad(() =>
     scope(() => {
-      const scores = fitted.scores(scaled(features, scaler))
+      const rows = features.to({ dtype: 'float32', device: 'cpu' })
+      const scores = fitted.scores(scaled(rows, scaler)).to({ device: features.device })
       // Right against wrong.
       return kind === 'choice' ? scores.narrow(1, 1, 1).sub(scores.narrow(1, 0, 1)) : scores
     }),
@@ -66,10 +70,6 @@ class FeatureHead extends Head {
     this.#reading = reading
   }
 
-  get reading(): FeatureReading {
-    return this.#reading
-  }
-
   override bodyInputs(inputs: BodyInputs): BodyInputs {
     return { ...flatRows(inputs), allHidden: needsAllLayers(this.#reading.layer) }
   }
@@ -79,7 +79,7 @@ class FeatureHead extends Head {
     const { layer, pooling, apart, kind } = this.#reading
     const hidden = layerOf(outputs, layer)
     if (pooling === 'tokens') {
-      const scores = scoreRows(hidden.flatten(0, 1).to('float32'), this.#reading)
+      const scores = scoreRows(hidden.flatten(0, 1), this.#reading)
       return scores.view([hidden.shape[0], hidden.shape[1], scores.shape[1]])
     }
     const rows = poolFeatures(hidden, flatRows(inputs), pooling)
@@ -100,10 +100,6 @@ const flatRows = (inputs: BodyInputs): BodyInputs => {
     positionIds: flat(inputs.positionIds),
   }
 }
-
-/** How a model reads features, where it does. */
-export const readingOf = ({ head }: Model): FeatureReading | undefined =>
-  head instanceof FeatureHead ? head.reading : undefined
 
 /** The base with the learner as its head. */
 export const withLearner = (

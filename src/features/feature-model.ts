@@ -13,8 +13,8 @@ import { expectTensor, type Fitted } from './learner.ts'
 import { learners } from './learners/index.ts'
 import { learnerOf } from './settings.ts'
 
-export const FEATURE_FILE = 'feature_model.json'
-export const LEARNER_FILE = 'learner.safetensors'
+const FEATURE_FILE = 'feature_model.json'
+const LEARNER_FILE = 'learner.safetensors'
 const scalerPrefix = 'scaler.'
 
 const fileSchema = z.strictObject({

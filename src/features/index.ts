@@ -9,12 +9,9 @@ export {
   embedWithRows,
 } from './embed-texts.ts'
 export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
-export { readingOf, withLearner } from './feature-head.ts'
 export {
-  FEATURE_FILE,
   identityOf,
   isFeatureModel,
-  LEARNER_FILE,
   type OpenedFeatureModel,
   openBase,
   openFeatureModel,

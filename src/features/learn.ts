@@ -78,16 +78,15 @@ export const learnFromFeatures = async (
   hooks: LearnHooks,
 ): Promise<Learnt> => {
   const answers = Float64Array.from(examples.flat().flatMap((example) => Array.from(task.rows.answers(example))))
-  const problem = problemOf(task.rows)
-  const known = knownRows(answers, answers.length / features.shape[0])
+  const each = answers.length / features.shape[0]
+  const known = knownRows(answers, each)
   if (known.length === 0) throw new DataError('Expected records whose answer is known, got none.')
   const whole = known.length === features.shape[0]
   const rows = whole
     ? features
     : noGrad(() => features.indexSelect(0, Tensor.from(Int32Array.from(known), { dtype: 'int64' }))).keep()
-  const each = answers.length / features.shape[0]
   const lesson: Lesson = {
-    ...problem,
+    ...problemOf(task.rows),
     features: rows,
     answers: whole
       ? answers

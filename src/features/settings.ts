@@ -5,16 +5,12 @@ import { layerField, poolings } from './layers.ts'
 import type { LearnerDefinition, ProblemKind } from './learner.ts'
 import { learners } from './learners/index.ts'
 
-export const sourceFields = {
+const fields = {
   layer: layerField.default('last'),
   pooling: z
     .enum(poolings)
     .optional()
     .describe("how a text's tokens become one vector; the mean unless given. Tasks about tokens use `tokens`, always"),
-}
-
-const fields = {
-  ...sourceFields,
   pairs: z
     .enum(['together', 'apart'])
     .default('together')

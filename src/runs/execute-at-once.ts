@@ -57,6 +57,7 @@ export const executeAtOnce = async (
       // The disk that stopped the run may have no room for saying so either; the error itself says it.
     }
     if (!stopped) {
+      await sessions.note().catch(() => {})
       sessions.stop()
       throw error
     }

@@ -226,6 +226,12 @@ describe('feature-based', () => {
     await expect(finetune(recipe('sequence-classification', 'wrong', adapter, more))).rejects.toThrow(message)
   })
 
+  it('counts the time of a session that failed', async () => {
+    await expect(finetune(recipe('sequence-classification', 'failed', { layer: 9 }))).rejects.toThrow(/`layer`/)
+    const sessions = JSON.parse(readFileSync(join(at('failed'), 'sessions.json'), 'utf8'))
+    expect(sessions).toEqual([expect.objectContaining({ wallSeconds: expect.any(Number) })])
+  })
+
   it('names the variants that do a task that it cannot', async () => {
     const row = {
       id: '1',

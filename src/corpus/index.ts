@@ -8,6 +8,7 @@ export { type Inspection, type InspectOptions, inspectCorpus } from './inspect.t
 export { type CorpusManifest, type CorpusPart, readManifest } from './manifest.ts'
 export { listCorpusParts, type ReadCorpusOptions, readCorpus } from './read-corpus.ts'
 export { renderBuild, renderInspection } from './render-report.ts'
+export { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from './sources/parquet-rows.ts'
 export { expandFiles } from './sources/paths.ts'
 export { openBytes, splitLines } from './streams/index.ts'
 export { type DocumentStage, type ServeLinesResult, serveLines, type WorkerDocument } from './worker-protocol.ts'

@@ -1,5 +1,5 @@
 // Damaged and hostile input, for every source: a clean DataError or a reject that names it; nothing else is lost.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -369,6 +369,51 @@ describe('parquet', () => {
     const damaged = await read('parquet', bad)
     if (damaged.error !== undefined) expect(damaged.error).toBeInstanceOf(DataError)
     expect(((await read('parquet', packed, { textField: 'body' })).error as Error).message).toMatch(/got text, n\./)
+  })
+  it('reads all or refuses, whatever byte is damaged', async () => {
+    const whole = readFileSync(join(import.meta.dirname, '../../../tests/tasks/golden/answers.parquet'))
+    const { documents } = await read('parquet', whole, { textField: 'question' })
+    const counts = { read: 0, refused: 0 }
+    for (let i = 0; i < 120; i++) {
+      const damaged = i % 4 === 0 ? whole.subarray(0, (whole.length * i) / 120) : Buffer.from(whole)
+      if (i % 4 !== 0) damaged[(i * 7919) % whole.length] ^= 1 << (i % 8)
+      const result = await read('parquet', damaged, { textField: 'question' })
+      if (result.error === undefined) expect(result.documents.length + result.rejects.length).toBe(documents.length)
+      else expect(result.error, (result.error as Error).stack).toBeInstanceOf(DataError)
+      counts[result.error === undefined ? 'read' : 'refused']++
+    }
+    expect(counts.refused).toBeGreaterThan(30)
+    expect(counts.read).toBeGreaterThan(0)
+  })
+  it('refuses a column that the schema lacks before it reads another one, whose error nobody would catch', async () => {
+    const numbers = Array.from({ length: 100 }, (_, index) => index)
+    const damaged = Buffer.from(
+      parquetWriteBuffer({
+        columnData: [
+          { name: 'text', data: numbers.map((n) => `row ${n}`), type: 'STRING' },
+          { name: 'number', data: numbers, type: 'INT32' },
+        ],
+      }),
+    )
+    damaged.fill(0x77, 4, 60)
+    damaged[damaged.lastIndexOf('number') + 5] ^= 1
+    const { error } = await read('parquet', damaged)
+    expect(error).toBeInstanceOf(DataError)
+    expect((error as Error).message).toMatch(/its columns are not those of its schema/)
+  })
+  it('refuses a row group that says it has more or fewer rows', async () => {
+    const golden = readFileSync(join(import.meta.dirname, '../../../tests/tasks/golden/answers.parquet'))
+    // Bits of the footer that were found by trying all.
+    for (const [at, bit] of [
+      [1089, 7],
+      [1091, 0],
+      [1091, 1],
+      [1091, 6],
+    ]) {
+      const damaged = Buffer.from(golden)
+      damaged[at] ^= 1 << bit
+      expect((await read('parquet', damaged, { textField: 'question' })).error).toBeInstanceOf(DataError)
+    }
   })
 })
 

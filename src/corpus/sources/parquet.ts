@@ -1,10 +1,10 @@
 // Parquet files, row group by row group. Knows columns, not what they mean.
 import { stat } from 'node:fs/promises'
-import { type AsyncBuffer, asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
-import { compressors } from 'hyparquet-compressors'
+import { type AsyncBuffer, asyncBufferFromFile } from 'hyparquet'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
+import { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({
@@ -17,8 +17,6 @@ const config = z.strictObject({
     .describe('A file with a larger row group is refused, since a row group is held in memory'),
 })
 
-const rowsAtOnce = 4096
-
 /** Reads rows from any random-access file; `path` names it. The position of a document is its row number. */
 export async function* readParquet(
   file: AsyncBuffer,
@@ -26,7 +24,7 @@ export async function* readParquet(
   options: z.output<typeof config>,
   { signal }: SourceContext,
 ): AsyncGenerator<SourceRecord> {
-  const metadata = await parquetMetadataAsync(file).catch((error: Error) => {
+  const metadata = await readParquetMetadata(file).catch((error: Error) => {
     throw new DataError(`Expected a Parquet file, got a broken footer (${error.message}). Fetch the file again.`, path)
   })
   const columns = new Set(metadata.schema.slice(1).map((column) => column.name))
@@ -47,12 +45,11 @@ export async function* readParquet(
     const groupEnd = rowStart + Number(group.num_rows)
     while (rowStart < groupEnd) {
       signal?.throwIfAborted()
-      const rowEnd = Math.min(groupEnd, rowStart + rowsAtOnce)
+      const rowEnd = Math.min(groupEnd, rowStart + parquetRowsAtOnce)
       const from = rowStart
-      const rows = await parquetReadObjects({
+      const rows = await readParquetRows({
         file,
         metadata,
-        compressors,
         rowStart,
         rowEnd,
         ...(options.metadata
@@ -62,7 +59,7 @@ export async function* readParquet(
         throw new DataError(`Expected readable rows from ${from} on, got ${error.message}. Fetch the file again.`, path)
       })
       for (const [index, row] of rows.entries()) {
-        yield toDocument(row as Record<string, unknown>, rowStart + index, { path, offset: rowStart + index }, options)
+        yield toDocument(row, rowStart + index, { path, offset: rowStart + index }, options)
       }
       rowStart = rowEnd
     }

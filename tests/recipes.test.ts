@@ -85,6 +85,14 @@ const labelled: Record<string, string> = {
   'reviews.csv': rows('text,label', (text, i) => `${text},${['good', 'bad', 'so-so'][i % 3]}`),
 }
 
+/** The folder with all of it. */
+const labelledFolder = (): string => {
+  const data = join(pieces.path, 'labelled')
+  mkdirSync(data, { recursive: true })
+  for (const [file, content] of Object.entries(labelled)) writeFileSync(join(data, file), content)
+  return data
+}
+
 /** Recipes of fine-tuning, with the metric that shows that the specialist was judged. */
 const finetuning: Record<string, string> = {
   'bert-sst2.ts': 'accuracy',
@@ -151,9 +159,7 @@ describe('recipes', () => {
 
   // Their base is what the recipe of a base above made, and their data lie where a variable says.
   it.each(Object.entries(finetuning))('%s trains a specialist', async (name, metric) => {
-    const data = join(pieces.path, 'labelled')
-    mkdirSync(data, { recursive: true })
-    for (const [file, content] of Object.entries(labelled)) writeFileSync(join(data, file), content)
+    const data = labelledFolder()
     for (const variable of ['SST2', 'SQUAD', 'WNUT17']) vi.stubEnv(variable, data)
     vi.stubEnv('DATA', join(data, 'reviews.csv'))
     vi.stubEnv('BASE', join(pieces.path, 'bert'))
@@ -175,9 +181,7 @@ describe('recipes', () => {
   })
 
   it(`${manyAdapters} trains four specialists that one process serves by name`, async () => {
-    const data = join(pieces.path, 'labelled')
-    mkdirSync(data, { recursive: true })
-    for (const [file, content] of Object.entries(labelled)) writeFileSync(join(data, file), content)
+    const data = labelledFolder()
     for (const variable of ['SST2', 'SQUAD', 'WNUT17', 'STSB']) vi.stubEnv(variable, data)
     const base = join(pieces.path, 'bert')
     vi.stubEnv('BASE', base)

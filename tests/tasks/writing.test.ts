@@ -33,11 +33,7 @@ type BodyName = keyof typeof bodies
 
 const modelOf = (name: BodyName): Model => {
   const definition = (models as unknown as Record<string, Parameters<typeof buildModel>[0]>)[name]
-  const known = definition.adjust({}, {}) as Record<string, unknown>
-  const fields = Object.fromEntries(
-    Object.entries(bodies[name]).filter(([field]) => field in known || field !== 'embeddingDropout'),
-  )
-  const config = definition.adjust({}, fields)
+  const config = definition.adjust({}, bodies[name])
   const causal = definition.facts(config).causal
   const model = buildModel(definition, config, causal ? 'causal-lm' : 'seq2seq-lm')
   model.initialize({ std: 0.2, generator: new Generator(3) })

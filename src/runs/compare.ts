@@ -8,6 +8,7 @@ import { type ComparedDifference, createPairs } from './compare-pairs.ts'
 import { EVALUATION_FILE, type Evaluation, PREDICTIONS_FILE, readEvaluation } from './evaluation-files.ts'
 import { MODEL_FOLDER, readRecipe } from './execute.ts'
 import type { FinetuneRecipe } from './finetune-recipe.ts'
+import { exists } from './run-folder.ts'
 import { SAMPLES_FILE } from './specialist-files.ts'
 
 export interface ComparedRun {
@@ -94,12 +95,6 @@ const sizeOf = async (folder: string): Promise<number> => {
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
-const isFile = (path: string) =>
-  stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  )
-
 const readRun = async (folder: string): Promise<ReadRun> => {
   const recipe = (await readRecipe(folder)) as FinetuneRecipe
   const model = join(folder, MODEL_FOLDER)
@@ -111,7 +106,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
   const { mainMetric, metrics, parameters } = evaluation
   const card = await readRunCard(folder)
   let [peakBytes, tokens, seconds] = [0, 0, 0]
-  if (await isFile(join(folder, EVENTS_FILE)))
+  if (await exists(join(folder, EVENTS_FILE)))
     for await (const event of readEvents(join(folder, EVENTS_FILE)))
       if (event.type === 'step') {
         peakBytes = Math.max(peakBytes, event.memoryBytes)

@@ -1,5 +1,5 @@
 // What every run's folder holds whatever the run does, and what is said to whoever watches. Knows no kind of run.
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { arch } from 'node:os'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../core/index.ts'
@@ -30,6 +30,12 @@ export interface RunResult {
   loss: number
   metrics: Record<string, number>
 }
+
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 export const writeRecipe = async (recipe: CommonRecipe): Promise<void> => {
   await mkdir(recipe.out, { recursive: true })

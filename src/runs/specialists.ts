@@ -1,6 +1,6 @@
 // One base, many specialists: adapters and heads of any number over one body in memory, asked by name. What is held is the base once and
 // of each specialist its own small parts. Knows no task and no variant.
-import { readFile, realpath, stat } from 'node:fs/promises'
+import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adaptersOf, isAdapterFolder, openAdapter } from '../adapters/index.ts'
 import { describeOpening, loadTokenizer, type OpenOptions, openModel, resolveModel } from '../checkpoint/index.ts'
@@ -18,8 +18,9 @@ import {
 } from '../tasks/index.ts'
 import { dtypeFacts, type Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
-import { readRecipe } from './execute.ts'
+import { RUN_FILE, readRecipe } from './execute.ts'
 import { type FinetuneRecipe, taskOf } from './finetune-recipe.ts'
+import { exists } from './run-folder.ts'
 import { readTask } from './specialist-files.ts'
 
 /** A specialist's files, and its task where they do not say it, as those of others do not. */
@@ -60,17 +61,11 @@ interface Specialist {
 const bytesOf = (tensors: Iterable<Tensor>): number =>
   [...tensors].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
-const isFile = (path: string) =>
-  stat(path).then(
-    (found) => found.isFile(),
-    () => false,
-  )
-
 /** The task that a specialist was taught: as its files say it, or as the run does that made it. */
 const taughtTask = async (folder: string, path: string): Promise<{ task: string; settings: object } | undefined> => {
   const written = await readTask(path)
   if (written !== undefined) return written
-  if (!(await isFile(join(folder, 'run.json')))) return undefined
+  if (!(await exists(join(folder, RUN_FILE)))) return undefined
   const { task, config } = taskOf((await readRecipe(folder)) as FinetuneRecipe)
   return { task: task.type, settings: config }
 }
@@ -155,7 +150,7 @@ export class Specialists {
           `Expected a head of ${[task.head].flat().join(' or ')} for the task ${type} of the specialist ${name}, got ${model.headType}.`,
         )
       settleHead(model, this.#base, bank.get(name).copies)
-      const own = await isFile(join(path, 'tokenizer.json'))
+      const own = await exists(join(path, 'tokenizer.json'))
       const tokenizer = own ? await loadTokenizer(path) : this.#tokenizer
       const maxLength = taskLength(model, tokenizer, task) - applied.virtualTokens
       this.#all.set(name, { name, task, config, model: model.eval(), tokenizer, maxLength })

@@ -1,10 +1,12 @@
 // A sweep: the same recipe run at every point of a grid, one after another in a folder of runs. Started again it goes on: finished runs
 // are passed over, and one that was stopped is resumed. Knows no task and no variant.
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, NativeError, parseConfig, writeFileAtomic } from '../core/index.ts'
 import { MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult } from './execute.ts'
 import { resume } from './resume.ts'
+import { exists } from './run-folder.ts'
 import { startOf } from './starts.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './sweep-points.ts'
 import { type SweepSetting, summarize } from './sweep-summary.ts'
@@ -53,24 +55,7 @@ interface SweepFile {
   over: Record<string, unknown[]>
 }
 
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
-const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b))
-/** Keys in one order, so that only what is said counts. */
-const sorted = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, sorted(inner)]),
-  )
-}
 
 /** @throws ConfigError where the folder has another sweep, or none but something else */
 const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Promise<void> => {
@@ -92,7 +77,7 @@ const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Pr
   }
   const faults: string[] = []
   const axes = Object.keys(known.over)
-  if (!same([...axes].sort(), Object.keys(over).sort()))
+  if (!isDeepStrictEqual([...axes].sort(), Object.keys(over).sort()))
     faults.push(
       `Expected the keys ${axes.join(', ')} for \`over\`, as the sweep in ${out} began with, got ${Object.keys(over).join(', ')}. Only values may be added.`,
     )
@@ -104,12 +89,12 @@ const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Pr
       return parseConfig(startOf(whole.command).schema, { ...whole, out }, 'sweep') as Record<string, unknown>
     })
     for (const key of new Set([...Object.keys(before), ...Object.keys(now)]))
-      if (!same(before[key], now[key]))
+      if (!isDeepStrictEqual(before[key], now[key]))
         faults.push(
           `Expected \`${key}\` as the sweep in ${out} began with (${JSON.stringify(before[key])}), got ${JSON.stringify(now[key])}. Begin another in a new folder.`,
         )
     for (const axis of axes) {
-      const left = known.over[axis].filter((value) => !over[axis].some((other) => same(value, other)))
+      const left = known.over[axis].filter((value) => !over[axis].some((other) => isDeepStrictEqual(value, other)))
       if (left.length > 0)
         faults.push(
           `Expected the values of \`over.${axis}\` that the sweep in ${out} began with, but ${left.map((value) => JSON.stringify(value)).join(', ')} is not there. Only values may be added.`,

@@ -191,6 +191,14 @@ describe('chat', () => {
     )
     expect(changes.length).toBeLessThan(10)
     expect(lines.find(({ error }) => error !== undefined).error).toMatch(/Expected a message of at most \d+ tokens/)
+    // What was refused pushes nothing out of sight.
+    const after = await talk(
+      [turns[0], long, user('the cat')].map((turn) => JSON.stringify(turn)),
+      '--json',
+    )
+    const [first, last] = linesOf(after).filter(({ role }) => role === 'assistant')
+    expect(last.forgottenMessages).toBe(0)
+    expect(last.keptTokens).toBeGreaterThanOrEqual(first.promptTokens)
     const text = await talk(turns.map(({ content }) => content))
     expect(text.err).toMatch(/The model has no room for more: the first \d+ messages are out of its sight\./)
   })

@@ -82,10 +82,6 @@ export class Conversation {
 
   /** @throws ConfigError for a name that is not known */
   useAdapter(name: string): void {
-    if (!this.#adapters.names.includes(name)) {
-      // Says which there are.
-      this.#adapters.use(name)
-    }
     this.#session.use(this.#adapters.use(name) as unknown as LanguageModel)
   }
 
@@ -112,11 +108,13 @@ export class Conversation {
   async answer(onText: (text: string) => void, signal: AbortSignal): Promise<Answer> {
     const last = this.#messages.at(-1)
     if (last?.role !== 'user') throw new ConfigError('Expected a message of the user to answer, got none.')
+    const from = this.#from
     try {
       return await this.#answerTo(onText, signal)
     } catch (error) {
-      // What cannot be answered was not said.
+      // What cannot be answered was not said, and nothing gave way to it.
       this.#messages.pop()
+      this.#from = from
       throw error
     }
   }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError, formatDuration, show, TunesmithError } from '../core/index.ts'
 import { type GenerationOptions, generationSchema, type LanguageModel, withDefaults } from '../generation/index.ts'
-import type { Model } from '../models/index.ts'
+import { contextLength, type Model } from '../models/index.ts'
 import { CHAT_TEMPLATES } from '../tokenizers/index.ts'
 import { runChatCommand } from './chatting/chat-commands.ts'
 import { type ChatInput, openChatInput } from './chatting/chat-input.ts'
@@ -88,14 +88,13 @@ const describe = ({ newTokens, tokensPerSecond, promptTokens, keptTokens, second
 }
 
 /** Rotary positions have no end, but what lies beyond the trained ones is guesswork. @throws ConfigError for more than there are */
-const contextOf = ({ facts, config }: Model, asked: number | undefined): number | undefined => {
-  const { maxPositions } = facts
+const contextOf = (model: Model, asked: number | undefined): number | undefined => {
+  const { maxPositions } = model.facts
   if (asked !== undefined && maxPositions !== undefined && asked > maxPositions)
     throw new ConfigError(
       `Expected at most ${maxPositions} for \`--context\`, all that the model has positions for, got ${asked}.`,
     )
-  const trained = (config as { maxPositions?: unknown }).maxPositions
-  return asked ?? maxPositions ?? (typeof trained === 'number' ? trained : undefined)
+  return asked ?? contextLength(model)
 }
 
 /** The chat itself, with lines from anywhere. */

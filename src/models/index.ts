@@ -24,5 +24,12 @@ export {
   ReplacedTokenDetectionHead,
   SentencePretrainingHead,
 } from './heads/index.ts'
-export { Body, type BodyFacts, type BodyInputs, type BodyOutputs, type ModelDefinition } from './model.ts'
+export {
+  Body,
+  type BodyFacts,
+  type BodyInputs,
+  type BodyOutputs,
+  contextLength,
+  type ModelDefinition,
+} from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'

@@ -72,6 +72,16 @@ export interface BodyFacts {
   packs?: boolean
 }
 
+/** Longest input that a model takes; rotary positions have no end, but a length that the model was made for, where its config says. */
+export const contextLength = ({
+  facts,
+  config,
+}: {
+  facts: Pick<BodyFacts, 'maxPositions'>
+  config: { maxPositions?: unknown }
+}): number | undefined =>
+  facts.maxPositions ?? (typeof config.maxPositions === 'number' ? config.maxPositions : undefined)
+
 export interface BuildOptions {
   /** Leave the decoder of an encoder-decoder out. */
   encoderOnly?: boolean

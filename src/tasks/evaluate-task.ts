@@ -1,7 +1,7 @@
 // A model at work on a task: predictions of records and how good they are. Knows no task and no architecture.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../core/index.ts'
-import type { Model } from '../models/index.ts'
+import { contextLength, type Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { Scores } from './metrics/judgement.ts'
 import { type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
@@ -57,14 +57,10 @@ export interface TaskResult<Prediction extends TaskPrediction = TaskPrediction> 
 
 /** The most tokens that model and tokenizer take, up to 512 or what the task says. */
 export const taskLength = (
-  { facts, config }: Pick<Model, 'facts' | 'config'>,
+  model: Pick<Model, 'facts' | 'config'>,
   { maxLength }: Pick<Tokenizer, 'maxLength'>,
   { maxLength: most = 512 }: Pick<TaskDefinition, 'maxLength'> = {},
-): number => {
-  // Rotary positions have no end, but a length that the model was made for.
-  const made = (config as { maxPositions?: number }).maxPositions
-  return Math.min(facts.maxPositions ?? made ?? most, maxLength ?? most, most)
-}
+): number => Math.min(contextLength(model) ?? most, maxLength ?? most, most)
 
 /** @throws ConfigError for a model with another head, DataError for a record that cannot be asked */
 export const predictTask = async <

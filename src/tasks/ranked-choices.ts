@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { ConfigError, DataError, parseConfig } from '../core/index.ts'
-import type { Model } from '../models/index.ts'
+import { contextLength, type Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type Continued, scoreContinuations } from './language-modelling/continuations.ts'
 import type { PieceScore, ScoredModel } from './language-modelling/scoring.ts'
@@ -194,11 +194,6 @@ export const judgeRanked = (records: readonly ChoiceRecord[], predictions: reado
   }
 }
 
-const lengthOf = (model: Model, tokenizer: Tokenizer): number => {
-  const trained = (model.config as { maxPositions?: unknown }).maxPositions
-  return model.facts.maxPositions ?? (typeof trained === 'number' ? trained : undefined) ?? tokenizer.maxLength ?? 2048
-}
-
 /** @throws ConfigError for a model that is not causal, DataError for a choice without tokens */
 export const evaluateRankedChoices = async (
   model: Model,
@@ -222,7 +217,7 @@ export const evaluateRankedChoices = async (
   const most = model.facts.maxPositions
   if (asked !== undefined && most !== undefined && asked > most)
     throw new ConfigError(`Expected at most ${most} for \`maxLength\`, all that the model has, got ${asked}.`)
-  const maxLength = asked ?? lengthOf(model, tokenizer)
+  const maxLength = asked ?? contextLength(model) ?? tokenizer.maxLength ?? 2048
   const started = performance.now()
   const found = records.map(({ choices }) => choices.map((): PieceScore => ({ logProbability: 0, correct: 0 })))
   const tokens = records.map(({ choices }) => choices.map(() => 0))

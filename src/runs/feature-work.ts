@@ -36,6 +36,15 @@ import { type SpecialistTask, writeTask } from './specialist-files.ts'
 /** Between two lines about how far it is. */
 const sayMs = 10_000
 
+const seldom = (say: (line: string) => void) => {
+  let said = performance.now()
+  return (line: string) => {
+    if (performance.now() - said < sayMs) return
+    said = performance.now()
+    say(line)
+  }
+}
+
 const learnable = (prepared: PreparedTask, { task, variant }: FinetuneRecipe): LearnableTask => {
   if (prepared.writing === undefined && prepared.rows !== undefined) return prepared as LearnableTask
   throw new ConfigError(
@@ -80,7 +89,7 @@ export const learnFeatures =
     const prepared = apart ? prepare(options) : together
     const pooling = poolingFor(prepared.rows, settings.pooling)
     const extract = async (what: string, of: readonly TaskRecord[]) => {
-      let said = performance.now()
+      const tell = seldom(say)
       const found = await taskFeatures(base.model, prepared, of, {
         layer: settings.layer,
         pooling,
@@ -91,11 +100,7 @@ export const learnFeatures =
         batchTokens: settings.batchTokens,
         signal,
         onNote: note,
-        onProgress(done) {
-          if (performance.now() - said < sayMs) return
-          said = performance.now()
-          say(`Features of ${formatCount(done)} texts to ${what}.`)
-        },
+        onProgress: (done) => tell(`Features of ${formatCount(done)} texts to ${what}.`),
       })
       const { cached, computed, seconds } = found.extracted
       note(
@@ -105,7 +110,13 @@ export const learnFeatures =
     }
     const train = await extract('learn from', records.train)
     const started = performance.now()
-    const learnt = await learnFromFeatures(prepared, train, settings, { seed, signal, onNote: note })
+    const tell = seldom(say)
+    const learnt = await learnFromFeatures(prepared, train, settings, {
+      seed,
+      signal,
+      onNote: note,
+      onProgress: (share) => tell(`${settings.learner}: ${Math.round(100 * share)} % is learnt.`),
+    })
     note(`Learnt by ${settings.learner} in ${formatDuration(performance.now() - started)}.`)
     const width = train.features.shape[1]
     train.features.free()

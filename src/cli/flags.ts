@@ -291,7 +291,7 @@ function coerceText(text: string, schemas: readonly z.ZodType[]): unknown {
 }
 
 /** The value that JSON or YAML would read, where nothing says what is wanted. */
-function plainValue(text: string): unknown {
+export function plainValue(text: string): unknown {
   if (!/^(true|false|null|-?\d.*|-?\.\d.*|[[{].*)$/.test(text)) return text
   try {
     return JSON.parse(text.replace(/^(-?)\./, '$10.'))

@@ -1,16 +1,15 @@
 // Adapters of one base that the command line names, in memory at once, and the switch between them. Knows no method.
-import { stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import { adaptersOf, isAdapterFolder, openAdapter } from '../adapters/index.ts'
 import { loadTokenizer, resolveModel } from '../checkpoint/index.ts'
 import { CheckpointError, ConfigError, didYouMean } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { CommandContext } from './command.ts'
-import type { ReadyModel } from './open-model.ts'
+import { hasTokenizer, type ReadyModel } from './open-model.ts'
 
 /** The name of the base without an adapter. */
-export const baseName = 'base'
+const baseName = 'base'
 
 export interface NamedAdapter {
   name: string
@@ -36,12 +35,6 @@ export const parseAdapters = (given: readonly string[]): NamedAdapter[] => {
     throw new ConfigError(`Expected another name than ${baseName}, which is that of the model without an adapter.`)
   return named
 }
-
-const hasTokenizer = (folder: string) =>
-  stat(join(folder, 'tokenizer.json')).then(
-    () => true,
-    () => false,
-  )
 
 /** A base with its adapters; exactly one of these, or none, is active. */
 export class AdapterChoice {

@@ -35,7 +35,7 @@ export interface ReadyModel extends OpenedModel {
   tokenizer: Tokenizer
 }
 
-const hasTokenizer = (folder: string) =>
+export const hasTokenizer = (folder: string) =>
   stat(join(folder, 'tokenizer.json')).then(
     () => true,
     () => false,

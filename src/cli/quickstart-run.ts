@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, resume } from '../runs/index.ts'
 import type { CommandContext } from './command.ts'
 
-export const isThere = (path: string): Promise<boolean> =>
+const isThere = (path: string): Promise<boolean> =>
   stat(path).then(
     () => true,
     () => false,

@@ -69,12 +69,14 @@ const serveLines = async (
     for await (const line of lines) {
       number++
       if (line.trim() === '') continue
+      let id = String(number)
       try {
         const question = parseQuestion(line, 'stdin', number)
+        id = question.id ?? id
         for (const answer of await specialists.askAll([question], { signal })) say(answer)
       } catch (error) {
         if (!(error instanceof TunesmithError)) throw error
-        say({ id: String(number), error: error.message })
+        say({ id, error: error.message })
       }
     }
   } finally {

@@ -5,7 +5,7 @@ import { ConfigError, formatDuration } from '../core/index.ts'
 import { finetuneSchema, type SweepAxes, type SweepResult, startOf, sweep as startSweep } from '../runs/index.ts'
 import type { TaskType } from '../tasks/index.ts'
 import { defineCommand } from './command.ts'
-import { coerceTexts, flagsOf, mergeOver, withFields, withoutDefaults } from './flags.ts'
+import { coerceTexts, flagsOf, mergeOver, plainValue, withFields, withoutDefaults } from './flags.ts'
 import { readRecipe } from './recipe-file.ts'
 import { displayRun } from './run-display.ts'
 import { taskColumns, withColumns } from './task-columns.ts'
@@ -22,7 +22,7 @@ const axesOf = (over: Record<string, unknown>, schema: z.ZodObject): SweepAxes =
     const parts = given.split(',').map((part) => part.trim())
     if (flag !== undefined) return parts.map((part) => coerceTexts([part], flag))
     // Below a map, such as the settings of an adapter, nothing says what is wanted.
-    return parts.map((part) => (/^(true|false|null|-?\d[\d.]*(e[+-]?\d+)?)$/i.test(part) ? JSON.parse(part) : part))
+    return parts.map(plainValue)
   }
   return Object.fromEntries(Object.entries(over).map(([path, given]) => [path, valuesOf(path, given)]))
 }

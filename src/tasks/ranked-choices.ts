@@ -18,8 +18,7 @@ export const rankedChoicesSchema = z.strictObject({
   prompt: z
     .string()
     .default(place)
-    .describe('what stands before the choices; {text} stands for the text of the record')
-    .meta({ commas: false }),
+    .describe('what stands before the choices; {text} stands for the text of the record'),
   delimiter: z.string().default(' ').describe('between prompt and choice'),
   maxLength: z
     .int()

@@ -37,9 +37,7 @@ const config = z
       .boolean()
       .default(false)
       .describe('a record may have any number of labels: a list, or a text with commas between them'),
-    labelColumns: labelsField('several labels: a column of 0 and 1 for each, in place of `label`').meta({
-      commas: true,
-    }),
+    labelColumns: labelsField('several labels: a column of 0 and 1 for each, in place of `label`'),
     threshold: z
       .number()
       .gt(0)

@@ -82,4 +82,4 @@ function pathsOf({ x, y }: Series, xAt: (value: number) => number, yAt: (value: 
   return pieces.join('')
 }
 
-const short = (value: number) => String(Math.round(value * 100) / 100)
+export const short = (value: number) => String(Math.round(value * 100) / 100)

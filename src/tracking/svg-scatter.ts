@@ -1,7 +1,7 @@
 // Points as SVG text, each with its name and how sure it is, and lines across for what they are held against. Colours come from the
 // page's style sheet.
 import { type AxisKind, formatTick, scaleOver } from './chart-scale.ts'
-import { escapeHtml } from './svg-chart.ts'
+import { escapeHtml, short } from './svg-chart.ts'
 
 export interface ScatterPoint {
   name: string
@@ -70,5 +70,3 @@ export function renderScatter({ title, across, axis, points, references = [] }: 
     '</svg></figure>'
   )
 }
-
-const short = (value: number) => String(Math.round(value * 100) / 100)

@@ -180,20 +180,26 @@ describe('the cache of features', () => {
     const cache = newFolder()
     const child = fileURLToPath(new URL('extract-child.ts', import.meta.url))
     const seen: number[] = []
+    const ends: (NodeJS.Signals | null)[] = []
     for (let kills = 0; kills < 4; kills++) {
       const process_ = spawn(process.execPath, ['--import', 'tsx', child, cache], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
       await new Promise<void>((resolve) => {
         let batches = 0
-        process_.stdout.on('data', () => {
-          // Each batch says that it is done: killed after some, while the next is written.
-          if (++batches === 2 + 3 * kills) process_.kill('SIGKILL')
+        process_.stdout.on('data', (chunk: Buffer) => {
+          // Each batch says in a line that it is done: killed after some, while the next is written.
+          batches += chunk.toString().split('\n').length - 1
+          if (batches >= 2 + 3 * kills) process_.kill('SIGKILL')
         })
-        process_.on('close', () => resolve())
+        process_.on('close', (_, signal) => {
+          ends.push(signal)
+          resolve()
+        })
       })
       seen.push(shards(cache).length)
     }
+    expect(ends[0]).toBe('SIGKILL')
     expect([...seen].sort((a, b) => a - b)).toEqual(seen)
     expect(seen.at(-1)).toBeGreaterThan(3)
     const sequences = sequencesOf(Array.from({ length: 60 }, (_, i) => 4 + (i % 9)))

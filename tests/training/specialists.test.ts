@@ -197,9 +197,10 @@ describe('specialists', () => {
     let answered = ''
     child.stdout.on('data', (chunk: Buffer) => {
       answered += chunk.toString()
-      if (answered.trim().split('\n').length === 3) child.stdin.end()
+      if (answered.trim().split('\n').length === 4) child.stdin.end()
     })
     child.stdin.write('{"text":"rain","specialist":"stars"}\n{broken\n{"text":"rain","specialist":"length"}\n')
+    child.stdin.write('{"text":"rain","specialist":"nobody","id":"mine"}\n')
     expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0)
     const served = answered
       .trim()
@@ -208,6 +209,7 @@ describe('specialists', () => {
     expect(served[0]).toMatchObject({ id: '1', specialist: 'stars' })
     expect(served[1]).toMatchObject({ id: '2', error: expect.stringMatching(/stdin:2: Expected JSON/) })
     expect(served[2]).toMatchObject({ id: '3', specialist: 'length' })
+    expect(served[3]).toMatchObject({ id: 'mine', error: expect.stringMatching(/nobody/) })
   }, 120_000)
 
   it('say what does not fit', async () => {

@@ -24,7 +24,7 @@ export interface RankedChoicesReport extends Omit<RankedChoicesResult, 'predicti
 
 export const rankedChoices = defineEvaluation({
   type: 'ranked-choices',
-  options: z.strictObject({ ...recordOptions.shape, prompt, delimiter, maxLength }),
+  options: z.strictObject({ ...recordOptions.omit({ answers: true }).shape, prompt, delimiter, maxLength }),
   async run(
     { data, ...choice },
     { predictions: file, dataset, settings, ...how },

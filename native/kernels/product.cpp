@@ -45,11 +45,11 @@ bool prefers_aten(bool half) {
 void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add) {
   at::NoGradGuard no_grad;
   const bool same = a.scalar_type() == b.scalar_type() && a.scalar_type() == out.scalar_type();
-  if (same && prefers_aten(is_half(a)) && (!bias.defined() || bias.scalar_type() == out.scalar_type()) &&
-      !(add && bias.defined())) {
+  if (same && prefers_aten(is_half(a)) && !(add && bias.defined())) {
     at::Tensor target = out;
     if (add) target.addmm_(a, b);
-    else if (bias.defined()) at::addmm_out(target, bias, a, b);
+    // A bias kept in fp32 beside bf16 is rounded as autocast rounds it.
+    else if (bias.defined()) at::addmm_out(target, bias.to(out.scalar_type()), a, b);
     else at::mm_out(target, a, b);
     return;
   }

@@ -1,6 +1,8 @@
 // `tunesmith evaluate`: hands a model and data to a task of the registry. Knows no task.
 import { z } from 'zod'
+import { resolveModel } from '../checkpoint/index.ts'
 import { ConfigError } from '../core/index.ts'
+import { taughtTask } from '../runs/index.ts'
 import { defineCommand } from './command.ts'
 import { evaluations } from './evaluations/index.ts'
 import { withFields } from './flags.ts'
@@ -19,7 +21,7 @@ export const evaluate = defineCommand({
   options: withFields(
     z.strictObject({
       ...modelFields,
-      task: z.enum(types).describe('what to measure'),
+      task: z.enum(types).optional().describe('what to measure; what a specialist was taught unless given'),
       data: z
         .array(z.string())
         .default([])
@@ -29,7 +31,14 @@ export const evaluate = defineCommand({
     shapes,
   ),
   async run(options, _args, context) {
-    const { model, revision, device, task, data, ...rest } = options
+    const { model, revision, device, data, ...others } = options
+    const onProgress = (file: string) => context.log(`downloading ${file}`)
+    const taught = await taughtTask(model, await resolveModel(model, { revision, onProgress }))
+    const { task = taught?.task, ...rest } = others
+    if (task === undefined || !Object.hasOwn(evaluations, task))
+      throw new ConfigError(
+        `Expected a task of ${types.join(', ')} for \`--task\`, got ${task ?? 'none, and the model does not say what it was taught'}. Say what to measure.`,
+      )
     const entry = evaluations[task]
     const own: Record<string, unknown> = {}
     for (const [name, value] of Object.entries(rest)) {
@@ -39,7 +48,8 @@ export const evaluate = defineCommand({
           `Expected no \`${name}\` for the task ${task}, got one. It would have no effect; remove it.`,
         )
     }
-    const result = await entry.run({ model, revision, device, data }, own as never, context)
+    const settings = taught?.task === task ? { taught: taught.settings } : {}
+    const result = await entry.run({ model, revision, device, data, ...settings }, own as never, context)
     return { task, model, ...(result as object) }
   },
   render: (result) => evaluations[result.task].render(result),

@@ -37,6 +37,7 @@ export {
   type Question,
   type SpecialistChoice,
   Specialists,
+  taughtTask,
 } from './specialists.ts'
 export { type RunStart, startOf } from './starts.ts'
 export { SWEEP_FILE, type SweepInput, type SweepListener, type SweepResult, type SweptRun, sweep } from './sweep.ts'

@@ -62,7 +62,10 @@ const bytesOf = (tensors: Iterable<Tensor>): number =>
   [...tensors].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
 /** The task that a specialist was taught: as its files say it, or as the run does that made it. */
-const taughtTask = async (folder: string, path: string): Promise<{ task: string; settings: object } | undefined> => {
+export const taughtTask = async (
+  folder: string,
+  path: string,
+): Promise<{ task: string; settings: object } | undefined> => {
   const written = await readTask(path)
   if (written !== undefined) return written
   if (!(await exists(join(folder, RUN_FILE)))) return undefined

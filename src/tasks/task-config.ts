@@ -5,13 +5,15 @@ import { ConfigError, didYouMean, parseConfig, unwrap } from '../core/index.ts'
 import type { TaskDefinition } from './task.ts'
 
 /**
- * The checked settings of a task: those of a known data set, where one is named, with the given ones on top.
+ * The checked settings of a task: those that a model was taught by, with those of a known data set, where one is named, and the given
+ * ones on top.
  * @throws ConfigError for an unknown data set or wrong settings
  */
 export const taskConfig = <Config extends object>(
   task: Pick<TaskDefinition<Config>, 'type' | 'config' | 'datasets'>,
   given: { [setting: string]: unknown } = {},
   dataset?: string,
+  taught: object = {},
 ): Config => {
   const known = Object.keys(task.datasets)
   if (dataset !== undefined && !known.includes(dataset))
@@ -20,7 +22,7 @@ export const taskConfig = <Config extends object>(
     )
   const settings = dataset === undefined ? {} : task.datasets[dataset].settings
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-  return parseConfig(task.config, { ...settings, ...set }, task.type)
+  return parseConfig(task.config, { ...taught, ...settings, ...set }, task.type)
 }
 
 /** Every setting that some task has, all optional and without defaults: for flags, to be checked by `taskConfig` once the task is known. */

@@ -184,6 +184,13 @@ describe('a run', () => {
       expect(evaluated.metrics[name].value).toBeCloseTo(metrics[name].value, 3)
     const scored = await json('score', 'instructions', '--references', held, '--predictions', said, ...asked)
     expect(scored.metrics).toEqual(evaluated.metrics)
+    // The run says its task and settings itself; what is said beside it counts instead.
+    expect((await json('evaluate', '--model', out, '--data', held)).metrics).toEqual(evaluated.metrics)
+    const short = await json('evaluate', '--model', out, '--data', held, '--settings.max-new-tokens', '1')
+    expect(short.metrics.exactMatch.value).toBe(0)
+    expect(short.metrics.perplexity).toEqual(evaluated.metrics.perplexity)
+    const { stderr } = await runHere(['evaluate', '--model', at('gpt2'), '--data', held])
+    expect(stderr).toContain('got none, and the model does not say what it was taught')
     const weighed = await json(
       ...['evaluate', '--model', out, '--task', 'instructions', '--data', held, '--answers', '0', ...asked],
     )

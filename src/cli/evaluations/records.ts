@@ -17,7 +17,9 @@ import { defineEvaluation, type EvaluationTask } from './task.ts'
 /** What is asked of every task with records. */
 export const recordOptions = z.strictObject({
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
-  settings: anyTaskSettings(Object.values(tasks)).prefault({}).describe("the task's own settings: columns, labels …"),
+  settings: anyTaskSettings(Object.values(tasks))
+    .prefault({})
+    .describe("the task's own settings: columns, labels …; those that a specialist was taught by unless given"),
   answers: z
     .int()
     .nonnegative()
@@ -37,9 +39,9 @@ const evaluationOf = (type: TaskType): EvaluationTask => {
   return defineEvaluation<typeof recordOptions, RecordsReport>({
     type,
     options: recordOptions,
-    async run({ data, ...choice }, { predictions: file, dataset, settings, answers }, context) {
+    async run({ data, taught, ...choice }, { predictions: file, dataset, settings, answers }, context) {
       if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`--data\`, got ${data.length}.`)
-      const config = taskConfig(task, settings, dataset)
+      const config = taskConfig(task, settings, dataset, taught)
       const { records, report } = await task.read(data[0], config, { signal: context.signal })
       const { model, tokenizer } = await openForUse(choice, context, { head: task.head })
       const progress = context.progress({ label: `evaluating ${type}`, unit: 'examples' })

@@ -5,6 +5,8 @@ import type { ModelChoice } from '../open-model.ts'
 
 export interface EvaluationInput extends ModelChoice {
   data: readonly string[]
+  /** Settings of the task as the model was taught it, where it is a specialist in this task. */
+  taught?: object
 }
 
 export interface EvaluationTask<Options extends z.ZodObject = z.ZodObject, Result = unknown> {

@@ -20,8 +20,6 @@ export interface Attachment {
   placements: Placement[]
   /** Parameters of the model, by path, of which copies are trained; the head's follow from `trainHead`. */
   trained: readonly string[]
-  /** The model's own parameters are trained, not copies: there is no way back. */
-  inPlace?: boolean
   /** Several documents may share a row; true unless said otherwise. */
   packs?: boolean
   /** Tokens that the model gets in front of every row. */
@@ -65,6 +63,8 @@ export interface AdapterDefinition<Schema extends z.ZodType = z.ZodType> {
   summed?(configs: readonly z.output<Schema>[]): z.output<Schema>
   /** Trains matrices of the body itself, which must not be frozen then. */
   trainsMatrices?: boolean
+  /** The model's own parameters are trained, not copies: there is no way back. */
+  inPlace?: boolean
   /** Overrides `trainHead`. */
   trainsHead?: boolean
   /** May be active together with others; true unless said otherwise. */

@@ -61,7 +61,7 @@ export class Applied {
 
   /** Whether the base itself is trained, and not something beside it. */
   get inPlace(): boolean {
-    return this.#bank.get(this.name).attachment.inPlace ?? false
+    return this.#bank.get(this.name).definition.inPlace ?? false
   }
 
   /** Positions that it takes in front of every row, of those that the model has. */
@@ -117,8 +117,8 @@ export class Applied {
   }
 
   #refuseInPlace(what: string): void {
-    const { attachment, definition } = this.#bank.get(this.name)
-    if (attachment.inPlace)
+    const { definition } = this.#bank.get(this.name)
+    if (definition.inPlace)
       throw new ConfigError(
         `Expected an adapter beside its base for \`${what}\`, got \`${definition.type}\`, which trains the base itself. Use the model as it is.`,
       )

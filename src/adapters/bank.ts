@@ -135,7 +135,7 @@ export class AdapterBank {
       const context = { generator: new Generator(options.seed), draws: this.#draws }
       return noGrad(() => options.plan?.(context) ?? definition.plan(model, config, context))
     })
-    if (attachment.inPlace && this.#entries.size > 0)
+    if (definition.inPlace && this.#entries.size > 0)
       throw new ConfigError(
         `Expected a base without adapters for \`${definition.type}\`, which changes the base itself, got ${this.names.join(', ')}.`,
       )
@@ -151,7 +151,7 @@ export class AdapterBank {
       return new Map(
         [...parameters].flatMap(([path, tensor]) => {
           if (!paths.has(path)) return []
-          return [[path, attachment.inPlace ? tensor : keep(noGrad(() => trainedCopy(tensor)))] as const]
+          return [[path, definition.inPlace ? tensor : keep(noGrad(() => trainedCopy(tensor)))] as const]
         }),
       )
     })
@@ -270,10 +270,10 @@ export class AdapterBank {
   }
 
   #enter(entry: BankEntry, merged: boolean): void {
-    const { attachment, model, name } = entry
+    const { definition, attachment, model, name } = entry
     const standing: Standing = { entry, merged, replaced: [] }
     const values = new Map<string, { tensor: Tensor; own: boolean }>(
-      attachment.inPlace ? [] : [...entry.copies].map(([path, tensor]) => [path, { tensor, own: true }]),
+      definition.inPlace ? [] : [...entry.copies].map(([path, tensor]) => [path, { tensor, own: true }]),
     )
     if (merged)
       for (const { path, host, adapter } of attachment.placements) {

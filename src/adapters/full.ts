@@ -10,5 +10,6 @@ export const full = defineAdapter({
   config: schema,
   learningRate: 5e-5,
   trainsMatrices: true,
-  plan: (model) => ({ placements: [], trained: [...model.parameters().keys()], inPlace: true }),
+  inPlace: true,
+  plan: (model) => ({ placements: [], trained: [...model.parameters().keys()] }),
 })

@@ -42,7 +42,7 @@ export const saveAdapter = async (
 ): Promise<void> => {
   const { name, bank } = applied
   const { definition, config, model, attachment, copies: own } = bank.get(name)
-  if (attachment.inPlace)
+  if (definition.inPlace)
     throw new ConfigError(
       `Expected an adapter beside its base to save, got \`${definition.type}\`, which trains the base itself. Save the model.`,
     )

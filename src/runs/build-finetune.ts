@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../adapters/index.ts'
 import { describeOpening, openModel, openSafetensors, saveModel, saveSafetensors } from '../checkpoint/index.ts'
-import { ConfigError, OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
+import { OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
 import { freezeWeights, type Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import { evaluateTask, scoresOf, type TaskRecord, type TaskResult, taskLength } from '../tasks/index.ts'
@@ -43,10 +43,6 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   if (device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device })
   const adapter = { ...recipe.adapter, type: recipe.variant } as AdapterConfig
   const applied = applyAdapter(model, adapter, { seed: recipe.seed })
-  if (!applied.inPlace && precision !== 'float32')
-    throw new ConfigError(
-      `Expected float32 for \`precision\` with the variant ${recipe.variant}, got ${precision}. Only variants that train the base itself compute in it.`,
-    )
   const heldNotes =
     held === 'float32'
       ? []

@@ -1,5 +1,6 @@
 // Fine-tuning as a function.
 import { isDeepStrictEqual } from 'node:util'
+import { type AdapterDefinition, type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, parseConfig, show } from '../core/index.ts'
 import { trainingSchema } from '../training/index.ts'
 import { finetuneKind } from './build-finetune.ts'
@@ -26,10 +27,20 @@ export const completeRecipe = (input: object): FinetuneRecipe => {
     expectNoSteps(recipe)
     return recipe
   }
+  expectPrecision(recipe)
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   if (isEmpty(recipe.budget)) recipe.budget.epochs = 3
   if (recipe.keep.best === undefined) recipe.keep.best = task.mainMetric(config)
   return recipe
+}
+
+/** @throws ConfigError for weights in an arithmetic that what is trained beside them does not compute in */
+const expectPrecision = ({ variant, precision }: FinetuneRecipe): void => {
+  const adapter: Partial<AdapterDefinition> = adapters[variant as AdapterType]
+  if (precision !== 'float32' && !adapter.inPlace)
+    throw new ConfigError(
+      `Expected float32 for \`precision\` with the variant ${variant}, got ${precision}. Only variants that train the base itself compute in it.`,
+    )
 }
 
 /** Training settings that count for work that is done at once as well. */

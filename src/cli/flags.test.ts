@@ -241,6 +241,17 @@ describe('kinds and maps', () => {
     const schema = withFields(z.strictObject({ name: z.string() }), fields)
     expect(schema.parse({ name: 'x' })).toEqual({ name: 'x' })
     expect(flagsOf(schema).find(({ name }) => name === 'size')?.description).toBe('how large (the file, else 3)')
+    const kinds = z.discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('a'), beta: z.number().default(1), gamma: z.number().default(2) }),
+      z.strictObject({ type: z.literal('b'), beta: z.number().default(1) }),
+    ])
+    const parts = z.strictObject(withoutDefaults(z.strictObject({ rule: kinds.prefault({ type: 'a' }) }), 'the file'))
+    expect(parts.parse({ rule: { beta: 3 } })).toEqual({ rule: { beta: 3 } })
+    expect(flagsOf(parts).map(({ name, required }) => [name, required])).toEqual([
+      ['rule.type', false],
+      ['rule.beta', false],
+      ['rule.gamma', false],
+    ])
   })
 })
 

@@ -28,6 +28,11 @@ export function flagsOf(schema: z.ZodObject): Flag[] {
 function collect(schema: z.ZodType, path: readonly string[], required: boolean, flags: Map<string, Flag>): void {
   // What only files say, such as the kind of a recipe.
   if (schema.meta()?.flag === false) return
+  const unchecked = uncheckedParts.get(schema)
+  if (unchecked !== undefined) {
+    collect(unchecked, path, required, flags)
+    return
+  }
   const mustBeGiven = required && !schema.safeParse(undefined).success
   const bare = unwrap(schema)
   if (bare instanceof z.ZodObject) {
@@ -328,7 +333,13 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }
 
-/** The fields of a schema, optional and without defaults, for options that lie over others; the help says what stands there else. */
+/** What stands in for a part with fields of its own, and the part that its flags come from. */
+const uncheckedParts = new WeakMap<z.ZodType, z.ZodType>()
+
+/**
+ * The fields of a schema, optional and without defaults, for options that lie over others; the help says what stands there else.
+ * Parts with fields of their own stay as they are given, neither filled nor checked, until they lie on what they belong to.
+ */
 export function withoutDefaults(schema: z.ZodObject, otherwise: string): Record<string, z.ZodType> {
   const shape = Object.entries(schema.shape as Record<string, z.ZodType>).map(([key, field]) => {
     const description = descriptionOf(field) ?? ''
@@ -336,7 +347,11 @@ export function withoutDefaults(schema: z.ZodObject, otherwise: string): Record<
       field instanceof z.ZodDefault || field instanceof z.ZodPrefault ? (field.def.innerType as z.ZodType) : field
     const byDefault = defaultOf(field)
     const note = byDefault === undefined ? '' : ` (${otherwise}, else ${JSON.stringify(byDefault)})`
-    return [key, bare.optional().describe(`${description}${note}`)]
+    if (!branchesOf(unwrap(bare)).some((branch) => branch instanceof z.ZodObject))
+      return [key, bare.optional().describe(`${description}${note}`)]
+    const part = z.unknown().optional()
+    uncheckedParts.set(part, bare.optional())
+    return [key, part]
   })
   return Object.fromEntries(shape)
 }

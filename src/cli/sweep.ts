@@ -5,7 +5,7 @@ import { ConfigError, formatDuration } from '../core/index.ts'
 import { finetuneSchema, type SweepAxes, type SweepResult, startOf, sweep as startSweep } from '../runs/index.ts'
 import type { TaskType } from '../tasks/index.ts'
 import { defineCommand } from './command.ts'
-import { coerceTexts, flagsOf, mergeOver, plainValue, withFields, withoutDefaults } from './flags.ts'
+import { coerceTexts, flagsOf, mergeOver, plainValue, withDefaultKinds, withFields, withoutDefaults } from './flags.ts'
 import { readRecipe } from './recipe-file.ts'
 import { displayRun } from './run-display.ts'
 import { taskColumns, withColumns } from './task-columns.ts'
@@ -58,14 +58,16 @@ export const sweep = defineCommand({
     const { out, over, recipe: file, text, pair, label, ...flags } = options
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
     const { over: ownOver = {}, ...own } = file === undefined ? {} : await readRecipe(file)
-    const merged = mergeOver({ command: 'finetune', ...own }, given) as Record<string, unknown>
+    const laid = mergeOver({ command: 'finetune', ...own }, given) as Record<string, unknown>
+    const { schema } = startOf(laid.command)
+    const merged = withDefaultKinds(schema, laid) as Record<string, unknown>
     const columns = { text, pair, label }
     const settings = Object.values(columns).some((value) => value !== undefined)
       ? { settings: withColumns(expectTask(merged.task), columns, merged.settings as object) }
       : {}
     const folder = out ?? merged.out
     if (typeof folder !== 'string') throw new ConfigError('Expected a folder for `--out`, got none.')
-    const axes = axesOf(mergeOver(ownOver, over) as Record<string, unknown>, startOf(merged.command).schema)
+    const axes = axesOf(mergeOver(ownOver, over) as Record<string, unknown>, schema)
     return startSweep(
       { recipe: { ...merged, ...settings }, over: axes, out: folder },
       {

@@ -148,7 +148,11 @@ describe('sweep', () => {
       evaluate: { steps: 2 },
     })
     writeFileSync(file, JSON.stringify({ command: 'pretrain', ...recipe, over: { learningRate: [1e-3, 1e-5] } }))
-    const { code, stdout, stderr } = await runHere(['sweep', '--recipe', file, '--out', at('pretraining'), '--json'])
+    const more = ['--optimizer.weight-decay', '0.02', '--batch.micro-tokens', '999']
+    const { code, stdout, stderr } = await runHere([
+      ...['sweep', '--recipe', file, '--out', at('pretraining'), '--json'],
+      ...more,
+    ])
     expect(stderr).not.toMatch(/error/)
     expect(code).toBe(0)
     const { metric, settings } = JSON.parse(stdout) as SweepResult
@@ -156,5 +160,9 @@ describe('sweep', () => {
     // The lowest loss is the best.
     expect(settings[0].mean).toBeLessThan(settings[1].mean)
     expect(settings[0].over).toEqual({ learningRate: 1e-3 })
+    // Flags lie over the file, and bring none of their neighbours' defaults along.
+    const { recipe: laid } = JSON.parse(readFileSync(at('pretraining', 'sweep.json'), 'utf8'))
+    expect(laid.batch).toEqual({ ...recipe.batch, microTokens: 999 })
+    expect(laid.optimizer).toEqual({ type: 'adamw', ...recipe.optimizer, weightDecay: 0.02 })
   }, 120_000)
 })

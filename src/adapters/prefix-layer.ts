@@ -1,11 +1,11 @@
-// Trained keys and values in front of those of every row, in every layer.
+// Trained keys and values in front of those of every row, in every layer; of an encoder-decoder, in every layer of the decoder.
 import { ConfigError } from '../core/index.ts'
 import type { Body, BodyInputs, BodyOutputs, Model } from '../models/index.ts'
 import { Attention, Linear } from '../nn/index.ts'
 import { type Dtype, empty, type Generator, keep, linear, type Tensor } from '../tensor/index.ts'
 import type { Attachment } from './adapter.ts'
 import { LayerAdapter } from './layer-adapter.ts'
-import { checkRoom, type KeysAndValues, prefixed, refusePacked, widenMask } from './virtual-tokens.ts'
+import { checkRoom, hasEncoder, type KeysAndValues, prefixed, refusePacked, widenMask } from './virtual-tokens.ts'
 
 export interface PrefixShape {
   virtualTokens: number
@@ -14,6 +14,8 @@ export interface PrefixShape {
   width: number
   /** Units of the network that makes the prefix from smaller vectors; none where it is trained itself. */
   projection?: number
+  /** Rows are those of a decoder beside an encoder. */
+  beside: boolean
 }
 
 type BodyWay = (inputs: BodyInputs) => BodyOutputs
@@ -61,10 +63,16 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
   }
 
   around(_: Body, next: BodyWay): BodyWay {
-    const { virtualTokens } = this.#shape
+    const { virtualTokens, beside } = this.#shape
     return (inputs) => {
       refusePacked(inputs, 'prefix-tuning')
       const { pastLength = 0, positionIds } = inputs
+      if (beside)
+        return next({
+          ...inputs,
+          decoderAttentionMask: widenMask(inputs.decoderAttentionMask, virtualTokens),
+          pastLength: pastLength + virtualTokens,
+        })
       checkRoom(pastLength + inputs.inputIds.shape[1], virtualTokens, this.#maxPositions)
       return next({
         ...inputs,
@@ -122,29 +130,38 @@ export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
   override takeSum(): void {}
 }
 
-/** @throws ConfigError where the body is not one stack of layers with attention */
+/** The attention of each layer to its own row, in order. @throws ConfigError where a body has no such layers */
+const rowAttentions = (model: Model, beside: boolean) => {
+  const attentions = [...model.body.modules('body')].flatMap(([path, host]) =>
+    host instanceof Attention && (!beside || /^body\.decoder\..*\.attention$/.test(path)) ? [{ path, host }] : [],
+  )
+  if (attentions.length !== model.facts.numLayers)
+    throw new ConfigError(
+      `Expected a decoder with as many layers as the encoder for \`prefix-tuning\`, got ${attentions.length} of ${model.facts.numLayers}. Choose another variant, such as lora.`,
+    )
+  return attentions
+}
+
+/** @throws ConfigError where the model cannot take a prefix */
 export const attachPrefix = (
   model: Model,
   { virtualTokens, projection }: Pick<PrefixShape, 'virtualTokens' | 'projection'>,
   generator: Generator,
 ): Attachment => {
-  const attentions = [...model.body.modules('body')].flatMap(([path, host]) =>
-    host instanceof Attention ? [{ path, host }] : [],
-  )
-  const { numLayers, maxPositions, packs } = model.facts
-  if (attentions.length !== numLayers || packs === false)
-    throw new ConfigError(
-      `Expected one stack of layers without learned distances for \`prefix-tuning\`, got ${model.definition.type}. Choose another variant, such as lora.`,
-    )
-  const shape = { virtualTokens, projection, numLayers, width: attentions[0].host.kProj.shape[0] }
+  const beside = hasEncoder(model, 'prefix-tuning')
+  const attentions = rowAttentions(model, beside)
+  const { numLayers, maxPositions } = model.facts
+  const shape = { virtualTokens, projection, numLayers, width: attentions[0].host.kProj.shape[0], beside }
   const bank = new PrefixBank(shape, model.body.embedTokens, maxPositions, generator)
+  // PEFT lays the prefix of an encoder-decoder twice end to end and takes every second layer of it, so that it means the same there.
+  const index = (i: number) => (beside ? (2 * i) % numLayers : i)
   return {
     trained: [],
     packs: false,
     virtualTokens,
     placements: [
       { path: 'body', host: model.body, adapter: bank },
-      ...attentions.map(({ path, host }, i) => ({ path, host, adapter: new PrefixLayer(bank, i) })),
+      ...attentions.map(({ path, host }, i) => ({ path, host, adapter: new PrefixLayer(bank, index(i)) })),
     ],
   }
 }

@@ -1,4 +1,4 @@
-// Trained vectors in the place of token embeddings, in front of every row.
+// Trained vectors in the place of token embeddings, in front of every row; of an encoder-decoder, in front of the encoder's.
 import { ConfigError } from '../core/index.ts'
 import type { Body, BodyInputs, BodyOutputs, Head, HeadType, Model } from '../models/index.ts'
 import type { Embedding, LayerCache } from '../nn/index.ts'
@@ -7,6 +7,7 @@ import type { Attachment } from './adapter.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 import {
   checkRoom,
+  hasEncoder,
   type KeysAndValues,
   prefixed,
   refusePacked,
@@ -24,17 +25,22 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
   embedding: Tensor
   readonly #maxPositions: number | undefined
   readonly #fill: number
+  readonly #beside: boolean
   /** Of caches that hold the text alone. */
   readonly #apart = new WeakMap<LayerCache, KeysAndValues>()
   readonly #whole = new WeakMap<Tensor, Tensor>()
   #waiting = false
 
-  /** @param fill an id that is not padding, for the places of the vectors */
-  constructor(embedding: Tensor, maxPositions: number | undefined, fill: number) {
+  /**
+   * @param fill an id that is not padding, for the places of the vectors
+   * @param beside the rows are those of an encoder beside a decoder
+   */
+  constructor(embedding: Tensor, maxPositions: number | undefined, fill: number, beside: boolean) {
     super()
     this.embedding = embedding
     this.#maxPositions = maxPositions
     this.#fill = fill
+    this.#beside = beside
   }
 
   override get packs(): boolean {
@@ -45,9 +51,11 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     return this.embedding.shape[0]
   }
 
-  /** Whether the next embedding is that of a widened batch. */
-  get waiting(): boolean {
-    return this.#waiting
+  /** Whether the next embedding is that of a widened batch; the decoder's, which comes after the encoder's, is not. */
+  takesNext(): boolean {
+    const takes = this.#waiting
+    if (this.#beside) this.#waiting = false
+    return takes
   }
 
   /** Hidden states with those of the virtual tokens, of hidden states without. */
@@ -61,6 +69,7 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
       const { cache, pastLength = 0, inputIds, positionIds } = inputs
       const virtual = this.virtualTokens
       const [batch, length] = inputIds.shape
+      if (this.#beside) return this.#aroundEncoder(inputs, next)
       checkRoom(pastLength + length, virtual, this.#maxPositions)
       const attentionMask = widenMask(inputs.attentionMask, virtual)
       if (cache !== undefined && pastLength > 0)
@@ -93,6 +102,19 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     }
   }
 
+  /** What the encoder gives has the virtual tokens in it; the decoder sees them like others. */
+  #aroundEncoder(inputs: BodyInputs, next: BodyWay): BodyOutputs {
+    const virtual = this.virtualTokens
+    const attentionMask = widenMask(inputs.attentionMask, virtual)
+    if (inputs.encoderHidden !== undefined) return next({ ...inputs, attentionMask })
+    this.#waiting = true
+    try {
+      return next({ ...inputs, attentionMask, inputIds: widenIds(inputs.inputIds, virtual, this.#fill) })
+    } finally {
+      this.#waiting = false
+    }
+  }
+
   #known(layer: LayerCache): KeysAndValues {
     const pair = this.#apart.get(layer)
     if (pair !== undefined) return pair
@@ -114,7 +136,7 @@ class PromptEmbedding extends LayerAdapter<Embedding, Embedding['forward']> {
   around(_: Embedding, next: Embedding['forward']): Embedding['forward'] {
     return (ids) => {
       const bank = this.#bank
-      if (!bank.waiting) return next(ids)
+      if (!bank.takesNext()) return next(ids)
       const [batch, length] = ids.shape
       const virtual = bank.virtualTokens
       const own = next(ids.narrow(1, virtual, length - virtual))
@@ -149,19 +171,16 @@ class PromptHead extends LayerAdapter<Head, HeadWay> {
 
 const ofRows: ReadonlySet<HeadType> = new Set(['sequence-classification', 'reward'])
 
-/** Starts from vectors of the vocabulary. @throws ConfigError where the body is not one stack of layers */
+/** Starts from vectors of the vocabulary. @throws ConfigError where the model cannot take a prompt */
 export const attachPrompt = (model: Model, virtualTokens: number, generator: Generator): Attachment => {
-  const { maxPositions, packs } = model.facts
-  if (packs === false)
-    throw new ConfigError(
-      `Expected one stack of layers without learned distances for \`prompt-tuning\`, got ${model.definition.type}. Choose another variant, such as lora.`,
-    )
+  const { maxPositions } = model.facts
+  const beside = hasEncoder(model, 'prompt-tuning')
   const { embedTokens } = model.body
   const { weight, dtype } = embedTokens
   const ids = randint(0, weight.shape[0], [virtualTokens], { generator, dtype: 'int64' })
   const embedding = keep(weight.detach().indexSelect(0, ids).to(dtype))
   const { padTokenId } = model.config as { padTokenId?: number }
-  const bank = new PromptBank(embedding, maxPositions, padTokenId === 0 ? 1 : 0)
+  const bank = new PromptBank(embedding, maxPositions, padTokenId === 0 ? 1 : 0, beside)
   return {
     trained: [],
     packs: false,
@@ -169,7 +188,9 @@ export const attachPrompt = (model: Model, virtualTokens: number, generator: Gen
     placements: [
       { path: 'body', host: model.body, adapter: bank },
       { path: 'body.embedTokens', host: embedTokens, adapter: new PromptEmbedding(bank) },
-      ...(ofRows.has(model.headType) ? [{ path: 'head', host: model.head, adapter: new PromptHead(bank) }] : []),
+      ...(ofRows.has(model.headType) && !beside
+        ? [{ path: 'head', host: model.head, adapter: new PromptHead(bank) }]
+        : []),
     ],
   }
 }

@@ -22,16 +22,20 @@ const commonFields = [
   'encoder_hidden_size',
 ]
 
-const lengthOf = (file: PeftFile): number => {
-  const { num_virtual_tokens: length, num_transformer_submodules: modules } = file.fields
+/** @param stacks what `num_transformer_submodules` may be */
+const lengthOf = (file: PeftFile, stacks: readonly number[]): number => {
+  const { num_virtual_tokens: length } = file.fields
   if (typeof length !== 'number' || !Number.isInteger(length) || length < 1 || length > 4096)
     throw new CheckpointError(`${file.path}: Expected 1 to 4096 for \`num_virtual_tokens\`, got ${show(length)}.`)
-  if ((modules ?? 1) !== 1)
+  if (!stacks.includes(stacksOf(file)))
     throw new CheckpointError(
-      `${file.path}: Expected virtual tokens for one stack of layers, got num_transformer_submodules = ${show(modules)}. Encoder-decoders have no virtual tokens here.`,
+      `${file.path}: Expected ${stacks.join(' or ')} for \`num_transformer_submodules\` with such a base, got ${show(stacksOf(file))}.`,
     )
   return length
 }
+
+const stacksOf = ({ fields }: PeftFile): number => (fields.num_transformer_submodules ?? 1) as number
+const isPair = ({ facts }: Model): boolean => facts.decoderStartTokenId !== undefined
 
 const write = (model: Model, table: Tensor, width: number, more: Record<string, unknown>): PeftContents => {
   const { numLayers } = model.facts
@@ -48,16 +52,16 @@ const write = (model: Model, table: Tensor, width: number, more: Record<string, 
 const found = <Config>(
   file: PeftFile,
   config: Config,
-  columns: number | undefined,
+  [rows, columns]: [number, number | undefined],
   plan: (context: AttachContext) => Attachment,
 ): FoundAdapter<Config> => {
-  const values = file.take(key, [lengthOf(file), columns])
+  const values = file.take(key, [rows, columns])
   return {
     config,
     plan,
     fill: ({ placements: [{ adapter }] }) => {
       const { embedding } = adapter as PrefixBank | PromptBank
-      if (values !== undefined) noGrad(() => embedding.copy_(values))
+      if (values !== undefined) noGrad(() => embedding.copy_(values.narrow(0, 0, embedding.shape[0])))
     },
   }
 }
@@ -75,16 +79,17 @@ export const prefixFiles: PeftFormat<PrefixConfig> = {
     const bank = adapter as PrefixBank
     return write(model, bank.whole(), bank.shape.width, {
       num_attention_heads: headsOf(model),
+      num_transformer_submodules: isPair(model) ? 2 : 1,
       encoder_hidden_size: bank.shape.width,
       prefix_projection: false,
     })
   },
   read: (file, model) => {
-    const config: PrefixConfig = { type: 'prefix-tuning', virtualTokens: lengthOf(file) }
+    const virtualTokens = lengthOf(file, [isPair(model) ? 2 : 1])
+    const config: PrefixConfig = { type: 'prefix-tuning', virtualTokens }
     const width = kvWidth(model)
-    return found(file, config, width === undefined ? undefined : 2 * model.facts.numLayers * width, ({ generator }) =>
-      attachPrefix(model, config, generator),
-    )
+    const columns = width === undefined ? undefined : 2 * model.facts.numLayers * width
+    return found(file, config, [virtualTokens, columns], ({ generator }) => attachPrefix(model, config, generator))
   },
 }
 
@@ -110,9 +115,10 @@ export const promptFiles: PeftFormat<PromptConfig> = {
     return write(model, embedding, embedding.shape[1], { num_attention_heads: numHeads, prompt_tuning_init: 'RANDOM' })
   },
   read: (file, model) => {
-    const config: PromptConfig = { type: 'prompt-tuning', virtualTokens: lengthOf(file) }
-    return found(file, config, model.body.embedTokens.weight.shape[1], ({ generator }) =>
-      attachPrompt(model, config.virtualTokens, generator),
-    )
+    // PEFT draws vectors for a decoder too, where there is one beside the encoder, and never reads them.
+    const virtualTokens = lengthOf(file, isPair(model) ? [1, 2] : [1])
+    const config: PromptConfig = { type: 'prompt-tuning', virtualTokens }
+    const size: [number, number] = [virtualTokens * stacksOf(file), model.body.embedTokens.weight.shape[1]]
+    return found(file, config, size, ({ generator }) => attachPrompt(model, virtualTokens, generator))
   },
 }

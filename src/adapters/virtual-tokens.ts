@@ -1,9 +1,18 @@
 // Positions in front of every row that hold no token of the text: what the batch must say of them, and a cache that keeps their keys
 // and values apart from the text's. Knows no method.
-import { ShapeError } from '../core/index.ts'
-import type { BodyInputs } from '../models/index.ts'
+import { ConfigError, ShapeError } from '../core/index.ts'
+import type { BodyInputs, Model } from '../models/index.ts'
 import type { LayerCache } from '../nn/index.ts'
 import { cat, full, keep, type Tensor, zeros } from '../tensor/index.ts'
+
+/** Whether the model is an encoder with a decoder. @throws ConfigError where the decoder is left out: PEFT has no such virtual tokens */
+export const hasEncoder = ({ facts, body, definition, headType }: Model, method: string): boolean => {
+  if (facts.decoderStartTokenId === undefined) return false
+  for (const [path] of body.children()) if (path === 'decoder') return true
+  throw new ConfigError(
+    `Expected a head that has a decoder for \`${method}\` on ${definition.type}, got ${headType}. Choose another variant, such as lora.`,
+  )
+}
 
 /** @throws ShapeError where several documents share a row */
 export const refusePacked = ({ starts }: BodyInputs, method: string): void => {

@@ -68,6 +68,10 @@ describe('refusals', () => {
     expect(() => applyAdapter(model, configOf(type))).toThrow(refusals[type]?.[architecture])
     expect([...model.parameters().keys()].some((path) => path.includes('adapters'))).toBe(false)
   })
+
+  it.each(['prefix-tuning', 'prompt-tuning'] as const)('%s has no place in the encoder of t5 alone', (type) => {
+    expect(() => applyAdapter(make('t5', 'embedding'), configOf(type))).toThrow(/a head that has a decoder/)
+  })
 })
 
 describe.each(working)('%s on %s', (type, architecture) => {

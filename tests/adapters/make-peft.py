@@ -31,9 +31,11 @@ CASES = {
     "llama-rslora": ("llama", lambda base, task: LoraConfig(r=4, lora_alpha=6, use_rslora=True, task_type=task, target_modules=ALL["llama"],
                                                            rank_pattern={"q_proj": 2}, alpha_pattern={"layers.1.mlp.up_proj": 12})),
     **{f"{base}-ia3": (base, lambda base, task: IA3Config(task_type=task)) for base in BASES},
-    **{f"{base}-prefix": (base, lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, task_type=task)) for base in ("gpt2", "llama", "qwen2")},
+    **{f"{base}-prefix": (base, lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, task_type=task)) for base in ("gpt2", "llama", "qwen2", "t5")},
     "gpt2-prefix-projected": ("gpt2", lambda base, task: PrefixTuningConfig(num_virtual_tokens=4, prefix_projection=True, encoder_hidden_size=10, task_type=task)),
     **{f"{base}-prompt": (base, lambda base, task: PromptTuningConfig(num_virtual_tokens=4, task_type=task)) for base in ("bert", "roberta", "gpt2", "llama", "qwen2")},
+    # Unless told so, PEFT draws as many vectors again, for the decoder, and does not use them.
+    "t5-prompt": ("t5", lambda base, task: PromptTuningConfig(num_virtual_tokens=4, num_transformer_submodules=1, task_type=task)),
 }
 out = Path(__file__).parent / "golden"
 only = sys.argv[1:]
@@ -70,7 +72,7 @@ for name, (base, make) in CASES.items():
     if task == TaskType.SEQ_2_SEQ_LM:
         extra["decoder_input_ids"] = torch.randint(2, 61, (2, 5), generator=torch.Generator().manual_seed(2))
     logits = model(**inputs, **extra).logits
-    if logits.ndim == 3 and name.endswith("-prompt"):
+    if logits.ndim == 3 and name.endswith("-prompt") and task != TaskType.SEQ_2_SEQ_LM:
         logits = logits[:, 4:]
     weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(4))
     if logits.ndim == 3 and logits.shape[1] == 7:

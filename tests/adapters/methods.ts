@@ -16,6 +16,4 @@ export const configOf = (type: AdapterType) => ({ type, ...configs[type] }) as A
 /** Why a method has no place in an architecture; everything else must work. */
 export const refusals: Partial<Record<AdapterType, Partial<Record<ModelType, RegExp>>>> = {
   bitfit: { llama: /bias terms/, qwen3: /bias terms/, t5: /bias terms/ },
-  'prefix-tuning': { t5: /one stack/ },
-  'prompt-tuning': { t5: /one stack/ },
 }

@@ -34,11 +34,10 @@ const configs: Record<string, AdapterConfig> = {
   prefix: { type: 'prefix-tuning', virtualTokens: 3 } as AdapterConfig,
   prompt: { type: 'prompt-tuning', virtualTokens: 3 } as AdapterConfig,
 }
-/** PEFT's prefixes want a model that takes keys of earlier tokens; encoder-decoders have no virtual tokens here. */
+/** PEFT's prefixes want a model that takes keys of earlier tokens. */
 const pairs = Object.keys(heads).flatMap((architecture) =>
   Object.keys(configs)
-    .filter((name) => name !== 'prefix' || ['gpt2', 'llama', 'qwen3'].includes(architecture))
-    .filter((name) => name !== 'prompt' || architecture !== 't5')
+    .filter((name) => name !== 'prefix' || ['gpt2', 'llama', 'qwen3', 't5'].includes(architecture))
     .map((name) => [architecture as ModelType, name] as const),
 )
 

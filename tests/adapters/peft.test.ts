@@ -1,13 +1,13 @@
 // Adapters that PEFT made, opened here: its logits, its gradients of every trained tensor, and its files written again.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openAdapter, saveAdapter } from '../../src/adapters/index.ts'
-import { loadModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
+import { loadModel, openSafetensors, saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
 import type { Model } from '../../src/models/index.ts'
-import { noGrad, type Tensor } from '../../src/tensor/index.ts'
+import { cat, noGrad, type Tensor } from '../../src/tensor/index.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 const names = readdirSync(golden).filter((name) => name !== 'bases')
@@ -70,6 +70,22 @@ describe.each(names)('%s', (name) => {
     expect([...ours.tensors.keys()].sort()).toEqual([...theirs.tensors.keys()].sort())
     for (const key of theirs.tensors.keys()) expect(ours.tensor(key).equal(theirs.tensor(key)), key).toBe(true)
   })
+})
+
+it('reads a prompt with the vectors that PEFT draws for a decoder too, and does not use', async () => {
+  const expected = await expectedOf('t5-prompt')
+  const folder = join(scratch, 't5-prompt-twice')
+  mkdirSync(folder)
+  const source = join(golden, 't5-prompt')
+  const fields = JSON.parse(readFileSync(join(source, 'adapter_config.json'), 'utf8')) as object
+  const base = join(golden, 'bases', 't5')
+  const more = { base_model_name_or_path: base, num_transformer_submodules: 2 }
+  writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify({ ...fields, ...more }))
+  const table = (await openSafetensors(join(source, 'adapter_model.safetensors'))).tensor('prompt_embeddings')
+  const twice = new Map([['prompt_embeddings', cat([table, table.add(1)], 0)]])
+  await saveSafetensors(join(folder, 'adapter_model.safetensors'), twice)
+  const { model } = await openAdapter(folder)
+  expect(relative(run(model, expected), expected.tensor('logits'))).toBeLessThan(1e-5)
 })
 
 describe('merged', () => {

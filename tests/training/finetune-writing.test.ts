@@ -133,6 +133,8 @@ describe.each([
   ['gpt2', 'prefix-tuning'],
   ['t5', 'lora'],
   ['t5', 'pfeiffer'],
+  ['t5', 'prefix-tuning'],
+  ['t5', 'prompt-tuning'],
 ] as const)('%s by %s', (base, variant) => {
   it('gets better, and its files answer as it did', async () => {
     const { out } = await run(base, variant)

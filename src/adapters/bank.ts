@@ -6,6 +6,7 @@ import { Linear, type Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, Attachment } from './adapter.ts'
 import { type Draws, LayerAdapter, putInFront, takeAway, weightedSum } from './layer-adapter.ts'
+import { TIED_PATH, tiedLayer } from './tied-head.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
 export type AnyAdapter = AdapterDefinition<any>
@@ -27,11 +28,20 @@ interface Field {
   name: string
 }
 
+interface Replaced {
+  path: string
+  fields: Field[]
+  original: Tensor
+  own: boolean
+  /** What stood there is the body's table, whatever that is by then. */
+  tied: boolean
+}
+
 interface Standing {
   entry: BankEntry
   merged: boolean
   /** What stood in the model before, to be put back. */
-  replaced: { path: string; fields: Field[]; original: Tensor; own: boolean }[]
+  replaced: Replaced[]
 }
 
 /** Notes the stream of each batch for the adapters' dropout, which layers do not hand on. */
@@ -69,6 +79,20 @@ const fieldsWith = (model: Model, tensor: Tensor): Field[] =>
       value === tensor ? [{ module: module as unknown as Record<string, unknown>, name }] : [],
     ),
   )
+
+/** The model's parameters, and the output matrix that is the table of embeddings, as if it were one. */
+const placesOf = (model: Model): Map<string, { tensor: Tensor; fields(): Field[]; tied: boolean }> => {
+  const places = new Map(
+    [...model.parameters()].map(([path, tensor]) => [
+      path,
+      { tensor, fields: () => fieldsWith(model, tensor), tied: false },
+    ]),
+  )
+  const layer = tiedLayer(model)
+  if (layer === undefined) return places
+  const module = layer as unknown as Record<string, unknown>
+  return places.set(TIED_PATH, { tensor: layer.weight, fields: () => [{ module, name: 'weight' }], tied: true })
+}
 
 const trainsHead = (model: Model, asked: boolean | undefined): boolean =>
   asked ?? !((model.head as Module) instanceof LanguageHead)
@@ -140,16 +164,16 @@ export class AdapterBank {
         `Expected a base without adapters for \`${definition.type}\`, which changes the base itself, got ${this.names.join(', ')}.`,
       )
     const copies = this.#without(() => {
-      const parameters = model.parameters()
+      const places = placesOf(model)
       const head = trainsHead(model, definition.trainsHead ?? config.trainHead)
-        ? [...parameters.keys()].filter((path) => path.startsWith('head.'))
+        ? [...places.keys()].filter((path) => path.startsWith('head.'))
         : []
       const paths = new Set(options.copied ?? [...attachment.trained, ...head])
       // What is frozen in bfloat16 is trained in float32, in which such a model computes.
       const trainedCopy = (tensor: Tensor) =>
         held === undefined ? tensor.detach().clone() : tensor.detach().to({ dtype: 'float32', copy: true })
       return new Map(
-        [...parameters].flatMap(([path, tensor]) => {
+        [...places].flatMap(([path, { tensor }]) => {
           if (!paths.has(path)) return []
           return [[path, definition.inPlace ? tensor : keep(noGrad(() => trainedCopy(tensor)))] as const]
         }),
@@ -158,11 +182,7 @@ export class AdapterBank {
     const entry = { name, definition, config, model, attachment, copies }
     if (attachment.placements.length + copies.size === 0)
       throw new ConfigError(
-        `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing.${
-          model.facts.tiedEmbeddings && (model.head as Module) instanceof LanguageHead
-            ? ' What it scores words by is the table of its embeddings, which belongs to the body: choose last-n-layers, or lora.'
-            : ''
-        }`,
+        `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing.`,
       )
     this.#entries.set(name, entry)
     this.setTrained(name, options.trained ?? true)
@@ -289,13 +309,13 @@ export class AdapterBank {
         for (const [field, tensor] of Object.entries(made))
           values.set(`${path}.${field}`, { tensor: keep(tensor), own: false })
       }
-    const parameters = model.parameters()
+    const places = placesOf(model)
     for (const [path, { tensor, own }] of values) {
-      const original = parameters.get(path)
-      if (original === undefined) throw new ConfigError(`Expected a parameter \`${path}\` in the model, found none.`)
-      const fields = fieldsWith(model, original)
+      const place = places.get(path)
+      if (place === undefined) throw new ConfigError(`Expected a parameter \`${path}\` in the model, found none.`)
+      const fields = place.fields()
       for (const { module, name: field } of fields) module[field] = tensor
-      standing.replaced.push({ path, fields, original, own })
+      standing.replaced.push({ path, fields, original: place.tensor, own, tied: place.tied })
     }
     if (!merged) {
       if (attachment.placements.length > 0 && !this.#standing.some((one) => !one.merged))
@@ -308,12 +328,15 @@ export class AdapterBank {
   #leaveAll(): void {
     for (const { entry, replaced } of this.#standing.reverse()) {
       for (const { host } of entry.attachment.placements) takeAway(host, entry.name)
-      for (const { path, fields, original, own } of replaced.reverse()) {
+      const { embedTokens } = entry.model.body
+      for (const { path, fields, original, own, tied } of replaced.reverse()) {
         // Whoever trains or converts may have put another tensor there.
         const now = fields[0].module[fields[0].name] as Tensor
         if (own) entry.copies.set(path, now)
-        const restored = original.dtype === now.dtype ? original : keep(noGrad(() => original.detach().to(now.dtype)))
-        for (const { module, name } of fields) module[name] = restored
+        const restored = () =>
+          original.dtype === now.dtype ? original : keep(noGrad(() => original.detach().to(now.dtype)))
+        const value = tied ? embedTokens.weight : restored()
+        for (const { module, name } of fields) module[name] = value
       }
     }
     takeAway(this.#base.body, keeperName)

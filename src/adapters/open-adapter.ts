@@ -28,6 +28,7 @@ import { type AnyAdapter, adaptersOf } from './bank.ts'
 import { type FoundAdapter, PeftFile } from './peft-format.ts'
 import { headOfTask } from './peft-names.ts'
 import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, WEIGHTS_FILE } from './save-adapter.ts'
+import { TIED_PATH, tiedLayer } from './tied-head.ts'
 
 export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'config' | 'head'> {
   /** What the model predicts; what the adapter's files say unless given. */
@@ -137,7 +138,11 @@ const readOwn = (file: PeftFile, definition: AnyAdapter, model: Model): FoundAda
 const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tensor> => {
   const { definition, config, headType } = model
   const { numLayers } = definition.facts(config)
-  const parameters = model.parameters()
+  const layer = tiedLayer(model)
+  const parameters = new Map([
+    ...model.parameters(),
+    ...(layer === undefined ? [] : ([[TIED_PATH, layer.weight]] as const)),
+  ])
   const rest = new Map([...file.rest()].filter(([key]) => !(own && /\.adapter\./.test(key))))
   const state = own
     ? new Map([...rest].map(([key, read]) => [key, read()]))

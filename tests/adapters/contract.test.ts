@@ -170,10 +170,7 @@ describe.each(working)('%s on %s', (type, architecture) => {
 })
 
 describe.each(['gpt2', 'llama', 'qwen2', 'qwen3'] as const)('generation with %s', (architecture) => {
-  // A head that scores the vocabulary has nothing of its own where it is tied.
-  const writers = types.filter(
-    (type) => refusals[type]?.[architecture] === undefined && !['full', 'linear-probe'].includes(type),
-  )
+  const writers = types.filter((type) => refusals[type]?.[architecture] === undefined && type !== 'full')
   it.each(writers)('%s gives the same tokens with and without a cache, and others than the base', async (type) => {
     const model = make(architecture, 'causal-lm')
     const applied = applyAdapter(model, configOf(type), { seed: 5 })
@@ -197,5 +194,40 @@ describe.each(['gpt2', 'llama', 'qwen2', 'qwen3'] as const)('generation with %s'
     expect(await write(false)).toEqual(cached)
     applied.enable(false)
     expect(await write(true)).not.toEqual(cached)
+  })
+})
+
+describe.each([
+  ['gpt2', 'causal-lm'],
+  ['t5', 'seq2seq-lm'],
+] as const)('the output matrix of %s, which is the table of its embeddings', (architecture, head) => {
+  it.each([
+    ['linear-probe', {}],
+    ['lora', { trainHead: true }],
+  ] as const)('is trained by %s apart from the table', async (type, more) => {
+    const model = make(architecture, head)
+    const table = bits(model.body.embedTokens.weight)
+    const logits = (of: Model) =>
+      noGrad(() => of.forward({ inputIds: ids, decoderInputIds: ids }).logits.toFloat32Array())
+    const before = logits(model)
+    const applied = applyAdapter(model, { ...configOf(type), ...more } as AdapterConfig, { seed: 5 })
+    expect([...applied.trainable.keys()]).toContain('head.lmHead.weight')
+    expect(apart(logits(model), before)).toBe(0)
+    model.forward({ inputIds: ids, decoderInputIds: ids }).logits.sub(1).square().sum().backward()
+    descend(applied.trainable, 1e-3)
+    const tuned = logits(model)
+    expect(apart(tuned, before)).toBeGreaterThan(1e-6)
+    expect(bits(model.body.embedTokens.weight)).toBe(table)
+    applied.enable(false)
+    expect(apart(logits(model), before)).toBe(0)
+    applied.enable()
+    const folder = join(scratch, `tied-${type}-${architecture}`)
+    await saveAdapter(applied, folder, { base: 'somewhere' })
+    const again = await openAdapter(folder, { base: make(architecture, head) })
+    expect(apart(logits(again.model), tuned)).toBe(0)
+    // A model of another dtype has its table for both again.
+    model.to({ dtype: 'bfloat16' })
+    applied.remove()
+    expect((model.head as unknown as { lmHead: { weight: Tensor } }).lmHead.weight).toBe(model.body.embedTokens.weight)
   })
 })

@@ -1,5 +1,5 @@
 // The engine against PyTorch: call overhead, training steps of GPT-2-small and BERT-base beside eager, compiled and Hugging Face
-// Trainer runs (as installed and with a tuned allocator), loss curves from equal weights and data, responsiveness.
+// Trainer runs (as installed and with each tuned allocator), loss curves from equal weights and data, responsiveness.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import {
   printTable,
   runJson,
   runOurs,
-  tunedEnvironment,
+  tunings,
 } from './side-by-side.ts'
 
 interface OurRun {
@@ -121,7 +121,7 @@ const training = async (
     }
     for (const engine of python === undefined ? [] : options.engines) {
       for (const dtype of options.dtypes)
-        for (const tuned of [false, true]) {
+        for (const [tuning, environment] of Object.entries({ 'as installed': {}, ...tunings })) {
           const [script, ...fixed] = scripts[model]
           const args = [
             join(peersFolder(), script),
@@ -137,11 +137,11 @@ const training = async (
             '--seconds',
             String(options.seconds),
           ]
-          const key = `${engine} ${dtype} ${tuned ? 'tuned' : 'as installed'}`
+          const key = `${engine} ${dtype}, ${tuning}`
           const row = await runJson<PeerRun>(
             python as string,
             [...args, ...(dtype === 'fp32' ? ['--fp32'] : [])],
-            tuned ? tunedEnvironment() : {},
+            environment,
           )
           console.log(`  ${model} ${key}: ${row.ms_per_step.toFixed(0)} ms`)
           peers.set(key, [...(peers.get(key) ?? []), row])

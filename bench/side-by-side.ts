@@ -36,11 +36,14 @@ const jemalloc = ['/usr/lib/x86_64-linux-gnu/libjemalloc.so.2', '/usr/lib/aarch6
   existsSync,
 )
 
-/** What "tuned" means for a Python process: jemalloc preloaded, else malloc told to keep its pages. */
-export const tunedEnvironment = (): Record<string, string> =>
-  jemalloc !== undefined
-    ? { LD_PRELOAD: jemalloc }
-    : { MALLOC_MMAP_THRESHOLD_: '1073741824', MALLOC_TRIM_THRESHOLD_: '100000000000' }
+/** The ways to spare a Python process the page faults of libc's malloc, by name: which is faster differs by machine. */
+export const tunings: Readonly<Record<string, Record<string, string>>> = {
+  ...(jemalloc === undefined ? {} : { jemalloc: { LD_PRELOAD: jemalloc } }),
+  'malloc thresholds': { MALLOC_MMAP_THRESHOLD_: '1073741824', MALLOC_TRIM_THRESHOLD_: '100000000000' },
+}
+
+/** What "tuned" means for a Python process where one way must do: jemalloc where there is one. */
+export const tunedEnvironment = (): Record<string, string> => Object.values(tunings)[0]
 
 /** Runs a command to its end and parses the last line of its output as JSON. */
 export const runJson = <Row>(command: string, args: string[], environment: Record<string, string> = {}): Promise<Row> =>

@@ -190,8 +190,8 @@ struct Attention : torch::autograd::Function<Attention> {
       const int64_t key_head = task % key_heads;
       if (s.keys == 0 || s.queries == 0) return;
       const Kernels& k = kernels();
-      const int64_t stride = (c.size + k.tile_columns - 1) / k.tile_columns * k.tile_columns;
-      const int64_t rows = (s.keys + k.tile_rows - 1) / k.tile_rows * k.tile_rows;
+      const int64_t stride = (c.size + k.attention_columns - 1) / k.attention_columns * k.attention_columns;
+      const int64_t rows = (s.keys + k.attention_rows - 1) / k.attention_rows * k.attention_rows;
       float* sums = scratch(Scratch::attention_gradient, 2 * rows * stride);
       std::fill(sums, sums + 2 * rows * stride, 0.0f);
       float* work = scratch(Scratch::attention, k.attention_backward_scratch(s.queries, s.keys, c.size));

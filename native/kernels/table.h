@@ -165,6 +165,8 @@ struct Kernels {
   void (*adamw)(const AdamW& job, float* parameter, float* average, float* square_average, const void* gradient,
                 Type gradient_type, uint16_t* copy, int64_t count);
 
+  // Rows and columns of key and value gradients are padded to multiples of these.
+  int attention_rows, attention_columns;
   int64_t (*attention_scratch)(int64_t queries, int64_t keys, int64_t size);  // floats
   void (*attention_pack)(const AttentionHead& head, float* scratch);
   void (*attention_forward)(const AttentionHead& head, int64_t first, int64_t last, float* scratch);

@@ -24,6 +24,7 @@ import {
 import { Generator } from '../tensor/index.ts'
 import { ExampleStream, evaluateHeldOut, type LoopState, type Trainee, trainedParameters } from '../training/index.ts'
 import { setOptimization } from './optimization.ts'
+import { beginAtFrequencies } from './output-bias.ts'
 import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
 import type { BuiltRun, RunKind } from './run-kind.ts'
 import { takeSamples } from './samples.ts'
@@ -57,6 +58,10 @@ export const freshConfig = (recipe: PretrainRecipe, vocabulary: Vocabulary): obj
 const makeModel = async (recipe: PretrainRecipe, head: HeadType, vocabulary: Vocabulary) => {
   const { base, model } = recipe
   if (base !== undefined) {
+    if (recipe.outputBias !== 'zero')
+      throw new ConfigError(
+        `Expected a fresh model for \`outputBias\` ${recipe.outputBias}, got the base ${base}, which has a bias already. Remove one.`,
+      )
     if (model.type !== undefined || model.preset !== undefined || model.depth !== undefined)
       throw new ConfigError(
         'Expected `base` or a fresh `model`, got both. The base says its own architecture; only `model.config` may change it.',
@@ -103,7 +108,7 @@ const openData = async (recipe: PretrainRecipe, split: SplitName, objective: Obj
   const close = () => {
     for (const source of sources) source.close()
   }
-  if (samplers.length === 0) return { sampler: undefined, close }
+  if (samplers.length === 0) return { sampler: undefined, sources, close }
   const sampler =
     samplers.length === 1
       ? samplers[0]
@@ -121,7 +126,7 @@ const openData = async (recipe: PretrainRecipe, split: SplitName, objective: Obj
               : {}),
           },
         )
-  return { sampler, close }
+  return { sampler, sources, close }
 }
 
 const checkTokenizer = async (recipe: PretrainRecipe): Promise<Record<string, string>> => {
@@ -154,6 +159,8 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
       `Expected at most ${maxPositions} tokens for \`maxLength\`, the longest that the model takes, got ${maxLength}.`,
     )
   const objective = definition.create(config, { vocabulary, maxLength })
+  const train = await openData(recipe, 'train', objective)
+  if (recipe.outputBias === 'frequencies') beginAtFrequencies(model, train.sources, recipe.weights)
   const auxiliary = makeAuxiliary(definition, config, model, recipe.seed)
   for (const one of [model, auxiliary]) {
     one?.requireGrad(true)
@@ -162,7 +169,6 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
   }
   if (auxiliary !== undefined) definition.auxiliary?.tie(model, auxiliary)
   const trainee: Trainee = { model, auxiliary, objective, parameters: trainedParameters(model, auxiliary) }
-  const train = await openData(recipe, 'train', objective)
   const held = await openData(recipe, 'validation', objective)
   if (train.sampler === undefined) throw new ConfigError('Expected training data, got none.')
   const stream = new ExampleStream(objective, train.sampler, recipe.seed)

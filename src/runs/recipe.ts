@@ -26,6 +26,12 @@ export const pretrainSchema = trainingSchema.extend({
     .string()
     .optional()
     .describe('go on from this model in place of a fresh one: a folder, a .gguf file or a Hub id'),
+  outputBias: z
+    .enum(['zero', 'frequencies'])
+    .default('zero')
+    .describe(
+      "bias of a fresh model's scores of words: zero, as published, or the logarithm of how common each is in the data, which a short run has no time to learn",
+    ),
   objective: objectiveSchema,
   data: z
     .union([z.string().transform((folder) => [folder]), z.array(z.string()).min(1)])

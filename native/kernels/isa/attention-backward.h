@@ -5,46 +5,59 @@
 
 namespace tunesmith::TUNESMITH_ISA {
 
-struct BackwardScratch {
-  float *keys_across, *values_across, *keys, *query, *query_columns, *gradient, *gradient_columns;
+template <class Unit> struct BackwardScratch {
+  Unit *keys_across, *values_across, *keys, *query, *query_down, *gradient, *gradient_down;
   float *delta, *probabilities, *slopes, *query_gradient;
+  // The two again as the products over queries take them; the same memory where a unit is one value.
+  Unit *probabilities_down, *slopes_down;
   int64_t padded_size, total;
 };
-static BackwardScratch backward_layout(int64_t queries, int64_t keys, int64_t size, float* base) {
-  BackwardScratch s;
-  s.padded_size = round_up(size, tile_columns);
+template <class Unit>
+static BackwardScratch<Unit> backward_layout(int64_t queries, int64_t keys, int64_t size, float* base) {
+  BackwardScratch<Unit> s;
+  s.padded_size = round_up(size, head_columns);
   int64_t at = 0;
   auto take = [&](int64_t count) {
     float* p = base + at;
     at += round_up(count + 16, 16);
     return p;
   };
-  const int64_t padded_keys = round_up(keys, tile_columns), padded_queries = round_up(queries, tile_rows);
-  s.keys_across = take(padded_keys * size);
-  s.values_across = take(padded_keys * size);
-  s.keys = take(keys * s.padded_size);
-  s.query = take(padded_queries * size);
-  s.query_columns = take(queries * s.padded_size);
-  s.gradient = take(padded_queries * size);
-  s.gradient_columns = take(queries * s.padded_size);
+  const int64_t padded_keys = round_up(keys, head_columns), padded_queries = round_up(queries, head_rows);
+  const int64_t size_units = units_of<Unit>(size);
+  s.keys_across = (Unit*)take(padded_keys * size_units);
+  s.values_across = (Unit*)take(padded_keys * size_units);
+  s.keys = (Unit*)take(units_of<Unit>(keys) * s.padded_size);
+  s.query = (Unit*)take(padded_queries * size_units);
+  s.query_down = (Unit*)take(units_of<Unit>(queries) * s.padded_size);
+  s.gradient = (Unit*)take(padded_queries * size_units);
+  s.gradient_down = (Unit*)take(units_of<Unit>(queries) * s.padded_size);
   s.delta = take(queries);
   s.probabilities = take(query_block * key_block);
   s.slopes = take(query_block * key_block);
   s.query_gradient = take(query_block * s.padded_size);
+  s.probabilities_down = (Unit*)(unit_depth<Unit> == 1 ? s.probabilities : take(query_block / 2 * key_block));
+  s.slopes_down = (Unit*)(unit_depth<Unit> == 1 ? s.slopes : take(query_block / 2 * key_block));
   s.total = at;
   return s;
 }
 
 static int64_t attention_backward_scratch(int64_t queries, int64_t keys, int64_t size) {
-  return backward_layout(queries, keys, size, nullptr).total;
+#if defined(TUNESMITH_PAIRS)
+  const int64_t paired = backward_layout<Pair>(queries, keys, size, nullptr).total;
+  const int64_t single = backward_layout<float>(queries, keys, size, nullptr).total;
+  return greater(paired, single);
+#else
+  return backward_layout<float>(queries, keys, size, nullptr).total;
+#endif
 }
 
-// Turns scores into probabilities and their gradients into gradients of the scores; the whole width is written.
+// Turns scores into probabilities and their gradients into gradients of the products; the whole width is written.
 static void backward_row(const AttentionHead& head, int64_t query, int64_t key, int64_t begin, int64_t end,
                          float* probabilities, float* slopes, float delta, uint32_t threshold, float factor) {
   for (int64_t n = 0; n < begin; n++) probabilities[n] = slopes[n] = 0;
   for (int64_t n = end; n < key_block; n++) probabilities[n] = slopes[n] = 0;
   if (end <= begin) return;
+  scale_row(probabilities + begin, end - begin, head.scale);
   mask_row(head, query, key + begin, probabilities + begin, end - begin);
   const float log_sum = head.log_sum[query];
   for (int64_t n = begin; n < end; n += lanes) {
@@ -54,87 +67,123 @@ static void backward_row(const AttentionHead& head, int64_t query, int64_t key, 
       slope = keep_some(head, slope, query, key + n, threshold, factor);
     }
     store(probabilities + n, kept);
-    store(slopes + n, p * (slope - delta));
+    store(slopes + n, p * (slope - delta) * head.scale);
   }
 }
 
-static void attention_backward(const AttentionGradient& job, float* scratch) {
+// Rows [first, last) of a block as the products take them.
+static void narrow_rows(const BackwardScratch<float>&, int64_t, int64_t) {}
+
+#if defined(TUNESMITH_PAIRS)
+static void narrow_rows(const BackwardScratch<Pair>& s, int64_t first, int64_t last) {
+  for (int64_t i = first; i < last; i += 2) {
+    const float* p = s.probabilities + i * key_block;
+    float* slope = s.slopes + i * key_block;
+    for (int64_t n = 0; n < key_block; n += lanes) {
+      const bool two = i + 1 < last;
+      const Halves none = {}, p0 = narrow(load(p + n)), slope0 = narrow(load(slope + n));
+      const Halves p1 = two ? narrow(load(p + key_block + n)) : none;
+      const Halves slope1 = two ? narrow(load(slope + key_block + n)) : none;
+      store(s.probabilities_down + i / 2 * key_block + n, paired(p0, p1));
+      store(s.slopes_down + i / 2 * key_block + n, paired(slope0, slope1));
+      // In place: they take the half that has been read.
+      __builtin_memcpy((uint16_t*)slope + n, &slope0, sizeof(slope0));
+      if (two) __builtin_memcpy((uint16_t*)(slope + key_block) + n, &slope1, sizeof(slope1));
+    }
+  }
+}
+#endif
+
+template <class Unit> static void attention_backward_units(const AttentionGradient& job, float* scratch) {
+  constexpr int64_t unit = unit_depth<Unit>;
   const AttentionHead& head = job.head;
   const int64_t size = head.size, queries = head.queries, keys = head.keys;
-  const BackwardScratch s = backward_layout(queries, keys, size, scratch);
+  const int64_t size_units = units_of<Unit>(size), key_units = units_of<Unit>(keys);
+  const int64_t query_units = units_of<Unit>(queries);
+  const auto s = backward_layout<Unit>(queries, keys, size, scratch);
   const int64_t stride = s.padded_size;
   const uint32_t threshold = dropout_threshold(head.dropout);
   const float factor = 1.0f / (1.0f - head.dropout);
 
-  pack_columns({head.key, head.type, 1, head.key_stride}, size, keys, s.keys_across);
-  pack_columns({head.value, head.type, 1, head.value_stride}, size, keys, s.values_across);
-  pack_columns({head.key, head.type, head.key_stride, 1}, keys, size, s.keys);
-  const int64_t padded_queries = round_up(queries, tile_rows);
-  copy_rows(head.query, head.type, head.query_stride, queries, padded_queries, size, s.query, size, head.scale);
-  copy_rows(job.output_gradient, head.type, job.output_gradient_stride, queries, padded_queries, size, s.gradient, size,
-            1.0f);
-  // The scaled queries: the gradient of a key is the score's gradient times scale times the query.
-  pack_columns({s.query, Type::float32, size, 1}, queries, size, s.query_columns);
-  pack_columns({s.gradient, Type::float32, size, 1}, queries, size, s.gradient_columns);
+  pack_across(head.key, head.type, head.key_stride, keys, size, s.keys_across);
+  pack_across(head.value, head.type, head.value_stride, keys, size, s.values_across);
+  pack_down(head.key, head.type, head.key_stride, keys, size, s.keys);
+  const int64_t padded_queries = round_up(queries, head_rows);
+  copy_rows(head.query, head.type, head.query_stride, queries, padded_queries, size, s.query);
+  copy_rows(job.output_gradient, head.type, job.output_gradient_stride, queries, padded_queries, size, s.gradient);
+  pack_down(head.query, head.type, head.query_stride, queries, size, s.query_down);
+  pack_down(job.output_gradient, head.type, job.output_gradient_stride, queries, size, s.gradient_down);
   for (int64_t q = 0; q < queries; q++) {
     Register sum = {};
     for (int64_t i = 0; i < size; i += lanes) {
-      Register y = head.type == Type::bfloat16
-                       ? load_upto((const uint16_t*)head.output + q * head.output_stride + i, size - i)
-                       : load_upto((const float*)head.output + q * head.output_stride + i, size - i);
-      sum += load_upto(s.gradient + q * size + i, size - i) * y;
+      const int64_t y = q * head.output_stride + i, dy = q * job.output_gradient_stride + i;
+      sum += head.type == Type::bfloat16 ? load_upto((const uint16_t*)head.output + y, size - i) *
+                                               load_upto((const uint16_t*)job.output_gradient + dy, size - i)
+                                         : load_upto((const float*)head.output + y, size - i) *
+                                               load_upto((const float*)job.output_gradient + dy, size - i);
     }
     s.delta[q] = total(sum);
   }
 
   for (int64_t q = 0; q < queries; q += query_block) {
-    const int64_t rows = lesser(query_block, queries - q), padded = round_up(rows, tile_rows);
+    const int64_t rows = lesser(query_block, queries - q), padded = round_up(rows, head_rows);
     const Span all = visible_keys(head, q, q + rows);
     __builtin_memset(s.query_gradient, 0, size_t(padded * stride) * sizeof(float));
     for (int64_t k = all.first / key_block * key_block; k < all.last; k += key_block) {
       const int64_t block_end = lesser(k + key_block, keys);
-      for (int64_t r = 0; r < padded; r += tile_rows) {
-        const Span seen = visible_keys(head, q + r, lesser(q + r + tile_rows, q + rows));
-        const int64_t from = lesser(block_end, greater(k, seen.first / tile_columns * tile_columns));
+      for (int64_t r = 0; r < padded; r += head_rows) {
+        const Span seen = visible_keys(head, q + r, lesser(q + r + head_rows, q + rows));
+        const int64_t from = lesser(block_end, greater(k, seen.first / head_columns * head_columns));
         const int64_t to = lesser(block_end, seen.last);
-        for (int64_t n = from; n < to; n += tile_columns) {
+        for (int64_t n = from; n < to; n += head_columns) {
           const int64_t at = r * key_block + (n - k);
-          tile_in_memory(s.query + (q + r) * size, size, 1, s.keys_across + n * size, size, s.probabilities + at,
-                         key_block, false);
-          tile_in_memory(s.gradient + (q + r) * size, size, 1, s.values_across + n * size, size, s.slopes + at,
-                         key_block, false);
+          tile_in_memory(s.query + (q + r) * size_units, size_units, 1, s.keys_across + n * size_units, size_units,
+                         s.probabilities + at, key_block, false);
+          tile_in_memory(s.gradient + (q + r) * size_units, size_units, 1, s.values_across + n * size_units, size_units,
+                         s.slopes + at, key_block, false);
         }
         const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
-        for (int64_t i = r; i < lesser(r + tile_rows, rows); i++)
+        const int64_t last = lesser(r + head_rows, rows);
+        for (int64_t i = r; i < last; i++)
           backward_row(head, q + i, k, begin, end, s.probabilities + i * key_block, s.slopes + i * key_block,
                        s.delta[q + i], threshold, factor);
+        narrow_rows(s, r, last);
         if (to > from)
-          for (int64_t n = 0; n < stride; n += tile_columns)
-            tile_in_memory(s.slopes + r * key_block + begin, key_block, 1, s.keys + n * keys + from * tile_columns,
-                           to - from, s.query_gradient + r * stride + n, stride, true);
+          for (int64_t n = 0; n < stride; n += head_columns)
+            tile_in_memory((const Unit*)(s.slopes + r * key_block) + begin / unit, key_block, 1,
+                           s.keys + n * key_units + from / unit * head_columns, units_of<Unit>(to - from),
+                           s.query_gradient + r * stride + n, stride, true);
       }
-      for (int64_t r = 0; r < block_end - k; r += tile_rows) {
-        const Span seeing = seeing_queries(head, k + r, lesser(k + r + tile_rows, keys));
-        const int64_t from = greater(q, seeing.first), to = lesser(q + rows, seeing.last);
+      for (int64_t r = 0; r < block_end - k; r += head_rows) {
+        const Span seeing = seeing_queries(head, k + r, lesser(k + r + head_rows, keys));
+        // A pair may begin with a query that sees none of these keys: its probabilities are zero.
+        const int64_t from = greater(q, seeing.first) / unit * unit, to = lesser(q + rows, seeing.last);
         if (to <= from) continue;
-        const float* p = s.probabilities + (from - q) * key_block + r;
-        const float* slope = s.slopes + (from - q) * key_block + r;
-        for (int64_t n = 0; n < stride; n += tile_columns) {
-          tile_in_memory(p, 1, key_block, s.gradient_columns + n * queries + from * tile_columns, to - from,
+        const int64_t at = (from - q) / unit * key_block + r, depth = units_of<Unit>(to - from);
+        for (int64_t n = 0; n < stride; n += head_columns) {
+          const int64_t down = n * query_units + from / unit * head_columns;
+          tile_in_memory(s.probabilities_down + at, 1, key_block, s.gradient_down + down, depth,
                          job.value_gradient + (k + r) * stride + n, stride, true);
-          tile_in_memory(slope, 1, key_block, s.query_columns + n * queries + from * tile_columns, to - from,
+          tile_in_memory(s.slopes_down + at, 1, key_block, s.query_down + down, depth,
                          job.key_gradient + (k + r) * stride + n, stride, true);
         }
       }
     }
     for (int64_t r = 0; r < rows; r++)
       for (int64_t i = 0; i < size; i += lanes) {
-        Register x = load(s.query_gradient + r * stride + i) * head.scale;
+        Register x = load(s.query_gradient + r * stride + i);
         int64_t at = (q + r) * job.query_gradient_stride + i;
         if (head.type == Type::bfloat16) store_upto((uint16_t*)job.query_gradient + at, x, size - i);
         else store_upto((float*)job.query_gradient + at, x, size - i);
       }
   }
+}
+
+static void attention_backward(const AttentionGradient& job, float* scratch) {
+#if defined(TUNESMITH_PAIRS)
+  if (job.head.type == Type::bfloat16) return attention_backward_units<Pair>(job, scratch);
+#endif
+  attention_backward_units<float>(job, scratch);
 }
 
 }  // namespace tunesmith::TUNESMITH_ISA

@@ -1,4 +1,5 @@
-// Softmax attention for one head in blocks, fp32 inside, keeping only the log-sum-exp of each row.
+// Softmax attention for one head in blocks, keeping only the log-sum-exp of each row. Sums and scores are fp32; what the
+// products multiply is bf16 where the tensors are and the processor has dot products of them.
 // A tile of the score matrix that no query may see is never computed.
 #pragma once
 #include "gemm.h"
@@ -6,10 +7,15 @@
 
 namespace tunesmith::TUNESMITH_ISA {
 
-// Multiples of tile_rows and tile_columns, so that no tile crosses a block.
+// A tile of attention's products. Heads are often 64 wide, which three vectors of 16 do not divide.
+inline constexpr int head_rows = lanes == 16 ? 6 : tile_rows, head_vectors = lanes == 16 ? 4 : tile_vectors;
+inline constexpr int head_columns = head_vectors * lanes;
+
+// Multiples of head_rows and head_columns, so that no tile crosses a block; even, so that no pair does.
 inline constexpr int64_t query_block = 96;
 inline constexpr int64_t key_block = 192;
-static_assert(query_block % tile_rows == 0 && key_block % tile_rows == 0 && key_block % tile_columns == 0);
+static_assert(query_block % head_rows == 0 && key_block % head_rows == 0 && key_block % head_columns == 0);
+static_assert(head_rows % 2 == 0 && head_columns % 2 == 0 && key_block % 2 == 0);
 
 TUNESMITH_INLINE int64_t round_up(int64_t x, int64_t step) { return (x + step - 1) / step * step; }
 TUNESMITH_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -43,44 +49,106 @@ TUNESMITH_INLINE Span seeing_queries(const AttentionHead& head, int64_t from, in
   return span;
 }
 
-// [rows][size] of any type to fp32 rows of `stride`, scaled; the padding is zero.
+// [rows][size] to rows of units; the padding is zero.
 static void copy_rows(const void* source, Type type, int64_t source_stride, int64_t rows, int64_t padded_rows,
-                      int64_t size, float* target, int64_t stride, float factor) {
+                      int64_t size, float* target) {
   for (int64_t r = 0; r < padded_rows; r++) {
-    float* to = target + r * stride;
-    int64_t filled = 0;
-    if (r < rows) {
-      for (; filled < size; filled += lanes) {
-        int64_t n = size - filled;
-        Register x = type == Type::bfloat16
-                         ? load_upto((const uint16_t*)source + r * source_stride + filled, n)
-                         : load_upto((const float*)source + r * source_stride + filled, n);
-        store_upto(to + filled, x * factor, n);
-      }
-      filled = size;
+    float* to = target + r * size;
+    for (int64_t i = 0; r >= rows && i < size; i++) to[i] = 0;
+    for (int64_t i = 0; r < rows && i < size; i += lanes) {
+      const int64_t n = size - i, from = r * source_stride + i;
+      store_upto(to + i, type == Type::bfloat16 ? load_upto((const uint16_t*)source + from, n)
+                                                : load_upto((const float*)source + from, n), n);
     }
-    for (int64_t i = filled; i < stride; i++) to[i] = 0;
   }
 }
+
+// Panels of head_columns lanes: a lane is a row of the source, the depth goes along it.
+static void pack_across(const void* source, Type type, int64_t stride, int64_t rows, int64_t size, float* target) {
+  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, stride, 1, rows, size, target);
+  else pack_any<head_columns>((const float*)source, stride, 1, rows, size, target);
+}
+
+// Panels of head_columns lanes: a lane is a column of the source, the depth goes down it.
+static void pack_down(const void* source, Type type, int64_t stride, int64_t rows, int64_t size, float* target) {
+  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, 1, stride, size, rows, target);
+  else pack_any<head_columns>((const float*)source, 1, stride, size, rows, target);
+}
+
+TUNESMITH_INLINE void store_unit(float* row, int64_t at, Register x) { store(row + at, x); }
+
+#if defined(TUNESMITH_PAIRS)
+static void copy_rows(const void* source, Type, int64_t source_stride, int64_t rows, int64_t padded_rows, int64_t size,
+                      Pair* target) {
+  const int64_t units = units_of<Pair>(size);
+  for (int64_t r = 0; r < padded_rows; r++) {
+    Pair* to = target + r * units;
+    to[units - 1] = {0};
+    if (r < rows) __builtin_memcpy(to, (const uint16_t*)source + r * source_stride, size_t(size) * sizeof(uint16_t));
+    else __builtin_memset(to, 0, size_t(units) * sizeof(Pair));
+  }
+}
+
+static void pack_across(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Pair* target) {
+  const uint16_t* from = (const uint16_t*)source;
+  if (size % 2 == 0 && stride % 2 == 0) {
+    // Pairs lie as they are wanted, and move as fp32 values would.
+    pack_any<head_columns>((const float*)source, stride / 2, 1, rows, size / 2, (float*)target);
+    return;
+  }
+  const int64_t units = units_of<Pair>(size);
+  for (int64_t first = 0; first < rows; first += head_columns)
+    for (int64_t k = 0; k < units; k++)
+      for (int64_t i = 0; i < head_columns; i++) {
+        const uint16_t* at = from + (first + i) * stride + 2 * k;
+        const bool real = first + i < rows;
+        const uint32_t low = real ? at[0] : 0, high = real && 2 * k + 1 < size ? at[1] : 0;
+        target[first * units + k * head_columns + i] = {low | high << 16};
+      }
+}
+
+static void pack_down(const void* source, Type, int64_t stride, int64_t rows, int64_t size, Pair* target) {
+  const uint16_t* from = (const uint16_t*)source;
+  const int64_t units = units_of<Pair>(rows);
+  for (int64_t first = 0; first < size; first += head_columns)
+    for (int64_t k = 0; k < units; k++)
+      for (int64_t i = 0; i < head_columns; i += lanes) {
+        const int64_t left = size - first - i;
+        const uint16_t* at = from + 2 * k * stride + first + i;
+        const Halves one = left > 0 ? halves_upto(at, left) : Halves{};
+        const Halves two = left > 0 && 2 * k + 1 < rows ? halves_upto(at + stride, left) : Halves{};
+        store(target + first * units + k * head_columns + i, paired(one, two));
+      }
+}
+
+// Writes values [at, at + lanes) of a row of pairs.
+TUNESMITH_INLINE void store_unit(Pair* row, int64_t at, Register x) { store((uint16_t*)row + at, x); }
+#endif
 
 // c[tile] (+)= a * b for one register tile in memory.
-TUNESMITH_INLINE void tile_in_memory(const float* a, int64_t a_row, int64_t a_depth, const float* b, int64_t depth,
+template <class Unit>
+TUNESMITH_INLINE void tile_in_memory(const Unit* a, int64_t a_row, int64_t a_depth, const Unit* b, int64_t depth,
                                      float* c, int64_t c_stride, bool add) {
-  Register sums[tile_rows][tile_vectors] = {};
+  Register sums[head_rows][head_vectors] = {};
   if (add) {
 #pragma GCC unroll 8
-    for (int r = 0; r < tile_rows; r++)
+    for (int r = 0; r < head_rows; r++)
 #pragma GCC unroll 4
-      for (int v = 0; v < tile_vectors; v++) sums[r][v] = load(c + r * c_stride + v * lanes);
+      for (int v = 0; v < head_vectors; v++) sums[r][v] = load(c + r * c_stride + v * lanes);
   }
-  tile<tile_rows, tile_vectors>(a, a_row, a_depth, b, tile_columns, depth, sums);
+  tile<head_rows, head_vectors>(a, a_row, a_depth, b, head_columns, depth, sums);
 #pragma GCC unroll 8
-  for (int r = 0; r < tile_rows; r++)
+  for (int r = 0; r < head_rows; r++)
 #pragma GCC unroll 4
-    for (int v = 0; v < tile_vectors; v++) store(c + r * c_stride + v * lanes, sums[r][v]);
+    for (int v = 0; v < head_vectors; v++) store(c + r * c_stride + v * lanes, sums[r][v]);
 }
 
-// One row of scores plus its mask; lanes outside the visible keys become -inf. `count` is a multiple of lanes.
+// `count` is a multiple of lanes.
+TUNESMITH_INLINE void scale_row(float* scores, int64_t count, float factor) {
+  for (int64_t n = 0; n < count; n += lanes) store(scores + n, load(scores + n) * factor);
+}
+
+// One row of scores plus its mask; lanes outside the visible keys become -inf.
 static void mask_row(const AttentionHead& head, int64_t query, int64_t key, float* scores, int64_t count) {
   const Span seen = visible_keys(head, query, query + 1);
   const int64_t first = lesser(count, greater(0, seen.first - key)), last = lesser(count, greater(0, seen.last - key));
@@ -115,22 +183,23 @@ TUNESMITH_INLINE Register keep_some(const AttentionHead& head, Register x, int64
   return as<Register>(as<Ints>(x * factor) & as<Ints>(kept));
 }
 
-struct ForwardScratch {
-  float *keys, *values, *query, *scores, *output, *highest, *sums;
+template <class Unit> struct ForwardScratch {
+  Unit *keys, *values, *query;
+  float *scores, *output, *highest, *sums;
   int64_t padded_size, total;
 };
-static ForwardScratch forward_layout(int64_t keys, int64_t size, float* base) {
-  ForwardScratch s;
-  s.padded_size = round_up(size, tile_columns);
+template <class Unit> static ForwardScratch<Unit> forward_layout(int64_t keys, int64_t size, float* base) {
+  ForwardScratch<Unit> s;
+  s.padded_size = round_up(size, head_columns);
   int64_t at = 0;
   auto take = [&](int64_t count) {
     float* p = base + at;
     at += round_up(count + 16, 16);
     return p;
   };
-  s.keys = take(round_up(keys, tile_columns) * size);
-  s.values = take(keys * s.padded_size);
-  s.query = take(query_block * size);
+  s.keys = (Unit*)take(round_up(keys, head_columns) * units_of<Unit>(size));
+  s.values = (Unit*)take(units_of<Unit>(keys) * s.padded_size);
+  s.query = (Unit*)take(query_block * units_of<Unit>(size));
   s.scores = take(query_block * key_block);
   s.output = take(query_block * s.padded_size);
   s.highest = take(query_block);
@@ -140,42 +209,45 @@ static ForwardScratch forward_layout(int64_t keys, int64_t size, float* base) {
 }
 
 static int64_t attention_scratch(int64_t, int64_t keys, int64_t size) {
-  return forward_layout(keys, size, nullptr).total;
+  return forward_layout<float>(keys, size, nullptr).total;
 }
 
-static void attention_pack(const AttentionHead& head, float* scratch) {
-  ForwardScratch s = forward_layout(head.keys, head.size, scratch);
-  pack_columns({head.key, head.type, 1, head.key_stride}, head.size, head.keys, s.keys);
-  pack_columns({head.value, head.type, head.value_stride, 1}, head.keys, head.size, s.values);
+template <class Unit> static void attention_pack_units(const AttentionHead& head, float* scratch) {
+  const auto s = forward_layout<Unit>(head.keys, head.size, scratch);
+  pack_across(head.key, head.type, head.key_stride, head.keys, head.size, s.keys);
+  pack_down(head.value, head.type, head.value_stride, head.keys, head.size, s.values);
 }
 
-static void attention_forward(const AttentionHead& head, int64_t first, int64_t last, float* scratch) {
-  const ForwardScratch s = forward_layout(head.keys, head.size, scratch);
-  const int64_t size = head.size;
+template <class Unit>
+static void attention_forward_units(const AttentionHead& head, int64_t first, int64_t last, float* scratch) {
+  constexpr int64_t unit = unit_depth<Unit>;
+  const auto s = forward_layout<Unit>(head.keys, head.size, scratch);
+  const int64_t size = head.size, size_units = units_of<Unit>(size), key_units = units_of<Unit>(head.keys);
   const int64_t bytes = head.type == Type::bfloat16 ? 2 : 4;
   const uint32_t threshold = dropout_threshold(head.dropout);
   const float factor = 1.0f / (1.0f - head.dropout);
   const float none = -__builtin_inff();
   for (int64_t q = first; q < last; q += query_block) {
-    const int64_t rows = lesser(query_block, last - q), padded = round_up(rows, tile_rows);
+    const int64_t rows = lesser(query_block, last - q), padded = round_up(rows, head_rows);
     copy_rows((const char*)head.query + q * head.query_stride * bytes, head.type, head.query_stride, rows, padded, size,
-              s.query, size, head.scale);
+              s.query);
     for (int64_t r = 0; r < padded; r++) s.highest[r] = none, s.sums[r] = 0;
     const Span all = visible_keys(head, q, q + rows);
     bool started = false;
     for (int64_t k = all.first / key_block * key_block; k < all.last; k += key_block) {
       const int64_t block_end = lesser(k + key_block, head.keys);
-      for (int64_t r = 0; r < padded; r += tile_rows) {
-        const Span seen = visible_keys(head, q + r, lesser(q + r + tile_rows, q + rows));
-        const int64_t from = lesser(block_end, greater(k, seen.first / tile_columns * tile_columns));
+      for (int64_t r = 0; r < padded; r += head_rows) {
+        const Span seen = visible_keys(head, q + r, lesser(q + r + head_rows, q + rows));
+        const int64_t from = lesser(block_end, greater(k, seen.first / head_columns * head_columns));
         const int64_t to = lesser(block_end, seen.last);
-        for (int64_t n = from; n < to; n += tile_columns)
-          tile_in_memory(s.query + r * size, size, 1, s.keys + n * size, size, s.scores + r * key_block + (n - k),
-                         key_block, false);
+        for (int64_t n = from; n < to; n += head_columns)
+          tile_in_memory(s.query + r * size_units, size_units, 1, s.keys + n * size_units, size_units,
+                         s.scores + r * key_block + (n - k), key_block, false);
         const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
-        for (int64_t i = r; i < lesser(r + tile_rows, rows); i++) {
+        for (int64_t i = r; i < lesser(r + head_rows, rows); i++) {
           float* row = s.scores + i * key_block;
           if (end <= begin) continue;
+          scale_row(row + begin, end - begin, head.scale);
           mask_row(head, q + i, k + begin, row + begin, end - begin);
           Register high = splat(none);
           for (int64_t n = begin; n < end; n += lanes) high = maximum(high, load(row + n));
@@ -186,7 +258,7 @@ static void attention_forward(const AttentionHead& head, int64_t first, int64_t 
             Register p = visible_exponential(load(row + n), offset);
             sum += p;
             if (threshold != 0) p = keep_some(head, p, q + i, k + n, threshold, factor);
-            store(row + n, p);
+            store_unit((Unit*)row, n, p);  // in place: pairs take the half that has been read
           }
           const float fade = before == top || before == none ? 1.0f : __builtin_expf(before - top);
           if (started && fade != 1.0f)
@@ -195,9 +267,10 @@ static void attention_forward(const AttentionHead& head, int64_t first, int64_t 
           s.sums[i] = s.sums[i] * fade + total(sum);
           s.highest[i] = top;
         }
-        for (int64_t n = 0; n < s.padded_size; n += tile_columns)
-          tile_in_memory(s.scores + r * key_block + begin, key_block, 1, s.values + n * head.keys + from * tile_columns,
-                         greater(0, to - from), s.output + r * s.padded_size + n, s.padded_size, started);
+        for (int64_t n = 0; n < s.padded_size; n += head_columns)
+          tile_in_memory((const Unit*)(s.scores + r * key_block) + begin / unit, key_block, 1,
+                         s.values + n * key_units + from / unit * head_columns, units_of<Unit>(greater(0, to - from)),
+                         s.output + r * s.padded_size + n, s.padded_size, started);
       }
       started = true;
     }
@@ -213,6 +286,20 @@ static void attention_forward(const AttentionHead& head, int64_t first, int64_t 
       }
     }
   }
+}
+
+static void attention_pack(const AttentionHead& head, float* scratch) {
+#if defined(TUNESMITH_PAIRS)
+  if (head.type == Type::bfloat16) return attention_pack_units<Pair>(head, scratch);
+#endif
+  attention_pack_units<float>(head, scratch);
+}
+
+static void attention_forward(const AttentionHead& head, int64_t first, int64_t last, float* scratch) {
+#if defined(TUNESMITH_PAIRS)
+  if (head.type == Type::bfloat16) return attention_forward_units<Pair>(head, first, last, scratch);
+#endif
+  attention_forward_units<float>(head, first, last, scratch);
 }
 
 }  // namespace tunesmith::TUNESMITH_ISA

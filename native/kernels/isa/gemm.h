@@ -2,7 +2,7 @@
 // Packed rows are panels [depth][tile_rows], packed columns panels [depth][tile_columns], ends padded with zeros.
 #pragma once
 #include "../table.h"
-#include "vector.h"
+#include "units.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 
@@ -119,19 +119,19 @@ static void pack_columns(Matrix b, int64_t depth, int64_t columns, float* packed
   else pack_any<tile_columns>((const float*)b.data, b.column_stride, b.row_stride, columns, depth, packed);
 }
 
-// The register tile: c[rows x vectors] (+)= a * b over depth. A is read by broadcast, so any strides do.
-template <int rows, int vectors>
-TUNESMITH_INLINE void tile(const float* __restrict a, int64_t a_row, int64_t a_depth, const float* __restrict b,
+// The register tile: c[rows x vectors] (+)= a * b over `depth` units. A is read by broadcast, so any strides do.
+template <int rows, int vectors, class Unit>
+TUNESMITH_INLINE void tile(const Unit* __restrict a, int64_t a_row, int64_t a_depth, const Unit* __restrict b,
                            int64_t b_stride, int64_t depth, Register (&c)[rows][vectors]) {
   for (int64_t k = 0; k < depth; k++) {
-    Register column[vectors];
+    decltype(operand(b)) column[vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; v++) column[v] = load(b + v * lanes);
+    for (int v = 0; v < vectors; v++) column[v] = operand(b + v * lanes);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
-      Register value = splat(a[r * a_row]);
+      const auto value = spread(a + r * a_row);
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; v++) c[r][v] += value * column[v];
+      for (int v = 0; v < vectors; v++) c[r][v] = multiply_add(c[r][v], value, column[v]);
     }
     a += a_depth;
     b += b_stride;

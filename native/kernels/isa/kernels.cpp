@@ -23,8 +23,8 @@ const Kernels& table() {
       convert,                       scale,           column_sums,     add_rows,          square_sum,
       gelu,                          gelu_backward,   swiglu,          swiglu_backward,   dropout,
       norm_rows,                     norm_rows_backward,               entropy_row,       rotary_row,
-      adamw,                         attention_scratch,                attention_pack,    attention_forward,
-      attention_few,                 attention_backward_scratch,       attention_backward};
+      adamw,                         head_rows,       head_columns,    attention_scratch, attention_pack,
+      attention_forward,             attention_few,   attention_backward_scratch,         attention_backward};
   return kernels;
 }
 

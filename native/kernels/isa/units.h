@@ -1,0 +1,54 @@
+// What the tile of a product multiplies: fp32 values, or pairs of bf16 values that are neighbours in depth, for processors
+// with dot products of them. Both take four bytes, so both are laid out alike; only the depth counts in units.
+#pragma once
+#include "vector.h"
+
+namespace tunesmith::TUNESMITH_ISA {
+
+#if defined(__AVX512BF16__) || defined(TUNESMITH_EMULATE_AVX512BF16)
+#define TUNESMITH_PAIRS
+#endif
+
+struct Pair {
+  uint32_t bits;  // the value that comes first in the low half
+};
+
+template <class Unit> inline constexpr int64_t unit_depth = 1;
+template <> inline constexpr int64_t unit_depth<Pair> = 2;
+template <class Unit> TUNESMITH_INLINE int64_t units_of(int64_t depth) {
+  return (depth + unit_depth<Unit> - 1) / unit_depth<Unit>;
+}
+
+TUNESMITH_INLINE Register operand(const float* p) { return load(p); }
+TUNESMITH_INLINE Register spread(const float* p) { return splat(*p); }
+TUNESMITH_INLINE Register multiply_add(Register sum, Register a, Register b) { return sum + a * b; }
+
+#if defined(TUNESMITH_PAIRS)
+TUNESMITH_INLINE Words operand(const Pair* p) {
+  Words x;
+  __builtin_memcpy(&x, p, sizeof(x));
+  return x;
+}
+TUNESMITH_INLINE Words spread(const Pair* p) { return splat_word(p->bits); }
+TUNESMITH_INLINE Register multiply_add(Register sum, Words a, Words b) {
+#if defined(__AVX512BF16__)
+  return as<Register>(_mm512_dpbf16_ps(as<__m512>(sum), as<__m512bh>(a), as<__m512bh>(b)));
+#else
+  sum += as<Register>(a << 16) * as<Register>(b << 16);
+  return sum + as<Register>(a & 0xffff0000u) * as<Register>(b & 0xffff0000u);
+#endif
+}
+
+// Values of two rows, lane by lane.
+TUNESMITH_INLINE Words paired(Halves first, Halves second) {
+  return __builtin_convertvector(first, Words) | (__builtin_convertvector(second, Words) << 16);
+}
+TUNESMITH_INLINE void store(Pair* p, Words x) { __builtin_memcpy(p, &x, sizeof(x)); }
+TUNESMITH_INLINE Halves halves_upto(const uint16_t* p, int64_t count) {
+  Halves x = {};
+  __builtin_memcpy(&x, p, size_t(count >= lanes ? lanes : count < 0 ? 0 : count) * sizeof(uint16_t));
+  return x;
+}
+#endif
+
+}  // namespace tunesmith::TUNESMITH_ISA

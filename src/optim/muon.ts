@@ -1,12 +1,18 @@
 // Muon: momentum whose matrices are made orthogonal by Newton-Schulz steps, for the matrices of hidden layers; AdamW for embeddings,
 // heads, norms and biases.
 import { z } from 'zod'
-import type { Tensor } from '../tensor/index.ts'
+import { linear, type Tensor } from '../tensor/index.ts'
 import { adamwSlots, adamwUpdate } from './adamw.ts'
 import { eachParameter } from './each-parameter.ts'
 import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
 
 const [a, b, c] = [3.4445, -4.775, 2.0315]
+
+/** `beta` sum + `alpha` left right. fp32 goes through `linear`, whose product is up to twice MKL's on AMD processors; bfloat16 is rounded once. */
+const combine = (sum: Tensor, left: Tensor, right: Tensor, beta: number, alpha: number): Tensor =>
+  sum.dtype === 'float32'
+    ? linear(left, right.t()).mul_(alpha).add_(sum, { alpha: beta })
+    : sum.addmm(left, right, { beta, alpha })
 
 /**
  * A matrix [R,C] with the singular vectors of the given one, and singular values near 1 (0.7 to 1.2).
@@ -19,8 +25,8 @@ export const orthogonalize = (matrix: Tensor, steps: number, dtype: 'float32' | 
   let x = tall ? given.t() : given
   x = x.div(x.norm().clamp({ min: 1e-7 }))
   for (let i = 0; i < steps; i++) {
-    const gram = x.matmul(x.t())
-    x = x.addmm(gram.addmm(gram, gram, { beta: b, alpha: c }), x, { beta: a })
+    const gram = linear(x, x)
+    x = combine(x, combine(gram, gram, gram, b, c), x, a, 1)
   }
   return tall ? x.t() : x
 }

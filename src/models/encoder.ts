@@ -113,7 +113,7 @@ export class EncoderBody extends Body {
 const firstsThrough = (layer: EncoderLayer, input: Tensor, starts: Tensor, context: AttentionContext): Tensor => {
   const count = starts.shape[0] - 1
   const firsts = input.indexSelect(1, starts.narrow(0, 0, count).to('int64'))
-  const own = arange(count + 1, { dtype: 'int64' })
+  const own = arange(count + 1, { dtype: 'int64', device: input.device })
   return layer.forward(firsts, { ...context, starts: own, keyStarts: starts }, input)
 }
 

@@ -25,6 +25,7 @@ export interface Scatter {
 }
 
 const size = { width: 640, height: 320, left: 64, right: 12, top: 16, bottom: 44 }
+const nameHeight = 14
 
 export function renderScatter({ title, across, axis, points, references = [] }: Scatter): string {
   const shown = points.filter(({ x, y }) => Number.isFinite(y) && Number.isFinite(x) && (axis === 'linear' || x > 0))
@@ -45,11 +46,18 @@ export function renderScatter({ title, across, axis, points, references = [] }: 
   const ticks = xScale
     .ticks(6)
     .map((tick) => `<text class="x" x="${short(xAt(tick))}" y="${bottom + 18}">${formatTick(tick)}</text>`)
-  const held = lines.map(
-    ({ name, y }) =>
-      `<path class="reference" d="M${size.left} ${short(yAt(y))}H${right}"/>` +
-      `<text class="y" x="${right}" y="${short(yAt(y) - 4)}">${escapeHtml(name)}</text>`,
-  )
+  // Names of lines that lie close are stacked upwards.
+  let free = Number.POSITIVE_INFINITY
+  const held = [...lines]
+    .sort((one, other) => one.y - other.y)
+    .map(({ name, y }) => {
+      const nameAt = Math.min(yAt(y) - 4, free)
+      free = nameAt - nameHeight
+      return (
+        `<path class="reference" d="M${size.left} ${short(yAt(y))}H${right}"/>` +
+        `<text class="y" x="${right}" y="${short(nameAt)}">${escapeHtml(name)}</text>`
+      )
+    })
   const drawn = shown.map(({ name, x, y, low, high, kind = 0 }) => {
     const bar =
       low !== undefined && high !== undefined && Number.isFinite(low) && Number.isFinite(high)

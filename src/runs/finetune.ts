@@ -1,6 +1,5 @@
 // Fine-tuning as a function.
 import { isDeepStrictEqual } from 'node:util'
-import { type AdapterDefinition, type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, parseConfig, show } from '../core/index.ts'
 import { trainingSchema } from '../training/index.ts'
 import { finetuneKind } from './build-finetune.ts'
@@ -34,12 +33,11 @@ export const completeRecipe = (input: object): FinetuneRecipe => {
   return recipe
 }
 
-/** @throws ConfigError for weights in an arithmetic that what is trained beside them does not compute in */
-const expectPrecision = ({ variant, precision }: FinetuneRecipe): void => {
-  const adapter: Partial<AdapterDefinition> = adapters[variant as AdapterType]
-  if (precision !== 'float32' && !adapter.inPlace)
+/** @throws ConfigError for an arithmetic that a base held in fewer bits has not */
+const expectPrecision = ({ frozenWeights, precision }: FinetuneRecipe): void => {
+  if (precision !== 'float32' && frozenWeights !== 'float32')
     throw new ConfigError(
-      `Expected float32 for \`precision\` with the variant ${variant}, got ${precision}. Only variants that train the base itself compute in it.`,
+      `Expected float32 for \`precision\` or for \`frozenWeights\`, got ${precision} and ${frozenWeights}. A base held in fewer bits computes in float32.`,
     )
 }
 

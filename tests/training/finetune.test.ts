@@ -112,10 +112,47 @@ describe('finetune', () => {
     expect(await verifyResume(out, { steps: 2 })).toMatchObject({ equal: true, different: [] })
   })
 
+  it.each([
+    'full',
+    'linear-probe',
+    'bitfit',
+    'last-n-layers',
+    'lora',
+    'dora',
+    'houlsby',
+    'pfeiffer',
+    'parallel',
+    'ia3',
+    'prefix-tuning',
+    'prompt-tuning',
+  ])('%s computes in bfloat16 as in float32, but for the rounding', async (name) => {
+    const losses = async (precision: string) => {
+      const out = at(`${name}-${precision}`)
+      const found: number[] = []
+      const variant = name === 'dora' ? 'lora' : name
+      const adapter = { dora: { dora: true }, 'last-n-layers': { layers: 1 } }[name] ?? {}
+      const run = recipe(variant, out, { precision, adapter, budget: { steps: 6 } })
+      await finetune(run, { onEvent: (event) => event.type === 'step' && found.push(event.loss) })
+      return { out, found }
+    }
+    const plain = await losses('float32')
+    const half = await losses('bfloat16')
+    expect(half.found).toHaveLength(6)
+    for (const [i, loss] of half.found.entries()) expect(Math.abs(loss - plain.found[i])).toBeLessThan(0.03)
+    expect(half.found).not.toEqual(plain.found)
+    expect(await verifyResume(half.out, { steps: 2 })).toMatchObject({ equal: true, different: [] })
+    // What is left opens in float32, as any other.
+    const folder = join(half.out, 'model')
+    const opened = existsSync(join(folder, 'adapter_config.json')) ? await openAdapter(folder) : await openModel(folder)
+    expect(opened.model.headOptions.labels).toEqual(['plant', 'rock'])
+  })
+
   it('refuses to train a base that is held in fewer bits', async () => {
     for (const variant of ['full', 'last-n-layers'])
       await expect(finetune(recipe(variant, at('refused'), { frozenWeights: 'int8' }))).rejects.toThrow(/plain weights/)
     await expect(finetune(recipe('lora', at('refused'), { frozenWeights: 'int4' }))).rejects.toThrow(/frozenWeights/)
+    const both = recipe('lora', at('refused'), { frozenWeights: 'int8', precision: 'bfloat16' })
+    await expect(finetune(both)).rejects.toThrow(/bfloat16 and int8/)
     const { batch: _, budget: __, learningRate: ___, ...bare } = recipe('feature-based', at('refused'))
     await expect(finetune({ ...bare, frozenWeights: 'nf4' })).rejects.toThrow(/float32 for `frozenWeights`/)
   })

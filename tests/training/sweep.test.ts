@@ -129,8 +129,9 @@ describe('sweep', () => {
     expect(adapter).toMatchObject({ code: 2, stderr: expect.stringMatching(/every run: .*rank/) })
     const steps = await runHere(commandLine('wrong', ['--over.variant', 'lora,feature-based']))
     expect(steps).toMatchObject({ code: 2, stderr: expect.stringMatching(/variant=feature-based: [\s\S]*no steps/) })
-    const precision = await runHere(commandLine('wrong', ['--over.variant', 'full,lora'], ['--precision', 'bfloat16']))
-    expect(precision).toMatchObject({ code: 2, stderr: expect.stringMatching(/variant=lora: .*float32/) })
+    const both = ['--over.frozen-weights', 'float32,int8', '--over.variant', 'lora']
+    const precision = await runHere(commandLine('wrong', both, ['--precision', 'bfloat16']))
+    expect(precision).toMatchObject({ code: 2, stderr: expect.stringMatching(/frozenWeights=int8.*: .*float32/) })
     const version = await runHere(commandLine('wrong', ['--over.variant', 'lora', '--over.adapter.rank', '1.2.3']))
     expect(version.stderr).toMatch(/^error: .*rank/s)
     expect(version.stderr).not.toMatch(/SyntaxError/)

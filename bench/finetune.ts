@@ -1,6 +1,6 @@
 // Fine-tuning MiniLM-L6 beside Hugging Face's Trainer, PEFT and a hand-written bottleneck: SST-2 and SQuAD from equal weights and rows, all
-// in fp32, in turn and several times in one run. bf16 autocast of PyTorch is left out: on a CPU without bf16 arithmetic it is hundreds of
-// times slower. Options: --parts loss,train,evaluate --jobs a,b --rounds N --steps N --base FOLDER
+// in fp32 or all in bf16 (PyTorch: autocast; on a CPU without bf16 arithmetic it is hundreds of times slower), in turn and several times in
+// one run. Options: --dtype bfloat16 --parts loss,train,evaluate --jobs a,b --rounds N --steps N --base FOLDER
 // Both sides pad SST-2 rows to the longest of a batch at most (ours not at all); SQuAD is padded to 384 there, as run_qa.py does unless told
 // otherwise, and to the longest besides.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -13,6 +13,7 @@ import type { BenchOptions } from './main.ts'
 import {
   chosenParts,
   dataFolder,
+  expectDtype,
   median,
   miniLmFolder,
   peersPython,
@@ -67,30 +68,41 @@ const total = (values: readonly number[]): number => values.reduce((sum, value) 
 
 const methods: Record<string, string> = { full: 'full', lora: 'lora', pfeiffer: 'adapter' }
 
-const peerArguments = (job: Job, folder: string, engine: string, steps: number, padTo?: number): string[] => [
+const peerArguments = (
+  job: Job,
+  folder: string,
+  engine: string,
+  steps: number,
+  dtype: string,
+  padTo?: number,
+): string[] => [
   'bench/peers/finetune.py',
   folder,
   ...['--data', job.data, '--method', methods[job.adapter.type], '--batch', String(job.batch)],
   ...['--engine', engine, '--steps', String(steps), '--learning-rate', String(job.learningRate)],
   ...(padTo === undefined ? [] : ['--pad-to', String(padTo)]),
+  ...(dtype === 'bfloat16' ? ['--bf16'] : []),
 ]
 
 type Way<Run> = [name: string, go: () => Promise<Run>]
 
 const waysOf = <Run>(
   python: string | undefined,
-  { name, job, folder, smoke }: Named,
+  { name, job, folder, smoke, dtype }: Named,
   engine: 'trainer' | 'evaluate',
   steps: number,
 ): Way<Run>[] => {
   const flags = [...(smoke ? ['--smoke'] : []), ...(engine === 'evaluate' ? ['--evaluate'] : [])]
   const ways: Way<Run>[] = [
-    ['Tunesmith', () => runOurs<Run>('bench/finetune/train.ts', [folder, name, String(steps), ...flags])],
+    [
+      'Tunesmith',
+      () => runOurs<Run>('bench/finetune/train.ts', [folder, name, String(steps), '--dtype', dtype, ...flags]),
+    ],
   ]
   if (python === undefined) return ways
   const padTo = job.data === 'squad' ? job.length : undefined
   const go = (environment: Record<string, string>, to: number | undefined) => () =>
-    runJson<Run>(python, peerArguments(job, folder, engine, steps, to), environment)
+    runJson<Run>(python, peerArguments(job, folder, engine, steps, dtype, to), environment)
   const called = { full: 'Trainer', lora: 'PEFT', pfeiffer: 'by hand' }[job.adapter.type as 'full']
   ways.push([`${called}, as installed`, go({}, padTo)], [`${called}, tuned`, go(tunedEnvironment(), padTo)])
   if (padTo !== undefined) ways.push([`${called}, tuned, padded to the longest`, go(tunedEnvironment(), undefined)])
@@ -138,6 +150,8 @@ interface Named {
   job: Job
   folder: string
   smoke: boolean
+  /** Of the weights that compute, on both sides. */
+  dtype: string
 }
 
 /** The loss of the first batch without dropout, from equal weights and rows: ours without padding, theirs with it. */
@@ -146,7 +160,7 @@ const compareLoss = async (python: string | undefined, { name, job, folder, smok
   const ours = await runOurs<{ loss: number }>('bench/finetune/train.ts', [folder, name, '0', ...flags])
   if (!Number.isFinite(ours.loss)) throw new Error(`${name}: the loss is not finite.`)
   if (python === undefined) return console.log(`  ${name}: loss of the first batch ${ours.loss.toFixed(6)}`)
-  const theirs = await runJson<{ loss: number }>(python, peerArguments(job, folder, 'check', 1))
+  const theirs = await runJson<{ loss: number }>(python, peerArguments(job, folder, 'check', 1, 'float32'))
   const difference = Math.abs(ours.loss - theirs.loss)
   console.log(
     `  ${name}: loss of the first batch ${ours.loss.toFixed(6)}, PyTorch ${theirs.loss.toFixed(6)}, difference ${difference.toExponential(1)}`,
@@ -165,10 +179,12 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       rounds: { type: 'string', default: smoke ? '1' : '2' },
       steps: { type: 'string' },
       base: { type: 'string', default: miniLmFolder() },
+      dtype: { type: 'string', default: 'float32' },
     },
   })
   const parts = chosenParts(values.parts, allParts)
   const rounds = Number(values.rounds)
+  expectDtype(values.dtype)
   if (!smoke && !existsSync(values.base))
     throw new Error(
       `Expected MiniLM-L6 in ${values.base}, found nothing. Run \`npx vitest run tests/checkpoint/sentences.test.ts\`, which fetches it, or name a folder with --base.`,
@@ -182,7 +198,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   try {
     for (const name of values.jobs.split(',') as JobName[]) {
       const job = smoke ? smallened(jobNamed(name)) : jobNamed(name)
-      const named: Named = { name, job, folder: join(work, name), smoke }
+      const named: Named = { name, job, folder: join(work, name), smoke, dtype: values.dtype }
       const facts = await prepare(job, data, smoke ? undefined : values.base, named.folder)
       const share = ((100 * facts.trained) / facts.parameters).toFixed(2)
       console.log(
@@ -193,14 +209,16 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
         const steps = values.steps === undefined ? job.steps : Number(values.steps)
         const ways = waysOf<TrainRun>(python, named, 'trainer', steps)
         const measured = new Map([...(await inTurn(name, ways, rounds))].map(([way, all]) => [way, trained(all)]))
-        console.log(`\nTraining ${name}, ${job.batch} examples a step, fp32, ${rounds} round(s) of ${steps} steps`)
+        console.log(
+          `\nTraining ${name}, ${job.batch} examples a step, ${values.dtype}, ${rounds} round(s) of ${steps} steps`,
+        )
         show(measured, 'step', (way) => (way.endsWith('installed') ? job.wanted.installed : job.wanted.tuned))
         own.set(name, (measured.get('Tunesmith') as Measured).examplesPerSecond)
       }
       if (parts.includes('evaluate') && job.adapter.type === 'full') {
         const ways = waysOf<EvaluationRun>(python, named, 'evaluate', 1)
         const measured = new Map([...(await inTurn(name, ways, rounds))].map(([way, all]) => [way, evaluated(all)]))
-        console.log(`\nEvaluation of ${name}: logits of the examples held out, fp32, ${rounds} round(s)`)
+        console.log(`\nEvaluation of ${name}: logits of the examples held out, ${values.dtype}, ${rounds} round(s)`)
         show(measured, 'pass', () => 3)
       }
       rmSync(named.folder, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 // Instruction tuning with LoRA beside TRL's SFTTrainer and PEFT: SmolLM2-135M, the Alpaca sample, 4 packed rows of 512 tokens a step, rank 16
-// in all linear layers, both sides in fp32, in turn and in one run. Also what the base takes when it is held in fewer bits.
-// Options: --model FOLDER --parts speed,frozen --packing bfd|none|wrapped --steps N --rounds N
+// in all linear layers, both sides in fp32 or in bf16 (TRL: autocast), in turn and in one run. Also what the base takes when it is held in fewer bits.
+// Options: --dtype bfloat16 --model FOLDER --parts speed,frozen --packing bfd|none|wrapped --steps N --rounds N
 // Losses are those of the peer: the mean over batches of the 32 held examples. In `none` the peer pads; ours has no padding in any.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,6 +12,7 @@ import { prepareAlpaca, prepareSmoke } from './sft/prepare.ts'
 import {
   chosenParts,
   dataFolder,
+  expectDtype,
   median,
   peersFolder,
   peersPython,
@@ -73,6 +74,7 @@ interface Job {
   steps: number
   rounds: number
   packing: string
+  dtype: string
   smoke: boolean
 }
 
@@ -82,9 +84,18 @@ const ours = ({ folder, model, steps, smoke }: Job, ...more: string[]) =>
   runOurs<OurRun>('bench/sft/train.ts', [folder, model, String(steps), ...(smoke ? small : []), ...more])
 
 const besidePeer = async (job: Job, python: string | undefined, data: string): Promise<void> => {
-  const ways = new Map<string, () => Promise<Measured>>([['Tunesmith', async () => ofOurs(await ours(job))]])
+  const ways = new Map<string, () => Promise<Measured>>([
+    ['Tunesmith', async () => ofOurs(await ours(job, '--dtype', job.dtype))],
+  ])
   if (python !== undefined) {
-    const args = [join(peersFolder(), 'sft.py'), '--data', data, '--model', job.model, '--fp32']
+    const args = [
+      join(peersFolder(), 'sft.py'),
+      '--data',
+      data,
+      '--model',
+      job.model,
+      ...(job.dtype === 'float32' ? ['--fp32'] : []),
+    ]
     const all = [...args, '--packing', job.packing, '--steps', String(job.steps)]
     const go = (environment: Record<string, string>) => async () =>
       ofTheirs(await runJson<TheirRun>(python, all, environment))
@@ -123,7 +134,7 @@ const besidePeer = async (job: Job, python: string | undefined, data: string): P
           ]),
     ])
   console.log(
-    `\nLoRA of rank 16, ${job.steps} steps, ${job.packing === 'none' ? 'the peer pads' : `packed (${job.packing})`}`,
+    `\nLoRA of rank 16, ${job.dtype}, ${job.steps} steps, ${job.packing === 'none' ? 'the peer pads' : `packed (${job.packing})`}`,
   )
   printTable(rows)
 }
@@ -159,11 +170,13 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       model: { type: 'string', default: smolLm2Folder() },
       parts: { type: 'string', default: allParts.join() },
       packing: { type: 'string', default: 'bfd' },
+      dtype: { type: 'string', default: 'float32' },
       steps: { type: 'string', default: smoke ? '2' : '8' },
       rounds: { type: 'string', default: '1' },
     },
   })
   const parts = chosenParts(values.parts, allParts)
+  expectDtype(values.dtype)
   const python = smoke ? undefined : peersPython()
   if (python === undefined && !smoke)
     console.log('SKIPPED the Python peer: no environment. Make it with `node bench/peers/setup.mjs`.')
@@ -180,6 +193,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       steps: Number(values.steps),
       rounds: Number(values.rounds),
       packing: values.packing,
+      dtype: values.dtype,
       smoke,
     }
     if (parts.includes('speed')) await besidePeer(job, python, data)

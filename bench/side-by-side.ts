@@ -28,6 +28,12 @@ export const chosenParts = (text: string, known: readonly string[]): string[] =>
   throw new Error(`Expected parts (${known.join(', ')}) for \`--parts\`, got ${unknown}.`)
 }
 
+/** @throws for what `--dtype` cannot be */
+export const expectDtype = (name: string): void => {
+  if (name !== 'float32' && name !== 'bfloat16')
+    throw new Error(`Expected float32 or bfloat16 for \`--dtype\`, got ${name}.`)
+}
+
 /** The folder of peer scripts and the folder of data, shared beside the checkout unless the environment says otherwise. */
 export const peersFolder = () => resolve(process.env.TUNESMITH_PEERS ?? join('..', 'shared', 'peers'))
 export const dataFolder = () => resolve(process.env.TUNESMITH_DATA ?? join('..', 'shared', 'data'))

@@ -1,4 +1,4 @@
-// Our side of a fine-tuning job in a process of its own: `train.ts FOLDER JOB STEPS [--smoke] [--check | --evaluate]`. FOLDER is what
+// Our side of a fine-tuning job in a process of its own: `train.ts FOLDER JOB STEPS [--dtype bfloat16] [--smoke] [--check | --evaluate]`. FOLDER is what
 // prepare.ts filled. --check: the loss of the first batch without dropout. --evaluate: logits of all examples held out. One JSON line.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { loadTokenizer, openModel } from '../../src/checkpoint/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { exampleBatches } from '../../src/tasks/batches.ts'
 import { type TaskExample, taskConfig } from '../../src/tasks/index.ts'
-import { inferenceMode, noGrad, scope, type Tensor } from '../../src/tensor/index.ts'
+import { type Dtype, inferenceMode, noGrad, scope, type Tensor } from '../../src/tensor/index.ts'
 import { freshState, runLength, type Trainee, train, trainingSchema } from '../../src/training/index.ts'
 import { jobNamed, smallened } from './jobs.ts'
 import { type Row, taskOf } from './prepare.ts'
@@ -16,7 +16,7 @@ import { type Row, taskOf } from './prepare.ts'
 const flag = { type: 'boolean', default: false } as const
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { smoke: flag, check: flag, evaluate: flag },
+  options: { dtype: { type: 'string', default: 'float32' }, smoke: flag, check: flag, evaluate: flag },
 })
 const [folder, name] = positionals
 const steps = Number(positionals[2])
@@ -34,6 +34,7 @@ const exampleOf = ({ ids, types, answer }: Row): TaskExample & { [more: string]:
 const task = taskOf(job)
 const config = taskConfig(task, job.data === 'sst2' ? { labels: ['negative', 'positive'] } : {}, undefined)
 const { model } = await openModel(join(folder, 'model'), { head: task.head, dtype: 'float32' })
+if (values.dtype !== 'float32') model.to({ dtype: values.dtype as Dtype })
 const tokenizer = await loadTokenizer(join(folder, 'model'))
 const prepared = task.prepare(tokenizer, config, { maxLength: job.length, headOptions: model.headOptions })
 const { learner } = prepared

@@ -1,6 +1,6 @@
 """Fine-tuning as Hugging Face's Trainer, PEFT and a hand-written bottleneck do it; the peer of bench/finetune.ts.
-  python finetune.py FOLDER --data sst2|squad --method full|lora|adapter --batch N [--pad-to T] --engine trainer|check|evaluate --steps N
-FOLDER holds base, adapter and examples, written by bench/finetune/prepare.ts. fp32, AdamW, constant learning rate. One JSON line."""
+  python finetune.py FOLDER --data sst2|squad --method full|lora|adapter --batch N [--pad-to T] --engine trainer|check|evaluate --steps N [--bf16]
+FOLDER holds base, adapter and examples, written by bench/finetune/prepare.ts. fp32, or bf16 autocast, AdamW, constant learning rate. One JSON line."""
 import argparse
 import json
 import os
@@ -19,6 +19,7 @@ parser.add_argument("--batch", type=int, required=True)
 parser.add_argument("--pad-to", type=int, help="pad every row to this length, as run_qa.py does unless told otherwise")
 parser.add_argument("--learning-rate", type=float, default=5e-5)
 parser.add_argument("--steps", type=int, default=8)
+parser.add_argument("--bf16", action="store_true")
 args = parser.parse_args()
 
 import torch
@@ -108,7 +109,7 @@ class Clock(TrainerCallback):
 
 def trainer(out, data, callbacks):
     arguments = TrainingArguments(out, per_device_train_batch_size=args.batch, per_device_eval_batch_size=64, max_steps=args.steps,
-                                  learning_rate=args.learning_rate, lr_scheduler_type="constant", weight_decay=0.01, use_cpu=True, logging_steps=1,
+                                  learning_rate=args.learning_rate, lr_scheduler_type="constant", weight_decay=0.01, use_cpu=True, bf16=args.bf16, bf16_full_eval=args.bf16, logging_steps=1,
                                   save_strategy="no", report_to=[], disable_tqdm=True, seed=0, train_sampling_strategy="sequential")
     return Trainer(model, arguments, train_dataset=data, data_collator=collator, callbacks=callbacks)
 

@@ -10,7 +10,7 @@ import { holdings } from '../../src/nn/index.ts'
 import type { Learner } from '../../src/objectives/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
-import { noGrad, scope } from '../../src/tensor/index.ts'
+import { type Dtype, noGrad, scope } from '../../src/tensor/index.ts'
 import { loadTokenizer } from '../../src/tokenizers/index.ts'
 import { freshState, runLength, type TrainingEvent, train, trainingSchema } from '../../src/training/index.ts'
 import { encode, type Instruction, pack, type Row } from './conversations.ts'
@@ -22,6 +22,7 @@ const { values, positionals } = parseArgs({
     length: { type: 'string', default: '512' },
     held: { type: 'string', default: '32' },
     frozen: { type: 'string', default: 'float32' },
+    dtype: { type: 'string', default: 'float32' },
     template: { type: 'string' },
   },
 })
@@ -43,6 +44,7 @@ const rows = pack(examples.slice(held), length)
 const apart = frozen !== undefined
 const opened = await openModel(path, { head: 'causal-lm', dtype: apart ? undefined : 'float32', apart })
 if (frozen !== undefined) freezeWeights(opened.model, frozen)
+if (values.dtype !== 'float32') opened.model.to({ dtype: values.dtype as Dtype })
 const applied = applyAdapter(opened.model, { type: 'lora', targets: 'all-linear', rank: 16, alpha: 32 }, { seed: 0 })
 const { model, trainable: parameters } = applied
 const task = tasks.instructions as unknown as TaskDefinition

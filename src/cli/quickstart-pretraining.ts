@@ -14,7 +14,7 @@ import { type FilledText, fillMasks } from './predictions/fill-masks.ts'
 import { runToEnd } from './quickstart-run.ts'
 import { displayRun } from './run-display.ts'
 
-const stepsPerMinute = 1200
+const stepsPerMinute = 650
 
 /**
  * Two layers of 128: small enough to see a few million tokens in as many minutes on two cores. A base this young helps specialists
@@ -30,7 +30,6 @@ const recipeFor = ({ shards, tokenizer, out, minutes }: PretrainingPlan): Pretra
       numHeads: 4,
       intermediateSize: 512,
       maxPositions: 128,
-      initializerRange: 0.04,
       // Text this small is seen a few times only: nothing is learnt by heart, and dropout would only slow learning down.
       hiddenDropout: 0,
       attentionDropout: 0,

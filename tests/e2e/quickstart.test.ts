@@ -61,8 +61,8 @@ it('stops at Ctrl-C, goes on where it was, and shows what was learnt', async () 
     expect(comparison.references.map(({ name }) => name)).toContain('untrained base')
     expect(comparison.runs.some(({ fresh }) => fresh)).toBe(true)
     for (const [name, other] of [
-      ['full', /\/from-random/],
-      ['lora', /lora-from-random/],
+      ['full', /(^|\/)from-random$/],
+      ['lora', /(^|\/)lora-from-random$/],
     ] as const)
       expect(comparison.runs.find(({ variant, fresh }) => variant === name && !fresh)?.pretraining?.to).toMatch(other)
     expect(existsSync(page)).toBe(true)

@@ -54,7 +54,7 @@ export const quickstart = defineCommand({
       .default(4)
       .describe('Most time for pretraining, and the number of its steps'),
     specialistSteps: z.int().positive().optional().describe('Steps of each specialist, in place of those planned'),
-    vocabSize: z.int().min(512).max(65536).default(8192).describe('Entries of the vocabulary'),
+    vocabSize: z.int().min(512).max(65536).default(4096).describe('Entries of the vocabulary'),
   }),
   run: async ({ out, vocabSize, minutes, specialistSteps }, _args, context: CommandContext) => {
     const started = performance.now()

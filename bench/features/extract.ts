@@ -1,5 +1,5 @@
 // Our side of bench/features.ts: texts to features through the cache's files, then a learner: one JSON line.
-//   extract.ts MODEL TEXTS.json CACHE THREADS
+//   extract.ts MODEL TEXTS.json CACHE THREADS DTYPE
 import { readFileSync } from 'node:fs'
 import { resourceUsage } from 'node:process'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
@@ -21,7 +21,7 @@ import {
 import { setThreads } from '../../src/tensor/index.ts'
 import type { FeatureRun } from '../features.ts'
 
-const [model, file, cache, threads] = process.argv.slice(2)
+const [model, file, cache, threads, precision] = process.argv.slice(2)
 setThreads(Number(threads))
 const { train, dev } = JSON.parse(readFileSync(file, 'utf8')) as { [part: string]: { text: string; label: number }[] }
 const task = tasks['sequence-classification'] as unknown as TaskDefinition
@@ -37,7 +37,7 @@ const recordsOf = (rows: typeof train): ClassRecord[] =>
   }))
 const [learnt, held] = [recordsOf(train), recordsOf(dev)]
 const tokenizer = await loadTokenizer(model)
-const base = await openBase({ base: model })
+const base = await openBase({ base: model, precision: precision as 'float32' | 'bfloat16' })
 const headOptions = { labels: ['0', '1'] }
 const prepared = task.prepare(tokenizer, config, { maxLength: 128, headOptions, trainedOn: learnt }) as LearnableTask
 const options = {

@@ -1,5 +1,5 @@
 """Features by transformers and a learner of scikit-learn, the peer of bench/features.ts: one JSON line.
-  python features.py MODEL TEXTS.json THREADS
+  python features.py MODEL TEXTS.json THREADS float32|bfloat16
 Sorted by length, 64 texts a batch padded to its longest, mean of the last layer, logistic regression."""
 import json
 import os
@@ -18,7 +18,7 @@ transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(int(sys.argv[3]))
 tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])
-model = transformers.AutoModel.from_pretrained(sys.argv[1]).eval()
+model = transformers.AutoModel.from_pretrained(sys.argv[1], dtype=getattr(torch, sys.argv[4])).eval()
 with open(sys.argv[2]) as f:
     data = json.load(f)
 
@@ -32,7 +32,7 @@ def encode(texts):
         with torch.inference_mode():
             hidden = model(**batch).last_hidden_state
         weights = batch["attention_mask"].unsqueeze(-1)
-        out[rows] = ((hidden * weights).sum(1) / weights.sum(1)).numpy()
+        out[rows] = ((hidden * weights).sum(1) / weights.sum(1)).float().numpy()
     return out
 
 

@@ -11,6 +11,8 @@ const packages = [
   'transformers>=5,<6',
   'peft',
   'trl',
+  // Reads the GGUF of SmolLM2.
+  'gguf',
   'datasets',
   'accelerate',
   'tokenizers',

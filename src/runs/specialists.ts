@@ -61,7 +61,7 @@ interface Specialist {
 const bytesOf = (tensors: Iterable<Tensor>): number =>
   [...tensors].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
-/** The task that a specialist was taught: as its files say it, or as the run does that made it. */
+/** The task that a specialist was taught: as its files say it, or as the run does that made it; undefined for a model of pretraining. */
 export const taughtTask = async (
   folder: string,
   path: string,
@@ -69,7 +69,9 @@ export const taughtTask = async (
   const written = await readTask(path)
   if (written !== undefined) return written
   if (!(await exists(join(folder, RUN_FILE)))) return undefined
-  const { task, config } = taskOf((await readRecipe(folder)) as FinetuneRecipe)
+  const recipe = await readRecipe(folder)
+  if (!('task' in recipe)) return undefined
+  const { task, config } = taskOf(recipe as FinetuneRecipe)
   return { task: task.type, settings: config }
 }
 

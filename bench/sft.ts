@@ -1,5 +1,6 @@
 // Instruction tuning with LoRA beside TRL's SFTTrainer and PEFT: SmolLM2-135M, the Alpaca sample, 4 packed rows of 512 tokens a step, rank 16
-// in all linear layers, both sides in fp32 or in bf16 (TRL: autocast), in turn and in one run. Also what the base takes when it is held in fewer bits.
+// in all linear layers, both sides in fp32 or in bf16 (TRL: autocast), in turn and in one run. Also what the base takes when it is
+// held in fewer bits.
 // Options: --dtype bfloat16 --model FOLDER --parts speed,frozen --packing bfd|none|wrapped --steps N --rounds N
 // Losses are those of the peer: the mean over batches of the 32 held examples. In `none` the peer pads; ours has no padding in any.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'

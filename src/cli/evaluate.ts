@@ -48,8 +48,8 @@ export const evaluate = defineCommand({
           `Expected no \`${name}\` for the task ${task}, got one. It would have no effect; remove it.`,
         )
     }
-    const settings = taught?.task === task ? { taught: taught.settings } : {}
-    const result = await entry.run({ model, revision, device, data, ...settings }, own as never, context)
+    const known = taught?.task === task ? { taught } : {}
+    const result = await entry.run({ model, revision, device, data, ...known }, own as never, context)
     return { task, model, ...(result as object) }
   },
   render: (result) => evaluations[result.task].render(result),

@@ -123,10 +123,11 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
           parameters,
           seed: recipe.seed,
         })
-        await writeTask(target, { task: task.type, settings: config as SpecialistTask['settings'] })
-        if (writing === undefined) return
-        if (!applied.inPlace) await tokenizer.save(target)
-        if (writing.template !== undefined) await writeChatTemplate(target, writing.template)
+        await writeTask(target, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
+        // Else the base's, which is beside the base.
+        const ownTokenizer = writing !== undefined || recipe.tokenizer !== undefined
+        if (ownTokenizer && !applied.inPlace) await tokenizer.save(target)
+        if (writing?.template !== undefined) await writeChatTemplate(target, writing.template)
       }
       if (writing !== undefined) {
         const promptOf = (record: TaskRecord) =>

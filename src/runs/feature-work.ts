@@ -156,7 +156,7 @@ export const learnFeatures =
     }
     await saveFeatureModel(facts, learnt, model, async (target) => {
       await writeEvaluation(target, { task, config, records, result, labels, parameters, seed })
-      await writeTask(target, { task: task.type, settings: config as SpecialistTask['settings'] })
+      await writeTask(target, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
       if (recipe.tokenizer !== undefined) await tokenizer.save(target)
     })
     const tokens = train.extracted.tokens + held.extracted.tokens

@@ -1,5 +1,5 @@
-// What a specialist needs beside its weights to be asked as it was taught: its task with all settings, and the chat template in its
-// tokenizer's files. Knows no task and runs no model.
+// What a specialist needs beside its weights to be asked as it was taught: its task with all settings, how long examples may be, and the
+// chat template in its tokenizer's files. Knows no task and runs no model.
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError } from '../core/index.ts'
@@ -13,6 +13,8 @@ export interface SpecialistTask {
   task: string
   /** Checked, with all defaults. */
   settings: { [setting: string]: unknown }
+  /** Most tokens of an example, as it was trained and judged; files of earlier versions do not say it. */
+  maxLength?: number
 }
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
@@ -26,8 +28,10 @@ export const readTask = async (folder: string): Promise<SpecialistTask | undefin
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
-    const { task, settings } = JSON.parse(text) as Partial<SpecialistTask>
-    if (typeof task === 'string' && typeof settings === 'object' && settings !== null) return { task, settings }
+    const { task, settings, maxLength } = JSON.parse(text) as Partial<SpecialistTask>
+    const isLength = maxLength === undefined || (Number.isSafeInteger(maxLength) && maxLength > 0)
+    if (typeof task === 'string' && typeof settings === 'object' && settings !== null && isLength)
+      return { task, settings, ...(maxLength === undefined ? {} : { maxLength }) }
   } catch {
     // Said below.
   }

@@ -21,7 +21,7 @@ import type { Tokenizer } from '../tokenizers/index.ts'
 import { RUN_FILE, readRecipe } from './execute.ts'
 import { type FinetuneRecipe, taskOf } from './finetune-recipe.ts'
 import { exists } from './run-folder.ts'
-import { readTask } from './specialist-files.ts'
+import { readTask, type SpecialistTask } from './specialist-files.ts'
 
 /** A specialist's files, and its task where they do not say it, as those of others do not. */
 export interface SpecialistChoice {
@@ -61,18 +61,17 @@ interface Specialist {
 const bytesOf = (tensors: Iterable<Tensor>): number =>
   [...tensors].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
-/** The task that a specialist was taught: as its files say it, or as the run does that made it; undefined for a model of pretraining. */
-export const taughtTask = async (
-  folder: string,
-  path: string,
-): Promise<{ task: string; settings: object } | undefined> => {
+/** What a specialist was taught: as its files say it, or as the run does that made it; undefined for a model of pretraining. */
+export const taughtTask = async (folder: string, path: string): Promise<SpecialistTask | undefined> => {
   const written = await readTask(path)
-  if (written !== undefined) return written
-  if (!(await exists(join(folder, RUN_FILE)))) return undefined
-  const recipe = await readRecipe(folder)
-  if (!('task' in recipe)) return undefined
+  if (written?.maxLength !== undefined || !(await exists(join(folder, RUN_FILE)))) return written
+  const recipe = (await readRecipe(folder)) as Partial<FinetuneRecipe>
+  if (recipe.task === undefined) return written
+  const { maxLength } = recipe
+  const length = maxLength === undefined ? {} : { maxLength }
+  if (written !== undefined) return { ...written, ...length }
   const { task, config } = taskOf(recipe as FinetuneRecipe)
-  return { task: task.type, settings: config }
+  return { task: task.type, settings: config as SpecialistTask['settings'], ...length }
 }
 
 /**
@@ -157,7 +156,8 @@ export class Specialists {
       settleHead(model, this.#base, bank.get(name).copies)
       const own = await exists(join(path, 'tokenizer.json'))
       const tokenizer = own ? await loadTokenizer(path) : this.#tokenizer
-      const maxLength = taskLength(model, tokenizer, task) - applied.virtualTokens
+      const known = type === taught?.task ? taught.maxLength : undefined
+      const maxLength = known ?? taskLength(model, tokenizer, task) - applied.virtualTokens
       this.#all.set(name, { name, task, config, model: model.eval(), tokenizer, maxLength })
     } catch (error) {
       bank.remove(name)

@@ -88,6 +88,11 @@ export const predictTask = async <
     )
   const started = performance.now()
   const { headOptions, facts } = model
+  const { maxPositions = maxLength } = facts
+  if (maxLength > maxPositions)
+    throw new ConfigError(
+      `Expected at most ${maxPositions} tokens, all that the model has positions for, for \`maxLength\`, got ${maxLength}. Lower it.`,
+    )
   const prepared = task.prepare(tokenizer, config, { maxLength, headOptions, facts })
   const wasTraining = model.training
   model.eval()

@@ -203,6 +203,37 @@ describe('a run', () => {
     expect(predicted.predictions).toHaveLength(2)
   })
 
+  it('is judged on the same rows afterwards, of the length that it was taught with', async () => {
+    const long = { messages: ['user', 'assistant'].map((role) => ({ role, content: 'hi '.repeat(40) })) }
+    writeFileSync(at('uneven.jsonl'), [rows(6), JSON.stringify(long)].join('\n'))
+    const settings = { maxNewTokens: 8, metrics: ['exactMatch'], template: 'chatml', tooLong: 'drop' }
+    const more = {
+      validation: at('uneven.jsonl'),
+      settings,
+      maxLength: 40,
+      budget: { steps: 4 },
+      evaluate: { steps: 4 },
+    }
+    const { out } = await run('llama', 'lora', more)
+    const evaluate = async (...flags: string[]) => {
+      const { stdout } = await runHere([
+        ...['evaluate', '--model', out, '--data', at('uneven.jsonl'), '--json'],
+        ...flags,
+      ])
+      const { metrics } = JSON.parse(stdout) as { metrics: object }
+      return metrics
+    }
+    const { metrics } = evaluationOf(out)
+    expect(await evaluate()).toEqual(metrics)
+    expect(await evaluate('--max-length', '128')).not.toEqual(metrics)
+    const asked = { folder: join(out, 'model'), tokenizer: await loadTokenizer(join(out, 'model')) }
+    const { model } = await openAdapter(asked.folder)
+    const report = { newHead: [], aside: [], notes: [] }
+    const lines = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8').split('\n')
+    const said = await write.predict({ model, report, ...asked }, 'hi '.repeat(40), {})
+    expect(said.answer).toBe((JSON.parse(lines[6]) as { answer: string }).answer)
+  })
+
   it('says what it passed over and cut', async () => {
     writeFileSync(
       at('faulty.jsonl'),

@@ -7,6 +7,7 @@ import { loadTokenizer, openModel } from '../../src/checkpoint/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { listSnapshots, type TrainingEvent } from '../../src/training/index.ts'
+import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -66,6 +67,59 @@ describe('finetune', () => {
     expect(evaluated.length).toBe(8)
     // Evaluated once a pass, and each checkpoint but those of the newest and the best is gone.
     expect((await listSnapshots(out)).length).toBeLessThanOrEqual(3)
+  })
+
+  it.each(['full', 'lora', 'prefix-tuning', 'feature-based'])(
+    '%s is judged and asked on what it was taught with',
+    async (variant) => {
+      const out = at(`${variant}-short`)
+      const text = 'the old house and the river and the small stone and the light of rain green'
+      writeFileSync(at('held.jsonl'), rows(24).replaceAll('number', text))
+      const atOnce = variant === 'feature-based' ? { batch: undefined, budget: undefined, learningRate: undefined } : {}
+      const short = { validation: at('held.jsonl'), maxLength: 6, budget: { steps: 12 }, untrained: false, ...atOnce }
+      await finetune(recipe(variant, out, short))
+      const { metrics } = JSON.parse(readFileSync(join(out, 'model', 'evaluation.json'), 'utf8'))
+      const evaluate = async (...flags: string[]) =>
+        JSON.parse((await runHere(['evaluate', '--model', out, '--data', at('held.jsonl'), '--json', ...flags])).stdout)
+      expect(await evaluate()).toMatchObject({ metrics, cutRecords: 24 })
+      expect(await evaluate('--max-length', '5')).toMatchObject({ cutRecords: 24 })
+      expect((await evaluate('--max-length', '48')).cutRecords).toBe(0)
+      const [line] = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8').split('\n')
+      const { review } = JSON.parse(readFileSync(at('held.jsonl'), 'utf8').split('\n')[0])
+      const predict = async (...flags: string[]) =>
+        JSON.parse((await runHere(['predict', '--model', out, '--text', review, '--json', ...flags])).stdout)
+          .predictions[0]
+      const { probabilities } = JSON.parse(line)
+      for (const [label, share] of Object.entries((await predict()).probabilities))
+        expect(share).toBeCloseTo(probabilities[label], 4)
+      expect((await predict('--max-length', '48')).probabilities).not.toEqual((await predict()).probabilities)
+      const { stderr, code } = await runHere(['predict', '--model', out, '--text', review, '--max-length', '9999'])
+      expect(stderr).toMatch(/at most 64 tokens.*9999/)
+      expect(code).toBe(2)
+    },
+  )
+
+  it('leaves a specialist that is read without its length, and one with a tokenizer of its own', async () => {
+    const out = at('lora-short')
+    const path = join(out, 'model', 'task.json')
+    const written = JSON.parse(readFileSync(path, 'utf8'))
+    expect(written.maxLength).toBe(6)
+    const evaluated = async (model: string) => {
+      const { stdout, stderr } = await runHere(['evaluate', '--model', model, '--data', at('held.jsonl'), '--json'])
+      expect(stderr).not.toContain('Expected')
+      return JSON.parse(stdout)
+    }
+    // As earlier versions wrote it: the run says it still, the folder of the model alone does not.
+    writeFileSync(path, JSON.stringify({ ...written, maxLength: undefined }))
+    expect((await evaluated(out)).cutRecords).toBe(24)
+    expect((await evaluated(join(out, 'model'))).cutRecords).toBe(0)
+    writeFileSync(path, JSON.stringify({ ...written, maxLength: '6' }))
+    const { stderr } = await runHere(['evaluate', '--model', out, '--data', at('held.jsonl')])
+    expect(stderr).toMatch(/task\.json/)
+    writeFileSync(path, JSON.stringify(written))
+    const other = at('other-tokenizer')
+    await finetune(recipe('lora', other, { tokenizer: data.tokenizer, budget: { steps: 1 }, untrained: false }))
+    expect(existsSync(join(other, 'model', 'tokenizer.json'))).toBe(true)
   })
 
   it('compares finished runs, the best first', async () => {

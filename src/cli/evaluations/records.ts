@@ -4,6 +4,7 @@ import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../..
 import {
   anyTaskSettings,
   evaluateTask,
+  evaluateTaskSchema,
   type ReadReport,
   type TaskDefinition,
   type TaskResult,
@@ -20,6 +21,9 @@ export const recordOptions = z.strictObject({
   settings: anyTaskSettings(Object.values(tasks))
     .prefault({})
     .describe("the task's own settings: columns, labels …; those that a specialist was taught by unless given"),
+  maxLength: evaluateTaskSchema.shape.maxLength.describe(
+    'most tokens of an example; as many as a specialist was taught with, else what the model takes, up to 512 or what the task says, unless given',
+  ),
   answers: z
     .int()
     .nonnegative()
@@ -39,15 +43,20 @@ const evaluationOf = (type: TaskType): EvaluationTask => {
   return defineEvaluation<typeof recordOptions, RecordsReport>({
     type,
     options: recordOptions,
-    async run({ data, taught, ...choice }, { predictions: file, dataset, settings, answers }, context) {
+    async run(
+      { data, taught, ...choice },
+      { predictions: file, dataset, settings, answers, maxLength = taught?.maxLength },
+      context,
+    ) {
       if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`--data\`, got ${data.length}.`)
-      const config = taskConfig(task, settings, dataset, taught)
+      const config = taskConfig(task, settings, dataset, taught?.settings)
       const { records, report } = await task.read(data[0], config, { signal: context.signal })
       const { model, tokenizer } = await openForUse(choice, context, { head: task.head })
       const progress = context.progress({ label: `evaluating ${type}`, unit: 'examples' })
       try {
         const { predictions, ...result } = await evaluateTask(model, tokenizer, task, records, config, {
           answers,
+          maxLength,
           signal: context.signal,
           onProgress: ({ examples }) => progress.update(examples),
         })

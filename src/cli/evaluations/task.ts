@@ -1,12 +1,13 @@
 // What a task must say of itself to join `evaluate`. Knows no task.
 import type { z } from 'zod'
+import type { SpecialistTask } from '../../runs/index.ts'
 import type { CommandContext } from '../command.ts'
 import type { ModelChoice } from '../open-model.ts'
 
 export interface EvaluationInput extends ModelChoice {
   data: readonly string[]
-  /** Settings of the task as the model was taught it, where it is a specialist in this task. */
-  taught?: object
+  /** How the model was taught this task, where it is a specialist in it. */
+  taught?: Pick<SpecialistTask, 'settings' | 'maxLength'>
 }
 
 export interface EvaluationTask<Options extends z.ZodObject = z.ZodObject, Result = unknown> {

@@ -1,5 +1,7 @@
-// What a head must say of itself to join `predict`. Knows no head.
+// What a head must say of itself to join `predict`, and what entries that ask a task share. Knows no head.
 import type { z } from 'zod'
+import { readTask, type SpecialistTask } from '../../runs/index.ts'
+import { evaluateTaskSchema } from '../../tasks/index.ts'
 import type { ReadyModel } from '../open-model.ts'
 
 export interface Prediction<Options extends z.ZodObject = z.ZodObject, Result = unknown> {
@@ -13,3 +15,14 @@ export interface Prediction<Options extends z.ZodObject = z.ZodObject, Result = 
 export const definePrediction = <Options extends z.ZodObject, Result>(
   prediction: Prediction<Options, Result>,
 ): Prediction<Options, Result> => prediction
+
+/** Flags of every entry that asks a task. */
+export const askingOptions = {
+  maxLength: evaluateTaskSchema.shape.maxLength.describe(
+    'most tokens of a text; as many as a specialist was taught with, else what the model takes, up to 512 or what the task says, unless given',
+  ),
+}
+
+/** What a specialist was taught, by its own files. */
+export const taughtOf = async ({ folder }: Pick<ReadyModel, 'folder'>): Promise<SpecialistTask | undefined> =>
+  folder === undefined ? undefined : readTask(folder)

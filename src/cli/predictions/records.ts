@@ -2,18 +2,22 @@
 import { z } from 'zod'
 import type { HeadOptions } from '../../models/index.ts'
 import { predictTask, type TaskDefinition, taskConfig, tasks } from '../../tasks/index.ts'
-import { definePrediction } from './prediction.ts'
+import { askingOptions, definePrediction, taughtOf } from './prediction.ts'
 
 type Chosen = { task: TaskDefinition; settings?: Record<string, unknown> }
 
 /** @param choose the task, and its settings, that a head with these options was trained on */
 const asking = (choose: (options: HeadOptions) => Chosen) =>
   definePrediction({
-    options: z.strictObject({}),
-    async predict({ model, tokenizer }, text) {
+    options: z.strictObject(askingOptions),
+    async predict(ready, text, { maxLength }) {
+      const { model, tokenizer } = ready
       const { task, settings } = choose(model.headOptions)
       const config = taskConfig(task, settings)
-      const { predictions } = await predictTask(model, tokenizer, task, [task.ask({ text }, '0', config)], config)
+      const taught = await taughtOf(ready)
+      const length = maxLength ?? (taught?.task === task.type ? taught.maxLength : undefined)
+      const records = [task.ask({ text }, '0', config)]
+      const { predictions } = await predictTask(model, tokenizer, task, records, config, { maxLength: length })
       const { id: _, ...said } = predictions[0]
       return { text, ...said }
     },

@@ -1,13 +1,19 @@
 // `predict` of models that write: the answer of a specialist by the task it was taught, or of a chat model to a message. Knows no task.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import { readTask } from '../../runs/index.ts'
 import { predictTask, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../tasks/index.ts'
 import type { ReadyModel } from '../open-model.ts'
-import { definePrediction } from './prediction.ts'
+import { askingOptions, definePrediction, taughtOf } from './prediction.ts'
 
-const chosenTask = async ({ folder, tokenizer }: ReadyModel): Promise<{ task: TaskDefinition; config: object }> => {
-  const taught = folder === undefined ? undefined : await readTask(folder)
+interface ChosenTask {
+  task: TaskDefinition
+  config: object
+  maxLength?: number
+}
+
+const chosenTask = async (ready: ReadyModel): Promise<ChosenTask> => {
+  const { tokenizer } = ready
+  const taught = await taughtOf(ready)
   if (taught !== undefined && !Object.hasOwn(tasks, taught.task))
     throw new ConfigError(
       `Expected a task of ${Object.keys(tasks).join(', ')} in task.json, got "${taught.task}". Was it taught by a newer version?`,
@@ -17,7 +23,7 @@ const chosenTask = async ({ folder, tokenizer }: ReadyModel): Promise<{ task: Ta
       'Expected a specialist or a chat model for `predict`, got a model that only goes on with text. Use `generate`.',
     )
   const task = tasks[(taught?.task ?? 'instructions') as TaskType] as unknown as TaskDefinition
-  return { task, config: taskConfig(task, taught?.settings) }
+  return { task, config: taskConfig(task, taught?.settings), maxLength: taught?.maxLength }
 }
 
 export interface WrittenAnswer {
@@ -29,13 +35,17 @@ export interface WrittenAnswer {
 
 export const write = definePrediction({
   options: z.strictObject({
+    ...askingOptions,
     maxNewTokens: z.int().positive().optional().describe("most tokens of an answer; the task's own unless given"),
   }),
-  async predict(ready, text, { maxNewTokens }): Promise<WrittenAnswer> {
+  async predict(ready, text, { maxNewTokens, maxLength }): Promise<WrittenAnswer> {
     const { model, tokenizer } = ready
-    const { task, config } = await chosenTask(ready)
+    const { task, config, maxLength: taughtLength } = await chosenTask(ready)
     const settings = maxNewTokens === undefined ? config : { ...config, maxNewTokens }
-    const { predictions } = await predictTask(model, tokenizer, task, [task.ask({ text }, '0', settings)], settings)
+    const records = [task.ask({ text }, '0', settings)]
+    const { predictions } = await predictTask(model, tokenizer, task, records, settings, {
+      maxLength: maxLength ?? taughtLength,
+    })
     const { answer = '', ended = false } = predictions[0] as { answer?: string; ended?: boolean }
     return { text, answer, ended }
   },

@@ -143,6 +143,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       }
       if (applied.inPlace) await saveModel(active, folder, { tokenizer: recipe.tokenizer, also })
       else await saveAdapter(applied, folder, { base: resolve(base), also })
+      return scoresOf(result)
     },
     close() {},
   }

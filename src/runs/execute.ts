@@ -249,7 +249,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     sessions.stop()
     throw error
   }
-  const model = reason === 'finished' ? await exportModel(run) : undefined
+  const { model, metrics = last.metrics } = reason === 'finished' ? await exportModel(run) : {}
   await sessions.note()
   const { count, wallSeconds, cpuSeconds, energyJoules } = sessions.total()
   sessions.stop()
@@ -270,7 +270,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     flops: 6 * flight.parameters * last.tokens,
     energyJoules,
     pricePerHour: recipe.pricePerHour,
-    results: { ...last.metrics },
+    results: { ...metrics },
   })
   await writeRunCard(out, card)
   await writeReports(out)
@@ -282,12 +282,12 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     tokens: last.tokens,
     seconds: wallSeconds,
     loss: last.loss,
-    metrics: last.metrics,
+    metrics,
   }
 }
 
-/** The run's MODEL: the best checkpoint where one was asked for, else the last; with averaged weights where they are kept. */
-const exportModel = async (run: BuiltRun): Promise<string> => {
+/** Leaves the run's MODEL: the best checkpoint where one was asked for, else the last; with averaged weights where they are kept. */
+const exportModel = async (run: BuiltRun): Promise<{ model: string; metrics?: Record<string, number> }> => {
   const { recipe, trainee, average } = run
   const target = join(recipe.out, MODEL_FOLDER)
   const snapshots = await listSnapshots(recipe.out)
@@ -295,8 +295,9 @@ const exportModel = async (run: BuiltRun): Promise<string> => {
   const chosen = best ?? snapshots[0]
   if (run.exportModel !== undefined) {
     if (chosen !== undefined) await readSnapshot(chosen.path, partsOf(run))
-    await run.exportModel(target)
-  } else if (average === undefined)
+    return { model: target, metrics: await run.exportModel(target) }
+  }
+  if (average === undefined)
     await writeFolderAtomic(target, (folder) => cp(join(chosen.path, 'model'), folder, { recursive: true }))
   else {
     if (best !== undefined) await readSnapshot(best.path, partsOf(run))
@@ -307,7 +308,7 @@ const exportModel = async (run: BuiltRun): Promise<string> => {
       average.swapOut()
     }
   }
-  return target
+  return { model: target }
 }
 
 const bestSnapshot = async (snapshots: readonly FoundSnapshot[]): Promise<FoundSnapshot | undefined> => {

@@ -28,6 +28,7 @@ export interface RunResult {
   /** Wall time of all sessions. */
   seconds: number
   loss: number
+  /** Of the model that is left where it was judged for that, else of the last evaluation while training. */
   metrics: Record<string, number>
 }
 

@@ -48,8 +48,8 @@ export interface BuiltRun {
   notes: string[]
   evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
   sample?(): Promise<Shown[]>
-  /** Writes the run's MODEL, where that is not a copy of the chosen checkpoint's. */
-  exportModel?(folder: string): Promise<void>
+  /** Writes the run's MODEL, where that is not a copy of the chosen checkpoint's, and gives the scores of its final evaluation. */
+  exportModel?(folder: string): Promise<Record<string, number>>
   close(): void
 }
 

@@ -203,6 +203,15 @@ describe('a run', () => {
     expect(predicted.predictions).toHaveLength(2)
   })
 
+  it('ends with the scores of its answers, also where none was asked for while training', async () => {
+    const { out, metrics } = await run('llama', 'lora', { answers: { during: 0 }, budget: { steps: 4 } })
+    const scores = Object.entries(evaluationOf(out).metrics).map(([name, { value }]) => [name, value])
+    expect(metrics).toEqual(Object.fromEntries(scores))
+    expect(Object.keys(metrics)).toEqual(expect.arrayContaining(['exactMatch', 'ended', 'perplexity']))
+    const card = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8')) as { results: object }
+    expect(card.results).toEqual(metrics)
+  })
+
   it('is judged on the same rows afterwards, of the length that it was taught with', async () => {
     const long = { messages: ['user', 'assistant'].map((role) => ({ role, content: 'hi '.repeat(40) })) }
     writeFileSync(at('uneven.jsonl'), [rows(6), JSON.stringify(long)].join('\n'))

@@ -166,6 +166,23 @@ describe('finetune', () => {
     expect(await verifyResume(out, { steps: 2 })).toMatchObject({ equal: true, different: [] })
   })
 
+  it('answers with numbers in bfloat16 as finely as in float32', async () => {
+    const fine = at('numbers.jsonl')
+    const numbers = Array.from({ length: 120 }, (_, i) => JSON.stringify({ text: `the house ${i}`, label: 2 + i / 60 }))
+    writeFileSync(fine, numbers.join('\n'))
+    const out = at('numbers')
+    const more = { task: 'regression', data: fine, settings: {}, precision: 'bfloat16', budget: { epochs: 4 } }
+    await finetune(recipe('full', out, more))
+    const lines = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+    const values = lines.map((line) => (JSON.parse(line) as { value: number }).value)
+    // Around 2 its steps are a 64th.
+    const coarse = values.filter((value) => Number.isInteger(value * 64))
+    expect(values.length).toBeGreaterThan(5)
+    expect(coarse.length).toBeLessThan(values.length / 2)
+  })
+
   it.each([
     'full',
     'linear-probe',

@@ -23,7 +23,7 @@ class MultipleChoiceHead extends RowClassifier {
     }
   }
 
-  /** -> [B,N], or [1,rows] of packed ones. */
+  /** -> float32 [B,N], or [1,rows] of packed ones. */
   override forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
     const [rows, choices] = inputs.starts === undefined ? inputs.inputIds.shape : [1, -1]
     return super.forward(outputs, this.bodyInputs(inputs)).view([rows, choices])

@@ -4,6 +4,7 @@ import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
 import { type Pooling, poolRows } from './pooling.ts'
+import { ScoreLayer } from './score-layer.ts'
 
 export interface ClassifierShape {
   pooling: Pooling
@@ -17,14 +18,14 @@ export interface ClassifierShape {
 
 export class RowClassifier extends Head {
   dense?: Linear
-  classifier: Linear
+  classifier: ScoreLayer
   dropout: Dropout
   readonly #shape: ClassifierShape
 
   constructor(hidden: number, labels: number, shape: ClassifierShape) {
     super()
     if (shape.dense !== undefined) this.dense = new Linear(hidden, hidden)
-    this.classifier = new Linear(hidden, labels, { bias: shape.bias })
+    this.classifier = new ScoreLayer(hidden, labels, { bias: shape.bias })
     this.dropout = new Dropout(shape.dropout)
     this.#shape = shape
   }
@@ -33,7 +34,7 @@ export class RowClassifier extends Head {
     return this.#shape.pooling === 'first'
   }
 
-  /** -> [B,labels] */
+  /** -> float32 [B,labels] */
   forward({ hidden, firstsOnly }: BodyOutputs, inputs: BodyInputs): Tensor {
     const { pooling, dense } = this.#shape
     const drop = (x: Tensor) => this.dropout.forward(x, inputs.generator)

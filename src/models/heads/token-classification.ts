@@ -1,20 +1,21 @@
 // A score for each label at every token; with two labels named start and end, the borders of an answer.
-import { Dropout, Linear } from '../../nn/index.ts'
+import { Dropout } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
+import { ScoreLayer } from './score-layer.ts'
 
 class TokenClassifier extends Head {
-  classifier: Linear
+  classifier: ScoreLayer
   dropout: Dropout
 
   constructor(hidden: number, labels: number, dropout: number) {
     super()
-    this.classifier = new Linear(hidden, labels)
+    this.classifier = new ScoreLayer(hidden, labels)
     this.dropout = new Dropout(dropout)
   }
 
-  /** -> [B,T,labels] */
+  /** -> float32 [B,T,labels] */
   forward({ hidden }: BodyOutputs, { generator }: BodyInputs): Tensor {
     return this.classifier.forward(this.dropout.forward(hidden, generator))
   }

@@ -70,7 +70,7 @@ const evaluate = () => {
   model.eval()
   const all = evaluated.map((row, record) => ({ example: exampleOf(row), record }))
   const go = () => {
-    const { batches } = exampleBatches(all, learner, 4096, false)
+    const { batches } = exampleBatches(all, learner, model, 4096, false)
     let sum = 0
     for (const batch of batches) {
       const part = batch.map((i) => all[i].example)

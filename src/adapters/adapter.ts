@@ -20,8 +20,6 @@ export interface Attachment {
   placements: Placement[]
   /** Parameters of the model, by path, of which copies are trained; the head's follow from `trainHead`. */
   trained: readonly string[]
-  /** Several documents may share a row; true unless said otherwise. */
-  packs?: boolean
   /** Tokens that the model gets in front of every row. */
   virtualTokens?: number
   /** Factor of the learning rate of one of its parameters, by path; 1 unless given. */

@@ -54,11 +54,6 @@ export class Applied {
     return this.#bank.isMerged(this.name)
   }
 
-  /** Whether several documents may share a row of a batch (`starts`); otherwise batches must be padded. */
-  get packs(): boolean {
-    return this.#bank.get(this.name).attachment.packs ?? true
-  }
-
   /** Whether the base itself is trained, and not something beside it. */
   get inPlace(): boolean {
     return this.#bank.get(this.name).definition.inPlace ?? false

@@ -1,11 +1,12 @@
 // Trained keys and values in front of those of every row, in every layer; of an encoder-decoder, in every layer of the decoder.
 import { ConfigError } from '../core/index.ts'
 import type { Body, BodyInputs, BodyOutputs, Model } from '../models/index.ts'
-import { Attention, Linear } from '../nn/index.ts'
+import { Attention, type AttentionContext, Linear } from '../nn/index.ts'
 import { type Dtype, empty, type Generator, keep, linear, type Tensor } from '../tensor/index.ts'
 import type { Attachment } from './adapter.ts'
 import { LayerAdapter } from './layer-adapter.ts'
-import { checkRoom, hasEncoder, type KeysAndValues, prefixed, refusePacked, widenMask } from './virtual-tokens.ts'
+import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
+import { checkRoom, hasEncoder, type KeysAndValues, prefixed, prefixedApart, widenMask } from './virtual-tokens.ts'
 
 export interface PrefixShape {
   virtualTokens: number
@@ -28,6 +29,8 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
   outer?: Linear
   readonly #shape: Readonly<PrefixShape>
   readonly #maxPositions: number | undefined
+  /** By the `starts` of a batch, as its layers get them; they may be computed again when the body is done. */
+  readonly #documents = new WeakMap<Tensor, PackedDocuments>()
 
   constructor(
     shape: PrefixShape,
@@ -54,10 +57,6 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     this.to({ dtype: like.dtype, device: like.device })
   }
 
-  override get packs(): boolean {
-    return false
-  }
-
   get shape(): Readonly<PrefixShape> {
     return this.#shape
   }
@@ -65,7 +64,6 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
   around(_: Body, next: BodyWay): BodyWay {
     const { virtualTokens, beside } = this.#shape
     return (inputs) => {
-      refusePacked(inputs, 'prefix-tuning')
       const { pastLength = 0, positionIds } = inputs
       if (beside)
         return next({
@@ -73,7 +71,9 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
           decoderAttentionMask: widenMask(inputs.decoderAttentionMask, virtualTokens),
           pastLength: pastLength + virtualTokens,
         })
-      checkRoom(pastLength + inputs.inputIds.shape[1], virtualTokens, this.#maxPositions)
+      const documents = packedDocuments(inputs, virtualTokens)
+      if (documents !== undefined && inputs.starts !== undefined) this.#documents.set(inputs.starts, documents)
+      checkRoom(pastLength + (documents?.longest ?? inputs.inputIds.shape[1]), virtualTokens, this.#maxPositions)
       return next({
         ...inputs,
         attentionMask: widenMask(inputs.attentionMask, virtualTokens),
@@ -81,6 +81,11 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
         pastLength: pastLength + virtualTokens,
       })
     }
+  }
+
+  /** Of the packed rows that a layer is at; undefined where they are padded. */
+  documentsOf({ starts, keyStarts = starts }: AttentionContext): PackedDocuments | undefined {
+    return keyStarts && this.#documents.get(keyStarts)
   }
 
   /** Of one layer; made where it is used, so that a layer that is computed again makes it again. */
@@ -123,8 +128,13 @@ export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
   }
 
   around(_: Attention, next: AttentionWay): AttentionWay {
-    return (input, context, options = {}) =>
-      next(input, context, { ...options, cache: prefixed(this.#bank.ofLayer(this.#index), options.cache) })
+    return (input, context = {}, options = {}) => {
+      const own = this.#bank.ofLayer(this.#index)
+      const documents = this.#bank.documentsOf(context)
+      if (documents === undefined) return next(input, context, { ...options, cache: prefixed(own, options.cache) })
+      const wide = { ...context, keyStarts: documents.starts }
+      return next(input, wide, { ...options, cache: prefixedApart(own, documents) })
+    }
   }
 
   override takeSum(): void {}
@@ -157,7 +167,6 @@ export const attachPrefix = (
   const index = (i: number) => (beside ? (2 * i) % numLayers : i)
   return {
     trained: [],
-    packs: false,
     virtualTokens,
     placements: [
       { path: 'body', host: model.body, adapter: bank },

@@ -5,12 +5,12 @@ import type { Embedding, LayerCache } from '../nn/index.ts'
 import { arange, cat, type Generator, keep, randint, type Tensor } from '../tensor/index.ts'
 import type { Attachment } from './adapter.ts'
 import { LayerAdapter } from './layer-adapter.ts'
+import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import {
   checkRoom,
   hasEncoder,
   type KeysAndValues,
   prefixed,
-  refusePacked,
   splitting,
   widenIds,
   widenMask,
@@ -19,6 +19,19 @@ import {
 
 type BodyWay = (inputs: BodyInputs) => BodyOutputs
 
+/** A batch with the virtual tokens in it. */
+interface Widened {
+  /** Where rows are packed. */
+  documents?: PackedDocuments
+}
+
+/** Hidden states with those of the virtual tokens. */
+interface Whole {
+  hidden: Tensor
+  /** Where rows are packed. */
+  starts?: Tensor
+}
+
 /** On the body: holds the vectors, and hides their positions from whoever asked for the text's. */
 export class PromptBank extends LayerAdapter<Body, BodyWay> {
   /** [P, width of the embeddings] */
@@ -26,51 +39,58 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
   readonly #maxPositions: number | undefined
   readonly #fill: number
   readonly #beside: boolean
+  readonly #pooled: boolean
   /** Of caches that hold the text alone. */
   readonly #apart = new WeakMap<LayerCache, KeysAndValues>()
-  readonly #whole = new WeakMap<Tensor, Tensor>()
-  #waiting = false
+  readonly #whole = new WeakMap<Tensor, Whole>()
+  #waiting: Widened | undefined
 
   /**
-   * @param fill an id that is not padding, for the places of the vectors
-   * @param beside the rows are those of an encoder beside a decoder
+   * @param how.fill an id that is not padding, for the places of the vectors
+   * @param how.beside the rows are those of an encoder beside a decoder
+   * @param how.pooled the head sees the virtual tokens: the first token of a row is one of them
    */
-  constructor(embedding: Tensor, maxPositions: number | undefined, fill: number, beside: boolean) {
+  constructor(
+    embedding: Tensor,
+    maxPositions: number | undefined,
+    how: { fill: number; beside: boolean; pooled: boolean },
+  ) {
     super()
     this.embedding = embedding
     this.#maxPositions = maxPositions
-    this.#fill = fill
-    this.#beside = beside
-  }
-
-  override get packs(): boolean {
-    return false
+    this.#fill = how.fill
+    this.#beside = how.beside
+    this.#pooled = how.pooled
   }
 
   get virtualTokens(): number {
     return this.embedding.shape[0]
   }
 
-  /** Whether the next embedding is that of a widened batch; the decoder's, which comes after the encoder's, is not. */
-  takesNext(): boolean {
-    const takes = this.#waiting
-    if (this.#beside) this.#waiting = false
-    return takes
+  override get positionsInFront(): number {
+    return this.virtualTokens
   }
 
-  /** Hidden states with those of the virtual tokens, of hidden states without. */
-  wholeOf(hidden: Tensor): Tensor {
-    return this.#whole.get(hidden) ?? hidden
+  /** The widened batch that the next embedding is of; undefined for the decoder's, which comes after the encoder's. */
+  takeNext(): Widened | undefined {
+    const taken = this.#waiting
+    if (this.#beside) this.#waiting = undefined
+    return taken
+  }
+
+  /** Of hidden states without those of the virtual tokens. */
+  wholeOf(hidden: Tensor): Whole | undefined {
+    return this.#whole.get(hidden)
   }
 
   around(_: Body, next: BodyWay): BodyWay {
     return (inputs) => {
-      refusePacked(inputs, 'prompt-tuning')
       const { cache, pastLength = 0, inputIds, positionIds } = inputs
       const virtual = this.virtualTokens
       const [batch, length] = inputIds.shape
       if (this.#beside) return this.#aroundEncoder(inputs, next)
-      checkRoom(pastLength + length, virtual, this.#maxPositions)
+      const documents = packedDocuments(inputs, virtual)
+      checkRoom(pastLength + (documents?.longest ?? length), virtual, this.#maxPositions)
       const attentionMask = widenMask(inputs.attentionMask, virtual)
       if (cache !== undefined && pastLength > 0)
         return next({
@@ -81,23 +101,28 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
           cache: cache.map((layer) => prefixed(this.#known(layer), layer)),
         })
       const places = arange(virtual, { device: inputIds.device }).to('int64').unsqueeze(0).expand([batch, virtual])
-      this.#waiting = true
+      const widePositions = positionIds && cat([places, positionIds.add(virtual).expand([batch, length])], 1)
+      const spread = (ids: Tensor | undefined) => ids && (documents?.repeatIds(ids) ?? ids)
+      this.#waiting = { documents }
       try {
         const outputs = next({
           ...inputs,
           attentionMask,
-          inputIds: widenIds(inputIds, virtual, this.#fill),
-          typeIds: widenTypes(inputs.typeIds, virtual),
-          positionIds:
-            positionIds === undefined ? undefined : cat([places, positionIds.add(virtual).expand([batch, length])], 1),
+          inputIds: spread(widenIds(inputIds, virtual, this.#fill)) as Tensor,
+          typeIds: spread(widenTypes(inputs.typeIds, virtual)),
+          positionIds: spread(widePositions),
+          starts: documents?.starts,
           cache: cache?.map((layer) => splitting(virtual, layer, (pair) => this.#apart.set(layer, pair))),
+          // A head that does not see the virtual tokens wants the text's first ones.
+          firstsOnly: this.#pooled && inputs.firstsOnly,
         })
-        const text = (hidden: Tensor) => hidden.narrow(1, virtual, length)
+        if (outputs.firstsOnly) return outputs
+        const text = (hidden: Tensor) => documents?.textOf(hidden) ?? hidden.narrow(1, virtual, length)
         const hidden = text(outputs.hidden)
-        this.#whole.set(hidden, outputs.hidden)
+        this.#whole.set(hidden, { hidden: outputs.hidden, starts: documents?.starts })
         return { ...outputs, hidden, ...(outputs.allHidden && { allHidden: outputs.allHidden.map(text) }) }
       } finally {
-        this.#waiting = false
+        this.#waiting = undefined
       }
     }
   }
@@ -107,11 +132,11 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     const virtual = this.virtualTokens
     const attentionMask = widenMask(inputs.attentionMask, virtual)
     if (inputs.encoderHidden !== undefined) return next({ ...inputs, attentionMask })
-    this.#waiting = true
+    this.#waiting = {}
     try {
       return next({ ...inputs, attentionMask, inputIds: widenIds(inputs.inputIds, virtual, this.#fill) })
     } finally {
-      this.#waiting = false
+      this.#waiting = undefined
     }
   }
 
@@ -136,11 +161,14 @@ class PromptEmbedding extends LayerAdapter<Embedding, Embedding['forward']> {
   around(_: Embedding, next: Embedding['forward']): Embedding['forward'] {
     return (ids) => {
       const bank = this.#bank
-      if (!bank.takesNext()) return next(ids)
+      const widened = bank.takeNext()
+      if (widened === undefined) return next(ids)
+      const { documents } = widened
       const [batch, length] = ids.shape
       const virtual = bank.virtualTokens
-      const own = next(ids.narrow(1, virtual, length - virtual))
-      return cat([bank.embedding.unsqueeze(0).expand([batch, -1, -1]), own], 1)
+      const own = next(documents?.textIdsOf(ids) ?? ids.narrow(1, virtual, length - virtual))
+      const rows = cat([bank.embedding.unsqueeze(0).expand([batch, -1, -1]), own], 1)
+      return documents?.repeat(rows) ?? rows
     }
   }
 
@@ -159,11 +187,11 @@ class PromptHead extends LayerAdapter<Head, HeadWay> {
   }
 
   around(_: Head, next: HeadWay): HeadWay {
-    return (outputs, inputs) =>
-      next(
-        { ...outputs, hidden: this.#bank.wholeOf(outputs.hidden) },
-        { ...inputs, attentionMask: widenMask(inputs.attentionMask, this.#bank.virtualTokens) },
-      )
+    return (outputs, inputs) => {
+      const { hidden, starts } = this.#bank.wholeOf(outputs.hidden) ?? { hidden: outputs.hidden, starts: inputs.starts }
+      const attentionMask = widenMask(inputs.attentionMask, this.#bank.virtualTokens)
+      return next({ ...outputs, hidden }, { ...inputs, attentionMask, starts })
+    }
   }
 
   override takeSum(): void {}
@@ -180,17 +208,15 @@ export const attachPrompt = (model: Model, virtualTokens: number, generator: Gen
   const ids = randint(0, weight.shape[0], [virtualTokens], { generator, dtype: 'int64' })
   const embedding = keep(weight.detach().indexSelect(0, ids).to(dtype))
   const { padTokenId } = model.config as { padTokenId?: number }
-  const bank = new PromptBank(embedding, maxPositions, padTokenId === 0 ? 1 : 0, beside)
+  const pooled = ofRows.has(model.headType) && !beside
+  const bank = new PromptBank(embedding, maxPositions, { fill: padTokenId === 0 ? 1 : 0, beside, pooled })
   return {
     trained: [],
-    packs: false,
     virtualTokens,
     placements: [
       { path: 'body', host: model.body, adapter: bank },
       { path: 'body.embedTokens', host: embedTokens, adapter: new PromptEmbedding(bank) },
-      ...(ofRows.has(model.headType) && !beside
-        ? [{ path: 'head', host: model.head, adapter: new PromptHead(bank) }]
-        : []),
+      ...(pooled ? [{ path: 'head', host: model.head, adapter: new PromptHead(bank) }] : []),
     ],
   }
 }

@@ -1,9 +1,10 @@
 // Positions in front of every row that hold no token of the text: what the batch must say of them, and a cache that keeps their keys
 // and values apart from the text's. Knows no method.
 import { ConfigError, ShapeError } from '../core/index.ts'
-import type { BodyInputs, Model } from '../models/index.ts'
+import type { Model } from '../models/index.ts'
 import type { LayerCache } from '../nn/index.ts'
 import { cat, full, keep, type Tensor, zeros } from '../tensor/index.ts'
+import type { PackedDocuments } from './packed-documents.ts'
 
 /** Whether the model is an encoder with a decoder. @throws ConfigError where the decoder is left out: PEFT has no such virtual tokens */
 export const hasEncoder = ({ facts, body, definition, headType }: Model, method: string): boolean => {
@@ -12,14 +13,6 @@ export const hasEncoder = ({ facts, body, definition, headType }: Model, method:
   throw new ConfigError(
     `Expected a head that has a decoder for \`${method}\` on ${definition.type}, got ${headType}. Choose another variant, such as lora.`,
   )
-}
-
-/** @throws ShapeError where several documents share a row */
-export const refusePacked = ({ starts }: BodyInputs, method: string): void => {
-  if (starts !== undefined)
-    throw new ShapeError(
-      `Expected padded rows for \`${method}\`, got several documents in one row (\`starts\`): each would need virtual tokens of its own. Pad the batch.`,
-    )
 }
 
 /** @throws ShapeError where the rows are longer than the model's positions with them */
@@ -64,6 +57,22 @@ export const prefixed = (virtual: KeysAndValues, inner: LayerCache | undefined):
   },
   source: (make) => inner?.source(make) ?? make(),
 })
+
+/** The same before those of each document of a packed row. All rows come at once, so nothing is kept for later. */
+export const prefixedApart = (virtual: KeysAndValues, documents: PackedDocuments): LayerCache => {
+  const append = (key: Tensor, value: Tensor) => ({
+    key: documents.repeat(inFront(virtual.key, key)),
+    value: documents.repeat(inFront(virtual.value, value)),
+  })
+  return {
+    append,
+    // The last layer of an encoder may ask for some tokens alone; its source is the row itself.
+    source: (make) => {
+      const { key, value } = make()
+      return append(key, value)
+    },
+  }
+}
 
 /** At a first call with virtual tokens in the rows: keeps theirs apart, so that the cache counts the text alone. */
 export const splitting = (

@@ -20,7 +20,7 @@ export interface BodyInputs {
   starts?: Tensor
   /** Earlier keys and values, one entry a layer. */
   cache?: readonly LayerCache[]
-  /** Tokens before this batch's first, when a cache is used. */
+  /** Tokens before the first of each row or document: those in a cache, or those of an adapter. */
   pastLength?: number
   /** Draws for dropout in training. */
   generator?: Generator

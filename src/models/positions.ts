@@ -11,7 +11,7 @@ export const positionsOf = ({ inputIds, positionIds, starts, pastLength = 0 }: B
   else {
     const edges = starts.to('int64').toTypedArray() as BigInt64Array
     for (let row = 0; row + 1 < edges.length; row++)
-      for (let t = Number(edges[row]); t < Number(edges[row + 1]); t++) ids[t] = BigInt(t) - edges[row]
+      for (let t = Number(edges[row]); t < Number(edges[row + 1]); t++) ids[t] = BigInt(t + pastLength) - edges[row]
   }
   return Tensor.from(ids, { shape: [1, length] })
 }

@@ -36,7 +36,8 @@ const countFromPadding =
   (padTokenId: number) =>
   (inputs: BodyInputs): Tensor => {
     if (inputs.positionIds !== undefined) return inputs.positionIds
-    if (inputs.starts !== undefined) return positionsOf(inputs).add(padTokenId + 1)
+    // As in padded rows, what is before them moves no position.
+    if (inputs.starts !== undefined) return positionsOf({ ...inputs, pastLength: 0 }).add(padTokenId + 1)
     const present = inputs.inputIds.ne(padTokenId).to('int64')
     return present.cumsum(1).mul(present).add(padTokenId)
   }

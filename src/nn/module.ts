@@ -29,9 +29,9 @@ export abstract class Module {
     return this.#training
   }
 
-  /** Whether several documents may share a row (`starts`); a layer that has no packed form says no. */
-  get packs(): boolean {
-    return true
+  /** Positions that it puts in front of every row or document of a batch, and that go through all layers. */
+  get positionsInFront(): number {
+    return 0
   }
 
   /** Direct children by field name. */

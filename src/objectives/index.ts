@@ -48,6 +48,7 @@ export {
   type Objective,
   type ObjectiveContext,
   type ObjectiveDefinition,
+  positionsIn,
   type TextRow,
   type Vocabulary,
 } from './objective.ts'

@@ -5,6 +5,7 @@ import type { Random } from '../core/index.ts'
 import type { Row } from '../data/index.ts'
 import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
+import type { Sequences } from './sequences.ts'
 
 /** What an objective knows of the tokenizer; `vocabularyOf` reads it. */
 export interface Vocabulary {
@@ -98,11 +99,18 @@ export interface Learner<Example = unknown> {
   describe(example: Example, decode: (ids: readonly number[]) => string): string
 }
 
-/** Whether batches of this learner for this model must be padded: one of them, or an adapter that is active, knows no packed form. */
-export const mustPad = (
-  { unpadded }: Pick<Learner, 'unpadded'>,
-  { facts, body }: Pick<Model, 'facts' | 'body'>,
-): boolean => !unpadded || facts.packs === false || [...body.modules()].some(([, module]) => !module.packs)
+/** Whether batches of this learner for this model must be padded: one of them knows no packed form. */
+export const mustPad = ({ unpadded }: Pick<Learner, 'unpadded'>, { facts }: Pick<Model, 'facts'>): boolean =>
+  !unpadded || facts.packs === false
+
+/** Positions that an example takes in this model: its tokens, and what active adapters put in front of each of its sequences. */
+export const positionsIn = <Example>(
+  learner: Pick<Learner<Example>, 'tokens'>,
+  { body }: Pick<Model, 'body'>,
+): ((example: Example) => number) => {
+  const inFront = [...body.modules()].reduce((sum, [, module]) => sum + module.positionsInFront, 0)
+  return (example) => learner.tokens(example) + inFront * ((example as Partial<Sequences>).starts?.length ?? 1)
+}
 
 /** A way of learning from plain text: a learner that makes its own examples from rows of tokens. */
 export interface Objective<Example = unknown> extends Learner<Example> {

@@ -55,7 +55,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     facts: active.facts,
     trainedOn: records.train,
   })
-  const learner = applied.packs ? prepared.learner : { ...prepared.learner, unpadded: false }
+  const { learner } = prepared
   const trainee: Trainee = { model: active, objective: learner as Trainee['objective'], parameters: applied.trainable }
   const examples = records.train.flatMap((record) => prepared.encode(record))
   const cuts = examples.filter(({ cut }) => cut > 0).length

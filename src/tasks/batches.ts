@@ -1,5 +1,6 @@
 // Examples in batches by tokens: alike lengths together, so that little goes into padding. Knows no task.
-import type { Learner } from '../objectives/index.ts'
+import type { Model } from '../models/index.ts'
+import { type Learner, positionsIn } from '../objectives/index.ts'
 
 export interface Placed<Example> {
   example: Example
@@ -41,10 +42,12 @@ export const byLength = <Item>(
 export const exampleBatches = <Example>(
   items: readonly Placed<Example>[],
   learner: Pick<Learner<Example>, 'tokens'>,
+  model: Pick<Model, 'body'>,
   batchTokens: number,
   padded: boolean,
 ): { batches: number[][]; tokens: number } => {
-  const { order, lengths } = byLength(items, ({ example }) => learner.tokens(example))
+  const positions = positionsIn(learner, model)
+  const { order, lengths } = byLength(items, ({ example }) => positions(example))
   const batches = [...batchesByTokens(lengths, batchTokens, padded)].map(([from, to]) => order.slice(from, to))
-  return { batches, tokens: lengths.reduce((sum, length) => sum + length, 0) }
+  return { batches, tokens: items.reduce((sum, { example }) => sum + learner.tokens(example), 0) }
 }

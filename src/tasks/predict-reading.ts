@@ -53,7 +53,7 @@ export const predictByReading = async <
   const items = await encodeAll(records, (record) => prepared.encode(record), signal)
   const outputs = records.map((): { example: Example; logits: Float32Array }[] => [])
   const places = items.map(({ example, record }) => outputs[record].push({ example, logits: new Float32Array(0) }) - 1)
-  const { batches, tokens } = exampleBatches(items, learner, batchTokens, padded)
+  const { batches, tokens } = exampleBatches(items, learner, model, batchTokens, padded)
   const { device } = model.body.embedTokens.weight
   let done = 0
   for (const part of batches) {

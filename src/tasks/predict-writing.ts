@@ -29,7 +29,7 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   const losses = records.map((): AnswerLoss | undefined => undefined)
   const cuts = records.map(() => 0)
   const { device } = model.body.embedTokens.weight
-  const { batches, tokens } = exampleBatches(items, learner, batchTokens, padded)
+  const { batches, tokens } = exampleBatches(items, learner, model, batchTokens, padded)
   for (const part of batches) {
     await setImmediate()
     signal?.throwIfAborted()

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { type Learner, mustPad } from '../objectives/index.ts'
+import { type Learner, mustPad, positionsIn } from '../objectives/index.ts'
 import { clearGrads, freeTensors, type Generator, hold, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
@@ -59,7 +59,7 @@ export const computeGradients = async <Example>(
 ): Promise<BatchGradients> => {
   const totals = totalWeights(objective, examples)
   const padded = options.padded || mustPad(objective, model)
-  const lengths = examples.map((example) => objective.tokens(example))
+  const lengths = examples.map(positionsIn(objective, model))
   const parts = planMicroBatches(lengths, options.microTokens, padded)
   const all = [...parameters.values()]
   clearGrads(all)

@@ -83,11 +83,7 @@ const runOf = async (name: string): Promise<TrainingRun<never>> => {
   )
   const learner = learnerOf(base)
   return {
-    trainee: {
-      model: applied.model,
-      objective: applied.packs ? learner : { ...learner, unpadded: false },
-      parameters: applied.trainable,
-    },
+    trainee: { model: applied.model, objective: learner, parameters: applied.trainable },
     stream: {
       perEpoch: rows.length,
       example: (position) => {

@@ -51,8 +51,7 @@ describe.each(architectures)('%s', (type) => {
   it.each(usable)('%s', async (variant) => {
     const applied = open(type, variant)
     const learner = classLearner(3)
-    const objective = applied.packs ? learner : { ...learner, unpadded: false }
-    const trainee = { model: applied.model, objective, parameters: applied.trainable }
+    const trainee = { model: applied.model, objective: learner, parameters: applied.trainable }
     const gradientsOf = async (examples: typeof rows, how: object) => {
       const options = { microTokens: 8192, padded: true, recompute: 0, generator: new Generator(3), ...how }
       const { gradients, loss, release } = await computeGradients(trainee, examples, options)

@@ -43,19 +43,28 @@ export async function folderOwner(folder: string): Promise<number | undefined> {
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
+    return !isEnded(pid)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 
-/** The process number and, where the system tells it, the time it started in clock ticks since boot. */
-function describeProcess(pid: number): string {
+/** Fields of /proc from the third on; none where the system has no such file. */
+function statOf(pid: number): string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The second field is the command in parentheses and may hold spaces; the start time is field 22.
-    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`
+    // The second field is the command in parentheses and may hold spaces.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
-    return `${pid}`
+    return []
   }
+}
+
+/** An orphan that nobody waits for keeps its number after its end, in containers for good. */
+const isEnded = (pid: number): boolean => ['Z', 'X'].includes(statOf(pid)[0])
+
+/** The process number and, where the system tells it, the time it started in clock ticks since boot. */
+function describeProcess(pid: number): string {
+  const started = statOf(pid)[19]
+  return started === undefined ? `${pid}` : `${pid} ${started}`
 }

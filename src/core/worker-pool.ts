@@ -1,7 +1,8 @@
 // Runs many small tasks on a few worker threads and gives the results in the order of the tasks. Knows nothing of the
 // work: a worker file calls `serveTasks` with the function that does one task.
 import { parentPort, type Transferable, type Worker } from 'node:worker_threads'
-import * as errors from './errors.ts'
+import { invariant } from './errors.ts'
+import { type PortableError, packError, unpackError } from './portable-error.ts'
 import { startWorker } from './worker.ts'
 
 interface Request {
@@ -10,13 +11,6 @@ interface Request {
 }
 
 type Reply = { id: number; result: unknown } | { id: number; error: PortableError }
-
-interface PortableError {
-  name: string
-  message: string
-  stack?: string
-  fields: Record<string, unknown>
-}
 
 export interface ServeOptions<Result> {
   /** The buffers of a result that are moved to the other thread instead of copied. */
@@ -29,7 +23,7 @@ export function serveTasks<Task, Result>(
   { transfer }: ServeOptions<Result> = {},
 ): void {
   const port = parentPort
-  errors.invariant(port !== null, 'serveTasks was called outside a worker thread.')
+  invariant(port !== null, 'serveTasks was called outside a worker thread.')
   let queue = Promise.resolve()
   port.on('message', ({ id, task }: Request) => {
     queue = queue.then(async () => {
@@ -37,7 +31,7 @@ export function serveTasks<Task, Result>(
         const result = await work(task as Task)
         port.postMessage({ id, result } satisfies Reply, transfer?.(result) ?? [])
       } catch (error) {
-        port.postMessage({ id, error: pack(error) } satisfies Reply)
+        port.postMessage({ id, error: packError(error) } satisfies Reply)
       }
     })
   })
@@ -60,7 +54,7 @@ export interface PoolOptions<Task> {
  */
 export async function* runPool<Task, Result>(options: PoolOptions<Task>): AsyncGenerator<Result, void, undefined> {
   const { url, size, tasks, signal, workerData } = options
-  errors.invariant(Number.isInteger(size) && size > 0, `runPool needs a size of at least 1, got ${size}.`)
+  invariant(Number.isInteger(size) && size > 0, `runPool needs a size of at least 1, got ${size}.`)
   signal?.throwIfAborted()
   const pool = new Pool(url, size, workerData)
   const onAbort = () => pool.fail(signal?.reason)
@@ -162,23 +156,7 @@ class Pool {
     if (waiting === undefined) return
     this.#waiting.delete(reply.id)
     this.#load[waiting.slot] -= 1
-    if ('error' in reply) waiting.reject(unpack(reply.error))
+    if ('error' in reply) waiting.reject(unpackError(reply.error))
     else waiting.resolve(reply.result)
   }
-}
-
-/** Classes and extra fields of errors do not survive the way between threads by themselves. */
-function pack(error: unknown): PortableError {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), fields: {} }
-  const fields = error instanceof errors.TunesmithError ? { ...error } : {}
-  return { name: error.name, message: error.message, stack: error.stack, fields }
-}
-
-function unpack({ name, message, stack, fields }: PortableError): Error {
-  const known = Object.hasOwn(errors, name) ? (errors as Record<string, unknown>)[name] : undefined
-  const error = new Error(message)
-  if (typeof known === 'function') Object.setPrototypeOf(error, known.prototype as object)
-  Object.assign(error, fields, { name })
-  if (stack !== undefined) error.stack = stack
-  return error
 }

@@ -1,4 +1,5 @@
-// Starts a worker thread from a TypeScript source in the repository or from its built JavaScript, whichever is there.
+// Starts a worker thread or a process from a TypeScript source in the repository or from its built JavaScript, whichever is there.
+import { type ChildProcess, type ForkOptions, fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
@@ -14,6 +15,13 @@ export function startWorker(url: URL, options: WorkerOptions = {}): Worker {
   const api = import.meta.resolve('tsx/esm/api')
   const boot = `import(${JSON.stringify(api)}).then((tsx) => { tsx.register(); return import(${JSON.stringify(file.href)}) })`
   return new Worker(boot, { execArgv: [], ...options, eval: true })
+}
+
+/** Starts the file at `url`, named as for `startWorker`, as a process that exchanges messages with this one, NaN and all. */
+export function startProcess(url: URL, options: ForkOptions = {}): ChildProcess {
+  const file = resolveWorkerFile(url)
+  const source = file.pathname.endsWith('.ts') ? { execArgv: ['--import', import.meta.resolve('tsx')] } : {}
+  return fork(file, { serialization: 'advanced', ...source, ...options })
 }
 
 function resolveWorkerFile(url: URL): URL {

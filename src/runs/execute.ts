@@ -171,7 +171,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
   const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
   const state = saved ?? freshState(recipe, trainee.model.facts.numLayers)
   if (mode === 'fresh') await writeRecipe(recipe)
-  listener.onPreFlight?.(flight, { fresh: saved === undefined, step: state.step })
+  await listener.onPreFlight?.(flight, { fresh: saved === undefined, step: state.step })
   // Without a checkpoint a run begins again, and its records with it.
   const tracker = await trackRun(out, mode === 'fresh' ? {} : { resumeAt: saved?.step ?? -1 })
   const append = (event: TrainingEvent) => {

@@ -11,8 +11,8 @@ export const RUN_FILE = 'run.json'
 export const MODEL_FOLDER = 'model'
 
 export interface RunListener {
-  /** Before the first step; `fresh` is false where a run goes on. */
-  onPreFlight?(facts: PreFlight, start: { fresh: boolean; step: number }): void
+  /** Before the first step, which waits for it; `fresh` is false where a run goes on. */
+  onPreFlight?(facts: PreFlight, start: { fresh: boolean; step: number }): void | Promise<void>
   onEvent?(event: TrainingEvent): void
   onNote?(line: string): void
   signal?: AbortSignal

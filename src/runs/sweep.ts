@@ -1,11 +1,14 @@
 // A sweep: the same recipe run at every point of a grid, one after another in a folder of runs. Started again it goes on: finished runs
-// are passed over, and one that was stopped is resumed. Knows no task and no variant.
+// are passed over, and one that was stopped is resumed. Each is a process of its own, so that its memory is its own too. Knows no task and
+// no variant.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, NativeError, parseConfig, writeFileAtomic } from '../core/index.ts'
-import { MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult } from './execute.ts'
-import { resume } from './resume.ts'
+import { runOwner } from '../tracking/index.ts'
+import { MODEL_FOLDER, RUN_FILE, type RunListener } from './execute.ts'
+import { runApart } from './run-apart.ts'
 import { exists } from './run-folder.ts'
 import { startOf } from './starts.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './sweep-points.ts'
@@ -13,6 +16,8 @@ import { type SweepSetting, summarize } from './sweep-summary.ts'
 
 export const SWEEP_FILE = 'sweep.json'
 const SUMMARY_FILE = 'summary.json'
+/** How long a run of a killed sweep may take to see that it is alone. */
+const orphanMs = 10_000
 
 export interface SweepInput {
   /** As for one run, with `command` saying its kind; `finetune` unless given. Without `out`. */
@@ -169,12 +174,12 @@ const runPoint = async (
   const { stop, ...own } = listener.onRun?.({ name, folder, ...place }) ?? {}
   const watching: RunListener = { ...own, signal: listener.signal }
   try {
-    const { reason }: RunResult = (await exists(join(folder, RUN_FILE)))
-      ? await resume(folder, watching)
-      : await startOf((recipe as { command?: unknown }).command).start(
-          { ...recipeAt(recipe, run), out: folder },
-          watching,
-        )
+    await outlive(folder)
+    const begun = await exists(join(folder, RUN_FILE))
+    const { reason } = await runApart(
+      begun ? { folder } : { recipe: { ...recipeAt(recipe, run), out: folder } },
+      watching,
+    )
     run.status = reason
   } catch (error) {
     // What stops a run that had begun well, as a loss that is not finite does, leaves the others standing.
@@ -184,6 +189,11 @@ const runPoint = async (
   } finally {
     stop?.()
   }
+}
+
+/** A run whose sweep was killed ends by itself within a step. */
+const outlive = async (folder: string): Promise<void> => {
+  for (let waited = 0; waited < orphanMs && (await runOwner(folder)) !== undefined; waited += 50) await setTimeout(50)
 }
 
 const writeSummary = async (out: string, runs: SweptRun[]) => {

@@ -3,6 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pretrain, type SweepResult, sweep } from '../../src/runs/index.ts'
+import { readEvents } from '../../src/tracking/index.ts'
+import { listSnapshots } from '../../src/training/index.ts'
 import { runChild, runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -66,7 +68,7 @@ describe('sweep', () => {
       kill('SIGKILL')
     })
     expect(killed).toBe(true)
-    expect(child.stderr).toMatch(/Going on after step 3/)
+    expect(child.stderr).toMatch(/Going on after step [3-7]\./)
     expect(existsSync(at('grid', names[0], 'model'))).toBe(true)
     expect(existsSync(at('grid', names[3]))).toBe(false)
 
@@ -95,6 +97,49 @@ describe('sweep', () => {
     expect(result.settings[0].mean).toBeGreaterThanOrEqual(result.settings[1].mean)
     expect(JSON.parse(readFileSync(at('grid', 'summary.json'), 'utf8')).settings).toEqual(result.settings)
   }, 600_000)
+
+  it('stops in order on Ctrl-C, with a checkpoint, and gives each run a memory of its own', async () => {
+    const slow = ['--checkpoint.steps', '1000', '--budget.steps', '60', '--batch.sequences', '64']
+    const one = ['--over.seed', '0,1', '--json', ...slow]
+    let stopped = false
+    const child = await runChild(commandLine('stopped', one), (stderr, kill) => {
+      if (stopped || !/1 of 2: [\s\S]*step \d+\/60/.test(stderr)) return
+      stopped = true
+      kill('SIGINT')
+    })
+    expect(child.code).toBe(130)
+    expect(child.stderr).toMatch(/Before the first step[\s\S]*Stopping in order/)
+    const { reason, runs } = JSON.parse(child.stdout) as SweepResult
+    expect(reason).toBe('interrupted')
+    expect(runs.map(({ status }) => status)).toEqual(['interrupted', 'waiting'])
+    const { step } = (await listSnapshots(at('stopped', 'seed=0')))[0]
+    expect(step).toBeGreaterThan(0)
+    expect(step).toBeLessThan(60)
+    // What this process holds is none of theirs.
+    const ballast = Buffer.alloc(2 ** 30, 1)
+    const { code, stdout, stderr } = await runHere(commandLine('stopped', one))
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ reason: 'finished' })
+    expect(stderr).toContain('2 of 2: seed=1')
+    for (const name of ['seed=0', 'seed=1']) {
+      const peaks: number[] = []
+      for await (const event of readEvents(at('stopped', name, 'events.jsonl')))
+        if (event.type === 'step') peaks.push(event.memoryBytes)
+      expect(peaks).toHaveLength(60)
+      expect(Math.max(...peaks)).toBeLessThan(ballast.length)
+    }
+  }, 300_000)
+
+  it('says what is wrong with data, and goes on after a run that failed', async () => {
+    const missing = await runHere(commandLine('missing', ['--over.seed', '0,1', '--data', at('nothing.jsonl')]))
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: .*nothing\.jsonl/m) })
+    const wild = ['--over.learning-rate', '1e30,1e-3', '--json']
+    const { code, stdout } = await runHere(commandLine('wild', wild))
+    expect(code).toBe(1)
+    const { runs } = JSON.parse(stdout) as SweepResult
+    expect(runs.map(({ status }) => status)).toEqual(['failed', 'finished'])
+    expect(runs[0].message).toMatch(/not finite/)
+  }, 300_000)
 
   it('is the same grid or one with more values, and nothing else', async () => {
     const fails = async (over: readonly string[], more: readonly string[] = []) => {

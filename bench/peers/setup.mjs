@@ -22,6 +22,8 @@ const packages = [
   'resiliparse',
   'trafilatura',
   'datasketch',
+  // Scores of summaries.
+  'rouge-score==0.1.2',
 ]
 
 const run = (command, args) => {

@@ -1,6 +1,7 @@
 // Progress of a training run on stderr: one line that is drawn again on a terminal, a line every so often elsewhere, and
 // whole lines between them. Knows what a step reports, and no model.
 import { formatCount, formatDuration } from '../core/index.ts'
+import { StepRate } from './step-rate.ts'
 
 export interface BarStep {
   step: number
@@ -23,15 +24,14 @@ export interface TrainingBarOptions {
 }
 
 const barWidth = 20
-/** Weight of the newest step in the means that are shown. */
+/** Weight of the newest step in the loss that is shown. */
 const freshness = 0.1
 
 export class TrainingBar {
   readonly #options: TrainingBarOptions
   readonly #stream: NodeJS.WriteStream
   #loss = Number.NaN
-  #tokensPerSecond = 0
-  #secondsPerStep = 0
+  readonly #rate = new StepRate()
   #steps = 0
   readonly #started = performance.now()
   #shownAt = 0
@@ -48,8 +48,7 @@ export class TrainingBar {
     const weight = Math.max(freshness, 1 / this.#steps)
     const towards = (mean: number, value: number) => (Number.isNaN(mean) ? value : mean + weight * (value - mean))
     if (Number.isFinite(event.loss)) this.#loss = towards(this.#loss, event.loss)
-    this.#tokensPerSecond = towards(this.#tokensPerSecond, event.tokensPerSecond)
-    this.#secondsPerStep = towards(this.#secondsPerStep, event.seconds)
+    this.#rate.add({ seconds: event.seconds, tokens: event.tokensPerSecond * event.seconds })
     const now = performance.now()
     const { isTTY } = this.#stream
     const wait = isTTY ? 200 : (this.#options.intervalMs ?? 15_000)
@@ -73,6 +72,7 @@ export class TrainingBar {
 
   #describe({ step, totalSteps }: BarStep): string {
     const { label, ceiling, seconds } = this.#options
+    const { secondsPerStep, tokensPerSecond } = this.#rate.means
     const elapsed = (performance.now() - this.#started) / 1000
     // Under a budget of time the number of steps is a guess, at first a wild one.
     const share = Math.min(
@@ -81,13 +81,13 @@ export class TrainingBar {
     )
     const filled = Math.round(share * barWidth)
     const bar = this.#stream.isTTY ? ` ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}` : ''
-    const left = seconds === undefined ? (totalSteps - step) * this.#secondsPerStep : share < 1 ? seconds - elapsed : 0
+    const left = seconds === undefined ? (totalSteps - step) * secondsPerStep : share < 1 ? seconds - elapsed : 0
     return [
       `${label}${bar} ${Math.floor(100 * share)} %`,
       seconds === undefined ? `step ${step}/${totalSteps}` : `step ${step}`,
       `loss ${this.#loss.toFixed(3)}`,
-      `${formatCount(this.#tokensPerSecond)} tokens/s`,
-      ...(ceiling === undefined ? [] : [`${Math.round((100 * this.#tokensPerSecond) / ceiling)} % of matmul`]),
+      `${formatCount(tokensPerSecond)} tokens/s`,
+      ...(ceiling === undefined ? [] : [`${Math.round((100 * tokensPerSecond) / ceiling)} % of matmul`]),
       ...(left > 0 ? [`${formatDuration(left * 1000)} left`] : []),
     ].join(' · ')
   }

@@ -1,0 +1,31 @@
+// How fast a run goes, from its recent steps. A step that took far longer than most was a pause: the process was stopped or the machine
+// slept, which says nothing of the steps to come. Knows no clock and no terminal.
+
+/** Steps that count. */
+const kept = 50
+/** Newest steps that say how long one takes: few, so that a run that gets much slower is soon believed. */
+const newest = 9
+/** Times the median of those, from which a step was a pause. */
+const pause = 8
+
+export class StepRate {
+  readonly #steps: { seconds: number; tokens: number }[] = []
+
+  add(step: { seconds: number; tokens: number }): void {
+    this.#steps.push(step)
+    if (this.#steps.length > kept) this.#steps.shift()
+  }
+
+  /** Means over the recent steps that were no pauses; 0 before the first one. */
+  get means(): { secondsPerStep: number; tokensPerSecond: number } {
+    const steps = this.#steps
+    // The lower one of two, so that a second step already shows that the first was a pause.
+    const last = steps.slice(-newest).map(({ seconds }) => seconds)
+    const median = last.sort((a, b) => a - b)[(last.length - 1) >> 1] ?? 0
+    const counted = steps.filter(({ seconds }) => seconds <= pause * median)
+    const seconds = counted.reduce((sum, step) => sum + step.seconds, 0)
+    if (seconds === 0) return { secondsPerStep: 0, tokensPerSecond: 0 }
+    const tokens = counted.reduce((sum, step) => sum + step.tokens, 0)
+    return { secondsPerStep: seconds / counted.length, tokensPerSecond: tokens / seconds }
+  }
+}

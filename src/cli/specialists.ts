@@ -1,4 +1,4 @@
-// `tunesmith specialists`: one base with many adapters in memory, asked by name in lines of JSON. Knows no task and no variant.
+// `tunesmith specialists`: one base with many specialists in memory, asked by name in lines of JSON. Knows no task and no variant.
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
@@ -94,7 +94,7 @@ const describeMemory = (
 
 export const specialists = defineCommand({
   name: 'specialists',
-  summary: 'Keep one base and many adapters in memory, and answer for each by name',
+  summary: 'Keep one base and many specialists in memory, and answer for each by name',
   example:
     'tunesmith specialists --base runs/bert --specialist stars=runs/stars --specialist topic=runs/topic --text "A quiet, lovely book."',
   notes: [
@@ -106,7 +106,7 @@ export const specialists = defineCommand({
     specialist: z
       .array(z.string())
       .min(1)
-      .describe('NAME=FOLDER of a run or adapter; once for each')
+      .describe('NAME=FOLDER of a run that left the base as it is, or of an adapter; once for each')
       .meta({ commas: false }),
     text: z.array(z.string()).default([]).describe('a text for all').meta({ commas: false }),
     input: z.string().optional().describe('a file of JSON lines, or - for those that come in'),

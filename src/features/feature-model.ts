@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { openModel, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
 import { CheckpointError, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
-import { headOptionsSchema, headTypes, type Model } from '../models/index.ts'
+import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
 import { Generator, type Tensor } from '../tensor/index.ts'
 import { type Scaler, withLearner } from './feature-head.ts'
 import { layerField, poolings } from './layers.ts'
@@ -53,6 +53,16 @@ export interface OpenBase {
   identity: string
 }
 
+/** A base that is in memory already, with whatever head. */
+export interface HeldBase extends Omit<OpenBase, 'identity'> {
+  /** SHA-256 of its files, as `identityOf` gives it. */
+  files: string
+}
+
+/** What a base is, down to the bits of its features. */
+const featureIdentity = (files: string, { fresh, precision }: Pick<BaseChoice, 'fresh' | 'precision'>): string =>
+  sha256(JSON.stringify({ files, fresh, precision }))
+
 /** A base to take features from: without a head of its own, frozen. */
 export const openBase = async ({
   base,
@@ -65,8 +75,7 @@ export const openBase = async ({
   if (fresh !== undefined) model.initialize({ std: model.facts.initializerRange, generator: new Generator(fresh) })
   if (precision !== 'float32' || device !== 'cpu') model.to({ dtype: precision, device })
   model.requireGrad(false)
-  const files = await identityOf(folder)
-  return { model, folder, identity: sha256(JSON.stringify({ files, fresh, precision })) }
+  return { model, folder, identity: featureIdentity(await identityOf(folder), { fresh, precision }) }
 }
 
 /** SHA-256 over the weights and the config of a model's folder, or of its one file. */
@@ -104,12 +113,37 @@ export interface OpenedFeatureModel {
   facts: FeatureModelFacts
   /** Folder or file of the base. */
   baseFolder: string
+  /** What it holds besides the base. */
+  tensors: ReadonlyMap<string, Tensor>
 }
 
-/** @throws CheckpointError where the files do not fit each other or the base is another one */
+/** @throws CheckpointError for a base in memory that cannot give the features */
+const openHeld = (
+  { model, folder, files }: HeldBase,
+  { fresh, precision }: FeatureModelFacts,
+  path: string,
+): OpenBase => {
+  const entry = (head: HeadType) => headEntry(model.definition, model.config, head)
+  const fault =
+    fresh !== undefined
+      ? 'a base of random weights'
+      : (entry(model.headType).encoderOnly ?? false) !== (entry('embedding').encoderOnly ?? false)
+        ? 'an encoder without its decoder'
+        : undefined
+  if (fault !== undefined)
+    throw new CheckpointError(
+      `${path}: Expected ${fault}, which the features were taken from, got the base in memory from ${folder}. Open this model by itself.`,
+    )
+  return { model, folder, identity: featureIdentity(files, { precision }) }
+}
+
+/**
+ * @param options.base in place of the one that the files name: a folder or Hub id, or one in memory, which is left as it is
+ * @throws CheckpointError where the files do not fit each other or the base is another one
+ */
 export const openFeatureModel = async (
   folder: string,
-  { device, base }: { device?: string; base?: string } = {},
+  { device, base }: { device?: string; base?: string | HeldBase } = {},
 ): Promise<OpenedFeatureModel> => {
   const path = join(folder, FEATURE_FILE)
   let fields: unknown
@@ -119,7 +153,10 @@ export const openFeatureModel = async (
     throw new CheckpointError(`${path}: Expected JSON, got something else (${(error as Error).message}).`)
   }
   const facts = parseConfig(fileSchema, fields, path)
-  const opened = await openBase({ ...facts, base: base ?? facts.base, device })
+  const opened =
+    typeof base === 'object'
+      ? openHeld(base, facts, path)
+      : await openBase({ ...facts, base: base ?? facts.base, device })
   if (opened.identity !== facts.baseIdentity)
     throw new CheckpointError(
       `${path}: Expected the base that the features were taken from at ${opened.folder}, found another one. What was learnt means nothing on it: learn again.`,
@@ -127,6 +164,7 @@ export const openFeatureModel = async (
   const file = await openSafetensors(join(folder, LEARNER_FILE))
   const own = new Map<string, Tensor>()
   for (const name of file.tensors.keys()) own.set(name, file.tensor(name))
+  const tensors = new Map(own)
   const scaler = facts.standardize
     ? {
         mean: expectTensor(own, `${scalerPrefix}mean`, [facts.width]),
@@ -148,5 +186,5 @@ export const openFeatureModel = async (
     fitted,
     scaler,
   })
-  return { model: model.eval(), facts, baseFolder: opened.folder }
+  return { model: model.eval(), facts, baseFolder: opened.folder, tensors }
 }

@@ -10,6 +10,7 @@ export {
 } from './embed-texts.ts'
 export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 export {
+  type HeldBase,
   identityOf,
   isFeatureModel,
   type OpenedFeatureModel,

@@ -1,10 +1,9 @@
-// One base, many specialists: adapters and heads of any number over one body in memory, asked by name. What is held is the base once and
-// of each specialist its own small parts. Knows no task and no variant.
-import { readFile, realpath } from 'node:fs/promises'
+// One base, many specialists: any number of them over one body in memory, asked by name. What is held is the base once and of each
+// specialist its own small parts. Knows no task and no variant.
 import { join } from 'node:path'
-import { adaptersOf, isAdapterFolder, openAdapter } from '../adapters/index.ts'
+import { adaptersOf } from '../adapters/index.ts'
 import { describeOpening, loadTokenizer, type OpenOptions, openModel, resolveModel } from '../checkpoint/index.ts'
-import { CheckpointError, ConfigError, DataError, didYouMean } from '../core/index.ts'
+import { ConfigError, DataError, didYouMean } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import {
   type PredictionResult,
@@ -22,10 +21,11 @@ import { RUN_FILE, readRecipe } from './execute.ts'
 import { type FinetuneRecipe, taskOf } from './finetune-recipe.ts'
 import { exists } from './run-folder.ts'
 import { readTask, type SpecialistTask } from './specialist-files.ts'
+import { type SharedBase, type Standing, specialistWays } from './specialist-ways.ts'
 
 /** A specialist's files, and its task where they do not say it, as those of others do not. */
 export interface SpecialistChoice {
-  /** A run, the folder of an adapter, or a Hub id. */
+  /** A run, the folder of an adapter or of what was learnt from features, or a Hub id. */
   folder: string
   task?: TaskType
   settings?: Record<string, unknown>
@@ -53,7 +53,7 @@ interface Specialist {
   name: string
   task: TaskDefinition
   config: object
-  model: Model
+  standing: Standing
   tokenizer: Tokenizer
   maxLength: number
 }
@@ -74,27 +74,8 @@ export const taughtTask = async (folder: string, path: string): Promise<Speciali
   return { task: task.type, settings: config as SpecialistTask['settings'], ...length }
 }
 
-/**
- * The adapter's own head stands in its model for good. A head that was drawn at random only to be replaced would be held for nothing;
- * a base's own head stays, since others use it.
- */
-const settleHead = (model: Model, base: Model, copies: ReadonlyMap<string, Tensor>): void => {
-  if (model === base) return
-  const shared = new Set(base.parameters().values())
-  const parameters = model.parameters()
-  for (const [path, copy] of copies) {
-    const drawn = parameters.get(path)
-    if (!path.startsWith('head.') || drawn === undefined || drawn === copy || shared.has(drawn)) continue
-    for (const [, module] of model.head.modules())
-      for (const [name, value] of Object.entries(module))
-        if (value === drawn) (module as unknown as Record<string, unknown>)[name] = copy
-    drawn.free()
-  }
-}
-
 export class Specialists {
-  readonly #base: Model
-  readonly #folder: string
+  readonly #base: SharedBase
   readonly #tokenizer: Tokenizer
   readonly #all = new Map<string, Specialist>()
   readonly #note: (line: string) => void
@@ -102,8 +83,7 @@ export class Specialists {
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(base: Model, folder: string, tokenizer: Tokenizer, note: (line: string) => void) {
-    this.#base = base
-    this.#folder = folder
+    this.#base = { model: base, folder }
     this.#tokenizer = tokenizer
     this.#note = note
   }
@@ -119,7 +99,7 @@ export class Specialists {
 
   /** The labels of a specialist's head, where it has some. */
   labelsOf(name: string): readonly string[] {
-    return this.#get(name).model.headOptions.labels
+    return this.#get(name).standing.model.headOptions.labels
   }
 
   /**
@@ -131,10 +111,16 @@ export class Specialists {
   }
 
   async #add(name: string, { folder, ...given }: SpecialistChoice): Promise<void> {
-    const path = await resolveModel(folder)
-    if (!(await isAdapterFolder(path)))
+    if (this.#all.has(name))
       throw new ConfigError(
-        `Expected the folder of an adapter for the specialist ${name}, got ${folder}, a model of its own. Train a variant that leaves the base as it is, such as lora.`,
+        `Expected a name that no specialist has yet, got "${name}". Remove that one, or choose another.`,
+      )
+    const path = await resolveModel(folder)
+    const held = await Promise.all(specialistWays.map((way) => way.holds(path)))
+    const way = specialistWays[held.indexOf(true)]
+    if (way === undefined)
+      throw new ConfigError(
+        `Expected a specialist that stands on its base for ${name}, got ${folder}, a model of its own. Train a variant that leaves the base as it is, such as lora or feature-based.`,
       )
     const taught = given.task === undefined ? await taughtTask(folder, path) : undefined
     const type = given.task ?? taught?.task
@@ -144,23 +130,21 @@ export class Specialists {
       )
     const task = tasks[type as TaskType] as unknown as TaskDefinition
     const config = taskConfig(task, { ...taught?.settings, ...given.settings })
-    await this.#noteOtherBase(name, path)
-    const bank = adaptersOf(this.#base)
-    const { model, applied } = await openAdapter(path, { base: this.#base, name })
-    bank.use(undefined)
+    const standing = await way.open(path, this.#base, name, this.#note)
+    const { model, virtualTokens } = standing
     try {
       if (![task.head].flat().includes(model.headType))
         throw new ConfigError(
           `Expected a head of ${[task.head].flat().join(' or ')} for the task ${type} of the specialist ${name}, got ${model.headType}.`,
         )
-      settleHead(model, this.#base, bank.get(name).copies)
       const own = await exists(join(path, 'tokenizer.json'))
       const tokenizer = own ? await loadTokenizer(path) : this.#tokenizer
       const known = type === taught?.task ? taught.maxLength : undefined
-      const maxLength = known ?? taskLength(model, tokenizer, task) - applied.virtualTokens
-      this.#all.set(name, { name, task, config, model: model.eval(), tokenizer, maxLength })
+      const maxLength = known ?? model.headOptions.maxTokens ?? taskLength(model, tokenizer, task) - virtualTokens
+      model.eval()
+      this.#all.set(name, { name, task, config, standing, tokenizer, maxLength })
     } catch (error) {
-      bank.remove(name)
+      for (const tensor of standing.leave()) tensor.free()
       throw error
     }
   }
@@ -168,14 +152,9 @@ export class Specialists {
   /** Forgets one, and frees what it alone held. */
   remove(name: string): Promise<void> {
     return this.#inTurn(async () => {
-      const { model } = this.#get(name)
-      const bank = adaptersOf(this.#base)
-      const own = bank.tensorsOf(name)
-      bank.remove(name)
+      const { standing } = this.#get(name)
       this.#all.delete(name)
-      const kept = new Set(this.#base.parameters().values())
-      const held = new Set([...own.values(), ...(model === this.#base ? [] : model.head.parameters().values())])
-      for (const tensor of held) if (!kept.has(tensor)) tensor.free()
+      for (const tensor of standing.leave()) tensor.free()
     })
   }
 
@@ -185,10 +164,9 @@ export class Specialists {
   }
 
   async #ask(specialist: Specialist, asked: readonly Question[], options: AskOptions): Promise<PredictionResult> {
-    const { name, task, config, tokenizer, maxLength } = specialist
+    const { standing, task, config, tokenizer, maxLength } = specialist
     const records = asked.map(({ id, specialist: _, ...fields }, i) => task.ask(fields, id ?? String(i), config))
-    const bank = adaptersOf(this.#base)
-    return predictTask(bank.use(name), tokenizer, task, records, config, { maxLength, ...options })
+    return predictTask(standing.enter(), tokenizer, task, records, config, { maxLength, ...options })
   }
 
   /**
@@ -240,14 +218,14 @@ export class Specialists {
 
   /** Bytes of the base, and of what each specialist adds to it. */
   memory(): { base: number; specialists: Record<string, number> } {
-    const bank = adaptersOf(this.#base)
+    const bank = adaptersOf(this.#base.model)
     const active = bank.active
     bank.use(undefined)
     try {
-      const base = this.#base.parameters()
+      const base = this.#base.model.parameters()
       const shared = new Set(base.values())
-      const partsOf = ({ name, model }: Specialist) => {
-        const own = new Set([...bank.tensorsOf(name).values(), ...model.parameters().values()])
+      const partsOf = ({ standing }: Specialist) => {
+        const own = new Set(standing.tensors())
         return bytesOf([...own].filter((tensor) => !shared.has(tensor)))
       }
       return {
@@ -262,11 +240,10 @@ export class Specialists {
   /** Frees all of it. */
   close(): Promise<void> {
     return this.#inTurn(async () => {
-      adaptersOf(this.#base).use(undefined)
-      const bank = adaptersOf(this.#base)
-      const held = new Set<Tensor>(this.#base.parameters().values())
-      for (const { name, model } of this.#all.values())
-        for (const tensor of [...bank.tensorsOf(name).values(), ...model.parameters().values()]) held.add(tensor)
+      const { model } = this.#base
+      adaptersOf(model).use(undefined)
+      const held = new Set<Tensor>(model.parameters().values())
+      for (const { standing } of this.#all.values()) for (const tensor of standing.tensors()) held.add(tensor)
       this.#all.clear()
       for (const tensor of held) tensor.free()
     })
@@ -284,23 +261,6 @@ export class Specialists {
     const mine = this.#turn.then(work, work)
     this.#turn = mine.catch(() => {})
     return mine
-  }
-
-  /** An adapter means something on its own base only; shapes alone do not tell. */
-  async #noteOtherBase(name: string, path: string): Promise<void> {
-    const file = join(path, 'adapter_config.json')
-    let named: unknown
-    try {
-      named = (JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>).base_model_name_or_path
-    } catch (error) {
-      throw new CheckpointError(`${file}: Expected JSON, got ${(error as Error).message}.`)
-    }
-    if (typeof named !== 'string') return
-    const real = (folder: string) => realpath(folder).catch(() => folder)
-    if ((await real(named)) !== (await real(this.#folder)))
-      this.#note(
-        `${name} was trained on ${named}; it is asked on ${this.#folder}. Its answers mean nothing on another base.`,
-      )
   }
 }
 

@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
+import { openFeatureModel } from '../../src/features/index.ts'
 import { finetune, openSpecialists, pretrain } from '../../src/runs/index.ts'
 import { predictTask, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { memoryStatistics } from '../../src/tensor/index.ts'
@@ -166,6 +167,71 @@ describe('specialists', () => {
     expect((await empty.ask('copy3', [{ text: 'the house' }])).predictions).toHaveLength(1)
     await empty.close()
   })
+
+  it('answer from features of the base in memory, without a second one', async () => {
+    for (const [name, task, adapter] of [
+      ['stars', 'sequence-classification', {}],
+      ['length', 'regression', { learner: 'mlp', hidden: [8] }],
+      ['names', 'token-classification', { layer: 0 }],
+    ] as const)
+      await finetune({
+        base: at('base'),
+        task,
+        variant: 'feature-based',
+        adapter: { cache: at('cache'), ...adapter },
+        data: at(`${name}.jsonl`),
+        out: at(`features-${name}`),
+        maxLength: 12,
+      })
+    const specialists = await openSpecialists(at('base'), { lora: at('stars') })
+    const { base } = specialists.memory()
+    const plain = await specialists.ask('lora', [question])
+    for (const name of ['stars', 'length', 'names'] as const) {
+      await collect()
+      const before = memoryStatistics().inUse
+      await specialists.add(name, at(`features-${name}`))
+      await collect()
+      expect(memoryStatistics().inUse - before).toBeLessThan(base / 4)
+      const own = specialists.memory().specialists[name]
+      expect(own).toBeGreaterThan(0)
+      expect(own).toBeLessThan(base / 4)
+      // Right behind an adapter, whose change must not reach the features.
+      await specialists.ask('lora', [question])
+      const [said] = (await specialists.ask(name, [question])).predictions
+      const { model } = await openFeatureModel(at(`features-${name}`, 'model'))
+      const task = tasks[wanted[name].task] as unknown as TaskDefinition
+      const config = taskConfig(task, {})
+      const records = [task.ask(question, '0', config)]
+      const expected = await predictTask(model, await loadTokenizer(at('base')), task, records, config)
+      expect(said).toEqual(expected.predictions[0])
+    }
+    expect(specialists.memory().base).toBe(base)
+    expect(await specialists.ask('lora', [question])).toMatchObject({ predictions: plain.predictions })
+    await expect(specialists.add('stars', at('features-stars'))).rejects.toThrow(/name that no specialist has/)
+    await specialists.remove('stars')
+    expect(specialists.names).toEqual(['lora', 'length', 'names'])
+    await specialists.close()
+
+    const given = ['--specialist', `stars=${at('features-stars')}`, '--text', 'rain', '--json']
+    const asked = await runHere(['specialists', '--base', at('base'), ...given])
+    expect(JSON.parse(asked.stdout).answers).toMatchObject([{ specialist: 'stars', label: expect.any(String) }])
+    // Features of other weights are others, whatever the shapes.
+    await pretrain(smallRecipe(data, at('stranger'), { budget: { steps: 5 } }))
+    const other = await runHere(['specialists', '--base', at('stranger'), ...given])
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringMatching(/features were taken from.*another one/) })
+    await finetune({
+      base: at('base'),
+      fresh: true,
+      task: 'sequence-classification',
+      variant: 'feature-based',
+      adapter: { cache: at('cache') },
+      data: at('stars.jsonl'),
+      out: at('features-fresh'),
+    })
+    const fresh = ['--specialist', `fresh=${at('features-fresh')}`, '--text', 'rain']
+    const random = await runHere(['specialists', '--base', at('base'), ...fresh])
+    expect(random.stderr).toMatch(/base of random weights/)
+  }, 120_000)
 
   it('answer lines of JSON, by name or all, and lines that come in', async () => {
     const input = at('questions.jsonl')

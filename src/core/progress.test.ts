@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { createProgress } from './progress.ts'
 
 function stream(isTTY: boolean) {
@@ -24,6 +24,35 @@ it('prints plain lines without a terminal, the last state included and once', ()
   expect(lines).toHaveLength(2)
   expect(lines[0]).toMatch(/^read: 500\/2k documents · .*\/s · .* left\n$/)
   expect(lines[1]).toMatch(/^read: 2k\/2k documents · .*loss 1.5\n$/)
+})
+
+afterEach(() => vi.restoreAllMocks())
+
+it.each([
+  ['leaves a pause out of the rate and of the time that is left', 20, /500\/1k · 10\/s · 49\.9 s left/],
+  ['counts work that kept the event loop waiting', 3_000_000, /500\/1k · 0\.14\/s · 1 h 0\d min left/],
+])('%s', (_, cpuMs, expected) => {
+  let [clock, cpu] = [0, 0]
+  vi.spyOn(performance, 'now').mockImplementation(() => clock)
+  vi.spyOn(process, 'cpuUsage').mockImplementation(((before?: NodeJS.CpuUsage) => ({
+    user: 1000 * cpu - (before?.user ?? 0),
+    system: 0,
+  })) as typeof process.cpuUsage)
+  const { lines, stream: to } = stream(false)
+  const progress = createProgress({ label: 'read', total: 1000, unit: 'documents', stream: to, intervalMs: 0 })
+  for (let i = 1; i <= 50; i++) {
+    clock += 1000
+    cpu += 900
+    if (i === 25) {
+      // An hour in which the timer did not come.
+      clock += 3_600_000
+      cpu += cpuMs
+    }
+    progress.update(10 * i)
+  }
+  progress.stop()
+  const line = lines.at(-1)?.replace(' documents', '')
+  expect(line).toMatch(expected)
 })
 
 it('is silent between the intervals', () => {

@@ -1,6 +1,7 @@
 // Progress of one long piece of work on stderr: a bar on a terminal, plain lines a few times a minute elsewhere.
 import { SingleBar } from 'cli-progress'
 import { formatCount, formatDuration } from './format.ts'
+import { PauseWatch } from './pause-watch.ts'
 
 export interface ProgressOptions {
   label: string
@@ -27,13 +28,15 @@ export function createProgress(options: ProgressOptions): Progress {
   const { label, total, unit, enabled = true, stream = process.stderr, intervalMs = 15_000 } = options
   if (!enabled) return { update() {}, stop() {} }
   const started = performance.now()
+  const pauses = new PauseWatch()
   let done = 0
   let fields: Record<string, string | number> = {}
   let stopped = false
 
   const describe = () => {
     const elapsed = performance.now() - started
-    const rate = done > 0 ? (done / elapsed) * 1000 : 0
+    // A pause says nothing of how fast the work goes.
+    const rate = done > 0 ? (done / (elapsed - pauses.pausedMs)) * 1000 : 0
     const parts = [
       total === undefined ? `${formatCount(done)} ${unit}` : `${formatCount(done)}/${formatCount(total)} ${unit}`,
     ]
@@ -68,6 +71,7 @@ export function createProgress(options: ProgressOptions): Progress {
       stop() {
         if (stopped) return
         stopped = true
+        pauses.stop()
         bar.update(Math.min(done, total), { details: describe() })
         bar.stop()
       },
@@ -91,6 +95,7 @@ export function createProgress(options: ProgressOptions): Progress {
     stop() {
       if (stopped) return
       stopped = true
+      pauses.stop()
       if (printed !== done) print()
     },
   }

@@ -8,7 +8,9 @@ import { findTargets, targetsSchema } from './targets.ts'
 
 const schema = z.strictObject({
   type: z.literal('lora'),
-  targets: targetsSchema.default(['qProj', 'vProj']).describe('layers that get a change, by our names, or all-linear'),
+  targets: targetsSchema
+    .default('all-linear')
+    .describe('layers that get a change: all-linear, or some by our names, such as qProj and vProj'),
   rank: z.int().min(1).max(4096).default(8).describe('rank of the change'),
   alpha: z.number().positive().default(16).describe('the change is multiplied by alpha / rank'),
   dropout: z.number().min(0).max(0.99).default(0).describe('dropout of what the change sees'),

@@ -29,8 +29,8 @@ const heads: Partial<Record<ModelType, HeadType>> = {
 const configs: Record<string, AdapterConfig> = {
   lora: { type: 'lora', targets: 'all-linear', rank: 3 } as AdapterConfig,
   'lora-part': { type: 'lora', targets: ['vProj', 'oProj'], rank: 3, rsLora: true, alpha: 5 } as AdapterConfig,
-  'lora-head': { type: 'lora', rank: 2, trainHead: true } as AdapterConfig,
-  dora: { type: 'lora', dora: true, rank: 2 } as AdapterConfig,
+  'lora-head': { type: 'lora', targets: ['qProj', 'vProj'], rank: 2, trainHead: true } as AdapterConfig,
+  dora: { type: 'lora', targets: ['qProj', 'vProj'], dora: true, rank: 2 } as AdapterConfig,
   ia3: { type: 'ia3' } as AdapterConfig,
   prefix: { type: 'prefix-tuning', virtualTokens: 3 } as AdapterConfig,
   prompt: { type: 'prompt-tuning', virtualTokens: 3 } as AdapterConfig,

@@ -6,7 +6,14 @@ import { describeOpening, openModel, openSafetensors, saveModel, saveSafetensors
 import { OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
 import { freezeWeights, type Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
-import { evaluateTask, scoresOf, type TaskRecord, type TaskResult, taskLength } from '../tasks/index.ts'
+import {
+  evaluateTask,
+  expectPositions,
+  scoresOf,
+  type TaskRecord,
+  type TaskResult,
+  taskLength,
+} from '../tasks/index.ts'
 import { Generator } from '../tensor/index.ts'
 import type { Trainee } from '../training/index.ts'
 import { writeEvaluation } from './evaluation-files.ts'
@@ -49,6 +56,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       : [`The matrices of ${recipe.base} are held in ${held}; the adapter's files fit it as it is.`]
   const active = applied.model
   const maxLength = recipe.maxLength ?? taskLength(active, tokenizer, task) - applied.virtualTokens
+  expectPositions(active, maxLength)
   const prepared = task.prepare(tokenizer, config, {
     maxLength,
     headOptions: active.headOptions,

@@ -62,6 +62,15 @@ export const taskLength = (
   { maxLength: most = 512 }: Pick<TaskDefinition, 'maxLength'> = {},
 ): number => Math.min(contextLength(model) ?? most, maxLength ?? most, most)
 
+/** @throws ConfigError for more tokens than a model has positions for */
+export const expectPositions = ({ facts }: Pick<Model, 'facts'>, maxLength: number): void => {
+  const { maxPositions = maxLength } = facts
+  if (maxLength > maxPositions)
+    throw new ConfigError(
+      `Expected at most ${maxPositions} tokens, all that the model has positions for, for \`maxLength\`, got ${maxLength}. Lower it.`,
+    )
+}
+
 /** @throws ConfigError for a model with another head, DataError for a record that cannot be asked */
 export const predictTask = async <
   Config extends object,
@@ -88,11 +97,7 @@ export const predictTask = async <
     )
   const started = performance.now()
   const { headOptions, facts } = model
-  const { maxPositions = maxLength } = facts
-  if (maxLength > maxPositions)
-    throw new ConfigError(
-      `Expected at most ${maxPositions} tokens, all that the model has positions for, for \`maxLength\`, got ${maxLength}. Lower it.`,
-    )
+  if (settings.maxLength !== undefined) expectPositions(model, settings.maxLength)
   const prepared = task.prepare(tokenizer, config, { maxLength, headOptions, facts })
   const wasTraining = model.training
   model.eval()

@@ -26,6 +26,7 @@ export {
   type EvaluateTaskSettings,
   evaluateTask,
   evaluateTaskSchema,
+  expectPositions,
   type PredictionResult,
   predictTask,
   scoresOf,

@@ -228,6 +228,13 @@ describe('finetune', () => {
     await expect(finetune({ ...bare, frozenWeights: 'nf4' })).rejects.toThrow(/float32 for `frozenWeights`/)
   })
 
+  it('refuses longer examples than the base has positions for, before the first step', async () => {
+    const events: TrainingEvent[] = []
+    const run = finetune(recipe('lora', at('long'), { maxLength: 65 }), { onEvent: (event) => events.push(event) })
+    await expect(run).rejects.toThrow(/at most 64 tokens.*`maxLength`, got 65/)
+    expect(events).toEqual([])
+  })
+
   it('says what is wrong with a recipe', async () => {
     const wrong = (more: object) => finetune(recipe('lora', at('wrong'), more))
     await expect(wrong({ settings: { text: 'reviw', label: 'stars' } })).rejects.toThrow(/review/)

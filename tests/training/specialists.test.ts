@@ -161,7 +161,7 @@ describe('specialists', () => {
       0,
     )
     expect(copies[0]).toBe(stored)
-    expect(copies[0]).toBeLessThan(base / 4)
+    expect(copies[0]).toBeLessThan(base / 2)
     const freed = await grown(() => empty.remove('copy2'))
     expect(freed).toBe(-copies[0])
     expect((await empty.ask('copy3', [{ text: 'the house' }])).predictions).toHaveLength(1)

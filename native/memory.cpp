@@ -245,6 +245,12 @@ void installAllocator() {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
 #endif
+#ifndef _WIN32
+    // ATen and oneDNN each keep 1,024 compiled bf16 products, about 0.5 MB apiece: with rows that differ from batch to batch that
+    // grew by gigabytes. This many hold the shapes of a step; making one anew costs less than can be measured. Both read it at first use.
+    setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
+    setenv("LRU_CACHE_CAPACITY", "128", /*overwrite=*/0);
+#endif
   });
 }
 

@@ -19,6 +19,7 @@ import type { Trainee } from '../training/index.ts'
 import { writeEvaluation } from './evaluation-files.ts'
 import { hashesOf, passedOver, readMaterial } from './finetune-data.ts'
 import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
+import { beginAtPrior } from './head-prior.ts'
 import { setOptimization } from './optimization.ts'
 import type { BuiltRun, RunKind } from './run-kind.ts'
 import { SAMPLES_FILE, type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
@@ -66,6 +67,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const { learner } = prepared
   const trainee: Trainee = { model: active, objective: learner as Trainee['objective'], parameters: applied.trainable }
   const examples = records.train.flatMap((record) => prepared.encode(record))
+  if (recipe.priorBias && (recipe.fresh || opened.report.newHead.length > 0)) beginAtPrior(active, prepared, examples)
   const cuts = examples.filter(({ cut }) => cut > 0).length
   const encodingNotes = [
     ...(prepared.notes ?? []),

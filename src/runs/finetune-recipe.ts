@@ -36,6 +36,12 @@ export const finetuneSchema = trainingSchema.extend({
     .boolean()
     .default(false)
     .describe('start from random weights of the same shape, to see what pretraining brought'),
+  priorBias: z
+    .boolean()
+    .default(true)
+    .describe(
+      'begin the bias of a new head at what is right most often (the shares of the classes, the mean of the numbers), not at zero',
+    ),
   untrained: z
     .boolean()
     .default(true)

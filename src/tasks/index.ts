@@ -68,6 +68,7 @@ export {
   textMetrics,
 } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
+export { priorScores } from './prior.ts'
 export {
   evaluateRankedChoices,
   judgeRanked,

@@ -1,7 +1,7 @@
 // What a head is: the part of a model above its body, which turns hidden states into what is predicted. Knows no architecture and
 // no head by name.
 import { z } from 'zod'
-import type { KeyRule } from '../../nn/index.ts'
+import type { KeyRule, Linear } from '../../nn/index.ts'
 import { Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyInputs, BodyOutputs } from '../model.ts'
@@ -56,6 +56,11 @@ export abstract class Head extends Module {
   /** True where of each row only the first token's vector is read, so that the last layer need not make the others. */
   get readsFirstsOnly(): boolean {
     return false
+  }
+
+  /** The layer whose outputs are the scores, where the head ends with one. */
+  get scores(): Linear | undefined {
+    return undefined
   }
 
   /** The batch as the body takes it. */

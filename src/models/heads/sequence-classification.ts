@@ -34,6 +34,10 @@ export class RowClassifier extends Head {
     return this.#shape.pooling === 'first'
   }
 
+  override get scores(): Linear {
+    return this.classifier
+  }
+
   /** -> float32 [B,labels] */
   forward({ hidden, firstsOnly }: BodyOutputs, inputs: BodyInputs): Tensor {
     const { pooling, dense } = this.#shape

@@ -1,5 +1,5 @@
 // A score for each label at every token; with two labels named start and end, the borders of an answer.
-import { Dropout } from '../../nn/index.ts'
+import { Dropout, type Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
@@ -13,6 +13,10 @@ class TokenClassifier extends Head {
     super()
     this.classifier = new ScoreLayer(hidden, labels)
     this.dropout = new Dropout(dropout)
+  }
+
+  override get scores(): Linear {
+    return this.classifier
   }
 
   /** -> float32 [B,T,labels] */

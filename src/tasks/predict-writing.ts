@@ -1,7 +1,7 @@
 // Predictions that a model writes: prompts of alike length go on side by side with a cache of keys and values, and right answers are
 // weighed by what they cost the model. Knows no task, no template and no architecture.
 import { setImmediate } from 'node:timers/promises'
-import { generate, type LanguageModel } from '../generation/index.ts'
+import { type GenerationOptions, generate, type LanguageModel } from '../generation/index.ts'
 import type { Model } from '../models/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { inferenceMode, scope } from '../tensor/index.ts'
@@ -55,6 +55,12 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   return { losses, cuts, tokens, examples: items.length }
 }
 
+/** A stream of draws for each record, whatever batches there are. */
+const seedsOf = (generation: GenerationOptions, part: readonly number[]): GenerationOptions =>
+  typeof generation.seed === 'number'
+    ? { ...generation, seed: part.map((i) => (generation.seed as number) + i) }
+    : generation
+
 const answersOf = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   tokenizer: Tokenizer,
@@ -76,7 +82,7 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
       model as unknown as LanguageModel,
       tokenizer,
       part.map((i) => prompts[i].ids),
-      writing.generation,
+      seedsOf(writing.generation, part),
       { signal },
     )
     // A text that was broken off is no answer.

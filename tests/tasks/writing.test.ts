@@ -160,6 +160,24 @@ describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
       const line = JSON.parse(JSON.stringify(prediction)) as { [name: string]: unknown }
       expect(task.parsePrediction(line, records[i], config)).toEqual(prediction)
     })
+    // Drawn texts, too, and by the seed.
+    const drawn = async (drawSeed: number, batchTokens: number) =>
+      texts(
+        await predictTask(
+          model,
+          tokenizer,
+          task,
+          records,
+          { ...config, temperature: 1, topP: 0.9, drawSeed } as object,
+          {
+            maxLength: 90,
+            batchTokens,
+          },
+        ),
+      )
+    expect(await drawn(1, 1)).toEqual(await drawn(1, 4096))
+    expect(await drawn(1, 4096)).not.toEqual(await drawn(5, 4096))
+    expect(await drawn(1, 4096)).not.toEqual(texts(large))
     const some = await evaluateTask(model, tokenizer, task, records, config, {
       maxLength: 90,
       answers: 0,
@@ -209,5 +227,7 @@ describe('a base that cannot write', () => {
       task.prepare(tokenizer, taskConfig(task, more), { headOptions: {}, facts, maxLength })
     expect(() => prepareGpt({ maxNewTokens: 96 }, 96)).toThrow(/maxNewTokens/)
     expect(() => prepareGpt({}, 97)).toThrow(/maxLength/)
+    expect(() => prepareGpt({ maxNewTokens: 8, topP: 0.9 }, 64)).toThrow(/`temperature` beside `topP`/)
+    expect(() => prepareGpt({ maxNewTokens: 8, temperature: 0.7, numBeams: 2 }, 64)).toThrow(/Choose one/)
   })
 })

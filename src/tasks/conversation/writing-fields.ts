@@ -29,6 +29,22 @@ export const writingFields = {
     .default(1)
     .describe('answers followed side by side; 1 takes the likeliest token each time'),
   repetitionPenalty: z.number().positive().default(1).describe('above 1 makes tokens that were there less likely'),
+  noRepeatNgramSize: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe('no run of this many tokens comes twice in an answer; 0 is off'),
+  temperature: z
+    .number()
+    .positive()
+    .optional()
+    .describe('draw tokens at this temperature; the likeliest are taken unless given'),
+  topP: z.number().positive().max(1).default(1).describe('draw from the likeliest tokens that together reach this'),
+  drawSeed: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe("of the draws: an answer depends on it and on the record's place alone"),
   stemming: z.boolean().default(true).describe('ROUGE compares English words without their endings'),
 }
 

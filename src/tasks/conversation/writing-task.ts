@@ -1,6 +1,7 @@
 // What every task that is answered by writing has in common: examples and prompts for decoders and for encoders with a decoder, what is
 // made of the written text, and its scores. A task says what it asks and what is right. Knows no task.
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
+import type { GenerationOptions } from '../../generation/index.ts'
 import { FaultCounter, type Place } from '../reading/read-report.ts'
 import type { PrepareOptions, TaskDefinition, TaskExample, TaskRecord, WritingTask } from '../task.ts'
 import { type AnswerPrediction, judgeAnswers, predictionOf } from './answer-scores.ts'
@@ -84,6 +85,29 @@ const formOf = <Config extends WritingSettings, Record extends WritingRecord>(
   }
 }
 
+/** @throws ConfigError for settings of drawing that have no effect, or that beams exclude */
+const generationOf = ({
+  maxNewTokens,
+  numBeams,
+  repetitionPenalty,
+  noRepeatNgramSize,
+  temperature,
+  topP,
+  drawSeed,
+}: WritingSettings): GenerationOptions => {
+  const found = { maxNewTokens, numBeams, repetitionPenalty, noRepeatNgramSize }
+  if (temperature === undefined) {
+    if (topP !== 1 || drawSeed !== 0)
+      throw new ConfigError(
+        'Expected a `temperature` beside `topP` and `drawSeed`, got none: nothing is drawn without it. Set it, or remove them.',
+      )
+    return found
+  }
+  if (numBeams > 1)
+    throw new ConfigError(`Expected \`temperature\` or \`numBeams\`, got ${temperature} and ${numBeams}. Choose one.`)
+  return { ...found, sample: true, temperature, topP, seed: drawSeed }
+}
+
 /** The parts of a task that all such tasks share. */
 export const writingParts = <Config extends WritingSettings, Record extends WritingRecord>(
   spec: WritingSpec<Config, Record>,
@@ -94,6 +118,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
   mainMetric: spec.mainMetric,
   prepare(tokenizer, config, options): WritingTask<Record, TaskExample, AnswerPrediction> {
     const form = formOf(spec, config, tokenizer, options)
+    const generation = generationOf(config)
     const faults = new FaultCounter(config.onFault)
     // Nobody's fault: this is what `tooLong` asks for.
     const dropped = new FaultCounter('skip')
@@ -128,9 +153,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
       writing: {
         template: form.template,
         generation: {
-          maxNewTokens: config.maxNewTokens,
-          numBeams: config.numBeams,
-          repetitionPenalty: config.repetitionPenalty,
+          ...generation,
           eosTokenIds: form.ends,
           ...(form.startId === undefined ? {} : { decoderStartTokenId: form.startId }),
         },

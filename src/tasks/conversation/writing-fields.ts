@@ -29,7 +29,7 @@ export const writingFields = {
     .default(1)
     .describe('answers followed side by side; 1 takes the likeliest token each time'),
   repetitionPenalty: z.number().positive().default(1).describe('above 1 makes tokens that were there less likely'),
-  noRepeatNgramSize: z
+  uniqueNgramSize: z
     .int()
     .nonnegative()
     .default(0)

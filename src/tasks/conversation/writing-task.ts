@@ -90,12 +90,12 @@ const generationOf = ({
   maxNewTokens,
   numBeams,
   repetitionPenalty,
-  noRepeatNgramSize,
+  uniqueNgramSize,
   temperature,
   topP,
   drawSeed,
 }: WritingSettings): GenerationOptions => {
-  const found = { maxNewTokens, numBeams, repetitionPenalty, noRepeatNgramSize }
+  const found = { maxNewTokens, numBeams, repetitionPenalty, noRepeatNgramSize: uniqueNgramSize }
   if (temperature === undefined) {
     if (topP !== 1 || drawSeed !== 0)
       throw new ConfigError(

@@ -57,7 +57,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       : [`The matrices of ${recipe.base} are held in ${held}; the adapter's files fit it as it is.`]
   const active = applied.model
   const maxLength = recipe.maxLength ?? taskLength(active, tokenizer, task) - applied.virtualTokens
-  expectPositions(active, maxLength)
+  expectPositions(active.facts, maxLength)
   const prepared = task.prepare(tokenizer, config, {
     maxLength,
     headOptions: active.headOptions,

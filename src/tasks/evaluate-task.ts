@@ -5,6 +5,7 @@ import { contextLength, type Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { Scores } from './metrics/judgement.ts'
 import { type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
+import { expectPositions } from './positions.ts'
 import { predictByReading } from './predict-reading.ts'
 import { predictByWriting } from './predict-writing.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from './task.ts'
@@ -62,15 +63,6 @@ export const taskLength = (
   { maxLength: most = 512 }: Pick<TaskDefinition, 'maxLength'> = {},
 ): number => Math.min(contextLength(model) ?? most, maxLength ?? most, most)
 
-/** @throws ConfigError for more tokens than a model has positions for */
-export const expectPositions = ({ facts }: Pick<Model, 'facts'>, maxLength: number): void => {
-  const { maxPositions = maxLength } = facts
-  if (maxLength > maxPositions)
-    throw new ConfigError(
-      `Expected at most ${maxPositions} tokens, all that the model has positions for, for \`maxLength\`, got ${maxLength}. Lower it.`,
-    )
-}
-
 /** @throws ConfigError for a model with another head, DataError for a record that cannot be asked */
 export const predictTask = async <
   Config extends object,
@@ -97,7 +89,7 @@ export const predictTask = async <
     )
   const started = performance.now()
   const { headOptions, facts } = model
-  if (settings.maxLength !== undefined) expectPositions(model, settings.maxLength)
+  if (settings.maxLength !== undefined) expectPositions(model.facts, settings.maxLength)
   const prepared = task.prepare(tokenizer, config, { maxLength, headOptions, facts })
   const wasTraining = model.training
   model.eval()

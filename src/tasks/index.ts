@@ -26,7 +26,6 @@ export {
   type EvaluateTaskSettings,
   evaluateTask,
   evaluateTaskSchema,
-  expectPositions,
   type PredictionResult,
   predictTask,
   scoresOf,
@@ -68,6 +67,7 @@ export {
   textMetrics,
 } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
+export { expectPositions } from './positions.ts'
 export { priorScores } from './prior.ts'
 export {
   evaluateRankedChoices,

@@ -2,6 +2,7 @@
 // made of the written text, and its scores. A task says what it asks and what is right. Knows no task.
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
+import { expectPositions } from '../positions.ts'
 import { FaultCounter, type Place } from '../reading/read-report.ts'
 import type { PrepareOptions, TaskDefinition, TaskExample, TaskRecord, WritingTask } from '../task.ts'
 import { type AnswerPrediction, judgeAnswers, predictionOf } from './answer-scores.ts'
@@ -49,10 +50,7 @@ const formOf = <Config extends WritingSettings, Record extends WritingRecord>(
   const { template, learn, tooLong, maxNewTokens } = config
   if (facts.causal) {
     const { maxPositions = Number.POSITIVE_INFINITY } = facts
-    if (maxLength > maxPositions)
-      throw new ConfigError(
-        `Expected at most ${maxPositions} tokens, all that the model has positions for, for \`maxLength\`, got ${maxLength}. Lower it.`,
-      )
+    expectPositions(facts, maxLength)
     const maxPrompt = Math.min(maxLength, maxPositions - maxNewTokens)
     if (maxPrompt < 1)
       throw new ConfigError(

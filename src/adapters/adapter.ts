@@ -31,6 +31,8 @@ export interface AttachContext {
   generator: Generator
   /** Of dropout. */
   draws: Draws
+  /** Ids of a text, without special tokens. */
+  encode?: (text: string) => ArrayLike<number>
 }
 
 /** Fields that every method has. */

@@ -3,7 +3,7 @@ import { CheckpointError, ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { compareState, describeReport } from '../nn/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
-import type { AdapterDefinition } from './adapter.ts'
+import type { AdapterDefinition, AttachContext } from './adapter.ts'
 import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 
 /** One adapter on a model. */
@@ -125,6 +125,8 @@ export interface ApplyOptions {
   name?: string
   /** Of fresh values; 0 unless given. */
   seed?: number
+  /** Ids of a text, without special tokens, for methods with `initialText`. */
+  encode?: AttachContext['encode']
 }
 
 /** Freezes the base and adds a fresh adapter, active and trained. */
@@ -134,11 +136,11 @@ export const applyWith = (
   config: object,
   options: ApplyOptions = {},
 ): Applied => {
-  const { name = 'default', seed = 0 } = options
+  const { name = 'default', seed = 0, encode } = options
   const bank = adaptersOf(model)
   bank.use(undefined)
   model.requireGrad(false)
-  bank.add(definition, config, { name, seed, model })
+  bank.add(definition, config, { name, seed, model, encode })
   bank.use(name)
   return new Applied(bank, name)
 }

@@ -4,7 +4,7 @@ import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, frozenIn, LanguageHead, type Model } from '../models/index.ts'
 import { Linear, type Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
-import type { AdapterDefinition, AnyConfig, Attachment } from './adapter.ts'
+import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
 import { type Draws, LayerAdapter, putInFront, takeAway, weightedSum } from './layer-adapter.ts'
 import { TIED_PATH, tiedLayer } from './tied-head.ts'
 
@@ -136,7 +136,8 @@ export class AdapterBank {
       name: string
       seed: number
       model?: Model
-      plan?: (how: PlanContext) => Attachment
+      encode?: AttachContext['encode']
+      plan?: (how: AttachContext) => Attachment
       trained?: boolean
       /** Parameters of the model that it has values of; as its config says unless given. */
       copied?: readonly string[]
@@ -156,7 +157,7 @@ export class AdapterBank {
     model.inRows()
     // A method sees the base as it is, whatever is active.
     const attachment = this.#without(() => {
-      const context = { generator: new Generator(options.seed), draws: this.#draws }
+      const context = { generator: new Generator(options.seed), draws: this.#draws, encode: options.encode }
       return noGrad(() => options.plan?.(context) ?? definition.plan(model, config, context))
     })
     if (definition.inPlace && this.#entries.size > 0)
@@ -355,9 +356,4 @@ export class AdapterBank {
       this.use(active, { merged })
     }
   }
-}
-
-interface PlanContext {
-  generator: Generator
-  draws: Draws
 }

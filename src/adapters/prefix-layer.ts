@@ -2,8 +2,9 @@
 import { ConfigError } from '../core/index.ts'
 import type { Body, BodyInputs, BodyOutputs, Model } from '../models/index.ts'
 import { Attention, type AttentionContext, Linear } from '../nn/index.ts'
-import { type Dtype, empty, type Generator, keep, linear, type Tensor } from '../tensor/index.ts'
+import { cat, type Dtype, empty, type Generator, keep, linear, type Tensor } from '../tensor/index.ts'
 import type { Attachment } from './adapter.ts'
+import { hearKeysAndValues } from './first-tokens.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import { checkRoom, hasEncoder, type KeysAndValues, prefixed, prefixedApart, widenMask } from './virtual-tokens.ts'
@@ -100,6 +101,12 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     return this.#columns(0, 2 * this.#shape.numLayers * this.#shape.width)
   }
 
+  /** @param key of one layer, [P,K·D], as `value` */
+  setLayer(index: number, key: Tensor, value: Tensor): void {
+    const { width } = this.#shape
+    this.embedding.narrow(1, 2 * index * width, 2 * width).copy_(cat([key, value], 1))
+  }
+
   #columns(from: number, count: number): Tensor {
     const { inner, outer } = this
     if (inner === undefined || outer === undefined) return this.embedding.narrow(1, from, count).contiguous()
@@ -135,6 +142,11 @@ export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
       const wide = { ...context, keyStarts: documents.starts }
       return next(input, wide, { ...options, cache: prefixedApart(own, documents) })
     }
+  }
+
+  /** In front of a text, a decoder then sees the prefix as it sees the tokens. */
+  begin({ key, value }: KeysAndValues): void {
+    this.#bank.setLayer(this.#index, key, value)
   }
 
   override takeSum(): void {}
@@ -173,4 +185,18 @@ export const attachPrefix = (
       ...attentions.map(({ path, host }, i) => ({ path, host, adapter: new PrefixLayer(bank, index(i)) })),
     ],
   }
+}
+
+/**
+ * Sets the prefix to the keys and values that the base makes of these tokens. Drawn values are unlike anything the base has seen, and unlearning the harm
+ * takes hundreds of steps. @source arXiv:2101.00190, section 7.4
+ * @param ids int64 [P]
+ */
+export const beginAtTokens = (model: Model, { placements }: Attachment, ids: Tensor): void => {
+  const layers = placements.flatMap(({ host, adapter }) =>
+    host instanceof Attention && adapter instanceof PrefixLayer ? [{ host, adapter }] : [],
+  )
+  // Where two layers share a row, as PEFT has it in decoders beside an encoder, the last one's stays.
+  const hosts = layers.map(({ host }) => host)
+  hearKeysAndValues(model, hosts, ids, (layer, heard) => layers[layer].adapter.begin(heard))
 }

@@ -1,7 +1,9 @@
 // Prefix tuning: trained keys and values in front of every row, in every layer. @source arXiv:2101.00190, arXiv:2110.07602
 import { z } from 'zod'
+import { ConfigError } from '../core/index.ts'
 import { adapterFields, defineAdapter } from './adapter.ts'
-import { attachPrefix } from './prefix-layer.ts'
+import { firstTokens } from './first-tokens.ts'
+import { attachPrefix, beginAtTokens } from './prefix-layer.ts'
 import { prefixFiles } from './virtual-token-files.ts'
 
 const schema = z.strictObject({
@@ -12,6 +14,11 @@ const schema = z.strictObject({
     .min(1)
     .optional()
     .describe('units of a network that makes the prefix while it is trained; none unless given'),
+  start: z
+    .enum(['tokens', 'normal'])
+    .optional()
+    .describe('what the prefix begins as: what the base makes of tokens, or draws; tokens, unless a network makes it'),
+  initialText: z.string().min(1).optional().describe('text of those tokens; drawn from the vocabulary unless given'),
   ...adapterFields,
 })
 export type PrefixConfig = z.output<typeof schema>
@@ -22,6 +29,19 @@ export const prefixTuning = defineAdapter({
   config: schema,
   learningRate: 1e-2,
   stacks: false,
-  plan: (model, config, { generator }) => attachPrefix(model, config, generator),
+  plan: (model, config, context) => {
+    const { virtualTokens, projection, start = projection === undefined ? 'tokens' : 'normal', initialText } = config
+    if (start === 'tokens' && projection !== undefined)
+      throw new ConfigError(
+        'Expected no `projection` beside `start` tokens, got both: a network cannot begin at given values. Leave one out.',
+      )
+    if (start === 'normal' && initialText !== undefined)
+      throw new ConfigError(
+        'Expected no `initialText` where the prefix begins as draws, got one. Leave out `start` normal or `projection`.',
+      )
+    const attached = attachPrefix(model, config, context.generator)
+    if (start === 'tokens') beginAtTokens(model, attached, firstTokens(model, virtualTokens, initialText, context))
+    return attached
+  },
   peft: prefixFiles,
 })

@@ -2,7 +2,7 @@
 import { ConfigError } from '../core/index.ts'
 import type { Body, BodyInputs, BodyOutputs, Head, HeadType, Model } from '../models/index.ts'
 import type { Embedding, LayerCache } from '../nn/index.ts'
-import { arange, cat, type Generator, keep, randint, type Tensor } from '../tensor/index.ts'
+import { arange, cat, keep, type Tensor } from '../tensor/index.ts'
 import type { Attachment } from './adapter.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
@@ -199,14 +199,14 @@ class PromptHead extends LayerAdapter<Head, HeadWay> {
 
 const ofRows: ReadonlySet<HeadType> = new Set(['sequence-classification', 'reward'])
 
-/** Starts from vectors of the vocabulary. @throws ConfigError where the model cannot take a prompt */
-export const attachPrompt = (model: Model, virtualTokens: number, generator: Generator): Attachment => {
+/** @param first the tokens whose vectors it begins as, int64 [P] @throws ConfigError where the model cannot take a prompt */
+export const attachPrompt = (model: Model, first: Tensor): Attachment => {
+  const [virtualTokens] = first.shape
   const { maxPositions } = model.facts
   const beside = hasEncoder(model, 'prompt-tuning')
   const { embedTokens } = model.body
   const { weight, dtype } = embedTokens
-  const ids = randint(0, weight.shape[0], [virtualTokens], { generator, dtype: 'int64' })
-  const embedding = keep(weight.detach().indexSelect(0, ids).to(dtype))
+  const embedding = keep(weight.detach().indexSelect(0, first).to(dtype))
   const { padTokenId } = model.config as { padTokenId?: number }
   const pooled = ofRows.has(model.headType) && !beside
   const bank = new PromptBank(embedding, maxPositions, { fill: padTokenId === 0 ? 1 : 0, beside, pooled })

@@ -1,12 +1,18 @@
 // Prompt tuning: trained vectors in front of every row, in the place of token embeddings. @source arXiv:2104.08691
 import { z } from 'zod'
 import { adapterFields, defineAdapter } from './adapter.ts'
+import { firstTokens } from './first-tokens.ts'
 import { attachPrompt } from './prompt-layer.ts'
 import { promptFiles } from './virtual-token-files.ts'
 
 const schema = z.strictObject({
   type: z.literal('prompt-tuning'),
   virtualTokens: z.int().min(1).max(4096).default(20).describe('positions in front of every row'),
+  initialText: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('text whose tokens they begin as; drawn from the vocabulary unless given'),
   ...adapterFields,
 })
 export type PromptConfig = z.output<typeof schema>
@@ -17,6 +23,7 @@ export const promptTuning = defineAdapter({
   config: schema,
   learningRate: 2e-2,
   stacks: false,
-  plan: (model, { virtualTokens }, { generator }) => attachPrompt(model, virtualTokens, generator),
+  plan: (model, { virtualTokens, initialText }, context) =>
+    attachPrompt(model, firstTokens(model, virtualTokens, initialText, context)),
   peft: promptFiles,
 })

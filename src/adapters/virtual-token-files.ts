@@ -5,6 +5,7 @@ import type { Model } from '../models/index.ts'
 import { Attention } from '../nn/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
 import type { AttachContext, Attachment } from './adapter.ts'
+import { firstTokens } from './first-tokens.ts'
 import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from './peft-format.ts'
 import { attachPrefix, type PrefixBank } from './prefix-layer.ts'
 import type { PrefixConfig } from './prefix-tuning.ts'
@@ -119,6 +120,8 @@ export const promptFiles: PeftFormat<PromptConfig> = {
     const virtualTokens = lengthOf(file, isPair(model) ? [1, 2] : [1])
     const config: PromptConfig = { type: 'prompt-tuning', virtualTokens }
     const size: [number, number] = [virtualTokens * stacksOf(file), model.body.embedTokens.weight.shape[1]]
-    return found(file, config, size, ({ generator }) => attachPrompt(model, virtualTokens, generator))
+    return found(file, config, size, (context) =>
+      attachPrompt(model, firstTokens(model, virtualTokens, undefined, context)),
+    )
   },
 }

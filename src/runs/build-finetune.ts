@@ -50,7 +50,10 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   if (held !== 'float32') freezeWeights(model, held)
   if (device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device })
   const adapter = { ...recipe.adapter, type: recipe.variant } as AdapterConfig
-  const applied = applyAdapter(model, adapter, { seed: recipe.seed })
+  const applied = applyAdapter(model, adapter, {
+    seed: recipe.seed,
+    encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }).ids,
+  })
   const heldNotes =
     held === 'float32'
       ? []

@@ -1,0 +1,116 @@
+// Virtual tokens that begin as real ones: in front of a text a decoder then says what it says after those tokens. float32, no dropout.
+import { describe, expect, it } from 'vitest'
+import { type AdapterConfig, applyAdapter } from '../../src/adapters/index.ts'
+import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../../src/models/index.ts'
+import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
+
+const make = (type: ModelType, head: HeadType = 'causal-lm') => {
+  const definition = models[type] as ModelDefinition
+  const config = definition.adjust(definition.presets.test, {})
+  return buildModel(definition, config, head, { labels: ['a', 'b'], dropout: 0 })
+    .initialize({ std: 0.2, generator: new Generator(1) })
+    .eval()
+}
+const long = (values: number[]) => tensor(BigInt64Array.from(values, BigInt), { shape: [1, values.length] })
+const values = (x: Tensor) => Array.from(x.flatten().toTypedArray() as Float32Array)
+const expectClose = (got: Tensor, wanted: Tensor) => {
+  const [a, b] = [values(got), values(wanted)]
+  expect(a.length).toBe(b.length)
+  for (const [i, value] of a.entries()) expect(Math.abs(value - b[i])).toBeLessThan(2e-5 * Math.max(1, Math.abs(b[i])))
+}
+/** Each letter is a token. */
+const encode = (text: string) => Array.from(text, (letter) => 5 + letter.charCodeAt(0) - 97)
+const text = [40, 41, 42, 43, 44]
+
+describe.each(['gpt2', 'llama', 'mistral', 'qwen2', 'qwen3'] as const)('%s', (type) => {
+  it.each(['prefix-tuning', 'prompt-tuning'] as const)(
+    'says behind a fresh %s what it says behind its text',
+    (method) => {
+      const model = make(type)
+      const wanted = noGrad(() => model.forward({ inputIds: long([...encode('abc'), ...text]) }).logits.narrow(1, 3, 5))
+      const config: AdapterConfig = { type: method, virtualTokens: 3, initialText: 'abc' }
+      const applied = applyAdapter(model, config, { encode })
+      expectClose(
+        noGrad(() => applied.model.forward({ inputIds: long(text) }).logits),
+        wanted,
+      )
+    },
+  )
+})
+
+it('repeats a text that is too short, and cuts one that is too long', () => {
+  const start = (initialText: string) =>
+    [
+      ...applyAdapter(
+        make('gpt2'),
+        { type: 'prompt-tuning', virtualTokens: 5, initialText },
+        { encode },
+      ).trainable.values(),
+    ][0]
+  expect(values(start('ab'))).toEqual(values(start('ababa')))
+  expect(values(start('abcdefg'))).toEqual(values(start('abcde')))
+  expect(values(start('abcde'))).not.toEqual(values(start('abcdf')))
+})
+
+it('begins an encoder at what its layers make of the tokens', () => {
+  const model = make('bert', 'sequence-classification')
+  const { embedTokens, embedPositions, embedTypes, embeddingNorm, layers } = model.body as unknown as Record<
+    string,
+    never
+  > & {
+    layers: { attention: { kProj: { forward(x: Tensor): Tensor } } }[]
+  }
+  const forward = (module: unknown, input: Tensor) => (module as { forward(x: Tensor): Tensor }).forward(input)
+  const first = noGrad(() => {
+    const types = (embedTypes as { weight: Tensor }).weight.select(0, 0)
+    const summed = forward(embedTokens, long(encode('abc')))
+      .add(forward(embedPositions, long([0, 1, 2])))
+      .add(types)
+    return layers[0].attention.kProj.forward(forward(embeddingNorm, summed)).squeeze(0)
+  })
+  const config: AdapterConfig = { type: 'prefix-tuning', virtualTokens: 3, initialText: 'abc' }
+  const [[, prefix]] = applyAdapter(model, config, { encode }).trainable
+  expectClose(
+    noGrad(() => prefix.detach().narrow(1, 0, first.shape[1])),
+    first,
+  )
+})
+
+it('begins the decoder beside an encoder at keys of its own, not at draws', () => {
+  const model = make('t5', 'seq2seq-lm')
+  const inputs = { inputIds: long(text), decoderInputIds: long([0, 7, 8]) }
+  const logits = (start: 'tokens' | 'normal') => {
+    const applied = applyAdapter(model, { type: 'prefix-tuning', virtualTokens: 4, start }, { name: start, seed: 3 })
+    return values(noGrad(() => applied.model.forward(inputs).logits))
+  }
+  expect(logits('tokens')).not.toEqual(logits('normal'))
+})
+
+it('leaves the model in the mode that it was in, and nothing in front of its layers', () => {
+  const model = make('gpt2').train()
+  const before = [...model.modules()].length
+  const applied = applyAdapter(model, { type: 'prefix-tuning', virtualTokens: 3 })
+  expect(model.training).toBe(true)
+  applied.remove()
+  expect([...model.modules()].length).toBe(before)
+})
+
+it('draws the same tokens from the same seed, and others from another', () => {
+  const start = (seed: number) => {
+    const [[, prefix]] = applyAdapter(make('llama'), { type: 'prefix-tuning', virtualTokens: 6 }, { seed }).trainable
+    return values(prefix.detach())
+  }
+  expect(start(1)).toEqual(start(1))
+  expect(start(1)).not.toEqual(start(2))
+})
+
+it.each([
+  [{ type: 'prefix-tuning', initialText: 'abc' }, /Expected `encode`/, undefined],
+  [{ type: 'prompt-tuning', initialText: 'abc' }, /Expected `encode`/, undefined],
+  [{ type: 'prefix-tuning', initialText: ' ' }, /at least one token/, () => []],
+  [{ type: 'prefix-tuning', initialText: 'abc', start: 'normal' }, /no `initialText`/, encode],
+  [{ type: 'prefix-tuning', initialText: 'abc', projection: 8 }, /no `initialText`/, encode],
+  [{ type: 'prefix-tuning', start: 'tokens', projection: 8 }, /no `projection`/, encode],
+] as const)('refuses %j', (config, message, how) => {
+  expect(() => applyAdapter(make('gpt2'), config, { encode: how })).toThrow(message)
+})

@@ -44,11 +44,11 @@ const expectPrecision = ({ frozenWeights, precision }: FinetuneRecipe): void => 
 /** Training settings that count for work that is done at once as well. */
 const counts = ['seed', 'precision', 'memoryBudget']
 
-/** @throws ConfigError that lists every setting of steps that was changed */
+/** @throws ConfigError that lists every setting of steps, or of the head that they train, that was changed */
 const expectNoSteps = (recipe: FinetuneRecipe): void => {
   const { variant, base, task, data, out } = recipe
   const plain = parseConfig(finetuneSchema, { command: 'finetune', base, task, data, out }, 'finetune')
-  const faults = (Object.keys(trainingSchema.shape) as (keyof typeof plain)[])
+  const faults = ([...Object.keys(trainingSchema.shape), 'priorBias'] as (keyof typeof plain)[])
     .filter((name) => !counts.includes(name) && !isDeepStrictEqual(recipe[name], plain[name]))
     .map(
       (name) =>

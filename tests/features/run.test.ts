@@ -211,6 +211,7 @@ describe('feature-based', () => {
 
   const wrong: [string, object, object, RegExp][] = [
     ['a learning rate', {}, { learningRate: 0.1 }, /no `learningRate`.*no steps/],
+    ['a bias at zero', {}, { priorBias: false }, /no `priorBias`.*no steps/],
     ['a budget', {}, { budget: { epochs: 2 } }, /no `budget`/],
     ['an unknown learner', { learner: 'logistic' }, {}, /logistic-regression/],
     ['a learner of numbers', { learner: 'ridge' }, {}, /learner of classes/],

@@ -1,6 +1,14 @@
 // Trained vectors in the place of token embeddings, in front of every row; of an encoder-decoder, in front of the encoder's.
 import { ConfigError } from '../core/index.ts'
-import type { Body, BodyInputs, BodyOutputs, Head, HeadType, Model } from '../models/index.ts'
+import {
+  type Body,
+  type BodyInputs,
+  type BodyOutputs,
+  firstTokensOf,
+  type Head,
+  type HeadType,
+  type Model,
+} from '../models/index.ts'
 import type { Embedding, LayerCache } from '../nn/index.ts'
 import { arange, cat, keep, type Tensor } from '../tensor/index.ts'
 import type { Attachment } from './adapter.ts'
@@ -113,10 +121,10 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
           positionIds: spread(widePositions),
           starts: documents?.starts,
           cache: cache?.map((layer) => splitting(virtual, layer, (pair) => this.#apart.set(layer, pair))),
-          // A head that does not see the virtual tokens wants the text's first ones.
-          firstsOnly: this.#pooled && inputs.firstsOnly,
+          // A head that sees the virtual tokens reads the first of them; others want tokens of the text, which the layer cannot pick here.
+          read: this.#pooled && inputs.read && documents ? firstTokensOf(documents.starts) : undefined,
         })
-        if (outputs.firstsOnly) return outputs
+        if (outputs.onlyRead) return outputs
         const text = (hidden: Tensor) => documents?.textOf(hidden) ?? hidden.narrow(1, virtual, length)
         const hidden = text(outputs.hidden)
         this.#whole.set(hidden, { hidden: outputs.hidden, starts: documents?.starts })

@@ -11,8 +11,8 @@ import {
   Module,
   PlainMlp,
 } from '../nn/index.ts'
-import { arange, type Tensor } from '../tensor/index.ts'
-import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
+import type { Tensor } from '../tensor/index.ts'
+import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
 export interface EncoderOptions {
@@ -95,27 +95,27 @@ export class EncoderBody extends Body {
     let hidden = this.embeddingProj?.forward(embedded) ?? embedded
     const allHidden = [hidden]
     const run = layerRunner(inputs)
-    const { starts } = inputs
-    const firstsOnly = inputs.firstsOnly === true && starts !== undefined && !inputs.allHidden
+    const { starts, read } = inputs
+    const onlyRead = read !== undefined && starts !== undefined && !inputs.allHidden
     this.layers.forEach((layer, i) => {
       const through =
-        firstsOnly && i === this.layers.length - 1
-          ? (input: Tensor) => firstsThrough(layer, input, starts, context)
+        onlyRead && i === this.layers.length - 1
+          ? (input: Tensor) => readThrough(layer, input, read, { ...context, keyStarts: starts })
           : (input: Tensor) => layer.forward(input, context)
       hidden = run(i, through, [hidden])
       allHidden.push(hidden)
     })
-    return inputs.allHidden ? { hidden, allHidden } : { hidden, firstsOnly }
+    return inputs.allHidden ? { hidden, allHidden } : { hidden, onlyRead }
   }
 }
 
-/** The layer's output at the first token of each document alone, [1,N,C] -> [1,documents,C]; those see their whole documents. */
-const firstsThrough = (layer: EncoderLayer, input: Tensor, starts: Tensor, context: AttentionContext): Tensor => {
-  const count = starts.shape[0] - 1
-  const firsts = input.indexSelect(1, starts.narrow(0, 0, count).to('int64'))
-  const own = arange(count + 1, { dtype: 'int64', device: input.device })
-  return layer.forward(firsts, { ...context, starts: own, keyStarts: starts }, input)
-}
+/** The layer's output at some tokens alone, [1,N,C] -> [1,M,C]; those see their whole documents. */
+const readThrough = (
+  layer: EncoderLayer,
+  input: Tensor,
+  { places, starts }: ReadTokens,
+  context: AttentionContext,
+): Tensor => layer.forward(input.indexSelect(1, places), { ...context, starts }, input)
 
 /** Buffers that older files carry. */
 export const encoderIgnored = [/(^|\.)embeddings\.(position_ids|token_type_ids)$/]

@@ -30,6 +30,7 @@ export {
   type BodyInputs,
   type BodyOutputs,
   contextLength,
+  firstTokensOf,
   type ModelDefinition,
 } from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'

@@ -12,7 +12,14 @@ import {
   multipleChoice,
   reward,
 } from './heads/index.ts'
-import type { Body, BodyFacts, BodyInputs, BodyOutputs, ModelDefinition } from './model.ts'
+import {
+  type Body,
+  type BodyFacts,
+  type BodyInputs,
+  type BodyOutputs,
+  firstTokensOf,
+  type ModelDefinition,
+} from './model.ts'
 
 export interface ModelOutputs extends BodyOutputs {
   /** What the head says; the head's own docs give the shape. */
@@ -54,7 +61,9 @@ export class Model<H extends Head = Head> extends Module {
   }
 
   forward(inputs: BodyInputs): ModelOutputs {
-    const outputs = this.bodyForward(this.head.readsFirstsOnly ? { ...inputs, firstsOnly: true } : inputs)
+    const { starts } = inputs
+    const firsts = this.head.readsFirstsOnly && starts !== undefined
+    const outputs = this.bodyForward(firsts ? { ...inputs, read: firstTokensOf(starts) } : inputs)
     return { ...outputs, logits: this.head.forward(outputs, inputs) }
   }
 

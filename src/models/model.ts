@@ -3,7 +3,7 @@
 import type { z } from 'zod'
 import { parseConfig } from '../core/index.ts'
 import { type AttentionContext, type Embedding, type KeyRule, type LayerCache, Module } from '../nn/index.ts'
-import type { Generator, Tensor } from '../tensor/index.ts'
+import { arange, type Generator, type Tensor } from '../tensor/index.ts'
 import type { HeadEntries } from './heads/index.ts'
 
 /** A batch of token rows: [B,T] with padding, or [1,N] packed with `starts`. */
@@ -34,15 +34,32 @@ export interface BodyInputs {
   recompute?: number
   /** Return what every layer gave. */
   allHidden?: boolean
-  /** Only the first token of each packed document will be read: the last layer may leave the others out, and says so. */
-  firstsOnly?: boolean
+  /** The only tokens of packed rows whose vectors will be read: the last layer may leave the others out, and says so. */
+  read?: ReadTokens
+}
+
+/** Some tokens of packed rows. */
+export interface ReadTokens {
+  /** int64 [M], their places among the N of the batch, rising. */
+  places: Tensor
+  /** int64 [n+1], how many of them lie in each document, cumulative. */
+  starts: Tensor
+}
+
+/** The first token of each document. @param starts of packed rows, int64 [n+1] */
+export const firstTokensOf = (starts: Tensor): ReadTokens => {
+  const count = starts.shape[0] - 1
+  return {
+    places: starts.narrow(0, 0, count).to('int64'),
+    starts: arange(count + 1, { dtype: 'int64', device: starts.device }),
+  }
 }
 
 export interface BodyOutputs {
   /** [B,T,C] after the last norm. */
   hidden: Tensor
-  /** True where `hidden` is [1,documents,C], the first token of each packed document, as `firstsOnly` allowed. */
-  firstsOnly?: boolean
+  /** True where `hidden` is [1,M,C], of the tokens of `read` alone. */
+  onlyRead?: boolean
   /** [B,T,C] of the encoder, where there is one beside the decoder. */
   encoderHidden?: Tensor
   /** The embeddings and each layer's output, when asked for. */

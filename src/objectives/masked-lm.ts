@@ -2,6 +2,8 @@
 // that a row is seen. The head runs on the predicted tokens only.
 // @source Devlin et al. 2019, arXiv:1810.04805; Liu et al. 2019, arXiv:1907.11692 (dynamic masks)
 import { z } from 'zod'
+import type { BodyInputs, Model } from '../models/index.ts'
+import type { Tensor } from '../tensor/index.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { createMasker, type Masked, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { type Batch, defineObjective, type Objective, type ObjectiveContext, type TextRow } from './objective.ts'
@@ -25,6 +27,8 @@ export interface MaskedExample extends Sequences, Masked {
 export interface MaskedBatch extends Batch {
   /** int64 [M]: places of the predicted tokens among B*T. */
   picked: ReturnType<typeof toInt64>
+  /** int64 [n+1]: how many of them lie in each sequence, cumulative. */
+  pickedStarts: ReturnType<typeof toInt64>
   /** int64 [M] */
   labels: ReturnType<typeof toInt64>
   trained: number
@@ -56,10 +60,10 @@ export const maskedLm = defineObjective<z.output<typeof schema>>({
         return { inputs: placed.inputs, tokens: placed.tokens, ...predictedTokens(examples, placed, how.device) }
       },
       loss(model, batch, how = {}) {
-        const { inputs, picked, labels, trained: weight } = batch as MaskedBatch
+        const { inputs, labels, trained: weight } = batch as MaskedBatch
         const head = vocabularyHead(model, 'masked-lm')
-        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
-        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1).indexSelect(0, picked), labels, how)
+        const hidden = hiddenOf(model, { ...inputs, generator: how.generator }, batch as MaskedBatch)
+        const { sum, correct } = vocabularyLoss(head, hidden, labels, how)
         return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: accuracyOf(correct, weight) }
       },
       describe: describeMasked,
@@ -85,8 +89,14 @@ export const predictedTokens = (
   examples: readonly (Sequences & Masked)[],
   { firsts }: Pick<PlacedBatch, 'firsts'>,
   device?: string,
-): Pick<MaskedBatch, 'picked' | 'labels' | 'trained'> => {
+): Pick<MaskedBatch, 'picked' | 'pickedStarts' | 'labels' | 'trained'> => {
   const places = placesOf(examples, firsts, (e) => examples[e].positions)
+  const edges = new Int32Array(firsts.length + 1)
+  for (let sequence = 0, at = 0; sequence < firsts.length; sequence++) {
+    const end = firsts[sequence + 1] ?? Number.POSITIVE_INFINITY
+    while (at < places.length && places[at] < end) at++
+    edges[sequence + 1] = at
+  }
   const labels = new Int32Array(places.length)
   let at = 0
   for (const { originals } of examples) {
@@ -95,9 +105,22 @@ export const predictedTokens = (
   }
   return {
     picked: toInt64(places, [places.length], device),
+    pickedStarts: toInt64(edges, [edges.length], device),
     labels: toInt64(labels, [labels.length], device),
     trained: labels.length,
   }
+}
+
+/** What the body makes of the predicted tokens alone, [M,C]: in packed rows its last layer makes no others. */
+export const hiddenOf = (
+  model: Model,
+  inputs: BodyInputs,
+  { picked, pickedStarts }: Pick<MaskedBatch, 'picked' | 'pickedStarts'>,
+): Tensor => {
+  const read = inputs.starts === undefined || picked.size === 0 ? undefined : { places: picked, starts: pickedStarts }
+  const { hidden, onlyRead } = model.bodyForward({ ...inputs, read })
+  const flat = hidden.flatten(0, 1)
+  return onlyRead ? flat : flat.indexSelect(0, picked)
 }
 
 /** Each predicted token as ⟦what it was|what the model sees⟧. */

@@ -6,7 +6,14 @@ import { ConfigError, parseConfig, type Random } from '../core/index.ts'
 import { ReplacedTokenDetectionHead } from '../models/index.ts'
 import { cat, linear, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'
-import { describeMasked, enclosedRows, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
+import {
+  describeMasked,
+  enclosedRows,
+  hiddenOf,
+  type MaskedBatch,
+  type MaskedExample,
+  predictedTokens,
+} from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { type AuxiliaryModel, defineObjective, type Metric, type Objective } from './objective.ts'
 import { placeSequences } from './sequences.ts'
@@ -84,10 +91,7 @@ export const replacedTokenDetection = defineObjective<Config>({
         if (!(head instanceof ReplacedTokenDetectionHead)) throw wrongHead(model.headType, detectionTerm)
         const { generator } = how
         const generatorHead = vocabularyHead(how.auxiliary, 'masked-lm')
-        const filled = how.auxiliary
-          .bodyForward({ ...inputs, generator })
-          .hidden.flatten(0, 1)
-          .indexSelect(0, picked)
+        const filled = hiddenOf(how.auxiliary, { ...inputs, generator }, batch as DetectionBatch)
         const { sum, correct, prepared } = vocabularyLoss(generatorHead, filled, labels, how)
         const { corrupted, replaced } = noGrad(() =>
           scope(() => {

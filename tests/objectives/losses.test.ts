@@ -12,7 +12,7 @@ const other = (r: ReturnType<typeof random>): TextRow => rows[r.integer(rows.len
 
 type Loss = { values: Record<string, number>; weights: Record<string, number>; gradient: Float32Array }
 
-/** Sums of the terms of one batch after another, and the gradient of all by one parameter. */
+/** Sums of the terms of one batch after another, and the gradient of all by the body's parameters. */
 const measure = (
   objective: Objective,
   model: Model,
@@ -40,8 +40,10 @@ const measure = (
         .reduce((a, b) => a.add(b))
         .backward()
     })
-  const found = [...model.body.parameters()].find(([path]) => path.endsWith('layers.0.attention.qProj.weight'))
-  return { values, weights, gradient: found?.[1].grad?.toFloat32Array() ?? new Float32Array() }
+  const gradients = [...model.body.parameters().values()].flatMap(({ grad }) =>
+    Array.from(grad?.toFloat32Array() ?? []),
+  )
+  return { values, weights, gradient: Float32Array.from(gradients) }
 }
 
 const expectEqual = (a: Loss, b: Loss) => {
@@ -209,6 +211,25 @@ describe('causal-lm', () => {
 })
 
 describe('masked-lm', () => {
+  it('has the last layer make the predicted tokens alone, where rows are packed', () => {
+    const model = build('bert', 'masked-lm')
+    const layers = (model.body as unknown as { layers: { mlp: { forward(x: Tensor): Tensor } }[] }).layers
+    const made: number[] = []
+    for (const { mlp } of layers) {
+      const own = mlp.forward.bind(mlp)
+      mlp.forward = (x) => {
+        made.push(x.shape[1])
+        return own(x)
+      }
+    }
+    const objective = masked()
+    const examples = rows.map((row, i) => one(objective, row, `${i}`))
+    const batch = objective.collate(examples, { padded: false })
+    objective.loss(model, batch)
+    expect(made).toEqual([...layers.slice(1).map(() => batch.tokens), batch.trained])
+    expect(batch.trained).toBeLessThan(batch.tokens / 4)
+  })
+
   it('is the cross entropy of the hidden tokens', () => {
     const objective = masked()
     const model = build('bert', 'masked-lm')

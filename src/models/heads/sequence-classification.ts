@@ -39,10 +39,10 @@ export class RowClassifier extends Head {
   }
 
   /** -> float32 [B,labels] */
-  forward({ hidden, firstsOnly }: BodyOutputs, inputs: BodyInputs): Tensor {
+  forward({ hidden, onlyRead }: BodyOutputs, inputs: BodyInputs): Tensor {
     const { pooling, dense } = this.#shape
     const drop = (x: Tensor) => this.dropout.forward(x, inputs.generator)
-    let row = firstsOnly ? hidden.squeeze(0) : poolRows(hidden, inputs, pooling)
+    let row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, inputs, pooling)
     if (this.dense !== undefined && dense !== undefined) {
       if (dense.dropoutBefore) row = drop(row)
       row = activations[dense.activation](this.dense.forward(row))

@@ -74,7 +74,7 @@ describe.each(cases)('%s %j', (name, { head, pooling }) => {
       expect(packed.logits.shape).toEqual(wanted.shape)
       expect(largest(packed.logits.sub(wanted)) / largest(wanted), side).toBeLessThan(2e-5)
       // A head that reads first tokens alone has the last layer make no others.
-      const hidden = packed.firstsOnly ? padded.hidden.narrow(1, 0, 1).transpose(0, 1) : unpad(padded.hidden, side)
+      const hidden = packed.onlyRead ? padded.hidden.narrow(1, 0, 1).transpose(0, 1) : unpad(padded.hidden, side)
       expect(packed.hidden.shape).toEqual(hidden.shape)
       expect(largest(packed.hidden.sub(hidden))).toBeLessThan(2e-5 * largest(packed.hidden))
     }

@@ -3,12 +3,14 @@ import { type FinetuneInput, finetuneSchema, finetune as startRun } from '../run
 import { defineCommand } from './command.ts'
 import { displayRun, renderRun } from './run-display.ts'
 import { taskColumns, withColumns } from './task-columns.ts'
+import { variantNotes } from './variant-notes.ts'
 
 export const finetune = defineCommand({
   name: 'finetune',
   summary: 'Make a specialist of a base, by whichever variant; a first Ctrl-C saves and stops, `resume` goes on',
   example:
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text review --label stars --variant lora --adapter.rank 8 --out runs/stars',
+  notes: variantNotes,
   options: finetuneSchema.extend(taskColumns),
   async run(options, _args, context) {
     const { text, pair, label, ...recipe } = options

@@ -9,6 +9,7 @@ import { coerceTexts, flagsOf, mergeOver, plainValue, withDefaultKinds, withFiel
 import { readRecipe } from './recipe-file.ts'
 import { displayRun } from './run-display.ts'
 import { taskColumns, withColumns } from './task-columns.ts'
+import { variantNotes } from './variant-notes.ts'
 
 const { command: _, out: __, ...recipeFields } = withoutDefaults(finetuneSchema, "the recipe's own")
 
@@ -35,6 +36,8 @@ export const sweep = defineCommand({
   example:
     'tunesmith sweep --base runs/bert --task sequence-classification --data reviews.jsonl --text review --label stars --over.learning-rate 1e-4,5e-4 --over.seed 0,1,2 --over.variant full,lora --out sweeps/stars',
   notes: [
+    ...variantNotes,
+    '',
     'Any key of the recipe can vary: --over.batch.sequences 16,32 --over.adapter.rank 4,8; in a recipe file `over` is a map of lists.',
     'The same command again goes on: finished runs are passed over, one that was stopped is resumed, values may be added.',
     'Recipes of pretraining vary as well: --recipe pretrain.ts, with `command: "pretrain"` inside.',

@@ -31,4 +31,4 @@ export {
 } from './learn.ts'
 export type { Fitted, LearnerDefinition, LearnHooks, Lesson, Problem, ProblemKind } from './learner.ts'
 export { type LearnerType, learners } from './learners/index.ts'
-export { type FeatureSettings, featureSettings } from './settings.ts'
+export { type FeatureSettings, featureFields, featureSettings } from './settings.ts'

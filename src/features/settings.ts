@@ -32,6 +32,14 @@ export type FeatureSettings = z.output<typeof shared> & {
 
 const all: Record<string, LearnerDefinition> = learners as unknown as Record<string, LearnerDefinition>
 
+/** What every learner's settings stand beside. */
+export const featureFields = shared.extend({
+  learner: z
+    .enum(Object.keys(all) as [string, ...string[]])
+    .optional()
+    .describe('what learns from the features; logistic-regression for classes and ridge for numbers unless given'),
+})
+
 /** @throws ConfigError for a learner that is not there */
 export const learnerOf = (type: string): LearnerDefinition => {
   if (Object.hasOwn(all, type)) return all[type]

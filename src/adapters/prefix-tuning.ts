@@ -5,6 +5,7 @@ import { adapterFields, defineAdapter } from './adapter.ts'
 import { firstTokens } from './first-tokens.ts'
 import { attachPrefix, beginAtTokens } from './prefix-layer.ts'
 import { prefixFiles } from './virtual-token-files.ts'
+import { headRateField, slowerHead } from './virtual-tokens.ts'
 
 const schema = z.strictObject({
   type: z.literal('prefix-tuning'),
@@ -19,15 +20,18 @@ const schema = z.strictObject({
     .optional()
     .describe('what the prefix begins as: what the base makes of tokens, or draws; tokens, unless a network makes it'),
   initialText: z.string().min(1).optional().describe('text of those tokens; drawn from the vocabulary unless given'),
+  headRate: headRateField,
   ...adapterFields,
 })
 export type PrefixConfig = z.output<typeof schema>
+
+const learningRate = 1e-1
 
 export const prefixTuning = defineAdapter({
   type: 'prefix-tuning',
   source: 'arXiv:2101.00190',
   config: schema,
-  learningRate: 1e-2,
+  learningRate,
   stacks: false,
   plan: (model, config, context) => {
     const { virtualTokens, projection, start = projection === undefined ? 'tokens' : 'normal', initialText } = config
@@ -41,7 +45,7 @@ export const prefixTuning = defineAdapter({
       )
     const attached = attachPrefix(model, config, context.generator)
     if (start === 'tokens') beginAtTokens(model, attached, firstTokens(model, virtualTokens, initialText, context))
-    return attached
+    return { ...attached, learningRateScale: slowerHead(config.headRate ?? 1e-3 / learningRate) }
   },
   peft: prefixFiles,
 })

@@ -4,6 +4,7 @@ import { adapterFields, defineAdapter } from './adapter.ts'
 import { firstTokens } from './first-tokens.ts'
 import { attachPrompt } from './prompt-layer.ts'
 import { promptFiles } from './virtual-token-files.ts'
+import { headRateField, slowerHead } from './virtual-tokens.ts'
 
 const schema = z.strictObject({
   type: z.literal('prompt-tuning'),
@@ -13,17 +14,22 @@ const schema = z.strictObject({
     .min(1)
     .optional()
     .describe('text whose tokens they begin as; drawn from the vocabulary unless given'),
+  headRate: headRateField,
   ...adapterFields,
 })
 export type PromptConfig = z.output<typeof schema>
+
+const learningRate = 2e-2
 
 export const promptTuning = defineAdapter({
   type: 'prompt-tuning',
   source: 'arXiv:2104.08691',
   config: schema,
-  learningRate: 2e-2,
+  learningRate,
   stacks: false,
-  plan: (model, { virtualTokens, initialText }, context) =>
-    attachPrompt(model, firstTokens(model, virtualTokens, initialText, context)),
+  plan: (model, { virtualTokens, initialText, headRate }, context) => ({
+    ...attachPrompt(model, firstTokens(model, virtualTokens, initialText, context)),
+    learningRateScale: slowerHead(headRate ?? 1e-3 / learningRate),
+  }),
   peft: promptFiles,
 })

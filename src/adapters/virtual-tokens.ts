@@ -1,10 +1,26 @@
 // Positions in front of every row that hold no token of the text: what the batch must say of them, and a cache that keeps their keys
 // and values apart from the text's. Knows no method.
+import { z } from 'zod'
 import { ConfigError, ShapeError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { LayerCache } from '../nn/index.ts'
 import { cat, full, keep, type Tensor, zeros } from '../tensor/index.ts'
 import type { PackedDocuments } from './packed-documents.ts'
+
+/** Vectors in front of a text take far larger steps than a head bears: its rate is that of the other methods. */
+export const headRateField = z
+  .number()
+  .positive()
+  .optional()
+  .describe(
+    "learning rate of the head, where one is trained, over that of the virtual tokens; what makes 1e-3 of the method's own rate unless given",
+  )
+
+/** For `learningRateScale`. */
+export const slowerHead =
+  (headRate: number) =>
+  (path: string): number =>
+    path.startsWith('head.') ? headRate : 1
 
 /** Whether the model is an encoder with a decoder. @throws ConfigError where the decoder is left out: PEFT has no such virtual tokens */
 export const hasEncoder = ({ facts, body, definition, headType }: Model, method: string): boolean => {

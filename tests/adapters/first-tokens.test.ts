@@ -104,6 +104,26 @@ it('draws the same tokens from the same seed, and others from another', () => {
   expect(start(1)).not.toEqual(start(2))
 })
 
+it.each(['prefix-tuning', 'prompt-tuning'] as const)('%s trains the head at the rate of other methods', (type) => {
+  const rates = (more: object) => {
+    const applied = applyAdapter(make('bert', 'sequence-classification'), { type, ...more })
+    const each = [...applied.trainable.keys()].map((path) => [
+      path.startsWith('head.'),
+      applied.learningRate * applied.learningRateScale(path),
+    ])
+    return {
+      head: each.flatMap(([head, rate]) => (head ? [rate] : [])),
+      rest: each.flatMap(([head, rate]) => (head ? [] : [rate])),
+      own: applied.learningRate,
+    }
+  }
+  const { head, rest, own } = rates({})
+  expect(head.length).toBeGreaterThan(0)
+  for (const rate of head) expect(rate).toBeCloseTo(1e-3, 9)
+  expect(rest).toEqual([own])
+  for (const rate of rates({ headRate: 0.5 }).head) expect(rate).toBeCloseTo(own / 2, 9)
+})
+
 it.each([
   [{ type: 'prefix-tuning', initialText: 'abc' }, /Expected `encode`/, undefined],
   [{ type: 'prompt-tuning', initialText: 'abc' }, /Expected `encode`/, undefined],

@@ -13,8 +13,11 @@ export interface Draws {
 
 /** An adapter of one layer. Its tensors are trained; they are reached as `<layer>.adapters.<name>.<field>`. */
 export abstract class LayerAdapter<Host extends Module = Module, Way extends Forward = Forward> extends Module {
-  /** @param next what the layer does without this adapter, with those below it */
-  abstract around(host: Host, next: Way): Way
+  /**
+   * @param next what the layer does without this adapter, with those below it
+   * @param lowest true where there are none below it: `next` is the layer's own way
+   */
+  abstract around(host: Host, next: Way, lowest?: boolean): Way
 
   /** Tensors that do for the layer what this adapter does, by the layer's own fields; undefined where nothing linear does. */
   merged(_host: Host): Record<string, Tensor> | undefined {
@@ -62,7 +65,10 @@ class AdapterSlot extends Module {
   }
 
   compose(host: Module, own: Forward): Forward {
-    return [...this.#adapters.values()].reduce<Forward>((next, adapter) => adapter.around(host, next), own)
+    return [...this.#adapters.values()].reduce<Forward>(
+      (next, adapter) => adapter.around(host, next, next === own),
+      own,
+    )
   }
 }
 

@@ -55,7 +55,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     return alpha / (rsLora ? Math.sqrt(rank) : rank)
   }
 
-  around(host: Linear, next: Way): Way {
+  around(host: Linear, next: Way, lowest = false): Way {
     return (input) => {
       const own = next(input)
       const dropped = this.training && this.#shape.dropout > 0
@@ -64,6 +64,11 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
       if (this.magnitude === undefined) return this.#added(own, narrow)
       const change = linear(narrow.mul(this.scale), this.b)
       const factor = this.magnitude.div(this.#norms(host).detach()) // [outputs]
+      if (lowest && !dropped) {
+        // `own` is the product itself, and a bias, which the factor leaves alone: there is no need to make it again.
+        const scaled = own.add(change).mul(factor)
+        return host.bias === undefined ? scaled : scaled.sub(host.bias.mul(factor.sub(1)))
+      }
       const plain = host.product(seen)
       return own.add(plain.mul(factor.sub(1))).add(change.mul(factor))
     }

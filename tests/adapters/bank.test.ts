@@ -90,6 +90,36 @@ describe('several adapters on one base', () => {
     expect(apart(model.parameters().get(path)?.toFloat32Array() ?? [], sum.toFloat32Array())).toBeLessThan(1e-6)
   })
 
+  it.each(['bert', 'llama'] as const)(
+    'has one answer of DoRA on %s, alone or upon an adapter that changes nothing',
+    (type) => {
+      const model = make(type, 'sequence-classification')
+      const bank = adaptersOf(model)
+      // Fresh: its B is zero. Upon it, DoRA cannot take the layer's output for the product.
+      applyAdapter(model, { type: 'lora', trainHead: false }, { name: 'nothing', seed: 1 })
+      const config = { type: 'lora', dora: true, trainHead: false } as const
+      const dora = applyAdapter(model, config, { name: 'dora', seed: 2 })
+      const before = logitsOf(model)
+      stir(dora.trainable, 3)
+      const gradients = () => {
+        for (const value of dora.trainable.values()) value.grad = undefined
+        const { logits } = model.forward({ inputIds: ids })
+        logits.square().sum().backward()
+        return [...dora.trainable].map(([path, { grad }]) => [path, grad?.toFloat32Array() ?? []] as const)
+      }
+      const alone = { logits: logitsOf(model), gradients: gradients() }
+      bank.use(['nothing', 'dora'])
+      expect(apart(logitsOf(model), alone.logits)).toBeLessThan(1e-5)
+      expect(apart(alone.logits, before)).toBeGreaterThan(0.01)
+      for (const [i, [path, values]] of gradients().entries()) {
+        const wanted = alone.gradients[i][1]
+        expect(values.length, path).toBeGreaterThan(0)
+        const most = Math.max(...Array.from(wanted, Math.abs), 1e-6)
+        expect(apart(values, wanted) / most, path).toBeLessThan(1e-4)
+      }
+    },
+  )
+
   it('averages: LoRA as the mean of what they change, others by their values', () => {
     const model = make('gpt2', 'sequence-classification')
     const bank = adaptersOf(model)

@@ -7,7 +7,15 @@ import type { Attachment } from './adapter.ts'
 import { hearKeysAndValues } from './first-tokens.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
-import { checkRoom, hasEncoder, type KeysAndValues, prefixed, prefixedApart, widenMask } from './virtual-tokens.ts'
+import {
+  checkCount,
+  checkRoom,
+  hasEncoder,
+  type KeysAndValues,
+  prefixed,
+  prefixedApart,
+  widenMask,
+} from './virtual-tokens.ts'
 
 export interface PrefixShape {
   virtualTokens: number
@@ -171,6 +179,7 @@ export const attachPrefix = (
   generator: Generator,
 ): Attachment => {
   const beside = hasEncoder(model, 'prefix-tuning')
+  checkCount(virtualTokens, model)
   const attentions = rowAttentions(model, beside)
   const { numLayers, maxPositions } = model.facts
   const shape = { virtualTokens, projection, numLayers, width: attentions[0].host.kProj.shape[0], beside }

@@ -15,6 +15,7 @@ import type { Attachment } from './adapter.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import {
+  checkCount,
   checkRoom,
   hasEncoder,
   type KeysAndValues,
@@ -212,6 +213,7 @@ export const attachPrompt = (model: Model, first: Tensor): Attachment => {
   const [virtualTokens] = first.shape
   const { maxPositions } = model.facts
   const beside = hasEncoder(model, 'prompt-tuning')
+  checkCount(virtualTokens, model)
   const { embedTokens } = model.body
   const { weight, dtype } = embedTokens
   const embedding = keep(weight.detach().indexSelect(0, first).to(dtype))

@@ -13,7 +13,7 @@ export const headRateField = z
   .positive()
   .optional()
   .describe(
-    "learning rate of the head, where one is trained, over that of the virtual tokens; what makes 1e-3 of the method's own rate unless given",
+    "learning rate of the head, where one is trained, over that of the virtual tokens; unless given, such that the method's own rate comes to 1e-3",
   )
 
 /** For `learningRateScale`. */
@@ -36,6 +36,14 @@ export const checkRoom = (length: number, virtual: number, positions: number | u
   if (positions !== undefined && length + virtual > positions)
     throw new ShapeError(
       `Expected rows of at most ${positions - virtual} tokens beside ${virtual} virtual ones, got ${length}. Shorten the rows.`,
+    )
+}
+
+/** @throws ConfigError where virtual tokens leave no position to a text */
+export const checkCount = (virtual: number, { definition, facts: { maxPositions } }: Model): void => {
+  if (maxPositions !== undefined && virtual >= maxPositions)
+    throw new ConfigError(
+      `Expected at most ${maxPositions - 1} \`virtualTokens\`, since ${definition.type} has ${maxPositions} positions here and a text needs some, got ${virtual}.`,
     )
 }
 

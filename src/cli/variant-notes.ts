@@ -1,6 +1,6 @@
 // The settings of all variants as lines of `--help`: one for each setting, with the variants that have it. Knows no variant.
 import { variantSettings } from '../runs/index.ts'
-import { type Flag, flagsOf, placeholder } from './flags.ts'
+import { choicesOf, type Flag, flagsOf, placeholder } from './flags.ts'
 
 const indent = 42
 const width = 120
@@ -38,6 +38,11 @@ const defaultsOf = (defaults: readonly unknown[]): string => {
   return only === undefined || only === 'false' ? '' : ` (default: ${only})`
 }
 
+const choicesIn = (flag: Flag): string => {
+  const choices = choicesOf(flag)
+  return choices.length === 0 || placeholder(flag) === choices.join('|') ? '' : ` (one of ${choices.join(', ')})`
+}
+
 const notes = (): string[] => {
   const found = new Map<string, { flag: Flag; of: string[]; defaults: unknown[] }>()
   for (const { of, schema } of variantSettings)
@@ -53,7 +58,7 @@ const notes = (): string[] => {
     ...[...found.values()].flatMap(({ flag, of, defaults }) =>
       wrapped(
         `  --adapter.${spelling(flag)}${placeOf(flag)}`,
-        `${of.join(', ')}: ${flag.description}${defaultsOf(defaults)}`,
+        `${of.join(', ')}: ${flag.description}${choicesIn(flag)}${defaultsOf(defaults)}`,
       ),
     ),
   ]

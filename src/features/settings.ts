@@ -37,7 +37,7 @@ export const featureFields = shared.extend({
   learner: z
     .enum(Object.keys(all) as [string, ...string[]])
     .optional()
-    .describe('what learns from the features; logistic-regression for classes and ridge for numbers unless given'),
+    .describe('what learns from the features; the first of these that can learn the problem unless given'),
 })
 
 /** @throws ConfigError for a learner that is not there */

@@ -131,6 +131,8 @@ it.each([
   [{ type: 'prefix-tuning', initialText: 'abc', start: 'normal' }, /no `initialText`/, encode],
   [{ type: 'prefix-tuning', initialText: 'abc', projection: 8 }, /no `initialText`/, encode],
   [{ type: 'prefix-tuning', start: 'tokens', projection: 8 }, /no `projection`/, encode],
+  [{ type: 'prefix-tuning', virtualTokens: 4000 }, /at most 63 `virtualTokens`/, encode],
+  [{ type: 'prompt-tuning', virtualTokens: 4000 }, /at most 63 `virtualTokens`/, encode],
 ] as const)('refuses %j', (config, message, how) => {
   expect(() => applyAdapter(make('gpt2'), config, { encode: how })).toThrow(message)
 })

@@ -25,7 +25,7 @@ const schema = z.strictObject({
 })
 export type PrefixConfig = z.output<typeof schema>
 
-const learningRate = 1e-1
+const learningRate = 3e-2
 
 export const prefixTuning = defineAdapter({
   type: 'prefix-tuning',

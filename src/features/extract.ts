@@ -5,7 +5,7 @@ import type { Model } from '../models/index.ts'
 import { mustPad, placeSequences } from '../objectives/index.ts'
 import { inferenceMode, scope, Tensor } from '../tensor/index.ts'
 import { FeatureCache, keyOf } from './cache.ts'
-import { type FeaturePooling, layerOf, needsAllLayers, poolFeatures } from './layers.ts'
+import { askFor, type FeaturePooling, poolFeatures } from './layers.ts'
 
 export interface FeatureSequence {
   ids: Uint32Array
@@ -119,8 +119,8 @@ const featuresOf = (
         ...(typed ? { typeIds } : {}),
       }))
       const { inputs } = placeSequences(examples, padId, { padded: mustPad({ unpadded: true }, model), device })
-      const outputs = model.bodyForward({ ...inputs, allHidden: needsAllLayers(layer) })
-      const rows = poolFeatures(layerOf(outputs, layer), inputs, pooling)
+      const outputs = model.bodyForward(askFor(inputs, layer, pooling))
+      const rows = poolFeatures(outputs, inputs, { layer, pooling })
       const asked = askedRows(sequences, pooling)
       const kept = asked === undefined ? rows : rows.indexSelect(0, Tensor.from(asked, { dtype: 'int64', device }))
       return kept.to({ device: 'cpu' }).toFloat32Array()

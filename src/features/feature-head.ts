@@ -12,7 +12,7 @@ import {
 } from '../models/index.ts'
 import type { AnswerKind } from '../tasks/index.ts'
 import { cat, noGrad, scope, type Tensor } from '../tensor/index.ts'
-import { type FeaturePooling, layerOf, needsAllLayers, poolFeatures } from './layers.ts'
+import { askFor, type FeaturePooling, layerOf, poolFeatures } from './layers.ts'
 import type { Fitted } from './learner.ts'
 
 /** Means and deviations of features, where they are standardised. */
@@ -71,18 +71,19 @@ class FeatureHead extends Head {
   }
 
   override bodyInputs(inputs: BodyInputs): BodyInputs {
-    return { ...flatRows(inputs), allHidden: needsAllLayers(this.#reading.layer) }
+    const { layer, pooling } = this.#reading
+    return askFor(flatRows(inputs), layer, pooling)
   }
 
   /** [rows,outputs]; of tokens [B,T,outputs]; of choices [1,rows]. */
   forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
     const { layer, pooling, apart, kind } = this.#reading
-    const hidden = layerOf(outputs, layer)
     if (pooling === 'tokens') {
+      const hidden = layerOf(outputs, layer)
       const scores = scoreRows(hidden.flatten(0, 1), this.#reading)
       return scores.view([hidden.shape[0], hidden.shape[1], scores.shape[1]])
     }
-    const rows = poolFeatures(hidden, flatRows(inputs), pooling)
+    const rows = poolFeatures(outputs, flatRows(inputs), { layer, pooling })
     const scores = scoreRows(apart ? pairFeatures(rows) : rows, this.#reading)
     return kind === 'choice' ? scores.t() : scores
   }

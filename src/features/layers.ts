@@ -2,7 +2,7 @@
 // no learner.
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
-import type { BodyInputs, BodyOutputs } from '../models/index.ts'
+import { type BodyInputs, type BodyOutputs, firstTokensOf } from '../models/index.ts'
 import { arange, cat, ones, type Tensor, zeros } from '../tensor/index.ts'
 
 export const poolings = ['mean', 'first', 'last', 'max', 'tokens'] as const
@@ -15,9 +15,16 @@ export const layerField = z
   .describe('whose vectors: last, a number (0 the embeddings, -1 the last), or mean-last-N for the mean of the last N')
 
 /** Whether the body must give every layer's output. */
-export const needsAllLayers = (layer: string | number): boolean => layer !== 'last'
+const needsAllLayers = (layer: string | number): boolean => layer !== 'last'
 
-/** The vectors of a layer, [B,T,C]. @throws ConfigError for a layer that the body does not have */
+/** The batch with what of it the body need make. */
+export const askFor = (inputs: BodyInputs, layer: string | number, pooling: FeaturePooling): BodyInputs => {
+  const { starts } = inputs
+  if (needsAllLayers(layer)) return { ...inputs, allHidden: true }
+  return pooling === 'first' && starts !== undefined ? { ...inputs, read: firstTokensOf(starts) } : inputs
+}
+
+/** The vectors of a layer, [B,T,C]; [1,rows,C] of rows whose first tokens alone were asked for. @throws ConfigError for a layer that the body does not have */
 export const layerOf = ({ hidden, allHidden }: BodyOutputs, layer: string | number): Tensor => {
   if (!needsAllLayers(layer)) return hidden
   if (allHidden === undefined)
@@ -85,9 +92,14 @@ const padded: Record<FeaturePooling, Pool<Tensor>> = {
   tokens: (hidden, seen) => hidden.flatten(0, 1).indexSelect(0, seen.flatten().nonzero().squeeze(1)),
 }
 
-/** float32 [rows,C] of hidden states [B,T,C], or packed [1,N,C]; with `tokens`, a row for each token without the padding. */
-export const poolFeatures = (hidden: Tensor, { attentionMask, starts }: Rows, pooling: FeaturePooling): Tensor => {
-  const wide = hidden.to('float32')
+/** float32 [rows,C] of what the body gave for `askFor`'s batch; with `tokens`, a row for each token without the padding. */
+export const poolFeatures = (
+  outputs: BodyOutputs,
+  { attentionMask, starts }: Rows,
+  { layer, pooling }: { layer: string | number; pooling: FeaturePooling },
+): Tensor => {
+  const wide = layerOf(outputs, layer).to('float32')
+  if (outputs.onlyRead) return wide.squeeze(0)
   if (starts !== undefined) return packed[pooling](wide.squeeze(0), starts.to('int64'))
   const [rows, length] = wide.shape
   const seen = attentionMask?.ne(0) ?? ones([rows, length], { dtype: 'bool', device: wide.device })

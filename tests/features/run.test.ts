@@ -120,6 +120,8 @@ describe('feature-based', () => {
       .filter((learner) => (learners[learner].kinds as readonly string[]).includes('class'))
       .map((learner): [Data, LearnerType, object] => ['sequence-classification', learner, { standardize: true }]),
     ['sequence-classification', 'logistic-regression', { layer: 'mean-last-2', pooling: 'max', standardize: true }],
+    ['sequence-classification', 'logistic-regression', { pooling: 'first', standardize: true }],
+    ['multiple-choice', 'logistic-regression', { pooling: 'first' }],
     ['multi-label', 'logistic-regression', { standardize: true, C: 10 }],
     ['multi-label', 'nearest-neighbours', {}],
     ['regression', 'ridge', {}],

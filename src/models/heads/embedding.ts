@@ -14,9 +14,13 @@ export class EmbeddingHead extends Head {
     this.#normalize = normalize
   }
 
+  override get readsFirstsOnly(): boolean {
+    return this.#pooling === 'first'
+  }
+
   /** -> [B,C], of length one when asked for. */
-  forward({ hidden }: BodyOutputs, inputs: BodyInputs): Tensor {
-    const row = poolRows(hidden, inputs, this.#pooling)
+  forward({ hidden, onlyRead }: BodyOutputs, inputs: BodyInputs): Tensor {
+    const row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, inputs, this.#pooling)
     if (!this.#normalize) return row
     return row.div(row.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
   }

@@ -5,7 +5,7 @@ import { loadTokenizer, openModel } from '../checkpoint/index.ts'
 import { parseConfig } from '../core/index.ts'
 import { openTokens } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
-import { buildRun, MODEL_FOLDER, type PretrainInput, pretrain, pretrainSchema } from '../runs/index.ts'
+import { buildRun, MODEL_FOLDER, type PretrainInput, pretrainSchema } from '../runs/index.ts'
 import { evaluateLanguageModelling } from '../tasks/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { readHistory, renderCurves } from '../tracking/index.ts'
@@ -116,7 +116,7 @@ const measureFresh = async (input: PretrainInput, tokenizer: Tokenizer, shards: 
 const trainToEnd = async (input: PretrainInput, context: CommandContext): Promise<void> => {
   const display = displayRun(context, { label: 'pretraining' })
   try {
-    const done = await runToEnd(input.out, () => pretrain(input, display), display, context)
+    const done = await runToEnd({ ...input, command: 'pretrain' }, display, context)
     if (done === undefined) context.log(`The model is in ${input.out} already.`)
   } finally {
     display.stop()

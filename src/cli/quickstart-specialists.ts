@@ -2,7 +2,7 @@
 // weights, and a comparison says what each cost and won. Started again, it goes on where it stopped. Knows no variant's code.
 import { join } from 'node:path'
 import { formatDuration, parseConfig } from '../core/index.ts'
-import { type Comparison, type FinetuneInput, finetune, type RunListener } from '../runs/index.ts'
+import type { Comparison, FinetuneInput, RunListener } from '../runs/index.ts'
 import type { CommandContext } from './command.ts'
 import { compare } from './compare.ts'
 import { predict } from './predict.ts'
@@ -141,7 +141,7 @@ const finetuneQuickly = async (input: FinetuneInput, label: string, context: Com
         if (event.type === 'incident') bar.line(`${label}: ${event.message}`)
       },
     }
-    const done = await runToEnd(input.out, () => finetune(input, listener), listener, context)
+    const done = await runToEnd({ ...input, command: 'finetune' }, listener, context)
     bar.stop()
     const time = formatDuration(performance.now() - started)
     context.log(`  ${label}: ${done === undefined ? 'done before' : `${done.steps} steps in ${time}`}`)

@@ -27,6 +27,7 @@ export { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finet
 export { pretrain } from './pretrain.ts'
 export { defineRun, modelSchema, type PretrainInput, type PretrainRecipe, pretrainSchema } from './recipe.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
+export { carryOutApart } from './run-apart.ts'
 export type { BuiltRun, RunRecipe } from './run-kind.ts'
 export { type SizeRule, sizeRule } from './size-rule.ts'
 export { readTask, SAMPLES_FILE, type Sample, type SpecialistTask, TASK_FILE } from './specialist-files.ts'

@@ -1,8 +1,11 @@
 // A run in a process of its own: what it says comes over as messages, and its memory is its own. Knows no kind of run.
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { NativeError, type PortableError, startProcess, unpackError } from '../core/index.ts'
-import type { RunListener, RunResult } from './run-folder.ts'
+import { runOwner } from '../tracking/index.ts'
+import { exists, RUN_FILE, type RunListener, type RunResult } from './run-folder.ts'
 
 /** A recipe to begin with, `command` and `out` included, or the folder of a run to go on with. */
 export type ApartRun = { recipe: object } | { folder: string }
@@ -19,6 +22,22 @@ export type FromRun =
   | { type: 'note'; said: Said<'onNote'> }
   | { type: 'result'; result: RunResult }
   | { type: 'error'; error: PortableError }
+
+/** How long a run may take to see that whoever started it was killed. */
+const orphanMs = 10_000
+
+/** A run that was left alone ends by itself within a step. */
+const outlive = async (folder: string): Promise<void> => {
+  for (let waited = 0; waited < orphanMs && (await runOwner(folder)) !== undefined; waited += 50) await setTimeout(50)
+}
+
+/** Begins the run of a recipe in a process of its own, or goes on with what is in its folder `out`. @throws as `runApart` */
+export const carryOutApart = async (recipe: { out: string }, listener: RunListener = {}): Promise<RunResult> => {
+  const folder = recipe.out
+  await outlive(folder)
+  const begun = await exists(join(folder, RUN_FILE))
+  return runApart(begun ? { folder } : { recipe }, listener)
+}
 
 const send = (child: ChildProcess, message: ToRun): void => {
   // One that has just ended says so by itself.

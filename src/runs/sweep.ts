@@ -3,12 +3,10 @@
 // no variant.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, NativeError, parseConfig, writeFileAtomic } from '../core/index.ts'
-import { runOwner } from '../tracking/index.ts'
-import { MODEL_FOLDER, RUN_FILE, type RunListener } from './execute.ts'
-import { runApart } from './run-apart.ts'
+import { MODEL_FOLDER, type RunListener } from './execute.ts'
+import { carryOutApart } from './run-apart.ts'
 import { exists } from './run-folder.ts'
 import { startOf } from './starts.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './sweep-points.ts'
@@ -16,8 +14,6 @@ import { type SweepSetting, summarize } from './sweep-summary.ts'
 
 export const SWEEP_FILE = 'sweep.json'
 const SUMMARY_FILE = 'summary.json'
-/** How long a run of a killed sweep may take to see that it is alone. */
-const orphanMs = 10_000
 
 export interface SweepInput {
   /** As for one run, with `command` saying its kind; `finetune` unless given. Without `out`. */
@@ -174,12 +170,7 @@ const runPoint = async (
   const { stop, ...own } = listener.onRun?.({ name, folder, ...place }) ?? {}
   const watching: RunListener = { ...own, signal: listener.signal }
   try {
-    await outlive(folder)
-    const begun = await exists(join(folder, RUN_FILE))
-    const { reason } = await runApart(
-      begun ? { folder } : { recipe: { ...recipeAt(recipe, run), out: folder } },
-      watching,
-    )
+    const { reason } = await carryOutApart({ ...recipeAt(recipe, run), out: folder }, watching)
     run.status = reason
   } catch (error) {
     // What stops a run that had begun well, as a loss that is not finite does, leaves the others standing.
@@ -189,11 +180,6 @@ const runPoint = async (
   } finally {
     stop?.()
   }
-}
-
-/** A run whose sweep was killed ends by itself within a step. */
-const outlive = async (folder: string): Promise<void> => {
-  for (let waited = 0; waited < orphanMs && (await runOwner(folder)) !== undefined; waited += 50) await setTimeout(50)
 }
 
 const writeSummary = async (out: string, runs: SweptRun[]) => {

@@ -197,8 +197,8 @@ export const attachPrefix = (
 }
 
 /**
- * Sets the prefix to the keys and values that the base makes of these tokens. Drawn values are unlike anything the base has seen, and unlearning the harm
- * takes hundreds of steps. @source arXiv:2101.00190, section 7.4
+ * Sets the prefix to the keys and values that the base makes of these tokens. Drawn values are unlike anything the base has seen, and a short training
+ * does not undo the harm. @source arXiv:2101.00190, section 7.4
  * @param ids int64 [P]
  */
 export const beginAtTokens = (model: Model, { placements }: Attachment, ids: Tensor): void => {

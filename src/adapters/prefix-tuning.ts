@@ -45,7 +45,7 @@ export const prefixTuning = defineAdapter({
       )
     const attached = attachPrefix(model, config, context.generator)
     if (start === 'tokens') beginAtTokens(model, attached, firstTokens(model, virtualTokens, initialText, context))
-    return { ...attached, learningRateScale: slowerHead(config.headRate ?? 1e-3 / learningRate) }
+    return { ...attached, learningRateScale: slowerHead(learningRate, config.headRate) }
   },
   peft: prefixFiles,
 })

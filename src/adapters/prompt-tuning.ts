@@ -29,7 +29,7 @@ export const promptTuning = defineAdapter({
   stacks: false,
   plan: (model, { virtualTokens, initialText, headRate }, context) => ({
     ...attachPrompt(model, firstTokens(model, virtualTokens, initialText, context)),
-    learningRateScale: slowerHead(headRate ?? 1e-3 / learningRate),
+    learningRateScale: slowerHead(learningRate, headRate),
   }),
   peft: promptFiles,
 })

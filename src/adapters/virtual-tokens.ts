@@ -8,17 +8,19 @@ import { cat, full, keep, type Tensor, zeros } from '../tensor/index.ts'
 import type { PackedDocuments } from './packed-documents.ts'
 
 /** Vectors in front of a text take far larger steps than a head bears: its rate is that of the other methods. */
+const usualRate = 1e-3
+
 export const headRateField = z
   .number()
   .positive()
   .optional()
   .describe(
-    "learning rate of the head, where one is trained, over that of the virtual tokens; unless given, such that the method's own rate comes to 1e-3",
+    `learning rate of the head, where one is trained, over that of the virtual tokens; unless given, such that the method's own rate comes to ${usualRate}`,
   )
 
-/** For `learningRateScale`. */
+/** For `learningRateScale`. @param learningRate the method's own */
 export const slowerHead =
-  (headRate: number) =>
+  (learningRate: number, headRate = usualRate / learningRate) =>
   (path: string): number =>
     path.startsWith('head.') ? headRate : 1
 

@@ -1,15 +1,7 @@
 // A training run of the quickstart, to its end whatever state its folder is in: begun, gone on with, or left as it is. It has a process of
 // its own, so that the memory in its card is its own. Knows no recipe.
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { carryOutApart, MODEL_FOLDER, type RunListener, type RunResult } from '../runs/index.ts'
+import { carryOutApart, isFinished, type RunListener, type RunResult } from '../runs/index.ts'
 import type { CommandContext } from './command.ts'
-
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 /** Undefined where the run was done before. @throws the signal's reason when interrupted */
 export const runToEnd = async (
@@ -17,7 +9,7 @@ export const runToEnd = async (
   listener: RunListener,
   context: CommandContext,
 ): Promise<RunResult | undefined> => {
-  if (await isThere(join(recipe.out, MODEL_FOLDER))) return undefined
+  if (await isFinished(recipe.out)) return undefined
   const result = await carryOutApart(recipe, listener)
   if (result.reason === 'finished') return result
   context.log('Everything so far is kept: start the quickstart again, and it goes on from there.')

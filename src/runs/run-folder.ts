@@ -38,6 +38,9 @@ export const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
+/** Whether the run in a folder came to its end. */
+export const isFinished = (folder: string): Promise<boolean> => exists(join(folder, MODEL_FOLDER))
+
 export const writeRecipe = async (recipe: CommonRecipe): Promise<void> => {
   await mkdir(recipe.out, { recursive: true })
   await writeFileAtomic(join(recipe.out, RUN_FILE), `${JSON.stringify(recipe, null, 2)}\n`)

@@ -5,9 +5,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, NativeError, parseConfig, writeFileAtomic } from '../core/index.ts'
-import { MODEL_FOLDER, type RunListener } from './execute.ts'
+import type { RunListener } from './execute.ts'
 import { carryOutApart } from './run-apart.ts'
-import { exists } from './run-folder.ts'
+import { isFinished } from './run-folder.ts'
 import { startOf } from './starts.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './sweep-points.ts'
 import { type SweepSetting, summarize } from './sweep-summary.ts'
@@ -144,7 +144,7 @@ export const sweep = async (input: SweepInput, listener: SweepListener = {}): Pr
   await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify({ recipe, over }, null, 2)}\n`)
   const runs: SweptRun[] = points.map((point) => ({ ...point, folder: join(out, point.name), status: 'waiting' }))
   for (const [i, run] of runs.entries()) {
-    if (await exists(join(run.folder, MODEL_FOLDER))) {
+    if (await isFinished(run.folder)) {
       run.status = 'finished'
       listener.onSkip?.(run)
       continue

@@ -29,6 +29,7 @@ struct PackedMatrix {
 // One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k.
 struct GemmBlock {
   const float* a;
+  int64_t row_stride;  // of `a` where it is no panels but whole tiles of rows as they lie; else 0
   const float* b;
   int64_t rows, columns, depth;
   float* partial;

@@ -47,7 +47,7 @@ export interface Extracted {
   seconds: number
 }
 
-const defaultBatchTokens = 4096
+const defaultBatchTokens = 2048
 
 /** @throws ConfigError for a layer that the model does not have */
 export const extractFeatures = async (

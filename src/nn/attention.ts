@@ -5,6 +5,7 @@ import {
   dropout as dropWeights,
   type Generator,
   scaledDotProductAttention,
+  scope,
   type Tensor,
 } from '../tensor/index.ts'
 import { Linear } from './linear.ts'
@@ -107,6 +108,12 @@ export class Attention extends Module {
     context: AttentionContext = {},
     options: { source?: Tensor; cache?: LayerCache } = {},
   ): Tensor {
+    // Queries, keys and values go before anything else is made, where neither gradient nor cache needs them.
+    return this.oProj.forward(scope(() => this.#mix(input, context, options)))
+  }
+
+  /** What the heads gather, side by side, [B,T,H*D]. */
+  #mix(input: Tensor, context: AttentionContext, options: { source?: Tensor; cache?: LayerCache }): Tensor {
     const [batch, length] = input.shape
     const split = (projected: Tensor, heads: number) => projected.view([batch, -1, heads, this.#headDim]) // [B,T,C] -> [B,T,H,D]
     const { source = input, cache } = options
@@ -124,7 +131,7 @@ export class Attention extends Module {
       options.source !== undefined && cache !== undefined ? cache.source(project) : extend(project())
     const mixed =
       context.bias === undefined ? this.#fused(query, key, value, context) : this.#biased(query, key, value, context)
-    return this.oProj.forward(mixed.reshape([batch, length, this.#heads * this.#headDim]))
+    return mixed.reshape([batch, length, this.#heads * this.#headDim])
   }
 
   #fused(query: Tensor, key: Tensor, value: Tensor, context: AttentionContext): Tensor {

@@ -1,5 +1,5 @@
 // The two shapes of feed-forward block: plain, and gated.
-import { type Generator, swiglu, type Tensor } from '../tensor/index.ts'
+import { type Generator, scope, swiglu, type Tensor } from '../tensor/index.ts'
 import { type ActivationName, activations } from './activation.ts'
 import { Dropout } from './dropout.ts'
 import { Linear } from './linear.ts'
@@ -36,7 +36,8 @@ export class PlainMlp extends Mlp {
   }
 
   forward(input: Tensor, generator?: Generator): Tensor {
-    const wide = activations[this.#activation](this.upProj.forward(input))
+    // What is as wide goes before the way down is made, where no gradient needs it.
+    const wide = scope(() => activations[this.#activation](this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide, generator))
   }
 }
@@ -59,10 +60,12 @@ export class GatedMlp extends Mlp {
   }
 
   forward(input: Tensor, generator?: Generator): Tensor {
-    const gate = this.gateProj.forward(input)
-    const up = this.upProj.forward(input)
-    const fused = activations[this.#activation] === activations.silu
-    const wide = fused ? swiglu(gate, up) : activations[this.#activation](gate).mul(up)
+    const wide = scope(() => {
+      const gate = this.gateProj.forward(input)
+      const up = this.upProj.forward(input)
+      const fused = activations[this.#activation] === activations.silu
+      return fused ? swiglu(gate, up) : activations[this.#activation](gate).mul(up)
+    })
     return this.downProj.forward(this.dropout.forward(wide, generator))
   }
 }

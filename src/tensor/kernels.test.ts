@@ -121,6 +121,16 @@ describe.each(both)('%s: products and activations', (dtype) => {
       (x, w) => composed(x.t(), w.t()),
     )
   })
+  it('linear: rows with gaps between them, more columns than a block, more depth than is packed at once', () => {
+    const gapped = (x: Tensor) => x.narrow(1, 3, 300)
+    compare(
+      [leaf([397, 310], dtype), leaf([50, 300], dtype, 0.05), leaf([50], dtype)],
+      (x, w, b) => linear(gapped(x), w, b),
+      (x, w, b) => composed(gapped(x), w, b),
+    )
+    compare([leaf([21, 40], dtype), leaf([1600, 40], dtype, 0.15), leaf([1600], dtype)], linear, composed)
+    compare([leaf([19, 44_000], dtype), leaf([50, 44_000], dtype, 0.005)], linear, composed, 3)
+  })
   it('linear: a float32 weight under any input', () =>
     compare([leaf([9, 20], dtype), leaf([11, 20], 'float32', 0.2), leaf([11], 'float32')], linear, composed))
 
@@ -340,6 +350,8 @@ describe.each(both)('%s: attention', (dtype) => {
     { B: 2, T: 7, S: 3, H: 2, K: 1, D: 5 },
     { B: 1, T: 3, S: 0, D: 4 },
     { B: 1, T: 9, H: 2, K: 2, D: 256 },
+    { B: 3, T: 13, H: 3, K: 3, D: 32 },
+    { B: 1, T: 17, S: 49, H: 2, K: 1, D: 40 },
   ])('plain, causal, window and masks at %o', (sizes) => {
     const { B, T, S = T, H = 1 } = sizes
     const variants: Seen[] = [
@@ -570,7 +582,7 @@ describe('errors name the operator and what was wrong', () => {
 
 const vectorLanes = callable('vectorLanes', entry<() => number>('tunesmith::vector_lanes()')) as () => number
 const wanted = process.env.TUNESMITH_ISA
-const lanes: Record<string, number> = { baseline: 4, avx2: 8, emulated: 16 }
+const lanes: Record<string, number> = { baseline: 4, avx2: 8, avx512: 16, avx512bf16: 16, emulated: 16 }
 
 describe.skipIf(wanted === undefined)('the chosen vector code (only where TUNESMITH_ISA names one)', () => {
   it(`is ${wanted}`, () => expect(vectorLanes()).toBe(lanes[wanted ?? '']))

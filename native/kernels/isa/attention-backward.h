@@ -51,11 +51,11 @@ static int64_t attention_backward_scratch(int64_t queries, int64_t keys, int64_t
 #endif
 }
 
-// Turns scores into probabilities and their gradients into gradients of the products; the whole width is written.
+// Turns scores into probabilities and their gradients into gradients of the products; all of `width` is written.
 static void backward_row(const AttentionHead& head, int64_t query, int64_t key, int64_t begin, int64_t end,
-                         float* probabilities, float* slopes, float delta, uint32_t threshold, float factor) {
+                         int64_t width, float* probabilities, float* slopes, float delta, uint32_t threshold, float factor) {
   for (int64_t n = 0; n < begin; n++) probabilities[n] = slopes[n] = 0;
-  for (int64_t n = end; n < key_block; n++) probabilities[n] = slopes[n] = 0;
+  for (int64_t n = end; n < width; n++) probabilities[n] = slopes[n] = 0;
   if (end <= begin) return;
   scale_row(probabilities + begin, end - begin, head.scale);
   mask_row(head, query, key + begin, probabilities + begin, end - begin);
@@ -71,15 +71,15 @@ static void backward_row(const AttentionHead& head, int64_t query, int64_t key, 
   }
 }
 
-// Rows [first, last) of a block as the products take them.
-static void narrow_rows(const BackwardScratch<float>&, int64_t, int64_t) {}
+// Rows [first, last) of a block, their first `width` values, as the products take them.
+static void narrow_rows(const BackwardScratch<float>&, int64_t, int64_t, int64_t) {}
 
 #if defined(TUNESMITH_PAIRS)
-static void narrow_rows(const BackwardScratch<Pair>& s, int64_t first, int64_t last) {
+static void narrow_rows(const BackwardScratch<Pair>& s, int64_t first, int64_t last, int64_t width) {
   for (int64_t i = first; i < last; i += 2) {
     const float* p = s.probabilities + i * key_block;
     float* slope = s.slopes + i * key_block;
-    for (int64_t n = 0; n < key_block; n += lanes) {
+    for (int64_t n = 0; n < width; n += lanes) {
       const bool two = i + 1 < last;
       const Halves none = {}, p0 = narrow(load(p + n)), slope0 = narrow(load(slope + n));
       const Halves p1 = two ? narrow(load(p + key_block + n)) : none;
@@ -131,6 +131,8 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
     __builtin_memset(s.query_gradient, 0, size_t(padded * stride) * sizeof(float));
     for (int64_t k = all.first / key_block * key_block; k < all.last; k += key_block) {
       const int64_t block_end = lesser(k + key_block, keys);
+      // What the tiles over keys read of a row.
+      const int64_t width = round_up(round_up(block_end - k, head_rows), lanes);
       for (int64_t r = 0; r < padded; r += head_rows) {
         const Span seen = visible_keys(head, q + r, lesser(q + r + head_rows, q + rows));
         const int64_t from = lesser(block_end, greater(k, seen.first / head_columns * head_columns));
@@ -138,21 +140,21 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
         for (int64_t n = from; n < to; n += head_columns) {
           const int64_t at = r * key_block + (n - k);
           tile_in_memory(s.query + (q + r) * size_units, size_units, 1, s.keys_across + n * size_units, size_units,
-                         s.probabilities + at, key_block, false);
+                         s.probabilities + at, key_block, false, to - n);
           tile_in_memory(s.gradient + (q + r) * size_units, size_units, 1, s.values_across + n * size_units, size_units,
-                         s.slopes + at, key_block, false);
+                         s.slopes + at, key_block, false, to - n);
         }
         const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
         const int64_t last = lesser(r + head_rows, rows);
         for (int64_t i = r; i < last; i++)
-          backward_row(head, q + i, k, begin, end, s.probabilities + i * key_block, s.slopes + i * key_block,
+          backward_row(head, q + i, k, begin, end, width, s.probabilities + i * key_block, s.slopes + i * key_block,
                        s.delta[q + i], threshold, factor);
-        narrow_rows(s, r, last);
+        narrow_rows(s, r, last, width);
         if (to > from)
           for (int64_t n = 0; n < stride; n += head_columns)
             tile_in_memory((const Unit*)(s.slopes + r * key_block) + begin / unit, key_block, 1,
                            s.keys + n * key_units + from / unit * head_columns, units_of<Unit>(to - from),
-                           s.query_gradient + r * stride + n, stride, true);
+                           s.query_gradient + r * stride + n, stride, true, size - n);
       }
       for (int64_t r = 0; r < block_end - k; r += head_rows) {
         const Span seeing = seeing_queries(head, k + r, lesser(k + r + head_rows, keys));
@@ -163,9 +165,9 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
         for (int64_t n = 0; n < stride; n += head_columns) {
           const int64_t down = n * query_units + from / unit * head_columns;
           tile_in_memory(s.probabilities_down + at, 1, key_block, s.gradient_down + down, depth,
-                         job.value_gradient + (k + r) * stride + n, stride, true);
+                         job.value_gradient + (k + r) * stride + n, stride, true, size - n);
           tile_in_memory(s.slopes_down + at, 1, key_block, s.query_down + down, depth,
-                         job.key_gradient + (k + r) * stride + n, stride, true);
+                         job.key_gradient + (k + r) * stride + n, stride, true, size - n);
         }
       }
     }

@@ -63,16 +63,17 @@ static void copy_rows(const void* source, Type type, int64_t source_stride, int6
   }
 }
 
-// Panels of head_columns lanes: a lane is a row of the source, the depth goes along it.
+// Panels of head_columns lanes: a lane is a row of the source, the depth goes along it. Whole vectors are filled, as
+// those are what the tiles read.
 static void pack_across(const void* source, Type type, int64_t stride, int64_t rows, int64_t size, float* target) {
-  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, stride, 1, rows, size, target);
-  else pack_any<head_columns>((const float*)source, stride, 1, rows, size, target);
+  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, stride, 1, rows, size, target, lanes);
+  else pack_any<head_columns>((const float*)source, stride, 1, rows, size, target, lanes);
 }
 
 // Panels of head_columns lanes: a lane is a column of the source, the depth goes down it.
 static void pack_down(const void* source, Type type, int64_t stride, int64_t rows, int64_t size, float* target) {
-  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, 1, stride, size, rows, target);
-  else pack_any<head_columns>((const float*)source, 1, stride, size, rows, target);
+  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, 1, stride, size, rows, target, lanes);
+  else pack_any<head_columns>((const float*)source, 1, stride, size, rows, target, lanes);
 }
 
 TUNESMITH_INLINE void store_unit(float* row, int64_t at, Register x) { store(row + at, x); }
@@ -93,7 +94,7 @@ static void pack_across(const void* source, Type, int64_t stride, int64_t rows, 
   const uint16_t* from = (const uint16_t*)source;
   if (size % 2 == 0 && stride % 2 == 0) {
     // Pairs lie as they are wanted, and move as fp32 values would.
-    pack_any<head_columns>((const float*)source, stride / 2, 1, rows, size / 2, (float*)target);
+    pack_any<head_columns>((const float*)source, stride / 2, 1, rows, size / 2, (float*)target, lanes);
     return;
   }
   const int64_t units = units_of<Pair>(size);
@@ -112,11 +113,11 @@ static void pack_down(const void* source, Type, int64_t stride, int64_t rows, in
   const int64_t units = units_of<Pair>(rows);
   for (int64_t first = 0; first < size; first += head_columns)
     for (int64_t k = 0; k < units; k++)
-      for (int64_t i = 0; i < head_columns; i += lanes) {
+      for (int64_t i = 0; i < lesser(head_columns, size - first); i += lanes) {
         const int64_t left = size - first - i;
         const uint16_t* at = from + 2 * k * stride + first + i;
-        const Halves one = left > 0 ? halves_upto(at, left) : Halves{};
-        const Halves two = left > 0 && 2 * k + 1 < rows ? halves_upto(at + stride, left) : Halves{};
+        const Halves one = halves_upto(at, left);
+        const Halves two = 2 * k + 1 < rows ? halves_upto(at + stride, left) : Halves{};
         store(target + first * units + k * head_columns + i, paired(one, two));
       }
 }
@@ -125,22 +126,34 @@ static void pack_down(const void* source, Type, int64_t stride, int64_t rows, in
 TUNESMITH_INLINE void store_unit(Pair* row, int64_t at, Register x) { store((uint16_t*)row + at, x); }
 #endif
 
-// c[tile] (+)= a * b for one register tile in memory.
-template <class Unit>
-TUNESMITH_INLINE void tile_in_memory(const Unit* a, int64_t a_row, int64_t a_depth, const Unit* b, int64_t depth,
-                                     float* c, int64_t c_stride, bool add) {
-  Register sums[head_rows][head_vectors] = {};
+template <int vectors, class Unit>
+static void tile_of(const Unit* a, int64_t a_row, int64_t a_depth, const Unit* b, int64_t depth, float* c,
+                    int64_t c_stride, bool add) {
+  Register sums[head_rows][vectors] = {};
   if (add) {
 #pragma GCC unroll 8
     for (int r = 0; r < head_rows; r++)
 #pragma GCC unroll 4
-      for (int v = 0; v < head_vectors; v++) sums[r][v] = load(c + r * c_stride + v * lanes);
+      for (int v = 0; v < vectors; v++) sums[r][v] = load(c + r * c_stride + v * lanes);
   }
-  tile<head_rows, head_vectors>(a, a_row, a_depth, b, head_columns, depth, sums);
+  tile<head_rows, vectors>(a, a_row, a_depth, b, head_columns, depth, sums);
 #pragma GCC unroll 8
   for (int r = 0; r < head_rows; r++)
 #pragma GCC unroll 4
-    for (int v = 0; v < head_vectors; v++) store(c + r * c_stride + v * lanes, sums[r][v]);
+    for (int v = 0; v < vectors; v++) store(c + r * c_stride + v * lanes, sums[r][v]);
+}
+
+// c[tile] (+)= a * b for one register tile in memory: its first vectors, as many as hold `columns`.
+template <class Unit>
+static void tile_in_memory(const Unit* a, int64_t a_row, int64_t a_depth, const Unit* b, int64_t depth, float* c,
+                           int64_t c_stride, bool add, int64_t columns) {
+  static_assert(head_vectors == 2 || head_vectors == 4);
+  if (columns <= lanes) return tile_of<1>(a, a_row, a_depth, b, depth, c, c_stride, add);
+  if constexpr (head_vectors == 4) {
+    if (columns <= 2 * lanes) return tile_of<2>(a, a_row, a_depth, b, depth, c, c_stride, add);
+    if (columns <= 3 * lanes) return tile_of<3>(a, a_row, a_depth, b, depth, c, c_stride, add);
+  }
+  tile_of<head_vectors>(a, a_row, a_depth, b, depth, c, c_stride, add);
 }
 
 // `count` is a multiple of lanes.
@@ -242,7 +255,7 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
         const int64_t to = lesser(block_end, seen.last);
         for (int64_t n = from; n < to; n += head_columns)
           tile_in_memory(s.query + r * size_units, size_units, 1, s.keys + n * size_units, size_units,
-                         s.scores + r * key_block + (n - k), key_block, false);
+                         s.scores + r * key_block + (n - k), key_block, false, to - n);
         const int64_t begin = from - k, end = to > from ? round_up(to - k, lanes) : begin;
         for (int64_t i = r; i < lesser(r + head_rows, rows); i++) {
           float* row = s.scores + i * key_block;
@@ -262,7 +275,7 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
           }
           const float fade = before == top || before == none ? 1.0f : __builtin_expf(before - top);
           if (started && fade != 1.0f)
-            for (int64_t n = 0; n < s.padded_size; n += lanes)
+            for (int64_t n = 0; n < size; n += lanes)
               store(s.output + i * s.padded_size + n, load(s.output + i * s.padded_size + n) * fade);
           s.sums[i] = s.sums[i] * fade + total(sum);
           s.highest[i] = top;
@@ -270,7 +283,7 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
         for (int64_t n = 0; n < s.padded_size; n += head_columns)
           tile_in_memory((const Unit*)(s.scores + r * key_block) + begin / unit, key_block, 1,
                          s.values + n * key_units + from / unit * head_columns, units_of<Unit>(greater(0, to - from)),
-                         s.output + r * s.padded_size + n, s.padded_size, started);
+                         s.output + r * s.padded_size + n, s.padded_size, started, size - n);
       }
       started = true;
     }

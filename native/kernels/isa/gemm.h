@@ -23,11 +23,16 @@ TUNESMITH_INLINE __m256 load8(const float* p) { return _mm256_loadu_ps(p); }
 TUNESMITH_INLINE __m256 load8(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
 }
-// Eight rows of eight values, transposed: target[k * step .. +8] = source rows at k.
+// Eight rows of eight values, transposed: target[k * step .. +8] = source rows at k. Rows from `count` on are zero.
 template <class T>
-TUNESMITH_INLINE void transpose8(const T* const source[8], int64_t at, float* target, int64_t step) {
+TUNESMITH_INLINE void transpose8(const T* const source[8], int64_t count, int64_t at, float* target, int64_t step) {
   __m256 r0 = load8(source[0] + at), r1 = load8(source[1] + at), r2 = load8(source[2] + at), r3 = load8(source[3] + at);
   __m256 r4 = load8(source[4] + at), r5 = load8(source[5] + at), r6 = load8(source[6] + at), r7 = load8(source[7] + at);
+  if (count < 8) {
+    const __m256 none = _mm256_setzero_ps();
+    r1 = count > 1 ? r1 : none, r2 = count > 2 ? r2 : none, r3 = count > 3 ? r3 : none, r4 = count > 4 ? r4 : none;
+    r5 = count > 5 ? r5 : none, r6 = count > 6 ? r6 : none, r7 = none;
+  }
   __m256 a0 = _mm256_unpacklo_ps(r0, r1), a1 = _mm256_unpackhi_ps(r0, r1);
   __m256 a2 = _mm256_unpacklo_ps(r2, r3), a3 = _mm256_unpackhi_ps(r2, r3);
   __m256 a4 = _mm256_unpacklo_ps(r4, r5), a5 = _mm256_unpackhi_ps(r4, r5);
@@ -47,31 +52,35 @@ TUNESMITH_INLINE void transpose8(const T* const source[8], int64_t at, float* ta
 }
 #endif
 
-// One panel of `width` lanes: target[k * width + i] = source[i * stride + k]; lanes beyond `count` are zero.
+// One panel of `width` lanes: target[k * width + i] = source[i * stride + k]; lanes from `count` to `filled` are zero.
 // A store of eight may spill into the next k, which is written later: groups run downwards inside a block of k, so the
 // buffer needs eight floats of slack at its end.
 template <int width, class T>
-static void pack_transposed(const T* source, int64_t stride, int64_t count, int64_t depth, float* target) {
+static void pack_transposed(const T* source, int64_t stride, int64_t count, int64_t filled, int64_t depth,
+                            float* target) {
   int64_t k = 0;
 #if defined(__AVX2__)
-  if (count == width) {
-    for (; k + 8 <= depth; k += 8)
-      for (int group = (width - 1) / 8 * 8; group >= 0; group -= 8) {
-        const T* rows[8];
-        for (int i = 0; i < 8; i++) rows[i] = source + (group + i < width ? group + i : width - 1) * stride;
-        transpose8(rows, k, target + k * width + group, width);
+  for (; k + 8 <= depth; k += 8)
+    for (int64_t group = (filled - 1) / 8 * 8; group >= 0; group -= 8) {
+      if (group >= count) {
+        for (int64_t i = 0; i < 8; i++) _mm256_storeu_ps(target + (k + i) * width + group, _mm256_setzero_ps());
+        continue;
       }
-  }
+      const T* rows[8];
+      for (int64_t i = 0; i < 8; i++) rows[i] = source + (group + i < count ? group + i : count - 1) * stride;
+      transpose8(rows, count - group, k, target + k * width + group, width);
+    }
 #endif
   for (; k < depth; k++) {
     for (int64_t i = 0; i < count; i++) target[k * width + i] = element(source + i * stride + k);
-    for (int64_t i = count; i < width; i++) target[k * width + i] = 0;
+    for (int64_t i = count; i < filled; i++) target[k * width + i] = 0;
   }
 }
 
 // One panel where neighbouring lanes are neighbours in memory: target[k * width + i] = source[k * stride + i].
 template <int width, class T>
-static void pack_straight(const T* source, int64_t stride, int64_t count, int64_t depth, float* target) {
+static void pack_straight(const T* source, int64_t stride, int64_t count, int64_t filled, int64_t depth,
+                          float* target) {
   constexpr int whole = width / lanes * lanes;
   if (count == width) {
     int64_t k = 0;
@@ -87,22 +96,25 @@ static void pack_straight(const T* source, int64_t stride, int64_t count, int64_
     return;
   }
   for (int64_t k = 0; k < depth; k++) {
-    for (int64_t i = 0; i < count; i++) target[k * width + i] = element(source + k * stride + i);
-    for (int64_t i = count; i < width; i++) target[k * width + i] = 0;
+    int64_t i = 0;
+    for (; i + lanes <= count; i += lanes) store(target + k * width + i, load(source + k * stride + i));
+    for (; i < count; i++) target[k * width + i] = element(source + k * stride + i);
+    for (; i < filled; i++) target[k * width + i] = 0;
   }
 }
 
+// Panels of `width` lanes; of the last one, lanes up to a multiple of `step` are written.
 template <int width, class T>
 static void pack_any(const T* source, int64_t lane_stride, int64_t depth_stride, int64_t count, int64_t depth,
-                     float* target) {
+                     float* target, int64_t step = width) {
   for (int64_t i = 0; i < count; i += width) {
-    int64_t part = count - i < width ? count - i : width;
+    int64_t part = count - i < width ? count - i : width, filled = (part + step - 1) / step * step;
     const T* from = source + i * lane_stride;
-    if (depth_stride == 1) pack_transposed<width>(from, lane_stride, part, depth, target + i * depth);
-    else if (lane_stride == 1) pack_straight<width>(from, depth_stride, part, depth, target + i * depth);
+    if (depth_stride == 1) pack_transposed<width>(from, lane_stride, part, filled, depth, target + i * depth);
+    else if (lane_stride == 1) pack_straight<width>(from, depth_stride, part, filled, depth, target + i * depth);
     else
       for (int64_t k = 0; k < depth; k++)
-        for (int64_t j = 0; j < width; j++)
+        for (int64_t j = 0; j < filled; j++)
           target[i * depth + k * width + j] = j < part ? element(from + j * lane_stride + k * depth_stride) : 0.0f;
   }
 }
@@ -174,23 +186,36 @@ static void gemm_block(const GemmBlock& job) {
     const float* b = job.b + n * job.depth;
     for (int64_t r = 0; r < job.rows; r += tile_rows) {
       int64_t rows = job.rows - r < tile_rows ? job.rows - r : tile_rows;
-      const float* a = job.a + r * job.depth;
       bool whole = rows == tile_rows && columns == tile_columns;
       float* partial = job.partial + r * job.partial_stride + n;
       Register c[tile_rows][tile_vectors] = {};
-      tile<tile_rows, tile_vectors>(a, 1, tile_rows, b, tile_columns, job.depth, c);
-      bool direct = whole && (job.out == nullptr ||
-                              (job.out_type == Type::float32 && job.bias == nullptr && !job.add_to_out));
-      float* to = job.out == nullptr ? partial : (float*)job.out + r * job.out_stride + n;
-      int64_t to_stride = job.out == nullptr ? job.partial_stride : job.out_stride;
-      if (direct) {
+      if (job.row_stride != 0)
+        tile<tile_rows, tile_vectors>(job.a + r * job.row_stride, job.row_stride, 1, b, tile_columns, job.depth, c);
+      else tile<tile_rows, tile_vectors>(job.a + r * job.depth, 1, tile_rows, b, tile_columns, job.depth, c);
+      // A whole tile of fp32 ends in registers.
+      bool plain = whole && (job.out == nullptr || (job.out_type == Type::float32 && !job.add_to_out &&
+                                                    (job.bias == nullptr || job.bias_type == Type::float32)));
+      if (plain) {
+        float* to = job.out == nullptr ? partial : (float*)job.out + r * job.out_stride + n;
+        int64_t to_stride = job.out == nullptr ? job.partial_stride : job.out_stride;
+        if (job.continues) {
+#pragma GCC unroll 8
+          for (int i = 0; i < tile_rows; i++)
+#pragma GCC unroll 4
+            for (int v = 0; v < tile_vectors; v++) c[i][v] += load(partial + i * job.partial_stride + v * lanes);
+        }
+        if (job.out != nullptr && job.bias != nullptr) {
+#pragma GCC unroll 4
+          for (int v = 0; v < tile_vectors; v++) {
+            Register bias = load((const float*)job.bias + n + v * lanes);
+#pragma GCC unroll 8
+            for (int i = 0; i < tile_rows; i++) c[i][v] += bias;
+          }
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < tile_rows; i++)
 #pragma GCC unroll 4
-          for (int v = 0; v < tile_vectors; v++) {
-            if (job.continues) c[i][v] += load(partial + i * job.partial_stride + v * lanes);
-            store(to + i * to_stride + v * lanes, c[i][v]);
-          }
+          for (int v = 0; v < tile_vectors; v++) store(to + i * to_stride + v * lanes, c[i][v]);
         continue;
       }
 #pragma GCC unroll 8

@@ -1,5 +1,5 @@
-// Blocks the packed product for the caches and splits it among threads. Each output element has one owner, and the slices
-// of its sum depend on the depth only, so a result is the same at every run.
+// Blocks the packed product for the caches and splits it among threads. Each output element has one owner, and the
+// slices of its sum depend on the depth only, so a result is the same at every run.
 #include "gemm.h"
 
 #include <ATen/Parallel.h>
@@ -81,113 +81,135 @@ int64_t even_step(int64_t size, int64_t limit, int64_t unit) {
   return ceil_to((size + parts - 1) / parts, unit);
 }
 
+// Packed columns of b over a stretch of the depth: slices one after another, of each its panels side by side.
+struct Stretch {
+  float* packed;
+  int64_t column, columns;  // of b
+  int64_t start, end;       // of the depth
+  int64_t step;             // depth of a slice
+  int64_t tile_columns;
+
+  int64_t panels() const { return (columns + tile_columns - 1) / tile_columns; }
+  int64_t slices() const { return std::max<int64_t>(1, (end - start + step - 1) / step); }
+  int64_t slice_at(int64_t depth) const { return std::min(step, end - depth); }
+  int64_t columns_at(int64_t panel) const { return std::min(tile_columns, columns - panel * tile_columns); }
+  float* panel(int64_t depth, int64_t number) const {
+    return packed + ((depth - start) * panels() + number * slice_at(depth)) * tile_columns;
+  }
+};
+
+// Where sums wait for the next slice: an fp32 result itself, or work memory before they become bf16.
+struct Sums {
+  float* data;  // null where the depth is one slice
+  int64_t stride;
+  bool direct;
+
+  float* at(int64_t row, int64_t column, int64_t first_column) const {
+    return data == nullptr ? nullptr : data + row * stride + column - (direct ? 0 : first_column);
+  }
+};
+
+void pack(const Product& p, const Stretch& s, bool serial) {
+  const int64_t panels = s.panels(), tasks = s.slices() * panels;
+  const int64_t grain = std::max<int64_t>(1, 8192 / (s.tile_columns * (s.step + 1)));
+  at::parallel_for(0, tasks, serial ? tasks : grain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) {
+      const int64_t depth = s.start + i / panels * s.step, panel = i % panels;
+      pack_panel(p, depth, s.slice_at(depth), s.column + panel * s.tile_columns, s.columns_at(panel),
+                 s.panel(depth, panel));
+    }
+  });
+}
+
+// Some rows of the product times some of the packed panels. A few slices at a time wait in the second cache.
+void multiply_block(const Product& p, const Stretch& s, const Sums& sums, int64_t row, int64_t rows,
+                    int64_t first_panel, int64_t last_panel) {
+  const Kernels& k = kernels();
+  // Whole tiles of fp32 rows are read as they lie, which is no slower than packed; the others are packed.
+  const bool as_they_lie = p.a.type == Type::float32 && p.a.column_stride == 1 && p.a.row_stride > 0;
+  const int64_t whole = as_they_lie ? rows / k.tile_rows * k.tile_rows : 0, packed_rows = rows - whole;
+  const int64_t held_rows = ceil_to(packed_rows, k.tile_rows);
+  float* packed = scratch(Scratch::rows, held_rows * std::min(group * s.step, s.end - s.start) + 16);
+  int64_t from = s.start;
+  do {
+    const int64_t to = std::min(s.end, from + group * s.step);
+    for (int64_t depth = from; packed_rows > 0 && depth < to; depth += s.step)
+      k.pack_rows(at(p.a, row + whole, depth), packed_rows, s.slice_at(depth), packed + held_rows * (depth - from));
+    for (int64_t panel = first_panel; panel < last_panel; panel++) {
+      const int64_t column = s.column + panel * s.tile_columns;
+      int64_t depth = from;
+      do {
+        GemmBlock block{};
+        block.depth = s.slice_at(depth);
+        block.b = s.panel(depth, panel);
+        block.columns = s.columns_at(panel);
+        block.partial_stride = sums.stride;
+        block.continues = depth > 0 || (sums.direct && p.add_to_out);
+        block.out_type = p.out_type;
+        block.out_stride = p.out_stride;
+        block.add_to_out = p.add_to_out && !sums.direct;
+        block.bias = bias_at(p, column);
+        block.bias_type = p.bias_type;
+        const auto multiply_rows = [&](int64_t first, int64_t count, const float* a, int64_t row_stride) {
+          block.a = a;
+          block.row_stride = row_stride;
+          block.rows = count;
+          block.partial = sums.at(row + first, column, s.column);
+          block.out = depth + block.depth >= p.depth ? at(p, row + first, column) : nullptr;
+          k.gemm_block(block);
+        };
+        if (whole > 0) multiply_rows(0, whole, static_cast<const float*>(at(p.a, row, depth).data), p.a.row_stride);
+        if (packed_rows > 0) multiply_rows(whole, packed_rows, packed + held_rows * (depth - from), 0);
+        depth += s.step;
+      } while (depth < to);
+    }
+    from = to;
+  } while (from < s.end);
+}
+
 void multiply_packed(const Product& p) {
   const Kernels& k = kernels();
   const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  const int64_t depth = std::max<int64_t>(1, p.depth), step = even_step(depth, depth_block, 8);
 
-  const int64_t depth_step = std::max<int64_t>(1, even_step(std::max<int64_t>(1, p.depth), depth_block, 8));
   // Whole tiles of rows split evenly into blocks that fit the second cache, a multiple of the threads where there are
   // enough.
   const int64_t row_tiles = (p.rows + k.tile_rows - 1) / k.tile_rows;
-  const int64_t row_block = half_cache() / std::min(group * depth_step, ceil_to(std::max<int64_t>(1, p.depth), 8));
+  const int64_t row_block = half_cache() / std::min(group * step, ceil_to(depth, 8));
   int64_t row_blocks = (p.rows + row_block - 1) / row_block;
   if (row_blocks > 1) row_blocks = std::min(ceil_to(row_blocks, threads), row_tiles);
   const auto row_of = [&](int64_t block) { return std::min(p.rows, row_tiles * block / row_blocks * k.tile_rows); };
   const int64_t column_splits = row_blocks >= threads ? 1 : (threads + row_blocks - 1) / row_blocks;
+  const int64_t tasks = row_blocks * column_splits;
+  // A product of few operations does not pay for waking threads.
+  const bool serial = p.rows * p.columns * depth < 64 * 64 * 64;
 
   // All of the depth is packed at once where it is not too much, so that the threads wait for each other twice only.
   const int64_t columns_step = even_step(p.columns, column_block, k.tile_columns);
-  const int64_t stretch = std::max(depth_step, packed_limit / columns_step / depth_step * depth_step);
-  // A product of few operations does not pay for waking threads.
-  const bool serial = p.rows * p.columns * std::max<int64_t>(1, p.depth) < 64 * 64 * 64;
-
-  float* packed_b = scratch(Scratch::columns, columns_step * std::min(stretch, std::max<int64_t>(1, p.depth)) + 16);
-  // Sums of a slice of the depth wait in an fp32 result itself, or in work memory before they become bf16.
+  const int64_t stretch = std::max(step, packed_limit / columns_step / step * step);
+  float* packed = scratch(Scratch::columns, columns_step * std::min(stretch, depth) + 16);
   const bool direct = p.out_type == Type::float32;
-  const bool sliced = p.depth > depth_step;
-  float* partial = direct ? static_cast<float*>(p.out)
-                   : sliced ? scratch(Scratch::partial, p.rows * columns_step)
-                            : nullptr;
-  const bool as_they_lie = p.a.type == Type::float32 && p.a.column_stride == 1 && p.a.row_stride > 0;
-  const int64_t partial_stride = direct ? p.out_stride : columns_step;
+  const Sums sums = {direct             ? static_cast<float*>(p.out)
+                     : p.depth > step ? scratch(Scratch::partial, p.rows * columns_step)
+                                      : nullptr,
+                     direct ? p.out_stride : columns_step, direct};
 
   for (int64_t column = 0; column < p.columns; column += columns_step) {
-    const int64_t columns = std::min(columns_step, p.columns - column);
-    const int64_t panels = (columns + k.tile_columns - 1) / k.tile_columns;
     int64_t start = 0;
     do {
-      const int64_t end = std::min(p.depth, start + stretch);
-      const int64_t slices = std::max<int64_t>(1, (end - start + depth_step - 1) / depth_step);
-      // Panels of one slice stand side by side, slices one after another.
-      const auto packed_panel = [&](int64_t depth, int64_t panel) {
-        return packed_b + (depth - start) * panels * k.tile_columns +
-               panel * k.tile_columns * std::min(depth_step, end - depth);
-      };
-      const int64_t grain = std::max<int64_t>(1, 8192 / (k.tile_columns * (depth_step + 1)));
-      at::parallel_for(0, slices * panels, serial ? slices * panels : grain, [&](int64_t first, int64_t last) {
-        for (int64_t i = first; i < last; i++) {
-          const int64_t depth = start + i / panels * depth_step, from = i % panels * k.tile_columns;
-          pack_panel(p, depth, std::min(depth_step, end - depth), column + from,
-                     std::min<int64_t>(k.tile_columns, columns - from), packed_panel(depth, i % panels));
-        }
-      });
-      const int64_t split_panels = (panels + column_splits - 1) / column_splits;
-      const int64_t tasks = row_blocks * column_splits;
+      const Stretch part = {packed, column, std::min(columns_step, p.columns - column),
+                            start,  std::min(p.depth, start + stretch), step, k.tile_columns};
+      pack(p, part, serial);
+      const int64_t panels = part.panels(), split = (panels + column_splits - 1) / column_splits;
       at::parallel_for(0, tasks, serial ? tasks : 1, [&](int64_t first, int64_t last) {
         for (int64_t task = first; task < last; task++) {
-          const int64_t row = row_of(task / column_splits), rows = row_of(task / column_splits + 1) - row;
-          const int64_t first_panel = task % column_splits * split_panels;
-          const int64_t last_panel = std::min(panels, first_panel + split_panels);
-          if (first_panel >= last_panel) continue;
-          // Whole tiles of fp32 rows are read as they lie, which is no slower than packed; the others are packed.
-          const int64_t whole = as_they_lie ? rows / k.tile_rows * k.tile_rows : 0;
-          const int64_t held_rows = ceil_to(rows - whole, k.tile_rows);
-          float* packed_a = scratch(Scratch::rows, held_rows * std::min(group * depth_step, end - start) + 16);
-          for (int64_t from = start; from < end || from == start; from += group * depth_step) {
-            const int64_t to = std::min(end, from + group * depth_step);
-            for (int64_t depth = from; whole < rows && depth < to; depth += depth_step)
-              k.pack_rows(at(p.a, row + whole, depth), rows - whole, std::min(depth_step, to - depth),
-                          packed_a + held_rows * (depth - from));
-            for (int64_t panel = first_panel; panel < last_panel; panel++) {
-              const int64_t at_column = panel * k.tile_columns;
-              int64_t depth = from;
-              do {
-                GemmBlock block{};
-                block.depth = std::min(depth_step, to - depth);
-                block.b = packed_panel(depth, panel);
-                block.columns = std::min<int64_t>(k.tile_columns, columns - at_column);
-                block.partial_stride = partial_stride;
-                block.continues = depth > 0 || (direct && p.add_to_out);
-                block.out_type = p.out_type;
-                block.out_stride = p.out_stride;
-                block.add_to_out = p.add_to_out && !direct;
-                block.bias = bias_at(p, column + at_column);
-                block.bias_type = p.bias_type;
-                const auto rows_from = [&](int64_t first_row, int64_t count) {
-                  block.rows = count;
-                  block.partial = partial == nullptr ? nullptr
-                                                     : partial + (row + first_row) * partial_stride + at_column +
-                                                           (direct ? column : 0);
-                  block.out = depth + block.depth >= p.depth ? at(p, row + first_row, column + at_column) : nullptr;
-                  k.gemm_block(block);
-                };
-                if (whole > 0) {
-                  block.a = static_cast<const float*>(at(p.a, row, depth).data);
-                  block.row_stride = p.a.row_stride;
-                  rows_from(0, whole);
-                }
-                if (whole < rows) {
-                  block.a = packed_a + held_rows * (depth - from);
-                  block.row_stride = 0;
-                  rows_from(whole, rows - whole);
-                }
-                depth += depth_step;
-              } while (depth < to);
-            }
-          }
+          const int64_t row = row_of(task / column_splits), end = row_of(task / column_splits + 1);
+          const int64_t first_panel = task % column_splits * split;
+          if (first_panel < panels)
+            multiply_block(p, part, sums, row, end - row, first_panel, std::min(panels, first_panel + split));
         }
       });
-      start = end;
+      start = part.end;
     } while (start < p.depth);
   }
 }

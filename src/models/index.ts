@@ -32,5 +32,6 @@ export {
   contextLength,
   firstTokensOf,
   type ModelDefinition,
+  type ReadTokens,
 } from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'

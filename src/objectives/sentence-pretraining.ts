@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
 import type { IdArray } from '../data/index.ts'
-import { SentencePretrainingHead } from '../models/index.ts'
+import { type ReadTokens, SentencePretrainingHead } from '../models/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
 import { vocabularyLoss, wrongHead } from './language-loss.ts'
 import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
@@ -41,6 +41,10 @@ interface PairBatch extends MaskedBatch {
   /** int64 [E] */
   relations: Tensor
   pairs: number
+  /** The first token of each pair and its predicted ones, where rows are packed: the last layer makes no others. */
+  read?: ReadTokens
+  /** int64 [M]: places of the predicted tokens among those read. */
+  pickedOfRead: Tensor
 }
 
 const maskedTerm = 'masked-lm'
@@ -124,21 +128,25 @@ export const sentencePretraining = defineObjective<z.output<typeof schema>>({
       collate(examples, how): PairBatch {
         const { inputs, tokens, firsts } = placeSequences(examples, pad, how)
         const relations = Int32Array.from(examples, ({ relation }) => relation)
+        const { read, pickedOfRead } = readTokens(examples, firsts, how.device)
         return {
           inputs,
           tokens,
           ...predictedTokens(examples, { firsts }, how.device),
+          ...(inputs.starts === undefined ? {} : { read }),
+          pickedOfRead,
           relations: toInt64(relations, [relations.length], how.device),
           pairs: relations.reduce((count, relation) => count + (relation === -100 ? 0 : 1), 0),
         }
       },
       loss(model, batch, how = {}) {
-        const { inputs, picked, labels, trained, relations, pairs } = batch as PairBatch
+        const { inputs, picked, labels, trained, relations, pairs, read, pickedOfRead } = batch as PairBatch
         const { head } = model
         if (!(head instanceof SentencePretrainingHead)) throw wrongHead(model.headType, 'sentence-pretraining')
-        const { hidden } = model.bodyForward({ ...inputs, generator: how.generator })
-        const { sum, correct } = vocabularyLoss(head, hidden.flatten(0, 1).indexSelect(0, picked), labels, how)
-        const scores = head.relate(hidden, inputs).to('float32') // [E,2]
+        const { hidden, onlyRead } = model.bodyForward({ ...inputs, read, generator: how.generator })
+        const predicted = hidden.flatten(0, 1).indexSelect(0, onlyRead ? pickedOfRead : picked)
+        const { sum, correct } = vocabularyLoss(head, predicted, labels, how)
+        const scores = head.relate(hidden, onlyRead ? { starts: read?.starts } : inputs).to('float32') // [E,2]
         const relation = scores.crossEntropy(relations, { reduction: 'sum', ignoreIndex: -100 })
         const metrics: Record<string, Metric> = {}
         if (correct !== undefined) {
@@ -160,6 +168,31 @@ export const sentencePretraining = defineObjective<z.output<typeof schema>>({
     }
   },
 })
+
+/** Of each example its first token, then its predicted ones; and where those lie among all that are read. */
+const readTokens = (
+  examples: readonly PairExample[],
+  firsts: Int32Array,
+  device?: string,
+): { read: ReadTokens; pickedOfRead: Tensor } => {
+  const edges = new Int32Array(examples.length + 1)
+  examples.forEach(({ positions }, e) => {
+    edges[e + 1] = edges[e] + 1 + positions.length
+  })
+  const places = new Int32Array(edges[examples.length])
+  const predicted = new Int32Array(places.length - examples.length)
+  examples.forEach(({ positions }, e) => {
+    places[edges[e]] = firsts[e]
+    positions.forEach((position, i) => {
+      places[edges[e] + 1 + i] = firsts[e] + position
+      predicted[edges[e] - e + i] = edges[e] + 1 + i
+    })
+  })
+  return {
+    read: { places: toInt64(places, [places.length], device), starts: toInt64(edges, [edges.length], device) },
+    pickedOfRead: toInt64(predicted, [predicted.length], device),
+  }
+}
 
 const longestDocument = ({ ids, starts }: TextRow): IdArray => {
   let from = 0

@@ -210,23 +210,29 @@ describe('causal-lm', () => {
   })
 })
 
+/** Of each layer that the loss runs: how many tokens it makes. */
+const tokensMade = (objective: Objective, model: Model, batch: ReturnType<Objective['collate']>): number[] => {
+  const layers = (model.body as unknown as { layers: { mlp: { forward(x: Tensor): Tensor } }[] }).layers
+  const made: number[] = []
+  for (const { mlp } of layers) {
+    const own = mlp.forward.bind(mlp)
+    mlp.forward = (x) => {
+      made.push(x.shape[1])
+      return own(x)
+    }
+  }
+  objective.loss(model, batch)
+  return made
+}
+
 describe('masked-lm', () => {
   it('has the last layer make the predicted tokens alone, where rows are packed', () => {
     const model = build('bert', 'masked-lm')
-    const layers = (model.body as unknown as { layers: { mlp: { forward(x: Tensor): Tensor } }[] }).layers
-    const made: number[] = []
-    for (const { mlp } of layers) {
-      const own = mlp.forward.bind(mlp)
-      mlp.forward = (x) => {
-        made.push(x.shape[1])
-        return own(x)
-      }
-    }
     const objective = masked()
     const examples = rows.map((row, i) => one(objective, row, `${i}`))
     const batch = objective.collate(examples, { padded: false })
-    objective.loss(model, batch)
-    expect(made).toEqual([...layers.slice(1).map(() => batch.tokens), batch.trained])
+    const made = tokensMade(objective, model, batch)
+    expect(made).toEqual([...made.slice(1).map(() => batch.tokens), batch.trained])
     expect(batch.trained).toBeLessThan(batch.tokens / 4)
   })
 
@@ -261,5 +267,35 @@ describe('masked-lm', () => {
       }
     expect(Math.abs(terms[0].sum.item() - sum) / sum).toBeLessThan(1e-6)
     expect((metrics.accuracy.sum as Tensor).item()).toBe(correct)
+  })
+})
+
+describe('sentence-pretraining', () => {
+  const definition = objectives['sentence-pretraining']
+  const objective = definition.create(definition.config.parse({}), context)
+  const examples = rows.map((row, i) => one(objective, row, `${i}`))
+
+  it('has the last layer make the first and the predicted tokens alone, where rows are packed', () => {
+    const batch = objective.collate(examples, { padded: false })
+    const made = tokensMade(objective, build('bert', definition.head), batch)
+    expect(made).toEqual([...made.slice(1).map(() => batch.tokens), rows.length + (batch.trained as number)])
+    expect(batch.trained).toBeGreaterThan(rows.length)
+    expect(batch.trained).toBeLessThan(batch.tokens / 4)
+  })
+
+  it('gives the loss and the gradient of a last layer that makes every token', () => {
+    const model = build('bert', definition.head)
+    const whole = build('bert', definition.head)
+    const forward = whole.bodyForward.bind(whole)
+    whole.bodyForward = (inputs) => forward({ ...inputs, read: undefined })
+    for (const split of [[examples], examples.map((example) => [example])])
+      expectEqual(
+        measure(objective, model, split, { padded: false }),
+        measure(objective, whole, split, { padded: false }),
+      )
+    const batch = objective.collate(examples, { padded: false })
+    const right = (of: Model) =>
+      Object.values(objective.loss(of, batch, { metrics: true }).metrics).map(({ sum }) => (sum as Tensor).item())
+    expect(right(model)).toEqual(right(whole))
   })
 })

@@ -21,7 +21,7 @@ const signed = (value: number) => `${value >= 0 ? '+' : ''}${score(value)}`
 
 /** `+0.0120 [0.0010, 0.0230], p 0.032`. */
 const describeDifference = ({ value, low, high, probability }: ComparedDifference): string =>
-  `${signed(value)} [${score(low)}, ${score(high)}], p ${probability.toFixed(3)}`
+  `${signed(value)} [${score(low)}, ${score(high)}], p ${Number.isNaN(probability) ? '–' : probability.toFixed(3)}`
 
 const describeScore = ({ value, low, high }: { value: number; low: number; high: number }): string =>
   Number.isNaN(low) ? score(value) : `${score(value)} [${score(low)}, ${score(high)}]`

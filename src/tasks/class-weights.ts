@@ -14,9 +14,9 @@ export const balanceClasses = (counts: Float64Array): Float32Array => {
   return Float32Array.from(counts, (count) => (count === 0 ? 1 : total / (counts.length * count)))
 }
 
-/** Of labels that each are a yes or a no: what makes both weigh the same. 1 for a label without a yes. */
+/** Of labels that each are a yes or a no: what makes both weigh the same. 1 for a label without a yes or without a no. */
 export const balanceLabels = (counts: Float64Array, records: number): Float32Array =>
-  Float32Array.from(counts, (count) => (count === 0 ? 1 : (records - count) / count))
+  Float32Array.from(counts, (count) => (count === 0 || count === records ? 1 : (records - count) / count))
 
 /** A weight for each label, or undefined where all are the same; `balance` is undefined where nothing is trained. */
 export const weightsOf = (

@@ -144,7 +144,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
   },
   judge(records, predictions) {
     const most = records.reduce((count, { choices }) => Math.max(count, choices.length), 0)
-    const calibrated = predictions.every(({ probabilities }) => probabilities !== undefined)
+    const calibrated = predictions.every(({ choice, probabilities }) => Number.isFinite(probabilities?.[choice]))
     const scores = new ClassScores({ labels: Array.from({ length: most }, (_, i) => String(i)), calibrated })
     records.forEach(({ answer, file, line }, i) => {
       if (answer === undefined) throw new DataError('Expected records with an answer, got one without.', file, line)

@@ -1,5 +1,6 @@
 // The bias that new heads begin with: what answers best without reading.
 import { describe, expect, it } from 'vitest'
+import { balanceLabels } from './class-weights.ts'
 import { priorScores } from './prior.ts'
 import type { RowAnswers } from './row-answers.ts'
 import type { TaskExample } from './task.ts'
@@ -26,6 +27,15 @@ describe('priorScores', () => {
     const [first, second] = prior({ kind: 'labels', outputs: 2, weights: Float32Array.of(1, 4) }, ...rows)
     expect(first).toBeCloseTo(Math.log(3 / 2), 6)
     expect(second).toBeCloseTo(Math.log((4 * 1) / 4), 6)
+  })
+
+  it('labels: those that all or none have begin at a finite score where yes and no are balanced', () => {
+    const weights = balanceLabels(Float64Array.of(3, 1, 0), 3)
+    expect(Array.from(weights)).toEqual([1, 2, 1])
+    const rows = [example(1, 1, 0), example(1, 0, 0), example(1, 0, 0)]
+    expect(prior({ kind: 'labels', outputs: 3, weights }, ...rows)).toEqual(
+      [4 / 1, (2 * 2) / 3, 1 / 4].map((odds) => expect.closeTo(Math.log(odds), 6)),
+    )
   })
 
   it('number: the mean of what is known', () => {

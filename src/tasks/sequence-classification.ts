@@ -272,7 +272,8 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       throw new ConfigError(
         `Expected one of the labels ${labels.join(', ')} for \`positive\`, got "${positive}".${didYouMean(positive, labels)}`,
       )
-    const calibrated = predictions.every(({ probabilities }) => probabilities !== undefined)
+    // Other people's may have probabilities by other names, or none of what they said.
+    const calibrated = predictions.every(({ label = '', probabilities }) => Number.isFinite(probabilities?.[label]))
     const scores = new ClassScores({
       labels: all,
       calibrated,

@@ -80,6 +80,19 @@ describe('metrics', () => {
     }
   })
 
+  it('of numbers that are all the same have no correlation, whatever their mean is rounded to', () => {
+    // The mean of seven times 0.1 is 0.09999999999999999.
+    const scores = new NumberScores()
+    for (const right of [1, 2, 3, 5, 7, 0.3, 0.7]) scores.add(right, 0.1)
+    expect(scores.scores()).toMatchObject({ pearson: Number.NaN, spearman: Number.NaN })
+    // Of the units that count, too.
+    const more = new NumberScores()
+    for (const right of [1, 2, 3, 5, 7, 0.3, 0.7]) more.add(right, 0.1)
+    more.add(4, 9)
+    expect(more.scores().pearson).not.toBeNaN()
+    expect(more.scores([1, 1, 1, 1, 1, 1, 1, 0]).pearson).toBeNaN()
+  })
+
   it('of calibration follow their definition', () => {
     for (const one of golden.calibration) {
       const calibration = new Calibration()
@@ -212,6 +225,29 @@ describe('resampling', () => {
     }
     expect(held).toBeGreaterThan(178) // 95 % of 200, less three standard deviations
     expect(held).toBeLessThanOrEqual(199)
+  })
+
+  it('has no significance of a difference that has no value', () => {
+    const both = new NumberScores()
+    for (const right of [1, 2, 3, 5]) both.add(right, 2)
+    for (const right of [1, 2, 3, 5]) both.add(right, right + 0.1)
+    const { pearson, meanAbsoluteError } = pairedDifferences(both, { resamples: 50 })
+    const nothing = Number.NaN
+    expect(pearson).toEqual({ value: nothing, low: nothing, high: nothing, randomization: nothing, bootstrap: nothing })
+    expect(meanAbsoluteError.randomization).toBeGreaterThan(0)
+  })
+
+  it('leaves shuffles without a value out of the significance', () => {
+    // Where one record's sides are swapped and the other's are not, each side says one number twice.
+    const both = new NumberScores()
+    both.add(1, 1)
+    both.add(2, 2)
+    both.add(1, 2)
+    both.add(2, 1)
+    const { pearson } = pairedDifferences(both, { resamples: 400 })
+    expect(pearson.value).toBeCloseTo(2, 12)
+    // All others give 2 or -2, as large as what was seen.
+    expect(pearson.randomization).toBe(1)
   })
 
   it('tells a difference from chance', () => {

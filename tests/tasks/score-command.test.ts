@@ -67,3 +67,19 @@ it('judges predictions, compares them with others, and refuses what does not fit
   expect(wrongSetting).toMatchObject({ code: 2 })
   expect(wrongSetting.err).toMatch(/unknown key `scheme`/)
 })
+
+it.each([
+  [
+    'sequence-classification',
+    'text,label\na,x\nb,y\n',
+    '{"id":"0","label":"x","probabilities":{"0":0.9,"1":0.1}}\n{"id":"1","label":"y","probabilities":{"0":0.2,"1":0.8}}\n',
+  ],
+  ['sequence-classification', 'text,label\na,x\nb,y\n', '{"label":"x","probabilities":{"x":0.9}}\n{"label":"y"}\n'],
+])('judges %s by what was said where probabilities do not say how sure it was', async (task, right, said) => {
+  const argv = ['--references', file('right.csv', right), '--predictions', file('said.jsonl', said), '--json']
+  const judged = await run('score', task, ...argv)
+  expect(judged).toMatchObject({ code: 0, err: '' })
+  const { metrics } = JSON.parse(judged.out)
+  expect(metrics.accuracy.value).toBe(1)
+  expect(metrics).not.toHaveProperty('calibrationError')
+})

@@ -9,6 +9,8 @@ export interface Pairs {
 
 export const pearson = ({ right, said, counts }: Pairs): number => {
   const countOf = (i: number) => (counts === undefined ? 1 : counts[i])
+  // Asked of the values themselves: the mean of equal numbers may differ from them by a rounding, and then they would seem to vary.
+  if (!varies(right, countOf) || !varies(said, countOf)) return Number.NaN
   let units = 0
   let rightMean = 0
   let saidMean = 0
@@ -28,7 +30,18 @@ export const pearson = ({ right, said, counts }: Pairs): number => {
     rightSquares += count * x * x
     saidSquares += count * y * y
   }
-  return both / (Math.sqrt(rightSquares) * Math.sqrt(saidSquares))
+  const share = both / (Math.sqrt(rightSquares) * Math.sqrt(saidSquares))
+  return Math.max(-1, Math.min(1, share))
+}
+
+const varies = (values: ArrayLike<number>, countOf: (i: number) => number): boolean => {
+  let first: number | undefined
+  for (let i = 0; i < values.length; i++) {
+    if (countOf(i) === 0) continue
+    first ??= values[i]
+    if (values[i] !== first) return true
+  }
+  return false
 }
 
 /** Places of the values from the smallest on. */

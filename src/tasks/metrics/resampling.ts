@@ -45,9 +45,9 @@ export interface Difference {
   /** Of the paired bootstrap. */
   low: number
   high: number
-  /** Two-sided: how often chance alone gives a difference as large, by approximate randomization. */
+  /** Two-sided: how often chance alone gives a difference as large, by approximate randomization; NaN where there is no difference to speak of. */
   randomization: number
-  /** Two-sided: how often the difference changes its sign, by the paired bootstrap. */
+  /** Two-sided: how often the difference changes its sign, by the paired bootstrap; NaN as above. */
   bootstrap: number
 }
 
@@ -81,6 +81,7 @@ export const pairedDifferences = (
   const names = Object.keys(seen)
   const drawn = names.map(() => new Float64Array(resamples))
   const larger = new Float64Array(names.length)
+  const shuffles = new Float64Array(names.length)
   for (let r = 0; r < resamples; r++) {
     first.fill(0)
     drawUnits(first, units, random)
@@ -91,6 +92,8 @@ export const pairedDifferences = (
     })
     const shuffled = randomized(both, units, random)
     names.forEach((name, i) => {
+      // As in the bootstrap, what has no value says nothing.
+      if (!Number.isNaN(shuffled[name])) shuffles[i]++
       // A hair of room for sums in another order.
       if (Math.abs(shuffled[name]) >= Math.abs(seen[name]) - 1e-12) larger[i]++
     })
@@ -107,8 +110,10 @@ export const pairedDifferences = (
           value: seen[name],
           low: bound((1 - confidence) / 2),
           high: bound((1 + confidence) / 2),
-          randomization: (larger[i] + 1) / (resamples + 1),
-          bootstrap: Math.min(1, (2 * (Math.min(below, above) + 1)) / (sorted.length + 1)),
+          randomization: Number.isNaN(seen[name]) ? Number.NaN : (larger[i] + 1) / (shuffles[i] + 1),
+          bootstrap: Number.isNaN(seen[name])
+            ? Number.NaN
+            : Math.min(1, (2 * (Math.min(below, above) + 1)) / (sorted.length + 1)),
         },
       ]
     }),

@@ -2,11 +2,11 @@
 // commit, and last of all the name of the revision. So a folder that a name leads to is always whole. Knows no model.
 import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, rename, rm, stat, symlink } from 'node:fs/promises'
+import { mkdir, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { CheckpointError, writeFileAtomic } from '../core/index.ts'
+import { CheckpointError, exists, writeFileAtomic } from '../core/index.ts'
 
 /** What a model consists of; other files of a repository stay where they are. */
 const wanted =
@@ -18,8 +18,6 @@ export interface DownloadOptions {
   folder: string
   onProgress?(file: string): void
 }
-
-const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined
 
 /** Passes bytes on, and fails at the end when they are not those that the Hub told of. */
 const verified = (path: string, { size, sha256 }: { size: number; sha256?: string }): Transform => {

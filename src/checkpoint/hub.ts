@@ -3,7 +3,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { CheckpointError } from '../core/index.ts'
+import { CheckpointError, exists } from '../core/index.ts'
 import { downloadModel } from './hub-download.ts'
 
 export interface ResolveOptions {
@@ -56,11 +56,7 @@ const shardsOf = async (folder: string, index: string): Promise<string[]> => {
 
 /** The model in the folder of a run, where it is one; else the path itself. */
 const modelOfRun = async (path: string): Promise<string> => {
-  const has = (...names: string[]) =>
-    stat(join(path, ...names)).then(
-      () => true,
-      () => false,
-    )
+  const has = (...names: string[]) => exists(join(path, ...names))
   const isModel = async (...folder: string[]) =>
     (await has(...folder, 'config.json')) ||
     (await has(...folder, 'adapter_config.json')) ||

@@ -1,6 +1,5 @@
 // A MODEL of the command line, opened with its tokenizer; what was unusual is said. Knows no command and no architecture.
 
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isAdapterFolder, openAdapter } from '../adapters/index.ts'
@@ -12,7 +11,7 @@ import {
   openModel,
   resolveModel,
 } from '../checkpoint/index.ts'
-import { ConfigError } from '../core/index.ts'
+import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, openFeatureModel } from '../features/index.ts'
 import { LanguageHead } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
@@ -35,11 +34,7 @@ export interface ReadyModel extends OpenedModel {
   tokenizer: Tokenizer
 }
 
-export const hasTokenizer = (folder: string) =>
-  stat(join(folder, 'tokenizer.json')).then(
-    () => true,
-    () => false,
-  )
+export const hasTokenizer = (folder: string) => exists(join(folder, 'tokenizer.json'))
 
 export const openForUse = async (
   { model, revision, device }: ModelChoice,

@@ -1,7 +1,8 @@
 // Files and folders that are either there whole or not there at all, whatever happens to the process in between.
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { exists } from './exists.ts'
 
 /** Writes a file through a temporary one in the same folder, with fsync before and after the rename. */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
@@ -45,11 +46,7 @@ export async function writeFolderAtomic(path: string, fill: (temporaryPath: stri
 }
 
 async function replaceFolder(temporary: string, target: string): Promise<void> {
-  const exists = await stat(target).then(
-    () => true,
-    () => false,
-  )
-  if (!exists) return rename(temporary, target)
+  if (!(await exists(target))) return rename(temporary, target)
   // A full folder cannot be renamed over, so the old one steps aside first and comes back if the second rename fails.
   const old = temporaryBeside(target)
   await rename(target, old)

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ConfigError, DataError, parseConfig, runPool, sha256, writeFileAtomic } from '../core/index.ts'
+import { ConfigError, DataError, exists, parseConfig, runPool, sha256, writeFileAtomic } from '../core/index.ts'
 import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts'
 import { createEncoder, type EncodedBatch, type EncodeSettings } from './encode-task.ts'
 import { MANIFEST, readShardManifest, type ShardManifest, type SplitName } from './shard-manifest.ts'
@@ -168,8 +168,7 @@ async function tokenizerHash(path: string, tokenizer: Tokenizer): Promise<string
 }
 
 async function finishedBefore(folder: string, head: Head): Promise<ShardManifest | undefined> {
-  const exists = await stat(join(folder, MANIFEST)).catch(() => undefined)
-  if (exists === undefined) return undefined
+  if (!(await exists(join(folder, MANIFEST)))) return undefined
   const { splits, ...old } = await readShardManifest(folder)
   if (JSON.stringify(old) === JSON.stringify(head)) return { ...old, splits }
   throw new ConfigError(

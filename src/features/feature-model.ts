@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { openModel, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
-import { CheckpointError, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
+import { CheckpointError, exists, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
 import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
 import { Generator, type Tensor } from '../tensor/index.ts'
 import { type Scaler, withLearner } from './feature-head.ts'
@@ -105,8 +105,7 @@ export const saveFeatureModel = async (
 }
 
 /** Whether a folder holds a specialist that learnt from features. */
-export const isFeatureModel = async (folder: string): Promise<boolean> =>
-  (await stat(join(folder, FEATURE_FILE)).catch(() => undefined)) !== undefined
+export const isFeatureModel = async (folder: string): Promise<boolean> => exists(join(folder, FEATURE_FILE))
 
 export interface OpenedFeatureModel {
   model: Model

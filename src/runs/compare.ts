@@ -2,13 +2,12 @@
 // behind; runs no model, and knows no task and no variant.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { DataError } from '../core/index.ts'
+import { DataError, exists } from '../core/index.ts'
 import { EVENTS_FILE, isLowerBetter, readEvents, readRunCard } from '../tracking/index.ts'
 import { type ComparedDifference, createPairs } from './compare-pairs.ts'
 import { EVALUATION_FILE, type Evaluation, PREDICTIONS_FILE, readEvaluation } from './evaluation-files.ts'
 import { MODEL_FOLDER, readRecipe } from './execute.ts'
 import type { FinetuneRecipe } from './finetune-recipe.ts'
-import { exists } from './run-folder.ts'
 import { SAMPLES_FILE } from './specialist-files.ts'
 
 export interface ComparedRun {

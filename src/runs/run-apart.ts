@@ -3,9 +3,9 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { NativeError, type PortableError, startProcess, unpackError } from '../core/index.ts'
+import { exists, NativeError, type PortableError, startProcess, unpackError } from '../core/index.ts'
 import { runOwner } from '../tracking/index.ts'
-import { exists, RUN_FILE, type RunListener, type RunResult } from './run-folder.ts'
+import { RUN_FILE, type RunListener, type RunResult } from './run-folder.ts'
 
 /** A recipe to begin with, `command` and `out` included, or the folder of a run to go on with. */
 export type ApartRun = { recipe: object } | { folder: string }

@@ -1,8 +1,8 @@
 // What every run's folder holds whatever the run does, and what is said to whoever watches. Knows no kind of run.
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { arch } from 'node:os'
 import { join } from 'node:path'
-import { writeFileAtomic } from '../core/index.ts'
+import { exists, writeFileAtomic } from '../core/index.ts'
 import { buildFacts } from '../tensor/index.ts'
 import type { PreFlight, TrainingEvent } from '../training/index.ts'
 import type { CommonRecipe } from './run-kind.ts'
@@ -31,12 +31,6 @@ export interface RunResult {
   /** Of the model that is left where it was judged for that, else of the last evaluation while training. */
   metrics: Record<string, number>
 }
-
-export const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 /** Whether the run in a folder came to its end. */
 export const isFinished = (folder: string): Promise<boolean> => exists(join(folder, MODEL_FOLDER))

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { adaptersOf } from '../adapters/index.ts'
 import { describeOpening, loadTokenizer, type OpenOptions, openModel, resolveModel } from '../checkpoint/index.ts'
-import { ConfigError, DataError, didYouMean } from '../core/index.ts'
+import { ConfigError, DataError, didYouMean, exists } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import {
   type PredictionResult,
@@ -19,7 +19,6 @@ import { dtypeFacts, type Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { RUN_FILE, readRecipe } from './execute.ts'
 import { type FinetuneRecipe, taskOf } from './finetune-recipe.ts'
-import { exists } from './run-folder.ts'
 import { readTask, type SpecialistTask } from './specialist-files.ts'
 import { type SharedBase, type Standing, specialistWays } from './specialist-ways.ts'
 

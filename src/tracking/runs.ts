@@ -1,8 +1,8 @@
 // Finds the runs in a folder and sums up each in one line, from its events and its lock alone.
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import Table from 'cli-table3'
-import { ConfigError, DataError, formatCount, formatDuration } from '../core/index.ts'
+import { ConfigError, DataError, exists, formatCount, formatDuration } from '../core/index.ts'
 import type { RunEvent } from './event-types.ts'
 import { EVENTS_FILE, readEvents } from './events.ts'
 import { type Best, isLowerBetter } from './history.ts'
@@ -42,11 +42,7 @@ export async function listRuns(folder: string): Promise<RunSummary[]> {
   return runs.sort((a, b) => (b.updated ?? '').localeCompare(a.updated ?? '') || a.name.localeCompare(b.name))
 }
 
-const isRun = (folder: string): Promise<boolean> =>
-  stat(join(folder, EVENTS_FILE)).then(
-    () => true,
-    () => false,
-  )
+const isRun = (folder: string): Promise<boolean> => exists(join(folder, EVENTS_FILE))
 
 /** Sums up one run. Damage is an answer here, not an error. */
 export async function summarizeRun(folder: string): Promise<RunSummary> {

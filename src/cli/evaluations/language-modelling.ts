@@ -1,8 +1,7 @@
 // `evaluate --task language-modelling`: how well a model knows a text, and whether it tells good sentences from bad ones.
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ConfigError, DataError, formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { ConfigError, DataError, exists, formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import { readCorpus } from '../../corpus/index.ts'
 import { openTokens } from '../../data/index.ts'
 import {
@@ -26,12 +25,6 @@ export interface LanguageModellingReport {
 
 const documentBytes = 8 << 20
 
-const isThere = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
 /** Shards, corpora or text files, told apart by the manifest in the folder. */
 const openSource = async (
   paths: readonly string[],
@@ -40,8 +33,8 @@ const openSource = async (
 ): Promise<{ source: LanguageSource; close(): void }> => {
   const kinds = await Promise.all(
     paths.map(async (path) => {
-      if (await isThere(join(path, 'corpus.json'))) return 'corpus'
-      return (await isThere(join(path, 'manifest.json'))) ? 'shards' : 'files'
+      if (await exists(join(path, 'corpus.json'))) return 'corpus'
+      return (await exists(join(path, 'manifest.json'))) ? 'shards' : 'files'
     }),
   )
   if (!kinds.includes('shards')) {

@@ -40,6 +40,8 @@ export interface PredictionResult<Prediction extends TaskPrediction = TaskPredic
   /** In the order of the records. */
   predictions: Prediction[]
   examples: number
+  /** Records that an answer was written to, the first ones; the scores of answers are over those. Undefined where a task writes none. */
+  answered?: number
   tokens: number
   /** Tokens that were cut off because a record was too long. */
   cutTokens: number

@@ -17,6 +17,8 @@ export interface Predicted<Prediction> {
   /** In the order of the records. */
   predictions: Prediction[]
   examples: number
+  /** Records that an answer was written to, where answers are written. */
+  answered?: number
   tokens: number
   /** Tokens that did not fit, of each record. */
   cuts: number[]

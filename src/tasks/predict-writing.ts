@@ -116,6 +116,7 @@ export const predictByWriting = async <
   return {
     predictions: records.map((record, i) => prepared.writing.decode(record, answers.written[i], losses[i])),
     examples: Math.max(examples, asked.length),
+    answered: asked.length,
     tokens: tokens + answers.written.reduce((sum, { newTokens }) => sum + newTokens, 0),
     // What did not fit into the question did not fit into the example either.
     cuts: cuts.map((cut, i) => Math.max(cut, answers.cuts[i] ?? 0)),

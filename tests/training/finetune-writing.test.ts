@@ -83,6 +83,7 @@ const run = (base: string, variant: string, more: object = {}, onEvent?: (event:
 const evaluationOf = (out: string) =>
   JSON.parse(readFileSync(join(out, 'model', 'evaluation.json'), 'utf8')) as {
     metrics: Record<string, { value: number }>
+    answered?: number
     references: { name: string; metrics: Record<string, { value: number }> }[]
   }
 
@@ -199,10 +200,22 @@ describe('a run', () => {
       ...['evaluate', '--model', out, '--task', 'instructions', '--data', held, '--answers', '0', ...asked],
     )
     expect(Object.keys(weighed.metrics)).toEqual(['perplexity'])
+    expect([evaluated.answered, weighed.answered]).toEqual([6, 0])
     const predicted = await json('predict', '--model', out, '--text', 'hi', '--text', 'hi hi')
     const lines = readFileSync(said, 'utf8').split('\n')
     expect(predicted.predictions[0].answer).toBe((JSON.parse(lines[0]) as { answer: string }).answer)
     expect(predicted.predictions).toHaveLength(2)
+  })
+
+  it('is comparable with an evaluation of as many answers, which says how many there were', async () => {
+    const { out } = await run('llama', 'lora', { answers: { end: 2 }, budget: { steps: 4 } })
+    const { metrics, answered } = evaluationOf(out)
+    expect(answered).toBe(2)
+    const evaluate = async (...flags: string[]) =>
+      (await runHere(['evaluate', '--model', out, '--data', at('held.jsonl'), ...flags])).stdout
+    expect(JSON.parse(await evaluate('--answers', '2', '--json'))).toMatchObject({ metrics, answered: 2, records: 6 })
+    expect(await evaluate('--answers', '2')).toMatch(/6 records, the first 2 answered, all weighed, in /)
+    expect(await evaluate()).toMatch(/6 records, all answered, in /)
   })
 
   it('ends with the scores of its answers, also where none was asked for while training', async () => {

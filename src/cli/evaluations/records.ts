@@ -28,7 +28,9 @@ export const recordOptions = z.strictObject({
     .int()
     .nonnegative()
     .optional()
-    .describe('tasks that write: the first so many records are answered, the others only weighed; all unless given'),
+    .describe(
+      'tasks that write: the first so many records are answered, the others only weighed; all unless given, while finetune answers its `answers.end`, 100, at the end',
+    ),
   predictions: z.string().optional().describe('file for the predictions, one JSON object a line'),
 })
 
@@ -67,18 +69,24 @@ const evaluationOf = (type: TaskType): EvaluationTask => {
         progress.stop()
       }
     },
-    render: ({ records, skipped, metrics, seconds }) =>
+    render: ({ records, answered, skipped, metrics, seconds }) =>
       [
         ...Object.entries(metrics).map(
           ([name, { value, low, high }]) =>
             `${name.padEnd(20)} ${value.toFixed(4)}  [${low.toFixed(4)}, ${high.toFixed(4)}]`,
         ),
-        `${formatCount(records)} records in ${formatDuration(seconds * 1000)}`,
+        `${formatCount(records)} records${answeredOf(answered, records)} in ${formatDuration(seconds * 1000)}`,
         ...Object.entries(skipped).map(
           ([reason, { count, first }]) => `passed over: ${formatCount(count)} ${reason}, the first: ${first}`,
         ),
       ].join('\n'),
   }) as unknown as EvaluationTask
+}
+
+/** Whose answers the scores of answers are over. */
+const answeredOf = (answered: number | undefined, records: number): string => {
+  if (answered === undefined) return ''
+  return answered === records ? ', all answered,' : `, the first ${formatCount(answered)} answered, all weighed,`
 }
 
 /** An entry for each task. */

@@ -21,6 +21,8 @@ export interface BankEntry {
   attachment: Attachment
   /** Its own values of parameters of the model, by path. */
   copies: Map<string, Tensor>
+  /** What made the attachment makes another like it. */
+  plan(context: AttachContext): Attachment
 }
 
 interface Field {
@@ -94,6 +96,10 @@ const placesOf = (model: Model): Map<string, { tensor: Tensor; fields(): Field[]
   return places.set(TIED_PATH, { tensor: layer.weight, fields: () => [{ module, name: 'weight' }], tied: true })
 }
 
+/** Paths of all that an adapter has something at. */
+const pathsOf = ({ attachment, copies }: BankEntry): Set<string> =>
+  new Set([...attachment.placements.map(({ path }) => path), ...copies.keys()])
+
 const trainsHead = (model: Model, asked: boolean | undefined): boolean =>
   asked ?? !((model.head as Module) instanceof LanguageHead)
 
@@ -101,6 +107,7 @@ export class AdapterBank {
   readonly #base: Model
   readonly #entries = new Map<string, BankEntry>()
   readonly #draws: Draws = {}
+  readonly #keeper = new DrawsKeeper(this.#draws)
   #standing: Standing[] = []
 
   constructor(base: Model) {
@@ -156,10 +163,9 @@ export class AdapterBank {
       )
     model.inRows()
     // A method sees the base as it is, whatever is active.
-    const attachment = this.#without(() => {
-      const context = { generator: new Generator(options.seed), draws: this.#draws, encode: options.encode }
-      return noGrad(() => options.plan?.(context) ?? definition.plan(model, config, context))
-    })
+    const plan = ({ encode = options.encode, ...context }: AttachContext): Attachment =>
+      noGrad(() => options.plan?.({ ...context, encode }) ?? definition.plan(model, config, { ...context, encode }))
+    const attachment = this.#without(() => plan({ generator: new Generator(options.seed), draws: this.#draws }))
     if (definition.inPlace && this.#entries.size > 0)
       throw new ConfigError(
         `Expected a base without adapters for \`${definition.type}\`, which changes the base itself, got ${this.names.join(', ')}.`,
@@ -180,7 +186,7 @@ export class AdapterBank {
         }),
       )
     })
-    const entry = { name, definition, config, model, attachment, copies }
+    const entry = { name, definition, config, model, attachment, copies, plan }
     if (attachment.placements.length + copies.size === 0)
       throw new ConfigError(
         `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing.`,
@@ -247,7 +253,10 @@ export class AdapterBank {
     this.#entries.delete(name)
   }
 
-  /** A new adapter that is the weighted sum of others of one kind; their mean unless weights are given. */
+  /**
+   * A new adapter that is the weighted sum of others of one kind; their mean unless weights are given.
+   * @throws ConfigError for adapters of several kinds, heads or layers, ShapeError for several sizes
+   */
   average(name: string, parts: readonly (string | { name: string; weight: number })[]): BankEntry {
     const listed = parts.map((part) => (typeof part === 'string' ? { name: part, weight: 1 / parts.length } : part))
     const sources = listed.map(({ name: source, weight }) => ({ entry: this.get(source), weight }))
@@ -267,20 +276,27 @@ export class AdapterBank {
       seed: 0,
       model,
       trained: false,
+      copied: [...first.entry.copies.keys()],
+      ...(definition.summed === undefined ? { plan: first.entry.plan } : {}),
     })
     try {
+      const made = pathsOf(entry)
+      for (const { entry: source } of sources) {
+        const own = pathsOf(source)
+        const apart = [...made, ...own].find((path) => !made.has(path) || !own.has(path))
+        if (apart !== undefined)
+          throw new ConfigError(
+            `Expected adapters of the same layers for \`average\`, but ${source.name} has ${own.has(apart) ? 'one' : 'none'} at ${apart}.`,
+          )
+      }
       noGrad(() => {
-        for (const placement of entry.attachment.placements) {
-          const same = sources.map(({ entry: source, weight }) => {
-            const found = source.attachment.placements.find(({ path }) => path === placement.path)
-            if (found === undefined)
-              throw new ConfigError(
-                `Expected adapters of the same layers for \`average\`, but ${source.name} has none at ${placement.path}.`,
-              )
-            return { adapter: found.adapter, weight }
-          })
-          placement.adapter.takeSum(same)
-        }
+        for (const placement of entry.attachment.placements)
+          placement.adapter.takeSum(
+            sources.map(({ entry: { attachment }, weight }) => {
+              const { adapter } = attachment.placements.find(({ path }) => path === placement.path)!
+              return { adapter, weight }
+            }),
+          )
         for (const [path, copy] of entry.copies) copy.copy_(weightedSum(tensors, path))
       })
     } catch (error) {
@@ -319,8 +335,8 @@ export class AdapterBank {
       standing.replaced.push({ path, fields, original: place.tensor, own, tied: place.tied })
     }
     if (!merged) {
-      if (attachment.placements.length > 0 && !this.#standing.some((one) => !one.merged))
-        putInFront(model.body, keeperName, new DrawsKeeper(this.#draws))
+      // Those that stand already may have no layers of their own, as bitfit has none.
+      if (attachment.placements.length > 0) putInFront(model.body, keeperName, this.#keeper)
       for (const { host, adapter } of attachment.placements) putInFront(host, name, adapter)
     }
     this.#standing.push(standing)

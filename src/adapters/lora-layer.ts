@@ -97,9 +97,9 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
 
   /** The exact weighted sum of the changes, side by side in a larger rank. */
   override takeSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
-    if (this.magnitude !== undefined)
-      throw new ConfigError('Expected LoRA without DoRA for `average`: lengths of rows do not add up.')
     const layers = parts.map(({ adapter, weight }) => ({ layer: adapter as LoraLayer, weight }))
+    if (layers.some(({ layer }) => layer.magnitude !== undefined))
+      throw new ConfigError('Expected LoRA without DoRA for `average`: lengths of rows do not add up.')
     this.a.copy_(
       cat(
         layers.map(({ layer }) => layer.a),

@@ -156,6 +156,56 @@ describe('several adapters on one base', () => {
     expect(bank.names).not.toContain('odd')
   })
 
+  it('averages what is everywhere only, and what has begun at a text or come from a file', async () => {
+    const model = make('bert', 'sequence-classification')
+    const bank = adaptersOf(model)
+    const add = (name: string, config: object, seed = 0) => {
+      const applied = applyAdapter(model, config as never, { name, encode: () => [5, 6, 7] })
+      stir(applied.trainable, seed)
+      return applied
+    }
+    add('narrow', { type: 'lora', targets: ['qProj'] })
+    add('wide', { type: 'lora', targets: ['qProj', 'vProj'] })
+    const without = add('headless', { type: 'lora', targets: ['qProj'], trainHead: false })
+    add('dora', { type: 'lora', targets: ['qProj'], dora: true })
+    expect(() => bank.average('odd', ['narrow', 'wide'])).toThrow(/but wide has one at .*vProj/)
+    expect(() => bank.average('odd', ['wide', 'narrow'])).toThrow(/but narrow has none at .*vProj/)
+    expect(() => bank.average('odd', ['headless', 'narrow'])).toThrow(/but narrow has one at head\./)
+    expect(() => bank.average('odd', ['narrow', 'dora'])).toThrow(/without DoRA/)
+    expect(bank.names).not.toContain('odd')
+
+    const prefixes = ['p', 'q'].map((name, seed) => {
+      const config = { type: 'prefix-tuning', virtualTokens: 2, initialText: 'words', trainHead: false }
+      return [...add(name, config, seed).trainable.values()][0]
+    })
+    bank.average('prefix', ['p', 'q'])
+    const [mean] = bank.tensorsOf('prefix').values()
+    expect(mean.allclose(noGrad(() => prefixes[0].add(prefixes[1]).div(2)))).toBe(true)
+
+    // Files of PEFT do not say whether a head belongs to them: this one brings none.
+    await saveAdapter(without, join(scratch, 'headless'), { base: 'base' })
+    rmSync(join(scratch, 'headless', 'tunesmith.json'))
+    for (const name of ['one', 'two']) await openAdapter(join(scratch, 'headless'), { base: model, name })
+    bank.average('both', ['one', 'two'])
+    expect(apart(logitsOf(bank.use('both')), logitsOf(bank.use('headless')))).toBeLessThan(1e-5)
+  })
+
+  it('draws the dropout of a LoRA from the stream of the batch, whatever else is active', () => {
+    const model = make('bert', 'sequence-classification')
+    const bank = adaptersOf(model)
+    applyAdapter(model, { type: 'bitfit', trainHead: false }, { name: 'biases' })
+    const lora = applyAdapter(model, { type: 'lora', dropout: 0.5, trainHead: false }, { name: 'lora' })
+    stir(lora.trainable, 1)
+    for (const active of [['lora'], ['biases', 'lora'], ['lora', 'biases']]) {
+      bank.use(active)
+      model.train()
+      const drawn = (seed: number) =>
+        noGrad(() => model.forward({ inputIds: ids, generator: new Generator(seed) }).logits.toFloat32Array())
+      expect(apart(drawn(1), drawn(1)), active.join()).toBe(0)
+      expect(apart(drawn(1), drawn(2)), active.join()).toBeGreaterThan(0)
+    }
+  })
+
   it('keeps specialists with heads of their own over one body', async () => {
     const sizes = { few: ['x', 'y'], many: ['p', 'q', 'r', 's'] }
     const expected: Record<string, Float32Array> = {}

@@ -18,6 +18,7 @@ const command = defineCommand({
     kind: z.enum(['bpe', 'wordpiece']).default('bpe'),
     sizes: z.array(z.number().int()).default([]),
     targets: z.array(z.string()).optional(),
+    choices: z.union([z.string(), z.array(z.string()).min(2)]).optional(),
     labels: z.record(z.string(), z.number()).optional(),
     steps: z.union([z.number(), z.literal('auto')]).default('auto'),
     compile: z.union([z.boolean(), z.enum(['max'])]).default(false),
@@ -79,6 +80,12 @@ describe('flags from a schema', () => {
     expect(await read('--targets', 'Hello, world', '--targets', 'a/b,c')).toMatchObject({
       targets: ['Hello, world', 'a/b,c'],
     })
+  })
+
+  it('takes one text as it is where a text will do as well as a list', async () => {
+    expect((await read('--choices', 'options')).choices).toBe('options')
+    expect((await read('--choices', 'a', '--choices', 'b')).choices).toEqual(['a', 'b'])
+    expect((await read('--choices', 'a,b')).choices).toEqual(['a', 'b'])
   })
 
   it('reads nested objects and the branches of a union', async () => {

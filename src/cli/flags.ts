@@ -228,8 +228,13 @@ export function placeholder(flag: Flag): string {
 
 /** The value that the texts given for a flag stand for. A text that fits no schema stays text, for the schema to refuse. */
 export function coerceTexts(texts: readonly string[], flag: Flag): unknown {
+  const takesOne = flag.schemas.some((schema) => schema instanceof z.ZodString)
   for (const schema of flag.schemas) {
-    if (schema instanceof z.ZodArray) return coerceArray(texts, schema)
+    if (schema instanceof z.ZodArray) {
+      const list = coerceArray(texts, schema)
+      // Where one text will do as well as a list, one that was given stays one.
+      return list.length === 1 && takesOne ? list[0] : list
+    }
     if (schema instanceof z.ZodTuple) {
       const parts = texts.flatMap((text) => text.split(','))
       return parts.map((part, i) =>

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { DataError } from '../core/index.ts'
 import type { RunEvent, StepEvent } from './event-types.ts'
-import { openEvents, readEvents } from './events.ts'
+import { openEvents, outlineEvents, readEvents } from './events.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-events-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -127,6 +127,87 @@ describe('events.jsonl', () => {
 
   test('says so when there is no file', async () => {
     await expect(collect(join(root, 'nothing'))).rejects.toThrow(DataError)
+  })
+})
+
+describe('outlineEvents', () => {
+  const outline = async (path: string) => {
+    const events: object[] = []
+    let fault: unknown
+    await outlineEvents(path, (event) => events.push(cut(event))).catch((error: unknown) => (fault = error))
+    return { events, fault }
+  }
+  /** The same by parsing every line. */
+  const parsed = async (path: string) => {
+    const events: object[] = []
+    let fault: unknown
+    try {
+      for await (const event of readEvents(path)) events.push(cut(event))
+    } catch (error) {
+      fault = error
+    }
+    return { events, fault }
+  }
+  const cut = (event: RunEvent | Pick<StepEvent, 'type' | 'time' | 'step' | 'loss' | 'tokens' | 'seconds'>) => {
+    if (event.type !== 'step') return event
+    const { type, time, step, loss, tokens, seconds } = event
+    return { type, time, step, loss, tokens, seconds }
+  }
+  const lineOf = (step: number, more: object = {}) =>
+    JSON.stringify({ time: time(), step, ...stepEvent(step), ...more })
+  const write = (lines: readonly string[]) => {
+    const path = join(root, `${folders++}.jsonl`)
+    writeFileSync(path, lines.map((line) => `${line}\n`).join(''))
+    return path
+  }
+
+  test('parses few lines of steps', async () => {
+    const path = write([
+      JSON.stringify({ type: 'start', time: time(), step: 0 }),
+      ...Array.from({ length: 500 }, (_, i) => lineOf(i + 1, { loss: 1e-7 * i, totalSteps: 1000 })),
+      ...Array.from({ length: 500 }, (_, i) => lineOf(i + 501, { terms: { 'masked-lm': -i / 3, 'a"[b': 2e21 + i } })),
+    ])
+    const expected = await parsed(path)
+    expect(expected.events).toHaveLength(1001)
+    const parse = vi.spyOn(JSON, 'parse')
+    try {
+      expect(await outline(path)).toEqual(expected)
+      expect(parse.mock.calls.length).toBeLessThan(5)
+    } finally {
+      parse.mockRestore()
+    }
+  })
+
+  test.each([
+    ['nothing unusual', lineOf(3)],
+    ['a number that is not finite', lineOf(3, { loss: Number.NaN, gradientNorm: Number.POSITIVE_INFINITY })],
+    ['another order', JSON.stringify(Object.fromEntries(Object.entries(stepEvent(3)).reverse()))],
+    ['a further field', lineOf(3, { note: 'x', list: [1], table: { a: { b: 1 } } })],
+    ['fields of the names of others inside', lineOf(3, { terms: { loss: 7, seconds: 8, step: 9 } })],
+    ['the same field twice', lineOf(3).replace('"loss":', '"loss":5,"loss":')],
+    ['spaces', lineOf(3).replaceAll(':', ': ')],
+    ['a time with a zone', lineOf(3, { time: '2026-01-01T00:00:00+02:00' })],
+    ['a time that is none', lineOf(3, { time: '2026-13-01T00:00:00.000Z' })],
+    ['a step with a fraction', lineOf(3, { step: 1.5 })],
+    ['a step below zero', lineOf(3, { step: -1 })],
+    ['a step too large', lineOf(3, { step: 2 ** 60 })],
+    ['text for a number', lineOf(3, { seconds: '1' })],
+    ['a field too few', lineOf(3, { memoryBytes: undefined })],
+    ['a number that JSON does not write', lineOf(3).replace('"seconds":0.1', '"seconds":00.1')],
+    ['an end that is torn', lineOf(3).slice(0, -1)],
+    ['more behind its end', `${lineOf(3)}x`],
+    ['a byte that is lost', lineOf(3).replace('gradientNorm', 'gradientN\0rm')],
+    ['another event', JSON.stringify({ type: 'evaluation', time: time(), step: 3, metrics: { loss: Number.NaN } })],
+  ])('sees what parsing sees in a line with %s', async (_, line) => {
+    const path = write([lineOf(1), lineOf(2), line, lineOf(4), line, lineOf(5)])
+    const expected = await parsed(path)
+    expect(expected.events.length).toBeGreaterThan(1)
+    expect(await outline(path)).toEqual(expected)
+  })
+
+  test('goes on where a file has no end of forms', async () => {
+    const path = write(Array.from({ length: 60 }, (_, i) => lineOf(i, { [`field${i}`]: i })))
+    expect(await outline(path)).toEqual(await parsed(path))
   })
 })
 

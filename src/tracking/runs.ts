@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import Table from 'cli-table3'
 import { ConfigError, DataError, exists, formatCount, formatDuration } from '../core/index.ts'
 import type { RunEvent } from './event-types.ts'
-import { EVENTS_FILE, readEvents } from './events.ts'
+import { EVENTS_FILE, outlineEvents } from './events.ts'
 import { type Best, isLowerBetter } from './history.ts'
 import { runOwner } from './run-lock.ts'
+import type { StepOutline } from './step-lines.ts'
 
 /** `interrupted` runs can be resumed, whether they were stopped or killed. */
 export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed' | 'damaged'
@@ -61,7 +62,7 @@ export async function summarizeRun(folder: string): Promise<RunSummary> {
     updated: undefined,
   }
   try {
-    for await (const event of readEvents(join(folder, EVENTS_FILE))) takeUp(summary, event)
+    await outlineEvents(join(folder, EVENTS_FILE), (event) => takeUp(summary, event))
   } catch (error) {
     if (!(error instanceof DataError)) throw error
     return { ...summary, status: 'damaged', message: error.message }
@@ -69,7 +70,7 @@ export async function summarizeRun(folder: string): Promise<RunSummary> {
   return (await runOwner(folder)) === undefined ? summary : { ...summary, status: 'running', message: undefined }
 }
 
-function takeUp(summary: RunSummary, event: RunEvent): void {
+function takeUp(summary: RunSummary, event: RunEvent | StepOutline): void {
   summary.started ??= event.time
   summary.updated = event.time
   summary.step = Math.max(summary.step, event.step)

@@ -1,0 +1,68 @@
+// Step events in passing: they are nearly all lines of a long run, and whoever sums it up needs little of each. The form of such lines is
+// learnt from one that was parsed and checked; a line of that very form is whole, and five values are cut out of it.
+import type { RunEvent, StepEvent } from './event-types.ts'
+
+/** What of a step sums up a run. */
+export type StepOutline = Pick<StepEvent, (typeof kept)[number]>
+
+const kept = ['type', 'time', 'step', 'loss', 'tokens', 'seconds'] as const
+
+/** Forms of one file: a run that was resumed may have other fields. Beyond these, lines are parsed. */
+const mostForms = 16
+
+// As JSON writes them; what is not finite is null there, and such a line is parsed.
+const number = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?`
+const known: Record<string, string> = {
+  type: '"(step)"',
+  time: String.raw`"(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)"`,
+  step: String.raw`(0|[1-9]\d{0,14})`,
+  loss: `(${number})`,
+  tokens: `(${number})`,
+  seconds: `(${number})`,
+}
+
+const literal = (text: string) => JSON.stringify(text).replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+
+/** A pattern of an object with numbers and objects of numbers; undefined where there is anything else. */
+const patternOf = (fields: object, named: Record<string, string>): string | undefined => {
+  const parts: string[] = []
+  for (const [name, value] of Object.entries(fields)) {
+    const isTable = typeof value === 'object' && value !== null && !Array.isArray(value)
+    const pattern = named[name] ?? (typeof value === 'number' ? number : isTable ? patternOf(value, {}) : undefined)
+    if (pattern === undefined) return undefined
+    parts.push(`${literal(name)}:${pattern}`)
+  }
+  return String.raw`\{${parts.join(',')}\}`
+}
+
+/** Of one file. */
+export class StepLines {
+  #form: { pattern: RegExp; at: Record<(typeof kept)[number], number> } | undefined
+  #forms = 0
+
+  /** Undefined where the line is not of the form that was learnt last. */
+  read(line: string): StepOutline | undefined {
+    if (this.#form === undefined) return undefined
+    const { pattern, at } = this.#form
+    const found = pattern.exec(line)
+    if (found === null) return undefined
+    return {
+      type: 'step',
+      time: found[at.time],
+      step: Number(found[at.step]),
+      loss: Number(found[at.loss]),
+      tokens: Number(found[at.tokens]),
+      seconds: Number(found[at.seconds]),
+    }
+  }
+
+  /** Takes up the form of a step's line that `read` did not know. */
+  learn(event: RunEvent): void {
+    if (event.type !== 'step' || ++this.#forms > mostForms) return
+    const pattern = patternOf(event, known)
+    if (pattern === undefined) return
+    const order = Object.keys(event).filter((name) => (kept as readonly string[]).includes(name))
+    const at = Object.fromEntries(order.map((name, i) => [name, i + 1])) as Record<(typeof kept)[number], number>
+    this.#form = { pattern: new RegExp(`^${pattern}$`), at }
+  }
+}

@@ -68,6 +68,7 @@ const extraSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   head: z.enum(headTypes),
   headOptions: headOptionsSchema.partial(),
+  fresh: z.int().optional(),
 })
 
 /** Fields of every PEFT file, and defaults of others that say nothing of the values. */
@@ -215,11 +216,17 @@ export const openWith = async (
   const prefix = definition.peft?.prefix ?? keyPrefix
   const given = await jsonObject(join(folder, EXTRA_FILE))
   const extra = given === undefined ? undefined : parseConfig(extraSchema, given, join(folder, EXTRA_FILE))
+  const fresh = extra?.fresh
+  if (fresh !== undefined && options.base instanceof Model)
+    throw new CheckpointError(
+      `${folder}: Expected a base of random weights, which the adapter was trained on, got the base in memory. Open this adapter by itself.`,
+    )
   const weights = await openSafetensors(join(folder, WEIGHTS_FILE))
   const { model, baseFolder } = await openBase(
     folder,
     fields,
-    options,
+    // Random weights are those that the run drew only where they are drawn as it did.
+    fresh === undefined ? options : { ...options, dtype: 'float32', device: undefined },
     options.head ?? extra?.head ?? headOfTask(fields.task_type),
     (base) => {
       if (extra !== undefined) return extra.headOptions
@@ -231,6 +238,11 @@ export const openWith = async (
       return labels === undefined ? {} : { labels }
     },
   )
+  if (fresh !== undefined) {
+    const { dtype, device } = options
+    model.initialize({ std: model.facts.initializerRange, generator: new Generator(fresh) })
+    if (dtype !== undefined || device !== undefined) model.to({ dtype, device })
+  }
   const own = definition.peft === undefined
   const tensors = new Map(
     [...weights.tensors.keys()].map((key) => [

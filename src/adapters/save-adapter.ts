@@ -20,6 +20,8 @@ export const ownType = (type: string) => `TUNESMITH_${type.toUpperCase().replace
 export interface SaveAdapterOptions {
   /** Folder or Hub id of the base, as whoever opens the files will find it; where the base came from unless given. */
   base?: string
+  /** Seed of a base whose weights are drawn at random: `base` says its shape only. PEFT cannot open such an adapter. */
+  fresh?: number
   /** Converts what is written. */
   dtype?: Dtype
   /** Writes more files into the folder before it appears. */
@@ -74,7 +76,8 @@ export const saveAdapter = async (
       tensors: new Map([...named].map(([key, tensor]) => [(written.bare?.has(key) ? '' : prefix) + key, tensor])),
     }
   })
-  const extra = { type: definition.type, config, head: model.headType, headOptions: model.headOptions }
+  const { fresh } = options
+  const extra = { type: definition.type, config, head: model.headType, headOptions: model.headOptions, fresh }
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, CONFIG_FILE), json(fields))

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../adapters/index.ts'
 import { describeOpening, openModel, openSafetensors, saveModel, saveSafetensors } from '../checkpoint/index.ts'
-import { OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
+import { ConfigError, OutOfMemoryError, writeFileAtomic } from '../core/index.ts'
 import { freezeWeights, type Model } from '../models/index.ts'
 import { vocabularyOf } from '../objectives/index.ts'
 import {
@@ -20,7 +20,7 @@ import { writeEvaluation } from './evaluation-files.ts'
 import { hashesOf, passedOver, readMaterial } from './finetune-data.ts'
 import { type FinetuneRecipe, finetuneSchema } from './finetune-recipe.ts'
 import { beginAtPrior } from './head-prior.ts'
-import { setOptimization } from './optimization.ts'
+import { examplesOfStep, setOptimization } from './optimization.ts'
 import type { BuiltRun, RunKind } from './run-kind.ts'
 import { SAMPLES_FILE, type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
 import { shuffledExamples } from './task-examples.ts'
@@ -38,6 +38,15 @@ const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => (
   },
 })
 
+/** @throws ConfigError for a head that was drawn at random and that no file would hold: whoever opens the adapter draws another */
+const expectHeadKept = ({ inPlace, trainable, model }: Applied, newHead: readonly string[]): void => {
+  const lost = newHead.filter((path) => !trainable.has(path))
+  if (inPlace || lost.length === 0) return
+  throw new ConfigError(
+    `Expected \`adapter.trainHead\` true for a base without a head for ${model.headType}: ${lost.join(', ')} are drawn at random, and only what is trained is kept.`,
+  )
+}
+
 const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const { task, config, base, tokenizer, records, headOptions, notes } = await readMaterial(recipe)
   const { precision, device, frozenWeights: held } = recipe
@@ -54,13 +63,14 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     seed: recipe.seed,
     encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }).ids,
   })
+  if (!recipe.fresh) expectHeadKept(applied, opened.report.newHead)
   const heldNotes =
     held === 'float32'
       ? []
       : [`The matrices of ${recipe.base} are held in ${held}; the adapter's files fit it as it is.`]
   const active = applied.model
   const maxLength = recipe.maxLength ?? taskLength(active, tokenizer, task) - applied.virtualTokens
-  expectPositions(active.facts, maxLength)
+  expectPositions(active.facts, maxLength, applied.virtualTokens)
   const prepared = task.prepare(tokenizer, config, {
     maxLength,
     headOptions: active.headOptions,
@@ -70,7 +80,8 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const { learner } = prepared
   const trainee: Trainee = { model: active, objective: learner as Trainee['objective'], parameters: applied.trainable }
   const examples = records.train.flatMap((record) => prepared.encode(record))
-  if (recipe.priorBias && (recipe.fresh || opened.report.newHead.length > 0)) beginAtPrior(active, prepared, examples)
+  if (recipe.priorBias && (recipe.fresh || opened.report.newHead.length > 0))
+    beginAtPrior(active, applied.trainable.values(), prepared, examples)
   const cuts = examples.filter(({ cut }) => cut > 0).length
   const encodingNotes = [
     ...(prepared.notes ?? []),
@@ -82,7 +93,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const stream: BuiltRun['stream'] = shuffledExamples(examples, recipe.seed)
   const evaluateWith = (answers: number) =>
     evaluateTask(active, tokenizer, task, records.validation, config, { maxLength, answers })
-  /** The base as training found it, with the head that training began with; undefined where there is no room for it. */
+  /** The base as training found it, with a new head as it was drawn, without the task's prior; undefined where there is no room for it. */
   const judgeUntrained = async (): Promise<TaskResult | undefined> => {
     const judge = (untrained: Model) =>
       evaluateTask(untrained, tokenizer, task, records.validation, config, { maxLength, answers: recipe.answers.end })
@@ -103,7 +114,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     }
   }
   // Once a pass, unless said otherwise.
-  const steps = Math.ceil(stream.perEpoch / (recipe.batch.sequences ?? 32))
+  const steps = Math.ceil(stream.perEpoch / examplesOfStep(recipe, trainee, stream).examplesPerStep)
   const silent = Object.values(recipe.evaluate).every((value) => value === undefined)
   return {
     recipe: silent ? { ...recipe, evaluate: { steps } } : recipe,
@@ -155,7 +166,8 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
         await writeFileAtomic(join(recipe.out, SAMPLES_FILE), `${JSON.stringify(samples, null, 2)}\n`)
       }
       if (applied.inPlace) await saveModel(active, folder, { tokenizer: recipe.tokenizer, also })
-      else await saveAdapter(applied, folder, { base: resolve(base), also })
+      else
+        await saveAdapter(applied, folder, { base: resolve(base), ...(recipe.fresh && { fresh: recipe.seed }), also })
       return scoresOf(result)
     },
     close() {},

@@ -36,7 +36,7 @@ export interface EvaluationInput {
   config: object
   records: { train: readonly TaskRecord[]; validation: readonly TaskRecord[] }
   result: TaskResult
-  /** Of the base before training, with the head that training began with. */
+  /** Of the base before training, with a new head as it was drawn. */
   untrained?: TaskResult
   labels: readonly string[]
   parameters: { trained: number; total: number }

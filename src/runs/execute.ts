@@ -295,7 +295,12 @@ const exportModel = async (run: BuiltRun): Promise<{ model: string; metrics?: Re
   const chosen = best ?? snapshots[0]
   if (run.exportModel !== undefined) {
     if (chosen !== undefined) await readSnapshot(chosen.path, partsOf(run))
-    return { model: target, metrics: await run.exportModel(target) }
+    average?.swapIn()
+    try {
+      return { model: target, metrics: await run.exportModel(target) }
+    } finally {
+      average?.swapOut()
+    }
   }
   if (average === undefined)
     await writeFolderAtomic(target, (folder) => cp(join(chosen.path, 'model'), folder, { recursive: true }))

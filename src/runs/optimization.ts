@@ -21,12 +21,12 @@ export interface Optimization {
 // Lengths of examples differ; a few of them say how long they are.
 const looked = 64
 
-export const setOptimization = (
-  recipe: CommonRecipe,
-  { objective, parameters }: Trainee,
+/** What a step takes: as many examples as the recipe says, or as its tokens hold, to judge by the first of them. @throws ConfigError for both */
+export const examplesOfStep = (
+  recipe: Pick<CommonRecipe, 'batch'>,
+  { objective }: Pick<Trainee, 'objective'>,
   stream: ExampleSource<unknown>,
-  options: GroupOptions = {},
-): Optimization => {
+): { examplesPerStep: number; perExample: number } => {
   const { sequences, tokens } = recipe.batch
   if (sequences !== undefined && tokens !== undefined)
     throw new ConfigError('Expected `batch.sequences` or `batch.tokens`, got both. Give one.')
@@ -34,7 +34,17 @@ export const setOptimization = (
   let sum = 0
   for (let i = 0; i < count; i++) sum += objective.tokens(stream.example(i).example)
   const perExample = Math.max(1, sum / count)
-  const examplesPerStep = sequences ?? Math.max(1, Math.ceil((tokens ?? 0) / perExample))
+  return { examplesPerStep: sequences ?? Math.max(1, Math.ceil((tokens ?? 0) / perExample)), perExample }
+}
+
+export const setOptimization = (
+  recipe: CommonRecipe,
+  trainee: Trainee,
+  stream: ExampleSource<unknown>,
+  options: GroupOptions = {},
+): Optimization => {
+  const { parameters } = trainee
+  const { examplesPerStep, perExample } = examplesOfStep(recipe, trainee, stream)
   const optimizer = createOptimizer(recipe.optimizer, parameters, options)
   return {
     optimizer,

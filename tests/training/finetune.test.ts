@@ -228,10 +228,66 @@ describe('finetune', () => {
     await expect(finetune({ ...bare, frozenWeights: 'nf4' })).rejects.toThrow(/float32 for `frozenWeights`/)
   })
 
+  it('leaves the averaged weights, by which checkpoints are chosen', async () => {
+    const evaluated: Record<string, number>[] = []
+    for (const variant of ['full', 'lora']) {
+      evaluated.length = 0
+      const more = { average: { decay: 0.5 }, budget: { steps: 4 }, evaluate: { steps: 2 }, keep: { best: 'matthews' } }
+      const { metrics } = await finetune(recipe(variant, at(`${variant}-average`), more), {
+        onEvent: (event) => event.type === 'evaluation' && evaluated.push(event.metrics),
+      })
+      const best = evaluated.reduce((high, each) => (each.matthews > high.matthews ? each : high))
+      expect(evaluated).toHaveLength(2)
+      expect(metrics).toEqual(best)
+    }
+  })
+
+  it('is evaluated once a pass where a step is counted in tokens, too', async () => {
+    const steps: number[] = []
+    const { steps: last } = await finetune(
+      recipe('lora', at('tokens'), { batch: { tokens: 200 }, budget: { epochs: 4 }, untrained: false }),
+      { onEvent: (event) => event.type === 'evaluation' && steps.push(event.step) },
+    )
+    expect(Math.abs(steps[0] - last / 4)).toBeLessThanOrEqual(1)
+    // The last step is evaluated as well.
+    expect([4, 5]).toContain(steps.length)
+  })
+
+  it('leaves an adapter that brings its base of random weights along', async () => {
+    const out = at('fresh-lora')
+    const { metrics } = await finetune(recipe('lora', out, { fresh: true, seed: 3, validation: file }))
+    const evaluated = JSON.parse(
+      (await runHere(['evaluate', '--model', out, '--task', 'sequence-classification', '--data', file, '--json']))
+        .stdout,
+    )
+    for (const [name, value] of Object.entries(metrics))
+      expect(evaluated.metrics[name].value, name).toBeCloseTo(value, 6)
+    const { model } = await openModel(base, { head: 'masked-lm' })
+    await expect(openAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
+  })
+
+  it('refuses a head that is new and would not be kept', async () => {
+    const run = finetune(recipe('lora', at('headless'), { adapter: { trainHead: false } }))
+    await expect(run).rejects.toThrow(/`adapter.trainHead` true .*head.dense.weight.* drawn at random/)
+    expect(existsSync(join(at('headless'), 'run.json'))).toBe(false)
+    // One that the base has already stays the base's own.
+    const again = recipe('lora', at('headed'), {
+      base: at('full'),
+      adapter: { trainHead: false },
+      budget: { steps: 1 },
+    })
+    const { reason } = await finetune({ ...again, untrained: false })
+    expect(reason).toBe('finished')
+  })
+
   it('refuses longer examples than the base has positions for, before the first step', async () => {
     const events: TrainingEvent[] = []
     const run = finetune(recipe('lora', at('long'), { maxLength: 65 }), { onEvent: (event) => events.push(event) })
     await expect(run).rejects.toThrow(/at most 64 tokens.*`maxLength`, got 65/)
+    const beside = finetune(recipe('prompt-tuning', at('long'), { maxLength: 50 }), {
+      onEvent: (event) => events.push(event),
+    })
+    await expect(beside).rejects.toThrow(/at most 44 tokens.*beside 20 virtual ones.*`maxLength`, got 50/)
     expect(events).toEqual([])
   })
 

@@ -153,8 +153,7 @@ describe('outlineEvents', () => {
     const { type, time, step, loss, tokens, seconds } = event
     return { type, time, step, loss, tokens, seconds }
   }
-  const lineOf = (step: number, more: object = {}) =>
-    JSON.stringify({ time: time(), step, ...stepEvent(step), ...more })
+  const lineOf = (step: number, more: object = {}) => JSON.stringify({ ...stepEvent(step), ...more })
   const write = (lines: readonly string[]) => {
     const path = join(root, `${folders++}.jsonl`)
     writeFileSync(path, lines.map((line) => `${line}\n`).join(''))

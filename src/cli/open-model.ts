@@ -13,7 +13,7 @@ import {
 } from '../checkpoint/index.ts'
 import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, openFeatureModel } from '../features/index.ts'
-import { LanguageHead } from '../models/index.ts'
+import { LanguageHead, type Model, withHead } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { CommandContext } from './command.ts'
 
@@ -36,6 +36,22 @@ export interface ReadyModel extends OpenedModel {
 
 export const hasTokenizer = (folder: string) => exists(join(folder, 'tokenizer.json'))
 
+/**
+ * The specialist, or another head over its body where that learns nothing, as that of vectors does.
+ * @throws ConfigError for a head whose values no file holds
+ */
+const headed = async (model: Model, baseFolder: string | undefined, head: OpenOptions['head']): Promise<Model> => {
+  const wanted = head === undefined ? [] : [head].flat()
+  if (wanted.length === 0 || wanted.includes(model.headType)) return model
+  // How sentences become vectors stands beside the base.
+  const options = baseFolder === undefined ? {} : (await openModel(baseFolder, { head: wanted[0] })).model.headOptions
+  const other = withHead(model, wanted[0], options)
+  if (other.head.parameters().size === 0) return other.eval()
+  throw new ConfigError(
+    `Expected a specialist with the head ${wanted.join(' or ')}, got one that was taught with ${model.headType} and has no other. Choose another model.`,
+  )
+}
+
 export const openForUse = async (
   { model, revision, device }: ModelChoice,
   context: Pick<CommandContext, 'warn' | 'log'>,
@@ -47,13 +63,13 @@ export const openForUse = async (
     const { model: adapted, baseFolder } = await openAdapter(path, { device })
     const report = { newHead: [], aside: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : (baseFolder ?? path))
-    return { model: adapted, report, folder: path, tokenizer }
+    return { model: await headed(adapted, baseFolder, options.head), report, folder: path, tokenizer }
   }
   if (await isFeatureModel(path)) {
     const { model: specialist, baseFolder } = await openFeatureModel(path, { device })
     const report = { newHead: [], aside: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
-    return { model: specialist, report, folder: path, tokenizer }
+    return { model: await headed(specialist, baseFolder, options.head), report, folder: path, tokenizer }
   }
   const opened = await openModel(model, { revision, device, onProgress, ...options })
   for (const line of describeOpening(opened.report)) context.warn(line)

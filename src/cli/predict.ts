@@ -38,7 +38,14 @@ export const predict = defineCommand({
       throw new ConfigError(
         `Expected a model with a head of ${Object.keys(predictions).join(', ')} for \`predict\`, got ${headType}. For text that goes on, use \`generate\`; for vectors, \`embed\`.`,
       )
-    const own = Object.fromEntries(Object.entries(rest).filter(([name]) => name in entry.options.shape))
+    const own: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(rest)) {
+      if (name in entry.options.shape) own[name] = value
+      else if (JSON.stringify(value) !== JSON.stringify(shapes[name].safeParse(undefined).data))
+        throw new ConfigError(
+          `Expected no \`${name}\` for a model with the head ${headType}, got one. It would have no effect; remove it.`,
+        )
+    }
     const progress = context.progress({
       label: 'predicting',
       unit: 'texts',

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openAdapter } from '../../src/adapters/index.ts'
-import { loadTokenizer, openModel } from '../../src/checkpoint/index.ts'
+import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { listSnapshots, type TrainingEvent } from '../../src/training/index.ts'
@@ -264,6 +264,47 @@ describe('finetune', () => {
       expect(evaluated.metrics[name].value, name).toBeCloseTo(value, 6)
     const { model } = await openModel(base, { head: 'masked-lm' })
     await expect(openAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
+  })
+
+  it('answers by the settings that it was taught with, and refuses what has no effect', async () => {
+    const several = at('several.jsonl')
+    const lines = Array.from({ length: 60 }, (_, i) => ({
+      text: `the house ${i}`,
+      other: 'a river',
+      label: i % 3 > 0 ? ['a', 'b'] : ['a'],
+    }))
+    writeFileSync(several, lines.map((line) => JSON.stringify(line)).join('\n'))
+    const short = { data: several, validation: several, budget: { steps: 1 }, untrained: false }
+    const settings = { multiLabel: true, threshold: 0.999 }
+    await finetune(recipe('lora', at('several'), { ...short, settings }))
+    const [line] = readFileSync(join(at('several'), 'model', 'predictions.jsonl'), 'utf8').split('\n')
+    const asked = await runHere(['predict', '--model', at('several'), '--text', 'the house 0', '--json'])
+    expect(JSON.parse(asked.stdout).predictions[0].labels).toEqual([])
+    expect(JSON.parse(line).labels).toEqual([])
+    const idle = await runHere(['predict', '--model', at('several'), '--text', 'the house', '--top-k', '3'])
+    expect(idle).toMatchObject({ code: 2, stderr: expect.stringMatching(/no `topK` .*sequence-classification/) })
+    await finetune(recipe('lora', at('pairs'), { ...short, settings: { multiLabel: true, pair: 'other' } }))
+    const half = await runHere(['predict', '--model', at('pairs'), '--text', 'the house'])
+    expect(half).toMatchObject({ code: 2, stderr: expect.stringMatching(/Expected a text for `pair`/) })
+  })
+
+  it('gives vectors of the base as the adapter made it', async () => {
+    writeFileSync(at('texts.jsonl'), ['the green house', 'an old bird'].map((text) => `{"text":"${text}"}`).join('\n'))
+    const { model, applied } = await openAdapter(join(at('lora'), 'model'))
+    applied.merge()
+    await saveModel(model, at('merged'), { tokenizer: data.tokenizer })
+    const vectors = async (folder: string, ...flags: string[]) => {
+      const argv = ['embed', '--model', folder, '--input', at('texts.jsonl'), '--out', at('vectors.jsonl'), ...flags]
+      expect(await runHere(argv)).toMatchObject({ code: 0 })
+      const lines = readFileSync(at('vectors.jsonl'), 'utf8').trim().split('\n')
+      return lines.flatMap((one) => JSON.parse(one).embedding as number[])
+    }
+    const adapted = await vectors(at('lora'))
+    const close = adapted.map((value) => expect.closeTo(value, 4))
+    expect(await vectors(at('merged'))).toEqual(close)
+    expect(await vectors(base)).not.toEqual(close)
+    const wrong = await runHere(['predict', '--model', at('lora'), '--head', 'masked-lm', '--text', 'the [MASK]'])
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/head masked-lm, got one .*classification/) })
   })
 
   it('refuses a head that is new and would not be kept', async () => {

@@ -13,9 +13,10 @@ const asking = (choose: (options: HeadOptions) => Chosen) =>
     async predict(ready, text, { maxLength }) {
       const { model, tokenizer } = ready
       const { task, settings } = choose(model.headOptions)
-      const config = taskConfig(task, settings)
-      const taught = await taughtOf(ready)
-      const length = maxLength ?? (taught?.task === task.type ? taught.maxLength : undefined)
+      const written = await taughtOf(ready)
+      const taught = written?.task === task.type ? written : undefined
+      const config = taskConfig(task, settings, undefined, taught?.settings)
+      const length = maxLength ?? taught?.maxLength
       const records = [task.ask({ text }, '0', config)]
       const { predictions } = await predictTask(model, tokenizer, task, records, config, { maxLength: length })
       const { id: _, ...said } = predictions[0]

@@ -19,7 +19,8 @@ import {
   unknownLabel,
 } from './label-set.ts'
 import { EntityScores } from './metrics/entity-scores.ts'
-import { type EntityScheme, entitySchemes } from './metrics/entity-spans.ts'
+import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
+import { TagScores } from './metrics/tag-scores.ts'
 import { argmax } from './probabilities.ts'
 import { expectColumns } from './reading/columns.ts'
 import { conllSentences, type TaggedSentence } from './reading/conll.ts'
@@ -42,9 +43,11 @@ const config = z.strictObject({
   tags: z.string().default('tags').describe('column with the list of tags: names, or their numbers among `labels`'),
   labels: labelsField('names of the tags, in the order of their numbers; those of the data unless given'),
   scheme: z
-    .enum(entitySchemes)
+    .enum([...entitySchemes, 'none'])
     .default('lenient')
-    .describe('how entities are found in tags: lenient is as CoNLL and seqeval do it; others are strict'),
+    .describe(
+      'how entities are found in tags: lenient is as CoNLL and seqeval do it, others are strict; none: tags stand alone, as parts of speech do',
+    ),
   stride: z.int().nonnegative().default(64).describe('pieces that two windows of a long sentence share'),
   classWeights: classWeightsField,
   labelSmoothing: z.number().min(0).lt(1).default(0).describe('share of each answer that is spread over all tags'),
@@ -78,7 +81,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
   config,
   head: 'token-classification',
   datasets: tokenDatasets,
-  mainMetric: () => 'f1',
+  mainMetric: ({ scheme }) => (scheme === 'none' ? 'tokenAccuracy' : 'f1'),
   read: readTagged,
   ask(fields, id) {
     const { tokens, text } = fields
@@ -92,12 +95,14 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
       return { id, file: 'input', line: undefined, tokens: words as string[], tags: undefined }
     throw new ConfigError(`Expected words for \`tokens\`, or a \`text\`, got ${show(tokens ?? text)}.`)
   },
-  headOptions(records, { labels }) {
+  headOptions(records, { labels, scheme }) {
     expectDifferences(
       records.flatMap(({ tags }) => tags?.map((tag) => [tag]) ?? []),
       records,
     )
-    return { labels: expectClasses(labels ?? sortedLabels(records.flatMap(({ tags }) => tags ?? [])), records) }
+    const found = expectClasses(labels ?? sortedLabels(records.flatMap(({ tags }) => tags ?? [])), records)
+    if (scheme !== 'none') expectScheme(found, scheme, records)
+    return { labels: found }
   },
   prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer), headOptions, trainedOn }) {
     const labels = expectLabels(headOptions.labels)
@@ -186,7 +191,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
   },
   judge(records, predictions, { scheme, labels: given }, headLabels) {
     const labels = given ?? headLabels
-    const scores = new EntityScores(scheme as EntityScheme)
+    const scores = scheme === 'none' ? new TagScores() : new EntityScores(scheme)
     const named = (tag: string) => (labels === undefined ? tag : (resolveLabel(tag, labels) ?? tag))
     records.forEach(({ tags, file, line }, i) => {
       if (tags === undefined) throw new DataError('Expected records with tags, got one without.', file, line)
@@ -199,6 +204,16 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
     return scores
   },
 })
+
+/** Before anything is learnt, which may take long. @throws DataError for tags in which the scheme finds no entities */
+const expectScheme = (labels: readonly string[], scheme: EntityScheme, [{ file }]: readonly TaggedRecord[]): void => {
+  try {
+    entitySpans(labels, scheme)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new DataError(`${error.message} Where tags stand alone, as parts of speech do, set \`scheme\` none.`, file)
+  }
+}
 
 async function readTagged(
   path: string,

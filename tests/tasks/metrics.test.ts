@@ -15,6 +15,7 @@ import { matthews } from '../../src/tasks/metrics/matthews.ts'
 import { MultiLabelScores } from '../../src/tasks/metrics/multi-label-scores.ts'
 import { NumberScores } from '../../src/tasks/metrics/number-scores.ts'
 import { pairedDifferences, scoreIntervals } from '../../src/tasks/metrics/resampling.ts'
+import { TagScores } from '../../src/tasks/metrics/tag-scores.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the golden file's shape is in its script
 const golden: Record<string, any[]> = JSON.parse(
@@ -49,6 +50,28 @@ describe('metrics', () => {
         equal(f1, one.f1[label], one)
       }
     }
+  })
+
+  it('of tags that stand alone are those of scikit-learn over all words, a row of them a unit', () => {
+    for (const one of golden.classes) {
+      const scores = new TagScores()
+      const rows = (of: number[]) => [of.slice(0, 2), of.slice(2)].map((row) => row.map(String))
+      const said = rows(one.said)
+      rows(one.right).forEach((right, i) => {
+        scores.add(right, said[i])
+      })
+      const got = scores.scores()
+      equal(got.tokenAccuracy, one.accuracy, one)
+      equal(got.f1Macro, one.macro, one)
+      equal(got.f1Weighted, one.weighted, one)
+    }
+    const scores = new TagScores()
+    scores.add(['DET', 'NOUN'], ['DET', 'VERB'])
+    scores.add(['VERB'], ['VERB'])
+    expect(scores.scores([1, 2]).tokenAccuracy).toBe(3 / 4)
+    expect(scores.details()).toMatchObject({
+      tags: { NOUN: { recall: 0, words: 1 }, VERB: { precision: 0.5, words: 1 } },
+    })
   })
 
   it('of several labels are those of scikit-learn', () => {

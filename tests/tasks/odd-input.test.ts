@@ -121,6 +121,22 @@ describe('data with nothing to tell apart', () => {
       /a\.csv: Expected records of two classes or more, got "x" only/,
     ],
     [
+      'tags without entities',
+      tags,
+      'pos.conll',
+      'the DET\nhouse NOUN\n',
+      {},
+      /pos\.conll: Expected a tag such as O or B-NAME, .*got "DET".*`scheme` none/,
+    ],
+    [
+      'tags of another scheme',
+      tags,
+      'iobes.conll',
+      'Ada S-PER\nruns O\n',
+      { scheme: 'iob2' },
+      /with one of the letters BIO, got "S-PER"/,
+    ],
+    [
       'one class of those named',
       classes,
       'b.csv',

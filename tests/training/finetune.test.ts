@@ -266,6 +266,22 @@ describe('finetune', () => {
     await expect(openAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
   })
 
+  it('learns tags that stand alone', async () => {
+    const words = { the: 'DET', a: 'DET', house: 'NOUN', river: 'NOUN', walks: 'VERB' }
+    const sentences = [
+      ['the', 'house', 'walks'],
+      ['a', 'river'],
+      ['the', 'river', 'walks', 'a', 'house'],
+    ]
+    const tagged = at('tagged.jsonl')
+    const lines = sentences.map((tokens) => ({ tokens, tags: tokens.map((word) => words[word as keyof typeof words]) }))
+    writeFileSync(tagged, Array.from({ length: 60 }, (_, i) => JSON.stringify(lines[i % 3])).join('\n'))
+    const more = { task: 'token-classification', data: tagged, validation: tagged, settings: { scheme: 'none' } }
+    const { metrics } = await finetune(recipe('lora', at('tagged'), { ...more, untrained: false }))
+    expect(metrics.tokenAccuracy).toBeGreaterThan(0.95)
+    expect(metrics.f1Macro).toBeGreaterThan(0.9)
+  })
+
   it('answers by the settings that it was taught with, and refuses what has no effect', async () => {
     const several = at('several.jsonl')
     const lines = Array.from({ length: 60 }, (_, i) => ({

@@ -1,0 +1,53 @@
+// The scores of tags that stand alone, as parts of speech do: each word is right or wrong by itself, and a row of them is a unit. Knows no
+// entities.
+import { accuracy } from './accuracy.ts'
+import { type Confusion, classCounts } from './confusion-matrix.ts'
+import { classF1, meanF1 } from './f1.ts'
+import type { Judgement, Scores } from './judgement.ts'
+
+export class TagScores implements Judgement {
+  readonly #numbers = new Map<string, number>()
+  /** Of each row: right and said, in turn. */
+  readonly #units: Uint32Array[] = []
+
+  get units(): number {
+    return this.#units.length
+  }
+
+  /** Rows of tags of the same length. */
+  add(right: readonly string[], said: readonly string[]): void {
+    const numberOf = (tag: string): number => {
+      const known = this.#numbers.get(tag)
+      if (known !== undefined) return known
+      this.#numbers.set(tag, this.#numbers.size)
+      return this.#numbers.size - 1
+    }
+    this.#units.push(Uint32Array.from(right.flatMap((tag, i) => [numberOf(tag), numberOf(said[i])])))
+  }
+
+  #counted(counts?: ArrayLike<number>): Confusion {
+    const classes = this.#numbers.size
+    const cells = new Float64Array(classes ** 2)
+    this.#units.forEach((pairs, unit) => {
+      const count = counts === undefined ? 1 : counts[unit]
+      for (let i = 0; i < pairs.length; i += 2) cells[pairs[i] * classes + pairs[i + 1]] += count
+    })
+    return { classes, cells }
+  }
+
+  scores(counts?: ArrayLike<number>): Scores {
+    const confusion = this.#counted(counts)
+    const each = classCounts(confusion)
+    return {
+      tokenAccuracy: accuracy(confusion),
+      f1Macro: meanF1(each, 'each').f1,
+      f1Weighted: meanF1(each, 'support').f1,
+    }
+  }
+
+  details(): { [name: string]: unknown } {
+    const each = classCounts(this.#counted())
+    const tags = [...this.#numbers].sort(([a], [b]) => (a < b ? -1 : 1))
+    return { tags: Object.fromEntries(tags.map(([tag, i]) => [tag, { ...classF1(each, i), words: each.right[i] }])) }
+  }
+}

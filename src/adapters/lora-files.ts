@@ -36,6 +36,23 @@ const patternValue = (file: PeftFile, field: string, module: string): number | u
   return undefined
 }
 
+/**
+ * Whether a file's fields say that a layer is changed, as PEFT reads them; undefined where a regular expression says it.
+ * @source peft/tuners/tuners_utils.py, check_target_module_exists
+ */
+const isTargeted = ({ fields }: PeftFile, module: string): boolean | undefined => {
+  const { target_modules, exclude_modules, layers_to_transform, modules_to_save } = fields
+  const ends = (names: unknown) =>
+    Array.isArray(names) && names.some((name) => module === name || module.endsWith(`.${name}`))
+  if (typeof target_modules === 'string' || typeof exclude_modules === 'string') return undefined
+  if (!ends(target_modules) || ends(exclude_modules)) return false
+  if (Array.isArray(modules_to_save) && modules_to_save.some((name) => `.${module}.`.includes(`.${name}.`)))
+    return false
+  if (layers_to_transform === undefined || layers_to_transform === null) return true
+  const layer = /.*\.(\d+)\./.exec(module)?.[1]
+  return layer !== undefined && [layers_to_transform].flat().includes(Number(layer))
+}
+
 const write = (model: Model, config: LoraConfig, placements: readonly { path: string; adapter: LoraLayer }[]) => {
   const tensors = new Map<string, Tensor>()
   const byPath = new Map(placements.map(({ path, adapter }) => [path, adapter]))
@@ -86,7 +103,7 @@ const read = (file: PeftFile, model: Model) => {
   const [rank, alpha] = [numberField(file, 'r', 8), numberField(file, 'lora_alpha', 8)]
   const dropout = numberField(file, 'lora_dropout', 0)
   const changed = namedLinears(model).filter(
-    ({ theirs }) => file.has(theirs + suffixes.a) || file.has(theirs + suffixes.b),
+    ({ theirs }) => file.has(theirs + suffixes.a) || file.has(theirs + suffixes.b) || isTargeted(file, theirs),
   )
   const found = changed.flatMap((linear) => {
     const { theirs, parts } = linear

@@ -26,9 +26,9 @@ import type { AnyConfig } from './adapter.ts'
 import { Applied } from './apply.ts'
 import { type AnyAdapter, adaptersOf } from './bank.ts'
 import { type FoundAdapter, PeftFile } from './peft-format.ts'
-import { headOfTask } from './peft-names.ts'
+import { headOfTask, savedKeys } from './peft-names.ts'
 import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, WEIGHTS_FILE } from './save-adapter.ts'
-import { TIED_PATH, tiedLayer } from './tied-head.ts'
+import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
 
 export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'config' | 'head'> {
   /** What the model predicts; what the adapter's files say unless given. */
@@ -135,6 +135,9 @@ const readOwn = (file: PeftFile, definition: AnyAdapter, model: Model): FoundAda
   }
 }
 
+const textsIn = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
+
 /** Values of the model's own parameters that the file brings: its head, biases, layers. */
 const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tensor> => {
   const { definition, config, headType } = model
@@ -153,6 +156,9 @@ const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tenso
     const rule = expandRules(modelKeys(definition, config, headType), numLayers).find(({ ours }) => ours.includes(path))
     return rule?.theirs ?? path
   }
+  // PEFT leaves the matrix that scores words as it was where it has a table of its own.
+  const table = state.has(TABLE_PATH) && !state.has(TIED_PATH) ? layer?.weight : undefined
+  if (!own && table !== undefined) state.set(TIED_PATH, table)
   const fitting = [...state].filter(([path]) => parameters.has(path))
   return new Map(
     fitting.filter(([path, tensor]) => {
@@ -254,7 +260,10 @@ export const openWith = async (
   file.refuseOthers(new Set([...commonFields, ...(definition.peft?.fields ?? [])]))
   const found: FoundAdapter<AnyConfig> = definition.peft?.read(file, model) ?? readOwn(file, definition, model)
   const copies = copiesIn(file, model, own)
-  if (!own) file.settle()
+  if (!own) {
+    file.expect(savedKeys(model, textsIn(fields.modules_to_save)))
+    file.settle()
+  }
   const { name = 'default', trained = false } = options
   const bank = adaptersOf(model)
   if (trained) model.requireGrad(false)

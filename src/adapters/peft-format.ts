@@ -54,6 +54,11 @@ export class PeftFile {
     return new Map([...this.#tensors].filter(([key]) => !this.#taken.has(key)))
   }
 
+  /** Says that keys have to be there; those that are not are faults for `settle`. */
+  expect(keys: readonly string[]): void {
+    this.#missing.push(...keys.filter((key) => !this.#tensors.has(key) && !this.#missing.includes(key)))
+  }
+
   /** Takes a tensor that was read elsewhere, if it has this shape. */
   accept(key: string, tensor: Tensor, shape: readonly number[]): void {
     this.#taken.add(key)

@@ -72,6 +72,18 @@ export const modulesToSave = (model: Model, paths: Iterable<string>): string[] =
   return [...new Set(names)]
 }
 
+/** Keys of the parameters in the modules that `modules_to_save` names, of those that the model has. */
+export const savedKeys = (model: Model, names: readonly string[]): string[] => {
+  const { rules, numLayers } = rulesOf(model)
+  const parameters = model.parameters()
+  return expandRules(rules, numLayers)
+    .filter(({ ours, theirs }) => {
+      const module = `.${theirs.replace(/\.(weight|bias)$/, '')}.`
+      return names.some((name) => module.includes(`.${name}.`)) && ours.every((path) => parameters.has(path))
+    })
+    .map(({ theirs }) => theirs)
+}
+
 /** `task_type` of PEFT. */
 export const taskTypes: Partial<Record<HeadType, string>> = {
   'causal-lm': 'CAUSAL_LM',

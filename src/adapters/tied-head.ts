@@ -4,6 +4,7 @@ import { LanguageHead, type Model } from '../models/index.ts'
 import type { Linear, Module } from '../nn/index.ts'
 
 export const TIED_PATH = 'head.lmHead.weight'
+export const TABLE_PATH = 'body.embedTokens.weight'
 
 /** The layer that uses the table too; undefined where no layer does. */
 export const tiedLayer = ({ head, body }: Model): Linear | undefined =>

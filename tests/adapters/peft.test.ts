@@ -105,6 +105,77 @@ it('reads a prompt with the vectors that PEFT draws for a decoder too, and does 
   expect(relative(run(model, expected), expected.tensor('logits'))).toBeLessThan(1e-5)
 })
 
+/** A copy of what PEFT wrote, with its tensors and fields changed. */
+const changedCopy = async (
+  name: string,
+  copy: string,
+  change: (tensors: Map<string, Tensor>, fields: Record<string, unknown>) => void,
+): Promise<string> => {
+  const folder = join(scratch, copy)
+  mkdirSync(folder)
+  const fields = JSON.parse(readFileSync(join(golden, name, 'adapter_config.json'), 'utf8')) as Record<string, unknown>
+  fields.base_model_name_or_path = join(golden, 'bases', name.split('-')[0])
+  const file = await openSafetensors(join(golden, name, 'adapter_model.safetensors'))
+  const tensors = new Map([...file.tensors.keys()].map((key) => [key, file.tensor(key)]))
+  change(tensors, fields)
+  writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify(fields))
+  await saveSafetensors(join(folder, 'adapter_model.safetensors'), tensors)
+  return folder
+}
+
+describe('a file that lacks what its fields name is refused', () => {
+  const layer = /encoder\.layer\.1\.attention\.self\.query\.lora_[AB]/
+
+  it('both matrices of a layer that is targeted', async () => {
+    const folder = await changedCopy('bert-lora', 'no-pair', (tensors) => {
+      const pair = [...tensors.keys()].filter((key) => layer.test(key))
+      expect(pair).toHaveLength(2)
+      for (const key of pair) tensors.delete(key)
+    })
+    await expect(openAdapter(folder)).rejects.toThrow(/got 2 missing: .*query\.lora_A\.weight.*query\.lora_B\.weight/)
+  })
+
+  it('but not where layers_to_transform or exclude_modules leave the layer out', async () => {
+    for (const more of [{ layers_to_transform: [0] }, { exclude_modules: ['layer.1.attention.self.query'] }]) {
+      const folder = await changedCopy('bert-lora', `left-out-${Object.keys(more)[0]}`, (tensors, fields) => {
+        for (const key of [...tensors.keys()])
+          if ('layers_to_transform' in more ? /encoder\.layer\.1\./.test(key) : layer.test(key)) tensors.delete(key)
+        Object.assign(fields, more)
+      })
+      await expect(openAdapter(folder)).resolves.toBeDefined()
+    }
+  })
+
+  it('a head that modules_to_save names', async () => {
+    const folder = await changedCopy('bert-lora', 'no-head', (tensors, fields) => {
+      for (const key of [...tensors.keys()]) if (key.includes('classifier')) tensors.delete(key)
+      fields.modules_to_save = ['classifier', 'score']
+    })
+    await expect(openAdapter(folder)).rejects.toThrow(/got 2 missing: classifier\.weight, classifier\.bias/)
+  })
+})
+
+it('leaves the matrix that scores words as it was beside a table of the file, as PEFT does', async () => {
+  const base = await loadModel(join(golden, 'bases', 'gpt2'))
+  const table = noGrad(() => base.body.embedTokens.weight.mul(-0.5).add(0.1))
+  const key = 'base_model.model.transformer.wte.weight'
+  const [one, both] = await Promise.all(
+    [false, true].map((head) =>
+      changedCopy('gpt2-lora', `table-${head}`, (tensors, fields) => {
+        tensors.set(key, table)
+        if (head) tensors.set('base_model.model.lm_head.weight', base.body.embedTokens.weight)
+        fields.modules_to_save = head ? ['wte', 'lm_head'] : ['wte']
+      }),
+    ),
+  )
+  const expected = await expectedOf('gpt2-lora')
+  const [alone, beside] = await Promise.all(
+    [one, both].map(async (folder) => run((await openAdapter(folder)).model, expected)),
+  )
+  expect(alone.equal(beside)).toBe(true)
+  expect(relative(alone, expected.tensor('logits'))).toBeGreaterThan(1e-2)
+})
+
 describe('merged', () => {
   it.each(names.filter((name) => !/prefix|prompt/.test(name)))(
     '%s gives a plain folder of the same logits',

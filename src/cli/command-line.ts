@@ -112,7 +112,8 @@ function addFlag(parser: CommanderCommand, flag: Flag, spread: boolean): void {
   }
   const takes = kind === 'optional' ? ` [${placeholder(flag)}]` : ''
   const positive = new Option(`--${flag.name}${takes}`, text).helpGroup(group)
-  const negative = new Option(`--no-${flag.name}`, text).helpGroup(group)
+  // The text says what the setting does, and this flag the opposite.
+  const negative = new Option(`--no-${flag.name}`, text === '' ? '' : `turn off: ${text}`).helpGroup(group)
   // A switch that is on by default is only worth showing by the flag that turns it off.
   if (flag.defaultValue === true) positive.hideHelp()
   else negative.hideHelp()

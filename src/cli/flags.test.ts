@@ -13,7 +13,7 @@ const command = defineCommand({
     vocabSize: z.number().int().positive().default(8192).describe('How many tokens'),
     rate: z.number().optional(),
     out: z.string().default('runs/x'),
-    shuffle: z.boolean().default(true),
+    shuffle: z.boolean().default(true).describe('Mix the rows'),
     quiet: z.boolean().default(false),
     kind: z.enum(['bpe', 'wordpiece']).default('bpe'),
     sizes: z.array(z.number().int()).default([]),
@@ -132,7 +132,7 @@ describe('flags from a schema', () => {
     if (line.kind !== 'help') throw new Error('no help')
     expect(line.text).toMatch(/--vocab-size <n> +How many tokens \(default: 8192\)/)
     expect(line.text).toContain('--kind <bpe|wordpiece>')
-    expect(line.text).toContain('--no-shuffle')
+    expect(line.text).toMatch(/--no-shuffle +turn off: Mix the rows/)
     expect(line.text).not.toContain('--shuffle ')
     expect(line.text).toContain('model options:')
     expect(line.text).toContain('--model.type <bert|gpt2>')

@@ -52,7 +52,9 @@ export const finetuneSchema = trainingSchema.extend({
     .int()
     .positive()
     .optional()
-    .describe('most tokens of an example; what the model takes, up to 512, unless given'),
+    .describe(
+      'most tokens of an example; what the model takes, up to 512 (tasks that write: 1024), unless given; fewer beside virtual tokens',
+    ),
   answers: z
     .strictObject({
       during: z

@@ -55,6 +55,8 @@ export interface AdapterDefinition<Schema extends z.ZodType = z.ZodType> {
   config: Schema
   /** Adds nothing yet: says what is to be put where. @throws ConfigError where the model has no place for it */
   plan(model: Model, config: z.output<Schema>, context: AttachContext): Attachment
+  /** Says in the config of a fresh adapter what would otherwise depend on the model, so that its files say it too. */
+  settle?(model: Model, config: z.output<Schema>): z.output<Schema>
   /** AdamW's, unless the recipe says another. Fresh tensors take larger steps than pretrained ones. */
   learningRate: number
   /** How PEFT's files hold it; without this, ours do. */

@@ -3,7 +3,7 @@ import { CheckpointError, ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { compareState, describeReport } from '../nn/index.ts'
 import { noGrad, type Tensor } from '../tensor/index.ts'
-import type { AdapterDefinition, AttachContext } from './adapter.ts'
+import type { AdapterDefinition, AnyConfig, AttachContext } from './adapter.ts'
 import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 
 /** One adapter on a model. */
@@ -140,7 +140,7 @@ export const applyWith = (
   const bank = adaptersOf(model)
   bank.use(undefined)
   model.requireGrad(false)
-  bank.add(definition, config, { name, seed, model, encode })
+  bank.add(definition, definition.settle?.(model, config as AnyConfig) ?? config, { name, seed, model, encode })
   bank.use(name)
   return new Applied(bank, name)
 }

@@ -1,5 +1,5 @@
 // Many adapters over one base: switched, stacked, averaged, with heads of their own, and what they cost.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -260,6 +260,38 @@ describe('several adapters on one base', () => {
     const { trainable } = applyAdapter(model, { type: 'lora', targets: ['qProj', 'vProj'] })
     expect([...trainable.keys()].filter((path) => path.endsWith('.a')).length).toBe(2)
     expect([...trainable.keys()].filter((path) => path.endsWith('.b')).length).toBe(4)
+  })
+
+  it('says the size of a fresh bottleneck in its files, and takes files that do not as they were meant', async () => {
+    const wide = buildModel(
+      models.bert,
+      models.bert.adjust(models.bert.presets.test, { hiddenSize: 384, numHeads: 12, numLayers: 1 }),
+      'masked-lm',
+    ).initialize({ std: 0.2, generator: new Generator(1) })
+    const sizes = [wide, make('bert', 'masked-lm')].map((model) => {
+      const { config } = applyAdapter(model, { type: 'parallel' })
+      return [model.facts.hiddenSize, (config as { size: number }).size]
+    })
+    expect(sizes).toEqual([
+      [384, 64],
+      [32, 8],
+    ])
+    const applied = applyAdapter(wide, { type: 'pfeiffer', size: 24 }, { name: 'old' })
+    stir(applied.trainable, 3)
+    const before = logitsOf(wide)
+    const folder = join(scratch, 'sized')
+    await saveAdapter(applied, folder, { base: 'b' })
+    for (const [file, at] of [
+      ['adapter_config.json', 'tunesmith'],
+      ['tunesmith.json', 'config'],
+    ]) {
+      const fields = JSON.parse(readFileSync(join(folder, file), 'utf8'))
+      expect(fields[at].size).toBe(24)
+      delete fields[at].size
+      writeFileSync(join(folder, file), JSON.stringify(fields))
+    }
+    const { model } = await openAdapter(folder, { base: wide, name: 'again' })
+    expect(apart(logitsOf(model), before)).toBe(0)
   })
 
   it('says what does not fit', async () => {

@@ -98,6 +98,20 @@ describe('what is passed over', () => {
     for (const { first } of Object.values(report.skipped)) expect(first).toMatch(/:\d+: Expected/)
   })
 
+  it('is found soon, also where a quote stays open for the rest of a long file', async () => {
+    const path = file('skipped/open.csv', `text,label\na,x\n"b,y\n${'some words,x\n'.repeat(200_000)}`)
+    const started = performance.now()
+    const { records, report } = await read(classes, path, { onFault: 'skip' })
+    expect(records.length).toBe(1)
+    expect(report.skipped['unclosed-quote']).toMatchObject({ count: 1, first: expect.stringContaining('open.csv:3') })
+    expect(performance.now() - started).toBeLessThan(10_000)
+    const closed = file('skipped/closed.csv', 'text,label\n"a\n\nb, c\n""d""",x\ne,y\n')
+    expect((await read(classes, closed)).records).toMatchObject([
+      { text: 'a\n\nb, c\n"d"', labels: ['x'], line: 2 },
+      { text: 'e', line: 6 },
+    ])
+  })
+
   it('is said by reason when nothing is left', async () => {
     const path = file('skipped/all.json', squad(answer('dog', 2)))
     await expect(read(answers, path, { onMisplaced: 'skip' })).rejects.toThrow(

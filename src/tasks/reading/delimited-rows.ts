@@ -14,23 +14,28 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
     let delimiter: string | undefined
     let quoted = false
     let names: readonly string[] | undefined
-    let held = ''
+    /** Lines of a record whose quoted field is open. */
+    let held: string[] = []
+    let heldLength = 0
     let first = 0
     for await (const { text, number } of textLines(file, signal)) {
-      if (held === '') first = number
+      if (held.length === 0) first = number
       if (delimiter === undefined) {
         if (text.trim() === '') continue
         delimiter = delimiters.find((one) => text.includes(one)) ?? delimiters[0]
         quoted = quotes === 'read' || (quotes === 'auto' && delimiter !== '\t')
       }
-      const record = held === '' ? text : `${held}\n${text}`
-      const fields = splitFields(record, delimiter, quoted)
+      held.push(text)
+      heldLength += text.length + 1
+      // Only a quote closes what is open: without one there is nothing to look for, however long it has become.
+      const fields =
+        held.length > 1 && !text.includes('"') ? undefined : splitFields(held.join('\n'), delimiter, quoted)
       if (fields === undefined) {
-        held = record
-        if (held.length > maxRecordLength) break
+        if (heldLength > maxRecordLength) break
         continue
       }
-      held = ''
+      held = []
+      heldLength = 0
       if (fields.length === 1 && fields[0].trim() === '') continue
       if (names === undefined && header) {
         names = headerNames(fields, file, number)
@@ -48,7 +53,7 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
           { file, line: first },
         )
     }
-    if (held !== '')
+    if (held.length > 0)
       faults.fault(
         {
           reason: 'unclosed-quote',

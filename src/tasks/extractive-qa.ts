@@ -272,7 +272,7 @@ async function readQuestions(
       const { question, context, answers } = settings
       if (first) expectColumns(row, { question, context, ...(labelled ? { answers } : {}) })
       first = false
-      const id = row.values[settings.id]
+      const id = row.values[settings.id] ?? undefined
       add(id === undefined ? undefined : String(id), rowQuestion(row, settings, labelled), {
         file: row.file,
         line: row.line,

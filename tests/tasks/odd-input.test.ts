@@ -196,6 +196,21 @@ describe('data with nothing to tell apart', () => {
 describe('what only looks odd', () => {
   it.each<[string, string, string, Content, Settings, object[]]>([
     [
+      'questions whose ids are empty',
+      answers,
+      'ids.jsonl',
+      lines(
+        ...['who sat?', 'what sat?'].map((question) => ({
+          id: null,
+          question,
+          context: 'a cat sat',
+          answers: { text: ['cat'], answer_start: [2] },
+        })),
+      ),
+      {},
+      [{ id: '0' }, { id: '1' }],
+    ],
+    [
       'semicolons, as spreadsheets of many countries write',
       classes,
       'a.csv',

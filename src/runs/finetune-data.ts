@@ -4,9 +4,9 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadTokenizer, resolveModel } from '../checkpoint/index.ts'
 import { sha256File } from '../core/index.ts'
-import type { Skipped, TaskDefinition } from '../tasks/index.ts'
+import type { Skipped, TaskDefinition, TaskRecord } from '../tasks/index.ts'
 import { type FinetuneRecipe, taskOf } from './finetune-recipe.ts'
-import { splitRecords } from './task-examples.ts'
+import { countLearnt, splitRecords } from './task-examples.ts'
 
 export const passedOver = (skipped: { readonly [reason: string]: Skipped } = {}): string[] =>
   Object.entries(skipped).map(
@@ -14,12 +14,25 @@ export const passedOver = (skipped: { readonly [reason: string]: Skipped } = {})
       `Passed over ${count} record${count === 1 ? '' : 's'}: ${reason}; the first: ${first}`,
   )
 
+/** What makes scores of held-out records say less than they seem to. */
+const learntAlready = (train: readonly TaskRecord[], heldOut: readonly TaskRecord[]): string[] => {
+  const count = countLearnt(train, heldOut)
+  if (count === 0) return []
+  return [
+    `${count} of ${heldOut.length} held-out records are among those to learn from too: scores of them say little of texts that are new.`,
+  ]
+}
+
 const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: object) => {
   const { records: all, report } = await task.read(recipe.data, config)
   const notes = passedOver(report.skipped)
   if (recipe.validation === undefined) return { ...splitRecords(all, recipe.validationShare), notes }
   const held = await task.read(recipe.validation, config)
-  return { train: all, validation: held.records, notes: [...notes, ...passedOver(held.report.skipped)] }
+  return {
+    train: all,
+    validation: held.records,
+    notes: [...notes, ...passedOver(held.report.skipped), ...learntAlready(all, held.records)],
+  }
 }
 
 export const readMaterial = async (recipe: FinetuneRecipe) => {
@@ -27,7 +40,14 @@ export const readMaterial = async (recipe: FinetuneRecipe) => {
   const base = await resolveModel(recipe.base)
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
   const { notes, ...records } = await readSplits(recipe, task, config)
+  // What is learnt from has to show differences by itself.
+  const learnt = task.headOptions(records.train, config)
   const headOptions = task.headOptions([...records.train, ...records.validation], config)
+  const unseen = (headOptions.labels ?? []).filter((label) => !learnt.labels?.includes(label))
+  if (unseen.length > 0)
+    notes.push(
+      `Held-out records have labels that no record to learn from has: ${unseen.slice(0, 20).join(', ')}${unseen.length > 20 ? ', …' : ''}. Check that both write them alike.`,
+    )
   return { task, config, base, tokenizer, records, headOptions, notes }
 }
 

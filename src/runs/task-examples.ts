@@ -18,6 +18,18 @@ export const shuffledExamples = <Example extends TaskExample>(
   }
 }
 
+/** The hash of what a record is, wherever it stands. */
+const hashOf = (record: TaskRecord): string => {
+  const { id: _, file: __, line: ___, ...content } = record
+  return sha256(JSON.stringify(content))
+}
+
+/** How many of the held-out records are among those to learn from, answers included. */
+export const countLearnt = (train: readonly TaskRecord[], heldOut: readonly TaskRecord[]): number => {
+  const hashes = new Set(train.map(hashOf))
+  return heldOut.filter((record) => hashes.has(hashOf(record))).length
+}
+
 /** Records by whether they are held out: by the hash of what they are, so that copies go together and no order matters. */
 export const splitRecords = <Record extends TaskRecord>(
   records: readonly Record[],
@@ -26,8 +38,7 @@ export const splitRecords = <Record extends TaskRecord>(
   const train: Record[] = []
   const validation: Record[] = []
   for (const record of records) {
-    const { id: _, file: __, line: ___, ...content } = record
-    const hash = Number.parseInt(sha256(JSON.stringify(content)).slice(0, 8), 16) / 2 ** 32
+    const hash = Number.parseInt(hashOf(record).slice(0, 8), 16) / 2 ** 32
     ;(hash < share ? validation : train).push(record)
   }
   if (validation.length === 0 || train.length === 0)

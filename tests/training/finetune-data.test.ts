@@ -1,0 +1,68 @@
+// What a fine-tuning run says of its records before it learns from them.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { completeRecipe } from '../../src/runs/finetune.ts'
+import { readMaterial } from '../../src/runs/finetune-data.ts'
+import { makeSmallData, type SmallData } from './small-run.ts'
+
+let data: SmallData
+beforeAll(async () => {
+  data = await makeSmallData()
+})
+afterAll(() => data.dispose())
+
+type Row = [text: string, label: string | number]
+
+const read = (train: readonly Row[], heldOut: readonly Row[], more: object = {}) => {
+  const [file, validation] = [train, heldOut].map((rows, i) => {
+    const path = join(data.root, `${['train', 'held'][i]}.jsonl`)
+    writeFileSync(path, rows.map(([text, label]) => JSON.stringify({ text, label })).join('\n'))
+    return path
+  })
+  const settings = { base: data.tokenizer, out: 'unused', task: 'sequence-classification', ...more }
+  return readMaterial(completeRecipe({ ...settings, data: file, validation }))
+}
+
+const train: Row[] = [
+  ['green river', 'plant'],
+  ['old stone', 'rock'],
+  ['green house', 'plant'],
+]
+
+describe('records to learn from and held-out ones', () => {
+  it('gives no note where they differ', async () => {
+    const { notes, headOptions } = await read(train, [
+      ['green bird', 'plant'],
+      ['old bird', 'rock'],
+    ])
+    expect(notes).toEqual([])
+    expect(headOptions.labels).toEqual(['plant', 'rock'])
+  })
+
+  it('counts records that are in both, wherever they stand', async () => {
+    const { notes } = await read(train, [['a bird', 'rock'], train[2], train[1], ['green river', 'rock']])
+    expect(notes).toHaveLength(1)
+    expect(notes[0]).toMatch(/^2 of 4 held-out records are among those to learn from too/)
+  })
+
+  it('names labels that are held out only', async () => {
+    const { notes, headOptions } = await read(train, [
+      ['a bird', 'Plant'],
+      ['a stone', 'rock'],
+    ])
+    expect(headOptions.labels).toEqual(['Plant', 'plant', 'rock'])
+    expect(notes).toEqual([expect.stringMatching(/labels that no record to learn from has: Plant\. Check/)])
+  })
+
+  it('refuses to learn one class alone, or one number, whatever is held out', async () => {
+    await expect(read([train[0], train[2]], [train[1]])).rejects.toThrow(
+      /train\.jsonl: Expected records of two classes or more, got "plant" only/,
+    )
+    const one: Row[] = [
+      ['a', 2],
+      ['b', 2],
+    ]
+    await expect(read(one, [['c', 3]], { task: 'regression' })).rejects.toThrow(/numbers that differ, got "2" only/)
+  })
+})

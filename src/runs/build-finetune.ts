@@ -48,7 +48,7 @@ const expectHeadKept = ({ inPlace, trainable, model }: Applied, newHead: readonl
 }
 
 const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
-  const { task, config, base, tokenizer, records, headOptions, notes } = await readMaterial(recipe)
+  const { task, config, base, tokenizer, records, files, headOptions, notes } = await readMaterial(recipe)
   const { precision, device, frozenWeights: held } = recipe
   // What is held in fewer bits is made from the file's own values, a matrix at a time.
   const dtype = held === 'float32' ? held : undefined
@@ -127,7 +127,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       learningRateScale: (path) => applied.learningRateScale(path),
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
-    hashes: await hashesOf(recipe, base),
+    hashes: await hashesOf(files, base),
     notes: [...describeOpening(opened.report), ...heldNotes, ...notes, ...encodingNotes],
     evaluate: async () => scoresOf(await evaluateWith(recipe.answers.during)),
     exportModel: async (folder) => {

@@ -168,7 +168,7 @@ export const learnFeatures =
       parameters: parameters.trained,
       // Forward alone: two operations for every parameter and token.
       flops: 2 * base.model.parameterCount * tokens,
-      hashes: await hashesOf(recipe, folder),
+      hashes: await hashesOf(material.files, folder),
       model,
     }
   }

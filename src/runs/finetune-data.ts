@@ -26,12 +26,14 @@ const learntAlready = (train: readonly TaskRecord[], heldOut: readonly TaskRecor
 const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: object) => {
   const { records: all, report } = await task.read(recipe.data, config)
   const notes = passedOver(report.skipped)
-  if (recipe.validation === undefined) return { ...splitRecords(all, recipe.validationShare), notes }
+  if (recipe.validation === undefined)
+    return { ...splitRecords(all, recipe.validationShare), notes, files: report.files }
   const held = await task.read(recipe.validation, config)
   return {
     train: all,
     validation: held.records,
     notes: [...notes, ...passedOver(held.report.skipped), ...learntAlready(all, held.records)],
+    files: [...report.files, ...held.report.files],
   }
 }
 
@@ -39,7 +41,7 @@ export const readMaterial = async (recipe: FinetuneRecipe) => {
   const { task, config } = taskOf(recipe)
   const base = await resolveModel(recipe.base)
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
-  const { notes, ...records } = await readSplits(recipe, task, config)
+  const { notes, files, ...records } = await readSplits(recipe, task, config)
   // What is learnt from has to show differences by itself.
   const learnt = task.headOptions(records.train, config)
   const headOptions = task.headOptions([...records.train, ...records.validation], config)
@@ -48,13 +50,13 @@ export const readMaterial = async (recipe: FinetuneRecipe) => {
     notes.push(
       `Held-out records have labels that no record to learn from has: ${unseen.slice(0, 20).join(', ')}${unseen.length > 20 ? ', …' : ''}. Check that both write them alike.`,
     )
-  return { task, config, base, tokenizer, records, headOptions, notes }
+  return { task, config, base, tokenizer, records, files, headOptions, notes }
 }
 
-export const hashesOf = async (recipe: FinetuneRecipe, base: string): Promise<Record<string, string>> => {
+/** @param files that records were read from, whatever pattern or folder named them; a folder of a file for each text has no hash */
+export const hashesOf = async (files: readonly string[], base: string): Promise<Record<string, string>> => {
   const hashes: Record<string, string> = {}
-  const files = [recipe.data, recipe.validation, join(base, 'model.safetensors'), base]
-  for (const path of files)
-    if (path !== undefined && (await stat(path).catch(() => undefined))?.isFile()) hashes[path] = await sha256File(path)
+  for (const path of [...files, join(base, 'model.safetensors'), base])
+    if ((await stat(path).catch(() => undefined))?.isFile()) hashes[path] = await sha256File(path)
   return hashes
 }

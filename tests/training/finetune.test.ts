@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
+import { sha256File } from '../../src/core/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { listSnapshots, type TrainingEvent } from '../../src/training/index.ts'
@@ -264,6 +265,14 @@ describe('finetune', () => {
       expect(evaluated.metrics[name].value, name).toBeCloseTo(value, 6)
     const { model } = await openModel(base, { head: 'masked-lm' })
     await expect(openAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
+  })
+
+  it('names the files that it has learnt from by their hash, also where a pattern found them', async () => {
+    const out = at('pattern')
+    const more = { data: `${file}*`, budget: { steps: 1 }, untrained: false }
+    await finetune(recipe('lora', out, more))
+    const { dataHashes } = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8'))
+    expect(dataHashes).toMatchObject({ [file]: await sha256File(file) })
   })
 
   it('learns tags that stand alone', async () => {

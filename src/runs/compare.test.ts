@@ -26,3 +26,13 @@ it.each([
   const { runs } = await comparison(folders)
   expect(runs.map(({ value }) => value)).toEqual(bestFirst)
 })
+
+it.each([
+  ['{ "command": "fine', /run\.json: Expected JSON, got .* The file is damaged/],
+  ['[]', /run\.json: Expected the recipe of a run, got \[\]/],
+  ['null', /run\.json: Expected the recipe of a run, got null/],
+])('names the file of a damaged run: %s', async (content, message) => {
+  const folder = runWith('regression', 'pearson', 0.5)
+  writeFileSync(join(folder, 'run.json'), content)
+  await expect(comparison([folder])).rejects.toThrow(message)
+})

@@ -7,6 +7,7 @@ import {
   ConfigError,
   DataError,
   parseConfig,
+  show,
   TunesmithError,
   writeFileAtomic,
   writeFolderAtomic,
@@ -59,13 +60,24 @@ const partsOf = ({ trainee, optimizer, average, weights }: BuiltRun): SnapshotPa
   weights,
 })
 
-/** The recipe of a run's folder. @throws DataError when there is none */
+const fieldsOf = (text: string, path: string): { command?: unknown } => {
+  let fields: unknown
+  try {
+    fields = JSON.parse(text)
+  } catch (error) {
+    throw new DataError(`Expected JSON, got ${(error as Error).message}. The file is damaged.`, path)
+  }
+  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields
+  throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
+}
+
+/** The recipe of a run's folder. @throws DataError when there is none, or a damaged one */
 export const readRecipe = async (folder: string): Promise<RunRecipe> => {
   const path = join(folder, RUN_FILE)
   const text = await readFile(path, 'utf8').catch(() => {
     throw new DataError(`${folder}: Expected the folder of a run, with ${RUN_FILE}, found none. Check the path.`)
   })
-  const fields = JSON.parse(text) as { command?: unknown }
+  const fields = fieldsOf(text, path)
   return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
 }
 

@@ -17,7 +17,7 @@ export const embed = defineCommand({
   ],
   options: embedSchema.extend({
     ...modelFields,
-    input: z.string().describe('texts: .txt with one a line, or .jsonl; may be compressed'),
+    input: z.string().describe('texts: .txt with one a line, or .jsonl; may be compressed; - for lines that come in'),
     out: z.string().describe(`file for the vectors; its end says how: ${vectorSuffixes.join(', ')}`),
     textField: z.string().default('text').describe('the field of a .jsonl file that holds the text'),
     cache: z
@@ -29,7 +29,7 @@ export const embed = defineCommand({
     const started = performance.now()
     const perToken = settings.pooling === 'tokens'
     const format = vectorFormat(out, { perToken })
-    const texts = await readTexts(input, textField)
+    const texts = await readTexts(input, textField, context.warn)
     const ready = await openForUse({ model, revision, device }, context, { head: 'embedding' })
     const progress = context.progress({ label: 'embedding', unit: 'texts', total: texts.length })
     try {

@@ -124,7 +124,7 @@ export const generate = defineCommand({
     for (const [name, value] of Object.entries({ system, template }))
       if (value !== undefined && !chat)
         throw new ConfigError(`Expected --chat beside \`${name}\`, got none. Set both or neither.`)
-    const texts = input === undefined ? prompt : [...prompt, ...(await readTexts(input, promptField))]
+    const texts = input === undefined ? prompt : [...prompt, ...(await readTexts(input, promptField, context.warn))]
     if (texts.length === 0) throw new ConfigError('Expected --prompt or --input for `generate`, got neither.')
     const named = parseAdapters(adapter)
     const ready = await openLanguageModel({ model: where, revision, device }, context)

@@ -22,14 +22,17 @@ export const predict = defineCommand({
       ...modelFields,
       head: z.enum(headTypes).optional().describe("what the model predicts; its files' own unless given"),
       text: z.array(z.string()).default([]).describe('a text').meta({ commas: false }),
-      input: z.string().optional().describe('a file of texts: .txt with one a line, or .jsonl'),
+      input: z
+        .string()
+        .optional()
+        .describe('a file of texts: .txt with one a line, or .jsonl; - for lines that come in'),
       textField: z.string().default('text').describe('the field of a .jsonl file that holds the text'),
     }),
     shapes,
   ),
   async run(options, _args, context) {
     const { head, text, input, textField, model, revision, device, ...rest } = options
-    const texts = input === undefined ? text : [...text, ...(await readTexts(input, textField))]
+    const texts = input === undefined ? text : [...text, ...(await readTexts(input, textField, context.warn))]
     if (texts.length === 0) throw new ConfigError('Expected --text or --input for `predict`, got neither.')
     const ready = await openForUse({ model, revision, device }, context, { head })
     const { headType } = ready.model

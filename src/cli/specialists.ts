@@ -1,9 +1,9 @@
 // `tunesmith specialists`: one base with many specialists in memory, asked by name in lines of JSON. Knows no task and no variant.
-import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { ConfigError, DataError, formatBytes, TunesmithError } from '../core/index.ts'
 import { type Answer, openSpecialists, type Question, type Specialists } from '../runs/index.ts'
+import { textLines } from '../tasks/index.ts'
 import { type CommandContext, defineCommand } from './command.ts'
 import { modelFields } from './open-model.ts'
 
@@ -40,13 +40,10 @@ const parseQuestion = (line: string, file: string, number: number): Question => 
 
 /** The questions of a file, some at a time. @throws DataError with the line */
 async function* questionsOf(path: string): AsyncGenerator<Question[]> {
-  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })
   let batch: Question[] = []
-  let number = 0
-  for await (const line of lines) {
-    number++
-    if (line.trim() === '') continue
-    batch.push(parseQuestion(line, path, number))
+  for await (const { text, number } of textLines(path)) {
+    if (text.trim() === '') continue
+    batch.push(parseQuestion(text, path, number))
     if (batch.length < batchLines) continue
     yield batch
     batch = []

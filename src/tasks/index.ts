@@ -80,6 +80,7 @@ export {
 } from './ranked-choices.ts'
 export { readPredictions } from './read-predictions.ts'
 export type { ReadReport, Skipped } from './reading/read-report.ts'
+export { textLines } from './reading/text-lines.ts'
 export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'
 export type { AnswerKind, RowAnswers } from './row-answers.ts'
 export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-classification.ts'

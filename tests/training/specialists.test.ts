@@ -235,7 +235,11 @@ describe('specialists', () => {
 
   it('answer lines of JSON, by name or all, and lines that come in', async () => {
     const input = at('questions.jsonl')
-    writeFileSync(input, ['{"text":"a river green","specialist":"stars","id":7}', '', '{"text":"rain"}'].join('\n'))
+    // A byte order mark is no part of the first line.
+    writeFileSync(
+      input,
+      ['\ufeff{"text":"a river green","specialist":"stars","id":7}', '', '{"text":"rain"}'].join('\n'),
+    )
     const given = ['stars', 'length'].flatMap((name) => ['--specialist', `${name}=${at(name)}`])
     const { code, stdout, stderr } = await runHere(['specialists', '--base', at('base'), ...given, '--input', input])
     expect(code).toBe(0)

@@ -18,7 +18,7 @@ export const bottleneckFields = (defaults: { scale: number }) => ({
     .enum(activationNames as [string, ...string[]])
     .default('relu')
     .describe('activation in the bottleneck'),
-  scale: z.number().positive().default(defaults.scale).describe('factor of what the bottleneck adds'),
+  scale: z.number().positive().default(defaults.scale).describe('factor of the units of the bottleneck on their way up'),
   ...adapterFields,
 })
 

@@ -140,12 +140,20 @@ const calmUcx = () => {
   process.env.UCX_HANDLE_ERRORS ??= 'none'
 }
 
+// A thread that waits for the others spins. libgomp lets it spin for milliseconds, and on a busy machine it then holds the very core
+// that the others wait for: several times slower. This many turns (a tenth of a millisecond or two) bridge what lies between two
+// operators; who waits longer sleeps. Whoever sets either variable is left alone.
+const waitBriefly = () => {
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '10000'
+}
+
 const load = (): Native => {
   // A process can hold one build only, so a worker takes its parent's, also when set-up has made another one meanwhile.
   const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? readNativeBuild()
   setEnvironmentData(loadedKey, build as unknown as Serializable)
   const module = { exports: {} }
   calmUcx()
+  waitBriefly()
   try {
     process.dlopen(module, build.addon)
   } catch (error) {

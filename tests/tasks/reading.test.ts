@@ -19,6 +19,32 @@ const read = (type: keyof typeof tasks, path: string, settings: { [name: string]
   return task.read(path, taskConfig(task, settings))
 }
 
+/** A zip archive of files that are not compressed. */
+const storedZip = (files: { [name: string]: string }): Buffer => {
+  const locals: Buffer[] = []
+  const entries: Buffer[] = []
+  let at = 0
+  for (const [name, text] of Object.entries(files)) {
+    const local = Buffer.alloc(30)
+    local.writeUInt32LE(0x04034b50, 0)
+    local.writeUInt16LE(name.length, 26)
+    const entry = Buffer.alloc(46)
+    entry.writeUInt32LE(0x02014b50, 0)
+    entry.writeUInt32LE(text.length, 20)
+    entry.writeUInt32LE(text.length, 24)
+    entry.writeUInt16LE(name.length, 28)
+    entry.writeUInt32LE(at, 42)
+    locals.push(local, Buffer.from(name), Buffer.from(text))
+    entries.push(entry, Buffer.from(name))
+    at += local.length + name.length + text.length
+  }
+  const end = Buffer.alloc(22)
+  end.writeUInt32LE(0x06054b50, 0)
+  end.writeUInt16LE(Object.keys(files).length, 10)
+  end.writeUInt32LE(at, 16)
+  return Buffer.concat([...locals, ...entries, end])
+}
+
 describe('records', () => {
   const rows = [
     { text: 'good, "really"', label: 'yes' },
@@ -54,6 +80,18 @@ describe('records', () => {
       split: 'train',
     })
     expect(inside.records).toMatchObject([{ text: 'train pos' }])
+    const format = { format: 'folders', folders: ['neg', 'pos'], split: 'test' }
+    const archive = file(
+      'set.zip',
+      storedZip({ 'set/test/pos/1_8.txt': 'test pos', 'set/test/neg/1_8.txt': 'test neg' }),
+    )
+    const packed = await read('sequence-classification', archive, format)
+    expect(packed.records.map(({ id, file: _, ...record }) => record)).toEqual(
+      records.map(({ id, file: _, ...record }) => record),
+    )
+    await expect(read('sequence-classification', join(folder, 'set'))).rejects.toThrow(
+      /set: Expected files of records in the folder, got text files alone.* `format` folders/,
+    )
     file('two/train.jsonl', '{"text":"a","label":"x"}')
     file('two/dev.jsonl', '{"text":"b","label":"y"}')
     await expect(read('sequence-classification', join(folder, 'two'))).rejects.toThrow(

@@ -1,4 +1,4 @@
-// A folder for each class with a file for each text, as the Large Movie Review Dataset has it, on disk or in a tar archive. Gives the
+// A folder for each class with a file for each text, as the Large Movie Review Dataset has it, on disk or in a tar or zip archive. Gives the
 // columns `text`, `label` (the folder's name) and `id` (folder and file name).
 
 import { stat } from 'node:fs/promises'
@@ -8,6 +8,7 @@ import { expandFiles } from '../../corpus/index.ts'
 import { tarFiles } from '../language-modelling/tar-files.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 import { strictText, wholeFile } from './text-lines.ts'
+import { zipFiles } from './zip-files.ts'
 
 const rowOf = (name: string, text: string, file: string): DataRow => {
   const label = basename(dirname(name))
@@ -32,7 +33,9 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
       yield rowOf(file, strictText(await wholeFile(file, signal), file), file)
     }
   } else {
-    const files = [...tarFiles(await wholeFile(path, signal), path)].filter(({ name }) => wanted(name))
+    const archive = await wholeFile(path, signal)
+    const inside = archive.toString('latin1', 0, 2) === 'PK' ? zipFiles(archive, path) : tarFiles(archive, path)
+    const files = [...inside].filter(({ name }) => wanted(name))
     for (const { name, data } of files.sort((a, b) => byName(a.name, b.name))) {
       any = true
       const file = `${path}:${name}`

@@ -1,5 +1,6 @@
 // Rows of a path that a user names: a file, a folder of files, a glob. Finds the format and the split; knows no column.
 import { existsSync, statSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
@@ -23,7 +24,7 @@ export const readingFields = {
   format: z
     .enum(['auto', ...formatNames])
     .default('auto')
-    .describe('of the files: auto goes by their names; folders: a folder for each class, also in a tar archive'),
+    .describe('of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip archive'),
   split: z
     .string()
     .min(1)
@@ -72,6 +73,7 @@ export const openRows = async (path: string, settings: RowSettings): Promise<Row
     }
   const extensions =
     format === 'auto' ? formatNames.flatMap((name) => formats[name].extensions) : formats[format].extensions
+  if (isFolder && format === 'auto') await expectNoClasses(path, extensions)
   const all = await expandFiles(path, extensions)
   const files = isFolder ? filesOfSplit(all, split, path) : all
   const readers = files.map((file) => ({ file, format: format === 'auto' ? formatOf(file) : formats[format] }))
@@ -82,6 +84,25 @@ export const openRows = async (path: string, settings: RowSettings): Promise<Row
         yield* reader.rows(file, { faults, header, quotes, folders, signal })
     },
   }
+}
+
+/** @throws DataError for a folder that holds texts alone, whose classes would be its folders */
+const expectNoClasses = async (path: string, extensions: readonly string[]): Promise<void> => {
+  const names = await readdir(path, { recursive: true })
+  const has = (endings: readonly string[]) =>
+    names.some((name) =>
+      endings.some((ending) =>
+        name
+          .toLowerCase()
+          .replace(/\.(gz|bz2|zst)$/, '')
+          .endsWith(ending),
+      ),
+    )
+  if (!has(extensions) && has(['.txt']))
+    throw new DataError(
+      'Expected files of records in the folder, got text files alone. Where a folder is a class and a file a text, say the `format` folders.',
+      path,
+    )
 }
 
 const formatOf = (file: string): RowFormat => {

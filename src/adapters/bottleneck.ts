@@ -18,7 +18,11 @@ export const bottleneckFields = (defaults: { scale: number }) => ({
     .enum(activationNames as [string, ...string[]])
     .default('relu')
     .describe('activation in the bottleneck'),
-  scale: z.number().positive().default(defaults.scale).describe('factor of the units of the bottleneck on their way up'),
+  scale: z
+    .number()
+    .positive()
+    .default(defaults.scale)
+    .describe('factor of the units of the bottleneck on their way up'),
   ...adapterFields,
 })
 

@@ -201,7 +201,9 @@ const openBase = async (
   const opened = await openModel(where, { ...opening, head })
   const asked = { ...headOptions(opened.model), ...options.headOptions }
   if (sameLabels(asked, opened.model)) return { model: opened.model, baseFolder: opened.folder }
-  const again = await openModel(where, { ...opening, head: opened.model.headType, headOptions: asked })
+  // The base's own head is of another size: the adapter brings one.
+  const newHead = asked.labels !== undefined && asked.labels.length !== opened.model.headOptions.labels.length
+  const again = await openModel(where, { ...opening, head: opened.model.headType, headOptions: asked, newHead })
   return { model: again.model, baseFolder: again.folder }
 }
 

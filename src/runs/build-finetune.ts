@@ -49,11 +49,11 @@ const expectHeadKept = ({ inPlace, trainable, model }: Applied, newHead: readonl
 
 const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const { task, config, base, tokenizer, records, files, headOptions, notes } = await readMaterial(recipe)
-  const { precision, device, frozenWeights: held } = recipe
+  const { precision, device, newHead, frozenWeights: held } = recipe
   // What is held in fewer bits is made from the file's own values, a matrix at a time.
   const dtype = held === 'float32' ? held : undefined
   const apart = held !== 'float32'
-  const opened = await openModel(base, { head: task.head, headOptions, dtype, seed: recipe.seed, apart })
+  const opened = await openModel(base, { head: task.head, headOptions, newHead, dtype, seed: recipe.seed, apart })
   const { model } = opened
   if (recipe.fresh) model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
   if (held !== 'float32') freezeWeights(model, held)
@@ -105,7 +105,13 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       }
     }
     try {
-      const again = await openModel(base, { head: task.head, headOptions, dtype: 'float32', seed: recipe.seed })
+      const again = await openModel(base, {
+        head: task.head,
+        headOptions,
+        newHead,
+        dtype: 'float32',
+        seed: recipe.seed,
+      })
       if (device !== 'cpu' || precision !== 'float32') again.model.to({ dtype: precision, device })
       return await judge(again.model)
     } catch (error) {

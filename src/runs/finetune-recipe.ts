@@ -36,6 +36,10 @@ export const finetuneSchema = trainingSchema.extend({
     .boolean()
     .default(false)
     .describe('start from random weights of the same shape, to see what pretraining brought'),
+  newHead: z
+    .boolean()
+    .default(false)
+    .describe('draw a new head though the base brings one, such as that of another task with other labels'),
   priorBias: z
     .boolean()
     .default(true)

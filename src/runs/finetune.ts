@@ -48,7 +48,7 @@ const counts = ['seed', 'precision', 'memoryBudget']
 const expectNoSteps = (recipe: FinetuneRecipe): void => {
   const { variant, base, task, data, out } = recipe
   const plain = parseConfig(finetuneSchema, { command: 'finetune', base, task, data, out }, 'finetune')
-  const faults = ([...Object.keys(trainingSchema.shape), 'priorBias'] as (keyof typeof plain)[])
+  const faults = ([...Object.keys(trainingSchema.shape), 'newHead', 'priorBias'] as (keyof typeof plain)[])
     .filter((name) => !counts.includes(name) && !isDeepStrictEqual(recipe[name], plain[name]))
     .map(
       (name) =>

@@ -267,6 +267,29 @@ describe('finetune', () => {
     await expect(openAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
   })
 
+  it.each(['full', 'lora'])(
+    '%s goes on from a specialist of other labels where a new head is asked for',
+    async (variant) => {
+      const three = at(`three-${variant}.jsonl`)
+      const named = ['plant', 'rock', 'bird']
+      const of = (i: number) => ['green', 'stone', 'old'][i % 3]
+      const lines = Array.from({ length: 90 }, (_, i) => ({ review: `the house ${of(i)} ${i}`, stars: named[i % 3] }))
+      writeFileSync(three, lines.map((line) => JSON.stringify(line)).join('\n'))
+      const first = at(`first-${variant}`)
+      await finetune(recipe('full', first, { data: three, budget: { steps: 4 }, untrained: false }))
+      const again = { base: join(first, 'model'), validation: file, budget: { epochs: 4 } }
+      const out = at(`second-${variant}`)
+      await expect(finetune(recipe(variant, out, again))).rejects.toThrow(/newHead/)
+      const { metrics } = await finetune(recipe(variant, out, { ...again, newHead: true }))
+      expect(metrics.accuracy).toBeGreaterThan(0.9)
+      const evaluated = JSON.parse(
+        (await runHere(['evaluate', '--model', out, '--task', 'sequence-classification', '--data', file, '--json']))
+          .stdout,
+      )
+      expect(evaluated.metrics.accuracy.value).toBe(metrics.accuracy)
+    },
+  )
+
   it('names the files that it has learnt from by their hash, also where a pattern found them', async () => {
     const out = at('pattern')
     const more = { data: `${file}*`, budget: { steps: 1 }, untrained: false }

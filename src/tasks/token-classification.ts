@@ -95,6 +95,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
       return { id, file: 'input', line: undefined, tokens: words as string[], tags: undefined }
     throw new ConfigError(`Expected words for \`tokens\`, or a \`text\`, got ${show(tokens ?? text)}.`)
   },
+  parts: ({ tokens }) => ({ tokens }),
   headOptions(records, { labels, scheme }) {
     expectDifferences(
       records.flatMap(({ tags }) => tags?.map((tag) => [tag]) ?? []),
@@ -222,7 +223,9 @@ async function readTagged(
 ): Promise<TaskData<TaggedRecord>> {
   const { onFault, limit = Number.POSITIVE_INFINITY, labels, split } = settings
   const faults = new FaultCounter(onFault)
-  const isConll = settings.format === 'conll' || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)
+  // A text file with tags has no other form; without them it may be one of sentences.
+  const isTaggedText = labelled && settings.format === 'auto' && /\.txt(\.(gz|bz2|zst))?$/.test(path)
+  const isConll = settings.format === 'conll' || isTaggedText || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)
   const records: TaggedRecord[] = []
   const seen = new Set<string>()
   let files: string[]

@@ -328,6 +328,18 @@ describe('folders of texts', () => {
   })
 })
 
+it('text files with tags are read as CoNLL, and only those', async () => {
+  const path = file('tagged/eng.txt', 'John NNP B-PER\nruns VB O\n\nthey PRP O\n')
+  expect((await read(tags, path)).records).toMatchObject([
+    { tokens: ['John', 'runs'], tags: ['B-PER', 'O'] },
+    { tokens: ['they'], tags: ['O'] },
+  ])
+  const task = taskOf(tags)
+  await expect(task.read(path, taskConfig(task, {}), { labelled: false })).rejects.toThrow(
+    /eng\.txt: .*Say its `format`/,
+  )
+})
+
 it('folders of CoNLL-U are read', async () => {
   file('universal/a.conllu', '1\tvamos\tir\tVERB\n')
   const { records } = await read(tags, join(folder, 'universal'), { format: 'conll' })

@@ -181,6 +181,8 @@ export interface TaskDefinition<
   read(path: string, config: Config, options?: ReadOptions): Promise<TaskData<Record>>
   /** A record to predict, from what it is asked by: `text`, `question` … @throws ConfigError that says what is missing */
   ask(fields: { [name: string]: unknown }, id: string, config: Config): Record
+  /** The parts of what was asked that a prediction answers one by one, under the name that it is asked by. */
+  parts?(record: Record): { [name: string]: readonly string[] }
   /** What a head for these records needs: labels, kind of problem. @throws DataError when there is nothing to tell apart */
   headOptions(records: readonly Record[], config: Config): Partial<HeadOptions>
   /** @throws ConfigError for a tokenizer or labels that do not fit */

@@ -311,6 +311,8 @@ describe('finetune', () => {
     const more = { task: 'token-classification', data: tagged, validation: tagged, settings: { scheme: 'none' } }
     const { metrics } = await finetune(recipe('lora', at('tagged'), { ...more, untrained: false }))
     expect(metrics.tokenAccuracy).toBeGreaterThan(0.95)
+    const asked = await runHere(['predict', '--model', at('tagged'), '--text', 'a river walks'])
+    expect(asked.stdout).toContain('a/DET river/NOUN walks/VERB')
     expect(metrics.f1Macro).toBeGreaterThan(0.9)
   })
 

@@ -20,17 +20,23 @@ const asking = (choose: (options: HeadOptions) => Chosen) =>
       const records = [task.ask({ text }, '0', config)]
       const { predictions } = await predictTask(model, tokenizer, task, records, config, { maxLength: length })
       const { id: _, ...said } = predictions[0]
-      return { text, ...said }
+      const parts: { tokens?: readonly string[] } = task.parts?.(records[0]) ?? {}
+      return { text, ...parts, ...said }
     },
-    render: ({ text, ...said }) => `${text}\n  ${describeAnswer(said)}`,
+    render: ({ text, tokens, ...said }) => `${text}\n  ${describeAnswer(said, tokens)}`,
   })
 
 const shownShares = 5
 
-/** `label positive (positive 93.1 %, negative 6.9 %)`: what is said, and the likeliest of what could have been. */
-const describeAnswer = ({ probabilities, ...said }: { [name: string]: unknown }): string => {
+/**
+ * `label positive (positive 93.1 %, negative 6.9 %)`: what is said, and the likeliest of what could have been.
+ * `tags Paris/B-location is/O`: of parts, beside each what is said of it.
+ */
+const describeAnswer = ({ probabilities, ...said }: { [name: string]: unknown }, parts?: readonly string[]): string => {
+  const listed = (values: readonly unknown[]) =>
+    parts?.length === values.length ? values.map((value, i) => `${parts[i]}/${value}`) : values
   const answers = Object.entries(said).map(
-    ([name, value]) => `${name} ${Array.isArray(value) ? value.join(' ') : value}`,
+    ([name, value]) => `${name} ${Array.isArray(value) ? listed(value).join(' ') : value}`,
   )
   const shares = Object.entries((probabilities ?? {}) as { [label: string]: number })
     .sort(([, a], [, b]) => b - a)

@@ -32,7 +32,7 @@ interface BottleneckConfig {
   scale: number
 }
 
-/** The published share of the width is too little for narrow models: of 24 units MiniLM learns a point less than of 64. */
+/** The published share of the width is too little for narrow models: with 24 units MiniLM learns half a point less than with 64. */
 export const settleSize = <Config extends BottleneckConfig>(model: Model, config: Config): Config => {
   const { hiddenSize } = model.facts
   const size = Math.max(1, Math.round(Math.max(hiddenSize / 16, Math.min(64, hiddenSize / 4))))

@@ -46,17 +46,17 @@ struct Call {
 };
 
 // Threads take the next few tasks when they are free. A task owns its results, so the order changes nothing.
-// `start` gives each thread the function that it calls for its tasks.
-template <class Start> void share_out(int64_t tasks, const Start& start) {
+// Beside the task `body` gets a number that its thread keeps from one task to the next, -1 at first.
+template <class Body> void share_out(int64_t tasks, const Body& body) {
   std::atomic<int64_t> next{0};
   const int64_t threads = std::min<int64_t>(tasks, at::get_num_threads());
   // Few enough that the threads end together, and more than one where a task is next to nothing.
   const int64_t few = std::clamp<int64_t>(tasks / (std::max<int64_t>(1, threads) * 32), 1, 16);
   at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
     if (first == last) return;
-    auto body = start();
+    int64_t kept = -1;
     for (int64_t from = next.fetch_add(few); from < tasks; from = next.fetch_add(few))
-      for (int64_t task = from; task < std::min(tasks, from + few); task++) body(task);
+      for (int64_t task = from; task < std::min(tasks, from + few); task++) body(task, kept);
   });
 }
 
@@ -141,17 +141,15 @@ struct Attention : torch::autograd::Function<Attention> {
       for (int64_t h = 0; h < c.heads; h++)
         for (int64_t at = 0; at < rows; at += step) tasks.push_back({i, h, at, std::min(rows, at + step)});
     }
-    share_out(int64_t(tasks.size()), [&] {
-      return [&, packed = int64_t(-1)](int64_t number) mutable {
-        const Task& task = tasks[size_t(number)];
-        const AttentionHead head = head_of(c, *settings, settings->sequences[size_t(task.sequence)], task.head);
-        float* work = scratch(Scratch::attention, kernels().attention_scratch(head.queries, head.keys, head.size));
-        // A thread that stays on the same keys packs them once.
-        const int64_t id = task.sequence * c.heads + task.head / c.groups;
-        if (packed != id) kernels().attention_pack(head, work);
-        packed = id;
-        kernels().attention_forward(head, task.first, task.last, work);
-      };
+    share_out(int64_t(tasks.size()), [&](int64_t number, int64_t& packed) {
+      const Task& task = tasks[size_t(number)];
+      const AttentionHead head = head_of(c, *settings, settings->sequences[size_t(task.sequence)], task.head);
+      float* work = scratch(Scratch::attention, kernels().attention_scratch(head.queries, head.keys, head.size));
+      // A thread that stays on the same keys packs them once.
+      const int64_t id = task.sequence * c.heads + task.head / c.groups;
+      if (packed != id) kernels().attention_pack(head, work);
+      packed = id;
+      kernels().attention_forward(head, task.first, task.last, work);
     });
     keep_for_backward(context, c, query, key, value, settings);
     return c.output;
@@ -190,35 +188,33 @@ struct Attention : torch::autograd::Function<Attention> {
     Tensor dq = at::zeros(c.query.sizes(), c.query.options()), dk = at::zeros(c.key.sizes(), c.key.options());
     Tensor dv = at::zeros(c.value.sizes(), c.value.options());
     const int64_t key_heads = c.key.size(2);
-    share_out(int64_t(settings.sequences.size()) * key_heads, [&] {
-      return [&](int64_t task) {
-        const Sequence& s = settings.sequences[size_t(task / key_heads)];
-        const int64_t key_head = task % key_heads;
-        if (s.keys == 0 || s.queries == 0) return;
-        const Kernels& k = kernels();
-        const int64_t stride = (c.size + k.attention_columns - 1) / k.attention_columns * k.attention_columns;
-        const int64_t rows = (s.keys + k.attention_rows - 1) / k.attention_rows * k.attention_rows;
-        float* sums = scratch(Scratch::attention_gradient, 2 * rows * stride);
-        std::fill(sums, sums + 2 * rows * stride, 0.0f);
-        float* work = scratch(Scratch::attention, k.attention_backward_scratch(s.queries, s.keys, c.size));
-        for (int64_t head = key_head * c.groups; head < (key_head + 1) * c.groups; head++) {
-          AttentionGradient job{};
-          job.head = head_of(c, settings, s, head);
-          job.output_gradient = token(dy, s.batch, s.first_query, head);
-          job.output_gradient_stride = dy.stride(1);
-          job.query_gradient = const_cast<char*>(token(dq, s.batch, s.first_query, head));
-          job.query_gradient_stride = dq.stride(1);
-          job.key_gradient = sums;
-          job.value_gradient = sums + rows * stride;
-          k.attention_backward(job, work);
-        }
-        for (int64_t i = 0; i < s.keys; i++) {
-          k.convert(sums + i * stride, Type::float32, const_cast<char*>(token(dk, s.batch, s.first_key + i, key_head)),
-                    type_of(dk), c.size);
-          k.convert(sums + (rows + i) * stride, Type::float32,
-                    const_cast<char*>(token(dv, s.batch, s.first_key + i, key_head)), type_of(dv), c.size);
-        }
-      };
+    share_out(int64_t(settings.sequences.size()) * key_heads, [&](int64_t task, int64_t&) {
+      const Sequence& s = settings.sequences[size_t(task / key_heads)];
+      const int64_t key_head = task % key_heads;
+      if (s.keys == 0 || s.queries == 0) return;
+      const Kernels& k = kernels();
+      const int64_t stride = (c.size + k.attention_columns - 1) / k.attention_columns * k.attention_columns;
+      const int64_t rows = (s.keys + k.attention_rows - 1) / k.attention_rows * k.attention_rows;
+      float* sums = scratch(Scratch::attention_gradient, 2 * rows * stride);
+      std::fill(sums, sums + 2 * rows * stride, 0.0f);
+      float* work = scratch(Scratch::attention, k.attention_backward_scratch(s.queries, s.keys, c.size));
+      for (int64_t head = key_head * c.groups; head < (key_head + 1) * c.groups; head++) {
+        AttentionGradient job{};
+        job.head = head_of(c, settings, s, head);
+        job.output_gradient = token(dy, s.batch, s.first_query, head);
+        job.output_gradient_stride = dy.stride(1);
+        job.query_gradient = const_cast<char*>(token(dq, s.batch, s.first_query, head));
+        job.query_gradient_stride = dq.stride(1);
+        job.key_gradient = sums;
+        job.value_gradient = sums + rows * stride;
+        k.attention_backward(job, work);
+      }
+      for (int64_t i = 0; i < s.keys; i++) {
+        k.convert(sums + i * stride, Type::float32, const_cast<char*>(token(dk, s.batch, s.first_key + i, key_head)),
+                  type_of(dk), c.size);
+        k.convert(sums + (rows + i) * stride, Type::float32,
+                  const_cast<char*>(token(dv, s.batch, s.first_key + i, key_head)), type_of(dv), c.size);
+      }
     });
     return {dq, dk, dv, {}, {}};
   }

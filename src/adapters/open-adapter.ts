@@ -1,5 +1,5 @@
 // Opens an adapter's folder, PEFT's or ours, onto a base that is in memory or that the folder names. Knows no method.
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import {
@@ -10,7 +10,7 @@ import {
   openSafetensors,
   resolveModel,
 } from '../checkpoint/index.ts'
-import { CheckpointError, parseConfig, show } from '../core/index.ts'
+import { CheckpointError, exists, parseConfig, show } from '../core/index.ts'
 import {
   type HeadOptions,
   type HeadType,
@@ -98,8 +98,7 @@ const definitionFor = (registry: Record<string, AnyAdapter>, type: unknown, wher
 }
 
 /** Whether a folder (or a Hub id's snapshot) holds an adapter and not a whole model. */
-export const isAdapterFolder = async (folder: string): Promise<boolean> =>
-  (await stat(join(folder, CONFIG_FILE)).catch(() => undefined)) !== undefined
+export const isAdapterFolder = async (folder: string): Promise<boolean> => exists(join(folder, CONFIG_FILE))
 
 /** Labels by the size of the classifier that the file brings, where nobody names them. */
 const labelsIn = (
@@ -194,8 +193,7 @@ const openBase = async (
       `${folder}: Expected \`base_model_name_or_path\` to name the base, got ${show(named)}. Pass \`base\`.`,
     )
   const beside = join(folder, named)
-  const relative =
-    !isAbsolute(named) && /^\.\.?(\/|$)/.test(named) && (await stat(beside).catch(() => undefined)) !== undefined
+  const relative = !isAbsolute(named) && /^\.\.?(\/|$)/.test(named) && (await exists(beside))
   const where = relative ? beside : named
   // The head's size is known once the base's kind is.
   const opened = await openModel(where, { ...opening, head })

@@ -70,7 +70,7 @@ const modelOfRun = async (path: string): Promise<string> => {
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
   const { revision = 'main', offline = /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '') } = options
-  if ((await stat(model).catch(() => undefined)) !== undefined) return modelOfRun(model)
+  if (await exists(model)) return modelOfRun(model)
   if (!idPattern.test(model))
     throw new CheckpointError(
       `Expected a folder, a .gguf file or a Hub id for the model, found nothing at \`${model}\`. Check the path.`,

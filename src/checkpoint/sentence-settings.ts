@@ -1,11 +1,9 @@
 // What sentence-transformers says beside a model of how rows become vectors. Knows no head but its options.
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CheckpointError } from '../core/index.ts'
+import { CheckpointError, exists } from '../core/index.ts'
 import type { HeadOptions } from '../models/index.ts'
 import { readJsonFile } from './weights.ts'
-
-const present = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined)) !== undefined
 
 type Pooling = NonNullable<HeadOptions['pooling']>
 /** Newer files name the way; older ones have a flag for each. */
@@ -19,7 +17,7 @@ const flags: Record<string, Pooling> = {
 /** The steps after the pooling, by the class that each names. */
 const stepsOf = async (folder: string): Promise<string[]> => {
   const path = join(folder, 'modules.json')
-  if (!(await present(path))) return []
+  if (!(await exists(path))) return []
   let parsed: unknown
   try {
     parsed = JSON.parse(await readFile(path, 'utf8'))
@@ -34,7 +32,7 @@ const stepsOf = async (folder: string): Promise<string[]> => {
 export const sentenceOptions = async (folder: string | undefined): Promise<Partial<HeadOptions>> => {
   if (folder === undefined) return {}
   const path = join(folder, '1_Pooling', 'config.json')
-  if (!(await present(path))) return {}
+  if (!(await exists(path))) return {}
   const fields = await readJsonFile(path)
   const named = typeof fields.pooling_mode === 'string' ? [fields.pooling_mode] : []
   const chosen = [
@@ -51,7 +49,7 @@ export const sentenceOptions = async (folder: string | undefined): Promise<Parti
       `${path}: Expected pooling by the first, the last or the mean token, and at most a normalization after it, got ${strange ?? 'something else'}. Such vectors cannot be made here; choose another head or model.`,
     )
   const lengths = join(folder, 'sentence_bert_config.json')
-  const { max_seq_length: longest } = (await present(lengths)) ? await readJsonFile(lengths) : {}
+  const { max_seq_length: longest } = (await exists(lengths)) ? await readJsonFile(lengths) : {}
   return {
     pooling,
     normalize: steps.includes('Normalize'),

@@ -9,7 +9,7 @@ import { extractWikitext } from '../src/corpus/extract/wikitext/index.ts'
 import { parseHttpResponse } from '../src/corpus/sources/http-message.ts'
 import { isReject, sources } from '../src/corpus/sources/index.ts'
 import { readWarc } from '../src/corpus/sources/warc-records.ts'
-import { ByteReader, openBytes } from '../src/corpus/streams/index.ts'
+import { ByteReader, openBytes } from '../src/files/index.ts'
 import type { BenchOptions } from './main.ts'
 import { dataFolder, median, peersPython, printTable, runJson } from './side-by-side.ts'
 

@@ -1,4 +1,4 @@
-// The form of the repository, held by a test: see DESIGN in ARCHITECTURE.md. Each rule is first shown to fail.
+// The form of the repository, held by a test: see CONTRIBUTING.md. Each rule is first shown to fail.
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { readTree } from './architecture/files.ts'

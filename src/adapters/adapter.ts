@@ -5,7 +5,7 @@ import type { Model } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
 import type { Generator } from '../tensor/index.ts'
 import type { Draws, LayerAdapter } from './layer-adapter.ts'
-import type { PeftFormat } from './peft-format.ts'
+import type { PeftFormat } from './peft/format.ts'
 
 /** One layer and what stands in front of it. */
 export interface Placement {

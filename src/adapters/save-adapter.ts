@@ -7,7 +7,7 @@ import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys } from '../models/index.ts'
 import { type Dtype, noGrad, type Tensor } from '../tensor/index.ts'
 import type { Applied } from './apply.ts'
-import { modulesToSave, taskTypes } from './peft-names.ts'
+import { modulesToSave, taskTypes } from './peft/names.ts'
 
 export const CONFIG_FILE = 'adapter_config.json'
 export const WEIGHTS_FILE = 'adapter_model.safetensors'

@@ -1,6 +1,6 @@
 // The entry of the program.
 import { readFileSync } from 'node:fs'
-import { commands } from './commands.ts'
+import { commands } from './commands/index.ts'
 import { runAsProcess } from './process.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { DataError } from '../core/index.ts'
 import { type CommandContext, defineCommand } from './command.ts'
-import { commands as realCommands } from './commands.ts'
+import { commands as realCommands } from './commands/index.ts'
 import { type CommandRegistry, Interruption, runProgram } from './program.ts'
 
 const echo = defineCommand({

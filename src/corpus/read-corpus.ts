@@ -2,8 +2,8 @@
 
 import { join } from 'node:path'
 import { DataError } from '../core/index.ts'
+import { isIntact } from './build/journal.ts'
 import { type CorpusDocument, decodeDocument } from './document.ts'
-import { isIntact } from './journal.ts'
 import { type CorpusPart, readManifest } from './manifest.ts'
 import { readLineBatches } from './part-file.ts'
 

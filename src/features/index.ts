@@ -32,3 +32,4 @@ export {
 export type { Fitted, LearnerDefinition, LearnHooks, Lesson, Problem, ProblemKind } from './learner.ts'
 export { type LearnerType, learners } from './learners/index.ts'
 export { type FeatureSettings, featureFields, featureSettings } from './settings.ts'
+export { type VectorsOfTexts, vectorFormat, vectorSuffixes } from './vector-files.ts'

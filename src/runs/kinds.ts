@@ -1,8 +1,8 @@
 // The registry of kinds of runs: `run.json` says which it is.
 import { ConfigError } from '../core/index.ts'
-import { finetuneKind } from './build-finetune.ts'
-import { pretrainKind } from './build-run.ts'
-import type { RunKind } from './run-kind.ts'
+import type { RunKind } from './engine/run-kind.ts'
+import { finetuneKind } from './finetune/build.ts'
+import { pretrainKind } from './pretrain/build.ts'
 
 const kinds = { pretrain: pretrainKind, finetune: finetuneKind } as const
 

@@ -4,7 +4,7 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
 import { listSnapshots, type RunState } from '../training/index.ts'
-import { execute, type RunListener, type RunResult, readRecipe } from './execute.ts'
+import { execute, type RunListener, type RunResult, readRecipe } from './engine/execute.ts'
 import { kindOf } from './kinds.ts'
 
 /** Goes on with a run from its newest whole checkpoint, to the same end and the same bits. */

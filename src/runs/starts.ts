@@ -2,12 +2,12 @@
 import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, parseConfig } from '../core/index.ts'
-import type { RunListener, RunResult } from './execute.ts'
-import { completeRecipe, finetune } from './finetune.ts'
-import { type FinetuneInput, finetuneSchema } from './finetune-recipe.ts'
-import { pretrain } from './pretrain.ts'
-import { type PretrainInput, pretrainSchema } from './recipe.ts'
-import { applyDepth } from './size-rule.ts'
+import type { RunListener, RunResult } from './engine/execute.ts'
+import { completeRecipe, finetune } from './finetune/finetune.ts'
+import { type FinetuneInput, finetuneSchema } from './finetune/recipe.ts'
+import { pretrain } from './pretrain/pretrain.ts'
+import { type PretrainInput, pretrainSchema } from './pretrain/recipe.ts'
+import { applyDepth } from './pretrain/size-rule.ts'
 
 export interface RunStart {
   schema: z.ZodObject

@@ -4,19 +4,21 @@
 
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
-import { expandFiles } from '../corpus/index.ts'
-import { bestSpans } from './answer-spans.ts'
-import { drawFrom } from './baselines.ts'
+import { expandFiles } from '../files/index.ts'
 import { answerDatasets } from './declarations.ts'
+import { drawFrom } from './evaluation/baselines.ts'
+import { bestSpans } from './learning/answer-spans.ts'
+import { rounded, sigmoid, softmax } from './learning/probabilities.ts'
+import { createWindows, type QuestionWindow } from './learning/question-windows.ts'
+import { createSpanLearner } from './learning/span-learner.ts'
+import { defaultMaxLength } from './learning/text-encoder.ts'
+import { splitPlaces } from './learning/token-learner.ts'
 import { AnswerScores } from './metrics/answer-scores.ts'
-import { rounded, sigmoid, softmax } from './probabilities.ts'
-import { createWindows, type QuestionWindow } from './question-windows.ts'
 import { type Checked, expectColumns } from './reading/columns.ts'
 import { readJson } from './reading/json-rows.ts'
 import { type Answer, isSquad, type Question, rowQuestion, squadQuestions } from './reading/question-records.ts'
 import { FaultCounter, noRecords, type Place } from './reading/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './reading/read-rows.ts'
-import { createSpanLearner } from './span-learner.ts'
 import {
   defineTask,
   type ReadOptions,
@@ -25,8 +27,6 @@ import {
   type TaskPrediction,
   type TaskRecord,
 } from './task.ts'
-import { defaultMaxLength } from './text-encoder.ts'
-import { splitPlaces } from './token-learner.ts'
 
 const config = z.strictObject({
   ...rowFields,

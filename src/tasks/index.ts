@@ -32,7 +32,8 @@ export {
   type TaskHooks,
   type TaskResult,
   taskLength,
-} from './evaluate-task.ts'
+} from './evaluation/evaluate-task.ts'
+export { readPredictions } from './evaluation/read-predictions.ts'
 export type { AnswerPrediction, QuestionExample, QuestionRecord } from './extractive-qa.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
@@ -49,6 +50,9 @@ export {
 export { type MinimalPair, readMinimalPairs } from './language-modelling/read-pairs.ts'
 export type { ScoredModel } from './language-modelling/scoring.ts'
 export { type LanguageModellingSettings, languageModellingSchema } from './language-modelling/settings.ts'
+export { expectPositions } from './learning/positions.ts'
+export { priorScores } from './learning/prior.ts'
+export type { AnswerKind, RowAnswers } from './learning/row-answers.ts'
 export {
   type BootstrapOptions,
   bootstrapMean,
@@ -67,8 +71,6 @@ export {
   textMetrics,
 } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
-export { expectPositions } from './positions.ts'
-export { priorScores } from './prior.ts'
 export {
   evaluateRankedChoices,
   judgeRanked,
@@ -78,11 +80,8 @@ export {
   type RankedPrediction,
   rankedChoicesSchema,
 } from './ranked-choices.ts'
-export { readPredictions } from './read-predictions.ts'
 export type { ReadReport, Skipped } from './reading/read-report.ts'
-export { textLines } from './reading/text-lines.ts'
 export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'
-export type { AnswerKind, RowAnswers } from './row-answers.ts'
 export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-classification.ts'
 export {
   type Baseline,

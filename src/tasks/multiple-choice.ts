@@ -2,17 +2,17 @@
 // score; the choices of a record are compared. @source Radford et al. 2018 (GPT), section 3.3; Zellers et al. 2018, arXiv:1808.05326
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
-import { countValues, mostFrequent } from './baselines.ts'
-import { createChoiceLearner, splitChoices } from './choice-learner.ts'
+import { countValues, mostFrequent } from './evaluation/baselines.ts'
+import { createChoiceLearner, splitChoices } from './learning/choice-learner.ts'
+import { argmax, rounded, softmax } from './learning/probabilities.ts'
+import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import type { Scores } from './metrics/judgement.ts'
-import { argmax, rounded, softmax } from './probabilities.ts'
 import { type Checked, labelOf, textOf } from './reading/columns.ts'
 import { allOf, readRecords } from './reading/read-records.ts'
 import { rowFields } from './reading/read-rows.ts'
 import { type DataRow, isFields } from './reading/row.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
-import { createTextEncoder, defaultMaxLength } from './text-encoder.ts'
 
 const config = z.strictObject({
   ...rowFields,

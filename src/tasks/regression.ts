@@ -2,17 +2,17 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
-import { drawFrom } from './baselines.ts'
 import { regressionDatasets } from './declarations.ts'
-import { expectDifferences } from './label-set.ts'
+import { drawFrom } from './evaluation/baselines.ts'
+import { expectDifferences } from './learning/label-set.ts'
+import { rounded } from './learning/probabilities.ts'
+import { createRowLearner, splitRows } from './learning/row-learner.ts'
+import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { NumberScores } from './metrics/number-scores.ts'
-import { rounded } from './probabilities.ts'
 import { type Checked, numberOf } from './reading/columns.ts'
 import { allOf, readRecords } from './reading/read-records.ts'
-import { createRowLearner, splitRows } from './row-learner.ts'
+import { askedTexts, type Texts, textColumns, textFields, textsOf } from './reading/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
-import { askedTexts, type Texts, textColumns, textFields, textsOf } from './text-columns.ts'
-import { createTextEncoder, defaultMaxLength } from './text-encoder.ts'
 
 const config = z.strictObject({
   ...textFields,

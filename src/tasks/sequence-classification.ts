@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
-import { countValues, drawFrom, mostFrequent } from './baselines.ts'
-import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './class-weights.ts'
 import { classificationDatasets } from './declarations.ts'
+import { countValues, drawFrom, mostFrequent } from './evaluation/baselines.ts'
+import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import {
   expectClasses,
   expectDifferences,
@@ -16,17 +16,17 @@ import {
   resolveLabel,
   sortedLabels,
   unknownLabel,
-} from './label-set.ts'
+} from './learning/label-set.ts'
+import { argmax, rounded, sigmoid, softmax } from './learning/probabilities.ts'
+import { createRowLearner, splitRows } from './learning/row-learner.ts'
+import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import { MultiLabelScores } from './metrics/multi-label-scores.ts'
-import { argmax, rounded, sigmoid, softmax } from './probabilities.ts'
 import { type Checked, flagsOf, labelOf, labelsOf } from './reading/columns.ts'
 import { allOf, readRecords } from './reading/read-records.ts'
 import { isFields } from './reading/row.ts'
-import { createRowLearner, splitRows } from './row-learner.ts'
+import { askedTexts, type Texts, textColumns, textFields, textsOf } from './reading/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
-import { askedTexts, type Texts, textColumns, textFields, textsOf } from './text-columns.ts'
-import { createTextEncoder, defaultMaxLength } from './text-encoder.ts'
 
 const config = z
   .strictObject({

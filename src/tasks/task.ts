@@ -7,9 +7,9 @@ import type { BodyFacts, HeadOptions, HeadType, Model } from '../models/index.ts
 import type { Batch, Learner, Sequences } from '../objectives/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
+import type { RowAnswers } from './learning/row-answers.ts'
 import type { Judgement } from './metrics/judgement.ts'
 import type { ReadReport, Skipped } from './reading/read-report.ts'
-import type { RowAnswers } from './row-answers.ts'
 
 /** One thing that is asked, with what is right; each task adds its own fields. */
 export interface TaskRecord {

@@ -4,10 +4,10 @@
 
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
-import { expandFiles } from '../corpus/index.ts'
-import { countValues, drawFrom, mostFrequent } from './baselines.ts'
-import { balanceClasses, classWeightsField, weightsOf } from './class-weights.ts'
+import { expandFiles } from '../files/index.ts'
 import { tokenDatasets } from './declarations.ts'
+import { countValues, drawFrom, mostFrequent } from './evaluation/baselines.ts'
+import { balanceClasses, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import {
   expectClasses,
   expectDifferences,
@@ -17,19 +17,19 @@ import {
   resolveLabel,
   sortedLabels,
   unknownLabel,
-} from './label-set.ts'
+} from './learning/label-set.ts'
+import { argmax } from './learning/probabilities.ts'
+import { defaultMaxLength } from './learning/text-encoder.ts'
+import { createTokenLearner, splitPlaces } from './learning/token-learner.ts'
+import { createWordEncoder } from './learning/word-encoder.ts'
 import { EntityScores } from './metrics/entity-scores.ts'
 import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
 import { TagScores } from './metrics/tag-scores.ts'
-import { argmax } from './probabilities.ts'
 import { expectColumns } from './reading/columns.ts'
 import { conllSentences, type TaggedSentence } from './reading/conll.ts'
 import { FaultCounter, noRecords, type RecordFault } from './reading/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './reading/read-rows.ts'
 import { defineTask, type TaskData, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
-import { defaultMaxLength } from './text-encoder.ts'
-import { createTokenLearner, splitPlaces } from './token-learner.ts'
-import { createWordEncoder } from './word-encoder.ts'
 
 const { format: rowFormat, ...otherFields } = rowFields
 

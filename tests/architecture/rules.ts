@@ -8,12 +8,12 @@ export type Rule = (tree: Tree) => string[]
 /** A folder may import from folders of a lower number only. */
 const tiers: Record<string, number> = {
   core: 0,
-  ...{ tensor: 1, tokenizers: 1 },
+  ...{ files: 1, tensor: 1, tokenizers: 1, tracking: 1 },
   ...{ nn: 2, optim: 2, corpus: 2, data: 2 },
   models: 3,
   ...{ checkpoint: 4, generation: 4, objectives: 4 },
   ...{ adapters: 5, tasks: 5 },
-  ...{ training: 6, distributed: 6, tracking: 6, planning: 6, export: 6, serving: 6, features: 6 },
+  ...{ training: 6, features: 6 },
   runs: 7,
   cli: 8,
 }

@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import type { PretrainingResult } from '../../src/cli/quickstart-pretraining.ts'
-import type { SpecialistResult } from '../../src/cli/quickstart-specialists.ts'
+import type { PretrainingResult } from '../../src/cli/quickstart/pretraining.ts'
+import type { SpecialistResult } from '../../src/cli/quickstart/specialists.ts'
 import { runChild } from './run-folder.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-quickstart-'))

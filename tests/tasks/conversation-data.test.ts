@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { zipFiles } from '../../src/files/index.ts'
 import { askAbout } from '../../src/tasks/conversation/ask-about.ts'
 import { type TaskDefinition, type TaskType, taskConfig, tasks, type WritingRecord } from '../../src/tasks/index.ts'
-import { zipFiles } from '../../src/tasks/reading/zip-files.ts'
 
 const data = '../shared/data'
 let root: string

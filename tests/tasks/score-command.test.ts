@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { commands } from '../../src/cli/commands.ts'
+import { commands } from '../../src/cli/commands/index.ts'
 import { runProgram } from '../../src/cli/program.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'score-'))

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { completeRecipe } from '../../src/runs/finetune.ts'
-import { readMaterial } from '../../src/runs/finetune-data.ts'
+import { readMaterial } from '../../src/runs/finetune/data.ts'
+import { completeRecipe } from '../../src/runs/finetune/finetune.ts'
 import { makeSmallData, type SmallData } from './small-run.ts'
 
 let data: SmallData

@@ -14,8 +14,8 @@ import {
   type MinimalPairsResult,
 } from '../../tasks/index.ts'
 import type { CommandContext } from '../command.ts'
-import { openLanguageModel } from '../open-model.ts'
-import { openTexts } from '../text-documents.ts'
+import { openLanguageModel } from '../parts/open-model.ts'
+import { openTexts } from '../parts/text-documents.ts'
 import { defineEvaluation } from './task.ts'
 
 export interface LanguageModellingReport {

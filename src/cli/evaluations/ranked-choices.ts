@@ -10,7 +10,7 @@ import {
   taskConfig,
   tasks,
 } from '../../tasks/index.ts'
-import { openLanguageModel } from '../open-model.ts'
+import { openLanguageModel } from '../parts/open-model.ts'
 import { recordOptions } from './records.ts'
 import { defineEvaluation } from './task.ts'
 

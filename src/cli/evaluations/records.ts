@@ -12,7 +12,7 @@ import {
   taskConfig,
   tasks,
 } from '../../tasks/index.ts'
-import { openForUse } from '../open-model.ts'
+import { openForUse } from '../parts/open-model.ts'
 import { defineEvaluation, type EvaluationTask } from './task.ts'
 
 /** What is asked of every task with records. */

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import type { SpecialistTask } from '../../runs/index.ts'
 import type { CommandContext } from '../command.ts'
-import type { ModelChoice } from '../open-model.ts'
+import type { ModelChoice } from '../parts/open-model.ts'
 
 export interface EvaluationInput extends ModelChoice {
   data: readonly string[]

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { readTask, type SpecialistTask } from '../../runs/index.ts'
 import { evaluateTaskSchema } from '../../tasks/index.ts'
-import type { ReadyModel } from '../open-model.ts'
+import type { ReadyModel } from '../parts/open-model.ts'
 
 export interface Prediction<Options extends z.ZodObject = z.ZodObject, Result = unknown> {
   /** Its flags beside those of every prediction. */

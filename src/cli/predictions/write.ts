@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { predictTask, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../tasks/index.ts'
-import type { ReadyModel } from '../open-model.ts'
+import type { ReadyModel } from '../parts/open-model.ts'
 import { askingOptions, definePrediction, taughtOf } from './prediction.ts'
 
 interface ChosenTask {

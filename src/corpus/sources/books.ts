@@ -2,9 +2,9 @@
 import { basename } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
+import { openBytes } from '../../files/index.ts'
 import { bookText, parseBook } from '../extract/book.ts'
 import { decodePlainBytes } from '../extract/charset.ts'
-import { openBytes } from '../streams/index.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 import { normalizeText } from './text-record.ts'
 

@@ -2,8 +2,8 @@
 // a quote that is never closed costs the line that it stands in, no more.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
+import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
 import { decodePlainBytes } from '../extract/charset.ts'
-import { type ByteStream, openBytes, splitLines } from '../streams/index.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 

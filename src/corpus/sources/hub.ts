@@ -3,7 +3,7 @@
 import { downloadFile, type ListFileEntry, listFiles } from '@huggingface/hub'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { decompressed } from '../streams/index.ts'
+import { decompressed } from '../../files/index.ts'
 import { csv, readCsv } from './csv.ts'
 import { jsonl, readJsonl, recordConfig } from './jsonl.ts'
 import { parquet, readParquet } from './parquet.ts'

@@ -8,7 +8,7 @@ import { text } from './text.ts'
 import { warc, wat, wet } from './warc.ts'
 import { wikipedia } from './wikipedia.ts'
 
-export { expandPaths } from './paths.ts'
+export { expandPaths } from './expand-paths.ts'
 export {
   isReject,
   type SourceContext,

@@ -1,7 +1,7 @@
 // JSON lines: one object a line, one of its fields the text. Knows nothing about what the other fields mean.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { type ByteStream, openBytes, splitLines } from '../streams/index.ts'
+import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 import { decodeUtf8, scalarMetadata } from './text-record.ts'
 

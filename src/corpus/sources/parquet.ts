@@ -3,8 +3,8 @@ import { stat } from 'node:fs/promises'
 import { type AsyncBuffer, asyncBufferFromFile } from 'hyparquet'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
+import { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from '../../files/index.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
-import { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({

@@ -1,8 +1,8 @@
 // Plain text: a file, a line, or a block between blank lines is a document. Knows no markup.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
+import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
 import { decodePlainBytes } from '../extract/charset.ts'
-import { type ByteStream, openBytes, splitLines } from '../streams/index.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 import { normalizeText } from './text-record.ts'
 

@@ -1,7 +1,7 @@
 // Records of a WARC stream (ISO 28500), with recovery: a record whose length is wrong is rejected and reading goes on at
 // the next one, even when the wrong length reaches over it. Knows no HTTP and no HTML.
 import { DataError } from '../../core/index.ts'
-import { ByteReader, openBytes } from '../streams/index.ts'
+import { ByteReader, openBytes } from '../../files/index.ts'
 import type { SourceContext, SourcePosition, SourceReject } from './source.ts'
 
 export interface WarcRecord {

@@ -2,9 +2,9 @@
 // every `<` of a text is escaped, so `</page>` ends a page wherever it stands. Knows no wikitext.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
+import { ByteReader, openBytes } from '../../files/index.ts'
 import { decodeXml } from '../extract/entities.ts'
 import { extractWikitext, type WikiNamespaces, wikiNamespaces } from '../extract/wikitext/index.ts'
-import { ByteReader, openBytes } from '../streams/index.ts'
 import { defineSource, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({

@@ -1,8 +1,8 @@
 // How an encoder with a decoder is asked and taught: the question goes into the one, the answer comes out of the other. Knows no task.
 import { ConfigError, DataError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
+import { frameOf } from '../learning/text-encoder.ts'
 import type { Place } from '../reading/read-report.ts'
-import { frameOf } from '../text-encoder.ts'
 import { createPairLearner, type PairExample } from './answer-learner.ts'
 import type { TooLong } from './writing-fields.ts'
 

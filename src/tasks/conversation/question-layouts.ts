@@ -1,12 +1,10 @@
 // Questions with written answers, in the layouts that data sets come in: rows with columns, and MedQuAD's files of XML. Knows no tokenizer.
 import { show } from '../../core/index.ts'
+import { packedFiles, strictText, xmlElements } from '../../files/index.ts'
 import { type Checked, fault, textOf } from '../reading/columns.ts'
-import { packedFiles } from '../reading/packed-files.ts'
 import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
 import { FaultCounter, noRecords } from '../reading/read-report.ts'
 import { type DataRow, isFields } from '../reading/row.ts'
-import { strictText } from '../reading/text-lines.ts'
-import { xmlElements } from '../reading/xml-elements.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
 
 export interface AskedText {

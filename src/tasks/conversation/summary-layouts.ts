@@ -2,12 +2,11 @@
 // with questions. Knows no tokenizer.
 import { basename } from 'node:path'
 import { DataError, show } from '../../core/index.ts'
+import { type PackedFile, packedFiles, strictText } from '../../files/index.ts'
 import { type Checked, fault, textOf } from '../reading/columns.ts'
-import { type PackedFile, packedFiles } from '../reading/packed-files.ts'
 import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
 import { FaultCounter, noRecords } from '../reading/read-report.ts'
 import { type DataRow, type Fields, isFields } from '../reading/row.ts'
-import { strictText } from '../reading/text-lines.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
 
 export interface Summarized {

@@ -2,7 +2,7 @@
 // made of the written text, and its scores. A task says what it asks and what is right. Knows no task.
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
-import { expectPositions } from '../positions.ts'
+import { expectPositions } from '../learning/positions.ts'
 import { FaultCounter, type Place } from '../reading/read-report.ts'
 import type { PrepareOptions, TaskDefinition, TaskExample, TaskRecord, WritingTask } from '../task.ts'
 import { type AnswerPrediction, judgeAnswers, predictionOf } from './answer-scores.ts'

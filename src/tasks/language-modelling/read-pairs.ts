@@ -2,8 +2,7 @@
 // which may be compressed. Scores nothing.
 import { basename } from 'node:path'
 import { DataError } from '../../core/index.ts'
-import { expandFiles, openBytes } from '../../corpus/index.ts'
-import { tarFiles } from './tar-files.ts'
+import { expandFiles, openBytes, tarFiles } from '../../files/index.ts'
 
 export interface MinimalPair {
   good: string

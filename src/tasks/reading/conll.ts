@@ -1,8 +1,9 @@
 // Files with a token and its tag a line and an empty line between sentences, as CoNLL's shared tasks have them: columns between tabs or
 // spaces, the token first and the tag last. Of CoNLL-U files (.conllu) the word form, and its part of speech. Knows no tags.
 // @source https://universaldependencies.org/format.html; Tjong Kim Sang and De Meulder 2003, aclanthology.org/W03-0419
+
+import { textLines } from '../../files/index.ts'
 import type { FaultCounter, Place } from './read-report.ts'
-import { textLines } from './text-lines.ts'
 
 export interface TaggedSentence extends Place {
   tokens: string[]

@@ -2,8 +2,8 @@
 // are text unless asked otherwise, as in GLUE's files. Where a .csv file's first line has no comma, its semicolons, tabs or bars are the
 // delimiter, as in the exports of spreadsheets. Columns without a name are called 0, 1, 2 … Knows no column.
 import { DataError } from '../../core/index.ts'
+import { textLines } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
-import { textLines } from './text-lines.ts'
 
 const maxRecordLength = 2 ** 26
 

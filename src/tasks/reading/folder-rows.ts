@@ -4,11 +4,8 @@
 import { stat } from 'node:fs/promises'
 import { basename, dirname, extname } from 'node:path'
 import { DataError } from '../../core/index.ts'
-import { expandFiles } from '../../corpus/index.ts'
-import { tarFiles } from '../language-modelling/tar-files.ts'
+import { expandFiles, strictText, tarFiles, wholeFile, zipFiles } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
-import { strictText, wholeFile } from './text-lines.ts'
-import { zipFiles } from './zip-files.ts'
 
 const rowOf = (name: string, text: string, file: string): DataRow => {
   const label = basename(dirname(name))

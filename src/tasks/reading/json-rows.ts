@@ -1,7 +1,7 @@
 // JSON lines, and whole JSON files: a list of objects, an object of objects by key, or either under `data`. Knows no column.
 import { DataError, show } from '../../core/index.ts'
+import { strictText, textLines, wholeFile } from '../../files/index.ts'
 import { type DataRow, isFields, type RowContext, type RowFormat } from './row.ts'
-import { strictText, textLines, wholeFile } from './text-lines.ts'
 
 async function* lineRows(file: string, { faults, signal }: RowContext): AsyncGenerator<DataRow> {
   for await (const { text, number } of textLines(file, signal)) {

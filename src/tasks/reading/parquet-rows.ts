@@ -1,7 +1,7 @@
 // Parquet files, some thousand rows at a time. The number of the row stands for its line. Knows no column.
 import { asyncBufferFromFile } from 'hyparquet'
 import { DataError } from '../../core/index.ts'
-import { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from '../../corpus/index.ts'
+import { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

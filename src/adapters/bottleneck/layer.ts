@@ -1,0 +1,44 @@
+// Down to a few units, an activation, and up again: added to what a layer gives, or made from what it gets. Starts as no change.
+import { type ActivationName, activations, Linear, type Module } from '../../nn/index.ts'
+import type { Dtype, Generator, Tensor } from '../../tensor/index.ts'
+import { LayerAdapter } from '../layer-adapter.ts'
+
+export interface BottleneckShape {
+  size: number
+  activation: ActivationName
+  scale: number
+  /** Reads the layer's input, beside it; otherwise its output, after it. */
+  parallel: boolean
+}
+
+type Way = (input: Tensor, ...more: never[]) => Tensor
+
+export class BottleneckLayer extends LayerAdapter<Module, Way> {
+  down: Linear
+  up: Linear
+  readonly #shape: Readonly<BottleneckShape>
+
+  /** @param width of the layer's input and output */
+  constructor(width: number, like: { dtype: Dtype; device: string }, shape: BottleneckShape, generator: Generator) {
+    super()
+    this.#shape = shape
+    this.down = new Linear(width, shape.size)
+    this.up = new Linear(shape.size, width)
+    this.down.initialize({ std: 0.02, generator })
+    this.up.weight.zero_()
+    this.up.bias?.zero_()
+    this.to({ dtype: like.dtype, device: like.device })
+  }
+
+  around(_: Module, next: Way): Way {
+    const { activation, scale, parallel } = this.#shape
+    const change = (x: Tensor) => {
+      const narrow = activations[activation](this.down.forward(x))
+      return this.up.forward(scale === 1 ? narrow : narrow.mul(scale))
+    }
+    return (input, ...more) => {
+      const own = next(input, ...more)
+      return own.add(change(parallel ? input : own))
+    }
+  }
+}

@@ -1,0 +1,15 @@
+// Bottlenecks beside the feed-forward block of every layer: they read what it reads. @source arXiv:2110.04366
+import { z } from 'zod'
+import { defineAdapter } from '../adapter.ts'
+import { attachBeside, bottleneckFields, settleSize } from './config.ts'
+
+const schema = z.strictObject({ type: z.literal('parallel'), ...bottleneckFields({ scale: 4 }) })
+
+export const parallel = defineAdapter({
+  type: 'parallel',
+  source: 'arXiv:2110.04366',
+  config: schema,
+  learningRate: 1e-3,
+  settle: settleSize,
+  plan: (model, config, context) => attachBeside(model, config, context),
+})

@@ -1,0 +1,15 @@
+// Bottlenecks after the feed-forward block of every layer alone. @source arXiv:2005.00247
+import { z } from 'zod'
+import { defineAdapter } from '../adapter.ts'
+import { attachAfter, bottleneckFields, settleSize } from './config.ts'
+
+const schema = z.strictObject({ type: z.literal('pfeiffer'), ...bottleneckFields({ scale: 1 }) })
+
+export const pfeiffer = defineAdapter({
+  type: 'pfeiffer',
+  source: 'arXiv:2005.00247',
+  config: schema,
+  learningRate: 1e-3,
+  settle: settleSize,
+  plan: (model, config, context) => attachAfter(model, ['downProj'], config, context),
+})

@@ -1,0 +1,144 @@
+// A change of low rank to one linear layer, with a magnitude of its own where it is DoRA. Knows no model.
+import { ConfigError } from '../../core/index.ts'
+import type { Linear } from '../../nn/index.ts'
+import { cat, dropout, empty, type Generator, keep, linear, noGrad, type Tensor } from '../../tensor/index.ts'
+import { type Draws, LayerAdapter } from '../layer-adapter.ts'
+
+export interface LoraShape {
+  rank: number
+  alpha: number
+  /** Divide alpha by the root of the rank, not by the rank. @source arXiv:2312.03732 */
+  rsLora: boolean
+  /** @source arXiv:2402.09353 */
+  dora: boolean
+  dropout: number
+}
+
+type Way = (input: Tensor) => Tensor
+
+/** @source arXiv:2106.09685 */
+export class LoraLayer extends LayerAdapter<Linear, Way> {
+  /** [R,inputs]; one tensor for all layers that are one matrix in files */
+  a: Tensor
+  /** [outputs,R] */
+  b: Tensor
+  /** Norm of each row of the changed matrix, [outputs] */
+  magnitude?: Tensor
+  readonly #shape: Readonly<LoraShape>
+  readonly #draws: Draws
+  #rowSquares: { of: unknown; squares: Tensor } | undefined
+
+  constructor(host: Linear, shape: LoraShape, draws: Draws, shared?: Tensor) {
+    super()
+    const { dtype, device } = host
+    const [outputs, inputs] = host.shape
+    this.#shape = shape
+    this.#draws = draws
+    this.a = shared ?? keep(empty([shape.rank, inputs], { dtype, device }))
+    this.b = keep(empty([outputs, shape.rank], { dtype, device }).zero_())
+    // Of the untouched matrix: B is zero.
+    if (shape.dora) this.magnitude = keep(noGrad(() => this.#squares(host).sqrt().to(dtype)))
+  }
+
+  /** A as PyTorch draws the weights of a linear layer, B zero: the layer starts as it was. */
+  draw(generator: Generator): void {
+    const bound = this.a.shape[1] ** -0.5
+    this.a.uniform_(-bound, bound, { generator })
+  }
+
+  get shape(): Readonly<LoraShape> {
+    return this.#shape
+  }
+
+  get scale(): number {
+    const { alpha, rank, rsLora } = this.#shape
+    return alpha / (rsLora ? Math.sqrt(rank) : rank)
+  }
+
+  around(host: Linear, next: Way, lowest = false): Way {
+    return (input) => {
+      const own = next(input)
+      const dropped = this.training && this.#shape.dropout > 0
+      const seen = dropped ? dropout(input, this.#shape.dropout, this.#draws) : input
+      const narrow = linear(seen, this.a) // [...,R]
+      if (this.magnitude === undefined) return this.#added(own, narrow)
+      const change = linear(narrow.mul(this.scale), this.b)
+      const factor = this.magnitude.div(this.#norms(host).detach()) // [outputs]
+      if (lowest && !dropped) {
+        // `own` is the product itself, and a bias, which the factor leaves alone: there is no need to make it again.
+        const scaled = own.add(change).mul(factor)
+        return host.bias === undefined ? scaled : scaled.sub(host.bias.mul(factor.sub(1)))
+      }
+      const plain = host.product(seen)
+      return own.add(plain.mul(factor.sub(1))).add(change.mul(factor))
+    }
+  }
+
+  /** own + scale · narrow Bᵀ, without making the change on its own where the types allow it. */
+  #added(own: Tensor, narrow: Tensor): Tensor {
+    if ([own, narrow, this.b].some(({ dtype }) => dtype !== 'float32'))
+      return own.add(linear(narrow.mul(this.scale), this.b))
+    const [outputs, rank] = this.b.shape
+    return own
+      .reshape([-1, outputs])
+      .addmm(narrow.reshape([-1, rank]), this.b.t(), { alpha: this.scale })
+      .view(own.shape)
+  }
+
+  override merged(host: Linear): Record<string, Tensor> {
+    const { weight } = host
+    const { dtype } = weight
+    const changed = weight.to('float32').add(this.b.to('float32').matmul(this.a.to('float32')).mul(this.scale))
+    const { magnitude } = this
+    if (magnitude === undefined) return { weight: changed.to(dtype) }
+    const factor = magnitude.to('float32').div(this.#norms(host).to('float32'))
+    return { weight: changed.mul(factor.unsqueeze(1)).to(dtype) }
+  }
+
+  /** The exact weighted sum of the changes, side by side in a larger rank. */
+  override takeSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
+    const layers = parts.map(({ adapter, weight }) => ({ layer: adapter as LoraLayer, weight }))
+    if (layers.some(({ layer }) => layer.magnitude !== undefined))
+      throw new ConfigError('Expected LoRA without DoRA for `average`: lengths of rows do not add up.')
+    this.a.copy_(
+      cat(
+        layers.map(({ layer }) => layer.a),
+        0,
+      ),
+    )
+    this.b.copy_(
+      cat(
+        layers.map(({ layer, weight }) => layer.b.mul((weight * layer.scale) / this.scale)),
+        1,
+      ),
+    )
+  }
+
+  /** Norms of the rows of W + s B A, without making that matrix: |w|² + 2s (W Aᵀ)·B + s² (B A Aᵀ)·B. */
+  #norms(host: Linear): Tensor {
+    return noGrad(() => {
+      const [a, b] = [this.a.to('float32'), this.b.to('float32')]
+      const cross = host
+        .product(this.a)
+        .to('float32')
+        .t()
+        .mul(b)
+        .sum(1)
+        .mul(2 * this.scale)
+      const own = b
+        .matmul(a.matmul(a.t()))
+        .mul(b)
+        .sum(1)
+        .mul(this.scale ** 2)
+      return this.#squares(host).add(cross).add(own).clamp({ min: 0 }).sqrt().to(host.dtype)
+    })
+  }
+
+  /** Of each row of the frozen matrix, which are computed once. */
+  #squares(host: Linear): Tensor {
+    const of = host.frozen ?? host.weight
+    if (this.#rowSquares?.of !== of)
+      this.#rowSquares = { of, squares: keep(host.weight.detach().to('float32').square().sum(1)) }
+    return this.#rowSquares.squares
+  }
+}

@@ -1,0 +1,186 @@
+// LoRA and DoRA as PEFT's files hold them. A layer that is one matrix there and several here has one A, and its B is theirs stacked.
+import { CheckpointError, show } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import { cat, noGrad, type Tensor, zeros } from '../../tensor/index.ts'
+import type { PeftFile, PeftFormat } from '../peft/format.ts'
+import { type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
+import { blockLinears, linearNames } from '../targets.ts'
+import { attachLora, type LoraPlace } from './attach.ts'
+import type { LoraLayer, LoraShape } from './layer.ts'
+import type { LoraConfig } from './lora.ts'
+
+const suffixes = { a: '.lora_A.weight', b: '.lora_B.weight', magnitude: '.lora_magnitude_vector' } as const
+
+/** Starts that leave the base as it is; others change the base's weights, which a file does not hold. */
+const harmlessStarts: readonly unknown[] = [true, false, undefined, null, 'gaussian', 'eva', 'orthogonal']
+
+const numberField = (file: PeftFile, name: string, fallback: number): number => {
+  const value = file.fields[name] ?? fallback
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new CheckpointError(`${file.path}: Expected a number for \`${name}\`, got ${show(value)}.`)
+}
+
+/** The value of a pattern that fits the end of a module's name, as PEFT reads `rank_pattern` and `alpha_pattern`. */
+const patternValue = (file: PeftFile, field: string, module: string): number | undefined => {
+  const patterns = file.fields[field]
+  if (typeof patterns !== 'object' || patterns === null) return undefined
+  for (const [pattern, value] of Object.entries(patterns)) {
+    // Patterns are regular expressions in PEFT; only names are taken here, a hostile one could run for ever.
+    const name = pattern.replace(/^\^|\$$/g, '').replaceAll('\\.', '.')
+    if (!/^[\w.]+$/.test(name))
+      throw new CheckpointError(`${file.path}: Expected module names for \`${field}\`, got ${show(pattern)}.`)
+    if (typeof value !== 'number' || !(value > 0) || !Number.isFinite(value))
+      throw new CheckpointError(`${file.path}: Expected positive numbers for \`${field}\`, got ${show(value)}.`)
+    if (module === name || module.endsWith(`.${name}`)) return value
+  }
+  return undefined
+}
+
+/**
+ * Whether a file's fields say that a layer is changed, as PEFT reads them; undefined where a regular expression says it.
+ * @source peft/tuners/tuners_utils.py, check_target_module_exists
+ */
+const isTargeted = ({ fields }: PeftFile, module: string): boolean | undefined => {
+  const { target_modules, exclude_modules, layers_to_transform, modules_to_save } = fields
+  const ends = (names: unknown) =>
+    Array.isArray(names) && names.some((name) => module === name || module.endsWith(`.${name}`))
+  if (typeof target_modules === 'string' || typeof exclude_modules === 'string') return undefined
+  if (!ends(target_modules) || ends(exclude_modules)) return false
+  if (Array.isArray(modules_to_save) && modules_to_save.some((name) => `.${module}.`.includes(`.${name}.`)))
+    return false
+  if (layers_to_transform === undefined || layers_to_transform === null) return true
+  const layer = /.*\.(\d+)\./.exec(module)?.[1]
+  return layer !== undefined && [layers_to_transform].flat().includes(Number(layer))
+}
+
+const write = (model: Model, config: LoraConfig, placements: readonly { path: string; adapter: LoraLayer }[]) => {
+  const tensors = new Map<string, Tensor>()
+  const byPath = new Map(placements.map(({ path, adapter }) => [path, adapter]))
+  const chosen = namedLinears(model).filter(({ parts }) => parts.some(({ path }) => byPath.has(path)))
+  const [rank_pattern, alpha_pattern]: Record<string, number>[] = [{}, {}]
+  for (const { theirs, parts } of chosen) {
+    const layers = parts.map(({ path }) => byPath.get(path))
+    const present = layers.find((layer) => layer !== undefined)!
+    const { rank, alpha, dora } = present.shape
+    tensors.set(theirs + suffixes.a, present.a)
+    // A part that is not changed has a B of zeros, and the length that its rows have.
+    const rows = parts.map(({ layer }, i) => layers[i]?.b ?? zeros([layer.shape[0], rank], { dtype: present.b.dtype }))
+    tensors.set(theirs + suffixes.b, rows.length === 1 ? rows[0] : cat(rows, 0))
+    if (dora) {
+      const lengths = parts.map(({ layer }, i) => layers[i]?.magnitude ?? layer.weight.square().sum(1).sqrt())
+      tensors.set(theirs + suffixes.magnitude, lengths.length === 1 ? lengths[0] : cat(lengths, 0))
+    }
+    if (rank !== config.rank) rank_pattern[theirs] = rank
+    if (alpha !== config.alpha) alpha_pattern[theirs] = alpha
+  }
+  const fields = {
+    r: config.rank,
+    lora_alpha: config.alpha,
+    lora_dropout: config.dropout,
+    use_rslora: config.rsLora,
+    use_dora: config.dora,
+    target_modules: targetModules(model, chosen),
+    fan_in_fan_out: chosen.some(({ transposed }) => transposed),
+    bias: 'none',
+    init_lora_weights: true,
+    rank_pattern,
+    alpha_pattern,
+  }
+  return { fields, tensors }
+}
+
+const read = (file: PeftFile, model: Model) => {
+  const { fields } = file
+  if (!harmlessStarts.includes(fields.init_lora_weights))
+    throw new CheckpointError(
+      `${file.path}: Expected a start that leaves the base as it is, got init_lora_weights = ${show(fields.init_lora_weights)}, which changed the base's weights. Convert the adapter to plain LoRA in PEFT first.`,
+    )
+  if ((fields.bias ?? 'none') !== 'none')
+    throw new CheckpointError(
+      `${file.path}: Expected \`bias\` "none", got ${show(fields.bias)}: trained biases of the base are not supported.`,
+    )
+  const [rsLora, dora] = [fields.use_rslora === true, fields.use_dora === true]
+  const [rank, alpha] = [numberField(file, 'r', 8), numberField(file, 'lora_alpha', 8)]
+  const dropout = numberField(file, 'lora_dropout', 0)
+  const changed = namedLinears(model).filter(
+    ({ theirs }) => file.has(theirs + suffixes.a) || file.has(theirs + suffixes.b) || isTargeted(file, theirs),
+  )
+  const found = changed.flatMap((linear) => {
+    const { theirs, parts } = linear
+    const rankHere = patternValue(file, 'rank_pattern', theirs) ?? rank
+    const [inputs, outputs] = [parts[0].layer.shape[1], parts.reduce((sum, { layer }) => sum + layer.shape[0], 0)]
+    const a = file.take(theirs + suffixes.a, [rankHere, inputs])
+    const b = file.take(theirs + suffixes.b, [outputs, rankHere])
+    const magnitude = dora ? file.take(theirs + suffixes.magnitude, [outputs]) : undefined
+    const shape: LoraShape = {
+      rank: rankHere,
+      alpha: patternValue(file, 'alpha_pattern', theirs) ?? alpha,
+      rsLora,
+      dora,
+      dropout,
+    }
+    return [{ linear, shape, a, b, magnitude }]
+  })
+  const blocks = new Map(blockLinears(model).map(({ path, name }) => [path, name]))
+  const paths = found.flatMap(({ linear }) => linear.parts.map(({ path }) => path))
+  const targets = linearNames.filter((name) => paths.some((path) => blocks.get(path) === name))
+  const places = found.flatMap(({ linear, shape }) =>
+    linear.parts.map(({ path, layer }): LoraPlace => ({ path, layer, shape, name: blocks.get(path) ?? 'oProj' })),
+  )
+  const config: LoraConfig = {
+    type: 'lora',
+    targets: targets.length > 0 ? targets : 'all-linear',
+    rank,
+    alpha,
+    dropout,
+    rsLora,
+    dora,
+    loraPlusRatio: 1,
+  }
+  return {
+    config,
+    plan: (context: Parameters<typeof attachLora>[3]) => attachLora(model, places, config, context),
+    fill: ({ placements }: ReturnType<typeof attachLora>) => {
+      const layers = new Map(placements.map(({ path, adapter }) => [path, adapter as LoraLayer]))
+      const put = (linear: NamedLinear, tensor: Tensor | undefined, pick: (layer: LoraLayer) => Tensor | undefined) =>
+        tensor === undefined ||
+        splitRows(tensor, linear.parts).forEach((piece, i) => {
+          pick(layers.get(linear.parts[i].path)!)?.copy_(piece)
+        })
+      noGrad(() => {
+        for (const { linear, a, b, magnitude } of found) {
+          if (a !== undefined) for (const { path } of linear.parts) layers.get(path)?.a.copy_(a)
+          put(linear, b, (layer) => layer.b)
+          put(linear, magnitude, (layer) => layer.magnitude)
+        }
+      })
+    },
+  }
+}
+
+export const loraFiles: PeftFormat<LoraConfig> = {
+  type: 'LORA',
+  fields: [
+    'r',
+    'lora_alpha',
+    'lora_dropout',
+    'use_rslora',
+    'use_dora',
+    'target_modules',
+    'fan_in_fan_out',
+    'bias',
+    'init_lora_weights',
+    'rank_pattern',
+    'alpha_pattern',
+    'exclude_modules',
+    'layers_to_transform',
+    'layers_pattern',
+  ],
+  write: (model, config, { placements }) =>
+    write(
+      model,
+      config,
+      placements.map(({ path, adapter }) => ({ path, adapter: adapter as LoraLayer })),
+    ),
+  read,
+}

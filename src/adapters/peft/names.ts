@@ -1,0 +1,109 @@
+// Between the paths of our layers and the names that modules have in transformers, as PEFT's files use them. Knows no method and no
+// architecture: the models' own key rules say everything.
+import { expandRules } from '../../checkpoint/index.ts'
+import { type HeadType, type Model, modelKeys } from '../../models/index.ts'
+import { Linear, type Module } from '../../nn/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+
+/** One module of transformers, and those of ours that are in it, in its order. */
+export interface NamedLinear {
+  theirs: string
+  /** The same without the layer's number and what stands before it. */
+  suffix: string
+  parts: { path: string; layer: Linear }[]
+  /** Conv1D of transformers. */
+  transposed: boolean
+}
+
+const rulesOf = (model: Model) => {
+  const { definition, config, headType } = model
+  return { rules: modelKeys(definition, config, headType), numLayers: definition.facts(config).numLayers }
+}
+
+/** Every linear layer of a model that has a name of its own in transformers. */
+export const namedLinears = (model: Model): NamedLinear[] => {
+  const { rules, numLayers } = rulesOf(model)
+  const modules = new Map<string, Module>(model.modules())
+  return rules
+    .filter(({ exact }) => !exact)
+    .flatMap((rule) =>
+      expandRules([rule], numLayers)
+        .filter(({ theirs }) => theirs.endsWith('.weight'))
+        .flatMap(({ ours, theirs, transposed }) => {
+          const parts = ours.flatMap((key) => {
+            const path = key.slice(0, -'.weight'.length)
+            const layer = modules.get(path)
+            return layer instanceof Linear ? [{ path, layer }] : []
+          })
+          if (parts.length !== ours.length) return []
+          const suffix = rule.theirs.slice(rule.theirs.lastIndexOf('{i}.') + (rule.theirs.includes('{i}.') ? 4 : 0))
+          return [{ theirs: theirs.slice(0, -'.weight'.length), suffix, parts, transposed }]
+        }),
+    )
+}
+
+/** The shortest `target_modules` that mean exactly these layers of the model. */
+export const targetModules = (model: Model, chosen: readonly NamedLinear[]): string[] => {
+  const names = new Set(chosen.map(({ theirs }) => theirs))
+  const { rules, numLayers } = rulesOf(model)
+  // Norms and tables are modules too, and a body's pooler is there whether we use it or not.
+  const all = [...new Set(expandRules(rules, numLayers).map(({ theirs }) => theirs.replace(/\.(weight|bias)$/, '')))]
+  const meets = (suffix: string) => all.filter((name) => name === suffix || name.endsWith(`.${suffix}`))
+  return [
+    ...new Set(
+      chosen.map(({ theirs, suffix }) => {
+        const exact = suffix.includes('.') || !/^(dense|output)$/.test(suffix)
+        return exact && meets(suffix).every((name) => names.has(name)) ? suffix : theirs
+      }),
+    ),
+  ]
+}
+
+/** Names for `modules_to_save`, which PEFT looks for at the end of module names. */
+export const modulesToSave = (model: Model, paths: Iterable<string>): string[] => {
+  const { rules, numLayers } = rulesOf(model)
+  const wanted = new Set(paths)
+  const { hfPrefix } = model.definition
+  const names = expandRules(rules, numLayers)
+    .filter(({ ours }) => ours.some((path) => wanted.has(path)))
+    .map(({ theirs }) => theirs.replace(/\.(weight|bias)$/, ''))
+    // PEFT keeps a classification head whole, under the name it has in the model.
+    .map((name) => (hfPrefix !== '' && name.startsWith(hfPrefix) ? name : name.split('.')[0]))
+  return [...new Set(names)]
+}
+
+/** Keys of the parameters in the modules that `modules_to_save` names, of those that the model has. */
+export const savedKeys = (model: Model, names: readonly string[]): string[] => {
+  const { rules, numLayers } = rulesOf(model)
+  const parameters = model.parameters()
+  return expandRules(rules, numLayers)
+    .filter(({ ours, theirs }) => {
+      const module = `.${theirs.replace(/\.(weight|bias)$/, '')}.`
+      return names.some((name) => module.includes(`.${name}.`)) && ours.every((path) => parameters.has(path))
+    })
+    .map(({ theirs }) => theirs)
+}
+
+/** `task_type` of PEFT. */
+export const taskTypes: Partial<Record<HeadType, string>> = {
+  'causal-lm': 'CAUSAL_LM',
+  'seq2seq-lm': 'SEQ_2_SEQ_LM',
+  'sequence-classification': 'SEQ_CLS',
+  'token-classification': 'TOKEN_CLS',
+  'question-answering': 'QUESTION_ANS',
+  embedding: 'FEATURE_EXTRACTION',
+}
+
+export const headOfTask = (task: unknown): HeadType | undefined =>
+  (Object.entries(taskTypes) as [HeadType, string][]).find(([, name]) => name === task)?.[0]
+
+/** Rows of one tensor that belong to each part of a fused layer. */
+export const splitRows = (tensor: Tensor, parts: NamedLinear['parts']): Tensor[] => {
+  let at = 0
+  return parts.map(({ layer }) => {
+    const rows = layer.shape[0]
+    const piece = tensor.narrow(0, at, rows)
+    at += rows
+    return piece
+  })
+}

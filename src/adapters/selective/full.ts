@@ -1,0 +1,15 @@
+// Everything moves: the base itself is trained, in place.
+import { z } from 'zod'
+import { defineAdapter } from '../adapter.ts'
+
+const schema = z.strictObject({ type: z.literal('full') })
+
+export const full = defineAdapter({
+  type: 'full',
+  source: 'arXiv:1810.04805',
+  config: schema,
+  learningRate: 5e-5,
+  trainsMatrices: true,
+  inPlace: true,
+  plan: (model) => ({ placements: [], trained: [...model.parameters().keys()] }),
+})

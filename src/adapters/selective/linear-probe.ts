@@ -1,0 +1,14 @@
+// The head alone is trained, on what the frozen body gives. @source arXiv:1610.01644
+import { z } from 'zod'
+import { defineAdapter } from '../adapter.ts'
+
+const schema = z.strictObject({ type: z.literal('linear-probe') })
+
+export const linearProbe = defineAdapter({
+  type: 'linear-probe',
+  source: 'arXiv:1610.01644',
+  config: schema,
+  learningRate: 5e-3,
+  trainsHead: true,
+  plan: () => ({ placements: [], trained: [] }),
+})

@@ -1,0 +1,20 @@
+// `tunesmith corpus build`: the options of the pipeline as flags, its result as a table. Knows nothing of the stages.
+
+import { buildCorpus, corpusBuildSchema, renderBuild } from '../../corpus/index.ts'
+import { defineCommand } from '../command.ts'
+
+export const corpusBuild = defineCommand({
+  name: 'corpus build',
+  summary: 'Turn raw text into a clean, deduplicated corpus, with a report of every document dropped',
+  example:
+    'tunesmith corpus build --out corpus --source wikipedia:dump.xml.bz2 books:books/ --dedup exact near --decontaminate test.jsonl',
+  options: corpusBuildSchema,
+  run: (options, _args, context) =>
+    buildCorpus(options, {
+      signal: context.signal,
+      progress: (progress) => context.progress(progress),
+      log: (line) => context.log(line),
+      warn: (line) => context.warn(line),
+    }),
+  render: (result) => renderBuild(result),
+})

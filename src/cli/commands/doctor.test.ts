@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest'
+import { readInstructions } from '../parts/machine.ts'
+import { doctor } from './doctor.ts'
+
+const context = { json: true, signal: new AbortController().signal, log() {}, warn() {}, write() {}, emit() {} }
+const progress = () => ({ update() {}, stop() {} })
+
+describe('doctor', () => {
+  it('finds the engine that set-up built and measures both dtypes', async () => {
+    const diagnosis = await doctor.run({ measure: true }, {}, { ...context, progress })
+    expect(diagnosis.engine).toBeDefined()
+    const { libtorch, matmul, threads } = diagnosis.engine!
+    expect(libtorch.version).toMatch(/^2\.\d+/)
+    expect(threads).toBeGreaterThan(0)
+    for (const dtype of ['bfloat16', 'float32']) expect(matmul![dtype].gflops).toBeGreaterThan(0.01)
+    expect(diagnosis.machine.memory.available).toBeLessThanOrEqual(diagnosis.machine.memory.total)
+    expect(doctor.exitCode!(diagnosis)).toBe(0)
+    expect(doctor.render!(diagnosis)).toMatch(/matmul +float32 [\d.]+ GFLOP\/s/)
+  })
+
+  it('fails for scripts when there is no engine', async () => {
+    const { machine, node } = await doctor.run({ measure: false }, {}, { ...context, progress })
+    const without = { machine, node, faults: ['The native addon is not built. Run `npm run setup`.'] }
+    expect(doctor.exitCode!(without)).toBe(1)
+    expect(doctor.render!(without)).toContain('FAULT         The native addon is not built.')
+  })
+})
+
+describe('readInstructions', () => {
+  it('reads the flags of x86-64 and arm64', () => {
+    const zen4 = 'processor : 0\nflags\t\t: fpu avx2 fma avx512f avx512bw avx512vl avx512dq avx512_bf16\n'
+    expect(readInstructions(zen4, 'x64')).toEqual({
+      AVX2: true,
+      'AVX-512': true,
+      'bf16 (AVX-512)': true,
+      'AMX bf16': false,
+    })
+    const graviton = 'processor\t: 0\nFeatures\t: fp asimd sve bf16\n'
+    expect(readInstructions(graviton, 'arm64')).toEqual({ NEON: true, SVE: true, bf16: true, I8MM: false })
+  })
+
+  it('says nothing where the system says nothing', () => {
+    expect(readInstructions('', 'x64')).toBeUndefined()
+    expect(readInstructions('flags : a', 'riscv64')).toBeUndefined()
+  })
+})

@@ -1,0 +1,140 @@
+// `tunesmith doctor`: what the machine and the engine can do, measured where a name says too little. It must also work
+// when the engine is not built, so the engine is loaded inside.
+import { z } from 'zod'
+import { formatBytes, SetupError } from '../../core/index.ts'
+import { defineCommand } from '../command.ts'
+import { inspectMachine, type Machine } from '../parts/machine.ts'
+
+interface Engine {
+  libtorch: { version: string; folder: string; build: 'cpu' | 'cuda' }
+  addon: string
+  blas: string
+  oneDnn: boolean
+  openMp: boolean
+  /** The instruction set libtorch's own kernels chose. */
+  cpuCapability: string
+  threads: number
+  cudaDevices: number
+  /** GFLOP/s of a square matrix product, by dtype; absent with --no-measure. */
+  matmul?: Record<string, { size: number; gflops: number }>
+}
+
+interface Diagnosis {
+  node: string
+  machine: Machine
+  engine?: Engine
+  /** What stands in the way, with what to do about it. Empty when all is well. */
+  faults: string[]
+}
+
+type TensorModule = typeof import('../../tensor/index.ts')
+
+export const doctor = defineCommand({
+  name: 'doctor',
+  summary: 'Say what this machine and the engine can do',
+  example: 'tunesmith doctor --json',
+  options: z.strictObject({
+    measure: z.boolean().default(true).describe('Skip the two seconds of matrix products'),
+  }),
+  async run({ measure }, _args, { signal }): Promise<Diagnosis> {
+    const faults: string[] = []
+    const machine = await inspectMachine()
+    if (machine.disk.free < 2 ** 30)
+      faults.push(`Only ${formatBytes(machine.disk.free)} of disk are free here. Free some space.`)
+    let engine: Engine | undefined
+    try {
+      engine = inspectEngine(await import('../../tensor/index.ts'), measure, signal)
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error
+      faults.push(error.message)
+    }
+    if (engine !== undefined && engine.cudaDevices === 0 && machine.gpus.length > 0) {
+      faults.push(`libtorch sees no CUDA device, but there is ${machine.gpus[0].name}. Run \`tunesmith setup --cuda\`.`)
+    }
+    return { node: process.version, machine, engine, faults }
+  },
+  render: (diagnosis) =>
+    rowsOf(diagnosis)
+      .map(([name, value]) => `${name.padEnd(14)}${value}`)
+      .join('\n'),
+  exitCode: ({ engine }) => (engine === undefined ? 1 : 0),
+})
+
+function inspectEngine(tensor: TensorModule, measure: boolean, signal: AbortSignal): Engine {
+  const facts = tensor.buildFacts()
+  const build = tensor.readNativeBuild()
+  const blas = /BLAS_INFO=(\w+)/.exec(facts.config)?.[1]
+  return {
+    libtorch: { version: build.version, folder: build.libtorch, build: facts.cuda ? 'cuda' : 'cpu' },
+    addon: build.addon,
+    blas: blas ?? (facts.mkl ? 'mkl' : 'unknown'),
+    oneDnn: facts.oneDnn,
+    openMp: facts.openMp,
+    cpuCapability: facts.cpuCapability,
+    threads: facts.threads,
+    cudaDevices: facts.cudaDevices,
+    matmul: measure ? measureMatmuls(tensor, signal) : undefined,
+  }
+}
+
+function measureMatmuls(tensor: TensorModule, signal: AbortSignal): Record<string, { size: number; gflops: number }> {
+  const speeds: Record<string, { size: number; gflops: number }> = {}
+  for (const dtype of ['bfloat16', 'float32'] as const) {
+    signal.throwIfAborted()
+    // Doubled when a product takes under 40 ms: large enough to be limited by arithmetic, on a slow machine too.
+    let size = 1024
+    while (size < 2048 && fastestProduct(tensor, dtype, size, 60) < 40) size *= 2
+    const milliseconds = fastestProduct(tensor, dtype, size, 1000)
+    speeds[dtype] = { size, gflops: (2 * size ** 3) / (milliseconds * 1e6) }
+  }
+  return speeds
+}
+
+/** Milliseconds of the fastest of the products that fit into `budgetMs`, at least two of them. */
+function fastestProduct(tensor: TensorModule, dtype: 'bfloat16' | 'float32', size: number, budgetMs: number): number {
+  return tensor.noGrad(() =>
+    tensor.scope(() => {
+      const generator = new tensor.Generator(0n)
+      const a = tensor.randn([size, size], { generator }).to({ dtype })
+      const b = tensor.randn([size, size], { generator }).to({ dtype })
+      let fastest = Number.POSITIVE_INFINITY
+      const started = performance.now()
+      for (let count = 0; count < 2 || performance.now() - started < budgetMs; count++) {
+        const before = performance.now()
+        tensor.scope(() => void a.matmul(b))
+        fastest = Math.min(fastest, performance.now() - before)
+      }
+      return fastest
+    }),
+  )
+}
+
+function rowsOf({ node, machine, engine, faults }: Diagnosis): [string, string][] {
+  const yesNo = (value: boolean) => (value ? 'yes' : 'no')
+  const instructions = Object.entries(machine.instructions ?? {}).map(([name, has]) => `${name} ${yesNo(has)}`)
+  const rows: [string, string][] = [
+    ['node', node],
+    ['processor', `${machine.cpu} (${machine.arch}), ${machine.threads} threads`],
+    ['instructions', instructions.length > 0 ? instructions.join(', ') : 'not known on this system'],
+    ['memory', `${formatBytes(machine.memory.available)} available of ${formatBytes(machine.memory.total)}`],
+    ['disk', `${formatBytes(machine.disk.free)} free`],
+    ['graphics', machine.gpus.map(({ name, memory }) => `${name} (${memory})`).join(', ') || 'no NVIDIA card'],
+  ]
+  if (engine !== undefined) {
+    const { libtorch } = engine
+    rows.push(
+      ['libtorch', `${libtorch.version} (${libtorch.build}) in ${libtorch.folder}`],
+      ['addon', engine.addon],
+      [
+        'kernels',
+        `${engine.cpuCapability}; BLAS ${engine.blas}; oneDNN ${yesNo(engine.oneDnn)}; OpenMP ${yesNo(engine.openMp)}`,
+      ],
+      ['engine', `${engine.threads} threads, ${engine.cudaDevices} CUDA devices`],
+    )
+    for (const [dtype, { size, gflops }] of Object.entries(engine.matmul ?? {})) {
+      rows.push([`matmul`, `${dtype} ${gflops.toFixed(gflops < 10 ? 1 : 0)} GFLOP/s (${size} x ${size})`])
+    }
+  }
+  for (const fault of faults) rows.push(['FAULT', fault])
+  return rows
+}

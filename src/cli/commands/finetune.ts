@@ -1,0 +1,26 @@
+// `tunesmith finetune`: a recipe as flags, a specialist in the end. Knows no task and no variant.
+import { type FinetuneInput, finetuneSchema, finetune as startRun } from '../../runs/index.ts'
+import { defineCommand } from '../command.ts'
+import { displayRun, renderRun } from '../parts/run-display.ts'
+import { taskColumns, withColumns } from '../parts/task-columns.ts'
+import { variantNotes } from '../parts/variant-notes.ts'
+
+export const finetune = defineCommand({
+  name: 'finetune',
+  summary: 'Make a specialist of a base, by whichever variant; a first Ctrl-C saves and stops, `resume` goes on',
+  example:
+    'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text review --label stars --variant lora --adapter.rank 8 --out runs/stars',
+  notes: variantNotes,
+  options: finetuneSchema.extend(taskColumns),
+  async run(options, _args, context) {
+    const { text, pair, label, ...recipe } = options
+    const settings = withColumns(recipe.task, { text, pair, label }, recipe.settings)
+    const display = displayRun(context, { label: 'fine-tuning', ...recipe })
+    try {
+      return await startRun({ ...recipe, settings } as FinetuneInput, display)
+    } finally {
+      display.stop()
+    }
+  },
+  render: renderRun,
+})

@@ -1,0 +1,145 @@
+// `tunesmith specialists`: one base with many specialists in memory, asked by name in lines of JSON. Knows no task and no variant.
+import { createInterface } from 'node:readline'
+import { z } from 'zod'
+import { ConfigError, DataError, formatBytes, TunesmithError } from '../../core/index.ts'
+import { textLines } from '../../files/index.ts'
+import { type Answer, openSpecialists, type Question, type Specialists } from '../../runs/index.ts'
+import { type CommandContext, defineCommand } from '../command.ts'
+import { modelFields } from '../parts/open-model.ts'
+
+/** Questions of a file that are answered together. */
+const batchLines = 256
+
+const parseChoices = (given: readonly string[]): Record<string, string> => {
+  const choices: Record<string, string> = {}
+  for (const text of given) {
+    const [, name, folder] = /^([A-Za-z][\w-]*)=(.+)$/.exec(text) ?? []
+    if (name === undefined || Object.hasOwn(choices, name))
+      throw new ConfigError(
+        `Expected NAME=FOLDER with names that differ for \`--specialist\`, got ${JSON.stringify(text)}. Names have letters, digits, _ and -.`,
+      )
+    choices[name] = folder
+  }
+  return choices
+}
+
+const parseQuestion = (line: string, file: string, number: number): Question => {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (error) {
+    throw new DataError(`Expected JSON, got ${(error as Error).message}.`, file, number)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new DataError('Expected an object with the fields of a question, got something else.', file, number)
+  const { id, specialist } = value as Record<string, unknown>
+  if (specialist !== undefined && typeof specialist !== 'string')
+    throw new DataError('Expected a name for `specialist`, got something else.', file, number)
+  return { ...(value as Question), id: id === undefined ? String(number) : String(id) }
+}
+
+/** The questions of a file, some at a time. @throws DataError with the line */
+async function* questionsOf(path: string): AsyncGenerator<Question[]> {
+  let batch: Question[] = []
+  for await (const { text, number } of textLines(path)) {
+    if (text.trim() === '') continue
+    batch.push(parseQuestion(text, path, number))
+    if (batch.length < batchLines) continue
+    yield batch
+    batch = []
+  }
+  if (batch.length > 0) yield batch
+}
+
+/** Line after line until the input ends; a line that cannot be asked is answered with what is wrong with it. */
+const serveLines = async (
+  specialists: Specialists,
+  input: NodeJS.ReadableStream,
+  signal: AbortSignal,
+  say: (answer: object) => void,
+): Promise<void> => {
+  const lines = createInterface({ input })
+  const stop = () => lines.close()
+  signal.addEventListener('abort', stop)
+  let number = 0
+  try {
+    for await (const line of lines) {
+      number++
+      if (line.trim() === '') continue
+      let id = String(number)
+      try {
+        const question = parseQuestion(line, 'stdin', number)
+        id = question.id ?? id
+        for (const answer of await specialists.askAll([question], { signal })) say(answer)
+      } catch (error) {
+        if (!(error instanceof TunesmithError)) throw error
+        say({ id, error: error.message })
+      }
+    }
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+const describeMemory = (
+  specialists: Specialists,
+  { base, specialists: parts }: ReturnType<Specialists['memory']>,
+): string[] => [
+  `base  ${formatBytes(base)}`,
+  ...Object.entries(parts).map(([name, bytes]) => `${name}  +${formatBytes(bytes)}, ${specialists.taskOf(name)}`),
+]
+
+export const specialists = defineCommand({
+  name: 'specialists',
+  summary: 'Keep one base and many specialists in memory, and answer for each by name',
+  example:
+    'tunesmith specialists --base runs/bert --specialist stars=runs/stars --specialist topic=runs/topic --text "A quiet, lovely book."',
+  notes: [
+    'Lines of --input are objects: {"specialist": "stars", "text": "…"}, with the fields that its task asks by (text; question and',
+    'context; …). Without `specialist` all are asked that can take the fields. With --input - lines are answered as they come.',
+  ],
+  options: z.strictObject({
+    base: z.string().describe('the generalist: a folder, a run or a Hub id'),
+    specialist: z
+      .array(z.string())
+      .min(1)
+      .describe('NAME=FOLDER of a run that left the base as it is, or of an adapter; once for each')
+      .meta({ commas: false }),
+    text: z.array(z.string()).default([]).describe('a text for all').meta({ commas: false }),
+    input: z.string().optional().describe('a file of JSON lines, or - for those that come in'),
+    batchTokens: z.int().positive().optional().describe('tokens in a batch, padding included'),
+    device: modelFields.device,
+  }),
+  async run({ base, specialist, text, input, batchTokens, device }, _args, context) {
+    if (input === undefined && text.length === 0)
+      throw new ConfigError('Expected --text or --input for `specialists`, got neither.')
+    const choices = parseChoices(specialist)
+    const opened = await openSpecialists(base, choices, { device, onNote: (line) => context.warn(line) })
+    const memory = opened.memory()
+    for (const line of describeMemory(opened, memory)) context.log(line)
+    const answers: object[] = []
+    const say = sayTo(context, answers)
+    const asking = { batchTokens, signal: context.signal }
+    try {
+      if (text.length > 0) {
+        const questions = text.map((one, i) => ({ id: String(i + 1), text: one }))
+        for (const answer of await opened.askAll(questions, asking)) say(answer)
+      }
+      if (input === '-') await serveLines(opened, process.stdin, context.signal, say)
+      else if (input !== undefined)
+        for await (const questions of questionsOf(input))
+          for (const answer of await opened.askAll(questions, asking)) say(answer)
+    } finally {
+      await opened.close()
+    }
+    return { base, memory, answers: answers as Answer[] }
+  },
+})
+
+/** With `--json` answers are part of the document; else each is a line as soon as it is there. */
+const sayTo =
+  (context: Pick<CommandContext, 'json' | 'write'>, answers: object[]) =>
+  (answer: object): void => {
+    if (context.json) answers.push(answer)
+    else context.write(`${JSON.stringify(answer)}\n`)
+  }

@@ -1,0 +1,81 @@
+// `tunesmith tokenizer encode`: documents in, token shards for training out. Knows nothing of how they are encoded.
+import { availableParallelism } from 'node:os'
+import { z } from 'zod'
+import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { encodeShards, encodeShardsSchema, type ShardManifest } from '../../data/index.ts'
+import { defineCommand } from '../command.ts'
+import { openTexts } from '../parts/text-documents.ts'
+
+// A book is one document; only what is far longer is cut.
+const DOCUMENT_BYTES = 8 << 20
+
+export interface TokenizerEncodeResult {
+  out: string
+  dtype: ShardManifest['dtype']
+  seconds: number
+  train: { tokens: number; documents: number; bytes: number; shards: number }
+  validation: { tokens: number; documents: number; bytes: number; shards: number }
+}
+
+export const tokenizerEncode = defineCommand({
+  name: 'tokenizer encode',
+  summary: 'Write a corpus as shards of token ids with document boundaries; started again, it goes on where it stopped',
+  example: 'tunesmith tokenizer encode --tokenizer tokenizer --corpus corpus --out shards',
+  arguments: [
+    {
+      name: 'files',
+      description: 'Text files, folders or globs, also .gz, .bz2, .zst',
+      variadic: true,
+      optional: true,
+    },
+  ],
+  options: encodeShardsSchema.extend({
+    tokenizer: z.string().describe('tokenizer folder or file'),
+    corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
+    out: z.string().describe('folder for the shards'),
+    workers: z
+      .number()
+      .int()
+      .positive()
+      .default(availableParallelism())
+      .describe('threads; the result does not depend on it'),
+  }),
+  run: async ({ tokenizer, corpus, out, workers, ...options }, { files }, context): Promise<TokenizerEncodeResult> => {
+    const started = performance.now()
+    const { signal } = context
+    const texts = await openTexts({ corpora: corpus, files: files ?? [] }, { maxBytes: DOCUMENT_BYTES, signal })
+    const progress = context.progress({ label: 'encoding', unit: 'bytes' })
+    try {
+      const manifest = await encodeShards(texts.documents(), tokenizer, out, options, {
+        workers,
+        signal,
+        source: texts.description,
+        onProgress: ({ bytes, tokens }) => progress.update(bytes, { tokens: formatCount(tokens) }),
+      })
+      const summary = ({ tokens, documents, bytes, shards }: ShardManifest['splits']['train']) => ({
+        tokens,
+        documents,
+        bytes,
+        shards: shards.length,
+      })
+      return {
+        out,
+        dtype: manifest.dtype,
+        seconds: (performance.now() - started) / 1000,
+        train: summary(manifest.splits.train),
+        validation: summary(manifest.splits.validation),
+      }
+    } finally {
+      progress.stop()
+    }
+  },
+  render: (result) =>
+    [
+      `${result.out}: ${result.dtype}, ${formatDuration(result.seconds * 1000)}`,
+      ...(['train', 'validation'] as const).map((name) => {
+        const { tokens, documents, bytes, shards } = result[name]
+        const ratio = tokens === 0 ? '-' : (bytes / tokens).toFixed(2)
+        return `${name}: ${formatCount(tokens)} tokens in ${formatCount(documents)} documents, ${shards} shards, ${formatBytes(bytes)} of text, ${ratio} bytes a token`
+      }),
+    ].join('\n'),
+})

@@ -1,0 +1,126 @@
+// `tunesmith tokenizer train`: text in, a tokenizer folder that other libraries open out. Knows nothing of how it learns.
+import { availableParallelism } from 'node:os'
+import { z } from 'zod'
+import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import {
+  type TokenizerReport,
+  tokenizerTrainSchema,
+  trainTokenizer,
+  writeTokenizerFolder,
+} from '../../tokenizers/index.ts'
+import { defineCommand } from '../command.ts'
+import { openTexts } from '../parts/text-documents.ts'
+
+// Pieces of long files: short enough that some can be held out, long enough that few words are cut.
+const PIECE_BYTES = 1 << 20
+
+export interface TokenizerTrainResult {
+  out: string
+  type: string
+  vocabSize: number
+  documents: number
+  bytes: number
+  distinctWords: number
+  skippedLong: number
+  skippedRare: number
+  seconds: number
+  report: TokenizerReport | null
+}
+
+export const tokenizerTrain = defineCommand({
+  name: 'tokenizer train',
+  summary: 'Learn a vocabulary from text and write it as a folder that transformers and transformers.js open',
+  example: 'tunesmith tokenizer train --type wordpiece --vocab-size 30000 --corpus corpus --out tokenizer',
+  arguments: [
+    {
+      name: 'files',
+      description: 'Text files, folders or globs, also .gz, .bz2, .zst',
+      variadic: true,
+      optional: true,
+    },
+  ],
+  options: tokenizerTrainSchema.extend({
+    corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
+    out: z.string().describe('folder for the tokenizer'),
+    fromCounts: z
+      .array(z.string())
+      .default([])
+      .describe('files of saved word counts to add to the text, or to train from alone'),
+    saveCounts: z.string().optional().describe('file for the word counts, gzipped when it ends in .gz'),
+    workers: z
+      .number()
+      .int()
+      .positive()
+      .default(availableParallelism())
+      .describe('threads; the result does not depend on it'),
+  }),
+  run: async (
+    { corpus, out, fromCounts, saveCounts, workers, ...options },
+    { files },
+    context,
+  ): Promise<TokenizerTrainResult> => {
+    const started = performance.now()
+    const { signal } = context
+    const named = files ?? []
+    const onlyCounts = fromCounts.length > 0 && corpus.length + named.length === 0
+    const texts = onlyCounts
+      ? undefined
+      : await openTexts({ corpora: corpus, files: named }, { maxBytes: PIECE_BYTES, signal })
+    let stage = ''
+    let progress: ReturnType<typeof context.progress> | undefined
+    const onProgress = (next: 'count' | 'learn', done: number) => {
+      if (next !== stage) {
+        progress?.stop()
+        progress = context.progress(
+          next === 'count' ? { label: 'counting words', unit: 'bytes' } : { label: 'learning', unit: 'tokens' },
+        )
+        stage = next
+      }
+      progress?.update(done)
+    }
+    try {
+      const trained = await trainTokenizer(texts?.documents() ?? [], options, {
+        fromCounts,
+        saveCounts,
+        workers,
+        signal,
+        onProgress,
+      })
+      await writeTokenizerFolder(out, trained.files)
+      const { words } = trained
+      return {
+        out,
+        type: trained.plan.type,
+        vocabSize: trained.vocabSize,
+        documents: trained.documents,
+        bytes: trained.bytes,
+        distinctWords: words.distinct,
+        skippedLong: words.skippedLong,
+        skippedRare: words.skippedRare,
+        seconds: (performance.now() - started) / 1000,
+        report: trained.report ?? null,
+      }
+    } finally {
+      progress?.stop()
+    }
+  },
+  render: renderTraining,
+})
+
+function renderTraining(result: TokenizerTrainResult): string {
+  const { report } = result
+  const lines = [
+    `${result.out}: ${result.type}, ${result.vocabSize} tokens, from ${formatBytes(result.bytes)} in ${formatCount(result.documents)} documents (${formatCount(result.distinctWords)} distinct words), ${formatDuration(result.seconds * 1000)}`,
+  ]
+  if (result.skippedLong > 0) lines.push(`left out: ${formatCount(result.skippedLong)} words for their length`)
+  if (result.skippedRare > 0) lines.push(`left out: ${formatCount(result.skippedRare)} distinct words for their rarity`)
+  if (report === null) lines.push('no report: no document was held out (short text, or --held-out 0)')
+  else {
+    const share = (value: number) => `${(value * 100).toFixed(2)} %`
+    lines.push(
+      `on ${formatBytes(report.bytes)} held out: ${report.fertility.toFixed(3)} tokens a word, ${report.bytesPerToken.toFixed(2)} bytes a token, ` +
+        `${share(report.unknownRate)} unknown, ${share(report.usedVocabulary)} of the vocabulary in use`,
+    )
+  }
+  return lines.join('\n')
+}

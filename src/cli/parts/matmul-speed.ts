@@ -1,0 +1,31 @@
+// How fast this machine multiplies matrices of a model's sizes: what a training step can at best come to.
+import { inferenceMode, scope, zeros } from '../../tensor/index.ts'
+
+export interface Product {
+  /** Rows: tokens that go through at once. */
+  tokens: number
+  width: number
+  dtype: 'float32' | 'bfloat16'
+  device: string
+}
+
+/** FLOP/s of the fastest of the products [tokens, width] x [width, 4 width] that fit into `budgetMs`; at least two are made. */
+export const matmulSpeed = ({ tokens, width, dtype, device }: Product, budgetMs = 300): number =>
+  inferenceMode(() =>
+    scope(() => {
+      // Enough work to be timed well, little enough to end soon.
+      const rows = Math.max(16, Math.min(tokens, Math.ceil(2e9 / (8 * width * width))))
+      const left = zeros([rows, width], { dtype, device })
+      const right = zeros([width, 4 * width], { dtype, device })
+      const flops = 2 * rows * width * 4 * width
+      const started = performance.now()
+      let fastest = Number.POSITIVE_INFINITY
+      for (let count = 0; count < 2 || performance.now() - started < budgetMs; count++) {
+        const from = performance.now()
+        // Reading one value waits for a device that works on its own.
+        scope(() => left.matmul(right).select(0, 0).select(0, 0).item())
+        fastest = Math.min(fastest, performance.now() - from)
+      }
+      return (flops / fastest) * 1000
+    }),
+  )

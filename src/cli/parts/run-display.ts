@@ -1,0 +1,94 @@
+// Shows a training run while it goes: the pre-flight, the bar, and a line for everything that is worth one. Knows no objective.
+import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
+import type { PreFlight, TrainingEvent } from '../../training/index.ts'
+import type { CommandContext } from '../command.ts'
+import { matmulSpeed } from './matmul-speed.ts'
+import { TrainingBar } from './training-bar.ts'
+
+export interface RunDisplay extends RunListener {
+  /** Gives the terminal back. Safe to call twice. */
+  stop(): void
+}
+
+const share = (value: number) => `${(100 * value).toFixed(1)} %`
+const number = (value: number) => String(Number(value.toPrecision(4)))
+
+export const describePreFlight = (facts: PreFlight): string[] => {
+  const { parameters, gradients, optimizer, activations, available } = facts.memory
+  const total = parameters + gradients + optimizer + activations
+  return [
+    'Before the first step',
+    ...facts.example.split('\n').map((line) => `  │ ${line.trim()}`),
+    `  ${formatCount(facts.parameters)} parameters; ${formatCount(facts.tokensPerStep)} tokens a step, ${share(facts.trainedShare)} of them trained, ${share(facts.truncatedShare)} cut off`,
+    `  memory about ${formatBytes(total)} (weights ${formatBytes(parameters)}, gradients ${formatBytes(gradients)}, optimizer ${formatBytes(optimizer)}, activations ${formatBytes(activations)}) of ${formatBytes(available)}`,
+    ...(total > available ? ['  warning: this may not fit; micro-batches are halved when memory runs out'] : []),
+    ...facts.warnings.map((warning) => `  warning: ${warning}`),
+  ]
+}
+
+/** The one term of a loss is the loss, and is said once. */
+const describeMetrics = (metrics: Record<string, number>) =>
+  Object.entries(metrics)
+    .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
+    .map(([name, value]) => `${name} ${number(value)}`)
+    .join(', ')
+
+const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
+
+/** The line of an event, where it has one. */
+export const describeEvent = (event: TrainingEvent): string | undefined => {
+  const at = `step ${event.step}:`
+  if (event.type === 'evaluation') return `${at} held out: ${describeMetrics(event.metrics)}`
+  if (event.type === 'incident') return `${at} ${event.message}`
+  if (event.type === 'sample')
+    return `${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`
+  return undefined
+}
+
+/** A listener that shows a run on stderr. */
+export const displayRun = (
+  context: Pick<CommandContext, 'signal'>,
+  {
+    label,
+    precision = 'float32',
+    device = 'cpu',
+    budget,
+  }: Partial<Pick<PretrainRecipe, 'precision' | 'device' | 'budget'>> & { label: string },
+): RunDisplay => {
+  let bar = new TrainingBar({ label })
+  return {
+    signal: context.signal,
+    onPreFlight(facts, { fresh, step }) {
+      if (fresh) for (const line of describePreFlight(facts)) bar.line(line)
+      if (!fresh) bar.line(`Going on after step ${step}.`)
+      const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
+      bar = new TrainingBar({
+        label,
+        ceiling: facts.flopsPerToken > 0 ? speed / facts.flopsPerToken : undefined,
+        // A run that goes on has used some of its time already, and guesses well from the first step on.
+        seconds: fresh && budget?.minutes !== undefined ? 60 * budget.minutes : undefined,
+      })
+    },
+    onEvent(event) {
+      if (event.type === 'step') bar.update(event)
+      const line = describeEvent(event)
+      if (line !== undefined) bar.line(line)
+    },
+    onNote: (line) => bar.line(line),
+    stop: () => bar.stop(),
+  }
+}
+
+/** What a run came to, for people. */
+export const renderRun = ({ out, model, reason, steps, tokens, seconds, loss, metrics }: RunResult): string => {
+  const facts = [
+    `${steps} steps`,
+    `${formatCount(tokens)} tokens`,
+    formatDuration(seconds * 1000),
+    `loss ${number(loss)}`,
+  ]
+  const held = Object.keys(metrics).length === 0 ? [] : [`held out: ${describeMetrics(metrics)}`]
+  if (reason === 'interrupted') return [`Stopped: ${facts.join(', ')}.`, `Go on: tunesmith resume ${out}`].join('\n')
+  return [`Finished: ${facts.join(', ')}`, ...held, `model   ${model}`, `report  ${out}/report.html`].join('\n')
+}

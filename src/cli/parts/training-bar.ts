@@ -1,0 +1,94 @@
+// Progress of a training run on stderr: one line that is drawn again on a terminal, a line every so often elsewhere, and
+// whole lines between them. Knows what a step reports, and no model.
+import { formatCount, formatDuration } from '../../core/index.ts'
+import { StepRate } from './step-rate.ts'
+
+export interface BarStep {
+  step: number
+  totalSteps: number
+  loss: number
+  tokensPerSecond: number
+  /** Of this step. */
+  seconds: number
+}
+
+export interface TrainingBarOptions {
+  label: string
+  /** FLOP/s of the best matrix product over those of a token, where known: the tokens a second that could be. */
+  ceiling?: number
+  /** The time that the run has, where that decides its end. */
+  seconds?: number
+  stream?: NodeJS.WriteStream
+  /** Milliseconds between two lines when there is no terminal. */
+  intervalMs?: number
+}
+
+const barWidth = 20
+/** Weight of the newest step in the loss that is shown. */
+const freshness = 0.1
+
+export class TrainingBar {
+  readonly #options: TrainingBarOptions
+  readonly #stream: NodeJS.WriteStream
+  #loss = Number.NaN
+  readonly #rate = new StepRate()
+  #steps = 0
+  readonly #started = performance.now()
+  #shownAt = 0
+  #shown = ''
+
+  constructor(options: TrainingBarOptions) {
+    this.#options = options
+    this.#stream = options.stream ?? process.stderr
+  }
+
+  update(event: BarStep): void {
+    this.#steps++
+    // A plain mean at first, so that one slow step does not linger.
+    const weight = Math.max(freshness, 1 / this.#steps)
+    const towards = (mean: number, value: number) => (Number.isNaN(mean) ? value : mean + weight * (value - mean))
+    if (Number.isFinite(event.loss)) this.#loss = towards(this.#loss, event.loss)
+    this.#rate.add({ seconds: event.seconds, tokens: event.tokensPerSecond * event.seconds })
+    const now = performance.now()
+    const { isTTY } = this.#stream
+    const wait = isTTY ? 200 : (this.#options.intervalMs ?? 15_000)
+    if (this.#shownAt !== 0 && now - this.#shownAt < wait && event.step < event.totalSteps) return
+    this.#shownAt = now
+    const text = this.#describe(event)
+    if (!isTTY) this.#stream.write(`${text}\n`)
+    else this.#stream.write(`\r${(this.#shown = text.slice(0, (this.#stream.columns ?? 100) - 1))}\u001b[K`)
+  }
+
+  /** A line of its own; the bar comes below it again. */
+  line(text: string): void {
+    const { isTTY } = this.#stream
+    this.#stream.write(isTTY && this.#shown !== '' ? `\r\u001b[K${text}\n${this.#shown}` : `${text}\n`)
+  }
+
+  stop(): void {
+    if (this.#stream.isTTY && this.#shown !== '') this.#stream.write('\n')
+    this.#shown = ''
+  }
+
+  #describe({ step, totalSteps }: BarStep): string {
+    const { label, ceiling, seconds } = this.#options
+    const { secondsPerStep, tokensPerSecond } = this.#rate.means
+    const elapsed = (performance.now() - this.#started) / 1000
+    // Under a budget of time the number of steps is a guess, at first a wild one.
+    const share = Math.min(
+      1,
+      seconds === undefined ? step / totalSteps : Math.max(elapsed / seconds, step >= totalSteps ? 1 : 0),
+    )
+    const filled = Math.round(share * barWidth)
+    const bar = this.#stream.isTTY ? ` ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}` : ''
+    const left = seconds === undefined ? (totalSteps - step) * secondsPerStep : share < 1 ? seconds - elapsed : 0
+    return [
+      `${label}${bar} ${Math.floor(100 * share)} %`,
+      seconds === undefined ? `step ${step}/${totalSteps}` : `step ${step}`,
+      `loss ${this.#loss.toFixed(3)}`,
+      `${formatCount(tokensPerSecond)} tokens/s`,
+      ...(ceiling === undefined ? [] : [`${Math.round((100 * tokensPerSecond) / ceiling)} % of matmul`]),
+      ...(left > 0 ? [`${formatDuration(left * 1000)} left`] : []),
+    ].join(' · ')
+  }
+}

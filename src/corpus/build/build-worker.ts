@@ -1,0 +1,44 @@
+// The worker thread of a build: takes tasks of any phase, one after the other, and leaves files and entries behind.
+
+import { workerData } from 'node:worker_threads'
+import { serveTasks } from '../../core/index.ts'
+import type { DocumentWorker } from './document-task.ts'
+import { explainFault } from './machine-fault.ts'
+import type { WorkerSettings, WorkerTask } from './phase-runner.ts'
+import type { WriteStages, WriteTask } from './write-task.ts'
+
+const { settings } = workerData as WorkerSettings
+
+// Sources, filters and decontamination indexes take time and memory; each is loaded when first needed and kept.
+let documents: Promise<DocumentWorker> | undefined
+let writing: Promise<WriteStages> | undefined
+
+async function createDocumentWorker(): Promise<DocumentWorker> {
+  const [{ DocumentWorker }, { registeredSources }] = await Promise.all([
+    import('./document-task.ts'),
+    import('./resolve-options.ts'),
+  ])
+  return DocumentWorker.create(settings, registeredSources())
+}
+
+async function createWriteStages({ contamination: files }: WriteTask): Promise<WriteStages> {
+  const { dedup, contamination } = settings
+  if (contamination === undefined || files === undefined) return { dedup }
+  const { ContaminationCheck } = await import('./contamination-stage.ts')
+  return { dedup, contamination: await ContaminationCheck.create(files, contamination.options) }
+}
+
+const work: { [Type in WorkerTask['type']]: (task: Extract<WorkerTask, { type: Type }>) => Promise<unknown> } = {
+  read: async (task) => (await (documents ??= createDocumentWorker())).read(task),
+  documents: async (task) => (await (documents ??= createDocumentWorker())).documents(task),
+  count: async (task) => (await import('./contamination-stage.ts')).countOverlaps(task),
+  write: async (task) => (await import('./write-task.ts')).writePart(task, await (writing ??= createWriteStages(task))),
+}
+
+serveTasks(async (task: WorkerTask) => {
+  try {
+    await work[task.type](task as never)
+  } catch (error) {
+    throw explainFault(error)
+  }
+})

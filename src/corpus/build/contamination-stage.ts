@@ -1,0 +1,221 @@
+// Decontamination as a stage of a build: the index of the test sets, made once; a counting pass, which tells leaks from
+// common phrases; then the check of each document, with notes for the report.
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseConfig, sha256File, writeFileAtomic } from '../../core/index.ts'
+import { coerceOptions, parsePairs } from './component-spec.ts'
+import { decidedText, type KeptFile, readDecided } from './decisions.ts'
+import {
+  createDecontaminator,
+  type DecontaminationOptions,
+  decontaminationOptions,
+  dropReasons,
+  GramCounter,
+  GramIndex,
+  readTestSet,
+  type TestSetFacts,
+  type TestSetOptions,
+  testSetOptions,
+} from '../decontaminate/index.ts'
+import type { CorpusDocument } from '../document.ts'
+import { type Entry, keyOf, prepareFolder, readEntry, writeEntry } from './journal.ts'
+
+export const contaminationStage = 'decontaminate'
+export const contaminationReasons: readonly string[] = dropReasons
+
+export interface ContaminationSettings {
+  testSets: TestSetOptions[]
+  options: DecontaminationOptions
+}
+
+/** The files that checking needs. */
+export interface ContaminationFiles {
+  index: string
+  common: string
+}
+
+/** One overlap, as the report lists it. */
+export interface FoundOverlap {
+  id: string
+  path: string
+  offset: number
+  /** What became of the document: `cut` or the reason of its drop. */
+  action: string
+  testSet: string
+  item: string
+  field: string
+  excerpt: string
+}
+
+/** What a part adds to the report; items are counted once however many documents hold them. */
+export interface ContaminationFindings {
+  /** Documents with an overlap, by test set. */
+  documents: Record<string, number>
+  /** `item` of every overlap, by test set. */
+  items: Record<string, string[]>
+  overlaps: FoundOverlap[]
+}
+
+export interface ContaminationReport {
+  testSets: (TestSetFacts & { documents: number; itemsFound: number })[]
+  /** The first overlaps in the order of the corpus; at most `overlapsListed`. */
+  overlaps: FoundOverlap[]
+}
+
+export const overlapsListed = 1000
+
+/** `PATH` or `option=value,option=value:PATH`. */
+export function resolveContamination(
+  specs: readonly string[],
+  options: DecontaminationOptions,
+): ContaminationSettings | undefined {
+  if (specs.length === 0) return undefined
+  const testSets = specs.map((spec, index) => {
+    const where = `decontaminate[${index}]`
+    const [, pairs, path] = /^(?:(\w+=[^:]*):)?(.+)$/s.exec(spec) ?? [undefined, undefined, spec]
+    const given = { ...(pairs === undefined ? {} : parsePairs(pairs, where)), path }
+    return parseConfig(testSetOptions, coerceOptions(testSetOptions, given), where)
+  })
+  return { testSets, options: parseConfig(decontaminationOptions, options, 'decontamination') }
+}
+
+/** Makes the index, or finds it made; `facts` says what it depends on besides its settings. */
+export async function prepareIndex(settings: ContaminationSettings, parent: string, facts: unknown): Promise<string> {
+  const key = keyOf({ index: settings, facts })
+  const folder = join(parent, key)
+  const path = join(folder, 'grams.bin')
+  if ((await readEntry(folder, key, folder)) !== undefined) return path
+  await prepareFolder(folder)
+  const sets = []
+  for (const testSet of settings.testSets) sets.push(await readTestSet(testSet))
+  const index = GramIndex.build(sets, settings.options)
+  await index.save(path)
+  const bytes = (await readFile(path)).length
+  const file = { path: 'grams.bin', lines: 0, bytes, sha256: await sha256File(path) }
+  await writeEntry(folder, { key, files: [file], result: {} })
+  return path
+}
+
+export interface CountTask {
+  type: 'count'
+  key: string
+  folder: string
+  index: string
+  kept: KeptFile[]
+}
+
+export type CountResult = [gram: number, documents: number][]
+
+/** Counts in how many of the documents that deduplication leaves each overlap stands. */
+export async function countOverlaps({ key, folder, index, kept }: CountTask): Promise<void> {
+  await prepareFolder(folder)
+  const counter = new GramCounter(await loadIndex(index))
+  for (const file of kept) {
+    for await (const { document, decisions } of readDecided(file)) {
+      const text = decidedText(document.text, decisions)
+      if (text !== undefined) counter.add(text)
+    }
+  }
+  await writeEntry<CountResult>(folder, { key, files: [], result: counter.entries() })
+}
+
+/** Sums the counts of all parts and writes down the overlaps that are too common to be leaks. */
+export async function writeCommon(
+  path: string,
+  index: string,
+  counts: readonly { folder: string; key: string }[],
+  { maxDocuments }: DecontaminationOptions,
+): Promise<void> {
+  const counter = new GramCounter(await loadIndex(index))
+  for (const { folder, key } of counts) {
+    const entry: Entry<CountResult> | undefined = await readEntry(folder, key, undefined)
+    counter.addAll(entry!.result)
+  }
+  await writeFileAtomic(path, JSON.stringify([...counter.common(maxDocuments)].sort((a, b) => a - b)))
+}
+
+let loaded: { path: string; index: Promise<GramIndex> } | undefined
+
+/** An index may take hundreds of megabytes, so each thread holds one. */
+function loadIndex(path: string): Promise<GramIndex> {
+  if (loaded?.path !== path) loaded = { path, index: GramIndex.load(path) }
+  return loaded.index
+}
+
+export type ContaminationOutcome =
+  | { keep: true; texts?: readonly string[] }
+  | { keep: false; reason: string; detail: string }
+
+/** Checks documents one by one and gathers what the report needs. */
+export class ContaminationCheck {
+  private findings = emptyFindings()
+
+  private constructor(private readonly decide: ReturnType<typeof createDecontaminator>) {}
+
+  static async create(files: ContaminationFiles, options: DecontaminationOptions): Promise<ContaminationCheck> {
+    const common = new Set(JSON.parse(await readFile(files.common, 'utf8')) as number[])
+    return new ContaminationCheck(createDecontaminator(await loadIndex(files.index), options, common))
+  }
+
+  check({ id, text, source }: CorpusDocument): ContaminationOutcome {
+    const result = this.decide(text)
+    if (result.action === 'keep') return { keep: true }
+    const action = result.action === 'cut' ? 'cut' : result.reason
+    const { documents, items, overlaps } = this.findings
+    for (const testSet of new Set(result.overlaps.map((overlap) => overlap.testSet))) {
+      documents[testSet] = (documents[testSet] ?? 0) + 1
+    }
+    for (const { testSet, item, field, excerpt } of result.overlaps) {
+      const known = (items[testSet] ??= [])
+      if (!known.includes(item)) known.push(item)
+      if (overlaps.length >= overlapsListed) continue
+      overlaps.push({ id, path: source.path, offset: source.offset, action, testSet, item, field, excerpt })
+    }
+    if (result.action === 'cut') return { keep: true, texts: result.pieces }
+    const { testSet, item, field } = result.overlaps[0]!
+    return { keep: false, reason: result.reason, detail: `${testSet} ${item} ${field}`.trim().slice(0, 200) }
+  }
+
+  /** What was found since the last call. */
+  takeFindings(): ContaminationFindings {
+    const findings = this.findings
+    this.findings = emptyFindings()
+    return findings
+  }
+}
+
+function emptyFindings(): ContaminationFindings {
+  return { documents: {}, items: {}, overlaps: [] }
+}
+
+/** Adds up findings part by part; memory is bounded by the test sets. */
+export class ContaminationSummary {
+  private readonly documents = new Map<string, number>()
+  private readonly items = new Map<string, Set<string>>()
+  private readonly overlaps: FoundOverlap[] = []
+
+  add({ documents, items, overlaps }: ContaminationFindings): void {
+    for (const [name, count] of Object.entries(documents)) {
+      this.documents.set(name, (this.documents.get(name) ?? 0) + count)
+    }
+    for (const [name, found] of Object.entries(items)) {
+      const known = this.items.get(name) ?? new Set<string>()
+      for (const item of found) known.add(item)
+      this.items.set(name, known)
+    }
+    this.overlaps.push(...overlaps.slice(0, overlapsListed - this.overlaps.length))
+  }
+
+  async report(index: string): Promise<ContaminationReport> {
+    const { testSets } = await loadIndex(index)
+    return {
+      testSets: testSets.map((facts) => ({
+        ...facts,
+        documents: this.documents.get(facts.name) ?? 0,
+        itemsFound: this.items.get(facts.name)?.size ?? 0,
+      })),
+      overlaps: this.overlaps,
+    }
+  }
+}

@@ -1,0 +1,182 @@
+// The per-document work on one piece of the input: read, filter, note signatures. Writes the kept documents, the drop
+// list and the signatures into the piece's folder. Runs in a worker; knows no other piece.
+
+import { join } from 'node:path'
+import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
+import { FilterChain } from './filter-chain.ts'
+import type { InputFile } from './inputs.ts'
+import { type EntryFile, prepareFolder, writeEntry } from './journal.ts'
+import { LineWriter, readLines } from '../part-file.ts'
+import { readRecords } from './read-records.ts'
+import type { BuildSettings } from './resolve-options.ts'
+import { SignatureWriter } from './signatures.ts'
+import type { SourceDefinition } from '../sources/source.ts'
+import { type Damage, type DropSample, SampleKeeper, type StageCounts } from './stage-counts.ts'
+
+export type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
+
+export interface DocumentTask {
+  type: 'documents'
+  key: string
+  folder: string
+  input: PieceInput
+}
+
+export interface ReadTask {
+  type: 'read'
+  key: string
+  folder: string
+  input: InputFile
+}
+
+/** A file of kept or unfiltered documents. */
+export interface DocumentFile extends EntryFile {
+  documents: number
+  textBytes: number
+}
+
+export interface PieceResult {
+  counts: StageCounts[]
+  samples: DropSample[]
+  damage: Damage[]
+  /** In order; each holds at most `partBytes` of text, or one document. */
+  kept: DocumentFile[]
+  dropped: EntryFile
+  signatures: EntryFile[]
+}
+
+export interface ReadResult {
+  counts: StageCounts
+  damage: Damage[]
+  segments: DocumentFile[]
+  dropped: EntryFile
+}
+
+/** Writes documents into numbered files of bounded size. */
+class RollingWriter {
+  readonly files: DocumentFile[] = []
+  private writer: LineWriter | undefined
+  private documents = 0
+  private bytes = 0
+
+  constructor(
+    private readonly folder: string,
+    private readonly name: string,
+    private readonly limit: number,
+  ) {}
+
+  async write(document: CorpusDocument): Promise<void> {
+    const bytes = textBytes(document.text)
+    if (this.writer !== undefined && this.bytes + bytes > this.limit) await this.roll()
+    this.writer ??= await LineWriter.create(join(this.folder, this.nextName()), { level: 1 })
+    this.documents += 1
+    this.bytes += bytes
+    await this.writer.write(encodeDocument(document))
+  }
+
+  /** Finishes the current file; its documents are the last of `files` then. */
+  async roll(): Promise<void> {
+    if (this.writer === undefined) return
+    const path = this.nextName()
+    const written = await this.writer.close()
+    this.writer = undefined
+    this.files.push({ path, ...written, documents: this.documents, textBytes: this.bytes })
+    this.documents = 0
+    this.bytes = 0
+  }
+
+  async abort(): Promise<void> {
+    await this.writer?.abort()
+  }
+
+  private nextName(): string {
+    return `${this.name}-${String(this.files.length).padStart(4, '0')}.jsonl.gz`
+  }
+}
+
+const droppedName = 'dropped.jsonl.gz'
+
+export class DocumentWorker {
+  private constructor(
+    private readonly settings: BuildSettings,
+    private readonly registry: Readonly<Record<string, SourceDefinition>>,
+    private readonly chain: FilterChain,
+  ) {}
+
+  static async create(
+    settings: BuildSettings,
+    registry: Readonly<Record<string, SourceDefinition>>,
+  ): Promise<DocumentWorker> {
+    return new DocumentWorker(settings, registry, await FilterChain.create(settings.filters))
+  }
+
+  /** Cuts one large file into segments of unfiltered documents. */
+  async read({ key, folder, input }: ReadTask): Promise<ReadResult> {
+    await prepareFolder(folder)
+    const segments = new RollingWriter(folder, 'segment', this.settings.sizes.segmentBytes)
+    const dropped = await LineWriter.create(join(folder, droppedName), { level: 1 })
+    try {
+      const { documents, counts, damage } = this.open([input], dropped)
+      for await (const document of documents) await segments.write(document)
+      await segments.roll()
+      const droppedFile = { path: droppedName, ...(await dropped.close()) }
+      const result: ReadResult = { counts, damage, segments: segments.files, dropped: droppedFile }
+      await writeEntry(folder, { key, files: [...segments.files, droppedFile], result })
+      return result
+    } finally {
+      await segments.abort()
+      await dropped.abort()
+    }
+  }
+
+  /** Reads, filters and signs the documents of one piece. */
+  async documents({ key, folder, input }: DocumentTask): Promise<PieceResult> {
+    await prepareFolder(folder)
+    const kept = new RollingWriter(folder, 'kept', this.settings.sizes.partBytes)
+    const dropped = await LineWriter.create(join(folder, droppedName), { level: 1 })
+    const signatures = SignatureWriter.create(folder, this.settings.dedup)
+    try {
+      const samples = new SampleKeeper()
+      const reader = input.kind === 'files' ? this.open(input.inputs, dropped) : undefined
+      this.chain.takeCounts() // what a failed task may have left
+      let ordinal = 0
+      for await (const document of reader?.documents ?? readSegment(input)) {
+        const outcome = this.chain.apply(document)
+        if ('reason' in outcome) {
+          const { stage, reason, detail, bytes } = outcome
+          samples.offer(stage, reason, outcome.document, detail)
+          await dropped.write(JSON.stringify(dropLine(outcome.document, stage, reason, bytes, detail)))
+          continue
+        }
+        signatures.add(ordinal++, outcome.document)
+        await kept.write(outcome.document)
+      }
+      await kept.roll()
+      const result: PieceResult = {
+        counts: [...(reader === undefined ? [] : [reader.counts]), ...this.chain.takeCounts()],
+        samples: samples.samples(),
+        damage: reader?.damage ?? [],
+        kept: kept.files,
+        dropped: { path: droppedName, ...(await dropped.close()) },
+        signatures: await signatures.close(),
+      }
+      await writeEntry(folder, { key, files: [...result.kept, result.dropped, ...result.signatures], result })
+      return result
+    } finally {
+      await kept.abort()
+      await dropped.abort()
+      await signatures.abort()
+    }
+  }
+
+  private open(inputs: readonly InputFile[], dropped: LineWriter) {
+    const onDrop = (line: DropLine) => dropped.write(JSON.stringify(line))
+    return readRecords(inputs, { sources: this.settings.sources, registry: this.registry, onDrop })
+  }
+}
+
+async function* readSegment(input: PieceInput): AsyncGenerator<CorpusDocument> {
+  if (input.kind !== 'segment') return
+  let line = 0
+  for await (const text of readLines(input.path)) yield decodeDocument(text, input.path, ++line)
+}

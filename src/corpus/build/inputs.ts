@@ -1,0 +1,71 @@
+// Lists the files that the sources name, in a fixed order, with their sizes and hashes.
+// Knows no file format: a source says which paths it can open.
+
+import { stat } from 'node:fs/promises'
+import { ConfigError, DataError, sha256File } from '../../core/index.ts'
+
+/** A source with every default filled in, as the manifest shows it. */
+export interface ResolvedSource {
+  kind: string
+  /** As the user gave it: a file, a folder, a glob or a list. */
+  path: string
+  options: Record<string, unknown>
+}
+
+export interface InputFile {
+  /** Index into the build's sources. */
+  source: number
+  path: string
+  bytes: number
+  /** Null when the path is not a file of this machine; it is then known by its path alone. */
+  sha256: string | null
+}
+
+export interface ListOptions {
+  expand: (source: ResolvedSource) => Promise<{ paths: string[]; local: boolean }>
+  signal?: AbortSignal
+  onProgress?: (bytes: number) => void
+}
+
+/**
+ * Every input in the order of the sources and, inside one, of `expand`. A path that two sources name is an error,
+ * for its documents would count twice.
+ */
+export async function listInputs(
+  sources: readonly ResolvedSource[],
+  { expand, signal, onProgress }: ListOptions,
+): Promise<InputFile[]> {
+  const seen = new Map<string, number>()
+  const found: { source: number; path: string; local: boolean }[] = []
+  for (const [source, resolved] of sources.entries()) {
+    const { paths, local } = await expand(resolved)
+    if (paths.length === 0) {
+      throw new DataError(`Expected files for \`source\` ${resolved.kind}:${resolved.path}, got none. Check the path.`)
+    }
+    for (const path of paths) {
+      const earlier = seen.get(path)
+      if (earlier !== undefined) {
+        throw new ConfigError(
+          `Expected each input once, got ${path} from source ${earlier + 1} and source ${source + 1}. Remove one.`,
+        )
+      }
+      seen.set(path, source)
+      found.push({ source, path, local })
+    }
+  }
+  const inputs: InputFile[] = []
+  let hashed = 0
+  for (const { source, path, local } of found) {
+    signal?.throwIfAborted()
+    if (!local) {
+      inputs.push({ source, path, bytes: 0, sha256: null })
+      continue
+    }
+    const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
+      throw new DataError(`Expected a readable file, got ${error.code ?? error.message}.`, path)
+    })
+    inputs.push({ source, path, bytes: info.size, sha256: await sha256File(path) })
+    onProgress?.((hashed += info.size))
+  }
+  return inputs
+}

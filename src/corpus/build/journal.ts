@@ -1,0 +1,92 @@
+// What a killed build left finished: one folder for each piece of work, named by the hash of all that its result
+// depends on. An entry is written last and atomically, and names every file with its hash, so a folder with a good
+// entry is whole and everything else is rubbish. Knows no stage.
+
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sha256, sha256File, writeFileAtomic } from '../../core/index.ts'
+import type { WrittenFile } from '../part-file.ts'
+
+/** A file of an entry; `path` is relative to the entry's base folder. */
+export interface EntryFile extends WrittenFile {
+  path: string
+}
+
+export interface Entry<Result> {
+  key: string
+  files: EntryFile[]
+  result: Result
+}
+
+const entryName = 'entry.json'
+
+/** A short name for a set of facts; equal facts give equal keys whatever the order of object keys. */
+export function keyOf(facts: unknown): string {
+  return sha256(canonicalJson(facts)).slice(0, 24)
+}
+
+/** JSON with sorted keys and without undefined fields. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
+    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+  })
+}
+
+/** The finished entry in `folder`, or undefined; with `base`, each file must be there with its size and hash. */
+export async function readEntry<Result>(
+  folder: string,
+  key: string,
+  base: string | undefined,
+): Promise<Entry<Result> | undefined> {
+  const entry = await parseEntry<Result>(folder)
+  if (entry === undefined || entry.key !== key) return undefined
+  if (base !== undefined) {
+    for (const file of entry.files) if (!(await isIntact(join(base, file.path), file))) return undefined
+  }
+  return entry
+}
+
+/** True when the file has the size and the hash that were written down. */
+export async function isIntact(
+  path: string,
+  { bytes, sha256: hash }: { bytes: number; sha256: string },
+): Promise<boolean> {
+  const size = await stat(path).then(
+    (info) => info.size,
+    () => -1,
+  )
+  return size === bytes && (await sha256File(path)) === hash
+}
+
+async function parseEntry<Result>(folder: string): Promise<Entry<Result> | undefined> {
+  let text: string
+  try {
+    text = await readFile(join(folder, entryName), 'utf8')
+  } catch {
+    return undefined
+  }
+  try {
+    const { checksum, entry } = JSON.parse(text) as { checksum: string; entry: Entry<Result> }
+    return checksum === sha256(JSON.stringify(entry)) ? entry : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Empties `folder` before its work is done again. */
+export async function prepareFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+}
+
+/** Declares the work of `folder` finished. */
+export async function writeEntry<Result>(folder: string, entry: Entry<Result>): Promise<void> {
+  await writeFileAtomic(join(folder, entryName), JSON.stringify({ checksum: sha256(JSON.stringify(entry)), entry }))
+}
+
+/** Removes the folders of `parent` whose names are not wanted any more. */
+export async function pruneFolders(parent: string, wanted: ReadonlySet<string>): Promise<void> {
+  const names = await readdir(parent).catch(() => [])
+  for (const name of names) if (!wanted.has(name)) await rm(join(parent, name), { recursive: true, force: true })
+}

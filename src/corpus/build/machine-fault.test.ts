@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest'
+import { ConfigError, TunesmithError } from '../../core/index.ts'
+import { explainFault } from './machine-fault.ts'
+
+describe('explainFault', () => {
+  it.each([
+    Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }),
+    new Error('ENOSPC: no space left on device, write'),
+    new Error('IO Error: Could not write file "x.tmp": No space left on device'),
+  ])('says what to do about a full disk: %s', (error) => {
+    const explained = explainFault(error)
+    expect(explained).toBeInstanceOf(TunesmithError)
+    expect((explained as Error).message).toMatch(/^Expected room on the disk.*run the same command/)
+  })
+
+  it('leaves other errors as they are', () => {
+    for (const error of [new ConfigError('x'), new TypeError('y'), 'z']) expect(explainFault(error)).toBe(error)
+  })
+})

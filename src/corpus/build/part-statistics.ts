@@ -1,0 +1,51 @@
+// What a report tells about the documents that were kept: lengths, languages and origins. Sums over parts in any order.
+
+import type { CorpusDocument } from '../document.ts'
+import { sortKeys } from './stage-counts.ts'
+
+export interface PartStatistics {
+  documents: number
+  characters: number
+  /** Documents by floor(log2(characters)); key 0 holds the empty and the one-character documents. */
+  lengths: Record<string, number>
+  /** Documents by the language that a filter noted; `unknown` without one. */
+  languages: Record<string, number>
+  /** Documents and characters by kind of source. */
+  kinds: Record<string, { documents: number; characters: number }>
+}
+
+export function emptyStatistics(): PartStatistics {
+  return { documents: 0, characters: 0, lengths: {}, languages: {}, kinds: {} }
+}
+
+export function addDocument(statistics: PartStatistics, { text, source, metadata }: CorpusDocument): void {
+  const bucket = String(text.length < 2 ? 0 : Math.floor(Math.log2(text.length)))
+  const language = typeof metadata.language === 'string' ? metadata.language : 'unknown'
+  statistics.documents += 1
+  statistics.characters += text.length
+  increase(statistics.lengths, bucket, 1)
+  increase(statistics.languages, language, 1)
+  addKind(statistics, source.kind, 1, text.length)
+}
+
+export function mergeStatistics(list: Iterable<PartStatistics>): PartStatistics {
+  const sum = emptyStatistics()
+  for (const { documents, characters, lengths, languages, kinds } of list) {
+    sum.documents += documents
+    sum.characters += characters
+    for (const [bucket, count] of Object.entries(lengths)) increase(sum.lengths, bucket, count)
+    for (const [language, count] of Object.entries(languages)) increase(sum.languages, language, count)
+    for (const [kind, value] of Object.entries(kinds)) addKind(sum, kind, value.documents, value.characters)
+  }
+  return { ...sum, languages: sortKeys(sum.languages), kinds: sortKeys(sum.kinds) }
+}
+
+function increase(record: Record<string, number>, key: string, by: number): void {
+  record[key] = (Object.hasOwn(record, key) ? record[key]! : 0) + by
+}
+
+function addKind(statistics: PartStatistics, kind: string, documents: number, characters: number): void {
+  const entry = (statistics.kinds[kind] ??= { documents: 0, characters: 0 })
+  entry.documents += documents
+  entry.characters += characters
+}

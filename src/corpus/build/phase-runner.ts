@@ -1,0 +1,72 @@
+// Runs the tasks of one phase over worker threads, leaving out those that an earlier run finished.
+// Knows tasks only by the folder that their entry goes to.
+
+import { type Progress, type ProgressOptions, runPool } from '../../core/index.ts'
+import type { CountTask } from './contamination-stage.ts'
+import type { DocumentTask, ReadTask } from './document-task.ts'
+import { readEntry } from './journal.ts'
+import type { BuildSettings } from './resolve-options.ts'
+import type { WriteTask } from './write-task.ts'
+
+export type WorkerTask = ReadTask | DocumentTask | CountTask | WriteTask
+
+/** What goes to the workers once, as `workerData`. */
+export interface WorkerSettings {
+  settings: BuildSettings
+}
+
+export interface PhaseContext {
+  settings: BuildSettings
+  workers: number
+  signal?: AbortSignal
+  progress?: (options: ProgressOptions) => Progress
+}
+
+export interface PhaseOptions<Task extends WorkerTask> {
+  label: string
+  tasks: readonly Task[]
+  isFinished: (task: Task) => Promise<boolean>
+  /** Called for each task that is finished, now or earlier, in order. */
+  onFinished?: (task: Task) => Promise<void>
+}
+
+const workerUrl = new URL('./build-worker.ts', import.meta.url)
+
+/** Finishes all tasks; after it, every task has its entry. */
+export async function runPhase<Task extends WorkerTask>(
+  options: PhaseOptions<Task>,
+  context: PhaseContext,
+): Promise<void> {
+  const { label, tasks, isFinished, onFinished } = options
+  const pending: Task[] = []
+  for (const task of tasks) {
+    context.signal?.throwIfAborted()
+    if (await isFinished(task)) await onFinished?.(task)
+    else pending.push(task)
+  }
+  if (pending.length === 0) return
+  const progress = context.progress?.({ label, total: tasks.length, unit: 'pieces' })
+  let done = tasks.length - pending.length
+  progress?.update(done)
+  try {
+    const results = runPool<Task, void>({
+      url: workerUrl,
+      size: Math.min(context.workers, pending.length),
+      tasks: pending,
+      signal: context.signal,
+      workerData: { settings: context.settings } satisfies WorkerSettings,
+    })
+    let index = 0
+    for await (const _ of results) {
+      await onFinished?.(pending[index++]!)
+      progress?.update(++done)
+    }
+  } finally {
+    progress?.stop()
+  }
+}
+
+/** True when the task's entry and every file that it names are whole. */
+export async function hasEntry({ folder, key }: { folder: string; key: string }, base = folder): Promise<boolean> {
+  return (await readEntry(folder, key, base)) !== undefined
+}

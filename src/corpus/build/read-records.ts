@@ -1,0 +1,97 @@
+// Reads input files through their sources into corpus documents, counting rejects and naming damaged files.
+// A damaged file ends early; whatever stood before the damage, and every other file, is kept.
+
+import { existsSync } from 'node:fs'
+import { DataError } from '../../core/index.ts'
+import { type CorpusDocument, type DropLine, textBytes } from '../document.ts'
+import type { InputFile, ResolvedSource } from './inputs.ts'
+import { isReject, type SourceDefinition } from '../sources/source.ts'
+import { countDrop, type Damage, emptyCounts, type StageCounts } from './stage-counts.ts'
+
+export const readStage = 'read'
+/** The reason of the drop line that stands for the unread rest of a damaged file. */
+export const damagedReason = 'damaged-file'
+
+/** Faults of the machine, not of the data: they stop the build instead of losing the rest of a file. */
+const machineFaults = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EROFS', 'EIO'])
+
+export interface RecordReader {
+  documents: AsyncIterable<CorpusDocument>
+  counts: StageCounts
+  damage: Damage[]
+}
+
+export interface ReadRecordsOptions {
+  sources: readonly ResolvedSource[]
+  registry: Readonly<Record<string, SourceDefinition>>
+  onDrop: (line: DropLine) => Promise<void>
+}
+
+/** Streams the documents of `inputs` in order; `counts` and `damage` are complete when the stream has ended. */
+export function readRecords(inputs: readonly InputFile[], options: ReadRecordsOptions): RecordReader {
+  const counts = emptyCounts(readStage)
+  const damage: Damage[] = []
+  async function* documents(): AsyncGenerator<CorpusDocument> {
+    for (const input of inputs) {
+      counts.bytesIn += input.bytes
+      yield* readInput(input, options, counts, damage)
+    }
+  }
+  return { documents: documents(), counts, damage }
+}
+
+async function* readInput(
+  { source: sourceIndex, path, sha256 }: InputFile,
+  { sources, registry, onDrop }: ReadRecordsOptions,
+  counts: StageCounts,
+  damage: Damage[],
+): AsyncGenerator<CorpusDocument> {
+  const { kind, options } = sources[sourceIndex]!
+  const records = registry[kind]!.open(path, options, {})[Symbol.asyncIterator]()
+  let recordsBefore = 0
+  try {
+    for (;;) {
+      let next: Awaited<ReturnType<typeof records.next>>
+      try {
+        next = await records.next()
+      } catch (error) {
+        // A fault on the way from another machine passes; going on without the rest would make it last.
+        if (sha256 === null) throw error
+        const message = faultOf(error, path)
+        damage.push({ path, kind, message, recordsBefore })
+        counts.documentsIn += 1
+        countDrop(counts, damagedReason)
+        const source = { kind, path, offset: -1 }
+        await onDrop({ id: null, source, stage: readStage, reason: damagedReason, detail: message })
+        return
+      }
+      if (next.done) return
+      recordsBefore += 1
+      counts.documentsIn += 1
+      const record = next.value
+      const source = { kind, path, offset: record.source.offset }
+      if (isReject(record)) {
+        countDrop(counts, record.reason)
+        const detail = record.detail === undefined ? {} : { detail: record.detail.slice(0, 500) }
+        await onDrop({ id: null, source, stage: readStage, reason: record.reason, ...detail })
+        continue
+      }
+      counts.documentsOut += 1
+      counts.bytesOut += textBytes(record.text)
+      yield { id: `${path}#${record.id}`, text: record.text, source, metadata: record.metadata }
+    }
+  } finally {
+    await records.return?.(undefined)
+  }
+}
+
+/** What the report says about a fault of the data; faults of the machine are thrown on. */
+function faultOf(error: unknown, path: string): string {
+  const fault = error instanceof Error ? error : new Error(String(error))
+  const code = (fault as NodeJS.ErrnoException).code
+  if (code !== undefined && machineFaults.has(code)) throw fault
+  if (!existsSync(path))
+    throw new DataError('Expected the file that was listed, got nothing. It was removed meanwhile.', path)
+  const message = fault.message.startsWith(`${path}: `) ? fault.message.slice(path.length + 2) : fault.message
+  return fault instanceof DataError ? message : `${fault.name}: ${message}`
+}

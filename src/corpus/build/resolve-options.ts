@@ -1,0 +1,136 @@
+// From the options of a build to its settings: every name looked up, every default filled in, every file that an option
+// names hashed. Settings are plain JSON: workers get them, the manifest shows them, the fingerprint is made of them.
+
+import { statSync } from 'node:fs'
+import { parseConfig, sha256File } from '../../core/index.ts'
+import { listOf, type ResolvedBuildOptions } from './options.ts'
+import { coerceOptions, lookUp, parseComponentSpec, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
+import { type ContaminationSettings, resolveContamination } from './contamination-stage.ts'
+import { type FilterStage, resolveFilters } from './filter-chain.ts'
+import type { InputFile, ResolvedSource } from './inputs.ts'
+import { canonicalJson } from './journal.ts'
+import type { PlanSizes } from './plan.ts'
+import { type DedupStage, resolveDedup } from './signatures.ts'
+import { expandPaths, sources } from '../sources/index.ts'
+import type { SourceDefinition } from '../sources/source.ts'
+
+export interface BuildSettings {
+  sources: ResolvedSource[]
+  filters: FilterStage[]
+  dedup: DedupStage[]
+  sizes: PlanSizes & { partBytes: number; segmentBytes: number }
+  contamination?: ContaminationSettings
+  /** SHA-256 of the files that options of filters and deduplicators name (word lists, models), by path. */
+  optionFiles: Record<string, string>
+  /** SHA-256 of the test sets, by path. */
+  testSetFiles: Record<string, string>
+}
+
+export function registeredSources(): Readonly<Record<string, SourceDefinition>> {
+  return sources as unknown as Record<string, SourceDefinition>
+}
+
+/** Checks the options against the registries; ConfigError names what is wrong. */
+export async function resolveBuild(options: ResolvedBuildOptions): Promise<BuildSettings> {
+  const filterSpecs = listOf(options.filter).map((spec, index) => parseFilterSpec(spec, `filter[${index}]`))
+  if (options.maskPersonalData && !filterSpecs.some(({ type }) => type === 'personal-data')) {
+    filterSpecs.push({ type: 'personal-data', options: {} })
+  }
+  for (const [index, { kinds }] of filterSpecs.entries()) {
+    for (const kind of kinds ?? []) lookUp(registeredSources(), kind, `filter[${index}]`)
+  }
+  const dedupSpecs = listOf(options.dedup).map((spec, index) => parseComponentSpec(spec, `dedup[${index}]`))
+  const megabyte = 1_000_000
+  const contamination = resolveContamination(options.decontaminate, options.decontamination)
+  const sources = options.source.map((spec, index) => resolveSource(spec, `source[${index}]`))
+  const stages = {
+    filters: resolveFilters(filterSpecs),
+    dedup: resolveDedup(dedupSpecs, options.seed),
+  }
+  return {
+    sources,
+    ...stages,
+    ...(contamination === undefined ? {} : { contamination }),
+    sizes: {
+      groupBytes: options.groupMegabytes * megabyte,
+      largeFileBytes: options.largeFileMegabytes * megabyte,
+      segmentBytes: options.segmentMegabytes * megabyte,
+      partBytes: options.partMegabytes * megabyte,
+    },
+    optionFiles: await hashOptionFiles(stages),
+    testSetFiles: await hashOptionFiles({ contamination }),
+  }
+}
+
+function resolveSource(spec: string, where: string): ResolvedSource {
+  const { type: kind, path, options } = parseSourceSpec(spec, where)
+  const { config } = lookUp(registeredSources(), kind, where)
+  const checked = parseConfig(config, coerceOptions(config, options), `${where}.${kind}`)
+  return { kind, path, options: checked as Record<string, unknown> }
+}
+
+/** The paths that a source opens, in its own order; `local` when they are files of this machine. */
+export async function expandSource(
+  { kind, path, options }: ResolvedSource,
+  signal?: AbortSignal,
+): Promise<{ paths: string[]; local: boolean }> {
+  const definition = registeredSources()[kind]!
+  // A source with an expansion of its own has its own kind of path, such as a name on a server.
+  return { paths: await expandPaths(definition, path, options, { signal }), local: definition.expand === undefined }
+}
+
+/** An option that names a file stands for the file's bytes: other bytes under the same name are another build. */
+async function hashOptionFiles(settings: object): Promise<Record<string, string>> {
+  const paths = new Set<string>()
+  const visit = (value: unknown, key: string) => {
+    if (typeof value === 'string' && key !== 'type' && key !== 'kind' && key !== 'stage' && isFile(value))
+      paths.add(value)
+    else if (typeof value === 'object' && value !== null) {
+      for (const [inner, field] of Object.entries(value)) visit(field, inner)
+    }
+  }
+  visit(settings, '')
+  const hashed: Record<string, string> = {}
+  for (const path of [...paths].sort()) hashed[path] = await sha256File(path)
+  return hashed
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+/** What differs between two builds, for people: option paths and input files. */
+export function describeChanges(
+  before: { settings: object; inputs: readonly InputFile[] },
+  after: { settings: object; inputs: readonly InputFile[] },
+): string[] {
+  const changes: string[] = []
+  const keys = new Set([...Object.keys(before.settings), ...Object.keys(after.settings)])
+  for (const key of keys) {
+    const old = (before.settings as Record<string, unknown>)[key]
+    const now = (after.settings as Record<string, unknown>)[key]
+    if (canonicalJson(old) !== canonicalJson(now)) changes.push(key)
+  }
+  const oldInputs = new Map(before.inputs.map((input) => [input.path, input.sha256]))
+  const newInputs = new Map(after.inputs.map((input) => [input.path, input.sha256]))
+  const named = (label: string, paths: string[]) => {
+    if (paths.length > 0) changes.push(`${label} ${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ' …' : ''}`)
+  }
+  named(
+    'new input',
+    [...newInputs.keys()].filter((path) => !oldInputs.has(path)),
+  )
+  named(
+    'missing input',
+    [...oldInputs.keys()].filter((path) => !newInputs.has(path)),
+  )
+  named(
+    'changed input',
+    [...newInputs.keys()].filter((path) => oldInputs.has(path) && oldInputs.get(path) !== newInputs.get(path)),
+  )
+  return changes.length > 0 ? changes : ['the version of the program']
+}

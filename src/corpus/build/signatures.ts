@@ -1,0 +1,80 @@
+// The deduplicators of a build and the key files that workers write for them, one of each kind for every piece.
+// Knows no deduplicator by name.
+
+import { join } from 'node:path'
+import { parseConfig } from '../../core/index.ts'
+import { type ComponentSpec, coerceOptions, lookUp } from './component-spec.ts'
+import { createDeduplicator, type DeduplicatorDefinition, deduplicators, type KeyWriter } from '../dedup/index.ts'
+import type { CorpusDocument } from '../document.ts'
+import type { EntryFile } from './journal.ts'
+import { nothingLeft } from './write-task.ts'
+
+/** A deduplicator of a build: its stage name in reports, and its options with every default filled in. */
+export interface DedupStage {
+  stage: string
+  type: string
+  options: Record<string, unknown>
+  /** Every reason of its drops. */
+  reasons: string[]
+}
+
+export function registeredDeduplicators(): Readonly<Record<string, DeduplicatorDefinition>> {
+  return deduplicators as unknown as Record<string, DeduplicatorDefinition>
+}
+
+/** Checks specs against the registry; `seed` goes to those that have one and were given none. */
+export function resolveDedup(specs: readonly ComponentSpec[], seed: number): DedupStage[] {
+  const seen = new Map<string, number>()
+  return specs.map(({ type, options }, index) => {
+    const where = `dedup[${index}]`
+    const { config, grain, reason } = lookUp(registeredDeduplicators(), type, where)
+    const seeded = 'shape' in config && 'seed' in (config.shape as object) ? { seed, ...options } : options
+    const checked = parseConfig(config, coerceOptions(config, seeded), `${where}.${type}`)
+    const count = (seen.get(type) ?? 0) + 1
+    seen.set(type, count)
+    const stage = count === 1 ? `dedup-${type}` : `dedup-${type}-${count}`
+    // Cutting lines drops a document only when no line is left of it.
+    const reasons = [grain === 'line' ? nothingLeft : reason]
+    return { stage, type, options: checked as Record<string, unknown>, reasons }
+  })
+}
+
+/** The deduplicator of a stage, ready to work. */
+export function openDeduplicator({ stage, type, options }: DedupStage) {
+  return createDeduplicator(lookUp(registeredDeduplicators(), type, 'dedup'), options, `dedup.${stage}`)
+}
+
+/** Notes the keys of the documents of one piece for all deduplicators. */
+export class SignatureWriter {
+  private constructor(private readonly writers: readonly { path: string; writer: KeyWriter }[]) {}
+
+  static create(folder: string, stages: readonly DedupStage[]): SignatureWriter {
+    const writers = stages.map((stage) => {
+      const path = keyFileName(stage)
+      return { path, writer: openDeduplicator(stage).createWriter(join(folder, path)) }
+    })
+    return new SignatureWriter(writers)
+  }
+
+  /** `ordinal` counts the kept documents of the piece from 0. */
+  add(ordinal: number, document: CorpusDocument): void {
+    for (const { writer } of this.writers) writer.add(ordinal, document)
+  }
+
+  async close(): Promise<EntryFile[]> {
+    const files: EntryFile[] = []
+    for (const { path, writer } of this.writers) {
+      const { rows, bytes, sha256 } = await writer.close()
+      files.push({ path, lines: rows, bytes, sha256 })
+    }
+    return files
+  }
+
+  async abort(): Promise<void> {
+    for (const { writer } of this.writers) await writer.abort()
+  }
+}
+
+export function keyFileName({ stage }: DedupStage): string {
+  return `${stage}.parquet`
+}

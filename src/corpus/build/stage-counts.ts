@@ -1,0 +1,136 @@
+// What went into and out of each stage, and a few examples of what it dropped; summed over shards in any order.
+// Knows no stage by name and no file.
+
+import { createHash } from 'node:crypto'
+import type { CorpusDocument, DocumentSource } from '../document.ts'
+
+export interface StageCounts {
+  stage: string
+  documentsIn: number
+  documentsOut: number
+  /** UTF-8 bytes of text; for the first stage, bytes of the input files. */
+  bytesIn: number
+  bytesOut: number
+  /** Documents that passed with another text than they came with. */
+  changed: number
+  /** Documents that came into being because a document was cut in several. */
+  added: number
+  /** Documents dropped, by reason; reasons that never happened are there with 0 where the stage declares them. */
+  dropped: Record<string, number>
+}
+
+/** An example of a drop: the documents whose ids hash lowest, so that the choice depends on nothing but the ids. */
+export interface DropSample {
+  stage: string
+  reason: string
+  rank: string
+  id: string
+  source: DocumentSource
+  detail?: string
+  excerpt: string
+}
+
+/** An input that could not be read to its end, or a record that made a stage fail. */
+export interface Damage {
+  path: string
+  kind: string
+  message: string
+  /** Records of the file that were read before the fault. */
+  recordsBefore: number
+}
+
+export const samplesPerReason = 3
+const excerptLength = 300
+
+export function emptyCounts(stage: string, reasons: readonly string[] = []): StageCounts {
+  return {
+    stage,
+    documentsIn: 0,
+    documentsOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    changed: 0,
+    added: 0,
+    dropped: Object.fromEntries([...reasons].sort().map((reason) => [reason, 0])),
+  }
+}
+
+export function countDrop(counts: StageCounts, reason: string): void {
+  counts.dropped[reason] = (Object.hasOwn(counts.dropped, reason) ? counts.dropped[reason]! : 0) + 1
+}
+
+/** Sums counts of equal stages; the order of stages is that of their first appearance, of reasons alphabetical. */
+export function mergeCounts(lists: Iterable<readonly StageCounts[]>): StageCounts[] {
+  const merged = new Map<string, StageCounts>()
+  for (const list of lists) {
+    for (const counts of list) {
+      let sum = merged.get(counts.stage)
+      if (sum === undefined) merged.set(counts.stage, (sum = emptyCounts(counts.stage)))
+      sum.documentsIn += counts.documentsIn
+      sum.documentsOut += counts.documentsOut
+      sum.bytesIn += counts.bytesIn
+      sum.bytesOut += counts.bytesOut
+      sum.changed += counts.changed
+      sum.added += counts.added
+      for (const [reason, count] of Object.entries(counts.dropped)) {
+        sum.dropped[reason] = (sum.dropped[reason] ?? 0) + count
+      }
+    }
+  }
+  return [...merged.values()].map((counts) => ({ ...counts, dropped: sortKeys(counts.dropped) }))
+}
+
+export function sortKeys<Value>(record: Record<string, Value>): Record<string, Value> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Keeps the lowest-ranked samples of each stage and reason, in bounded memory. */
+export class SampleKeeper {
+  private readonly kept = new Map<string, DropSample[]>()
+
+  offer(stage: string, reason: string, document: CorpusDocument, detail: string | undefined): void {
+    const rank = createHash('sha256').update(document.id).digest('hex').slice(0, 16)
+    const list = this.list(stage, reason)
+    if (list.length >= samplesPerReason && rank >= list.at(-1)!.rank) return
+    const sample: DropSample = {
+      stage,
+      reason,
+      rank,
+      id: document.id,
+      source: document.source,
+      ...(detail === undefined ? {} : { detail }),
+      excerpt: excerpt(document.text),
+    }
+    this.insert(list, sample)
+  }
+
+  merge(samples: readonly DropSample[]): void {
+    for (const sample of samples) this.insert(this.list(sample.stage, sample.reason), sample)
+  }
+
+  /** All samples, by stage and reason, lowest rank first. */
+  samples(): DropSample[] {
+    return [...this.kept.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, list]) => list)
+  }
+
+  private list(stage: string, reason: string): DropSample[] {
+    const key = `${stage}\u0000${reason}`
+    let list = this.kept.get(key)
+    if (list === undefined) this.kept.set(key, (list = []))
+    return list
+  }
+
+  private insert(list: DropSample[], sample: DropSample): void {
+    list.push(sample)
+    list.sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : a.id < b.id ? -1 : 1))
+    if (list.length > samplesPerReason) list.length = samplesPerReason
+  }
+}
+
+/** The start of a text, cut between code points. */
+export function excerpt(text: string): string {
+  if (text.length <= excerptLength) return text
+  const end = excerptLength
+  const code = text.charCodeAt(end - 1)
+  return `${text.slice(0, code >= 0xd800 && code < 0xdc00 ? end - 1 : end)}…`
+}

@@ -1,0 +1,197 @@
+// The last pass: takes kept documents of a few pieces, leaves out what deduplication and decontamination decided, and
+// writes one part of the corpus and its drop list. Runs in a worker; streams, so a part's size does not matter.
+
+import { mkdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import {
+  type ContaminationCheck,
+  type ContaminationFiles,
+  type ContaminationFindings,
+  contaminationReasons,
+  contaminationStage,
+} from './contamination-stage.ts'
+import { type Decision, type KeptFile, readDecided, withoutLines } from './decisions.ts'
+import { type CorpusDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
+import { type EntryFile, prepareFolder, writeEntry } from './journal.ts'
+import { LineWriter, readLineBatches } from '../part-file.ts'
+import { addDocument, emptyStatistics, type PartStatistics } from './part-statistics.ts'
+import { countDrop, type DropSample, emptyCounts, SampleKeeper, type StageCounts } from './stage-counts.ts'
+
+export type WriteItem =
+  /** A drop list of an earlier stage, copied. */
+  { kind: 'dropped'; path: string } | ({ kind: 'kept' } & KeptFile)
+
+export interface WriteTask {
+  type: 'write'
+  key: string
+  /** Where the entry goes. */
+  folder: string
+  /** The corpus folder, to which the paths of parts are relative. */
+  base: string
+  partPath: string
+  droppedPath: string
+  items: WriteItem[]
+  contamination?: ContaminationFiles
+}
+
+export interface WriteResult {
+  counts: StageCounts[]
+  samples: DropSample[]
+  statistics: PartStatistics
+  textBytes: number
+  findings?: ContaminationFindings
+  part?: EntryFile
+  dropped?: EntryFile
+}
+
+export interface WriteStages {
+  /** Stage names and reasons of deduplication, in order. */
+  dedup: readonly { stage: string; reasons: readonly string[] }[]
+  contamination?: ContaminationCheck
+}
+
+/** The reason of a document that is dropped because all its lines were cut. */
+export const nothingLeft = 'nothing-left'
+
+/** Writes one part and its drop list; a file that would be empty is left out. */
+export async function writePart(task: WriteTask, stages: WriteStages): Promise<WriteResult> {
+  await prepareFolder(task.folder)
+  const pass = new WritePass(task, stages)
+  stages.contamination?.takeFindings() // what a failed task may have left
+  try {
+    for (const item of task.items) {
+      if (item.kind === 'dropped') await pass.copyDrops(item.path)
+      else await pass.keep(item)
+    }
+    const result = await pass.finish()
+    const files = [result.part, result.dropped].filter((file) => file !== undefined)
+    await writeEntry(task.folder, { key: task.key, files, result })
+    return result
+  } finally {
+    await pass.abort()
+  }
+}
+
+class WritePass {
+  private readonly statistics = emptyStatistics()
+  private readonly samples = new SampleKeeper()
+  private readonly dedupCounts: StageCounts[]
+  private readonly contaminationCounts = emptyCounts(contaminationStage, contaminationReasons)
+  private part: LineWriter | undefined
+  private dropped: LineWriter | undefined
+  private textBytes = 0
+
+  constructor(
+    private readonly task: WriteTask,
+    private readonly stages: WriteStages,
+  ) {
+    this.dedupCounts = stages.dedup.map(({ stage, reasons }) => emptyCounts(stage, reasons))
+  }
+
+  async copyDrops(path: string): Promise<void> {
+    for await (const lines of readLineBatches(path)) for (const line of lines) await this.writeDrop(line)
+  }
+
+  async keep(file: KeptFile): Promise<void> {
+    for await (const { document, line, decisions } of readDecided(file)) await this.decide(document, line, decisions)
+  }
+
+  private async decide(document: CorpusDocument, line: string, decisions: readonly Decision[]): Promise<void> {
+    let current = document
+    let bytes = textBytes(document.text)
+    for (const [index, { stage }] of this.stages.dedup.entries()) {
+      const counts = this.dedupCounts[index]!
+      counts.documentsIn += 1
+      counts.bytesIn += bytes
+      const decision = decisions.find((candidate) => candidate.stage === stage)
+      if (decision?.reason !== undefined) return this.drop(current, counts, decision.reason, bytes, decision.detail)
+      if (decision?.removeLines !== undefined) {
+        current = { ...current, text: withoutLines(current.text, decision.removeLines) }
+        if (current.text === '') return this.drop(document, counts, nothingLeft, bytes)
+        bytes = textBytes(current.text)
+        counts.changed += 1
+      }
+      counts.documentsOut += 1
+      counts.bytesOut += bytes
+    }
+    const texts = await this.decontaminate(current, bytes)
+    if (texts === undefined) return this.keepDocument(current, current === document ? line : undefined)
+    for (const [index, text] of texts.entries()) {
+      const id = texts.length === 1 ? current.id : `${current.id}/${index}`
+      await this.keepDocument({ ...current, id, text })
+    }
+  }
+
+  /** The texts that are left of a document in which a test item was found; undefined for one without. */
+  private async decontaminate(document: CorpusDocument, bytes: number): Promise<readonly string[] | undefined> {
+    if (this.stages.contamination === undefined) return undefined
+    const counts = this.contaminationCounts
+    counts.documentsIn += 1
+    counts.bytesIn += bytes
+    const outcome = this.stages.contamination.check(document)
+    if (!outcome.keep) {
+      await this.drop(document, counts, outcome.reason, bytes, outcome.detail)
+      return []
+    }
+    const { texts } = outcome
+    counts.documentsOut += texts?.length ?? 1
+    if (texts === undefined) {
+      counts.bytesOut += bytes
+      return undefined
+    }
+    counts.changed += 1
+    counts.added += texts.length - 1
+    for (const text of texts) counts.bytesOut += textBytes(text)
+    return texts
+  }
+
+  private async keepDocument(document: CorpusDocument, line = encodeDocument(document)): Promise<void> {
+    this.part ??= await this.open(this.task.partPath)
+    this.textBytes += textBytes(document.text)
+    addDocument(this.statistics, document)
+    await this.part.write(line)
+  }
+
+  private async drop(document: CorpusDocument, counts: StageCounts, reason: string, bytes: number, detail?: string) {
+    countDrop(counts, reason)
+    this.samples.offer(counts.stage, reason, document, detail)
+    await this.writeDrop(JSON.stringify(dropLine(document, counts.stage, reason, bytes, detail)))
+  }
+
+  private async writeDrop(line: string): Promise<void> {
+    this.dropped ??= await this.open(this.task.droppedPath)
+    await this.dropped.write(line)
+  }
+
+  private async open(path: string): Promise<LineWriter> {
+    const absolute = join(this.task.base, path)
+    await mkdir(dirname(absolute), { recursive: true })
+    return LineWriter.create(absolute)
+  }
+
+  async finish(): Promise<WriteResult> {
+    const part = await this.close(this.part, this.task.partPath)
+    const dropped = await this.close(this.dropped, this.task.droppedPath)
+    const { contamination } = this.stages
+    return {
+      counts: [...this.dedupCounts, ...(contamination === undefined ? [] : [this.contaminationCounts])],
+      ...(contamination === undefined ? {} : { findings: contamination.takeFindings() }),
+      samples: this.samples.samples(),
+      statistics: this.statistics,
+      textBytes: this.textBytes,
+      ...(part === undefined ? {} : { part }),
+      ...(dropped === undefined ? {} : { dropped }),
+    }
+  }
+
+  private async close(writer: LineWriter | undefined, path: string): Promise<EntryFile | undefined> {
+    if (writer !== undefined) return { path, ...(await writer.close()) }
+    await rm(join(this.task.base, path), { force: true })
+    return undefined
+  }
+
+  async abort(): Promise<void> {
+    await this.part?.abort()
+    await this.dropped?.abort()
+  }
+}

@@ -1,0 +1,67 @@
+// Everything that `corpus inspect` shows, as data: manifest, report, and a few documents.
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DataError } from '../../core/index.ts'
+import { isIntact } from '../build/journal.ts'
+import { excerpt } from '../build/stage-counts.ts'
+import type { CorpusDocument } from '../document.ts'
+import { type CorpusManifest, readManifest } from '../manifest.ts'
+import { readCorpus } from '../read-corpus.ts'
+import type { CorpusReport } from './corpus-report.ts'
+
+export interface Inspection {
+  folder: string
+  manifest: CorpusManifest
+  report: CorpusReport
+  /** Documents spread over the parts, their texts cut to the first characters. */
+  documents: CorpusDocument[]
+  /** Files whose bytes are not those of the manifest; looked for only when asked. */
+  damagedFiles: string[]
+}
+
+export interface InspectOptions {
+  /** How many documents to show. */
+  samples?: number
+  verify?: boolean
+  signal?: AbortSignal
+}
+
+/** Reads the manifest and report of a corpus, and the first documents of parts spread over it. */
+export async function inspectCorpus(folder: string, options: InspectOptions = {}): Promise<Inspection> {
+  const { samples = 3, verify = false, signal } = options
+  const manifest = await readManifest(folder)
+  const damagedFiles: string[] = []
+  if (verify) {
+    for (const file of [...manifest.parts, ...manifest.dropped, manifest.report]) {
+      signal?.throwIfAborted()
+      if (!(await isIntact(join(folder, file.path), file))) damagedFiles.push(file.path)
+    }
+  }
+  const report = await readReport(join(folder, manifest.report.path))
+  const documents = damagedFiles.length > 0 ? [] : await sampleDocuments(folder, manifest, samples)
+  return { folder, manifest, report, documents, damagedFiles }
+}
+
+async function readReport(path: string): Promise<CorpusReport> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as CorpusReport
+  } catch (error) {
+    throw new DataError(`Expected the report of the corpus, got ${(error as Error).message}. Build it again.`, path)
+  }
+}
+
+async function sampleDocuments(folder: string, manifest: CorpusManifest, wanted: number): Promise<CorpusDocument[]> {
+  const documents: CorpusDocument[] = []
+  const parts = Math.min(manifest.parts.length, wanted)
+  for (let index = 0; index < parts; index++) {
+    const part = Math.floor((index * manifest.parts.length) / parts)
+    let take = Math.floor((wanted * (index + 1)) / parts) - Math.floor((wanted * index) / parts)
+    if (take === 0) continue
+    for await (const document of readCorpus(folder, { parts: [part] })) {
+      documents.push({ ...document, text: excerpt(document.text) })
+      if (--take === 0) break
+    }
+  }
+  return documents
+}

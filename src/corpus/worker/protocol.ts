@@ -1,0 +1,108 @@
+// The per-document stages for programs outside: JSON lines in, one JSON line out for each, in the same order, so that a
+// cluster can pipe its rows through (Spark: script transform). Knows no cluster and no file.
+
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+import { splitLines } from '../../files/index.ts'
+
+/** Any object with `text`; the other fields come back as they were. */
+export interface WorkerDocument {
+  id?: string | number
+  text: string
+  metadata?: Record<string, unknown>
+  [field: string]: unknown
+}
+
+/** What a stage makes of one document. */
+export type StageOutcome =
+  | { document: WorkerDocument }
+  | { dropped: { stage: string; reason: string; detail?: string }; overlaps?: unknown[] }
+  /** Fields to add beside the document's id, in place of its text. */
+  | { fields: Record<string, unknown> }
+
+export type DocumentStage = (document: WorkerDocument, line: number) => StageOutcome | Promise<StageOutcome>
+
+export interface ServeLinesOptions {
+  input: AsyncIterable<Uint8Array>
+  output: Writable
+  stage: DocumentStage
+  /** A longer line is answered by an error line. */
+  maxLineBytes: number
+  /** Leave dropped documents out instead of answering `{"id", "dropped": …}`. */
+  omitDropped: boolean
+  signal?: AbortSignal
+}
+
+export interface ServeLinesResult {
+  lines: number
+  kept: number
+  dropped: number
+  errors: number
+}
+
+const batchLength = 1 << 16
+
+/** Answers every line until the input ends. A line that is no document, or on which the stage fails, is answered by an error. */
+export async function serveLines(options: ServeLinesOptions): Promise<ServeLinesResult> {
+  const { input, output, stage, maxLineBytes, omitDropped, signal } = options
+  const result: ServeLinesResult = { lines: 0, kept: 0, dropped: 0, errors: 0 }
+  let batch: string[] = []
+  let length = 0
+  const flush = async () => {
+    if (batch.length === 0) return
+    const text = `${batch.join('\n')}\n`
+    batch = []
+    length = 0
+    if (!output.write(text)) await once(output, 'drain')
+  }
+  for await (const { bytes, number, length: size } of splitLines(input, maxLineBytes)) {
+    signal?.throwIfAborted()
+    if (size === 0) continue
+    result.lines += 1
+    const answer =
+      bytes === undefined
+        ? fault(number, undefined, `Expected a line of at most ${maxLineBytes} bytes, got ${size}.`)
+        : await answerLine(bytes, number, stage)
+    if ('error' in answer) result.errors += 1
+    else if ('dropped' in answer) result.dropped += 1
+    else result.kept += 1
+    if (omitDropped && 'dropped' in answer) continue
+    const text = JSON.stringify(answer)
+    batch.push(text)
+    length += text.length
+    if (length >= batchLength) await flush()
+  }
+  await flush()
+  return result
+}
+
+async function answerLine(bytes: Buffer, line: number, stage: DocumentStage): Promise<Record<string, unknown>> {
+  let value: unknown
+  try {
+    value = JSON.parse(bytes.toString('utf8'))
+  } catch (error) {
+    return fault(line, undefined, `Expected a JSON object, got a line that is not JSON: ${(error as Error).message}`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return fault(line, undefined, 'Expected a JSON object, got another JSON value.')
+  }
+  const document = value as WorkerDocument
+  const { id } = document
+  if (typeof document.text !== 'string') return fault(line, id, 'Expected a text in `text`, got none.')
+  const metadata: unknown = document.metadata
+  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))) {
+    return fault(line, id, 'Expected an object in `metadata`, got another JSON value.')
+  }
+  try {
+    const outcome = await stage(document, line)
+    if ('document' in outcome) return outcome.document
+    const identity = id === undefined ? { line } : { id }
+    return 'dropped' in outcome ? { ...identity, ...outcome } : { ...identity, ...outcome.fields }
+  } catch (error) {
+    return fault(line, id, (error as Error).message)
+  }
+}
+
+function fault(line: number, id: unknown, message: string): Record<string, unknown> {
+  return { ...(id === undefined ? {} : { id }), error: { line, message: message.slice(0, 500) } }
+}

@@ -1,0 +1,63 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { DataError } from '../core/index.ts'
+import { expandFiles } from './paths.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'paths-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+for (const name of ['b.txt', 'a.txt.gz', 'sub/c.TXT', 'sub/deep/d.txt.bz2', 'x.json', '.hidden.txt', 'odd[1].txt']) {
+  mkdirSync(join(folder, name, '..'), { recursive: true })
+  writeFileSync(join(folder, name), '')
+}
+symlinkSync(folder, join(folder, 'sub', 'loop'))
+const short = (paths: string[]) => paths.map((path) => path.slice(folder.length + 1))
+
+it('searches a folder in depth for the extensions, packed or not, in a fixed order', async () => {
+  expect(short(await expandFiles(folder, ['.txt']))).toEqual([
+    'a.txt.gz',
+    'b.txt',
+    'odd[1].txt',
+    'sub/c.TXT',
+    'sub/deep/d.txt.bz2',
+  ])
+})
+it('knows the parts of a Wikipedia dump by their page range', async () => {
+  const dump = join(folder, 'dump')
+  mkdirSync(dump)
+  for (const name of ['wiki1.xml-p1p41242.bz2', 'wiki2.xml-p41243p99-shortened', 'wiki.sql-p1p2.gz'])
+    writeFileSync(join(dump, name), '')
+  expect(short(await expandFiles(dump, ['.xml']))).toEqual([
+    'dump/wiki1.xml-p1p41242.bz2',
+    'dump/wiki2.xml-p41243p99-shortened',
+  ])
+  rmSync(dump, { recursive: true })
+})
+it('takes a file as it is, whatever it is called', async () => {
+  expect(short(await expandFiles(join(folder, 'odd[1].txt'), ['.xml']))).toEqual(['odd[1].txt'])
+})
+it.each([
+  ['*.txt', ['b.txt', 'odd[1].txt']],
+  ['**/*.txt', ['b.txt', 'odd[1].txt']],
+  ['**/*.txt*', ['a.txt.gz', 'b.txt', 'odd[1].txt', 'sub/deep/d.txt.bz2']],
+  ['sub/**', ['sub/c.TXT', 'sub/deep/d.txt.bz2']],
+  ['?.txt', ['b.txt']],
+  ['{b,x}.{txt,json}', ['b.txt', 'x.json']],
+])('matches the glob %s', async (glob, expected) => {
+  expect(short(await expandFiles(join(folder, glob), ['.txt']))).toEqual(expected)
+})
+it('reads a list, relative to itself, in its order', async () => {
+  writeFileSync(join(folder, 'list'), '# comment\nx.json\n\nsub\n')
+  expect(short(await expandFiles(`@${join(folder, 'list')}`, ['.txt']))).toEqual([
+    'x.json',
+    'sub/c.TXT',
+    'sub/deep/d.txt.bz2',
+  ])
+})
+it.each(['none', '*.none', '@none'])('throws DataError for %s', async (path) => {
+  await expect(expandFiles(path.startsWith('@') ? path : join(folder, path), ['.txt'])).rejects.toThrow(DataError)
+})
+it('throws DataError for a folder without such files', async () => {
+  await expect(expandFiles(folder, ['.warc'])).rejects.toThrow(/Expected files ending in \.warc/)
+})

@@ -1,0 +1,120 @@
+// Expands a path as a user writes it (file, folder, glob, or a list in a file) to files, sorted by name so that the order
+// does not depend on the file system. Independent of file formats.
+import { type Dirent, existsSync, statSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, isAbsolute, join, sep } from 'node:path'
+import { DataError } from '../core/index.ts'
+
+const compressions = ['', '.gz', '.bz2', '.zst']
+
+/**
+ * The files that a path names. A folder is searched recursively for files with one of the extensions; `*`, `**`, `?` and
+ * `{a,b}` form a glob; `@list.txt` names a file with one path a line, relative to that file.
+ * @throws DataError when nothing is found
+ */
+export async function expandFiles(path: string, extensions: readonly string[]): Promise<string[]> {
+  if (path.startsWith('@') && !existsSync(path)) return expandList(path.slice(1), extensions)
+  if (existsSync(path)) {
+    if (!statSync(path).isDirectory()) return [path]
+    const files = (await walk(path)).filter((file) => matchesExtension(file, extensions))
+    if (files.length === 0) {
+      throw new DataError(
+        `Expected files ending in ${extensions.join(', ')} (plain, .gz, .bz2 or .zst) in the folder, got none. Name the files, or check the kind of source.`,
+        path,
+      )
+    }
+    return files.sort(byCodeUnits)
+  }
+  if (/[*?{]/.test(path)) {
+    const base = globBase(path)
+    const pattern = globPattern(path)
+    const files = existsSync(base) ? (await walk(base)).filter((file) => pattern.test(file)) : []
+    if (files.length === 0) throw new DataError('Expected files for the pattern, got none. Check the path.', path)
+    return files.sort(byCodeUnits)
+  }
+  throw new DataError('Expected a file, a folder or a glob, got a path that does not exist. Check the path.', path)
+}
+
+async function expandList(path: string, extensions: readonly string[]): Promise<string[]> {
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw new DataError('Expected a file with one path a line, got none that can be read. Check the path.', path)
+  })
+  const files: string[] = []
+  for (const line of text.split(/\r?\n/)) {
+    const entry = line.trim()
+    if (entry === '' || entry.startsWith('#')) continue
+    files.push(...(await expandFiles(isAbsolute(entry) ? entry : join(dirname(path), entry), extensions)))
+  }
+  if (files.length === 0) throw new DataError('Expected a file with one path a line, got an empty list.', path)
+  return files
+}
+
+async function walk(folder: string, depth = 0): Promise<string[]> {
+  if (depth > 32) return []
+  const entries: Dirent[] = await readdir(folder, { withFileTypes: true })
+  const files: string[] = []
+  for (const entry of entries) {
+    if (entry.name.startsWith('.')) continue
+    const path = join(folder, entry.name)
+    const kind = entry.isSymbolicLink() ? (existsSync(path) ? statSync(path) : undefined) : entry
+    if (kind?.isDirectory()) files.push(...(entry.isSymbolicLink() ? [] : await walk(path, depth + 1)))
+    else if (kind?.isFile()) files.push(path)
+  }
+  return files
+}
+
+function matchesExtension(file: string, extensions: readonly string[]): boolean {
+  const packed = file.toLowerCase()
+  const compression = compressions.find((ending) => ending !== '' && packed.endsWith(ending)) ?? ''
+  // Wikipedia names the parts of a dump by their first and last page: …xml-p10p30302.bz2.
+  const name = packed.slice(0, packed.length - compression.length).replace(/-p\d+p\d+(?:-\w+)?$/, '')
+  return extensions.some((extension) => name.endsWith(extension))
+}
+
+function byCodeUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function globBase(pattern: string): string {
+  const parts = pattern.split(sep)
+  const fixed = parts.slice(
+    0,
+    parts.findIndex((part) => /[*?{]/.test(part)),
+  )
+  return fixed.length === 0 ? '.' : fixed.join(sep) || sep
+}
+
+function globPattern(glob: string): RegExp {
+  const relative = !isAbsolute(glob) && !glob.startsWith('./') && !glob.startsWith('../')
+  let pattern = ''
+  for (let at = 0; at < glob.length; at++) {
+    const character = glob[at]
+    if (character === '*') {
+      if (glob[at + 1] === '*') {
+        at++
+        if (glob[at + 1] === sep) at++
+        pattern += '(?:.*/)?'
+        if (at === glob.length - 1 && glob[at] === '*') pattern += '.*'
+      } else pattern += '[^/]*'
+    } else if (character === '?') pattern += '[^/]'
+    else if (character === '{' && glob.includes('}', at)) {
+      const end = glob.indexOf('}', at)
+      const options = glob
+        .slice(at + 1, end)
+        .split(',')
+        .map(escapePattern)
+      pattern += `(?:${options.join('|')})`
+      at = end
+    } else pattern += escapePattern(character)
+  }
+  return new RegExp(`^${relative ? '(?:\\./)?' : ''}${normalizePrefix(pattern)}$`)
+}
+
+// `join` drops a leading "./", so the pattern drops it too.
+function normalizePrefix(pattern: string): string {
+  return pattern.startsWith('\\./') ? pattern.slice(3) : pattern
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, (character) => (character === '/' ? '/' : `\\${character}`))
+}

@@ -1,0 +1,292 @@
+// Fine-tuned runs side by side: what each can do and what each cost, and whether they differ by more than chance. Reads what runs left
+// behind; runs no model, and knows no task and no variant.
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { DataError, exists } from '../../core/index.ts'
+import { EVENTS_FILE, isLowerBetter, readEvents, readRunCard } from '../../tracking/index.ts'
+import { MODEL_FOLDER, readRecipe } from '../engine/execute.ts'
+import { EVALUATION_FILE, type Evaluation, PREDICTIONS_FILE, readEvaluation } from '../finetune/evaluation-files.ts'
+import type { FinetuneRecipe } from '../finetune/recipe.ts'
+import { SAMPLES_FILE } from '../finetune/specialist-files.ts'
+import { type ComparedDifference, createPairs } from './paired-differences.ts'
+
+export interface ComparedRun {
+  /** The folder as it was given. */
+  run: string
+  /** Short, and told apart from those of the others. */
+  name: string
+  base: string
+  task: string
+  variant: string
+  /** Started from random weights. */
+  fresh: boolean
+  seed: number | string
+  metric: string
+  value: number
+  low: number
+  high: number
+  trainedParameters: number
+  /** Of all parameters of model and adapter; undefined for runs that did not say. */
+  trainedShare?: number
+  /** Wall time of training and evaluation, in all sessions. */
+  seconds: number
+  /** Largest memory of the process. */
+  peakBytes: number
+  /** Of the files that the run leaves: the whole model, or the adapter alone. */
+  fileBytes: number
+  /** Trained tokens a second. */
+  tokensPerSecond: number
+  /** Undefined for runs that did not say. */
+  examplesPerSecond?: number
+  /** To the best run on the same records: this run minus that. */
+  difference?: ComparedDifference
+  /** What pretraining brought: this run minus its twin from random weights. */
+  pretraining?: ComparedDifference
+}
+
+/** Something without training that scores are held against. */
+export interface ComparedReference {
+  task: string
+  name: string
+  metric: string
+  value: number
+  low: number
+  high: number
+}
+
+export interface ComparedSample {
+  task: string
+  id: string
+  prompt: string
+  reference: string
+  /** By the names of the runs; those of the untrained base under `before`. */
+  answers: { name: string; text: string }[]
+}
+
+export interface Comparison {
+  /** Best first, task by task. */
+  runs: ComparedRun[]
+  references: ComparedReference[]
+  samples: ComparedSample[]
+  warnings: string[]
+}
+
+export interface CompareOptions {
+  /** Draws behind the differences. */
+  resamples?: number
+  seed?: number
+}
+
+interface ReadRun {
+  row: ComparedRun
+  recipe: FinetuneRecipe
+  evaluation: Evaluation
+}
+
+/** Files that are not needed to use the model. */
+const beside: readonly string[] = [EVALUATION_FILE, PREDICTIONS_FILE]
+
+const sizeOf = async (folder: string): Promise<number> => {
+  const names = await readdir(folder)
+  const tensors = names.filter((name) => name.endsWith('.safetensors'))
+  const counted = tensors.length > 0 ? tensors : names.filter((name) => !beside.includes(name))
+  const sizes = await Promise.all(counted.map(async (name) => (await stat(join(folder, name))).size))
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+const readRun = async (folder: string): Promise<ReadRun> => {
+  const recipe = (await readRecipe(folder)) as FinetuneRecipe
+  const model = join(folder, MODEL_FOLDER)
+  const evaluation = await readEvaluation(model)
+  if (evaluation === undefined)
+    throw new DataError(
+      `${folder}: Expected a finished fine-tuning run, found no ${MODEL_FOLDER}/${EVALUATION_FILE}. Go on with it: \`tunesmith resume ${folder}\`.`,
+    )
+  const { mainMetric, metrics, parameters } = evaluation
+  const card = await readRunCard(folder)
+  let [peakBytes, tokens, seconds] = [0, 0, 0]
+  if (await exists(join(folder, EVENTS_FILE)))
+    for await (const event of readEvents(join(folder, EVENTS_FILE)))
+      if (event.type === 'step') {
+        peakBytes = Math.max(peakBytes, event.memoryBytes)
+        tokens = event.tokens
+        seconds += event.seconds
+      }
+  const trainedParameters = parameters?.trained ?? card?.parameters ?? 0
+  const row: ComparedRun = {
+    run: folder,
+    name: folder,
+    base: recipe.base,
+    task: recipe.task,
+    variant: recipe.variant,
+    fresh: recipe.fresh,
+    seed: recipe.seed,
+    metric: mainMetric,
+    ...metrics[mainMetric],
+    trainedParameters,
+    ...(parameters === undefined ? {} : { trainedShare: trainedParameters / parameters.total }),
+    seconds: card?.wallSeconds ?? seconds,
+    peakBytes,
+    fileBytes: await sizeOf(model),
+    tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
+    ...(card?.examples === undefined || seconds === 0 ? {} : { examplesPerSecond: card.examples / seconds }),
+  }
+  return { row, recipe, evaluation }
+}
+
+/** The last parts of the paths, as many as tell them apart. */
+const shortNames = (folders: readonly string[]): string[] => {
+  const parts = folders.map((folder) => resolve(folder).split('/'))
+  const most = Math.max(...parts.map(({ length }) => length))
+  for (let count = 1; count <= most; count++) {
+    const names = parts.map((each) => each.slice(-count).join('/'))
+    if (new Set(names).size === names.length) return names
+  }
+  return [...folders]
+}
+
+/** What was judged: only scores of one group can be held against each other. */
+const groupOf = ({ row, evaluation }: ReadRun) =>
+  `${row.task}\0${row.metric}\0${evaluation.records?.sha256 ?? 'records that the run does not name'}`
+
+/** The run from random weights that is otherwise most alike, of the same seed where there is one. */
+const twinOf = ({ recipe }: ReadRun, group: readonly ReadRun[]): ReadRun | undefined => {
+  if (recipe.fresh) return undefined
+  const same = (other: FinetuneRecipe, key: keyof FinetuneRecipe) =>
+    JSON.stringify(other[key]) === JSON.stringify(recipe[key])
+  const differs = (other: FinetuneRecipe) =>
+    (Object.keys(recipe) as (keyof FinetuneRecipe)[]).filter(
+      (key) => key !== 'out' && key !== 'fresh' && !same(other, key),
+    ).length + (same(other, 'seed') ? 0 : 0.5)
+  return group
+    .filter(({ recipe: other }) => other.fresh && same(other, 'base') && same(other, 'variant'))
+    .sort((a, b) => differs(a.recipe) - differs(b.recipe))[0]
+}
+
+const referencesOf = (group: readonly ReadRun[]): ComparedReference[] => {
+  const bases = new Set(group.map(({ recipe }) => recipe.base))
+  const found = new Map<string, ComparedReference>()
+  for (const { row, recipe, evaluation } of group)
+    for (const { name, metrics } of evaluation.references ?? []) {
+      const interval = metrics[row.metric]
+      const own = name === 'untrained base' && bases.size > 1 ? `untrained ${basename(recipe.base)}` : name
+      if (interval === undefined || found.has(own)) continue
+      found.set(own, { task: row.task, name: own, metric: row.metric, ...interval })
+    }
+  return [...found.values()]
+}
+
+/** Samples that runs of writing tasks leave in samples.json, by id. */
+const samplesOf = async (group: readonly ReadRun[]): Promise<ComparedSample[]> => {
+  const found = new Map<string, ComparedSample>()
+  for (const { row } of group) {
+    const path = join(row.run, SAMPLES_FILE)
+    const text = await readFile(path, 'utf8').catch(() => undefined)
+    if (text === undefined) continue
+    for (const { id, prompt, reference, after, before } of parseSamples(text, path)) {
+      let sample = found.get(id)
+      if (sample === undefined) found.set(id, (sample = { task: row.task, id, prompt, reference, answers: [] }))
+      const once = sample.answers.some(({ name }) => name === 'before')
+      if (before !== undefined && !once) sample.answers.unshift({ name: 'before', text: before })
+      sample.answers.push({ name: row.name, text: after })
+    }
+  }
+  return [...found.values()]
+}
+
+interface RunSample {
+  id: string
+  prompt: string
+  reference: string
+  after: string
+  before?: string
+}
+
+const parseSamples = (text: string, path: string): RunSample[] => {
+  let list: unknown
+  try {
+    list = JSON.parse(text)
+  } catch (error) {
+    throw new DataError(`Expected JSON, got ${(error as Error).message}. Delete the file to compare without it.`, path)
+  }
+  if (!Array.isArray(list)) throw new DataError('Expected a list of samples, got something else.', path)
+  return list.map((one, i) => {
+    const { id = String(i), prompt = '', reference = '', before, ...said } = (one ?? {}) as Record<string, unknown>
+    // Lists made elsewhere call it a prediction.
+    const after = said.after ?? said.prediction
+    if (typeof after !== 'string') throw new DataError(`Expected a text for \`after\` of sample ${i}, got none.`, path)
+    return {
+      id: String(id),
+      prompt: String(prompt),
+      reference: String(reference),
+      after,
+      ...(typeof before === 'string' ? { before } : {}),
+    }
+  })
+}
+
+/**
+ * Runs, references and samples side by side; differences where predictions of the same records are there.
+ * @throws DataError for folders without a finished fine-tuning run
+ */
+export const comparison = async (folders: readonly string[], options: CompareOptions = {}): Promise<Comparison> => {
+  const all = await Promise.all([...new Set(folders)].map(readRun))
+  const names = shortNames(all.map(({ row }) => row.run))
+  all.forEach(({ row }, i) => {
+    row.name = names[i]
+  })
+  // What has no score is last.
+  const rank = ({ row: { metric, value } }: ReadRun) => {
+    if (Number.isNaN(value)) return Number.NEGATIVE_INFINITY
+    return isLowerBetter(metric) ? -value : value
+  }
+  all.sort((a, b) => a.row.task.localeCompare(b.row.task) || rank(b) - rank(a) || a.row.name.localeCompare(b.row.name))
+  const groups = groupBy(all, groupOf)
+  const warnings = warningsOf(groups)
+  const [references, samples]: [ComparedReference[], ComparedSample[]] = [[], []]
+  for (const group of groups.values()) {
+    references.push(...referencesOf(group))
+    samples.push(...(await samplesOf(group)))
+    const [best] = group
+    if (group.length < 2) continue
+    const pairs = createPairs(options)
+    const side = ({ row, recipe, evaluation }: ReadRun) => ({ ...row, recipe, evaluation })
+    for (const run of group) {
+      const twin = twinOf(run, group)
+      const between = async (other: ReadRun | undefined) =>
+        other === undefined || other === run ? undefined : pairs.difference(side(run), side(other))
+      const [difference, pretraining] = [await between(best), await between(twin)]
+      if (difference !== undefined) run.row.difference = difference
+      if (pretraining !== undefined) run.row.pretraining = pretraining
+    }
+    warnings.push(...pairs.faults)
+  }
+  return { runs: all.map(({ row }) => row), references, samples, warnings }
+}
+
+const groupBy = <Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> => {
+  const groups = new Map<string, Item[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+const warningsOf = (groups: ReadonlyMap<string, readonly ReadRun[]>): string[] => {
+  const byTask = groupBy([...groups.values()], ([{ row }]) => row.task)
+  return [...byTask].flatMap(([task, different]) => {
+    if (different.length < 2) return []
+    const listed = different.map((group) => {
+      const { count } = group[0].evaluation.records ?? {}
+      return `${group.map(({ row }) => row.name).join(', ')}${count === undefined ? '' : ` (${count} records)`}`
+    })
+    return [`Runs of ${task} were judged on different records or by different metrics: ${listed.join('; ')}.`]
+  })
+}
+
+/** Best first. @throws DataError for folders without a finished fine-tuning run */
+export const compareRuns = async (folders: readonly string[], options: CompareOptions = {}): Promise<ComparedRun[]> =>
+  (await comparison(folders, options)).runs

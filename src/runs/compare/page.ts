@@ -1,0 +1,166 @@
+// A comparison as one HTML file that needs nothing else: tables, score against cost, training curves, samples side by side.
+import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import {
+  type Chart,
+  type Column,
+  escapeHtml,
+  htmlPage,
+  htmlTable,
+  type RunHistory,
+  readHistory,
+  renderScatter,
+  renderSvg,
+  type Series,
+  smoothed,
+} from '../../tracking/index.ts'
+import type { ComparedRun, ComparedSample, Comparison } from './compare.ts'
+import type { ComparedDifference } from './paired-differences.ts'
+
+const score = (value: number) => (Number.isNaN(value) ? '–' : value.toFixed(4))
+const signed = (value: number) => `${value >= 0 ? '+' : ''}${score(value)}`
+
+/** `+0.0120 [0.0010, 0.0230], p 0.032`. */
+const describeDifference = ({ value, low, high, probability }: ComparedDifference): string =>
+  `${signed(value)} [${score(low)}, ${score(high)}], p ${Number.isNaN(probability) ? '–' : probability.toFixed(3)}`
+
+const describeScore = ({ value, low, high }: { value: number; low: number; high: number }): string =>
+  Number.isNaN(low) ? score(value) : `${score(value)} [${score(low)}, ${score(high)}]`
+
+const describeVariant = ({ variant, fresh }: ComparedRun): string => (fresh ? `${variant}, from random` : variant)
+
+const describeTrained = ({ trainedParameters, trainedShare }: ComparedRun): string =>
+  `${formatCount(trainedParameters)}${trainedShare === undefined ? '' : ` (${Number((100 * trainedShare).toPrecision(3))} %)`}`
+
+/** What there is to say of runs of one task, as columns that at least one of them fills. */
+const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(row: ComparedRun): string }[] => {
+  const columns: { head: string; cell(row: ComparedRun): string; shown?: boolean }[] = [
+    { head: 'run', cell: ({ name }) => name },
+    { head: 'variant', cell: describeVariant },
+    { head: rows[0].metric, cell: describeScore },
+    {
+      head: 'to the best',
+      cell: ({ difference }) => (difference === undefined ? '' : describeDifference(difference)),
+      shown: rows.some(({ difference }) => difference !== undefined),
+    },
+    {
+      head: 'pretraining brought',
+      cell: ({ pretraining }) => (pretraining === undefined ? '' : describeDifference(pretraining)),
+      shown: rows.some(({ pretraining }) => pretraining !== undefined),
+    },
+    { head: 'trained', cell: describeTrained },
+    { head: 'time', cell: ({ seconds }) => formatDuration(seconds * 1000) },
+    { head: 'memory', cell: ({ peakBytes }) => (peakBytes === 0 ? '' : formatBytes(peakBytes)) },
+    { head: 'file', cell: ({ fileBytes }) => formatBytes(fileBytes) },
+    {
+      head: 'examples/s',
+      cell: ({ examplesPerSecond }) =>
+        examplesPerSecond === undefined ? '' : String(Number(examplesPerSecond.toPrecision(3))),
+      shown: rows.some(({ examplesPerSecond }) => examplesPerSecond !== undefined),
+    },
+    {
+      head: 'tokens/s',
+      cell: ({ tokensPerSecond }) => (tokensPerSecond === 0 ? '' : formatCount(Math.round(tokensPerSecond))),
+      shown: rows.some(({ tokensPerSecond }) => tokensPerSecond > 0),
+    },
+  ]
+  return columns.filter(({ shown = true }) => shown)
+}
+
+/** Rows of cells for each task: its runs, then what they are held against. */
+export const comparisonTables = ({
+  runs,
+  references,
+}: Comparison): { task: string; head: string[]; rows: string[][] }[] =>
+  [...new Set(runs.map(({ task }) => task))].map((task) => {
+    const own = runs.filter((run) => run.task === task)
+    const columns = comparisonColumns(own)
+    const held = references
+      .filter((reference) => reference.task === task)
+      .map((reference) =>
+        columns.map((_, i) =>
+          i === 0 ? reference.name : i === 1 ? 'reference' : i === 2 ? describeScore(reference) : '',
+        ),
+      )
+    return {
+      task,
+      head: columns.map(({ head }) => head),
+      rows: [...own.map((row) => columns.map(({ cell }) => cell(row))), ...held],
+    }
+  })
+
+const costs: { across: string; of(run: ComparedRun): number }[] = [
+  { across: 'seconds', of: ({ seconds }) => seconds },
+  { across: 'trained parameters', of: ({ trainedParameters }) => trainedParameters },
+]
+
+const scatters = ({ runs, references }: Comparison, task: string): string => {
+  const own = runs.filter((run) => run.task === task)
+  const kinds = [...new Set(own.map(describeVariant))]
+  const held = references.filter((reference) => reference.task === task)
+  return costs
+    .map(({ across, of }) =>
+      renderScatter({
+        title: `${own[0].metric} against ${across}`,
+        across,
+        axis: 'log',
+        points: own.map((run) => ({
+          name: run.name,
+          x: of(run),
+          y: run.value,
+          low: run.low,
+          high: run.high,
+          kind: kinds.indexOf(describeVariant(run)),
+        })),
+        references: held.map(({ name, value }) => ({ name, y: value })),
+      }),
+    )
+    .join('\n')
+}
+
+/** Curves of all runs of a task in one chart each: the loss, and the metric. */
+const curves = async (runs: readonly ComparedRun[]): Promise<string> => {
+  const histories = await Promise.all(
+    runs.map(async (run) => ({ run, history: await readHistory(run.run).catch(() => undefined) })),
+  )
+  const chart = (title: string, columnOf: (history: RunHistory, run: ComparedRun) => Column | undefined): Chart => ({
+    title,
+    axis: 'linear',
+    series: histories.flatMap(({ run, history }): Series[] => {
+      const column = history && columnOf(history, run)
+      return column === undefined ? [] : [{ name: run.name, x: column.steps, y: column.values }]
+    }),
+  })
+  return [
+    chart('Loss while training, smoothed', ({ training }) => training.loss && smoothed(training.loss)),
+    chart(`Held out: ${runs[0].metric}`, ({ evaluations }, { metric }) => evaluations[metric]),
+  ]
+    .filter(({ series }) => series.length > 0)
+    .map(renderSvg)
+    .join('\n')
+}
+
+const sampleSection = ({ id, prompt, reference, answers }: ComparedSample): string =>
+  `<h3>${escapeHtml(id)}</h3><pre>${escapeHtml(prompt)}</pre>` +
+  htmlTable(['who', 'says'], [['reference', reference], ...answers.map(({ name, text }) => [name, text])])
+
+/** The whole page. */
+export const renderComparisonPage = async (compared: Comparison): Promise<string> => {
+  const sections = comparisonTables(compared).map(async ({ task, head, rows }) => {
+    const own = compared.runs.filter((run) => run.task === task)
+    const samples = compared.samples.filter((sample) => sample.task === task)
+    return [
+      `<section><h2>${escapeHtml(task)}</h2>${htmlTable(head, rows)}`,
+      `<div class="charts">${scatters(compared, task)}\n${await curves(own)}</div>`,
+      samples.length === 0 ? '' : `<h2>Samples</h2>${samples.map(sampleSection).join('\n')}`,
+      '</section>',
+    ].join('\n')
+  })
+  const warnings = compared.warnings.map((warning) => `<p><b>${escapeHtml(warning)}</b></p>`)
+  const notes =
+    '<p>Intervals are of the bootstrap over held-out records, 95 %. Differences are between predictions of the same records: the run minus ' +
+    'the other, with the probability that chance alone gives one as large.</p>'
+  return htmlPage(
+    'Comparison',
+    ['<h1>Comparison</h1>', ...warnings, notes, ...(await Promise.all(sections))].join('\n'),
+  )
+}

@@ -1,0 +1,92 @@
+// Whether two runs differ by more than chance: their predictions of the same records, judged in pairs. Knows no task.
+import { isAbsolute, join } from 'node:path'
+import { DataError, TunesmithError } from '../../core/index.ts'
+import { pairedDifferences, readPredictions, type TaskPrediction, type TaskRecord } from '../../tasks/index.ts'
+import { MODEL_FOLDER } from '../engine/execute.ts'
+import { type Evaluation, hashOfRecords, PREDICTIONS_FILE } from '../finetune/evaluation-files.ts'
+import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
+import { splitRecords } from '../finetune/task-examples.ts'
+
+export interface ComparedDifference {
+  /** Name of the other run. */
+  to: string
+  /** This run minus the other. */
+  value: number
+  low: number
+  high: number
+  /** Two-sided: how often chance alone gives a difference as large. */
+  probability: number
+}
+
+interface Side {
+  run: string
+  name: string
+  metric: string
+  recipe: FinetuneRecipe
+  evaluation: Evaluation
+}
+
+export interface Pairs {
+  /** Undefined where predictions or records are not there any more, which `faults` then says. */
+  difference(run: Side, other: Side): Promise<ComparedDifference | undefined>
+  readonly faults: string[]
+}
+
+/** For runs that were judged on the same records; those are read once. */
+export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number; seed?: number }): Pairs => {
+  const faults: string[] = []
+  let asked: Promise<TaskRecord[] | undefined> | undefined
+  const predicted = new Map<string, Promise<TaskPrediction[] | undefined>>()
+  const done = new Map<string, ComparedDifference>()
+  const orFault = async <Value>(value: Promise<Value>): Promise<Value | undefined> => {
+    try {
+      return await value
+    } catch (error) {
+      if (!(error instanceof TunesmithError)) throw error
+      faults.push(`No significance: ${error.message}`)
+      return undefined
+    }
+  }
+  const recordsOf = async (side: Side): Promise<TaskRecord[]> => {
+    const { task, config } = taskOf(side.recipe)
+    const { data, validation: path = data, validationShare } = side.recipe
+    const { records } = await task.read(path, config)
+    const validation =
+      side.recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
+    if (hashOfRecords(validation) === side.evaluation.records?.sha256) return validation
+    throw new DataError(
+      `Expected the records that ${side.name} was judged on, found others${isAbsolute(path) ? '' : ', or another file of that name'}. Compare where the data is as it was.`,
+      path,
+    )
+  }
+  const predictionsOf = (side: Side, records: readonly TaskRecord[]) => {
+    let found = predicted.get(side.run)
+    if (found === undefined) {
+      const { task, config } = taskOf(side.recipe)
+      const path = join(side.run, MODEL_FOLDER, PREDICTIONS_FILE)
+      predicted.set(side.run, (found = orFault(readPredictions(path, task, records, config))))
+    }
+    return found
+  }
+  return {
+    faults,
+    async difference(run, other) {
+      const key = `${run.run}\0${other.run}`
+      const known = done.get(key)
+      if (known !== undefined) return known
+      if (run.evaluation.records === undefined || other.evaluation.records === undefined) return undefined
+      asked ??= orFault(recordsOf(other))
+      const records = await asked
+      if (records === undefined) return undefined
+      const [mine, theirs] = [await predictionsOf(run, records), await predictionsOf(other, records)]
+      if (mine === undefined || theirs === undefined) return undefined
+      const { task, config } = taskOf(run.recipe)
+      const both = task.judge([...records, ...records], [...mine, ...theirs], config, run.evaluation.labels)
+      const found = pairedDifferences(both, { resamples, seed })[run.metric]
+      const { value, low, high, randomization: probability } = found
+      const difference = { to: other.name, value, low, high, probability }
+      done.set(key, difference)
+      return difference
+    },
+  }
+}

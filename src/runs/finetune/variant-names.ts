@@ -1,0 +1,8 @@
+// The names of all variants of fine-tuning: those that train in the loop, and those that learn at once.
+import { type AdapterType, adapters } from '../../adapters/index.ts'
+
+/** Variants that learn from features of the frozen base; `variants.ts` says how. */
+export const namesAtOnce = ['feature-based'] as const
+export type VariantAtOnce = (typeof namesAtOnce)[number]
+
+export const variantNames = [...(Object.keys(adapters) as [AdapterType, ...AdapterType[]]), ...namesAtOnce] as const

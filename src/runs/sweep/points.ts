@@ -1,0 +1,67 @@
+// The points of a sweep: every combination of the values that vary, each with a name that says how it differs. Knows no recipe's meaning.
+import { ConfigError, sha256, show } from '../../core/index.ts'
+
+/** Values by the path of a key of the recipe: `learningRate`, `adapter.rank`. */
+export type SweepAxes = Readonly<Record<string, readonly unknown[]>>
+
+export interface SweepPoint {
+  /** Of its folder. */
+  name: string
+  /** Its value of each axis. */
+  over: Record<string, unknown>
+}
+
+/** Points that would take days to list are a mistake. */
+const mostPoints = 10_000
+
+const setAt = (target: Record<string, unknown>, path: readonly string[], value: unknown): Record<string, unknown> => {
+  const [key, ...rest] = path
+  if (rest.length === 0) return { ...target, [key]: value }
+  const inner = target[key]
+  const below = typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? inner : {}
+  return { ...target, [key]: setAt(below as Record<string, unknown>, rest, value) }
+}
+
+/** A recipe with the point's values in place of its own. */
+export const recipeAt = (recipe: object, { over }: SweepPoint): Record<string, unknown> =>
+  Object.entries(over).reduce<Record<string, unknown>>((made, [path, value]) => setAt(made, path.split('.'), value), {
+    ...recipe,
+  })
+
+const word = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** A name for a folder, told apart by a hash where the words alone are too long or lose something. */
+const nameOf = (over: Record<string, unknown>): string => {
+  const paths = Object.keys(over)
+  const last = (path: string) => path.split('.').at(-1)!
+  const short = (path: string) => (paths.filter((other) => last(other) === last(path)).length > 1 ? path : last(path))
+  const whole = paths.map((path) => `${short(path)}=${word(over[path])}`).join(',')
+  const safe = whole.replace(/[^\w.,=+-]+/g, '_')
+  return safe === whole && safe.length <= 120 ? safe : `${safe.slice(0, 100)}-${sha256(whole).slice(0, 8)}`
+}
+
+/** The last axis varies fastest. @throws ConfigError for axes without values, or with one twice */
+export const sweepPoints = (axes: SweepAxes): SweepPoint[] => {
+  const faults: string[] = []
+  for (const [path, values] of Object.entries(axes)) {
+    if (path.split('.').some((key) => key === '' || key === '__proto__'))
+      faults.push(`Expected a key of the recipe for \`over\`, got ${show(path)}.`)
+    if (path === 'out' || path === 'command')
+      faults.push(`Expected a key that may vary for \`over\`, got \`${path}\`: each run has its own folder already.`)
+    if (!Array.isArray(values) || values.length === 0)
+      faults.push(`Expected a list of values for \`over.${path}\`, got ${show(values)}.`)
+    else if (new Set(values.map((value) => JSON.stringify(value))).size < values.length)
+      faults.push(`Expected each value once for \`over.${path}\`, got ${show(values)}.`)
+  }
+  if (Object.keys(axes).length === 0)
+    faults.push('Expected something to vary for `over`, got nothing. Say --over.learningRate 1e-4,5e-4.')
+  if (faults.length > 0) throw new ConfigError(faults)
+  const count = Object.values(axes).reduce((product, values) => product * values.length, 1)
+  if (count > mostPoints)
+    throw new ConfigError(`Expected at most ${mostPoints} runs for \`over\`, got ${count}. Vary less at a time.`)
+  const all = Object.entries(axes).reduce<Record<string, unknown>[]>(
+    (points, [path, values]) => points.flatMap((point) => values.map((value) => ({ ...point, [path]: value }))),
+    [{}],
+  )
+  return all.map((over) => ({ name: nameOf(over), over }))
+}

@@ -1,0 +1,73 @@
+// What a sweep came to: for each setting the mean and the spread over its seeds. Reads what runs left behind.
+import { join } from 'node:path'
+import { isLowerBetter, readRunCard } from '../../tracking/index.ts'
+import { MODEL_FOLDER, readRecipe } from '../engine/execute.ts'
+import { readEvaluation } from '../finetune/evaluation-files.ts'
+import type { SweptRun } from './sweep.ts'
+
+export interface SweepSetting {
+  /** Its value of each axis but the seed. */
+  over: Record<string, unknown>
+  /** Names of its finished runs. */
+  runs: string[]
+  /** Of the main metric over those. */
+  mean: number
+  /** Standard deviation over seeds; 0 for one run. */
+  spread: number
+  low: number
+  high: number
+  /** Mean wall time of a run. */
+  seconds: number
+}
+
+/** The metric that a finished run is known by, and its value. */
+const resultOf = async (folder: string): Promise<{ metric: string; value: number } | undefined> => {
+  const evaluation = await readEvaluation(join(folder, MODEL_FOLDER))
+  if (evaluation !== undefined)
+    return { metric: evaluation.mainMetric, value: evaluation.metrics[evaluation.mainMetric].value }
+  const { results = {} } = (await readRunCard(folder)) ?? {}
+  const { keep } = await readRecipe(folder)
+  const metric = keep.best ?? Object.keys(results)[0]
+  return metric === undefined || results[metric] === undefined ? undefined : { metric, value: results[metric] }
+}
+
+/** Fills in the values of finished runs and puts together those that differ in their seeds alone. */
+export const summarize = async (
+  runs: SweptRun[],
+): Promise<{ metric: string | undefined; settings: SweepSetting[] }> => {
+  let metric: string | undefined
+  const groups = new Map<string, { over: Record<string, unknown>; runs: SweptRun[] }>()
+  for (const run of runs) {
+    if (run.status !== 'finished') continue
+    const result = await resultOf(run.folder)
+    if (result === undefined) continue
+    metric ??= result.metric
+    if (result.metric !== metric) continue
+    run.value = result.value
+    run.seconds = (await readRunCard(run.folder))?.wallSeconds ?? 0
+    const { seed: _, ...over } = run.over
+    const key = JSON.stringify(over)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, { over, runs: [run] })
+    else group.runs.push(run)
+  }
+  const settings = [...groups.values()].map((group): SweepSetting => {
+    const values = group.runs.map(({ value = Number.NaN }) => value)
+    const mean = meanOf(values)
+    const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
+    return {
+      over: group.over,
+      runs: group.runs.map(({ name }) => name),
+      mean,
+      spread: values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)),
+      low: Math.min(...values),
+      high: Math.max(...values),
+      seconds: meanOf(group.runs.map(({ seconds = 0 }) => seconds)),
+    }
+  })
+  const sign = metric !== undefined && isLowerBetter(metric) ? -1 : 1
+  const rank = ({ mean }: SweepSetting) => (Number.isNaN(mean) ? Number.NEGATIVE_INFINITY : sign * mean)
+  return { metric, settings: settings.sort((a, b) => rank(b) - rank(a)) }
+}
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

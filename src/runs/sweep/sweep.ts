@@ -1,0 +1,189 @@
+// A sweep: the same recipe run at every point of a grid, one after another in a folder of runs. Started again it goes on: finished runs
+// are passed over, and one that was stopped is resumed. Each is a process of its own, so that its memory is its own too. Knows no task and
+// no variant.
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { ConfigError, DataError, NativeError, parseConfig, writeFileAtomic } from '../../core/index.ts'
+import type { RunListener } from '../engine/execute.ts'
+import { isFinished } from '../engine/run-folder.ts'
+import { startOf } from '../starts.ts'
+import { carryOutApart } from '../subprocess/run-in-subprocess.ts'
+import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './points.ts'
+import { type SweepSetting, summarize } from './summary.ts'
+
+export const SWEEP_FILE = 'sweep.json'
+const SUMMARY_FILE = 'summary.json'
+
+export interface SweepInput {
+  /** As for one run, with `command` saying its kind; `finetune` unless given. Without `out`. */
+  recipe: object
+  over: SweepAxes
+  /** Folder of the sweep. */
+  out: string
+}
+
+export interface SweepListener {
+  /** Before each run; what it returns listens to that run, and is stopped after it. */
+  onRun?(run: { name: string; folder: string; number: number; of: number }): RunListener & { stop?(): void }
+  onSkip?(run: { name: string }): void
+  signal?: AbortSignal
+}
+
+export interface SweptRun extends SweepPoint {
+  folder: string
+  status: 'finished' | 'interrupted' | 'failed' | 'waiting'
+  /** Why it failed. */
+  message?: string
+  /** Of the main metric, where it is finished. */
+  value?: number
+  /** Wall time of all its sessions. */
+  seconds?: number
+}
+
+export interface SweepResult {
+  out: string
+  reason: 'finished' | 'interrupted'
+  /** The metric that settings are ordered by. */
+  metric: string | undefined
+  /** Runs that differ in their seeds alone together, the best first. */
+  settings: SweepSetting[]
+  runs: SweptRun[]
+}
+
+interface SweepFile {
+  recipe: unknown
+  over: Record<string, unknown[]>
+}
+
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+
+/** @throws ConfigError where the folder has another sweep, or none but something else */
+const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Promise<void> => {
+  const path = join(out, SWEEP_FILE)
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) {
+    const present: string[] = await readdir(out).catch(() => [])
+    if (present.length > 0)
+      throw new ConfigError(
+        `Expected a new folder or that of a sweep for \`out\`, found ${present.length} other files in ${out}.`,
+      )
+    return
+  }
+  let known: SweepFile
+  try {
+    known = JSON.parse(text) as SweepFile
+  } catch (error) {
+    throw new DataError(`Expected the sweep as it was begun, got ${(error as Error).message}.`, path)
+  }
+  const faults: string[] = []
+  const axes = Object.keys(known.over)
+  if (!isDeepStrictEqual([...axes].sort(), Object.keys(over).sort()))
+    faults.push(
+      `Expected the keys ${axes.join(', ')} for \`over\`, as the sweep in ${out} began with, got ${Object.keys(over).join(', ')}. Only values may be added.`,
+    )
+  else {
+    // At one point, with all defaults: how much a recipe says of them does not matter.
+    const first = { name: '', over: Object.fromEntries(axes.map((axis) => [axis, known.over[axis][0]])) }
+    const [before, now] = [known.recipe as object, recipe].map((each) => {
+      const whole = recipeAt(each, first)
+      return parseConfig(startOf(whole.command).schema, { ...whole, out }, 'sweep') as Record<string, unknown>
+    })
+    for (const key of new Set([...Object.keys(before), ...Object.keys(now)]))
+      if (!isDeepStrictEqual(before[key], now[key]))
+        faults.push(
+          `Expected \`${key}\` as the sweep in ${out} began with (${JSON.stringify(before[key])}), got ${JSON.stringify(now[key])}. Begin another in a new folder.`,
+        )
+    for (const axis of axes) {
+      const left = known.over[axis].filter((value) => !over[axis].some((other) => isDeepStrictEqual(value, other)))
+      if (left.length > 0)
+        faults.push(
+          `Expected the values of \`over.${axis}\` that the sweep in ${out} began with, but ${left.map((value) => JSON.stringify(value)).join(', ')} is not there. Only values may be added.`,
+        )
+    }
+  }
+  if (faults.length > 0) throw new ConfigError(faults)
+}
+
+/** Every fault of every point. @throws ConfigError that lists each once, with the points that have it */
+const checkPoints = (recipe: object, points: readonly SweepPoint[], out: string): void => {
+  const faults = new Map<string, string[]>()
+  for (const point of points) {
+    const whole = recipeAt(recipe, point)
+    try {
+      startOf(whole.command).check({ ...whole, out: join(out, point.name) })
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      faults.set(error.message, [...(faults.get(error.message) ?? []), point.name])
+    }
+  }
+  if (faults.size === 0) return
+  throw new ConfigError(
+    [...faults].map(([message, names]) => {
+      const which = names.length === points.length ? 'every run' : names.slice(0, 5).join(' and ')
+      return `${which}${names.length > 5 && names.length < points.length ? ` and ${names.length - 5} more` : ''}: ${message}`
+    }),
+  )
+}
+
+/**
+ * Runs every point that is not finished.
+ * @throws ConfigError before the first run for any point that cannot be run, and for a folder with another sweep
+ */
+export const sweep = async (input: SweepInput, listener: SweepListener = {}): Promise<SweepResult> => {
+  const { out } = input
+  const { out: _, ...given } = input.recipe as Record<string, unknown>
+  const recipe = plain({ command: 'finetune', ...given }) as object
+  const over = plain(input.over) as SweepAxes
+  const points = sweepPoints(over)
+  const names = new Set(points.map(({ name }) => name))
+  if (names.size < points.length)
+    throw new ConfigError('Expected values that give each run a name of its own for `over`, got some that do not.')
+  checkPoints(recipe, points, out)
+  await expectSameSweep(out, recipe, over)
+  await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify({ recipe, over }, null, 2)}\n`)
+  const runs: SweptRun[] = points.map((point) => ({ ...point, folder: join(out, point.name), status: 'waiting' }))
+  for (const [i, run] of runs.entries()) {
+    if (await isFinished(run.folder)) {
+      run.status = 'finished'
+      listener.onSkip?.(run)
+      continue
+    }
+    if (listener.signal?.aborted) break
+    await runPoint(run, recipe, { number: i + 1, of: runs.length }, listener)
+    await writeSummary(out, runs)
+    if (run.status === 'interrupted') break
+  }
+  const reason = runs.some(({ status }) => status === 'waiting' || status === 'interrupted')
+    ? 'interrupted'
+    : 'finished'
+  return { out, reason, ...(await writeSummary(out, runs)), runs }
+}
+
+const runPoint = async (
+  run: SweptRun,
+  recipe: object,
+  place: { number: number; of: number },
+  listener: SweepListener,
+): Promise<void> => {
+  const { name, folder } = run
+  const { stop, ...own } = listener.onRun?.({ name, folder, ...place }) ?? {}
+  const watching: RunListener = { ...own, signal: listener.signal }
+  try {
+    const { reason } = await carryOutApart({ ...recipeAt(recipe, run), out: folder }, watching)
+    run.status = reason
+  } catch (error) {
+    // What stops a run that had begun well, as a loss that is not finite does, leaves the others standing.
+    if (listener.signal?.aborted && (error as Error).name === 'AbortError') run.status = 'interrupted'
+    else if (error instanceof NativeError) Object.assign(run, { status: 'failed', message: error.message })
+    else throw error
+  } finally {
+    stop?.()
+  }
+}
+
+const writeSummary = async (out: string, runs: SweptRun[]) => {
+  const summary = await summarize(runs)
+  await writeFileAtomic(join(out, SUMMARY_FILE), `${JSON.stringify({ ...summary, runs }, null, 2)}\n`)
+  return summary
+}

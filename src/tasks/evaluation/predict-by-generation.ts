@@ -1,0 +1,124 @@
+// Predictions that a model writes: prompts of alike length go on side by side with a cache of keys and values, and right answers are
+// weighed by what they cost the model. Knows no task, no template and no architecture.
+import { setImmediate } from 'node:timers/promises'
+import { type GenerationOptions, generate, type LanguageModel } from '../../generation/index.ts'
+import type { Model } from '../../models/index.ts'
+import { mustPad } from '../../objectives/index.ts'
+import { inferenceMode, scope } from '../../tensor/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+import { batchesByTokens, byLength, exampleBatches } from '../learning/batches.ts'
+import type { AnswerLoss, TaskExample, TaskPrediction, TaskRecord, Writing, WritingTask, Written } from '../task.ts'
+import { encodeAll, type Predicted, type PredictingOptions } from './predict-from-logits.ts'
+
+export interface WritingOptions extends PredictingOptions {
+  /** Answers are written to so many of the records, the first ones. */
+  answers: number
+}
+
+type Progress = (steps: number) => void
+
+const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, Prediction extends TaskPrediction>(
+  model: Model,
+  { learner, writing, encode }: Pick<WritingTask<Record, Example, Prediction>, 'learner' | 'writing' | 'encode'>,
+  records: readonly Record[],
+  { batchTokens, signal }: PredictingOptions,
+  progress: Progress,
+) => {
+  const padded = mustPad(learner, model)
+  const items = await encodeAll(records, encode, signal)
+  const losses = records.map((): AnswerLoss | undefined => undefined)
+  const cuts = records.map(() => 0)
+  const { device } = model.body.embedTokens.weight
+  const { batches, tokens } = exampleBatches(items, learner, model, batchTokens, padded)
+  for (const part of batches) {
+    await setImmediate()
+    signal?.throwIfAborted()
+    const found = inferenceMode(() =>
+      scope(() =>
+        writing.losses(
+          model,
+          learner.collate(
+            part.map((i) => items[i].example),
+            { padded, device },
+          ),
+        ),
+      ),
+    )
+    part.forEach((i, k) => {
+      const { record, example } = items[i]
+      const before = losses[record] ?? { nats: 0, tokens: 0 }
+      losses[record] = { nats: before.nats + found[k].nats, tokens: before.tokens + found[k].tokens }
+      cuts[record] += example.cut
+    })
+    progress(part.length)
+  }
+  return { losses, cuts, tokens, examples: items.length }
+}
+
+/** A stream of draws for each record, whatever batches there are. */
+const seedsOf = (generation: GenerationOptions, part: readonly number[]): GenerationOptions =>
+  typeof generation.seed === 'number'
+    ? { ...generation, seed: part.map((i) => (generation.seed as number) + i) }
+    : generation
+
+const answersOf = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
+  model: Model,
+  tokenizer: Tokenizer,
+  writing: Writing<Record, Prediction>,
+  records: readonly Record[],
+  { batchTokens, signal }: PredictingOptions,
+  progress: Progress,
+) => {
+  const prompts = records.map((record) => writing.prompt(record))
+  const room = writing.generation.maxNewTokens ?? 0
+  const { order, lengths } = byLength(prompts, ({ ids }) => ids.length + room)
+  const written: Written[] = []
+  // Each beam holds a row of the cache.
+  const most = batchTokens / (writing.generation.numBeams ?? 1)
+  for (const [from, to] of batchesByTokens(lengths, most, true)) {
+    signal?.throwIfAborted()
+    const part = order.slice(from, to)
+    const results = await generate(
+      model as unknown as LanguageModel,
+      tokenizer,
+      part.map((i) => prompts[i].ids),
+      seedsOf(writing.generation, part),
+      { signal },
+    )
+    // A text that was broken off is no answer.
+    signal?.throwIfAborted()
+    for (const { promptIndex, text = '', finishReason, newTokens } of results)
+      written[part[promptIndex]] = { text, ended: finishReason === 'eos' || finishReason === 'stop', newTokens }
+    progress(part.length)
+  }
+  return { written, cuts: prompts.map(({ cut }) => cut) }
+}
+
+export const predictByWriting = async <
+  Record extends TaskRecord,
+  Example extends TaskExample,
+  Prediction extends TaskPrediction,
+>(
+  model: Model,
+  tokenizer: Tokenizer,
+  prepared: WritingTask<Record, Example, Prediction>,
+  records: readonly Record[],
+  options: WritingOptions,
+): Promise<Predicted<Prediction>> => {
+  const asked = records.slice(0, options.answers)
+  let done = 0
+  const progress = (steps: number) => {
+    done += steps
+    options.onProgress?.({ examples: done, of: records.length + asked.length })
+  }
+  const { losses, cuts, tokens, examples } = await lossesOf(model, prepared, records, options, progress)
+  const answers = await answersOf(model, tokenizer, prepared.writing, asked, options, progress)
+  return {
+    predictions: records.map((record, i) => prepared.writing.decode(record, answers.written[i], losses[i])),
+    examples: Math.max(examples, asked.length),
+    answered: asked.length,
+    tokens: tokens + answers.written.reduce((sum, { newTokens }) => sum + newTokens, 0),
+    // What did not fit into the question did not fit into the example either.
+    cuts: cuts.map((cut, i) => Math.max(cut, answers.cuts[i] ?? 0)),
+  }
+}

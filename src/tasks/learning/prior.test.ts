@@ -1,0 +1,49 @@
+// The bias that new heads begin with: what answers best without reading.
+import { describe, expect, it } from 'vitest'
+import type { TaskExample } from '../task.ts'
+import { balanceLabels } from './class-weights.ts'
+import { priorScores } from './prior.ts'
+import type { RowAnswers } from './row-answers.ts'
+
+type Example = TaskExample & { answers: number[] }
+const example = (...answers: number[]) => ({ answers }) as Example
+const prior = (rows: Pick<RowAnswers, 'kind' | 'outputs' | 'weights'>, ...examples: Example[]) =>
+  Array.from(priorScores<Example>({ ...rows, answers: ({ answers }) => answers }, examples))
+
+describe('priorScores', () => {
+  it('class: the softmax is the share of each class, what is not known left out, what does not occur counted once', () => {
+    const scores = prior({ kind: 'class', outputs: 3 }, example(0, 0, 0, Number.NaN), example(1))
+    // Counts and one more: 4, 2, 1 of 7.
+    expect(scores.map(Math.exp)).toEqual([4 / 7, 2 / 7, 1 / 7].map((share) => expect.closeTo(share, 6)))
+  })
+
+  it('class: weights of the loss count, so that balanced classes begin alike', () => {
+    const scores = prior({ kind: 'class', outputs: 2, weights: Float32Array.of(1, 2) }, example(0, 0, 0), example(1))
+    expect(scores[0]).toBeCloseTo(scores[1], 6)
+  })
+
+  it('labels: log odds of each, by the weight of its yes', () => {
+    const rows = [example(1, 0), example(1, 0), example(0, 0), example(Number.NaN, Number.NaN)]
+    const [first, second] = prior({ kind: 'labels', outputs: 2, weights: Float32Array.of(1, 4) }, ...rows)
+    expect(first).toBeCloseTo(Math.log(3 / 2), 6)
+    expect(second).toBeCloseTo(Math.log((4 * 1) / 4), 6)
+  })
+
+  it('labels: those that all or none have begin at a finite score where yes and no are balanced', () => {
+    const weights = balanceLabels(Float64Array.of(3, 1, 0), 3)
+    expect(Array.from(weights)).toEqual([1, 2, 1])
+    const rows = [example(1, 1, 0), example(1, 0, 0), example(1, 0, 0)]
+    expect(prior({ kind: 'labels', outputs: 3, weights }, ...rows)).toEqual(
+      [4 / 1, (2 * 2) / 3, 1 / 4].map((odds) => expect.closeTo(Math.log(odds), 6)),
+    )
+  })
+
+  it('number: the mean of what is known', () => {
+    expect(prior({ kind: 'number', outputs: 1 }, example(1), example(Number.NaN), example(4))).toEqual([2.5])
+    expect(prior({ kind: 'number', outputs: 1 })).toEqual([0])
+  })
+
+  it('choice: nothing', () => {
+    expect(prior({ kind: 'choice', outputs: 1 }, example(1, 0))).toEqual([0])
+  })
+})

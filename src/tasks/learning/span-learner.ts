@@ -1,0 +1,88 @@
+// Learning the first and the last token of a span: two choices among the tokens of an example, or its first token for no span. Padding
+// is never among the choices, so that padded and packed batches have the same loss.
+// @source Devlin et al. 2019, arXiv:1810.04805, section 4.2
+import { type Batch, type Learner, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
+import { noGrad, Tensor } from '../../tensor/index.ts'
+import type { TaskExample } from '../task.ts'
+import { expectHead } from './row-learner.ts'
+import { type ExampleSpans, spansOf } from './token-learner.ts'
+
+export interface SpanExample extends TaskExample {
+  answer: readonly [first: number, last: number] | undefined
+}
+
+export interface SpanBatch extends Batch {
+  /** int64 [B*T]: the places of each example's tokens, its last again and again after its end. */
+  places: Tensor
+  /** uint8 [B,T]: 1 after an example's end. */
+  beyond: Tensor
+  /** int64 [B] each; -100 where not known. */
+  firsts: Tensor
+  lasts: Tensor
+  known: number
+  spans: ExampleSpans
+}
+
+const term = 'extractive-qa'
+
+export const createSpanLearner = <Example extends SpanExample>(padId: number): Learner<Example> => ({
+  unpadded: true,
+  tokens: ({ ids }) => ids.length,
+  weights: ({ answer }) => ({ [term]: answer === undefined ? 0 : 1 }),
+  collate(examples, options): SpanBatch {
+    const placed = placeSequences(examples, padId, options)
+    const spans = spansOf(examples, placed)
+    const length = Math.max(...spans.lengths)
+    const places = new Int32Array(examples.length * length)
+    const beyond = new Uint8Array(places.length)
+    spans.lengths.forEach((own, i) => {
+      for (let t = 0; t < length; t++) {
+        places[i * length + t] = spans.firsts[i] + Math.min(t, own - 1)
+        beyond[i * length + t] = t < own ? 0 : 1
+      }
+    })
+    const border = (which: 0 | 1) =>
+      toInt64(
+        Int32Array.from(examples, ({ answer }) => answer?.[which] ?? -100),
+        [examples.length],
+        options.device,
+      )
+    return {
+      inputs: placed.inputs,
+      tokens: placed.tokens,
+      places: toInt64(places, [places.length], options.device),
+      beyond: Tensor.from(beyond, { shape: [examples.length, length], dtype: 'uint8', device: options.device }),
+      firsts: border(0),
+      lasts: border(1),
+      known: examples.filter(({ answer }) => answer !== undefined).length,
+      spans,
+    }
+  },
+  loss(model, batch, { generator, metrics } = {}) {
+    const { inputs, places, beyond, firsts, lasts, known } = batch as SpanBatch
+    expectHead(model, 'question-answering')
+    const logits = model
+      .forward({ ...inputs, generator })
+      .logits.to('float32')
+      .flatten(0, 1) // [B*T,2]
+    const scores = logits.indexSelect(0, places).view([...beyond.shape, 2]) // [B,T,2]
+    const hidden = beyond.ne(0)
+    const of = (which: 0 | 1) => scores.select(2, which).maskedFill(hidden, Number.NEGATIVE_INFINITY)
+    const [first, last] = [of(0), of(1)]
+    const each = (choice: Tensor, right: Tensor) => choice.crossEntropy(right, { reduction: 'sum', ignoreIndex: -100 })
+    const sum = each(first, firsts).add(each(last, lasts)).mul(0.5)
+    const measured: Record<string, Metric> = {}
+    if (metrics)
+      measured.accuracy = {
+        sum: noGrad(() => first.argmax(-1).eq(firsts).logicalAnd(last.argmax(-1).eq(lasts)).sum()),
+        weight: known,
+      }
+    return { terms: [{ name: term, sum, weight: known, scale: 1 }], metrics: measured }
+  },
+  describe({ ids, answer }, decode) {
+    const all = Array.from(ids)
+    if (answer === undefined) return decode(all)
+    const [first, last] = answer
+    return `${decode(all.slice(0, first))}⟦${decode(all.slice(first, last + 1))}⟧${decode(all.slice(last + 1))}`
+  },
+})

@@ -1,0 +1,102 @@
+// Learning a class for each of some tokens. Knows no task.
+import {
+  type Batch,
+  type Learner,
+  type Metric,
+  type PlacedBatch,
+  placeSequences,
+  spread,
+  toInt64,
+} from '../../objectives/index.ts'
+import { noGrad, Tensor } from '../../tensor/index.ts'
+import type { TaskExample } from '../task.ts'
+import { expectHead } from './row-learner.ts'
+
+export interface LabelledTokens extends TaskExample {
+  /** [T]: the number of a class, or -100. */
+  labels: Int32Array
+}
+
+export interface TokenBatch extends Batch {
+  /** int64 [B*T] */
+  labels: Tensor
+  weight: number
+  asked: number
+  spans: ExampleSpans
+}
+
+/** Where each example of a batch lies among its places. */
+export interface ExampleSpans {
+  firsts: Int32Array
+  lengths: readonly number[]
+}
+
+export interface TokenLearnerOptions {
+  labels: readonly string[]
+  /** Of each class, where they differ. */
+  weights: Float32Array | undefined
+  labelSmoothing: number
+  padId: number
+}
+
+const term = 'token-classification'
+
+export const spansOf = (examples: readonly TaskExample[], { firsts }: Pick<PlacedBatch, 'firsts'>): ExampleSpans => ({
+  firsts,
+  lengths: examples.map(({ ids }) => ids.length),
+})
+
+export const createTokenLearner = <Example extends LabelledTokens>(how: TokenLearnerOptions): Learner<Example> => {
+  const { labels: names, weights, labelSmoothing, padId } = how
+  const weightOf = ({ labels }: Example): number => {
+    let sum = 0
+    for (const label of labels) if (label !== -100) sum += weights?.[label] ?? 1
+    return sum
+  }
+  return {
+    unpadded: true,
+    tokens: ({ ids }) => ids.length,
+    weights: (example) => ({ [term]: weightOf(example) }),
+    collate(examples, options): TokenBatch {
+      const placed = placeSequences(examples, padId, options)
+      const labels = spread(examples, placed, (e) => examples[e].labels, -100)
+      return {
+        inputs: placed.inputs,
+        tokens: placed.tokens,
+        labels: toInt64(labels, [labels.length], options.device),
+        weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
+        asked: labels.reduce((count, label) => count + (label === -100 ? 0 : 1), 0),
+        spans: spansOf(examples, placed),
+      }
+    },
+    loss(model, batch, { generator, metrics } = {}) {
+      const { inputs, labels, weight, asked } = batch as TokenBatch
+      expectHead(model, 'token-classification')
+      const logits = model
+        .forward({ ...inputs, generator })
+        .logits.to('float32')
+        .flatten(0, 1) // [B*T,L]
+      const sum = logits.crossEntropy(labels, {
+        weight: weights && Tensor.from(weights, { shape: [weights.length], device: logits.device }),
+        reduction: 'sum',
+        ignoreIndex: -100,
+        labelSmoothing,
+      })
+      const measured: Record<string, Metric> = {}
+      if (metrics) measured.accuracy = { sum: noGrad(() => logits.argmax(-1).eq(labels).sum()), weight: asked }
+      return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: measured }
+    },
+    describe: ({ ids, labels }, decode) =>
+      Array.from(ids, (id, i) => (labels[i] === -100 ? decode([id]) : `${decode([id])}⟦${names[labels[i]]}⟧`)).join(
+        ' ',
+      ),
+  }
+}
+
+/** [B,T,L] or packed [1,N,L] -> the rows of each example, one after another. */
+export const splitPlaces = (logits: Tensor, batch: Batch): Float32Array[] => {
+  const { firsts, lengths } = (batch as TokenBatch).spans
+  const width = logits.shape[2]
+  const values = logits.toFloat32Array()
+  return lengths.map((length, i) => values.subarray(firsts[i] * width, (firsts[i] + length) * width))
+}

@@ -1,0 +1,42 @@
+// Tasks about one text or a pair of texts: their columns, and what they are asked by. Knows no label.
+import { z } from 'zod'
+import { ConfigError, show } from '../../core/index.ts'
+import { type Checked, textOf } from './columns.ts'
+import { allOf } from './read-records.ts'
+import { rowFields } from './read-rows.ts'
+import type { DataRow } from './row.ts'
+
+export const textFields = {
+  ...rowFields,
+  text: z.string().default('text').describe('column with the text'),
+  pair: z.string().optional().describe('column with a second text, where a record is about two'),
+}
+
+export interface Texts {
+  text: string
+  /** Undefined where the task is about one text. */
+  pair: string | undefined
+}
+
+interface TextSettings {
+  text: string
+  pair?: string
+}
+
+export const textColumns = ({ text, pair }: TextSettings): { [field: string]: string | undefined } => ({ text, pair })
+
+export const textsOf = (row: DataRow, { text, pair }: TextSettings): Checked<Texts> =>
+  allOf<Texts>({
+    text: textOf(row, text),
+    pair: pair === undefined ? { value: undefined } : textOf(row, pair),
+  })
+
+/** The texts of a record to predict. */
+export const askedTexts = (fields: { [name: string]: unknown }, { pair }: TextSettings): Texts => {
+  const text = (name: 'text' | 'pair'): string => {
+    const value = fields[name]
+    if (typeof value === 'string' && value.trim() !== '') return value
+    throw new ConfigError(`Expected a text for \`${name}\`, got ${show(value)}.`)
+  }
+  return { text: text('text'), pair: pair === undefined && fields.pair === undefined ? undefined : text('pair') }
+}

@@ -19,7 +19,6 @@ export { generate, streamText } from './generation/index.ts'
 export { buildModel, Model, type ModelType, models } from './models/index.ts'
 export {
   compareRuns,
-  comparison,
   defineRun,
   type FinetuneInput,
   finetune,

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { readRecipe } from '../src/cli/recipe-file.ts'
+import { readRecipeFile } from '../src/cli/recipe-file.ts'
 import { isForValidation } from '../src/data/index.ts'
 import { type FinetuneInput, finetune, openSpecialists, type PretrainInput, pretrain } from '../src/runs/index.ts'
 import { makeDocuments, makeTextFolder, repository, type TextFolder } from './e2e/run-folder.ts'
@@ -149,7 +149,7 @@ describe('recipes', () => {
     writeFileSync(text, textWithTenth())
     vi.stubEnv('SHAKESPEARE', text)
     vi.stubEnv('SHAKESPEARE_OUT', join(pieces.path, 'shakespeare'))
-    const recipe = (await readRecipe(join(folder, name))) as unknown as PretrainInput
+    const recipe = (await readRecipeFile(join(folder, name))) as unknown as PretrainInput
     const result = await pretrain({ ...recipe, ...pretraining[name]() })
     expect(result).toMatchObject({ reason: 'finished', steps: 2 })
     expect(Number.isFinite(result.loss)).toBe(true)
@@ -163,7 +163,7 @@ describe('recipes', () => {
     for (const variable of ['SST2', 'SQUAD', 'WNUT17']) vi.stubEnv(variable, data)
     vi.stubEnv('DATA', join(data, 'reviews.csv'))
     vi.stubEnv('BASE', join(pieces.path, 'bert'))
-    const { command, ...recipe } = (await readRecipe(join(folder, name))) as unknown as FinetuneInput & {
+    const { command, ...recipe } = (await readRecipeFile(join(folder, name))) as unknown as FinetuneInput & {
       command: string
     }
     expect(command).toBe('finetune')
@@ -188,7 +188,7 @@ describe('recipes', () => {
     const folders: Record<string, string> = {}
     for (const name of Object.keys(specialists)) {
       vi.stubEnv('SPECIALIST', name)
-      const recipe = (await readRecipe(join(folder, manyAdapters))) as unknown as FinetuneInput
+      const recipe = (await readRecipeFile(join(folder, manyAdapters))) as unknown as FinetuneInput
       expect(recipe.out).toBe(`runs/many/${name}`)
       folders[name] = join(pieces.path, recipe.out)
       const steps = { batch: { sequences: 2 }, budget: { steps: 2 }, checkpoint: {}, untrained: false }
@@ -214,7 +214,9 @@ describe('recipes', () => {
       writeFileSync(data, content)
       vi.stubEnv(variable, file.endsWith('.xml') ? dirname(data) : data)
       vi.stubEnv('BASE', join(bytes.path, 'gpt'))
-      const { command, settings, ...recipe } = (await readRecipe(join(folder, name))) as unknown as FinetuneInput & {
+      const { command, settings, ...recipe } = (await readRecipeFile(
+        join(folder, name),
+      )) as unknown as FinetuneInput & {
         command: string
       }
       expect(command).toBe('finetune')

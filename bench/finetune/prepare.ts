@@ -7,7 +7,7 @@ import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
 import { buildModel, type ModelDefinition, models } from '../../src/models/index.ts'
-import { vocabularyOf } from '../../src/objectives/index.ts'
+import { vocabularyFacts } from '../../src/objectives/index.ts'
 import { type TaskDefinition, type TaskExample, type TaskRecord, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { Generator, noGrad } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
@@ -55,7 +55,7 @@ const invented = async (job: Job, data: string, folder: string): Promise<Materia
   const { files } = await trainTokenizer(lines, { type: 'wordpiece', vocabSize: 512, heldOut: 0 })
   await writeTokenizerFolder(base, files)
   const definition = models.bert as ModelDefinition
-  const vocabSize = vocabularyOf(await loadTokenizer(base)).size
+  const vocabSize = vocabularyFacts(await loadTokenizer(base)).size
   const size = { hiddenSize: 32, numLayers: 2, numHeads: 2, intermediateSize: 64, maxPositions: 64 }
   const model = buildModel(definition, definition.adjust({}, { vocabSize, ...size }), 'embedding')
   model.initialize({ std: 0.02, generator: new Generator(0) })

@@ -4,13 +4,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Applied, applyAdapter, openAdapter } from '../../src/adapters/index.ts'
+import { type AppliedAdapter, applyAdapter, openAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer, openModel } from '../../src/checkpoint/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { type TaskExample, taskConfig } from '../../src/tasks/index.ts'
 import { exampleBatches } from '../../src/tasks/learning/batches.ts'
 import { type Dtype, inferenceMode, noGrad, scope, type Tensor } from '../../src/tensor/index.ts'
-import { freshState, runLength, type Trainee, train, trainingSchema } from '../../src/training/index.ts'
+import { freshState, runLength, type TrainableModel, train, trainingSchema } from '../../src/training/index.ts'
 import { jobNamed, smallened } from './jobs.ts'
 import { type Row, taskOf } from './prepare.ts'
 
@@ -38,10 +38,10 @@ const { model } = await openModel(join(folder, 'model'), { head: task.head, dtyp
 if (values.dtype !== 'float32') model.to({ dtype: values.dtype as Dtype })
 const tokenizer = await loadTokenizer(join(folder, 'model'))
 const prepared = task.prepare(tokenizer, config, { maxLength: job.length, headOptions: model.headOptions })
-const { learner } = prepared
+const { criterion: learner } = prepared
 
 /** The values that prepare.ts drew. */
-const withDrawnValues = async (applied: Applied): Promise<Applied> => {
+const withDrawnValues = async (applied: AppliedAdapter): Promise<AppliedAdapter> => {
   if (applied.inPlace) return applied
   const opened = await openAdapter(join(folder, 'adapter'))
   applied.loadState(
@@ -50,7 +50,7 @@ const withDrawnValues = async (applied: Applied): Promise<Applied> => {
   return applied
 }
 const applied = await withDrawnValues(applyAdapter(model, job.adapter, { seed: 1 }))
-const trainee: Trainee<TaskExample> = { model: applied.model, objective: learner, parameters: applied.trainable }
+const trainee: TrainableModel<TaskExample> = { model: applied.model, objective: learner, parameters: applied.trainable }
 const peakMb = () => process.resourceUsage().maxRSS / 1024
 
 const check = () => {

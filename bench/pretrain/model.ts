@@ -7,15 +7,15 @@ import {
   type Objective,
   type ObjectiveDefinition,
   objectives,
-  type Vocabulary,
-  vocabularyOf,
+  type VocabularyFacts,
+  vocabularyFacts,
 } from '../../src/objectives/index.ts'
 import { Generator } from '../../src/tensor/index.ts'
 import { loadTokenizer } from '../../src/tokenizers/index.ts'
 import type { ExampleSource } from '../../src/training/index.ts'
 import type { Job } from './jobs.ts'
 
-export const makeModel = (job: Job, vocabulary: Vocabulary): Model => {
+export const makeModel = (job: Job, vocabulary: VocabularyFacts): Model => {
   const definition = models[job.type] as ModelDefinition
   const config = definition.adjust({}, { vocabSize: vocabulary.size, ...job.config })
   const model = buildModel(definition, config, (objectives[job.objective] as ObjectiveDefinition).head)
@@ -24,7 +24,7 @@ export const makeModel = (job: Job, vocabulary: Vocabulary): Model => {
 }
 
 export const openJob = async (job: Job, folder: string) => {
-  const vocabulary = vocabularyOf(await loadTokenizer(join(folder, 'tokenizer')))
+  const vocabulary = vocabularyFacts(await loadTokenizer(join(folder, 'tokenizer')))
   const definition = objectives[job.objective] as ObjectiveDefinition
   const causal = job.objective === 'causal-lm'
   const config = definition.config.parse(causal ? { documents: 'joined' } : {})

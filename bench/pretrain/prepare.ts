@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
-import { vocabularyOf } from '../../src/objectives/index.ts'
+import { vocabularyFacts } from '../../src/objectives/index.ts'
 import {
   loadTokenizer,
   saveTokenizer,
@@ -91,7 +91,7 @@ export const prepare = async (job: Job, data: string, folder: string, megabytes:
     const batch = rows.slice(i, i + job.batch)
     padded += batch.length * (Math.max(...batch.map(({ length }) => length)) + around)
   }
-  const vocabulary = vocabularyOf(tokenizer)
+  const vocabulary = vocabularyFacts(tokenizer)
   const model = makeModel(job, vocabulary)
   await saveModel(model, join(folder, 'model'))
   const parameters = [...new Set(model.parameters().values())].reduce((sum, { size }) => sum + size, 0)

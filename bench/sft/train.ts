@@ -7,7 +7,7 @@ import { applyAdapter } from '../../src/adapters/index.ts'
 import { openModel } from '../../src/checkpoint/index.ts'
 import { freezeWeights, type Model } from '../../src/models/index.ts'
 import { holdings } from '../../src/nn/index.ts'
-import type { Learner } from '../../src/objectives/index.ts'
+import type { Criterion } from '../../src/objectives/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { type Dtype, noGrad, scope } from '../../src/tensor/index.ts'
@@ -48,13 +48,13 @@ if (values.dtype !== 'float32') opened.model.to({ dtype: values.dtype as Dtype }
 const applied = applyAdapter(opened.model, { type: 'lora', targets: 'all-linear', rank: 16, alpha: 32 }, { seed: 0 })
 const { model, trainable: parameters } = applied
 const task = tasks.instructions as unknown as TaskDefinition
-const { learner } = task.prepare(tokenizer, taskConfig(task, { template: values.template }), {
+const { criterion: learner } = task.prepare(tokenizer, taskConfig(task, { template: values.template }), {
   maxLength: length,
   headOptions: model.headOptions,
   facts: model.facts,
   trainedOn: [],
 })
-const objective = learner as Learner<unknown> as Learner<Row>
+const objective = learner as Criterion<unknown> as Criterion<Row>
 
 /** As Trainer has it: the mean over batches of the mean over a batch's trained tokens. */
 const evaluate = (judged: Model): number => {

@@ -7,7 +7,7 @@ import type { AdapterDefinition, AnyConfig, AttachContext } from './adapter.ts'
 import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 
 /** One adapter on a model. */
-export class Applied {
+export class AppliedAdapter {
   readonly #bank: AdapterBank
   readonly name: string
 
@@ -135,12 +135,12 @@ export const applyWith = (
   model: Model,
   config: object,
   options: ApplyOptions = {},
-): Applied => {
+): AppliedAdapter => {
   const { name = 'default', seed = 0, encode } = options
   const bank = adaptersOf(model)
   bank.use(undefined)
   model.requireGrad(false)
   bank.add(definition, definition.settle?.(model, config as AnyConfig) ?? config, { name, seed, model, encode })
   bank.use(name)
-  return new Applied(bank, name)
+  return new AppliedAdapter(bank, name)
 }

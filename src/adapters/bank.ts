@@ -39,7 +39,7 @@ interface Replaced {
   tied: boolean
 }
 
-interface Standing {
+interface InsertedParameters {
   entry: BankEntry
   merged: boolean
   /** What stood in the model before, to be put back. */
@@ -108,7 +108,7 @@ export class AdapterBank {
   readonly #entries = new Map<string, BankEntry>()
   readonly #draws: Draws = {}
   readonly #keeper = new DrawsKeeper(this.#draws)
-  #standing: Standing[] = []
+  #standing: InsertedParameters[] = []
 
   constructor(base: Model) {
     this.#base = base
@@ -308,7 +308,7 @@ export class AdapterBank {
 
   #enter(entry: BankEntry, merged: boolean): void {
     const { definition, attachment, model, name } = entry
-    const standing: Standing = { entry, merged, replaced: [] }
+    const standing: InsertedParameters = { entry, merged, replaced: [] }
     const values = new Map<string, { tensor: Tensor; own: boolean }>(
       definition.inPlace ? [] : [...entry.copies].map(([path, tensor]) => [path, { tensor, own: true }]),
     )

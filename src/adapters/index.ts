@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { parseConfig } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { type Applied, type ApplyOptions, applyWith } from './apply.ts'
+import { type AppliedAdapter, type ApplyOptions, applyWith } from './apply.ts'
 import type { AnyAdapter } from './bank.ts'
 import { houlsby } from './bottleneck/houlsby.ts'
 import { parallel } from './bottleneck/parallel.ts'
@@ -56,7 +56,7 @@ export const applyAdapter = (
   model: Model,
   config: z.input<typeof adapterSchema>,
   options: ApplyOptions = {},
-): Applied => {
+): AppliedAdapter => {
   const checked = parseConfig(adapterSchema, config, 'adapter')
   return applyWith(adapters[checked.type] as AnyAdapter, model, checked, options)
 }
@@ -66,7 +66,7 @@ export const openAdapter = (folder: string, options: OpenAdapterOptions = {}): P
   openWith(adapters as Record<string, AnyAdapter>, folder, options)
 
 export type { AdapterDefinition } from './adapter.ts'
-export { Applied, type ApplyOptions } from './apply.ts'
+export { AppliedAdapter, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
 export { isAdapterFolder, type OpenAdapterOptions, type OpenedAdapter } from './open-adapter.ts'
 export { type SaveAdapterOptions, saveAdapter } from './save-adapter.ts'

@@ -23,7 +23,7 @@ import {
 } from '../models/index.ts'
 import { Generator, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AnyConfig } from './adapter.ts'
-import { Applied } from './apply.ts'
+import { AppliedAdapter } from './apply.ts'
 import { type AnyAdapter, adaptersOf } from './bank.ts'
 import { type FoundAdapter, PeftFile } from './peft/format.ts'
 import { headOfTask, savedKeys } from './peft/names.ts'
@@ -44,7 +44,7 @@ export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'confi
 export interface OpenedAdapter {
   /** The base with the adapter active and the head that goes with it. */
   model: Model
-  applied: Applied
+  applied: AppliedAdapter
   /** Folder of the base's files, where it was read from one. */
   baseFolder?: string
 }
@@ -287,5 +287,5 @@ export const openWith = async (
     bank.remove(name)
     throw error
   }
-  return { model: bank.use(name), applied: new Applied(bank, name), baseFolder }
+  return { model: bank.use(name), applied: new AppliedAdapter(bank, name), baseFolder }
 }

@@ -6,7 +6,7 @@ import { saveSafetensors, sourceOf, toHfKeys } from '../checkpoint/index.ts'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, modelKeys } from '../models/index.ts'
 import { type Dtype, noGrad, type Tensor } from '../tensor/index.ts'
-import type { Applied } from './apply.ts'
+import type { AppliedAdapter } from './apply.ts'
 import { modulesToSave, taskTypes } from './peft/names.ts'
 
 export const CONFIG_FILE = 'adapter_config.json'
@@ -38,7 +38,7 @@ const copiesByKey = (model: Model, copies: ReadonlyMap<string, Tensor>): Map<str
 
 /** Two files, whole or not at all. @throws ConfigError for a variant that is a model of its own */
 export const saveAdapter = async (
-  applied: Applied,
+  applied: AppliedAdapter,
   folder: string,
   options: SaveAdapterOptions = {},
 ): Promise<void> => {

@@ -16,7 +16,7 @@ import {
   spellMapFlags,
   withDefaultKinds,
 } from './flags.ts'
-import { readRecipe } from './recipe-file.ts'
+import { readRecipeFile } from './recipe-file.ts'
 
 /** A command line that cannot be read; the message is one line. */
 export class UsageError extends Error {
@@ -48,7 +48,7 @@ export async function parseCommandLine(command: Command, argv: readonly string[]
   const given = readFlags(parser, flags)
   const recipe = parser.getOptionValue('recipe')
   const own = flags.some((flag) => flag.name === 'recipe')
-  const merged = own || recipe === undefined ? given : mergeOver(await readRecipe(String(recipe)), given)
+  const merged = own || recipe === undefined ? given : mergeOver(await readRecipeFile(String(recipe)), given)
   const options = parseConfig(command.options, withDefaultKinds(command.options, merged), flagPath)
   const specs = command.arguments ?? []
   const args = Object.fromEntries(

@@ -7,7 +7,7 @@ import { LineCounter, parseDocument } from 'yaml'
 import { ConfigError, show } from '../core/index.ts'
 
 /** The object in the file. Code runs only for `.ts`, `.mts`, `.js` and `.mjs`, which the user wrote or chose to trust. */
-export async function readRecipe(path: string): Promise<Record<string, unknown>> {
+export async function readRecipeFile(path: string): Promise<Record<string, unknown>> {
   const file = resolve(path)
   const read = readers[extname(file)]
   if (read === undefined) {

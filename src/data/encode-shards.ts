@@ -51,7 +51,7 @@ export interface EncodeShardsSettings {
 const PROGRESS = 'progress.json'
 const BATCH_DOCUMENTS = 4096
 
-interface Progress {
+interface EncodingProgress {
   fingerprint: string
   documents: number
   bytes: number
@@ -108,7 +108,7 @@ export async function encodeShards(
         const splits = { train: await writers.train.sync(), validation: await writers.validation.sync() }
         await writeFileAtomic(
           join(folder, PROGRESS),
-          JSON.stringify({ fingerprint, ...done, splits } satisfies Progress),
+          JSON.stringify({ fingerprint, ...done, splits } satisfies EncodingProgress),
         )
         recorded = done.bytes
       }
@@ -176,9 +176,9 @@ async function finishedBefore(folder: string, head: Head): Promise<ShardManifest
   )
 }
 
-async function readProgress(folder: string, fingerprint: string): Promise<Progress | undefined> {
+async function readProgress(folder: string, fingerprint: string): Promise<EncodingProgress | undefined> {
   try {
-    const progress = JSON.parse(await readFile(join(folder, PROGRESS), 'utf8')) as Progress
+    const progress = JSON.parse(await readFile(join(folder, PROGRESS), 'utf8')) as EncodingProgress
     if (progress.fingerprint !== fingerprint) return undefined
     for (const { finished } of Object.values(progress.splits)) {
       for (const file of finished.flatMap(({ ids, ends }) => [ids, ends])) {
@@ -192,7 +192,7 @@ async function readProgress(folder: string, fingerprint: string): Promise<Progre
   }
 }
 
-async function startAnew(folder: string, fingerprint: string): Promise<Progress> {
+async function startAnew(folder: string, fingerprint: string): Promise<EncodingProgress> {
   const names = await readdir(folder)
   const foreign = names.filter(
     (name) => !/^(train|validation)-\d{5}\.(ids|ends)$|^progress\.json$|^\..*\.tmp$/.test(name),
@@ -216,10 +216,10 @@ async function startAnew(folder: string, fingerprint: string): Promise<Progress>
 class BatchReader {
   private readonly marks: { documents: number; bytes: number; textHash: string }[] = []
   private readonly documents: AsyncIterable<string> | Iterable<string>
-  private readonly start: Progress
+  private readonly start: EncodingProgress
   private readonly batchCharacters: number
 
-  constructor(documents: AsyncIterable<string> | Iterable<string>, start: Progress, batchCharacters: number) {
+  constructor(documents: AsyncIterable<string> | Iterable<string>, start: EncodingProgress, batchCharacters: number) {
     this.documents = documents
     this.start = start
     this.batchCharacters = batchCharacters
@@ -283,7 +283,7 @@ async function* encodeBatches(
   for await (const batch of batches) yield encode(batch)
 }
 
-function sumTokens(splits: Progress['splits']): number {
+function sumTokens(splits: EncodingProgress['splits']): number {
   return Object.values(splits).reduce(
     (sum, { finished, tokens }) => sum + tokens + finished.reduce((total, shard) => total + shard.tokens, 0),
     0,

@@ -13,7 +13,7 @@ import {
 import type { AnswerKind } from '../tasks/index.ts'
 import { cat, noGrad, scope, type Tensor } from '../tensor/index.ts'
 import { askFor, type FeaturePooling, layerOf, poolFeatures } from './layers.ts'
-import type { Fitted } from './learner.ts'
+import type { FittedLearner } from './learner.ts'
 
 /** Means and deviations of features, where they are standardised. */
 export interface Scaler {
@@ -27,7 +27,7 @@ export interface FeatureReading {
   /** Rows are pairs of sequences that stand apart. */
   apart: boolean
   kind: AnswerKind
-  fitted: Fitted
+  fitted: FittedLearner
   scaler: Scaler | undefined
 }
 

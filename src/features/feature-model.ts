@@ -9,7 +9,7 @@ import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } fr
 import { Generator, type Tensor } from '../tensor/index.ts'
 import { type Scaler, withLearner } from './feature-head.ts'
 import { layerField, poolings } from './layers.ts'
-import { expectTensor, type Fitted } from './learner.ts'
+import { expectTensor, type FittedLearner } from './learner.ts'
 import { learners } from './learners/index.ts'
 import { learnerOf } from './settings.ts'
 
@@ -54,7 +54,7 @@ export interface OpenBase {
 }
 
 /** A base that is in memory already, with whatever head. */
-export interface HeldBase extends Omit<OpenBase, 'identity'> {
+export interface LoadedBase extends Omit<OpenBase, 'identity'> {
   /** SHA-256 of its files, as `identityOf` gives it. */
   files: string
 }
@@ -89,7 +89,7 @@ export const identityOf = async (path: string): Promise<string> => {
 /** Two files and more, whole or not at all. */
 export const saveFeatureModel = async (
   facts: Omit<FeatureModelFacts, 'version'>,
-  { fitted, scaler }: { fitted: Fitted; scaler: Scaler | undefined },
+  { fitted, scaler }: { fitted: FittedLearner; scaler: Scaler | undefined },
   folder: string,
   also?: (folder: string) => Promise<void>,
 ): Promise<void> => {
@@ -118,7 +118,7 @@ export interface OpenedFeatureModel {
 
 /** @throws CheckpointError for a base in memory that cannot give the features */
 const openHeld = (
-  { model, folder, files }: HeldBase,
+  { model, folder, files }: LoadedBase,
   { fresh, precision }: FeatureModelFacts,
   path: string,
 ): OpenBase => {
@@ -142,7 +142,7 @@ const openHeld = (
  */
 export const openFeatureModel = async (
   folder: string,
-  { device, base }: { device?: string; base?: string | HeldBase } = {},
+  { device, base }: { device?: string; base?: string | LoadedBase } = {},
 ): Promise<OpenedFeatureModel> => {
   const path = join(folder, FEATURE_FILE)
   let fields: unknown

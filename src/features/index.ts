@@ -10,9 +10,9 @@ export {
 } from './embed-texts.ts'
 export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 export {
-  type HeldBase,
   identityOf,
   isFeatureModel,
+  type LoadedBase,
   type OpenedFeatureModel,
   openBase,
   openFeatureModel,
@@ -21,7 +21,7 @@ export {
 export { type FeaturePooling, layerField, poolings } from './layers.ts'
 export {
   type LearnableTask,
-  type Learnt,
+  type LearningResult,
   learnFromFeatures,
   poolingFor,
   predictFromFeatures,
@@ -29,7 +29,14 @@ export {
   type TaskFeatures,
   taskFeatures,
 } from './learn.ts'
-export type { Fitted, LearnerDefinition, LearnHooks, Lesson, Problem, ProblemKind } from './learner.ts'
+export type {
+  FeatureDataset,
+  FittedLearner,
+  LearnerDefinition,
+  LearnHooks,
+  LearningProblem,
+  ProblemKind,
+} from './learner.ts'
 export { type LearnerType, learners } from './learners/index.ts'
 export { type FeatureSettings, featureFields, featureSettings } from './settings.ts'
 export { type VectorsOfTexts, vectorFormat, vectorSuffixes } from './vector-files.ts'

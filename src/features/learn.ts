@@ -2,18 +2,18 @@
 // rows becomes the task's predictions. Knows no task, no architecture and no learner by name.
 import { ConfigError, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import type { PredictionResult, ReadingTask, RowAnswers, TaskExample, TaskRecord } from '../tasks/index.ts'
+import type { DiscriminativeTask, PredictionResult, RowAnswers, TaskExample, TaskRecord } from '../tasks/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 import { pairFeatures, type Scaler, scaled, scoreRows } from './feature-head.ts'
 import type { FeaturePooling } from './layers.ts'
-import type { Fitted, LearnHooks, Lesson, Problem } from './learner.ts'
+import type { FeatureDataset, FittedLearner, LearnHooks, LearningProblem } from './learner.ts'
 import { type FeatureSettings, learnerOf } from './settings.ts'
 
-export type LearnableTask = ReadingTask & { rows: RowAnswers }
+export type LearnableTask = DiscriminativeTask & { rows: RowAnswers }
 
 /** How the task is put to a learner: choices are right or wrong. */
-export const problemOf = ({ kind, outputs }: RowAnswers): Problem =>
+export const problemOf = ({ kind, outputs }: RowAnswers): LearningProblem =>
   kind === 'choice' ? { kind: 'class', outputs: 2 } : { kind, outputs }
 
 /** Tasks about tokens read each of them. @throws ConfigError for another pooling */
@@ -65,8 +65,8 @@ export const taskFeatures = async (
   return { examples, features, rows, extracted }
 }
 
-export interface Learnt {
-  fitted: Fitted
+export interface LearningResult {
+  fitted: FittedLearner
   scaler: Scaler | undefined
 }
 
@@ -76,7 +76,7 @@ export const learnFromFeatures = async (
   { examples, features }: TaskFeatures,
   { learner, settings, standardize }: FeatureSettings,
   hooks: LearnHooks,
-): Promise<Learnt> => {
+): Promise<LearningResult> => {
   const answers = Float64Array.from(examples.flat().flatMap((example) => Array.from(task.rows.answers(example))))
   const each = answers.length / features.shape[0]
   const known = knownRows(answers, each)
@@ -85,7 +85,7 @@ export const learnFromFeatures = async (
   const rows = whole
     ? features
     : noGrad(() => features.indexSelect(0, Tensor.from(Int32Array.from(known), { dtype: 'int64' }))).keep()
-  const lesson: Lesson = {
+  const lesson: FeatureDataset = {
     ...problemOf(task.rows),
     features: rows,
     answers: whole
@@ -127,7 +127,7 @@ export const predictFromFeatures = (
   task: LearnableTask,
   records: readonly TaskRecord[],
   { examples, features, rows, extracted }: TaskFeatures,
-  { fitted, scaler }: Learnt,
+  { fitted, scaler }: LearningResult,
 ): PredictionResult => {
   const started = performance.now()
   const { kind, positions } = task.rows

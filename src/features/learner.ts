@@ -7,16 +7,17 @@ import type { Tensor } from '../tensor/index.ts'
 /** A class of several, any of several labels at once, or a number. */
 export type ProblemKind = 'class' | 'labels' | 'number'
 
-export interface Problem {
+export interface LearningProblem {
   kind: ProblemKind
   /** Scores of a row: classes, labels, or 1 for a number. */
   outputs: number
 }
 
 /** Scores that are learnt: two classes share one, which is the second's against 0. */
-export const scoreColumns = ({ kind, outputs }: Problem): number => (kind === 'class' && outputs === 2 ? 1 : outputs)
+export const scoreColumns = ({ kind, outputs }: LearningProblem): number =>
+  kind === 'class' && outputs === 2 ? 1 : outputs
 
-export interface Lesson extends Problem {
+export interface FeatureDataset extends LearningProblem {
   /** float32 [N,C] */
   features: Tensor
   /** [N] numbers of classes or values; [N*outputs] zeros and ones of labels. */
@@ -33,7 +34,7 @@ export interface LearnHooks {
   signal?: AbortSignal
 }
 
-export interface Fitted {
+export interface FittedLearner {
   /**
    * float32 [N,C] -> float32 [N,outputs], on the CPU: of classes what a softmax turns into shares, of labels what a sigmoid does, or the
    * number.
@@ -56,9 +57,9 @@ export interface LearnerDefinition<Config extends object = object> {
   /** What it can learn. */
   kinds: readonly ProblemKind[]
   /** The features are left as they are. */
-  fit(lesson: Lesson, config: Config, hooks: LearnHooks): Promise<Fitted>
+  fit(lesson: FeatureDataset, config: Config, hooks: LearnHooks): Promise<FittedLearner>
   /** What `tensors` of a fitted one held. @throws CheckpointError for tensors that do not fit */
-  open(tensors: ReadonlyMap<string, Tensor>, config: Config, problem: Problem): Fitted
+  open(tensors: ReadonlyMap<string, Tensor>, config: Config, problem: LearningProblem): FittedLearner
 }
 
 /** Declares a learner; index.ts makes it known. */
@@ -78,7 +79,7 @@ export const expectTensor = (tensors: ReadonlyMap<string, Tensor>, name: string,
 }
 
 /** How much each row counts: [N] of classes, [N*outputs] of labels; undefined where all count the same. */
-export const rowWeights = ({ kind, answers, weights }: Lesson): Float64Array | undefined => {
+export const rowWeights = ({ kind, answers, weights }: FeatureDataset): Float64Array | undefined => {
   if (weights === undefined || kind === 'number') return undefined
   if (kind === 'class') return Float64Array.from(answers, (answer) => weights[answer])
   return Float64Array.from(answers, (yes, i) => (yes === 1 ? weights[i % weights.length] : 1))

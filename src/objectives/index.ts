@@ -39,8 +39,8 @@ export {
   type AuxiliaryModel,
   type Batch,
   type CollateOptions,
+  type Criterion,
   defineObjective,
-  type Learner,
   type LossOptions,
   type LossTerm,
   type Metric,
@@ -50,10 +50,10 @@ export {
   type ObjectiveDefinition,
   positionsIn,
   type TextRow,
-  type Vocabulary,
+  type VocabularyFacts,
 } from './objective.ts'
 export type { DetectionExample } from './replaced-token-detection.ts'
 export type { PairExample } from './sentence-pretraining.ts'
 export { type PlacedBatch, placeSequences, placesOf, type Sequences, spread, toInt64 } from './sequences.ts'
 export type { SpanExample } from './span-corruption.ts'
-export { vocabularyOf } from './vocabulary.ts'
+export { vocabularyFacts } from './vocabulary.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../core/index.ts'
 import { createMasker, type MaskingConfig } from './masking.ts'
-import type { Vocabulary } from './objective.ts'
+import type { VocabularyFacts } from './objective.ts'
 
 const paper: MaskingConfig = {
   maskShare: 0.15,
@@ -12,7 +12,7 @@ const paper: MaskingConfig = {
 }
 const mask = 4
 // Ids from 1000 on go on with the word before them.
-const vocabulary: Vocabulary = {
+const vocabulary: VocabularyFacts = {
   size: 2000,
   mask,
   specialIds: new Set([0, 1, 2, 3, 4]),

@@ -3,7 +3,7 @@
 // @source Devlin et al. 2019, arXiv:1810.04805 (A.1); Lan et al. 2020, arXiv:1909.11942 (n-grams)
 import { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
-import type { Vocabulary } from './objective.ts'
+import type { VocabularyFacts } from './objective.ts'
 
 const share = z.number().min(0).max(1)
 
@@ -49,7 +49,7 @@ export interface Masker {
 }
 
 /** @throws ConfigError when the vocabulary has no mask token, or no token that is not special. */
-export const createMasker = (config: MaskingConfig, vocabulary: Vocabulary): Masker => {
+export const createMasker = (config: MaskingConfig, vocabulary: VocabularyFacts): Masker => {
   const { mask: maskId, size, specialIds, continuesWord } = vocabulary
   if (maskId === undefined)
     throw new ConfigError(

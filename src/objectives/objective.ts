@@ -8,7 +8,7 @@ import type { Generator, Tensor } from '../tensor/index.ts'
 import type { Sequences } from './sequences.ts'
 
 /** What an objective knows of the tokenizer; `vocabularyOf` reads it. */
-export interface Vocabulary {
+export interface VocabularyFacts {
   /** One more than the largest id. */
   size: number
   pad?: number
@@ -28,7 +28,7 @@ export interface Vocabulary {
 }
 
 export interface ObjectiveContext {
-  vocabulary: Vocabulary
+  vocabulary: VocabularyFacts
   /** Most tokens that a row of a batch may have. */
   maxLength: number
 }
@@ -84,7 +84,7 @@ export interface LossOptions {
 }
 
 /** The part of an objective that the training loop sees: examples of any kind, and their loss. */
-export interface Learner<Example = unknown> {
+export interface Criterion<Example = unknown> {
   /** Whether `collate` can do without padding. */
   readonly unpadded: boolean
   /** Tokens that it takes in a batch, without padding. */
@@ -100,12 +100,12 @@ export interface Learner<Example = unknown> {
 }
 
 /** Whether batches of this learner for this model must be padded: one of them knows no packed form. */
-export const mustPad = ({ unpadded }: Pick<Learner, 'unpadded'>, { facts }: Pick<Model, 'facts'>): boolean =>
+export const mustPad = ({ unpadded }: Pick<Criterion, 'unpadded'>, { facts }: Pick<Model, 'facts'>): boolean =>
   !unpadded || facts.packs === false
 
 /** Positions that an example takes in this model: its tokens, and what active adapters put in front of each of its sequences. */
 export const positionsIn = <Example>(
-  learner: Pick<Learner<Example>, 'tokens'>,
+  learner: Pick<Criterion<Example>, 'tokens'>,
   { body }: Pick<Model, 'body'>,
 ): ((example: Example) => number) => {
   const inFront = [...body.modules()].reduce((sum, [, module]) => sum + module.positionsInFront, 0)
@@ -113,7 +113,7 @@ export const positionsIn = <Example>(
 }
 
 /** A way of learning from plain text: a learner that makes its own examples from rows of tokens. */
-export interface Objective<Example = unknown> extends Learner<Example> {
+export interface Objective<Example = unknown> extends Criterion<Example> {
   /**
    * The rows to ask a sampler for, so that examples are as long as `maxLength` and nothing is cut: tokens in a row, and tokens that
    * it shares with the next.

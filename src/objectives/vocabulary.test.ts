@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Tokenizer } from '../tokenizers/index.ts'
-import { vocabularyOf } from './vocabulary.ts'
+import { vocabularyFacts } from './vocabulary.ts'
 
 const added = (id: number, content: string) => ({
   id,
@@ -19,7 +19,7 @@ const special = (names: Record<string, string>) => (idOf: (token: string) => num
 
 /** The tokens, each after a bar where a word begins. */
 const words = (tokenizer: Tokenizer, ids: readonly number[]) => {
-  const { continuesWord } = vocabularyOf(tokenizer)
+  const { continuesWord } = vocabularyFacts(tokenizer)
   return ids
     .map((id, i) => `${i === 0 || continuesWord?.(id, ids[i - 1]) ? '' : '|'}${tokenizer.idToToken(id)}`)
     .join('')
@@ -41,7 +41,7 @@ describe('vocabularyOf', () => {
       },
       { special: special({ pad: '[PAD]', unk: '[UNK]', cls: '[CLS]', sep: '[SEP]', mask: '[MASK]' }) },
     )
-    const vocabulary = vocabularyOf(tokenizer)
+    const vocabulary = vocabularyFacts(tokenizer)
     expect(vocabulary).toMatchObject({ size: 11, pad: 0, cls: 2, sep: 3, mask: 4 })
     expect(vocabulary.sentinels).toBeUndefined()
     expect([...vocabulary.specialIds].sort()).toEqual([0, 1, 2, 3, 4])
@@ -61,7 +61,7 @@ describe('vocabularyOf', () => {
       },
       { special: special({ bos: tokens[11], eos: tokens[11] }) },
     )
-    const vocabulary = vocabularyOf(tokenizer)
+    const vocabulary = vocabularyFacts(tokenizer)
     expect(vocabulary).toMatchObject({ size: 12, bos: 11, eos: 11 })
     expect(vocabulary.cls).toBeUndefined()
     expect([...vocabulary.specialIds]).toEqual([11])
@@ -87,7 +87,7 @@ describe('vocabularyOf', () => {
       },
       { special: special({ pad: '<pad>', eos: '</s>', unk: '<unk>' }) },
     )
-    const vocabulary = vocabularyOf(tokenizer)
+    const vocabulary = vocabularyFacts(tokenizer)
     expect(vocabulary).toMatchObject({ size: 14, pad: 0, eos: 1, sentinels: [13, 12] })
     expect([...vocabulary.specialIds].sort((a, b) => a - b)).toEqual([0, 1, 2, 12, 13])
     expect(words(tokenizer, [3, 4, 5, 6, 7, 10, 11, 6])).toBe('▁Thanks|▁you|.|▁75|you')

@@ -1,10 +1,10 @@
 // The facts about a tokenizer that objectives need: its special tokens, and where words begin and sentences end among its pieces.
 // Knows the three ways in which vocabularies mark words, and no objective.
 import type { Tokenizer } from '../tokenizers/index.ts'
-import type { Vocabulary } from './objective.ts'
+import type { VocabularyFacts } from './objective.ts'
 
 /** Reads what objectives need of a tokenizer. Tables of words are made when first asked for. */
-export const vocabularyOf = (tokenizer: Tokenizer): Vocabulary => {
+export const vocabularyFacts = (tokenizer: Tokenizer): VocabularyFacts => {
   const { special } = tokenizer
   const specialIds = new Set<number>(special.additional.map(({ id }) => id))
   const roles: Partial<Record<'pad' | 'cls' | 'sep' | 'mask' | 'bos' | 'eos', number>> = {}

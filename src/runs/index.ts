@@ -7,11 +7,10 @@ export {
   type CompareOptions,
   type Comparison,
   compareRuns,
-  comparison,
 } from './compare/compare.ts'
 export { comparisonTables, renderComparisonPage } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
-export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, readRecipe } from './engine/execute.ts'
+export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult } from './engine/execute.ts'
 export { isFinished } from './engine/run-folder.ts'
 export type { BuiltRun, RunRecipe } from './engine/run-kind.ts'
 export {
@@ -25,24 +24,31 @@ export {
 } from './finetune/evaluation-files.ts'
 export { finetune } from './finetune/finetune.ts'
 export { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
-export { readTask, SAMPLES_FILE, type Sample, type SpecialistTask, TASK_FILE } from './finetune/specialist-files.ts'
+export {
+  readTask,
+  SAMPLES_FILE,
+  type SavedSample,
+  type SpecialistTask,
+  TASK_FILE,
+} from './finetune/specialist-files.ts'
 export { variantSettings } from './finetune/variant-settings.ts'
+export { type RunStart, startOf } from './kinds.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'
 export { defineRun, modelSchema, type PretrainInput, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'
 export { type SizeRule, sizeRule } from './pretrain/size-rule.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
+export { readRunRecipe } from './run-recipe.ts'
 export {
-  type Answer,
   type AskOptions,
+  fineTunedTask,
   openSpecialists,
-  type Question,
+  type SpecialistAnswer,
   type SpecialistChoice,
+  type SpecialistQuery,
   Specialists,
-  taughtTask,
 } from './specialists/specialists.ts'
-export { type RunStart, startOf } from './starts.ts'
-export { carryOutApart } from './subprocess/run-in-subprocess.ts'
+export { runInSubprocess } from './subprocess/run-in-subprocess.ts'
 export type { SweepAxes } from './sweep/points.ts'
 export type { SweepSetting } from './sweep/summary.ts'
 export {

@@ -1,14 +1,63 @@
-// The registry of kinds of runs: `run.json` says which it is.
-import { ConfigError } from '../core/index.ts'
-import type { RunKind } from './engine/run-kind.ts'
+// The registry of kinds of runs: how a recipe of each kind is checked, built and started. `run.json` names the kind in `command`.
+import type { z } from 'zod'
+import { type AdapterType, adapters } from '../adapters/index.ts'
+import { ConfigError, parseConfig } from '../core/index.ts'
+import type { RunListener, RunResult } from './engine/run-folder.ts'
+import type { CommonRecipe, RunKind } from './engine/run-kind.ts'
 import { finetuneKind } from './finetune/build.ts'
+import { completeRecipe, finetune } from './finetune/finetune.ts'
+import { type FinetuneInput, finetuneSchema } from './finetune/recipe.ts'
 import { pretrainKind } from './pretrain/build.ts'
+import { pretrain } from './pretrain/pretrain.ts'
+import { type PretrainInput, pretrainSchema } from './pretrain/recipe.ts'
+import { applyDepth } from './pretrain/size-rule.ts'
 
-const kinds = { pretrain: pretrainKind, finetune: finetuneKind } as const
-
-/** The kind that a recipe names; recipes that name none are of the first kind there was. */
-export const kindOf = (command: unknown = 'pretrain'): RunKind => {
-  if (typeof command === 'string' && Object.hasOwn(kinds, command))
-    return kinds[command as keyof typeof kinds] as unknown as RunKind
-  throw new ConfigError(`Expected ${Object.keys(kinds).join(' or ')} for \`command\`, got ${JSON.stringify(command)}.`)
+/** How runs of one kind are checked and started, for callers that start many, such as a sweep. */
+export interface RunStart {
+  schema: z.ZodObject
+  /** Checks a recipe without opening a file. @throws ConfigError for a recipe that cannot run, whatever the data */
+  check(recipe: object): void
+  start(recipe: object, listener: RunListener): Promise<RunResult>
 }
+
+interface Entry extends RunStart {
+  kind: RunKind
+}
+
+const entry = <Recipe extends CommonRecipe>(kind: RunKind<Recipe>, start: RunStart): Entry => ({
+  ...start,
+  kind: kind as unknown as RunKind,
+})
+
+const checkFinetune = (given: object): void => {
+  const recipe = completeRecipe(given)
+  const adapter = (adapters as Partial<typeof adapters>)[recipe.variant as AdapterType]
+  if (adapter !== undefined)
+    parseConfig(adapter.config, { ...recipe.adapter, type: recipe.variant }, `adapter ${recipe.variant}`)
+}
+
+const kinds: Record<string, Entry> = {
+  pretrain: entry(pretrainKind, {
+    schema: pretrainSchema,
+    check: (recipe) => void applyDepth(parseConfig(pretrainSchema, recipe, 'pretrain')),
+    start: (recipe, listener) => pretrain(recipe as PretrainInput, listener),
+  }),
+  finetune: entry(finetuneKind, {
+    schema: finetuneSchema,
+    check: checkFinetune,
+    start: (recipe, listener) => finetune(recipe as FinetuneInput, listener),
+  }),
+}
+
+const entryOf = (command: unknown): Entry => {
+  if (typeof command === 'string' && Object.hasOwn(kinds, command)) return kinds[command]
+  throw new ConfigError(
+    `Expected ${Object.keys(kinds).join(' or ')} for \`command\`, got ${JSON.stringify(command)}. Correct the recipe.`,
+  )
+}
+
+/** The kind of run that a recipe's `command` names (default: pretrain). @throws ConfigError for an unknown kind */
+export const kindOf = (command: unknown = 'pretrain'): RunKind => entryOf(command).kind
+
+/** How runs of the named kind are checked and started. @throws ConfigError for an unknown kind */
+export const startOf = (command: unknown): RunStart => entryOf(command)

@@ -4,12 +4,15 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
 import { listSnapshots, type RunState } from '../training/index.ts'
-import { execute, type RunListener, type RunResult, readRecipe } from './engine/execute.ts'
+import { execute, type RunListener, type RunResult } from './engine/execute.ts'
 import { kindOf } from './kinds.ts'
+import { readRunRecipe } from './run-recipe.ts'
 
 /** Goes on with a run from its newest whole checkpoint, to the same end and the same bits. */
-export const resume = async (folder: string, listener: RunListener = {}): Promise<RunResult> =>
-  execute(await readRecipe(folder), 'resume', listener)
+export const resume = async (folder: string, listener: RunListener = {}): Promise<RunResult> => {
+  const recipe = await readRunRecipe(folder)
+  return execute(kindOf(recipe.command), recipe, 'resume', listener)
+}
 
 export interface ResumeProof {
   steps: number
@@ -26,8 +29,8 @@ export const verifyResume = async (
   options: { steps?: number; keep?: boolean } = {},
   listener: RunListener = {},
 ): Promise<ResumeProof> => {
-  const recipe = await readRecipe(folder)
-  if (kindOf(recipe.command).atOnce?.(recipe) !== undefined)
+  const recipe = await readRunRecipe(folder)
+  if (kindOf(recipe.command).nonIterative?.(recipe) !== undefined)
     throw new ConfigError(
       'Expected a run of steps, got one whose work is done at once: it keeps no checkpoints, and there is nothing to prove.',
     )
@@ -55,7 +58,7 @@ export const verifyResume = async (
     const aborter = new AbortController()
     const signal = listener.signal === undefined ? aborter.signal : AbortSignal.any([aborter.signal, listener.signal])
     const here = at(name, 1_000_000)
-    await execute(here, mode, {
+    await execute(kindOf(recipe.command), here, mode, {
       ...listener,
       signal,
       onEvent: (event) => {

@@ -10,13 +10,19 @@ import { drawFrom } from './evaluation/baselines.ts'
 import { bestSpans } from './learning/answer-spans.ts'
 import { rounded, sigmoid, softmax } from './learning/probabilities.ts'
 import { createWindows, type QuestionWindow } from './learning/question-windows.ts'
-import { createSpanLearner } from './learning/span-learner.ts'
+import { createSpanCriterion } from './learning/span-criterion.ts'
 import { defaultMaxLength } from './learning/text-encoder.ts'
-import { splitPlaces } from './learning/token-learner.ts'
+import { splitPlaces } from './learning/token-criterion.ts'
 import { AnswerScores } from './metrics/answer-scores.ts'
 import { type Checked, expectColumns } from './reading/columns.ts'
 import { readJson } from './reading/json-rows.ts'
-import { type Answer, isSquad, type Question, rowQuestion, squadQuestions } from './reading/question-records.ts'
+import {
+  isSquad,
+  type QuestionFields,
+  type ReferenceAnswer,
+  rowQuestion,
+  squadQuestions,
+} from './reading/question-records.ts'
 import { FaultCounter, noRecords, type Place } from './reading/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './reading/read-rows.ts'
 import {
@@ -60,7 +66,7 @@ const config = z.strictObject({
 
 type Config = z.output<typeof config>
 
-export interface QuestionRecord extends TaskRecord, Question {}
+export interface QuestionRecord extends TaskRecord, QuestionFields {}
 
 export interface QuestionExample extends TaskExample, Omit<QuestionWindow, 'ids' | 'typeIds'> {
   /** Tokens of the answer's borders, both 0 where this window has none; undefined where it is not known. */
@@ -102,7 +108,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
     const { stride, maxQuestionTokens, version, nBest, maxAnswerTokens, alternatives, nullThreshold } = settings
     const windowsOf = createWindows(tokenizer, { maxLength, stride, maxQuestionTokens })
     return {
-      learner: createSpanLearner<QuestionExample>(tokenizer.special.pad?.id ?? 0),
+      criterion: createSpanCriterion<QuestionExample>(tokenizer.special.pad?.id ?? 0),
       encode({ question, context, answers, file, line }) {
         // The first answer is the one that is learnt.
         const answer = answers?.[0]
@@ -169,7 +175,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
       { name: 'random words', predictions: records.map(({ id, context }) => ({ id, answer: drawn(context) })) },
     ]
   },
-  judge(records, predictions, { version }) {
+  score(records, predictions, { version }) {
     const scores = new AnswerScores({ version: version === '1.1' ? 1 : 2 })
     records.forEach(({ answers, file, line }, i) => {
       if (answers === undefined) throw new DataError('Expected records with answers, got one without.', file, line)
@@ -213,12 +219,12 @@ async function readQuestions(
   const records: QuestionRecord[] = []
   const seen = new Set<string>()
   let movedAnswers = 0
-  const moved = (answer: Answer): Answer => {
+  const moved = (answer: ReferenceAnswer): ReferenceAnswer => {
     if (answer.start !== undefined || answer.nearest === undefined) return answer
     movedAnswers++
     return { ...answer, start: answer.nearest }
   }
-  const add = (id: string | undefined, found: Checked<Question>, place: Place): void => {
+  const add = (id: string | undefined, found: Checked<QuestionFields>, place: Place): void => {
     if ('fault' in found) {
       faults.fault(found.fault, place)
       return

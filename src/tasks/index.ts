@@ -21,7 +21,7 @@ export const tasks = {
 export type TaskType = keyof typeof tasks
 
 export type { AnswerPrediction as WrittenAnswer } from './conversation/answer-scores.ts'
-export type { WritingRecord } from './conversation/writing-task.ts'
+export type { WritingRecord } from './conversation/generative-task.ts'
 export {
   type EvaluateTaskSettings,
   evaluateTask,
@@ -60,12 +60,12 @@ export {
   type Interval,
   type Stratum,
 } from './metrics/bootstrap.ts'
-export type { Judgement, Scores } from './metrics/judgement.ts'
 export { type Difference, pairedDifferences, type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
+export type { ScoredUnits, Scores } from './metrics/scored-units.ts'
 export type { TextPair } from './metrics/text-metric.ts'
 export {
-  type JudgeTextsOptions,
-  judgeTexts,
+  type ScoreTextsOptions,
+  scoreTexts,
   type TextMetric,
   textMetricNames,
   textMetrics,
@@ -73,12 +73,12 @@ export {
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
 export {
   evaluateRankedChoices,
-  judgeRanked,
   type RankedChoicesHooks,
   type RankedChoicesResult,
   type RankedChoicesSettings,
   type RankedPrediction,
   rankedChoicesSchema,
+  scoreRankedChoices,
 } from './ranked-choices.ts'
 export type { ReadReport, Skipped } from './reading/read-report.ts'
 export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'
@@ -86,20 +86,20 @@ export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-clas
 export {
   type Baseline,
   type DatasetDeclaration,
+  type DiscriminativeTask,
   defineTask,
   type ExampleOutput,
+  expectDiscriminative,
+  type GeneratedAnswer,
+  type GenerativeTask,
   type PreparedTask,
   type PrepareOptions,
-  type ReadingTask,
   type ReadOptions,
-  readingTask,
   type TaskData,
   type TaskDefinition,
   type TaskExample,
   type TaskPrediction,
   type TaskRecord,
-  type WritingTask,
-  type Written,
 } from './task.ts'
 export { anyTaskSettings, taskConfig } from './task-config.ts'
 export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

@@ -3,11 +3,11 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { countValues, mostFrequent } from './evaluation/baselines.ts'
-import { createChoiceLearner, splitChoices } from './learning/choice-learner.ts'
+import { createChoiceCriterion, splitChoices } from './learning/choice-criterion.ts'
 import { argmax, rounded, softmax } from './learning/probabilities.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores } from './metrics/class-scores.ts'
-import type { Scores } from './metrics/judgement.ts'
+import type { Scores } from './metrics/scored-units.ts'
 import { type Checked, labelOf, textOf } from './reading/columns.ts'
 import { allOf, readRecords } from './reading/read-records.ts'
 import { rowFields } from './reading/read-rows.ts'
@@ -87,7 +87,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
   prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer) }) {
     const encodeText = createTextEncoder(tokenizer, maxLength)
     return {
-      learner: createChoiceLearner<ChoiceExample>(tokenizer.special.pad?.id ?? 0),
+      criterion: createChoiceCriterion<ChoiceExample>(tokenizer.special.pad?.id ?? 0),
       rows: {
         kind: 'choice',
         outputs: 1,
@@ -142,7 +142,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
       },
     ]
   },
-  judge(records, predictions) {
+  score(records, predictions) {
     const most = records.reduce((count, { choices }) => Math.max(count, choices.length), 0)
     const calibrated = predictions.every(({ choice, probabilities }) => Number.isFinite(probabilities?.[choice]))
     const scores = new ClassScores({ labels: Array.from({ length: most }, (_, i) => String(i)), calibrated })

@@ -7,8 +7,8 @@ import { contextLength, type Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type Continued, scoreContinuations } from './language-modelling/continuations.ts'
 import type { PieceScore, ScoredModel } from './language-modelling/scoring.ts'
-import type { Judgement } from './metrics/judgement.ts'
 import { type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
+import type { ScoredUnits } from './metrics/scored-units.ts'
 import { trimmedEnd } from './metrics/white-space.ts'
 import type { ChoiceRecord } from './multiple-choice.ts'
 
@@ -170,7 +170,10 @@ const names = {
  * Shares of right choices: by sum (the harness's acc), by character (acc_norm), by byte (acc_bytes), by token.
  * @throws DataError for a record without an answer
  */
-export const judgeRanked = (records: readonly ChoiceRecord[], predictions: readonly RankedPrediction[]): Judgement => {
+export const scoreRankedChoices = (
+  records: readonly ChoiceRecord[],
+  predictions: readonly RankedPrediction[],
+): ScoredUnits => {
   const rights = Object.entries(names).map(([metric, field]) => {
     const right = records.map(({ answer, file, line }, i) => {
       if (answer === undefined) throw new DataError('Expected records with an answer, got one without.', file, line)
@@ -252,7 +255,7 @@ export const evaluateRankedChoices = async (
   }
   const predictions = records.map((record, i) => predictionOf(record, found[i], tokens[i]))
   return {
-    metrics: scoreIntervals(judgeRanked(records, predictions), intervals),
+    metrics: scoreIntervals(scoreRankedChoices(records, predictions), intervals),
     predictions,
     cutRecords,
     seconds: (performance.now() - started) / 1000,

@@ -6,7 +6,7 @@ import { regressionDatasets } from './declarations.ts'
 import { drawFrom } from './evaluation/baselines.ts'
 import { expectDifferences } from './learning/label-set.ts'
 import { rounded } from './learning/probabilities.ts'
-import { createRowLearner, splitRows } from './learning/row-learner.ts'
+import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { NumberScores } from './metrics/number-scores.ts'
 import { type Checked, numberOf } from './reading/columns.ts'
@@ -74,7 +74,7 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
   },
   prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer), headOptions }) {
     const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
-    const learner = createRowLearner<NumberExample>({
+    const learner = createRowCriterion<NumberExample>({
       term: 'regression',
       head: 'sequence-classification',
       padId: tokenizer.special.pad?.id ?? 0,
@@ -94,7 +94,7 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
       answer: ({ value }) => (value === undefined ? 'not known' : String(value)),
     })
     return {
-      learner,
+      criterion: learner,
       rows: { kind: 'number', outputs: 1, answers: ({ value = Number.NaN }) => [value] },
       encode(record) {
         const encoded = encodeText(record.text, record.pair)
@@ -120,7 +120,7 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
       { name: 'random value', predictions: records.map(({ id }) => ({ id, value: drawFrom(values, random) })) },
     ]
   },
-  judge(records, predictions) {
+  score(records, predictions) {
     const scores = new NumberScores()
     records.forEach(({ value, file, line }, i) => {
       if (value === undefined) throw new DataError('Expected records with a number, got one without.', file, line)

@@ -18,7 +18,7 @@ import {
   unknownLabel,
 } from './learning/label-set.ts'
 import { argmax, rounded, sigmoid, softmax } from './learning/probabilities.ts'
-import { createRowLearner, splitRows } from './learning/row-learner.ts'
+import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import { MultiLabelScores } from './metrics/multi-label-scores.ts'
@@ -146,7 +146,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       if (own === undefined) return 0
       return multiLabel ? labels.length : (weights?.[own[0]] ?? 1)
     }
-    const learner = createRowLearner<ClassExample>({
+    const learner = createRowCriterion<ClassExample>({
       term,
       head: 'sequence-classification',
       padId: tokenizer.special.pad?.id ?? 0,
@@ -183,7 +183,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
         own === undefined ? 'not known' : Array.from(own, (label) => labels[label]).join(', '),
     })
     return {
-      learner,
+      criterion: learner,
       rows: {
         kind: multiLabel ? 'labels' : 'class',
         outputs: labels.length,
@@ -253,7 +253,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       { name: 'random labels', predictions: records.map(({ id }) => ({ id, labels: drawn() })) },
     ]
   },
-  judge(records, predictions, { labels: given, labelColumns, multiLabel, positive }, headLabels) {
+  score(records, predictions, { labels: given, labelColumns, multiLabel, positive }, headLabels) {
     const labels = given ?? labelColumns ?? headLabels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
     const said = predictions.flatMap(({ label, labels: several }) => several ?? (label === undefined ? [] : [label]))
     // What was said but is never right counts as a class of its own.

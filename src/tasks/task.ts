@@ -4,11 +4,11 @@ import type { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
 import type { GenerationOptions } from '../generation/index.ts'
 import type { BodyFacts, HeadOptions, HeadType, Model } from '../models/index.ts'
-import type { Batch, Learner, Sequences } from '../objectives/index.ts'
+import type { Batch, Criterion, Sequences } from '../objectives/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { RowAnswers } from './learning/row-answers.ts'
-import type { Judgement } from './metrics/judgement.ts'
+import type { ScoredUnits } from './metrics/scored-units.ts'
 import type { ReadReport, Skipped } from './reading/read-report.ts'
 
 /** One thing that is asked, with what is right; each task adds its own fields. */
@@ -70,7 +70,7 @@ interface Prepared<Record extends TaskRecord, Example extends TaskExample> {
    */
   encode(record: Record): Example[]
   /** For the training loop. */
-  readonly learner: Learner<Example>
+  readonly criterion: Criterion<Example>
   /** Records that `encode` passed over, by reason. */
   readonly skipped?: { readonly [reason: string]: Skipped }
   /** What is unusual about the task with this tokenizer, in sentences. */
@@ -78,12 +78,12 @@ interface Prepared<Record extends TaskRecord, Example extends TaskExample> {
 }
 
 /** A task bound to a tokenizer and to a head's labels, that answers by reading logits. */
-export interface ReadingTask<
+export interface DiscriminativeTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
 > extends Prepared<Record, Example> {
-  readonly writing?: undefined
+  readonly generation?: undefined
   /** For learners of features; without it the task cannot be learnt so. */
   readonly rows?: RowAnswers<Example>
   /** The logits of a batch that `learner.collate` made, cut up by example. */
@@ -93,7 +93,7 @@ export interface ReadingTask<
 }
 
 /** What a model wrote. */
-export interface Written {
+export interface GeneratedAnswer {
   text: string
   /** Whether it stopped by itself, and not because there was no more room. */
   ended: boolean
@@ -106,32 +106,39 @@ export interface AnswerLoss {
   tokens: number
 }
 
-export interface Writing<Record extends TaskRecord = TaskRecord, Prediction extends TaskPrediction = TaskPrediction> {
+export interface TextGenerationPlan<
+  Record extends TaskRecord = TaskRecord,
+  Prediction extends TaskPrediction = TaskPrediction,
+> {
   /** What the model goes on from, and how many tokens of the question did not fit. @throws DataError with file and line */
   prompt(record: Record): { ids: number[]; cut: number }
   readonly generation: GenerationOptions
   /** Of each example of a batch that `learner.collate` made. */
   losses(model: Model, batch: Batch): AnswerLoss[]
   /** `written` is undefined where no answer was asked for, `loss` where what is right is not known. */
-  decode(record: Record, written: Written | undefined, loss: AnswerLoss | undefined): Prediction
+  decode(record: Record, written: GeneratedAnswer | undefined, loss: AnswerLoss | undefined): Prediction
   /** Chat template that the tokenizer must have to be asked in the same way, where there is one. */
   readonly template?: string
 }
 
 /** A task that answers by writing text. */
-export interface WritingTask<
+export interface GenerativeTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
 > extends Prepared<Record, Example> {
-  readonly writing: Writing<Record, Prediction>
+  readonly generation: TextGenerationPlan<Record, Prediction>
 }
 
 /** @throws ConfigError for a task that answers by writing */
-export const readingTask = <Record extends TaskRecord, Example extends TaskExample, Prediction extends TaskPrediction>(
+export const expectDiscriminative = <
+  Record extends TaskRecord,
+  Example extends TaskExample,
+  Prediction extends TaskPrediction,
+>(
   prepared: PreparedTask<Record, Example, Prediction>,
-): ReadingTask<Record, Example, Prediction> => {
-  if (prepared.writing === undefined) return prepared
+): DiscriminativeTask<Record, Example, Prediction> => {
+  if (prepared.generation === undefined) return prepared
   throw new ConfigError('Expected a task that reads its answers off logits, got one that writes them.')
 }
 
@@ -139,7 +146,7 @@ export type PreparedTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
-> = ReadingTask<Record, Example, Prediction> | WritingTask<Record, Example, Prediction>
+> = DiscriminativeTask<Record, Example, Prediction> | GenerativeTask<Record, Example, Prediction>
 
 /** Answers that take no model. */
 export interface Baseline<Prediction extends TaskPrediction = TaskPrediction> {
@@ -197,13 +204,13 @@ export interface TaskDefinition<
     random: Random,
   ): Baseline<Prediction>[]
   /** The scores of predictions, in the order of the records; each record is a unit that may be counted more or less often. */
-  judge(
+  score(
     records: readonly Record[],
     predictions: readonly Prediction[],
     config: Config,
     /** Those of the head that predicted, where there is one: data may have their numbers. */
     headLabels?: readonly string[],
-  ): Judgement
+  ): ScoredUnits
 }
 
 /** Declares a task; index.ts makes it known. */

@@ -20,7 +20,7 @@ import {
 } from './learning/label-set.ts'
 import { argmax } from './learning/probabilities.ts'
 import { defaultMaxLength } from './learning/text-encoder.ts'
-import { createTokenLearner, splitPlaces } from './learning/token-learner.ts'
+import { createTokenCriterion, splitPlaces } from './learning/token-criterion.ts'
 import { createWordEncoder } from './learning/word-encoder.ts'
 import { EntityScores } from './metrics/entity-scores.ts'
 import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
@@ -122,7 +122,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
     )
     const unseen = labels.includes('O') ? 'O' : labels[0]
     return {
-      learner: createTokenLearner<TaggedExample>({
+      criterion: createTokenCriterion<TaggedExample>({
         labels,
         weights,
         labelSmoothing: settings.labelSmoothing,
@@ -190,7 +190,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
       { name: 'random tag', predictions: tagged(() => drawFrom(names, random)) },
     ]
   },
-  judge(records, predictions, { scheme, labels: given }, headLabels) {
+  score(records, predictions, { scheme, labels: given }, headLabels) {
     const labels = given ?? headLabels
     const scores = scheme === 'none' ? new TagScores() : new EntityScores(scheme)
     const named = (tag: string) => (labels === undefined ? tag : (resolveLabel(tag, labels) ?? tag))

@@ -1,14 +1,14 @@
 // What happens in a run, as plain data: one event is one line of events.jsonl. The training loop makes events of these shapes;
 // this file knows neither the loop nor the disk.
 
-interface Happening {
+interface EventBase {
   /** ISO 8601, UTC. */
   time: string
   /** Optimizer steps done. */
   step: number
 }
 
-export interface StartEvent extends Happening {
+export interface StartEvent extends EventBase {
   type: 'start'
   /** What the run is called. */
   name?: string
@@ -16,7 +16,7 @@ export interface StartEvent extends Happening {
   totalSteps?: number
 }
 
-export interface StepEvent extends Happening {
+export interface StepEvent extends EventBase {
   type: 'step'
   /** Mean over the trained tokens or examples of the step. */
   loss: number
@@ -33,40 +33,40 @@ export interface StepEvent extends Happening {
   memoryBytes: number
 }
 
-export interface EvaluationEvent extends Happening {
+export interface EvaluationEvent extends EventBase {
   type: 'evaluation'
   metrics: Record<string, number>
   seconds?: number
 }
 
-export interface CheckpointEvent extends Happening {
+export interface CheckpointEvent extends EventBase {
   type: 'checkpoint'
   /** Relative to the run's folder. */
   path?: string
   seconds?: number
 }
 
-export interface SampleEvent extends Happening {
+export interface SampleEvent extends EventBase {
   type: 'sample'
   prompt?: string
   text: string
 }
 
-export interface IncidentEvent extends Happening {
+export interface IncidentEvent extends EventBase {
   type: 'incident'
   /** `non-finite`, `spike`, `out-of-memory` …: a short name. */
   kind?: string
   message: string
 }
 
-export interface NoteEvent extends Happening {
+export interface NoteEvent extends EventBase {
   type: 'note'
   message: string
 }
 
 export type EndReason = 'finished' | 'interrupted' | 'failed'
 
-export interface EndEvent extends Happening {
+export interface EndEvent extends EventBase {
   type: 'end'
   reason: EndReason
   /** What went wrong, when the reason is `failed`. */

@@ -20,7 +20,7 @@ const bufferMs = 1000
 const flushed: ReadonlySet<RunEvent['type']> = new Set(['start', 'evaluation', 'sample', 'incident', 'note'])
 const synced: ReadonlySet<RunEvent['type']> = new Set(['checkpoint', 'end'])
 
-export interface Cut {
+export interface CutRecords {
   /** Events that stayed and events that were cut off. */
   kept: number
   removed: number
@@ -35,7 +35,7 @@ export interface EventLog {
    * Keeps the events up to the checkpoint of `step` and cuts off the rest, so that the file of a resumed run equals that of an
    * undisturbed one, save for times.
    */
-  truncateAfterStep(step: number): Promise<Cut>
+  truncateAfterStep(step: number): Promise<CutRecords>
   /** Hands what is in memory to the system; with `sync`, to the disk. */
   flush(options?: { sync?: boolean }): void
   /** Safe to call twice. */
@@ -142,7 +142,7 @@ function parse(text: string, path: string, number: number): RunEvent {
  * Where to cut: behind the checkpoint of the step, or where that event is missing, before the first event of a later step and
  * without the end of the run. Lines behind a checkpoint that was found may be damaged.
  */
-async function findCut(path: string, step: number): Promise<Cut & { bytes: number }> {
+async function findCut(path: string, step: number): Promise<CutRecords & { bytes: number }> {
   const lines: { text: string; number: number; end: number }[] = []
   let cut = { bytes: 0, kept: 0, checkpointFound: false }
   let total = 0

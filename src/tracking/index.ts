@@ -14,7 +14,7 @@ export type {
   StartEvent,
   StepEvent,
 } from './event-types.ts'
-export { type Cut, EVENTS_FILE, type EventLog, openEvents, readEvents } from './events.ts'
+export { type CutRecords, EVENTS_FILE, type EventLog, openEvents, readEvents } from './events.ts'
 export {
   type Best,
   bestOf,

@@ -2,7 +2,7 @@
 // training loop; whoever has events hands them over.
 import { join } from 'node:path'
 import type { RunEvent } from './event-types.ts'
-import { type Cut, openEvents } from './events.ts'
+import { type CutRecords, openEvents } from './events.ts'
 import { openTensorBoard, type TensorBoardWriter } from './tensorboard.ts'
 
 export const TENSORBOARD_FOLDER = 'tensorboard'
@@ -16,7 +16,7 @@ export interface TrackerOptions {
 
 export interface RunTracker {
   /** What resuming cut off; undefined for a new run. */
-  readonly cut: Cut | undefined
+  readonly cut: CutRecords | undefined
   append(event: RunEvent): void
   flush(options?: { sync?: boolean }): void
   /** Safe to call twice. */

@@ -1,10 +1,10 @@
 // How much of a run is done, and how many steps it has: what the schedule and the loop's end depend on.
 import { ConfigError } from '../core/index.ts'
-import type { Progress } from './due.ts'
+import type { TrainingProgress } from './interval-trigger.ts'
 import type { TrainingSettings } from './settings.ts'
 
 /** What is done so far; `position` counts examples. */
-export interface Standing extends Progress {
+export interface TrainingPosition extends TrainingProgress {
   position: number
 }
 
@@ -13,8 +13,8 @@ export interface RunLength {
    * Steps in all: exact where the budget counts steps; otherwise from what a step has taken so far, a pure function of where the run
    * stands.
    */
-  totalSteps(at: Standing): number
-  done(at: Standing): boolean
+  totalSteps(at: TrainingPosition): number
+  done(at: TrainingPosition): boolean
   /** Whether the end depends on the clock. */
   timed: boolean
 }
@@ -36,7 +36,7 @@ export const runLength = (
   // Products such as 0.1 * 30 are a rounding above the whole number that is meant.
   const roundUp = (value: number) => (value === endless ? value : Math.ceil(value - 1e-9 * Math.max(1, value)))
   const lastPosition = epochs === undefined ? endless : Math.max(1, roundUp(epochs * facts.examplesPerEpoch))
-  const done = (at: Standing) =>
+  const done = (at: TrainingPosition) =>
     at.step >= steps || at.tokens >= tokens || at.position >= lastPosition || at.seconds >= minutes * 60
   return {
     timed: minutes !== endless,

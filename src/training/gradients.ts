@@ -2,15 +2,15 @@
 import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import { type Learner, mustPad, positionsIn } from '../objectives/index.ts'
+import { type Criterion, mustPad, positionsIn } from '../objectives/index.ts'
 import { clearGrads, freeTensors, type Generator, hold, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
 /** What is trained: one model, or two that share an objective. */
-export interface Trainee<Example = unknown> {
+export interface TrainableModel<Example = unknown> {
   model: Model
   auxiliary?: Model
-  objective: Learner<Example>
+  objective: Criterion<Example>
   /** Every trained parameter once, by path. */
   parameters: ReadonlyMap<string, Tensor>
 }
@@ -40,7 +40,7 @@ export const reseed = (generator: Generator, seed: number, step: number): Genera
   generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53 - 1))
 
 /** The weights of a batch's terms, before anything is computed. @throws DataError when there is nothing to learn */
-export const totalWeights = <Example>(objective: Learner<Example>, examples: readonly Example[]) => {
+export const totalWeights = <Example>(objective: Criterion<Example>, examples: readonly Example[]) => {
   const totals: Record<string, number> = {}
   for (const example of examples)
     for (const [name, weight] of Object.entries(objective.weights(example))) totals[name] = (totals[name] ?? 0) + weight
@@ -53,7 +53,7 @@ export const totalWeights = <Example>(objective: Learner<Example>, examples: rea
 
 /** Gradients over `examples`; each term of the loss is divided once, by its weight over all of them. */
 export const computeGradients = async <Example>(
-  { model, auxiliary, objective, parameters }: Trainee<Example>,
+  { model, auxiliary, objective, parameters }: TrainableModel<Example>,
   examples: readonly Example[],
   options: GradientOptions,
 ): Promise<BatchGradients> => {

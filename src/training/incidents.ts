@@ -1,6 +1,6 @@
 // What to say when a step goes wrong: which rows and which layers, and whether a loss stands out. Decides nothing.
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
-import { type BatchGradients, computeGradients, type GradientOptions, type Trainee } from './gradients.ts'
+import { type BatchGradients, computeGradients, type GradientOptions, type TrainableModel } from './gradients.ts'
 
 export interface NonFiniteReport {
   /** Of the batch: a number, or what it came out as. */
@@ -17,7 +17,7 @@ const badValues = (tensor: Tensor): number => noGrad(() => scope(() => tensor.si
 
 /** Runs the examples of a failed step one by one to find those that make it fail. */
 export const diagnose = async <Example>(
-  trainee: Trainee<Example>,
+  trainee: TrainableModel<Example>,
   examples: readonly Example[],
   position: number,
   result: Pick<BatchGradients, 'loss' | 'gradients'>,

@@ -1,18 +1,17 @@
 // Training: the loop and what it stands on. What other folders may use of it.
-export { type RunLength, runLength, type Standing } from './budget.ts'
-export type { Progress } from './due.ts'
+export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
 export { type BatchSize, type ExampleSource, ExampleStream, type TakenBatch, takeBatch } from './example-stream.ts'
 export {
   type BatchGradients,
   computeGradients,
   type GradientOptions,
   reseed,
-  type Trainee,
+  type TrainableModel,
   totalWeights,
   trainedParameters,
 } from './gradients.ts'
-export { evaluateHeldOut, type HeldOutOptions } from './held-out.ts'
 export { describeNonFinite, type NonFiniteReport } from './incidents.ts'
+export type { TrainingProgress } from './interval-trigger.ts'
 export { planMicroBatches } from './micro-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'
@@ -33,3 +32,4 @@ export {
   writeSnapshot,
 } from './snapshot.ts'
 export { continuedState, freshState, type LoopState, type TrainingEvent, type TrainingRun, train } from './train.ts'
+export { evaluateValidation, type ValidationOptions } from './validation.ts'

@@ -1,19 +1,19 @@
 // What is checked and shown before the first step, so that a run that cannot learn is not paid for. Knows no objective by name.
 import { ConfigError } from '../core/index.ts'
 import { Embedding } from '../nn/index.ts'
-import type { Vocabulary } from '../objectives/index.ts'
+import type { VocabularyFacts } from '../objectives/index.ts'
 import type { Optimizer } from '../optim/index.ts'
 import { memoryStatistics } from '../tensor/index.ts'
 import { type ExampleSource, takeBatch } from './example-stream.ts'
-import { type Trainee, totalWeights } from './gradients.ts'
+import { type TrainableModel, totalWeights } from './gradients.ts'
 
 export interface PreFlightFacts<Example> {
-  trainee: Trainee<Example>
+  trainee: TrainableModel<Example>
   optimizer: Pick<Optimizer, 'stateBytes'>
   stream: ExampleSource<Example>
   batch: { sequences?: number; tokens?: number }
   microTokens: number
-  vocabulary: Vocabulary
+  vocabulary: VocabularyFacts
   vocabSize: number
   decode(ids: readonly number[]): string
 }
@@ -42,7 +42,10 @@ const bytesOf = (tensors: Iterable<{ size: number; dtype: string }>): number => 
 }
 
 /** Tables are looked up, not multiplied; the head meets the trained tokens only. */
-const flopsPerToken = ({ model, auxiliary }: Pick<Trainee, 'model' | 'auxiliary'>, trainedShare: number): number => {
+const flopsPerToken = (
+  { model, auxiliary }: Pick<TrainableModel, 'model' | 'auxiliary'>,
+  trainedShare: number,
+): number => {
   let perToken = 0
   for (const one of [model, auxiliary]) {
     if (one === undefined) continue

@@ -86,4 +86,4 @@ export const trainingSchema = z.strictObject({
     .describe('when the loss is far above its recent mean: record it, or pass over the batch too'),
 })
 export type TrainingSettings = z.output<typeof trainingSchema>
-export type Every = TrainingSettings['evaluate']
+export type IntervalSettings = TrainingSettings['evaluate']

@@ -5,10 +5,16 @@ import { NativeError, OutOfMemoryError } from '../core/index.ts'
 import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator } from '../tensor/index.ts'
 import type { RunLength } from './budget.ts'
-import { Due } from './due.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
-import { type BatchGradients, computeGradients, type GradientOptions, reseed, type Trainee } from './gradients.ts'
+import {
+  type BatchGradients,
+  computeGradients,
+  type GradientOptions,
+  reseed,
+  type TrainableModel,
+} from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
+import { IntervalTrigger } from './interval-trigger.ts'
 import type { TrainingSettings } from './settings.ts'
 import type { RunState } from './snapshot.ts'
 
@@ -38,7 +44,7 @@ export const continuedState = (
 }
 
 export interface TrainingRun<Example = unknown> {
-  trainee: Trainee<Example>
+  trainee: TrainableModel<Example>
   stream: ExampleSource<Example>
   optimizer: Optimizer
   average?: WeightAverage
@@ -109,8 +115,8 @@ export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator
   const started = performance.now()
   const generator = new Generator(0)
   const due = Object.fromEntries(
-    (['evaluate', 'sample', 'checkpoint'] as const).map((what) => [what, new Due(settings[what], state)]),
-  ) as Record<'evaluate' | 'sample' | 'checkpoint', Due>
+    (['evaluate', 'sample', 'checkpoint'] as const).map((what) => [what, new IntervalTrigger(settings[what], state)]),
+  ) as Record<'evaluate' | 'sample' | 'checkpoint', IntervalTrigger>
   let savedAt = state.step > 0 ? state.step : -1
   let failures = 0
   const stamp = (): Stamp => ({ time: new Date().toISOString(), step: state.step })

@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { LearnableTask, LearnerDefinition } from '../../src/features/index.ts'
-import { type Learnt, learners, learnFromFeatures, problemOf, type TaskFeatures } from '../../src/features/index.ts'
+import {
+  type LearningResult,
+  learners,
+  learnFromFeatures,
+  problemOf,
+  type TaskFeatures,
+} from '../../src/features/index.ts'
 import { scope, setThreads, Tensor } from '../../src/tensor/index.ts'
 
 setThreads(1)
@@ -50,7 +56,7 @@ const taskOf = (problem: Problem, weights?: number[]) => {
   return { task: { rows } as unknown as LearnableTask, found: { examples, features } as unknown as TaskFeatures }
 }
 
-const learn = async ({ learner, problem, settings, weighted, standardize }: Case): Promise<Learnt> => {
+const learn = async ({ learner, problem, settings, weighted, standardize }: Case): Promise<LearningResult> => {
   const { task, found } = taskOf(problem, weighted ? golden.weights[problem] : undefined)
   const definition = learners[learner] as unknown as LearnerDefinition
   const config = definition.config.parse(settings) as object
@@ -59,7 +65,7 @@ const learn = async ({ learner, problem, settings, weighted, standardize }: Case
   return learnFromFeatures(task, found, { ...base, standardize, learner, settings: exact }, { seed: 0 })
 }
 
-const scoresOf = ({ fitted, scaler }: Learnt, rows = asked): number[][] =>
+const scoresOf = ({ fitted, scaler }: LearningResult, rows = asked): number[][] =>
   scope(() => {
     const scaled = scaler === undefined ? rows : rows.sub(scaler.mean).div(scaler.deviation)
     return fitted.scores(scaled).toArray() as number[][]

@@ -172,7 +172,7 @@ describe('feature-based', () => {
     expect(listener.notes.join('\n')).toMatch(/begins again/)
     expect(again.metrics).toEqual(first.metrics)
     await finetune(recipe('sequence-classification', 'others', { learner: 'linear-svm' }))
-    const compared = await compareRuns([at(out), at('others')])
+    const { runs: compared } = await compareRuns([at(out), at('others')])
     expect(JSON.stringify(compared)).toContain('feature-based')
     await expect(verifyResume(at(out))).rejects.toThrow(/no checkpoints/)
   })

@@ -9,13 +9,13 @@ import {
   type ModelType,
   models,
 } from '../../src/models/index.ts'
-import type { TextRow, Vocabulary } from '../../src/objectives/index.ts'
+import type { TextRow, VocabularyFacts } from '../../src/objectives/index.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
 
 // Tensors of this size only lose by threads.
 setThreads(1)
 
-export const vocabulary: Vocabulary = {
+export const vocabulary: VocabularyFacts = {
   size: 128,
   pad: 0,
   cls: 2,

@@ -112,7 +112,7 @@ describe.each(cases)('baselines of $name', ({ task: type, settings, trained, rec
     expect(found.map(({ name }) => name)).toEqual(names)
     for (const [name, expected] of Object.entries(scores)) {
       const { predictions } = found.find((one) => one.name === name)!
-      expect(task.judge(records, predictions, config).scores()).toMatchObject(
+      expect(task.score(records, predictions, config).scores()).toMatchObject(
         Object.fromEntries(Object.entries(expected).map(([metric, value]) => [metric, expect.closeTo(value, 12)])),
       )
     }

@@ -173,7 +173,7 @@ const built = ({ type, settings, records }: (typeof cases)[number]) => {
 
 const lossOf = (
   model: Model,
-  { learner }: ReturnType<typeof built>['prepared'],
+  { criterion: learner }: ReturnType<typeof built>['prepared'],
   examples: readonly TaskExample[],
   padded: boolean,
 ) => {
@@ -219,8 +219,8 @@ describe.each(cases)('learning $name', (one) => {
     expect(largest).toBeGreaterThan(1e-3)
     const parts = examples.map((example) => stepOf(model, prepared, [example], false))
     expect(parts.reduce((sum, part) => sum + part.sum, 0)).toBeCloseTo(padded.sum, 3)
-    const [term] = Object.keys(prepared.learner.weights(examples[0]))
-    const weights = examples.map((example) => prepared.learner.weights(example)[term])
+    const [term] = Object.keys(prepared.criterion.weights(examples[0]))
+    const weights = examples.map((example) => prepared.criterion.weights(example)[term])
     expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(padded.weight, 5)
   })
 

@@ -10,11 +10,11 @@ import { ConfusionMatrix, classCounts } from '../../src/tasks/metrics/confusion-
 import { EntityScores } from '../../src/tasks/metrics/entity-scores.ts'
 import { entitySpans } from '../../src/tasks/metrics/entity-spans.ts'
 import { classF1, meanF1 } from '../../src/tasks/metrics/f1.ts'
-import type { Judgement } from '../../src/tasks/metrics/judgement.ts'
 import { matthews } from '../../src/tasks/metrics/matthews.ts'
 import { MultiLabelScores } from '../../src/tasks/metrics/multi-label-scores.ts'
 import { NumberScores } from '../../src/tasks/metrics/number-scores.ts'
 import { pairedDifferences, scoreIntervals } from '../../src/tasks/metrics/resampling.ts'
+import type { ScoredUnits } from '../../src/tasks/metrics/scored-units.ts'
 import { TagScores } from '../../src/tasks/metrics/tag-scores.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the golden file's shape is in its script
@@ -180,7 +180,7 @@ describe('metrics', () => {
 })
 
 /** Every kind of judgement with units that differ. */
-const judgements = (): [string, Judgement][] => {
+const judgements = (): [string, ScoredUnits][] => {
   const numbers = new NumberScores()
   const pairs: [number, number][] = [
     [1, 2],

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readingTask, readPredictions, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
+import { expectDiscriminative, readPredictions, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { loadTokenizer } from '../../src/tokenizers/index.ts'
 
 const data = join(import.meta.dirname, '../../../shared/data')
@@ -45,7 +45,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
     const { records } = await task.read(join(data, 'squad-v2/dev-v2.0.json.gz'), config)
     expect(records.filter(({ answers }) => answers!.length > 0).length).toBe(2910)
     const tokenizer = await loadTokenizer(join(vocab, 'bert_base_cased_vocab.txt'))
-    const prepared = readingTask(task.prepare(tokenizer, config, { maxLength: 384, headOptions: {} }))
+    const prepared = expectDiscriminative(task.prepare(tokenizer, config, { maxLength: 384, headOptions: {} }))
     let exact = 0
     let asked = 0
     for (const record of records.slice(0, 1500)) {
@@ -73,7 +73,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
       noAnswer: at('check-na-prob.json.gz'),
     })
     const { with_na_prob: wanted } = JSON.parse(readFileSync(at('check-official-scores.json'), 'utf8'))
-    const scores = task.judge(records, predictions as never, config).scores()
+    const scores = task.score(records, predictions as never, config).scores()
     const close = (got: number, official: number) => expect(100 * got).toBeCloseTo(official, 9)
     close(scores.exactMatch, wanted.exact)
     close(scores.f1, wanted.f1)

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../src/core/index.ts'
-import { judgeTexts, pairedDifferences, scoreIntervals, type TextPair } from '../../src/tasks/index.ts'
+import { pairedDifferences, scoreIntervals, scoreTexts, type TextPair } from '../../src/tasks/index.ts'
 import { sentenceBleu } from '../../src/tasks/metrics/bleu.ts'
 import { commonLength, markCommon } from '../../src/tasks/metrics/common-subsequence.ts'
 import { stemmed } from '../../src/tasks/metrics/porter-stemmer.ts'
@@ -34,7 +34,7 @@ describe('metrics of texts', () => {
         [false, one.rouge],
         [true, one.stemmed],
       ] as const) {
-        const judged = judgeTexts([pair], { metrics: rouges, stemming })
+        const judged = scoreTexts([pair], { metrics: rouges, stemming })
         const [scores, details] = [judged.scores(), judged.details()]
         rouges.forEach((name, i) => {
           const { precision, recall } = details[name] as { precision: number; recall: number }
@@ -44,7 +44,7 @@ describe('metrics of texts', () => {
         })
       }
       equal(sentenceBleu(pair), one.bleu, one)
-      const scores = judgeTexts([pair], { metrics: ['chrf', 'chrf++', 'exactMatch', 'tokenF1'] }).scores()
+      const scores = scoreTexts([pair], { metrics: ['chrf', 'chrf++', 'exactMatch', 'tokenF1'] }).scores()
       equal(scores.chrf, one.chrf, one)
       equal(scores['chrf++'], one.chrfpp, one)
       equal(scores.exactMatch, one.exact, one)
@@ -57,7 +57,7 @@ describe('metrics of texts', () => {
       const pairs = one.pairs.map(
         ([prediction, references]: [string, string[]]): TextPair => ({ prediction, references }),
       )
-      const judged = judgeTexts(pairs, { metrics: ['bleu', 'chrf', 'chrf++'] })
+      const judged = scoreTexts(pairs, { metrics: ['bleu', 'chrf', 'chrf++'] })
       const scores = judged.scores()
       equal(scores.bleu, one.bleu, one)
       equal(scores.chrf, one.chrf, one)
@@ -78,7 +78,7 @@ describe('metrics of texts', () => {
   it("of numbers follow the harness's two rules for gsm8k", () => {
     expect(golden.numbers.length).toBe(1800)
     for (const one of golden.numbers) {
-      const scores = judgeTexts([{ prediction: one.said, references: [one.right] }], {
+      const scores = scoreTexts([{ prediction: one.said, references: [one.right] }], {
         metrics: ['numericMatch'],
       }).scores()
       equal(scores.strictMatch, one.strict, one)
@@ -106,7 +106,7 @@ describe('metrics of texts', () => {
 
   it('compare numbers by value and any of several references', () => {
     const scores = (prediction: string, ...references: string[]) =>
-      judgeTexts([{ prediction, references }], { metrics: ['numericMatch'] }).scores().numericMatch
+      scoreTexts([{ prediction, references }], { metrics: ['numericMatch'] }).scores().numericMatch
     expect(scores('It is 18.00 dollars', '#### 18')).toBe(1)
     expect(scores('18', '#### 19', '#### 18')).toBe(1)
     expect(scores('no idea', 'none')).toBe(0)
@@ -117,27 +117,27 @@ describe('metrics of texts', () => {
       { prediction: ' +\n', references: ['-', '+'] },
       { prediction: 'The end', references: ['end'] },
     ]
-    expect(judgeTexts(pairs, { metrics: ['exactMatch'], normalized: false }).scores()).toEqual({ exactMatch: 0.5 })
-    expect(judgeTexts(pairs, { metrics: ['exactMatch'] }).scores()).toEqual({ exactMatch: 1 })
+    expect(scoreTexts(pairs, { metrics: ['exactMatch'], normalized: false }).scores()).toEqual({ exactMatch: 0.5 })
+    expect(scoreTexts(pairs, { metrics: ['exactMatch'] }).scores()).toEqual({ exactMatch: 1 })
   })
 
   it('score any draw of pairs as if those were the corpus', () => {
     const random = createRandom('draws')
     const all = golden.pairs.slice(0, 200).map((one): TextPair => ({ prediction: one.said, references: one.right }))
     const metrics = [...rouges, 'bleu', 'chrf', 'chrf++', 'exactMatch', 'numericMatch', 'tokenF1'] as const
-    const judged = judgeTexts(all, { metrics, stemming: true })
+    const judged = scoreTexts(all, { metrics, stemming: true })
     for (let draw = 0; draw < 10; draw++) {
       const counts = new Uint32Array(all.length)
       for (let i = 0; i < all.length; i++) counts[random.integer(all.length)]++
       const drawn = all.flatMap((pair, i) => Array.from({ length: counts[i] }, () => pair))
-      const wanted = judgeTexts(drawn, { metrics, stemming: true }).scores()
+      const wanted = scoreTexts(drawn, { metrics, stemming: true }).scores()
       for (const [name, value] of Object.entries(judged.scores(counts))) equal(value, wanted[name], { name, draw })
     }
     const intervals = scoreIntervals(judged, { resamples: 200 })
     for (const { value, low, high } of Object.values(intervals)) expect(low <= value && value <= high).toBe(true)
     // The right texts are better than these predictions, and by more than chance.
     const right = all.map(({ references }): TextPair => ({ prediction: references[0], references }))
-    const { bleu } = pairedDifferences(judgeTexts([...right, ...all], { metrics: ['bleu'] }), { resamples: 200 })
+    const { bleu } = pairedDifferences(scoreTexts([...right, ...all], { metrics: ['bleu'] }), { resamples: 200 })
     expect(bleu.value).toBeGreaterThan(5)
     expect(bleu.randomization).toBeLessThan(0.01)
   })
@@ -174,7 +174,7 @@ describe('metrics of texts', () => {
     const long = (size: number) => Array.from({ length: size }, () => `w${random.integer(2000)}`).join(' ')
     const pair = { prediction: long(40000), references: [long(40000)] }
     const before = process.memoryUsage()
-    const scores = judgeTexts([pair], { metrics: ['rougeL', 'rougeLsum'] }).scores()
+    const scores = scoreTexts([pair], { metrics: ['rougeL', 'rougeLsum'] }).scores()
     const after = process.memoryUsage()
     expect(scores.rougeL).toBe(scores.rougeLsum)
     expect(scores.rougeL).toBeGreaterThan(0.01)
@@ -184,10 +184,10 @@ describe('metrics of texts', () => {
 
   it('say what is missing or unknown', () => {
     const pair = { prediction: 'a', references: ['a'] }
-    expect(() => judgeTexts([pair], { metrics: [] })).toThrow(/Expected at least one of the metrics/)
+    expect(() => scoreTexts([pair], { metrics: [] })).toThrow(/Expected at least one of the metrics/)
     // @ts-expect-error a wrong name
-    expect(() => judgeTexts([pair], { metrics: ['rougel'] })).toThrow(/got "rougel"\. Did you mean `rougeL`\?/)
-    expect(() => judgeTexts([pair, { prediction: 'a', references: [] }], { metrics: ['bleu'] })).toThrow(
+    expect(() => scoreTexts([pair], { metrics: ['rougel'] })).toThrow(/got "rougel"\. Did you mean `rougeL`\?/)
+    expect(() => scoreTexts([pair, { prediction: 'a', references: [] }], { metrics: ['bleu'] })).toThrow(
       /at least one reference for `pairs\[1\]`/,
     )
   })

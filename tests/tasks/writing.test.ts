@@ -2,15 +2,15 @@
 // Small models with random weights.
 import { describe, expect, it } from 'vitest'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
-import { judgeAnswers } from '../../src/tasks/conversation/answer-scores.ts'
+import { scoreAnswers } from '../../src/tasks/conversation/answer-scores.ts'
 import {
   evaluateTask,
+  type GenerativeTask,
   predictTask,
   type TaskDefinition,
   type TaskRecord,
   taskConfig,
   tasks,
-  type WritingTask,
 } from '../../src/tasks/index.ts'
 import { Generator, gradients, inferenceMode, scope, setThreads } from '../../src/tensor/index.ts'
 import { chatTokenizer } from './chat-tokenizer.ts'
@@ -57,7 +57,7 @@ const built = (name: BodyName, more: object = {}) => {
     maxLength: 90,
     headOptions: {},
     facts: model.facts,
-  }) as WritingTask
+  }) as GenerativeTask
   return { model, config, prepared, examples: records.flatMap((record) => prepared.encode(record)) }
 }
 
@@ -66,7 +66,7 @@ type Built = ReturnType<typeof built>
 /** Summed loss and gradients, by parameter. */
 const stepOf = ({ model, prepared }: Built, examples: Built['examples'], padded: boolean) =>
   scope(() => {
-    const { terms } = prepared.learner.loss(model, prepared.learner.collate(examples, { padded }))
+    const { terms } = prepared.criterion.loss(model, prepared.criterion.collate(examples, { padded }))
     const [{ sum, weight }] = terms
     const named = [...model.parameters()]
     const found = gradients(
@@ -126,14 +126,14 @@ describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
     const padded = name === 't5'
     inferenceMode(() =>
       scope(() => {
-        const together = prepared.writing.losses(model, prepared.learner.collate(examples, { padded }))
+        const together = prepared.generation.losses(model, prepared.criterion.collate(examples, { padded }))
         expect(together.map(({ tokens }) => tokens)).toEqual(
-          examples.map((example) => prepared.learner.weights(example).answers),
+          examples.map((example) => prepared.criterion.weights(example).answers),
         )
         examples.forEach((example, i) => {
-          const [alone] = prepared.writing.losses(model, prepared.learner.collate([example], { padded }))
+          const [alone] = prepared.generation.losses(model, prepared.criterion.collate([example], { padded }))
           expect(alone.nats).toBeCloseTo(together[i].nats, 3)
-          const batch = prepared.learner.collate([example], { padded })
+          const batch = prepared.criterion.collate([example], { padded })
           const logits = model.forward(batch.inputs).logits.flatten(0, 1)
           const { places, labels } = batch as unknown as { places: typeof logits; labels: typeof logits }
           const full = logits.indexSelect(0, places).logSoftmax(-1).gather(1, labels.unsqueeze(1)).sum().neg().item()
@@ -190,7 +190,7 @@ describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
 
 it('scores of answers count the records that have them', () => {
   const references = [['ho ho'], ['hi'], ['ho']]
-  const judged = judgeAnswers(
+  const judged = scoreAnswers(
     references,
     [
       { id: '0', answer: 'ho ho', ended: true, nats: 2, tokens: 2 },
@@ -201,7 +201,7 @@ it('scores of answers count the records that have them', () => {
   )
   expect(judged.scores()).toEqual({ exactMatch: 0.5, perplexity: Math.exp(6 / 4), ended: 0.5 })
   expect(judged.scores([2, 1, 0])).toEqual({ exactMatch: 2 / 3, perplexity: Math.exp(8 / 5), ended: 2 / 3 })
-  const theirs = judgeAnswers(
+  const theirs = scoreAnswers(
     references,
     references.map(([answer], i) => ({ id: `${i}`, answer })),
     {

@@ -6,7 +6,7 @@ import { afterAll, expect, it } from 'vitest'
 import { ConfigError, DataError } from '../../src/core/index.ts'
 import { noGrad } from '../../src/tensor/index.ts'
 import {
-  evaluateHeldOut,
+  evaluateValidation,
   listSnapshots,
   newestSnapshot,
   preFlight,
@@ -81,18 +81,18 @@ it.each(kinds)('%s: held-out losses do not depend on parts, and leave the model 
   const { trainee, stream } = runOf(kind, {})
   trainee.model.train()
   const all = { examples: 12, microTokens: 1e6, padded: false }
-  const whole = await evaluateHeldOut(trainee, stream, all)
+  const whole = await evaluateValidation(trainee, stream, all)
   expect(trainee.model.training).toBe(true)
   expect(whole.loss).toBe(Object.entries(whole).find(([name]) => name.endsWith('-lm'))?.[1])
   for (const how of [
     { ...all, microTokens: 1 },
     { ...all, padded: true, microTokens: 90 },
   ])
-    expect(Math.abs((await evaluateHeldOut(trainee, stream, how)).loss - whole.loss)).toBeLessThan(1e-5)
+    expect(Math.abs((await evaluateValidation(trainee, stream, how)).loss - whole.loss)).toBeLessThan(1e-5)
   // One batch of the loop over the same examples, without dropout, has the same loss.
   const run = runOf(kind, { batch: { sequences: 12 }, budget: { steps: 1 } })
   expect(Math.abs(lossesOf(await eventsOf(run))[0] - whole.loss)).toBeLessThan(1e-5)
-  expect(await evaluateHeldOut(trainee, { ...stream, perEpoch: 12 }, { ...all, examples: 100 })).toEqual(whole)
+  expect(await evaluateValidation(trainee, { ...stream, perEpoch: 12 }, { ...all, examples: 100 })).toEqual(whole)
 })
 
 it('a checkpoint gives back every bit; old ones go, those to keep stay', async () => {

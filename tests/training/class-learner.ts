@@ -1,5 +1,5 @@
 // Classes of rows of invented ids, learnt as sequence classification is; the tokenizer that it asks for is never used on a text.
-import type { Learner } from '../../src/objectives/index.ts'
+import type { Criterion } from '../../src/objectives/index.ts'
 import { type TaskDefinition, type TaskExample, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { Tokenizer } from '../../src/tokenizers/index.ts'
 
@@ -24,9 +24,9 @@ export const classRow = (ids: readonly number[], label: number): ClassRow => ({
   cut: 0,
 })
 
-export const classLearner = (classes: number): Learner<ClassRow> => {
+export const classLearner = (classes: number): Criterion<ClassRow> => {
   const task = tasks['sequence-classification'] as unknown as TaskDefinition
   const labels = Array.from({ length: classes }, (_, i) => `class ${i}`)
   const prepared = task.prepare(tokenizer, taskConfig(task, { labels }), { maxLength: 32, headOptions: { labels } })
-  return prepared.learner as unknown as Learner<ClassRow>
+  return prepared.criterion as unknown as Criterion<ClassRow>
 }

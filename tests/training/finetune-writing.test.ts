@@ -8,7 +8,7 @@ import { openAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
 import { write } from '../../src/cli/predictions/write.ts'
 import { buildModel, models } from '../../src/models/index.ts'
-import { compareRuns, finetune, type Sample, verifyResume } from '../../src/runs/index.ts'
+import { compareRuns, finetune, type SavedSample, verifyResume } from '../../src/runs/index.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
 import type { TrainingEvent } from '../../src/training/index.ts'
@@ -106,7 +106,7 @@ describe.each(['llama', 'qwen3', 'gpt2', 't5'] as const)('%s', (base) => {
     expect(metrics.exactMatch.value).toBeGreaterThan(0.6)
     expect(metrics.ended.value).toBe(1)
     expect(events.some(({ type }) => type === 'evaluation')).toBe(true)
-    const samples = JSON.parse(readFileSync(join(out, 'samples.json'), 'utf8')) as Sample[]
+    const samples = JSON.parse(readFileSync(join(out, 'samples.json'), 'utf8')) as SavedSample[]
     expect(samples.length).toBe(6)
     expect(samples.filter(({ after, reference }) => after === reference).length).toBeGreaterThan(3)
     for (const { before: earlier, prompt } of samples) {
@@ -162,7 +162,7 @@ describe('a run', () => {
     const { out } = await run('llama', 'lora')
     const proof = await verifyResume(out, { steps: 2 })
     expect(proof).toMatchObject({ equal: true, different: [] })
-    expect(await compareRuns([out])).toMatchObject([{ metric: 'perplexity' }])
+    expect((await compareRuns([out])).runs).toMatchObject([{ metric: 'perplexity' }])
   })
 
   it('is refused where a variant has nothing to train', async () => {

@@ -124,7 +124,7 @@ describe('finetune', () => {
   })
 
   it('compares finished runs, the best first', async () => {
-    const rows = await compareRuns(['full', 'lora'].map(at))
+    const { runs: rows } = await compareRuns(['full', 'lora'].map(at))
     expect(rows.map(({ value }) => value)).toEqual([...rows.map(({ value }) => value)].sort((a, b) => b - a))
     const [full, lora] = ['full', 'lora'].map((name) => rows.find(({ variant }) => variant === name))
     expect(lora?.trainedParameters).toBeLessThan((full?.trainedParameters ?? 0) / 2)

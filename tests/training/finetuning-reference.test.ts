@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
-import { type Applied, applyAdapter, openAdapter } from '../../src/adapters/index.ts'
+import { type AppliedAdapter, applyAdapter, openAdapter } from '../../src/adapters/index.ts'
 import { openModel } from '../../src/checkpoint/index.ts'
 import { parseConfig } from '../../src/core/index.ts'
-import { type Learner, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
+import { type Criterion, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
 import { createOptimizer } from '../../src/optim/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
 import { freshState, runLength, type TrainingRun, trainingSchema } from '../../src/training/index.ts'
@@ -44,7 +44,7 @@ const silentBase = (name: Base): string => {
   return folder
 }
 
-const open = async (base: Base, adapter: string | null): Promise<Applied> => {
+const open = async (base: Base, adapter: string | null): Promise<AppliedAdapter> => {
   const folder = silentBase(base)
   if (adapter !== null)
     return (await openAdapter(join(adapters, adapter), { base: folder, trained: true, dtype: 'float32' })).applied
@@ -60,10 +60,10 @@ const textExample = ({ ids }: Row) => ({
   cut: 0,
 })
 
-const learnerOf = (base: Base): Learner<never> => {
-  if (base === 'bert') return classLearner(3) as unknown as Learner<never>
+const learnerOf = (base: Base): Criterion<never> => {
+  if (base === 'bert') return classLearner(3) as unknown as Criterion<never>
   const definition = objectives['causal-lm'] as ObjectiveDefinition
-  return definition.create(definition.config.parse({}), { vocabulary, maxLength: 16 }) as Learner<never>
+  return definition.create(definition.config.parse({}), { vocabulary, maxLength: 16 }) as Criterion<never>
 }
 
 const runOf = async (name: string): Promise<TrainingRun<never>> => {

@@ -12,7 +12,7 @@ import {
 } from '../../src/tensor/index.ts'
 import {
   type ExampleSource,
-  evaluateHeldOut,
+  evaluateValidation,
   type LoopState,
   type NonFiniteReport,
   type TrainingEvent,
@@ -259,10 +259,10 @@ describe('memory that runs out', () => {
     trimMemory()
     resetPeakMemory()
     const { inUse } = memoryStatistics()
-    const whole = await evaluateHeldOut(run.trainee, run.stream, how)
+    const whole = await evaluateValidation(run.trainee, run.stream, how)
     const needed = memoryStatistics().peak - inUse
     setMemoryLimit(inUse + Math.ceil(0.5 * needed))
-    const split = await evaluateHeldOut(run.trainee, run.stream, how)
+    const split = await evaluateValidation(run.trainee, run.stream, how)
     expect(Math.abs(split.loss - whole.loss)).toBeLessThan(1e-5)
     expect(split.accuracy).toBe(whole.accuracy)
     expect(run.trainee.model.training).toBe(true)

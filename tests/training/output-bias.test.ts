@@ -16,7 +16,7 @@ const stateOf = async (more: Partial<PretrainInput>) => {
   const run = await buildRun(parseConfig(pretrainSchema, smallRecipe(data, join(data.root, 'unused'), more), 'test'))
   try {
     return new Map(
-      [...run.trainee.model.parameters()].map(([path, tensor]) => [path, tensor.flatten().toArray() as number[]]),
+      [...run.trainable.model.parameters()].map(([path, tensor]) => [path, tensor.flatten().toArray() as number[]]),
     )
   } finally {
     run.close()

@@ -8,7 +8,7 @@ import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { runChatCommand } from '../parts/chat-commands.ts'
 import { type ChatInput, openChatInput } from '../parts/chat-input.ts'
-import { type Answer, Conversation } from '../parts/conversation.ts'
+import { type ChatAnswer, Conversation } from '../parts/conversation.ts'
 import { generationDefaults } from '../parts/generation-defaults.ts'
 import { AdapterChoice, parseAdapters } from '../parts/named-adapters.ts'
 import { modelFields, openLanguageModel } from '../parts/open-model.ts'
@@ -82,7 +82,14 @@ const readLine = (
   )
 }
 
-const describe = ({ newTokens, tokensPerSecond, promptTokens, keptTokens, secondsToFirst, finishReason }: Answer) => {
+const describe = ({
+  newTokens,
+  tokensPerSecond,
+  promptTokens,
+  keptTokens,
+  secondsToFirst,
+  finishReason,
+}: ChatAnswer) => {
   const kept = keptTokens === 0 ? '' : `, ${keptTokens} of them kept`
   return `  ${newTokens} tokens, ${tokensPerSecond.toFixed(1)} a second; prompt of ${promptTokens} tokens${kept}, ${formatDuration(secondsToFirst * 1000)}; ended by ${finishReason}`
 }

@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../../core/index.ts'
 import {
   type ComparedSample,
   type Comparison,
-  comparison,
+  compareRuns,
   comparisonTables,
   renderComparisonPage,
 } from '../../runs/index.ts'
@@ -50,7 +50,7 @@ export const compare = defineCommand({
     seed: z.int().default(0).describe('of the differences'),
   }),
   async run({ markdown, html, resamples, seed }, { runs }, context): Promise<Shown> {
-    const compared = await comparison(runs, { resamples, seed })
+    const compared = await compareRuns(runs, { resamples, seed })
     for (const warning of compared.warnings) context.warn(warning)
     if (html !== undefined) await writeFileAtomic(html, await renderComparisonPage(compared))
     return { markdown, ...(html === undefined ? {} : { html }), ...compared }

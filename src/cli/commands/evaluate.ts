@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import { taughtTask } from '../../runs/index.ts'
+import { fineTunedTask } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { evaluations } from '../evaluations/index.ts'
 import { withFields } from '../flags.ts'
@@ -33,7 +33,7 @@ export const evaluate = defineCommand({
   async run(options, _args, context) {
     const { model, revision, device, data, ...others } = options
     const onProgress = (file: string) => context.log(`downloading ${file}`)
-    const taught = await taughtTask(model, await resolveModel(model, { revision, onProgress }))
+    const taught = await fineTunedTask(model, await resolveModel(model, { revision, onProgress }))
     const { task = taught?.task, ...rest } = others
     if (task === undefined || !Object.hasOwn(evaluations, task))
       throw new ConfigError(

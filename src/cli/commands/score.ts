@@ -63,7 +63,7 @@ export const score = defineCommand({
     const config = taskConfig(task, settings, dataset)
     const { records, report } = await task.read(references, config, { signal })
     const said = await readPredictions(predictions, task, records, config, { noAnswer: naProbabilities })
-    const judgement = task.judge(records, said, config)
+    const judgement = task.score(records, said, config)
     const result: ScoreResult = {
       task: name,
       records: records.length,
@@ -74,7 +74,7 @@ export const score = defineCommand({
     }
     if (against !== undefined) {
       const other = await readPredictions(against, task, records, config)
-      const both = task.judge([...records, ...records], [...said, ...other], config)
+      const both = task.score([...records, ...records], [...said, ...other], config)
       result.differences = pairedDifferences(both, intervals)
     }
     if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(result, null, 2)}\n`)

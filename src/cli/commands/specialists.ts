@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { ConfigError, DataError, formatBytes, TunesmithError } from '../../core/index.ts'
 import { textLines } from '../../files/index.ts'
-import { type Answer, openSpecialists, type Question, type Specialists } from '../../runs/index.ts'
+import { openSpecialists, type SpecialistAnswer, type SpecialistQuery, type Specialists } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { modelFields } from '../parts/open-model.ts'
 
@@ -23,7 +23,7 @@ const parseChoices = (given: readonly string[]): Record<string, string> => {
   return choices
 }
 
-const parseQuestion = (line: string, file: string, number: number): Question => {
+const parseQuestion = (line: string, file: string, number: number): SpecialistQuery => {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -35,12 +35,12 @@ const parseQuestion = (line: string, file: string, number: number): Question => 
   const { id, specialist } = value as Record<string, unknown>
   if (specialist !== undefined && typeof specialist !== 'string')
     throw new DataError('Expected a name for `specialist`, got something else.', file, number)
-  return { ...(value as Question), id: id === undefined ? String(number) : String(id) }
+  return { ...(value as SpecialistQuery), id: id === undefined ? String(number) : String(id) }
 }
 
 /** The questions of a file, some at a time. @throws DataError with the line */
-async function* questionsOf(path: string): AsyncGenerator<Question[]> {
-  let batch: Question[] = []
+async function* questionsOf(path: string): AsyncGenerator<SpecialistQuery[]> {
+  let batch: SpecialistQuery[] = []
   for await (const { text, number } of textLines(path)) {
     if (text.trim() === '') continue
     batch.push(parseQuestion(text, path, number))
@@ -132,7 +132,7 @@ export const specialists = defineCommand({
     } finally {
       await opened.close()
     }
-    return { base, memory, answers: answers as Answer[] }
+    return { base, memory, answers: answers as SpecialistAnswer[] }
   },
 })
 

@@ -9,7 +9,7 @@ import { coerceTexts, flagsOf, mergeOver, plainValue, withDefaultKinds, withFiel
 import { displayRun } from '../parts/run-display.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 import { variantNotes } from '../parts/variant-notes.ts'
-import { readRecipe } from '../recipe-file.ts'
+import { readRecipeFile } from '../recipe-file.ts'
 
 const { command: _, out: __, ...recipeFields } = withoutDefaults(finetuneSchema, "the recipe's own")
 
@@ -60,7 +60,7 @@ export const sweep = defineCommand({
   async run(options, _args, context): Promise<SweepResult> {
     const { out, over, recipe: file, text, pair, label, ...flags } = options
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
-    const { over: ownOver = {}, ...own } = file === undefined ? {} : await readRecipe(file)
+    const { over: ownOver = {}, ...own } = file === undefined ? {} : await readRecipeFile(file)
     const laid = mergeOver({ command: 'finetune', ...own }, given) as Record<string, unknown>
     const { schema } = startOf(laid.command)
     const merged = withDefaultKinds(schema, laid) as Record<string, unknown>

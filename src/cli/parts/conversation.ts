@@ -10,7 +10,7 @@ export interface Message {
   content: string
 }
 
-export interface Answer {
+export interface ChatAnswer {
   role: 'assistant'
   content: string
   adapter: string
@@ -105,7 +105,7 @@ export class Conversation {
   }
 
   /** Answers what was said; text comes through `onText`. A text that was stopped stays as it is. */
-  async answer(onText: (text: string) => void, signal: AbortSignal): Promise<Answer> {
+  async answer(onText: (text: string) => void, signal: AbortSignal): Promise<ChatAnswer> {
     const last = this.#messages.at(-1)
     if (last?.role !== 'user') throw new ConfigError('Expected a message of the user to answer, got none.')
     const from = this.#from
@@ -119,7 +119,7 @@ export class Conversation {
     }
   }
 
-  async #answerTo(onText: (text: string) => void, signal: AbortSignal): Promise<Answer> {
+  async #answerTo(onText: (text: string) => void, signal: AbortSignal): Promise<ChatAnswer> {
     const tokenizer = this.#tokenizer
     const ends = turnEnds(tokenizer, { template: this.#template })
     const { eosTokenIds = [], stop = [], seed, ...settings } = this.#options.settings

@@ -106,7 +106,7 @@ const measure = async (model: Model, tokenizer: Tokenizer, shards: string, signa
 const measureFresh = async (input: PretrainInput, tokenizer: Tokenizer, shards: string, signal: AbortSignal) => {
   const run = await buildRun(parseConfig(pretrainSchema, input, 'quickstart'))
   try {
-    return await measure(run.trainee.model, tokenizer, shards, signal)
+    return await measure(run.trainable.model, tokenizer, shards, signal)
   } finally {
     run.close()
   }

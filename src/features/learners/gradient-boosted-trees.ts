@@ -6,9 +6,9 @@ import { Tensor } from '../../tensor/index.ts'
 import {
   defineLearner,
   expectTensor,
-  type Fitted,
-  type Lesson,
-  type Problem,
+  type FeatureDataset,
+  type FittedLearner,
+  type LearningProblem,
   rowWeights,
   scoreColumns,
 } from '../learner.ts'
@@ -82,7 +82,7 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
 /** What every row's scores are before the first tree. */
 const startOf = (
-  { kind, outputs, answers }: Lesson,
+  { kind, outputs, answers }: FeatureDataset,
   columns: number,
   weights: Float64Array | undefined,
 ): Float64Array => {
@@ -116,7 +116,7 @@ interface SlopesOfRows {
 }
 
 const slopesOf = (
-  { kind, outputs, answers }: Lesson,
+  { kind, outputs, answers }: FeatureDataset,
   columns: number,
   scores: Float64Array,
   weights: Float64Array | undefined,
@@ -201,7 +201,7 @@ const packed = (trees: readonly Tree[], start: Float64Array): Map<string, Tensor
   ])
 }
 
-const forest = (tensors: ReadonlyMap<string, Tensor>, problem: Problem, loss?: number): Fitted => {
+const forest = (tensors: ReadonlyMap<string, Tensor>, problem: LearningProblem, loss?: number): FittedLearner => {
   const whole = (name: string) => tensors.get(name)!.toTypedArray() as Int32Array
   const real = (name: string) => tensors.get(name)!.toFloat32Array()
   const [roots, columns, left, right] = ['roots', 'columns', 'left', 'right'].map(whole)

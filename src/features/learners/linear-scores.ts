@@ -1,7 +1,14 @@
 // What linear learners share: a weight for each feature and output, and a loss of the scores whose sum is lowered together with the squares
 // of the weights. Knows no loss.
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
-import { expectTensor, type Fitted, type LearnHooks, type Lesson, type Problem, scoreColumns } from '../learner.ts'
+import {
+  expectTensor,
+  type FeatureDataset,
+  type FittedLearner,
+  type LearnHooks,
+  type LearningProblem,
+  scoreColumns,
+} from '../learner.ts'
 import { type Evaluation, minimize } from '../minimize.ts'
 
 export interface Slopes {
@@ -12,7 +19,7 @@ export interface Slopes {
 }
 
 export interface LinearProblem {
-  lesson: Lesson
+  lesson: FeatureDataset
   /** Outputs that have weights of their own. */
   outputs: number
   /** The loss of scores float64 [N,K]. */
@@ -44,7 +51,7 @@ export interface LinearMinimum extends LinearWeights {
 export const doublesOf = (tensor: Tensor): Float64Array => tensor.toTypedArray() as Float64Array
 
 /** float64 [N,K] of ones at what is right, and zeros. */
-export const rightAnswers = ({ kind, answers }: Lesson, columns: number): Float64Array => {
+export const rightAnswers = ({ kind, answers }: FeatureDataset, columns: number): Float64Array => {
   if (kind === 'labels' || columns === 1) return answers
   const ones = new Float64Array(answers.length * columns)
   answers.forEach((answer, i) => {
@@ -118,7 +125,12 @@ export const fitLinear = async (problem: LinearProblem, hooks: LearnHooks): Prom
 }
 
 /** Weights [K,C] and bias [K] as what scores rows; one output of two classes scores the second against 0. */
-export const linearScores = (weight: Tensor, bias: Tensor, { kind, outputs }: Problem, loss?: number): Fitted => {
+export const linearScores = (
+  weight: Tensor,
+  bias: Tensor,
+  { kind, outputs }: LearningProblem,
+  loss?: number,
+): FittedLearner => {
   const alone = kind === 'class' && weight.shape[0] === 1
   return {
     tensors: new Map([
@@ -136,7 +148,7 @@ export const linearScores = (weight: Tensor, bias: Tensor, { kind, outputs }: Pr
   }
 }
 
-export const keptLinear = ({ weight, bias }: LinearWeights, problem: Problem, loss?: number): Fitted => {
+export const keptLinear = ({ weight, bias }: LinearWeights, problem: LearningProblem, loss?: number): FittedLearner => {
   const outputs = bias.length
   const [w, b] = [
     Tensor.from(Float32Array.from(weight), { shape: [outputs, weight.length / outputs] }),
@@ -145,7 +157,7 @@ export const keptLinear = ({ weight, bias }: LinearWeights, problem: Problem, lo
   return linearScores(w.keep(), b.keep(), problem, loss)
 }
 
-export const openLinear = (tensors: ReadonlyMap<string, Tensor>, problem: Problem): Fitted => {
+export const openLinear = (tensors: ReadonlyMap<string, Tensor>, problem: LearningProblem): FittedLearner => {
   const weight = expectTensor(tensors, 'weight', [scoreColumns(problem), -1])
   return linearScores(weight, expectTensor(tensors, 'bias', [weight.shape[0]]), problem)
 }

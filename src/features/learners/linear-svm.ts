@@ -2,7 +2,7 @@
 // constant counts among the weights that are held small. @source Fan et al. 2008, LIBLINEAR; scikit-learn LinearSVC
 import { z } from 'zod'
 import { Tensor } from '../../tensor/index.ts'
-import { defineLearner, type Lesson, rowWeights, scoreColumns } from '../learner.ts'
+import { defineLearner, type FeatureDataset, rowWeights, scoreColumns } from '../learner.ts'
 import { fitLinear, keptLinear, openLinear, rightAnswers } from './linear-scores.ts'
 
 const config = z.strictObject({
@@ -12,7 +12,7 @@ const config = z.strictObject({
 })
 
 /** As liblinear has it: of one class against the rest, the rest counts 1. */
-const weightsOf = (lesson: Lesson, signs: Float64Array, columns: number): Float64Array | undefined => {
+const weightsOf = (lesson: FeatureDataset, signs: Float64Array, columns: number): Float64Array | undefined => {
   const { kind, weights } = lesson
   if (weights === undefined || kind === 'labels' || columns === 1) return rowWeights(lesson)
   return signs.map((sign, i) => (sign > 0 ? weights[i % columns] : 1))

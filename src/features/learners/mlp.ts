@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { CheckpointError, createRandom } from '../../core/index.ts'
 import { createOptimizer, optimizerSchema } from '../../optim/index.ts'
 import { clearGrads, Generator, noGrad, randn, scope, Tensor, zeros } from '../../tensor/index.ts'
-import { defineLearner, expectTensor, type Fitted, type Problem, rowWeights } from '../learner.ts'
+import { defineLearner, expectTensor, type FittedLearner, type LearningProblem, rowWeights } from '../learner.ts'
 
 const config = z.strictObject({
   hidden: z
@@ -135,7 +135,7 @@ const forward = (tensors: ReadonlyMap<string, Tensor>, features: Tensor): Tensor
   return x
 }
 
-const network = (tensors: ReadonlyMap<string, Tensor>, { kind }: Problem, loss?: number): Fitted => {
+const network = (tensors: ReadonlyMap<string, Tensor>, { kind }: LearningProblem, loss?: number): FittedLearner => {
   const [middle, spread] = tensors.get('range')!.toFloat32Array()
   return {
     tensors,

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
-import { defineLearner, expectTensor, type Fitted, type Problem, rowWeights } from '../learner.ts'
+import { defineLearner, expectTensor, type FittedLearner, type LearningProblem, rowWeights } from '../learner.ts'
 
 const config = z.strictObject({
   neighbours: z.int().positive().default(5).describe('rows that vote'),
@@ -49,7 +49,11 @@ export const nearestNeighbours = defineLearner<Config>({
   },
 })
 
-const neighbours = (tensors: ReadonlyMap<string, Tensor>, settings: Config, problem: Problem): Fitted => {
+const neighbours = (
+  tensors: ReadonlyMap<string, Tensor>,
+  settings: Config,
+  problem: LearningProblem,
+): FittedLearner => {
   const known = tensors.get('rows')!
   const [answers, weights] = ['answers', 'weights'].map((name) => tensors.get(name)?.toTypedArray() as Float64Array)
   const [count, width] = known.shape

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { comparison } from './compare.ts'
+import { compareRuns } from './compare.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-compare-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -23,7 +23,7 @@ it.each([
   ['instructions', 'perplexity', [2, 8, Number.NaN]],
 ])('of %s by %s the best is first, and what has no score last', async (task, metric, bestFirst) => {
   const folders = [...bestFirst].reverse().map((value) => runWith(task, metric, value))
-  const { runs } = await comparison(folders)
+  const { runs } = await compareRuns(folders)
   expect(runs.map(({ value }) => value)).toEqual(bestFirst)
 })
 
@@ -34,5 +34,5 @@ it.each([
 ])('names the file of a damaged run: %s', async (content, message) => {
   const folder = runWith('regression', 'pearson', 0.5)
   writeFileSync(join(folder, 'run.json'), content)
-  await expect(comparison([folder])).rejects.toThrow(message)
+  await expect(compareRuns([folder])).rejects.toThrow(message)
 })

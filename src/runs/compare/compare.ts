@@ -4,10 +4,11 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { DataError, exists } from '../../core/index.ts'
 import { EVENTS_FILE, isLowerBetter, readEvents, readRunCard } from '../../tracking/index.ts'
-import { MODEL_FOLDER, readRecipe } from '../engine/execute.ts'
+import { MODEL_FOLDER } from '../engine/run-folder.ts'
 import { EVALUATION_FILE, type Evaluation, PREDICTIONS_FILE, readEvaluation } from '../finetune/evaluation-files.ts'
 import type { FinetuneRecipe } from '../finetune/recipe.ts'
 import { SAMPLES_FILE } from '../finetune/specialist-files.ts'
+import { readRunRecipe } from '../run-recipe.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 
 export interface ComparedRun {
@@ -95,7 +96,7 @@ const sizeOf = async (folder: string): Promise<number> => {
 }
 
 const readRun = async (folder: string): Promise<ReadRun> => {
-  const recipe = (await readRecipe(folder)) as FinetuneRecipe
+  const recipe = (await readRunRecipe(folder)) as FinetuneRecipe
   const model = join(folder, MODEL_FOLDER)
   const evaluation = await readEvaluation(model)
   if (evaluation === undefined)
@@ -229,7 +230,7 @@ const parseSamples = (text: string, path: string): RunSample[] => {
  * Runs, references and samples side by side; differences where predictions of the same records are there.
  * @throws DataError for folders without a finished fine-tuning run
  */
-export const comparison = async (folders: readonly string[], options: CompareOptions = {}): Promise<Comparison> => {
+export const compareRuns = async (folders: readonly string[], options: CompareOptions = {}): Promise<Comparison> => {
   const all = await Promise.all([...new Set(folders)].map(readRun))
   const names = shortNames(all.map(({ row }) => row.run))
   all.forEach(({ row }, i) => {
@@ -286,7 +287,3 @@ const warningsOf = (groups: ReadonlyMap<string, readonly ReadRun[]>): string[] =
     return [`Runs of ${task} were judged on different records or by different metrics: ${listed.join('; ')}.`]
   })
 }
-
-/** Best first. @throws DataError for folders without a finished fine-tuning run */
-export const compareRuns = async (folders: readonly string[], options: CompareOptions = {}): Promise<ComparedRun[]> =>
-  (await comparison(folders, options)).runs

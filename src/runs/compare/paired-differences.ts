@@ -81,7 +81,7 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
       const [mine, theirs] = [await predictionsOf(run, records), await predictionsOf(other, records)]
       if (mine === undefined || theirs === undefined) return undefined
       const { task, config } = taskOf(run.recipe)
-      const both = task.judge([...records, ...records], [...mine, ...theirs], config, run.evaluation.labels)
+      const both = task.score([...records, ...records], [...mine, ...theirs], config, run.evaluation.labels)
       const found = pairedDifferences(both, { resamples, seed })[run.metric]
       const { value, low, high, randomization: probability } = found
       const difference = { to: other.name, value, low, high, probability }

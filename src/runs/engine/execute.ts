@@ -2,16 +2,7 @@
 import { cp, mkdir, readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { saveModel } from '../../checkpoint/index.ts'
-import {
-  CheckpointError,
-  ConfigError,
-  DataError,
-  parseConfig,
-  show,
-  TunesmithError,
-  writeFileAtomic,
-  writeFolderAtomic,
-} from '../../core/index.ts'
+import { CheckpointError, ConfigError, TunesmithError, writeFileAtomic, writeFolderAtomic } from '../../core/index.ts'
 import { setMemoryLimit } from '../../tensor/index.ts'
 import {
   EVENTS_FILE,
@@ -43,43 +34,21 @@ import {
   train,
   writeSnapshot,
 } from '../../training/index.ts'
-import { kindOf } from '../kinds.ts'
-import { executeAtOnce } from './execute-without-steps.ts'
+import { executeNonIterative } from './execute-non-iterative.ts'
 import { MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult, versions, writeRecipe } from './run-folder.ts'
-import type { BuiltRun, RunRecipe } from './run-kind.ts'
+import type { BuiltRun, CommonRecipe, RunKind } from './run-kind.ts'
 import { openSessions } from './sessions.ts'
 
 export type { RunListener, RunResult }
 export { MODEL_FOLDER, RUN_FILE }
 
-const partsOf = ({ trainee, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
+const partsOf = ({ trainable: trainee, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
   model: trainee.model,
   auxiliary: trainee.auxiliary,
   optimizer,
   average,
   weights,
 })
-
-const fieldsOf = (text: string, path: string): { command?: unknown } => {
-  let fields: unknown
-  try {
-    fields = JSON.parse(text)
-  } catch (error) {
-    throw new DataError(`Expected JSON, got ${(error as Error).message}. The file is damaged.`, path)
-  }
-  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields
-  throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
-}
-
-/** The recipe of a run's folder. @throws DataError when there is none, or a damaged one */
-export const readRecipe = async (folder: string): Promise<RunRecipe> => {
-  const path = join(folder, RUN_FILE)
-  const text = await readFile(path, 'utf8').catch(() => {
-    throw new DataError(`${folder}: Expected the folder of a run, with ${RUN_FILE}, found none. Check the path.`)
-  })
-  const fields = fieldsOf(text, path)
-  return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
-}
 
 /** @throws ConfigError where a run is there already */
 export const expectNewFolder = async (out: string): Promise<void> => {
@@ -106,9 +75,12 @@ const explained = (error: unknown, out: string): unknown => {
   )
 }
 
-/** Runs from the start, whose recipe it writes, or from the newest whole checkpoint of the folder. */
-export const execute = async (
-  recipe: RunRecipe,
+/**
+ * Carries out a run of the given kind: from the start (and writes its recipe), or from the newest whole checkpoint in its folder.
+ */
+export const execute = async <Recipe extends CommonRecipe>(
+  kind: RunKind<Recipe>,
+  recipe: Recipe,
   mode: 'fresh' | 'resume',
   listener: RunListener = {},
 ): Promise<RunResult> => {
@@ -117,9 +89,8 @@ export const execute = async (
   let run: BuiltRun | undefined
   try {
     if (recipe.memoryBudget !== undefined) setMemoryLimit(recipe.memoryBudget)
-    const kind = kindOf(recipe.command)
-    const work = kind.atOnce?.(recipe)
-    if (work !== undefined) return await executeAtOnce(work, recipe, mode, listener)
+    const work = kind.nonIterative?.(recipe)
+    if (work !== undefined) return await executeNonIterative(work, recipe, mode, listener)
     run = await kind.build(recipe)
     for (const note of run.notes) listener.onNote?.(note)
     return await executeBuilt(run, mode, listener)
@@ -134,7 +105,7 @@ export const execute = async (
 
 /** Undefined where the run has yet to begin. */
 const savedState = async (run: BuiltRun, note: (line: string) => void): Promise<LoopState | undefined> => {
-  const { recipe, trainee } = run
+  const { recipe, trainable: trainee } = run
   await removeLeftovers(recipe.out)
   const { found, damaged } = await newestSnapshot(recipe.out)
   for (const line of damaged) note(line)
@@ -167,7 +138,7 @@ const latestOf = async (out: string, { step, tokens }: LoopState): Promise<Lates
 }
 
 const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: RunListener): Promise<RunResult> => {
-  const { recipe, trainee, stream, optimizer, average } = run
+  const { recipe, trainable: trainee, stream, optimizer, average } = run
   const { out } = recipe
   const sessions = await openSessions(out, { fresh: mode === 'fresh' })
   const flight = preFlight({
@@ -300,7 +271,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
 
 /** Leaves the run's MODEL: the best checkpoint where one was asked for, else the last; with averaged weights where they are kept. */
 const exportModel = async (run: BuiltRun): Promise<{ model: string; metrics?: Record<string, number> }> => {
-  const { recipe, trainee, average } = run
+  const { recipe, trainable: trainee, average } = run
   const target = join(recipe.out, MODEL_FOLDER)
   const snapshots = await listSnapshots(recipe.out)
   const best = recipe.keep.best === undefined ? undefined : await bestSnapshot(snapshots)

@@ -8,7 +8,7 @@ import {
   type Optimizer,
   type WeightAverage,
 } from '../../optim/index.ts'
-import { type ExampleSource, type RunLength, runLength, type Trainee } from '../../training/index.ts'
+import { type ExampleSource, type RunLength, runLength, type TrainableModel } from '../../training/index.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
 export interface Optimization {
@@ -24,7 +24,7 @@ const looked = 64
 /** What a step takes: as many examples as the recipe says, or as its tokens hold, to judge by the first of them. @throws ConfigError for both */
 export const examplesOfStep = (
   recipe: Pick<CommonRecipe, 'batch'>,
-  { objective }: Pick<Trainee, 'objective'>,
+  { objective }: Pick<TrainableModel, 'objective'>,
   stream: ExampleSource<unknown>,
 ): { examplesPerStep: number; perExample: number } => {
   const { sequences, tokens } = recipe.batch
@@ -39,7 +39,7 @@ export const examplesOfStep = (
 
 export const setOptimization = (
   recipe: CommonRecipe,
-  trainee: Trainee,
+  trainee: TrainableModel,
   stream: ExampleSource<unknown>,
   options: GroupOptions = {},
 ): Optimization => {

@@ -1,6 +1,6 @@
 // What a kind of run is: its recipe, and how everything that the loop needs is made from it. Knows no kind.
 import type { z } from 'zod'
-import type { Vocabulary } from '../../objectives/index.ts'
+import type { VocabularyFacts } from '../../objectives/index.ts'
 import type { Optimizer, WeightAverage } from '../../optim/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type {
@@ -8,7 +8,7 @@ import type {
   LoopState,
   RunLength,
   SnapshotParts,
-  Trainee,
+  TrainableModel,
   TrainingSettings,
 } from '../../training/index.ts'
 
@@ -24,7 +24,7 @@ export interface CommonRecipe extends TrainingSettings {
 /** A recipe of any kind, checked. */
 export type RunRecipe = CommonRecipe
 
-export interface Shown {
+export interface GeneratedSample {
   prompt?: string
   text: string
 }
@@ -34,8 +34,8 @@ export interface BuiltRun {
   tokenizer: Tokenizer
   /** Folder whose tokenizer files go into checkpoints; those of the base unless given. */
   tokenizerFiles?: string
-  vocabulary: Vocabulary
-  trainee: Trainee
+  vocabulary: VocabularyFacts
+  trainable: TrainableModel
   stream: ExampleSource<unknown>
   optimizer: Optimizer
   average?: WeightAverage
@@ -47,13 +47,13 @@ export interface BuiltRun {
   hashes: Record<string, string>
   notes: string[]
   evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
-  sample?(): Promise<Shown[]>
+  sample?(): Promise<GeneratedSample[]>
   /** Writes the run's MODEL, where that is not a copy of the chosen checkpoint's, and gives the scores of its final evaluation. */
   exportModel?(folder: string): Promise<Record<string, number>>
   close(): void
 }
 
-export interface WorkContext {
+export interface FitContext {
   /** A line for people, kept in the records. */
   note(line: string): void
   /** A line for people who watch. */
@@ -61,7 +61,7 @@ export interface WorkContext {
   signal?: AbortSignal
 }
 
-export interface WorkDone {
+export interface FitResult {
   loss: number
   /** Of the evaluation. */
   metrics: Record<string, number>
@@ -78,12 +78,12 @@ export interface WorkDone {
 }
 
 /** Does all of a run's work and leaves its model. Stopped through the signal, it throws; done again, it goes on from what it kept. */
-export type Work = (context: WorkContext) => Promise<WorkDone>
+export type NonIterativeFit = (context: FitContext) => Promise<FitResult>
 
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
   build(recipe: Recipe): Promise<BuiltRun>
   /** What is done in place of the loop, for recipes whose work has no steps. */
-  atOnce?(recipe: Recipe): Work | undefined
+  nonIterative?(recipe: Recipe): NonIterativeFit | undefined
 }

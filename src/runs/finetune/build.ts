@@ -1,11 +1,11 @@
 // From a fine-tuning recipe to everything that the loop needs: base, adapter, records, optimizer. Writes nothing before the end.
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { type AdapterConfig, type Applied, applyAdapter, saveAdapter } from '../../adapters/index.ts'
+import { type AdapterConfig, type AppliedAdapter, applyAdapter, saveAdapter } from '../../adapters/index.ts'
 import { describeOpening, openModel, openSafetensors, saveModel, saveSafetensors } from '../../checkpoint/index.ts'
 import { ConfigError, OutOfMemoryError, writeFileAtomic } from '../../core/index.ts'
 import { freezeWeights, type Model } from '../../models/index.ts'
-import { vocabularyOf } from '../../objectives/index.ts'
+import { vocabularyFacts } from '../../objectives/index.ts'
 import {
   evaluateTask,
   expectPositions,
@@ -15,7 +15,7 @@ import {
   taskLength,
 } from '../../tasks/index.ts'
 import { Generator } from '../../tensor/index.ts'
-import type { Trainee } from '../../training/index.ts'
+import type { TrainableModel } from '../../training/index.ts'
 import { examplesOfStep, setOptimization } from '../engine/optimization.ts'
 import type { BuiltRun, RunKind } from '../engine/run-kind.ts'
 import { hashesOf, passedOver, readMaterial } from './data.ts'
@@ -24,10 +24,10 @@ import { beginAtPrior } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema } from './recipe.ts'
 import { SAMPLES_FILE, type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
 import { shuffledExamples } from './task-examples.ts'
-import { worksAtOnce } from './variants.ts'
+import { nonIterativeFits } from './variants.ts'
 
 /** Adapters are held as their own tensors alone; the base is in its own folder already. */
-const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => ({
+const adapterWeights = (applied: AppliedAdapter): NonNullable<BuiltRun['weights']> => ({
   save: async (folder) => {
     await mkdir(folder, { recursive: true })
     await saveSafetensors(join(folder, 'adapter.safetensors'), applied.trainable)
@@ -39,7 +39,7 @@ const adapterWeights = (applied: Applied): NonNullable<BuiltRun['weights']> => (
 })
 
 /** @throws ConfigError for a head that was drawn at random and that no file would hold: whoever opens the adapter draws another */
-const expectHeadKept = ({ inPlace, trainable, model }: Applied, newHead: readonly string[]): void => {
+const expectHeadKept = ({ inPlace, trainable, model }: AppliedAdapter, newHead: readonly string[]): void => {
   const lost = newHead.filter((path) => !trainable.has(path))
   if (inPlace || lost.length === 0) return
   throw new ConfigError(
@@ -77,8 +77,12 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     facts: active.facts,
     trainedOn: records.train,
   })
-  const { learner } = prepared
-  const trainee: Trainee = { model: active, objective: learner as Trainee['objective'], parameters: applied.trainable }
+  const { criterion: learner } = prepared
+  const trainee: TrainableModel = {
+    model: active,
+    objective: learner as TrainableModel['objective'],
+    parameters: applied.trainable,
+  }
   const examples = records.train.flatMap((record) => prepared.encode(record))
   if (recipe.priorBias && (recipe.fresh || opened.report.newHead.length > 0))
     beginAtPrior(active, applied.trainable.values(), prepared, examples)
@@ -126,8 +130,8 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     recipe: silent ? { ...recipe, evaluate: { steps } } : recipe,
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
-    vocabulary: vocabularyOf(tokenizer),
-    trainee,
+    vocabulary: vocabularyFacts(tokenizer),
+    trainable: trainee,
     stream,
     ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, trainee, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
@@ -141,7 +145,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       const untrained = recipe.fresh || !recipe.untrained ? undefined : await judgeUntrained()
       const { labels } = active.headOptions
       const parameters = { trained: applied.parameterCount, total: active.parameterCount }
-      const { writing } = prepared
+      const { generation: writing } = prepared
       const also = async (target: string) => {
         await writeEvaluation(target, {
           task,
@@ -184,5 +188,5 @@ export const finetuneKind: RunKind<FinetuneRecipe> = {
   command: 'finetune',
   schema: finetuneSchema,
   build: buildFinetune,
-  atOnce: (recipe) => worksAtOnce[recipe.variant]?.(recipe),
+  nonIterative: (recipe) => nonIterativeFits[recipe.variant]?.(recipe),
 }

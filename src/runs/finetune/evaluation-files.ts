@@ -55,7 +55,7 @@ export const writeEvaluation = async (folder: string, input: EvaluationInput): P
     task.baselines?.(train, validation, config, createRandom(`baselines/${seed}`)) ?? []
   ).map(({ name, predictions }) => ({
     name,
-    metrics: scoreIntervals(task.judge(validation, predictions, config, labels)),
+    metrics: scoreIntervals(task.score(validation, predictions, config, labels)),
   }))
   if (untrained !== undefined) references.push({ name: 'untrained base', metrics: untrained.metrics })
   const { predictions, ...summary } = result

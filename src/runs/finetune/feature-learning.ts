@@ -27,7 +27,7 @@ import {
   taskLength,
 } from '../../tasks/index.ts'
 import { MODEL_FOLDER } from '../engine/run-folder.ts'
-import type { Work } from '../engine/run-kind.ts'
+import type { NonIterativeFit } from '../engine/run-kind.ts'
 import { hashesOf, readMaterial } from './data.ts'
 import { writeEvaluation } from './evaluation-files.ts'
 import type { FinetuneRecipe } from './recipe.ts'
@@ -46,14 +46,14 @@ const seldom = (say: (line: string) => void) => {
 }
 
 const learnable = (prepared: PreparedTask, { task, variant }: FinetuneRecipe): LearnableTask => {
-  if (prepared.writing === undefined && prepared.rows !== undefined) return prepared as LearnableTask
+  if (prepared.generation === undefined && prepared.rows !== undefined) return prepared as LearnableTask
   throw new ConfigError(
     `Expected a task that gives each text or token one answer for the variant ${variant}, got ${task}. Choose another variant: ${Object.keys(adapters).join(', ')}.`,
   )
 }
 
 export const learnFeatures =
-  (recipe: FinetuneRecipe): Work =>
+  (recipe: FinetuneRecipe): NonIterativeFit =>
   async ({ note, say, signal }) => {
     if (recipe.frozenWeights !== 'float32')
       throw new ConfigError(
@@ -124,7 +124,7 @@ export const learnFeatures =
     const predicted = predictFromFeatures(prepared, records.validation, held, learnt)
     held.features.free()
     const { labels = [] } = options
-    const judgement = task.judge(records.validation, predicted.predictions, config, labels)
+    const judgement = task.score(records.validation, predicted.predictions, config, labels)
     const result: TaskResult = {
       ...predicted,
       metrics: scoreIntervals(judgement),

@@ -15,14 +15,14 @@ const isEmpty = (fields: object) => Object.values(fields).every((value) => value
 export const finetune = async (input: FinetuneInput, listener: RunListener = {}): Promise<RunResult> => {
   const recipe = completeRecipe(input)
   await expectNewFolder(recipe.out)
-  return execute(recipe, 'fresh', listener)
+  return execute(finetuneKind, recipe, 'fresh', listener)
 }
 
 /** The recipe with everything that is left out. Opens no file. @throws ConfigError for settings that do not fit each other */
 export const completeRecipe = (input: object): FinetuneRecipe => {
   const recipe = parseConfig(finetuneSchema, { ...input, command: 'finetune' }, 'finetune')
   const { task, config } = taskOf(recipe)
-  if (finetuneKind.atOnce?.(recipe) !== undefined) {
+  if (finetuneKind.nonIterative?.(recipe) !== undefined) {
     expectNoSteps(recipe)
     return recipe
   }

@@ -11,7 +11,7 @@ export const beginAtPrior = (
   examples: readonly TaskExample[],
 ): void => {
   const bias = head.scores?.bias
-  if (bias === undefined || task.writing !== undefined || task.rows === undefined) return
+  if (bias === undefined || task.generation !== undefined || task.rows === undefined) return
   if (![...trained].includes(bias)) return
   const prior = priorScores(task.rows, examples)
   scope(() => noGrad(() => void bias.detach().copy_(Tensor.from(prior, { shape: [prior.length] }))))

@@ -48,7 +48,7 @@ export const writeChatTemplate = async (folder: string, template: string): Promi
 }
 
 /** One held-out record, as the base answers it and as the specialist does. */
-export interface Sample {
+export interface SavedSample {
   id: string
   /** As the model sees it. */
   prompt: string
@@ -69,7 +69,7 @@ export interface SamplesInput {
 const answerOf = (result: TaskResult | undefined, i: number): string | undefined =>
   (result?.predictions[i] as { answer?: string } | undefined)?.answer
 
-export const samplesOf = ({ records, promptOf, before, after, count }: SamplesInput): Sample[] =>
+export const samplesOf = ({ records, promptOf, before, after, count }: SamplesInput): SavedSample[] =>
   records.slice(0, count).flatMap((record, i) => {
     const answer = answerOf(after, i)
     if (answer === undefined) return []

@@ -2,7 +2,10 @@
 import { type AdapterType, adapters } from '../../adapters/index.ts'
 
 /** Variants that learn from features of the frozen base; `variants.ts` says how. */
-export const namesAtOnce = ['feature-based'] as const
-export type VariantAtOnce = (typeof namesAtOnce)[number]
+export const nonIterativeVariants = ['feature-based'] as const
+export type NonIterativeVariant = (typeof nonIterativeVariants)[number]
 
-export const variantNames = [...(Object.keys(adapters) as [AdapterType, ...AdapterType[]]), ...namesAtOnce] as const
+export const variantNames = [
+  ...(Object.keys(adapters) as [AdapterType, ...AdapterType[]]),
+  ...nonIterativeVariants,
+] as const

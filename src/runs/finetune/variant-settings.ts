@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { adapters } from '../../adapters/index.ts'
 import { featureFields, learners } from '../../features/index.ts'
-import type { VariantAtOnce } from './variant-names.ts'
+import type { NonIterativeVariant } from './variant-names.ts'
 
 export interface VariantSettings {
   /** The variant, and what of it has been chosen. */
@@ -10,7 +10,7 @@ export interface VariantSettings {
   schema: z.ZodObject
 }
 
-const atOnce: Record<VariantAtOnce, VariantSettings[]> = {
+const atOnce: Record<NonIterativeVariant, VariantSettings[]> = {
   'feature-based': [
     { of: 'feature-based', schema: featureFields },
     ...Object.values(learners).map(({ type, config }) => ({ of: type, schema: config as unknown as z.ZodObject })),

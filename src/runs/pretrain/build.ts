@@ -18,15 +18,15 @@ import {
   type Objective,
   type ObjectiveDefinition,
   objectives,
-  type Vocabulary,
-  vocabularyOf,
+  type VocabularyFacts,
+  vocabularyFacts,
 } from '../../objectives/index.ts'
 import { Generator } from '../../tensor/index.ts'
 import {
   ExampleStream,
-  evaluateHeldOut,
+  evaluateValidation,
   type LoopState,
-  type Trainee,
+  type TrainableModel,
   trainedParameters,
 } from '../../training/index.ts'
 import { setOptimization } from '../engine/optimization.ts'
@@ -44,7 +44,7 @@ const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
 }
 
 /** The config of a fresh model: preset, then what the vocabulary and the recipe say. */
-export const freshConfig = (recipe: PretrainRecipe, vocabulary: Vocabulary): object => {
+export const freshConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFacts): object => {
   const definition = definitionOf(recipe)
   const { preset, config } = recipe.model
   if (preset !== undefined && !Object.hasOwn(definition.presets, preset))
@@ -61,7 +61,7 @@ export const freshConfig = (recipe: PretrainRecipe, vocabulary: Vocabulary): obj
   })
 }
 
-const makeModel = async (recipe: PretrainRecipe, head: HeadType, vocabulary: Vocabulary) => {
+const makeModel = async (recipe: PretrainRecipe, head: HeadType, vocabulary: VocabularyFacts) => {
   const { base, model } = recipe
   if (base !== undefined) {
     if (recipe.outputBias !== 'zero')
@@ -154,7 +154,7 @@ const checkTokenizer = async (recipe: PretrainRecipe): Promise<Record<string, st
 export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
   const hashes = await checkTokenizer(recipe)
   const tokenizer = await loadTokenizer(recipe.tokenizer)
-  const vocabulary = vocabularyOf(tokenizer)
+  const vocabulary = vocabularyFacts(tokenizer)
   const { type, ...config } = recipe.objective
   const definition = objectives[type] as ObjectiveDefinition
   const { model, notes } = await makeModel(recipe, definition.head, vocabulary)
@@ -174,7 +174,7 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
       one?.to({ dtype: recipe.precision, device: recipe.device })
   }
   if (auxiliary !== undefined) definition.auxiliary?.tie(model, auxiliary)
-  const trainee: Trainee = { model, auxiliary, objective, parameters: trainedParameters(model, auxiliary) }
+  const trainee: TrainableModel = { model, auxiliary, objective, parameters: trainedParameters(model, auxiliary) }
   const held = await openData(recipe, 'validation', objective)
   if (train.sampler === undefined) throw new ConfigError('Expected training data, got none.')
   const stream = new ExampleStream(objective, train.sampler, recipe.seed)
@@ -184,7 +184,7 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
     vocabulary,
-    trainee,
+    trainable: trainee,
     stream,
     ...setOptimization(recipe, trainee, stream),
     hashes,
@@ -212,11 +212,11 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
 /** Values of an evaluation, with the perplexity where the loss is that of words alone. */
 const heldOutValues = async (
   { heldOut: examples, batch, device }: PretrainRecipe,
-  trainee: Trainee,
+  trainee: TrainableModel,
   stream: ExampleStream<unknown>,
   { microTokens }: Pick<LoopState, 'microTokens'>,
 ): Promise<Record<string, number>> => {
-  const metrics = await evaluateHeldOut(trainee, stream, { examples, microTokens, padded: batch.padded, device })
+  const metrics = await evaluateValidation(trainee, stream, { examples, microTokens, padded: batch.padded, device })
   // A loss of several terms is no measure of language alone.
   const terms = Object.keys(trainee.objective.weights(stream.example(0).example))
   return terms.length > 1 ? metrics : { ...metrics, perplexity: Math.exp(metrics.loss) }

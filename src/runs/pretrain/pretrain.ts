@@ -1,6 +1,7 @@
 // Pretraining as a function.
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import { execute, expectNewFolder, type RunListener, type RunResult } from '../engine/execute.ts'
+import { pretrainKind } from './build.ts'
 import { type PretrainInput, pretrainSchema } from './recipe.ts'
 import { applyDepth } from './size-rule.ts'
 
@@ -12,5 +13,5 @@ export const pretrain = async (input: PretrainInput, listener: RunListener = {})
   if (keep.best !== undefined && Object.keys(evaluate).length === 0)
     throw new ConfigError('Expected evaluations to choose the best checkpoint by, got none. Set `evaluate.steps`.')
   await expectNewFolder(recipe.out)
-  return execute(recipe, 'fresh', listener)
+  return execute(pretrainKind, recipe, 'fresh', listener)
 }

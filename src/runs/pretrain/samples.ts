@@ -1,16 +1,16 @@
 // What a language model says while it learns: text that goes on, or masks filled in. Chooses by what the model can do.
 import { generate } from '../../generation/index.ts'
 import { LanguageHead, type Model } from '../../models/index.ts'
-import type { Vocabulary } from '../../objectives/index.ts'
+import type { VocabularyFacts } from '../../objectives/index.ts'
 import { inferenceMode, scope, tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type { ExampleSource } from '../../training/index.ts'
-import type { Shown } from '../engine/run-kind.ts'
+import type { GeneratedSample } from '../engine/run-kind.ts'
 
 export interface SampleInputs {
   model: Model
   tokenizer: Tokenizer
-  vocabulary: Vocabulary
+  vocabulary: VocabularyFacts
   /** Beginnings or sentences; those of `source` where there are none. */
   prompts: readonly string[]
   source: ExampleSource<unknown>
@@ -33,7 +33,7 @@ const promptsOf = (
 }
 
 /** A sentence with every sixth word masked, and what the model puts there. */
-const fillMasks = ({ tokenizer, vocabulary, model, device }: SampleInputs, prompt: string): Shown => {
+const fillMasks = ({ tokenizer, vocabulary, model, device }: SampleInputs, prompt: string): GeneratedSample => {
   const { cls, sep, mask } = vocabulary
   const limit = (model.facts.maxPositions ?? 128) - 2
   const plain = Array.from(tokenizer.encode(prompt, { addSpecialTokens: false }).ids).slice(0, Math.min(limit, 64))
@@ -51,7 +51,7 @@ const fillMasks = ({ tokenizer, vocabulary, model, device }: SampleInputs, promp
   return { prompt: tokenizer.decode(hidden, { skipSpecialTokens: false }), text: shown }
 }
 
-export const takeSamples = async (inputs: SampleInputs): Promise<Shown[]> => {
+export const takeSamples = async (inputs: SampleInputs): Promise<GeneratedSample[]> => {
   const { model, tokenizer, vocabulary } = inputs
   if (!(model.head instanceof LanguageHead)) return []
   const wasTraining = model.training

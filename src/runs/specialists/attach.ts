@@ -15,7 +15,7 @@ export interface SharedBase {
   folder: string
 }
 
-export interface Standing {
+export interface AttachedSpecialist {
   /** The base with the specialist's head. */
   model: Model
   /** Positions that it takes in front of every sequence. */
@@ -32,7 +32,7 @@ export interface SpecialistWay {
   /** Whether a folder holds such a specialist. */
   holds(folder: string): Promise<boolean>
   /** @throws CheckpointError for files that do not fit the base */
-  open(folder: string, base: SharedBase, name: string, note: (line: string) => void): Promise<Standing>
+  open(folder: string, base: SharedBase, name: string, note: (line: string) => void): Promise<AttachedSpecialist>
 }
 
 /**

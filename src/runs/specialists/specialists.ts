@@ -17,10 +17,11 @@ import {
 } from '../../tasks/index.ts'
 import { dtypeFacts, type Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { RUN_FILE, readRecipe } from '../engine/execute.ts'
+import { RUN_FILE } from '../engine/run-folder.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
 import { readTask, type SpecialistTask } from '../finetune/specialist-files.ts'
-import { type SharedBase, type Standing, specialistWays } from './attach.ts'
+import { readRunRecipe } from '../run-recipe.ts'
+import { type AttachedSpecialist, type SharedBase, specialistWays } from './attach.ts'
 
 /** A specialist's files, and its task where they do not say it, as those of others do not. */
 export interface SpecialistChoice {
@@ -37,14 +38,14 @@ export interface AskOptions {
 }
 
 /** What is asked: the task's own fields, such as `text`, or `question` and `context`; `id` and `specialist` beside them. */
-export interface Question {
+export interface SpecialistQuery {
   id?: string
   /** Whom it is for; everybody who can take its fields, unless given. */
   specialist?: string
   [field: string]: unknown
 }
 
-export interface Answer extends TaskPrediction {
+export interface SpecialistAnswer extends TaskPrediction {
   specialist: string
 }
 
@@ -52,7 +53,7 @@ interface Specialist {
   name: string
   task: TaskDefinition
   config: object
-  standing: Standing
+  standing: AttachedSpecialist
   tokenizer: Tokenizer
   maxLength: number
 }
@@ -61,10 +62,10 @@ const bytesOf = (tensors: Iterable<Tensor>): number =>
   [...tensors].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
 /** What a specialist was taught: as its files say it, or as the run does that made it; undefined for a model of pretraining. */
-export const taughtTask = async (folder: string, path: string): Promise<SpecialistTask | undefined> => {
+export const fineTunedTask = async (folder: string, path: string): Promise<SpecialistTask | undefined> => {
   const written = await readTask(path)
   if (written?.maxLength !== undefined || !(await exists(join(folder, RUN_FILE)))) return written
-  const recipe = (await readRecipe(folder)) as Partial<FinetuneRecipe>
+  const recipe = (await readRunRecipe(folder)) as Partial<FinetuneRecipe>
   if (recipe.task === undefined) return written
   const { maxLength } = recipe
   const length = maxLength === undefined ? {} : { maxLength }
@@ -121,7 +122,7 @@ export class Specialists {
       throw new ConfigError(
         `Expected a specialist that stands on its base for ${name}, got ${folder}, a model of its own. Train a variant that leaves the base as it is, such as lora or feature-based.`,
       )
-    const taught = given.task === undefined ? await taughtTask(folder, path) : undefined
+    const taught = given.task === undefined ? await fineTunedTask(folder, path) : undefined
     const type = given.task ?? taught?.task
     if (type === undefined || !Object.hasOwn(tasks, type))
       throw new ConfigError(
@@ -158,11 +159,15 @@ export class Specialists {
   }
 
   /** What one specialist says of each, in their order. @throws ConfigError that says which field is missing */
-  ask(name: string, asked: readonly Question[], options: AskOptions = {}): Promise<PredictionResult> {
+  ask(name: string, asked: readonly SpecialistQuery[], options: AskOptions = {}): Promise<PredictionResult> {
     return this.#inTurn(() => this.#ask(this.#get(name), asked, options))
   }
 
-  async #ask(specialist: Specialist, asked: readonly Question[], options: AskOptions): Promise<PredictionResult> {
+  async #ask(
+    specialist: Specialist,
+    asked: readonly SpecialistQuery[],
+    options: AskOptions,
+  ): Promise<PredictionResult> {
     const { standing, task, config, tokenizer, maxLength } = specialist
     const records = asked.map(({ id, specialist: _, ...fields }, i) => task.ask(fields, id ?? String(i), config))
     return predictTask(standing.enter(), tokenizer, task, records, config, { maxLength, ...options })
@@ -173,9 +178,9 @@ export class Specialists {
    * through it together.
    * @throws DataError with the number of a question that nobody can take
    */
-  askAll(questions: readonly Question[], options: AskOptions = {}): Promise<Answer[]> {
+  askAll(questions: readonly SpecialistQuery[], options: AskOptions = {}): Promise<SpecialistAnswer[]> {
     return this.#inTurn(async () => {
-      const bySpecialist = new Map<string, { question: Question; at: number }[]>()
+      const bySpecialist = new Map<string, { question: SpecialistQuery; at: number }[]>()
       questions.forEach((question, i) => {
         const takers = this.#takers(question, i)
         takers.forEach((name) => {
@@ -184,7 +189,7 @@ export class Specialists {
           bySpecialist.set(name, list)
         })
       })
-      const answers: Answer[][] = questions.map(() => [])
+      const answers: SpecialistAnswer[][] = questions.map(() => [])
       for (const [name, list] of bySpecialist) {
         const own = list.map(({ question }) => question)
         const { predictions } = await this.#ask(this.#get(name), own, options)
@@ -196,7 +201,7 @@ export class Specialists {
     })
   }
 
-  #takers(question: Question, i: number): string[] {
+  #takers(question: SpecialistQuery, i: number): string[] {
     const { specialist, id: _, ...fields } = question
     const faultOf = (name: string): string | undefined => {
       const { task, config } = this.#get(name)

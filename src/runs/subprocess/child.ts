@@ -1,9 +1,9 @@
 // The process of a run that `run-apart.ts` starts: takes one run, says what happens, and ends.
 import { packError } from '../../core/index.ts'
 import type { RunListener, RunResult } from '../engine/run-folder.ts'
+import { startOf } from '../kinds.ts'
 import { resume } from '../resume.ts'
-import { startOf } from '../starts.ts'
-import type { ApartRun, FromRun, ToRun } from './run-in-subprocess.ts'
+import type { MessageFromSubprocess, MessageToSubprocess, SubprocessRun } from './run-in-subprocess.ts'
 
 const aborter = new AbortController()
 // Ctrl-C reaches every process of a terminal; twice, it ends the one that listens to us.
@@ -11,7 +11,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ab
 // Nobody listens any more: an end like that of a killed run, whose checkpoints are whole.
 process.on('disconnect', () => process.exit(1))
 
-const say = (message: FromRun): Promise<void> =>
+const say = (message: MessageFromSubprocess): Promise<void> =>
   new Promise((resolve) => {
     process.send?.(message, undefined, {}, () => resolve())
   })
@@ -28,12 +28,12 @@ const listener: RunListener = {
   onNote: (...said) => void say({ type: 'note', said }),
 }
 
-const begin = (run: ApartRun): Promise<RunResult> =>
+const begin = (run: SubprocessRun): Promise<RunResult> =>
   'folder' in run
     ? resume(run.folder, listener)
     : startOf((run.recipe as { command?: unknown }).command).start(run.recipe, listener)
 
-process.on('message', async (message: ToRun) => {
+process.on('message', async (message: MessageToSubprocess) => {
   if (message.type === 'go') go()
   else if (message.type === 'stop') aborter.abort()
   else {

@@ -8,18 +8,18 @@ import { runOwner } from '../../tracking/index.ts'
 import { RUN_FILE, type RunListener, type RunResult } from '../engine/run-folder.ts'
 
 /** A recipe to begin with, `command` and `out` included, or the folder of a run to go on with. */
-export type ApartRun = { recipe: object } | { folder: string }
+export type SubprocessRun = { recipe: object } | { folder: string }
 
 /** To the run's process; `go` answers a pre-flight. */
-export type ToRun = { type: 'run'; run: ApartRun } | { type: 'go' } | { type: 'stop' }
+export type MessageToSubprocess = { type: 'run'; run: SubprocessRun } | { type: 'go' } | { type: 'stop' }
 
-type Said<Name extends 'onPreFlight' | 'onEvent' | 'onNote'> = Parameters<NonNullable<RunListener[Name]>>
+type ListenerArguments<Name extends 'onPreFlight' | 'onEvent' | 'onNote'> = Parameters<NonNullable<RunListener[Name]>>
 
 /** From the run's process. */
-export type FromRun =
-  | { type: 'preFlight'; said: Said<'onPreFlight'> }
-  | { type: 'event'; said: Said<'onEvent'> }
-  | { type: 'note'; said: Said<'onNote'> }
+export type MessageFromSubprocess =
+  | { type: 'preFlight'; said: ListenerArguments<'onPreFlight'> }
+  | { type: 'event'; said: ListenerArguments<'onEvent'> }
+  | { type: 'note'; said: ListenerArguments<'onNote'> }
   | { type: 'result'; result: RunResult }
   | { type: 'error'; error: PortableError }
 
@@ -32,14 +32,14 @@ const outlive = async (folder: string): Promise<void> => {
 }
 
 /** Begins the run of a recipe in a process of its own, or goes on with what is in its folder `out`. @throws as `runApart` */
-export const carryOutApart = async (recipe: { out: string }, listener: RunListener = {}): Promise<RunResult> => {
+export const runInSubprocess = async (recipe: { out: string }, listener: RunListener = {}): Promise<RunResult> => {
   const folder = recipe.out
   await outlive(folder)
   const begun = await exists(join(folder, RUN_FILE))
   return runApart(begun ? { folder } : { recipe }, listener)
 }
 
-const send = (child: ChildProcess, message: ToRun): void => {
+const send = (child: ChildProcess, message: MessageToSubprocess): void => {
   // One that has just ended says so by itself.
   if (child.connected) child.send(message, () => {})
 }
@@ -48,7 +48,7 @@ const send = (child: ChildProcess, message: ToRun): void => {
  * Begins a run, or goes on with one, and gives what it came to once its process has ended. An abort stops it in order.
  * @throws what the run throws; the signal's reason where it was stopped before it began; NativeError where its process was killed
  */
-export const runApart = async (run: ApartRun, listener: RunListener = {}): Promise<RunResult> => {
+export const runApart = async (run: SubprocessRun, listener: RunListener = {}): Promise<RunResult> => {
   const { signal } = listener
   signal?.throwIfAborted()
   // stdout stays the program's own, whatever a library writes there.
@@ -58,7 +58,7 @@ export const runApart = async (run: ApartRun, listener: RunListener = {}): Promi
   const stop = () => send(child, { type: 'stop' })
   signal?.addEventListener('abort', stop)
   let outcome: { result: RunResult } | { error: unknown } | undefined
-  const hear = async (message: FromRun): Promise<void> => {
+  const hear = async (message: MessageFromSubprocess): Promise<void> => {
     if (message.type === 'preFlight') {
       await listener.onPreFlight?.(...message.said)
       send(child, { type: 'go' })
@@ -67,7 +67,7 @@ export const runApart = async (run: ApartRun, listener: RunListener = {}): Promi
     else if (message.type === 'result') outcome ??= message
     else outcome ??= { error: unpackError(message.error) }
   }
-  child.on('message', (message: FromRun) => {
+  child.on('message', (message: MessageFromSubprocess) => {
     hear(message).catch((error: unknown) => {
       outcome ??= { error }
       send(child, { type: 'go' })

@@ -1,8 +1,9 @@
 // What a sweep came to: for each setting the mean and the spread over its seeds. Reads what runs left behind.
 import { join } from 'node:path'
 import { isLowerBetter, readRunCard } from '../../tracking/index.ts'
-import { MODEL_FOLDER, readRecipe } from '../engine/execute.ts'
+import { MODEL_FOLDER } from '../engine/run-folder.ts'
 import { readEvaluation } from '../finetune/evaluation-files.ts'
+import { readRunRecipe } from '../run-recipe.ts'
 import type { SweptRun } from './sweep.ts'
 
 export interface SweepSetting {
@@ -26,7 +27,7 @@ const resultOf = async (folder: string): Promise<{ metric: string; value: number
   if (evaluation !== undefined)
     return { metric: evaluation.mainMetric, value: evaluation.metrics[evaluation.mainMetric].value }
   const { results = {} } = (await readRunCard(folder)) ?? {}
-  const { keep } = await readRecipe(folder)
+  const { keep } = await readRunRecipe(folder)
   const metric = keep.best ?? Object.keys(results)[0]
   return metric === undefined || results[metric] === undefined ? undefined : { metric, value: results[metric] }
 }

@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, DataError, NativeError, parseConfig, writeFileAtomic } from '../../core/index.ts'
 import type { RunListener } from '../engine/execute.ts'
 import { isFinished } from '../engine/run-folder.ts'
-import { startOf } from '../starts.ts'
-import { carryOutApart } from '../subprocess/run-in-subprocess.ts'
+import { startOf } from '../kinds.ts'
+import { runInSubprocess } from '../subprocess/run-in-subprocess.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './points.ts'
 import { type SweepSetting, summarize } from './summary.ts'
 
@@ -170,7 +170,7 @@ const runPoint = async (
   const { stop, ...own } = listener.onRun?.({ name, folder, ...place }) ?? {}
   const watching: RunListener = { ...own, signal: listener.signal }
   try {
-    const { reason } = await carryOutApart({ ...recipeAt(recipe, run), out: folder }, watching)
+    const { reason } = await runInSubprocess({ ...recipeAt(recipe, run), out: folder }, watching)
     run.status = reason
   } catch (error) {
     // What stops a run that had begun well, as a loss that is not finite does, leaves the others standing.

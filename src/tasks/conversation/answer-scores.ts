@@ -1,7 +1,7 @@
 // How good written answers are: the metrics of their texts, what right answers cost the model, and whether it stopped by itself. Records
 // that lack one of these count for the others. Knows no task.
-import type { Judgement, Scores } from '../metrics/judgement.ts'
-import { judgeTexts, type TextMetric } from '../metrics/text-scores.ts'
+import type { ScoredUnits, Scores } from '../metrics/scored-units.ts'
+import { scoreTexts, type TextMetric } from '../metrics/text-scores.ts'
 import type { AnswerLoss, TaskPrediction } from '../task.ts'
 
 /** `answer` is missing where none was written; the rest where nobody knows it, as in other people's predictions. */
@@ -31,16 +31,16 @@ export interface AnswerScoresOptions {
   stemming: boolean
 }
 
-export const judgeAnswers = (
+export const scoreAnswers = (
   references: readonly (readonly string[])[],
   predictions: readonly AnswerPrediction[],
   { metrics, stemming }: AnswerScoresOptions,
-): Judgement => {
+): ScoredUnits => {
   const written = predictions.flatMap(({ answer }, i) => (answer === undefined ? [] : [i]))
   const texts =
     written.length === 0 || metrics.length === 0
       ? undefined
-      : judgeTexts(
+      : scoreTexts(
           written.map((i) => ({ prediction: predictions[i].answer ?? '', references: references[i] })),
           { metrics, stemming },
         )

@@ -3,12 +3,12 @@
 import { ConfigError, DataError } from '../../core/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStart } from '../../tokenizers/index.ts'
 import type { Place } from '../reading/read-report.ts'
-import { type AnswerExample, type AnswerLearner, createAnswerLearner } from './answer-learner.ts'
+import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from './answer-criterion.ts'
+import type { TooLong, WritingSettings } from './generation-fields.ts'
 import type { Turn } from './turns.ts'
-import type { TooLong, WritingSettings } from './writing-fields.ts'
 
 /** A question, with a text in it that may be shortened where there is no room. */
-export interface Question {
+export interface ChatPrompt {
   turns: readonly Turn[]
   /** In the content of the last turn: [start, end). */
   source?: readonly [number, number]
@@ -28,10 +28,10 @@ export interface ChatFormOptions {
 
 /** A way of writing, bound to a tokenizer. */
 export interface Form<Example> {
-  learner: AnswerLearner<Example>
+  learner: AnswerCriterion<Example>
   /** None where the conversation is too long and such ones are dropped. @throws ConfigError or DataError */
-  encode(question: Question, answer: string, place: Place): Example[]
-  prompt(question: Question, place: Place): { ids: number[]; cut: number }
+  encode(question: ChatPrompt, answer: string, place: Place): Example[]
+  prompt(question: ChatPrompt, place: Place): { ids: number[]; cut: number }
   /** Tokens that end an answer. */
   ends: number[]
   template?: string
@@ -39,7 +39,7 @@ export interface Form<Example> {
 }
 
 /** The content of the last turn with its source cut to `length`, at a word where there is one. */
-const shortened = ({ turns, source = [0, 0] }: Question, length: number): Question => {
+const shortened = ({ turns, source = [0, 0] }: ChatPrompt, length: number): ChatPrompt => {
   const [start, end] = source
   const last = turns[turns.length - 1]
   const whole = last.content.slice(start, start + length)
@@ -56,10 +56,10 @@ const shortened = ({ turns, source = [0, 0] }: Question, length: number): Questi
  * @returns the tokens that were cut, too
  */
 const fitQuestion = (
-  question: Question,
+  question: ChatPrompt,
   limit: number,
-  tokensOf: (question: Question) => number,
-): { question: Question; cut: number } => {
+  tokensOf: (question: ChatPrompt) => number,
+): { question: ChatPrompt; cut: number } => {
   const whole = tokensOf(question)
   let fitting = question
   let tokens = whole
@@ -142,16 +142,16 @@ export const createChatForm = (tokenizer: Tokenizer, options: ChatFormOptions): 
       cut,
     }
   }
-  const asked = (question: Question) =>
+  const asked = (question: ChatPrompt) =>
     applyChatTemplate(tokenizer, question.turns as Turn[] as never, { template, addGenerationPrompt: true }).ids
 
   return {
-    learner: createAnswerLearner(tokenizer.special.pad?.id ?? 0),
+    learner: createAnswerCriterion(tokenizer.special.pad?.id ?? 0),
     ends,
     template,
     notes,
     encode(question, answer, { file, line }) {
-      const whole = (one: Question) =>
+      const whole = (one: ChatPrompt) =>
         rowsOf(tokenizer, template, [...one.turns, { role: 'assistant', content: answer }], learn)
       let { ids, mask } = whole(question)
       const length = () => mask.lastIndexOf(1)

@@ -3,8 +3,8 @@ import { ConfigError, DataError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { frameOf } from '../learning/text-encoder.ts'
 import type { Place } from '../reading/read-report.ts'
-import { createPairLearner, type PairExample } from './answer-learner.ts'
-import type { TooLong } from './writing-fields.ts'
+import { createPairLearner, type PairExample } from './answer-criterion.ts'
+import type { TooLong } from './generation-fields.ts'
 
 export interface PairFormOptions {
   tooLong: TooLong

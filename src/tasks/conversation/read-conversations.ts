@@ -3,7 +3,7 @@
 import { show } from '../../core/index.ts'
 import { type Checked, fault, textOf } from '../reading/columns.ts'
 import { type DataRow, type Fields, isFields } from '../reading/row.ts'
-import { type Asked, askedIn, type Turn, turnOf } from './turns.ts'
+import { askedIn, type PromptTurns, type Turn, turnOf } from './turns.ts'
 
 /** Columns of the forms; a form looks at its own. */
 export interface ConversationColumns {
@@ -150,7 +150,7 @@ export const conversationsIn = (
   form: 'auto' | ConversationForm,
   columns: ConversationColumns,
   choice: TreeChoice,
-): Checked<Asked>[] => {
+): Checked<PromptTurns>[] => {
   const name = form === 'auto' ? formNames.find((one) => conversationForms[one].fits(row.values, columns)) : form
   if (name === undefined) {
     const { instruction, output, messages, instances, tree } = columns

@@ -45,7 +45,7 @@ const mayFollow: { [role in TurnRole]: readonly (TurnRole | undefined)[] } = {
 
 const named = (role: TurnRole | undefined) => (role === undefined ? 'the beginning' : `a turn of the ${role}`)
 
-export interface Asked {
+export interface PromptTurns {
   /** Turns up to the last question. */
   turns: Turn[]
   /** The last answer. */
@@ -56,7 +56,7 @@ export interface Asked {
  * A conversation as its last answer and what comes before it; turns behind the last answer have none and are left out. Every answer says
  * something, and sides take turns.
  */
-export const askedIn = (conversation: readonly Turn[]): Checked<Asked> => {
+export const askedIn = (conversation: readonly Turn[]): Checked<PromptTurns> => {
   let before: TurnRole | undefined
   for (const [i, { role, content }] of conversation.entries()) {
     if (!mayFollow[role].includes(before))

@@ -4,8 +4,8 @@ import { ConfigError, parseConfig } from '../../core/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { expectPositions } from '../learning/positions.ts'
-import type { Scores } from '../metrics/judgement.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
+import type { Scores } from '../metrics/scored-units.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
 import { predictByWriting } from './predict-by-generation.ts'
 import { predictByReading } from './predict-from-logits.ts'
@@ -97,7 +97,7 @@ export const predictTask = async <
   model.eval()
   try {
     const { cuts, ...predicted } =
-      prepared.writing === undefined
+      prepared.generation === undefined
         ? await predictByReading(model, prepared, records, { batchTokens, onProgress, signal })
         : await predictByWriting(model, tokenizer, prepared, records, { batchTokens, answers, onProgress, signal })
     return {
@@ -126,7 +126,7 @@ export const evaluateTask = async <
   options: EvaluateTaskSettings & TaskHooks = {},
 ): Promise<TaskResult<Prediction>> => {
   const result = await predictTask(model, tokenizer, task, records, config, options)
-  const judgement = task.judge(records, result.predictions, config, model.headOptions.labels)
+  const judgement = task.score(records, result.predictions, config, model.headOptions.labels)
   const { seed, resamples, confidence } = options
   return {
     ...result,

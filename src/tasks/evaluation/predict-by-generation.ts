@@ -7,7 +7,15 @@ import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { batchesByTokens, byLength, exampleBatches } from '../learning/batches.ts'
-import type { AnswerLoss, TaskExample, TaskPrediction, TaskRecord, Writing, WritingTask, Written } from '../task.ts'
+import type {
+  AnswerLoss,
+  GeneratedAnswer,
+  GenerativeTask,
+  TaskExample,
+  TaskPrediction,
+  TaskRecord,
+  TextGenerationPlan,
+} from '../task.ts'
 import { encodeAll, type Predicted, type PredictingOptions } from './predict-from-logits.ts'
 
 export interface WritingOptions extends PredictingOptions {
@@ -15,29 +23,33 @@ export interface WritingOptions extends PredictingOptions {
   answers: number
 }
 
-type Progress = (steps: number) => void
+type OnSteps = (steps: number) => void
 
 const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, Prediction extends TaskPrediction>(
   model: Model,
-  { learner, writing, encode }: Pick<WritingTask<Record, Example, Prediction>, 'learner' | 'writing' | 'encode'>,
+  {
+    criterion,
+    generation,
+    encode,
+  }: Pick<GenerativeTask<Record, Example, Prediction>, 'criterion' | 'generation' | 'encode'>,
   records: readonly Record[],
   { batchTokens, signal }: PredictingOptions,
-  progress: Progress,
+  progress: OnSteps,
 ) => {
-  const padded = mustPad(learner, model)
+  const padded = mustPad(criterion, model)
   const items = await encodeAll(records, encode, signal)
   const losses = records.map((): AnswerLoss | undefined => undefined)
   const cuts = records.map(() => 0)
   const { device } = model.body.embedTokens.weight
-  const { batches, tokens } = exampleBatches(items, learner, model, batchTokens, padded)
+  const { batches, tokens } = exampleBatches(items, criterion, model, batchTokens, padded)
   for (const part of batches) {
     await setImmediate()
     signal?.throwIfAborted()
     const found = inferenceMode(() =>
       scope(() =>
-        writing.losses(
+        generation.losses(
           model,
-          learner.collate(
+          criterion.collate(
             part.map((i) => items[i].example),
             { padded, device },
           ),
@@ -64,15 +76,15 @@ const seedsOf = (generation: GenerationOptions, part: readonly number[]): Genera
 const answersOf = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   tokenizer: Tokenizer,
-  writing: Writing<Record, Prediction>,
+  writing: TextGenerationPlan<Record, Prediction>,
   records: readonly Record[],
   { batchTokens, signal }: PredictingOptions,
-  progress: Progress,
+  progress: OnSteps,
 ) => {
   const prompts = records.map((record) => writing.prompt(record))
   const room = writing.generation.maxNewTokens ?? 0
   const { order, lengths } = byLength(prompts, ({ ids }) => ids.length + room)
-  const written: Written[] = []
+  const written: GeneratedAnswer[] = []
   // Each beam holds a row of the cache.
   const most = batchTokens / (writing.generation.numBeams ?? 1)
   for (const [from, to] of batchesByTokens(lengths, most, true)) {
@@ -101,7 +113,7 @@ export const predictByWriting = async <
 >(
   model: Model,
   tokenizer: Tokenizer,
-  prepared: WritingTask<Record, Example, Prediction>,
+  prepared: GenerativeTask<Record, Example, Prediction>,
   records: readonly Record[],
   options: WritingOptions,
 ): Promise<Predicted<Prediction>> => {
@@ -112,9 +124,9 @@ export const predictByWriting = async <
     options.onProgress?.({ examples: done, of: records.length + asked.length })
   }
   const { losses, cuts, tokens, examples } = await lossesOf(model, prepared, records, options, progress)
-  const answers = await answersOf(model, tokenizer, prepared.writing, asked, options, progress)
+  const answers = await answersOf(model, tokenizer, prepared.generation, asked, options, progress)
   return {
-    predictions: records.map((record, i) => prepared.writing.decode(record, answers.written[i], losses[i])),
+    predictions: records.map((record, i) => prepared.generation.decode(record, answers.written[i], losses[i])),
     examples: Math.max(examples, asked.length),
     answered: asked.length,
     tokens: tokens + answers.written.reduce((sum, { newTokens }) => sum + newTokens, 0),

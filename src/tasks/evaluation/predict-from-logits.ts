@@ -4,7 +4,7 @@ import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
 import { exampleBatches, type Placed } from '../learning/batches.ts'
-import type { ReadingTask, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
+import type { DiscriminativeTask, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
 
 export interface PredictingOptions {
   batchTokens: number
@@ -47,7 +47,7 @@ export const predictByReading = async <
   Prediction extends TaskPrediction,
 >(
   model: Model,
-  { learner, ...prepared }: ReadingTask<Record, Example, Prediction>,
+  { criterion: learner, ...prepared }: DiscriminativeTask<Record, Example, Prediction>,
   records: readonly Record[],
   { batchTokens, onProgress, signal }: PredictingOptions,
 ): Promise<Predicted<Prediction>> => {

@@ -2,7 +2,7 @@
 // causal models, masked blocks and single masks for masked ones. Runs no model.
 import { permutedIndex, type Random } from '../../core/index.ts'
 import type { TokenSource } from '../../data/index.ts'
-import { objectives, type Vocabulary } from '../../objectives/index.ts'
+import { objectives, type VocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type { Piece } from './scoring.ts'
 
@@ -20,7 +20,7 @@ export const isTokenSource = (source: LanguageSource): source is TokenSource =>
   typeof (source as Partial<TokenSource>).readTokens === 'function'
 
 /** Tokens that stand for no text. Unknown tokens stand for some, and count. */
-export function silentIds({ specialIds }: Vocabulary, tokenizer: Tokenizer): ReadonlySet<number> {
+export function silentIds({ specialIds }: VocabularyFacts, tokenizer: Tokenizer): ReadonlySet<number> {
   const unknown = tokenizer.special.unk?.id
   return new Set([...specialIds].filter((id) => id !== unknown))
 }
@@ -106,7 +106,7 @@ export interface MaskOptions {
 
 /** Blocks of one document with some of their tokens hidden, as in training but with the same masks each time. */
 export function createMaskedPieces(
-  vocabulary: Vocabulary,
+  vocabulary: VocabularyFacts,
   maxLength: number,
   masking: MaskOptions,
 ): (document: Uint32Array, random: Random) => Generator<TextPiece, void, undefined> {
@@ -131,7 +131,7 @@ interface MaskedExample {
 /** Each token of a text hidden in a copy of its own. @source Salazar et al. 2020, arXiv:1910.14659 */
 export function* pseudoPieces(
   document: Uint32Array,
-  { cls, sep, mask }: Vocabulary,
+  { cls, sep, mask }: VocabularyFacts,
   maxLength: number,
   silent: ReadonlySet<number>,
 ): Generator<TextPiece, void, undefined> {

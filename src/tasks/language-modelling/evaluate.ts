@@ -1,7 +1,7 @@
 // How well a language model knows a text: perplexity, bits per byte and accuracy for causal models, masked accuracy and
 // pseudo-perplexity for masked ones, with intervals. Reads the text in a stream and holds only sums.
 import { createRandom, DataError } from '../../core/index.ts'
-import { type Vocabulary, vocabularyOf } from '../../objectives/index.ts'
+import { type VocabularyFacts, vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type BootstrapOptions, bootstrapRatio, type Interval } from '../metrics/bootstrap.ts'
 import {
@@ -56,7 +56,7 @@ export async function evaluateLanguageModelling(
 ): Promise<LanguageModellingResult> {
   const checked = checkSettings(settings, model.facts, tokenizer)
   const started = performance.now()
-  const vocabulary = vocabularyOf(tokenizer)
+  const vocabulary = vocabularyFacts(tokenizer)
   const context: Context = {
     model,
     tokenizer,
@@ -78,7 +78,7 @@ interface Context {
   source: LanguageSource
   settings: CheckedSettings
   hooks: EvaluationHooks
-  vocabulary: Vocabulary
+  vocabulary: VocabularyFacts
   silent: ReadonlySet<number>
   intervals: BootstrapOptions
 }

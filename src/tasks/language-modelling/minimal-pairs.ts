@@ -2,7 +2,7 @@
 // masked ones by its pseudo-likelihood. @source Warstadt et al. 2020, arXiv:1912.00582; Salazar et al. 2020, arXiv:1910.14659
 import { z } from 'zod'
 import { ConfigError, createRandom, DataError, parseConfig } from '../../core/index.ts'
-import { vocabularyOf } from '../../objectives/index.ts'
+import { vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { bootstrapMean, type Interval } from '../metrics/bootstrap.ts'
 import { causalPieces, pseudoPieces, silentIds } from './documents.ts'
@@ -130,7 +130,7 @@ function choose(pairs: MinimalPair[], maxPairs: number | undefined, seed: number
 }
 
 function* piecesOf(pairs: readonly MinimalPair[], model: ScoredModel, tokenizer: Tokenizer): Generator<SentencePiece> {
-  const vocabulary = vocabularyOf(tokenizer)
+  const vocabulary = vocabularyFacts(tokenizer)
   const silent = silentIds(vocabulary, tokenizer)
   const maxLength = defaultLength(model.facts, tokenizer)
   const startId = vocabulary.bos ?? vocabulary.eos

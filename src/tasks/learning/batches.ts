@@ -1,6 +1,6 @@
 // Examples in batches by tokens: alike lengths together, so that little goes into padding. Knows no task.
 import type { Model } from '../../models/index.ts'
-import { type Learner, positionsIn } from '../../objectives/index.ts'
+import { type Criterion, positionsIn } from '../../objectives/index.ts'
 
 export interface Placed<Example> {
   example: Example
@@ -41,7 +41,7 @@ export const byLength = <Item>(
 /** Batches of examples, as numbers of items. */
 export const exampleBatches = <Example>(
   items: readonly Placed<Example>[],
-  learner: Pick<Learner<Example>, 'tokens'>,
+  learner: Pick<Criterion<Example>, 'tokens'>,
   model: Pick<Model, 'body'>,
   batchTokens: number,
   padded: boolean,

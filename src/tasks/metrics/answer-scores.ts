@@ -2,7 +2,7 @@
 // Scores are shares, where the official scripts have percent.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822; official evaluate-v1.1.py and -v2.0.py
 import { answerWords, exactMatch, wordF1 } from './answer-text.ts'
-import type { Judgement, Scores } from './judgement.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 
 export interface AnswerScoresOptions {
   version: 1 | 2
@@ -19,7 +19,7 @@ interface Unit {
   none: number | undefined
 }
 
-export class AnswerScores implements Judgement {
+export class AnswerScores implements ScoredUnits {
   readonly #options: AnswerScoresOptions
   readonly #units: Unit[] = []
   #order: number[] | undefined

@@ -3,8 +3,8 @@ import { accuracy } from './accuracy.ts'
 import { Calibration } from './calibration.ts'
 import { ConfusionMatrix, classCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
-import type { Judgement, Scores } from './judgement.ts'
 import { matthews } from './matthews.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 
 export interface ClassScoresOptions {
   /** Names of the classes, in the order of their numbers. */
@@ -15,7 +15,7 @@ export interface ClassScoresOptions {
   calibrated: boolean
 }
 
-export class ClassScores implements Judgement {
+export class ClassScores implements ScoredUnits {
   readonly #options: ClassScoresOptions
   readonly #matrix: ConfusionMatrix
   readonly #calibration = new Calibration()

@@ -2,7 +2,7 @@
 // aclanthology.org/W03-0419
 import { type EntityScheme, entitySpans } from './entity-spans.ts'
 import { classF1, meanF1 } from './f1.ts'
-import type { Judgement, Scores } from './judgement.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 
 /** Of one row of tags: right, said and both, three numbers for each type that occurs in it. */
 interface Unit {
@@ -11,7 +11,7 @@ interface Unit {
   hits: number
 }
 
-export class EntityScores implements Judgement {
+export class EntityScores implements ScoredUnits {
   readonly #scheme: EntityScheme
   readonly #types = new Map<string, number>()
   readonly #units: Unit[] = []

@@ -1,9 +1,9 @@
 // The scores of several labels at once for each unit: of each yes or no, and of the whole set.
 import type { ClassCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
-import type { Judgement, Scores } from './judgement.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 
-export class MultiLabelScores implements Judgement {
+export class MultiLabelScores implements ScoredUnits {
   readonly #labels: readonly string[]
   readonly #units: { right: readonly number[]; said: readonly number[] }[] = []
 

@@ -1,9 +1,9 @@
 // The scores of numbers that are said in place of right ones: correlations and errors.
 import { pearson, ranks, risingOrder } from './correlation.ts'
 import { GrowingList } from './growing-list.ts'
-import type { Judgement, Scores } from './judgement.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 
-export class NumberScores implements Judgement {
+export class NumberScores implements ScoredUnits {
   readonly #right = new GrowingList()
   readonly #said = new GrowingList()
   #orders: { right: Uint32Array; said: Uint32Array } | undefined

@@ -3,7 +3,7 @@
 // @source Efron and Tibshirani 1993, chapters 13 and 16; Noreen 1989; Koehn 2004, aclanthology.org/W04-3250
 import { createRandom, invariant, type Random } from '../../core/index.ts'
 import { type BootstrapOptions, type Interval, quantile } from './bootstrap.ts'
-import type { Judgement, Scores } from './judgement.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 
 export interface ScoreIntervals {
   [metric: string]: Interval
@@ -14,7 +14,7 @@ const drawUnits = (counts: Uint32Array, units: number, random: Random): void => 
 }
 
 /** Percentile intervals; the bounds are NaN for fewer than two units. */
-export const scoreIntervals = (judgement: Judgement, options: BootstrapOptions = {}): ScoreIntervals => {
+export const scoreIntervals = (judgement: ScoredUnits, options: BootstrapOptions = {}): ScoreIntervals => {
   const { seed = 0, resamples = 1000, confidence = 0.95 } = options
   const { units } = judgement
   const values = judgement.scores()
@@ -56,7 +56,7 @@ export interface Difference {
  * second's, so it has twice as many units as there are records.
  */
 export const pairedDifferences = (
-  both: Judgement,
+  both: ScoredUnits,
   options: BootstrapOptions = {},
 ): { [metric: string]: Difference } => {
   const { seed = 0, resamples = 1000, confidence = 0.95 } = options
@@ -121,7 +121,7 @@ export const pairedDifferences = (
 }
 
 /** The difference when a coin decides for each record which side's prediction is whose. */
-const randomized = (both: Judgement, units: number, random: Random): Scores => {
+const randomized = (both: ScoredUnits, units: number, random: Random): Scores => {
   const mine = new Uint32Array(2 * units)
   const theirs = new Uint32Array(2 * units)
   let coins = 0

@@ -3,9 +3,9 @@
 import { accuracy } from './accuracy.ts'
 import { type Confusion, classCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
-import type { Judgement, Scores } from './judgement.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 
-export class TagScores implements Judgement {
+export class TagScores implements ScoredUnits {
   readonly #numbers = new Map<string, number>()
   /** Of each row: right and said, in turn. */
   readonly #units: Uint32Array[] = []

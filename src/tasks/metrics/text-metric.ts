@@ -1,6 +1,6 @@
 // What a metric of texts is: numbers of each pair that may be summed over any draw of pairs, and scores from the sums. So a metric of
 // whole corpora, such as BLEU, has intervals as any mean has. Knows no metric.
-import type { Scores } from './judgement.ts'
+import type { Scores } from './scored-units.ts'
 
 export interface TextPair {
   prediction: string

@@ -3,8 +3,8 @@
 import { ConfigError, didYouMean } from '../../core/index.ts'
 import { bleu } from './bleu.ts'
 import { chrf, chrfPlusPlus } from './chrf.ts'
-import type { Judgement, Scores } from './judgement.ts'
 import { rouge1, rouge2, rougeL, rougeLsum } from './rouge.ts'
+import type { ScoredUnits, Scores } from './scored-units.ts'
 import { exactMatch, numericMatch, tokenF1 } from './text-answers.ts'
 import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
 
@@ -24,7 +24,7 @@ export type TextMetric = keyof typeof textMetrics
 
 export const textMetricNames = Object.keys(textMetrics) as [TextMetric, ...TextMetric[]]
 
-export interface JudgeTextsOptions {
+export interface ScoreTextsOptions {
   /** Which scores are wanted, in this order. */
   metrics: readonly TextMetric[]
   /** ROUGE compares English words without their endings; no, unless said, as in rouge-score. */
@@ -40,14 +40,14 @@ interface Part {
   at: number
 }
 
-class TextScores implements Judgement {
+class TextScores implements ScoredUnits {
   readonly #parts: Part[]
   readonly #width: number
   /** Row after row, one for each pair. */
   readonly #numbers: Float64Array
   readonly units: number
 
-  constructor(pairs: readonly TextPair[], { metrics, stemming = false, normalized = true }: JudgeTextsOptions) {
+  constructor(pairs: readonly TextPair[], { metrics, stemming = false, normalized = true }: ScoreTextsOptions) {
     let width = 0
     this.#parts = metrics.map((metric) => {
       const measure = textMetrics[metric].create({ stemming, normalized })
@@ -100,7 +100,7 @@ class TextScores implements Judgement {
  * precision and recall of ROUGE and the signatures of BLEU and chrF.
  * @throws ConfigError for no or an unknown metric, or a pair without references
  */
-export const judgeTexts = (pairs: readonly TextPair[], options: JudgeTextsOptions): Judgement => {
+export const scoreTexts = (pairs: readonly TextPair[], options: ScoreTextsOptions): ScoredUnits => {
   const { metrics } = options
   if (metrics.length === 0) throw new ConfigError('Expected at least one of the metrics for `metrics`, got none.')
   for (const metric of metrics)

@@ -5,7 +5,7 @@ import { show } from '../../core/index.ts'
 import { type Checked, fault } from './columns.ts'
 import { type DataRow, type Fields, isFields } from './row.ts'
 
-export interface Answer {
+export interface ReferenceAnswer {
   text: string
   /** In UTF-16 units; undefined where the text does not stand in the context. */
   start: number | undefined
@@ -13,15 +13,15 @@ export interface Answer {
   nearest?: number
 }
 
-export interface Question {
+export interface QuestionFields {
   question: string
   context: string
   /** None: the question has no answer; undefined: it is not known. */
-  answers: readonly Answer[] | undefined
+  answers: readonly ReferenceAnswer[] | undefined
 }
 
 /** Where the answer stands: at the place that is said, counted in code points or in UTF-16 units, spaces around it aside. */
-const placed = (context: string, text: string, start: number): Answer => {
+const placed = (context: string, text: string, start: number): ReferenceAnswer => {
   const trimmed = text.trim()
   const shift = text.length - text.trimStart().length
   for (const from of [utf16Place(context, start), start]) {
@@ -49,7 +49,7 @@ const utf16Place = (text: string, codePoints: number): number => {
   return at
 }
 
-const answersOf = (context: string, value: unknown): Checked<Answer[]> => {
+const answersOf = (context: string, value: unknown): Checked<ReferenceAnswer[]> => {
   // Hugging Face's form has a list of texts beside a list of places.
   const list = isFields(value)
     ? Array.isArray(value.text)
@@ -57,7 +57,7 @@ const answersOf = (context: string, value: unknown): Checked<Answer[]> => {
       : [value]
     : value
   if (!Array.isArray(list)) return fault('no-answers', `Expected a list for \`answers\`, got ${show(value)}.`)
-  const answers: Answer[] = []
+  const answers: ReferenceAnswer[] = []
   for (const one of list) {
     const { text, answer_start: start } = isFields(one) ? one : { text: undefined, answer_start: undefined }
     const place = typeof start === 'bigint' ? Number(start) : start
@@ -68,7 +68,12 @@ const answersOf = (context: string, value: unknown): Checked<Answer[]> => {
   return { value: answers }
 }
 
-const questionOf = (question: unknown, context: unknown, answers: unknown, labelled: boolean): Checked<Question> => {
+const questionOf = (
+  question: unknown,
+  context: unknown,
+  answers: unknown,
+  labelled: boolean,
+): Checked<QuestionFields> => {
   for (const [name, text] of Object.entries({ question, context }))
     if (typeof text !== 'string' || text.trim() === '')
       return fault('empty-text', `Expected text for \`${name}\`, got ${show(text)}.`)
@@ -81,7 +86,7 @@ const questionOf = (question: unknown, context: unknown, answers: unknown, label
 
 export interface FoundQuestion {
   id: string | undefined
-  found: Checked<Question>
+  found: Checked<QuestionFields>
 }
 
 /** The questions of a file in SQuAD's form, or undefined for another form. */
@@ -116,5 +121,9 @@ export interface QuestionColumns {
   answers: string
 }
 
-export const rowQuestion = ({ values }: DataRow, columns: QuestionColumns, labelled: boolean): Checked<Question> =>
+export const rowQuestion = (
+  { values }: DataRow,
+  columns: QuestionColumns,
+  labelled: boolean,
+): Checked<QuestionFields> =>
   questionOf(values[columns.question], values[columns.context], values[columns.answers], labelled)

@@ -6,7 +6,7 @@ export interface Scores {
   [metric: string]: number
 }
 
-export interface Judgement {
+export interface ScoredUnits {
   /** Records that were judged. */
   readonly units: number
   /** The scores when unit i counts `counts[i]` times; once each unless given. */

@@ -3,11 +3,11 @@ import { memoryUsage } from 'node:process'
 import { makeRunCard, type RunEvent, trackRun, writeReports, writeRunCard } from '../../tracking/index.ts'
 import type { TrainingEvent } from '../../training/index.ts'
 import { type RunListener, type RunResult, versions, writeRecipe } from './run-folder.ts'
-import type { RunRecipe, Work, WorkDone } from './run-kind.ts'
+import type { FitResult, NonIterativeFit, RunRecipe } from './run-kind.ts'
 import { openSessions } from './sessions.ts'
 
-export const executeAtOnce = async (
-  work: Work,
+export const executeNonIterative = async (
+  work: NonIterativeFit,
   recipe: RunRecipe,
   mode: 'fresh' | 'resume',
   listener: RunListener,
@@ -28,7 +28,7 @@ export const executeAtOnce = async (
     listener.onNote?.(message)
   }
   const started = performance.now()
-  let done: WorkDone | undefined
+  let done: FitResult | undefined
   try {
     append({ type: 'start', ...at(0), totalSteps: 1 })
     done = await work({ note, say: (line) => listener.onNote?.(line), signal: listener.signal })

@@ -1,11 +1,11 @@
 // Learning the first and the last token of a span: two choices among the tokens of an example, or its first token for no span. Padding
 // is never among the choices, so that padded and packed batches have the same loss.
 // @source Devlin et al. 2019, arXiv:1810.04805, section 4.2
-import { type Batch, type Learner, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
+import { type Batch, type Criterion, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
-import { expectHead } from './row-learner.ts'
-import { type ExampleSpans, spansOf } from './token-learner.ts'
+import { expectHead } from './row-criterion.ts'
+import { type ExampleSpans, spansOf } from './token-criterion.ts'
 
 export interface SpanExample extends TaskExample {
   answer: readonly [first: number, last: number] | undefined
@@ -25,7 +25,7 @@ export interface SpanBatch extends Batch {
 
 const term = 'extractive-qa'
 
-export const createSpanLearner = <Example extends SpanExample>(padId: number): Learner<Example> => ({
+export const createSpanCriterion = <Example extends SpanExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
   tokens: ({ ids }) => ids.length,
   weights: ({ answer }) => ({ [term]: answer === undefined ? 0 : 1 }),

@@ -1,7 +1,7 @@
 // Learning a class for each of some tokens. Knows no task.
 import {
   type Batch,
-  type Learner,
+  type Criterion,
   type Metric,
   type PlacedBatch,
   placeSequences,
@@ -10,7 +10,7 @@ import {
 } from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
-import { expectHead } from './row-learner.ts'
+import { expectHead } from './row-criterion.ts'
 
 export interface LabelledTokens extends TaskExample {
   /** [T]: the number of a class, or -100. */
@@ -31,7 +31,7 @@ export interface ExampleSpans {
   lengths: readonly number[]
 }
 
-export interface TokenLearnerOptions {
+export interface TokenCriterionOptions {
   labels: readonly string[]
   /** Of each class, where they differ. */
   weights: Float32Array | undefined
@@ -46,7 +46,9 @@ export const spansOf = (examples: readonly TaskExample[], { firsts }: Pick<Place
   lengths: examples.map(({ ids }) => ids.length),
 })
 
-export const createTokenLearner = <Example extends LabelledTokens>(how: TokenLearnerOptions): Learner<Example> => {
+export const createTokenCriterion = <Example extends LabelledTokens>(
+  how: TokenCriterionOptions,
+): Criterion<Example> => {
   const { labels: names, weights, labelSmoothing, padId } = how
   const weightOf = ({ labels }: Example): number => {
     let sum = 0

@@ -4,11 +4,11 @@ import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
 import { expectPositions } from '../learning/positions.ts'
 import { FaultCounter, type Place } from '../reading/read-report.ts'
-import type { PrepareOptions, TaskDefinition, TaskExample, TaskRecord, WritingTask } from '../task.ts'
-import { type AnswerPrediction, judgeAnswers, predictionOf } from './answer-scores.ts'
-import { createChatForm, type Form, type Question } from './chat-form.ts'
+import type { GenerativeTask, PrepareOptions, TaskDefinition, TaskExample, TaskRecord } from '../task.ts'
+import { type AnswerPrediction, predictionOf, scoreAnswers } from './answer-scores.ts'
+import { type ChatPrompt, createChatForm, type Form } from './chat-form.ts'
+import type { WritingSettings } from './generation-fields.ts'
 import { createPairForm } from './pair-form.ts'
-import type { WritingSettings } from './writing-fields.ts'
 
 /** A record with what is right: several answers, the first of which is learnt; none where it is not known. */
 export interface WritingRecord extends TaskRecord {
@@ -17,7 +17,7 @@ export interface WritingRecord extends TaskRecord {
 
 export interface WritingSpec<Config extends WritingSettings, Record extends WritingRecord> {
   /** For decoders: the turns up to the question. */
-  question(record: Record, config: Config): Question
+  question(record: Record, config: Config): ChatPrompt
   /** For encoders: the question as one text. */
   input(record: Record, config: Config): string
   /** The metric that checkpoints are chosen by. */
@@ -26,10 +26,10 @@ export interface WritingSpec<Config extends WritingSettings, Record extends Writ
 
 type Shared<Config extends object, Record extends TaskRecord> = Pick<
   TaskDefinition<Config, Record, TaskExample, AnswerPrediction>,
-  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'judge' | 'mainMetric'
+  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'score' | 'mainMetric'
 >
 
-const withSystem = (question: Question, system: string | undefined): Question =>
+const withSystem = (question: ChatPrompt, system: string | undefined): ChatPrompt =>
   system === undefined || question.turns[0]?.role === 'system'
     ? question
     : { ...question, turns: [{ role: 'system', content: system }, ...question.turns] }
@@ -114,7 +114,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
   maxLength: 1024,
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,
-  prepare(tokenizer, config, options): WritingTask<Record, TaskExample, AnswerPrediction> {
+  prepare(tokenizer, config, options): GenerativeTask<Record, TaskExample, AnswerPrediction> {
     const form = formOf(spec, config, tokenizer, options)
     const generation = generationOf(config)
     const faults = new FaultCounter(config.onFault)
@@ -131,7 +131,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
       }
     }
     return {
-      learner: form.learner,
+      criterion: form.learner,
       get skipped() {
         return { ...faults.skipped, ...dropped.skipped }
       },
@@ -148,7 +148,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
           dropped.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
         return examples ?? []
       },
-      writing: {
+      generation: {
         template: form.template,
         generation: {
           ...generation,
@@ -184,10 +184,10 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
       ...(typeof nats === 'number' && typeof tokens === 'number' ? { nats, tokens } : {}),
     }
   },
-  judge(records, predictions, { metrics, stemming }) {
+  score(records, predictions, { metrics, stemming }) {
     for (const { references, file, line } of records)
       if (references.length === 0) throw new DataError('Expected records with an answer, got one without.', file, line)
-    return judgeAnswers(
+    return scoreAnswers(
       records.map(({ references }) => references),
       predictions,
       { metrics, stemming },

@@ -5,10 +5,10 @@ import type { Model } from '../models/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
 import type { ExampleSource } from './example-stream.ts'
-import type { Trainee } from './gradients.ts'
+import type { TrainableModel } from './gradients.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
-export interface HeldOutOptions {
+export interface ValidationOptions {
   /** Examples to look at; all of one pass at most. */
   examples: number
   microTokens: number
@@ -19,10 +19,10 @@ export interface HeldOutOptions {
 const item = (value: number | { item(): number }) => (typeof value === 'number' ? value : value.item())
 
 /** Means over the examples: `loss`, each term of it, and the objective's own metrics. Leaves the model in the mode it was in. */
-export const evaluateHeldOut = async <Example>(
-  { model, auxiliary, objective }: Trainee<Example>,
+export const evaluateValidation = async <Example>(
+  { model, auxiliary, objective }: TrainableModel<Example>,
   stream: ExampleSource<Example>,
-  options: HeldOutOptions,
+  options: ValidationOptions,
 ): Promise<Record<string, number>> => {
   const count = Math.min(options.examples, stream.perEpoch)
   const examples = Array.from({ length: count }, (_, position) => stream.example(position).example)

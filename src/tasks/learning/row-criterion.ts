@@ -1,6 +1,6 @@
 // Learning one answer for each row: a class, several, or numbers. What the answer is and what a wrong one costs comes from outside.
 import type { HeadType, Model } from '../../models/index.ts'
-import { type Batch, type Learner, type Metric, placeSequences, wrongHead } from '../../objectives/index.ts'
+import { type Batch, type Criterion, type Metric, placeSequences, wrongHead } from '../../objectives/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 
@@ -26,7 +26,7 @@ export interface RowBatch extends Batch {
   known: number
 }
 
-export const createRowLearner = <Example extends TaskExample>(how: RowLoss<Example>): Learner<Example> => ({
+export const createRowCriterion = <Example extends TaskExample>(how: RowLoss<Example>): Criterion<Example> => ({
   unpadded: true,
   tokens: ({ ids }) => ids.length,
   weights: (example) => ({ [how.term]: how.weight(example) }),

@@ -7,7 +7,7 @@ import {
   accuracyOf,
   type Batch,
   type CollateOptions,
-  type Learner,
+  type Criterion,
   placeSequences,
   placesOf,
   toInt64,
@@ -39,7 +39,7 @@ interface AnswerBatch extends Batch {
   counts: readonly number[]
 }
 
-export interface AnswerLearner<Example> extends Learner<Example> {
+export interface AnswerCriterion<Example> extends Criterion<Example> {
   /** Of each example; leaves no graph. */
   losses(model: Model, batch: Batch): AnswerLoss[]
 }
@@ -52,8 +52,8 @@ const createLearner = <Example extends { targets: Uint32Array }>(how: {
   unpadded: boolean
   tokens(example: Example): number
   collate(examples: readonly Example[], options: CollateOptions): AnswerBatch
-  describe: Learner<Example>['describe']
-}): AnswerLearner<Example> => {
+  describe: Criterion<Example>['describe']
+}): AnswerCriterion<Example> => {
   const hiddenOf = (model: Model, { inputs, places }: AnswerBatch, generator?: Batch['inputs']['generator']) =>
     model
       .bodyForward({ ...inputs, generator })
@@ -103,7 +103,7 @@ const labelsOf = (examples: readonly { targets: Uint32Array }[], device: string 
 }
 
 /** For a decoder that reads question and answer in one sequence. @param padId of any token: padding is told by its place */
-export const createAnswerLearner = (padId: number): AnswerLearner<AnswerExample> =>
+export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExample> =>
   createLearner<AnswerExample>({
     head: 'causal-lm',
     unpadded: true,
@@ -137,7 +137,7 @@ export const createAnswerLearner = (padId: number): AnswerLearner<AnswerExample>
   })
 
 /** For a decoder that writes the answer to what an encoder has read. */
-export const createPairLearner = (padId: number, startId: number): AnswerLearner<PairExample> =>
+export const createPairLearner = (padId: number, startId: number): AnswerCriterion<PairExample> =>
   createLearner<PairExample>({
     head: 'seq2seq-lm',
     unpadded: false,

@@ -1,9 +1,9 @@
 // Learning which of several rows that belong together is right. Records may have different numbers of rows. Knows no task.
 import type { BodyInputs } from '../../models/index.ts'
-import { type Batch, type Learner, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
+import { type Batch, type Criterion, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
-import { expectHead } from './row-learner.ts'
+import { expectHead } from './row-criterion.ts'
 
 export interface RowsExample extends TaskExample {
   answer: number | undefined
@@ -22,7 +22,7 @@ export interface ChoiceBatch extends Batch {
 
 const term = 'multiple-choice'
 
-export const createChoiceLearner = <Example extends RowsExample>(padId: number): Learner<Example> => ({
+export const createChoiceCriterion = <Example extends RowsExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
   tokens: ({ ids }) => ids.length,
   weights: ({ answer }) => ({ [term]: answer === undefined ? 0 : 1 }),

@@ -1,0 +1,28 @@
+// Reads the recipe of a run's folder (`run.json`), whatever kind of run it is.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DataError, parseConfig, show } from '../core/index.ts'
+import { RUN_FILE } from './engine/run-folder.ts'
+import type { RunRecipe } from './engine/run-kind.ts'
+import { kindOf } from './kinds.ts'
+
+const fieldsOf = (text: string, path: string): { command?: unknown } => {
+  let fields: unknown
+  try {
+    fields = JSON.parse(text)
+  } catch (error) {
+    throw new DataError(`Expected JSON, got ${(error as Error).message}. The file is damaged.`, path)
+  }
+  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields
+  throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
+}
+
+/** The recipe of a run's folder. @throws DataError when there is none, or a damaged one */
+export const readRunRecipe = async (folder: string): Promise<RunRecipe> => {
+  const path = join(folder, RUN_FILE)
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw new DataError(`${folder}: Expected the folder of a run, with ${RUN_FILE}, found none. Check the path.`)
+  })
+  const fields = fieldsOf(text, path)
+  return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
+}

@@ -29,7 +29,7 @@ export interface PackingPlan {
 }
 
 /** Rows of at most `length` tokens. Only documents longer than a row are cut; the same rows come in another order each epoch. */
-export function bestFitRows(source: TokenSource, input: z.input<typeof bestFitRowsSchema>): Sampler {
+export const bestFitRows = (source: TokenSource, input: z.input<typeof bestFitRowsSchema>): Sampler => {
   const { seed, length, shuffle } = parseConfig(bestFitRowsSchema, input, 'bestFitRows')
   if (source.tokens === 0) throw new DataError('Expected at least one token, got none. Encode more text.')
   const plan = planBestFit(source, length)
@@ -59,7 +59,7 @@ export function bestFitRows(source: TokenSource, input: z.input<typeof bestFitRo
 }
 
 /** Puts the longest piece first into the fullest row that has room for it. */
-export function planBestFit(source: TokenSource, rowLength: number): PackingPlan {
+export const planBestFit = (source: TokenSource, rowLength: number): PackingPlan => {
   let count = 0
   for (let document = 0; document < source.documents; document++) {
     count += Math.ceil((source.documentEnd(document) - source.documentStart(document)) / rowLength)

@@ -28,7 +28,7 @@ export interface PadOptions {
 }
 
 /** Pads rows to one length. Throws a DataError for a row longer than `length`. */
-export function collatePadded(rows: readonly Row[], options: PadOptions): PaddedBatch {
+export const collatePadded = (rows: readonly Row[], options: PadOptions): PaddedBatch => {
   const { padId, multipleOf = 1, side = 'right', separateDocuments = false } = options
   checkRows(rows)
   const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 0)
@@ -79,10 +79,10 @@ export interface UnpaddedBatch {
 }
 
 /** Puts rows end to end. A sequence is a document when `separateDocuments`, else a whole row. */
-export function collateUnpadded(
+export const collateUnpadded = (
   rows: readonly Row[],
   { separateDocuments = false }: { separateDocuments?: boolean } = {},
-): UnpaddedBatch {
+): UnpaddedBatch => {
   checkRows(rows)
   const total = rows.reduce((sum, { ids }) => sum + ids.length, 0)
   const inputIds = new Int32Array(total)
@@ -106,7 +106,7 @@ export function collateUnpadded(
   return { inputIds, positions, starts: Int32Array.from([...starts, total]), maxLength, rows: Int32Array.from(rowOf) }
 }
 
-function checkRows(rows: readonly Row[]): void {
+const checkRows = (rows: readonly Row[]): void => {
   for (const { ids, starts } of rows) {
     const rising = starts.every((start, i) => start < ids.length && (i === 0 ? start === 0 : start > starts[i - 1]))
     if (ids.length === 0 || starts.length === 0 || !rising) {

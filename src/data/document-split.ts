@@ -12,7 +12,7 @@ export interface ValidationSplit {
  * True when the document is for validation. Texts that differ only in case, white space or Unicode form are always on one
  * side, so that a copy of a training document is never validated on.
  */
-export function isForValidation(text: string, { share, seed }: ValidationSplit): boolean {
+export const isForValidation = (text: string, { share, seed }: ValidationSplit): boolean => {
   if (share <= 0) return false
   return Number.parseInt(sha256(`${seed}\0${sha256(plainUnits(text))}`).slice(0, 12), 16) < share * 2 ** 48
 }
@@ -21,7 +21,7 @@ const SPACE = 0x20
 let lowerCase: Uint16Array | undefined
 
 /** Each UTF-16 unit in lower case, and every kind of white space as a space. */
-function lowerCaseTable(): Uint16Array {
+const lowerCaseTable = (): Uint16Array => {
   const table = new Uint16Array(0x10000)
   for (let unit = 0; unit < table.length; unit++) {
     const character = String.fromCharCode(unit)
@@ -32,7 +32,7 @@ function lowerCaseTable(): Uint16Array {
 }
 
 /** The text without what the split looks past, unit by unit: regular expressions would take longer than encoding does. */
-function plainUnits(text: string): Uint8Array {
+const plainUnits = (text: string): Uint8Array => {
   lowerCase ??= lowerCaseTable()
   const table = lowerCase
   const normal = text.normalize('NFKC')

@@ -30,7 +30,7 @@ const documents = Array.from({ length: 400 }, (_, i) =>
 )
 
 /** A byte-level tokenizer of 256 bytes, `extra` unused tokens and an end token. */
-function makeTokenizer(extra: number): object {
+const makeTokenizer = (extra: number): object => {
   const bytes: string[] = []
   let next = 0x100
   for (let byte = 0; byte < 256; byte++) {
@@ -90,7 +90,7 @@ const filesOf = (folder: string) =>
       .map((name) => [name, sha256(readFileSync(join(folder, name)))]),
   )
 
-async function textsOf(source: TokenSource): Promise<string[]> {
+const textsOf = async (source: TokenSource): Promise<string[]> => {
   const loaded = await loadTokenizer(tokenizer)
   return Array.from({ length: source.documents }, (_, i) => {
     const start = source.documentStart(i)

@@ -61,13 +61,13 @@ interface EncodingProgress {
 }
 
 /** Encodes `documents` with the tokenizer in `tokenizerPath` into shards in `folder`, and returns their manifest. */
-export async function encodeShards(
+export const encodeShards = async (
   documents: AsyncIterable<string> | Iterable<string>,
   tokenizerPath: string,
   folder: string,
   input: EncodeShardsInput = {},
   settings: EncodeShardsSettings = {},
-): Promise<ShardManifest> {
+): Promise<ShardManifest> => {
   const options = parseConfig(encodeShardsSchema, input, 'encode')
   const { workers = availableParallelism(), source = '', signal, onProgress, recordEveryBytes = 64 << 20 } = settings
   const { batchCharacters = 1 << 20 } = settings
@@ -129,12 +129,12 @@ export async function encodeShards(
 
 type Head = Omit<ShardManifest, 'splits'>
 
-function describe(
+const describe = (
   tokenizer: Tokenizer,
   sha256: string,
   options: z.output<typeof encodeShardsSchema>,
   source: string,
-): Head {
+): Head => {
   const idOf = (token: string | undefined, name: string): number | null => {
     if (token === undefined || token === '') return null
     const id = tokenizer.tokenToId(token)
@@ -158,7 +158,7 @@ function describe(
 }
 
 /** SHA-256 of tokenizer.json; of an older format, of the tokenizer.json that it comes to. */
-async function tokenizerHash(path: string, tokenizer: Tokenizer): Promise<string> {
+const tokenizerHash = async (path: string, tokenizer: Tokenizer): Promise<string> => {
   for (const file of [path, join(path, 'tokenizer.json')]) {
     if (!file.endsWith('.json')) continue
     const content = await readFile(file).catch(() => undefined)
@@ -167,7 +167,7 @@ async function tokenizerHash(path: string, tokenizer: Tokenizer): Promise<string
   return sha256(JSON.stringify(tokenizer.toJson()))
 }
 
-async function finishedBefore(folder: string, head: Head): Promise<ShardManifest | undefined> {
+const finishedBefore = async (folder: string, head: Head): Promise<ShardManifest | undefined> => {
   if (!(await exists(join(folder, MANIFEST)))) return undefined
   const { splits, ...old } = await readShardManifest(folder)
   if (JSON.stringify(old) === JSON.stringify(head)) return { ...old, splits }
@@ -176,7 +176,7 @@ async function finishedBefore(folder: string, head: Head): Promise<ShardManifest
   )
 }
 
-async function readProgress(folder: string, fingerprint: string): Promise<EncodingProgress | undefined> {
+const readProgress = async (folder: string, fingerprint: string): Promise<EncodingProgress | undefined> => {
   try {
     const progress = JSON.parse(await readFile(join(folder, PROGRESS), 'utf8')) as EncodingProgress
     if (progress.fingerprint !== fingerprint) return undefined
@@ -192,7 +192,7 @@ async function readProgress(folder: string, fingerprint: string): Promise<Encodi
   }
 }
 
-async function startAnew(folder: string, fingerprint: string): Promise<EncodingProgress> {
+const startAnew = async (folder: string, fingerprint: string): Promise<EncodingProgress> => {
   const names = await readdir(folder)
   const foreign = names.filter(
     (name) => !/^(train|validation)-\d{5}\.(ids|ends)$|^progress\.json$|^\..*\.tmp$/.test(name),
@@ -283,18 +283,15 @@ async function* encodeBatches(
   for await (const batch of batches) yield encode(batch)
 }
 
-function sumTokens(splits: EncodingProgress['splits']): number {
-  return Object.values(splits).reduce(
+const sumTokens = (splits: EncodingProgress['splits']): number =>
+  Object.values(splits).reduce(
     (sum, { finished, tokens }) => sum + tokens + finished.reduce((total, shard) => total + shard.tokens, 0),
     0,
   )
-}
 
-function summary({ finished, bytes }: SplitState): ShardManifest['splits']['train'] {
-  return {
-    tokens: finished.reduce((sum, { tokens }) => sum + tokens, 0),
-    documents: finished.reduce((sum, { documents }) => sum + documents, 0),
-    bytes,
-    shards: finished,
-  }
-}
+const summary = ({ finished, bytes }: SplitState): ShardManifest['splits']['train'] => ({
+  tokens: finished.reduce((sum, { tokens }) => sum + tokens, 0),
+  documents: finished.reduce((sum, { documents }) => sum + documents, 0),
+  bytes,
+  shards: finished,
+})

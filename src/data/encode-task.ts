@@ -22,7 +22,7 @@ export interface EncodedSide {
 export type EncodedBatch = Record<'train' | 'validation', EncodedSide>
 
 /** Makes the function that encodes a batch; the tokenizer is loaded once. */
-export async function createEncoder(settings: EncodeSettings): Promise<(texts: readonly string[]) => EncodedBatch> {
+export const createEncoder = async (settings: EncodeSettings): Promise<(texts: readonly string[]) => EncodedBatch> => {
   const tokenizer = await loadTokenizer(settings.tokenizer)
   const room = { ids: settings.dtype === 'uint16' ? new Uint16Array(1 << 20) : new Uint32Array(1 << 20) }
   return (texts) => {
@@ -36,12 +36,12 @@ export async function createEncoder(settings: EncodeSettings): Promise<(texts: r
   }
 }
 
-function encodeSide(
+const encodeSide = (
   texts: readonly string[],
   tokenizer: Tokenizer,
   { beginId, endId }: EncodeSettings,
   room: { ids: IdArray },
-): EncodedSide {
+): EncodedSide => {
   const ends: number[] = []
   let used = 0
   let bytes = 0

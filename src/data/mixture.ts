@@ -40,7 +40,7 @@ const BLOCK = 4096
  * Mixes the parts: in every block each has its share of rows, shuffled. A part that reaches its limit leaves its share to the
  * others. The mixture ends when all have; without a limit for every part, `rows` ends it, or nothing does.
  */
-export function mixture(parts: readonly MixturePart[], input: z.input<typeof mixtureSchema> = {}): Sampler {
+export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mixtureSchema> = {}): Sampler => {
   const { seed, rows } = parseConfig(mixtureSchema, input, 'mixture')
   if (parts.length === 0) throw new ConfigError('Expected at least one part for `mixture`, got none. Name a corpus.')
   const weights: number[] = []
@@ -75,7 +75,7 @@ export function mixture(parts: readonly MixturePart[], input: z.input<typeof mix
   }
 }
 
-function plan(weights: readonly number[], limits: readonly number[]): Stretch[] {
+const plan = (weights: readonly number[], limits: readonly number[]): Stretch[] => {
   const seen = weights.map(() => 0)
   const stretches: Stretch[] = []
   let from = 0
@@ -109,7 +109,7 @@ function plan(weights: readonly number[], limits: readonly number[]): Stretch[] 
 }
 
 /** `size` rows by weight, by largest remainder; every part with a weight gets one at least. */
-function apportion(weights: readonly number[], size: number): number[] {
+const apportion = (weights: readonly number[], size: number): number[] => {
   const sum = weights.reduce((total, weight) => total + weight, 0)
   const exact = weights.map((weight) => (weight / sum) * size)
   const counts = exact.map((value) => (value === 0 ? 0 : Math.max(1, Math.floor(value))))
@@ -123,7 +123,7 @@ function apportion(weights: readonly number[], size: number): number[] {
   return counts
 }
 
-function find(stretches: readonly Stretch[], index: number, seed: number | string): { part: number; row: number } {
+const find = (stretches: readonly Stretch[], index: number, seed: number | string): { part: number; row: number } => {
   let at = 0
   while (at + 1 < stretches.length && stretches[at + 1].from <= index) at++
   const stretch = stretches[at]
@@ -138,7 +138,7 @@ function find(stretches: readonly Stretch[], index: number, seed: number | strin
 }
 
 /** Rows of `part` in the blocks that the first `total` rows touch. */
-function usedBefore(stretches: readonly Stretch[], total: number, part: number): number {
+const usedBefore = (stretches: readonly Stretch[], total: number, part: number): number => {
   let used = 0
   for (const stretch of stretches) {
     const inside = Math.min(total - stretch.from, stretch.blocks * stretch.blockSize)

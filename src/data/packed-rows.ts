@@ -24,7 +24,7 @@ export const packedRowsSchema = z.strictObject({
 })
 
 /** Rows of exactly `length` tokens; what is left at the end of an epoch is not used in it. */
-export function packedRows(source: TokenSource, input: z.input<typeof packedRowsSchema>): Sampler {
+export const packedRows = (source: TokenSource, input: z.input<typeof packedRowsSchema>): Sampler => {
   const { seed, length, overlap, shuffle } = parseConfig(packedRowsSchema, input, 'packedRows')
   const step = length - overlap
   if (step < 1) throw new DataError(`Expected an overlap below the length ${length}, got ${overlap}. Lower it.`)
@@ -51,7 +51,7 @@ export function packedRows(source: TokenSource, input: z.input<typeof packedRows
   }
 }
 
-function contiguousRow(source: TokenSource, start: number, length: number): Row {
+const contiguousRow = (source: TokenSource, start: number, length: number): Row => {
   const starts = [0]
   for (let at = source.documentEnd(source.documentAt(start)); at < start + length; ) {
     if (at > start + starts[starts.length - 1]) starts.push(at - start)

@@ -21,12 +21,12 @@ export interface Sampler {
 }
 
 /** The row at `position` when epochs follow each other. */
-export function rowAt(sampler: Sampler, position: number): Row {
+export const rowAt = (sampler: Sampler, position: number): Row => {
   if (sampler.rowsPerEpoch === Number.POSITIVE_INFINITY) return sampler.row(0, position)
   return sampler.row(Math.floor(position / sampler.rowsPerEpoch), position % sampler.rowsPerEpoch)
 }
 
-export function checkIndex(epoch: number, index: number, rows: number): void {
+export const checkIndex = (epoch: number, index: number, rows: number): void => {
   if (!(Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(index) && index >= 0 && index < rows)) {
     throw new RangeError(
       `Expected an epoch and an index below ${rows}, got ${epoch} and ${index}. Ask within the epoch.`,

@@ -9,7 +9,7 @@ import { type TokenSource, tokensInMemory } from './token-source.ts'
 import { wholeDocuments } from './whole-documents.ts'
 
 /** A source whose token `i` has the id `i`, so that every row tells where it came from. */
-function makeSource(lengths: readonly number[]): TokenSource {
+const makeSource = (lengths: readonly number[]): TokenSource => {
   const ends: number[] = []
   for (const length of lengths) ends.push((ends[ends.length - 1] ?? 0) + length)
   return tokensInMemory(
@@ -18,7 +18,7 @@ function makeSource(lengths: readonly number[]): TokenSource {
   )
 }
 
-function randomLengths(count: number, most: number, seed = 1): number[] {
+const randomLengths = (count: number, most: number, seed = 1): number[] => {
   const random = createRandom(seed)
   return Array.from({ length: count }, () => 1 + random.integer(most))
 }

@@ -55,12 +55,10 @@ export type IdArray = Uint16Array | Uint32Array
 export const MANIFEST = 'manifest.json'
 
 /** Bytes of one token id. */
-export function idBytes(dtype: ShardManifest['dtype']): number {
-  return dtype === 'uint16' ? 2 : 4
-}
+export const idBytes = (dtype: ShardManifest['dtype']): number => (dtype === 'uint16' ? 2 : 4)
 
 /** Reads and checks the manifest of a folder; throws a DataError when there is none or it contradicts itself. */
-export async function readShardManifest(folder: string): Promise<ShardManifest> {
+export const readShardManifest = async (folder: string): Promise<ShardManifest> => {
   const path = join(folder, MANIFEST)
   let value: unknown
   try {

@@ -139,7 +139,7 @@ export class SplitWriter {
   }
 }
 
-async function writeAll(file: FileHandle, data: IdArray, position: number): Promise<void> {
+const writeAll = async (file: FileHandle, data: IdArray, position: number): Promise<void> => {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done)

@@ -19,7 +19,7 @@ export interface TokenSource {
 }
 
 /** A source over ids in memory; document `i` ends at `ends[i]`. */
-export function tokensInMemory(ids: IdArray, ends: ArrayLike<number>): TokenSource {
+export const tokensInMemory = (ids: IdArray, ends: ArrayLike<number>): TokenSource => {
   const last = ends.length === 0 ? 0 : ends[ends.length - 1]
   if (last !== ids.length) {
     throw new DataError(
@@ -53,7 +53,7 @@ interface OpenShard {
 }
 
 /** Opens one split of a folder of shards. Reads are positional; only the document ends are held in memory, when needed. */
-export async function openTokens(folder: string, split: SplitName = 'train'): Promise<TokenSource> {
+export const openTokens = async (folder: string, split: SplitName = 'train'): Promise<TokenSource> => {
   const manifest = await readShardManifest(folder)
   const width = idBytes(manifest.dtype)
   const shards: OpenShard[] = []
@@ -122,7 +122,7 @@ export async function openTokens(folder: string, split: SplitName = 'train'): Pr
 }
 
 /** What is wrong with a folder of shards: one line a fault, none when every byte is as it was written. */
-export async function verifyShards(folder: string): Promise<{ manifest: ShardManifest; faults: string[] }> {
+export const verifyShards = async (folder: string): Promise<{ manifest: ShardManifest; faults: string[] }> => {
   const manifest = await readShardManifest(folder)
   const faults: string[] = []
   for (const { shards } of Object.values(manifest.splits)) {
@@ -142,7 +142,7 @@ export async function verifyShards(folder: string): Promise<{ manifest: ShardMan
   return { manifest, faults }
 }
 
-function openChecked(path: string, bytes: number): number {
+const openChecked = (path: string, bytes: number): number => {
   let file: number
   try {
     file = openSync(path, 'r')
@@ -155,7 +155,7 @@ function openChecked(path: string, bytes: number): number {
   throw new DataError(`Expected ${bytes} bytes, got ${size}. The file was cut or changed; encode again.`, path)
 }
 
-function readFully(shard: Pick<OpenShard, 'file' | 'path'>, target: Uint8Array, position: number): void {
+const readFully = (shard: Pick<OpenShard, 'file' | 'path'>, target: Uint8Array, position: number): void => {
   for (let done = 0; done < target.length; ) {
     const read = readSync(shard.file, target, done, target.length - done, position + done)
     if (read === 0) {
@@ -168,7 +168,7 @@ function readFully(shard: Pick<OpenShard, 'file' | 'path'>, target: Uint8Array, 
   }
 }
 
-function endsOf(shard: OpenShard): Uint32Array {
+const endsOf = (shard: OpenShard): Uint32Array => {
   if (shard.ends === undefined) {
     const ends = new Uint32Array(shard.documents)
     const file = openChecked(shard.endsPath, shard.documents * 4)
@@ -194,7 +194,7 @@ function endsOf(shard: OpenShard): Uint32Array {
 const MACHINE_IS_LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 /** Turns ids as they lie in files into ids of this machine, in place; the same the other way round. */
-export function littleEndian<A extends IdArray>(ids: A): A {
+export const littleEndian = <A extends IdArray>(ids: A): A => {
   if (!MACHINE_IS_LITTLE) {
     const bytes = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength)
     if (ids.BYTES_PER_ELEMENT === 2) bytes.swap16()
@@ -203,7 +203,7 @@ export function littleEndian<A extends IdArray>(ids: A): A {
   return ids
 }
 
-function checkRange(start: number, length: number, size: number): void {
+const checkRange = (start: number, length: number, size: number): void => {
   if (
     !(
       Number.isSafeInteger(start) &&
@@ -218,7 +218,7 @@ function checkRange(start: number, length: number, size: number): void {
 }
 
 /** The first index whose value is above `value`. */
-function firstAbove(values: ArrayLike<number>, size: number, value: number): number {
+const firstAbove = (values: ArrayLike<number>, size: number, value: number): number => {
   let low = 0
   let high = size
   while (low < high) {
@@ -230,7 +230,7 @@ function firstAbove(values: ArrayLike<number>, size: number, value: number): num
 }
 
 /** The last item whose key is at most `value`; of equal ones the last, so that empty shards are passed over. */
-function lastAtMost<Item>(items: readonly Item[], key: (item: Item) => number, value: number): number {
+const lastAtMost = <Item>(items: readonly Item[], key: (item: Item) => number, value: number): number => {
   let low = 0
   let high = items.length
   while (low < high) {

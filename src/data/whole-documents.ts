@@ -11,7 +11,7 @@ export const wholeDocumentsSchema = z.strictObject({
 })
 
 /** Documents of `source`, each cut to `maxLength` tokens. */
-export function wholeDocuments(source: TokenSource, input: z.input<typeof wholeDocumentsSchema>): Sampler {
+export const wholeDocuments = (source: TokenSource, input: z.input<typeof wholeDocumentsSchema>): Sampler => {
   const { seed, maxLength, shuffle } = parseConfig(wholeDocumentsSchema, input, 'wholeDocuments')
   if (source.documents === 0) throw new DataError('Expected at least one document, got none. Encode more text.')
   return {

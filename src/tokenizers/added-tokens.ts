@@ -150,12 +150,10 @@ export class AddedTokens {
   }
 }
 
-function whole(text: string): Stretch[] {
-  return [{ start: 0, end: text.length }]
-}
+const whole = (text: string): Stretch[] => [{ start: 0, end: text.length }]
 
 /** Reads one entry of `added_tokens`. */
-export function readAddedToken(value: unknown, where: string): AddedToken {
+export const readAddedToken = (value: unknown, where: string): AddedToken => {
   const fields = new Fields(value, where)
   const special = fields.boolean('special', false)
   return {
@@ -179,7 +177,7 @@ interface Node {
   entry?: Entry
 }
 
-function createMatcher(entries: readonly Entry[]): Matcher | undefined {
+const createMatcher = (entries: readonly Entry[]): Matcher | undefined => {
   const usable = entries.filter(({ text }) => text !== '')
   return usable.length === 0 ? undefined : new Matcher(usable)
 }
@@ -241,19 +239,19 @@ class Matcher {
   }
 }
 
-function nextStart(starts: RegExp, text: string, from: number): number {
+const nextStart = (starts: RegExp, text: string, from: number): number => {
   starts.lastIndex = from
   return starts.test(text) ? starts.lastIndex - 1 : -1
 }
 
 /** The span that a match takes with its white space, or undefined when it must be a word of its own and is not. */
-function place(
+const place = (
   text: string,
   token: AddedToken,
   start: number,
   end: number,
   done: number,
-): [number, number] | undefined {
+): [number, number] | undefined => {
   if (token.singleWord) {
     // Two units are enough to see the character beside the match.
     if (start > 0 && WORD_END.test(text.slice(Math.max(0, start - 2), start))) return undefined
@@ -266,6 +264,4 @@ function place(
   return [from, to]
 }
 
-function isSpaceAt(text: string, at: number): boolean {
-  return (classOf(text.charCodeAt(at)) & WHITE_SPACE) !== 0
-}
+const isSpaceAt = (text: string, at: number): boolean => (classOf(text.charCodeAt(at)) & WHITE_SPACE) !== 0

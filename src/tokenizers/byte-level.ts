@@ -16,7 +16,7 @@ for (let byte = 0; byte < 256; byte++) {
 export const BYTE_ALPHABET: readonly string[] = characterOfByte
 
 /** The text's UTF-8 bytes as stand-ins. */
-export function toByteLevel(text: string): string {
+export const toByteLevel = (text: string): string => {
   let result = ''
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
@@ -31,7 +31,7 @@ export function toByteLevel(text: string): string {
 }
 
 /** The bytes that a token stands for, or undefined when it holds a character that is no stand-in. */
-export function fromByteLevel(token: string): number[] | undefined {
+export const fromByteLevel = (token: string): number[] | undefined => {
   const bytes: number[] = []
   for (let i = 0; i < token.length; i++) {
     const unit = token.charCodeAt(i)

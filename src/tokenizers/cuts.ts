@@ -8,7 +8,7 @@ interface Cutting {
  * What may stand at a cut made before one of `leads`, after all of `parts`: the possible characters, '' when a part
  * always splits there, or undefined when some part does not bear the cut.
  */
-export function cutsBefore(parts: readonly Cutting[], leads: string): string | undefined {
+export const cutsBefore = (parts: readonly Cutting[], leads: string): string | undefined => {
   let now: string | undefined = leads
   for (const part of parts) {
     if (now === '' || now === undefined) return now

@@ -8,7 +8,7 @@ import { regexScanner, type Scanner, scannerOf } from './pre-tokenizers/scanner.
 import { wellFormed } from './unicode.ts'
 import { hashUnits, WordCache } from './word-cache.ts'
 
-function cut(scanner: Scanner, text: string): string[] {
+const cut = (scanner: Scanner, text: string): string[] => {
   const units = Uint16Array.from(text, (character) => character.charCodeAt(0))
   const all = new Uint16Array(text.length)
   for (let i = 0; i < text.length; i++) all[i] = text.charCodeAt(i)

@@ -145,7 +145,7 @@ export class Encoding {
 }
 
 /** Joins encodings in their order. */
-export function joinEncodings(encodings: readonly Encoding[]): Encoding {
+export const joinEncodings = (encodings: readonly Encoding[]): Encoding => {
   const joined = new Encoding()
   for (const encoding of encodings) joined.append(encoding)
   return joined
@@ -154,7 +154,7 @@ export function joinEncodings(encodings: readonly Encoding[]): Encoding {
 const MAX_PADDED = 2 ** 24
 
 /** Pads all encodings to one length. Throws ConfigError when that is absurd. */
-export function padEncodings(encodings: readonly Encoding[], padding: Padding): void {
+export const padEncodings = (encodings: readonly Encoding[], padding: Padding): void => {
   let length = padding.length ?? encodings.reduce((longest, encoding) => Math.max(longest, encoding.length), 0)
   const multiple = padding.multipleOf ?? 0
   if (multiple > 0) length = Math.ceil(length / multiple) * multiple

@@ -46,7 +46,7 @@ export type StretchEncoder = (text: string, atStart: boolean, out: IdBuffer) => 
 const ELSEWHERE = 1
 
 /** Where in the original the first character that is left after normalizing stands, as far as it matters. */
-export function firstPlace({ normalizer, preTokenizer }: Omit<Parts, 'model'>, text: string): number {
+export const firstPlace = ({ normalizer, preTokenizer }: Omit<Parts, 'model'>, text: string): number => {
   if (normalizer === undefined || preTokenizer?.mindsStart !== true) return 0
   const piece = new AlignedPiece(text, 0)
   normalizer.align(piece)
@@ -54,12 +54,12 @@ export function firstPlace({ normalizer, preTokenizer }: Omit<Parts, 'model'>, t
 }
 
 /** The ids of a text by the plain road: normalize, pre-tokenize, model. */
-function encodePlainly(
+const encodePlainly = (
   { normalizer, preTokenizer, model }: Parts,
   text: string,
   edges: Edges,
   atStart: boolean,
-): number[] {
+): number[] => {
   const sink = createSink()
   const normalized = normalizer?.normalize(text, edges) ?? text
   const piece = new PlainPiece(
@@ -72,7 +72,7 @@ function encodePlainly(
 }
 
 /** Chooses the fastest road that the parts allow. */
-export function createStretchEncoder(parts: Parts): StretchEncoder {
+export const createStretchEncoder = (parts: Parts): StretchEncoder => {
   const { normalizer, preTokenizer, model } = parts
   const pieces = preTokenizer?.scanner
   if (preTokenizer !== undefined && pieces !== undefined && normalizer?.cutsAtAscii !== true)
@@ -94,7 +94,7 @@ export function createStretchEncoder(parts: Parts): StretchEncoder {
 const MAX_REMEMBERED = 1 << 17
 
 /** Encodes text that is normalized already, without cuts; words are remembered. */
-export function createNormalizedEncoder({ preTokenizer, model }: Parts): StretchEncoder {
+export const createNormalizedEncoder = ({ preTokenizer, model }: Parts): StretchEncoder => {
   const memo = new Map<string, number[]>()
   return (text, atStart, out) => {
     const piece = new PlainPiece(text, atStart ? 0 : ELSEWHERE)
@@ -114,7 +114,7 @@ export function createNormalizedEncoder({ preTokenizer, model }: Parts): Stretch
 }
 
 /** Cuts normalized text as the pre-tokenizer does; each piece is a word of the model. */
-function pieceEncoder({ normalizer, model }: Parts, scanner: Scanner, preTokenizer: PreTokenizer): StretchEncoder {
+const pieceEncoder = ({ normalizer, model }: Parts, scanner: Scanner, preTokenizer: PreTokenizer): StretchEncoder => {
   const { finish, prefix } = preTokenizer
   const encodeMiss = (piece: string): number[] => {
     const sink = createSink()
@@ -131,7 +131,7 @@ function pieceEncoder({ normalizer, model }: Parts, scanner: Scanner, preTokeniz
   }
 }
 
-function encodeUnits(
+const encodeUnits = (
   text: string,
   units: Uint16Array,
   from: number,
@@ -140,7 +140,7 @@ function encodeUnits(
   cache: WordCache,
   encodeMiss: (piece: string) => number[],
   out: IdBuffer,
-): void {
+): void => {
   for (let start = from; start < limit; ) {
     const end = scanner.next(units, start, limit)
     if (end - start > MAX_WORD) {
@@ -162,7 +162,7 @@ function encodeUnits(
 }
 
 /** Cuts raw text where every part bears it; each stretch goes through all parts once. */
-function cutEncoder(parts: Parts, scanner: Scanner, mindsEnd: boolean): StretchEncoder {
+const cutEncoder = (parts: Parts, scanner: Scanner, mindsEnd: boolean): StretchEncoder => {
   const units = new UnitBuffer()
   const cache = new WordCache()
   const middle: Edges = { first: false, last: false }
@@ -192,11 +192,10 @@ function cutEncoder(parts: Parts, scanner: Scanner, mindsEnd: boolean): StretchE
   }
 }
 
-function isSure(unit: number): boolean {
-  return (unit >= 0x61 && unit <= 0x7a) || (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x30 && unit <= 0x39)
-}
+const isSure = (unit: number): boolean =>
+  (unit >= 0x61 && unit <= 0x7a) || (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x30 && unit <= 0x39)
 
-function hasSureCharacter(units: Uint16Array, start: number, end: number): boolean {
+const hasSureCharacter = (units: Uint16Array, start: number, end: number): boolean => {
   for (let i = start; i < end; i++) if (isSure(units[i])) return true
   return false
 }
@@ -237,7 +236,7 @@ const PREPENDED =
   /[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\u{110bd}\u{110cd}\u{111c2}\u{111c3}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]/u
 
 /** Spaces and what follows them, up to the next space that may be cut before. */
-function spaceScanner({ normalizer }: Parts, leads: string): Scanner {
+const spaceScanner = ({ normalizer }: Parts, leads: string): Scanner => {
   const UNKNOWN = 0
   const FIRM = 1
   const LOOSE = 2

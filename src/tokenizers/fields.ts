@@ -9,14 +9,13 @@ export function refuse(what: string, where: string, got: unknown, advice = 'Chec
   throw new DataError(`Expected ${what} for \`${where}\`, got ${brief(got)}. ${advice}`)
 }
 
-function brief(value: unknown): string {
+const brief = (value: unknown): string => {
   const text = show(value)
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The fields of one JSON object. */
 export class Fields {
@@ -90,7 +89,7 @@ export class Fields {
 }
 
 /** An id or a count: a whole number from 0 to 2^31 - 1. */
-export function integer(value: unknown, where: string): number {
+export const integer = (value: unknown, where: string): number => {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0x7fffffff)
     refuse('a whole number from 0 to 2147483647', where, value)
   return value

@@ -12,12 +12,18 @@ export interface BertVocabularyOptions {
   handleChineseChars?: boolean
 }
 
-function specialToken(id: number, content: string, lstrip = false): JsonObject {
-  return { id, content, single_word: false, lstrip, rstrip: false, normalized: false, special: true }
-}
+const specialToken = (id: number, content: string, lstrip = false): JsonObject => ({
+  id,
+  content,
+  single_word: false,
+  lstrip,
+  rstrip: false,
+  normalized: false,
+  special: true,
+})
 
 /** From vocab.txt: one token a line, the line's number its id. */
-export function bertJson(text: string, options: BertVocabularyOptions = {}): JsonObject {
+export const bertJson = (text: string, options: BertVocabularyOptions = {}): JsonObject => {
   const lines = text.split('\n')
   if (lines.at(-1) === '') lines.pop()
   const vocab: JsonObject = Object.create(null)
@@ -50,7 +56,7 @@ export function bertJson(text: string, options: BertVocabularyOptions = {}): Jso
   }
 }
 
-function frame([cls, clsId]: [string, number], [sep, sepId]: [string, number]): JsonObject {
+const frame = ([cls, clsId]: [string, number], [sep, sepId]: [string, number]): JsonObject => {
   const token = (id: string, typeId = 0) => ({ SpecialToken: { id, type_id: typeId } })
   const sequence = (id: string, typeId = 0) => ({ Sequence: { id, type_id: typeId } })
   return {
@@ -65,7 +71,7 @@ function frame([cls, clsId]: [string, number], [sep, sepId]: [string, number]): 
 }
 
 /** From vocab.json and merges.txt; RoBERTa's when its tokens are there or the settings say so, else GPT-2's. */
-export function byteLevelJson(vocab: JsonObject, mergesText: string, config: JsonObject = {}): JsonObject {
+export const byteLevelJson = (vocab: JsonObject, mergesText: string, config: JsonObject = {}): JsonObject => {
   const merges = mergesText
     .split('\n')
     .map((line) => line.replace(/\r$/, ''))
@@ -110,7 +116,7 @@ export function byteLevelJson(vocab: JsonObject, mergesText: string, config: Jso
   }
 }
 
-function knownUnknown(config: JsonObject, vocab: JsonObject): string | null {
+const knownUnknown = (config: JsonObject, vocab: JsonObject): string | null => {
   const token = tokenText(config.unk_token)
   return token !== undefined && typeof vocab[token] === 'number' ? token : null
 }

@@ -21,7 +21,7 @@ export interface LoadOptions extends BertVocabularyOptions {
  * the parsed content of a tokenizer.json, with `config` beside it. The other options count for vocab.txt alone.
  * Throws DataError.
  */
-export async function loadTokenizer(source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> {
+export const loadTokenizer = async (source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> => {
   if (typeof source !== 'string')
     return build(source, options.config === undefined ? [] : [options.config], undefined, 'tokenizer.json')
   const info = await stat(source).catch(() => undefined)
@@ -42,33 +42,31 @@ interface Reader {
   read(folder: string, name: string, config: JsonObject): Promise<JsonObject>
 }
 
-function readers(options: LoadOptions): readonly Reader[] {
-  return [
-    {
-      fits: (name) => name.endsWith('.txt'),
-      read: async (folder, name, config) => bertJson(await need(folder, name), { ...bertOptions(config), ...options }),
+const readers = (options: LoadOptions): readonly Reader[] => [
+  {
+    fits: (name) => name.endsWith('.txt'),
+    read: async (folder, name, config) => bertJson(await need(folder, name), { ...bertOptions(config), ...options }),
+  },
+  {
+    fits: (name) => name.endsWith('.model'),
+    read: async (folder, name, config) => sentencePieceJson(await bytes(join(folder, name)), config),
+  },
+  { fits: (name) => !name.endsWith('vocab.json') && !name.endsWith('encoder.json'), read: tokenizerJson },
+  {
+    fits: () => true,
+    async read(folder, name, config) {
+      const merges = await readText(
+        join(folder, name.replace('vocab.json', 'merges.txt').replace('encoder.json', 'vocab.bpe')),
+      )
+      if (merges === undefined) throw new DataError('Expected merges.txt beside it, got none.', join(folder, name))
+      const model = (await readJson(join(folder, 'config.json')))?.model_type
+      return byteLevelJson(parse(await need(folder, name), join(folder, name)), merges, {
+        ...config,
+        model_type: model,
+      })
     },
-    {
-      fits: (name) => name.endsWith('.model'),
-      read: async (folder, name, config) => sentencePieceJson(await bytes(join(folder, name)), config),
-    },
-    { fits: (name) => !name.endsWith('vocab.json') && !name.endsWith('encoder.json'), read: tokenizerJson },
-    {
-      fits: () => true,
-      async read(folder, name, config) {
-        const merges = await readText(
-          join(folder, name.replace('vocab.json', 'merges.txt').replace('encoder.json', 'vocab.bpe')),
-        )
-        if (merges === undefined) throw new DataError('Expected merges.txt beside it, got none.', join(folder, name))
-        const model = (await readJson(join(folder, 'config.json')))?.model_type
-        return byteLevelJson(parse(await need(folder, name), join(folder, name)), merges, {
-          ...config,
-          model_type: model,
-        })
-      },
-    },
-  ]
-}
+  },
+]
 
 const VOCABULARIES = [
   'tokenizer.json',
@@ -80,16 +78,15 @@ const VOCABULARIES = [
   'sentencepiece.bpe.model',
 ]
 
-async function findVocabulary(folder: string): Promise<string> {
+const findVocabulary = async (folder: string): Promise<string> => {
   for (const name of VOCABULARIES) if ((await stat(join(folder, name)).catch(() => undefined))?.isFile()) return name
   throw new DataError(`Expected one of ${VOCABULARIES.join(', ')}, got none of them.`, folder)
 }
 
-async function tokenizerJson(folder: string, name: string): Promise<JsonObject> {
-  return parse(await need(folder, name), join(folder, name))
-}
+const tokenizerJson = async (folder: string, name: string): Promise<JsonObject> =>
+  parse(await need(folder, name), join(folder, name))
 
-function bertOptions(config: JsonObject): BertVocabularyOptions {
+const bertOptions = (config: JsonObject): BertVocabularyOptions => {
   const flag = (key: string) => (typeof config[key] === 'boolean' ? config[key] : undefined)
   return {
     lowercase: flag('do_lower_case'),
@@ -98,27 +95,25 @@ function bertOptions(config: JsonObject): BertVocabularyOptions {
   }
 }
 
-async function bytes(path: string): Promise<Buffer> {
+const bytes = async (path: string): Promise<Buffer> => {
   const { size } = await stat(path)
   if (size > MAX_FILE_BYTES) throw new DataError(`Expected at most ${MAX_FILE_BYTES} bytes, got ${size}.`, path)
   return readFile(path)
 }
 
-async function need(folder: string, name: string): Promise<string> {
-  return (await bytes(join(folder, name))).toString('utf8')
-}
+const need = async (folder: string, name: string): Promise<string> => (await bytes(join(folder, name))).toString('utf8')
 
-async function readText(path: string): Promise<string | undefined> {
+const readText = async (path: string): Promise<string | undefined> => {
   const there = await stat(path).catch(() => undefined)
   return there?.isFile() ? (await bytes(path)).toString('utf8') : undefined
 }
 
-async function readJson(path: string): Promise<JsonObject | undefined> {
+const readJson = async (path: string): Promise<JsonObject | undefined> => {
   const text = await readText(path)
   return text === undefined ? undefined : parse(text, path)
 }
 
-function parse(text: string, path: string): JsonObject {
+const parse = (text: string, path: string): JsonObject => {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -130,7 +125,12 @@ function parse(text: string, path: string): JsonObject {
 }
 
 /** Puts a tokenizer and the settings around it together. */
-function build(json: JsonObject, files: readonly JsonObject[], template: string | undefined, path: string): Tokenizer {
+const build = (
+  json: JsonObject,
+  files: readonly JsonObject[],
+  template: string | undefined,
+  path: string,
+): Tokenizer => {
   try {
     const [config = {}] = files
     const longest = config.model_max_length
@@ -154,11 +154,10 @@ function build(json: JsonObject, files: readonly JsonObject[], template: string 
   }
 }
 
-function namesRoles(files: readonly JsonObject[]): boolean {
-  return files.some((file) => ROLES.some((role) => file[`${role}_token`] !== undefined))
-}
+const namesRoles = (files: readonly JsonObject[]): boolean =>
+  files.some((file) => ROLES.some((role) => file[`${role}_token`] !== undefined))
 
-function configTemplate(config: JsonObject): string | undefined {
+const configTemplate = (config: JsonObject): string | undefined => {
   const template = config.chat_template
   if (typeof template === 'string') return template
   if (!Array.isArray(template)) return undefined
@@ -168,7 +167,7 @@ function configTemplate(config: JsonObject): string | undefined {
 }
 
 /** The file's added tokens, and after them those that only the settings name. */
-function withConfigTokens(json: JsonObject, files: readonly JsonObject[]): unknown[] {
+const withConfigTokens = (json: JsonObject, files: readonly JsonObject[]): unknown[] => {
   const listed = Array.isArray(json.added_tokens)
     ? json.added_tokens
     : json.added_tokens === undefined || json.added_tokens === null

@@ -32,7 +32,7 @@ const POSIX: Record<string, string> = {
 }
 
 /** A regular expression from a tokenizer file, with the flags given beside `v`. Throws DataError. */
-export function translateRegex(pattern: string, where: string, flags = 'g'): RegExp {
+export const translateRegex = (pattern: string, where: string, flags = 'g'): RegExp => {
   if (pattern.length > MAX_PATTERN) fail(pattern, where, `is longer than ${MAX_PATTERN} characters`)
   const translation = new Translation(pattern, where)
   const source = translation.translate()
@@ -49,9 +49,8 @@ export function translateRegex(pattern: string, where: string, flags = 'g'): Reg
 }
 
 /** A regular expression that matches `text` itself. */
-export function literalRegex(text: string, flags = 'g'): RegExp {
-  return new RegExp([...text].map((character) => literal(character)).join(''), `v${flags}`)
-}
+export const literalRegex = (text: string, flags = 'g'): RegExp =>
+  new RegExp([...text].map((character) => literal(character)).join(''), `v${flags}`)
 
 function fail(pattern: string, where: string, why: string): never {
   const shown = pattern.length > 60 ? `${pattern.slice(0, 57)}...` : pattern
@@ -60,12 +59,11 @@ function fail(pattern: string, where: string, why: string): never {
   )
 }
 
-function literal(character: string): string {
-  return /[\p{L}\p{N}]/u.test(character) ? character : `\\u{${character.codePointAt(0)!.toString(16)}}`
-}
+const literal = (character: string): string =>
+  /[\p{L}\p{N}]/u.test(character) ? character : `\\u{${character.codePointAt(0)!.toString(16)}}`
 
 /** The other letters that a letter equals when case does not matter. */
-function variants(character: string): string[] {
+const variants = (character: string): string[] => {
   const folded = new Set([character, character.toLowerCase(), character.toUpperCase()])
   // The two letters outside ASCII that fold to an ASCII one.
   if (folded.has('s')) folded.add('ſ')
@@ -335,12 +333,12 @@ class Translation {
   }
 }
 
-function lettersWithin(low: string, high: string): string[] {
+const lettersWithin = (low: string, high: string): string[] => {
   const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
   return [...letters].filter((letter) => letter >= low && letter <= high)
 }
 
-function isValid(source: string): boolean {
+const isValid = (source: string): boolean => {
   try {
     new RegExp(source, 'v')
     return true
@@ -350,7 +348,7 @@ function isValid(source: string): boolean {
 }
 
 // Runs the pattern over texts that make careless patterns explode, where a clock can stop it.
-function probe(regex: RegExp, pattern: string, where: string): void {
+const probe = (regex: RegExp, pattern: string, where: string): void => {
   const alphabet = new Set([
     ...'aA0 \n.-_é中',
     ...[...pattern].filter((character) => /[\p{L}\p{N}\s]/u.test(character)).slice(0, 12),

@@ -7,7 +7,7 @@ import { ROLES } from './special-tokens.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** Writes tokenizer.json, tokenizer_config.json and the vocabulary files that older readers want. Returns their names. */
-export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promise<string[]> {
+export const saveTokenizer = async (tokenizer: Tokenizer, folder: string): Promise<string[]> => {
   await mkdir(folder, { recursive: true })
   const files: Record<string, string> = {
     'tokenizer.json': `${JSON.stringify(tokenizer.toJson(), null, 2)}\n`,
@@ -18,7 +18,7 @@ export async function saveTokenizer(tokenizer: Tokenizer, folder: string): Promi
   return Object.keys(files)
 }
 
-function configOf(tokenizer: Tokenizer): JsonObject {
+const configOf = (tokenizer: Tokenizer): JsonObject => {
   const { special } = tokenizer
   const roles = Object.fromEntries(
     ROLES.flatMap((role) => (special[role] === undefined ? [] : [[`${role}_token`, special[role].token]])),

@@ -45,11 +45,9 @@ function* messageFields(bytes: Buffer, where: string): Generator<[field: number,
   }
 }
 
-function collect(bytes: Buffer, where: string): Map<number, Value> {
-  return new Map(messageFields(bytes, where))
-}
+const collect = (bytes: Buffer, where: string): Map<number, Value> => new Map(messageFields(bytes, where))
 
-function readPiece(bytes: Buffer, index: number): ScoredPiece {
+const readPiece = (bytes: Buffer, index: number): ScoredPiece => {
   const fields = collect(bytes, `pieces[${index}]`)
   const text = fields.get(1)
   const score = fields.get(2)
@@ -63,7 +61,7 @@ function readPiece(bytes: Buffer, index: number): ScoredPiece {
 }
 
 /** Translates a model file; `config` is tokenizer_config.json. Throws DataError. */
-export function sentencePieceJson(bytes: Buffer, config: JsonObject = {}): JsonObject {
+export const sentencePieceJson = (bytes: Buffer, config: JsonObject = {}): JsonObject => {
   const pieces: ScoredPiece[] = []
   let trainer = new Map<number, Value>()
   let normalizer = new Map<number, Value>()
@@ -99,17 +97,15 @@ export function sentencePieceJson(bytes: Buffer, config: JsonObject = {}): JsonO
   }
 }
 
-function addedToken({ text, type }: ScoredPiece, id: number): JsonObject[] {
+const addedToken = ({ text, type }: ScoredPiece, id: number): JsonObject[] => {
   const special = type === PIECE_TYPES.unknown || type === PIECE_TYPES.control
   if (!special && type !== PIECE_TYPES.userDefined) return []
   return [{ id, content: text, single_word: false, lstrip: false, rstrip: false, normalized: false, special }]
 }
 
-function flag(spec: ReadonlyMap<number, Value>, field: number): boolean {
-  return (spec.get(field) ?? 1) === 1
-}
+const flag = (spec: ReadonlyMap<number, Value>, field: number): boolean => (spec.get(field) ?? 1) === 1
 
-function normalizers(spec: ReadonlyMap<number, Value>): JsonObject[] {
+const normalizers = (spec: ReadonlyMap<number, Value>): JsonObject[] => {
   const charsmap = spec.get(2)
   const parts: JsonObject[] = []
   if (Buffer.isBuffer(charsmap) && charsmap.length > 0)
@@ -123,7 +119,7 @@ function normalizers(spec: ReadonlyMap<number, Value>): JsonObject[] {
   return parts
 }
 
-function bpeParts(spec: ReadonlyMap<number, Value>): JsonObject {
+const bpeParts = (spec: ReadonlyMap<number, Value>): JsonObject => {
   const parts = normalizers(spec)
   const prefixed = flag(spec, 3)
   if (prefixed) parts.push({ type: 'Prepend', prepend: '▁' })
@@ -143,7 +139,7 @@ function bpeParts(spec: ReadonlyMap<number, Value>): JsonObject {
   }
 }
 
-function unigramParts(spec: ReadonlyMap<number, Value>): JsonObject {
+const unigramParts = (spec: ReadonlyMap<number, Value>): JsonObject => {
   const parts = normalizers(spec)
   const scheme = flag(spec, 3) ? 'always' : 'never'
   const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: scheme, split: true }
@@ -158,7 +154,7 @@ function unigramParts(spec: ReadonlyMap<number, Value>): JsonObject {
  * The merges of a SentencePiece BPE vocabulary, best first. A merge ranks by the score of the piece it makes, so every way to
  * make a piece is a merge.
  */
-export function scoredMerges(pieces: readonly ScoredPiece[]): [left: string, right: string][] {
+export const scoredMerges = (pieces: readonly ScoredPiece[]): [left: string, right: string][] => {
   const ids = new Map(pieces.map(({ text }, id) => [text, id]))
   const merges: { sides: [string, string]; score: number; left: number; right: number; id: number }[] = []
   for (const [id, { text, score, type }] of pieces.entries()) {
@@ -173,7 +169,7 @@ export function scoredMerges(pieces: readonly ScoredPiece[]): [left: string, rig
   return merges.map(({ sides }) => sides)
 }
 
-function bpeModel(pieces: readonly ScoredPiece[], unkId: number, byteFallback: boolean): JsonObject {
+const bpeModel = (pieces: readonly ScoredPiece[], unkId: number, byteFallback: boolean): JsonObject => {
   const vocab: JsonObject = Object.create(null)
   for (const [id, { text }] of pieces.entries()) vocab[text] = id
   return {
@@ -190,7 +186,7 @@ function bpeModel(pieces: readonly ScoredPiece[], unkId: number, byteFallback: b
   }
 }
 
-function postProcessor(pieces: readonly ScoredPiece[], config: JsonObject, isLlama: boolean): JsonObject | null {
+const postProcessor = (pieces: readonly ScoredPiece[], config: JsonObject, isLlama: boolean): JsonObject | null => {
   const controls = pieces.flatMap(({ text, type }, id) => (type === PIECE_TYPES.control ? [{ text, id }] : []))
   const wanted = (key: string, fallback: boolean) => (typeof config[key] === 'boolean' ? config[key] : fallback)
   const bos = wanted('add_bos_token', isLlama) ? controls.find(({ text }) => text === '<s>') : undefined

@@ -28,16 +28,18 @@ const USUAL_NAMES: Record<Role, readonly string[]> = {
 }
 
 /** The text of a token that a file gives as a string or as an object with `content`. */
-export function tokenText(value: unknown): string | undefined {
+export const tokenText = (value: unknown): string | undefined => {
   const text = isObject(value) ? value.content : value
   return typeof text === 'string' && text !== '' ? text : undefined
 }
 
 /** Names given for roles in tokenizer_config.json or special_tokens_map.json; earlier files win. */
-export function namedRoles(files: readonly JsonObject[]): {
+export const namedRoles = (
+  files: readonly JsonObject[],
+): {
   roles: Partial<Record<Role, string>>
   additional: string[]
-} {
+} => {
   const roles: Partial<Record<Role, string>> = {}
   const additional: string[] = []
   for (const file of files) {
@@ -49,11 +51,11 @@ export function namedRoles(files: readonly JsonObject[]): {
 }
 
 /** The roles with their ids; `usual` says whether unnamed roles fall to tokens with a usual name. */
-export function resolveRoles(
+export const resolveRoles = (
   { roles, additional }: ReturnType<typeof namedRoles>,
   idOf: (token: string) => number | undefined,
   { usual }: { usual: boolean },
-): SpecialTokens {
+): SpecialTokens => {
   const resolved: Partial<Record<Role, SpecialToken>> = {}
   for (const role of ROLES) {
     const names = roles[role] !== undefined ? [roles[role]] : usual ? USUAL_NAMES[role] : []

@@ -42,7 +42,7 @@ export class PlainPiece implements Piece {
   }
 }
 
-export function replaceSpans(text: string, matches: readonly Span[], content: string): string {
+export const replaceSpans = (text: string, matches: readonly Span[], content: string): string => {
   if (matches.length === 0) return text
   let result = ''
   let done = 0

@@ -305,7 +305,7 @@ export class Tokenizer {
 }
 
 /** Turns UTF-16 offsets into `text` into code point offsets. */
-function codePointConverter(text: string): (span: [number, number]) => [number, number] {
+const codePointConverter = (text: string): ((span: [number, number]) => [number, number]) => {
   if (!/[\ud800-\udbff]/.test(text)) return (span) => span
   const before = new Uint32Array(text.length + 1)
   let count = 0

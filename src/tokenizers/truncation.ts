@@ -16,7 +16,7 @@ export interface Truncation {
 }
 
 /** Truncates encodings to what `added` special tokens leave of the maximum length. */
-export function truncate(encodings: readonly Encoding[], truncation: Truncation, added: number): Encoding[] {
+export const truncate = (encodings: readonly Encoding[], truncation: Truncation, added: number): Encoding[] => {
   const { maxLength, strategy = 'longest_first', stride = 0, side = 'right' } = truncation
   if (!Number.isInteger(maxLength) || maxLength < 0 || !Number.isInteger(stride) || stride < 0)
     throw new ConfigError(`Expected whole numbers for \`truncation\`, got maxLength ${maxLength} and stride ${stride}.`)
@@ -42,7 +42,7 @@ export function truncate(encodings: readonly Encoding[], truncation: Truncation,
 }
 
 /** The shorter of two keeps its length as long as it leaves the other at least as much. */
-function longestFirst(encodings: readonly Encoding[], room: number): number[] {
+const longestFirst = (encodings: readonly Encoding[], room: number): number[] => {
   if (encodings.length === 1) return [room]
   const lengths = encodings.map((encoding) => encoding.length)
   const shorter = lengths[0] > lengths[1] ? 1 : 0

@@ -11,6 +11,13 @@ export const CONTROL = 32
 export const NONSPACING_MARK = 64
 export const MARK = 128
 
+/** Ranges of code points from a list in hexadecimal. */
+export const codeRanges = (list: string): readonly (readonly [number, number])[] =>
+  list.split(' ').map((range) => {
+    const [first, last = first] = range.split('-').map((hex) => Number.parseInt(hex, 16))
+    return [first, last] as const
+  })
+
 // Ranges (hexadecimal) in which the crate's category tables and JavaScript's disagree; found by asking the crate about
 // every code point (npm tokenizers 0.23.2, Node 20 with Unicode 17).
 const YOUNG_PUNCTUATION = codeRanges(
@@ -24,28 +31,17 @@ const YOUNG_MARK = codeRanges(
   '7fd 897-89f 8ca-8d3 9fe afa-aff b55 c04 c3c cf3 d00 d3b-d3c d81 eba ece 1715 180f 1abf-1add 1ae0-1aeb 1cf2-1cf3 1cf7 1df6-1dfa a82c a8ff 10d24-10d27 10d69-10d6d 10eab-10eac 10efa-10eff 10f46-10f50 10f82-10f85 11070 11073-11074 110c2 11145-11146 111c9 111ce-111cf 11241 1133b 113b8-113c0 113c2 113c5 113c7-113ca 113cc-113d0 113d2 113e1-113e2 1145e 1182c-1183a 11930-11935 11937-11938 1193b-1193e 11940 11942-11943 119d1-119d7 119da-119e0 119e4 11a01-11a0a 11a33-11a39 11a3b-11a3e 11a47 11a51-11a5b 11a8a-11a99 11b60-11b67 11d31-11d36 11d3a 11d3c-11d3d 11d3f-11d45 11d47 11d8a-11d8e 11d90-11d91 11d93-11d97 11ef3-11ef6 11f00-11f01 11f03 11f34-11f3a 11f3e-11f42 11f5a 13440 13447-13455 1611e-1612f 16f4f 16f7f-16f87 16fe4 16ff0-16ff1 1cf00-1cf2d 1cf30-1cf46 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6 1e6ee-1e6ef 1e6f5',
 )
 
-/** Ranges of code points from a list in hexadecimal. */
-export function codeRanges(list: string): readonly (readonly [number, number])[] {
-  return list.split(' ').map((range) => {
-    const [first, last = first] = range.split('-').map((hex) => Number.parseInt(hex, 16))
-    return [first, last] as const
-  })
-}
-
-function within(list: readonly (readonly [number, number])[], code: number): boolean {
-  return list.some(([first, last]) => code >= first && code <= last)
-}
+const within = (list: readonly (readonly [number, number])[], code: number): boolean =>
+  list.some(([first, last]) => code >= first && code <= last)
 
 // Zero until a code point is first asked for.
 const table = new Uint8Array(0x110000)
 const UNTOUCHED = 1
 
 /** The class bits of a code point; computed when first asked for. A surrogate has none. */
-export function classOf(code: number): number {
-  return table[code] || classify(code)
-}
+export const classOf = (code: number): number => table[code] || classify(code)
 
-function classify(code: number): number {
+const classify = (code: number): number => {
   const character = String.fromCodePoint(code)
   let bits = COMPUTED
   if (code < 0xd800 || code > 0xdfff) {
@@ -62,12 +58,10 @@ function classify(code: number): number {
 }
 
 /** The class bits of a unit that is no surrogate. */
-export function classOfUnit(unit: number): number {
-  return table[unit] || classify(unit)
-}
+export const classOfUnit = (unit: number): number => table[unit] || classify(unit)
 
 /** The class bits of the character that starts at `index` of UTF-16 `units`. */
-export function classAt(units: Uint16Array, index: number, limit: number): number {
+export const classAt = (units: Uint16Array, index: number, limit: number): number => {
   const unit = units[index]
   if (unit < 0xd800 || unit > 0xdbff || index + 1 >= limit) return table[unit] || classify(unit)
   const low = units[index + 1]
@@ -75,18 +69,12 @@ export function classAt(units: Uint16Array, index: number, limit: number): numbe
   return classOf(((unit - 0xd800) << 10) + (low - 0xdc00) + 0x10000)
 }
 
-export function isWhiteSpace(character: string): boolean {
-  return (classOf(character.codePointAt(0)!) & WHITE_SPACE) !== 0
-}
+export const isWhiteSpace = (character: string): boolean => (classOf(character.codePointAt(0)!) & WHITE_SPACE) !== 0
 
 /** The text with each lone surrogate replaced by U+FFFD, as every UTF-8 encoder does. */
-export function wellFormed(text: string): string {
-  return (text as unknown as WellFormedString).toWellFormed()
-}
+export const wellFormed = (text: string): string => (text as unknown as WellFormedString).toWellFormed()
 
-export function isWellFormed(text: string): boolean {
-  return (text as unknown as WellFormedString).isWellFormed()
-}
+export const isWellFormed = (text: string): boolean => (text as unknown as WellFormedString).isWellFormed()
 
 // In Node 20 and ES2024, not yet in the library types that this package targets.
 interface WellFormedString {
@@ -95,7 +83,7 @@ interface WellFormedString {
 }
 
 /** Lower case of each character by itself: a final sigma is not special, as in the crate. */
-export function lowerCase(text: string): string {
+export const lowerCase = (text: string): string => {
   if (!text.includes('Σ')) return text.toLowerCase()
   let result = ''
   for (const character of text) result += character.toLowerCase()

@@ -96,13 +96,13 @@ export class WordCache {
   }
 }
 
-function enlarged<A extends Uint16Array | Int32Array>(old: A, bigger: A): A {
+const enlarged = <A extends Uint16Array | Int32Array>(old: A, bigger: A): A => {
   bigger.set(old)
   return bigger
 }
 
 /** A hash of a run of units. */
-export function hashUnits(units: Uint16Array, start: number, end: number): number {
+export const hashUnits = (units: Uint16Array, start: number, end: number): number => {
   let hash = 0x811c9dc5
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ units[i], 0x01000193)
   return hash ^ (hash >>> 15)

@@ -40,22 +40,20 @@ const model: Json = {
   merges: ['t h', 'th e', '▁ t', '▁ the', 'a n'],
 }
 
-function tokenizer(parts: Json): Json {
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: [],
-    normalizer: null,
-    pre_tokenizer: null,
-    post_processor: null,
-    decoder: null,
-    model,
-    ...parts,
-  }
-}
+const tokenizer = (parts: Json): Json => ({
+  version: '1.0',
+  truncation: null,
+  padding: null,
+  added_tokens: [],
+  normalizer: null,
+  pre_tokenizer: null,
+  post_processor: null,
+  decoder: null,
+  model,
+  ...parts,
+})
 
-async function compare(json: Json, lines = LINES): Promise<number> {
+const compare = async (json: Json, lines = LINES): Promise<number> => {
   const { ours, rust } = both(json)
   for (const line of lines) {
     const expected = await rust.encode(line, null, { addSpecialTokens: true })

@@ -171,6 +171,5 @@ describe('pairs, truncation and padding', () => {
   })
 })
 
-function rustName(strategy: string): string {
-  return { longest_first: 'LongestFirst', only_first: 'OnlyFirst', only_second: 'OnlySecond' }[strategy]!
-}
+const rustName = (strategy: string): string =>
+  ({ longest_first: 'LongestFirst', only_first: 'OnlyFirst', only_second: 'OnlySecond' })[strategy]!

@@ -13,7 +13,7 @@ const PROBE = 'The quick brown fox, 123 naïve  <s> 日本 😀\n[MASK] \ud800'
 const SLOW_MS = 3000
 
 /** Builds and uses a tokenizer; false when the file was refused, which must be with an error of ours. */
-function survives(build: () => Json): boolean {
+const survives = (build: () => Json): boolean => {
   const started = performance.now()
   try {
     const tokenizer = new Tokenizer(build())
@@ -32,7 +32,7 @@ function survives(build: () => Json): boolean {
 }
 
 /** The file with a small vocabulary, so that thousands of copies are quick to make. */
-function shrunk(name: string): Json {
+const shrunk = (name: string): Json => {
   const json = JSON.parse(fixture(`${name}.json.gz`).toString()) as Json & { model: Json }
   const { model } = json
   if (Array.isArray(model.vocab)) model.vocab = model.vocab.slice(0, 120)
@@ -123,7 +123,7 @@ interface Place {
   key: string | number
 }
 
-function places(value: unknown, found: Place[] = []): Place[] {
+const places = (value: unknown, found: Place[] = []): Place[] => {
   if (typeof value !== 'object' || value === null) return found
   const keys: (string | number)[] = Array.isArray(value) ? [...value.keys()] : Object.keys(value)
   for (const key of keys) {
@@ -133,7 +133,7 @@ function places(value: unknown, found: Place[] = []): Place[] {
   return found
 }
 
-function mutate(json: Json, random: Random): Json {
+const mutate = (json: Json, random: Random): Json => {
   const copy = structuredClone(json)
   const all = places(copy)
   // Half of the damage goes outside the vocabulary, which has most of the places.

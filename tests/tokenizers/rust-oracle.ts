@@ -35,17 +35,11 @@ const { Tokenizer: Rust } = createRequire(import.meta.url)('tokenizers') as {
 
 export type Json = Record<string, unknown>
 
-export function fixture(name: string): Buffer {
-  return gunzipSync(readFileSync(new URL(name, fixtures)))
-}
+export const fixture = (name: string): Buffer => gunzipSync(readFileSync(new URL(name, fixtures)))
 
-function small(name: string): Json {
-  return JSON.parse(fixture(`${name}.json.gz`).toString()) as Json
-}
+const small = (name: string): Json => JSON.parse(fixture(`${name}.json.gz`).toString()) as Json
 
-function data(path: string): string {
-  return readFileSync(new URL(path, DATA), 'utf8')
-}
+const data = (path: string): string => readFileSync(new URL(path, DATA), 'utf8')
 
 /** The pipelines of the models that people use; the first three need the shared data. */
 export const PIPELINES: Record<string, () => Json> = {
@@ -62,26 +56,24 @@ export const PIPELINES: Record<string, () => Json> = {
   t5: () => small('t5'),
 }
 
-export function both(json: Json): { ours: Tokenizer; rust: RustTokenizer } {
+export const both = (json: Json): { ours: Tokenizer; rust: RustTokenizer } => {
   const text = JSON.stringify(json)
   return { ours: new Tokenizer(JSON.parse(text)), rust: Rust.fromString(text) }
 }
 
 /** Everything that the two must agree on, from Rust's encoding. */
-export function fromRust(encoding: RustEncoding): Json {
-  return {
-    ids: encoding.getIds(),
-    offsets: encoding.getOffsets(),
-    typeIds: encoding.getTypeIds(),
-    tokens: encoding.getTokens(),
-    wordIds: encoding.getWordIds().map((id) => id ?? null),
-    specialTokensMask: encoding.getSpecialTokensMask(),
-    attentionMask: encoding.getAttentionMask(),
-  }
-}
+export const fromRust = (encoding: RustEncoding): Json => ({
+  ids: encoding.getIds(),
+  offsets: encoding.getOffsets(),
+  typeIds: encoding.getTypeIds(),
+  tokens: encoding.getTokens(),
+  wordIds: encoding.getWordIds().map((id) => id ?? null),
+  specialTokensMask: encoding.getSpecialTokensMask(),
+  attentionMask: encoding.getAttentionMask(),
+})
 
 /** The same from ours. */
-export function fromOurs(encoding: ReturnType<Tokenizer['encode']>): Json {
+export const fromOurs = (encoding: ReturnType<Tokenizer['encode']>): Json => {
   const { ids, offsets, typeIds, tokens, wordIds, specialTokensMask, attentionMask } = encoding
   return { ids, offsets, typeIds, tokens, wordIds, specialTokensMask, attentionMask }
 }

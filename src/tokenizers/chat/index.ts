@@ -24,7 +24,7 @@ export interface Chat {
   spans: Span[]
 }
 
-function complete(tokenizer: Tokenizer, options: ChatOptions): RenderOptions {
+const complete = (tokenizer: Tokenizer, options: ChatOptions): RenderOptions => {
   const template = options.template ?? tokenizer.chatTemplate
   if (template === undefined)
     throw new ConfigError(
@@ -37,24 +37,22 @@ function complete(tokenizer: Tokenizer, options: ChatOptions): RenderOptions {
 }
 
 /** The text of a conversation by the tokenizer's template. Throws ConfigError. */
-export function renderChatFor(
+export const renderChatFor = (
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
-): string {
-  return renderChat(messages, complete(tokenizer, options))
-}
+): string => renderChat(messages, complete(tokenizer, options))
 
 /**
  * The token ids of a conversation and a mask of the assistant's tokens. The template writes the special tokens, so none
  * is added, and what messages say is text, also where it looks like one. Throws ConfigError, also when there are answers
  * of which no token is found.
  */
-export function applyChatTemplate(
+export const applyChatTemplate = (
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
-): Chat {
+): Chat => {
   const ends = tokenizer.addedTokens.map(({ token }) => token.content)
   if (tokenizer.special.eos !== undefined) ends.push(tokenizer.special.eos.token)
   const { text, spans, contents } = renderWithSpans(messages, complete(tokenizer, options), ends)
@@ -67,7 +65,7 @@ export function applyChatTemplate(
 }
 
 /** Special tokens in messages can be taken for text only where it is known what of the text is theirs. */
-function refuseHidden(tokenizer: Tokenizer, messages: readonly ChatMessage[], known: boolean): void {
+const refuseHidden = (tokenizer: Tokenizer, messages: readonly ChatMessage[], known: boolean): void => {
   const specials = tokenizer.addedTokens.filter(({ token }) => token.special).map(({ token }) => token.content)
   for (const message of messages) {
     const { content, ...rest } = message
@@ -81,7 +79,7 @@ function refuseHidden(tokenizer: Tokenizer, messages: readonly ChatMessage[], kn
 }
 
 /** 1 for each token that has a part in one of the spans, which are in order. */
-function maskOf(offsets: readonly Span[], spans: readonly Span[]): number[] {
+const maskOf = (offsets: readonly Span[], spans: readonly Span[]): number[] => {
   let at = 0
   return offsets.map(([start, end]) => {
     while (at < spans.length && spans[at][1] <= start) at++

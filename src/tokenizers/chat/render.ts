@@ -33,11 +33,10 @@ type Program = ReturnType<typeof parse>
 const programs = new Map<string, Program>()
 
 /** The Jinja source for a preset's name; any other text is source itself. */
-export function templateSource(template: string): string {
-  return Object.hasOwn(CHAT_TEMPLATES, template) ? CHAT_TEMPLATES[template as ChatTemplateName] : template
-}
+export const templateSource = (template: string): string =>
+  Object.hasOwn(CHAT_TEMPLATES, template) ? CHAT_TEMPLATES[template as ChatTemplateName] : template
 
-function parseTemplate(source: string): Program {
+const parseTemplate = (source: string): Program => {
   if (source.length > MAX_TEMPLATE)
     throw new ConfigError(`Expected at most ${MAX_TEMPLATE} characters for \`chat template\`, got ${source.length}.`)
   let program = programs.get(source)
@@ -54,7 +53,7 @@ const caller = new Script('work()')
 const held: { work?: () => unknown } = createContext({})
 
 /** Runs foreign logic for at most two seconds, and makes what it throws an error of ours. */
-function bounded<T>(work: () => T): T {
+const bounded = <T>(work: () => T): T => {
   try {
     held.work = work
     return caller.runInContext(held, { timeout: TIMEOUT_MS }) as T
@@ -65,14 +64,14 @@ function bounded<T>(work: () => T): T {
   }
 }
 
-function range(first: number, second?: number, step = 1): number[] {
+const range = (first: number, second?: number, step = 1): number[] => {
   const [start, stop] = second === undefined ? [0, first] : [first, second]
   const count = Math.ceil((stop - start) / step)
   if (!(count <= MAX_RANGE)) throw new ConfigError(`Expected at most ${MAX_RANGE} numbers for \`range\`, got ${count}.`)
   return Array.from({ length: Math.max(0, count) }, (_, i) => start + i * step)
 }
 
-function today(format: string): string {
+const today = (format: string): string => {
   const now = new Date()
   const two = (value: number) => String(value).padStart(2, '0')
   const month = (style: 'long' | 'short') => now.toLocaleString('en-US', { month: style })
@@ -89,7 +88,7 @@ function today(format: string): string {
   return format.replace(/%([YmdbBHMS])/g, (_, key: string) => fields[key])
 }
 
-export function checkMessages(messages: readonly ChatMessage[]): void {
+export const checkMessages = (messages: readonly ChatMessage[]): void => {
   if (!Array.isArray(messages) || messages.length > MAX_MESSAGES)
     throw new ConfigError(`Expected a list of at most ${MAX_MESSAGES} messages for \`messages\`.`)
   for (const [i, message] of messages.entries())
@@ -98,7 +97,7 @@ export function checkMessages(messages: readonly ChatMessage[]): void {
 }
 
 /** The text of a conversation. Throws ConfigError when the template refuses the messages or takes too long. */
-export function renderChat(messages: readonly ChatMessage[], options: RenderOptions): string {
+export const renderChat = (messages: readonly ChatMessage[], options: RenderOptions): string => {
   checkMessages(messages)
   const program = parseTemplate(templateSource(options.template))
   const text = bounded(() => {

@@ -17,11 +17,11 @@ export interface ChatText {
 }
 
 /** Renders a conversation and says where the answers are. `ends` are the tokens that may end a turn. */
-export function renderWithSpans(
+export const renderWithSpans = (
   messages: readonly ChatMessage[],
   options: RenderOptions,
   ends: readonly string[],
-): ChatText {
+): ChatText => {
   const text = renderChat(messages, options)
   const source = templateSource(options.template)
   const marks = unusedCharacters(`${source}${text}`, 4)
@@ -41,7 +41,7 @@ export function renderWithSpans(
 
 type Marks = readonly [open: string, close: string]
 
-function unusedCharacters(text: string, count: number): string[] {
+const unusedCharacters = (text: string, count: number): string[] => {
   const free: string[] = []
   for (let code = 0xe000; code <= 0xf8ff && free.length < count; code++) {
     const character = String.fromCharCode(code)
@@ -53,7 +53,7 @@ function unusedCharacters(text: string, count: number): string[] {
 }
 
 /** The text without marks, and the spans between each pair of them. */
-function takeOut(marked: string, pairs: readonly Marks[]): { text: string; spans: Span[][] } {
+const takeOut = (marked: string, pairs: readonly Marks[]): { text: string; spans: Span[][] } => {
   let text = ''
   const starts = pairs.map(() => -1)
   const spans: Span[][] = pairs.map(() => [])
@@ -69,13 +69,13 @@ function takeOut(marked: string, pairs: readonly Marks[]): { text: string; spans
   return { text, spans }
 }
 
-function byGenerationTags(
+const byGenerationTags = (
   messages: readonly ChatMessage[],
   options: RenderOptions,
   source: string,
   marks: Marks,
   expected: string,
-): Span[] | undefined {
+): Span[] | undefined => {
   if (source.match(GENERATION) === null) return undefined
   // A block with the same trimming of white space stands in for each tag.
   const block = (mark: string) => (_: string, left: string, right: string) =>
@@ -92,12 +92,12 @@ interface Marked {
 }
 
 /** Where the contents of messages stand, by marks around each; undefined where the marks change what the template writes. */
-function byMarks(
+const byMarks = (
   messages: readonly ChatMessage[],
   options: RenderOptions,
   [openAnswer, closeAnswer, openOther, closeOther]: readonly string[],
   expected: string,
-): Marked | undefined {
+): Marked | undefined => {
   const marked = messages.map((message) => {
     if (typeof message.content !== 'string') return message
     const isAnswer = message.role === 'assistant'
@@ -117,12 +117,12 @@ function byMarks(
   }
 }
 
-function answersByMarks(
+const answersByMarks = (
   messages: readonly ChatMessage[],
   marked: Marked | undefined,
   text: string,
   ends: readonly string[],
-): Span[] | undefined {
+): Span[] | undefined => {
   const answers = messages.filter(({ role }) => role === 'assistant')
   const plain = answers.every(({ content, tool_calls }) => typeof content === 'string' && tool_calls === undefined)
   if (marked === undefined || !plain || marked.answers.length < answers.length) return undefined
@@ -130,18 +130,18 @@ function answersByMarks(
 }
 
 /** The end of the turn that stops at `end`: after the token that follows, if it is one that may end a turn. */
-function endOfTurn(text: string, end: number, ends: readonly string[]): number {
+const endOfTurn = (text: string, end: number, ends: readonly string[]): number => {
   const at = end + /^\s*/.exec(text.slice(end, end + 64))![0].length
   const token = ends.filter((candidate) => text.startsWith(candidate, at)).sort((a, b) => b.length - a.length)[0]
   return token === undefined ? end : at + token.length
 }
 
-function byDifference(
+const byDifference = (
   messages: readonly ChatMessage[],
   options: RenderOptions,
   expected: string,
   ends: readonly string[],
-): Span[] | undefined {
+): Span[] | undefined => {
   const spans: Span[] = []
   for (const [i, { role }] of messages.entries()) {
     if (role !== 'assistant') continue
@@ -164,7 +164,7 @@ function byDifference(
   return spans
 }
 
-function commonStart(a: string, b: string): string {
+const commonStart = (a: string, b: string): string => {
   let length = 0
   while (length < a.length && a[length] === b[length]) length++
   return a.slice(0, length)

@@ -14,7 +14,7 @@ export const byteLevelDecoder = defineDecoder({
 const BYTE_TOKEN = /^<0x([0-9a-fA-F]{2})>$/
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function decodeRun(bytes: readonly number[]): string[] {
+const decodeRun = (bytes: readonly number[]): string[] => {
   try {
     return [strict.decode(Uint8Array.from(bytes))]
   } catch {

@@ -9,6 +9,4 @@ export interface DecoderDefinition {
   read(fields: Fields, nested: (value: unknown, where: string) => Decoder): Decoder
 }
 
-export function defineDecoder(definition: DecoderDefinition): DecoderDefinition {
-  return definition
-}
+export const defineDecoder = (definition: DecoderDefinition): DecoderDefinition => definition

@@ -33,7 +33,7 @@ export const decoders: Readonly<Record<string, DecoderDefinition>> = Object.from
 )
 
 /** Builds the decoder that a tokenizer.json describes. */
-export function readDecoder(value: unknown, where = 'decoder', depth = 0): Decoder {
+export const readDecoder = (value: unknown, where = 'decoder', depth = 0): Decoder => {
   if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
   const type = fields.string('type')

@@ -18,9 +18,7 @@ const CLEAN_UPS: readonly (readonly [string, string])[] = [
   [" 're", "'re"],
 ]
 
-function cleanUp(text: string): string {
-  return CLEAN_UPS.reduce((done, [from, to]) => done.replaceAll(from, to), text)
-}
+const cleanUp = (text: string): string => CLEAN_UPS.reduce((done, [from, to]) => done.replaceAll(from, to), text)
 
 export const wordPieceDecoder = defineDecoder({
   type: 'WordPiece',

@@ -176,7 +176,7 @@ export class Bpe extends VocabularyModel {
 }
 
 /** Reads merges given as pairs or, in older files, as lines. */
-export function readMerges(list: readonly unknown[], where: string): Merge[] {
+export const readMerges = (list: readonly unknown[], where: string): Merge[] => {
   const merges: Merge[] = []
   for (const [i, item] of list.entries()) {
     if (typeof item === 'string') {

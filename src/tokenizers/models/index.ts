@@ -27,7 +27,7 @@ const UNNAMED: readonly (readonly [string, (fields: Fields) => boolean])[] = [
 ]
 
 /** Builds the model that a tokenizer.json describes. */
-export function readModel(value: unknown, where = 'model'): Model {
+export const readModel = (value: unknown, where = 'model'): Model => {
   const fields = new Fields(value, where)
   const type = fields.optionalString('type') ?? UNNAMED.find(([, fits]) => fits(fields))![0]
   const definition = Object.hasOwn(models, type) ? models[type] : undefined

@@ -32,13 +32,9 @@ export interface ModelDefinition {
   read(fields: Fields): Model
 }
 
-export function defineModel(definition: ModelDefinition): ModelDefinition {
-  return definition
-}
+export const defineModel = (definition: ModelDefinition): ModelDefinition => definition
 
-export function createSink(): TokenSink {
-  return { ids: [], starts: [], ends: [], names: new Map() }
-}
+export const createSink = (): TokenSink => ({ ids: [], starts: [], ends: [], names: new Map() })
 
 /** A vocabulary in both directions. */
 export class Vocabulary {
@@ -93,7 +89,7 @@ export abstract class VocabularyModel implements Model {
 }
 
 /** Reads `{ token: id, … }`. */
-export function readVocabulary(value: unknown, where: string): Vocabulary {
+export const readVocabulary = (value: unknown, where: string): Vocabulary => {
   if (!isObject(value)) refuse('an object of tokens and ids', where, value)
   const entries: [string, number][] = []
   for (const token of Object.keys(value)) {
@@ -105,7 +101,7 @@ export function readVocabulary(value: unknown, where: string): Vocabulary {
 }
 
 /** A vocabulary as an object whose keys are in the order of the ids. */
-export function vocabularyJson(entries: Iterable<[string, number]>): JsonObject {
+export const vocabularyJson = (entries: Iterable<[string, number]>): JsonObject => {
   // A null prototype lets a token be called `__proto__`.
   const json: JsonObject = Object.create(null)
   for (const [token, id] of entries) json[token] = id

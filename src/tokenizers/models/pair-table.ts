@@ -48,7 +48,7 @@ export class PairTable {
   }
 }
 
-function hash(left: number, right: number): number {
+const hash = (left: number, right: number): number => {
   let h = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b)
   h ^= h >>> 15
   h = Math.imul(h, 0x2c1b3c6d)

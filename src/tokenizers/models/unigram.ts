@@ -161,7 +161,7 @@ export class Unigram implements Model {
   }
 }
 
-function put(sink: TokenSink, id: number, start: number, end: number): void {
+const put = (sink: TokenSink, id: number, start: number, end: number): void => {
   sink.ids.push(id)
   sink.starts.push(start)
   sink.ends.push(end)

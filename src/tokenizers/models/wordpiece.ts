@@ -92,13 +92,13 @@ export class WordPiece extends VocabularyModel {
   }
 }
 
-function characters(word: string): number {
+const characters = (word: string): number => {
   let count = 0
   for (let i = 0; i < word.length; i++) if (!splitsPair(word, i)) count++
   return count
 }
 
-function splitsPair(word: string, at: number): boolean {
+const splitsPair = (word: string, at: number): boolean => {
   const unit = word.charCodeAt(at)
   if (!(unit >= 0xdc00 && unit <= 0xdfff) || at === 0) return false
   const before = word.charCodeAt(at - 1)

@@ -10,7 +10,7 @@ const HAN =
 const HAN_ALL = new RegExp(HAN.source, 'gu')
 const ALL_PRINTABLE_ASCII = /^[ -~]*$/
 
-function clean(character: string): string {
+const clean = (character: string): string => {
   if (character === '\t' || character === '\n' || character === '\r') return ' '
   if (character === '\0' || character === '\ufffd') return ''
   const bits = classOf(character.codePointAt(0)!)
@@ -18,25 +18,20 @@ function clean(character: string): string {
   return (bits & WHITE_SPACE) !== 0 ? ' ' : character
 }
 
-function spaceHan(character: string): string {
-  return HAN.test(character) ? ` ${character} ` : character
-}
+const spaceHan = (character: string): string => (HAN.test(character) ? ` ${character} ` : character)
 
-function dropNonspacingMark(character: string): string {
-  return (classOf(character.codePointAt(0)!) & NONSPACING_MARK) !== 0 ? '' : character
-}
+const dropNonspacingMark = (character: string): string =>
+  (classOf(character.codePointAt(0)!) & NONSPACING_MARK) !== 0 ? '' : character
 
-function dropMark(character: string): string {
-  return (classOf(character.codePointAt(0)!) & MARK) !== 0 ? '' : character
-}
+const dropMark = (character: string): string => ((classOf(character.codePointAt(0)!) & MARK) !== 0 ? '' : character)
 
-function mapText(text: string, map: (character: string) => string): string {
+const mapText = (text: string, map: (character: string) => string): string => {
   let result = ''
   for (const character of text) result += map(character)
   return result
 }
 
-function decompose(piece: AlignedPiece): void {
+const decompose = (piece: AlignedPiece): void => {
   if (piece.text.normalize('NFD') === piece.text) return
   const { characters, changes } = normalizeWithChanges(piece.text, 'NFD')
   piece.transform(characters, changes)
@@ -84,9 +79,8 @@ export const stripAccents = defineNormalizer({
 const NMT_DROPPED = /[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]/
 const NMT_SPACES = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/
 
-function nmtCharacter(character: string): string {
-  return NMT_DROPPED.test(character) ? '' : NMT_SPACES.test(character) ? ' ' : character
-}
+const nmtCharacter = (character: string): string =>
+  NMT_DROPPED.test(character) ? '' : NMT_SPACES.test(character) ? ' ' : character
 
 export const nmt = defineNormalizer({
   type: 'Nmt',

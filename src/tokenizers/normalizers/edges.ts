@@ -2,7 +2,7 @@
 import { isWhiteSpace } from '../unicode.ts'
 import { defineNormalizer } from './normalizer.ts'
 
-function strippedSpan(text: string, left: boolean, right: boolean): [number, number] {
+const strippedSpan = (text: string, left: boolean, right: boolean): [number, number] => {
   let start = 0
   let end = text.length
   // White space is all in the basic plane, so units are characters here.

@@ -6,7 +6,7 @@ import { type Form, normalizeWithChanges } from './unicode-forms.ts'
 const ALL_BELOW_300 = /^[\0-\u02ff]*$/
 const ALL_ASCII = /^[\0-\x7f]*$/
 
-function form(name: Form): Normalizer {
+const form = (name: Form): Normalizer => {
   // Below these characters the form leaves every text as it is.
   const untouched = name === 'NFC' ? ALL_BELOW_300 : ALL_ASCII
   const normalize = (text: string) => (untouched.test(text) ? text : text.normalize(name))

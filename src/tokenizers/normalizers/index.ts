@@ -34,7 +34,7 @@ export const normalizers: Readonly<Record<string, NormalizerDefinition>> = Objec
 )
 
 /** Builds the normalizer that a tokenizer.json describes. */
-export function readNormalizer(value: unknown, where = 'normalizer', depth = 0): Normalizer {
+export const readNormalizer = (value: unknown, where = 'normalizer', depth = 0): Normalizer => {
   if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
   const type = fields.string('type')

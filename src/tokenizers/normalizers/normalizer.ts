@@ -33,6 +33,4 @@ export interface NormalizerDefinition {
   read(fields: Fields, nested: (value: unknown, where: string) => Normalizer): Normalizer
 }
 
-export function defineNormalizer(definition: NormalizerDefinition): NormalizerDefinition {
-  return definition
-}
+export const defineNormalizer = (definition: NormalizerDefinition): NormalizerDefinition => definition

@@ -55,9 +55,7 @@ class CharacterMap {
   }
 }
 
-function offset(unit: number): number {
-  return (unit >>> 10) << ((unit & 0x200) >>> 6)
-}
+const offset = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6)
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
@@ -69,7 +67,7 @@ const CLUSTERS = /[\p{M}\p{Cf}\p{Cs}\r\u0e33\u0eb3\uff9e\uff9f\u0d4e\u1100-\u11f
 const standing = new Uint8Array(0x10000)
 
 /** Whether each unit is a character and a grapheme of its own. */
-function isPlain(text: string): boolean {
+const isPlain = (text: string): boolean => {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
     standing[unit] ||= CLUSTERS.test(String.fromCharCode(unit)) ? 2 : 1
@@ -79,7 +77,7 @@ function isPlain(text: string): boolean {
 }
 
 /** Calls `put` for each stretch that has a rule of its own (with its replacement) and each that has none. */
-function walk(map: CharacterMap, text: string, put: (old: string, replacement: string | undefined) => void): void {
+const walk = (map: CharacterMap, text: string, put: (old: string, replacement: string | undefined) => void): void => {
   if (isPlain(text)) {
     for (let i = 0; i < text.length; i++) put(text[i], map.transform(text[i]))
     return

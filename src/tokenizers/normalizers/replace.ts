@@ -13,7 +13,7 @@ export interface Pattern {
 }
 
 /** Reads `{ "String": … }` or `{ "Regex": … }`. */
-export function readPattern(fields: Fields, key: string): Pattern {
+export const readPattern = (fields: Fields, key: string): Pattern => {
   const value = fields.get(key)
   const where = fields.at(key)
   if (isObject(value)) {
@@ -27,7 +27,7 @@ export function readPattern(fields: Fields, key: string): Pattern {
 }
 
 /** All matches of a global regular expression, from left to right; none in an empty text. */
-export function matches(regex: RegExp, text: string): Span[] {
+export const matches = (regex: RegExp, text: string): Span[] => {
   const spans: Span[] = []
   if (text === '') return spans
   for (const match of text.matchAll(regex)) spans.push([match.index, match.index + match[0].length])

@@ -5,7 +5,7 @@
 export type Form = 'NFC' | 'NFD' | 'NFKC' | 'NFKD'
 
 /** The characters of a normalized text and what each took of the old text, as `AlignedPiece.transform` wants them. */
-export function normalizeWithChanges(text: string, form: Form): { characters: string[]; changes: number[] } {
+export const normalizeWithChanges = (text: string, form: Form): { characters: string[]; changes: number[] } => {
   const compatible = form === 'NFKC' || form === 'NFKD'
   const decomposed = decompose(text, compatible ? 'NFKD' : 'NFD')
   return form === 'NFC' || form === 'NFKC' ? compose(decomposed) : decomposed
@@ -16,7 +16,7 @@ interface Changes {
   changes: number[]
 }
 
-function decompose(text: string, form: 'NFD' | 'NFKD'): Changes {
+const decompose = (text: string, form: 'NFD' | 'NFKD'): Changes => {
   const characters: string[] = []
   const changes: number[] = []
   for (const character of text) {
@@ -33,7 +33,7 @@ function decompose(text: string, form: 'NFD' | 'NFKD'): Changes {
   return { characters, changes }
 }
 
-function compose({ characters, changes }: Changes): Changes {
+const compose = ({ characters, changes }: Changes): Changes => {
   const result: Changes = { characters: [], changes: [] }
   let starter = -1 // where the current starter stands in the result
   let last: string | undefined // the last mark after it that did not combine
@@ -63,7 +63,7 @@ const YPOGEGRAMMENI = '\u0345' // of the highest combining class, 240
 const nonStarters = new Map<string, boolean>()
 
 /** Whether the combining class is not 0: such a character moves before a mark of the highest class. */
-function isNonStarter(character: string): boolean {
+const isNonStarter = (character: string): boolean => {
   if (character < '\u0300') return false
   let answer = nonStarters.get(character)
   if (answer === undefined) {
@@ -73,15 +73,12 @@ function isNonStarter(character: string): boolean {
   return answer
 }
 
-function swaps(first: string, second: string): boolean {
-  return first !== second && (first + second).normalize('NFD') === second + first
-}
+const swaps = (first: string, second: string): boolean =>
+  first !== second && (first + second).normalize('NFD') === second + first
 
-function sameClass(first: string, second: string): boolean {
-  return !swaps(first, second) && !swaps(second, first)
-}
+const sameClass = (first: string, second: string): boolean => !swaps(first, second) && !swaps(second, first)
 
-function composition(first: string, second: string): string | undefined {
+const composition = (first: string, second: string): string | undefined => {
   const composed = (first + second).normalize('NFC')
   return composed.length <= 2 && composed !== first + second && [...composed].length === 1 ? composed : undefined
 }

@@ -10,14 +10,14 @@ interface Special {
   id: number
 }
 
-function special(fields: Fields, key: string): Special {
+const special = (fields: Fields, key: string): Special => {
   const pair = fields.list(key)
   const [token, id] = pair
   if (pair.length !== 2 || typeof token !== 'string') refuse('a token and its id', fields.at(key), pair)
   return { token, id: integer(id, fields.at(key)) }
 }
 
-function framed(encoding: Encoding, before: Special | undefined, after: Special, typeId: number): Encoding {
+const framed = (encoding: Encoding, before: Special | undefined, after: Special, typeId: number): Encoding => {
   const result = new Encoding()
   if (before !== undefined) result.pushSpecial(before.id, before.token, typeId)
   result.append(encoding.slice(0, encoding.length))
@@ -43,7 +43,7 @@ export const bertProcessing = definePostProcessor({
 })
 
 /** Takes the spaces that a byte-level token begins or ends with out of its offsets. */
-function trimOffsets(encoding: Encoding, prefixed: boolean): void {
+const trimOffsets = (encoding: Encoding, prefixed: boolean): void => {
   for (const [i, token] of encoding.tokens.entries()) {
     const offsets = encoding.offsets[i]
     let leading = 0
@@ -59,11 +59,9 @@ function trimOffsets(encoding: Encoding, prefixed: boolean): void {
   }
 }
 
-function isSpace(character: string): boolean {
-  return character === 'Ġ' || isWhiteSpace(character)
-}
+const isSpace = (character: string): boolean => character === 'Ġ' || isWhiteSpace(character)
 
-function trimAll(encodings: readonly Encoding[], prefixed: boolean): void {
+const trimAll = (encodings: readonly Encoding[], prefixed: boolean): void => {
   for (const encoding of encodings) for (const one of [encoding, ...encoding.overflowing]) trimOffsets(one, prefixed)
 }
 

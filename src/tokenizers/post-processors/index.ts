@@ -14,7 +14,7 @@ export const postProcessors: Readonly<Record<string, PostProcessorDefinition>> =
 )
 
 /** Builds the post-processor that a tokenizer.json describes. */
-export function readPostProcessor(value: unknown, where = 'post_processor', depth = 0): PostProcessor {
+export const readPostProcessor = (value: unknown, where = 'post_processor', depth = 0): PostProcessor => {
   if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
   const type = fields.string('type')

@@ -14,12 +14,10 @@ export interface PostProcessorDefinition {
   read(fields: Fields, nested: (value: unknown, where: string) => PostProcessor): PostProcessor
 }
 
-export function definePostProcessor(definition: PostProcessorDefinition): PostProcessorDefinition {
-  return definition
-}
+export const definePostProcessor = (definition: PostProcessorDefinition): PostProcessorDefinition => definition
 
 /** The encoding and each window that overflowed from it, each remade. */
-export function remake(encoding: Encoding, make: (one: Encoding) => Encoding): Encoding {
+export const remake = (encoding: Encoding, make: (one: Encoding) => Encoding): Encoding => {
   const made = make(encoding)
   made.overflowing = encoding.overflowing.map(make)
   return made

@@ -5,7 +5,7 @@ import { definePostProcessor } from './post-processor.ts'
 
 type Part = { sequence: number; typeId: number } | { ids: number[]; tokens: string[]; typeId: number }
 
-function readSpecials(specials: JsonObject, where: string): Map<string, { ids: number[]; tokens: string[] }> {
+const readSpecials = (specials: JsonObject, where: string): Map<string, { ids: number[]; tokens: string[] }> => {
   const result = new Map<string, { ids: number[]; tokens: string[] }>()
   for (const name of Object.keys(specials)) {
     const fields = new Fields(specials[name], `${where}.${name}`)
@@ -17,12 +17,12 @@ function readSpecials(specials: JsonObject, where: string): Map<string, { ids: n
   return result
 }
 
-function readTemplate(
+const readTemplate = (
   list: readonly unknown[],
   where: string,
   specials: ReadonlyMap<string, { ids: number[]; tokens: string[] }>,
-): Part[] {
-  return list.map((item, i) => {
+): Part[] =>
+  list.map((item, i) => {
     const fields = new Fields(item, `${where}[${i}]`)
     if (fields.has('Sequence')) {
       const sequence = new Fields(fields.get('Sequence'), fields.at('Sequence'))
@@ -33,7 +33,6 @@ function readTemplate(
     if (special === undefined) refuse('a name among special_tokens', token.at('id'), token.string('id'))
     return { ...special, typeId: token.integer('type_id') }
   })
-}
 
 export const templateProcessing = definePostProcessor({
   type: 'TemplateProcessing',

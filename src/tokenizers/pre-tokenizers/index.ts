@@ -31,7 +31,7 @@ export const preTokenizers: Readonly<Record<string, PreTokenizerDefinition>> = O
 )
 
 /** Builds the pre-tokenizer that a tokenizer.json describes. */
-export function readPreTokenizer(value: unknown, where = 'pre_tokenizer', depth = 0): PreTokenizer {
+export const readPreTokenizer = (value: unknown, where = 'pre_tokenizer', depth = 0): PreTokenizer => {
   if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
   // An old name of the same thing.

@@ -48,7 +48,7 @@ const YOUNG = codeRanges(
   '1cf7 1cfa 20bf-20c1 23ff 2427-2429 2b96-2b97 2bba-2bbc 2bc9 2bd2-2beb 2bf0-2bff 2e45-2e5d 2ffc-2fff 31e4-31e5 31ef 32ff ab6a-ab6b 1019c 1cc00-1ccfc 1cd00-1ceb3 1ceba-1ced0 1cee0-1cef0 1cf50-1cfc3 1d1e9-1d1ea 1d2c0-1d2d3 1d2e0-1d2f3 1d372-1d378 1ec71-1ecb4 1ed01-1ed3d 1f10d-1f10f 1f12f 1f16c-1f16f 1f1ad 1f260-1f265 1f6d3-1f6d8 1f6dc-1f6df 1f6f7-1f6fc 1f774-1f77f 1f7d5-1f7d9 1f7e0-1f7eb 1f7f0 1f8b0-1f8bb 1f8c0-1f8c1 1f8d0-1f8d8 1f900-1f90f 1f91f 1f928-1f92f 1f931-1f932 1f93f 1f94c-1f94f 1f95f-1f97f 1f992-1f9bf 1f9c1-1fa57 1fa60-1fa6d 1fa70-1fa7c 1fa80-1fa8a 1fa8e-1fac6 1fac8 1facd-1fadc 1fadf-1faea 1faef-1faf8 1fb00-1fb92 1fb94-1fbfa',
 )
 
-function scriptOf(character: string): string {
+const scriptOf = (character: string): string => {
   if (character === ' ') return ANY
   if (character === 'ー') return 'Han'
   const code = character.codePointAt(0)!
@@ -68,9 +68,8 @@ const OTHER_SCRIPTS =
     ' ',
   )
 
-function otherScript(character: string): string {
-  return OTHER_SCRIPTS.find((name) => new RegExp(`^\\p{Script=${name}}$`, 'u').test(character)) ?? ANY
-}
+const otherScript = (character: string): string =>
+  OTHER_SCRIPTS.find((name) => new RegExp(`^\\p{Script=${name}}$`, 'u').test(character)) ?? ANY
 
 export const unicodeScripts = definePreTokenizer({
   type: 'UnicodeScripts',

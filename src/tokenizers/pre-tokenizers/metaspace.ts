@@ -7,7 +7,7 @@ import { definePreTokenizer, splitAt } from './pre-tokenizer.ts'
 export const PREPEND_SCHEMES = ['first', 'never', 'always'] as const
 
 /** All places where `character` stands in `text`. */
-export function occurrences(text: string, character: string): Span[] {
+export const occurrences = (text: string, character: string): Span[] => {
   const spans: Span[] = []
   for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + character.length))
     spans.push([at, at + character.length])

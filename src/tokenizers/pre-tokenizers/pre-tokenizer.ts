@@ -25,9 +25,7 @@ export interface PreTokenizerDefinition {
   read(fields: Fields, nested: (value: unknown, where: string) => PreTokenizer): PreTokenizer
 }
 
-export function definePreTokenizer(definition: PreTokenizerDefinition): PreTokenizerDefinition {
-  return definition
-}
+export const definePreTokenizer = (definition: PreTokenizerDefinition): PreTokenizerDefinition => definition
 
 /** What happens to the matches of a pattern. */
 export const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const
@@ -40,7 +38,7 @@ interface Stretch {
 }
 
 /** All of a text of `length` units, as matches and the stretches between them. */
-function cover(length: number, matches: readonly Span[], invert: boolean): Stretch[] {
+const cover = (length: number, matches: readonly Span[], invert: boolean): Stretch[] => {
   const stretches: Stretch[] = []
   let done = 0
   for (const [start, end] of matches) {
@@ -53,7 +51,7 @@ function cover(length: number, matches: readonly Span[], invert: boolean): Stret
 }
 
 /** Joins each stretch for which `joins` holds, given it and the one before it in the order of going, to that one. */
-function join(stretches: Stretch[], joins: (now: Stretch, beforeWasMatch: boolean) => boolean): Stretch[] {
+const join = (stretches: Stretch[], joins: (now: Stretch, beforeWasMatch: boolean) => boolean): Stretch[] => {
   const result: Stretch[] = []
   let beforeWasMatch = false
   for (const stretch of stretches) {
@@ -76,19 +74,16 @@ const RULES: Record<Behavior, (stretches: Stretch[]) => Stretch[]> = {
 }
 
 /** Splits a piece at matches. */
-export function splitAt<P extends Piece>(piece: P, matches: readonly Span[], behavior: Behavior, invert = false): P[] {
-  return RULES[behavior](cover(piece.text.length, matches, invert)).map(
-    ({ start, end }) => piece.slice(start, end) as P,
-  )
-}
+export const splitAt = <P extends Piece>(piece: P, matches: readonly Span[], behavior: Behavior, invert = false): P[] =>
+  RULES[behavior](cover(piece.text.length, matches, invert)).map(({ start, end }) => piece.slice(start, end) as P)
 
 /** Splits each piece at the characters for which `test` holds. */
-export function splitAtCharacters<P extends Piece>(
+export const splitAtCharacters = <P extends Piece>(
   pieces: readonly P[],
   behavior: Behavior,
   test: (code: number) => boolean,
-): P[] {
-  return pieces.flatMap((piece) => {
+): P[] =>
+  pieces.flatMap((piece) => {
     const matches: Span[] = []
     const { text } = piece
     for (let at = 0; at < text.length; ) {
@@ -99,4 +94,3 @@ export function splitAtCharacters<P extends Piece>(
     }
     return splitAt(piece, matches, behavior)
   })
-}

@@ -23,7 +23,7 @@ const SPACE = 32
 const APOSTROPHE = 39
 
 /** The end of the run of characters of `kind` (0: neither letter, number nor white space). */
-function run(units: Uint16Array, start: number, limit: number, kind: number): number {
+const run = (units: Uint16Array, start: number, limit: number, kind: number): number => {
   let at = start
   while (at < limit) {
     const unit = units[at]
@@ -38,12 +38,12 @@ function run(units: Uint16Array, start: number, limit: number, kind: number): nu
   return at
 }
 
-function isPair(units: Uint16Array, at: number, limit: number): boolean {
+const isPair = (units: Uint16Array, at: number, limit: number): boolean => {
   const unit = units[at]
   return unit >= 0xd800 && unit <= 0xdbff && at + 1 < limit && units[at + 1] >= 0xdc00 && units[at + 1] <= 0xdfff
 }
 
-function spaces(units: Uint16Array, start: number, limit: number): number {
+const spaces = (units: Uint16Array, start: number, limit: number): number => {
   const end = run(units, start, limit, WHITE_SPACE)
   // `\s+(?!\S)` leaves the last one to the word after it; white space is all in the basic plane.
   return end < limit && end - start > 1 ? end - 1 : end
@@ -71,12 +71,10 @@ export const gpt2Scanner: Scanner = {
   },
 }
 
-function isLineEnd(unit: number): boolean {
-  return unit === 10 || unit === 13
-}
+const isLineEnd = (unit: number): boolean => unit === 10 || unit === 13
 
 /** The end of an English contraction in any case, or 0. */
-function contraction(units: Uint16Array, start: number, limit: number): number {
+const contraction = (units: Uint16Array, start: number, limit: number): number => {
   if (start + 1 >= limit) return 0
   const second = units[start + 1] | 32
   // U+017F, the long s, is an s too when case does not matter.
@@ -90,57 +88,53 @@ function contraction(units: Uint16Array, start: number, limit: number): number {
 }
 
 /** The pattern of Llama 3 and its kin; they differ in how many digits make a piece. */
-function llama3Scanner(maxDigits: number): Scanner {
-  return {
-    limited: true,
-    next(units, start, limit) {
-      const unit = units[start]
-      if (unit === APOSTROPHE) {
-        const end = contraction(units, start, limit)
-        if (end > 0) return end
-      }
-      const kind = classAt(units, start, limit) & KIND
-      if (kind === LETTER) return run(units, start, limit, LETTER)
-      if (kind === NUMBER) {
-        let end = start
-        for (let i = 0; i < maxDigits && end < limit && (classAt(units, end, limit) & KIND) === NUMBER; i++)
-          end += isPair(units, end, limit) ? 2 : 1
-        return end
-      }
-      const after = start + (isPair(units, start, limit) ? 2 : 1)
-      const next = after < limit ? classAt(units, after, limit) & KIND : WHITE_SPACE
-      if (next === LETTER && !isLineEnd(unit)) return run(units, after, limit, LETTER)
-      if (kind === 0 || (unit === SPACE && next === 0 && after < limit)) {
-        let end = run(units, kind === 0 ? start : after, limit, 0)
-        while (end < limit && isLineEnd(units[end])) end++
-        return end
-      }
-      const end = run(units, start, limit, WHITE_SPACE)
-      for (let last = end; last > start; last--) if (isLineEnd(units[last - 1])) return last
-      return end < limit && end - start > 1 ? end - 1 : end
-    },
-  }
-}
+const llama3Scanner = (maxDigits: number): Scanner => ({
+  limited: true,
+  next(units, start, limit) {
+    const unit = units[start]
+    if (unit === APOSTROPHE) {
+      const end = contraction(units, start, limit)
+      if (end > 0) return end
+    }
+    const kind = classAt(units, start, limit) & KIND
+    if (kind === LETTER) return run(units, start, limit, LETTER)
+    if (kind === NUMBER) {
+      let end = start
+      for (let i = 0; i < maxDigits && end < limit && (classAt(units, end, limit) & KIND) === NUMBER; i++)
+        end += isPair(units, end, limit) ? 2 : 1
+      return end
+    }
+    const after = start + (isPair(units, start, limit) ? 2 : 1)
+    const next = after < limit ? classAt(units, after, limit) & KIND : WHITE_SPACE
+    if (next === LETTER && !isLineEnd(unit)) return run(units, after, limit, LETTER)
+    if (kind === 0 || (unit === SPACE && next === 0 && after < limit)) {
+      let end = run(units, kind === 0 ? start : after, limit, 0)
+      while (end < limit && isLineEnd(units[end])) end++
+      return end
+    }
+    const end = run(units, start, limit, WHITE_SPACE)
+    for (let last = end; last > start; last--) if (isLineEnd(units[last - 1])) return last
+    return end < limit && end - start > 1 ? end - 1 : end
+  },
+})
 
 /** Digits (any numeric character) alone or in runs; everything between them in one piece. */
-export function digitScanner(individual: boolean): Scanner {
-  return {
-    limited: true,
-    next(units, start, limit) {
-      let at = start
-      if ((classAt(units, at, limit) & NUMBER) !== 0) {
-        if (individual) return at + (isPair(units, at, limit) ? 2 : 1)
-        while (at < limit && (classAt(units, at, limit) & NUMBER) !== 0) at += isPair(units, at, limit) ? 2 : 1
-        return at
-      }
-      while (at < limit && (classAt(units, at, limit) & NUMBER) === 0) at += isPair(units, at, limit) ? 2 : 1
+export const digitScanner = (individual: boolean): Scanner => ({
+  limited: true,
+  next(units, start, limit) {
+    let at = start
+    if ((classAt(units, at, limit) & NUMBER) !== 0) {
+      if (individual) return at + (isPair(units, at, limit) ? 2 : 1)
+      while (at < limit && (classAt(units, at, limit) & NUMBER) !== 0) at += isPair(units, at, limit) ? 2 : 1
       return at
-    },
-  }
-}
+    }
+    while (at < limit && (classAt(units, at, limit) & NUMBER) === 0) at += isPair(units, at, limit) ? 2 : 1
+    return at
+  },
+})
 
 /** The pieces of a pattern whose matches, and the stretches between them, each stand alone. */
-export function regexScanner(pattern: RegExp): Scanner {
+export const regexScanner = (pattern: RegExp): Scanner => {
   const regex = new RegExp(pattern.source, pattern.flags)
   let text = ''
   let matchStart = -1
@@ -172,7 +166,7 @@ export function regexScanner(pattern: RegExp): Scanner {
 }
 
 /** The pieces of `inner` within each piece of `outer`. */
-export function nestedScanner(outer: Scanner, inner: Scanner): Scanner {
+export const nestedScanner = (outer: Scanner, inner: Scanner): Scanner => {
   let end = -1
   return {
     limited: outer.limited,
@@ -194,6 +188,5 @@ const KNOWN: Readonly<Record<string, () => Scanner>> = {
 }
 
 /** A scanner written by hand for a well-known pattern, else one that runs the regular expression. */
-export function scannerOf(source: string, regex: RegExp): Scanner {
-  return Object.hasOwn(KNOWN, source) ? KNOWN[source]() : regexScanner(regex)
-}
+export const scannerOf = (source: string, regex: RegExp): Scanner =>
+  Object.hasOwn(KNOWN, source) ? KNOWN[source]() : regexScanner(regex)

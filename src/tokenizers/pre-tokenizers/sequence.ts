@@ -4,7 +4,7 @@ import { definePreTokenizer, type PreTokenizer } from './pre-tokenizer.ts'
 import { nestedScanner, type Scanner } from './scanner.ts'
 
 /** One scanner for all parts, when each only cuts; a part that edits text must be the last. */
-function joinedScanner(parts: readonly PreTokenizer[]): (() => Scanner) | undefined {
+const joinedScanner = (parts: readonly PreTokenizer[]): (() => Scanner) | undefined => {
   for (const [i, part] of parts.entries()) {
     if (part.scanner === undefined) return undefined
     if (i > 0 && (!part.scanner().limited || part.prefix !== undefined)) return undefined

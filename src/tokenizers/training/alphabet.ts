@@ -20,10 +20,10 @@ export interface AlphabetOptions {
 }
 
 /** Starts a vocabulary: special tokens, then the alphabet in the order of its code points. */
-export function startVocabulary(
+export const startVocabulary = (
   words: WordTableData,
   options: AlphabetOptions,
-): { list: TokenList; words: SymbolWords } {
+): { list: TokenList; words: SymbolWords } => {
   const list: TokenList = { tokens: [], ids: new Map() }
   for (const token of options.specialTokens) addToken(list, token)
   if (options.byteLevel) {
@@ -44,7 +44,7 @@ export function startVocabulary(
   return { list, words: writeInCharacters(words, list, options) }
 }
 
-function addToken({ tokens, ids }: TokenList, token: string): number {
+const addToken = ({ tokens, ids }: TokenList, token: string): number => {
   const known = ids.get(token)
   if (known !== undefined) return known
   ids.set(token, tokens.length)
@@ -52,18 +52,18 @@ function addToken({ tokens, ids }: TokenList, token: string): number {
 }
 
 /** Weighted count of every character of `words`. */
-export function countCharacters(words: WordTableData): Map<number, number> {
+export const countCharacters = (words: WordTableData): Map<number, number> => {
   const counts = new Map<number, number>()
   forEachCharacter(words, (code, _first, word) => counts.set(code, (counts.get(code) ?? 0) + words.counts[word]))
   return counts
 }
 
 /** The characters to keep: `required` ones, then the most frequent; ties go to the lower code point. */
-export function keepCharacters(
+export const keepCharacters = (
   counts: Map<number, number>,
   required: string,
   limit = Number.POSITIVE_INFINITY,
-): number[] {
+): number[] => {
   const kept = new Set(Array.from(required, (character) => character.codePointAt(0) as number))
   for (const [code] of [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0])) {
     if (kept.size >= limit) break
@@ -72,7 +72,7 @@ export function keepCharacters(
   return [...kept].sort((a, b) => a - b)
 }
 
-function forEachCharacter(words: WordTableData, visit: (code: number, first: boolean, word: number) => void): void {
+const forEachCharacter = (words: WordTableData, visit: (code: number, first: boolean, word: number) => void): void => {
   for (let word = 0, at = 0; word < words.size; word++) {
     const start = at
     while (at < words.ends[word]) {
@@ -82,7 +82,7 @@ function forEachCharacter(words: WordTableData, visit: (code: number, first: boo
   }
 }
 
-function writeInCharacters(words: WordTableData, list: TokenList, options: AlphabetOptions): SymbolWords {
+const writeInCharacters = (words: WordTableData, list: TokenList, options: AlphabetOptions): SymbolWords => {
   const { continuingPrefix } = options
   const characters = keepCharacters(countCharacters(words), options.initialAlphabet, options.limitAlphabet)
   const first = new Map(characters.map((code) => [code, addToken(list, String.fromCodePoint(code))]))
@@ -116,12 +116,12 @@ function writeInCharacters(words: WordTableData, list: TokenList, options: Alpha
 }
 
 /** Tokens for the kept characters that occur inside words. */
-function continuations(
+const continuations = (
   words: WordTableData,
   characters: number[],
   list: TokenList,
   prefix: string,
-): Map<number, number> {
+): Map<number, number> => {
   const inside = new Set<number>()
   forEachCharacter(words, (code, isFirst) => {
     if (!isFirst) inside.add(code)

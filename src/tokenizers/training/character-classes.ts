@@ -8,20 +8,16 @@ export const NUMBER = NUMBER_BIT
 export const SPACE = WHITE_SPACE
 
 /** Letter, number, space or other: at most one of them. */
-export function classOf(code: number): number {
-  return unicodeClassOf(code) & (LETTER | NUMBER | SPACE)
-}
+export const classOf = (code: number): number => unicodeClassOf(code) & (LETTER | NUMBER | SPACE)
 
 /** Classes of the first 128 code points. */
 export const ASCII_CLASSES: Uint8Array = Uint8Array.from({ length: 128 }, (_, code) => classOf(code))
 
 /** Bytes of the UTF-8 sequence that starts with `lead`. */
-export function sequenceLength(lead: number): number {
-  return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
-}
+export const sequenceLength = (lead: number): number => (lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4)
 
 /** Code point at `index`, which must start a well-formed sequence. */
-export function codePointAt(bytes: Uint8Array, index: number): number {
+export const codePointAt = (bytes: Uint8Array, index: number): number => {
   const lead = bytes[index]
   if (lead < 0x80) return lead
   if (lead < 0xe0) return ((lead & 31) << 6) | (bytes[index + 1] & 63)

@@ -11,9 +11,8 @@ import { WordTable, wordText } from './word-table.ts'
 
 const gpt2: PreTokenization = { preTokenizer: 'gpt2', normalizer: 'none', lowercase: false, addPrefixSpace: false }
 
-function asMap({ words }: WordCounts): Map<string, number> {
-  return new Map(Array.from({ length: words.size }, (_, i) => [wordText(words, i), words.counts[i]]))
-}
+const asMap = ({ words }: WordCounts): Map<string, number> =>
+  new Map(Array.from({ length: words.size }, (_, i) => [wordText(words, i), words.counts[i]]))
 
 /** One text, since comparing hundreds of thousands of pairs takes long. */
 const sorted = (counts: WordCounts) =>
@@ -23,7 +22,7 @@ const sorted = (counts: WordCounts) =>
     .join('\n')
 
 /** Documents of made-up words: many distinct ones, some in other scripts. */
-function makeDocuments(count: number, words: number): string[] {
+const makeDocuments = (count: number, words: number): string[] => {
   const random = createRandom('documents')
   return Array.from({ length: count }, () =>
     Array.from({ length: words }, () => {

@@ -42,7 +42,7 @@ export interface WordCounts {
 const BATCH_BYTES = 2 << 20
 
 /** Counts the words of `documents`. */
-export async function countWords(documents: Documents, options: CountWordsOptions): Promise<WordCounts> {
+export const countWords = async (documents: Documents, options: CountWordsOptions): Promise<WordCounts> => {
   const { workers = availableParallelism(), signal, onProgress, preTokenization } = options
   const { maxWordBytes = 4096, memoryBytes = 1 << 30, maxWords = 10_000_000 } = options
   const { threadsFromBytes = 8 << 20 } = options
@@ -77,10 +77,10 @@ export async function countWords(documents: Documents, options: CountWordsOption
   }
 }
 
-function combine(
+const combine = (
   parts: readonly CountedWords[],
   { memoryBytes, maxWords, runFolder }: { memoryBytes: number; maxWords: number; runFolder: string },
-): Pick<WordCounts, 'words' | 'skippedLong' | 'skippedRare'> {
+): Pick<WordCounts, 'words' | 'skippedLong' | 'skippedRare'> => {
   const skippedLong = parts.reduce((sum, { skipped }) => sum + skipped, 0)
   const runs = parts.flatMap(({ runs }) => runs)
   const size = parts.reduce((sum, { words }) => sum + words.size, 0)

@@ -22,7 +22,11 @@ interface Header {
 }
 
 /** Writes counts to `path`, whole or not at all. */
-export async function writeCounts(path: string, counts: WordCounts, preTokenization: PreTokenization): Promise<void> {
+export const writeCounts = async (
+  path: string,
+  counts: WordCounts,
+  preTokenization: PreTokenization,
+): Promise<void> => {
   const words = sortWords(counts.words)
   const header: Header = {
     format: FORMAT,
@@ -56,7 +60,7 @@ export async function writeCounts(path: string, counts: WordCounts, preTokenizat
 }
 
 /** Reads counts made with the same pre-tokenization; throws a DataError that names the line when the file is not whole. */
-export async function readCounts(path: string, preTokenization: PreTokenization): Promise<WordCounts> {
+export const readCounts = async (path: string, preTokenization: PreTokenization): Promise<WordCounts> => {
   const raw = createReadStream(path)
   const source = path.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
   raw.on('error', (error) => source.destroy(error))
@@ -86,7 +90,7 @@ export async function readCounts(path: string, preTokenization: PreTokenization)
   return { words: table.data(), documents: header.documents, bytes: header.bytes, skippedLong: 0, skippedRare: 0 }
 }
 
-function readHeader(text: string, path: string, wanted: PreTokenization): Header {
+const readHeader = (text: string, path: string, wanted: PreTokenization): Header => {
   let header: Partial<Header> | null = null
   try {
     header = JSON.parse(text) as Partial<Header> | null
@@ -115,7 +119,7 @@ function readHeader(text: string, path: string, wanted: PreTokenization): Header
   return header as Header
 }
 
-function addLine(text: string, path: string, line: number, table: WordTable): void {
+const addLine = (text: string, path: string, line: number, table: WordTable): void => {
   const tab = text.indexOf('\t')
   const count = Number(text.slice(0, Math.max(0, tab)))
   let word: unknown
@@ -132,7 +136,7 @@ function addLine(text: string, path: string, line: number, table: WordTable): vo
 }
 
 /** The counts of several sets together. */
-export function addCounts(parts: readonly WordCounts[]): WordCounts {
+export const addCounts = (parts: readonly WordCounts[]): WordCounts => {
   if (parts.length === 1) return parts[0]
   const table = new WordTable({ expectedWords: Math.max(16, ...parts.map(({ words }) => words.size)) })
   for (const { words } of parts) table.addAll(words)

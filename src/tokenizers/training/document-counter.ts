@@ -32,7 +32,7 @@ export interface DocumentCounter {
   finish(): CountedWords
 }
 
-export function createDocumentCounter(options: DocumentCounterOptions): DocumentCounter {
+export const createDocumentCounter = (options: DocumentCounterOptions): DocumentCounter => {
   const { maxWordBytes, memoryBytes, runPath } = options
   const reader = createWordReader(options.preTokenization)
   const createTable = () => new WordTable({ maxWordBytes })

@@ -13,7 +13,7 @@ interface Case {
   prefix: '' | '##'
 }
 
-function learn({ words, vocabSize, minFrequency, maxTokenLength, score, prefix }: Case): string[][] {
+const learn = ({ words, vocabSize, minFrequency, maxTokenLength, score, prefix }: Case): string[][] => {
   const table = new WordTable()
   for (const [word, count] of words) {
     const bytes = Buffer.from(word)
@@ -37,7 +37,7 @@ function learn({ words, vocabSize, minFrequency, maxTokenLength, score, prefix }
 }
 
 /** The definition, with everything counted anew for every merge. */
-function naive({ words, vocabSize, minFrequency, maxTokenLength, score, prefix }: Case): string[][] {
+const naive = ({ words, vocabSize, minFrequency, maxTokenLength, score, prefix }: Case): string[][] => {
   const counts = new Map<string, number>()
   for (const [word, count] of words) counts.set(word, (counts.get(word) ?? 0) + count)
   const byCode = (a: string, b: string) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number)

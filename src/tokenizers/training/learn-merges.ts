@@ -28,7 +28,7 @@ export interface LearnMergesOptions {
 export type Merge = readonly [left: number, right: number]
 
 /** Adds merged tokens to `list` until it has `vocabSize` of them or no pair is left. Ties go to the lower ids. */
-export function learnMerges(words: SymbolWords, list: TokenList, options: LearnMergesOptions): Merge[] {
+export const learnMerges = (words: SymbolWords, list: TokenList, options: LearnMergesOptions): Merge[] => {
   const { tokens, ids } = list
   const { vocabSize, minFrequency, maxTokenLength, score, continuingPrefix, onProgress } = options
   const lengths = tokens.map((token) => lengthOf(token, continuingPrefix))
@@ -62,11 +62,10 @@ export function learnMerges(words: SymbolWords, list: TokenList, options: LearnM
   return merges
 }
 
-function lengthOf(token: string, prefix: string): number {
-  return [...(prefix !== '' && token.startsWith(prefix) ? token.slice(prefix.length) : token)].length
-}
+const lengthOf = (token: string, prefix: string): number =>
+  [...(prefix !== '' && token.startsWith(prefix) ? token.slice(prefix.length) : token)].length
 
-function countSymbols(words: SymbolWords, size: number): Float64Array {
+const countSymbols = (words: SymbolWords, size: number): Float64Array => {
   const counts = new Float64Array(size)
   for (let word = 0, i = 0; word < words.ends.length; word++) {
     for (; i < words.ends[word]; i++) counts[words.symbols[i]] += words.counts[word]
@@ -164,6 +163,5 @@ class ByLikelihood {
   }
 }
 
-function precedes(pairs: PairStore, a: number, b: number): boolean {
-  return pairs.left[a] !== pairs.left[b] ? pairs.left[a] < pairs.left[b] : pairs.right[a] < pairs.right[b]
-}
+const precedes = (pairs: PairStore, a: number, b: number): boolean =>
+  pairs.left[a] !== pairs.left[b] ? pairs.left[a] < pairs.left[b] : pairs.right[a] < pairs.right[b]

@@ -10,7 +10,7 @@ export interface SymbolWords {
 
 const NONE = -1
 
-function longer<A extends Int32Array | Float64Array>(array: A, length: number): A {
+const longer = <A extends Int32Array | Float64Array>(array: A, length: number): A => {
   const grown = new (array.constructor as new (length: number) => A)(length)
   grown.set(array)
   return grown

@@ -9,7 +9,7 @@ import { createWordReader, type PreTokenization, preTokenizerNames } from './pre
 import { WordTable, wordText } from './word-table.ts'
 
 /** Words counted the fast way. */
-function fastWords(text: string, options: PreTokenization): Map<string, number> {
+const fastWords = (text: string, options: PreTokenization): Map<string, number> => {
   const reader = createWordReader(options)
   const words = new WordTable()
   const postponed = new WordTable()
@@ -21,7 +21,7 @@ function fastWords(text: string, options: PreTokenization): Map<string, number> 
 }
 
 /** Words as the encoder cuts them: the whole text through the normalizer and pre-tokenizer of tokenizer.json. */
-function encoderWords(text: string, options: PreTokenization): Map<string, number> {
+const encoderWords = (text: string, options: PreTokenization): Map<string, number> => {
   const { byteLevel, json } = createWordReader(options)
   const normalized = json.normalizer === null ? text : readNormalizer(json.normalizer).normalize(text, WHOLE)
   const counts = new Map<string, number>()

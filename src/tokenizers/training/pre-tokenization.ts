@@ -53,9 +53,8 @@ interface Kind {
 const asciiSpace = (byte: number) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 
 /** A single space before an ASCII character that is no space always starts a word. */
-function isSpaceBeforeAscii(bytes: Uint8Array, index: number, end: number): boolean {
-  return bytes[index] === 0x20 && index + 1 < end && bytes[index + 1] < 0x80 && !asciiSpace(bytes[index + 1])
-}
+const isSpaceBeforeAscii = (bytes: Uint8Array, index: number, end: number): boolean =>
+  bytes[index] === 0x20 && index + 1 < end && bytes[index + 1] < 0x80 && !asciiSpace(bytes[index + 1])
 
 const kinds: Record<PreTokenizerName, Kind> = {
   gpt2: {
@@ -136,11 +135,9 @@ const kinds: Record<PreTokenizerName, Kind> = {
 export const preTokenizerNames = Object.keys(kinds) as [PreTokenizerName, ...PreTokenizerName[]]
 
 /** True when the pre-tokenizer does its own normalization, so that `normalizer` must be `none`. */
-export function hasOwnNormalizer(name: PreTokenizerName): boolean {
-  return name === 'bert'
-}
+export const hasOwnNormalizer = (name: PreTokenizerName): boolean => name === 'bert'
 
-function normalizerJson({ normalizer, lowercase }: PreTokenization): object | null {
+const normalizerJson = ({ normalizer, lowercase }: PreTokenization): object | null => {
   const parts = [
     ...(normalizer === 'none' ? [] : [{ type: normalizer.toUpperCase() }]),
     ...(lowercase ? [{ type: 'Lowercase' }] : []),
@@ -149,7 +146,7 @@ function normalizerJson({ normalizer, lowercase }: PreTokenization): object | nu
 }
 
 /** The reader for these options. */
-export function createWordReader(options: PreTokenization): WordReader {
+export const createWordReader = (options: PreTokenization): WordReader => {
   const kind = kinds[options.preTokenizer]
   const scan = kind.scanner(options)
   const plain = options.normalizer === 'none' && !options.lowercase
@@ -204,10 +201,7 @@ export function createWordReader(options: PreTokenization): WordReader {
   }
 }
 
-function includes(bytes: Uint8Array, wanted: Buffer): boolean {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(wanted)
-}
+const includes = (bytes: Uint8Array, wanted: Buffer): boolean =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(wanted)
 
-function isUpper(byte: number): boolean {
-  return byte >= 0x41 && byte <= 0x5a
-}
+const isUpper = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a

@@ -8,7 +8,7 @@ import { trainTokenizer } from './train-tokenizer.ts'
 
 const data = join(import.meta.dirname, '../../../../shared/data')
 
-async function learn(documents: string[], input: TokenizerTrainInput) {
+const learn = async (documents: string[], input: TokenizerTrainInput) => {
   const { files } = await trainTokenizer(documents, { heldOut: 0, minFrequency: 1, ...input })
   return files
 }

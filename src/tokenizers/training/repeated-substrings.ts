@@ -18,7 +18,7 @@ export interface RepeatedSubstrings {
 }
 
 /** Substrings of 2 to `maxLength` symbols; none crosses the end of a word. */
-export function findRepeatedSubstrings(text: SymbolText, maxLength: number): RepeatedSubstrings {
+export const findRepeatedSubstrings = (text: SymbolText, maxLength: number): RepeatedSubstrings => {
   const total = text.ends[text.ends.length - 1] ?? 0
   const wordEnd = new Int32Array(total)
   for (let word = 0, at = 0; word < text.ends.length; word++) {
@@ -30,7 +30,7 @@ export function findRepeatedSubstrings(text: SymbolText, maxLength: number): Rep
 }
 
 /** Prefix doubling, up to the power of two that covers `depth` symbols. Equal suffixes stay in the order of position. */
-function sortSuffixes(symbols: Int32Array, wordEnd: Int32Array, total: number, depth: number): Int32Array {
+const sortSuffixes = (symbols: Int32Array, wordEnd: Int32Array, total: number, depth: number): Int32Array => {
   let ranks = new Int32Array(total)
   let highest = 0
   for (let i = 0; i < total; i++) {
@@ -66,12 +66,12 @@ function sortSuffixes(symbols: Int32Array, wordEnd: Int32Array, total: number, d
   return order
 }
 
-function collect(
+const collect = (
   symbols: Int32Array,
   wordEnd: Int32Array,
   suffixes: Int32Array,
   maxLength: number,
-): RepeatedSubstrings {
+): RepeatedSubstrings => {
   let capacity = 1 << 14
   const found: RepeatedSubstrings = {
     suffixes,
@@ -118,7 +118,7 @@ function collect(
   return found
 }
 
-function commonLength(symbols: Int32Array, wordEnd: Int32Array, a: number, b: number, limit: number): number {
+const commonLength = (symbols: Int32Array, wordEnd: Int32Array, a: number, b: number, limit: number): number => {
   const most = Math.min(limit, wordEnd[a] - a, wordEnd[b] - b)
   let length = 0
   while (length < most && symbols[a + length] === symbols[b + length]) length++

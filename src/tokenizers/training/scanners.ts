@@ -20,13 +20,13 @@ const BEYOND_ASCII = 255
 const BYTE_CLASSES = new Uint8Array(256).fill(BEYOND_ASCII)
 BYTE_CLASSES.set(ASCII_CLASSES)
 
-function classAt(bytes: Uint8Array, index: number): number {
+const classAt = (bytes: Uint8Array, index: number): number => {
   const kind = BYTE_CLASSES[bytes[index]]
   return kind === BEYOND_ASCII ? classOf(codePointAt(bytes, index)) : kind
 }
 
 /** The end of the run of `wanted` characters that starts at `index`. */
-function endOfRun(bytes: Uint8Array, index: number, end: number, wanted: number): number {
+const endOfRun = (bytes: Uint8Array, index: number, end: number, wanted: number): number => {
   const classes = BYTE_CLASSES
   for (;;) {
     while (index < end && classes[bytes[index]] === wanted) index++
@@ -36,14 +36,14 @@ function endOfRun(bytes: Uint8Array, index: number, end: number, wanted: number)
 }
 
 /** The start of the last character of `bytes[start..end)`. */
-function lastCharacter(bytes: Uint8Array, end: number): number {
+const lastCharacter = (bytes: Uint8Array, end: number): number => {
   do end--
   while ((bytes[end] & 0xc0) === 0x80)
   return end
 }
 
 /** Bytes of an English contraction (`'s`, `'ll` …) at `index`, which holds an apostrophe; 0 when there is none. */
-function contractionLength(bytes: Uint8Array, index: number, end: number, caseMask: number): number {
+const contractionLength = (bytes: Uint8Array, index: number, end: number, caseMask: number): number => {
   if (index + 1 >= end) return 0
   const first = bytes[index + 1] | caseMask
   if (first === 0x73 || first === 0x74 || first === 0x6d || first === 0x64) return 2
@@ -84,7 +84,7 @@ export const scanGpt2: Scanner = (bytes, start, end, table, count) => {
 }
 
 /** `\s+(?!\S)|\s+`: a run of spaces before a word leaves it the last one, unless it is the only one. */
-function spaceBeforeWord(bytes: Uint8Array, start: number, end: number): number {
+const spaceBeforeWord = (bytes: Uint8Array, start: number, end: number): number => {
   const last = lastCharacter(bytes, end)
   return last === start ? end : last
 }
@@ -102,7 +102,7 @@ export const scanLlama3: Scanner = (bytes, start, end, table, count) => {
   }
 }
 
-function endOfLlama3Word(bytes: Uint8Array, at: number, end: number): number {
+const endOfLlama3Word = (bytes: Uint8Array, at: number, end: number): number => {
   const byte = bytes[at]
   if (byte === 0x27) {
     const length = contractionLength(bytes, at, end, 0x20)
@@ -136,7 +136,7 @@ const BERT_ASCII = Uint8Array.from({ length: 128 }, (_, code) => {
 })
 
 /** BERT's cleaning and splitting of ASCII text: words of letters and digits, each punctuation mark alone. */
-export function bertAsciiScanner({ lowercase }: { lowercase: boolean }): Scanner {
+export const bertAsciiScanner = ({ lowercase }: { lowercase: boolean }): Scanner => {
   let word = new Uint8Array(256)
   return (bytes, start, end, table, count) => {
     let length = 0
@@ -161,7 +161,7 @@ export function bertAsciiScanner({ lowercase }: { lowercase: boolean }): Scanner
 }
 
 /** One word of ASCII text without white space, marked as SentencePiece marks words: `▁` before it. */
-export function metaspaceAsciiScanner({ lowercase }: { lowercase: boolean }): Scanner {
+export const metaspaceAsciiScanner = ({ lowercase }: { lowercase: boolean }): Scanner => {
   let word = Uint8Array.of(0xe2, 0x96, 0x81, ...new Array<number>(256).fill(0))
   return (bytes, start, end, table, count) => {
     let at = start

@@ -19,7 +19,11 @@ export type Vocabulary =
 export type TokenizerFiles = Record<string, string>
 
 /** All files of a tokenizer folder; deterministic to the byte. */
-export function tokenizerFiles(vocabulary: Vocabulary, plan: TrainingPlan, json: PreTokenizationJson): TokenizerFiles {
+export const tokenizerFiles = (
+  vocabulary: Vocabulary,
+  plan: TrainingPlan,
+  json: PreTokenizationJson,
+): TokenizerFiles => {
   const tokens = vocabulary.type === 'unigram' ? vocabulary.pieces.map(([piece]) => piece) : vocabulary.tokens
   const idOf = new Map(tokens.map((token, id) => [token, id]))
   const added = plan.allSpecialTokens.map((content) => ({
@@ -60,7 +64,7 @@ const OWN_FILES = [
 ]
 
 /** Writes the files as one folder, whole or not at all; a tokenizer that is there is replaced, anything else is not. */
-export async function writeTokenizerFolder(folder: string, files: TokenizerFiles): Promise<void> {
+export const writeTokenizerFolder = async (folder: string, files: TokenizerFiles): Promise<void> => {
   const there = await readdir(folder).catch(() => [] as string[])
   const foreign = there.filter((name) => !OWN_FILES.includes(name))
   if (foreign.length > 0) {
@@ -73,7 +77,7 @@ export async function writeTokenizerFolder(folder: string, files: TokenizerFiles
   })
 }
 
-function modelJson(vocabulary: Vocabulary, plan: TrainingPlan, idOf: Map<string, number>): object {
+const modelJson = (vocabulary: Vocabulary, plan: TrainingPlan, idOf: Map<string, number>): object => {
   const unknown = plan.specialTokens.unk ?? null
   switch (vocabulary.type) {
     case 'bpe':
@@ -107,7 +111,7 @@ function modelJson(vocabulary: Vocabulary, plan: TrainingPlan, idOf: Map<string,
   }
 }
 
-function vocabularyFiles(vocabulary: Vocabulary, tokens: string[]): TokenizerFiles {
+const vocabularyFiles = (vocabulary: Vocabulary, tokens: string[]): TokenizerFiles => {
   switch (vocabulary.type) {
     case 'bpe':
       return {
@@ -121,7 +125,7 @@ function vocabularyFiles(vocabulary: Vocabulary, tokens: string[]): TokenizerFil
   }
 }
 
-function postProcessor(plan: TrainingPlan, idOf: Map<string, number>): object | null {
+const postProcessor = (plan: TrainingPlan, idOf: Map<string, number>): object | null => {
   const special = plan.specialTokens
   const mark = (content: string, type: number) => ({ SpecialToken: { id: content, type_id: type } })
   const sequence = (id: 'A' | 'B', type: number) => ({ Sequence: { id, type_id: type } })
@@ -160,18 +164,15 @@ function postProcessor(plan: TrainingPlan, idOf: Map<string, number>): object | 
   }
 }
 
-function namedTokens(special: SpecialTokens): Record<string, string> {
-  return Object.fromEntries(Object.entries(special).map(([role, content]) => [`${role}_token`, content]))
-}
+const namedTokens = (special: SpecialTokens): Record<string, string> =>
+  Object.fromEntries(Object.entries(special).map(([role, content]) => [`${role}_token`, content]))
 
-function tokenizerConfig(plan: TrainingPlan): object {
-  return {
-    tokenizer_class: 'PreTrainedTokenizerFast',
-    ...namedTokens(plan.specialTokens),
-    ...(plan.extraTokens.length > 0 ? { additional_special_tokens: plan.extraTokens } : {}),
-    ...(plan.modelMaxLength === undefined ? {} : { model_max_length: plan.modelMaxLength }),
-    model_input_names: ['input_ids', ...(plan.template === 'bert' ? ['token_type_ids'] : []), 'attention_mask'],
-    clean_up_tokenization_spaces: false,
-    ...(plan.preTokenization.preTokenizer === 'bert' ? { do_lower_case: plan.preTokenization.lowercase } : {}),
-  }
-}
+const tokenizerConfig = (plan: TrainingPlan): object => ({
+  tokenizer_class: 'PreTrainedTokenizerFast',
+  ...namedTokens(plan.specialTokens),
+  ...(plan.extraTokens.length > 0 ? { additional_special_tokens: plan.extraTokens } : {}),
+  ...(plan.modelMaxLength === undefined ? {} : { model_max_length: plan.modelMaxLength }),
+  model_input_names: ['input_ids', ...(plan.template === 'bert' ? ['token_type_ids'] : []), 'attention_mask'],
+  clean_up_tokenization_spaces: false,
+  ...(plan.preTokenization.preTokenizer === 'bert' ? { do_lower_case: plan.preTokenization.lowercase } : {}),
+})

@@ -24,7 +24,7 @@ export interface ReportEncoder {
 }
 
 /** Encodes the documents and measures the result. */
-export function reportOn(documents: Iterable<string>, encoder: ReportEncoder): TokenizerReport {
+export const reportOn = (documents: Iterable<string>, encoder: ReportEncoder): TokenizerReport => {
   const used = new Set<number>()
   let count = 0
   let bytes = 0

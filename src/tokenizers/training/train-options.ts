@@ -117,7 +117,7 @@ const typeDefaults: Record<TokenizerTrainOptions['type'], TypeDefaults> = {
 }
 
 /** Checks the options and fills in what depends on the type; throws a ConfigError that lists every fault. */
-export function planTraining(input: TokenizerTrainInput): TrainingPlan {
+export const planTraining = (input: TokenizerTrainInput): TrainingPlan => {
   const options = parseConfig(tokenizerTrainSchema, input, 'tokenizer')
   const defaults = typeDefaults[options.type]
   const preTokenizer = options.preTokenizer ?? defaults.preTokenizer

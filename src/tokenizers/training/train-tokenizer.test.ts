@@ -25,7 +25,7 @@ const sample = readFileSync(join(here, 'golden/sample.txt'), 'utf8')
 // Learned by the Python package tokenizers 0.23.3 from the same text: golden/make_golden.py.
 const golden = JSON.parse(gunzipSync(readFileSync(join(here, 'golden/hf-training.json.gz'))).toString('utf8')) as Golden
 
-async function learn(input: TokenizerTrainInput): Promise<{ tokens: string[]; model: Record<string, unknown> }> {
+const learn = async (input: TokenizerTrainInput): Promise<{ tokens: string[]; model: Record<string, unknown> }> => {
   const { files } = await trainTokenizer([sample], { heldOut: 0, ...input })
   const { model } = JSON.parse(files['tokenizer.json']) as { model: { vocab: Record<string, number> } }
   return { tokens: Object.keys(model.vocab).sort((a, b) => model.vocab[a] - model.vocab[b]), model }

@@ -37,11 +37,11 @@ export interface TrainedTokenizer {
 const HELD_OUT_BYTES = 8 << 20
 
 /** Trains on `documents`; the same documents and options give the same bytes, whatever the number of threads. */
-export async function trainTokenizer(
+export const trainTokenizer = async (
   documents: Documents,
   input: TokenizerTrainInput,
   settings: TrainTokenizerSettings = {},
-): Promise<TrainedTokenizer> {
+): Promise<TrainedTokenizer> => {
   const plan = planTraining(input)
   const { fromCounts = [], saveCounts, workers, signal, onProgress } = settings
   const heldOut: string[] = []
@@ -72,7 +72,7 @@ export async function trainTokenizer(
   }
 }
 
-function measure(json: string, heldOut: readonly string[], plan: TrainingPlan): TokenizerReport {
+const measure = (json: string, heldOut: readonly string[], plan: TrainingPlan): TokenizerReport => {
   const tokenizer = new Tokenizer(JSON.parse(json))
   const { unk } = plan.specialTokens
   return reportOn(heldOut, {
@@ -83,11 +83,11 @@ function measure(json: string, heldOut: readonly string[], plan: TrainingPlan): 
 }
 
 /** Learns the vocabulary that the plan asks for. Takes the counts as they are; it changes nothing in them. */
-export function learnVocabulary(
+export const learnVocabulary = (
   counts: WordCounts,
   plan: TrainingPlan,
   onProgress?: (tokens: number) => void,
-): Vocabulary {
+): Vocabulary => {
   if (plan.type === 'unigram') {
     const pieces = trainUnigram(counts.words, {
       pieces: plan.vocabSize - plan.allSpecialTokens.length,

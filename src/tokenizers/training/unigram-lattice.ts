@@ -16,7 +16,7 @@ export interface Lattice {
 const TINY = 1e-280
 
 /** Adds to `expected[piece]` how often each piece occurs on average; returns the log-likelihood of all words. */
-export function expectation(lattice: Lattice, probability: Float64Array, expected: Float64Array): number {
+export const expectation = (lattice: Lattice, probability: Float64Array, expected: Float64Array): number => {
   const { ends, counts, first, edgeLength, edgePiece } = lattice
   let longest = 0
   for (let word = 0; word < ends.length; word++)
@@ -58,17 +58,17 @@ export function expectation(lattice: Lattice, probability: Float64Array, expecte
   return likelihood
 }
 
-function addLogs(a: number, b: number): number {
+const addLogs = (a: number, b: number): number => {
   if (a === Number.NEGATIVE_INFINITY) return b
   return a > b ? a + Math.log1p(Math.exp(b - a)) : b + Math.log1p(Math.exp(a - b))
 }
 
-function expectationInLogs(
+const expectationInLogs = (
   { ends, counts, first, edgeLength, edgePiece }: Lattice,
   word: number,
   probability: Float64Array,
   expected: Float64Array,
-): number {
+): number => {
   const start = word === 0 ? 0 : ends[word - 1]
   const length = ends[word] - start
   const forward = new Float64Array(length + 1).fill(Number.NEGATIVE_INFINITY)
@@ -102,20 +102,21 @@ export interface PathRoom {
   edge: Int32Array
 }
 
-export function createPathRoom(longest: number): PathRoom {
-  return { score: new Float64Array(longest + 1), edge: new Int32Array(longest + 1) }
-}
+export const createPathRoom = (longest: number): PathRoom => ({
+  score: new Float64Array(longest + 1),
+  edge: new Int32Array(longest + 1),
+})
 
 /**
  * The best path over positions `start .. start + length)`: its log-probability, or -Infinity when there is none. Calls
  * `visit` with its pieces, last first. An edge over the whole stretch is left out when `inner`.
  */
-export function bestPath(
+export const bestPath = (
   lattice: Lattice,
   logProbability: Float64Array,
   { start, length, inner, room }: { start: number; length: number; inner: boolean; room: PathRoom },
   visit: (piece: number) => void,
-): number {
+): number => {
   const { first, edgeLength, edgePiece } = lattice
   const { score, edge: into } = room
   score.fill(Number.NEGATIVE_INFINITY, 0, length + 1)
@@ -139,7 +140,7 @@ export function bestPath(
 }
 
 /** Takes out the edges of pieces that are gone, in place; `renamed[piece]` is -1 or the piece's new number. */
-export function dropPieces(lattice: Lattice, renamed: Int32Array): void {
+export const dropPieces = (lattice: Lattice, renamed: Int32Array): void => {
   const { first, edgeLength, edgePiece } = lattice
   let kept = 0
   for (let position = 0, edge = 0; position < first.length - 1; position++) {

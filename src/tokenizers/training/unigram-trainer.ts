@@ -37,7 +37,7 @@ interface Pieces {
 }
 
 /** Pieces by falling score. */
-export function trainUnigram(words: WordTableData, options: UnigramOptions): ScoredPiece[] {
+export const trainUnigram = (words: WordTableData, options: UnigramOptions): ScoredPiece[] => {
   const { subIterations, shrinkingFactor, onProgress } = options
   const sorted = sortWords(words)
   const characters = keepCharacters(countCharacters(sorted), options.initialAlphabet, options.limitAlphabet)
@@ -71,7 +71,7 @@ interface Text {
 }
 
 /** Words as indices of characters; a character that is not kept ends a word. */
-function toSymbols(words: WordTableData, characters: number[]): Text {
+const toSymbols = (words: WordTableData, characters: number[]): Text => {
   const indexOf = new Map(characters.map((code, index) => [code, index]))
   const symbols: Int32Array = new Int32Array(words.bytes.length)
   const ends: number[] = []
@@ -95,7 +95,7 @@ function toSymbols(words: WordTableData, characters: number[]): Text {
 }
 
 /** Characters, then the repeated substrings with the highest frequency times length. */
-function seedPieces(text: Text, characters: number, options: UnigramOptions): { lattice: Lattice; pieces: Pieces } {
+const seedPieces = (text: Text, characters: number, options: UnigramOptions): { lattice: Lattice; pieces: Pieces } => {
   const found = findRepeatedSubstrings(text, options.maxPieceLength)
   const weight = (index: number) => (found.to[index] - found.from[index]) * found.length[index]
   const chosen = new Uint32Array(found.size)
@@ -151,7 +151,7 @@ function seedPieces(text: Text, characters: number, options: UnigramOptions): { 
 }
 
 /** One round: expected counts, then probabilities from them. Pieces that hardly occur are gone. */
-function maximise(lattice: Lattice, pieces: Pieces): Pieces {
+const maximise = (lattice: Lattice, pieces: Pieces): Pieces => {
   const expected = new Float64Array(pieces.at.length)
   expectation(lattice, pieces.logProbability.map(Math.exp), expected)
   const keep: number[] = []
@@ -169,7 +169,7 @@ function maximise(lattice: Lattice, pieces: Pieces): Pieces {
 }
 
 /** The pieces `keep`, in that order, and a lattice without the others. */
-function choose(lattice: Lattice, pieces: Pieces, keep: number[]): Pieces {
+const choose = (lattice: Lattice, pieces: Pieces, keep: number[]): Pieces => {
   const renamed = new Int32Array(pieces.at.length).fill(-1)
   for (let i = 0; i < keep.length; i++) renamed[keep[i]] = i
   dropPieces(lattice, renamed)
@@ -181,7 +181,7 @@ function choose(lattice: Lattice, pieces: Pieces, keep: number[]): Pieces {
 }
 
 /** Keeps at most `target` pieces: those whose loss would lower the likelihood most. */
-function prune(lattice: Lattice, pieces: Pieces, target: number): Pieces {
+const prune = (lattice: Lattice, pieces: Pieces, target: number): Pieces => {
   const size = pieces.at.length
   const { ends, counts } = lattice
   let longest = 0
@@ -237,7 +237,7 @@ function prune(lattice: Lattice, pieces: Pieces, target: number): Pieces {
 }
 
 /** All characters, and the most probable of the other pieces. */
-function finish(symbols: Int32Array, pieces: Pieces, characters: number[], size: number): ScoredPiece[] {
+const finish = (symbols: Int32Array, pieces: Pieces, characters: number[], size: number): ScoredPiece[] => {
   const scored = new Map<string, number>()
   let lowest = 0
   for (let piece = 0; piece < pieces.at.length; piece++) {
@@ -264,7 +264,7 @@ function finish(symbols: Int32Array, pieces: Pieces, characters: number[], size:
 }
 
 /** The derivative of the logarithm of the gamma function, for positive `x`. */
-export function digamma(x: number): number {
+export const digamma = (x: number): number => {
   let shifted = x
   let result = 0
   while (shifted < 7) {

@@ -10,7 +10,7 @@ const wordsArbitrary = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'c')
   maxLength: 12,
 })
 
-function toText(words: readonly string[]) {
+const toText = (words: readonly string[]) => {
   let end = 0
   return {
     symbols: Int32Array.from(words.join(''), (character) => character.charCodeAt(0) - 97),
@@ -63,7 +63,7 @@ interface Case {
   probability: Float64Array
 }
 
-function makeCase(words: string[], pieces: string[], weights: readonly number[], scale = 1): Case {
+const makeCase = (words: string[], pieces: string[], weights: readonly number[], scale = 1): Case => {
   const first = [0]
   const edges: [length: number, piece: number][] = []
   for (const word of words) {
@@ -89,7 +89,7 @@ function makeCase(words: string[], pieces: string[], weights: readonly number[],
 }
 
 /** Every way to cut a word into pieces. */
-function cuts(word: string, pieces: readonly string[]): number[][] {
+const cuts = (word: string, pieces: readonly string[]): number[][] => {
   if (word === '') return [[]]
   return pieces.flatMap((piece, id) =>
     word.startsWith(piece) ? cuts(word.slice(piece.length), pieces).map((rest) => [id, ...rest]) : [],

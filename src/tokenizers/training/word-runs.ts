@@ -8,7 +8,7 @@ const RECORD_HEAD = 2 + 8 // length of the word, count
 const BLOCK = 1 << 20
 
 /** Writes `words` to `path` in the order of their bytes. Words are at most 65535 bytes long. */
-export function writeRun(path: string, words: WordTableData): void {
+export const writeRun = (path: string, words: WordTableData): void => {
   const sorted = sortWords(words)
   const file = openSync(path, 'wx')
   try {
@@ -71,7 +71,7 @@ class RunReader {
   }
 }
 
-function mergeRuns(paths: readonly string[], visit: (word: Buffer, count: number) => void): void {
+const mergeRuns = (paths: readonly string[], visit: (word: Buffer, count: number) => void): void => {
   const readers = paths.map((path) => new RunReader(path))
   try {
     // A binary heap of readers, the one with the smallest word first.
@@ -111,10 +111,10 @@ function mergeRuns(paths: readonly string[], visit: (word: Buffer, count: number
 }
 
 /** The words of all runs together; of more than `maxWords` only those at or above a common count are kept. */
-export function readRuns(
+export const readRuns = (
   paths: readonly string[],
   { maxWords }: { maxWords: number },
-): { words: WordTableData; minCount: number; dropped: number } {
+): { words: WordTableData; minCount: number; dropped: number } => {
   const frequencies = new Map<number, { words: number; bytes: number }>()
   mergeRuns(paths, (word, count) => {
     const entry = frequencies.get(count)

@@ -13,7 +13,7 @@ export interface WordTableData {
   counts: Float64Array<ArrayBuffer>
 }
 
-function grownUint8(old: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+const grownUint8 = (old: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> => {
   const grown = new Uint8Array(length)
   grown.set(old)
   return grown
@@ -144,7 +144,7 @@ export class WordTable {
 }
 
 /** Words in the order of their bytes, so that nothing downstream depends on the order of arrival. */
-export function sortWords(data: WordTableData): WordTableData {
+export const sortWords = (data: WordTableData): WordTableData => {
   // One latin-1 character a byte keeps the order of the bytes, and sorting strings is fast.
   const text = Buffer.from(data.bytes.buffer, data.bytes.byteOffset, data.bytes.byteLength)
   const keys: string[] = new Array(data.size)
@@ -171,7 +171,7 @@ export function sortWords(data: WordTableData): WordTableData {
 }
 
 /** Decodes word `index` as UTF-8. */
-export function wordText(data: WordTableData, index: number): string {
+export const wordText = (data: WordTableData, index: number): string => {
   const start = index === 0 ? 0 : data.ends[index - 1]
   return Buffer.from(data.bytes.buffer, data.bytes.byteOffset, data.bytes.byteLength).toString(
     'utf8',

@@ -110,32 +110,32 @@ export const planBestFit = (source: TokenSource, rowLength: number): PackingPlan
 
 /** A set of whole numbers up to `most` that finds its smallest element at or above a number. */
 class SpaceTree {
-  private readonly size: number
-  private readonly present: Uint8Array
+  readonly #size: number
+  readonly #present: Uint8Array
 
   constructor(most: number) {
-    this.size = 2 ** Math.ceil(Math.log2(most + 1))
-    this.present = new Uint8Array(2 * this.size)
+    this.#size = 2 ** Math.ceil(Math.log2(most + 1))
+    this.#present = new Uint8Array(2 * this.#size)
   }
 
   add(value: number): void {
-    for (let node = this.size + value; node > 0; node >>= 1) this.present[node] = 1
+    for (let node = this.#size + value; node > 0; node >>= 1) this.#present[node] = 1
   }
 
   remove(value: number): void {
-    let node = this.size + value
-    this.present[node] = 0
-    for (node >>= 1; node > 0; node >>= 1) this.present[node] = this.present[2 * node] | this.present[2 * node + 1]
+    let node = this.#size + value
+    this.#present[node] = 0
+    for (node >>= 1; node > 0; node >>= 1) this.#present[node] = this.#present[2 * node] | this.#present[2 * node + 1]
   }
 
   smallestAtLeast(value: number): number {
-    let node = this.size + value
-    if (this.present[node]) return value
+    let node = this.#size + value
+    if (this.#present[node]) return value
     // Up to the first subtree on the right that holds anything, then down its left side.
-    while (node > 1 && (node & 1 || !this.present[node + 1])) node >>= 1
+    while (node > 1 && (node & 1 || !this.#present[node + 1])) node >>= 1
     if (node <= 1) return -1
     node++
-    while (node < this.size) node = this.present[2 * node] ? 2 * node : 2 * node + 1
-    return node - this.size
+    while (node < this.#size) node = this.#present[2 * node] ? 2 * node : 2 * node + 1
+    return node - this.#size
   }
 }

@@ -214,20 +214,20 @@ const startAnew = async (folder: string, fingerprint: string): Promise<EncodingP
 
 /** Cuts the documents into batches in a way that depends on them alone, and knows what has been encoded so far. */
 class BatchReader {
-  private readonly marks: { documents: number; bytes: number; textHash: string }[] = []
-  private readonly documents: AsyncIterable<string> | Iterable<string>
-  private readonly start: EncodingProgress
-  private readonly batchCharacters: number
+  readonly #marks: { documents: number; bytes: number; textHash: string }[] = []
+  readonly #documents: AsyncIterable<string> | Iterable<string>
+  readonly #start: EncodingProgress
+  readonly #batchCharacters: number
 
   constructor(documents: AsyncIterable<string> | Iterable<string>, start: EncodingProgress, batchCharacters: number) {
-    this.documents = documents
-    this.start = start
-    this.batchCharacters = batchCharacters
+    this.#documents = documents
+    this.#start = start
+    this.#batchCharacters = batchCharacters
   }
 
   /** Where the oldest batch that was not asked about ends. */
   done(): { documents: number; bytes: number; textHash: string } {
-    return this.marks.shift() ?? this.start
+    return this.#marks.shift() ?? this.#start
   }
 
   async *batches(): AsyncGenerator<string[]> {
@@ -236,32 +236,32 @@ class BatchReader {
     let textHash = sha256('')
     let batch: string[] = []
     let characters = 0
-    for await (const document of this.documents) {
-      const skipping = seen < this.start.documents
+    for await (const document of this.#documents) {
+      const skipping = seen < this.#start.documents
       seen++
       bytes += Buffer.byteLength(document)
       textHash = createHash('sha256').update(textHash).update(document).digest('hex')
       if (skipping) {
-        if (seen === this.start.documents) this.checkSame(textHash)
+        if (seen === this.#start.documents) this.#checkSame(textHash)
         continue
       }
       batch.push(document)
       characters += document.length
-      if (characters >= this.batchCharacters || batch.length >= BATCH_DOCUMENTS) {
-        this.marks.push({ documents: seen, bytes, textHash })
+      if (characters >= this.#batchCharacters || batch.length >= BATCH_DOCUMENTS) {
+        this.#marks.push({ documents: seen, bytes, textHash })
         yield batch
         batch = []
         characters = 0
       }
     }
-    if (seen < this.start.documents) this.checkSame('')
+    if (seen < this.#start.documents) this.#checkSame('')
     if (batch.length === 0) return
-    this.marks.push({ documents: seen, bytes, textHash })
+    this.#marks.push({ documents: seen, bytes, textHash })
     yield batch
   }
 
-  private checkSame(textHash: string): void {
-    if (textHash === this.start.textHash) return
+  #checkSame(textHash: string): void {
+    if (textHash === this.#start.textHash) return
     throw new DataError(
       'Expected the documents that the earlier start had read, got others. Remove the folder of the shards and start again.',
     )

@@ -62,17 +62,17 @@ const contiguousRow = (source: TokenSource, start: number, length: number): Row 
 
 /** The shuffled documents of an epoch and where each begins in it; those of the last two epochs are remembered. */
 class DocumentOrders {
-  private readonly remembered = new Map<number, { documents: Uint32Array; ends: Float64Array }>()
-  private readonly source: TokenSource
-  private readonly seed: number | string
+  readonly #remembered = new Map<number, { documents: Uint32Array; ends: Float64Array }>()
+  readonly #source: TokenSource
+  readonly #seed: number | string
 
   constructor(source: TokenSource, seed: number | string) {
-    this.source = source
-    this.seed = seed
+    this.#source = source
+    this.#seed = seed
   }
 
   row(epoch: number, start: number, length: number): Row {
-    const { documents, ends } = this.of(epoch)
+    const { documents, ends } = this.#of(epoch)
     let ids: IdArray | undefined
     const starts: number[] = []
     let low = 0
@@ -83,11 +83,11 @@ class DocumentOrders {
       else low = middle + 1
     }
     for (let done = 0; done < length; low++) {
-      const from = this.source.documentStart(documents[low])
-      const size = this.source.documentEnd(documents[low]) - from
+      const from = this.#source.documentStart(documents[low])
+      const size = this.#source.documentEnd(documents[low]) - from
       if (size === 0) continue
       const skip = size - (ends[low] - start - done)
-      const piece = this.source.readTokens(from + skip, Math.min(size - skip, length - done))
+      const piece = this.#source.readTokens(from + skip, Math.min(size - skip, length - done))
       ids ??= new (piece.constructor as new (length: number) => IdArray)(length)
       ids.set(piece, done)
       starts.push(done)
@@ -96,22 +96,22 @@ class DocumentOrders {
     return { ids: ids as IdArray, starts, part: 0 }
   }
 
-  private of(epoch: number): { documents: Uint32Array; ends: Float64Array } {
-    const known = this.remembered.get(epoch)
+  #of(epoch: number): { documents: Uint32Array; ends: Float64Array } {
+    const known = this.#remembered.get(epoch)
     if (known !== undefined) return known
-    const count = this.source.documents
+    const count = this.#source.documents
     const documents = new Uint32Array(count)
     const ends = new Float64Array(count)
     let end = 0
     for (let i = 0; i < count; i++) {
-      const document = permutedIndex(`${this.seed}/${epoch}`, count, i)
+      const document = permutedIndex(`${this.#seed}/${epoch}`, count, i)
       documents[i] = document
-      end += this.source.documentEnd(document) - this.source.documentStart(document)
+      end += this.#source.documentEnd(document) - this.#source.documentStart(document)
       ends[i] = end
     }
-    if (this.remembered.size >= 2) this.remembered.delete(this.remembered.keys().next().value as number)
+    if (this.#remembered.size >= 2) this.#remembered.delete(this.#remembered.keys().next().value as number)
     const order = { documents, ends }
-    this.remembered.set(epoch, order)
+    this.#remembered.set(epoch, order)
     return order
   }
 }

@@ -28,114 +28,114 @@ export interface SplitWriterOptions {
 
 /** Writes one split. Call `sync` before a state is recorded. */
 export class SplitWriter {
-  private readonly options: SplitWriterOptions
-  private readonly state: SplitState
-  private ids: FileHandle | undefined
-  private ends: FileHandle | undefined
+  readonly #options: SplitWriterOptions
+  readonly #state: SplitState
+  #ids: FileHandle | undefined
+  #ends: FileHandle | undefined
 
   private constructor(options: SplitWriterOptions) {
-    this.options = options
-    this.state = options.state
+    this.#options = options
+    this.#state = options.state
   }
 
   /** Opens the split where `state` says, and cuts off what was written after it. */
   static async open(options: SplitWriterOptions): Promise<SplitWriter> {
     const writer = new SplitWriter(options)
-    if (writer.state.documents > 0) {
-      const [ids, ends] = writer.paths()
-      await truncate(ids, writer.state.tokens * idBytes(options.dtype))
-      await truncate(ends, writer.state.documents * 4)
-      writer.ids = await open(ids, 'r+')
-      writer.ends = await open(ends, 'r+')
+    if (writer.#state.documents > 0) {
+      const [ids, ends] = writer.#paths()
+      await truncate(ids, writer.#state.tokens * idBytes(options.dtype))
+      await truncate(ends, writer.#state.documents * 4)
+      writer.#ids = await open(ids, 'r+')
+      writer.#ends = await open(ends, 'r+')
     }
     return writer
   }
 
   /** Appends documents: `ids` one after another, document `i` up to `ends[i]`. One longer than a shard becomes several. */
   async append(ids: IdArray, ends: ArrayLike<number>, textBytes: number): Promise<void> {
-    const { maxTokens } = this.options
+    const { maxTokens } = this.#options
     let from = 0
     let document = 0
     let start = 0
     let batch: number[] = []
     const flush = async (to: number) => {
-      if (batch.length > 0) await this.write(ids.subarray(from, to), batch)
+      if (batch.length > 0) await this.#write(ids.subarray(from, to), batch)
       from = to
       batch = []
     }
     for (; document < ends.length; document++) {
       while (start < ends[document]) {
         const length = Math.min(maxTokens, ends[document] - start)
-        if (this.state.tokens + (start - from) + length > maxTokens) {
+        if (this.#state.tokens + (start - from) + length > maxTokens) {
           await flush(start)
-          await this.finishShard()
+          await this.#finishShard()
         }
         start += length
-        batch.push(this.state.tokens + start - from)
+        batch.push(this.#state.tokens + start - from)
       }
     }
     await flush(start)
-    this.state.bytes += textBytes
+    this.#state.bytes += textBytes
   }
 
   /** Makes everything appended so far durable. */
   async sync(): Promise<SplitState> {
-    await this.ids?.sync()
-    await this.ends?.sync()
-    return structuredClone(this.state)
+    await this.#ids?.sync()
+    await this.#ends?.sync()
+    return structuredClone(this.#state)
   }
 
   /** Closes the last shard. */
   async finish(): Promise<SplitState> {
-    await this.finishShard()
-    return structuredClone(this.state)
+    await this.#finishShard()
+    return structuredClone(this.#state)
   }
 
   async close(): Promise<void> {
-    await this.ids?.close()
-    await this.ends?.close()
-    this.ids = undefined
-    this.ends = undefined
+    await this.#ids?.close()
+    await this.#ends?.close()
+    this.#ids = undefined
+    this.#ends = undefined
   }
 
-  private paths(): [ids: string, ends: string] {
-    const name = `${this.options.split}-${String(this.state.finished.length).padStart(5, '0')}`
-    return [join(this.options.folder, `${name}.ids`), join(this.options.folder, `${name}.ends`)]
+  #paths(): [ids: string, ends: string] {
+    const name = `${this.#options.split}-${String(this.#state.finished.length).padStart(5, '0')}`
+    return [join(this.#options.folder, `${name}.ids`), join(this.#options.folder, `${name}.ends`)]
   }
 
-  private async write(ids: IdArray, ends: number[]): Promise<void> {
-    if (this.ids === undefined || this.ends === undefined) {
-      const [idsPath, endsPath] = this.paths()
-      this.ids = await open(idsPath, 'w')
-      this.ends = await open(endsPath, 'w')
+  async #write(ids: IdArray, ends: number[]): Promise<void> {
+    if (this.#ids === undefined || this.#ends === undefined) {
+      const [idsPath, endsPath] = this.#paths()
+      this.#ids = await open(idsPath, 'w')
+      this.#ends = await open(endsPath, 'w')
     }
     const little = littleEndian(ids)
-    await writeAll(this.ids, little, this.state.tokens * ids.BYTES_PER_ELEMENT)
-    await writeAll(this.ends, littleEndian(Uint32Array.from(ends)), this.state.documents * 4)
-    this.state.tokens += ids.length
-    this.state.documents += ends.length
+    await writeAll(this.#ids, little, this.#state.tokens * ids.BYTES_PER_ELEMENT)
+    await writeAll(this.#ends, littleEndian(Uint32Array.from(ends)), this.#state.documents * 4)
+    this.#state.tokens += ids.length
+    this.#state.documents += ends.length
   }
 
-  private async finishShard(): Promise<void> {
-    const { tokens, documents } = this.state
+  async #finishShard(): Promise<void> {
+    const { tokens, documents } = this.#state
     if (documents === 0) return
-    invariant(this.ids !== undefined && this.ends !== undefined, 'a shard with documents has no open file.')
+    invariant(this.#ids !== undefined && this.#ends !== undefined, 'a shard with documents has no open file.')
     await this.sync()
     await this.close()
-    const [ids, ends] = this.paths()
+    const [ids, ends] = this.#paths()
     const describe = async (path: string, bytes: number) => ({
-      path: path.slice(this.options.folder.length + 1),
+      path: path.slice(this.#options.folder.length + 1),
       bytes,
       sha256: await sha256File(path),
     })
-    this.state.finished.push({
+    this.#state.finished.push({
       tokens,
       documents,
-      ids: await describe(ids, tokens * idBytes(this.options.dtype)),
+      ids: await describe(ids, tokens * idBytes(this.#options.dtype)),
       ends: await describe(ends, documents * 4),
     })
-    this.state.tokens = 0
-    this.state.documents = 0
+    this.#state.tokens = 0
+    this.#state.documents = 0
   }
 }
 

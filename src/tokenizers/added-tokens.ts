@@ -29,24 +29,26 @@ const WORD_START = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u
 const WORD_END = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u
 
 export class AddedTokens {
-  private readonly ids = new Map<string, number>()
-  private readonly tokens = new Map<number, AddedToken>()
-  private readonly normalizedForms = new Map<number, string>()
-  private readonly specials = new Set<string>()
-  private raw: Matcher | undefined
-  private normalized: Matcher | undefined
+  readonly #ids = new Map<string, number>()
+  readonly #tokens = new Map<number, AddedToken>()
+  readonly #normalizedForms = new Map<number, string>()
+  readonly #specials = new Set<string>()
+  #raw: Matcher | undefined
+  #normalized: Matcher | undefined
+  readonly #model: Model
+  readonly #normalize: (text: string) => string
 
-  constructor(
-    private readonly model: Model,
-    private readonly normalize: (text: string) => string,
-  ) {}
+  constructor(model: Model, normalize: (text: string) => string) {
+    this.#model = model
+    this.#normalize = normalize
+  }
 
   get count(): number {
-    return this.ids.size
+    return this.#ids.size
   }
 
   get hasNormalized(): boolean {
-    return this.normalized !== undefined
+    return this.#normalized !== undefined
   }
 
   /**
@@ -54,45 +56,45 @@ export class AddedTokens {
    * the one that the file may name: so do all other readers).
    */
   add(tokens: readonly AddedToken[]): void {
-    const largest = Math.max(-1, ...this.tokens.keys())
-    const size = this.model.size
+    const largest = Math.max(-1, ...this.#tokens.keys())
+    const size = this.#model.size
     let next = largest >= size || size === 0 ? largest + 1 : size
     for (const token of tokens) {
       if (token.content === '') continue
       const id = this.idOf(token.content) ?? next++
-      this.ids.set(token.content, id)
-      this.tokens.set(id, token)
-      if (token.special) this.specials.add(token.content)
-      this.normalizedForms.delete(id)
+      this.#ids.set(token.content, id)
+      this.#tokens.set(id, token)
+      if (token.special) this.#specials.add(token.content)
+      this.#normalizedForms.delete(id)
       if (token.normalized) {
-        const form = this.normalize(token.content)
-        if (form !== token.content) this.normalizedForms.set(id, form)
+        const form = this.#normalize(token.content)
+        if (form !== token.content) this.#normalizedForms.set(id, form)
       }
     }
-    const patterns = [...this.tokens].map(([id, token]) => ({
+    const patterns = [...this.#tokens].map(([id, token]) => ({
       id,
       token,
-      text: token.normalized ? (this.normalizedForms.get(id) ?? token.content) : token.content,
+      text: token.normalized ? (this.#normalizedForms.get(id) ?? token.content) : token.content,
     }))
-    this.raw = createMatcher(patterns.filter(({ token }) => !token.normalized))
-    this.normalized = createMatcher(patterns.filter(({ token }) => token.normalized))
+    this.#raw = createMatcher(patterns.filter(({ token }) => !token.normalized))
+    this.#normalized = createMatcher(patterns.filter(({ token }) => token.normalized))
   }
 
   idOf(token: string): number | undefined {
-    return this.ids.get(token) ?? this.model.tokenToId(token)
+    return this.#ids.get(token) ?? this.#model.tokenToId(token)
   }
 
   /** The token as the decoder wants it. */
   tokenOf(id: number): string | undefined {
-    return this.normalizedForms.get(id) ?? this.tokens.get(id)?.content ?? this.model.idToToken(id)
+    return this.#normalizedForms.get(id) ?? this.#tokens.get(id)?.content ?? this.#model.idToToken(id)
   }
 
   isSpecial(token: string): boolean {
-    return this.specials.has(token)
+    return this.#specials.has(token)
   }
 
   isSpecialId(id: number): boolean {
-    return this.tokens.get(id)?.special ?? false
+    return this.#tokens.get(id)?.special ?? false
   }
 
   /** Cuts of `text` without the special tokens that lie in one of the `literal` stretches: they are text there. */
@@ -116,25 +118,25 @@ export class AddedTokens {
 
   /** How many of these the model's own vocabulary lacks. */
   countBeyondModel(): number {
-    return [...this.ids.keys()].filter((token) => this.model.tokenToId(token) === undefined).length
+    return [...this.#ids.keys()].filter((token) => this.#model.tokenToId(token) === undefined).length
   }
 
   maxId(): number {
-    return Math.max(this.model.maxId, ...this.tokens.keys())
+    return Math.max(this.#model.maxId, ...this.#tokens.keys())
   }
 
   list(): { id: number; token: AddedToken }[] {
-    return [...this.tokens].map(([id, token]) => ({ id, token })).sort((a, b) => a.id - b.id)
+    return [...this.#tokens].map(([id, token]) => ({ id, token })).sort((a, b) => a.id - b.id)
   }
 
   /** Cuts the tokens that are looked for in the text as it is. */
   splitRaw(text: string): Stretch[] {
-    return this.raw === undefined ? whole(text) : this.raw.split(text)
+    return this.#raw === undefined ? whole(text) : this.#raw.split(text)
   }
 
   /** Cuts the tokens that are looked for in normalized text. */
   splitNormalized(text: string): Stretch[] {
-    return this.normalized === undefined ? whole(text) : this.normalized.split(text)
+    return this.#normalized === undefined ? whole(text) : this.#normalized.split(text)
   }
 
   toJson(): JsonObject[] {
@@ -184,13 +186,13 @@ const createMatcher = (entries: readonly Entry[]): Matcher | undefined => {
 
 /** Finds the leftmost and longest of many strings, again and again. */
 class Matcher {
-  private readonly root: Node = { children: new Map() }
+  readonly #root: Node = { children: new Map() }
   // The engine jumps to the next place where a token could begin.
-  private readonly starts: RegExp
+  readonly #starts: RegExp
 
   constructor(entries: readonly Entry[]) {
     for (const entry of entries) {
-      let node = this.root
+      let node = this.#root
       for (let i = 0; i < entry.text.length; i++) {
         const unit = entry.text.charCodeAt(i)
         let child = node.children.get(unit)
@@ -199,14 +201,14 @@ class Matcher {
       }
       node.entry = entry
     }
-    if (this.root.children.size === 0) refuse('tokens with text', 'added_tokens', [])
-    const units = [...this.root.children.keys()].map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
-    this.starts = new RegExp(`[${units.join('')}]`, 'g')
+    if (this.#root.children.size === 0) refuse('tokens with text', 'added_tokens', [])
+    const units = [...this.#root.children.keys()].map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
+    this.#starts = new RegExp(`[${units.join('')}]`, 'g')
   }
 
-  private longestAt(text: string, start: number): Entry | undefined {
+  #longestAt(text: string, start: number): Entry | undefined {
     let found: Entry | undefined
-    let node: Node | undefined = this.root
+    let node: Node | undefined = this.#root
     for (let at = start; at < text.length; at++) {
       node = node.children.get(text.charCodeAt(at))
       if (node === undefined) break
@@ -217,10 +219,10 @@ class Matcher {
 
   split(text: string): Stretch[] {
     const stretches: Stretch[] = []
-    const { starts } = this
+    const starts = this.#starts
     let done = 0
     for (let at = nextStart(starts, text, 0); at >= 0; ) {
-      const entry = this.longestAt(text, at)
+      const entry = this.#longestAt(text, at)
       if (entry === undefined) {
         at = nextStart(starts, text, at + 1)
         continue

@@ -202,12 +202,12 @@ const hasSureCharacter = (units: Uint16Array, start: number, end: number): boole
 
 /** The text as UTF-16 units, in a buffer that is used again and again. */
 class UnitBuffer {
-  private bytes = Buffer.alloc(1 << 16)
+  #bytes = Buffer.alloc(1 << 16)
 
   fill(text: string): Uint16Array {
-    if (this.bytes.length < text.length * 2) this.bytes = Buffer.alloc(text.length * 4)
-    this.bytes.write(text, 'utf16le')
-    return new Uint16Array(this.bytes.buffer, this.bytes.byteOffset, text.length)
+    if (this.#bytes.length < text.length * 2) this.#bytes = Buffer.alloc(text.length * 4)
+    this.#bytes.write(text, 'utf16le')
+    return new Uint16Array(this.#bytes.buffer, this.#bytes.byteOffset, text.length)
   }
 }
 

@@ -35,7 +35,7 @@ export class Fields {
 
   string(key: string, fallback?: string): string {
     const value = this.get(key, fallback)
-    return typeof value === 'string' ? this.sound(key, value) : refuse('a string', this.at(key), value)
+    return typeof value === 'string' ? this.#sound(key, value) : refuse('a string', this.at(key), value)
   }
 
   optionalString(key: string): string | undefined {
@@ -83,7 +83,7 @@ export class Fields {
     return value ?? fallback
   }
 
-  private sound(key: string, value: string): string {
+  #sound(key: string, value: string): string {
     return /\p{Cs}/u.test(value) ? refuse('a string without lone surrogates', this.at(key), value) : value
   }
 }

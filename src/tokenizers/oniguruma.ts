@@ -72,59 +72,62 @@ const variants = (character: string): string[] => {
 }
 
 class Translation {
-  private at = 0
-  private depth = 0
-  private atoms = 0
-  private insensitive = false
-  private dotAll = false
+  #at = 0
+  #depth = 0
+  #atoms = 0
+  #insensitive = false
+  #dotAll = false
   nestsRepeats = false
+  readonly #pattern: string
+  readonly #where: string
 
-  constructor(
-    private readonly pattern: string,
-    private readonly where: string,
-  ) {}
+  constructor(pattern: string, where: string) {
+    this.#pattern = pattern
+    this.#where = where
+  }
 
   translate(): string {
-    const source = this.alternatives().source
-    if (this.at < this.pattern.length) this.refuse('has a closing bracket too many')
+    const source = this.#alternatives().source
+    if (this.#at < this.#pattern.length) this.#refuse('has a closing bracket too many')
     return source
   }
 
-  private refuse(why: string): never {
-    return fail(this.pattern, this.where, why)
+  #refuse(why: string): never {
+    return fail(this.#pattern, this.#where, why)
   }
 
-  private peek(text: string): boolean {
-    return this.pattern.startsWith(text, this.at)
+  #peek(text: string): boolean {
+    return this.#pattern.startsWith(text, this.#at)
   }
 
-  private eat(text: string): boolean {
-    if (!this.peek(text)) return false
-    this.at += text.length
+  #eat(text: string): boolean {
+    if (!this.#peek(text)) return false
+    this.#at += text.length
     return true
   }
 
-  private next(): string {
-    if (this.at >= this.pattern.length) this.refuse('ends too early')
-    const character = String.fromCodePoint(this.pattern.codePointAt(this.at)!)
-    this.at += character.length
+  #next(): string {
+    if (this.#at >= this.#pattern.length) this.#refuse('ends too early')
+    const character = String.fromCodePoint(this.#pattern.codePointAt(this.#at)!)
+    this.#at += character.length
     return character
   }
 
   /** Everything up to the end or an unopened `)`; `varies` says that it can match in more than one way. */
-  private alternatives(): { source: string; varies: boolean } {
-    if (++this.depth > MAX_GROUP_DEPTH) this.refuse(`nests more than ${MAX_GROUP_DEPTH} groups`)
-    const { insensitive, dotAll } = this
+  #alternatives(): { source: string; varies: boolean } {
+    if (++this.#depth > MAX_GROUP_DEPTH) this.#refuse(`nests more than ${MAX_GROUP_DEPTH} groups`)
+    const insensitive = this.#insensitive
+    const dotAll = this.#dotAll
     let source = ''
     let varies = false
-    while (this.at < this.pattern.length && !this.peek(')')) {
-      if (this.eat('|')) {
+    while (this.#at < this.#pattern.length && !this.#peek(')')) {
+      if (this.#eat('|')) {
         source += '|'
         varies = true
         continue
       }
-      const atom = this.atom()
-      const repeated = this.repeats(atom.source)
+      const atom = this.#atom()
+      const repeated = this.#repeats(atom.source)
       if (repeated !== undefined) {
         if (atom.varies) this.nestsRepeats = true
         varies = true
@@ -132,100 +135,100 @@ class Translation {
       source += repeated ?? atom.source
       varies ||= atom.varies
     }
-    this.depth--
-    this.insensitive = insensitive
-    this.dotAll = dotAll
+    this.#depth--
+    this.#insensitive = insensitive
+    this.#dotAll = dotAll
     return { source, varies }
   }
 
   /** The atom with the repeat operators after it, or undefined when there are none. */
-  private repeats(atom: string): string | undefined {
+  #repeats(atom: string): string | undefined {
     let result: string | undefined
     for (;;) {
-      const counts = /^\{(\d*)(,?)(\d*)\}/.exec(this.pattern.slice(this.at, this.at + 24))
+      const counts = /^\{(\d*)(,?)(\d*)\}/.exec(this.#pattern.slice(this.#at, this.#at + 24))
       let operator: string
       if (counts !== null && (counts[1] !== '' || counts[3] !== '')) {
-        this.at += counts[0].length
+        this.#at += counts[0].length
         const [, low, comma, high] = counts
-        if (Number(low) > MAX_REPEAT || Number(high) > MAX_REPEAT) this.refuse(`repeats more than ${MAX_REPEAT} times`)
-        if (high !== '' && Number(low) > Number(high)) this.refuse('repeats a falling range')
+        if (Number(low) > MAX_REPEAT || Number(high) > MAX_REPEAT) this.#refuse(`repeats more than ${MAX_REPEAT} times`)
+        if (high !== '' && Number(low) > Number(high)) this.#refuse('repeats a falling range')
         operator = `{${low || 0}${comma}${high}}`
-      } else if (this.peek('*') || this.peek('+') || this.peek('?')) operator = this.next()
+      } else if (this.#peek('*') || this.#peek('+') || this.#peek('?')) operator = this.#next()
       else return result
-      if (atom === '') this.refuse('repeats nothing')
+      if (atom === '') this.#refuse('repeats nothing')
       const body = result === undefined ? atom : `(?:${result})`
       if (result !== undefined) this.nestsRepeats = true
-      if (this.eat('?')) result = `${body}${operator}?`
-      else if (counts === null && this.eat('+')) result = this.atomic(`${body}${operator}`)
+      if (this.#eat('?')) result = `${body}${operator}?`
+      else if (counts === null && this.#eat('+')) result = this.#atomic(`${body}${operator}`)
       else result = `${body}${operator}`
     }
   }
 
   /** JavaScript has no atomic groups, but a lookahead keeps its first match, which a back-reference then takes. */
-  private atomic(source: string): string {
-    const name = `atom${this.atoms++}`
+  #atomic(source: string): string {
+    const name = `atom${this.#atoms++}`
     return `(?:(?=(?<${name}>${source}))\\k<${name}>)`
   }
 
-  private atom(): { source: string; varies: boolean } {
-    const character = this.next()
-    if (character === '(') return this.group()
+  #atom(): { source: string; varies: boolean } {
+    const character = this.#next()
+    if (character === '(') return this.#group()
     let source: string
-    if (character === '[') source = this.bracket()
-    else if (character === '.') source = this.dotAll ? '[\\0-\\u{10ffff}]' : '[^\\n]'
+    if (character === '[') source = this.#bracket()
+    else if (character === '.') source = this.#dotAll ? '[\\0-\\u{10ffff}]' : '[^\\n]'
     else if (character === '^') source = '(?<![^\\n])'
     else if (character === '$') source = '(?![^\\n])'
-    else if (character === '\\') source = this.escape()
-    else if (character === '*' || character === '+' || character === '?') return this.refuse('repeats nothing')
-    else source = this.character(character)
+    else if (character === '\\') source = this.#escape()
+    else if (character === '*' || character === '+' || character === '?') return this.#refuse('repeats nothing')
+    else source = this.#character(character)
     return { source, varies: false }
   }
 
-  private character(character: string): string {
-    const all = this.insensitive ? variants(character) : [character]
+  #character(character: string): string {
+    const all = this.#insensitive ? variants(character) : [character]
     return all.length === 1 ? literal(character) : `[${all.map(literal).join('')}]`
   }
 
-  private group(): { source: string; varies: boolean } {
-    if (this.eat('?#')) {
-      while (!this.eat(')')) this.next()
+  #group(): { source: string; varies: boolean } {
+    if (this.#eat('?#')) {
+      while (!this.#eat(')')) this.#next()
       return { source: '', varies: false }
     }
     let open = '(?:'
     let atomic = false
-    const insensitive = this.insensitive
-    const dotAll = this.dotAll
-    if (this.eat('?')) {
-      const look = ['<=', '<!', '=', '!'].find((kind) => this.eat(kind))
-      const options = /^([imx]*)(?:-([imx]*))?([:)])/.exec(this.pattern.slice(this.at, this.at + 16))
+    const insensitive = this.#insensitive
+    const dotAll = this.#dotAll
+    if (this.#eat('?')) {
+      const look = ['<=', '<!', '=', '!'].find((kind) => this.#eat(kind))
+      const options = /^([imx]*)(?:-([imx]*))?([:)])/.exec(this.#pattern.slice(this.#at, this.#at + 16))
       if (look !== undefined) open = `(?${look}`
-      else if (this.eat('>')) atomic = true
+      else if (this.#eat('>')) atomic = true
       else if (options !== null) {
-        this.at += options[0].length
-        if (options[1].includes('x') || options[2]?.includes('x')) this.refuse('uses extended syntax')
-        this.insensitive = options[1].includes('i') || (insensitive && !options[2]?.includes('i'))
-        this.dotAll = options[1].includes('m') || (dotAll && !options[2]?.includes('m'))
+        this.#at += options[0].length
+        if (options[1].includes('x') || options[2]?.includes('x')) this.#refuse('uses extended syntax')
+        this.#insensitive = options[1].includes('i') || (insensitive && !options[2]?.includes('i'))
+        this.#dotAll = options[1].includes('m') || (dotAll && !options[2]?.includes('m'))
         // `(?i)` holds up to the end of the group around it, whose `alternatives` puts the options back.
         if (options[3] === ')') return { source: '', varies: false }
-      } else if (/^<[\p{L}_]/u.test(this.pattern.slice(this.at, this.at + 3))) {
-        while (this.next() !== '>');
-      } else this.refuse('uses a kind of group that JavaScript lacks')
+      } else if (/^<[\p{L}_]/u.test(this.#pattern.slice(this.#at, this.#at + 3))) {
+        while (this.#next() !== '>');
+      } else this.#refuse('uses a kind of group that JavaScript lacks')
     }
-    const { source, varies } = this.alternatives()
-    if (!this.eat(')')) this.refuse('has an unclosed group')
-    this.insensitive = insensitive
-    this.dotAll = dotAll
-    return { source: atomic ? this.atomic(source) : `${open}${source})`, varies: varies && !atomic }
+    const { source, varies } = this.#alternatives()
+    if (!this.#eat(')')) this.#refuse('has an unclosed group')
+    this.#insensitive = insensitive
+    this.#dotAll = dotAll
+    return { source: atomic ? this.#atomic(source) : `${open}${source})`, varies: varies && !atomic }
   }
 
-  private escape(): string {
-    const character = this.next()
+  #escape(): string {
+    const character = this.#next()
     const lower = character.toLowerCase()
     if (Object.hasOwn(CLASSES, lower)) return `[${character === lower ? '' : '^'}${CLASSES[lower]}]`
     switch (character) {
       case 'p':
       case 'P':
-        return `[${this.property(character === 'P')}]`
+        return `[${this.#property(character === 'P')}]`
       case 'b':
         return `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`
       case 'B':
@@ -239,14 +242,14 @@ class Translation {
       case 'R':
         return '(?:\\r\\n|[\\n-\\r\\x85\\u2028\\u2029])'
       default:
-        return this.character(this.escapedCharacter(character))
+        return this.#character(this.#escapedCharacter(character))
     }
   }
 
   /** The character that the escape after a backslash stands for. */
-  private escapedCharacter(character: string): string {
+  #escapedCharacter(character: string): string {
     if (Object.hasOwn(CONTROLS, character)) return String.fromCharCode(CONTROLS[character])
-    const rest = this.pattern.slice(this.at)
+    const rest = this.#pattern.slice(this.#at)
     const hex =
       character === 'x'
         ? (/^\{([0-9a-fA-F]{1,8})\}/.exec(rest) ?? /^([0-9a-fA-F]{1,2})/.exec(rest))
@@ -254,82 +257,82 @@ class Translation {
           ? /^([0-9a-fA-F]{4})/.exec(rest)
           : null
     if (hex !== null) {
-      this.at += hex[0].length
+      this.#at += hex[0].length
       const code = Number.parseInt(hex[1], 16)
-      if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) this.refuse(`names the character ${hex[1]}`)
+      if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) this.#refuse(`names the character ${hex[1]}`)
       return String.fromCodePoint(code)
     }
     if (character === '0') return '\0'
-    if (/[\p{L}\p{N}]/u.test(character)) this.refuse(`uses \\${character}`)
+    if (/[\p{L}\p{N}]/u.test(character)) this.#refuse(`uses \\${character}`)
     return character
   }
 
   /** The inside of a class for `\p{…}`. */
-  private property(negative: boolean): string {
-    const match = /^\{(\^?)([\w\s=-]{1,60})\}/.exec(this.pattern.slice(this.at, this.at + 70))
-    if (match === null) this.refuse('has a bad \\p{…}')
-    this.at += match[0].length
+  #property(negative: boolean): string {
+    const match = /^\{(\^?)([\w\s=-]{1,60})\}/.exec(this.#pattern.slice(this.#at, this.#at + 70))
+    if (match === null) this.#refuse('has a bad \\p{…}')
+    this.#at += match[0].length
     const name = match[2]
     const posix = Object.hasOwn(POSIX, name.toLowerCase()) ? POSIX[name.toLowerCase()] : undefined
     const choices = [`\\p{${name}}`, `\\p{Script=${name}}`, posix]
     const found = choices.find((choice) => choice !== undefined && isValid(`[${choice}]`))
-    if (found === undefined) this.refuse(`names the unknown property ${name}`)
+    if (found === undefined) this.#refuse(`names the unknown property ${name}`)
     return negative !== (match[1] === '^') ? `[^${found}]` : found
   }
 
-  private bracket(): string {
-    if (++this.depth > MAX_GROUP_DEPTH) this.refuse(`nests more than ${MAX_GROUP_DEPTH} classes`)
-    const negative = this.eat('^')
+  #bracket(): string {
+    if (++this.#depth > MAX_GROUP_DEPTH) this.#refuse(`nests more than ${MAX_GROUP_DEPTH} classes`)
+    const negative = this.#eat('^')
     // Each side of && is a class of its own.
     const sides: string[] = []
     let side = ''
     let first = true
-    while (first || !this.eat(']')) {
-      if (this.eat('&&')) {
+    while (first || !this.#eat(']')) {
+      if (this.#eat('&&')) {
         sides.push(side)
         side = ''
-      } else side += this.classItem(first)
+      } else side += this.#classItem(first)
       first = false
     }
     sides.push(side)
-    this.depth--
+    this.#depth--
     const inside = sides.length === 1 ? side : sides.map((one) => `[${one}]`).join('&&')
     return `[${negative ? '^' : ''}${inside}]`
   }
 
-  private classItem(first: boolean): string {
-    const posix = /^\[:(\^?)(\w+):\]/.exec(this.pattern.slice(this.at, this.at + 16))
+  #classItem(first: boolean): string {
+    const posix = /^\[:(\^?)(\w+):\]/.exec(this.#pattern.slice(this.#at, this.#at + 16))
     if (posix !== null && Object.hasOwn(POSIX, posix[2])) {
-      this.at += posix[0].length
+      this.#at += posix[0].length
       return posix[1] === '^' ? `[^${POSIX[posix[2]]}]` : POSIX[posix[2]]
     }
-    const character = this.next()
-    if (character === '[') return this.bracket()
+    const character = this.#next()
+    if (character === '[') return this.#bracket()
     let low = character
     if (character === '\\') {
-      const name = this.next()
+      const name = this.#next()
       const lower = name.toLowerCase()
       if (Object.hasOwn(CLASSES, lower)) return name === lower ? CLASSES[lower] : `[^${CLASSES[lower]}]`
-      if (name === 'p' || name === 'P') return this.property(name === 'P')
-      low = name === 'b' ? '\b' : this.escapedCharacter(name)
-    } else if (character === ']' && !first) this.refuse('has a misplaced ]')
+      if (name === 'p' || name === 'P') return this.#property(name === 'P')
+      low = name === 'b' ? '\b' : this.#escapedCharacter(name)
+    } else if (character === ']' && !first) this.#refuse('has a misplaced ]')
     // A range, unless the hyphen is the last in the brackets or a class follows it.
     if (
-      this.peek('-') &&
-      !this.peek('-]') &&
-      !this.peek('-[') &&
-      !/^-\\[pPsSdDwWhH]/.test(this.pattern.slice(this.at, this.at + 3))
+      this.#peek('-') &&
+      !this.#peek('-]') &&
+      !this.#peek('-[') &&
+      !/^-\\[pPsSdDwWhH]/.test(this.#pattern.slice(this.#at, this.#at + 3))
     ) {
-      this.at++
-      const end = this.next()
-      const high = end === '\\' ? this.escapedCharacter(this.next()) : end
-      if (low.codePointAt(0)! > high.codePointAt(0)!) this.refuse('has a falling range')
+      this.#at++
+      const end = this.#next()
+      const high = end === '\\' ? this.#escapedCharacter(this.#next()) : end
+      if (low.codePointAt(0)! > high.codePointAt(0)!) this.#refuse('has a falling range')
       let range = `${literal(low)}-${literal(high)}`
-      if (this.insensitive)
+      if (this.#insensitive)
         for (const letter of lettersWithin(low, high)) range += variants(letter).map(literal).join('')
       return range
     }
-    return (this.insensitive ? variants(low) : [low]).map(literal).join('')
+    return (this.#insensitive ? variants(low) : [low]).map(literal).join('')
   }
 }
 

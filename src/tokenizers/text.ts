@@ -56,8 +56,8 @@ export const replaceSpans = (text: string, matches: readonly Span[], content: st
 /** A piece that knows, for each UTF-16 unit, the range of the original that it stands for. */
 export class AlignedPiece implements Piece {
   // Absent while the text is still the original's own slice: most text never needs them.
-  private starts: number[] | undefined
-  private ends: number[] | undefined
+  #starts: number[] | undefined
+  #ends: number[] | undefined
 
   constructor(
     public text: string,
@@ -65,32 +65,32 @@ export class AlignedPiece implements Piece {
     starts?: number[],
     ends?: number[],
   ) {
-    this.starts = starts
-    this.ends = ends
+    this.#starts = starts
+    this.#ends = ends
   }
 
   /** The range of the original that [start, end) of the text stands for. */
   original(start: number, end: number): [number, number] {
-    if (this.starts === undefined || start === end) return [this.originalStart + start, this.originalStart + end]
-    return [this.starts[start], this.ends![end - 1]]
+    if (this.#starts === undefined || start === end) return [this.originalStart + start, this.originalStart + end]
+    return [this.#starts[start], this.#ends![end - 1]]
   }
 
   slice(start: number, end: number): AlignedPiece {
     const text = this.text.slice(start, end)
-    if (this.starts === undefined || start === end) return new AlignedPiece(text, this.originalStart + start)
-    return new AlignedPiece(text, this.starts[start], this.starts.slice(start, end), this.ends!.slice(start, end))
+    if (this.#starts === undefined || start === end) return new AlignedPiece(text, this.originalStart + start)
+    return new AlignedPiece(text, this.#starts[start], this.#starts.slice(start, end), this.#ends!.slice(start, end))
   }
 
   prepend(content: string): void {
     if (this.text === '' || content === '') return
-    const { starts, ends } = this.align()
-    this.starts = [...new Array<number>(content.length).fill(starts[0]), ...starts]
-    this.ends = [...new Array<number>(content.length).fill(ends[0]), ...ends]
+    const { starts, ends } = this.#align()
+    this.#starts = [...new Array<number>(content.length).fill(starts[0]), ...starts]
+    this.#ends = [...new Array<number>(content.length).fill(ends[0]), ...ends]
     this.text = content + this.text
   }
 
   append(content: string): void {
-    const { starts, ends } = this.align()
+    const { starts, ends } = this.#align()
     const last = this.text.length - 1
     const [start, end] = last < 0 ? [this.originalStart, this.originalStart] : [starts[last], ends[last]]
     for (let i = 0; i < content.length; i++) {
@@ -102,7 +102,7 @@ export class AlignedPiece implements Piece {
 
   replace(matches: readonly Span[], content: string): void {
     if (matches.length === 0) return
-    const { starts, ends } = this.align()
+    const { starts, ends } = this.#align()
     const newStarts: number[] = []
     const newEnds: number[] = []
     let done = 0
@@ -124,8 +124,8 @@ export class AlignedPiece implements Piece {
     }
     copy(this.text.length)
     this.text = replaceSpans(this.text, matches, content)
-    this.starts = newStarts
-    this.ends = newEnds
+    this.#starts = newStarts
+    this.#ends = newEnds
   }
 
   /**
@@ -135,7 +135,7 @@ export class AlignedPiece implements Piece {
    */
   transform(characters: readonly string[], changes: readonly number[], dropped = 0): void {
     const old = this.text
-    const { starts, ends } = this.align()
+    const { starts, ends } = this.#align()
     const newStarts: number[] = []
     const newEnds: number[] = []
     let at = 0
@@ -158,13 +158,13 @@ export class AlignedPiece implements Piece {
       result += character
     }
     this.text = result
-    this.starts = newStarts
-    this.ends = newEnds
+    this.#starts = newStarts
+    this.#ends = newEnds
   }
 
   /** Replaces each character by what `map` gives for it, which may be nothing or several characters. */
   mapCharacters(map: (character: string) => string): void {
-    const { starts, ends } = this.align()
+    const { starts, ends } = this.#align()
     const newStarts: number[] = []
     const newEnds: number[] = []
     let result = ''
@@ -179,27 +179,27 @@ export class AlignedPiece implements Piece {
       at += character.length
     }
     this.text = result
-    this.starts = newStarts
-    this.ends = newEnds
+    this.#starts = newStarts
+    this.#ends = newEnds
   }
 
   toByteLevel(): void {
     this.mapCharacters(toByteLevel)
   }
 
-  private align(): { starts: number[]; ends: number[] } {
-    if (this.starts === undefined) {
-      this.starts = []
-      this.ends = []
+  #align(): { starts: number[]; ends: number[] } {
+    if (this.#starts === undefined) {
+      this.#starts = []
+      this.#ends = []
       let at = this.originalStart
       for (const character of this.text) {
         for (let u = 0; u < character.length; u++) {
-          this.starts.push(at)
-          this.ends.push(at + character.length)
+          this.#starts.push(at)
+          this.#ends.push(at + character.length)
         }
         at += character.length
       }
     }
-    return { starts: this.starts, ends: this.ends! }
+    return { starts: this.#starts, ends: this.#ends! }
   }
 }

@@ -63,15 +63,15 @@ export class Tokenizer {
   readonly truncationSide: 'left' | 'right'
   readonly chatTemplate: string | undefined
   readonly config: JsonObject
-  private readonly added: AddedTokens
-  private readonly normalizer: Normalizer | undefined
-  private readonly preTokenizer: PreTokenizer | undefined
-  private readonly postProcessor: PostProcessor | undefined
-  private readonly decoder: Decoder | undefined
-  private readonly sections: JsonObject
-  private encodeStretch: StretchEncoder | undefined
-  private encodeNormalized: StretchEncoder | undefined
-  private readonly buffer = new IdBuffer(1 << 16)
+  readonly #added: AddedTokens
+  readonly #normalizer: Normalizer | undefined
+  readonly #preTokenizer: PreTokenizer | undefined
+  readonly #postProcessor: PostProcessor | undefined
+  readonly #decoder: Decoder | undefined
+  readonly #sections: JsonObject
+  #encodeStretch: StretchEncoder | undefined
+  #encodeNormalized: StretchEncoder | undefined
+  readonly #buffer = new IdBuffer(1 << 16)
 
   /** Builds a tokenizer from the content of a tokenizer.json. Throws DataError. */
   constructor(json: unknown, extras: TokenizerExtras = {}) {
@@ -81,16 +81,16 @@ export class Tokenizer {
     const read = <T>(key: string, reader: (value: unknown) => T): T | undefined =>
       fields.has(key) ? reader(fields.get(key)) : undefined
     this.model = readModel(fields.get('model'))
-    this.normalizer = read('normalizer', (value) => readNormalizer(value))
-    this.preTokenizer = read('pre_tokenizer', (value) => readPreTokenizer(value))
-    this.postProcessor = read('post_processor', (value) => readPostProcessor(value))
-    this.decoder = read('decoder', (value) => readDecoder(value))
-    this.added = new AddedTokens(this.model, (text) => this.normalizer?.normalize(text, WHOLE) ?? text)
+    this.#normalizer = read('normalizer', (value) => readNormalizer(value))
+    this.#preTokenizer = read('pre_tokenizer', (value) => readPreTokenizer(value))
+    this.#postProcessor = read('post_processor', (value) => readPostProcessor(value))
+    this.#decoder = read('decoder', (value) => readDecoder(value))
+    this.#added = new AddedTokens(this.model, (text) => this.#normalizer?.normalize(text, WHOLE) ?? text)
     const tokens = fields.has('added_tokens') ? fields.list('added_tokens') : []
-    this.added.add(tokens.map((token, i) => readAddedToken(token, `added_tokens[${i}]`)))
+    this.#added.add(tokens.map((token, i) => readAddedToken(token, `added_tokens[${i}]`)))
     const { model: _model, added_tokens: _added, ...sections } = fields.value
-    this.sections = sections
-    this.special = extras.special?.((token) => this.added.idOf(token)) ?? NO_SPECIAL_TOKENS
+    this.#sections = sections
+    this.special = extras.special?.((token) => this.#added.idOf(token)) ?? NO_SPECIAL_TOKENS
     this.maxLength = extras.maxLength
     this.paddingSide = extras.paddingSide ?? 'right'
     this.truncationSide = extras.truncationSide ?? 'right'
@@ -100,25 +100,25 @@ export class Tokenizer {
 
   /** The size of the vocabulary, added tokens included. */
   get vocabSize(): number {
-    return this.model.size + this.added.countBeyondModel()
+    return this.model.size + this.#added.countBeyondModel()
   }
 
   /** The largest id that can come out, which a model's embedding must hold. */
   get maxId(): number {
-    return this.added.maxId()
+    return this.#added.maxId()
   }
 
   /** The tokens added to the model's vocabulary, by id. */
   get addedTokens(): { id: number; token: AddedToken }[] {
-    return this.added.list()
+    return this.#added.list()
   }
 
   tokenToId(token: string): number | undefined {
-    return this.added.idOf(token)
+    return this.#added.idOf(token)
   }
 
   idToToken(id: number): string | undefined {
-    return this.added.tokenOf(id)
+    return this.#added.tokenOf(id)
   }
 
   /** Adds tokens after the others; those that the vocabulary knows keep their ids. Returns the ids. */
@@ -130,25 +130,25 @@ export class Tokenizer {
     })
     if (complete.some(({ content }) => content === '' || !isWellFormed(content)))
       throw new ConfigError('Expected tokens with text for `tokens`, got an empty or broken one.')
-    this.added.add(complete)
-    this.encodeStretch = this.encodeNormalized = undefined
-    return complete.map(({ content }) => this.added.idOf(content)!)
+    this.#added.add(complete)
+    this.#encodeStretch = this.#encodeNormalized = undefined
+    return complete.map(({ content }) => this.#added.idOf(content)!)
   }
 
   /** Encodes a text or a pair with everything known about each token. Lone surrogates are read as U+FFFD. */
   encode(text: string, options: EncodeOptions = {}): Encoding {
     const { pair, addSpecialTokens = true, truncation, padding, literal, offsets = 'utf16' } = options
     const isPair = pair !== undefined
-    let encodings = [this.encodeSequence(text, 0, offsets, literal)]
-    if (isPair) encodings.push(this.encodeSequence(pair, 1, offsets))
-    const added = addSpecialTokens ? (this.postProcessor?.added(isPair) ?? 0) : 0
+    let encodings = [this.#encodeSequence(text, 0, offsets, literal)]
+    if (isPair) encodings.push(this.#encodeSequence(pair, 1, offsets))
+    const added = addSpecialTokens ? (this.#postProcessor?.added(isPair) ?? 0) : 0
     if (truncation !== undefined) encodings = truncate(encodings, { side: this.truncationSide, ...truncation }, added)
     for (const [i, encoding] of encodings.entries()) {
       encoding.setSequence(i)
       for (const window of encoding.overflowing) window.setSequence(i)
-      if (this.postProcessor !== undefined) encoding.setTypeId(i)
+      if (this.#postProcessor !== undefined) encoding.setTypeId(i)
     }
-    const result = joinEncodings(this.postProcessor?.process(encodings, addSpecialTokens) ?? encodings)
+    const result = joinEncodings(this.#postProcessor?.process(encodings, addSpecialTokens) ?? encodings)
     if (padding !== undefined) padEncodings([result], { side: this.paddingSide, ...padding })
     return result
   }
@@ -165,7 +165,7 @@ export class Tokenizer {
     return encodings
   }
 
-  private encodeSequence(
+  #encodeSequence(
     input: string,
     typeId: number,
     unit: 'utf16' | 'codePoints',
@@ -177,27 +177,27 @@ export class Tokenizer {
     let word = 0
     const pushAdded = (piece: AlignedPiece, id: number) =>
       encoding.push(id, piece.text, place(piece.original(0, piece.text.length)), word++, typeId)
-    for (const raw of this.added.asText(this.added.splitRaw(text), text, literal)) {
+    for (const raw of this.#added.asText(this.#added.splitRaw(text), text, literal)) {
       const stretch = new AlignedPiece(text.slice(raw.start, raw.end), raw.start)
       if (raw.id !== undefined) {
         pushAdded(stretch, raw.id)
         continue
       }
       if (stretch.text === '') continue
-      this.normalizer?.align(stretch)
-      for (const normalized of this.added.splitNormalized(stretch.text)) {
+      this.#normalizer?.align(stretch)
+      for (const normalized of this.#added.splitNormalized(stretch.text)) {
         const piece = stretch.slice(normalized.start, normalized.end)
         const [from, to] = piece.original(0, piece.text.length)
         const said = literal.some(([start, end]) => from < end && to > start)
-        if (normalized.id !== undefined && !(said && this.added.isSpecialId(normalized.id)))
+        if (normalized.id !== undefined && !(said && this.#added.isSpecialId(normalized.id)))
           pushAdded(piece, normalized.id)
-        else if (piece.text !== '') word = this.encodePiece(piece, encoding, word, typeId, place)
+        else if (piece.text !== '') word = this.#encodePiece(piece, encoding, word, typeId, place)
       }
     }
     return encoding
   }
 
-  private encodePiece(
+  #encodePiece(
     piece: AlignedPiece,
     encoding: Encoding,
     firstWord: number,
@@ -205,7 +205,7 @@ export class Tokenizer {
     place: (span: [number, number]) => [number, number],
   ): number {
     let word = firstWord
-    for (const part of this.preTokenizer?.split([piece]) ?? [piece]) {
+    for (const part of this.#preTokenizer?.split([piece]) ?? [piece]) {
       if (part.text === '') continue
       const sink = createSink()
       this.model.tokenize(part.text, sink)
@@ -223,9 +223,9 @@ export class Tokenizer {
    * numbers when every id of the vocabulary fits.
    */
   encodeIds(text: string): Uint16Array | Uint32Array {
-    this.buffer.count = 0
-    this.fill(text, this.buffer)
-    const ids = this.buffer.ids.subarray(0, this.buffer.count)
+    this.#buffer.count = 0
+    this.#fill(text, this.#buffer)
+    const ids = this.#buffer.ids.subarray(0, this.#buffer.count)
     return this.maxId < 0x10000 ? Uint16Array.from(ids) : ids.slice()
   }
 
@@ -236,56 +236,56 @@ export class Tokenizer {
   encodeInto(text: string, buffer: IdArray, offset = 0): number {
     if (buffer.BYTES_PER_ELEMENT === 2 && this.maxId > 0xffff)
       throw new ConfigError(`Expected an array of 32-bit numbers for \`buffer\`, as ids go up to ${this.maxId}.`)
-    this.buffer.count = 0
-    this.fill(text, this.buffer)
-    const end = offset + this.buffer.count
+    this.#buffer.count = 0
+    this.#fill(text, this.#buffer)
+    const end = offset + this.#buffer.count
     if (end > buffer.length)
       throw new ConfigError(`Expected room for ${end} ids for \`buffer\`, got ${buffer.length}. Pass a longer array.`)
-    buffer.set(this.buffer.ids.subarray(0, this.buffer.count), offset)
+    buffer.set(this.#buffer.ids.subarray(0, this.#buffer.count), offset)
     return end
   }
 
-  private fill(input: string, out: IdBuffer): void {
+  #fill(input: string, out: IdBuffer): void {
     const text = isWellFormed(input) ? input : wellFormed(input)
-    for (const { start, end, id } of this.added.splitRaw(text)) {
+    for (const { start, end, id } of this.#added.splitRaw(text)) {
       if (id !== undefined) out.push(id)
       else if (start < end)
-        this.fillStretch(start === 0 && end === text.length ? text : text.slice(start, end), start === 0, out)
+        this.#fillStretch(start === 0 && end === text.length ? text : text.slice(start, end), start === 0, out)
     }
   }
 
-  private fillStretch(text: string, atStart: boolean, out: IdBuffer): void {
-    const parts = { normalizer: this.normalizer, preTokenizer: this.preTokenizer, model: this.model }
-    this.encodeStretch ??= createStretchEncoder(parts)
-    if (!this.added.hasNormalized) {
-      this.encodeStretch(text, atStart, out)
+  #fillStretch(text: string, atStart: boolean, out: IdBuffer): void {
+    const parts = { normalizer: this.#normalizer, preTokenizer: this.#preTokenizer, model: this.model }
+    this.#encodeStretch ??= createStretchEncoder(parts)
+    if (!this.#added.hasNormalized) {
+      this.#encodeStretch(text, atStart, out)
       return
     }
-    const normalized = this.normalizer?.normalize(text, WHOLE) ?? text
-    const stretches = this.added.splitNormalized(normalized)
+    const normalized = this.#normalizer?.normalize(text, WHOLE) ?? text
+    const stretches = this.#added.splitNormalized(normalized)
     if (stretches.length === 1 && stretches[0].id === undefined) {
-      this.encodeStretch(text, atStart, out)
+      this.#encodeStretch(text, atStart, out)
       return
     }
     // Without a normalizer a stretch is as good as a whole text; with one it must not be normalized again.
-    this.encodeNormalized ??= this.normalizer === undefined ? this.encodeStretch : createNormalizedEncoder(parts)
+    this.#encodeNormalized ??= this.#normalizer === undefined ? this.#encodeStretch : createNormalizedEncoder(parts)
     const first = atStart && firstPlace(parts, text) === 0
-    for (const stretch of stretches) this.fillNormalized(normalized, stretch, first, out)
+    for (const stretch of stretches) this.#fillNormalized(normalized, stretch, first, out)
   }
 
-  private fillNormalized(text: string, { start, end, id }: Stretch, atStart: boolean, out: IdBuffer): void {
+  #fillNormalized(text: string, { start, end, id }: Stretch, atStart: boolean, out: IdBuffer): void {
     if (id !== undefined) out.push(id)
-    else if (start < end) this.encodeNormalized!(text.slice(start, end), atStart && start === 0, out)
+    else if (start < end) this.#encodeNormalized!(text.slice(start, end), atStart && start === 0, out)
   }
 
   /** The text of ids. Ids outside the vocabulary are passed over. */
   decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: DecodeOptions = {}): string {
     const tokens: string[] = []
     for (let i = 0; i < ids.length; i++) {
-      const token = this.added.tokenOf(ids[i])
-      if (token !== undefined && !(skipSpecialTokens && this.added.isSpecial(token))) tokens.push(token)
+      const token = this.#added.tokenOf(ids[i])
+      if (token !== undefined && !(skipSpecialTokens && this.#added.isSpecial(token))) tokens.push(token)
     }
-    return this.decoder === undefined ? tokens.join(' ') : this.decoder(tokens).join('')
+    return this.#decoder === undefined ? tokens.join(' ') : this.#decoder(tokens).join('')
   }
 
   decodeBatch(batch: readonly ArrayLike<number>[], options: DecodeOptions = {}): string[] {
@@ -299,8 +299,8 @@ export class Tokenizer {
 
   /** The content of tokenizer.json. */
   toJson(): JsonObject {
-    const { version = '1.0', ...sections } = this.sections
-    return { version, ...sections, added_tokens: this.added.toJson(), model: this.model.toJson() }
+    const { version = '1.0', ...sections } = this.#sections
+    return { version, ...sections, added_tokens: this.#added.toJson(), model: this.model.toJson() }
   }
 }
 

@@ -13,20 +13,21 @@ const SLOT = 4
 const COUNT_SHIFT = 16
 
 export class WordCache {
-  private capacity = 1 << 12
-  private slots = new Int32Array(this.capacity * SLOT)
-  private keys = new Uint16Array(1 << 14)
-  private keyUnits = 0
-  private idList = new Int32Array(1 << 13)
-  private idCount = 0
-  private words = 0
+  #capacity = 1 << 12
+  #slots = new Int32Array(this.#capacity * SLOT)
+  #keys = new Uint16Array(1 << 14)
+  #keyUnits = 0
+  #idList = new Int32Array(1 << 13)
+  #idCount = 0
+  #words = 0
 
   /**
    * The place of the word in [start, end) of `units`, or -1. `idsAt`, `countAt` then give its ids.
    */
   find(units: Uint16Array, start: number, end: number, hash: number): number {
-    const { slots, keys } = this
-    const mask = this.capacity - 1
+    const slots = this.#slots
+    const keys = this.#keys
+    const mask = this.#capacity - 1
     const length = end - start
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const at = slot * SLOT
@@ -42,14 +43,14 @@ export class WordCache {
 
   /** Writes the ids at a place into `out` and returns where they end. The caller has made sure of the room. */
   copy(place: number, out: Uint32Array | Uint16Array | Int32Array, at: number): number {
-    const count = this.slots[place + 2] >>> COUNT_SHIFT
-    const value = this.slots[place + 3]
+    const count = this.#slots[place + 2] >>> COUNT_SHIFT
+    const value = this.#slots[place + 3]
     // One id, the usual case, stands in the slot itself.
     if (count === 1) {
       out[at] = value
       return at + 1
     }
-    const { idList } = this
+    const idList = this.#idList
     for (let i = 0; i < count; i++) out[at + i] = idList[value + i]
     return at + count
   }
@@ -57,42 +58,42 @@ export class WordCache {
   add(units: Uint16Array, start: number, end: number, hash: number, ids: readonly number[]): void {
     const length = end - start
     if (length > MAX_WORD || ids.length > MAX_IDS) return
-    if (this.words >= MAX_WORDS || this.keyUnits + length > MAX_KEY_UNITS) this.clear()
-    if (this.words * 2 >= this.capacity) this.grow()
-    if (this.keyUnits + length > this.keys.length)
-      this.keys = enlarged(this.keys, new Uint16Array(this.keys.length * 2))
-    for (let i = 0; i < length; i++) this.keys[this.keyUnits + i] = units[start + i]
+    if (this.#words >= MAX_WORDS || this.#keyUnits + length > MAX_KEY_UNITS) this.clear()
+    if (this.#words * 2 >= this.#capacity) this.#grow()
+    if (this.#keyUnits + length > this.#keys.length)
+      this.#keys = enlarged(this.#keys, new Uint16Array(this.#keys.length * 2))
+    for (let i = 0; i < length; i++) this.#keys[this.#keyUnits + i] = units[start + i]
     let value = ids[0] ?? 0
     if (ids.length !== 1) {
-      while (this.idCount + ids.length > this.idList.length)
-        this.idList = enlarged(this.idList, new Int32Array(this.idList.length * 2))
-      value = this.idCount
-      for (const id of ids) this.idList[this.idCount++] = id
+      while (this.#idCount + ids.length > this.#idList.length)
+        this.#idList = enlarged(this.#idList, new Int32Array(this.#idList.length * 2))
+      value = this.#idCount
+      for (const id of ids) this.#idList[this.#idCount++] = id
     }
-    this.put(hash, this.keyUnits, length | (ids.length << COUNT_SHIFT), value)
-    this.keyUnits += length
-    this.words++
+    this.#put(hash, this.#keyUnits, length | (ids.length << COUNT_SHIFT), value)
+    this.#keyUnits += length
+    this.#words++
   }
 
-  private put(hash: number, key: number, packed: number, value: number): void {
-    const mask = this.capacity - 1
+  #put(hash: number, key: number, packed: number, value: number): void {
+    const mask = this.#capacity - 1
     let slot = hash & mask
-    while (this.slots[slot * SLOT + 2] !== 0) slot = (slot + 1) & mask
-    this.slots.set([hash, key, packed, value], slot * SLOT)
+    while (this.#slots[slot * SLOT + 2] !== 0) slot = (slot + 1) & mask
+    this.#slots.set([hash, key, packed, value], slot * SLOT)
   }
 
-  private grow(): void {
-    const old = this.slots
-    this.capacity *= 2
-    this.slots = new Int32Array(this.capacity * SLOT)
+  #grow(): void {
+    const old = this.#slots
+    this.#capacity *= 2
+    this.#slots = new Int32Array(this.#capacity * SLOT)
     for (let at = 0; at < old.length; at += SLOT)
-      if (old[at + 2] !== 0) this.put(old[at], old[at + 1], old[at + 2], old[at + 3])
+      if (old[at + 2] !== 0) this.#put(old[at], old[at + 1], old[at + 2], old[at + 3])
   }
 
   /** Forgets all words; what a long run over changing text comes to now and then. */
   clear(): void {
-    this.slots.fill(0)
-    this.keyUnits = this.idCount = this.words = 0
+    this.#slots.fill(0)
+    this.#keyUnits = this.#idCount = this.#words = 0
   }
 }
 

@@ -26,22 +26,22 @@ export interface BpeOptions {
 type Merge = readonly [left: string, right: string]
 
 export class Bpe extends VocabularyModel {
-  private readonly table: PairTable
-  private readonly symbols = new Symbols()
-  private readonly byteIds: (number | undefined)[]
+  readonly #table: PairTable
+  readonly #symbols = new Symbols()
+  readonly #byteIds: (number | undefined)[]
   // Ids of single units of the basic plane, where nearly all lookups go.
-  private readonly unitIds = new Int32Array(0x10000).fill(-1)
+  readonly #unitIds = new Int32Array(0x10000).fill(-1)
+  readonly #merges: readonly Merge[]
+  readonly #options: BpeOptions
 
-  constructor(
-    vocabulary: Vocabulary,
-    private readonly merges: readonly Merge[],
-    private readonly options: BpeOptions = {},
-    where = 'model',
-  ) {
+  constructor(vocabulary: Vocabulary, merges: readonly Merge[], options: BpeOptions = {}, where = 'model') {
     super(vocabulary)
+    this.#merges = merges
+    this.#options = options
+
     const { ids } = vocabulary
     const cut = options.continuingSubwordPrefix?.length ?? 0
-    this.table = new PairTable(merges.length)
+    this.#table = new PairTable(merges.length)
     for (const [rank, [left, right]] of merges.entries()) {
       const result = left + right.slice(cut)
       const [leftId, rightId, resultId] = [left, right, result].map((token) => ids.get(token))
@@ -50,16 +50,16 @@ export class Bpe extends VocabularyModel {
           left,
           right,
         ])
-      this.table.set(leftId, rightId, rank, resultId)
+      this.#table.set(leftId, rightId, rank, resultId)
     }
-    this.byteIds = Array.from({ length: 256 }, (_, byte) =>
+    this.#byteIds = Array.from({ length: 256 }, (_, byte) =>
       ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
     )
-    for (const [token, id] of ids) if (token.length === 1) this.unitIds[token.charCodeAt(0)] = id
+    for (const [token, id] of ids) if (token.length === 1) this.#unitIds[token.charCodeAt(0)] = id
   }
 
   tokenize(word: string, sink: TokenSink): void {
-    if (this.options.ignoreMerges) {
+    if (this.#options.ignoreMerges) {
       const id = this.vocabulary.ids.get(word)
       if (id !== undefined) {
         sink.ids.push(id)
@@ -68,9 +68,9 @@ export class Bpe extends VocabularyModel {
         return
       }
     }
-    const { symbols } = this
-    this.readSymbols(word)
-    symbols.merge(this.table)
+    const symbols = this.#symbols
+    this.#readSymbols(word)
+    symbols.merge(this.#table)
     for (let i = 0; i < symbols.count; i++) {
       sink.ids.push(symbols.ids[i])
       sink.starts.push(symbols.starts[i])
@@ -78,8 +78,10 @@ export class Bpe extends VocabularyModel {
     }
   }
 
-  private readSymbols(word: string): void {
-    const { symbols, unitIds, options } = this
+  #readSymbols(word: string): void {
+    const symbols = this.#symbols
+    const unitIds = this.#unitIds
+    const options = this.#options
     const { ids } = this.vocabulary
     const plain = options.continuingSubwordPrefix === undefined && options.endOfWordSuffix === undefined
     symbols.clear()
@@ -87,7 +89,7 @@ export class Bpe extends VocabularyModel {
     let unknownStart = -1
     let unknownEnd = -1
     const flush = () => {
-      if (unknownStart >= 0) symbols.add(this.unknownId(), unknownStart, unknownEnd)
+      if (unknownStart >= 0) symbols.add(this.#unknownId(), unknownStart, unknownEnd)
       unknownStart = -1
     }
     for (let start = 0; start < word.length; ) {
@@ -97,13 +99,13 @@ export class Bpe extends VocabularyModel {
       let text: string | undefined
       if (plain && end === start + 1) id = unitIds[unit] < 0 ? undefined : unitIds[unit]
       else {
-        text = this.decorated(word.slice(start, end), start === 0, end === word.length)
+        text = this.#decorated(word.slice(start, end), start === 0, end === word.length)
         id = ids.get(text)
       }
       if (id !== undefined) {
         flush()
         symbols.add(id, start, end)
-      } else if (!(options.byteFallback && this.addBytes(text ?? word.slice(start, end), start, end))) {
+      } else if (!(options.byteFallback && this.#addBytes(text ?? word.slice(start, end), start, end))) {
         if (options.unkToken !== undefined) {
           if (!options.fuseUnk) flush()
           if (unknownStart < 0) unknownStart = start
@@ -115,20 +117,20 @@ export class Bpe extends VocabularyModel {
     flush()
   }
 
-  private decorated(character: string, isFirst: boolean, isLast: boolean): string {
-    const { continuingSubwordPrefix = '', endOfWordSuffix = '' } = this.options
+  #decorated(character: string, isFirst: boolean, isLast: boolean): string {
+    const { continuingSubwordPrefix = '', endOfWordSuffix = '' } = this.#options
     return `${isFirst ? '' : continuingSubwordPrefix}${character}${isLast ? endOfWordSuffix : ''}`
   }
 
-  private addBytes(text: string, start: number, end: number): boolean {
+  #addBytes(text: string, start: number, end: number): boolean {
     const bytes = Buffer.from(text, 'utf8')
-    if (bytes.some((byte) => this.byteIds[byte] === undefined)) return false
-    for (const byte of bytes) this.symbols.add(this.byteIds[byte]!, start, end)
+    if (bytes.some((byte) => this.#byteIds[byte] === undefined)) return false
+    for (const byte of bytes) this.#symbols.add(this.#byteIds[byte]!, start, end)
     return true
   }
 
-  private unknownId(): number {
-    const token = this.options.unkToken!
+  #unknownId(): number {
+    const token = this.#options.unkToken!
     const id = this.vocabulary.ids.get(token)
     if (id === undefined)
       throw new DataError(`Expected the unknown token ${JSON.stringify(token)} in the vocabulary, got none. Add it.`)
@@ -136,7 +138,7 @@ export class Bpe extends VocabularyModel {
   }
 
   bearsCut(lead: string): boolean {
-    const { continuingSubwordPrefix, endOfWordSuffix, ignoreMerges } = this.options
+    const { continuingSubwordPrefix, endOfWordSuffix, ignoreMerges } = this.#options
     if (continuingSubwordPrefix !== undefined || endOfWordSuffix !== undefined) return false
     // An unknown lead could be fused with unknown characters before it.
     if (!this.vocabulary.ids.has(lead)) return false
@@ -145,11 +147,11 @@ export class Bpe extends VocabularyModel {
       return at > 0 && token.slice(0, at).replaceAll(lead, '') !== ''
     }
     if (ignoreMerges) for (const token of this.vocabulary.ids.keys()) if (reaches(token)) return false
-    return !this.merges.some(([left, right]) => reaches(left + right))
+    return !this.#merges.some(([left, right]) => reaches(left + right))
   }
 
   toJson(): JsonObject {
-    const { options } = this
+    const options = this.#options
     return {
       type: 'BPE',
       dropout: null,
@@ -160,14 +162,14 @@ export class Bpe extends VocabularyModel {
       byte_fallback: options.byteFallback ?? false,
       ignore_merges: options.ignoreMerges ?? false,
       vocab: vocabularyJson(this.entries()),
-      merges: this.merges,
+      merges: this.#merges,
     }
   }
 
   files(): Record<string, string> {
     // merges.txt parts the two sides with a space, so sides that hold one cannot be written.
-    if (this.merges.some((sides) => sides.some((side) => /\s/.test(side)))) return {}
-    const lines = this.merges.map(([left, right]) => `${left} ${right}\n`)
+    if (this.#merges.some((sides) => sides.some((side) => /\s/.test(side)))) return {}
+    const lines = this.#merges.map(([left, right]) => `${left} ${right}\n`)
     return {
       'vocab.json': JSON.stringify(vocabularyJson(this.entries())),
       'merges.txt': `#version: 0.2\n${lines.join('')}`,

@@ -14,38 +14,45 @@ export class Symbols {
   ids = new Int32Array(64)
   starts = new Int32Array(64)
   ends = new Int32Array(64)
-  private ranks = new Int32Array(64)
-  private results = new Int32Array(64)
+  #ranks = new Int32Array(64)
+  #results = new Int32Array(64)
 
   clear(): void {
     this.count = 0
   }
 
   add(id: number, start: number, end: number): void {
-    if (this.count === this.ids.length) this.grow()
+    if (this.count === this.ids.length) this.#grow()
     this.ids[this.count] = id
     this.starts[this.count] = start
     this.ends[this.count++] = end
   }
 
-  private grow(): void {
+  #grow(): void {
     const size = this.ids.length * 2
-    for (const name of ['ids', 'starts', 'ends', 'ranks', 'results'] as const) {
+    const grown = (old: Int32Array<ArrayBuffer>) => {
       const bigger = new Int32Array(size)
-      bigger.set(this[name])
-      this[name] = bigger
+      bigger.set(old)
+      return bigger
     }
+    this.ids = grown(this.ids)
+    this.starts = grown(this.starts)
+    this.ends = grown(this.ends)
+    this.#ranks = grown(this.#ranks)
+    this.#results = grown(this.#results)
   }
 
   merge(merges: PairTable): void {
-    if (this.count <= SHORT) this.mergeShort(merges)
-    else this.mergeLong(merges)
+    if (this.count <= SHORT) this.#mergeShort(merges)
+    else this.#mergeLong(merges)
   }
 
-  private mergeShort(merges: PairTable): void {
-    const { ids, starts, ends, ranks, results } = this
+  #mergeShort(merges: PairTable): void {
+    const { ids, starts, ends } = this
+    const ranks = this.#ranks
+    const results = this.#results
     let count = this.count
-    for (let i = 0; i + 1 < count; i++) this.rate(merges, i)
+    for (let i = 0; i + 1 < count; i++) this.#rate(merges, i)
     for (;;) {
       let best = NO_RANK
       let at = -1
@@ -66,19 +73,19 @@ export class Symbols {
         ranks[i] = ranks[i + 1]
         results[i] = results[i + 1]
       }
-      if (at > 0) this.rate(merges, at - 1)
-      if (at + 1 < count) this.rate(merges, at)
+      if (at > 0) this.#rate(merges, at - 1)
+      if (at + 1 < count) this.#rate(merges, at)
     }
     this.count = count
   }
 
-  private rate(merges: PairTable, i: number): void {
+  #rate(merges: PairTable, i: number): void {
     const place = merges.find(this.ids[i], this.ids[i + 1])
-    this.ranks[i] = place < 0 ? NO_RANK : merges.rankAt(place)
-    if (place >= 0) this.results[i] = merges.resultAt(place)
+    this.#ranks[i] = place < 0 ? NO_RANK : merges.rankAt(place)
+    if (place >= 0) this.#results[i] = merges.resultAt(place)
   }
 
-  private mergeLong(merges: PairTable): void {
+  #mergeLong(merges: PairTable): void {
     const { ids, starts, ends, count } = this
     const next = new Int32Array(count)
     const previous = new Int32Array(count)
@@ -121,21 +128,21 @@ export class Symbols {
 
 /** A binary heap of numbers, the smallest first. */
 class Heap {
-  private keys: Float64Array
-  private count = 0
+  #keys: Float64Array
+  #count = 0
 
   constructor(capacity: number) {
-    this.keys = new Float64Array(Math.max(16, capacity * 2))
+    this.#keys = new Float64Array(Math.max(16, capacity * 2))
   }
 
   push(key: number): void {
-    if (this.count === this.keys.length) {
-      const bigger = new Float64Array(this.count * 2)
-      bigger.set(this.keys)
-      this.keys = bigger
+    if (this.#count === this.#keys.length) {
+      const bigger = new Float64Array(this.#count * 2)
+      bigger.set(this.#keys)
+      this.#keys = bigger
     }
-    const { keys } = this
-    let at = this.count++
+    const keys = this.#keys
+    let at = this.#count++
     while (at > 0) {
       const parent = (at - 1) >> 1
       if (keys[parent] <= key) break
@@ -147,15 +154,15 @@ class Heap {
 
   /** The smallest key, taken out, or -1 when there is none. */
   pop(): number {
-    if (this.count === 0) return -1
-    const { keys } = this
+    if (this.#count === 0) return -1
+    const keys = this.#keys
     const top = keys[0]
-    const key = keys[--this.count]
+    const key = keys[--this.#count]
     let at = 0
     for (;;) {
       let child = at * 2 + 1
-      if (child >= this.count) break
-      if (child + 1 < this.count && keys[child + 1] < keys[child]) child++
+      if (child >= this.#count) break
+      if (child + 1 < this.#count && keys[child + 1] < keys[child]) child++
       if (keys[child] >= key) break
       keys[at] = keys[child]
       at = child

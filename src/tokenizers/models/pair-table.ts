@@ -4,20 +4,21 @@
 const EMPTY = -1
 
 export class PairTable {
-  private readonly slots: Int32Array // left, right, rank, result
-  private readonly mask: number
+  readonly #slots: Int32Array // left, right, rank, result
+  readonly #mask: number
 
   /** Room for `count` pairs. */
   constructor(count: number) {
     let capacity = 16
     while (capacity < count * 2) capacity *= 2
-    this.slots = new Int32Array(capacity * 4).fill(EMPTY)
-    this.mask = capacity - 1
+    this.#slots = new Int32Array(capacity * 4).fill(EMPTY)
+    this.#mask = capacity - 1
   }
 
   /** Sets the merge of a pair; a later one for the same pair takes the place of the earlier. */
   set(left: number, right: number, rank: number, result: number): void {
-    const { slots, mask } = this
+    const slots = this.#slots
+    const mask = this.#mask
     let slot = hash(left, right) & mask
     while (slots[slot * 4] !== EMPTY && (slots[slot * 4] !== left || slots[slot * 4 + 1] !== right))
       slot = (slot + 1) & mask
@@ -29,7 +30,8 @@ export class PairTable {
 
   /** Where the merge of a pair is, for `rankAt` and `resultAt`, or -1. */
   find(left: number, right: number): number {
-    const { slots, mask } = this
+    const slots = this.#slots
+    const mask = this.#mask
     let slot = hash(left, right) & mask
     for (;;) {
       const at = slot * 4
@@ -40,11 +42,11 @@ export class PairTable {
   }
 
   rankAt(place: number): number {
-    return this.slots[place + 2]
+    return this.#slots[place + 2]
   }
 
   resultAt(place: number): number {
-    return this.slots[place + 3]
+    return this.#slots[place + 3]
   }
 }
 

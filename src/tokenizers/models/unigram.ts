@@ -14,56 +14,59 @@ export interface UnigramOptions {
 }
 
 export class Unigram implements Model {
-  private readonly ids = new Map<string, number>()
-  private readonly scoreOf: Float64Array
-  private readonly trie: UnitTrie
-  private readonly unknownScore: number
-  private best = new Float64Array(64)
-  private from = new Int32Array(64)
-  private via = new Int32Array(64)
+  readonly #ids = new Map<string, number>()
+  readonly #scoreOf: Float64Array
+  readonly #trie: UnitTrie
+  readonly #unknownScore: number
+  #best = new Float64Array(64)
+  #from = new Int32Array(64)
+  #via = new Int32Array(64)
+  readonly #vocabulary: readonly (readonly [token: string, score: number])[]
+  readonly #options: UnigramOptions
 
-  constructor(
-    private readonly vocabulary: readonly (readonly [token: string, score: number])[],
-    private readonly options: UnigramOptions = {},
-  ) {
+  constructor(vocabulary: readonly (readonly [token: string, score: number])[], options: UnigramOptions = {}) {
+    this.#vocabulary = vocabulary
+    this.#options = options
+
     let units = 0
     let least = Number.POSITIVE_INFINITY
-    this.scoreOf = new Float64Array(vocabulary.length)
+    this.#scoreOf = new Float64Array(vocabulary.length)
     for (const [id, [token, score]] of vocabulary.entries()) {
-      this.ids.set(token, id)
-      this.scoreOf[id] = score
+      this.#ids.set(token, id)
+      this.#scoreOf[id] = score
       if (score < least) least = score
       units += token.length
     }
-    this.trie = new UnitTrie(units)
-    for (const [token, id] of this.ids) if (token !== '') this.trie.add(token, id)
-    this.unknownScore = least - UNKNOWN_PENALTY
+    this.#trie = new UnitTrie(units)
+    for (const [token, id] of this.#ids) if (token !== '') this.#trie.add(token, id)
+    this.#unknownScore = least - UNKNOWN_PENALTY
   }
 
   get size(): number {
-    return this.vocabulary.length
+    return this.#vocabulary.length
   }
 
   get maxId(): number {
-    return this.vocabulary.length - 1
+    return this.#vocabulary.length - 1
   }
 
   tokenToId(token: string): number | undefined {
-    return this.ids.get(token)
+    return this.#ids.get(token)
   }
 
   idToToken(id: number): string | undefined {
-    return this.vocabulary[id]?.[0]
+    return this.#vocabulary[id]?.[0]
   }
 
   *entries(): Iterable<[string, number]> {
-    for (const [id, [token]] of this.vocabulary.entries()) yield [token, id]
+    for (const [id, [token]] of this.#vocabulary.entries()) yield [token, id]
   }
 
   tokenize(word: string, sink: TokenSink): void {
-    this.findBest(word)
-    const { from, via } = this
-    const { unkId } = this.options
+    this.#findBest(word)
+    const from = this.#from
+    const via = this.#via
+    const { unkId } = this.#options
     // Walk back from the end; neighbouring unknowns become one.
     const cuts: number[] = [word.length]
     for (let end = word.length; end > 0; ) {
@@ -72,17 +75,21 @@ export class Unigram implements Model {
       cuts.push(start)
       end = start
     }
-    for (let i = cuts.length - 1; i > 0; i--) this.emit(word, cuts[i], cuts[i - 1], sink)
+    for (let i = cuts.length - 1; i > 0; i--) this.#emit(word, cuts[i], cuts[i - 1], sink)
   }
 
-  private findBest(word: string): void {
+  #findBest(word: string): void {
     const size = word.length + 1
-    if (this.best.length < size) {
-      this.best = new Float64Array(size * 2)
-      this.from = new Int32Array(size * 2)
-      this.via = new Int32Array(size * 2)
+    if (this.#best.length < size) {
+      this.#best = new Float64Array(size * 2)
+      this.#from = new Int32Array(size * 2)
+      this.#via = new Int32Array(size * 2)
     }
-    const { best, from, via, trie, scoreOf } = this
+    const best = this.#best
+    const from = this.#from
+    const via = this.#via
+    const trie = this.#trie
+    const scoreOf = this.#scoreOf
     best.fill(0, 0, size)
     from.fill(-1, 0, size)
     for (let start = 0; start < word.length; ) {
@@ -105,23 +112,23 @@ export class Unigram implements Model {
         if (end === single) known = true
       }
       if (!known) {
-        const score = this.unknownScore + here
+        const score = this.#unknownScore + here
         if (from[single] < 0 || score > best[single]) {
           best[single] = score
           from[single] = start
-          via[single] = this.unknownId()
+          via[single] = this.#unknownId()
         }
       }
       start = single
     }
   }
 
-  private emit(word: string, start: number, end: number, sink: TokenSink): void {
+  #emit(word: string, start: number, end: number, sink: TokenSink): void {
     const text = word.slice(start, end)
-    let id = this.ids.get(text)
-    if (id === undefined && this.options.byteFallback) {
+    let id = this.#ids.get(text)
+    if (id === undefined && this.#options.byteFallback) {
       const bytes = [...Buffer.from(text, 'utf8')].map((byte) =>
-        this.ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+        this.#ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
       )
       if (bytes.every((byte) => byte !== undefined)) {
         for (const byte of bytes) put(sink, byte, start, end)
@@ -129,14 +136,14 @@ export class Unigram implements Model {
       }
     }
     if (id === undefined) {
-      id = this.unknownId()
+      id = this.#unknownId()
       sink.names.set(sink.ids.length, text)
     }
     put(sink, id, start, end)
   }
 
-  private unknownId(): number {
-    const { unkId } = this.options
+  #unknownId(): number {
+    const { unkId } = this.#options
     if (unkId === undefined)
       throw new DataError('Expected `model.unk_id` for a character outside the vocabulary, got nothing. Set it.')
     return unkId
@@ -150,9 +157,9 @@ export class Unigram implements Model {
   toJson(): JsonObject {
     return {
       type: 'Unigram',
-      unk_id: this.options.unkId ?? null,
-      vocab: this.vocabulary,
-      byte_fallback: this.options.byteFallback ?? false,
+      unk_id: this.#options.unkId ?? null,
+      vocab: this.#vocabulary,
+      byte_fallback: this.#options.byteFallback ?? false,
     }
   }
 

@@ -3,47 +3,48 @@
 const EMPTY = -1
 
 export class UnitTrie {
-  private readonly slots: Int32Array // node, unit, child
-  private readonly values: Int32Array
-  private readonly mask: number
-  private nodes = 1
+  readonly #slots: Int32Array // node, unit, child
+  readonly #values: Int32Array
+  readonly #mask: number
+  #nodes = 1
 
   /** Room for strings of `units` units altogether. */
   constructor(units: number) {
     let capacity = 16
     while (capacity < units * 2) capacity *= 2
-    this.slots = new Int32Array(capacity * 3).fill(EMPTY)
-    this.values = new Int32Array(units + 1).fill(EMPTY)
-    this.mask = capacity - 1
+    this.#slots = new Int32Array(capacity * 3).fill(EMPTY)
+    this.#values = new Int32Array(units + 1).fill(EMPTY)
+    this.#mask = capacity - 1
   }
 
   add(text: string, value: number): void {
     let node = 0
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i)
-      const at = this.find(node, unit)
-      if (this.slots[at] === EMPTY) {
-        this.slots[at] = node
-        this.slots[at + 1] = unit
-        this.slots[at + 2] = this.nodes++
+      const at = this.#find(node, unit)
+      if (this.#slots[at] === EMPTY) {
+        this.#slots[at] = node
+        this.#slots[at + 1] = unit
+        this.#slots[at + 2] = this.#nodes++
       }
-      node = this.slots[at + 2]
+      node = this.#slots[at + 2]
     }
-    this.values[node] = value
+    this.#values[node] = value
   }
 
   /** The node after `unit` from `node` (0 is the root), or -1. */
   step(node: number, unit: number): number {
-    return this.slots[this.find(node, unit) + 2]
+    return this.#slots[this.#find(node, unit) + 2]
   }
 
   /** The value of the string that ends at `node`, or -1. */
   valueAt(node: number): number {
-    return this.values[node]
+    return this.#values[node]
   }
 
-  private find(node: number, unit: number): number {
-    const { slots, mask } = this
+  #find(node: number, unit: number): number {
+    const slots = this.#slots
+    const mask = this.#mask
     let h = Math.imul(node, 0x9e3779b1) ^ Math.imul(unit, 0x85ebca6b)
     h ^= h >>> 15
     let slot = h & mask

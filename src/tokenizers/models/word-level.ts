@@ -11,18 +11,17 @@ import {
 } from './model.ts'
 
 export class WordLevel extends VocabularyModel {
-  constructor(
-    vocabulary: Vocabulary,
-    private readonly unkToken: string,
-  ) {
+  readonly #unkToken: string
+  constructor(vocabulary: Vocabulary, unkToken: string) {
     super(vocabulary)
+    this.#unkToken = unkToken
   }
 
   tokenize(word: string, sink: TokenSink): void {
-    const id = this.vocabulary.ids.get(word) ?? this.vocabulary.ids.get(this.unkToken)
+    const id = this.vocabulary.ids.get(word) ?? this.vocabulary.ids.get(this.#unkToken)
     if (id === undefined)
       throw new DataError(
-        `Expected the unknown token ${JSON.stringify(this.unkToken)} in the vocabulary, got none. Add it.`,
+        `Expected the unknown token ${JSON.stringify(this.#unkToken)} in the vocabulary, got none. Add it.`,
       )
     sink.ids.push(id)
     sink.starts.push(0)
@@ -34,7 +33,7 @@ export class WordLevel extends VocabularyModel {
   }
 
   toJson(): JsonObject {
-    return { type: 'WordLevel', vocab: vocabularyJson(this.entries()), unk_token: this.unkToken }
+    return { type: 'WordLevel', vocab: vocabularyJson(this.entries()), unk_token: this.#unkToken }
   }
 
   files(): Record<string, string> {

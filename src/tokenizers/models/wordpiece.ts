@@ -19,26 +19,26 @@ export interface WordPieceOptions {
 }
 
 export class WordPiece extends VocabularyModel {
-  private readonly longest: number
+  readonly #longest: number
+  readonly #options: WordPieceOptions
 
-  constructor(
-    vocabulary: Vocabulary,
-    private readonly options: WordPieceOptions,
-  ) {
+  constructor(vocabulary: Vocabulary, options: WordPieceOptions) {
     super(vocabulary)
+    this.#options = options
+
     let longest = 0
     for (const token of vocabulary.ids.keys()) longest = Math.max(longest, token.length)
-    this.longest = longest
+    this.#longest = longest
   }
 
   tokenize(word: string, sink: TokenSink): void {
     const { ids } = this.vocabulary
-    const { continuingSubwordPrefix, maxInputCharsPerWord } = this.options
+    const { continuingSubwordPrefix, maxInputCharsPerWord } = this.#options
     const first = sink.ids.length
     let start = characters(word) > maxInputCharsPerWord ? -1 : 0
     while (start >= 0 && start < word.length) {
       const prefix = start > 0 ? continuingSubwordPrefix : ''
-      let end = Math.min(word.length, start + this.longest)
+      let end = Math.min(word.length, start + this.#longest)
       let id: number | undefined
       for (; end > start; end--) {
         if (splitsPair(word, end)) continue
@@ -55,17 +55,17 @@ export class WordPiece extends VocabularyModel {
     }
     if (start < 0) {
       sink.ids.length = sink.starts.length = sink.ends.length = first
-      sink.ids.push(this.unknownId())
+      sink.ids.push(this.#unknownId())
       sink.starts.push(0)
       sink.ends.push(word.length)
     }
   }
 
-  private unknownId(): number {
-    const id = this.vocabulary.ids.get(this.options.unkToken)
+  #unknownId(): number {
+    const id = this.vocabulary.ids.get(this.#options.unkToken)
     if (id === undefined)
       throw new DataError(
-        `Expected the unknown token ${JSON.stringify(this.options.unkToken)} in the vocabulary, got none. Add it.`,
+        `Expected the unknown token ${JSON.stringify(this.#options.unkToken)} in the vocabulary, got none. Add it.`,
       )
     return id
   }
@@ -77,9 +77,9 @@ export class WordPiece extends VocabularyModel {
   toJson(): JsonObject {
     return {
       type: 'WordPiece',
-      unk_token: this.options.unkToken,
-      continuing_subword_prefix: this.options.continuingSubwordPrefix,
-      max_input_chars_per_word: this.options.maxInputCharsPerWord,
+      unk_token: this.#options.unkToken,
+      continuing_subword_prefix: this.#options.continuingSubwordPrefix,
+      max_input_chars_per_word: this.#options.maxInputCharsPerWord,
       vocab: vocabularyJson(this.entries()),
     }
   }

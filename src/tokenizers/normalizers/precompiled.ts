@@ -9,30 +9,30 @@ const MAX_CLUSTER_BYTES = 6
 const ALL_SIMPLE = /^[ -~]*$/
 
 class CharacterMap {
-  private readonly units: Uint32Array
-  private readonly replacements: Buffer
-  private readonly memo = new Map<string, string | undefined>()
+  readonly #units: Uint32Array
+  readonly #replacements: Buffer
+  readonly #memo = new Map<string, string | undefined>()
 
   constructor(bytes: Buffer, where: string) {
     if (bytes.length < 4) refuse('at least 4 bytes', where, `${bytes.length} bytes`)
     const size = bytes.readUInt32LE(0)
     if (size % 4 !== 0 || size > bytes.length - 4 || size < 4)
       refuse('a trie inside the table', where, `${size} bytes of trie`)
-    this.units = new Uint32Array(size / 4)
-    for (let i = 0; i < this.units.length; i++) this.units[i] = bytes.readUInt32LE(4 + 4 * i)
-    this.replacements = bytes.subarray(4 + size)
+    this.#units = new Uint32Array(size / 4)
+    for (let i = 0; i < this.#units.length; i++) this.#units[i] = bytes.readUInt32LE(4 + 4 * i)
+    this.#replacements = bytes.subarray(4 + size)
   }
 
   /** What `text` becomes, by its shortest prefix that the trie knows (sic: the rest of it is dropped). */
   transform(text: string): string | undefined {
-    if (this.memo.has(text)) return this.memo.get(text)
-    const result = this.search(text)
-    if (this.memo.size < 100_000) this.memo.set(text, result)
+    if (this.#memo.has(text)) return this.#memo.get(text)
+    const result = this.#search(text)
+    if (this.#memo.size < 100_000) this.#memo.set(text, result)
     return result
   }
 
-  private search(text: string): string | undefined {
-    const { units } = this
+  #search(text: string): string | undefined {
+    const units = this.#units
     let node = offset(units[0])
     for (const byte of Buffer.from(text, 'utf8')) {
       if (byte === 0) return undefined
@@ -42,16 +42,16 @@ class CharacterMap {
       node ^= offset(unit)
       if (((unit >>> 8) & 1) === 1) {
         if (node < 0 || node >= units.length) return undefined
-        return this.replacementAt(units[node] & 0x7fffffff)
+        return this.#replacementAt(units[node] & 0x7fffffff)
       }
     }
     return undefined
   }
 
-  private replacementAt(index: number): string | undefined {
-    if (index >= this.replacements.length) return undefined
-    const end = this.replacements.indexOf(0, index)
-    return this.replacements.toString('utf8', index, end < 0 ? undefined : end)
+  #replacementAt(index: number): string | undefined {
+    if (index >= this.#replacements.length) return undefined
+    const end = this.#replacements.indexOf(0, index)
+    return this.#replacements.toString('utf8', index, end < 0 ? undefined : end)
   }
 }
 

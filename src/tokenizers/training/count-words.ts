@@ -129,25 +129,25 @@ async function* batches(documents: Documents): AsyncGenerator<DocumentBatch> {
 
 /** Threads that each hold a table; a batch goes to the thread with the fewest waiting. */
 class CountingPool {
-  private readonly threads: { worker: Worker; waiting: number; ready: boolean }[]
-  private readonly results: CountedWords[] = []
-  private wake: () => void = () => {}
-  private failure: unknown
+  readonly #threads: { worker: Worker; waiting: number; ready: boolean }[]
+  readonly #results: CountedWords[] = []
+  #wake: () => void = () => {}
+  #failure: unknown
 
   constructor(size: number, data: Omit<WordCountWorkerData, 'runPrefix'>) {
-    this.threads = Array.from({ length: size }, (_, index) => {
+    this.#threads = Array.from({ length: size }, (_, index) => {
       const workerData: WordCountWorkerData = { ...data, runPrefix: `thread${index}` }
       const worker = startWorker(new URL('./word-count-worker.ts', import.meta.url), { workerData })
       const thread = { worker, waiting: 0, ready: false }
       worker.on('message', (message: 'ready' | 'counted' | CountedWords) => {
         if (message === 'ready') thread.ready = true
         else if (message === 'counted') thread.waiting--
-        else this.results.push(message)
-        this.wake()
+        else this.#results.push(message)
+        this.#wake()
       })
       worker.on('error', (error) => {
-        this.failure ??= error
-        this.wake()
+        this.#failure ??= error
+        this.#wake()
       })
       return thread
     })
@@ -157,8 +157,8 @@ class CountingPool {
   async offer(batch: DocumentBatch): Promise<boolean> {
     // Lets messages of the threads arrive.
     await new Promise((resolve) => setImmediate(resolve))
-    if (this.failure !== undefined) throw this.failure
-    const free = this.threads.filter(({ ready, waiting }) => ready && waiting < 3)
+    if (this.#failure !== undefined) throw this.#failure
+    const free = this.#threads.filter(({ ready, waiting }) => ready && waiting < 3)
     if (free.length === 0) return false
     const thread = free.reduce((best, other) => (other.waiting < best.waiting ? other : best))
     thread.waiting++
@@ -167,16 +167,16 @@ class CountingPool {
   }
 
   async finish(): Promise<CountedWords[]> {
-    const used = this.threads.filter(({ ready }) => ready)
+    const used = this.#threads.filter(({ ready }) => ready)
     for (const { worker } of used) worker.postMessage('finish')
-    while (this.failure === undefined && this.results.length < used.length) {
-      await new Promise<void>((resolve) => (this.wake = resolve))
+    while (this.#failure === undefined && this.#results.length < used.length) {
+      await new Promise<void>((resolve) => (this.#wake = resolve))
     }
-    if (this.failure !== undefined) throw this.failure
-    return this.results
+    if (this.#failure !== undefined) throw this.#failure
+    return this.#results
   }
 
   async end(): Promise<void> {
-    await Promise.all(this.threads.map(({ worker }) => worker.terminate()))
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
   }
 }

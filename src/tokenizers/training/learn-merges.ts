@@ -74,91 +74,99 @@ const countSymbols = (words: SymbolWords, size: number): Float64Array => {
 }
 
 class ByFrequency {
-  private readonly queue: PriorityQueue
+  readonly #queue: PriorityQueue
+  readonly #pairs: PairStore
 
-  constructor(private readonly pairs: PairStore) {
-    this.queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
+  constructor(pairs: PairStore) {
+    this.#pairs = pairs
+
+    this.#queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
   }
 
   offer(pair: number): void {
-    this.queue.push(pair, this.pairs.count[pair])
+    this.#queue.push(pair, this.#pairs.count[pair])
   }
 
   /** The best pair, or -1. A count that fell since its pair was offered is noticed here. */
   take(least: number): number {
     for (;;) {
-      const pair = this.queue.pop()
+      const pair = this.#queue.pop()
       if (pair < 0) return -1
-      const count = this.pairs.count[pair]
-      if (count === this.queue.poppedScore) return pair
-      if (count >= least && count < this.queue.poppedScore) this.queue.push(pair, count)
+      const count = this.#pairs.count[pair]
+      if (count === this.#queue.poppedScore) return pair
+      if (count >= least && count < this.#queue.poppedScore) this.#queue.push(pair, count)
     }
   }
 
   merged(_left: number, _right: number, _id: number, _times: number, least: number): void {
-    for (const pair of this.pairs.raised) if (this.pairs.count[pair] >= least) this.offer(pair)
+    for (const pair of this.#pairs.raised) if (this.#pairs.count[pair] >= least) this.offer(pair)
   }
 }
 
 class ByLikelihood {
-  private readonly queue: PriorityQueue
-  private readonly withSymbol: number[][] = []
-  private known = 0
+  readonly #queue: PriorityQueue
+  readonly #withSymbol: number[][] = []
+  #known = 0
+  readonly #pairs: PairStore
+  readonly #symbolCounts: Float64Array
 
-  constructor(
-    private readonly pairs: PairStore,
-    private readonly symbolCounts: Float64Array,
-  ) {
-    this.queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
-    this.learnPairs()
+  constructor(pairs: PairStore, symbolCounts: Float64Array) {
+    this.#pairs = pairs
+    this.#symbolCounts = symbolCounts
+
+    this.#queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
+    this.#learnPairs()
   }
 
   offer(pair: number): void {
-    this.queue.push(pair, this.scoreOf(pair))
+    this.#queue.push(pair, this.#scoreOf(pair))
   }
 
   take(least: number): number {
     for (;;) {
-      const pair = this.queue.pop()
+      const pair = this.#queue.pop()
       if (pair < 0) return -1
-      if (this.pairs.count[pair] < least) continue
-      const score = this.scoreOf(pair)
-      if (score === this.queue.poppedScore) return pair
+      if (this.#pairs.count[pair] < least) continue
+      const score = this.#scoreOf(pair)
+      if (score === this.#queue.poppedScore) return pair
       // A score that rose was offered again when it rose.
-      if (score < this.queue.poppedScore) this.queue.push(pair, score)
+      if (score < this.#queue.poppedScore) this.#queue.push(pair, score)
     }
   }
 
   merged(left: number, right: number, id: number, times: number, least: number): void {
-    const { pairs, symbolCounts } = this
+    const pairs = this.#pairs
+    const symbolCounts = this.#symbolCounts
     symbolCounts[left] -= times
     symbolCounts[right] -= times
     symbolCounts[id] += times
-    this.learnPairs()
+    this.#learnPairs()
     // Fewer single symbols left and right: every pair with one of them scores higher now.
-    if (this.queue.size > 1 << 20 && this.queue.size > 4 * pairs.size) {
-      this.queue.clear()
+    if (this.#queue.size > 1 << 20 && this.#queue.size > 4 * pairs.size) {
+      this.#queue.clear()
       for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) this.offer(pair)
       return
     }
     for (const pair of pairs.raised) if (pairs.count[pair] >= least) this.offer(pair)
     for (const symbol of left === right ? [left] : [left, right]) {
-      for (const pair of this.withSymbol[symbol]) if (pairs.count[pair] >= least) this.offer(pair)
+      for (const pair of this.#withSymbol[symbol]) if (pairs.count[pair] >= least) this.offer(pair)
     }
   }
 
-  private scoreOf(pair: number): number {
-    const { pairs, symbolCounts } = this
+  #scoreOf(pair: number): number {
+    const pairs = this.#pairs
+    const symbolCounts = this.#symbolCounts
     return pairs.count[pair] / (symbolCounts[pairs.left[pair]] * symbolCounts[pairs.right[pair]])
   }
 
-  private learnPairs(): void {
-    const { pairs, withSymbol } = this
-    for (; this.known < pairs.size; this.known++) {
-      const left = pairs.left[this.known]
-      const right = pairs.right[this.known]
-      ;(withSymbol[left] ??= []).push(this.known)
-      if (left !== right) (withSymbol[right] ??= []).push(this.known)
+  #learnPairs(): void {
+    const pairs = this.#pairs
+    const withSymbol = this.#withSymbol
+    for (; this.#known < pairs.size; this.#known++) {
+      const left = pairs.left[this.#known]
+      const right = pairs.right[this.#known]
+      ;(withSymbol[left] ??= []).push(this.#known)
+      if (left !== right) (withSymbol[right] ??= []).push(this.#known)
     }
   }
 }

@@ -26,36 +26,36 @@ export class PairStore {
   /** Pairs whose count the last `merge` raised, each once. */
   raised: number[] = []
 
-  private readonly symbols: Int32Array
-  private readonly starts: Uint32Array
-  private readonly lengths: Uint32Array
-  private readonly counts: Float64Array
-  private readonly symbolLength: (symbol: number) => number
-  private readonly maxLength: number
-  private slots = new Int32Array(1 << 12).fill(NONE)
-  private mask = (1 << 12) - 1
+  readonly #symbols: Int32Array
+  readonly #starts: Uint32Array
+  readonly #lengths: Uint32Array
+  readonly #counts: Float64Array
+  readonly #symbolLength: (symbol: number) => number
+  readonly #maxLength: number
+  #slots = new Int32Array(1 << 12).fill(NONE)
+  #mask = (1 << 12) - 1
   // Words that hold a pair, as linked lists; a word may be listed though the pair is gone from it.
-  private first = new Int32Array(1 << 10).fill(NONE)
-  private listedWord = new Int32Array(1 << 12)
-  private listedNext = new Int32Array(1 << 12)
-  private listed = 0
-  private raisedIn = new Int32Array(1 << 10)
-  private merges = 0
+  #first = new Int32Array(1 << 10).fill(NONE)
+  #listedWord = new Int32Array(1 << 12)
+  #listedNext = new Int32Array(1 << 12)
+  #listed = 0
+  #raisedIn = new Int32Array(1 << 10)
+  #merges = 0
 
   /** Takes over `words.symbols`. Pairs that would make a symbol longer than `maxLength` are never counted. */
   constructor(words: SymbolWords, symbolLength: (symbol: number) => number, maxLength: number) {
-    this.symbols = words.symbols
-    this.counts = words.counts
-    this.symbolLength = symbolLength
-    this.maxLength = maxLength
-    this.starts = new Uint32Array(words.ends.length)
-    this.lengths = new Uint32Array(words.ends.length)
+    this.#symbols = words.symbols
+    this.#counts = words.counts
+    this.#symbolLength = symbolLength
+    this.#maxLength = maxLength
+    this.#starts = new Uint32Array(words.ends.length)
+    this.#lengths = new Uint32Array(words.ends.length)
     for (let word = 0; word < words.ends.length; word++) {
       const start = word === 0 ? 0 : words.ends[word - 1]
-      this.starts[word] = start
-      this.lengths[word] = words.ends[word] - start
+      this.#starts[word] = start
+      this.#lengths[word] = words.ends[word] - start
       for (let i = start; i + 1 < words.ends[word]; i++) {
-        this.raise(this.symbols[i], this.symbols[i + 1], this.counts[word], word)
+        this.#raise(this.#symbols[i], this.#symbols[i + 1], this.#counts[word], word)
       }
     }
     this.raised = []
@@ -63,20 +63,20 @@ export class PairStore {
 
   /** Replaces every `pair` by `replacement`; the leftmost comes first where they overlap. Returns how many there were. */
   merge(pair: number, replacement: number): number {
-    this.merges++
+    this.#merges++
     this.raised = []
     const a = this.left[pair]
     const b = this.right[pair]
-    const { symbols } = this
+    const symbols = this.#symbols
     let merged = 0
-    for (let entry = this.first[pair]; entry !== NONE; entry = this.listedNext[entry]) {
-      const word = this.listedWord[entry]
-      const start = this.starts[word]
-      const end = start + this.lengths[word]
+    for (let entry = this.#first[pair]; entry !== NONE; entry = this.#listedNext[entry]) {
+      const word = this.#listedWord[entry]
+      const start = this.#starts[word]
+      const end = start + this.#lengths[word]
       let read = start
       while (read + 1 < end && !(symbols[read] === a && symbols[read + 1] === b)) read++
       if (read + 1 >= end) continue
-      const count = this.counts[word]
+      const count = this.#counts[word]
       let write = read
       while (read < end) {
         if (read + 1 < end && symbols[read] === a && symbols[read + 1] === b) {
@@ -84,83 +84,83 @@ export class PairStore {
           merged += count
           if (write > start) {
             const before = symbols[write - 1]
-            this.lower(before, a, count)
-            this.raise(before, replacement, count, word)
+            this.#lower(before, a, count)
+            this.#raise(before, replacement, count, word)
           }
           if (read + 2 < end) {
             const after = symbols[read + 2]
-            this.lower(b, after, count)
-            this.raise(replacement, after, count, word)
+            this.#lower(b, after, count)
+            this.#raise(replacement, after, count, word)
           }
           symbols[write++] = replacement
           read += 2
         } else symbols[write++] = symbols[read++]
       }
-      this.lengths[word] = write - start
+      this.#lengths[word] = write - start
     }
-    this.first[pair] = NONE
+    this.#first[pair] = NONE
     return merged
   }
 
-  private slotOf(a: number, b: number): number {
+  #slotOf(a: number, b: number): number {
     let hash = Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b)
     hash ^= hash >>> 15
-    let slot = hash & this.mask
+    let slot = hash & this.#mask
     for (;;) {
-      const pair = this.slots[slot]
+      const pair = this.#slots[slot]
       if (pair === NONE || (this.left[pair] === a && this.right[pair] === b)) return slot
-      slot = (slot + 1) & this.mask
+      slot = (slot + 1) & this.#mask
     }
   }
 
-  private lower(a: number, b: number, count: number): void {
-    const pair = this.slots[this.slotOf(a, b)]
+  #lower(a: number, b: number, count: number): void {
+    const pair = this.#slots[this.#slotOf(a, b)]
     if (pair !== NONE) this.count[pair] -= count
   }
 
-  private raise(a: number, b: number, count: number, word: number): void {
-    const slot = this.slotOf(a, b)
-    let pair = this.slots[slot]
+  #raise(a: number, b: number, count: number, word: number): void {
+    const slot = this.#slotOf(a, b)
+    let pair = this.#slots[slot]
     if (pair === NONE) {
-      if (this.symbolLength(a) + this.symbolLength(b) > this.maxLength) return
-      pair = this.addPair(a, b, slot)
+      if (this.#symbolLength(a) + this.#symbolLength(b) > this.#maxLength) return
+      pair = this.#addPair(a, b, slot)
     }
     this.count[pair] += count
-    if (this.raisedIn[pair] !== this.merges) {
-      this.raisedIn[pair] = this.merges
+    if (this.#raisedIn[pair] !== this.#merges) {
+      this.#raisedIn[pair] = this.#merges
       this.raised.push(pair)
     }
-    const head = this.first[pair]
-    if (head !== NONE && this.listedWord[head] === word) return
-    if (this.listed === this.listedWord.length) {
-      this.listedWord = longer(this.listedWord, this.listed * 2)
-      this.listedNext = longer(this.listedNext, this.listed * 2)
+    const head = this.#first[pair]
+    if (head !== NONE && this.#listedWord[head] === word) return
+    if (this.#listed === this.#listedWord.length) {
+      this.#listedWord = longer(this.#listedWord, this.#listed * 2)
+      this.#listedNext = longer(this.#listedNext, this.#listed * 2)
     }
-    this.listedWord[this.listed] = word
-    this.listedNext[this.listed] = head
-    this.first[pair] = this.listed++
+    this.#listedWord[this.#listed] = word
+    this.#listedNext[this.#listed] = head
+    this.#first[pair] = this.#listed++
   }
 
-  private addPair(a: number, b: number, slot: number): number {
+  #addPair(a: number, b: number, slot: number): number {
     if (this.size === this.left.length) {
       this.left = longer(this.left, this.size * 2)
       this.right = longer(this.right, this.size * 2)
       this.count = longer(this.count, this.size * 2)
-      this.raisedIn = longer(this.raisedIn, this.size * 2)
-      this.first = longer(this.first, this.size * 2).fill(NONE, this.size)
+      this.#raisedIn = longer(this.#raisedIn, this.size * 2)
+      this.#first = longer(this.#first, this.size * 2).fill(NONE, this.size)
     }
     const pair = this.size++
     this.left[pair] = a
     this.right[pair] = b
-    this.raisedIn[pair] = NONE
-    this.slots[slot] = pair
-    if (this.size * 2 > this.slots.length) this.rehash()
+    this.#raisedIn[pair] = NONE
+    this.#slots[slot] = pair
+    if (this.size * 2 > this.#slots.length) this.#rehash()
     return pair
   }
 
-  private rehash(): void {
-    this.slots = new Int32Array(this.slots.length * 2).fill(NONE)
-    this.mask = this.slots.length - 1
-    for (let pair = 0; pair < this.size; pair++) this.slots[this.slotOf(this.left[pair], this.right[pair])] = pair
+  #rehash(): void {
+    this.#slots = new Int32Array(this.#slots.length * 2).fill(NONE)
+    this.#mask = this.#slots.length - 1
+    for (let pair = 0; pair < this.size; pair++) this.#slots[this.#slotOf(this.left[pair], this.right[pair])] = pair
   }
 }

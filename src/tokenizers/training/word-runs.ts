@@ -34,39 +34,39 @@ export const writeRun = (path: string, words: WordTableData): void => {
 class RunReader {
   word: Buffer = Buffer.alloc(0)
   count = 0
-  private readonly file: number
-  private readonly block = Buffer.alloc(BLOCK + RECORD_HEAD + 65535)
-  private at = 0
-  private filled = 0
+  readonly #file: number
+  readonly #block = Buffer.alloc(BLOCK + RECORD_HEAD + 65535)
+  #at = 0
+  #filled = 0
 
   constructor(path: string) {
-    this.file = openSync(path, 'r')
+    this.#file = openSync(path, 'r')
   }
 
   /** Moves to the next word; false at the end. */
   next(): boolean {
-    if (this.filled - this.at < RECORD_HEAD + 65535) this.fill()
-    if (this.at === this.filled) return false
-    const length = this.block.readUInt16LE(this.at)
-    this.count = this.block.readDoubleLE(this.at + 2)
-    this.word = this.block.subarray(this.at + RECORD_HEAD, this.at + RECORD_HEAD + length)
-    this.at += RECORD_HEAD + length
+    if (this.#filled - this.#at < RECORD_HEAD + 65535) this.#fill()
+    if (this.#at === this.#filled) return false
+    const length = this.#block.readUInt16LE(this.#at)
+    this.count = this.#block.readDoubleLE(this.#at + 2)
+    this.word = this.#block.subarray(this.#at + RECORD_HEAD, this.#at + RECORD_HEAD + length)
+    this.#at += RECORD_HEAD + length
     return true
   }
 
   close(): void {
-    closeSync(this.file)
+    closeSync(this.#file)
   }
 
-  private fill(): void {
-    this.block.copyWithin(0, this.at, this.filled)
-    this.filled -= this.at
-    this.at = 0
+  #fill(): void {
+    this.#block.copyWithin(0, this.#at, this.#filled)
+    this.#filled -= this.#at
+    this.#at = 0
     for (;;) {
-      const read = readSync(this.file, this.block, this.filled, this.block.length - this.filled, null)
+      const read = readSync(this.#file, this.#block, this.#filled, this.#block.length - this.#filled, null)
       if (read === 0) return
-      this.filled += read
-      if (this.filled === this.block.length) return
+      this.#filled += read
+      if (this.#filled === this.#block.length) return
     }
   }
 }

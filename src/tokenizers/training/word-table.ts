@@ -21,15 +21,15 @@ const grownUint8 = (old: Uint8Array<ArrayBuffer>, length: number): Uint8Array<Ar
 
 /** Counts byte strings; counts are whole numbers, exact up to 2^53. */
 export class WordTable {
-  private slots: Int32Array
-  private mask: number
-  private bytes: Uint8Array<ArrayBuffer>
-  private ends: Uint32Array<ArrayBuffer>
-  private hashes: Int32Array
-  private counted: Float64Array<ArrayBuffer>
-  private readonly maxWordBytes: number
-  private words = 0
-  private used = 0
+  #slots: Int32Array
+  #mask: number
+  #bytes: Uint8Array<ArrayBuffer>
+  #ends: Uint32Array<ArrayBuffer>
+  #hashes: Int32Array
+  #counted: Float64Array<ArrayBuffer>
+  readonly #maxWordBytes: number
+  #words = 0
+  #used = 0
 
   /** Words that were longer than `maxWordBytes` and left out. */
   skipped = 0
@@ -38,28 +38,28 @@ export class WordTable {
     expectedWords = 1 << 14,
     maxWordBytes = 65535,
   }: { expectedWords?: number; maxWordBytes?: number } = {}) {
-    this.maxWordBytes = maxWordBytes
+    this.#maxWordBytes = maxWordBytes
     const capacity = 2 ** Math.ceil(Math.log2(Math.max(16, expectedWords)))
-    this.slots = new Int32Array(capacity * 2).fill(EMPTY)
-    this.mask = capacity * 2 - 1
-    this.bytes = new Uint8Array(capacity * 8)
-    this.ends = new Uint32Array(capacity)
-    this.hashes = new Int32Array(capacity)
-    this.counted = new Float64Array(capacity)
+    this.#slots = new Int32Array(capacity * 2).fill(EMPTY)
+    this.#mask = capacity * 2 - 1
+    this.#bytes = new Uint8Array(capacity * 8)
+    this.#ends = new Uint32Array(capacity)
+    this.#hashes = new Int32Array(capacity)
+    this.#counted = new Float64Array(capacity)
   }
 
   get size(): number {
-    return this.words
+    return this.#words
   }
 
   /** Roughly the memory that the table takes, in bytes. */
   get memoryBytes(): number {
-    return this.bytes.length + this.ends.length * (4 + 4 + 8 + 8)
+    return this.#bytes.length + this.#ends.length * (4 + 4 + 8 + 8)
   }
 
   /** Adds `count` to the word `source[start..end)`. */
   add(source: Uint8Array, start: number, end: number, count: number): void {
-    if (end - start > this.maxWordBytes) {
+    if (end - start > this.#maxWordBytes) {
       this.skipped += count
       return
     }
@@ -67,24 +67,24 @@ export class WordTable {
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ source[i], 0x01000193)
     hash ^= hash >>> 15
     const length = end - start
-    let slot = hash & this.mask
+    let slot = hash & this.#mask
     for (;;) {
-      const word = this.slots[slot]
+      const word = this.#slots[slot]
       if (word === EMPTY) break
-      if (this.hashes[word] === hash) {
-        const from = word === 0 ? 0 : this.ends[word - 1]
-        if (this.ends[word] - from === length) {
+      if (this.#hashes[word] === hash) {
+        const from = word === 0 ? 0 : this.#ends[word - 1]
+        if (this.#ends[word] - from === length) {
           let i = 0
-          while (i < length && this.bytes[from + i] === source[start + i]) i++
+          while (i < length && this.#bytes[from + i] === source[start + i]) i++
           if (i === length) {
-            this.counted[word] += count
+            this.#counted[word] += count
             return
           }
         }
       }
-      slot = (slot + 1) & this.mask
+      slot = (slot + 1) & this.#mask
     }
-    this.insert(source, start, end, hash, slot, count)
+    this.#insert(source, start, end, hash, slot, count)
   }
 
   /** Adds every word of `data`. */
@@ -97,48 +97,48 @@ export class WordTable {
   /** The table's content; the arrays are shared with the table, cut to size. */
   data(): WordTableData {
     return {
-      size: this.words,
-      bytes: this.bytes.subarray(0, this.used),
-      ends: this.ends.subarray(0, this.words),
-      counts: this.counted.subarray(0, this.words),
+      size: this.#words,
+      bytes: this.#bytes.subarray(0, this.#used),
+      ends: this.#ends.subarray(0, this.#words),
+      counts: this.#counted.subarray(0, this.#words),
     }
   }
 
-  private insert(source: Uint8Array, start: number, end: number, hash: number, slot: number, count: number): void {
+  #insert(source: Uint8Array, start: number, end: number, hash: number, slot: number, count: number): void {
     const length = end - start
-    if (this.words === this.ends.length) {
-      this.growWords()
-      slot = hash & this.mask
-      while (this.slots[slot] !== EMPTY) slot = (slot + 1) & this.mask
+    if (this.#words === this.#ends.length) {
+      this.#growWords()
+      slot = hash & this.#mask
+      while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & this.#mask
     }
-    if (this.used + length > this.bytes.length) {
-      this.bytes = grownUint8(this.bytes, Math.max(this.bytes.length * 2, this.used + length))
+    if (this.#used + length > this.#bytes.length) {
+      this.#bytes = grownUint8(this.#bytes, Math.max(this.#bytes.length * 2, this.#used + length))
     }
-    for (let i = 0; i < length; i++) this.bytes[this.used + i] = source[start + i]
-    this.used += length
-    this.ends[this.words] = this.used
-    this.hashes[this.words] = hash
-    this.counted[this.words] = count
-    this.slots[slot] = this.words++
+    for (let i = 0; i < length; i++) this.#bytes[this.#used + i] = source[start + i]
+    this.#used += length
+    this.#ends[this.#words] = this.#used
+    this.#hashes[this.#words] = hash
+    this.#counted[this.#words] = count
+    this.#slots[slot] = this.#words++
   }
 
-  private growWords(): void {
-    const capacity = this.ends.length * 2
+  #growWords(): void {
+    const capacity = this.#ends.length * 2
     const ends = new Uint32Array(capacity)
-    ends.set(this.ends)
-    this.ends = ends
+    ends.set(this.#ends)
+    this.#ends = ends
     const hashes = new Int32Array(capacity)
-    hashes.set(this.hashes)
-    this.hashes = hashes
+    hashes.set(this.#hashes)
+    this.#hashes = hashes
     const counted = new Float64Array(capacity)
-    counted.set(this.counted)
-    this.counted = counted
-    this.mask = capacity * 2 - 1
-    this.slots = new Int32Array(capacity * 2).fill(EMPTY)
-    for (let word = 0; word < this.words; word++) {
-      let slot = hashes[word] & this.mask
-      while (this.slots[slot] !== EMPTY) slot = (slot + 1) & this.mask
-      this.slots[slot] = word
+    counted.set(this.#counted)
+    this.#counted = counted
+    this.#mask = capacity * 2 - 1
+    this.#slots = new Int32Array(capacity * 2).fill(EMPTY)
+    for (let word = 0; word < this.#words; word++) {
+      let slot = hashes[word] & this.#mask
+      while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & this.#mask
+      this.#slots[slot] = word
     }
   }
 }

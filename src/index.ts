@@ -32,6 +32,6 @@ export {
   verifyResume,
 } from './runs/index.ts'
 export { evaluateLanguageModelling, evaluateMinimalPairs } from './tasks/index.ts'
-export * from './tensor/index.ts'
+export * from './tensor/public.ts'
 export { saveTokenizer, Tokenizer, trainTokenizer } from './tokenizers/index.ts'
 export { listRuns, summarizeRun, writeReports } from './tracking/index.ts'

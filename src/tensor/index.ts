@@ -1,4 +1,4 @@
-// What every other folder may use of the engine.
+// What the other folders of src may import: the public API and internals. Users get public.ts.
 export {
   backward,
   checkpoint,
@@ -15,17 +15,18 @@ export { Generator, seedDefaultGenerators } from './generator.ts'
 export * from './install.ts'
 export { type MappedFile, mapFile } from './mapped-file.ts'
 export { type BuildFacts, type MemoryStatistics, type NativeBuild, readNativeBuild } from './native.ts'
-export type { Making, Operand } from './ops.ts'
+export type { NestedArray, TensorValues } from './nested-values.ts'
+export type { RandomOptions, TensorOptions, TensorOrNumber } from './ops.ts'
 export {
   buildFacts,
+  emptyCache,
   getThreads,
   memoryStatistics,
   resetPeakMemory,
   setDeterministic,
   setMemoryLimit,
   setThreads,
-  trimMemory,
 } from './runtime.ts'
-export { freeTensors, hold, keep, liveTensors, scope } from './scope.ts'
+export { freeTensors, keep, keepUntilFreed, liveTensors, scope } from './scope.ts'
 export { type SharedTensor, Tensor } from './tensor.ts'
 export { writeTensorFile } from './tensor-file.ts'

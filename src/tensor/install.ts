@@ -1,11 +1,11 @@
 // Makes the operator table callable: methods onto the tensor's prototype, functions as exports.
-import type { AnySignature, Entry, SignaturesOf } from './entry.ts'
+import type { AnySignature, OperatorEntry, SignaturesOf } from './entry.ts'
 import { callable, parseDeclaration } from './operator.ts'
-import { functions, type Making, methods } from './ops.ts'
+import { functions, methods, type TensorOptions } from './ops.ts'
 import { Tensor } from './tensor.ts'
 
 for (const [name, entry] of Object.entries(methods)) {
-  const call = callable(name, entry as Entry<AnySignature>)
+  const call = callable(name, entry as OperatorEntry<AnySignature>)
   const positional = parseDeclaration(entry.overloads[0]).parameters.filter(({ passed }) => passed === 'positional')
   // The tensor goes where the schema has `self`, which is not always first.
   const place = Math.max(
@@ -24,7 +24,7 @@ for (const [name, entry] of Object.entries(methods)) {
 }
 
 const made = Object.fromEntries(
-  Object.entries(functions).map(([name, entry]) => [name, callable(name, entry as Entry<AnySignature>)]),
+  Object.entries(functions).map(([name, entry]) => [name, callable(name, entry as OperatorEntry<AnySignature>)]),
 ) as SignaturesOf<typeof functions>
 
 export const {
@@ -70,7 +70,7 @@ export const {
 } = made
 
 /** A tensor with every element `value`; float32 unless `dtype` says otherwise. */
-export const full = (shape: readonly number[], value: number, options?: Making): Tensor =>
+export const full = (shape: readonly number[], value: number, options?: TensorOptions): Tensor =>
   made.empty(shape, options).fill_(value)
 
 /** Copies values in: see `Tensor.from`. */

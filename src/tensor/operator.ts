@@ -2,7 +2,7 @@
 // the schema's names, picks the overload, and words errors. Knows no operator.
 import { ConfigError, didYouMean, NativeError, ShapeError } from '../core/index.ts'
 import { dtypeFacts, isDtype } from './dtype.ts'
-import type { AnySignature, Entry } from './entry.ts'
+import type { AnySignature, OperatorEntry } from './entry.ts'
 import { Generator } from './generator.ts'
 import { native, type OperatorSchema } from './native.ts'
 import { Tensor } from './tensor.ts'
@@ -173,7 +173,10 @@ const refusal = (
 }
 
 /** Makes the callable of one entry; operators are looked up at its first call. */
-export const callable = (name: string, { overloads }: Entry<AnySignature>): ((...values: unknown[]) => unknown) => {
+export const callable = (
+  name: string,
+  { overloads }: OperatorEntry<AnySignature>,
+): ((...values: unknown[]) => unknown) => {
   let candidates: Resolved[] | undefined
   return (...given) => {
     candidates ??= overloads.map(resolve)

@@ -7,18 +7,19 @@ import type { Generator } from './generator.ts'
 import type { Tensor } from './tensor.ts'
 
 type T = Tensor
-/** A tensor, or a number that is broadcast. */
-export type Operand = Tensor | number
+/** A tensor, or a number that is broadcast to the other operand's shape. */
+export type TensorOrNumber = Tensor | number
 type Shape = readonly number[]
 type Dims = number | readonly number[]
 type Reduction = 'none' | 'mean' | 'sum'
 type KeepDim = { keepdim?: boolean }
-type Typed = { dtype?: Dtype }
-type Drawn = { generator?: Generator }
-/** Where and as what a new tensor is made; float32 on the CPU by default. */
-export type Making = { dtype?: Dtype; device?: string }
+type DtypeOptions = { dtype?: Dtype }
+/** The random stream that an operator samples from; libtorch's default stream by default. */
+export type RandomOptions = { generator?: Generator }
+/** Dtype and device of a new tensor (default: float32, cpu). */
+export type TensorOptions = { dtype?: Dtype; device?: string }
 type Unary = () => T
-type Binary = (other: Operand) => T
+type Binary = (other: TensorOrNumber) => T
 
 const unary = (name: string) => entry<Unary>(`aten::${name}(self)`)
 const binary = (name: string) => entry<Binary>(`aten::${name}.Tensor(self, other)`, `aten::${name}.Scalar(self, other)`)
@@ -26,16 +27,16 @@ const binary = (name: string) => entry<Binary>(`aten::${name}.Tensor(self, other
 /** Operators that are methods of a tensor. */
 export const methods = {
   // arithmetic
-  add: entry<(other: Operand, options?: { alpha?: number }) => T>(
+  add: entry<(other: TensorOrNumber, options?: { alpha?: number }) => T>(
     'aten::add.Tensor(self, other, *alpha)',
     'aten::add.Scalar(self, other, *alpha)',
   ),
-  sub: entry<(other: Operand, options?: { alpha?: number }) => T>(
+  sub: entry<(other: TensorOrNumber, options?: { alpha?: number }) => T>(
     'aten::sub.Tensor(self, other, *alpha)',
     'aten::sub.Scalar(self, other, *alpha)',
   ),
   mul: binary('mul'),
-  div: entry<(other: Operand, options?: { roundingMode?: 'trunc' | 'floor' }) => T>(
+  div: entry<(other: TensorOrNumber, options?: { roundingMode?: 'trunc' | 'floor' }) => T>(
     'aten::div.Tensor(self, other)',
     'aten::div.Scalar(self, other)',
     'aten::div.Tensor_mode(self, other, *roundingMode)',
@@ -45,13 +46,13 @@ export const methods = {
   pow: entry<Binary>('aten::pow.Tensor_Scalar(self, exponent)', 'aten::pow.Tensor_Tensor(self, exponent)'),
   maximum: entry<(other: T) => T>('aten::maximum(self, other)'),
   minimum: entry<(other: T) => T>('aten::minimum(self, other)'),
-  lerp: entry<(end: T, weight: Operand) => T>(
+  lerp: entry<(end: T, weight: TensorOrNumber) => T>(
     'aten::lerp.Scalar(self, end, weight)',
     'aten::lerp.Tensor(self, end, weight)',
   ),
   addcmul: entry<(a: T, b: T, options?: { value?: number }) => T>('aten::addcmul(self, tensor1, tensor2, *value)'),
   addcdiv: entry<(a: T, b: T, options?: { value?: number }) => T>('aten::addcdiv(self, tensor1, tensor2, *value)'),
-  clamp: entry<(options: { min?: Operand; max?: Operand }) => T>(
+  clamp: entry<(options: { min?: TensorOrNumber; max?: TensorOrNumber }) => T>(
     'aten::clamp(self, *min, *max)',
     'aten::clamp.Tensor(self, *min, *max)',
   ),
@@ -99,20 +100,20 @@ export const methods = {
   isnan: unary('isnan'),
   isinf: unary('isinf'),
   isfinite: unary('isfinite'),
-  where: entry<(condition: T, other: Operand) => T>(
+  where: entry<(condition: T, other: TensorOrNumber) => T>(
     'aten::where.self(condition, self, other)',
     'aten::where.ScalarOther(condition, self, other)',
   ),
   // reductions
-  sum: entry<(dim?: Dims, options?: KeepDim & Typed) => T>(
+  sum: entry<(dim?: Dims, options?: KeepDim & DtypeOptions) => T>(
     'aten::sum(self, *dtype)',
     'aten::sum.dim_IntList(self, dim, *keepdim, *dtype)',
   ),
-  mean: entry<(dim?: Dims, options?: KeepDim & Typed) => T>(
+  mean: entry<(dim?: Dims, options?: KeepDim & DtypeOptions) => T>(
     'aten::mean(self, *dtype)',
     'aten::mean.dim(self, dim, *keepdim, *dtype)',
   ),
-  prod: entry<(dim?: number, options?: KeepDim & Typed) => T>(
+  prod: entry<(dim?: number, options?: KeepDim & DtypeOptions) => T>(
     'aten::prod(self, *dtype)',
     'aten::prod.dim_int(self, dim, *keepdim, *dtype)',
   ),
@@ -122,7 +123,7 @@ export const methods = {
   var: entry<(dim?: Dims, options?: KeepDim & { correction?: number }) => T>(
     'aten::var.correction(self, dim, *correction, *keepdim)',
   ),
-  norm: entry<(ord?: number, dim?: Dims, options?: KeepDim & Typed) => T>(
+  norm: entry<(ord?: number, dim?: Dims, options?: KeepDim & DtypeOptions) => T>(
     'aten::linalg_vector_norm(self, ord, dim, *keepdim, *dtype)',
   ),
   amax: entry<(dim?: Dims, options?: KeepDim) => T>('aten::amax(self, dim, *keepdim)'),
@@ -140,8 +141,8 @@ export const methods = {
   any: entry<(dim?: number, options?: KeepDim) => T>('aten::any(self)', 'aten::any.dim(self, dim, *keepdim)'),
   all: entry<(dim?: number, options?: KeepDim) => T>('aten::all(self)', 'aten::all.dim(self, dim, *keepdim)'),
   logsumexp: entry<(dim: Dims, options?: KeepDim) => T>('aten::logsumexp(self, dim, *keepdim)'),
-  cumsum: entry<(dim: number, options?: Typed) => T>('aten::cumsum(self, dim, *dtype)'),
-  cumprod: entry<(dim: number, options?: Typed) => T>('aten::cumprod(self, dim, *dtype)'),
+  cumsum: entry<(dim: number, options?: DtypeOptions) => T>('aten::cumsum(self, dim, *dtype)'),
+  cumprod: entry<(dim: number, options?: DtypeOptions) => T>('aten::cumprod(self, dim, *dtype)'),
   countNonzero: entry<(dim?: number) => T>('aten::count_nonzero(self, dim)'),
   bincount: entry<(options?: { weights?: T; minlength?: number }) => T>('aten::bincount(self, *weights, *minlength)'),
   // products
@@ -171,12 +172,12 @@ export const methods = {
     'aten::index_add(self, dim, index, source, *alpha)',
   ),
   gather: entry<(dim: number, index: T) => T>('aten::gather(self, dim, index, -sparse_grad)'),
-  scatter: entry<(dim: number, index: T, source: Operand) => T>(
+  scatter: entry<(dim: number, index: T, source: TensorOrNumber) => T>(
     'aten::scatter.src(self, dim, index, src)',
     'aten::scatter.value(self, dim, index, value)',
   ),
   scatterAdd: entry<(dim: number, index: T, source: T) => T>('aten::scatter_add(self, dim, index, src)'),
-  maskedFill: entry<(mask: T, value: Operand) => T>(
+  maskedFill: entry<(mask: T, value: TensorOrNumber) => T>(
     'aten::masked_fill.Scalar(self, mask, value)',
     'aten::masked_fill.Tensor(self, mask, value)',
   ),
@@ -190,7 +191,7 @@ export const methods = {
     'aten::sort.stable(self, *stable, dim, *descending)',
   ),
   argsort: entry<(dim?: number, options?: { descending?: boolean }) => T>('aten::argsort(self, dim, *descending)'),
-  multinomial: entry<(samples: number, options?: { replacement?: boolean } & Drawn) => T>(
+  multinomial: entry<(samples: number, options?: { replacement?: boolean } & RandomOptions) => T>(
     'aten::multinomial(self, num_samples, *replacement, *generator)',
   ),
   oneHot: entry<(classes?: number) => T>('aten::one_hot(self, num_classes)'),
@@ -245,8 +246,8 @@ export const methods = {
   leakyRelu: entry<(options?: { negativeSlope?: number }) => T>('aten::leaky_relu(self, *negativeSlope)'),
   elu: entry<(options?: { alpha?: number }) => T>('aten::elu(self, *alpha, -scale, -input_scale)'),
   logSigmoid: unary('log_sigmoid'),
-  softmax: entry<(dim: number, options?: Typed) => T>('aten::softmax.int(self, dim, *dtype)'),
-  logSoftmax: entry<(dim: number, options?: Typed) => T>('aten::log_softmax.int(self, dim, *dtype)'),
+  softmax: entry<(dim: number, options?: DtypeOptions) => T>('aten::softmax.int(self, dim, *dtype)'),
+  logSoftmax: entry<(dim: number, options?: DtypeOptions) => T>('aten::log_softmax.int(self, dim, *dtype)'),
   // layers
   layerNorm: entry<(normalizedShape: Shape, options?: { weight?: T; bias?: T; eps?: number }) => T>(
     'aten::layer_norm(input, normalized_shape, *weight, *bias, *eps, -cudnn_enable)',
@@ -276,13 +277,13 @@ export const methods = {
     'aten::kl_div(self, target, *reduction, *logTarget)',
   ),
   // random
-  bernoulli: entry<(options?: Drawn) => T>('aten::bernoulli(self, *generator)'),
+  bernoulli: entry<(options?: RandomOptions) => T>('aten::bernoulli(self, *generator)'),
   // in place
-  add_: entry<(other: Operand, options?: { alpha?: number }) => T>(
+  add_: entry<(other: TensorOrNumber, options?: { alpha?: number }) => T>(
     'aten::add_.Tensor(self, other, *alpha)',
     'aten::add_.Scalar(self, other, *alpha)',
   ),
-  sub_: entry<(other: Operand, options?: { alpha?: number }) => T>(
+  sub_: entry<(other: TensorOrNumber, options?: { alpha?: number }) => T>(
     'aten::sub_.Tensor(self, other, *alpha)',
     'aten::sub_.Scalar(self, other, *alpha)',
   ),
@@ -290,7 +291,7 @@ export const methods = {
   div_: entry<Binary>('aten::div_.Tensor(self, other)', 'aten::div_.Scalar(self, other)'),
   addcmul_: entry<(a: T, b: T, options?: { value?: number }) => T>('aten::addcmul_(self, tensor1, tensor2, *value)'),
   addcdiv_: entry<(a: T, b: T, options?: { value?: number }) => T>('aten::addcdiv_(self, tensor1, tensor2, *value)'),
-  lerp_: entry<(end: T, weight: Operand) => T>(
+  lerp_: entry<(end: T, weight: TensorOrNumber) => T>(
     'aten::lerp_.Scalar(self, end, weight)',
     'aten::lerp_.Tensor(self, end, weight)',
   ),
@@ -299,9 +300,9 @@ export const methods = {
   sqrt_: entry<Unary>('aten::sqrt_(self)'),
   sign_: entry<Unary>('aten::sign_(self)'),
   zero_: entry<Unary>('aten::zero_(self)'),
-  fill_: entry<(value: Operand) => T>('aten::fill_.Scalar(self, value)', 'aten::fill_.Tensor(self, value)'),
+  fill_: entry<(value: TensorOrNumber) => T>('aten::fill_.Scalar(self, value)', 'aten::fill_.Tensor(self, value)'),
   copy_: entry<(source: T, options?: { nonBlocking?: boolean }) => T>('aten::copy_(self, src, *nonBlocking)'),
-  maskedFill_: entry<(mask: T, value: Operand) => T>(
+  maskedFill_: entry<(mask: T, value: TensorOrNumber) => T>(
     'aten::masked_fill_.Scalar(self, mask, value)',
     'aten::masked_fill_.Tensor(self, mask, value)',
   ),
@@ -309,62 +310,68 @@ export const methods = {
     'aten::index_add_(self, dim, index, source, *alpha)',
   ),
   indexCopy_: entry<(dim: number, index: T, source: T) => T>('aten::index_copy_(self, dim, index, source)'),
-  scatter_: entry<(dim: number, index: T, source: Operand) => T>(
+  scatter_: entry<(dim: number, index: T, source: TensorOrNumber) => T>(
     'aten::scatter_.src(self, dim, index, src)',
     'aten::scatter_.value(self, dim, index, value)',
   ),
   scatterAdd_: entry<(dim: number, index: T, source: T) => T>('aten::scatter_add_(self, dim, index, src)'),
-  normal_: entry<(mean?: number, std?: number, options?: Drawn) => T>('aten::normal_(self, mean, std, *generator)'),
-  uniform_: entry<(from?: number, to?: number, options?: Drawn) => T>('aten::uniform_(self, from, to, *generator)'),
-  bernoulli_: entry<(p?: number, options?: Drawn) => T>('aten::bernoulli_.float(self, p, *generator)'),
+  normal_: entry<(mean?: number, std?: number, options?: RandomOptions) => T>(
+    'aten::normal_(self, mean, std, *generator)',
+  ),
+  uniform_: entry<(from?: number, to?: number, options?: RandomOptions) => T>(
+    'aten::uniform_(self, from, to, *generator)',
+  ),
+  bernoulli_: entry<(p?: number, options?: RandomOptions) => T>('aten::bernoulli_.float(self, p, *generator)'),
 } as const
 
 /** Operators that are functions: they make tensors, or take several alike. */
 export const functions = {
-  empty: entry<(shape: Shape, options?: Making) => T>(
+  empty: entry<(shape: Shape, options?: TensorOptions) => T>(
     'aten::empty.memory_format(size, *dtype, -layout, *device, -pin_memory, -memory_format)',
   ),
-  zeros: entry<(shape: Shape, options?: Making) => T>('aten::zeros(size, *dtype, -layout, *device, -pin_memory)'),
-  ones: entry<(shape: Shape, options?: Making) => T>('aten::ones(size, *dtype, -layout, *device, -pin_memory)'),
-  zerosLike: entry<(like: T, options?: Making) => T>(
+  zeros: entry<(shape: Shape, options?: TensorOptions) => T>(
+    'aten::zeros(size, *dtype, -layout, *device, -pin_memory)',
+  ),
+  ones: entry<(shape: Shape, options?: TensorOptions) => T>('aten::ones(size, *dtype, -layout, *device, -pin_memory)'),
+  zerosLike: entry<(like: T, options?: TensorOptions) => T>(
     'aten::zeros_like(self, *dtype, -layout, *device, -pin_memory, -memory_format)',
   ),
-  onesLike: entry<(like: T, options?: Making) => T>(
+  onesLike: entry<(like: T, options?: TensorOptions) => T>(
     'aten::ones_like(self, *dtype, -layout, *device, -pin_memory, -memory_format)',
   ),
-  emptyLike: entry<(like: T, options?: Making) => T>(
+  emptyLike: entry<(like: T, options?: TensorOptions) => T>(
     'aten::empty_like(self, *dtype, -layout, *device, -pin_memory, -memory_format)',
   ),
-  fullLike: entry<(like: T, value: number, options?: Making) => T>(
+  fullLike: entry<(like: T, value: number, options?: TensorOptions) => T>(
     'aten::full_like(self, fill_value, *dtype, -layout, *device, -pin_memory, -memory_format)',
   ),
-  eye: entry<(n: number, m?: number, options?: Making) => T>(
+  eye: entry<(n: number, m?: number, options?: TensorOptions) => T>(
     'aten::eye(n, *dtype, -layout, *device, -pin_memory)',
     'aten::eye.m(n, m, *dtype, -layout, *device, -pin_memory)',
   ),
   arange: entry<{
-    (end: number, options?: Making): T
-    (start: number, end: number, options?: Making & { step?: number }): T
+    (end: number, options?: TensorOptions): T
+    (start: number, end: number, options?: TensorOptions & { step?: number }): T
   }>(
     'aten::arange(end, *dtype, -layout, *device, -pin_memory)',
     'aten::arange.start_step(start, end, *step, *dtype, -layout, *device, -pin_memory)',
   ),
-  linspace: entry<(start: number, end: number, steps: number, options?: Making) => T>(
+  linspace: entry<(start: number, end: number, steps: number, options?: TensorOptions) => T>(
     'aten::linspace(start, end, steps, *dtype, -layout, *device, -pin_memory)',
   ),
-  rand: entry<(shape: Shape, options?: Making & Drawn) => T>(
+  rand: entry<(shape: Shape, options?: TensorOptions & RandomOptions) => T>(
     'aten::rand(size, *dtype, -layout, *device, -pin_memory)',
     'aten::rand.generator(size, *generator, *dtype, -layout, *device, -pin_memory)',
   ),
-  randn: entry<(shape: Shape, options?: Making & Drawn) => T>(
+  randn: entry<(shape: Shape, options?: TensorOptions & RandomOptions) => T>(
     'aten::randn(size, *dtype, -layout, *device, -pin_memory)',
     'aten::randn.generator(size, *generator, *dtype, -layout, *device, -pin_memory)',
   ),
-  randint: entry<(low: number, high: number, shape: Shape, options?: Making & Drawn) => T>(
+  randint: entry<(low: number, high: number, shape: Shape, options?: TensorOptions & RandomOptions) => T>(
     'aten::randint.low(low, high, size, *dtype, -layout, *device, -pin_memory)',
     'aten::randint.low_generator(low, high, size, *generator, *dtype, -layout, *device, -pin_memory)',
   ),
-  randperm: entry<(n: number, options?: Making & Drawn) => T>(
+  randperm: entry<(n: number, options?: TensorOptions & RandomOptions) => T>(
     'aten::randperm(n, *dtype, -layout, *device, -pin_memory)',
     'aten::randperm.generator(n, *generator, *dtype, -layout, *device, -pin_memory)',
   ),
@@ -439,7 +446,7 @@ export const functions = {
   embedding: entry<(weight: T, ids: T, options?: { paddingIdx?: number }) => T>(
     'tunesmith::embedding(weight, ids, *paddingIdx)',
   ),
-  dropout: entry<(input: T, p: number, options?: Drawn) => T>('tunesmith::dropout(input, p, *generator)'),
+  dropout: entry<(input: T, p: number, options?: RandomOptions) => T>('tunesmith::dropout(input, p, *generator)'),
   attention: entry<
     (
       query: T,
@@ -453,7 +460,7 @@ export const functions = {
         window?: number
         scale?: number
         dropout?: number
-      } & Drawn,
+      } & RandomOptions,
     ) => T
   >(
     'tunesmith::attention(query, key, value, *mask, *queryStarts, *keyStarts, *causal, *window, *scale, *dropout, *generator)',

@@ -19,6 +19,6 @@ export const setMemoryLimit = (bytes: number | undefined): void =>
   attempt('setMemoryLimit', () => native.setMemoryLimit(bytes))
 
 /** Gives blocks that are kept for reuse back to the system. */
-export const trimMemory = (): void => native.trimMemory()
+export const emptyCache = (): void => native.trimMemory()
 
 export const resetPeakMemory = (): void => native.resetPeakMemory()

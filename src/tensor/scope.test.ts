@@ -1,6 +1,16 @@
 // What a scope frees and what it lets live. Counts are held with "at most": the collector may take what earlier tests dropped.
 import { describe, expect, it } from 'vitest'
-import { freeTensors, hold, keep, liveTensors, memoryStatistics, ones, scope, type Tensor, zeros } from './index.ts'
+import {
+  freeTensors,
+  keep,
+  keepUntilFreed,
+  liveTensors,
+  memoryStatistics,
+  ones,
+  scope,
+  type Tensor,
+  zeros,
+} from './index.ts'
 
 const alive = (tensor: Tensor) => tensor.handle !== 0
 
@@ -151,7 +161,7 @@ describe('memory', () => {
     const before = memoryStatistics().inUse
     const big = scope(() => {
       const inner = zeros([1 << 20])
-      hold([inner])
+      keepUntilFreed([inner])
       return { inner }
     }).inner
     expect(alive(big)).toBe(true)

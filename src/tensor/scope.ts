@@ -10,7 +10,7 @@ interface Owned {
 const stack: Owned[] = []
 
 /** Gives a new tensor to the innermost scope, or to the garbage collector's care. */
-export const own = (tensor: Tensor): void => {
+export const registerTensor = (tensor: Tensor): void => {
   const top = stack[stack.length - 1]
   if (top !== undefined) top.tensors.push(tensor)
   else tensor.guard = native.guard(tensor.handle)
@@ -93,7 +93,7 @@ export const keep = <Kept extends Tensor | readonly Tensor[]>(tensors: Kept): Ke
  * Lifts tensors out of every open scope, and leaves them to `freeTensors` alone. For large ones that come and go at every step: the
  * collector, told of their bytes, would run each time.
  */
-export const hold = (tensors: readonly Tensor[]): void => {
+export const keepUntilFreed = (tensors: readonly Tensor[]): void => {
   for (const tensor of tensors) {
     tensor.use()
     tensor.kept = true

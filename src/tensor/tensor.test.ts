@@ -45,6 +45,35 @@ describe('Tensor.from', () => {
     expect(tensor.to('float64').toArray()).toEqual(values)
   })
 
+  it('makes int64 token ids of number[] and of every integer typed array, also inside an array of rows', () => {
+    const ids = [101, 2054, 102]
+    const rows = [
+      ids,
+      Int32Array.from(ids),
+      Uint32Array.from(ids),
+      Uint16Array.from(ids),
+      BigInt64Array.from(ids, BigInt),
+    ]
+    for (const row of rows) {
+      const tensor = Tensor.from([row], { dtype: 'int64' })
+      expect([tensor.dtype, tensor.shape, tensor.toArray()]).toEqual(['int64', [1, 3], [ids]])
+    }
+    const mixed = Tensor.from(rows, { dtype: 'int64' })
+    expect([mixed.shape, mixed.toArray()]).toEqual([[5, 3], rows.map(() => ids)])
+    expect(Tensor.from([ids, ids], { dtype: 'int64', shape: [3, 2] }).shape).toEqual([3, 2])
+  })
+
+  it('keeps the dtype of typed rows, and makes int64 of bigints exactly', () => {
+    expect(Tensor.from([Int32Array.of(1), Int32Array.of(2)]).dtype).toBe('int32')
+    expect(Tensor.from([Int32Array.of(1), Float32Array.of(2)]).dtype).toBe('float32')
+    const big = 2n ** 62n + 1n
+    const tensor = Tensor.from([[big], [-1n]])
+    expect([tensor.dtype, [...tensor.toTypedArray()]]).toEqual(['int64', [big, -1n]])
+    expect(Tensor.from([1n, 2n], { dtype: 'float32' }).toArray()).toEqual([1, 2])
+    expect(Tensor.from([true, 0, 2n], { dtype: 'bool' }).toArray()).toEqual([true, false, true])
+    expect(Tensor.from([true, 2, 3n], { dtype: 'int64' }).toArray()).toEqual([1, 2, 3])
+  })
+
   it('takes 16-bit floats as raw bits from a Uint16Array, and converts other arrays', () => {
     // 1.0, -2.0, +inf and NaN in each format.
     expect(Tensor.from(Uint16Array.of(0x3f80, 0xc000, 0x7f80), { dtype: 'bfloat16' }).toArray()).toEqual([
@@ -81,7 +110,17 @@ describe('Tensor.from', () => {
   })
 
   it.each<[string, () => unknown, RegExp]>([
-    ['uneven rows', () => Tensor.from([[1, 2], [3]]), /rows/],
+    ['uneven rows', () => Tensor.from([[1, 2], [3]]), /Expected rows of one length .* got 2 and 1\. Pad them first/],
+    ['uneven typed rows', () => Tensor.from([new Int8Array(2), new Int8Array(3)]), /got 2 and 3/],
+    ['typed rows beside numbers', () => Tensor.from([new Int8Array(1), 1]), /Expected rows of one depth/],
+    [
+      'rows beside typed rows of another depth',
+      () => Tensor.from([[[1]], new Int8Array(1)]),
+      /Expected rows of one depth/,
+    ],
+    ['a bigint beyond int64', () => Tensor.from([2n ** 63n]), /range of dtype int64/],
+    ['a bigint beyond int32', () => Tensor.from([2n ** 40n], { dtype: 'int32' }), /range of dtype int32/],
+    ['a negative uint64', () => Tensor.from([-1], { dtype: 'uint64' }), /range of dtype uint64/],
     ['mixed depth', () => Tensor.from([[1], 2] as never), /Expected/],
     ['strings', () => Tensor.from(['a'] as never), /Expected numbers/],
     ['nothing', () => Tensor.from(undefined as never), /Expected numbers/],
@@ -91,7 +130,11 @@ describe('Tensor.from', () => {
     ['a fractional size', () => Tensor.from([1], { shape: [0.5, 2] }), /Expected whole sizes/],
     ['an unknown dtype', () => Tensor.from([1], { dtype: 'float8' as Dtype }), /Expected a dtype/],
     ['an unknown device', () => Tensor.from([1], { device: 'moon' }), /device/i],
-    ['too large an int8', () => Tensor.from([128], { dtype: 'int8' }), /Expected values that fit dtype int8, got 128/],
+    [
+      'too large an int8',
+      () => Tensor.from([128], { dtype: 'int8' }),
+      /Expected whole numbers within the range of dtype int8, got 128/,
+    ],
     ['a fraction as int64', () => Tensor.from([1.5], { dtype: 'int64' }), /whole/],
     [
       'an array that contains itself',

@@ -4,13 +4,13 @@ import { ShapeError } from '../core/index.ts'
 import { type Dtype, dtypeFacts, dtypeFromCode, dtypeOfArray, type TypedArray } from './dtype.ts'
 import type { SignaturesOf } from './entry.ts'
 import { native } from './native.ts'
+import { flatten, type NestedArray, type TensorValues } from './nested-values.ts'
 import type { methods } from './ops.ts'
 import { formatTensor } from './print.ts'
-import { freeTensors, keep, own } from './scope.ts'
+import { freeTensors, keep, registerTensor } from './scope.ts'
 import { attempt, describe } from './wording.ts'
 
 type Methods = SignaturesOf<typeof methods>
-type Nested = number | boolean | readonly Nested[]
 
 /** A tensor handed to another thread: pass it through `postMessage`, then `Tensor.adopt` it there. Adopt each once. */
 export interface SharedTensor {
@@ -48,16 +48,18 @@ export class Tensor {
   /** Takes over a handle of the addon. Not for users. */
   static fromHandle(handle: number): Tensor {
     const tensor = new Tensor(handle)
-    own(tensor)
+    registerTensor(tensor)
     return tensor
   }
 
   /**
-   * Copies values in. Nested arrays of numbers become float32 unless `dtype` says otherwise; a typed array keeps its own type.
-   * For bfloat16 and float16, a Uint16Array is taken as raw bits; any other array is converted.
+   * Copies numbers, bigints, booleans, a typed array, or nested arrays of them into a new tensor. Typed arrays keep their
+   * dtype, booleans become bool, bigints int64 and numbers float32 (default of `dtype`). A Uint16Array is taken as raw bits
+   * for bfloat16 and float16. `shape` (default: that of the arrays) may give the elements another shape.
+   * @throws ShapeError for ragged rows, a shape of another size, and numbers that an integer dtype cannot represent
    */
   static from(
-    values: Nested | TypedArray,
+    values: TensorValues,
     options: { shape?: readonly number[]; dtype?: Dtype; device?: string } = {},
   ): Tensor {
     const made = ArrayBuffer.isView(values) ? fromTyped(values, options) : fromNested(values, options)
@@ -178,7 +180,7 @@ export class Tensor {
   }
 
   /** The values as nested arrays of numbers (booleans for bool). */
-  toArray(): Nested {
+  toArray(): NestedArray {
     const empty = this.shape.indexOf(0)
     const rows = sizeOf(empty < 0 ? this.shape : this.shape.slice(0, empty))
     if (rows > mostNested)
@@ -193,7 +195,7 @@ export class Tensor {
       return Number(raw[i])
     }
     let at = 0
-    const build = (dim: number): Nested =>
+    const build = (dim: number): NestedArray =>
       dim === this.ndim ? read(at++) : Array.from({ length: this.shape[dim] }, () => build(dim + 1))
     return build(0)
   }
@@ -251,55 +253,7 @@ const fromTyped = (values: TypedArray, options: { shape?: readonly number[]; dty
   return converted
 }
 
-/** libtorch's own limit; it also ends an array that contains itself. */
-const mostDims = 64
-
-const fromNested = (values: Nested, options: { shape?: readonly number[]; dtype?: Dtype }): Tensor => {
-  const found: number[] = []
-  for (let level: Nested = values; Array.isArray(level); level = level[0]) {
-    if (found.push(level.length) > mostDims)
-      throw new ShapeError(`Expected at most ${mostDims} dimensions for \`Tensor.from\`, got deeper arrays.`)
-    if (level.length === 0) break
-  }
-  const count = sizeOf(found)
-  const flat = new Float64Array(count)
-  let at = 0
-  let boolean = count > 0
-  const fill = (value: Nested, depth: number): void => {
-    if (Array.isArray(value)) {
-      if (value.length !== found[depth])
-        throw new ShapeError(
-          `Expected rows of one length for \`Tensor.from\`, got ${value.length} beside ${found[depth]}.`,
-        )
-      for (const part of value) fill(part, depth + 1)
-      return
-    }
-    if (depth !== found.length || (typeof value !== 'number' && typeof value !== 'boolean'))
-      throw new ShapeError(`Expected numbers in even rows for \`Tensor.from\`, got ${typeof value}.`)
-    if (typeof value !== 'boolean') boolean = false
-    flat[at++] = Number(value)
-  }
-  fill(values, 0)
-  const shape = options.shape ?? found
-  checkShape(shape, count)
-  const dtype = options.dtype ?? (boolean ? 'bool' : 'float32')
-  const { array } = dtypeFacts(dtype)
-  if (dtype === 'float64') return fromTyped(flat, { shape })
-  if (array === BigInt64Array || array === BigUint64Array) {
-    const whole = (value: number) => {
-      if (!Number.isSafeInteger(value)) throw new ShapeError(`Expected whole numbers for dtype ${dtype}, got ${value}.`)
-      return BigInt(value)
-    }
-    const big = new array(count) as BigInt64Array
-    for (let i = 0; i < count; i++) big[i] = whole(flat[i])
-    return fromTyped(big, { shape })
-  }
-  if (dtypeFacts(dtype).floating) return fromTyped(Float32Array.from(flat), { shape, dtype })
-  const typed = new array(count) as Int32Array
-  for (let i = 0; i < count; i++) {
-    typed[i] = flat[i]
-    if (typed[i] !== flat[i] && dtype !== 'bool')
-      throw new ShapeError(`Expected values that fit dtype ${dtype}, got ${flat[i]}.`)
-  }
-  return fromTyped(typed, { shape, dtype })
+const fromNested = (values: TensorValues, options: { shape?: readonly number[]; dtype?: Dtype }): Tensor => {
+  const flat = flatten(values, options.dtype)
+  return fromTyped(flat.values, { shape: options.shape ?? flat.shape, dtype: flat.dtype })
 }

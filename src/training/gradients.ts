@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { type Criterion, mustPad, positionsIn } from '../objectives/index.ts'
-import { clearGrads, freeTensors, type Generator, hold, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { clearGrads, freeTensors, type Generator, keepUntilFreed, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
 /** What is trained: one model, or two that share an objective. */
@@ -135,7 +135,7 @@ class GradientSums {
   }
 
   #hold(path: string, gradient: Tensor): void {
-    hold([gradient])
+    keepUntilFreed([gradient])
     this.#sums.set(path, gradient)
   }
 

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   clearGrads,
+  emptyCache,
   memoryStatistics,
   ones,
   randn,
@@ -10,7 +11,6 @@ import {
   setMemoryLimit,
   setThreads,
   Tensor,
-  trimMemory,
   zeros,
 } from '../../src/tensor/index.ts'
 
@@ -71,7 +71,7 @@ describe('the memory limit', () => {
     const other = zeros([block + (1 << 20)], { dtype: 'uint8' })
     expect(memoryStatistics().inUse).toBeGreaterThan(inUse + block)
     other.free()
-    trimMemory()
+    emptyCache()
     expect(memoryStatistics().cached).toBe(0)
   })
 

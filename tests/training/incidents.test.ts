@@ -3,12 +3,12 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { DataError, NativeError, OutOfMemoryError } from '../../src/core/index.ts'
 import type { Objective } from '../../src/objectives/index.ts'
 import {
+  emptyCache,
   liveTensors,
   memoryStatistics,
   noGrad,
   resetPeakMemory,
   setMemoryLimit,
-  trimMemory,
 } from '../../src/tensor/index.ts'
 import {
   type ExampleSource,
@@ -200,7 +200,7 @@ describe('memory that runs out', () => {
   const wide = { hiddenSize: 64, maxPositions: 64 }
   const peakOf = async (settings: object): Promise<number> => {
     const run = runOf('gpt2', { budget: { steps: 1 }, ...settings }, { model: modelOf('gpt2', wide) })
-    trimMemory()
+    emptyCache()
     resetPeakMemory()
     const { inUse } = memoryStatistics()
     await eventsOf(run)
@@ -215,7 +215,7 @@ describe('memory that runs out', () => {
     const free = lossesOf(await eventsOf(runOf('gpt2', size, { model: modelOf('gpt2', wide) })))
     for (const share of [0.6, 0.15]) {
       const run = runOf('gpt2', size, { model: modelOf('gpt2', wide) })
-      trimMemory()
+      emptyCache()
       setMemoryLimit(memoryStatistics().inUse + Math.ceil(small + share * (whole - small)))
       const events = await eventsOf(run)
       setMemoryLimit(undefined)
@@ -234,7 +234,7 @@ describe('memory that runs out', () => {
     expect(recomputed).toBeLessThan(kept)
     const free = lossesOf(await eventsOf(runOf('gpt2', size, { model: modelOf('gpt2', wide) })))
     const run = runOf('gpt2', micro, { model: modelOf('gpt2', wide) })
-    trimMemory()
+    emptyCache()
     setMemoryLimit(memoryStatistics().inUse + Math.ceil((kept + recomputed) / 2))
     const events = await eventsOf(run)
     expect(ofType(events, 'incident')[0].message).toContain('layers are now recomputed in the backward pass')
@@ -256,7 +256,7 @@ describe('memory that runs out', () => {
     const run = runOf('gpt2', size, { model: modelOf('gpt2', wide) })
     run.trainee.model.train()
     const how = { examples: 32, microTokens: 8192, padded: false }
-    trimMemory()
+    emptyCache()
     resetPeakMemory()
     const { inUse } = memoryStatistics()
     const whole = await evaluateValidation(run.trainee, run.stream, how)

@@ -31,13 +31,13 @@ export interface DropLine {
 }
 
 /** One line without its line end. The order of keys is fixed, so equal documents give equal bytes. */
-export function encodeDocument(document: CorpusDocument): string {
+export const encodeDocument = (document: CorpusDocument): string => {
   const { id, text, source, metadata } = document
   return JSON.stringify({ id, text, source: { kind: source.kind, path: source.path, offset: source.offset }, metadata })
 }
 
 /** Reads one line; DataError names `file` and `line` when it is not a document. */
-export function decodeDocument(line: string, file: string, lineNumber: number): CorpusDocument {
+export const decodeDocument = (line: string, file: string, lineNumber: number): CorpusDocument => {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -50,7 +50,7 @@ export function decodeDocument(line: string, file: string, lineNumber: number): 
   return value
 }
 
-function isDocument(value: unknown): value is CorpusDocument {
+const isDocument = (value: unknown): value is CorpusDocument => {
   if (typeof value !== 'object' || value === null) return false
   const { id, text, source, metadata } = value as Partial<CorpusDocument>
   return (
@@ -65,17 +65,13 @@ function isDocument(value: unknown): value is CorpusDocument {
 }
 
 /** Key order is fixed here, since drop files are hashed. */
-export function dropLine(
+export const dropLine = (
   { id, source }: CorpusDocument,
   stage: string,
   reason: string,
   bytes: number,
   detail?: string,
-): DropLine {
-  return { id, source, stage, reason, ...(detail === undefined ? {} : { detail }), bytes }
-}
+): DropLine => ({ id, source, stage, reason, ...(detail === undefined ? {} : { detail }), bytes })
 
 /** UTF-8 length of `text` in bytes. */
-export function textBytes(text: string): number {
-  return Buffer.byteLength(text, 'utf8')
-}
+export const textBytes = (text: string): number => Buffer.byteLength(text, 'utf8')

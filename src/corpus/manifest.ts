@@ -48,7 +48,7 @@ export type CorpusManifest = z.output<typeof manifestSchema>
 export type CorpusPart = CorpusManifest['parts'][number]
 
 /** The manifest of the corpus in `folder`; DataError when there is none or it is not one. */
-export async function readManifest(folder: string): Promise<CorpusManifest> {
+export const readManifest = async (folder: string): Promise<CorpusManifest> => {
   const manifest = await readManifestIfAny(folder)
   if (manifest === undefined) {
     throw new DataError(
@@ -60,7 +60,7 @@ export async function readManifest(folder: string): Promise<CorpusManifest> {
 }
 
 /** The manifest, or undefined when the folder has none. */
-export async function readManifestIfAny(folder: string): Promise<CorpusManifest | undefined> {
+export const readManifestIfAny = async (folder: string): Promise<CorpusManifest | undefined> => {
   const path = join(folder, manifestName)
   let text: string
   try {
@@ -80,6 +80,4 @@ export async function readManifestIfAny(folder: string): Promise<CorpusManifest 
 }
 
 /** The bytes of a manifest: stable key order, readable. */
-export function encodeManifest(manifest: CorpusManifest): string {
-  return `${JSON.stringify(manifest, null, 1)}\n`
-}
+export const encodeManifest = (manifest: CorpusManifest): string => `${JSON.stringify(manifest, null, 1)}\n`

@@ -13,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-async function collect(path: string): Promise<string[]> {
+const collect = async (path: string): Promise<string[]> => {
   const lines: string[] = []
   for await (const line of readLines(path)) lines.push(line)
   return lines

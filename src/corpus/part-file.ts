@@ -24,24 +24,26 @@ const flushBytes = 1 << 18
 
 /** Writes lines to `path`, which appears only when `close` has fsynced all of it. */
 export class LineWriter {
-  private pending: string[] = []
-  private pendingLength = 0
-  private lines = 0
-  private bytes = 0
-  private readonly hash: Hash = createHash('sha256')
-  private readonly finished: Promise<void>
-  private failure: Error | undefined
-  private closed = false
+  readonly #path: string
+  readonly #handle: FileHandle
+  readonly #gzip: Gzip
+  #pending: string[] = []
+  #pendingLength = 0
+  #lines = 0
+  #bytes = 0
+  readonly #hash: Hash = createHash('sha256')
+  readonly #finished: Promise<void>
+  #failure: Error | undefined
+  #closed = false
 
-  private constructor(
-    private readonly path: string,
-    private readonly handle: FileHandle,
-    private readonly gzip: Gzip,
-  ) {
-    this.finished = this.drain()
+  private constructor(path: string, handle: FileHandle, gzip: Gzip) {
+    this.#path = path
+    this.#handle = handle
+    this.#gzip = gzip
+    this.#finished = this.#drain()
     // The failure is thrown by the next write or by close; without a listener it would end the process first.
-    this.finished.catch((error: Error) => {
-      this.failure = error
+    this.#finished.catch((error: Error) => {
+      this.#failure = error
     })
   }
 
@@ -52,63 +54,63 @@ export class LineWriter {
   }
 
   async write(line: string): Promise<void> {
-    this.pending.push(line)
-    this.pendingLength += line.length + 1
-    this.lines += 1
-    if (this.pendingLength >= flushBytes) await this.flush()
+    this.#pending.push(line)
+    this.#pendingLength += line.length + 1
+    this.#lines += 1
+    if (this.#pendingLength >= flushBytes) await this.#flush()
   }
 
-  private async flush(): Promise<void> {
-    if (this.failure !== undefined) throw this.failure
-    if (this.pending.length === 0) return
-    const data = Buffer.from(`${this.pending.join('\n')}\n`, 'utf8')
-    this.pending = []
-    this.pendingLength = 0
-    if (!this.gzip.write(data)) {
-      await Promise.race([once(this.gzip, 'drain'), this.finished])
-      if (this.failure !== undefined) throw this.failure
+  async #flush(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#pending.length === 0) return
+    const data = Buffer.from(`${this.#pending.join('\n')}\n`, 'utf8')
+    this.#pending = []
+    this.#pendingLength = 0
+    if (!this.#gzip.write(data)) {
+      await Promise.race([once(this.#gzip, 'drain'), this.#finished])
+      if (this.#failure !== undefined) throw this.#failure
     }
   }
 
-  private async drain(): Promise<void> {
-    for await (const chunk of this.gzip as AsyncIterable<Buffer>) {
-      this.hash.update(chunk)
-      this.bytes += chunk.length
-      await this.handle.writeFile(chunk)
+  async #drain(): Promise<void> {
+    for await (const chunk of this.#gzip as AsyncIterable<Buffer>) {
+      this.#hash.update(chunk)
+      this.#bytes += chunk.length
+      await this.#handle.writeFile(chunk)
     }
   }
 
   /** Makes the file durable under its final name. */
   async close(): Promise<WrittenFile> {
-    invariant(!this.closed, 'a line file is closed once.')
+    invariant(!this.#closed, 'a line file is closed once.')
     try {
-      await this.flush()
-      this.gzip.end()
-      await this.finished
-      await this.handle.sync()
+      await this.#flush()
+      this.#gzip.end()
+      await this.#finished
+      await this.#handle.sync()
     } catch (error) {
       await this.abort()
       throw error
     }
-    this.closed = true
-    await this.handle.close()
-    await rename(this.path + partialSuffix, this.path)
-    await syncFolder(dirname(this.path))
-    return { lines: this.lines, bytes: this.bytes, sha256: this.hash.digest('hex') }
+    this.#closed = true
+    await this.#handle.close()
+    await rename(this.#path + partialSuffix, this.#path)
+    await syncFolder(dirname(this.#path))
+    return { lines: this.#lines, bytes: this.#bytes, sha256: this.#hash.digest('hex') }
   }
 
   /** Gives up: the unfinished file is removed. Safe to call after a failure, and twice. */
   async abort(): Promise<void> {
-    if (this.closed) return
-    this.closed = true
-    this.gzip.destroy()
-    await this.finished.catch(() => {})
-    await this.handle.close().catch(() => {})
-    await rm(this.path + partialSuffix, { force: true })
+    if (this.#closed) return
+    this.#closed = true
+    this.#gzip.destroy()
+    await this.#finished.catch(() => {})
+    await this.#handle.close().catch(() => {})
+    await rm(this.#path + partialSuffix, { force: true })
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
+const syncFolder = async (path: string): Promise<void> => {
   const handle = await open(path, 'r')
   try {
     await handle.sync()

@@ -16,9 +16,7 @@ export interface ReadCorpusOptions {
 }
 
 /** The parts of a corpus in order; index them with `readCorpus(folder, { parts })`. */
-export async function listCorpusParts(folder: string): Promise<CorpusPart[]> {
-  return (await readManifest(folder)).parts
-}
+export const listCorpusParts = async (folder: string): Promise<CorpusPart[]> => (await readManifest(folder)).parts
 
 /**
  * Streams the documents in the order of the inputs. Throws DataError naming the file and line when a part is damaged,

@@ -12,7 +12,7 @@ const compressions = ['', '.gz', '.bz2', '.zst']
  * `{a,b}` form a glob; `@list.txt` names a file with one path a line, relative to that file.
  * @throws DataError when nothing is found
  */
-export async function expandFiles(path: string, extensions: readonly string[]): Promise<string[]> {
+export const expandFiles = async (path: string, extensions: readonly string[]): Promise<string[]> => {
   if (path.startsWith('@') && !existsSync(path)) return expandList(path.slice(1), extensions)
   if (existsSync(path)) {
     if (!statSync(path).isDirectory()) return [path]
@@ -35,7 +35,7 @@ export async function expandFiles(path: string, extensions: readonly string[]): 
   throw new DataError('Expected a file, a folder or a glob, got a path that does not exist. Check the path.', path)
 }
 
-async function expandList(path: string, extensions: readonly string[]): Promise<string[]> {
+const expandList = async (path: string, extensions: readonly string[]): Promise<string[]> => {
   const text = await readFile(path, 'utf8').catch(() => {
     throw new DataError('Expected a file with one path a line, got none that can be read. Check the path.', path)
   })
@@ -49,7 +49,7 @@ async function expandList(path: string, extensions: readonly string[]): Promise<
   return files
 }
 
-async function walk(folder: string, depth = 0): Promise<string[]> {
+const walk = async (folder: string, depth = 0): Promise<string[]> => {
   if (depth > 32) return []
   const entries: Dirent[] = await readdir(folder, { withFileTypes: true })
   const files: string[] = []
@@ -63,7 +63,7 @@ async function walk(folder: string, depth = 0): Promise<string[]> {
   return files
 }
 
-function matchesExtension(file: string, extensions: readonly string[]): boolean {
+const matchesExtension = (file: string, extensions: readonly string[]): boolean => {
   const packed = file.toLowerCase()
   const compression = compressions.find((ending) => ending !== '' && packed.endsWith(ending)) ?? ''
   // Wikipedia names the parts of a dump by their first and last page: …xml-p10p30302.bz2.
@@ -71,11 +71,9 @@ function matchesExtension(file: string, extensions: readonly string[]): boolean 
   return extensions.some((extension) => name.endsWith(extension))
 }
 
-function byCodeUnits(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}
+const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-function globBase(pattern: string): string {
+const globBase = (pattern: string): string => {
   const parts = pattern.split(sep)
   const fixed = parts.slice(
     0,
@@ -84,7 +82,7 @@ function globBase(pattern: string): string {
   return fixed.length === 0 ? '.' : fixed.join(sep) || sep
 }
 
-function globPattern(glob: string): RegExp {
+const globPattern = (glob: string): RegExp => {
   const relative = !isAbsolute(glob) && !glob.startsWith('./') && !glob.startsWith('../')
   let pattern = ''
   for (let at = 0; at < glob.length; at++) {
@@ -111,10 +109,7 @@ function globPattern(glob: string): RegExp {
 }
 
 // `join` drops a leading "./", so the pattern drops it too.
-function normalizePrefix(pattern: string): string {
-  return pattern.startsWith('\\./') ? pattern.slice(3) : pattern
-}
+const normalizePrefix = (pattern: string): string => (pattern.startsWith('\\./') ? pattern.slice(3) : pattern)
 
-function escapePattern(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\/]/g, (character) => (character === '/' ? '/' : `\\${character}`))
-}
+const escapePattern = (text: string): string =>
+  text.replace(/[.*+?^${}()|[\]\\/]/g, (character) => (character === '/' ? '/' : `\\${character}`))

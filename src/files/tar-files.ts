@@ -32,7 +32,7 @@ export function* tarFiles(archive: Buffer, path: string): Generator<{ name: stri
 }
 
 /** Up to the first NUL, without spaces around. */
-function textOf(bytes: Buffer, start: number, length: number): string {
+const textOf = (bytes: Buffer, start: number, length: number): string => {
   const end = bytes.indexOf(0, start)
   return bytes.toString('utf8', start, end < 0 ? start + length : Math.min(end, start + length)).trim()
 }
@@ -42,7 +42,7 @@ const checksumOf = (header: Buffer): number =>
   header.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 32 : byte), 0)
 
 /** Records are `length key=value\n`, where the length counts the whole record. */
-function paxPath(data: Buffer): string | undefined {
+const paxPath = (data: Buffer): string | undefined => {
   for (let at = 0; at < data.length; ) {
     const space = data.indexOf(32, at)
     const length = Number(data.toString('latin1', at, space))

@@ -119,7 +119,7 @@ describe.skipIf(!existsSync(dataFolder))(title, () => {
   })
 })
 
-function decide(filter: Filter, text: string, i: number): string {
+const decide = (filter: Filter, text: string, i: number): string => {
   const decision = filter.apply({ id: String(i), text, metadata: {} })
   return decision.keep ? '' : decision.reason
 }

@@ -6,9 +6,7 @@ import { gunzipSync } from 'node:zlib'
 
 export const dataFolder = join(import.meta.dirname, '../../../shared/data')
 
-function read(path: string): string {
-  return gunzipSync(readFileSync(join(dataFolder, path))).toString('utf8')
-}
+const read = (path: string): string => gunzipSync(readFileSync(join(dataFolder, path))).toString('utf8')
 
 export function* goldenDocuments(): Generator<string> {
   for (const line of read('c4-sample/c4_demo.jsonl.gz').split('\n')) if (line !== '') yield JSON.parse(line).text

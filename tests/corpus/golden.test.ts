@@ -12,11 +12,10 @@ const golden = join(import.meta.dirname, 'golden')
 const data = join(import.meta.dirname, '../../../shared/data')
 const hasData = existsSync(data)
 
-function namesOf(folder: string, extension: string): string[] {
-  return readdirSync(join(golden, folder))
+const namesOf = (folder: string, extension: string): string[] =>
+  readdirSync(join(golden, folder))
     .filter((file) => file.endsWith(extension))
     .map((file) => file.slice(0, -extension.length))
-}
 
 describe('golden pages of wikitext', () => {
   const names = namesOf('wikitext', '.wiki')
@@ -52,13 +51,13 @@ interface Counts {
 
 const known = new Map<string, Promise<Counts>>()
 
-function readAll(type: SourceType, path: string, options: Record<string, unknown> = {}): Promise<Counts> {
+const readAll = (type: SourceType, path: string, options: Record<string, unknown> = {}): Promise<Counts> => {
   const key = JSON.stringify([type, path, options])
   if (!known.has(key)) known.set(key, readAnew(type, path, options))
   return known.get(key)!
 }
 
-async function readAnew(type: SourceType, path: string, options: Record<string, unknown>): Promise<Counts> {
+const readAnew = async (type: SourceType, path: string, options: Record<string, unknown>): Promise<Counts> => {
   const source = sources[type] as unknown as SourceDefinition<unknown>
   const config = source.config.parse(options)
   const documents: SourceDocument[] = []

@@ -26,7 +26,10 @@ export interface CliOptions {
 }
 
 /** Runs `tunesmith` from the sources. */
-export function runCli(args: readonly string[], { onStart, shellPrefix, input }: CliOptions = {}): Promise<CliResult> {
+export const runCli = (
+  args: readonly string[],
+  { onStart, shellPrefix, input }: CliOptions = {},
+): Promise<CliResult> => {
   const command = [process.execPath, '--import', 'tsx', 'src/cli/main.ts', ...args]
   const child =
     shellPrefix === undefined
@@ -50,7 +53,7 @@ export function runCli(args: readonly string[], { onStart, shellPrefix, input }:
 }
 
 /** Every file under `folder` with the hash of its bytes. */
-export function snapshot(folder: string): Record<string, string> {
+export const snapshot = (folder: string): Record<string, string> => {
   const files: Record<string, string> = {}
   const visit = (path: string) => {
     for (const entry of readdirSync(path, { withFileTypes: true })) {
@@ -64,7 +67,7 @@ export function snapshot(folder: string): Record<string, string> {
 }
 
 /** A folder that `dispose` removes. */
-export function temporaryFolder(name: string): { path: string; dispose: () => void } {
+export const temporaryFolder = (name: string): { path: string; dispose: () => void } => {
   const path = mkdtempSync(join(tmpdir(), `tunesmith-${name}-`))
   return { path, dispose: () => rmSync(path, { recursive: true, force: true }) }
 }
@@ -75,7 +78,7 @@ const words =
   )
 
 /** Sentences of common English words: unlike one another, and passed by the default filters of prose. */
-export function inventText(random: Random, sentences: number): string {
+export const inventText = (random: Random, sentences: number): string => {
   const lines: string[] = []
   for (let sentence = 0; sentence < sentences; sentence++) {
     const length = 6 + random.integer(12)
@@ -98,7 +101,7 @@ export interface FixtureCounts {
  * JSON lines of invented text in `files` files, some gzipped, the last one large; with planted exact and near
  * duplicates across files, documents that are too short, and lines that are not JSON.
  */
-export function writeInventedInputs(folder: string, seed: number, files = 8, documentsPerFile = 30): FixtureCounts {
+export const writeInventedInputs = (folder: string, seed: number, files = 8, documentsPerFile = 30): FixtureCounts => {
   mkdirSync(folder, { recursive: true })
   const random = createRandom(seed)
   const earlier: string[] = []

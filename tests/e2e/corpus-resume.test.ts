@@ -81,7 +81,7 @@ describe('an undisturbed build', () => {
   })
 })
 
-function expectBalance(manifest: CorpusManifest): void {
+const expectBalance = (manifest: CorpusManifest): void => {
   let out = manifest.stages[0]!.documentsIn
   for (const { stage, documentsIn, documentsOut, added, dropped } of manifest.stages) {
     expect(documentsIn, stage).toBe(out)

@@ -13,7 +13,7 @@ const { settings } = workerData as WorkerSettings
 let documents: Promise<DocumentWorker> | undefined
 let writing: Promise<WriteStages> | undefined
 
-async function createDocumentWorker(): Promise<DocumentWorker> {
+const createDocumentWorker = async (): Promise<DocumentWorker> => {
   const [{ DocumentWorker }, { registeredSources }] = await Promise.all([
     import('./document-task.ts'),
     import('./resolve-options.ts'),
@@ -21,7 +21,7 @@ async function createDocumentWorker(): Promise<DocumentWorker> {
   return DocumentWorker.create(settings, registeredSources())
 }
 
-async function createWriteStages({ contamination: files }: WriteTask): Promise<WriteStages> {
+const createWriteStages = async ({ contamination: files }: WriteTask): Promise<WriteStages> => {
   const { dedup, contamination } = settings
   if (contamination === undefined || files === undefined) return { dedup }
   const { ContaminationCheck } = await import('./contamination-stage.ts')

@@ -70,7 +70,7 @@ const workName = 'work'
 const planName = 'plan.json'
 
 /** Builds a corpus, or goes on with a stopped build; equal inputs and options give equal bytes. */
-export async function buildCorpus(options: CorpusBuildOptions, context: BuildContext = {}): Promise<BuildResult> {
+export const buildCorpus = async (options: CorpusBuildOptions, context: BuildContext = {}): Promise<BuildResult> => {
   const checked = parseConfig(corpusBuildSchema, options, 'corpus build')
   try {
     const settings = await resolveBuild(checked)
@@ -89,7 +89,7 @@ export async function buildCorpus(options: CorpusBuildOptions, context: BuildCon
 }
 
 /** A folder that holds anything but a corpus is not written into. */
-async function prepareOut(out: string): Promise<void> {
+const prepareOut = async (out: string): Promise<void> => {
   await mkdir(out, { recursive: true })
   const names = await readdir(out)
   if (names.includes(manifestName) || names.includes(workName)) return
@@ -107,72 +107,78 @@ interface BuildLimits {
 }
 
 class Build {
-  private readonly out: string
-  private readonly work: string
-  private readonly phases: PhaseContext
+  readonly #settings: BuildSettings
+  readonly #limits: BuildLimits
+  readonly #context: BuildContext
+  readonly #out: string
+  readonly #work: string
+  readonly #phases: PhaseContext
 
   constructor(
-    private readonly settings: BuildSettings,
-    private readonly limits: BuildLimits,
-    private readonly context: BuildContext,
+    settings: BuildSettings,
+    limits: BuildLimits,
+    context: BuildContext,
   ) {
-    this.out = limits.out
-    this.work = join(this.out, workName)
-    this.phases = { settings, workers: limits.workers, signal: context.signal, progress: context.progress }
+    this.#settings = settings
+    this.#limits = limits
+    this.#context = context
+    this.#out = limits.out
+    this.#work = join(this.#out, workName)
+    this.#phases = { settings, workers: limits.workers, signal: context.signal, progress: context.progress }
   }
 
   async run(): Promise<BuildResult> {
-    const inputs = await this.listInputs()
-    const facts: BuildFacts = { version: workVersion, settings: this.settings, inputs }
+    const inputs = await this.#listInputs()
+    const facts: BuildFacts = { version: workVersion, settings: this.#settings, inputs }
     const fingerprint = keyOf(facts)
     const dataName = `data-${fingerprint.slice(0, 12)}`
-    const finished = await this.checkFinished(fingerprint, facts)
+    const finished = await this.#checkFinished(fingerprint, facts)
     if (finished !== undefined) {
-      await this.tidy(dataName)
+      await this.#tidy(dataName)
       return finished
     }
-    await this.checkUnfinished(fingerprint, facts)
-    await writeFileAtomic(join(this.work, planName), JSON.stringify({ fingerprint, ...facts }))
+    await this.#checkUnfinished(fingerprint, facts)
+    await writeFileAtomic(join(this.#work, planName), JSON.stringify({ fingerprint, ...facts }))
 
-    const pieces = planPieces(inputs, this.settings.sizes)
-    const reads = pieces.flatMap((piece) => (piece.kind === 'large' ? [this.readTask(piece.input)] : []))
-    await runPhase({ label: 'read large files', tasks: reads, isFinished: (task) => this.isRead(task) }, this.phases)
+    const pieces = planPieces(inputs, this.#settings.sizes)
+    const reads = pieces.flatMap((piece) => (piece.kind === 'large' ? [this.#readTask(piece.input)] : []))
+    await runPhase({ label: 'read large files', tasks: reads, isFinished: (task) => this.#isRead(task) }, this.#phases)
 
     const documents: DocumentTask[] = []
     /** The drop lists of reading large files, by the document task that each comes before. */
     const readDrops = new Map<number, EntryFile[]>()
     for (const piece of pieces) {
       if (piece.kind === 'group') {
-        documents.push(this.documentTask({ kind: 'files', inputs: piece.inputs }, this.factsOf(piece.inputs)))
+        documents.push(this.#documentTask({ kind: 'files', inputs: piece.inputs }, this.#factsOf(piece.inputs)))
         continue
       }
-      const { folder, key } = this.readTask(piece.input)
+      const { folder, key } = this.#readTask(piece.input)
       const { result } = (await readEntry<ReadResult>(folder, key, undefined))!
       const drops = { ...result.dropped, path: join(folder, result.dropped.path) }
       readDrops.set(documents.length, [...(readDrops.get(documents.length) ?? []), drops])
       for (const { path, sha256: hash } of result.segments) {
-        documents.push(this.documentTask({ kind: 'segment', path: join(folder, path) }, { segment: hash }))
+        documents.push(this.#documentTask({ kind: 'segment', path: join(folder, path) }, { segment: hash }))
       }
     }
-    await pruneFolders(join(this.work, 'documents'), new Set(documents.map(({ key }) => key)))
-    await pruneFolders(join(this.work, 'read'), new Set(reads.map(({ key }) => key)))
-    await runPhase({ label: 'filter', tasks: documents, isFinished: hasEntry, onFinished: dropSegment }, this.phases)
+    await pruneFolders(join(this.#work, 'documents'), new Set(documents.map(({ key }) => key)))
+    await pruneFolders(join(this.#work, 'read'), new Set(reads.map(({ key }) => key)))
+    await runPhase({ label: 'filter', tasks: documents, isFinished: hasEntry, onFinished: dropSegment }, this.#phases)
 
-    const groups = await this.groupParts(documents, readDrops)
-    const contamination = await this.findCommon(groups)
-    const writes = this.writeTasks(fingerprint, dataName, groups, contamination)
-    await pruneFolders(join(this.work, 'write'), new Set(writes.map(({ key }) => key)))
-    const isWritten = (task: WriteTask) => hasEntry(task, this.out)
-    await runPhase({ label: 'write', tasks: writes, isFinished: isWritten }, this.phases)
-    return this.publish({ fingerprint, dataName, inputs, reads, documents, writes, index: contamination?.index })
+    const groups = await this.#groupParts(documents, readDrops)
+    const contamination = await this.#findCommon(groups)
+    const writes = this.#writeTasks(fingerprint, dataName, groups, contamination)
+    await pruneFolders(join(this.#work, 'write'), new Set(writes.map(({ key }) => key)))
+    const isWritten = (task: WriteTask) => hasEntry(task, this.#out)
+    await runPhase({ label: 'write', tasks: writes, isFinished: isWritten }, this.#phases)
+    return this.#publish({ fingerprint, dataName, inputs, reads, documents, writes, index: contamination?.index })
   }
 
-  private async listInputs(): Promise<InputFile[]> {
-    const progress = this.context.progress?.({ label: 'hash inputs', unit: 'bytes' })
+  async #listInputs(): Promise<InputFile[]> {
+    const progress = this.#context.progress?.({ label: 'hash inputs', unit: 'bytes' })
     try {
-      return await listInputs(this.settings.sources, {
-        expand: (source) => expandSource(source, this.context.signal),
-        signal: this.context.signal,
+      return await listInputs(this.#settings.sources, {
+        expand: (source) => expandSource(source, this.#context.signal),
+        signal: this.#context.signal,
         onProgress: (bytes) => progress?.update(bytes),
       })
     } finally {
@@ -181,90 +187,90 @@ class Build {
   }
 
   /** The corpus that is there, when it is the one wanted and whole. */
-  private async checkFinished(fingerprint: string, facts: BuildFacts): Promise<BuildResult | undefined> {
-    const manifest = await readManifestIfAny(this.out)
+  async #checkFinished(fingerprint: string, facts: BuildFacts): Promise<BuildResult | undefined> {
+    const manifest = await readManifestIfAny(this.#out)
     if (manifest === undefined) return undefined
     if (manifest.fingerprint !== fingerprint) {
-      this.requireRebuild('the finished corpus', manifest, facts)
+      this.#requireRebuild('the finished corpus', manifest, facts)
       return undefined
     }
     for (const file of [...manifest.parts, ...manifest.dropped, manifest.report]) {
-      if (await isIntact(join(this.out, file.path), file)) continue
-      this.context.warn?.(`${file.path} is missing or damaged; building the corpus again.`)
+      if (await isIntact(join(this.#out, file.path), file)) continue
+      this.#context.warn?.(`${file.path} is missing or damaged; building the corpus again.`)
       return undefined
     }
-    const report = JSON.parse(await readFile(join(this.out, manifest.report.path), 'utf8')) as CorpusReport
-    return { out: this.out, unchanged: true, manifest, report }
+    const report = JSON.parse(await readFile(join(this.#out, manifest.report.path), 'utf8')) as CorpusReport
+    return { out: this.#out, unchanged: true, manifest, report }
   }
 
-  private async checkUnfinished(fingerprint: string, facts: BuildFacts): Promise<void> {
-    const text = await readFile(join(this.work, planName), 'utf8').catch(() => undefined)
+  async #checkUnfinished(fingerprint: string, facts: BuildFacts): Promise<void> {
+    const text = await readFile(join(this.#work, planName), 'utf8').catch(() => undefined)
     if (text === undefined) return
     const plan = JSON.parse(text) as BuildFacts & { fingerprint: string }
-    if (plan.fingerprint !== fingerprint) this.requireRebuild('the unfinished build', plan, facts)
-    else this.context.log?.('Going on with the unfinished build in this folder.')
+    if (plan.fingerprint !== fingerprint) this.#requireRebuild('the unfinished build', plan, facts)
+    else this.#context.log?.('Going on with the unfinished build in this folder.')
   }
 
-  private requireRebuild(
+  #requireRebuild(
     what: string,
     before: { settings: object; inputs: readonly InputFile[] },
     after: BuildFacts,
   ): void {
     const changes = describeChanges(before, after).join('; ')
-    if (this.limits.rebuild) {
-      this.context.log?.(`Replacing ${what}; changed: ${changes}.`)
+    if (this.#limits.rebuild) {
+      this.#context.log?.(`Replacing ${what}; changed: ${changes}.`)
       return
     }
     throw new ConfigError(
-      `Expected the inputs and options of ${what} in ${this.out}, got others: ${changes}. ` +
+      `Expected the inputs and options of ${what} in ${this.#out}, got others: ${changes}. ` +
         'Pass --rebuild to replace it (what still fits is used again), or name another folder.',
     )
   }
 
-  private factsOf(inputs: readonly InputFile[]): object {
+  #factsOf(inputs: readonly InputFile[]): object {
     const files = inputs.map(({ source, path, sha256: hash }) => {
-      const { kind, options } = this.settings.sources[source]!
+      const { kind, options } = this.#settings.sources[source]!
       return { kind, options, path, hash }
     })
     return { files }
   }
 
-  private readTask(input: InputFile): ReadTask {
-    const { segmentBytes } = this.settings.sizes
-    const key = keyOf({ version: workVersion, ...this.factsOf([input]), segmentBytes })
-    return { type: 'read', key, folder: join(this.work, 'read', key), input }
+  #readTask(input: InputFile): ReadTask {
+    const { segmentBytes } = this.#settings.sizes
+    const key = keyOf({ version: workVersion, ...this.#factsOf([input]), segmentBytes })
+    return { type: 'read', key, folder: join(this.#work, 'read', key), input }
   }
 
-  private documentTask(input: DocumentTask['input'], facts: object): DocumentTask {
-    const { filters, dedup, sizes, optionFiles } = this.settings
+  #documentTask(input: DocumentTask['input'], facts: object): DocumentTask {
+    const { filters, dedup, sizes, optionFiles } = this.#settings
     const key = keyOf({ version: workVersion, ...facts, filters, dedup, partBytes: sizes.partBytes, optionFiles })
-    return { type: 'documents', key, folder: join(this.work, 'documents', key), input }
+    return { type: 'documents', key, folder: join(this.#work, 'documents', key), input }
   }
 
   /** Segments are deleted once filtered, so a file counts as read when each segment or what it became is there. */
-  private async isRead({ folder, key }: ReadTask): Promise<boolean> {
+  async #isRead({ folder, key }: ReadTask): Promise<boolean> {
     const entry = await readEntry<ReadResult>(folder, key, undefined)
     if (entry === undefined || !(await isIntact(join(folder, entry.result.dropped.path), entry.result.dropped)))
       return false
     for (const file of entry.result.segments) {
       const path = join(folder, file.path)
       if (await isIntact(path, file)) continue
-      if (!(await hasEntry(this.documentTask({ kind: 'segment', path }, { segment: file.sha256 })))) return false
+      if (!(await hasEntry(this.#documentTask({ kind: 'segment', path }, { segment: file.sha256 })))) return false
     }
     return true
   }
 
   /** Deduplicates, then groups what the last pass reads so that each group becomes one part. */
-  private async groupParts(
+  async #groupParts(
     documents: readonly DocumentTask[],
     readDrops: ReadonlyMap<number, EntryFile[]>,
   ): Promise<PartGroup[]> {
-    const { signal, progress } = this.context
+    const { signal, progress } = this.#context
     const decisions = await deduplicate({
       pieces: documents,
-      stages: this.settings.dedup,
-      folder: join(this.work, 'dedup'),
-      memoryMegabytes: this.limits.memoryMegabytes,
+      stages: this.#settings.dedup,
+      folder: join(this.#work, 'dedup'),
+      memoryMegabytes: this.#limits.memoryMegabytes,
       signal,
       progress,
     })
@@ -285,27 +291,27 @@ class Build {
       }
     }
     readDrops.get(documents.length)?.forEach(addDrops)
-    return groupBySize(items, ({ bytes }) => bytes, this.settings.sizes.partBytes)
+    return groupBySize(items, ({ bytes }) => bytes, this.#settings.sizes.partBytes)
   }
 
   /** Counts overlaps with the test sets over the whole corpus, to tell leaks from common phrases. */
-  private async findCommon(groups: readonly PartGroup[]): Promise<ContaminationFiles | undefined> {
-    const { contamination, testSetFiles } = this.settings
+  async #findCommon(groups: readonly PartGroup[]): Promise<ContaminationFiles | undefined> {
+    const { contamination, testSetFiles } = this.#settings
     if (contamination === undefined) return undefined
-    const folder = join(this.work, 'decontaminate')
+    const folder = join(this.#work, 'decontaminate')
     const index = await prepareIndex(contamination, folder, testSetFiles)
     const tasks = groups.map((group): CountTask => {
       const kept = group.flatMap(({ item }) => (item.kind === 'kept' ? [item] : []))
       const key = keyOf({ index, hashes: group.map(({ hashes }) => hashes) })
       return { type: 'count', key, folder: join(folder, key), index, kept }
     })
-    await runPhase({ label: 'find test items', tasks, isFinished: hasEntry }, this.phases)
+    await runPhase({ label: 'find test items', tasks, isFinished: hasEntry }, this.#phases)
     const common = join(folder, 'common.json')
     await writeCommon(common, index, tasks, contamination.options)
     return { index, common }
   }
 
-  private writeTasks(
+  #writeTasks(
     fingerprint: string,
     dataName: string,
     groups: readonly PartGroup[],
@@ -317,8 +323,8 @@ class Build {
       return {
         type: 'write',
         key,
-        folder: join(this.work, 'write', key),
-        base: this.out,
+        folder: join(this.#work, 'write', key),
+        base: this.#out,
         partPath: `${dataName}/part-${number}.jsonl.gz`,
         droppedPath: `${dataName}/dropped-${number}.jsonl.gz`,
         items: group.map(({ item }) => item),
@@ -328,7 +334,7 @@ class Build {
   }
 
   /** Writes the report, then the manifest: from that rename on, this is the corpus. */
-  private async publish(build: {
+  async #publish(build: {
     fingerprint: string
     dataName: string
     inputs: InputFile[]
@@ -337,16 +343,16 @@ class Build {
     writes: readonly EntryPlace[]
     index?: string
   }): Promise<BuildResult> {
-    this.context.signal?.throwIfAborted()
+    this.#context.signal?.throwIfAborted()
     const { stages, parts, dropped, report } = await summarize(build)
     const reportPath = `${build.dataName}/report.json`
     const text = `${JSON.stringify(report, null, 1)}\n`
-    await writeFileAtomic(join(this.out, reportPath), text)
+    await writeFileAtomic(join(this.#out, reportPath), text)
     const manifest: CorpusManifest = {
       format: manifestFormat,
       version: manifestVersion,
       fingerprint: build.fingerprint,
-      settings: { ...this.settings },
+      settings: { ...this.#settings },
       inputs: build.inputs,
       stages,
       documents: parts.reduce((sum, part) => sum + part.documents, 0),
@@ -356,27 +362,27 @@ class Build {
       report: { path: reportPath, bytes: Buffer.byteLength(text), sha256: sha256(text) },
     }
     if (manifest.documents === 0) {
-      this.context.warn?.('No document was kept; `corpus inspect` shows what dropped them. Check sources and filters.')
+      this.#context.warn?.('No document was kept; `corpus inspect` shows what dropped them. Check sources and filters.')
     }
-    await writeFileAtomic(join(this.out, manifestName), encodeManifest(manifest))
-    await this.tidy(build.dataName)
-    return { out: this.out, unchanged: false, manifest, report }
+    await writeFileAtomic(join(this.#out, manifestName), encodeManifest(manifest))
+    await this.#tidy(build.dataName)
+    return { out: this.#out, unchanged: false, manifest, report }
   }
 
   /** Removes intermediate files, older corpora and what a killed write left; all of it is in no manifest any more. */
-  private async tidy(dataName: string): Promise<void> {
-    for (const name of await readdir(this.out)) {
+  async #tidy(dataName: string): Promise<void> {
+    for (const name of await readdir(this.#out)) {
       const stale = (/^data-/.test(name) && name !== dataName) || /^\..*\.tmp$/.test(name)
-      if (stale || (name === workName && !this.limits.keepWork)) {
-        await rm(join(this.out, name), { recursive: true, force: true })
+      if (stale || (name === workName && !this.#limits.keepWork)) {
+        await rm(join(this.#out, name), { recursive: true, force: true })
       }
     }
-    for (const name of await readdir(join(this.out, dataName))) {
-      if (/\.(partial|tmp)$/.test(name)) await rm(join(this.out, dataName, name), { force: true })
+    for (const name of await readdir(join(this.#out, dataName))) {
+      if (/\.(partial|tmp)$/.test(name)) await rm(join(this.#out, dataName, name), { force: true })
     }
   }
 }
 
-async function dropSegment({ input }: DocumentTask): Promise<void> {
+const dropSegment = async ({ input }: DocumentTask): Promise<void> => {
   if (input.kind === 'segment') await rm(input.path, { force: true })
 }

@@ -24,7 +24,7 @@ export const componentSpecSchema = z.union([z.string(), z.looseObject({ type: z.
 export const sourceSpecSchema = z.union([z.string(), z.looseObject({ type: z.string(), path: z.string() })])
 
 /** `NAME` or `NAME:option=value,option=value`. */
-export function parseComponentSpec(value: z.infer<typeof componentSpecSchema>, where: string): ComponentSpec {
+export const parseComponentSpec = (value: z.infer<typeof componentSpecSchema>, where: string): ComponentSpec => {
   if (typeof value !== 'string') {
     const { type, ...options } = value
     return { type, options }
@@ -35,7 +35,7 @@ export function parseComponentSpec(value: z.infer<typeof componentSpecSchema>, w
 }
 
 /** As `parseComponentSpec`, with `NAME@kind+kind` for a filter that is only for documents of some kinds of source. */
-export function parseFilterSpec(value: z.infer<typeof componentSpecSchema>, where: string): FilterSpec {
+export const parseFilterSpec = (value: z.infer<typeof componentSpecSchema>, where: string): FilterSpec => {
   const { type, options } = parseComponentSpec(value, where)
   const at = type.indexOf('@')
   if (at < 0) return { type, options }
@@ -43,7 +43,7 @@ export function parseFilterSpec(value: z.infer<typeof componentSpecSchema>, wher
 }
 
 /** `KIND:PATH` or `KIND,option=value:PATH`; the path may hold colons and commas. */
-export function parseSourceSpec(value: z.infer<typeof sourceSpecSchema>, where: string): SourceSpec {
+export const parseSourceSpec = (value: z.infer<typeof sourceSpecSchema>, where: string): SourceSpec => {
   if (typeof value !== 'string') {
     const { type, path, ...options } = value
     return { type, path, options }
@@ -64,7 +64,7 @@ export function parseSourceSpec(value: z.infer<typeof sourceSpecSchema>, where: 
 }
 
 /** `option=value,option=value`; an option that comes more than once is a list. */
-export function parsePairs(text: string, where: string): Record<string, unknown> {
+export const parsePairs = (text: string, where: string): Record<string, unknown> => {
   const options: Record<string, unknown> = {}
   for (const pair of text.split(',')) {
     const equals = pair.indexOf('=')
@@ -81,7 +81,7 @@ export function parsePairs(text: string, where: string): Record<string, unknown>
 }
 
 /** Turns the strings of the command line into what the schema's fields hold: numbers, booleans, lists. */
-export function coerceOptions(schema: z.ZodType, options: Record<string, unknown>): Record<string, unknown> {
+export const coerceOptions = (schema: z.ZodType, options: Record<string, unknown>): Record<string, unknown> => {
   const shape = schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>) : {}
   return Object.fromEntries(
     Object.entries(options).map(([key, value]) => {
@@ -96,7 +96,7 @@ export function coerceOptions(schema: z.ZodType, options: Record<string, unknown
   )
 }
 
-function coerceScalar(field: z.ZodType | undefined, value: unknown): unknown {
+const coerceScalar = (field: z.ZodType | undefined, value: unknown): unknown => {
   if (typeof value !== 'string' || field instanceof z.ZodString || field instanceof z.ZodEnum) return value
   if (value === 'true') return true
   if (value === 'false') return false
@@ -105,7 +105,7 @@ function coerceScalar(field: z.ZodType | undefined, value: unknown): unknown {
 }
 
 /** The entry of `registry` that `type` names; ConfigError lists the names when there is none. */
-export function lookUp<Entry>(registry: Readonly<Record<string, Entry>>, type: string, where: string): Entry {
+export const lookUp = <Entry>(registry: Readonly<Record<string, Entry>>, type: string, where: string): Entry => {
   if (!Object.hasOwn(registry, type)) {
     const names = Object.keys(registry).sort()
     throw new ConfigError(

@@ -66,10 +66,10 @@ export interface ContaminationReport {
 export const overlapsListed = 1000
 
 /** `PATH` or `option=value,option=value:PATH`. */
-export function resolveContamination(
+export const resolveContamination = (
   specs: readonly string[],
   options: DecontaminationOptions,
-): ContaminationSettings | undefined {
+): ContaminationSettings | undefined => {
   if (specs.length === 0) return undefined
   const testSets = specs.map((spec, index) => {
     const where = `decontaminate[${index}]`
@@ -81,7 +81,7 @@ export function resolveContamination(
 }
 
 /** Makes the index, or finds it made; `facts` says what it depends on besides its settings. */
-export async function prepareIndex(settings: ContaminationSettings, parent: string, facts: unknown): Promise<string> {
+export const prepareIndex = async (settings: ContaminationSettings, parent: string, facts: unknown): Promise<string> => {
   const key = keyOf({ index: settings, facts })
   const folder = join(parent, key)
   const path = join(folder, 'grams.bin')
@@ -108,7 +108,7 @@ export interface CountTask {
 export type CountResult = [gram: number, documents: number][]
 
 /** Counts in how many of the documents that deduplication leaves each overlap stands. */
-export async function countOverlaps({ key, folder, index, kept }: CountTask): Promise<void> {
+export const countOverlaps = async ({ key, folder, index, kept }: CountTask): Promise<void> => {
   await prepareFolder(folder)
   const counter = new GramCounter(await loadIndex(index))
   for (const file of kept) {
@@ -121,12 +121,12 @@ export async function countOverlaps({ key, folder, index, kept }: CountTask): Pr
 }
 
 /** Sums the counts of all parts and writes down the overlaps that are too common to be leaks. */
-export async function writeCommon(
+export const writeCommon = async (
   path: string,
   index: string,
   counts: readonly { folder: string; key: string }[],
   { maxDocuments }: DecontaminationOptions,
-): Promise<void> {
+): Promise<void> => {
   const counter = new GramCounter(await loadIndex(index))
   for (const { folder, key } of counts) {
     const entry: Entry<CountResult> | undefined = await readEntry(folder, key, undefined)
@@ -138,7 +138,7 @@ export async function writeCommon(
 let loaded: { path: string; index: Promise<GramIndex> } | undefined
 
 /** An index may take hundreds of megabytes, so each thread holds one. */
-function loadIndex(path: string): Promise<GramIndex> {
+const loadIndex = (path: string): Promise<GramIndex> => {
   if (loaded?.path !== path) loaded = { path, index: GramIndex.load(path) }
   return loaded.index
 }
@@ -147,11 +147,16 @@ export type ContaminationOutcome =
   | { keep: true; texts?: readonly string[] }
   | { keep: false; reason: string; detail: string }
 
+const emptyFindings = (): ContaminationFindings => ({ documents: {}, items: {}, overlaps: [] })
+
 /** Checks documents one by one and gathers what the report needs. */
 export class ContaminationCheck {
-  private findings = emptyFindings()
+  readonly #decide: ReturnType<typeof createDecontaminator>
+  #findings = emptyFindings()
 
-  private constructor(private readonly decide: ReturnType<typeof createDecontaminator>) {}
+  private constructor(decide: ReturnType<typeof createDecontaminator>) {
+    this.#decide = decide
+  }
 
   static async create(files: ContaminationFiles, options: DecontaminationOptions): Promise<ContaminationCheck> {
     const common = new Set(JSON.parse(await readFile(files.common, 'utf8')) as number[])
@@ -159,10 +164,10 @@ export class ContaminationCheck {
   }
 
   check({ id, text, source }: CorpusDocument): ContaminationOutcome {
-    const result = this.decide(text)
+    const result = this.#decide(text)
     if (result.action === 'keep') return { keep: true }
     const action = result.action === 'cut' ? 'cut' : result.reason
-    const { documents, items, overlaps } = this.findings
+    const { documents, items, overlaps } = this.#findings
     for (const testSet of new Set(result.overlaps.map((overlap) => overlap.testSet))) {
       documents[testSet] = (documents[testSet] ?? 0) + 1
     }
@@ -179,32 +184,29 @@ export class ContaminationCheck {
 
   /** What was found since the last call. */
   takeFindings(): ContaminationFindings {
-    const findings = this.findings
-    this.findings = emptyFindings()
+    const findings = this.#findings
+    this.#findings = emptyFindings()
     return findings
   }
 }
 
-function emptyFindings(): ContaminationFindings {
-  return { documents: {}, items: {}, overlaps: [] }
-}
 
 /** Adds up findings part by part; memory is bounded by the test sets. */
 export class ContaminationSummary {
-  private readonly documents = new Map<string, number>()
-  private readonly items = new Map<string, Set<string>>()
-  private readonly overlaps: FoundOverlap[] = []
+  readonly #documents = new Map<string, number>()
+  readonly #items = new Map<string, Set<string>>()
+  readonly #overlaps: FoundOverlap[] = []
 
   add({ documents, items, overlaps }: ContaminationFindings): void {
     for (const [name, count] of Object.entries(documents)) {
-      this.documents.set(name, (this.documents.get(name) ?? 0) + count)
+      this.#documents.set(name, (this.#documents.get(name) ?? 0) + count)
     }
     for (const [name, found] of Object.entries(items)) {
-      const known = this.items.get(name) ?? new Set<string>()
+      const known = this.#items.get(name) ?? new Set<string>()
       for (const item of found) known.add(item)
-      this.items.set(name, known)
+      this.#items.set(name, known)
     }
-    this.overlaps.push(...overlaps.slice(0, overlapsListed - this.overlaps.length))
+    this.#overlaps.push(...overlaps.slice(0, overlapsListed - this.#overlaps.length))
   }
 
   async report(index: string): Promise<ContaminationReport> {
@@ -212,10 +214,10 @@ export class ContaminationSummary {
     return {
       testSets: testSets.map((facts) => ({
         ...facts,
-        documents: this.documents.get(facts.name) ?? 0,
-        itemsFound: this.items.get(facts.name)?.size ?? 0,
+        documents: this.#documents.get(facts.name) ?? 0,
+        itemsFound: this.#items.get(facts.name)?.size ?? 0,
       })),
-      overlaps: this.overlaps,
+      overlaps: this.#overlaps,
     }
   }
 }

@@ -54,7 +54,7 @@ export async function* readDecided({ path, decisions }: KeptFile): AsyncGenerato
 }
 
 /** A text with some lines cut out, without the runs of blank lines that this leaves. */
-export function withoutLines(text: string, removed: readonly number[]): string {
+export const withoutLines = (text: string, removed: readonly number[]): string => {
   const gone = new Set(removed)
   const kept = text.split('\n').filter((_, index) => !gone.has(index))
   return kept
@@ -64,7 +64,7 @@ export function withoutLines(text: string, removed: readonly number[]): string {
 }
 
 /** The text that deduplication leaves of a document, or undefined when it drops it. */
-export function decidedText(text: string, decisions: readonly Decision[]): string | undefined {
+export const decidedText = (text: string, decisions: readonly Decision[]): string | undefined => {
   if (decisions.some(({ reason }) => reason !== undefined)) return undefined
   const left = decisions.reduce((current, { removeLines }) => {
     return removeLines === undefined ? current : withoutLines(current, removeLines)

@@ -50,7 +50,7 @@ interface Placed {
 const megabytesPerThread = 128
 const dropsName = 'drops.parquet'
 
-export async function deduplicate(options: DeduplicateOptions): Promise<DecisionFiles> {
+export const deduplicate = async (options: DeduplicateOptions): Promise<DecisionFiles> => {
   const { pieces, stages, folder, memoryMegabytes, signal, progress } = options
   if (stages.length === 0) return new Map()
   const { ranges, keyHashes } = await listKept(pieces)
@@ -90,15 +90,11 @@ export async function deduplicate(options: DeduplicateOptions): Promise<Decision
   }
 }
 
-function grainOf({ type }: DedupStage) {
-  return lookUp(registeredDeduplicators(), type, 'dedup').grain
-}
+const grainOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').grain
 
-async function describe(path: string): Promise<EntryFile> {
-  return { path: dropsName, lines: 0, bytes: (await stat(path)).size, sha256: await sha256File(path) }
-}
+const describe = async (path: string): Promise<EntryFile> => ({ path: dropsName, lines: 0, bytes: (await stat(path)).size, sha256: await sha256File(path) })
 
-async function listKept(pieces: DeduplicateOptions['pieces']): Promise<{ ranges: KeptRange[]; keyHashes: string }> {
+const listKept = async (pieces: DeduplicateOptions['pieces']): Promise<{ ranges: KeptRange[]; keyHashes: string }> => {
   const ranges: KeptRange[] = []
   let keyHashes = ''
   for (const [piece, { folder, key }] of pieces.entries()) {
@@ -115,13 +111,13 @@ async function listKept(pieces: DeduplicateOptions['pieces']): Promise<{ ranges:
 }
 
 /** Merges the ordered drops of all stages and writes those of each kept file beside one another. */
-async function splitDecisions(
+const splitDecisions = async (
   folder: string,
   key: string,
   stages: readonly DedupStage[],
   outputs: readonly string[],
   ranges: readonly KeptRange[],
-): Promise<DecisionFiles> {
+): Promise<DecisionFiles> => {
   const known = await readEntry<Record<string, string>>(folder, key, folder)
   if (known !== undefined) {
     const { files, result } = known

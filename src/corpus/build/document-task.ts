@@ -54,54 +54,69 @@ export interface ReadResult {
 
 /** Writes documents into numbered files of bounded size. */
 class RollingWriter {
+  readonly #folder: string
+  readonly #name: string
+  readonly #limit: number
   readonly files: DocumentFile[] = []
-  private writer: LineWriter | undefined
-  private documents = 0
-  private bytes = 0
+  #writer: LineWriter | undefined
+  #documents = 0
+  #bytes = 0
 
   constructor(
-    private readonly folder: string,
-    private readonly name: string,
-    private readonly limit: number,
-  ) {}
+    folder: string,
+    name: string,
+    limit: number,
+  ) {
+    this.#folder = folder
+    this.#name = name
+    this.#limit = limit
+  }
 
   async write(document: CorpusDocument): Promise<void> {
     const bytes = textBytes(document.text)
-    if (this.writer !== undefined && this.bytes + bytes > this.limit) await this.roll()
-    this.writer ??= await LineWriter.create(join(this.folder, this.nextName()), { level: 1 })
-    this.documents += 1
-    this.bytes += bytes
-    await this.writer.write(encodeDocument(document))
+    if (this.#writer !== undefined && this.#bytes + bytes > this.#limit) await this.roll()
+    this.#writer ??= await LineWriter.create(join(this.#folder, this.#nextName()), { level: 1 })
+    this.#documents += 1
+    this.#bytes += bytes
+    await this.#writer.write(encodeDocument(document))
   }
 
   /** Finishes the current file; its documents are the last of `files` then. */
   async roll(): Promise<void> {
-    if (this.writer === undefined) return
-    const path = this.nextName()
-    const written = await this.writer.close()
-    this.writer = undefined
-    this.files.push({ path, ...written, documents: this.documents, textBytes: this.bytes })
-    this.documents = 0
-    this.bytes = 0
+    if (this.#writer === undefined) return
+    const path = this.#nextName()
+    const written = await this.#writer.close()
+    this.#writer = undefined
+    this.files.push({ path, ...written, documents: this.#documents, textBytes: this.#bytes })
+    this.#documents = 0
+    this.#bytes = 0
   }
 
   async abort(): Promise<void> {
-    await this.writer?.abort()
+    await this.#writer?.abort()
   }
 
-  private nextName(): string {
-    return `${this.name}-${String(this.files.length).padStart(4, '0')}.jsonl.gz`
+  #nextName(): string {
+    return `${this.#name}-${String(this.files.length).padStart(4, '0')}.jsonl.gz`
   }
 }
 
 const droppedName = 'dropped.jsonl.gz'
 
 export class DocumentWorker {
+  readonly #settings: BuildSettings
+  readonly #registry: Readonly<Record<string, SourceDefinition>>
+  readonly #chain: FilterChain
+
   private constructor(
-    private readonly settings: BuildSettings,
-    private readonly registry: Readonly<Record<string, SourceDefinition>>,
-    private readonly chain: FilterChain,
-  ) {}
+    settings: BuildSettings,
+    registry: Readonly<Record<string, SourceDefinition>>,
+    chain: FilterChain,
+  ) {
+    this.#settings = settings
+    this.#registry = registry
+    this.#chain = chain
+  }
 
   static async create(
     settings: BuildSettings,
@@ -113,10 +128,10 @@ export class DocumentWorker {
   /** Cuts one large file into segments of unfiltered documents. */
   async read({ key, folder, input }: ReadTask): Promise<ReadResult> {
     await prepareFolder(folder)
-    const segments = new RollingWriter(folder, 'segment', this.settings.sizes.segmentBytes)
+    const segments = new RollingWriter(folder, 'segment', this.#settings.sizes.segmentBytes)
     const dropped = await LineWriter.create(join(folder, droppedName), { level: 1 })
     try {
-      const { documents, counts, damage } = this.open([input], dropped)
+      const { documents, counts, damage } = this.#open([input], dropped)
       for await (const document of documents) await segments.write(document)
       await segments.roll()
       const droppedFile = { path: droppedName, ...(await dropped.close()) }
@@ -132,16 +147,16 @@ export class DocumentWorker {
   /** Reads, filters and signs the documents of one piece. */
   async documents({ key, folder, input }: DocumentTask): Promise<PieceResult> {
     await prepareFolder(folder)
-    const kept = new RollingWriter(folder, 'kept', this.settings.sizes.partBytes)
+    const kept = new RollingWriter(folder, 'kept', this.#settings.sizes.partBytes)
     const dropped = await LineWriter.create(join(folder, droppedName), { level: 1 })
-    const signatures = SignatureWriter.create(folder, this.settings.dedup)
+    const signatures = SignatureWriter.create(folder, this.#settings.dedup)
     try {
       const samples = new SampleKeeper()
-      const reader = input.kind === 'files' ? this.open(input.inputs, dropped) : undefined
-      this.chain.takeCounts() // what a failed task may have left
+      const reader = input.kind === 'files' ? this.#open(input.inputs, dropped) : undefined
+      this.#chain.takeCounts() // what a failed task may have left
       let ordinal = 0
       for await (const document of reader?.documents ?? readSegment(input)) {
-        const outcome = this.chain.apply(document)
+        const outcome = this.#chain.apply(document)
         if ('reason' in outcome) {
           const { stage, reason, detail, bytes } = outcome
           samples.offer(stage, reason, outcome.document, detail)
@@ -153,7 +168,7 @@ export class DocumentWorker {
       }
       await kept.roll()
       const result: PieceResult = {
-        counts: [...(reader === undefined ? [] : [reader.counts]), ...this.chain.takeCounts()],
+        counts: [...(reader === undefined ? [] : [reader.counts]), ...this.#chain.takeCounts()],
         samples: samples.samples(),
         damage: reader?.damage ?? [],
         kept: kept.files,
@@ -169,9 +184,9 @@ export class DocumentWorker {
     }
   }
 
-  private open(inputs: readonly InputFile[], dropped: LineWriter) {
+  #open(inputs: readonly InputFile[], dropped: LineWriter) {
     const onDrop = (line: DropLine) => dropped.write(JSON.stringify(line))
-    return readRecords(inputs, { sources: this.settings.sources, registry: this.registry, onDrop })
+    return readRecords(inputs, { sources: this.#settings.sources, registry: this.#registry, onDrop })
   }
 }
 

@@ -18,7 +18,7 @@ export interface FilterStage {
 }
 
 /** Checks filter specs against the registry; ConfigError names the place in the list. */
-export function resolveFilters(specs: readonly FilterSpec[], registry = registeredFilters()): FilterStage[] {
+export const resolveFilters = (specs: readonly FilterSpec[], registry = registeredFilters()): FilterStage[] => {
   const seen = new Map<string, number>()
   return specs.map((spec, index) => {
     const where = `filter[${index}]`
@@ -40,9 +40,7 @@ export function resolveFilters(specs: readonly FilterSpec[], registry = register
   })
 }
 
-export function registeredFilters(): Readonly<Record<string, FilterDefinition>> {
-  return filters as unknown as Record<string, FilterDefinition>
-}
+export const registeredFilters = (): Readonly<Record<string, FilterDefinition>> => filters as unknown as Record<string, FilterDefinition>
 
 export type ChainResult =
   | { document: CorpusDocument }
@@ -59,10 +57,12 @@ interface ReadyStage {
 }
 
 export class FilterChain {
-  private counts: StageCounts[] = []
+  readonly #stages: readonly ReadyStage[]
+  #counts: StageCounts[] = []
 
-  private constructor(private readonly stages: readonly ReadyStage[]) {
-    this.reset()
+  private constructor(stages: readonly ReadyStage[]) {
+    this.#stages = stages
+    this.#reset()
   }
 
   static async create(stages: readonly FilterStage[], registry = registeredFilters()): Promise<FilterChain> {
@@ -79,10 +79,10 @@ export class FilterChain {
   apply(document: CorpusDocument): ChainResult {
     let current = document
     let bytes = textBytes(current.text)
-    for (let index = 0; index < this.stages.length; index++) {
-      const { stage, kinds, filter } = this.stages[index]!
+    for (let index = 0; index < this.#stages.length; index++) {
+      const { stage, kinds, filter } = this.#stages[index]!
       if (kinds !== undefined && !kinds.includes(document.source.kind)) continue
-      const counts = this.counts[index]!
+      const counts = this.#counts[index]!
       counts.documentsIn += 1
       counts.bytesIn += bytes
       let decision: ReturnType<Filter['apply']>
@@ -112,12 +112,12 @@ export class FilterChain {
 
   /** The counts since the last call, one for each stage in order. */
   takeCounts(): StageCounts[] {
-    const counts = this.counts
-    this.reset()
+    const counts = this.#counts
+    this.#reset()
     return counts
   }
 
-  private reset(): void {
-    this.counts = this.stages.map(({ stage, reasons }) => emptyCounts(stage, reasons))
+  #reset(): void {
+    this.#counts = this.#stages.map(({ stage, reasons }) => emptyCounts(stage, reasons))
   }
 }

@@ -31,10 +31,10 @@ export interface ListOptions {
  * Every input in the order of the sources and, inside one, of `expand`. A path that two sources name is an error,
  * for its documents would count twice.
  */
-export async function listInputs(
+export const listInputs = async (
   sources: readonly ResolvedSource[],
   { expand, signal, onProgress }: ListOptions,
-): Promise<InputFile[]> {
+): Promise<InputFile[]> => {
   const seen = new Map<string, number>()
   const found: { source: number; path: string; local: boolean }[] = []
   for (const [source, resolved] of sources.entries()) {

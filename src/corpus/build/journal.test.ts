@@ -79,7 +79,7 @@ describe('lockFolder', () => {
   })
 })
 
-async function startOf(pid: number): Promise<string> {
+const startOf = async (pid: number): Promise<string> => {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!
 }

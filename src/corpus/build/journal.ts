@@ -21,24 +21,20 @@ export interface Entry<Result> {
 const entryName = 'entry.json'
 
 /** A short name for a set of facts; equal facts give equal keys whatever the order of object keys. */
-export function keyOf(facts: unknown): string {
-  return sha256(canonicalJson(facts)).slice(0, 24)
-}
+export const keyOf = (facts: unknown): string => sha256(canonicalJson(facts)).slice(0, 24)
 
 /** JSON with sorted keys and without undefined fields. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) => {
+export const canonicalJson = (value: unknown): string => JSON.stringify(value, (_, inner: unknown) => {
     if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
     return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
   })
-}
 
 /** The finished entry in `folder`, or undefined; with `base`, each file must be there with its size and hash. */
-export async function readEntry<Result>(
+export const readEntry = async <Result>(
   folder: string,
   key: string,
   base: string | undefined,
-): Promise<Entry<Result> | undefined> {
+): Promise<Entry<Result> | undefined> => {
   const entry = await parseEntry<Result>(folder)
   if (entry === undefined || entry.key !== key) return undefined
   if (base !== undefined) {
@@ -48,10 +44,10 @@ export async function readEntry<Result>(
 }
 
 /** True when the file has the size and the hash that were written down. */
-export async function isIntact(
+export const isIntact = async (
   path: string,
   { bytes, sha256: hash }: { bytes: number; sha256: string },
-): Promise<boolean> {
+): Promise<boolean> => {
   const size = await stat(path).then(
     (info) => info.size,
     () => -1,
@@ -59,7 +55,7 @@ export async function isIntact(
   return size === bytes && (await sha256File(path)) === hash
 }
 
-async function parseEntry<Result>(folder: string): Promise<Entry<Result> | undefined> {
+const parseEntry = async <Result>(folder: string): Promise<Entry<Result> | undefined> => {
   let text: string
   try {
     text = await readFile(join(folder, entryName), 'utf8')
@@ -75,18 +71,18 @@ async function parseEntry<Result>(folder: string): Promise<Entry<Result> | undef
 }
 
 /** Empties `folder` before its work is done again. */
-export async function prepareFolder(folder: string): Promise<void> {
+export const prepareFolder = async (folder: string): Promise<void> => {
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
 }
 
 /** Declares the work of `folder` finished. */
-export async function writeEntry<Result>(folder: string, entry: Entry<Result>): Promise<void> {
+export const writeEntry = async <Result>(folder: string, entry: Entry<Result>): Promise<void> => {
   await writeFileAtomic(join(folder, entryName), JSON.stringify({ checksum: sha256(JSON.stringify(entry)), entry }))
 }
 
 /** Removes the folders of `parent` whose names are not wanted any more. */
-export async function pruneFolders(parent: string, wanted: ReadonlySet<string>): Promise<void> {
+export const pruneFolders = async (parent: string, wanted: ReadonlySet<string>): Promise<void> => {
   const names = await readdir(parent).catch(() => [])
   for (const name of names) if (!wanted.has(name)) await rm(join(parent, name), { recursive: true, force: true })
 }

@@ -16,7 +16,7 @@ const advice: Record<string, string> = {
 }
 
 /** `error` reworded when the machine is to blame, else as it is. */
-export function explainFault(error: unknown): unknown {
+export const explainFault = (error: unknown): unknown => {
   if (!(error instanceof Error) || error instanceof TunesmithError) return error
   const code = codeOf(error)
   const text = code === undefined ? undefined : advice[code]
@@ -29,7 +29,7 @@ export function explainFault(error: unknown): unknown {
 }
 
 /** DuckDB gives the system's words inside its own message, and Node's errors lose their code between threads. */
-function codeOf(error: Error): string | undefined {
+const codeOf = (error: Error): string | undefined => {
   const code = (error as NodeJS.ErrnoException).code
   if (code !== undefined && code in advice) return code
   const leading = /^(E[A-Z]+): /.exec(error.message)?.[1]

@@ -94,6 +94,4 @@ export type ResolvedBuildOptions = z.output<typeof corpusBuildSchema>
 export const noneWord = 'none'
 
 /** A list option without its `none`. */
-export function listOf(values: readonly string[]): string[] {
-  return values.filter((value) => value !== noneWord)
-}
+export const listOf = (values: readonly string[]): string[] => values.filter((value) => value !== noneWord)

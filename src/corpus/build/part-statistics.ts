@@ -14,11 +14,9 @@ export interface PartStatistics {
   kinds: Record<string, { documents: number; characters: number }>
 }
 
-export function emptyStatistics(): PartStatistics {
-  return { documents: 0, characters: 0, lengths: {}, languages: {}, kinds: {} }
-}
+export const emptyStatistics = (): PartStatistics => ({ documents: 0, characters: 0, lengths: {}, languages: {}, kinds: {} })
 
-export function addDocument(statistics: PartStatistics, { text, source, metadata }: CorpusDocument): void {
+export const addDocument = (statistics: PartStatistics, { text, source, metadata }: CorpusDocument): void => {
   const bucket = String(text.length < 2 ? 0 : Math.floor(Math.log2(text.length)))
   const language = typeof metadata.language === 'string' ? metadata.language : 'unknown'
   statistics.documents += 1
@@ -28,7 +26,7 @@ export function addDocument(statistics: PartStatistics, { text, source, metadata
   addKind(statistics, source.kind, 1, text.length)
 }
 
-export function mergeStatistics(list: Iterable<PartStatistics>): PartStatistics {
+export const mergeStatistics = (list: Iterable<PartStatistics>): PartStatistics => {
   const sum = emptyStatistics()
   for (const { documents, characters, lengths, languages, kinds } of list) {
     sum.documents += documents
@@ -40,11 +38,11 @@ export function mergeStatistics(list: Iterable<PartStatistics>): PartStatistics 
   return { ...sum, languages: sortKeys(sum.languages), kinds: sortKeys(sum.kinds) }
 }
 
-function increase(record: Record<string, number>, key: string, by: number): void {
+const increase = (record: Record<string, number>, key: string, by: number): void => {
   record[key] = (Object.hasOwn(record, key) ? record[key]! : 0) + by
 }
 
-function addKind(statistics: PartStatistics, kind: string, documents: number, characters: number): void {
+const addKind = (statistics: PartStatistics, kind: string, documents: number, characters: number): void => {
   const entry = (statistics.kinds[kind] ??= { documents: 0, characters: 0 })
   entry.documents += documents
   entry.characters += characters

@@ -33,10 +33,10 @@ export interface PhaseOptions<Task extends WorkerTask> {
 const workerUrl = new URL('./build-worker.ts', import.meta.url)
 
 /** Finishes all tasks; after it, every task has its entry. */
-export async function runPhase<Task extends WorkerTask>(
+export const runPhase = async <Task extends WorkerTask>(
   options: PhaseOptions<Task>,
   context: PhaseContext,
-): Promise<void> {
+): Promise<void> => {
   const { label, tasks, isFinished, onFinished } = options
   const pending: Task[] = []
   for (const task of tasks) {
@@ -67,6 +67,4 @@ export async function runPhase<Task extends WorkerTask>(
 }
 
 /** True when the task's entry and every file that it names are whole. */
-export async function hasEntry({ folder, key }: { folder: string; key: string }, base = folder): Promise<boolean> {
-  return (await readEntry(folder, key, base)) !== undefined
-}
+export const hasEntry = async ({ folder, key }: { folder: string; key: string }, base = folder): Promise<boolean> => (await readEntry(folder, key, base)) !== undefined

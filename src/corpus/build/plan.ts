@@ -27,7 +27,7 @@ export interface PlanSizes {
 const maxFilesInGroup = 1000
 
 /** The pieces in the order of the inputs. */
-export function planPieces(inputs: readonly InputFile[], { groupBytes, largeFileBytes }: PlanSizes): Piece[] {
+export const planPieces = (inputs: readonly InputFile[], { groupBytes, largeFileBytes }: PlanSizes): Piece[] => {
   const pieces: Piece[] = []
   let group: InputFile[] = []
   let size = 0
@@ -51,7 +51,7 @@ export function planPieces(inputs: readonly InputFile[], { groupBytes, largeFile
 }
 
 /** Groups consecutive items so that each group's size is at most `limit`, or it has one item. */
-export function groupBySize<Item>(items: readonly Item[], sizeOf: (item: Item) => number, limit: number): Item[][] {
+export const groupBySize = <Item>(items: readonly Item[], sizeOf: (item: Item) => number, limit: number): Item[][] => {
   const groups: Item[][] = []
   let size = 0
   for (const item of items) {

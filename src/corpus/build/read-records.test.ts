@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** A source that gives two documents and a reject, then ends as `fault` says in file b. */
-function fake(fault?: () => void): Readonly<Record<string, SourceDefinition>> {
+const fake = (fault?: () => void): Readonly<Record<string, SourceDefinition>> => {
   const source = defineSource({
     type: 'fake',
     config: z.strictObject({}),
@@ -32,11 +32,11 @@ function fake(fault?: () => void): Readonly<Record<string, SourceDefinition>> {
   return { fake: source as unknown as SourceDefinition }
 }
 
-async function readAll(
+const readAll = async (
   registry: Readonly<Record<string, SourceDefinition>>,
   names = ['a', 'b', 'c'],
   hash: string | null = '',
-) {
+) => {
   const drops: DropLine[] = []
   const inputs = names.map((name) => ({ source: 0, path: join(folder, name), bytes: 1, sha256: hash }))
   const sources = [{ kind: 'fake', path: folder, options: {} }]

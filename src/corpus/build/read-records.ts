@@ -28,7 +28,7 @@ export interface ReadRecordsOptions {
 }
 
 /** Streams the documents of `inputs` in order; `counts` and `damage` are complete when the stream has ended. */
-export function readRecords(inputs: readonly InputFile[], options: ReadRecordsOptions): RecordReader {
+export const readRecords = (inputs: readonly InputFile[], options: ReadRecordsOptions): RecordReader => {
   const counts = emptyCounts(readStage)
   const damage: Damage[] = []
   async function* documents(): AsyncGenerator<CorpusDocument> {
@@ -86,7 +86,7 @@ async function* readInput(
 }
 
 /** What the report says about a fault of the data; faults of the machine are thrown on. */
-function faultOf(error: unknown, path: string): string {
+const faultOf = (error: unknown, path: string): string => {
   const fault = error instanceof Error ? error : new Error(String(error))
   const code = (fault as NodeJS.ErrnoException).code
   if (code !== undefined && machineFaults.has(code)) throw fault

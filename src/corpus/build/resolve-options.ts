@@ -26,12 +26,10 @@ export interface BuildSettings {
   testSetFiles: Record<string, string>
 }
 
-export function registeredSources(): Readonly<Record<string, SourceDefinition>> {
-  return sources as unknown as Record<string, SourceDefinition>
-}
+export const registeredSources = (): Readonly<Record<string, SourceDefinition>> => sources as unknown as Record<string, SourceDefinition>
 
 /** Checks the options against the registries; ConfigError names what is wrong. */
-export async function resolveBuild(options: ResolvedBuildOptions): Promise<BuildSettings> {
+export const resolveBuild = async (options: ResolvedBuildOptions): Promise<BuildSettings> => {
   const filterSpecs = listOf(options.filter).map((spec, index) => parseFilterSpec(spec, `filter[${index}]`))
   if (options.maskPersonalData && !filterSpecs.some(({ type }) => type === 'personal-data')) {
     filterSpecs.push({ type: 'personal-data', options: {} })
@@ -62,7 +60,7 @@ export async function resolveBuild(options: ResolvedBuildOptions): Promise<Build
   }
 }
 
-function resolveSource(spec: string, where: string): ResolvedSource {
+const resolveSource = (spec: string, where: string): ResolvedSource => {
   const { type: kind, path, options } = parseSourceSpec(spec, where)
   const { config } = lookUp(registeredSources(), kind, where)
   const checked = parseConfig(config, coerceOptions(config, options), `${where}.${kind}`)
@@ -70,17 +68,17 @@ function resolveSource(spec: string, where: string): ResolvedSource {
 }
 
 /** The paths that a source opens, in its own order; `local` when they are files of this machine. */
-export async function expandSource(
+export const expandSource = async (
   { kind, path, options }: ResolvedSource,
   signal?: AbortSignal,
-): Promise<{ paths: string[]; local: boolean }> {
+): Promise<{ paths: string[]; local: boolean }> => {
   const definition = registeredSources()[kind]!
   // A source with an expansion of its own has its own kind of path, such as a name on a server.
   return { paths: await expandPaths(definition, path, options, { signal }), local: definition.expand === undefined }
 }
 
 /** An option that names a file stands for the file's bytes: other bytes under the same name are another build. */
-async function hashOptionFiles(settings: object): Promise<Record<string, string>> {
+const hashOptionFiles = async (settings: object): Promise<Record<string, string>> => {
   const paths = new Set<string>()
   const visit = (value: unknown, key: string) => {
     if (typeof value === 'string' && key !== 'type' && key !== 'kind' && key !== 'stage' && isFile(value))
@@ -95,7 +93,7 @@ async function hashOptionFiles(settings: object): Promise<Record<string, string>
   return hashed
 }
 
-function isFile(path: string): boolean {
+const isFile = (path: string): boolean => {
   try {
     return statSync(path).isFile()
   } catch {
@@ -104,10 +102,10 @@ function isFile(path: string): boolean {
 }
 
 /** What differs between two builds, for people: option paths and input files. */
-export function describeChanges(
+export const describeChanges = (
   before: { settings: object; inputs: readonly InputFile[] },
   after: { settings: object; inputs: readonly InputFile[] },
-): string[] {
+): string[] => {
   const changes: string[] = []
   const keys = new Set([...Object.keys(before.settings), ...Object.keys(after.settings)])
   for (const key of keys) {

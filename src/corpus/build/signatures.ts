@@ -18,12 +18,10 @@ export interface DedupStage {
   reasons: string[]
 }
 
-export function registeredDeduplicators(): Readonly<Record<string, DeduplicatorDefinition>> {
-  return deduplicators as unknown as Record<string, DeduplicatorDefinition>
-}
+export const registeredDeduplicators = (): Readonly<Record<string, DeduplicatorDefinition>> => deduplicators as unknown as Record<string, DeduplicatorDefinition>
 
 /** Checks specs against the registry; `seed` goes to those that have one and were given none. */
-export function resolveDedup(specs: readonly ComponentSpec[], seed: number): DedupStage[] {
+export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): DedupStage[] => {
   const seen = new Map<string, number>()
   return specs.map(({ type, options }, index) => {
     const where = `dedup[${index}]`
@@ -40,13 +38,15 @@ export function resolveDedup(specs: readonly ComponentSpec[], seed: number): Ded
 }
 
 /** The deduplicator of a stage, ready to work. */
-export function openDeduplicator({ stage, type, options }: DedupStage) {
-  return createDeduplicator(lookUp(registeredDeduplicators(), type, 'dedup'), options, `dedup.${stage}`)
-}
+export const openDeduplicator = ({ stage, type, options }: DedupStage) => createDeduplicator(lookUp(registeredDeduplicators(), type, 'dedup'), options, `dedup.${stage}`)
 
 /** Notes the keys of the documents of one piece for all deduplicators. */
 export class SignatureWriter {
-  private constructor(private readonly writers: readonly { path: string; writer: KeyWriter }[]) {}
+  readonly #writers: readonly { path: string; writer: KeyWriter }[]
+
+  private constructor(writers: readonly { path: string; writer: KeyWriter }[]) {
+    this.#writers = writers
+  }
 
   static create(folder: string, stages: readonly DedupStage[]): SignatureWriter {
     const writers = stages.map((stage) => {
@@ -58,12 +58,12 @@ export class SignatureWriter {
 
   /** `ordinal` counts the kept documents of the piece from 0. */
   add(ordinal: number, document: CorpusDocument): void {
-    for (const { writer } of this.writers) writer.add(ordinal, document)
+    for (const { writer } of this.#writers) writer.add(ordinal, document)
   }
 
   async close(): Promise<EntryFile[]> {
     const files: EntryFile[] = []
-    for (const { path, writer } of this.writers) {
+    for (const { path, writer } of this.#writers) {
       const { rows, bytes, sha256 } = await writer.close()
       files.push({ path, lines: rows, bytes, sha256 })
     }
@@ -71,10 +71,8 @@ export class SignatureWriter {
   }
 
   async abort(): Promise<void> {
-    for (const { writer } of this.writers) await writer.abort()
+    for (const { writer } of this.#writers) await writer.abort()
   }
 }
 
-export function keyFileName({ stage }: DedupStage): string {
-  return `${stage}.parquet`
-}
+export const keyFileName = ({ stage }: DedupStage): string => `${stage}.parquet`

@@ -42,8 +42,7 @@ export interface Damage {
 export const samplesPerReason = 3
 const excerptLength = 300
 
-export function emptyCounts(stage: string, reasons: readonly string[] = []): StageCounts {
-  return {
+export const emptyCounts = (stage: string, reasons: readonly string[] = []): StageCounts => ({
     stage,
     documentsIn: 0,
     documentsOut: 0,
@@ -52,15 +51,14 @@ export function emptyCounts(stage: string, reasons: readonly string[] = []): Sta
     changed: 0,
     added: 0,
     dropped: Object.fromEntries([...reasons].sort().map((reason) => [reason, 0])),
-  }
-}
+  })
 
-export function countDrop(counts: StageCounts, reason: string): void {
+export const countDrop = (counts: StageCounts, reason: string): void => {
   counts.dropped[reason] = (Object.hasOwn(counts.dropped, reason) ? counts.dropped[reason]! : 0) + 1
 }
 
 /** Sums counts of equal stages; the order of stages is that of their first appearance, of reasons alphabetical. */
-export function mergeCounts(lists: Iterable<readonly StageCounts[]>): StageCounts[] {
+export const mergeCounts = (lists: Iterable<readonly StageCounts[]>): StageCounts[] => {
   const merged = new Map<string, StageCounts>()
   for (const list of lists) {
     for (const counts of list) {
@@ -80,17 +78,15 @@ export function mergeCounts(lists: Iterable<readonly StageCounts[]>): StageCount
   return [...merged.values()].map((counts) => ({ ...counts, dropped: sortKeys(counts.dropped) }))
 }
 
-export function sortKeys<Value>(record: Record<string, Value>): Record<string, Value> {
-  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
-}
+export const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> => Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Keeps the lowest-ranked samples of each stage and reason, in bounded memory. */
 export class SampleKeeper {
-  private readonly kept = new Map<string, DropSample[]>()
+  readonly #kept = new Map<string, DropSample[]>()
 
   offer(stage: string, reason: string, document: CorpusDocument, detail: string | undefined): void {
     const rank = createHash('sha256').update(document.id).digest('hex').slice(0, 16)
-    const list = this.list(stage, reason)
+    const list = this.#list(stage, reason)
     if (list.length >= samplesPerReason && rank >= list.at(-1)!.rank) return
     const sample: DropSample = {
       stage,
@@ -101,26 +97,26 @@ export class SampleKeeper {
       ...(detail === undefined ? {} : { detail }),
       excerpt: excerpt(document.text),
     }
-    this.insert(list, sample)
+    this.#insert(list, sample)
   }
 
   merge(samples: readonly DropSample[]): void {
-    for (const sample of samples) this.insert(this.list(sample.stage, sample.reason), sample)
+    for (const sample of samples) this.#insert(this.#list(sample.stage, sample.reason), sample)
   }
 
   /** All samples, by stage and reason, lowest rank first. */
   samples(): DropSample[] {
-    return [...this.kept.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, list]) => list)
+    return [...this.#kept.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, list]) => list)
   }
 
-  private list(stage: string, reason: string): DropSample[] {
+  #list(stage: string, reason: string): DropSample[] {
     const key = `${stage}\u0000${reason}`
-    let list = this.kept.get(key)
-    if (list === undefined) this.kept.set(key, (list = []))
+    let list = this.#kept.get(key)
+    if (list === undefined) this.#kept.set(key, (list = []))
     return list
   }
 
-  private insert(list: DropSample[], sample: DropSample): void {
+  #insert(list: DropSample[], sample: DropSample): void {
     list.push(sample)
     list.sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : a.id < b.id ? -1 : 1))
     if (list.length > samplesPerReason) list.length = samplesPerReason
@@ -128,7 +124,7 @@ export class SampleKeeper {
 }
 
 /** The start of a text, cut between code points. */
-export function excerpt(text: string): string {
+export const excerpt = (text: string): string => {
   if (text.length <= excerptLength) return text
   const end = excerptLength
   const code = text.charCodeAt(end - 1)

@@ -15,7 +15,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-async function linesFile(name: string, lines: readonly string[]): Promise<string> {
+const linesFile = async (name: string, lines: readonly string[]): Promise<string> => {
   const path = join(folder, name)
   const writer = await LineWriter.create(path)
   for (const line of lines) await writer.write(line)
@@ -27,13 +27,13 @@ const document = (id: string, text = `text ${id}`) =>
   encodeDocument({ id, text, source: { kind: 'jsonl', path: 'p', offset: 0 }, metadata: { language: 'en' } })
 const decision = (ordinal: number, more: Omit<Decision, 'ordinal'>) => JSON.stringify({ ordinal, ...more })
 
-async function lines(path: string): Promise<string[]> {
+const lines = async (path: string): Promise<string[]> => {
   const all: string[] = []
   for await (const line of readLines(path)) all.push(line)
   return all
 }
 
-async function write(items: WriteItem[]): Promise<WriteResult> {
+const write = async (items: WriteItem[]): Promise<WriteResult> => {
   const task = {
     type: 'write' as const,
     key: 'k',

@@ -54,7 +54,7 @@ export interface WriteStages {
 export const nothingLeft = 'nothing-left'
 
 /** Writes one part and its drop list; a file that would be empty is left out. */
-export async function writePart(task: WriteTask, stages: WriteStages): Promise<WriteResult> {
+export const writePart = async (task: WriteTask, stages: WriteStages): Promise<WriteResult> => {
   await prepareFolder(task.folder)
   const pass = new WritePass(task, stages)
   stages.contamination?.takeFindings() // what a failed task may have left
@@ -73,64 +73,68 @@ export async function writePart(task: WriteTask, stages: WriteStages): Promise<W
 }
 
 class WritePass {
-  private readonly statistics = emptyStatistics()
-  private readonly samples = new SampleKeeper()
-  private readonly dedupCounts: StageCounts[]
-  private readonly contaminationCounts = emptyCounts(contaminationStage, contaminationReasons)
-  private part: LineWriter | undefined
-  private dropped: LineWriter | undefined
-  private textBytes = 0
+  readonly #task: WriteTask
+  readonly #stages: WriteStages
+  readonly #statistics = emptyStatistics()
+  readonly #samples = new SampleKeeper()
+  readonly #dedupCounts: StageCounts[]
+  readonly #contaminationCounts = emptyCounts(contaminationStage, contaminationReasons)
+  #part: LineWriter | undefined
+  #dropped: LineWriter | undefined
+  #textBytes = 0
 
   constructor(
-    private readonly task: WriteTask,
-    private readonly stages: WriteStages,
+    task: WriteTask,
+    stages: WriteStages,
   ) {
-    this.dedupCounts = stages.dedup.map(({ stage, reasons }) => emptyCounts(stage, reasons))
+    this.#task = task
+    this.#stages = stages
+    this.#dedupCounts = stages.dedup.map(({ stage, reasons }) => emptyCounts(stage, reasons))
   }
 
   async copyDrops(path: string): Promise<void> {
-    for await (const lines of readLineBatches(path)) for (const line of lines) await this.writeDrop(line)
+    for await (const lines of readLineBatches(path)) for (const line of lines) await this.#writeDrop(line)
   }
 
   async keep(file: KeptFile): Promise<void> {
-    for await (const { document, line, decisions } of readDecided(file)) await this.decide(document, line, decisions)
+    for await (const { document, line, decisions } of readDecided(file)) await this.#decide(document, line, decisions)
   }
 
-  private async decide(document: CorpusDocument, line: string, decisions: readonly Decision[]): Promise<void> {
+  async #decide(document: CorpusDocument, line: string, decisions: readonly Decision[]): Promise<void> {
     let current = document
     let bytes = textBytes(document.text)
-    for (const [index, { stage }] of this.stages.dedup.entries()) {
-      const counts = this.dedupCounts[index]!
+    for (const [index, { stage }] of this.#stages.dedup.entries()) {
+      const counts = this.#dedupCounts[index]!
       counts.documentsIn += 1
       counts.bytesIn += bytes
       const decision = decisions.find((candidate) => candidate.stage === stage)
-      if (decision?.reason !== undefined) return this.drop(current, counts, decision.reason, bytes, decision.detail)
+      if (decision?.reason !== undefined) return this.#drop(current, counts, decision.reason, bytes, decision.detail)
       if (decision?.removeLines !== undefined) {
         current = { ...current, text: withoutLines(current.text, decision.removeLines) }
-        if (current.text === '') return this.drop(document, counts, nothingLeft, bytes)
+        if (current.text === '') return this.#drop(document, counts, nothingLeft, bytes)
         bytes = textBytes(current.text)
         counts.changed += 1
       }
       counts.documentsOut += 1
       counts.bytesOut += bytes
     }
-    const texts = await this.decontaminate(current, bytes)
-    if (texts === undefined) return this.keepDocument(current, current === document ? line : undefined)
+    const texts = await this.#decontaminate(current, bytes)
+    if (texts === undefined) return this.#keepDocument(current, current === document ? line : undefined)
     for (const [index, text] of texts.entries()) {
       const id = texts.length === 1 ? current.id : `${current.id}/${index}`
-      await this.keepDocument({ ...current, id, text })
+      await this.#keepDocument({ ...current, id, text })
     }
   }
 
   /** The texts that are left of a document in which a test item was found; undefined for one without. */
-  private async decontaminate(document: CorpusDocument, bytes: number): Promise<readonly string[] | undefined> {
-    if (this.stages.contamination === undefined) return undefined
-    const counts = this.contaminationCounts
+  async #decontaminate(document: CorpusDocument, bytes: number): Promise<readonly string[] | undefined> {
+    if (this.#stages.contamination === undefined) return undefined
+    const counts = this.#contaminationCounts
     counts.documentsIn += 1
     counts.bytesIn += bytes
-    const outcome = this.stages.contamination.check(document)
+    const outcome = this.#stages.contamination.check(document)
     if (!outcome.keep) {
-      await this.drop(document, counts, outcome.reason, bytes, outcome.detail)
+      await this.#drop(document, counts, outcome.reason, bytes, outcome.detail)
       return []
     }
     const { texts } = outcome
@@ -145,53 +149,53 @@ class WritePass {
     return texts
   }
 
-  private async keepDocument(document: CorpusDocument, line = encodeDocument(document)): Promise<void> {
-    this.part ??= await this.open(this.task.partPath)
-    this.textBytes += textBytes(document.text)
-    addDocument(this.statistics, document)
-    await this.part.write(line)
+  async #keepDocument(document: CorpusDocument, line = encodeDocument(document)): Promise<void> {
+    this.#part ??= await this.#open(this.#task.partPath)
+    this.#textBytes += textBytes(document.text)
+    addDocument(this.#statistics, document)
+    await this.#part.write(line)
   }
 
-  private async drop(document: CorpusDocument, counts: StageCounts, reason: string, bytes: number, detail?: string) {
+  async #drop(document: CorpusDocument, counts: StageCounts, reason: string, bytes: number, detail?: string) {
     countDrop(counts, reason)
-    this.samples.offer(counts.stage, reason, document, detail)
-    await this.writeDrop(JSON.stringify(dropLine(document, counts.stage, reason, bytes, detail)))
+    this.#samples.offer(counts.stage, reason, document, detail)
+    await this.#writeDrop(JSON.stringify(dropLine(document, counts.stage, reason, bytes, detail)))
   }
 
-  private async writeDrop(line: string): Promise<void> {
-    this.dropped ??= await this.open(this.task.droppedPath)
-    await this.dropped.write(line)
+  async #writeDrop(line: string): Promise<void> {
+    this.#dropped ??= await this.#open(this.#task.droppedPath)
+    await this.#dropped.write(line)
   }
 
-  private async open(path: string): Promise<LineWriter> {
-    const absolute = join(this.task.base, path)
+  async #open(path: string): Promise<LineWriter> {
+    const absolute = join(this.#task.base, path)
     await mkdir(dirname(absolute), { recursive: true })
     return LineWriter.create(absolute)
   }
 
   async finish(): Promise<WriteResult> {
-    const part = await this.close(this.part, this.task.partPath)
-    const dropped = await this.close(this.dropped, this.task.droppedPath)
-    const { contamination } = this.stages
+    const part = await this.#close(this.#part, this.#task.partPath)
+    const dropped = await this.#close(this.#dropped, this.#task.droppedPath)
+    const { contamination } = this.#stages
     return {
-      counts: [...this.dedupCounts, ...(contamination === undefined ? [] : [this.contaminationCounts])],
+      counts: [...this.#dedupCounts, ...(contamination === undefined ? [] : [this.#contaminationCounts])],
       ...(contamination === undefined ? {} : { findings: contamination.takeFindings() }),
-      samples: this.samples.samples(),
-      statistics: this.statistics,
-      textBytes: this.textBytes,
+      samples: this.#samples.samples(),
+      statistics: this.#statistics,
+      textBytes: this.#textBytes,
       ...(part === undefined ? {} : { part }),
       ...(dropped === undefined ? {} : { dropped }),
     }
   }
 
-  private async close(writer: LineWriter | undefined, path: string): Promise<EntryFile | undefined> {
+  async #close(writer: LineWriter | undefined, path: string): Promise<EntryFile | undefined> {
     if (writer !== undefined) return { path, ...(await writer.close()) }
-    await rm(join(this.task.base, path), { force: true })
+    await rm(join(this.#task.base, path), { force: true })
     return undefined
   }
 
   async abort(): Promise<void> {
-    await this.part?.abort()
-    await this.dropped?.abort()
+    await this.#part?.abort()
+    await this.#dropped?.abort()
   }
 }

@@ -3,7 +3,7 @@
 import { DataError } from '../../core/index.ts'
 
 /** Rows of fields; throws DataError when a quote stays open. */
-export function parseCsv(content: string, path: string): string[][] {
+export const parseCsv = (content: string, path: string): string[][] => {
   const rows: string[][] = []
   let row: string[] = []
   let at = 0
@@ -53,7 +53,7 @@ export function parseCsv(content: string, path: string): string[][] {
 
 const fieldEnd = /,|\r?\n/g
 
-function endOfField(content: string, from: number): number {
+const endOfField = (content: string, from: number): number => {
   fieldEnd.lastIndex = from
   return fieldEnd.exec(content)?.index ?? content.length
 }

@@ -4,14 +4,17 @@ import type { GramIndex } from './gram-index.ts'
 
 /** Counts of one worker; counts of several are merged by `addAll`. */
 export class GramCounter {
+  readonly #index: GramIndex
   readonly #counts = new Map<number, number>()
 
-  constructor(private readonly index: GramIndex) {}
+  constructor(index: GramIndex) {
+    this.#index = index
+  }
 
   /** Counts each gram of a document once; returns how many different ones it holds. */
   add(text: string): number {
     const grams = new Set<number>()
-    this.index.scan(text, ({ gram }) => grams.add(gram))
+    this.#index.scan(text, ({ gram }) => grams.add(gram))
     for (const gram of grams) this.#counts.set(gram, (this.#counts.get(gram) ?? 0) + 1)
     return grams.size
   }

@@ -52,25 +52,26 @@ interface Header {
 }
 
 export class GramIndex {
+  readonly #header: Header
+  readonly #arrays: Arrays
   readonly #words = new GramWords()
   readonly #leaving: readonly [number, number]
   readonly #mask: number
 
-  private constructor(
-    private readonly header: Header,
-    private readonly arrays: Arrays,
-  ) {
+  private constructor(header: Header, arrays: Arrays) {
+    this.#header = header
+    this.#arrays = arrays
     this.#mask = arrays.slots.length - 1
     this.#leaving = [power(base1, header.anchorWords), power(base2, header.anchorWords)]
   }
 
   get testSets(): readonly TestSetFacts[] {
-    return this.header.sets
+    return this.#header.sets
   }
 
   /** How many grams there are; their numbers are 0 … size − 1. */
   get size(): number {
-    return this.arrays.lengths.length
+    return this.#arrays.lengths.length
   }
 
   static build(sets: readonly TestSet[], options: DecontaminationOptions = {}): GramIndex {
@@ -110,8 +111,8 @@ export class GramIndex {
   scan(text: string, found: (hit: GramHit) => void): GramWords {
     const words = this.#words
     readGramWords(text, words)
-    const { slots, anchors, hashes, lengths, next } = this.arrays
-    const { anchorWords } = this.header
+    const { slots, anchors, hashes, lengths, next } = this.#arrays
+    const { anchorWords } = this.#header
     const { pairs, count } = words
     const [leaving1, leaving2] = this.#leaving
     let first = 0
@@ -144,17 +145,17 @@ export class GramIndex {
   }
 
   origin(gram: number): GramOrigin {
-    const [set, item, field] = this.header.origins[this.arrays.origins[gram]]
-    return { testSet: this.header.sets[set].name, item, field }
+    const [set, item, field] = this.#header.origins[this.#arrays.origins[gram]]
+    return { testSet: this.#header.sets[set].name, item, field }
   }
 
   async save(path: string): Promise<void> {
-    const { slots, anchors, hashes, lengths, origins, next } = this.arrays
+    const { slots, anchors, hashes, lengths, origins, next } = this.#arrays
     const parts = [slots, anchors, hashes, origins, next, lengths].map(
       (array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
     )
     const data = Buffer.concat(parts)
-    const header = { ...this.header, grams: lengths.length, slots: slots.length, sha256: sha256(data) }
+    const header = { ...this.#header, grams: lengths.length, slots: slots.length, sha256: sha256(data) }
     const json = Buffer.from(JSON.stringify(header))
     const start = Buffer.alloc(magic.length + 4)
     start.write(magic, 'latin1')
@@ -228,15 +229,14 @@ export class GramIndex {
 
 const magic = 'TSGRAM1\n'
 
-function slotOf(first: number, second: number): number {
-  return Math.imul(first ^ Math.imul(second, 0x85ebca6b), 0x9e3779b1) >>> 1
-}
+const slotOf = (first: number, second: number): number =>
+  Math.imul(first ^ Math.imul(second, 0x85ebca6b), 0x9e3779b1) >>> 1
 
 /** The length that 5 % of the texts fall short of, within the bounds. */
-function percentileLength(
+const percentileLength = (
   lengths: readonly number[],
   { minNGram, maxNGram }: { minNGram: number; maxNGram: number },
-): number {
+): number => {
   const sorted = [...lengths].sort((a, b) => a - b)
   const percentile = sorted[Math.floor(sorted.length * 0.05)] ?? 0
   return Math.min(maxNGram, Math.max(minNGram, percentile))

@@ -16,7 +16,7 @@ interface UnitTables {
 
 let tables: UnitTables | undefined
 
-function unitTables(): UnitTables {
+const unitTables = (): UnitTables => {
   if (tables !== undefined) return tables
   const kind = new Uint8Array(65_536).fill(letter)
   const lower = new Uint16Array(65_536)
@@ -56,7 +56,7 @@ export class GramWords {
   }
 }
 
-function grown<Values extends Int32Array | Uint32Array>(old: Values, larger: Values): Values {
+const grown = <Values extends Int32Array | Uint32Array>(old: Values, larger: Values): Values => {
   larger.set(old)
   return larger
 }
@@ -65,7 +65,7 @@ const startFirst = 0x3c6ef372
 const startSecond = 0x510e527f
 
 /** Fills `out` with the words of `text`. */
-export function readGramWords(text: string, out: GramWords): void {
+export const readGramWords = (text: string, out: GramWords): void => {
   const { kind, lower } = unitTables()
   out.count = 0
   let first = startFirst
@@ -102,14 +102,14 @@ export function readGramWords(text: string, out: GramWords): void {
 export const base1 = 0x01000193
 export const base2 = 0x9e3779b1 | 0
 
-export function power(base: number, exponent: number): number {
+export const power = (base: number, exponent: number): number => {
   let result = 1
   for (let i = 0; i < exponent; i++) result = Math.imul(result, base)
   return result
 }
 
 /** Both lanes of the hash of `length` words from word `start` on. */
-export function hashGram({ pairs }: GramWords, start: number, length: number): readonly [number, number] {
+export const hashGram = ({ pairs }: GramWords, start: number, length: number): readonly [number, number] => {
   let first = 0
   let second = 0
   for (let i = start; i < start + length; i++) {

@@ -43,11 +43,11 @@ const maxReported = 100
  * `GramCounter.common`).
  * @source arXiv:2005.14165 appendix C
  */
-export function createDecontaminator(
+export const createDecontaminator = (
   index: GramIndex,
   options: DecontaminationOptions = {},
   common: ReadonlySet<number> = new Set(),
-): (text: string) => DecontaminationResult {
+): ((text: string) => DecontaminationResult) => {
   const settings = parseConfig(decontaminationOptions, options, 'decontaminate')
   return (text) => {
     const spans: [start: number, end: number][] = []
@@ -83,7 +83,7 @@ export function createDecontaminator(
 }
 
 /** What is left around `spans` (ascending) widened by `window`, and on to white space so that no word is halved. */
-function cutAround(text: string, spans: readonly (readonly [number, number])[], window: number): string[] {
+const cutAround = (text: string, spans: readonly (readonly [number, number])[], window: number): string[] => {
   const pieces: string[] = []
   let from = 0
   for (const [start, end] of spans) {
@@ -98,7 +98,7 @@ function cutAround(text: string, spans: readonly (readonly [number, number])[], 
 /** Longest word that is not halved. */
 const maxWiden = 50
 
-function widen(text: string, place: number, step: 1 | -1): number {
+const widen = (text: string, place: number, step: 1 | -1): number => {
   if (place <= 0) return 0
   if (place >= text.length) return text.length
   for (let at = place, moved = 0; moved < maxWiden && at > 0 && at < text.length; at += step, moved++) {

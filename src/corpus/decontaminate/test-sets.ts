@@ -24,7 +24,7 @@ export interface TestSet {
 const maxBytes = 512 * 2 ** 20
 
 /** Reads a test set; throws DataError naming file and line when it is damaged, lacks a field or holds no text. */
-export async function readTestSet(options: TestSetOptions): Promise<TestSet> {
+export const readTestSet = async (options: TestSetOptions): Promise<TestSet> => {
   const { path, name, format, fields, header } = parseConfig(testSetOptions, options, 'decontaminate')
   const content = await readBounded(path)
   const readers = {
@@ -42,7 +42,7 @@ export async function readTestSet(options: TestSetOptions): Promise<TestSet> {
   return { name: name ?? basename(path).replace(/\.gz$/, ''), path, items }
 }
 
-async function readBounded(path: string): Promise<string> {
+const readBounded = async (path: string): Promise<string> => {
   const size = await stat(path).then(
     (found) => (found.isFile() ? found.size : undefined),
     () => undefined,
@@ -60,7 +60,7 @@ async function readBounded(path: string): Promise<string> {
   return bytes.toString('utf8').replace(/^\ufeff/, '')
 }
 
-function guessFormat(path: string, content: string): 'jsonl' | 'json' | 'squad' | 'csv' | 'tsv' | 'text' {
+const guessFormat = (path: string, content: string): 'jsonl' | 'json' | 'squad' | 'csv' | 'tsv' | 'text' => {
   const ending = /\.(\w+?)(?:\.gz)?$/i.exec(path)?.[1].toLowerCase()
   if (ending === 'jsonl' || ending === 'ndjson') return 'jsonl'
   if (ending === 'csv') return 'csv'
@@ -69,7 +69,7 @@ function guessFormat(path: string, content: string): 'jsonl' | 'json' | 'squad' 
   return 'text'
 }
 
-function parseJson(content: string, path: string): unknown {
+const parseJson = (content: string, path: string): unknown => {
   try {
     return JSON.parse(content)
   } catch (error) {
@@ -77,7 +77,7 @@ function parseJson(content: string, path: string): unknown {
   }
 }
 
-function fromJsonLines(content: string, path: string, fields?: readonly string[]): TestItem[] {
+const fromJsonLines = (content: string, path: string, fields?: readonly string[]): TestItem[] => {
   const items: TestItem[] = []
   for (const [index, line] of content.split('\n').entries()) {
     if (line.trim() === '') continue
@@ -92,7 +92,7 @@ function fromJsonLines(content: string, path: string, fields?: readonly string[]
   return items
 }
 
-function fromJson(value: unknown, path: string, fields?: readonly string[]): TestItem[] {
+const fromJson = (value: unknown, path: string, fields?: readonly string[]): TestItem[] => {
   const items: TestItem[] = []
   const rows = Array.isArray(value)
     ? value.map((row, index) => [String(index + 1), row] as const)
@@ -102,7 +102,7 @@ function fromJson(value: unknown, path: string, fields?: readonly string[]): Tes
 }
 
 /** Adds the wanted fields of a row, or every string in it. */
-function addTexts(items: TestItem[], row: unknown, item: string, path: string, fields?: readonly string[]): void {
+const addTexts = (items: TestItem[], row: unknown, item: string, path: string, fields?: readonly string[]): void => {
   if (fields === undefined) {
     for (const [field, text] of strings(row, '')) items.push({ item, field, text })
     return
@@ -134,7 +134,7 @@ interface SquadFile {
 
 const squadFields = ['context', 'question', 'answers']
 
-function fromSquad(value: unknown, path: string, fields: readonly string[] = ['context', 'question']): TestItem[] {
+const fromSquad = (value: unknown, path: string, fields: readonly string[] = ['context', 'question']): TestItem[] => {
   const unknown = fields.find((field) => !squadFields.includes(field))
   if (unknown !== undefined) {
     throw new DataError(`Expected fields among ${squadFields.join(', ')}, got \`${unknown}\`. Check \`fields\`.`, path)
@@ -160,16 +160,16 @@ function fromSquad(value: unknown, path: string, fields: readonly string[] = ['c
   return items
 }
 
-function tsvRows(content: string): string[][] {
+const tsvRows = (content: string): string[][] => {
   const rows = content.split(/\r?\n/).map((line) => line.split('\t'))
   return rows.filter((row) => row.length > 1 || row[0] !== '')
 }
 
-function fromTable(
+const fromTable = (
   rows: readonly string[][],
   path: string,
   { fields, header }: { fields?: readonly string[]; header: boolean },
-): TestItem[] {
+): TestItem[] => {
   const width = rows.reduce((most, row) => Math.max(most, row.length), 0)
   const names = Array.from({ length: width }, (_, i) => (header ? (rows[0][i] ?? String(i)) : String(i)))
   const columns = (fields ?? names).map((field) => {
@@ -193,7 +193,7 @@ function fromTable(
 }
 
 /** Paragraphs between empty lines, or lines when there are none. */
-function fromText(content: string): TestItem[] {
+const fromText = (content: string): TestItem[] => {
   const parts = /\n\s*\n/.test(content) ? content.split(/\n\s*\n/) : content.split('\n')
   return parts.flatMap((text, index) =>
     text.trim() === '' ? [] : [{ item: String(index + 1), field: 'text', text: text.trim() }],

@@ -15,11 +15,17 @@ export interface DatabaseLimits {
 }
 
 export class Database {
+  readonly #instance: DuckDBInstance
+  readonly #folder: string
+
   private constructor(
     readonly connection: DuckDBConnection,
-    private readonly instance: DuckDBInstance,
-    private readonly folder: string,
-  ) {}
+    instance: DuckDBInstance,
+    folder: string,
+  ) {
+    this.#instance = instance
+    this.#folder = folder
+  }
 
   static async open({ temporaryFolder, memoryMegabytes, threads }: DatabaseLimits): Promise<Database> {
     await rm(temporaryFolder, { recursive: true, force: true })
@@ -71,33 +77,26 @@ export class Database {
 
   async close(): Promise<void> {
     this.connection.closeSync()
-    this.instance.closeSync()
-    await rm(this.folder, { recursive: true, force: true })
+    this.#instance.closeSync()
+    await rm(this.#folder, { recursive: true, force: true })
   }
 }
 
 /** The view `entries`: every row of the key files with `shard`, the position of its file in the list. */
-export function entriesSql(files: readonly string[]): string {
-  return `
+export const entriesSql = (files: readonly string[]): string => `
     CREATE TABLE files AS SELECT unnest(${list(files)}) AS path, unnest(range(${files.length}))::INTEGER AS shard;
     CREATE VIEW entries AS
       SELECT files.shard, source.* FROM read_parquet(${list(files)}, filename = 'source_path') AS source
       JOIN files ON files.path = source.source_path;`
-}
 
-export function copySql(query: string, path: string): string {
-  return `SET preserve_insertion_order = true; COPY (${query}) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`
-}
+export const copySql = (query: string, path: string): string =>
+  `SET preserve_insertion_order = true; COPY (${query}) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`
 
-export function quote(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
-}
+export const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
-function list(values: readonly string[]): string {
-  return `[${values.map(quote).join(', ')}]`
-}
+const list = (values: readonly string[]): string => `[${values.map(quote).join(', ')}]`
 
-function reword(error: Error): never {
+const reword = (error: Error): never => {
   const reason = error.message.split('\n')[0]
   if (/out of memory/i.test(reason)) {
     throw new DataError(

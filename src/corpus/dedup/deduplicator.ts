@@ -55,18 +55,16 @@ export interface DeduplicatorDefinition<Schema extends z.ZodType = z.ZodType> {
   find(options: FindOptions, config: z.output<Schema>): Promise<FindReport>
 }
 
-export function defineDeduplicator<Schema extends z.ZodType>(
+export const defineDeduplicator = <Schema extends z.ZodType>(
   definition: DeduplicatorDefinition<Schema>,
-): DeduplicatorDefinition<Schema> {
-  return definition
-}
+): DeduplicatorDefinition<Schema> => definition
 
 /** A deduplicator with its options checked; throws ConfigError naming `where`. */
-export function createDeduplicator(
+export const createDeduplicator = (
   definition: DeduplicatorDefinition,
   value: unknown,
   where: string,
-): { createWriter(path: string): KeyWriter; find(options: FindOptions): Promise<FindReport> } {
+): { createWriter(path: string): KeyWriter; find(options: FindOptions): Promise<FindReport> } => {
   const config = parseConfig(definition.config, value ?? {}, where)
   return {
     createWriter: (path) => definition.createWriter(path, config),
@@ -84,10 +82,10 @@ export function createDeduplicator(
 }
 
 /** Opens a database with `entries` and `excluded`, lets `work` fill and query it, and removes it whatever happens. */
-export async function withEntries<Result>(
+export const withEntries = async <Result>(
   options: FindOptions,
   work: (database: Database, write: (query: string) => Promise<void>) => Promise<Result>,
-): Promise<Result> {
+): Promise<Result> => {
   const database = await Database.open(options)
   try {
     await database.run(entriesSql(options.files))
@@ -107,7 +105,7 @@ export async function withEntries<Result>(
 export const documentColumns = { row: 'INT32', id: 'STRING', length: 'INT32', score: 'DOUBLE' } as const
 
 /** The values of those columns; `score` is read from the metadata, 0 where there is none. */
-export function documentValues(row: number, { id, text, metadata }: DedupDocument, scoreField: string) {
+export const documentValues = (row: number, { id, text, metadata }: DedupDocument, scoreField: string) => {
   const score = metadata[scoreField]
   return [row, id, text.length, typeof score === 'number' && Number.isFinite(score) ? score : 0]
 }

@@ -33,7 +33,7 @@ interface Options {
 }
 
 /** Runs a deduplicator over documents grouped by key file. */
-async function find(type: DeduplicatorType, shards: DedupDocument[][], options: Options = {}) {
+const find = async (type: DeduplicatorType, shards: DedupDocument[][], options: Options = {}) => {
   const { config = {}, threads = 2, memoryMegabytes = 256, exclude } = options
   const run = join(folder, String(runs++))
   const tool = createDeduplicator(deduplicators[type], config, type)
@@ -50,16 +50,15 @@ async function find(type: DeduplicatorType, shards: DedupDocument[][], options: 
   return { report, output }
 }
 
-async function documentDrops(output: string): Promise<DocumentDrop[]> {
+const documentDrops = async (output: string): Promise<DocumentDrop[]> => {
   const all: DocumentDrop[] = []
   for await (const batch of readDocumentDrops(output)) all.push(...batch)
   return all
 }
 
 /** `dropped<kept` for each drop. */
-async function pairs({ output }: { output: string; report: FindReport }): Promise<string[]> {
-  return (await documentDrops(output)).map(({ id, keptId }) => `${id}<${keptId}`)
-}
+const pairs = async ({ output }: { output: string; report: FindReport }): Promise<string[]> =>
+  (await documentDrops(output)).map(({ id, keptId }) => `${id}<${keptId}`)
 
 describe('exact', () => {
   const shards = [

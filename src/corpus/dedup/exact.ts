@@ -26,10 +26,9 @@ export const exact = defineDeduplicator({
   find: (options, { keep }) => findEqualKeys(options, keep),
 })
 
-function wordsOf(text: string): string {
-  return text
+const wordsOf = (text: string): string =>
+  text
     .toLowerCase()
     .split(/[^\p{L}\p{M}\p{N}]+/u)
     .filter((word) => word !== '')
     .join(' ')
-}

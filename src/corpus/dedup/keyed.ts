@@ -15,11 +15,11 @@ import { KeyFileWriter } from './key-file.ts'
 import * as sql from './queries.ts'
 
 /** Writes the key of each document; documents whose key is undefined take no part. */
-export function createKeyedWriter(
+export const createKeyedWriter = (
   path: string,
   scoreField: string,
   keyOf: (document: DedupDocument) => string | undefined,
-): KeyWriter {
+): KeyWriter => {
   const file = new KeyFileWriter(path, { ...documentColumns, key_high: 'INT64', key_low: 'INT64' })
   return {
     add(row, document) {
@@ -34,7 +34,7 @@ export function createKeyedWriter(
   }
 }
 
-export async function findEqualKeys(options: FindOptions, rule: sql.KeepRule): Promise<FindReport> {
+export const findEqualKeys = async (options: FindOptions, rule: sql.KeepRule): Promise<FindReport> => {
   const keys = ['key_high', 'key_low']
   return await withEntries(options, async (database, write) => {
     await database.run(sql.documentsSql(keys))

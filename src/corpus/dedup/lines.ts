@@ -51,7 +51,7 @@ export const repeatedLines = defineDeduplicator({
   },
 })
 
-function lineKey({ pairs, count }: WordHashes): bigint {
+const lineKey = ({ pairs, count }: WordHashes): bigint => {
   let high = count
   let low = ~count
   for (let i = 0; i < count; i++) {
@@ -62,7 +62,7 @@ function lineKey({ pairs, count }: WordHashes): bigint {
 }
 
 /** `text` without the lines of these numbers (from 0). */
-export function removeLines(text: string, numbers: readonly number[]): string {
+export const removeLines = (text: string, numbers: readonly number[]): string => {
   const drop = new Set(numbers)
   return text
     .split('\n')

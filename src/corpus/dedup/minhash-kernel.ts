@@ -15,11 +15,10 @@ export interface MinhashKernel {
 }
 
 /** `multipliers` holds a[0], c[0], a[1], c[1], …; all odd, so that each function is a bijection in either lane. */
-export function createMinhashKernel(multipliers: Int32Array): MinhashKernel {
-  return createSimdKernel(multipliers) ?? createPlainKernel(multipliers)
-}
+export const createMinhashKernel = (multipliers: Int32Array): MinhashKernel =>
+  createSimdKernel(multipliers) ?? createPlainKernel(multipliers)
 
-export function createPlainKernel(multipliers: Int32Array): MinhashKernel {
+export const createPlainKernel = (multipliers: Int32Array): MinhashKernel => {
   const functions = multipliers.length / 2
   const shingles = new Int32Array(blockShingles * 2)
   const minima = new Int32Array(functions)
@@ -51,7 +50,7 @@ interface WebAssemblyApi {
 }
 const webAssembly = (globalThis as unknown as { WebAssembly: WebAssemblyApi }).WebAssembly
 
-export function createSimdKernel(multipliers: Int32Array): MinhashKernel | undefined {
+export const createSimdKernel = (multipliers: Int32Array): MinhashKernel | undefined => {
   const bytes = moduleBytes()
   if (!webAssembly.validate(bytes)) return undefined
   const functions = multipliers.length / 2
@@ -81,7 +80,7 @@ export function createSimdKernel(multipliers: Int32Array): MinhashKernel | undef
 }
 
 /** The module, assembled here because a build step for 120 bytes is not worth its tools. */
-function moduleBytes(): Uint8Array<ArrayBuffer> {
+const moduleBytes = (): Uint8Array<ArrayBuffer> => {
   const [i32, v128] = [0x7f, 0x7b]
   const get = (local: number) => [0x20, local]
   const set = (local: number) => [0x21, local]
@@ -123,6 +122,5 @@ function moduleBytes(): Uint8Array<ArrayBuffer> {
 }
 
 /** LEB128 of a length under 2^14. */
-function lengthOf(content: number[]): number[] {
-  return content.length < 128 ? [content.length] : [(content.length & 127) | 128, content.length >>> 7]
-}
+const lengthOf = (content: number[]): number[] =>
+  content.length < 128 ? [content.length] : [(content.length & 127) | 128, content.length >>> 7]

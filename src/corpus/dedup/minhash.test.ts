@@ -16,7 +16,7 @@ const drawWords = (count: number): Words => Array.from({ length: count }, () => 
 const textOf = (words: Words) => words.map((word) => vocabulary[word]).join(' ')
 
 /** Similarity of the sets of n-grams; five numbers under 1024 fit a double exactly. */
-function jaccard(a: Words, b: Words, n: number): number {
+const jaccard = (a: Words, b: Words, n: number): number => {
   const grams = (words: Words) => {
     const set = new Set<number>()
     for (let i = 0; i + n <= words.length; i++) {
@@ -33,16 +33,14 @@ function jaccard(a: Words, b: Words, n: number): number {
 }
 
 /** Replaces a share of the words at different places by other words. */
-function edit(words: Words, share: number): Words {
+const edit = (words: Words, share: number): Words => {
   const places = random.shuffle(Array.from(words, (_, i) => i)).slice(0, Math.round(words.length * share))
   const copy = [...words]
   for (const place of places) copy[place] = (words[place] + 1 + random.integer(999)) % 1000
   return copy
 }
 
-function share(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
+const share = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 
 const configs: MinhashOptions[] = [
   { nGram: 5, bands: 14, rows: 8 },

@@ -24,13 +24,11 @@ export interface Minhasher {
 }
 
 /** Probability that two documents of Jaccard similarity `similarity` share a band: 1 − (1 − s^rows)^bands. */
-export function matchProbability(similarity: number, { bands, rows }: { bands: number; rows: number }): number {
-  return 1 - (1 - similarity ** rows) ** bands
-}
+export const matchProbability = (similarity: number, { bands, rows }: { bands: number; rows: number }): number =>
+  1 - (1 - similarity ** rows) ** bands
 
-export function createMinhasher(options: MinhashOptions = {}): Minhasher {
-  return new TableMinhasher(parseConfig(minhashOptions, options, 'minhash'))
-}
+export const createMinhasher = (options: MinhashOptions = {}): Minhasher =>
+  new TableMinhasher(parseConfig(minhashOptions, options, 'minhash'))
 
 class TableMinhasher implements Minhasher {
   readonly #kernel: MinhashKernel
@@ -101,7 +99,7 @@ class TableMinhasher implements Minhasher {
 const base1 = 0x01000193
 const base2 = 0x9e3779b1 | 0
 
-function power(base: number, exponent: number): number {
+const power = (base: number, exponent: number): number => {
   let result = 1
   for (let i = 0; i < exponent; i++) result = Math.imul(result, base)
   return result
@@ -110,7 +108,7 @@ function power(base: number, exponent: number): number {
 let last: { key: string; minhasher: Minhasher } | undefined
 
 /** The signature of one text; the hash functions of the last options are kept. */
-export function minhashSignature(text: string, options: MinhashOptions = {}): BigUint64Array {
+export const minhashSignature = (text: string, options: MinhashOptions = {}): BigUint64Array => {
   const key = JSON.stringify(options)
   if (last?.key !== key) last = { key, minhasher: createMinhasher(options) }
   return last.minhasher.signature(text)

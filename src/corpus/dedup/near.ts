@@ -56,7 +56,7 @@ export const near = defineDeduplicator({
 })
 
 /** Union-find over the links; memory is 4 bytes for each document that has a near duplicate. */
-async function clusterMembers(database: Database): Promise<{ clusters: number; dropped: number }> {
+const clusterMembers = async (database: Database): Promise<{ clusters: number; dropped: number }> => {
   const members = await database.count('SELECT count(*) FROM members')
   const clusters = new Clusters(members)
   for await (const [from, to] of database.chunks(sql.memberEdgesSql)) {

@@ -18,7 +18,7 @@ interface UnitTables {
 
 let tables: UnitTables | undefined
 
-function unitTables(): UnitTables {
+const unitTables = (): UnitTables => {
   if (tables !== undefined) return tables
   const kind = new Uint8Array(65_536)
   const folded = new Uint16Array(65_536)
@@ -66,7 +66,7 @@ const startSecond = 0x1b873593 | 0
 const digitStand = 0x30
 
 /** Fills `out` with the hashes of the words of `text` between `start` and `end` (UTF-16 units). */
-export function hashWords(text: string, out: WordHashes, start = 0, end = text.length): void {
+export const hashWords = (text: string, out: WordHashes, start = 0, end = text.length): void => {
   const { kind, folded } = unitTables()
   out.count = 0
   let first = startFirst

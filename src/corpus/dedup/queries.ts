@@ -15,14 +15,12 @@ const preference: Record<KeepRule, string> = {
 const nodeOf = 'CAST(shard AS BIGINT) * 1099511627776 + CAST(row AS BIGINT)'
 
 /** `documents`: the entries that no earlier deduplicator dropped, with their node. */
-export function documentsSql(columns: readonly string[]): string {
-  return `CREATE TABLE documents AS
+export const documentsSql = (columns: readonly string[]): string => `CREATE TABLE documents AS
     SELECT ${nodeOf} AS node, shard, row, id, length, score, ${columns.join(', ')} FROM entries
     WHERE NOT EXISTS (SELECT 1 FROM excluded WHERE excluded.shard = entries.shard AND excluded.row = entries.row)`
-}
 
 /** `clustered`: every document that shares its key with another, and the first node of them as the cluster. */
-export function equalKeysSql(keys: readonly string[]): string {
+export const equalKeysSql = (keys: readonly string[]): string => {
   const same = keys.map((key) => `documents.${key} = shared.${key}`).join(' AND ')
   return `CREATE TABLE clustered AS
     SELECT documents.node, shared.cluster, shared.size
@@ -35,14 +33,12 @@ export function equalKeysSql(keys: readonly string[]): string {
 export const edgesTableSql = 'CREATE TABLE edges (node BIGINT, first BIGINT)'
 
 /** Adds to `edges` a link from each document to the first one with the same key in this band. */
-export function bandEdgesSql(key: string): string {
-  return `INSERT INTO edges
+export const bandEdgesSql = (key: string): string => `INSERT INTO edges
     SELECT documents.node, shared.first
     FROM documents JOIN (
       SELECT ${key}, min(node) AS first FROM documents WHERE ${key} IS NOT NULL GROUP BY ${key} HAVING count(*) > 1
     ) AS shared ON documents.${key} = shared.${key}
     WHERE documents.node <> shared.first`
-}
 
 /** `members`: the linked documents, numbered from 0 in their order. */
 export const membersSql = `CREATE TABLE members AS
@@ -62,8 +58,7 @@ export const clusteredSql = `CREATE TABLE clustered AS
   JOIN (SELECT root, count(*) AS size FROM roots GROUP BY root) AS sizes ON sizes.root = roots.root`
 
 /** Every document of a cluster but the one to keep, in order. */
-export function dropsSql(rule: KeepRule): string {
-  return `WITH ranked AS (
+export const dropsSql = (rule: KeepRule): string => `WITH ranked AS (
       SELECT clustered.cluster, clustered.size, documents.node, shard, row, id,
         row_number() OVER (PARTITION BY clustered.cluster ORDER BY ${preference[rule].replaceAll('node', 'documents.node')}) AS place
       FROM clustered JOIN documents ON documents.node = clustered.node
@@ -72,7 +67,6 @@ export function dropsSql(rule: KeepRule): string {
       CAST(dropped.size AS INTEGER) AS cluster_size
     FROM ranked AS dropped JOIN ranked AS kept ON kept.cluster = dropped.cluster AND kept.place = 1
     WHERE dropped.place > 1 ORDER BY dropped.node`
-}
 
 /** `lines`: all lines of documents that stay, with their node. */
 export const linesSql = `CREATE TABLE lines AS
@@ -80,8 +74,13 @@ export const linesSql = `CREATE TABLE lines AS
   WHERE NOT EXISTS (SELECT 1 FROM excluded WHERE excluded.shard = entries.shard AND excluded.row = entries.row)`
 
 /** Every copy of a line that occurs `minCount` times or more; the first stays when `keepFirst`. */
-export function lineDropsSql({ minCount, keepFirst }: { minCount: number; keepFirst: boolean }): string {
-  return `WITH ranked AS (
+export const lineDropsSql = ({
+  minCount,
+  keepFirst,
+}: {
+  minCount: number
+  keepFirst: boolean
+}): string => `WITH ranked AS (
       SELECT lines.node, shard, row, line, shared.times,
         row_number() OVER (PARTITION BY lines.key ORDER BY lines.node, line) AS place
       FROM lines JOIN (SELECT key, count(*) AS times FROM lines GROUP BY key HAVING count(*) >= ${minCount}) AS shared
@@ -89,7 +88,6 @@ export function lineDropsSql({ minCount, keepFirst }: { minCount: number; keepFi
     )
     SELECT shard, row, line, CAST(times AS INTEGER) AS times FROM ranked
     WHERE place > ${keepFirst ? 1 : 0} ORDER BY node, line`
-}
 
 const columnsOf = (columns: Record<string, string>) =>
   Object.entries(columns)

@@ -34,7 +34,7 @@ export const urlDuplicates = defineDeduplicator({
 })
 
 /** One spelling for addresses that lead to the same page; other text comes back as it is. */
-export function normalizeUrl(address: string): string {
+export const normalizeUrl = (address: string): string => {
   let url: URL
   try {
     url = new URL(/^[a-z][a-z0-9+.-]*:/i.test(address) ? address : `http://${address}`)

@@ -29,7 +29,7 @@ const productionNote =
   /^(?:\s*(?:produced by|e-?text prepared by|this e-?text was (?:prepared|produced)|transcribed (?:from|by)|\[?transcriber[’']?s?[’']? notes?|proofread|html version by|distributed proofreading)[^\n]*(?:\n[^\n]+)*\n\s*)+/i
 
 /** Parses a book. */
-export function parseBook(source: string, options: BookOptions): Book {
+export const parseBook = (source: string, options: BookOptions): Book => {
   const text = source.replace(/\r\n?/g, '\n').replace(/^\ufeff/, '')
   const gutenberg = cutGutenberg(text)
   if (gutenberg !== undefined) {
@@ -45,7 +45,7 @@ export function parseBook(source: string, options: BookOptions): Book {
 
 type BookMetadata = Omit<Book, 'chapters'>
 
-function cutGutenberg(text: string): { metadata: BookMetadata; body: string } | undefined {
+const cutGutenberg = (text: string): { metadata: BookMetadata; body: string } | undefined => {
   const start = gutenbergStart.exec(text.slice(0, 60_000)) ?? smallPrintEnd.exec(text.slice(0, 60_000))
   const from = start === null ? 0 : start.index + start[0].length
   const end = gutenbergEnd.exec(text.slice(from))
@@ -63,7 +63,7 @@ function cutGutenberg(text: string): { metadata: BookMetadata; body: string } | 
 }
 
 /** `# Title: X`, `## Author: Y`, `## Year: Z` and a rule; or YAML between `---` lines. */
-function readFrontMatter(text: string): { metadata: BookMetadata; body: string } {
+const readFrontMatter = (text: string): { metadata: BookMetadata; body: string } => {
   const metadata: BookMetadata = {}
   const set = (name: string, value: string) => {
     const key = name.toLowerCase() === 'date' ? 'year' : name.toLowerCase()
@@ -84,7 +84,7 @@ function readFrontMatter(text: string): { metadata: BookMetadata; body: string }
   return { metadata, body: text.slice(header[0].length) }
 }
 
-function markdownChapters(body: string, options: BookOptions): BookChapter[] {
+const markdownChapters = (body: string, options: BookOptions): BookChapter[] => {
   const chapters: BookChapter[] = []
   let title = ''
   let lines: string[] = []
@@ -108,7 +108,7 @@ function markdownChapters(body: string, options: BookOptions): BookChapter[] {
 }
 
 /** A heading with nothing under it (VOLUME I) goes with the next one. */
-function mergeTitles(chapters: BookChapter[]): BookChapter[] {
+const mergeTitles = (chapters: BookChapter[]): BookChapter[] => {
   const merged: BookChapter[] = []
   let pending: string[] = []
   for (const { title, text } of chapters) {
@@ -120,8 +120,8 @@ function mergeTitles(chapters: BookChapter[]): BookChapter[] {
   return merged
 }
 
-function plainMarkdown(text: string): string {
-  return text
+const plainMarkdown = (text: string): string =>
+  text
     .replace(/^\s*(?:-{3,}|\*{3,}|_{3,}|(?:\*\s+){2,}\*)\s*$/gm, '')
     .replace(/!\[([^\]]*)\]\([^)]*\)/g, '')
     .replace(/\[([^\]\n]+)\]\([^)\s]*(?:\s+"[^"]*")?\)/g, '$1')
@@ -133,7 +133,6 @@ function plainMarkdown(text: string): string {
     .replace(/`([^`\n]+)`/g, '$1')
     .replace(/&(amp|lt|gt|quot|nbsp|mdash|ndash);/g, (_, name: keyof typeof named) => named[name])
     .replace(/\\([\\`*_{}[\]()#+.!>-])/g, '$1')
-}
 
 const named = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', mdash: '—', ndash: '–' }
 
@@ -145,7 +144,7 @@ const chapterLine = new RegExp(
 )
 const minChapterLength = 400
 
-function plainChapters(body: string, options: BookOptions): BookChapter[] {
+const plainChapters = (body: string, options: BookOptions): BookChapter[] => {
   const cleaned = body
     .replace(/\[Illustration(?::[^\]]{0,2000})?\]/g, '')
     .replace(/(?<![\w_])_(?=[^\s_])([^_]{1,2000}?)(?<=[^\s_])_(?![\w_])/g, '$1')
@@ -184,7 +183,7 @@ function plainChapters(body: string, options: BookOptions): BookChapter[] {
 }
 
 /** Paragraphs separated by one blank line; wrapped ones on one line. */
-function paragraphs(text: string, options: BookOptions): string {
+const paragraphs = (text: string, options: BookOptions): string => {
   const blocks: string[] = []
   for (const raw of text.split(/\n[ \t]*\n/)) {
     const block = raw.replace(/[ \t]+$/gm, '').replace(/^\n+|\n+$/g, '')
@@ -195,7 +194,7 @@ function paragraphs(text: string, options: BookOptions): string {
 }
 
 /** Joins lines when all but the last are long; verse, lists and tables stay as they are. */
-function unwrap(block: string): string {
+const unwrap = (block: string): string => {
   const lines = block.split('\n')
   if (lines.length === 1) return block.trim()
   const wrapped = lines.slice(0, -1).every((line, index) => line.length >= 50 && (index === 0 || !/^\s{2,}/.test(line)))
@@ -203,11 +202,9 @@ function unwrap(block: string): string {
   return prose ? lines.map((line) => line.trim()).join(' ') : lines.map((line) => line.trimEnd()).join('\n')
 }
 
-function averageLength(lines: readonly string[]): number {
-  return lines.slice(0, -1).reduce((sum, line) => sum + line.length, 0) / Math.max(1, lines.length - 1)
-}
+const averageLength = (lines: readonly string[]): number =>
+  lines.slice(0, -1).reduce((sum, line) => sum + line.length, 0) / Math.max(1, lines.length - 1)
 
 /** The whole book as one text, chapter titles as paragraphs of their own. */
-export function bookText(chapters: readonly BookChapter[]): string {
-  return chapters.map(({ title, text }) => (title === '' ? text : `${title}\n\n${text}`)).join('\n\n')
-}
+export const bookText = (chapters: readonly BookChapter[]): string =>
+  chapters.map(({ title, text }) => (title === '' ? text : `${title}\n\n${text}`)).join('\n\n')

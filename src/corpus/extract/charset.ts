@@ -16,7 +16,7 @@ type Decoder = InstanceType<typeof TextDecoder>
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 const decoders = new Map<string, Decoder | undefined>()
 
-function decoderFor(label: string): Decoder | undefined {
+const decoderFor = (label: string): Decoder | undefined => {
   const key = label.trim().toLowerCase()
   if (!decoders.has(key)) {
     let decoder: Decoder | undefined
@@ -31,7 +31,7 @@ function decoderFor(label: string): Decoder | undefined {
   return decoders.get(key)
 }
 
-function fromMark(bytes: Uint8Array): string | undefined {
+const fromMark = (bytes: Uint8Array): string | undefined => {
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return 'utf-8'
   if (bytes[0] === 0xfe && bytes[1] === 0xff) return 'utf-16be'
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return 'utf-16le'
@@ -43,7 +43,7 @@ const xmlEncoding = /^\s*<\?xml[^>]{0,100}?\bencoding\s*=\s*["']([\w:.-]{2,40})/
 const headerCharset = /\bcharset\s*=\s*["']?\s*([\w:.-]{2,40})/i
 
 /** Decodes an HTML page. */
-export function decodeHtmlBytes(bytes: Uint8Array, contentType = ''): DecodedText {
+export const decodeHtmlBytes = (bytes: Uint8Array, contentType = ''): DecodedText => {
   const mark = fromMark(bytes)
   if (mark !== undefined) return decodeWith(bytes, mark)
   // Most pages are valid UTF-8, and text of another encoding hardly ever is, so the bytes outrank what a header claims.
@@ -65,18 +65,17 @@ export function decodeHtmlBytes(bytes: Uint8Array, contentType = ''): DecodedTex
 }
 
 /** Decodes plain text: a byte order mark, else UTF-8 if valid, else Windows-1252. */
-export function decodePlainBytes(bytes: Uint8Array): DecodedText {
+export const decodePlainBytes = (bytes: Uint8Array): DecodedText => {
   const mark = fromMark(bytes)
   if (mark !== undefined) return decodeWith(bytes, mark)
   return tryUtf8(bytes) ?? decodeWith(bytes, mostlyUtf8(bytes) ? 'utf-8' : 'windows-1252')
 }
 
 /** Encodings of ASCII bytes that are not ASCII text. */
-function isEscapeCoded(label: string | undefined): boolean {
-  return label !== undefined && /^(iso-2022-jp|csiso2022jp|hz-gb-2312|utf-7)$/i.test(label)
-}
+const isEscapeCoded = (label: string | undefined): boolean =>
+  label !== undefined && /^(iso-2022-jp|csiso2022jp|hz-gb-2312|utf-7)$/i.test(label)
 
-function tryUtf8(bytes: Uint8Array): DecodedText | undefined {
+const tryUtf8 = (bytes: Uint8Array): DecodedText | undefined => {
   try {
     return { text: utf8.decode(bytes), charset: 'utf-8', damaged: false }
   } catch {
@@ -84,7 +83,7 @@ function tryUtf8(bytes: Uint8Array): DecodedText | undefined {
   }
 }
 
-function decodeWith(bytes: Uint8Array, label: string): DecodedText {
+const decodeWith = (bytes: Uint8Array, label: string): DecodedText => {
   const decoder = decoderFor(label) ?? decoderFor('windows-1252')!
   const text =
     decoder.encoding === 'windows-1252' ? decodeWindows1252(bytes) : decoder.decode(wholeUnits(bytes, decoder.encoding))
@@ -92,18 +91,17 @@ function decodeWith(bytes: Uint8Array, label: string): DecodedText {
 }
 
 /** UTF-16 that was cut at a line end may have half a character left. */
-function wholeUnits(bytes: Uint8Array, encoding: string): Uint8Array {
-  return encoding.startsWith('utf-16') && bytes.length % 2 === 1 ? bytes.subarray(0, -1) : bytes
-}
+const wholeUnits = (bytes: Uint8Array, encoding: string): Uint8Array =>
+  encoding.startsWith('utf-16') && bytes.length % 2 === 1 ? bytes.subarray(0, -1) : bytes
 
 /** Node 20 decodes windows-1252 as Latin-1, so its own characters are put in here. */
-function decodeWindows1252(bytes: Uint8Array): string {
+const decodeWindows1252 = (bytes: Uint8Array): string => {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
   return text.replace(/[\u0080-\u009f]/g, (character) => windows1252[character.charCodeAt(0) - 0x80])
 }
 
 /** Among bytes over 127, whether sequences that are UTF-8 outnumber those that are not by ten to one. */
-function mostlyUtf8(bytes: Uint8Array): boolean {
+const mostlyUtf8 = (bytes: Uint8Array): boolean => {
   let good = 0
   let bad = 0
   for (let at = 0; at < bytes.length; ) {

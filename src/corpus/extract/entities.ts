@@ -4,7 +4,7 @@ import { Parser } from 'htmlparser2'
 const xmlNames: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" }
 
 /** Decodes the five names and the numbers of XML; anything else stays as it is. */
-export function decodeXml(text: string): string {
+export const decodeXml = (text: string): string => {
   if (!text.includes('&')) return text
   return text.replace(/&(?:(lt|gt|amp|quot|apos)|#(\d{1,7})|#x([\da-f]{1,6}));/gi, (whole, name, decimal, hex) =>
     name !== undefined ? (xmlNames[name] ?? whole) : numbered(decimal, hex),
@@ -14,7 +14,7 @@ export function decodeXml(text: string): string {
 /** Windows-1252 in the range where Latin-1 has control characters; HTML reads &#150; as an en dash. */
 export const windows1252 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
 
-function numbered(decimal: string | undefined, hex: string | undefined): string {
+const numbered = (decimal: string | undefined, hex: string | undefined): string => {
   const code = decimal !== undefined ? Number.parseInt(decimal, 10) : Number.parseInt(hex ?? '0', 16)
   if (code >= 0x80 && code <= 0x9f) return windows1252[code - 0x80]
   if (code === 9 || code === 10 || code === 13) return String.fromCharCode(code)
@@ -25,7 +25,7 @@ function numbered(decimal: string | undefined, hex: string | undefined): string 
 const named = new Map<string, string>()
 
 /** The text of one reference, such as `&eacute;` or `&#233;`; the same string when it is none. */
-export function decodeHtmlEntity(reference: string): string {
+export const decodeHtmlEntity = (reference: string): string => {
   if (reference.charCodeAt(1) === 35) {
     const match = /^&#(?:(\d{1,7})|x([\da-f]{1,6}));?$/i.exec(reference)
     return match === null ? reference : numbered(match[1], match[2])
@@ -45,6 +45,5 @@ export function decodeHtmlEntity(reference: string): string {
 const reference = /&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});?/g
 
 /** Decodes all character references of HTML. */
-export function decodeHtml(text: string): string {
-  return text.includes('&') ? text.replace(reference, decodeHtmlEntity) : text
-}
+export const decodeHtml = (text: string): string =>
+  text.includes('&') ? text.replace(reference, decodeHtmlEntity) : text

@@ -9,11 +9,10 @@ import { createFilter, type FilterDecision } from './filter.ts'
 
 const good = 'Here is a sentence. And one more of them! Is this the third? It is the fourth. This one is last.'
 
-async function apply(text: string, options: object = {}): Promise<FilterDecision> {
-  return (await createFilter(c4, options, 'c4')).apply({ id: '1', text, metadata: {} })
-}
+const apply = async (text: string, options: object = {}): Promise<FilterDecision> =>
+  (await createFilter(c4, options, 'c4')).apply({ id: '1', text, metadata: {} })
 
-async function textOf(text: string, options: object = {}): Promise<string> {
+const textOf = async (text: string, options: object = {}): Promise<string> => {
   const decision = await apply(text, options)
   if (!decision.keep) throw new Error(decision.reason)
   return decision.text ?? text

@@ -86,11 +86,9 @@ export const c4 = defineFilter({
   },
 })
 
-function isLongerThan(word: string, length: number): boolean {
-  return word.length > length && countCodePoints(word) > length
-}
+const isLongerThan = (word: string, length: number): boolean => word.length > length && countCodePoints(word) > length
 
-async function badWordPattern(path: string): Promise<RegExp | undefined> {
+const badWordPattern = async (path: string): Promise<RegExp | undefined> => {
   const words = (await readWordList(path)).map((word) => word.toLowerCase().replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
   if (words.length === 0) return undefined
   return new RegExp(`(?<![\\p{L}\\p{N}_])(?:${words.join('|')})(?![\\p{L}\\p{N}_])`, 'u')

@@ -62,14 +62,13 @@ const patterns: readonly [bit: number, pattern: RegExp][] = [
   [replacement, /[\ufffd\x00-\x08\x0e-\x1f\x7f-\x9f]/],
 ]
 
-function kindOf(character: string): number {
-  return patterns.reduce((bits, [bit, pattern]) => (pattern.test(character) ? bits | bit : bits), 0)
-}
+const kindOf = (character: string): number =>
+  patterns.reduce((bits, [bit, pattern]) => (pattern.test(character) ? bits | bit : bits), 0)
 
 /** What each UTF-16 unit outside the surrogates is. */
 let unitKinds: Uint8Array | undefined
 
-function countKinds(text: string) {
+const countKinds = (text: string) => {
   unitKinds ??= Uint8Array.from({ length: 65_536 }, (_, unit) => kindOf(String.fromCharCode(unit)))
   const byKind = new Float64Array(32)
   let all = 0
@@ -102,7 +101,7 @@ const repetitionSample = 2 ** 20
  * occur once left out. Counted by UTF-16 unit over a rolling hash of 64 bits.
  * @source ROOTS, compute_character_repetition_ratio of bigscience-workshop/data-preparation
  */
-export function characterRepetition(text: string, n: number): number {
+export const characterRepetition = (text: string, n: number): number => {
   const length = Math.min(text.length, repetitionSample)
   const total = length - n + 1
   if (total <= 0) return 0

@@ -49,24 +49,22 @@ export interface FilterDefinition<Schema extends z.ZodType = z.ZodType> {
 }
 
 /** Declares a filter; the registry in index.ts lists what this returns. */
-export function defineFilter<Schema extends z.ZodType>(definition: FilterDefinition<Schema>): FilterDefinition<Schema> {
-  return definition
-}
+export const defineFilter = <Schema extends z.ZodType>(
+  definition: FilterDefinition<Schema>,
+): FilterDefinition<Schema> => definition
 
 /** The decision of every filter that has nothing to say; shared, so that keeping costs no allocation. */
 export const keep: Kept = Object.freeze({ keep: true })
 
 /** A drop with the figure that decided, kept short because reports store samples of it. */
-export function drop(reason: string, detail?: string | number): Dropped {
+export const drop = (reason: string, detail?: string | number): Dropped => {
   if (detail === undefined) return { keep: false, reason }
   return { keep: false, reason, detail: typeof detail === 'number' ? formatFigure(detail) : detail.slice(0, 200) }
 }
 
-function formatFigure(value: number): string {
-  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)))
-}
+const formatFigure = (value: number): string =>
+  Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)))
 
 /** Checks `value` against the filter's schema and builds it; throws ConfigError naming `where`. */
-export async function createFilter(definition: FilterDefinition, value: unknown, where: string): Promise<Filter> {
-  return await definition.create(parseConfig(definition.config, value ?? {}, where))
-}
+export const createFilter = async (definition: FilterDefinition, value: unknown, where: string): Promise<Filter> =>
+  await definition.create(parseConfig(definition.config, value ?? {}, where))

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { createFilter } from './filter.ts'
 import { fineweb } from './fineweb.ts'
 
-async function reason(text: string, options: object = {}): Promise<string | undefined> {
+const reason = async (text: string, options: object = {}): Promise<string | undefined> => {
   const decision = (await createFilter(fineweb, options, 'fineweb')).apply({ id: '1', text, metadata: {} })
   return decision.keep ? undefined : decision.reason
 }

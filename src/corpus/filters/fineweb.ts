@@ -48,7 +48,7 @@ export const fineweb = defineFilter({
   },
 })
 
-function endsSentence(line: string): boolean {
+const endsSentence = (line: string): boolean => {
   const last = line.charCodeAt(line.length - 1)
   return terminalMark.test(last >= 0xdc00 && last < 0xe000 ? line.slice(-2) : line.slice(-1))
 }

@@ -6,7 +6,7 @@ import { gopherQuality } from './gopher-quality.ts'
 
 const filter = await createFilter(gopherQuality, {}, 'gopher-quality')
 
-function reason(text: string): string | undefined {
+const reason = (text: string): string | undefined => {
   const decision = filter.apply({ id: '1', text, metadata: {} })
   return decision.keep ? undefined : decision.reason
 }

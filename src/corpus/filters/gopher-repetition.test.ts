@@ -7,7 +7,7 @@ import { countRepeated, gopherRepetition } from './gopher-repetition.ts'
 
 const filter = await createFilter(gopherRepetition, {}, 'gopher-repetition')
 
-function reason(text: string, one = filter): string | undefined {
+const reason = (text: string, one = filter): string | undefined => {
   const decision = one.apply({ id: '1', text, metadata: {} })
   return decision.keep ? undefined : decision.reason
 }

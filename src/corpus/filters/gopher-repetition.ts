@@ -94,7 +94,7 @@ export const gopherRepetition = defineFilter({
 })
 
 /** How many parts stood before, and their characters. */
-export function countRepeated(parts: readonly string[]): { count: number; characters: number } {
+export const countRepeated = (parts: readonly string[]): { count: number; characters: number } => {
   const seen = new Set<string>()
   let count = 0
   let characters = 0

@@ -61,7 +61,7 @@ export const language = defineFilter({
 })
 
 /** The first characters, not ending between the two halves of a surrogate pair. */
-function sample(text: string, size: number): string {
+const sample = (text: string, size: number): string => {
   if (text.length <= size) return text
   const last = text.charCodeAt(size - 1)
   return text.slice(0, last >= 0xd800 && last < 0xdc00 ? size - 1 : size)

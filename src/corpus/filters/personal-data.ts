@@ -53,7 +53,11 @@ export const personalData = defineFilter({
 /** Start and end in UTF-16 units. */
 type Span = readonly [start: number, end: number]
 
-function replaceSpans(text: string, spans: Iterable<Span>, values: readonly string[]): { text: string; count: number } {
+const replaceSpans = (
+  text: string,
+  spans: Iterable<Span>,
+  values: readonly string[],
+): { text: string; count: number } => {
   const parts: string[] = []
   let count = 0
   let done = 0
@@ -107,7 +111,7 @@ function* findIpv4(text: string, publicOnly: boolean): Generator<Span> {
 }
 
 /** @source IANA IPv4 Special-Purpose Address Registry */
-function isPublicIpv4([a, b, c, d]: readonly number[]): boolean {
+const isPublicIpv4 = ([a, b, c, d]: readonly number[]): boolean => {
   if (a === 0 || a === 10 || a === 127 || a >= 240) return false
   if (a === 100 && b >= 64 && b < 128) return false
   if (a === 169 && b === 254) return false

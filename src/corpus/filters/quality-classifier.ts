@@ -36,7 +36,7 @@ export const qualityClassifier = defineFilter({
 })
 
 /** A draw of the Lomax distribution (numpy's pareto) that depends on the document's id alone. */
-function paretoDraw(id: string, alpha: number): number {
+const paretoDraw = (id: string, alpha: number): number => {
   const uniform = (Number.parseInt(sha256(id).slice(0, 12), 16) + 0.5) / 2 ** 48
   return uniform ** (-1 / alpha) - 1
 }

@@ -9,7 +9,7 @@ import { trainQualityClassifier } from '../quality/index.ts'
 import { createFilter, type FilterDefinition, filters } from './index.ts'
 
 /** Options that a filter cannot do without. */
-async function required(type: string): Promise<object> {
+const required = async (type: string): Promise<object> => {
   if (type !== 'quality-classifier') return {}
   const path = join(tmpdir(), `quality-${process.pid}.bin`)
   const { model } = await trainQualityClassifier(['good text'], ['bad words'], { bits: 8, holdOut: 0 })

@@ -14,16 +14,15 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-async function apply(type: FilterType, text: string, options: object = {}, metadata = {}): Promise<FilterDecision> {
-  return (await createFilter(filters[type], options, type)).apply({ id: '1', text, metadata })
-}
+const apply = async (type: FilterType, text: string, options: object = {}, metadata = {}): Promise<FilterDecision> =>
+  (await createFilter(filters[type], options, type)).apply({ id: '1', text, metadata })
 
-async function reason(
+const reason = async (
   type: FilterType,
   text: string,
   options: object = {},
   metadata = {},
-): Promise<string | undefined> {
+): Promise<string | undefined> => {
   const decision = await apply(type, text, options, metadata)
   return decision.keep ? undefined : decision.reason
 }

@@ -64,29 +64,25 @@ export const url = defineFilter({
   },
 })
 
-async function joined(entries: readonly string[], file: string | undefined): Promise<readonly string[]> {
-  return file === undefined ? entries : [...entries, ...(await readWordList(file))]
-}
+const joined = async (entries: readonly string[], file: string | undefined): Promise<readonly string[]> =>
+  file === undefined ? entries : [...entries, ...(await readWordList(file))]
 
-function lettersAndDigits(text: string): string {
-  return text.toLowerCase().replace(/[^a-z0-9]+/g, '')
-}
+const lettersAndDigits = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]+/g, '')
 
-function bareHost(host: string): string {
-  return host
+const bareHost = (host: string): string =>
+  host
     .trim()
     .toLowerCase()
     .replace(/^\.+|\.+$/g, '')
-}
 
 /** The host of an address, with or without scheme, user and port; '' when there is none. */
-function hostOf(address: string): string {
+const hostOf = (address: string): string => {
   const match = /^(?:[a-z][a-z0-9+.-]*:)?(?:\/\/)?(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)/i.exec(address)
   return bareHost(match?.[1] ?? '')
 }
 
 /** The host itself or the parent domain that is listed. */
-function listedDomain(host: string, domains: ReadonlySet<string>): string | undefined {
+const listedDomain = (host: string, domains: ReadonlySet<string>): string | undefined => {
   if (domains.size === 0) return undefined
   for (let rest = host; rest !== ''; ) {
     if (domains.has(rest)) return rest

@@ -12,7 +12,7 @@ const prime2 = 0x85ebca77
 const prime3 = 0xc2b2ae3d
 
 /** Spreads every bit of a 32-bit number over all. @source MurmurHash3 fmix32 */
-export function mix32(value: number): number {
+export const mix32 = (value: number): number => {
   let x = value
   x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
   x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
@@ -20,7 +20,7 @@ export function mix32(value: number): number {
 }
 
 /** Hashes `text` from `start` to `end` (UTF-16 units) into `out`. */
-export function hashText(text: string, start: number, end: number, out: HashPair): void {
+export const hashText = (text: string, start: number, end: number, out: HashPair): void => {
   let high = (end - start) ^ prime1
   let low = prime2
   for (let i = start; i < end; i++) {
@@ -34,11 +34,7 @@ export function hashText(text: string, start: number, end: number, out: HashPair
   out.low = mix32(Math.imul(low, prime1) ^ (high >>> 7) ^ unitsSalt(end - start))
 }
 
-function unitsSalt(length: number): number {
-  return Math.imul(length + 1, prime2)
-}
+const unitsSalt = (length: number): number => Math.imul(length + 1, prime2)
 
 /** The 64-bit value of a pair, as a non-negative bigint. */
-export function toBigInt(high: number, low: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
-}
+export const toBigInt = (high: number, low: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)

@@ -20,7 +20,7 @@ export interface FeatureOptions {
 
 const pair: HashPair = { high: 0, low: 0 }
 
-export function extractFeatures(text: string, { nGrams, bits, maxWords }: FeatureOptions): Features {
+export const extractFeatures = (text: string, { nGrams, bits, maxWords }: FeatureOptions): Features => {
   // A word and its mark take at most this many characters on average; the rest would be cut away anyway.
   const words = splitWords(text.length > maxWords * 20 ? text.slice(0, maxWords * 20) : text)
   const count = Math.min(words.length, maxWords)

@@ -48,11 +48,11 @@ interface Example {
  * Trains on good (`positive`) and bad (`negative`) texts; the same texts, order and options give the same bytes.
  * Keeps the features of all examples in memory, about 8 bytes for each different word sequence of a text.
  */
-export async function trainQualityClassifier(
+export const trainQualityClassifier = async (
   positive: Texts,
   negative: Texts,
   options: QualityTrainingOptions = {},
-): Promise<{ model: QualityModel; report: QualityReport }> {
+): Promise<{ model: QualityModel; report: QualityReport }> => {
   const settings = parseConfig(qualityTrainingOptions, options, 'quality')
   const examples: Example[] = []
   const counts = [0, 0]
@@ -115,7 +115,7 @@ export async function trainQualityClassifier(
 }
 
 /** Reads a saved model; throws DataError when the file is not one, is cut short or was changed. */
-export async function loadQualityModel(path: string): Promise<QualityModel> {
+export const loadQualityModel = async (path: string): Promise<QualityModel> => {
   const { header, weights } = await readModelFile(path)
   return createModel(header, weights)
 }
@@ -126,7 +126,7 @@ interface ModelFacts extends FeatureOptions {
   readonly negatives: number
 }
 
-function createModel(facts: ModelFacts, weights: Float32Array): QualityModel {
+const createModel = (facts: ModelFacts, weights: Float32Array): QualityModel => {
   const { bits, nGrams, maxWords, bias, positives, negatives } = facts
   return {
     score: (text) => sigmoid(dot(weights, extractFeatures(text, facts)) + bias),
@@ -134,30 +134,24 @@ function createModel(facts: ModelFacts, weights: Float32Array): QualityModel {
   }
 }
 
-function pick({ bits, nGrams, maxWords }: FeatureOptions): FeatureOptions {
-  return { bits, nGrams, maxWords }
-}
+const pick = ({ bits, nGrams, maxWords }: FeatureOptions): FeatureOptions => ({ bits, nGrams, maxWords })
 
-function positives(examples: readonly Example[]): number {
-  return examples.reduce((sum, { label }) => sum + label, 0)
-}
+const positives = (examples: readonly Example[]): number => examples.reduce((sum, { label }) => sum + label, 0)
 
-function dot(weights: Float32Array, { indices, values }: Features): number {
+const dot = (weights: Float32Array, { indices, values }: Features): number => {
   let sum = 0
   for (let i = 0; i < indices.length; i++) sum += weights[indices[i]] * values[i]
   return sum
 }
 
-function sigmoid(margin: number): number {
-  return 1 / (1 + Math.exp(-margin))
-}
+const sigmoid = (margin: number): number => 1 / (1 + Math.exp(-margin))
 
-function logLoss(margin: number, label: 0 | 1): number {
+const logLoss = (margin: number, label: 0 | 1): number => {
   const signed = label === 1 ? margin : -margin
   return signed > 0 ? Math.log1p(Math.exp(-signed)) : Math.log1p(Math.exp(signed)) - signed
 }
 
-function judge(scored: { score: number; label: 0 | 1 }[]): { accuracy?: number; auc?: number } {
+const judge = (scored: { score: number; label: 0 | 1 }[]): { accuracy?: number; auc?: number } => {
   if (scored.length === 0) return {}
   const right = scored.filter(({ score, label }) => score >= 0.5 === (label === 1)).length
   const ranked = scored.sort((a, b) => a.score - b.score)

@@ -19,11 +19,11 @@ export const modelHeader = z.strictObject({
 })
 export type ModelHeader = z.output<typeof modelHeader>
 
-export async function writeModelFile(
+export const writeModelFile = async (
   path: string,
   header: Omit<ModelHeader, 'weightsSha256'>,
   weights: Float32Array,
-): Promise<void> {
+): Promise<void> => {
   const bytes = new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength)
   const json = Buffer.from(JSON.stringify({ ...header, weightsSha256: sha256(bytes) }))
   const size = Buffer.alloc(4)
@@ -31,7 +31,7 @@ export async function writeModelFile(
   await writeFileAtomic(path, Buffer.concat([Buffer.from(magic), size, json, bytes]))
 }
 
-export async function readModelFile(path: string): Promise<{ header: ModelHeader; weights: Float32Array }> {
+export const readModelFile = async (path: string): Promise<{ header: ModelHeader; weights: Float32Array }> => {
   const fault = (expected: string, got: string | number) =>
     new DataError(`Expected ${expected} for a quality model, got ${got}. Train it again or fetch it again.`, path)
   const size = await stat(path).then(

@@ -37,13 +37,13 @@ export interface FinishedBuild {
 
 export const damagedListed = 1000
 
-export async function summarize({
+export const summarize = async ({
   inputs,
   reads,
   documents,
   writes,
   index,
-}: FinishedBuild): Promise<Pick<CorpusManifest, 'stages' | 'parts' | 'dropped'> & { report: CorpusReport }> {
+}: FinishedBuild): Promise<Pick<CorpusManifest, 'stages' | 'parts' | 'dropped'> & { report: CorpusReport }> => {
   let stages: StageCounts[] = []
   let statistics = mergeStatistics([])
   const samples = new SampleKeeper()
@@ -90,7 +90,7 @@ export async function summarize({
   }
 }
 
-async function resultOf<Result>({ folder, key }: EntryPlace): Promise<Result> {
+const resultOf = async <Result>({ folder, key }: EntryPlace): Promise<Result> => {
   const entry = await readEntry<Result>(folder, key, undefined)
   invariant(entry !== undefined, `a finished piece has its entry (${folder}).`)
   return entry.result

@@ -28,7 +28,7 @@ export interface InspectOptions {
 }
 
 /** Reads the manifest and report of a corpus, and the first documents of parts spread over it. */
-export async function inspectCorpus(folder: string, options: InspectOptions = {}): Promise<Inspection> {
+export const inspectCorpus = async (folder: string, options: InspectOptions = {}): Promise<Inspection> => {
   const { samples = 3, verify = false, signal } = options
   const manifest = await readManifest(folder)
   const damagedFiles: string[] = []
@@ -43,7 +43,7 @@ export async function inspectCorpus(folder: string, options: InspectOptions = {}
   return { folder, manifest, report, documents, damagedFiles }
 }
 
-async function readReport(path: string): Promise<CorpusReport> {
+const readReport = async (path: string): Promise<CorpusReport> => {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as CorpusReport
   } catch (error) {
@@ -51,7 +51,7 @@ async function readReport(path: string): Promise<CorpusReport> {
   }
 }
 
-async function sampleDocuments(folder: string, manifest: CorpusManifest, wanted: number): Promise<CorpusDocument[]> {
+const sampleDocuments = async (folder: string, manifest: CorpusManifest, wanted: number): Promise<CorpusDocument[]> => {
   const documents: CorpusDocument[] = []
   const parts = Math.min(manifest.parts.length, wanted)
   for (let index = 0; index < parts; index++) {

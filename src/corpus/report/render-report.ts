@@ -12,13 +12,13 @@ const barWidth = 40
 const topRows = 15
 
 /** What `corpus build` prints: the stages, what was damaged, where the corpus is. */
-export function renderBuild({ out, unchanged, manifest, report }: BuildResult): string {
+export const renderBuild = ({ out, unchanged, manifest, report }: BuildResult): string => {
   const head = unchanged ? `The corpus in ${out} is up to date.` : `Built a corpus in ${out}.`
   return [`${head} ${totals(manifest)}`, stageTable(report.stages), ...damagedLines(report)].join('\n')
 }
 
 /** What `corpus inspect` prints. */
-export function renderInspection({ folder, manifest, report, documents, damagedFiles }: Inspection): string {
+export const renderInspection = ({ folder, manifest, report, documents, damagedFiles }: Inspection): string => {
   const { statistics } = report
   const kinds = Object.entries(statistics.kinds).map(([kind, { documents }]): [string, number] => [kind, documents])
   return [
@@ -40,7 +40,7 @@ export function renderInspection({ folder, manifest, report, documents, damagedF
   ].join('\n')
 }
 
-function totals(manifest: CorpusManifest): string {
+const totals = (manifest: CorpusManifest): string => {
   const size = sum(manifest.parts.map(({ bytes }) => bytes))
   return (
     `${formatCount(manifest.documents)} documents, ${formatBytes(manifest.textBytes)} of text ` +
@@ -48,11 +48,9 @@ function totals(manifest: CorpusManifest): string {
   )
 }
 
-function section(title: string, body: string): string {
-  return `\n${title}\n${body === '' ? '  none' : body}`
-}
+const section = (title: string, body: string): string => `\n${title}\n${body === '' ? '  none' : body}`
 
-function stageTable(stages: readonly StageCounts[]): string {
+const stageTable = (stages: readonly StageCounts[]): string => {
   const table = newTable(['stage', 'in', 'out', 'dropped', '%', 'changed', 'bytes in', 'bytes out'])
   for (const { stage, documentsIn, documentsOut, changed, added, bytesIn, bytesOut } of stages) {
     const dropped = documentsIn + added - documentsOut
@@ -70,7 +68,7 @@ function stageTable(stages: readonly StageCounts[]): string {
   return table.toString()
 }
 
-function reasonTable(stages: readonly StageCounts[]): string {
+const reasonTable = (stages: readonly StageCounts[]): string => {
   const rows = stages.flatMap(({ stage, dropped }) =>
     Object.entries(dropped)
       .filter(([, count]) => count > 0)
@@ -82,11 +80,10 @@ function reasonTable(stages: readonly StageCounts[]): string {
   return table.toString()
 }
 
-function newTable(head: string[]): Table.Table {
-  return new Table({ head, colAligns: ['left'], style: { head: [], border: [], compact: true } })
-}
+const newTable = (head: string[]): Table.Table =>
+  new Table({ head, colAligns: ['left'], style: { head: [], border: [], compact: true } })
 
-function lengthBars(lengths: Record<string, number>): string {
+const lengthBars = (lengths: Record<string, number>): string => {
   const keys = Object.keys(lengths).map(Number)
   if (keys.length === 0) return ''
   const rows: [string, number][] = []
@@ -97,7 +94,7 @@ function lengthBars(lengths: Record<string, number>): string {
   return bars(rows)
 }
 
-function bars(rows: readonly (readonly [string, number])[]): string {
+const bars = (rows: readonly (readonly [string, number])[]): string => {
   const shown = rows.slice(0, topRows + 20)
   const most = Math.max(1, ...shown.map(([, count]) => count))
   const width = Math.max(0, ...shown.map(([label]) => label.length))
@@ -110,11 +107,10 @@ function bars(rows: readonly (readonly [string, number])[]): string {
   return lines.join('\n')
 }
 
-function byCount(a: readonly [string, number], b: readonly [string, number]): number {
-  return b[1] - a[1] || (a[0] < b[0] ? -1 : 1)
-}
+const byCount = (a: readonly [string, number], b: readonly [string, number]): number =>
+  b[1] - a[1] || (a[0] < b[0] ? -1 : 1)
 
-function damagedLines({ damaged, damagedInputs }: CorpusReport): string[] {
+const damagedLines = ({ damaged, damagedInputs }: CorpusReport): string[] => {
   if (damagedInputs === 0) return []
   const lines = damaged.slice(0, topRows).map(({ path, message, recordsBefore }) => {
     return `  ${path}: ${message} (${recordsBefore} records before it were read)`
@@ -123,7 +119,7 @@ function damagedLines({ damaged, damagedInputs }: CorpusReport): string[] {
   return [section(`Damaged inputs: ${damagedInputs}`, lines.join('\n'))]
 }
 
-function contaminationLines({ contamination }: CorpusReport): string[] {
+const contaminationLines = ({ contamination }: CorpusReport): string[] => {
   if (contamination === undefined) return []
   const table = newTable(['test set', 'texts', 'n-gram', 'texts found', 'documents'])
   for (const { name, items, nGram, itemsFound, documents } of contamination.testSets) {
@@ -135,20 +131,15 @@ function contaminationLines({ contamination }: CorpusReport): string[] {
   return [section('Overlaps with test sets', [table.toString(), ...examples].join('\n'))]
 }
 
-function sampleLines({ samples }: CorpusReport): string {
-  return samples
+const sampleLines = ({ samples }: CorpusReport): string =>
+  samples
     .map(({ stage, reason, detail, source, excerpt }) => {
       const head = `  ${stage} / ${reason}${detail === undefined ? '' : ` (${detail})`} — ${source.path} @ ${source.offset}`
       return `${head}\n    ${quote(excerpt)}`
     })
     .join('\n')
-}
 
 /** On one line, with line ends shown. */
-function quote(text: string): string {
-  return JSON.stringify(text.length > 160 ? `${text.slice(0, 160)}…` : text)
-}
+const quote = (text: string): string => JSON.stringify(text.length > 160 ? `${text.slice(0, 160)}…` : text)
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0)
-}
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)

@@ -131,7 +131,7 @@ export async function* readCsv(
   if (!any) throw new DataError('Expected separated values, got an empty file. Check the path.', path)
 }
 
-function guessDelimiter(line: string): string {
+const guessDelimiter = (line: string): string => {
   let best = ','
   let most = 0
   for (const delimiter of Object.values(delimiters)) {
@@ -145,7 +145,7 @@ function guessDelimiter(line: string): string {
 }
 
 /** The fields of a record, or undefined when a quoted field is not closed. */
-function splitFields(text: string, delimiter: string, quoted: boolean): string[] | undefined {
+const splitFields = (text: string, delimiter: string, quoted: boolean): string[] | undefined => {
   if (!quoted || !text.includes('"')) return text.split(delimiter)
   const fields: string[] = []
   let at = 0

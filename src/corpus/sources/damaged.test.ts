@@ -13,7 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sources-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 let files = 0
 
-async function read(type: SourceType, bytes: string | Uint8Array, options: Record<string, unknown> = {}) {
+const read = async (type: SourceType, bytes: string | Uint8Array, options: Record<string, unknown> = {}) => {
   const path = join(folder, `input-${files++}`)
   writeFileSync(path, bytes)
   const source = sources[type] as unknown as SourceDefinition<unknown>

@@ -11,7 +11,7 @@ export interface HttpResponse {
 }
 
 /** Parses a captured response; undefined when there is no status line. Throws RangeError when a body unpacks to more than `maxBytes`. */
-export function parseHttpResponse(payload: Buffer, maxBytes: number): HttpResponse | undefined {
+export const parseHttpResponse = (payload: Buffer, maxBytes: number): HttpResponse | undefined => {
   const crlf = payload.indexOf('\r\n\r\n')
   const lf = payload.subarray(0, crlf < 0 ? undefined : crlf).indexOf('\n\n')
   const end = lf >= 0 ? lf : crlf
@@ -29,7 +29,7 @@ export function parseHttpResponse(payload: Buffer, maxBytes: number): HttpRespon
 }
 
 /** Undoes chunked coding; some crawlers store the plain body under the old header, which is then returned as it is. */
-function unchunk(body: Buffer): Buffer {
+const unchunk = (body: Buffer): Buffer => {
   const parts: Buffer[] = []
   let at = 0
   while (at < body.length) {
@@ -50,7 +50,7 @@ function unchunk(body: Buffer): Buffer {
   return Buffer.concat(parts)
 }
 
-function decode(body: Uint8Array, encoding: string, maxOutputLength: number): Uint8Array {
+const decode = (body: Uint8Array, encoding: string, maxOutputLength: number): Uint8Array => {
   if (body.length === 0) return body
   const lenient = { maxOutputLength, finishFlush: constants.Z_SYNC_FLUSH }
   try {
@@ -70,13 +70,13 @@ function decode(body: Uint8Array, encoding: string, maxOutputLength: number): Ui
   return body
 }
 
-function zstdWithin(body: Uint8Array, maxBytes: number): Uint8Array {
+const zstdWithin = (body: Uint8Array, maxBytes: number): Uint8Array => {
   if (zstdContentSize(body) > maxBytes) throw new RangeError('body too large')
   return unzstd(body)
 }
 
 /** The size in a zstd frame header; infinite when it is not stated. */
-function zstdContentSize(frame: Uint8Array): number {
+const zstdContentSize = (frame: Uint8Array): number => {
   const descriptor = frame[4]
   const flag = descriptor >> 6
   const single = (descriptor >> 5) & 1

@@ -62,7 +62,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-async function textsOf(path: string, options: Record<string, unknown> = {}) {
+const textsOf = async (path: string, options: Record<string, unknown> = {}) => {
   const config = sources.hub.config.parse({ endpoint, ...options })
   const texts: string[] = []
   const paths = await expandPaths(sources.hub, path, config)

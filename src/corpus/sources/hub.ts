@@ -35,7 +35,7 @@ interface HubPath {
   inside: string
 }
 
-function parsePath(path: string): HubPath {
+const parsePath = (path: string): HubPath => {
   const match = /^(?:hub:\/\/)?([\w.-]+\/[\w.-]+)(?:@([\w.-]+))?(?:\/(.*))?$/.exec(path)
   if (match === null || match[0].includes('..')) {
     throw new DataError(`Expected a data set such as owner/name, owner/name@revision or owner/name/file, got ${path}.`)
@@ -43,14 +43,14 @@ function parsePath(path: string): HubPath {
   return { name: match[1], revision: match[2] ?? 'main', inside: match[3] ?? '' }
 }
 
-function access(options: HubConfig): { hubUrl: string; accessToken?: string } {
+const access = (options: HubConfig): { hubUrl: string; accessToken?: string } => {
   const fallback = process.env.HF_ENDPOINT
   const hubUrl = options.endpoint === 'https://huggingface.co' && fallback ? fallback : options.endpoint
   const token = process.env[options.tokenVariable]
   return { hubUrl: hubUrl.replace(/\/+$/, ''), ...(token ? { accessToken: token } : {}) }
 }
 
-async function expand(path: string, options: HubConfig): Promise<string[]> {
+const expand = async (path: string, options: HubConfig): Promise<string[]> => {
   const { name, revision, inside } = parsePath(path)
   const entries: ListFileEntry[] = []
   try {

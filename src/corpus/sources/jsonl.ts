@@ -44,12 +44,12 @@ export async function* readJsonl(
   if (lines === 0) throw new DataError('Expected JSON lines, got an empty file. Check the path.', path)
 }
 
-function parseLine(
+const parseLine = (
   line: string,
   number: number,
   source: { path: string; offset: number },
   options: z.output<typeof config>,
-): SourceRecord {
+): SourceRecord => {
   let record: unknown
   try {
     record = JSON.parse(line)
@@ -63,12 +63,12 @@ function parseLine(
 }
 
 /** Makes a document of a record with named fields. */
-export function toDocument(
+export const toDocument = (
   record: Record<string, unknown>,
   number: number,
   source: { path: string; offset: number },
   config: { textField: string; idField: string; metadata: boolean },
-): SourceRecord {
+): SourceRecord => {
   const text = record[config.textField]
   if (typeof text !== 'string') {
     const fields = Object.keys(record).slice(0, 20).join(', ')

@@ -31,9 +31,7 @@ export interface SourceReject {
 export type SourceRecord = SourceDocument | SourceReject
 
 /** True when the record gave no document. */
-export function isReject(record: SourceRecord): record is SourceReject {
-  return 'reason' in record
-}
+export const isReject = (record: SourceRecord): record is SourceReject => 'reason' in record
 
 export interface SourceContext {
   signal?: AbortSignal
@@ -57,8 +55,7 @@ export interface SourceDefinition<Config = unknown> {
 }
 
 /** Declares a source; registered by one line in index.ts. */
-export function defineSource<Schema extends z.ZodType>(
+export const defineSource = <Schema extends z.ZodType>(
   definition: Omit<SourceDefinition<z.output<Schema>>, 'config'> & { config: Schema },
-): SourceDefinition<z.output<Schema>> & { config: Schema } {
-  return definition as SourceDefinition<z.output<Schema>> & { config: Schema }
-}
+): SourceDefinition<z.output<Schema>> & { config: Schema } =>
+  definition as SourceDefinition<z.output<Schema>> & { config: Schema }

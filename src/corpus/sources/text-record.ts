@@ -3,7 +3,7 @@
 const strict = new TextDecoder('utf-8', { fatal: true })
 
 /** The text, or undefined when the bytes are not UTF-8. A byte order mark is dropped. */
-export function decodeUtf8(bytes: Uint8Array): string | undefined {
+export const decodeUtf8 = (bytes: Uint8Array): string | undefined => {
   try {
     return strict.decode(bytes)
   } catch {
@@ -12,17 +12,16 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
 }
 
 /** Line ends to LF, control characters away, at most one blank line in a row. */
-export function normalizeText(text: string): string {
-  return text
+export const normalizeText = (text: string): string =>
+  text
     .replace(/\r\n?/g, '\n')
     .replace(/[\u0000-\u0008\u000b\u000e-\u001f\u007f\ufeff]/g, '')
     .replace(/[ \t\f]+$/gm, '')
     .replace(/\n{3,}/g, '\n\n')
     .replace(/^\n+|\n+$/g, '')
-}
 
 /** The values of a record that may be metadata. */
-export function scalarMetadata(record: Record<string, unknown>, except: string): Record<string, string | number> {
+export const scalarMetadata = (record: Record<string, unknown>, except: string): Record<string, string | number> => {
   const metadata: Record<string, string | number> = {}
   for (const [key, value] of Object.entries(record)) {
     if (key === except) continue

@@ -83,7 +83,7 @@ export async function* readWarc(
   }
 }
 
-async function readHead(reader: ByteReader): Promise<{ headers: Map<string, string>; length: number } | undefined> {
+const readHead = async (reader: ByteReader): Promise<{ headers: Map<string, string>; length: number } | undefined> => {
   let end = await reader.find(blankLine, maxHeaderBytes)
   let separator = blankLine.length
   const unix = reader.peek(end < 0 ? maxHeaderBytes : end).indexOf(blankLineUnix)
@@ -98,7 +98,7 @@ async function readHead(reader: ByteReader): Promise<{ headers: Map<string, stri
 }
 
 /** Header lines to a map; folded lines are joined. */
-export function parseHeaders(text: string, from: number): Map<string, string> {
+export const parseHeaders = (text: string, from: number): Map<string, string> => {
   const headers = new Map<string, string>()
   let last = ''
   for (const line of text.slice(from).split(/\r?\n/)) {
@@ -115,7 +115,7 @@ export function parseHeaders(text: string, from: number): Map<string, string> {
 }
 
 /** After its payload a record has line ends, then another record or the end of the file. */
-async function endsWell(reader: ByteReader, whole: number): Promise<boolean> {
+const endsWell = async (reader: ByteReader, whole: number): Promise<boolean> => {
   for (let ahead = whole; ; ahead++) {
     if (!(await reader.ensure(ahead + 1))) return true
     const byte = reader.peek(ahead + 1, ahead)[0]
@@ -126,7 +126,7 @@ async function endsWell(reader: ByteReader, whole: number): Promise<boolean> {
   }
 }
 
-async function skipLineEnds(reader: ByteReader): Promise<boolean> {
+const skipLineEnds = async (reader: ByteReader): Promise<boolean> => {
   while (await reader.ensure(1)) {
     const byte = reader.peek(1)[0]
     if (byte !== 13 && byte !== 10) return true
@@ -136,7 +136,7 @@ async function skipLineEnds(reader: ByteReader): Promise<boolean> {
 }
 
 /** Moves to the next line that begins a record; false at the end. */
-async function resync(reader: ByteReader): Promise<boolean> {
+const resync = async (reader: ByteReader): Promise<boolean> => {
   while (await reader.skipPast(nextRecord)) {
     await reader.ensure(8)
     if (/^[01]\.\d/.test(reader.peek(3).toString('latin1'))) {

@@ -41,7 +41,7 @@ async function* openWarc(
   }
 }
 
-function readCapture({ headers, payload, source }: WarcRecord, options: z.output<typeof warcConfig>): SourceRecord {
+const readCapture = ({ headers, payload, source }: WarcRecord, options: z.output<typeof warcConfig>): SourceRecord => {
   const type = headers.get('warc-type') ?? ''
   const url = headers.get('warc-target-uri')?.replace(/^<|>$/g, '') ?? ''
   if (type !== 'response') return { reason: `record-${type || 'untyped'}`, source, detail: url }
@@ -73,11 +73,11 @@ function readCapture({ headers, payload, source }: WarcRecord, options: z.output
   }
 }
 
-function identity(headers: Map<string, string>, offset: number): { id: string } {
-  return { id: headers.get('warc-record-id')?.replace(/^<|>$/g, '') || String(offset) }
-}
+const identity = (headers: Map<string, string>, offset: number): { id: string } => ({
+  id: headers.get('warc-record-id')?.replace(/^<|>$/g, '') || String(offset),
+})
 
-function captureMetadata(headers: Map<string, string>, url: string): Record<string, string> {
+const captureMetadata = (headers: Map<string, string>, url: string): Record<string, string> => {
   const date = headers.get('warc-date')
   return { ...(url === '' ? {} : { url }), ...(date === undefined ? {} : { date }) }
 }
@@ -135,7 +135,7 @@ async function* openWat(
   }
 }
 
-function readWat({ headers, payload, source }: WarcRecord): SourceRecord {
+const readWat = ({ headers, payload, source }: WarcRecord): SourceRecord => {
   const type = headers.get('warc-type') ?? ''
   const url = headers.get('warc-target-uri') ?? ''
   if (type !== 'metadata') return { reason: `record-${type || 'untyped'}`, source, detail: url }

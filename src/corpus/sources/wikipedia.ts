@@ -92,7 +92,7 @@ async function* open(
 }
 
 /** Moves to the next `<page>`; false at the end. */
-async function nextPage(reader: ByteReader): Promise<boolean> {
+const nextPage = async (reader: ByteReader): Promise<boolean> => {
   for (;;) {
     const at = reader.peek().indexOf(pageOpen)
     if (at >= 0) {
@@ -107,7 +107,7 @@ async function nextPage(reader: ByteReader): Promise<boolean> {
   }
 }
 
-function readSiteInfo(head: string): SiteInfo {
+const readSiteInfo = (head: string): SiteInfo => {
   const name = (key: number) => new RegExp(`<namespace key="${key}"[^>]*>([^<]+)<`).exec(head)?.[1]
   return {
     language: /<mediawiki[^>]*\sxml:lang="([^"]*)"/.exec(head)?.[1] ?? '',
@@ -116,7 +116,7 @@ function readSiteInfo(head: string): SiteInfo {
 }
 
 /** Content of the first `<name …>content</name>`, decoded; undefined when there is none or it is not closed. */
-function element(xml: string, name: string, from = 0): string | undefined {
+const element = (xml: string, name: string, from = 0): string | undefined => {
   const open = xml.indexOf(`<${name}`, from)
   if (open < 0) return undefined
   const start = xml.indexOf('>', open) + 1
@@ -126,13 +126,13 @@ function element(xml: string, name: string, from = 0): string | undefined {
   return end < 0 ? undefined : decodeXml(xml.slice(start, end))
 }
 
-function readPage(
+const readPage = (
   bytes: Buffer,
   source: { path: string; offset: number },
   site: SiteInfo,
   config: WikipediaConfig,
   dropSections: ReadonlySet<string>,
-): SourceRecord {
+): SourceRecord => {
   let xml: string
   try {
     xml = utf8.decode(bytes)
@@ -175,15 +175,14 @@ function readPage(
   }
 }
 
-function withNumber(key: string, value: string | undefined): Record<string, number> {
-  return value === undefined || !/^\d+$/.test(value) ? {} : { [key]: Number(value) }
-}
+const withNumber = (key: string, value: string | undefined): Record<string, number> =>
+  value === undefined || !/^\d+$/.test(value) ? {} : { [key]: Number(value) }
 
 // Dumps older than 0.6 have no <redirect>; the magic word then tells, in the languages of the largest Wikipedias.
 const redirectWord =
   /^\s*#\s*(redirect|redirection|weiterleitung|redirecci[oó]n|rinvia|redirecionamento|doorverwijzing|patrz|перенаправление|перенаправлення|重定向|転送|넘겨주기|تحويل)\s*:?\s*\[\[/i
 
-function isRedirect(xml: string, text: string): boolean {
+const isRedirect = (xml: string, text: string): boolean => {
   const redirect = xml.indexOf('<redirect ')
   return (redirect >= 0 && redirect < xml.indexOf('<revision>')) || redirectWord.test(text)
 }
@@ -191,13 +190,10 @@ function isRedirect(xml: string, text: string): boolean {
 const disambiguationTemplate =
   /\{\{\s*(?:[\w -]{0,40}\bdisambig(?:uation)?(?: page| cleanup)?|disambig[\w-]*|dab|hndis|geodis|hospitaldis|schooldis|mathdab|numberdis|roaddis|shipindex|begriffsklärung|homonymie|desambiguaci[oó]n|disambigua|desambigua[cç][aã]o|doorverwijspagina|dp|ujednoznacznienie|неоднозначность|многозначность|曖昧さ回避|aimai|消歧義|消歧义|disambigpagina)\s*(?:\||\}\})/i
 
-function isDisambiguation(title: string, text: string): boolean {
-  return (
-    title.endsWith('(disambiguation)') ||
-    text.includes('__DISAMBIG__') ||
-    disambiguationTemplate.test(text.slice(-20_000))
-  )
-}
+const isDisambiguation = (title: string, text: string): boolean =>
+  title.endsWith('(disambiguation)') ||
+  text.includes('__DISAMBIG__') ||
+  disambiguationTemplate.test(text.slice(-20_000))
 
 /** Wikipedia and every other MediaWiki. */
 export const wikipedia = defineSource({

@@ -9,31 +9,27 @@ const spaceRun = new RegExp(`${spaceClass}+`)
 const whiteCharacter = new RegExp(spaceClass)
 
 /** Lines by every Unicode line end, without the ends; a final line end opens no empty line. */
-export function splitLines(text: string): string[] {
+export const splitLines = (text: string): string[] => {
   if (text === '') return []
   const lines = text.split(anyLineEnd)
   if (lines[lines.length - 1] === '') lines.pop()
   return lines
 }
 
-export function trimStart(text: string): string {
-  return text.replace(leadingSpace, '')
-}
+export const trimStart = (text: string): string => text.replace(leadingSpace, '')
 
 /** Linear also for a long run of white space inside the text, which a `\s+$` pattern is not. */
-export function trimEnd(text: string): string {
+export const trimEnd = (text: string): string => {
   if (!trailingSpace.test(text)) return text
   let end = text.length
   while (end > 0 && whiteCharacter.test(text[end - 1])) end--
   return text.slice(0, end)
 }
 
-export function trim(text: string): string {
-  return trimEnd(trimStart(text))
-}
+export const trim = (text: string): string => trimEnd(trimStart(text))
 
 /** Words by white space alone. */
-export function splitWhitespace(text: string): string[] {
+export const splitWhitespace = (text: string): string[] => {
   const parts = text.split(spaceRun)
   if (parts[0] === '') parts.shift()
   if (parts.length > 0 && parts[parts.length - 1] === '') parts.pop()
@@ -41,7 +37,7 @@ export function splitWhitespace(text: string): string[] {
 }
 
 /** Number of Unicode code points; UTF-16 length less the surrogate pairs. */
-export function countCodePoints(text: string): number {
+export const countCodePoints = (text: string): number => {
   let count = text.length
   for (let i = 0; i + 1 < text.length; i++) {
     const unit = text.charCodeAt(i)
@@ -57,7 +53,7 @@ export function countCodePoints(text: string): number {
 }
 
 /** How often `part` occurs in `text`, not overlapping. */
-export function countOccurrences(text: string, part: string): number {
+export const countOccurrences = (text: string, part: string): number => {
   let count = 0
   for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) count++
   return count

@@ -32,7 +32,7 @@ const emoticons = `
   -__- v.v V.V v_v V_V o_o o_O O_o O_O 0_o o_0 0_0 o.O O.o O.O o.o 0.0 o.0 0.o @_@ <3 <33 <333 </3 (^_^) (-_-) (._.)
   (>_<) (*_*) (¬_¬) ಠ_ಠ ಠ︵ಠ (ಠ_ಠ) ¯\\(ツ)/¯ (╯°□°）╯︵┻━┻ ><(((*>`
 
-function collect(): Map<string, readonly string[]> {
+const collect = (): Map<string, readonly string[]> => {
   const table = new Map<string, readonly string[]>()
   /** Adds `head` + each tail, with the apostrophes and without them. */
   const contract = (head: string, ...tails: string[]) => {

@@ -11,19 +11,15 @@ const markPattern = new RegExp(
 )
 
 /** Whether no character of `word` is more than punctuation or a control character. */
-export function isPunctuation(word: string): boolean {
-  return !startsWithAsciiLetter(word) && markPattern.test(word)
-}
+export const isPunctuation = (word: string): boolean => !startsWithAsciiLetter(word) && markPattern.test(word)
 
 const anyLetter = /\p{L}/u
 
 /** Whether any character of `word` is a letter. */
-export function hasLetter(word: string): boolean {
-  return startsWithAsciiLetter(word) || anyLetter.test(word)
-}
+export const hasLetter = (word: string): boolean => startsWithAsciiLetter(word) || anyLetter.test(word)
 
 /** Settles most words without a pattern. */
-function startsWithAsciiLetter(word: string): boolean {
+const startsWithAsciiLetter = (word: string): boolean => {
   const unit = word.charCodeAt(0) | 32
   return unit >= 97 && unit <= 122
 }

@@ -9,7 +9,7 @@ const maxBytes = 512 * 2 ** 20
 const maxEntryLength = 2000
 
 /** The entries of a list, trimmed, without comments and empty lines; throws DataError on an unreadable or huge file. */
-export async function readWordList(path: string): Promise<string[]> {
+export const readWordList = async (path: string): Promise<string[]> => {
   const size = await stat(path).then(
     (found) => found.size,
     () => undefined,

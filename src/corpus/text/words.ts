@@ -48,7 +48,7 @@ const longestChunk = 500
 const suffixWindow = 8
 
 /** The suffix of `text`, '' when there is none; looks at its end only, so that cutting many is linear. */
-function suffixOf(text: string): string {
+const suffixOf = (text: string): string => {
   if (text.endsWith('..')) {
     let start = text.length - 2
     while (start > 0 && text[start - 1] === '.') start--
@@ -59,7 +59,7 @@ function suffixOf(text: string): string {
 
 const longestException = Math.max(...[...englishExceptions.keys()].map((word) => word.length))
 
-function cutInfixes(text: string, into: string[]): void {
+const cutInfixes = (text: string, into: string[]): void => {
   let start = 0
   for (const match of text.matchAll(infixPattern)) {
     if (match.index === 0) continue
@@ -71,7 +71,7 @@ function cutInfixes(text: string, into: string[]): void {
 }
 
 /** Cuts one run without white space: prefixes and suffixes off by turns, then exceptions, URLs, infixes. */
-function cutChunk(chunk: string, exceptions: ReadonlyMap<string, readonly string[]>): string[] {
+const cutChunk = (chunk: string, exceptions: ReadonlyMap<string, readonly string[]>): string[] => {
   // The length first: hashing the rest at every step would cost the square of the chunk.
   const isException = (text: string) => text.length <= longestException && exceptions.has(text)
   const words: string[] = []
@@ -125,7 +125,7 @@ for (const [text, words] of englishExceptions) {
 }
 
 /** Puts exceptions that were cut together again: the longest first, of equally long ones the first. */
-function joinExceptions(words: readonly string[]): readonly string[] {
+const joinExceptions = (words: readonly string[]): readonly string[] => {
   const found: { start: number; length: number; exception: readonly string[] }[] = []
   for (let start = 0; start + 1 < words.length; start++) {
     if (!cutExceptionStarts.has(words[start])) continue
@@ -156,7 +156,7 @@ function joinExceptions(words: readonly string[]): readonly string[] {
 const chunkCache = new Map<string, readonly string[]>()
 const chunkCacheSize = 50_000
 
-function cutChunkCached(chunk: string): readonly string[] {
+const cutChunkCached = (chunk: string): readonly string[] => {
   const known = chunkCache.get(chunk)
   if (known !== undefined) return known
   const words =
@@ -170,7 +170,7 @@ function cutChunkCached(chunk: string): readonly string[] {
   return words
 }
 
-function cutEnglish(text: string): string[] {
+const cutEnglish = (text: string): string[] => {
   const words: string[] = []
   for (const chunk of splitWhitespace(text)) {
     const cut = cutChunkCached(chunk)
@@ -182,7 +182,7 @@ function cutEnglish(text: string): string[] {
 
 let segmenter: Intl.Segmenter | undefined
 
-function cutUnicode(text: string): string[] {
+const cutUnicode = (text: string): string[] => {
   segmenter ??= new Intl.Segmenter('en', { granularity: 'word' })
   const words: string[] = []
   for (const { segment } of segmenter.segment(text)) if (segment.trim() !== '') words.push(segment)
@@ -200,7 +200,7 @@ let lastRule: WordRule = 'english'
 let lastWords: readonly string[] = []
 
 /** The words of `text`, punctuation marks being words of their own; the last result is kept for the next filter. */
-export function splitWords(text: string, rule: WordRule = 'english'): readonly string[] {
+export const splitWords = (text: string, rule: WordRule = 'english'): readonly string[] => {
   if (rule !== lastRule || text !== lastText) {
     lastWords = cutters[rule](text)
     lastText = text
@@ -214,7 +214,7 @@ const punctuationOnly = /^\p{P}+$/u
 const spaceRuns = /[\s\x1c-\x1f\x85]+/g
 
 /** Sentences of `text`: one opens at the first word after a terminal mark that is not punctuation. */
-export function countSentences(text: string, rule: WordRule = 'english'): number {
+export const countSentences = (text: string, rule: WordRule = 'english'): number => {
   let sentences = 1
   let ended = false
   const read = (words: readonly string[]) => {

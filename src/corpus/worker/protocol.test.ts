@@ -7,11 +7,11 @@ import { ConfigError } from '../../core/index.ts'
 import { type DocumentStage, type ServeLinesResult, serveLines } from './protocol.ts'
 import { createWorkerStage, workerStageNames } from './stages.ts'
 
-async function serve(
+const serve = async (
   stage: DocumentStage,
   lines: readonly string[],
   options: { omitDropped?: boolean; maxLineBytes?: number } = {},
-): Promise<{ answers: Record<string, unknown>[]; result: ServeLinesResult }> {
+): Promise<{ answers: Record<string, unknown>[]; result: ServeLinesResult }> => {
   let text = ''
   const output = new Writable({
     highWaterMark: 16,

@@ -43,7 +43,7 @@ export interface ServeLinesResult {
 const batchLength = 1 << 16
 
 /** Answers every line until the input ends. A line that is no document, or on which the stage fails, is answered by an error. */
-export async function serveLines(options: ServeLinesOptions): Promise<ServeLinesResult> {
+export const serveLines = async (options: ServeLinesOptions): Promise<ServeLinesResult> => {
   const { input, output, stage, maxLineBytes, omitDropped, signal } = options
   const result: ServeLinesResult = { lines: 0, kept: 0, dropped: 0, errors: 0 }
   let batch: string[] = []
@@ -76,7 +76,7 @@ export async function serveLines(options: ServeLinesOptions): Promise<ServeLines
   return result
 }
 
-async function answerLine(bytes: Buffer, line: number, stage: DocumentStage): Promise<Record<string, unknown>> {
+const answerLine = async (bytes: Buffer, line: number, stage: DocumentStage): Promise<Record<string, unknown>> => {
   let value: unknown
   try {
     value = JSON.parse(bytes.toString('utf8'))
@@ -103,6 +103,7 @@ async function answerLine(bytes: Buffer, line: number, stage: DocumentStage): Pr
   }
 }
 
-function fault(line: number, id: unknown, message: string): Record<string, unknown> {
-  return { ...(id === undefined ? {} : { id }), error: { line, message: message.slice(0, 500) } }
-}
+const fault = (line: number, id: unknown, message: string): Record<string, unknown> => ({
+  ...(id === undefined ? {} : { id }),
+  error: { line, message: message.slice(0, 500) },
+})

@@ -99,16 +99,15 @@ export type WorkerStage = keyof typeof stages
 export const workerStageNames = Object.keys(stages) as [WorkerStage, ...WorkerStage[]]
 
 /** The stage `name`, ready for documents; ConfigError when an option that it needs is missing. */
-export async function createWorkerStage(name: WorkerStage, options: WorkerStageOptions = {}): Promise<DocumentStage> {
-  return stages[name](parseConfig(optionsSchema, options, 'corpus worker'))
-}
+export const createWorkerStage = async (name: WorkerStage, options: WorkerStageOptions = {}): Promise<DocumentStage> =>
+  stages[name](parseConfig(optionsSchema, options, 'corpus worker'))
 
-function withText(document: WorkerDocument, text: string, found: Record<string, unknown>): StageOutcome {
+const withText = (document: WorkerDocument, text: string, found: Record<string, unknown>): StageOutcome => {
   if (text === '') return emptyText
   return { document: { ...document, text, metadata: { ...found, ...document.metadata } } }
 }
 
-function toCorpusDocument(document: WorkerDocument, line: number): CorpusDocument {
+const toCorpusDocument = (document: WorkerDocument, line: number): CorpusDocument => {
   const source = document.source as Partial<CorpusDocument['source']> | undefined
   return {
     id: String(document.id ?? line),

@@ -22,7 +22,7 @@ export interface DecompressOptions {
 }
 
 /** Tells the compression from the first 10 bytes. */
-export function detectCompression(head: Uint8Array): Compression {
+export const detectCompression = (head: Uint8Array): Compression => {
   const [a, b, c, d] = head
   if (a === 0x1f && b === 0x8b) return 'gzip'
   if (a === 0x42 && b === 0x5a && c === 0x68 && d >= 0x31 && d <= 0x39) {
@@ -37,7 +37,7 @@ export function detectCompression(head: Uint8Array): Compression {
 const systemTools = { bzip2: ['lbzip2', 'bzip2'], zstd: ['zstd'] } as const
 const found = new Map<string, string | undefined>()
 
-function findTool(format: keyof typeof systemTools): string | undefined {
+const findTool = (format: keyof typeof systemTools): string | undefined => {
   if (!found.has(format)) {
     const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
     const candidates = systemTools[format].flatMap((name) => folders.map((folder) => join(folder, name)))
@@ -46,7 +46,7 @@ function findTool(format: keyof typeof systemTools): string | undefined {
   return found.get(format)
 }
 
-function isExecutable(path: string): boolean {
+const isExecutable = (path: string): boolean => {
   try {
     accessSync(path, constants.X_OK)
     return true
@@ -56,7 +56,7 @@ function isExecutable(path: string): boolean {
 }
 
 /** Decompresses a stream; the input is pulled only as the output is consumed. */
-export function decompress(input: ByteStream, compression: Compression, options: DecompressOptions): ByteStream {
+export const decompress = (input: ByteStream, compression: Compression, options: DecompressOptions): ByteStream => {
   if (compression === 'none') return input
   if (compression === 'gzip') return gunzip(input, options)
   const tool = options.systemTools === false ? undefined : findTool(compression)
@@ -64,7 +64,7 @@ export function decompress(input: ByteStream, compression: Compression, options:
   return compression === 'bzip2' ? bunzip2(input, options) : unzstd(input, options)
 }
 
-function damaged(compression: Compression, options: DecompressOptions, cause: unknown): DataError {
+const damaged = (compression: Compression, options: DecompressOptions, cause: unknown): DataError => {
   const detail = cause instanceof Error ? cause.message : String(cause)
   return new DataError(
     `Expected an intact ${compression} stream, got damage or an early end (${detail}). Fetch the file again.`,
@@ -148,15 +148,14 @@ async function* throughProcess(
 }
 
 /** Its exit status; an error when the machine could not start it or ended it, which says nothing about the data. */
-function whenClosed(child: ChildProcess): Promise<number | Error> {
-  return new Promise((resolve) => {
+const whenClosed = (child: ChildProcess): Promise<number | Error> =>
+  new Promise((resolve) => {
     child.on('error', resolve)
     child.on('close', (code, signal) => {
       const ended = () => Object.assign(new Error(`The decompressor was ended by ${signal}.`), { code: 'ENOMEM' })
       resolve(code ?? ended())
     })
   })
-}
 
 async function* bunzip2(input: ByteStream, options: DecompressOptions): AsyncGenerator<Uint8Array> {
   const stream = unbzip2()

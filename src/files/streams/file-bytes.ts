@@ -42,7 +42,7 @@ export async function* decompressed(input: ByteStream, options: DecompressOption
 // Faults of the path that was given. Others (a failing disk, too many open files) are the machine's and stay as they are.
 const pathFaults = new Set(['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL'])
 
-function explain(error: NodeJS.ErrnoException, path: string): Error {
+const explain = (error: NodeJS.ErrnoException, path: string): Error => {
   if (error.code === undefined || !pathFaults.has(error.code)) return error
   return new DataError(`Expected a readable file, got ${error.code}. Check the path.`, path)
 }

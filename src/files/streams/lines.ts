@@ -48,11 +48,9 @@ export async function* splitLines(stream: ByteStream, maxBytes: number): AsyncGe
   }
 }
 
-function joined(parts: Buffer[], chunk: Buffer, start: number, end: number): Buffer {
+const joined = (parts: Buffer[], chunk: Buffer, start: number, end: number): Buffer => {
   const rest = chunk.subarray(start, end)
   return withoutReturn(parts.length === 0 ? rest : Buffer.concat([...parts, rest]))
 }
 
-function withoutReturn(line: Buffer): Buffer {
-  return line.at(-1) === 13 ? line.subarray(0, -1) : line
-}
+const withoutReturn = (line: Buffer): Buffer => (line.at(-1) === 13 ? line.subarray(0, -1) : line)

@@ -16,16 +16,14 @@ const text = Buffer.from(
 )
 const halves = [text.subarray(0, 500_000), text.subarray(500_000)]
 
-function installed(tool: string): boolean {
-  return spawnSync(tool, ['--version'], { input: '' }).error === undefined
-}
+const installed = (tool: string): boolean => spawnSync(tool, ['--version'], { input: '' }).error === undefined
 const pack = (tool: string, bytes: Buffer) => execFileSync(tool, ['-c', '-q'], { input: bytes, maxBuffer: 1 << 28 })
 
 async function* chunked(bytes: Buffer, size: number): ByteStream {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-async function collect(stream: ByteStream): Promise<{ bytes: Buffer; error?: unknown }> {
+const collect = async (stream: ByteStream): Promise<{ bytes: Buffer; error?: unknown }> => {
   const chunks: Uint8Array[] = []
   try {
     for await (const chunk of stream) chunks.push(Uint8Array.from(chunk))
@@ -115,7 +113,7 @@ describe('openBytes', () => {
   })
 })
 
-async function linesOf(bytes: Buffer, size: number, max = 1000) {
+const linesOf = async (bytes: Buffer, size: number, max = 1000) => {
   const lines: { text: string | undefined; offset: number; number: number; length: number }[] = []
   for await (const line of splitLines(chunked(bytes, size), max)) {
     lines.push({ ...line, text: line.bytes?.toString('latin1') } as never)

@@ -90,7 +90,7 @@ const maxDepth = 4096
 const lineBreak = '\u0003'
 
 /** Splits a page into blocks, in order. */
-export function toHtmlBlocks(html: string): HtmlPage {
+export const toHtmlBlocks = (html: string): HtmlPage => {
   const blocks: HtmlBlock[] = []
   let title = ''
   let language = ''
@@ -243,12 +243,10 @@ export function toHtmlBlocks(html: string): HtmlPage {
   return { title, language, blocks }
 }
 
-function langOf(attributes: string): string {
-  return /\blang\s*=\s*["']?([A-Za-z-]{2,20})/.exec(attributes)?.[1] ?? ''
-}
+const langOf = (attributes: string): string => /\blang\s*=\s*["']?([A-Za-z-]{2,20})/.exec(attributes)?.[1] ?? ''
 
 /** What the class, id, role and style of an element say about its text. */
-function named(attributes: string, surroundings: number, bits: number, element: string): number {
+const named = (attributes: string, surroundings: number, bits: number, element: string): number => {
   let own = surroundings
   if (/\bhidden\b/i.test(attributes) && /(?:^|\s)hidden(?:\s|=|$|\/)/i.test(attributes)) own |= inHidden
   attribute.lastIndex = 0
@@ -276,16 +274,15 @@ function named(attributes: string, surroundings: number, bits: number, element: 
   return own
 }
 
-function withoutEmptyCells(row: string): string {
-  return row.includes('|')
+const withoutEmptyCells = (row: string): string =>
+  row.includes('|')
     ? row
         .replace(/(?:\s*\|\s*)+/g, ' | ')
         .replace(/^ \| | \| $/g, '')
         .trim()
     : row
-}
 
-function isSpace(text: string): boolean {
+const isSpace = (text: string): boolean => {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (code !== 32 && (code < 9 || code > 13)) return false
@@ -293,11 +290,9 @@ function isSpace(text: string): boolean {
   return true
 }
 
-function trimmedLength(text: string): number {
-  return text.trim().length
-}
+const trimmedLength = (text: string): number => text.trim().length
 
-function collapse(text: string): string {
+const collapse = (text: string): string => {
   const lines = decodeHtml(text)
     .replace(/[\u200b\u200e\u200f\ufeff\u00ad]/g, '')
     .replace(/[\s\u00a0]+/g, ' ')

@@ -20,7 +20,7 @@ interface Group {
 }
 
 /** The content blocks, in order, in groups of lines that belong together (a list, a table, one paragraph). */
-export function contentGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
+export const contentGroups = (blocks: readonly HtmlBlock[]): HtmlBlock[][] => {
   const chosen = chooseGroups(blocks)
   // Names can mislead, such as a whole page inside <div class="widget">: then they are not heeded.
   const prose = blocks.filter(
@@ -30,7 +30,7 @@ export function contentGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
   return chooseGroups(blocks.map((block) => ({ ...block, boilerplate: false })))
 }
 
-function chooseGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
+const chooseGroups = (blocks: readonly HtmlBlock[]): HtmlBlock[][] => {
   const main = blocks.filter((block) => block.main && !block.boilerplate)
   const mainLength = textLength(main)
   const mainGroups = () =>
@@ -54,13 +54,13 @@ function chooseGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
   return withoutLoneHeadings(groups.filter((group) => group.verdict === 'good')).map((group) => group.blocks)
 }
 
-function textLength(blocks: readonly HtmlBlock[]): number {
+const textLength = (blocks: readonly HtmlBlock[]): number => {
   let length = 0
   for (const block of blocks) length += block.text.length
   return length
 }
 
-function grouped(blocks: readonly HtmlBlock[]): Group[] {
+const grouped = (blocks: readonly HtmlBlock[]): Group[] => {
   const groups: HtmlBlock[][] = []
   let last: HtmlBlock | undefined
   for (const block of blocks) {
@@ -92,7 +92,7 @@ function grouped(blocks: readonly HtmlBlock[]): Group[] {
 const sentence = /[.!?…。！？؟।]["'”’»)\]]*$/
 const notice = /^(?:©|copyright\b)|all rights reserved|\bcookies?\b/i
 
-function judge(group: Group): Group['verdict'] {
+const judge = (group: Group): Group['verdict'] => {
   const { kind, boilerplate, text } = group.blocks[0]
   if (boilerplate) return 'bad'
   // Cells of a real table are often links; a table of one row is layout.
@@ -106,13 +106,13 @@ function judge(group: Group): Group['verdict'] {
   return kind !== 'item' && group.linkDensity <= maxGoodLinkDensity && sentence.test(text) ? 'good' : 'near'
 }
 
-function isShortSentence(group: Group): boolean {
+const isShortSentence = (group: Group): boolean => {
   const { text, kind } = group.blocks[0]
   return kind === 'paragraph' && (sentence.test(text) || text.endsWith(':')) && text.split(' ').length >= 5
 }
 
 /** Short and doubtful groups go with their nearest certain neighbours; headings with what they stand over. */
-function smooth(groups: Group[]): void {
+const smooth = (groups: Group[]): void => {
   const original = groups.map((group) => group.verdict)
   const certain = (verdict: Group['verdict']) => verdict === 'good' || verdict === 'bad'
   const before: Group['verdict'][] = []
@@ -149,13 +149,13 @@ function smooth(groups: Group[]): void {
 }
 
 /** A list or paragraph that is links and nothing else, in short pieces: navigation within the content. */
-function isLinkList(group: Group): boolean {
+const isLinkList = (group: Group): boolean => {
   if (group.heading || group.blocks[0].kind === 'row' || group.linkDensity < 0.9) return false
   return group.length / group.blocks.length < 60
 }
 
 /** Without headings that stand over nothing: before the end, or before one that is not below them. */
-function withoutLoneHeadings(groups: Group[]): Group[] {
+const withoutLoneHeadings = (groups: Group[]): Group[] => {
   let below = 0 // level of the heading that follows; 0 at the end
   let content = false
   const kept: Group[] = []

@@ -6,7 +6,7 @@ import { parseHTML } from 'linkedom'
 type ReadabilityDocument = ConstructorParameters<typeof Readability>[0]
 
 /** HTML of the main content, and its title; undefined when Readability finds none or the page breaks it. */
-export function readableContent(html: string): { html: string; title: string } | undefined {
+export const readableContent = (html: string): { html: string; title: string } | undefined => {
   try {
     const { document } = parseHTML(/<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`)
     // Readability leaves these on small pages, where it has little to choose from.

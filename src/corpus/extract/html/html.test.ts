@@ -8,7 +8,7 @@ const fast = (html: string) => extractHtml(html, { mode: 'fast' }).text
 const prose = (subject: string) =>
   `${subject} has a long history, and what is told of it here goes on for more than one hundred and forty characters, as paragraphs of real pages do, so that it counts.`
 
-function events(html: string): string[] {
+const events = (html: string): string[] => {
   const seen: string[] = []
   tokenize(html, {
     text: (start, end) => seen.push(html.slice(start, end)),

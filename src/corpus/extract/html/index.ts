@@ -17,7 +17,7 @@ export interface HtmlText {
 }
 
 /** Extracts the text of a page. Never throws, whatever the input. */
-export function extractHtml(html: string, options: HtmlOptions): HtmlText {
+export const extractHtml = (html: string, options: HtmlOptions): HtmlText => {
   const page = toHtmlBlocks(html)
   const { title, language } = page
   if (options.mode === 'faithful') {
@@ -36,7 +36,7 @@ export function extractHtml(html: string, options: HtmlOptions): HtmlText {
   return { text: render(groups), title, language }
 }
 
-function allGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
+const allGroups = (blocks: readonly HtmlBlock[]): HtmlBlock[][] => {
   const groups: HtmlBlock[][] = []
   for (const block of blocks) {
     const last = groups.at(-1)
@@ -47,8 +47,5 @@ function allGroups(blocks: readonly HtmlBlock[]): HtmlBlock[][] {
   return groups
 }
 
-function render(groups: readonly HtmlBlock[][]): string {
-  return groups
-    .map((blocks) => blocks.map(({ kind, text }) => (kind === 'item' ? `- ${text}` : text)).join('\n'))
-    .join('\n\n')
-}
+const render = (groups: readonly HtmlBlock[][]): string =>
+  groups.map((blocks) => blocks.map(({ kind, text }) => (kind === 'item' ? `- ${text}` : text)).join('\n')).join('\n\n')

@@ -10,7 +10,7 @@ export interface TokenHandler {
 
 const rawText = new Set(['script', 'style', 'textarea', 'title', 'iframe', 'noembed', 'noframes', 'xmp'])
 
-export function tokenize(html: string, handler: TokenHandler): void {
+export const tokenize = (html: string, handler: TokenHandler): void => {
   const length = html.length
   const missing = new Set<string>() // raw-text elements known to have no further end tag
   let at = 0
@@ -63,11 +63,9 @@ export function tokenize(html: string, handler: TokenHandler): void {
   }
 }
 
-function isLetter(code: number): boolean {
-  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
-}
+const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
 
-function endOfName(html: string, from: number): number {
+const endOfName = (html: string, from: number): number => {
   let at = from
   for (;;) {
     const code = html.charCodeAt(at)
@@ -77,7 +75,7 @@ function endOfName(html: string, from: number): number {
   }
 }
 
-function lower(html: string, start: number, end: number): string {
+const lower = (html: string, start: number, end: number): string => {
   const name = html.slice(start, Math.min(end, start + 40))
   for (let at = 0; at < name.length; at++) {
     const code = name.charCodeAt(at)
@@ -87,7 +85,7 @@ function lower(html: string, start: number, end: number): string {
 }
 
 /** Past the `>` of a tag; quoted attribute values may hold one. */
-function endOfTag(html: string, from: number): number {
+const endOfTag = (html: string, from: number): number => {
   const first = html.indexOf('>', from)
   if (first < 0) return html.length
   let quoteAt = -1
@@ -114,13 +112,13 @@ function endOfTag(html: string, from: number): number {
   return first + 1
 }
 
-function opensValue(html: string, at: number): boolean {
+const opensValue = (html: string, at: number): boolean => {
   let before = at - 1
   while (html.charCodeAt(before) === 32) before--
   return html.charCodeAt(before) === 61
 }
 
-function findClose(html: string, name: string, from: number): number {
+const findClose = (html: string, name: string, from: number): number => {
   for (let at = html.indexOf('</', from); at >= 0; at = html.indexOf('</', at + 2)) {
     const end = at + 2 + name.length
     if (html.slice(at + 2, end).toLowerCase() !== name) continue

@@ -13,7 +13,7 @@ const rule = /^-{4,}/
 const listMark = /^[*#:;]+/
 
 /** Splits marked text into blocks; those that show nothing are left out, as are headings with nothing under them. */
-export function toBlocks(marked: string): Block[] {
+export const toBlocks = (marked: string): Block[] => {
   const blocks: Block[] = []
   let paragraph = ''
   let numbered = 0
@@ -73,12 +73,10 @@ export function toBlocks(marked: string): Block[] {
   return withoutEmptySections(blocks)
 }
 
-function join(paragraph: string, line: string): string {
-  return paragraph === '' ? line : `${paragraph} ${line}`
-}
+const join = (paragraph: string, line: string): string => (paragraph === '' ? line : `${paragraph} ${line}`)
 
 /** One text: blank lines between blocks, none between the items of a list, the lines of code or the rows of a table. */
-export function joinBlocks(blocks: readonly Block[]): string {
+export const joinBlocks = (blocks: readonly Block[]): string => {
   let text = ''
   blocks.forEach(({ kind, text: own }, index) => {
     if (index > 0) text += kind === blocks[index - 1].kind && kind !== 'paragraph' && kind !== 'heading' ? '\n' : '\n\n'
@@ -87,7 +85,7 @@ export function joinBlocks(blocks: readonly Block[]): string {
   return text
 }
 
-function withoutEmptySections(blocks: readonly Block[]): Block[] {
+const withoutEmptySections = (blocks: readonly Block[]): Block[] => {
   const kept: Block[] = []
   let nextLevel = 7 // of the heading that follows, 0 when content follows, 7 at the end
   for (let index = blocks.length - 1; index >= 0; index--) {
@@ -104,7 +102,7 @@ function withoutEmptySections(blocks: readonly Block[]): Block[] {
 }
 
 /** Removes quote marks and the marks of gaps, with the brackets, commas and spaces that a gap leaves alone. */
-function tidy(line: string): string {
+const tidy = (line: string): string => {
   let text = line
   if (text.includes("''")) text = withoutQuotes(text)
   if (text.includes(marks.gap)) text = withoutGaps(text)
@@ -116,8 +114,8 @@ function tidy(line: string): string {
 }
 
 // Runs are made short first, and every repetition has a bound, so that no line takes more than linear time.
-function withoutGaps(line: string): string {
-  return line
+const withoutGaps = (line: string): string =>
+  line
     .replace(/[ \t\u00a0]{2,}/g, ' ')
     .replace(/\u0002(?: ?\u0002)+/g, (run) => (run.includes(' ') ? ' \u0002' : '\u0002'))
     .replace(/^ ?\u0002 ?[,;:] ?/, '')
@@ -129,13 +127,12 @@ function withoutGaps(line: string): string {
     .replace(/ ?\u0002 ?([,.;:!?])/g, '$1')
     .replace(/ \u0002 ?/g, ' ')
     .replace(/\u0002/g, '')
-}
 
 /**
  * Removes the apostrophes of bold and italic as MediaWiki pairs them: two, three or five in a row are marks, others are
  * marks after a literal apostrophe; when both kinds are odd in a line, one run of three is an apostrophe and italic.
  */
-function withoutQuotes(line: string): string {
+const withoutQuotes = (line: string): string => {
   const runs = [...line.matchAll(/'{2,}/g)]
   let bold = 0
   let italic = 0

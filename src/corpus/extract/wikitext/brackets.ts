@@ -146,22 +146,19 @@ export class BracketFinder {
   }
 }
 
-function runLength(text: string, start: number, code: number): number {
+const runLength = (text: string, start: number, code: number): number => {
   let end = start
   while (text.charCodeAt(end) === code) end++
   return end - start
 }
 
-function isSpaceOrIndent(code: number): boolean {
-  return code === 32 || code === 9 || code === 58
-}
+const isSpaceOrIndent = (code: number): boolean => code === 32 || code === 9 || code === 58
 
-function isLetterOrDigit(code: number): boolean {
-  return (code >= 48 && code <= 57) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122)
-}
+const isLetterOrDigit = (code: number): boolean =>
+  (code >= 48 && code <= 57) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122)
 
 /** Splits at separators that are outside links, templates and verbatim tags. */
-export function splitTopLevel(text: string, separator: string, limit = 1000): string[] {
+export const splitTopLevel = (text: string, separator: string, limit = 1000): string[] => {
   if (!text.includes(separator)) return [text]
   const parts: string[] = []
   let depth = 0

@@ -146,7 +146,7 @@ const dropped = new Set(
 )
 
 /** Renders TeX as one line of text. */
-export function formulaText(tex: string): string {
+export const formulaText = (tex: string): string => {
   let text = tex
     .slice(0, 20_000)
     .replace(/\\(begin|end)\s*\{[^}]*\}(\{[^}]*\})?/g, ' ')
@@ -180,14 +180,12 @@ export function formulaText(tex: string): string {
     .trim()
 }
 
-function grouped(part: string): string {
-  return /^[\w.∞π]*$/.test(part.trim()) ? part.trim() : `(${part.trim()})`
-}
+const grouped = (part: string): string => (/^[\w.∞π]*$/.test(part.trim()) ? part.trim() : `(${part.trim()})`)
 
 const raised: Record<string, string> = { '-': '⁻', '−': '⁻', '–': '⁻', '+': '⁺' }
 
 /** A short number as superscript characters, so that 10<sup>7</sup> does not become 107; anything else as it is. */
-export function superscript(text: string): string {
+export const superscript = (text: string): string => {
   if (!/^[−–+-]?\d{1,4}$/.test(text)) return text
   return text.replace(/./gu, (character) => raised[character] ?? '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(character)])
 }

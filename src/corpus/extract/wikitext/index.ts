@@ -21,7 +21,7 @@ export interface WikitextOptions {
 const englishNamespaces = wikiNamespaces()
 
 /** The readable text of a page: headings, paragraphs and lists, no markup. Never throws, whatever the input. */
-export function extractWikitext(source: string, options: WikitextOptions): string {
+export const extractWikitext = (source: string, options: WikitextOptions): string => {
   const marked = renderMarkup(withoutComments(source.replace(/[\u0001-\u0008\r]/g, '')), {
     namespaces: options.namespaces ?? englishNamespaces,
     faithful: options.mode === 'faithful',
@@ -35,7 +35,7 @@ export function extractWikitext(source: string, options: WikitextOptions): strin
 }
 
 /** A comment alone on its line goes with the line. */
-function withoutComments(source: string): string {
+const withoutComments = (source: string): string => {
   let start = source.indexOf('<!--')
   if (start < 0) return source
   let output = ''
@@ -52,7 +52,7 @@ function withoutComments(source: string): string {
   return output + source.slice(copied)
 }
 
-function withoutSections(blocks: readonly Block[], dropped: ReadonlySet<string>): Block[] {
+const withoutSections = (blocks: readonly Block[], dropped: ReadonlySet<string>): Block[] => {
   let below = 0 // level of the heading being dropped
   return blocks.filter((block) => {
     if (block.kind === 'heading') {

@@ -8,7 +8,7 @@ export interface WikiNamespaces {
 }
 
 /** Namespaces with their names in the language of the dump, if given. */
-export function wikiNamespaces(local: { file?: string; category?: string } = {}): WikiNamespaces {
+export const wikiNamespaces = (local: { file?: string; category?: string } = {}): WikiNamespaces => {
   const lower = (name: string | undefined) => (name === undefined ? [] : [name.toLowerCase()])
   return {
     file: new Set(['file', 'image', 'media', ...lower(local.file)]),
@@ -29,7 +29,7 @@ const notLanguages = new Set(['wp', 'wt', 'doi', 'b', 'c', 'd', 'm', 'n', 'q', '
 export type LinkKind = 'text' | 'file' | 'nothing'
 
 /** What kind of link a target is; `piped` tells whether the link has a text of its own. */
-export function linkKind(target: string, piped: boolean, namespaces: WikiNamespaces): LinkKind {
+export const linkKind = (target: string, piped: boolean, namespaces: WikiNamespaces): LinkKind => {
   const colon = target.indexOf(':')
   if (colon <= 0) return 'text'
   const raw = target.slice(0, colon).trim()
@@ -42,18 +42,17 @@ export function linkKind(target: string, piped: boolean, namespaces: WikiNamespa
 }
 
 /** The text of a link whose pipe has nothing after it: no namespace, no bracketed or comma part. */
-export function pipeTrick(target: string): string {
-  return target
+export const pipeTrick = (target: string): string =>
+  target
     .replace(/^:?[^:]{1,40}:/, '')
     .replace(/ \([^()]*\)$/, '')
     .replace(/, .*$/, '')
-}
 
 const imageOption =
   /^\s*(thumb|thumbnail|frame|framed|frameless|border|left|right|center|centre|none|upright([ =][\d.]*)?|\d*x?\d+ ?px|baseline|middle|top|bottom|sub|super|text-top|text-bottom|(alt|link|lang|page|class|thumb|start|thumbtime)=.*)\s*$/is
 
 /** The caption among the parts of a file link, or an empty string. */
-export function fileCaption(parts: readonly string[]): string {
+export const fileCaption = (parts: readonly string[]): string => {
   for (let index = parts.length - 1; index > 0; index--) if (!imageOption.test(parts[index])) return parts[index]
   return ''
 }

@@ -56,7 +56,7 @@ const entity = /&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});/y
 const tagName = /<\/?([a-zA-Z][a-zA-Z0-9]*)/y
 
 /** Renders one page or a part of one. */
-export function renderMarkup(text: string, options: RenderOptions, depth = 0): string {
+export const renderMarkup = (text: string, options: RenderOptions, depth = 0): string => {
   if (depth > maxDepth) return marks.gap
   const brackets = new BracketFinder(text)
   let output = ''
@@ -190,24 +190,24 @@ export function renderMarkup(text: string, options: RenderOptions, depth = 0): s
   }
 }
 
-function lineOrTagEnd(text: string, at: number): number {
+const lineOrTagEnd = (text: string, at: number): number => {
   const end = text.indexOf('>', at)
   return end < 0 ? text.length : end + 1
 }
 
-function lineEnd(text: string, at: number): number {
+const lineEnd = (text: string, at: number): number => {
   const end = text.indexOf('\n', at)
   return end < 0 ? text.length : end
 }
 
 /** An unclosed table ends where lines stop looking like one. */
-function unclosedTableEnd(text: string, at: number): number {
+const unclosedTableEnd = (text: string, at: number): number => {
   let end = lineEnd(text, at)
   while (end < text.length && /[|!\s]/.test(text[end + 1] ?? 'x')) end = lineEnd(text, end + 1)
   return end
 }
 
-function startsLine(text: string, at: number): boolean {
+const startsLine = (text: string, at: number): boolean => {
   let before = at - 1
   for (;;) {
     const code = text.charCodeAt(before)
@@ -216,14 +216,14 @@ function startsLine(text: string, at: number): boolean {
   }
 }
 
-function verbatimLines(code: string): string {
+const verbatimLines = (code: string): string => {
   const lines = decodeHtml(code)
     .replace(/^\s*\n|\s+$/g, '')
     .split('\n')
   return `\n${lines.map((line) => marks.verbatim + line).join('\n')}\n`
 }
 
-function renderLink(inside: string, options: RenderOptions, depth: number): string {
+const renderLink = (inside: string, options: RenderOptions, depth: number): string => {
   const pipe = inside.indexOf('|')
   let target = (pipe < 0 ? inside : inside.slice(0, pipe)).trim()
   const forced = target.startsWith(':')
@@ -239,22 +239,20 @@ function renderLink(inside: string, options: RenderOptions, depth: number): stri
   return label.trim() === '' ? pipeTrick(target) : renderMarkup(label, options, depth + 1)
 }
 
-function tableRows(table: string, options: RenderOptions, depth: number): string {
-  return renderTable(table, (cell) => flatten(renderMarkup(cell, options, depth + 1)))
+const tableRows = (table: string, options: RenderOptions, depth: number): string =>
+  renderTable(table, (cell) => flatten(renderMarkup(cell, options, depth + 1)))
     .map((row) => marks.row + row)
     .join('\n')
-}
 
 /** One line of what may be several. */
-function flatten(text: string): string {
-  return text
+const flatten = (text: string): string =>
+  text
     .replace(/[\u0001\u0002\u0004]/g, '')
     .replace(/(^|[\n\u0003])[*#:;]+ */g, '$1')
     .replace(/[\s\u0003]+/g, ' ')
     .trim()
-}
 
-function renderTemplate(source: string, options: RenderOptions, depth: number): string {
+const renderTemplate = (source: string, options: RenderOptions, depth: number): string => {
   if (source.startsWith('{{{') && source.endsWith('}}}')) {
     const parameter = splitTopLevel(source.slice(3, -3), '|', 2)
     return parameter.length > 1 ? renderMarkup(parameter[1], options, depth + 1) : ''

@@ -5,7 +5,7 @@ import { splitTopLevel } from './brackets.ts'
 const skippedClass = /\b(infobox|navbox|metadata|toc|sidebar|vertical-navbox|ambox|mbox|noprint|navigation)\b/i
 
 /** Splits into rows; cells of a row are joined by ` | `. Empty rows and cells are left out. */
-export function renderTable(table: string, renderCell: (source: string) => string): string[] {
+export const renderTable = (table: string, renderCell: (source: string) => string): string[] => {
   const body = table.slice(2, -2)
   const firstEnd = body.indexOf('\n')
   if (firstEnd < 0 || skippedClass.test(body.slice(0, firstEnd))) return []
@@ -60,11 +60,9 @@ export function renderTable(table: string, renderCell: (source: string) => strin
 }
 
 /** Lines, where a line break inside a template or link does not count. */
-function logicalLines(text: string): string[] {
-  return splitTopLevel(text, '\n', 100_000)
-}
+const logicalLines = (text: string): string[] => splitTopLevel(text, '\n', 100_000)
 
-function withoutAttributes(cell: string): string {
+const withoutAttributes = (cell: string): string => {
   const parts = splitTopLevel(cell, '|', 2)
   return parts.length === 2 && !/\[\[|\{\{/.test(parts[0]) && parts[0].length < 400 ? parts[1] : cell
 }

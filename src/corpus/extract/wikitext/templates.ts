@@ -28,7 +28,7 @@ const constant =
   () =>
     text
 
-function date(args: TemplateArguments, from = 1): string {
+const date = (args: TemplateArguments, from = 1): string => {
   const year = args.at(from)
   const month = Number.parseInt(args.at(from + 1), 10)
   const day = args.at(from + 2)
@@ -55,7 +55,7 @@ const rangeWords: Record<string, string> = {
 const multiples: Record<string, string> = { e3: 'thousand', e6: 'million', e9: 'billion', e12: 'trillion' }
 
 /** A unit code of `{{convert}}` as it is read: `e6acre` is million acre, `sqmi` is sq mi. */
-function unitText(code: string): string {
+const unitText = (code: string): string => {
   if (code === 'C' || code === 'F') return `°${code}`
   if (code === 'ftin') return 'ft'
   return code
@@ -115,9 +115,8 @@ const all =
 
 const scientific: TemplateRenderer = (args) => ` × 10${superscript(args.at(1))}`
 
-function names(list: string, renderer: TemplateRenderer): [string, TemplateRenderer][] {
-  return list.split(' ').map((name) => [name.replaceAll('_', ' '), renderer])
-}
+const names = (list: string, renderer: TemplateRenderer): [string, TemplateRenderer][] =>
+  list.split(' ').map((name) => [name.replaceAll('_', ' '), renderer])
 
 /** Shown inside sentences. */
 export const inlineTemplates: ReadonlyMap<string, TemplateRenderer> = new Map([

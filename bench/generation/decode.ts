@@ -1,13 +1,13 @@
 // Our side of the generation benchmark, a process of its own: loads SmolLM2, generates greedily, prints one JSON line.
 // Arguments: folder, dtype, batch, new tokens, runs, threads.
 import { loadModel, loadTokenizer } from '../../src/checkpoint/index.ts'
-import { generate, type LanguageModel } from '../../src/generation/index.ts'
+import { generate } from '../../src/generation/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
 import { prompts } from './prompts.ts'
 
 const [folder, dtype, batch, newTokens, runs, threads] = process.argv.slice(2)
 setThreads(Number(threads))
-const model = (await loadModel(folder, { head: 'causal-lm', dtype: dtype as 'float32' })) as unknown as LanguageModel
+const model = await loadModel(folder, { head: 'causal-lm', dtype: dtype as 'float32' })
 const tokenizer = await loadTokenizer(folder)
 const chosen = prompts.slice(0, Number(batch)).map((prompt) => [...tokenizer.encode(prompt).ids])
 // An end token would make sides do unequal work, so none is told.

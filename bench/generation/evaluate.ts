@@ -1,14 +1,14 @@
 // Our side of generation during evaluation, a process of its own: texts for prompts of mixed lengths that stop at the end token, in batches;
 // prints one JSON line. Arguments: folder, dtype, batch, new tokens, runs, threads, prompts.
 import { loadModel, loadTokenizer } from '../../src/checkpoint/index.ts'
-import { type GenerationResult, generateMany, type LanguageModel } from '../../src/generation/index.ts'
+import { type GenerationResult, generateMany } from '../../src/generation/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
 import { evaluationPrompts } from './evaluation-prompts.ts'
 
 const [folder, dtype, ...numbers] = process.argv.slice(2)
 const [batchSize, maxNewTokens, runs, threads, count] = numbers.map(Number)
 setThreads(threads)
-const model = (await loadModel(folder, { head: 'causal-lm', dtype: dtype as 'float32' })) as unknown as LanguageModel
+const model = await loadModel(folder, { head: 'causal-lm', dtype: dtype as 'float32' })
 const tokenizer = await loadTokenizer(folder)
 const prompts = evaluationPrompts(count).map((text) => [...tokenizer.encode(text, { addSpecialTokens: false }).ids])
 const seconds: number[] = []

@@ -1,8 +1,8 @@
 // Texts for many prompts: batches of like lengths, so that little is padding, and results in the order of the prompts. Knows no file.
 import { ConfigError } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type GenerationResult, generate, type Prompt, type RunOptions } from './generate.ts'
-import type { LanguageModel } from './language-model.ts'
 import type { GenerationOptions } from './options.ts'
 
 export interface ManyOptions extends RunOptions {
@@ -17,7 +17,7 @@ export interface ManyOptions extends RunOptions {
  * @throws ConfigError as `generate` does, and for a batch without room
  */
 export const generateMany = async (
-  model: LanguageModel,
+  model: Model,
   tokenizer: Tokenizer,
   prompts: readonly Prompt[],
   options: GenerationOptions = {},

@@ -3,10 +3,12 @@
 import { randomInt } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, createRandom, type Random } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
+import { checkBatchSize } from './batch-size.ts'
 import { BeamSearch } from './beam-search.ts'
-import { GrowingBatch, type LanguageModel } from './language-model.ts'
+import { asLanguageModel, GrowingBatch, type LanguageModel } from './language-model.ts'
 import { type GenerationOptions, type GenerationSettings, parseGeneration } from './options.ts'
 import { draw, likeliest, samplingRules } from './sampling.ts'
 import { type ScoreRule, scoreRules } from './score-rules.ts'
@@ -44,17 +46,20 @@ export interface Job {
 }
 
 const prepare = (
-  model: LanguageModel,
+  given: Model,
+  caller: string,
   tokenizer: Tokenizer | undefined,
   prompts: readonly Prompt[],
   options: GenerationOptions,
 ): Job => {
+  const model = asLanguageModel(given, caller)
   const settings = parseGeneration(options)
   const end = tokenizer?.special.eos?.id
   settings.eosTokenIds ??= end === undefined ? [] : [end]
   if (settings.stop.length > 0 && tokenizer === undefined)
     throw new ConfigError('Expected a tokenizer beside `stop` of `generation`, got none. Pass one, or use eosTokenIds.')
-  const { vocabSize, maxPositions, causal } = model.facts
+  const { vocabSize, maxPositions, causal, decoderStartTokenId } = model.facts
+  settings.decoderStartTokenId ??= decoderStartTokenId
   const rows = prompts.map((prompt, i) => {
     if (typeof prompt === 'string' && tokenizer === undefined)
       throw new ConfigError(`Expected ids for \`prompts[${i}]\` without a tokenizer, got text. Pass a tokenizer.`)
@@ -83,6 +88,7 @@ const prepare = (
     throw new ConfigError(
       `Expected a prompt of less than ${maxPositions} tokens, which is all the model has positions for, got ${longest}. Shorten it.`,
     )
+  checkBatchSize(settings, rows.length, vocabSize)
   return { model, tokenizer, settings, prompts: rows, maxNewTokens: Math.min(settings.maxNewTokens, room) }
 }
 
@@ -285,13 +291,13 @@ const textsOf = (job: Job): Growing[] => {
  * @throws ConfigError for settings that do not fit each other, the model or the prompts.
  */
 export const generate = async (
-  model: LanguageModel,
+  model: Model,
   tokenizer: Tokenizer | undefined,
   prompts: readonly Prompt[],
   options: GenerationOptions = {},
   { signal }: RunOptions = {},
 ): Promise<GenerationResult[]> => {
-  const job = prepare(model, tokenizer, prompts, options)
+  const job = prepare(model, 'generate', tokenizer, prompts, options)
   if (job.settings.numBeams > 1) return searchBeams(job, signal)
   const texts = textsOf(job)
   for await (const _ of grow(job, texts, signal));
@@ -312,7 +318,7 @@ export interface TextPiece {
  * the caller leaves the loop or the signal fires.
  */
 export async function* streamText(
-  model: LanguageModel,
+  model: Model,
   tokenizer: Tokenizer,
   prompt: Prompt,
   options: GenerationOptions = {},
@@ -322,13 +328,8 @@ export async function* streamText(
 }
 
 /** @throws ConfigError where several texts are asked for */
-export const prepareStream = (
-  model: LanguageModel,
-  tokenizer: Tokenizer,
-  prompt: Prompt,
-  options: GenerationOptions,
-): Job => {
-  const job = prepare(model, tokenizer, [prompt], options)
+export const prepareStream = (model: Model, tokenizer: Tokenizer, prompt: Prompt, options: GenerationOptions): Job => {
+  const job = prepare(model, 'streamText', tokenizer, [prompt], options)
   if (job.settings.numBeams > 1 || job.settings.numReturnSequences > 1)
     throw new ConfigError(
       'Expected one text to stream, got several by `numBeams` or `numReturnSequences`. Call generate.',

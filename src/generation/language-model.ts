@@ -1,16 +1,25 @@
-// What generation asks of a model, and one batch of texts that grow by a token at a time: padding, positions, cache, encoder.
-// Knows no architecture and does not choose tokens.
+// The model that generation needs, and a batch of sequences that grow by one token at a time: padding, positions, cache and
+// encoder outputs. Independent of architectures and of how tokens are chosen.
 import { ConfigError, invariant, ShapeError } from '../core/index.ts'
-import type { Body, BodyFacts } from '../models/index.ts'
+import { LanguageHead, type Model } from '../models/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { KvCache } from './kv-cache.ts'
 
-/** A body and the head that scores the next token. Every Model with a language head is one. */
-export interface LanguageModel {
-  readonly body: Body
-  /** `prepare` gives what `lmHead` scores. */
-  readonly head: { prepare(hidden: Tensor): Tensor; readonly lmHead: { forward(hidden: Tensor): Tensor } }
-  readonly facts: Pick<BodyFacts, 'numLayers' | 'vocabSize' | 'maxPositions' | 'causal'>
+/** A model whose head predicts the next token: a decoder, or an encoder with a decoder. */
+export type LanguageModel = Model<LanguageHead>
+
+/**
+ * The model as one that writes text.
+ * @param caller the public function that needs it, for the error
+ * @throws ConfigError for another head, or for an encoder without a decoder
+ */
+export const asLanguageModel = (model: Model, caller: string): LanguageModel => {
+  const { head, facts, headType, definition } = model
+  const writes = head instanceof LanguageHead && (facts.causal || facts.decoderStartTokenId !== undefined)
+  if (writes) return model as LanguageModel
+  throw new ConfigError(
+    `\`${caller}\` needs a model that writes text, with the head causal-lm or seq2seq-lm: this ${definition.type} has the head ${headType}. Load it with that head, or choose another model.`,
+  )
 }
 
 export interface BatchOptions {

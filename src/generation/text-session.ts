@@ -1,17 +1,18 @@
 // One text after another whose prompts begin alike, as those of a conversation do: the keys and values of what stays the same are kept.
 // Knows no roles and no templates.
+import type { Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type Prompt, prepareStream, type RunOptions, startBatch, streamJob, type TextPiece } from './generate.ts'
-import type { GrowingBatch, LanguageModel } from './language-model.ts'
+import type { GrowingBatch } from './language-model.ts'
 import type { GenerationOptions } from './options.ts'
 
 export class TextSession {
   readonly #tokenizer: Tokenizer
-  #model: LanguageModel
+  #model: Model
   #batch: GrowingBatch | undefined
   #kept = 0
 
-  constructor(model: LanguageModel, tokenizer: Tokenizer) {
+  constructor(model: Model, tokenizer: Tokenizer) {
     this.#model = model
     this.#tokenizer = tokenizer
   }
@@ -45,7 +46,7 @@ export class TextSession {
   }
 
   /** Goes on with another model, or with the same one that was changed, as by an adapter: nothing is kept. */
-  use(model: LanguageModel): void {
+  use(model: Model): void {
     this.#model = model
     this.forget()
   }

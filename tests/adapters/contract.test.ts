@@ -13,7 +13,7 @@ import {
   openAdapter,
   saveAdapter,
 } from '../../src/adapters/index.ts'
-import { generate, type LanguageModel } from '../../src/generation/index.ts'
+import { generate } from '../../src/generation/index.ts'
 import { buildModel, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 import { configOf, refusals } from './methods.ts'
@@ -180,7 +180,7 @@ describe.each(['gpt2', 'llama', 'qwen2', 'qwen3'] as const)('generation with %s'
     ]
     const write = async (useCache: boolean) =>
       (
-        await generate(model as unknown as LanguageModel, undefined, prompts, {
+        await generate(model, undefined, prompts, {
           maxNewTokens: 12,
           useCache,
           padTokenId: 0,

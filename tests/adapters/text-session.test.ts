@@ -1,7 +1,7 @@
 // Prompts that go on, branch off, repeat and shrink: a session makes the texts that separate calls make, and reads only what is new.
 import { describe, expect, it } from 'vitest'
 import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
-import { type GenerationOptions, type LanguageModel, streamText, TextSession } from '../../src/generation/index.ts'
+import { type GenerationOptions, streamText, TextSession } from '../../src/generation/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
 import { Generator, liveTensors, noGrad } from '../../src/tensor/index.ts'
 import type { Tokenizer } from '../../src/tokenizers/index.ts'
@@ -33,7 +33,7 @@ const collect = async (
 }
 
 describe.each(types)('a session with %s', (type) => {
-  const model = build(type) as Model & LanguageModel
+  const model = build(type)
   const plain = (prompt: number[], options: GenerationOptions) => collect(streamText(model, tokenizer, prompt, options))
 
   it.each([{ maxNewTokens: 6 }, { maxNewTokens: 6, sample: true, seed: 3, temperature: 0.8, repetitionPenalty: 1.3 }])(
@@ -89,16 +89,15 @@ describe.each(types)('a session with %s', (type) => {
     noGrad(() => {
       for (const name of bank.names) for (const tensor of bank.tensorsOf(name).values()) tensor.copy_(tensor.add(0.3))
     })
-    const language = own as unknown as LanguageModel
-    const session = new TextSession(language, tokenizer)
+    const session = new TextSession(own, tokenizer)
     const options = { maxNewTokens: 4 }
     for (let turn = 0; turn < 2; turn++)
       for (const name of ['soft', 'low']) {
-        session.use(bank.use(name) as unknown as LanguageModel)
+        session.use(bank.use(name))
         const prompt = [1, 2, 3]
         for (let more = 0; more < 2; more++) {
           const made = await collect(session.stream(prompt, options))
-          expect(made).toEqual(await collect(streamText(language, tokenizer, prompt, options)))
+          expect(made).toEqual(await collect(streamText(own, tokenizer, prompt, options)))
           expect(session.kept).toBe(more === 0 ? 0 : prompt.length - 2)
           prompt.push(...made, 9)
         }

@@ -9,7 +9,7 @@ import { loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { parseCommandLine } from '../../src/cli/command-line.ts'
 import { chat, runChat } from '../../src/cli/commands/chat.ts'
 import { openChatInput } from '../../src/cli/parts/chat-input.ts'
-import { generate, type LanguageModel } from '../../src/generation/index.ts'
+import { generate } from '../../src/generation/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
 import { Generator, noGrad } from '../../src/tensor/index.ts'
 import { applyChatTemplate, type Tokenizer } from '../../src/tokenizers/index.ts'
@@ -83,7 +83,7 @@ const talk = async (lines: readonly string[], ...flags: string[]): Promise<Said>
 
 const answerTo = async (messages: { role: string; content: string }[], to = model): Promise<string> => {
   const { ids } = applyChatTemplate(tokenizer, messages, { template: 'plain', addGenerationPrompt: true })
-  const [{ text = '' }] = await generate(to as unknown as LanguageModel, tokenizer, [ids], { maxNewTokens: 6 })
+  const [{ text = '' }] = await generate(to, tokenizer, [ids], { maxNewTokens: 6 })
   return text.trim()
 }
 const user = (content: string) => ({ role: 'user', content })

@@ -1,7 +1,7 @@
 // `tunesmith chat`: a conversation with a model in the terminal, or line by line with a program. Knows no architecture.
 import { z } from 'zod'
 import { ConfigError, formatDuration, show, TunesmithError } from '../../core/index.ts'
-import { type GenerationOptions, generationSchema, type LanguageModel, withDefaults } from '../../generation/index.ts'
+import { type GenerationOptions, generationSchema, withDefaults } from '../../generation/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
@@ -114,7 +114,7 @@ export const runChat = async (given: Options, context: CommandContext, source: C
       `Expected a model that reads and writes in one text for \`chat\`, got ${ready.model.definition.type}. Use \`generate\` for one with an encoder and a decoder.`,
     )
   const choice = await AdapterChoice.open(ready, adapters, device, context)
-  const conversation = new Conversation(ready.model as unknown as LanguageModel, choice, {
+  const conversation = new Conversation(ready.model, choice, {
     template,
     system,
     context: contextOf(ready.model, length),

@@ -6,11 +6,11 @@ import {
   type GenerationResult,
   generateMany,
   generationSchema,
-  type LanguageModel,
   type Prompt,
   streamText,
   withDefaults,
 } from '../../generation/index.ts'
+import type { Model } from '../../models/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStart } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
@@ -64,7 +64,7 @@ const withEnds = (settings: GenerationOptions, tokenizer: Tokenizer, template: s
 }
 
 const stream = async (
-  model: LanguageModel,
+  model: Model,
   tokenizer: Tokenizer,
   prompt: Prompt,
   settings: GenerationOptions,
@@ -143,7 +143,7 @@ export const generate = defineCommand({
     const made: GeneratedText[] = []
     try {
       for (const name of named.length === 0 ? [choice.active] : named.map((one) => one.name)) {
-        const model = choice.use(name) as unknown as LanguageModel
+        const model = choice.use(name)
         const form = chat ? chatFormOf(choice, template, system) : undefined
         const settings = form === undefined ? plain : withEnds(plain, tokenizer, form.template)
         const prompts = texts.map((text) => promptOf(tokenizer, text, form))

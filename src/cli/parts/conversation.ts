@@ -1,7 +1,8 @@
 // One conversation with a model: what was said, which adapter answers, and what of it the model still sees when there is no more room.
 // Knows no terminal.
 import { ConfigError } from '../../core/index.ts'
-import { type FinishReason, type GenerationOptions, type LanguageModel, TextSession } from '../../generation/index.ts'
+import { type FinishReason, type GenerationOptions, TextSession } from '../../generation/index.ts'
+import type { Model } from '../../models/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStart } from '../../tokenizers/index.ts'
 import type { AdapterChoice } from './named-adapters.ts'
 
@@ -48,7 +49,7 @@ export class Conversation {
   #answers = 0
 
   /** @throws ConfigError without any chat template */
-  constructor(model: LanguageModel, adapters: AdapterChoice, options: ConversationOptions) {
+  constructor(model: Model, adapters: AdapterChoice, options: ConversationOptions) {
     this.#adapters = adapters
     this.#options = options
     this.#system = options.system
@@ -82,7 +83,7 @@ export class Conversation {
 
   /** @throws ConfigError for a name that is not known */
   useAdapter(name: string): void {
-    this.#session.use(this.#adapters.use(name) as unknown as LanguageModel)
+    this.#session.use(this.#adapters.use(name))
   }
 
   add(message: Message): void {

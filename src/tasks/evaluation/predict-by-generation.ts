@@ -1,7 +1,7 @@
 // Predictions that a model writes: prompts of alike length go on side by side with a cache of keys and values, and right answers are
 // weighed by what they cost the model. Knows no task, no template and no architecture.
 import { setImmediate } from 'node:timers/promises'
-import { type GenerationOptions, generate, type LanguageModel } from '../../generation/index.ts'
+import { type GenerationOptions, generate } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
@@ -91,7 +91,7 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
     signal?.throwIfAborted()
     const part = order.slice(from, to)
     const results = await generate(
-      model as unknown as LanguageModel,
+      model,
       tokenizer,
       part.map((i) => prompts[i].ids),
       seedsOf(writing.generation, part),

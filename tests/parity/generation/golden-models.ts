@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fromHfKeys, openSafetensors } from '../../../src/checkpoint/index.ts'
-import type { GenerationOptions, LanguageModel } from '../../../src/generation/index.ts'
+import type { GenerationOptions } from '../../../src/generation/index.ts'
 import {
   buildModel,
   type LanguageHead,
@@ -27,7 +27,7 @@ export interface Golden {
 
 export const openGolden = async (
   name: string,
-): Promise<{ golden: Golden; model: LanguageModel & Model; encoder: boolean; start: number | undefined }> => {
+): Promise<{ golden: Golden; model: Model<LanguageHead>; encoder: boolean; start: number | undefined }> => {
   const content = JSON.parse(readFileSync(join(golden, `${name}.json`), 'utf8')) as Golden
   const definition = models[content.config.model_type as ModelType]
   const config = definition.fromHf(content.config) as never
@@ -40,5 +40,5 @@ export const openGolden = async (
   if (unknown.length > 0) throw new Error(`unknown keys ${unknown.join(', ')}`)
   model.loadState(state, { copy: true })
   const start = encoder ? (content.config.decoder_start_token_id as number) : undefined
-  return { golden: content, model: model as LanguageModel & Model, encoder, start }
+  return { golden: content, model, encoder, start }
 }

@@ -26,6 +26,14 @@ export {
 } from './history.ts'
 export { htmlPage, htmlTable } from './html-page.ts'
 export { type HtmlReportOptions, renderHtmlReport } from './html-report.ts'
+export {
+  findMetric,
+  type MetricDirection,
+  type MetricInfo,
+  metricDirection,
+  metricNames,
+  registerMetric,
+} from './metrics.ts'
 export { readRunCard, writeReports } from './report.ts'
 export { type Chart, smoothed } from './report-sections.ts'
 export {

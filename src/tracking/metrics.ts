@@ -1,0 +1,118 @@
+// Metrics by name: whether a higher or a lower value is better, the unit, and what is measured. The built-in names are
+// written once here; a package adds its own. Independent of how a metric is computed.
+import { ConfigError } from '../core/index.ts'
+
+/** Whether a higher or a lower value of a metric is better. */
+export type MetricDirection = 'higher' | 'lower'
+
+/** A metric's name and how its values are read. */
+export interface MetricInfo {
+  /** As in events, evaluation files and `keep.best`. */
+  readonly name: string
+  readonly direction: MetricDirection
+  /** `nats`, `bits per byte`, `share` (0 to 1), `percent` (0 to 100) … */
+  readonly unit?: string
+  /** One line for lists of metrics. */
+  readonly summary?: string
+}
+
+type Row = readonly [name: string, unit: string, summary: string]
+
+const lowerIsBetter: readonly Row[] = [
+  ['loss', 'nats', 'training objective: the sum of its terms'],
+  ['perplexity', 'tokens', 'exponential of the mean cross entropy'],
+  ['bitsPerByte', 'bits per byte', 'cross entropy per byte of text'],
+  ['maskedLoss', 'nats', 'mean cross entropy of masked tokens'],
+  ['maskedPerplexity', 'tokens', 'exponential of the masked loss'],
+  ['pseudoPerplexity', 'tokens', 'perplexity with one token masked at a time'],
+  ['causal-lm', 'nats', 'loss term: next-token cross entropy'],
+  ['masked-lm', 'nats', 'loss term: cross entropy of masked tokens'],
+  ['span-corruption', 'nats', 'loss term: cross entropy of the replaced spans'],
+  ['generator', 'nats', "loss term: ELECTRA's generator"],
+  ['replaced-token-detection', 'nats', "loss term: ELECTRA's discriminator"],
+  ['next-sentence', 'nats', 'loss term: next-sentence prediction'],
+  ['sentence-order', 'nats', 'loss term: sentence-order prediction'],
+  ['classification', 'nats', 'loss term: cross entropy of the labels'],
+  ['regression', 'squared units', 'loss term: squared error'],
+  ['token-classification', 'nats', 'loss term: cross entropy of the tags'],
+  ['extractive-qa', 'nats', 'loss term: cross entropy of the span borders'],
+  ['multiple-choice', 'nats', 'loss term: cross entropy of the choices'],
+  ['answers', 'nats', 'loss term: cross entropy of the answer tokens'],
+  ['meanSquaredError', 'squared units', 'mean squared error'],
+  ['meanAbsoluteError', 'units', 'mean absolute error'],
+  ['hammingLoss', 'share', 'share of label decisions that are wrong'],
+  ['calibrationError', 'share', 'expected calibration error'],
+]
+
+const higherIsBetter: readonly Row[] = [
+  ['accuracy', 'share', 'share of predictions that are right'],
+  ['generatorAccuracy', 'share', "accuracy of ELECTRA's generator"],
+  ['relationAccuracy', 'share', 'accuracy of sentence relations'],
+  ['maskedAccuracy', 'share', 'accuracy of masked tokens'],
+  ['tokenAccuracy', 'share', 'accuracy of the tags, word by word'],
+  ['accuracyPerCharacter', 'share', 'accuracy by log-probability per character'],
+  ['accuracyPerByte', 'share', 'accuracy by log-probability per byte'],
+  ['accuracyPerToken', 'share', 'accuracy by log-probability per token'],
+  ['precision', 'share', 'share of predicted positives that are right'],
+  ['recall', 'share', 'share of positives that are found'],
+  ['f1', 'share', 'harmonic mean of precision and recall'],
+  ['f1Macro', 'share', 'mean F1 over classes'],
+  ['f1Weighted', 'share', 'mean F1 over classes, weighted by their records'],
+  ['f1Micro', 'share', 'F1 of all decisions together'],
+  ['precisionMicro', 'share', 'precision of all decisions together'],
+  ['recallMicro', 'share', 'recall of all decisions together'],
+  ['matthews', 'correlation', "Matthews' correlation coefficient"],
+  ['pearson', 'correlation', "Pearson's correlation"],
+  ['spearman', 'correlation', "Spearman's rank correlation"],
+  ['hasAnswerExactMatch', 'share', 'exact match of the questions with an answer'],
+  ['hasAnswerF1', 'share', 'token F1 of the questions with an answer'],
+  ['noAnswerExactMatch', 'share', 'exact match of the questions without an answer'],
+  ['noAnswerF1', 'share', 'token F1 of the questions without an answer'],
+  ['bestExactMatch', 'share', 'exact match with the best no-answer threshold'],
+  ['bestF1', 'share', 'token F1 with the best no-answer threshold'],
+  ['ended', 'share', 'share of answers that end by themselves'],
+  ['exactMatch', 'share', 'share of answers that are equal to a reference'],
+  ['tokenF1', 'share', 'F1 of the words of an answer'],
+  ['numericMatch', 'share', 'share of answers with the right number'],
+  ['strictMatch', 'share', 'share of answers with the right number after ####'],
+  ['flexibleMatch', 'share', 'share of answers whose last number is right'],
+  ['rouge1', 'share', 'F1 of single words'],
+  ['rouge2', 'share', 'F1 of pairs of words'],
+  ['rougeL', 'share', 'F1 of the longest common subsequence'],
+  ['rougeLsum', 'share', 'F1 of the longest common subsequences, line by line'],
+  ['bleu', 'percent', 'BLEU of the corpus'],
+  ['chrf', 'percent', 'chrF of the corpus'],
+  ['chrf++', 'percent', 'chrF++ of the corpus'],
+]
+
+const rowsOf = (rows: readonly Row[], direction: MetricDirection) =>
+  rows.map(([name, unit, summary]): [string, MetricInfo] => [name, { name, direction, unit, summary }])
+
+const registry = new Map<string, MetricInfo>([...rowsOf(lowerIsBetter, 'lower'), ...rowsOf(higherIsBetter, 'higher')])
+
+/**
+ * Makes a metric known by its name, so that checkpoints, sweeps and reports know which value is better. Registering a
+ * known name with the same direction changes nothing.
+ * @throws ConfigError for a known name with the other direction, or for an empty name
+ */
+export const registerMetric = (metric: MetricInfo): void => {
+  const { name, direction } = metric
+  if (name.trim() === '') throw new ConfigError('A metric needs a name: set `name`.')
+  if (direction !== 'higher' && direction !== 'lower')
+    throw new ConfigError(`Expected higher or lower for \`direction\` of the metric ${name}, got "${direction}".`)
+  const known = registry.get(name)
+  if (known !== undefined && known.direction !== direction)
+    throw new ConfigError(
+      `Expected ${known.direction} for \`direction\` of the metric ${name}, as it is registered, got ${direction}. Rename the metric.`,
+    )
+  if (known === undefined) registry.set(name, { ...metric })
+}
+
+/** What is registered of a metric, or undefined for an unknown name. */
+export const findMetric = (name: string): MetricInfo | undefined => registry.get(name)
+
+/** Whether a higher or a lower value is better; undefined for an unknown name. */
+export const metricDirection = (name: string): MetricDirection | undefined => registry.get(name)?.direction
+
+/** Names of all registered metrics. */
+export const metricNames = (): string[] => [...registry.keys()]

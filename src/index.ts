@@ -1,7 +1,7 @@
 // The package's front door: what users import from 'tunesmith'.
 
-export { adapters, applyAdapter, openAdapter, saveAdapter } from './adapters/index.ts'
-export { loadModel, loadTokenizer, openModel, saveModel } from './checkpoint/index.ts'
+export { adapters, applyAdapter, loadAdapter, saveAdapter } from './adapters/index.ts'
+export { loadModel, loadModelWithReport, loadTokenizer, saveModel } from './checkpoint/index.ts'
 export {
   CheckpointError,
   ConfigError,

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
-import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
+import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
 import { buildModel, type ModelDefinition, models } from '../../src/models/index.ts'
 import { vocabularyFacts } from '../../src/objectives/index.ts'
@@ -95,7 +95,12 @@ export const prepare = async (job: Job, data: string, base: string | undefined, 
   const material = base === undefined ? await invented(job, data, folder) : await published(job, data, base)
   const task = taskOf(job)
   const headOptions = task.headOptions(material.records, material.config)
-  const { model } = await openModel(material.base, { head: task.head, headOptions, dtype: 'float32', seed: 1 })
+  const { model } = await loadModelWithReport(material.base, {
+    head: task.head,
+    headOptions,
+    dtype: 'float32',
+    seed: 1,
+  })
   await saveModel(model, join(folder, 'model'), { tokenizer: material.base })
   const parameters = model.parameterCount
   const tokenizer = await loadTokenizer(join(folder, 'model'))

@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type AppliedAdapter, applyAdapter, openAdapter } from '../../src/adapters/index.ts'
-import { loadTokenizer, openModel } from '../../src/checkpoint/index.ts'
+import { type AppliedAdapter, applyAdapter, loadAdapter } from '../../src/adapters/index.ts'
+import { loadModelWithReport, loadTokenizer } from '../../src/checkpoint/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { type TaskExample, taskConfig } from '../../src/tasks/index.ts'
 import { exampleBatches } from '../../src/tasks/learning/batches.ts'
@@ -34,7 +34,7 @@ const exampleOf = ({ ids, types, answer }: Row): TaskExample & { [more: string]:
 
 const task = taskOf(job)
 const config = taskConfig(task, job.data === 'sst2' ? { labels: ['negative', 'positive'] } : {}, undefined)
-const { model } = await openModel(join(folder, 'model'), { head: task.head, dtype: 'float32' })
+const { model } = await loadModelWithReport(join(folder, 'model'), { head: task.head, dtype: 'float32' })
 if (values.dtype !== 'float32') model.to({ dtype: values.dtype as Dtype })
 const tokenizer = await loadTokenizer(join(folder, 'model'))
 const prepared = task.prepare(tokenizer, config, { maxLength: job.length, headOptions: model.headOptions })
@@ -43,7 +43,7 @@ const { criterion: learner } = prepared
 /** The values that prepare.ts drew. */
 const withDrawnValues = async (applied: AppliedAdapter): Promise<AppliedAdapter> => {
   if (applied.inPlace) return applied
-  const opened = await openAdapter(join(folder, 'adapter'))
+  const opened = await loadAdapter(join(folder, 'adapter'))
   applied.loadState(
     new Map([...applied.trainable].map(([path]) => [path, opened.applied.trainable.get(path) as Tensor])),
   )

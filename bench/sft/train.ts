@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { applyAdapter } from '../../src/adapters/index.ts'
-import { openModel } from '../../src/checkpoint/index.ts'
+import { loadModelWithReport } from '../../src/checkpoint/index.ts'
 import { freezeWeights, type Model } from '../../src/models/index.ts'
 import { holdings } from '../../src/nn/index.ts'
 import type { Criterion } from '../../src/objectives/index.ts'
@@ -42,7 +42,11 @@ const heldOut = examples.slice(0, held)
 const rows = pack(examples.slice(held), length)
 
 const apart = frozen !== undefined
-const opened = await openModel(path, { head: 'causal-lm', dtype: apart ? undefined : 'float32', apart })
+const opened = await loadModelWithReport(path, {
+  head: 'causal-lm',
+  dtype: apart ? undefined : 'float32',
+  mapEachTensor: apart,
+})
 if (frozen !== undefined) freezeWeights(opened.model, frozen)
 if (values.dtype !== 'float32') opened.model.to({ dtype: values.dtype as Dtype })
 const applied = applyAdapter(opened.model, { type: 'lora', targets: 'all-linear', rank: 16, alpha: 32 }, { seed: 0 })

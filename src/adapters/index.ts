@@ -8,8 +8,8 @@ import { houlsby } from './bottleneck/houlsby.ts'
 import { parallel } from './bottleneck/parallel.ts'
 import { pfeiffer } from './bottleneck/pfeiffer.ts'
 import { ia3 } from './ia3/ia3.ts'
+import { type LoadAdapterOptions, type LoadedAdapter, loadAdapterWith } from './load-adapter.ts'
 import { lora } from './lora/lora.ts'
-import { type OpenAdapterOptions, type OpenedAdapter, openWith } from './open-adapter.ts'
 import { bitfit } from './selective/bitfit.ts'
 import { full } from './selective/full.ts'
 import { lastNLayers } from './selective/last-n-layers.ts'
@@ -62,11 +62,11 @@ export const applyAdapter = (
 }
 
 /** Opens a folder of an adapter, PEFT's or ours, with its base. @throws CheckpointError that lists all that does not fit */
-export const openAdapter = (folder: string, options: OpenAdapterOptions = {}): Promise<OpenedAdapter> =>
-  openWith(adapters as Record<string, AnyAdapter>, folder, options)
+export const loadAdapter = (folder: string, options: LoadAdapterOptions = {}): Promise<LoadedAdapter> =>
+  loadAdapterWith(adapters as Record<string, AnyAdapter>, folder, options)
 
 export type { AdapterDefinition } from './adapter.ts'
 export { AppliedAdapter, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
-export { isAdapterFolder, type OpenAdapterOptions, type OpenedAdapter } from './open-adapter.ts'
+export { isAdapterFolder, type LoadAdapterOptions, type LoadedAdapter } from './load-adapter.ts'
 export { type SaveAdapterOptions, saveAdapter } from './save-adapter.ts'

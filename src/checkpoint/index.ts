@@ -6,24 +6,24 @@ export { type GgufTokenizer, ggufTokenizer } from './gguf-tokenizer.ts'
 export type { HfFields } from './hf-config.ts'
 export { expandRules, fromHfKeys, toHfKeys } from './hf-keys.ts'
 export { type ResolveOptions, resolveModel } from './hub.ts'
-export { loadTokenizer } from './load-tokenizer.ts'
 export {
-  describeOpening,
-  loadInto,
+  describeModelLoad,
+  type LoadedModel,
+  type LoadModelOptions,
   loadModel,
-  type OpenedModel,
-  type OpenOptions,
-  type OpenReport,
-  openModel,
+  loadModelWithReport,
+  loadWeightsInto,
+  type ModelLoadReport,
   rememberSource,
   sourceOf,
-} from './open-model.ts'
+} from './load-model.ts'
+export { loadTokenizer } from './load-tokenizer.ts'
 export { refusePickle } from './refuse-pickle.ts'
 export {
-  makeHeader,
+  makeSafetensorsHeader,
   openSafetensors,
-  parseHeader,
-  readHeader,
+  parseSafetensorsHeader,
+  readSafetensorsHeader,
   type SafetensorsFile,
   type SafetensorsHeader,
   saveSafetensors,

@@ -82,7 +82,7 @@ const repeatedKey = (text: string): string | undefined => {
 }
 
 /** Checks a header against the size of its file; nothing is allocated by what it claims. */
-export const parseHeader = (header: Uint8Array, fileBytes: number, path: string): SafetensorsHeader => {
+export const parseSafetensorsHeader = (header: Uint8Array, fileBytes: number, path: string): SafetensorsHeader => {
   const fault = (what: string) => new CheckpointError(`${path}: ${what} The file is damaged or not a safetensors file.`)
   let parsed: unknown
   let text: string
@@ -155,7 +155,7 @@ const readExactly = async (file: FileHandle, length: number, position: number, p
   return bytes
 }
 
-export const readHeader = async (path: string): Promise<SafetensorsHeader> => {
+export const readSafetensorsHeader = async (path: string): Promise<SafetensorsHeader> => {
   const file = await open(path).catch((error: Error) => {
     throw new CheckpointError(`${path}: Expected a readable file (${error.message}).`)
   })
@@ -168,7 +168,7 @@ export const readHeader = async (path: string): Promise<SafetensorsHeader> => {
       throw new CheckpointError(
         `${path}: Expected a header of at most ${Math.min(maxHeaderBytes, size - 8)} bytes, got ${length}. The file is damaged or not a safetensors file.`,
       )
-    return parseHeader(await readExactly(file, Number(length), 8, path), size, path)
+    return parseSafetensorsHeader(await readExactly(file, Number(length), 8, path), size, path)
   } finally {
     await file.close()
   }
@@ -180,10 +180,18 @@ export interface SafetensorsFile extends SafetensorsHeader {
   tensor(name: string): Tensor
 }
 
-/** @param options.apart maps each tensor by itself: what was read of it leaves memory when it is freed, and not with the last of them all */
-export const openSafetensors = async (path: string, options: { apart?: boolean } = {}): Promise<SafetensorsFile> => {
-  const header = await readHeader(path)
-  const whole: MappedFile | undefined = options.apart ? undefined : mapFile(path)
+/**
+ * Opens a file whose tensors are mapped from disk when they are asked for.
+ * @param options.mapEachTensor gives each tensor its own mapping, whose pages leave memory when that tensor is freed; with one
+ * mapping for the file they stay until its last tensor is freed
+ * @throws CheckpointError for a damaged file
+ */
+export const openSafetensors = async (
+  path: string,
+  options: { mapEachTensor?: boolean } = {},
+): Promise<SafetensorsFile> => {
+  const header = await readSafetensorsHeader(path)
+  const whole: MappedFile | undefined = options.mapEachTensor ? undefined : mapFile(path)
   return {
     ...header,
     tensor: (name) => {
@@ -198,7 +206,10 @@ export const openSafetensors = async (path: string, options: { apart?: boolean }
 const bytesOf = ({ size, dtype }: Tensor): number => size * dtypeFacts(dtype).bytes
 
 /** The bytes before the values: length and header, padded so that values are aligned. */
-export const makeHeader = (tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string> = {}): Uint8Array => {
+export const makeSafetensorsHeader = (
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Record<string, string> = {},
+): Uint8Array => {
   const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
   let at = 0
   for (const [name, tensor] of tensors) {
@@ -230,7 +241,7 @@ export const saveSafetensors = async (
   tensors: ReadonlyMap<string, Tensor>,
   metadata?: Record<string, string>,
 ): Promise<WrittenFile> => {
-  const header = makeHeader(tensors, metadata)
+  const header = makeSafetensorsHeader(tensors, metadata)
   const sha256 = await writeTensorFile(path, header, [...tensors.values()])
   return { bytes: [...tensors.values()].reduce((sum, tensor) => sum + bytesOf(tensor), header.length), sha256 }
 }

@@ -8,7 +8,7 @@ import { loadTokenizer } from '../tokenizers/index.ts'
 import { stringifyConfig } from './config-json.ts'
 import { fieldsOf, type HfFields } from './hf-config.ts'
 import { toHfKeys } from './hf-keys.ts'
-import { sourceOf } from './open-model.ts'
+import { sourceOf } from './load-model.ts'
 import { saveSafetensors, type WrittenFile } from './safetensors.ts'
 
 export interface SaveOptions {

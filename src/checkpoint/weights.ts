@@ -66,7 +66,7 @@ const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string())
 
 interface MappingOptions {
   /** Each tensor is mapped by itself: see `openSafetensors`. */
-  apart?: boolean
+  mapEachTensor?: boolean
 }
 
 const openSharded = async (folder: string, options: MappingOptions): Promise<Map<string, () => Tensor>> => {

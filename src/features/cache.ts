@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { makeHeader, openSafetensors } from '../checkpoint/index.ts'
+import { makeSafetensorsHeader, openSafetensors } from '../checkpoint/index.ts'
 import { sha256, sha256File, writeFileAtomic } from '../core/index.ts'
 import { freeTensors, scope, Tensor, zeros } from '../tensor/index.ts'
 
@@ -101,7 +101,7 @@ export class FeatureCache {
       ['values', Tensor.from(values, { shape: [total / this.width, this.width] })],
     ])
     if (this.folder !== undefined) {
-      const parts = [makeHeader(tensors), keys, counts, values].map(
+      const parts = [makeSafetensorsHeader(tensors), keys, counts, values].map(
         (part) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength),
       )
       const bytes = Buffer.concat(parts)

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { openModel, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
+import { loadModelWithReport, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
 import { CheckpointError, exists, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
 import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
 import { Generator, type Tensor } from '../tensor/index.ts'
@@ -71,7 +71,7 @@ export const openBase = async ({
   device = 'cpu',
 }: BaseChoice): Promise<OpenBase> => {
   const folder = await resolveModel(base)
-  const { model } = await openModel(folder, { head: 'embedding', dtype: 'float32' })
+  const { model } = await loadModelWithReport(folder, { head: 'embedding', dtype: 'float32' })
   if (fresh !== undefined) model.initialize({ std: model.facts.initializerRange, generator: new Generator(fresh) })
   if (precision !== 'float32' || device !== 'cpu') model.to({ dtype: precision, device })
   model.requireGrad(false)

@@ -1,7 +1,7 @@
 // Files of vectors, [rows, width] float32, by the end of the file's name: a vector for each text, or one for each of its tokens. Knows no
 // model.
 import { parquetWriteBuffer } from 'hyparquet-writer'
-import { makeHeader } from '../checkpoint/index.ts'
+import { makeSafetensorsHeader } from '../checkpoint/index.ts'
 import { ConfigError, writeFileAtomic } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
 
@@ -74,7 +74,7 @@ const formats: Record<string, VectorFormat> = {
         tensors.set('starts', Tensor.from(starts)).set('embeddings', vectors)
         parts.unshift(bytesOf(starts))
       }
-      await writeFileAtomic(path, Buffer.concat([makeHeader(tensors), ...parts]))
+      await writeFileAtomic(path, Buffer.concat([makeSafetensorsHeader(tensors), ...parts]))
     },
   },
   '.parquet': {

@@ -3,7 +3,13 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { z } from 'zod'
-import { loadInto, openSafetensors, type SafetensorsFile, saveModel, saveSafetensors } from '../checkpoint/index.ts'
+import {
+  loadWeightsInto,
+  openSafetensors,
+  type SafetensorsFile,
+  saveModel,
+  saveSafetensors,
+} from '../checkpoint/index.ts'
 import { CheckpointError, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
@@ -189,8 +195,8 @@ const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
 export const readSnapshot = async (folder: string, parts: SnapshotParts): Promise<RunState> => {
   const statePath = join(folder, 'state.json')
   const state = parseConfig(runStateSchema, JSON.parse(await readFile(statePath, 'utf8')), statePath)
-  await (parts.weights?.load(join(folder, 'model')) ?? loadInto(parts.model, join(folder, 'model')))
-  if (parts.auxiliary !== undefined) await loadInto(parts.auxiliary, join(folder, 'auxiliary'))
+  await (parts.weights?.load(join(folder, 'model')) ?? loadWeightsInto(parts.model, join(folder, 'model')))
+  if (parts.auxiliary !== undefined) await loadWeightsInto(parts.auxiliary, join(folder, 'auxiliary'))
   const optimizer = await openSafetensors(join(folder, 'optimizer.safetensors'))
   parts.optimizer.loadState({ tensors: allTensors(optimizer), step: state.optimizerStep })
   if (parts.average !== undefined) {

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { adaptersOf, applyAdapter, openAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { adaptersOf, applyAdapter, loadAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { buildModel, type HeadType, type Model, models } from '../../src/models/index.ts'
 import { parameterGroups } from '../../src/optim/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
@@ -185,7 +185,7 @@ describe('several adapters on one base', () => {
     // Files of PEFT do not say whether a head belongs to them: this one brings none.
     await saveAdapter(without, join(scratch, 'headless'), { base: 'base' })
     rmSync(join(scratch, 'headless', 'tunesmith.json'))
-    for (const name of ['one', 'two']) await openAdapter(join(scratch, 'headless'), { base: model, name })
+    for (const name of ['one', 'two']) await loadAdapter(join(scratch, 'headless'), { base: model, name })
     bank.average('both', ['one', 'two'])
     expect(apart(logitsOf(bank.use('both')), logitsOf(bank.use('headless')))).toBeLessThan(1e-5)
   })
@@ -226,7 +226,7 @@ describe('several adapters on one base', () => {
     const plain = logitsOf(base)
     const opened = new Map<string, Model>()
     for (const name of Object.keys(expected))
-      opened.set(name, (await openAdapter(join(scratch, name), { base, name })).model)
+      opened.set(name, (await loadAdapter(join(scratch, name), { base, name })).model)
     const bank = adaptersOf(base)
     for (const name of ['many', 'tags', 'few', 'many']) {
       const model = bank.use(name)
@@ -290,7 +290,7 @@ describe('several adapters on one base', () => {
       delete fields[at].size
       writeFileSync(join(folder, file), JSON.stringify(fields))
     }
-    const { model } = await openAdapter(folder, { base: wide, name: 'again' })
+    const { model } = await loadAdapter(folder, { base: wide, name: 'again' })
     expect(apart(logitsOf(model), before)).toBe(0)
   })
 
@@ -306,7 +306,7 @@ describe('several adapters on one base', () => {
     await saveAdapter(applyAdapter(make('llama', 'causal-lm'), { type: 'lora', rank: 4 }), join(scratch, 'wide'), {
       base: 'b',
     })
-    await expect(openAdapter(join(scratch, 'wide'), { base: make('bert', 'masked-lm') })).rejects.toThrow(
+    await expect(loadAdapter(join(scratch, 'wide'), { base: make('bert', 'masked-lm') })).rejects.toThrow(
       /no dense|does not have|Expected/,
     )
   })

@@ -10,7 +10,7 @@ import {
   adapters,
   adaptersOf,
   applyAdapter,
-  openAdapter,
+  loadAdapter,
   saveAdapter,
 } from '../../src/adapters/index.ts'
 import { generate } from '../../src/generation/index.ts'
@@ -113,7 +113,7 @@ describe.each(working)('%s on %s', (type, architecture) => {
     // Files: the same values on a base of the same values.
     const folder = join(scratch, `${type}-${architecture}`)
     await saveAdapter(applied, folder, { base: 'somewhere' })
-    const again = await openAdapter(folder, { base: make(architecture) })
+    const again = await loadAdapter(folder, { base: make(architecture) })
     expect(apart(logitsOf(again.model), tuned)).toBe(0)
     expect(again.applied.config).toEqual(applied.config)
     // A run's checkpoint: values by path.
@@ -219,7 +219,7 @@ describe.each([
     applied.enable()
     const folder = join(scratch, `tied-${type}-${architecture}`)
     await saveAdapter(applied, folder, { base: 'somewhere' })
-    const again = await openAdapter(folder, { base: make(architecture, head) })
+    const again = await loadAdapter(folder, { base: make(architecture, head) })
     expect(apart(logits(again.model), tuned)).toBe(0)
     // A model of another dtype has its table for both again.
     model.to({ dtype: 'bfloat16' })

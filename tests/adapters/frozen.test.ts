@@ -9,10 +9,10 @@ import {
   type AdapterType,
   adapters,
   applyAdapter,
-  openAdapter,
+  loadAdapter,
   saveAdapter,
 } from '../../src/adapters/index.ts'
-import { openModel, saveModel } from '../../src/checkpoint/index.ts'
+import { loadModelWithReport, saveModel } from '../../src/checkpoint/index.ts'
 import { generate } from '../../src/generation/index.ts'
 import { buildModel, freezeWeights, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
 import { type Holding, holdings, Linear } from '../../src/nn/index.ts'
@@ -131,7 +131,7 @@ describe.each(holdings)('a base in %s', (held) => {
     })
     const folder = join(scratch, `adapter-${held}`)
     await saveAdapter(applied, folder, { base: 'base' })
-    const opened = await openAdapter(folder, { base: plain })
+    const opened = await loadAdapter(folder, { base: plain })
     const forward = (model: Model) => noGrad(() => model.eval().forward({ inputIds: ids }).logits.toFloat32Array())
     expectClose(forward(opened.model), forward(applied.model), 'logits')
   })
@@ -140,7 +140,7 @@ describe.each(holdings)('a base in %s', (held) => {
     const [made, saved] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
     const folder = join(scratch, `folder-${held}`)
     await saveModel(saved, folder)
-    const { model } = await openModel(folder, { apart: true })
+    const { model } = await loadModelWithReport(folder, { mapEachTensor: true })
     for (const one of [made, model]) freezeWeights(one, held)
     const [got, wanted] = [model, made].map((one) => noGrad(() => one.forward({ inputIds: ids }).logits))
     expect(got.equal(wanted)).toBe(true)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { openAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { loadAdapter, saveAdapter } from '../../src/adapters/index.ts'
 import { loadModel, openSafetensors, saveModel, saveSafetensors } from '../../src/checkpoint/index.ts'
 import type { Model } from '../../src/models/index.ts'
 import { cat, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
@@ -36,7 +36,7 @@ const seen = (logits: Tensor, expected: Expected) => {
 describe.each(names)('%s', (name) => {
   it('opens what PEFT wrote, with its logits and gradients', async () => {
     const expected = await expectedOf(name)
-    const { model, applied } = await openAdapter(join(golden, name), { trained: true })
+    const { model, applied } = await loadAdapter(join(golden, name), { trained: true })
     const logits = run(model, expected)
     expect(relative(seen(logits, expected), seen(expected.tensor('logits'), expected))).toBeLessThan(1e-5)
     logits.mul(expected.tensor('weights')).sum().backward()
@@ -63,7 +63,7 @@ describe.each(names)('%s', (name) => {
     'gives the same logits of the rows packed into one, without their padding',
     async () => {
       const expected = await expectedOf(name)
-      const { model } = await openAdapter(join(golden, name))
+      const { model } = await loadAdapter(join(golden, name))
       const seenIds = expected.tensor('mask').ne(0)
       const inputIds = expected.tensor('ids').maskedSelect(seenIds).unsqueeze(0)
       const lengths = Array.from(seenIds.to('int64').sum(1).toTypedArray(), Number)
@@ -76,7 +76,7 @@ describe.each(names)('%s', (name) => {
   )
 
   it('writes the files again as PEFT had them', async () => {
-    const { applied } = await openAdapter(join(golden, name))
+    const { applied } = await loadAdapter(join(golden, name))
     const folder = join(scratch, name)
     await saveAdapter(applied, folder, {
       base: JSON.parse(readFileSync(join(golden, name, 'adapter_config.json'), 'utf8')).base_model_name_or_path,
@@ -101,7 +101,7 @@ it('reads a prompt with the vectors that PEFT draws for a decoder too, and does 
   const table = (await openSafetensors(join(source, 'adapter_model.safetensors'))).tensor('prompt_embeddings')
   const twice = new Map([['prompt_embeddings', cat([table, table.add(1)], 0)]])
   await saveSafetensors(join(folder, 'adapter_model.safetensors'), twice)
-  const { model } = await openAdapter(folder)
+  const { model } = await loadAdapter(folder)
   expect(relative(run(model, expected), expected.tensor('logits'))).toBeLessThan(1e-5)
 })
 
@@ -132,7 +132,7 @@ describe('a file that lacks what its fields name is refused', () => {
       expect(pair).toHaveLength(2)
       for (const key of pair) tensors.delete(key)
     })
-    await expect(openAdapter(folder)).rejects.toThrow(/got 2 missing: .*query\.lora_A\.weight.*query\.lora_B\.weight/)
+    await expect(loadAdapter(folder)).rejects.toThrow(/got 2 missing: .*query\.lora_A\.weight.*query\.lora_B\.weight/)
   })
 
   it('but not where layers_to_transform or exclude_modules leave the layer out', async () => {
@@ -142,7 +142,7 @@ describe('a file that lacks what its fields name is refused', () => {
           if ('layers_to_transform' in more ? /encoder\.layer\.1\./.test(key) : layer.test(key)) tensors.delete(key)
         Object.assign(fields, more)
       })
-      await expect(openAdapter(folder)).resolves.toBeDefined()
+      await expect(loadAdapter(folder)).resolves.toBeDefined()
     }
   })
 
@@ -151,7 +151,7 @@ describe('a file that lacks what its fields name is refused', () => {
       for (const key of [...tensors.keys()]) if (key.includes('classifier')) tensors.delete(key)
       fields.modules_to_save = ['classifier', 'score']
     })
-    await expect(openAdapter(folder)).rejects.toThrow(/got 2 missing: classifier\.weight, classifier\.bias/)
+    await expect(loadAdapter(folder)).rejects.toThrow(/got 2 missing: classifier\.weight, classifier\.bias/)
   })
 })
 
@@ -170,7 +170,7 @@ it('leaves the matrix that scores words as it was beside a table of the file, as
   )
   const expected = await expectedOf('gpt2-lora')
   const [alone, beside] = await Promise.all(
-    [one, both].map(async (folder) => run((await openAdapter(folder)).model, expected)),
+    [one, both].map(async (folder) => run((await loadAdapter(folder)).model, expected)),
   )
   expect(alone.equal(beside)).toBe(true)
   expect(relative(alone, expected.tensor('logits'))).toBeGreaterThan(1e-2)
@@ -181,7 +181,7 @@ describe('merged', () => {
     '%s gives a plain folder of the same logits',
     async (name) => {
       const expected = await expectedOf(name)
-      const { model, applied } = await openAdapter(join(golden, name))
+      const { model, applied } = await loadAdapter(join(golden, name))
       const before = run(model, expected)
       applied.merge()
       const folder = join(scratch, `${name}-merged`)

@@ -4,7 +4,13 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, write
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { describeOpening, loadModel, openModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
+import {
+  describeModelLoad,
+  loadModel,
+  loadModelWithReport,
+  openSafetensors,
+  saveModel,
+} from '../../src/checkpoint/index.ts'
 import { CheckpointError } from '../../src/core/index.ts'
 import { noGrad, ones, zeros } from '../../src/tensor/index.ts'
 import { batch, changeConfig, changeWeights, sameState, smallFolder } from './folders-fixture.ts'
@@ -30,21 +36,21 @@ describe('a new head on an old body', () => {
   it('is drawn by the seed, said in the report, and the old head is left aside', async () => {
     const old = await smallFolder(folder, 'bert', 'masked-lm')
     const headOptions = { labels: ['no', 'yes', 'perhaps'] }
-    const { model, report } = await openModel(folder, { head: 'sequence-classification', headOptions })
+    const { model, report } = await loadModelWithReport(folder, { head: 'sequence-classification', headOptions })
     expect(report.newHead).toEqual([
       'head.dense.weight',
       'head.dense.bias',
       'head.classifier.weight',
       'head.classifier.bias',
     ])
-    expect(report.aside).toEqual(
+    expect(report.unused).toEqual(
       expect.arrayContaining(['cls.predictions.transform.dense.weight', 'cls.predictions.bias']),
     )
-    expect(describeOpening(report)[0]).toMatch(/^The head is new.*head\.classifier\.bias\. Train it before use\.$/)
+    expect(describeModelLoad(report)[0]).toMatch(/^The head is new.*head\.classifier\.bias\. Train it before use\.$/)
     expect(model.forward(batch()).logits.shape).toEqual([2, 3])
     expect(sameState(model.body.parameters(), old.body.parameters())).toBe(true)
     const drawn = async (seed?: number) =>
-      (await openModel(folder, { head: 'sequence-classification', headOptions, seed })).model
+      (await loadModelWithReport(folder, { head: 'sequence-classification', headOptions, seed })).model
     expect(sameState((await drawn()).parameters(), model.parameters())).toBe(true)
     expect(sameState((await drawn(7)).head.parameters(), model.head.parameters())).toBe(false)
   })
@@ -73,7 +79,7 @@ describe('a new head on an old body', () => {
 
   it('takes what fits from the old one: a pooler is body and head', async () => {
     const old = await smallFolder(folder, 'bert', 'sentence-pretraining')
-    const { model, report } = await openModel(folder, { head: 'sequence-classification' })
+    const { model, report } = await loadModelWithReport(folder, { head: 'sequence-classification' })
     expect(report.newHead).toEqual(['head.classifier.weight', 'head.classifier.bias'])
     expect(model.parameters().get('head.dense.weight')!.equal(old.parameters().get('head.pooler.weight')!)).toBe(true)
   })
@@ -81,13 +87,13 @@ describe('a new head on an old body', () => {
   it('sits on the encoder of an encoder-decoder alone', async () => {
     const old = await smallFolder(folder, 't5', 'seq2seq-lm')
     for (const head of ['embedding', 'token-classification'] as const) {
-      const { model, report } = await openModel(folder, { head })
+      const { model, report } = await loadModelWithReport(folder, { head })
       expect([...model.parameters().keys()].filter((path) => path.includes('decoder'))).toEqual([])
-      expect(report.aside).toEqual(expect.arrayContaining(['decoder.final_layer_norm.weight']))
+      expect(report.unused).toEqual(expect.arrayContaining(['decoder.final_layer_norm.weight']))
       const hidden = old.body.forward(batch()).encoderHidden!
       expect(model.bodyForward(batch()).hidden.equal(hidden)).toBe(true)
       await saveModel(model, `${folder}-${head}`)
-      expect((await openModel(`${folder}-${head}`)).report).toEqual({ newHead: [], aside: [], notes: [] })
+      expect((await loadModelWithReport(`${folder}-${head}`)).report).toEqual({ newHead: [], unused: [], notes: [] })
     }
   })
 })
@@ -103,7 +109,7 @@ describe('keys that do not fit', () => {
       tensors.set('bert.encoder.layer.1.attention.self.query.weight', zeros([32, 16]))
       tensors.set('cls.predictions.bias', zeros([5]))
     })
-    const { report, message } = await failure(openModel(folder))
+    const { report, message } = await failure(loadModelWithReport(folder))
     expect(report).toEqual({
       missing: ['body.embedPositions.weight', 'body.layers.0.mlp.downProj.bias'],
       unexpected: ['bert.encoder.layer.7.output.dense.bias', 'adapter.weight'],
@@ -122,7 +128,7 @@ describe('keys that do not fit', () => {
     const { report, message } = await failure(loadModel(folder))
     expect(report.missing).toEqual(['head.classifier.bias'])
     expect(message).toMatch(/files are of BertForTokenClassification; pass `newHead` to draw the head anew/)
-    const { model, report: opened } = await openModel(folder, { newHead: true })
+    const { model, report: opened } = await loadModelWithReport(folder, { newHead: true })
     expect(opened.newHead).toEqual(['head.classifier.weight', 'head.classifier.bias'])
     expect(model.headOptions.labels).toEqual(['O', 'B', 'I'])
   })
@@ -130,24 +136,24 @@ describe('keys that do not fit', () => {
   it('for another number of labels are refused, unless a new head is asked for', async () => {
     await smallFolder(folder, 'roberta', 'sequence-classification')
     const headOptions = { labels: ['a', 'b', 'c', 'd', 'e'] }
-    const { report, message } = await failure(openModel(folder, { headOptions }))
+    const { report, message } = await failure(loadModelWithReport(folder, { headOptions }))
     expect(report.mismatched).toEqual([
       'head.classifier.weight: expected [5,32], got [2,32]',
       'head.classifier.bias: expected [5], got [2]',
     ])
     expect(message).toMatch(/Pass `newHead` to draw another head/)
-    const { model, report: opened } = await openModel(folder, { headOptions, newHead: true })
+    const { model, report: opened } = await loadModelWithReport(folder, { headOptions, newHead: true })
     expect(opened.newHead).toHaveLength(4)
     expect(model.forward(batch()).logits.shape).toEqual([2, 5])
   })
 
   it('a new language head keeps what is tied to the body', async () => {
     const old = await smallFolder(folder, 'gpt2', 'causal-lm')
-    const { model } = await openModel(folder, { newHead: true })
+    const { model } = await loadModelWithReport(folder, { newHead: true })
     expect(sameState(model.parameters(), old.parameters())).toBe(true)
     const untied = `${folder}-untied`
     await smallFolder(untied, 'gpt2', 'causal-lm', { config: { tiedEmbeddings: false } })
-    expect((await openModel(untied, { newHead: true })).report.newHead).toEqual(['head.lmHead.weight'])
+    expect((await loadModelWithReport(untied, { newHead: true })).report.newHead).toEqual(['head.lmHead.weight'])
   })
 })
 
@@ -171,13 +177,13 @@ describe('names of other makers', () => {
     'a bare body of %s goes under a head, and a headed one is a body',
     async (type) => {
       const bare = await smallFolder(folder, type, 'embedding')
-      const { model, report } = await openModel(folder, { head: 'sequence-classification' })
+      const { model, report } = await loadModelWithReport(folder, { head: 'sequence-classification' })
       expect(report.newHead.length).toBeGreaterThan(0)
-      expect(report.aside).toEqual([])
+      expect(report.unused).toEqual([])
       expect(sameState(model.body.parameters(), bare.body.parameters())).toBe(true)
       const headed = `${folder}-headed`
       await saveModel(model, headed)
-      const again = await openModel(headed, { head: 'embedding' })
+      const again = await loadModelWithReport(headed, { head: 'embedding' })
       expect(again.report.newHead).toEqual([])
       expect(sameState(again.model.body.parameters(), bare.body.parameters())).toBe(true)
     },
@@ -186,14 +192,14 @@ describe('names of other makers', () => {
   it('without a class in config.json the files are a body', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     changeConfig(folder, { architectures: null })
-    expect((await openModel(folder)).model.headType).toBe('embedding')
-    expect((await openModel(folder, { head: 'masked-lm' })).report.newHead).toEqual([])
+    expect((await loadModelWithReport(folder)).model.headType).toBe('embedding')
+    expect((await loadModelWithReport(folder, { head: 'masked-lm' })).report.newHead).toEqual([])
   })
 
   it('buffers of old files are passed over', async () => {
     await smallFolder(folder, 'gpt2', 'causal-lm')
     await changeWeights(folder, (tensors) => void tensors.set('transformer.h.0.attn.bias', ones([1, 1, 64, 64])))
-    expect((await openModel(folder)).report).toEqual({ newHead: [], aside: [], notes: [] })
+    expect((await loadModelWithReport(folder)).report).toEqual({ newHead: [], unused: [], notes: [] })
   })
 })
 
@@ -201,7 +207,7 @@ describe('tied matrices', () => {
   it('that the file holds twice are one, and written once', async () => {
     const old = await smallFolder(folder, 'gpt2', 'causal-lm')
     await changeWeights(folder, (tensors) => void tensors.set('lm_head.weight', tensors.get('transformer.wte.weight')!))
-    const { model, report } = await openModel(folder)
+    const { model, report } = await loadModelWithReport(folder)
     expect(report.notes).toEqual([])
     expect(sameState(model.parameters(), old.parameters())).toBe(true)
     await saveModel(model, folder)
@@ -220,11 +226,11 @@ describe('tied matrices', () => {
   it('with other values are kept apart, said so, and stay apart when saved', async () => {
     const untied = await smallFolder(folder, 'gpt2', 'causal-lm', { config: { tiedEmbeddings: false } })
     changeConfig(folder, { tie_word_embeddings: true })
-    const { model, report } = await openModel(folder)
+    const { model, report } = await loadModelWithReport(folder)
     expect(report.notes).toEqual([expect.stringMatching(/two different matrices: they are kept apart/)])
     expect(model.forward(batch()).logits.equal(untied.forward(batch()).logits)).toBe(true)
     await saveModel(model, folder)
-    const again = await openModel(folder)
+    const again = await loadModelWithReport(folder)
     expect(again.report.notes).toEqual([])
     expect(again.model.facts.tiedEmbeddings).toBe(false)
     expect(sameState(again.model.parameters(), untied.parameters())).toBe(true)
@@ -264,9 +270,9 @@ describe('values', () => {
 
   it("a model's own settings go over those of config.json", async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
-    const { model } = await openModel(folder, { config: { hiddenDropout: 0.5 } })
+    const { model } = await loadModelWithReport(folder, { config: { hiddenDropout: 0.5 } })
     expect(model.config).toMatchObject({ hiddenDropout: 0.5, attentionDropout: 0.1 })
-    await expect(openModel(folder, { config: { hiddenDropuot: 0.5 } })).rejects.toThrow(/hiddenDropout/)
+    await expect(loadModelWithReport(folder, { config: { hiddenDropuot: 0.5 } })).rejects.toThrow(/hiddenDropout/)
   })
 })
 
@@ -306,11 +312,11 @@ describe('what sentence-transformers says beside a model', () => {
       [{ pooling_mode: 'weightedmean' }, [old('Transformer'), old('Pooling')]],
     ] as const) {
       say(pooling, [...steps])
-      expect((await failure(openModel(folder, { head: 'embedding' }))).message).toMatch(
+      expect((await failure(loadModelWithReport(folder, { head: 'embedding' }))).message).toMatch(
         /Such vectors cannot be made here/,
       )
     }
-    expect((await openModel(folder)).model.headType).toBe('masked-lm')
+    expect((await loadModelWithReport(folder)).model.headType).toBe('masked-lm')
   })
 })
 
@@ -319,9 +325,9 @@ describe('files that are no model', () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     renameSync(join(folder, 'model.safetensors'), join(folder, 'pytorch_model.bin'))
     writeFileSync(join(folder, 'pytorch_model.bin'), Buffer.of(0x50, 0x4b, 3, 4))
-    expect((await failure(openModel(folder))).message).toMatch(/pickle format, which can run code.*python -c/)
+    expect((await failure(loadModelWithReport(folder))).message).toMatch(/pickle format, which can run code.*python -c/)
     renameSync(join(folder, 'pytorch_model.bin'), join(folder, 'model.safetensors'))
-    expect((await failure(openModel(folder))).message).toMatch(/pickle format/)
+    expect((await failure(loadModelWithReport(folder))).message).toMatch(/pickle format/)
   })
 
   it.each([
@@ -335,7 +341,7 @@ describe('files that are no model', () => {
   ])('a config.json with %s %j is named', async (field, value, message) => {
     await smallFolder(folder, 'bert', 'sequence-classification')
     changeConfig(folder, { [field]: value })
-    const error = await openModel(folder).then(
+    const error = await loadModelWithReport(folder).then(
       () => undefined,
       (reason: Error) => reason,
     )
@@ -351,18 +357,20 @@ describe('files that are no model', () => {
     }
     const [bare, cut, empty] = ['bare', 'cut', 'empty'].map(copy)
     rmSync(join(bare, 'config.json'))
-    expect((await failure(openModel(bare))).message).toMatch(/config\.json: Expected a file, found none/)
+    expect((await failure(loadModelWithReport(bare))).message).toMatch(/config\.json: Expected a file, found none/)
     writeFileSync(join(cut, 'config.json'), '{"model_type": "be')
-    expect((await failure(openModel(cut))).message).toMatch(/config\.json: Expected JSON/)
+    expect((await failure(loadModelWithReport(cut))).message).toMatch(/config\.json: Expected JSON/)
     rmSync(join(empty, 'model.safetensors'))
-    expect((await failure(openModel(empty))).message).toMatch(/Expected model\.safetensors or .*, found config\.json/)
+    expect((await failure(loadModelWithReport(empty))).message).toMatch(
+      /Expected model\.safetensors or .*, found config\.json/,
+    )
     // A file of weights alone works with the config beside it.
-    expect((await openModel(join(folder, 'model.safetensors'))).model.headType).toBe('masked-lm')
+    expect((await loadModelWithReport(join(folder, 'model.safetensors'))).model.headType).toBe('masked-lm')
   })
 
   it('a head that the architecture has not is named with those it has', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
-    await expect(openModel(folder, { head: 'causal-lm' })).rejects.toThrow(
+    await expect(loadModelWithReport(folder, { head: 'causal-lm' })).rejects.toThrow(
       /Expected a head that bert has \(.*masked-lm.*got "causal-lm"/,
     )
   })

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { peersPython } from '../../bench/side-by-side.ts'
-import { loadModel, openModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
+import { loadModel, loadModelWithReport, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
 import { loadTokenizer } from '../../src/tokenizers/index.ts'
 import { batch, readConfig, sameState, smallFolder, smallModel } from './folders-fixture.ts'
 
@@ -99,7 +99,7 @@ describe('what came with a model', () => {
       classifier_dropout: 0.25,
       dtype: 'float32',
     })
-    const { model } = await openModel(folder)
+    const { model } = await loadModelWithReport(folder)
     expect(model.headOptions).toMatchObject(headOptions)
     // Under another head the old labels are gone.
     const out = join(folder, '..', 'masked')
@@ -186,7 +186,7 @@ describe('shards', () => {
     const [name, file] = Object.entries(index.weight_map)[0]
     const refuse = async (map: Record<string, string>, message: RegExp) => {
       writeFileSync(join(folder, 'model.safetensors.index.json'), JSON.stringify({ ...index, weight_map: map }))
-      await expect(openModel(folder)).rejects.toThrow(message)
+      await expect(loadModelWithReport(folder)).rejects.toThrow(message)
     }
     await refuse({ ...index.weight_map, [name]: 'model-00002-of-00002.safetensors' }, /Expected a readable file/)
     await refuse({ ...index.weight_map, extra: file }, /Expected 1 more tensors in its files: extra/)

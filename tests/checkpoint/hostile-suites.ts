@@ -5,7 +5,7 @@ import {
   fromHfKeys,
   ggufToHf,
   ggufTokenizer,
-  makeHeader,
+  makeSafetensorsHeader,
   openGguf,
   openSafetensors,
 } from '../../src/checkpoint/index.ts'
@@ -47,7 +47,7 @@ const safetensorsSeed = scope(() => {
   add('d.bias', [7], 'float16')
   add('e', [2, 0, 3], 'float32')
   add('f', [9], 'uint8')
-  const header = makeHeader(tensors, { format: 'pt', note: 'seed' })
+  const header = makeSafetensorsHeader(tensors, { format: 'pt', note: 'seed' })
   return Buffer.concat([header, ...[...tensors.values()].map(bytesOf)])
 })
 const safetensorsHeaderBytes = 8 + Number(safetensorsSeed.readBigUInt64LE(0))

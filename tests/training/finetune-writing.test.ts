@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openAdapter } from '../../src/adapters/index.ts'
-import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
+import { loadAdapter } from '../../src/adapters/index.ts'
+import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { write } from '../../src/cli/predictions/write.ts'
 import { buildModel, models } from '../../src/models/index.ts'
 import { compareRuns, finetune, type SavedSample, verifyResume } from '../../src/runs/index.ts'
@@ -114,7 +114,7 @@ describe.each(['llama', 'qwen3', 'gpt2', 't5'] as const)('%s', (base) => {
       expect(prompt).toMatch(base === 't5' ? /^(hi ?)+/ : /<\|im_start\|>user\nhi.*<\|im_start\|>assistant\n$/s)
     }
     const folder = join(out, 'model')
-    const opened = await openModel(folder)
+    const opened = await loadModelWithReport(folder)
     const tokenizer = await loadTokenizer(folder)
     if (base !== 't5') expect(tokenizer.chatTemplate).toBe(CHAT_TEMPLATES.chatml)
     const ready = { ...opened, folder, tokenizer, ...silent }
@@ -146,12 +146,12 @@ describe.each([
     expect(metrics.perplexity.value).toBeLessThan(before.perplexity.value)
     const folder = join(out, 'model')
     const adapted = existsSync(join(folder, 'adapter_config.json'))
-    const { model } = adapted ? await openAdapter(folder) : await openModel(folder)
+    const { model } = adapted ? await loadAdapter(folder) : await loadModelWithReport(folder)
     const tokenizer = await loadTokenizer(folder)
     if (base !== 't5') expect(tokenizer.chatTemplate).toBe(CHAT_TEMPLATES.chatml)
     const [line] = readFileSync(join(folder, 'predictions.jsonl'), 'utf8').split('\n')
     const { answer, ended } = JSON.parse(line) as { answer: string; ended: boolean }
-    const report = { newHead: [], aside: [], notes: [] }
+    const report = { newHead: [], unused: [], notes: [] }
     const said = await write.predict({ model, report, folder, tokenizer }, 'hi', {})
     expect(said).toEqual({ text: 'hi', answer, ended })
   })
@@ -251,8 +251,8 @@ describe('a run', () => {
     expect(await evaluate()).toEqual(metrics)
     expect(await evaluate('--max-length', '128')).not.toEqual(metrics)
     const asked = { folder: join(out, 'model'), tokenizer: await loadTokenizer(join(out, 'model')) }
-    const { model } = await openAdapter(asked.folder)
-    const report = { newHead: [], aside: [], notes: [] }
+    const { model } = await loadAdapter(asked.folder)
+    const report = { newHead: [], unused: [], notes: [] }
     const lines = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8').split('\n')
     const said = await write.predict({ model, report, ...asked }, 'hi '.repeat(40), {})
     expect(said.answer).toBe((JSON.parse(lines[6]) as { answer: string }).answer)

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openAdapter } from '../../src/adapters/index.ts'
-import { loadTokenizer, openModel, saveModel } from '../../src/checkpoint/index.ts'
+import { loadAdapter } from '../../src/adapters/index.ts'
+import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { sha256File } from '../../src/core/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
@@ -58,8 +58,8 @@ describe('finetune', () => {
     const config = taskConfig(task, { text: 'review', label: 'stars' })
     const folder = join(out, 'model')
     const { model } = existsSync(join(folder, 'adapter_config.json'))
-      ? await openAdapter(folder)
-      : await openModel(folder)
+      ? await loadAdapter(folder)
+      : await loadModelWithReport(folder)
     expect(model.headOptions.labels).toEqual(['plant', 'rock'])
     const { records } = await task.read(file, config)
     const scores = scoresOf(await evaluateTask(model, await loadTokenizer(data.tokenizer), task, records, config))
@@ -157,7 +157,7 @@ describe('finetune', () => {
     expect(notes.join()).toMatch(/held in nf4/)
     const card = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8'))
     expect(card.config).toMatchObject({ base, frozenWeights: 'nf4' })
-    const { model } = await openAdapter(join(out, 'model'))
+    const { model } = await loadAdapter(join(out, 'model'))
     const task = tasks['sequence-classification'] as unknown as TaskDefinition
     const config = taskConfig(task, { text: 'review', label: 'stars' })
     const { records } = await task.read(file, config)
@@ -215,7 +215,9 @@ describe('finetune', () => {
     expect(await verifyResume(half.out, { steps: 2 })).toMatchObject({ equal: true, different: [] })
     // What is left opens in float32, as any other.
     const folder = join(half.out, 'model')
-    const opened = existsSync(join(folder, 'adapter_config.json')) ? await openAdapter(folder) : await openModel(folder)
+    const opened = existsSync(join(folder, 'adapter_config.json'))
+      ? await loadAdapter(folder)
+      : await loadModelWithReport(folder)
     expect(opened.model.headOptions.labels).toEqual(['plant', 'rock'])
   })
 
@@ -263,8 +265,8 @@ describe('finetune', () => {
     )
     for (const [name, value] of Object.entries(metrics))
       expect(evaluated.metrics[name].value, name).toBeCloseTo(value, 6)
-    const { model } = await openModel(base, { head: 'masked-lm' })
-    await expect(openAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
+    const { model } = await loadModelWithReport(base, { head: 'masked-lm' })
+    await expect(loadAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
   })
 
   it.each(['full', 'lora'])(
@@ -340,7 +342,7 @@ describe('finetune', () => {
 
   it('gives vectors of the base as the adapter made it', async () => {
     writeFileSync(at('texts.jsonl'), ['the green house', 'an old bird'].map((text) => `{"text":"${text}"}`).join('\n'))
-    const { model, applied } = await openAdapter(join(at('lora'), 'model'))
+    const { model, applied } = await loadAdapter(join(at('lora'), 'model'))
     applied.merge()
     await saveModel(model, at('merged'), { tokenizer: data.tokenizer })
     const vectors = async (folder: string, ...flags: string[]) => {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
-import { type AppliedAdapter, applyAdapter, openAdapter } from '../../src/adapters/index.ts'
-import { openModel } from '../../src/checkpoint/index.ts'
+import { type AppliedAdapter, applyAdapter, loadAdapter } from '../../src/adapters/index.ts'
+import { loadModelWithReport } from '../../src/checkpoint/index.ts'
 import { parseConfig } from '../../src/core/index.ts'
 import { type Criterion, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
 import { createOptimizer } from '../../src/optim/index.ts'
@@ -47,9 +47,9 @@ const silentBase = (name: Base): string => {
 const open = async (base: Base, adapter: string | null): Promise<AppliedAdapter> => {
   const folder = silentBase(base)
   if (adapter !== null)
-    return (await openAdapter(join(adapters, adapter), { base: folder, trained: true, dtype: 'float32' })).applied
+    return (await loadAdapter(join(adapters, adapter), { base: folder, trained: true, dtype: 'float32' })).applied
   const head = base === 'bert' ? 'sequence-classification' : 'causal-lm'
-  return applyAdapter((await openModel(folder, { head, dtype: 'float32' })).model, { type: 'full' })
+  return applyAdapter((await loadModelWithReport(folder, { head, dtype: 'float32' })).model, { type: 'full' })
 }
 
 const textExample = ({ ids }: Row) => ({

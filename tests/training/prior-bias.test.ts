@@ -2,8 +2,8 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openAdapter } from '../../src/adapters/index.ts'
-import { openModel } from '../../src/checkpoint/index.ts'
+import { loadAdapter } from '../../src/adapters/index.ts'
+import { loadModelWithReport } from '../../src/checkpoint/index.ts'
 import { finetune, pretrain } from '../../src/runs/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -40,8 +40,8 @@ const begun = async (out: string, task: string, file: string, more: object = {})
   } as unknown as Parameters<typeof finetune>[0])
   const folder = join(at(out), 'model')
   const { model } = existsSync(join(folder, 'adapter_config.json'))
-    ? await openAdapter(folder)
-    : await openModel(folder)
+    ? await loadAdapter(folder)
+    : await loadModelWithReport(folder)
   return Array.from((model.head.scores?.bias ?? (undefined as never)).toFloat32Array())
 }
 const close = (values: number[]) => values.map((value) => expect.closeTo(value, 4))

@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openAdapter } from '../../src/adapters/index.ts'
+import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
 import { openFeatureModel } from '../../src/features/index.ts'
 import { finetune, openSpecialists, pretrain } from '../../src/runs/index.ts'
@@ -84,7 +84,7 @@ const question = { text: 'a river green', question: 'what?', context: 'the old b
 const alone = async (name: keyof typeof wanted, fields: object) => {
   const task = tasks[wanted[name].task] as unknown as TaskDefinition
   const config = taskConfig(task, settingsOf(name))
-  const { model, applied } = await openAdapter(at(name, 'model'))
+  const { model, applied } = await loadAdapter(at(name, 'model'))
   const tokenizer = await loadTokenizer(at('base'))
   const maxLength = Math.min(model.facts.maxPositions ?? 512, 512) - applied.virtualTokens
   const records = [task.ask({ ...fields }, '0', config)]

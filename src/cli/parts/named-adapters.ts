@@ -1,6 +1,6 @@
 // Adapters of one base that the command line names, in memory at once, and the switch between them. Knows no method.
 import { basename } from 'node:path'
-import { adaptersOf, isAdapterFolder, openAdapter } from '../../adapters/index.ts'
+import { adaptersOf, isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
 import { loadTokenizer, resolveModel } from '../../checkpoint/index.ts'
 import { CheckpointError, ConfigError, didYouMean } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -61,7 +61,7 @@ export class AdapterChoice {
       const path = await resolveModel(folder, { onProgress: (file) => context.log(`downloading ${file}`) })
       if (!(await isAdapterFolder(path)))
         throw new CheckpointError(`${folder}: Expected the folder of an adapter for \`--adapter\`, got another one.`)
-      await openAdapter(path, { base: ready.model, name, device })
+      await loadAdapter(path, { base: ready.model, name, device })
       const own = (await hasTokenizer(path)) ? await loadTokenizer(path) : undefined
       choice.#templates.set(name, own?.chatTemplate)
     }

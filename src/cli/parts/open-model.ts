@@ -2,13 +2,13 @@
 
 import { join } from 'node:path'
 import { z } from 'zod'
-import { isAdapterFolder, openAdapter } from '../../adapters/index.ts'
+import { isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
 import {
-  describeOpening,
+  describeModelLoad,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadModelWithReport,
   loadTokenizer,
-  type OpenedModel,
-  type OpenOptions,
-  openModel,
   resolveModel,
 } from '../../checkpoint/index.ts'
 import { ConfigError, exists } from '../../core/index.ts'
@@ -30,7 +30,7 @@ export interface ModelChoice {
   device: string
 }
 
-export interface ReadyModel extends OpenedModel {
+export interface ReadyModel extends LoadedModel {
   tokenizer: Tokenizer
 }
 
@@ -40,11 +40,12 @@ export const hasTokenizer = (folder: string) => exists(join(folder, 'tokenizer.j
  * The specialist, or another head over its body where that learns nothing, as that of vectors does.
  * @throws ConfigError for a head whose values no file holds
  */
-const headed = async (model: Model, baseFolder: string | undefined, head: OpenOptions['head']): Promise<Model> => {
+const headed = async (model: Model, baseFolder: string | undefined, head: LoadModelOptions['head']): Promise<Model> => {
   const wanted = head === undefined ? [] : [head].flat()
   if (wanted.length === 0 || wanted.includes(model.headType)) return model
   // How sentences become vectors stands beside the base.
-  const options = baseFolder === undefined ? {} : (await openModel(baseFolder, { head: wanted[0] })).model.headOptions
+  const options =
+    baseFolder === undefined ? {} : (await loadModelWithReport(baseFolder, { head: wanted[0] })).model.headOptions
   const other = withHead(model, wanted[0], options)
   if (other.head.parameters().size === 0) return other.eval()
   throw new ConfigError(
@@ -55,24 +56,24 @@ const headed = async (model: Model, baseFolder: string | undefined, head: OpenOp
 export const openForUse = async (
   { model, revision, device }: ModelChoice,
   context: Pick<CommandContext, 'warn' | 'log'>,
-  options: OpenOptions = {},
+  options: LoadModelOptions = {},
 ): Promise<ReadyModel> => {
   const onProgress = (file: string) => context.log(`downloading ${file}`)
   const path = await resolveModel(model, { revision, onProgress })
   if (await isAdapterFolder(path)) {
-    const { model: adapted, baseFolder } = await openAdapter(path, { device })
-    const report = { newHead: [], aside: [], notes: [] }
+    const { model: adapted, baseFolder } = await loadAdapter(path, { device })
+    const report = { newHead: [], unused: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : (baseFolder ?? path))
     return { model: await headed(adapted, baseFolder, options.head), report, folder: path, tokenizer }
   }
   if (await isFeatureModel(path)) {
     const { model: specialist, baseFolder } = await openFeatureModel(path, { device })
-    const report = { newHead: [], aside: [], notes: [] }
+    const report = { newHead: [], unused: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
     return { model: await headed(specialist, baseFolder, options.head), report, folder: path, tokenizer }
   }
-  const opened = await openModel(model, { revision, device, onProgress, ...options })
-  for (const line of describeOpening(opened.report)) context.warn(line)
+  const opened = await loadModelWithReport(model, { revision, device, onProgress, ...options })
+  for (const line of describeModelLoad(opened.report)) context.warn(line)
   return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
 }
 

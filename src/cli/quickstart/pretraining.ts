@@ -1,7 +1,7 @@
 // The quickstart's base: a small BERT learns from the shards, and is measured before and after. Started again, it goes
 // on where it stopped. Knows nothing of how the shards were made.
 import { join } from 'node:path'
-import { loadTokenizer, openModel } from '../../checkpoint/index.ts'
+import { loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { parseConfig } from '../../core/index.ts'
 import { openTokens } from '../../data/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -138,7 +138,7 @@ export const pretrainQuickly = async (plan: PretrainingPlan, context: CommandCon
   const before = await measureFresh(input, tokenizer, shards, context.signal)
   await trainToEnd(input, context)
   const folder = join(out, MODEL_FOLDER)
-  const opened = await openModel(folder)
+  const opened = await loadModelWithReport(folder)
   const after = await measure(opened.model, tokenizer, shards, context.signal)
   const { tokens, lastStep, trainingSeconds } = await readHistory(out)
   return {

@@ -2,7 +2,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type AdapterConfig, type AppliedAdapter, applyAdapter, saveAdapter } from '../../adapters/index.ts'
-import { describeOpening, openModel, openSafetensors, saveModel, saveSafetensors } from '../../checkpoint/index.ts'
+import {
+  describeModelLoad,
+  loadModelWithReport,
+  openSafetensors,
+  saveModel,
+  saveSafetensors,
+} from '../../checkpoint/index.ts'
 import { ConfigError, OutOfMemoryError, writeFileAtomic } from '../../core/index.ts'
 import { freezeWeights, type Model } from '../../models/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
@@ -53,7 +59,14 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   // What is held in fewer bits is made from the file's own values, a matrix at a time.
   const dtype = held === 'float32' ? held : undefined
   const apart = held !== 'float32'
-  const opened = await openModel(base, { head: task.head, headOptions, newHead, dtype, seed: recipe.seed, apart })
+  const opened = await loadModelWithReport(base, {
+    head: task.head,
+    headOptions,
+    newHead,
+    dtype,
+    seed: recipe.seed,
+    mapEachTensor: apart,
+  })
   const { model } = opened
   if (recipe.fresh) model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
   if (held !== 'float32') freezeWeights(model, held)
@@ -109,7 +122,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       }
     }
     try {
-      const again = await openModel(base, {
+      const again = await loadModelWithReport(base, {
         head: task.head,
         headOptions,
         newHead,
@@ -138,7 +151,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     hashes: await hashesOf(files, base),
-    notes: [...describeOpening(opened.report), ...heldNotes, ...notes, ...encodingNotes],
+    notes: [...describeModelLoad(opened.report), ...heldNotes, ...notes, ...encodingNotes],
     evaluate: async () => scoresOf(await evaluateWith(recipe.answers.during)),
     exportModel: async (folder) => {
       const result = await evaluateWith(recipe.answers.end)

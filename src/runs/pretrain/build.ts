@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describeOpening, loadTokenizer, openModel } from '../../checkpoint/index.ts'
+import { describeModelLoad, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError, didYouMean, sha256File } from '../../core/index.ts'
 import {
   mixture,
@@ -72,8 +72,8 @@ const makeModel = async (recipe: PretrainRecipe, head: HeadType, vocabulary: Voc
       throw new ConfigError(
         'Expected `base` or a fresh `model`, got both. The base says its own architecture; only `model.config` may change it.',
       )
-    const opened = await openModel(base, { head, config: model.config, dtype: 'float32', seed: recipe.seed })
-    return { model: opened.model, notes: describeOpening(opened.report) }
+    const opened = await loadModelWithReport(base, { head, config: model.config, dtype: 'float32', seed: recipe.seed })
+    return { model: opened.model, notes: describeModelLoad(opened.report) }
   }
   const fresh = buildModel(definitionOf(recipe), freshConfig(recipe, vocabulary), head)
   fresh.initialize({ std: fresh.facts.initializerRange, generator: new Generator(recipe.seed) })

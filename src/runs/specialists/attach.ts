@@ -2,7 +2,7 @@
 // adapting and no learner.
 import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { adaptersOf, isAdapterFolder, openAdapter } from '../../adapters/index.ts'
+import { adaptersOf, isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
 import { CheckpointError } from '../../core/index.ts'
 import { identityOf, isFeatureModel, openFeatureModel } from '../../features/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -78,7 +78,7 @@ const asAdapter: SpecialistWay = {
   async open(path, base, name, note) {
     await noteOtherBase(path, base, name, note)
     const bank = adaptersOf(base.model)
-    const { model, applied } = await openAdapter(path, { base: base.model, name })
+    const { model, applied } = await loadAdapter(path, { base: base.model, name })
     bank.use(undefined)
     settleHead(model, base.model, bank.get(name).copies)
     const ofHead = () => (model === base.model ? [] : [...model.head.parameters().values()])

@@ -2,7 +2,13 @@
 // specialist its own small parts. Knows no task and no variant.
 import { join } from 'node:path'
 import { adaptersOf } from '../../adapters/index.ts'
-import { describeOpening, loadTokenizer, type OpenOptions, openModel, resolveModel } from '../../checkpoint/index.ts'
+import {
+  describeModelLoad,
+  type LoadModelOptions,
+  loadModelWithReport,
+  loadTokenizer,
+  resolveModel,
+} from '../../checkpoint/index.ts'
 import { ConfigError, DataError, didYouMean, exists } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import {
@@ -275,10 +281,10 @@ export class Specialists {
 export const openSpecialists = async (
   base: string,
   choices: Readonly<Record<string, string | SpecialistChoice>>,
-  { onNote = () => {}, ...options }: OpenOptions & { onNote?(line: string): void } = {},
+  { onNote = () => {}, ...options }: LoadModelOptions & { onNote?(line: string): void } = {},
 ): Promise<Specialists> => {
-  const opened = await openModel(base, options)
-  for (const line of describeOpening(opened.report)) onNote(line)
+  const opened = await loadModelWithReport(base, options)
+  for (const line of describeModelLoad(opened.report)) onNote(line)
   const model = opened.model.eval()
   model.requireGrad(false)
   const tokenizer = await loadTokenizer(base, { revision: options.revision })

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { openModel } from '../../../src/checkpoint/index.ts'
+import { loadModelWithReport } from '../../../src/checkpoint/index.ts'
 import type { HeadType } from '../../../src/models/index.ts'
 import { cat, Generator, type Tensor, tensor } from '../../../src/tensor/index.ts'
 
@@ -34,7 +34,7 @@ const cases = names.flatMap((name) => views(name).map((view) => [name, view] as 
 
 describe.each(cases)('%s %j', (name, { head, pooling }) => {
   it('packed as padded on either side', async () => {
-    const { model } = await openModel(join(golden, name), {
+    const { model } = await loadModelWithReport(join(golden, name), {
       head,
       headOptions: pooling === undefined ? {} : { pooling },
     })
@@ -84,7 +84,7 @@ describe.each(cases)('%s %j', (name, { head, pooling }) => {
 describe('an embedding head', () => {
   it('scales vectors to length one when asked', async () => {
     const headOptions = { pooling: 'mean' as const, normalize: true }
-    const { model } = await openModel(join(golden, 'BertForMaskedLM'), { head: 'embedding', headOptions })
+    const { model } = await loadModelWithReport(join(golden, 'BertForMaskedLM'), { head: 'embedding', headOptions })
     const { logits } = model.forward({ inputIds: int64([documents[0], documents[0]]) })
     const lengthsOf = logits.square().sum(-1).sqrt().toFloat32Array()
     for (const length of lengthsOf) expect(length).toBeCloseTo(1, 6)
@@ -95,7 +95,7 @@ describe('a multiple-choice head', () => {
   it.each(['GPT2', 'Llama'])(
     'scores choices of a decoder, which transformers has no class for (%s)',
     async (family) => {
-      const { model, report } = await openModel(join(golden, `${family}ForSequenceClassification`), {
+      const { model, report } = await loadModelWithReport(join(golden, `${family}ForSequenceClassification`), {
         head: 'multiple-choice',
         newHead: true,
       })

@@ -18,7 +18,7 @@ import { type ResolveOptions, resolveModel } from './hub.ts'
 import { sentenceOptions } from './sentence-settings.ts'
 import { openWeights } from './weights.ts'
 
-export interface OpenOptions extends ResolveOptions {
+export interface LoadModelOptions extends ResolveOptions {
   /** What the model predicts: a head, or the first of several that the architecture has; that of the files' own class unless given. */
   head?: HeadType | readonly HeadType[]
   /** Over what config.json says of the head: labels, dropout, pooling. */
@@ -33,21 +33,21 @@ export interface OpenOptions extends ResolveOptions {
   /** Of the fresh head's values. */
   seed?: number
   /** For weights that are frozen one by one: what was read of a matrix leaves memory when it is freed. */
-  apart?: boolean
+  mapEachTensor?: boolean
 }
 
-export interface OpenReport {
+export interface ModelLoadReport {
   /** Parameters of the head that the files do not have: freshly drawn. */
   newHead: string[]
   /** Keys of other heads of this architecture, and of parts of the body that this head does without: left in the file. */
-  aside: string[]
+  unused: string[]
   /** What was unusual, in sentences. */
   notes: string[]
 }
 
-export interface OpenedModel {
+export interface LoadedModel {
   model: Model
-  report: OpenReport
+  report: ModelLoadReport
   /** Folder of the files, for the tokenizer; undefined for a single file that holds everything. */
   folder?: string
 }
@@ -136,9 +136,9 @@ const chosenHead = (
 }
 
 /** Opens a folder, a .gguf file or a Hub id. @throws CheckpointError that lists every key that does not fit */
-export const openModel = async (model: string, options: OpenOptions = {}): Promise<OpenedModel> => {
+export const loadModelWithReport = async (model: string, options: LoadModelOptions = {}): Promise<LoadedModel> => {
   const path = await resolveModel(model, options)
-  const weights = await openWeights(path, { apart: options.apart })
+  const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor })
   const { fields, floats, folder } = weights
   const definition = definitionOf(fields, path)
   let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})
@@ -202,7 +202,7 @@ export const openModel = async (model: string, options: OpenOptions = {}): Promi
     ours.some((path) => state.has(path) && !own.has(path)),
   )
   aside.push(...idle.map(({ theirs }) => theirs))
-  return { model: built.eval(), report: { newHead: fresh, aside, notes }, folder }
+  return { model: built.eval(), report: { newHead: fresh, unused: aside, notes }, folder }
 }
 
 /** Fresh values are drawn in float32; what they stand on may be of another kind. */
@@ -215,7 +215,7 @@ const listed = (names: readonly string[]): string =>
   names.length > 12 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ')
 
 /** Sentences for people; none when nothing was unusual. */
-export const describeOpening = ({ newHead, aside, notes }: OpenReport): string[] => [
+export const describeModelLoad = ({ newHead, unused: aside, notes }: ModelLoadReport): string[] => [
   ...(newHead.length > 0
     ? [`The head is new, its values are drawn at random: ${listed(newHead)}. Train it before use.`]
     : []),
@@ -227,15 +227,15 @@ export const describeOpening = ({ newHead, aside, notes }: OpenReport): string[]
  * A model from a folder, a .gguf file or a Hub id, in evaluation mode; unusual findings are logged as warnings.
  * @throws CheckpointError for files that do not fit, ConfigError for a head that the architecture does not have
  */
-export const loadModel = async (model: string, options: OpenOptions = {}): Promise<Model> => {
-  const opened = await openModel(model, options)
+export const loadModel = async (model: string, options: LoadModelOptions = {}): Promise<Model> => {
+  const opened = await loadModelWithReport(model, options)
   const logger = createLogger('checkpoint')
-  for (const line of describeOpening(opened.report)) logger.warn(`${model}: ${line}`)
+  for (const line of describeModelLoad(opened.report)) logger.warn(`${model}: ${line}`)
   return opened.model
 }
 
 /** Copies the weights of a folder that `saveModel` wrote from the same kind of model into its parameters. @throws CheckpointError */
-export const loadInto = async (model: Model, folder: string): Promise<void> => {
+export const loadWeightsInto = async (model: Model, folder: string): Promise<void> => {
   const { definition, config, headType } = model
   const { tensors } = await openWeights(folder)
   const { state, unknown } = fromHfKeys(tensors, modelKeys(definition, config, headType), layersOf(definition, config))

@@ -5,8 +5,8 @@ import { z } from 'zod'
 import {
   expandRules,
   fromHfKeys,
-  type OpenOptions,
-  openModel,
+  type LoadModelOptions,
+  loadModelWithReport,
   openSafetensors,
   resolveModel,
 } from '../checkpoint/index.ts'
@@ -30,7 +30,7 @@ import { headOfTask, savedKeys } from './peft/names.ts'
 import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, WEIGHTS_FILE } from './save-adapter.ts'
 import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
 
-export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'config' | 'head'> {
+export interface LoadAdapterOptions extends Omit<LoadModelOptions, 'newHead' | 'config' | 'head'> {
   /** What the model predicts; what the adapter's files say unless given. */
   head?: HeadType
   /** The base: a model in memory, or a folder or Hub id in place of the one that the adapter names. */
@@ -41,7 +41,7 @@ export interface OpenAdapterOptions extends Omit<OpenOptions, 'newHead' | 'confi
   trained?: boolean
 }
 
-export interface OpenedAdapter {
+export interface LoadedAdapter {
   /** The base with the adapter active and the head that goes with it. */
   model: Model
   applied: AppliedAdapter
@@ -170,7 +170,7 @@ const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tenso
 const openBase = async (
   folder: string,
   fields: Record<string, unknown>,
-  options: OpenAdapterOptions,
+  options: LoadAdapterOptions,
   head: HeadType | undefined,
   headOptions: (model: Model) => Partial<HeadOptions>,
 ): Promise<{ model: Model; baseFolder?: string }> => {
@@ -196,12 +196,17 @@ const openBase = async (
   const relative = !isAbsolute(named) && /^\.\.?(\/|$)/.test(named) && (await exists(beside))
   const where = relative ? beside : named
   // The head's size is known once the base's kind is.
-  const opened = await openModel(where, { ...opening, head })
+  const opened = await loadModelWithReport(where, { ...opening, head })
   const asked = { ...headOptions(opened.model), ...options.headOptions }
   if (sameLabels(asked, opened.model)) return { model: opened.model, baseFolder: opened.folder }
   // The base's own head is of another size: the adapter brings one.
   const newHead = asked.labels !== undefined && asked.labels.length !== opened.model.headOptions.labels.length
-  const again = await openModel(where, { ...opening, head: opened.model.headType, headOptions: asked, newHead })
+  const again = await loadModelWithReport(where, {
+    ...opening,
+    head: opened.model.headType,
+    headOptions: asked,
+    newHead,
+  })
   return { model: again.model, baseFolder: again.folder }
 }
 
@@ -210,11 +215,11 @@ const sameLabels = ({ labels }: Partial<HeadOptions>, { headOptions }: Model): b
   labels === undefined || labels.join('\0') === headOptions.labels.join('\0')
 
 /** @throws CheckpointError that lists every tensor and field that does not fit */
-export const openWith = async (
+export const loadAdapterWith = async (
   registry: Record<string, AnyAdapter>,
   source: string,
-  options: OpenAdapterOptions = {},
-): Promise<OpenedAdapter> => {
+  options: LoadAdapterOptions = {},
+): Promise<LoadedAdapter> => {
   const folder = await resolveModel(source, options)
   const fields = await jsonObject(join(folder, CONFIG_FILE))
   if (fields === undefined) throw new CheckpointError(`${folder}: Expected an adapter with ${CONFIG_FILE}, found none.`)

@@ -3,7 +3,7 @@ import { ConfigError } from '../core/index.ts'
 import { Embedding } from '../nn/index.ts'
 import type { VocabularyFacts } from '../objectives/index.ts'
 import type { Optimizer } from '../optim/index.ts'
-import { memoryStatistics } from '../tensor/index.ts'
+import { memoryStatistics, type Tensor } from '../tensor/index.ts'
 import { type ExampleSource, takeBatch } from './example-stream.ts'
 import { type TrainableModel, totalWeights } from './gradients.ts'
 
@@ -15,6 +15,12 @@ export interface PreFlightFacts<Example> {
   microTokens: number
   vocabulary: VocabularyFacts
   vocabSize: number
+  /** Planned optimizer steps, where a budget of steps, tokens or epochs decides them. */
+  steps?: number
+  /** Fewest steps that can teach this model anything; fewer are warned of. */
+  enoughSteps?: number
+  /** Documents of the validation split, where the data is split by document. */
+  validationDocuments?: number
   decode(ids: readonly number[]): string
 }
 
@@ -27,7 +33,10 @@ export interface PreFlight {
   /** Share of tokens that did not fit into examples. */
   truncatedShare: number
   parameters: number
-  /** Of the matrix products of a training step, forward and backward: six for each parameter that a token meets. */
+  /**
+   * FLOPs of a token's matrix products, forward and backward: six for each trained parameter, four for each frozen one, whose own
+   * gradient is not computed.
+   */
   flopsPerToken: number
   /** Rows and width of the matrix products. */
   products: { tokens: number; width: number }
@@ -41,21 +50,45 @@ const bytesOf = (tensors: Iterable<{ size: number; dtype: string }>): number => 
   return bytes
 }
 
-/** Tables are looked up, not multiplied; the head meets the trained tokens only. */
+/** Embedding tables are looked up, not multiplied; the head computes the trained tokens only. */
 const flopsPerToken = (
-  { model, auxiliary }: Pick<TrainableModel, 'model' | 'auxiliary'>,
+  { model, auxiliary, parameters }: Pick<TrainableModel, 'model' | 'auxiliary' | 'parameters'>,
   trainedShare: number,
 ): number => {
+  const trained = new Set(parameters.values())
+  const flopsOf = (parameter: Tensor) => (trained.has(parameter) ? 6 : 4) * parameter.size
   let perToken = 0
   for (const one of [model, auxiliary]) {
     if (one === undefined) continue
     const tables = new Set(
       [...one.body.modules()].flatMap(([, part]) => (part instanceof Embedding ? [part.weight] : [])),
     )
-    for (const parameter of one.body.parameters().values()) if (!tables.has(parameter)) perToken += parameter.size
-    for (const parameter of one.head.parameters().values()) perToken += parameter.size * trainedShare
+    for (const parameter of one.body.parameters().values()) if (!tables.has(parameter)) perToken += flopsOf(parameter)
+    for (const parameter of one.head.parameters().values()) perToken += flopsOf(parameter) * trainedShare
   }
-  return 6 * perToken
+  return perToken
+}
+
+/** Warnings of a budget too small to learn from, and of a validation split too small to measure with. */
+const planWarnings = ({
+  steps,
+  enoughSteps = 0,
+  validationDocuments,
+}: Pick<PreFlightFacts<never>, 'steps' | 'enoughSteps' | 'validationDocuments'>): string[] => {
+  const warnings: string[] = []
+  if (steps !== undefined && steps < enoughSteps)
+    warnings.push(
+      `The budget is ${steps} ${steps === 1 ? 'step' : 'steps'}: too few to learn from, as most of them are learning-rate warmup and decay. Set \`budget.steps\` to ${enoughSteps} or more.`,
+    )
+  if (validationDocuments === 0)
+    warnings.push(
+      'The validation split has no documents: no validation loss will show whether the model overfits. Encode with a larger `--validation` share, such as 0.1.',
+    )
+  else if (validationDocuments !== undefined && validationDocuments <= 2)
+    warnings.push(
+      `The validation split has ${validationDocuments} ${validationDocuments === 1 ? 'document' : 'documents'}: its loss measures ${validationDocuments === 1 ? 'that text' : 'those texts'}, not the language. Encode with a larger \`--validation\` share, or split the text into more documents.`,
+    )
+  return warnings
 }
 
 /** @throws ConfigError or DataError for a run that could not learn */
@@ -71,7 +104,7 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
   const totals = totalWeights(objective, examples)
   const trained = Math.max(...Object.values(totals))
   const first = examples.find((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
-  const warnings: string[] = []
+  const warnings = planWarnings(facts)
   const truncatedShare = cut / Math.max(1, tokens + cut)
   if (truncatedShare > 0.05)
     warnings.push(`${(100 * truncatedShare).toFixed(1)} % of the tokens do not fit into the examples and are not seen.`)

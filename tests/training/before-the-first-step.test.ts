@@ -77,6 +77,19 @@ it('warns of padding that is the end of text, of no end, and of what is cut off'
   expect(warningsOf({ stream: cutting })).toEqual([expect.stringMatching(/^\d+\.\d % of the tokens do not fit/)])
 })
 
+it('warns of a budget too small to learn from, and of a validation split of no, one or two documents', () => {
+  const warningsOf = (more: object) => preFlight(factsOf('gpt2', more)).warnings
+  expect(warningsOf({ steps: 9, enoughSteps: 100 })).toEqual([
+    expect.stringMatching(/^The budget is 9 steps: too few to learn from.*Set `budget.steps` to 100 or more\.$/),
+  ])
+  expect(warningsOf({ steps: 1, enoughSteps: 100 })).toEqual([expect.stringContaining('The budget is 1 step:')])
+  expect(warningsOf({ validationDocuments: 0 })).toEqual([expect.stringContaining('validation split has no documents')])
+  expect(warningsOf({ validationDocuments: 1 })).toEqual([expect.stringContaining('validation split has 1 document:')])
+  expect(warningsOf({ validationDocuments: 2 })).toEqual([expect.stringContaining('validation split has 2 documents:')])
+  expect(warningsOf({ steps: 100, enoughSteps: 100, validationDocuments: 3 })).toEqual([])
+  expect(warningsOf({ enoughSteps: 100 })).toEqual([])
+})
+
 it.each(kinds)('%s: held-out losses do not depend on parts, and leave the model as it was', async (kind) => {
   const { trainee, stream } = runOf(kind, {})
   trainee.model.train()

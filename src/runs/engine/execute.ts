@@ -149,6 +149,9 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     microTokens: recipe.batch.microTokens,
     vocabulary: run.vocabulary,
     vocabSize: trainee.model.facts.vocabSize,
+    steps: run.length.timed ? undefined : run.length.totalSteps(freshState(recipe, trainee.model.facts.numLayers)),
+    enoughSteps: run.enoughSteps,
+    validationDocuments: run.validationDocuments,
     decode: (ids) => run.tokenizer.decode([...ids], { skipSpecialTokens: false }),
   })
   const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
@@ -249,8 +252,7 @@ const executeBuilt = async (run: BuiltRun, mode: 'fresh' | 'resume', listener: R
     cpuSeconds,
     resumed: count - 1,
     parameters: flight.parameters,
-    // Forward and backward: six operations for every parameter and token.
-    flops: 6 * flight.parameters * last.tokens,
+    flops: flight.flopsPerToken * last.tokens,
     energyJoules,
     pricePerHour: recipe.pricePerHour,
     results: { ...metrics },

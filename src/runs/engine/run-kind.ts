@@ -43,6 +43,10 @@ export interface BuiltRun {
   weights?: SnapshotParts['weights']
   learningRate: number
   length: RunLength
+  /** Fewest steps that can teach this model anything; the pre-flight warns of fewer. */
+  enoughSteps?: number
+  /** Documents of the validation split, where the data is split by document and evaluated. */
+  validationDocuments?: number
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
   notes: string[]

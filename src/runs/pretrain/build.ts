@@ -187,6 +187,9 @@ export const buildRun = async (recipe: PretrainRecipe): Promise<BuiltRun> => {
     trainable: trainee,
     stream,
     ...setOptimization(recipe, trainee, stream),
+    enoughSteps: recipe.base === undefined ? 100 : 10,
+    validationDocuments:
+      recipe.heldOut === 0 ? undefined : held.sources.reduce((sum, { documents }) => sum + documents, 0),
     hashes,
     notes,
     evaluate:

@@ -133,7 +133,7 @@ describe.each(bases)('%s', (base) => {
         inferenceMode(() =>
           of
             .eval()
-            .forward(prepared.learner.collate(examples, { padded: isPadded }).inputs)
+            .forward(prepared.criterion.collate(examples, { padded: isPadded }).inputs)
             .logits.toFloat32Array(),
         )
       const packed = logits(model, false)

@@ -60,6 +60,7 @@ export {
   type Interval,
   type Stratum,
 } from './metrics/bootstrap.ts'
+export { type EntityScheme, type EntitySpan, entitySpans } from './metrics/entity-spans.ts'
 export { type Difference, pairedDifferences, type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
 export type { ScoredUnits, Scores } from './metrics/scored-units.ts'
 export type { TextPair } from './metrics/text-metric.ts'

@@ -15,7 +15,8 @@ const tiers: Record<string, number> = {
   ...{ adapters: 5, tasks: 5 },
   ...{ training: 6, features: 6 },
   runs: 7,
-  cli: 8,
+  inference: 8,
+  cli: 9,
 }
 
 const code = /\.(ts|tsx|js|mjs|cjs|cpp|h|cu|py|sh|cmake)$/

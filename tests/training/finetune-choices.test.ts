@@ -126,7 +126,7 @@ describe.each(bases)('%s', (base) => {
         facts: model.facts,
       }) as unknown as {
         encode(record: unknown): ChoiceExample[]
-        learner: { collate(examples: ChoiceExample[], how: { padded: boolean }): { inputs: never } }
+        criterion: { collate(examples: ChoiceExample[], how: { padded: boolean }): { inputs: never } }
       }
       const examples = records.flatMap((record) => prepared.encode(record))
       const logits = (of: typeof model, isPadded: boolean) =>

@@ -1,17 +1,14 @@
-// `tunesmith chat`: a conversation with a model in the terminal, or line by line with a program. Knows no architecture.
+// `tunesmith chat`: a conversation with a model in the terminal, or line by line with a program. The work is `chat` of src/inference.
 import { z } from 'zod'
 import { ConfigError, formatDuration, show, TunesmithError } from '../../core/index.ts'
-import { type GenerationOptions, generationSchema, withDefaults } from '../../generation/index.ts'
-import { contextLength, type Model } from '../../models/index.ts'
+import { type GenerationOptions, generationSchema } from '../../generation/index.ts'
+import { type ChatAnswer, chatWith, loadLanguageModel, parseAdapters } from '../../inference/index.ts'
 import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { runChatCommand } from '../parts/chat-commands.ts'
 import { type ChatInput, openChatInput } from '../parts/chat-input.ts'
-import { type ChatAnswer, Conversation } from '../parts/conversation.ts'
-import { generationDefaults } from '../parts/generation-defaults.ts'
-import { AdapterChoice, parseAdapters } from '../parts/named-adapters.ts'
-import { modelFields, openLanguageModel } from '../parts/open-model.ts'
+import { loadHooks, modelFields } from '../parts/model-flags.ts'
 
 const {
   noRepeatNgramSize,
@@ -20,27 +17,27 @@ const {
   lengthPenalty: ___,
   earlyStopping: ____,
   ...settings
-} = withoutDefaults(generationSchema, "the model's own default")
+} = withoutDefaults(generationSchema, "the model's own")
 
 const options = withFields(
   z.strictObject({
     ...modelFields,
-    system: z.string().optional().describe('what the model is told beforehand'),
+    system: z.string().optional().describe('system prompt'),
     template: z
       .string()
       .optional()
       .describe(
-        `how messages are written: ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source; the model's own unless given`,
+        `chat template: one of ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source (default: the model's own)`,
       ),
     context: z
       .int()
       .positive()
       .optional()
-      .describe('tokens that the model sees at most, its answer included; as many as it was trained with unless given'),
+      .describe('context window in tokens, the reply included (default: the length the model was trained with)'),
     adapter: z
       .array(z.string())
       .default([])
-      .describe('an adapter for this model as NAME=FOLDER, to switch to by /adapter; the first one answers first')
+      .describe('adapter as NAME=FOLDER, to switch to with /adapter; the first one starts active')
       .meta({ commas: false }),
   }),
   { ...settings, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
@@ -51,11 +48,11 @@ export interface ChatResult {
   model: string
   answers: number
   newTokens: number
-  /** Lines that could not be done. */
+  /** Lines that failed. */
   faults: number
 }
 
-/** What a line asks for. @throws ConfigError for a line of JSON that is none of these */
+/** A line as a message or a command. @throws ConfigError for JSON that is neither */
 const readLine = (
   line: string,
   json: boolean,
@@ -86,47 +83,36 @@ const describe = ({
   newTokens,
   tokensPerSecond,
   promptTokens,
-  keptTokens,
+  reusedTokens,
   secondsToFirst,
   finishReason,
 }: ChatAnswer) => {
-  const kept = keptTokens === 0 ? '' : `, ${keptTokens} of them kept`
-  return `  ${newTokens} tokens, ${tokensPerSecond.toFixed(1)} a second; prompt of ${promptTokens} tokens${kept}, ${formatDuration(secondsToFirst * 1000)}; ended by ${finishReason}`
+  const reused = reusedTokens === 0 ? '' : ` (${reusedTokens} cached)`
+  return `  ${newTokens} tokens, ${tokensPerSecond.toFixed(1)}/s; prompt ${promptTokens} tokens${reused}, ${formatDuration(secondsToFirst * 1000)}; ${finishReason}`
 }
 
-/** Rotary positions have no end, but what lies beyond the trained ones is guesswork. @throws ConfigError for more than there are */
-const contextOf = (model: Model, asked: number | undefined): number | undefined => {
-  const { maxPositions } = model.facts
-  if (asked !== undefined && maxPositions !== undefined && asked > maxPositions)
-    throw new ConfigError(
-      `Expected at most ${maxPositions} for \`--context\`, all that the model has positions for, got ${asked}.`,
-    )
-  return asked ?? contextLength(model)
-}
-
-/** The chat itself, with lines from anywhere. */
+/** The chat, with lines from any source. */
 export const runChat = async (given: Options, context: CommandContext, source: ChatInput): Promise<ChatResult> => {
   const { model: where, revision, device, system, template, adapter, context: length, ...rest } = given
-  const adapters = parseAdapters(adapter)
-  const ready = await openLanguageModel({ model: where, revision, device }, context)
-  if (!ready.model.facts.causal)
-    throw new ConfigError(
-      `Expected a model that reads and writes in one text for \`chat\`, got ${ready.model.definition.type}. Use \`generate\` for one with an encoder and a decoder.`,
-    )
-  const choice = await AdapterChoice.open(ready, adapters, device, context)
-  const conversation = new Conversation(ready.model, choice, {
-    template,
+  parseAdapters(adapter)
+  const hooks = loadHooks(context)
+  const loaded = await loadLanguageModel({ model: where, revision, device }, hooks)
+  const chatting = {
     system,
-    context: contextOf(ready.model, length),
-    settings: withDefaults(await generationDefaults(ready), rest as GenerationOptions),
-  })
+    template,
+    context: length,
+    adapters: adapter,
+    generation: rest as GenerationOptions,
+    device,
+  }
+  const conversation = await chatWith(loaded, chatting, hooks)
   const { json, signal } = context
   const result: ChatResult = { model: where, answers: 0, newTokens: 0, faults: 0 }
   if (source.typed) {
     const others = conversation.adapterNames.length > 1 ? `, adapters ${conversation.adapterNames.join(', ')}` : ''
-    context.log(`${where}${others}. /help says what there is; Ctrl-D leaves.`)
+    context.log(`${where}${others}. /help lists the commands; Ctrl-D leaves.`)
   }
-  let forgotten = 0
+  let dropped = 0
 
   const answer = async () => {
     const stop = new AbortController()
@@ -136,24 +122,22 @@ export const runChat = async (given: Options, context: CommandContext, source: C
       return first
     }
     try {
-      const said = await conversation.answer(
+      const reply = await conversation.answer(
         (text) => {
           if (!json) context.write(text)
         },
         AbortSignal.any([signal, stop.signal]),
       )
       result.answers++
-      result.newTokens += said.newTokens
-      if (json) context.emit(said)
+      result.newTokens += reply.newTokens
+      if (json) context.emit(reply)
       else {
         context.write('\n')
-        if (said.forgottenMessages > forgotten)
-          context.log(
-            `  The model has no room for more: the first ${said.forgottenMessages} messages are out of its sight.`,
-          )
-        context.log(describe(said))
+        if (reply.droppedMessages > dropped)
+          context.log(`  The context is full: the first ${reply.droppedMessages} messages were dropped.`)
+        context.log(describe(reply))
       }
-      forgotten = said.forgottenMessages
+      dropped = reply.droppedMessages
     } finally {
       source.onInterrupt = () => false
     }
@@ -165,16 +149,16 @@ export const runChat = async (given: Options, context: CommandContext, source: C
       if (signal.aborted) break
       try {
         if (line.trim() !== '') {
-          const asked = readLine(line, json)
-          if ('command' in asked) {
-            const { text, answer: again, leave } = await runChatCommand(asked.command, conversation)
+          const input = readLine(line, json)
+          if ('command' in input) {
+            const { text, answer: again, leave } = await runChatCommand(input.command, conversation)
             if (leave) break
             if (again) await answer()
-            else if (json) context.emit({ command: asked.command, text })
+            else if (json) context.emit({ command: input.command, text })
             else if (text !== undefined) context.log(text)
           } else {
-            conversation.add(asked)
-            if (asked.role === 'user') await answer()
+            conversation.add(input)
+            if (input.role === 'user') await answer()
           }
         }
       } catch (error) {
@@ -194,11 +178,11 @@ export const runChat = async (given: Options, context: CommandContext, source: C
 
 export const chat = defineCommand({
   name: 'chat',
-  summary: 'Talk with a model, its answers as they come; /help says what else there is',
+  summary: 'Chat with a model; /help lists the commands',
   example: 'tunesmith chat --model runs/assistant --system "Answer in one sentence." --adapter medical=runs/medical',
   notes: [
     'Lines may come from a pipe: one message each. With --json they are {"role": "user", "content": "…"} or {"command": "reset"},',
-    'and each answer is a line of JSON with its tokens a second.',
+    'and each reply is a line of JSON with its rate in tokens per second.',
   ],
   options,
   run: (given, _args, context) => runChat(given, context, openChatInput(process.stdin, process.stdout, context.signal)),

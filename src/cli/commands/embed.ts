@@ -1,10 +1,11 @@
-// `tunesmith embed`: a vector for each text of a file, or for each of its tokens, in a file that other programs read. Knows no architecture.
+// `tunesmith embed`: a vector for each text of a file, or for each of its tokens, in a file that other programs read.
 import { z } from 'zod'
 import { isAdapterFolder } from '../../adapters/index.ts'
 import { ConfigError, formatCount, formatDuration } from '../../core/index.ts'
 import { embedSchema, embedWithRows, identityOf, vectorFormat, vectorSuffixes } from '../../features/index.ts'
+import { loadForInference } from '../../inference/index.ts'
 import { defineCommand } from '../command.ts'
-import { modelFields, openForUse } from '../parts/open-model.ts'
+import { loadHooks, modelFields } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
 export const embed = defineCommand({
@@ -12,29 +13,29 @@ export const embed = defineCommand({
   summary: 'Write a vector for each text of a file, for search, clustering or any other model',
   example: 'tunesmith embed --model runs/bert --input texts.txt --out vectors.npy',
   notes: [
-    'With --pooling tokens each token has a vector; .safetensors says in `starts` which are whose, .jsonl and .parquet hold lists.',
+    'With --pooling tokens every token gets a vector: .safetensors has the first row of each text in `starts`, .jsonl and',
+    '.parquet hold one list per text.',
   ],
   options: embedSchema.extend({
     ...modelFields,
-    input: z.string().describe('texts: .txt with one a line, or .jsonl; may be compressed; - for lines that come in'),
-    out: z.string().describe(`file for the vectors; its end says how: ${vectorSuffixes.join(', ')}`),
-    textField: z.string().default('text').describe('the field of a .jsonl file that holds the text'),
-    cache: z
+    input: z
       .string()
-      .optional()
-      .describe('folder that keeps vectors: texts that it has do not go through the model again'),
+      .describe('file of texts: .txt with one per line, or .jsonl; may be compressed; - reads standard input'),
+    out: z.string().describe(`file for the vectors; its suffix chooses the format: ${vectorSuffixes.join(', ')}`),
+    textField: z.string().default('text').describe('field of a .jsonl file that holds the text'),
+    cache: z.string().optional().describe('folder that caches vectors, so that known texts are not computed again'),
   }),
   async run({ model, revision, device, input, out, textField, cache: folder, ...settings }, _args, context) {
     const started = performance.now()
     const perToken = settings.pooling === 'tokens'
     const format = vectorFormat(out, { perToken })
     const texts = await readTexts(input, textField, context.warn)
-    const ready = await openForUse({ model, revision, device }, context, { head: 'embedding' })
-    const progress = context.progress({ label: 'embedding', unit: 'texts', total: texts.length })
+    const loaded = await loadForInference({ model, revision, device }, { head: 'embedding', ...loadHooks(context) })
+    const progress = context.progress({ label: 'Embedding', unit: 'texts', total: texts.length })
     try {
-      const { vectors, rows } = await embedWithRows(ready.model, ready.tokenizer, texts, {
+      const { vectors, rows } = await embedWithRows(loaded.model, loaded.tokenizer, texts, {
         ...settings,
-        ...(folder === undefined ? {} : { cache: { folder, identity: await identityFor(ready.folder ?? model) } }),
+        ...(folder === undefined ? {} : { cache: { folder, identity: await identityFor(loaded.folder ?? model) } }),
         signal: context.signal,
         onProgress: (done) => progress.update(done),
         onNote: context.warn,
@@ -50,11 +51,11 @@ export const embed = defineCommand({
     `${out}: ${formatCount(vectors)} vectors of ${width} numbers, ${formatDuration(seconds * 1000)}`,
 })
 
-/** What the model is, for the name of its vectors. */
+/** Identifies the model in the cache of vectors. */
 const identityFor = async (path: string): Promise<string> => {
   if (await isAdapterFolder(path))
     throw new ConfigError(
-      `Expected a whole model for \`--cache\`, got the adapter ${path}, whose base may change beside it. Leave the cache out, or merge it.`,
+      `Expected a whole model with \`--cache\`, got the adapter ${path}, whose base may change separately. Leave out the cache, or merge the adapter.`,
     )
   return identityOf(path)
 }

@@ -1,18 +1,16 @@
-// `tunesmith evaluate`: hands a model and data to a task of the registry. Knows no task.
+// `tunesmith evaluate`: metrics of a model on data. The work is `evaluate` of src/inference.
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/index.ts'
-import { ConfigError } from '../../core/index.ts'
+import type { Progress } from '../../core/index.ts'
+import { evaluate as evaluateModel, evaluations, renderEvaluation } from '../../inference/index.ts'
 import { fineTunedTask } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { evaluations } from '../evaluations/index.ts'
 import { withFields } from '../flags.ts'
-import { modelFields } from '../parts/open-model.ts'
+import { ownOptions, sharedShape } from '../parts/entry-options.ts'
+import { loadHooks, modelFields } from '../parts/model-flags.ts'
 
 const types = Object.keys(evaluations) as [string, ...string[]]
-const shapes: Record<string, z.ZodType> = Object.assign(
-  {},
-  ...Object.values(evaluations).map(({ options }) => options.shape),
-)
+const shape = sharedShape(Object.values(evaluations))
 
 export const evaluate = defineCommand({
   name: 'evaluate',
@@ -21,36 +19,42 @@ export const evaluate = defineCommand({
   options: withFields(
     z.strictObject({
       ...modelFields,
-      task: z.enum(types).optional().describe('what to measure; what a specialist was taught unless given'),
+      task: z.enum(types).optional().describe('what to measure (default: the task of the specialist)'),
       data: z
         .array(z.string())
         .default([])
-        .describe('token shards, corpora, or text files, folders and globs')
+        .describe('data: token shards, corpora, or files, folders and globs')
         .meta({ commas: false }),
     }),
-    shapes,
+    shape,
   ),
   async run(options, _args, context) {
-    const { model, revision, device, data, ...others } = options
-    const onProgress = (file: string) => context.log(`downloading ${file}`)
-    const taught = await fineTunedTask(model, await resolveModel(model, { revision, onProgress }))
-    const { task = taught?.task, ...rest } = others
-    if (task === undefined || !Object.hasOwn(evaluations, task))
-      throw new ConfigError(
-        `Expected a task of ${types.join(', ')} for \`--task\`, got ${task ?? 'none, and the model does not say what it was taught'}. Say what to measure.`,
+    const { model, revision, device, data, task: given, ...rest } = options
+    const hooks = loadHooks(context)
+    const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
+    const task = given ?? (await fineTunedTask(model, path))?.task
+    const own = task === undefined ? {} : ownOptions(rest, evaluations[task], shape, `the task ${task}`)
+    let progress: Progress | undefined
+    let shown: string | undefined
+    try {
+      return await evaluateModel(
+        { model, revision, device, data, task, options: own },
+        {
+          ...hooks,
+          signal: context.signal,
+          onProgress({ label, unit, done, of }) {
+            if (label !== shown) {
+              progress?.stop()
+              progress = context.progress({ label, unit, total: of })
+              shown = label
+            }
+            progress?.update(done)
+          },
+        },
       )
-    const entry = evaluations[task]
-    const own: Record<string, unknown> = {}
-    for (const [name, value] of Object.entries(rest)) {
-      if (name in entry.options.shape) own[name] = value
-      else if (JSON.stringify(value) !== JSON.stringify(shapes[name].safeParse(undefined).data))
-        throw new ConfigError(
-          `Expected no \`${name}\` for the task ${task}, got one. It would have no effect; remove it.`,
-        )
+    } finally {
+      progress?.stop()
     }
-    const known = taught?.task === task ? { taught } : {}
-    const result = await entry.run({ model, revision, device, data, ...known }, own as never, context)
-    return { task, model, ...(result as object) }
   },
-  render: (result) => evaluations[result.task].render(result),
+  render: renderEvaluation,
 })

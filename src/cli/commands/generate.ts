@@ -1,4 +1,4 @@
-// `tunesmith generate`: text that goes on from prompts, as it comes, or for a whole file of them. Knows no architecture.
+// `tunesmith generate`: continues prompts, streamed to the terminal, or for a whole file of them.
 import { z } from 'zod'
 import { ConfigError, formatCount, writeFileAtomic } from '../../core/index.ts'
 import {
@@ -10,18 +10,17 @@ import {
   streamText,
   withDefaults,
 } from '../../generation/index.ts'
+import { AdapterSwitch, generationDefaults, loadLanguageModel, parseAdapters } from '../../inference/index.ts'
 import type { Model } from '../../models/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStart } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
-import { generationDefaults } from '../parts/generation-defaults.ts'
-import { AdapterChoice, parseAdapters } from '../parts/named-adapters.ts'
-import { modelFields, openLanguageModel } from '../parts/open-model.ts'
+import { loadHooks, modelFields } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
 interface GeneratedText extends Omit<GenerationResult, 'promptIndex'> {
   prompt: string
-  /** Where adapters were named. */
+  /** The adapter that wrote it, when adapters were named. */
   adapter?: string
 }
 
@@ -44,16 +43,16 @@ const promptOf = (tokenizer: Tokenizer, text: string, chat: ChatForm | undefined
 }
 
 /** @throws ConfigError for a model without a template where none is named */
-const chatFormOf = (choice: AdapterChoice, given: string | undefined, system: string | undefined): ChatForm => {
-  const template = given ?? choice.template
+const chatFormOf = (adapters: AdapterSwitch, given: string | undefined, system: string | undefined): ChatForm => {
+  const template = given ?? adapters.template
   if (template === undefined)
     throw new ConfigError(
-      `Expected a chat template for \`--chat\`, got a model without one. Name one: --template ${Object.keys(CHAT_TEMPLATES).join('|')}, as it was trained.`,
+      `\`--chat\` needs a chat template, and this model has none: set \`--template\` to the one it was trained with (${Object.keys(CHAT_TEMPLATES).join(', ')}).`,
     )
-  return { template: withStart(choice.tokenizer, template), system }
+  return { template: withStart(adapters.tokenizer, template), system }
 }
 
-/** The end tokens and marks of a chat template beside those that are asked for. */
+/** The settings with the end-of-turn tokens and strings of the chat template added. */
 const withEnds = (settings: GenerationOptions, tokenizer: Tokenizer, template: string): GenerationOptions => {
   const ends = turnEnds(tokenizer, { template })
   return {
@@ -83,11 +82,11 @@ const stream = async (
   return [{ promptIndex: 0, text, ids, finishReason, promptTokens: prompt.length, newTokens: ids.length }]
 }
 
-const { noRepeatNgramSize, ...settingFields } = withoutDefaults(generationSchema, "the model's own default")
+const { noRepeatNgramSize, ...settingFields } = withoutDefaults(generationSchema, "the model's own")
 
 export const generate = defineCommand({
   name: 'generate',
-  summary: 'Go on from a prompt, word by word as they come, or from each prompt of a file',
+  summary: 'Generate text from a prompt, streamed, or from each prompt of a file',
   example:
     'tunesmith generate --model runs/gpt --prompt "Once upon a time" --sample --temperature 0.8 --max-new-tokens 100',
   options: withFields(
@@ -96,24 +95,30 @@ export const generate = defineCommand({
       prompt: z
         .array(z.string())
         .default([])
-        .describe('what to go on from; several give a text each')
+        .describe('prompt to continue; repeat for several texts')
         .meta({ commas: false }),
-      input: z.string().optional().describe('a file of prompts: .txt with one a line, or .jsonl'),
-      promptField: z.string().default('prompt').describe('the field of a .jsonl file that holds the prompt'),
-      out: z.string().optional().describe('file for the texts, one JSON object a line'),
-      batchSize: z.int().positive().default(8).describe('prompts that are continued at once'),
+      input: z
+        .string()
+        .optional()
+        .describe('file of prompts: .txt with one per line, or .jsonl; - reads standard input'),
+      promptField: z.string().default('prompt').describe('field of a .jsonl file that holds the prompt'),
+      out: z.string().optional().describe('file for the texts, one JSON object per line'),
+      batchSize: z.int().positive().default(8).describe('prompts per batch'),
       adapter: z
         .array(z.string())
         .default([])
-        .describe('the folder of an adapter, or NAME=FOLDER; several, and `base`, give a text each')
+        .describe('adapter as FOLDER or NAME=FOLDER, or `base`; repeat to generate with each')
         .meta({ commas: false }),
-      chat: z.boolean().default(false).describe("the prompt is a message, put into the model's chat template"),
-      system: z.string().optional().describe('with --chat: what the model is told beforehand'),
+      chat: z
+        .boolean()
+        .default(false)
+        .describe("treat the prompt as a user message and apply the model's chat template"),
+      system: z.string().optional().describe('with --chat: system prompt'),
       template: z
         .string()
         .optional()
         .describe(
-          `with --chat: ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source; the model's own unless given`,
+          `with --chat: chat template, one of ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source (default: the model's own)`,
         ),
     }),
     { ...settingFields, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
@@ -122,32 +127,32 @@ export const generate = defineCommand({
     const { model: where, revision, device, prompt, input, promptField, out, batchSize, ...others } = options
     const { adapter, chat, system, template, ...given } = others
     for (const [name, value] of Object.entries({ system, template }))
-      if (value !== undefined && !chat)
-        throw new ConfigError(`Expected --chat beside \`${name}\`, got none. Set both or neither.`)
+      if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)
     const texts = input === undefined ? prompt : [...prompt, ...(await readTexts(input, promptField, context.warn))]
-    if (texts.length === 0) throw new ConfigError('Expected --prompt or --input for `generate`, got neither.')
+    if (texts.length === 0) throw new ConfigError('`generate` needs a prompt: set `--prompt` or `--input`.')
     const named = parseAdapters(adapter)
-    const ready = await openLanguageModel({ model: where, revision, device }, context)
-    const choice = await AdapterChoice.open(ready, named, device, context)
-    const plain = withDefaults(await generationDefaults(ready), given as GenerationOptions)
+    const hooks = loadHooks(context)
+    const loaded = await loadLanguageModel({ model: where, revision, device }, hooks)
+    const adapters = await AdapterSwitch.load(loaded, named, { device, ...hooks })
+    const plain = withDefaults(await generationDefaults(loaded), given as GenerationOptions)
     const single = (plain.numBeams ?? 1) === 1 && (plain.numReturnSequences ?? 1) === 1
     const streamed = texts.length === 1 && named.length < 2 && single && out === undefined
-    const { tokenizer } = ready
+    const { tokenizer } = loaded
     const progress = context.progress({
-      label: 'generating',
+      label: 'Generating',
       unit: 'texts',
       total: texts.length * Math.max(1, named.length),
       enabled: !streamed,
     })
     const started = performance.now()
-    const made: GeneratedText[] = []
+    const generated: GeneratedText[] = []
     try {
-      for (const name of named.length === 0 ? [choice.active] : named.map((one) => one.name)) {
-        const model = choice.use(name)
-        const form = chat ? chatFormOf(choice, template, system) : undefined
+      for (const name of named.length === 0 ? [adapters.active] : named.map((one) => one.name)) {
+        const model = adapters.use(name)
+        const form = chat ? chatFormOf(adapters, template, system) : undefined
         const settings = form === undefined ? plain : withEnds(plain, tokenizer, form.template)
         const prompts = texts.map((text) => promptOf(tokenizer, text, form))
-        const before = made.length
+        const before = generated.length
         const results: GenerationResult[] = streamed
           ? await stream(model, tokenizer, prompts[0], settings, context)
           : await generateMany(model, tokenizer, prompts, settings, {
@@ -156,17 +161,17 @@ export const generate = defineCommand({
               onBatch: (_, done) => progress.update(before + done.prompts),
             })
         for (const { promptIndex, ...result } of results)
-          made.push({ prompt: texts[promptIndex], ...(named.length === 0 ? {} : { adapter: name }), ...result })
+          generated.push({ prompt: texts[promptIndex], ...(named.length === 0 ? {} : { adapter: name }), ...result })
       }
     } finally {
       progress.stop()
     }
     const seconds = (performance.now() - started) / 1000
-    const newTokens = made.reduce((sum, result) => sum + result.newTokens, 0)
-    const ended = streamed ? `, ended by ${made[0].finishReason}` : ''
-    context.log(`${newTokens} tokens, ${formatCount(newTokens / seconds)} a second${ended}`)
-    if (out !== undefined) await writeFileAtomic(out, made.map((text) => `${JSON.stringify(text)}\n`).join(''))
-    return { model: where, texts: made, seconds, tokensPerSecond: newTokens / seconds, streamed, out }
+    const newTokens = generated.reduce((sum, result) => sum + result.newTokens, 0)
+    const ended = streamed ? `, finish reason ${generated[0].finishReason}` : ''
+    context.log(`${newTokens} tokens, ${formatCount(newTokens / seconds)} tokens/s${ended}`)
+    if (out !== undefined) await writeFileAtomic(out, generated.map((text) => `${JSON.stringify(text)}\n`).join(''))
+    return { model: where, texts: generated, seconds, tokensPerSecond: newTokens / seconds, streamed, out }
   },
   render: ({ texts, streamed, out }) =>
     streamed

@@ -1,73 +1,55 @@
-// `tunesmith predict`: a model's answer to texts, by what its head predicts. Knows no head.
+// `tunesmith predict`: what a model predicts for texts, by its head. The work is `predict` of src/inference.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
+import { loadForInference, predictions, predictWith, renderPrediction } from '../../inference/index.ts'
 import { headTypes } from '../../models/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
-import { modelFields, openForUse } from '../parts/open-model.ts'
+import { ownOptions, sharedShape } from '../parts/entry-options.ts'
+import { loadHooks, modelFields } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
-import { predictions } from '../predictions/index.ts'
 
-const shapes: Record<string, z.ZodType> = Object.assign(
-  {},
-  ...Object.values(predictions).map(({ options }) => options.shape),
-)
+const shape = sharedShape(Object.values(predictions))
 
 export const predict = defineCommand({
   name: 'predict',
-  summary: 'Ask a model for its answer to texts: words behind masks, classes, numbers, entities',
+  summary: 'Predict with a model: masked words, classes, numbers, entities or answers',
   example: 'tunesmith predict --model runs/bert --text "The ship sailed across the [MASK]."',
   options: withFields(
     z.strictObject({
       ...modelFields,
-      head: z.enum(headTypes).optional().describe("what the model predicts; its files' own unless given"),
-      text: z.array(z.string()).default([]).describe('a text').meta({ commas: false }),
+      head: z.enum(headTypes).optional().describe("head to predict with (default: the one in the model's files)"),
+      text: z.array(z.string()).default([]).describe('text to predict for').meta({ commas: false }),
       input: z
         .string()
         .optional()
-        .describe('a file of texts: .txt with one a line, or .jsonl; - for lines that come in'),
-      textField: z.string().default('text').describe('the field of a .jsonl file that holds the text'),
+        .describe('file of texts: .txt with one per line, or .jsonl; - reads lines from standard input'),
+      textField: z.string().default('text').describe('field of a .jsonl file that holds the text'),
     }),
-    shapes,
+    shape,
   ),
   async run(options, _args, context) {
     const { head, text, input, textField, model, revision, device, ...rest } = options
     const texts = input === undefined ? text : [...text, ...(await readTexts(input, textField, context.warn))]
-    if (texts.length === 0) throw new ConfigError('Expected --text or --input for `predict`, got neither.')
-    const ready = await openForUse({ model, revision, device }, context, { head })
-    const { headType } = ready.model
-    const entry = predictions[headType]
-    if (entry === undefined)
-      throw new ConfigError(
-        `Expected a model with a head of ${Object.keys(predictions).join(', ')} for \`predict\`, got ${headType}. For text that goes on, use \`generate\`; for vectors, \`embed\`.`,
-      )
-    const own: Record<string, unknown> = {}
-    for (const [name, value] of Object.entries(rest)) {
-      if (name in entry.options.shape) own[name] = value
-      else if (JSON.stringify(value) !== JSON.stringify(shapes[name].safeParse(undefined).data))
-        throw new ConfigError(
-          `Expected no \`${name}\` for a model with the head ${headType}, got one. It would have no effect; remove it.`,
-        )
-    }
+    if (texts.length === 0) throw new ConfigError('`predict` needs texts: set `--text` or `--input`.')
+    const loaded = await loadForInference({ model, revision, device }, { head, ...loadHooks(context) })
+    const { headType } = loaded.model
+    const own = ownOptions(rest, predictions[headType], shape, `a model with the head ${headType}`)
     const progress = context.progress({
-      label: 'predicting',
+      label: 'Predicting',
       unit: 'texts',
       total: texts.length,
       enabled: texts.length > 1,
     })
-    const results: unknown[] = []
     try {
-      for (const one of texts) {
-        await new Promise((resolve) => setImmediate(resolve))
-        context.signal.throwIfAborted()
-        results.push(await entry.predict(ready, one, own))
-        progress.update(results.length)
-      }
+      const results = await predictWith(loaded, texts, own, {
+        signal: context.signal,
+        onProgress: (done) => progress.update(done.texts),
+      })
+      return { model, head: headType, predictions: results }
     } finally {
       progress.stop()
     }
-    return { model, head: headType, predictions: results }
   },
-  render: ({ head, predictions: results }) =>
-    results.map((result) => predictions[head]?.render(result) ?? '').join('\n'),
+  render: ({ head, predictions: results }) => results.map((result) => renderPrediction(head, result)).join('\n'),
 })

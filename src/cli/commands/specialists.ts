@@ -1,13 +1,13 @@
-// `tunesmith specialists`: one base with many specialists in memory, asked by name in lines of JSON. Knows no task and no variant.
+// `tunesmith specialists`: one base with many specialists in memory, queried by name with lines of JSON.
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { ConfigError, DataError, formatBytes, TunesmithError } from '../../core/index.ts'
 import { textLines } from '../../files/index.ts'
 import { openSpecialists, type SpecialistAnswer, type SpecialistQuery, type Specialists } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
-import { modelFields } from '../parts/open-model.ts'
+import { modelFields } from '../parts/model-flags.ts'
 
-/** Questions of a file that are answered together. */
+/** Queries of a file that are answered in one batch. */
 const batchLines = 256
 
 const parseChoices = (given: readonly string[]): Record<string, string> => {
@@ -16,7 +16,7 @@ const parseChoices = (given: readonly string[]): Record<string, string> => {
     const [, name, folder] = /^([A-Za-z][\w-]*)=(.+)$/.exec(text) ?? []
     if (name === undefined || Object.hasOwn(choices, name))
       throw new ConfigError(
-        `Expected NAME=FOLDER with names that differ for \`--specialist\`, got ${JSON.stringify(text)}. Names have letters, digits, _ and -.`,
+        `Expected NAME=FOLDER with different names for \`--specialist\`, got ${JSON.stringify(text)}. Names have letters, digits, _ and -.`,
       )
     choices[name] = folder
   }
@@ -31,14 +31,14 @@ const parseQuestion = (line: string, file: string, number: number): SpecialistQu
     throw new DataError(`Expected JSON, got ${(error as Error).message}.`, file, number)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new DataError('Expected an object with the fields of a question, got something else.', file, number)
+    throw new DataError('Expected an object with the fields of a query, got something else.', file, number)
   const { id, specialist } = value as Record<string, unknown>
   if (specialist !== undefined && typeof specialist !== 'string')
     throw new DataError('Expected a name for `specialist`, got something else.', file, number)
   return { ...(value as SpecialistQuery), id: id === undefined ? String(number) : String(id) }
 }
 
-/** The questions of a file, some at a time. @throws DataError with the line */
+/** The queries of a file, in batches. @throws DataError with the line */
 async function* questionsOf(path: string): AsyncGenerator<SpecialistQuery[]> {
   let batch: SpecialistQuery[] = []
   for await (const { text, number } of textLines(path)) {
@@ -51,12 +51,12 @@ async function* questionsOf(path: string): AsyncGenerator<SpecialistQuery[]> {
   if (batch.length > 0) yield batch
 }
 
-/** Line after line until the input ends; a line that cannot be asked is answered with what is wrong with it. */
+/** Answers line by line until the input ends; a faulty line is answered with its error. */
 const serveLines = async (
   specialists: Specialists,
   input: NodeJS.ReadableStream,
   signal: AbortSignal,
-  say: (answer: object) => void,
+  answerWith: (answer: object) => void,
 ): Promise<void> => {
   const lines = createInterface({ input })
   const stop = () => lines.close()
@@ -70,10 +70,10 @@ const serveLines = async (
       try {
         const question = parseQuestion(line, 'stdin', number)
         id = question.id ?? id
-        for (const answer of await specialists.askAll([question], { signal })) say(answer)
+        for (const answer of await specialists.askAll([question], { signal })) answerWith(answer)
       } catch (error) {
         if (!(error instanceof TunesmithError)) throw error
-        say({ id, error: error.message })
+        answerWith({ id, error: error.message })
       }
     }
   } finally {
@@ -91,44 +91,44 @@ const describeMemory = (
 
 export const specialists = defineCommand({
   name: 'specialists',
-  summary: 'Keep one base and many specialists in memory, and answer for each by name',
+  summary: 'Serve many specialists on one base in memory, each queried by name',
   example:
     'tunesmith specialists --base runs/bert --specialist stars=runs/stars --specialist topic=runs/topic --text "A quiet, lovely book."',
   notes: [
-    'Lines of --input are objects: {"specialist": "stars", "text": "…"}, with the fields that its task asks by (text; question and',
-    'context; …). Without `specialist` all are asked that can take the fields. With --input - lines are answered as they come.',
+    'Lines of --input are objects: {"specialist": "stars", "text": "…"}, with the fields of its task (text; question and context; …).',
+    'Without `specialist`, every specialist that takes the fields answers. With --input - each line is answered as it arrives.',
   ],
   options: z.strictObject({
-    base: z.string().describe('the generalist: a folder, a run or a Hub id'),
+    base: z.string().describe('base model: a folder, a run or a Hub id'),
     specialist: z
       .array(z.string())
       .min(1)
-      .describe('NAME=FOLDER of a run that left the base as it is, or of an adapter; once for each')
+      .describe('NAME=FOLDER of an adapter, or of a run with an unchanged base; repeat for each')
       .meta({ commas: false }),
-    text: z.array(z.string()).default([]).describe('a text for all').meta({ commas: false }),
-    input: z.string().optional().describe('a file of JSON lines, or - for those that come in'),
-    batchTokens: z.int().positive().optional().describe('tokens in a batch, padding included'),
+    text: z.array(z.string()).default([]).describe('text to send to all specialists').meta({ commas: false }),
+    input: z.string().optional().describe('file of JSON lines; - reads standard input'),
+    batchTokens: z.int().positive().optional().describe('tokens per batch, padding included'),
     device: modelFields.device,
   }),
   async run({ base, specialist, text, input, batchTokens, device }, _args, context) {
     if (input === undefined && text.length === 0)
-      throw new ConfigError('Expected --text or --input for `specialists`, got neither.')
+      throw new ConfigError('`specialists` needs queries: set `--text` or `--input`.')
     const choices = parseChoices(specialist)
     const opened = await openSpecialists(base, choices, { device, onNote: (line) => context.warn(line) })
     const memory = opened.memory()
     for (const line of describeMemory(opened, memory)) context.log(line)
     const answers: object[] = []
-    const say = sayTo(context, answers)
+    const answerWith = collectAnswers(context, answers)
     const asking = { batchTokens, signal: context.signal }
     try {
       if (text.length > 0) {
         const questions = text.map((one, i) => ({ id: String(i + 1), text: one }))
-        for (const answer of await opened.askAll(questions, asking)) say(answer)
+        for (const answer of await opened.askAll(questions, asking)) answerWith(answer)
       }
-      if (input === '-') await serveLines(opened, process.stdin, context.signal, say)
+      if (input === '-') await serveLines(opened, process.stdin, context.signal, answerWith)
       else if (input !== undefined)
         for await (const questions of questionsOf(input))
-          for (const answer of await opened.askAll(questions, asking)) say(answer)
+          for (const answer of await opened.askAll(questions, asking)) answerWith(answer)
     } finally {
       await opened.close()
     }
@@ -136,8 +136,8 @@ export const specialists = defineCommand({
   },
 })
 
-/** With `--json` answers are part of the document; else each is a line as soon as it is there. */
-const sayTo =
+/** With `--json`, answers are part of the one document; otherwise each is printed as a line when it is ready. */
+const collectAnswers =
   (context: Pick<CommandContext, 'json' | 'write'>, answers: object[]) =>
   (answer: object): void => {
     if (context.json) answers.push(answer)

@@ -2,9 +2,9 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { openTexts } from '../../corpus/index.ts'
 import { encodeShards, encodeShardsSchema, type ShardManifest } from '../../data/index.ts'
 import { defineCommand } from '../command.ts'
-import { openTexts } from '../parts/text-documents.ts'
 
 // A book is one document; only what is far longer is cut.
 const DOCUMENT_BYTES = 8 << 20

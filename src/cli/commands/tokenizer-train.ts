@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { openTexts } from '../../corpus/index.ts'
 import {
   type TokenizerReport,
   tokenizerTrainSchema,
@@ -9,7 +10,6 @@ import {
   writeTokenizerFolder,
 } from '../../tokenizers/index.ts'
 import { defineCommand } from '../command.ts'
-import { openTexts } from '../parts/text-documents.ts'
 
 // Pieces of long files: short enough that some can be held out, long enough that few words are cut.
 const PIECE_BYTES = 1 << 20

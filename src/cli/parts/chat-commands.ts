@@ -1,12 +1,12 @@
-// What a line of a chat asks for beside an answer: lines that begin with a slash. Each command is an entry here.
+// The slash commands of `tunesmith chat`, one entry each.
 import { appendFile } from 'node:fs/promises'
 import { ConfigError, didYouMean } from '../../core/index.ts'
-import type { Conversation } from './conversation.ts'
+import type { Conversation } from '../../inference/index.ts'
 
 export interface CommandOutcome {
-  /** What a person is told. */
+  /** Text to show. */
   text?: string
-  /** Whether the last message is to be answered again. */
+  /** Whether to reply to the last message again. */
   answer?: boolean
   /** Whether the chat ends. */
   leave?: boolean
@@ -21,7 +21,7 @@ interface ChatCommand {
 const commands: { readonly [name: string]: ChatCommand } = {
   adapter: {
     usage: '/adapter [NAME]',
-    does: 'answer with this adapter, or say which there are',
+    does: 'switch to this adapter, or list the adapters',
     run(name, conversation) {
       if (name !== '') conversation.useAdapter(name)
       const { adapter, adapterNames } = conversation
@@ -30,46 +30,47 @@ const commands: { readonly [name: string]: ChatCommand } = {
   },
   system: {
     usage: '/system [TEXT]',
-    does: 'what the model is told beforehand, from the next answer on; `/system -` takes it away',
+    does: 'set the system prompt from the next reply on; `/system -` removes it',
     run(text, conversation) {
       if (text !== '') conversation.system = text === '-' ? undefined : text
-      return { text: conversation.system ?? '(nothing)' }
+      return { text: conversation.system ?? '(no system prompt)' }
     },
   },
   reset: {
     usage: '/reset',
-    does: 'forget what was said',
+    does: 'remove all messages',
     run(_, conversation) {
       conversation.reset()
-      return { text: 'What was said is forgotten.' }
+      return { text: 'All messages removed.' }
     },
   },
   retry: {
     usage: '/retry',
-    does: 'answer the last message again; with --sample otherwise',
+    does: 'reply to the last message again (another reply with --sample)',
     run(_, conversation) {
-      conversation.takeBack()
+      conversation.removeLastReply()
       return { answer: true }
     },
   },
   save: {
     usage: '/save FILE',
-    does: 'add the conversation to a file of JSON lines, which `finetune --task instructions` reads',
+    does: 'append the conversation to a JSON lines file that `finetune --task instructions` reads',
     async run(file, conversation) {
-      if (file === '') throw new ConfigError('Expected a file after `/save`, got none.')
-      if (conversation.messages.length === 0) throw new ConfigError('Expected something said before `/save`.')
+      if (file === '') throw new ConfigError('`/save` needs a file: write `/save FILE`.')
+      if (conversation.messages.length === 0)
+        throw new ConfigError('`/save` needs at least one message: write one first.')
       await appendFile(file, `${JSON.stringify({ messages: conversation.messages })}\n`)
-      return { text: `${conversation.messages.length} messages added to ${file}` }
+      return { text: `${conversation.messages.length} messages appended to ${file}` }
     },
   },
   help: {
     usage: '/help',
-    does: 'say this',
+    does: 'show this list',
     run: () => ({ text: chatHelp() }),
   },
   quit: {
     usage: '/quit',
-    does: 'leave, as Ctrl-D does; Ctrl-C stops an answer, and leaves where there is none',
+    does: 'leave, like Ctrl-D; Ctrl-C stops a reply, and leaves when none is being written',
     run: () => ({ leave: true }),
   },
 }
@@ -78,11 +79,11 @@ export const chatHelp = (): string => {
   const width = Math.max(...Object.values(commands).map(({ usage }) => usage.length))
   return [
     ...Object.values(commands).map(({ usage, does }) => `  ${usage.padEnd(width)}  ${does}`),
-    '  A line that ends in \\ goes on in the next one; //TEXT is a message that begins with a slash.',
+    '  A line that ends in \\ continues on the next one; //TEXT sends a message that begins with a slash.',
   ].join('\n')
 }
 
-/** @throws ConfigError for an unknown command, or one that cannot be done now */
+/** Runs one slash command. @throws ConfigError for an unknown command, or one that is not possible now */
 export const runChatCommand = async (line: string, conversation: Conversation): Promise<CommandOutcome> => {
   const [, name, rest] = /^\/?(\S*)\s*(.*)$/s.exec(line) ?? []
   const names = Object.keys(commands)

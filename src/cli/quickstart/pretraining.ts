@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { parseConfig } from '../../core/index.ts'
 import { openTokens } from '../../data/index.ts'
+import { fillMask } from '../../inference/index.ts'
 import type { Model } from '../../models/index.ts'
 import { buildRun, MODEL_FOLDER, type PretrainInput, pretrainSchema } from '../../runs/index.ts'
 import { evaluateLanguageModelling } from '../../tasks/index.ts'
@@ -11,7 +12,6 @@ import type { Tokenizer } from '../../tokenizers/index.ts'
 import { readHistory, renderCurves } from '../../tracking/index.ts'
 import type { CommandContext } from '../command.ts'
 import { displayRun } from '../parts/run-display.ts'
-import { type FilledText, fillMasks } from '../predictions/fill-masks.ts'
 import { runToEnd } from './run.ts'
 
 const stepsPerMinute = 650
@@ -149,6 +149,6 @@ export const pretrainQuickly = async (plan: PretrainingPlan, context: CommandCon
     before,
     after,
     curve: await drawCurve(out),
-    examples: sentences.map((text) => fillMasks.predict({ ...opened, tokenizer }, text, { topK: 3 }) as FilledText),
+    examples: sentences.map((text) => fillMask({ ...opened, tokenizer }, text, { topK: 3 })),
   }
 }

@@ -1,8 +1,8 @@
-// What the folder of a model says of generation. Knows no command.
+// Generation settings that a model's own files recommend (generation_config.json and config.json).
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type GenerationOptions, generationFromHf } from '../../generation/index.ts'
-import type { ReadyModel } from './open-model.ts'
+import { type GenerationOptions, generationFromHf } from '../generation/index.ts'
+import type { InferenceModel } from './load.ts'
 
 const readFields = async (folder: string | undefined, name: string): Promise<Record<string, unknown>> => {
   if (folder === undefined) return {}
@@ -15,11 +15,12 @@ const readFields = async (folder: string | undefined, name: string): Promise<Rec
   }
 }
 
-/** The token that decoding starts from stands in config.json of older models. */
+/** The generation settings in a model's folder; empty when it has none. */
 export const generationDefaults = async ({
   folder,
   model,
-}: Pick<ReadyModel, 'folder' | 'model'>): Promise<GenerationOptions> => {
+}: Pick<InferenceModel, 'folder' | 'model'>): Promise<GenerationOptions> => {
+  // Older models keep the decoder's start token in config.json.
   const { decoder_start_token_id: start } = await readFields(folder, 'config.json')
   const fields = { decoder_start_token_id: start, ...(await readFields(folder, 'generation_config.json')) }
   const { decoderStartTokenId, ...options } = generationFromHf(fields)

@@ -1,61 +1,68 @@
-// One conversation with a model: what was said, which adapter answers, and what of it the model still sees when there is no more room.
-// Knows no terminal.
-import { ConfigError } from '../../core/index.ts'
-import { type FinishReason, type GenerationOptions, TextSession } from '../../generation/index.ts'
-import type { Model } from '../../models/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStart } from '../../tokenizers/index.ts'
-import type { AdapterChoice } from './named-adapters.ts'
+// One conversation with a chat model: its messages, the active adapter, and which messages still fit the model's context. Used by the
+// `chat` command and by `openChat`.
+import { ConfigError } from '../core/index.ts'
+import { type FinishReason, type GenerationOptions, TextSession } from '../generation/index.ts'
+import type { Model } from '../models/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStart } from '../tokenizers/index.ts'
+import type { AdapterSwitch } from './named-adapters.ts'
 
+/** One message of a conversation. */
 export interface Message {
   role: 'system' | 'user' | 'assistant'
   content: string
 }
 
+/** The model's reply, with its counts and timings. */
 export interface ChatAnswer {
   role: 'assistant'
   content: string
+  /** The adapter that replied, or `base`. */
   adapter: string
   finishReason: FinishReason
   promptTokens: number
-  /** Tokens of the prompt that were known from the turns before. */
-  keptTokens: number
+  /** Prompt tokens whose keys and values were reused from the turns before. */
+  reusedTokens: number
   newTokens: number
-  /** Until the first token. */
+  /** Time to the first token. */
   secondsToFirst: number
   seconds: number
-  /** Of new tokens, the reading of the prompt left out where there are several. */
+  /** Rate of new tokens, without the prompt's prefill when there are several. */
   tokensPerSecond: number
-  /** Messages at the beginning that the model no longer sees. */
-  forgottenMessages: number
+  /** Messages at the beginning that no longer fit the context. */
+  droppedMessages: number
 }
 
+/** How a conversation is held. */
 export interface ConversationOptions {
+  /** Chat template: a preset's name or Jinja source (default: the model's own). */
   template?: string
+  /** System prompt. */
   system?: string
   settings: GenerationOptions
-  /** Tokens that the model sees at most, the answer included. */
+  /** Context window in tokens, the reply included (default: the model's positions). */
   context?: number
 }
 
+/** A conversation with one model; keys and values of unchanged messages are reused from turn to turn. */
 export class Conversation {
-  readonly #adapters: AdapterChoice
+  readonly #adapters: AdapterSwitch
   readonly #options: ConversationOptions
   readonly #session: TextSession
   readonly #maxPositions: number | undefined
   #system: string | undefined
   #messages: Message[] = []
-  /** Where what the model sees begins, the system's words aside. */
+  /** Index of the first message that still fits the context; the system prompt always stays. */
   #from = 0
   #answers = 0
 
   /** @throws ConfigError without any chat template */
-  constructor(model: Model, adapters: AdapterChoice, options: ConversationOptions) {
+  constructor(model: Model, adapters: AdapterSwitch, options: ConversationOptions) {
     this.#adapters = adapters
     this.#options = options
     this.#system = options.system
     this.#maxPositions = options.context ?? model.facts.maxPositions
     this.#session = new TextSession(model, adapters.tokenizer)
-    // Says at once what is wrong with a template.
+    // Reports a faulty template before the first message.
     this.#render([{ role: 'user', content: 'Hello.' }])
   }
 
@@ -71,49 +78,53 @@ export class Conversation {
     return this.#system
   }
 
-  /** Other words of the system, from the next answer on. */
+  /** Replaces the system prompt from the next reply on. */
   set system(text: string | undefined) {
     this.#system = text
   }
 
-  /** All that was said, the system's words in front. */
+  /** All messages, the system prompt first. */
   get messages(): readonly Message[] {
     return [...this.#systemTurn(), ...this.#messages]
   }
 
-  /** @throws ConfigError for a name that is not known */
+  /** Switches to another adapter, or to `base`. @throws ConfigError for an unknown name */
   useAdapter(name: string): void {
     this.#session.use(this.#adapters.use(name))
   }
 
+  /** Adds a message; a system message replaces the system prompt. */
   add(message: Message): void {
     if (message.role === 'system') this.#system = message.content
     else this.#messages.push(message)
   }
 
-  /** Forgets what was said; the system's words stay. */
+  /** Removes all messages; the system prompt stays. */
   reset(): void {
     this.#messages = []
     this.#from = 0
   }
 
-  /** Takes back the last answer. @throws ConfigError where there is none */
-  takeBack(): void {
+  /** Removes the last reply, so that `answer` writes another one. @throws ConfigError when there is none */
+  removeLastReply(): void {
     const last = this.#messages.findLastIndex(({ role }) => role === 'user')
-    if (last < 0) throw new ConfigError('Expected a message before `/retry`, got none. Write one.')
+    if (last < 0) throw new ConfigError('`/retry` needs a message to reply to: write one first.')
     this.#messages.length = last + 1
     this.#from = Math.min(this.#from, last)
   }
 
-  /** Answers what was said; text comes through `onText`. A text that was stopped stays as it is. */
+  /**
+   * Replies to the last message and streams the text to `onText`. A reply that is stopped by the signal is kept as far as it got.
+   * @throws ConfigError when the last message is not the user's, or is too long
+   */
   async answer(onText: (text: string) => void, signal: AbortSignal): Promise<ChatAnswer> {
     const last = this.#messages.at(-1)
-    if (last?.role !== 'user') throw new ConfigError('Expected a message of the user to answer, got none.')
+    if (last?.role !== 'user') throw new ConfigError('A reply needs a message of the user: add one first.')
     const from = this.#from
     try {
       return await this.#answerTo(onText, signal)
     } catch (error) {
-      // What cannot be answered was not said, and nothing gave way to it.
+      // A message that failed is removed again, and no earlier message is dropped for it.
       this.#messages.pop()
       this.#from = from
       throw error
@@ -132,14 +143,14 @@ export class Conversation {
     let finishReason: FinishReason = 'aborted'
     const options: GenerationOptions = {
       ...settings,
-      // Another answer to the same message draws otherwise.
+      // Another reply to the same message samples with another seed.
       ...(typeof seed === 'number' ? { seed: seed + this.#answers } : {}),
       eosTokenIds: [...new Set([...[eosTokenIds].flat(), ...ends.ids])],
       stop: [...new Set([...[stop].flat(), ...ends.stop])],
     }
     for await (const piece of this.#session.stream(prompt, options, { signal })) {
       first ??= performance.now()
-      // Templates put what they want between their own words and the answer's.
+      // Templates may write white space between the role's header and the reply.
       const text = content === '' ? piece.text.trimStart() : piece.text
       content += text
       if (text !== '') onText(text)
@@ -156,7 +167,7 @@ export class Conversation {
       adapter: this.adapter,
       finishReason,
       promptTokens: prompt.length,
-      keptTokens: this.#session.kept,
+      reusedTokens: this.#session.kept,
       newTokens: ids.length,
       secondsToFirst: ((first ?? ended) - started) / 1000,
       seconds: (ended - started) / 1000,
@@ -164,7 +175,7 @@ export class Conversation {
         ids.length > 1 && decoding > 0
           ? (1000 * (ids.length - 1)) / decoding
           : (1000 * ids.length) / Math.max(1, ended - started),
-      forgottenMessages: this.#from,
+      droppedMessages: this.#from,
     }
   }
 
@@ -176,7 +187,7 @@ export class Conversation {
     const template = this.#options.template ?? this.#adapters.template
     if (template !== undefined) return withStart(this.#tokenizer, template)
     throw new ConfigError(
-      `Expected a chat template for \`chat\`, got a model without one. Name one: --template ${Object.keys(CHAT_TEMPLATES).join('|')}, as it was trained.`,
+      `\`chat\` needs a chat template, and this model has none: set \`template\` to the one it was trained with (${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source).`,
     )
   }
 
@@ -192,7 +203,10 @@ export class Conversation {
     return Array.from(ids)
   }
 
-  /** The prompt, with room for an answer. The oldest turns give way, more than must, so that what stays is not read again each time. */
+  /**
+   * The prompt, with space for a reply. When messages no longer fit, the oldest turns are dropped down to three quarters of the space,
+   * so that the cache of what stays is not rebuilt at every turn.
+   */
   #fit(maxNewTokens: number): number[] {
     let prompt = this.#render(this.#messages.slice(this.#from))
     const positions = this.#maxPositions
@@ -207,7 +221,7 @@ export class Conversation {
     }
     if (prompt.length > most)
       throw new ConfigError(
-        `Expected a message of at most ${most} tokens beside ${positions - most} for the answer, as the model takes ${positions} in all, got ${prompt.length}. Shorten it.`,
+        `Expected a message of at most ${most} tokens, got ${prompt.length}: ${positions - most} of the context's ${positions} tokens are reserved for the reply. Shorten the message.`,
       )
     return prompt
   }

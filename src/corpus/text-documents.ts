@@ -1,29 +1,34 @@
-// Documents for the tokenizer commands: those of corpora, or text files whole (very long ones in pieces). It knows no
-// tokenizer.
-import { ConfigError, sha256 } from '../../core/index.ts'
-import { readCorpus, readManifest } from '../../corpus/index.ts'
-import { expandFiles, openBytes } from '../../files/index.ts'
+// Documents as plain text, from corpora or from text files; very long files are split into several documents.
+import { ConfigError, sha256 } from '../core/index.ts'
+import { expandFiles, openBytes } from '../files/index.ts'
+import { readManifest } from './manifest.ts'
+import { readCorpus } from './read-corpus.ts'
 
+/** Paths of corpus folders and of text files. */
 export interface TextInputs {
   corpora: readonly string[]
   files: readonly string[]
 }
 
+/** Documents of opened inputs, in a fixed order. */
 export interface OpenedTexts {
   documents(): AsyncGenerator<string>
-  /** What they are, by content of corpora and by name of files. */
+  /** Identifies the inputs: corpora by content, files by name. */
   description: string
 }
 
 const EXTENSIONS = ['.txt', '.md', '.text']
 
-/** Opens corpora or files; a file longer than `maxBytes` becomes several documents, cut at the ends of lines. */
-export async function openTexts(
+/**
+ * Opens corpora or text files; a file longer than `maxBytes` is split into several documents at line ends.
+ * @throws ConfigError when no input is named
+ */
+export const openTexts = async (
   { corpora, files }: TextInputs,
-  { maxBytes, signal }: { maxBytes: number; signal: AbortSignal },
-): Promise<OpenedTexts> {
+  { maxBytes, signal }: { maxBytes: number; signal?: AbortSignal },
+): Promise<OpenedTexts> => {
   if (corpora.length + files.length === 0) {
-    throw new ConfigError('Expected text for `corpus`, got none. Name a corpus folder with --corpus, or text files.')
+    throw new ConfigError('No text was given: name a corpus folder with `--corpus`, or text files.')
   }
   const descriptions: string[] = []
   for (const corpus of corpora) descriptions.push(`corpus ${sha256(JSON.stringify(await readManifest(corpus)))}`)
@@ -38,26 +43,26 @@ export async function openTexts(
   return { documents, description: descriptions.join(', ') }
 }
 
-/** Text in pieces of at most `maxBytes`, cut after a line end where there is one, in a way that depends on the bytes only. */
+/** Splits text into pieces of at most `maxBytes` bytes, after a line end where possible; depends on the bytes only. */
 export async function* cutText(bytes: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<string> {
-  let held: Uint8Array[] = []
+  let pending: Uint8Array[] = []
   let size = 0
   for await (const chunk of bytes) {
-    held.push(chunk)
+    pending.push(chunk)
     size += chunk.length
     while (size > maxBytes) {
-      const whole = Buffer.concat(held)
+      const whole = Buffer.concat(pending)
       const cut = cutPlace(whole, maxBytes)
       yield whole.toString('utf8', 0, cut)
-      held = [whole.subarray(cut)]
+      pending = [whole.subarray(cut)]
       size = whole.length - cut
     }
   }
-  if (size > 0) yield Buffer.concat(held).toString('utf8')
+  if (size > 0) yield Buffer.concat(pending).toString('utf8')
 }
 
-/** At most `most`: after the last line end in the second half, else after the last space, else between two characters. */
-function cutPlace(bytes: Buffer, most: number): number {
+/** Where to split, at most at `most`: after the last line end in the second half, else the last space, else between characters. */
+const cutPlace = (bytes: Buffer, most: number): number => {
   for (const end of [0x0a, 0x20]) {
     const at = bytes.lastIndexOf(end, most - 1)
     if (at >= most / 2) return at + 1

@@ -1,0 +1,54 @@
+// `evaluate` as a function: a model's metrics on data, with confidence intervals.
+import { resolveModel } from '../checkpoint/index.ts'
+import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
+import { fineTunedTask } from '../runs/index.ts'
+import type { EvaluateHooks } from './evaluations/evaluation.ts'
+import { evaluations } from './evaluations/index.ts'
+import type { ModelChoice } from './load.ts'
+
+/** Which model is evaluated on what. */
+export interface EvaluateInput extends ModelChoice {
+  /** What to measure: a task, `language-modelling` or `ranked-choices` (default: the task of the specialist). */
+  task?: string
+  /** Files, folders, corpora or token shards. */
+  data?: string | readonly string[]
+  /** Options of the evaluation, such as `settings`, `dataset` or `predictions`. */
+  options?: { [name: string]: unknown }
+}
+
+/** The metrics: what is in it depends on the task; tasks with records give `metrics` with `value`, `low` and `high` by name. */
+export interface EvaluateResult {
+  task: string
+  model: string
+  [field: string]: unknown
+}
+
+const names = Object.keys(evaluations)
+
+/**
+ * Evaluates a model on data.
+ * @throws ConfigError for an unknown task or option, DataError with file and line, CheckpointError for files that cannot be loaded
+ */
+export const evaluate = async (
+  { task: given, data = [], options = {}, ...choice }: EvaluateInput,
+  hooks: EvaluateHooks = {},
+): Promise<EvaluateResult> => {
+  const { model, revision } = choice
+  const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
+  const recorded = await fineTunedTask(model, path)
+  const task = given ?? recorded?.task
+  if (task === undefined)
+    throw new ConfigError(
+      `\`evaluate\` needs a task for ${model}, which is not a specialist: set \`task\` to one of ${names.join(', ')}.`,
+    )
+  if (!Object.hasOwn(evaluations, task))
+    throw new ConfigError(`Expected one of ${names.join(', ')} for \`task\`, got "${task}".${didYouMean(task, names)}`)
+  const entry = evaluations[task]
+  const parsed = parseConfig(entry.options, options, `options of ${task}`)
+  const known = recorded?.task === task ? { recorded } : {}
+  const result = await entry.run({ ...choice, data: [data].flat(), ...known }, parsed, hooks)
+  return { task, model, ...(result as object) }
+}
+
+/** The result of `evaluate` as text for a terminal. */
+export const renderEvaluation = (result: EvaluateResult): string => evaluations[result.task].render(result)

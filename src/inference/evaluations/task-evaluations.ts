@@ -1,0 +1,92 @@
+// Evaluation of a model on a task's records: metrics with confidence intervals, and the predictions on request. One entry for each task.
+import { z } from 'zod'
+import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../../core/index.ts'
+import {
+  anyTaskSettings,
+  evaluateTask,
+  evaluateTaskSchema,
+  type ReadReport,
+  type TaskDefinition,
+  type TaskResult,
+  type TaskType,
+  taskConfig,
+  tasks,
+} from '../../tasks/index.ts'
+import { loadForInference } from '../load.ts'
+import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
+
+/** Options of the evaluation of every task with records. */
+export const recordOptions = z.strictObject({
+  dataset: z.string().optional().describe('known data set of the task, whose columns need not be named'),
+  settings: anyTaskSettings(Object.values(tasks))
+    .prefault({})
+    .describe("the task's settings: columns, labels … (default: those of the specialist's fine-tuning)"),
+  maxLength: evaluateTaskSchema.shape.maxLength.describe(
+    "maximum tokens per example (default: as in fine-tuning, else the model's limit, up to 512 or the task's own limit)",
+  ),
+  answers: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe('generative tasks: generate answers for the first N records only, and score the perplexity of all'),
+  predictions: z.string().optional().describe('file to write the predictions to, one JSON object per line'),
+})
+
+/** Metrics of a task with intervals, and what happened to the records. */
+export interface RecordsReport extends Omit<TaskResult, 'predictions'> {
+  records: number
+  /** Records that could not be used, by reason. */
+  skipped: ReadReport['skipped']
+}
+
+/** Over which answers the metrics of answers are. */
+const renderAnswered = (answered: number | undefined, records: number): string => {
+  if (answered === undefined) return ''
+  return answered === records
+    ? ', all answered,'
+    : `, answers for the first ${formatCount(answered)}, perplexity of all,`
+}
+
+const evaluationOf = (type: TaskType): EvaluationEntry => {
+  const task = tasks[type] as unknown as TaskDefinition
+  return defineEvaluation({
+    type,
+    options: recordOptions,
+    async run(
+      { data, recorded, ...choice },
+      { predictions: file, dataset, settings, answers, maxLength = recorded?.maxLength },
+      { onProgress, signal, ...hooks },
+    ): Promise<RecordsReport> {
+      if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`data\`, got ${data.length}.`)
+      const config = taskConfig(task, settings, dataset, recorded?.settings)
+      const { records, report } = await task.read(data[0], config, { signal })
+      const { model, tokenizer } = await loadForInference(choice, { head: task.head, ...hooks })
+      const { predictions, ...result } = await evaluateTask(model, tokenizer, task, records, config, {
+        answers,
+        maxLength,
+        signal,
+        onProgress: ({ examples, of }) =>
+          onProgress?.({ label: `Evaluating ${type}`, unit: 'examples', done: examples, of }),
+      })
+      if (file !== undefined)
+        await writeFileAtomic(file, predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join(''))
+      return { records: records.length, skipped: report.skipped, ...result }
+    },
+    render: ({ records, answered, skipped, metrics, seconds }: RecordsReport) =>
+      [
+        ...Object.entries(metrics).map(
+          ([name, { value, low, high }]) =>
+            `${name.padEnd(20)} ${value.toFixed(4)}  [${low.toFixed(4)}, ${high.toFixed(4)}]`,
+        ),
+        `${formatCount(records)} records${renderAnswered(answered, records)} in ${formatDuration(seconds * 1000)}`,
+        ...Object.entries(skipped).map(
+          ([reason, { count, first }]) => `skipped: ${formatCount(count)} ${reason}, first: ${first}`,
+        ),
+      ].join('\n'),
+  })
+}
+
+/** An entry for each task of the registry. */
+export const taskEvaluations: Readonly<Record<string, EvaluationEntry>> = Object.fromEntries(
+  (Object.keys(tasks) as TaskType[]).map((type) => [type, evaluationOf(type)]),
+)

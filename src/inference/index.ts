@@ -1,0 +1,39 @@
+// Models in use: open any MODEL, then classify, fill masks, extract, answer, embed, generate, chat, predict, evaluate and score.
+
+export { type ChatInput, chat, chatWith } from './chat.ts'
+export { type ChatAnswer, Conversation, type ConversationOptions, type Message } from './conversation.ts'
+export { type EvaluateInput, type EvaluateResult, evaluate, renderEvaluation } from './evaluate.ts'
+export type { EvaluateHooks, EvaluationEntry } from './evaluations/evaluation.ts'
+export { evaluations } from './evaluations/index.ts'
+export { generationDefaults } from './generation-defaults.ts'
+export {
+  hasTokenizer,
+  type InferenceModel,
+  type LoadHooks,
+  loadForInference,
+  loadLanguageModel,
+  type ModelChoice,
+} from './load.ts'
+export { AdapterSwitch, type NamedAdapter, parseAdapters } from './named-adapters.ts'
+export {
+  type Answer,
+  type CallOptions,
+  type Classification,
+  type Entity,
+  type OpenSettings,
+  open,
+  TextModel,
+} from './open.ts'
+export {
+  type PredictHooks,
+  type PredictInput,
+  type PredictResult,
+  predict,
+  predictWith,
+  renderPrediction,
+} from './predict.ts'
+export { type FilledText, fillMask, type MaskCandidate } from './predictions/fill-mask.ts'
+export { generateAnswers, type WrittenAnswer } from './predictions/generate-answer.ts'
+export { predictions } from './predictions/index.ts'
+export type { PredictionEntry } from './predictions/prediction.ts'
+export { type ScoreInput, type ScoreResult, score } from './score.ts'

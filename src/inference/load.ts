@@ -1,0 +1,110 @@
+// Loads any MODEL together with its tokenizer: a pretrained or fine-tuned folder, a run, an adapter, a feature-based specialist, a GGUF
+// file or a Hub id. Independent of architectures and of the command line.
+import { join } from 'node:path'
+import { isAdapterFolder, loadAdapter } from '../adapters/index.ts'
+import {
+  describeModelLoad,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadModelWithReport,
+  loadTokenizer,
+  resolveModel,
+} from '../checkpoint/index.ts'
+import { ConfigError, exists } from '../core/index.ts'
+import { isFeatureModel, openFeatureModel } from '../features/index.ts'
+import { LanguageHead, type Model, withHead } from '../models/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
+
+/** Which model to load, and onto which device. */
+export interface ModelChoice {
+  /** A folder, the folder of a run, a .gguf file or a Hub id. */
+  model: string
+  /** Branch, tag or commit of a Hub id. */
+  revision?: string
+  /** `cpu` (the default), `cuda` or `cuda:0`. */
+  device?: string
+}
+
+/** Called while a model is loaded. */
+export interface LoadHooks {
+  /** A file of the Hub is about to be downloaded. */
+  onDownload?(file: string): void
+  /** Something about the files is unusual, such as weights that no part of the model uses. */
+  onNote?(line: string): void
+}
+
+/** A model in memory with its tokenizer. */
+export interface InferenceModel extends LoadedModel {
+  tokenizer: Tokenizer
+}
+
+/** Whether a folder has a tokenizer of its own. */
+export const hasTokenizer = (folder: string): Promise<boolean> => exists(join(folder, 'tokenizer.json'))
+
+/**
+ * The specialist itself, or its body with another head when that head has no parameters (such as the embedding head).
+ * @throws ConfigError for a head whose weights are in no file
+ */
+const withRequestedHead = async (
+  model: Model,
+  baseFolder: string | undefined,
+  head: LoadModelOptions['head'],
+): Promise<Model> => {
+  const wanted = head === undefined ? [] : [head].flat()
+  if (wanted.length === 0 || wanted.includes(model.headType)) return model
+  // The pooling of sentence embeddings is configured in the base's folder.
+  const options =
+    baseFolder === undefined ? {} : (await loadModelWithReport(baseFolder, { head: wanted[0] })).model.headOptions
+  const other = withHead(model, wanted[0], options)
+  if (other.head.parameters().size === 0) return other.eval()
+  throw new ConfigError(
+    `Expected a specialist with the head ${wanted.join(' or ')}, got one with the head ${model.headType} only. Choose another model.`,
+  )
+}
+
+/**
+ * Loads a MODEL with its tokenizer, in evaluation mode.
+ * @throws CheckpointError for damaged or unsupported files, ConfigError for a head that the files do not have
+ */
+export const loadForInference = async (
+  { model, revision, device = 'cpu' }: ModelChoice,
+  options: Pick<LoadModelOptions, 'head' | 'dtype'> & LoadHooks = {},
+): Promise<InferenceModel> => {
+  const { onDownload: onProgress, onNote, ...opening } = options
+  const path = await resolveModel(model, { revision, onProgress })
+  if (await isAdapterFolder(path)) {
+    const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })
+    const report = { newHead: [], unused: [], notes: [] }
+    const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : (baseFolder ?? path))
+    return { model: await withRequestedHead(adapted, baseFolder, options.head), report, folder: path, tokenizer }
+  }
+  if (await isFeatureModel(path)) {
+    const { model: specialist, baseFolder } = await openFeatureModel(path, { device })
+    const report = { newHead: [], unused: [], notes: [] }
+    const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
+    return { model: await withRequestedHead(specialist, baseFolder, options.head), report, folder: path, tokenizer }
+  }
+  const opened = await loadModelWithReport(model, { revision, device, onProgress, ...opening })
+  for (const line of describeModelLoad(opened.report)) onNote?.(line)
+  return { ...opened, tokenizer: await loadTokenizer(model, { revision, onProgress }) }
+}
+
+/**
+ * Loads a language model: with the head of its files when that predicts tokens, else with the language head of its kind when the files
+ * hold its weights.
+ * @throws ConfigError for files without a language head
+ */
+export const loadLanguageModel = async (
+  choice: ModelChoice,
+  options: Pick<LoadModelOptions, 'dtype'> & LoadHooks = {},
+): Promise<InferenceModel> => {
+  const loaded = await loadForInference(choice, options)
+  if (loaded.model.head instanceof LanguageHead) return loaded
+  const head = loaded.model.facts.causal ? 'causal-lm' : 'masked-lm'
+  const again = await loadForInference(choice, { ...options, onNote: undefined, head })
+  if (again.report.newHead.length > 0)
+    throw new ConfigError(
+      `Expected a language model, got one with the head ${loaded.model.headType} and no weights for ${head}. Choose a model that predicts tokens.`,
+    )
+  return again
+}

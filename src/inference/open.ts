@@ -1,0 +1,305 @@
+// `open`: any MODEL behind one small interface, a line for each thing people do with a model.
+import { ConfigError } from '../core/index.ts'
+import { type Embedded, type EmbedSettings, embedWithRows } from '../features/index.ts'
+import {
+  type GenerationOptions,
+  type GenerationResult,
+  generateMany,
+  streamText,
+  withDefaults,
+} from '../generation/index.ts'
+import { type HeadType, LanguageHead, type Model, withHead } from '../models/index.ts'
+import { entitySpans } from '../tasks/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
+import { type ChatInput, chatWith } from './chat.ts'
+import type { Conversation } from './conversation.ts'
+import { generationDefaults } from './generation-defaults.ts'
+import { type InferenceModel, type LoadHooks, loadForInference, loadLanguageModel, type ModelChoice } from './load.ts'
+import { predictWith } from './predict.ts'
+import { type FilledText, fillMask } from './predictions/fill-mask.ts'
+import { generateAnswers } from './predictions/generate-answer.ts'
+import {
+  classificationTask,
+  predictFields,
+  spanTask,
+  type TaskTextPrediction,
+  taggingTask,
+} from './predictions/task-predictions.ts'
+
+/** How `open` loads a model. */
+export interface OpenSettings extends Omit<ModelChoice, 'model'>, LoadHooks {
+  /** dtype of the weights in memory (default: as in the files for GGUF, else float32). */
+  dtype?: 'float32' | 'bfloat16'
+  /** Head to load in place of the one in the files. */
+  head?: HeadType
+}
+
+/** Limits of one call. */
+export interface CallOptions {
+  /** Maximum tokens per text (default: as in fine-tuning, else the model's limit). */
+  maxLength?: number
+  signal?: AbortSignal
+}
+
+/** The class of a text. */
+export interface Classification {
+  /** The most likely class; undefined for a multi-label or regression model. */
+  label?: string
+  /** The labels of a multi-label model. */
+  labels?: string[]
+  /** The number that a regression model predicts. */
+  value?: number
+  /** Probability of each label. */
+  probabilities?: { [label: string]: number }
+}
+
+/** A span of a text with its type, such as a person's name. */
+export interface Entity {
+  type: string
+  text: string
+  /** Character offsets in the text, `end` exclusive. */
+  start: number
+  end: number
+}
+
+/** An answer to a question. */
+export interface Answer {
+  /** Empty when the context has no answer. */
+  answer: string
+  /** Probability that the context has no answer; extractive models trained on SQuAD 2.0 only. */
+  noAnswerProbability?: number
+  /** Further answers of an extractive model. */
+  alternatives?: { answer: string; probability: number }[]
+}
+
+const isOne = <Value>(value: Value | readonly Value[]): value is Value => !Array.isArray(value)
+
+/** Applies a function of lists to one value or to a list. */
+const forOneOrMany = async <Input, Output>(
+  input: Input | readonly Input[],
+  call: (inputs: readonly Input[]) => Promise<Output[]>,
+): Promise<Output | Output[]> => {
+  if (!isOne(input)) return call(input)
+  const [output] = await call([input])
+  return output
+}
+
+const classificationOf = ({ prediction }: TaskTextPrediction): Classification => {
+  const { id: _, ...fields } = prediction
+  return fields as Classification
+}
+
+/** Words of a tagged text as entities with character offsets. */
+const entitiesOf = (text: string, { prediction, parts }: TaskTextPrediction): Entity[] => {
+  const words = parts.tokens ?? []
+  const starts: number[] = []
+  let at = 0
+  for (const word of words) {
+    const start = text.indexOf(word, at)
+    starts.push(start)
+    at = start + word.length
+  }
+  return entitySpans((prediction as { tags?: string[] }).tags ?? []).map(({ type, start, end }) => {
+    const from = starts[start]
+    const to = starts[end - 1] + words[end - 1].length
+    return { type, text: text.slice(from, to), start: from, end: to }
+  })
+}
+
+/**
+ * A model in memory with its tokenizer. Each method needs the head it names; a method that the model's head cannot serve is an error
+ * that says which one can. Call `close` to free the memory at once; else the garbage collector does, later.
+ */
+export class TextModel {
+  readonly #loaded: InferenceModel
+  #embedding: Model | undefined
+
+  constructor(loaded: InferenceModel) {
+    this.#loaded = loaded
+    loaded.model.eval()
+  }
+
+  /** The model itself, for everything that these methods do not cover. */
+  get model(): Model {
+    return this.#loaded.model
+  }
+
+  get tokenizer(): Tokenizer {
+    return this.#loaded.tokenizer
+  }
+
+  /** What the model predicts. */
+  get head(): HeadType {
+    return this.model.headType
+  }
+
+  /** The labels of the head, where it has some. */
+  get labels(): readonly string[] {
+    return this.model.headOptions.labels
+  }
+
+  /**
+   * The class of each text, the labels of a multi-label model, or the number of a regression model.
+   * @throws ConfigError for a model without a classification head
+   */
+  classify(text: string, options?: CallOptions): Promise<Classification>
+  classify(texts: readonly string[], options?: CallOptions): Promise<Classification[]>
+  classify(input: string | readonly string[], options: CallOptions = {}): Promise<Classification | Classification[]> {
+    this.#expectHead('classify', ['sequence-classification'])
+    const task = classificationTask(this.model.headOptions)
+    return forOneOrMany(input, async (texts) => {
+      const inputs = texts.map((text) => ({ text }))
+      return (await predictFields(this.#loaded, task, inputs, options)).map(classificationOf)
+    })
+  }
+
+  /**
+   * The most likely tokens for each mask token of a text.
+   * @throws ConfigError for a model without a masked language modelling head, or a text without a mask
+   */
+  fillMask(text: string, options: { topK?: number } = {}): FilledText {
+    this.#expectHead('fillMask', ['masked-lm'])
+    return fillMask(this.#loaded, text, options)
+  }
+
+  /**
+   * The entities of each text, such as names of persons and places, with character offsets.
+   * @throws ConfigError for a model without a token classification head
+   */
+  extract(text: string, options?: CallOptions): Promise<Entity[]>
+  extract(texts: readonly string[], options?: CallOptions): Promise<Entity[][]>
+  extract(input: string | readonly string[], options: CallOptions = {}): Promise<Entity[] | Entity[][]> {
+    this.#expectHead('extract', ['token-classification'])
+    return forOneOrMany<string, Entity[]>(input, async (texts) => {
+      const inputs = texts.map((text) => ({ text }))
+      const predictions = await predictFields(this.#loaded, taggingTask(), inputs, options)
+      return predictions.map((prediction, i) => entitiesOf(texts[i], prediction))
+    })
+  }
+
+  /**
+   * The answer to a question: a span of `context` from an extractive model, or a written answer from a generative one.
+   * @throws ConfigError for a model of neither kind, or an extractive model without a context
+   */
+  async answer(
+    question: string,
+    { context, ...options }: { context?: string; maxNewTokens?: number } & CallOptions = {},
+  ): Promise<Answer> {
+    this.#expectHead('answer', ['question-answering', 'causal-lm', 'seq2seq-lm'])
+    if (this.head !== 'question-answering') {
+      const fields = { text: question, question, ...(context === undefined ? {} : { context }) }
+      const [{ answer }] = await generateAnswers(this.#loaded, [fields], options)
+      return { answer }
+    }
+    if (context === undefined)
+      throw new ConfigError('`answer` needs a `context` with an extractive model: pass the text that holds the answer.')
+    const [{ prediction }] = await predictFields(this.#loaded, spanTask(), [{ question, context }], options)
+    const { id: _, ...answer } = prediction
+    return answer as unknown as Answer
+  }
+
+  /**
+   * A vector for each text, for search, clustering or any other model: float32, of the model's hidden size.
+   * @throws ConfigError for a text without tokens
+   */
+  embed(text: string, options?: Partial<EmbedSettings>): Promise<Float32Array>
+  embed(texts: readonly string[], options?: Partial<EmbedSettings>): Promise<Float32Array[]>
+  embed(
+    input: string | readonly string[],
+    options: Partial<EmbedSettings> = {},
+  ): Promise<Float32Array | Float32Array[]> {
+    this.#embedding ??=
+      this.head === 'embedding' ? this.model : withHead(this.model, 'embedding', this.model.headOptions).eval()
+    const model = this.#embedding
+    return forOneOrMany(input, async (texts) => {
+      const { vectors }: Embedded = await embedWithRows(model, this.tokenizer, texts, options)
+      const [rows, width] = vectors.shape
+      const values = vectors.toFloat32Array()
+      vectors.free()
+      return Array.from({ length: rows }, (_, row) => values.slice(row * width, (row + 1) * width))
+    })
+  }
+
+  /**
+   * Continues each prompt. Settings that are left out come from the model's generation_config.json.
+   * @throws ConfigError for a model without a language modelling head
+   */
+  generate(prompt: string, options?: GenerationOptions & { signal?: AbortSignal }): Promise<string>
+  generate(prompts: readonly string[], options?: GenerationOptions & { signal?: AbortSignal }): Promise<string[]>
+  generate(
+    input: string | readonly string[],
+    { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
+  ): Promise<string | string[]> {
+    const model = this.#generativeModel('generate')
+    return forOneOrMany(input, async (prompts) => {
+      const settings = withDefaults(await generationDefaults(this.#loaded), options)
+      const results: GenerationResult[] = await generateMany(model, this.tokenizer, prompts, settings, { signal })
+      return results.map(({ text = '' }) => text)
+    })
+  }
+
+  /** Continues a prompt and yields the text piece by piece. @throws ConfigError for a model without a language modelling head */
+  async *stream(
+    prompt: string,
+    { signal, ...options }: GenerationOptions & { signal?: AbortSignal } = {},
+  ): AsyncGenerator<string> {
+    const model = this.#generativeModel('stream')
+    const settings = withDefaults(await generationDefaults(this.#loaded), options)
+    for await (const { text } of streamText(model, this.tokenizer, prompt, settings, { signal }))
+      if (text !== '') yield text
+  }
+
+  /** Opens a conversation with a chat model. @throws ConfigError for a model without a chat template */
+  chat(options: Omit<ChatInput, 'model' | 'revision' | 'device'> = {}): Promise<Conversation> {
+    this.#generativeModel('chat')
+    return chatWith(this.#loaded, options)
+  }
+
+  /** What the model's head predicts for each text, as `tunesmith predict` shows it. */
+  predict(texts: readonly string[], options: { [name: string]: unknown } = {}): Promise<unknown[]> {
+    return predictWith(this.#loaded, texts, options)
+  }
+
+  /** Frees the weights. The model and its tensors must not be used afterwards. */
+  close(): void {
+    const tensors = new Set(this.model.parameters().values())
+    for (const tensor of this.#embedding?.parameters().values() ?? []) tensors.add(tensor)
+    for (const tensor of tensors) tensor.free()
+  }
+
+  #expectHead(method: string, heads: readonly HeadType[]): void {
+    if (heads.includes(this.head)) return
+    throw new ConfigError(
+      `Expected a model with the head ${heads.join(' or ')} for \`${method}\`, got ${this.head}. Use the method that fits: ${methodsByHead[this.head] ?? 'embed'}.`,
+    )
+  }
+
+  #generativeModel(method: string): Model {
+    if (this.model.head instanceof LanguageHead && this.head !== 'masked-lm') return this.model
+    throw new ConfigError(
+      `Expected a model that writes text for \`${method}\`, got one with the head ${this.head}. Use the method that fits: ${methodsByHead[this.head] ?? 'embed'}.`,
+    )
+  }
+}
+
+const methodsByHead: Partial<Record<HeadType, string>> = {
+  'causal-lm': 'generate, stream, chat, answer or embed',
+  'seq2seq-lm': 'generate, answer or embed',
+  'masked-lm': 'fillMask or embed',
+  'sequence-classification': 'classify or embed',
+  'token-classification': 'extract or embed',
+  'question-answering': 'answer or embed',
+}
+
+/**
+ * Opens any MODEL: a pretrained or fine-tuned folder, the folder of a run, an adapter, a feature-based specialist, a .gguf file or a
+ * Hub id.
+ * @throws CheckpointError for files that cannot be loaded, ConfigError for a head that the files do not have
+ */
+export const open = async (model: string, { revision, device, ...options }: OpenSettings = {}): Promise<TextModel> => {
+  const loaded = await loadForInference({ model, revision, device }, options)
+  // The files of a bare encoder or decoder name no head of their own; the language head is what most callers want of it.
+  if (options.head === undefined && loaded.model.headType === 'embedding' && loaded.report.newHead.length > 0)
+    return new TextModel(await loadLanguageModel({ model, revision, device }, options))
+  return new TextModel(loaded)
+}

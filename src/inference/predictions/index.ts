@@ -1,0 +1,14 @@
+// The registry of what `predict` does, by the head of the model.
+import type { HeadType } from '../../models/index.ts'
+import { fillMaskPrediction } from './fill-mask.ts'
+import { answerPrediction } from './generate-answer.ts'
+import type { PredictionEntry } from './prediction.ts'
+import { classPrediction, tagPrediction } from './task-predictions.ts'
+
+export const predictions: Partial<Record<HeadType, PredictionEntry>> = {
+  'causal-lm': answerPrediction,
+  'masked-lm': fillMaskPrediction,
+  'seq2seq-lm': answerPrediction,
+  'sequence-classification': classPrediction,
+  'token-classification': tagPrediction,
+}

@@ -1,0 +1,95 @@
+// Predictions of models with a task's head, such as classes or tags: the task of the specialist, applied to one text.
+import { z } from 'zod'
+import type { HeadOptions } from '../../models/index.ts'
+import { predictTask, type TaskDefinition, type TaskPrediction, taskConfig, tasks } from '../../tasks/index.ts'
+import type { InferenceModel } from '../load.ts'
+import { definePrediction, recordedTask, taskPredictionOptions } from './prediction.ts'
+
+/** A task with the settings that a head implies. */
+export interface TaskChoice {
+  task: TaskDefinition
+  settings?: Record<string, unknown>
+}
+
+/** A task of the registry without its own types, as generic code uses it. */
+const anyTask = (task: unknown) => task as TaskDefinition
+
+const byProblemType: Record<HeadOptions['problemType'], TaskChoice> = {
+  'single-label': { task: anyTask(tasks['sequence-classification']) },
+  'multi-label': { task: anyTask(tasks['sequence-classification']), settings: { multiLabel: true } },
+  regression: { task: anyTask(tasks.regression) },
+}
+
+/** The task of a classification or regression head. */
+export const classificationTask = ({ problemType }: HeadOptions): TaskChoice => byProblemType[problemType]
+/** The task of a token classification head. */
+export const taggingTask = (): TaskChoice => ({ task: anyTask(tasks['token-classification']) })
+/** The task of a question answering head. */
+export const spanTask = (): TaskChoice => ({ task: anyTask(tasks['extractive-qa']) })
+
+/** One prediction, with the parts of the text it refers to where the task has such, such as the words that were tagged. */
+export interface TaskTextPrediction {
+  prediction: TaskPrediction & { [field: string]: unknown }
+  parts: { tokens?: readonly string[] }
+}
+
+/**
+ * Predictions of a task's model for inputs given as fields (`text`, or `question` and `context`), with the settings and the maximum
+ * length that the specialist was fine-tuned with.
+ * @throws ConfigError for a field that is missing
+ */
+export const predictFields = async (
+  loaded: InferenceModel,
+  { task, settings }: TaskChoice,
+  inputs: readonly { [field: string]: unknown }[],
+  { maxLength, signal }: { maxLength?: number; signal?: AbortSignal } = {},
+): Promise<TaskTextPrediction[]> => {
+  const { model, tokenizer } = loaded
+  const recorded = await recordedTask(loaded)
+  const own = recorded?.task === task.type ? recorded : undefined
+  const config = taskConfig(task, settings, undefined, own?.settings)
+  const records = inputs.map((fields, i) => task.ask(fields, String(i), config))
+  const length = maxLength ?? own?.maxLength
+  const { predictions } = await predictTask(model, tokenizer, task, records, config, { maxLength: length, signal })
+  return predictions.map((prediction, i) => ({
+    prediction: prediction as TaskTextPrediction['prediction'],
+    parts: task.parts?.(records[i]) ?? {},
+  }))
+}
+
+const shownLabels = 5
+
+/**
+ * `label positive (positive 93.1 %, negative 6.9 %)`, or for tags `tags Paris/B-location is/O`: the prediction, then the most likely
+ * alternatives.
+ */
+const renderPrediction = (
+  { probabilities, ...fields }: { [name: string]: unknown },
+  parts?: readonly string[],
+): string => {
+  const listed = (values: readonly unknown[]) =>
+    parts?.length === values.length ? values.map((value, i) => `${parts[i]}/${value}`) : values
+  const shown = Object.entries(fields).map(
+    ([name, value]) => `${name} ${Array.isArray(value) ? listed(value).join(' ') : value}`,
+  )
+  const alternatives = Object.entries((probabilities ?? {}) as { [label: string]: number })
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, shownLabels)
+    .map(([label, share]) => `${label} ${(100 * share).toFixed(1)} %`)
+  return `${shown.join(', ')}${alternatives.length === 0 ? '' : ` (${alternatives.join(', ')})`}`
+}
+
+const taskPrediction = (choose: (options: HeadOptions) => TaskChoice) =>
+  definePrediction({
+    options: z.strictObject(taskPredictionOptions),
+    async predict(loaded, text, options) {
+      const [{ prediction, parts }] = await predictFields(loaded, choose(loaded.model.headOptions), [{ text }], options)
+      const { id: _, ...fields } = prediction
+      return { text, ...parts, ...fields }
+    },
+    render: ({ text, tokens, ...fields }: { text: string; tokens?: readonly string[] }) =>
+      `${text}\n  ${renderPrediction(fields, tokens)}`,
+  })
+
+export const classPrediction = taskPrediction(classificationTask)
+export const tagPrediction = taskPrediction(taggingTask)

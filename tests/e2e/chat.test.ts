@@ -119,14 +119,14 @@ describe('chat', () => {
     )
     const answers = linesOf(said).filter(({ role }) => role === 'assistant')
     expect(answers.map(({ content }) => content)).toEqual([first, second, second, told, first, expect.any(String)])
-    expect(answers[0]).toMatchObject({ adapter: 'base', keptTokens: 0, newTokens: 6, finishReason: 'length' })
+    expect(answers[0]).toMatchObject({ adapter: 'base', reusedTokens: 0, newTokens: 6, finishReason: 'length' })
     for (const { tokensPerSecond, seconds, secondsToFirst } of answers) {
       expect(tokensPerSecond).toBeGreaterThan(0)
       expect(secondsToFirst).toBeLessThanOrEqual(seconds)
     }
     // The second prompt begins with the first one, and /retry reads one token again.
-    expect(answers[1].keptTokens).toBeGreaterThanOrEqual(answers[0].promptTokens)
-    expect(answers[2].keptTokens).toBe(answers[2].promptTokens - 1)
+    expect(answers[1].reusedTokens).toBeGreaterThanOrEqual(answers[0].promptTokens)
+    expect(answers[2].reusedTokens).toBe(answers[2].promptTokens - 1)
     expect(said.result).toMatchObject({ answers: 6, newTokens: 36, faults: 0 })
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({
       messages: [{ role: 'system', content: 'the moon' }, user('a dog'), assistant(told)],
@@ -138,8 +138,8 @@ describe('chat', () => {
     const first = await answerTo([user('the cat')])
     const { out, err, result } = await talk(['the cat', '', '/system', '/nope', '/retry', '//retry', '/quit', 'never'])
     expect(out.startsWith(`${first}\n${first}\n`)).toBe(true)
-    expect(err).toMatch(/6 tokens, [\d.]+ a second; prompt of \d+ tokens, .*; ended by length/)
-    expect(err).toMatch(/\(nothing\)/)
+    expect(err).toMatch(/6 tokens, [\d.]+\/s; prompt \d+ tokens, .*; length/)
+    expect(err).toMatch(/\(no system prompt\)/)
     expect(err).toMatch(/warning: Expected one of \/adapter, .*, got "\/nope"/)
     expect(result).toMatchObject({ answers: 3, faults: 1 })
   })
@@ -182,12 +182,12 @@ describe('chat', () => {
     const lines = linesOf(said)
     const answers = lines.filter(({ role }) => role === 'assistant')
     expect(answers).toHaveLength(15)
-    expect(answers[0].forgottenMessages).toBe(0)
-    expect(answers.at(-1).forgottenMessages).toBeGreaterThan(0)
+    expect(answers[0].droppedMessages).toBe(0)
+    expect(answers.at(-1).droppedMessages).toBeGreaterThan(0)
     for (const { promptTokens, newTokens } of answers) expect(promptTokens + newTokens).toBeLessThanOrEqual(96)
     // Much gives way at once, so that most turns go on from what is kept.
     const changes = answers.filter(
-      ({ forgottenMessages }, i) => i > 0 && forgottenMessages !== answers[i - 1].forgottenMessages,
+      ({ droppedMessages }, i) => i > 0 && droppedMessages !== answers[i - 1].droppedMessages,
     )
     expect(changes.length).toBeLessThan(10)
     expect(lines.find(({ error }) => error !== undefined).error).toMatch(/Expected a message of at most \d+ tokens/)
@@ -197,10 +197,10 @@ describe('chat', () => {
       '--json',
     )
     const [first, last] = linesOf(after).filter(({ role }) => role === 'assistant')
-    expect(last.forgottenMessages).toBe(0)
-    expect(last.keptTokens).toBeGreaterThanOrEqual(first.promptTokens)
+    expect(last.droppedMessages).toBe(0)
+    expect(last.reusedTokens).toBeGreaterThanOrEqual(first.promptTokens)
     const text = await talk(turns.map(({ content }) => content))
-    expect(text.err).toMatch(/The model has no room for more: the first \d+ messages are out of its sight\./)
+    expect(text.err).toMatch(/The context is full: the first \d+ messages were dropped\./)
   })
 
   it('stops an answer at Ctrl-C, and leaves at the next one', async () => {
@@ -232,8 +232,8 @@ describe('chat', () => {
       input,
     )
     keyboard.write('the cat\\\ra dog\r')
-    while (!err.includes('ended by')) await new Promise((resolve) => setTimeout(resolve, 5))
-    expect(err).toMatch(/ended by aborted/)
+    while (!err.includes('; aborted')) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(err).toMatch(/; aborted\n/)
     keyboard.write('\x03')
     expect(await running).toMatchObject({ answers: 1, faults: 0 })
     expect(String(screen.read())).toMatch(/> /)
@@ -245,17 +245,17 @@ describe('chat', () => {
       return `${code} ${stderr}`
     }
     expect(await fault('--model', at('base'))).toMatch(
-      /^2 error: Expected a chat template for `chat`, got a model without one\. Name one: --template chatml\|llama3\|mistral\|alpaca\|plain.*\n$/,
+      /^2 error: `chat` needs a chat template, and this model has none: set `template` to .*chatml, llama3, mistral, alpaca, plain.*\n$/,
     )
     expect(await fault('--model', at('bert'))).toMatch(
-      /^2 error: Expected a model that reads and writes in one text.*\n$/,
+      /^2 error: Expected a decoder-only language model for `chat`.*\n$/,
     )
     expect(await fault('--model', at('base'), '--adapter', `x=${at('base')}`)).toMatch(
       /^1 error: .*Expected the folder of an adapter.*\n$/,
     )
     const twice = ['--adapter', `a=${at('loud')}`, '--adapter', `a=${at('calm')}`]
     expect(await fault('--model', at('base'), ...twice)).toMatch(
-      /^2 error: Expected `--adapter` with names that differ.*\n$/,
+      /^2 error: Expected a different name for each `--adapter`.*\n$/,
     )
     expect(await fault('--model', at('base'), '--template', '{% if %}')).toMatch(/^2 error: .*chat template.*\n$/)
     const { result, out } = await talk(['nonsense', '{"role": "tool", "content": "x"}', '[]'], '--json')
@@ -296,11 +296,8 @@ describe('generate', () => {
     const made = await runHere([...flags, '--chat', '--template', 'plain'])
     expect(JSON.parse(made.stdout).texts[0].text.trim()).toBe(await answerTo([user('the cat')]))
     const without = await runHere([...flags, '--template', 'plain'])
-    expect([without.code, without.stderr]).toEqual([
-      2,
-      expect.stringMatching(/^error: Expected --chat beside `template`/),
-    ])
+    expect([without.code, without.stderr]).toEqual([2, expect.stringMatching(/^error: `--template` needs `--chat`/)])
     const none = await runHere(['generate', '--model', at('base')])
-    expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/^error: Expected --prompt or --input/)])
+    expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/^error: `generate` needs a prompt/)])
   })
 })

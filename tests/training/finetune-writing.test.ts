@@ -195,7 +195,7 @@ describe('a run', () => {
     expect(evaluated.metrics.exactMatch.value).toBeGreaterThan(short.metrics.exactMatch.value)
     expect(short.metrics.perplexity).toEqual(evaluated.metrics.perplexity)
     const { stderr } = await runHere(['evaluate', '--model', at('gpt2'), '--data', held])
-    expect(stderr).toContain('got none, and the model does not say what it was taught')
+    expect(stderr).toContain('`evaluate` needs a task for')
     const weighed = await json(
       ...['evaluate', '--model', out, '--task', 'instructions', '--data', held, '--answers', '0', ...asked],
     )
@@ -214,7 +214,7 @@ describe('a run', () => {
     const evaluate = async (...flags: string[]) =>
       (await runHere(['evaluate', '--model', out, '--data', at('held.jsonl'), ...flags])).stdout
     expect(JSON.parse(await evaluate('--answers', '2', '--json'))).toMatchObject({ metrics, answered: 2, records: 6 })
-    expect(await evaluate('--answers', '2')).toMatch(/6 records, the first 2 answered, all weighed, in /)
+    expect(await evaluate('--answers', '2')).toMatch(/6 records, answers for the first 2, perplexity of all, in /)
     expect(await evaluate()).toMatch(/6 records, all answered, in /)
   })
 

@@ -9,7 +9,7 @@ import { loadTokenizer } from '../../tokenizers/index.ts'
 import { runProgram } from '../program.ts'
 import { commands } from './index.ts'
 
-const sample = readFileSync(join(import.meta.dirname, '../tokenizers/training/golden/sample.txt'), 'utf8')
+const sample = readFileSync(join(import.meta.dirname, '../../tokenizers/training/golden/sample.txt'), 'utf8')
 
 async function run(...argv: string[]) {
   let stdout = ''
@@ -104,7 +104,7 @@ describe('tokenizer train and tokenizer encode', () => {
   })
 
   test('say what is missing and touch nothing of others', async () => {
-    expect((await run('train', '--out', join(root, 'x'))).stderr).toMatch(/Expected text for `corpus`/)
+    expect((await run('train', '--out', join(root, 'x'))).stderr).toMatch(/No text was given/)
     expect((await run('train', '--out', join(root, 'x'), join(root, 'nothing.txt'))).stderr).toMatch(/nothing\.txt/)
     expect((await run('train', '--out', join(root, 'x'), '--corpus', join(root, 'text'))).stderr).toMatch(
       /Expected a corpus/,

@@ -2,13 +2,15 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 
-export function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex')
-}
+/** The SHA-256 of a text (as UTF-8) or of bytes. */
+export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
-/** Reads the file in pieces, so its size does not matter. */
-export async function sha256File(path: string): Promise<string> {
+/** The SHA-256 of a file of any size, read piece by piece. @throws the signal's reason when it is aborted */
+export const sha256File = async (path: string, signal?: AbortSignal): Promise<string> => {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    signal?.throwIfAborted()
+    hash.update(chunk as Buffer)
+  }
   return hash.digest('hex')
 }

@@ -1,6 +1,6 @@
 // The corpus document: one JSON line of a part file. It knows the line format and nothing of files, stages or filters.
 
-import { DataError } from '../core/index.ts'
+import { DataError, parseJson } from '../core/index.ts'
 
 /** Where a document came from: the kind of source, the path as the user named it, the position in the decompressed stream. */
 export interface DocumentSource {
@@ -38,12 +38,7 @@ export const encodeDocument = (document: CorpusDocument): string => {
 
 /** Reads one line; DataError names `file` and `line` when it is not a document. */
 export const decodeDocument = (line: string, file: string, lineNumber: number): CorpusDocument => {
-  let value: unknown
-  try {
-    value = JSON.parse(line)
-  } catch {
-    throw new DataError('Expected a JSON document, got a line that is not JSON.', file, lineNumber)
-  }
+  const value = parseJson(line, { path: file, line: lineNumber })
   if (!isDocument(value)) {
     throw new DataError('Expected a document with `id`, `text` and `source`, got another object.', file, lineNumber)
   }

@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { DataError, parseConfig } from '../core/index.ts'
+import { DataError, parseConfig, parseJson } from '../core/index.ts'
 
 export const manifestName = 'corpus.json'
 export const manifestFormat = 'tunesmith-corpus'
@@ -70,13 +70,7 @@ export const readManifestIfAny = async (folder: string): Promise<CorpusManifest 
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw error
   }
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new DataError('Expected a JSON manifest, got a file that is not JSON. Build the corpus again.', path)
-  }
-  return parseConfig(manifestSchema, value, path)
+  return parseConfig(manifestSchema, parseJson(text, { path, advice: () => 'Build the corpus again.' }), path)
 }
 
 /** The bytes of a manifest: stable key order, readable. */

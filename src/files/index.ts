@@ -1,7 +1,9 @@
-// Reading files whatever they hold: paths and globs, byte streams, compression, lines, strict UTF-8, Parquet, zip, tar and XML.
+// Reading files of any format: paths and globs, byte streams, compression, lines, strict UTF-8, delimited values, Parquet,
+// zip, tar and XML.
 
+export { type DelimitedOptions, DelimitedParser, parseDelimited } from './delimited.ts'
 export { type PackedFile, packedFiles } from './packed-files.ts'
-export { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
+export { type ParquetRange, parquetBatchRows, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
 export { expandFiles } from './paths.ts'
 export {
   type ByteLine,
@@ -12,9 +14,12 @@ export {
   decompressed,
   detectCompression,
   openBytes,
+  requireRegularFile,
   splitLines,
 } from './streams/index.ts'
 export { tarFiles } from './tar-files.ts'
-export { strictText, type TextLine, textLines, wholeFile } from './text-lines.ts'
+export { type TextLine, textLines } from './text-lines.ts'
+export { decodeUtf8, strictText } from './utf8.ts'
+export { type WholeFileOptions, wholeFile, wholeStream } from './whole-file.ts'
 export { type XmlElement, xmlElements } from './xml-elements.ts'
 export { zipFiles } from './zip-files.ts'

@@ -1,13 +1,13 @@
-// Rows of Parquet files that may be damaged: all of them that were asked for, or an error that can be caught. Knows no column.
+// Rows of Parquet files that may be damaged: every requested row, or an error that can be caught.
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 
-/** Rows that are read at once. */
-export const parquetRowsAtOnce = 4096
+/** Rows in one read. */
+export const parquetBatchRows = 4096
 
 /**
- * Whether row groups hold the columns of the schema, once each: the library starts to read columns before it looks for the next one,
- * and an error of one that it started would end the process.
+ * Whether each row group has each column of the schema once. The library starts reading columns before it looks for the
+ * next one, and an unhandled error of a started column would end the process.
  */
 const hasOwnColumns = (metadata: FileMetaData): boolean => {
   const leaves = new Set<string>()
@@ -22,29 +22,32 @@ const hasOwnColumns = (metadata: FileMetaData): boolean => {
   })
 }
 
-/** @throws Error that says what is broken, for the caller to name the file */
+/** The footer of a Parquet file, checked. @throws Error with the fault; the caller adds the file's name */
 export const readParquetMetadata = async (file: AsyncBuffer): Promise<FileMetaData> => {
   const metadata = await parquetMetadataAsync(file)
   if (!hasOwnColumns(metadata)) throw new Error('its columns are not those of its schema')
   const rows = metadata.row_groups.reduce((sum, { num_rows }) => sum + num_rows, 0n)
-  if (rows !== metadata.num_rows) throw new Error(`row groups with ${rows} rows in place of ${metadata.num_rows}`)
+  if (rows !== metadata.num_rows) throw new Error(`row groups with ${rows} rows instead of ${metadata.num_rows}`)
   return metadata
 }
 
+/** Rows of a Parquet file to read. */
 export interface ParquetRange {
   file: AsyncBuffer
   metadata: FileMetaData
+  /** First row, 0-based. */
   rowStart: number
+  /** Row after the last one. */
   rowEnd: number
-  /** All unless given. */
+  /** Columns to read (default: all). */
   columns?: string[]
   parsers?: Parameters<typeof parquetReadObjects>[0]['parsers']
 }
 
-/** @throws Error that says what is broken, also where rows are missing */
+/** The rows of a range as objects by column. @throws Error with the fault, also when rows are missing */
 export const readParquetRows = async (range: ParquetRange): Promise<Record<string, unknown>[]> => {
   const rows = await parquetReadObjects({ ...range, compressors })
   const expected = range.rowEnd - range.rowStart
-  if (rows.length !== expected) throw new Error(`${rows.length} rows in place of ${expected}`)
+  if (rows.length !== expected) throw new Error(`${rows.length} rows instead of ${expected}`)
   return rows
 }

@@ -1,5 +1,5 @@
-// Expands a path as a user writes it (file, folder, glob, or a list in a file) to files, sorted by name so that the order
-// does not depend on the file system. Independent of file formats.
+// Expands a path (a file, a folder, a glob, or a list of paths in a file) to files, sorted by name so that the order does
+// not depend on the file system.
 import { type Dirent, existsSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, sep } from 'node:path'
@@ -29,7 +29,7 @@ export const expandFiles = async (path: string, extensions: readonly string[]): 
     const base = globBase(path)
     const pattern = globPattern(path)
     const files = existsSync(base) ? (await walk(base)).filter((file) => pattern.test(file)) : []
-    if (files.length === 0) throw new DataError('Expected files for the pattern, got none. Check the path.', path)
+    if (files.length === 0) throw new DataError('The pattern matches no files. Check the path.', path)
     return files.sort(byCodeUnits)
   }
   throw new DataError('Expected a file, a folder or a glob, got a path that does not exist. Check the path.', path)

@@ -1,9 +1,14 @@
-// The regular files of a tar archive in memory: ustar, with the long names of pax and of GNU tar. Knows nothing of what they hold.
+// The regular files of a tar archive in memory: ustar, with the long names of pax and of GNU tar.
 import { DataError } from '../core/index.ts'
+import { checkedEntryName } from './entry-name.ts'
 
 const blockBytes = 512
 
-/** Throws a DataError for an archive that is damaged or cut. @source POSIX.1-2001, pax; GNU tar manual, basic tar format */
+/**
+ * The regular files of a tar archive in its order.
+ * @throws DataError for an archive that is damaged or incomplete, or a path out of the archive
+ * @source POSIX.1-2001, pax; GNU tar manual, basic tar format
+ */
 export function* tarFiles(archive: Buffer, path: string): Generator<{ name: string; data: Buffer }, void, undefined> {
   let longName: string | undefined
   for (let at = 0; at + blockBytes <= archive.length; ) {
@@ -24,20 +29,21 @@ export function* tarFiles(archive: Buffer, path: string): Generator<{ name: stri
     else {
       const prefix = textOf(header, 257, 5) === 'ustar' && header[262] === 0 ? textOf(header, 345, 155) : ''
       const name = textOf(header, 0, 100)
-      if (type === '0' || type === '') yield { name: longName ?? (prefix === '' ? name : `${prefix}/${name}`), data }
+      const entryName = longName ?? (prefix === '' ? name : `${prefix}/${name}`)
+      if (type === '0' || type === '') yield { name: checkedEntryName(entryName, path), data }
       longName = undefined
     }
     at = start + Math.ceil(size / blockBytes) * blockBytes
   }
 }
 
-/** Up to the first NUL, without spaces around. */
+/** A field's text up to the first NUL, without spaces around it. */
 const textOf = (bytes: Buffer, start: number, length: number): string => {
   const end = bytes.indexOf(0, start)
   return bytes.toString('utf8', start, end < 0 ? start + length : Math.min(end, start + length)).trim()
 }
 
-/** The sum of all bytes, with spaces in place of the checksum itself. */
+/** The sum of all bytes of a header, with spaces in place of the checksum itself. */
 const checksumOf = (header: Buffer): number =>
   header.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 32 : byte), 0)
 

@@ -1,20 +1,21 @@
-// Elements of an XML document by name, with their text, and the line that each begins in. Knows no format.
+// Elements of an XML document by name, with their text and first line.
 import { Parser } from 'htmlparser2'
 import { DataError } from '../core/index.ts'
 
+/** An XML element with one of the requested names. */
 export interface XmlElement {
   name: string
-  /** Of the element and all in it, with entities replaced. */
+  /** Text of the element and its descendants, with entities decoded. */
   text: string
-  /** 1-based */
+  /** Line of the start tag, 1-based. */
   line: number
-  /** Elements of the wanted names in it. */
+  /** Nested elements with one of the requested names. */
   children: XmlElement[]
 }
 
-const deepest = 200
+const maxDepth = 200
 
-/** The elements of the wanted names, as a tree without the others. @throws DataError for tags that do not fit */
+/** The elements with one of the names in `wanted`, as a tree without the others. @throws DataError for tags that do not match */
 export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: string): XmlElement[] => {
   const top: XmlElement[] = []
   const open: (XmlElement | string)[] = []
@@ -27,9 +28,9 @@ export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: str
   const parser = new Parser(
     {
       onopentag(name) {
-        if (open.length >= deepest)
+        if (open.length >= maxDepth)
           throw new DataError(
-            `Expected at most ${deepest} elements in each other, got more.`,
+            `Expected at most ${maxDepth} nested elements, got more.`,
             file,
             lineAt(parser.startIndex),
           )
@@ -49,7 +50,7 @@ export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: str
       onclosetag(name, implied) {
         const closed = open.pop()
         const opened = typeof closed === 'string' ? closed : closed?.name
-        // The parser says of elements such as <a/> too that their end is implied.
+        // The parser also reports the end of an empty element such as <a/> as implied.
         const isEmptyTag = text.startsWith('/>', parser.endIndex - 1)
         if ((implied && !isEmptyTag) || opened !== name)
           throw new DataError(
@@ -59,7 +60,7 @@ export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: str
           )
       },
       onerror(error) {
-        throw new DataError(`Expected XML, got ${error.message}.`, file)
+        throw new DataError(`Expected XML, got ${error.message}. Check the file.`, file)
       },
     },
     { xmlMode: true, decodeEntities: true },

@@ -50,9 +50,9 @@ describe.each(Object.entries(good))('%s', (name, content) => {
   it.each<[string, Content, RegExp]>([
     ['UTF-16', wide(content), /:1: Expected UTF-8, got UTF-16/],
     ['UTF-16 of the other byte order', wide(content).swap16(), /:1: Expected UTF-8, got UTF-16/],
-    ['UTF-16 without a mark', Buffer.from(content, 'utf16le'), /:1: Expected UTF-8 text, got a byte of 0/],
+    ['UTF-16 without a mark', Buffer.from(content, 'utf16le'), /:1: Expected UTF-8 text, got a zero byte/],
     ['Latin-1', latin(content.replace('bad', 'caf\xe9')), /:\d: Expected UTF-8, got bytes of another encoding/],
-    ['a byte of 0', content.replace('bad', 'b\0d'), /:\d: Expected UTF-8 text, got a byte of 0/],
+    ['a zero byte', content.replace('bad', 'b\0d'), /:\d: Expected UTF-8 text, got a zero byte/],
     ['nothing', '', /Expected (at least one record, got none|JSON, got Unexpected end)/],
   ])('says that it is %s', async (what, wrong, message) => {
     const path = file(`${what.length}-/${name}`, wrong)

@@ -27,7 +27,7 @@ describe('readTexts', () => {
   it('says which blank lines of plain text it passed over, for texts are counted without them', async () => {
     const { texts, notes } = await read('b.txt', 'one\n\ntwo\n  \nthree')
     expect(texts).toEqual(['one', 'two', 'three'])
-    expect(notes).toEqual([expect.stringMatching(/b\.txt: Passed over 2 blank lines, the first line 2/)])
+    expect(notes).toEqual([expect.stringMatching(/b\.txt: Skipped 2 blank lines \(the first is line 2\)/)])
   })
 
   it.each([

@@ -74,7 +74,7 @@ describe('test set files', () => {
     ['b.csv', 'a,b\n1,2', { fields: ['c'] }, /column `c`, got a, b/],
     ['a.json', '{"data":[1]}', { format: 'squad' }, /as in SQuAD/],
     ['a.txt', '\n \n', {}, /Expected texts/],
-    ['a.txt.gz', gzipSync('some text').subarray(0, 12), {}, /whole gzip/],
+    ['a.txt.gz', gzipSync('some text').subarray(0, 12), {}, /intact gzip/],
   ])('names the fault of %s', async (name, content, options, message) => {
     await expect(readTestSet({ path: save(name, content), ...(options as object) })).rejects.toThrow(message)
   })

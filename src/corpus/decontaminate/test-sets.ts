@@ -1,11 +1,9 @@
-// Reads the texts of test sets: JSON lines, JSON, SQuAD, CSV, TSV and plain text, whole into memory, bounded.
-// It does not know what overlap is.
+// The texts of test sets in JSON lines, JSON, SQuAD, CSV, TSV and plain text files, in memory.
 
-import { readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { gunzipSync } from 'node:zlib'
-import { DataError, parseConfig } from '../../core/index.ts'
-import { parseCsv } from './csv.ts'
+import { DataError, parseConfig, parseJson } from '../../core/index.ts'
+import { parseDelimited, wholeFile } from '../../files/index.ts'
+import { decodePlainBytes } from '../extract/charset.ts'
 import { type TestSetOptions, testSetOptions } from './options.ts'
 
 /** One text of a test set; `item` is its row from 1, or its id in SQuAD files. */
@@ -26,13 +24,14 @@ const maxBytes = 512 * 2 ** 20
 /** Reads a test set; throws DataError naming file and line when it is damaged, lacks a field or holds no text. */
 export const readTestSet = async (options: TestSetOptions): Promise<TestSet> => {
   const { path, name, format, fields, header } = parseConfig(testSetOptions, options, 'decontaminate')
-  const content = await readBounded(path)
+  const content = decodePlainBytes(await wholeFile(path, { maxBytes })).text
+  const readJson = () => parseJson(content, { path, advice: () => 'Check `format`.' })
   const readers = {
     jsonl: () => fromJsonLines(content, path, fields),
-    json: () => fromJson(parseJson(content, path), path, fields),
-    squad: () => fromSquad(parseJson(content, path), path, fields),
-    csv: () => fromTable(parseCsv(content, path), path, { fields, header }),
-    tsv: () => fromTable(tsvRows(content), path, { fields, header }),
+    json: () => fromJson(readJson(), path, fields),
+    squad: () => fromSquad(readJson(), path, fields),
+    csv: () => fromTable(parseDelimited(content, path), path, { fields, header }),
+    tsv: () => fromTable(parseDelimited(content, path, { delimiter: '\t', quoted: false }), path, { fields, header }),
     text: () => fromText(content),
   }
   const items = readers[format === 'auto' ? guessFormat(path, content) : format]()
@@ -40,24 +39,6 @@ export const readTestSet = async (options: TestSetOptions): Promise<TestSet> => 
     throw new DataError('Expected texts in a test set, got none. Check its format and `fields`.', path)
   }
   return { name: name ?? basename(path).replace(/\.gz$/, ''), path, items }
-}
-
-const readBounded = async (path: string): Promise<string> => {
-  const size = await stat(path).then(
-    (found) => (found.isFile() ? found.size : undefined),
-    () => undefined,
-  )
-  if (size === undefined) throw new DataError('Expected a readable test set, got no such file. Check the path.', path)
-  if (size > maxBytes) throw new DataError(`Expected at most ${maxBytes} bytes, got ${size}. Split the test set.`, path)
-  let bytes: Buffer = await readFile(path)
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    try {
-      bytes = gunzipSync(bytes, { maxOutputLength: maxBytes })
-    } catch (error) {
-      throw new DataError(`Expected a whole gzip file, got ${(error as Error).message}. Fetch it again.`, path)
-    }
-  }
-  return bytes.toString('utf8').replace(/^\ufeff/, '')
 }
 
 const guessFormat = (path: string, content: string): 'jsonl' | 'json' | 'squad' | 'csv' | 'tsv' | 'text' => {
@@ -69,24 +50,11 @@ const guessFormat = (path: string, content: string): 'jsonl' | 'json' | 'squad' 
   return 'text'
 }
 
-const parseJson = (content: string, path: string): unknown => {
-  try {
-    return JSON.parse(content)
-  } catch (error) {
-    throw new DataError(`Expected JSON, got ${(error as Error).message}. Check the format.`, path)
-  }
-}
-
 const fromJsonLines = (content: string, path: string, fields?: readonly string[]): TestItem[] => {
   const items: TestItem[] = []
   for (const [index, line] of content.split('\n').entries()) {
     if (line.trim() === '') continue
-    let value: unknown
-    try {
-      value = JSON.parse(line)
-    } catch (error) {
-      throw new DataError(`Expected JSON, got ${(error as Error).message}. Mend or remove the line.`, path, index + 1)
-    }
+    const value = parseJson(line, { path, line: index + 1, advice: () => 'Mend or remove the line.' })
     addTexts(items, value, String(index + 1), path, fields)
   }
   return items
@@ -158,11 +126,6 @@ const fromSquad = (value: unknown, path: string, fields: readonly string[] = ['c
     throw new DataError('Expected texts in context and question, got other values. Set `format`.', path)
   }
   return items
-}
-
-const tsvRows = (content: string): string[][] => {
-  const rows = content.split(/\r?\n/).map((line) => line.split('\t'))
-  return rows.filter((row) => row.length > 1 || row[0] !== '')
 }
 
 const fromTable = (

@@ -143,7 +143,7 @@ describe('url', () => {
     expect(await at('https://x.bad.example', options)).toBe('domain')
     expect(await at('https://a.example/casino', options)).toBe('word')
     writeFileSync(join(folder, 'broken.gz'), gzipSync('x'.repeat(1000)).subarray(0, 15))
-    await expect(at('a', { domainsFile: join(folder, 'broken.gz') })).rejects.toThrow(/whole gzip/)
+    await expect(at('a', { domainsFile: join(folder, 'broken.gz') })).rejects.toThrow(/intact gzip/)
     writeFileSync(join(folder, 'long.txt'), `ok\n${'x'.repeat(5000)}`)
     await expect(at('a', { domainsFile: join(folder, 'long.txt') })).rejects.toThrow(/long\.txt:2/)
   })

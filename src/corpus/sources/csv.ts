@@ -1,8 +1,7 @@
-// Comma and tab separated values with a header line, streaming: quoted fields may hold delimiters and line breaks (RFC 4180);
-// a quote that is never closed costs the line that it stands in, no more.
+// Comma and tab separated values with a header line, streaming. A quote that is never closed loses its own line only.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
+import { type ByteStream, DelimitedParser, openBytes, splitLines } from '../../files/index.ts'
 import { decodePlainBytes } from '../extract/charset.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
@@ -30,28 +29,26 @@ type CsvConfig = z.output<typeof config>
 
 const delimiters = { comma: ',', tab: '\t', semicolon: ';', pipe: '|' }
 
-interface HeldLine {
+interface RecordLine {
   text: string
   offset: number
   number: number
 }
 
-/** Reads separated values from any stream; `path` names it. */
+/** Reads delimited values from any stream; `path` names it. */
 export async function* readCsv(
   bytes: ByteStream,
   path: string,
   options: CsvConfig,
   { signal }: SourceContext,
 ): AsyncGenerator<SourceRecord> {
-  let delimiter = options.delimiter === 'auto' ? undefined : delimiters[options.delimiter]
-  let quoted = options.quotes === 'read'
+  let parser: DelimitedParser | undefined
   let names: string[] | undefined
-  let held: HeldLine[] = [] // lines of a record whose quote is still open
-  let heldBytes = 0
-  let any = false
+  let openLines: RecordLine[] = [] // lines of a record whose quoted field is still open
+  let openLength = 0
+  let isEmpty = true
 
-  const toRecord = (fields: string[], { offset, number }: HeldLine): SourceRecord | undefined => {
-    const source = { path, offset }
+  const toRecord = (fields: string[], { offset, number }: RecordLine): SourceRecord | undefined => {
     if (names === undefined) {
       names = options.header ? fields.map((name) => name.trim()) : fields.map((_, index) => String(index))
       if (options.header && !names.includes(options.textField)) {
@@ -64,6 +61,7 @@ export async function* readCsv(
       if (options.header) return undefined
     }
     if (fields.length === 1 && fields[0].trim() === '') return undefined
+    const source = { path, offset }
     if (fields.length !== names.length) {
       return {
         reason: 'wrong-columns',
@@ -77,58 +75,56 @@ export async function* readCsv(
     })
     return toDocument(record, number, source, options)
   }
-  const releaseHeld = function* (): Generator<SourceRecord> {
-    // The quote was a stray one: each line by itself, so that only those with open quotes are lost.
-    for (const line of held) {
-      const fields = splitFields(line.text, delimiter!, quoted)
+  /** Reads the lines after an unbalanced quote one by one, so that only those with open quotes are lost. */
+  const readOpenLines = function* (): Generator<SourceRecord> {
+    for (const line of openLines) {
+      parser!.reset()
+      const fields = parser!.push(line.text)
       const record = fields === undefined ? undefined : toRecord(fields, line)
       if (record !== undefined) yield record
-      else if (fields === undefined) {
+      else if (fields === undefined)
         yield { reason: 'unclosed-quote', source: { path, offset: line.offset }, detail: `line ${line.number}` }
-      }
     }
-    held = []
-    heldBytes = 0
+    parser?.reset()
+    openLines = []
+    openLength = 0
   }
 
   for await (const line of splitLines(bytes, options.maxRecordBytes)) {
     signal?.throwIfAborted()
-    any = true
-    const source = { path, offset: line.offset }
+    isEmpty = false
     if (line.bytes === undefined) {
-      yield* releaseHeld()
+      yield* readOpenLines()
+      const source = { path, offset: line.offset }
       yield { reason: 'too-large', source, detail: `line ${line.number} of ${line.length} bytes` }
       continue
     }
-    const text = decodePlainBytes(line.bytes).text
-    if (delimiter === undefined) delimiter = guessDelimiter(text)
-    if (options.quotes === 'auto') quoted = delimiter !== '\t'
-    const current = { text, offset: line.offset, number: line.number }
-    if (held.length === 0) {
-      const fields = splitFields(text, delimiter, quoted)
-      if (fields !== undefined) {
-        const record = toRecord(fields, current)
-        if (record !== undefined) yield record
-        continue
-      }
-      held = [current]
-      heldBytes = line.length
+    const current = { text: decodePlainBytes(line.bytes).text, offset: line.offset, number: line.number }
+    if (parser === undefined) {
+      const delimiter = options.delimiter === 'auto' ? guessDelimiter(current.text) : delimiters[options.delimiter]
+      parser = new DelimitedParser(
+        delimiter,
+        options.quotes === 'auto' ? delimiter !== '\t' : options.quotes === 'read',
+      )
+    }
+    if (parser.isOpen && openLength + line.length + 1 > options.maxRecordBytes) {
+      openLines.push(current)
+      yield* readOpenLines()
       continue
     }
-    held.push(current)
-    heldBytes += line.length + 1
-    if (heldBytes > options.maxRecordBytes) yield* releaseHeld()
-    // Only a line with a quote can close the field.
-    else if (text.includes('"')) {
-      const fields = splitFields(held.map((part) => part.text).join('\n'), delimiter, quoted)
-      if (fields === undefined) continue
-      const record = toRecord(fields, held[0])
-      held = []
-      if (record !== undefined) yield record
+    const fields = parser.push(current.text)
+    if (fields === undefined) {
+      openLines.push(current)
+      openLength += line.length + 1
+      continue
     }
+    const record = toRecord(fields, openLines[0] ?? current)
+    openLines = []
+    openLength = 0
+    if (record !== undefined) yield record
   }
-  yield* releaseHeld()
-  if (!any) throw new DataError('Expected separated values, got an empty file. Check the path.', path)
+  yield* readOpenLines()
+  if (isEmpty) throw new DataError('Expected delimited values, got an empty file. Check the path.', path)
 }
 
 const guessDelimiter = (line: string): string => {
@@ -142,41 +138,6 @@ const guessDelimiter = (line: string): string => {
     }
   }
   return best
-}
-
-/** The fields of a record, or undefined when a quoted field is not closed. */
-const splitFields = (text: string, delimiter: string, quoted: boolean): string[] | undefined => {
-  if (!quoted || !text.includes('"')) return text.split(delimiter)
-  const fields: string[] = []
-  let at = 0
-  for (;;) {
-    if (text[at] === '"') {
-      let field = ''
-      let from = at + 1
-      for (;;) {
-        const quote = text.indexOf('"', from)
-        if (quote < 0) return undefined
-        field += text.slice(from, quote)
-        if (text[quote + 1] === '"') {
-          field += '"'
-          from = quote + 2
-          continue
-        }
-        at = quote + 1
-        break
-      }
-      const next = text.indexOf(delimiter, at)
-      field += next < 0 ? text.slice(at) : text.slice(at, next) // text after the closing quote is kept
-      fields.push(field)
-      if (next < 0) return fields
-      at = next + 1
-    } else {
-      const next = text.indexOf(delimiter, at)
-      fields.push(next < 0 ? text.slice(at) : text.slice(at, next))
-      if (next < 0) return fields
-      at = next + 1
-    }
-  }
 }
 
 /** CSV and TSV files. */

@@ -1,9 +1,9 @@
 // JSON lines: one object a line, one of its fields the text. Knows nothing about what the other fields mean.
 import { z } from 'zod'
-import { DataError } from '../../core/index.ts'
-import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
+import { DataError, parseJson } from '../../core/index.ts'
+import { type ByteStream, decodeUtf8, openBytes, splitLines } from '../../files/index.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
-import { decodeUtf8, scalarMetadata } from './text-record.ts'
+import { scalarMetadata } from './text-record.ts'
 
 export const recordConfig = {
   textField: z.string().default('text').describe('Field that holds the text'),
@@ -52,9 +52,9 @@ const parseLine = (
 ): SourceRecord => {
   let record: unknown
   try {
-    record = JSON.parse(line)
+    record = parseJson(line)
   } catch (error) {
-    return { reason: 'broken-json', source, detail: `line ${number}: ${(error as Error).message.slice(0, 200)}` }
+    return { reason: 'broken-json', source, detail: `line ${number}: ${(error as Error).message.slice(0, 220)}` }
   }
   if (typeof record !== 'object' || record === null || Array.isArray(record)) {
     return { reason: 'not-an-object', source, detail: `line ${number}` }

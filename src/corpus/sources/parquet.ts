@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { type AsyncBuffer, asyncBufferFromFile } from 'hyparquet'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from '../../files/index.ts'
+import { parquetBatchRows, readParquetMetadata, readParquetRows } from '../../files/index.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 
@@ -45,7 +45,7 @@ export async function* readParquet(
     const groupEnd = rowStart + Number(group.num_rows)
     while (rowStart < groupEnd) {
       signal?.throwIfAborted()
-      const rowEnd = Math.min(groupEnd, rowStart + parquetRowsAtOnce)
+      const rowEnd = Math.min(groupEnd, rowStart + parquetBatchRows)
       const from = rowStart
       const rows = await readParquetRows({
         file,

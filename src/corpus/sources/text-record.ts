@@ -1,15 +1,4 @@
-// Decoding of one text record with a policy for bytes that are not UTF-8. Knows no format.
-
-const strict = new TextDecoder('utf-8', { fatal: true })
-
-/** The text, or undefined when the bytes are not UTF-8. A byte order mark is dropped. */
-export const decodeUtf8 = (bytes: Uint8Array): string | undefined => {
-  try {
-    return strict.decode(bytes)
-  } catch {
-    return undefined
-  }
-}
+// Text and metadata of one record, normalised.
 
 /** Line ends to LF, control characters away, at most one blank line in a row. */
 export const normalizeText = (text: string): string =>

@@ -1,10 +1,11 @@
 // Common Crawl and other web captures: WARC (HTML responses), WET (text) and WAT (metadata).
 import { z } from 'zod'
+import { decodeUtf8 } from '../../files/index.ts'
 import { decodeHtmlBytes } from '../extract/charset.ts'
 import { extractHtml } from '../extract/html/index.ts'
 import { parseHttpResponse } from './http-message.ts'
 import { defineSource, isReject, type SourceContext, type SourceRecord } from './source.ts'
-import { decodeUtf8, normalizeText } from './text-record.ts'
+import { normalizeText } from './text-record.ts'
 import { readWarc, type WarcRecord } from './warc-records.ts'
 
 const maxRecordBytes = z

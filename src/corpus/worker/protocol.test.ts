@@ -48,7 +48,7 @@ describe('serveLines', () => {
     const { answers, result } = await serve(echo, lines)
     expect(answers).toEqual([
       { id: 'a', text: 'X', extra: [1] },
-      { error: { line: 2, message: expect.stringContaining('not JSON') } },
+      { error: { line: 2, message: expect.stringContaining('Expected JSON') } },
       { error: { line: 3, message: expect.stringContaining('JSON object') } },
       { id: 2, error: { line: 4, message: expect.stringContaining('`text`') } },
       { line: 5, dropped: { stage: 's', reason: 'r' } },

@@ -3,6 +3,7 @@
 
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { parseJson } from '../../core/index.ts'
 import { splitLines } from '../../files/index.ts'
 
 /** Any object with `text`; the other fields come back as they were. */
@@ -79,9 +80,9 @@ export const serveLines = async (options: ServeLinesOptions): Promise<ServeLines
 const answerLine = async (bytes: Buffer, line: number, stage: DocumentStage): Promise<Record<string, unknown>> => {
   let value: unknown
   try {
-    value = JSON.parse(bytes.toString('utf8'))
+    value = parseJson(bytes.toString('utf8'))
   } catch (error) {
-    return fault(line, undefined, `Expected a JSON object, got a line that is not JSON: ${(error as Error).message}`)
+    return fault(line, undefined, (error as Error).message)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return fault(line, undefined, 'Expected a JSON object, got another JSON value.')

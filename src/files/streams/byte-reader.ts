@@ -1,46 +1,47 @@
-// Pull reading of a byte stream: find a delimiter, take bytes, skip bytes, with a bound on what is held in memory.
-// Knows no record format; positions are byte offsets in the stream that it is given.
+// Pull reading of a byte stream: find a delimiter, take bytes, skip bytes, with a bound on the buffered bytes. Positions are
+// byte offsets in the given stream.
 import type { ByteStream } from './compression.ts'
 
-const firstCapacity = 1 << 20
+const initialCapacity = 1 << 20
 
 /** A growing window over a byte stream. Views from `take` and `peek` are valid until the next call that reads. */
 export class ByteReader {
   #chunks: AsyncIterator<Uint8Array>
-  #buffer = Buffer.allocUnsafe(firstCapacity)
+  #buffer = Buffer.allocUnsafe(initialCapacity)
   #start = 0
   #end = 0
   #ended = false
-  /** Thrown by the stream; kept until everything before it was taken. */
+  /** Error of the stream; kept until all bytes before it are taken. */
   #failure: { error: unknown } | undefined
-  /** Offset in the stream of the first byte not yet taken. */
+  /** Stream offset of the first byte not taken yet. */
   offset = 0
 
   constructor(stream: ByteStream) {
     this.#chunks = stream[Symbol.asyncIterator]()
   }
 
-  /** Bytes held and not taken. */
+  /** Buffered bytes not taken yet. */
   get available(): number {
     return this.#end - this.#start
   }
 
-  /** True when the stream has no more bytes than those held; after damage, too. */
+  /** Whether the stream has no bytes beyond the buffered ones; also true after damage. */
   get ended(): boolean {
     return this.#ended
   }
 
-  /** Throws the stream's error, if it ended by one. Call once all that was held is used. */
+  /** Throws the error that ended the stream, if any. Call after the last buffered byte is used. */
   throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
+  /** Closes the stream. */
   async close(): Promise<void> {
     this.#ended = true
     await this.#chunks.return?.(undefined)
   }
 
-  /** Reads one more chunk; false at the end. */
+  /** Reads one more chunk; returns false at the end. */
   async fill(): Promise<boolean> {
     if (this.#ended) return false
     let chunk: Uint8Array
@@ -56,29 +57,29 @@ export class ByteReader {
       this.#failure = { error }
       return false
     }
-    const held = this.#end - this.#start
+    const buffered = this.#end - this.#start
     if (this.#end + chunk.length > this.#buffer.length) {
-      const needed = held + chunk.length
+      const needed = buffered + chunk.length
       if (needed > this.#buffer.length / 2) {
         const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, needed))
         this.#buffer.copy(larger, 0, this.#start, this.#end)
         this.#buffer = larger
       } else this.#buffer.copy(this.#buffer, 0, this.#start, this.#end)
       this.#start = 0
-      this.#end = held
+      this.#end = buffered
     }
     this.#buffer.set(chunk, this.#end)
     this.#end += chunk.length
     return true
   }
 
-  /** Makes `length` bytes available; false when the stream ends before. */
+  /** Makes `length` bytes available; returns false when the stream ends before. */
   async ensure(length: number): Promise<boolean> {
     while (this.available < length) if (!(await this.fill())) return false
     return true
   }
 
-  /** The position of a delimiter from the first untaken byte, or -1 when it is not within `limit` bytes or the stream. */
+  /** Position of a delimiter, counted from the first untaken byte; -1 when it is not within `limit` bytes. */
   async find(needle: Buffer, limit: number, from = 0): Promise<number> {
     let searched = from
     for (;;) {
@@ -90,12 +91,12 @@ export class ByteReader {
     }
   }
 
-  /** A view of the held bytes, without taking them. */
+  /** A view of the buffered bytes, without taking them. */
   peek(length = this.available, from = 0): Buffer {
     return this.#buffer.subarray(this.#start + from, Math.min(this.#end, this.#start + length))
   }
 
-  /** Takes bytes that are available. */
+  /** Takes available bytes. */
   take(length: number): Buffer {
     const view = this.#buffer.subarray(this.#start, this.#start + length)
     this.#start += view.length
@@ -103,13 +104,13 @@ export class ByteReader {
     return view
   }
 
-  /** Gives back the last bytes taken, before anything more is read. */
+  /** Returns the last taken bytes to the buffer, before anything more is read. */
   untake(length: number): void {
     this.#start -= length
     this.offset -= length
   }
 
-  /** Drops bytes up to and including the next delimiter, or to the end; false at the end. */
+  /** Skips bytes up to and including the next delimiter; returns false when the stream ends first. */
   async skipPast(needle: Buffer): Promise<boolean> {
     for (;;) {
       const at = this.peek().indexOf(needle)

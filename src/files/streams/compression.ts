@@ -1,6 +1,6 @@
-// Decompression of byte streams in bounded memory: gzip, bzip2 and zstd with many members or frames one after another.
-// What came before a cut is delivered before the error; before other damage, all but the output of the last 16 kB of gzip
-// input or the last block of bzip2 or zstd. Knows no record format.
+// Decompression of byte streams in bounded memory: gzip, bzip2 and zstd, also with several members or frames. A truncated
+// stream yields all bytes before the truncation, then the error. Before other damage, the output of the last 16 kB of gzip
+// input or of the last block of bzip2 or zstd may be missing.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -10,18 +10,21 @@ import { Decompress } from 'fzstd'
 import unbzip2 from 'unbzip2-stream'
 import { DataError } from '../../core/index.ts'
 
+/** How a byte stream is compressed. */
 export type Compression = 'none' | 'gzip' | 'bzip2' | 'zstd'
+/** Chunks of bytes in order; a producer may reuse the memory of a chunk after the next one is requested. */
 export type ByteStream = AsyncIterable<Uint8Array>
 
+/** Settings of decompression. */
 export interface DecompressOptions {
-  /** Named in errors. */
+  /** Path for error messages. */
   path: string
   signal?: AbortSignal
-  /** Use lbzip2, bzip2 or zstd of the machine where installed: 3 to 6 times faster than JavaScript. Default true. */
+  /** Use the installed lbzip2, bzip2 or zstd, 3 to 6 times faster than JavaScript (default: true). */
   systemTools?: boolean
 }
 
-/** Tells the compression from the first 10 bytes. */
+/** The compression of a stream by its first 10 bytes. */
 export const detectCompression = (head: Uint8Array): Compression => {
   const [a, b, c, d] = head
   if (a === 0x1f && b === 0x8b) return 'gzip'
@@ -72,7 +75,7 @@ const damaged = (compression: Compression, options: DecompressOptions, cause: un
   )
 }
 
-/** Cuts chunks so that one step of a decompressor cannot make a giant output. */
+/** Splits chunks so that one step of a decompressor has bounded output. */
 async function* inSlices(input: ByteStream, size: number): AsyncGenerator<Uint8Array> {
   for await (const chunk of input) {
     for (let start = 0; start < chunk.length; start += size) yield chunk.subarray(start, start + size)
@@ -84,7 +87,7 @@ async function* gunzip(input: ByteStream, options: DecompressOptions): AsyncGene
   const ready: Uint8Array[] = []
   let failure: Error | undefined
   let wake = () => {}
-  // Listening for data, rather than iterating, keeps what was inflated before an error.
+  // Unlike iterating, listening for data keeps what was inflated before an error.
   stream.on('data', (chunk: Uint8Array) => ready.push(chunk))
   stream.on('error', (error) => {
     failure = error
@@ -122,16 +125,16 @@ async function* throughProcess(
   const child = spawn(tool, ['-dcq'], { stdio: ['pipe', 'pipe', 'pipe'] })
   const exit = whenClosed(child)
   let inputError: unknown
-  let complaint = ''
+  let errorText = ''
   child.stderr.on('data', (text: Buffer) => {
-    if (complaint.length < 2000) complaint += text.toString()
+    if (errorText.length < 2000) errorText += text.toString()
   })
   const source = Readable.from(input, { objectMode: false, highWaterMark: 1 << 18 })
   source.on('error', (error) => {
     inputError = error
     child.stdin.end()
   })
-  child.stdin.on('error', () => source.destroy()) // the tool gave up early; its exit status says why
+  child.stdin.on('error', () => source.destroy()) // the tool stopped early; its exit status has the reason
   source.pipe(child.stdin)
   let finished = false
   try {
@@ -140,19 +143,19 @@ async function* throughProcess(
     const status = await exit
     if (inputError !== undefined) throw inputError
     if (status instanceof Error) throw status
-    if (status !== 0) throw damaged(compression, options, complaint.trim().split('\n')[0] || `exit status ${status}`)
+    if (status !== 0) throw damaged(compression, options, errorText.trim().split('\n')[0] || `exit status ${status}`)
   } finally {
     source.destroy()
     if (!finished) child.kill('SIGKILL')
   }
 }
 
-/** Its exit status; an error when the machine could not start it or ended it, which says nothing about the data. */
+/** The exit status of a process; an error when it could not start or was killed, which is no fault of the data. */
 const whenClosed = (child: ChildProcess): Promise<number | Error> =>
   new Promise((resolve) => {
     child.on('error', resolve)
     child.on('close', (code, signal) => {
-      const ended = () => Object.assign(new Error(`The decompressor was ended by ${signal}.`), { code: 'ENOMEM' })
+      const ended = () => Object.assign(new Error(`The decompressor was killed by ${signal}.`), { code: 'ENOMEM' })
       resolve(code ?? ended())
     })
   })
@@ -170,7 +173,7 @@ async function* bunzip2(input: ByteStream, options: DecompressOptions): AsyncGen
     ended = true
   })
   for await (const chunk of inSlices(input, 1 << 16)) {
-    stream.write(Buffer.from(chunk)) // decodes at once, in this call
+    stream.write(Buffer.from(chunk)) // decodes synchronously
     yield* ready.splice(0)
     if (failure !== undefined || ended) break
   }

@@ -1,12 +1,17 @@
-// Opens a file as a stream of decompressed bytes. Knows no record format.
-import { open } from 'node:fs/promises'
+// Opens a file as a stream of decompressed bytes.
+import type { Stats } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
 import { DataError } from '../../core/index.ts'
 import { type ByteStream, type DecompressOptions, decompress, detectCompression } from './compression.ts'
 
 const chunkBytes = 1 << 18
 
-/** Streams a file's bytes, decompressed by its magic bytes. Throws DataError when it is missing, unreadable or damaged. */
+/**
+ * Streams the bytes of a file, decompressed by its magic bytes.
+ * @throws DataError when the path is no readable regular file, or the compression is damaged
+ */
 export async function* openBytes(options: DecompressOptions): AsyncGenerator<Uint8Array> {
+  if (!openPipe.test(options.path)) await requireRegularFile(options.path)
   yield* decompressed(readFileChunks(options), options)
 }
 
@@ -39,7 +44,7 @@ export async function* decompressed(input: ByteStream, options: DecompressOption
   yield* decompress(whole(), compression, options)
 }
 
-// Faults of the path that was given. Others (a failing disk, too many open files) are the machine's and stay as they are.
+// Faults of the given path. Others (a failing disk, too many open files) are faults of the machine and are not reworded.
 const pathFaults = new Set(['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL'])
 
 const explain = (error: NodeJS.ErrnoException, path: string): Error => {
@@ -64,4 +69,28 @@ async function* readFileChunks({ path }: DecompressOptions): AsyncGenerator<Uint
   } finally {
     await file.close()
   }
+}
+
+/** Pipes that the shell has opened for this process, as in `--data <(command)`: these end, and opening them cannot block. */
+const openPipe = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/
+
+const kindOf = (info: Stats): string => {
+  if (info.isDirectory()) return 'a folder'
+  if (info.isFIFO()) return 'a named pipe'
+  return info.isSocket() ? 'a socket' : 'a device'
+}
+
+/**
+ * The facts of a regular file. A device may never end, and opening a named pipe blocks until another process writes to it.
+ * @throws DataError for a path that is anything else or does not exist
+ */
+export const requireRegularFile = async (path: string): Promise<Stats> => {
+  const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    throw explain(error, path)
+  })
+  if (info.isFile()) return info
+  throw new DataError(
+    `Expected a regular file, got ${kindOf(info)}. ${info.isDirectory() ? 'Name a file.' : 'Write its content to a file first.'}`,
+    path,
+  )
 }

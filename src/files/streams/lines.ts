@@ -1,24 +1,24 @@
-// Splits a byte stream into lines with a bound on the length of each. Knows no record format and no encoding but
-// that a line ends with LF or CRLF.
+// Splits a byte stream into lines, with a bound on the length of each. A line ends with LF or CRLF.
 import type { ByteStream } from './compression.ts'
 
+/** A line of a byte stream. */
 export interface ByteLine {
-  /** Without its end; undefined when the line was longer than the bound. Valid until the next line is asked for. */
+  /** The line without its end; undefined when it is longer than the bound. Valid until the next line is read. */
   bytes: Buffer | undefined
   /** Byte offset of the line in the stream. */
   offset: number
   /** 1-based. */
   number: number
-  /** Whole length in bytes, without the LF. */
+  /** Length in bytes, without the LF. */
   length: number
 }
 
 /**
- * Yields every line; a line over `maxBytes` is passed over in constant memory and reported without its bytes.
- * The last line needs no LF. When the stream fails, the unfinished line is not yielded and the error is thrown.
+ * Yields every line; a line of more than `maxBytes` is skipped in constant memory and yielded without its bytes.
+ * The last line needs no LF. When the stream fails, the incomplete line is not yielded and the error is thrown.
  */
 export async function* splitLines(stream: ByteStream, maxBytes: number): AsyncGenerator<ByteLine> {
-  let parts: Buffer[] = [] // of a line that began in an earlier chunk
+  let parts: Buffer[] = [] // of a line that starts in an earlier chunk
   let length = 0
   let offset = 0
   let number = 1

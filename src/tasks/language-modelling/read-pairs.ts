@@ -1,8 +1,8 @@
 // Minimal pairs as BLiMP publishes them: JSON lines with a good and a bad sentence, in files, folders or a tar archive, each of
 // which may be compressed. Scores nothing.
 import { basename } from 'node:path'
-import { DataError } from '../../core/index.ts'
-import { expandFiles, openBytes, tarFiles } from '../../files/index.ts'
+import { DataError, parseJson } from '../../core/index.ts'
+import { expandFiles, tarFiles, wholeFile } from '../../files/index.ts'
 
 export interface MinimalPair {
   good: string
@@ -13,14 +13,11 @@ export interface MinimalPair {
   field: string | undefined
 }
 
-/** Files are held in memory one at a time; an honest one has a few hundred kilobytes. */
-const maxFileBytes = 2 ** 28
-
 /** The pairs of all paths, in the order of the files' names. Throws a DataError that names a damaged line. */
 export async function* readMinimalPairs(paths: readonly string[]): AsyncGenerator<MinimalPair, void, undefined> {
   for (const path of paths) {
     for (const file of await expandFiles(path, ['.jsonl', '.tar', '.tgz'])) {
-      const bytes = await readWhole(file)
+      const bytes = await wholeFile(file)
       const isArchive = /\.(tar(\.\w+)?|tgz)$/.test(file)
       const entries = isArchive ? tarFiles(bytes, file) : [{ name: basename(file), data: bytes }]
       for (const { name, data } of entries) {
@@ -31,18 +28,6 @@ export async function* readMinimalPairs(paths: readonly string[]): AsyncGenerato
   }
 }
 
-async function readWhole(path: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of openBytes({ path })) {
-    size += chunk.length
-    if (size > maxFileBytes)
-      throw new DataError(`Expected at most ${maxFileBytes} bytes of minimal pairs, got more.`, path)
-    chunks.push(Uint8Array.from(chunk))
-  }
-  return Buffer.concat(chunks)
-}
-
 function* pairsOf(text: string, name: string, where: string): Generator<MinimalPair> {
   const paradigmOfFile = name
     .split('/')
@@ -50,12 +35,7 @@ function* pairsOf(text: string, name: string, where: string): Generator<MinimalP
     .replace(/\.jsonl.*$/, '')
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue
-    let value: Record<string, unknown> | null
-    try {
-      value = JSON.parse(line) as Record<string, unknown> | null
-    } catch (error) {
-      throw new DataError(`Expected JSON, got ${(error as Error).message}.`, where, i + 1)
-    }
+    const value = parseJson(line, { path: where, line: i + 1 }) as Record<string, unknown> | null
     const { sentence_good: good, sentence_bad: bad, UID: paradigm, field } = value ?? {}
     if (typeof good !== 'string' || typeof bad !== 'string' || good === '' || bad === '')
       throw new DataError('Expected text for `sentence_good` and `sentence_bad`, got something else.', where, i + 1)

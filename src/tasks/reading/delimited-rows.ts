@@ -2,7 +2,7 @@
 // are text unless asked otherwise, as in GLUE's files. Where a .csv file's first line has no comma, its semicolons, tabs or bars are the
 // delimiter, as in the exports of spreadsheets. Columns without a name are called 0, 1, 2 … Knows no column.
 import { DataError } from '../../core/index.ts'
-import { textLines } from '../../files/index.ts'
+import { DelimitedParser, textLines } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 
 const maxRecordLength = 2 ** 26
@@ -11,31 +11,27 @@ const maxRecordLength = 2 ** 26
 const delimitedRows = (...delimiters: [string, ...string[]]) =>
   async function* rows(file: string, context: RowContext): AsyncGenerator<DataRow> {
     const { faults, header, quotes, signal } = context
-    let delimiter: string | undefined
-    let quoted = false
+    let parser: DelimitedParser | undefined
     let names: readonly string[] | undefined
-    /** Lines of a record whose quoted field is open. */
-    let held: string[] = []
-    let heldLength = 0
+    let recordLength = 0
+    /** Line where the current record begins. */
     let first = 0
     for await (const { text, number } of textLines(file, signal)) {
-      if (held.length === 0) first = number
-      if (delimiter === undefined) {
+      if (parser === undefined) {
         if (text.trim() === '') continue
-        delimiter = delimiters.find((one) => text.includes(one)) ?? delimiters[0]
-        quoted = quotes === 'read' || (quotes === 'auto' && delimiter !== '\t')
+        const delimiter = delimiters.find((one) => text.includes(one)) ?? delimiters[0]
+        parser = new DelimitedParser(delimiter, quotes === 'read' || (quotes === 'auto' && delimiter !== '\t'))
       }
-      held.push(text)
-      heldLength += text.length + 1
-      // Only a quote closes what is open: without one there is nothing to look for, however long it has become.
-      const fields =
-        held.length > 1 && !text.includes('"') ? undefined : splitFields(held.join('\n'), delimiter, quoted)
+      if (!parser.isOpen) {
+        first = number
+        recordLength = 0
+      }
+      recordLength += text.length + 1
+      const fields = parser.push(text)
       if (fields === undefined) {
-        if (heldLength > maxRecordLength) break
+        if (recordLength > maxRecordLength) break
         continue
       }
-      held = []
-      heldLength = 0
       if (fields.length === 1 && fields[0].trim() === '') continue
       if (names === undefined && header) {
         names = headerNames(fields, file, number)
@@ -53,7 +49,7 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
           { file, line: first },
         )
     }
-    if (held.length > 0)
+    if (parser?.isOpen)
       faults.fault(
         {
           reason: 'unclosed-quote',
@@ -79,33 +75,6 @@ const headerNames = (fields: readonly string[], file: string, line: number): str
       line,
     )
   return names
-}
-
-/** The fields of a record, or undefined while a quoted one is open. */
-const splitFields = (text: string, delimiter: string, quoted: boolean): string[] | undefined => {
-  if (!quoted || !text.includes('"')) return text.split(delimiter)
-  const fields: string[] = []
-  for (let at = 0; ; ) {
-    let field = ''
-    if (text[at] === '"') {
-      let from = at + 1
-      for (;;) {
-        const quote = text.indexOf('"', from)
-        if (quote < 0) return undefined
-        field += text.slice(from, quote)
-        from = quote + 1
-        if (text[from] !== '"') break
-        field += '"'
-        from++
-      }
-      at = from
-    }
-    // What stands after a closing quote is kept, as spreadsheets do.
-    const next = text.indexOf(delimiter, at)
-    fields.push(field + (next < 0 ? text.slice(at) : text.slice(at, next)))
-    if (next < 0) return fields
-    at = next + delimiter.length
-  }
 }
 
 export const csv: RowFormat = { extensions: ['.csv'], rows: delimitedRows(',', ';', '\t', '|') }

@@ -27,10 +27,10 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
       if (!wanted(`./${file.slice(path.length)}`)) continue
       signal?.throwIfAborted()
       any = true
-      yield rowOf(file, strictText(await wholeFile(file, signal), file), file)
+      yield rowOf(file, strictText(await wholeFile(file, { signal }), file), file)
     }
   } else {
-    const archive = await wholeFile(path, signal)
+    const archive = await wholeFile(path, { signal })
     const inside = archive.toString('latin1', 0, 2) === 'PK' ? zipFiles(archive, path) : tarFiles(archive, path)
     const files = [...inside].filter(({ name }) => wanted(name))
     for (const { name, data } of files.sort((a, b) => byName(a.name, b.name))) {
@@ -46,4 +46,4 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
     )
 }
 
-export const classFolders: RowFormat = { extensions: ['.tar', '.tgz'], rows }
+export const classFolders: RowFormat = { extensions: ['.tar', '.tgz', '.zip'], rows }

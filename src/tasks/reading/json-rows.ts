@@ -1,7 +1,12 @@
 // JSON lines, and whole JSON files: a list of objects, an object of objects by key, or either under `data`. Knows no column.
-import { DataError, show } from '../../core/index.ts'
+import { DataError, type JsonOrigin, parseJson, show } from '../../core/index.ts'
 import { strictText, textLines, wholeFile } from '../../files/index.ts'
 import { type DataRow, isFields, type RowContext, type RowFormat } from './row.ts'
+
+const lineOrigin: JsonOrigin = {
+  advice: (text) =>
+    /^[[{]+\s*$/.test(text) ? 'If the file is one document, name it .json or set its `format`.' : undefined,
+}
 
 async function* lineRows(file: string, { faults, signal }: RowContext): AsyncGenerator<DataRow> {
   for await (const { text, number } of textLines(file, signal)) {
@@ -9,10 +14,9 @@ async function* lineRows(file: string, { faults, signal }: RowContext): AsyncGen
     const place = { file, line: number }
     let values: unknown
     try {
-      values = JSON.parse(text)
+      values = parseJson(text, lineOrigin)
     } catch (error) {
-      const hint = /^[[{]+\s*$/.test(text) ? ' Where the file is one document, name it .json, or say its `format`.' : ''
-      faults.fault({ reason: 'broken-json', message: `Expected JSON, got ${(error as Error).message}.${hint}` }, place)
+      faults.fault({ reason: 'broken-json', message: (error as Error).message }, place)
       continue
     }
     if (isFields(values)) yield { values, ...place }
@@ -31,18 +35,14 @@ const isJson = (text: string): boolean => {
 
 /** The content of a JSON file. @throws DataError that says where it is broken */
 export const readJson = async (file: string, signal?: AbortSignal): Promise<unknown> => {
-  const text = strictText(await wholeFile(file, signal), file)
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    const { message } = error as Error
-    const position = /position (\d+)/.exec(message)
-    const line = position === null ? undefined : text.slice(0, Number(position[1])).split('\n').length
-    const hint = isJson(text.slice(0, text.indexOf('\n')))
-      ? ' Where each line is a document, name the file .jsonl, or say its `format`.'
-      : ''
-    throw new DataError(`Expected JSON, got ${message}.${hint}`, file, line)
-  }
+  const text = strictText(await wholeFile(file, { signal }), file)
+  return parseJson(text, {
+    path: file,
+    advice: () =>
+      isJson(text.slice(0, text.indexOf('\n')))
+        ? 'If each line is a document, name the file .jsonl or set its `format`.'
+        : undefined,
+  })
 }
 
 async function* wholeRows(file: string, { faults, signal }: RowContext): AsyncGenerator<DataRow> {

@@ -1,7 +1,7 @@
 // Parquet files, some thousand rows at a time. The number of the row stands for its line. Knows no column.
 import { asyncBufferFromFile } from 'hyparquet'
 import { DataError } from '../../core/index.ts'
-import { parquetRowsAtOnce, readParquetMetadata, readParquetRows } from '../../files/index.ts'
+import { parquetBatchRows, readParquetMetadata, readParquetRows } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -31,9 +31,9 @@ async function* rows(path: string, { signal }: RowContext): AsyncGenerator<DataR
       path,
     )
   const total = Number(metadata.num_rows)
-  for (let rowStart = 0; rowStart < total; rowStart += parquetRowsAtOnce) {
+  for (let rowStart = 0; rowStart < total; rowStart += parquetBatchRows) {
     signal?.throwIfAborted()
-    const rowEnd = Math.min(total, rowStart + parquetRowsAtOnce)
+    const rowEnd = Math.min(total, rowStart + parquetBatchRows)
     const found = await readParquetRows({ file, metadata, rowStart, rowEnd, parsers: { stringFromBytes } }).catch(
       broken,
     )

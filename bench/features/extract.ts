@@ -12,8 +12,8 @@ import {
   taskFeatures,
 } from '../../src/features/index.ts'
 import {
-  type ClassPrediction,
-  type ClassRecord,
+  type ClassificationPrediction,
+  type ClassificationRecord,
   type TaskDefinition,
   taskConfig,
   tasks,
@@ -26,7 +26,7 @@ setThreads(Number(threads))
 const { train, dev } = JSON.parse(readFileSync(file, 'utf8')) as { [part: string]: { text: string; label: number }[] }
 const task = tasks['sequence-classification'] as unknown as TaskDefinition
 const config = taskConfig(task)
-const recordsOf = (rows: typeof train): ClassRecord[] =>
+const recordsOf = (rows: typeof train): ClassificationRecord[] =>
   rows.map(({ text, label }, i) => ({
     id: String(i),
     file,
@@ -65,7 +65,7 @@ const settings = featureSettings({ learner: 'logistic-regression' }, 'class')
 const [learner, fitSeconds] = await timed(() => learnFromFeatures(prepared, features, settings, { seed: 0 }))
 const found = await taskFeatures(base.model, prepared, held, options)
 const { predictions } = predictFromFeatures(prepared, held, found, learner)
-const right = (predictions as ClassPrediction[]).filter(({ label }, i) => label === held[i].labels?.[0]).length
+const right = (predictions as ClassificationPrediction[]).filter(({ label }, i) => label === held[i].labels?.[0]).length
 const run: FeatureRun = {
   encodeSeconds,
   encodeCpuSeconds,

@@ -28,7 +28,7 @@ const exampleOf = ({ ids, types, answer }: Row): TaskExample & { [more: string]:
   ids: Uint32Array.from(ids),
   typeIds: Uint8Array.from(types),
   starts: [0],
-  cut: 0,
+  truncatedTokens: 0,
   ...(job.data === 'sst2' ? { labels: Uint32Array.from(answer) } : { answer }),
 })
 

@@ -5,7 +5,7 @@ import type { Model } from '../models/index.ts'
 import { mustPad, placeSequences } from '../objectives/index.ts'
 import { inferenceMode, scope, Tensor } from '../tensor/index.ts'
 import { FeatureCache, keyOf } from './cache.ts'
-import { askFor, type FeaturePooling, poolFeatures } from './layers.ts'
+import { bodyInputsFor, type FeaturePooling, poolFeatures } from './layers.ts'
 
 export interface FeatureSequence {
   ids: Uint32Array
@@ -119,9 +119,9 @@ const featuresOf = (
         ...(typed ? { typeIds } : {}),
       }))
       const { inputs } = placeSequences(examples, padId, { padded: mustPad({ unpadded: true }, model), device })
-      const outputs = model.bodyForward(askFor(inputs, layer, pooling))
+      const outputs = model.bodyForward(bodyInputsFor(inputs, layer, pooling))
       const rows = poolFeatures(outputs, inputs, { layer, pooling })
-      const asked = askedRows(sequences, pooling)
+      const asked = selectedRows(sequences, pooling)
       const kept = asked === undefined ? rows : rows.indexSelect(0, Tensor.from(asked, { dtype: 'int64', device }))
       return kept.to({ device: 'cpu' }).toFloat32Array()
     }),
@@ -134,7 +134,7 @@ const featuresOf = (
 }
 
 /** Which tokens of a batch are wanted; undefined for all rows that there are. */
-const askedRows = (sequences: readonly FeatureSequence[], pooling: FeaturePooling): Int32Array | undefined => {
+const selectedRows = (sequences: readonly FeatureSequence[], pooling: FeaturePooling): Int32Array | undefined => {
   if (pooling !== 'tokens' || sequences.every(({ positions }) => positions === undefined)) return undefined
   const asked: number[] = []
   let first = 0

@@ -10,9 +10,9 @@ import {
   headOptionsSchema,
   Model,
 } from '../models/index.ts'
-import type { AnswerKind } from '../tasks/index.ts'
+import type { TargetKind } from '../tasks/index.ts'
 import { cat, noGrad, scope, type Tensor } from '../tensor/index.ts'
-import { askFor, type FeaturePooling, layerOf, poolFeatures } from './layers.ts'
+import { bodyInputsFor, type FeaturePooling, layerVectors, poolFeatures } from './layers.ts'
 import type { FittedLearner } from './learner.ts'
 
 /** Means and deviations of features, where they are standardised. */
@@ -21,12 +21,12 @@ export interface Scaler {
   deviation: Tensor
 }
 
-export interface FeatureReading {
+export interface FeatureHeadOptions {
   layer: string | number
   pooling: FeaturePooling
   /** Rows are pairs of sequences that stand apart. */
-  apart: boolean
-  kind: AnswerKind
+  separatePairs: boolean
+  kind: TargetKind
   fitted: FittedLearner
   scaler: Scaler | undefined
 }
@@ -42,7 +42,7 @@ export const pairFeatures = (rows: Tensor): Tensor => {
   })
 }
 
-export const scaled = (features: Tensor, scaler: Scaler | undefined): Tensor =>
+export const standardized = (features: Tensor, scaler: Scaler | undefined): Tensor =>
   scaler === undefined ? features : features.sub(scaler.mean).div(scaler.deviation)
 
 /**
@@ -51,35 +51,35 @@ export const scaled = (features: Tensor, scaler: Scaler | undefined): Tensor =>
  */
 export const scoreRows = (
   features: Tensor,
-  { fitted, scaler, kind }: Pick<FeatureReading, 'fitted' | 'scaler' | 'kind'>,
+  { fitted, scaler, kind }: Pick<FeatureHeadOptions, 'fitted' | 'scaler' | 'kind'>,
 ): Tensor =>
   noGrad(() =>
     scope(() => {
       const rows = features.to({ dtype: 'float32', device: 'cpu' })
-      const scores = fitted.scores(scaled(rows, scaler)).to({ device: features.device })
+      const scores = fitted.scores(standardized(rows, scaler)).to({ device: features.device })
       // Right against wrong.
       return kind === 'choice' ? scores.narrow(1, 1, 1).sub(scores.narrow(1, 0, 1)) : scores
     }),
   )
 
 class FeatureHead extends Head {
-  readonly #reading: FeatureReading
+  readonly #reading: FeatureHeadOptions
 
-  constructor(reading: FeatureReading) {
+  constructor(reading: FeatureHeadOptions) {
     super()
     this.#reading = reading
   }
 
   override bodyInputs(inputs: BodyInputs): BodyInputs {
     const { layer, pooling } = this.#reading
-    return askFor(flatRows(inputs), layer, pooling)
+    return bodyInputsFor(flatRows(inputs), layer, pooling)
   }
 
   /** [rows,outputs]; of tokens [B,T,outputs]; of choices [1,rows]. */
   forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
-    const { layer, pooling, apart, kind } = this.#reading
+    const { layer, pooling, separatePairs: apart, kind } = this.#reading
     if (pooling === 'tokens') {
-      const hidden = layerOf(outputs, layer)
+      const hidden = layerVectors(outputs, layer)
       const scores = scoreRows(hidden.flatten(0, 1), this.#reading)
       return scores.view([hidden.shape[0], hidden.shape[1], scores.shape[1]])
     }
@@ -103,11 +103,11 @@ const flatRows = (inputs: BodyInputs): BodyInputs => {
 }
 
 /** The base with the learner as its head. */
-export const withLearner = (
+export const modelWithLearner = (
   { definition, config, body }: Model,
   headType: HeadType,
   headOptions: Partial<HeadOptions>,
-  reading: FeatureReading,
+  reading: FeatureHeadOptions,
 ): Model =>
   new Model(
     {

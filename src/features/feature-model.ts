@@ -7,11 +7,11 @@ import { loadModelWithReport, openSafetensors, resolveModel, saveSafetensors } f
 import { CheckpointError, exists, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
 import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
 import { Generator, type Tensor } from '../tensor/index.ts'
-import { type Scaler, withLearner } from './feature-head.ts'
+import { modelWithLearner, type Scaler } from './feature-head.ts'
 import { layerField, poolings } from './layers.ts'
 import { expectTensor, type FittedLearner } from './learner.ts'
 import { learners } from './learners/index.ts'
-import { learnerOf } from './settings.ts'
+import { findLearner } from './settings.ts'
 
 const FEATURE_FILE = 'feature_model.json'
 const LEARNER_FILE = 'learner.safetensors'
@@ -21,7 +21,7 @@ const fileSchema = z.strictObject({
   version: z.literal(1).describe('of this format'),
   base: z.string().describe('folder or Hub id of the base'),
   baseIdentity: z.string().describe('SHA-256 of its files'),
-  fresh: z.int().optional().describe('seed of a base with random weights'),
+  initSeed: z.int().optional().describe('seed of a base with random weights'),
   precision: z.enum(['float32', 'bfloat16']).default('float32').describe('of the base while it gave features'),
   task: z.string().describe('what was learnt'),
   head: z.enum(headTypes),
@@ -38,9 +38,9 @@ const fileSchema = z.strictObject({
 })
 export type FeatureModelFacts = z.output<typeof fileSchema>
 
-export interface BaseChoice {
+export interface BaseOptions {
   base: string
-  fresh?: number
+  initSeed?: number
   precision?: 'float32' | 'bfloat16'
   device?: string
 }
@@ -60,26 +60,27 @@ export interface LoadedBase extends Omit<OpenBase, 'identity'> {
 }
 
 /** What a base is, down to the bits of its features. */
-const featureIdentity = (files: string, { fresh, precision }: Pick<BaseChoice, 'fresh' | 'precision'>): string =>
-  sha256(JSON.stringify({ files, fresh, precision }))
+const featureIdentity = (files: string, { initSeed, precision }: Pick<BaseOptions, 'initSeed' | 'precision'>): string =>
+  sha256(JSON.stringify({ files, initSeed, precision }))
 
 /** A base to take features from: without a head of its own, frozen. */
 export const openBase = async ({
   base,
-  fresh,
+  initSeed,
   precision = 'float32',
   device = 'cpu',
-}: BaseChoice): Promise<OpenBase> => {
+}: BaseOptions): Promise<OpenBase> => {
   const folder = await resolveModel(base)
   const { model } = await loadModelWithReport(folder, { head: 'embedding', dtype: 'float32' })
-  if (fresh !== undefined) model.initialize({ std: model.facts.initializerRange, generator: new Generator(fresh) })
+  if (initSeed !== undefined)
+    model.initialize({ std: model.facts.initializerRange, generator: new Generator(initSeed) })
   if (precision !== 'float32' || device !== 'cpu') model.to({ dtype: precision, device })
   model.requireGrad(false)
-  return { model, folder, identity: featureIdentity(await identityOf(folder), { fresh, precision }) }
+  return { model, folder, identity: featureIdentity(await modelFilesHash(folder), { initSeed, precision }) }
 }
 
 /** SHA-256 over the weights and the config of a model's folder, or of its one file. */
-export const identityOf = async (path: string): Promise<string> => {
+export const modelFilesHash = async (path: string): Promise<string> => {
   if ((await stat(path)).isFile()) return sha256File(path)
   const names = (await readdir(path)).filter((name) => name.endsWith('.safetensors') || name.endsWith('config.json'))
   const hashes = await Promise.all(names.sort().map(async (name) => `${name} ${await sha256File(join(path, name))}`))
@@ -117,14 +118,14 @@ export interface OpenedFeatureModel {
 }
 
 /** @throws CheckpointError for a base in memory that cannot give the features */
-const openHeld = (
+const openLoaded = (
   { model, folder, files }: LoadedBase,
-  { fresh, precision }: FeatureModelFacts,
+  { initSeed, precision }: FeatureModelFacts,
   path: string,
 ): OpenBase => {
   const entry = (head: HeadType) => headEntry(model.definition, model.config, head)
   const fault =
-    fresh !== undefined
+    initSeed !== undefined
       ? 'a base of random weights'
       : (entry(model.headType).encoderOnly ?? false) !== (entry('embedding').encoderOnly ?? false)
         ? 'an encoder without its decoder'
@@ -154,7 +155,7 @@ export const openFeatureModel = async (
   const facts = parseConfig(fileSchema, fields, path)
   const opened =
     typeof base === 'object'
-      ? openHeld(base, facts, path)
+      ? openLoaded(base, facts, path)
       : await openBase({ ...facts, base: base ?? facts.base, device })
   if (opened.identity !== facts.baseIdentity)
     throw new CheckpointError(
@@ -171,16 +172,16 @@ export const openFeatureModel = async (
       }
     : undefined
   for (const name of [...own.keys()]) if (name.startsWith(scalerPrefix)) own.delete(name)
-  const definition = learnerOf(facts.learner)
+  const definition = findLearner(facts.learner)
   const config = parseConfig(definition.config, facts.settings, `${path}: settings`)
   const kind = facts.kind === 'choice' ? 'class' : facts.kind
   const outputs = facts.kind === 'choice' ? 2 : facts.outputs
   const fitted = definition.open(own, config, { kind, outputs })
   const { layer, pooling, apart } = facts
-  const model = withLearner(opened.model, facts.head, facts.headOptions, {
+  const model = modelWithLearner(opened.model, facts.head, facts.headOptions, {
     layer,
     pooling,
-    apart,
+    separatePairs: apart,
     kind: facts.kind,
     fitted,
     scaler,

@@ -10,9 +10,9 @@ export {
 } from './embed-texts.ts'
 export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 export {
-  identityOf,
   isFeatureModel,
   type LoadedBase,
+  modelFilesHash,
   type OpenedFeatureModel,
   openBase,
   openFeatureModel,
@@ -23,17 +23,17 @@ export {
   type LearnableTask,
   type LearningResult,
   learnFromFeatures,
-  poolingFor,
+  learningProblem,
   predictFromFeatures,
-  problemOf,
   type TaskFeatures,
   taskFeatures,
-} from './learn.ts'
+  taskPooling,
+} from './learn-from-features.ts'
 export type {
   FeatureDataset,
+  FitHooks,
   FittedLearner,
   LearnerDefinition,
-  LearnHooks,
   LearningProblem,
   ProblemKind,
 } from './learner.ts'

@@ -18,14 +18,14 @@ export const layerField = z
 const needsAllLayers = (layer: string | number): boolean => layer !== 'last'
 
 /** The batch with what of it the body need make. */
-export const askFor = (inputs: BodyInputs, layer: string | number, pooling: FeaturePooling): BodyInputs => {
+export const bodyInputsFor = (inputs: BodyInputs, layer: string | number, pooling: FeaturePooling): BodyInputs => {
   const { starts } = inputs
   if (needsAllLayers(layer)) return { ...inputs, allHidden: true }
   return pooling === 'first' && starts !== undefined ? { ...inputs, read: firstTokensOf(starts) } : inputs
 }
 
 /** The vectors of a layer, [B,T,C]; [1,rows,C] of rows whose first tokens alone were asked for. @throws ConfigError for a layer that the body does not have */
-export const layerOf = ({ hidden, allHidden }: BodyOutputs, layer: string | number): Tensor => {
+export const layerVectors = ({ hidden, allHidden }: BodyOutputs, layer: string | number): Tensor => {
   if (!needsAllLayers(layer)) return hidden
   if (allHidden === undefined)
     throw new ConfigError(`Expected "last" for \`layer\` with this architecture, which shows no others, got ${layer}.`)
@@ -98,7 +98,7 @@ export const poolFeatures = (
   { attentionMask, starts }: Rows,
   { layer, pooling }: { layer: string | number; pooling: FeaturePooling },
 ): Tensor => {
-  const wide = layerOf(outputs, layer).to('float32')
+  const wide = layerVectors(outputs, layer).to('float32')
   if (outputs.onlyRead) return wide.squeeze(0)
   if (starts !== undefined) return packed[pooling](wide.squeeze(0), starts.to('int64'))
   const [rows, length] = wide.shape

@@ -26,7 +26,7 @@ export interface FeatureDataset extends LearningProblem {
   weights?: Float32Array
 }
 
-export interface LearnHooks {
+export interface FitHooks {
   seed: number
   /** Share of the work that is done, from 0 to 1. */
   onProgress?(share: number): void
@@ -57,7 +57,7 @@ export interface LearnerDefinition<Config extends object = object> {
   /** What it can learn. */
   kinds: readonly ProblemKind[]
   /** The features are left as they are. */
-  fit(lesson: FeatureDataset, config: Config, hooks: LearnHooks): Promise<FittedLearner>
+  fit(lesson: FeatureDataset, config: Config, hooks: FitHooks): Promise<FittedLearner>
   /** What `tensors` of a fitted one held. @throws CheckpointError for tensors that do not fit */
   open(tensors: ReadonlyMap<string, Tensor>, config: Config, problem: LearningProblem): FittedLearner
 }

@@ -41,7 +41,7 @@ export const featureFields = shared.extend({
 })
 
 /** @throws ConfigError for a learner that is not there */
-export const learnerOf = (type: string): LearnerDefinition => {
+export const findLearner = (type: string): LearnerDefinition => {
   if (Object.hasOwn(all, type)) return all[type]
   const names = Object.keys(all)
   throw new ConfigError(
@@ -53,7 +53,7 @@ export const learnerOf = (type: string): LearnerDefinition => {
 export const featureSettings = (given: Record<string, unknown>, kind: ProblemKind): FeatureSettings => {
   const { learner: named, ...rest } = given
   const able = Object.values(all).filter(({ kinds }) => kinds.includes(kind))
-  const definition = named === undefined ? able[0] : learnerOf(String(named))
+  const definition = named === undefined ? able[0] : findLearner(String(named))
   if (!definition.kinds.includes(kind))
     throw new ConfigError(
       `Expected a learner of ${describeKind[kind]} (${able.map(({ type }) => type).join(', ')}) for \`adapter.learner\`, got ${definition.type}.`,

@@ -5,8 +5,7 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../files/index.ts'
-import { answerDatasets } from './declarations.ts'
-import { drawFrom } from './evaluation/baselines.ts'
+import { randomItem } from './evaluation/baselines.ts'
 import { bestSpans } from './learning/answer-spans.ts'
 import { rounded, sigmoid, softmax } from './learning/probabilities.ts'
 import { createWindows, type QuestionWindow } from './learning/question-windows.ts'
@@ -14,17 +13,18 @@ import { createSpanCriterion } from './learning/span-criterion.ts'
 import { defaultMaxLength } from './learning/text-encoder.ts'
 import { splitPlaces } from './learning/token-criterion.ts'
 import { AnswerScores } from './metrics/answer-scores.ts'
-import { type Checked, expectColumns } from './reading/columns.ts'
-import { readJson } from './reading/json-rows.ts'
+import { type Checked, expectColumns } from './records/columns.ts'
+import { readJson } from './records/json-rows.ts'
+import { answerDatasets } from './records/known-datasets.ts'
+import { FaultCounter, noRecords, type Place } from './records/read-report.ts'
+import { filesOfSplit, openRows, rowFields } from './records/read-rows.ts'
 import {
   isSquad,
   type QuestionFields,
   type ReferenceAnswer,
   rowQuestion,
   squadQuestions,
-} from './reading/question-records.ts'
-import { FaultCounter, noRecords, type Place } from './reading/read-report.ts'
-import { filesOfSplit, openRows, rowFields } from './reading/read-rows.ts'
+} from './records/squad-questions.ts'
 import {
   defineTask,
   type ReadOptions,
@@ -73,7 +73,7 @@ export interface QuestionExample extends TaskExample, Omit<QuestionWindow, 'ids'
   answer: readonly [first: number, last: number] | undefined
 }
 
-export interface AnswerPrediction extends TaskPrediction {
+export interface SpanPrediction extends TaskPrediction {
   /** Empty for no answer. */
   answer: string
   /** 2.0: how probable it is that there is none. */
@@ -81,7 +81,7 @@ export interface AnswerPrediction extends TaskPrediction {
   alternatives?: { answer: string; probability: number }[]
 }
 
-export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, AnswerPrediction>({
+export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, SpanPrediction>({
   type: 'extractive-qa',
   source: 'arXiv:1606.05250, arXiv:1806.03822 (SQuAD)',
   summary: 'the answer to a question as a span of a text',
@@ -90,7 +90,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
   datasets: answerDatasets,
   mainMetric: () => 'f1',
   read: readQuestions,
-  ask({ question, context }, id) {
+  recordFromInput({ question, context }, id) {
     for (const [name, text] of Object.entries({ question, context }))
       if (typeof text !== 'string' || text.trim() === '')
         throw new ConfigError(`Expected a text for \`${name}\`, got ${show(text)}.`)
@@ -166,7 +166,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
     const lengths = trained.flatMap(({ answers }) => (answers ?? []).map(({ text }) => wordsIn(text).length))
     const drawn = (context: string): string => {
       const words = wordsIn(context)
-      const length = Math.min(lengths.length === 0 ? 1 : drawFrom(lengths, random), words.length)
+      const length = Math.min(lengths.length === 0 ? 1 : randomItem(lengths, random), words.length)
       const from = random.integer(words.length - length + 1)
       return words.slice(from, from + length).join(' ')
     }

@@ -20,8 +20,6 @@ export const tasks = {
 } as const
 export type TaskType = keyof typeof tasks
 
-export type { AnswerPrediction as WrittenAnswer } from './conversation/answer-scores.ts'
-export type { WritingRecord } from './conversation/generative-task.ts'
 export {
   type EvaluateTaskSettings,
   evaluateTask,
@@ -31,10 +29,12 @@ export {
   scoresOf,
   type TaskHooks,
   type TaskResult,
-  taskLength,
+  taskMaxLength,
 } from './evaluation/evaluate-task.ts'
 export { readPredictions } from './evaluation/read-predictions.ts'
-export type { AnswerPrediction, QuestionExample, QuestionRecord } from './extractive-qa.ts'
+export type { QuestionExample, QuestionRecord, SpanPrediction } from './extractive-qa.ts'
+export type { GeneratedPrediction as WrittenAnswer } from './generative/answer-scores.ts'
+export type { GenerativeRecord } from './generative/generative-task.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
   type EvaluationHooks,
@@ -47,12 +47,21 @@ export {
   type MinimalPairsResult,
   minimalPairsSchema,
 } from './language-modelling/minimal-pairs.ts'
+export {
+  evaluateRankedChoices,
+  type RankedChoicesHooks,
+  type RankedChoicesResult,
+  type RankedChoicesSettings,
+  type RankedPrediction,
+  rankedChoicesSchema,
+  scoreRankedChoices,
+} from './language-modelling/ranked-choices.ts'
 export { type MinimalPair, readMinimalPairs } from './language-modelling/read-pairs.ts'
 export type { ScoredModel } from './language-modelling/scoring.ts'
 export { type LanguageModellingSettings, languageModellingSchema } from './language-modelling/settings.ts'
-export { expectPositions } from './learning/positions.ts'
-export { priorScores } from './learning/prior.ts'
-export type { AnswerKind, RowAnswers } from './learning/row-answers.ts'
+export { expectPositions } from './learning/max-length.ts'
+export { priorLogits } from './learning/prior.ts'
+export type { RowTargets, TargetKind } from './learning/row-targets.ts'
 export {
   type BootstrapOptions,
   bootstrapMean,
@@ -72,18 +81,13 @@ export {
   textMetrics,
 } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
-export {
-  evaluateRankedChoices,
-  type RankedChoicesHooks,
-  type RankedChoicesResult,
-  type RankedChoicesSettings,
-  type RankedPrediction,
-  rankedChoicesSchema,
-  scoreRankedChoices,
-} from './ranked-choices.ts'
-export type { ReadReport, Skipped } from './reading/read-report.ts'
-export type { NumberExample, NumberPrediction, NumberRecord } from './regression.ts'
-export type { ClassExample, ClassPrediction, ClassRecord } from './sequence-classification.ts'
+export type { ReadReport, Skipped } from './records/read-report.ts'
+export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'
+export type {
+  ClassificationExample,
+  ClassificationPrediction,
+  ClassificationRecord,
+} from './sequence-classification.ts'
 export {
   type Baseline,
   type DatasetDeclaration,
@@ -102,5 +106,5 @@ export {
   type TaskPrediction,
   type TaskRecord,
 } from './task.ts'
-export { anyTaskSettings, taskConfig } from './task-config.ts'
+export { allTaskSettings, taskConfig } from './task-config.ts'
 export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

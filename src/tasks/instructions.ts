@@ -2,14 +2,14 @@
 // @source Wang et al. 2022, arXiv:2212.10560 (Self-Instruct); Köpf et al. 2023, arXiv:2304.07327 (OpenAssistant)
 import { z } from 'zod'
 import { ConfigError, show } from '../core/index.ts'
-import type { AnswerPrediction } from './conversation/answer-scores.ts'
-import { metricsField, writingFields } from './conversation/generation-fields.ts'
-import { type WritingRecord, writingParts } from './conversation/generative-task.ts'
-import { conversationsIn, formNames } from './conversation/read-conversations.ts'
-import { askedIn, type Turn, turnOf } from './conversation/turns.ts'
-import { instructionDatasets } from './declarations.ts'
-import { readSeveral } from './reading/read-records.ts'
-import { rowFields } from './reading/read-rows.ts'
+import type { GeneratedPrediction } from './generative/answer-scores.ts'
+import { conversationsIn, formNames } from './generative/conversations.ts'
+import { generationFields, metricsField } from './generative/generation-fields.ts'
+import { type GenerativeRecord, generativeTaskParts } from './generative/generative-task.ts'
+import { splitLastAnswer, type Turn, turnOf } from './generative/turns.ts'
+import { instructionDatasets } from './records/known-datasets.ts'
+import { readSeveral } from './records/read-records.ts'
+import { rowFields } from './records/read-rows.ts'
 import { defineTask, type TaskExample } from './task.ts'
 
 const columnNames = (described: string, ...names: string[]) =>
@@ -41,25 +41,25 @@ const config = z.strictObject({
     .enum(['best', 'all'])
     .default('best')
     .describe('of a tree: one conversation by the replies that people ranked best, or one to each of its ends'),
-  ...writingFields,
+  ...generationFields,
   metrics: metricsField(['rougeL']),
 })
 type Config = z.output<typeof config>
 
-export interface InstructionRecord extends WritingRecord {
+export interface InstructionRecord extends GenerativeRecord {
   /** Up to the last question. */
   turns: readonly Turn[]
 }
 
-export const instructions = defineTask<Config, InstructionRecord, TaskExample, AnswerPrediction>({
+export const instructions = defineTask<Config, InstructionRecord, TaskExample, GeneratedPrediction>({
   type: 'instructions',
   source: 'arXiv:2212.10560 (Self-Instruct)',
   summary: 'answers to instructions and in conversations',
   config,
   datasets: instructionDatasets,
-  ...writingParts<Config, InstructionRecord>({
-    question: ({ turns }) => ({ turns }),
-    input: ({ turns }) => turns.map(({ content }) => content).join('\n\n'),
+  ...generativeTaskParts<Config, InstructionRecord>({
+    chatPrompt: ({ turns }) => ({ turns }),
+    encoderInput: ({ turns }) => turns.map(({ content }) => content).join('\n\n'),
     mainMetric: () => 'perplexity',
   }),
   read(path, settings, { labelled = true, signal } = {}) {
@@ -78,7 +78,7 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, A
       signal,
     )
   },
-  ask({ text, messages }, id) {
+  recordFromInput({ text, messages }, id) {
     const place = { id, file: 'input', line: undefined, references: [] }
     if (messages === undefined) {
       if (typeof text === 'string' && text.trim() !== '') return { ...place, turns: [{ role: 'user', content: text }] }
@@ -87,7 +87,7 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, A
     const list = Array.isArray(messages) ? (messages as { role?: unknown; content?: unknown }[]) : []
     const turns = list.map(({ role, content }) => turnOf(role, content))
     // A conversation that ends in a question is one that lacks its answer.
-    const checked = askedIn([
+    const checked = splitLastAnswer([
       ...turns.flatMap((one) => ('fault' in one ? [] : [one.value])),
       { role: 'assistant', content: '?' },
     ])

@@ -8,10 +8,10 @@ import { argmax, rounded, softmax } from './learning/probabilities.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import type { Scores } from './metrics/scored-units.ts'
-import { type Checked, labelOf, textOf } from './reading/columns.ts'
-import { allOf, readRecords } from './reading/read-records.ts'
-import { rowFields } from './reading/read-rows.ts'
-import { type DataRow, isFields } from './reading/row.ts'
+import { type Checked, labelIn, textIn } from './records/columns.ts'
+import { allOf, readRecords } from './records/read-records.ts'
+import { rowFields } from './records/read-rows.ts'
+import { type DataRow, isFields } from './records/row.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z.strictObject({
@@ -65,7 +65,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
         columns: { text, ...several, ...(labelled ? { label } : {}) },
         fields(row) {
           const found = allOf<{ text: string; choices: string[] }>({
-            text: textOf(row, text),
+            text: textIn(row, text),
             choices: choicesOf(row, choices),
           })
           if ('fault' in found) return found
@@ -76,7 +76,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
       signal,
     )
   },
-  ask({ text, choices }, id) {
+  recordFromInput({ text, choices }, id) {
     if (typeof text !== 'string' || text.trim() === '')
       throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)
     if (!Array.isArray(choices) || choices.length < 2 || choices.some((choice) => typeof choice !== 'string'))
@@ -91,7 +91,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
       rows: {
         kind: 'choice',
         outputs: 1,
-        answers: ({ starts, answer }) =>
+        targets: ({ starts, answer }) =>
           starts.map((_, i) => (answer === undefined ? Number.NaN : Number(i === answer))),
       },
       encode({ text, choices, answer, file, line }) {
@@ -109,8 +109,8 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
           if (row.typeIds !== undefined) typeIds?.set(row.typeIds, at)
           at += row.ids.length
         }
-        const cut = rows.reduce((sum, row) => sum + row.cut, 0)
-        return [{ ids, starts, ...(typeIds === undefined ? {} : { typeIds }), cut, answer }]
+        const cut = rows.reduce((sum, row) => sum + row.truncatedTokens, 0)
+        return [{ ids, starts, ...(typeIds === undefined ? {} : { typeIds }), truncatedTokens: cut, answer }]
       },
       split: splitChoices,
       decode: ({ id }, [{ logits }]) => ({
@@ -174,7 +174,7 @@ const choicesOf = (row: DataRow, columns: string | readonly string[]): Checked<s
 }
 
 const answerOf = (row: DataRow, column: string, choices: readonly string[]): Checked<number> => {
-  const written = labelOf(row, column)
+  const written = labelIn(row, column)
   if ('fault' in written) return written
   const { value } = written
   const letter = /^[A-Za-z]$/.test(value) ? value.toUpperCase().charCodeAt(0) - 65 : -1

@@ -2,16 +2,16 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
-import { regressionDatasets } from './declarations.ts'
-import { drawFrom } from './evaluation/baselines.ts'
-import { expectDifferences } from './learning/label-set.ts'
+import { randomItem } from './evaluation/baselines.ts'
+import { expectVariedAnswers } from './learning/label-set.ts'
 import { rounded } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { NumberScores } from './metrics/number-scores.ts'
-import { type Checked, numberOf } from './reading/columns.ts'
-import { allOf, readRecords } from './reading/read-records.ts'
-import { askedTexts, type Texts, textColumns, textFields, textsOf } from './reading/text-columns.ts'
+import { type Checked, numberIn } from './records/columns.ts'
+import { regressionDatasets } from './records/known-datasets.ts'
+import { allOf, readRecords } from './records/read-records.ts'
+import { type Texts, textColumns, textFields, textsFromInput, textsOf } from './records/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z.strictObject({
@@ -21,20 +21,20 @@ const config = z.strictObject({
 
 type Config = z.output<typeof config>
 
-export interface NumberRecord extends TaskRecord, Texts {
+export interface RegressionRecord extends TaskRecord, Texts {
   /** Undefined where it is not known. */
   value: number | undefined
 }
 
-export interface NumberExample extends TaskExample {
+export interface RegressionExample extends TaskExample {
   value: number | undefined
 }
 
-export interface NumberPrediction extends TaskPrediction {
+export interface RegressionPrediction extends TaskPrediction {
   value: number
 }
 
-export const regression = defineTask<Config, NumberRecord, NumberExample, NumberPrediction>({
+export const regression = defineTask<Config, RegressionRecord, RegressionExample, RegressionPrediction>({
   type: 'regression',
   source: 'arXiv:1804.07461 (GLUE)',
   summary: 'a number for each text or pair of texts',
@@ -44,7 +44,7 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
   mainMetric: () => 'spearman',
   read(path, settings, { labelled = true, signal } = {}) {
     const { label } = settings
-    return readRecords<Omit<NumberRecord, keyof TaskRecord>>(
+    return readRecords<Omit<RegressionRecord, keyof TaskRecord>>(
       path,
       settings,
       {
@@ -52,7 +52,7 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
         fields: (row) => {
           const all = allOf<{ texts: Texts; value: number | undefined }>({
             texts: textsOf(row, settings),
-            value: labelled ? numberOf(row, label) : { value: undefined },
+            value: labelled ? numberIn(row, label) : { value: undefined },
           })
           return 'fault' in all ? all : { value: { ...all.value.texts, value: all.value.value } }
         },
@@ -60,21 +60,21 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
       signal,
     )
   },
-  ask: (fields, id, settings) => ({
+  recordFromInput: (fields, id, settings) => ({
     id,
     file: 'input',
     line: undefined,
-    ...askedTexts(fields, settings),
+    ...textsFromInput(fields, settings),
     value: undefined,
   }),
   headOptions(records, { label }) {
     const values = records.flatMap(({ value }) => (value === undefined ? [] : [[String(value)]]))
-    expectDifferences(values, records, 'numbers that differ')
+    expectVariedAnswers(values, records, 'numbers that differ')
     return { labels: [label], problemType: 'regression' }
   },
   prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer), headOptions }) {
     const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
-    const learner = createRowCriterion<NumberExample>({
+    const learner = createRowCriterion<RegressionExample>({
       term: 'regression',
       head: 'sequence-classification',
       padId: tokenizer.special.pad?.id ?? 0,
@@ -91,11 +91,11 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
         return squares.maskedFill(unknown, 0).sum()
       },
       measure: () => ({}),
-      answer: ({ value }) => (value === undefined ? 'not known' : String(value)),
+      describeTarget: ({ value }) => (value === undefined ? 'not known' : String(value)),
     })
     return {
       criterion: learner,
-      rows: { kind: 'number', outputs: 1, answers: ({ value = Number.NaN }) => [value] },
+      rows: { kind: 'number', outputs: 1, targets: ({ value = Number.NaN }) => [value] },
       encode(record) {
         const encoded = encodeText(record.text, record.pair)
         if (encoded.ids.length === 0)
@@ -108,7 +108,7 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
   },
   parsePrediction(fields, { id }) {
     const said = fields.value ?? fields.prediction ?? fields.label
-    const value: Checked<number> = numberOf({ values: { said }, file: '', line: undefined }, 'said')
+    const value: Checked<number> = numberIn({ values: { said }, file: '', line: undefined }, 'said')
     if ('value' in value) return { id, value: value.value }
     throw new ConfigError(`Expected a number for \`value\`, got ${show(said)}.`)
   },
@@ -117,7 +117,7 @@ export const regression = defineTask<Config, NumberRecord, NumberExample, Number
     const mean = rounded(values.reduce((sum, value) => sum + value, 0) / values.length)
     return [
       { name: 'mean', predictions: records.map(({ id }) => ({ id, value: mean })) },
-      { name: 'random value', predictions: records.map(({ id }) => ({ id, value: drawFrom(values, random) })) },
+      { name: 'random value', predictions: records.map(({ id }) => ({ id, value: randomItem(values, random) })) },
     ]
   },
   score(records, predictions) {

@@ -3,14 +3,13 @@ import { z } from 'zod'
 import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
-import { classificationDatasets } from './declarations.ts'
-import { countValues, drawFrom, mostFrequent } from './evaluation/baselines.ts'
+import { countValues, mostFrequent, randomItem } from './evaluation/baselines.ts'
 import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import {
   expectClasses,
-  expectDifferences,
   expectFewClasses,
   expectLabels,
+  expectVariedAnswers,
   labelNumbers,
   labelsField,
   resolveLabel,
@@ -22,10 +21,11 @@ import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
 import { ClassScores } from './metrics/class-scores.ts'
 import { MultiLabelScores } from './metrics/multi-label-scores.ts'
-import { type Checked, flagsOf, labelOf, labelsOf } from './reading/columns.ts'
-import { allOf, readRecords } from './reading/read-records.ts'
-import { isFields } from './reading/row.ts'
-import { askedTexts, type Texts, textColumns, textFields, textsOf } from './reading/text-columns.ts'
+import { type Checked, flagLabelsIn, labelIn, labelListIn } from './records/columns.ts'
+import { classificationDatasets } from './records/known-datasets.ts'
+import { allOf, readRecords } from './records/read-records.ts'
+import { isFields } from './records/row.ts'
+import { type Texts, textColumns, textFields, textsFromInput, textsOf } from './records/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z
@@ -60,18 +60,18 @@ const config = z
 
 type Config = z.output<typeof config>
 
-export interface ClassRecord extends TaskRecord, Texts {
+export interface ClassificationRecord extends TaskRecord, Texts {
   /** Names of the labels: one, or any number with `multiLabel`; undefined where they are not known. */
   labels: readonly string[] | undefined
 }
 
-export interface ClassExample extends TaskExample {
+export interface ClassificationExample extends TaskExample {
   /** Numbers of the labels; undefined where they are not known. */
   labels: Uint32Array | undefined
 }
 
 /** `label` and its `confidence`, or `labels`; `probabilities` by label where they are known. */
-export interface ClassPrediction extends TaskPrediction {
+export interface ClassificationPrediction extends TaskPrediction {
   label?: string
   labels?: string[]
   probabilities?: { [label: string]: number }
@@ -79,7 +79,12 @@ export interface ClassPrediction extends TaskPrediction {
 
 const term = 'classification'
 
-export const sequenceClassification = defineTask<Config, ClassRecord, ClassExample, ClassPrediction>({
+export const sequenceClassification = defineTask<
+  Config,
+  ClassificationRecord,
+  ClassificationExample,
+  ClassificationPrediction
+>({
   type: 'sequence-classification',
   source: 'arXiv:1804.07461 (GLUE)',
   summary: 'a class for each text or pair of texts, or several labels at once',
@@ -94,7 +99,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
         ? { label }
         : Object.fromEntries(labelColumns.map((one) => [`labelColumns ${one}`, one]))
     const columns = { ...textColumns(settings), ...(labelled ? named : {}) }
-    return readRecords<Omit<ClassRecord, keyof TaskRecord>>(
+    return readRecords<Omit<ClassificationRecord, keyof TaskRecord>>(
       path,
       settings,
       {
@@ -111,16 +116,16 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       signal,
     )
   },
-  ask: (fields, id, settings) => ({
+  recordFromInput: (fields, id, settings) => ({
     id,
     file: 'input',
     line: undefined,
-    ...askedTexts(fields, settings),
+    ...textsFromInput(fields, settings),
     labels: undefined,
   }),
   headOptions(records, { labels, labelColumns, multiLabel }) {
     const answers = records.flatMap((record) => (record.labels === undefined ? [] : [record.labels]))
-    expectDifferences(answers, records)
+    expectVariedAnswers(answers, records)
     const found = labels ?? labelColumns ?? sortedLabels(answers.flat())
     if (labels === undefined && !multiLabel) expectFewClasses(found, records)
     return {
@@ -138,15 +143,15 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       labels,
       trainedOn &&
         (() => {
-          const counts = countLabels(trainedOn as readonly ClassRecord[], labels)
+          const counts = countLabels(trainedOn as readonly ClassificationRecord[], labels)
           return multiLabel ? balanceLabels(counts, trainedOn.length) : balanceClasses(counts)
         }),
     )
-    const weightOf = ({ labels: own }: ClassExample): number => {
+    const weightOf = ({ labels: own }: ClassificationExample): number => {
       if (own === undefined) return 0
       return multiLabel ? labels.length : (weights?.[own[0]] ?? 1)
     }
-    const learner = createRowCriterion<ClassExample>({
+    const learner = createRowCriterion<ClassificationExample>({
       term,
       head: 'sequence-classification',
       padId: tokenizer.special.pad?.id ?? 0,
@@ -179,7 +184,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
         if (multiLabel || known === 0) return {}
         return { accuracy: { sum: noGrad(() => logits.argmax(-1).eq(targets).sum()), weight: known } }
       },
-      answer: ({ labels: own }) =>
+      describeTarget: ({ labels: own }) =>
         own === undefined ? 'not known' : Array.from(own, (label) => labels[label]).join(', '),
     })
     return {
@@ -187,7 +192,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       rows: {
         kind: multiLabel ? 'labels' : 'class',
         outputs: labels.length,
-        answers: ({ labels: own }) => {
+        targets: ({ labels: own }) => {
           if (own === undefined) return Array(multiLabel ? labels.length : 1).fill(Number.NaN)
           return multiLabel ? labels.map((_, i) => Number(own.includes(i))) : own
         },
@@ -225,7 +230,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
     if (multiLabel) {
       const said = labels ?? prediction ?? label
       const list =
-        typeof said === 'string' ? labelsOf({ values: { said }, file: '', line: 1 }, 'said') : { value: said }
+        typeof said === 'string' ? labelListIn({ values: { said }, file: '', line: 1 }, 'said') : { value: said }
       if ('value' in list && Array.isArray(list.value)) return { id, labels: list.value.map(String), ...shares }
       throw new ConfigError(`Expected a list for \`labels\`, got ${show(said)}.`)
     }
@@ -241,7 +246,7 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
       const label = mostFrequent(counts)
       return [
         { name: 'majority class', predictions: records.map(({ id }) => ({ id, label })) },
-        { name: 'random class', predictions: records.map(({ id }) => ({ id, label: drawFrom(labels, random) })) },
+        { name: 'random class', predictions: records.map(({ id }) => ({ id, label: randomItem(labels, random) })) },
       ]
     }
     const share = (label: string) => counts.get(label)! / trained.length
@@ -289,11 +294,11 @@ export const sequenceClassification = defineTask<Config, ClassRecord, ClassExamp
 
 const labelsIn = (
   { label, labels, labelColumns, multiLabel }: Config,
-  row: Parameters<typeof labelOf>[0],
+  row: Parameters<typeof labelIn>[0],
 ): Checked<readonly string[]> => {
-  if (labelColumns !== undefined) return flagsOf(row, labelColumns)
-  const one = multiLabel ? undefined : labelOf(row, label)
-  const written = one === undefined ? labelsOf(row, label) : 'fault' in one ? one : { value: [one.value] }
+  if (labelColumns !== undefined) return flagLabelsIn(row, labelColumns)
+  const one = multiLabel ? undefined : labelIn(row, label)
+  const written = one === undefined ? labelListIn(row, label) : 'fault' in one ? one : { value: [one.value] }
   if ('fault' in written || labels === undefined) return written
   const names: string[] = []
   for (const value of written.value) {
@@ -305,12 +310,12 @@ const labelsIn = (
 }
 
 /** What is right. @throws DataError where it is not known */
-const known = ({ labels, file, line }: ClassRecord): readonly string[] => {
+const known = ({ labels, file, line }: ClassificationRecord): readonly string[] => {
   if (labels !== undefined) return labels
   throw new DataError('Expected records with labels, got one without.', file, line)
 }
 
-const countLabels = (records: readonly ClassRecord[], labels: readonly string[]): Float64Array => {
+const countLabels = (records: readonly ClassificationRecord[], labels: readonly string[]): Float64Array => {
   const counts = new Float64Array(labels.length)
   const numberOf = labelNumbers(labels)
   for (const record of records) for (const label of record.labels ?? []) counts[numberOf(label, record)]++

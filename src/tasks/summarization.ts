@@ -2,13 +2,13 @@
 // @source Raffel et al. 2020, arXiv:1910.10683 (the prefix); Lin 2004, aclanthology.org/W04-1013 (ROUGE)
 import { z } from 'zod'
 import { ConfigError, show } from '../core/index.ts'
-import type { AnswerPrediction } from './conversation/answer-scores.ts'
-import { askAbout } from './conversation/ask-about.ts'
-import { metricsField, writingFields } from './conversation/generation-fields.ts'
-import { type WritingRecord, writingParts } from './conversation/generative-task.ts'
-import { type Summarized, summaryLayoutNames, summaryLayouts } from './conversation/summary-layouts.ts'
-import { summaryDatasets } from './declarations.ts'
-import { rowFields } from './reading/read-rows.ts'
+import type { GeneratedPrediction } from './generative/answer-scores.ts'
+import { generationFields, metricsField } from './generative/generation-fields.ts'
+import { type GenerativeRecord, generativeTaskParts } from './generative/generative-task.ts'
+import { fillPrompt } from './generative/prompt-pattern.ts'
+import { type SourceSummary, summaryLayoutNames, summaryLayouts } from './generative/summary-layouts.ts'
+import { summaryDatasets } from './records/known-datasets.ts'
+import { rowFields } from './records/read-rows.ts'
 import { defineTask, type TaskExample } from './task.ts'
 
 const config = z.strictObject({
@@ -26,27 +26,27 @@ const config = z.strictObject({
       'what decoders are asked; {text} stands for the text, {query} for what is asked of it, where data has that',
     ),
   prefix: z.string().default('summarize: ').describe('what stands before the text for encoders with a decoder'),
-  ...writingFields,
+  ...generationFields,
   metrics: metricsField(['rouge1', 'rouge2', 'rougeL', 'rougeLsum']),
 })
 type Config = z.output<typeof config>
 
-export interface SummaryRecord extends WritingRecord, Summarized {}
+export interface SummaryRecord extends GenerativeRecord, SourceSummary {}
 
-export const summarization = defineTask<Config, SummaryRecord, TaskExample, AnswerPrediction>({
+export const summarization = defineTask<Config, SummaryRecord, TaskExample, GeneratedPrediction>({
   type: 'summarization',
   source: 'arXiv:1910.10683',
   summary: 'a summary of a text, or of what a question asks about it',
   config,
   datasets: summaryDatasets,
-  ...writingParts<Config, SummaryRecord>({
-    question: ({ source, query = '' }, { prompt }) => askAbout(prompt, { text: source, query }, 'text'),
-    input: ({ source, query }, { prefix }) => `${prefix}${query === undefined ? '' : `${query} `}${source}`,
+  ...generativeTaskParts<Config, SummaryRecord>({
+    chatPrompt: ({ source, query = '' }, { prompt }) => fillPrompt(prompt, { text: source, query }, 'text'),
+    encoderInput: ({ source, query }, { prefix }) => `${prefix}${query === undefined ? '' : `${query} `}${source}`,
     mainMetric: ({ metrics }) => (metrics.includes('rougeL') ? 'rougeL' : (metrics[0] ?? 'perplexity')),
   }),
   read: (path, settings, { labelled = true, signal } = {}) =>
     summaryLayouts[settings.layout](path, settings, { labelled, signal }),
-  ask({ text, query }, id) {
+  recordFromInput({ text, query }, id) {
     if (typeof text !== 'string' || text.trim() === '')
       throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)
     const asked = typeof query === 'string' ? { query } : {}

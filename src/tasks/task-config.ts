@@ -26,7 +26,7 @@ export const taskConfig = <Config extends object>(
 }
 
 /** Every setting that some task has, all optional and without defaults: for flags, to be checked by `taskConfig` once the task is known. */
-export const anyTaskSettings = (tasks: readonly { config: unknown }[]) => {
+export const allTaskSettings = (tasks: readonly { config: unknown }[]) => {
   const fields = new Map<string, { schemas: z.ZodType[]; description: string | undefined }>()
   for (const { config } of tasks)
     for (const [name, field] of Object.entries((config as z.ZodObject).shape as { [name: string]: z.ZodType })) {

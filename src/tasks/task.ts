@@ -7,9 +7,9 @@ import type { BodyFacts, HeadOptions, HeadType, Model } from '../models/index.ts
 import type { Batch, Criterion, Sequences } from '../objectives/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
-import type { RowAnswers } from './learning/row-answers.ts'
+import type { RowTargets } from './learning/row-targets.ts'
 import type { ScoredUnits } from './metrics/scored-units.ts'
-import type { ReadReport, Skipped } from './reading/read-report.ts'
+import type { ReadReport, Skipped } from './records/read-report.ts'
 
 /** One thing that is asked, with what is right; each task adds its own fields. */
 export interface TaskRecord {
@@ -29,7 +29,7 @@ export interface TaskData<Record extends TaskRecord = TaskRecord> {
 /** A record, or a window of a long one, as the model takes it; each task adds its labels. */
 export interface TaskExample extends Sequences {
   /** Tokens of the text that were cut off and that no other example of the record has. */
-  cut: number
+  truncatedTokens: number
 }
 
 /** What is said of a record, as a line of JSON: `id` first, then the task's own fields, always in the same order. */
@@ -62,7 +62,7 @@ export interface PrepareOptions {
 }
 
 /** Every way of answering has these. */
-interface Prepared<Record extends TaskRecord, Example extends TaskExample> {
+interface PreparedBase<Record extends TaskRecord, Example extends TaskExample> {
   /**
    * One example, or several windows of a long record; none for one that is passed over. A pure function of the record, but for the count of
    * those.
@@ -82,10 +82,10 @@ export interface DiscriminativeTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
-> extends Prepared<Record, Example> {
+> extends PreparedBase<Record, Example> {
   readonly generation?: undefined
   /** For learners of features; without it the task cannot be learnt so. */
-  readonly rows?: RowAnswers<Example>
+  readonly rows?: RowTargets<Example>
   /** The logits of a batch that `learner.collate` made, cut up by example. */
   split(logits: Tensor, batch: Batch): Float32Array[]
   /** What the model says of a record, from the outputs of all its examples, in their order. */
@@ -96,7 +96,7 @@ export interface DiscriminativeTask<
 export interface GeneratedAnswer {
   text: string
   /** Whether it stopped by itself, and not because there was no more room. */
-  ended: boolean
+  endedByItself: boolean
   newTokens: number
 }
 
@@ -126,7 +126,7 @@ export interface GenerativeTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
-> extends Prepared<Record, Example> {
+> extends PreparedBase<Record, Example> {
   readonly generation: TextGenerationPlan<Record, Prediction>
 }
 
@@ -187,9 +187,9 @@ export interface TaskDefinition<
   /** @throws DataError with file and line, for columns that are not there too */
   read(path: string, config: Config, options?: ReadOptions): Promise<TaskData<Record>>
   /** A record to predict, from what it is asked by: `text`, `question` … @throws ConfigError that says what is missing */
-  ask(fields: { [name: string]: unknown }, id: string, config: Config): Record
+  recordFromInput(fields: { [name: string]: unknown }, id: string, config: Config): Record
   /** The parts of what was asked that a prediction answers one by one, under the name that it is asked by. */
-  parts?(record: Record): { [name: string]: readonly string[] }
+  alignedInputs?(record: Record): { [name: string]: readonly string[] }
   /** What a head for these records needs: labels, kind of problem. @throws DataError when there is nothing to tell apart */
   headOptions(records: readonly Record[], config: Config): Partial<HeadOptions>
   /** @throws ConfigError for a tokenizer or labels that do not fit */

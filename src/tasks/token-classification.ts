@@ -5,13 +5,12 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../files/index.ts'
-import { tokenDatasets } from './declarations.ts'
-import { countValues, drawFrom, mostFrequent } from './evaluation/baselines.ts'
+import { countValues, mostFrequent, randomItem } from './evaluation/baselines.ts'
 import { balanceClasses, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import {
   expectClasses,
-  expectDifferences,
   expectLabels,
+  expectVariedAnswers,
   labelNumbers,
   labelsField,
   resolveLabel,
@@ -25,10 +24,11 @@ import { createWordEncoder } from './learning/word-encoder.ts'
 import { EntityScores } from './metrics/entity-scores.ts'
 import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
 import { TagScores } from './metrics/tag-scores.ts'
-import { expectColumns } from './reading/columns.ts'
-import { conllSentences, type TaggedSentence } from './reading/conll.ts'
-import { FaultCounter, noRecords, type RecordFault } from './reading/read-report.ts'
-import { filesOfSplit, openRows, rowFields } from './reading/read-rows.ts'
+import { expectColumns } from './records/columns.ts'
+import { conllSentences, type TaggedSentence } from './records/conll-sentences.ts'
+import { tokenDatasets } from './records/known-datasets.ts'
+import { FaultCounter, noRecords, type RecordFault } from './records/read-report.ts'
+import { filesOfSplit, openRows, rowFields } from './records/read-rows.ts'
 import { defineTask, type TaskData, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const { format: rowFormat, ...otherFields } = rowFields
@@ -83,7 +83,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
   datasets: tokenDatasets,
   mainMetric: ({ scheme }) => (scheme === 'none' ? 'tokenAccuracy' : 'f1'),
   read: readTagged,
-  ask(fields, id) {
+  recordFromInput(fields, id) {
     const { tokens, text } = fields
     const words =
       tokens ?? (typeof text === 'string' ? text.match(/[\p{L}\p{M}\p{N}_]+|[^\s\p{L}\p{M}\p{N}_]/gu) : undefined)
@@ -95,9 +95,9 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
       return { id, file: 'input', line: undefined, tokens: words as string[], tags: undefined }
     throw new ConfigError(`Expected words for \`tokens\`, or a \`text\`, got ${show(tokens ?? text)}.`)
   },
-  parts: ({ tokens }) => ({ tokens }),
+  alignedInputs: ({ tokens }) => ({ tokens }),
   headOptions(records, { labels, scheme }) {
-    expectDifferences(
+    expectVariedAnswers(
       records.flatMap(({ tags }) => tags?.map((tag) => [tag]) ?? []),
       records,
     )
@@ -132,7 +132,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
         kind: 'class',
         outputs: labels.length,
         positions: ({ positions }) => positions,
-        answers: ({ positions, labels: own }) =>
+        targets: ({ positions, labels: own }) =>
           Float64Array.from(positions, (at) => (own[at] === -100 ? Number.NaN : own[at])),
         weights,
       },
@@ -187,7 +187,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
     return [
       { name: 'most frequent tag', predictions: tagged(() => usual) },
       { name: "each word's most frequent tag", predictions: tagged((word) => usualOf.get(word) ?? usual) },
-      { name: 'random tag', predictions: tagged(() => drawFrom(names, random)) },
+      { name: 'random tag', predictions: tagged(() => randomItem(names, random)) },
     ]
   },
   score(records, predictions, { scheme, labels: given }, headLabels) {

@@ -6,7 +6,7 @@ import {
   type LearningResult,
   learners,
   learnFromFeatures,
-  problemOf,
+  learningProblem,
   type TaskFeatures,
 } from '../../src/features/index.ts'
 import { scope, setThreads, Tensor } from '../../src/tensor/index.ts'
@@ -49,10 +49,10 @@ const taskOf = (problem: Problem, weights?: number[]) => {
   const answers = golden.answers[problem]
   const rows: LearnableTask['rows'] = {
     ...kinds[problem],
-    answers: (example) => [answers[example.cut]].flat(),
+    targets: (example) => [answers[example.truncatedTokens]].flat(),
     ...(weights === undefined ? {} : { weights: Float32Array.from(weights) }),
   }
-  const examples = answers.map((_, i) => [{ ids: new Uint32Array(1), starts: [0], cut: i }])
+  const examples = answers.map((_, i) => [{ ids: new Uint32Array(1), starts: [0], truncatedTokens: i }])
   return { task: { rows } as unknown as LearnableTask, found: { examples, features } as unknown as TaskFeatures }
 }
 
@@ -169,8 +169,8 @@ it('answers that are not known are left out', async () => {
     ...task,
     rows: {
       ...task.rows,
-      answers: (example: { cut: number }) => [
-        example.cut < 100 ? (golden.answers.numbers[example.cut] as number) : Number.NaN,
+      targets: (example: { truncatedTokens: number }) => [
+        example.truncatedTokens < 100 ? (golden.answers.numbers[example.truncatedTokens] as number) : Number.NaN,
       ],
     },
   } as LearnableTask
@@ -191,5 +191,5 @@ it('answers that are not known are left out', async () => {
   } as unknown as TaskFeatures
   const alone = await learnFromFeatures(task, first, settings, { seed: 0 })
   expect(scoresOf(learnt)).toEqual(scoresOf(alone))
-  expect(problemOf({ ...task.rows, kind: 'choice', outputs: 1 })).toEqual({ kind: 'class', outputs: 2 })
+  expect(learningProblem({ ...task.rows, kind: 'choice', outputs: 1 })).toEqual({ kind: 'class', outputs: 2 })
 })

@@ -195,7 +195,7 @@ describe('feature-based', () => {
   it('learns from a base with random weights, and opens it again', async () => {
     await finetune(recipe('sequence-classification', 'fresh', {}, { fresh: true, seed: 5 }))
     const { facts, result, said } = await judgeAgain('fresh')
-    expect(facts.fresh).toBe(5)
+    expect(facts.initSeed).toBe(5)
     close(said, result.predictions)
   })
 

@@ -51,7 +51,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 describe('ranked choices', () => {
   it.each(golden.runs)('gets what the harness gets with the prompt $prompt and "$delimiter"', async (run) => {
     const { prompt, delimiter } = run
-    const { metrics, predictions, cutRecords } = await evaluateRankedChoices(model, tokenizer, records, {
+    const { metrics, predictions, truncatedRecords } = await evaluateRankedChoices(model, tokenizer, records, {
       prompt,
       delimiter,
       resamples: 50,
@@ -68,7 +68,7 @@ describe('ranked choices', () => {
     expect(metrics.accuracyPerCharacter.value).toBeCloseTo(run.metrics.acc_norm, 9)
     expect(metrics.accuracyPerByte.value).toBeCloseTo(run.metrics.acc_bytes, 9)
     expect(metrics.accuracy.low).toBeLessThan(metrics.accuracy.value)
-    expect(cutRecords).toBeGreaterThan(0)
+    expect(truncatedRecords).toBeGreaterThan(0)
   })
 
   it('does not depend on batches, and frees what it makes', async () => {

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { loadModelWithReport } from '../../src/checkpoint/index.ts'
-import { createChatForm } from '../../src/tasks/conversation/chat-form.ts'
-import type { Turn } from '../../src/tasks/conversation/turns.ts'
+import { createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
+import type { Turn } from '../../src/tasks/generative/turns.ts'
 import { scope, setThreads } from '../../src/tensor/index.ts'
 import { chatTokenizer, chatTokenizerJson } from './chat-tokenizer.ts'
 
@@ -22,7 +22,7 @@ const golden = JSON.parse(readFileSync(join(folder, 'answers.json'), 'utf8')) as
 }
 
 const encoded = (template: string) => {
-  const form = createChatForm(chatTokenizer({ eos: '<|im_end|>' }), {
+  const form = createChatEncoder(chatTokenizer({ eos: '<|im_end|>' }), {
     template,
     learn: 'every',
     tooLong: 'error',
@@ -56,7 +56,7 @@ it.each([
   const { model } = await loadModelWithReport(join(folder, 'model'))
   for (const padded of [true, false])
     scope(() => {
-      const { terms } = form.learner.loss(model, form.learner.collate(examples, { padded }))
+      const { terms } = form.criterion.loss(model, form.criterion.collate(examples, { padded }))
       const loss = terms[0].sum.item() / terms[0].weight
       expect(Math.abs(loss - golden.loss)).toBeLessThan(1e-5)
       expect(Math.abs(loss - golden.trlLoss)).toBeLessThan(1e-5)

@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { zipFiles } from '../../src/files/index.ts'
-import { askAbout } from '../../src/tasks/conversation/ask-about.ts'
-import { type TaskDefinition, type TaskType, taskConfig, tasks, type WritingRecord } from '../../src/tasks/index.ts'
+import { fillPrompt } from '../../src/tasks/generative/prompt-pattern.ts'
+import { type GenerativeRecord, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../src/tasks/index.ts'
 
 const data = '../shared/data'
 let root: string
@@ -23,7 +23,7 @@ const file = (name: string, content: string | Buffer) => {
 }
 const lines = (...rows: unknown[]) => rows.map((row) => JSON.stringify(row)).join('\n')
 
-type Read = WritingRecord & { turns?: { role: string; content: string }[]; source?: string; question?: string }
+type Read = GenerativeRecord & { turns?: { role: string; content: string }[]; source?: string; question?: string }
 const read = async (type: TaskType, path: string, settings: { [name: string]: unknown } = {}, dataset?: string) => {
   const task = tasks[type] as unknown as TaskDefinition
   const { records, report } = await task.read(path, taskConfig(task, settings, dataset))
@@ -263,10 +263,10 @@ describe('written answers', () => {
 })
 
 it('questions are made from patterns, whatever braces the texts have', () => {
-  const { turns, source } = askAbout('Sum {text} for {query}.', { text: '{query}', query: 'x{text}' }, 'text')
+  const { turns, source } = fillPrompt('Sum {text} for {query}.', { text: '{query}', query: 'x{text}' }, 'text')
   expect(turns).toEqual([{ role: 'user', content: 'Sum {query} for x{text}.' }])
   expect(turns[0].content.slice(...source!)).toBe('{query}')
-  expect(() => askAbout('Sum this.', { text: 'a' }, 'text')).toThrow(/\{text\}/)
+  expect(() => fillPrompt('Sum this.', { text: 'a' }, 'text')).toThrow(/\{text\}/)
 })
 
 describe.skipIf(!existsSync(data))('known data sets, read to their end (needs ../shared/data)', () => {

@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { accuracy } from '../../src/tasks/metrics/accuracy.ts'
 import { AnswerScores } from '../../src/tasks/metrics/answer-scores.ts'
-import { answerWords, exactMatch, wordF1 } from '../../src/tasks/metrics/answer-text.ts'
+import { exactMatch, normalizedWords, wordF1 } from '../../src/tasks/metrics/answer-text.ts'
 import { Calibration } from '../../src/tasks/metrics/calibration.ts'
 import { ConfusionMatrix, classCounts } from '../../src/tasks/metrics/confusion-matrix.ts'
 import { EntityScores } from '../../src/tasks/metrics/entity-scores.ts'
@@ -148,7 +148,7 @@ describe('metrics', () => {
   it('of answers are those of the official scripts', () => {
     expect(golden.answerTexts.length).toBe(2509)
     for (const one of golden.answerTexts) {
-      const [said, gold] = [answerWords(one.said), answerWords(one.gold)]
+      const [said, gold] = [normalizedWords(one.said), normalizedWords(one.gold)]
       expect(gold, JSON.stringify(one)).toEqual(one.words)
       expect(exactMatch(said, gold), JSON.stringify(one)).toBe(one.exact)
       equal(exactMatch(said, gold), one.exactv1, one)

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../src/core/index.ts'
 import { pairedDifferences, scoreIntervals, scoreTexts, type TextPair } from '../../src/tasks/index.ts'
 import { sentenceBleu } from '../../src/tasks/metrics/bleu.ts'
-import { commonLength, markCommon } from '../../src/tasks/metrics/common-subsequence.ts'
+import { lcsLength, markLcs } from '../../src/tasks/metrics/common-subsequence.ts'
 import { stemmed } from '../../src/tasks/metrics/porter-stemmer.ts'
 import { answerNumber } from '../../src/tasks/metrics/text-answers.ts'
 
@@ -154,7 +154,7 @@ describe('metrics of texts', () => {
           table[i][j + 1] = each === value ? at(i, j) + 1 : Math.max(at(i, j + 1), table[i][j])
         })
       })
-      expect(commonLength(one, other)).toBe(at(one.length, other.length))
+      expect(lcsLength(one, other)).toBe(at(one.length, other.length))
       const wanted = new Uint8Array(one.length)
       for (let [i, j] = [one.length, other.length]; i > 0 && j > 0; ) {
         if (one[i - 1] === other[j - 1]) {
@@ -164,7 +164,7 @@ describe('metrics of texts', () => {
         else i--
       }
       const marks = new Uint8Array(one.length)
-      markCommon(one, other, marks)
+      markLcs(one, other, marks)
       expect(marks).toEqual(wanted)
     }
   })

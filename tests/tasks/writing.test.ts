@@ -2,7 +2,7 @@
 // Small models with random weights.
 import { describe, expect, it } from 'vitest'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
-import { scoreAnswers } from '../../src/tasks/conversation/answer-scores.ts'
+import { scoreAnswers } from '../../src/tasks/generative/answer-scores.ts'
 import {
   evaluateTask,
   type GenerativeTask,

@@ -21,7 +21,7 @@ export const classRow = (ids: readonly number[], label: number): ClassRow => ({
   ids: Uint32Array.from(ids),
   starts: [0],
   labels: Uint32Array.of(label),
-  cut: 0,
+  truncatedTokens: 0,
 })
 
 export const classLearner = (classes: number): Criterion<ClassRow> => {

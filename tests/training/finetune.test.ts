@@ -82,9 +82,9 @@ describe('finetune', () => {
       const { metrics } = JSON.parse(readFileSync(join(out, 'model', 'evaluation.json'), 'utf8'))
       const evaluate = async (...flags: string[]) =>
         JSON.parse((await runHere(['evaluate', '--model', out, '--data', at('held.jsonl'), '--json', ...flags])).stdout)
-      expect(await evaluate()).toMatchObject({ metrics, cutRecords: 24 })
-      expect(await evaluate('--max-length', '5')).toMatchObject({ cutRecords: 24 })
-      expect((await evaluate('--max-length', '48')).cutRecords).toBe(0)
+      expect(await evaluate()).toMatchObject({ metrics, truncatedRecords: 24 })
+      expect(await evaluate('--max-length', '5')).toMatchObject({ truncatedRecords: 24 })
+      expect((await evaluate('--max-length', '48')).truncatedRecords).toBe(0)
       const [line] = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8').split('\n')
       const { review } = JSON.parse(readFileSync(at('held.jsonl'), 'utf8').split('\n')[0])
       const predict = async (...flags: string[]) =>
@@ -112,8 +112,8 @@ describe('finetune', () => {
     }
     // As earlier versions wrote it: the run says it still, the folder of the model alone does not.
     writeFileSync(path, JSON.stringify({ ...written, maxLength: undefined }))
-    expect((await evaluated(out)).cutRecords).toBe(24)
-    expect((await evaluated(join(out, 'model'))).cutRecords).toBe(0)
+    expect((await evaluated(out)).truncatedRecords).toBe(24)
+    expect((await evaluated(join(out, 'model'))).truncatedRecords).toBe(0)
     writeFileSync(path, JSON.stringify({ ...written, maxLength: '6' }))
     const { stderr } = await runHere(['evaluate', '--model', out, '--data', at('held.jsonl')])
     expect(stderr).toMatch(/task\.json/)

@@ -87,7 +87,7 @@ const alone = async (name: keyof typeof wanted, fields: object) => {
   const { model, applied } = await loadAdapter(at(name, 'model'))
   const tokenizer = await loadTokenizer(at('base'))
   const maxLength = Math.min(model.facts.maxPositions ?? 512, 512) - applied.virtualTokens
-  const records = [task.ask({ ...fields }, '0', config)]
+  const records = [task.recordFromInput({ ...fields }, '0', config)]
   return (await predictTask(model, tokenizer, task, records, config, { maxLength })).predictions[0]
 }
 
@@ -201,7 +201,7 @@ describe('specialists', () => {
       const { model } = await openFeatureModel(at(`features-${name}`, 'model'))
       const task = tasks[wanted[name].task] as unknown as TaskDefinition
       const config = taskConfig(task, {})
-      const records = [task.ask(question, '0', config)]
+      const records = [task.recordFromInput(question, '0', config)]
       const expected = await predictTask(model, await loadTokenizer(at('base')), task, records, config)
       expect(said).toEqual(expected.predictions[0])
     }

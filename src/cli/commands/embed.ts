@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { isAdapterFolder } from '../../adapters/index.ts'
 import { ConfigError, formatCount, formatDuration } from '../../core/index.ts'
-import { embedSchema, embedWithRows, identityOf, vectorFormat, vectorSuffixes } from '../../features/index.ts'
+import { embedSchema, embedWithRows, modelFilesHash, vectorFormat, vectorSuffixes } from '../../features/index.ts'
 import { loadForInference } from '../../inference/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
@@ -57,5 +57,5 @@ const identityFor = async (path: string): Promise<string> => {
     throw new ConfigError(
       `Expected a whole model with \`--cache\`, got the adapter ${path}, whose base may change separately. Leave out the cache, or merge the adapter.`,
     )
-  return identityOf(path)
+  return modelFilesHash(path)
 }

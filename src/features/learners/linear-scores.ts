@@ -1,15 +1,15 @@
 // What linear learners share: a weight for each feature and output, and a loss of the scores whose sum is lowered together with the squares
 // of the weights. Knows no loss.
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+import { type Evaluation, minimize } from '../lbfgs.ts'
 import {
   expectTensor,
   type FeatureDataset,
+  type FitHooks,
   type FittedLearner,
-  type LearnHooks,
   type LearningProblem,
   scoreColumns,
 } from '../learner.ts'
-import { type Evaluation, minimize } from '../minimize.ts'
 
 export interface Slopes {
   /** Summed over the rows. */
@@ -61,7 +61,7 @@ export const rightAnswers = ({ kind, answers }: FeatureDataset, columns: number)
 }
 
 /** The one minimum. Everything is divided by strength and weight, so that the tolerance means the same for any number of rows. */
-export const fitLinear = async (problem: LinearProblem, hooks: LearnHooks): Promise<LinearMinimum> => {
+export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promise<LinearMinimum> => {
   const { lesson, outputs, curvature, totalWeight, strength, shrinkConstant } = problem
   const width = lesson.features.shape[1]
   // A constant that is not held small may move: centred features make the same minimum quicker to find.

@@ -44,15 +44,15 @@ export const rankedChoices = defineEvaluation({
       await writeFileAtomic(file, predictions.map((prediction) => `${JSON.stringify(prediction)}\n`).join(''))
     return { records: records.length, skipped: report.skipped, mainMetric: 'accuracy', ...result }
   },
-  render: ({ records, metrics, cutRecords, seconds }: RankedChoicesReport) =>
+  render: ({ records, metrics, truncatedRecords, seconds }: RankedChoicesReport) =>
     [
       ...Object.entries(metrics).map(
         ([name, { value, low, high }]) =>
           `${name.padEnd(20)} ${value.toFixed(4)}  [${low.toFixed(4)}, ${high.toFixed(4)}]`,
       ),
-      ...(cutRecords === 0
+      ...(truncatedRecords === 0
         ? []
-        : [`${formatCount(cutRecords)} prompts were truncated at the beginning to the model's context`]),
+        : [`${formatCount(truncatedRecords)} prompts were truncated at the beginning to the model's context`]),
       `${formatCount(records)} records in ${formatDuration(seconds * 1000)}`,
     ].join('\n'),
 })

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../../core/index.ts'
 import {
-  anyTaskSettings,
+  allTaskSettings,
   evaluateTask,
   evaluateTaskSchema,
   type ReadReport,
@@ -18,7 +18,7 @@ import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
 /** Options of the evaluation of every task with records. */
 export const recordOptions = z.strictObject({
   dataset: z.string().optional().describe('known data set of the task, whose columns need not be named'),
-  settings: anyTaskSettings(Object.values(tasks))
+  settings: allTaskSettings(Object.values(tasks))
     .prefault({})
     .describe("the task's settings: columns, labels … (default: those of the specialist's fine-tuning)"),
   maxLength: evaluateTaskSchema.shape.maxLength.describe(

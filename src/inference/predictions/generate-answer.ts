@@ -46,7 +46,7 @@ export const generateAnswers = async (
   const { model, tokenizer } = loaded
   const { task, config, maxLength: ownLength } = await chosenTask(loaded)
   const settings = maxNewTokens === undefined ? config : { ...config, maxNewTokens }
-  const records = inputs.map((fields, i) => task.ask(fields, String(i), settings))
+  const records = inputs.map((fields, i) => task.recordFromInput(fields, String(i), settings))
   const { predictions } = await predictTask(model, tokenizer, task, records, settings, {
     maxLength: maxLength ?? ownLength,
     signal,

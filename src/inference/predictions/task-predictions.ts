@@ -48,12 +48,12 @@ export const predictFields = async (
   const recorded = await recordedTask(loaded)
   const own = recorded?.task === task.type ? recorded : undefined
   const config = taskConfig(task, settings, undefined, own?.settings)
-  const records = inputs.map((fields, i) => task.ask(fields, String(i), config))
+  const records = inputs.map((fields, i) => task.recordFromInput(fields, String(i), config))
   const length = maxLength ?? own?.maxLength
   const { predictions } = await predictTask(model, tokenizer, task, records, config, { maxLength: length, signal })
   return predictions.map((prediction, i) => ({
     prediction: prediction as TaskTextPrediction['prediction'],
-    parts: task.parts?.(records[i]) ?? {},
+    parts: task.alignedInputs?.(records[i]) ?? {},
   }))
 }
 

@@ -18,7 +18,7 @@ import {
   scoresOf,
   type TaskRecord,
   type TaskResult,
-  taskLength,
+  taskMaxLength,
 } from '../../tasks/index.ts'
 import { Generator } from '../../tensor/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
@@ -82,7 +82,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       ? []
       : [`The matrices of ${recipe.base} are held in ${held}; the adapter's files fit it as it is.`]
   const active = applied.model
-  const maxLength = recipe.maxLength ?? taskLength(active, tokenizer, task) - applied.virtualTokens
+  const maxLength = recipe.maxLength ?? taskMaxLength(active, tokenizer, task) - applied.virtualTokens
   expectPositions(active.facts, maxLength, applied.virtualTokens)
   const prepared = task.prepare(tokenizer, config, {
     maxLength,
@@ -99,7 +99,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const examples = records.train.flatMap((record) => prepared.encode(record))
   if (recipe.priorBias && (recipe.fresh || opened.report.newHead.length > 0))
     beginAtPrior(active, applied.trainable.values(), prepared, examples)
-  const cuts = examples.filter(({ cut }) => cut > 0).length
+  const cuts = examples.filter(({ truncatedTokens: cut }) => cut > 0).length
   const encodingNotes = [
     ...(prepared.notes ?? []),
     ...passedOver(prepared.skipped),

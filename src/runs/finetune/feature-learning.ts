@@ -8,12 +8,12 @@ import {
   featureSettings,
   type LearnableTask,
   learnFromFeatures,
+  learningProblem,
   openBase,
-  poolingFor,
   predictFromFeatures,
-  problemOf,
   saveFeatureModel,
   taskFeatures,
+  taskPooling,
 } from '../../features/index.ts'
 import type { HeadType } from '../../models/index.ts'
 import {
@@ -24,7 +24,7 @@ import {
   type TaskDefinition,
   type TaskRecord,
   type TaskResult,
-  taskLength,
+  taskMaxLength,
 } from '../../tasks/index.ts'
 import { MODEL_FOLDER } from '../engine/run-folder.ts'
 import type { NonIterativeFit } from '../engine/run-kind.ts'
@@ -63,9 +63,9 @@ export const learnFeatures =
     const { task, config, base: folder, tokenizer, records } = material
     for (const line of material.notes) note(line)
     const { precision, device, seed } = recipe
-    const fresh = recipe.fresh ? { fresh: seed } : {}
-    const base = await openBase({ base: folder, ...fresh, precision, device })
-    const maxLength = recipe.maxLength ?? taskLength(base.model, tokenizer, task)
+    const initSeed = recipe.fresh ? { initSeed: seed } : {}
+    const base = await openBase({ base: folder, ...initSeed, precision, device })
+    const maxLength = recipe.maxLength ?? taskMaxLength(base.model, tokenizer, task)
     const { maxPositions = maxLength } = base.model.facts
     if (maxLength > maxPositions)
       throw new ConfigError(`Expected at most ${maxPositions} for \`maxLength\`, as the base takes, got ${maxLength}.`)
@@ -81,13 +81,13 @@ export const learnFeatures =
         recipe,
       )
     const together = prepare(headOptions)
-    const settings = featureSettings(recipe.adapter, problemOf(together.rows).kind)
+    const settings = featureSettings(recipe.adapter, learningProblem(together.rows).kind)
     const apart = settings.pairs === 'apart'
     if (apart && (together.rows.positions !== undefined || together.rows.kind === 'choice'))
       throw new ConfigError(`Expected a task about pairs of texts for \`adapter.pairs\` apart, got ${recipe.task}.`)
     const options = apart ? { ...headOptions, pairs: settings.pairs } : headOptions
     const prepared = apart ? prepare(options) : together
-    const pooling = poolingFor(prepared.rows, settings.pooling)
+    const pooling = taskPooling(prepared.rows, settings.pooling)
     const extract = async (what: string, of: readonly TaskRecord[]) => {
       const tell = seldom(say)
       const found = await taskFeatures(base.model, prepared, of, {
@@ -139,7 +139,7 @@ export const learnFeatures =
     const facts = {
       base: resolve(folder),
       baseIdentity: base.identity,
-      ...fresh,
+      ...initSeed,
       precision,
       task: task.type,
       head: headOf(task),

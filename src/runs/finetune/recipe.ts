@@ -1,7 +1,7 @@
 // The recipe of a fine-tuning run. Knows no task and no variant by name.
 import { z } from 'zod'
 import { holdings } from '../../nn/index.ts'
-import { anyTaskSettings, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../tasks/index.ts'
+import { allTaskSettings, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../tasks/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { variantNames } from './variant-names.ts'
 
@@ -13,7 +13,7 @@ export const finetuneSchema = trainingSchema.extend({
   base: z.string().describe('the generalist: a folder, a .gguf file, a run or a Hub id'),
   task: z.enum(taskTypes).describe('what is learnt'),
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
-  settings: anyTaskSettings(Object.values(tasks))
+  settings: allTaskSettings(Object.values(tasks))
     .prefault({})
     .describe("the task's own settings: columns, labels, class weights …"),
   data: z.string().describe('file or folder to train on'),

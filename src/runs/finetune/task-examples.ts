@@ -13,7 +13,7 @@ export const shuffledExamples = <Example extends TaskExample>(
     example(position) {
       const epoch = Math.floor(position / examples.length)
       const example = examples[permutedIndex(`${seed}/${epoch}`, examples.length, position % examples.length)]
-      return { example, cut: example.cut }
+      return { example, cut: example.truncatedTokens }
     },
   }
 }

@@ -4,7 +4,7 @@ import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
 import { CheckpointError } from '../../core/index.ts'
-import { identityOf, isFeatureModel, openFeatureModel } from '../../features/index.ts'
+import { isFeatureModel, modelFilesHash, openFeatureModel } from '../../features/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 
@@ -103,7 +103,7 @@ const identities = new WeakMap<Model, Promise<string>>()
 const asLearner: SpecialistWay = {
   holds: isFeatureModel,
   async open(path, base, name, note) {
-    const files = identities.get(base.model) ?? identityOf(base.folder)
+    const files = identities.get(base.model) ?? modelFilesHash(base.folder)
     identities.set(base.model, files)
     const bank = adaptersOf(base.model)
     bank.use(undefined)

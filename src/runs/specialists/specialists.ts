@@ -18,7 +18,7 @@ import {
   type TaskPrediction,
   type TaskType,
   taskConfig,
-  taskLength,
+  taskMaxLength,
   tasks,
 } from '../../tasks/index.ts'
 import { dtypeFacts, type Tensor } from '../../tensor/index.ts'
@@ -146,7 +146,7 @@ export class Specialists {
       const own = await exists(join(path, 'tokenizer.json'))
       const tokenizer = own ? await loadTokenizer(path) : this.#tokenizer
       const known = type === taught?.task ? taught.maxLength : undefined
-      const maxLength = known ?? model.headOptions.maxTokens ?? taskLength(model, tokenizer, task) - virtualTokens
+      const maxLength = known ?? model.headOptions.maxTokens ?? taskMaxLength(model, tokenizer, task) - virtualTokens
       model.eval()
       this.#all.set(name, { name, task, config, standing, tokenizer, maxLength })
     } catch (error) {
@@ -175,7 +175,9 @@ export class Specialists {
     options: AskOptions,
   ): Promise<PredictionResult> {
     const { standing, task, config, tokenizer, maxLength } = specialist
-    const records = asked.map(({ id, specialist: _, ...fields }, i) => task.ask(fields, id ?? String(i), config))
+    const records = asked.map(({ id, specialist: _, ...fields }, i) =>
+      task.recordFromInput(fields, id ?? String(i), config),
+    )
     return predictTask(standing.enter(), tokenizer, task, records, config, { maxLength, ...options })
   }
 
@@ -212,7 +214,7 @@ export class Specialists {
     const faultOf = (name: string): string | undefined => {
       const { task, config } = this.#get(name)
       try {
-        task.ask(fields, '0', config)
+        task.recordFromInput(fields, '0', config)
         return undefined
       } catch (error) {
         if (error instanceof ConfigError) return error.message

@@ -14,4 +14,4 @@ export const mostFrequent = <Value>(counts: ReadonlyMap<Value, number>): Value =
   return [...counts].reduce((best, one) => (one[1] > best[1] ? one : best))[0]
 }
 
-export const drawFrom = <Item>(items: readonly Item[], random: Random): Item => items[random.integer(items.length)]
+export const randomItem = <Item>(items: readonly Item[], random: Random): Item => items[random.integer(items.length)]

@@ -3,12 +3,12 @@ import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { expectPositions } from '../learning/positions.ts'
+import { expectPositions } from '../learning/max-length.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { Scores } from '../metrics/scored-units.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
-import { predictByWriting } from './predict-by-generation.ts'
-import { predictByReading } from './predict-from-logits.ts'
+import { predictByGeneration } from './predict-by-generation.ts'
+import { predictFromLogits } from './predict-from-logits.ts'
 
 export const evaluateTaskSchema = z.strictObject({
   maxLength: z
@@ -44,8 +44,8 @@ export interface PredictionResult<Prediction extends TaskPrediction = TaskPredic
   answered?: number
   tokens: number
   /** Tokens that were cut off because a record was too long. */
-  cutTokens: number
-  cutRecords: number
+  truncatedTokens: number
+  truncatedRecords: number
   /** Encoding, the model and decoding. */
   seconds: number
 }
@@ -59,7 +59,7 @@ export interface TaskResult<Prediction extends TaskPrediction = TaskPrediction> 
 }
 
 /** The most tokens that model and tokenizer take, up to 512 or what the task says. */
-export const taskLength = (
+export const taskMaxLength = (
   model: Pick<Model, 'facts' | 'config'>,
   { maxLength }: Pick<Tokenizer, 'maxLength'>,
   { maxLength: most = 512 }: Pick<TaskDefinition, 'maxLength'> = {},
@@ -83,7 +83,7 @@ export const predictTask = async <
   const {
     batchTokens,
     answers = records.length,
-    maxLength = model.headOptions.maxTokens ?? taskLength(model, tokenizer, task),
+    maxLength = model.headOptions.maxTokens ?? taskMaxLength(model, tokenizer, task),
   } = parseConfig(evaluateTaskSchema, settings, 'settings')
   if (![task.head].flat().includes(model.headType))
     throw new ConfigError(
@@ -98,12 +98,12 @@ export const predictTask = async <
   try {
     const { cuts, ...predicted } =
       prepared.generation === undefined
-        ? await predictByReading(model, prepared, records, { batchTokens, onProgress, signal })
-        : await predictByWriting(model, tokenizer, prepared, records, { batchTokens, answers, onProgress, signal })
+        ? await predictFromLogits(model, prepared, records, { batchTokens, onProgress, signal })
+        : await predictByGeneration(model, tokenizer, prepared, records, { batchTokens, answers, onProgress, signal })
     return {
       ...predicted,
-      cutTokens: cuts.reduce((sum, cut) => sum + cut, 0),
-      cutRecords: cuts.filter((cut) => cut > 0).length,
+      truncatedTokens: cuts.reduce((sum, cut) => sum + cut, 0),
+      truncatedRecords: cuts.filter((cut) => cut > 0).length,
       seconds: (performance.now() - started) / 1000,
     }
   } finally {

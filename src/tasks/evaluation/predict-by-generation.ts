@@ -16,9 +16,9 @@ import type {
   TaskRecord,
   TextGenerationPlan,
 } from '../task.ts'
-import { encodeAll, type Predicted, type PredictingOptions } from './predict-from-logits.ts'
+import { encodeAll, type Predictions, type PredictOptions } from './predict-from-logits.ts'
 
-export interface WritingOptions extends PredictingOptions {
+export interface GenerationPredictOptions extends PredictOptions {
   /** Answers are written to so many of the records, the first ones. */
   answers: number
 }
@@ -33,7 +33,7 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
     encode,
   }: Pick<GenerativeTask<Record, Example, Prediction>, 'criterion' | 'generation' | 'encode'>,
   records: readonly Record[],
-  { batchTokens, signal }: PredictingOptions,
+  { batchTokens, signal }: PredictOptions,
   progress: OnSteps,
 ) => {
   const padded = mustPad(criterion, model)
@@ -60,7 +60,7 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
       const { record, example } = items[i]
       const before = losses[record] ?? { nats: 0, tokens: 0 }
       losses[record] = { nats: before.nats + found[k].nats, tokens: before.tokens + found[k].tokens }
-      cuts[record] += example.cut
+      cuts[record] += example.truncatedTokens
     })
     progress(part.length)
   }
@@ -78,7 +78,7 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
   tokenizer: Tokenizer,
   writing: TextGenerationPlan<Record, Prediction>,
   records: readonly Record[],
-  { batchTokens, signal }: PredictingOptions,
+  { batchTokens, signal }: PredictOptions,
   progress: OnSteps,
 ) => {
   const prompts = records.map((record) => writing.prompt(record))
@@ -100,13 +100,13 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
     // A text that was broken off is no answer.
     signal?.throwIfAborted()
     for (const { promptIndex, text = '', finishReason, newTokens } of results)
-      written[part[promptIndex]] = { text, ended: finishReason === 'eos' || finishReason === 'stop', newTokens }
+      written[part[promptIndex]] = { text, endedByItself: finishReason === 'eos' || finishReason === 'stop', newTokens }
     progress(part.length)
   }
   return { written, cuts: prompts.map(({ cut }) => cut) }
 }
 
-export const predictByWriting = async <
+export const predictByGeneration = async <
   Record extends TaskRecord,
   Example extends TaskExample,
   Prediction extends TaskPrediction,
@@ -115,8 +115,8 @@ export const predictByWriting = async <
   tokenizer: Tokenizer,
   prepared: GenerativeTask<Record, Example, Prediction>,
   records: readonly Record[],
-  options: WritingOptions,
-): Promise<Predicted<Prediction>> => {
+  options: GenerationPredictOptions,
+): Promise<Predictions<Prediction>> => {
   const asked = records.slice(0, options.answers)
   let done = 0
   const progress = (steps: number) => {

@@ -3,17 +3,17 @@ import { setImmediate } from 'node:timers/promises'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
-import { exampleBatches, type Placed } from '../learning/batches.ts'
+import { exampleBatches, type RecordExample } from '../learning/batches.ts'
 import type { DiscriminativeTask, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
 
-export interface PredictingOptions {
+export interface PredictOptions {
   batchTokens: number
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
   signal?: AbortSignal
 }
 
-export interface Predicted<Prediction> {
+export interface Predictions<Prediction> {
   /** In the order of the records. */
   predictions: Prediction[]
   examples: number
@@ -29,8 +29,8 @@ export const encodeAll = async <Record, Example>(
   records: readonly Record[],
   encode: (record: Record) => readonly Example[],
   signal: AbortSignal | undefined,
-): Promise<Placed<Example>[]> => {
-  const items: Placed<Example>[] = []
+): Promise<RecordExample<Example>[]> => {
+  const items: RecordExample<Example>[] = []
   for (let record = 0; record < records.length; record++) {
     if (record % 64 === 0) {
       await setImmediate()
@@ -41,7 +41,7 @@ export const encodeAll = async <Record, Example>(
   return items
 }
 
-export const predictByReading = async <
+export const predictFromLogits = async <
   Record extends TaskRecord,
   Example extends TaskExample,
   Prediction extends TaskPrediction,
@@ -49,8 +49,8 @@ export const predictByReading = async <
   model: Model,
   { criterion: learner, ...prepared }: DiscriminativeTask<Record, Example, Prediction>,
   records: readonly Record[],
-  { batchTokens, onProgress, signal }: PredictingOptions,
-): Promise<Predicted<Prediction>> => {
+  { batchTokens, onProgress, signal }: PredictOptions,
+): Promise<Predictions<Prediction>> => {
   const padded = mustPad(learner, model)
   const items = await encodeAll(records, (record) => prepared.encode(record), signal)
   const outputs = records.map((): { example: Example; logits: Float32Array }[] => [])
@@ -81,6 +81,6 @@ export const predictByReading = async <
     predictions: records.map((record, i) => prepared.decode(record, outputs[i])),
     examples: items.length,
     tokens,
-    cuts: outputs.map((each) => each.reduce((sum, { example }) => sum + example.cut, 0)),
+    cuts: outputs.map((each) => each.reduce((sum, { example }) => sum + example.truncatedTokens, 0)),
   }
 }

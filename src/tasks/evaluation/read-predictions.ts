@@ -2,10 +2,10 @@
 // or plain lines. Matched by id where they have ids, else by order. Knows no task.
 import { ConfigError, DataError, didYouMean, show } from '../../core/index.ts'
 import { textLines } from '../../files/index.ts'
-import { conllSentences } from '../reading/conll.ts'
-import { readJson } from '../reading/json-rows.ts'
-import { FaultCounter, type Place } from '../reading/read-report.ts'
-import { openRows } from '../reading/read-rows.ts'
+import { conllSentences } from '../records/conll-sentences.ts'
+import { readJson } from '../records/json-rows.ts'
+import { FaultCounter, type Place } from '../records/read-report.ts'
+import { openRows } from '../records/read-rows.ts'
 import type { TaskDefinition, TaskPrediction, TaskRecord } from '../task.ts'
 
 interface Found extends Place {

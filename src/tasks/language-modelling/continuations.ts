@@ -4,7 +4,7 @@ import { KvCache } from '../../generation/index.ts'
 import { cat, inferenceMode, scope, Tensor } from '../../tensor/index.ts'
 import { type PieceScore, type ScoredModel, scoreHidden } from './scoring.ts'
 
-export interface Continued {
+export interface PromptContinuations {
   /** At least one token. */
   prompt: readonly number[]
   /** Each has at least one token. */
@@ -45,7 +45,7 @@ const maskOf = (pads: readonly number[], known: number, length: number, device: 
 }
 
 /** The score of each continuation of each prompt. The model is in its evaluation mode. */
-export const scoreContinuations = (model: ScoredModel, groups: readonly Continued[]): PieceScore[][] => {
+export const scoreContinuations = (model: ScoredModel, groups: readonly PromptContinuations[]): PieceScore[][] => {
   if (groups.length === 0) return []
   const { device } = model.body.embedTokens.weight
   const longest = Math.max(...groups.map(({ prompt }) => prompt.length))

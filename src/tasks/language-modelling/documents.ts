@@ -20,7 +20,7 @@ export const isTokenSource = (source: LanguageSource): source is TokenSource =>
   typeof (source as Partial<TokenSource>).readTokens === 'function'
 
 /** Tokens that stand for no text. Unknown tokens stand for some, and count. */
-export function silentIds({ specialIds }: VocabularyFacts, tokenizer: Tokenizer): ReadonlySet<number> {
+export function unscoredIds({ specialIds }: VocabularyFacts, tokenizer: Tokenizer): ReadonlySet<number> {
   const unknown = tokenizer.special.unk?.id
   return new Set([...specialIds].filter((id) => id !== unknown))
 }

@@ -13,12 +13,12 @@ import {
   isTokenSource,
   type LanguageSource,
   pseudoPieces,
-  silentIds,
   type TextPiece,
+  unscoredIds,
 } from './documents.ts'
+import { EvaluationSums } from './evaluation-sums.ts'
 import { type ScoredModel, scorePieces } from './scoring.ts'
 import { type CheckedSettings, checkSettings, type LanguageModellingSettings } from './settings.ts'
-import { Tally } from './tally.ts'
 
 export interface EvaluationHooks {
   /** Called after each batch. `totalTokens` is known for token shards. */
@@ -64,7 +64,7 @@ export async function evaluateLanguageModelling(
     settings: checked,
     hooks,
     vocabulary,
-    silent: silentIds(vocabulary, tokenizer),
+    silent: unscoredIds(vocabulary, tokenizer),
     intervals: { seed: checked.seed, resamples: checked.resamples, confidence: checked.confidence },
   }
   const result = await (model.facts.causal ? evaluateCausal(context) : evaluateMasked(context))
@@ -150,8 +150,8 @@ async function score(
   { model, tokenizer, source, settings, hooks, silent }: Context,
   limit: number | undefined,
   { piecesOf, bytesOf = ({ bytes }) => bytes }: Scoring,
-): Promise<Tally> {
-  const tally = new Tally()
+): Promise<EvaluationSums> {
+  const tally = new EvaluationSums()
   const limited = limit ?? Number.POSITIVE_INFINITY
   async function* pieces(): AsyncGenerator<PlacedPiece> {
     let index = 0

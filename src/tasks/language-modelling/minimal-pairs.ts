@@ -5,7 +5,7 @@ import { ConfigError, createRandom, DataError, parseConfig } from '../../core/in
 import { vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { bootstrapMean, type Interval } from '../metrics/bootstrap.ts'
-import { causalPieces, pseudoPieces, silentIds } from './documents.ts'
+import { causalPieces, pseudoPieces, unscoredIds } from './documents.ts'
 import { type MinimalPair, readMinimalPairs } from './read-pairs.ts'
 import { type Piece, type ScoredModel, scorePieces } from './scoring.ts'
 import { defaultLength, vocabularyFaults } from './settings.ts'
@@ -131,7 +131,7 @@ function choose(pairs: MinimalPair[], maxPairs: number | undefined, seed: number
 
 function* piecesOf(pairs: readonly MinimalPair[], model: ScoredModel, tokenizer: Tokenizer): Generator<SentencePiece> {
   const vocabulary = vocabularyFacts(tokenizer)
-  const silent = silentIds(vocabulary, tokenizer)
+  const silent = unscoredIds(vocabulary, tokenizer)
   const maxLength = defaultLength(model.facts, tokenizer)
   const startId = vocabulary.bos ?? vocabulary.eos
   for (const [pair, { good, bad }] of pairs.entries()) {

@@ -2,7 +2,7 @@
 import type { Model } from '../../models/index.ts'
 import { type Criterion, positionsIn } from '../../objectives/index.ts'
 
-export interface Placed<Example> {
+export interface RecordExample<Example> {
   example: Example
   /** Number of its record. */
   record: number
@@ -40,7 +40,7 @@ export const byLength = <Item>(
 
 /** Batches of examples, as numbers of items. */
 export const exampleBatches = <Example>(
-  items: readonly Placed<Example>[],
+  items: readonly RecordExample<Example>[],
   learner: Pick<Criterion<Example>, 'tokens'>,
   model: Pick<Model, 'body'>,
   batchTokens: number,

@@ -1,7 +1,7 @@
 // The labels of a data set: found in it, or given; and values as they are written turned into them. Knows no task.
 import { z } from 'zod'
 import { ConfigError, DataError, didYouMean } from '../../core/index.ts'
-import type { RecordFault } from '../reading/read-report.ts'
+import type { RecordFault } from '../records/read-report.ts'
 import type { TaskRecord } from '../task.ts'
 
 /** Names of labels, where a config gives them. */
@@ -64,7 +64,7 @@ export const expectClasses = (labels: readonly string[], records: readonly TaskR
 }
 
 /** @throws DataError when every record that has an answer has the same one */
-export const expectDifferences = (
+export const expectVariedAnswers = (
   answers: readonly (readonly string[])[],
   records: readonly TaskRecord[],
   wanted = 'records of two classes or more',

@@ -2,13 +2,13 @@
 import { describe, expect, it } from 'vitest'
 import type { TaskExample } from '../task.ts'
 import { balanceLabels } from './class-weights.ts'
-import { priorScores } from './prior.ts'
-import type { RowAnswers } from './row-answers.ts'
+import { priorLogits } from './prior.ts'
+import type { RowTargets } from './row-targets.ts'
 
 type Example = TaskExample & { answers: number[] }
 const example = (...answers: number[]) => ({ answers }) as Example
-const prior = (rows: Pick<RowAnswers, 'kind' | 'outputs' | 'weights'>, ...examples: Example[]) =>
-  Array.from(priorScores<Example>({ ...rows, answers: ({ answers }) => answers }, examples))
+const prior = (rows: Pick<RowTargets, 'kind' | 'outputs' | 'weights'>, ...examples: Example[]) =>
+  Array.from(priorLogits<Example>({ ...rows, targets: ({ answers }) => answers }, examples))
 
 describe('priorScores', () => {
   it('class: the softmax is the share of each class, what is not known left out, what does not occur counted once', () => {

@@ -2,7 +2,7 @@
 // first steps learn these through the body, which an adapter's high rate turns into one vector for every token. Knows no task.
 
 import type { TaskExample } from '../task.ts'
-import type { AnswerKind, RowAnswers } from './row-answers.ts'
+import type { RowTargets, TargetKind } from './row-targets.ts'
 
 type Answers = readonly ArrayLike<number>[]
 type Prior = (answers: Answers, outputs: number, weights: Float32Array | undefined) => Float32Array
@@ -11,7 +11,7 @@ const known = (answers: Answers): number[] =>
   answers.flatMap((some) => Array.from(some).filter((answer) => !Number.isNaN(answer)))
 
 // What does not occur counts as if once.
-const priors: { [Kind in AnswerKind]: Prior } = {
+const priors: { [Kind in TargetKind]: Prior } = {
   class(answers, outputs, weights) {
     const counts = new Float64Array(outputs).fill(1)
     for (const answer of known(answers)) counts[answer]++
@@ -36,12 +36,12 @@ const priors: { [Kind in AnswerKind]: Prior } = {
 }
 
 /** float32 [outputs]: logarithms of the classes' shares, log odds of the labels, the mean of the numbers; by the weights of the loss. */
-export const priorScores = <Example extends TaskExample>(
-  { kind, outputs, weights, ...rows }: RowAnswers<Example>,
+export const priorLogits = <Example extends TaskExample>(
+  { kind, outputs, weights, ...rows }: RowTargets<Example>,
   examples: readonly Example[],
 ): Float32Array =>
   priors[kind](
-    examples.map((example) => rows.answers(example)),
+    examples.map((example) => rows.targets(example)),
     outputs,
     weights,
   )

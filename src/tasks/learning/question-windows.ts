@@ -2,7 +2,7 @@
 // questions. Knows no answers.
 import { ConfigError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { frameOf, hasSegments } from './text-encoder.ts'
+import { hasSegments, specialTokenFrame } from './text-encoder.ts'
 
 export interface QuestionWindow {
   ids: Uint32Array
@@ -13,7 +13,7 @@ export interface QuestionWindow {
   /** Of the context's tokens here: [start, end) of each in its text, one after another. */
   offsets: Int32Array
   /** Tokens of the question that did not fit. */
-  cut: number
+  truncatedTokens: number
 }
 
 export interface WindowOptions {
@@ -35,7 +35,7 @@ export const createWindows = (
   tokenizer: Tokenizer,
   { maxLength, stride, maxQuestionTokens }: WindowOptions,
 ): ((question: string, context: string) => QuestionWindow[]) => {
-  const { parts, partTypes, textTypes } = frameOf(tokenizer, true)
+  const { parts, partTypes, textTypes } = specialTokenFrame(tokenizer, true)
   const typed = hasSegments(tokenizer)
   const special = parts.reduce((sum, { length }) => sum + length, 0)
   const contexts = new Map<string, EncodedContext>()
@@ -81,7 +81,7 @@ export const createWindows = (
         contextAt,
         contextLength: to - from,
         offsets: offsets.subarray(2 * from, 2 * to),
-        cut: whole.length - asked.length,
+        truncatedTokens: whole.length - asked.length,
       })
       if (to === contextIds.length) return windows
     }

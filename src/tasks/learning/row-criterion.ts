@@ -4,7 +4,7 @@ import { type Batch, type Criterion, type Metric, placeSequences, wrongHead } fr
 import type { Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 
-export interface RowLoss<Example> {
+export interface RowCriterionOptions<Example> {
   /** The name of the loss. */
   term: string
   head: HeadType
@@ -16,7 +16,7 @@ export interface RowLoss<Example> {
   /** Summed over the examples. Logits float32 [B,L]. */
   loss(logits: Tensor, targets: Tensor): Tensor
   measure(logits: Tensor, targets: Tensor, batch: RowBatch): { [name: string]: Metric }
-  answer(example: Example): string
+  describeTarget(example: Example): string
 }
 
 export interface RowBatch extends Batch {
@@ -26,7 +26,9 @@ export interface RowBatch extends Batch {
   known: number
 }
 
-export const createRowCriterion = <Example extends TaskExample>(how: RowLoss<Example>): Criterion<Example> => ({
+export const createRowCriterion = <Example extends TaskExample>(
+  how: RowCriterionOptions<Example>,
+): Criterion<Example> => ({
   unpadded: true,
   tokens: ({ ids }) => ids.length,
   weights: (example) => ({ [how.term]: how.weight(example) }),
@@ -49,7 +51,7 @@ export const createRowCriterion = <Example extends TaskExample>(how: RowLoss<Exa
       metrics: metrics ? how.measure(logits, targets, batch as RowBatch) : {},
     }
   },
-  describe: (example, decode) => `${decode(Array.from(example.ids))} → ${how.answer(example)}`,
+  describe: (example, decode) => `${decode(Array.from(example.ids))} → ${how.describeTarget(example)}`,
 })
 
 export const expectHead = ({ headType }: Model, head: HeadType): void => {

@@ -10,7 +10,7 @@ export interface EncodedText {
   starts: number[]
   typeIds?: Uint8Array
   /** Tokens that did not fit. */
-  cut: number
+  truncatedTokens: number
 }
 
 export type TextEncoder = (text: string, pair?: string) => EncodedText
@@ -26,7 +26,7 @@ export interface Frame {
 const probe = 'a'
 
 /** How the tokenizer puts special tokens around one text or two. */
-export const frameOf = (tokenizer: Tokenizer, isPair: boolean): Frame => {
+export const specialTokenFrame = (tokenizer: Tokenizer, isPair: boolean): Frame => {
   const { ids, typeIds, sequenceIds } = tokenizer.encode(probe, isPair ? { pair: probe } : {})
   const frame: Frame = { parts: [], partTypes: [], textTypes: [] }
   let part: number[] = []
@@ -59,7 +59,7 @@ export const hasSegments = (tokenizer: Tokenizer): boolean =>
   tokenizer.encode(probe, { pair: probe }).typeIds.some((type) => type !== 0)
 
 /** Longest first, as transformers does: the shorter text keeps its length as long as it leaves the other at least as much. */
-const shared = (first: number, second: number, room: number): [number, number] => {
+const splitLength = (first: number, second: number, room: number): [number, number] => {
   if (first + second <= room) return [first, second]
   const least = Math.min(first, second)
   const share = least > room ? least : Math.max(least, room - least)
@@ -80,7 +80,7 @@ export const createTextEncoder = (
     ids.length <= length ? ids : left ? ids.subarray(ids.length - length) : ids.subarray(0, length)
   const encode: TextEncoder = (text, pair) => {
     const isPair = pair !== undefined
-    frames[Number(isPair)] ??= frameOf(tokenizer, isPair)
+    frames[Number(isPair)] ??= specialTokenFrame(tokenizer, isPair)
     const frame = frames[Number(isPair)]!
     const room = maxLength - frame.parts.reduce((sum, { length }) => sum + length, 0)
     if (room < (isPair ? 2 : 1))
@@ -89,7 +89,7 @@ export const createTextEncoder = (
       )
     const whole: IdArray[] = [tokenizer.encodeIds(text)]
     if (isPair) whole.push(tokenizer.encodeIds(pair))
-    const lengths = isPair ? shared(whole[0].length, whole[1].length, room) : [Math.min(whole[0].length, room)]
+    const lengths = isPair ? splitLength(whole[0].length, whole[1].length, room) : [Math.min(whole[0].length, room)]
     const texts = whole.map((ids, i) => keep(ids, lengths[i]))
     const size = maxLength - room + lengths[0] + (lengths[1] ?? 0)
     const ids = new Uint32Array(size)
@@ -105,7 +105,7 @@ export const createTextEncoder = (
       at += texts[i].length
     })
     const cut = whole.reduce((sum, { length }) => sum + length, 0) - lengths[0] - (lengths[1] ?? 0)
-    return { ids, starts: [0], cut, ...(typeIds === undefined ? {} : { typeIds }) }
+    return { ids, starts: [0], truncatedTokens: cut, ...(typeIds === undefined ? {} : { typeIds }) }
   }
   if (pairs === 'together') return encode
   return (text, pair) => {
@@ -122,7 +122,7 @@ const joined = (first: EncodedText, second: EncodedText): EncodedText => {
   ids.set(second.ids, end)
   // One text alone is all of the first segment.
   const typeIds = first.typeIds === undefined ? {} : { typeIds: new Uint8Array(ids.length) }
-  return { ids, starts: [0, end], cut: first.cut + second.cut, ...typeIds }
+  return { ids, starts: [0, end], truncatedTokens: first.truncatedTokens + second.truncatedTokens, ...typeIds }
 }
 
 /** The length that a tokenizer's folder allows, up to 512. */

@@ -10,7 +10,7 @@ export interface WordWindow {
   positions: Uint32Array
   /** Those words' places in the sentence. */
   words: Uint32Array
-  cut: number
+  truncatedTokens: number
 }
 
 export const createWordEncoder = (
@@ -60,7 +60,7 @@ export const createWordEncoder = (
         ...(typeIds.some((type) => type !== 0) ? { typeIds: Uint8Array.from(typeIds) } : {}),
         positions: Uint32Array.from(own, ({ position }) => position),
         words: Uint32Array.from(own, ({ word }) => word),
-        cut: 0,
+        truncatedTokens: 0,
       }
     })
   }

@@ -1,7 +1,7 @@
 // Exact match and F1 of answers by the official rules of SQuAD, versions 1.1 and 2.0, with the best threshold for giving no answer.
 // Scores are shares, where the official scripts have percent.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822; official evaluate-v1.1.py and -v2.0.py
-import { answerWords, exactMatch, wordF1 } from './answer-text.ts'
+import { exactMatch, normalizedWords, wordF1 } from './answer-text.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
 export interface AnswerScoresOptions {
@@ -38,9 +38,9 @@ export class AnswerScores implements ScoredUnits {
    */
   add(right: readonly string[], said: string | undefined, none?: number): void {
     const { version } = this.#options
-    const golds = right.map(answerWords).filter((words) => version === 1 || words.length > 0)
+    const golds = right.map(normalizedWords).filter((words) => version === 1 || words.length > 0)
     if (version === 2 && golds.length === 0) golds.push([])
-    const words = said === undefined ? undefined : answerWords(said)
+    const words = said === undefined ? undefined : normalizedWords(said)
     const best = (score: (said: readonly string[], right: readonly string[]) => number) =>
       words === undefined ? 0 : golds.reduce((most, gold) => Math.max(most, score(words, gold)), 0)
     this.#units.push({

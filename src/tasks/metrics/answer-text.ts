@@ -7,7 +7,7 @@ const punctuation = /[!-/:-@[-`{-~]/g
 const article = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu
 
 /** The words that count. */
-export const answerWords = (text: string): string[] =>
+export const normalizedWords = (text: string): string[] =>
   spacedWords(lowered(text).replace(punctuation, '').replace(article, ' '))
 
 /** As Python lowers: JavaScript does the same, by Unicode's rules for final sigma and dotted I. */

@@ -17,7 +17,7 @@ export interface BootstrapOptions {
 }
 
 /** More units than this are added up to so many first: sums of independent units are units again, and the work stays bounded. */
-const mostUnits = 2000
+const maxUnits = 2000
 
 /**
  * sum(numerators) / sum(denominators) with an interval over the units. @source Efron and Tibshirani, An Introduction to the
@@ -67,7 +67,7 @@ export function bootstrapMean(strata: readonly Stratum[], options: BootstrapOpti
 }
 
 function grouped(values: ArrayLike<number>): Float64Array {
-  const groups = new Float64Array(Math.min(values.length, mostUnits))
+  const groups = new Float64Array(Math.min(values.length, maxUnits))
   for (let i = 0; i < values.length; i++) groups[i % groups.length] += values[i]
   return groups
 }

@@ -59,7 +59,7 @@ const lengthAt = (row: Uint32Array, to: number): number => {
 const grows = (row: Uint32Array, place: number): boolean => ((row[place >>> 5] >>> (place & 31)) & 1) === 0
 
 /** How long the longest common subsequences are. */
-export const commonLength = (one: ArrayLike<number>, other: ArrayLike<number>): number => {
+export const lcsLength = (one: ArrayLike<number>, other: ArrayLike<number>): number => {
   const places = placesIn(other)
   const row = firstRow(places.words)
   for (let i = 0; i < one.length; i++) advance(row, places.of(one[i]))
@@ -70,7 +70,7 @@ export const commonLength = (one: ArrayLike<number>, other: ArrayLike<number>): 
  * Marks the places in `one` of that longest common subsequence which is found from the end by giving up a number of `other` only where
  * this alone keeps the length. Memory: one and other by the root of one.
  */
-export const markCommon = (one: ArrayLike<number>, other: ArrayLike<number>, marks: Uint8Array): void => {
+export const markLcs = (one: ArrayLike<number>, other: ArrayLike<number>, marks: Uint8Array): void => {
   const places = placesIn(other)
   const { words } = places
   const block = Math.max(1, Math.ceil(Math.sqrt(one.length)))

@@ -9,7 +9,7 @@ export interface ScoreIntervals {
   [metric: string]: Interval
 }
 
-const drawUnits = (counts: Uint32Array, units: number, random: Random): void => {
+const resampleUnits = (counts: Uint32Array, units: number, random: Random): void => {
   for (let i = 0; i < units; i++) counts[random.integer(units)]++
 }
 
@@ -24,7 +24,7 @@ export const scoreIntervals = (judgement: ScoredUnits, options: BootstrapOptions
   const counts = new Uint32Array(units)
   for (let r = 0; r < resamples && units > 1; r++) {
     counts.fill(0)
-    drawUnits(counts, units, random)
+    resampleUnits(counts, units, random)
     const drawn = judgement.scores(counts)
     names.forEach((name, i) => {
       draws[i][r] = drawn[name]
@@ -84,7 +84,7 @@ export const pairedDifferences = (
   const shuffles = new Float64Array(names.length)
   for (let r = 0; r < resamples; r++) {
     first.fill(0)
-    drawUnits(first, units, random)
+    resampleUnits(first, units, random)
     second.set(first)
     const again = difference()
     names.forEach((name, i) => {

@@ -1,7 +1,7 @@
 // ROUGE-N, ROUGE-L and ROUGE-Lsum as Google's rouge-score package has them: words of a-z and 0-9 in lower case, the best reference by F,
 // and for Lsum a line is a sentence. Values are shares.
 // @source Lin 2004, aclanthology.org/W04-1013; rouge-score 0.1.2
-import { commonLength, markCommon } from './common-subsequence.ts'
+import { lcsLength, markLcs } from './common-subsequence.ts'
 import type { F1 } from './f1.ts'
 import { stemmed } from './porter-stemmer.ts'
 import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
@@ -63,7 +63,7 @@ const gramScore = (said: readonly number[], right: readonly number[], size: 1 | 
 }
 
 const subsequenceScore = (said: readonly number[], right: readonly number[]): F1 =>
-  scored(commonLength(right, said), said.length, right.length)
+  scored(lcsLength(right, said), said.length, right.length)
 
 /** Words of each reference line that are in a longest common subsequence with any said line; none counts more often than it occurs. */
 const summaryScore = (said: readonly number[][], right: readonly number[][]): F1 => {
@@ -72,7 +72,7 @@ const summaryScore = (said: readonly number[][], right: readonly number[][]): F1
   let hits = 0
   for (const line of right) {
     const marks = new Uint8Array(line.length)
-    for (const other of said) markCommon(line, other, marks)
+    for (const other of said) markLcs(line, other, marks)
     line.forEach((word, i) => {
       const left = saidLeft.get(word) ?? 0
       if (marks[i] === 0 || left === 0 || rightLeft.get(word) === 0) return

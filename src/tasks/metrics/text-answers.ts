@@ -1,6 +1,6 @@
 // How often a text is the answer: exactly, by its words, or by the number it ends with. Shares; of several references the best counts.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Cobbe et al. 2021, arXiv:2110.14168; gsm8k of the lm-evaluation-harness 0.4
-import { answerWords, exactMatch as sameWords, wordF1 } from './answer-text.ts'
+import { normalizedWords, exactMatch as sameWords, wordF1 } from './answer-text.ts'
 import type { TextMetricDefinition, TextPair } from './text-metric.ts'
 import { trimmed } from './white-space.ts'
 
@@ -17,8 +17,8 @@ export const exactMatch: TextMetricDefinition = {
         const said = trimmed(pair.prediction)
         return [best(pair, (reference) => Number(trimmed(reference) === said))]
       }
-      const said = answerWords(pair.prediction)
-      return [best(pair, (reference) => sameWords(said, answerWords(reference)))]
+      const said = normalizedWords(pair.prediction)
+      return [best(pair, (reference) => sameWords(said, normalizedWords(reference)))]
     },
     scores: ([sum], units) => ({ exactMatch: sum / units }),
   }),
@@ -30,8 +30,8 @@ export const tokenF1: TextMetricDefinition = {
   create: () => ({
     width: 1,
     measure(pair) {
-      const said = answerWords(pair.prediction)
-      return [best(pair, (reference) => wordF1(said, answerWords(reference), 1))]
+      const said = normalizedWords(pair.prediction)
+      return [best(pair, (reference) => wordF1(said, normalizedWords(reference), 1))]
     },
     scores: ([sum], units) => ({ tokenF1: sum / units }),
   }),

@@ -3,7 +3,7 @@
 /** With fewer documents than this, intervals are drawn over blocks. */
 const fewDocuments = 30
 
-export interface Units {
+export interface SummedUnits {
   unit: 'document' | 'block'
   nats: number[]
   labels: number[]
@@ -11,7 +11,7 @@ export interface Units {
   bytes: number[]
 }
 
-export class Tally {
+export class EvaluationSums {
   tokens = 0
   bytes = 0
   readonly #documentBytes: number[] = []
@@ -46,7 +46,7 @@ export class Tally {
   }
 
   /** What can be taken as drawn independently: documents, or blocks, each with its share of its document's bytes. */
-  units(): Units {
+  units(): SummedUnits {
     const { document, nats, labels, correct } = this.#pieces
     const bytesOf = (piece: number) =>
       (this.#documentBytes[document[piece]] * labels[piece]) / this.#documentLabels[document[piece]]

@@ -1,12 +1,12 @@
 // A question made from a pattern with places for texts, one of which may be shortened where there is no room. Knows no task.
 import { ConfigError } from '../../core/index.ts'
-import type { ChatPrompt } from './chat-form.ts'
+import type { ChatPrompt } from './chat-encoder.ts'
 
 /**
  * The user's turn by a pattern such as `Summarize this.\n\n{text}`. Braces in the texts themselves stay as they are.
  * @param source which of the texts may be shortened @throws ConfigError for a pattern without a place for it
  */
-export const askAbout = (pattern: string, texts: { readonly [name: string]: string }, source: string): ChatPrompt => {
+export const fillPrompt = (pattern: string, texts: { readonly [name: string]: string }, source: string): ChatPrompt => {
   let content = ''
   let found: [number, number] | undefined
   for (const part of pattern.split(/(\{\w+\})/)) {

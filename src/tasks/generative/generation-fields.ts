@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
 import { textMetricNames } from '../metrics/text-scores.ts'
-import type { rowFields } from '../reading/read-rows.ts'
+import type { rowFields } from '../records/read-rows.ts'
 
-export const writingFields = {
+export const generationFields = {
   template: z
     .string()
     .optional()
@@ -54,7 +54,9 @@ export const metricsField = (defaults: readonly (typeof textMetricNames)[number]
     .default([...defaults])
     .describe(`scores of written answers: ${textMetricNames.join(', ')}`)
 
-export type WritingSettings = z.output<
-  z.ZodObject<typeof writingFields & { metrics: ReturnType<typeof metricsField> } & Pick<typeof rowFields, 'onFault'>>
+export type GenerationSettings = z.output<
+  z.ZodObject<
+    typeof generationFields & { metrics: ReturnType<typeof metricsField> } & Pick<typeof rowFields, 'onFault'>
+  >
 >
-export type TooLong = WritingSettings['tooLong']
+export type TooLong = GenerationSettings['tooLong']

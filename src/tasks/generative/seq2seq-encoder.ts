@@ -1,27 +1,30 @@
 // How an encoder with a decoder is asked and taught: the question goes into the one, the answer comes out of the other. Knows no task.
 import { ConfigError, DataError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { frameOf } from '../learning/text-encoder.ts'
-import type { Place } from '../reading/read-report.ts'
-import { createPairLearner, type PairExample } from './answer-criterion.ts'
+import { specialTokenFrame } from '../learning/text-encoder.ts'
+import type { Place } from '../records/read-report.ts'
+import { createSeq2seqCriterion, type Seq2seqExample } from './answer-criterion.ts'
 import type { TooLong } from './generation-fields.ts'
 
-export interface PairFormOptions {
+export interface Seq2seqEncoderOptions {
   tooLong: TooLong
   /** Most tokens of a question, and of an answer. */
   maxLength: number
   startId: number
 }
 
-export interface PairForm {
-  learner: ReturnType<typeof createPairLearner>
-  encode(question: string, answer: string, place: Place): PairExample[]
+export interface Seq2seqEncoder {
+  criterion: ReturnType<typeof createSeq2seqCriterion>
+  encode(question: string, answer: string, place: Place): Seq2seqExample[]
   prompt(question: string, place: Place): { ids: number[]; cut: number }
-  ends: number[]
+  eosTokenIds: number[]
 }
 
 /** @throws ConfigError for a tokenizer without an end of text, since answers would have none */
-export const createPairForm = (tokenizer: Tokenizer, { tooLong, maxLength, startId }: PairFormOptions): PairForm => {
+export const createSeq2seqEncoder = (
+  tokenizer: Tokenizer,
+  { tooLong, maxLength, startId }: Seq2seqEncoderOptions,
+): Seq2seqEncoder => {
   const { eos, pad } = tokenizer.special
   if (eos === undefined)
     throw new ConfigError('Expected a tokenizer with an end of text for answers to stop at, got one without.')
@@ -29,7 +32,7 @@ export const createPairForm = (tokenizer: Tokenizer, { tooLong, maxLength, start
     throw new ConfigError(
       'Expected cut, drop or error for `tooLong` of an encoder with a decoder, got split: a part of a question has no answer.',
     )
-  const [before, after] = frameOf(tokenizer, false).parts
+  const [before, after] = specialTokenFrame(tokenizer, false).parts
   const room = maxLength - before.length - after.length
   if (room < 1)
     throw new ConfigError(`Expected room for text beside special tokens for \`maxLength\`, got ${maxLength}. Raise it.`)
@@ -56,8 +59,8 @@ export const createPairForm = (tokenizer: Tokenizer, { tooLong, maxLength, start
     return { ids: Uint32Array.from([...before, ...kept, ...after]), cut: text.length - kept.length }
   }
   return {
-    learner: createPairLearner(pad?.id ?? 0, startId),
-    ends: [eos.id],
+    criterion: createSeq2seqCriterion(pad?.id ?? 0, startId),
+    eosTokenIds: [eos.id],
     encode(question, answer, place) {
       const { ids, cut } = read(question, place)
       const said = plain(answer, place)
@@ -71,7 +74,7 @@ export const createPairForm = (tokenizer: Tokenizer, { tooLong, maxLength, start
         )
       // An answer that is cut does not end there.
       const targets = over > 0 ? said.subarray(0, maxLength) : Uint32Array.from([...said, eos.id])
-      return [{ ids, starts: [0], targets, cut: cut + over }]
+      return [{ ids, starts: [0], targets, truncatedTokens: cut + over }]
     },
     prompt(question, place) {
       const { ids, cut } = read(question, place)

@@ -2,30 +2,30 @@
 // made of the written text, and its scores. A task says what it asks and what is right. Knows no task.
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
-import { expectPositions } from '../learning/positions.ts'
-import { FaultCounter, type Place } from '../reading/read-report.ts'
+import { expectPositions } from '../learning/max-length.ts'
+import { FaultCounter, type Place } from '../records/read-report.ts'
 import type { GenerativeTask, PrepareOptions, TaskDefinition, TaskExample, TaskRecord } from '../task.ts'
-import { type AnswerPrediction, predictionOf, scoreAnswers } from './answer-scores.ts'
-import { type ChatPrompt, createChatForm, type Form } from './chat-form.ts'
-import type { WritingSettings } from './generation-fields.ts'
-import { createPairForm } from './pair-form.ts'
+import { type GeneratedPrediction, generatedPrediction, scoreAnswers } from './answer-scores.ts'
+import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-encoder.ts'
+import type { GenerationSettings } from './generation-fields.ts'
+import { createSeq2seqEncoder } from './seq2seq-encoder.ts'
 
 /** A record with what is right: several answers, the first of which is learnt; none where it is not known. */
-export interface WritingRecord extends TaskRecord {
+export interface GenerativeRecord extends TaskRecord {
   references: readonly string[]
 }
 
-export interface WritingSpec<Config extends WritingSettings, Record extends WritingRecord> {
+export interface GenerativeTaskSpec<Config extends GenerationSettings, Record extends GenerativeRecord> {
   /** For decoders: the turns up to the question. */
-  question(record: Record, config: Config): ChatPrompt
+  chatPrompt(record: Record, config: Config): ChatPrompt
   /** For encoders: the question as one text. */
-  input(record: Record, config: Config): string
+  encoderInput(record: Record, config: Config): string
   /** The metric that checkpoints are chosen by. */
   mainMetric(config: Config): string
 }
 
-type Shared<Config extends object, Record extends TaskRecord> = Pick<
-  TaskDefinition<Config, Record, TaskExample, AnswerPrediction>,
+type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
+  TaskDefinition<Config, Record, TaskExample, GeneratedPrediction>,
   'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'score' | 'mainMetric'
 >
 
@@ -35,17 +35,17 @@ const withSystem = (question: ChatPrompt, system: string | undefined): ChatPromp
     : { ...question, turns: [{ role: 'system', content: system }, ...question.turns] }
 
 /** What both forms give, of records. */
-interface RecordForm<Record> extends Omit<Form<TaskExample>, 'encode' | 'prompt'> {
+interface RecordEncoder<Record> extends Omit<AnswerEncoder<TaskExample>, 'encode' | 'prompt'> {
   encode(record: Record, place: Place): TaskExample[]
   prompt(record: Record, place: Place): { ids: number[]; cut: number }
   startId?: number
 }
 
-const formOf = <Config extends WritingSettings, Record extends WritingRecord>(
-  spec: WritingSpec<Config, Record>,
+const recordEncoder = <Config extends GenerationSettings, Record extends GenerativeRecord>(
+  spec: GenerativeTaskSpec<Config, Record>,
   config: Config,
-  ...[tokenizer, { maxLength = 512, facts }]: [Parameters<typeof createChatForm>[0], PrepareOptions]
-): RecordForm<Record> => {
+  ...[tokenizer, { maxLength = 512, facts }]: [Parameters<typeof createChatEncoder>[0], PrepareOptions]
+): RecordEncoder<Record> => {
   invariant(facts !== undefined, 'a task that writes is told what the body is.')
   const { template, learn, tooLong, maxNewTokens } = config
   if (facts.causal) {
@@ -56,11 +56,11 @@ const formOf = <Config extends WritingSettings, Record extends WritingRecord>(
       throw new ConfigError(
         `Expected fewer than ${maxPositions} tokens, all that the model has positions for, for \`maxNewTokens\`, got ${maxNewTokens}. Lower it.`,
       )
-    const form = createChatForm(tokenizer, { template, learn, tooLong, maxLength, maxPrompt })
-    const questionOf = (record: Record) => withSystem(spec.question(record, config), config.system)
+    const form = createChatEncoder(tokenizer, { template, learn, tooLong, maxLength, maxPrompt })
+    const questionOf = (record: Record) => withSystem(spec.chatPrompt(record, config), config.system)
     return {
       ...form,
-      learner: form.learner as unknown as RecordForm<Record>['learner'],
+      criterion: form.criterion as unknown as RecordEncoder<Record>['criterion'],
       encode: (record, place) => form.encode(questionOf(record), record.references[0], place),
       prompt: (record, place) => form.prompt(questionOf(record), place),
     }
@@ -72,14 +72,14 @@ const formOf = <Config extends WritingSettings, Record extends WritingRecord>(
     throw new ConfigError(
       'Expected no `template` for an encoder with a decoder, got one. It would have no effect; remove it.',
     )
-  const form = createPairForm(tokenizer, { tooLong, maxLength, startId })
+  const form = createSeq2seqEncoder(tokenizer, { tooLong, maxLength, startId })
   return {
     ...form,
-    learner: form.learner as unknown as RecordForm<Record>['learner'],
+    criterion: form.criterion as unknown as RecordEncoder<Record>['criterion'],
     startId,
     notes: [],
-    encode: (record, place) => form.encode(spec.input(record, config), record.references[0], place),
-    prompt: (record, place) => form.prompt(spec.input(record, config), place),
+    encode: (record, place) => form.encode(spec.encoderInput(record, config), record.references[0], place),
+    prompt: (record, place) => form.prompt(spec.encoderInput(record, config), place),
   }
 }
 
@@ -92,7 +92,7 @@ const generationOf = ({
   temperature,
   topP,
   drawSeed,
-}: WritingSettings): GenerationOptions => {
+}: GenerationSettings): GenerationOptions => {
   const found = { maxNewTokens, numBeams, repetitionPenalty, noRepeatNgramSize: uniqueNgramSize }
   if (temperature === undefined) {
     if (topP !== 1 || drawSeed !== 0)
@@ -107,15 +107,15 @@ const generationOf = ({
 }
 
 /** The parts of a task that all such tasks share. */
-export const writingParts = <Config extends WritingSettings, Record extends WritingRecord>(
-  spec: WritingSpec<Config, Record>,
-): Shared<Config, Record> => ({
+export const generativeTaskParts = <Config extends GenerationSettings, Record extends GenerativeRecord>(
+  spec: GenerativeTaskSpec<Config, Record>,
+): SharedParts<Config, Record> => ({
   head: ['causal-lm', 'seq2seq-lm'],
   maxLength: 1024,
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,
-  prepare(tokenizer, config, options): GenerativeTask<Record, TaskExample, AnswerPrediction> {
-    const form = formOf(spec, config, tokenizer, options)
+  prepare(tokenizer, config, options): GenerativeTask<Record, TaskExample, GeneratedPrediction> {
+    const form = recordEncoder(spec, config, tokenizer, options)
     const generation = generationOf(config)
     const faults = new FaultCounter(config.onFault)
     // Nobody's fault: this is what `tooLong` asks for.
@@ -131,7 +131,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
       }
     }
     return {
-      criterion: form.learner,
+      criterion: form.criterion,
       get skipped() {
         return { ...faults.skipped, ...dropped.skipped }
       },
@@ -152,7 +152,7 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
         template: form.template,
         generation: {
           ...generation,
-          eosTokenIds: form.ends,
+          eosTokenIds: form.eosTokenIds,
           ...(form.startId === undefined ? {} : { decoderStartTokenId: form.startId }),
         },
         prompt: (record) =>
@@ -167,8 +167,8 @@ export const writingParts = <Config extends WritingSettings, Record extends Writ
               )
             },
           ),
-        losses: (model, batch) => form.learner.losses(model, batch),
-        decode: ({ id }, written, loss) => predictionOf(id, written?.text.trim(), written?.ended, loss),
+        losses: (model, batch) => form.criterion.losses(model, batch),
+        decode: ({ id }, written, loss) => generatedPrediction(id, written?.text.trim(), written?.endedByItself, loss),
       },
     }
   },

@@ -2,15 +2,15 @@
 // is used as it is. Records are those of multiple-choice. @source Brown et al. 2020, arXiv:2005.14165, section 2.4; lm-eval 0.4.13
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
-import { ConfigError, DataError, parseConfig } from '../core/index.ts'
-import { contextLength, type Model } from '../models/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
-import { type Continued, scoreContinuations } from './language-modelling/continuations.ts'
-import type { PieceScore, ScoredModel } from './language-modelling/scoring.ts'
-import { type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
-import type { ScoredUnits } from './metrics/scored-units.ts'
-import { trimmedEnd } from './metrics/white-space.ts'
-import type { ChoiceRecord } from './multiple-choice.ts'
+import { ConfigError, DataError, parseConfig } from '../../core/index.ts'
+import { contextLength, type Model } from '../../models/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
+import type { ScoredUnits } from '../metrics/scored-units.ts'
+import { trimmedEnd } from '../metrics/white-space.ts'
+import type { ChoiceRecord } from '../multiple-choice.ts'
+import { type PromptContinuations, scoreContinuations } from './continuations.ts'
+import type { PieceScore, ScoredModel } from './scoring.ts'
 
 const place = '{text}'
 
@@ -52,7 +52,7 @@ export interface RankedChoicesResult {
   metrics: ScoreIntervals
   predictions: RankedPrediction[]
   /** Prompts that lost their beginning. */
-  cutRecords: number
+  truncatedRecords: number
   seconds: number
 }
 
@@ -75,7 +75,7 @@ const encodePair = (tokenizer: Tokenizer, prompt: string, choice: string): { pro
   return { prompt: alone, choice: Array.from(tokenizer.encode(before + text).ids).slice(alone.length) }
 }
 
-interface Group extends Continued {
+interface Group extends PromptContinuations {
   record: number
   /** Which choices its continuations are. */
   choices: number[]
@@ -87,9 +87,9 @@ const groupsOf = (
   { text, choices, file, line }: ChoiceRecord,
   record: number,
   { prompt: form, delimiter, maxLength }: { prompt: string; delimiter: string; maxLength: number },
-): { groups: Group[]; cut: boolean } => {
+): { groups: Group[]; truncated: boolean } => {
   const groups: (Group & { prompt: number[]; continuations: number[][] })[] = []
-  let cut = false
+  let truncated = false
   choices.forEach((choice, i) => {
     const pair = encodePair(
       tokenizer,
@@ -104,7 +104,7 @@ const groupsOf = (
       )
     // The model reads all but the last token of prompt and choice.
     const excess = Math.max(0, pair.prompt.length + pair.choice.length - (maxLength + 1))
-    cut ||= excess > 0
+    truncated ||= excess > 0
     const prompt = pair.prompt.slice(excess)
     const same = groups.find(
       (group) => group.prompt.length === prompt.length && prompt.every((id, k) => id === group.prompt[k]),
@@ -115,11 +115,11 @@ const groupsOf = (
       same.choices.push(i)
     }
   })
-  return { groups, cut }
+  return { groups, truncated }
 }
 
 /** Places of a row in a batch of groups, padding included, and rows. */
-const shapeOf = (groups: readonly Continued[]): { rows: number; length: number } => {
+const shapeOf = (groups: readonly PromptContinuations[]): { rows: number; length: number } => {
   const continuations = groups.flatMap((group) => group.continuations)
   const prompt = Math.max(...groups.map((group) => group.prompt.length))
   return { rows: continuations.length, length: prompt + Math.max(...continuations.map(({ length }) => length)) - 1 }
@@ -159,7 +159,7 @@ const predictionOf = (record: ChoiceRecord, found: readonly PieceScore[], tokens
   }
 }
 
-const names = {
+const choiceFields = {
   accuracy: 'choice',
   accuracyPerCharacter: 'choicePerCharacter',
   accuracyPerByte: 'choicePerByte',
@@ -174,7 +174,7 @@ export const scoreRankedChoices = (
   records: readonly ChoiceRecord[],
   predictions: readonly RankedPrediction[],
 ): ScoredUnits => {
-  const rights = Object.entries(names).map(([metric, field]) => {
+  const rights = Object.entries(choiceFields).map(([metric, field]) => {
     const right = records.map(({ answer, file, line }, i) => {
       if (answer === undefined) throw new DataError('Expected records with an answer, got one without.', file, line)
       return Number(predictions[i][field] === answer)
@@ -224,13 +224,13 @@ export const evaluateRankedChoices = async (
   const found = records.map(({ choices }) => choices.map((): PieceScore => ({ logProbability: 0, correct: 0 })))
   const tokens = records.map(({ choices }) => choices.map(() => 0))
   const groups: Group[] = []
-  let cutRecords = 0
+  let truncatedRecords = 0
   for (const [i, record] of records.entries()) {
     if (i % 64 === 0) await setImmediate()
     signal?.throwIfAborted()
     const made = groupsOf(tokenizer, record, i, { prompt, delimiter, maxLength })
     groups.push(...made.groups)
-    cutRecords += Number(made.cut)
+    truncatedRecords += Number(made.truncated)
   }
   groups.sort((a, b) => b.prompt.length - a.prompt.length)
   const wasTraining = model.training
@@ -257,7 +257,7 @@ export const evaluateRankedChoices = async (
   return {
     metrics: scoreIntervals(scoreRankedChoices(records, predictions), intervals),
     predictions,
-    cutRecords,
+    truncatedRecords,
     seconds: (performance.now() - started) / 1000,
   }
 }

@@ -2,22 +2,22 @@
 // rows becomes the task's predictions. Knows no task, no architecture and no learner by name.
 import { ConfigError, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
-import type { DiscriminativeTask, PredictionResult, RowAnswers, TaskExample, TaskRecord } from '../tasks/index.ts'
+import type { DiscriminativeTask, PredictionResult, RowTargets, TaskExample, TaskRecord } from '../tasks/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
-import { pairFeatures, type Scaler, scaled, scoreRows } from './feature-head.ts'
+import { pairFeatures, type Scaler, scoreRows, standardized } from './feature-head.ts'
 import type { FeaturePooling } from './layers.ts'
-import type { FeatureDataset, FittedLearner, LearnHooks, LearningProblem } from './learner.ts'
-import { type FeatureSettings, learnerOf } from './settings.ts'
+import type { FeatureDataset, FitHooks, FittedLearner, LearningProblem } from './learner.ts'
+import { type FeatureSettings, findLearner } from './settings.ts'
 
-export type LearnableTask = DiscriminativeTask & { rows: RowAnswers }
+export type LearnableTask = DiscriminativeTask & { rows: RowTargets }
 
 /** How the task is put to a learner: choices are right or wrong. */
-export const problemOf = ({ kind, outputs }: RowAnswers): LearningProblem =>
+export const learningProblem = ({ kind, outputs }: RowTargets): LearningProblem =>
   kind === 'choice' ? { kind: 'class', outputs: 2 } : { kind, outputs }
 
 /** Tasks about tokens read each of them. @throws ConfigError for another pooling */
-export const poolingFor = (rows: RowAnswers, asked: FeaturePooling | undefined): FeaturePooling => {
+export const taskPooling = (rows: RowTargets, asked: FeaturePooling | undefined): FeaturePooling => {
   const about = rows.positions !== undefined
   if (asked === undefined) return about ? 'tokens' : 'mean'
   if (about !== (asked === 'tokens'))
@@ -75,9 +75,9 @@ export const learnFromFeatures = async (
   task: LearnableTask,
   { examples, features }: TaskFeatures,
   { learner, settings, standardize }: FeatureSettings,
-  hooks: LearnHooks,
+  hooks: FitHooks,
 ): Promise<LearningResult> => {
-  const answers = Float64Array.from(examples.flat().flatMap((example) => Array.from(task.rows.answers(example))))
+  const answers = Float64Array.from(examples.flat().flatMap((example) => Array.from(task.rows.targets(example))))
   const each = answers.length / features.shape[0]
   const known = knownRows(answers, each)
   if (known.length === 0) throw new DataError('Expected records whose answer is known, got none.')
@@ -86,7 +86,7 @@ export const learnFromFeatures = async (
     ? features
     : noGrad(() => features.indexSelect(0, Tensor.from(Int32Array.from(known), { dtype: 'int64' }))).keep()
   const lesson: FeatureDataset = {
-    ...problemOf(task.rows),
+    ...learningProblem(task.rows),
     features: rows,
     answers: whole
       ? answers
@@ -94,9 +94,9 @@ export const learnFromFeatures = async (
     weights: task.rows.weights,
   }
   const scaler = standardize ? measure(rows) : undefined
-  const input = scaler === undefined ? rows : noGrad(() => scaled(rows, scaler)).keep()
+  const input = scaler === undefined ? rows : noGrad(() => standardized(rows, scaler)).keep()
   try {
-    const definition = learnerOf(learner)
+    const definition = findLearner(learner)
     return { fitted: await definition.fit({ ...lesson, features: input }, settings, hooks), scaler }
   } finally {
     if (input !== rows) input.free()
@@ -146,13 +146,13 @@ export const predictFromFeatures = (
       }),
     ),
   )
-  const cuts = examples.map((each) => each.reduce((sum, { cut }) => sum + cut, 0))
+  const cuts = examples.map((each) => each.reduce((sum, { truncatedTokens: cut }) => sum + cut, 0))
   return {
     predictions,
     examples: examples.flat().length,
     tokens: examples.flat().reduce((sum, { ids }) => sum + ids.length, 0),
-    cutTokens: cuts.reduce((sum, cut) => sum + cut, 0),
-    cutRecords: cuts.filter((cut) => cut > 0).length,
+    truncatedTokens: cuts.reduce((sum, cut) => sum + cut, 0),
+    truncatedRecords: cuts.filter((cut) => cut > 0).length,
     seconds: extracted.seconds + (performance.now() - started) / 1000,
   }
 }

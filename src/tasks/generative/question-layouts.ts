@@ -1,13 +1,13 @@
 // Questions with written answers, in the layouts that data sets come in: rows with columns, and MedQuAD's files of XML. Knows no tokenizer.
 import { show } from '../../core/index.ts'
 import { packedFiles, strictText, xmlElements } from '../../files/index.ts'
-import { type Checked, fault, textOf } from '../reading/columns.ts'
-import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
-import { FaultCounter, noRecords } from '../reading/read-report.ts'
-import { type DataRow, isFields } from '../reading/row.ts'
+import { type Checked, fault, textIn } from '../records/columns.ts'
+import { type RecordSettings, readSeveral } from '../records/read-records.ts'
+import { FaultCounter, noRecords } from '../records/read-report.ts'
+import { type DataRow, isFields } from '../records/row.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
 
-export interface AskedText {
+export interface QuestionAnswer {
   question: string
   /** What the answer is in, where data has that. */
   context?: string
@@ -21,13 +21,13 @@ export interface QuestionSettings extends RecordSettings {
   answer: string
 }
 
-export type QuestionRecords = TaskData<TaskRecord & AskedText>
+export type QuestionData = TaskData<TaskRecord & QuestionAnswer>
 
 type Read = (
   path: string,
   settings: QuestionSettings,
   options: { labelled: boolean; signal?: AbortSignal },
-) => Promise<QuestionRecords>
+) => Promise<QuestionData>
 
 /** A text or a number, or a list of them. */
 const answersOf = ({ values }: DataRow, column: string): Checked<string[]> => {
@@ -44,18 +44,18 @@ const answersOf = ({ values }: DataRow, column: string): Checked<string[]> => {
 const contextOf = ({ values, ...place }: DataRow, column: string): Checked<string> => {
   const value = values[column]
   const inner = isFields(value) ? (value.contexts ?? value) : value
-  return textOf({ values: { [column]: inner }, ...place }, column)
+  return textIn({ values: { [column]: inner }, ...place }, column)
 }
 
 const rows: Read = (path, settings, { labelled, signal }) => {
   const { question, context, answer } = settings
-  return readSeveral<AskedText>(
+  return readSeveral<QuestionAnswer>(
     path,
     settings,
     {
       columns: { question, context, ...(labelled ? { answer } : {}) },
       several: (row) => {
-        const asked = textOf(row, question)
+        const asked = textIn(row, question)
         const about = context === undefined ? undefined : contextOf(row, context)
         const answers = labelled ? answersOf(row, answer) : { value: [] }
         for (const one of [asked, about, answers]) if (one !== undefined && 'fault' in one) return [one]
@@ -90,7 +90,7 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
   const faults = new FaultCounter(onFault)
   // Nobody's fault: the published set has documents without pairs, and pairs without answers that may not be passed on.
   const lacking = new FaultCounter('skip')
-  const records: (TaskRecord & AskedText)[] = []
+  const records: (TaskRecord & QuestionAnswer)[] = []
   for (const { name: inside, file, data } of files) {
     signal?.throwIfAborted()
     const pairs = xmlElements(strictText(data, file), elements, file).filter(({ name }) => name === 'QAPair')

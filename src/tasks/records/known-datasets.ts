@@ -1,5 +1,5 @@
 // Known data sets: the settings that fit their files. Knows no task's code.
-import type { DatasetDeclaration } from './task.ts'
+import type { DatasetDeclaration } from '../task.ts'
 
 type Datasets = { [name: string]: DatasetDeclaration }
 

@@ -29,7 +29,7 @@ export const expectColumns = (
 }
 
 /** A text, or a list of texts that belong together, joined by spaces. */
-export const textOf = ({ values }: DataRow, column: string): Checked<string> => {
+export const textIn = ({ values }: DataRow, column: string): Checked<string> => {
   const value = values[column]
   const text = Array.isArray(value) && value.every((part) => typeof part === 'string') ? value.join(' ') : value
   if (typeof text !== 'string') {
@@ -42,7 +42,7 @@ export const textOf = ({ values }: DataRow, column: string): Checked<string> => 
 }
 
 /** A label as it is written: text, a number or a boolean. */
-export const labelOf = ({ values }: DataRow, column: string): Checked<string> => {
+export const labelIn = ({ values }: DataRow, column: string): Checked<string> => {
   const value = values[column]
   const text =
     typeof value === 'string'
@@ -56,7 +56,7 @@ export const labelOf = ({ values }: DataRow, column: string): Checked<string> =>
 }
 
 /** Several labels: a list, or a text with commas, semicolons or bars between them. */
-export const labelsOf = ({ values }: DataRow, column: string): Checked<string[]> => {
+export const labelListIn = ({ values }: DataRow, column: string): Checked<string[]> => {
   const value = values[column]
   const isLabel = (part: unknown) =>
     typeof part === 'string' ? part.trim() !== '' : typeof part === 'bigint' || Number.isInteger(part)
@@ -76,7 +76,7 @@ const yes = [1, 1n, true, '1', 'true']
 const no = [0, 0n, false, '0', 'false']
 
 /** Several labels, each a column that says whether it holds: 0 or 1, false or true. */
-export const flagsOf = ({ values }: DataRow, columns: readonly string[]): Checked<string[]> => {
+export const flagLabelsIn = ({ values }: DataRow, columns: readonly string[]): Checked<string[]> => {
   const found: string[] = []
   for (const column of columns) {
     const value = values[column]
@@ -91,7 +91,7 @@ export const flagsOf = ({ values }: DataRow, columns: readonly string[]): Checke
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
 
 /** A finite number that a model can learn, also one written as text. */
-export const numberOf = ({ values }: DataRow, column: string): Checked<number> => {
+export const numberIn = ({ values }: DataRow, column: string): Checked<number> => {
   const value = values[column]
   const isText = typeof value === 'string' && decimal.test(value.trim())
   const number = isText || typeof value === 'bigint' ? Number(value) : value

@@ -7,7 +7,7 @@ import { DataError } from '../../core/index.ts'
 import { expandFiles, strictText, tarFiles, wholeFile, zipFiles } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 
-const rowOf = (name: string, text: string, file: string): DataRow => {
+const textRow = (name: string, text: string, file: string): DataRow => {
   const label = basename(dirname(name))
   return { values: { text, label, id: `${label}/${basename(name, extname(name))}` }, file, line: undefined }
 }
@@ -27,7 +27,7 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
       if (!wanted(`./${file.slice(path.length)}`)) continue
       signal?.throwIfAborted()
       any = true
-      yield rowOf(file, strictText(await wholeFile(file, { signal }), file), file)
+      yield textRow(file, strictText(await wholeFile(file, { signal }), file), file)
     }
   } else {
     const archive = await wholeFile(path, { signal })
@@ -36,7 +36,7 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
     for (const { name, data } of files.sort((a, b) => byName(a.name, b.name))) {
       any = true
       const file = `${path}:${name}`
-      yield rowOf(name, strictText(data, file), file)
+      yield textRow(name, strictText(data, file), file)
     }
   }
   if (!any)

@@ -26,7 +26,7 @@ export interface AnswerExample extends TaskExample {
 }
 
 /** `ids` is what the encoder reads; the decoder writes `targets`. */
-export interface PairExample extends TaskExample {
+export interface Seq2seqExample extends TaskExample {
   targets: Uint32Array
 }
 
@@ -47,7 +47,7 @@ export interface AnswerCriterion<Example> extends Criterion<Example> {
 const term = 'answers'
 
 /** What both layouts share: only what a batch looks like differs. */
-const createLearner = <Example extends { targets: Uint32Array }>(how: {
+const createCriterion = <Example extends { targets: Uint32Array }>(how: {
   head: HeadType
   unpadded: boolean
   tokens(example: Example): number
@@ -104,7 +104,7 @@ const labelsOf = (examples: readonly { targets: Uint32Array }[], device: string 
 
 /** For a decoder that reads question and answer in one sequence. @param padId of any token: padding is told by its place */
 export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExample> =>
-  createLearner<AnswerExample>({
+  createCriterion<AnswerExample>({
     head: 'causal-lm',
     unpadded: true,
     tokens: ({ ids }) => ids.length,
@@ -137,8 +137,8 @@ export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExam
   })
 
 /** For a decoder that writes the answer to what an encoder has read. */
-export const createPairLearner = (padId: number, startId: number): AnswerCriterion<PairExample> =>
-  createLearner<PairExample>({
+export const createSeq2seqCriterion = (padId: number, startId: number): AnswerCriterion<Seq2seqExample> =>
+  createCriterion<Seq2seqExample>({
     head: 'seq2seq-lm',
     unpadded: false,
     tokens: ({ ids, targets }) => ids.length + targets.length,
@@ -149,7 +149,7 @@ export const createPairLearner = (padId: number, startId: number): AnswerCriteri
           'Expected padded batches for an encoder and a decoder, which have no packed form. Set packing off.',
         )
       const { device, multipleOf } = options
-      const rows = (side: (example: PairExample) => Uint32Array) => {
+      const rows = (side: (example: Seq2seqExample) => Uint32Array) => {
         const batch = collatePadded(
           examples.map((example) => ({ ids: side(example), starts: [0], part: 0 })),
           { padId, multipleOf },

@@ -2,9 +2,9 @@
 // is no room for all of it. Knows no task.
 import { ConfigError, DataError } from '../../core/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStart } from '../../tokenizers/index.ts'
-import type { Place } from '../reading/read-report.ts'
+import type { Place } from '../records/read-report.ts'
 import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from './answer-criterion.ts'
-import type { TooLong, WritingSettings } from './generation-fields.ts'
+import type { GenerationSettings, TooLong } from './generation-fields.ts'
 import type { Turn } from './turns.ts'
 
 /** A question, with a text in it that may be shortened where there is no room. */
@@ -14,11 +14,11 @@ export interface ChatPrompt {
   source?: readonly [number, number]
 }
 
-export interface ChatFormOptions {
+export interface ChatEncoderOptions {
   /** Jinja source or the name of a preset; the tokenizer's own unless given. */
   template?: string
   /** Answers that are learnt: each of a conversation, or the last alone. */
-  learn: WritingSettings['learn']
+  learn: GenerationSettings['learn']
   tooLong: TooLong
   /** Most tokens that the model reads while it learns. */
   maxLength: number
@@ -27,13 +27,13 @@ export interface ChatFormOptions {
 }
 
 /** A way of writing, bound to a tokenizer. */
-export interface Form<Example> {
-  learner: AnswerCriterion<Example>
+export interface AnswerEncoder<Example> {
+  criterion: AnswerCriterion<Example>
   /** None where the conversation is too long and such ones are dropped. @throws ConfigError or DataError */
   encode(question: ChatPrompt, answer: string, place: Place): Example[]
   prompt(question: ChatPrompt, place: Place): { ids: number[]; cut: number }
   /** Tokens that end an answer. */
-  ends: number[]
+  eosTokenIds: number[]
   template?: string
   notes: string[]
 }
@@ -55,7 +55,7 @@ const shortened = ({ turns, source = [0, 0] }: ChatPrompt, length: number): Chat
  * A question whose source is so short that `tokensOf` it is at most `limit`, or that has no source left.
  * @returns the tokens that were cut, too
  */
-const fitQuestion = (
+const truncateSource = (
   question: ChatPrompt,
   limit: number,
   tokensOf: (question: ChatPrompt) => number,
@@ -74,7 +74,12 @@ const fitQuestion = (
 }
 
 /** Tokens of answers, marked by conversation. */
-const rowsOf = (tokenizer: Tokenizer, template: string, turns: readonly Turn[], learn: ChatFormOptions['learn']) => {
+const renderConversation = (
+  tokenizer: Tokenizer,
+  template: string,
+  turns: readonly Turn[],
+  learn: ChatEncoderOptions['learn'],
+) => {
   const { ids, assistantMask } = applyChatTemplate(tokenizer, turns as Turn[] as never, { template })
   if (learn === 'last') {
     const last = assistantMask.lastIndexOf(1)
@@ -85,15 +90,15 @@ const rowsOf = (tokenizer: Tokenizer, template: string, turns: readonly Turn[], 
   return { ids, mask: assistantMask }
 }
 
-const said = (question: string, answer: string): Turn[] => [
+const exchange = (question: string, answer: string): Turn[] => [
   { role: 'user', content: question },
   { role: 'assistant', content: answer },
 ]
 
 /** The tokens that end turns, found by asking the template. @throws ConfigError for a template after whose answers no token of the tokenizer comes */
-const endsOf = (tokenizer: Tokenizer, template: string): number[] => {
-  const conversation = [...said('Is it?', 'It is.'), ...said('Why?', 'So it is.')]
-  const { ids, mask } = rowsOf(tokenizer, template, conversation, 'every')
+const answerEndTokens = (tokenizer: Tokenizer, template: string): number[] => {
+  const conversation = [...exchange('Is it?', 'It is.'), ...exchange('Why?', 'So it is.')]
+  const { ids, mask } = renderConversation(tokenizer, template, conversation, 'every')
   const specials = new Set(tokenizer.addedTokens.map(({ id }) => id))
   const { eos } = tokenizer.special
   if (eos !== undefined) specials.add(eos.id)
@@ -110,19 +115,19 @@ const endsOf = (tokenizer: Tokenizer, template: string): number[] => {
 }
 
 /** Whether questions are read in training as they are when an answer is wanted: the same tokens. */
-const readsAlike = (tokenizer: Tokenizer, template: string): boolean => {
-  const [question, answer] = said('Is it?', 'It is.')
+const promptMatchesTraining = (tokenizer: Tokenizer, template: string): boolean => {
+  const [question, answer] = exchange('Is it?', 'It is.')
   const whole = applyChatTemplate(tokenizer, [question, answer] as never, { template }).ids
   const prompt = applyChatTemplate(tokenizer, [question] as never, { template, addGenerationPrompt: true }).ids
   return prompt.every((id, i) => id === whole[i])
 }
 
 /** @throws ConfigError for a template that fails, or whose answers have no end */
-export const createChatForm = (tokenizer: Tokenizer, options: ChatFormOptions): Form<AnswerExample> => {
+export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOptions): AnswerEncoder<AnswerExample> => {
   const { learn, tooLong, maxLength, maxPrompt } = options
   const template = withStart(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
-  const ends = endsOf(tokenizer, template)
-  const notes = readsAlike(tokenizer, template)
+  const ends = answerEndTokens(tokenizer, template)
+  const notes = promptMatchesTraining(tokenizer, template)
     ? []
     : ['The chat template writes another beginning of answers when one is wanted than in whole conversations.']
   if (options.template === undefined && tokenizer.chatTemplate === undefined)
@@ -139,20 +144,20 @@ export const createChatForm = (tokenizer: Tokenizer, options: ChatFormOptions): 
       starts: [0],
       positions: Uint32Array.from(positions),
       targets: Uint32Array.from(positions, (position) => ids[from + position + 1]),
-      cut,
+      truncatedTokens: cut,
     }
   }
   const asked = (question: ChatPrompt) =>
     applyChatTemplate(tokenizer, question.turns as Turn[] as never, { template, addGenerationPrompt: true }).ids
 
   return {
-    learner: createAnswerCriterion(tokenizer.special.pad?.id ?? 0),
-    ends,
+    criterion: createAnswerCriterion(tokenizer.special.pad?.id ?? 0),
+    eosTokenIds: ends,
     template,
     notes,
     encode(question, answer, { file, line }) {
       const whole = (one: ChatPrompt) =>
-        rowsOf(tokenizer, template, [...one.turns, { role: 'assistant', content: answer }], learn)
+        renderConversation(tokenizer, template, [...one.turns, { role: 'assistant', content: answer }], learn)
       let { ids, mask } = whole(question)
       const length = () => mask.lastIndexOf(1)
       let cut = 0
@@ -165,7 +170,7 @@ export const createChatForm = (tokenizer: Tokenizer, options: ChatFormOptions): 
             line,
           )
         if (tooLong === 'cut') {
-          const fitted = fitQuestion(question, maxLength, (one) => whole(one).mask.lastIndexOf(1))
+          const fitted = truncateSource(question, maxLength, (one) => whole(one).mask.lastIndexOf(1))
           ;({ ids, mask } = whole(fitted.question))
           cut = fitted.cut + Math.max(0, length() - maxLength)
         }
@@ -180,7 +185,7 @@ export const createChatForm = (tokenizer: Tokenizer, options: ChatFormOptions): 
       }).filter((one) => one !== undefined)
     },
     prompt(question) {
-      let { question: fitted, cut } = fitQuestion(question, maxPrompt, (one) => asked(one).length)
+      let { question: fitted, cut } = truncateSource(question, maxPrompt, (one) => asked(one).length)
       let ids = asked(fitted)
       // The oldest question and its answer give way first; what the system says stays.
       for (;;) {

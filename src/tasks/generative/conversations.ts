@@ -1,9 +1,9 @@
 // Conversations from rows of any usual form: columns of an instruction and its answer, instances of a task, messages with roles, and
 // trees of messages with several replies to one. Knows no file format and no template.
 import { show } from '../../core/index.ts'
-import { type Checked, fault, textOf } from '../reading/columns.ts'
-import { type DataRow, type Fields, isFields } from '../reading/row.ts'
-import { askedIn, type PromptTurns, type Turn, turnOf } from './turns.ts'
+import { type Checked, fault, textIn } from '../records/columns.ts'
+import { type DataRow, type Fields, isFields } from '../records/row.ts'
+import { type PromptAndAnswer, splitLastAnswer, type Turn, turnOf } from './turns.ts'
 
 /** Columns of the forms; a form looks at its own. */
 export interface ConversationColumns {
@@ -21,7 +21,7 @@ export interface TreeChoice {
   paths: 'best' | 'all'
 }
 
-interface Form {
+interface ConversationReader {
   fits(values: DataRow['values'], columns: ConversationColumns): boolean
   /** One conversation of a row, or several. */
   conversations(row: DataRow, columns: ConversationColumns, choice: TreeChoice): Checked<Turn[]>[]
@@ -44,20 +44,20 @@ const pair = (user: string, answer: unknown): Checked<Turn[]> =>
       }
     : fault('no-answer', `Expected text for the answer, got ${show(answer)}.`)
 
-const columnsForm: Form = {
+const columnsForm: ConversationReader = {
   fits: (values, { instruction, output }) => has(values, instruction) && firstOf(values, output) !== undefined,
   conversations(row, { instruction, input, output }) {
-    const asked = textOf(row, instruction)
+    const asked = textIn(row, instruction)
     if ('fault' in asked) return [asked]
     const column = firstOf(row.values, output) ?? output[0]
     return [pair(question(asked.value, row.values[input]), row.values[column])]
   },
 }
 
-const instancesForm: Form = {
+const instancesForm: ConversationReader = {
   fits: (values, { instruction, instances }) => has(values, instruction) && Array.isArray(values[instances]),
   conversations(row, { instruction, instances }) {
-    const asked = textOf(row, instruction)
+    const asked = textIn(row, instruction)
     if ('fault' in asked) return [asked]
     const list = row.values[instances]
     if (!Array.isArray(list) || list.length === 0)
@@ -70,7 +70,7 @@ const instancesForm: Form = {
   },
 }
 
-const messagesForm: Form = {
+const messagesForm: ConversationReader = {
   fits: (values, { messages }) => messages.some((column) => Array.isArray(values[column])),
   conversations({ values }, { messages }) {
     const column = messages.find((name) => Array.isArray(values[name])) ?? messages[0]
@@ -105,7 +105,7 @@ const ranked = (replies: readonly Reply[]): Reply[] => {
 /** More messages in a row than any conversation has. */
 const deepest = 1000
 
-const treeForm: Form = {
+const treeForm: ConversationReader = {
   fits: (values, { tree }) => isFields(values[tree]) && 'replies' in (values[tree] as Fields),
   conversations({ values }, { tree }, { paths }) {
     const root = values[tree]
@@ -140,7 +140,7 @@ const conversationForms = {
   instances: instancesForm,
   messages: messagesForm,
   tree: treeForm,
-} as const satisfies Record<string, Form>
+} as const satisfies Record<string, ConversationReader>
 export type ConversationForm = keyof typeof conversationForms
 export const formNames = Object.keys(conversationForms) as [ConversationForm, ...ConversationForm[]]
 
@@ -150,7 +150,7 @@ export const conversationsIn = (
   form: 'auto' | ConversationForm,
   columns: ConversationColumns,
   choice: TreeChoice,
-): Checked<PromptTurns>[] => {
+): Checked<PromptAndAnswer>[] => {
   const name = form === 'auto' ? formNames.find((one) => conversationForms[one].fits(row.values, columns)) : form
   if (name === undefined) {
     const { instruction, output, messages, instances, tree } = columns
@@ -163,5 +163,5 @@ export const conversationsIn = (
   }
   return conversationForms[name]
     .conversations(row, columns, choice)
-    .map((one) => ('fault' in one ? one : askedIn(one.value)))
+    .map((one) => ('fault' in one ? one : splitLastAnswer(one.value)))
 }

@@ -1,6 +1,6 @@
 // Conversations as lists of turns, and what makes one fit to learn from. Knows no file format and no template.
 import { show } from '../../core/index.ts'
-import { type Checked, fault } from '../reading/columns.ts'
+import { type Checked, fault } from '../records/columns.ts'
 
 export type TurnRole = 'system' | 'user' | 'assistant' | 'tool'
 
@@ -11,7 +11,7 @@ export interface Turn {
 }
 
 /** Names of the sides in known data sets. */
-const sides: { readonly [name: string]: TurnRole } = {
+const roleNames: { readonly [name: string]: TurnRole } = {
   system: 'system',
   user: 'user',
   human: 'user',
@@ -27,9 +27,9 @@ const sides: { readonly [name: string]: TurnRole } = {
 
 /** A turn from a side's name and its text. */
 export const turnOf = (name: unknown, content: unknown): Checked<Turn> => {
-  const role = typeof name === 'string' ? sides[name.toLowerCase()] : undefined
+  const role = typeof name === 'string' ? roleNames[name.toLowerCase()] : undefined
   if (role === undefined)
-    return fault('unknown-role', `Expected a role of ${Object.keys(sides).join(', ')}, got ${show(name)}.`)
+    return fault('unknown-role', `Expected a role of ${Object.keys(roleNames).join(', ')}, got ${show(name)}.`)
   if (typeof content !== 'string')
     return fault('no-text', `Expected text for what the ${role} says, got ${show(content)}.`)
   return { value: { role, content } }
@@ -45,7 +45,7 @@ const mayFollow: { [role in TurnRole]: readonly (TurnRole | undefined)[] } = {
 
 const named = (role: TurnRole | undefined) => (role === undefined ? 'the beginning' : `a turn of the ${role}`)
 
-export interface PromptTurns {
+export interface PromptAndAnswer {
   /** Turns up to the last question. */
   turns: Turn[]
   /** The last answer. */
@@ -56,7 +56,7 @@ export interface PromptTurns {
  * A conversation as its last answer and what comes before it; turns behind the last answer have none and are left out. Every answer says
  * something, and sides take turns.
  */
-export const askedIn = (conversation: readonly Turn[]): Checked<PromptTurns> => {
+export const splitLastAnswer = (conversation: readonly Turn[]): Checked<PromptAndAnswer> => {
   let before: TurnRole | undefined
   for (const [i, { role, content }] of conversation.entries()) {
     if (!mayFollow[role].includes(before))

@@ -5,8 +5,8 @@ import { basename } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { expandFiles } from '../../files/index.ts'
+import { classFolders } from './class-folders.ts'
 import { csv, tsv } from './delimited-rows.ts'
-import { classFolders } from './folder-rows.ts'
 import { json, jsonLines } from './json-rows.ts'
 import { parquet } from './parquet-rows.ts'
 import type { FaultCounter } from './read-report.ts'
@@ -20,7 +20,7 @@ export type FormatName = keyof typeof formats
 const formatNames = Object.keys(formats) as FormatName[]
 
 /** Fields of every task's config that say how its files are read. */
-export const readingFields = {
+export const fileFields = {
   format: z
     .enum(['auto', ...formatNames])
     .default('auto')
@@ -39,7 +39,7 @@ export const readingFields = {
 
 /** Fields for files of rows and columns. */
 export const rowFields = {
-  ...readingFields,
+  ...fileFields,
   header: z.boolean().default(true).describe('separated values: whether the first line names the columns'),
   quotes: z
     .enum(['auto', 'read', 'literal'])

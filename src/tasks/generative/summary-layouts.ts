@@ -3,13 +3,13 @@
 import { basename } from 'node:path'
 import { DataError, show } from '../../core/index.ts'
 import { type PackedFile, packedFiles, strictText } from '../../files/index.ts'
-import { type Checked, fault, textOf } from '../reading/columns.ts'
-import { type RecordSettings, readSeveral } from '../reading/read-records.ts'
-import { FaultCounter, noRecords } from '../reading/read-report.ts'
-import { type DataRow, type Fields, isFields } from '../reading/row.ts'
+import { type Checked, fault, textIn } from '../records/columns.ts'
+import { type RecordSettings, readSeveral } from '../records/read-records.ts'
+import { FaultCounter, noRecords } from '../records/read-report.ts'
+import { type DataRow, type Fields, isFields } from '../records/row.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
 
-export interface Summarized {
+export interface SourceSummary {
   source: string
   /** What is asked about the source; a summary of it unless given. */
   query?: string
@@ -22,13 +22,13 @@ export interface SummarySettings extends RecordSettings {
   summary: string
 }
 
-export type SummaryRecords = TaskData<TaskRecord & Summarized>
+export type SummaryData = TaskData<TaskRecord & SourceSummary>
 
 type Read = (
   path: string,
   settings: SummarySettings,
   options: { labelled: boolean; signal?: AbortSignal },
-) => Promise<SummaryRecords>
+) => Promise<SummaryData>
 
 /** One summary, or a list of them. */
 const summariesOf = ({ values }: DataRow, column: string): Checked<string[]> => {
@@ -40,13 +40,13 @@ const summariesOf = ({ values }: DataRow, column: string): Checked<string[]> => 
 }
 
 const rows: Read = (path, settings, { labelled, signal }) =>
-  readSeveral<Summarized>(
+  readSeveral<SourceSummary>(
     path,
     settings,
     {
       columns: { text: settings.text, ...(labelled ? { summary: settings.summary } : {}) },
       several: (row) => {
-        const source = textOf(row, settings.text)
+        const source = textIn(row, settings.text)
         if ('fault' in source) return [source]
         const summaries = labelled ? summariesOf(row, settings.summary) : { value: [] }
         return ['fault' in summaries ? summaries : { value: { source: source.value, references: summaries.value } }]
@@ -56,7 +56,7 @@ const rows: Read = (path, settings, { labelled, signal }) =>
   )
 
 /** Bytes as UTF-8, or as Latin-1 where they are not: Opinosis has both. */
-const textIn = ({ data, file }: PackedFile): string => {
+const utf8OrLatin1 = ({ data, file }: PackedFile): string => {
   try {
     return strictText(data, file)
   } catch (error) {
@@ -74,15 +74,15 @@ const opinosis: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY 
   const golds = new Map<string, string[]>()
   for (const file of files) {
     const topic = topicSummary.exec(`/${file.name}`)?.[1]
-    const text = topic === undefined ? '' : textIn(file).trim()
+    const text = topic === undefined ? '' : utf8OrLatin1(file).trim()
     if (topic !== undefined && text !== '') golds.set(topic, [...(golds.get(topic) ?? []), text])
   }
   const faults = new FaultCounter(onFault)
-  const records: (TaskRecord & Summarized)[] = []
+  const records: (TaskRecord & SourceSummary)[] = []
   for (const file of files.filter(({ name }) => topicSource.test(name))) {
     if (records.length >= limit) break
     const topic = basename(file.name).replace(/\.txt\.data$/, '')
-    const source = textIn(file)
+    const source = utf8OrLatin1(file)
       .split('\n')
       .map((line) => line.trim())
       .filter((line) => line !== '')
@@ -118,7 +118,7 @@ const relevant = (turns: readonly unknown[], spans: unknown): readonly unknown[]
 
 /** A record for each query of a meeting; specific ones are asked of the turns that they are about. */
 const meetings: Read = (path, settings, { labelled, signal }) =>
-  readSeveral<Summarized>(
+  readSeveral<SourceSummary>(
     path,
     settings,
     {
@@ -130,7 +130,7 @@ const meetings: Read = (path, settings, { labelled, signal }) =>
         const lists = [values.general_query_list, values.specific_query_list]
         const queries = lists.flatMap((list) => (Array.isArray(list) ? (list as unknown[]) : []))
         if (queries.length === 0) return [fault('no-query', 'Expected a meeting with queries, got none.')]
-        return queries.map((one): Checked<Summarized> => {
+        return queries.map((one): Checked<SourceSummary> => {
           const { query, answer, relevant_text_span: spans } = isFields(one) ? one : ({} as Fields)
           if (typeof query !== 'string' || query.trim() === '')
             return fault('no-query', `Expected text for \`query\`, got ${show(query)}.`)

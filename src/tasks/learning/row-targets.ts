@@ -2,10 +2,10 @@
 import type { TaskExample } from '../task.ts'
 
 /** One of `outputs` classes, any of them at once, a number, or which of the sequences of an example is right. */
-export type AnswerKind = 'class' | 'labels' | 'number' | 'choice'
+export type TargetKind = 'class' | 'labels' | 'number' | 'choice'
 
-export interface RowAnswers<Example extends TaskExample = TaskExample> {
-  kind: AnswerKind
+export interface RowTargets<Example extends TaskExample = TaskExample> {
+  kind: TargetKind
   /** Logits of a row. */
   outputs: number
   /** Tokens that are asked, each a row; without it, a sequence is a row, or the two of a pair that stand apart. */
@@ -14,7 +14,7 @@ export interface RowAnswers<Example extends TaskExample = TaskExample> {
    * Of each row in turn: the number of the class; `outputs` zeros and ones of `labels`; the number; 1 for the right choice and 0 for the
    * others. NaN where it is not known.
    */
-  answers(example: Example): ArrayLike<number>
+  targets(example: Example): ArrayLike<number>
   /** How much each class counts, or the yes of each label. */
   weights?: Float32Array
 }

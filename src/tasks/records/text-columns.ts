@@ -1,7 +1,7 @@
 // Tasks about one text or a pair of texts: their columns, and what they are asked by. Knows no label.
 import { z } from 'zod'
 import { ConfigError, show } from '../../core/index.ts'
-import { type Checked, textOf } from './columns.ts'
+import { type Checked, textIn } from './columns.ts'
 import { allOf } from './read-records.ts'
 import { rowFields } from './read-rows.ts'
 import type { DataRow } from './row.ts'
@@ -27,12 +27,12 @@ export const textColumns = ({ text, pair }: TextSettings): { [field: string]: st
 
 export const textsOf = (row: DataRow, { text, pair }: TextSettings): Checked<Texts> =>
   allOf<Texts>({
-    text: textOf(row, text),
-    pair: pair === undefined ? { value: undefined } : textOf(row, pair),
+    text: textIn(row, text),
+    pair: pair === undefined ? { value: undefined } : textIn(row, pair),
   })
 
 /** The texts of a record to predict. */
-export const askedTexts = (fields: { [name: string]: unknown }, { pair }: TextSettings): Texts => {
+export const textsFromInput = (fields: { [name: string]: unknown }, { pair }: TextSettings): Texts => {
   const text = (name: 'text' | 'pair'): string => {
     const value = fields[name]
     if (typeof value === 'string' && value.trim() !== '') return value

@@ -5,7 +5,7 @@ import { scoreTexts, type TextMetric } from '../metrics/text-scores.ts'
 import type { AnswerLoss, TaskPrediction } from '../task.ts'
 
 /** `answer` is missing where none was written; the rest where nobody knows it, as in other people's predictions. */
-export interface AnswerPrediction extends TaskPrediction {
+export interface GeneratedPrediction extends TaskPrediction {
   answer?: string
   /** Whether the model stopped by itself. */
   ended?: boolean
@@ -14,12 +14,12 @@ export interface AnswerPrediction extends TaskPrediction {
   tokens?: number
 }
 
-export const predictionOf = (
+export const generatedPrediction = (
   id: string,
   answer: string | undefined,
   ended: boolean | undefined,
   loss: AnswerLoss | undefined,
-): AnswerPrediction => ({
+): GeneratedPrediction => ({
   id,
   ...(answer === undefined ? {} : { answer }),
   ...(ended === undefined ? {} : { ended }),
@@ -33,7 +33,7 @@ export interface AnswerScoresOptions {
 
 export const scoreAnswers = (
   references: readonly (readonly string[])[],
-  predictions: readonly AnswerPrediction[],
+  predictions: readonly GeneratedPrediction[],
   { metrics, stemming }: AnswerScoresOptions,
 ): ScoredUnits => {
   const written = predictions.flatMap(({ answer }, i) => (answer === undefined ? [] : [i]))

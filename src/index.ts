@@ -1,7 +1,7 @@
-// The package's front door: what users import from 'tunesmith'.
+// The package's root: what most programs import from 'tunesmith'. Everything else is in subpaths, such as 'tunesmith/tensor'.
 
-export { adapters, applyAdapter, loadAdapter, saveAdapter } from './adapters/index.ts'
-export { loadModel, loadModelWithReport, loadTokenizer, saveModel } from './checkpoint/index.ts'
+export { applyAdapter, loadAdapter, saveAdapter } from './adapters/index.ts'
+export { type LoadModelOptions, loadModel, loadTokenizer, saveModel } from './checkpoint/index.ts'
 export {
   CheckpointError,
   ConfigError,
@@ -13,11 +13,31 @@ export {
   TunesmithError,
 } from './core/index.ts'
 export { buildCorpus, inspectCorpus, readCorpus } from './corpus/index.ts'
-export { encodeShards, mixture, openTokens } from './data/index.ts'
+export { encodeShards, openTokens } from './data/index.ts'
 export { embedTexts } from './features/index.ts'
-export { generate, streamText } from './generation/index.ts'
-export { buildModel, Model, type ModelType, models } from './models/index.ts'
+export { type GenerationOptions, type GenerationResult, generate, streamText } from './generation/index.ts'
 export {
+  type Answer,
+  type ChatInput,
+  type Classification,
+  Conversation,
+  chat,
+  type Entity,
+  type EvaluateInput,
+  type EvaluateResult,
+  evaluate,
+  type FilledText,
+  open,
+  type PredictInput,
+  predict,
+  type ScoreInput,
+  type ScoreResult,
+  score,
+  TextModel,
+} from './inference/index.ts'
+export { buildModel, Model, type ModelType } from './models/index.ts'
+export {
+  type Comparison,
   compareRuns,
   defineRun,
   type FinetuneInput,
@@ -25,13 +45,25 @@ export {
   openSpecialists,
   type PretrainInput,
   pretrain,
+  type RunListener,
   type RunResult,
   resume,
-  type Specialists,
+  Specialists,
+  type SweepInput,
+  type SweepResult,
   sweep,
   verifyResume,
 } from './runs/index.ts'
-export { evaluateLanguageModelling, evaluateMinimalPairs } from './tasks/index.ts'
-export * from './tensor/public.ts'
+export {
+  Generator,
+  keep,
+  memoryStatistics,
+  noGrad,
+  scope,
+  setMemoryLimit,
+  setThreads,
+  Tensor,
+  tensor,
+} from './tensor/public.ts'
 export { saveTokenizer, Tokenizer, trainTokenizer } from './tokenizers/index.ts'
 export { listRuns, summarizeRun, writeReports } from './tracking/index.ts'

@@ -1,0 +1,173 @@
+// `open` and its methods on small random models: each method equals the lower-level function it stands for, and a model with another head
+// is refused by name.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { loadModel, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
+import { embedTexts } from '../../src/features/index.ts'
+import { generate } from '../../src/generation/index.ts'
+import { evaluate, open, predict, score } from '../../src/inference/index.ts'
+import { buildModel, type HeadOptions, type HeadType, type ModelDefinition, models } from '../../src/models/index.ts'
+import { Generator, liveTensors, setThreads } from '../../src/tensor/index.ts'
+
+const golden = (name: string) => fileURLToPath(new URL(`../language-modelling/golden/${name}`, import.meta.url))
+
+let root: string
+const at = (name: string) => join(root, name)
+
+/** A random BERT with the given head in a folder of its own. */
+const saveBert = async (name: string, head: HeadType, headOptions: Partial<HeadOptions> = {}) => {
+  const tokenizer = await loadTokenizer(golden('bert'))
+  const definition = models.bert as unknown as ModelDefinition
+  const config = definition.adjust(definition.presets.test, { vocabSize: tokenizer.maxId + 1, maxPositions: 256 })
+  const model = buildModel(definition, config, head, headOptions).initialize({ std: 0.4, generator: new Generator(7) })
+  await saveModel(model, at(name), { tokenizer: golden('bert') })
+}
+
+beforeAll(async () => {
+  // Threads only cost time at this size.
+  setThreads(1)
+  root = mkdtempSync(join(tmpdir(), 'tunesmith-open-'))
+  await saveBert('classes', 'sequence-classification', { labels: ['bad', 'good'] })
+  await saveBert('regression', 'sequence-classification', { labels: ['score'], problemType: 'regression' })
+  await saveBert('tags', 'token-classification', { labels: ['O', 'B-place', 'I-place'] })
+  await saveBert('spans', 'question-answering')
+})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+describe('open', () => {
+  it('classifies one text and several, with probabilities that sum to one', async () => {
+    const model = await open(at('classes'))
+    const one = await model.classify('the sea and the ships')
+    expect(Object.keys(one.probabilities!).sort()).toEqual(['bad', 'good'])
+    expect(Object.values(one.probabilities!).reduce((sum, share) => sum + share)).toBeCloseTo(1, 3)
+    expect(await model.classify(['the sea and the ships', 'a'])).toEqual([one, await model.classify('a')])
+    expect(await model.predict(['a'])).toEqual([{ text: 'a', ...(await model.classify('a')) }])
+    expect(model.labels).toEqual(['bad', 'good'])
+    model.close()
+  })
+
+  it('predicts a number with a regression model', async () => {
+    const model = await open(at('regression'))
+    expect((await model.classify('the sea')).value).toBeTypeOf('number')
+    model.close()
+  })
+
+  it('extracts entities at their character offsets', async () => {
+    const model = await open(at('tags'))
+    const text = 'the sea, and the ships of the sea'
+    const entities = await model.extract(text)
+    for (const { start, end, text: found } of entities) expect(text.slice(start, end)).toBe(found)
+    // The random model tags some word of these two texts, or the loop above tests nothing.
+    const both = await model.extract([text, 'ships ships ships and so on'])
+    expect(both.flat().length).toBeGreaterThan(0)
+    expect(both[0]).toEqual(entities)
+    model.close()
+  })
+
+  it('answers a question with a span of the context', async () => {
+    const model = await open(at('spans'))
+    const context = 'the ships sailed on the sea every day'
+    const { answer } = await model.answer('what sailed', { context })
+    expect(context).toContain(answer)
+    await expect(model.answer('what sailed')).rejects.toThrow(/needs a `context`/)
+    model.close()
+  })
+
+  it('fills masks, most likely token first', async () => {
+    const model = await open(golden('bert'))
+    const { masks, filled } = model.fillMask('the [MASK] and the ships', { topK: 3 })
+    expect(masks[0]).toHaveLength(3)
+    expect(masks[0][0].probability).toBeGreaterThanOrEqual(masks[0][1].probability)
+    expect(filled).not.toContain('[MASK]')
+    model.close()
+  })
+
+  it('embeds texts as the embedding head does', async () => {
+    const model = await open(at('classes'))
+    const texts = ['the sea', 'a much longer text about the sea']
+    const vectors = await model.embed(texts)
+    const reference = await loadModel(at('classes'), { head: 'embedding' })
+    const expected = (await embedTexts(reference, await loadTokenizer(at('classes')), texts)).toFloat32Array()
+    expect([...vectors[0], ...vectors[1]]).toEqual([...expected])
+    const alone = await model.embed('the sea')
+    vectors[0].forEach((value, i) => {
+      expect(alone[i]).toBeCloseTo(value, 5)
+    })
+    model.close()
+  })
+
+  it('generates and streams the text that `generate` gives', async () => {
+    const model = await open(golden('gpt2'))
+    const options = { maxNewTokens: 6 }
+    const [{ text }] = await generate(model.model, model.tokenizer, ['the sea'], options)
+    expect(await model.generate('the sea', options)).toBe(text)
+    expect(await model.generate(['the sea', 'a'], options)).toHaveLength(2)
+    let streamed = ''
+    for await (const piece of model.stream('the sea', options)) streamed += piece
+    expect(streamed).toBe(text)
+    model.close()
+  })
+
+  it('opens an adapter on its base', async () => {
+    const base = await loadModel(at('classes'))
+    const applied = applyAdapter(base, { type: 'lora', rank: 2 })
+    await saveAdapter(applied, at('adapter'), { tokenizer: at('classes') } as never)
+    const model = await open(at('adapter'))
+    expect((await model.classify('the sea')).label).toMatch(/^(good|bad)$/)
+    model.close()
+  })
+
+  it('frees every weight on close', async () => {
+    const model = await open(at('classes'))
+    await model.embed('a')
+    const before = liveTensors()
+    model.close()
+    expect(before - liveTensors()).toBeGreaterThan(20)
+  })
+
+  it('names the method that fits when the head does not', async () => {
+    const model = await open(at('classes'))
+    expect(() => model.fillMask('a [MASK]')).toThrow(
+      'Expected a model with the head masked-lm for `fillMask`, got sequence-classification. Use the method that fits: classify or embed.',
+    )
+    expect(() => model.generate('a')).toThrow(/Use the method that fits: classify or embed/)
+    model.close()
+  })
+})
+
+describe('predict, evaluate and score', () => {
+  it('predict loads a model and answers in the order of the texts', async () => {
+    const { head, predictions } = await predict({ model: at('classes'), texts: ['a', 'the sea'] })
+    expect(head).toBe('sequence-classification')
+    expect(predictions).toMatchObject([{ text: 'a' }, { text: 'the sea' }])
+    await expect(predict({ model: at('classes'), texts: ['a'], options: { topK: 3 } })).rejects.toThrow(/topK/)
+    await expect(predict({ model: at('classes'), texts: [] })).rejects.toThrow(/at least one text/)
+  })
+
+  it('evaluate measures a task, and score gives the same numbers for its predictions', async () => {
+    const { writeFileSync } = await import('node:fs')
+    const rows = ['the sea', 'a', 'ships', 'and so on'].map((text, i) => ({
+      id: `${i}`,
+      text,
+      label: i % 2 ? 'good' : 'bad',
+    }))
+    writeFileSync(at('rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    const task = 'sequence-classification'
+    const result = await evaluate({
+      model: at('classes'),
+      task,
+      data: at('rows.jsonl'),
+      options: { predictions: at('predictions.jsonl') },
+    })
+    const scored = await score({ task, references: at('rows.jsonl'), predictions: at('predictions.jsonl') })
+    expect((result.metrics as typeof scored.metrics).accuracy).toEqual(scored.metrics.accuracy)
+    await expect(evaluate({ model: at('classes'), data: at('rows.jsonl') })).rejects.toThrow(/needs a task/)
+    await expect(evaluate({ model: at('classes'), task: 'sequence-clasification' })).rejects.toThrow(
+      /Did you mean `?sequence-classification/,
+    )
+  })
+})

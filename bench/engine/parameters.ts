@@ -55,20 +55,19 @@ export class Parameters {
     const scale = tensor(Math.min(1, 1 / (norm + 1e-6)) / weight)
     const { learningRate, weightDecay, betas } = options
     noGrad(() =>
-      adamw_(
-        this.#masters,
-        this.#first,
-        this.#second,
-        this.#copies,
+      adamw_(this.#masters, {
+        expAvgs: this.#first,
+        expAvgSqs: this.#second,
+        workingCopies: this.#copies,
         grads,
-        leaves.map(() => learningRate),
-        leaves.map(() => weightDecay),
-        betas[0],
-        betas[1],
-        1e-8,
-        ++this.#step,
-        scale,
-      ),
+        learningRates: leaves.map(() => learningRate),
+        weightDecays: leaves.map(() => weightDecay),
+        beta1: betas[0],
+        beta2: betas[1],
+        eps: 1e-8,
+        step: ++this.#step,
+        gradScale: scale,
+      }),
     )
     clearGrads(leaves)
     return norm

@@ -76,67 +76,51 @@ describe('decoderLayer', () => {
     const attention = [...matrix(8, 8), ...matrix(4, 8), ...matrix(4, 8), ...matrix(8, 8), null, null]
     return [ones([8]), ...attention, ones([8]), ...matrix(12, 8), ...matrix(12, 8), ...matrix(8, 12)]
   }
-  const call = (change: (arguments_: unknown[]) => void) => {
-    const given: unknown[] = [
-      zeros([1, 1, 8]),
-      zeros([1, 6, 1, 4]),
-      zeros([1, 6, 1, 4]),
-      2,
-      ones([1, 2]),
-      zeros([1, 2]),
-      null,
-      parts(),
-      1e-6,
-      0,
-      0.5,
-    ]
-    change(given)
-    return noGrad(() => (decoderLayer as (...all: unknown[]) => Tensor)(...given))
-  }
+  const fitting = () => ({
+    keys: zeros([1, 6, 1, 4]),
+    values: zeros([1, 6, 1, 4]),
+    past: 2,
+    cos: ones([1, 2]),
+    sin: zeros([1, 2]),
+    mask: null,
+    parts: parts(),
+    eps: 1e-6,
+    window: 0,
+    scale: 0.5,
+  })
+  const call = (changes: Record<string, unknown> = {}, stream = zeros([1, 1, 8])) =>
+    noGrad(() => decoderLayer(stream, { ...fitting(), ...changes }))
 
   it('takes arguments that fit', () => {
-    expect(call(() => undefined).shape).toEqual([1, 1, 8])
+    expect(call().shape).toEqual([1, 1, 8])
+  })
+
+  it.each<[string, Record<string, unknown>]>([
+    ['a full cache', { past: 6 }],
+    ['a negative past', { past: -1 }],
+    ['buffers of other shapes', { values: zeros([1, 5, 1, 4]) }],
+    ['angles of another size', { cos: ones([1, 3]) }],
+    ['a mask of another length', { mask: ones([1, 1, 1, 9], { dtype: 'bool' }) }],
+    ['too few parts', { parts: [ones([8])] }],
+  ])('refuses %s', (_, changes) => {
+    expect(() => call(changes)).toThrow(/Expected/)
   })
 
   it.each([
-    ['a full cache', 3, 6],
-    ['a negative past', 3, -1],
-    ['a stream of many tokens', 0, zeros([1, 2, 8])],
-    ['another width', 0, zeros([1, 1, 9])],
-    ['too many rows', 0, zeros([17, 1, 8])],
-    ['buffers of other shapes', 2, zeros([1, 5, 1, 4])],
-    ['angles of another size', 4, ones([1, 3])],
-    ['a mask of another length', 6, ones([1, 1, 1, 9], { dtype: 'bool' })],
-    ['too few parts', 7, [ones([8])]],
-  ])('refuses %s', (_, place, value) => {
-    expect(() =>
-      call((given) => {
-        given[place] = value
-      }),
-    ).toThrow(/Expected/)
+    ['many tokens', [1, 2, 8]],
+    ['another width', [1, 1, 9]],
+    ['too many rows', [17, 1, 8]],
+  ])('refuses a stream of %s', (_, shape) => {
+    expect(() => call({}, zeros(shape))).toThrow(/Expected/)
+  })
+
+  it('names an option that is missing', () => {
+    expect(() => call({ eps: undefined })).toThrow(/missing argument `eps`/)
   })
 
   it('refuses parts that do not fit each other, and gradients', () => {
     for (let i = 0; i < 18; i++)
-      expect(() =>
-        call((given) => {
-          ;(given[7] as unknown[])[i] = zeros([7, 7])
-        }),
-      ).toThrow(/Expected/)
-    expect(() =>
-      decoderLayer(
-        zeros([1, 1, 8]),
-        zeros([1, 6, 1, 4]),
-        zeros([1, 6, 1, 4]),
-        2,
-        ones([1, 2]),
-        zeros([1, 2]),
-        null,
-        parts(),
-        1e-6,
-        0,
-        1,
-      ),
-    ).toThrow(/noGrad/)
+      expect(() => call({ parts: parts().map((part, k) => (k === i ? zeros([7, 7]) : part)) })).toThrow(/Expected/)
+    expect(() => decoderLayer(zeros([1, 1, 8]), fitting())).toThrow(/noGrad/)
   })
 })

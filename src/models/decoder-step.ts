@@ -85,24 +85,14 @@ export class DecoderStep {
     mask: Tensor | undefined,
   ): Tensor | undefined {
     const { eps, window, scale } = this.#options
+    const { cos, sin } = angles
     let current = stream
     for (let i = 0; i < parts.length; i++) {
       const room = cache[i].takeOne?.()
       if (room === undefined) return undefined
       const { keys, values, past } = room
-      current = decoderLayer(
-        current,
-        keys,
-        values,
-        past,
-        angles.cos,
-        angles.sin,
-        mask ?? null,
-        parts[i],
-        eps,
-        window,
-        scale,
-      )
+      const options = { keys, values, past, cos, sin, mask: mask ?? null, parts: parts[i], eps, window, scale }
+      current = decoderLayer(current, options)
     }
     return current
   }

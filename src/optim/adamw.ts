@@ -28,20 +28,20 @@ export const adamwFused = (
   const factor = scale === 1 ? undefined : tensor(scale)
   for (const [count, alike] of byCount) {
     const each = <Value>(pick: (update: ParameterUpdate) => Value): Value[] => alike.map(pick)
-    adamw_(
-      each(({ weight }) => weight),
-      each(({ slots }) => slots.first_moment),
-      each(({ slots }) => slots.second_moment),
-      each(({ copy }) => copy ?? none),
-      each(({ gradient }) => gradient),
-      each(({ learningRate }) => learningRate),
-      each(({ weightDecay }) => weightDecay),
+    const weights = each(({ weight }) => weight)
+    adamw_(weights, {
+      expAvgs: each(({ slots }) => slots.first_moment),
+      expAvgSqs: each(({ slots }) => slots.second_moment),
+      workingCopies: each(({ copy }) => copy ?? none),
+      grads: each(({ gradient }) => gradient),
+      learningRates: each(({ learningRate }) => learningRate),
+      weightDecays: each(({ weightDecay }) => weightDecay),
       beta1,
       beta2,
       eps,
-      count,
-      factor,
-    )
+      step: count,
+      gradScale: factor,
+    })
   }
 }
 

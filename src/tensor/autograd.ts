@@ -1,10 +1,10 @@
-// Gradients: modes, backward over many roots, functions with a backward of their own, and activation checkpointing.
+// Gradients: modes, backward of many roots, functions with their own backward, and activation checkpointing.
 import { ShapeError } from '../core/index.ts'
+import { withTypedErrors } from './error-messages.ts'
 import type { Generator } from './generator.ts'
 import { native } from './native.ts'
 import { scope } from './scope.ts'
 import { Tensor } from './tensor.ts'
-import { attempt } from './wording.ts'
 
 const withGradMode = <Result>(enabled: boolean, body: () => Result): Result => {
   const before = native.setGradMode(enabled)
@@ -12,7 +12,7 @@ const withGradMode = <Result>(enabled: boolean, body: () => Result): Result => {
     const result = body()
     if (result instanceof Promise)
       throw new ShapeError(
-        'Expected a synchronous function for a gradient mode, got a promise: the mode would not follow it.',
+        'Expected a synchronous function for a gradient mode, got a promise, which runs after the mode ends.',
       )
     return result
   } finally {
@@ -20,22 +20,23 @@ const withGradMode = <Result>(enabled: boolean, body: () => Result): Result => {
   }
 }
 
-/** Runs `body` without recording for backward. The mode belongs to the thread, and ends with `body`. */
+/** Runs `body`, which must be synchronous, without recording operators for backward. The mode belongs to the thread. */
 export const noGrad = <Result>(body: () => Result): Result => withGradMode(false, body)
 
-/** Runs `body` recording for backward, inside a `noGrad`. */
+/** Runs `body` with recording for backward, inside a `noGrad`. */
 export const enableGrad = <Result>(body: () => Result): Result => withGradMode(true, body)
 
+/** Whether operators are recorded for backward in this thread. */
 export const gradEnabled = (): boolean => native.gradMode()
 
-/** Like `noGrad` and faster: tensors made inside can never take part in autograd. */
+/** As `noGrad`, but faster: tensors created inside can never take part in autograd. */
 export const inferenceMode = <Result>(body: () => Result): Result => {
   native.enterInference()
   try {
     const result = body()
     if (result instanceof Promise)
       throw new ShapeError(
-        'Expected a synchronous function for `inferenceMode`, got a promise: the mode would not follow it.',
+        'Expected a synchronous function for `inferenceMode`, got a promise, which runs after the mode ends.',
       )
     return result
   } finally {
@@ -45,16 +46,16 @@ export const inferenceMode = <Result>(body: () => Result): Result => {
 
 const handlesOf = (tensors: readonly Tensor[]) => tensors.map((tensor) => tensor.use())
 
-/** Adds the gradients of several roots to the leaves behind them, in one pass. */
+/** Adds the gradients of several roots to the leaves that they were computed from, in one backward. */
 export const backward = (
   roots: readonly Tensor[],
   options: { gradients?: readonly (Tensor | undefined)[]; retainGraph?: boolean } = {},
 ): void => {
   const gradients = options.gradients?.map((gradient) => gradient?.use() ?? null)
-  attempt('backward', () => native.backward(handlesOf(roots), gradients, options.retainGraph ?? false))
+  withTypedErrors('backward', () => native.backward(handlesOf(roots), gradients, options.retainGraph ?? false))
 }
 
-/** The gradients of `roots` with respect to `inputs`, without touching any leaf; undefined where a root does not depend on one. */
+/** Gradients of `roots` with respect to `inputs`; undefined where no root depends on an input. The leaves' `grad` stays. */
 export const gradients = (
   roots: readonly Tensor[],
   inputs: readonly Tensor[],
@@ -62,7 +63,7 @@ export const gradients = (
 ): (Tensor | undefined)[] => {
   const given = options.gradients?.map((gradient) => gradient?.use() ?? null)
   const createGraph = options.createGraph ?? false
-  const found = attempt('gradients', () =>
+  const found = withTypedErrors('gradients', () =>
     native.gradientsOf(
       handlesOf(roots),
       handlesOf(inputs),
@@ -75,13 +76,13 @@ export const gradients = (
   return found.map((handle) => (handle === 0 ? undefined : Tensor.fromHandle(handle)))
 }
 
-/** Drops the gradients of many tensors. */
+/** Frees the gradients of many tensors. */
 export const clearGrads = (tensors: readonly Tensor[]): void => native.clearGrads(handlesOf(tensors))
 
 /**
- * Gives `outputs` (computed without recording) a history: when backward reaches them, `derive` gets their gradients (undefined
- * where none arrived) and returns one gradient, or undefined, for each of `inputs`. Tensors of `save` are handed to `derive`
- * again, without history; the graph holds them, and lets go of them with everything else it saved.
+ * Gives `outputs`, computed under `noGrad`, a backward of their own: `derive` gets their gradients (undefined where there is
+ * none) and returns one gradient, or undefined, for each of `inputs`. It also gets the tensors of `save`, without history,
+ * which the graph keeps until it is freed.
  */
 export const withBackward = (
   outputs: readonly Tensor[],
@@ -98,16 +99,16 @@ export const withBackward = (
     })
     return given
   }
-  const made = attempt('withBackward', () =>
+  const made = withTypedErrors('withBackward', () =>
     native.attachBackward(handlesOf(outputs), handlesOf(inputs), callback, handlesOf(options.save ?? [])),
   )
   return made.map((handle) => Tensor.fromHandle(handle))
 }
 
 /**
- * Runs `segment` keeping only its inputs and outputs, and runs it again when backward needs what is inside. Draws from
- * `generators` are replayed, so dropout is the same both times. Inputs that the segment only closes over (weights) get
- * their gradients too, through `backward`; `gradients()` cannot see them. No second derivative.
+ * Activation checkpointing: runs `segment`, keeps only its inputs and outputs, and recomputes it in backward. The samples of
+ * `generators` are repeated, so dropout is the same both times. Tensors that `segment` uses but that are not among `inputs`,
+ * such as weights, get gradients from `backward`, not from `gradients`. There is no second derivative.
  * @source arXiv:1604.06174
  */
 export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
@@ -120,7 +121,7 @@ export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
   const before = generators.map((generator) => generator.state())
   const needs = inputs.map((input) => input.requiresGrad)
   const asList = (outputs: Outputs) => (outputs instanceof Tensor ? [outputs] : [...(outputs as readonly Tensor[])])
-  /** Runs the segment with the draws of the first time, and leaves the generators as they are now. */
+  /** Runs the segment with the samples of the first time, and leaves the generators as they are now. */
   const replay = (leaves: Tensor[]) => {
     const after = generators.map((generator) => generator.state())
     generators.forEach((generator, i) => {
@@ -147,7 +148,7 @@ export const checkpoint = <Outputs extends Tensor | readonly Tensor[]>(
     )
     return leaves.map((leaf) => leaf.grad)
   }
-  // The scope frees what the segment made, and leaves alone an input that it hands through.
+  // The scope frees what the segment created, but not an input that it returns unchanged.
   return scope(() => {
     const first = noGrad(() => segment(...inputs))
     const attached = withBackward(asList(first), inputs, derive, { save: inputs })

@@ -1,6 +1,7 @@
-// Element types by their libtorch names, with the typed array that carries each in JavaScript.
+// Element types (dtypes) by PyTorch's names, with the typed array that holds each in JavaScript.
 import { ShapeError } from '../core/index.ts'
 
+/** Typed arrays that tensors are copied from and to. */
 export type TypedArray =
   | Float32Array
   | Float64Array
@@ -18,13 +19,13 @@ interface DtypeFacts {
   code: number
   bytes: number
   floating: boolean
-  /** JavaScript array whose elements have the same bits; bfloat16 and float16 travel as raw 16-bit patterns. */
+  /** Typed array whose elements have the same bits; bfloat16 and float16 are raw 16-bit patterns in a Uint16Array. */
   array: new (
     length: number,
   ) => TypedArray
 }
 
-const facts = {
+const factsByName = {
   float32: { code: 6, bytes: 4, floating: true, array: Float32Array },
   bfloat16: { code: 15, bytes: 2, floating: true, array: Uint16Array },
   float16: { code: 5, bytes: 2, floating: true, array: Uint16Array },
@@ -40,31 +41,36 @@ const facts = {
   uint64: { code: 29, bytes: 8, floating: false, array: BigUint64Array },
 } as const satisfies Record<string, DtypeFacts>
 
-export type Dtype = keyof typeof facts
+/** Name of an element type, as in PyTorch. */
+export type Dtype = keyof typeof factsByName
 
-/** Every dtype that tensors may have here. */
-export const dtypes = Object.keys(facts) as Dtype[]
+/** All dtypes that tensors can have. */
+export const dtypes = Object.keys(factsByName) as Dtype[]
 
-export const isDtype = (name: string): name is Dtype => Object.hasOwn(facts, name)
+/** Whether a name is that of a dtype. */
+export const isDtype = (name: string): name is Dtype => Object.hasOwn(factsByName, name)
 
+/** Size and kind of a dtype. @throws ShapeError for an unknown name */
 export const dtypeFacts = (dtype: Dtype): DtypeFacts => {
   if (!isDtype(dtype)) throw new ShapeError(`Expected a dtype (${dtypes.join(', ')}), got ${JSON.stringify(dtype)}.`)
-  return facts[dtype]
+  return factsByName[dtype]
 }
 
-const byCode = new Map(dtypes.map((name) => [facts[name].code as number, name]))
+const byCode = new Map(dtypes.map((name) => [factsByName[name].code as number, name]))
 
+/** The dtype of libtorch's ScalarType number. */
 export const dtypeFromCode = (code: number): Dtype => {
   const name = byCode.get(code)
   if (name === undefined) throw new ShapeError(`Expected a supported dtype, got libtorch's number ${code}.`)
   return name
 }
 
-/** The dtype whose elements a typed array holds, when its bits are taken as they are. */
+/** The dtype of a typed array's own elements. @throws ShapeError for an array that is none of `TypedArray` */
 export const dtypeOfArray = (array: TypedArray): Dtype => {
   const name = dtypes.find(
-    (dtype) => dtype !== 'bfloat16' && dtype !== 'float16' && array instanceof facts[dtype].array,
+    (dtype) => dtype !== 'bfloat16' && dtype !== 'float16' && array instanceof factsByName[dtype].array,
   )
-  if (name === undefined) throw new ShapeError('Expected a typed array of a supported element type.')
+  if (name === undefined)
+    throw new ShapeError('Expected a Float32Array or another number array, got one of an unsupported element type.')
   return name
 }

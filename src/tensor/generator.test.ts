@@ -42,7 +42,7 @@ describe('Generator', () => {
   it.each([new Uint8Array(0), new Uint8Array(10), new Uint8Array(5056).fill(255)])(
     'refuses bytes that are no state',
     (bytes) => {
-      expect(() => new Generator(0).setState(bytes)).toThrow(/Expected a state made by `Generator.state\(\)`/)
+      expect(() => new Generator(0).setState(bytes)).toThrow(/Expected bytes from `Generator.state\(\)`/)
     },
   )
 

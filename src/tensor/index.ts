@@ -12,11 +12,14 @@ export {
 } from './autograd.ts'
 export { type Dtype, dtypeFacts, dtypes, isDtype, type TypedArray } from './dtype.ts'
 export { Generator, seedDefaultGenerators } from './generator.ts'
-export * from './install.ts'
+
+import './install.ts'
+
+export * from './functions.ts'
 export { type MappedFile, mapFile } from './mapped-file.ts'
 export { type BuildFacts, type MemoryStatistics, type NativeBuild, readNativeBuild } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
-export type { RandomOptions, TensorOptions, TensorOrNumber } from './ops.ts'
+export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
 export {
   buildFacts,
   emptyCache,

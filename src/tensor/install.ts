@@ -1,7 +1,7 @@
-// Makes the operator table callable: methods onto the tensor's prototype, functions as exports.
-import type { AnySignature, OperatorEntry, SignaturesOf } from './entry.ts'
+// Puts the operators of methods.ts on the tensor's prototype, when it is imported.
+import { methods } from './methods.ts'
 import { callable, parseDeclaration } from './operator.ts'
-import { functions, methods, type TensorOptions } from './ops.ts'
+import type { AnySignature, OperatorEntry } from './operator-entry.ts'
 import { Tensor } from './tensor.ts'
 
 for (const [name, entry] of Object.entries(methods)) {
@@ -22,56 +22,3 @@ for (const [name, entry] of Object.entries(methods)) {
         }
   Object.defineProperty(Tensor.prototype, name, { value: method, writable: true, configurable: true })
 }
-
-const made = Object.fromEntries(
-  Object.entries(functions).map(([name, entry]) => [name, callable(name, entry as OperatorEntry<AnySignature>)]),
-) as SignaturesOf<typeof functions>
-
-export const {
-  adamw_,
-  addLayerNorm,
-  addRmsNorm,
-  arange,
-  attention,
-  cat,
-  clipGradNorm_,
-  decoderLayer,
-  dropout,
-  einsum,
-  embedding,
-  empty,
-  emptyLike,
-  eye,
-  fullLike,
-  fusedGelu,
-  gradNorm,
-  linear,
-  linearCrossEntropy,
-  linspace,
-  ones,
-  onesLike,
-  packedLinear,
-  packInt8,
-  packNf4,
-  packScales,
-  padSequence,
-  rand,
-  randint,
-  randn,
-  randperm,
-  rotary,
-  scaledDotProductAttention,
-  stack,
-  swiglu,
-  unpackMatrix,
-  useLargePages,
-  zeros,
-  zerosLike,
-} = made
-
-/** A tensor with every element `value`; float32 unless `dtype` says otherwise. */
-export const full = (shape: readonly number[], value: number, options?: TensorOptions): Tensor =>
-  made.empty(shape, options).fill_(value)
-
-/** Copies values in: see `Tensor.from`. */
-export const tensor = Tensor.from

@@ -1,14 +1,18 @@
-// A file mapped into memory, and tensors over parts of it: nothing is read until touched, and writing never reaches the file.
+// Files mapped into memory, and tensors over parts of them: pages are read when they are used, and writes stay in memory.
 import { DataError } from '../core/index.ts'
 import { type Dtype, dtypeFacts } from './dtype.ts'
+import { withTypedErrors } from './error-messages.ts'
 import { native } from './native.ts'
 import { Tensor } from './tensor.ts'
-import { attempt } from './wording.ts'
 
+/** A file mapped into memory. */
 export interface MappedFile {
-  /** Size of the file when it was mapped. */
+  /** Size of the file when it was mapped, in bytes. */
   readonly bytes: number
-  /** A tensor over `shape` elements from `byteOffset` on. It keeps the mapping alive. */
+  /**
+   * A tensor over the bytes from `byteOffset` on. It keeps the mapping; writing to it does not change the file.
+   * @throws ShapeError where the file is too short
+   */
   tensor(byteOffset: number, shape: readonly number[], dtype: Dtype): Tensor
 }
 
@@ -24,7 +28,9 @@ export const mapFile = (path: string): MappedFile => {
     bytes: file.bytes,
     tensor: (byteOffset, shape, dtype) => {
       const code = dtypeFacts(dtype).code
-      return Tensor.fromHandle(attempt('mapFile', () => native.mapTensor(file.external, byteOffset, shape, code)))
+      return Tensor.fromHandle(
+        withTypedErrors('mapFile', () => native.mapTensor(file.external, byteOffset, shape, code)),
+      )
     },
   }
 }

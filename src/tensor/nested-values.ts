@@ -1,7 +1,7 @@
 // Nested arrays as one flat typed array with a shape and a dtype. Independent of tensors.
 import { ShapeError } from '../core/index.ts'
 import { type Dtype, dtypeFacts, dtypeOfArray, type TypedArray } from './dtype.ts'
-import { describe } from './wording.ts'
+import { describeValue } from './error-messages.ts'
 
 /** Elements of a tensor as nested arrays; a row of elements may be a typed array. */
 export type TensorValues = number | bigint | boolean | TypedArray | readonly TensorValues[]
@@ -53,7 +53,7 @@ const checkRows = (values: TensorValues, shape: readonly number[]): Set<string> 
       return
     }
     if (typeof value !== 'number' && typeof value !== 'bigint' && typeof value !== 'boolean')
-      throw new ShapeError(`Expected numbers, bigints or booleans for \`Tensor.from\`, got ${describe(value)}.`)
+      throw new ShapeError(`Expected numbers, bigints or booleans for \`Tensor.from\`, got ${describeValue(value)}.`)
     if (depth !== shape.length)
       throw new ShapeError('Expected rows of one depth for `Tensor.from`, got numbers beside arrays.')
     kinds.add(typeof value)

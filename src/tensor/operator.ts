@@ -1,25 +1,26 @@
-// From a line of the operator table to a typed function: finds the operator in libtorch's dispatcher, places arguments by
-// the schema's names, picks the overload, and words errors. Knows no operator.
+// Turns an entry of the operator lists into a function: looks the operator up in libtorch's dispatcher, picks the overload,
+// places arguments by the schema's names, and converts errors.
 import { ConfigError, didYouMean, NativeError, ShapeError } from '../core/index.ts'
 import { dtypeFacts, isDtype } from './dtype.ts'
-import type { AnySignature, OperatorEntry } from './entry.ts'
+import { describeValue, toOneLine, toTypedError } from './error-messages.ts'
 import { Generator } from './generator.ts'
 import { native, type OperatorSchema } from './native.ts'
+import type { AnySignature, OperatorEntry } from './operator-entry.ts'
 import { Tensor } from './tensor.ts'
-import { describe, oneLine, wordError } from './wording.ts'
 
-type Passed = 'positional' | 'option' | 'never'
+type ParameterKind = 'positional' | 'option' | 'never'
 
-/** One overload, parsed. */
+/** A parsed overload. */
 export interface Declaration {
   operator: string
   overload: string
-  /** Names in the schema's order, with how each is passed. */
-  parameters: { name: string; passed: Passed }[]
+  /** Arguments in the schema's order. */
+  parameters: { name: string; passed: ParameterKind }[]
 }
 
-const passedBy: Record<string, Passed | undefined> = { '*': 'option', '-': 'never' }
+const kindOfPrefix: Record<string, ParameterKind | undefined> = { '*': 'option', '-': 'never' }
 
+/** Parses an overload as written in the operator lists. */
 export const parseDeclaration = (text: string): Declaration => {
   const match = /^(\w+::\w+)(?:\.(\w+))?\(([^)]*)\)$/.exec(text)
   if (match === null) throw new Error(`Malformed operator declaration: ${text}`)
@@ -28,12 +29,13 @@ export const parseDeclaration = (text: string): Declaration => {
     .map((part) => part.trim())
     .filter((part) => part.length > 0)
     .map((part): Declaration['parameters'][number] => {
-      const passed: Passed = passedBy[part[0]] ?? 'positional'
+      const passed: ParameterKind = kindOfPrefix[part[0]] ?? 'positional'
       return { name: passed === 'positional' ? part : part.slice(1), passed }
     })
   return { operator: match[1], overload: match[2] ?? '', parameters }
 }
 
+/** libtorch's spelling of an argument name. */
 export const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 const reductions: Record<string, number> = { none: 0, mean: 1, sum: 2 }
@@ -45,16 +47,16 @@ const handleOf = (value: unknown): unknown => (value instanceof Tensor ? value.u
 const convertDtype: Converter = (value) =>
   typeof value === 'string' && isDtype(value) ? dtypeFacts(value).code : value
 
-const mostChunks = 2 ** 20
+const maxChunks = 2 ** 20
 
-/** libtorch makes as many parts of an empty dimension as it is asked for, which could fill any memory. */
+/** libtorch splits an empty dimension into any number of parts, which could fill the memory. */
 const boundedCount: Converter = (value) => {
-  if (typeof value === 'number' && value > mostChunks)
-    throw new ShapeError(`Expected at most ${mostChunks} for \`chunks\`, got ${value}.`)
+  if (typeof value === 'number' && value > maxChunks)
+    throw new ShapeError(`Expected at most ${maxChunks} for \`chunks\`, got ${value}.`)
   return value
 }
 
-/** How a value of each schema type is handed to the addon. */
+/** Converts a value of a schema type to what the addon takes. */
 const converterFor = (name: string, type: string): Converter => {
   const plain = type.replace('?', '')
   if (plain === 'Tensor') return handleOf
@@ -67,8 +69,8 @@ const converterFor = (name: string, type: string): Converter => {
   return (value) => value
 }
 
-/** Whether a value can be meant for a parameter of this schema type; decides between overloads. */
-const accepts = (name: string, type: string, value: unknown): boolean => {
+/** Whether a value fits a parameter of this schema type; decides between overloads. */
+const acceptsValue = (name: string, type: string, value: unknown): boolean => {
   if (value === null) return type.endsWith('?')
   const plain = type.replace(/\?$/, '')
   if (plain === 'Tensor') return value instanceof Tensor
@@ -89,7 +91,7 @@ const accepts = (name: string, type: string, value: unknown): boolean => {
 interface Resolved {
   declaration: Declaration
   schema: OperatorSchema
-  /** For each positional parameter: its place in the schema. */
+  /** Index in the schema of each positional parameter. */
   positions: number[]
   required: number
   options: Map<string, number>
@@ -128,7 +130,7 @@ const resolve = (text: string): Resolved => {
 const isOptions = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
-const fits = (
+const matches = (
   candidate: Resolved,
   values: readonly unknown[],
   options: Record<string, unknown> | undefined,
@@ -136,7 +138,7 @@ const fits = (
   if (values.length < candidate.required || values.length > candidate.positions.length) return false
   for (let i = 0; i < values.length; i++) {
     const { name, type } = candidate.schema.arguments[candidate.positions[i]]
-    if (values[i] !== undefined && !accepts(name, type, values[i])) return false
+    if (values[i] !== undefined && !acceptsValue(name, type, values[i])) return false
   }
   if (options === undefined) return true
   for (const key in options) {
@@ -144,12 +146,12 @@ const fits = (
     if (options[key] === undefined) continue
     if (place === undefined) return false
     const { name, type } = candidate.schema.arguments[place]
-    if (!accepts(name, type, options[key])) return false
+    if (!acceptsValue(name, type, options[key])) return false
   }
   return true
 }
 
-const refusal = (
+const argumentError = (
   name: string,
   candidates: readonly Resolved[],
   values: readonly unknown[],
@@ -158,21 +160,34 @@ const refusal = (
   const known = new Set(candidates.flatMap((candidate) => [...candidate.options.keys()]))
   for (const key of Object.keys(options ?? {}))
     if (!known.has(key))
-      return new ConfigError(oneLine(`Unknown option \`${key}\` of ${name}.${didYouMean(key, known)}`))
+      return new ConfigError(toOneLine(`Unknown option \`${key}\` of ${name}.${didYouMean(key, known)}`))
   const forms = candidates.map(({ declaration, schema }) => {
-    const parts = declaration.parameters
-      .filter(({ passed }) => passed !== 'never')
-      .map(({ name: parameter, passed }) => {
-        const type = schema.arguments.find((argument) => argument.name === snakeCase(parameter))?.type
-        return passed === 'option' ? `{ ${parameter}: ${type} }` : `${parameter}: ${type}`
-      })
+    const typed = (passed: ParameterKind) =>
+      declaration.parameters
+        .filter((parameter) => parameter.passed === passed)
+        .map(({ name: parameter }) => {
+          const type = schema.arguments.find((argument) => argument.name === snakeCase(parameter))?.type
+          return `${parameter}: ${type}`
+        })
+    const parts = typed('positional')
+    const keys = typed('option')
+    if (keys.length > 0) parts.push(`{ ${keys.join(', ')} }`)
     return `${name}(${parts.join(', ')})`
   })
-  const got = [...values, ...(options === undefined ? [] : [options])].map((value) => describe(value)).join(', ')
+  const got = [...values, ...(options === undefined ? [] : [options])].map((value) => describeValue(value)).join(', ')
   return new ShapeError(`Expected arguments for ${forms.join(' or ')}, got (${got}).`)
 }
 
-/** Makes the callable of one entry; operators are looked up at its first call. */
+/** Entries of the operators that are functions, by name; tests compare them with libtorch's schemas. */
+export const functions: Record<string, OperatorEntry<AnySignature>> = {}
+
+/** An operator as a function. `name` is that of the export; `overloads` are written as in `entry`. */
+export const operator = <Signature extends AnySignature>(name: string, ...overloads: string[]): Signature => {
+  functions[name] = { overloads }
+  return callable(name, functions[name]) as Signature
+}
+
+/** The function of one entry; its operators are looked up at the first call. */
 export const callable = (
   name: string,
   { overloads }: OperatorEntry<AnySignature>,
@@ -185,10 +200,10 @@ export const callable = (
     while (count > 0 && given[count - 1] === undefined) count--
     if (count > 0 && isOptions(given[count - 1])) options = given[--count] as Record<string, unknown>
     const values = count === given.length ? given : given.slice(0, count)
-    const chosen = candidates.find((candidate) => fits(candidate, values, options))
+    const chosen = candidates.find((candidate) => matches(candidate, values, options))
     if (chosen === undefined) {
       for (const value of values) if (value instanceof Tensor) value.use()
-      throw refusal(name, candidates, values, options)
+      throw argumentError(name, candidates, values, options)
     }
     const { schema, positions, converters } = chosen
     const placed: unknown[] = new Array(schema.arguments.length)
@@ -202,7 +217,7 @@ export const callable = (
         }
       result = native.call(schema.id, ...placed)
     } catch (error) {
-      throw wordError(name, given, error)
+      throw toTypedError(name, given, error)
     }
     if (schema.inPlace) return values[0] instanceof Tensor ? values[0] : undefined
     if (chosen.returnsTensors.length === 1) return chosen.returnsTensors[0] ? wrap(result) : result

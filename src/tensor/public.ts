@@ -1,4 +1,6 @@
 // The public tensor API, `tunesmith/tensor`. The folders of src import index.ts, which also exports internals.
+import './install.ts'
+
 export {
   backward,
   checkpoint,
@@ -11,7 +13,6 @@ export {
   withBackward,
 } from './autograd.ts'
 export { type Dtype, dtypes, isDtype, type TypedArray } from './dtype.ts'
-export { Generator } from './generator.ts'
 export {
   addLayerNorm,
   addRmsNorm,
@@ -46,11 +47,12 @@ export {
   tensor,
   zeros,
   zerosLike,
-} from './install.ts'
+} from './functions.ts'
+export { Generator } from './generator.ts'
 export { type MappedFile, mapFile } from './mapped-file.ts'
 export type { MemoryStatistics } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
-export type { RandomOptions, TensorOptions, TensorOrNumber } from './ops.ts'
+export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
 export {
   getThreads,
   memoryStatistics,

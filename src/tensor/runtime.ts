@@ -1,24 +1,31 @@
-// The engine's settings and facts for this process: threads, memory, determinism, what libtorch was built with.
-import { type BuildFacts, type MemoryStatistics, native } from './native.ts'
-import { attempt } from './wording.ts'
+// Settings and statistics of the engine in this process: threads, memory, determinism, libtorch's build.
 
-/** Compute threads of libtorch; process-wide. The count is part of what makes a result reproducible to the bit. */
-export const setThreads = (count: number): void => attempt('setThreads', () => native.setThreads(count))
+import { withTypedErrors } from './error-messages.ts'
+import { type BuildFacts, type MemoryStatistics, native } from './native.ts'
+
+/**
+ * Sets the number of libtorch's compute threads, for the calling thread. Results are bit-identical only with the same number.
+ * @throws ShapeError for less than 1
+ */
+export const setThreads = (count: number): void => withTypedErrors('setThreads', () => native.setThreads(count))
+/** Number of libtorch's compute threads. */
 export const getThreads = (): number => native.threads()
 
-/** Makes libtorch refuse operators that have no deterministic form. */
+/** Whether operators without a deterministic implementation throw an error (default: false). */
 export const setDeterministic = (deterministic: boolean): void => native.setDeterministic(deterministic)
 
+/** Version and features of the loaded libtorch. */
 export const buildFacts = (): BuildFacts => native.buildFacts()
 
-/** CPU memory of tensors in this process, in bytes. */
+/** CPU memory of the tensors in this process, in bytes. */
 export const memoryStatistics = (): MemoryStatistics => native.memoryStatistics()
 
-/** Caps the CPU memory of tensors; going over is an OutOfMemoryError. Undefined lifts the cap. */
+/** Limits the CPU memory of tensors in bytes: beyond it, operators throw an OutOfMemoryError. Undefined removes the limit. */
 export const setMemoryLimit = (bytes: number | undefined): void =>
-  attempt('setMemoryLimit', () => native.setMemoryLimit(bytes))
+  withTypedErrors('setMemoryLimit', () => native.setMemoryLimit(bytes))
 
-/** Gives blocks that are kept for reuse back to the system. */
+/** Returns freed memory that is cached for reuse to the system. */
 export const emptyCache = (): void => native.trimMemory()
 
+/** Restarts the `peak` of `memoryStatistics` from the memory in use. */
 export const resetPeakMemory = (): void => native.resetPeakMemory()

@@ -1,4 +1,4 @@
-// Who frees a tensor: the innermost open scope, or, outside any scope, a finalizer.
+// Frees tensors: the innermost open scope does, or outside any scope the garbage collector.
 import { ShapeError } from '../core/index.ts'
 import { native } from './native.ts'
 import type { Tensor } from './tensor.ts'
@@ -7,26 +7,31 @@ interface Owned {
   tensors: Tensor[]
 }
 
-const stack: Owned[] = []
+const openScopes: Owned[] = []
 
-/** Gives a new tensor to the innermost scope, or to the garbage collector's care. */
+/** Registers a new tensor with the innermost scope, or with the garbage collector outside any scope. */
 export const registerTensor = (tensor: Tensor): void => {
-  const top = stack[stack.length - 1]
+  const top = openScopes[openScopes.length - 1]
   if (top !== undefined) top.tensors.push(tensor)
   else tensor.guard = native.guard(tensor.handle)
 }
 
-const collect = (value: unknown, found: Set<Tensor>, isTensor: (value: object) => value is Tensor, depth = 0): void => {
+const collectTensors = (
+  value: unknown,
+  found: Set<Tensor>,
+  isTensor: (value: object) => value is Tensor,
+  depth = 0,
+): void => {
   if (typeof value !== 'object' || value === null || depth > 8) return
   if (isTensor(value)) found.add(value)
   else if (Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype)
-    for (const part of Object.values(value)) collect(part, found, isTensor, depth + 1)
-  else if (value instanceof Map) for (const part of value.values()) collect(part, found, isTensor, depth + 1)
+    for (const part of Object.values(value)) collectTensors(part, found, isTensor, depth + 1)
+  else if (value instanceof Map) for (const part of value.values()) collectTensors(part, found, isTensor, depth + 1)
 }
 
 const isTensor = (value: object): value is Tensor => 'handle' in value && 'guard' in value
 
-/** Frees a batch of tensors in one call; freed ones are passed over. @throws ShapeError for anything but tensors */
+/** Frees many tensors in one call; those already freed are skipped. @throws ShapeError for anything but tensors */
 export const freeTensors = (tensors: Iterable<Tensor>): void => {
   const handles: number[] = []
   for (const tensor of tensors) {
@@ -41,44 +46,42 @@ export const freeTensors = (tensors: Iterable<Tensor>): void => {
 }
 
 /**
- * Runs `body` and frees every tensor made inside, except those it returns (found in arrays, plain objects and maps) and
- * those lifted out by `keep()`. Nests; what an inner scope returns belongs to the outer one.
- * @throws ShapeError when `body` returns a promise: a scope is synchronous.
+ * Runs `body` and frees every tensor that it created, except those that it returns (in arrays, plain objects and maps) and
+ * those passed to `keep()`. Scopes nest: a tensor that an inner scope returns belongs to the outer one.
+ * @throws ShapeError when `body` returns a promise, since a scope is synchronous
  */
 export const scope = <Result>(body: () => Result): Result => {
   const owned: Owned = { tensors: [] }
-  const depth = stack.push(owned)
+  const depth = openScopes.push(owned)
   let result: Result
   try {
     result = body()
   } catch (error) {
-    stack.length = depth - 1
+    openScopes.length = depth - 1
     freeTensors(owned.tensors)
     throw error
   }
-  stack.length = depth - 1
+  openScopes.length = depth - 1
   if (result instanceof Promise) {
     freeTensors(owned.tensors)
     result.catch(() => undefined)
-    throw new ShapeError(
-      'Expected a synchronous function for `scope`, got a promise. Await outside, and scope the parts.',
-    )
+    throw new ShapeError('Expected a synchronous function for `scope`, got a promise. Await outside the scope.')
   }
   const returned = new Set<Tensor>()
-  collect(result, returned, isTensor)
-  const mine = returned.size > 0 ? new Set(owned.tensors) : undefined
-  const dying = owned.tensors.filter((tensor) => !tensor.kept && !returned.has(tensor))
-  const outer = stack[stack.length - 1]
+  collectTensors(result, returned, isTensor)
+  const created = returned.size > 0 ? new Set(owned.tensors) : undefined
+  const unused = owned.tensors.filter((tensor) => !tensor.kept && !returned.has(tensor))
+  const outer = openScopes[openScopes.length - 1]
   for (const tensor of returned) {
-    if (tensor.handle === 0 || tensor.kept || !mine?.has(tensor)) continue
+    if (tensor.handle === 0 || tensor.kept || !created?.has(tensor)) continue
     if (outer !== undefined) outer.tensors.push(tensor)
     else tensor.guard = native.guard(tensor.handle)
   }
-  freeTensors(dying)
+  freeTensors(unused)
   return result
 }
 
-/** Lifts tensors out of every open scope: they live until `free()` or until the collector finds them unused. */
+/** Takes tensors out of every open scope: they live until `free()`, or until they are garbage-collected. */
 export const keep = <Kept extends Tensor | readonly Tensor[]>(tensors: Kept): Kept => {
   for (const tensor of Array.isArray(tensors) ? (tensors as readonly Tensor[]) : [tensors as Tensor]) {
     const handle = tensor.use()
@@ -90,8 +93,8 @@ export const keep = <Kept extends Tensor | readonly Tensor[]>(tensors: Kept): Ke
 }
 
 /**
- * Lifts tensors out of every open scope, and leaves them to `freeTensors` alone. For large ones that come and go at every step: the
- * collector, told of their bytes, would run each time.
+ * Takes tensors out of every open scope without a finalizer, so only `freeTensors` frees them. For large tensors that are
+ * replaced at every step: the garbage collector knows of a finalizer's bytes and would run each time.
  */
 export const keepUntilFreed = (tensors: readonly Tensor[]): void => {
   for (const tensor of tensors) {
@@ -100,6 +103,6 @@ export const keepUntilFreed = (tensors: readonly Tensor[]): void => {
   }
 }
 
-/** Number of tensors alive, of this thread or of the whole process. */
+/** Number of tensors that are not freed, of this thread or of the whole process. */
 export const liveTensors = (options: { allThreads?: boolean } = {}): number =>
   native.liveTensors(options.allThreads ?? false)

@@ -1,19 +1,19 @@
-// A new file of bytes and tensors, hashed while it is written, on threads of the addon. Knows no format.
+// Writes bytes and tensors to a new file on threads of the addon, hashed on the way. Independent of file formats.
 import { getSystemErrorMap } from 'node:util'
+import { toTypedError } from './error-messages.ts'
 import { native } from './native.ts'
 import type { Tensor } from './tensor.ts'
-import { wordError } from './wording.ts'
 
-/** As Node words what the system refuses. */
+/** An error of the operating system, as Node's file functions throw it. */
 const systemError = (path: string, { errno, syscall }: { errno: number; syscall: string }): Error => {
   const [code, text] = getSystemErrorMap().get(-errno) ?? ['UNKNOWN', 'unknown error']
   return Object.assign(new Error(`${code}: ${text}, ${syscall} '${path}'`), { errno: -errno, code, syscall, path })
 }
 
 /**
- * Writes `header` and then the values of `tensors`, row-major, in their order; resolves with the SHA-256 of the whole file in
- * hexadecimal. Tensors must neither change nor be freed meanwhile. The file's last bytes may still be on their way to the disk.
- * @throws an error with `code` as Node's own file functions, such as EEXIST where the file is there already, or ENOSPC
+ * Writes `header` and then the elements of `tensors`, row-major, in their order, and resolves with the SHA-256 of the file in
+ * hexadecimal. The tensors must neither change nor be freed meanwhile. The file is not flushed to the disk.
+ * @throws an error with `code` as of Node's file functions, such as EEXIST where the file exists, or ENOSPC
  */
 export const writeTensorFile = async (
   path: string,
@@ -28,6 +28,6 @@ export const writeTensorFile = async (
     )
   } catch (error) {
     if (error instanceof Error && 'errno' in error) throw systemError(path, error as never)
-    throw wordError('writeTensorFile', [path], error)
+    throw toTypedError('writeTensorFile', [path], error)
   }
 }

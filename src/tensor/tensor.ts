@@ -1,19 +1,20 @@
-// The tensor: a handle to libtorch's memory, what can be asked of it, and its way in and out of JavaScript.
-// Operators are not here: ops.ts lists them, install.ts puts them on the prototype.
+// The tensor: a handle to libtorch's memory, its properties, and copies from and to JavaScript arrays.
+// The operators are in methods.ts and functions.ts.
 import { ShapeError } from '../core/index.ts'
 import { type Dtype, dtypeFacts, dtypeFromCode, dtypeOfArray, type TypedArray } from './dtype.ts'
-import type { SignaturesOf } from './entry.ts'
+import { describeValue, withTypedErrors } from './error-messages.ts'
+import type { methods } from './methods.ts'
 import { native } from './native.ts'
 import { flatten, type NestedArray, type TensorValues } from './nested-values.ts'
-import type { methods } from './ops.ts'
+import type { SignaturesOf } from './operator-entry.ts'
 import { formatTensor } from './print.ts'
 import { freeTensors, keep, registerTensor } from './scope.ts'
-import { attempt, describe } from './wording.ts'
 
 type Methods = SignaturesOf<typeof methods>
 
-/** A tensor handed to another thread: pass it through `postMessage`, then `Tensor.adopt` it there. Adopt each once. */
+/** A tensor on its way to another thread: send it with `postMessage`, and pass it once to `Tensor.adopt` there. */
 export interface SharedTensor {
+  /** Handle of the addon. */
   sharedTensor: number
 }
 
@@ -29,14 +30,14 @@ const bfloat16ToNumber = (bits: number): number => {
   return floatOfBits[0]
 }
 
-/** An n-dimensional array in libtorch's memory, with autograd. Made by `tensor`, `zeros`, `randn` … or by operators. */
+/** An n-dimensional array in libtorch's memory, with autograd. Created by `Tensor.from`, `zeros`, `randn` … and operators. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface above
 export class Tensor {
-  /** 0 once freed. */
+  /** Handle of the addon, 0 once freed. Internal. */
   handle: number
-  /** Keeps the tensor alive while JavaScript can reach it; absent where a scope owns it. */
+  /** Keeps the memory while JavaScript can reach the tensor; undefined while a scope owns it. Internal. */
   guard: object | undefined
-  /** Lifted out of every scope. */
+  /** Whether the tensor was taken out of every scope. Internal. */
   kept = false
   #shape: readonly number[] | undefined
   #dtype: Dtype | undefined
@@ -45,7 +46,7 @@ export class Tensor {
     this.handle = handle
   }
 
-  /** Takes over a handle of the addon. Not for users. */
+  /** A tensor of a handle of the addon. Internal. */
   static fromHandle(handle: number): Tensor {
     const tensor = new Tensor(handle)
     registerTensor(tensor)
@@ -66,30 +67,33 @@ export class Tensor {
     return options.device === undefined || options.device === 'cpu' ? made : made.to({ device: options.device })
   }
 
-  /** Takes over a tensor that another thread shared. */
+  /** The tensor that another thread shared. @throws ShapeError for anything but the result of `share()` */
   static adopt(shared: SharedTensor): Tensor {
     if (typeof shared?.sharedTensor !== 'number')
-      throw new ShapeError('Expected what `share()` returned for `Tensor.adopt`, got something else.')
-    return Tensor.fromHandle(attempt('adopt', () => native.adopt(shared.sharedTensor)))
+      throw new ShapeError('Expected the result of `share()` for `Tensor.adopt`, got something else.')
+    return Tensor.fromHandle(withTypedErrors('adopt', () => native.adopt(shared.sharedTensor)))
   }
 
-  /** The live handle, or an error that says the tensor was freed. Not for users. */
+  /** The handle. Internal. @throws ShapeError where the tensor was freed */
   use(): number {
     if (this.handle === 0)
       throw new ShapeError('Expected a live tensor, got one that was freed. Return it from its scope(), or keep() it.')
     return this.handle
   }
 
+  /** Sizes of the dimensions, outermost first. */
   get shape(): readonly number[] {
     this.#shape ??= Object.freeze(native.shape(this.use()))
     return this.#shape
   }
 
+  /** Element type. */
   get dtype(): Dtype {
     this.#dtype ??= dtypeFromCode(native.dtype(this.use()))
     return this.#dtype
   }
 
+  /** Device of the memory, such as `cpu`. */
   get device(): string {
     return native.device(this.use())
   }
@@ -104,71 +108,78 @@ export class Tensor {
     return sizeOf(this.shape)
   }
 
+  /** Distance in elements between neighbours along each dimension. */
   get strides(): number[] {
     return native.strides(this.use())
   }
 
+  /** Whether the elements are row-major in memory, without gaps. */
   get isContiguous(): boolean {
     return native.isContiguous(this.use())
   }
 
+  /** Whether operators on the tensor are recorded for backward. Can be set on leaves of a floating dtype. */
   get requiresGrad(): boolean {
     return native.requiresGrad(this.use())
   }
 
   set requiresGrad(value: boolean) {
-    attempt('requiresGrad', () => native.setRequiresGrad(this.use(), value))
+    withTypedErrors('requiresGrad', () => native.setRequiresGrad(this.use(), value))
   }
 
+  /** Whether the tensor is not the result of a recorded operator; `backward` gives gradients to leaves. */
   get isLeaf(): boolean {
     return native.isLeaf(this.use())
   }
 
-  /** The accumulated gradient, or undefined when there is none. */
+  /** The accumulated gradient, or undefined where there is none. */
   get grad(): Tensor | undefined {
     const handle = native.grad(this.use())
     return handle === 0 ? undefined : Tensor.fromHandle(handle)
   }
 
   set grad(value: Tensor | undefined) {
-    attempt('grad', () => native.setGrad(this.use(), value?.use() ?? null))
+    withTypedErrors('grad', () => native.setGrad(this.use(), value?.use() ?? null))
   }
 
-  /** Makes `grad` available for a tensor that is not a leaf. Call before `backward`. */
+  /** Makes `backward` store `grad` in this tensor although it is not a leaf. */
   retainGrad(): this {
-    attempt('retainGrad', () => native.retainGrad(this.use()))
+    withTypedErrors('retainGrad', () => native.retainGrad(this.use()))
     return this
   }
 
-  /** Adds gradients of this tensor (a scalar, unless `gradient` is given) to every leaf behind it. */
+  /**
+   * Adds the gradients of this tensor to the leaves that it was computed from. A tensor that is not a scalar needs `gradient`,
+   * of its own shape; `retainGraph` allows another backward later.
+   */
   backward(options: { gradient?: Tensor; retainGraph?: boolean } = {}): void {
     const gradients = options.gradient === undefined ? undefined : [options.gradient.use()]
-    attempt('backward', () => native.backward([this.use()], gradients, options.retainGraph ?? false))
+    withTypedErrors('backward', () => native.backward([this.use()], gradients, options.retainGraph ?? false))
   }
 
-  /** Whether the two look at the same memory. */
+  /** Whether two tensors share memory. */
   sharesStorageWith(other: Tensor): boolean {
     return native.sameStorage(this.use(), other.use())
   }
 
-  /** The value of a tensor of one element; a bigint only where a number would round. */
+  /** The only element of a tensor of one element; a bigint where a number would round. @throws ShapeError for other sizes */
   item(): number {
-    return attempt('item', () => native.item(this.use())) as number
+    return withTypedErrors('item', () => native.item(this.use())) as number
   }
 
-  /** The values, row-major, in the dtype's own array (bfloat16 and float16: raw bits). One copy. */
+  /** Copies the elements, row-major, into the typed array of the dtype (bfloat16 and float16: raw bits). */
   toTypedArray(): TypedArray {
     const array = new (dtypeFacts(this.dtype).array)(this.size)
     this.copyInto(array)
     return array
   }
 
-  /** The values' bits, row-major, into memory you own of exactly the tensor's byte length. */
+  /** Copies the elements' bits, row-major, into an array of exactly the tensor's byte length. */
   copyInto(target: TypedArray | Uint8Array): void {
-    attempt('copyInto', () => native.copyInto(this.use(), target))
+    withTypedErrors('copyInto', () => native.copyInto(this.use(), target))
   }
 
-  /** The values as float32, whatever the dtype. */
+  /** Copies the elements, row-major and converted to float32. */
   toFloat32Array(): Float32Array {
     if (this.dtype === 'float32') return this.toTypedArray() as Float32Array
     const converted = this.to('float32')
@@ -179,13 +190,13 @@ export class Tensor {
     }
   }
 
-  /** The values as nested arrays of numbers (booleans for bool). */
+  /** Copies the elements into nested arrays of numbers (booleans for bool). @throws ShapeError for more than 2^26 elements */
   toArray(): NestedArray {
     const empty = this.shape.indexOf(0)
     const rows = sizeOf(empty < 0 ? this.shape : this.shape.slice(0, empty))
-    if (rows > mostNested)
+    if (rows > maxNestedElements)
       throw new ShapeError(
-        `Expected at most ${mostNested} values for \`toArray\`, got shape [${this.shape.join(', ')}].`,
+        `Expected at most ${maxNestedElements} elements for \`toArray\`, got shape [${this.shape.join(', ')}].`,
       )
     const raw = this.dtype === 'float16' ? this.toFloat32Array() : this.toTypedArray()
     const dtype = this.dtype
@@ -200,43 +211,46 @@ export class Tensor {
     return build(0)
   }
 
+  /** Elements, shape and dtype as text; large tensors are shortened. */
   toString(): string {
     return this.handle === 0 ? 'Tensor(freed)' : formatTensor(this)
   }
 
+  /** The text that `console.log` shows. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString()
   }
 
-  /** Frees the memory now. Using the tensor afterwards is an error. */
+  /** Frees the tensor now; using it afterwards is an error. */
   free(): void {
     freeTensors([this])
   }
 
+  /** Frees the tensor at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.free()
   }
 
-  /** Lifts the tensor out of every open scope. */
+  /** Takes the tensor out of every open scope. */
   keep(): this {
     keep(this)
     return this
   }
 
-  /** Makes a token that another thread of this process can adopt; both then look at the same memory. */
+  /** A message with which another thread of this process can adopt the tensor; both then share its memory. */
   share(): SharedTensor {
     return { sharedTensor: native.share(this.use()) }
   }
 }
 
-/** As many as a JavaScript engine can hold in nested arrays. */
-const mostNested = 2 ** 26
+/** More elements than a JavaScript engine can hold in nested arrays. */
+const maxNestedElements = 2 ** 26
 
 const checkShape = (shape: readonly number[], count: number) => {
   if (!Array.isArray(shape) || shape.some((size) => !Number.isSafeInteger(size) || size < 0))
-    throw new ShapeError(`Expected whole sizes for \`shape\`, got ${describe(shape)}.`)
+    throw new ShapeError(`Expected whole sizes for \`shape\`, got ${describeValue(shape)}.`)
   if (sizeOf(shape) !== count)
-    throw new ShapeError(`Expected ${sizeOf(shape)} values for shape [${shape.join(', ')}], got ${count}.`)
+    throw new ShapeError(`Expected ${sizeOf(shape)} elements for shape [${shape.join(', ')}], got ${count}.`)
 }
 
 const fromTyped = (values: TypedArray, options: { shape?: readonly number[]; dtype?: Dtype }): Tensor => {
@@ -245,7 +259,7 @@ const fromTyped = (values: TypedArray, options: { shape?: readonly number[]; dty
   const own = dtypeOfArray(values)
   const dtype = options.dtype ?? own
   const asBits = own === dtype || dtypeFacts(dtype).array === (values.constructor as unknown)
-  const made = attempt('from', () => native.fromBytes(values, shape, dtypeFacts(asBits ? dtype : own).code))
+  const made = withTypedErrors('from', () => native.fromBytes(values, shape, dtypeFacts(asBits ? dtype : own).code))
   const tensor = Tensor.fromHandle(made)
   if (asBits) return tensor
   const converted = tensor.to(dtype)

@@ -4,9 +4,9 @@ import { openSync, writeSync } from 'node:fs'
 import { createRandom, TunesmithError } from '../../src/core/index.ts'
 import * as api from '../../src/tensor/index.ts'
 import { dtypes, Generator, scope, setMemoryLimit, setThreads, Tensor, zeros } from '../../src/tensor/index.ts'
+import { methods } from '../../src/tensor/methods.ts'
 import { native } from '../../src/tensor/native.ts'
-import { parseDeclaration, snakeCase } from '../../src/tensor/operator.ts'
-import { functions, methods } from '../../src/tensor/ops.ts'
+import { functions, parseDeclaration, snakeCase } from '../../src/tensor/operator.ts'
 
 export interface FuzzReport {
   calls: number

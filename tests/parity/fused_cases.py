@@ -76,9 +76,9 @@ def declare(g):
     case("embedding", "tunesmith::embedding", T(5, 7), ids(0), reference=embedding)
 
     # AdamW by the definition of arXiv:1711.05101 in float64; the working copies are the new weights in bfloat16.
-    def adamw(params, exp_avgs, exp_avg_sqs, working_copies, grads, rates, decays, beta1, beta2, eps, step, grad_scale=None):
+    def adamw(params, exp_avgs, exp_avg_sqs, working_copies, grads, learning_rates, weight_decays, beta1, beta2, eps, step, grad_scale=None):
         with torch.no_grad():
-            for p, m, v, copy, gradient, rate, decay in zip(params, exp_avgs, exp_avg_sqs, working_copies, grads, rates, decays):
+            for p, m, v, copy, gradient, rate, decay in zip(params, exp_avgs, exp_avg_sqs, working_copies, grads, learning_rates, weight_decays):
                 gradient = gradient.double() * (1.0 if grad_scale is None else grad_scale.double())
                 first = beta1 * m.double() + (1 - beta1) * gradient
                 second = beta2 * v.double() + (1 - beta2) * gradient**2
@@ -92,23 +92,23 @@ def declare(g):
         return T(*shape, grad=False, **options)
 
     single = dict(dtype="float32")
-    for extra in [(), (plain(fill="positive", **single),)]:
+    for extra in [{}, {"gradScale": plain(fill="positive", **single)}]:
         for gradient_type in ["float32", "bfloat16"]:
             case(
                 "adamw_",
                 "tunesmith::adamw_",
                 [plain(3, 7, **single), plain(33, **single)],
-                [plain(3, 7, **single), plain(33, **single)],
-                [plain(3, 7, fill="positive", **single), plain(33, fill="positive", **single)],
-                [plain(3, 7, dtype="bfloat16"), plain(0, dtype="bfloat16")],
-                [plain(3, 7, dtype=gradient_type), plain(33, dtype=gradient_type)],
-                [0.01, 0.002],
-                [0.1, 0],
-                0.9,
-                0.99,
-                1e-8,
-                3,
-                *extra,
+                expAvgs=[plain(3, 7, **single), plain(33, **single)],
+                expAvgSqs=[plain(3, 7, fill="positive", **single), plain(33, fill="positive", **single)],
+                workingCopies=[plain(3, 7, dtype="bfloat16"), plain(0, dtype="bfloat16")],
+                grads=[plain(3, 7, dtype=gradient_type), plain(33, dtype=gradient_type)],
+                learningRates=[0.01, 0.002],
+                weightDecays=[0.1, 0],
+                beta1=0.9,
+                beta2=0.99,
+                eps=1e-8,
+                step=3,
+                **extra,
                 dtypes=("float32",),
                 mutates=True,
                 reference=adamw,

@@ -33,7 +33,7 @@ export interface GoldenCase {
   args: Argument[]
   options: Record<string, Argument>
   seed: number | null
-  /** The outputs are the returned tensor, if any, and then every tensor of `args` after the call. */
+  /** The outputs are the returned tensor, if any, and then every tensor of `args` and `options` after the call. */
   mutates: boolean
   fused: boolean
   outputs: (StoredTensor | { value: number | boolean })[]

@@ -1,4 +1,4 @@
-"""Writes golden/operators.json.gz: what PyTorch answers to every operator of src/tensor/ops.ts, forward and gradient.
+"""Writes golden/operators.json.gz: what PyTorch answers to every operator of src/tensor/methods.ts and functions.ts, forward and gradient.
 
 Run with any Python that has PyTorch 2.13: `python tests/parity/make-goldens.py`. The tests read only the result. Inputs are
 not stored: `fill` here and in golden-tensors.ts is the same formula, whose values every dtype holds exactly.
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-TABLE = (HERE / "../../src/tensor/ops.ts").read_text()
+TABLE = "".join((HERE / f"../../src/tensor/{name}.ts").read_text() for name in ("methods", "functions"))
 DTYPES = {name: getattr(torch, name) for name in "float32 float64 bfloat16 float16 int64 int32 int16 int8 uint8 bool".split()}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 REDUCTION = {"none": 0, "mean": 1, "sum": 2}
@@ -162,7 +162,7 @@ def run(spec, dtype):
                 keywords[argument.name] = [keywords[argument.name]]
         result = call(**keywords)
     if spec["mutates"]:
-        result = [*([result] if isinstance(result, torch.Tensor) else []), *find(args, lambda value: isinstance(value, torch.Tensor))]
+        result = [*([result] if isinstance(result, torch.Tensor) else []), *find([*args, *keywords.values()], lambda value: isinstance(value, torch.Tensor))]
     results = list(result) if isinstance(result, (tuple, list)) else [result]
     outputs = []
     for value in results:

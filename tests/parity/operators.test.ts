@@ -11,8 +11,9 @@ import {
   seedDefaultGenerators,
   Tensor,
 } from '../../src/tensor/index.ts'
+import { methods } from '../../src/tensor/methods.ts'
 import { native } from '../../src/tensor/native.ts'
-import { functions, methods } from '../../src/tensor/ops.ts'
+import { functions } from '../../src/tensor/operator.ts'
 import { decode, difference, type GoldenCase, makeTensor, readGoldens, type Tolerance } from './golden-tensors.ts'
 
 // bfloat16 has 8 bits: 1.6e-2 is two units in the last place. The fused kernels add up in another order than their reference;
@@ -92,7 +93,8 @@ const invoke = (golden: GoldenCase) => {
     if (golden.entry.endsWith('_')) expect(result).toBe(receiver)
   } else result = (api as unknown as Record<string, Callable>)[golden.entry](...args, ...passed)
   const took = reached
-  const outputs = golden.mutates ? [...tensorsIn(result), ...args.flatMap(tensorsIn)] : [result].flat()
+  const given = [...args, ...Object.values(options)]
+  const outputs = golden.mutates ? [...tensorsIn(result), ...given.flatMap(tensorsIn)] : [result].flat()
   return { inputs, outputs, took }
 }
 

@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import * as api from './index.ts'
 import { Tensor, zeros } from './index.ts'
+import { methods } from './methods.ts'
 import { native, type OperatorSchema } from './native.ts'
-import { parseDeclaration, snakeCase } from './operator.ts'
-import { functions, methods } from './ops.ts'
+import { functions, parseDeclaration, snakeCase } from './operator.ts'
 
 const table: Record<string, { overloads: readonly string[] }> = { ...methods, ...functions }
 const lines = Object.entries(table).flatMap(([entry, { overloads }]) => overloads.map((text) => ({ entry, text })))
@@ -27,8 +27,11 @@ describe('the operator table', () => {
       return argument.hasDefault || argument.optional
     }
     const mustHave = parameters.filter(({ passed }, i) => passed === 'never' && !optional(i))
-    // An option without a default is what tells this overload from another one of the same entry.
-    const undecided = parameters.filter(({ passed }, i) => passed === 'option' && !optional(i))
+    // An option without a default is what tells this overload from another one of the same entry, or it is one that the
+    // TypeScript type requires: only our own kernels have such.
+    const undecided = text.startsWith('tunesmith::')
+      ? []
+      : parameters.filter(({ passed }, i) => passed === 'option' && !optional(i))
     expect(mustHave).toEqual([])
     if (undecided.length > 0) {
       const entry = lines.find((line) => line.text === text)?.entry ?? ''

@@ -1,0 +1,68 @@
+// Turns the addon's errors into ours: one line with the operator and the shapes of its arguments.
+import { NativeError, OutOfMemoryError, ShapeError } from '../core/index.ts'
+import type { Tensor } from './tensor.ts'
+
+const looksLikeTensor = (value: unknown): value is Tensor =>
+  typeof value === 'object' && value !== null && 'handle' in value && 'guard' in value
+
+const maxParts = 6
+const maxLetters = 60
+
+/** A value for an error message, in one line: tensors by shape and dtype. */
+export const describeValue = (value: unknown, depth = 0): string => {
+  if (looksLikeTensor(value)) {
+    if (value.handle === 0) return 'freed tensor'
+    if (Array.isArray(value.shape)) return `[${value.shape.join(', ')}] ${value.dtype}`
+  }
+  if (Array.isArray(value)) {
+    if (depth > 3) return '[…]'
+    const parts = value.slice(0, maxParts).map((part) => describeValue(part, depth + 1))
+    return `[${parts.join(', ')}${value.length > maxParts ? ', …' : ''}]`
+  }
+  if (typeof value === 'object' && value !== null) {
+    if ('external' in value) return 'generator'
+    return `{${Object.keys(value).slice(0, maxParts).map(truncate).join(', ')}}`
+  }
+  if (typeof value === 'string') return `'${truncate(value)}'`
+  return typeof value === 'function' ? 'a function' : String(value)
+}
+
+const truncate = (text: string) => toOneLine(text.length > maxLetters ? `${text.slice(0, maxLetters)}…` : text)
+
+/** Replaces line breaks, which strings of users and of libtorch may contain. */
+export const toOneLine = (text: string) => text.replace(/\s*[\n\r\u2028\u2029]\s*/g, ' ')
+
+/** Removes the source file from libtorch's assertion errors and leaves the assertion. */
+const withoutSources = (text: string) =>
+  text
+    .replace(/ ?INTERNAL ASSERT FAILED at "[^"]*":\d+, please report a bug to PyTorch\.? ?/g, ' does not hold. ')
+    .trim()
+
+/** Replaces the kernels' names of operators and arguments by those of this package. */
+const withPublicNames = (text: string) =>
+  text
+    .replace(/ (of|in|for) tunesmith::\w+/g, '')
+    .replace(/`[a-z0-9]+(_[a-z0-9]+)+`/g, (name) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()))
+
+const shapeErrorPattern =
+  /size|shape|dimension|\bdim\b|dtype|scalar type|type|index|out of range|device|broadcast|must be|expected|divisible|rank|batch|channels|contiguous|negative/i
+
+/** Converts an error of the addon to one of our classes, in one line with the operator and its arguments. */
+export const toTypedError = (name: string, values: readonly unknown[], error: unknown): Error => {
+  if (!(error instanceof Error) || !('code' in error)) return error instanceof Error ? error : new Error(String(error))
+  const given = values.filter((value) => value !== undefined).map((value) => describeValue(value))
+  const text = toOneLine(`${name}(${given.join(', ')}): ${withPublicNames(withoutSources(error.message))}`)
+  if (error.code === 'OUT_OF_MEMORY') return new OutOfMemoryError(text)
+  if (error.code === 'ARGUMENT' || error.code === 'INDEX' || shapeErrorPattern.test(error.message))
+    return new ShapeError(text)
+  return new NativeError(text)
+}
+
+/** Runs a call of the addon that is no operator, and converts its error. */
+export const withTypedErrors = <Result>(name: string, call: () => Result): Result => {
+  try {
+    return call()
+  } catch (error) {
+    throw toTypedError(name, [], error)
+  }
+}

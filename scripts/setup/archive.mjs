@@ -1,4 +1,4 @@
-// Fetches the official libtorch archive over HTTPS, for machines without pip. A broken download goes on where it stopped.
+// Fetches the official libtorch archive over HTTPS, for machines without pip. An interrupted download is resumed.
 import { createWriteStream, existsSync, statSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,15 +12,15 @@ import { unzip } from './zip.mjs'
 const host = 'https://download.pytorch.org/libtorch'
 const attempts = 4
 
-/** The folder that holds include/ and lib/, or undefined with a reason added to `reasons`. */
-export async function fetchArchive({ cuda, cacheFolder, newest }, reasons, base = host) {
+/** The folder with include/ and lib/, or undefined with a reason added to `reasons`. */
+export const fetchArchive = async ({ cuda, cacheFolder, newest }, reasons, base = host) => {
   const names = archiveNames(newest, cuda)
   if (names.length === 0) {
     reasons.push(`no official archive for ${process.platform} ${process.arch}`)
     return undefined
   }
   await requireSpace(cacheFolder, cuda ? 12 * 2 ** 30 : 1.5 * 2 ** 30)
-  // The part that did arrive outlives this process, so the next set-up goes on with it.
+  // The part that arrived is kept, so the next set-up resumes from it, also after this process is killed.
   const downloads = join(cacheFolder, 'downloads')
   await mkdir(downloads, { recursive: true })
   for (const name of names) {
@@ -39,12 +39,12 @@ export async function fetchArchive({ cuda, cacheFolder, newest }, reasons, base 
   return undefined
 }
 
-async function install(path, url, stated, { cuda, cacheFolder, newest }) {
+const install = async (path, url, stated, { cuda, cacheFolder, newest }) => {
   const sha256 = await digestFile(path)
   if (stated !== undefined && stated !== sha256) {
     await rm(path)
     throw new SetupFault(
-      `Expected SHA-256 ${stated} for ${url}, got ${sha256}. The download is damaged; run set-up again.`,
+      `Expected SHA-256 ${stated} for ${url}, got ${sha256}. The download is damaged: run set-up again.`,
     )
   }
   return withTemporaryFolder(cacheFolder, async (temporary) => {
@@ -63,11 +63,11 @@ async function install(path, url, stated, { cuda, cacheFolder, newest }) {
   })
 }
 
-function archiveNames(version, cuda) {
+const archiveNames = (version, cuda) => {
   const platform = `${process.platform}-${process.arch}`
   const tag = cuda ? 'cu126' : 'cpu'
   if (platform === 'linux-x64') {
-    // Releases up to 2.7 say the C++ ABI in the name.
+    // Releases up to 2.7 have the C++ ABI in the name.
     return ['libtorch-shared-with-deps', 'libtorch-cxx11-abi-shared-with-deps'].map((name) => ({
       folder: tag,
       file: `${name}-${version}+${tag}.zip`,
@@ -77,18 +77,18 @@ function archiveNames(version, cuda) {
   return []
 }
 
-/** Fetches `url` into `path`, going on after what is there; gives the SHA-256 that the server states, if it does. */
-async function download(url, path) {
+/** Downloads `url` into `path`, resuming a partial file. Returns the SHA-256 that the server states, if it does. */
+const download = async (url, path) => {
   for (let attempt = 1; ; attempt++) {
     const have = existsSync(path) ? statSync(path).size : 0
-    say(have > 0 ? `fetching ${url}, going on after ${have} bytes` : `fetching ${url}`)
+    say(have > 0 ? `resuming ${url} after ${(have / 2 ** 20).toFixed(0)} MiB` : `fetching ${url}`)
     try {
       const response = await fetch(url, {
         headers: have > 0 ? { range: `bytes=${have}-` } : {},
         signal: AbortSignal.timeout(3_600_000),
       })
       const checksum = response.headers.get('x-amz-meta-checksum-sha256') ?? undefined
-      // 416: nothing is left to fetch.
+      // 416: the file is complete.
       if (response.status === 416) return checksum
       if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`)
       const append = response.status === 206

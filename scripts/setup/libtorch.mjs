@@ -1,10 +1,10 @@
-// Finds libtorch: what the user names, what an earlier set-up fetched, what a Python has, what the system has; then fetches
-// it. Gives back where the headers and libraries are, and builds nothing.
+// Finds libtorch: the folder in LIBTORCH, an earlier download, the torch of a Python, or a system package; else fetches it.
+// Returns the folders of the headers and libraries, and builds nothing.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fetchArchive } from './archive.mjs'
 import { verifyCopy } from './cache.mjs'
+import { cacheFolders, writableCache } from './places.mjs'
 import { runProgram } from './programs.mjs'
 import { pythons } from './pythons.mjs'
 import { SetupFault, say } from './report.mjs'
@@ -17,10 +17,10 @@ export const wheelRequirement = `torch>=${oldest.join('.')},<${newest[0]}.${newe
 const library = process.platform === 'darwin' ? 'dylib' : 'so'
 
 /**
- * The first libtorch that will do: { root, includes, lib, version, cuda, cxx11Abi, source }.
- * `previous` is the choice of an earlier set-up with the same wishes; it is kept while it still holds.
+ * The first libtorch that fits: { root, includes, lib, version, cuda, cxx11Abi, source }. `root` is the package's folder.
+ * `previous` is the choice of an earlier set-up with the same options; it is kept while it is still there.
  */
-export async function findLibtorch({ cuda, previous }) {
+export const findLibtorch = async ({ root, cuda, previous }) => {
   const named = process.env.LIBTORCH
   if (named) return fromUser(resolve(named), cuda)
   if (previous !== undefined) {
@@ -28,74 +28,81 @@ export async function findLibtorch({ cuda, previous }) {
     if (again !== undefined && again.version === previous.version && isAccepted(again.version) && (again.cuda || !cuda))
       return again
   }
-  const found = (await fromCache(cuda)) ?? (await fromPython(cuda)) ?? fromSystem(cuda, { only: 'local' })
+  const found = (await fromCache(root, cuda)) ?? (await fromPython(cuda)) ?? fromSystem(cuda, { only: 'local' })
   if (found !== undefined) return found
   const reasons = []
+  const cacheFolder = writableCache(root)
   for (const fetch of [fetchWheel, fetchArchive]) {
     const folder = await fetch(
-      { cuda, cacheFolder: cacheFolder(), requirement: wheelRequirement, newest: `${newest.join('.')}.0` },
+      { cuda, cacheFolder, requirement: wheelRequirement, newest: `${newest.join('.')}.0` },
       reasons,
     )
     const fetched =
       folder && inspect(folder, fetch === fetchWheel ? 'a wheel fetched with pip' : 'the official archive')
     if (fetched === undefined) continue
-    if (!isAccepted(fetched.version)) reasons.push(`${fetched.version} was fetched, which is not ${acceptedVersions}`)
+    if (!isAccepted(fetched.version)) reasons.push(`got version ${fetched.version}, which is not supported`)
     else return fetched
   }
   const system = fromSystem(cuda, { only: 'distribution' })
   if (system !== undefined) return system
   throw new SetupFault(
-    `Found no libtorch ${acceptedVersions} and could not fetch one (${reasons.join('; ')}). Any of these helps: a network; ` +
-      '`pip install torch`; LIBTORCH=/folder/of/libtorch; on Debian and Ubuntu `sudo apt-get install libtorch-dev`.',
+    `Building the addon needs libtorch ${acceptedVersions}. None is on this machine, and it could not be fetched ` +
+      `(${[...new Set(reasons)].join('; ')}). Connect to the network and run set-up again, or name a copy from another ` +
+      'machine in LIBTORCH=/path/to/libtorch (on Debian and Ubuntu also: sudo apt-get install libtorch-dev).',
   )
 }
 
-export function cacheFolder() {
-  const base = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
-  return join(base, 'tunesmith')
-}
-
-function fromUser(root, cuda) {
+const fromUser = (root, cuda) => {
   const found = inspect(root, 'LIBTORCH')
   if (found === undefined) {
     throw new SetupFault(
-      `Expected a libtorch with include/ and lib/ in LIBTORCH, got \`${root}\`. Name its folder, or unset LIBTORCH to let set-up look.`,
+      `Expected a libtorch with include/ and lib/ in LIBTORCH, got \`${root}\`. Name its folder, or unset LIBTORCH to let set-up find one.`,
     )
   }
   if (!isAccepted(found.version)) {
     throw new SetupFault(
-      `Expected libtorch ${acceptedVersions} in LIBTORCH, got ${found.version} in \`${root}\`. Name another one.`,
+      `Expected libtorch ${acceptedVersions} in LIBTORCH, got ${found.version} in \`${root}\`. Name another copy.`,
     )
   }
   if (cuda && !found.cuda)
-    throw new SetupFault(`Expected a CUDA build in LIBTORCH for --cuda, got a CPU build in \`${root}\`.`)
+    throw new SetupFault(
+      `Expected a CUDA build in LIBTORCH for --cuda, got a CPU build in \`${root}\`. Name another copy.`,
+    )
   return found
 }
 
-async function fromCache(cuda) {
-  const folder = cacheFolder()
-  if (!existsSync(folder)) return undefined
-  const names = readdirSync(folder).filter(
-    (name) => /^libtorch-[\d.]+[^-]*-(cpu|cuda)$/.test(name) && name.endsWith(cuda ? '-cuda' : '-cpu'),
-  )
-  for (const name of names.sort((a, b) => b.localeCompare(a, 'en', { numeric: true }))) {
-    const place = join(folder, name)
-    const root = existsSync(join(place, 'torch')) ? join(place, 'torch') : place
-    const found = accept(inspect(root, 'the cache'), cuda)
-    if (found === undefined) continue
-    const fault = await verifyCopy(place)
-    if (fault === undefined) return found
-    say(`the cached copy \`${place}\` is damaged (${fault}); passing it over`)
+const fromCache = async (root, cuda) => {
+  for (const folder of cacheFolders(root)) {
+    const names = readable(folder).filter(
+      (name) => /^libtorch-[\d.]+[^-]*-(cpu|cuda)$/.test(name) && name.endsWith(cuda ? '-cuda' : '-cpu'),
+    )
+    for (const name of names.sort((a, b) => b.localeCompare(a, 'en', { numeric: true }))) {
+      const place = join(folder, name)
+      const top = existsSync(join(place, 'torch')) ? join(place, 'torch') : place
+      const found = accept(inspect(top, 'an earlier download'), cuda)
+      if (found === undefined) continue
+      const fault = await verifyCopy(place)
+      if (fault === undefined) return found
+      say(`skipping the damaged copy \`${place}\`: ${fault}`)
+    }
   }
   return undefined
 }
 
-/** Asks each Python where torch is without importing it, which would take seconds. */
-async function fromPython(cuda) {
-  const question =
+const readable = (folder) => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+/** Finds the torch of each Python without importing it, which would take seconds. */
+const fromPython = async (cuda) => {
+  const script =
     'import importlib.util as u\ns = u.find_spec("torch")\nprint(s.submodule_search_locations[0] if s and s.submodule_search_locations else "")'
   for (const python of pythons()) {
-    const { code, stdout } = await runProgram(python, ['-c', question], { timeoutMs: 20_000 })
+    const { code, stdout } = await runProgram(python, ['-c', script], { timeoutMs: 20_000 })
     const root = stdout.trim().split('\n').at(-1)
     if (code !== 0 || !root) continue
     const found = accept(inspect(root, `the torch of ${python}`), cuda)
@@ -104,8 +111,8 @@ async function fromPython(cuda) {
   return undefined
 }
 
-/** `local`: /opt and /usr/local, put there by hand; `distribution`: Debian's libtorch-dev, the last resort by age. */
-function fromSystem(cuda, { only }) {
+/** `local`: installed by hand in /opt or /usr/local. `distribution`: Debian's libtorch-dev, last because it is old. */
+const fromSystem = (cuda, { only }) => {
   const roots = only === 'local' ? ['/opt/libtorch', '/usr/local/libtorch', '/opt/homebrew/opt/pytorch'] : ['/usr']
   for (const root of roots) {
     const found = accept(inspect(root, only === 'local' ? root : 'the libtorch-dev package'), cuda)
@@ -114,22 +121,22 @@ function fromSystem(cuda, { only }) {
   return undefined
 }
 
-function accept(found, cuda) {
+const accept = (found, cuda) => {
   if (found === undefined) return undefined
   if (!isAccepted(found.version)) {
-    say(`passing over libtorch ${found.version} of ${found.source}: only ${acceptedVersions} will do`)
+    say(`skipping libtorch ${found.version} (${found.source}): supported are ${acceptedVersions}`)
     return undefined
   }
   return cuda && !found.cuda ? undefined : found
 }
 
-function isAccepted(version) {
+const isAccepted = (version) => {
   const [major, minor] = version.split('.').map(Number)
   return major === oldest[0] && minor >= oldest[1] && minor <= newest[1]
 }
 
-/** What lies in a folder, or undefined when it is no libtorch with its headers. */
-export function inspect(root, source) {
+/** The libtorch in a folder, or undefined when the libraries or headers are missing. */
+export const inspect = (root, source) => {
   const include = join(root, 'include')
   const lib = ['lib', 'lib64', 'lib/x86_64-linux-gnu', 'lib/aarch64-linux-gnu']
     .map((name) => join(root, name))
@@ -151,7 +158,7 @@ export function inspect(root, source) {
   }
 }
 
-function readVersion(root, include) {
+const readVersion = (root, include) => {
   const python = readIfThere(join(root, 'version.py')).match(/__version__\s*=\s*'([^']+)'/)?.[1]
   if (python !== undefined) return python
   const plain = readIfThere(join(root, 'build-version')).trim()
@@ -164,12 +171,12 @@ function readVersion(root, include) {
   return undefined
 }
 
-function readIfThere(path) {
+const readIfThere = (path) => {
   return existsSync(path) ? readFileSync(path, 'utf8') : ''
 }
 
-/** libstdc++ has two forms of std::string; libc10's own symbols tell which one libtorch was built with. */
-function usesCxx11Abi(path) {
+/** libstdc++ has two layouts of std::string. The symbols of libc10 tell which one libtorch was built with. */
+const usesCxx11Abi = (path) => {
   const bytes = readFileSync(path)
   return (
     bytes.includes('_ZN3c105ErrorC1ENS_14SourceLocationENSt7__cxx11') ||

@@ -1,13 +1,14 @@
-// One set-up at a time in one place: two test runs that start together must not build into the same folder.
+// One set-up at a time in one folder: two test runs that start together must not build into the same place.
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SetupFault, say } from './report.mjs'
 
 const patienceMs = 30 * 60_000
 
-/** Runs `work` while this process holds the lock folder; waits for a holder that is alive, takes over from a dead one. */
-export async function withLock(folder, work) {
+/** Runs `work` while this process holds the lock folder. Waits for a live holder and takes over from a dead one. */
+export const withLock = async (folder, work) => {
   await acquire(folder)
   try {
     return await work()
@@ -16,18 +17,19 @@ export async function withLock(folder, work) {
   }
 }
 
-async function acquire(folder) {
+const acquire = async (folder) => {
   mkdirSync(dirname(folder), { recursive: true })
   const started = Date.now()
   for (let told = false; ; ) {
     try {
       mkdirSync(folder)
-      writeFileSync(join(folder, 'pid'), String(process.pid))
+      writeFileSync(join(folder, 'pid'), processName(process.pid))
       return
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
     }
     if (isStale(folder)) {
+      say('an earlier set-up was interrupted; continuing from what it left')
       rmSync(folder, { recursive: true, force: true })
       continue
     }
@@ -40,20 +42,47 @@ async function acquire(folder) {
   }
 }
 
-function isStale(folder) {
+const isStale = (folder) => {
+  let text
   try {
-    const pid = Number(readFileSync(join(folder, 'pid'), 'utf8'))
-    if (!Number.isInteger(pid) || pid <= 0) return ageMs(folder) > 10_000
-    process.kill(pid, 0)
-    return false
+    text = readFileSync(join(folder, 'pid'), 'utf8')
+  } catch {
+    // The holder may have made the folder and not yet written its file.
+    return ageMs(folder) > 10_000
+  }
+  const pid = Number(text.split(' ')[0])
+  if (!Number.isInteger(pid) || pid <= 0) return ageMs(folder) > 10_000
+  const alive = isAlive(text)
+  return alive === false || (alive === undefined && ageMs(folder) > patienceMs)
+}
+
+/** Process id, host and start time: an id alone may by now belong to another process, or to one of another container. */
+export const processName = (pid) => `${pid} ${hostname()} ${startTime(pid)}`
+
+/** Whether the process with this name runs; undefined where that cannot be told, as on another host of a shared disk. */
+export const isAlive = (name) => {
+  const [pid, host, started] = name.trim().split(' ')
+  if (host !== undefined && host !== hostname()) return undefined
+  try {
+    process.kill(Number(pid), 0)
   } catch (error) {
-    if (error.code === 'ESRCH') return true
-    // The holder is another user's process (EPERM), or it has not written its number yet (ENOENT).
-    return error.code === 'ENOENT' && ageMs(folder) > 10_000
+    // EPERM: the process exists and belongs to another user.
+    if (error.code === 'ESRCH') return false
+  }
+  return started === undefined || started === startTime(pid)
+}
+
+/** Linux counts it in clock ticks since boot (field 22 of /proc/PID/stat); other systems give no answer without a program. */
+const startTime = (pid) => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return '0'
   }
 }
 
-function ageMs(folder) {
+const ageMs = (folder) => {
   try {
     return Date.now() - statSync(folder).mtimeMs
   } catch {

@@ -1,24 +1,25 @@
-// The npm packages of a checkout: installed from the lock when they are not what the lock says.
+// The npm packages of a clone, installed from the lock file when they differ from it.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { faultLine, findProgram, runProgram } from './programs.mjs'
 import { isQuiet, SetupFault, say } from './report.mjs'
 
-/** Installs when needed. A package that was itself installed by npm has no lock, and nothing is done. */
-export async function installPackages(root) {
+/** Installs when needed. A package that npm installed as a dependency has no lock file, and nothing is done. */
+export const installPackages = async (root) => {
   if (packagesAreRight(root)) return
-  say('installing the npm packages of the lock file')
+  say('installing the npm packages')
   const npm = findProgram('npm')
-  if (npm === undefined) throw new SetupFault('Expected npm, found none. Install Node.js with npm: https://nodejs.org')
+  if (npm === undefined)
+    throw new SetupFault('Installing the packages needs npm: install Node.js with npm from https://nodejs.org.')
   const { code, output } = await runProgram(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     show: !isQuiet(),
   })
-  if (code !== 0) throw new SetupFault(`npm ci failed: ${faultLine(output)}`)
+  if (code !== 0) throw new SetupFault(`\`npm ci\` failed: ${faultLine(output)}`)
 }
 
-/** Compares the lock with npm's own record of what it installed; packages for other platforms may be missing. */
-export function packagesAreRight(root) {
+/** Compares the lock file with npm's record of what it installed. Packages for other platforms may be missing. */
+export const packagesAreRight = (root) => {
   const lock = join(root, 'package-lock.json')
   const installed = join(root, 'node_modules', '.package-lock.json')
   if (!existsSync(lock)) return true

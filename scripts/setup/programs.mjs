@@ -1,11 +1,11 @@
-// Runs other programs: finds them on the PATH and keeps the end of their output for the error message.
+// Finds other programs on the PATH, runs them, and keeps the end of their output for the error message.
 import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { SetupFault } from './report.mjs'
 
-/** The full path of a program, or undefined. A name with a slash is a path already. */
-export function findProgram(name) {
+/** The full path of a program, or undefined. A name with a slash is a path. */
+export const findProgram = (name) => {
   const places = name.includes('/')
     ? [name]
     : (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name))
@@ -19,8 +19,8 @@ export function findProgram(name) {
   })
 }
 
-/** Runs a program to its end; `show` also passes its output on to stderr as it comes. */
-export async function runProgram(program, args, { cwd, env, show = false, timeoutMs } = {}) {
+/** Runs a program to its end. `show` also copies its output to stderr; `onOutput` gets each piece of it. */
+export const runProgram = async (program, args, { cwd, env, show = false, onOutput, timeoutMs } = {}) => {
   const child = spawn(program, args, {
     cwd,
     env: { ...process.env, ...env },
@@ -32,6 +32,7 @@ export async function runProgram(program, args, { cwd, env, show = false, timeou
   const take = (text) => {
     output = (output + text).slice(-200_000)
     if (show) process.stderr.write(text)
+    onOutput?.(text)
   }
   child.stdout.setEncoding('utf8').on('data', (text) => {
     stdout += text
@@ -44,8 +45,8 @@ export async function runProgram(program, args, { cwd, env, show = false, timeou
   })
 }
 
-/** The line of a program's output that most likely says what went wrong. */
-export function faultLine(output) {
+/** The line of a program's output that most likely names the fault. */
+export const faultLine = (output) => {
   const lines = output
     .split('\n')
     .map((line) => line.trim())

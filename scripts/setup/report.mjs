@@ -1,23 +1,21 @@
-// What set-up says: progress for people on stderr, and faults that are one line with what to do about it.
+// Output of set-up: progress lines on stderr, and errors with the remedy in them.
 
-/** A fault that the user can mend; its message is one line. */
+/** An error that the user can fix. The first line is the message; further lines are a list of remedies. */
 export class SetupFault extends Error {}
 
 let quiet = false
 
-export function setQuiet(value) {
+export const setQuiet = (value) => {
   quiet = value
 }
 
-export function isQuiet() {
-  return quiet
-}
+export const isQuiet = () => quiet
 
-export function say(line) {
+export const say = (line) => {
   if (!quiet) process.stderr.write(`setup: ${line}\n`)
 }
 
-/** Shown even when quiet: something is not as it should be, but set-up can go on. */
-export function warn(line) {
+/** Printed with --quiet too: set-up continues, but something is wrong. */
+export const warn = (line) => {
   process.stderr.write(`setup: warning: ${line}\n`)
 }

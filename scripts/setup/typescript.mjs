@@ -1,34 +1,54 @@
-// dist/: the compiled form of src/, which the installed command and the package's exports use. Made only when src changed.
+// Compiles src/ to dist/, which the installed command and the package's exports use. Runs only when src has changed.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { digestTree, listFiles } from './hashes.mjs'
-import { runProgram } from './programs.mjs'
-import { say, warn } from './report.mjs'
+import { faultLine, runProgram } from './programs.mjs'
+import { SetupFault, say, warn } from './report.mjs'
 
 const notShipped = (path) => /\.test\.ts$|\/(fixtures|golden)\//.test(path)
 
-export async function compileTypescript(root) {
+/**
+ * Compiles src, unless dist is up to date, and writes the catalogue of the commands. With `strict`, a type error fails;
+ * without it tsc's output is used all the same, and `npm test` is the place to fail.
+ */
+export const compileTypescript = async (root, { strict = false } = {}) => {
   const source = join(root, 'src')
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  // An installed package ships dist/ and has neither sources nor compiler.
+  // An installed package has dist/, and neither sources nor compiler.
   if (!existsSync(source) || !existsSync(compiler)) return
   const dist = join(root, 'dist')
   const stamp = join(dist, '.source-digest')
   const digest = sourceDigest(root)
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return
-  say('compiling src to dist')
+  const compiled = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
+  if (compiled === digest || (compiled === `${digest} with errors` && !strict)) return
+  say('compiling src to dist (about half a minute)')
+  rmSync(stamp, { force: true })
   removeOrphans(source, dist)
   const { code, output } = await runProgram(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')])
   if (code !== 0) {
-    // tsc writes the JavaScript all the same; the type check of `npm test` is the place to fail.
     const faults = output.split('\n').filter((line) => line.includes('error TS'))
-    warn(`${faults.length} type faults in src, the first: ${faults[0] ?? output.trim().split('\n')[0]}`)
+    const message = `${faults.length} type errors in src, the first: ${faults[0] ?? output.trim().split('\n')[0]}`
+    if (strict) throw new SetupFault(message)
+    warn(message)
   }
   copyAssets(source, dist)
-  writeFileSync(stamp, digest)
+  const sound = (await writeCatalogue(root, dist, strict)) && code === 0
+  writeFileSync(stamp, sound ? digest : `${digest} with errors`)
 }
 
-export function sourceDigest(root) {
+/** dist/cli/catalogue.json: help and completion of every command, so that neither has to load one. */
+const writeCatalogue = async (root, dist, strict) => {
+  const script = join(root, 'scripts', 'write-catalogue.mjs')
+  const { code, output } = await runProgram(process.execPath, [script])
+  if (code === 0) return true
+  rmSync(join(dist, 'cli', 'catalogue.json'), { force: true })
+  const message = `the catalogue of commands could not be written: ${faultLine(output)}`
+  if (strict) throw new SetupFault(message)
+  warn(message)
+  return false
+}
+
+export const sourceDigest = (root) => {
   return digestTree(
     root,
     [join(root, 'src'), join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json')],
@@ -36,18 +56,18 @@ export function sourceDigest(root) {
   )
 }
 
-function removeOrphans(source, dist) {
+const removeOrphans = (source, dist) => {
   for (const file of listFiles([dist], (path) => path.endsWith('.js'))) {
     const base = relative(dist, file).replace(/\.js$/, '')
     if (existsSync(join(source, `${base}.ts`)) || existsSync(join(source, `${base}.js`))) continue
     for (const end of ['.js', '.js.map', '.d.ts']) rmSync(join(dist, base + end), { force: true })
-    // tsc believes its own record of what is written, so it must forget it.
+    // tsc skips what its record lists as written, so the record goes too.
     rmSync(join(dist, '.tsbuildinfo'), { force: true })
   }
 }
 
 /** Data files beside the code: vocabularies, SQL, small tables. */
-function copyAssets(source, dist) {
+const copyAssets = (source, dist) => {
   for (const file of listFiles([source], (path) => !path.endsWith('.ts') && !notShipped(path))) {
     const target = join(dist, relative(source, file))
     mkdirSync(dirname(target), { recursive: true })

@@ -1,4 +1,5 @@
-// Fetches libtorch as a PyTorch wheel with pip, and unpacks the libraries and headers alone. Python is only the courier.
+// Fetches libtorch as a PyTorch wheel with pip and unpacks only the libraries and headers. Python is needed for the
+// download alone.
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,12 +12,12 @@ import { listZip, unzip } from './zip.mjs'
 
 const officialCpuIndex = 'https://download.pytorch.org/whl/cpu'
 const officialCudaIndex = 'https://download.pytorch.org/whl/cu126'
-// The wheel, its unpacked form, and room to breathe; CUDA wheels come with gigabytes of NVIDIA's libraries.
+// The wheel, its unpacked form, and a reserve. CUDA wheels come with gigabytes of NVIDIA's libraries.
 const cpuBytes = 1.5 * 2 ** 30
 const cudaBytes = 12 * 2 ** 30
 
-/** The folder that holds torch's include/ and lib/, or undefined with a reason added to `reasons`. */
-export async function fetchWheel({ cuda, cacheFolder, requirement }, reasons) {
+/** The folder with torch's include/ and lib/, or undefined with a reason added to `reasons`. */
+export const fetchWheel = async ({ cuda, cacheFolder, requirement }, reasons) => {
   const python = await pythonWithPip()
   if (python === undefined) {
     reasons.push('no Python with pip')
@@ -33,7 +34,7 @@ export async function fetchWheel({ cuda, cacheFolder, requirement }, reasons) {
   })
 }
 
-async function pythonWithPip() {
+const pythonWithPip = async () => {
   for (const python of pythons()) {
     const { code } = await runProgram(python, ['-m', 'pip', '--version'], { timeoutMs: 30_000 })
     if (code === 0) return python
@@ -52,11 +53,11 @@ const pipFlags = [
   '20',
 ]
 
-/** pip itself compares the file with the checksum that the index states. */
-async function download(python, requirement, folder, flags, reasons) {
+/** pip compares the file with the checksum that the index states. */
+const download = async (python, requirement, folder, flags, reasons) => {
   await mkdir(folder, { recursive: true })
   const from = flags.at(-1)?.startsWith('http') ? flags.at(-1) : 'the configured package index'
-  say(`fetching ${requirement} with pip from ${from}`)
+  say(`fetching ${requirement} with pip from ${from} (about 200 MB)`)
   const args = ['-m', 'pip', 'download', ...pipFlags, '--progress-bar', 'off', '--dest', folder, ...flags, requirement]
   const { code, output } = await runProgram(python, args, { show: !isQuiet() })
   const name = readdirSync(folder).find((file) => file.endsWith('.whl'))
@@ -64,15 +65,15 @@ async function download(python, requirement, folder, flags, reasons) {
     const path = join(folder, name)
     if (!(await isCuda(path))) return { path, origin: `pip: ${name}`, sha256: await digestFile(path) }
     await rm(path)
-    reasons.push(`${from} has a CUDA wheel only; use --cuda to take it`)
+    reasons.push(`${from} has only a CUDA wheel; take it with --cuda`)
     return undefined
   }
   reasons.push(`pip: ${faultLine(output).replace(/^ERROR: /, '')}`)
   return undefined
 }
 
-/** Asks pip what it would take before it is fetched: PyPI's wheels for Linux are CUDA builds of many gigabytes. */
-async function downloadFromOwnIndex(python, requirement, folder, reasons) {
+/** Reads pip's choice before the download: PyPI's wheels for Linux are CUDA builds of many gigabytes. */
+const downloadFromOwnIndex = async (python, requirement, folder, reasons) => {
   const args = [
     '-m',
     'pip',
@@ -93,40 +94,42 @@ async function downloadFromOwnIndex(python, requirement, folder, reasons) {
   const [choice] = JSON.parse(stdout).install
   const needs = choice.metadata.requires_dist ?? []
   if (needs.some((need) => /^(nvidia-|cuda-)/.test(need)) || /\+(cu|rocm)/.test(choice.metadata.version)) {
-    reasons.push('the configured package index has a CUDA wheel only; use --cuda to take it')
+    reasons.push('the configured package index has only a CUDA wheel; take it with --cuda')
     return undefined
   }
   const stated = choice.download_info.archive_info?.hashes?.sha256
   const wheel = await download(python, `torch==${choice.metadata.version}`, folder, [], reasons)
   if (wheel !== undefined && stated !== undefined && wheel.sha256 !== stated) {
     throw new SetupFault(
-      `Expected a wheel with SHA-256 ${stated}, got ${wheel.sha256}. The download is damaged; run set-up again.`,
+      `Expected a wheel with SHA-256 ${stated}, got ${wheel.sha256}. The download is damaged: run set-up again.`,
     )
   }
   return wheel
 }
 
-async function isCuda(wheel) {
+const isCuda = async (wheel) => {
   return (await listZip(wheel)).some((name) => /^torch\/lib\/libtorch_(cuda|hip)\.so$/.test(name))
 }
 
-async function unpack(wheel, temporary, cacheFolder) {
+const unpack = async (wheel, temporary, cacheFolder) => {
   const folder = join(temporary, 'unpacked')
   const wanted =
     /^torch\/(lib\/(?!libtorch_python|libshm)|include\/|version\.py$)|^torch-[^/]*\.dist-info\/(RECORD|licenses\/|LICENSE)/
   const names = await unzip(wheel.path, folder, (name) => (wanted.test(name) ? name : undefined))
   await checkRecord(folder, names)
   const version = /__version__ = '([^']+)'/.exec(readFileSync(join(folder, 'torch', 'version.py'), 'utf8'))?.[1]
-  if (version === undefined) throw new SetupFault('The wheel of torch states no version. Use another one.')
+  if (version === undefined)
+    throw new SetupFault('Expected a version in the wheel of torch, found none. Use another wheel.')
   const target = join(cacheFolder, `libtorch-${version.replace(/\+.*/, '')}-cpu`)
   await installCopy(folder, target, wheel)
   return join(target, 'torch')
 }
 
-/** A wheel lists the SHA-256 of each of its files; every file that was unpacked must be in the list and equal. */
-async function checkRecord(folder, names) {
+/** A wheel lists the SHA-256 of its files. Every unpacked file must be in the list and equal. */
+const checkRecord = async (folder, names) => {
   const record = names.find((name) => name.endsWith('.dist-info/RECORD'))
-  if (record === undefined) throw new SetupFault('The wheel of torch has no RECORD of its files. Use another one.')
+  if (record === undefined)
+    throw new SetupFault('Expected a RECORD of files in the wheel of torch, found none. Use another wheel.')
   const stated = new Map()
   for (const line of readFileSync(join(folder, record), 'utf8').split('\n')) {
     const match = /^"?(.+?)"?,sha256=([\w-]+),\d*$/.exec(line.trim())
@@ -140,11 +143,11 @@ async function checkRecord(folder, names) {
   }
 }
 
-/** A CUDA build needs NVIDIA's own wheels beside it, in the places its libraries look for them. */
-async function fetchCuda(python, requirement, temporary, cacheFolder, reasons) {
+/** A CUDA build needs NVIDIA's wheels beside it, in the folders where its libraries look for them. */
+const fetchCuda = async (python, requirement, temporary, cacheFolder, reasons) => {
   const folder = join(temporary, 'site')
   for (const flags of [['--index-url', officialCudaIndex], []]) {
-    say(`fetching the CUDA build of ${requirement} with pip; this takes gigabytes`)
+    say(`fetching the CUDA build of ${requirement} with pip (several GB)`)
     const args = [
       '-m',
       'pip',
@@ -169,7 +172,7 @@ async function fetchCuda(python, requirement, temporary, cacheFolder, reasons) {
       if (!keep.has(name)) await rm(join(folder, name), { recursive: true, force: true })
     const version = /__version__ = '([^']+)'/.exec(readFileSync(join(folder, 'torch', 'version.py'), 'utf8'))?.[1]
     if (version === undefined || !readdirSync(join(folder, 'torch', 'lib')).includes('libtorch_cuda.so')) {
-      reasons.push('pip gave a build without CUDA')
+      reasons.push('pip fetched a build without CUDA')
       continue
     }
     const target = join(cacheFolder, `libtorch-${version.replace(/\+.*/, '')}-cuda`)

@@ -1,4 +1,4 @@
-// Reads zip archives (wheels are zip archives too) with nothing but zlib. Trusts no size, name or checksum in them.
+// Reads zip archives (wheels are zip archives too) with zlib alone. Checks every size, name and checksum in them.
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -13,8 +13,8 @@ const endLocator64 = 0x07064b50
 const directoryEntry = 0x02014b50
 const localEntry = 0x04034b50
 
-/** Unpacks every entry that `accept` names, under `target`; `accept` gives the new relative path or undefined. */
-export async function unzip(archive, target, accept) {
+/** Unpacks entries under `target`. `accept` maps an entry's name to its new relative path, or undefined to skip it. */
+export const unzip = async (archive, target, accept) => {
   const file = await open(archive, 'r')
   try {
     const { size } = await file.stat()
@@ -23,7 +23,7 @@ export async function unzip(archive, target, accept) {
       const name = entry.name.endsWith('/') ? undefined : accept(entry.name)
       if (name === undefined) continue
       if (name.split('/').includes('..') || name.startsWith('/') || name.includes('\\')) {
-        throw new SetupFault(`The archive \`${archive}\` holds the unsafe path \`${name}\`. Do not use it.`)
+        throw new SetupFault(`The archive \`${archive}\` contains the unsafe path \`${name}\`. Do not use it.`)
       }
       await unpackEntry(file, size, entry, join(target, name), archive)
       unpacked.push(name)
@@ -35,7 +35,7 @@ export async function unzip(archive, target, accept) {
 }
 
 /** The names of all entries. */
-export async function listZip(archive) {
+export const listZip = async (archive) => {
   const file = await open(archive, 'r')
   try {
     const { size } = await file.stat()
@@ -45,18 +45,18 @@ export async function listZip(archive) {
   }
 }
 
-async function readAt(file, position, length, archive) {
+const readAt = async (file, position, length, archive) => {
   const buffer = Buffer.alloc(length)
   const { bytesRead } = await file.read(buffer, 0, length, position)
   if (bytesRead !== length) throw broken(archive)
   return buffer
 }
 
-function broken(archive) {
-  return new SetupFault(`The archive \`${archive}\` is broken or cut short. Delete it and run set-up again.`)
+const broken = (archive) => {
+  return new SetupFault(`The archive \`${archive}\` is damaged or truncated. Delete it and run set-up again.`)
 }
 
-async function readDirectory(file, size, archive) {
+const readDirectory = async (file, size, archive) => {
   const tailLength = Math.min(size, 65_557)
   const tail = await readAt(file, size - tailLength, tailLength, archive)
   let at = tail.length - 22
@@ -77,7 +77,7 @@ async function readDirectory(file, size, archive) {
   return parseDirectory(await readAt(file, start, length, archive), count, archive)
 }
 
-function parseDirectory(bytes, count, archive) {
+const parseDirectory = (bytes, count, archive) => {
   const entries = []
   let at = 0
   for (let i = 0; i < count; i++) {
@@ -100,8 +100,8 @@ function parseDirectory(bytes, count, archive) {
   return entries
 }
 
-/** Sizes past 4 GiB stand in the extra field 1, in this order and only where the short field is full. */
-function widen(entry, extra) {
+/** Sizes above 4 GiB are in the extra field 1, in this order and only where the short field is full. */
+const widen = (entry, extra) => {
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
     if (extra.readUInt16LE(at) !== 1) continue
     let from = at + 4
@@ -113,7 +113,7 @@ function widen(entry, extra) {
   }
 }
 
-async function unpackEntry(file, size, entry, target, archive) {
+const unpackEntry = async (file, size, entry, target, archive) => {
   const header = await readAt(file, entry.offset, 30, archive)
   if (header.readUInt32LE(0) !== localEntry) throw broken(archive)
   const start = entry.offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28)
@@ -141,7 +141,7 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value
 })
 
-/** Passes bytes on, and fails at the end when their number or CRC-32 is not what the directory says. */
+/** Copies bytes, and fails at the end when their number or CRC-32 differs from the archive's directory. */
 class Checksum extends Transform {
   #crc = 0xffffffff
   #bytes = 0
@@ -159,7 +159,7 @@ class Checksum extends Transform {
     for (let i = 0; i < chunk.length; i++) crc = crcTable[(crc ^ chunk[i]) & 255] ^ (crc >>> 8)
     this.#crc = crc
     this.#bytes += chunk.length
-    // A bomb would unpack to more than it admits.
+    // A zip bomb unpacks to more than its directory states.
     if (this.#bytes > this.#entry.size) done(broken(this.#archive))
     else done(null, chunk)
   }

@@ -6,6 +6,14 @@ export { exists } from './exists.ts'
 export { FOLDER_LOCK, folderOwner, lockFolder } from './folder-lock.ts'
 export { formatBytes, formatCount, formatDuration } from './format.ts'
 export { sha256, sha256File } from './hashing.ts'
+export {
+  buildFolders,
+  installAddon,
+  packageRoot,
+  packageVersion,
+  setAddonInstaller,
+  setupCommand,
+} from './installation.ts'
 export { type JsonOrigin, parseJson } from './json.ts'
 export { createLogger } from './logger.ts'
 export { makeFolder } from './make-folder.ts'

@@ -1,9 +1,8 @@
-// Loads the addon: the only file that does. Knows where set-up left it, and the addon's own functions, but no operator.
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+// Loads the addon, as the only file. Independent of single operators.
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { getEnvironmentData, type Serializable, setEnvironmentData } from 'node:worker_threads'
-import { SetupError } from '../core/index.ts'
+import { buildFolders, installAddon, packageRoot, SetupError, setupCommand } from '../core/index.ts'
 
 /** An operator's schema as libtorch's dispatcher states it. */
 export interface OperatorSchema {
@@ -104,30 +103,62 @@ export interface Native {
   resetPeakMemory(): void
 }
 
-/** What set-up wrote about the addon it built. */
+/** The record that set-up wrote of the addon. */
 export interface NativeBuild {
   addon: string
   libtorch: string
   version: string
 }
 
-const packageRoot = () => {
-  let folder = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder)
-    if (parent === folder) throw new SetupError('Expected package.json above the tensor module, found none.')
-    folder = parent
-  }
-  return folder
+/**
+ * The record of the addon that this process loads.
+ *
+ * @throws SetupError where there is none, or its files are missing or unreadable.
+ */
+export const readNativeBuild = (): NativeBuild => {
+  const root = packageRoot()
+  const records = buildFolders(root).flatMap((folder) => readRecord(folder) ?? [])
+  const usable = records.find((build) => isReadable(build.addon) && isReadable(build.libtorch))
+  if (usable !== undefined) return usable
+  if (records.length === 0) throw new SetupError(`The native addon is not built. Run ${setupCommand(root)}.`)
+  const [{ addon, libtorch }] = records
+  const missing = isReadable(addon) ? libtorch : addon
+  throw new SetupError(
+    `Expected ${missing === addon ? 'the native addon' : 'libtorch'} in \`${missing}\`, which is missing or which this ` +
+      `user may not read. Run ${setupCommand(root)} as this user; or, in an image, run it with TUNESMITH_CACHE set to a ` +
+      'folder that every user can read.',
+  )
 }
 
-export const readNativeBuild = (): NativeBuild => {
-  const record = join(packageRoot(), 'build', 'native.json')
-  if (!existsSync(record)) throw new SetupError('The native addon is not built. Run `npm run setup`.')
-  const build = JSON.parse(readFileSync(record, 'utf8')) as NativeBuild
-  if (!existsSync(build.addon))
-    throw new SetupError(`Expected the native addon at ${build.addon}, found nothing. Run \`npm run setup\`.`)
-  return build
+/** Paths inside the package are stored relative to the record. */
+const readRecord = (folder: string): NativeBuild | undefined => {
+  let text: string
+  try {
+    text = readFileSync(join(folder, 'native.json'), 'utf8')
+  } catch {
+    return undefined
+  }
+  const build = JSON.parse(text) as NativeBuild
+  return { ...build, addon: resolve(folder, build.addon), libtorch: resolve(folder, build.libtorch) }
+}
+
+const isReadable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The record, after building the addon where this process may. */
+const findBuild = (): NativeBuild => {
+  try {
+    return readNativeBuild()
+  } catch (error) {
+    if (!(error instanceof SetupError) || !installAddon()) throw error
+    return readNativeBuild()
+  }
 }
 
 const loadedKey = 'tunesmith:native'
@@ -149,7 +180,7 @@ const waitBriefly = () => {
 
 const load = (): Native => {
   // A process can hold one build only, so a worker takes its parent's, also when set-up has made another one meanwhile.
-  const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? readNativeBuild()
+  const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? findBuild()
   setEnvironmentData(loadedKey, build as unknown as Serializable)
   const module = { exports: {} }
   calmUcx()
@@ -158,9 +189,24 @@ const load = (): Native => {
     process.dlopen(module, build.addon)
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
-    throw new SetupError(`Cannot load the native addon (${reason}). Run \`npm run setup\` to build it anew.`)
+    throw new SetupError(`Cannot load the native addon (${reason}). Run ${setupCommand()} to build it again.`)
   }
   return module.exports as Native
 }
 
-export const native = load()
+/**
+ * The addon's functions. The first use of one loads the addon, so help, completion and schemas work without it. Loading
+ * makes them own properties, so later calls do not pass the proxy.
+ */
+export const native: Native = Object.create(
+  new Proxy(
+    {},
+    {
+      get: (_target, name) => {
+        if (typeof name === 'symbol' || Object.keys(native).length > 0) return undefined
+        Object.assign(native, load())
+        return Reflect.get(native, name)
+      },
+    },
+  ),
+)

@@ -10,6 +10,8 @@ export interface ArgumentSpec {
   /** Takes all that is left, at least one unless `optional`; only for the last argument. */
   variadic?: boolean
   optional?: boolean
+  /** The values that completion offers; file names when left out. */
+  choices?: readonly string[]
 }
 
 export type ArgumentValues<Specs extends readonly ArgumentSpec[]> = {
@@ -52,6 +54,8 @@ export interface Command<
   /** Lines of `--help` below the example. */
   notes?: readonly string[]
   arguments?: Arguments
+  /** False for a command that works without the addon; others build it when they first need it. */
+  engine?: boolean
   /** A strict object; each field is a flag and its `.describe()` the help. */
   options: Options
   /** `args` are the positional arguments by name. What it returns is the JSON of `--json`. */

@@ -1,9 +1,13 @@
 // The entry of the program.
-import { readFileSync } from 'node:fs'
+import { packageVersion } from '../core/index.ts'
+import { readCatalogue } from './catalogue.ts'
 import { commands } from './commands/index.ts'
 import { runAsProcess } from './process.ts'
+import { setUpNow } from './set-up.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
-await runAsProcess(process.argv.slice(2), commands, version)
+await runAsProcess(process.argv.slice(2), {
+  commands,
+  version: packageVersion(),
+  catalogue: readCatalogue(),
+  installEngine: setUpNow,
+})

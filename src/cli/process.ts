@@ -1,26 +1,92 @@
-// Signals and the end of the process: what main.ts needs of Node, apart from the commands it runs.
+// The process around the program: signals, the output streams and the exit code. Independent of the commands it runs.
+import type { Catalogue } from './command-help.ts'
 import { type CommandRegistry, Interruption, runProgram } from './program.ts'
 
+export interface ProcessOptions {
+  commands: CommandRegistry
+  version: string
+  catalogue?: Catalogue
+  installEngine?: () => void
+}
+
+/** Exit codes of a program that a signal ends: 128 and the signal's number. A closed terminal sends SIGHUP. */
+const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
+
 /** Runs one command line as this process: signals stop it, and its exit code is that of the process. */
-export async function runAsProcess(argv: readonly string[], commands: CommandRegistry, version: string): Promise<void> {
+export async function runAsProcess(argv: readonly string[], options: ProcessOptions): Promise<void> {
   const controller = new AbortController()
-  const interrupt = (exitCode: number) => {
-    if (controller.signal.aborted) process.exit(exitCode)
-    process.stderr.write('\nStopping in order; once more to stop at once.\n')
-    controller.abort(new Interruption(exitCode))
+  const stdout = new Output(process.stdout)
+  const stderr = new Output(process.stderr)
+  for (const [signal, exitCode] of Object.entries(exitCodes)) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(exitCode)
+      stderr.write('\nStopping after the current step. Press Ctrl-C again to quit now.\n')
+      controller.abort(new Interruption(exitCode))
+    })
   }
-  process.on('SIGINT', () => interrupt(130))
-  process.on('SIGTERM', () => interrupt(143))
-  // `tunesmith … | head` closes our stdout early, which is no fault.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
+  // Node ends a process whose promises nothing can settle, without a word. Another listener has its own message.
+  process.on('beforeExit', () => {
+    if (process.listenerCount('beforeExit') > 1) return
+    stderr.write('error: The command ended before it was done: it waits for a promise that never settles.\n')
+    process.exit(1)
   })
   const terminal = {
-    stdout: (text: string) => void process.stdout.write(text),
-    stderr: (text: string) => void process.stderr.write(text),
+    stdout: (text: string) => {
+      // The reader of a stream of answers has left: stop making more of them.
+      if (stdout.closed && !controller.signal.aborted) controller.abort(new Interruption(0))
+      stdout.write(text)
+    },
+    stderr: (text: string) => stderr.write(text),
   }
-  const exitCode = await runProgram(argv, { commands, version, signal: controller.signal, terminal })
+  const exitCode = await runProgram(argv, { ...options, signal: controller.signal, terminal })
   // Leave only when the last output is written: a pipe takes it later.
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)))
+  await stdout.flushed()
+  await stderr.flushed()
+  if (stdout.fault === undefined) process.exit(exitCode)
+  stderr.write(`error: Cannot write the output: ${stdout.fault}.\n`)
+  await stderr.flushed()
+  process.exit(exitCode === 0 ? 1 : exitCode)
+}
+
+const reasons: Record<string, string> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file is too large',
+}
+
+/** A stream to which nothing more is written once its reader is gone: `… | head`, or a terminal that was closed. */
+class Output {
+  readonly #stream: NodeJS.WriteStream
+  closed = false
+  /** Why the output is incomplete; undefined also where the reader chose to read no more. */
+  fault: string | undefined
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream
+    stream.on('error', (error: NodeJS.ErrnoException) => this.#fail(error))
+  }
+
+  write(text: string): void {
+    if (this.closed) return
+    try {
+      this.#stream.write(text)
+    } catch (error) {
+      // Files are written synchronously, and some kinds of them throw.
+      this.#fail(error as NodeJS.ErrnoException)
+    }
+  }
+
+  flushed(): Promise<void> {
+    if (this.closed) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#stream.once('error', () => resolve())
+      this.#stream.write('', () => resolve())
+    })
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    this.closed = true
+    // EIO: the terminal of a background process was closed.
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') this.fault ??= reasons[error.code ?? ''] ?? error.message
+  }
 }

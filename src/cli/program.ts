@@ -1,10 +1,11 @@
-// The program around the commands: finds the command, runs it, prints its result or its error, and stops it in order on
-// Ctrl-C. Knows the commands only through the registry it is given.
-import { ConfigError, createProgress, suggest, TunesmithError } from '../core/index.ts'
+// The program around the commands: finds the command, runs it, and prints its result or its error. Independent of single
+// commands: it gets their registry.
+import { ConfigError, createProgress, setAddonInstaller, suggest, TunesmithError } from '../core/index.ts'
 import type { Command, CommandContext } from './command.ts'
+import { type Catalogue, helpText } from './command-help.ts'
 import { parseCommandLine, UsageError } from './command-line.ts'
 
-/** Command names to their loaders; a command's code is loaded only when it is asked for. */
+/** Command names to their loaders: only the command that runs is loaded. */
 export type CommandRegistry = Record<string, () => Promise<Command>>
 
 export interface Terminal {
@@ -17,9 +18,13 @@ export interface ProgramOptions {
   terminal: Terminal
   version: string
   signal: AbortSignal
+  /** Help of every command without loading one; left out, the commands are loaded. */
+  catalogue?: Catalogue
+  /** Builds the addon for a command that needs it; left out, the command fails and names set-up. */
+  installEngine?: () => void
 }
 
-/** Runs one command line and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
+/** Runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
 export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<number> {
   const { commands, terminal, version, signal } = options
   if (argv[0] === 'help') return runProgram([...argv.slice(1), '--help'], options)
@@ -32,30 +37,38 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
     }
     return withoutCommand(argv, words, options)
   }
+  const rest = argv.slice(name.split(' ').length)
+  const page = options.catalogue?.[name]
+  if (page !== undefined && wantsHelp(rest)) {
+    terminal.stdout(helpText(page))
+    return 0
+  }
   let json = false
   try {
     const command = await commands[name]()
-    const line = await parseCommandLine(command, argv.slice(name.split(' ').length))
+    const line = await parseCommandLine(command, rest)
     if (line.kind === 'help') {
       terminal.stdout(line.text)
       return 0
     }
     json = line.json
+    setAddonInstaller(command.engine === false ? undefined : options.installEngine)
     const result = await command.run(line.options, line.args, createContext(json, terminal, signal))
     const text = json ? `${toJson(result)}\n` : (command.render?.(result) ?? '')
     if (text !== '') terminal.stdout(text.endsWith('\n') ? text : `${text}\n`)
     return signal.aborted ? exitCodeOf(signal) : (command.exitCode?.(result) ?? 0)
   } catch (error) {
     if (signal.aborted && (error === signal.reason || (error as Error)?.name === 'AbortError')) {
-      terminal.stderr('Stopped.\n')
-      return exitCodeOf(signal)
+      const exitCode = exitCodeOf(signal)
+      if (exitCode !== 0) terminal.stderr('Stopped.\n')
+      return exitCode
     }
     terminal.stderr(`error: ${describeError(error)}\n`)
     return error instanceof UsageError || error instanceof ConfigError ? 2 : 1
   }
 }
 
-/** Thrown into commands by Ctrl-C and SIGTERM, through their signal. */
+/** The reason of a command's aborted signal after Ctrl-C, SIGTERM or SIGHUP, or when the reader of stdout has left. */
 export class Interruption extends Error {
   override name = 'AbortError'
   constructor(readonly exitCode: number) {
@@ -65,6 +78,11 @@ export class Interruption extends Error {
 
 function exitCodeOf(signal: AbortSignal): number {
   return signal.reason instanceof Interruption ? signal.reason.exitCode : 130
+}
+
+const wantsHelp = (argv: readonly string[]): boolean => {
+  const end = argv.indexOf('--')
+  return argv.slice(0, end < 0 ? argv.length : end).some((word) => word === '--help' || word === '-h')
 }
 
 function leadingWords(argv: readonly string[]): string[] {
@@ -77,18 +95,18 @@ async function withoutCommand(
   words: readonly string[],
   options: ProgramOptions,
 ): Promise<number> {
-  const { commands, terminal } = options
+  const { commands, terminal, catalogue } = options
   const names = Object.keys(commands)
   const group = names.filter((name) => name.split(' ').length > 1 && name.split(' ')[0] === words[0])
-  const wantsHelp = argv.some((word) => word === '--help' || word === '-h')
+  const asksHelp = wantsHelp(argv)
   const unknownInGroup = group.length > 0 && words.length > 1
   if (words.length === 0 || (group.length > 0 && !unknownInGroup)) {
-    const stray = words.length === 0 && !wantsHelp ? argv.find((word) => word.startsWith('-')) : undefined
+    const stray = words.length === 0 && !asksHelp ? argv.find((word) => word.startsWith('-')) : undefined
     if (stray === undefined) {
-      const text = await overview(group.length > 0 ? group : names, commands)
-      if (wantsHelp) terminal.stdout(text)
+      const text = await overview(group.length > 0 ? group : names, commands, catalogue)
+      if (asksHelp) terminal.stdout(text)
       else terminal.stderr(text)
-      return wantsHelp ? 0 : 2
+      return asksHelp ? 0 : 2
     }
     terminal.stderr(`error: Expected a command before \`${stray}\`, got none. Run \`tunesmith --help\`.\n`)
     return 2
@@ -100,9 +118,10 @@ async function withoutCommand(
   return 2
 }
 
-async function overview(names: readonly string[], commands: CommandRegistry): Promise<string> {
+async function overview(names: readonly string[], commands: CommandRegistry, catalogue?: Catalogue): Promise<string> {
   const rows = await Promise.all(
     names.map(async (name) => {
+      if (catalogue?.[name] !== undefined) return [name, catalogue[name].summary] as const
       // A command whose libraries cannot load must not hide the others, least of all `setup` and `doctor`.
       const summary = await commands[name]().then(
         (command) => command.summary,
@@ -138,7 +157,7 @@ function createContext(json: boolean, terminal: Terminal, signal: AbortSignal): 
   }
 }
 
-/** Errors that users can cause are their message; the rest says what it is and how to see where it came from. */
+/** The message of an error that users can cause; any other error with its class and how to see its stack. */
 function describeError(error: unknown): string {
   if (process.env.TUNESMITH_DEBUG && error instanceof Error) return error.stack ?? error.message
   if (error instanceof TunesmithError || error instanceof UsageError) return error.message
@@ -150,12 +169,13 @@ function describeError(error: unknown): string {
       ENOENT: 'no such file or folder',
       EACCES: 'permission denied',
       EISDIR: 'it is a folder',
-      ENOTDIR: 'it is not a folder',
+      ENOTDIR: 'a part of the path is not a folder',
+      EROFS: 'the file system is read-only',
       ENOSPC: 'the disk is full',
     }
     return `Cannot ${system.syscall} \`${system.path}\`: ${reasons[system.code ?? ''] ?? system.code}.`
   }
-  return `${error.name}: ${message} (set TUNESMITH_DEBUG=1 to see where)`
+  return `${error.name}: ${message} (set TUNESMITH_DEBUG=1 for the stack)`
 }
 
 function toJson(result: unknown): string {

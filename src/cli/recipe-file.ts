@@ -1,12 +1,17 @@
-// Reads a recipe: a TypeScript or JavaScript file with a default export, or YAML or JSON with the same keys. Knows nothing
-// of what the keys mean; the command that gets the recipe checks them.
+// Reads a recipe: a TypeScript or JavaScript file with a default export, or YAML or JSON with the same keys. The command
+// that gets the recipe checks its keys.
 import { readFile } from 'node:fs/promises'
-import { extname, resolve } from 'node:path'
+import { register } from 'node:module'
+import { extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { LineCounter, parseDocument } from 'yaml'
-import { ConfigError, show } from '../core/index.ts'
+import { ConfigError, packageRoot, show, TunesmithError } from '../core/index.ts'
 
-/** The object in the file. Code runs only for `.ts`, `.mts`, `.js` and `.mjs`, which the user wrote or chose to trust. */
+/**
+ * The object in the file. Only `.ts`, `.mts`, `.js` and `.mjs` run code, which the user wrote or chose to trust.
+ *
+ * @throws ConfigError with file and line, also for what the recipe itself throws.
+ */
 export async function readRecipeFile(path: string): Promise<Record<string, unknown>> {
   const file = resolve(path)
   const read = readers[extname(file)]
@@ -30,11 +35,11 @@ const readers: Record<string, Reader> = {
   '.yml': readYaml,
   '.js': readModule,
   '.mjs': readModule,
-  '.ts': readTypeScript,
-  '.mts': readTypeScript,
+  '.ts': readModule,
+  '.mts': readModule,
 }
 
-/** JSON is YAML too, so one parser gives both of them line numbers. */
+/** JSON is YAML too, so one parser gives line numbers for both. */
 async function readYaml(file: string, shown: string): Promise<unknown> {
   const text = await readText(file, shown)
   const lines = new LineCounter()
@@ -65,25 +70,84 @@ async function readText(file: string, shown: string): Promise<string> {
 
 async function readModule(file: string, shown: string): Promise<unknown> {
   await readText(file, shown)
-  return exported(await import(pathToFileURL(file).href), shown)
+  registerHooks()
+  process.setSourceMapsEnabled(true)
+  try {
+    return exported(await settled(importNatively(`${pathToFileURL(file).href}?read=${++reads}`), shown), shown)
+  } catch (error) {
+    throw error instanceof ConfigError && error.message.includes(shown) ? error : recipeError(error, file, shown)
+  } finally {
+    process.setSourceMapsEnabled(false)
+  }
 }
 
-async function readTypeScript(file: string, shown: string): Promise<unknown> {
-  await readText(file, shown)
-  const { tsImport } = await import('tsx/esm/api')
-  return exported(await tsImport(pathToFileURL(file).href, import.meta.url), shown)
+let registered = false
+/** Makes each read run the file again, as its text or the environment may have changed. */
+let reads = 0
+
+const registerHooks = (): void => {
+  if (registered) return
+  registered = true
+  const packageFile = pathToFileURL(join(packageRoot(), 'package.json')).href
+  register(new URL('./parts/recipe-hooks.mjs', import.meta.url), { data: { packageFile } })
+}
+
+/** Node's own import, which uses the hooks also where a test runner replaces the import of its modules. */
+const importNatively = async (url: string): Promise<Record<string, unknown>> => {
+  const source = 'data:text/javascript,export const load = (url) => import(url)'
+  const { load } = (await import(source)) as { load(url: string): Promise<Record<string, unknown>> }
+  return load(url)
+}
+
+/** Rejects when nothing is left that could settle the promise; Node would end the process without a word. */
+const settled = async <T>(work: Promise<T>, shown: string): Promise<T> => {
+  let stuck = () => {}
+  const never = new Promise<never>((_, reject) => {
+    stuck = () =>
+      reject(
+        new ConfigError(
+          `Expected \`${shown}\` to finish loading, got an \`await\` that never settles. ` +
+            'Check the promises that the recipe waits for.',
+        ),
+      )
+  })
+  process.once('beforeExit', stuck)
+  try {
+    return await Promise.race([work, never])
+  } finally {
+    process.off('beforeExit', stuck)
+  }
+}
+
+/** What a recipe threw, with the place: from the stack, or from the message of the compiler. */
+const recipeError = (error: unknown, file: string, shown: string): ConfigError => {
+  if (!(error instanceof Error)) return new ConfigError(`${shown}: the recipe threw ${show(error)}.`)
+  const place = (path: string) => (path === file ? shown : path)
+  const compiler = /^(.+\.m?ts):(\d+):(\d+): (.*)$/s.exec(error.message)
+  if (compiler !== null) {
+    const [, path, line, column, text] = compiler
+    return new ConfigError(`${place(path)}:${line}:${column}: SyntaxError: ${text.split('\n')[0]}`)
+  }
+  const stack = error.stack ?? ''
+  // A frame of the recipe, else of a file it imports, as Node writes them; a syntax error has its place in the first line.
+  const frames = [...stack.matchAll(/(?:file:\/\/)?(\/[^\s():?]+)(?:\?read=\d+)?:(\d+)(?::(\d+))?/g)].map(
+    ([, path, line, column]) => ({
+      path: decodeURI(path),
+      line,
+      column,
+    }),
+  )
+  const frame = frames.find(({ path }) => path === file) ?? frames.find(({ path }) => !path.includes('/node_modules/'))
+  const position = frame === undefined ? shown : [place(frame.path), frame.line, frame.column].filter(Boolean).join(':')
+  const message = error instanceof TunesmithError ? error.message : `${error.name}: ${error.message.split('\n')[0]}`
+  return new ConfigError(`${position}: ${message}`)
 }
 
 function exported(module: Record<string, unknown>, shown: string): unknown {
-  let value = module.default
-  // A file that tsx took for CommonJS has its exports one level further down.
-  if (typeof value === 'object' && value !== null && '__esModule' in value) {
-    value = (value as { default?: unknown }).default
-  }
-  if (value === undefined) {
+  if (module.default === undefined) {
     throw new ConfigError(
       `Expected a default export in \`${shown}\`, got none. Write \`export default defineRun({ … })\`.`,
     )
   }
-  return value
+  return module.default
 }

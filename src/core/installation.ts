@@ -12,7 +12,8 @@ export const packageRoot = (): string => {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'package.json'))) {
     const parent = dirname(folder)
-    if (parent === folder) throw new SetupError('Expected package.json above the program, found none. Reinstall tunesmith.')
+    if (parent === folder)
+      throw new SetupError('Expected package.json above the program, found none. Reinstall tunesmith.')
     folder = parent
   }
   return folder
@@ -30,7 +31,8 @@ export const setupCommand = (root = packageRoot()): string => {
 
 /** Folders where set-up may have left the addon: the user's own build, then the package's. */
 export const buildFolders = (root = packageRoot()): string[] => {
-  const cache = process.env.TUNESMITH_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tunesmith')
+  const cache =
+    process.env.TUNESMITH_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tunesmith')
   const place = createHash('sha256').update(root).digest('hex').slice(0, 12)
   return [join(cache, 'builds', `${packageVersion(root)}-${place}`), join(root, 'build')]
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadScript } from './load-script.ts'
@@ -18,6 +18,10 @@ type Archive = {
 const { fetchArchive } = await loadScript<Archive>('archive.mjs')
 const { setQuiet } = await loadScript<{ setQuiet(value: boolean): void }>('report.mjs')
 const { withLock } = await loadScript<{ withLock<T>(folder: string, work: () => Promise<T>): Promise<T> }>('lock.mjs')
+const { processName } = await loadScript<{ processName(pid: number): string }>('lock.mjs')
+const { withTemporaryFolder } = await loadScript<{
+  withTemporaryFolder<T>(cache: string, work: (folder: string) => Promise<T>): Promise<T>
+}>('cache.mjs')
 const { packagesAreRight } = await loadScript<{ packagesAreRight(root: string): boolean }>('packages.mjs')
 
 let folder = ''
@@ -40,7 +44,7 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
       await writeFile(join(folder, 'libtorch', 'lib', 'libtorch_cpu.so'), 'x'.repeat(300_000))
       await writeFile(join(folder, 'libtorch', 'build-version'), '2.9.1+cpu\n')
       await writeFile(join(folder, 'libtorch', 'notes.txt'), 'not wanted')
-      // An archive by another program than ours: cmake is there wherever set-up can work.
+      // An archive by another program than ours: cmake is installed wherever the addon was built.
       execFileSync('cmake', ['-E', 'tar', 'cf', 'a.zip', '--format=zip', 'libtorch'], { cwd: folder })
       archive = await readFile(join(folder, 'a.zip'))
       server = createServer((request, response) => {
@@ -78,14 +82,14 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
       expect(await readdir(join(folder, 'plain', 'downloads'))).toEqual([])
     })
 
-    it('goes on where a broken connection stopped', async () => {
+    it('resumes where a broken connection stopped', async () => {
       cutAfter = 200
       log.length = 0
       expect(await fetchInto('resumed')).toContain('libtorch-2.9.1-cpu')
       expect(log.map(({ range }) => range)).toEqual([undefined, expect.stringMatching(/^bytes=\d+-$/)])
     })
 
-    it('refuses another checksum than the server states, and keeps nothing of it', async () => {
+    it("refuses a checksum that differs from the server's, and keeps nothing of the download", async () => {
       statedChecksum = '0'.repeat(64)
       await expect(fetchInto('damaged')).rejects.toThrow(/Expected SHA-256 0{64}.*The download is damaged/)
       statedChecksum = undefined
@@ -110,7 +114,7 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
 )
 
 describe('withLock', () => {
-  it('lets one in at a time and takes over from the dead', async () => {
+  it('lets one process in at a time and takes over from a dead one', async () => {
     const lock = join(folder, 'lock')
     let inside = 0
     let most = 0
@@ -121,17 +125,35 @@ describe('withLock', () => {
     }
     await Promise.all([withLock(lock, work), withLock(lock, work), withLock(lock, work)])
     expect(most).toBe(1)
-    await mkdir(lock)
-    // A number that no process has: past the largest that Linux and macOS give out.
-    await writeFile(join(lock, 'pid'), '99999999')
-    expect(await withLock(lock, async () => 'mine')).toBe('mine')
+    // An id above the largest of Linux and macOS; and this process's id with the start time of an earlier process.
+    for (const holder of [`99999999 ${hostname()} 1`, `${process.pid} ${hostname()} 1`]) {
+      await mkdir(lock)
+      await writeFile(join(lock, 'pid'), holder)
+      expect(await withLock(lock, async () => 'mine')).toBe('mine')
+    }
     await expect(withLock(lock, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await withLock(lock, async () => 'free again')).toBe('free again')
   })
 })
 
+describe('withTemporaryFolder', () => {
+  it('removes what a killed set-up left, and nothing of one that runs', async () => {
+    const cache = join(folder, 'killed')
+    for (const [name, owner] of [
+      ['.fetch-1-dead', `99999999 ${hostname()} 1`],
+      ['.fetch-2-live', processName(process.pid)],
+    ]) {
+      await mkdir(join(cache, name), { recursive: true })
+      await writeFile(join(cache, name, 'owner'), owner)
+    }
+    const inside = await withTemporaryFolder(cache, async () => readdir(cache))
+    expect(inside.filter((name) => name.startsWith('.fetch-') && name !== '.fetch-2-live')).toHaveLength(1)
+    expect(await readdir(cache)).toEqual(['.fetch-2-live'])
+  })
+})
+
 describe('packagesAreRight', () => {
-  it('compares the lock with what npm installed', async () => {
+  it('compares the lock file with what npm installed', async () => {
     const root = join(folder, 'packages')
     await mkdir(join(root, 'node_modules'), { recursive: true })
     expect(packagesAreRight(root)).toBe(true)

@@ -1,12 +1,13 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { emptyMachine } from './fake-machine.ts'
 import { loadScript } from './load-script.ts'
 
 type Found = { root: string; version: string; cuda: boolean; cxx11Abi: boolean; lib: string; source: string }
 type Libtorch = {
-  findLibtorch(wishes: { cuda: boolean; previous?: Found }): Promise<Found>
+  findLibtorch(options: { root: string; cuda: boolean; previous?: Found }): Promise<Found>
   inspect(root: string, source: string): Found | undefined
 }
 type Cache = {
@@ -15,7 +16,6 @@ type Cache = {
 }
 const { findLibtorch, inspect } = await loadScript<Libtorch>('libtorch.mjs')
 const { installCopy, verifyCopy } = await loadScript<Cache>('cache.mjs')
-const { findTools } = await loadScript<{ findTools(): unknown }>('addon.mjs')
 
 const library = process.platform === 'darwin' ? 'dylib' : 'so'
 const environment = { ...process.env }
@@ -35,7 +35,7 @@ interface Shape {
   oldAbi?: boolean
 }
 
-/** A folder with the few files that set-up looks at. */
+/** A folder with the few files that set-up reads. */
 async function makeLibtorch(
   root: string,
   { version = '2.9.1', lib = 'lib', cuda = false, oldAbi = false }: Shape = {},
@@ -55,18 +55,6 @@ async function makeLibtorch(
     await writeFile(join(root, name), content)
   }
   return root
-}
-
-/** A machine with nothing: an empty cache and only the given programs on the PATH. */
-async function emptyMachine(name: string, programs: Record<string, string> = {}) {
-  const machine = join(folder, name)
-  await mkdir(join(machine, 'bin'), { recursive: true })
-  for (const [program, script] of Object.entries(programs)) {
-    await writeFile(join(machine, 'bin', program), `#!/bin/sh\n${script}\n`)
-    await chmod(join(machine, 'bin', program), 0o755)
-  }
-  process.env = { PATH: join(machine, 'bin'), HOME: machine, XDG_CACHE_HOME: join(machine, 'cache') }
-  return machine
 }
 
 describe('inspect', () => {
@@ -92,7 +80,7 @@ describe('inspect', () => {
     expect(inspect(join(folder, 'a'), 'x')?.version).toBe('2.9.1+cpu')
   })
 
-  it('is not taken in by half a libtorch', async () => {
+  it('rejects a folder without headers', async () => {
     const root = await makeLibtorch(join(folder, 'half'))
     await rm(join(root, 'include', 'ATen'), { recursive: true })
     expect(inspect(root, 'x')).toBeUndefined()
@@ -101,57 +89,74 @@ describe('inspect', () => {
 })
 
 describe('findLibtorch', () => {
-  it('takes LIBTORCH before all else, and never passes over a wrong one in silence', async () => {
-    await emptyMachine('named')
+  it('prefers LIBTORCH, and reports what is wrong with it instead of looking elsewhere', async () => {
+    await emptyMachine(folder, 'named')
     process.env.LIBTORCH = await makeLibtorch(join(folder, 'mine'))
-    expect(await findLibtorch({ cuda: false })).toMatchObject({ source: 'LIBTORCH', version: '2.9.1' })
-    await expect(findLibtorch({ cuda: true })).rejects.toThrow('Expected a CUDA build in LIBTORCH')
+    expect(await findLibtorch({ root: folder, cuda: false })).toMatchObject({ source: 'LIBTORCH', version: '2.9.1' })
+    await expect(findLibtorch({ root: folder, cuda: true })).rejects.toThrow('Expected a CUDA build in LIBTORCH')
     process.env.LIBTORCH = await makeLibtorch(join(folder, 'old'), { version: '2.5.1' })
-    await expect(findLibtorch({ cuda: false })).rejects.toThrow(
+    await expect(findLibtorch({ root: folder, cuda: false })).rejects.toThrow(
       /Expected libtorch 2\.6 to 2\.13 in LIBTORCH, got 2\.5\.1/,
     )
     process.env.LIBTORCH = await makeLibtorch(join(folder, 'new'), { version: '2.14.0' })
-    await expect(findLibtorch({ cuda: false })).rejects.toThrow('got 2.14.0')
+    await expect(findLibtorch({ root: folder, cuda: false })).rejects.toThrow('got 2.14.0')
     process.env.LIBTORCH = join(folder, 'nowhere')
-    await expect(findLibtorch({ cuda: false })).rejects.toThrow(
+    await expect(findLibtorch({ root: folder, cuda: false })).rejects.toThrow(
       'Expected a libtorch with include/ and lib/ in LIBTORCH',
     )
   })
 
-  it('takes a sound copy in the cache before the torch of a Python, and a Python before a damaged copy', async () => {
+  it('prefers an intact download to the torch of a Python, and that to a damaged download', async () => {
     const python = await makeLibtorch(join(folder, 'site-packages', 'torch'), { version: '2.8.0' })
-    const machine = await emptyMachine('cached', { python3: `echo ${python}` })
+    const machine = await emptyMachine(folder, 'cached', { python3: `echo ${python}` })
     await makeLibtorch(join(machine, 'fetched', 'torch'))
     const place = join(machine, 'cache', 'tunesmith', 'libtorch-2.9.1-cpu')
     await mkdir(dirname(place), { recursive: true })
     await installCopy(join(machine, 'fetched'), place, { origin: 'a test', sha256: '' })
     expect(await verifyCopy(place)).toBeUndefined()
-    expect(await findLibtorch({ cuda: false })).toMatchObject({ source: 'the cache', version: '2.9.1' })
+    expect(await findLibtorch({ root: folder, cuda: false })).toMatchObject({
+      source: 'an earlier download',
+      version: '2.9.1',
+    })
     await writeFile(join(place, 'torch', 'lib', `libtorch_cpu.${library}`), 'ELF')
-    expect(await verifyCopy(place)).toContain('has another checksum')
-    expect(await findLibtorch({ cuda: false })).toMatchObject({
+    expect(await verifyCopy(place)).toContain('has a different checksum')
+    expect(await findLibtorch({ root: folder, cuda: false })).toMatchObject({
       version: '2.8.0',
       source: expect.stringContaining('python3'),
     })
   })
 
-  it('keeps an earlier choice while it holds', async () => {
-    await emptyMachine('kept')
+  it('keeps the choice of an earlier set-up while it is still there', async () => {
+    await emptyMachine(folder, 'kept')
     const root = await makeLibtorch(join(folder, 'kept-torch'))
     const previous = inspect(root, 'before')!
-    expect(await findLibtorch({ cuda: false, previous })).toMatchObject({ root, source: 'before' })
+    expect(await findLibtorch({ root: folder, cuda: false, previous })).toMatchObject({ root, source: 'before' })
   })
-})
 
-describe('findTools', () => {
-  it('says in one line what to install', async () => {
-    await emptyMachine('no-compiler')
-    expect(findTools).toThrow(/^Expected a C\+\+ compiler .*g\+\+$/)
-    await emptyMachine('no-cmake', { 'g++': '' })
-    expect(findTools).toThrow(/^Expected cmake, found none\. .* cmake$/)
-    await emptyMachine('no-ninja', { 'g++': '', cmake: '' })
-    expect(findTools).toThrow(/^Expected ninja or make, found neither\. .*ninja-build$/)
-    await emptyMachine('all', { 'g++': '', cmake: '', make: '' })
-    expect(findTools).not.toThrow()
+  it('takes a copy that an image keeps beside the package', async () => {
+    await emptyMachine(folder, 'image')
+    const root = join(folder, 'package')
+    await makeLibtorch(join(folder, 'beside'))
+    await mkdir(join(root, 'build'), { recursive: true })
+    const place = join(root, 'build', 'libtorch-2.9.1-cpu')
+    await installCopy(join(folder, 'beside'), place, { origin: 'a test', sha256: '' })
+    expect(await findLibtorch({ root, cuda: false })).toMatchObject({ root: place, version: '2.9.1' })
+  })
+
+  it('names network, LIBTORCH and Debian packages when there is none and none can be fetched', async () => {
+    // A Python whose pip has no network; the archive is not tried, as fetch is replaced below.
+    const pip =
+      'case "$*" in *--version*) exit 0 ;; "-c "*) echo ;; *) echo "ERROR: No matching distribution" >&2; exit 1 ;; esac'
+    await emptyMachine(folder, 'offline', { python3: pip })
+    vi.stubGlobal('fetch', () =>
+      Promise.reject(Object.assign(new TypeError('fetch failed'), { cause: { code: 'ENOTFOUND' } })),
+    )
+    const message = await findLibtorch({ root: folder, cuda: false }).catch((error: Error) => error.message)
+    vi.unstubAllGlobals()
+    expect(message).toMatch(
+      /^Building the addon needs libtorch 2\.6 to 2\.13\. None is on this machine.*No matching distribution/,
+    )
+    expect(message).toMatch(/Connect to the network and run set-up again.*LIBTORCH=.*libtorch-dev/)
+    expect(message).not.toContain('\n')
   })
 })

@@ -16,7 +16,7 @@ interface Entry {
   name: string
   data: Buffer
   stored?: boolean
-  /** What the directory claims, where it lies. */
+  /** Wrong values for the archive's directory. */
   claimedSize?: number
   claimedCrc?: number
 }
@@ -67,7 +67,7 @@ async function unpack(bytes: Buffer, accept = (name: string): string | undefined
 }
 
 describe('unzip', () => {
-  it('unpacks stored and packed entries of any content, and only the wanted ones', async () => {
+  it('unpacks stored and compressed entries, and only the accepted ones', async () => {
     const file = fc.record({ data: fc.uint8Array({ maxLength: 5000 }), stored: fc.boolean() })
     await fc.assert(
       fc.asyncProperty(fc.array(file, { maxLength: 6 }), async (files) => {
@@ -89,7 +89,7 @@ describe('unzip', () => {
     expect(await readdir(target)).toEqual(['kept'])
   })
 
-  it('refuses damage, wherever it is', async () => {
+  it('refuses a damaged archive, wherever the damage is', async () => {
     const good = makeZip([{ name: 'a', data: Buffer.from('hello '.repeat(100)) }])
     const flipped = Buffer.from(good)
     flipped[40] ^= 0xff
@@ -101,10 +101,10 @@ describe('unzip', () => {
       Buffer.from('not a zip at all'),
       makeZip([{ name: 'a', data: Buffer.from('abc'), claimedCrc: 1 }]),
       makeZip([{ name: 'a', data: Buffer.from('abc'), claimedSize: 4 }]),
-      // A bomb: unpacks to a megabyte where it admits ten bytes.
+      // A zip bomb: unpacks to a megabyte where the directory says ten bytes.
       makeZip([{ name: 'a', data: Buffer.alloc(2 ** 20), claimedSize: 10 }]),
     ]
-    for (const bytes of cases) await expect(unpack(bytes)).rejects.toThrow('broken or cut short')
+    for (const bytes of cases) await expect(unpack(bytes)).rejects.toThrow('damaged or truncated')
   })
 
   it('does not write outside its folder', async () => {

@@ -22,7 +22,7 @@ describe('doctor', () => {
     const { machine, node } = await doctor.run({ measure: false }, {}, { ...context, progress })
     const without = { machine, node, faults: ['The native addon is not built. Run `npm run setup`.'] }
     expect(doctor.exitCode!(without)).toBe(1)
-    expect(doctor.render!(without)).toContain('FAULT         The native addon is not built.')
+    expect(doctor.render!(without)).toContain('PROBLEM       The native addon is not built.')
   })
 })
 

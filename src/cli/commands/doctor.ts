@@ -1,5 +1,4 @@
-// `tunesmith doctor`: what the machine and the engine can do, measured where a name says too little. It must also work
-// when the engine is not built, so the engine is loaded inside.
+// `tunesmith doctor`: the machine, the engine and their speed. It also works when the addon is not built.
 import { z } from 'zod'
 import { formatBytes, SetupError } from '../../core/index.ts'
 import { defineCommand } from '../command.ts'
@@ -11,11 +10,11 @@ interface Engine {
   blas: string
   oneDnn: boolean
   openMp: boolean
-  /** The instruction set libtorch's own kernels chose. */
+  /** The instruction set that libtorch's kernels chose. */
   cpuCapability: string
   threads: number
   cudaDevices: number
-  /** GFLOP/s of a square matrix product, by dtype; absent with --no-measure. */
+  /** GFLOP/s of a square matrix product by dtype; absent with --no-measure. */
   matmul?: Record<string, { size: number; gflops: number }>
 }
 
@@ -23,7 +22,7 @@ interface Diagnosis {
   node: string
   machine: Machine
   engine?: Engine
-  /** What stands in the way, with what to do about it. Empty when all is well. */
+  /** Problems, each with its remedy. Empty when all is well. */
   faults: string[]
 }
 
@@ -31,16 +30,17 @@ type TensorModule = typeof import('../../tensor/index.ts')
 
 export const doctor = defineCommand({
   name: 'doctor',
-  summary: 'Say what this machine and the engine can do',
+  summary: 'Report the hardware, the engine and its speed, and what is missing',
   example: 'tunesmith doctor --json',
   options: z.strictObject({
-    measure: z.boolean().default(true).describe('Skip the two seconds of matrix products'),
+    measure: z.boolean().default(true).describe('measuring of matrix products (two seconds)'),
   }),
+  engine: false,
   async run({ measure }, _args, { signal }): Promise<Diagnosis> {
     const faults: string[] = []
     const machine = await inspectMachine()
     if (machine.disk.free < 2 ** 30)
-      faults.push(`Only ${formatBytes(machine.disk.free)} of disk are free here. Free some space.`)
+      faults.push(`Only ${formatBytes(machine.disk.free)} of disk are free in this folder. Free some space.`)
     let engine: Engine | undefined
     try {
       engine = inspectEngine(await import('../../tensor/index.ts'), measure, signal)
@@ -49,7 +49,9 @@ export const doctor = defineCommand({
       faults.push(error.message)
     }
     if (engine !== undefined && engine.cudaDevices === 0 && machine.gpus.length > 0) {
-      faults.push(`libtorch sees no CUDA device, but there is ${machine.gpus[0].name}. Run \`tunesmith setup --cuda\`.`)
+      faults.push(
+        `This machine has an ${machine.gpus[0].name}, and this libtorch has no CUDA. Run \`npx tunesmith setup --cuda\`.`,
+      )
     }
     return { node: process.version, machine, engine, faults }
   },
@@ -81,7 +83,7 @@ function measureMatmuls(tensor: TensorModule, signal: AbortSignal): Record<strin
   const speeds: Record<string, { size: number; gflops: number }> = {}
   for (const dtype of ['bfloat16', 'float32'] as const) {
     signal.throwIfAborted()
-    // Doubled when a product takes under 40 ms: large enough to be limited by arithmetic, on a slow machine too.
+    // Doubled when a product takes under 40 ms, so that arithmetic limits it, on a slow machine too.
     let size = 1024
     while (size < 2048 && fastestProduct(tensor, dtype, size, 60) < 40) size *= 2
     const milliseconds = fastestProduct(tensor, dtype, size, 1000)
@@ -90,7 +92,7 @@ function measureMatmuls(tensor: TensorModule, signal: AbortSignal): Record<strin
   return speeds
 }
 
-/** Milliseconds of the fastest of the products that fit into `budgetMs`, at least two of them. */
+/** Milliseconds of the fastest product within `budgetMs`, of two or more. */
 function fastestProduct(tensor: TensorModule, dtype: 'bfloat16' | 'float32', size: number, budgetMs: number): number {
   return tensor.noGrad(() =>
     tensor.scope(() => {
@@ -115,10 +117,10 @@ function rowsOf({ node, machine, engine, faults }: Diagnosis): [string, string][
   const rows: [string, string][] = [
     ['node', node],
     ['processor', `${machine.cpu} (${machine.arch}), ${machine.threads} threads`],
-    ['instructions', instructions.length > 0 ? instructions.join(', ') : 'not known on this system'],
+    ['instructions', instructions.length > 0 ? instructions.join(', ') : 'unknown on this system'],
     ['memory', `${formatBytes(machine.memory.available)} available of ${formatBytes(machine.memory.total)}`],
     ['disk', `${formatBytes(machine.disk.free)} free`],
-    ['graphics', machine.gpus.map(({ name, memory }) => `${name} (${memory})`).join(', ') || 'no NVIDIA card'],
+    ['graphics', machine.gpus.map(({ name, memory }) => `${name} (${memory})`).join(', ') || 'no NVIDIA GPU'],
   ]
   if (engine !== undefined) {
     const { libtorch } = engine
@@ -135,6 +137,6 @@ function rowsOf({ node, machine, engine, faults }: Diagnosis): [string, string][
       rows.push([`matmul`, `${dtype} ${gflops.toFixed(gflops < 10 ? 1 : 0)} GFLOP/s (${size} x ${size})`])
     }
   }
-  for (const fault of faults) rows.push(['FAULT', fault])
+  for (const fault of faults) rows.push(['PROBLEM', fault])
   return rows
 }

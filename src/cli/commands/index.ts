@@ -4,6 +4,7 @@ import type { CommandRegistry } from '../program.ts'
 export const commands: CommandRegistry = {
   chat: async () => (await import('./chat.ts')).chat,
   compare: async () => (await import('./compare.ts')).compare,
+  completion: async () => (await import('./completion.ts')).completion,
   'corpus build': async () => (await import('./corpus-build.ts')).corpusBuild,
   'corpus inspect': async () => (await import('./corpus-inspect.ts')).corpusInspect,
   'corpus worker': async () => (await import('./corpus-worker.ts')).corpusWorker,

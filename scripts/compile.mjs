@@ -1,4 +1,4 @@
-// `npm run build` and prepack: installs the packages of a new clone and compiles src to dist. Fails on type errors, so
+// `npm run compile` and prepack: installs the packages of a new clone and compiles src to dist. Fails on type errors, so
 // that no broken package is packed. Needs neither libtorch nor a compiler.
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,0 +1,43 @@
+// Module hooks for recipes and the files they import: TypeScript is compiled in memory, and `tunesmith` is the running
+// package where the recipe's own folder has none. Plain JavaScript, because Node loads it into a thread of its own.
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { transform } from 'esbuild'
+
+let packageFile = ''
+
+/** `data.packageFile` is the URL of the running package's package.json. */
+export const initialize = (data) => {
+  packageFile = data.packageFile
+}
+
+export const resolve = async (specifier, context, next) => {
+  try {
+    return await next(specifier, context)
+  } catch (error) {
+    if (/^tunesmith(\/|$)/.test(specifier)) return next(specifier, { ...context, parentURL: packageFile })
+    // `./data` and `./data.js` may mean `./data.ts`, as TypeScript allows.
+    if (!/^\.\.?\//.test(specifier)) throw error
+    const base = specifier.replace(/\.m?js$/, '')
+    for (const end of ['.ts', '.mts']) {
+      const found = await next(`${base}${end}`, context).catch(() => undefined)
+      if (found !== undefined) return found
+    }
+    throw error
+  }
+}
+
+export const load = async (url, context, next) => {
+  if (!/^file:.*\.m?ts(\?|$)/.test(url) || url.startsWith(new URL('src/', packageFile).href)) return next(url, context)
+  const path = fileURLToPath(url)
+  const options = { loader: 'ts', format: 'esm', target: 'node20', sourcemap: 'inline', sourcefile: path }
+  try {
+    const { code } = await transform(await readFile(path, 'utf8'), { ...options, logLevel: 'silent' })
+    return { format: 'module', source: code, shortCircuit: true }
+  } catch (error) {
+    const fault = error.errors?.[0]
+    if (fault === undefined) throw error
+    const { line, column } = fault.location ?? { line: 1, column: 0 }
+    throw new SyntaxError(`${path}:${line}:${column + 1}: ${fault.text}`)
+  }
+}

@@ -1,6 +1,7 @@
 // What a way of adapting is: what it adds to a model, which parameters of the model it trains, and how its files are read and
 // written. Knows no method.
 import { z } from 'zod'
+import { type Named, named } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
 import type { Generator } from '../tensor/index.ts'
@@ -48,32 +49,45 @@ export interface AnyConfig {
   trainHead?: boolean
 }
 
-export interface AdapterDefinition<Schema extends z.ZodType = z.ZodType> {
-  type: string
-  /** Where it is published. */
+export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Type extends string = string> {
+  /** Name in recipes, flags and files. */
+  type: Type
+  /** Publication of the method. */
   source: string
+  /** Settings, `type` included. */
   config: Schema
-  /** Adds nothing yet: says what is to be put where. @throws ConfigError where the model has no place for it */
+  /** Plans what to insert where, without changing the model. @throws ConfigError where the model has no place for it */
   plan(model: Model, config: z.output<Schema>, context: AttachContext): Attachment
-  /** Says in the config of a fresh adapter what would otherwise depend on the model, so that its files say it too. */
+  /** Fills in settings of a new adapter that depend on the model, so that its files name them. */
   settle?(model: Model, config: z.output<Schema>): z.output<Schema>
-  /** AdamW's, unless the recipe says another. Fresh tensors take larger steps than pretrained ones. */
+  /** Default learning rate with AdamW. New tensors take larger steps than pretrained ones. */
   learningRate: number
-  /** How PEFT's files hold it; without this, ours do. */
+  /** How PEFT's files store it; without this, files use our own format. */
   peft?: PeftFormat<z.output<Schema>>
-  /** The config of a sum of several; without it, only adapters of one config can be averaged. */
+  /** Config of a sum of several adapters; without it, only adapters with equal configs can be averaged. */
   summed?(configs: readonly z.output<Schema>[]): z.output<Schema>
-  /** Trains matrices of the body itself, which must not be frozen then. */
+  /** Trains weight matrices of the body, which must then not be quantised. */
   trainsMatrices?: boolean
-  /** The model's own parameters are trained, not copies: there is no way back. */
+  /** Trains the model's own parameters instead of copies: the base cannot be restored. */
   inPlace?: boolean
-  /** Overrides `trainHead`. */
+  /** Whether the head is trained, whatever `trainHead` is. */
   trainsHead?: boolean
-  /** May be active together with others; true unless said otherwise. */
+  /** Whether it can be active together with other adapters (default: true). */
   stacks?: boolean
 }
 
-/** Declares a way of adapting; index.ts makes it known. */
-export const defineAdapter = <Schema extends z.ZodType<AnyConfig>>(
-  definition: AdapterDefinition<Schema>,
-): AdapterDefinition<Schema> => definition
+type Declaration<Type extends string, Schema extends z.ZodObject> = Omit<
+  AdapterDefinition<Named<Type, Schema>, Type>,
+  'config'
+> & {
+  /** Settings, without `type`. */
+  config: Schema
+}
+
+/** Defines a fine-tuning method; `registerAdapter` makes it available to recipes, flags and files. */
+export const defineAdapter = <const Type extends string, Schema extends z.ZodObject>(
+  declaration: Declaration<Type, Schema>,
+): AdapterDefinition<Named<Type, Schema>, Type> => ({
+  ...declaration,
+  config: named(declaration.type, declaration.config, 'fine-tuning method'),
+})

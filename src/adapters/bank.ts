@@ -5,7 +5,7 @@ import { type Body, frozenIn, LanguageHead, type Model } from '../models/index.t
 import { Linear, type Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
-import { type Draws, LayerAdapter, putInFront, takeAway, weightedSum } from './layer-adapter.ts'
+import { type Draws, insertAdapter, LayerAdapter, removeAdapter, weightedSum } from './layer-adapter.ts'
 import { TIED_PATH, tiedLayer } from './tied-head.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
@@ -55,7 +55,7 @@ class DrawsKeeper extends LayerAdapter<Body, Body['forward']> {
     this.#draws = draws
   }
 
-  around(_: Body, next: Body['forward']): Body['forward'] {
+  wrap(_: Body, next: Body['forward']): Body['forward'] {
     return (inputs) => {
       this.#draws.generator = inputs.generator
       return next(inputs)
@@ -291,7 +291,7 @@ export class AdapterBank {
       }
       noGrad(() => {
         for (const placement of entry.attachment.placements)
-          placement.adapter.takeSum(
+          placement.adapter.setToSum(
             sources.map(({ entry: { attachment }, weight }) => {
               const { adapter } = attachment.placements.find(({ path }) => path === placement.path)!
               return { adapter, weight }
@@ -336,15 +336,15 @@ export class AdapterBank {
     }
     if (!merged) {
       // Those that stand already may have no layers of their own, as bitfit has none.
-      if (attachment.placements.length > 0) putInFront(model.body, keeperName, this.#keeper)
-      for (const { host, adapter } of attachment.placements) putInFront(host, name, adapter)
+      if (attachment.placements.length > 0) insertAdapter(model.body, keeperName, this.#keeper)
+      for (const { host, adapter } of attachment.placements) insertAdapter(host, name, adapter)
     }
     this.#standing.push(standing)
   }
 
   #leaveAll(): void {
     for (const { entry, replaced } of this.#standing.reverse()) {
-      for (const { host } of entry.attachment.placements) takeAway(host, entry.name)
+      for (const { host } of entry.attachment.placements) removeAdapter(host, entry.name)
       const { embedTokens } = entry.model.body
       for (const { path, fields, original, own, tied } of replaced.reverse()) {
         // Whoever trains or converts may have put another tensor there.
@@ -356,7 +356,7 @@ export class AdapterBank {
         for (const { module, name } of fields) module[name] = value
       }
     }
-    takeAway(this.#base.body, keeperName)
+    removeAdapter(this.#base.body, keeperName)
     this.#standing = []
   }
 

@@ -1,7 +1,8 @@
 // The registry of ways to adapt a model, and what other folders may use of adapters.
-import { z } from 'zod'
-import { parseConfig } from '../core/index.ts'
+import type { z } from 'zod'
+import { openUnion, parseConfig, Registry } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
+import type { AdapterDefinition } from './adapter.ts'
 import { type AppliedAdapter, type ApplyOptions, applyWith } from './apply.ts'
 import type { AnyAdapter } from './bank.ts'
 import { houlsby } from './bottleneck/houlsby.ts'
@@ -17,56 +18,65 @@ import { linearProbe } from './selective/linear-probe.ts'
 import { prefixTuning } from './virtual-tokens/prefix-tuning.ts'
 import { promptTuning } from './virtual-tokens/prompt-tuning.ts'
 
-export const adapters = {
+const registry = new Registry<AdapterDefinition>('an adapter')
+
+/** Every fine-tuning method by its `type`, those that packages registered included. */
+export const adapters = registry.builtIn([
   full,
-  'linear-probe': linearProbe,
+  linearProbe,
   bitfit,
-  'last-n-layers': lastNLayers,
+  lastNLayers,
   lora,
   houlsby,
   pfeiffer,
   parallel,
   ia3,
-  'prefix-tuning': prefixTuning,
-  'prompt-tuning': promptTuning,
-} as const
+  prefixTuning,
+  promptTuning,
+])
+/** Names of the built-in methods. */
 export type AdapterType = keyof typeof adapters
 
-/** Any adapter, told apart by `type`. */
-export const adapterSchema = z.discriminatedUnion('type', [
-  full.config,
-  linearProbe.config,
-  bitfit.config,
-  lastNLayers.config,
-  lora.config,
-  houlsby.config,
-  pfeiffer.config,
-  parallel.config,
-  ia3.config,
-  prefixTuning.config,
-  promptTuning.config,
-])
+/** Settings of any method, told apart by `type`. */
+export const adapterSchema = openUnion('type', () =>
+  registry.list.map(({ config }) => config as (typeof adapters)[AdapterType]['config']),
+)
+/** Checked settings of a built-in method, defaults filled in. */
 export type AdapterConfig = z.output<typeof adapterSchema>
+/** Settings of a built-in method as a caller writes them. */
+export type AdapterInput = z.input<typeof adapterSchema>
+/** Settings of each built-in method as a recipe writes them, without `type`, by method. */
+export type AdapterSettings = { [Type in AdapterType]: Omit<z.input<(typeof adapters)[Type]['config']>, 'type'> }
+
+/**
+ * Adds a method to recipes, flags and files.
+ * @throws ConfigError for a `type` that is taken
+ */
+export const registerAdapter = (definition: AdapterDefinition): void => registry.register(definition)
 
 /**
  * Freezes the base and adds a fresh adapter, active and trained: gradients go to `trainable` alone.
  * @throws ConfigError for a config that does not fit the method or the model
  */
-export const applyAdapter = (
-  model: Model,
-  config: z.input<typeof adapterSchema>,
-  options: ApplyOptions = {},
-): AppliedAdapter => {
+export const applyAdapter = (model: Model, config: AdapterInput, options: ApplyOptions = {}): AppliedAdapter => {
   const checked = parseConfig(adapterSchema, config, 'adapter')
-  return applyWith(adapters[checked.type] as AnyAdapter, model, checked, options)
+  return applyWith(registry.find(checked.type) as AnyAdapter, model, checked, options)
 }
 
 /** Opens a folder of an adapter, PEFT's or ours, with its base. @throws CheckpointError that lists all that does not fit */
 export const loadAdapter = (folder: string, options: LoadAdapterOptions = {}): Promise<LoadedAdapter> =>
-  loadAdapterWith(adapters as Record<string, AnyAdapter>, folder, options)
+  loadAdapterWith(registry.list, folder, options)
 
-export type { AdapterDefinition } from './adapter.ts'
+export {
+  type AdapterDefinition,
+  type AttachContext,
+  type Attachment,
+  adapterFields,
+  defineAdapter,
+  type Placement,
+} from './adapter.ts'
 export { AppliedAdapter, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
+export { LayerAdapter } from './layer-adapter.ts'
 export { isAdapterFolder, type LoadAdapterOptions, type LoadedAdapter } from './load-adapter.ts'
 export { type SaveAdapterOptions, saveAdapter } from './save-adapter.ts'

@@ -17,7 +17,7 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
    * @param next what the layer does without this adapter, with those below it
    * @param lowest true where there are none below it: `next` is the layer's own way
    */
-  abstract around(host: Host, next: Way, lowest?: boolean): Way
+  abstract wrap(host: Host, next: Way, lowest?: boolean): Way
 
   /** Tensors that do for the layer what this adapter does, by the layer's own fields; undefined where nothing linear does. */
   merged(_host: Host): Record<string, Tensor> | undefined {
@@ -25,7 +25,7 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
   }
 
   /** Takes on the weighted sum of what others of its kind and size have learned. */
-  takeSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
+  setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     const given = parts.map(({ adapter, weight }) => ({ values: adapter.parameters(), weight }))
     for (const [path, parameter] of this.parameters()) parameter.copy_(weightedSum(given, path))
   }
@@ -65,10 +65,7 @@ class AdapterSlot extends Module {
   }
 
   compose(host: Module, own: Forward): Forward {
-    return [...this.#adapters.values()].reduce<Forward>(
-      (next, adapter) => adapter.around(host, next, next === own),
-      own,
-    )
+    return [...this.#adapters.values()].reduce<Forward>((next, adapter) => adapter.wrap(host, next, next === own), own)
   }
 }
 
@@ -90,7 +87,7 @@ const compose = (host: Hosting): void => {
   })
 }
 
-export const putInFront = (host: Module, name: string, adapter: LayerAdapter): void => {
+export const insertAdapter = (host: Module, name: string, adapter: LayerAdapter): void => {
   const hosting = host as Hosting
   hosting.adapters ??= new AdapterSlot()
   hosting.adapters.set(name, adapter)
@@ -99,7 +96,7 @@ export const putInFront = (host: Module, name: string, adapter: LayerAdapter): v
   compose(hosting)
 }
 
-export const takeAway = (host: Module, name: string): void => {
+export const removeAdapter = (host: Module, name: string): void => {
   const hosting = host as Hosting
   hosting.adapters?.delete(name)
   compose(hosting)

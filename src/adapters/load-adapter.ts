@@ -88,8 +88,8 @@ const commonFields = [
   'ensure_weight_tying',
 ]
 
-const definitionFor = (registry: Record<string, AnyAdapter>, type: unknown, where: string): AnyAdapter => {
-  const names = new Map(Object.values(registry).map((entry) => [entry.peft?.type ?? ownType(entry.type), entry]))
+const definitionFor = (registry: readonly AnyAdapter[], type: unknown, where: string): AnyAdapter => {
+  const names = new Map(registry.map((entry) => [entry.peft?.type ?? ownType(entry.type), entry]))
   const found = names.get(type as string)
   if (found !== undefined) return found
   throw new CheckpointError(
@@ -216,7 +216,7 @@ const sameLabels = ({ labels }: Partial<HeadOptions>, { headOptions }: Model): b
 
 /** @throws CheckpointError that lists every tensor and field that does not fit */
 export const loadAdapterWith = async (
-  registry: Record<string, AnyAdapter>,
+  registry: readonly AnyAdapter[],
   source: string,
   options: LoadAdapterOptions = {},
 ): Promise<LoadedAdapter> => {

@@ -73,3 +73,19 @@ const OpenEnum = z.core.$constructor<OpenEnum, OpenEnumDef>('OpenEnum', (schema,
 /** An enum over names that may grow, such as the types of a registry. Its type is that of the names known to the compiler. */
 export const openEnum = <Name extends string>(names: () => readonly string[]): z.ZodEnum<{ [Each in Name]: Each }> =>
   new OpenEnum({ type: 'enum', names, entries: {} }) as never
+
+/** An object schema with the literal name of its definition added: what a discriminated union tells its branches apart by. */
+export type Named<Type extends string, Schema extends z.ZodObject> = z.ZodObject<
+  { type: z.ZodLiteral<Type> } & Schema['shape'],
+  z.core.$strict
+>
+
+/** Adds the literal `type` to a schema. @param help description of the field */
+export const named = <const Type extends string, Schema extends z.ZodObject>(
+  type: Type,
+  schema: Schema,
+  help: string,
+): Named<Type, Schema> => {
+  const extended: unknown = schema.safeExtend({ type: z.literal(type).describe(help) })
+  return extended as Named<Type, Schema>
+}

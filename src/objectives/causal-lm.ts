@@ -35,7 +35,7 @@ interface CausalBatch extends Batch {
 
 const term = 'causal-lm'
 
-export const causalLm = defineObjective<z.output<typeof schema>>({
+export const causalLm = defineObjective({
   type: 'causal-lm',
   source: 'Radford et al. 2019; arXiv:2005.14165',
   config: schema,

@@ -1,35 +1,49 @@
 // The registry of objectives, and what other folders may use of them.
-import { z } from 'zod'
+import type { z } from 'zod'
+import { type Named, named, openUnion, Registry } from '../core/index.ts'
 import { causalLm } from './causal-lm.ts'
 import { maskedLm } from './masked-lm.ts'
+import type { ObjectiveDefinition } from './objective.ts'
 import { replacedTokenDetection } from './replaced-token-detection.ts'
 import { sentencePretraining } from './sentence-pretraining.ts'
 import { spanCorruption } from './span-corruption.ts'
 
-export const objectives = {
-  'causal-lm': causalLm,
-  'masked-lm': maskedLm,
-  'replaced-token-detection': replacedTokenDetection,
-  'sentence-pretraining': sentencePretraining,
-  'span-corruption': spanCorruption,
-} as const
+const registry = new Registry<ObjectiveDefinition>('an objective')
+
+/** Every objective by its `type`, those that packages registered included. */
+export const objectives = registry.builtIn([
+  causalLm,
+  maskedLm,
+  replacedTokenDetection,
+  sentencePretraining,
+  spanCorruption,
+])
+/** Names of the built-in objectives. */
 export type ObjectiveType = keyof typeof objectives
 
-const entry = <Type extends ObjectiveType>(type: Type) => {
-  const shape: z.core.$ZodLooseShape = { type: z.literal(type).describe(`what is learnt: ${type}`) }
-  const tagged: unknown = (objectives[type].config as unknown as z.ZodObject).safeExtend(shape)
-  return tagged as z.ZodObject<{ type: z.ZodLiteral<Type> }, z.core.$loose>
+type Tagged<Definition> = Definition extends ObjectiveDefinition<infer Schema, infer Type> ? Named<Type, Schema> : never
+
+const tagged = new Map<ObjectiveDefinition, z.ZodObject>()
+const schemaOf = (definition: ObjectiveDefinition): z.ZodObject => {
+  const known = tagged.get(definition) ?? named(definition.type, definition.config, 'pretraining objective')
+  tagged.set(definition, known)
+  return known
 }
 
-/** Any objective's config, told apart by `type`. */
-export const objectiveSchema = z.discriminatedUnion('type', [
-  entry('causal-lm'),
-  entry('masked-lm'),
-  entry('replaced-token-detection'),
-  entry('sentence-pretraining'),
-  entry('span-corruption'),
-])
+/** Settings of any objective, told apart by `type`. */
+export const objectiveSchema = openUnion('type', () =>
+  registry.list.map((definition) => schemaOf(definition) as Tagged<(typeof objectives)[ObjectiveType]>),
+)
+/** Checked settings of a built-in objective, defaults filled in. */
 export type ObjectiveConfig = z.output<typeof objectiveSchema>
+/** Settings of a built-in objective as a recipe writes them. */
+export type ObjectiveInput = z.input<typeof objectiveSchema>
+
+/**
+ * Adds an objective to recipes and flags.
+ * @throws ConfigError for a `type` that is taken
+ */
+export const registerObjective = (definition: ObjectiveDefinition): void => registry.register(definition)
 
 export type { CausalExample } from './causal-lm.ts'
 export { accuracyOf, vocabularyHead, vocabularyLoss, wrongHead } from './language-loss.ts'

@@ -36,7 +36,7 @@ export interface MaskedBatch extends Batch {
 
 const term = 'masked-lm'
 
-export const maskedLm = defineObjective<z.output<typeof schema>>({
+export const maskedLm = defineObjective({
   type: 'masked-lm',
   source: 'arXiv:1810.04805, arXiv:1907.11692',
   config: schema,

@@ -138,18 +138,22 @@ export interface AuxiliaryModel<Config> {
   tie(main: Model, auxiliary: Model): void
 }
 
-export interface ObjectiveDefinition<Config = unknown> {
-  type: string
-  /** Where it is published. */
+export interface ObjectiveDefinition<Schema extends z.ZodObject = z.ZodObject, Type extends string = string> {
+  /** Name in recipes and flags. */
+  type: Type
+  /** Publication of the method. */
   source: string
-  config: z.ZodType<Config>
+  /** Settings, without `type`. */
+  config: Schema
   /** The head that the model needs. */
   head: HeadType
   /** @throws ConfigError when the vocabulary lacks what the objective needs. */
-  create(config: Config, context: ObjectiveContext): Objective
-  auxiliary?: AuxiliaryModel<Config>
+  create(config: z.output<Schema>, context: ObjectiveContext): Objective
+  /** The second model, where the objective trains one. */
+  auxiliary?: AuxiliaryModel<z.output<Schema>>
 }
 
-/** Declares an objective; index.ts makes it known. */
-export const defineObjective = <Config>(definition: ObjectiveDefinition<Config>): ObjectiveDefinition<Config> =>
-  definition
+/** Defines an objective; `registerObjective` makes it available to recipes and flags. */
+export const defineObjective = <const Type extends string, Schema extends z.ZodObject>(
+  definition: ObjectiveDefinition<Schema, Type>,
+): ObjectiveDefinition<Schema, Type> => definition

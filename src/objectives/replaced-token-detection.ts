@@ -49,7 +49,7 @@ interface DetectionBatch extends MaskedBatch {
 const generatorTerm = 'generator'
 const detectionTerm = 'replaced-token-detection'
 
-export const replacedTokenDetection = defineObjective<Config>({
+export const replacedTokenDetection = defineObjective({
   type: 'replaced-token-detection',
   source: 'arXiv:2003.10555',
   config: schema,

@@ -49,7 +49,7 @@ interface PairBatch extends MaskedBatch {
 
 const maskedTerm = 'masked-lm'
 
-export const sentencePretraining = defineObjective<z.output<typeof schema>>({
+export const sentencePretraining = defineObjective({
   type: 'sentence-pretraining',
   source: 'arXiv:1810.04805, arXiv:1909.11942',
   config: schema,

@@ -28,7 +28,7 @@ interface SpanBatch extends Batch {
 
 const term = 'span-corruption'
 
-export const spanCorruption = defineObjective<z.output<typeof schema>>({
+export const spanCorruption = defineObjective({
   type: 'span-corruption',
   source: 'arXiv:1910.10683',
   config: schema,

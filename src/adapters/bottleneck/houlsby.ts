@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 import { attachAfter, bottleneckFields, settleSize } from './config.ts'
 
-const schema = z.strictObject({ type: z.literal('houlsby'), ...bottleneckFields({ scale: 1 }) })
+const schema = z.strictObject({ ...bottleneckFields({ scale: 1 }) })
 
 export const houlsby = defineAdapter({
   type: 'houlsby',

@@ -30,7 +30,7 @@ export class BottleneckLayer extends LayerAdapter<Module, Way> {
     this.to({ dtype: like.dtype, device: like.device })
   }
 
-  around(_: Module, next: Way): Way {
+  wrap(_: Module, next: Way): Way {
     const { activation, scale, parallel } = this.#shape
     const change = (x: Tensor) => {
       const narrow = activations[activation](this.down.forward(x))

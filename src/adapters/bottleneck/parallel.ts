@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 import { attachBeside, bottleneckFields, settleSize } from './config.ts'
 
-const schema = z.strictObject({ type: z.literal('parallel'), ...bottleneckFields({ scale: 4 }) })
+const schema = z.strictObject({ ...bottleneckFields({ scale: 4 }) })
 
 export const parallel = defineAdapter({
   type: 'parallel',

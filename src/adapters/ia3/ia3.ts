@@ -1,11 +1,11 @@
 // IA3: trained factors on keys, values and the inside of the feed-forward block. @source arXiv:2205.05638
 import { z } from 'zod'
+import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { findTargets, linearNames, targetsSchema } from '../targets.ts'
 import { attachIa3, ia3Files } from './peft-files.ts'
 
 const schema = z.strictObject({
-  type: z.literal('ia3'),
   targets: targetsSchema
     .default(['kProj', 'vProj', 'downProj'])
     .describe('layers that get factors, by our names, or all-linear'),
@@ -15,7 +15,7 @@ const schema = z.strictObject({
     .describe('those of the targets whose input gets the factors, not their output'),
   ...adapterFields,
 })
-export type Ia3Config = z.output<typeof schema>
+export type Ia3Config = z.output<Named<'ia3', typeof schema>>
 
 export const ia3 = defineAdapter({
   type: 'ia3',

@@ -21,7 +21,7 @@ export class Ia3Layer extends LayerAdapter<Linear, Way> {
     return this.#ofInput
   }
 
-  around(_: Linear, next: Way): Way {
+  wrap(_: Linear, next: Way): Way {
     return this.#ofInput ? (input) => next(input.mul(this.scale)) : (input) => next(input).mul(this.scale)
   }
 

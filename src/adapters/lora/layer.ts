@@ -55,7 +55,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     return alpha / (rsLora ? Math.sqrt(rank) : rank)
   }
 
-  around(host: Linear, next: Way, lowest = false): Way {
+  wrap(host: Linear, next: Way, lowest = false): Way {
     return (input) => {
       const own = next(input)
       const dropped = this.training && this.#shape.dropout > 0
@@ -96,7 +96,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   }
 
   /** The exact weighted sum of the changes, side by side in a larger rank. */
-  override takeSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
+  override setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     const layers = parts.map(({ adapter, weight }) => ({ layer: adapter as LoraLayer, weight }))
     if (layers.some(({ layer }) => layer.magnitude !== undefined))
       throw new ConfigError('Expected LoRA without DoRA for `average`: lengths of rows do not add up.')

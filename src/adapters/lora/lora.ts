@@ -1,5 +1,6 @@
 // LoRA and what has grown from it: a trained change of low rank to frozen linear layers. @source arXiv:2106.09685
 import { z } from 'zod'
+import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { findTargets, targetsSchema } from '../targets.ts'
 import { attachLora } from './attach.ts'
@@ -7,7 +8,6 @@ import type { LoraShape } from './layer.ts'
 import { loraFiles } from './peft-files.ts'
 
 const schema = z.strictObject({
-  type: z.literal('lora'),
   targets: targetsSchema
     .default('all-linear')
     .describe('layers that get a change: all-linear, or some by our names, such as qProj and vProj'),
@@ -23,7 +23,7 @@ const schema = z.strictObject({
     .describe('learning rate of B over that of A; 16 is usual for LoRA+ (arXiv:2402.12354)'),
   ...adapterFields,
 })
-export type LoraConfig = z.output<typeof schema>
+export type LoraConfig = z.output<Named<'lora', typeof schema>>
 
 export const lora = defineAdapter({
   type: 'lora',

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 
-const schema = z.strictObject({ type: z.literal('bitfit'), ...adapterFields })
+const schema = z.strictObject({ ...adapterFields })
 
 export const bitfit = defineAdapter({
   type: 'bitfit',

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 
-const schema = z.strictObject({ type: z.literal('full') })
+const schema = z.strictObject({})
 
 export const full = defineAdapter({
   type: 'full',

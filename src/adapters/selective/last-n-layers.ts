@@ -4,7 +4,6 @@ import { ConfigError } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 
 const schema = z.strictObject({
-  type: z.literal('last-n-layers'),
   layers: z.int().min(1).default(2).describe('how many layers are trained, counted from the last'),
   ...adapterFields,
 })

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 
-const schema = z.strictObject({ type: z.literal('linear-probe') })
+const schema = z.strictObject({})
 
 export const linearProbe = defineAdapter({
   type: 'linear-probe',

@@ -4,7 +4,7 @@ import type { Model } from '../../models/index.ts'
 import type { Attention, LayerCache } from '../../nn/index.ts'
 import { randint, Tensor } from '../../tensor/index.ts'
 import type { AttachContext } from '../adapter.ts'
-import { LayerAdapter, putInFront, takeAway } from '../layer-adapter.ts'
+import { insertAdapter, LayerAdapter, removeAdapter } from '../layer-adapter.ts'
 import type { KeysAndValues } from './positions.ts'
 
 /** Ids, int64 [count]: those of the text, again and again or cut to `count`; without a text, drawn from the vocabulary. @throws ConfigError for a text without tokens */
@@ -36,7 +36,7 @@ class Listener extends LayerAdapter<Attention, AttentionWay> {
     this.#cache = { append: hear, source: (make) => make() }
   }
 
-  around(_: Attention, next: AttentionWay): AttentionWay {
+  wrap(_: Attention, next: AttentionWay): AttentionWay {
     return (input, context, options = {}) => next(input, context, { ...options, cache: this.#cache })
   }
 }
@@ -62,14 +62,14 @@ export const hearKeysAndValues = (
       take(i, { key: rows(key), value: rows(value) })
       return { key, value }
     })
-    putInFront(host, name, listener)
+    insertAdapter(host, name, listener)
   }
   try {
     const row = ids.unsqueeze(0)
     const isPair = model.facts.decoderStartTokenId !== undefined
     model.body.forward({ inputIds: row, ...(isPair && { decoderInputIds: row }) })
   } finally {
-    for (const host of hosts) takeAway(host, name)
+    for (const host of hosts) removeAdapter(host, name)
     if (training) model.train()
   }
 }

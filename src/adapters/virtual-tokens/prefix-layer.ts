@@ -70,7 +70,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     return this.#shape
   }
 
-  around(_: Body, next: BodyWay): BodyWay {
+  wrap(_: Body, next: BodyWay): BodyWay {
     const { virtualTokens, beside } = this.#shape
     return (inputs) => {
       const { pastLength = 0, positionIds } = inputs
@@ -122,10 +122,10 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     return linear(made, outer.weight.narrow(0, from, count), outer.bias?.narrow(0, from, count) ?? null)
   }
 
-  override takeSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
+  override setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     if (this.inner !== undefined)
       throw new ConfigError('Expected prefixes without `projection` for `average`: networks do not add up.')
-    super.takeSum(parts)
+    super.setToSum(parts)
   }
 }
 
@@ -142,7 +142,7 @@ export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
     this.#index = index
   }
 
-  around(_: Attention, next: AttentionWay): AttentionWay {
+  wrap(_: Attention, next: AttentionWay): AttentionWay {
     return (input, context = {}, options = {}) => {
       const own = this.#bank.ofLayer(this.#index)
       const documents = this.#bank.documentsOf(context)
@@ -157,7 +157,7 @@ export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
     this.#bank.setLayer(this.#index, key, value)
   }
 
-  override takeSum(): void {}
+  override setToSum(): void {}
 }
 
 /** The attention of each layer to its own row, in order. @throws ConfigError where a body has no such layers */

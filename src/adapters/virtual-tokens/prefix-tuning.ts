@@ -1,6 +1,6 @@
 // Prefix tuning: trained keys and values in front of every row, in every layer. @source arXiv:2101.00190, arXiv:2110.07602
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, type Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { firstTokens } from './initial-tokens.ts'
 import { prefixFiles } from './peft-files.ts'
@@ -8,7 +8,6 @@ import { headRateField, slowerHead } from './positions.ts'
 import { attachPrefix, beginAtTokens } from './prefix-layer.ts'
 
 const schema = z.strictObject({
-  type: z.literal('prefix-tuning'),
   virtualTokens: z.int().min(1).max(4096).default(20).describe('positions in front of every row'),
   projection: z
     .int()
@@ -23,7 +22,7 @@ const schema = z.strictObject({
   headRate: headRateField,
   ...adapterFields,
 })
-export type PrefixConfig = z.output<typeof schema>
+export type PrefixConfig = z.output<Named<'prefix-tuning', typeof schema>>
 
 const learningRate = 3e-2
 

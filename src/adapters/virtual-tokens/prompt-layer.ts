@@ -92,7 +92,7 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     return this.#whole.get(hidden)
   }
 
-  around(_: Body, next: BodyWay): BodyWay {
+  wrap(_: Body, next: BodyWay): BodyWay {
     return (inputs) => {
       const { cache, pastLength = 0, inputIds, positionIds } = inputs
       const virtual = this.virtualTokens
@@ -167,7 +167,7 @@ class PromptEmbedding extends LayerAdapter<Embedding, Embedding['forward']> {
     this.#bank = bank
   }
 
-  around(_: Embedding, next: Embedding['forward']): Embedding['forward'] {
+  wrap(_: Embedding, next: Embedding['forward']): Embedding['forward'] {
     return (ids) => {
       const bank = this.#bank
       const widened = bank.takeNext()
@@ -181,7 +181,7 @@ class PromptEmbedding extends LayerAdapter<Embedding, Embedding['forward']> {
     }
   }
 
-  override takeSum(): void {}
+  override setToSum(): void {}
 }
 
 type HeadWay = Head['forward']
@@ -195,7 +195,7 @@ class PromptHead extends LayerAdapter<Head, HeadWay> {
     this.#bank = bank
   }
 
-  around(_: Head, next: HeadWay): HeadWay {
+  wrap(_: Head, next: HeadWay): HeadWay {
     return (outputs, inputs) => {
       const { hidden, starts } = this.#bank.wholeOf(outputs.hidden) ?? { hidden: outputs.hidden, starts: inputs.starts }
       const attentionMask = widenMask(inputs.attentionMask, this.#bank.virtualTokens)
@@ -203,7 +203,7 @@ class PromptHead extends LayerAdapter<Head, HeadWay> {
     }
   }
 
-  override takeSum(): void {}
+  override setToSum(): void {}
 }
 
 const ofRows: ReadonlySet<HeadType> = new Set(['sequence-classification', 'reward'])

@@ -1,5 +1,6 @@
 // Prompt tuning: trained vectors in front of every row, in the place of token embeddings. @source arXiv:2104.08691
 import { z } from 'zod'
+import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { firstTokens } from './initial-tokens.ts'
 import { promptFiles } from './peft-files.ts'
@@ -7,7 +8,6 @@ import { headRateField, slowerHead } from './positions.ts'
 import { attachPrompt } from './prompt-layer.ts'
 
 const schema = z.strictObject({
-  type: z.literal('prompt-tuning'),
   virtualTokens: z.int().min(1).max(4096).default(20).describe('positions in front of every row'),
   initialText: z
     .string()
@@ -17,7 +17,7 @@ const schema = z.strictObject({
   headRate: headRateField,
   ...adapterFields,
 })
-export type PromptConfig = z.output<typeof schema>
+export type PromptConfig = z.output<Named<'prompt-tuning', typeof schema>>
 
 const learningRate = 2e-2
 

@@ -82,7 +82,7 @@ const makeModel = async (recipe: PretrainRecipe, head: HeadType, vocabulary: Voc
 
 const makeAuxiliary = (
   definition: ObjectiveDefinition,
-  config: unknown,
+  config: Record<string, unknown>,
   main: Model,
   seed: number,
 ): Model | undefined => {

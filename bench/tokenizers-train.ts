@@ -51,7 +51,7 @@ async function trainOurs(lines: string[], input: TokenizerTrainInput, rounds: nu
   for (let round = 0; round <= rounds; round++) {
     const cpu = process.cpuUsage()
     const started = performance.now()
-    await trainTokenizer(lines, { ...input, heldOut: 0 })
+    await trainTokenizer(lines, { ...input, validation: 0 })
     if (round === 0 && rounds > 1) continue
     seconds.push((performance.now() - started) / 1000)
     const { user, system } = process.cpuUsage(cpu)

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipeFile } from '../src/cli/recipe-file.ts'
-import { isForValidation } from '../src/data/index.ts'
+import { isValidationDocument } from '../src/data/index.ts'
 import { type FinetuneInput, finetune, openSpecialists, type PretrainInput, pretrain } from '../src/runs/index.ts'
 import { makeDocuments, makeTextFolder, repository, type TextFolder } from './e2e/run-folder.ts'
 
@@ -40,7 +40,7 @@ const textWithTenth = (): string => {
     const text = body + '.'.repeat(more)
     const cut = Math.floor(text.length * 0.9)
     const split = { share: 0.1, seed: '2' }
-    if (!isForValidation(text.slice(0, cut), split) && isForValidation(text.slice(cut), split)) return text
+    if (!isValidationDocument(text.slice(0, cut), split) && isValidationDocument(text.slice(cut), split)) return text
   }
 }
 

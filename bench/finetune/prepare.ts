@@ -52,7 +52,7 @@ const paragraphs = (data: string, count: number): string[] => {
 const invented = async (job: Job, data: string, folder: string): Promise<Material> => {
   const lines = paragraphs(data, 64)
   const base = join(folder, 'base')
-  const { files } = await trainTokenizer(lines, { type: 'wordpiece', vocabSize: 512, heldOut: 0 })
+  const { files } = await trainTokenizer(lines, { type: 'wordpiece', vocabSize: 512, validation: 0 })
   await writeTokenizerFolder(base, files)
   const definition = models.bert as ModelDefinition
   const vocabSize = vocabularyFacts(await loadTokenizer(base)).size

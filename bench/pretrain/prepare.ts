@@ -37,7 +37,7 @@ const makeTokenizer = async (job: Job, lines: string[], data: string, folder: st
   if (job.tokenizer === 'bert') return loadTokenizer(join(data, 'vocab', 'bert_base_uncased_vocab.txt'))
   const type = job.objective === 'masked-lm' ? 'wordpiece' : 'bpe'
   const vocabSize = Number(job.config.vocabSize ?? 1024)
-  const { files } = await trainTokenizer(lines, { type, vocabSize, heldOut: 0 })
+  const { files } = await trainTokenizer(lines, { type, vocabSize, validation: 0 })
   await writeTokenizerFolder(folder, files)
   return loadTokenizer(folder)
 }

@@ -44,7 +44,7 @@ export const prepareSmoke = async (folder: string): Promise<string> => {
     paragraphs.map((line) => ({ instruction: line.slice(0, 40), input: '', output: line.slice(40, 160) })),
   )
   const path = join(folder, 'model')
-  const { files } = await trainTokenizer(paragraphs, { type: 'bpe', vocabSize: 400, heldOut: 0 })
+  const { files } = await trainTokenizer(paragraphs, { type: 'bpe', vocabSize: 400, validation: 0 })
   await writeTokenizerFolder(path, files)
   const definition = models.llama as ModelDefinition
   const size = { hiddenSize: 64, numLayers: 2, numHeads: 4, intermediateSize: 128, vocabSize: 512, maxPositions: 256 }

@@ -1,5 +1,5 @@
-// Packs whole documents into rows so that few are cut and little is padded: best fit, longest document first. A row says
-// where its documents begin.
+// Packs whole documents into rows with best-fit decreasing, so that few documents are split and little padding is needed.
+// A row holds the start of each of its documents.
 // @source Ding et al. 2024, arXiv:2404.10830 (best-fit packing)
 import { z } from 'zod'
 import { DataError, parseConfig, permutedIndex } from '../core/index.ts'
@@ -7,18 +7,19 @@ import { checkIndex, type Sampler } from './sampler.ts'
 import type { IdArray } from './shard-manifest.ts'
 import type { TokenSource } from './token-source.ts'
 
+/** Schema of the options of `bestFitRows`. */
 export const bestFitRowsSchema = z.strictObject({
-  seed: z.union([z.number().int(), z.string()]).default(0).describe('another seed gives another order'),
+  seed: z.union([z.number().int(), z.string()]).default(0).describe('random seed of the order'),
   length: z
     .number()
     .int()
     .positive()
     .max(1 << 24)
-    .describe('most tokens in a row'),
-  shuffle: z.boolean().default(true).describe('false keeps the order in which the rows were filled'),
+    .describe('maximum row length in tokens'),
+  shuffle: z.boolean().default(true).describe('shuffle the rows in each epoch; false keeps the order of packing'),
 })
 
-/** How documents lie in rows. */
+/** An assignment of documents, or pieces of long documents, to rows. */
 export interface PackingPlan {
   /** Piece `p` is the tokens `start[p] .. start[p] + length[p])` of the source. */
   start: Float64Array
@@ -28,7 +29,10 @@ export interface PackingPlan {
   rowEnds: Uint32Array
 }
 
-/** Rows of at most `length` tokens. Only documents longer than a row are cut; the same rows come in another order each epoch. */
+/**
+ * A sampler of rows of at most `length` tokens with whole documents. Only documents longer than a row are split. The rows
+ * are the same in each epoch, in another order. Throws DataError for an empty source.
+ */
 export const bestFitRows = (source: TokenSource, input: z.input<typeof bestFitRowsSchema>): Sampler => {
   const { seed, length, shuffle } = parseConfig(bestFitRowsSchema, input, 'bestFitRows')
   if (source.tokens === 0) throw new DataError('Expected at least one token, got none. Encode more text.')
@@ -58,7 +62,7 @@ export const bestFitRows = (source: TokenSource, input: z.input<typeof bestFitRo
   }
 }
 
-/** Puts the longest piece first into the fullest row that has room for it. */
+/** Assigns pieces to rows, longest first, each to the fullest row with enough space. */
 export const planBestFit = (source: TokenSource, rowLength: number): PackingPlan => {
   let count = 0
   for (let document = 0; document < source.documents; document++) {
@@ -103,12 +107,12 @@ export const planBestFit = (source: TokenSource, rowLength: number): PackingPlan
   for (let row = 1; row < rows; row++) rowEnds[row] += rowEnds[row - 1]
   const order = new Uint32Array(count)
   const next = rowEnds.slice()
-  // From behind, so that pieces of a row stand in the order of the corpus.
+  // Backwards, so that the pieces of a row are in the order of the corpus.
   for (let item = count - 1; item >= 0; item--) order[--next[rowOf[item]]] = item
   return { start, length, order, rowEnds }
 }
 
-/** A set of whole numbers up to `most` that finds its smallest element at or above a number. */
+/** A set of integers from 0 to `most` with a search for the smallest element at or above a number. */
 class SpaceTree {
   readonly #size: number
   readonly #present: Uint8Array
@@ -131,7 +135,7 @@ class SpaceTree {
   smallestAtLeast(value: number): number {
     let node = this.#size + value
     if (this.#present[node]) return value
-    // Up to the first subtree on the right that holds anything, then down its left side.
+    // Up to the first non-empty subtree on the right, then down its left side.
     while (node > 1 && (node & 1 || !this.#present[node + 1])) node >>= 1
     if (node <= 1) return -1
     node++

@@ -1,47 +1,51 @@
-// Puts rows together into a batch: padded to one length, or end to end without padding. Plain typed arrays; no tensors, no
-// labels, no masking of words.
+// Collates rows into a batch of typed arrays: padded to one length, or concatenated without padding.
+// Independent of tensors, labels and masking.
 import { ConfigError, DataError } from '../core/index.ts'
 import type { Row } from './sampler.ts'
 
+/** Rows padded to one length; B is the number of rows, T the length. */
 export interface PaddedBatch {
   batchSize: number
   length: number
-  /** [B,T] */
+  /** [B,T]: token ids. */
   inputIds: Int32Array
   /** [B,T]: 1 for a token, 0 for padding. */
   attentionMask: Uint8Array
-  /** [B,T]: which document of its row a token belongs to, counted from 0; -1 for padding. */
+  /** [B,T]: index of the token's document in its row, from 0; -1 for padding. */
   documents: Int32Array
-  /** [B,T]: place of a token in its document, or in its row when documents are not separate; 0 for padding. */
+  /** [B,T]: position of the token in its document (with `separateDocuments`) or in its row; 0 for padding. */
   positions: Int32Array
 }
 
+/** Options of `collatePadded`. */
 export interface PadOptions {
+  /** Id of the padding token. */
   padId: number
-  /** The length of the batch; that of the longest row unless given. */
+  /** Length in tokens (default: that of the longest row). */
   length?: number
-  /** Rounds the length up, for kernels that like whole blocks. */
+  /** Round the length up to a multiple of this number, for kernels that work in blocks (default: 1). */
   multipleOf?: number
+  /** Side that is padded (default: right). */
   side?: 'left' | 'right'
-  /** Documents of one row do not see each other: positions begin anew with each. */
+  /** Restart positions at each document, for rows whose documents do not attend to each other (default: false). */
   separateDocuments?: boolean
 }
 
-/** Pads rows to one length. Throws a DataError for a row longer than `length`. */
+/** Pads rows to one length. Throws DataError for a row longer than `length`. */
 export const collatePadded = (rows: readonly Row[], options: PadOptions): PaddedBatch => {
   const { padId, multipleOf = 1, side = 'right', separateDocuments = false } = options
   checkRows(rows)
   const longest = rows.reduce((most, { ids }) => Math.max(most, ids.length), 0)
-  const wanted = options.length ?? longest
-  if (longest > wanted) {
+  const required = options.length ?? longest
+  if (longest > required) {
     throw new DataError(
-      `Expected rows of at most ${wanted} tokens, got one of ${longest}. Cut it, or raise the length.`,
+      `Expected rows of at most ${required} tokens, got one of ${longest}. Truncate it, or raise the length.`,
     )
   }
   if (!(Number.isInteger(multipleOf) && multipleOf > 0)) {
-    throw new ConfigError(`Expected a positive integer for \`multipleOf\`, got ${multipleOf}.`)
+    throw new ConfigError(`Expected a positive integer for \`multipleOf\`, got ${multipleOf}. Use 1 for no rounding.`)
   }
-  const length = Math.ceil(wanted / multipleOf) * multipleOf
+  const length = Math.ceil(required / multipleOf) * multipleOf
   const batch: PaddedBatch = {
     batchSize: rows.length,
     length,
@@ -65,20 +69,21 @@ export const collatePadded = (rows: readonly Row[], options: PadOptions): Padded
   return batch
 }
 
+/** Concatenated sequences without padding; N is the total number of tokens. */
 export interface UnpaddedBatch {
-  /** [N]: all tokens, one sequence after another. */
+  /** [N]: token ids of all sequences. */
   inputIds: Int32Array
-  /** [N]: place of a token in its sequence. */
+  /** [N]: position of each token in its sequence. */
   positions: Int32Array
-  /** Where each sequence begins, and the number of tokens at the end: one more than there are sequences. */
+  /** Start of each sequence, followed by N: one element more than there are sequences. */
   starts: Int32Array
-  /** Tokens of the longest sequence. */
+  /** Length of the longest sequence. */
   maxLength: number
-  /** The row that each sequence came from. */
+  /** The row of each sequence. */
   rows: Int32Array
 }
 
-/** Puts rows end to end. A sequence is a document when `separateDocuments`, else a whole row. */
+/** Concatenates rows. A sequence is a document with `separateDocuments`, else a whole row. Throws DataError. */
 export const collateUnpadded = (
   rows: readonly Row[],
   { separateDocuments = false }: { separateDocuments?: boolean } = {},
@@ -93,13 +98,13 @@ export const collateUnpadded = (
   let maxLength = 0
   for (const [index, row] of rows.entries()) {
     inputIds.set(row.ids, offset)
-    const cuts = separateDocuments ? row.starts : [0]
-    for (let sequence = 0; sequence < cuts.length; sequence++) {
-      const end = cuts[sequence + 1] ?? row.ids.length
-      for (let i = cuts[sequence]; i < end; i++) positions[offset + i] = i - cuts[sequence]
-      starts.push(offset + cuts[sequence])
+    const sequences = separateDocuments ? row.starts : [0]
+    for (let sequence = 0; sequence < sequences.length; sequence++) {
+      const end = sequences[sequence + 1] ?? row.ids.length
+      for (let i = sequences[sequence]; i < end; i++) positions[offset + i] = i - sequences[sequence]
+      starts.push(offset + sequences[sequence])
       rowOf.push(index)
-      maxLength = Math.max(maxLength, end - cuts[sequence])
+      maxLength = Math.max(maxLength, end - sequences[sequence])
     }
     offset += row.ids.length
   }
@@ -111,7 +116,7 @@ const checkRows = (rows: readonly Row[]): void => {
     const rising = starts.every((start, i) => start < ids.length && (i === 0 ? start === 0 : start > starts[i - 1]))
     if (ids.length === 0 || starts.length === 0 || !rising) {
       throw new DataError(
-        `Expected rows with tokens and rising document starts from 0, got ${ids.length} tokens and ${starts.slice(0, 8)}.`,
+        `Expected non-empty rows with ascending document starts from 0, got ${ids.length} tokens and ${starts.slice(0, 8)}.`,
       )
     }
   }

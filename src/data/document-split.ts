@@ -1,20 +1,26 @@
-// Decides by a document's text which side of the train/validation split it is on. It knows no files.
+// Assigns documents to the train or validation split by a hash of their text. Independent of files.
 import { sha256 } from '../core/index.ts'
 
+/** Settings of the split into training and validation documents. */
 export interface ValidationSplit {
-  /** Share of the documents that goes to validation. */
+  /** Share of validation documents, 0 to 1. */
   share: number
-  /** Another seed chooses other documents. */
+  /** Random seed of the choice. */
   seed: string
 }
 
 /**
- * True when the document is for validation. Texts that differ only in case, white space or Unicode form are always on one
- * side, so that a copy of a training document is never validated on.
+ * The position of a document in the order of the validation split, 0 to 1: documents below the share are validation
+ * documents. Texts that differ only in case, white space or Unicode normalization form have the same rank, so that no
+ * copy of a training document is in validation.
  */
-export const isForValidation = (text: string, { share, seed }: ValidationSplit): boolean => {
+export const validationRank = (text: string, seed: string): number =>
+  Number.parseInt(sha256(`${seed}\0${sha256(foldText(text))}`).slice(0, 12), 16) / 2 ** 48
+
+/** Whether a document is a validation document; see `validationRank`. */
+export const isValidationDocument = (text: string, { share, seed }: ValidationSplit): boolean => {
   if (share <= 0) return false
-  return Number.parseInt(sha256(`${seed}\0${sha256(plainUnits(text))}`).slice(0, 12), 16) < share * 2 ** 48
+  return validationRank(text, seed) < share
 }
 
 const SPACE = 0x20
@@ -31,8 +37,8 @@ const lowerCaseTable = (): Uint16Array => {
   return table
 }
 
-/** The text without what the split looks past, unit by unit: regular expressions would take longer than encoding does. */
-const plainUnits = (text: string): Uint8Array => {
+/** The text without differences that the split ignores. Unit by unit, because regular expressions are slower than encoding. */
+const foldText = (text: string): Uint8Array => {
   lowerCase ??= lowerCaseTable()
   const table = lowerCase
   const normal = text.normalize('NFKC')

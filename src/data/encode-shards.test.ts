@@ -1,21 +1,24 @@
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRandom, sha256 } from '../core/index.ts'
 import { loadTokenizer } from '../tokenizers/index.ts'
-import { isForValidation } from './document-split.ts'
+import { isValidationDocument, validationRank } from './document-split.ts'
 import { encodeShards } from './encode-shards.ts'
-import { readShardManifest } from './shard-manifest.ts'
+import { readShardManifest, splitWarnings } from './shard-manifest.ts'
 import { openTokens, type TokenSource, verifyShards } from './token-source.ts'
 
 const words =
@@ -99,7 +102,7 @@ const textsOf = async (source: TokenSource): Promise<string[]> => {
 }
 
 describe('encodeShards', () => {
-  test('gives back every document, in order, each on its side, with its end token', async () => {
+  test('writes every document in order, in its split, with its end token', async () => {
     const manifest = await encodeShards(documents, tokenizer, out, options, { workers: 1, source: 'made up' })
     expect(manifest.dtype).toBe('uint16')
     expect(manifest.endId).toBe(256)
@@ -109,14 +112,16 @@ describe('encodeShards', () => {
     expect(manifest.splits.train.shards.every((shard) => shard.tokens <= 5000)).toBe(true)
     const validation = { share: 0.1, seed: 'tunesmith' }
     const expected = documents.filter((text) => text !== '').map((text) => `${text}<|end|>`)
-    const side = (wanted: boolean) =>
-      expected.filter((_, i) => isForValidation(documents.filter((text) => text !== '')[i], validation) === wanted)
+    const expectedIn = (validationSplit: boolean) =>
+      expected.filter(
+        (_, i) => isValidationDocument(documents.filter((text) => text !== '')[i], validation) === validationSplit,
+      )
     const train = await openTokens(out, 'train')
-    const held = await openTokens(out, 'validation')
-    expect(await textsOf(train)).toEqual(side(false))
-    expect(await textsOf(held)).toEqual(side(true))
-    expect(held.documents).toBeGreaterThan(15)
-    expect(held.documents).toBeLessThan(70)
+    const validationTokens = await openTokens(out, 'validation')
+    expect(await textsOf(train)).toEqual(expectedIn(false))
+    expect(await textsOf(validationTokens)).toEqual(expectedIn(true))
+    expect(validationTokens.documents).toBeGreaterThan(15)
+    expect(validationTokens.documents).toBeLessThan(70)
     for (const position of [0, 4999, 5000, train.tokens - 1]) {
       const document = train.documentAt(position)
       expect(train.documentStart(document)).toBeLessThanOrEqual(position)
@@ -125,7 +130,7 @@ describe('encodeShards', () => {
     expect(() => train.readTokens(train.tokens - 1, 2)).toThrow(RangeError)
     expect(() => train.readTokens(-1, 1)).toThrow(RangeError)
     train.close()
-    held.close()
+    validationTokens.close()
   })
 
   test('gives the same bytes with any number of workers', async () => {
@@ -135,10 +140,10 @@ describe('encodeShards', () => {
     expect(filesOf(other)).toEqual(filesOf(out))
   })
 
-  test('goes on after any interruption to the same bytes', async () => {
+  test('resumes after any interruption with the same bytes', async () => {
     await encodeShards(documents, tokenizer, out, options, { workers: 1 })
     const expected = filesOf(out)
-    // Documents long enough for several batches, so that there is something between to go on from.
+    // Documents long enough for several batches, so that a progress record exists when the run is interrupted.
     const long = Array.from({ length: 24 }, (_, i) => `${i} ${documents.join(' ')}`)
     const whole = join(root, 'whole')
     await encodeShards(
@@ -172,7 +177,7 @@ describe('encodeShards', () => {
         expect(error.message).toBe('killed')
         interrupted++
       })
-      // What was written after the last record is cut off again.
+      // Resuming truncates what was written after the last record.
       await run(false)
       expect(filesOf(folder)).toEqual(filesOf(whole))
     }
@@ -180,7 +185,7 @@ describe('encodeShards', () => {
     expect(filesOf(out)).toEqual(expected)
   })
 
-  test('notices that the documents changed while it was stopped', async () => {
+  test('throws if the documents changed between interruption and resumption', async () => {
     const long = Array.from({ length: 12 }, (_, i) => `${i} ${documents.join(' ')}`)
     let calls = 0
     const stop = () => {
@@ -200,7 +205,7 @@ describe('encodeShards', () => {
     )
   })
 
-  test('leaves a finished folder alone and refuses to write over another', async () => {
+  test('keeps a finished folder and never overwrites another', async () => {
     await encodeShards(documents, tokenizer, out, options, { workers: 1 })
     const before = filesOf(out)
     await encodeShards(documents, tokenizer, out, options, { workers: 1 })
@@ -214,7 +219,7 @@ describe('encodeShards', () => {
     expect(readFileSync(join(foreign, 'thesis.txt'), 'utf8')).toBe('precious')
   })
 
-  test('uses 32 bits when an id needs them, and 16 up to 65535', async () => {
+  test('uses 16-bit ids up to 65535, and 32-bit ids above', async () => {
     const limit = join(root, 'limit.json')
     writeFileSync(limit, JSON.stringify(makeTokenizer(65_536 - 257)))
     const small = await encodeShards(['a b'], limit, join(root, 'limit'), options, { workers: 1 })
@@ -229,7 +234,7 @@ describe('encodeShards', () => {
     expect([...(await openTokens(join(root, 'large'))).readTokens(0, 4)]).toEqual([97, 32, 98, 65_536])
   })
 
-  test('cuts a document that is longer than a shard', async () => {
+  test('splits a document that is longer than a shard', async () => {
     const manifest = await encodeShards(
       ['x'.repeat(2500)],
       tokenizer,
@@ -242,14 +247,88 @@ describe('encodeShards', () => {
     expect(source.readTokens(900, 1600)).toEqual(new Uint16Array(1600).fill(120))
   })
 
-  test('of no documents makes empty splits', async () => {
+  test('writes empty splits for no documents', async () => {
     const manifest = await encodeShards([], tokenizer, out, options, { workers: 1 })
     expect(manifest.splits.train).toEqual({ tokens: 0, documents: 0, bytes: 0, shards: [] })
     expect((await openTokens(out)).tokens).toBe(0)
   })
 
-  test('names a token that the tokenizer lacks', async () => {
+  test('names a token that is not in the tokenizer', async () => {
     await expect(encodeShards([], tokenizer, out, { end: '</s>' })).rejects.toThrow(/encode\.end.*<\/s>/)
+  })
+})
+
+describe('small corpora', () => {
+  const books = Array.from({ length: 12 }, (_, i) => `Book ${i}. ${documents[i]}`)
+  const small = { end: '<|end|>', validation: 0.01, shardTokens: 700 }
+  const split = { share: 0.01, seed: 'tunesmith' }
+
+  test('get one validation document, the one of the lowest rank', async () => {
+    expect(books.some((text) => isValidationDocument(text, split))).toBe(false)
+    const lowest = books.toSorted((a, b) => validationRank(a, 'tunesmith') - validationRank(b, 'tunesmith'))[0]
+    const manifest = await encodeShards(books, tokenizer, out, small, { workers: 1, batchCharacters: 500 })
+    expect(await textsOf(await openTokens(out, 'validation'))).toEqual([`${lowest}<|end|>`])
+    expect(await textsOf(await openTokens(out, 'train'))).toEqual(
+      books.filter((text) => text !== lowest).map((text) => `${text}<|end|>`),
+    )
+    expect(manifest.splits.validation.bytes).toBe(Buffer.byteLength(lowest))
+    expect(manifest.splits.train.bytes + manifest.splits.validation.bytes).toBe(Buffer.byteLength(books.join('')))
+    expect((await verifyShards(out)).faults).toEqual([])
+    expect(readdirSync(out).filter((name) => /moving|progress/.test(name))).toEqual([])
+    expect(splitWarnings(manifest).join()).toMatch(/only 1 document \(\d+ tokens\).*--validation/)
+    // The same documents in another order have the same validation document.
+    const other = mkdtempSync(join(root, 'reversed-'))
+    await encodeShards(books.toReversed(), tokenizer, other, small, { workers: 3 })
+    expect(await textsOf(await openTokens(other, 'validation'))).toEqual([`${lowest}<|end|>`])
+  })
+
+  test('have the same shards as an encoding without the moved document', async () => {
+    const lowest = books.toSorted((a, b) => validationRank(a, 'tunesmith') - validationRank(b, 'tunesmith'))[0]
+    await encodeShards(books, tokenizer, out, small, { workers: 1 })
+    const rest = mkdtempSync(join(root, 'rest-'))
+    const others = books.filter((text) => text !== lowest)
+    await encodeShards(others, tokenizer, rest, { ...small, validation: 0 }, { workers: 1 })
+    const trainFiles = (folder: string) => Object.entries(filesOf(folder)).filter(([name]) => name.startsWith('train'))
+    expect(trainFiles(out)).toEqual(trainFiles(rest))
+    expect(trainFiles(out).length).toBeGreaterThan(2)
+  })
+
+  test('resume with the same validation document after an interruption', async () => {
+    await encodeShards(books, tokenizer, out, small, { workers: 1, batchCharacters: 500 })
+    const folder = mkdtempSync(join(root, 'interrupted-'))
+    let calls = 0
+    const run = (onProgress?: () => void) =>
+      encodeShards(books, tokenizer, folder, small, {
+        workers: 1,
+        batchCharacters: 200,
+        recordEveryBytes: 1,
+        onProgress,
+      })
+    const stop = () => {
+      if (++calls > 2) throw new Error('killed')
+    }
+    await expect(run(stop)).rejects.toThrow('killed')
+    expect(existsSync(join(folder, 'progress.json'))).toBe(true)
+    await run()
+    expect(filesOf(folder)).toEqual(filesOf(out))
+  })
+
+  test('move all copies of the chosen document, and none if there is no other document', async () => {
+    const [a, b] = ['one text', 'another text'].toSorted(
+      (x, y) => validationRank(x, 'tunesmith') - validationRank(y, 'tunesmith'),
+    )
+    await encodeShards([a, b, a.toUpperCase(), b], tokenizer, out, small, { workers: 1 })
+    expect(await textsOf(await openTokens(out, 'validation'))).toEqual([`${a}<|end|>`, `${a.toUpperCase()}<|end|>`])
+    const alone = mkdtempSync(join(root, 'alone-'))
+    const manifest = await encodeShards([a, a], tokenizer, alone, small, { workers: 1 })
+    expect([manifest.splits.train.documents, manifest.splits.validation.documents]).toEqual([2, 0])
+    expect(splitWarnings(manifest).join()).toMatch(/validation split is empty/)
+  })
+
+  test('have no validation document and no warning with a share of 0', async () => {
+    const manifest = await encodeShards(books, tokenizer, out, { ...small, validation: 0 }, { workers: 1 })
+    expect(manifest.splits.validation.documents).toBe(0)
+    expect(splitWarnings(manifest)).toEqual([])
   })
 })
 
@@ -261,7 +340,7 @@ describe('damaged shards', () => {
   })
   beforeEach(() => cpSync(whole, out, { recursive: true }))
 
-  test('a flipped byte is noticed by verify', async () => {
+  test('verifyShards finds a flipped byte', async () => {
     expect((await verifyShards(out)).faults).toEqual([])
     for (const name of ['train-00001.ids', 'validation-00000.ends']) {
       const path = join(out, name)
@@ -273,24 +352,47 @@ describe('damaged shards', () => {
     }
   })
 
-  test('a cut or missing file is a clean error at once', async () => {
+  test('openTokens throws for changed bytes of the same length', async () => {
+    await openTokens(out, 'train')
+    const path = join(out, 'train-00000.ids')
+    const file = openSync(path, 'r+')
+    writeSync(file, Buffer.alloc(1000, 1), 0, 1000, 200)
+    closeSync(file)
+    await expect(openTokens(out)).rejects.toThrow(/train-00000\.ids: Expected the SHA-256/)
+    expect((await openTokens(out, 'train', { verify: false })).tokens).toBeGreaterThan(0)
+    // Only the files of the opened split are verified.
+    expect((await openTokens(out, 'validation')).tokens).toBeGreaterThan(0)
+  })
+
+  test('openTokens hashes each file once while it does not change', async () => {
+    await openTokens(out)
+    const stamp = readFileSync(join(out, '.verified.json'), 'utf8')
+    expect(Object.keys(JSON.parse(stamp)).length).toBeGreaterThan(10)
+    await openTokens(out)
+    expect(readFileSync(join(out, '.verified.json'), 'utf8')).toBe(stamp)
+    writeFileSync(join(out, '.verified.json'), 'broken')
+    await openTokens(out)
+    expect(readFileSync(join(out, '.verified.json'), 'utf8')).toBe(stamp)
+  })
+
+  test('openTokens throws for a truncated or missing file', async () => {
     truncateSync(join(out, 'train-00001.ids'), 100)
     await expect(openTokens(out)).rejects.toThrow(/train-00001\.ids: Expected \d+ bytes, got 100/)
     expect((await verifyShards(out)).faults).toHaveLength(1)
     rmSync(join(out, 'train-00001.ids'))
-    await expect(openTokens(out)).rejects.toThrow(/train-00001\.ids: Expected a shard file, got ENOENT/)
+    await expect(openTokens(out)).rejects.toThrow(/train-00001\.ids: Expected a token shard, got ENOENT/)
   })
 
-  test('document ends that fall are refused', async () => {
+  test('descending document ends throw an error', async () => {
     const path = join(out, 'train-00000.ends')
     const ends = readFileSync(path)
     ends.writeUInt32LE(4_000_000_000, 4)
     writeFileSync(path, ends)
-    const source = await openTokens(out)
-    expect(() => source.documentEnd(0)).toThrow(/rising document ends/)
+    const source = await openTokens(out, 'train', { verify: false })
+    expect(() => source.documentEnd(0)).toThrow(/ascending document ends/)
   })
 
-  test('a manifest that is missing, broken, contradicts itself or points elsewhere is refused', async () => {
+  test('a manifest that is missing, broken, inconsistent or names files outside the folder throws an error', async () => {
     const path = join(out, 'manifest.json')
     const manifest = JSON.parse(readFileSync(path, 'utf8'))
     const attempt = async (change: (copy: typeof manifest) => void) => {
@@ -299,33 +401,33 @@ describe('damaged shards', () => {
       writeFileSync(path, JSON.stringify(copy))
       return openTokens(out)
     }
-    await expect(attempt((copy) => (copy.splits.train.tokens += 1))).rejects.toThrow(/add up/)
+    await expect(attempt((copy) => (copy.splits.train.tokens += 1))).rejects.toThrow(/consistent counts/)
     await expect(attempt((copy) => (copy.splits.train.shards[0].ids.path = '../../secret'))).rejects.toThrow(/path/)
     await expect(attempt((copy) => (copy.dtype = 'uint8'))).rejects.toThrow(/dtype/)
     await expect(attempt((copy) => (copy.version = 2))).rejects.toThrow(/version/)
     writeFileSync(path, '{"format":')
     await expect(readShardManifest(out)).rejects.toThrow(/Expected JSON/)
     rmSync(path)
-    await expect(openTokens(out)).rejects.toThrow(/no manifest\.json/)
+    await expect(openTokens(out)).rejects.toThrow(/without manifest\.json/)
   })
 })
 
-describe('isForValidation', () => {
-  test('puts texts that hardly differ on one side', () => {
+describe('isValidationDocument', () => {
+  test('assigns texts that differ only in case, white space or Unicode form to the same split', () => {
     for (let i = 0; i < 300; i++) {
       const text = `Document number ${i}: the café.`
       const copy = `  document  NUMBER ${i}:\n the cafe\u0301. `
       const split = { share: 0.3, seed: 's' }
-      expect(isForValidation(copy, split)).toBe(isForValidation(text, split))
+      expect(isValidationDocument(copy, split)).toBe(isValidationDocument(text, split))
     }
   })
 
-  test('takes about the share asked for, and other texts for another seed', () => {
+  test('selects about the given share, and other texts with another seed', () => {
     const texts = Array.from({ length: 5000 }, (_, i) => `text ${i}`)
-    const side = (seed: string) => texts.filter((text) => isForValidation(text, { share: 0.1, seed }))
-    expect(side('a').length).toBeGreaterThan(420)
-    expect(side('a').length).toBeLessThan(580)
-    expect(side('a')).not.toEqual(side('b'))
-    expect(texts.filter((text) => isForValidation(text, { share: 0, seed: 'a' }))).toEqual([])
+    const selected = (seed: string) => texts.filter((text) => isValidationDocument(text, { share: 0.1, seed }))
+    expect(selected('a').length).toBeGreaterThan(420)
+    expect(selected('a').length).toBeLessThan(580)
+    expect(selected('a')).not.toEqual(selected('b'))
+    expect(texts.filter((text) => isValidationDocument(text, { share: 0, seed: 'a' }))).toEqual([])
   })
 })

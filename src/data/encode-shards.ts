@@ -1,5 +1,5 @@
-// Turns documents into a folder of token shards: encodes them on several threads, appends them in order, and goes on where
-// it stopped when it is started again. The bytes depend on the documents and options only. It knows no corpus.
+// Encodes documents into a folder of token shards, on several threads and in order, and resumes after an interruption.
+// The bytes depend on the documents and options only. Independent of corpus formats.
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -7,44 +7,54 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { ConfigError, DataError, exists, parseConfig, runPool, sha256, writeFileAtomic } from '../core/index.ts'
 import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts'
-import { createEncoder, type EncodedBatch, type EncodeSettings } from './encode-task.ts'
+import {
+  createEncoder,
+  type EncodedBatch,
+  type EncodeTaskSettings,
+  type NearestDocuments,
+  nearestOf,
+} from './encode-task.ts'
+import { moveToValidation } from './move-to-validation.ts'
 import { MANIFEST, readShardManifest, type ShardManifest, type SplitName } from './shard-manifest.ts'
 import { emptySplit, type SplitState, SplitWriter } from './shard-writer.ts'
 
+/** Schema of the options of `encodeShards` and `tunesmith tokenizer encode`. */
 export const encodeShardsSchema = z.strictObject({
   validation: z
     .number()
     .min(0)
     .max(0.5)
     .default(0.01)
-    .describe('share of the documents set aside, by the hash of their text'),
-  seed: z.string().default('tunesmith').describe('another seed sets other documents aside'),
-  begin: z.string().optional().describe('special token put before every document; none unless named'),
+    .describe('share of validation documents, chosen by a hash of their text; at least one unless 0'),
+  seed: z.string().default('tunesmith').describe('seed of the choice of validation documents'),
+  begin: z.string().optional().describe('special token before every document (default: none)'),
   end: z
     .string()
     .optional()
-    .describe("special token put after every document; the tokenizer's eos unless named, '' for none"),
+    .describe("special token after every document, '' for none (default: the tokenizer's end token)"),
   shardTokens: z
     .number()
     .int()
     .min(1)
     .max(2 ** 31)
     .default(64 << 20)
-    .describe('most tokens in one file; a longer document is cut'),
+    .describe('maximum number of tokens per file; a longer document is split'),
 })
 
+/** Options of `encodeShards`. */
 export type EncodeShardsInput = z.input<typeof encodeShardsSchema>
 
+/** Settings of `encodeShards` that do not change the shards, and the name of the source. */
 export interface EncodeShardsSettings {
-  /** Threads; the default is the number of cores. */
+  /** Number of threads (default: number of cores). */
   workers?: number
-  /** What the documents are, for the manifest, and to notice that they changed between two starts. */
+  /** Source of the documents, recorded in the manifest and compared when resuming. */
   source?: string
   signal?: AbortSignal
   onProgress?: (done: { documents: number; bytes: number; tokens: number }) => void
-  /** A state is recorded after this many bytes of text. */
+  /** Record the progress after this many bytes of text (default: 64 MiB). */
   recordEveryBytes?: number
-  /** Text handed to a thread at a time. */
+  /** Size of a thread's batch in characters (default: 1 MiB). */
   batchCharacters?: number
 }
 
@@ -55,12 +65,18 @@ interface EncodingProgress {
   fingerprint: string
   documents: number
   bytes: number
-  /** Over the texts of all documents so far. */
+  /** Chained SHA-256 of all texts so far. */
   textHash: string
   splits: Record<SplitName, SplitState>
+  /** Candidates for the validation split while it is empty. */
+  nearest?: NearestDocuments
 }
 
-/** Encodes `documents` with the tokenizer in `tokenizerPath` into shards in `folder`, and returns their manifest. */
+/**
+ * Encodes documents with the tokenizer at `tokenizerPath` into shards in `folder`; returns their manifest. Resumes an
+ * interrupted encoding of the same documents, and returns at once if it is finished. Throws ConfigError if the folder
+ * holds anything else. With a validation share above 0 and at least two distinct documents, no split is empty.
+ */
 export const encodeShards = async (
   documents: AsyncIterable<string> | Iterable<string>,
   tokenizerPath: string,
@@ -72,50 +88,59 @@ export const encodeShards = async (
   const { workers = availableParallelism(), source = '', signal, onProgress, recordEveryBytes = 64 << 20 } = settings
   const { batchCharacters = 1 << 20 } = settings
   const tokenizer = await loadTokenizer(tokenizerPath)
-  const head = describe(tokenizer, await tokenizerHash(tokenizerPath, tokenizer), options, source)
-  const fingerprint = sha256(JSON.stringify([head, options]))
-  const finished = await finishedBefore(folder, head)
+  const header = describe(tokenizer, await tokenizerHash(tokenizerPath, tokenizer), options, source)
+  const fingerprint = sha256(JSON.stringify([header, options]))
+  const finished = await readFinished(folder, header)
   if (finished !== undefined) return finished
   await mkdir(folder, { recursive: true })
-  const progress = (await readProgress(folder, fingerprint)) ?? (await startAnew(folder, fingerprint))
-  const dtype = head.dtype
+  const progress = (await readProgress(folder, fingerprint)) ?? (await startNew(folder, fingerprint))
+  const dtype = header.dtype
   const openSplit = (split: SplitName) =>
     SplitWriter.open({ folder, split, dtype, maxTokens: options.shardTokens, state: progress.splits[split] })
   const writers = { train: await openSplit('train'), validation: await openSplit('validation') }
-  const encodeSettings: EncodeSettings = {
+  const encodeSettings: EncodeTaskSettings = {
     tokenizer: tokenizerPath,
     dtype,
-    beginId: head.beginId,
-    endId: head.endId,
-    validation: head.validation,
+    beginId: header.beginId,
+    endId: header.endId,
+    validation: header.validation,
   }
   try {
     const reader = new BatchReader(documents, progress, batchCharacters)
     const results = encodeBatches(reader.batches(), encodeSettings, workers, signal)
     let recorded = progress.bytes
-    let tokens = sumTokens(progress.splits)
+    const tokens = { train: countTokens(progress.splits.train), validation: countTokens(progress.splits.validation) }
+    let nearest = progress.nearest
     for await (const batch of results) {
       signal?.throwIfAborted()
+      nearest = nearestOf(nearest, shifted(batch.nearest, tokens.train))
       for (const split of ['train', 'validation'] as const) {
         const { ids, ends, bytes } = batch[split]
-        // Counted first: writing turns the ids into the byte order of the file.
-        tokens += ids.length
+        tokens[split] += ids.length
         await writers[split].append(ids, ends, bytes)
       }
+      if (tokens.validation > 0) nearest = undefined
       const done = reader.done()
-      onProgress?.({ documents: done.documents, bytes: done.bytes, tokens })
+      onProgress?.({ documents: done.documents, bytes: done.bytes, tokens: tokens.train + tokens.validation })
       if (done.bytes - recorded >= recordEveryBytes) {
         const splits = { train: await writers.train.sync(), validation: await writers.validation.sync() }
         await writeFileAtomic(
           join(folder, PROGRESS),
-          JSON.stringify({ fingerprint, ...done, splits } satisfies EncodingProgress),
+          JSON.stringify({ fingerprint, ...done, splits, nearest } satisfies EncodingProgress),
         )
         recorded = done.bytes
       }
     }
-    const splits = { train: await writers.train.finish(), validation: await writers.validation.finish() }
+    let splits = { train: await writers.train.finish(), validation: await writers.validation.finish() }
+    const moved = nearest?.documents ?? []
+    const movedTokens = moved.reduce((sum, { length }) => sum + length, 0)
+    if (tokens.validation === 0 && movedTokens > 0 && movedTokens < tokens.train) {
+      // From here on the folder cannot be resumed: an interrupted move starts again from the first document.
+      await rm(join(folder, PROGRESS), { force: true })
+      splits = await moveToValidation({ folder, dtype, maxTokens: options.shardTokens, train: splits.train, moved })
+    }
     const manifest: ShardManifest = {
-      ...head,
+      ...header,
       splits: { train: summary(splits.train), validation: summary(splits.validation) },
     }
     await writeFileAtomic(join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`)
@@ -127,20 +152,20 @@ export const encodeShards = async (
   }
 }
 
-type Head = Omit<ShardManifest, 'splits'>
+type ManifestHeader = Omit<ShardManifest, 'splits'>
 
 const describe = (
   tokenizer: Tokenizer,
   sha256: string,
   options: z.output<typeof encodeShardsSchema>,
   source: string,
-): Head => {
+): ManifestHeader => {
   const idOf = (token: string | undefined, name: string): number | null => {
     if (token === undefined || token === '') return null
     const id = tokenizer.tokenToId(token)
     if (id === undefined) {
       throw new ConfigError(
-        `Expected a token of the tokenizer for \`encode.${name}\`, got ${JSON.stringify(token)}. Name one that it has.`,
+        `Expected a token of the tokenizer for \`encode.${name}\`, got ${JSON.stringify(token)}. Name one of its tokens.`,
       )
     }
     return id
@@ -157,7 +182,7 @@ const describe = (
   }
 }
 
-/** SHA-256 of tokenizer.json; of an older format, of the tokenizer.json that it comes to. */
+/** SHA-256 of tokenizer.json; for an older format, of the equivalent tokenizer.json. */
 const tokenizerHash = async (path: string, tokenizer: Tokenizer): Promise<string> => {
   for (const file of [path, join(path, 'tokenizer.json')]) {
     if (!file.endsWith('.json')) continue
@@ -167,12 +192,12 @@ const tokenizerHash = async (path: string, tokenizer: Tokenizer): Promise<string
   return sha256(JSON.stringify(tokenizer.toJson()))
 }
 
-const finishedBefore = async (folder: string, head: Head): Promise<ShardManifest | undefined> => {
+const readFinished = async (folder: string, header: ManifestHeader): Promise<ShardManifest | undefined> => {
   if (!(await exists(join(folder, MANIFEST)))) return undefined
   const { splits, ...old } = await readShardManifest(folder)
-  if (JSON.stringify(old) === JSON.stringify(head)) return { ...old, splits }
+  if (JSON.stringify(old) === JSON.stringify(header)) return { ...old, splits }
   throw new ConfigError(
-    `Expected an empty folder for \`out\`, got ${folder} with other shards. Name another, or remove it.`,
+    `Expected an empty folder for \`out\`, got ${folder} with shards of other documents or options. Name another folder, or remove it.`,
   )
 }
 
@@ -187,19 +212,20 @@ const readProgress = async (folder: string, fingerprint: string): Promise<Encodi
     }
     return progress
   } catch {
-    // None, or not readable: everything is encoded from the start.
+    // No readable progress: encode from the start.
     return undefined
   }
 }
 
-const startAnew = async (folder: string, fingerprint: string): Promise<EncodingProgress> => {
+const startNew = async (folder: string, fingerprint: string): Promise<EncodingProgress> => {
   const names = await readdir(folder)
   const foreign = names.filter(
-    (name) => !/^(train|validation)-\d{5}\.(ids|ends)$|^progress\.json$|^\..*\.tmp$/.test(name),
+    (name) =>
+      !/^(train|validation|moving)-\d{5}\.(ids|ends)$|^progress\.json$|^\.verified\.json$|^\..*\.tmp$/.test(name),
   )
   if (foreign.length > 0) {
     throw new ConfigError(
-      `Expected an empty folder for \`out\`, got ${folder} with ${foreign.slice(0, 3).join(', ')}. Name another.`,
+      `Expected an empty folder for \`out\`, got ${folder} with ${foreign.slice(0, 3).join(', ')}. Name another folder.`,
     )
   }
   for (const name of names) await rm(join(folder, name))
@@ -212,7 +238,7 @@ const startAnew = async (folder: string, fingerprint: string): Promise<EncodingP
   }
 }
 
-/** Cuts the documents into batches in a way that depends on them alone, and knows what has been encoded so far. */
+/** Groups documents into batches (a pure function of the documents), and tracks how far encoding has come. */
 class BatchReader {
   readonly #marks: { documents: number; bytes: number; textHash: string }[] = []
   readonly #documents: AsyncIterable<string> | Iterable<string>
@@ -225,7 +251,7 @@ class BatchReader {
     this.#batchCharacters = batchCharacters
   }
 
-  /** Where the oldest batch that was not asked about ends. */
+  /** The end of the oldest batch that has not been returned by `done` yet. */
   done(): { documents: number; bytes: number; textHash: string } {
     return this.#marks.shift() ?? this.#start
   }
@@ -263,14 +289,14 @@ class BatchReader {
   #checkSame(textHash: string): void {
     if (textHash === this.#start.textHash) return
     throw new DataError(
-      'Expected the documents that the earlier start had read, got others. Remove the folder of the shards and start again.',
+      'Expected the documents of the interrupted encoding, got others. Remove the folder of the shards and start again.',
     )
   }
 }
 
 async function* encodeBatches(
   batches: AsyncIterable<string[]>,
-  settings: EncodeSettings,
+  settings: EncodeTaskSettings,
   workers: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<EncodedBatch> {
@@ -283,11 +309,15 @@ async function* encodeBatches(
   for await (const batch of batches) yield encode(batch)
 }
 
-const sumTokens = (splits: EncodingProgress['splits']): number =>
-  Object.values(splits).reduce(
-    (sum, { finished, tokens }) => sum + tokens + finished.reduce((total, shard) => total + shard.tokens, 0),
-    0,
-  )
+const countTokens = ({ finished, tokens }: SplitState): number =>
+  finished.reduce((sum, shard) => sum + shard.tokens, tokens)
+
+/** The documents of a batch, as ranges of the whole training split. */
+const shifted = (nearest: NearestDocuments | undefined, by: number): NearestDocuments | undefined =>
+  nearest && {
+    rank: nearest.rank,
+    documents: nearest.documents.map((document) => ({ ...document, start: document.start + by })),
+  }
 
 const summary = ({ finished, bytes }: SplitState): ShardManifest['splits']['train'] => ({
   tokens: finished.reduce((sum, { tokens }) => sum + tokens, 0),

@@ -1,9 +1,11 @@
-// Encodes one batch of documents: what a worker thread does, and what the calling thread does when it is alone.
+// Encodes one batch of documents; runs in worker threads, or in the calling thread if there is only one.
 import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts'
-import { isForValidation, type ValidationSplit } from './document-split.ts'
+import { type ValidationSplit, validationRank } from './document-split.ts'
 import type { IdArray, ShardManifest } from './shard-manifest.ts'
 
-export interface EncodeSettings {
+/** The `workerData` of an encoding thread. */
+export interface EncodeTaskSettings {
+  /** Tokenizer folder or file. */
   tokenizer: string
   dtype: ShardManifest['dtype']
   beginId: number | null
@@ -11,56 +13,98 @@ export interface EncodeSettings {
   validation: ValidationSplit
 }
 
-export interface EncodedSide {
+/** The encoded documents of one split of a batch. */
+export interface EncodedSplit {
   ids: IdArray
-  /** Where each document ends in `ids`. */
+  /** End of each document in `ids`. */
   ends: Uint32Array
   /** UTF-8 bytes of the documents. */
   bytes: number
 }
 
-export type EncodedBatch = Record<'train' | 'validation', EncodedSide>
+/** An encoded batch by split. */
+export interface EncodedBatch {
+  train: EncodedSplit
+  validation: EncodedSplit
+  /** The training documents closest to the validation split; undefined without a validation share. */
+  nearest: NearestDocuments | undefined
+}
 
-/** Makes the function that encodes a batch; the tokenizer is loaded once. */
-export const createEncoder = async (settings: EncodeSettings): Promise<(texts: readonly string[]) => EncodedBatch> => {
+/** The training documents of the lowest `validationRank`, several if their texts are equal. */
+export interface NearestDocuments {
+  rank: number
+  /** Token ranges of the training split, with the UTF-8 bytes of each text. */
+  documents: { start: number; length: number; bytes: number }[]
+}
+
+/** The documents of the lower rank, or of both if the ranks are equal. */
+export const nearestOf = (
+  a: NearestDocuments | undefined,
+  b: NearestDocuments | undefined,
+): NearestDocuments | undefined => {
+  if (a === undefined || b === undefined) return a ?? b
+  if (a.rank !== b.rank) return a.rank < b.rank ? a : b
+  return { rank: a.rank, documents: [...a.documents, ...b.documents] }
+}
+
+/** Loads the tokenizer once and returns a function that encodes a batch. */
+export const createEncoder = async (
+  settings: EncodeTaskSettings,
+): Promise<(texts: readonly string[]) => EncodedBatch> => {
   const tokenizer = await loadTokenizer(settings.tokenizer)
-  const room = { ids: settings.dtype === 'uint16' ? new Uint16Array(1 << 20) : new Uint32Array(1 << 20) }
+  const buffer = { ids: settings.dtype === 'uint16' ? new Uint16Array(1 << 20) : new Uint32Array(1 << 20) }
+  const { share, seed } = settings.validation
   return (texts) => {
-    const train: string[] = []
-    const validation: string[] = []
-    for (const text of texts) (isForValidation(text, settings.validation) ? validation : train).push(text)
+    const train: RankedText[] = []
+    const validation: RankedText[] = []
+    for (const text of texts) {
+      const rank = share > 0 ? validationRank(text, seed) : 1
+      ;(rank < share ? validation : train).push({ text, rank })
+    }
+    const encoded = encodeSplit(train, tokenizer, settings, buffer)
     return {
-      train: encodeSide(train, tokenizer, settings, room),
-      validation: encodeSide(validation, tokenizer, settings, room),
+      train: encoded.split,
+      validation: encodeSplit(validation, tokenizer, settings, buffer).split,
+      nearest: share > 0 ? encoded.nearest : undefined,
     }
   }
 }
 
-const encodeSide = (
-  texts: readonly string[],
+interface RankedText {
+  text: string
+  rank: number
+}
+
+const encodeSplit = (
+  texts: readonly RankedText[],
   tokenizer: Tokenizer,
-  { beginId, endId }: EncodeSettings,
-  room: { ids: IdArray },
-): EncodedSide => {
+  { beginId, endId }: EncodeTaskSettings,
+  buffer: { ids: IdArray },
+): { split: EncodedSplit; nearest: NearestDocuments | undefined } => {
   const ends: number[] = []
   let used = 0
   let bytes = 0
-  for (const text of texts) {
-    bytes += Buffer.byteLength(text)
+  let nearest: NearestDocuments | undefined
+  for (const { text, rank } of texts) {
+    const textBytes = Buffer.byteLength(text)
+    bytes += textBytes
     const ids = tokenizer.encodeIds(text)
-    // A document without tokens would be a boundary around nothing.
+    // Skip documents without tokens.
     if (ids.length === 0) continue
-    if (used + ids.length + 2 > room.ids.length) {
-      const longer = Math.max(room.ids.length * 2, used + ids.length + 2)
-      const grown = room.ids.BYTES_PER_ELEMENT === 2 ? new Uint16Array(longer) : new Uint32Array(longer)
-      grown.set(room.ids.subarray(0, used))
-      room.ids = grown
+    if (used + ids.length + 2 > buffer.ids.length) {
+      const longer = Math.max(buffer.ids.length * 2, used + ids.length + 2)
+      const grown = buffer.ids.BYTES_PER_ELEMENT === 2 ? new Uint16Array(longer) : new Uint32Array(longer)
+      grown.set(buffer.ids.subarray(0, used))
+      buffer.ids = grown
     }
-    if (beginId !== null) room.ids[used++] = beginId
-    room.ids.set(ids, used)
+    const start = used
+    if (beginId !== null) buffer.ids[used++] = beginId
+    buffer.ids.set(ids, used)
     used += ids.length
-    if (endId !== null) room.ids[used++] = endId
+    if (endId !== null) buffer.ids[used++] = endId
     ends.push(used)
+    if (nearest === undefined || rank <= nearest.rank)
+      nearest = nearestOf(nearest, { rank, documents: [{ start, length: used - start, bytes: textBytes }] })
   }
-  return { ids: room.ids.slice(0, used), ends: Uint32Array.from(ends), bytes }
+  return { split: { ids: buffer.ids.slice(0, used), ends: Uint32Array.from(ends), bytes }, nearest }
 }

@@ -1,9 +1,9 @@
 // A worker thread that encodes batches of documents.
 import { workerData } from 'node:worker_threads'
 import { serveTasks } from '../core/index.ts'
-import { createEncoder, type EncodedBatch, type EncodeSettings } from './encode-task.ts'
+import { createEncoder, type EncodedBatch, type EncodeTaskSettings } from './encode-task.ts'
 
-const encoder = createEncoder(workerData as EncodeSettings)
+const encoder = createEncoder(workerData as EncodeTaskSettings)
 
 serveTasks(async (texts: readonly string[]): Promise<EncodedBatch> => (await encoder)(texts), {
   transfer: ({ train, validation }) =>

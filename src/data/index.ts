@@ -1,11 +1,11 @@
-// Token shards and the ways to read them. What other folders may use of data.
+// Token shards: encoding, reading, sampling and collating.
 export { bestFitRows, bestFitRowsSchema, type PackingPlan, planBestFit } from './best-fit-rows.ts'
 export { collatePadded, collateUnpadded, type PaddedBatch, type PadOptions, type UnpaddedBatch } from './collate.ts'
-export { isForValidation, type ValidationSplit } from './document-split.ts'
+export { isValidationDocument, type ValidationSplit } from './document-split.ts'
 export { type EncodeShardsInput, type EncodeShardsSettings, encodeShards, encodeShardsSchema } from './encode-shards.ts'
 export { type MixturePart, mixture, mixturePartSchema, mixtureSchema } from './mixture.ts'
 export { packedRows, packedRowsSchema } from './packed-rows.ts'
 export { type Row, rowAt, type Sampler } from './sampler.ts'
-export { type IdArray, readShardManifest, type ShardManifest, type SplitName } from './shard-manifest.ts'
-export { openTokens, type TokenSource, tokensInMemory, verifyShards } from './token-source.ts'
+export { type IdArray, readShardManifest, type ShardManifest, type SplitName, splitWarnings } from './shard-manifest.ts'
+export { type OpenTokensOptions, openTokens, type TokenSource, tokensInMemory, verifyShards } from './token-source.ts'
 export { wholeDocuments, wholeDocumentsSchema } from './whole-documents.ts'

@@ -1,31 +1,38 @@
-// Several samplers as one, in given proportions and with limits on how often each may be seen. The part and row at any
-// position are computed, not remembered.
+// Mixes several samplers in given proportions, with limits on how often each is used. The part and row at any position are
+// computed from the position, without state.
 import { z } from 'zod'
 import { ConfigError, parseConfig, permutedIndex } from '../core/index.ts'
 import { checkIndex, rowAt, type Sampler } from './sampler.ts'
 
+/** Schema of the settings of one part of a mixture. */
 export const mixturePartSchema = z.strictObject({
-  weight: z.number().positive().describe('share of the rows, relative to the other parts'),
-  maxEpochs: z.number().positive().optional().describe('times that the part may be seen in all, such as 4 or 0.5'),
-  maxRows: z.number().int().positive().optional().describe('rows of the part that may be seen in all'),
+  weight: z.number().positive().describe('relative share of the rows'),
+  maxEpochs: z
+    .number()
+    .positive()
+    .optional()
+    .describe('maximum number of epochs over the part in total, such as 4 or 0.5'),
+  maxRows: z.number().int().positive().optional().describe('maximum number of rows of the part in total'),
 })
 
+/** One part of a mixture: a sampler and its share. */
 export interface MixturePart extends z.input<typeof mixturePartSchema> {
   sampler: Sampler
 }
 
+/** Schema of the options of `mixture`. */
 export const mixtureSchema = z.strictObject({
-  seed: z.union([z.number().int(), z.string()]).default(0).describe('another seed gives another order of the parts'),
+  seed: z.union([z.number().int(), z.string()]).default(0).describe('random seed of the order of parts'),
   rows: z
     .number()
     .int()
     .positive()
     .optional()
-    .describe('rows in all; as many as the limits of the parts allow unless given'),
+    .describe('number of rows (default: as many as the limits of the parts allow)'),
 })
 
-/** Rows `from` on: `blocks` blocks, in each of which part `p` has `counts[p]` rows; `seen[p]` of it came before. */
-interface Stretch {
+/** Rows from `from`: `blocks` blocks with `counts[p]` rows of part `p` in each; `seen[p]` rows of it came before. */
+interface Phase {
   from: number
   blocks: number
   blockSize: number
@@ -33,16 +40,17 @@ interface Stretch {
   seen: number[]
 }
 
-// Proportions are exact to one in this many, and hold in every block.
+// Block size in rows. Proportions hold in every block, to a precision of one row.
 const BLOCK = 4096
 
 /**
- * Mixes the parts: in every block each has its share of rows, shuffled. A part that reaches its limit leaves its share to the
- * others. The mixture ends when all have; without a limit for every part, `rows` ends it, or nothing does.
+ * Mixes samplers: every block holds each part's share of rows, shuffled. A part that reaches its limit leaves its share to
+ * the others, and the mixture ends when all parts have. If a part has no limit, the mixture ends after `rows` rows, or
+ * never. Throws ConfigError if the limits allow fewer than `rows` rows.
  */
 export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mixtureSchema> = {}): Sampler => {
   const { seed, rows } = parseConfig(mixtureSchema, input, 'mixture')
-  if (parts.length === 0) throw new ConfigError('Expected at least one part for `mixture`, got none. Name a corpus.')
+  if (parts.length === 0) throw new ConfigError('`mixture` needs at least one part: add a corpus.')
   const weights: number[] = []
   const limits = parts.map(({ sampler, ...given }, index) => {
     const { weight, maxEpochs, maxRows } = parseConfig(mixturePartSchema, given, `mixture[${index}]`)
@@ -51,12 +59,12 @@ export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mix
       maxEpochs === undefined ? Number.POSITIVE_INFINITY : Math.floor(maxEpochs * sampler.rowsPerEpoch + 1e-9)
     return Math.min(byEpochs, maxRows ?? Number.POSITIVE_INFINITY)
   })
-  const stretches = plan(weights, limits)
-  const last = stretches[stretches.length - 1]
+  const phases = planPhases(weights, limits)
+  const last = phases[phases.length - 1]
   const available = last === undefined ? 0 : last.from + last.blocks * last.blockSize
   if (available < (rows ?? 1)) {
     throw new ConfigError(
-      `Expected limits that allow ${rows ?? 1} rows for \`mixture\`, got ${available}. Raise maxEpochs or maxRows, or ask for fewer.`,
+      `Expected limits that allow ${rows ?? 1} rows for \`mixture\`, got ${available}. Raise \`maxEpochs\` or \`maxRows\`, or reduce \`rows\`.`,
     )
   }
   const total = rows ?? available
@@ -66,49 +74,49 @@ export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mix
     maxLength: Math.max(...parts.map(({ sampler }) => sampler.maxLength)),
     row(epoch, index) {
       checkIndex(epoch, index, total)
-      const { part, row } = find(stretches, index, seed)
-      // A second epoch of a mixture goes through its parts in the same way, further on in each.
-      if (epoch > 0) perEpoch ??= parts.map((_, other) => usedBefore(stretches, total, other))
+      const { part, row } = findRow(phases, index, seed)
+      // Later epochs have the same order of parts, and continue in each part where the epoch before ended.
+      if (epoch > 0) perEpoch ??= parts.map((_, other) => usedBefore(phases, total, other))
       const position = perEpoch === undefined ? row : epoch * perEpoch[part] + row
       return { ...rowAt(parts[part].sampler, position), part }
     },
   }
 }
 
-const plan = (weights: readonly number[], limits: readonly number[]): Stretch[] => {
+const planPhases = (weights: readonly number[], limits: readonly number[]): Phase[] => {
   const seen = weights.map(() => 0)
-  const stretches: Stretch[] = []
+  const phases: Phase[] = []
   let from = 0
   for (;;) {
     const open = weights.map((weight, part) => (seen[part] < limits[part] ? weight : 0))
-    if (open.every((weight) => weight === 0)) return stretches
+    if (open.every((weight) => weight === 0)) return phases
     const counts = apportion(open, BLOCK)
     const left = (part: number) =>
       counts[part] === 0 ? Number.POSITIVE_INFINITY : (limits[part] - seen[part]) / counts[part]
-    const scarcest = counts.reduce((best, _, part) => (left(part) < left(best) ? part : best), 0)
+    const limiting = counts.reduce((best, _, part) => (left(part) < left(best) ? part : best), 0)
     const add = (blocks: number, blockCounts: number[]) => {
       const blockSize = blockCounts.reduce((sum, count) => sum + count, 0)
       if (blocks === 0 || blockSize === 0) return
-      stretches.push({ from, blocks, blockSize, counts: blockCounts, seen: [...seen] })
+      phases.push({ from, blocks, blockSize, counts: blockCounts, seen: [...seen] })
       from += blocks * blockSize
       for (let part = 0; part < seen.length; part++) seen[part] += blocks * blockCounts[part]
     }
-    const blocks = Math.floor(left(scarcest))
+    const blocks = Math.floor(left(limiting))
     add(blocks, counts)
-    if (blocks === Number.POSITIVE_INFINITY) return stretches
-    // The scarcest part's last rows, in a smaller block of the same proportions.
-    const rest = limits[scarcest] - seen[scarcest]
-    const scale = rest / counts[scarcest]
+    if (blocks === Number.POSITIVE_INFINITY) return phases
+    // The last rows of the part that reaches its limit, in a smaller block of the same proportions.
+    const rest = limits[limiting] - seen[limiting]
+    const scale = rest / counts[limiting]
     add(
       1,
       counts.map((count, part) =>
-        part === scarcest ? rest : Math.min(Math.floor(count * scale), limits[part] - seen[part]),
+        part === limiting ? rest : Math.min(Math.floor(count * scale), limits[part] - seen[part]),
       ),
     )
   }
 }
 
-/** `size` rows by weight, by largest remainder; every part with a weight gets one at least. */
+/** Distributes `size` rows by weight (largest remainder); every part with a weight gets at least one. */
 const apportion = (weights: readonly number[], size: number): number[] => {
   const sum = weights.reduce((total, weight) => total + weight, 0)
   const exact = weights.map((weight) => (weight / sum) * size)
@@ -123,26 +131,26 @@ const apportion = (weights: readonly number[], size: number): number[] => {
   return counts
 }
 
-const find = (stretches: readonly Stretch[], index: number, seed: number | string): { part: number; row: number } => {
+const findRow = (phases: readonly Phase[], index: number, seed: number | string): { part: number; row: number } => {
   let at = 0
-  while (at + 1 < stretches.length && stretches[at + 1].from <= index) at++
-  const stretch = stretches[at]
-  const block = Math.floor((index - stretch.from) / stretch.blockSize)
-  let slot = permutedIndex(`${seed}/${at}/${block}`, stretch.blockSize, (index - stretch.from) % stretch.blockSize)
+  while (at + 1 < phases.length && phases[at + 1].from <= index) at++
+  const phase = phases[at]
+  const block = Math.floor((index - phase.from) / phase.blockSize)
+  let slot = permutedIndex(`${seed}/${at}/${block}`, phase.blockSize, (index - phase.from) % phase.blockSize)
   let part = 0
-  while (slot >= stretch.counts[part]) slot -= stretch.counts[part++]
+  while (slot >= phase.counts[part]) slot -= phase.counts[part++]
   return {
     part,
-    row: stretch.seen[part] + block * stretch.counts[part] + slot,
+    row: phase.seen[part] + block * phase.counts[part] + slot,
   }
 }
 
-/** Rows of `part` in the blocks that the first `total` rows touch. */
-const usedBefore = (stretches: readonly Stretch[], total: number, part: number): number => {
+/** Number of rows of `part` in the blocks of the first `total` rows. */
+const usedBefore = (phases: readonly Phase[], total: number, part: number): number => {
   let used = 0
-  for (const stretch of stretches) {
-    const inside = Math.min(total - stretch.from, stretch.blocks * stretch.blockSize)
-    if (inside > 0) used += Math.ceil(inside / stretch.blockSize) * stretch.counts[part]
+  for (const phase of phases) {
+    const inside = Math.min(total - phase.from, phase.blocks * phase.blockSize)
+    if (inside > 0) used += Math.ceil(inside / phase.blockSize) * phase.counts[part]
   }
   return used
 }

@@ -1,36 +1,40 @@
-// Rows of equal length, cut from documents written one after another ("concatenate and cut"). It knows no masks: each row
-// says where its documents begin.
+// Rows of equal length from concatenated documents. Each row holds the start of each of its documents.
+// Independent of attention masks.
 import { z } from 'zod'
 import { DataError, parseConfig, permutedIndex } from '../core/index.ts'
 import { checkIndex, type Row, type Sampler } from './sampler.ts'
 import type { IdArray } from './shard-manifest.ts'
 import type { TokenSource } from './token-source.ts'
 
+/** Schema of the options of `packedRows`. */
 export const packedRowsSchema = z.strictObject({
-  seed: z.union([z.number().int(), z.string()]).default(0).describe('another seed gives another order'),
-  length: z.number().int().positive().describe('tokens in a row'),
+  seed: z.union([z.number().int(), z.string()]).default(0).describe('random seed of the order'),
+  length: z.number().int().positive().describe('row length in tokens'),
   overlap: z
     .number()
     .int()
     .min(0)
     .default(0)
-    .describe('tokens that a row shares with the next; 1 when labels are the next tokens'),
+    .describe('tokens shared by consecutive rows; 1 if labels are the next tokens'),
   shuffle: z
     .enum(['none', 'rows', 'documents'])
     .default('rows')
     .describe(
-      'rows: cut in the order of the corpus, at another place every epoch, then shuffled; documents: shuffled, then cut',
+      'rows: split the concatenated corpus at another offset in each epoch, then shuffle the rows; documents: shuffle the documents, then split; none: keep the order',
     ),
 })
 
-/** Rows of exactly `length` tokens; what is left at the end of an epoch is not used in it. */
+/**
+ * A sampler of rows of exactly `length` tokens; the remainder at the end of an epoch is not used in it. Throws DataError
+ * if the source is shorter than one row.
+ */
 export const packedRows = (source: TokenSource, input: z.input<typeof packedRowsSchema>): Sampler => {
   const { seed, length, overlap, shuffle } = parseConfig(packedRowsSchema, input, 'packedRows')
   const step = length - overlap
   if (step < 1) throw new DataError(`Expected an overlap below the length ${length}, got ${overlap}. Lower it.`)
-  // One row is kept free, so that cutting at another place every epoch leaves their number the same.
-  const movable = shuffle === 'rows'
-  const rows = Math.floor((source.tokens - overlap) / step) - (movable && source.tokens - overlap >= 2 * step ? 1 : 0)
+  // One row is left out, so that the number of rows is the same for every offset.
+  const shifts = shuffle === 'rows'
+  const rows = Math.floor((source.tokens - overlap) / step) - (shifts && source.tokens - overlap >= 2 * step ? 1 : 0)
   if (rows < 1) {
     throw new DataError(
       `Expected at least ${length} tokens, got ${source.tokens}. Encode more text, or shorten the rows.`,
@@ -44,9 +48,9 @@ export const packedRows = (source: TokenSource, input: z.input<typeof packedRows
       checkIndex(epoch, index, rows)
       if (shuffle === 'documents') return orders.row(epoch, index * step, length)
       const spare = source.tokens - overlap - rows * step
-      const offset = movable && spare > 0 ? permutedIndex(`${seed}/cut`, spare + 1, epoch % (spare + 1)) : 0
-      const place = movable ? permutedIndex(`${seed}/${epoch}`, rows, index) : index
-      return contiguousRow(source, offset + place * step, length)
+      const offset = shifts && spare > 0 ? permutedIndex(`${seed}/cut`, spare + 1, epoch % (spare + 1)) : 0
+      const row = shifts ? permutedIndex(`${seed}/${epoch}`, rows, index) : index
+      return contiguousRow(source, offset + row * step, length)
     },
   }
 }
@@ -60,9 +64,9 @@ const contiguousRow = (source: TokenSource, start: number, length: number): Row 
   return { ids: source.readTokens(start, length), starts, part: 0 }
 }
 
-/** The shuffled documents of an epoch and where each begins in it; those of the last two epochs are remembered. */
+/** The shuffled documents of each epoch with their ends; cached for the last two epochs. */
 class DocumentOrders {
-  readonly #remembered = new Map<number, { documents: Uint32Array; ends: Float64Array }>()
+  readonly #cached = new Map<number, { documents: Uint32Array; ends: Float64Array }>()
   readonly #source: TokenSource
   readonly #seed: number | string
 
@@ -97,7 +101,7 @@ class DocumentOrders {
   }
 
   #of(epoch: number): { documents: Uint32Array; ends: Float64Array } {
-    const known = this.#remembered.get(epoch)
+    const known = this.#cached.get(epoch)
     if (known !== undefined) return known
     const count = this.#source.documents
     const documents = new Uint32Array(count)
@@ -109,9 +113,9 @@ class DocumentOrders {
       end += this.#source.documentEnd(document) - this.#source.documentStart(document)
       ends[i] = end
     }
-    if (this.#remembered.size >= 2) this.#remembered.delete(this.#remembered.keys().next().value as number)
+    if (this.#cached.size >= 2) this.#cached.delete(this.#cached.keys().next().value as number)
     const order = { documents, ends }
-    this.#remembered.set(epoch, order)
+    this.#cached.set(epoch, order)
     return order
   }
 }

@@ -1,35 +1,35 @@
-// What a sampler is: an order of rows that any process can look up at any place. It knows none of them.
+// The interface of samplers: a deterministic order of rows with random access.
 import type { IdArray } from './shard-manifest.ts'
 
-/** One training example. */
+/** One training row. */
 export interface Row {
+  /** Token ids. */
   ids: IdArray
-  /** Where each document, or piece of one, begins in `ids`; the first is 0. */
+  /** Start of each document, or piece of one, in `ids`; the first is 0. */
   starts: number[]
-  /** The part of a mixture that it came from; 0 elsewhere. */
+  /** Index of the mixture part that the row came from; 0 without a mixture. */
   part: number
 }
 
-/** Rows in an order that is a pure function of (seed, epoch, index): whoever asks, however often, gets the same row. */
+/** Rows in an order that is a pure function of (seed, epoch, index). */
 export interface Sampler {
-  /** Rows in one epoch; Infinity for a mixture without an end. */
+  /** Number of rows in one epoch; Infinity for an endless mixture. */
   readonly rowsPerEpoch: number
-  /** Tokens that any row has at most. */
+  /** Maximum row length in tokens. */
   readonly maxLength: number
-  /** Throws a RangeError when `index` is not below `rowsPerEpoch`. */
+  /** Returns one row. Throws RangeError if `index` is not below `rowsPerEpoch`. */
   row(epoch: number, index: number): Row
 }
 
-/** The row at `position` when epochs follow each other. */
+/** The row at `position`, counted over all epochs. */
 export const rowAt = (sampler: Sampler, position: number): Row => {
   if (sampler.rowsPerEpoch === Number.POSITIVE_INFINITY) return sampler.row(0, position)
   return sampler.row(Math.floor(position / sampler.rowsPerEpoch), position % sampler.rowsPerEpoch)
 }
 
+/** Throws RangeError for an epoch or index out of range. */
 export const checkIndex = (epoch: number, index: number, rows: number): void => {
   if (!(Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(index) && index >= 0 && index < rows)) {
-    throw new RangeError(
-      `Expected an epoch and an index below ${rows}, got ${epoch} and ${index}. Ask within the epoch.`,
-    )
+    throw new RangeError(`Expected an epoch from 0 and an index below ${rows}, got epoch ${epoch} and index ${index}.`)
   }
 }

@@ -44,7 +44,7 @@ const samplers: Record<string, (seed: number) => Sampler> = {
 }
 
 describe.each(Object.entries(samplers))('%s', (_name, create) => {
-  test('gives the same row for the same seed, epoch and index, in any order of asking', () => {
+  test('returns the same row for the same seed, epoch and index, in any order of calls', () => {
     const a = create(5)
     const b = create(5)
     const forward = [0, 1].map((epoch) => allRows(a, epoch))
@@ -55,14 +55,14 @@ describe.each(Object.entries(samplers))('%s', (_name, create) => {
     expect(rowAt(a, a.rowsPerEpoch + 7)).toEqual(forward[1][7])
   })
 
-  test('gives another order for another epoch and another seed', () => {
+  test('has another order in another epoch and with another seed', () => {
     const ids = (rows: Row[]) => rows.map((row) => row.ids.join()).join('|')
     const first = ids(allRows(create(5), 0))
     expect(ids(allRows(create(5), 1))).not.toBe(first)
     expect(ids(allRows(create(6), 0))).not.toBe(first)
   })
 
-  test('begins a document exactly at each start', () => {
+  test('returns the exact start of each document', () => {
     const sampler = create(5)
     for (const { ids, starts } of allRows(sampler, 0)) {
       expect(ids.length).toBeLessThanOrEqual(sampler.maxLength)
@@ -73,14 +73,14 @@ describe.each(Object.entries(samplers))('%s', (_name, create) => {
     }
   })
 
-  test('refuses rows that do not exist', () => {
+  test('throws for rows that do not exist', () => {
     const sampler = create(5)
     for (const index of [-1, 0.5, sampler.rowsPerEpoch]) expect(() => sampler.row(0, index)).toThrow(RangeError)
   })
 })
 
 describe('whole documents', () => {
-  test('an epoch has each document once', () => {
+  test('return each document once per epoch', () => {
     const seen = allRows(wholeDocuments(source, { maxLength: 1000 }), 3).map((row) => source.documentAt(row.ids[0]))
     expect(seen.sort((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, i) => i))
   })
@@ -88,7 +88,7 @@ describe('whole documents', () => {
 
 describe('packed rows', () => {
   for (const shuffle of ['none', 'rows', 'documents'] as const) {
-    test(`use every token at most once an epoch, and nearly all (${shuffle})`, () => {
+    test(`use each token at most once per epoch, and nearly all (shuffle ${shuffle})`, () => {
       const rows = allRows(packedRows(source, { length: 32, shuffle }), 2)
       const tokens = rows.flatMap((row) => Array.from(row.ids))
       expect(new Set(tokens).size).toBe(tokens.length)
@@ -97,18 +97,18 @@ describe('packed rows', () => {
     })
   }
 
-  test('overlap by the tokens asked for', () => {
+  test('overlap by the given number of tokens', () => {
     const sampler = packedRows(source, { length: 10, overlap: 1, shuffle: 'none' })
     expect(sampler.row(0, 1).ids[0]).toBe(sampler.row(0, 0).ids[9])
   })
 
-  test('are cut at another place in another epoch', () => {
+  test('are split at another offset in another epoch', () => {
     const sampler = packedRows(source, { length: 32 })
     const places = new Set([0, 1, 2, 3].map((epoch) => Number(sampler.row(epoch, 0).ids[0]) % 32))
     expect(places.size).toBeGreaterThan(1)
   })
 
-  test('need enough tokens', () => {
+  test('throw for a source shorter than one row', () => {
     expect(() => packedRows(makeSource([5]), { length: 6 })).toThrow(/at least 6 tokens, got 5/)
     expect(packedRows(makeSource([6]), { length: 6 }).row(0, 0).ids).toHaveLength(6)
     expect(() => packedRows(source, { length: 8, overlap: 8 })).toThrow(/overlap below/)
@@ -116,7 +116,7 @@ describe('packed rows', () => {
 })
 
 describe('best-fit rows', () => {
-  test('hold every token once and cut only what is longer than a row', () => {
+  test('hold each token once and split only documents longer than a row', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 60 }),
@@ -134,7 +134,7 @@ describe('best-fit rows', () => {
     )
   })
 
-  test('choose the fullest row with room, as the definition says', () => {
+  test('choose the fullest row with enough space, as best-fit decreasing defines', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 50 }), (lengths) => {
         const plan = planBestFit(makeSource(lengths), 30)
@@ -151,7 +151,7 @@ describe('best-fit rows', () => {
     )
   })
 
-  test('leave little room: less than 2 % on documents of mixed lengths', () => {
+  test('leave less than 2 % of the space empty for documents of mixed lengths', () => {
     const many = makeSource(randomLengths(5000, 300, 3))
     const sampler = bestFitRows(many, { length: 512 })
     expect(many.tokens / (sampler.rowsPerEpoch * 512)).toBeGreaterThan(0.98)
@@ -165,7 +165,7 @@ describe('mixture', () => {
     row: (epoch, index) => ({ ids: Uint32Array.of(first + epoch * rows + index), starts: [0], part: 0 }),
   })
 
-  test('keeps the proportions in every stretch of 4096 rows', () => {
+  test('keeps the proportions in every block of 4096 rows', () => {
     const mixed = mixture([
       { sampler: one(100, 0), weight: 0.7 },
       { sampler: one(1000, 1e6), weight: 0.2 },
@@ -179,7 +179,7 @@ describe('mixture', () => {
     }
   })
 
-  test('shows the rows of each part in order, without a gap and none twice, up to its limit', () => {
+  test('uses the rows of each part in order, each once, up to its limit', () => {
     const mixed = mixture(
       [
         { sampler: one(1000, 0), weight: 5, maxEpochs: 1.5 },
@@ -196,7 +196,7 @@ describe('mixture', () => {
     expect(Math.max(...seen[2]) - 2e6).toBe(129)
   })
 
-  test('goes on in its parts in a second epoch', () => {
+  test('continues in its parts in the second epoch', () => {
     const mixed = mixture(
       [
         { sampler: one(10_000, 0), weight: 1 },
@@ -208,7 +208,7 @@ describe('mixture', () => {
     expect(new Set(both).size).toBe(10_000)
   })
 
-  test('refuses more rows than the limits allow, and no parts', () => {
+  test('throws for more rows than the limits allow, and for no parts', () => {
     expect(() => mixture([{ sampler: one(10, 0), weight: 1, maxEpochs: 2 }], { rows: 21 })).toThrow(
       /allow 21 rows.*got 20/,
     )

@@ -1,4 +1,4 @@
-// The description of a folder of token shards, manifest.json: what the files hold and how to prove it. It opens no shard.
+// The manifest of a folder of token shards (manifest.json): the content and the SHA-256 of each file.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -6,11 +6,11 @@ import { ConfigError, DataError, parseConfig } from '../core/index.ts'
 
 const count = z.number().int().nonnegative()
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
-/** Names stay inside the folder. */
+// File names without separators, so that paths stay inside the folder.
 const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
 
 const shardFileSchema = z.strictObject({
-  path: fileName.describe('file beside the manifest'),
+  path: fileName.describe('file name in the folder of the manifest'),
   bytes: count,
   sha256: hash,
 })
@@ -18,10 +18,8 @@ const shardFileSchema = z.strictObject({
 const shardSchema = z.strictObject({
   tokens: count,
   documents: count,
-  ids: shardFileSchema.describe('token ids, one after another, little-endian'),
-  ends: shardFileSchema.describe(
-    'where each document ends, in tokens from the start of the shard, uint32 little-endian',
-  ),
+  ids: shardFileSchema.describe('concatenated token ids, little-endian'),
+  ends: shardFileSchema.describe('end of each document, in tokens from the start of the shard, uint32 little-endian'),
 })
 
 const splitSchema = z.strictObject({
@@ -31,33 +29,46 @@ const splitSchema = z.strictObject({
   shards: z.array(shardSchema),
 })
 
+/** Schema of manifest.json. */
 export const shardManifestSchema = z.strictObject({
   format: z.literal('tunesmith-shards'),
   version: z.literal(1),
   dtype: z.enum(['uint16', 'uint32']),
   tokenizer: z.strictObject({
-    sha256: hash.describe('of tokenizer.json'),
+    sha256: hash.describe('SHA-256 of tokenizer.json'),
     vocabSize: count,
     maxId: count,
   }),
-  beginId: count.nullable().describe('put before every document'),
-  endId: count.nullable().describe('put after every document'),
+  beginId: count.nullable().describe('id of the token before every document'),
+  endId: count.nullable().describe('id of the token after every document'),
   validation: z.strictObject({ share: z.number().min(0).max(1), seed: z.string() }),
-  source: z.string().describe('what the documents came from'),
+  source: z.string().describe('source of the documents'),
   splits: z.strictObject({ train: splitSchema, validation: splitSchema }),
 })
 
+/** The content of manifest.json. */
 export type ShardManifest = z.output<typeof shardManifestSchema>
+/** One shard: a file of ids and a file of document ends. */
 export type ShardDescription = z.output<typeof shardSchema>
+/** Name of a split: `train` or `validation`. */
 export type SplitName = keyof ShardManifest['splits']
+/** An array of token ids. */
 export type IdArray = Uint16Array | Uint32Array
 
+/** File name of the manifest. */
 export const MANIFEST = 'manifest.json'
 
-/** Bytes of one token id. */
+/** A file of a shard with its size and SHA-256. */
+export type ShardFile = z.output<typeof shardFileSchema>
+
+/** All files of some shards. */
+export const filesOf = (shards: readonly ShardDescription[]): ShardFile[] =>
+  shards.flatMap(({ ids, ends }) => [ids, ends])
+
+/** Bytes per token id. */
 export const idBytes = (dtype: ShardManifest['dtype']): number => (dtype === 'uint16' ? 2 : 4)
 
-/** Reads and checks the manifest of a folder; throws a DataError when there is none or it contradicts itself. */
+/** Reads and checks the manifest of a folder. Throws DataError if it is missing or inconsistent. */
 export const readShardManifest = async (folder: string): Promise<ShardManifest> => {
   const path = join(folder, MANIFEST)
   let value: unknown
@@ -66,7 +77,7 @@ export const readShardManifest = async (folder: string): Promise<ShardManifest> 
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw new DataError(
-        'Expected a folder of finished shards, got no manifest.json. Run `tokenizer encode` first.',
+        'Expected a folder of token shards, got one without manifest.json. Run `tunesmith tokenizer encode` first.',
         folder,
       )
     }
@@ -87,8 +98,23 @@ export const readShardManifest = async (folder: string): Promise<ShardManifest> 
       (shard) => shard.ids.bytes === shard.tokens * width && shard.ends.bytes === shard.documents * 4,
     )
     if (tokens !== split.tokens || documents !== split.documents || !sizes) {
-      throw new DataError(`Expected counts that add up for the split ${name}, got others. Encode again.`, path)
+      throw new DataError(`Expected consistent counts for the split ${name}, got others. Encode again.`, path)
     }
   }
   return manifest
+}
+
+// Below this number of documents, the validation loss depends mostly on which documents were chosen.
+const FEW_DOCUMENTS = 3
+
+/** Warnings about a validation split that is empty or too small to measure training; none for a share of 0. */
+export const splitWarnings = ({ validation, splits }: ShardManifest): string[] => {
+  const { documents, tokens } = splits.validation
+  if (validation.share === 0 || documents >= FEW_DOCUMENTS) return []
+  if (documents === 0)
+    return [
+      'The validation split is empty, because there is only one distinct document: training will not be evaluated.',
+    ]
+  const count = documents === 1 ? '1 document' : `${documents} documents`
+  return [`The validation split has only ${count} (${tokens} tokens), so its loss is noisy: raise \`--validation\`.`]
 }

@@ -1,23 +1,26 @@
-// Appends documents of token ids to the shards of one split, and can go on from a recorded state to the byte. It knows no
-// tokenizer, and not when a state is worth recording.
+// Appends documents of token ids to the shards of one split, and resumes from a recorded state to the byte.
+// Independent of the tokenizer and of when states are recorded.
 import { type FileHandle, open, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { invariant, sha256File } from '../core/index.ts'
 import { type IdArray, idBytes, type ShardDescription, type ShardManifest, type SplitName } from './shard-manifest.ts'
 import { littleEndian } from './token-source.ts'
 
-/** Everything that is needed to go on: JSON. */
+/** The state that resuming needs, as JSON. */
 export interface SplitState {
   finished: ShardDescription[]
-  /** The open shard. */
+  /** Tokens in the open shard. */
   tokens: number
+  /** Documents in the open shard. */
   documents: number
   /** UTF-8 bytes of text in the whole split. */
   bytes: number
 }
 
+/** The state of a split without documents. */
 export const emptySplit = (): SplitState => ({ finished: [], tokens: 0, documents: 0, bytes: 0 })
 
+/** Options of `SplitWriter.open`. */
 export interface SplitWriterOptions {
   folder: string
   split: SplitName
@@ -26,7 +29,7 @@ export interface SplitWriterOptions {
   state: SplitState
 }
 
-/** Writes one split. Call `sync` before a state is recorded. */
+/** Writes the shards of one split. Call `sync` before recording a state. */
 export class SplitWriter {
   readonly #options: SplitWriterOptions
   readonly #state: SplitState
@@ -38,7 +41,7 @@ export class SplitWriter {
     this.#state = options.state
   }
 
-  /** Opens the split where `state` says, and cuts off what was written after it. */
+  /** Opens a split at `state` and truncates what was written after it. */
   static async open(options: SplitWriterOptions): Promise<SplitWriter> {
     const writer = new SplitWriter(options)
     if (writer.#state.documents > 0) {
@@ -51,7 +54,7 @@ export class SplitWriter {
     return writer
   }
 
-  /** Appends documents: `ids` one after another, document `i` up to `ends[i]`. One longer than a shard becomes several. */
+  /** Appends concatenated documents; document `i` ends at `ends[i]`. A document longer than a shard is split. */
   async append(ids: IdArray, ends: ArrayLike<number>, textBytes: number): Promise<void> {
     const { maxTokens } = this.#options
     let from = 0
@@ -78,19 +81,20 @@ export class SplitWriter {
     this.#state.bytes += textBytes
   }
 
-  /** Makes everything appended so far durable. */
+  /** Flushes everything appended so far to disk; returns the state. */
   async sync(): Promise<SplitState> {
     await this.#ids?.sync()
     await this.#ends?.sync()
     return structuredClone(this.#state)
   }
 
-  /** Closes the last shard. */
+  /** Completes the last shard; returns the state. */
   async finish(): Promise<SplitState> {
     await this.#finishShard()
     return structuredClone(this.#state)
   }
 
+  /** Closes the open files. */
   async close(): Promise<void> {
     await this.#ids?.close()
     await this.#ends?.close()
@@ -119,7 +123,7 @@ export class SplitWriter {
   async #finishShard(): Promise<void> {
     const { tokens, documents } = this.#state
     if (documents === 0) return
-    invariant(this.#ids !== undefined && this.#ends !== undefined, 'a shard with documents has no open file.')
+    invariant(this.#ids !== undefined && this.#ends !== undefined, 'A shard with documents has no open file.')
     await this.sync()
     await this.close()
     const [ids, ends] = this.#paths()

@@ -1,24 +1,38 @@
-// Token ids with document boundaries, as samplers read them: from shards on disk, a piece at a time, or from memory.
-// It knows no order and no batch.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+// Random access to token ids with document boundaries, in shards on disk or in memory.
+// Independent of sampling order and batches.
+import { closeSync, readSync } from 'node:fs'
 import { join } from 'node:path'
-import { DataError, sha256File } from '../core/index.ts'
-import { type IdArray, idBytes, readShardManifest, type ShardManifest, type SplitName } from './shard-manifest.ts'
+import { DataError } from '../core/index.ts'
+import { openChecked, verifyFile, verifyFiles } from './shard-files.ts'
+import {
+  filesOf,
+  type IdArray,
+  idBytes,
+  readShardManifest,
+  type ShardDescription,
+  type ShardManifest,
+  type SplitName,
+} from './shard-manifest.ts'
 
-/** A long row of token ids, cut into documents. */
+/** A sequence of token ids with document boundaries. */
 export interface TokenSource {
+  /** Number of tokens. */
   readonly tokens: number
+  /** Number of documents. */
   readonly documents: number
-  /** The tokens `start .. start + length)`; throws a RangeError outside of the source. */
+  /** Reads the tokens [start, start + length). Throws RangeError outside of the source. */
   readTokens(start: number, length: number): IdArray
+  /** Position of a document's first token. */
   documentStart(document: number): number
+  /** Position after a document's last token. */
   documentEnd(document: number): number
-  /** The document that holds the token at `position`. */
+  /** The document of the token at `position`. */
   documentAt(position: number): number
+  /** Closes the files. */
   close(): void
 }
 
-/** A source over ids in memory; document `i` ends at `ends[i]`. */
+/** A token source in memory; document `i` ends at `ends[i]`. Throws DataError if the last end is not the length. */
 export const tokensInMemory = (ids: IdArray, ends: ArrayLike<number>): TokenSource => {
   const last = ends.length === 0 ? 0 : ends[ends.length - 1]
   if (last !== ids.length) {
@@ -43,7 +57,7 @@ export const tokensInMemory = (ids: IdArray, ends: ArrayLike<number>): TokenSour
 interface OpenShard {
   path: string
   file: number
-  /** Tokens and documents of the shards before it. */
+  /** Number of tokens and of documents in earlier shards. */
   firstToken: number
   firstDocument: number
   tokens: number
@@ -52,10 +66,34 @@ interface OpenShard {
   ends: Uint32Array | undefined
 }
 
-/** Opens one split of a folder of shards. Reads are positional; only the document ends are held in memory, when needed. */
-export const openTokens = async (folder: string, split: SplitName = 'train'): Promise<TokenSource> => {
-  const manifest = await readShardManifest(folder)
-  const width = idBytes(manifest.dtype)
+/** Options of `openTokens`. */
+export interface OpenTokensOptions {
+  /** Compare the SHA-256 of each file with the manifest, once per change of a file (default: true). */
+  verify?: boolean
+}
+
+/**
+ * Opens one split of a folder of shards. Reads are positional; only the document ends are loaded into memory, on demand.
+ * Throws DataError for a missing or changed file.
+ */
+export const openTokens = async (
+  folder: string,
+  split: SplitName = 'train',
+  { verify = true }: OpenTokensOptions = {},
+): Promise<TokenSource> => {
+  const { dtype, splits } = await readShardManifest(folder)
+  const { shards } = splits[split]
+  if (verify) await verifyFiles(folder, filesOf(shards))
+  return openShards(folder, dtype, shards)
+}
+
+/** Opens shards without verification of their hashes. */
+export const openShards = (
+  folder: string,
+  dtype: ShardManifest['dtype'],
+  descriptions: readonly ShardDescription[],
+): TokenSource => {
+  const width = idBytes(dtype)
   const shards: OpenShard[] = []
   const close = () => {
     for (const { file } of shards.splice(0)) closeSync(file)
@@ -63,7 +101,7 @@ export const openTokens = async (folder: string, split: SplitName = 'train'): Pr
   let tokens = 0
   let documents = 0
   try {
-    for (const shard of manifest.splits[split].shards) {
+    for (const shard of descriptions) {
       const path = join(folder, shard.ids.path)
       shards.push({
         path,
@@ -90,7 +128,7 @@ export const openTokens = async (folder: string, split: SplitName = 'train'): Pr
     documents,
     readTokens(start, length) {
       checkRange(start, length, tokens)
-      const ids = manifest.dtype === 'uint16' ? new Uint16Array(length) : new Uint32Array(length)
+      const ids = dtype === 'uint16' ? new Uint16Array(length) : new Uint32Array(length)
       let done = 0
       while (done < length) {
         const shard = shardOfToken(start + done)
@@ -121,19 +159,14 @@ export const openTokens = async (folder: string, split: SplitName = 'train'): Pr
   }
 }
 
-/** What is wrong with a folder of shards: one line a fault, none when every byte is as it was written. */
+/** Checks the size and SHA-256 of every file of a folder of shards; returns one message per fault. */
 export const verifyShards = async (folder: string): Promise<{ manifest: ShardManifest; faults: string[] }> => {
   const manifest = await readShardManifest(folder)
   const faults: string[] = []
   for (const { shards } of Object.values(manifest.splits)) {
-    for (const file of shards.flatMap(({ ids, ends }) => [ids, ends])) {
-      const path = join(folder, file.path)
+    for (const file of filesOf(shards)) {
       try {
-        closeSync(openChecked(path, file.bytes))
-        const sha256 = await sha256File(path)
-        if (sha256 !== file.sha256) {
-          faults.push(`${path}: Expected the SHA-256 ${file.sha256}, got ${sha256}. Encode again.`)
-        }
+        await verifyFile(folder, file)
       } catch (error) {
         faults.push((error as Error).message)
       }
@@ -142,25 +175,12 @@ export const verifyShards = async (folder: string): Promise<{ manifest: ShardMan
   return { manifest, faults }
 }
 
-const openChecked = (path: string, bytes: number): number => {
-  let file: number
-  try {
-    file = openSync(path, 'r')
-  } catch (error) {
-    throw new DataError(`Expected a shard file, got ${(error as NodeJS.ErrnoException).code}. Encode again.`, path)
-  }
-  const { size } = fstatSync(file)
-  if (size === bytes) return file
-  closeSync(file)
-  throw new DataError(`Expected ${bytes} bytes, got ${size}. The file was cut or changed; encode again.`, path)
-}
-
 const readFully = (shard: Pick<OpenShard, 'file' | 'path'>, target: Uint8Array, position: number): void => {
   for (let done = 0; done < target.length; ) {
     const read = readSync(shard.file, target, done, target.length - done, position + done)
     if (read === 0) {
       throw new DataError(
-        `Expected ${target.length} bytes at ${position}, got ${done}. The file was cut; encode again.`,
+        `Expected ${target.length} bytes at ${position}, got ${done}. The file was truncated: encode again.`,
         shard.path,
       )
     }
@@ -181,7 +201,7 @@ const endsOf = (shard: OpenShard): Uint32Array => {
     for (let i = 0; i < ends.length; i++) {
       if (ends[i] > shard.tokens || (i > 0 && ends[i] < ends[i - 1])) {
         throw new DataError(
-          `Expected rising document ends up to ${shard.tokens}, got ${ends[i]}. Encode again.`,
+          `Expected ascending document ends up to ${shard.tokens}, got ${ends[i]}. Encode again.`,
           shard.endsPath,
         )
       }
@@ -193,7 +213,7 @@ const endsOf = (shard: OpenShard): Uint32Array => {
 
 const MACHINE_IS_LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-/** Turns ids as they lie in files into ids of this machine, in place; the same the other way round. */
+/** Converts ids between little-endian and the byte order of this machine, in place. */
 export const littleEndian = <A extends IdArray>(ids: A): A => {
   if (!MACHINE_IS_LITTLE) {
     const bytes = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength)
@@ -213,7 +233,7 @@ const checkRange = (start: number, length: number, size: number): void => {
       start + length <= size
     )
   ) {
-    throw new RangeError(`Expected a range within 0..${size}, got ${length} from ${start}. Stay inside the source.`)
+    throw new RangeError(`Expected a range within 0..${size}, got ${length} from ${start}.`)
   }
 }
 
@@ -229,7 +249,7 @@ const firstAbove = (values: ArrayLike<number>, size: number, value: number): num
   return low
 }
 
-/** The last item whose key is at most `value`; of equal ones the last, so that empty shards are passed over. */
+/** The last item whose key is at most `value`; the last of equal keys, so that empty shards are skipped. */
 const lastAtMost = <Item>(items: readonly Item[], key: (item: Item) => number, value: number): number => {
   let low = 0
   let high = items.length

@@ -1,25 +1,27 @@
-// Tokens that are cut out of the text before anything else looks at it, and the two vocabularies as one.
-// It knows no normalizer and no pre-tokenizer.
-import { Fields, type JsonObject, refuse } from './fields.ts'
+// Added tokens: matched in the text before pre-tokenization, and looked up together with the model's vocabulary.
+// Independent of the normalizer and the pre-tokenizer.
+import { Fields, type JsonObject, throwInvalid } from './fields.ts'
 import type { Model } from './models/index.ts'
 import { classOf, WHITE_SPACE } from './unicode.ts'
 
+/** A token outside the model's vocabulary, as in `added_tokens` of tokenizer.json. */
 export interface AddedToken {
+  /** Text of the token. */
   content: string
-  /** Passed over by `decode` when special tokens are skipped. */
+  /** Left out by `decode` with `skipSpecialTokens`. */
   special: boolean
-  /** Matches only where no letter or digit touches it. */
+  /** Matches only where no letter or digit is adjacent. */
   singleWord: boolean
-  /** Takes the white space before it. */
+  /** The match includes the white space before it. */
   lstrip: boolean
-  /** Takes the white space after it. */
+  /** The match includes the white space after it. */
   rstrip: boolean
-  /** Is looked for in the normalized text, in its own normalized form. */
+  /** Matched in the normalized text, by its own normalized form. */
   normalized: boolean
 }
 
-/** A stretch of text; with an id when it is an added token. */
-export interface Stretch {
+/** A range of text in UTF-16 units, end excluded; with an id if it is an added token. */
+export interface Segment {
   start: number
   end: number
   id?: number
@@ -28,6 +30,7 @@ export interface Stretch {
 const WORD_START = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u
 const WORD_END = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u
 
+/** The added tokens of one tokenizer: matching in text, and lookup over added tokens and model vocabulary. */
 export class AddedTokens {
   readonly #ids = new Map<string, number>()
   readonly #tokens = new Map<number, AddedToken>()
@@ -52,8 +55,8 @@ export class AddedTokens {
   }
 
   /**
-   * Adds tokens in their order. One that the vocabulary knows keeps its id, any other gets the next free one (and not
-   * the one that the file may name: so do all other readers).
+   * Adds tokens in order. A token in the vocabulary keeps its id; any other gets the next free id. An id given in the
+   * file is ignored, as in all other readers of tokenizer.json.
    */
   add(tokens: readonly AddedToken[]): void {
     const largest = Math.max(-1, ...this.#tokens.keys())
@@ -84,7 +87,7 @@ export class AddedTokens {
     return this.#ids.get(token) ?? this.#model.tokenToId(token)
   }
 
-  /** The token as the decoder wants it. */
+  /** The token's text as the decoder expects it: the normalized form if the token has one. */
   tokenOf(id: number): string | undefined {
     return this.#normalizedForms.get(id) ?? this.#tokens.get(id)?.content ?? this.#model.idToToken(id)
   }
@@ -97,26 +100,26 @@ export class AddedTokens {
     return this.#tokens.get(id)?.special ?? false
   }
 
-  /** Cuts of `text` without the special tokens that lie in one of the `literal` stretches: they are text there. */
-  asText(stretches: readonly Stretch[], text: string, literal: readonly (readonly [number, number])[]): Stretch[] {
-    if (literal.length === 0) return [...stretches]
-    const joined: Stretch[] = []
-    for (const stretch of stretches) {
-      const { start, end, id } = stretch
-      // White space around a match is its own only by the token's leave.
+  /** Turns the special tokens inside the `literal` ranges back into plain text, joined with the text around them. */
+  keepLiterals(segments: readonly Segment[], text: string, literal: readonly (readonly [number, number])[]): Segment[] {
+    if (literal.length === 0) return [...segments]
+    const joined: Segment[] = []
+    for (const segment of segments) {
+      const { start, end, id } = segment
+      // `lstrip` and `rstrip` may have added white space to the match; only the token's own text counts here.
       const inner = text.slice(start, end)
       const from = start + inner.length - inner.trimStart().length
       const to = end - inner.length + inner.trimEnd().length
-      const said = id !== undefined && this.isSpecialId(id) && literal.some(([a, b]) => from < b && to > a)
+      const isLiteral = id !== undefined && this.isSpecialId(id) && literal.some(([a, b]) => from < b && to > a)
       const last = joined.at(-1)
-      if (id !== undefined && !said) joined.push(stretch)
+      if (id !== undefined && !isLiteral) joined.push(segment)
       else if (last !== undefined && last.id === undefined) joined[joined.length - 1] = { start: last.start, end }
       else joined.push({ start, end })
     }
     return joined
   }
 
-  /** How many of these the model's own vocabulary lacks. */
+  /** Number of added tokens that are not in the model's own vocabulary. */
   countBeyondModel(): number {
     return [...this.#ids.keys()].filter((token) => this.#model.tokenToId(token) === undefined).length
   }
@@ -129,14 +132,14 @@ export class AddedTokens {
     return [...this.#tokens].map(([id, token]) => ({ id, token })).sort((a, b) => a.id - b.id)
   }
 
-  /** Cuts the tokens that are looked for in the text as it is. */
-  splitRaw(text: string): Stretch[] {
-    return this.#raw === undefined ? whole(text) : this.#raw.split(text)
+  /** Splits raw text at the added tokens that are matched before normalization. */
+  splitRaw(text: string): Segment[] {
+    return this.#raw === undefined ? wholeText(text) : this.#raw.split(text)
   }
 
-  /** Cuts the tokens that are looked for in normalized text. */
-  splitNormalized(text: string): Stretch[] {
-    return this.#normalized === undefined ? whole(text) : this.#normalized.split(text)
+  /** Splits normalized text at the added tokens that are matched after normalization. */
+  splitNormalized(text: string): Segment[] {
+    return this.#normalized === undefined ? wholeText(text) : this.#normalized.split(text)
   }
 
   toJson(): JsonObject[] {
@@ -152,7 +155,7 @@ export class AddedTokens {
   }
 }
 
-const whole = (text: string): Stretch[] => [{ start: 0, end: text.length }]
+const wholeText = (text: string): Segment[] => [{ start: 0, end: text.length }]
 
 /** Reads one entry of `added_tokens`. */
 export const readAddedToken = (value: unknown, where: string): AddedToken => {
@@ -184,10 +187,10 @@ const createMatcher = (entries: readonly Entry[]): Matcher | undefined => {
   return usable.length === 0 ? undefined : new Matcher(usable)
 }
 
-/** Finds the leftmost and longest of many strings, again and again. */
+/** Splits text at the leftmost-longest matches of a set of strings, by a trie over UTF-16 units. */
 class Matcher {
   readonly #root: Node = { children: new Map() }
-  // The engine jumps to the next place where a token could begin.
+  // Matches the first unit of any token, so that V8 skips to the next candidate position.
   readonly #starts: RegExp
 
   constructor(entries: readonly Entry[]) {
@@ -201,7 +204,7 @@ class Matcher {
       }
       node.entry = entry
     }
-    if (this.#root.children.size === 0) refuse('tokens with text', 'added_tokens', [])
+    if (this.#root.children.size === 0) throwInvalid('tokens that are not empty', 'added_tokens', [])
     const units = [...this.#root.children.keys()].map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
     this.#starts = new RegExp(`[${units.join('')}]`, 'g')
   }
@@ -217,8 +220,8 @@ class Matcher {
     return found
   }
 
-  split(text: string): Stretch[] {
-    const stretches: Stretch[] = []
+  split(text: string): Segment[] {
+    const segments: Segment[] = []
     const starts = this.#starts
     let done = 0
     for (let at = nextStart(starts, text, 0); at >= 0; ) {
@@ -228,16 +231,16 @@ class Matcher {
         continue
       }
       const matchEnd = at + entry.text.length
-      const span = place(text, entry.token, at, matchEnd, done)
+      const span = matchSpan(text, entry.token, at, matchEnd, done)
       if (span !== undefined) {
-        if (done < span[0]) stretches.push({ start: done, end: span[0] })
-        stretches.push({ start: span[0], end: span[1], id: entry.id })
+        if (done < span[0]) segments.push({ start: done, end: span[0] })
+        segments.push({ start: span[0], end: span[1], id: entry.id })
         done = span[1]
       }
       at = nextStart(starts, text, matchEnd)
     }
-    if (done < text.length || stretches.length === 0) stretches.push({ start: done, end: text.length })
-    return stretches
+    if (done < text.length || segments.length === 0) segments.push({ start: done, end: text.length })
+    return segments
   }
 }
 
@@ -246,8 +249,8 @@ const nextStart = (starts: RegExp, text: string, from: number): number => {
   return starts.test(text) ? starts.lastIndex - 1 : -1
 }
 
-/** The span that a match takes with its white space, or undefined when it must be a word of its own and is not. */
-const place = (
+/** The span of a match with the white space it strips, or undefined for a single-word token inside a longer word. */
+const matchSpan = (
   text: string,
   token: AddedToken,
   start: number,
@@ -255,7 +258,7 @@ const place = (
   done: number,
 ): [number, number] | undefined => {
   if (token.singleWord) {
-    // Two units are enough to see the character beside the match.
+    // Two UTF-16 units always hold the adjacent character.
     if (start > 0 && WORD_END.test(text.slice(Math.max(0, start - 2), start))) return undefined
     if (end < text.length && WORD_START.test(text.slice(end, end + 2))) return undefined
   }

@@ -1,5 +1,5 @@
-// The printable stand-ins for the 256 bytes that byte-level vocabularies are written in.
-// It knows no model.
+// The byte-to-unicode table of GPT-2: a printable character for each of the 256 bytes, in which byte-level vocabularies
+// are written.
 // @source Radford et al. 2019, the encoder released with GPT-2
 
 const characterOfByte: string[] = []
@@ -12,10 +12,10 @@ for (let byte = 0; byte < 256; byte++) {
   byteOfUnit[unit] = byte
 }
 
-/** The stand-in of each byte, by byte. */
+/** The printable character of each byte, indexed by byte. */
 export const BYTE_ALPHABET: readonly string[] = characterOfByte
 
-/** The text's UTF-8 bytes as stand-ins. */
+/** Converts text to its UTF-8 bytes, each written as its printable character. */
 export const toByteLevel = (text: string): string => {
   let result = ''
   for (let i = 0; i < text.length; i++) {
@@ -30,7 +30,7 @@ export const toByteLevel = (text: string): string => {
   return result
 }
 
-/** The bytes that a token stands for, or undefined when it holds a character that is no stand-in. */
+/** The bytes of a byte-level token, or undefined if it holds a character outside the byte table. */
 export const fromByteLevel = (token: string): number[] | undefined => {
   const bytes: number[] = []
   for (let i = 0; i < token.length; i++) {

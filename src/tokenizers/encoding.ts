@@ -1,36 +1,43 @@
-// The result of encoding: parallel lists over tokens, and the operations that truncate, join and pad them.
-// It knows no tokenizer.
+// The result of encoding: parallel arrays over tokens, with truncation, concatenation and padding.
+// Independent of the tokenizer.
 import { ConfigError } from '../core/index.ts'
 
+/** The side of a sequence that is truncated or padded. */
 export type Side = 'left' | 'right'
 
+/** Padding of encodings to one length. */
 export interface Padding {
-  /** The length to reach; without it, that of the longest encoding in the batch. */
+  /** Length in tokens (default: that of the longest encoding in the batch). */
   length?: number
+  /** Side that is padded (default: the tokenizer's padding side). */
   side?: Side
-  /** Rounds the length up to a multiple of this. */
+  /** Round the length up to a multiple of this number. */
   multipleOf?: number
+  /** Id of the padding token. */
   id: number
   typeId?: number
   token?: string
 }
 
+/** An encoded text or pair: parallel arrays with one element per token. */
 export class Encoding {
+  /** Token ids. */
   ids: number[] = []
-  /** 0 for the first sequence, 1 for the second (as the post-processor decides). */
+  /** Segment ids: 0 for the first sequence, 1 for the second, set by the post-processor. */
   typeIds: number[] = []
+  /** Token strings as in the vocabulary. */
   tokens: string[] = []
-  /** [start, end) in the original text that the token came from; [0, 0] for a token that came from none. */
+  /** [start, end) of each token in the original text; [0, 0] for special tokens and padding. */
   offsets: [number, number][] = []
-  /** The index of the word (pre-token) in its sequence, or null for a special token. */
+  /** Index of the word (pre-token) in its sequence; null for special tokens and padding. */
   wordIds: (number | null)[] = []
-  /** 1 for tokens that the post-processor or padding added. */
+  /** 1 for tokens added by the post-processor or by padding. */
   specialTokensMask: number[] = []
-  /** 0 for padding. */
+  /** 1 for tokens, 0 for padding. */
   attentionMask: number[] = []
   /** 0 for tokens of the first sequence, 1 for those of the second, null for the rest. */
   sequenceIds: (number | null)[] = []
-  /** What truncation cut off, in windows that overlap by its stride. */
+  /** The truncated rest, in windows that overlap by the stride. */
   overflowing: Encoding[] = []
 
   get length(): number {
@@ -53,7 +60,7 @@ export class Encoding {
     this.specialTokensMask[this.length - 1] = 1
   }
 
-  /** A copy of [start, end), without what overflowed. */
+  /** A copy of tokens [start, end), without `overflowing`. */
   slice(start: number, end: number): Encoding {
     const part = new Encoding()
     part.ids = this.ids.slice(start, end)
@@ -75,7 +82,7 @@ export class Encoding {
     this.sequenceIds.fill(sequence)
   }
 
-  /** Cut to at most `maxLength` tokens; the rest goes to `overflowing`, in windows that share `stride` tokens. */
+  /** Truncates to `maxLength` tokens; the rest goes to `overflowing`, in windows that share `stride` tokens. */
   truncated(maxLength: number, stride: number, side: Side): Encoding {
     if (maxLength >= this.length) return this
     if (maxLength === 0) {
@@ -85,7 +92,7 @@ export class Encoding {
     }
     if (stride >= maxLength)
       throw new ConfigError(
-        `Expected fewer than ${maxLength} tokens for \`truncation.stride\` (the room that special tokens leave), got ${stride}. Lower it.`,
+        `Expected fewer than ${maxLength} tokens for \`truncation.stride\` (the maximum length minus special tokens), got ${stride}. Lower it.`,
       )
     const windows: Encoding[] = []
     const step = maxLength - stride
@@ -100,7 +107,7 @@ export class Encoding {
     return first
   }
 
-  /** Appends another encoding; every window that overflowed here meets every one that overflowed there. */
+  /** Appends another encoding; every overflowing window of one is combined with every window of the other. */
   append(other: Encoding): void {
     const windows: Encoding[] = []
     const joined = (left: Encoding, right: Encoding) => {
@@ -108,11 +115,11 @@ export class Encoding {
       copy.append(right.slice(0, right.length))
       return copy
     }
-    for (const mine of this.overflowing) {
-      windows.push(joined(mine, other))
-      for (const theirs of other.overflowing) windows.push(joined(mine, theirs))
+    for (const own of this.overflowing) {
+      windows.push(joined(own, other))
+      for (const others of other.overflowing) windows.push(joined(own, others))
     }
-    for (const theirs of other.overflowing) windows.push(joined(this, theirs))
+    for (const others of other.overflowing) windows.push(joined(this, others))
     this.ids = this.ids.concat(other.ids)
     this.typeIds = this.typeIds.concat(other.typeIds)
     this.tokens = this.tokens.concat(other.tokens)
@@ -124,7 +131,7 @@ export class Encoding {
     this.overflowing = windows
   }
 
-  /** Grows to `length` tokens by padding; what overflowed grows too. */
+  /** Pads to `length` tokens, overflowing windows included. */
   pad(length: number, { id, typeId = 0, token = '[PAD]', side = 'right' }: Padding): void {
     for (const window of this.overflowing) window.pad(length, { id, typeId, token, side })
     const missing = length - this.length
@@ -144,7 +151,7 @@ export class Encoding {
   }
 }
 
-/** Joins encodings in their order. */
+/** Concatenates encodings. */
 export const joinEncodings = (encodings: readonly Encoding[]): Encoding => {
   const joined = new Encoding()
   for (const encoding of encodings) joined.append(encoding)
@@ -153,7 +160,7 @@ export const joinEncodings = (encodings: readonly Encoding[]): Encoding => {
 
 const MAX_PADDED = 2 ** 24
 
-/** Pads all encodings to one length. Throws ConfigError when that is absurd. */
+/** Pads all encodings to one length. Throws ConfigError if the length is not an integer up to 2^24. */
 export const padEncodings = (encodings: readonly Encoding[], padding: Padding): void => {
   let length = padding.length ?? encodings.reduce((longest, encoding) => Math.max(longest, encoding.length), 0)
   const multiple = padding.multipleOf ?? 0

@@ -1,23 +1,26 @@
-// Token ids without offsets, for training data: the text is cut into stretches that can be encoded by themselves, and
-// the ids of each stretch are remembered. How a text may be cut follows from what the tokenizer's parts say of
-// themselves; when nothing is known, the whole text goes the slow way. The ids are always those of `encode`.
-import { cutsBefore } from './cuts.ts'
-import { createSink, type Model } from './models/index.ts'
-import { type Edges, type Normalizer, WHOLE } from './normalizers/index.ts'
+// Fast encoding to token ids without offsets, for training data: splits the text into segments that can be encoded
+// independently, and caches the ids of each. The normalizer, pre-tokenizer and model declare where a split is safe; if
+// it is never safe, the whole text is encoded at once. The ids always equal those of `encode`.
+
+import { createTokenSink, type Model } from './models/index.ts'
+import { type Normalizer, type SegmentEdges, WHOLE_SEGMENT } from './normalizers/index.ts'
 import type { PreTokenizer, Scanner } from './pre-tokenizers/index.ts'
+import { safeSplitBeforeAll } from './split-points.ts'
 import { AlignedPiece, PlainPiece } from './text.ts'
 import { classOf, LETTER, NUMBER } from './unicode.ts'
 import { hashUnits, MAX_IDS, MAX_WORD, WordCache } from './word-cache.ts'
 
+/** A typed array of token ids. */
 export type IdArray = Uint32Array | Uint16Array | Int32Array
 
-export interface Parts {
+/** The parts of a tokenizer that turn text into ids. */
+export interface TokenizerParts {
   normalizer?: Normalizer
   preTokenizer?: PreTokenizer
   model: Model
 }
 
-/** Room that never has to be asked for twice: ids are added through it. */
+/** A growing buffer of token ids. */
 export class IdBuffer {
   ids: Uint32Array
   count = 0
@@ -39,62 +42,69 @@ export class IdBuffer {
   }
 }
 
-/** Encodes one stretch of text between added tokens; `atStart` says that it begins the original. */
-export type StretchEncoder = (text: string, atStart: boolean, out: IdBuffer) => void
+/** Encodes the text between two added tokens; `atStart` is true at the start of the original text. */
+export type SegmentEncoder = (text: string, atStart: boolean, out: IdBuffer) => void
 
-// Any place in the original but its start.
+// Stands for any offset in the original text except its start.
 const ELSEWHERE = 1
 
-/** Where in the original the first character that is left after normalizing stands, as far as it matters. */
-export const firstPlace = ({ normalizer, preTokenizer }: Omit<Parts, 'model'>, text: string): number => {
-  if (normalizer === undefined || preTokenizer?.mindsStart !== true) return 0
+/** Original offset of the first character that normalization keeps; 0 where the pre-tokenizer does not need it. */
+export const firstOriginalOffset = (
+  { normalizer, preTokenizer }: Omit<TokenizerParts, 'model'>,
+  text: string,
+): number => {
+  if (normalizer === undefined || preTokenizer?.dependsOnStart !== true) return 0
   const piece = new AlignedPiece(text, 0)
   normalizer.align(piece)
   return piece.text === '' ? ELSEWHERE : piece.original(0, 1)[0]
 }
 
-/** The ids of a text by the plain road: normalize, pre-tokenize, model. */
-const encodePlainly = (
-  { normalizer, preTokenizer, model }: Parts,
+/** Encodes text without splitting or caching: normalizer, pre-tokenizer, model. */
+const encodeDirectly = (
+  { normalizer, preTokenizer, model }: TokenizerParts,
   text: string,
-  edges: Edges,
+  edges: SegmentEdges,
   atStart: boolean,
 ): number[] => {
-  const sink = createSink()
+  const sink = createTokenSink()
   const normalized = normalizer?.normalize(text, edges) ?? text
   const piece = new PlainPiece(
     normalized,
-    atStart && edges.first ? firstPlace({ normalizer, preTokenizer }, text) : ELSEWHERE,
+    atStart && edges.first ? firstOriginalOffset({ normalizer, preTokenizer }, text) : ELSEWHERE,
   )
   const pieces = preTokenizer?.split([piece]) ?? [piece]
   for (const { text: word } of pieces) if (word !== '') model.tokenize(word, sink)
   return sink.ids
 }
 
-/** Chooses the fastest road that the parts allow. */
-export const createStretchEncoder = (parts: Parts): StretchEncoder => {
+/** Chooses the fastest exact encoder for these parts. */
+export const createSegmentEncoder = (parts: TokenizerParts): SegmentEncoder => {
   const { normalizer, preTokenizer, model } = parts
   const pieces = preTokenizer?.scanner
-  if (preTokenizer !== undefined && pieces !== undefined && normalizer?.cutsAtAscii !== true)
+  if (preTokenizer !== undefined && pieces !== undefined && normalizer?.splitsSafelyAtAscii !== true)
     return pieceEncoder(parts, pieces(), preTokenizer)
-  const asciiCuts =
-    preTokenizer?.isolatesAscii === true && (normalizer === undefined || normalizer.cutsAtAscii === true)
-  if (asciiCuts) return cutEncoder(parts, asciiScanner, false)
-  const leads = cutsBefore(
+  const splitsAtAscii =
+    preTokenizer?.isolatesAscii === true && (normalizer === undefined || normalizer.splitsSafelyAtAscii === true)
+  if (splitsAtAscii) return splitEncoder(parts, asciiScanner, false)
+  const leads = safeSplitBeforeAll(
     [normalizer, preTokenizer].filter((part) => part !== undefined),
     ' ',
   )
-  const bears = leads !== undefined && [...leads].every((lead) => model.bearsCut(lead))
-  if (bears) return cutEncoder(parts, spaceScanner(parts, leads), normalizer?.minds === 'end')
+  const isSafe = leads !== undefined && [...leads].every((lead) => model.allowsSplitBefore(lead))
+  if (isSafe) return splitEncoder(parts, spaceScanner(parts, leads), normalizer?.dependsOn === 'end')
   const encodeNormalized = createNormalizedEncoder(parts)
   return (text, atStart, out) =>
-    encodeNormalized(normalizer?.normalize(text, WHOLE) ?? text, atStart && firstPlace(parts, text) === 0, out)
+    encodeNormalized(
+      normalizer?.normalize(text, WHOLE_SEGMENT) ?? text,
+      atStart && firstOriginalOffset(parts, text) === 0,
+      out,
+    )
 }
 
-const MAX_REMEMBERED = 1 << 17
+const MAX_CACHED_WORDS = 1 << 17
 
-/** Encodes text that is normalized already, without cuts; words are remembered. */
-export const createNormalizedEncoder = ({ preTokenizer, model }: Parts): StretchEncoder => {
+/** Encodes text that is already normalized, with a cache of words. */
+export const createNormalizedEncoder = ({ preTokenizer, model }: TokenizerParts): SegmentEncoder => {
   const memo = new Map<string, number[]>()
   return (text, atStart, out) => {
     const piece = new PlainPiece(text, atStart ? 0 : ELSEWHERE)
@@ -102,10 +112,10 @@ export const createNormalizedEncoder = ({ preTokenizer, model }: Parts): Stretch
       if (word === '') continue
       let ids = memo.get(word)
       if (ids === undefined) {
-        const sink = createSink()
+        const sink = createTokenSink()
         model.tokenize(word, sink)
         ids = sink.ids
-        if (memo.size >= MAX_REMEMBERED) memo.clear()
+        if (memo.size >= MAX_CACHED_WORDS) memo.clear()
         if (word.length <= MAX_WORD) memo.set(word, ids)
       }
       for (const id of ids) out.push(id)
@@ -113,18 +123,22 @@ export const createNormalizedEncoder = ({ preTokenizer, model }: Parts): Stretch
   }
 }
 
-/** Cuts normalized text as the pre-tokenizer does; each piece is a word of the model. */
-const pieceEncoder = ({ normalizer, model }: Parts, scanner: Scanner, preTokenizer: PreTokenizer): StretchEncoder => {
+/** Splits normalized text with the pre-tokenizer's scanner and encodes each word, with a cache. */
+const pieceEncoder = (
+  { normalizer, model }: TokenizerParts,
+  scanner: Scanner,
+  preTokenizer: PreTokenizer,
+): SegmentEncoder => {
   const { finish, prefix } = preTokenizer
   const encodeMiss = (piece: string): number[] => {
-    const sink = createSink()
+    const sink = createTokenSink()
     model.tokenize(finish?.(piece) ?? piece, sink)
     return sink.ids
   }
   const units = new UnitBuffer()
   const cache = new WordCache()
   return (text, _atStart, out) => {
-    let normalized = normalizer?.normalize(text, WHOLE) ?? text
+    let normalized = normalizer?.normalize(text, WHOLE_SEGMENT) ?? text
     if (prefix !== undefined && normalized !== '' && !normalized.startsWith(prefix)) normalized = prefix + normalized
     scanner.begin?.(normalized)
     encodeUnits(normalized, units.fill(normalized), 0, normalized.length, scanner, cache, encodeMiss, out)
@@ -161,22 +175,23 @@ const encodeUnits = (
   }
 }
 
-/** Cuts raw text where every part bears it; each stretch goes through all parts once. */
-const cutEncoder = (parts: Parts, scanner: Scanner, mindsEnd: boolean): StretchEncoder => {
+/** Splits raw text at safe split points; each distinct segment goes through all parts once. */
+const splitEncoder = (parts: TokenizerParts, scanner: Scanner, dependsOnEnd: boolean): SegmentEncoder => {
   const units = new UnitBuffer()
   const cache = new WordCache()
-  const middle: Edges = { first: false, last: false }
-  const encodeMiss = (piece: string) => encodePlainly(parts, piece, middle, false)
+  const middle: SegmentEdges = { first: false, last: false }
+  const encodeMiss = (piece: string) => encodeDirectly(parts, piece, middle, false)
   return (text, atStart, out) => {
     const all = units.fill(text)
     const limit = text.length
-    // The first stretch may get a prefix or lose white space, and the last too: they hold at least one sure character.
+    // Normalizers may add a prefix to the first segment or strip white space at both ends, so the first and the last
+    // segment are encoded directly, and each must hold a letter or digit that normalization keeps.
     let head = 0
-    while (head < limit && !hasSureCharacter(all, 0, head)) head = scanner.next(all, head, limit)
+    while (head < limit && !hasAlphanumeric(all, 0, head)) head = scanner.next(all, head, limit)
     let tail = limit
-    if (mindsEnd) {
-      while (tail > head && !isSure(all[tail - 1])) tail--
-      // Back to the start of the stretch that holds the sure character.
+    if (dependsOnEnd) {
+      while (tail > head && !isAlphanumeric(all[tail - 1])) tail--
+      // Back to the start of the segment with the last letter or digit.
       let start = head
       for (let end = head; end < tail; ) {
         start = end
@@ -184,23 +199,23 @@ const cutEncoder = (parts: Parts, scanner: Scanner, mindsEnd: boolean): StretchE
       }
       tail = Math.max(head, start)
     }
-    for (const id of encodePlainly(parts, text.slice(0, head), { first: true, last: head === limit }, atStart))
+    for (const id of encodeDirectly(parts, text.slice(0, head), { first: true, last: head === limit }, atStart))
       out.push(id)
     encodeUnits(text, all, head, tail, scanner, cache, encodeMiss, out)
     if (tail < limit)
-      for (const id of encodePlainly(parts, text.slice(tail), { first: false, last: true }, false)) out.push(id)
+      for (const id of encodeDirectly(parts, text.slice(tail), { first: false, last: true }, false)) out.push(id)
   }
 }
 
-const isSure = (unit: number): boolean =>
+const isAlphanumeric = (unit: number): boolean =>
   (unit >= 0x61 && unit <= 0x7a) || (unit >= 0x41 && unit <= 0x5a) || (unit >= 0x30 && unit <= 0x39)
 
-const hasSureCharacter = (units: Uint16Array, start: number, end: number): boolean => {
-  for (let i = start; i < end; i++) if (isSure(units[i])) return true
+const hasAlphanumeric = (units: Uint16Array, start: number, end: number): boolean => {
+  for (let i = start; i < end; i++) if (isAlphanumeric(units[i])) return true
   return false
 }
 
-/** The text as UTF-16 units, in a buffer that is used again and again. */
+/** The text as UTF-16 units, in a reused buffer. */
 class UnitBuffer {
   #bytes = Buffer.alloc(1 << 16)
 
@@ -215,9 +230,9 @@ const BLANK = 1
 const MARKER = 2
 const asciiKinds = new Uint8Array(0x10000)
 for (const character of '\t\n\r ') asciiKinds[character.charCodeAt(0)] = BLANK
-for (let code = 0x21; code < 0x7f; code++) if (!isSure(code)) asciiKinds[code] = MARKER
+for (let code = 0x21; code < 0x7f; code++) if (!isAlphanumeric(code)) asciiKinds[code] = MARKER
 
-/** A word or a punctuation character, with a space before it. Everything outside ASCII counts as part of words. */
+/** Segments of one word or one punctuation character, with a space before it; non-ASCII counts as part of words. */
 const asciiScanner: Scanner = {
   limited: true,
   next(units, start, limit) {
@@ -231,17 +246,17 @@ const asciiScanner: Scanner = {
   },
 }
 
-// Characters that make one grapheme with whatever follows them, even a space.
+// Characters (grapheme property Prepend) that form one grapheme with the character after them, even a space.
 const PREPENDED =
   /[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\u{110bd}\u{110cd}\u{111c2}\u{111c3}\u{1193f}\u{11941}\u{11a3a}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]/u
 
-/** Spaces and what follows them, up to the next space that may be cut before. */
-const spaceScanner = ({ normalizer }: Parts, leads: string): Scanner => {
+/** Segments of spaces and the text after them, up to the next space before which a split is safe. */
+const spaceScanner = ({ normalizer }: TokenizerParts, leads: string): Scanner => {
   const UNKNOWN = 0
   const FIRM = 1
   const LOOSE = 2
   const memo = new Uint8Array(0x10000)
-  // Whether a space after this character stands after the same character once normalized.
+  // Whether a space after this character still follows a character other than a space once normalized.
   const isFirm = (unit: number): boolean => {
     if (memo[unit] === UNKNOWN) {
       const character = String.fromCharCode(unit)
@@ -259,7 +274,7 @@ const spaceScanner = ({ normalizer }: Parts, leads: string): Scanner => {
       while (at < limit && units[at] === 32) at++
       for (; at < limit; at++) {
         if (units[at] !== 32 || at === start || !isFirm(units[at - 1])) continue
-        // A mark on the space would be part of it.
+        // A combining mark after the space would belong to it.
         const next = at + 1 < limit ? units[at + 1] : 32
         if (next < 0x300 || (classOf(next) & (LETTER | NUMBER)) !== 0) return at
       }

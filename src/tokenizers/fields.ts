@@ -1,11 +1,12 @@
-// Reads the fields of a tokenizer file's JSON and names the place of what is wrong. Unknown fields are passed over:
-// the format grows, and the Rust reader passes over them too. It knows no component.
+// Reads the JSON fields of tokenizer files, with errors that name the field. Unknown fields are ignored, as in the Rust
+// crate, because the format keeps growing.
 import { DataError, show } from '../core/index.ts'
 
+/** A parsed JSON object. */
 export type JsonObject = Record<string, unknown>
 
-/** Throws the error that all readers of tokenizer files throw. */
-export function refuse(what: string, where: string, got: unknown, advice = 'Check the tokenizer file.'): never {
+/** Throws the DataError of an invalid field: "Expected … for `where`, got …". */
+export function throwInvalid(what: string, where: string, got: unknown, advice = 'Check the tokenizer file.'): never {
   throw new DataError(`Expected ${what} for \`${where}\`, got ${brief(got)}. ${advice}`)
 }
 
@@ -14,10 +15,11 @@ const brief = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
+/** Whether a JSON value is an object (not null, not a list). */
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The fields of one JSON object. */
+/** Typed access to the fields of one JSON object; every method throws DataError for a value of the wrong type. */
 export class Fields {
   readonly value: JsonObject
 
@@ -25,7 +27,7 @@ export class Fields {
     value: unknown,
     readonly where: string,
   ) {
-    if (!isObject(value)) refuse('an object', where, value)
+    if (!isObject(value)) throwInvalid('an object', where, value)
     this.value = value
   }
 
@@ -35,7 +37,7 @@ export class Fields {
 
   string(key: string, fallback?: string): string {
     const value = this.get(key, fallback)
-    return typeof value === 'string' ? this.#sound(key, value) : refuse('a string', this.at(key), value)
+    return typeof value === 'string' ? this.#wellFormed(key, value) : throwInvalid('a string', this.at(key), value)
   }
 
   optionalString(key: string): string | undefined {
@@ -45,13 +47,13 @@ export class Fields {
   /** A string of exactly one character (code point). */
   character(key: string): string {
     const value = this.string(key)
-    if ([...value].length !== 1) refuse('one character', this.at(key), value)
+    if ([...value].length !== 1) throwInvalid('one character', this.at(key), value)
     return value
   }
 
   boolean(key: string, fallback?: boolean): boolean {
     const value = this.get(key, fallback)
-    return typeof value === 'boolean' ? value : refuse('true or false', this.at(key), value)
+    return typeof value === 'boolean' ? value : throwInvalid('true or false', this.at(key), value)
   }
 
   integer(key: string, fallback?: number): number {
@@ -60,17 +62,19 @@ export class Fields {
 
   oneOf<Option extends string>(key: string, options: readonly Option[], fallback?: Option): Option {
     const value = this.get(key, fallback)
-    return options.find((option) => option === value) ?? refuse(`one of ${options.join(', ')}`, this.at(key), value)
+    return (
+      options.find((option) => option === value) ?? throwInvalid(`one of ${options.join(', ')}`, this.at(key), value)
+    )
   }
 
   list(key: string): unknown[] {
     const value = this.get(key)
-    return Array.isArray(value) ? value : refuse('a list', this.at(key), value)
+    return Array.isArray(value) ? value : throwInvalid('a list', this.at(key), value)
   }
 
   object(key: string): JsonObject {
     const value = this.get(key)
-    return isObject(value) ? value : refuse('an object', this.at(key), value)
+    return isObject(value) ? value : throwInvalid('an object', this.at(key), value)
   }
 
   at(key: string): string {
@@ -83,17 +87,17 @@ export class Fields {
     return value ?? fallback
   }
 
-  #sound(key: string, value: string): string {
-    return /\p{Cs}/u.test(value) ? refuse('a string without lone surrogates', this.at(key), value) : value
+  #wellFormed(key: string, value: string): string {
+    return /\p{Cs}/u.test(value) ? throwInvalid('a string without lone surrogates', this.at(key), value) : value
   }
 }
 
-/** An id or a count: a whole number from 0 to 2^31 - 1. */
+/** Checks an id or a count: an integer from 0 to 2^31 - 1. Throws DataError. */
 export const integer = (value: unknown, where: string): number => {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 0x7fffffff)
-    refuse('a whole number from 0 to 2147483647', where, value)
+    throwInvalid('an integer from 0 to 2147483647', where, value)
   return value
 }
 
-/** How deep sequences of components may nest; deeper files are refused instead of overflowing the stack. */
+/** Maximum nesting of component sequences; deeper files throw an error instead of overflowing the stack. */
 export const MAX_DEPTH = 16

@@ -1,12 +1,12 @@
-// What other folders may use of tokenizers.
+// Tokenizers: loading, encoding, decoding, chat templates and training.
 export type { AddedToken } from './added-tokens.ts'
 export {
   applyChatTemplate,
   CHAT_TEMPLATES,
-  type Chat,
   type ChatMessage,
   type ChatOptions,
   type ChatTemplateName,
+  type EncodedChat,
   type RenderOptions,
   renderChat,
   renderChatFor,
@@ -21,4 +21,4 @@ export { ROLES, type Role, type SpecialToken, type SpecialTokens } from './speci
 export { type DecodeOptions, type EncodeOptions, Tokenizer, type TokenizerExtras } from './tokenizer.ts'
 export * from './training/index.ts'
 export type { Strategy, Truncation } from './truncation.ts'
-export { type TurnEnds, turnEnds, withStart } from './turn-ends.ts'
+export { type TurnEnds, turnEnds, withStartToken } from './turn-ends.ts'

@@ -1,14 +1,15 @@
-// The tokenizer.json that vocab.txt (BERT) or vocab.json with merges.txt (GPT-2, RoBERTa) stand for.
-// It knows no tokenizer and reads no file.
-import { isObject, type JsonObject, refuse } from './fields.ts'
+// Converts older vocabulary files to the content of tokenizer.json: vocab.txt (BERT), vocab.json with merges.txt (GPT-2,
+// RoBERTa). Independent of the file system.
+import { isObject, type JsonObject, throwInvalid } from './fields.ts'
 import { tokenText } from './special-tokens.ts'
 
+/** Normalization of a BERT vocabulary (vocab.txt). */
 export interface BertVocabularyOptions {
-  /** Whether text is put in lower case. Default true. */
+  /** Lowercase the text (default: true). */
   lowercase?: boolean
-  /** Whether accents are dropped. By default they are when text is put in lower case. */
+  /** Strip accents (default: same as `lowercase`). */
   stripAccents?: boolean
-  /** Whether Chinese characters stand alone. Default true. */
+  /** Split Chinese text into single characters (default: true). */
   handleChineseChars?: boolean
 }
 
@@ -22,7 +23,7 @@ const specialToken = (id: number, content: string, lstrip = false): JsonObject =
   special: true,
 })
 
-/** From vocab.txt: one token a line, the line's number its id. */
+/** Converts vocab.txt: one token per line, the line number is its id. Throws DataError. */
 export const bertJson = (text: string, options: BertVocabularyOptions = {}): JsonObject => {
   const lines = text.split('\n')
   if (lines.at(-1) === '') lines.pop()
@@ -30,7 +31,8 @@ export const bertJson = (text: string, options: BertVocabularyOptions = {}): Jso
   for (const [id, line] of lines.entries()) vocab[line.trimEnd()] = id
   const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'].filter((token) => vocab[token] !== undefined)
   for (const token of ['[UNK]', '[CLS]', '[SEP]'])
-    if (vocab[token] === undefined) refuse(`${token} among the lines`, 'vocab.txt', `${lines.length} lines without it`)
+    if (vocab[token] === undefined)
+      throwInvalid(`${token} among the lines`, 'vocab.txt', `${lines.length} lines without it`)
   return {
     version: '1.0',
     truncation: null,
@@ -70,7 +72,10 @@ const frame = ([cls, clsId]: [string, number], [sep, sepId]: [string, number]): 
   }
 }
 
-/** From vocab.json and merges.txt; RoBERTa's when its tokens are there or the settings say so, else GPT-2's. */
+/**
+ * Converts vocab.json and merges.txt: as RoBERTa if `config` names it or its special tokens are in the vocabulary, else
+ * as GPT-2. Throws DataError.
+ */
 export const byteLevelJson = (vocab: JsonObject, mergesText: string, config: JsonObject = {}): JsonObject => {
   const merges = mergesText
     .split('\n')
@@ -82,7 +87,8 @@ export const byteLevelJson = (vocab: JsonObject, mergesText: string, config: Jso
     ['<s>', '</s>', '<mask>'].every((token) => typeof vocab[token] === 'number')
   const names = isRoberta ? ['<s>', '<pad>', '</s>', '<unk>', '<mask>'] : ['<|endoftext|>']
   const known = names.filter((token) => typeof vocab[token] === 'number')
-  if (isRoberta) for (const token of ['<s>', '</s>']) if (!known.includes(token)) refuse(token, 'vocab.json', 'none')
+  if (isRoberta)
+    for (const token of ['<s>', '</s>']) if (!known.includes(token)) throwInvalid(token, 'vocab.json', 'none')
   return {
     version: '1.0',
     truncation: null,

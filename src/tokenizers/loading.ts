@@ -1,5 +1,5 @@
-// Opens tokenizers from the files that people have: tokenizer.json, vocab.txt, vocab.json with merges.txt,
-// SentencePiece models, alone or in a folder with their settings. It knows no part of a tokenizer.
+// Loads tokenizers from files: tokenizer.json, vocab.txt, vocab.json with merges.txt, SentencePiece models; a single
+// file or a folder with tokenizer_config.json.
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { DataError, TunesmithError } from '../core/index.ts'
@@ -11,21 +11,22 @@ import { Tokenizer } from './tokenizer.ts'
 
 const MAX_FILE_BYTES = 512 * 1024 * 1024
 
+/** Options of `loadTokenizer`; those of BERT vocabularies apply to vocab.txt only. */
 export interface LoadOptions extends BertVocabularyOptions {
-  /** tokenizer_config.json beside the parsed content of a tokenizer.json; folders have their own. */
+  /** Content of tokenizer_config.json, for a `source` that is the parsed content of a tokenizer.json. */
   config?: JsonObject
 }
 
 /**
- * Opens a tokenizer from a folder, a file (tokenizer.json, vocab.txt, vocab.json beside merges.txt, tokenizer.model) or
- * the parsed content of a tokenizer.json, with `config` beside it. The other options count for vocab.txt alone.
- * Throws DataError.
+ * Loads a tokenizer from a folder, a file (tokenizer.json, vocab.txt, vocab.json with merges.txt, tokenizer.model) or the
+ * parsed content of a tokenizer.json. Throws DataError if a file is missing or invalid.
  */
 export const loadTokenizer = async (source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> => {
   if (typeof source !== 'string')
     return build(source, options.config === undefined ? [] : [options.config], undefined, 'tokenizer.json')
   const info = await stat(source).catch(() => undefined)
-  if (info === undefined) throw new DataError('Expected a tokenizer file or folder, got nothing there.', source)
+  if (info === undefined)
+    throw new DataError('Expected a tokenizer file or folder, got a path that does not exist.', source)
   const folder = info.isDirectory() ? source : dirname(source)
   const config = (await readJson(join(folder, 'tokenizer_config.json'))) ?? {}
   const map = (await readJson(join(folder, 'special_tokens_map.json'))) ?? {}
@@ -58,7 +59,8 @@ const readers = (options: LoadOptions): readonly Reader[] => [
       const merges = await readText(
         join(folder, name.replace('vocab.json', 'merges.txt').replace('encoder.json', 'vocab.bpe')),
       )
-      if (merges === undefined) throw new DataError('Expected merges.txt beside it, got none.', join(folder, name))
+      if (merges === undefined)
+        throw new DataError('`vocab.json` needs `merges.txt` in the same folder: add it.', join(folder, name))
       const model = (await readJson(join(folder, 'config.json')))?.model_type
       return byteLevelJson(parse(await need(folder, name), join(folder, name)), merges, {
         ...config,
@@ -80,7 +82,7 @@ const VOCABULARIES = [
 
 const findVocabulary = async (folder: string): Promise<string> => {
   for (const name of VOCABULARIES) if ((await stat(join(folder, name)).catch(() => undefined))?.isFile()) return name
-  throw new DataError(`Expected one of ${VOCABULARIES.join(', ')}, got none of them.`, folder)
+  throw new DataError(`Expected one of ${VOCABULARIES.join(', ')}, got none of them. Name a tokenizer folder.`, folder)
 }
 
 const tokenizerJson = async (folder: string, name: string): Promise<JsonObject> =>
@@ -120,11 +122,11 @@ const parse = (text: string, path: string): JsonObject => {
   } catch (error) {
     throw new DataError(`Expected JSON, got ${(error as Error).message}.`, path)
   }
-  if (!isObject(value)) throw new DataError('Expected a JSON object, got something else.', path)
+  if (!isObject(value)) throw new DataError('Expected a JSON object, got another type.', path)
   return value
 }
 
-/** Puts a tokenizer and the settings around it together. */
+/** Builds a tokenizer from its JSON and configuration files. */
 const build = (
   json: JsonObject,
   files: readonly JsonObject[],
@@ -137,8 +139,8 @@ const build = (
     return new Tokenizer(
       { ...json, added_tokens: withConfigTokens(json, files) },
       {
-        special: (idOf) => resolveRoles(namedRoles(files), idOf, { usual: !namesRoles(files) }),
-        // Files say 1e30 for "no limit".
+        special: (idOf) => resolveRoles(namedRoles(files), idOf, { conventional: !namesRoles(files) }),
+        // Some files write 1e30 for "no limit".
         maxLength: typeof longest === 'number' && longest > 0 && longest < 2 ** 31 ? longest : undefined,
         paddingSide: config.padding_side === 'left' ? 'left' : 'right',
         truncationSide: config.truncation_side === 'left' ? 'left' : 'right',
@@ -149,8 +151,8 @@ const build = (
   } catch (error) {
     if (error instanceof DataError) throw error.file === undefined ? new DataError(error.message, path) : error
     if (error instanceof TunesmithError) throw error
-    // Whatever a broken file makes the engine throw (too deep, too large) is a fault of the file.
-    throw new DataError(`Expected a tokenizer, got one that cannot be built (${(error as Error).message}).`, path)
+    // Any other error that V8 throws for a broken file (too deep, too large) is reported as a fault of the file.
+    throw new DataError(`Expected a valid tokenizer, got one that cannot be built (${(error as Error).message}).`, path)
   }
 }
 
@@ -161,12 +163,12 @@ const configTemplate = (config: JsonObject): string | undefined => {
   const template = config.chat_template
   if (typeof template === 'string') return template
   if (!Array.isArray(template)) return undefined
-  // Several named templates: the one called default.
+  // A list of named templates: use the one named "default".
   const chosen = template.find((item) => isObject(item) && item.name === 'default')
   return isObject(chosen) && typeof chosen.template === 'string' ? chosen.template : undefined
 }
 
-/** The file's added tokens, and after them those that only the settings name. */
+/** The added tokens of tokenizer.json, followed by those that only the configuration files name. */
 const withConfigTokens = (json: JsonObject, files: readonly JsonObject[]): unknown[] => {
   const listed = Array.isArray(json.added_tokens)
     ? json.added_tokens

@@ -33,7 +33,7 @@ const POSIX: Record<string, string> = {
 
 /** A regular expression from a tokenizer file, with the flags given beside `v`. Throws DataError. */
 export const translateRegex = (pattern: string, where: string, flags = 'g'): RegExp => {
-  if (pattern.length > MAX_PATTERN) fail(pattern, where, `is longer than ${MAX_PATTERN} characters`)
+  if (pattern.length > MAX_PATTERN) throwUnusable(pattern, where, `is longer than ${MAX_PATTERN} characters`)
   const translation = new Translation(pattern, where)
   const source = translation.translate()
   let regex: RegExp
@@ -42,7 +42,7 @@ export const translateRegex = (pattern: string, where: string, flags = 'g'): Reg
     regex.test('') // compiles now: V8 refuses too large patterns at the first use
     regex.lastIndex = 0
   } catch (error) {
-    fail(pattern, where, `cannot be said in JavaScript (${(error as Error).message})`)
+    throwUnusable(pattern, where, `cannot be said in JavaScript (${(error as Error).message})`)
   }
   if (translation.nestsRepeats) probe(regex, pattern, where)
   return regex
@@ -52,7 +52,7 @@ export const translateRegex = (pattern: string, where: string, flags = 'g'): Reg
 export const literalRegex = (text: string, flags = 'g'): RegExp =>
   new RegExp([...text].map((character) => literal(character)).join(''), `v${flags}`)
 
-function fail(pattern: string, where: string, why: string): never {
+function throwUnusable(pattern: string, where: string, why: string): never {
   const shown = pattern.length > 60 ? `${pattern.slice(0, 57)}...` : pattern
   throw new DataError(
     `Expected a usable regular expression for \`${where}\`, got ${JSON.stringify(shown)}, which ${why}.`,
@@ -93,7 +93,7 @@ class Translation {
   }
 
   #refuse(why: string): never {
-    return fail(this.#pattern, this.#where, why)
+    return throwUnusable(this.#pattern, this.#where, why)
   }
 
   #peek(text: string): boolean {
@@ -366,6 +366,6 @@ const probe = (regex: RegExp, pattern: string, where: string): void => {
       { timeout: PROBE_MS },
     )
   } catch {
-    fail(pattern, where, 'takes too long on short texts')
+    throwUnusable(pattern, where, 'takes too long on short texts')
   }
 }

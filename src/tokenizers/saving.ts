@@ -1,4 +1,4 @@
-// Writes a tokenizer's files into a folder. It knows no part of a tokenizer.
+// Writes a tokenizer's files into a folder.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../core/index.ts'
@@ -6,7 +6,7 @@ import type { JsonObject } from './fields.ts'
 import { ROLES } from './special-tokens.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
-/** Writes tokenizer.json, tokenizer_config.json and the vocabulary files that older readers want. Returns their names. */
+/** Writes tokenizer.json, tokenizer_config.json and the model's older vocabulary files; returns the file names. */
 export const saveTokenizer = async (tokenizer: Tokenizer, folder: string): Promise<string[]> => {
   await mkdir(folder, { recursive: true })
   const files: Record<string, string> = {

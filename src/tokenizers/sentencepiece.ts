@@ -1,13 +1,14 @@
-// The tokenizer.json that a SentencePiece model file stands for: a small reader of its protocol buffer, and the
-// translation of its pieces and settings. It reads no file.
+// Converts SentencePiece model files to the content of tokenizer.json: a small protocol buffer reader, and the mapping of
+// pieces and settings. Independent of the file system.
 // @source sentencepiece_model.proto (field numbers); Kudo and Richardson 2018
-import { type JsonObject, refuse } from './fields.ts'
+import { type JsonObject, throwInvalid } from './fields.ts'
 
 const PIECE_TYPES = { unknown: 2, control: 3, userDefined: 4 } as const
 const MODEL_BPE = 2
 const MODEL_UNIGRAM = 1
 const MAX_PIECES = 4_000_000
 
+/** A piece of a SentencePiece vocabulary. */
 export interface ScoredPiece {
   text: string
   score: number
@@ -17,18 +18,18 @@ export interface ScoredPiece {
 
 type Value = number | Buffer
 
-/** The fields of one protocol buffer message. Each number is read as it is on the wire; bounds are checked. */
+/** The fields of one protocol buffer message, as on the wire. Throws DataError for a truncated message. */
 function* messageFields(bytes: Buffer, where: string): Generator<[field: number, value: Value]> {
   let at = 0
   const varint = (): number => {
     let value = 0
     for (let shift = 0; shift < 70; shift += 7) {
-      if (at >= bytes.length) refuse('a complete message', where, 'a cut one')
+      if (at >= bytes.length) throwInvalid('a complete message', where, 'a truncated one')
       const byte = bytes[at++]
       value += (byte & 127) * 2 ** shift
       if (byte < 128) return value
     }
-    return refuse('a number of at most 64 bits', where, 'a longer one')
+    return throwInvalid('a number of at most 64 bits', where, 'a longer one')
   }
   while (at < bytes.length) {
     const key = varint()
@@ -37,8 +38,8 @@ function* messageFields(bytes: Buffer, where: string): Generator<[field: number,
     if (wire === 0) yield [field, varint()]
     else {
       const length =
-        wire === 2 ? varint() : wire === 5 ? 4 : wire === 1 ? 8 : refuse('a known kind of field', where, wire)
-      if (length > bytes.length - at) refuse('a complete message', where, 'a cut one')
+        wire === 2 ? varint() : wire === 5 ? 4 : wire === 1 ? 8 : throwInvalid('a known wire type', where, wire)
+      if (length > bytes.length - at) throwInvalid('a complete message', where, 'a truncated one')
       yield [field, bytes.subarray(at, at + length)]
       at += length
     }
@@ -52,7 +53,8 @@ const readPiece = (bytes: Buffer, index: number): ScoredPiece => {
   const text = fields.get(1)
   const score = fields.get(2)
   const type = fields.get(3) ?? 1
-  if (!Buffer.isBuffer(text) || typeof type !== 'number') refuse('a piece with text', `pieces[${index}]`, 'another')
+  if (!Buffer.isBuffer(text) || typeof type !== 'number')
+    throwInvalid('a piece with text', `pieces[${index}]`, 'another')
   return {
     text: text.toString('utf8'),
     score: Buffer.isBuffer(score) && score.length === 4 ? score.readFloatLE(0) : 0,
@@ -60,7 +62,7 @@ const readPiece = (bytes: Buffer, index: number): ScoredPiece => {
   }
 }
 
-/** Translates a model file; `config` is tokenizer_config.json. Throws DataError. */
+/** Converts a SentencePiece model file; `config` is tokenizer_config.json. Throws DataError. */
 export const sentencePieceJson = (bytes: Buffer, config: JsonObject = {}): JsonObject => {
   const pieces: ScoredPiece[] = []
   let trainer = new Map<number, Value>()
@@ -68,14 +70,15 @@ export const sentencePieceJson = (bytes: Buffer, config: JsonObject = {}): JsonO
   for (const [field, value] of messageFields(bytes, 'tokenizer.model')) {
     if (!Buffer.isBuffer(value)) continue
     if (field === 1) {
-      if (pieces.length === MAX_PIECES) refuse(`at most ${MAX_PIECES} pieces`, 'tokenizer.model', 'more')
+      if (pieces.length === MAX_PIECES) throwInvalid(`at most ${MAX_PIECES} pieces`, 'tokenizer.model', 'more')
       pieces.push(readPiece(value, pieces.length))
     } else if (field === 2) trainer = collect(value, 'trainer_spec')
     else if (field === 3) normalizer = collect(value, 'normalizer_spec')
   }
-  if (pieces.length === 0) refuse('pieces', 'tokenizer.model', 'none')
+  if (pieces.length === 0) throwInvalid('pieces', 'tokenizer.model', 'none')
   const kind = trainer.get(3) ?? MODEL_UNIGRAM
-  if (kind !== MODEL_BPE && kind !== MODEL_UNIGRAM) refuse('a BPE or unigram model', 'trainer_spec.model_type', kind)
+  if (kind !== MODEL_BPE && kind !== MODEL_UNIGRAM)
+    throwInvalid('a BPE or unigram model', 'trainer_spec.model_type', kind)
   const byteFallback = trainer.get(35) === 1
   const unkId = pieces.findIndex(({ type }) => type === PIECE_TYPES.unknown)
   return {
@@ -111,7 +114,7 @@ const normalizers = (spec: ReadonlyMap<number, Value>): JsonObject[] => {
   if (Buffer.isBuffer(charsmap) && charsmap.length > 0)
     parts.push({ type: 'Precompiled', precompiled_charsmap: charsmap.toString('base64') })
   if (flag(spec, 4)) {
-    // SentencePiece strips plain spaces alone; its usual rules have made other white space plain by then.
+    // SentencePiece strips plain spaces only; its precompiled rules have already replaced other white space.
     if (parts.length > 0) parts.push({ type: 'Strip', strip_left: true, strip_right: true })
     else parts.push({ type: 'Replace', pattern: { Regex: '\\A +| +\\z' }, content: '' })
     parts.push({ type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' })
@@ -151,8 +154,8 @@ const unigramParts = (spec: ReadonlyMap<number, Value>): JsonObject => {
 }
 
 /**
- * The merges of a SentencePiece BPE vocabulary, best first. A merge ranks by the score of the piece it makes, so every way to
- * make a piece is a merge.
+ * The merges of a SentencePiece BPE vocabulary, best first. A merge ranks by the score of its result, so every split of a
+ * piece into two pieces is a merge.
  */
 export const scoredMerges = (pieces: readonly ScoredPiece[]): [left: string, right: string][] => {
   const ids = new Map(pieces.map(({ text }, id) => [text, id]))

@@ -1,23 +1,28 @@
-// The tokens that have a role (start, end, padding …), from the files beside tokenizer.json or by their usual names.
-// It knows no tokenizer.
+// Special tokens by role (start, end, padding …), from the configuration files or by their conventional names.
+// Independent of the tokenizer.
 import { isObject, type JsonObject } from './fields.ts'
 
+/** The roles of special tokens, named as in `bos_token`, `eos_token` … of tokenizer_config.json. */
 export const ROLES = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'] as const
+/** The role of a special token. */
 export type Role = (typeof ROLES)[number]
 
+/** A special token with its id. */
 export interface SpecialToken {
   token: string
   id: number
 }
 
+/** The special tokens of a tokenizer by role. */
 export type SpecialTokens = Readonly<Partial<Record<Role, SpecialToken>>> & {
-  /** Special tokens without one of the roles. */
+  /** Special tokens without a role. */
   readonly additional: readonly SpecialToken[]
 }
 
+/** No special tokens. */
 export const NO_SPECIAL_TOKENS: SpecialTokens = { additional: [] }
 
-const USUAL_NAMES: Record<Role, readonly string[]> = {
+const CONVENTIONAL_NAMES: Record<Role, readonly string[]> = {
   bos: ['<s>', '<|begin_of_text|>', '<bos>'],
   eos: ['</s>', '<|endoftext|>', '<|end_of_text|>', '<eos>', '<|im_end|>'],
   unk: ['[UNK]', '<unk>'],
@@ -27,13 +32,13 @@ const USUAL_NAMES: Record<Role, readonly string[]> = {
   mask: ['[MASK]', '<mask>'],
 }
 
-/** The text of a token that a file gives as a string or as an object with `content`. */
+/** The text of a token, given as a string or as an object with `content`. */
 export const tokenText = (value: unknown): string | undefined => {
   const text = isObject(value) ? value.content : value
   return typeof text === 'string' && text !== '' ? text : undefined
 }
 
-/** Names given for roles in tokenizer_config.json or special_tokens_map.json; earlier files win. */
+/** Tokens by role in tokenizer_config.json and special_tokens_map.json; earlier files take precedence. */
 export const namedRoles = (
   files: readonly JsonObject[],
 ): {
@@ -50,15 +55,15 @@ export const namedRoles = (
   return { roles, additional: [...new Set(additional)].filter((text) => text !== '') }
 }
 
-/** The roles with their ids; `usual` says whether unnamed roles fall to tokens with a usual name. */
+/** Looks up the ids of the roles; with `conventional`, roles that no file names use tokens of a conventional name. */
 export const resolveRoles = (
   { roles, additional }: ReturnType<typeof namedRoles>,
   idOf: (token: string) => number | undefined,
-  { usual }: { usual: boolean },
+  { conventional }: { conventional: boolean },
 ): SpecialTokens => {
   const resolved: Partial<Record<Role, SpecialToken>> = {}
   for (const role of ROLES) {
-    const names = roles[role] !== undefined ? [roles[role]] : usual ? USUAL_NAMES[role] : []
+    const names = roles[role] !== undefined ? [roles[role]] : conventional ? CONVENTIONAL_NAMES[role] : []
     for (const token of names) {
       const id = idOf(token)
       if (id !== undefined) resolved[role] ??= { token, id }

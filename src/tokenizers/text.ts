@@ -1,16 +1,15 @@
-// A text on its way from input to tokens, with or without the way back to the original. Normalizers and pre-tokenizers
-// work on the interface, so that the path with offsets and the path without are one code.
-// It knows no normalizer and no pre-tokenizer.
+// A piece of text between input and tokens, with or without alignment to the original. Normalizers and pre-tokenizers use
+// the interface, so encoding with and without offsets shares one implementation.
 import { toByteLevel } from './byte-level.ts'
 
-/** What pre-tokenizers need of a text; every change returns or edits the same kind of text. */
+/** A piece of text that pre-tokenizers split and edit. */
 export interface Piece {
   readonly text: string
-  /** Where the piece began in the original; 0 for the first. */
+  /** Offset of the piece's start in the original text. */
   readonly originalStart: number
   slice(start: number, end: number): Piece
   prepend(content: string): void
-  /** Replaces each [start, end) by `content`. The ranges are in order and do not touch each other. */
+  /** Replaces each [start, end) by `content`. The ranges are sorted and do not overlap. */
   replace(matches: readonly Span[], content: string): void
   toByteLevel(): void
 }
@@ -18,7 +17,7 @@ export interface Piece {
 /** A range of UTF-16 units, end excluded. */
 export type Span = readonly [start: number, end: number]
 
-/** A piece that forgets where it came from: for ids alone. */
+/** A piece without alignment, for encoding to ids only. */
 export class PlainPiece implements Piece {
   constructor(
     public text: string,
@@ -42,6 +41,7 @@ export class PlainPiece implements Piece {
   }
 }
 
+/** Replaces each span of `text` by `content`. */
 export const replaceSpans = (text: string, matches: readonly Span[], content: string): string => {
   if (matches.length === 0) return text
   let result = ''
@@ -53,9 +53,9 @@ export const replaceSpans = (text: string, matches: readonly Span[], content: st
   return result + text.slice(done)
 }
 
-/** A piece that knows, for each UTF-16 unit, the range of the original that it stands for. */
+/** A piece that maps each UTF-16 unit to a range of the original text. */
 export class AlignedPiece implements Piece {
-  // Absent while the text is still the original's own slice: most text never needs them.
+  // Undefined while the text is an unchanged slice of the original, which saves time for most text.
   #starts: number[] | undefined
   #ends: number[] | undefined
 
@@ -69,7 +69,7 @@ export class AlignedPiece implements Piece {
     this.#ends = ends
   }
 
-  /** The range of the original that [start, end) of the text stands for. */
+  /** The range of the original text for [start, end) of this piece. */
   original(start: number, end: number): [number, number] {
     if (this.#starts === undefined || start === end) return [this.originalStart + start, this.originalStart + end]
     return [this.#starts[start], this.#ends![end - 1]]
@@ -114,7 +114,7 @@ export class AlignedPiece implements Piece {
     }
     for (const [start, end] of matches) {
       copy(start)
-      // The content takes the place of the last character replaced (or of the one before an empty match).
+      // The content maps to the last replaced character (or to the character before an empty match).
       const at = end === 0 ? undefined : end - 1
       for (let i = 0; i < content.length; i++) {
         newStarts.push(at === undefined ? this.originalStart : starts[at])
@@ -129,9 +129,9 @@ export class AlignedPiece implements Piece {
   }
 
   /**
-   * Replaces the whole text by `characters`. The change of each says what it takes of the old text: 1 nothing (it is
-   * new and shares the place of what was taken last), 0 one character, -n one and the n after it, which vanish.
-   * The first `dropped` characters of the old text vanish too.
+   * Replaces the whole text by `characters`. The change of each gives how many old characters it consumes: 1 for none (an
+   * insertion, mapped to the last consumed character), 0 for one, -n for one plus n removed characters after it.
+   * The first `dropped` old characters are removed as well.
    */
   transform(characters: readonly string[], changes: readonly number[], dropped = 0): void {
     const old = this.text
@@ -162,7 +162,7 @@ export class AlignedPiece implements Piece {
     this.#ends = newEnds
   }
 
-  /** Replaces each character by what `map` gives for it, which may be nothing or several characters. */
+  /** Replaces each character by `map(character)`, which may be empty or several characters. */
   mapCharacters(map: (character: string) => string): void {
     const { starts, ends } = this.#align()
     const newStarts: number[] = []

@@ -1,20 +1,20 @@
-// A tokenizer: text to token ids and back. Built from the parts that a tokenizer.json describes. It knows no part by
-// name and no file format.
+// The tokenizer: text to token ids and back, built from the parts of a tokenizer.json.
+// Independent of the types of parts and of file formats.
 import { ConfigError } from '../core/index.ts'
-import { type AddedToken, AddedTokens, readAddedToken, type Stretch } from './added-tokens.ts'
+import { type AddedToken, AddedTokens, readAddedToken, type Segment } from './added-tokens.ts'
 import { type Decoder, readDecoder } from './decoders/index.ts'
 import { Encoding, joinEncodings, type Padding, padEncodings } from './encoding.ts'
 import {
   createNormalizedEncoder,
-  createStretchEncoder,
-  firstPlace,
+  createSegmentEncoder,
+  firstOriginalOffset,
   type IdArray,
   IdBuffer,
-  type StretchEncoder,
+  type SegmentEncoder,
 } from './fast-encoder.ts'
-import { Fields, type JsonObject, refuse } from './fields.ts'
-import { createSink, type Model, readModel } from './models/index.ts'
-import { type Normalizer, readNormalizer, WHOLE } from './normalizers/index.ts'
+import { Fields, type JsonObject, throwInvalid } from './fields.ts'
+import { createTokenSink, type Model, readModel } from './models/index.ts'
+import { type Normalizer, readNormalizer, WHOLE_SEGMENT } from './normalizers/index.ts'
 import { type PostProcessor, readPostProcessor } from './post-processors/index.ts'
 import { type PreTokenizer, readPreTokenizer } from './pre-tokenizers/index.ts'
 import { saveTokenizer } from './saving.ts'
@@ -23,45 +23,59 @@ import { AlignedPiece, type Span } from './text.ts'
 import { type Truncation, truncate } from './truncation.ts'
 import { isWellFormed, wellFormed } from './unicode.ts'
 
+/** Options of `Tokenizer.encode`. */
 export interface EncodeOptions {
-  /** A second sequence. */
+  /** The second sequence of a pair. */
   pair?: string
-  /** Whether the post-processor adds its special tokens. */
+  /** Add the special tokens of the post-processor, such as [CLS] and [SEP] (default: true). */
   addSpecialTokens?: boolean
+  /** Truncate to a maximum length (default: no truncation). */
   truncation?: Truncation
+  /** Pad to a length (default: no padding). */
   padding?: Padding
-  /** Stretches of the text, in UTF-16 units and in order, in which a special token's name is text like any other. */
+  /** Sorted ranges of the text, in UTF-16 units, in which special tokens are encoded as plain text. */
   literal?: readonly Span[]
-  /** What offsets count: UTF-16 units, as JavaScript strings do, or code points, as Python and Rust do. */
+  /** Unit of offsets: UTF-16 units as in JavaScript strings (default), or code points as in Python and Rust. */
   offsets?: 'utf16' | 'codePoints'
 }
 
+/** Options of `Tokenizer.decode`. */
 export interface DecodeOptions {
-  /** Leaves out special tokens. */
+  /** Leave out special tokens (default: false). */
   skipSpecialTokens?: boolean
 }
 
-/** What lies beside tokenizer.json in a folder. */
+/** Settings of a tokenizer that are not in tokenizer.json, but in the files beside it. */
 export interface TokenizerExtras {
-  /** Says which tokens have a role, given their ids. */
+  /** Returns the special tokens by role, given a lookup of ids. */
   special?: (idOf: (token: string) => number | undefined) => SpecialTokens
-  /** The longest input that the model takes, in tokens. */
+  /** Maximum input length of the model, in tokens. */
   maxLength?: number
+  /** Side that `padding` pads (default: right). */
   paddingSide?: 'left' | 'right'
+  /** Side that `truncation` truncates (default: right). */
   truncationSide?: 'left' | 'right'
-  /** Jinja source. */
+  /** Chat template, as Jinja source. */
   chatTemplate?: string
-  /** tokenizer_config.json as it was, for `save`. */
+  /** Content of tokenizer_config.json, kept for `save`. */
   config?: JsonObject
 }
 
+/** A tokenizer: encodes text to token ids and decodes ids to text. Load one with `loadTokenizer`. */
 export class Tokenizer {
+  /** The tokenizer model: vocabulary and algorithm (BPE, WordPiece, Unigram or WordLevel). */
   readonly model: Model
+  /** Special tokens by role, such as `special.pad?.id`. */
   readonly special: SpecialTokens
+  /** Maximum input length of the model, in tokens; undefined without a limit. */
   readonly maxLength: number | undefined
+  /** Side that `padding` pads. */
   readonly paddingSide: 'left' | 'right'
+  /** Side that `truncation` truncates. */
   readonly truncationSide: 'left' | 'right'
+  /** Chat template as Jinja source; undefined if the tokenizer has none. */
   readonly chatTemplate: string | undefined
+  /** Content of tokenizer_config.json. */
   readonly config: JsonObject
   readonly #added: AddedTokens
   readonly #normalizer: Normalizer | undefined
@@ -69,15 +83,15 @@ export class Tokenizer {
   readonly #postProcessor: PostProcessor | undefined
   readonly #decoder: Decoder | undefined
   readonly #sections: JsonObject
-  #encodeStretch: StretchEncoder | undefined
-  #encodeNormalized: StretchEncoder | undefined
+  #encodeSegment: SegmentEncoder | undefined
+  #encodeNormalized: SegmentEncoder | undefined
   readonly #buffer = new IdBuffer(1 << 16)
 
   /** Builds a tokenizer from the content of a tokenizer.json. Throws DataError. */
   constructor(json: unknown, extras: TokenizerExtras = {}) {
     const fields = new Fields(json, '')
     const version = fields.string('version', '1.0')
-    if (version !== '1.0') refuse('"1.0"', 'version', version)
+    if (version !== '1.0') throwInvalid('"1.0"', 'version', version)
     const read = <T>(key: string, reader: (value: unknown) => T): T | undefined =>
       fields.has(key) ? reader(fields.get(key)) : undefined
     this.model = readModel(fields.get('model'))
@@ -85,7 +99,7 @@ export class Tokenizer {
     this.#preTokenizer = read('pre_tokenizer', (value) => readPreTokenizer(value))
     this.#postProcessor = read('post_processor', (value) => readPostProcessor(value))
     this.#decoder = read('decoder', (value) => readDecoder(value))
-    this.#added = new AddedTokens(this.model, (text) => this.#normalizer?.normalize(text, WHOLE) ?? text)
+    this.#added = new AddedTokens(this.model, (text) => this.#normalizer?.normalize(text, WHOLE_SEGMENT) ?? text)
     const tokens = fields.has('added_tokens') ? fields.list('added_tokens') : []
     this.#added.add(tokens.map((token, i) => readAddedToken(token, `added_tokens[${i}]`)))
     const { model: _model, added_tokens: _added, ...sections } = fields.value
@@ -98,30 +112,35 @@ export class Tokenizer {
     this.config = extras.config ?? {}
   }
 
-  /** The size of the vocabulary, added tokens included. */
+  /** Number of tokens, added tokens included. */
   get vocabSize(): number {
     return this.model.size + this.#added.countBeyondModel()
   }
 
-  /** The largest id that can come out, which a model's embedding must hold. */
+  /** The largest token id. A model's embedding needs at least `maxId + 1` rows. */
   get maxId(): number {
     return this.#added.maxId()
   }
 
-  /** The tokens added to the model's vocabulary, by id. */
+  /** The added tokens, sorted by id. */
   get addedTokens(): { id: number; token: AddedToken }[] {
     return this.#added.list()
   }
 
+  /** The id of a token, or undefined if it is not in the vocabulary. */
   tokenToId(token: string): number | undefined {
     return this.#added.idOf(token)
   }
 
+  /** The token of an id, or undefined if the id is not in the vocabulary. */
   idToToken(id: number): string | undefined {
     return this.#added.tokenOf(id)
   }
 
-  /** Adds tokens after the others; those that the vocabulary knows keep their ids. Returns the ids. */
+  /**
+   * Adds tokens and returns their ids. Tokens already in the vocabulary keep their ids; new ones get the next free ids.
+   * Throws ConfigError for an empty token.
+   */
   addTokens(tokens: readonly (string | (Partial<AddedToken> & { content: string }))[]): number[] {
     const complete = tokens.map((token) => {
       const given = typeof token === 'string' ? { content: token } : token
@@ -129,13 +148,16 @@ export class Tokenizer {
       return { singleWord: false, lstrip: false, rstrip: false, normalized: !special, ...given, special }
     })
     if (complete.some(({ content }) => content === '' || !isWellFormed(content)))
-      throw new ConfigError('Expected tokens with text for `tokens`, got an empty or broken one.')
+      throw new ConfigError('Expected non-empty tokens without lone surrogates for `tokens`, got another.')
     this.#added.add(complete)
-    this.#encodeStretch = this.#encodeNormalized = undefined
+    this.#encodeSegment = this.#encodeNormalized = undefined
     return complete.map(({ content }) => this.#added.idOf(content)!)
   }
 
-  /** Encodes a text or a pair with everything known about each token. Lone surrogates are read as U+FFFD. */
+  /**
+   * Encodes a text or a pair to ids with offsets, word ids and masks. Lone surrogates are read as U+FFFD.
+   * Throws ConfigError if special tokens or the stride do not fit the truncation.
+   */
   encode(text: string, options: EncodeOptions = {}): Encoding {
     const { pair, addSpecialTokens = true, truncation, padding, literal, offsets = 'utf16' } = options
     const isPair = pair !== undefined
@@ -153,7 +175,7 @@ export class Tokenizer {
     return result
   }
 
-  /** Encodes several texts (or pairs); padding is to one length. */
+  /** Encodes several texts or pairs; with `padding`, all to one length. */
   encodeBatch(
     texts: readonly (string | readonly [string, string])[],
     { padding, ...options }: Omit<EncodeOptions, 'pair'> = {},
@@ -177,19 +199,19 @@ export class Tokenizer {
     let word = 0
     const pushAdded = (piece: AlignedPiece, id: number) =>
       encoding.push(id, piece.text, place(piece.original(0, piece.text.length)), word++, typeId)
-    for (const raw of this.#added.asText(this.#added.splitRaw(text), text, literal)) {
-      const stretch = new AlignedPiece(text.slice(raw.start, raw.end), raw.start)
+    for (const raw of this.#added.keepLiterals(this.#added.splitRaw(text), text, literal)) {
+      const segment = new AlignedPiece(text.slice(raw.start, raw.end), raw.start)
       if (raw.id !== undefined) {
-        pushAdded(stretch, raw.id)
+        pushAdded(segment, raw.id)
         continue
       }
-      if (stretch.text === '') continue
-      this.#normalizer?.align(stretch)
-      for (const normalized of this.#added.splitNormalized(stretch.text)) {
-        const piece = stretch.slice(normalized.start, normalized.end)
+      if (segment.text === '') continue
+      this.#normalizer?.align(segment)
+      for (const normalized of this.#added.splitNormalized(segment.text)) {
+        const piece = segment.slice(normalized.start, normalized.end)
         const [from, to] = piece.original(0, piece.text.length)
-        const said = literal.some(([start, end]) => from < end && to > start)
-        if (normalized.id !== undefined && !(said && this.#added.isSpecialId(normalized.id)))
+        const isLiteral = literal.some(([start, end]) => from < end && to > start)
+        if (normalized.id !== undefined && !(isLiteral && this.#added.isSpecialId(normalized.id)))
           pushAdded(piece, normalized.id)
         else if (piece.text !== '') word = this.#encodePiece(piece, encoding, word, typeId, place)
       }
@@ -207,7 +229,7 @@ export class Tokenizer {
     let word = firstWord
     for (const part of this.#preTokenizer?.split([piece]) ?? [piece]) {
       if (part.text === '') continue
-      const sink = createSink()
+      const sink = createTokenSink()
       this.model.tokenize(part.text, sink)
       for (const [i, id] of sink.ids.entries()) {
         const name = sink.names.get(i) ?? this.model.idToToken(id) ?? ''
@@ -219,8 +241,8 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of a text alone, without special tokens, by a much faster road: for training data. An array of 16-bit
-   * numbers when every id of the vocabulary fits.
+   * Encodes a text to ids only, without special tokens; much faster than `encode`. Returns a Uint16Array if all ids of the
+   * vocabulary fit 16 bits, else a Uint32Array.
    */
   encodeIds(text: string): Uint16Array | Uint32Array {
     this.#buffer.count = 0
@@ -230,17 +252,21 @@ export class Tokenizer {
   }
 
   /**
-   * Writes the ids of a text into `buffer` from `offset` on and returns where they end. Text of n UTF-8 bytes seldom has
-   * more than n tokens. Throws ConfigError when they do not fit, or when an id does not fit an element.
+   * Writes the ids of a text into `buffer` from `offset` and returns their end. A text of n UTF-8 bytes rarely has more
+   * than n tokens. Throws ConfigError if the ids do not fit the buffer, or an id does not fit its elements.
    */
   encodeInto(text: string, buffer: IdArray, offset = 0): number {
     if (buffer.BYTES_PER_ELEMENT === 2 && this.maxId > 0xffff)
-      throw new ConfigError(`Expected an array of 32-bit numbers for \`buffer\`, as ids go up to ${this.maxId}.`)
+      throw new ConfigError(
+        `Expected an array of 32-bit integers for \`buffer\`, because ids go up to ${this.maxId}. Pass a Uint32Array.`,
+      )
     this.#buffer.count = 0
     this.#fill(text, this.#buffer)
     const end = offset + this.#buffer.count
     if (end > buffer.length)
-      throw new ConfigError(`Expected room for ${end} ids for \`buffer\`, got ${buffer.length}. Pass a longer array.`)
+      throw new ConfigError(
+        `Expected at least ${end} elements for \`buffer\`, got ${buffer.length}. Pass a longer array.`,
+      )
     buffer.set(this.#buffer.ids.subarray(0, this.#buffer.count), offset)
     return end
   }
@@ -250,35 +276,35 @@ export class Tokenizer {
     for (const { start, end, id } of this.#added.splitRaw(text)) {
       if (id !== undefined) out.push(id)
       else if (start < end)
-        this.#fillStretch(start === 0 && end === text.length ? text : text.slice(start, end), start === 0, out)
+        this.#fillSegment(start === 0 && end === text.length ? text : text.slice(start, end), start === 0, out)
     }
   }
 
-  #fillStretch(text: string, atStart: boolean, out: IdBuffer): void {
+  #fillSegment(text: string, atStart: boolean, out: IdBuffer): void {
     const parts = { normalizer: this.#normalizer, preTokenizer: this.#preTokenizer, model: this.model }
-    this.#encodeStretch ??= createStretchEncoder(parts)
+    this.#encodeSegment ??= createSegmentEncoder(parts)
     if (!this.#added.hasNormalized) {
-      this.#encodeStretch(text, atStart, out)
+      this.#encodeSegment(text, atStart, out)
       return
     }
-    const normalized = this.#normalizer?.normalize(text, WHOLE) ?? text
-    const stretches = this.#added.splitNormalized(normalized)
-    if (stretches.length === 1 && stretches[0].id === undefined) {
-      this.#encodeStretch(text, atStart, out)
+    const normalized = this.#normalizer?.normalize(text, WHOLE_SEGMENT) ?? text
+    const segments = this.#added.splitNormalized(normalized)
+    if (segments.length === 1 && segments[0].id === undefined) {
+      this.#encodeSegment(text, atStart, out)
       return
     }
-    // Without a normalizer a stretch is as good as a whole text; with one it must not be normalized again.
-    this.#encodeNormalized ??= this.#normalizer === undefined ? this.#encodeStretch : createNormalizedEncoder(parts)
-    const first = atStart && firstPlace(parts, text) === 0
-    for (const stretch of stretches) this.#fillNormalized(normalized, stretch, first, out)
+    // With a normalizer, the segments are already normalized and must not be normalized again.
+    this.#encodeNormalized ??= this.#normalizer === undefined ? this.#encodeSegment : createNormalizedEncoder(parts)
+    const first = atStart && firstOriginalOffset(parts, text) === 0
+    for (const segment of segments) this.#fillNormalized(normalized, segment, first, out)
   }
 
-  #fillNormalized(text: string, { start, end, id }: Stretch, atStart: boolean, out: IdBuffer): void {
+  #fillNormalized(text: string, { start, end, id }: Segment, atStart: boolean, out: IdBuffer): void {
     if (id !== undefined) out.push(id)
     else if (start < end) this.#encodeNormalized!(text.slice(start, end), atStart && start === 0, out)
   }
 
-  /** The text of ids. Ids outside the vocabulary are passed over. */
+  /** Decodes ids to text. Ids outside the vocabulary are skipped. */
   decode(ids: ArrayLike<number>, { skipSpecialTokens = false }: DecodeOptions = {}): string {
     const tokens: string[] = []
     for (let i = 0; i < ids.length; i++) {
@@ -288,11 +314,12 @@ export class Tokenizer {
     return this.#decoder === undefined ? tokens.join(' ') : this.#decoder(tokens).join('')
   }
 
+  /** Decodes several lists of ids. */
   decodeBatch(batch: readonly ArrayLike<number>[], options: DecodeOptions = {}): string[] {
     return batch.map((ids) => this.decode(ids, options))
   }
 
-  /** Writes tokenizer.json and the files around it into a folder; returns their names. */
+  /** Writes tokenizer.json and its companion files into a folder; returns the file names. */
   save(folder: string): Promise<string[]> {
     return saveTokenizer(this, folder)
   }
@@ -304,7 +331,7 @@ export class Tokenizer {
   }
 }
 
-/** Turns UTF-16 offsets into `text` into code point offsets. */
+/** Converts UTF-16 offsets of `text` to code point offsets. */
 const codePointConverter = (text: string): ((span: [number, number]) => [number, number]) => {
   if (!/[\ud800-\udbff]/.test(text)) return (span) => span
   const before = new Uint32Array(text.length + 1)

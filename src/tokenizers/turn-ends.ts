@@ -1,19 +1,20 @@
-// What a chat template and a tokenizer make of the borders of a conversation: its start token, and what ends an answer, tokens, or text where
-// a model has no token for it. Found by asking the template.
+// Finds how a chat template ends an assistant turn (by tokens, or by text if there is no end token) and whether it starts
+// with the start token, by rendering a short conversation.
 import { type ChatOptions, renderChatFor, templateSource } from './chat/index.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
+/** What ends an assistant turn. */
 export interface TurnEnds {
-  /** Ids of end tokens, the tokenizer's own among them. */
+  /** Ids of end tokens, including the tokenizer's own. */
   ids: number[]
-  /** Text that only comes when the model speaks for the other side. */
+  /** Stop strings: text that starts the next turn, for templates without an end token. */
   stop: string[]
 }
 
 const answer = 'So it is.'
 const question = 'Why is that so?'
 
-/** Never throws: a template that refuses a plain conversation ends with the tokenizer's end token. */
+/** The end tokens and stop strings of a chat template. A template that cannot render gives the tokenizer's end token. */
 export const turnEnds = (tokenizer: Tokenizer, options: Pick<ChatOptions, 'template'> = {}): TurnEnds => {
   const { eos } = tokenizer.special
   const ids = new Set(eos === undefined ? [] : [eos.id])
@@ -45,14 +46,14 @@ export const turnEnds = (tokenizer: Tokenizer, options: Pick<ChatOptions, 'templ
     ids.add(end.id)
     between = trimmed.slice(end.content.length)
   }
-  // The first line that says something, with the breaks before it; special tokens never show in text.
+  // The first line that is not blank, with the line breaks before it. Special tokens do not appear in decoded text.
   const mark = /^\s*\S[^\n]*/.exec(between)?.[0].trimEnd()
   const shows = mark !== undefined && !specials.some(({ content }) => mark.includes(content))
   return { ids: [...ids], stop: shows ? [mark] : [] }
 }
 
-/** A preset with the start token in front, where the tokenizer puts one before any text; other templates say that themselves. */
-export const withStart = (tokenizer: Tokenizer, template: string): string => {
+/** Prepends the start token to a preset, if the tokenizer adds one to every text. Other templates are returned as is. */
+export const withStartToken = (tokenizer: Tokenizer, template: string): string => {
   const source = templateSource(template)
   const { bos } = tokenizer.special
   const adds = bos !== undefined && tokenizer.encode('a').ids[0] === bos.id

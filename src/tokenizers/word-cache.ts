@@ -1,17 +1,19 @@
-// A hash table from words (runs of UTF-16 units) to their token ids, laid out in a few typed arrays so that a lookup
-// touches little memory and makes no garbage. It knows no tokenizer.
+// A hash table from words (runs of UTF-16 units) to token ids, in a few typed arrays, so that a lookup touches little
+// memory and allocates nothing.
 
 const MAX_WORDS = 1 << 20
 const MAX_KEY_UNITS = 1 << 24
-/** Longer words are not kept: they hardly come again. */
+/** Longest cached word, in UTF-16 units; longer words rarely repeat. */
 export const MAX_WORD = 255
-/** Nor are words of more ids than this, so that callers can keep enough room. */
+/** Most ids of a cached word, so that callers can reserve space for `copy`. */
 export const MAX_IDS = 1000
 
-/** A slot is four numbers: hash, place of the key, length of the key with the count of ids above it, ids. */
+// A slot holds four numbers: hash, start of the key, key length with the id count in the upper half, and the id or the
+// start of the ids.
 const SLOT = 4
 const COUNT_SHIFT = 16
 
+/** A cache of the token ids of words. */
 export class WordCache {
   #capacity = 1 << 12
   #slots = new Int32Array(this.#capacity * SLOT)
@@ -21,9 +23,7 @@ export class WordCache {
   #idCount = 0
   #words = 0
 
-  /**
-   * The place of the word in [start, end) of `units`, or -1. `idsAt`, `countAt` then give its ids.
-   */
+  /** The index of the word [start, end) of `units` for `copy`; -1 if it is not cached. */
   find(units: Uint16Array, start: number, end: number, hash: number): number {
     const slots = this.#slots
     const keys = this.#keys
@@ -41,11 +41,11 @@ export class WordCache {
     }
   }
 
-  /** Writes the ids at a place into `out` and returns where they end. The caller has made sure of the room. */
-  copy(place: number, out: Uint32Array | Uint16Array | Int32Array, at: number): number {
-    const count = this.#slots[place + 2] >>> COUNT_SHIFT
-    const value = this.#slots[place + 3]
-    // One id, the usual case, stands in the slot itself.
+  /** Writes the ids at `index` into `out` and returns their end. `out` must have space for `MAX_IDS` more ids. */
+  copy(index: number, out: Uint32Array | Uint16Array | Int32Array, at: number): number {
+    const count = this.#slots[index + 2] >>> COUNT_SHIFT
+    const value = this.#slots[index + 3]
+    // A single id, the usual case, is stored in the slot itself.
     if (count === 1) {
       out[at] = value
       return at + 1
@@ -55,6 +55,7 @@ export class WordCache {
     return at + count
   }
 
+  /** Caches the ids of a word; words too long to cache are ignored. */
   add(units: Uint16Array, start: number, end: number, hash: number, ids: readonly number[]): void {
     const length = end - start
     if (length > MAX_WORD || ids.length > MAX_IDS) return
@@ -90,7 +91,7 @@ export class WordCache {
       if (old[at + 2] !== 0) this.#put(old[at], old[at + 1], old[at + 2], old[at + 3])
   }
 
-  /** Forgets all words; what a long run over changing text comes to now and then. */
+  /** Removes all words; happens when the cache is full. */
   clear(): void {
     this.#slots.fill(0)
     this.#keyUnits = this.#idCount = this.#words = 0
@@ -102,7 +103,7 @@ const enlarged = <A extends Uint16Array | Int32Array>(old: A, bigger: A): A => {
   return bigger
 }
 
-/** A hash of a run of units. */
+/** Hashes UTF-16 units (FNV-1a). */
 export const hashUnits = (units: Uint16Array, start: number, end: number): number => {
   let hash = 0x811c9dc5
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ units[i], 0x01000193)

@@ -41,7 +41,7 @@ export const makeTextFolder = async (
   const path = mkdtempSync(join(tmpdir(), 'tunesmith-runs-'))
   const [tokenizer, shards] = [join(path, 'tokenizer'), join(path, 'shards')]
   const documents = makeDocuments(120)
-  const { files } = await trainTokenizer(documents, { type, vocabSize, heldOut: 0 }, { workers: 1 })
+  const { files } = await trainTokenizer(documents, { type, vocabSize, validation: 0 }, { workers: 1 })
   await writeTokenizerFolder(tokenizer, files)
   await encodeShards(documents, tokenizer, shards, { validation: 0.2 }, { workers: 1 })
   return { path, tokenizer, shards, remove: () => rmSync(path, { recursive: true, force: true }) }

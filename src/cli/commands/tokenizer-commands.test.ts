@@ -39,7 +39,7 @@ describe('tokenizer train and tokenizer encode', () => {
       join(root, 'text'),
       '--vocab-size',
       '700',
-      '--held-out',
+      '--validation',
       '0.2',
       '--out',
       tokenizer,
@@ -80,7 +80,7 @@ describe('tokenizer train and tokenizer encode', () => {
       workers: 1,
     } as never)
     const counts = join(root, 'counts.gz')
-    const common = ['--type', 'wordpiece', '--vocab-size', '500', '--held-out', '0']
+    const common = ['--type', 'wordpiece', '--vocab-size', '500', '--validation', '0']
     const first = await run('train', '--corpus', corpus, ...common, '--out', join(root, 'a'), '--save-counts', counts)
     expect([first.code, first.stderr.includes('error')]).toEqual([0, false])
     expect(first.stdout).toMatch(/wordpiece, 500 tokens, from .* in 12 documents/)

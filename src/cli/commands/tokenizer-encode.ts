@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import { openTexts } from '../../corpus/index.ts'
-import { encodeShards, encodeShardsSchema, type ShardManifest } from '../../data/index.ts'
+import { encodeShards, encodeShardsSchema, type ShardManifest, splitWarnings } from '../../data/index.ts'
 import { defineCommand } from '../command.ts'
 
 // A book is one document; only what is far longer is cut.
@@ -15,6 +15,8 @@ export interface TokenizerEncodeResult {
   seconds: number
   train: { tokens: number; documents: number; bytes: number; shards: number }
   validation: { tokens: number; documents: number; bytes: number; shards: number }
+  /** Warnings about the validation split. */
+  warnings: string[]
 }
 
 export const tokenizerEncode = defineCommand({
@@ -64,6 +66,7 @@ export const tokenizerEncode = defineCommand({
         seconds: (performance.now() - started) / 1000,
         train: summary(manifest.splits.train),
         validation: summary(manifest.splits.validation),
+        warnings: splitWarnings(manifest),
       }
     } finally {
       progress.stop()
@@ -77,5 +80,6 @@ export const tokenizerEncode = defineCommand({
         const ratio = tokens === 0 ? '-' : (bytes / tokens).toFixed(2)
         return `${name}: ${formatCount(tokens)} tokens in ${formatCount(documents)} documents, ${shards} shards, ${formatBytes(bytes)} of text, ${ratio} bytes a token`
       }),
+      ...result.warnings,
     ].join('\n'),
 })

@@ -114,11 +114,11 @@ function renderTraining(result: TokenizerTrainResult): string {
   ]
   if (result.skippedLong > 0) lines.push(`left out: ${formatCount(result.skippedLong)} words for their length`)
   if (result.skippedRare > 0) lines.push(`left out: ${formatCount(result.skippedRare)} distinct words for their rarity`)
-  if (report === null) lines.push('no report: no document was held out (short text, or --held-out 0)')
+  if (report === null) lines.push('no report: no validation documents (too few documents, or --validation 0)')
   else {
     const share = (value: number) => `${(value * 100).toFixed(2)} %`
     lines.push(
-      `on ${formatBytes(report.bytes)} held out: ${report.fertility.toFixed(3)} tokens a word, ${report.bytesPerToken.toFixed(2)} bytes a token, ` +
+      `on ${formatBytes(report.bytes)} of validation text: ${report.fertility.toFixed(3)} tokens a word, ${report.bytesPerToken.toFixed(2)} bytes a token, ` +
         `${share(report.unknownRate)} unknown, ${share(report.usedVocabulary)} of the vocabulary in use`,
     )
   }

@@ -1,7 +1,7 @@
 // How a decoder is asked and taught: conversations through a chat template, answers found in it by their spans, and what is done where there
 // is no room for all of it. Knows no task.
 import { ConfigError, DataError } from '../../core/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStart } from '../../tokenizers/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStartToken } from '../../tokenizers/index.ts'
 import type { Place } from '../records/read-report.ts'
 import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from './answer-criterion.ts'
 import type { GenerationSettings, TooLong } from './generation-fields.ts'
@@ -125,7 +125,7 @@ const promptMatchesTraining = (tokenizer: Tokenizer, template: string): boolean 
 /** @throws ConfigError for a template that fails, or whose answers have no end */
 export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOptions): AnswerEncoder<AnswerExample> => {
   const { learn, tooLong, maxLength, maxPrompt } = options
-  const template = withStart(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
+  const template = withStartToken(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
   const ends = answerEndTokens(tokenizer, template)
   const notes = promptMatchesTraining(tokenizer, template)
     ? []

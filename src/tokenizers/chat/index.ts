@@ -1,4 +1,4 @@
-// Conversations as token ids, with a mask of what the assistant says.
+// Conversations as token ids, with a mask of the assistant's tokens.
 import { ConfigError } from '../../core/index.ts'
 import type { Span } from '../text.ts'
 import type { Tokenizer } from '../tokenizer.ts'
@@ -10,25 +10,29 @@ export { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
 export { type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
 export { type ChatText, renderWithSpans } from './spans.ts'
 
+/** Options of `applyChatTemplate` and `renderChatFor`. */
 export type ChatOptions = Omit<RenderOptions, 'template'> & {
-  /** Jinja source or the name of a preset; the tokenizer's own by default. */
+  /** Jinja source or the name of a preset (default: the tokenizer's own template). */
   template?: string
 }
 
-export interface Chat {
+/** An encoded conversation. */
+export interface EncodedChat {
+  /** The rendered conversation. */
   text: string
+  /** Token ids of `text`. */
   ids: number[]
-  /** 1 for each token of an answer, its end-of-turn token included. */
+  /** 1 for each token of an assistant message, including its end-of-turn token; 0 elsewhere. */
   assistantMask: number[]
-  /** The answers in `text`, as UTF-16 units. */
+  /** [start, end) of each assistant message in `text`, in UTF-16 units. */
   spans: Span[]
 }
 
-const complete = (tokenizer: Tokenizer, options: ChatOptions): RenderOptions => {
+const completeOptions = (tokenizer: Tokenizer, options: ChatOptions): RenderOptions => {
   const template = options.template ?? tokenizer.chatTemplate
   if (template === undefined)
     throw new ConfigError(
-      `Expected a chat template, got a tokenizer without one. Pass \`template\`: ${Object.keys(CHAT_TEMPLATES).join(', ')} or Jinja source.`,
+      `The tokenizer has no chat template: pass \`template\` (${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source).`,
     )
   const { bos, eos, pad, unk } = tokenizer.special
   const tokens = { bos_token: bos?.token, eos_token: eos?.token, pad_token: pad?.token, unk_token: unk?.token }
@@ -36,36 +40,39 @@ const complete = (tokenizer: Tokenizer, options: ChatOptions): RenderOptions => 
   return { ...options, template, variables: { ...known, ...options.variables } }
 }
 
-/** The text of a conversation by the tokenizer's template. Throws ConfigError. */
+/** Renders a conversation as text with the tokenizer's chat template. Throws ConfigError. */
 export const renderChatFor = (
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
-): string => renderChat(messages, complete(tokenizer, options))
+): string => renderChat(messages, completeOptions(tokenizer, options))
 
 /**
- * The token ids of a conversation and a mask of the assistant's tokens. The template writes the special tokens, so none
- * is added, and what messages say is text, also where it looks like one. Throws ConfigError, also when there are answers
- * of which no token is found.
+ * Encodes a conversation with its chat template, and marks the assistant's tokens. Special tokens come from the template
+ * only: the tokenizer adds none, and text in messages that looks like a special token is encoded as plain text.
+ * Throws ConfigError, also if the template leaves no token of the assistant's messages.
  */
 export const applyChatTemplate = (
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
-): Chat => {
+): EncodedChat => {
   const ends = tokenizer.addedTokens.map(({ token }) => token.content)
   if (tokenizer.special.eos !== undefined) ends.push(tokenizer.special.eos.token)
-  const { text, spans, contents } = renderWithSpans(messages, complete(tokenizer, options), ends)
-  refuseHidden(tokenizer, messages, contents !== undefined)
+  const { text, spans, contents } = renderWithSpans(messages, completeOptions(tokenizer, options), ends)
+  rejectSpecialTokens(tokenizer, messages, contents !== undefined)
   const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false, literal: contents })
   const assistantMask = maskOf(offsets, spans)
   if (spans.length > 0 && !assistantMask.includes(1))
-    throw new ConfigError('Expected tokens of the assistant in the conversation, got none. Check the chat template.')
+    throw new ConfigError('Expected assistant tokens in the rendered conversation, got none. Check the chat template.')
   return { text, ids, assistantMask, spans }
 }
 
-/** Special tokens in messages can be taken for text only where it is known what of the text is theirs. */
-const refuseHidden = (tokenizer: Tokenizer, messages: readonly ChatMessage[], known: boolean): void => {
+/**
+ * Throws if a message holds a special token that cannot be encoded as plain text: that needs the positions of the
+ * message contents in the rendered text (`known`).
+ */
+const rejectSpecialTokens = (tokenizer: Tokenizer, messages: readonly ChatMessage[], known: boolean): void => {
   const specials = tokenizer.addedTokens.filter(({ token }) => token.special).map(({ token }) => token.content)
   for (const message of messages) {
     const { content, ...rest } = message
@@ -73,12 +80,12 @@ const refuseHidden = (tokenizer: Tokenizer, messages: readonly ChatMessage[], kn
     const special = specials.find((token) => seen.includes(JSON.stringify(token).slice(1, -1)))
     if (special !== undefined)
       throw new ConfigError(
-        `Expected messages without special tokens for a chat template that changes them, got ${special}. Take it out of the text, or choose another template.`,
+        `Expected messages without special tokens, because the chat template changes their text, got ${special}. Remove it from the message, or use another template.`,
       )
   }
 }
 
-/** 1 for each token that has a part in one of the spans, which are in order. */
+/** 1 for each token that overlaps one of the spans, which are sorted. */
 const maskOf = (offsets: readonly Span[], spans: readonly Span[]): number[] => {
   let at = 0
   return offsets.map(([start, end]) => {

@@ -1,5 +1,5 @@
-// Renders chat templates with bounds on size and time: a template comes from a file and may be anything.
-// It knows no tokenizer.
+// Renders chat templates with limits on size and time, because templates come from untrusted files.
+// Independent of the tokenizer.
 import { createContext, Script } from 'node:vm'
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { ConfigError, TunesmithError } from '../../core/index.ts'
@@ -10,68 +10,77 @@ const MAX_MESSAGES = 10_000
 const MAX_TEXT = 16 * 1024 * 1024
 const MAX_RANGE = 100_000
 const TIMEOUT_MS = 2000
-const MAX_KEPT = 16
+const MAX_CACHED_TEMPLATES = 16
 
+/** One message of a conversation; further fields are passed to the template. */
 export interface ChatMessage {
+  /** `system`, `user`, `assistant` or another role of the template. */
   role: string
   content?: unknown
   [field: string]: unknown
 }
 
+/** Options of `renderChat`. */
 export interface RenderOptions {
   /** Jinja source, or the name of a preset. */
   template: string
-  /** Ends the text with the beginning of an answer. */
+  /** Append the start of an assistant turn, so that a model continues with its answer. */
   addGenerationPrompt?: boolean
-  /** Further variables of the template: bos_token, eos_token, tools, date_string … */
+  /** More template variables: bos_token, eos_token, tools, date_string … */
   variables?: Readonly<Record<string, unknown>>
 }
 
 type Program = ReturnType<typeof parse>
 
-// Parsed templates, the latest last.
+// Parsed templates, the newest last.
 const programs = new Map<string, Program>()
 
-/** The Jinja source for a preset's name; any other text is source itself. */
+/** The Jinja source of a template: that of a preset if `template` is its name, else `template` itself. */
 export const templateSource = (template: string): string =>
   Object.hasOwn(CHAT_TEMPLATES, template) ? CHAT_TEMPLATES[template as ChatTemplateName] : template
 
 const parseTemplate = (source: string): Program => {
   if (source.length > MAX_TEMPLATE)
-    throw new ConfigError(`Expected at most ${MAX_TEMPLATE} characters for \`chat template\`, got ${source.length}.`)
+    throw new ConfigError(
+      `Expected at most ${MAX_TEMPLATE} characters for \`chat template\`, got ${source.length}. Shorten it.`,
+    )
   let program = programs.get(source)
   if (program === undefined) {
-    program = bounded(() => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })))
-    if (programs.size >= MAX_KEPT) programs.delete(programs.keys().next().value!)
+    program = runWithTimeout(() => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })))
+    if (programs.size >= MAX_CACHED_TEMPLATES) programs.delete(programs.keys().next().value!)
     programs.set(source, program)
   }
   return program
 }
 
-// The time limit of a script holds for everything that it calls. One context for all: making one takes longer than most templates.
+// The time limit of a vm script also covers the functions it calls. All calls share one context, because creating one
+// takes longer than rendering most templates.
 const caller = new Script('work()')
-const held: { work?: () => unknown } = createContext({})
+const sandbox: { work?: () => unknown } = createContext({})
 
-/** Runs foreign logic for at most two seconds, and makes what it throws an error of ours. */
-const bounded = <T>(work: () => T): T => {
+/** Runs template code for at most two seconds and turns its errors into ConfigError. */
+const runWithTimeout = <T>(work: () => T): T => {
   try {
-    held.work = work
-    return caller.runInContext(held, { timeout: TIMEOUT_MS }) as T
+    sandbox.work = work
+    return caller.runInContext(sandbox, { timeout: TIMEOUT_MS }) as T
   } catch (error) {
     if (error instanceof TunesmithError) throw error
     const message = (error as { message?: unknown } | null)?.message
-    throw new ConfigError(`Expected a chat template that renders these messages, got: ${String(message ?? error)}`)
+    throw new ConfigError(
+      `Cannot render the chat template with these messages: ${String(message ?? error)}. Check the template.`,
+    )
   }
 }
 
 const range = (first: number, second?: number, step = 1): number[] => {
   const [start, stop] = second === undefined ? [0, first] : [first, second]
   const count = Math.ceil((stop - start) / step)
-  if (!(count <= MAX_RANGE)) throw new ConfigError(`Expected at most ${MAX_RANGE} numbers for \`range\`, got ${count}.`)
+  if (!(count <= MAX_RANGE))
+    throw new ConfigError(`Expected at most ${MAX_RANGE} numbers for \`range\` in the chat template, got ${count}.`)
   return Array.from({ length: Math.max(0, count) }, (_, i) => start + i * step)
 }
 
-const today = (format: string): string => {
+const formatNow = (format: string): string => {
   const now = new Date()
   const two = (value: number) => String(value).padStart(2, '0')
   const month = (style: 'long' | 'short') => now.toLocaleString('en-US', { month: style })
@@ -88,19 +97,20 @@ const today = (format: string): string => {
   return format.replace(/%([YmdbBHMS])/g, (_, key: string) => fields[key])
 }
 
+/** Checks the number of messages and that each has a role. Throws ConfigError. */
 export const checkMessages = (messages: readonly ChatMessage[]): void => {
   if (!Array.isArray(messages) || messages.length > MAX_MESSAGES)
     throw new ConfigError(`Expected a list of at most ${MAX_MESSAGES} messages for \`messages\`.`)
   for (const [i, message] of messages.entries())
     if (typeof message?.role !== 'string')
-      throw new ConfigError(`Expected a role for \`messages[${i}].role\`, got ${typeof message?.role}. Name it.`)
+      throw new ConfigError(`Expected a role for \`messages[${i}].role\`, got ${typeof message?.role}. Pass a string.`)
 }
 
-/** The text of a conversation. Throws ConfigError when the template refuses the messages or takes too long. */
+/** Renders a conversation as text. Throws ConfigError if the template rejects the messages or takes too long. */
 export const renderChat = (messages: readonly ChatMessage[], options: RenderOptions): string => {
   checkMessages(messages)
   const program = parseTemplate(templateSource(options.template))
-  const text = bounded(() => {
+  const text = runWithTimeout(() => {
     const environment = new Environment()
     const globals: Record<string, unknown> = {
       true: true,
@@ -110,9 +120,9 @@ export const renderChat = (messages: readonly ChatMessage[], options: RenderOpti
       False: false,
       None: null,
       range,
-      strftime_now: today,
+      strftime_now: formatNow,
       raise_exception: (message: unknown) => {
-        throw new ConfigError(`Expected messages that the chat template takes. It says: ${String(message)}`)
+        throw new ConfigError(`The chat template rejected these messages: ${String(message)}`)
       },
       bos_token: '',
       eos_token: '',
@@ -124,6 +134,8 @@ export const renderChat = (messages: readonly ChatMessage[], options: RenderOpti
     return (new Interpreter(environment).run(program) as { value: string }).value
   })
   if (text.length > MAX_TEXT)
-    throw new ConfigError(`Expected at most ${MAX_TEXT} characters of chat, got ${text.length}.`)
+    throw new ConfigError(
+      `Expected at most ${MAX_TEXT} characters of rendered chat, got ${text.length}. Shorten the conversation.`,
+    )
   return text
 }

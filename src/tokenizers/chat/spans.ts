@@ -1,6 +1,6 @@
-// Finds what the assistant says in the text of a conversation, for any template: by the template's own generation tags,
-// else by marks put around each answer, else by what an answer adds to the text before it.
-// It knows no tokenizer.
+// Finds the assistant's messages in a rendered conversation, for any template: by the template's own generation tags,
+// else by marker characters put around each message, else by comparing renderings with and without the message.
+// Independent of the tokenizer.
 import { ConfigError } from '../../core/index.ts'
 import type { Span } from '../text.ts'
 import { type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
@@ -8,15 +8,16 @@ import { type ChatMessage, type RenderOptions, renderChat, templateSource } from
 const GENERATION = /\{%(-?)\s*generation\s*(-?)%\}/g
 const END_GENERATION = /\{%(-?)\s*endgeneration\s*(-?)%\}/g
 
+/** A rendered conversation with the positions of its messages, as UTF-16 [start, end) spans of `text`. */
 export interface ChatText {
   text: string
-  /** [start, end) of each answer, with the end-of-turn token that follows it. */
+  /** Each assistant message, with the end-of-turn token that follows it. */
   spans: Span[]
-  /** What messages say and not the template, in order; undefined where the template changes what they say. */
+  /** Contents of all messages, in order; undefined if the template changes them. */
   contents: Span[] | undefined
 }
 
-/** Renders a conversation and says where the answers are. `ends` are the tokens that may end a turn. */
+/** Renders a conversation and locates the assistant's messages. `ends` are the tokens that may end a turn. */
 export const renderWithSpans = (
   messages: readonly ChatMessage[],
   options: RenderOptions,
@@ -25,7 +26,7 @@ export const renderWithSpans = (
   const text = renderChat(messages, options)
   const source = templateSource(options.template)
   const marks = unusedCharacters(`${source}${text}`, 4)
-  const marked = byMarks(messages, options, marks, text)
+  const marked = findContents(messages, options, marks, text)
   const contents = marked && [...marked.answers, ...marked.others].sort((a, b) => a[0] - b[0])
   if (!messages.some(({ role }) => role === 'assistant')) return { text, spans: [], contents }
   const found =
@@ -34,7 +35,7 @@ export const renderWithSpans = (
     byDifference(messages, options, text, ends)
   if (found === undefined || found.length === 0)
     throw new ConfigError(
-      'Expected a chat template in whose text the answers can be found, got one without them. Mark them in the template with {% generation %} … {% endgeneration %}.',
+      'Cannot locate the assistant messages in the rendered chat: mark them in the template with {% generation %} … {% endgeneration %}.',
     )
   return { text, spans: found, contents }
 }
@@ -48,12 +49,14 @@ const unusedCharacters = (text: string, count: number): string[] => {
     if (!text.includes(character)) free.push(character)
   }
   if (free.length < count)
-    throw new ConfigError(`Expected text that leaves ${count} private characters free, got one with all.`)
+    throw new ConfigError(
+      `Cannot mark the messages: the conversation uses all private-use characters (U+E000 to U+F8FF). Remove some.`,
+    )
   return free
 }
 
-/** The text without marks, and the spans between each pair of them. */
-const takeOut = (marked: string, pairs: readonly Marks[]): { text: string; spans: Span[][] } => {
+/** Removes the markers; returns the text and the spans between each pair of markers. */
+const removeMarks = (marked: string, pairs: readonly Marks[]): { text: string; spans: Span[][] } => {
   let text = ''
   const starts = pairs.map(() => -1)
   const spans: Span[][] = pairs.map(() => [])
@@ -77,11 +80,11 @@ const byGenerationTags = (
   expected: string,
 ): Span[] | undefined => {
   if (source.match(GENERATION) === null) return undefined
-  // A block with the same trimming of white space stands in for each tag.
+  // Replace each tag by a block with the same white-space control that writes a marker.
   const block = (mark: string) => (_: string, left: string, right: string) =>
     `{%${left} if true %}${mark}{% endif ${right}%}`
   const template = source.replace(GENERATION, block(marks[0])).replace(END_GENERATION, block(marks[1]))
-  const { text, spans } = takeOut(renderChat(messages, { ...options, template }), [marks])
+  const { text, spans } = removeMarks(renderChat(messages, { ...options, template }), [marks])
   const found = spans[0].filter(([start, end]) => end > start)
   return text === expected && found.length > 0 ? found : undefined
 }
@@ -91,8 +94,8 @@ interface Marked {
   others: Span[]
 }
 
-/** Where the contents of messages stand, by marks around each; undefined where the marks change what the template writes. */
-const byMarks = (
+/** Positions of the message contents, by markers around each; undefined if the markers change the rendered text. */
+const findContents = (
   messages: readonly ChatMessage[],
   options: RenderOptions,
   [openAnswer, closeAnswer, openOther, closeOther]: readonly string[],
@@ -101,13 +104,13 @@ const byMarks = (
   const marked = messages.map((message) => {
     if (typeof message.content !== 'string') return message
     const isAnswer = message.role === 'assistant'
-    // Inside the white space, which many templates trim.
+    // Markers go inside the surrounding white space, because many templates trim it.
     const [, before, core, after] = /^(\s*)([\s\S]*?)(\s*)$/.exec(message.content)!
     const [open, close] = isAnswer ? [openAnswer, closeAnswer] : [openOther, closeOther]
     return { ...message, content: `${before}${open}${core}${close}${after}` }
   })
   try {
-    const { text, spans } = takeOut(renderChat(marked, options), [
+    const { text, spans } = removeMarks(renderChat(marked, options), [
       [openAnswer, closeAnswer],
       [openOther, closeOther],
     ])
@@ -129,7 +132,7 @@ const answersByMarks = (
   return marked.answers.map(([start, end]) => [start, endOfTurn(text, end, ends)])
 }
 
-/** The end of the turn that stops at `end`: after the token that follows, if it is one that may end a turn. */
+/** The end of the turn whose content ends at `end`, including the end-of-turn token that may follow. */
 const endOfTurn = (text: string, end: number, ends: readonly string[]): number => {
   const at = end + /^\s*/.exec(text.slice(end, end + 64))![0].length
   const token = ends.filter((candidate) => text.startsWith(candidate, at)).sort((a, b) => b.length - a.length)[0]
@@ -157,7 +160,7 @@ const byDifference = (
     }
     if (!after.startsWith(before)) before = commonStart(before, after)
     if (!expected.startsWith(after.trimEnd()) || after.length <= before.length) return undefined
-    // White space after the turn's end is the template's, not the answer's.
+    // White space after the turn belongs to the template, not to the message.
     const end = after.trimEnd().length
     if (end > before.length) spans.push([before.length, endOfTurn(expected, end, ends)])
   }

@@ -1,7 +1,8 @@
-// Decoders of tokens that stand for bytes.
+// Decoders of byte tokens: byte-level vocabularies and byte fallback (`<0x0A>`).
 import { fromByteLevel } from '../byte-level.ts'
 import { defineDecoder } from './decoder.ts'
 
+/** Decodes byte-level tokens as UTF-8. */
 export const byteLevelDecoder = defineDecoder({
   type: 'ByteLevel',
   read: () => (tokens) => {
@@ -22,6 +23,7 @@ const decodeRun = (bytes: readonly number[]): string[] => {
   }
 }
 
+/** Decodes runs of byte-fallback tokens as UTF-8; each byte of an invalid run becomes U+FFFD. */
 export const byteFallback = defineDecoder({
   type: 'ByteFallback',
   read: () => (tokens) => {

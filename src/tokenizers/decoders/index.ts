@@ -1,5 +1,5 @@
 // The registry of decoders and the reader of their JSON forms.
-import { Fields, MAX_DEPTH, refuse } from '../fields.ts'
+import { Fields, MAX_DEPTH, throwInvalid } from '../fields.ts'
 import { byteFallback, byteLevelDecoder } from './bytes.ts'
 import type { Decoder, DecoderDefinition } from './decoder.ts'
 import {
@@ -28,16 +28,17 @@ const all = [
   wordPieceDecoder,
 ]
 
+/** All decoder types by name. */
 export const decoders: Readonly<Record<string, DecoderDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 
-/** Builds the decoder that a tokenizer.json describes. */
+/** Builds a decoder from its JSON form in tokenizer.json. Throws DataError. */
 export const readDecoder = (value: unknown, where = 'decoder', depth = 0): Decoder => {
-  if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
+  if (depth > MAX_DEPTH) throwInvalid(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
   const type = fields.string('type')
   const definition = Object.hasOwn(decoders, type) ? decoders[type] : undefined
-  if (definition === undefined) refuse(`one of ${Object.keys(decoders).join(', ')}`, fields.at('type'), type)
+  if (definition === undefined) throwInvalid(`one of ${Object.keys(decoders).join(', ')}`, fields.at('type'), type)
   return definition.read(fields, (inner, place) => readDecoder(inner, place, depth + 1))
 }

@@ -1,4 +1,4 @@
-// Decoders that put spaces back between words, and those that edit single tokens.
+// Decoders that restore the spaces between words, and decoders that edit single tokens.
 import { matches, readPattern } from '../normalizers/replace.ts'
 import { PREPEND_SCHEMES } from '../pre-tokenizers/metaspace.ts'
 import { replaceSpans } from '../text.ts'
@@ -20,6 +20,7 @@ const CLEAN_UPS: readonly (readonly [string, string])[] = [
 
 const cleanUp = (text: string): string => CLEAN_UPS.reduce((done, [from, to]) => done.replaceAll(from, to), text)
 
+/** Joins word pieces (prefix `##`) and separates words by spaces. */
 export const wordPieceDecoder = defineDecoder({
   type: 'WordPiece',
   read(fields) {
@@ -33,6 +34,7 @@ export const wordPieceDecoder = defineDecoder({
   },
 })
 
+/** Replaces the end-of-word suffix by a space. */
 export const bpeDecoder = defineDecoder({
   type: 'BPEDecoder',
   read(fields) {
@@ -42,6 +44,7 @@ export const bpeDecoder = defineDecoder({
   },
 })
 
+/** Replaces `▁` by a space. */
 export const metaspaceDecoder = defineDecoder({
   type: 'Metaspace',
   read(fields) {
@@ -52,6 +55,7 @@ export const metaspaceDecoder = defineDecoder({
   },
 })
 
+/** Decodes the output of connectionist temporal classification: merges repeats and drops padding. */
 export const ctc = defineDecoder({
   type: 'CTC',
   read(fields) {
@@ -69,6 +73,7 @@ export const ctc = defineDecoder({
   },
 })
 
+/** Removes up to a number of characters from both ends of each token. */
 export const stripDecoder = defineDecoder({
   type: 'Strip',
   read(fields) {
@@ -87,6 +92,7 @@ export const stripDecoder = defineDecoder({
   },
 })
 
+/** Replaces matches of a pattern in each token. */
 export const replaceDecoder = defineDecoder({
   type: 'Replace',
   read(fields) {
@@ -96,8 +102,10 @@ export const replaceDecoder = defineDecoder({
   },
 })
 
+/** Joins all tokens into one string. */
 export const fuse = defineDecoder({ type: 'Fuse', read: () => (tokens) => [tokens.join('')] })
 
+/** Applies several decoders in order. */
 export const decoderSequence = defineDecoder({
   type: 'Sequence',
   read(fields, nested) {

@@ -1,8 +1,8 @@
-// Byte-pair encoding, over the stand-ins of bytes as GPT-2 has it or over characters as SentencePiece has it.
-// Dropout is a matter of training and is passed over. It knows no normalizer and no pre-tokenizer.
+// Byte-pair encoding, over bytes as in GPT-2 or over characters as in SentencePiece. BPE dropout is ignored.
+// Independent of the normalizer and the pre-tokenizer.
 // @source Sennrich, Haddow and Birch 2016; the options are those of tokenizer.json
 import { DataError } from '../../core/index.ts'
-import { type Fields, type JsonObject, refuse } from '../fields.ts'
+import { type Fields, type JsonObject, throwInvalid } from '../fields.ts'
 import { Symbols } from './merging.ts'
 import {
   defineModel,
@@ -14,6 +14,7 @@ import {
 } from './model.ts'
 import { PairTable } from './pair-table.ts'
 
+/** Options of a BPE model, named as in tokenizer.json. */
 export interface BpeOptions {
   unkToken?: string
   continuingSubwordPrefix?: string
@@ -25,11 +26,12 @@ export interface BpeOptions {
 
 type Merge = readonly [left: string, right: string]
 
+/** A byte-pair encoding model: a vocabulary and a list of merges, best first. */
 export class Bpe extends VocabularyModel {
   readonly #table: PairTable
   readonly #symbols = new Symbols()
   readonly #byteIds: (number | undefined)[]
-  // Ids of single units of the basic plane, where nearly all lookups go.
+  // Ids of tokens of one UTF-16 unit, by unit: nearly all lookups go here.
   readonly #unitIds = new Int32Array(0x10000).fill(-1)
   readonly #merges: readonly Merge[]
   readonly #options: BpeOptions
@@ -40,13 +42,13 @@ export class Bpe extends VocabularyModel {
     this.#options = options
 
     const { ids } = vocabulary
-    const cut = options.continuingSubwordPrefix?.length ?? 0
+    const prefixLength = options.continuingSubwordPrefix?.length ?? 0
     this.#table = new PairTable(merges.length)
     for (const [rank, [left, right]] of merges.entries()) {
-      const result = left + right.slice(cut)
+      const result = left + right.slice(prefixLength)
       const [leftId, rightId, resultId] = [left, right, result].map((token) => ids.get(token))
       if (leftId === undefined || rightId === undefined || resultId === undefined)
-        refuse(`merges of tokens in the vocabulary, with their results in it,`, `${where}.merges[${rank}]`, [
+        throwInvalid(`merges whose two tokens and result are in the vocabulary`, `${where}.merges[${rank}]`, [
           left,
           right,
         ])
@@ -85,7 +87,7 @@ export class Bpe extends VocabularyModel {
     const { ids } = this.vocabulary
     const plain = options.continuingSubwordPrefix === undefined && options.endOfWordSuffix === undefined
     symbols.clear()
-    // A run of unknown characters waits here, since it may grow.
+    // The current run of unknown characters, added when it ends (`fuse_unk`).
     let unknownStart = -1
     let unknownEnd = -1
     const flush = () => {
@@ -133,21 +135,21 @@ export class Bpe extends VocabularyModel {
     const token = this.#options.unkToken!
     const id = this.vocabulary.ids.get(token)
     if (id === undefined)
-      throw new DataError(`Expected the unknown token ${JSON.stringify(token)} in the vocabulary, got none. Add it.`)
+      throw new DataError(`The unknown token ${JSON.stringify(token)} is not in the vocabulary: add it.`)
     return id
   }
 
-  bearsCut(lead: string): boolean {
+  allowsSplitBefore(lead: string): boolean {
     const { continuingSubwordPrefix, endOfWordSuffix, ignoreMerges } = this.#options
     if (continuingSubwordPrefix !== undefined || endOfWordSuffix !== undefined) return false
-    // An unknown lead could be fused with unknown characters before it.
+    // An unknown character could be fused with the unknown characters before it.
     if (!this.vocabulary.ids.has(lead)) return false
-    const reaches = (token: string) => {
+    const crosses = (token: string) => {
       const at = token.lastIndexOf(lead)
       return at > 0 && token.slice(0, at).replaceAll(lead, '') !== ''
     }
-    if (ignoreMerges) for (const token of this.vocabulary.ids.keys()) if (reaches(token)) return false
-    return !this.#merges.some(([left, right]) => reaches(left + right))
+    if (ignoreMerges) for (const token of this.vocabulary.ids.keys()) if (crosses(token)) return false
+    return !this.#merges.some(([left, right]) => crosses(left + right))
   }
 
   toJson(): JsonObject {
@@ -167,7 +169,7 @@ export class Bpe extends VocabularyModel {
   }
 
   files(): Record<string, string> {
-    // merges.txt parts the two sides with a space, so sides that hold one cannot be written.
+    // merges.txt separates the two tokens by a space, so tokens with white space cannot be written.
     if (this.#merges.some((sides) => sides.some((side) => /\s/.test(side)))) return {}
     const lines = this.#merges.map(([left, right]) => `${left} ${right}\n`)
     return {
@@ -177,28 +179,30 @@ export class Bpe extends VocabularyModel {
   }
 }
 
-/** Reads merges given as pairs or, in older files, as lines. */
+/** Reads merges, given as pairs or, in older files, as strings. Throws DataError. */
 export const readMerges = (list: readonly unknown[], where: string): Merge[] => {
   const merges: Merge[] = []
   for (const [i, item] of list.entries()) {
     if (typeof item === 'string') {
       if (item.startsWith('#version')) continue
       const space = item.indexOf(' ')
-      if (space < 0 || item.includes(' ', space + 1)) refuse('two tokens parted by a space', `${where}[${i}]`, item)
+      if (space < 0 || item.includes(' ', space + 1))
+        throwInvalid('two tokens separated by a space', `${where}[${i}]`, item)
       merges.push([item.slice(0, space), item.slice(space + 1)])
     } else if (Array.isArray(item) && item.length === 2 && typeof item[0] === 'string' && typeof item[1] === 'string') {
       merges.push([item[0], item[1]])
-    } else refuse('a pair of tokens', `${where}[${i}]`, item)
+    } else throwInvalid('a pair of tokens', `${where}[${i}]`, item)
   }
   return merges
 }
 
+/** The BPE model type. */
 export const bpe = defineModel({
   type: 'BPE',
   read(fields: Fields) {
     const dropout = fields.get('dropout')
     if (dropout !== undefined && !(typeof dropout === 'number' && dropout >= 0 && dropout <= 1))
-      refuse('a share from 0 to 1', fields.at('dropout'), dropout)
+      throwInvalid('a number from 0 to 1', fields.at('dropout'), dropout)
     return new Bpe(
       readVocabulary(fields.get('vocab'), fields.at('vocab')),
       readMerges(fields.list('merges'), fields.at('merges')),

@@ -1,5 +1,5 @@
 // The registry of models and the reader of their JSON forms.
-import { Fields, refuse } from '../fields.ts'
+import { Fields, throwInvalid } from '../fields.ts'
 import { bpe } from './bpe.ts'
 import type { Model, ModelDefinition } from './model.ts'
 import { unigram } from './unigram.ts'
@@ -7,18 +7,19 @@ import { wordLevel } from './word-level.ts'
 import { wordPiece } from './wordpiece.ts'
 
 export { Bpe, type BpeOptions, readMerges } from './bpe.ts'
-export { createSink, type Model, readVocabulary, type TokenSink, Vocabulary } from './model.ts'
+export { createTokenSink, type Model, readVocabulary, type TokenSink, Vocabulary } from './model.ts'
 export { Unigram, type UnigramOptions } from './unigram.ts'
 export { WordLevel } from './word-level.ts'
 export { WordPiece, type WordPieceOptions } from './wordpiece.ts'
 
 const all = [bpe, unigram, wordLevel, wordPiece]
 
+/** All model types by name. */
 export const models: Readonly<Record<string, ModelDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 
-// Files from before models named themselves are told apart by their fields.
+// Older files without `model.type` are recognised by their fields.
 const UNNAMED: readonly (readonly [string, (fields: Fields) => boolean])[] = [
   ['BPE', (fields) => fields.has('merges')],
   ['WordPiece', (fields) => fields.has('continuing_subword_prefix')],
@@ -26,11 +27,11 @@ const UNNAMED: readonly (readonly [string, (fields: Fields) => boolean])[] = [
   ['WordLevel', () => true],
 ]
 
-/** Builds the model that a tokenizer.json describes. */
+/** Builds a model from its JSON form in tokenizer.json. Throws DataError. */
 export const readModel = (value: unknown, where = 'model'): Model => {
   const fields = new Fields(value, where)
   const type = fields.optionalString('type') ?? UNNAMED.find(([, fits]) => fits(fields))![0]
   const definition = Object.hasOwn(models, type) ? models[type] : undefined
-  if (definition === undefined) refuse(`one of ${Object.keys(models).join(', ')}`, fields.at('type'), type)
+  if (definition === undefined) throwInvalid(`one of ${Object.keys(models).join(', ')}`, fields.at('type'), type)
   return definition.read(fields)
 }

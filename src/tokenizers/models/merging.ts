@@ -1,14 +1,14 @@
-// Applies the merges of byte-pair encoding to the symbols of a word: always the merge of the lowest rank, and of equal
-// ones the leftmost. Short words take a plain scan, long ones a heap. It knows no text.
+// Applies the merges of byte-pair encoding to the symbols of a word: always the merge of the lowest rank, leftmost first.
+// Short words use a linear scan, long words a heap.
 // @source Sennrich, Haddow and Birch 2016
 import type { PairTable } from './pair-table.ts'
 
 const SHORT = 48
 const NO_RANK = 0x7fffffff
-// Keys of the heap hold rank and position in one number: rank * 2^31 + position is exact below 2^53.
+// A heap key packs rank and position into one number: rank * 2^31 + position is exact below 2^53.
 const RANK_UNIT = 2 ** 31
 
-/** Symbols of one word; the arrays grow and are used again for the next word. */
+/** The symbols of one word, with their UTF-16 spans; the arrays are reused for the next word. */
 export class Symbols {
   count = 0
   ids = new Int32Array(64)
@@ -52,7 +52,7 @@ export class Symbols {
     const ranks = this.#ranks
     const results = this.#results
     let count = this.count
-    for (let i = 0; i + 1 < count; i++) this.#rate(merges, i)
+    for (let i = 0; i + 1 < count; i++) this.#setRank(merges, i)
     for (;;) {
       let best = NO_RANK
       let at = -1
@@ -73,51 +73,51 @@ export class Symbols {
         ranks[i] = ranks[i + 1]
         results[i] = results[i + 1]
       }
-      if (at > 0) this.#rate(merges, at - 1)
-      if (at + 1 < count) this.#rate(merges, at)
+      if (at > 0) this.#setRank(merges, at - 1)
+      if (at + 1 < count) this.#setRank(merges, at)
     }
     this.count = count
   }
 
-  #rate(merges: PairTable, i: number): void {
-    const place = merges.find(this.ids[i], this.ids[i + 1])
-    this.#ranks[i] = place < 0 ? NO_RANK : merges.rankAt(place)
-    if (place >= 0) this.#results[i] = merges.resultAt(place)
+  #setRank(merges: PairTable, i: number): void {
+    const slot = merges.find(this.ids[i], this.ids[i + 1])
+    this.#ranks[i] = slot < 0 ? NO_RANK : merges.rankAt(slot)
+    if (slot >= 0) this.#results[i] = merges.resultAt(slot)
   }
 
   #mergeLong(merges: PairTable): void {
     const { ids, starts, ends, count } = this
     const next = new Int32Array(count)
     const previous = new Int32Array(count)
-    const gone = new Uint8Array(count)
+    const removed = new Uint8Array(count)
     const heap = new Heap(count)
-    const offer = (at: number) => {
-      const place = next[at] < count ? merges.find(ids[at], ids[next[at]]) : -1
-      if (place >= 0) heap.push(merges.rankAt(place) * RANK_UNIT + at)
+    const enqueue = (at: number) => {
+      const slot = next[at] < count ? merges.find(ids[at], ids[next[at]]) : -1
+      if (slot >= 0) heap.push(merges.rankAt(slot) * RANK_UNIT + at)
     }
     for (let i = 0; i < count; i++) {
       next[i] = i + 1
       previous[i] = i - 1
     }
-    for (let i = 0; i + 1 < count; i++) offer(i)
+    for (let i = 0; i + 1 < count; i++) enqueue(i)
     for (let key = heap.pop(); key >= 0; key = heap.pop()) {
       const at = key % RANK_UNIT
       const right = next[at]
-      if (gone[at] === 1 || right >= count) continue
-      // The entry is old when the pair at its place is another by now.
-      const place = merges.find(ids[at], ids[right])
-      if (place < 0 || merges.rankAt(place) !== (key - at) / RANK_UNIT) continue
-      ids[at] = merges.resultAt(place)
+      if (removed[at] === 1 || right >= count) continue
+      // Skip outdated entries: the pair at this position has changed since the push.
+      const slot = merges.find(ids[at], ids[right])
+      if (slot < 0 || merges.rankAt(slot) !== (key - at) / RANK_UNIT) continue
+      ids[at] = merges.resultAt(slot)
       ends[at] = ends[right]
-      gone[right] = 1
+      removed[right] = 1
       next[at] = next[right]
       if (next[at] < count) previous[next[at]] = at
-      if (previous[at] >= 0) offer(previous[at])
-      offer(at)
+      if (previous[at] >= 0) enqueue(previous[at])
+      enqueue(at)
     }
     let kept = 0
     for (let i = 0; i < count; i++) {
-      if (gone[i] === 1) continue
+      if (removed[i] === 1) continue
       ids[kept] = ids[i]
       starts[kept] = starts[i]
       ends[kept++] = ends[i]
@@ -126,7 +126,7 @@ export class Symbols {
   }
 }
 
-/** A binary heap of numbers, the smallest first. */
+/** A binary min-heap of numbers. */
 class Heap {
   #keys: Float64Array
   #count = 0
@@ -152,7 +152,7 @@ class Heap {
     keys[at] = key
   }
 
-  /** The smallest key, taken out, or -1 when there is none. */
+  /** Removes and returns the smallest key; -1 if the heap is empty. */
   pop(): number {
     if (this.#count === 0) return -1
     const keys = this.#keys

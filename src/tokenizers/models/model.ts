@@ -1,42 +1,49 @@
-// What a tokenizer model is: a vocabulary and the way a word becomes tokens of it. It knows none of them.
-import { type Fields, integer, isObject, type JsonObject, refuse } from '../fields.ts'
+// The interface of tokenizer models: a vocabulary, and the split of a word into its tokens.
+import { type Fields, integer, isObject, type JsonObject, throwInvalid } from '../fields.ts'
 
-/** Where a model writes the tokens of a word; positions are UTF-16 units of the word. */
+/** Output of `Model.tokenize`: parallel arrays; starts and ends are UTF-16 offsets in the word. */
 export interface TokenSink {
   ids: number[]
   starts: number[]
   ends: number[]
-  /** What the token is to be called when that is not its entry in the vocabulary, by place in `ids`. */
+  /** Token strings that differ from the vocabulary entry (unknown tokens of Unigram), by index in `ids`. */
   names: Map<number, string>
 }
 
+/** A tokenizer model. */
 export interface Model {
+  /** Number of tokens. */
   readonly size: number
-  /** The largest id, or -1 in an empty vocabulary. */
+  /** The largest id; -1 for an empty vocabulary. */
   readonly maxId: number
   tokenToId(token: string): number | undefined
   idToToken(id: number): string | undefined
-  /** Appends the tokens of a word that is not empty. Throws DataError when it needs an unknown token and has none. */
+  /** Appends the tokens of a non-empty word to `sink`. Throws DataError if the unknown token is needed but missing. */
   tokenize(word: string, sink: TokenSink): void
-  /** Whether a word may be cut before `lead` (after any other character) and both parts tokenized by themselves. */
-  bearsCut(lead: string): boolean
+  /** Whether a word may be split before `lead` (after any other character) and both parts tokenized independently. */
+  allowsSplitBefore(lead: string): boolean
+  /** All tokens with their ids. */
   entries(): Iterable<[token: string, id: number]>
   /** The `model` section of tokenizer.json. */
   toJson(): JsonObject
-  /** The files besides tokenizer.json that older readers of such a model want, by name. */
+  /** Contents of the older vocabulary files of this model (vocab.txt, merges.txt …), by file name. */
   files(): Record<string, string>
 }
 
+/** A model type of tokenizer.json. */
 export interface ModelDefinition {
+  /** `type` in tokenizer.json. */
   type: string
   read(fields: Fields): Model
 }
 
+/** Declares a model type. */
 export const defineModel = (definition: ModelDefinition): ModelDefinition => definition
 
-export const createSink = (): TokenSink => ({ ids: [], starts: [], ends: [], names: new Map() })
+/** An empty token sink. */
+export const createTokenSink = (): TokenSink => ({ ids: [], starts: [], ends: [], names: new Map() })
 
-/** A vocabulary in both directions. */
+/** A tokenizer's vocabulary: token to id and id to token. */
 export class Vocabulary {
   readonly ids = new Map<string, number>()
   readonly tokens = new Map<number, string>()
@@ -52,13 +59,13 @@ export class Vocabulary {
     this.maxId = maxId
   }
 
-  /** The entries from the smallest id up. */
+  /** The entries, sorted by id. */
   ordered(): [string, number][] {
     return [...this.ids].sort((a, b) => a[1] - b[1])
   }
 }
 
-/** What every model that is a plain vocabulary answers alike. */
+/** Base class of the models with a plain vocabulary (all but Unigram). */
 export abstract class VocabularyModel implements Model {
   constructor(protected readonly vocabulary: Vocabulary) {}
 
@@ -83,14 +90,14 @@ export abstract class VocabularyModel implements Model {
   }
 
   abstract tokenize(word: string, sink: TokenSink): void
-  abstract bearsCut(lead: string): boolean
+  abstract allowsSplitBefore(lead: string): boolean
   abstract toJson(): JsonObject
   abstract files(): Record<string, string>
 }
 
-/** Reads `{ token: id, … }`. */
+/** Reads a vocabulary `{ token: id, … }`. Throws DataError. */
 export const readVocabulary = (value: unknown, where: string): Vocabulary => {
-  if (!isObject(value)) refuse('an object of tokens and ids', where, value)
+  if (!isObject(value)) throwInvalid('an object of token ids by token', where, value)
   const entries: [string, number][] = []
   for (const token of Object.keys(value)) {
     const id = value[token]
@@ -100,9 +107,9 @@ export const readVocabulary = (value: unknown, where: string): Vocabulary => {
   return new Vocabulary(entries)
 }
 
-/** A vocabulary as an object whose keys are in the order of the ids. */
+/** The vocabulary as a JSON object, in the order of `entries`. */
 export const vocabularyJson = (entries: Iterable<[string, number]>): JsonObject => {
-  // A null prototype lets a token be called `__proto__`.
+  // A null prototype allows the token `__proto__`.
   const json: JsonObject = Object.create(null)
   for (const [token, id] of entries) json[token] = id
   return json

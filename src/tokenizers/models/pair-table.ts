@@ -1,13 +1,13 @@
-// A hash table from pairs of token ids to the rank and result of their merge, in one typed array.
-// It knows no algorithm.
+// A hash table from pairs of token ids to the rank and the result of their merge, in one typed array.
 
 const EMPTY = -1
 
+/** Merges by pair of token ids. */
 export class PairTable {
   readonly #slots: Int32Array // left, right, rank, result
   readonly #mask: number
 
-  /** Room for `count` pairs. */
+  /** Allocates space for `count` pairs. */
   constructor(count: number) {
     let capacity = 16
     while (capacity < count * 2) capacity *= 2
@@ -15,7 +15,7 @@ export class PairTable {
     this.#mask = capacity - 1
   }
 
-  /** Sets the merge of a pair; a later one for the same pair takes the place of the earlier. */
+  /** Sets the merge of a pair; a later merge of the same pair reindexs the earlier one. */
   set(left: number, right: number, rank: number, result: number): void {
     const slots = this.#slots
     const mask = this.#mask
@@ -28,7 +28,7 @@ export class PairTable {
     slots[slot * 4 + 3] = result
   }
 
-  /** Where the merge of a pair is, for `rankAt` and `resultAt`, or -1. */
+  /** The index of a pair's merge, for `rankAt` and `resultAt`; -1 if there is none. */
   find(left: number, right: number): number {
     const slots = this.#slots
     const mask = this.#mask
@@ -41,12 +41,12 @@ export class PairTable {
     }
   }
 
-  rankAt(place: number): number {
-    return this.#slots[place + 2]
+  rankAt(index: number): number {
+    return this.#slots[index + 2]
   }
 
-  resultAt(place: number): number {
-    return this.#slots[place + 3]
+  resultAt(index: number): number {
+    return this.#slots[index + 3]
   }
 }
 

@@ -1,18 +1,20 @@
-// The unigram language model: the split of a word whose tokens have the best total score, found by Viterbi.
-// It knows no normalizer and no pre-tokenizer.
-// @source Kudo 2018 (subword regularization); ties and unknowns as in SentencePiece
+// The unigram language model: the split of a word with the highest total token score, found by the Viterbi algorithm.
+// Independent of the normalizer and the pre-tokenizer.
+// @source Kudo 2018 (subword regularization); ties and unknown characters as in SentencePiece
 import { DataError } from '../../core/index.ts'
-import { type Fields, type JsonObject, refuse } from '../fields.ts'
+import { type Fields, type JsonObject, throwInvalid } from '../fields.ts'
 import { defineModel, type Model, type TokenSink } from './model.ts'
 import { UnitTrie } from './unit-trie.ts'
 
 const UNKNOWN_PENALTY = 10
 
+/** Options of a Unigram model, named as in tokenizer.json. */
 export interface UnigramOptions {
   unkId?: number
   byteFallback?: boolean
 }
 
+/** A Unigram model: tokens with their log-probabilities; the id of a token is its index. */
 export class Unigram implements Model {
   readonly #ids = new Map<string, number>()
   readonly #scoreOf: Float64Array
@@ -67,15 +69,15 @@ export class Unigram implements Model {
     const from = this.#from
     const via = this.#via
     const { unkId } = this.#options
-    // Walk back from the end; neighbouring unknowns become one.
-    const cuts: number[] = [word.length]
+    // Walk back from the end; adjacent unknown characters become one token.
+    const bounds: number[] = [word.length]
     for (let end = word.length; end > 0; ) {
       let start = from[end]
       if (unkId !== undefined && via[end] === unkId) while (start > 0 && via[start] === unkId) start = from[start]
-      cuts.push(start)
+      bounds.push(start)
       end = start
     }
-    for (let i = cuts.length - 1; i > 0; i--) this.#emit(word, cuts[i], cuts[i - 1], sink)
+    for (let i = bounds.length - 1; i > 0; i--) this.#emit(word, bounds[i], bounds[i - 1], sink)
   }
 
   #findBest(word: string): void {
@@ -145,12 +147,12 @@ export class Unigram implements Model {
   #unknownId(): number {
     const { unkId } = this.#options
     if (unkId === undefined)
-      throw new DataError('Expected `model.unk_id` for a character outside the vocabulary, got nothing. Set it.')
+      throw new DataError('A character outside the vocabulary needs `model.unk_id`: set it in tokenizer.json.')
     return unkId
   }
 
-  bearsCut(): boolean {
-    // Sums of scores are rounded, so a cut in a long word could decide a near tie the other way.
+  allowsSplitBefore(): boolean {
+    // Floating-point sums depend on where the text is split, so a split could change the result of a near tie.
     return false
   }
 
@@ -174,6 +176,7 @@ const put = (sink: TokenSink, id: number, start: number, end: number): void => {
   sink.ends.push(end)
 }
 
+/** The Unigram model type. */
 export const unigram = defineModel({
   type: 'Unigram',
   read(fields: Fields) {
@@ -181,11 +184,11 @@ export const unigram = defineModel({
     const vocabulary = fields.list('vocab').map((item, i): [string, number] => {
       if (Array.isArray(item) && item.length === 2 && typeof item[0] === 'string' && Number.isFinite(item[1]))
         return [item[0], item[1] as number]
-      return refuse('a token and its score', `${where}[${i}]`, item)
+      return throwInvalid('a token and its score', `${where}[${i}]`, item)
     })
     const unkId = fields.has('unk_id') ? fields.integer('unk_id') : undefined
     if (unkId !== undefined && unkId >= vocabulary.length)
-      refuse(`an id below ${vocabulary.length}`, fields.at('unk_id'), unkId)
+      throwInvalid(`an id below ${vocabulary.length}`, fields.at('unk_id'), unkId)
     return new Unigram(vocabulary, { unkId, byteFallback: fields.boolean('byte_fallback', false) })
   },
 })

@@ -1,14 +1,15 @@
-// A trie over UTF-16 units whose edges lie in one hash table. It knows no model.
+// A trie over UTF-16 units with its edges in one hash table.
 
 const EMPTY = -1
 
+/** A map from strings to non-negative integers, searched one UTF-16 unit at a time. */
 export class UnitTrie {
   readonly #slots: Int32Array // node, unit, child
   readonly #values: Int32Array
   readonly #mask: number
   #nodes = 1
 
-  /** Room for strings of `units` units altogether. */
+  /** Allocates space for strings of `units` UTF-16 units in total. */
   constructor(units: number) {
     let capacity = 16
     while (capacity < units * 2) capacity *= 2
@@ -32,12 +33,12 @@ export class UnitTrie {
     this.#values[node] = value
   }
 
-  /** The node after `unit` from `node` (0 is the root), or -1. */
+  /** The child of `node` (0 is the root) for `unit`; -1 if there is none. */
   step(node: number, unit: number): number {
     return this.#slots[this.#find(node, unit) + 2]
   }
 
-  /** The value of the string that ends at `node`, or -1. */
+  /** The value of the string that ends at `node`; -1 if none ends there. */
   valueAt(node: number): number {
     return this.#values[node]
   }

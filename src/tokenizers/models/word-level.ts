@@ -1,4 +1,5 @@
-// A token for each whole word; every other word is unknown. It knows no normalizer and no pre-tokenizer.
+// The word-level model: one token per word; words outside the vocabulary become the unknown token.
+// Independent of the normalizer and the pre-tokenizer.
 import { DataError } from '../../core/index.ts'
 import type { JsonObject } from '../fields.ts'
 import {
@@ -10,6 +11,7 @@ import {
   vocabularyJson,
 } from './model.ts'
 
+/** A word-level model. */
 export class WordLevel extends VocabularyModel {
   readonly #unkToken: string
   constructor(vocabulary: Vocabulary, unkToken: string) {
@@ -20,15 +22,13 @@ export class WordLevel extends VocabularyModel {
   tokenize(word: string, sink: TokenSink): void {
     const id = this.vocabulary.ids.get(word) ?? this.vocabulary.ids.get(this.#unkToken)
     if (id === undefined)
-      throw new DataError(
-        `Expected the unknown token ${JSON.stringify(this.#unkToken)} in the vocabulary, got none. Add it.`,
-      )
+      throw new DataError(`The unknown token ${JSON.stringify(this.#unkToken)} is not in the vocabulary: add it.`)
     sink.ids.push(id)
     sink.starts.push(0)
     sink.ends.push(word.length)
   }
 
-  bearsCut(): boolean {
+  allowsSplitBefore(): boolean {
     return false
   }
 
@@ -41,6 +41,7 @@ export class WordLevel extends VocabularyModel {
   }
 }
 
+/** The WordLevel model type. */
 export const wordLevel = defineModel({
   type: 'WordLevel',
   read: (fields) => new WordLevel(readVocabulary(fields.get('vocab'), fields.at('vocab')), fields.string('unk_token')),

@@ -1,5 +1,5 @@
-// WordPiece: the longest token that begins the rest of the word, again and again; a word that cannot be spelled so is
-// unknown as a whole. It knows no normalizer and no pre-tokenizer.
+// WordPiece: greedy longest-match-first split; a word that cannot be split into tokens becomes one unknown token.
+// Independent of the normalizer and the pre-tokenizer.
 // @source Schuster and Nakajima 2012; Devlin et al. 2019 (BERT)
 import { DataError } from '../../core/index.ts'
 import type { Fields, JsonObject } from '../fields.ts'
@@ -12,12 +12,14 @@ import {
   vocabularyJson,
 } from './model.ts'
 
+/** Options of a WordPiece model, named as in tokenizer.json. */
 export interface WordPieceOptions {
   unkToken: string
   continuingSubwordPrefix: string
   maxInputCharsPerWord: number
 }
 
+/** A WordPiece model. */
 export class WordPiece extends VocabularyModel {
   readonly #longest: number
   readonly #options: WordPieceOptions
@@ -65,12 +67,12 @@ export class WordPiece extends VocabularyModel {
     const id = this.vocabulary.ids.get(this.#options.unkToken)
     if (id === undefined)
       throw new DataError(
-        `Expected the unknown token ${JSON.stringify(this.#options.unkToken)} in the vocabulary, got none. Add it.`,
+        `The unknown token ${JSON.stringify(this.#options.unkToken)} is not in the vocabulary: add it.`,
       )
     return id
   }
 
-  bearsCut(): boolean {
+  allowsSplitBefore(): boolean {
     return false
   }
 
@@ -86,7 +88,7 @@ export class WordPiece extends VocabularyModel {
 
   files(): Record<string, string> {
     const ordered = this.vocabulary.ordered()
-    // The line is the id, so a vocabulary with gaps has no such file.
+    // In vocab.txt the line number is the id, so a vocabulary with gaps cannot be written.
     if (ordered.some(([token, id], i) => id !== i || /[\r\n]/.test(token))) return {}
     return { 'vocab.txt': ordered.map(([token]) => `${token}\n`).join('') }
   }
@@ -105,6 +107,7 @@ const splitsPair = (word: string, at: number): boolean => {
   return before >= 0xd800 && before <= 0xdbff
 }
 
+/** The WordPiece model type. */
 export const wordPiece = defineModel({
   type: 'WordPiece',
   read: (fields: Fields) =>

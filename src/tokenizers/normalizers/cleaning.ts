@@ -1,4 +1,4 @@
-// Normalizers that drop or swap single characters: BERT's, Nmt's, and the removal of accents.
+// Normalizers that remove or replace single characters: BERT, Nmt, StripAccents.
 // @source Devlin et al. 2019 (BERT), its released tokenizer
 import type { AlignedPiece } from '../text.ts'
 import { CONTROL, classOf, lowerCase, MARK, NONSPACING_MARK, WHITE_SPACE } from '../unicode.ts'
@@ -37,6 +37,7 @@ const decompose = (piece: AlignedPiece): void => {
   piece.transform(characters, changes)
 }
 
+/** BERT: cleans control characters, spaces Chinese characters, strips accents, lowercases. */
 export const bertNormalizer = defineNormalizer({
   type: 'BertNormalizer',
   read(fields) {
@@ -61,18 +62,19 @@ export const bertNormalizer = defineNormalizer({
         }
         if (lowercase) piece.mapCharacters((character) => character.toLowerCase())
       },
-      cutsAtAscii: true,
+      splitsSafelyAtAscii: true,
     }
   },
 })
 
+/** Removes combining marks. */
 export const stripAccents = defineNormalizer({
   type: 'StripAccents',
   read: () => ({
     normalize: (text) => mapText(text, dropMark),
     align: (piece) => piece.mapCharacters(dropMark),
-    cutBefore: (lead) => lead,
-    cutsAtAscii: true,
+    safeSplitBefore: (lead) => lead,
+    splitsSafelyAtAscii: true,
   }),
 })
 
@@ -82,11 +84,12 @@ const NMT_SPACES = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/
 const nmtCharacter = (character: string): string =>
   NMT_DROPPED.test(character) ? '' : NMT_SPACES.test(character) ? ' ' : character
 
+/** SentencePiece's nmt rules: removes control characters and replaces special spaces. */
 export const nmt = defineNormalizer({
   type: 'Nmt',
   read: () => ({
     normalize: (text) => mapText(text, nmtCharacter),
     align: (piece) => piece.mapCharacters(nmtCharacter),
-    cutBefore: (lead) => nmtCharacter(lead),
+    safeSplitBefore: (lead) => nmtCharacter(lead),
   }),
 })

@@ -1,16 +1,17 @@
-// Normalizers that work at the ends of a text: strip, prepend, append.
+// Normalizers of the start and end of a text: Strip, Prepend, Append.
 import { isWhiteSpace } from '../unicode.ts'
 import { defineNormalizer } from './normalizer.ts'
 
 const strippedSpan = (text: string, left: boolean, right: boolean): [number, number] => {
   let start = 0
   let end = text.length
-  // White space is all in the basic plane, so units are characters here.
+  // All white space is in the basic plane, so UTF-16 units are characters here.
   if (left) while (start < end && isWhiteSpace(text[start])) start++
   if (right) while (end > start && isWhiteSpace(text[end - 1])) end--
   return [start, end]
 }
 
+/** Removes white space at the start or end. */
 export const strip = defineNormalizer({
   type: 'Strip',
   read(fields) {
@@ -27,12 +28,13 @@ export const strip = defineNormalizer({
         if (end < length) piece.replace([[end, length]], '')
         if (start > 0) piece.replace([[0, start]], '')
       },
-      cutBefore: (lead) => lead,
-      ...(right ? { minds: 'end' as const } : {}),
+      safeSplitBefore: (lead) => lead,
+      ...(right ? { dependsOn: 'end' as const } : {}),
     }
   },
 })
 
+/** Prepends a string to a text that is not empty. */
 export const prepend = defineNormalizer({
   type: 'Prepend',
   read(fields) {
@@ -40,11 +42,12 @@ export const prepend = defineNormalizer({
     return {
       normalize: (text, edges) => (text === '' || !edges.first ? text : content + text),
       align: (piece) => piece.prepend(content),
-      cutBefore: (lead) => lead,
+      safeSplitBefore: (lead) => lead,
     }
   },
 })
 
+/** Appends a string to a text that is not empty. */
 export const append = defineNormalizer({
   type: 'Append',
   read(fields) {

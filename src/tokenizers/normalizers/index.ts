@@ -1,5 +1,5 @@
 // The registry of normalizers and the reader of their JSON forms.
-import { Fields, MAX_DEPTH, refuse } from '../fields.ts'
+import { Fields, MAX_DEPTH, throwInvalid } from '../fields.ts'
 import { byteLevelNormalizer } from './byte-level.ts'
 import { bertNormalizer, nmt, stripAccents } from './cleaning.ts'
 import { append, prepend, strip } from './edges.ts'
@@ -9,7 +9,7 @@ import { precompiled } from './precompiled.ts'
 import { replace } from './replace.ts'
 import { normalizerSequence } from './sequence.ts'
 
-export { type Edges, type Normalizer, WHOLE } from './normalizer.ts'
+export { type Normalizer, type SegmentEdges, WHOLE_SEGMENT } from './normalizer.ts'
 
 const all = [
   append,
@@ -29,16 +29,17 @@ const all = [
   stripAccents,
 ]
 
+/** All normalizer types by name. */
 export const normalizers: Readonly<Record<string, NormalizerDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 
-/** Builds the normalizer that a tokenizer.json describes. */
+/** Builds a normalizer from its JSON form in tokenizer.json. Throws DataError. */
 export const readNormalizer = (value: unknown, where = 'normalizer', depth = 0): Normalizer => {
-  if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
+  if (depth > MAX_DEPTH) throwInvalid(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
   const type = fields.string('type')
   const definition = Object.hasOwn(normalizers, type) ? normalizers[type] : undefined
-  if (definition === undefined) refuse(`one of ${Object.keys(normalizers).join(', ')}`, fields.at('type'), type)
+  if (definition === undefined) throwInvalid(`one of ${Object.keys(normalizers).join(', ')}`, fields.at('type'), type)
   return definition.read(fields, (inner, place) => readNormalizer(inner, place, depth + 1))
 }

@@ -1,36 +1,41 @@
-// What a normalizer is. It knows none of them.
+// The interface of normalizers.
 import type { Fields } from '../fields.ts'
 import type { AlignedPiece } from '../text.ts'
 
-/** Where a piece of text stands in the stretch between two added tokens. */
-export interface Edges {
+/** Whether a piece of text is at the start or at the end of its segment (the text between two added tokens). */
+export interface SegmentEdges {
   first: boolean
   last: boolean
 }
 
-export const WHOLE: Edges = { first: true, last: true }
+/** A piece that is a whole segment. */
+export const WHOLE_SEGMENT: SegmentEdges = { first: true, last: true }
 
+/** Changes text before pre-tokenization. */
 export interface Normalizer {
-  /** The normalized text. */
-  normalize(text: string, edges: Edges): string
-  /** Normalizes a whole stretch and keeps the way back to the original. */
+  /** Returns the normalized text. */
+  normalize(text: string, edges: SegmentEdges): string
+  /** Normalizes a whole segment in place and keeps its offsets into the original. */
   align(piece: AlignedPiece): void
   /**
-   * Says that text may be cut before any `lead` that follows another character, and both sides normalized by
-   * themselves. Returns the characters one of which stands at the cut afterwards, or undefined when cutting would
-   * change the result.
+   * Whether text may be split before any `lead` that follows another character, and both sides normalized
+   * independently. Returns the characters that may follow the split afterwards, or undefined if a split could change
+   * the result.
    */
-  cutBefore?(lead: string): string | undefined
-  /** Says that text may be cut on both sides of ASCII punctuation, space, tab and line ends. */
-  readonly cutsAtAscii?: boolean
-  /** Says that the end of a stretch is treated differently from other places. */
-  readonly minds?: 'end'
+  safeSplitBefore?(lead: string): string | undefined
+  /** True if text may be split on both sides of ASCII punctuation, space, tab and line ends. */
+  readonly splitsSafelyAtAscii?: boolean
+  /** 'end' if the end of a segment is normalized differently from other places. */
+  readonly dependsOn?: 'end'
 }
 
+/** A normalizer type of tokenizer.json. */
 export interface NormalizerDefinition {
+  /** `type` in tokenizer.json. */
   type: string
   /** Reads the JSON form; `nested` reads a normalizer inside it. */
   read(fields: Fields, nested: (value: unknown, where: string) => Normalizer): Normalizer
 }
 
+/** Declares a normalizer type. */
 export const defineNormalizer = (definition: NormalizerDefinition): NormalizerDefinition => definition

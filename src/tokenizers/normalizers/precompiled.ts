@@ -1,7 +1,7 @@
-// The normalization rules that SentencePiece models carry: a double-array trie over UTF-8 bytes whose values point into
-// a list of replacements. Every read is bounded, since the table comes from a file.
+// The normalization rules of SentencePiece models: a double-array trie over UTF-8 bytes whose values point into a list of
+// replacements. Every read is bounds-checked, because the table comes from a file.
 // @source Kudo and Richardson 2018 (SentencePiece); the double array is that of Darts-clone
-import { refuse } from '../fields.ts'
+import { throwInvalid } from '../fields.ts'
 import { defineNormalizer, type Normalizer } from './normalizer.ts'
 
 const MAX_TABLE = 16 * 1024 * 1024
@@ -14,16 +14,19 @@ class CharacterMap {
   readonly #memo = new Map<string, string | undefined>()
 
   constructor(bytes: Buffer, where: string) {
-    if (bytes.length < 4) refuse('at least 4 bytes', where, `${bytes.length} bytes`)
+    if (bytes.length < 4) throwInvalid('at least 4 bytes', where, `${bytes.length} bytes`)
     const size = bytes.readUInt32LE(0)
     if (size % 4 !== 0 || size > bytes.length - 4 || size < 4)
-      refuse('a trie inside the table', where, `${size} bytes of trie`)
+      throwInvalid('a trie that fits the table', where, `${size} bytes of trie`)
     this.#units = new Uint32Array(size / 4)
     for (let i = 0; i < this.#units.length; i++) this.#units[i] = bytes.readUInt32LE(4 + 4 * i)
     this.#replacements = bytes.subarray(4 + size)
   }
 
-  /** What `text` becomes, by its shortest prefix that the trie knows (sic: the rest of it is dropped). */
+  /**
+   * The replacement of `text`, or undefined if it has none. Matches the shortest prefix in the trie and drops the rest,
+   * as SentencePiece does.
+   */
   transform(text: string): string | undefined {
     if (this.#memo.has(text)) return this.#memo.get(text)
     const result = this.#search(text)
@@ -59,24 +62,24 @@ const offset = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6)
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
-// Characters that may join with others to one grapheme: marks and joiners, jamo, CR (before LF), one that takes the
-// next in, four letters that count as marks, and all beyond the basic plane (flags, skin tones).
+// Characters that may form a grapheme with others: marks and joiners, jamo, CR (before LF), U+0D4E (Prepend), four
+// letters that segment as marks, and everything beyond the basic plane (flags, skin tones).
 const CLUSTERS = /[\p{M}\p{Cf}\p{Cs}\r\u0e33\u0eb3\uff9e\uff9f\u0d4e\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]/u
 
-// By unit: 0 not looked at yet, 1 stands alone, 2 may join with others.
-const standing = new Uint8Array(0x10000)
+// By UTF-16 unit: 0 unknown, 1 always a grapheme of its own, 2 may combine with others.
+const combining = new Uint8Array(0x10000)
 
 /** Whether each unit is a character and a grapheme of its own. */
 const isPlain = (text: string): boolean => {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
-    standing[unit] ||= CLUSTERS.test(String.fromCharCode(unit)) ? 2 : 1
-    if (standing[unit] === 2) return false
+    combining[unit] ||= CLUSTERS.test(String.fromCharCode(unit)) ? 2 : 1
+    if (combining[unit] === 2) return false
   }
   return true
 }
 
-/** Calls `put` for each stretch that has a rule of its own (with its replacement) and each that has none. */
+/** Calls `put` for each part of the text in order, with its replacement or undefined. */
 const walk = (map: CharacterMap, text: string, put: (old: string, replacement: string | undefined) => void): void => {
   if (isPlain(text)) {
     for (let i = 0; i < text.length; i++) put(text[i], map.transform(text[i]))
@@ -94,14 +97,15 @@ const walk = (map: CharacterMap, text: string, put: (old: string, replacement: s
   }
 }
 
+/** The precompiled rules of a SentencePiece model. */
 export const precompiled = defineNormalizer({
   type: 'Precompiled',
   read(fields): Normalizer {
     const table = fields.string('precompiled_charsmap', '')
     if (table.length > MAX_TABLE)
-      refuse('a table of at most 16 MiB', fields.at('precompiled_charsmap'), `${table.length} characters`)
-    // Some files carry an empty table: no rules.
-    if (table === '') return { normalize: (text) => text, align: () => {}, cutBefore: (lead) => lead }
+      throwInvalid('a table of at most 16 MiB', fields.at('precompiled_charsmap'), `${table.length} characters`)
+    // Some files have an empty table: no rules.
+    if (table === '') return { normalize: (text) => text, align: () => {}, safeSplitBefore: (lead) => lead }
     const map = new CharacterMap(Buffer.from(table, 'base64'), fields.at('precompiled_charsmap'))
     const keepsAscii = [...Array(95).keys()].every((i) => {
       const character = String.fromCharCode(32 + i)
@@ -131,13 +135,12 @@ export const precompiled = defineNormalizer({
           const difference = added.length - [...old].length
           characters.push(...added)
           changes.push(...added.map((_, i) => (i >= added.length - difference ? 1 : 0)))
-          // Removed characters count on the last one written, as the crate does it, even if that is an earlier one.
+          // As in the crate, removed characters are counted on the last character written, even if that is earlier.
           if (difference < 0 && changes.length > 0) changes[changes.length - 1] += difference
-          // As in the crate, the ones that are new may reach back before this replacement.
         })
         if (modified) piece.transform(characters, changes)
       },
-      cutBefore: (lead) => ((map.transform(lead) ?? lead) === lead ? lead : undefined),
+      safeSplitBefore: (lead) => ((map.transform(lead) ?? lead) === lead ? lead : undefined),
     }
   },
 })

@@ -1,32 +1,33 @@
-// Replaces what a string or a regular expression matches.
-import { type Fields, isObject, refuse } from '../fields.ts'
+// The Replace normalizer: replaces the matches of a string or a regular expression.
+import { type Fields, isObject, throwInvalid } from '../fields.ts'
 import { literalRegex, translateRegex } from '../oniguruma.ts'
 import type { Span } from '../text.ts'
 import { defineNormalizer } from './normalizer.ts'
 
+/** A pattern of a tokenizer file. */
 export interface Pattern {
   regex: RegExp
-  /** The text itself when the pattern is no regular expression. */
+  /** The string to match, if the pattern is not a regular expression. */
   literal?: string
-  /** The source as the file has it. */
+  /** The pattern as written in the file. */
   source: string
 }
 
-/** Reads `{ "String": … }` or `{ "Regex": … }`. */
+/** Reads `{ "String": … }` or `{ "Regex": … }`. Throws DataError. */
 export const readPattern = (fields: Fields, key: string): Pattern => {
   const value = fields.get(key)
   const where = fields.at(key)
   if (isObject(value)) {
     if (typeof value.String === 'string') {
-      if (/\p{Cs}/u.test(value.String)) refuse('a string without lone surrogates', where, value.String)
+      if (/\p{Cs}/u.test(value.String)) throwInvalid('a string without lone surrogates', where, value.String)
       return { regex: literalRegex(value.String), literal: value.String, source: value.String }
     }
     if (typeof value.Regex === 'string') return { regex: translateRegex(value.Regex, where), source: value.Regex }
   }
-  return refuse('a "String" or a "Regex"', where, value)
+  return throwInvalid('a "String" or a "Regex"', where, value)
 }
 
-/** All matches of a global regular expression, from left to right; none in an empty text. */
+/** All matches of a global regular expression, from left to right; an empty text has none. */
 export const matches = (regex: RegExp, text: string): Span[] => {
   const spans: Span[] = []
   if (text === '') return spans
@@ -36,6 +37,7 @@ export const matches = (regex: RegExp, text: string): Span[] => {
 
 const SPACE_RUNS = new Set([' {2,}', ' +', '[ ]{2,}'])
 
+/** Replaces matches by a string. */
 export const replace = defineNormalizer({
   type: 'Replace',
   read(fields) {
@@ -45,15 +47,15 @@ export const replace = defineNormalizer({
     return {
       normalize: (text) => (text === '' ? text : text.replace(regex, () => content)),
       align: (piece) => piece.replace(matches(regex, piece.text), content),
-      cutBefore(lead) {
+      safeSplitBefore(lead) {
         if (lead === '') return lead
-        // A run of spaces stays on one side of a cut, since cuts are only made before its first one.
+        // A run of spaces is never split, because split points are only before its first space.
         if (literal === undefined) {
           if (lead !== ' ' || !SPACE_RUNS.has(pattern.source) || [...content].length !== 1) return undefined
           return content === ' ' ? ' ' : ` ${content}`
         }
         if (literal === lead) return content === '' || [...content].length > 1 ? undefined : content
-        // What the literal could match across a cut holds the lead after its first character.
+        // A match across the split point would hold the lead after its first character.
         return literal === '' || literal.includes(lead) || content.includes(lead) ? undefined : lead
       },
     }

@@ -1,7 +1,8 @@
-// Runs several normalizers one after the other.
-import { cutsBefore } from '../cuts.ts'
+// The Sequence normalizer: applies several normalizers in order.
+import { safeSplitBeforeAll } from '../split-points.ts'
 import { defineNormalizer, type Normalizer } from './normalizer.ts'
 
+/** Applies normalizers in order. */
 export const normalizerSequence = defineNormalizer({
   type: 'Sequence',
   read(fields, nested) {
@@ -12,9 +13,9 @@ export const normalizerSequence = defineNormalizer({
       align(piece) {
         for (const part of parts) part.align(piece)
       },
-      cutBefore: (lead) => cutsBefore(parts, lead),
-      cutsAtAscii: parts.every((part) => part.cutsAtAscii),
-      ...(parts.some((part) => part.minds) ? { minds: 'end' as const } : {}),
+      safeSplitBefore: (lead) => safeSplitBeforeAll(parts, lead),
+      splitsSafelyAtAscii: parts.every((part) => part.splitsSafelyAtAscii),
+      ...(parts.some((part) => part.dependsOn) ? { dependsOn: 'end' as const } : {}),
     }
   },
 })

@@ -1,10 +1,11 @@
-// The four Unicode normalization forms, with the way back to the original text. The forms themselves are the engine's;
-// the bookkeeping of what came from where follows what the Rust crate does, step by step.
+// The four Unicode normalization forms with alignment to the original text. V8 computes the forms; the alignment follows
+// the Rust crate step by step, so that offsets are equal.
 // @source Unicode Standard Annex 15
 
+/** A Unicode normalization form. */
 export type Form = 'NFC' | 'NFD' | 'NFKC' | 'NFKD'
 
-/** The characters of a normalized text and what each took of the old text, as `AlignedPiece.transform` wants them. */
+/** The characters of the normalized text and their changes, as arguments of `AlignedPiece.transform`. */
 export const normalizeWithChanges = (text: string, form: Form): { characters: string[]; changes: number[] } => {
   const compatible = form === 'NFKC' || form === 'NFKD'
   const decomposed = decompose(text, compatible ? 'NFKD' : 'NFD')
@@ -23,7 +24,7 @@ const decompose = (text: string, form: 'NFD' | 'NFKD'): Changes => {
     let change = 0
     for (const part of character.normalize(form)) {
       let at = characters.length
-      // Marks are put in canonical order, each with its own change, so the sort is stable.
+      // Insert marks in canonical order, each with its own change; the order of equal classes is kept.
       if (isNonStarter(part)) while (at > 0 && isNonStarter(characters[at - 1]) && swaps(characters[at - 1], part)) at--
       characters.splice(at, 0, part)
       changes.splice(at, 0, change)
@@ -35,7 +36,7 @@ const decompose = (text: string, form: 'NFD' | 'NFKD'): Changes => {
 
 const compose = ({ characters, changes }: Changes): Changes => {
   const result: Changes = { characters: [], changes: [] }
-  let starter = -1 // where the current starter stands in the result
+  let starter = -1 // index of the current starter in the result
   let last: string | undefined // the last mark after it that did not combine
   for (let i = 0; i < characters.length; i++) {
     const character = characters[i]
@@ -62,7 +63,7 @@ const compose = ({ characters, changes }: Changes): Changes => {
 const YPOGEGRAMMENI = '\u0345' // of the highest combining class, 240
 const nonStarters = new Map<string, boolean>()
 
-/** Whether the combining class is not 0: such a character moves before a mark of the highest class. */
+/** Whether the combining class is not 0: such a character sorts before a mark of the highest class. */
 const isNonStarter = (character: string): boolean => {
   if (character < '\u0300') return false
   let answer = nonStarters.get(character)

@@ -1,9 +1,9 @@
-// BERT's and RoBERTa's frames of special tokens, and the trimming of spaces from byte-level offsets.
+// Post-processors that add the special tokens of BERT and RoBERTa, and trim spaces from byte-level offsets.
 // @source Devlin et al. 2019 (BERT), Liu et al. 2019 (RoBERTa)
 import { Encoding } from '../encoding.ts'
-import { type Fields, integer, refuse } from '../fields.ts'
+import { type Fields, integer, throwInvalid } from '../fields.ts'
 import { isWhiteSpace } from '../unicode.ts'
-import { definePostProcessor, remake } from './post-processor.ts'
+import { definePostProcessor, mapWindows } from './post-processor.ts'
 
 interface Special {
   token: string
@@ -13,7 +13,7 @@ interface Special {
 const special = (fields: Fields, key: string): Special => {
   const pair = fields.list(key)
   const [token, id] = pair
-  if (pair.length !== 2 || typeof token !== 'string') refuse('a token and its id', fields.at(key), pair)
+  if (pair.length !== 2 || typeof token !== 'string') throwInvalid('a token and its id', fields.at(key), pair)
   return { token, id: integer(id, fields.at(key)) }
 }
 
@@ -25,6 +25,7 @@ const framed = (encoding: Encoding, before: Special | undefined, after: Special,
   return result
 }
 
+/** [CLS] A [SEP] and [CLS] A [SEP] B [SEP], with segment ids 0 and 1. */
 export const bertProcessing = definePostProcessor({
   type: 'BertProcessing',
   read(fields) {
@@ -35,14 +36,14 @@ export const bertProcessing = definePostProcessor({
       process: (encodings, addSpecialTokens) =>
         addSpecialTokens
           ? encodings.map((encoding, i) =>
-              remake(encoding, (one) => framed(one, i === 0 ? cls : undefined, sep, i === 0 ? 0 : 1)),
+              mapWindows(encoding, (one) => framed(one, i === 0 ? cls : undefined, sep, i === 0 ? 0 : 1)),
             )
           : encodings,
     }
   },
 })
 
-/** Takes the spaces that a byte-level token begins or ends with out of its offsets. */
+/** Removes leading and trailing spaces of byte-level tokens from their offsets. */
 const trimOffsets = (encoding: Encoding, prefixed: boolean): void => {
   for (const [i, token] of encoding.tokens.entries()) {
     const offsets = encoding.offsets[i]
@@ -51,7 +52,7 @@ const trimOffsets = (encoding: Encoding, prefixed: boolean): void => {
     let trailing = 0
     while (trailing < token.length && isSpace(token[token.length - 1 - trailing])) trailing++
     if (leading > 0) {
-      // A single space at the start is the one that was put there, and has no place in the original.
+      // A single space at the start is the added prefix, which is not in the original text.
       if ((i === 0 || offsets[0] === 0) && prefixed && leading === 1) leading = 0
       offsets[0] = Math.min(offsets[0] + leading, offsets[1])
     }
@@ -65,6 +66,7 @@ const trimAll = (encodings: readonly Encoding[], prefixed: boolean): void => {
   for (const encoding of encodings) for (const one of [encoding, ...encoding.overflowing]) trimOffsets(one, prefixed)
 }
 
+/** <s> A </s> and <s> A </s></s> B </s>, with segment ids 0. */
 export const robertaProcessing = definePostProcessor({
   type: 'RobertaProcessing',
   read(fields) {
@@ -79,7 +81,7 @@ export const robertaProcessing = definePostProcessor({
         for (const encoding of encodings) encoding.setTypeId(0)
         if (!addSpecialTokens) return encodings
         return encodings.map((encoding, i) =>
-          remake(encoding, (one) => {
+          mapWindows(encoding, (one) => {
             const result = framed(one, i === 0 ? cls : sep, sep, 0)
             result.setTypeId(0)
             return result
@@ -90,6 +92,7 @@ export const robertaProcessing = definePostProcessor({
   },
 })
 
+/** Trims spaces from byte-level offsets; adds no tokens. */
 export const byteLevelProcessing = definePostProcessor({
   type: 'ByteLevel',
   read(fields) {

@@ -1,5 +1,5 @@
 // The registry of post-processors and the reader of their JSON forms.
-import { Fields, MAX_DEPTH, refuse } from '../fields.ts'
+import { Fields, MAX_DEPTH, throwInvalid } from '../fields.ts'
 import { bertProcessing, byteLevelProcessing, robertaProcessing } from './framing.ts'
 import type { PostProcessor, PostProcessorDefinition } from './post-processor.ts'
 import { postProcessorSequence } from './sequence.ts'
@@ -9,16 +9,18 @@ export type { PostProcessor } from './post-processor.ts'
 
 const all = [bertProcessing, byteLevelProcessing, postProcessorSequence, robertaProcessing, templateProcessing]
 
+/** All post-processor types by name. */
 export const postProcessors: Readonly<Record<string, PostProcessorDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 
-/** Builds the post-processor that a tokenizer.json describes. */
+/** Builds a post-processor from its JSON form in tokenizer.json. Throws DataError. */
 export const readPostProcessor = (value: unknown, where = 'post_processor', depth = 0): PostProcessor => {
-  if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
+  if (depth > MAX_DEPTH) throwInvalid(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
   const type = fields.string('type')
   const definition = Object.hasOwn(postProcessors, type) ? postProcessors[type] : undefined
-  if (definition === undefined) refuse(`one of ${Object.keys(postProcessors).join(', ')}`, fields.at('type'), type)
+  if (definition === undefined)
+    throwInvalid(`one of ${Object.keys(postProcessors).join(', ')}`, fields.at('type'), type)
   return definition.read(fields, (inner, place) => readPostProcessor(inner, place, depth + 1))
 }

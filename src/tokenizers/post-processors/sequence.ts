@@ -1,6 +1,7 @@
-// Runs several post-processors one after the other.
+// The Sequence post-processor: applies several post-processors in order.
 import { definePostProcessor } from './post-processor.ts'
 
+/** Applies post-processors in order. */
 export const postProcessorSequence = definePostProcessor({
   type: 'Sequence',
   read(fields, nested) {

@@ -1,6 +1,6 @@
-// Puts sequences and special tokens together as a template says.
+// The TemplateProcessing post-processor: combines sequences and special tokens by a template.
 import { Encoding } from '../encoding.ts'
-import { Fields, integer, type JsonObject, refuse } from '../fields.ts'
+import { Fields, integer, type JsonObject, throwInvalid } from '../fields.ts'
 import { definePostProcessor } from './post-processor.ts'
 
 type Part = { sequence: number; typeId: number } | { ids: number[]; tokens: string[]; typeId: number }
@@ -11,7 +11,7 @@ const readSpecials = (specials: JsonObject, where: string): Map<string, { ids: n
     const fields = new Fields(specials[name], `${where}.${name}`)
     const ids = fields.list('ids').map((id, i) => integer(id, `${fields.at('ids')}[${i}]`))
     const tokens = fields.list('tokens').map((token) => String(token))
-    if (ids.length !== tokens.length) refuse(`${ids.length} tokens`, fields.at('tokens'), tokens)
+    if (ids.length !== tokens.length) throwInvalid(`${ids.length} tokens`, fields.at('tokens'), tokens)
     result.set(name, { ids, tokens })
   }
   return result
@@ -30,10 +30,11 @@ const readTemplate = (
     }
     const token = new Fields(fields.get('SpecialToken'), fields.at('SpecialToken'))
     const special = specials.get(token.string('id'))
-    if (special === undefined) refuse('a name among special_tokens', token.at('id'), token.string('id'))
+    if (special === undefined) throwInvalid('a name from special_tokens', token.at('id'), token.string('id'))
     return { ...special, typeId: token.integer('type_id') }
   })
 
+/** Combines sequences and special tokens by a template. */
 export const templateProcessing = definePostProcessor({
   type: 'TemplateProcessing',
   read(fields) {
@@ -41,7 +42,7 @@ export const templateProcessing = definePostProcessor({
     const single = readTemplate(fields.list('single'), fields.at('single'), specials)
     const pair = readTemplate(fields.list('pair'), fields.at('pair'), specials)
     if (single.some((part) => 'sequence' in part && part.sequence === 1))
-      refuse('only sequence A', fields.at('single'), fields.get('single'))
+      throwInvalid('sequence A only', fields.at('single'), fields.get('single'))
     return {
       added: (isPair) => (isPair ? pair : single).reduce((sum, part) => sum + ('ids' in part ? part.ids.length : 0), 0),
       process(encodings, addSpecialTokens) {

@@ -1,4 +1,4 @@
-// GPT-2's pre-tokenizer: splits into words and writes each in the stand-ins of its bytes.
+// GPT-2's pre-tokenizer: splits text into words and converts each to byte-level characters.
 // @source Radford et al. 2019, the encoder released with GPT-2
 import { toByteLevel } from '../byte-level.ts'
 import { matches } from '../normalizers/replace.ts'
@@ -8,6 +8,7 @@ import { GPT2_PATTERN, gpt2Scanner, type Scanner } from './scanner.ts'
 
 const wholePiece: Scanner = { limited: true, next: (_units, _start, limit) => limit }
 
+/** GPT-2's split into words, as byte-level characters. */
 export const byteLevel = definePreTokenizer({
   type: 'ByteLevel',
   read(fields) {

@@ -1,4 +1,4 @@
-// Pre-tokenizers that split at single characters of a kind: BERT's, white space, punctuation, digits, a delimiter.
+// Pre-tokenizers that split at characters of a class: BERT, white space, punctuation, digits, a delimiter.
 import { matches } from '../normalizers/replace.ts'
 import type { Piece } from '../text.ts'
 import { classOf, NUMBER, PUNCTUATION, WHITE_SPACE } from '../unicode.ts'
@@ -13,6 +13,7 @@ const splitsAtSpace = (lead: string) => (lead === ' ' ? '' : undefined)
 
 const hasText = (piece: Piece) => piece.text !== ''
 
+/** Splits at white space and isolates punctuation. */
 export const bertPreTokenizer = definePreTokenizer({
   type: 'BertPreTokenizer',
   read: () => ({
@@ -20,44 +21,47 @@ export const bertPreTokenizer = definePreTokenizer({
       const words = splitAtCharacters(pieces, 'Removed', isWhiteSpace).filter(hasText)
       return splitAtCharacters(words, 'Isolated', isPunctuation)
     },
-    cutBefore: splitsAtSpace,
+    safeSplitBefore: splitsAtSpace,
     isolatesAscii: true,
   }),
 })
 
-// Words or runs of anything else that is not white space.
+// Words, or runs of other characters that are not white space.
 const WORDS =
   /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu
 
+/** Splits into words and runs of punctuation (`\\w+|[^\\w\\s]+`). */
 export const whitespace = definePreTokenizer({
   type: 'Whitespace',
   read: () => ({
     split: (pieces) => pieces.flatMap((piece) => splitAt(piece, matches(WORDS, piece.text), 'Removed', true)),
-    cutBefore: splitsAtSpace,
+    safeSplitBefore: splitsAtSpace,
   }),
 })
 
+/** Splits at white space only. */
 export const whitespaceSplit = definePreTokenizer({
   type: 'WhitespaceSplit',
   read: () => ({
     split: (pieces) => splitAtCharacters(pieces, 'Removed', isWhiteSpace),
-    cutBefore: splitsAtSpace,
+    safeSplitBefore: splitsAtSpace,
   }),
 })
 
+/** Splits at punctuation. */
 export const punctuation = definePreTokenizer({
   type: 'Punctuation',
   read(fields) {
     const behavior = fields.oneOf('behavior', BEHAVIORS, 'Isolated')
     return {
       split: (pieces) => splitAtCharacters(pieces, behavior, isPunctuation),
-      // With the other behaviours, pieces reach over a space to the next punctuation; so they do here, but no rule
-      // looks past the piece it is in.
-      ...(behavior === 'Isolated' || behavior === 'Removed' ? { cutBefore: (lead: string) => lead } : {}),
+      // With the other behaviours a piece extends over spaces to the next punctuation, so a split at a space is unsafe.
+      ...(behavior === 'Isolated' || behavior === 'Removed' ? { safeSplitBefore: (lead: string) => lead } : {}),
     }
   },
 })
 
+/** Isolates digits, one by one or in runs. */
 export const digits = definePreTokenizer({
   type: 'Digits',
   read(fields) {
@@ -65,18 +69,19 @@ export const digits = definePreTokenizer({
     return {
       split: (pieces) => splitAtCharacters(pieces, individual ? 'Isolated' : 'Contiguous', isNumeric),
       scanner: () => digitScanner(individual),
-      cutBefore: (lead) => lead,
+      safeSplitBefore: (lead) => lead,
     }
   },
 })
 
+/** Splits at a delimiter, which is removed. */
 export const charDelimiterSplit = definePreTokenizer({
   type: 'CharDelimiterSplit',
   read(fields) {
     const delimiter = fields.character('delimiter')
     return {
       split: (pieces) => pieces.flatMap((piece) => splitAt(piece, occurrences(piece.text, delimiter), 'Removed')),
-      cutBefore: (lead) => (lead === delimiter ? '' : lead),
+      safeSplitBefore: (lead) => (lead === delimiter ? '' : lead),
     }
   },
 })

@@ -1,5 +1,5 @@
 // The registry of pre-tokenizers and the reader of their JSON forms.
-import { Fields, MAX_DEPTH, refuse } from '../fields.ts'
+import { Fields, MAX_DEPTH, throwInvalid } from '../fields.ts'
 import { byteLevel } from './byte-level.ts'
 import { bertPreTokenizer, charDelimiterSplit, digits, punctuation, whitespace, whitespaceSplit } from './characters.ts'
 import { fixedLength, unicodeScripts } from './lengths-and-scripts.ts'
@@ -26,17 +26,18 @@ const all = [
   whitespaceSplit,
 ]
 
+/** All pre-tokenizer types by name. */
 export const preTokenizers: Readonly<Record<string, PreTokenizerDefinition>> = Object.fromEntries(
   all.map((definition) => [definition.type, definition]),
 )
 
-/** Builds the pre-tokenizer that a tokenizer.json describes. */
+/** Builds a pre-tokenizer from its JSON form in tokenizer.json. Throws DataError. */
 export const readPreTokenizer = (value: unknown, where = 'pre_tokenizer', depth = 0): PreTokenizer => {
-  if (depth > MAX_DEPTH) refuse(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
+  if (depth > MAX_DEPTH) throwInvalid(`at most ${MAX_DEPTH} nested sequences`, where, 'more')
   const fields = new Fields(value, where)
-  // An old name of the same thing.
+  // `Delimiter` is the older name of CharDelimiterSplit.
   const type = fields.string('type') === 'Delimiter' ? 'CharDelimiterSplit' : fields.string('type')
   const definition = Object.hasOwn(preTokenizers, type) ? preTokenizers[type] : undefined
-  if (definition === undefined) refuse(`one of ${Object.keys(preTokenizers).join(', ')}`, fields.at('type'), type)
+  if (definition === undefined) throwInvalid(`one of ${Object.keys(preTokenizers).join(', ')}`, fields.at('type'), type)
   return definition.read(fields, (inner, place) => readPreTokenizer(inner, place, depth + 1))
 }

@@ -1,5 +1,5 @@
 // Pre-tokenizers that cut every so many characters, or where the script of the text changes.
-import { refuse } from '../fields.ts'
+import { throwInvalid } from '../fields.ts'
 import type { Piece } from '../text.ts'
 import { codeRanges } from '../unicode.ts'
 import { definePreTokenizer } from './pre-tokenizer.ts'
@@ -8,7 +8,7 @@ export const fixedLength = definePreTokenizer({
   type: 'FixedLength',
   read(fields) {
     const length = fields.integer('length', 5)
-    if (length === 0) refuse('at least 1', fields.at('length'), length)
+    if (length === 0) throwInvalid('at least 1', fields.at('length'), length)
     return {
       split: (pieces) =>
         pieces.flatMap((piece) => {

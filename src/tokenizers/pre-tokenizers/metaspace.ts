@@ -1,12 +1,13 @@
-// SentencePiece's way with spaces: each becomes a visible character that begins the word after it.
+// SentencePiece's handling of spaces: each space becomes `▁`, which starts the word after it.
 // @source Kudo and Richardson 2018 (SentencePiece)
-import { refuse } from '../fields.ts'
+import { throwInvalid } from '../fields.ts'
 import type { Span } from '../text.ts'
 import { definePreTokenizer, splitAt } from './pre-tokenizer.ts'
 
+/** When `▁` is prepended: at the start of the text only, never, or to every segment. */
 export const PREPEND_SCHEMES = ['first', 'never', 'always'] as const
 
-/** All places where `character` stands in `text`. */
+/** All spans of `character` in `text`. */
 export const occurrences = (text: string, character: string): Span[] => {
   const spans: Span[] = []
   for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + character.length))
@@ -14,6 +15,7 @@ export const occurrences = (text: string, character: string): Span[] => {
   return spans
 }
 
+/** Replaces spaces by `▁` and splits before each. */
 export const metaspace = definePreTokenizer({
   type: 'Metaspace',
   read(fields) {
@@ -21,7 +23,7 @@ export const metaspace = definePreTokenizer({
     let scheme = fields.oneOf('prepend_scheme', PREPEND_SCHEMES, 'always')
     if (fields.get('add_prefix_space') === false) {
       if (fields.has('prepend_scheme') && scheme !== 'never')
-        refuse('"never", as add_prefix_space is false,', fields.at('prepend_scheme'), scheme)
+        throwInvalid('"never", as add_prefix_space is false,', fields.at('prepend_scheme'), scheme)
       scheme = 'never'
     }
     const splits = fields.boolean('split', true)
@@ -33,8 +35,8 @@ export const metaspace = definePreTokenizer({
           if (prepends && !piece.text.startsWith(replacement)) piece.prepend(replacement)
           return splits ? splitAt(piece, occurrences(piece.text, replacement), 'MergedWithNext') : [piece]
         }),
-      mindsStart: scheme === 'first',
-      cutBefore: (lead) => (lead !== ' ' && lead !== replacement ? undefined : splits ? '' : replacement),
+      dependsOnStart: scheme === 'first',
+      safeSplitBefore: (lead) => (lead !== ' ' && lead !== replacement ? undefined : splits ? '' : replacement),
     }
   },
 })

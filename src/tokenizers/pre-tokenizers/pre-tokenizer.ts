@@ -1,83 +1,89 @@
-// What a pre-tokenizer is, and how matches become pieces. It knows none of them.
+// The interface of pre-tokenizers, and the split of a piece at the matches of a pattern.
 import type { Fields } from '../fields.ts'
 import type { Piece, Span } from '../text.ts'
 import type { Scanner } from './scanner.ts'
 
+/** Splits text into words before the model encodes each word. */
 export interface PreTokenizer {
-  /** Splits the pieces further; may edit them. Pieces without text are dropped by the caller. */
+  /** Splits pieces further and may edit them. The caller drops empty pieces. */
   split<P extends Piece>(pieces: readonly P[]): P[]
-  /** For one that only cuts: finds the cuts without making pieces. */
+  /** For a pre-tokenizer that only splits: finds the split points without creating pieces. */
   readonly scanner?: () => Scanner
-  /** What becomes of the text of each piece that the scanner cuts out. */
+  /** Applied to the text of each word that the scanner finds. */
   readonly finish?: (text: string) => string
-  /** Put before a stretch that does not begin with it. */
+  /** Prepended to a segment that does not start with it. */
   readonly prefix?: string
-  /** As of a normalizer; '' when it always splits at the cut. */
-  cutBefore?(lead: string): string | undefined
-  /** Says that a piece at the start of the original is treated differently. */
-  readonly mindsStart?: boolean
-  /** Says that ASCII punctuation always stands alone and that ASCII white space splits and is dropped. */
+  /** As for a normalizer; '' if the pre-tokenizer always splits there. */
+  safeSplitBefore?(lead: string): string | undefined
+  /** True if a piece at the start of the original text is treated differently. */
+  readonly dependsOnStart?: boolean
+  /** True if ASCII punctuation is always a word of its own and ASCII white space splits and is removed. */
   readonly isolatesAscii?: boolean
 }
 
+/** A pre-tokenizer type of tokenizer.json. */
 export interface PreTokenizerDefinition {
+  /** `type` in tokenizer.json. */
   type: string
+  /** Reads the JSON form; `nested` reads a pre-tokenizer inside it. */
   read(fields: Fields, nested: (value: unknown, where: string) => PreTokenizer): PreTokenizer
 }
 
+/** Declares a pre-tokenizer type. */
 export const definePreTokenizer = (definition: PreTokenizerDefinition): PreTokenizerDefinition => definition
 
-/** What happens to the matches of a pattern. */
+/** What a split does with the matches of its pattern. */
 export const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const
+/** What a split does with the matches of its pattern. */
 export type Behavior = (typeof BEHAVIORS)[number]
 
-interface Stretch {
+interface Segment {
   start: number
   end: number
   match: boolean
 }
 
-/** All of a text of `length` units, as matches and the stretches between them. */
-const cover = (length: number, matches: readonly Span[], invert: boolean): Stretch[] => {
-  const stretches: Stretch[] = []
+/** Covers a text of `length` units by the matches and the segments between them. */
+const coverText = (length: number, matches: readonly Span[], invert: boolean): Segment[] => {
+  const segments: Segment[] = []
   let done = 0
   for (const [start, end] of matches) {
-    if (done < start) stretches.push({ start: done, end: start, match: invert })
-    stretches.push({ start, end, match: !invert })
+    if (done < start) segments.push({ start: done, end: start, match: invert })
+    segments.push({ start, end, match: !invert })
     done = end
   }
-  if (done < length) stretches.push({ start: done, end: length, match: invert })
-  return stretches
+  if (done < length) segments.push({ start: done, end: length, match: invert })
+  return segments
 }
 
-/** Joins each stretch for which `joins` holds, given it and the one before it in the order of going, to that one. */
-const join = (stretches: Stretch[], joins: (now: Stretch, beforeWasMatch: boolean) => boolean): Stretch[] => {
-  const result: Stretch[] = []
+/** Merges each segment for which `joins` is true into the segment before it. */
+const mergeSegments = (segments: Segment[], joins: (now: Segment, beforeWasMatch: boolean) => boolean): Segment[] => {
+  const result: Segment[] = []
   let beforeWasMatch = false
-  for (const stretch of stretches) {
+  for (const segment of segments) {
     const last = result.at(-1)
-    if (last !== undefined && joins(stretch, beforeWasMatch)) {
-      last.start = Math.min(last.start, stretch.start)
-      last.end = Math.max(last.end, stretch.end)
-    } else result.push({ ...stretch })
-    beforeWasMatch = stretch.match
+    if (last !== undefined && joins(segment, beforeWasMatch)) {
+      last.start = Math.min(last.start, segment.start)
+      last.end = Math.max(last.end, segment.end)
+    } else result.push({ ...segment })
+    beforeWasMatch = segment.match
   }
   return result
 }
 
-const RULES: Record<Behavior, (stretches: Stretch[]) => Stretch[]> = {
-  Removed: (stretches) => stretches.filter(({ match }) => !match),
-  Isolated: (stretches) => stretches,
-  Contiguous: (stretches) => join(stretches, (now, before) => now.match === before),
-  MergedWithPrevious: (stretches) => join(stretches, (now, before) => now.match && !before),
-  MergedWithNext: (stretches) => join(stretches.reverse(), (now, before) => now.match && !before).reverse(),
+const RULES: Record<Behavior, (segments: Segment[]) => Segment[]> = {
+  Removed: (segments) => segments.filter(({ match }) => !match),
+  Isolated: (segments) => segments,
+  Contiguous: (segments) => mergeSegments(segments, (now, before) => now.match === before),
+  MergedWithPrevious: (segments) => mergeSegments(segments, (now, before) => now.match && !before),
+  MergedWithNext: (segments) => mergeSegments(segments.reverse(), (now, before) => now.match && !before).reverse(),
 }
 
 /** Splits a piece at matches. */
 export const splitAt = <P extends Piece>(piece: P, matches: readonly Span[], behavior: Behavior, invert = false): P[] =>
-  RULES[behavior](cover(piece.text.length, matches, invert)).map(({ start, end }) => piece.slice(start, end) as P)
+  RULES[behavior](coverText(piece.text.length, matches, invert)).map(({ start, end }) => piece.slice(start, end) as P)
 
-/** Splits each piece at the characters for which `test` holds. */
+/** Splits each piece at the characters for which `test` is true. */
 export const splitAtCharacters = <P extends Piece>(
   pieces: readonly P[],
   behavior: Behavior,

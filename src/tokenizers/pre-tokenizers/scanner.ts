@@ -1,21 +1,25 @@
-// Scanners walk over UTF-16 units and say where each piece ends. They are the hot part of encoding, so the patterns of
-// well-known tokenizers are written out by hand; each equals its regular expression (see the tests).
+// Scanners find the end of each word in an array of UTF-16 units. They dominate the time of encoding, so the patterns of
+// well-known tokenizers are hand-written; tests compare each with its regular expression.
 // @source the patterns: GPT-2's encoder, Llama 3's and Qwen 2's tokenizer.json
 import { classAt, classOfUnit, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
 
+/** Finds word boundaries. */
 export interface Scanner {
-  /** Told of each text before its units are scanned. */
+  /** Called with each text before its units are scanned. */
   begin?(text: string): void
-  /** The end of the piece that starts at `start`; more than `start` and at most `limit`. */
+  /** The end of the word that starts at `start`: above `start`, at most `limit`. */
   next(units: Uint16Array, start: number, limit: number): number
-  /** Whether `limit` may be less than the end of the text. */
+  /** Whether `limit` may be before the end of the text. */
   readonly limited: boolean
 }
 
+/** The split pattern of GPT-2. */
 export const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 const LLAMA3_START = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
 const LLAMA3_REST = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
+/** The split pattern of Llama 3. */
 export const LLAMA3_PATTERN = `${LLAMA3_START}\\p{N}{1,3}${LLAMA3_REST}`
+/** The split pattern of Qwen 2. */
 export const QWEN2_PATTERN = `${LLAMA3_START}\\p{N}${LLAMA3_REST}`
 
 const KIND = LETTER | NUMBER | WHITE_SPACE
@@ -45,10 +49,11 @@ const isPair = (units: Uint16Array, at: number, limit: number): boolean => {
 
 const spaces = (units: Uint16Array, start: number, limit: number): number => {
   const end = run(units, start, limit, WHITE_SPACE)
-  // `\s+(?!\S)` leaves the last one to the word after it; white space is all in the basic plane.
+  // `\s+(?!\S)` leaves the last space to the next word; all white space is in the basic plane.
   return end < limit && end - start > 1 ? end - 1 : end
 }
 
+/** Scanner for `GPT2_PATTERN`. */
 export const gpt2Scanner: Scanner = {
   limited: true,
   next(units, start, limit) {
@@ -77,7 +82,7 @@ const isLineEnd = (unit: number): boolean => unit === 10 || unit === 13
 const contraction = (units: Uint16Array, start: number, limit: number): number => {
   if (start + 1 >= limit) return 0
   const second = units[start + 1] | 32
-  // U+017F, the long s, is an s too when case does not matter.
+  // U+017F, the long s, matches s case-insensitively.
   if (second === 0x73 || second === 0x74 || second === 0x6d || second === 0x64 || units[start + 1] === 0x17f) {
     if (units[start + 1] < 0x80 || units[start + 1] === 0x17f) return start + 2
   }
@@ -87,7 +92,7 @@ const contraction = (units: Uint16Array, start: number, limit: number): number =
   return 0
 }
 
-/** The pattern of Llama 3 and its kin; they differ in how many digits make a piece. */
+/** Scanner for the Llama 3 family of patterns, which differ in the maximum number of digits per word. */
 const llama3Scanner = (maxDigits: number): Scanner => ({
   limited: true,
   next(units, start, limit) {
@@ -118,7 +123,7 @@ const llama3Scanner = (maxDigits: number): Scanner => ({
   },
 })
 
-/** Digits (any numeric character) alone or in runs; everything between them in one piece. */
+/** Isolates digits (any numeric character), one by one or in runs; the text between them is one word. */
 export const digitScanner = (individual: boolean): Scanner => ({
   limited: true,
   next(units, start, limit) {
@@ -133,7 +138,7 @@ export const digitScanner = (individual: boolean): Scanner => ({
   },
 })
 
-/** The pieces of a pattern whose matches, and the stretches between them, each stand alone. */
+/** Scanner that isolates the matches of a regular expression and the text between them. */
 export const regexScanner = (pattern: RegExp): Scanner => {
   const regex = new RegExp(pattern.source, pattern.flags)
   let text = ''
@@ -149,7 +154,7 @@ export const regexScanner = (pattern: RegExp): Scanner => {
       if (start < matchStart) return matchStart
       if (start === matchStart && matchEnd > start) return matchEnd
       regex.lastIndex = start
-      // An empty match cuts nothing off.
+      // Skip empty matches.
       for (let match = regex.exec(text); match !== null; match = regex.exec(text)) {
         if (match[0] === '') {
           if (match.index > start) return match.index
@@ -165,7 +170,7 @@ export const regexScanner = (pattern: RegExp): Scanner => {
   }
 }
 
-/** The pieces of `inner` within each piece of `outer`. */
+/** Splits each word of `outer` by `inner`. */
 export const nestedScanner = (outer: Scanner, inner: Scanner): Scanner => {
   let end = -1
   return {
@@ -187,6 +192,6 @@ const KNOWN: Readonly<Record<string, () => Scanner>> = {
   [QWEN2_PATTERN]: () => llama3Scanner(1),
 }
 
-/** A scanner written by hand for a well-known pattern, else one that runs the regular expression. */
+/** The hand-written scanner of a well-known pattern, else one that runs the regular expression. */
 export const scannerOf = (source: string, regex: RegExp): Scanner =>
   Object.hasOwn(KNOWN, source) ? KNOWN[source]() : regexScanner(regex)

@@ -1,9 +1,9 @@
-// Runs several pre-tokenizers one after the other.
-import { cutsBefore } from '../cuts.ts'
+// The Sequence pre-tokenizer: applies several pre-tokenizers in order.
+import { safeSplitBeforeAll } from '../split-points.ts'
 import { definePreTokenizer, type PreTokenizer } from './pre-tokenizer.ts'
 import { nestedScanner, type Scanner } from './scanner.ts'
 
-/** One scanner for all parts, when each only cuts; a part that edits text must be the last. */
+/** One scanner for all parts, if each of them only splits; only the last part may edit text. */
 const joinedScanner = (parts: readonly PreTokenizer[]): (() => Scanner) | undefined => {
   for (const [i, part] of parts.entries()) {
     if (part.scanner === undefined) return undefined
@@ -14,6 +14,7 @@ const joinedScanner = (parts: readonly PreTokenizer[]): (() => Scanner) | undefi
   return () => parts.map((part) => part.scanner!()).reduce((outer, inner) => nestedScanner(outer, inner))
 }
 
+/** Applies pre-tokenizers in order. */
 export const preTokenizerSequence = definePreTokenizer({
   type: 'Sequence',
   read(fields, nested) {
@@ -23,8 +24,8 @@ export const preTokenizerSequence = definePreTokenizer({
     const last = parts.at(-1)
     return {
       split: (pieces) => parts.reduce((now, part) => part.split(now).filter((piece) => piece.text !== ''), [...pieces]),
-      mindsStart: parts.some((part) => part.mindsStart),
-      cutBefore: (lead) => cutsBefore(parts, lead),
+      dependsOnStart: parts.some((part) => part.dependsOnStart),
+      safeSplitBefore: (lead) => safeSplitBeforeAll(parts, lead),
       ...(scanner === undefined ? {} : { scanner, finish: last?.finish }),
       ...(scanner !== undefined && last?.prefix !== undefined ? { prefix: last.prefix } : {}),
     }

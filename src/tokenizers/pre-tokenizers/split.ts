@@ -1,15 +1,16 @@
-// Splits at what a string or a regular expression matches.
+// The Split pre-tokenizer: splits at the matches of a string or a regular expression.
 import { matches, readPattern } from '../normalizers/replace.ts'
 import { BEHAVIORS, definePreTokenizer, splitAt } from './pre-tokenizer.ts'
 import { scannerOf } from './scanner.ts'
 
+/** Splits at the matches of a pattern. */
 export const split = definePreTokenizer({
   type: 'Split',
   read(fields) {
     const pattern = readPattern(fields, 'pattern')
     const behavior = fields.oneOf('behavior', BEHAVIORS)
     const invert = fields.boolean('invert', false)
-    // Isolating the matches and isolating what lies between them are the same.
+    // Isolating the matches or the text between them gives the same words.
     const isolates = behavior === 'Isolated'
     return {
       split: (pieces) =>

@@ -1,25 +1,25 @@
-// The smallest tokens: special tokens and single bytes or characters, and words written in them.
-// It knows no merges.
+// The initial vocabulary of training: special tokens and single bytes or characters, and the words in these symbols.
 import { BYTE_ALPHABET } from '../byte-level.ts'
 import { codePointAt, sequenceLength } from './character-classes.ts'
 import type { TokenList } from './learn-merges.ts'
 import type { SymbolWords } from './pair-store.ts'
 import type { WordTableData } from './word-table.ts'
 
+/** Options of `startVocabulary`. */
 export interface AlphabetOptions {
-  /** Symbols are bytes, and all 256 of them are in the alphabet. */
+  /** Use the 256 bytes as symbols. */
   byteLevel: boolean
-  /** Their ids come first, in this order. */
+  /** Special tokens; they get the first ids, in this order. */
   specialTokens: readonly string[]
-  /** The most characters kept, the most frequent ones. Words with other characters are left out of training. */
+  /** Maximum number of characters; the most frequent are kept. Words with other characters are not trained on. */
   limitAlphabet?: number
-  /** Characters that are kept whether they occur or not. */
+  /** Characters that are always kept. */
   initialAlphabet: string
-  /** Put before a character that does not start a word. */
+  /** Prefix of a character that does not start a word (`##`). */
   continuingPrefix: string
 }
 
-/** Starts a vocabulary: special tokens, then the alphabet in the order of its code points. */
+/** Creates a vocabulary of special tokens and the alphabet, sorted by code point. */
 export const startVocabulary = (
   words: WordTableData,
   options: AlphabetOptions,
@@ -58,7 +58,7 @@ export const countCharacters = (words: WordTableData): Map<number, number> => {
   return counts
 }
 
-/** The characters to keep: `required` ones, then the most frequent; ties go to the lower code point. */
+/** Selects the characters to keep: `required`, then the most frequent; of equal counts, lower code points first. */
 export const keepCharacters = (
   counts: Map<number, number>,
   required: string,

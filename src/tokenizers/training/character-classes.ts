@@ -1,22 +1,22 @@
-// Classes of characters as pre-tokenizers see them, looked up from UTF-8 bytes without decoding to strings.
-// It knows no pre-tokenizer.
+// Character classes of pre-tokenizers, looked up in UTF-8 bytes without decoding to strings.
 import { LETTER as LETTER_BIT, NUMBER as NUMBER_BIT, classOf as unicodeClassOf, WHITE_SPACE } from '../unicode.ts'
 
+/** Class bits. */
 export const OTHER = 0
 export const LETTER = LETTER_BIT
 export const NUMBER = NUMBER_BIT
 export const SPACE = WHITE_SPACE
 
-/** Letter, number, space or other: at most one of them. */
+/** The class of a code point: LETTER, NUMBER, SPACE or OTHER. */
 export const classOf = (code: number): number => unicodeClassOf(code) & (LETTER | NUMBER | SPACE)
 
 /** Classes of the first 128 code points. */
 export const ASCII_CLASSES: Uint8Array = Uint8Array.from({ length: 128 }, (_, code) => classOf(code))
 
-/** Bytes of the UTF-8 sequence that starts with `lead`. */
+/** Length in bytes of the UTF-8 sequence that starts with `lead`. */
 export const sequenceLength = (lead: number): number => (lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4)
 
-/** Code point at `index`, which must start a well-formed sequence. */
+/** The code point at `index`, the start of a well-formed sequence. */
 export const codePointAt = (bytes: Uint8Array, index: number): number => {
   const lead = bytes[index]
   if (lead < 0x80) return lead

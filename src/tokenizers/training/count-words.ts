@@ -1,5 +1,5 @@
-// Counts the words of a stream of documents on several threads. The counts do not depend on the number of threads, and
-// memory is bounded whatever the input: full tables go to disk.
+// Counts the words of a stream of documents on several threads. The counts do not depend on the number of threads.
+// Memory is bounded: full tables are written to disk.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,31 +11,35 @@ import type { WordCountWorkerData } from './word-count-worker.ts'
 import { readRuns, writeRun } from './word-runs.ts'
 import { WordTable, type WordTableData } from './word-table.ts'
 
+/** Documents as strings or UTF-8 bytes. */
 export type Documents = AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>
 
+/** Options of `countWords`. */
 export interface CountWordsOptions {
   preTokenization: PreTokenization
-  /** Threads; 1 counts in the calling thread. The default is the number of cores. */
+  /** Number of threads; 1 counts in the calling thread (default: number of cores). */
   workers?: number
-  /** Longer words (base64, DNA) are left out. */
+  /** Longer words (base64, DNA) are skipped. */
   maxWordBytes?: number
-  /** Memory of all tables together, in bytes. */
+  /** Memory of all tables in total, in bytes. */
   memoryBytes?: number
-  /** Distinct words kept for training; the rarest are left out beyond it. */
+  /** Maximum number of distinct words; the rarest are dropped. */
   maxWords?: number
-  /** Shorter input is counted by this thread alone, sooner than others start. */
+  /** Input size from which more threads are started; shorter input is counted sooner without them. */
   threadsFromBytes?: number
   signal?: AbortSignal
   onProgress?: (bytes: number, documents: number) => void
 }
 
+/** The word counts of a corpus. */
 export interface WordCounts {
   words: WordTableData
   documents: number
   /** UTF-8 bytes of all documents. */
   bytes: number
-  /** Words left out for their length (occurrences) and for their rarity (distinct words). */
+  /** Occurrences of words that were too long. */
   skippedLong: number
+  /** Distinct words that were too rare. */
   skippedRare: number
 }
 
@@ -47,11 +51,11 @@ export const countWords = async (documents: Documents, options: CountWordsOption
   const { maxWordBytes = 4096, memoryBytes = 1 << 30, maxWords = 10_000_000 } = options
   const { threadsFromBytes = 8 << 20 } = options
   const runFolder = mkdtempSync(join(tmpdir(), 'tunesmith-words-'))
-  const share = memoryBytes / (workers + 1)
+  const tableBytes = memoryBytes / (workers + 1)
   const own = createDocumentCounter({
     preTokenization,
     maxWordBytes,
-    memoryBytes: share,
+    memoryBytes: tableBytes,
     runPath: (index) => join(runFolder, `main-${index}.run`),
   })
   let pool: CountingPool | undefined
@@ -63,14 +67,14 @@ export const countWords = async (documents: Documents, options: CountWordsOption
       bytes += batch.bytes.length
       count += batch.ends.length
       if (workers > 1 && bytes > threadsFromBytes) {
-        pool ??= new CountingPool(workers - 1, { preTokenization, maxWordBytes, memoryBytes: share, runFolder })
+        pool ??= new CountingPool(workers - 1, { preTokenization, maxWordBytes, memoryBytes: tableBytes, runFolder })
       }
-      // This thread counts whenever the others have enough to do.
+      // The calling thread counts a batch itself if all others are busy.
       if (!(await pool?.offer(batch))) own.add(batch)
       onProgress?.(bytes, count)
     }
     const parts = [own.finish(), ...((await pool?.finish()) ?? [])]
-    return { documents: count, bytes, ...combine(parts, { memoryBytes: share, maxWords, runFolder }) }
+    return { documents: count, bytes, ...combine(parts, { memoryBytes: tableBytes, maxWords, runFolder }) }
   } finally {
     await pool?.end()
     rmSync(runFolder, { recursive: true, force: true })
@@ -84,8 +88,8 @@ const combine = (
   const skippedLong = parts.reduce((sum, { skipped }) => sum + skipped, 0)
   const runs = parts.flatMap(({ runs }) => runs)
   const size = parts.reduce((sum, { words }) => sum + words.size, 0)
-  const held = parts.reduce((sum, { words }) => sum + words.bytes.length + words.size * 24, 0)
-  if (runs.length === 0 && size <= maxWords && (parts.length === 1 || held <= memoryBytes * 2)) {
+  const tableBytes = parts.reduce((sum, { words }) => sum + words.bytes.length + words.size * 24, 0)
+  if (runs.length === 0 && size <= maxWords && (parts.length === 1 || tableBytes <= memoryBytes * 2)) {
     if (parts.length === 1) return { words: parts[0].words, skippedLong, skippedRare: 0 }
     const table = new WordTable({ expectedWords: Math.max(...parts.map(({ words }) => words.size)) * 1.25 })
     for (const { words } of parts) table.addAll(words)
@@ -101,7 +105,7 @@ const combine = (
   return { words, skippedLong, skippedRare: dropped }
 }
 
-/** Packs documents into batches of about two megabytes. */
+/** Packs documents into batches of about 2 MiB. */
 async function* batches(documents: Documents): AsyncGenerator<DocumentBatch> {
   let parts: Uint8Array[] = []
   let size = 0
@@ -127,7 +131,7 @@ async function* batches(documents: Documents): AsyncGenerator<DocumentBatch> {
   if (parts.length > 0) yield flush()
 }
 
-/** Threads that each hold a table; a batch goes to the thread with the fewest waiting. */
+/** Worker threads with a table each; a batch goes to the thread with the fewest waiting batches. */
 class CountingPool {
   readonly #threads: { worker: Worker; waiting: number; ready: boolean }[]
   readonly #results: CountedWords[] = []
@@ -153,9 +157,9 @@ class CountingPool {
     })
   }
 
-  /** Hands a batch to a thread that has little to do; false when there is none. */
+  /** Sends a batch to a thread with fewer than three waiting batches; false if there is none. */
   async offer(batch: DocumentBatch): Promise<boolean> {
-    // Lets messages of the threads arrive.
+    // Let messages from the threads arrive.
     await new Promise((resolve) => setImmediate(resolve))
     if (this.#failure !== undefined) throw this.#failure
     const free = this.#threads.filter(({ ready, waiting }) => ready && waiting < 3)

@@ -1,5 +1,5 @@
-// Saved word counts: a text file with a header line of JSON, then a count and a word (as a JSON string) a line, in the
-// order of the words' bytes. Gzipped when the name ends in .gz. Counts of several files can be added.
+// Saved word counts: a text file with a JSON header line, then one line per word with its count and the word as a JSON
+// string, sorted by the words' bytes. Gzipped if the name ends in .gz. Counts of several files can be added.
 import { createReadStream, createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
@@ -21,7 +21,7 @@ interface Header {
   bytes: number
 }
 
-/** Writes counts to `path`, whole or not at all. */
+/** Writes counts to `path` atomically. */
 export const writeCounts = async (
   path: string,
   counts: WordCounts,
@@ -59,7 +59,7 @@ export const writeCounts = async (
   }
 }
 
-/** Reads counts made with the same pre-tokenization; throws a DataError that names the line when the file is not whole. */
+/** Reads counts that were made with the same pre-tokenization. Throws DataError with the line of a fault. */
 export const readCounts = async (path: string, preTokenization: PreTokenization): Promise<WordCounts> => {
   const raw = createReadStream(path)
   const source = path.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
@@ -90,21 +90,21 @@ export const readCounts = async (path: string, preTokenization: PreTokenization)
   return { words: table.data(), documents: header.documents, bytes: header.bytes, skippedLong: 0, skippedRare: 0 }
 }
 
-const readHeader = (text: string, path: string, wanted: PreTokenization): Header => {
+const readHeader = (text: string, path: string, required: PreTokenization): Header => {
   let header: Partial<Header> | null = null
   try {
     header = JSON.parse(text) as Partial<Header> | null
   } catch {
-    // Not JSON: reported below as any other file that is no count.
+    // Not JSON: reported below like any other wrong header.
   }
   if (header?.format !== FORMAT || header.version !== 1) {
     throw new DataError(
-      `Expected a header with the format ${FORMAT} 1, got ${text.slice(0, 60)}. Name a counts file.`,
+      `Expected a header with the format ${FORMAT} 1, got ${text.slice(0, 60)}. Name a file written by \`--save-counts\`.`,
       path,
       1,
     )
   }
-  const { preTokenizer, normalizer, lowercase, addPrefixSpace } = wanted
+  const { preTokenizer, normalizer, lowercase, addPrefixSpace } = required
   const expected = JSON.stringify({ preTokenizer, normalizer, lowercase, addPrefixSpace })
   const saved = (header.preTokenization ?? {}) as PreTokenization
   const got = JSON.stringify({
@@ -114,7 +114,11 @@ const readHeader = (text: string, path: string, wanted: PreTokenization): Header
     addPrefixSpace: saved.addPrefixSpace,
   })
   if (got !== expected) {
-    throw new DataError(`Expected counts made with ${expected}, got ${got}. Use the same options for both.`, path, 1)
+    throw new DataError(
+      `Expected counts made with ${expected}, got ${got}. Use the same pre-tokenizer and normalizer options for both.`,
+      path,
+      1,
+    )
   }
   return header as Header
 }
@@ -135,7 +139,7 @@ const addLine = (text: string, path: string, line: number, table: WordTable): vo
   table.add(bytes, 0, bytes.length, count)
 }
 
-/** The counts of several sets together. */
+/** Adds several sets of counts. */
 export const addCounts = (parts: readonly WordCounts[]): WordCounts => {
   if (parts.length === 1) return parts[0]
   const table = new WordTable({ expectedWords: Math.max(16, ...parts.map(({ words }) => words.size)) })

@@ -1,37 +1,42 @@
-// Counts the words of batches of documents in one thread, in bounded memory. It knows nothing of threads.
+// Counts the words of batches of documents in one thread, in bounded memory.
 import { isUtf8 } from 'node:buffer'
 import { createWordReader, type PreTokenization } from './pre-tokenization.ts'
 import { writeRun } from './word-runs.ts'
 import { WordTable, type WordTableData, wordText } from './word-table.ts'
 
-/** Documents one after another; document `i` ends at `ends[i]`. */
+/** Concatenated UTF-8 documents; document `i` ends at `ends[i]`. */
 export interface DocumentBatch {
   bytes: Uint8Array<ArrayBuffer>
   ends: Uint32Array<ArrayBuffer>
 }
 
+/** Options of `createDocumentCounter`. */
 export interface DocumentCounterOptions {
   preTokenization: PreTokenization
-  /** Longer words are left out and counted in `skipped`. */
+  /** Longer words are skipped and counted in `skipped`. */
   maxWordBytes: number
-  /** The table is written to disk when it takes more than this. */
+  /** The table is written to disk above this size. */
   memoryBytes: number
-  /** Where runs are written, each by the next of these names. */
+  /** Path of the sorted run with this number. */
   runPath(index: number): string
 }
 
+/** The counts of one thread. */
 export interface CountedWords {
   words: WordTableData
-  /** Sorted runs on disk, to be added to `words`. */
+  /** Paths of sorted runs on disk, to be added to `words`. */
   runs: string[]
+  /** Occurrences of words that were too long. */
   skipped: number
 }
 
+/** Counts words of document batches. */
 export interface DocumentCounter {
   add(batch: DocumentBatch): void
   finish(): CountedWords
 }
 
+/** Creates a counter for one thread. */
 export const createDocumentCounter = (options: DocumentCounterOptions): DocumentCounter => {
   const { maxWordBytes, memoryBytes, runPath } = options
   const reader = createWordReader(options.preTokenization)
@@ -58,7 +63,7 @@ export const createDocumentCounter = (options: DocumentCounterOptions): Document
     add({ bytes, ends }) {
       for (let i = 0; i < ends.length; i++) {
         const document = bytes.subarray(i === 0 ? 0 : ends[i - 1], ends[i])
-        // Damaged text is read as everything else reads it: with U+FFFD in place of what is not UTF-8.
+        // Invalid UTF-8 is replaced by U+FFFD, as everywhere else.
         reader.read(isUtf8(document) ? document : Buffer.from(Buffer.from(document).toString('utf8')), words, postponed)
         if (postponed.memoryBytes > memoryBytes / 2) readPostponed()
         if (words.memoryBytes > memoryBytes) spill()

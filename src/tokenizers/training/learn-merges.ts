@@ -1,33 +1,34 @@
-// Byte-pair encoding's loop: merge the best pair of neighbours, again and again. Pairs are chosen by how often they
-// occur, or by how much more often than chance. It knows no files and no pre-tokenization.
+// The training loop of byte-pair encoding: repeatedly merges the best adjacent pair of symbols, by frequency or by
+// likelihood. Independent of files and of pre-tokenization.
 import { PairStore, type SymbolWords } from './pair-store.ts'
 import { PriorityQueue } from './priority-queue.ts'
 
-/** `frequency`: the pair that occurs most. `likelihood`: the pair with the highest count(ab) / (count(a) · count(b)). */
+/** Score of a pair ab: `frequency` count(ab), or `likelihood` count(ab) / (count(a) · count(b)). */
 export type MergeScore = 'frequency' | 'likelihood'
 
-/** Token strings by id, and ids by token; merges add to it. */
+/** The growing vocabulary: token strings by id, and ids by token. */
 export interface TokenList {
   tokens: string[]
   ids: Map<string, number>
 }
 
+/** Options of `learnMerges`. */
 export interface LearnMergesOptions {
   vocabSize: number
-  /** Pairs that occur less often are not merged. */
+  /** Minimum count of a merged pair. */
   minFrequency: number
-  /** Longest token, in the characters that `symbolLength` counts. */
+  /** Maximum token length, in characters (in bytes for a byte-level vocabulary). */
   maxTokenLength: number
   score: MergeScore
-  /** Put before a symbol that does not start a word (`##`), and dropped when it joins the symbol on its left. */
+  /** Prefix of symbols that do not start a word (`##`); removed when a symbol is merged with the one before it. */
   continuingPrefix: string
   onProgress?: (tokens: number) => void
 }
 
-/** A merge is a pair of ids; it makes the token that is the two tokens joined. */
+/** A merge of two tokens, by id; its result is their concatenation. */
 export type Merge = readonly [left: number, right: number]
 
-/** Adds merged tokens to `list` until it has `vocabSize` of them or no pair is left. Ties go to the lower ids. */
+/** Adds merged tokens to `list` until it has `vocabSize` tokens or no pair is left. Of equal scores, lower ids win. */
 export const learnMerges = (words: SymbolWords, list: TokenList, options: LearnMergesOptions): Merge[] => {
   const { tokens, ids } = list
   const { vocabSize, minFrequency, maxTokenLength, score, continuingPrefix, onProgress } = options
@@ -36,11 +37,11 @@ export const learnMerges = (words: SymbolWords, list: TokenList, options: LearnM
   if (tokens.length >= vocabSize) return merges
   const symbolCounts = score === 'likelihood' ? countSymbols(words, vocabSize) : undefined
   const pairs = new PairStore(words, (symbol) => lengths[symbol], maxTokenLength)
-  const chooser = symbolCounts === undefined ? new ByFrequency(pairs) : new ByLikelihood(pairs, symbolCounts)
+  const queue = symbolCounts === undefined ? new FrequencyQueue(pairs) : new LikelihoodQueue(pairs, symbolCounts)
   const least = Math.max(1, minFrequency)
-  for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) chooser.offer(pair)
+  for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) queue.enqueue(pair)
   while (tokens.length < vocabSize) {
-    const pair = chooser.take(least)
+    const pair = queue.take(least)
     if (pair < 0) break
     const left = pairs.left[pair]
     const right = pairs.right[pair]
@@ -55,7 +56,7 @@ export const learnMerges = (words: SymbolWords, list: TokenList, options: LearnM
     }
     merges.push([left, right])
     const merged = pairs.merge(pair, id)
-    chooser.merged(left, right, id, merged, least)
+    queue.merged(left, right, id, merged, least)
     if ((merges.length & 255) === 0) onProgress?.(tokens.length)
   }
   onProgress?.(tokens.length)
@@ -73,7 +74,8 @@ const countSymbols = (words: SymbolWords, size: number): Float64Array => {
   return counts
 }
 
-class ByFrequency {
+/** Pairs by count. */
+class FrequencyQueue {
   readonly #queue: PriorityQueue
   readonly #pairs: PairStore
 
@@ -83,11 +85,11 @@ class ByFrequency {
     this.#queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
   }
 
-  offer(pair: number): void {
+  enqueue(pair: number): void {
     this.#queue.push(pair, this.#pairs.count[pair])
   }
 
-  /** The best pair, or -1. A count that fell since its pair was offered is noticed here. */
+  /** The best pair, or -1. Pairs whose count has fallen since they were queued are queued again. */
   take(least: number): number {
     for (;;) {
       const pair = this.#queue.pop()
@@ -99,11 +101,12 @@ class ByFrequency {
   }
 
   merged(_left: number, _right: number, _id: number, _times: number, least: number): void {
-    for (const pair of this.#pairs.raised) if (this.#pairs.count[pair] >= least) this.offer(pair)
+    for (const pair of this.#pairs.raised) if (this.#pairs.count[pair] >= least) this.enqueue(pair)
   }
 }
 
-class ByLikelihood {
+/** Pairs by likelihood. */
+class LikelihoodQueue {
   readonly #queue: PriorityQueue
   readonly #withSymbol: number[][] = []
   #known = 0
@@ -115,10 +118,10 @@ class ByLikelihood {
     this.#symbolCounts = symbolCounts
 
     this.#queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
-    this.#learnPairs()
+    this.#indexNewPairs()
   }
 
-  offer(pair: number): void {
+  enqueue(pair: number): void {
     this.#queue.push(pair, this.#scoreOf(pair))
   }
 
@@ -129,7 +132,7 @@ class ByLikelihood {
       if (this.#pairs.count[pair] < least) continue
       const score = this.#scoreOf(pair)
       if (score === this.#queue.poppedScore) return pair
-      // A score that rose was offered again when it rose.
+      // A pair whose score has risen was queued again at that time.
       if (score < this.#queue.poppedScore) this.#queue.push(pair, score)
     }
   }
@@ -140,16 +143,16 @@ class ByLikelihood {
     symbolCounts[left] -= times
     symbolCounts[right] -= times
     symbolCounts[id] += times
-    this.#learnPairs()
-    // Fewer single symbols left and right: every pair with one of them scores higher now.
+    this.#indexNewPairs()
+    // Both symbols now occur less often, so every pair with one of them scores higher.
     if (this.#queue.size > 1 << 20 && this.#queue.size > 4 * pairs.size) {
       this.#queue.clear()
-      for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) this.offer(pair)
+      for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) this.enqueue(pair)
       return
     }
-    for (const pair of pairs.raised) if (pairs.count[pair] >= least) this.offer(pair)
+    for (const pair of pairs.raised) if (pairs.count[pair] >= least) this.enqueue(pair)
     for (const symbol of left === right ? [left] : [left, right]) {
-      for (const pair of this.#withSymbol[symbol]) if (pairs.count[pair] >= least) this.offer(pair)
+      for (const pair of this.#withSymbol[symbol]) if (pairs.count[pair] >= least) this.enqueue(pair)
     }
   }
 
@@ -159,7 +162,7 @@ class ByLikelihood {
     return pairs.count[pair] / (symbolCounts[pairs.left[pair]] * symbolCounts[pairs.right[pair]])
   }
 
-  #learnPairs(): void {
+  #indexNewPairs(): void {
     const pairs = this.#pairs
     const withSymbol = this.#withSymbol
     for (; this.#known < pairs.size; this.#known++) {

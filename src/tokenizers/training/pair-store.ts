@@ -1,5 +1,5 @@
-// Words as sequences of symbols, with the count and the places of every pair of neighbours kept up to date while pairs
-// are merged. It chooses no merge and knows no strings.
+// Words as sequences of symbols, with the count and the positions of every adjacent pair, updated while pairs are merged.
+// Independent of the choice of merges.
 
 /** Distinct words: word `w` is `symbols[ends[w - 1] ?? 0 .. ends[w])` and occurs `counts[w]` times. */
 export interface SymbolWords {
@@ -16,14 +16,14 @@ const longer = <A extends Int32Array | Float64Array>(array: A, length: number): 
   return grown
 }
 
-/** The pairs of neighbouring symbols in a set of words. A pair is named by its index, which never changes. */
+/** The adjacent pairs of symbols in a set of words. A pair is identified by its index, which never changes. */
 export class PairStore {
-  /** Pairs that were ever seen. */
+  /** Number of pairs, including those that no longer occur. */
   size = 0
   left = new Int32Array(1 << 10)
   right = new Int32Array(1 << 10)
   count = new Float64Array(1 << 10)
-  /** Pairs whose count the last `merge` raised, each once. */
+  /** Pairs whose count increased in the last `merge`, each once. */
   raised: number[] = []
 
   readonly #symbols: Int32Array
@@ -34,7 +34,7 @@ export class PairStore {
   readonly #maxLength: number
   #slots = new Int32Array(1 << 12).fill(NONE)
   #mask = (1 << 12) - 1
-  // Words that hold a pair, as linked lists; a word may be listed though the pair is gone from it.
+  // Words that hold a pair, as linked lists; a word may still be listed after the pair has gone from it.
   #first = new Int32Array(1 << 10).fill(NONE)
   #listedWord = new Int32Array(1 << 12)
   #listedNext = new Int32Array(1 << 12)
@@ -42,7 +42,7 @@ export class PairStore {
   #raisedIn = new Int32Array(1 << 10)
   #merges = 0
 
-  /** Takes over `words.symbols`. Pairs that would make a symbol longer than `maxLength` are never counted. */
+  /** Takes ownership of `words.symbols`. Pairs that would give a symbol longer than `maxLength` are not counted. */
   constructor(words: SymbolWords, symbolLength: (symbol: number) => number, maxLength: number) {
     this.#symbols = words.symbols
     this.#counts = words.counts
@@ -61,7 +61,7 @@ export class PairStore {
     this.raised = []
   }
 
-  /** Replaces every `pair` by `replacement`; the leftmost comes first where they overlap. Returns how many there were. */
+  /** Replaces every occurrence of `pair` by `replacement`, from left to right; returns the number replaced. */
   merge(pair: number, replacement: number): number {
     this.#merges++
     this.raised = []

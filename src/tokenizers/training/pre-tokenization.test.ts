@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fromByteLevel } from '../byte-level.ts'
-import { readNormalizer, WHOLE } from '../normalizers/index.ts'
+import { readNormalizer, WHOLE_SEGMENT } from '../normalizers/index.ts'
 import { GPT2_PATTERN, readPreTokenizer } from '../pre-tokenizers/index.ts'
 import { PlainPiece } from '../text.ts'
 import { wellFormed } from '../unicode.ts'
@@ -23,7 +23,7 @@ const fastWords = (text: string, options: PreTokenization): Map<string, number> 
 /** Words as the encoder cuts them: the whole text through the normalizer and pre-tokenizer of tokenizer.json. */
 const encoderWords = (text: string, options: PreTokenization): Map<string, number> => {
   const { byteLevel, json } = createWordReader(options)
-  const normalized = json.normalizer === null ? text : readNormalizer(json.normalizer).normalize(text, WHOLE)
+  const normalized = json.normalizer === null ? text : readNormalizer(json.normalizer).normalize(text, WHOLE_SEGMENT)
   const counts = new Map<string, number>()
   for (const piece of readPreTokenizer(json.pre_tokenizer).split([new PlainPiece(normalized, 0)])) {
     if (piece.text === '') continue

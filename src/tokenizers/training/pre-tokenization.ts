@@ -1,24 +1,26 @@
-// The ways to cut text into words before training: how to count them fast, and how tokenizer.json spells them so that
-// every other library cuts the same way. It knows no trainer and no vocabulary.
-import { readNormalizer, WHOLE } from '../normalizers/index.ts'
+// The pre-tokenizers of training: fast word counting, and the equivalent sections of tokenizer.json, so that every other
+// library splits text in the same way. Independent of trainers and vocabularies.
+import { readNormalizer, WHOLE_SEGMENT } from '../normalizers/index.ts'
 import { LLAMA3_PATTERN, readPreTokenizer } from '../pre-tokenizers/index.ts'
 import { PlainPiece } from '../text.ts'
 import { bertAsciiScanner, metaspaceAsciiScanner, type Scanner, scanGpt2, scanLlama3 } from './scanners.ts'
 import type { WordTable } from './word-table.ts'
 
+/** A pre-tokenizer that training supports. */
 export type PreTokenizerName = 'gpt2' | 'llama3' | 'bert' | 'metaspace'
+/** A Unicode normalization form, or none. */
 export type NormalizerName = 'none' | 'nfc' | 'nfd' | 'nfkc' | 'nfkd'
 
-/** What decides the words; two sets of counts can be added only when these are equal. */
+/** The settings that decide the words. Word counts can be added only if these are equal. */
 export interface PreTokenization {
   preTokenizer: PreTokenizerName
   normalizer: NormalizerName
   lowercase: boolean
-  /** Put a space before a document that has none, so that its first word is like any other (gpt2 only). */
+  /** Prepend a space to each document, so that its first word is encoded like any other (gpt2 only). */
   addPrefixSpace: boolean
 }
 
-/** The parts of tokenizer.json that a pre-tokenization decides. */
+/** The sections of tokenizer.json that follow from the pre-tokenization. */
 export interface PreTokenizationJson {
   normalizer: object | null
   pre_tokenizer: object
@@ -27,36 +29,37 @@ export interface PreTokenizationJson {
 
 /** Counts the words of documents. */
 export interface WordReader {
-  /** True when words are strings of bytes, false when they are strings of characters. */
+  /** True if words are byte strings, false if they are strings of characters. */
   byteLevel: boolean
   json: PreTokenizationJson
-  /** Adds the words of one document, well-formed UTF-8, to `words`; `postponed` takes text that needs a slower look. */
+  /** Adds the words of one well-formed UTF-8 document to `words`; text for the slow path is collected in `postponed`. */
   read(document: Uint8Array, words: WordTable, postponed: WordTable): void
-  /** Adds the words of one postponed piece, `count` times. */
+  /** Adds the words of one postponed text, `count` times. */
   readPostponed(piece: string, words: WordTable, count: number): void
 }
 
 const byteLevelDecoder = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true }
 
-interface Kind {
+/** How training handles a pre-tokenizer. */
+interface PreTokenizerKind {
   byteLevel: boolean
-  /** Cuts well-formed text; exact for ASCII, and for all of Unicode when `everyCharacter`. */
+  /** Splits well-formed text into words; exact for ASCII, and for all of Unicode if `everyCharacter`. */
   scanner(options: PreTokenization): Scanner
   everyCharacter: boolean
-  /** A place before which and after which text can be cut without changing a word or a normal form. */
+  /** Whether text may be split at `index` without changing a word or a normal form. */
   isBoundary(bytes: Uint8Array, index: number, end: number): boolean
-  /** A text that holds these bytes cannot be cut at all. */
-  uncuttable?: Buffer
+  /** Text with these bytes must not be split. */
+  unsplittable?: Buffer
   json(options: PreTokenization): PreTokenizationJson
 }
 
 const asciiSpace = (byte: number) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 
-/** A single space before an ASCII character that is no space always starts a word. */
+/** A space before an ASCII character other than white space always starts a word. */
 const isSpaceBeforeAscii = (bytes: Uint8Array, index: number, end: number): boolean =>
   bytes[index] === 0x20 && index + 1 < end && bytes[index + 1] < 0x80 && !asciiSpace(bytes[index + 1])
 
-const kinds: Record<PreTokenizerName, Kind> = {
+const kinds: Record<PreTokenizerName, PreTokenizerKind> = {
   gpt2: {
     byteLevel: true,
     scanner: () => scanGpt2,
@@ -113,8 +116,8 @@ const kinds: Record<PreTokenizerName, Kind> = {
     scanner: ({ lowercase }) => metaspaceAsciiScanner({ lowercase }),
     everyCharacter: false,
     isBoundary: (bytes, index) => asciiSpace(bytes[index]),
-    // A `▁` of the text itself means different things at its beginning and inside.
-    uncuttable: Buffer.from('▁'),
+    // A `▁` in the text itself is treated differently at the start of a text.
+    unsplittable: Buffer.from('▁'),
     json: (options) => {
       const unicode = normalizerJson(options)
       const spaces = [
@@ -134,7 +137,7 @@ const kinds: Record<PreTokenizerName, Kind> = {
 /** The names of all pre-tokenizers. */
 export const preTokenizerNames = Object.keys(kinds) as [PreTokenizerName, ...PreTokenizerName[]]
 
-/** True when the pre-tokenizer does its own normalization, so that `normalizer` must be `none`. */
+/** True if the pre-tokenizer includes normalization, so that `normalizer` must be `none`. */
 export const hasOwnNormalizer = (name: PreTokenizerName): boolean => name === 'bert'
 
 const normalizerJson = ({ normalizer, lowercase }: PreTokenization): object | null => {
@@ -145,13 +148,13 @@ const normalizerJson = ({ normalizer, lowercase }: PreTokenization): object | nu
   return parts.length === 0 ? null : parts.length === 1 ? parts[0] : { type: 'Sequence', normalizers: parts }
 }
 
-/** The reader for these options. */
+/** Creates the word reader for these settings. */
 export const createWordReader = (options: PreTokenization): WordReader => {
   const kind = kinds[options.preTokenizer]
   const scan = kind.scanner(options)
   const plain = options.normalizer === 'none' && !options.lowercase
   const json = kind.json(options)
-  // What is not plain ASCII goes through the same normalizer and pre-tokenizer as text that is encoded later.
+  // Text beyond plain ASCII uses the same normalizer and pre-tokenizer as later encoding.
   const normalizer = json.normalizer === null ? undefined : readNormalizer(json.normalizer)
   const preTokenizer = readPreTokenizer(json.pre_tokenizer)
   const encoder = new TextEncoder()
@@ -173,7 +176,7 @@ export const createWordReader = (options: PreTokenization): WordReader => {
       const document = prefixed(raw)
       if (kind.everyCharacter && plain) return scan(document, 0, document.length, words, 1)
       const end = document.length
-      if (kind.uncuttable !== undefined && includes(document, kind.uncuttable))
+      if (kind.unsplittable !== undefined && includes(document, kind.unsplittable))
         return postponed.add(document, 0, end, 1)
       for (let start = 0; start < end; ) {
         let seen = document[start]
@@ -183,14 +186,14 @@ export const createWordReader = (options: PreTokenization): WordReader => {
           seen |= document[next]
           upper ||= isUpper(document[next])
         }
-        // ASCII is its own normal form, and the scanners of characters lower its case themselves.
+        // ASCII is already normalized, and the character scanners lowercase it themselves.
         if (seen < 0x80 && !(upper && options.lowercase && kind.everyCharacter)) scan(document, start, next, words, 1)
         else postponed.add(document, start, next, 1)
         start = next
       }
     },
     readPostponed(piece, words, count) {
-      const text = normalizer === undefined ? piece : normalizer.normalize(piece, WHOLE)
+      const text = normalizer === undefined ? piece : normalizer.normalize(piece, WHOLE_SEGMENT)
       if (!kind.everyCharacter) {
         for (const { text: word } of preTokenizer.split([new PlainPiece(text, 0)])) addText(word, words, count)
         return
@@ -201,7 +204,7 @@ export const createWordReader = (options: PreTokenization): WordReader => {
   }
 }
 
-const includes = (bytes: Uint8Array, wanted: Buffer): boolean =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(wanted)
+const includes = (bytes: Uint8Array, pattern: Buffer): boolean =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(pattern)
 
 const isUpper = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a

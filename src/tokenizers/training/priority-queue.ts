@@ -1,6 +1,6 @@
-// A binary heap of numbered items with scores, the highest score first. It knows nothing of what the numbers mean.
+// A binary max-heap of integer items with scores.
 
-/** Items with equal scores come out in the order that `precedes` gives. */
+/** A priority queue, highest score first; items of equal score are ordered by `precedes`. */
 export class PriorityQueue {
   size = 0
   /** The score with which the item of the last `pop` was pushed. */
@@ -34,7 +34,7 @@ export class PriorityQueue {
     this.#items[at] = item
   }
 
-  /** Takes out the first item; -1 when there is none. */
+  /** Removes and returns the first item; -1 if the queue is empty. */
   pop(): number {
     if (this.size === 0) return -1
     const first = this.#items[0]

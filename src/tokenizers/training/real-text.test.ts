@@ -9,7 +9,7 @@ import { trainTokenizer } from './train-tokenizer.ts'
 const data = join(import.meta.dirname, '../../../../shared/data')
 
 const learn = async (documents: string[], input: TokenizerTrainInput) => {
-  const { files } = await trainTokenizer(documents, { heldOut: 0, minFrequency: 1, ...input })
+  const { files } = await trainTokenizer(documents, { validation: 0, minFrequency: 1, ...input })
   return files
 }
 

@@ -1,13 +1,13 @@
-// Finds the substrings that occur at least twice in a set of words, by sorting the words' suffixes. Only substrings that
-// cannot be made longer without losing an occurrence are given. It knows no tokens.
+// Finds the substrings that occur at least twice in a set of words, by a suffix array. Only right-maximal substrings are
+// returned: those that cannot be extended without losing an occurrence.
 
-/** Words of small whole numbers; word `w` is `symbols[ends[w - 1] ?? 0 .. ends[w])`. */
+/** Words as sequences of small integers; word `w` is `symbols[ends[w - 1] ?? 0 .. ends[w])`. */
 export interface SymbolText {
   symbols: Int32Array
   ends: Uint32Array
 }
 
-/** Positions of the text in the order of what follows them, and the runs of it that share a beginning. */
+/** A suffix array, and the runs of suffixes that share a prefix. */
 export interface RepeatedSubstrings {
   suffixes: Int32Array
   /** Substring `i` is `length[i]` symbols long and occurs at `suffixes[from[i] .. to[i])`. */
@@ -24,12 +24,12 @@ export const findRepeatedSubstrings = (text: SymbolText, maxLength: number): Rep
   for (let word = 0, at = 0; word < text.ends.length; word++) {
     for (; at < text.ends[word]; at++) wordEnd[at] = text.ends[word]
   }
-  // One symbol more than asked shows which shared beginnings end by themselves and which only by the limit.
+  // Sorting by one more symbol distinguishes prefixes that end from prefixes cut off at the limit.
   const suffixes = sortSuffixes(text.symbols, wordEnd, total, maxLength + 1)
   return collect(text.symbols, wordEnd, suffixes, maxLength)
 }
 
-/** Prefix doubling, up to the power of two that covers `depth` symbols. Equal suffixes stay in the order of position. */
+/** Sorts suffixes by prefix doubling, up to the power of two that covers `depth` symbols; equal suffixes by position. */
 const sortSuffixes = (symbols: Int32Array, wordEnd: Int32Array, total: number, depth: number): Int32Array => {
   let ranks = new Int32Array(total)
   let highest = 0
@@ -99,7 +99,7 @@ const collect = (
     found.to[found.size] = to
     found.length[found.size++] = length
   }
-  // Open runs, each inside the one below it: where it starts and how many symbols it shares.
+  // A stack of nested open runs: start and number of shared symbols.
   const starts = [0]
   const shared = [0]
   for (let i = 1; i <= suffixes.length; i++) {

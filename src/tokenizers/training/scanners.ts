@@ -1,5 +1,5 @@
-// Cut UTF-8 text into the words of a pre-tokenizer and count them, without making strings. Each equals the regular
-// expression or rule that its comment names; they know nothing of vocabularies.
+// Split UTF-8 text into the words of a pre-tokenizer and count them, without creating strings. Each scanner equals the
+// regular expression or rule in its docstring.
 import {
   ASCII_CLASSES,
   classOf,
@@ -15,7 +15,7 @@ import type { WordTable } from './word-table.ts'
 /** Adds the words of `bytes[start..end)`, well-formed UTF-8, to `table`, each `count` times. */
 export type Scanner = (bytes: Uint8Array, start: number, end: number, table: WordTable, count: number) => void
 
-// Classes by byte: those of ASCII, and a mark on the bytes that need a look at the whole character.
+// Classes by byte; bytes beyond ASCII need the whole character.
 const BEYOND_ASCII = 255
 const BYTE_CLASSES = new Uint8Array(256).fill(BEYOND_ASCII)
 BYTE_CLASSES.set(ASCII_CLASSES)
@@ -25,12 +25,12 @@ const classAt = (bytes: Uint8Array, index: number): number => {
   return kind === BEYOND_ASCII ? classOf(codePointAt(bytes, index)) : kind
 }
 
-/** The end of the run of `wanted` characters that starts at `index`. */
-const endOfRun = (bytes: Uint8Array, index: number, end: number, wanted: number): number => {
+/** The end of the run of characters of class `target` that starts at `index`. */
+const endOfRun = (bytes: Uint8Array, index: number, end: number, target: number): number => {
   const classes = BYTE_CLASSES
   for (;;) {
-    while (index < end && classes[bytes[index]] === wanted) index++
-    if (index >= end || bytes[index] < 0x80 || classOf(codePointAt(bytes, index)) !== wanted) return index
+    while (index < end && classes[bytes[index]] === target) index++
+    if (index >= end || bytes[index] < 0x80 || classOf(codePointAt(bytes, index)) !== target) return index
     index += sequenceLength(bytes[index])
   }
 }
@@ -42,13 +42,13 @@ const lastCharacter = (bytes: Uint8Array, end: number): number => {
   return end
 }
 
-/** Bytes of an English contraction (`'s`, `'ll` …) at `index`, which holds an apostrophe; 0 when there is none. */
+/** Length of the English contraction (`'s`, `'ll` …) at the apostrophe at `index`; 0 if there is none. */
 const contractionLength = (bytes: Uint8Array, index: number, end: number, caseMask: number): number => {
   if (index + 1 >= end) return 0
   const first = bytes[index + 1] | caseMask
   if (first === 0x73 || first === 0x74 || first === 0x6d || first === 0x64) return 2
   if (index + 2 >= end) return 0
-  // U+017F, the long s, is an s too when case does not matter.
+  // U+017F, the long s, matches s case-insensitively.
   if (caseMask !== 0 && bytes[index + 1] === 0xc5 && bytes[index + 2] === 0xbf) return 3
   const second = bytes[index + 2] | caseMask
   if (first === 0x72 || first === 0x76) return second === 0x65 ? 3 : 0
@@ -83,7 +83,7 @@ export const scanGpt2: Scanner = (bytes, start, end, table, count) => {
   }
 }
 
-/** `\s+(?!\S)|\s+`: a run of spaces before a word leaves it the last one, unless it is the only one. */
+/** `\s+(?!\S)|\s+`: a run of spaces before a word leaves its last space to the word, unless it is the only one. */
 const spaceBeforeWord = (bytes: Uint8Array, start: number, end: number): number => {
   const last = lastCharacter(bytes, end)
   return last === start ? end : last
@@ -128,14 +128,14 @@ const endOfLlama3Word = (bytes: Uint8Array, at: number, end: number): number => 
   return run === end ? run : spaceBeforeWord(bytes, at, run)
 }
 
-// What BERT does with each ASCII character: 0 dropped, 1 space, 2 punctuation, 3 part of a word.
+// BERT's class of each ASCII character: 0 removed, 1 space, 2 punctuation, 3 part of a word.
 const BERT_ASCII = Uint8Array.from({ length: 128 }, (_, code) => {
   if (code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d) return 1
   if (code < 0x20 || code === 0x7f) return 0
   return /[0-9A-Za-z]/.test(String.fromCharCode(code)) ? 3 : 2
 })
 
-/** BERT's cleaning and splitting of ASCII text: words of letters and digits, each punctuation mark alone. */
+/** BERT's cleaning and splitting of ASCII text: words of letters and digits, and single punctuation marks. */
 export const bertAsciiScanner = ({ lowercase }: { lowercase: boolean }): Scanner => {
   let word = new Uint8Array(256)
   return (bytes, start, end, table, count) => {
@@ -160,7 +160,7 @@ export const bertAsciiScanner = ({ lowercase }: { lowercase: boolean }): Scanner
   }
 }
 
-/** One word of ASCII text without white space, marked as SentencePiece marks words: `▁` before it. */
+/** SentencePiece's words of ASCII text: split at white space, with `▁` before each word. */
 export const metaspaceAsciiScanner = ({ lowercase }: { lowercase: boolean }): Scanner => {
   let word = Uint8Array.of(0xe2, 0x96, 0x81, ...new Array<number>(256).fill(0))
   return (bytes, start, end, table, count) => {

@@ -1,5 +1,4 @@
 // Writes a trained vocabulary as the files that other libraries open: tokenizer.json and its companions.
-// It knows no training.
 
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,18 +8,18 @@ import type { PreTokenizationJson } from './pre-tokenization.ts'
 import type { SpecialTokens, TrainingPlan } from './train-options.ts'
 import type { ScoredPiece } from './unigram-trainer.ts'
 
-/** What a trainer found. */
-export type Vocabulary =
+/** A trained vocabulary. */
+export type TrainedVocabulary =
   | { type: 'bpe'; tokens: string[]; merges: Merge[] }
   | { type: 'wordpiece'; tokens: string[] }
   | { type: 'unigram'; pieces: ScoredPiece[] }
 
-/** Files by name. */
+/** File contents by file name. */
 export type TokenizerFiles = Record<string, string>
 
-/** All files of a tokenizer folder; deterministic to the byte. */
+/** The contents of all files of a tokenizer folder; deterministic to the byte. */
 export const tokenizerFiles = (
-  vocabulary: Vocabulary,
+  vocabulary: TrainedVocabulary,
   plan: TrainingPlan,
   json: PreTokenizationJson,
 ): TokenizerFiles => {
@@ -63,13 +62,16 @@ const OWN_FILES = [
   'vocab.txt',
 ]
 
-/** Writes the files as one folder, whole or not at all; a tokenizer that is there is replaced, anything else is not. */
+/**
+ * Writes a tokenizer folder atomically and replaces an existing tokenizer. Throws ConfigError if the folder holds other
+ * files.
+ */
 export const writeTokenizerFolder = async (folder: string, files: TokenizerFiles): Promise<void> => {
-  const there = await readdir(folder).catch(() => [] as string[])
-  const foreign = there.filter((name) => !OWN_FILES.includes(name))
+  const names = await readdir(folder).catch(() => [] as string[])
+  const foreign = names.filter((name) => !OWN_FILES.includes(name))
   if (foreign.length > 0) {
     throw new ConfigError(
-      `Expected an empty folder or one with a tokenizer for \`out\`, got ${folder} with ${foreign.slice(0, 3).join(', ')}. Name another.`,
+      `Expected an empty folder or one with a tokenizer for \`out\`, got ${folder} with ${foreign.slice(0, 3).join(', ')}. Name another folder.`,
     )
   }
   await writeFolderAtomic(folder, async (temporary) => {
@@ -77,7 +79,7 @@ export const writeTokenizerFolder = async (folder: string, files: TokenizerFiles
   })
 }
 
-const modelJson = (vocabulary: Vocabulary, plan: TrainingPlan, idOf: Map<string, number>): object => {
+const modelJson = (vocabulary: TrainedVocabulary, plan: TrainingPlan, idOf: Map<string, number>): object => {
   const unknown = plan.specialTokens.unk ?? null
   switch (vocabulary.type) {
     case 'bpe':
@@ -111,7 +113,7 @@ const modelJson = (vocabulary: Vocabulary, plan: TrainingPlan, idOf: Map<string,
   }
 }
 
-const vocabularyFiles = (vocabulary: Vocabulary, tokens: string[]): TokenizerFiles => {
+const vocabularyFiles = (vocabulary: TrainedVocabulary, tokens: string[]): TokenizerFiles => {
   switch (vocabulary.type) {
     case 'bpe':
       return {
@@ -147,7 +149,7 @@ const postProcessor = (plan: TrainingPlan, idOf: Map<string, number>): object | 
       ),
     }
   }
-  // The plan was checked: a template's tokens are there.
+  // `planTraining` has checked that the template's tokens exist.
   const bos = special.bos as string
   const eos = special.eos as string
   switch (plan.template) {

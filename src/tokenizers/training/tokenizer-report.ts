@@ -1,30 +1,32 @@
-// How well a vocabulary fits text: tokens per word, bytes per token, unknown tokens. It knows no trainer.
+// Measures how well a vocabulary fits text: tokens per word, bytes per token, share of unknown tokens.
 
-/** Measures on held-out text. */
+/** Measurements of a tokenizer on validation text. */
 export interface TokenizerReport {
   documents: number
+  /** UTF-8 bytes. */
   bytes: number
-  /** Words between white space. */
+  /** Words separated by white space. */
   words: number
   tokens: number
   /** Tokens per word. */
   fertility: number
   bytesPerToken: number
-  /** Share of tokens that are the unknown token. */
+  /** Share of unknown tokens, 0 to 1. */
   unknownRate: number
-  /** Share of the vocabulary that occurs at all. */
+  /** Share of the vocabulary that occurs in the text, 0 to 1. */
   usedVocabulary: number
 }
 
+/** The part of a tokenizer that `measureTokenizer` needs. */
 export interface ReportEncoder {
-  /** Ids without the special tokens that a template adds. */
+  /** Encodes text to ids without special tokens. */
   encode(text: string): ArrayLike<number>
   vocabSize: number
   unknownId?: number
 }
 
-/** Encodes the documents and measures the result. */
-export const reportOn = (documents: Iterable<string>, encoder: ReportEncoder): TokenizerReport => {
+/** Encodes documents and measures the result. */
+export const measureTokenizer = (documents: Iterable<string>, encoder: ReportEncoder): TokenizerReport => {
   const used = new Set<number>()
   let count = 0
   let bytes = 0

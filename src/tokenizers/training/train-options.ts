@@ -1,4 +1,4 @@
-// The options of tokenizer training: one schema for the API, the flags and the help, and what they come to for each type.
+// The options of tokenizer training: one schema for the API, the flags and the help, and the defaults of each type.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import { hasOwnNormalizer, type PreTokenization, preTokenizerNames } from './pre-tokenization.ts'
@@ -6,84 +6,95 @@ import { hasOwnNormalizer, type PreTokenization, preTokenizerNames } from './pre
 const text = z.string().min(1)
 const count = z.number().int().positive()
 
+/** Schema of the special tokens by role. */
 export const specialTokensSchema = z.strictObject({
-  unk: text.optional().describe('stands for text that the vocabulary cannot write'),
-  pad: text.optional().describe('fills rows up to one length'),
-  bos: text.optional().describe('begins a text'),
-  eos: text.optional().describe('ends a text, and separates documents'),
-  cls: text.optional().describe('begins a text for models that classify it by its first token'),
-  sep: text.optional().describe('ends a segment'),
-  mask: text.optional().describe('hides a token for masked-word training'),
+  unk: text.optional().describe('unknown token, for text outside the vocabulary'),
+  pad: text.optional().describe('padding token'),
+  bos: text.optional().describe('start token of a text'),
+  eos: text.optional().describe('end token of a text; separates documents in pretraining'),
+  cls: text.optional().describe('classification token, the first token of a text in BERT models'),
+  sep: text.optional().describe('separator token at the end of a segment'),
+  mask: text.optional().describe('mask token for masked language modelling'),
 })
 
-/** The text of the special tokens by role. */
+/** Special tokens by role, as text. */
 export type SpecialTokens = z.output<typeof specialTokensSchema>
 
+/** Schema of the options of `trainTokenizer` and `tunesmith tokenizer train`. */
 export const tokenizerTrainSchema = z.strictObject({
-  type: z.enum(['bpe', 'wordpiece', 'unigram']).default('bpe').describe('the kind of vocabulary'),
-  vocabSize: count.max(1_000_000).default(8192).describe('tokens, special tokens included'),
-  minFrequency: count.optional().describe('pairs seen less often are not merged (2; not for unigram)'),
+  type: z.enum(['bpe', 'wordpiece', 'unigram']).default('bpe').describe('vocabulary type'),
+  vocabSize: count.max(1_000_000).default(8192).describe('vocabulary size, special tokens included'),
+  minFrequency: count.optional().describe('minimum count of a merged pair (default: 2; not for unigram)'),
   preTokenizer: z
     .enum(preTokenizerNames)
     .optional()
-    .describe('how text is cut into words: gpt2 for bpe, bert for wordpiece, metaspace for unigram unless named'),
+    .describe('split of text into words (default: gpt2 for bpe, bert for wordpiece, metaspace for unigram)'),
   normalizer: z
     .enum(['none', 'nfc', 'nfd', 'nfkc', 'nfkd'])
     .optional()
-    .describe('Unicode form of the text (none; nfkc for metaspace; bert has its own)'),
-  lowercase: z.boolean().optional().describe('lower the case (only bert does so unless told)'),
+    .describe('Unicode normalization form (default: nfkc for metaspace, else none; not for bert, which has its own)'),
+  lowercase: z.boolean().optional().describe('lowercase the text (default: true for bert, else false)'),
   addPrefixSpace: z
     .boolean()
     .default(false)
-    .describe('put a space before each text, so that first words are like others (gpt2)'),
+    .describe('prepend a space to each text, so that its first word is encoded like any other (gpt2 only)'),
   specialTokens: specialTokensSchema
     .prefault({})
-    .describe('texts of the special tokens; those of the type unless named'),
-  extraTokens: z.array(text).default([]).describe('more special tokens, such as those of a chat template'),
+    .describe('special tokens as text (default: those usual for the type)'),
+  extraTokens: z.array(text).default([]).describe('additional special tokens, such as those of a chat template'),
   template: z
     .enum(['none', 'bert', 'bos', 'eos', 'bos-eos'])
     .optional()
-    .describe('special tokens put around a text: bert for wordpiece, eos for unigram, none for bpe unless named'),
-  limitAlphabet: count.optional().describe('characters kept, the most frequent ones (not for byte-level)'),
-  initialAlphabet: z.string().default('').describe('characters kept even if they never occur (not for byte-level)'),
+    .describe('special tokens added around a text (default: bert for wordpiece, eos for unigram, none for bpe)'),
+  limitAlphabet: count
+    .optional()
+    .describe('maximum number of single characters in the vocabulary, the most frequent first (not for byte-level)'),
+  initialAlphabet: z.string().default('').describe('characters that are always in the vocabulary (not for byte-level)'),
   maxTokenLength: count
     .optional()
-    .describe('longest token in characters; in bytes for byte-level (16 for unigram, else no limit)'),
+    .describe(
+      'maximum token length in characters, or in bytes for byte-level (default: 16 for unigram, else no limit)',
+    ),
   mergeScore: z
     .enum(['frequency', 'likelihood'])
     .optional()
-    .describe('the next merge: the most frequent pair, or the one most above chance, as WordPiece was first described'),
-  seedSize: count.optional().describe('pieces that unigram starts from (1,000,000)'),
+    .describe(
+      'choice of the next merge: the most frequent pair, or the pair with the highest likelihood gain, as in the WordPiece paper (default: frequency)',
+    ),
+  seedSize: count.optional().describe('number of initial candidate tokens of unigram (default: 1,000,000)'),
   shrinkingFactor: z
     .number()
     .gt(0)
     .lt(1)
     .optional()
-    .describe('share of pieces that each round of unigram keeps (0.75)'),
-  subIterations: count.max(100).optional().describe('rounds of estimation before each pruning of unigram (2)'),
-  modelMaxLength: count.optional().describe('written to tokenizer_config.json for other libraries'),
-  heldOut: z
-    .number()
-    .min(0)
-    .max(0.5)
-    .default(0.01)
-    .describe('share of the documents kept out of training and used for the report'),
-  maxWordBytes: count.max(65535).default(4096).describe('longer words (base64, DNA) are left out of training'),
-  maxWords: count.default(10_000_000).describe('distinct words kept; the rarest are left out beyond it'),
+    .describe('share of tokens kept by each pruning of unigram (default: 0.75)'),
+  subIterations: count
+    .max(100)
+    .optional()
+    .describe('rounds of expectation-maximisation before each pruning of unigram (default: 2)'),
+  modelMaxLength: count.optional().describe('model_max_length in tokenizer_config.json, in tokens'),
+  validation: z.number().min(0).max(0.5).default(0.01).describe('share of documents not trained on, for the report'),
+  maxWordBytes: count
+    .max(65535)
+    .default(4096)
+    .describe('maximum word length in bytes; longer words (base64, DNA) are not trained on'),
+  maxWords: count.default(10_000_000).describe('maximum number of distinct words; the rarest are dropped'),
   memoryBytes: count
     .min(16 << 20)
     .default(1 << 30)
-    .describe('memory for word counts; beyond it they go to disk'),
+    .describe('memory for word counts in bytes; larger counts are written to disk'),
 })
 
+/** Options of `trainTokenizer`, as given. */
 export type TokenizerTrainInput = z.input<typeof tokenizerTrainSchema>
+/** Options of `trainTokenizer`, with the defaults of the schema. */
 export type TokenizerTrainOptions = z.output<typeof tokenizerTrainSchema>
 
-/** Options with every default of the type filled in. */
+/** Options with the defaults of the vocabulary type. */
 export interface TrainingPlan extends TokenizerTrainOptions {
   preTokenization: PreTokenization
   template: 'none' | 'bert' | 'bos' | 'eos' | 'bos-eos'
-  /** All special tokens, in the order of their ids. */
+  /** All special tokens, sorted by id. */
   allSpecialTokens: string[]
 }
 
@@ -91,8 +102,8 @@ interface TypeDefaults {
   preTokenizer: PreTokenization['preTokenizer']
   template: TrainingPlan['template']
   specialTokens: SpecialTokens
-  /** Options without meaning for the type. */
-  without: readonly (keyof TokenizerTrainOptions)[]
+  /** Options that have no effect for the type. */
+  unsupported: readonly (keyof TokenizerTrainOptions)[]
 }
 
 const typeDefaults: Record<TokenizerTrainOptions['type'], TypeDefaults> = {
@@ -100,47 +111,47 @@ const typeDefaults: Record<TokenizerTrainOptions['type'], TypeDefaults> = {
     preTokenizer: 'gpt2',
     template: 'none',
     specialTokens: { bos: '<|endoftext|>', eos: '<|endoftext|>', pad: '<|padding|>' },
-    without: ['seedSize', 'shrinkingFactor', 'subIterations'],
+    unsupported: ['seedSize', 'shrinkingFactor', 'subIterations'],
   },
   wordpiece: {
     preTokenizer: 'bert',
     template: 'bert',
     specialTokens: { pad: '[PAD]', unk: '[UNK]', cls: '[CLS]', sep: '[SEP]', mask: '[MASK]' },
-    without: ['seedSize', 'shrinkingFactor', 'subIterations'],
+    unsupported: ['seedSize', 'shrinkingFactor', 'subIterations'],
   },
   unigram: {
     preTokenizer: 'metaspace',
     template: 'eos',
     specialTokens: { pad: '<pad>', eos: '</s>', unk: '<unk>', bos: '<s>', mask: '<mask>' },
-    without: ['minFrequency', 'mergeScore'],
+    unsupported: ['minFrequency', 'mergeScore'],
   },
 }
 
-/** Checks the options and fills in what depends on the type; throws a ConfigError that lists every fault. */
+/** Checks the options and fills in the defaults of the type. Throws ConfigError with every fault. */
 export const planTraining = (input: TokenizerTrainInput): TrainingPlan => {
   const options = parseConfig(tokenizerTrainSchema, input, 'tokenizer')
   const defaults = typeDefaults[options.type]
   const preTokenizer = options.preTokenizer ?? defaults.preTokenizer
   const byteLevel = preTokenizer === 'gpt2' || preTokenizer === 'llama3'
   const faults: string[] = []
-  const useless = (name: keyof TokenizerTrainOptions, why: string) =>
-    faults.push(
-      `Expected no \`tokenizer.${name}\` ${why}, got ${JSON.stringify(options[name])}. It would have no effect.`,
-    )
-  for (const name of defaults.without) if (options[name] !== undefined) useless(name, `with type ${options.type}`)
+  const rejectUnused = (name: keyof TokenizerTrainOptions, why: string) =>
+    faults.push(`\`tokenizer.${name}\` has no effect ${why}: remove it (got ${JSON.stringify(options[name])}).`)
+  for (const name of defaults.unsupported)
+    if (options[name] !== undefined) rejectUnused(name, `with type ${options.type}`)
   if (byteLevel && options.type !== 'bpe') {
     faults.push(
       `Expected the pre-tokenizer bert or metaspace for type ${options.type}, got ${preTokenizer}. ` +
-        'Byte-level words go with type bpe.',
+        'Byte-level pre-tokenizers need type bpe.',
     )
   }
-  if (byteLevel && options.limitAlphabet !== undefined) useless('limitAlphabet', 'with a byte-level pre-tokenizer')
-  if (byteLevel && options.initialAlphabet !== '') useless('initialAlphabet', 'with a byte-level pre-tokenizer')
+  if (byteLevel && options.limitAlphabet !== undefined) rejectUnused('limitAlphabet', 'with a byte-level pre-tokenizer')
+  if (byteLevel && options.initialAlphabet !== '') rejectUnused('initialAlphabet', 'with a byte-level pre-tokenizer')
   if (options.addPrefixSpace && preTokenizer !== 'gpt2')
-    useless('addPrefixSpace', `with the pre-tokenizer ${preTokenizer}`)
+    rejectUnused('addPrefixSpace', `with the pre-tokenizer ${preTokenizer}`)
   const ownNormalizer = hasOwnNormalizer(preTokenizer)
-  if (ownNormalizer && options.normalizer !== undefined) useless('normalizer', `with the pre-tokenizer ${preTokenizer}`)
-  // A byte-level vocabulary can write everything, so it has no unknown token unless one is named.
+  if (ownNormalizer && options.normalizer !== undefined)
+    rejectUnused('normalizer', `with the pre-tokenizer ${preTokenizer}`)
+  // A byte-level vocabulary covers every text, so it has no unknown token by default.
   const base =
     byteLevel || options.type !== 'bpe' ? defaults.specialTokens : { unk: '<unk>', ...defaults.specialTokens }
   const specialTokens: SpecialTokens = { ...base, ...options.specialTokens }
@@ -148,7 +159,7 @@ export const planTraining = (input: TokenizerTrainInput): TrainingPlan => {
   const needed = { none: [], bert: ['cls', 'sep'], bos: ['bos'], eos: ['eos'], 'bos-eos': ['bos', 'eos'] } as const
   for (const role of needed[template]) {
     if (specialTokens[role] === undefined) {
-      faults.push(`Expected \`tokenizer.specialTokens.${role}\` for the template ${template}, got nothing. Name it.`)
+      faults.push(`The template ${template} needs \`tokenizer.specialTokens.${role}\`: set it.`)
     }
   }
   const allSpecialTokens = [...new Set([...Object.values(specialTokens), ...options.extraTokens])]

@@ -26,7 +26,7 @@ const sample = readFileSync(join(here, 'golden/sample.txt'), 'utf8')
 const golden = JSON.parse(gunzipSync(readFileSync(join(here, 'golden/hf-training.json.gz'))).toString('utf8')) as Golden
 
 const learn = async (input: TokenizerTrainInput): Promise<{ tokens: string[]; model: Record<string, unknown> }> => {
-  const { files } = await trainTokenizer([sample], { heldOut: 0, ...input })
+  const { files } = await trainTokenizer([sample], { validation: 0, ...input })
   const { model } = JSON.parse(files['tokenizer.json']) as { model: { vocab: Record<string, number> } }
   return { tokens: Object.keys(model.vocab).sort((a, b) => model.vocab[a] - model.vocab[b]), model }
 }
@@ -69,7 +69,7 @@ describe('trainers against the Rust tokenizers', () => {
   })
 
   test('Unigram learns nearly the same pieces with nearly the same scores', async () => {
-    const { files } = await trainTokenizer([sample], { type: 'unigram', vocabSize: 800, heldOut: 0 })
+    const { files } = await trainTokenizer([sample], { type: 'unigram', vocabSize: 800, validation: 0 })
     const { model } = JSON.parse(files['tokenizer.json']) as { model: { vocab: [string, number][] } }
     const ours = new Map(model.vocab)
     const shared = golden.unigram.filter(([piece]) => ours.has(piece))
@@ -118,7 +118,7 @@ describe('trained files', () => {
 
   for (const [name, input] of trained) {
     test(`${name}: the Rust and the JavaScript library and ours give equal ids`, async () => {
-      const { files, vocabSize, plan } = await trainTokenizer([sample], { heldOut: 0, ...input })
+      const { files, vocabSize, plan } = await trainTokenizer([sample], { validation: 0, ...input })
       await writeTokenizerFolder(folder, files)
       const ours = await loadTokenizer(folder)
       const rust = RustTokenizer.fromFile(join(folder, 'tokenizer.json'))
@@ -139,11 +139,11 @@ describe('trained files', () => {
   }
 
   test('companion files agree with tokenizer.json', async () => {
-    const bpe = (await trainTokenizer([sample], { heldOut: 0, vocabSize: 400 })).files
+    const bpe = (await trainTokenizer([sample], { validation: 0, vocabSize: 400 })).files
     const { model } = JSON.parse(bpe['tokenizer.json'])
     expect(JSON.parse(bpe['vocab.json'])).toEqual(model.vocab)
     expect(bpe['merges.txt'].split('\n').slice(1, -1)).toEqual(model.merges.map((pair: string[]) => pair.join(' ')))
-    const wordpiece = (await trainTokenizer([sample], { heldOut: 0, type: 'wordpiece', vocabSize: 400 })).files
+    const wordpiece = (await trainTokenizer([sample], { validation: 0, type: 'wordpiece', vocabSize: 400 })).files
     const { vocab } = JSON.parse(wordpiece['tokenizer.json']).model
     expect(
       Object.fromEntries(
@@ -164,7 +164,7 @@ describe('trained files', () => {
       const ours: number[][][] = []
       for (const [index, [, input]] of trained.entries()) {
         folders.push(join(folder, `python-${index}`))
-        await writeTokenizerFolder(folders[index], (await trainTokenizer([sample], { heldOut: 0, ...input })).files)
+        await writeTokenizerFolder(folders[index], (await trainTokenizer([sample], { validation: 0, ...input })).files)
         const tokenizer = await loadTokenizer(folders[index])
         ours.push(texts.map((text) => Array.from(tokenizer.encode(text, { addSpecialTokens: true }).ids)))
       }
@@ -195,18 +195,18 @@ describe('trainTokenizer', () => {
   })
 
   test('reports on documents that were kept out', async () => {
-    const { report } = await trainTokenizer(documents, { vocabSize: 600, heldOut: 0.2 })
+    const { report } = await trainTokenizer(documents, { vocabSize: 600, validation: 0.2 })
     expect(report?.documents).toBeGreaterThan(3)
     expect(report?.documents).toBeLessThan(25)
     expect(report?.unknownRate).toBe(0)
     expect(report?.bytesPerToken).toBeGreaterThan(1.5)
     expect(report?.fertility).toBeGreaterThan(1)
-    expect((await trainTokenizer(documents, { vocabSize: 600, heldOut: 0 })).report).toBeUndefined()
+    expect((await trainTokenizer(documents, { vocabSize: 600, validation: 0 })).report).toBeUndefined()
   })
 
   test('goes on from saved counts as if it had seen the text', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'tunesmith-test-'))
-    const options: TokenizerTrainInput = { vocabSize: 500, heldOut: 0 }
+    const options: TokenizerTrainInput = { vocabSize: 500, validation: 0 }
     await trainTokenizer(documents.slice(0, 30), options, { saveCounts: join(folder, 'half.gz') })
     const resumed = await trainTokenizer(documents.slice(30), options, { fromCounts: [join(folder, 'half.gz')] })
     const whole = await trainTokenizer(documents, options)
@@ -234,7 +234,7 @@ describe('trainTokenizer', () => {
     await expect(trainTokenizer([], { template: 'bert' })).rejects.toThrow(/specialTokens\.cls/)
     await expect(trainTokenizer([], { vocabSize: 100 })).rejects.toThrow(/at least 258/)
     await expect(trainTokenizer([], { vocabsize: 300 } as TokenizerTrainInput)).rejects.toThrow(/vocabSize/)
-    await expect(trainTokenizer(['日本語の文字'], { type: 'unigram', vocabSize: 8, heldOut: 0 })).rejects.toThrow(
+    await expect(trainTokenizer(['日本語の文字'], { type: 'unigram', vocabSize: 8, validation: 0 })).rejects.toThrow(
       /limitAlphabet/,
     )
   })

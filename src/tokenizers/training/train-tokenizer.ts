@@ -1,5 +1,5 @@
-// Trains a tokenizer from documents: counts words, learns the vocabulary, and gives the files of the tokenizer folder.
-// It reads no corpus and encodes nothing.
+// Trains a tokenizer from documents: counts words, learns the vocabulary, and returns the files of the tokenizer folder.
+// Independent of corpus formats.
 import { sha256 } from '../../core/index.ts'
 import { Tokenizer } from '../tokenizer.ts'
 import { startVocabulary } from './alphabet.ts'
@@ -7,36 +7,45 @@ import { countWords, type Documents, type WordCounts } from './count-words.ts'
 import { addCounts, readCounts, writeCounts } from './counts-file.ts'
 import { learnMerges } from './learn-merges.ts'
 import { createWordReader } from './pre-tokenization.ts'
-import { type TokenizerFiles, tokenizerFiles, type Vocabulary } from './tokenizer-files.ts'
-import { reportOn, type TokenizerReport } from './tokenizer-report.ts'
+import { type TokenizerFiles, type TrainedVocabulary, tokenizerFiles } from './tokenizer-files.ts'
+import { measureTokenizer, type TokenizerReport } from './tokenizer-report.ts'
 import { planTraining, type TokenizerTrainInput, type TrainingPlan } from './train-options.ts'
 import { trainUnigram } from './unigram-trainer.ts'
 
+/** Settings of `trainTokenizer` that do not change the result, and saved word counts. */
 export interface TrainTokenizerSettings {
-  /** Files of word counts that are added to those of the documents. */
+  /** Files of saved word counts, added to those of the documents. */
   fromCounts?: readonly string[]
-  /** Where all counts together are written. */
+  /** File to which all counts are written. */
   saveCounts?: string
-  /** Threads that count; the default is the number of cores. The result does not depend on it. */
+  /** Number of counting threads (default: number of cores). The result does not depend on it. */
   workers?: number
   signal?: AbortSignal
   onProgress?: (stage: 'count' | 'learn', done: number) => void
 }
 
+/** Result of `trainTokenizer`. */
 export interface TrainedTokenizer {
+  /** Files of the tokenizer folder, for `writeTokenizerFolder`. */
   files: TokenizerFiles
+  /** All options, defaults included. */
   plan: TrainingPlan
   vocabSize: number
+  /** Documents trained on. */
   documents: number
+  /** UTF-8 bytes trained on. */
   bytes: number
   words: { distinct: number; skippedLong: number; skippedRare: number }
-  /** How the vocabulary fits documents that were kept out of training; undefined when there were none. */
+  /** Measurements on the validation documents; undefined if there are none. */
   report: TokenizerReport | undefined
 }
 
-const HELD_OUT_BYTES = 8 << 20
+const MAX_REPORT_BYTES = 8 << 20
 
-/** Trains on `documents`; the same documents and options give the same bytes, whatever the number of threads. */
+/**
+ * Trains a tokenizer on `documents`. The same documents and options give the same bytes, for any number of threads.
+ * Throws ConfigError for options that contradict each other.
+ */
 export const trainTokenizer = async (
   documents: Documents,
   input: TokenizerTrainInput,
@@ -44,8 +53,8 @@ export const trainTokenizer = async (
 ): Promise<TrainedTokenizer> => {
   const plan = planTraining(input)
   const { fromCounts = [], saveCounts, workers, signal, onProgress } = settings
-  const heldOut: string[] = []
-  const counted = await countWords(holdOut(documents, plan.heldOut, heldOut), {
+  const validationTexts: string[] = []
+  const counted = await countWords(splitValidation(documents, plan.validation, validationTexts), {
     preTokenization: plan.preTokenization,
     maxWordBytes: plan.maxWordBytes,
     maxWords: plan.maxWords,
@@ -68,26 +77,26 @@ export const trainTokenizer = async (
     documents: counts.documents,
     bytes: counts.bytes,
     words: { distinct: counts.words.size, skippedLong: counts.skippedLong, skippedRare: counts.skippedRare },
-    report: heldOut.length === 0 ? undefined : measure(files['tokenizer.json'], heldOut, plan),
+    report: validationTexts.length === 0 ? undefined : measure(files['tokenizer.json'], validationTexts, plan),
   }
 }
 
-const measure = (json: string, heldOut: readonly string[], plan: TrainingPlan): TokenizerReport => {
+const measure = (json: string, validationTexts: readonly string[], plan: TrainingPlan): TokenizerReport => {
   const tokenizer = new Tokenizer(JSON.parse(json))
   const { unk } = plan.specialTokens
-  return reportOn(heldOut, {
+  return measureTokenizer(validationTexts, {
     encode: (text) => tokenizer.encodeIds(text),
     vocabSize: tokenizer.vocabSize,
     unknownId: unk === undefined ? undefined : tokenizer.tokenToId(unk),
   })
 }
 
-/** Learns the vocabulary that the plan asks for. Takes the counts as they are; it changes nothing in them. */
+/** Learns a vocabulary from word counts, which are not modified. */
 export const learnVocabulary = (
   counts: WordCounts,
   plan: TrainingPlan,
   onProgress?: (tokens: number) => void,
-): Vocabulary => {
+): TrainedVocabulary => {
   if (plan.type === 'unigram') {
     const pieces = trainUnigram(counts.words, {
       pieces: plan.vocabSize - plan.allSpecialTokens.length,
@@ -127,15 +136,19 @@ export const learnVocabulary = (
   return plan.type === 'bpe' ? { type: 'bpe', tokens: list.tokens, merges } : { type: 'wordpiece', tokens: list.tokens }
 }
 
-/** Lets documents through, but for a share chosen by the hash of their text. */
-async function* holdOut(documents: Documents, share: number, kept: string[]): AsyncGenerator<string | Uint8Array> {
+/** Yields the training documents, and collects the validation documents, chosen by the hash of their text. */
+async function* splitValidation(
+  documents: Documents,
+  share: number,
+  validation: string[],
+): AsyncGenerator<string | Uint8Array> {
   let size = 0
   for await (const document of documents) {
     if (share > 0 && Number.parseInt(sha256(document).slice(0, 8), 16) < share * 2 ** 32) {
-      if (size < HELD_OUT_BYTES) {
+      if (size < MAX_REPORT_BYTES) {
         const text = typeof document === 'string' ? document : Buffer.from(document).toString('utf8')
         size += document.length
-        kept.push(text)
+        validation.push(text)
       }
     } else yield document
   }

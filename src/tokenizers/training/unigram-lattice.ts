@@ -1,6 +1,6 @@
-// Every way to cut a set of words into pieces, as edges from position to position, and the sums and best paths over them.
-// Probabilities are kept as they are, not as logarithms: a word is short; one that underflows is done again in logarithms.
-// It decides nothing about which pieces to keep.
+// The segmentation lattice of a set of words: every split into pieces as edges between positions, with expected counts
+// (forward-backward) and best paths. Probabilities are not stored as logarithms, because words are short; a word that
+// underflows is computed again with logarithms.
 // @source Kudo 2018, arXiv:1804.10959; forward-backward over a segmentation lattice
 
 /** Edges of all words; those that start at position `i` are `first[i] .. first[i + 1])`. */
@@ -15,7 +15,7 @@ export interface Lattice {
 
 const TINY = 1e-280
 
-/** Adds to `expected[piece]` how often each piece occurs on average; returns the log-likelihood of all words. */
+/** Adds the expected count of each piece to `expected`; returns the log-likelihood of all words. */
 export const expectation = (lattice: Lattice, probability: Float64Array, expected: Float64Array): number => {
   const { ends, counts, first, edgeLength, edgePiece } = lattice
   let longest = 0
@@ -36,13 +36,13 @@ export const expectation = (lattice: Lattice, probability: Float64Array, expecte
         forward[i + edgeLength[edge]] += here * probability[edgePiece[edge]]
       }
     }
-    const all = forward[length]
-    if (!(all > TINY)) {
+    const total = forward[length]
+    if (!(total > TINY)) {
       likelihood += counts[word] * expectationInLogs(lattice, word, probability, expected)
       continue
     }
     backward[length] = 1
-    const share = counts[word] / all
+    const share = counts[word] / total
     for (let i = length - 1; i >= 0; i--) {
       let sum = 0
       const here = forward[i] * share
@@ -53,7 +53,7 @@ export const expectation = (lattice: Lattice, probability: Float64Array, expecte
       }
       backward[i] = sum
     }
-    likelihood += counts[word] * Math.log(all)
+    likelihood += counts[word] * Math.log(total)
   }
   return likelihood
 }
@@ -81,44 +81,45 @@ const expectationInLogs = (
       if (path > Number.NEGATIVE_INFINITY) forward[to] = addLogs(forward[to], path)
     }
   }
-  const all = forward[length]
-  // A word that no pieces make up: it has no say.
-  if (all === Number.NEGATIVE_INFINITY) return 0
+  const total = forward[length]
+  // A word that has no split into pieces is ignored.
+  if (total === Number.NEGATIVE_INFINITY) return 0
   backward[length] = 0
   for (let i = length - 1; i >= 0; i--) {
     for (let edge = first[start + i]; edge < first[start + i + 1]; edge++) {
       const path = Math.log(probability[edgePiece[edge]]) + backward[i + edgeLength[edge]]
       if (path === Number.NEGATIVE_INFINITY) continue
       backward[i] = addLogs(backward[i], path)
-      expected[edgePiece[edge]] += counts[word] * Math.exp(forward[i] + path - all)
+      expected[edgePiece[edge]] += counts[word] * Math.exp(forward[i] + path - total)
     }
   }
-  return all
+  return total
 }
 
-/** Reusable room for best paths. */
-export interface PathRoom {
+/** Reusable buffers of `bestPath`. */
+export interface PathBuffers {
   score: Float64Array
   edge: Int32Array
 }
 
-export const createPathRoom = (longest: number): PathRoom => ({
+/** Creates buffers for words of up to `longest` positions. */
+export const createPathBuffers = (longest: number): PathBuffers => ({
   score: new Float64Array(longest + 1),
   edge: new Int32Array(longest + 1),
 })
 
 /**
- * The best path over positions `start .. start + length)`: its log-probability, or -Infinity when there is none. Calls
- * `visit` with its pieces, last first. An edge over the whole stretch is left out when `inner`.
+ * Finds the best path over the positions [start, start + length): returns its log-probability, or -Infinity if there is
+ * none, and calls `visit` with its pieces, last first. With `inner`, an edge over the whole range is not used.
  */
 export const bestPath = (
   lattice: Lattice,
   logProbability: Float64Array,
-  { start, length, inner, room }: { start: number; length: number; inner: boolean; room: PathRoom },
+  { start, length, inner, buffers }: { start: number; length: number; inner: boolean; buffers: PathBuffers },
   visit: (piece: number) => void,
 ): number => {
   const { first, edgeLength, edgePiece } = lattice
-  const { score, edge: into } = room
+  const { score, edge: into } = buffers
   score.fill(Number.NEGATIVE_INFINITY, 0, length + 1)
   score[0] = 0
   for (let i = 0; i < length; i++) {
@@ -139,7 +140,7 @@ export const bestPath = (
   return score[length]
 }
 
-/** Takes out the edges of pieces that are gone, in place; `renamed[piece]` is -1 or the piece's new number. */
+/** Removes the edges of dropped pieces in place; `renamed[piece]` is the piece's new number, or -1 if dropped. */
 export const dropPieces = (lattice: Lattice, renamed: Int32Array): void => {
   const { first, edgeLength, edgePiece } = lattice
   let kept = 0

@@ -1,27 +1,28 @@
-// Learns a Unigram vocabulary: many candidate pieces, their probabilities by expectation-maximisation, and the least
-// useful ones dropped, again and again. It knows no files and no pre-tokenization.
+// Trains a Unigram vocabulary: starts from many candidate pieces, then alternates expectation-maximisation of their
+// probabilities with pruning. Independent of files and of pre-tokenization.
 // @source Kudo 2018, arXiv:1804.10959, section 3.2; Kudo and Richardson 2018, arXiv:1808.06226 (SentencePiece)
 import { ConfigError } from '../../core/index.ts'
 import { countCharacters, keepCharacters } from './alphabet.ts'
 import { codePointAt, sequenceLength } from './character-classes.ts'
 import { findRepeatedSubstrings } from './repeated-substrings.ts'
-import { bestPath, createPathRoom, dropPieces, expectation, type Lattice } from './unigram-lattice.ts'
+import { bestPath, createPathBuffers, dropPieces, expectation, type Lattice } from './unigram-lattice.ts'
 import { sortWords, type WordTableData } from './word-table.ts'
 
+/** Options of `trainUnigram`. */
 export interface UnigramOptions {
-  /** Pieces to end with, special tokens not counted. */
+  /** Final number of pieces, without special tokens. */
   pieces: number
-  /** Longest piece, in characters. */
+  /** Maximum piece length, in characters. */
   maxPieceLength: number
-  /** Candidates to start from. */
+  /** Initial number of candidate pieces. */
   seedSize: number
-  /** The share of pieces that each round of pruning keeps. */
+  /** Share of pieces kept by each pruning. */
   shrinkingFactor: number
   /** Rounds of expectation-maximisation before each pruning. */
   subIterations: number
-  /** The most characters kept, the most frequent ones; text is cut at the others. */
+  /** Maximum number of characters, the most frequent first; text is split at the others. */
   limitAlphabet?: number
-  /** Characters that become pieces whether they occur or not. */
+  /** Characters that are always pieces. */
   initialAlphabet: string
   onProgress?: (pieces: number) => void
 }
@@ -30,27 +31,27 @@ export interface UnigramOptions {
 export type ScoredPiece = readonly [piece: string, score: number]
 
 interface Pieces {
-  /** Where each piece occurs once in the text, or -1 for a character that does not occur. */
+  /** Position of one occurrence of each piece in the text; -1 for a character that does not occur. */
   at: Int32Array
   length: Uint8Array
   logProbability: Float64Array
 }
 
-/** Pieces by falling score. */
+/** Trains a Unigram vocabulary; returns its pieces by descending score. */
 export const trainUnigram = (words: WordTableData, options: UnigramOptions): ScoredPiece[] => {
   const { subIterations, shrinkingFactor, onProgress } = options
   const sorted = sortWords(words)
   const characters = keepCharacters(countCharacters(sorted), options.initialAlphabet, options.limitAlphabet)
   if (characters.length > options.pieces) {
     throw new ConfigError(
-      `Expected room for the ${characters.length} characters of the text in \`vocabSize\`, got ${options.pieces} pieces. ` +
-        'Raise it, or set `limitAlphabet`.',
+      `Expected at least ${characters.length} pieces (the number of distinct characters), got ${options.pieces}. ` +
+        'Raise `vocabSize`, or set `limitAlphabet`.',
     )
   }
   const text = toSymbols(sorted, characters)
   const { lattice, pieces: seeds } = seedPieces(text, characters.length, options)
   let pieces = seeds
-  // Pruning stops a little above the wanted size, and the last cut is by probability.
+  // Pruning stops 10 % above the target size; the final selection is by probability.
   const enough = Math.floor(options.pieces * 1.1)
   for (;;) {
     for (let round = 0; round < subIterations; round++) pieces = maximise(lattice, pieces)
@@ -61,7 +62,7 @@ export const trainUnigram = (words: WordTableData, options: UnigramOptions): Sco
     pieces = prune(lattice, pieces, target)
     if (pieces.at.length >= before) break
   }
-  return finish(text.symbols, pieces, characters, options.pieces)
+  return selectFinal(text.symbols, pieces, characters, options.pieces)
 }
 
 interface Text {
@@ -70,7 +71,7 @@ interface Text {
   counts: Float64Array
 }
 
-/** Words as indices of characters; a character that is not kept ends a word. */
+/** Converts words to indices of characters; a character outside the alphabet ends a word. */
 const toSymbols = (words: WordTableData, characters: number[]): Text => {
   const indexOf = new Map(characters.map((code, index) => [code, index]))
   const symbols: Int32Array = new Int32Array(words.bytes.length)
@@ -94,7 +95,7 @@ const toSymbols = (words: WordTableData, characters: number[]): Text => {
   return { symbols: symbols.slice(0, written), ends: Uint32Array.from(ends), counts: Float64Array.from(counts) }
 }
 
-/** Characters, then the repeated substrings with the highest frequency times length. */
+/** Initial pieces: all characters, then the repeated substrings with the highest frequency times length. */
 const seedPieces = (text: Text, characters: number, options: UnigramOptions): { lattice: Lattice; pieces: Pieces } => {
   const found = findRepeatedSubstrings(text, options.maxPieceLength)
   const weight = (index: number) => (found.to[index] - found.from[index]) * found.length[index]
@@ -150,7 +151,7 @@ const seedPieces = (text: Text, characters: number, options: UnigramOptions): { 
   return { lattice, pieces }
 }
 
-/** One round: expected counts, then probabilities from them. Pieces that hardly occur are gone. */
+/** One round of expectation-maximisation. Pieces with an expected count below 0.5 are dropped. */
 const maximise = (lattice: Lattice, pieces: Pieces): Pieces => {
   const expected = new Float64Array(pieces.at.length)
   expectation(lattice, pieces.logProbability.map(Math.exp), expected)
@@ -161,15 +162,15 @@ const maximise = (lattice: Lattice, pieces: Pieces): Pieces => {
     keep.push(piece)
     sum += expected[piece]
   }
-  // Digamma in place of the logarithm: a prior that favours few pieces.
+  // Digamma instead of the logarithm: a prior that favours fewer pieces.
   const logSum = digamma(sum)
-  const kept = choose(lattice, pieces, keep)
+  const kept = selectPieces(lattice, pieces, keep)
   for (let i = 0; i < keep.length; i++) kept.logProbability[i] = digamma(expected[keep[i]]) - logSum
   return kept
 }
 
-/** The pieces `keep`, in that order, and a lattice without the others. */
-const choose = (lattice: Lattice, pieces: Pieces, keep: number[]): Pieces => {
+/** Selects the pieces `keep`, in that order, and removes the others from the lattice. */
+const selectPieces = (lattice: Lattice, pieces: Pieces, keep: number[]): Pieces => {
   const renamed = new Int32Array(pieces.at.length).fill(-1)
   for (let i = 0; i < keep.length; i++) renamed[keep[i]] = i
   dropPieces(lattice, renamed)
@@ -180,21 +181,21 @@ const choose = (lattice: Lattice, pieces: Pieces, keep: number[]): Pieces => {
   }
 }
 
-/** Keeps at most `target` pieces: those whose loss would lower the likelihood most. */
+/** Keeps the `target` pieces whose removal would reduce the likelihood most. */
 const prune = (lattice: Lattice, pieces: Pieces, target: number): Pieces => {
   const size = pieces.at.length
   const { ends, counts } = lattice
   let longest = 0
   for (let word = 0; word < ends.length; word++)
     longest = Math.max(longest, ends[word] - (word === 0 ? 0 : ends[word - 1]))
-  const room = createPathRoom(longest)
+  const buffers = createPathBuffers(longest)
   const frequency = new Float64Array(size)
   let all = 0
   for (let word = 0; word < ends.length; word++) {
     const start = word === 0 ? 0 : ends[word - 1]
     const count = counts[word]
     all += count
-    bestPath(lattice, pieces.logProbability, { start, length: ends[word] - start, inner: false, room }, (piece) => {
+    bestPath(lattice, pieces.logProbability, { start, length: ends[word] - start, inner: false, buffers }, (piece) => {
       frequency[piece] += count
     })
   }
@@ -210,7 +211,7 @@ const prune = (lattice: Lattice, pieces: Pieces, target: number): Pieces => {
     const inner = bestPath(
       lattice,
       pieces.logProbability,
-      { start: pieces.at[piece], length, inner: length > 1, room },
+      { start: pieces.at[piece], length, inner: length > 1, buffers },
       (part) => alternative.push(part),
     )
     const alone = length === 1 || inner === Number.NEGATIVE_INFINITY
@@ -233,11 +234,11 @@ const prune = (lattice: Lattice, pieces: Pieces, target: number): Pieces => {
   candidates.sort((a, b) => loss[b] - loss[a] || a - b)
   keep.push(...candidates.slice(0, Math.max(0, target - keep.length)))
   keep.sort((a, b) => a - b)
-  return choose(lattice, pieces, keep)
+  return selectPieces(lattice, pieces, keep)
 }
 
-/** All characters, and the most probable of the other pieces. */
-const finish = (symbols: Int32Array, pieces: Pieces, characters: number[], size: number): ScoredPiece[] => {
+/** The final pieces: all characters, and the most probable other pieces. */
+const selectFinal = (symbols: Int32Array, pieces: Pieces, characters: number[], size: number): ScoredPiece[] => {
   const scored = new Map<string, number>()
   let lowest = 0
   for (let piece = 0; piece < pieces.at.length; piece++) {
@@ -249,7 +250,7 @@ const finish = (symbols: Int32Array, pieces: Pieces, characters: number[], size:
     lowest = Math.min(lowest, pieces.logProbability[piece])
   }
   const required = characters.map((code) => String.fromCodePoint(code))
-  // Characters that fell out, the frequent ones aside, come last, each a little less likely than the one before.
+  // Characters that training dropped come last, each slightly less likely than the one before.
   const chosen = new Map<string, number>()
   for (const character of required) {
     const score = scored.get(character)

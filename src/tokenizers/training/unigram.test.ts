@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { findRepeatedSubstrings } from './repeated-substrings.ts'
-import { bestPath, createPathRoom, dropPieces, expectation, type Lattice } from './unigram-lattice.ts'
+import { bestPath, createPathBuffers, dropPieces, expectation, type Lattice } from './unigram-lattice.ts'
 import { digamma, trainUnigram } from './unigram-trainer.ts'
 import { WordTable } from './word-table.ts'
 
@@ -142,8 +142,11 @@ describe('the lattice', () => {
         words.forEach((word, w) => {
           const start = w === 0 ? 0 : lattice.ends[w - 1]
           const path: number[] = []
-          const score = bestPath(lattice, logs, { start, length: word.length, inner, room: createPathRoom(8) }, (id) =>
-            path.push(id),
+          const score = bestPath(
+            lattice,
+            logs,
+            { start, length: word.length, inner, buffers: createPathBuffers(8) },
+            (id) => path.push(id),
           )
           const ways = cuts(word, pieces).filter((ids) => !(inner && ids.length === 1))
           const best = Math.max(...ways.map((ids) => ids.reduce((sum, id) => sum + logs[id], 0)))

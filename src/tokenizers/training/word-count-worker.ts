@@ -1,10 +1,10 @@
-// A worker thread that counts the words of batches of documents and sends its table when it is asked to finish.
+// A worker thread that counts the words of document batches and sends its table on `finish`.
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '../../core/index.ts'
 import { createDocumentCounter, type DocumentBatch, type DocumentCounterOptions } from './document-counter.ts'
 
-/** What the thread is told at its start. */
+/** The `workerData` of a counting thread. */
 export interface WordCountWorkerData extends Omit<DocumentCounterOptions, 'runPath'> {
   runFolder: string
   runPrefix: string
@@ -22,7 +22,7 @@ port.on('message', (batch: DocumentBatch | 'finish') => {
     return
   }
   const { words, runs, skipped } = counter.finish()
-  // Whole buffers move to the main thread; the views on them say how much of each is in use.
+  // Whole buffers are transferred; their views give the used length.
   port.postMessage({ words, runs, skipped }, [words.bytes.buffer, words.ends.buffer, words.counts.buffer])
   port.close()
 })

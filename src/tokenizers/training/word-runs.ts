@@ -1,13 +1,13 @@
-// Word counts on disk: sorted runs that threads write when their table is full, and their merge. The merge is exact; only
-// when more distinct words remain than memory may hold are the rarest left out, by count, so that the outcome does not
-// depend on who counted what.
+// Word counts on disk: sorted runs that threads write when their table is full, and their merge. The merge is exact. If
+// there are more distinct words than allowed, all words below a minimum count are dropped, so that the result does not
+// depend on the distribution of documents over threads.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { sortWords, type WordTableData } from './word-table.ts'
 
 const RECORD_HEAD = 2 + 8 // length of the word, count
 const BLOCK = 1 << 20
 
-/** Writes `words` to `path` in the order of their bytes. Words are at most 65535 bytes long. */
+/** Writes `words` to `path`, sorted by their bytes. Words are at most 65535 bytes long. */
 export const writeRun = (path: string, words: WordTableData): void => {
   const sorted = sortWords(words)
   const file = openSync(path, 'wx')
@@ -74,7 +74,7 @@ class RunReader {
 const mergeRuns = (paths: readonly string[], visit: (word: Buffer, count: number) => void): void => {
   const readers = paths.map((path) => new RunReader(path))
   try {
-    // A binary heap of readers, the one with the smallest word first.
+    // A binary min-heap of readers by their current word.
     const heap = readers.filter((reader) => reader.next())
     const sink = (index: number) => {
       const reader = heap[index]
@@ -110,7 +110,7 @@ const mergeRuns = (paths: readonly string[], visit: (word: Buffer, count: number
   }
 }
 
-/** The words of all runs together; of more than `maxWords` only those at or above a common count are kept. */
+/** Merges all runs. With more than `maxWords` distinct words, those below a minimum count are dropped. */
 export const readRuns = (
   paths: readonly string[],
   { maxWords }: { maxWords: number },

@@ -1,12 +1,11 @@
-// A counter of byte strings: one arena of bytes, open addressing, no JavaScript strings on the way in.
-// It knows nothing of words, encodings or tokenizers.
+// A counter of byte strings: a hash table with open addressing over one byte arena, without JavaScript strings.
 
 const EMPTY = -1
 
-/** The parts of a table that travel between threads; arrays may be longer than `size` says. */
+/** The content of a table, transferable between threads; arrays may be longer than `size`. */
 export interface WordTableData {
   size: number
-  /** All words, one after another. */
+  /** Concatenated words. */
   bytes: Uint8Array<ArrayBuffer>
   /** Word `i` is `bytes[ends[i - 1] ?? 0 .. ends[i])`. */
   ends: Uint32Array<ArrayBuffer>
@@ -19,7 +18,7 @@ const grownUint8 = (old: Uint8Array<ArrayBuffer>, length: number): Uint8Array<Ar
   return grown
 }
 
-/** Counts byte strings; counts are whole numbers, exact up to 2^53. */
+/** Counts byte strings; counts are exact up to 2^53. */
 export class WordTable {
   #slots: Int32Array
   #mask: number
@@ -31,7 +30,7 @@ export class WordTable {
   #words = 0
   #used = 0
 
-  /** Words that were longer than `maxWordBytes` and left out. */
+  /** Occurrences of words longer than `maxWordBytes`, which are not counted. */
   skipped = 0
 
   constructor({
@@ -52,7 +51,7 @@ export class WordTable {
     return this.#words
   }
 
-  /** Roughly the memory that the table takes, in bytes. */
+  /** Approximate memory of the table, in bytes. */
   get memoryBytes(): number {
     return this.#bytes.length + this.#ends.length * (4 + 4 + 8 + 8)
   }
@@ -94,7 +93,7 @@ export class WordTable {
     }
   }
 
-  /** The table's content; the arrays are shared with the table, cut to size. */
+  /** The table's content, as views of its arrays. */
   data(): WordTableData {
     return {
       size: this.#words,
@@ -143,9 +142,9 @@ export class WordTable {
   }
 }
 
-/** Words in the order of their bytes, so that nothing downstream depends on the order of arrival. */
+/** Sorts words by their bytes, so that later steps do not depend on the order of documents. */
 export const sortWords = (data: WordTableData): WordTableData => {
-  // One latin-1 character a byte keeps the order of the bytes, and sorting strings is fast.
+  // Latin-1 strings have one character per byte, so they sort like the bytes, and sorting strings is fast.
   const text = Buffer.from(data.bytes.buffer, data.bytes.byteOffset, data.bytes.byteLength)
   const keys: string[] = new Array(data.size)
   for (let i = 0; i < data.size; i++) keys[i] = text.toString('latin1', i === 0 ? 0 : data.ends[i - 1], data.ends[i])

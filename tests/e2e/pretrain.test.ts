@@ -88,7 +88,7 @@ describe('pretrain', () => {
     expect(stderr).toMatch(/% of them trained, [\d.]+ % cut off/)
     expect(stderr).toMatch(/memory about .* of /)
     expect(stderr).toMatch(/step 30\/30 · loss [\d.]+ · \S+ tokens\/s · \d+ % of matmul/)
-    expect(stderr).toMatch(/step 15: held out: loss [\d.]+/)
+    expect(stderr).toMatch(/step 15: validation: loss [\d.]+/)
     expect(stderr).toMatch(/step 30: .*\[MASK\].* → /)
     const recipe = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))
     expect(recipe).toMatchObject({
@@ -130,7 +130,7 @@ describe('pretrain', () => {
       }
     })
     expect(first.code).toBe(130)
-    expect(first.stdout).toMatch(/^Stopped: \d+ steps, .*\nGo on: tunesmith resume .*stopped\n$/)
+    expect(first.stdout).toMatch(/^Stopped: \d+ steps, .*\nResume with: npx tunesmith resume .*stopped\n$/)
     const steps = Number(/Stopped: (\d+) steps/.exec(first.stdout)?.[1])
     expect(steps).toBeGreaterThan(0)
     expect(steps).toBeLessThan(60)

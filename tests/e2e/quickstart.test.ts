@@ -32,7 +32,7 @@ it('stops at Ctrl-C, goes on where it was, and shows what was learnt', async () 
     kill('SIGINT')
   })
   expect(second.code).toBe(130)
-  expect(second.stderr).toMatch(/Going on after step [1-9]/)
+  expect(second.stderr).toMatch(/Resuming from step [1-9]/)
   expect(existsSync(join(folder, 'bert', 'model', 'model.safetensors'))).toBe(true)
 
   const third = await runChild([...argv, '--json'])

@@ -1,5 +1,4 @@
-// `tunesmith compare`: variants and bases side by side, for the terminal, for Markdown and as a page.
-import Table from 'cli-table3'
+// `tunesmith compare`: fine-tuned runs side by side, as a table, as Markdown or as a page.
 import { z } from 'zod'
 import { writeFileAtomic } from '../../core/index.ts'
 import {
@@ -10,8 +9,9 @@ import {
   renderComparisonPage,
 } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { renderTable } from '../parts/table.ts'
 
-interface Shown extends Comparison {
+interface CompareResult extends Comparison {
   markdown: boolean
   /** The page that was written. */
   html?: string
@@ -20,12 +20,6 @@ interface Shown extends Comparison {
 const markdownCell = (text: string) => text.replace(/\|/g, '\\|').replace(/\s*\n\s*/g, ' ')
 const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(markdownCell).join(' | ')} |`).join('\n')
-
-const terminalTable = (head: readonly string[], rows: readonly string[][]): string => {
-  const table = new Table({ head: [...head], style: { head: [], border: [] } })
-  table.push(...rows)
-  return table.toString()
-}
 
 const sampleLines = ({ id, prompt, reference, answers }: ComparedSample): string[] => {
   const lines = [...answers, { name: 'reference', text: reference }]
@@ -39,17 +33,16 @@ const sampleLines = ({ id, prompt, reference, answers }: ComparedSample): string
 
 export const compare = defineCommand({
   name: 'compare',
-  summary:
-    'Set fine-tuned runs side by side: scores with intervals and significance, trained parameters, time, memory and size',
+  summary: 'Compare fine-tuned runs: scores with intervals and significance, trained parameters, time, memory and size',
   example: 'tunesmith compare runs/full runs/lora --html comparison.html',
   arguments: [{ name: 'runs', description: 'folders of finished fine-tuning runs', variadic: true }],
   options: z.strictObject({
-    markdown: z.boolean().default(false).describe('Markdown tables'),
-    html: z.string().optional().describe('file to write a page with tables, plots and samples to'),
-    resamples: z.int().positive().default(1000).describe('draws behind the differences'),
-    seed: z.int().default(0).describe('of the differences'),
+    markdown: z.boolean().default(false).describe('print Markdown tables'),
+    html: z.string().optional().describe('HTML file to write, with tables, plots and samples'),
+    resamples: z.int().positive().default(1000).describe('bootstrap resamples for the differences'),
+    seed: z.int().default(0).describe('seed of the bootstrap'),
   }),
-  async run({ markdown, html, resamples, seed }, { runs }, context): Promise<Shown> {
+  async run({ markdown, html, resamples, seed }, { runs }, context): Promise<CompareResult> {
     const compared = await compareRuns(runs, { resamples, seed })
     for (const warning of compared.warnings) context.warn(warning)
     if (html !== undefined) await writeFileAtomic(html, await renderComparisonPage(compared))
@@ -57,7 +50,7 @@ export const compare = defineCommand({
   },
   render(result) {
     const tables = comparisonTables(result)
-    const table = result.markdown ? markdownTable : terminalTable
+    const table = result.markdown ? markdownTable : renderTable
     const parts = tables.flatMap(({ task, head, rows }) => {
       const title = result.markdown ? [`## ${task}`, ''] : [task]
       return tables.length > 1 ? [...title, table(head, rows), ''] : [table(head, rows)]

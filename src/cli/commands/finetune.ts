@@ -1,4 +1,4 @@
-// `tunesmith finetune`: a recipe as flags, a specialist in the end. Knows no task and no variant.
+// `tunesmith finetune`: the recipe of a fine-tuning run as flags. The work is `finetune` of src/runs.
 import { type FinetuneInput, finetuneSchema, finetune as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
@@ -7,7 +7,7 @@ import { variantNotes } from '../parts/variant-notes.ts'
 
 export const finetune = defineCommand({
   name: 'finetune',
-  summary: 'Make a specialist of a base, by whichever variant; a first Ctrl-C saves and stops, `resume` goes on',
+  summary: 'Fine-tune a base model on a task; Ctrl-C saves and stops, `resume` continues',
   example:
     'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text review --label stars --variant lora --adapter.rank 8 --out runs/stars',
   notes: variantNotes,
@@ -15,7 +15,7 @@ export const finetune = defineCommand({
   async run(options, _args, context) {
     const { text, pair, label, ...recipe } = options
     const settings = withColumns(recipe.task, { text, pair, label }, recipe.settings)
-    const display = displayRun(context, { label: 'fine-tuning', ...recipe })
+    const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
       return await startRun({ ...recipe, settings } as FinetuneInput, display)
     } finally {

@@ -1,23 +1,22 @@
-// `tunesmith pretrain`: a recipe as flags, a run on the way, its result in the end. Knows no objective and no model.
+// `tunesmith pretrain`: the recipe of a pretraining run as flags. The work is `pretrain` of src/runs.
 import { type PretrainInput, pretrainSchema, pretrain as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
 
 export const pretrain = defineCommand({
   name: 'pretrain',
-  summary:
-    'Train a model on token shards, from scratch or on from a base; a first Ctrl-C saves and stops, `resume` goes on',
+  summary: 'Pretrain a model on token shards, from scratch or from a base; Ctrl-C saves and stops, `resume` continues',
   example:
     'tunesmith pretrain --model.type bert --model.preset mini --objective.type masked-lm --data shards --tokenizer tokenizer --out runs/bert --budget.minutes 10',
   notes: [
-    '--model.depth N alone sets the rest by rule: 64 wide a layer, heads of 64, 20 tokens for every parameter of the layers,',
-    'a learning rate of 6e-4 at a width of 768 and in inverse proportion to it (at most 3e-3), and a batch of a two-thousandth',
-    'of the tokens, to the nearest power of two from 4,096 to 524,288. What is given beside it stays as given.',
+    '--model.depth N sets everything else by rule: hidden size 64 N, heads of 64, 20 tokens per parameter of the layers, a learning',
+    'rate of 6e-4 x 768 / hidden size (at most 3e-3), and a batch of 1/2000 of the tokens, rounded to a power of two between 4,096',
+    'and 524,288. Settings that you give beside it are kept.',
     "The architecture's own settings are flags too: --model.config.num-layers 4 --model.config.hidden-size 256.",
   ],
   options: pretrainSchema,
   async run(options, _args, context) {
-    const display = displayRun(context, { label: 'pretraining', ...options })
+    const display = displayRun(context, { label: 'Pretraining', ...options })
     try {
       return await startRun(options as PretrainInput, display)
     } finally {

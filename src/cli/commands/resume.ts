@@ -1,19 +1,19 @@
-// `tunesmith resume`: goes on with a run from its newest whole checkpoint. Knows nothing of what the run trains.
+// `tunesmith resume`: continues a run from its newest complete checkpoint. The work is `resume` of src/runs.
 import { z } from 'zod'
-import { resume as goOn } from '../../runs/index.ts'
+import { resume as resumeRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { displayRun, renderRun } from '../parts/run-display.ts'
 
 export const resume = defineCommand({
   name: 'resume',
-  summary: 'Go on with a run that was stopped or killed, to the same bits as if it had not been',
+  summary: 'Resume a run that was stopped or killed; the result is bit for bit the same as without the stop',
   example: 'tunesmith resume runs/bert',
-  arguments: [{ name: 'run', description: 'the folder of the run' }],
+  arguments: [{ name: 'run', description: 'folder of the run' }],
   options: z.strictObject({}),
   async run(_options, { run }, context) {
-    const display = displayRun(context, { label: 'resuming' })
+    const display = displayRun(context, { label: 'Resuming' })
     try {
-      return await goOn(run, display)
+      return await resumeRun(run, display)
     } finally {
       display.stop()
     }

@@ -5,9 +5,9 @@ import { defineCommand } from '../command.ts'
 
 export const runs = defineCommand({
   name: 'runs',
-  summary: 'List the runs in a folder: how far they are, how they end, their losses and best evaluations',
+  summary: 'List the runs in a folder: progress, status, loss and best evaluation',
   example: 'tunesmith runs runs',
-  arguments: [{ name: 'folder', description: 'a folder of runs, or one run; `runs` unless given', optional: true }],
+  arguments: [{ name: 'folder', description: 'folder of runs, or one run (default: runs)', optional: true }],
   options: z.strictObject({}),
   run: (_options, { folder }) => listRuns(folder ?? 'runs'),
   render: (list) => renderRuns(list),

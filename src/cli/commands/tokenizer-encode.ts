@@ -1,4 +1,4 @@
-// `tunesmith tokenizer encode`: documents in, token shards for training out. Knows nothing of how they are encoded.
+// `tunesmith tokenizer encode`: encodes documents into token shards for training. The work is `encodeShards` of src/data.
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
@@ -6,7 +6,7 @@ import { openTexts } from '../../corpus/index.ts'
 import { encodeShards, encodeShardsSchema, type ShardManifest, splitWarnings } from '../../data/index.ts'
 import { defineCommand } from '../command.ts'
 
-// A book is one document; only what is far longer is cut.
+// A book stays one document; only much longer files are split.
 const DOCUMENT_BYTES = 8 << 20
 
 export interface TokenizerEncodeResult {
@@ -21,12 +21,12 @@ export interface TokenizerEncodeResult {
 
 export const tokenizerEncode = defineCommand({
   name: 'tokenizer encode',
-  summary: 'Write a corpus as shards of token ids with document boundaries; started again, it goes on where it stopped',
+  summary: 'Encode a corpus into shards of token ids with document boundaries; resumable',
   example: 'tunesmith tokenizer encode --tokenizer tokenizer --corpus corpus --out shards',
   arguments: [
     {
       name: 'files',
-      description: 'Text files, folders or globs, also .gz, .bz2, .zst',
+      description: 'text files, folders or globs, also .gz, .bz2 and .zst',
       variadic: true,
       optional: true,
     },
@@ -40,13 +40,13 @@ export const tokenizerEncode = defineCommand({
       .int()
       .positive()
       .default(availableParallelism())
-      .describe('threads; the result does not depend on it'),
+      .describe('threads; they do not change the result'),
   }),
   run: async ({ tokenizer, corpus, out, workers, ...options }, { files }, context): Promise<TokenizerEncodeResult> => {
     const started = performance.now()
     const { signal } = context
     const texts = await openTexts({ corpora: corpus, files: files ?? [] }, { maxBytes: DOCUMENT_BYTES, signal })
-    const progress = context.progress({ label: 'encoding', unit: 'bytes' })
+    const progress = context.progress({ label: 'Encoding', unit: 'bytes' })
     try {
       const manifest = await encodeShards(texts.documents(), tokenizer, out, options, {
         workers,
@@ -78,7 +78,7 @@ export const tokenizerEncode = defineCommand({
       ...(['train', 'validation'] as const).map((name) => {
         const { tokens, documents, bytes, shards } = result[name]
         const ratio = tokens === 0 ? '-' : (bytes / tokens).toFixed(2)
-        return `${name}: ${formatCount(tokens)} tokens in ${formatCount(documents)} documents, ${shards} shards, ${formatBytes(bytes)} of text, ${ratio} bytes a token`
+        return `${name}: ${formatCount(tokens)} tokens in ${formatCount(documents)} documents, ${shards} shards, ${formatBytes(bytes)} of text, ${ratio} bytes per token`
       }),
       ...result.warnings,
     ].join('\n'),

@@ -29,12 +29,12 @@ export interface TokenizerTrainResult {
 
 export const tokenizerTrain = defineCommand({
   name: 'tokenizer train',
-  summary: 'Learn a vocabulary from text and write it as a folder that transformers and transformers.js open',
+  summary: 'Train a tokenizer on text and write a folder that transformers and transformers.js open',
   example: 'tunesmith tokenizer train --type wordpiece --vocab-size 30000 --corpus corpus --out tokenizer',
   arguments: [
     {
       name: 'files',
-      description: 'Text files, folders or globs, also .gz, .bz2, .zst',
+      description: 'text files, folders or globs, also .gz, .bz2 and .zst',
       variadic: true,
       optional: true,
     },
@@ -52,7 +52,7 @@ export const tokenizerTrain = defineCommand({
       .int()
       .positive()
       .default(availableParallelism())
-      .describe('threads; the result does not depend on it'),
+      .describe('threads; they do not change the result'),
   }),
   run: async (
     { corpus, out, fromCounts, saveCounts, workers, ...options },
@@ -72,7 +72,7 @@ export const tokenizerTrain = defineCommand({
       if (next !== stage) {
         progress?.stop()
         progress = context.progress(
-          next === 'count' ? { label: 'counting words', unit: 'bytes' } : { label: 'learning', unit: 'tokens' },
+          next === 'count' ? { label: 'Counting words', unit: 'bytes' } : { label: 'Learning', unit: 'tokens' },
         )
         stage = next
       }
@@ -112,13 +112,13 @@ function renderTraining(result: TokenizerTrainResult): string {
   const lines = [
     `${result.out}: ${result.type}, ${result.vocabSize} tokens, from ${formatBytes(result.bytes)} in ${formatCount(result.documents)} documents (${formatCount(result.distinctWords)} distinct words), ${formatDuration(result.seconds * 1000)}`,
   ]
-  if (result.skippedLong > 0) lines.push(`left out: ${formatCount(result.skippedLong)} words for their length`)
-  if (result.skippedRare > 0) lines.push(`left out: ${formatCount(result.skippedRare)} distinct words for their rarity`)
+  if (result.skippedLong > 0) lines.push(`skipped: ${formatCount(result.skippedLong)} words that are too long`)
+  if (result.skippedRare > 0) lines.push(`skipped: ${formatCount(result.skippedRare)} distinct words that are too rare`)
   if (report === null) lines.push('no report: no validation documents (too few documents, or --validation 0)')
   else {
     const share = (value: number) => `${(value * 100).toFixed(2)} %`
     lines.push(
-      `on ${formatBytes(report.bytes)} of validation text: ${report.fertility.toFixed(3)} tokens a word, ${report.bytesPerToken.toFixed(2)} bytes a token, ` +
+      `validation (${formatBytes(report.bytes)}): ${report.fertility.toFixed(3)} tokens per word, ${report.bytesPerToken.toFixed(2)} bytes per token, ` +
         `${share(report.unknownRate)} unknown, ${share(report.usedVocabulary)} of the vocabulary in use`,
     )
   }

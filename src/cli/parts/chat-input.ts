@@ -1,13 +1,13 @@
-// Lines that a person or a program sends to a chat, and Ctrl-C between them. Knows nothing of conversations.
+// The lines that a person or a program sends to a chat, and Ctrl-C between them.
 import { createInterface, type Interface } from 'node:readline'
 import { Writable } from 'node:stream'
 
 export interface ChatInput extends AsyncIterable<string> {
-  /** Whether a person types. */
+  /** Whether the input is a terminal. */
   readonly typed: boolean
-  /** Called on Ctrl-C of a person who types; another one leaves unless it returns true. */
+  /** Called on Ctrl-C in a terminal; returns false to leave the chat. */
   onInterrupt: () => boolean
-  /** Shows that a line is expected. */
+  /** Shows the prompt for the next line. */
   prompt(): void
   close(): void
 }
@@ -17,7 +17,7 @@ type Source = NodeJS.ReadableStream & { isTTY?: boolean }
 export const openChatInput = (source: Source, screen: NodeJS.WritableStream, signal: AbortSignal): ChatInput => {
   const typed = source.isTTY === true
   let expecting = false
-  // What is typed while an answer comes is not shown in the midst of it.
+  // Typing while a reply is streamed is not echoed into it.
   const echo = new Writable({
     write(chunk, _encoding, done) {
       if (expecting) screen.write(chunk)
@@ -61,7 +61,7 @@ export const openChatInput = (source: Source, screen: NodeJS.WritableStream, sig
           if (begun !== '') yield begun
           return
         }
-        // A line that ends in a backslash goes on.
+        // A line that ends in a backslash continues on the next one.
         if (typed && line.endsWith('\\')) {
           begun += `${line.slice(0, -1)}\n`
           continue

@@ -1,5 +1,5 @@
-// What this machine has, asked of the system itself: vector instructions, memory, disk, graphics cards. Linux tells most;
-// elsewhere unknown answers are left out rather than guessed.
+// What this machine has: vector instructions, memory, disk and GPUs, read from the operating system. What the system does not report
+// is left out rather than guessed.
 import { execFile } from 'node:child_process'
 import { readFile, statfs } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, freemem, totalmem } from 'node:os'
@@ -19,7 +19,7 @@ export interface Machine {
   gpus: { name: string; memory: string }[]
 }
 
-/** The name that people know, and the flags of /proc/cpuinfo that must all be there. */
+/** Common names of instruction sets, and the flags in /proc/cpuinfo that each needs. */
 const instructionFlags: Record<string, Record<string, string[]>> = {
   x64: {
     AVX2: ['avx2', 'fma'],

@@ -1,4 +1,4 @@
-// Shows a training run while it goes: the pre-flight, the bar, and a line for everything that is worth one. Knows no objective.
+// Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
 import type { PreFlight, TrainingEvent } from '../../training/index.ts'
@@ -7,7 +7,7 @@ import { matmulSpeed } from './matmul-speed.ts'
 import { TrainingBar } from './training-bar.ts'
 
 export interface RunDisplay extends RunListener {
-  /** Gives the terminal back. Safe to call twice. */
+  /** Ends the progress bar. Safe to call twice. */
   stop(): void
 }
 
@@ -20,14 +20,14 @@ export const describePreFlight = (facts: PreFlight): string[] => {
   return [
     'Before the first step',
     ...facts.example.split('\n').map((line) => `  │ ${line.trim()}`),
-    `  ${formatCount(facts.parameters)} parameters; ${formatCount(facts.tokensPerStep)} tokens a step, ${share(facts.trainedShare)} of them trained, ${share(facts.truncatedShare)} cut off`,
+    `  ${formatCount(facts.parameters)} parameters; ${formatCount(facts.tokensPerStep)} tokens per step, ${share(facts.trainedShare)} of them trained, ${share(facts.truncatedShare)} truncated`,
     `  memory about ${formatBytes(total)} (weights ${formatBytes(parameters)}, gradients ${formatBytes(gradients)}, optimizer ${formatBytes(optimizer)}, activations ${formatBytes(activations)}) of ${formatBytes(available)}`,
     ...(total > available ? ['  warning: this may not fit; micro-batches are halved when memory runs out'] : []),
     ...facts.warnings.map((warning) => `  warning: ${warning}`),
   ]
 }
 
-/** The one term of a loss is the loss, and is said once. */
+/** A loss of one term equals that term, and is shown once. */
 const describeMetrics = (metrics: Record<string, number>) =>
   Object.entries(metrics)
     .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
@@ -36,10 +36,10 @@ const describeMetrics = (metrics: Record<string, number>) =>
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
-/** The line of an event, where it has one. */
+/** The line for an event; undefined for events without one. */
 export const describeEvent = (event: TrainingEvent): string | undefined => {
   const at = `step ${event.step}:`
-  if (event.type === 'evaluation') return `${at} held out: ${describeMetrics(event.metrics)}`
+  if (event.type === 'evaluation') return `${at} validation: ${describeMetrics(event.metrics)}`
   if (event.type === 'incident') return `${at} ${event.message}`
   if (event.type === 'sample')
     return `${at} ${event.prompt === undefined ? '' : `${oneLine(event.prompt)} → `}${oneLine(event.text)}`
@@ -61,12 +61,12 @@ export const displayRun = (
     signal: context.signal,
     onPreFlight(facts, { fresh, step }) {
       if (fresh) for (const line of describePreFlight(facts)) bar.line(line)
-      if (!fresh) bar.line(`Going on after step ${step}.`)
+      if (!fresh) bar.line(`Resuming from step ${step}.`)
       const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
       bar = new TrainingBar({
         label,
         ceiling: facts.flopsPerToken > 0 ? speed / facts.flopsPerToken : undefined,
-        // A run that goes on has used some of its time already, and guesses well from the first step on.
+        // A resumed run has used part of its time already, and estimates well from its first step on.
         seconds: fresh && budget?.minutes !== undefined ? 60 * budget.minutes : undefined,
       })
     },
@@ -80,7 +80,7 @@ export const displayRun = (
   }
 }
 
-/** What a run came to, for people. */
+/** The result of a run as text for a terminal. */
 export const renderRun = ({ out, model, reason, steps, tokens, seconds, loss, metrics }: RunResult): string => {
   const facts = [
     `${steps} steps`,
@@ -88,7 +88,8 @@ export const renderRun = ({ out, model, reason, steps, tokens, seconds, loss, me
     formatDuration(seconds * 1000),
     `loss ${number(loss)}`,
   ]
-  const held = Object.keys(metrics).length === 0 ? [] : [`held out: ${describeMetrics(metrics)}`]
-  if (reason === 'interrupted') return [`Stopped: ${facts.join(', ')}.`, `Go on: tunesmith resume ${out}`].join('\n')
-  return [`Finished: ${facts.join(', ')}`, ...held, `model   ${model}`, `report  ${out}/report.html`].join('\n')
+  const validation = Object.keys(metrics).length === 0 ? [] : [`validation: ${describeMetrics(metrics)}`]
+  if (reason === 'interrupted')
+    return [`Stopped: ${facts.join(', ')}.`, `Resume with: npx tunesmith resume ${out}`].join('\n')
+  return [`Finished: ${facts.join(', ')}`, ...validation, `model   ${model}`, `report  ${out}/report.html`].join('\n')
 }

@@ -1,11 +1,11 @@
-// How fast a run goes, from its recent steps. A step that took far longer than most was a pause: the process was stopped or the machine
-// slept, which says nothing of the steps to come. Knows no clock and no terminal.
+// The speed of a run from its recent steps. A step that took far longer than most was a pause (the process was stopped, or the machine
+// slept) and does not count.
 
-/** Steps that count. */
+/** Recent steps that are averaged. */
 const kept = 50
-/** Newest steps that say how long one takes: few, so that a run that gets much slower is soon believed. */
+/** Newest steps that define a normal duration: few, so that a lasting slowdown shows soon. */
 const newest = 9
-/** Times the median of those, from which a step was a pause. */
+/** A step longer than this multiple of their median was a pause. */
 const pause = 8
 
 export class StepRate {
@@ -16,10 +16,10 @@ export class StepRate {
     if (this.#steps.length > kept) this.#steps.shift()
   }
 
-  /** Means over the recent steps that were no pauses; 0 before the first one. */
+  /** Means over the recent steps without pauses; 0 before the first step. */
   get means(): { secondsPerStep: number; tokensPerSecond: number } {
     const steps = this.#steps
-    // The lower one of two, so that a second step already shows that the first was a pause.
+    // The lower of two medians, so that the second step already shows that the first was a pause.
     const last = steps.slice(-newest).map(({ seconds }) => seconds)
     const median = last.sort((a, b) => a - b)[(last.length - 1) >> 1] ?? 0
     const counted = steps.filter(({ seconds }) => seconds <= pause * median)

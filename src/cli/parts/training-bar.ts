@@ -1,5 +1,5 @@
-// Progress of a training run on stderr: one line that is drawn again on a terminal, a line every so often elsewhere, and
-// whole lines between them. Knows what a step reports, and no model.
+// Progress of a training run on stderr: one line that is redrawn on a terminal, a line at intervals elsewhere, and messages
+// between them.
 import { formatCount, formatDuration } from '../../core/index.ts'
 import { StepRate } from './step-rate.ts'
 
@@ -8,15 +8,15 @@ export interface BarStep {
   totalSteps: number
   loss: number
   tokensPerSecond: number
-  /** Of this step. */
+  /** Duration of this step. */
   seconds: number
 }
 
 export interface TrainingBarOptions {
   label: string
-  /** FLOP/s of the best matrix product over those of a token, where known: the tokens a second that could be. */
+  /** Tokens per second at the speed of a plain matrix product, where known. */
   ceiling?: number
-  /** The time that the run has, where that decides its end. */
+  /** Time budget of the run, when that decides its end. */
   seconds?: number
   stream?: NodeJS.WriteStream
   /** Milliseconds between two lines when there is no terminal. */
@@ -24,8 +24,8 @@ export interface TrainingBarOptions {
 }
 
 const barWidth = 20
-/** Weight of the newest step in the loss that is shown. */
-const freshness = 0.1
+/** Weight of the newest step in the smoothed loss. */
+const lossWeight = 0.1
 
 export class TrainingBar {
   readonly #options: TrainingBarOptions
@@ -44,8 +44,8 @@ export class TrainingBar {
 
   update(event: BarStep): void {
     this.#steps++
-    // A plain mean at first, so that one slow step does not linger.
-    const weight = Math.max(freshness, 1 / this.#steps)
+    // A plain mean over the first steps, so that the first loss does not dominate.
+    const weight = Math.max(lossWeight, 1 / this.#steps)
     const towards = (mean: number, value: number) => (Number.isNaN(mean) ? value : mean + weight * (value - mean))
     if (Number.isFinite(event.loss)) this.#loss = towards(this.#loss, event.loss)
     this.#rate.add({ seconds: event.seconds, tokens: event.tokensPerSecond * event.seconds })
@@ -59,7 +59,7 @@ export class TrainingBar {
     else this.#stream.write(`\r${(this.#shown = text.slice(0, (this.#stream.columns ?? 100) - 1))}\u001b[K`)
   }
 
-  /** A line of its own; the bar comes below it again. */
+  /** Prints a line above the bar. */
   line(text: string): void {
     const { isTTY } = this.#stream
     this.#stream.write(isTTY && this.#shown !== '' ? `\r\u001b[K${text}\n${this.#shown}` : `${text}\n`)
@@ -74,7 +74,7 @@ export class TrainingBar {
     const { label, ceiling, seconds } = this.#options
     const { secondsPerStep, tokensPerSecond } = this.#rate.means
     const elapsed = (performance.now() - this.#started) / 1000
-    // Under a budget of time the number of steps is a guess, at first a wild one.
+    // Under a time budget the number of steps is an estimate, rough at first.
     const share = Math.min(
       1,
       seconds === undefined ? step / totalSteps : Math.max(elapsed / seconds, step >= totalSteps ? 1 : 0),

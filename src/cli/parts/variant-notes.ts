@@ -1,11 +1,11 @@
-// The settings of all variants as lines of `--help`: one for each setting, with the variants that have it. Knows no variant.
+// Lines of `--help` for the settings of all fine-tuning variants: one per setting, with the variants that have it.
 import { variantSettings } from '../../runs/index.ts'
 import { choicesOf, type Flag, flagsOf, placeholder } from '../flags.ts'
 
 const indent = 42
 const width = 120
 
-/** Words in lines that begin behind the column of names. */
+/** Wraps a description to the right of the column of names. */
 const wrapped = (head: string, text: string): string[] => {
   const lines: string[] = []
   let line = head.length < indent - 1 ? head.padEnd(indent) : head
@@ -28,13 +28,13 @@ const placeOf = (flag: Flag): string => {
   return isSwitch ? '' : ` <${placeholder(flag)}>`
 }
 
-/** As the flag of a map is read: a name of capitals alone has no other spelling. */
+/** The flag as it is parsed: a name in capitals keeps them. */
 const spelling = ({ name, path: [key] }: Flag): string => (key === key.toUpperCase() ? key : name)
 
 const defaultsOf = (defaults: readonly unknown[]): string => {
-  const said = new Set(defaults.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))))
-  if (said.size > 1) return ' (default by variant)'
-  const [only] = said
+  const distinct = new Set(defaults.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))))
+  if (distinct.size > 1) return ' (default by variant)'
+  const [only] = distinct
   return only === undefined || only === 'false' ? '' : ` (default: ${only})`
 }
 
@@ -54,7 +54,7 @@ const notes = (): string[] => {
       found.set(key, known)
     }
   return [
-    'adapter options, by variant or learner:',
+    'Adapter options, by variant or learner:',
     ...[...found.values()].flatMap(({ flag, of, defaults }) =>
       wrapped(
         `  --adapter.${spelling(flag)}${placeOf(flag)}`,

@@ -5,7 +5,9 @@ const evaluation = (metrics: Record<string, number>) =>
   describeEvent({ type: 'evaluation', time: '2026-01-01T00:00:00Z', step: 7, metrics, seconds: 1 })
 
 it('says a loss of one term once, and terms that differ', () => {
-  expect(evaluation({ loss: 2, 'masked-lm': 2, perplexity: 7.389 })).toBe('step 7: validation: loss 2, perplexity 7.389')
+  expect(evaluation({ loss: 2, 'masked-lm': 2, perplexity: 7.389 })).toBe(
+    'step 7: validation: loss 2, perplexity 7.389',
+  )
   expect(evaluation({ loss: 3, words: 2, pairs: 1 })).toBe('step 7: validation: loss 3, words 2, pairs 1')
   expect(evaluation({ accuracy: 0.5, f1Micro: 0.5 })).toBe('step 7: validation: accuracy 0.5, f1Micro 0.5')
 })

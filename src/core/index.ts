@@ -17,7 +17,7 @@ export {
 export { type JsonOrigin, parseJson } from './json.ts'
 export { createLogger } from './logger.ts'
 export { makeFolder } from './make-folder.ts'
-export { type Named, named, openEnum, openUnion } from './open-schemas.ts'
+export { type Named, named, openEnum, openObject, openUnion } from './open-schemas.ts'
 export { permutedIndex } from './permutation.ts'
 export { type PortableError, packError, unpackError } from './portable-error.ts'
 export { createProgress, type Progress, type ProgressOptions } from './progress.ts'

@@ -51,6 +51,33 @@ export const openUnion = <Branch extends z.ZodType, const Discriminator extends 
     options: [],
   }) as never
 
+interface OpenObjectDef extends z.core.$ZodObjectDef {
+  fields(): z.core.$ZodLooseShape
+}
+
+interface OpenObject extends z.ZodObject {
+  _zod: z.ZodObject['_zod'] & { def: OpenObjectDef }
+}
+
+/** A strict object as zod makes it, but for its fields, which are read from `fields`. */
+const OpenObject = z.core.$constructor<OpenObject, OpenObjectDef>('OpenObject', (schema, def) => {
+  Object.defineProperty(def, 'shape', { get: def.fields, enumerable: true, configurable: true })
+  z.ZodObject.init(schema as never, def as never)
+  Object.defineProperty(schema, 'shape', { get: def.fields, enumerable: true, configurable: true })
+  const object = rebuilt(
+    () => Object.entries(def.fields()),
+    (current) => z.strictObject(Object.fromEntries(current)),
+  )
+  schema._zod.parse = (payload, context) => object()._zod.parse(payload, context)
+})
+
+/**
+ * A strict object whose fields may grow, such as the settings of all tasks.
+ * @param fields the same fields at each call, and those of definitions registered since
+ */
+export const openObject = (fields: () => Record<string, z.ZodType>): z.ZodObject<Record<string, z.ZodType>> =>
+  new OpenObject({ type: 'object', shape: {}, catchall: z.never(), fields }) as never
+
 interface OpenEnumDef extends z.core.$ZodEnumDef {
   names(): readonly string[]
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { parseConfig } from './config.ts'
-import { openEnum, openUnion } from './open-schemas.ts'
+import { openEnum, openObject, openUnion } from './open-schemas.ts'
 import { Registry } from './registry.ts'
 
 interface Shape {
@@ -71,6 +71,20 @@ describe('open schemas', () => {
     registry.register(shape('star', { points: z.int() }))
     expect(JSON.stringify(z.toJSONSchema(z.strictObject({ union, names })))).toContain('"const":"star"')
     expect(z.toJSONSchema(names)).toMatchObject({ enum: ['circle', 'square', 'star'] })
+  })
+
+  it('accept a field added to an object after it was used', () => {
+    const fields: Record<string, z.ZodType> = { side: z.number().optional() }
+    const object = openObject(() => fields)
+    const outer = z.strictObject({ settings: object.prefault({}).describe('settings') })
+    expect(object).toBeInstanceOf(z.ZodObject)
+    expect(outer.parse({})).toEqual({ settings: {} })
+    expect(() => parseConfig(outer, { settings: { points: 5 } }, 'drawing')).toThrow(/points/)
+    fields.points = z.int().optional()
+    expect(outer.parse({ settings: { points: 5 } })).toEqual({ settings: { points: 5 } })
+    expect(() => parseConfig(outer, { settings: { point: 5 } }, 'drawing')).toThrow(/Did you mean `points`/)
+    expect(Object.keys(object.shape)).toEqual(['side', 'points'])
+    expect(JSON.stringify(z.toJSONSchema(outer))).toContain('points')
   })
 
   it('stay discriminated unions for those who ask', () => {

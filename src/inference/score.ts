@@ -1,15 +1,13 @@
 // `score` as a function: the official metrics of a task for predictions that any program made. Runs no model.
-import { ConfigError, didYouMean } from '../core/index.ts'
 import {
   type Difference,
+  findTask,
   pairedDifferences,
   type ReadReport,
   readPredictions,
   type ScoreIntervals,
   scoreIntervals,
-  type TaskDefinition,
   taskConfig,
-  tasks,
 } from '../tasks/index.ts'
 
 /** Which predictions are scored against which references. */
@@ -51,8 +49,6 @@ export interface ScoreResult {
   differences?: { [metric: string]: Difference }
 }
 
-const names = Object.keys(tasks)
-
 /**
  * Scores predictions by a task's official metrics.
  * @throws ConfigError for an unknown task or setting, DataError with file and line for predictions that do not fit the references
@@ -68,9 +64,7 @@ export const score = async ({
   signal,
   ...intervals
 }: ScoreInput): Promise<ScoreResult> => {
-  if (!Object.hasOwn(tasks, name))
-    throw new ConfigError(`Expected one of ${names.join(', ')} for \`task\`, got "${name}".${didYouMean(name, names)}`)
-  const task = tasks[name as keyof typeof tasks] as TaskDefinition
+  const task = findTask(name)
   const config = taskConfig(task, settings, dataset)
   const { records, report } = await task.read(references, config, { signal })
   const predictions = await readPredictions(path, task, records, config, { noAnswer: naProbabilities })

@@ -12,7 +12,7 @@ import { createWindows, type QuestionWindow } from './learning/question-windows.
 import { createSpanCriterion } from './learning/span-criterion.ts'
 import { defaultMaxLength } from './learning/text-encoder.ts'
 import { splitPlaces } from './learning/token-criterion.ts'
-import { AnswerScores } from './metrics/answer-scores.ts'
+import { AnswerScores, spanScoreNames } from './metrics/answer-scores.ts'
 import { type Checked, expectColumns } from './records/columns.ts'
 import { readJson } from './records/json-rows.ts'
 import { answerDatasets } from './records/known-datasets.ts'
@@ -81,7 +81,7 @@ export interface SpanPrediction extends TaskPrediction {
   alternatives?: { answer: string; probability: number }[]
 }
 
-export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, SpanPrediction>({
+export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, SpanPrediction, 'extractive-qa'>({
   type: 'extractive-qa',
   source: 'arXiv:1606.05250, arXiv:1806.03822 (SQuAD)',
   summary: 'the answer to a question as a span of a text',
@@ -89,6 +89,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
   head: 'question-answering',
   datasets: answerDatasets,
   mainMetric: () => 'f1',
+  metricNames: ({ version }) => spanScoreNames(version === '1.1' ? 1 : 2),
   read: readQuestions,
   recordFromInput({ question, context }, id) {
     for (const [name, text] of Object.entries({ question, context }))

@@ -32,7 +32,7 @@ type Config = z.output<typeof config>
 
 export interface GenerativeQaRecord extends GenerativeRecord, QuestionAnswer {}
 
-export const generativeQa = defineTask<Config, GenerativeQaRecord, TaskExample, GeneratedPrediction>({
+export const generativeQa = defineTask<Config, GenerativeQaRecord, TaskExample, GeneratedPrediction, 'generative-qa'>({
   type: 'generative-qa',
   source: 'arXiv:2110.14168',
   summary: 'a written answer to a question, with or without a text that it is in',

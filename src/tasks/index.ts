@@ -1,4 +1,5 @@
-// The registry of tasks: what models are asked to do, and how well they do it. What other folders may use of them.
+// The registry of tasks, and what other folders may use of tasks, their metrics and their evaluation.
+import { ConfigError, type Definition, didYouMean, openEnum, openObject, Registry } from '../core/index.ts'
 import { extractiveQa } from './extractive-qa.ts'
 import { generativeQa } from './generative-qa.ts'
 import { instructions } from './instructions.ts'
@@ -6,19 +7,58 @@ import { multipleChoice } from './multiple-choice.ts'
 import { regression } from './regression.ts'
 import { sequenceClassification } from './sequence-classification.ts'
 import { summarization } from './summarization.ts'
+import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from './task.ts'
+import { taskSettingFields } from './task-config.ts'
 import { tokenClassification } from './token-classification.ts'
 
-export const tasks = {
-  'extractive-qa': extractiveQa,
-  'generative-qa': generativeQa,
+const registry = new Registry<Definition>('a task')
+
+/** All tasks by `type`: the built-in ones, and those that packages register. */
+export const tasks = registry.builtIn([
+  extractiveQa,
+  generativeQa,
   instructions,
-  'multiple-choice': multipleChoice,
+  multipleChoice,
   regression,
-  'sequence-classification': sequenceClassification,
+  sequenceClassification,
   summarization,
-  'token-classification': tokenClassification,
-} as const
+  tokenClassification,
+])
+
+/** Names of the built-in tasks. */
 export type TaskType = keyof typeof tasks
+
+/**
+ * Adds a task that a package defines with `defineTask`, so that recipes, flags and evaluations accept its `type`.
+ * Registering the same object again changes nothing.
+ * @throws ConfigError for a `type` that is taken, or that no flag could have
+ */
+export const registerTask = <
+  Config extends object,
+  Record extends TaskRecord,
+  Example extends TaskExample,
+  Prediction extends TaskPrediction,
+>(
+  definition: TaskDefinition<Config, Record, Example, Prediction>,
+): void => registry.register(definition)
+
+/** The task of this name, with the types of its records left open. @throws ConfigError for an unknown name */
+export const findTask = (type: string): TaskDefinition => {
+  const found: unknown = registry.find(type)
+  if (found !== undefined) return found as TaskDefinition
+  throw new ConfigError(
+    `Expected one of ${registry.types.join(', ')} for \`task\`, got "${type}".${didYouMean(type, registry.types)}`,
+  )
+}
+
+/** Names of all tasks, in the order in which they were added. */
+export const taskTypes = (): string[] => registry.types
+
+/** Schema of a task's name. */
+export const taskTypeSchema = openEnum<TaskType>(taskTypes)
+
+/** Schema of the settings of any task, all optional and without defaults: for flags, until `taskConfig` checks them. */
+export const anyTaskSettings = openObject(() => taskSettingFields(registry.types.map(findTask)))
 
 export {
   type EvaluateTaskSettings,
@@ -70,16 +110,17 @@ export {
   type Stratum,
 } from './metrics/bootstrap.ts'
 export { type EntityScheme, type EntitySpan, entitySpans } from './metrics/entity-spans.ts'
+export { findTextMetric, registerMetric, type TextMetric, textMetricNames } from './metrics/index.ts'
 export { type Difference, pairedDifferences, type ScoreIntervals, scoreIntervals } from './metrics/resampling.ts'
 export type { ScoredUnits, Scores } from './metrics/scored-units.ts'
-export type { TextPair } from './metrics/text-metric.ts'
 export {
-  type ScoreTextsOptions,
-  scoreTexts,
-  type TextMetric,
-  textMetricNames,
-  textMetrics,
-} from './metrics/text-scores.ts'
+  defineMetric,
+  type MetricAccumulator,
+  type MetricDefinition,
+  type MetricOptions,
+  type TextPair,
+} from './metrics/text-metric.ts'
+export { type ScoreTextsOptions, scoreTexts } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'
@@ -106,5 +147,5 @@ export {
   type TaskPrediction,
   type TaskRecord,
 } from './task.ts'
-export { allTaskSettings, taskConfig } from './task-config.ts'
+export { taskConfig } from './task-config.ts'
 export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

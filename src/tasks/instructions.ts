@@ -51,7 +51,7 @@ export interface InstructionRecord extends GenerativeRecord {
   turns: readonly Turn[]
 }
 
-export const instructions = defineTask<Config, InstructionRecord, TaskExample, GeneratedPrediction>({
+export const instructions = defineTask<Config, InstructionRecord, TaskExample, GeneratedPrediction, 'instructions'>({
   type: 'instructions',
   source: 'arXiv:2212.10560 (Self-Instruct)',
   summary: 'answers to instructions and in conversations',

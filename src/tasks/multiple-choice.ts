@@ -46,7 +46,7 @@ export interface ChoicePrediction extends TaskPrediction {
   probabilities?: number[]
 }
 
-export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, ChoicePrediction>({
+export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, ChoicePrediction, 'multiple-choice'>({
   type: 'multiple-choice',
   source: 'arXiv:1808.05326 (SWAG)',
   summary: 'which of several texts goes with another one',
@@ -54,6 +54,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
   head: 'multiple-choice',
   datasets: {},
   mainMetric: () => 'accuracy',
+  metricNames: () => ['accuracy', 'calibrationError'],
   read(path, settings, { labelled = true, signal } = {}) {
     const { text, choices, label } = settings
     const several =

@@ -7,7 +7,7 @@ import { expectVariedAnswers } from './learning/label-set.ts'
 import { rounded } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
-import { NumberScores } from './metrics/number-scores.ts'
+import { NumberScores, numberScoreNames } from './metrics/number-scores.ts'
 import { type Checked, numberIn } from './records/columns.ts'
 import { regressionDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
@@ -34,7 +34,7 @@ export interface RegressionPrediction extends TaskPrediction {
   value: number
 }
 
-export const regression = defineTask<Config, RegressionRecord, RegressionExample, RegressionPrediction>({
+export const regression = defineTask<Config, RegressionRecord, RegressionExample, RegressionPrediction, 'regression'>({
   type: 'regression',
   source: 'arXiv:1804.07461 (GLUE)',
   summary: 'a number for each text or pair of texts',
@@ -42,6 +42,7 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
   head: 'sequence-classification',
   datasets: regressionDatasets,
   mainMetric: () => 'spearman',
+  metricNames: () => [...numberScoreNames],
   read(path, settings, { labelled = true, signal } = {}) {
     const { label } = settings
     return readRecords<Omit<RegressionRecord, keyof TaskRecord>>(

@@ -19,8 +19,8 @@ import {
 import { argmax, rounded, sigmoid, softmax } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
-import { ClassScores } from './metrics/class-scores.ts'
-import { MultiLabelScores } from './metrics/multi-label-scores.ts'
+import { ClassScores, classScoreNames } from './metrics/class-scores.ts'
+import { MultiLabelScores, multiLabelScoreNames } from './metrics/multi-label-scores.ts'
 import { type Checked, flagLabelsIn, labelIn, labelListIn } from './records/columns.ts'
 import { classificationDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
@@ -83,7 +83,8 @@ export const sequenceClassification = defineTask<
   Config,
   ClassificationRecord,
   ClassificationExample,
-  ClassificationPrediction
+  ClassificationPrediction,
+  'sequence-classification'
 >({
   type: 'sequence-classification',
   source: 'arXiv:1804.07461 (GLUE)',
@@ -92,6 +93,7 @@ export const sequenceClassification = defineTask<
   head: 'sequence-classification',
   datasets: classificationDatasets,
   mainMetric: ({ multiLabel }) => (multiLabel ? 'f1Micro' : 'accuracy'),
+  metricNames: ({ multiLabel, positive }) => (multiLabel ? [...multiLabelScoreNames] : classScoreNames({ positive })),
   read(path, settings, { labelled = true, signal } = {}) {
     const { label, labelColumns } = settings
     const named =

@@ -33,7 +33,7 @@ type Config = z.output<typeof config>
 
 export interface SummaryRecord extends GenerativeRecord, SourceSummary {}
 
-export const summarization = defineTask<Config, SummaryRecord, TaskExample, GeneratedPrediction>({
+export const summarization = defineTask<Config, SummaryRecord, TaskExample, GeneratedPrediction, 'summarization'>({
   type: 'summarization',
   source: 'arXiv:1910.10683',
   summary: 'a summary of a text, or of what a question asks about it',

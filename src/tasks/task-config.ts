@@ -25,8 +25,8 @@ export const taskConfig = <Config extends object>(
   return parseConfig(task.config, { ...taught, ...settings, ...set }, task.type)
 }
 
-/** Every setting that some task has, all optional and without defaults: for flags, to be checked by `taskConfig` once the task is known. */
-export const allTaskSettings = (tasks: readonly { config: unknown }[]) => {
+/** The fields of all tasks' settings, optional and without defaults; a name that several tasks have accepts what any of them does. */
+export const taskSettingFields = (tasks: readonly { config: unknown }[]): Record<string, z.ZodType> => {
   const fields = new Map<string, { schemas: z.ZodType[]; description: string | undefined }>()
   for (const { config } of tasks)
     for (const [name, field] of Object.entries((config as z.ZodObject).shape as { [name: string]: z.ZodType })) {
@@ -34,9 +34,10 @@ export const allTaskSettings = (tasks: readonly { config: unknown }[]) => {
       known.schemas.push(unwrap(field))
       fields.set(name, known)
     }
-  const shape = [...fields].map(([name, { schemas, description = '' }]): [string, z.ZodType] => [
-    name,
-    (schemas.length === 1 ? schemas[0] : z.union(schemas)).optional().describe(description),
-  ])
-  return z.strictObject(Object.fromEntries(shape))
+  return Object.fromEntries(
+    [...fields].map(([name, { schemas, description = '' }]): [string, z.ZodType] => [
+      name,
+      (schemas.length === 1 ? schemas[0] : z.union(schemas)).optional().describe(description),
+    ]),
+  )
 }

@@ -168,8 +168,10 @@ export interface TaskDefinition<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
+  Type extends string = string,
 > {
-  type: string
+  /** The name that recipes and flags use: lower-case words joined by hyphens. */
+  type: Type
   /** Where its form or its official metric is published. */
   source: string
   /** One sentence for lists of tasks. */
@@ -184,6 +186,8 @@ export interface TaskDefinition<
   datasets: { [name: string]: DatasetDeclaration<z.input<z.ZodType<Config>>> }
   /** The metric to choose checkpoints by; a higher value is better, but for losses and perplexities. */
   mainMetric(config: Config): string
+  /** Names that `score` may give with this config, `mainMetric` among them; each is registered with its direction. */
+  metricNames(config: Config): string[]
   /** @throws DataError with file and line, for columns that are not there too */
   read(path: string, config: Config, options?: ReadOptions): Promise<TaskData<Record>>
   /** A record to predict, from what it is asked by: `text`, `question` … @throws ConfigError that says what is missing */
@@ -219,6 +223,7 @@ export const defineTask = <
   Record extends TaskRecord,
   Example extends TaskExample,
   Prediction extends TaskPrediction,
+  Type extends string = string,
 >(
-  definition: TaskDefinition<Config, Record, Example, Prediction>,
-): TaskDefinition<Config, Record, Example, Prediction> => definition
+  definition: TaskDefinition<Config, Record, Example, Prediction, Type>,
+): TaskDefinition<Config, Record, Example, Prediction, Type> => definition

@@ -21,9 +21,9 @@ import { argmax } from './learning/probabilities.ts'
 import { defaultMaxLength } from './learning/text-encoder.ts'
 import { createTokenCriterion, splitPlaces } from './learning/token-criterion.ts'
 import { createWordEncoder } from './learning/word-encoder.ts'
-import { EntityScores } from './metrics/entity-scores.ts'
+import { EntityScores, entityScoreNames } from './metrics/entity-scores.ts'
 import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
-import { TagScores } from './metrics/tag-scores.ts'
+import { TagScores, tagScoreNames } from './metrics/tag-scores.ts'
 import { expectColumns } from './records/columns.ts'
 import { conllSentences, type TaggedSentence } from './records/conll-sentences.ts'
 import { tokenDatasets } from './records/known-datasets.ts'
@@ -74,7 +74,13 @@ export interface TaggedPrediction extends TaskPrediction {
   tags: string[]
 }
 
-export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExample, TaggedPrediction>({
+export const tokenClassification = defineTask<
+  Config,
+  TaggedRecord,
+  TaggedExample,
+  TaggedPrediction,
+  'token-classification'
+>({
   type: 'token-classification',
   source: 'aclanthology.org/W03-0419 (CoNLL-2003)',
   summary: 'a tag for each word, such as the entity that it belongs to',
@@ -82,6 +88,7 @@ export const tokenClassification = defineTask<Config, TaggedRecord, TaggedExampl
   head: 'token-classification',
   datasets: tokenDatasets,
   mainMetric: ({ scheme }) => (scheme === 'none' ? 'tokenAccuracy' : 'f1'),
+  metricNames: ({ scheme }) => [...(scheme === 'none' ? tagScoreNames : entityScoreNames)],
   read: readTagged,
   recordFromInput(fields, id) {
     const { tokens, text } = fields

@@ -32,7 +32,7 @@ export {
   type MetricInfo,
   metricDirection,
   metricNames,
-  registerMetric,
+  registerMetricInfo,
 } from './metrics.ts'
 export { readRunCard, writeReports } from './report.ts'
 export { type Chart, smoothed } from './report-sections.ts'

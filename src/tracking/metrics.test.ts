@@ -1,7 +1,7 @@
 // Metrics by name, and those that a package adds.
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from '../core/index.ts'
-import { findMetric, metricDirection, metricNames, registerMetric } from './metrics.ts'
+import { findMetric, metricDirection, metricNames, registerMetricInfo } from './metrics.ts'
 
 describe('metrics', () => {
   it('have a direction by their exact name, and none for an unknown name', () => {
@@ -16,14 +16,14 @@ describe('metrics', () => {
   })
 
   it('can be registered by a package, once and with one direction', () => {
-    registerMetric({ name: 'wordErrorRate', direction: 'lower', unit: 'share' })
-    registerMetric({ name: 'wordErrorRate', direction: 'lower' })
+    registerMetricInfo({ name: 'wordErrorRate', direction: 'lower', unit: 'share' })
+    registerMetricInfo({ name: 'wordErrorRate', direction: 'lower' })
     expect(metricDirection('wordErrorRate')).toBe('lower')
     expect(findMetric('wordErrorRate')?.unit).toBe('share')
     expect(metricNames()).toContain('wordErrorRate')
-    expect(() => registerMetric({ name: 'wordErrorRate', direction: 'higher' })).toThrow(ConfigError)
-    expect(() => registerMetric({ name: 'loss', direction: 'higher' })).toThrow('Expected lower for `direction`')
-    expect(() => registerMetric({ name: 'x', direction: 'up' as never })).toThrow('Expected higher or lower')
-    expect(() => registerMetric({ name: ' ', direction: 'higher' })).toThrow('needs a name')
+    expect(() => registerMetricInfo({ name: 'wordErrorRate', direction: 'higher' })).toThrow(ConfigError)
+    expect(() => registerMetricInfo({ name: 'loss', direction: 'higher' })).toThrow('Expected lower for `direction`')
+    expect(() => registerMetricInfo({ name: 'x', direction: 'up' as never })).toThrow('Expected higher or lower')
+    expect(() => registerMetricInfo({ name: ' ', direction: 'higher' })).toThrow('needs a name')
   })
 })

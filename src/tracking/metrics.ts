@@ -91,11 +91,11 @@ const rowsOf = (rows: readonly Row[], direction: MetricDirection) =>
 const registry = new Map<string, MetricInfo>([...rowsOf(lowerIsBetter, 'lower'), ...rowsOf(higherIsBetter, 'higher')])
 
 /**
- * Makes a metric known by its name, so that checkpoints, sweeps and reports know which value is better. Registering a
+ * Registers a metric by its name, so that checkpoints, sweeps and reports know which value is better. Registering a
  * known name with the same direction changes nothing.
  * @throws ConfigError for a known name with the other direction, or for an empty name
  */
-export const registerMetric = (metric: MetricInfo): void => {
+export const registerMetricInfo = (metric: MetricInfo): void => {
   const { name, direction } = metric
   if (name.trim() === '') throw new ConfigError('A metric needs a name: set `name`.')
   if (direction !== 'higher' && direction !== 'lower')

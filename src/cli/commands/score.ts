@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { formatCount, writeFileAtomic } from '../../core/index.ts'
 import { type ScoreResult, score as scorePredictions } from '../../inference/index.ts'
-import { allTaskSettings, tasks } from '../../tasks/index.ts'
+import { anyTaskSettings, tasks } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
 
 const names = Object.keys(tasks)
@@ -22,7 +22,7 @@ export const score = defineCommand({
     against: z.string().optional().describe('second predictions to compare with, tested for significance'),
     naProbabilities: z.string().optional().describe('questions: JSON file with the probability of no answer, by id'),
     dataset: z.string().optional().describe('known data set whose format the references have, such as sst2 or squad'),
-    settings: allTaskSettings(Object.values(tasks)).prefault({}).describe('columns and format of the references'),
+    settings: anyTaskSettings.prefault({}).describe('columns and format of the references'),
     seed: z.int().default(0).describe('seed of the bootstrap'),
     resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
     confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),

@@ -2,11 +2,11 @@
 import { z } from 'zod'
 import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../../core/index.ts'
 import {
-  allTaskSettings,
+  anyTaskSettings,
   evaluateTask,
   evaluateTaskSchema,
+  findTask,
   type ReadReport,
-  type TaskDefinition,
   type TaskResult,
   type TaskType,
   taskConfig,
@@ -18,7 +18,7 @@ import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
 /** Options of the evaluation of every task with records. */
 export const recordOptions = z.strictObject({
   dataset: z.string().optional().describe('known data set of the task, whose columns need not be named'),
-  settings: allTaskSettings(Object.values(tasks))
+  settings: anyTaskSettings
     .prefault({})
     .describe("the task's settings: columns, labels … (default: those of the specialist's fine-tuning)"),
   maxLength: evaluateTaskSchema.shape.maxLength.describe(
@@ -48,7 +48,7 @@ const renderAnswered = (answered: number | undefined, records: number): string =
 }
 
 const evaluationOf = (type: TaskType): EvaluationEntry => {
-  const task = tasks[type] as unknown as TaskDefinition
+  const task = findTask(type)
   return defineEvaluation({
     type,
     options: recordOptions,

@@ -1,21 +1,17 @@
 // The recipe of a fine-tuning run. Knows no task and no variant by name.
 import { z } from 'zod'
 import { holdings } from '../../nn/index.ts'
-import { allTaskSettings, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../tasks/index.ts'
+import { anyTaskSettings, findTask, type TaskDefinition, taskConfig, taskTypeSchema } from '../../tasks/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { variantNames } from './variant-names.ts'
-
-const taskTypes = Object.keys(tasks) as [TaskType, ...TaskType[]]
 
 export const finetuneSchema = trainingSchema.extend({
   learningRate: trainingSchema.shape.learningRate.describe("peak of the schedule; the variant's own unless given"),
   command: z.literal('finetune').default('finetune').describe('what kind of run this is').meta({ flag: false }),
   base: z.string().describe('the generalist: a folder, a .gguf file, a run or a Hub id'),
-  task: z.enum(taskTypes).describe('what is learnt'),
+  task: taskTypeSchema.describe('what is learnt'),
   dataset: z.string().optional().describe('a known data set of the task, whose columns need not be named'),
-  settings: allTaskSettings(Object.values(tasks))
-    .prefault({})
-    .describe("the task's own settings: columns, labels, class weights …"),
+  settings: anyTaskSettings.prefault({}).describe("the task's own settings: columns, labels, class weights …"),
   data: z.string().describe('file or folder to train on'),
   validation: z.string().optional().describe('file or folder to evaluate on; a share of `data` unless given'),
   validationShare: z
@@ -78,7 +74,7 @@ export type FinetuneRecipe = z.output<typeof finetuneSchema>
 
 /** The task of a recipe, and its settings checked. @throws ConfigError for settings that it does not have */
 export const taskOf = ({ task: type, settings, dataset }: FinetuneRecipe): { task: TaskDefinition; config: object } => {
-  const task = tasks[type] as unknown as TaskDefinition
+  const task = findTask(type)
   return { task, config: taskConfig(task, settings, dataset) }
 }
 export type FinetuneInput = Omit<z.input<typeof finetuneSchema>, 'command'>

@@ -1,7 +1,9 @@
 // How good written answers are: the metrics of their texts, what right answers cost the model, and whether it stopped by itself. Records
 // that lack one of these count for the others. Knows no task.
+
+import { textScoreNames } from '../metrics/index.ts'
 import type { ScoredUnits, Scores } from '../metrics/scored-units.ts'
-import { scoreTexts, type TextMetric } from '../metrics/text-scores.ts'
+import { scoreTexts } from '../metrics/text-scores.ts'
 import type { AnswerLoss, TaskPrediction } from '../task.ts'
 
 /** `answer` is missing where none was written; the rest where nobody knows it, as in other people's predictions. */
@@ -27,9 +29,16 @@ export const generatedPrediction = (
 })
 
 export interface AnswerScoresOptions {
-  metrics: readonly TextMetric[]
+  metrics: readonly string[]
   stemming: boolean
 }
+
+/** Names of the scores of generated answers. */
+export const answerScoreNames = (metrics: readonly string[]): string[] => [
+  ...textScoreNames(metrics),
+  'perplexity',
+  'ended',
+]
 
 export const scoreAnswers = (
   references: readonly (readonly string[])[],

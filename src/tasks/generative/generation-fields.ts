@@ -1,7 +1,8 @@
 // What a user may say of any task that is answered by writing. Knows no task.
 import { z } from 'zod'
+import { openEnum } from '../../core/index.ts'
 import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
-import { textMetricNames } from '../metrics/text-scores.ts'
+import { type TextMetric, textMetricNames } from '../metrics/index.ts'
 import type { rowFields } from '../records/read-rows.ts'
 
 export const generationFields = {
@@ -48,11 +49,12 @@ export const generationFields = {
   stemming: z.boolean().default(true).describe('ROUGE compares English words without their endings'),
 }
 
-export const metricsField = (defaults: readonly (typeof textMetricNames)[number][]) =>
+/** The `metrics` of a generative task. */
+export const metricsField = (defaults: readonly TextMetric[]) =>
   z
-    .array(z.enum(textMetricNames))
+    .array(openEnum<TextMetric>(textMetricNames))
     .default([...defaults])
-    .describe(`scores of written answers: ${textMetricNames.join(', ')}`)
+    .describe(`metrics of generated answers: ${textMetricNames().join(', ')}`)
 
 export type GenerationSettings = z.output<
   z.ZodObject<

@@ -5,7 +5,7 @@ import type { GenerationOptions } from '../../generation/index.ts'
 import { expectPositions } from '../learning/max-length.ts'
 import { FaultCounter, type Place } from '../records/read-report.ts'
 import type { GenerativeTask, PrepareOptions, TaskDefinition, TaskExample, TaskRecord } from '../task.ts'
-import { type GeneratedPrediction, generatedPrediction, scoreAnswers } from './answer-scores.ts'
+import { answerScoreNames, type GeneratedPrediction, generatedPrediction, scoreAnswers } from './answer-scores.ts'
 import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-encoder.ts'
 import type { GenerationSettings } from './generation-fields.ts'
 import { createSeq2seqEncoder } from './seq2seq-encoder.ts'
@@ -26,7 +26,7 @@ export interface GenerativeTaskSpec<Config extends GenerationSettings, Record ex
 
 type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
   TaskDefinition<Config, Record, TaskExample, GeneratedPrediction>,
-  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'score' | 'mainMetric'
+  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'score' | 'mainMetric' | 'metricNames'
 >
 
 const withSystem = (question: ChatPrompt, system: string | undefined): ChatPrompt =>
@@ -114,6 +114,7 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
   maxLength: 1024,
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,
+  metricNames: ({ metrics }) => answerScoreNames(metrics),
   prepare(tokenizer, config, options): GenerativeTask<Record, TaskExample, GeneratedPrediction> {
     const form = recordEncoder(spec, config, tokenizer, options)
     const generation = generationOf(config)

@@ -19,6 +19,18 @@ interface Unit {
   none: number | undefined
 }
 
+/**
+ * Names of the scores of answer spans; those of questions with and without an answer are missing where the data has none of them,
+ * and the best ones where predictions have no probabilities of no answer.
+ */
+export const spanScoreNames = (version: 1 | 2): string[] => [
+  'exactMatch',
+  'f1',
+  ...(version === 1
+    ? []
+    : ['hasAnswerExactMatch', 'hasAnswerF1', 'noAnswerExactMatch', 'noAnswerF1', 'bestExactMatch', 'bestF1']),
+]
+
 export class AnswerScores implements ScoredUnits {
   readonly #options: AnswerScoresOptions
   readonly #units: Unit[] = []

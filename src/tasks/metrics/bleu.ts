@@ -1,7 +1,7 @@
 // BLEU as sacreBLEU has it: the tokens of mteval-v13a, up to four words, exponential smoothing; of corpora from summed counts, of single
 // texts up to the longest n-gram that they have. Values are 0 to 100.
 // @source Papineni et al. 2002, aclanthology.org/P02-1040; Post 2018, arXiv:1804.08771; sacrebleu 2.6.0
-import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
+import { defineMetric, type MetricAccumulator, type TextPair } from './text-metric.ts'
 import { spacedWords, trimmedEnd } from './white-space.ts'
 
 const orders = 4
@@ -90,10 +90,13 @@ const bleuOf = (sums: ArrayLike<number>, effective: boolean): Bleu => {
 /** BLEU of one text, 0 to 100. */
 export const sentenceBleu = (pair: TextPair): number => bleuOf(bleuCounts(pair), true).value
 
-export const bleu: TextMetricDefinition = {
-  summary: 'BLEU of all texts at once, 0 to 100',
+export const bleu = defineMetric({
+  name: 'bleu',
+  direction: 'higher',
+  unit: 'percent',
+  summary: 'BLEU of the corpus',
   source: 'arXiv:1804.08771',
-  create(): TextMeasure {
+  create(): MetricAccumulator {
     const references = new Set<number>()
     return {
       width: 2 + 2 * orders,
@@ -115,4 +118,4 @@ export const bleu: TextMetricDefinition = {
       },
     }
   },
-}
+})

@@ -1,7 +1,7 @@
 // chrF and chrF++ as sacreBLEU has them: F of n-grams of one to six characters without white space, recall twice as important; chrF++ also
 // takes words and pairs of them. Of corpora from summed counts, with the best reference of each text. Values are 0 to 100.
 // @source Popović 2015, aclanthology.org/W15-3049; Popović 2017, aclanthology.org/W17-4770; sacrebleu 2.6.0
-import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
+import type { MetricAccumulator, MetricDefinition, TextPair } from './text-metric.ts'
 import { spacedWords } from './white-space.ts'
 
 const characterOrders = 6
@@ -90,10 +90,17 @@ const chrfCounts = ({ prediction, references }: TextPair, wordOrders: number): n
   return best!.counts
 }
 
-const chrfMetric = (name: string, summary: string, wordOrders: number): TextMetricDefinition => ({
+const chrfMetric = <const Name extends string>(
+  name: Name,
+  summary: string,
+  wordOrders: number,
+): MetricDefinition<Name> => ({
+  name,
+  direction: 'higher',
+  unit: 'percent',
   summary,
   source: 'aclanthology.org/W15-3049',
-  create(): TextMeasure {
+  create(): MetricAccumulator {
     const references = new Set<number>()
     return {
       width: 3 * (characterOrders + wordOrders),
@@ -110,5 +117,5 @@ const chrfMetric = (name: string, summary: string, wordOrders: number): TextMetr
   },
 })
 
-export const chrf = chrfMetric('chrf', 'chrF of all texts at once, 0 to 100', 0)
-export const chrfPlusPlus = chrfMetric('chrf++', 'chrF with words and pairs of them, 0 to 100', 2)
+export const chrf = chrfMetric('chrf', 'chrF of the corpus', 0)
+export const chrfPlusPlus = chrfMetric('chrf++', 'chrF++ of the corpus: chrF with single words and pairs of words', 2)

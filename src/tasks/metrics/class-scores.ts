@@ -15,6 +15,13 @@ export interface ClassScoresOptions {
   calibrated: boolean
 }
 
+/** Names of the scores of classes; precision, recall and F1 of one class where `positive` names it. */
+export const classScoreNames = ({ positive }: { positive: string | undefined }): string[] => [
+  'accuracy',
+  ...(positive === undefined ? [] : ['precision', 'recall', 'f1']),
+  ...['f1Macro', 'f1Weighted', 'f1Micro', 'matthews', 'calibrationError'],
+]
+
 export class ClassScores implements ScoredUnits {
   readonly #options: ClassScoresOptions
   readonly #matrix: ConfusionMatrix

@@ -11,6 +11,9 @@ interface Unit {
   hits: number
 }
 
+/** Names of the scores of entities. */
+export const entityScoreNames = ['precision', 'recall', 'f1', 'f1Macro', 'f1Weighted', 'tokenAccuracy'] as const
+
 export class EntityScores implements ScoredUnits {
   readonly #scheme: EntityScheme
   readonly #types = new Map<string, number>()

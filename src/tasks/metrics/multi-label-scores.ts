@@ -3,6 +3,17 @@ import type { ClassCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
+/** Names of the scores of several labels per record. */
+export const multiLabelScoreNames = [
+  'accuracy',
+  'f1Micro',
+  'precisionMicro',
+  'recallMicro',
+  'f1Macro',
+  'f1Weighted',
+  'hammingLoss',
+] as const
+
 export class MultiLabelScores implements ScoredUnits {
   readonly #labels: readonly string[]
   readonly #units: { right: readonly number[]; said: readonly number[] }[] = []

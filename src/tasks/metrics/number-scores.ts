@@ -3,6 +3,9 @@ import { pearson, ranks, risingOrder } from './correlation.ts'
 import { GrowingList } from './growing-list.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
+/** Names of the scores of numbers. */
+export const numberScoreNames = ['pearson', 'spearman', 'meanSquaredError', 'meanAbsoluteError'] as const
+
 export class NumberScores implements ScoredUnits {
   readonly #right = new GrowingList()
   readonly #said = new GrowingList()

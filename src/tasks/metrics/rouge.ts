@@ -4,7 +4,7 @@
 import { lcsLength, markLcs } from './common-subsequence.ts'
 import type { F1 } from './f1.ts'
 import { stemmed } from './porter-stemmer.ts'
-import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
+import type { MetricAccumulator, MetricDefinition, TextPair } from './text-metric.ts'
 
 /** Words as numbers: the same for words that count as the same. */
 class RougeWords {
@@ -97,10 +97,13 @@ const gramsOf =
     return bestOf(references, (reference) => gramScore(said, words.numbers(reference), size))
   }
 
-const rougeMetric = (name: string, summary: string, score: Score): TextMetricDefinition => ({
+const rougeMetric = <const Name extends string>(name: Name, summary: string, score: Score): MetricDefinition<Name> => ({
+  name,
+  direction: 'higher',
+  unit: 'share',
   summary,
   source: 'aclanthology.org/W04-1013',
-  create({ stemming }): TextMeasure {
+  create({ stemming }): MetricAccumulator {
     const words = new RougeWords(stemming)
     return {
       width: 3,
@@ -119,11 +122,11 @@ const rougeMetric = (name: string, summary: string, score: Score): TextMetricDef
   },
 })
 
-export const rouge1 = rougeMetric('rouge1', 'F of single words, 0 to 1', gramsOf(1))
-export const rouge2 = rougeMetric('rouge2', 'F of pairs of words, 0 to 1', gramsOf(2))
+export const rouge1 = rougeMetric('rouge1', 'F1 of single words', gramsOf(1))
+export const rouge2 = rougeMetric('rouge2', 'F1 of pairs of words', gramsOf(2))
 export const rougeL = rougeMetric(
   'rougeL',
-  'F of the longest common subsequence, 0 to 1',
+  'F1 of the longest common subsequence',
   (words, { prediction, references }) => {
     const said = words.numbers(prediction)
     return bestOf(references, (reference) => subsequenceScore(said, words.numbers(reference)))
@@ -131,7 +134,7 @@ export const rougeL = rougeMetric(
 )
 export const rougeLsum = rougeMetric(
   'rougeLsum',
-  'F of the longest common subsequences of lines, 0 to 1',
+  'F1 of the longest common subsequences, line by line',
   (words, { prediction, references }) => {
     const said = words.lines(prediction)
     return bestOf(references, (reference) => summaryScore(said, words.lines(reference)))

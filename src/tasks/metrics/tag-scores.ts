@@ -5,6 +5,9 @@ import { type Confusion, classCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
+/** Names of the scores of tags. */
+export const tagScoreNames = ['tokenAccuracy', 'f1Macro', 'f1Weighted'] as const
+
 export class TagScores implements ScoredUnits {
   readonly #numbers = new Map<string, number>()
   /** Of each row: right and said, in turn. */

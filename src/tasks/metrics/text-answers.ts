@@ -1,14 +1,17 @@
 // How often a text is the answer: exactly, by its words, or by the number it ends with. Shares; of several references the best counts.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Cobbe et al. 2021, arXiv:2110.14168; gsm8k of the lm-evaluation-harness 0.4
 import { normalizedWords, exactMatch as sameWords, wordF1 } from './answer-text.ts'
-import type { TextMetricDefinition, TextPair } from './text-metric.ts'
+import { defineMetric, type TextPair } from './text-metric.ts'
 import { trimmed } from './white-space.ts'
 
 const best = ({ references }: TextPair, score: (reference: string) => number): number =>
   references.reduce((high, reference) => Math.max(high, score(reference)), 0)
 
-export const exactMatch: TextMetricDefinition = {
-  summary: 'share of answers that are right, 0 to 1',
+export const exactMatch = defineMetric({
+  name: 'exactMatch',
+  direction: 'higher',
+  unit: 'share',
+  summary: 'share of answers that are equal to a reference',
   source: 'arXiv:1606.05250',
   create: ({ normalized }) => ({
     width: 1,
@@ -22,10 +25,13 @@ export const exactMatch: TextMetricDefinition = {
     },
     scores: ([sum], units) => ({ exactMatch: sum / units }),
   }),
-}
+})
 
-export const tokenF1: TextMetricDefinition = {
-  summary: 'F of the words of an answer, 0 to 1',
+export const tokenF1 = defineMetric({
+  name: 'tokenF1',
+  direction: 'higher',
+  unit: 'share',
+  summary: 'F1 of the words of an answer',
   source: 'arXiv:1606.05250',
   create: () => ({
     width: 1,
@@ -35,7 +41,7 @@ export const tokenF1: TextMetricDefinition = {
     },
     scores: ([sum], units) => ({ tokenF1: sum / units }),
   }),
-}
+})
 
 // A sign stands after no word; commas stand before three digits.
 const numbers =
@@ -68,9 +74,13 @@ const strictNumber = (text: string): string => {
 /** The harness's flexible-extract: the last that looks like a number. */
 const flexibleNumber = (text: string): string => text.match(/-?[$0-9.,]{2,}|-?[0-9]+/g)?.at(-1) ?? missing
 
-export const numericMatch: TextMetricDefinition = {
+export const numericMatch = defineMetric({
+  name: 'numericMatch',
+  direction: 'higher',
+  unit: 'share',
+  otherScores: ['strictMatch', 'flexibleMatch'],
   summary:
-    'share of answers with the right number, by value and by the two rules of the lm-evaluation-harness for gsm8k, 0 to 1',
+    'share of answers with the right number, by value and by the two rules of the lm-evaluation-harness for gsm8k',
   source: 'arXiv:2110.14168',
   create: () => ({
     width: 3,
@@ -90,4 +100,4 @@ export const numericMatch: TextMetricDefinition = {
       flexibleMatch: flexible / units,
     }),
   }),
-}
+})

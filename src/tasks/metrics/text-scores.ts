@@ -1,65 +1,46 @@
-// The metrics of texts that stand for right ones, and how any choice of them judges predictions. A metric is one file and one line here.
-// Knows no task and no model.
+// Scores of generated texts by any selection of metrics. Independent of task and model.
 import { ConfigError, didYouMean } from '../../core/index.ts'
-import { bleu } from './bleu.ts'
-import { chrf, chrfPlusPlus } from './chrf.ts'
-import { rouge1, rouge2, rougeL, rougeLsum } from './rouge.ts'
+import { findTextMetric, textMetricNames } from './index.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
-import { exactMatch, numericMatch, tokenF1 } from './text-answers.ts'
-import type { TextMeasure, TextMetricDefinition, TextPair } from './text-metric.ts'
+import type { MetricAccumulator, TextPair } from './text-metric.ts'
 
-export const textMetrics = {
-  rouge1,
-  rouge2,
-  rougeL,
-  rougeLsum,
-  bleu,
-  chrf,
-  'chrf++': chrfPlusPlus,
-  exactMatch,
-  numericMatch,
-  tokenF1,
-} as const satisfies { [name: string]: TextMetricDefinition }
-export type TextMetric = keyof typeof textMetrics
-
-export const textMetricNames = Object.keys(textMetrics) as [TextMetric, ...TextMetric[]]
-
+/** Settings of `scoreTexts`. */
 export interface ScoreTextsOptions {
-  /** Which scores are wanted, in this order. */
-  metrics: readonly TextMetric[]
-  /** ROUGE compares English words without their endings; no, unless said, as in rouge-score. */
+  /** Names of metrics, in the order of their scores. */
+  metrics: readonly string[]
+  /** ROUGE: compare stems of English words (default: false, as in rouge-score). */
   stemming?: boolean
-  /** `exactMatch` compares in lower case without punctuation and articles; yes, unless said. */
+  /** `exactMatch`: compare in lower case, without punctuation and articles (default: true). */
   normalized?: boolean
 }
 
 interface Part {
-  metric: TextMetric
-  measure: TextMeasure
-  /** Where its sums begin. */
+  metric: string
+  accumulator: MetricAccumulator
+  /** Index of its first sum. */
   at: number
 }
 
 class TextScores implements ScoredUnits {
   readonly #parts: Part[]
   readonly #width: number
-  /** Row after row, one for each pair. */
+  /** [units, width]: a row of numbers for each pair. */
   readonly #numbers: Float64Array
   readonly units: number
 
   constructor(pairs: readonly TextPair[], { metrics, stemming = false, normalized = true }: ScoreTextsOptions) {
     let width = 0
     this.#parts = metrics.map((metric) => {
-      const measure = textMetrics[metric].create({ stemming, normalized })
-      const part = { metric, measure, at: width }
-      width += measure.width
+      const accumulator = findTextMetric(metric)!.create({ stemming, normalized })
+      const part = { metric, accumulator, at: width }
+      width += accumulator.width
       return part
     })
     this.#width = width
     this.units = pairs.length
     this.#numbers = new Float64Array(width * pairs.length)
     pairs.forEach((pair, i) => {
-      for (const { measure, at } of this.#parts) this.#numbers.set(measure.measure(pair), i * width + at)
+      for (const { accumulator, at } of this.#parts) this.#numbers.set(accumulator.measure(pair), i * width + at)
     })
   }
 
@@ -79,16 +60,16 @@ class TextScores implements ScoredUnits {
   scores(counts?: ArrayLike<number>): Scores {
     const { sums, units } = this.#sums(counts)
     const scores: Scores = {}
-    for (const { measure, at } of this.#parts)
-      Object.assign(scores, measure.scores(sums.subarray(at, at + measure.width), units))
+    for (const { accumulator, at } of this.#parts)
+      Object.assign(scores, accumulator.scores(sums.subarray(at, at + accumulator.width), units))
     return scores
   }
 
   details(): { [name: string]: unknown } {
     const { sums, units } = this.#sums()
     return Object.fromEntries(
-      this.#parts.flatMap(({ metric, measure, at }) => {
-        const details = measure.details?.(sums.subarray(at, at + measure.width), units)
+      this.#parts.flatMap(({ metric, accumulator, at }) => {
+        const details = accumulator.details?.(sums.subarray(at, at + accumulator.width), units)
         return details === undefined ? [] : [[metric, details]]
       }),
     )
@@ -96,17 +77,17 @@ class TextScores implements ScoredUnits {
 }
 
 /**
- * Scores predictions by each metric's official rules: ROUGE, matches and F as shares, BLEU and chrF from 0 to 100. `details` has
- * precision and recall of ROUGE and the signatures of BLEU and chrF.
+ * Scores predictions by each metric's official rules: ROUGE, exact match and F1 as shares, BLEU and chrF from 0 to 100. `details`
+ * has precision and recall of ROUGE and the signatures of BLEU and chrF.
  * @throws ConfigError for no or an unknown metric, or a pair without references
  */
 export const scoreTexts = (pairs: readonly TextPair[], options: ScoreTextsOptions): ScoredUnits => {
   const { metrics } = options
-  if (metrics.length === 0) throw new ConfigError('Expected at least one of the metrics for `metrics`, got none.')
+  if (metrics.length === 0) throw new ConfigError('`metrics` needs at least one metric, got an empty list.')
   for (const metric of metrics)
-    if (!Object.hasOwn(textMetrics, metric))
+    if (findTextMetric(metric) === undefined)
       throw new ConfigError(
-        `Expected one of ${textMetricNames.join(', ')} for \`metrics\`, got "${metric}".${didYouMean(metric, textMetricNames)}`,
+        `Expected one of ${textMetricNames().join(', ')} for \`metrics\`, got "${metric}".${didYouMean(metric, textMetricNames())}`,
       )
   pairs.forEach(({ references }, i) => {
     if (references.length === 0) throw new ConfigError(`Expected at least one reference for \`pairs[${i}]\`, got none.`)

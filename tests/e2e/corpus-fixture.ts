@@ -18,6 +18,8 @@ export interface CliResult {
 }
 
 export interface CliOptions {
+  /** Called with the child process right after its start. */
+  onSpawn?: (child: ChildProcess) => void
   /** Called at the first line on stderr, which is when the work proper begins. */
   onStart?: (child: ChildProcess) => void
   /** Runs before the command in the same shell, such as `ulimit -f 100`. */
@@ -28,13 +30,14 @@ export interface CliOptions {
 /** Runs `tunesmith` from the sources. */
 export const runCli = (
   args: readonly string[],
-  { onStart, shellPrefix, input }: CliOptions = {},
+  { onSpawn, onStart, shellPrefix, input }: CliOptions = {},
 ): Promise<CliResult> => {
   const command = [process.execPath, '--import', 'tsx', 'src/cli/main.ts', ...args]
   const child =
     shellPrefix === undefined
       ? spawn(command[0]!, command.slice(1), { cwd: repository })
       : spawn('bash', ['-c', `${shellPrefix}; exec "$@"`, 'bash', ...command], { cwd: repository })
+  onSpawn?.(child)
   return new Promise((resolve, reject) => {
     let stdout = ''
     let stderr = ''

@@ -1,6 +1,6 @@
 // `tunesmith corpus build`: the options of the pipeline as flags, its result as a table. Knows nothing of the stages.
 
-import { buildCorpus, corpusBuildSchema, renderBuild } from '../../corpus/index.ts'
+import { type BuildResult, buildCorpus, corpusBuildSchema, renderBuild } from '../../corpus/index.ts'
 import { defineCommand } from '../command.ts'
 
 export const corpusBuild = defineCommand({
@@ -17,4 +17,5 @@ export const corpusBuild = defineCommand({
       warn: (line) => context.warn(line),
     }),
   render: (result) => renderBuild(result),
+  exitCode: ({ manifest }: BuildResult) => (manifest.documents === 0 ? 1 : 0),
 })

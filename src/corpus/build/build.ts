@@ -1,11 +1,13 @@
 // `corpus build` from beginning to end: what is to be done, what an earlier run already did, the rest over worker
 // threads, and the one rename that makes the new corpus the corpus. Knows no source, filter or method by name.
 
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import {
   ConfigError,
+  DataError,
+  makeFolder,
   type Progress,
   type ProgressOptions,
   parseConfig,
@@ -31,6 +33,7 @@ import {
 } from '../manifest.ts'
 import { hasEntry, type PhaseContext, runPhase } from './phase-runner.ts'
 import { groupBySize, planPieces } from './plan.ts'
+import { readStage } from './read-records.ts'
 import { type BuildSettings, describeChanges, expandSource, resolveBuild } from './resolve-options.ts'
 import type { WriteItem, WriteTask } from './write-task.ts'
 
@@ -68,6 +71,7 @@ type PartGroup = { item: WriteItem; bytes: number; hashes: string[] }[]
 const workVersion = 1
 const workName = 'work'
 const planName = 'plan.json'
+const decontaminateName = 'decontaminate'
 
 /** Builds a corpus, or goes on with a stopped build; equal inputs and options give equal bytes. */
 export const buildCorpus = async (options: CorpusBuildOptions, context: BuildContext = {}): Promise<BuildResult> => {
@@ -90,7 +94,7 @@ export const buildCorpus = async (options: CorpusBuildOptions, context: BuildCon
 
 /** A folder that holds anything but a corpus is not written into. */
 const prepareOut = async (out: string): Promise<void> => {
-  await mkdir(out, { recursive: true })
+  await makeFolder(out, 'out')
   const names = await readdir(out)
   if (names.includes(manifestName) || names.includes(workName)) return
   const foreign = names.find((name) => !/^(data-[0-9a-f]+|\.lock|\..*\.tmp)$/.test(name))
@@ -140,6 +144,8 @@ class Build {
     await this.#checkUnfinished(fingerprint, facts)
     await writeFileAtomic(join(this.#work, planName), JSON.stringify({ fingerprint, ...facts }))
 
+    // Reads the test sets, so that their faults come up before any document is read.
+    const index = await this.#indexTestSets()
     const pieces = planPieces(inputs, this.#settings.sizes)
     const reads = pieces.flatMap((piece) => (piece.kind === 'large' ? [this.#readTask(piece.input)] : []))
     await runPhase({ label: 'read large files', tasks: reads, isFinished: (task) => this.#isRead(task) }, this.#phases)
@@ -165,7 +171,7 @@ class Build {
     await runPhase({ label: 'filter', tasks: documents, isFinished: hasEntry, onFinished: dropSegment }, this.#phases)
 
     const groups = await this.#groupParts(documents, readDrops)
-    const contamination = await this.#findCommon(groups)
+    const contamination = index === undefined ? undefined : await this.#findCommon(groups, index)
     const writes = this.#writeTasks(fingerprint, dataName, groups, contamination)
     await pruneFolders(join(this.#work, 'write'), new Set(writes.map(({ key }) => key)))
     const isWritten = (task: WriteTask) => hasEntry(task, this.#out)
@@ -294,12 +300,16 @@ class Build {
     return groupBySize(items, ({ bytes }) => bytes, this.#settings.sizes.partBytes)
   }
 
-  /** Counts overlaps with the test sets over the whole corpus, to tell leaks from common phrases. */
-  async #findCommon(groups: readonly PartGroup[]): Promise<ContaminationFiles | undefined> {
+  /** The path of the index of the test sets, if there are any. */
+  async #indexTestSets(): Promise<string | undefined> {
     const { contamination, testSetFiles } = this.#settings
     if (contamination === undefined) return undefined
-    const folder = join(this.#work, 'decontaminate')
-    const index = await prepareIndex(contamination, folder, testSetFiles)
+    return prepareIndex(contamination, join(this.#work, decontaminateName), testSetFiles)
+  }
+
+  /** Counts overlaps with the test sets in the whole corpus, to distinguish leaks from common phrases. */
+  async #findCommon(groups: readonly PartGroup[], index: string): Promise<ContaminationFiles> {
+    const folder = join(this.#work, decontaminateName)
     const tasks = groups.map((group): CountTask => {
       const kept = group.flatMap(({ item }) => (item.kind === 'kept' ? [item] : []))
       const key = keyOf({ index, hashes: group.map(({ hashes }) => hashes) })
@@ -307,7 +317,7 @@ class Build {
     })
     await runPhase({ label: 'find test items', tasks, isFinished: hasEntry }, this.#phases)
     const common = join(folder, 'common.json')
-    await writeCommon(common, index, tasks, contamination.options)
+    await writeCommon(common, index, tasks, this.#settings.contamination!.options)
     return { index, common }
   }
 
@@ -345,6 +355,7 @@ class Build {
   }): Promise<BuildResult> {
     this.#context.signal?.throwIfAborted()
     const { stages, parts, dropped, report } = await summarize(build)
+    requireText(report, build.inputs.length)
     const reportPath = `${build.dataName}/report.json`
     const text = `${JSON.stringify(report, null, 1)}\n`
     await writeFileAtomic(join(this.#out, reportPath), text)
@@ -361,9 +372,8 @@ class Build {
       dropped,
       report: { path: reportPath, bytes: Buffer.byteLength(text), sha256: sha256(text) },
     }
-    if (manifest.documents === 0) {
-      this.#context.warn?.('No document was kept; `corpus inspect` shows what dropped them. Check sources and filters.')
-    }
+    if (manifest.documents === 0)
+      this.#context.warn?.('The filters dropped every document. See the reasons with `tunesmith corpus inspect`.')
     await writeFileAtomic(join(this.#out, manifestName), encodeManifest(manifest))
     await this.#tidy(build.dataName)
     return { out: this.#out, unchanged: false, manifest, report }
@@ -381,6 +391,20 @@ class Build {
       if (/\.(partial|tmp)$/.test(name)) await rm(join(this.#out, dataName, name), { force: true })
     }
   }
+}
+
+/** @throws DataError with the reasons when no input gave a document: an empty corpus would only fail later, in training */
+const requireText = ({ stages, damaged }: CorpusReport, inputs: number): void => {
+  const read = stages.find(({ stage }) => stage === readStage)
+  if (read !== undefined && read.documentsOut > 0) return
+  const reasons = Object.entries(read?.dropped ?? {}).map(([reason, count]) => `${count} ${reason}`)
+  const found = reasons.length === 0 ? 'no records' : `records without text (${reasons.join(', ')})`
+  const [first] = damaged
+  throw new DataError(
+    `Expected text in ${inputs === 1 ? 'the input' : `the ${inputs} inputs`}, got ${found}.` +
+      `${first === undefined ? '' : ` First damaged input: ${first.path}: ${first.message}`}` +
+      ' Check the files and the kind of `source`.',
+  )
 }
 
 const dropSegment = async ({ input }: DocumentTask): Promise<void> => {

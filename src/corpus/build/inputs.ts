@@ -1,8 +1,8 @@
 // Lists the files that the sources name, in a fixed order, with their sizes and hashes.
 // Knows no file format: a source says which paths it can open.
 
-import { stat } from 'node:fs/promises'
 import { ConfigError, DataError, sha256File } from '../../core/index.ts'
+import { requireRegularFile } from '../../files/index.ts'
 
 /** A source with every default filled in, as the manifest shows it. */
 export interface ResolvedSource {
@@ -61,11 +61,9 @@ export const listInputs = async (
       inputs.push({ source, path, bytes: 0, sha256: null })
       continue
     }
-    const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
-      throw new DataError(`Expected a readable file, got ${error.code ?? error.message}.`, path)
-    })
-    inputs.push({ source, path, bytes: info.size, sha256: await sha256File(path) })
-    onProgress?.((hashed += info.size))
+    const { size } = await requireRegularFile(path)
+    inputs.push({ source, path, bytes: size, sha256: await sha256File(path, signal) })
+    onProgress?.((hashed += size))
   }
   return inputs
 }

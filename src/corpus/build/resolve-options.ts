@@ -3,6 +3,7 @@
 
 import { statSync } from 'node:fs'
 import { parseConfig, sha256File } from '../../core/index.ts'
+import { requireRegularFile } from '../../files/index.ts'
 import { listOf, type ResolvedBuildOptions } from './options.ts'
 import { coerceOptions, lookUp, parseComponentSpec, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
 import { type ContaminationSettings, resolveContamination } from './contamination-stage.ts'
@@ -40,6 +41,7 @@ export const resolveBuild = async (options: ResolvedBuildOptions): Promise<Build
   const dedupSpecs = listOf(options.dedup).map((spec, index) => parseComponentSpec(spec, `dedup[${index}]`))
   const megabyte = 1_000_000
   const contamination = resolveContamination(options.decontaminate, options.decontamination)
+  for (const { path } of contamination?.testSets ?? []) await requireRegularFile(path)
   const sources = options.source.map((spec, index) => resolveSource(spec, `source[${index}]`))
   const stages = {
     filters: resolveFilters(filterSpecs),

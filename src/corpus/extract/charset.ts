@@ -71,6 +71,20 @@ export const decodePlainBytes = (bytes: Uint8Array): DecodedText => {
   return tryUtf8(bytes) ?? decodeWith(bytes, mostlyUtf8(bytes) ? 'utf-8' : 'windows-1252')
 }
 
+/** Largest share of control characters in text; in random bytes it is 12 %. */
+const maxControlShare = 0.02
+
+/** Whether a text decoded as Windows-1252 is binary data: that encoding has a character for nearly every byte. */
+export const isBinary = (text: string): boolean => {
+  let controls = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    const isSpace = code >= 0x09 && code <= 0x0d
+    if ((code < 0x20 && !isSpace) || (code >= 0x7f && code <= 0x9f)) controls++
+  }
+  return controls > maxControlShare * text.length
+}
+
 /** Encodings of ASCII bytes that are not ASCII text. */
 const isEscapeCoded = (label: string | undefined): boolean =>
   label !== undefined && /^(iso-2022-jp|csiso2022jp|hz-gb-2312|utf-7)$/i.test(label)

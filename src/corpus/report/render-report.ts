@@ -13,7 +13,12 @@ const topRows = 15
 
 /** What `corpus build` prints: the stages, what was damaged, where the corpus is. */
 export const renderBuild = ({ out, unchanged, manifest, report }: BuildResult): string => {
-  const head = unchanged ? `The corpus in ${out} is up to date.` : `Built a corpus in ${out}.`
+  const head =
+    manifest.documents === 0
+      ? `The corpus in ${out} is empty: every document was dropped.`
+      : unchanged
+        ? `The corpus in ${out} is up to date.`
+        : `Built a corpus in ${out}.`
   return [`${head} ${totals(manifest)}`, stageTable(report.stages), ...damagedLines(report)].join('\n')
 }
 

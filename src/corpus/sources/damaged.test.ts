@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, describe, expect, it } from 'vitest'
-import { DataError } from '../../core/index.ts'
+import { createRandom, DataError } from '../../core/index.ts'
 import { isReject, type SourceType, sources } from './index.ts'
 import type { SourceDefinition, SourceDocument, SourceReject } from './source.ts'
 
@@ -142,10 +142,18 @@ describe('wikipedia', () => {
 describe('warc', () => {
   const good = (url: string) => record('response', url, response(html(prose)))
   it.each([
-    ['too short a length', (url: string) => record('response', url, response(html(prose)), 60)],
-    ['too long a length, over the next record', (url: string) => record('response', url, response(html(prose)), 1500)],
-    ['a length past the end of the file', (url: string) => record('response', url, response(html(prose)), 10_000_000)],
-    ['a length of 9 TB', (url: string) => record('response', url, response(html(prose)), 9e12)],
+    ['too short a length', (url: string) => record('response', url, response(html(prose)), 60), 'wrong-length'],
+    [
+      'too long a length, over the next record',
+      (url: string) => record('response', url, response(html(prose)), 1500),
+      'wrong-length',
+    ],
+    [
+      'a length past the end of the file',
+      (url: string) => record('response', url, response(html(prose)), 10_000_000),
+      'wrong-length',
+    ],
+    ['a length of 9 TB', (url: string) => record('response', url, response(html(prose)), 9e12), 'too-large'],
     [
       'no length',
       (url: string) =>
@@ -154,6 +162,7 @@ describe('warc', () => {
             .toString()
             .replace(/Content-Length: \d+\r\n/, ''),
         ),
+      'wrong-length',
     ],
     [
       'a negative length',
@@ -163,13 +172,13 @@ describe('warc', () => {
             .toString()
             .replace(/Content-Length: \d+/, 'Content-Length: -5'),
         ),
+      'wrong-length',
     ],
-  ])('goes on at the next record after %s', async (_, bad) => {
+  ])('goes on at the next record after %s', async (_, bad, reason) => {
     const { documents, rejects, error } = await read('warc', Buffer.concat([good('a'), bad('b'), good('c'), good('d')]))
     expect(error).toBeUndefined()
     expect(documents.map(({ metadata }) => metadata.url)).toEqual(['a', 'c', 'd'])
-    expect(rejects).toMatchObject([{ source: { offset: good('a').length } }])
-    expect(['wrong-length', 'too-large']).toContain(rejects[0].reason)
+    expect(rejects).toMatchObject([{ reason, source: { offset: good('a').length } }])
   })
   it('goes on after a header without an end, and after garbage', async () => {
     const garbage = Buffer.from(`WARC/1.0\r\n${'x'.repeat(100_000)}\r\n`)
@@ -204,6 +213,13 @@ describe('warc', () => {
       'notgzip',
     ])
     expect(documents[0].text).toMatch(/^Chunked\. This is a sentence/)
+  })
+  it('counts captures that are not HTTP as not-html', async () => {
+    const dns = record('response', 'dns:example.com', '20260101\nexample.com.\t300\tIN\tA\t192.0.2.1\n')
+    const typed = Buffer.from(dns.toString().replace('\r\n\r\n', '\r\nContent-Type: text/dns\r\n\r\n'))
+    const { documents, rejects } = await read('warc', Buffer.concat([typed, dns, good('a')]))
+    expect(documents.map(({ metadata }) => metadata.url)).toEqual(['a'])
+    expect(rejects.map(({ reason }) => reason)).toEqual(['not-html', 'broken-http'])
   })
   it('rejects a body that unpacks to too much', async () => {
     const bomb = gzipSync(Buffer.alloc(50_000_000))
@@ -330,6 +346,15 @@ describe('text', () => {
     expect(documents.length).toBeGreaterThan(15)
     expect(documents.map(({ text }) => text).join('\n')).toBe(lines.join('\n'))
     expect(new Set(documents.map(({ id }) => id)).size).toBe(documents.length)
+  })
+  it('rejects binary data', async () => {
+    const random = createRandom(5)
+    const bytes = Uint8Array.from({ length: 20_000 }, () => random.integer(256))
+    const { documents, rejects } = await read('text', bytes)
+    expect(documents).toEqual([])
+    expect(rejects).toMatchObject([{ reason: 'not-text', source: { offset: 0 } }])
+    const zeros = await read('text', new Uint8Array(5000))
+    expect(zeros.documents).toEqual([])
   })
   it('reads Windows-1252 and UTF-16, and rejects broken UTF-8', async () => {
     expect((await read('text', Buffer.from('caf\u00e9 \u0093x\u0094', 'latin1'))).documents).toMatchObject([

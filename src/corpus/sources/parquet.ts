@@ -1,9 +1,8 @@
 // Parquet files, row group by row group. Knows columns, not what they mean.
-import { stat } from 'node:fs/promises'
 import { type AsyncBuffer, asyncBufferFromFile } from 'hyparquet'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
-import { parquetBatchRows, readParquetMetadata, readParquetRows } from '../../files/index.ts'
+import { parquetBatchRows, readParquetMetadata, readParquetRows, requireRegularFile } from '../../files/index.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 
@@ -71,12 +70,7 @@ async function* open(
   options: z.output<typeof config>,
   context: SourceContext,
 ): AsyncGenerator<SourceRecord> {
-  const size = await stat(path).then(
-    (found) => found.size,
-    (error: NodeJS.ErrnoException) => {
-      throw new DataError(`Expected a readable file, got ${error.code ?? error.message}. Check the path.`, path)
-    },
-  )
+  const { size } = await requireRegularFile(path)
   if (size === 0) throw new DataError('Expected a Parquet file, got an empty file. Check the path.', path)
   yield* readParquet(await asyncBufferFromFile(path), path, options, context)
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
-import { decodePlainBytes } from '../extract/charset.ts'
+import { decodePlainBytes, isBinary } from '../extract/charset.ts'
 import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
 import { normalizeText } from './text-record.ts'
 
@@ -49,6 +49,7 @@ export async function* readText(
     lines = []
     size = 0
     if (damaged && charset === 'utf-8') return { reason: 'invalid-utf8', source }
+    if (charset === 'windows-1252' && isBinary(decoded)) return { reason: 'not-text', source }
     const text = normalizeText(decoded)
     if (text.trim() === '') return undefined
     const metadata = { ...(charset === 'utf-8' ? {} : { charset }), ...(title === undefined ? {} : { title }) }

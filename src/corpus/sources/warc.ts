@@ -52,7 +52,14 @@ const readCapture = ({ headers, payload, source }: WarcRecord, options: z.output
   } catch {
     return { reason: 'too-large', source, detail: url }
   }
-  if (response === undefined) return { reason: 'broken-http', source, detail: url }
+  if (response === undefined) {
+    // Crawlers also store what is not HTTP as responses, such as DNS look-ups.
+    const recordType = headers.get('content-type') ?? ''
+    const isHttp = recordType === '' || /^\s*application\/http\b/i.test(recordType)
+    return isHttp
+      ? { reason: 'broken-http', source, detail: url }
+      : { reason: 'not-html', source, detail: `${recordType} ${url}` }
+  }
   const contentType = response.headers.get('content-type') ?? headers.get('warc-identified-payload-type') ?? ''
   if (!options.statuses.includes(response.status))
     return { reason: 'http-status', source, detail: `${response.status} ${url}` }

@@ -96,6 +96,18 @@ describe('content', () => {
   })
 })
 
+describe('faithful mode', () => {
+  it('returns the text of the fast rules when Readability picks a sentence of the navigation', () => {
+    // Nothing but the navigation has 25 characters in a row, which is what Readability scores.
+    const facts = Array.from({ length: 24 }, (_, n) => `<dt>Field ${n}</dt><dd>the value ${n} of it</dd>`).join('')
+    const navigation = '<div><p>Web, texts, films, sounds, and programs for all of its visitors</p></div>'
+    const html = `<html><title>Item</title><body><div>${navigation}</div><div><div><dl>${facts}</dl></div></div></body></html>`
+    const { text } = extractHtml(html, { mode: 'faithful' })
+    expect(text).toBe(fast(html))
+    expect(text).toContain('- the value 23 of it')
+  })
+})
+
 describe('hostile input', () => {
   const piece = fc.constantFrom(
     ...[

@@ -101,12 +101,18 @@ const withoutEmptySections = (blocks: readonly Block[]): Block[] => {
   return kept.reverse()
 }
 
+// Attributes of cells and rows that are outside every table, such as `|valign=top|` after a table that a template opens.
+const cellAttributes =
+  /(^|\s)[|!]{1,2}[ \t]*(?:(?:v?align|style|width|height|colspan|rowspan|bgcolor|class|scope)[ \t]*=[ \t]*(?:"[^"|]{0,200}"|[^\s|"]{1,100})[ \t]*)+\|(?!\|)/gi
+const tableMarkup = /^(?:\{\||\|-)[ \t]*(?:[a-z]+[ \t]*=[ \t]*(?:"[^"]{0,200}"|[^\s"]{1,100})[ \t]*)*$/i
+
 /** Removes quote marks and the marks of gaps, with the brackets, commas and spaces that a gap leaves alone. */
 const tidy = (line: string): string => {
   let text = line
   if (text.includes("''")) text = withoutQuotes(text)
   if (text.includes(marks.gap)) text = withoutGaps(text)
   if (text.includes(marks.lineBreak)) text = text.replace(/[ \t]*\u0003+[ \t]*/g, '\n').trim()
+  if (text.includes('=') && text.includes('|')) text = text.replace(cellAttributes, '$1').replace(tableMarkup, '')
   if (text.includes('  ') || /[\t\u00a0\u200e\u200f\ufeff]/.test(text)) {
     text = text.replace(/[\u200e\u200f\ufeff]/g, '').replace(/[ \t\u00a0]{2,}|[\t\u00a0]/g, ' ')
   }

@@ -7,12 +7,22 @@ export interface WikiNamespaces {
   category: ReadonlySet<string>
 }
 
+// Authors who translate a page leave links with the namespace names of the other Wikipedia, which show as text otherwise.
+const fileNames =
+  'file image media datei bild fichier archivo imagen immagine bestand afbeelding plik grafika ficheiro imagem файл изображение зображення ファイル 画像 文件 檔案 图像 파일 그림 fil tiedosto kuva soubor fitxer dosya kép fájl ملف صورة קובץ'.split(
+    ' ',
+  )
+const categoryNames =
+  'category kategorie catégorie categoría categoria categorie kategoria категория категорія カテゴリ 分类 分類 분류 kategori luokka kategória تصنيف קטגוריה'.split(
+    ' ',
+  )
+
 /** Namespaces with their names in the language of the dump, if given. */
 export const wikiNamespaces = (local: { file?: string; category?: string } = {}): WikiNamespaces => {
   const lower = (name: string | undefined) => (name === undefined ? [] : [name.toLowerCase()])
   return {
-    file: new Set(['file', 'image', 'media', ...lower(local.file)]),
-    category: new Set(['category', ...lower(local.category)]),
+    file: new Set([...fileNames, ...lower(local.file)]),
+    category: new Set([...categoryNames, ...lower(local.category)]),
   }
 }
 
@@ -50,6 +60,9 @@ export const pipeTrick = (target: string): string =>
 
 const imageOption =
   /^\s*(thumb|thumbnail|frame|framed|frameless|border|left|right|center|centre|none|upright([ =][\d.]*)?|\d*x?\d+ ?px|baseline|middle|top|bottom|sub|super|text-top|text-bottom|(alt|link|lang|page|class|thumb|start|thumbtime)=.*)\s*$/is
+
+/** Whether the parts of a link after its target begin with an option of a picture, such as `thumb` or `250px`. */
+export const hasImageOptions = (parts: readonly string[]): boolean => parts.length > 2 && imageOption.test(parts[1])
 
 /** The caption among the parts of a file link, or an empty string. */
 export const fileCaption = (parts: readonly string[]): string => {

@@ -3,7 +3,7 @@
 import { decodeHtml, decodeHtmlEntity } from '../entities.ts'
 import { BracketFinder, splitTopLevel } from './brackets.ts'
 import { formulaText, superscript } from './formula.ts'
-import { fileCaption, linkKind, pipeTrick, type WikiNamespaces } from './links.ts'
+import { fileCaption, hasImageOptions, linkKind, pipeTrick, type WikiNamespaces } from './links.ts'
 import { renderTable } from './tables.ts'
 import { blockTemplates, inlineTemplates, type TemplateArguments } from './templates.ts'
 
@@ -90,7 +90,7 @@ export const renderMarkup = (text: string, options: RenderOptions, depth = 0): s
     } else if (code === 91) {
       if (next === 91) {
         const end = brackets.link(at)
-        if (end < 0) replace(at + 2, '')
+        if (end < 0) replace(unclosedLinkEnd(text, at, options.namespaces), '')
         else replace(end, renderLink(text.slice(at + 2, end - 2), options, depth))
       } else {
         const match = externalLink.exec(text.slice(at, at + 2000))
@@ -200,6 +200,12 @@ const lineEnd = (text: string, at: number): number => {
   return end < 0 ? text.length : end
 }
 
+/** An unclosed link loses its brackets only; an unclosed picture or category loses its line, which is no prose. */
+const unclosedLinkEnd = (text: string, at: number, namespaces: WikiNamespaces): number => {
+  const target = /^[^\]|[\n]*/.exec(text.slice(at + 2, at + 300))![0]
+  return linkKind(target.trim(), true, namespaces) === 'text' ? at + 2 : lineEnd(text, at)
+}
+
 /** An unclosed table ends where lines stop looking like one. */
 const unclosedTableEnd = (text: string, at: number): number => {
   let end = lineEnd(text, at)
@@ -230,8 +236,10 @@ const renderLink = (inside: string, options: RenderOptions, depth: number): stri
   if (forced) target = target.slice(1).trim()
   const kind = forced ? 'text' : linkKind(target, pipe >= 0, options.namespaces)
   if (kind === 'nothing') return marks.gap
-  if (kind === 'file') {
-    const caption = options.captions && pipe >= 0 ? fileCaption(splitTopLevel(inside, '|')) : ''
+  // A picture whose namespace is unknown or missing still has the options of one.
+  const parts = pipe < 0 ? [inside] : splitTopLevel(inside, '|')
+  if (kind === 'file' || (!forced && hasImageOptions(parts))) {
+    const caption = options.captions && pipe >= 0 ? fileCaption(parts) : ''
     return caption === '' ? marks.gap : `\n\n${renderMarkup(caption, options, depth + 1)}\n\n`
   }
   if (pipe < 0) return renderMarkup(target, options, depth + 1)

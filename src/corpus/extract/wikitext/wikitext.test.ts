@@ -98,6 +98,29 @@ it('knows the namespaces of other languages', () => {
   )
 })
 
+describe('links and cells out of place', () => {
+  it.each([
+    ['a file link by the name of another language', 'A [[Bestand:x.jpg|thumb|250px|y]]b.', 'A b.'],
+    ['a file link without a namespace', 'A [[x.jpg|thumb|250px|y]]b.', 'A b.'],
+    ['a file link that is never closed', '[[File:x.jpg|thumb|250px|A [[cap]] and more\nText.', 'Text.'],
+    ['a category of another language', 'A.\n[[Kategorie:Ort|Bodmin]]\n[[Категория:Город]]', 'A.'],
+    ['a category that is never closed', 'A.\n[[Category:Towns\nText.', 'A.\n\nText.'],
+    ['attributes of cells outside tables', '|valign=top| One\n| width="50%" valign="top" | two', 'One two'],
+    ['attributes between cells in a line', 'One |valign=top| two', 'One two'],
+    ['the start of a row outside tables', 'One.\n|- valign="top"\nTwo.', 'One.\n\nTwo.'],
+  ])('leave nothing of %s', (_, source, expected) => {
+    expect(fast(source)).toBe(expected)
+    expect(faithful(source)).toBe(expected)
+  })
+
+  it('stay as they are in prose', () => {
+    for (const text of ['|x| = 3 for x = |−3|', 'An [odd link and more', 'a = b | c', 'class=a|b'])
+      expect(fast(text)).toBe(text)
+    expect(fast('[[odd link and [[a|b]]')).toBe('odd link and b')
+    expect(fast('[[:Kategorie:Ort]] [[a|thumb]]')).toBe('Kategorie:Ort thumb')
+  })
+})
+
 it('keeps captions and drops sections on request', () => {
   expect(
     extractWikitext('[[File:a.jpg|thumb|200px|alt=x|The [[cap]].]]\nText.', { mode: 'fast', captions: true }),

@@ -12,6 +12,7 @@ import {
 } from '../checkpoint/index.ts'
 import { CheckpointError, exists, parseConfig, show } from '../core/index.ts'
 import {
+  expectFinite,
   type HeadOptions,
   type HeadType,
   headEntry,
@@ -288,6 +289,7 @@ export const loadAdapterWith = async (
     noGrad(() => {
       for (const [path, tensor] of copies) entry.copies.get(path)?.copy_(tensor)
     })
+    expectFinite(bank.tensorsOf(name), folder)
   } catch (error) {
     bank.remove(name)
     throw error

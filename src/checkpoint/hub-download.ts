@@ -80,7 +80,7 @@ export const downloadModel = async (id: string, revision: string, options: Downl
     if (revision !== sha) await writeFileAtomic(join(folder, 'refs', revision), sha)
   } catch (error) {
     throw new CheckpointError(
-      `Expected to download \`${id}\` at \`${revision}\` from the Hub, got: ${(error as Error).message}. Check the name, the network and HF_TOKEN, or give a folder.`,
+      `Expected a folder \`${id}\` here, or the Hub model \`${id}\` at \`${revision}\`, found no folder, and the download failed: ${(error as Error).message}. Check the path, or the name, the network and HF_TOKEN.`,
     )
   }
 }

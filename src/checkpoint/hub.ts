@@ -2,8 +2,8 @@
 // nothing of what the files hold.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
-import { CheckpointError, exists } from '../core/index.ts'
+import { basename, dirname, join } from 'node:path'
+import { CheckpointError, exists, suggest } from '../core/index.ts'
 import { downloadModel } from './hub-download.ts'
 
 export interface ResolveOptions {
@@ -16,9 +16,30 @@ export interface ResolveOptions {
   onProgress?(file: string): void
 }
 
-/** A branch or tag is a file's name below `refs`. */
+/** A branch or tag, which is a file's name below `refs`. */
 const revisionPattern = /^(?!.*\.\.)[\w][\w./-]*$/
-const idPattern = /^[\w][\w.-]*(\/[\w][\w.-]*)?$/
+/** The Hub's rule for `name` and `owner/name`. */
+const idPattern = /^(?!.*(--|\.\.))[\w]([\w.-]{0,94}\w)?(\/[\w]([\w.-]{0,94}\w)?)?$/
+const fileName = /\.(gguf|safetensors)$/
+
+/**
+ * Whether a name that leads to nothing was meant as a path and must not be asked of the Hub: it is written as a path, names a file
+ * of weights, or begins with a folder that is here.
+ */
+const isPath = async (name: string): Promise<boolean> => {
+  const [first, ...rest] = name.split('/')
+  return !idPattern.test(name) || fileName.test(name) || (rest.length > 0 && (await exists(first)))
+}
+
+const nothingAt = async (name: string): Promise<CheckpointError> => {
+  const beside = await readdir(dirname(name)).catch((): string[] => [])
+  const nearest = name === '' ? undefined : suggest(basename(name), beside)
+  const hint = nearest === undefined ? 'Check the path.' : `Did you mean \`${join(dirname(name), nearest)}\`?`
+  return new CheckpointError(
+    `Expected a folder, a .gguf file or a Hub id for the model, found nothing at \`${name}\`, seen from ${process.cwd()}. ${hint}`,
+  )
+}
+
 const commitPattern = /^[0-9a-f]{40}$/
 
 const cacheFolder = (): string => {
@@ -71,10 +92,7 @@ const modelOfRun = async (path: string): Promise<string> => {
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
   const { revision = 'main', offline = /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '') } = options
   if (await exists(model)) return modelOfRun(model)
-  if (!idPattern.test(model))
-    throw new CheckpointError(
-      `Expected a folder, a .gguf file or a Hub id for the model, found nothing at \`${model}\`. Check the path.`,
-    )
+  if (await isPath(model)) throw await nothingAt(model)
   if (!revisionPattern.test(revision))
     throw new CheckpointError(`Expected a branch, tag or commit for \`revision\`, got ${JSON.stringify(revision)}.`)
   const cache = options.cacheDir ?? cacheFolder()
@@ -83,7 +101,7 @@ export const resolveModel = async (model: string, options: ResolveOptions = {}):
   if (cached !== undefined) return cached
   if (offline)
     throw new CheckpointError(
-      `Expected \`${model}\` at \`${revision}\` in the Hub cache, because the network is switched off, and it is not there. Download it once with the network on.`,
+      `Expected a folder \`${model}\` here, or the Hub model \`${model}\` at \`${revision}\` in the cache, because the network is switched off, found neither. Check the path, or download the model once with the network on.`,
     )
   await downloadModel(model, revision, { folder: repository, onProgress: options.onProgress })
   const folder = await cachedSnapshot(repository, revision)

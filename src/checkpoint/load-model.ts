@@ -2,6 +2,7 @@
 import { CheckpointError, ConfigError, createLogger } from '../core/index.ts'
 import {
   buildModel,
+  expectFinite,
   type HeadOptions,
   type HeadType,
   headEntry,
@@ -34,6 +35,8 @@ export interface LoadModelOptions extends ResolveOptions {
   seed?: number
   /** For weights that are frozen one by one: what was read of a matrix leaves memory when it is freed. */
   mapEachTensor?: boolean
+  /** Check that all weights are finite, before they are first used (default: true). */
+  checkWeights?: boolean
 }
 
 export interface ModelLoadReport {
@@ -196,6 +199,7 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
     bare ? aside.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
+  if (options.checkWeights ?? true) built.checkBeforeUse(() => expectFinite(built.parameters(), path))
   // Parts of the body that this head does without, such as a decoder.
   const own = built.parameters()
   const idle = expandRules(usable, layersOf(definition, config)).filter(({ ours }) =>

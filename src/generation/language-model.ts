@@ -16,10 +16,12 @@ export type LanguageModel = Model<LanguageHead>
 export const asLanguageModel = (model: Model, caller: string): LanguageModel => {
   const { head, facts, headType, definition } = model
   const writes = head instanceof LanguageHead && (facts.causal || facts.decoderStartTokenId !== undefined)
-  if (writes) return model as LanguageModel
-  throw new ConfigError(
-    `\`${caller}\` needs a model that writes text, with the head causal-lm or seq2seq-lm: this ${definition.type} has the head ${headType}. Load it with that head, or choose another model.`,
-  )
+  if (!writes)
+    throw new ConfigError(
+      `\`${caller}\` needs a model that writes text, with the head causal-lm or seq2seq-lm: this ${definition.type} has the head ${headType}. Load it with that head, or choose another model.`,
+    )
+  model.ready()
+  return model as LanguageModel
 }
 
 export interface BatchOptions {

@@ -2,15 +2,18 @@
 import { ConfigError } from '../core/index.ts'
 import { type Holding, Linear } from '../nn/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
+import { expectFinite } from './finite.ts'
 import { LanguageHead } from './heads/index.ts'
 import type { Model } from './model-with-head.ts'
 
-const linearsOf = ({ body }: Model): Linear[] =>
-  [...body.modules()].flatMap(([, module]) => (module instanceof Linear ? [module] : []))
+const linearsOf = ({ body }: Model): [string, Linear][] =>
+  [...body.modules('body')].flatMap(([path, module]): [string, Linear][] =>
+    module instanceof Linear ? [[path, module]] : [],
+  )
 
 /** How the matrices of the body are held, where they are frozen. */
 export const frozenIn = (model: Model): Holding | undefined =>
-  linearsOf(model).find(({ held }) => held !== undefined)?.held
+  linearsOf(model).find(([, { held }]) => held !== undefined)?.[1].held
 
 /**
  * The linear layers of the body as `held` says; the token embedding and the matrix that scores the vocabulary in bfloat16, as they
@@ -23,10 +26,14 @@ export const freezeWeights = (model: Model, held: Holding): void => {
   if (frozenIn(model) !== undefined)
     throw new ConfigError(`Expected a model with plain weights to freeze in ${held}, got one in ${frozenIn(model)}.`)
   const vocabulary = new Set([body.embedTokens.weight, ...(head instanceof LanguageHead ? [head.lmHead.weight] : [])])
-  const layers = linearsOf(model).filter(({ weight }) => !vocabulary.has(weight))
+  const layers = linearsOf(model).filter(([, { weight }]) => !vocabulary.has(weight))
   noGrad(() => {
-    for (const layer of layers) scope(() => layer.freeze(held))
-    const narrow = new Set(held === 'bfloat16' ? layers.map(({ weight }) => weight) : [])
+    for (const [path, layer] of layers)
+      scope(() => {
+        expectFinite([[`${path}.weight`, layer.weight]], model.definition.type)
+        layer.freeze(held)
+      })
+    const narrow = new Set(held === 'bfloat16' ? layers.map(([, { weight }]) => weight) : [])
     model.replaceParameters((_, parameter) => {
       if (narrow.has(parameter)) return parameter
       return parameter.detach().to(vocabulary.has(parameter) ? 'bfloat16' : 'float32')

@@ -11,6 +11,7 @@ import { t5 } from './t5.ts'
 export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta, t5 } as const
 export type ModelType = keyof typeof models
 
+export { expectFinite } from './finite.ts'
 export { freezeWeights, frozenIn } from './frozen-weights.ts'
 export {
   EmbeddingHead,

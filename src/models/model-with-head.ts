@@ -39,6 +39,17 @@ export class Model<H extends Head = Head> extends Module {
     this.#facts = facts
   }
 
+  /** Runs `check` once, before the body computes for the first time, whichever of its heads is used. */
+  checkBeforeUse(check: () => void): void {
+    pendingChecks.set(this.body, check)
+  }
+
+  /** Runs the pending check, if any; callers that use `body` directly call it first. */
+  ready(): void {
+    pendingChecks.get(this.body)?.()
+    pendingChecks.delete(this.body)
+  }
+
   get definition(): ModelDefinition {
     return this.#facts.definition
   }
@@ -69,10 +80,14 @@ export class Model<H extends Head = Head> extends Module {
 
   /** The hidden states alone, of the batch as the head wants the body to see it. */
   bodyForward(inputs: BodyInputs): BodyOutputs {
+    this.ready()
     const prepared = this.#facts.entry.prepare?.(inputs) ?? inputs
     return this.body.forward(this.head.bodyInputs(prepared))
   }
 }
+
+/** Checks of weights that were put off until they are read. */
+const pendingChecks = new WeakMap<Body, () => void>()
 
 interface ModelFacts {
   definition: ModelDefinition

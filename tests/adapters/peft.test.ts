@@ -123,6 +123,48 @@ const changedCopy = async (
   return folder
 }
 
+it('writes a LoRA outside the numbered layers under its whole module name', async () => {
+  const source = join(golden, 'bert-lora')
+  const folder = await changedCopy('bert-lora', 'pooler', (tensors, fields) => {
+    const key = [...tensors.keys()].find((one) => one.endsWith('attention.self.query.lora_A.weight'))!
+    const [a, b] = [key, key.replace('lora_A', 'lora_B')].map((one) => tensors.get(one)!)
+    tensors.set('base_model.model.bert.pooler.dense.lora_A.weight', a)
+    tensors.set('base_model.model.bert.pooler.dense.lora_B.weight', b)
+    fields.target_modules = [...(fields.target_modules as string[]), 'pooler.dense']
+  })
+  const { model, applied } = await loadAdapter(folder)
+  const written = join(scratch, 'pooler-written')
+  await saveAdapter(applied, written, { base: join(golden, 'bases', 'bert') })
+  const { target_modules: targets } = JSON.parse(readFileSync(join(written, 'adapter_config.json'), 'utf8')) as {
+    target_modules: string[]
+  }
+  expect(targets).toContain('bert.pooler.dense')
+  expect(targets.filter((name) => name.length < 3)).toEqual([])
+  const expected = await expectedOf('bert-lora')
+  const again = (await loadAdapter(written)).model
+  const logits = run(model, expected)
+  expect(run(again, expected).equal(logits)).toBe(true)
+  expect(relative(logits, run((await loadAdapter(source)).model, expected))).toBeGreaterThan(1e-4)
+})
+
+it('refuses an adapter with NaN or infinity in its weights, and names the tensor', async () => {
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const folder = await changedCopy('bert-lora', `not-finite-${value}`, (tensors) => {
+      const key = [...tensors.keys()].find((one) => one.includes('layer.1.attention.self.query.lora_B'))!
+      tensors.set(
+        key,
+        noGrad(() => tensors.get(key)!.add(value)),
+      )
+    })
+    await expect(loadAdapter(folder)).rejects.toThrow(
+      /Expected finite weights, got NaN or infinity in body\.layers\.1\.attention\.qProj\.adapters\.default\.b/,
+    )
+    const base = await loadModel(join(golden, 'bases', 'bert'))
+    await expect(loadAdapter(folder, { base })).rejects.toThrow(/finite/)
+    await expect(loadAdapter(join(golden, 'bert-lora'), { base })).resolves.toBeDefined()
+  }
+})
+
 describe('a file that lacks what its fields name is refused', () => {
   const layer = /encoder\.layer\.1\.attention\.self\.query\.lora_[AB]/
 

@@ -59,7 +59,7 @@ describe('a model in the cache', () => {
     expect(await find('main')).toBe(newest)
     expect(await find('v1.0')).toBe(old)
     expect(await find(first)).toBe(old)
-    await expect(find('3'.repeat(40))).rejects.toThrow(/in the Hub cache, because the network is switched off/)
+    await expect(find('3'.repeat(40))).rejects.toThrow(/in the cache, because the network is switched off/)
     expect((await loadModel('some-org/some.model', { cacheDir, offline: true })).headType).toBe('masked-lm')
   })
 
@@ -70,9 +70,9 @@ describe('a model in the cache', () => {
     vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9')
     vi.stubEnv('HF_HOME', cacheDir)
     expect(await resolveModel('tiny')).toBe(folder)
-    await expect(resolveModel('tiny', { revision: 'v2' })).rejects.toThrow(/Expected `tiny` at `v2` in the Hub cache/)
+    await expect(resolveModel('tiny', { revision: 'v2' })).rejects.toThrow(/the Hub model `tiny` at `v2` in the cache/)
     vi.stubEnv('HF_HUB_CACHE', freshCache())
-    await expect(resolveModel('tiny')).rejects.toThrow(/Download it once with the network on/)
+    await expect(resolveModel('tiny')).rejects.toThrow(/download the model once with the network on/)
   })
 
   it('is not taken for whole while files of it are missing', async () => {
@@ -96,24 +96,42 @@ describe('a model in the cache', () => {
     for (const files of cases) {
       const cacheDir = freshCache()
       fill(cacheDir, 'org/part', first, files, ['main'])
-      await expect(resolveModel('org/part', { cacheDir, offline: true })).rejects.toThrow(/it is not there/)
+      await expect(resolveModel('org/part', { cacheDir, offline: true })).rejects.toThrow(/found neither/)
     }
     const cacheDir = freshCache()
     const folder = fill(cacheDir, 'org/part', first, contents, ['main'])
     rmSync(join(folder, '..', '..', 'blobs'), { recursive: true })
-    await expect(resolveModel('org/part', { cacheDir, offline: true })).rejects.toThrow(/it is not there/)
+    await expect(resolveModel('org/part', { cacheDir, offline: true })).rejects.toThrow(/found neither/)
   })
 })
 
 describe('a name that leads nowhere', () => {
-  it.each(['./no/such/folder', '/no/such.gguf', 'a/b/c', '../no-such-model', 'org/..', 'no such model', ''])(
-    '%j is told from an id',
-    async (name) => {
-      await expect(resolveModel(name, { offline: true })).rejects.toThrow(
-        /^Expected a folder, a .gguf file or a Hub id/,
-      )
-    },
-  )
+  it.each([
+    './no/such/folder',
+    '/no/such.gguf',
+    'a/b/c',
+    '../no-such-model',
+    'org/..',
+    'org/',
+    'org/-name',
+    'org/na--me',
+    `org/${'n'.repeat(97)}`,
+    'models/base.gguf',
+    'model.safetensors',
+    'no such model',
+    '',
+  ])('%j is a path, and never looked up on the Hub', async (name) => {
+    await expect(resolveModel(name, { offline: true })).rejects.toThrow(/^Expected a folder, a .gguf file or a Hub id/)
+  })
+
+  it('is a path where its first part is a folder here, with the nearest name beside it', async () => {
+    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9')
+    vi.stubEnv('HF_HUB_OFFLINE', '')
+    await expect(resolveModel('src/modles')).rejects.toThrow(
+      /found nothing at `src\/modles`, seen from .*\. Did you mean `src\/models`\?$/,
+    )
+    await expect(resolveModel('src/zzzz')).rejects.toThrow(/Check the path\.$/)
+  })
 
   it.each(['../../etc', '/main', 'a/../../b', ''])('a revision %j never leaves the cache', async (revision) => {
     await expect(resolveModel('org/name', { revision, offline: true })).rejects.toThrow(
@@ -212,7 +230,7 @@ describe('a download', () => {
     expect(existsSync(join(repository, 'refs', 'main'))).toBe(false)
     expect(readdirSync(join(repository, 'blobs')).filter((name) => name.includes('incomplete'))).toEqual([])
     for (const revision of ['main', second])
-      await expect(resolveModel('org/name', { cacheDir, revision, offline: true })).rejects.toThrow(/it is not there/)
+      await expect(resolveModel('org/name', { cacheDir, revision, offline: true })).rejects.toThrow(/found neither/)
     damage = (_, bytes) => bytes
     asked = []
     await resolveModel('org/name', { cacheDir })
@@ -225,8 +243,10 @@ describe('a download', () => {
     served.delete('model.safetensors')
     const cacheDir = freshCache()
     await expect(resolveModel('org/name', { cacheDir })).rejects.toThrow(/it has no safetensors weights/)
-    await expect(resolveModel('org/other', { cacheDir })).rejects.toThrow(/Check the name, the network and HF_TOKEN/)
+    await expect(resolveModel('org/other', { cacheDir })).rejects.toThrow(/or the name, the network and HF_TOKEN/)
     vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9')
-    await expect(resolveModel('org/name', { cacheDir })).rejects.toThrow(/^Expected to download `org\/name` at `main`/)
+    await expect(resolveModel('org/name', { cacheDir })).rejects.toThrow(
+      /^Expected a folder `org\/name` here, or the Hub model `org\/name` at `main`, found no folder/,
+    )
   })
 })

@@ -12,6 +12,8 @@ import {
   saveModel,
 } from '../../src/checkpoint/index.ts'
 import { CheckpointError } from '../../src/core/index.ts'
+import { generate } from '../../src/generation/index.ts'
+import { freezeWeights, withHead } from '../../src/models/index.ts'
 import { noGrad, ones, zeros } from '../../src/tensor/index.ts'
 import { batch, changeConfig, changeWeights, sameState, smallFolder } from './folders-fixture.ts'
 
@@ -373,5 +375,44 @@ describe('files that are no model', () => {
     await expect(loadModelWithReport(folder, { head: 'causal-lm' })).rejects.toThrow(
       /Expected a head that bert has \(.*masked-lm.*got "causal-lm"/,
     )
+  })
+})
+
+describe('weights that are not finite', () => {
+  const key = 'transformer.h.1.attn.c_proj.weight'
+  const message = /Expected finite weights, got NaN or infinity in body\.layers\.1\.attention\.oProj\.weight\./
+
+  it.each([Number.NaN, Number.NEGATIVE_INFINITY])(
+    'with %d are refused by name before they are first used',
+    async (value) => {
+      for (const dtype of ['float32', 'bfloat16', 'float16'] as const) {
+        const at = `${folder}-${dtype}`
+        await smallFolder(at, 'gpt2', 'causal-lm')
+        await changeWeights(at, (tensors) => {
+          const matrix = tensors.get(key)!.to(dtype)
+          matrix.narrow(0, 3, 1).narrow(1, 2, 1).fill_(value)
+          tensors.set(key, matrix)
+        })
+        const model = await loadModel(at)
+        const inputIds = batch().inputIds
+        expect(() => model.forward({ inputIds })).toThrow(message)
+        expect(() => model.bodyForward({ inputIds })).toThrow(message)
+        await expect(generate(model, undefined, [[1, 2]])).rejects.toThrow(message)
+        expect(() => withHead(model, 'sequence-classification').forward({ inputIds })).toThrow(message)
+        if (dtype !== 'float16') expect(() => freezeWeights(model, 'int8')).toThrow(/gpt2: Expected finite weights/)
+        const unchecked = await loadModel(at, { checkWeights: false, dtype: 'float32' })
+        expect(unchecked.forward({ inputIds }).logits.isnan().any().item()).toBeTruthy()
+      }
+    },
+  )
+
+  it('are told from a sum that overflows', async () => {
+    await smallFolder(folder, 'gpt2', 'causal-lm')
+    await changeWeights(folder, (tensors) => {
+      const matrix = tensors.get(key)!
+      matrix.fill_(3e38)
+    })
+    const model = await loadModel(folder)
+    expect(() => model.forward({ inputIds: batch().inputIds })).not.toThrow()
   })
 })

@@ -8,7 +8,7 @@ import type { Tensor } from '../../tensor/index.ts'
 /** One module of transformers, and those of ours that are in it, in its order. */
 export interface NamedLinear {
   theirs: string
-  /** The same without the layer's number and what stands before it. */
+  /** The name after the layer's number; the whole name outside the numbered layers. */
   suffix: string
   parts: { path: string; layer: Linear }[]
   /** Conv1D of transformers. */
@@ -36,8 +36,10 @@ export const namedLinears = (model: Model): NamedLinear[] => {
             return layer instanceof Linear ? [{ path, layer }] : []
           })
           if (parts.length !== ours.length) return []
-          const suffix = rule.theirs.slice(rule.theirs.lastIndexOf('{i}.') + (rule.theirs.includes('{i}.') ? 4 : 0))
-          return [{ theirs: theirs.slice(0, -'.weight'.length), suffix, parts, transposed }]
+          const module = theirs.slice(0, -'.weight'.length)
+          const numbered = rule.theirs.lastIndexOf('{i}.')
+          const suffix = numbered < 0 ? module : rule.theirs.slice(numbered + '{i}.'.length)
+          return [{ theirs: module, suffix, parts, transposed }]
         }),
     )
 }

@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { DataError } from '../core/index.ts'
 import { type CommandContext, defineCommand } from './command.ts'
+import { helpOf } from './command-help.ts'
 import { commands as realCommands } from './commands/index.ts'
 import { type CommandRegistry, Interruption, runProgram } from './program.ts'
 
@@ -57,11 +56,15 @@ const commands: CommandRegistry = {
   },
 }
 
-async function run(argv: string[], signal = new AbortController().signal) {
+async function run(
+  argv: string[],
+  signal = new AbortController().signal,
+  more: Partial<Parameters<typeof runProgram>[1]> = {},
+) {
   let stdout = ''
   let stderr = ''
   const terminal = { stdout: (text: string) => void (stdout += text), stderr: (text: string) => void (stderr += text) }
-  const code = await runProgram(argv, { commands, version: '1.2.3', signal, terminal })
+  const code = await runProgram(argv, { commands, version: '1.2.3', signal, terminal, ...more })
   return { code, stdout, stderr }
 }
 
@@ -116,6 +119,24 @@ describe('runProgram', () => {
       stderr: 'Stopped.\n',
     })
     expect(await run(['echo', 'done'], controller.signal)).toMatchObject({ code: 130, stdout: '…done\n' })
+  })
+
+  it('prints help from a catalogue without loading a command', async () => {
+    const catalogue = { echo: helpOf(echo) }
+    const unloadable: CommandRegistry = {
+      echo: async () => {
+        throw new Error('loaded')
+      },
+    }
+    for (const argv of [
+      ['echo', '--help'],
+      ['help', 'echo'],
+      ['echo', 'x', '-h'],
+    ]) {
+      expect((await run(argv, undefined, { commands: unloadable, catalogue })).stdout).toBe((await run(argv)).stdout)
+    }
+    expect((await run(['--help'], undefined, { commands: unloadable, catalogue })).stdout).toMatch(/echo +Say it again/)
+    expect((await run(['echo', 'x'], undefined, { commands: unloadable, catalogue })).stderr).toContain('Error: loaded')
   })
 
   it('lists the commands, also when one cannot load', async () => {
@@ -185,30 +206,6 @@ describe('the registry', () => {
       expect(command.name).toBe(name)
       expect(command.example).toContain(`tunesmith ${name}`)
       expect(command.summary).not.toMatch(/\.$/)
-    }
-  })
-})
-
-describe('the process', () => {
-  it('stops in order at the first SIGINT and at once at the second', async () => {
-    const script = fileURLToPath(new URL('./fixtures/patient.ts', import.meta.url))
-    for (const { signals, expected } of [
-      { signals: 1, expected: { code: 130, output: 'finished in order' } },
-      { signals: 2, expected: { code: 130, output: 'still working' } },
-    ]) {
-      const child = spawn(process.execPath, ['--import', 'tsx', script, String(signals)], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      let output = ''
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        output += text
-        if (text.includes('still working')) child.kill('SIGINT')
-        if (text.includes('stopping') && signals === 2) child.kill('SIGINT')
-      })
-      const code = await new Promise((resolve) => child.on('close', resolve))
-      expect(code).toBe(expected.code)
-      expect(output).toContain(expected.output)
-      expect(output.includes('finished in order')).toBe(signals === 1)
     }
   })
 })

@@ -123,21 +123,19 @@ const settled = async <T>(work: Promise<T>, shown: string): Promise<T> => {
 const recipeError = (error: unknown, file: string, shown: string): ConfigError => {
   if (!(error instanceof Error)) return new ConfigError(`${shown}: the recipe threw ${show(error)}.`)
   const place = (path: string) => (path === file ? shown : path)
-  const compiler = /^(.+\.m?ts):(\d+):(\d+): (.*)$/s.exec(error.message)
+  const compiler = /^(.+\.m?[tj]s):(\d+):(\d+): (.*)$/s.exec(error.message)
   if (compiler !== null) {
     const [, path, line, column, text] = compiler
     return new ConfigError(`${place(path)}:${line}:${column}: SyntaxError: ${text.split('\n')[0]}`)
   }
   const stack = error.stack ?? ''
-  // A frame of the recipe, else of a file it imports, as Node writes them; a syntax error has its place in the first line.
-  const frames = [...stack.matchAll(/(?:file:\/\/)?(\/[^\s():?]+)(?:\?read=\d+)?:(\d+)(?::(\d+))?/g)].map(
-    ([, path, line, column]) => ({
-      path: decodeURI(path),
-      line,
-      column,
-    }),
+  // A frame of the recipe, else of a file that it imports.
+  const frames = [...stack.matchAll(/(?:^|[\s(])(?:file:\/\/)?(\/[^\s():?]+)(?:\?read=\d+)?:(\d+)(?::(\d+))?/gm)].map(
+    ([, path, line, column]) => ({ path: decodeURI(path), line, column }),
   )
-  const frame = frames.find(({ path }) => path === file) ?? frames.find(({ path }) => !path.includes('/node_modules/'))
+  const frame =
+    frames.find(({ path }) => path === file) ??
+    frames.find(({ path }) => !/\/node_modules\/|\/recipe-hooks\.mjs$/.test(path))
   const position = frame === undefined ? shown : [place(frame.path), frame.line, frame.column].filter(Boolean).join(':')
   const message = error instanceof TunesmithError ? error.message : `${error.name}: ${error.message.split('\n')[0]}`
   return new ConfigError(`${position}: ${message}`)

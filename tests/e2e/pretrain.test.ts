@@ -1,9 +1,10 @@
 // Commands around runs, on tiny data: train, stop by Ctrl-C, go on, prove, list, measure, use. What people type is what is tested.
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeDocuments, makeTextFolder, runChild, runHere, type TextFolder } from './run-folder.ts'
+import { makeDocuments, makeTextFolder, repository, runChild, runHere, type TextFolder } from './run-folder.ts'
 
 let text: TextFolder
 beforeAll(async () => {
@@ -138,6 +139,29 @@ describe('pretrain', () => {
     expect(second.code).toBe(0)
     expect(JSON.parse(second.stdout)).toMatchObject({ reason: 'finished', steps: 60 })
     expect(modelHash(stopped)).toEqual(modelHash(whole))
+  })
+
+  it('saves and stops at SIGHUP, as when a terminal or an SSH session is closed', async () => {
+    const out = join(text.path, 'hung-up')
+    let sent = false
+    const { code } = await runChild(flagsOf(out, 60), (stderr, kill) => {
+      if (sent || !/step \d+\/60/.test(stderr)) return
+      sent = true
+      kill('SIGHUP')
+    })
+    expect(code).toBe(129)
+    expect(readdirSync(join(out, 'checkpoints'))).toEqual([expect.stringMatching(/[1-9]/)])
+    const resumed = await runHere(['resume', out, '--json'])
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ reason: 'finished', steps: 60 })
+  })
+
+  it('continues to the end when its output is piped into `head`', async () => {
+    const out = join(text.path, 'piped')
+    const run = ['--import', 'tsx', 'src/cli/main.ts', ...flagsOf(out, 30)]
+    const script = '("$0" "$@" 2>&1; echo "rc $?" >&3) 3>&2 | head -n 2 >/dev/null'
+    const { stderr } = spawnSync('sh', ['-c', script, process.execPath, ...run], { cwd: repository, encoding: 'utf8' })
+    expect(stderr).toBe('rc 0\n')
+    expect(existsSync(join(out, 'model', 'model.safetensors'))).toBe(true)
   })
 
   it('runs a recipe in YAML with flags on top', async () => {

@@ -28,12 +28,24 @@ export const resolve = async (specifier, context, next) => {
 }
 
 export const load = async (url, context, next) => {
-  if (!/^file:.*\.m?ts(\?|$)/.test(url) || url.startsWith(new URL('src/', packageFile).href)) return next(url, context)
+  const kind = /^file:.*\.m?([tj]s)(\?read=\d+)?$/.exec(url)
+  if (kind === null || url.startsWith(new URL('src/', packageFile).href)) return next(url, context)
+  const [, loader, read] = kind
+  if (loader === 'ts') return { format: 'module', source: await compile(url, loader), shortCircuit: true }
+  // Node reports a syntax error of a module without its line.
+  if (read !== undefined) await compile(url, loader)
+  return next(url, context)
+}
+
+const compile = async (url, loader) => {
   const path = fileURLToPath(url)
-  const options = { loader: 'ts', format: 'esm', target: 'node20', sourcemap: 'inline', sourcefile: path }
+  const options = { loader, target: 'node20', sourcemap: 'inline', sourcefile: path, logLevel: 'silent' }
   try {
-    const { code } = await transform(await readFile(path, 'utf8'), { ...options, logLevel: 'silent' })
-    return { format: 'module', source: code, shortCircuit: true }
+    const { code } = await transform(await readFile(path, 'utf8'), {
+      ...options,
+      format: loader === 'ts' ? 'esm' : undefined,
+    })
+    return code
   } catch (error) {
     const fault = error.errors?.[0]
     if (fault === undefined) throw error

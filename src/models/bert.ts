@@ -40,7 +40,7 @@ const small = (numLayers: number, hiddenSize: number) => ({
   intermediateSize: 4 * hiddenSize,
 })
 
-export const bert = defineModel<z.output<typeof schema>>({
+export const bert = defineModel({
   type: 'bert',
   source: 'arXiv:1810.04805',
   config: schema,

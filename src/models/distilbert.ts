@@ -29,7 +29,7 @@ const schema = z.strictObject({
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
 })
 
-export const distilbert = defineModel<z.output<typeof schema>>({
+export const distilbert = defineModel({
   type: 'distilbert',
   source: 'arXiv:1910.01108',
   config: schema,

@@ -32,7 +32,7 @@ const schema = z.strictObject({
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
 })
 
-export const electra = defineModel<z.output<typeof schema>>({
+export const electra = defineModel({
   type: 'electra',
   source: 'arXiv:2003.10555',
   config: schema,

@@ -106,7 +106,7 @@ class Gpt2Body extends Body {
 
 const ladder = (numLayers: number, hiddenSize: number, numHeads: number) => ({ numLayers, hiddenSize, numHeads })
 
-export const gpt2 = defineModel<Gpt2Config>({
+export const gpt2 = defineModel({
   type: 'gpt2',
   source: 'Radford et al. 2019, Language Models are Unsupervised Multitask Learners',
   config: schema,

@@ -1,15 +1,27 @@
 // The registry of architectures, and what other folders may use of models.
+import { Registry } from '../core/index.ts'
 import { bert } from './bert.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama, mistral } from './llama.ts'
+import type { ModelDefinition } from './model.ts'
 import { qwen2, qwen3 } from './qwen.ts'
 import { roberta } from './roberta.ts'
 import { t5 } from './t5.ts'
 
-export const models = { bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta, t5 } as const
+const registry = new Registry<ModelDefinition>('an architecture')
+
+/** Every architecture by its `type`, those that packages registered included. */
+export const models = registry.builtIn([bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta, t5])
+/** Names of the built-in architectures. */
 export type ModelType = keyof typeof models
+
+/**
+ * Adds an architecture to recipes, flags and checkpoints.
+ * @throws ConfigError for a `type` that is taken
+ */
+export const registerModel = (definition: ModelDefinition): void => registry.register(definition)
 
 export { expectFinite } from './finite.ts'
 export { freezeWeights, frozenIn } from './frozen-weights.ts'
@@ -31,6 +43,7 @@ export {
   type BodyInputs,
   type BodyOutputs,
   contextLength,
+  defineModel,
   firstTokensOf,
   type ModelDefinition,
   type ReadTokens,

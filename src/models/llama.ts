@@ -44,7 +44,7 @@ const shared = {
   hfIgnored: decoderIgnored,
 }
 
-export const llama = defineModel<LlamaConfig>({
+export const llama = defineModel({
   ...shared,
   type: 'llama',
   source: 'arXiv:2307.09288',
@@ -77,7 +77,7 @@ export const llama = defineModel<LlamaConfig>({
   heads: () => decoderHeads('Llama', 'transformer.'),
 })
 
-export const mistral = defineModel<LlamaConfig>({
+export const mistral = defineModel({
   ...shared,
   type: 'mistral',
   source: 'arXiv:2310.06825',

@@ -104,38 +104,46 @@ export interface BuildOptions {
   encoderOnly?: boolean
 }
 
-export interface ModelDefinition<Config extends object = object> {
-  /** `model_type` of config.json. */
-  type: string
-  /** Where the architecture is published. */
+export interface ModelDefinition<Schema extends z.ZodType<object> = z.ZodType<object>, Type extends string = string> {
+  /** Name in recipes and flags, and `model_type` of config.json. */
+  type: Type
+  /** Publication of the architecture. */
   source: string
-  config: z.ZodType<Config>
-  presets: Record<string, Partial<Config>>
-  /** A config with some fields changed, by our names. @throws ConfigError for unknown ones and values that do not fit */
-  adjust(config: Partial<Config>, changes: Record<string, unknown>): Config
-  build(config: Config, options?: BuildOptions): Body
-  facts(config: Config): BodyFacts
-  /** Reads the fields of config.json that this architecture knows. @throws ConfigError that names what does not fit. */
-  fromHf(fields: Record<string, unknown>): Config
-  /** The fields of config.json that say the same. */
-  toHf(config: Config): Record<string, unknown>
-  /** Names of those fields that are floating point numbers, which Python's readers tell from whole ones. */
+  /** Settings of the architecture. */
+  config: Schema
+  /** Settings of published sizes, by name. */
+  presets: Record<string, Partial<z.output<Schema>>>
+  /** The config with some fields changed. @throws ConfigError for unknown fields and values that do not fit */
+  adjust(config: Partial<z.output<Schema>>, changes: Record<string, unknown>): z.output<Schema>
+  /** The body, with parameters that are not yet set. */
+  build(config: z.output<Schema>, options?: BuildOptions): Body
+  facts(config: z.output<Schema>): BodyFacts
+  /** Reads the fields of config.json. @throws ConfigError that names the fields that do not fit or are not supported */
+  fromHf(fields: Record<string, unknown>): z.output<Schema>
+  /** The same settings as fields of config.json. */
+  toHf(config: z.output<Schema>): Record<string, unknown>
+  /** Names of those fields that are floating point numbers, which Python's readers tell from integers. */
   hfFloats: readonly string[]
-  hfKeys(config: Config): readonly KeyRule[]
-  /** What stands before the body's keys in the files of models with a head. */
+  /** Names of the body's parameters in Hugging Face checkpoints. */
+  hfKeys(config: z.output<Schema>): readonly KeyRule[]
+  /** Prefix of the body's keys in checkpoints of models with a head. */
   hfPrefix: string
-  /** Keys in their files that say nothing: buffers, and copies of tied tensors. */
+  /** Keys in checkpoints that are no parameters: buffers, and copies of tied tensors. */
   hfIgnored: readonly RegExp[]
-  heads(config: Config): HeadEntries
+  /** The heads that the architecture has in transformers. */
+  heads(config: z.output<Schema>): HeadEntries
 }
 
-type Declaration<Config extends object> = Omit<ModelDefinition<Config>, 'adjust' | 'fromHf' | 'toHf' | 'hfFloats'> & {
-  /** Our config's keys by their names in config.json; both directions follow from it. */
-  hfFields: Partial<Record<keyof Config & string, string>>
-  /** Fields that one name for another cannot say. */
+type Declaration<Schema extends z.ZodType<object>, Type extends string> = Omit<
+  ModelDefinition<Schema, Type>,
+  'adjust' | 'fromHf' | 'toHf' | 'hfFloats'
+> & {
+  /** Names in config.json of our config's keys; reading and writing follow from it. */
+  hfFields: Partial<Record<keyof z.output<Schema> & string, string>>
+  /** Fields of config.json that are not a key under another name. */
   hfExtra?: {
     read(fields: Record<string, unknown>): Record<string, unknown>
-    write(config: Config): Record<string, unknown>
+    write(config: z.output<Schema>): Record<string, unknown>
   }
 }
 
@@ -144,12 +152,12 @@ const takesFractions = (schema: z.ZodType, field: string): boolean => {
   return success || !error.issues.some(({ path }) => path[0] === field)
 }
 
-/** Declares an architecture; index.ts makes it known. */
-export const defineModel = <Config extends object>({
+/** Defines an architecture; `registerModel` makes it available to recipes, flags and checkpoints. */
+export const defineModel = <const Type extends string, Schema extends z.ZodType<object>>({
   hfFields,
   hfExtra,
   ...rest
-}: Declaration<Config>): ModelDefinition<Config> => ({
+}: Declaration<Schema, Type>): ModelDefinition<Schema, Type> => ({
   ...rest,
   hfFloats: (Object.entries(hfFields) as [string, string][])
     .filter(([ours]) => takesFractions(rest.config, ours))
@@ -163,7 +171,7 @@ export const defineModel = <Config extends object>({
     return parseConfig(
       rest.config,
       given,
-      ([key]) => `${hfFields[key as keyof Config & string] ?? String(key)} in config.json`,
+      ([key]) => `${hfFields[key as keyof z.output<Schema> & string] ?? String(key)} in config.json`,
     )
   },
   toHf: (config) => {

@@ -40,7 +40,7 @@ const test = {
   maxPositions: 64,
 }
 
-export const qwen2 = defineModel<z.output<typeof qwen2Schema>>({
+export const qwen2 = defineModel({
   type: 'qwen2',
   source: 'arXiv:2407.10671',
   config: qwen2Schema,
@@ -74,7 +74,7 @@ export const qwen2 = defineModel<z.output<typeof qwen2Schema>>({
   heads: () => decoderHeads('Qwen2', 'transformer.'),
 })
 
-export const qwen3 = defineModel<z.output<typeof qwen3Schema>>({
+export const qwen3 = defineModel({
   type: 'qwen3',
   source: 'arXiv:2505.09388',
   config: qwen3Schema,

@@ -42,7 +42,7 @@ const countFromPadding =
     return present.cumsum(1).mul(present).add(padTokenId)
   }
 
-export const roberta = defineModel<z.output<typeof schema>>({
+export const roberta = defineModel({
   type: 'roberta',
   source: 'arXiv:1907.11692',
   config: schema,

@@ -112,7 +112,7 @@ const decodeShifted =
 
 const large = { hiddenSize: 1024, intermediateSize: 4096, numLayers: 24, numHeads: 16 }
 
-export const t5 = defineModel<T5Config>({
+export const t5 = defineModel({
   type: 't5',
   source: 'arXiv:1910.10683',
   config: schema,

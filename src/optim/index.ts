@@ -1,5 +1,6 @@
 // The registry of optimizers, and what other folders may use of optim.
-import { z } from 'zod'
+import type { z } from 'zod'
+import { openUnion, Registry } from '../core/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import { adafactor } from './adafactor.ts'
 import { adamw } from './adamw.ts'
@@ -24,24 +25,31 @@ export {
 export { type GroupOptions, parameterGroups } from './parameter-groups.ts'
 export * from './schedules/index.ts'
 
-export const optimizers = { adafactor, adamw, lion, muon, sgd } as const
+const registry = new Registry<OptimizerDefinition>('an optimizer')
+
+/** Every optimizer by its `type`, those that packages registered included. */
+export const optimizers = registry.builtIn([adafactor, adamw, lion, muon, sgd])
+/** Names of the built-in optimizers. */
 export type OptimizerType = keyof typeof optimizers
 
-/** Any optimizer, told apart by `type`. */
-export const optimizerSchema = z.discriminatedUnion('type', [
-  adafactor.config,
-  adamw.config,
-  lion.config,
-  muon.config,
-  sgd.config,
-])
+/** Settings of any optimizer, told apart by `type`. */
+export const optimizerSchema = openUnion('type', () =>
+  registry.list.map(({ config }) => config as (typeof optimizers)[OptimizerType]['config']),
+)
+/** Checked settings of a built-in optimizer, defaults filled in. */
 export type OptimizerConfig = z.output<typeof optimizerSchema>
+
+/**
+ * Adds an optimizer to recipes and flags.
+ * @throws ConfigError for a `type` that is taken
+ */
+export const registerOptimizer = (definition: OptimizerDefinition): void => registry.register(definition)
 
 const definitionOf = ({ type }: OptimizerConfig) => optimizers[type] as OptimizerDefinition
 
 /**
- * Makes the optimizer of a checked config over parameters by path. float32 parameters change in place; bfloat16 ones get a
- * float32 master, which is what changes, and are written as its rounded copy in the same step.
+ * Creates the optimizer of a checked config over parameters by path. float32 parameters are updated in place; a bfloat16 one
+ * gets a float32 master copy, which is updated, and is written as its rounded copy in the same step.
  * @throws ConfigError, ShapeError for parameters that cannot be trained
  */
 export const createOptimizer = (

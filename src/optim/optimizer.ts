@@ -28,9 +28,9 @@ export interface ParameterUpdate extends ParameterFacts {
   count: number
 }
 
-export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType> {
-  /** The name in recipes, kebab-case. */
-  readonly type: string
+export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType, Type extends string = string> {
+  /** Name in recipes and flags, kebab-case. */
+  readonly type: Type
   /** The paper, and the implementation whose numbers it reproduces. */
   readonly source: string
   /** One sentence for help and reports, with the bytes of state for each value. */
@@ -44,12 +44,10 @@ export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType> {
   update(config: z.output<Schema>, updates: readonly ParameterUpdate[], scale: number): void
 }
 
-/** Declares an optimizer; the registry in index.ts lists what this returns. */
-export function defineOptimizer<Schema extends z.ZodType>(
-  definition: OptimizerDefinition<Schema>,
-): OptimizerDefinition<Schema> {
-  return definition
-}
+/** Defines an optimizer; `registerOptimizer` makes it available to recipes and flags. */
+export const defineOptimizer = <const Type extends string, Schema extends z.ZodType>(
+  definition: OptimizerDefinition<Schema, Type>,
+): OptimizerDefinition<Schema, Type> => definition
 
 /** Parameters with one weight decay and one scale of the learning rate. */
 export interface ParameterGroup {

@@ -1,5 +1,6 @@
-// The registry of learning-rate schedules: one entry a file. Names, unions, flags and tests derive from it.
-import { z } from 'zod'
+// The registry of learning-rate schedules, one file each. Schemas, flags and tests derive from it.
+import type { z } from 'zod'
+import { openUnion, Registry } from '../../core/index.ts'
 import { constant } from './constant.ts'
 import { cosine } from './cosine.ts'
 import { inverseSquareRoot } from './inverse-square-root.ts'
@@ -9,29 +10,30 @@ import { warmupStableDecay } from './warmup-stable-decay.ts'
 
 export { defineSchedule, type ScheduleDefinition, type SchedulePosition } from './schedule.ts'
 
-export const schedules = {
-  constant,
-  cosine,
-  'inverse-square-root': inverseSquareRoot,
-  linear,
-  'warmup-stable-decay': warmupStableDecay,
-} as const
+const registry = new Registry<ScheduleDefinition>('a schedule')
+
+/** Every schedule by its `type`, those that packages registered included. */
+export const schedules = registry.builtIn([constant, cosine, inverseSquareRoot, linear, warmupStableDecay])
+/** Names of the built-in schedules. */
 export type ScheduleType = keyof typeof schedules
 
-/** Any schedule, told apart by `type`. */
-export const scheduleSchema = z.discriminatedUnion('type', [
-  constant.config,
-  cosine.config,
-  inverseSquareRoot.config,
-  linear.config,
-  warmupStableDecay.config,
-])
+/** Settings of any schedule, told apart by `type`. */
+export const scheduleSchema = openUnion('type', () =>
+  registry.list.map(({ config }) => config as (typeof schedules)[ScheduleType]['config']),
+)
+/** Checked settings of a built-in schedule, defaults filled in. */
 export type ScheduleConfig = z.output<typeof scheduleSchema>
 
 /**
- * The share of the peak learning rate for the update that comes after `step` others, from 0 to 1: a pure function, so that a resumed
- * run goes on where it was. The first update of a warm-up has 0, as in transformers.
- * @throws ConfigError where the schedule needs the length of the run and `totalSteps` is Infinity.
+ * Adds a schedule to recipes and flags.
+ * @throws ConfigError for a `type` that is taken
+ */
+export const registerSchedule = (definition: ScheduleDefinition): void => registry.register(definition)
+
+/**
+ * Learning rate at a position in the run, as a share of the peak from 0 to 1. A pure function, so a resumed run continues
+ * exactly. The first step of a warmup has 0, as in transformers.
+ * @throws ConfigError where the schedule needs the length of the run and `totalSteps` is Infinity
  */
 export const scheduleAt = (config: ScheduleConfig, position: SchedulePosition): number =>
   evaluateSchedule(schedules[config.type] as ScheduleDefinition, config, position)

@@ -9,9 +9,9 @@ export interface SchedulePosition {
   totalSteps: number
 }
 
-export interface ScheduleDefinition<Schema extends z.ZodType = z.ZodType> {
-  /** The name in recipes, kebab-case, equal to the file's name. */
-  readonly type: string
+export interface ScheduleDefinition<Schema extends z.ZodType = z.ZodType, Type extends string = string> {
+  /** Name in recipes and flags, kebab-case, equal to the file's name. */
+  readonly type: Type
   /** One sentence for help. */
   readonly summary: string
   /** The paper or reference implementation. */
@@ -23,12 +23,10 @@ export interface ScheduleDefinition<Schema extends z.ZodType = z.ZodType> {
   at(config: z.output<Schema>, position: SchedulePosition): number
 }
 
-/** Declares a schedule; the registry in index.ts lists what this returns. */
-export function defineSchedule<Schema extends z.ZodType>(
-  definition: ScheduleDefinition<Schema>,
-): ScheduleDefinition<Schema> {
-  return definition
-}
+/** Defines a schedule; `registerSchedule` makes it available to recipes and flags. */
+export const defineSchedule = <const Type extends string, Schema extends z.ZodType>(
+  definition: ScheduleDefinition<Schema, Type>,
+): ScheduleDefinition<Schema, Type> => definition
 
 /** Warm-up from 0, in steps or as a share of the run. */
 export const warmupFields = {

@@ -1,14 +1,15 @@
-// The scanners against the regular expressions they stand for, the translation of Oniguruma's syntax, and the cache.
+// Hand-written scanners against their regular expressions, the translation of Oniguruma syntax, time limits, the cache.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Tokenizer } from './index.ts'
-import { translateRegex } from './oniguruma.ts'
+import { compileRegex, PUBLISHED_PATTERNS, translateRegex } from './oniguruma.ts'
+import { Pattern } from './pattern.ts'
 import { GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN } from './pre-tokenizers/index.ts'
 import { regexScanner, type Scanner, scannerOf } from './pre-tokenizers/scanner.ts'
 import { wellFormed } from './unicode.ts'
 import { hashUnits, WordCache } from './word-cache.ts'
 
-const cut = (scanner: Scanner, text: string): string[] => {
+const split = (scanner: Scanner, text: string): string[] => {
   const units = Uint16Array.from(text, (character) => character.charCodeAt(0))
   const all = new Uint16Array(text.length)
   for (let i = 0; i < text.length; i++) all[i] = text.charCodeAt(i)
@@ -45,15 +46,14 @@ const character = fc.oneof(
 )
 const texts = fc.array(character, { maxLength: 30 }).map((parts) => parts.join(''))
 
-describe('scanners written by hand', () => {
-  it.each([GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN])('equal %s', (pattern) => {
-    const regex = translateRegex(pattern, 'test')
-    const hand = scannerOf(pattern, regex)
-    const slow = regexScanner(regex)
+describe('hand-written scanners', () => {
+  it.each([GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN])('split text like the regular expression %s', (pattern) => {
+    const hand = scannerOf(new Pattern(pattern, { isLiteral: false, where: 'test' }))
+    const slow = regexScanner(translateRegex(pattern, 'test'))
     expect(hand.limited).toBe(true)
     fc.assert(
       fc.property(texts, (text) => {
-        expect(cut(hand, text)).toEqual(cut(slow, text))
+        expect(split(hand, text)).toEqual(split(slow, text))
       }),
       { numRuns: 3000 },
     )
@@ -85,20 +85,87 @@ describe('translateRegex', () => {
     ['\\s', '\u0085\ufeff', ['\u0085']],
     ['[\\]\\-a]+', 'a]-b', ['a]-']],
     ['(?<name>a)(?#note)b', 'ab', ['ab']],
-  ])('%s', (pattern, text, expected) => {
+  ])('translates %s', (pattern, text, expected) => {
     expect(found(pattern, text)).toEqual(expected)
   })
 
-  it.each(['(', ')', '[', 'a{2,1}', '*a', '\\1', '(?<n>a)\\k<n>', '\\p{Nope}', '(?~a)', '\\G', 'x{9999}'])(
-    'refuses %s',
-    (pattern) => {
-      expect(() => translateRegex(pattern, 'place')).toThrow(/place/)
-    },
-  )
+  it.each([
+    '(',
+    ')',
+    '[',
+    'a{2,1}',
+    '*a',
+    '\\1',
+    '(?<n>a)\\k<n>',
+    '\\p{Nope}',
+    '(?~a)',
+    '\\G',
+    'x{9999}',
+    '\\p{RGI_Emoji}',
+  ])('throws for %s', (pattern) => {
+    expect(() => translateRegex(pattern, 'place')).toThrow(/place/)
+  })
+})
+
+describe('time limits of regular expressions', () => {
+  const needsTimeLimit = (pattern: string) => compileRegex(pattern, 'test').needsTimeLimit
+
+  it.each(Object.entries(PUBLISHED_PATTERNS))('are not needed for the pattern of %s', (_name, pattern) => {
+    expect(needsTimeLimit(pattern)).toBe(false)
+  })
+
+  it.each([
+    '\\p{N}{1,3}',
+    ' {2,}',
+    '\\s+',
+    '[一-龥぀-ゟ゠-ヿ]+',
+    "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+",
+    '[0-9][0-9][0-9]',
+    '(?i:abc)|\\d++',
+    '[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+'.replace(' ?', ' ?+'),
+  ])('are not needed for %s, which matches in linear time', (pattern) => {
+    expect(needsTimeLimit(pattern)).toBe(false)
+  })
+
+  it.each([
+    'hello (a|b|ab)*c',
+    '(ab)*(ab)*(ab)*c',
+    'a?a?a?a?aaaa',
+    '(a|ab)(c|bcd)x',
+    'a*b',
+    '(?<=a*)b',
+    '\\R*x',
+    'a{2}{3}',
+    '(?=\\w+;)x',
+    '\\w+$',
+  ])('are needed for %s', (pattern) => {
+    expect(needsTimeLimit(pattern)).toBe(true)
+  })
+
+  it('give the same words as matching without a limit', () => {
+    // Forms of published patterns that are not in the list of linear ones.
+    for (const source of [
+      `${PUBLISHED_PATTERNS.llama3}|x`,
+      '(?:\\p{L}\\p{M}*)+',
+      "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{M}&&[^\\p{Han}]]*[\\p{Ll}]+(?i:'s|'t)?|\\p{N}{1,3}",
+      '(?=a)|b*c?',
+    ]) {
+      const pattern = new Pattern(source, { isLiteral: false, where: 'test' })
+      expect(pattern.needsTimeLimit).toBe(true)
+      const limited = scannerOf(pattern)
+      const unlimited = regexScanner(pattern.regex)
+      fc.assert(
+        fc.property(texts, (text) => {
+          expect(split(limited, text)).toEqual(split(unlimited, text))
+        }),
+        { numRuns: 100 },
+      )
+    }
+  })
 })
 
 describe('WordCache', () => {
-  it('gives back what was put in, through growth and forgetting', () => {
+  it('returns the cached ids through growth, and nothing after clear', () => {
     const cache = new WordCache()
     const out = new Uint32Array(2000)
     const word = (i: number) => Uint16Array.from(`word ${i}`, (letter) => letter.charCodeAt(0))
@@ -121,7 +188,7 @@ describe('WordCache', () => {
 
 describe('round trips', () => {
   const vocab = Object.fromEntries(Array.from({ length: 256 }, (_, i) => [String.fromCharCode(i), i]))
-  it('byte-level tokenizers give every well-formed text back', async () => {
+  it('of byte-level tokenizers restore every well-formed text', async () => {
     const { BYTE_ALPHABET } = await import('./byte-level.ts')
     const bytes = Object.fromEntries(BYTE_ALPHABET.map((letter, id) => [letter, id]))
     expect(Object.keys(vocab)).toHaveLength(256)

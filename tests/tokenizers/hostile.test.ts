@@ -269,3 +269,73 @@ describe('damaged files', () => {
     for (const odd of [null, [], 'x', 5, {}]) await expect(loadTokenizer(odd as Json)).rejects.toThrow(TunesmithError)
   })
 })
+
+describe('patterns that take too long', () => {
+  const withSplit = (Regex: string) =>
+    new Tokenizer({
+      ...SEEDS.llama3,
+      pre_tokenizer: { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false },
+    })
+  const withReplace = (Regex: string) =>
+    new Tokenizer({ ...SEEDS.llama3, normalizer: { type: 'Replace', pattern: { Regex }, content: 'x' } })
+
+  it.each([
+    ['hello (a|b|ab)*c', `hello ${'ab'.repeat(40)}`],
+    ['(ab)*(ab)*(ab)*c', 'ab'.repeat(3000)],
+    [`${'x?'.repeat(30)}${'x'.repeat(30)}`, `${'x'.repeat(29)}y`.repeat(3)],
+    ['a(\\R)*b', `a${'\r\n'.repeat(60)}`],
+    ['a+b', 'a'.repeat(150_000)],
+  ])(
+    'throw an error that names the pattern: %s',
+    (pattern, text) => {
+      for (const encode of [
+        () => withSplit(pattern).encode(text),
+        () => withSplit(pattern).encodeIds(text),
+        () => withReplace(pattern).encodeIds(text),
+      ]) {
+        const started = performance.now()
+        expect(encode).toThrow(/regular expression ".*" of `(pre_tokenizer|normalizer)\.pattern` takes more than \d/)
+        expect(performance.now() - started).toBeLessThan(text.length > 1000 ? 30_000 : 5000)
+      }
+      // The tokenizer stays usable for other texts.
+      expect(withSplit(pattern).encode('1 2 3').length).toBeGreaterThan(0)
+    },
+    120_000,
+  )
+})
+
+describe('normalizers and decoders that expand text without limit', () => {
+  const doubling = (count: number) =>
+    Array.from({ length: count }, () => ({ type: 'Replace', pattern: { String: 'a' }, content: 'aa' }))
+  const vocab = { type: 'WordLevel', vocab: { u: 0, a: 1 }, unk_token: 'u' }
+  const normalizing = (normalizers: unknown[]) => ({ model: vocab, normalizer: { type: 'Sequence', normalizers } })
+
+  it.each([14, 40])('throw an error that names the normalizer: %i times a->aa', (count) => {
+    const tokenizer = new Tokenizer(normalizing(doubling(count)))
+    const text = 'a'.repeat(100_000)
+    for (const encode of [() => tokenizer.encode(text), () => tokenizer.encodeIds(text)])
+      expect(encode).toThrow(/`normalizer\.normalizers\[\d+\]` expands a text of 100000 characters to more than \d+/)
+  })
+
+  it('throw an error for a regular expression, for a long replacement and for an added token', () => {
+    const regex = doubling(40).map((one) => ({ ...one, pattern: { Regex: '$|a' } }))
+    expect(() => new Tokenizer(normalizing(regex)).encode('aa')).toThrow(/expands a text of 2 characters/)
+    const long = { type: 'Replace', pattern: { String: 'a' }, content: 'b'.repeat(100_000) }
+    const tokenizer = new Tokenizer({ model: vocab, normalizer: long })
+    for (const encode of [() => tokenizer.encode('a'.repeat(100)), () => tokenizer.encodeIds('a'.repeat(100))])
+      expect(encode).toThrow(/`normalizer\.pattern` expands a text of 100 characters/)
+    expect(tokenizer.encode('a').length).toBe(1)
+    const added = [{ id: 2, content: 'aaa', special: false, normalized: true }]
+    expect(() => new Tokenizer({ ...normalizing(doubling(40)), added_tokens: added })).toThrow(/normalizers\[\d+\]/)
+  })
+
+  it('throw an error that names the decoder', () => {
+    const tokenizer = new Tokenizer({ model: vocab, decoder: { type: 'Sequence', decoders: doubling(40) } })
+    expect(() => tokenizer.decode([1, 1])).toThrow(/`decoder\.decoders\[\d+\]` expands a text of 2 characters/)
+  })
+
+  it('do not include the largest expansion of Unicode normalization', () => {
+    const tokenizer = new Tokenizer({ model: vocab, normalizer: { type: 'NFKD' } })
+    expect(tokenizer.encode('\ufdfa'.repeat(100_000)).length).toBe(1)
+  })
+})

@@ -1,8 +1,8 @@
 // Renders chat templates with limits on size and time, because templates come from untrusted files.
 // Independent of the tokenizer.
-import { createContext, Script } from 'node:vm'
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { ConfigError, TunesmithError } from '../../core/index.ts'
+import { runWithTimeLimit } from '../time-limit.ts'
 import { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
 
 const MAX_TEMPLATE = 256 * 1024
@@ -46,23 +46,17 @@ const parseTemplate = (source: string): Program => {
     )
   let program = programs.get(source)
   if (program === undefined) {
-    program = runWithTimeout(() => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })))
+    program = runTemplate(() => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })))
     if (programs.size >= MAX_CACHED_TEMPLATES) programs.delete(programs.keys().next().value!)
     programs.set(source, program)
   }
   return program
 }
 
-// The time limit of a vm script also covers the functions it calls. All calls share one context, because creating one
-// takes longer than rendering most templates.
-const caller = new Script('work()')
-const sandbox: { work?: () => unknown } = createContext({})
-
 /** Runs template code for at most two seconds and turns its errors into ConfigError. */
-const runWithTimeout = <T>(work: () => T): T => {
+const runTemplate = <T>(work: () => T): T => {
   try {
-    sandbox.work = work
-    return caller.runInContext(sandbox, { timeout: TIMEOUT_MS }) as T
+    return runWithTimeLimit(work, TIMEOUT_MS)
   } catch (error) {
     if (error instanceof TunesmithError) throw error
     const message = (error as { message?: unknown } | null)?.message
@@ -110,7 +104,7 @@ export const checkMessages = (messages: readonly ChatMessage[]): void => {
 export const renderChat = (messages: readonly ChatMessage[], options: RenderOptions): string => {
   checkMessages(messages)
   const program = parseTemplate(templateSource(options.template))
-  const text = runWithTimeout(() => {
+  const text = runTemplate(() => {
     const environment = new Environment()
     const globals: Record<string, unknown> = {
       true: true,

@@ -1,7 +1,7 @@
 // Decoders that restore the spaces between words, and decoders that edit single tokens.
-import { matches, readPattern } from '../normalizers/replace.ts'
+import { checkExpansion } from '../growth.ts'
+import { readPattern, replaceInTokens } from '../pattern.ts'
 import { PREPEND_SCHEMES } from '../pre-tokenizers/metaspace.ts'
-import { replaceSpans } from '../text.ts'
 import { defineDecoder } from './decoder.ts'
 
 const CLEAN_UPS: readonly (readonly [string, string])[] = [
@@ -96,14 +96,16 @@ export const stripDecoder = defineDecoder({
 export const replaceDecoder = defineDecoder({
   type: 'Replace',
   read(fields) {
-    const { regex } = readPattern(fields, 'pattern')
+    const pattern = readPattern(fields, 'pattern')
     const content = fields.string('content')
-    return (tokens) => tokens.map((token) => replaceSpans(token, matches(regex, token), content))
+    return (tokens) => replaceInTokens(pattern, tokens, content)
   },
 })
 
 /** Joins all tokens into one string. */
 export const fuse = defineDecoder({ type: 'Fuse', read: () => (tokens) => [tokens.join('')] })
+
+const totalLength = (tokens: readonly string[]): number => tokens.reduce((sum, token) => sum + token.length, 0)
 
 /** Applies several decoders in order. */
 export const decoderSequence = defineDecoder({
@@ -111,6 +113,14 @@ export const decoderSequence = defineDecoder({
   read(fields, nested) {
     const where = fields.at('decoders')
     const parts = fields.list('decoders').map((value, i) => nested(value, `${where}[${i}]`))
-    return (tokens) => parts.reduce((now, part) => part(now), tokens)
+    return (tokens) => {
+      const length = totalLength(tokens)
+      let decoded = tokens
+      for (const [i, part] of parts.entries()) {
+        decoded = part(decoded)
+        checkExpansion(length, totalLength(decoded), `${where}[${i}]`)
+      }
+      return decoded
+    }
   },
 })

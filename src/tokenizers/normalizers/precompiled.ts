@@ -2,6 +2,7 @@
 // replacements. Every read is bounds-checked, because the table comes from a file.
 // @source Kudo and Richardson 2018 (SentencePiece); the double array is that of Darts-clone
 import { throwInvalid } from '../fields.ts'
+import { checkExpansion, maxExpandedLength } from '../growth.ts'
 import { defineNormalizer, type Normalizer } from './normalizer.ts'
 
 const MAX_TABLE = 16 * 1024 * 1024
@@ -114,15 +115,18 @@ export const precompiled = defineNormalizer({
     return {
       normalize(text) {
         if (keepsAscii && ALL_SIMPLE.test(text)) return text
+        const limit = maxExpandedLength(text.length)
         let result = ''
         walk(map, text, (old, replacement) => {
           result += replacement ?? old
+          if (result.length > limit) checkExpansion(text.length, result.length, fields.where)
         })
         return result
       },
       align(piece) {
         const characters: string[] = []
         const changes: number[] = []
+        const limit = maxExpandedLength(piece.text.length)
         let modified = false
         walk(map, piece.text, (old, replacement) => {
           if (replacement === undefined) {
@@ -135,6 +139,7 @@ export const precompiled = defineNormalizer({
           const difference = added.length - [...old].length
           characters.push(...added)
           changes.push(...added.map((_, i) => (i >= added.length - difference ? 1 : 0)))
+          if (characters.length > limit) checkExpansion(piece.text.length, characters.length, fields.where)
           // As in the crate, removed characters are counted on the last character written, even if that is earlier.
           if (difference < 0 && changes.length > 0) changes[changes.length - 1] += difference
         })

@@ -1,4 +1,6 @@
 // The Sequence normalizer: applies several normalizers in order.
+
+import { checkExpansion } from '../growth.ts'
 import { safeSplitBeforeAll } from '../split-points.ts'
 import { defineNormalizer, type Normalizer } from './normalizer.ts'
 
@@ -9,9 +11,20 @@ export const normalizerSequence = defineNormalizer({
     const where = fields.at('normalizers')
     const parts: Normalizer[] = fields.list('normalizers').map((value, i) => nested(value, `${where}[${i}]`))
     return {
-      normalize: (text, edges) => parts.reduce((done, part) => part.normalize(done, edges), text),
+      normalize(text, edges) {
+        let normalized = text
+        for (const [i, part] of parts.entries()) {
+          normalized = part.normalize(normalized, edges)
+          checkExpansion(text.length, normalized.length, `${where}[${i}]`)
+        }
+        return normalized
+      },
       align(piece) {
-        for (const part of parts) part.align(piece)
+        const { length } = piece.text
+        for (const [i, part] of parts.entries()) {
+          part.align(piece)
+          checkExpansion(length, piece.text.length, `${where}[${i}]`)
+        }
       },
       safeSplitBefore: (lead) => safeSplitBeforeAll(parts, lead),
       splitsSafelyAtAscii: parts.every((part) => part.splitsSafelyAtAscii),

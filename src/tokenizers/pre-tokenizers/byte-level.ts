@@ -1,8 +1,8 @@
 // GPT-2's pre-tokenizer: splits text into words and converts each to byte-level characters.
 // @source Radford et al. 2019, the encoder released with GPT-2
 import { toByteLevel } from '../byte-level.ts'
-import { matches } from '../normalizers/replace.ts'
 import { translateRegex } from '../oniguruma.ts'
+import { matches } from '../pattern.ts'
 import { definePreTokenizer, splitAt } from './pre-tokenizer.ts'
 import { GPT2_PATTERN, gpt2Scanner, type Scanner } from './scanner.ts'
 

@@ -1,5 +1,5 @@
 // Pre-tokenizers that split at characters of a class: BERT, white space, punctuation, digits, a delimiter.
-import { matches } from '../normalizers/replace.ts'
+import { matches } from '../pattern.ts'
 import type { Piece } from '../text.ts'
 import { classOf, NUMBER, PUNCTUATION, WHITE_SPACE } from '../unicode.ts'
 import { occurrences } from './metaspace.ts'

@@ -1,6 +1,8 @@
 // Scanners find the end of each word in an array of UTF-16 units. They dominate the time of encoding, so the patterns of
 // well-known tokenizers are hand-written; tests compare each with its regular expression.
 // @source the patterns: GPT-2's encoder, Llama 3's and Qwen 2's tokenizer.json
+import type { Pattern } from '../pattern.ts'
+import type { Span } from '../text.ts'
 import { classAt, classOfUnit, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
 
 /** Finds word boundaries. */
@@ -170,6 +172,25 @@ export const regexScanner = (pattern: RegExp): Scanner => {
   }
 }
 
+/** Like `regexScanner`, but finds all matches at the start of a text, under one time limit. */
+const spanScanner = (pattern: Pattern): Scanner => {
+  let spans: Span[] = []
+  let at = 0
+  return {
+    limited: false,
+    begin(text) {
+      spans = pattern.matches(text)
+      at = 0
+    },
+    next(_units, start, limit) {
+      while (at < spans.length && spans[at][1] <= start) at++
+      if (at === spans.length) return limit
+      const [matchStart, matchEnd] = spans[at]
+      return matchStart > start ? matchStart : matchEnd
+    },
+  }
+}
+
 /** Splits each word of `outer` by `inner`. */
 export const nestedScanner = (outer: Scanner, inner: Scanner): Scanner => {
   let end = -1
@@ -193,5 +214,7 @@ const KNOWN: Readonly<Record<string, () => Scanner>> = {
 }
 
 /** The hand-written scanner of a well-known pattern, else one that runs the regular expression. */
-export const scannerOf = (source: string, regex: RegExp): Scanner =>
-  Object.hasOwn(KNOWN, source) ? KNOWN[source]() : regexScanner(regex)
+export const scannerOf = (pattern: Pattern): Scanner => {
+  if (Object.hasOwn(KNOWN, pattern.source)) return KNOWN[pattern.source]()
+  return pattern.needsTimeLimit ? spanScanner(pattern) : regexScanner(pattern.regex)
+}

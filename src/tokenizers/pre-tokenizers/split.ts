@@ -1,5 +1,5 @@
 // The Split pre-tokenizer: splits at the matches of a string or a regular expression.
-import { matches, readPattern } from '../normalizers/replace.ts'
+import { readPattern } from '../pattern.ts'
 import { BEHAVIORS, definePreTokenizer, splitAt } from './pre-tokenizer.ts'
 import { scannerOf } from './scanner.ts'
 
@@ -13,9 +13,8 @@ export const split = definePreTokenizer({
     // Isolating the matches or the text between them gives the same words.
     const isolates = behavior === 'Isolated'
     return {
-      split: (pieces) =>
-        pieces.flatMap((piece) => splitAt(piece, matches(pattern.regex, piece.text), behavior, invert)),
-      ...(isolates ? { scanner: () => scannerOf(pattern.source, pattern.regex) } : {}),
+      split: (pieces) => pieces.flatMap((piece) => splitAt(piece, pattern.matches(piece.text), behavior, invert)),
+      ...(isolates ? { scanner: () => scannerOf(pattern) } : {}),
     }
   },
 })

@@ -56,7 +56,7 @@ export default defineRun({
   schedule: { type: 'cosine', warmupSteps: 100, floor: 0.1 },
   evaluate: { steps: 250 },
   // All of the held-out tenth.
-  heldOut: 2000,
+  validationExamples: 2000,
   sample: { steps: 500 },
   prompts: ['ROMEO:\n'],
 })

@@ -10,7 +10,7 @@ export default defineRun({
   base: 'runs/bert-from-scratch',
   objective: { type: 'masked-lm' },
   data: ['runs/medical/shards', 'runs/text/wordpiece-shards'],
-  weights: [0.9, 0.1],
+  dataWeights: [0.9, 0.1],
   tokenizer: 'runs/text/wordpiece',
   out: 'runs/medical-bert',
   maxLength: 128,

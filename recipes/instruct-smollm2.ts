@@ -23,6 +23,6 @@ export default defineRun({
   schedule: { type: 'cosine', warmupShare: 0.03 },
   evaluate: { steps: 25 },
   // Checkpoints are chosen by the perplexity of held-out answers, for which nothing need be written.
-  answers: { during: 0, end: 100, samples: 20 },
+  answers: { duringTraining: 0, atEnd: 100, samples: 20 },
   checkpoint: { minutes: 10 },
 })

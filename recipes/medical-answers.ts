@@ -21,7 +21,7 @@ export default defineRun({
   budget: { epochs: 1 },
   learningRate: 2e-4,
   schedule: { type: 'cosine', warmupShare: 0.03 },
-  answers: { during: 0, end: 100, samples: 20 },
+  answers: { duringTraining: 0, atEnd: 100, samples: 20 },
   keep: { best: 'perplexity' },
   checkpoint: { minutes: 10 },
 })

@@ -21,5 +21,5 @@ export default defineRun({
   learningRate: 2e-4,
   schedule: { type: 'cosine', warmupShare: 0.05 },
   // Of the held-out conversations, so many are summarised while it learns, to choose the best checkpoint by, and at the end.
-  answers: { during: 24, end: 100, samples: 20 },
+  answers: { duringTraining: 24, atEnd: 100, samples: 20 },
 })

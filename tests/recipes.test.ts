@@ -30,7 +30,7 @@ const tiny = (text: TextFolder, out: string): Partial<PretrainInput> => ({
   evaluate: { steps: 2 },
   sample: {},
   checkpoint: {},
-  heldOut: 2,
+  validationExamples: 2,
 })
 
 /** A text of which the recipe's seed sets aside just the last tenth. */
@@ -191,7 +191,7 @@ describe('recipes', () => {
       const recipe = (await readRecipeFile(join(folder, manyAdapters))) as unknown as FinetuneInput
       expect(recipe.out).toBe(`runs/many/${name}`)
       folders[name] = join(pieces.path, recipe.out)
-      const steps = { batch: { sequences: 2 }, budget: { steps: 2 }, checkpoint: {}, untrained: false }
+      const steps = { batch: { sequences: 2 }, budget: { steps: 2 }, checkpoint: {}, untrainedBaseline: false }
       const { reason } = await finetune({ ...recipe, ...steps, out: folders[name] })
       expect(reason).toBe('finished')
     }
@@ -229,7 +229,7 @@ describe('recipes', () => {
         batch: { sequences: 2 },
         budget: { steps: 2 },
         evaluate: { steps: 2 },
-        answers: { during: 2, end: 2, samples: 2 },
+        answers: { duringTraining: 2, atEnd: 2, samples: 2 },
         checkpoint: {},
       })
       expect(result).toMatchObject({ reason: 'finished', steps: 2 })

@@ -10,7 +10,7 @@ import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { type TaskExample, taskConfig } from '../../src/tasks/index.ts'
 import { exampleBatches } from '../../src/tasks/learning/batches.ts'
 import { type Dtype, inferenceMode, noGrad, scope, type Tensor } from '../../src/tensor/index.ts'
-import { freshState, runLength, type TrainableModel, train, trainingSchema } from '../../src/training/index.ts'
+import { initialState, runLength, type TrainableModel, train, trainingSchema } from '../../src/training/index.ts'
 import { jobNamed, smallened } from './jobs.ts'
 import { type Row, taskOf } from './prepare.ts'
 
@@ -50,7 +50,11 @@ const withDrawnValues = async (applied: AppliedAdapter): Promise<AppliedAdapter>
   return applied
 }
 const applied = await withDrawnValues(applyAdapter(model, job.adapter, { seed: 1 }))
-const trainee: TrainableModel<TaskExample> = { model: applied.model, objective: learner, parameters: applied.trainable }
+const trainable: TrainableModel<TaskExample> = {
+  model: applied.model,
+  objective: learner,
+  parameters: applied.trainable,
+}
 const peakMb = () => process.resourceUsage().maxRSS / 1024
 
 const check = () => {
@@ -101,18 +105,18 @@ const learn = async () => {
     budget: { steps },
     schedule: { type: 'constant' },
   })
-  const optimizer = createOptimizer(optimizerSchema.parse({ type: 'adamw', weightDecay: 0.01 }), trainee.parameters)
+  const optimizer = createOptimizer(optimizerSchema.parse({ type: 'adamw', weightDecay: 0.01 }), trainable.parameters)
   const all = examples.map(exampleOf)
   const measured: { ms: number; cpuMs: number; examples: number; loss: number }[] = []
   let cpu = process.cpuUsage()
   for await (const event of train({
-    trainee,
+    trainable,
     stream: { perEpoch: all.length, example: (position) => ({ example: all[position % all.length], cut: 0 }) },
     optimizer,
     settings,
     learningRate: job.learningRate,
     length: runLength(settings.budget, { examplesPerStep: job.batch, tokensPerStep: 1, examplesPerEpoch: all.length }),
-    state: freshState(settings, model.facts.numLayers),
+    state: initialState(settings, model.facts.numLayers),
   })) {
     const { user, system } = process.cpuUsage(cpu)
     cpu = process.cpuUsage()

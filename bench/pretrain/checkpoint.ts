@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { noGrad, scope, zeros } from '../../src/tensor/index.ts'
-import { freshState, trainedParameters, trainingSchema, writeSnapshot } from '../../src/training/index.ts'
+import { initialState, trainedParameters, trainingSchema, writeSnapshot } from '../../src/training/index.ts'
 import { jobNamed, smallened } from './jobs.ts'
 import { openJob } from './model.ts'
 
@@ -25,7 +25,7 @@ noGrad(() =>
     optimizer.step(new Map([...parameters].map(([path, { shape }]) => [path, zeros(shape)])), { learningRate: 1e-4 }),
   ),
 )
-const state = freshState(trainingSchema.parse({}), model.facts.numLayers)
+const state = initialState(trainingSchema.parse({}), model.facts.numLayers)
 const out = mkdtempSync(join(folder, 'checkpoints-'))
 const seconds: number[] = []
 let bytes = 0

@@ -6,10 +6,10 @@ import { parseArgs } from 'node:util'
 import type { Batch } from '../../src/objectives/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { noGrad, scope } from '../../src/tensor/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
 import {
-  freshState,
+  initialState,
   runLength,
-  type TrainingEvent,
   takeBatch,
   train,
   trainedParameters,
@@ -77,12 +77,12 @@ const length = runLength(settings.budget, {
   tokensPerStep: 1,
   examplesPerEpoch: source.perEpoch,
 })
-const state = freshState(settings, model.facts.numLayers)
+const state = initialState(settings, model.facts.numLayers)
 const measured: { ms: number; cpuMs: number; dataShare: number; tokens: number; loss: number }[] = []
 let cpu = process.cpuUsage()
 let tokens = 0
 for await (const event of train({
-  trainee: { model, objective, parameters },
+  trainable: { model, objective, parameters },
   stream: source,
   optimizer,
   settings,

@@ -12,7 +12,8 @@ import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { type Dtype, noGrad, scope } from '../../src/tensor/index.ts'
 import { loadTokenizer } from '../../src/tokenizers/index.ts'
-import { freshState, runLength, type TrainingEvent, train, trainingSchema } from '../../src/training/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
+import { initialState, runLength, train, trainingSchema } from '../../src/training/index.ts'
 import { encode, type Instruction, pack, type Row } from './conversations.ts'
 
 const { values, positionals } = parseArgs({
@@ -86,13 +87,13 @@ const lossBefore = evaluate(model)
 const measured: { ms: number; tokens: number; loss: number }[] = []
 let tokens = 0
 for await (const event of train({
-  trainee: { model, objective, parameters },
+  trainable: { model, objective, parameters },
   stream: { perEpoch: rows.length, example: (position) => ({ example: rows[position % rows.length], cut: 0 }) },
   optimizer,
   settings,
   learningRate: 2e-4,
   length: runLength(settings.budget, { examplesPerStep: batch, tokensPerStep: 1, examplesPerEpoch: rows.length }),
-  state: freshState(settings, model.facts.numLayers),
+  state: initialState(settings, model.facts.numLayers),
 }) as AsyncGenerator<TrainingEvent>) {
   if (event.type !== 'step') continue
   measured.push({ ms: event.seconds * 1000, tokens: event.tokens - tokens, loss: event.loss })

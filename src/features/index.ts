@@ -13,6 +13,7 @@ export {
   isFeatureModel,
   type LoadedBase,
   modelFilesHash,
+  type OpenBase,
   type OpenedFeatureModel,
   openBase,
   openFeatureModel,

@@ -1,5 +1,6 @@
 // Runs as functions, for the command line and for programs.
 
+export { modelFiles, runFiles } from '../tracking/index.ts'
 export {
   type ComparedReference,
   type ComparedRun,
@@ -10,14 +11,13 @@ export {
 } from './compare/compare.ts'
 export { comparisonTables, renderComparisonPage } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
-export { execute, MODEL_FOLDER, RUN_FILE, type RunListener, type RunResult } from './engine/execute.ts'
+export { execute } from './engine/execute.ts'
 export { isFinished } from './engine/run-folder.ts'
 export type { BuiltRun, RunRecipe } from './engine/run-kind.ts'
+export type { RunListener, RunResult } from './engine/run-listener.ts'
 export {
-  EVALUATION_FILE,
   type Evaluation,
   type EvaluationInput,
-  PREDICTIONS_FILE,
   type ReferenceScores,
   readEvaluation,
   writeEvaluation,
@@ -26,10 +26,8 @@ export { finetune } from './finetune/finetune.ts'
 export { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
 export {
   readTask,
-  SAMPLES_FILE,
   type SavedSample,
   type SpecialistTask,
-  TASK_FILE,
 } from './finetune/specialist-files.ts'
 export { variantSettings } from './finetune/variant-settings.ts'
 export { type RunStart, startOf } from './kinds.ts'

@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
+import { checkpointFiles, runFiles } from '../tracking/index.ts'
 import { listSnapshots, type RunState } from '../training/index.ts'
-import { execute, type RunListener, type RunResult } from './engine/execute.ts'
+import { execute } from './engine/execute.ts'
+import type { RunListener, RunMode, RunResult } from './engine/run-listener.ts'
 import { kindOf } from './kinds.ts'
 import { readRunRecipe } from './run-recipe.ts'
 
@@ -39,7 +41,7 @@ export const verifyResume = async (
       'Expected a budget of steps, tokens or epochs to prove that a run resumes exactly, got minutes: its length depends on the clock.',
     )
   const half = options.steps ?? 5
-  const work = join(folder, 'verify-resume')
+  const work = join(folder, runFiles.verification)
   await rm(work, { recursive: true, force: true })
   const at = (name: string, stopAt: number) =>
     parseConfig(
@@ -54,7 +56,7 @@ export const verifyResume = async (
       },
       'verify-resume',
     )
-  const stopAfter = async (name: string, stopAt: number, mode: 'fresh' | 'resume') => {
+  const stopAfter = async (name: string, stopAt: number, mode: RunMode) => {
     const aborter = new AbortController()
     const signal = listener.signal === undefined ? aborter.signal : AbortSignal.any([aborter.signal, listener.signal])
     const here = at(name, 1_000_000)
@@ -68,8 +70,8 @@ export const verifyResume = async (
     })
     listener.signal?.throwIfAborted()
   }
-  await stopAfter('whole', 2 * half, 'fresh')
-  await stopAfter('halves', half, 'fresh')
+  await stopAfter('whole', 2 * half, 'new')
+  await stopAfter('halves', half, 'new')
   await stopAfter('halves', 2 * half, 'resume')
   const [whole, halves] = await Promise.all(['whole', 'halves'].map((name) => hashesOf(join(work, name))))
   const different = [...new Set([...whole.keys(), ...halves.keys()])].filter(
@@ -87,11 +89,11 @@ const hashesOf = async (run: string): Promise<Map<string, string>> => {
   const hashes = new Map<string, string>()
   if (newest === undefined) return hashes
   for (const entry of await readdir(newest.path, { withFileTypes: true, recursive: true }))
-    if (entry.isFile() && entry.name !== 'manifest.json') {
+    if (entry.isFile() && entry.name !== checkpointFiles.manifest) {
       const path = join(entry.parentPath, entry.name)
       hashes.set(
         relative(newest.path, path),
-        entry.name === 'state.json' ? await hashOfState(path) : await sha256File(path),
+        entry.name === checkpointFiles.state ? await hashOfState(path) : await sha256File(path),
       )
     }
   return hashes

@@ -1,8 +1,9 @@
 // Reads the recipe of a run's folder (`run.json`), whatever kind of run it is.
+
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError, parseConfig, show } from '../core/index.ts'
-import { RUN_FILE } from './engine/run-folder.ts'
+import { runFiles } from '../tracking/index.ts'
 import type { RunRecipe } from './engine/run-kind.ts'
 import { kindOf } from './kinds.ts'
 
@@ -19,9 +20,9 @@ const fieldsOf = (text: string, path: string): { command?: unknown } => {
 
 /** The recipe of a run's folder. @throws DataError when there is none, or a damaged one */
 export const readRunRecipe = async (folder: string): Promise<RunRecipe> => {
-  const path = join(folder, RUN_FILE)
+  const path = join(folder, runFiles.recipe)
   const text = await readFile(path, 'utf8').catch(() => {
-    throw new DataError(`${folder}: Expected the folder of a run, with ${RUN_FILE}, found none. Check the path.`)
+    throw new DataError(`${folder}: Expected the folder of a run, with ${runFiles.recipe}, found none. Check the path.`)
   })
   const fields = fieldsOf(text, path)
   return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }

@@ -1,79 +1,95 @@
-// What happens in a run, as plain data: one event is one line of events.jsonl. The training loop makes events of these shapes;
-// this file knows neither the loop nor the disk.
+// The events of a run as plain data. The training loop yields them, listeners receive them, and each is one line of events.jsonl.
 
 interface EventBase {
   /** ISO 8601, UTC. */
   time: string
-  /** Optimizer steps done. */
+  /** Optimizer steps taken so far. An incident names the step in which it happened. */
   step: number
 }
 
+/** The first event of a run. */
 export interface StartEvent extends EventBase {
   type: 'start'
-  /** What the run is called. */
+  /** Name of the run. */
   name?: string
-  /** Optimizer steps to do, where they are known. */
+  /** Optimizer steps of the whole run, unless its end depends on the clock. */
   totalSteps?: number
 }
 
+/** One optimizer step. */
 export interface StepEvent extends EventBase {
   type: 'step'
   /** Mean over the trained tokens or examples of the step. */
   loss: number
-  /** The parts that the loss is the sum of. */
+  /** The terms of the loss by name, if there are several. */
   terms?: Record<string, number>
   learningRate: number
+  /** Global norm of the gradients before clipping; NaN if the step was not applied. */
   gradientNorm: number
   /** Tokens seen since step 0. */
   tokens: number
   tokensPerSecond: number
   /** Wall time of the step. */
   seconds: number
-  /** Memory of the process. */
+  /** Part of `seconds` that was spent on preparing examples. */
+  dataSeconds: number
+  /** Resident memory of the process. */
   memoryBytes: number
+  /** Steps of the whole run, as far as they can be predicted. */
+  totalSteps: number
 }
 
+/** Metrics on the validation data. */
 export interface EvaluationEvent extends EventBase {
   type: 'evaluation'
   metrics: Record<string, number>
-  seconds?: number
+  seconds: number
+  /** Whether the value of `keep.best` is the best so far. */
+  best: boolean
 }
 
+/** A checkpoint that is completely on disk. */
 export interface CheckpointEvent extends EventBase {
   type: 'checkpoint'
   /** Relative to the run's folder. */
-  path?: string
-  seconds?: number
+  path: string
+  seconds: number
 }
 
+/** A text that the model generated during training. */
 export interface SampleEvent extends EventBase {
   type: 'sample'
   prompt?: string
   text: string
 }
 
+/** Something that went wrong in a step. */
 export interface IncidentEvent extends EventBase {
   type: 'incident'
-  /** `non-finite`, `spike`, `out-of-memory` …: a short name. */
-  kind?: string
+  /** A short name: `non-finite`, `spike`, `out-of-memory`, `roll-back`. */
+  kind: string
   message: string
 }
 
+/** A remark for people, such as records that were skipped. */
 export interface NoteEvent extends EventBase {
   type: 'note'
   message: string
 }
 
+/** Why a session of a run ended. */
 export type EndReason = 'finished' | 'interrupted' | 'failed'
 
+/** The end of a session; a resumed run continues after it. */
 export interface EndEvent extends EventBase {
   type: 'end'
   reason: EndReason
-  /** What went wrong, when the reason is `failed`. */
+  /** What went wrong if the reason is `failed`. */
   message?: string
 }
 
-export type RunEvent =
+/** Anything that happens in a run: what `onEvent` receives and events.jsonl stores. */
+export type TrainingEvent =
   | StartEvent
   | StepEvent
   | EvaluationEvent
@@ -114,27 +130,39 @@ const table =
 
 const reasons: readonly unknown[] = ['finished', 'interrupted', 'failed'] satisfies EndReason[]
 
-const checks: Record<RunEvent['type'], Check> = {
+const checks: Record<TrainingEvent['type'], Check> = {
   start: () => undefined,
   step: (fields) =>
-    numbers('loss', 'learningRate', 'gradientNorm', 'tokens', 'tokensPerSecond', 'seconds', 'memoryBytes')(fields) ??
-    (fields.terms === undefined ? undefined : table('terms')(fields)),
-  evaluation: table('metrics'),
-  checkpoint: () => undefined,
+    numbers(
+      'loss',
+      'learningRate',
+      'gradientNorm',
+      'tokens',
+      'tokensPerSecond',
+      'seconds',
+      'dataSeconds',
+      'memoryBytes',
+      'totalSteps',
+    )(fields) ?? (fields.terms === undefined ? undefined : table('terms')(fields)),
+  evaluation: (fields) =>
+    table('metrics')(fields) ??
+    numbers('seconds')(fields) ??
+    (typeof fields.best === 'boolean' ? undefined : 'true or false for `best`'),
+  checkpoint: (fields) => texts('path')(fields) ?? numbers('seconds')(fields),
   sample: texts('text'),
-  incident: texts('message'),
+  incident: texts('kind', 'message'),
   note: texts('message'),
   end: ({ reason }) => (reasons.includes(reason) ? undefined : `one of ${reasons.join(', ')} for \`reason\``),
 }
 
-/** Numbers that may be infinite or not a number: JSON has no word for these, so the file says null. */
+/** Numbers that may be infinite or NaN, which JSON writes as null. */
 const lossy = ['loss', 'learningRate', 'gradientNorm', 'tokensPerSecond']
 
-/** The line of an event, without its end. Numbers that are not finite become null. */
-export const eventToLine = (event: RunEvent): string => JSON.stringify(event)
+/** The line of an event, without the line break. Numbers that are not finite become null. */
+export const eventToLine = (event: TrainingEvent): string => JSON.stringify(event)
 
-/** The event of a line, or what the line should have been. */
-export function eventFromLine(line: string): { event: RunEvent } | { fault: string } {
+/** The event of a line, or what was expected in place of the line. */
+export function eventFromLine(line: string): { event: TrainingEvent } | { fault: string } {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -142,7 +170,7 @@ export function eventFromLine(line: string): { event: RunEvent } | { fault: stri
     return { fault: 'JSON' }
   }
   if (!isObject(value)) return { fault: 'an object' }
-  const check = Object.hasOwn(checks, String(value.type)) ? checks[value.type as RunEvent['type']] : undefined
+  const check = Object.hasOwn(checks, String(value.type)) ? checks[value.type as TrainingEvent['type']] : undefined
   if (check === undefined) return { fault: `one of ${Object.keys(checks).join(', ')} for \`type\`` }
   if (typeof value.time !== 'string' || Number.isNaN(Date.parse(value.time))) return { fault: 'a date for `time`' }
   if (!(Number.isSafeInteger(value.step) && (value.step as number) >= 0)) return { fault: 'a step count for `step`' }
@@ -151,5 +179,5 @@ export function eventFromLine(line: string): { event: RunEvent } | { fault: stri
     if (isObject(inner)) for (const name of Object.keys(inner)) inner[name] ??= Number.NaN
   }
   const fault = check(value)
-  return fault === undefined ? { event: value as unknown as RunEvent } : { fault }
+  return fault === undefined ? { event: value as unknown as TrainingEvent } : { fault }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { DataError } from '../core/index.ts'
-import type { RunEvent, StepEvent } from './event-types.ts'
+import type { StepEvent, TrainingEvent } from './event-types.ts'
 import { openEvents, outlineEvents, readEvents } from './events.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-events-'))
@@ -23,25 +23,33 @@ const stepEvent = (step: number, more: Partial<StepEvent> = {}): StepEvent => ({
   tokens: step * 100,
   tokensPerSecond: 1000,
   seconds: 0.1,
+  dataSeconds: 0,
   memoryBytes: 1e6,
+  totalSteps: 1000,
   ...more,
 })
-const checkpoint = (step: number): RunEvent => ({ type: 'checkpoint', time: time(), step, path: `checkpoints/${step}` })
+const checkpoint = (step: number): TrainingEvent => ({
+  type: 'checkpoint',
+  time: time(),
+  step,
+  path: `checkpoints/${step}`,
+  seconds: 1,
+})
 
 const collect = async (path: string) => {
-  const events: RunEvent[] = []
+  const events: TrainingEvent[] = []
   for await (const event of readEvents(path)) events.push(event)
   return events
 }
-const withoutTimes = (events: RunEvent[]) => events.map(({ time: _, ...rest }) => rest)
+const withoutTimes = (events: TrainingEvent[]) => events.map(({ time: _, ...rest }) => rest)
 
 describe('events.jsonl', () => {
   test('gives back what was appended, over several openings', async () => {
     const folder = newFolder()
-    const events: RunEvent[] = [
+    const events: TrainingEvent[] = [
       { type: 'start', time: time(), step: 0, name: 'Bär\n"', totalSteps: 2 },
       stepEvent(1, { terms: { masked: 1, relation: 2 } }),
-      { type: 'evaluation', time: time(), step: 1, metrics: { loss: 3 } },
+      { type: 'evaluation', time: time(), step: 1, metrics: { loss: 3 }, seconds: 1, best: false },
       { type: 'sample', time: time(), step: 1, prompt: 'a', text: 'b\u2028c' },
       { type: 'incident', time: time(), step: 1, kind: 'spike', message: 'm' },
       { type: 'note', time: time(), step: 1, message: 'n' },
@@ -62,7 +70,7 @@ describe('events.jsonl', () => {
     log.append(
       stepEvent(1, { loss: Number.NaN, gradientNorm: Number.POSITIVE_INFINITY, terms: { a: Number.NaN, b: 1 } }),
     )
-    log.append({ type: 'evaluation', time: time(), step: 1, metrics: { loss: Number.NaN } })
+    log.append({ type: 'evaluation', time: time(), step: 1, metrics: { loss: Number.NaN }, seconds: 1, best: false })
     log.close()
     const [step, evaluation] = await collect(log.path)
     expect(step).toMatchObject({ loss: Number.NaN, gradientNorm: Number.NaN, terms: { a: Number.NaN, b: 1 } })
@@ -73,7 +81,7 @@ describe('events.jsonl', () => {
     const log = await openEvents(newFolder())
     log.append(stepEvent(1))
     expect(readFileSync(log.path, 'utf8')).toBe('')
-    log.append({ type: 'incident', time: time(), step: 1, message: 'm' })
+    log.append({ type: 'incident', time: time(), step: 1, kind: 'spike', message: 'm' })
     expect(await collect(log.path)).toHaveLength(2)
     log.close()
     expect(() => log.append(stepEvent(2))).toThrow('was closed')
@@ -148,7 +156,7 @@ describe('outlineEvents', () => {
     }
     return { events, fault }
   }
-  const cut = (event: RunEvent | Pick<StepEvent, 'type' | 'time' | 'step' | 'loss' | 'tokens' | 'seconds'>) => {
+  const cut = (event: TrainingEvent | Pick<StepEvent, 'type' | 'time' | 'step' | 'loss' | 'tokens' | 'seconds'>) => {
     if (event.type !== 'step') return event
     const { type, time, step, loss, tokens, seconds } = event
     return { type, time, step, loss, tokens, seconds }
@@ -196,7 +204,17 @@ describe('outlineEvents', () => {
     ['an end that is torn', lineOf(3).slice(0, -1)],
     ['more behind its end', `${lineOf(3)}x`],
     ['a byte that is lost', lineOf(3).replace('gradientNorm', 'gradientN\0rm')],
-    ['another event', JSON.stringify({ type: 'evaluation', time: time(), step: 3, metrics: { loss: Number.NaN } })],
+    [
+      'another event',
+      JSON.stringify({
+        type: 'evaluation',
+        time: time(),
+        step: 3,
+        metrics: { loss: Number.NaN },
+        seconds: 1,
+        best: false,
+      }),
+    ],
   ])('sees what parsing sees in a line with %s', async (_, line) => {
     const path = write([lineOf(1), lineOf(2), line, lineOf(4), line, lineOf(5)])
     const expected = await parsed(path)
@@ -211,12 +229,15 @@ describe('outlineEvents', () => {
 })
 
 describe('truncateAfterStep', () => {
-  const run = (from: number, to: number): RunEvent[] => {
-    const events: RunEvent[] = from === 0 ? [{ type: 'start', time: time(), step: 0 }] : []
+  const run = (from: number, to: number): TrainingEvent[] => {
+    const events: TrainingEvent[] = from === 0 ? [{ type: 'start', time: time(), step: 0 }] : []
     for (let step = from + 1; step <= to; step++) {
       events.push(stepEvent(step))
       if (step % 5 === 0)
-        events.push({ type: 'evaluation', time: time(), step, metrics: { loss: 1 / step } }, checkpoint(step))
+        events.push(
+          { type: 'evaluation', time: time(), step, metrics: { loss: 1 / step }, seconds: 1, best: false },
+          checkpoint(step),
+        )
     }
     if (to === 20) events.push({ type: 'end', time: time(), step: 20, reason: 'finished' })
     return events

@@ -1,13 +1,13 @@
 // events.jsonl of a run: appended to while the run goes on, read by everything that shows runs, cut back to a checkpoint when a
 // run is resumed. Knows no training and nothing of what is done with the events.
+
 import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError } from '../core/index.ts'
-import { eventFromLine, eventToLine, type RunEvent } from './event-types.ts'
+import { eventFromLine, eventToLine, type TrainingEvent } from './event-types.ts'
+import { runFiles } from './run-files.ts'
 import { StepLines, type StepOutline } from './step-lines.ts'
-
-export const EVENTS_FILE = 'events.jsonl'
 
 /** Longer lines are damage, not events. */
 const maxLineBytes = 16 * 2 ** 20
@@ -17,8 +17,8 @@ const readBytes = 1 << 18
 const bufferMs = 1000
 
 /** Events that readers want at once, and those after which all before must be on disk. */
-const flushed: ReadonlySet<RunEvent['type']> = new Set(['start', 'evaluation', 'sample', 'incident', 'note'])
-const synced: ReadonlySet<RunEvent['type']> = new Set(['checkpoint', 'end'])
+const flushed: ReadonlySet<TrainingEvent['type']> = new Set(['start', 'evaluation', 'sample', 'incident', 'note'])
+const synced: ReadonlySet<TrainingEvent['type']> = new Set(['checkpoint', 'end'])
 
 export interface CutRecords {
   /** Events that stayed and events that were cut off. */
@@ -30,7 +30,7 @@ export interface CutRecords {
 
 export interface EventLog {
   readonly path: string
-  append(event: RunEvent): void
+  append(event: TrainingEvent): void
   /**
    * Keeps the events up to the checkpoint of `step` and cuts off the rest, so that the file of a resumed run equals that of an
    * undisturbed one, save for times.
@@ -44,7 +44,7 @@ export interface EventLog {
 
 /** Opens, or begins, the events of a run's folder. A torn last line, which a killed run leaves, is cut off. */
 export async function openEvents(folder: string): Promise<EventLog> {
-  const path = join(folder, EVENTS_FILE)
+  const path = join(folder, runFiles.events)
   mkdirSync(folder, { recursive: true })
   const file = openSync(path, 'a')
   let buffer: string[] = []
@@ -108,12 +108,12 @@ export async function openEvents(folder: string): Promise<EventLog> {
  * The events of a file, oldest first. A last line without an end is left out: the run is writing it, or was killed. Throws a
  * DataError that names the line for damage elsewhere.
  */
-export async function* readEvents(path: string): AsyncGenerator<RunEvent, void, undefined> {
+export async function* readEvents(path: string): AsyncGenerator<TrainingEvent, void, undefined> {
   for await (const lines of readLines(path)) for (const { text, number } of lines) yield parse(text, path, number)
 }
 
 /** Hands each event to `take` as `readEvents` gives it, but of most steps the outline alone: long runs are read several times as fast. */
-export async function outlineEvents(path: string, take: (event: RunEvent | StepOutline) => void): Promise<void> {
+export async function outlineEvents(path: string, take: (event: TrainingEvent | StepOutline) => void): Promise<void> {
   const steps = new StepLines()
   for await (const lines of readLines(path))
     for (const { text, number } of lines) {
@@ -127,7 +127,7 @@ export async function outlineEvents(path: string, take: (event: RunEvent | StepO
     }
 }
 
-function parse(text: string, path: string, number: number): RunEvent {
+function parse(text: string, path: string, number: number): TrainingEvent {
   const read = eventFromLine(text)
   if ('event' in read) return read.event
   const shown = text.length > 60 ? `${text.slice(0, 59)}…` : text

@@ -1,4 +1,5 @@
 // A run's events, gathered for showing: columns of numbers by name, and lists of what is not a number. Draws nothing.
+
 import { join } from 'node:path'
 import type { Series } from './chart-scale.ts'
 import type {
@@ -6,11 +7,13 @@ import type {
   EndEvent,
   IncidentEvent,
   NoteEvent,
-  RunEvent,
   SampleEvent,
   StartEvent,
+  TrainingEvent,
 } from './event-types.ts'
-import { EVENTS_FILE, readEvents } from './events.ts'
+import { readEvents } from './events.ts'
+import { metricDirection } from './metrics.ts'
+import { runFiles } from './run-files.ts'
 
 /** Numbers over steps. */
 export interface Column {
@@ -40,9 +43,12 @@ export interface RunHistory {
 }
 
 /** Reads events.jsonl of a run's folder. Throws a DataError that names a damaged line. */
-export const readHistory = (folder: string): Promise<RunHistory> => gatherHistory(readEvents(join(folder, EVENTS_FILE)))
+export const readHistory = (folder: string): Promise<RunHistory> =>
+  gatherHistory(readEvents(join(folder, runFiles.events)))
 
-export async function gatherHistory(events: AsyncIterable<RunEvent> | Iterable<RunEvent>): Promise<RunHistory> {
+export async function gatherHistory(
+  events: AsyncIterable<TrainingEvent> | Iterable<TrainingEvent>,
+): Promise<RunHistory> {
   const history: RunHistory = {
     start: undefined,
     end: undefined,
@@ -103,9 +109,8 @@ export async function gatherHistory(events: AsyncIterable<RunEvent> | Iterable<R
 
 export const seriesOf = (name: string, { steps, values }: Column): Series => ({ name, x: steps, y: values })
 
-/** True for metrics that are better when smaller, by the words in their names. */
-export const isLowerBetter = (metric: string): boolean =>
-  /loss|perplexity|bits|nats|error|entropy|nll|distance/i.test(metric)
+/** Whether a lower value of a metric is better; a metric that is not registered counts as better when it is higher. */
+export const isLowerBetter = (metric: string): boolean => metricDirection(metric) === 'lower'
 
 export interface Best {
   metric: string

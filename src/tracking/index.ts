@@ -9,12 +9,12 @@ export type {
   EvaluationEvent,
   IncidentEvent,
   NoteEvent,
-  RunEvent,
   SampleEvent,
   StartEvent,
   StepEvent,
+  TrainingEvent,
 } from './event-types.ts'
-export { type CutRecords, EVENTS_FILE, type EventLog, openEvents, readEvents } from './events.ts'
+export { type CutRecords, type EventLog, openEvents, readEvents } from './events.ts'
 export {
   type Best,
   bestOf,
@@ -45,10 +45,10 @@ export {
   renderRunCard,
   writeRunCard,
 } from './run-card.ts'
-export { lockRun, RUN_LOCK, runOwner } from './run-lock.ts'
+export { checkpointFiles, modelFiles, runFiles } from './run-files.ts'
+export { lockRun, runOwner } from './run-lock.ts'
 export {
   type RunTracker,
-  TENSORBOARD_FOLDER,
   type TrackerOptions,
   trackRun,
   writeToTensorBoard,

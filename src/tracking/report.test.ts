@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { RunEvent } from './event-types.ts'
+import type { TrainingEvent } from './event-types.ts'
 import { parsePage } from './fixtures/parse-html.ts'
 import { bestOf, gatherHistory } from './history.ts'
 import { readRunCard, writeReports } from './report.ts'
@@ -14,11 +14,11 @@ const root = mkdtempSync(join(tmpdir(), 'tunesmith-report-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
 const time = '2026-01-02T03:04:05.000Z'
-const events: RunEvent[] = [
+const events: TrainingEvent[] = [
   { type: 'start', time, step: 0, totalSteps: 200 },
   ...Array.from(
     { length: 200 },
-    (_, i): RunEvent => ({
+    (_, i): TrainingEvent => ({
       type: 'step',
       time,
       step: i + 1,
@@ -28,11 +28,27 @@ const events: RunEvent[] = [
       tokens: (i + 1) * 1000,
       tokensPerSecond: 2000,
       seconds: 0.5,
+      dataSeconds: 0,
       memoryBytes: 1e9,
+      totalSteps: 1000,
     }),
   ),
-  { type: 'evaluation', time, step: 100, metrics: { loss: 0.6, perplexity: 1.8, 'masked accuracy': 0.31 } },
-  { type: 'evaluation', time, step: 200, metrics: { loss: 0.7, perplexity: 2.0, 'masked accuracy': 0.33 } },
+  {
+    type: 'evaluation',
+    time,
+    step: 100,
+    metrics: { loss: 0.6, perplexity: 1.8, 'masked accuracy': 0.31 },
+    seconds: 1,
+    best: false,
+  },
+  {
+    type: 'evaluation',
+    time,
+    step: 200,
+    metrics: { loss: 0.7, perplexity: 2.0, 'masked accuracy': 0.33 },
+    seconds: 1,
+    best: false,
+  },
   { type: 'sample', time, step: 200, prompt: '<script>alert(1)</script>', text: 'a & b "c"' },
   { type: 'incident', time, step: 101, kind: 'non-finite', message: 'loss of <row 3>' },
   { type: 'note', time, step: 1, message: 'a note' },
@@ -130,7 +146,7 @@ describe('reports', () => {
     const long = await gatherHistory(
       Array.from(
         { length: 100_000 },
-        (_, i) => ({ ...events[1], step: i + 1, loss: i === 77_777 ? 100 : 1 + (i % 7) }) as RunEvent,
+        (_, i) => ({ ...events[1], step: i + 1, loss: i === 77_777 ? 100 : 1 + (i % 7) }) as TrainingEvent,
       ),
     )
     const html = renderHtmlReport(long)
@@ -151,7 +167,7 @@ describe('reports', () => {
 
 describe('history', () => {
   test('an end is no end when the run goes on', async () => {
-    const end: RunEvent = { type: 'end', time, step: 5, reason: 'interrupted' }
+    const end: TrainingEvent = { type: 'end', time, step: 5, reason: 'interrupted' }
     expect((await gatherHistory([end])).end).toEqual(end)
     expect((await gatherHistory([end, events[1]])).end).toBeUndefined()
   })

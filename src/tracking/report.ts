@@ -5,13 +5,14 @@ import { DataError, writeFileAtomic } from '../core/index.ts'
 import { readHistory } from './history.ts'
 import { renderHtmlReport } from './html-report.ts'
 import type { RunCard } from './run-card.ts'
+import { runFiles } from './run-files.ts'
 import { renderTextReport } from './text-report.ts'
 
 /** Writes report.txt and report.html into a run's folder, with its card where there is one; returns their paths. */
 export async function writeReports(folder: string, { name = basename(resolve(folder)) } = {}): Promise<string[]> {
   const history = await readHistory(folder)
   const card = await readRunCard(folder)
-  const paths = [join(folder, 'report.txt'), join(folder, 'report.html')]
+  const paths = [join(folder, runFiles.report), join(folder, runFiles.reportPage)]
   await writeFileAtomic(paths[0], renderTextReport(history, { name, card }))
   await writeFileAtomic(paths[1], renderHtmlReport(history, { name, card }))
   return paths
@@ -19,7 +20,7 @@ export async function writeReports(folder: string, { name = basename(resolve(fol
 
 /** The card of a run, or undefined when none was written. Throws a DataError for one that is damaged. */
 export async function readRunCard(folder: string): Promise<RunCard | undefined> {
-  const path = join(folder, 'run-card.json')
+  const path = join(folder, runFiles.card)
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {

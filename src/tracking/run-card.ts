@@ -5,6 +5,8 @@ import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { formatBytes, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
 
+import { runFiles } from './run-files.ts'
+
 export interface Hardware {
   cpu: string
   arch: string
@@ -75,8 +77,8 @@ export function makeRunCard({ pricePerHour, currency = 'USD', ...input }: RunCar
 
 /** Writes run-card.json and run-card.md into a folder. */
 export async function writeRunCard(folder: string, card: RunCard): Promise<void> {
-  await writeFileAtomic(join(folder, 'run-card.json'), `${JSON.stringify(card, null, 2)}\n`)
-  await writeFileAtomic(join(folder, 'run-card.md'), renderRunCard(card))
+  await writeFileAtomic(join(folder, runFiles.card), `${JSON.stringify(card, null, 2)}\n`)
+  await writeFileAtomic(join(folder, runFiles.cardText), renderRunCard(card))
 }
 
 /** What a card says, as pairs of a name and a text; unknown things are left out. */

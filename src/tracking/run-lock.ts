@@ -1,18 +1,15 @@
-// Says whether a living process works in a run's folder, and keeps a second one out.
+// The lock of a run's folder, which keeps a second process from writing in it.
 import { mkdir } from 'node:fs/promises'
-import { FOLDER_LOCK, folderOwner, lockFolder } from '../core/index.ts'
+import { folderOwner, lockFolder } from '../core/index.ts'
 
-export const RUN_LOCK = FOLDER_LOCK
-
-/** Takes the lock of a run's folder; ConfigError when a living process has it. Returns the function that gives it back. */
+/** Locks a run's folder and returns the function that unlocks it. @throws ConfigError when a living process has the lock */
 export async function lockRun(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true })
   return lockFolder(
     folder,
-    (owner) =>
-      `Expected a run that nothing works on for \`${folder}\`, got one that process ${owner} is writing. Wait for it or stop it.`,
+    (owner) => `The run in \`${folder}\` is being written by process ${owner}: wait for it, or stop it.`,
   )
 }
 
-/** The number of the living process that works in a run's folder, if there is one. */
+/** The id of the living process that writes in a run's folder, if there is one. */
 export const runOwner = folderOwner

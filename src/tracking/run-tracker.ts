@@ -1,11 +1,11 @@
 // Listens to a run: writes its events to events.jsonl, and the numbers and texts among them to TensorBoard's files. Knows no
 // training loop; whoever has events hands them over.
-import { join } from 'node:path'
-import type { RunEvent } from './event-types.ts'
-import { type CutRecords, openEvents } from './events.ts'
-import { openTensorBoard, type TensorBoardWriter } from './tensorboard.ts'
 
-export const TENSORBOARD_FOLDER = 'tensorboard'
+import { join } from 'node:path'
+import type { TrainingEvent } from './event-types.ts'
+import { type CutRecords, openEvents } from './events.ts'
+import { runFiles } from './run-files.ts'
+import { openTensorBoard, type TensorBoardWriter } from './tensorboard.ts'
 
 export interface TrackerOptions {
   /** Also write event files for TensorBoard. */
@@ -17,7 +17,7 @@ export interface TrackerOptions {
 export interface RunTracker {
   /** What resuming cut off; undefined for a new run. */
   readonly cut: CutRecords | undefined
-  append(event: RunEvent): void
+  append(event: TrainingEvent): void
   flush(options?: { sync?: boolean }): void
   /** Safe to call twice. */
   close(): void
@@ -30,7 +30,7 @@ export async function trackRun(folder: string, options: TrackerOptions = {}): Pr
   try {
     const cut = resumeAt === undefined ? undefined : await log.truncateAfterStep(resumeAt)
     const purgeStep = resumeAt === undefined ? undefined : resumeAt + 1
-    const board = tensorBoard ? openTensorBoard(join(folder, TENSORBOARD_FOLDER), { purgeStep }) : undefined
+    const board = tensorBoard ? openTensorBoard(join(folder, runFiles.tensorBoard), { purgeStep }) : undefined
     return {
       cut,
       append(event) {
@@ -58,7 +58,7 @@ export async function trackRun(folder: string, options: TrackerOptions = {}): Pr
 }
 
 /** Writes what TensorBoard can show of an event. */
-export function writeToTensorBoard(board: TensorBoardWriter, event: RunEvent): void {
+export function writeToTensorBoard(board: TensorBoardWriter, event: TrainingEvent): void {
   const { step } = event
   const wallTime = Date.parse(event.time) / 1000
   const scalars = (group: string, values: Record<string, number>) => {
@@ -73,7 +73,7 @@ export function writeToTensorBoard(board: TensorBoardWriter, event: RunEvent): v
     const prompt = event.prompt === undefined ? '' : `${indented(event.prompt)}\n\n`
     board.text('sample', `${prompt}${indented(event.text)}`, step, wallTime)
   } else if (event.type === 'incident') {
-    board.text('incident', `**${event.kind ?? 'incident'}** ${event.message}`, step, wallTime)
+    board.text('incident', `**${event.kind}** ${event.message}`, step, wallTime)
   } else if (event.type === 'note') board.text('note', event.message, step, wallTime)
 }
 

@@ -4,16 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { startEnergyMeter } from './energy.ts'
-import type { RunEvent } from './event-types.ts'
+import type { TrainingEvent } from './event-types.ts'
 import { openEvents } from './events.ts'
-import { lockRun, RUN_LOCK, runOwner } from './run-lock.ts'
+import { runFiles } from './run-files.ts'
+import { lockRun, runOwner } from './run-lock.ts'
 import { listRuns, renderRuns, summarizeRun } from './runs.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-runs-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
 const timeOf = (second: number) => new Date(1.7e12 + second * 1000).toISOString()
-const stepEvent = (step: number): RunEvent => ({
+const stepEvent = (step: number): TrainingEvent => ({
   type: 'step',
   time: timeOf(step),
   step,
@@ -23,16 +24,20 @@ const stepEvent = (step: number): RunEvent => ({
   tokens: step * 100,
   tokensPerSecond: 1000,
   seconds: 0.5,
+  dataSeconds: 0,
   memoryBytes: 1e6,
+  totalSteps: 1000,
 })
-const evaluation = (step: number, loss: number): RunEvent => ({
+const evaluation = (step: number, loss: number): TrainingEvent => ({
   type: 'evaluation',
   time: timeOf(step),
   step,
   metrics: { loss, accuracy: 1 - loss },
+  seconds: 1,
+  best: false,
 })
 
-async function writeRun(name: string, events: RunEvent[]): Promise<string> {
+async function writeRun(name: string, events: TrainingEvent[]): Promise<string> {
   const folder = join(root, name)
   const log = await openEvents(folder)
   events.forEach(log.append)
@@ -42,7 +47,7 @@ async function writeRun(name: string, events: RunEvent[]): Promise<string> {
 
 describe('listRuns', () => {
   test('tells running, finished, interrupted, failed and damaged runs apart', async () => {
-    const begin: RunEvent[] = [
+    const begin: TrainingEvent[] = [
       { type: 'start', time: timeOf(0), step: 0, totalSteps: 50 },
       stepEvent(1),
       evaluation(1, 0.5),
@@ -52,7 +57,7 @@ describe('listRuns', () => {
       evaluation(3, Number.NaN),
       evaluation(3, 0.6),
     ]
-    const end = (reason: 'finished' | 'interrupted' | 'failed', second: number): RunEvent => ({
+    const end = (reason: 'finished' | 'interrupted' | 'failed', second: number): TrainingEvent => ({
       type: 'end',
       time: timeOf(second),
       step: 3,
@@ -127,7 +132,7 @@ describe('lockRun', () => {
     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
     const pid = child.pid!
     for (const owner of [`${pid} 1`, '', 'rubbish', `${2 ** 22 + 1} 5`]) {
-      writeFileSync(join(folder, RUN_LOCK), owner)
+      writeFileSync(join(folder, runFiles.lock), owner)
       expect(await runOwner(folder)).toBeUndefined()
       await (await lockRun(folder))()
     }

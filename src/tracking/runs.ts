@@ -1,11 +1,13 @@
 // Finds the runs in a folder and sums up each in one line, from its events and its lock alone.
+
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import Table from 'cli-table3'
 import { ConfigError, DataError, exists, formatCount, formatDuration } from '../core/index.ts'
-import type { RunEvent } from './event-types.ts'
-import { EVENTS_FILE, outlineEvents } from './events.ts'
+import type { TrainingEvent } from './event-types.ts'
+import { outlineEvents } from './events.ts'
 import { type Best, isLowerBetter } from './history.ts'
+import { runFiles } from './run-files.ts'
 import { runOwner } from './run-lock.ts'
 import type { StepOutline } from './step-lines.ts'
 
@@ -43,7 +45,7 @@ export async function listRuns(folder: string): Promise<RunSummary[]> {
   return runs.sort((a, b) => (b.updated ?? '').localeCompare(a.updated ?? '') || a.name.localeCompare(b.name))
 }
 
-const isRun = (folder: string): Promise<boolean> => exists(join(folder, EVENTS_FILE))
+const isRun = (folder: string): Promise<boolean> => exists(join(folder, runFiles.events))
 
 /** Sums up one run. Damage is an answer here, not an error. */
 export async function summarizeRun(folder: string): Promise<RunSummary> {
@@ -62,7 +64,7 @@ export async function summarizeRun(folder: string): Promise<RunSummary> {
     updated: undefined,
   }
   try {
-    await outlineEvents(join(folder, EVENTS_FILE), (event) => takeUp(summary, event))
+    await outlineEvents(join(folder, runFiles.events), (event) => takeUp(summary, event))
   } catch (error) {
     if (!(error instanceof DataError)) throw error
     return { ...summary, status: 'damaged', message: error.message }
@@ -70,7 +72,7 @@ export async function summarizeRun(folder: string): Promise<RunSummary> {
   return (await runOwner(folder)) === undefined ? summary : { ...summary, status: 'running', message: undefined }
 }
 
-function takeUp(summary: RunSummary, event: RunEvent | StepOutline): void {
+function takeUp(summary: RunSummary, event: TrainingEvent | StepOutline): void {
   summary.started ??= event.time
   summary.updated = event.time
   summary.step = Math.max(summary.step, event.step)

@@ -1,6 +1,6 @@
 // Step events in passing: they are nearly all lines of a long run, and whoever sums it up needs little of each. The form of such lines is
 // learnt from one that was parsed and checked; a line of that very form is whole, and five values are cut out of it.
-import type { RunEvent, StepEvent } from './event-types.ts'
+import type { StepEvent, TrainingEvent } from './event-types.ts'
 
 /** What of a step sums up a run. */
 export type StepOutline = Pick<StepEvent, (typeof kept)[number]>
@@ -57,7 +57,7 @@ export class StepLines {
   }
 
   /** Takes up the form of a step's line that `read` did not know. */
-  learn(event: RunEvent): void {
+  learn(event: TrainingEvent): void {
     if (event.type !== 'step' || ++this.#forms > mostForms) return
     const pattern = patternOf(event, known)
     if (pattern === undefined) return

@@ -17,7 +17,7 @@ const badValues = (tensor: Tensor): number => noGrad(() => scope(() => tensor.si
 
 /** Runs the examples of a failed step one by one to find those that make it fail. */
 export const diagnose = async <Example>(
-  trainee: TrainableModel<Example>,
+  trainable: TrainableModel<Example>,
   examples: readonly Example[],
   position: number,
   result: Pick<BatchGradients, 'loss' | 'gradients'>,
@@ -28,13 +28,13 @@ export const diagnose = async <Example>(
     const values = badValues(gradient)
     if (values > 0) report.parameters.push({ path, values })
   }
-  for (const [path, parameter] of trainee.parameters) if (badValues(parameter) > 0) report.weights.push(path)
+  for (const [path, parameter] of trainable.parameters) if (badValues(parameter) > 0) report.weights.push(path)
   // With damaged weights every example fails, and says nothing.
   if (report.weights.length > 0) return report
   for (const [i, example] of examples.entries()) {
-    const weights = Object.values(trainee.objective.weights(example))
+    const weights = Object.values(trainable.objective.weights(example))
     if (!weights.some((weight) => weight > 0)) continue
-    const alone = await computeGradients(trainee, [example], options)
+    const alone = await computeGradients(trainable, [example], options)
     if (!Number.isFinite(alone.loss) || [...alone.gradients.values()].some((gradient) => badValues(gradient) > 0))
       report.examples.push(position + i)
     alone.release()

@@ -12,13 +12,12 @@ export {
 } from './gradients.ts'
 export { describeNonFinite, type NonFiniteReport } from './incidents.ts'
 export type { TrainingProgress } from './interval-trigger.ts'
+export { initialState, type LoopState, resumedState } from './loop-state.ts'
 export { planMicroBatches } from './micro-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'
 export {
-  CHECKPOINTS,
   type FoundSnapshot,
-  INCIDENTS,
   listSnapshots,
   newestSnapshot,
   pruneSnapshots,
@@ -28,8 +27,9 @@ export {
   type SnapshotParts,
   setAsideAfter,
   snapshotPath,
+  stepName,
   verifySnapshot,
   writeSnapshot,
 } from './snapshot.ts'
-export { continuedState, freshState, type LoopState, type TrainingEvent, type TrainingRun, train } from './train.ts'
+export { type TrainingRun, train } from './train.ts'
 export { evaluateValidation, type ValidationOptions } from './validation.ts'

@@ -8,7 +8,7 @@ import { type ExampleSource, takeBatch } from './example-stream.ts'
 import { type TrainableModel, totalWeights } from './gradients.ts'
 
 export interface PreFlightFacts<Example> {
-  trainee: TrainableModel<Example>
+  trainable: TrainableModel<Example>
   optimizer: Pick<Optimizer, 'stateBytes'>
   stream: ExampleSource<Example>
   batch: { sequences?: number; tokens?: number }
@@ -93,13 +93,13 @@ const planWarnings = ({
 
 /** @throws ConfigError or DataError for a run that could not learn */
 export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight => {
-  const { trainee, stream, vocabulary, decode } = facts
-  const { objective } = trainee
+  const { trainable, stream, vocabulary, decode } = facts
+  const { objective } = trainable
   if (vocabulary.size > facts.vocabSize)
     throw new ConfigError(
       `Expected a model with at least ${vocabulary.size} entries in its vocabulary, as the tokenizer has, got ${facts.vocabSize}. Set the model's vocabSize.`,
     )
-  if (trainee.parameters.size === 0) throw new ConfigError('Expected parameters to train, got none. Unfreeze some.')
+  if (trainable.parameters.size === 0) throw new ConfigError('Expected parameters to train, got none. Unfreeze some.')
   const { examples, tokens, cut } = takeBatch(stream, objective.tokens, 0, facts.batch)
   const totals = totalWeights(objective, examples)
   const trained = Math.max(...Object.values(totals))
@@ -112,9 +112,9 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
     warnings.push('The padding token is the end of text too: padding is told from text by masks, never by its id.')
   if (vocabulary.eos === undefined && vocabulary.sep === undefined)
     warnings.push('The tokenizer has no end of text: the model cannot learn where one ends.')
-  const all = [...trainee.parameters.values()]
+  const all = [...trainable.parameters.values()]
   const size = all.reduce((sum, parameter) => sum + parameter.size, 0)
-  const { hiddenSize, numLayers, vocabSize } = trainee.model.facts
+  const { hiddenSize, numLayers, vocabSize } = trainable.model.facts
   // Some 16 vectors of the hidden size a layer are kept for the backward pass, and one row of scores at a time in chunks.
   const activations =
     4 * Math.min(facts.microTokens, tokens) * (16 * hiddenSize * numLayers + Math.min(vocabSize, 2048))
@@ -124,7 +124,7 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
     trainedShare: trained / Math.max(1, tokens),
     truncatedShare,
     parameters: size,
-    flopsPerToken: flopsPerToken(trainee, trained / Math.max(1, tokens)),
+    flopsPerToken: flopsPerToken(trainable, trained / Math.max(1, tokens)),
     products: { tokens: Math.min(facts.microTokens, tokens), width: hiddenSize },
     memory: {
       parameters: bytesOf(all),

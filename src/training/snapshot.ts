@@ -1,5 +1,6 @@
 // Checkpoints of a run: folders that are there whole or not at all, with the SHA-256 of every file in a manifest. Knows what a run
 // must remember to go on to the bit; knows no loop.
+
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { z } from 'zod'
@@ -14,6 +15,7 @@ import { CheckpointError, parseConfig, sha256File, writeFolderAtomic } from '../
 import type { Model } from '../models/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
 import type { Tensor } from '../tensor/index.ts'
+import { checkpointFiles, runFiles } from '../tracking/index.ts'
 
 const whole = z.int().nonnegative()
 
@@ -26,14 +28,16 @@ export const runStateSchema = z.strictObject({
   /** Micro-batches may have been halved when memory ran out. */
   microTokens: whole,
   recompute: whole,
-  /** What the settings said of both, so that a change of the settings is noticed and counts. */
-  asked: z.strictObject({ microTokens: whole, recompute: whole }),
+  /** What the settings requested for both, so that a later change of the settings takes effect. */
+  requested: z.strictObject({ microTokens: whole, recompute: whole }),
   optimizerStep: whole,
   averageUpdates: whole,
   losses: z.array(z.number()),
   best: z.strictObject({ step: whole, value: z.number() }).nullable(),
   /** Evaluations since the best one. */
   stale: whole,
+  /** What is still to be done after this step: a checkpoint is written before its step is evaluated. */
+  pending: z.array(z.enum(['evaluate', 'sample'])),
 })
 export type RunState = z.output<typeof runStateSchema>
 
@@ -54,12 +58,10 @@ const manifestSchema = z.strictObject({
   files: z.record(z.string(), z.strictObject({ bytes: whole, sha256: z.string() })),
 })
 
-const MANIFEST = 'manifest.json'
-export const CHECKPOINTS = 'checkpoints'
-export const INCIDENTS = 'incidents'
-const folderName = (step: number) => `step-${String(step).padStart(8, '0')}`
+/** The name of a step in file names, such as `step-00000400`. */
+export const stepName = (step: number): string => `step-${String(step).padStart(8, '0')}`
 /** The folder of the checkpoint of a step. */
-export const snapshotPath = (run: string, step: number): string => join(run, CHECKPOINTS, folderName(step))
+export const snapshotPath = (run: string, step: number): string => join(run, runFiles.checkpoints, stepName(step))
 
 const filesIn = async (folder: string): Promise<string[]> => {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true })
@@ -83,7 +85,7 @@ export const writeSnapshot = async (
 ): Promise<string> => {
   const path = snapshotPath(run, state.step)
   const { model, auxiliary, optimizer, average } = parts
-  await mkdir(join(run, CHECKPOINTS), { recursive: true })
+  await mkdir(join(run, runFiles.checkpoints), { recursive: true })
   await writeFolderAtomic(path, async (folder) => {
     const files: z.output<typeof manifestSchema>['files'] = {}
     const noting = (below: string) => (name: string, written: (typeof files)[string]) => {
@@ -92,34 +94,36 @@ export const writeSnapshot = async (
     const put = async (name: string, tensors: ReadonlyMap<string, Tensor>) => {
       files[name] = await saveSafetensors(join(folder, name), tensors)
     }
-    const weightsFolder = join(folder, 'model')
+    const weightsFolder = join(folder, checkpointFiles.model)
     const { tensors, step } = optimizer.state()
     const averaged = average?.state()
     // Side by side: hashing one file takes one core.
     await allOf([
-      parts.weights?.save(weightsFolder) ?? saveModel(model, weightsFolder, { ...options, onWritten: noting('model') }),
-      auxiliary && saveModel(auxiliary, join(folder, 'auxiliary'), { onWritten: noting('auxiliary') }),
-      put('optimizer.safetensors', tensors),
-      averaged && put('average.safetensors', averaged.tensors),
+      parts.weights?.save(weightsFolder) ??
+        saveModel(model, weightsFolder, { ...options, onWritten: noting(checkpointFiles.model) }),
+      auxiliary &&
+        saveModel(auxiliary, join(folder, checkpointFiles.auxiliary), { onWritten: noting(checkpointFiles.auxiliary) }),
+      put(checkpointFiles.optimizer, tensors),
+      averaged && put(checkpointFiles.average, averaged.tensors),
     ])
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
-    await writeFile(join(folder, 'state.json'), JSON.stringify(full))
+    await writeFile(join(folder, checkpointFiles.state), JSON.stringify(full))
     for (const name of await filesIn(folder)) {
       // Large files were hashed as they were written.
       if (name in files) continue
       const file = join(folder, name)
       files[name] = { bytes: (await stat(file)).size, sha256: await sha256File(file) }
     }
-    await writeFile(join(folder, MANIFEST), JSON.stringify({ version: 1, files }))
+    await writeFile(join(folder, checkpointFiles.manifest), JSON.stringify({ version: 1, files }))
   })
   return path
 }
 
 /** @throws CheckpointError that names what is damaged */
 export const verifySnapshot = async (folder: string): Promise<void> => {
-  const path = join(folder, MANIFEST)
+  const path = join(folder, checkpointFiles.manifest)
   const text = await readFile(path, 'utf8').catch(() => {
-    throw new CheckpointError(`${folder}: Expected a checkpoint with a ${MANIFEST}, found none.`)
+    throw new CheckpointError(`${folder}: Expected a checkpoint with a ${checkpointFiles.manifest}, found none.`)
   })
   let parsed: unknown
   try {
@@ -136,7 +140,7 @@ export const verifySnapshot = async (folder: string): Promise<void> => {
     if ((await stat(file)).size !== bytes || (await sha256File(file)) !== sha256)
       throw new CheckpointError(`${file}: Expected the bytes that were written, got others. The checkpoint is damaged.`)
   }
-  const extra = [...present].filter((name) => name !== MANIFEST && !(name in files))
+  const extra = [...present].filter((name) => name !== checkpointFiles.manifest && !(name in files))
   if (extra.length > 0)
     throw new CheckpointError(`${folder}: Expected only the files of its manifest, found ${extra.join(', ')} too.`)
 }
@@ -148,18 +152,18 @@ export interface FoundSnapshot {
 
 /** Checkpoints of a run, newest first; nothing is checked. */
 export const listSnapshots = async (run: string): Promise<FoundSnapshot[]> => {
-  const names = await readdir(join(run, CHECKPOINTS)).catch(() => [] as string[])
+  const names = await readdir(join(run, runFiles.checkpoints)).catch(() => [] as string[])
   return names
     .flatMap((name) => {
       const found = /^step-(\d{8,})$/.exec(name)
-      return found === null ? [] : [{ path: join(run, CHECKPOINTS, name), step: Number(found[1]) }]
+      return found === null ? [] : [{ path: join(run, runFiles.checkpoints, name), step: Number(found[1]) }]
     })
     .sort((a, b) => b.step - a.step)
 }
 
 /** Removes what a killed process left half written in a run's folder. Call with the run locked. */
 export const removeLeftovers = async (run: string): Promise<void> => {
-  for (const folder of [run, join(run, CHECKPOINTS), join(run, INCIDENTS)])
+  for (const folder of [run, join(run, runFiles.checkpoints), join(run, runFiles.incidents)])
     for (const name of await readdir(folder).catch(() => [] as string[]))
       if (/^\..+\.[0-9a-f]{12}\.tmp$/.test(name)) await rm(join(folder, name), { recursive: true, force: true })
 }
@@ -168,7 +172,7 @@ export const removeLeftovers = async (run: string): Promise<void> => {
 export const setAsideAfter = async (run: string, step: number): Promise<void> => {
   for (const snapshot of await listSnapshots(run)) {
     if (snapshot.step <= step) continue
-    const aside = join(run, CHECKPOINTS, `damaged-${folderName(snapshot.step)}`)
+    const aside = join(run, runFiles.checkpoints, `damaged-${stepName(snapshot.step)}`)
     await rm(aside, { recursive: true, force: true })
     await rename(snapshot.path, aside)
   }
@@ -193,14 +197,15 @@ const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
 
 /** Puts a checkpoint back into the parts of a run. The folder must have been verified. */
 export const readSnapshot = async (folder: string, parts: SnapshotParts): Promise<RunState> => {
-  const statePath = join(folder, 'state.json')
+  const statePath = join(folder, checkpointFiles.state)
   const state = parseConfig(runStateSchema, JSON.parse(await readFile(statePath, 'utf8')), statePath)
-  await (parts.weights?.load(join(folder, 'model')) ?? loadWeightsInto(parts.model, join(folder, 'model')))
-  if (parts.auxiliary !== undefined) await loadWeightsInto(parts.auxiliary, join(folder, 'auxiliary'))
-  const optimizer = await openSafetensors(join(folder, 'optimizer.safetensors'))
+  await (parts.weights?.load(join(folder, checkpointFiles.model)) ??
+    loadWeightsInto(parts.model, join(folder, checkpointFiles.model)))
+  if (parts.auxiliary !== undefined) await loadWeightsInto(parts.auxiliary, join(folder, checkpointFiles.auxiliary))
+  const optimizer = await openSafetensors(join(folder, checkpointFiles.optimizer))
   parts.optimizer.loadState({ tensors: allTensors(optimizer), step: state.optimizerStep })
   if (parts.average !== undefined) {
-    const average = await openSafetensors(join(folder, 'average.safetensors'))
+    const average = await openSafetensors(join(folder, checkpointFiles.average))
     parts.average.loadState({ tensors: allTensors(average), updates: state.averageUpdates })
   }
   return state

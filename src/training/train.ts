@@ -1,9 +1,10 @@
-// THE loop. It yields what happens and leaves showing, recording and saving to whoever listens. Knows no objective, architecture,
-// optimizer or file by name.
+// THE training loop, independent of objective, architecture, optimizer and files. It yields events, and it awaits the callbacks of
+// `TrainingRun` for what it cannot go on without: evaluations, samples, checkpoints.
 import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
 import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator } from '../tensor/index.ts'
+import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { RunLength } from './budget.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
 import {
@@ -15,36 +16,12 @@ import {
 } from './gradients.ts'
 import { describeNonFinite, diagnose, type NonFiniteReport, SpikeWatch } from './incidents.ts'
 import { IntervalTrigger } from './interval-trigger.ts'
+import type { LoopState } from './loop-state.ts'
 import type { TrainingSettings } from './settings.ts'
-import type { RunState } from './snapshot.ts'
 
-/** What a run must remember besides its tensors. */
-export type LoopState = Omit<RunState, 'optimizerStep' | 'averageUpdates'>
-
-/** How a batch goes through the model, which no loss depends on. */
-const askedOf = ({ batch, recompute }: Pick<TrainingSettings, 'batch' | 'recompute'>, numLayers: number) => ({
-  microTokens: batch.microTokens,
-  recompute: recompute === 'all' ? numLayers : recompute === 'none' ? 0 : Math.min(recompute, numLayers),
-})
-
-export const freshState = (settings: Pick<TrainingSettings, 'batch' | 'recompute'>, numLayers: number): LoopState => {
-  const asked = askedOf(settings, numLayers)
-  return { step: 0, position: 0, tokens: 0, seconds: 0, ...asked, asked, losses: [], best: null, stale: 0 }
-}
-
-/** A saved state, where the settings may have been changed since: what memory had enforced counts only while they were not. */
-export const continuedState = (
-  state: LoopState,
-  settings: Pick<TrainingSettings, 'batch' | 'recompute'>,
-  numLayers: number,
-): LoopState => {
-  const asked = askedOf(settings, numLayers)
-  const same = asked.microTokens === state.asked.microTokens && asked.recompute === state.asked.recompute
-  return same ? state : { ...state, ...asked, asked }
-}
-
+/** Everything that the loop needs to train. */
 export interface TrainingRun<Example = unknown> {
-  trainee: TrainableModel<Example>
+  trainable: TrainableModel<Example>
   stream: ExampleSource<Example>
   optimizer: Optimizer
   average?: WeightAverage
@@ -54,236 +31,318 @@ export interface TrainingRun<Example = unknown> {
   length: RunLength
   state: LoopState
   device?: string
-  /** Values by name, of the model as it stands. */
+  /** Metrics of the current weights on the validation data. */
   evaluate?(state: LoopState): Promise<Record<string, number>>
   sample?(): Promise<{ prompt?: string; text: string }[]>
-  /** Writes a checkpoint and returns where. */
+  /** Writes a checkpoint and returns its path. */
   save?(state: LoopState): Promise<string>
-  /** Puts the newest checkpoint back and returns its state, or undefined without one. */
+  /** Restores the newest checkpoint and returns its state; undefined without one. */
   rollBack?(): Promise<LoopState | undefined>
-  /** Keeps a report of what went wrong and returns where. */
+  /** Stores a report of a step that was not applied and returns its path. */
   recordIncident?(step: number, report: NonFiniteReport): Promise<string>
-  /** Aborted: finish the step and what is due after it, save, end. */
+  /** When it is aborted, the loop finishes the current step, saves and ends. */
   signal?: AbortSignal
 }
 
-interface Stamp {
-  time: string
-  step: number
-}
-export type TrainingEvent = Stamp &
-  (
-    | { type: 'start'; totalSteps?: number }
-    | {
-        type: 'step'
-        loss: number
-        terms?: Record<string, number>
-        learningRate: number
-        gradientNorm: number
-        tokens: number
-        tokensPerSecond: number
-        seconds: number
-        /** Of the step, spent on making examples. */
-        dataSeconds: number
-        memoryBytes: number
-        /** Steps of the whole run, as far as known. */
-        totalSteps: number
-      }
-    | { type: 'evaluation'; metrics: Record<string, number>; seconds: number }
-    | { type: 'checkpoint'; path: string; seconds: number; best: boolean }
-    | { type: 'sample'; prompt?: string; text: string }
-    | { type: 'incident'; kind: string; message: string }
-    | { type: 'end'; reason: 'finished' | 'interrupted'; message?: string }
-  )
+type Pending = LoopState['pending'][number]
+type Update = ReturnType<Optimizer['step']>
 
-/** Batches in a row that may fail before the run gives up on going on. */
+/** Failed batches in a row after which the run gives up. */
 const maxFailures = 10
 
-// A name that says so; other metrics are better when they are higher.
-const lowerIsBetter = (name: string) => /loss|perplexity|bits|error/i.test(name)
+const notApplied: Update = { applied: false, gradientNorm: Number.NaN }
 
 /**
- * Trains until the budget is spent or the signal aborts.
- * @throws NativeError when a loss is not finite and the policy is to stop, or nothing else helps; OutOfMemoryError when nothing is left to halve
+ * Trains until the budget is spent or the signal aborts. Before an error ends the run, the weights of the last whole step are saved.
+ * @throws NativeError when a loss is not finite and the policy is to stop, or nothing else helps; OutOfMemoryError when a single
+ * example does not fit
  */
 export async function* train<Example>(run: TrainingRun<Example>): AsyncGenerator<TrainingEvent, LoopState> {
-  const { trainee, stream, optimizer, average, settings, length, signal } = run
-  const { parameters, objective } = trainee
-  let state: LoopState = { ...run.state }
-  let watch = new SpikeWatch(state.losses)
-  const before = state.seconds
-  const started = performance.now()
-  const generator = new Generator(0)
-  const due = Object.fromEntries(
-    (['evaluate', 'sample', 'checkpoint'] as const).map((what) => [what, new IntervalTrigger(settings[what], state)]),
-  ) as Record<'evaluate' | 'sample' | 'checkpoint', IntervalTrigger>
-  let savedAt = state.step > 0 ? state.step : -1
-  let failures = 0
-  const stamp = (): Stamp => ({ time: new Date().toISOString(), step: state.step })
-  /** Incidents bear the number of the step that is being made. */
-  const incident = (kind: string, message: string): TrainingEvent => ({
-    ...stamp(),
-    step: state.step + 1,
-    type: 'incident',
-    kind,
-    message,
-  })
+  return yield* new TrainingLoop(run).run()
+}
 
-  /** Yields what was measured; a new best wants a checkpoint, which comes after everything else of the step. */
-  async function* evaluate(): AsyncGenerator<TrainingEvent, boolean> {
-    if (run.evaluate === undefined) return false
-    const from = performance.now()
-    average?.swapIn()
-    const metrics = await run.evaluate(state).finally(() => average?.swapOut())
-    yield { ...stamp(), type: 'evaluation', metrics, seconds: (performance.now() - from) / 1000 }
-    const name = settings.keep.best
-    const value = name === undefined ? undefined : metrics[name]
-    if (name === undefined || value === undefined) return false
-    const sign = lowerIsBetter(name) ? -1 : 1
-    if (Number.isNaN(value) || (state.best !== null && sign * value <= sign * state.best.value)) {
-      state.stale++
-      return false
-    }
-    state.stale = 0
-    state.best = { step: state.step, value }
-    return true
-  }
+class TrainingLoop<Example> {
+  readonly #run: TrainingRun<Example>
+  #state: LoopState
+  #watch: SpikeWatch
+  readonly #generator = new Generator(0)
+  readonly #triggers: Record<'evaluate' | 'sample' | 'checkpoint', IntervalTrigger>
+  readonly #secondsBefore: number
+  readonly #started = performance.now()
+  #savedAt: number
+  #failures = 0
+  /** False while weights and state do not belong together, or the weights are damaged: nothing may be saved then. */
+  #sound = true
 
-  async function* save(): AsyncGenerator<TrainingEvent> {
-    if (run.save === undefined || savedAt === state.step) return
-    const from = performance.now()
-    const path = await run.save({ ...state, losses: [...watch.window] })
-    savedAt = state.step
-    failures = 0
-    const best = state.best?.step === state.step
-    yield { ...stamp(), type: 'checkpoint', path, seconds: (performance.now() - from) / 1000, best }
-  }
-
-  /** Halves what goes through the model at once, then recomputes more layers; false when neither is left. */
-  const shrink = (batch: TakenBatch<Example>): string | undefined => {
-    const longest = batch.examples.reduce((most, example) => Math.max(most, objective.tokens(example)), 1)
-    if (state.microTokens >= 2 * longest) {
-      state.microTokens = Math.floor(state.microTokens / 2)
-      return `micro-batches are now ${state.microTokens} tokens`
-    }
-    const { numLayers } = trainee.model.facts
-    if (state.recompute >= numLayers) return undefined
-    state.recompute = Math.min(numLayers, Math.max(1, state.recompute * 2))
-    return `${state.recompute} of ${numLayers} layers are now recomputed in the backward pass`
-  }
-
-  const gradientOptions = (): GradientOptions => ({
-    microTokens: state.microTokens,
-    padded: settings.batch.padded,
-    recompute: state.recompute,
-    generator: reseed(generator, settings.seed, state.step),
-    device: run.device,
-  })
-
-  async function* gradientsOf(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
-    for (;;) {
-      try {
-        return await computeGradients(trainee, batch.examples, gradientOptions())
-      } catch (error) {
-        if (!(error instanceof OutOfMemoryError)) throw error
-        clearGrads([...parameters.values()])
-        const change = shrink(batch)
-        if (change === undefined)
-          throw new OutOfMemoryError(
-            `${error.message} One example at a time with all layers recomputed still does not fit.`,
-          )
-        yield incident('out-of-memory', `Memory ran out: ${change}. The global batch and the loss stay as they were.`)
-      }
+  constructor(run: TrainingRun<Example>) {
+    const { settings, state } = run
+    this.#run = run
+    this.#state = { ...state }
+    this.#watch = new SpikeWatch(state.losses)
+    this.#secondsBefore = state.seconds
+    this.#savedAt = state.step > 0 ? state.step : -1
+    this.#triggers = {
+      evaluate: new IntervalTrigger(settings.evaluate, state),
+      sample: new IntervalTrigger(settings.sample, state),
+      checkpoint: new IntervalTrigger(settings.checkpoint, state),
     }
   }
 
-  trainee.model.train()
-  trainee.auxiliary?.train()
-  const planned = length.totalSteps(state)
-  if (state.step === 0) yield { ...stamp(), type: 'start', ...(length.timed ? {} : { totalSteps: planned }) }
+  async *run(): AsyncGenerator<TrainingEvent, LoopState> {
+    const { trainable, length, signal } = this.#run
+    trainable.model.train()
+    trainable.auxiliary?.train()
+    if (this.#state.step === 0) {
+      const totalSteps = length.totalSteps(this.#state)
+      yield { ...this.#stamp(), type: 'start', ...(length.timed ? {} : { totalSteps }) }
+    }
+    try {
+      // A checkpoint is written before its step is evaluated, so a resumed run may still owe the evaluation.
+      yield* this.#finishStep(this.#state.pending)
+      while (!this.#done() && !signal?.aborted) yield* this.#step()
+      yield* this.#save()
+    } catch (error) {
+      yield* this.#rescue()
+      throw error
+    }
+    yield { ...this.#stamp(), type: 'end', reason: this.#done() ? 'finished' : 'interrupted' }
+    return { ...this.#state, losses: [...this.#watch.window] }
+  }
 
-  const done = () => length.done(state) || state.stale >= (settings.patience ?? Number.POSITIVE_INFINITY)
-  while (!done() && !signal?.aborted) {
+  #done(): boolean {
+    const { length, settings } = this.#run
+    return length.done(this.#state) || this.#state.stale >= (settings.patience ?? Number.POSITIVE_INFINITY)
+  }
+
+  #stamp(): { time: string; step: number } {
+    return { time: new Date().toISOString(), step: this.#state.step }
+  }
+
+  /** Incidents carry the number of the step that is being computed. */
+  #incident(kind: string, message: string): TrainingEvent {
+    return { ...this.#stamp(), step: this.#state.step + 1, type: 'incident', kind, message }
+  }
+
+  async *#step(): AsyncGenerator<TrainingEvent> {
+    const { trainable, stream, average, settings, length, signal } = this.#run
     const from = performance.now()
-    const batch = takeBatch(stream, objective.tokens, state.position, settings.batch)
+    const batch = takeBatch(stream, trainable.objective.tokens, this.#state.position, settings.batch)
     const dataSeconds = (performance.now() - from) / 1000
-    const result = yield* gradientsOf(batch)
-    const totalSteps = length.totalSteps(state)
-    const learningRate = run.learningRate * scheduleAt(settings.schedule, { step: state.step, totalSteps })
-    const spike = watch.check(result.loss)
+    const result = yield* this.#gradients(batch)
+    const totalSteps = length.totalSteps(this.#state)
+    const learningRate = this.#run.learningRate * scheduleAt(settings.schedule, { step: this.#state.step, totalSteps })
+    const spike = this.#watch.check(result.loss)
     const finite = Number.isFinite(result.loss)
     const skip = finite && spike !== undefined && settings.onSpike === 'skip'
-    const applied =
-      finite && !skip
-        ? optimizer.step(result.gradients, { learningRate, maxGradientNorm: settings.maxGradientNorm })
-        : { applied: false, gradientNorm: Number.NaN }
-
-    if (!applied.applied && !skip) {
-      const report = await diagnose(trainee, batch.examples, batch.position, result, gradientOptions())
-      result.release()
-      const where = await run.recordIncident?.(state.step + 1, report)
-      const message = `${describeNonFinite(report)} The step was not applied.${where === undefined ? '' : ` Details: ${where}`}`
-      yield incident('non-finite', message)
-      const policy = settings.onNonFinite
-      if (policy === 'stop')
-        throw new NativeError(`${message} Set onNonFinite to go on, lower the learning rate, or look at the examples.`)
-      failures++
-      const earlier = policy === 'roll-back' && failures < maxFailures ? await run.rollBack?.() : undefined
-      if (earlier !== undefined) {
-        // Weights and schedule go back; the data goes on behind the batch that did harm.
-        const { microTokens, recompute, asked } = state
-        state = { ...earlier, position: batch.next, microTokens, recompute, asked }
-        watch = new SpikeWatch(state.losses)
-        savedAt = state.step
-        const back = `Went back to step ${state.step}; the batch is passed over.`
-        yield { ...stamp(), type: 'incident', kind: 'roll-back', message: back }
-        continue
-      }
-      if (report.weights.length > 0 || failures >= maxFailures)
-        throw new NativeError(
-          `${message} ${failures === 1 ? 'Passing over the batch' : `Having passed over ${failures} batches`} does not help. Lower the learning rate, or look at the data.`,
-        )
-    } else if (spike !== undefined) {
-      const message = `Loss ${result.loss.toPrecision(4)} is ${spike.toFixed(1)} standard deviations above its recent mean.${skip ? ' The step was not applied.' : ''}`
-      yield incident('spike', message)
-    }
+    const update = finite && !skip ? this.#update(result, learningRate) : notApplied
+    if (!update.applied && !skip) {
+      if (yield* this.#handleNonFinite(batch, result)) return
+    } else if (spike !== undefined)
+      yield this.#incident(
+        'spike',
+        `Loss ${result.loss.toPrecision(4)} is ${spike.toFixed(1)} standard deviations above its recent mean.${skip ? ' The step was not applied.' : ''}`,
+      )
     result.release()
-    if (finite) watch.add(result.loss)
-    if (applied.applied) {
+    if (finite) this.#watch.add(result.loss)
+    if (update.applied) {
       average?.update()
-      if (settings.onNonFinite !== 'roll-back' || savedAt < 0) failures = 0
+      if (settings.onNonFinite !== 'roll-back' || this.#savedAt < 0) this.#failures = 0
     }
-
     const seconds = (performance.now() - from) / 1000
-    state.step++
-    state.position = batch.next
-    state.tokens += batch.tokens
-    state.seconds = before + (performance.now() - started) / 1000
+    this.#advance(batch)
     yield {
-      ...stamp(),
+      ...this.#stamp(),
       type: 'step',
       loss: result.loss,
       ...(Object.keys(result.terms).length > 1 ? { terms: result.terms } : {}),
       learningRate,
-      gradientNorm: applied.gradientNorm,
-      tokens: state.tokens,
+      gradientNorm: update.gradientNorm,
+      tokens: this.#state.tokens,
       tokensPerSecond: batch.tokens / seconds,
       seconds,
       dataSeconds,
       memoryBytes: memoryUsage.rss(),
       totalSteps,
     }
-    const last = done()
-    // Each is asked at every step, or it would lose count.
-    const [evaluateNow, sampleNow, saveNow] = [due.evaluate, due.sample, due.checkpoint].map((one) => one.now(state))
-    const improved = evaluateNow || last ? yield* evaluate() : false
-    if (sampleNow) for (const shown of (await run.sample?.()) ?? []) yield { ...stamp(), type: 'sample', ...shown }
-    // Last of its step, so that cutting the records behind it loses nothing.
-    if (saveNow || improved || last) yield* save()
+    const last = this.#done()
+    // Every trigger is asked at every step, or it would lose count.
+    const now = {
+      evaluate: this.#triggers.evaluate.now(this.#state),
+      sample: this.#triggers.sample.now(this.#state),
+      checkpoint: this.#triggers.checkpoint.now(this.#state),
+    }
+    const evaluate = this.#run.evaluate !== undefined && (now.evaluate || last)
+    this.#state.pending = [...(evaluate ? ['evaluate' as const] : []), ...(now.sample ? ['sample' as const] : [])]
+    // Saved first, so that an evaluation that fails or is killed costs no step.
+    const canBeBest = evaluate && settings.keep.best !== undefined
+    if (now.checkpoint || canBeBest || last || signal?.aborted) yield* this.#save()
+    yield* this.#finishStep(this.#state.pending)
   }
 
-  const interrupted = !done()
-  yield* save()
-  yield { ...stamp(), type: 'end', reason: interrupted ? 'interrupted' : 'finished' }
-  return { ...state, losses: [...watch.window] }
+  #update(result: BatchGradients, learningRate: number): Update {
+    const { maxGradientNorm } = this.#run.settings
+    this.#sound = false
+    const update = this.#run.optimizer.step(result.gradients, { learningRate, maxGradientNorm })
+    this.#sound = !update.applied
+    return update
+  }
+
+  #advance(batch: TakenBatch<Example>): void {
+    const state = this.#state
+    state.step++
+    state.position = batch.next
+    state.tokens += batch.tokens
+    state.seconds = this.#secondsBefore + (performance.now() - this.#started) / 1000
+    this.#sound = true
+  }
+
+  /** The evaluation and the samples that follow a step. */
+  async *#finishStep(pending: readonly Pending[]): AsyncGenerator<TrainingEvent> {
+    if (pending.includes('evaluate')) yield* this.#evaluate()
+    if (pending.includes('sample'))
+      for (const shown of (await this.#run.sample?.()) ?? []) yield { ...this.#stamp(), type: 'sample', ...shown }
+    this.#state.pending = []
+  }
+
+  async *#evaluate(): AsyncGenerator<TrainingEvent> {
+    const { evaluate, average } = this.#run
+    if (evaluate === undefined) return
+    const from = performance.now()
+    average?.swapIn()
+    const metrics = await evaluate(this.#state).finally(() => average?.swapOut())
+    const best = this.#noteBest(metrics)
+    yield { ...this.#stamp(), type: 'evaluation', metrics, seconds: (performance.now() - from) / 1000, best }
+  }
+
+  /** Whether the metrics are the best so far by `keep.best`; counts the evaluations since then. */
+  #noteBest(metrics: Record<string, number>): boolean {
+    const name = this.#run.settings.keep.best
+    const value = name === undefined ? undefined : metrics[name]
+    if (name === undefined || value === undefined) return false
+    const sign = isLowerBetter(name) ? -1 : 1
+    const { best, step } = this.#state
+    if (Number.isNaN(value) || (best !== null && sign * value <= sign * best.value)) {
+      this.#state.stale++
+      return false
+    }
+    this.#state.stale = 0
+    this.#state.best = { step, value }
+    return true
+  }
+
+  async *#save(): AsyncGenerator<TrainingEvent> {
+    const { save } = this.#run
+    if (save === undefined || this.#savedAt === this.#state.step) return
+    const from = performance.now()
+    const path = await save({ ...this.#state, losses: [...this.#watch.window] })
+    this.#savedAt = this.#state.step
+    this.#failures = 0
+    yield { ...this.#stamp(), type: 'checkpoint', path, seconds: (performance.now() - from) / 1000 }
+  }
+
+  /** Saves the last whole step before an error ends the run. That this fails too must not hide the error. */
+  async *#rescue(): AsyncGenerator<TrainingEvent> {
+    if (!this.#sound || this.#state.step === this.#run.state.step) return
+    try {
+      yield* this.#save()
+    } catch {
+      // The error that ends the run is thrown by the caller.
+    }
+  }
+
+  #gradientOptions(): GradientOptions {
+    const { settings, device } = this.#run
+    const { microTokens, recompute, step } = this.#state
+    const generator = reseed(this.#generator, settings.seed, step)
+    return { microTokens, padded: settings.batch.padded, recompute, generator, device }
+  }
+
+  async *#gradients(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent, BatchGradients> {
+    const { trainable } = this.#run
+    for (;;) {
+      try {
+        return await computeGradients(trainable, batch.examples, this.#gradientOptions())
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error
+        clearGrads([...trainable.parameters.values()])
+        const change = this.#shrink(batch)
+        if (change === undefined)
+          throw new OutOfMemoryError(
+            `${error.message} One example at a time with all layers recomputed still does not fit.`,
+          )
+        yield this.#incident(
+          'out-of-memory',
+          `Memory ran out: ${change}. The global batch and the loss stay as they were.`,
+        )
+      }
+    }
+  }
+
+  /** Halves the micro-batches, then recomputes more layers. Undefined when neither is possible. */
+  #shrink(batch: TakenBatch<Example>): string | undefined {
+    const { objective, model } = this.#run.trainable
+    const state = this.#state
+    const longest = batch.examples.reduce((most, example) => Math.max(most, objective.tokens(example)), 1)
+    if (state.microTokens >= 2 * longest) {
+      state.microTokens = Math.floor(state.microTokens / 2)
+      return `micro-batches are now ${state.microTokens} tokens`
+    }
+    const { numLayers } = model.facts
+    if (state.recompute >= numLayers) return undefined
+    state.recompute = Math.min(numLayers, Math.max(1, state.recompute * 2))
+    return `${state.recompute} of ${numLayers} layers are now recomputed in the backward pass`
+  }
+
+  /** Applies the policy for a step that is not finite. Returns true if an earlier checkpoint was restored. @throws NativeError */
+  async *#handleNonFinite(
+    batch: TakenBatch<Example>,
+    result: BatchGradients,
+  ): AsyncGenerator<TrainingEvent, boolean, void> {
+    const { trainable, settings } = this.#run
+    const report = await diagnose(trainable, batch.examples, batch.position, result, this.#gradientOptions())
+    result.release()
+    if (report.weights.length > 0) this.#sound = false
+    const step = this.#state.step + 1
+    const path = await this.#run.recordIncident?.(step, report)
+    const details = path === undefined ? '' : ` Details: ${path}`
+    yield this.#incident('non-finite', `${describeNonFinite(report)} The step was not applied.${details}`)
+    if (settings.onNonFinite === 'stop')
+      throw new NativeError(
+        `Training stopped in step ${step}, which is not finite.${details} Lower the learning rate, look at the examples, or set \`onNonFinite\` to skip.`,
+      )
+    this.#failures++
+    if (settings.onNonFinite === 'roll-back' && this.#failures < maxFailures) {
+      const earlier = await this.#run.rollBack?.()
+      if (earlier !== undefined) {
+        yield this.#restore(earlier, batch)
+        return true
+      }
+    }
+    if (report.weights.length > 0 || this.#failures >= maxFailures)
+      throw new NativeError(
+        `Training stopped in step ${step}: ${this.#failures === 1 ? 'skipping the batch' : `skipping ${this.#failures} batches`} did not help.${details} Lower the learning rate, or look at the data.`,
+      )
+    return false
+  }
+
+  /** Weights and schedule go back to a checkpoint; the data continues after the batch that failed. */
+  #restore(earlier: LoopState, batch: TakenBatch<Example>): TrainingEvent {
+    const { microTokens, recompute, requested, best, stale } = this.#state
+    // The checkpoint was written before its step was evaluated, which has been done since.
+    this.#state = {
+      ...earlier,
+      position: batch.next,
+      microTokens,
+      recompute,
+      requested,
+      best,
+      stale,
+      pending: [],
+    }
+    this.#watch = new SpikeWatch(earlier.losses)
+    this.#savedAt = earlier.step
+    this.#sound = true
+    const message = `Restored the checkpoint of step ${earlier.step}; the batch is skipped.`
+    return { ...this.#stamp(), type: 'incident', kind: 'roll-back', message }
+  }
 }

@@ -48,7 +48,7 @@ const flagsOf = (out: string, steps: number) => [
   '0.005',
   '--optimizer.beta2',
   '0.98',
-  '--held-out',
+  '--validation-examples',
   '16',
 ]
 

@@ -60,12 +60,14 @@ it('stops at Ctrl-C, goes on where it was, and shows what was learnt', async () 
     // Judged on the same records, with what takes no training beside them, and with what pretraining brought.
     expect(comparison.warnings).toEqual([])
     expect(comparison.references.map(({ name }) => name)).toContain('untrained base')
-    expect(comparison.runs.some(({ fresh }) => fresh)).toBe(true)
+    expect(comparison.runs.some(({ randomInit }) => randomInit)).toBe(true)
     for (const [name, other] of [
       ['full', /(^|\/)from-random$/],
       ['lora', /(^|\/)lora-from-random$/],
     ] as const)
-      expect(comparison.runs.find(({ variant, fresh }) => variant === name && !fresh)?.pretraining?.to).toMatch(other)
+      expect(
+        comparison.runs.find(({ variant, randomInit }) => variant === name && !randomInit)?.pretraining?.to,
+      ).toMatch(other)
     expect(existsSync(page)).toBe(true)
   }
 

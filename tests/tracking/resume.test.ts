@@ -4,13 +4,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { type RunEvent, readEvents, summarizeRun, trackRun, writeReports } from '../../src/tracking/index.ts'
+import { readEvents, summarizeRun, type TrainingEvent, trackRun, writeReports } from '../../src/tracking/index.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-resume-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
 /** Steps after `from`, with an evaluation and a checkpoint every four. */
-function* train(from: number, to: number): Generator<RunEvent> {
+function* train(from: number, to: number): Generator<TrainingEvent> {
   const time = new Date().toISOString()
   if (from === 0) yield { type: 'start', time, step: 0, totalSteps: 12 }
   for (let step = from + 1; step <= to; step++) {
@@ -24,11 +24,13 @@ function* train(from: number, to: number): Generator<RunEvent> {
       tokens: step,
       tokensPerSecond: 1,
       seconds: 1,
+      dataSeconds: 0,
       memoryBytes: 1,
+      totalSteps: 1000,
     }
     if (step % 4 === 0) {
-      yield { type: 'evaluation', time, step, metrics: { loss: 2 / step } }
-      yield { type: 'checkpoint', time, step }
+      yield { type: 'evaluation', time, step, metrics: { loss: 2 / step }, seconds: 1, best: false }
+      yield { type: 'checkpoint', time, step, path: '', seconds: 1 }
     }
   }
   if (to === 12) yield { type: 'end', time, step: 12, reason: 'finished' }

@@ -26,9 +26,9 @@ const root = mkdtempSync(join(tmpdir(), 'tunesmith-snapshots-'))
 afterAll(() => rmSync(root, { recursive: true }))
 
 const factsOf = (kind: Kind, more: object = {}) => {
-  const { trainee, optimizer, stream } = runOf(kind, {})
+  const { trainable, optimizer, stream } = runOf(kind, {})
   return {
-    trainee,
+    trainable,
     optimizer,
     stream,
     batch: { sequences: 4 },
@@ -44,7 +44,7 @@ it.each(kinds)('%s: the pre-flight shows a batch and counts what a run takes', (
   const facts = factsOf(kind)
   const flight = preFlight(facts)
   const examples = [0, 1, 2, 3].map((i) => facts.stream.example(i).example)
-  const { objective, parameters } = facts.trainee
+  const { objective, parameters } = facts.trainable
   expect(flight.tokensPerStep).toBe(examples.reduce((sum, example) => sum + objective.tokens(example), 0))
   expect(flight.example).toContain('⟦')
   expect(flight.trainedShare).toBeGreaterThan(0.1)
@@ -91,40 +91,40 @@ it('warns of a budget too small to learn from, and of a validation split of no, 
 })
 
 it.each(kinds)('%s: held-out losses do not depend on parts, and leave the model as it was', async (kind) => {
-  const { trainee, stream } = runOf(kind, {})
-  trainee.model.train()
+  const { trainable, stream } = runOf(kind, {})
+  trainable.model.train()
   const all = { examples: 12, microTokens: 1e6, padded: false }
-  const whole = await evaluateValidation(trainee, stream, all)
-  expect(trainee.model.training).toBe(true)
+  const whole = await evaluateValidation(trainable, stream, all)
+  expect(trainable.model.training).toBe(true)
   expect(whole.loss).toBe(Object.entries(whole).find(([name]) => name.endsWith('-lm'))?.[1])
   for (const how of [
     { ...all, microTokens: 1 },
     { ...all, padded: true, microTokens: 90 },
   ])
-    expect(Math.abs((await evaluateValidation(trainee, stream, how)).loss - whole.loss)).toBeLessThan(1e-5)
+    expect(Math.abs((await evaluateValidation(trainable, stream, how)).loss - whole.loss)).toBeLessThan(1e-5)
   // One batch of the loop over the same examples, without dropout, has the same loss.
   const run = runOf(kind, { batch: { sequences: 12 }, budget: { steps: 1 } })
   expect(Math.abs(lossesOf(await eventsOf(run))[0] - whole.loss)).toBeLessThan(1e-5)
-  expect(await evaluateValidation(trainee, { ...stream, perEpoch: 12 }, { ...all, examples: 100 })).toEqual(whole)
+  expect(await evaluateValidation(trainable, { ...stream, perEpoch: 12 }, { ...all, examples: 100 })).toEqual(whole)
 })
 
 it('a checkpoint gives back every bit; old ones go, those to keep stay', async () => {
   const folder = join(root, 'run')
   const make = () => runOf('gpt2', { average: {}, budget: { steps: 6 }, checkpoint: { steps: 1 } })
   const run = make()
-  const parts = { model: run.trainee.model, optimizer: run.optimizer, average: run.average }
+  const parts = { model: run.trainable.model, optimizer: run.optimizer, average: run.average }
   const path = snapshotPath(folder, 6)
   for await (const event of train({ ...run, save: (state) => writeSnapshot(folder, parts, state) }))
     if (event.type === 'checkpoint') await verifySnapshot(snapshotPath(folder, event.step))
   expect((await listSnapshots(folder)).map(({ step }) => step)).toEqual([6, 5, 4, 3, 2, 1])
 
   const other = make()
-  const loaded = { model: other.trainee.model, optimizer: other.optimizer, average: other.average }
+  const loaded = { model: other.trainable.model, optimizer: other.optimizer, average: other.average }
   const state = await readSnapshot(path, loaded)
   expect(state).toMatchObject({ step: 6, position: 24, optimizerStep: 6, averageUpdates: 6 })
   const bits = (tensors: ReadonlyMap<string, { detach(): { toTypedArray(): Iterable<number | bigint> } }>) =>
     noGrad(() => [...tensors].map(([name, tensor]) => [name, [...tensor.detach().toTypedArray()]]))
-  expect(bits(other.trainee.parameters as never)).toEqual(bits(run.trainee.parameters as never))
+  expect(bits(other.trainable.parameters as never)).toEqual(bits(run.trainable.parameters as never))
   expect(bits(other.optimizer.state().tensors as never)).toEqual(bits(run.optimizer.state().tensors as never))
   expect(bits(other.average?.state().tensors as never)).toEqual(bits(run.average?.state().tensors as never))
 

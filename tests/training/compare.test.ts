@@ -48,7 +48,7 @@ beforeAll(async () => {
   await train('lora', ['--variant', 'lora'])
   // Learns nothing: it says what its fresh head says.
   await train('still', ['--variant', 'lora', '--learning-rate', '1e-9'])
-  await train('random', ['--fresh', '--learning-rate', '1e-9'])
+  await train('random', ['--random-init', '--learning-rate', '1e-9'])
   await train('others', [], 'others.jsonl')
 }, 600_000)
 afterAll(() => data.dispose())
@@ -58,10 +58,10 @@ describe('compare', () => {
     const { runs, references, warnings } = await compareJson(['full', 'lora', 'still', 'random'])
     expect(warnings).toEqual([])
     const [full, lora, random] = ['full', 'lora', 'random'].map((name) => runs.find((run) => run.name === name)!)
-    expect(full).toMatchObject({ trainedShare: 1, variant: 'full', fresh: false, metric: 'accuracy' })
+    expect(full).toMatchObject({ trainedShare: 1, variant: 'full', randomInit: false, metric: 'accuracy' })
     expect(lora.trainedShare).toBeGreaterThan(0)
     expect(lora.trainedShare).toBeLessThan(0.5)
-    expect(random.fresh).toBe(true)
+    expect(random.randomInit).toBe(true)
     for (const run of runs) {
       expect(run.low).toBeLessThanOrEqual(run.value)
       expect(run.high).toBeGreaterThanOrEqual(run.value)

@@ -75,7 +75,7 @@ const train = async (base: string, variant: string, padded: boolean, out: string
     budget: { steps: 40 },
     evaluate: { steps: 20 },
     learningRate: 0.02,
-    untrained: false,
+    untrainedBaseline: false,
   } as unknown as Parameters<typeof finetune>[0])
   expect(reason).toBe('finished')
   const model = join(out, 'model')

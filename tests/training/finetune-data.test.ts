@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMaterial } from '../../src/runs/finetune/data.ts'
+import { readFinetuneData } from '../../src/runs/finetune/data.ts'
 import { completeRecipe } from '../../src/runs/finetune/finetune.ts'
 import { makeSmallData, type SmallData } from './small-run.ts'
 
@@ -21,7 +21,7 @@ const read = (train: readonly Row[], heldOut: readonly Row[], more: object = {})
     return path
   })
   const settings = { base: data.tokenizer, out: 'unused', task: 'sequence-classification', ...more }
-  return readMaterial(completeRecipe({ ...settings, data: file, validation }))
+  return readFinetuneData(completeRecipe({ ...settings, data: file, validation }))
 }
 
 const train: Row[] = [

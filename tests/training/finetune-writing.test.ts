@@ -11,7 +11,7 @@ import { buildModel, models } from '../../src/models/index.ts'
 import { compareRuns, finetune, type SavedSample, verifyResume } from '../../src/runs/index.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
 import { CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
-import type { TrainingEvent } from '../../src/training/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { chatTokenizer } from '../tasks/chat-tokenizer.ts'
 
@@ -208,7 +208,7 @@ describe('a run', () => {
   })
 
   it('is comparable with an evaluation of as many answers, which says how many there were', async () => {
-    const { out } = await run('llama', 'lora', { answers: { end: 2 }, budget: { steps: 4 } })
+    const { out } = await run('llama', 'lora', { answers: { atEnd: 2 }, budget: { steps: 4 } })
     const { metrics, answered } = evaluationOf(out)
     expect(answered).toBe(2)
     const evaluate = async (...flags: string[]) =>
@@ -219,7 +219,7 @@ describe('a run', () => {
   })
 
   it('ends with the scores of its answers, also where none was asked for while training', async () => {
-    const { out, metrics } = await run('llama', 'lora', { answers: { during: 0 }, budget: { steps: 4 } })
+    const { out, metrics } = await run('llama', 'lora', { answers: { duringTraining: 0 }, budget: { steps: 4 } })
     const scores = Object.entries(evaluationOf(out).metrics).map(([name, { value }]) => [name, value])
     expect(metrics).toEqual(Object.fromEntries(scores))
     expect(Object.keys(metrics)).toEqual(expect.arrayContaining(['exactMatch', 'ended', 'perplexity']))

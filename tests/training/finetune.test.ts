@@ -7,7 +7,8 @@ import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpo
 import { sha256File } from '../../src/core/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, scoresOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
-import { listSnapshots, type TrainingEvent } from '../../src/training/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
+import { listSnapshots } from '../../src/training/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
@@ -77,7 +78,13 @@ describe('finetune', () => {
       const text = 'the old house and the river and the small stone and the light of rain green'
       writeFileSync(at('held.jsonl'), rows(24).replaceAll('number', text))
       const atOnce = variant === 'feature-based' ? { batch: undefined, budget: undefined, learningRate: undefined } : {}
-      const short = { validation: at('held.jsonl'), maxLength: 6, budget: { steps: 12 }, untrained: false, ...atOnce }
+      const short = {
+        validation: at('held.jsonl'),
+        maxLength: 6,
+        budget: { steps: 12 },
+        untrainedBaseline: false,
+        ...atOnce,
+      }
       await finetune(recipe(variant, out, short))
       const { metrics } = JSON.parse(readFileSync(join(out, 'model', 'evaluation.json'), 'utf8'))
       const evaluate = async (...flags: string[]) =>
@@ -119,7 +126,7 @@ describe('finetune', () => {
     expect(stderr).toMatch(/task\.json/)
     writeFileSync(path, JSON.stringify(written))
     const other = at('other-tokenizer')
-    await finetune(recipe('lora', other, { tokenizer: data.tokenizer, budget: { steps: 1 }, untrained: false }))
+    await finetune(recipe('lora', other, { tokenizer: data.tokenizer, budget: { steps: 1 }, untrainedBaseline: false }))
     expect(existsSync(join(other, 'model', 'tokenizer.json'))).toBe(true)
   })
 
@@ -248,7 +255,7 @@ describe('finetune', () => {
   it('is evaluated once a pass where a step is counted in tokens, too', async () => {
     const steps: number[] = []
     const { steps: last } = await finetune(
-      recipe('lora', at('tokens'), { batch: { tokens: 200 }, budget: { epochs: 4 }, untrained: false }),
+      recipe('lora', at('tokens'), { batch: { tokens: 200 }, budget: { epochs: 4 }, untrainedBaseline: false }),
       { onEvent: (event) => event.type === 'evaluation' && steps.push(event.step) },
     )
     expect(Math.abs(steps[0] - last / 4)).toBeLessThanOrEqual(1)
@@ -258,7 +265,7 @@ describe('finetune', () => {
 
   it('leaves an adapter that brings its base of random weights along', async () => {
     const out = at('fresh-lora')
-    const { metrics } = await finetune(recipe('lora', out, { fresh: true, seed: 3, validation: file }))
+    const { metrics } = await finetune(recipe('lora', out, { randomInit: true, seed: 3, validation: file }))
     const evaluated = JSON.parse(
       (await runHere(['evaluate', '--model', out, '--task', 'sequence-classification', '--data', file, '--json']))
         .stdout,
@@ -278,7 +285,7 @@ describe('finetune', () => {
       const lines = Array.from({ length: 90 }, (_, i) => ({ review: `the house ${of(i)} ${i}`, stars: named[i % 3] }))
       writeFileSync(three, lines.map((line) => JSON.stringify(line)).join('\n'))
       const first = at(`first-${variant}`)
-      await finetune(recipe('full', first, { data: three, budget: { steps: 4 }, untrained: false }))
+      await finetune(recipe('full', first, { data: three, budget: { steps: 4 }, untrainedBaseline: false }))
       const again = { base: join(first, 'model'), validation: file, budget: { epochs: 4 } }
       const out = at(`second-${variant}`)
       await expect(finetune(recipe(variant, out, again))).rejects.toThrow(/newHead/)
@@ -294,7 +301,7 @@ describe('finetune', () => {
 
   it('names the files that it has learnt from by their hash, also where a pattern found them', async () => {
     const out = at('pattern')
-    const more = { data: `${file}*`, budget: { steps: 1 }, untrained: false }
+    const more = { data: `${file}*`, budget: { steps: 1 }, untrainedBaseline: false }
     await finetune(recipe('lora', out, more))
     const { dataHashes } = JSON.parse(readFileSync(join(out, 'run-card.json'), 'utf8'))
     expect(dataHashes).toMatchObject({ [file]: await sha256File(file) })
@@ -311,7 +318,7 @@ describe('finetune', () => {
     const lines = sentences.map((tokens) => ({ tokens, tags: tokens.map((word) => words[word as keyof typeof words]) }))
     writeFileSync(tagged, Array.from({ length: 60 }, (_, i) => JSON.stringify(lines[i % 3])).join('\n'))
     const more = { task: 'token-classification', data: tagged, validation: tagged, settings: { scheme: 'none' } }
-    const { metrics } = await finetune(recipe('lora', at('tagged'), { ...more, untrained: false }))
+    const { metrics } = await finetune(recipe('lora', at('tagged'), { ...more, untrainedBaseline: false }))
     expect(metrics.tokenAccuracy).toBeGreaterThan(0.95)
     const asked = await runHere(['predict', '--model', at('tagged'), '--text', 'a river walks'])
     expect(asked.stdout).toContain('a/DET river/NOUN walks/VERB')
@@ -326,7 +333,7 @@ describe('finetune', () => {
       label: i % 3 > 0 ? ['a', 'b'] : ['a'],
     }))
     writeFileSync(several, lines.map((line) => JSON.stringify(line)).join('\n'))
-    const short = { data: several, validation: several, budget: { steps: 1 }, untrained: false }
+    const short = { data: several, validation: several, budget: { steps: 1 }, untrainedBaseline: false }
     const settings = { multiLabel: true, threshold: 0.999 }
     await finetune(recipe('lora', at('several'), { ...short, settings }))
     const [line] = readFileSync(join(at('several'), 'model', 'predictions.jsonl'), 'utf8').split('\n')
@@ -369,7 +376,7 @@ describe('finetune', () => {
       adapter: { trainHead: false },
       budget: { steps: 1 },
     })
-    const { reason } = await finetune({ ...again, untrained: false })
+    const { reason } = await finetune({ ...again, untrainedBaseline: false })
     expect(reason).toBe('finished')
   })
 

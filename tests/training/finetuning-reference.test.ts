@@ -11,7 +11,7 @@ import { parseConfig } from '../../src/core/index.ts'
 import { type Criterion, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
 import { createOptimizer } from '../../src/optim/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
-import { freshState, runLength, type TrainingRun, trainingSchema } from '../../src/training/index.ts'
+import { initialState, runLength, type TrainingRun, trainingSchema } from '../../src/training/index.ts'
 import { vocabulary } from '../objectives/small-models.ts'
 import { classLearner, classRow } from './class-learner.ts'
 import { eventsOf, lossesOf } from './small-loop.ts'
@@ -83,7 +83,7 @@ const runOf = async (name: string): Promise<TrainingRun<never>> => {
   )
   const learner = learnerOf(base)
   return {
-    trainee: { model: applied.model, objective: learner, parameters: applied.trainable },
+    trainable: { model: applied.model, objective: learner, parameters: applied.trainable },
     stream: {
       perEpoch: rows.length,
       example: (position) => {
@@ -96,7 +96,7 @@ const runOf = async (name: string): Promise<TrainingRun<never>> => {
     settings,
     learningRate,
     length: runLength(settings.budget, { examplesPerStep: 5, tokensPerStep: 40, examplesPerEpoch: rows.length }),
-    state: freshState(settings, applied.model.facts.numLayers),
+    state: initialState(settings, applied.model.facts.numLayers),
   }
 }
 

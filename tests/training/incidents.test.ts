@@ -10,12 +10,12 @@ import {
   resetPeakMemory,
   setMemoryLimit,
 } from '../../src/tensor/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
 import {
   type ExampleSource,
   evaluateValidation,
   type LoopState,
   type NonFiniteReport,
-  type TrainingEvent,
   type TrainingRun,
   train,
 } from '../../src/training/index.ts'
@@ -87,7 +87,7 @@ describe('a loss that is not finite', () => {
       },
     )
     const weights = () =>
-      [...run.trainee.parameters.values()].map((one) => noGrad(() => one.detach().toFloat32Array().slice()))
+      [...run.trainable.parameters.values()].map((one) => noGrad(() => one.detach().toFloat32Array().slice()))
     let before: Float32Array[] = []
     const events: TrainingEvent[] = []
     const going = async () => {
@@ -110,6 +110,20 @@ describe('a loss that is not finite', () => {
     expect(parameters.every(({ values }) => values > 0)).toBe(true)
   })
 
+  it('stop: saves the steps before, and says in another sentence than the incident why it ended', async () => {
+    const saved: number[] = []
+    const save = async (state: LoopState) => {
+      saved.push(state.step)
+      return ''
+    }
+    const { events, error } = await outcome(runOf('gpt2', {}, { ...poisoned(), more: { save } }))
+    expect(saved).toEqual([2])
+    expect(error?.message).toBe(
+      'Training stopped in step 3, which is not finite. Lower the learning rate, look at the examples, or set `onNonFinite` to skip.',
+    )
+    expect(ofType(events, 'checkpoint').map(({ step }) => step)).toEqual([2])
+  })
+
   it('skip: passes over the batch; the steps before are those of a sound run', async () => {
     const sound = lossesOf(await eventsOf(runOf('gpt2', {}, scaling({}))))
     const events = await eventsOf(runOf('gpt2', { onNonFinite: 'skip' }, poisoned()))
@@ -129,7 +143,7 @@ describe('a loss that is not finite', () => {
       { onNonFinite: 'roll-back', budget: { steps: 5 }, checkpoint: { steps: 1 } },
       { objective, source },
     )
-    const all = [...run.trainee.parameters.values()]
+    const all = [...run.trainable.parameters.values()]
     const { tensors } = run.optimizer.state()
     expect(tensors.size).toBeGreaterThan(0)
     const events = await eventsOf({
@@ -164,17 +178,18 @@ describe('a loss that is not finite', () => {
       rollBack: async () => saved,
     })
     expect(error).toBeInstanceOf(NativeError)
-    expect(error?.message).toContain('Having passed over 10 batches does not help')
+    expect(error?.message).toContain('Training stopped in step 2: skipping 10 batches did not help.')
     expect(ofType(events, 'incident').filter(({ kind }) => kind === 'non-finite')).toHaveLength(10)
   })
 
   it('damaged weights are named, and no skipping helps', async () => {
     const run = runOf('gpt2', { onNonFinite: 'skip' })
-    const path = [...run.trainee.parameters.keys()].find((name) => name.includes('layers.1')) as string
-    noGrad(() => run.trainee.parameters.get(path)?.detach().fill_(Number.NaN))
+    const path = [...run.trainable.parameters.keys()].find((name) => name.includes('layers.1')) as string
+    noGrad(() => run.trainable.parameters.get(path)?.detach().fill_(Number.NaN))
     const { events, error } = await outcome(run)
     expect(error).toBeInstanceOf(NativeError)
-    expect(error?.message).toContain(`Weights are not finite: ${path}`)
+    expect(error?.message).toMatch(/^Training stopped in step 1: /)
+    expect(ofType(events, 'incident')[0].message).toContain(`Weights are not finite: ${path}`)
     expect(ofType(events, 'step')).toHaveLength(0)
   })
 })
@@ -254,18 +269,18 @@ describe('memory that runs out', () => {
 
   it('splits what an evaluation looks at', async () => {
     const run = runOf('gpt2', size, { model: modelOf('gpt2', wide) })
-    run.trainee.model.train()
+    run.trainable.model.train()
     const how = { examples: 32, microTokens: 8192, padded: false }
     emptyCache()
     resetPeakMemory()
     const { inUse } = memoryStatistics()
-    const whole = await evaluateValidation(run.trainee, run.stream, how)
+    const whole = await evaluateValidation(run.trainable, run.stream, how)
     const needed = memoryStatistics().peak - inUse
     setMemoryLimit(inUse + Math.ceil(0.5 * needed))
-    const split = await evaluateValidation(run.trainee, run.stream, how)
+    const split = await evaluateValidation(run.trainable, run.stream, how)
     expect(Math.abs(split.loss - whole.loss)).toBeLessThan(1e-5)
     expect(split.accuracy).toBe(whole.accuracy)
-    expect(run.trainee.model.training).toBe(true)
+    expect(run.trainable.model.training).toBe(true)
   })
 })
 

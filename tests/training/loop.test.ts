@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { optimizers, scheduleAt, scheduleSchema, schedules } from '../../src/optim/index.ts'
 import { liveTensors, noGrad, type Tensor } from '../../src/tensor/index.ts'
-import { type LoopState, train } from '../../src/training/index.ts'
+import { type LoopState, type TrainingRun, train } from '../../src/training/index.ts'
 import { eventsOf, kinds, lossesOf, objectiveOf, ofType, packedSource, runOf } from './small-loop.ts'
 
 describe('the end', () => {
@@ -47,7 +47,7 @@ describe('the end', () => {
     expect(events[0]).not.toHaveProperty('totalSteps')
   })
 
-  it('by a signal: the step is finished, what is due after it is done, a checkpoint is last', async () => {
+  it('by a signal: the step is finished and saved, then what is due after it is done', async () => {
     const aborter = new AbortController()
     const run = runOf(
       'gpt2',
@@ -59,11 +59,11 @@ describe('the end', () => {
       seen.push(`${event.type} ${event.step}`)
       if (event.type === 'step' && event.step === 2) aborter.abort()
     }
-    expect(seen).toEqual(['start 0', 'step 1', 'step 2', 'evaluation 2', 'checkpoint 2', 'end 2'])
+    expect(seen).toEqual(['start 0', 'step 1', 'step 2', 'checkpoint 2', 'evaluation 2', 'end 2'])
   })
 })
 
-it('evaluates, samples and saves when due, the checkpoint last of its step and once at the end', async () => {
+it('saves before it evaluates and samples, and once at the end', async () => {
   const values = [5, 4, 6, 3]
   const saved: LoopState[] = []
   const run = runOf(
@@ -89,21 +89,87 @@ it('evaluates, samples and saves when due, the checkpoint last of its step and o
   const events = await eventsOf(run)
   expect(events.filter(({ type }) => type !== 'step').map(({ type, step }) => `${type} ${step}`)).toEqual([
     'start 0',
-    ...['evaluation 2', 'checkpoint 2'],
+    ...['checkpoint 2', 'evaluation 2'],
     'checkpoint 3',
-    ...['evaluation 4', 'sample 4', 'checkpoint 4'],
-    ...['evaluation 6', 'checkpoint 6'],
-    ...['evaluation 7', 'checkpoint 7', 'end 7'],
+    ...['checkpoint 4', 'evaluation 4', 'sample 4'],
+    ...['checkpoint 6', 'evaluation 6'],
+    ...['checkpoint 7', 'evaluation 7', 'end 7'],
   ])
-  expect(ofType(events, 'checkpoint').map(({ best }) => best)).toEqual([true, false, true, false, true])
-  expect(saved.map(({ best }) => best)).toEqual([
-    { step: 2, value: 5 },
-    { step: 2, value: 5 },
-    { step: 4, value: 4 },
-    { step: 4, value: 4 },
-    { step: 7, value: 3 },
+  expect(ofType(events, 'evaluation').map(({ best }) => best)).toEqual([true, true, false, true])
+  // A checkpoint knows the evaluations before its own, and which of its own are still to come.
+  expect(saved.map(({ best, pending }) => [best?.step, pending])).toEqual([
+    [undefined, ['evaluate']],
+    [2, []],
+    [2, ['evaluate', 'sample']],
+    [4, ['evaluate']],
+    [4, ['evaluate']],
   ])
   expect(saved.at(-1)).toMatchObject({ step: 7, position: 28, losses: lossesOf(events) })
+})
+
+it('a resumed run first does the evaluation that its checkpoint was written before', async () => {
+  const settings = { budget: { steps: 4 }, evaluate: { steps: 2 }, keep: { best: 'loss' } }
+  const more = { evaluate: async () => ({ loss: 1 }), save: async () => 'here' }
+  const run = runOf('gpt2', settings, { more })
+  const pending: LoopState['pending'] = ['evaluate']
+  const events = await eventsOf({ ...run, state: { ...run.state, step: 2, position: 8, pending } })
+  expect(events.map(({ type, step }) => `${type} ${step}`)).toEqual([
+    'evaluation 2',
+    ...['step 3', 'step 4', 'checkpoint 4', 'evaluation 4', 'end 4'],
+  ])
+  expect(ofType(events, 'evaluation').map(({ best }) => best)).toEqual([true, false])
+})
+
+describe('an error saves the last whole step', () => {
+  const failing = (settings: object, more: Partial<TrainingRun<never>>) => {
+    const saved: number[] = []
+    const save = async (state: LoopState) => {
+      saved.push(state.step)
+      return 'here'
+    }
+    const run = runOf('gpt2', { budget: { steps: 6 }, ...settings }, { more: { save, ...more } })
+    return { run, saved }
+  }
+  it('in an evaluation', async () => {
+    const evaluate = async () => {
+      throw new Error('no memory')
+    }
+    const { run, saved } = failing({ evaluate: { steps: 3 } }, { evaluate })
+    await expect(eventsOf(run)).rejects.toThrow('no memory')
+    expect(saved).toEqual([3])
+  })
+  it('in a step, where the steps before it are sound', async () => {
+    const { run, saved } = failing({}, {})
+    let examples = 0
+    const stream = {
+      ...run.stream,
+      example: (position: number) => {
+        if (++examples > 9) throw new Error('no such file')
+        return run.stream.example(position)
+      },
+    }
+    await expect(eventsOf({ ...run, stream })).rejects.toThrow('no such file')
+    expect(saved).toEqual([2])
+  })
+  it('which a save that fails too does not hide', async () => {
+    const { run } = failing(
+      { evaluate: { steps: 3 } },
+      {
+        evaluate: async () => {
+          throw new Error('no memory')
+        },
+        save: async () => {
+          throw new Error('disk full')
+        },
+      },
+    )
+    await expect(eventsOf(run)).rejects.toThrow('no memory')
+  })
+})
+
+it('saves by time by default', () => {
+  expect(runOf('gpt2', {}).settings.checkpoint).toEqual({ minutes: 5 })
+  expect(runOf('gpt2', { checkpoint: {} }).settings.checkpoint).toEqual({})
 })
 
 it('goes on from a finished state without doing anything again', async () => {
@@ -117,7 +183,7 @@ it('evaluates the average of the weights, and trains on without it', async () =>
   const averages: Float32Array[] = []
   const run = runOf('gpt2', { budget: { steps: 4 }, average: { decay }, evaluate: { steps: 1 } })
   const path = 'body.embedTokens.weight'
-  const weight = () => noGrad(() => (run.trainee.parameters.get(path) as Tensor).detach().toFloat32Array().slice())
+  const weight = () => noGrad(() => (run.trainable.parameters.get(path) as Tensor).detach().toFloat32Array().slice())
   const after: Float32Array[] = []
   const plain = lossesOf(await eventsOf(runOf('gpt2', { budget: { steps: 4 } })))
   const losses: number[] = []
@@ -143,11 +209,11 @@ it('evaluates the average of the weights, and trains on without it', async () =>
 it.each(Object.keys(optimizers))('%s learns through the loop, in float32 and bfloat16', async (type) => {
   for (const dtype of ['float32', 'bfloat16'] as const) {
     const run = runOf('gpt2', { budget: { steps: 30 }, optimizer: { type }, learningRate: undefined })
-    if (dtype === 'bfloat16') run.trainee.model.to({ dtype })
+    if (dtype === 'bfloat16') run.trainable.model.to({ dtype })
     const again = runOf(
       'gpt2',
       { budget: { steps: 30 }, optimizer: { type }, learningRate: type === 'sgd' ? 0.1 : undefined },
-      { model: run.trainee.model },
+      { model: run.trainable.model },
     )
     const losses = lossesOf(await eventsOf(again))
     expect(Math.min(...losses.slice(-5))).toBeLessThan(losses[0] - 0.02)

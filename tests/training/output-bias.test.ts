@@ -40,7 +40,7 @@ it('begins at the logarithms of the shares of the training text, and otherwise a
 })
 
 it('weighs several texts as the run draws from them', async () => {
-  const twice = await stateOf({ data: [data.shards, data.shards], weights: [3, 1], outputBias: 'frequencies' })
+  const twice = await stateOf({ data: [data.shards, data.shards], dataWeights: [3, 1], outputBias: 'frequencies' })
   expect(twice.get(path)).toEqual((await stateOf({ outputBias: 'frequencies' })).get(path))
 })
 
@@ -67,6 +67,6 @@ it('refuses heads without a bias, and bases that have one', async () => {
     'with the head causal-lm, which has no bias',
   )
   await expect(stateOf({ ...frequencies, model: undefined, base: join(data.root, 'whole') })).rejects.toThrow(
-    'Expected a fresh model for `outputBias`',
+    'Expected a new model for `outputBias`',
   )
 })

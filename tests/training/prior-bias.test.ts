@@ -35,7 +35,7 @@ const begun = async (out: string, task: string, file: string, more: object = {})
     batch: { sequences: 4 },
     budget: { steps: 1 },
     learningRate: 1e-12,
-    untrained: false,
+    untrainedBaseline: false,
     ...more,
   } as unknown as Parameters<typeof finetune>[0])
   const folder = join(at(out), 'model')

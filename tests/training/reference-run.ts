@@ -62,13 +62,13 @@ const labelsOf = ({ ids, labels, positions = new Uint32Array(), originals = new 
 
 const write = async (folder: string) => {
   for (const kind of referenceKinds) {
-    const { trainee, stream } = referenceRun(kind)
+    const { trainable, stream } = referenceRun(kind)
     const target = join(folder, kind)
     mkdirSync(target, { recursive: true })
-    await saveModel(trainee.model, join(target, 'model'))
+    await saveModel(trainable.model, join(target, 'model'))
     const batches = []
     for (let step = 0, position = 0; step < settings.budget.steps; step++) {
-      const { examples, next } = takeBatch(stream, trainee.objective.tokens, position, settings.batch)
+      const { examples, next } = takeBatch(stream, trainable.objective.tokens, position, settings.batch)
       position = next
       batches.push((examples as Example[]).map((example) => ({ ids: [...example.ids], labels: labelsOf(example) })))
     }

@@ -208,7 +208,7 @@ describe('damage', () => {
     for (const path of filesOf(join(run, 'checkpoints')).filter((name) => name.endsWith('state.json')))
       writeFileSync(path, '{}')
     await expect(resume(run)).rejects.toThrow(CheckpointError)
-    await expect(resume(run)).rejects.toThrow('every one is damaged')
+    await expect(resume(run)).rejects.toThrow('Every checkpoint in')
   })
 })
 
@@ -222,7 +222,7 @@ it('a full disk during a checkpoint loses nothing older, says so in a line, and 
   expect(failed).toHaveLength(1)
   expect(lines.at(-1)).toBe(failed[0])
   expect(failed[0]).toMatch(
-    /^failed CheckpointError: Expected to write a larger file, got the limit on file sizes for `.*full`\. Checkpoints written before are whole: make room, then go on with `tunesmith resume .*full`\.$/,
+    /^failed CheckpointError: File size limit reached while writing `.*full`\. Earlier checkpoints are intact: free space, then `tunesmith resume .*full`\.$/,
   )
   expect(readdirSync(join(recipe.out, 'checkpoints')).sort()).toEqual(before)
   await resume(recipe.out)
@@ -257,11 +257,16 @@ it.each([
   ],
   [
     'a mixture and two terms',
-    { objective: { type: 'sentence-pretraining' }, weights: [1, 2], optimizer: { type: 'lion' }, average: undefined },
+    {
+      objective: { type: 'sentence-pretraining' },
+      dataWeights: [1, 2],
+      optimizer: { type: 'lion' },
+      average: undefined,
+    },
   ],
 ])('%s: goes on to the same bits', async (name, more) => {
   const recipe = smallRecipe(data, at(name.replaceAll(' ', '-')), { ...more, budget: { steps: 3 } } as never)
-  const shards = 'weights' in more ? [data.shards, data.shards] : data.shards
+  const shards = 'dataWeights' in more ? [data.shards, data.shards] : data.shards
   const { metrics } = await pretrain({ ...recipe, data: shards })
   expect(metrics.loss).toBeGreaterThan(0)
   expect('perplexity' in metrics).toBe(more.objective.type === 'causal-lm')

@@ -3,11 +3,11 @@ import { createRandom, parseConfig } from '../../src/core/index.ts'
 import type { HeadType, Model, ModelType } from '../../src/models/index.ts'
 import { type Objective, type ObjectiveDefinition, objectives } from '../../src/objectives/index.ts'
 import { createAverage, createOptimizer, defaultLearningRate } from '../../src/optim/index.ts'
+import type { TrainingEvent } from '../../src/tracking/index.ts'
 import {
   type ExampleSource,
-  freshState,
+  initialState,
   runLength,
-  type TrainingEvent,
   type TrainingRun,
   train,
   trainedParameters,
@@ -62,7 +62,7 @@ export const runOf = (kind: Kind, input: object, options: Options = {}): Trainin
   const optimizer = createOptimizer(settings.optimizer, parameters)
   const { average } = settings
   return {
-    trainee: { model, objective, parameters },
+    trainable: { model, objective, parameters },
     stream,
     optimizer,
     average: average === undefined ? undefined : createAverage(average, parameters, { weights: optimizer.weights }),
@@ -73,7 +73,7 @@ export const runOf = (kind: Kind, input: object, options: Options = {}): Trainin
       tokensPerStep: 160,
       examplesPerEpoch: stream.perEpoch,
     }),
-    state: freshState(settings, model.facts.numLayers),
+    state: initialState(settings, model.facts.numLayers),
     ...options.more,
   }
 }

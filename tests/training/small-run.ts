@@ -6,7 +6,7 @@ import { createRandom, sha256 } from '../../src/core/index.ts'
 import { encodeShards } from '../../src/data/index.ts'
 import type { PretrainInput } from '../../src/runs/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
-import { type RunEvent, readEvents } from '../../src/tracking/index.ts'
+import { readEvents, type TrainingEvent } from '../../src/tracking/index.ts'
 
 export interface SmallData {
   root: string
@@ -47,7 +47,7 @@ export const smallRecipe = ({ shards, tokenizer }: SmallData, out: string, more:
   tokenizer,
   out,
   maxLength: 32,
-  heldOut: 8,
+  validationExamples: 8,
   batch: { sequences: 4 },
   budget: { steps: 20 },
   learningRate: 3e-3,
@@ -87,7 +87,7 @@ export const eventsOf = async (run: string): Promise<object[]> => {
       memoryBytes: ____,
       dataSeconds: _____,
       ...rest
-    } = event as RunEvent & Record<string, unknown>
+    } = event as TrainingEvent & Record<string, unknown>
     events.push(rest)
   }
   return events

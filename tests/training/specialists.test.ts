@@ -71,7 +71,7 @@ beforeAll(async () => {
       batch: { sequences: 8 },
       budget: { steps: 6 },
       learningRate: 0.02,
-      untrained: false,
+      untrainedBaseline: false,
     })
   }
 }, 300_000)
@@ -221,7 +221,7 @@ describe('specialists', () => {
     expect(other).toMatchObject({ code: 1, stderr: expect.stringMatching(/features were taken from.*another one/) })
     await finetune({
       base: at('base'),
-      fresh: true,
+      randomInit: true,
       task: 'sequence-classification',
       variant: 'feature-based',
       adapter: { cache: at('cache') },
@@ -290,7 +290,7 @@ describe('specialists', () => {
       out: at('whole'),
       batch: { sequences: 8 },
       budget: { steps: 1 },
-      untrained: false,
+      untrainedBaseline: false,
     })
     const run = (...argv: string[]) => runHere(['specialists', '--base', at('base'), '--text', 'x', ...argv])
     expect((await run('--specialist', `whole=${at('whole')}`)).stderr).toMatch(/model of its own.*lora/)

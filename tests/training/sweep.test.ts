@@ -24,7 +24,7 @@ afterAll(() => data.dispose())
 
 const commandLine = (out: string, over: readonly string[], more: readonly string[] = []) =>
   `sweep --base ${at('base')} --task sequence-classification --data ${at('rows.jsonl')} --text review --label stars --validation-share 0.3
-   --max-length 32 --batch.sequences 16 --budget.steps 8 --evaluate.steps 99 --checkpoint.steps 2 --no-untrained --out ${at(out)}`
+   --max-length 32 --batch.sequences 16 --budget.steps 8 --evaluate.steps 99 --checkpoint.steps 2 --no-untrained-baseline --out ${at(out)}`
     .split(/\s+/)
     .concat(over, more)
 
@@ -48,7 +48,7 @@ describe('sweep', () => {
       budget: { steps: 8 },
       evaluate: { steps: 99 },
       checkpoint: { steps: 2 },
-      untrained: false,
+      untrainedBaseline: false,
     }
     const stopped = await sweep(
       { recipe, over: { variant: ['full', 'lora'], seed: [0, 1], learningRate: [0.01] }, out: at('grid') },

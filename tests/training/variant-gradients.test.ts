@@ -51,10 +51,10 @@ describe.each(architectures)('%s', (type) => {
   it.each(usable)('%s', async (variant) => {
     const applied = open(type, variant)
     const learner = classLearner(3)
-    const trainee = { model: applied.model, objective: learner, parameters: applied.trainable }
+    const trainable = { model: applied.model, objective: learner, parameters: applied.trainable }
     const gradientsOf = async (examples: typeof rows, how: object) => {
       const options = { microTokens: 8192, padded: true, recompute: 0, generator: new Generator(3), ...how }
-      const { gradients, loss, release } = await computeGradients(trainee, examples, options)
+      const { gradients, loss, release } = await computeGradients(trainable, examples, options)
       const values = new Map([...gradients].map(([path, tensor]) => [path, tensor.toFloat32Array()]))
       release()
       return { loss, values }

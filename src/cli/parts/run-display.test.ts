@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { describeEvent } from './run-display.ts'
 
 const evaluation = (metrics: Record<string, number>) =>
-  describeEvent({ type: 'evaluation', time: '2026-01-01T00:00:00Z', step: 7, metrics, seconds: 1 })
+  describeEvent({ type: 'evaluation', time: '2026-01-01T00:00:00Z', step: 7, metrics, seconds: 1, best: false })
 
 it('says a loss of one term once, and terms that differ', () => {
   expect(evaluation({ loss: 2, 'masked-lm': 2, perplexity: 7.389 })).toBe(

@@ -1,7 +1,8 @@
 // Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
-import type { PreFlight, TrainingEvent } from '../../training/index.ts'
+import type { TrainingEvent } from '../../tracking/index.ts'
+import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
 import { matmulSpeed } from './matmul-speed.ts'
 import { TrainingBar } from './training-bar.ts'
@@ -59,15 +60,15 @@ export const displayRun = (
   let bar = new TrainingBar({ label })
   return {
     signal: context.signal,
-    onPreFlight(facts, { fresh, step }) {
-      if (fresh) for (const line of describePreFlight(facts)) bar.line(line)
-      if (!fresh) bar.line(`Resuming from step ${step}.`)
+    onPreFlight(facts, { resumed, step }) {
+      if (!resumed) for (const line of describePreFlight(facts)) bar.line(line)
+      if (resumed) bar.line(`Resuming from step ${step}.`)
       const speed = matmulSpeed({ ...facts.products, dtype: precision, device })
       bar = new TrainingBar({
         label,
         ceiling: facts.flopsPerToken > 0 ? speed / facts.flopsPerToken : undefined,
-        // A resumed run has used part of its time already, and estimates well from its first step on.
-        seconds: fresh && budget?.minutes !== undefined ? 60 * budget.minutes : undefined,
+        // A resumed run has used part of its time already, and its estimates are good from its first step on.
+        seconds: !resumed && budget?.minutes !== undefined ? 60 * budget.minutes : undefined,
       })
     },
     onEvent(event) {

@@ -6,7 +6,7 @@ import { parseConfig } from '../../core/index.ts'
 import { openTokens } from '../../data/index.ts'
 import { type FilledText, fillMask } from '../../inference/index.ts'
 import type { Model } from '../../models/index.ts'
-import { buildRun, MODEL_FOLDER, type PretrainInput, pretrainSchema } from '../../runs/index.ts'
+import { buildRun, type PretrainInput, pretrainSchema, runFiles } from '../../runs/index.ts'
 import { evaluateLanguageModelling } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { readHistory, renderCurves } from '../../tracking/index.ts'
@@ -47,7 +47,7 @@ const recipeFor = ({ shards, tokenizer, out, minutes }: PretrainingPlan): Pretra
   learningRate: 3e-3,
   schedule: { type: 'linear', warmupShare: 0.1 },
   evaluate: { steps: Math.ceil((stepsPerMinute * minutes) / 8) },
-  heldOut: 512,
+  validationExamples: 512,
   checkpoint: { minutes: 1 },
 })
 
@@ -137,7 +137,7 @@ export const pretrainQuickly = async (plan: PretrainingPlan, context: CommandCon
   const tokenizer = await loadTokenizer(plan.tokenizer)
   const before = await measureFresh(input, tokenizer, shards, context.signal)
   await trainToEnd(input, context)
-  const folder = join(out, MODEL_FOLDER)
+  const folder = join(out, runFiles.model)
   const opened = await loadModelWithReport(folder)
   const after = await measure(opened.model, tokenizer, shards, context.signal)
   const { tokens, lastStep, trainingSeconds } = await readHistory(out)

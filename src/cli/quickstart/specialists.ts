@@ -25,21 +25,21 @@ interface Specialist {
   texts: string[]
 }
 
-const adapted = { learningRate: 2e-3, untrained: false } as const
+const adapted = { learningRate: 2e-3, untrainedBaseline: false } as const
 const lora: Changes = { variant: 'lora', adapter: { targets: 'all-linear', rank: 8 }, ...adapted }
 const variants: Specialist['variants'] = {
   full: {},
   adapter: { variant: 'pfeiffer', ...adapted },
   lora,
   // The same as `full` and `lora`, and all that differs is where they begin.
-  'from-random': { fresh: true },
-  'lora-from-random': { ...lora, fresh: true },
+  'from-random': { randomInit: true },
+  'lora-from-random': { ...lora, randomInit: true },
 }
 // Work that has no steps takes no settings of steps.
 const noSteps: Changes = { learningRate: undefined, budget: undefined, batch: undefined, evaluate: undefined }
 const features: Specialist['variants'] = {
   features: { variant: 'feature-based', ...noSteps },
-  'random-features': { variant: 'feature-based', fresh: true, ...noSteps },
+  'random-features': { variant: 'feature-based', randomInit: true, ...noSteps },
 }
 
 // Measured from a base of this kind and from random weights, on SST-2: 5e-4 and 1e-3 are close for both, 2e-3 is too much.

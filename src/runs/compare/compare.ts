@@ -3,11 +3,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { DataError, exists } from '../../core/index.ts'
-import { EVENTS_FILE, isLowerBetter, readEvents, readRunCard } from '../../tracking/index.ts'
-import { MODEL_FOLDER } from '../engine/run-folder.ts'
-import { EVALUATION_FILE, type Evaluation, PREDICTIONS_FILE, readEvaluation } from '../finetune/evaluation-files.ts'
+import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
+import { type Evaluation, readEvaluation } from '../finetune/evaluation-files.ts'
 import type { FinetuneRecipe } from '../finetune/recipe.ts'
-import { SAMPLES_FILE } from '../finetune/specialist-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 
@@ -20,7 +18,7 @@ export interface ComparedRun {
   task: string
   variant: string
   /** Started from random weights. */
-  fresh: boolean
+  randomInit: boolean
   seed: number | string
   metric: string
   value: number
@@ -85,7 +83,7 @@ interface ReadRun {
 }
 
 /** Files that are not needed to use the model. */
-const beside: readonly string[] = [EVALUATION_FILE, PREDICTIONS_FILE]
+const beside: readonly string[] = [modelFiles.evaluation, modelFiles.predictions]
 
 const sizeOf = async (folder: string): Promise<number> => {
   const names = await readdir(folder)
@@ -97,17 +95,17 @@ const sizeOf = async (folder: string): Promise<number> => {
 
 const readRun = async (folder: string): Promise<ReadRun> => {
   const recipe = (await readRunRecipe(folder)) as FinetuneRecipe
-  const model = join(folder, MODEL_FOLDER)
+  const model = join(folder, runFiles.model)
   const evaluation = await readEvaluation(model)
   if (evaluation === undefined)
     throw new DataError(
-      `${folder}: Expected a finished fine-tuning run, found no ${MODEL_FOLDER}/${EVALUATION_FILE}. Go on with it: \`tunesmith resume ${folder}\`.`,
+      `${folder}: Expected a finished fine-tuning run, found no ${runFiles.model}/${modelFiles.evaluation}. Go on with it: \`tunesmith resume ${folder}\`.`,
     )
   const { mainMetric, metrics, parameters } = evaluation
   const card = await readRunCard(folder)
   let [peakBytes, tokens, seconds] = [0, 0, 0]
-  if (await exists(join(folder, EVENTS_FILE)))
-    for await (const event of readEvents(join(folder, EVENTS_FILE)))
+  if (await exists(join(folder, runFiles.events)))
+    for await (const event of readEvents(join(folder, runFiles.events)))
       if (event.type === 'step') {
         peakBytes = Math.max(peakBytes, event.memoryBytes)
         tokens = event.tokens
@@ -120,7 +118,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     base: recipe.base,
     task: recipe.task,
     variant: recipe.variant,
-    fresh: recipe.fresh,
+    randomInit: recipe.randomInit,
     seed: recipe.seed,
     metric: mainMetric,
     ...metrics[mainMetric],
@@ -152,15 +150,15 @@ const groupOf = ({ row, evaluation }: ReadRun) =>
 
 /** The run from random weights that is otherwise most alike, of the same seed where there is one. */
 const twinOf = ({ recipe }: ReadRun, group: readonly ReadRun[]): ReadRun | undefined => {
-  if (recipe.fresh) return undefined
+  if (recipe.randomInit) return undefined
   const same = (other: FinetuneRecipe, key: keyof FinetuneRecipe) =>
     JSON.stringify(other[key]) === JSON.stringify(recipe[key])
   const differs = (other: FinetuneRecipe) =>
     (Object.keys(recipe) as (keyof FinetuneRecipe)[]).filter(
-      (key) => key !== 'out' && key !== 'fresh' && !same(other, key),
+      (key) => key !== 'out' && key !== 'randomInit' && !same(other, key),
     ).length + (same(other, 'seed') ? 0 : 0.5)
   return group
-    .filter(({ recipe: other }) => other.fresh && same(other, 'base') && same(other, 'variant'))
+    .filter(({ recipe: other }) => other.randomInit && same(other, 'base') && same(other, 'variant'))
     .sort((a, b) => differs(a.recipe) - differs(b.recipe))[0]
 }
 
@@ -181,7 +179,7 @@ const referencesOf = (group: readonly ReadRun[]): ComparedReference[] => {
 const samplesOf = async (group: readonly ReadRun[]): Promise<ComparedSample[]> => {
   const found = new Map<string, ComparedSample>()
   for (const { row } of group) {
-    const path = join(row.run, SAMPLES_FILE)
+    const path = join(row.run, runFiles.samples)
     const text = await readFile(path, 'utf8').catch(() => undefined)
     if (text === undefined) continue
     for (const { id, prompt, reference, after, before } of parseSamples(text, path)) {

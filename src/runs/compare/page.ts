@@ -26,7 +26,8 @@ const describeDifference = ({ value, low, high, probability }: ComparedDifferenc
 const describeScore = ({ value, low, high }: { value: number; low: number; high: number }): string =>
   Number.isNaN(low) ? score(value) : `${score(value)} [${score(low)}, ${score(high)}]`
 
-const describeVariant = ({ variant, fresh }: ComparedRun): string => (fresh ? `${variant}, from random` : variant)
+const describeVariant = ({ variant, randomInit }: ComparedRun): string =>
+  randomInit ? `${variant}, from random` : variant
 
 const describeTrained = ({ trainedParameters, trainedShare }: ComparedRun): string =>
   `${formatCount(trainedParameters)}${trainedShare === undefined ? '' : ` (${Number((100 * trainedShare).toPrecision(3))} %)`}`

@@ -1,9 +1,10 @@
 // Whether two runs differ by more than chance: their predictions of the same records, judged in pairs. Knows no task.
+
 import { isAbsolute, join } from 'node:path'
 import { DataError, TunesmithError } from '../../core/index.ts'
 import { pairedDifferences, readPredictions, type TaskPrediction, type TaskRecord } from '../../tasks/index.ts'
-import { MODEL_FOLDER } from '../engine/execute.ts'
-import { type Evaluation, hashOfRecords, PREDICTIONS_FILE } from '../finetune/evaluation-files.ts'
+import { modelFiles, runFiles } from '../../tracking/index.ts'
+import { type Evaluation, hashOfRecords } from '../finetune/evaluation-files.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
 import { splitRecords } from '../finetune/task-examples.ts'
 
@@ -63,7 +64,7 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
     let found = predicted.get(side.run)
     if (found === undefined) {
       const { task, config } = taskOf(side.recipe)
-      const path = join(side.run, MODEL_FOLDER, PREDICTIONS_FILE)
+      const path = join(side.run, runFiles.model, modelFiles.predictions)
       predicted.set(side.run, (found = orFault(readPredictions(path, task, records, config))))
     }
     return found

@@ -1,107 +1,64 @@
-// Runs work that has no steps in a run's folder: records it as one step, and leaves a card and reports behind. Knows no kind of work.
+// Executes a run whose work has no steps: it is recorded as one step with one evaluation. Independent of the work.
 import { memoryUsage } from 'node:process'
-import { makeRunCard, type RunEvent, trackRun, writeReports, writeRunCard } from '../../tracking/index.ts'
-import type { TrainingEvent } from '../../training/index.ts'
-import { type RunListener, type RunResult, versions, writeRecipe } from './run-folder.ts'
 import type { FitResult, NonIterativeFit, RunRecipe } from './run-kind.ts'
-import { openSessions } from './sessions.ts'
+import type { RunListener, RunMode, RunResult } from './run-listener.ts'
+import { openRecord, type RunRecord } from './run-record.ts'
 
 export const executeNonIterative = async (
-  work: NonIterativeFit,
+  fit: NonIterativeFit,
   recipe: RunRecipe,
-  mode: 'fresh' | 'resume',
+  mode: RunMode,
   listener: RunListener,
 ): Promise<RunResult> => {
-  const { out } = recipe
-  const sessions = await openSessions(out, { fresh: mode === 'fresh' })
-  if (mode === 'fresh') await writeRecipe(recipe)
-  else listener.onNote?.('The work begins again; what the cache of features has is not computed again.')
-  const tracker = await trackRun(out, mode === 'fresh' ? {} : { resumeAt: -1 })
-  const append = (event: RunEvent) => {
-    tracker.append(event)
-    // Notes are said as lines, and the one step is none to whoever watches a loop.
-    if (event.type === 'evaluation' || event.type === 'end') listener.onEvent?.(event as TrainingEvent)
+  const { signal } = listener
+  if (mode === 'resume') listener.onNote?.('Starting again; features that are in the cache are not computed again.')
+  // Its one step and its start are of no use to a listener that shows a loop.
+  const shown: RunListener = {
+    ...listener,
+    onEvent: (event) => {
+      if (event.type === 'evaluation' || event.type === 'end') listener.onEvent?.(event)
+    },
   }
+  const record = await openRecord(recipe, mode, shown)
+  await record.start()
   const at = (step: number) => ({ time: new Date().toISOString(), step })
-  const note = (message: string) => {
-    append({ type: 'note', ...at(0), message })
-    listener.onNote?.(message)
-  }
-  const started = performance.now()
-  let done: FitResult | undefined
   try {
-    append({ type: 'start', ...at(0), totalSteps: 1 })
-    done = await work({ note, say: (line) => listener.onNote?.(line), signal: listener.signal })
-    const seconds = (performance.now() - started) / 1000
-    append({
-      type: 'step',
-      ...at(1),
-      loss: done.loss,
-      learningRate: Number.NaN,
-      gradientNorm: Number.NaN,
-      tokens: done.tokens,
-      tokensPerSecond: done.tokens / seconds,
-      seconds,
-      memoryBytes: memoryUsage.rss(),
+    record.append({ type: 'start', ...at(0), totalSteps: 1 })
+    const started = performance.now()
+    const result = await fit({
+      note: (line) => record.note(line),
+      say: (line) => listener.onNote?.(line),
+      signal,
     })
-    append({ type: 'evaluation', ...at(1), metrics: done.metrics })
-    append({ type: 'end', ...at(1), reason: 'finished' })
-    tracker.close()
+    appendResult(record, result, (performance.now() - started) / 1000)
+    return await record.finish({ ...result, reason: 'finished', steps: 1 })
   } catch (error) {
-    const stopped = listener.signal?.aborted === true
-    try {
-      const { message } = error as Error
-      append({ type: 'end', ...at(0), ...(stopped ? { reason: 'interrupted' } : { reason: 'failed', message }) })
-      tracker.close()
-    } catch {
-      // The disk that stopped the run may have no room for saying so either; the error itself says it.
-    }
-    if (!stopped) {
-      await sessions.note().catch(() => {})
-      sessions.stop()
+    if (signal?.aborted !== true) {
+      await record.fail(error as Error, 0)
       throw error
     }
+    record.append({ type: 'end', ...at(0), reason: 'interrupted' })
+    return record.finish({ ...nothing, reason: 'interrupted', steps: 0 })
   }
-  await sessions.note()
-  const { count, wallSeconds, cpuSeconds, energyJoules } = sessions.total()
-  sessions.stop()
-  const {
-    loss = Number.NaN,
-    metrics = {},
-    tokens = 0,
-    examples = 0,
-    parameters = 0,
-    flops = 0,
-    hashes = {},
-  } = done ?? {}
-  const card = makeRunCard({
-    name: out,
-    seed: recipe.seed,
-    versions: await versions(),
-    dataHashes: hashes,
-    config: recipe,
-    steps: done === undefined ? 0 : 1,
-    tokens,
-    examples,
-    wallSeconds,
-    cpuSeconds,
-    resumed: count - 1,
-    parameters,
-    flops,
-    energyJoules,
-    pricePerHour: recipe.pricePerHour,
-    results: { ...metrics },
-  })
-  await writeRunCard(out, card)
-  await writeReports(out)
-  return {
-    out,
-    model: done?.model,
-    reason: done === undefined ? 'interrupted' : 'finished',
-    steps: done === undefined ? 0 : 1,
-    tokens,
-    seconds: wallSeconds,
+}
+
+const nothing = { loss: Number.NaN, metrics: {}, tokens: 0, examples: 0, parameters: 0, flops: 0, hashes: {} }
+
+const appendResult = (record: RunRecord, { loss, tokens, metrics }: FitResult, seconds: number): void => {
+  const at = { time: new Date().toISOString(), step: 1 }
+  record.append({
+    type: 'step',
+    ...at,
     loss,
-    metrics,
-  }
+    learningRate: Number.NaN,
+    gradientNorm: Number.NaN,
+    tokens,
+    tokensPerSecond: tokens / seconds,
+    seconds,
+    dataSeconds: 0,
+    memoryBytes: memoryUsage.rss(),
+    totalSteps: 1,
+  })
+  record.append({ type: 'evaluation', ...at, metrics, seconds: 0, best: true })
+  record.append({ type: 'end', ...at, reason: 'finished' })
 }

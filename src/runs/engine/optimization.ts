@@ -39,12 +39,12 @@ export const examplesOfStep = (
 
 export const setOptimization = (
   recipe: CommonRecipe,
-  trainee: TrainableModel,
+  trainable: TrainableModel,
   stream: ExampleSource<unknown>,
   options: GroupOptions = {},
 ): Optimization => {
-  const { parameters } = trainee
-  const { examplesPerStep, perExample } = examplesOfStep(recipe, trainee, stream)
+  const { parameters } = trainable
+  const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
   const optimizer = createOptimizer(recipe.optimizer, parameters, options)
   return {
     optimizer,

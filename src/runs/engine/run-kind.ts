@@ -1,4 +1,4 @@
-// What a kind of run is: its recipe, and how everything that the loop needs is made from it. Knows no kind.
+// The contract of a kind of run: its recipe, and how everything that the training loop needs is built from it.
 import type { z } from 'zod'
 import type { VocabularyFacts } from '../../objectives/index.ts'
 import type { Optimizer, WeightAverage } from '../../optim/index.ts'
@@ -12,34 +12,36 @@ import type {
   TrainingSettings,
 } from '../../training/index.ts'
 
-/** What every recipe says. */
+/** The settings that every kind of recipe has. */
 export interface CommonRecipe extends TrainingSettings {
-  /** The kind. */
+  /** The kind of run. */
   command: string
   out: string
   device: string
   pricePerHour?: number
 }
 
-/** A recipe of any kind, checked. */
+/** A checked recipe of any kind. */
 export type RunRecipe = CommonRecipe
 
+/** A text that the model generated during training, with its prompt. */
 export interface GeneratedSample {
   prompt?: string
   text: string
 }
 
+/** Everything that the training loop and the folder of a run need. */
 export interface BuiltRun {
   recipe: CommonRecipe
   tokenizer: Tokenizer
-  /** Folder whose tokenizer files go into checkpoints; those of the base unless given. */
+  /** Folder whose tokenizer files are copied into checkpoints (default: the base's). */
   tokenizerFiles?: string
   vocabulary: VocabularyFacts
   trainable: TrainableModel
   stream: ExampleSource<unknown>
   optimizer: Optimizer
   average?: WeightAverage
-  /** How checkpoints hold the weights, where that is not the whole model. */
+  /** How checkpoints store the weights, if not as a whole model. */
   weights?: SnapshotParts['weights']
   learningRate: number
   length: RunLength
@@ -50,44 +52,49 @@ export interface BuiltRun {
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
   notes: string[]
+  /** Metrics of `evaluate`: those that are always there, and the names of all, found by evaluating a few examples. */
+  metrics?: { known: readonly string[]; measure(): Promise<string[]> }
   evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
   sample?(): Promise<GeneratedSample[]>
-  /** Writes the run's MODEL, where that is not a copy of the chosen checkpoint's, and gives the scores of its final evaluation. */
+  /** Writes the finished model, if it is not a copy of a checkpoint's, and returns the scores of its final evaluation. */
   exportModel?(folder: string): Promise<Record<string, number>>
   close(): void
 }
 
+/** What a non-iterative fit may use while it works. */
 export interface FitContext {
-  /** A line for people, kept in the records. */
+  /** Stores and shows a line for people. */
   note(line: string): void
-  /** A line for people who watch. */
+  /** Shows a line without storing it. */
   say(line: string): void
   signal?: AbortSignal
 }
 
+/** The outcome of a non-iterative fit. */
 export interface FitResult {
   loss: number
-  /** Of the evaluation. */
+  /** Metrics on the validation data. */
   metrics: Record<string, number>
   tokens: number
   examples: number
-  /** Numbers that were learnt. */
+  /** Number of fitted parameters. */
   parameters: number
-  /** Floating-point operations, about. */
+  /** Floating-point operations, estimated. */
   flops: number
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
-  /** Folder of the run's MODEL. */
+  /** Folder of the finished model. */
   model: string
 }
 
-/** Does all of a run's work and leaves its model. Stopped through the signal, it throws; done again, it goes on from what it kept. */
+/** Does the whole work of a run and writes its model. It throws when the signal aborts; repeated, it reuses what it cached. */
 export type NonIterativeFit = (context: FitContext) => Promise<FitResult>
 
+/** A kind of run: `pretrain`, `finetune`. */
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
   build(recipe: Recipe): Promise<BuiltRun>
-  /** What is done in place of the loop, for recipes whose work has no steps. */
+  /** The work in place of the training loop, for recipes without steps. */
   nonIterative?(recipe: Recipe): NonIterativeFit | undefined
 }

@@ -1,11 +1,10 @@
-// The sessions that a run took, each from a start or a resumption to its end, with what each cost: a run's time is the sum of them all.
+// The sessions of a run: each lasts from a start or a resume to its end. A run's time is the sum over all of them.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../../core/index.ts'
-import { startEnergyMeter } from '../../tracking/index.ts'
+import { runFiles, startEnergyMeter } from '../../tracking/index.ts'
 
-export const SESSIONS_FILE = 'sessions.json'
-
+/** Time and energy of one session. */
 export interface Session {
   /** ISO time. */
   started: string
@@ -15,18 +14,19 @@ export interface Session {
   energyJoules?: number
 }
 
+/** The open session of a run and those before it. */
 export interface Sessions {
-  /** Writes what this session cost so far; a killed one counts up to its last checkpoint. */
+  /** Writes what this session took so far; a killed session counts up to its last checkpoint. */
   note(): Promise<void>
-  /** Of all sessions. */
+  /** The sum over all sessions. */
   total(): { count: number; wallSeconds: number; cpuSeconds: number; energyJoules?: number }
   stop(): void
 }
 
-/** Begins a session, the first of the run when it is fresh. */
-export const openSessions = async (out: string, { fresh }: { fresh: boolean }): Promise<Sessions> => {
-  const path = join(out, SESSIONS_FILE)
-  const earlier = fresh ? [] : await readSessions(path)
+/** Begins a session. */
+export const openSessions = async (out: string, { first }: { first: boolean }): Promise<Sessions> => {
+  const path = join(out, runFiles.sessions)
+  const earlier = first ? [] : await readSessions(path)
   const started = { time: new Date().toISOString(), wall: performance.now(), cpu: process.cpuUsage() }
   const energy = startEnergyMeter()
   const all = (): Session[] => {
@@ -57,7 +57,7 @@ export const openSessions = async (out: string, { fresh }: { fresh: boolean }): 
   }
 }
 
-/** None where the run is from before they were kept; a file that is damaged must not keep a run from going on. */
+/** A missing or damaged file counts as no sessions: it must not prevent a resume. */
 const readSessions = async (path: string): Promise<Session[]> => {
   try {
     const sessions = JSON.parse(await readFile(path, 'utf8')) as unknown

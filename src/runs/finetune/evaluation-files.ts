@@ -1,5 +1,5 @@
-// What an evaluation of a specialist leaves beside its model: scores with references to hold them against, and what was said of each
-// record. Knows no task and runs no model.
+// The evaluation of a specialist as files beside its model: scores with intervals, scores of references, and the prediction for each record.
+// Independent of the task; runs no model.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRandom, DataError, sha256 } from '../../core/index.ts'
@@ -10,44 +10,53 @@ import {
   type TaskRecord,
   type TaskResult,
 } from '../../tasks/index.ts'
+import { modelFiles } from '../../tracking/index.ts'
 
-export const EVALUATION_FILE = 'evaluation.json'
-export const PREDICTIONS_FILE = 'predictions.jsonl'
-
-/** Scores of answers that take no training, of the same records. */
+/** Scores of predictions that take no training, on the same records. */
 export interface ReferenceScores {
   /** `majority class`, `untrained base` … */
   name: string
   metrics: ScoreIntervals
 }
 
-/** The content of evaluation.json. */
-export interface Evaluation extends Omit<TaskResult, 'predictions'> {
-  /** Names of the head's labels, in the order of their numbers. */
+/** The content of evaluation.json. Equal runs give equal content: seconds are in timing.json. */
+export interface Evaluation extends Omit<TaskResult, 'predictions' | 'seconds'> {
+  /** Names of the head's labels, in the order of their ids. */
   labels?: string[]
-  /** What was judged: how many records, and the SHA-256 of all that is in them. */
+  /** The number of scored records, and the SHA-256 of their content. */
   records?: { count: number; sha256: string }
   parameters?: { trained: number; total: number }
   references?: ReferenceScores[]
 }
 
+/** The content of timing.json. */
+export interface EvaluationTiming {
+  /** Encoding, model and decoding. */
+  seconds: number
+  examplesPerSecond: number
+}
+
+/** What an evaluation is written from. */
 export interface EvaluationInput {
   task: TaskDefinition
   config: object
   records: { train: readonly TaskRecord[]; validation: readonly TaskRecord[] }
   result: TaskResult
-  /** Of the base before training, with a new head as it was drawn. */
+  /** Of the base before training, with a new head as it was initialised. */
   untrained?: TaskResult
   labels: readonly string[]
   parameters: { trained: number; total: number }
-  /** Of the references that draw. */
+  /** Of the references that use random numbers. */
   seed: number | string
 }
 
-/** Of the ids, the questions and what is right, whatever the files are called. */
+/** SHA-256 of ids, inputs and labels, whatever the files are called. */
 export const hashOfRecords = (records: readonly TaskRecord[]): string =>
   sha256(records.map(({ file: _, line: __, ...content }) => JSON.stringify(content)).join('\n'))
 
+const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
+
+/** Writes evaluation.json, timing.json and predictions.jsonl into the folder of a model. */
 export const writeEvaluation = async (folder: string, input: EvaluationInput): Promise<void> => {
   const { task, config, records, result, untrained, labels, parameters, seed } = input
   const { train, validation } = records
@@ -58,7 +67,7 @@ export const writeEvaluation = async (folder: string, input: EvaluationInput): P
     metrics: scoreIntervals(task.score(validation, predictions, config, labels)),
   }))
   if (untrained !== undefined) references.push({ name: 'untrained base', metrics: untrained.metrics })
-  const { predictions, ...summary } = result
+  const { predictions, seconds, ...summary } = result
   const evaluation: Evaluation = {
     ...summary,
     labels: [...labels],
@@ -66,19 +75,21 @@ export const writeEvaluation = async (folder: string, input: EvaluationInput): P
     parameters,
     references,
   }
-  await writeFile(join(folder, EVALUATION_FILE), `${JSON.stringify(evaluation, null, 2)}\n`)
+  const timing: EvaluationTiming = { seconds, examplesPerSecond: seconds > 0 ? summary.examples / seconds : 0 }
+  await writeFile(join(folder, modelFiles.evaluation), json(evaluation))
+  await writeFile(join(folder, modelFiles.timing), json(timing))
   const lines = predictions.map((prediction) => `${JSON.stringify(prediction)}\n`)
-  await writeFile(join(folder, PREDICTIONS_FILE), lines.join(''))
+  await writeFile(join(folder, modelFiles.predictions), lines.join(''))
 }
 
-/** Undefined where there is none. @throws DataError for a damaged one */
+/** The evaluation in the folder of a model; undefined if there is none. @throws DataError for a damaged file */
 export const readEvaluation = async (folder: string): Promise<Evaluation | undefined> => {
-  const path = join(folder, EVALUATION_FILE)
+  const path = join(folder, modelFiles.evaluation)
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
     const evaluation = JSON.parse(text) as Evaluation
-    // What is no number is null in JSON.
+    // JSON writes NaN as null.
     for (const metrics of [evaluation.metrics, ...(evaluation.references ?? []).map((each) => each.metrics)])
       for (const interval of Object.values(metrics))
         for (const bound of ['value', 'low', 'high'] as const) interval[bound] ??= Number.NaN

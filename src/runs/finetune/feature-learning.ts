@@ -1,17 +1,21 @@
-// Learning from features as a run's work: the frozen base runs once over the records, or the cache does, and a learner learns from what
-// it says. Knows no task, no architecture and no learner by name.
+// Fine-tuning without steps: the frozen base turns records into features once (or the cache has them), and a classical estimator is fitted
+// to them. Independent of task, architecture and estimator.
 import { join, resolve } from 'node:path'
 import { adapters } from '../../adapters/index.ts'
 import { ConfigError, formatCount, formatDuration } from '../../core/index.ts'
 import {
   defaultCache,
+  type FeaturePooling,
+  type FeatureSettings,
   featureSettings,
   type LearnableTask,
+  type LearningResult,
   learnFromFeatures,
-  learningProblem,
+  type OpenBase,
   openBase,
   predictFromFeatures,
   saveFeatureModel,
+  type TaskFeatures,
   taskFeatures,
   taskPooling,
 } from '../../features/index.ts'
@@ -26,151 +30,205 @@ import {
   type TaskResult,
   taskMaxLength,
 } from '../../tasks/index.ts'
-import { MODEL_FOLDER } from '../engine/run-folder.ts'
-import type { NonIterativeFit } from '../engine/run-kind.ts'
-import { hashesOf, readMaterial } from './data.ts'
+import { runFiles } from '../../tracking/index.ts'
+import type { FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
+import { type FinetuneData, hashesOf, readFinetuneData } from './data.ts'
 import { writeEvaluation } from './evaluation-files.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
 
-/** Between two lines about how far it is. */
-const sayMs = 10_000
+/** Time between two lines of progress. */
+const lineMs = 10_000
 
-const seldom = (say: (line: string) => void) => {
-  let said = performance.now()
+const throttled = (say: (line: string) => void) => {
+  let last = performance.now()
   return (line: string) => {
-    if (performance.now() - said < sayMs) return
-    said = performance.now()
+    if (performance.now() - last < lineMs) return
+    last = performance.now()
     say(line)
   }
+}
+
+/** Everything that is known before the base runs. */
+interface FeatureFit {
+  recipe: FinetuneRecipe
+  data: FinetuneData
+  base: OpenBase
+  prepared: LearnableTask
+  settings: FeatureSettings
+  pooling: FeaturePooling
+  maxLength: number
+  headOptions: PrepareOptions['headOptions']
+  /** The seed of a randomly initialised base. */
+  initSeed: { initSeed?: number }
 }
 
 const learnable = (prepared: PreparedTask, { task, variant }: FinetuneRecipe): LearnableTask => {
   if (prepared.generation === undefined && prepared.rows !== undefined) return prepared as LearnableTask
   throw new ConfigError(
-    `Expected a task that gives each text or token one answer for the variant ${variant}, got ${task}. Choose another variant: ${Object.keys(adapters).join(', ')}.`,
+    `Expected a task with one label per text or token for the variant ${variant}, got ${task}. Choose another variant: ${Object.keys(adapters).join(', ')}.`,
   )
 }
 
-export const learnFeatures =
+const expectLength = (maxLength: number, { model }: OpenBase): void => {
+  const { maxPositions = maxLength } = model.facts
+  if (maxLength > maxPositions)
+    throw new ConfigError(
+      `Expected at most ${maxPositions} for \`maxLength\`, the limit of the base, got ${maxLength}.`,
+    )
+}
+
+const prepareFit = async (recipe: FinetuneRecipe, data: FinetuneData): Promise<FeatureFit> => {
+  const { task, config, base: folder, tokenizer, records } = data
+  const { precision, device, seed } = recipe
+  const initSeed = recipe.randomInit ? { initSeed: seed } : {}
+  const base = await openBase({ base: folder, ...initSeed, precision, device })
+  const maxLength = recipe.maxLength ?? taskMaxLength(base.model, tokenizer, task)
+  expectLength(maxLength, base)
+  const { facts } = base.model
+  const prepare = (headOptions: PrepareOptions['headOptions']) =>
+    learnable(task.prepare(tokenizer, config, { maxLength, headOptions, facts, trainedOn: records.train }), recipe)
+  const together: PrepareOptions['headOptions'] = { ...data.headOptions, maxTokens: maxLength }
+  const joint = prepare(together)
+  const settings = featureSettings(recipe.adapter, learningProblem(joint.rows).kind)
+  const separate = settings.pairs === 'apart'
+  if (separate && (joint.rows.positions !== undefined || joint.rows.kind === 'choice'))
+    throw new ConfigError(`Expected a task about pairs of texts for \`adapter.pairs\` apart, got ${recipe.task}.`)
+  const headOptions = separate ? { ...together, pairs: settings.pairs } : together
+  const prepared = separate ? prepare(headOptions) : joint
+  const pooling = taskPooling(prepared.rows, settings.pooling)
+  return { recipe, data, base, prepared, settings, pooling, maxLength, headOptions, initSeed }
+}
+
+const extract = async (
+  { base, prepared, settings, pooling, data: { tokenizer } }: FeatureFit,
+  split: 'training' | 'validation',
+  records: readonly TaskRecord[],
+  { note, say, signal }: FitContext,
+): Promise<TaskFeatures> => {
+  const tell = throttled(say)
+  const features = await taskFeatures(base.model, prepared, records, {
+    layer: settings.layer,
+    pooling,
+    apart: settings.pairs === 'apart',
+    cache: settings.cache ?? defaultCache(),
+    identity: base.identity,
+    padId: tokenizer.special.pad?.id ?? 0,
+    batchTokens: settings.batchTokens,
+    signal,
+    onNote: note,
+    onProgress: (done) => tell(`Computing ${split} features … ${formatCount(done)} texts`),
+  })
+  const { cached, computed, seconds } = features.extracted
+  note(
+    `Computed ${split} features of ${formatCount(computed)} texts, ${formatCount(cached)} from the cache (${formatDuration(seconds * 1000)}).`,
+  )
+  return features
+}
+
+const fitEstimator = async (
+  { prepared, settings, recipe: { seed } }: FeatureFit,
+  train: TaskFeatures,
+  { note, say, signal }: FitContext,
+): Promise<LearningResult> => {
+  const started = performance.now()
+  const tell = throttled(say)
+  const fitted = await learnFromFeatures(prepared, train, settings, {
+    seed,
+    signal,
+    onNote: note,
+    onProgress: (share) => tell(`Fitting ${settings.learner} … ${Math.round(100 * share)} %`),
+  })
+  note(`Fitted ${settings.learner} (${formatDuration(performance.now() - started)}).`)
+  return fitted
+}
+
+const evaluateFit = (
+  { prepared, data: { task, config, records }, headOptions }: FeatureFit,
+  features: TaskFeatures,
+  fitted: LearningResult,
+): TaskResult => {
+  const predicted = predictFromFeatures(prepared, records.validation, features, fitted)
+  const scores = task.score(records.validation, predicted.predictions, config, headOptions.labels ?? [])
+  return {
+    ...predicted,
+    metrics: scoreIntervals(scores),
+    mainMetric: task.mainMetric(config),
+    details: scores.details(),
+  }
+}
+
+const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, result: TaskResult): Promise<string> => {
+  const { recipe, data, base, prepared, settings, pooling, maxLength, headOptions, initSeed } = fit
+  const { task, config, records, tokenizer } = data
+  const { kind, outputs } = prepared.rows
+  const model = join(recipe.out, runFiles.model)
+  const facts = {
+    base: resolve(data.base),
+    baseIdentity: base.identity,
+    ...initSeed,
+    precision: recipe.precision,
+    task: task.type,
+    head: headOf(task),
+    headOptions,
+    layer: settings.layer,
+    pooling,
+    apart: settings.pairs === 'apart',
+    width,
+    kind,
+    outputs,
+    standardize: settings.standardize,
+    learner: settings.learner,
+    settings: settings.settings as Record<string, unknown>,
+  }
+  const { parameterCount: trained } = fitted.fitted
+  await saveFeatureModel(facts, fitted, model, async (folder) => {
+    await writeEvaluation(folder, {
+      task,
+      config,
+      records,
+      result,
+      labels: headOptions.labels ?? [],
+      parameters: { trained, total: base.model.parameterCount + trained },
+      seed: recipe.seed,
+    })
+    await writeTask(folder, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
+    if (recipe.tokenizer !== undefined) await tokenizer.save(folder)
+  })
+  return model
+}
+
+const headOf = ({ head }: TaskDefinition): HeadType => (typeof head === 'string' ? head : head[0])
+
+/** The work of the variant `feature-based`. */
+export const fitFeatures =
   (recipe: FinetuneRecipe): NonIterativeFit =>
-  async ({ note, say, signal }) => {
+  async (context): Promise<FitResult> => {
     if (recipe.frozenWeights !== 'float32')
       throw new ConfigError(
-        `Expected float32 for \`frozenWeights\` with the variant ${recipe.variant}, got ${recipe.frozenWeights}. Its base is read once, before anything is learnt.`,
+        `Expected float32 for \`frozenWeights\` with the variant ${recipe.variant}, got ${recipe.frozenWeights}. Its base runs once, so there is no memory to save.`,
       )
-    const material = await readMaterial(recipe)
-    const { task, config, base: folder, tokenizer, records } = material
-    for (const line of material.notes) note(line)
-    const { precision, device, seed } = recipe
-    const initSeed = recipe.fresh ? { initSeed: seed } : {}
-    const base = await openBase({ base: folder, ...initSeed, precision, device })
-    const maxLength = recipe.maxLength ?? taskMaxLength(base.model, tokenizer, task)
-    const { maxPositions = maxLength } = base.model.facts
-    if (maxLength > maxPositions)
-      throw new ConfigError(`Expected at most ${maxPositions} for \`maxLength\`, as the base takes, got ${maxLength}.`)
-    const headOptions = { ...material.headOptions, maxTokens: maxLength }
-    const prepare = (options: PrepareOptions['headOptions']) =>
-      learnable(
-        task.prepare(tokenizer, config, {
-          maxLength,
-          headOptions: options,
-          facts: base.model.facts,
-          trainedOn: records.train,
-        }),
-        recipe,
-      )
-    const together = prepare(headOptions)
-    const settings = featureSettings(recipe.adapter, learningProblem(together.rows).kind)
-    const apart = settings.pairs === 'apart'
-    if (apart && (together.rows.positions !== undefined || together.rows.kind === 'choice'))
-      throw new ConfigError(`Expected a task about pairs of texts for \`adapter.pairs\` apart, got ${recipe.task}.`)
-    const options = apart ? { ...headOptions, pairs: settings.pairs } : headOptions
-    const prepared = apart ? prepare(options) : together
-    const pooling = taskPooling(prepared.rows, settings.pooling)
-    const extract = async (what: string, of: readonly TaskRecord[]) => {
-      const tell = seldom(say)
-      const found = await taskFeatures(base.model, prepared, of, {
-        layer: settings.layer,
-        pooling,
-        apart,
-        cache: settings.cache ?? defaultCache(),
-        identity: base.identity,
-        padId: tokenizer.special.pad?.id ?? 0,
-        batchTokens: settings.batchTokens,
-        signal,
-        onNote: note,
-        onProgress: (done) => tell(`Features of ${formatCount(done)} texts to ${what}.`),
-      })
-      const { cached, computed, seconds } = found.extracted
-      note(
-        `Features to ${what}: ${formatCount(computed)} texts through the base, ${formatCount(cached)} from the cache, ${formatDuration(seconds * 1000)}.`,
-      )
-      return found
-    }
-    const train = await extract('learn from', records.train)
-    const started = performance.now()
-    const tell = seldom(say)
-    const learnt = await learnFromFeatures(prepared, train, settings, {
-      seed,
-      signal,
-      onNote: note,
-      onProgress: (share) => tell(`${settings.learner}: ${Math.round(100 * share)} % is learnt.`),
-    })
-    note(`Learnt by ${settings.learner} in ${formatDuration(performance.now() - started)}.`)
+    const data = await readFinetuneData(recipe)
+    for (const line of data.notes) context.note(line)
+    const fit = await prepareFit(recipe, data)
+    const train = await extract(fit, 'training', data.records.train, context)
+    const fitted = await fitEstimator(fit, train, context)
     const width = train.features.shape[1]
     train.features.free()
-    const held = await extract('judge by', records.validation)
-    const predicted = predictFromFeatures(prepared, records.validation, held, learnt)
-    held.features.free()
-    const { labels = [] } = options
-    const judgement = task.score(records.validation, predicted.predictions, config, labels)
-    const result: TaskResult = {
-      ...predicted,
-      metrics: scoreIntervals(judgement),
-      mainMetric: task.mainMetric(config),
-      details: judgement.details(),
-    }
-    const parameters = {
-      trained: learnt.fitted.parameterCount,
-      total: base.model.parameterCount + learnt.fitted.parameterCount,
-    }
-    const model = join(recipe.out, MODEL_FOLDER)
-    const facts = {
-      base: resolve(folder),
-      baseIdentity: base.identity,
-      ...initSeed,
-      precision,
-      task: task.type,
-      head: headOf(task),
-      headOptions: options,
-      layer: settings.layer,
-      pooling,
-      apart,
-      width,
-      kind: prepared.rows.kind,
-      outputs: prepared.rows.outputs,
-      standardize: settings.standardize,
-      learner: settings.learner,
-      settings: settings.settings as Record<string, unknown>,
-    }
-    await saveFeatureModel(facts, learnt, model, async (target) => {
-      await writeEvaluation(target, { task, config, records, result, labels, parameters, seed })
-      await writeTask(target, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
-      if (recipe.tokenizer !== undefined) await tokenizer.save(target)
-    })
-    const tokens = train.extracted.tokens + held.extracted.tokens
+    const validation = await extract(fit, 'validation', data.records.validation, context)
+    const result = evaluateFit(fit, validation, fitted)
+    validation.features.free()
+    const model = await saveFit(fit, fitted, width, result)
+    const tokens = train.extracted.tokens + validation.extracted.tokens
     return {
-      loss: learnt.fitted.loss ?? Number.NaN,
+      loss: fitted.fitted.loss ?? Number.NaN,
       metrics: scoresOf(result),
       tokens,
       examples: train.examples.length,
-      parameters: parameters.trained,
-      // Forward alone: two operations for every parameter and token.
-      flops: 2 * base.model.parameterCount * tokens,
-      hashes: await hashesOf(material.files, folder),
+      parameters: fitted.fitted.parameterCount,
+      // A forward pass: two operations for every parameter and token.
+      flops: 2 * fit.base.model.parameterCount * tokens,
+      hashes: await hashesOf(data.files, data.base),
       model,
     }
   }
-
-const headOf = ({ head }: TaskDefinition): HeadType => (typeof head === 'string' ? head : head[0])

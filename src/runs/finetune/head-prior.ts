@@ -1,10 +1,10 @@
-// The bias that the scores of a new head begin with. Knows no task and no architecture.
+// The initial bias of a new head: what is right most often in the training records. Independent of task and architecture.
 import type { Model } from '../../models/index.ts'
 import { type PreparedTask, priorLogits, type TaskExample } from '../../tasks/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 
-/** Changes nothing where no bias on the head's scores is trained, or the task's answers are not scores of rows. */
-export const beginAtPrior = (
+/** Sets the head's bias to the prior, if that bias is trained and the task's answers are scores of rows; else changes nothing. */
+export const setPriorBias = (
   { head }: Model,
   trained: Iterable<Tensor>,
   task: PreparedTask,

@@ -1,30 +1,29 @@
-// What a specialist needs beside its weights to be asked as it was taught: its task with all settings, how long examples may be, and the
-// chat template in its tokenizer's files. Knows no task and runs no model.
+// What a specialist needs beside its weights to be used as it was trained: its task with all settings, the maximum length of examples, and
+// the chat template in its tokenizer's files. Independent of the task; runs no model.
+
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError } from '../../core/index.ts'
 import type { TaskRecord, TaskResult } from '../../tasks/index.ts'
-
-export const TASK_FILE = 'task.json'
-export const SAMPLES_FILE = 'samples.json'
+import { modelFiles } from '../../tracking/index.ts'
 
 /** The content of task.json. */
 export interface SpecialistTask {
   task: string
-  /** Checked, with all defaults. */
+  /** Checked, with every default filled in. */
   settings: { [setting: string]: unknown }
-  /** Most tokens of an example, as it was trained and judged; files of earlier versions do not say it. */
+  /** Maximum tokens per example, as in training and evaluation. */
   maxLength?: number
 }
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
 export const writeTask = async (folder: string, task: SpecialistTask): Promise<void> =>
-  writeFile(join(folder, TASK_FILE), json(task))
+  writeFile(join(folder, modelFiles.task), json(task))
 
-/** Undefined where a model is no specialist of ours. @throws DataError for a damaged file */
+/** The task of the model in a folder; undefined if Tunesmith did not fine-tune it. @throws DataError for a damaged file */
 export const readTask = async (folder: string): Promise<SpecialistTask | undefined> => {
-  const path = join(folder, TASK_FILE)
+  const path = join(folder, modelFiles.task)
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
@@ -33,12 +32,15 @@ export const readTask = async (folder: string): Promise<SpecialistTask | undefin
     if (typeof task === 'string' && typeof settings === 'object' && settings !== null && isLength)
       return { task, settings, ...(maxLength === undefined ? {} : { maxLength }) }
   } catch {
-    // Said below.
+    // Reported below.
   }
-  throw new DataError('Expected the task of a specialist with its settings, got something else.', path)
+  throw new DataError(
+    'Expected a task with its settings, got something else. The file is damaged: fine-tune again, or name the task.',
+    path,
+  )
 }
 
-/** Makes `template` the chat template of the tokenizer whose files are in `folder`, also for readers that know one of its two places. */
+/** Writes the chat template into both places where readers look for it: tokenizer_config.json and chat_template.jinja. */
 export const writeChatTemplate = async (folder: string, template: string): Promise<void> => {
   const path = join(folder, 'tokenizer_config.json')
   const fields = JSON.parse(await readFile(path, 'utf8').catch(() => '{}')) as object
@@ -47,13 +49,13 @@ export const writeChatTemplate = async (folder: string, template: string): Promi
   await writeFile(join(folder, 'chat_template.jinja'), template)
 }
 
-/** One held-out record, as the base answers it and as the specialist does. */
+/** A validation record with the answers of the base and of the specialist. */
 export interface SavedSample {
   id: string
-  /** As the model sees it. */
+  /** The prompt as the model sees it. */
   prompt: string
   reference: string
-  /** Undefined where the base was not asked. */
+  /** Undefined if the base did not answer. */
   before?: string
   after: string
 }

@@ -1,4 +1,4 @@
-// The examples of a task in the order of a run: shuffled anew every epoch, a pure function of (seed, position). Knows no task.
+// The examples of a task in the order of a run: shuffled anew in every epoch, a pure function of (seed, position). Independent of the task.
 import { DataError, permutedIndex, sha256 } from '../../core/index.ts'
 import type { TaskExample, TaskRecord } from '../../tasks/index.ts'
 import type { ExampleSource } from '../../training/index.ts'
@@ -18,19 +18,22 @@ export const shuffledExamples = <Example extends TaskExample>(
   }
 }
 
-/** The hash of what a record is, wherever it stands. */
+/** The hash of a record's content, wherever the record is. */
 const hashOf = (record: TaskRecord): string => {
   const { id: _, file: __, line: ___, ...content } = record
   return sha256(JSON.stringify(content))
 }
 
-/** How many of the held-out records are among those to learn from, answers included. */
-export const countLearnt = (train: readonly TaskRecord[], heldOut: readonly TaskRecord[]): number => {
+/** How many validation records are training records too, labels included. */
+export const countShared = (train: readonly TaskRecord[], validation: readonly TaskRecord[]): number => {
   const hashes = new Set(train.map(hashOf))
-  return heldOut.filter((record) => hashes.has(hashOf(record))).length
+  return validation.filter((record) => hashes.has(hashOf(record))).length
 }
 
-/** Records by whether they are held out: by the hash of what they are, so that copies go together and no order matters. */
+/**
+ * Splits records by the hash of their content, so that copies fall into the same part and their order does not matter.
+ * @throws DataError when a part is empty
+ */
 export const splitRecords = <Record extends TaskRecord>(
   records: readonly Record[],
   share: number,
@@ -43,7 +46,7 @@ export const splitRecords = <Record extends TaskRecord>(
   }
   if (validation.length === 0 || train.length === 0)
     throw new DataError(
-      `Expected records to train on and to evaluate on, got ${train.length} and ${validation.length} of ${records.length}. Give more data, or a file for \`validation\`.`,
+      `Expected records to train and to validate on, got ${train.length} and ${validation.length} of ${records.length}. Give more data, or a file for \`validation\`.`,
     )
   return { train, validation }
 }

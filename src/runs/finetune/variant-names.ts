@@ -1,7 +1,7 @@
-// The names of all variants of fine-tuning: those that train in the loop, and those that learn at once.
+// The names of all fine-tuning variants: those that train in steps, and those that fit an estimator without steps.
 import { type AdapterType, adapters } from '../../adapters/index.ts'
 
-/** Variants that learn from features of the frozen base; `variants.ts` says how. */
+/** Variants that fit an estimator to features of the frozen base; `variants.ts` has the work of each. */
 export const nonIterativeVariants = ['feature-based'] as const
 export type NonIterativeVariant = (typeof nonIterativeVariants)[number]
 

@@ -1,26 +1,28 @@
-// What `adapter` may hold, by variant: for help.
+// The settings that `adapter` may have, by variant: for help.
 import { z } from 'zod'
 import { adapters } from '../../adapters/index.ts'
 import { featureFields, learners } from '../../features/index.ts'
 import type { NonIterativeVariant } from './variant-names.ts'
 
+/** Settings of `adapter` with the variant, or with the choice within it, that has them. */
 export interface VariantSettings {
-  /** The variant, and what of it has been chosen. */
+  /** The variant, or the estimator of a variant without steps. */
   of: string
   schema: z.ZodObject
 }
 
-const atOnce: Record<NonIterativeVariant, VariantSettings[]> = {
+const withoutSteps: Record<NonIterativeVariant, VariantSettings[]> = {
   'feature-based': [
     { of: 'feature-based', schema: featureFields },
     ...Object.values(learners).map(({ type, config }) => ({ of: type, schema: config as unknown as z.ZodObject })),
   ],
 }
 
+/** The settings of every variant. */
 export const variantSettings: readonly VariantSettings[] = [
   ...Object.values(adapters).map(({ type, config }) => {
     const { type: _, ...own } = config.shape as z.ZodRawShape
     return { of: type, schema: z.strictObject(own) }
   }),
-  ...Object.values(atOnce).flat(),
+  ...Object.values(withoutSteps).flat(),
 ]

@@ -1,13 +1,13 @@
-// The registry of variants whose work is done at once, without the loop.
-
+// The registry of variants without steps.
 import type { NonIterativeFit } from '../engine/run-kind.ts'
-import { learnFeatures } from './feature-learning.ts'
+import { fitFeatures } from './feature-learning.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import type { NonIterativeVariant } from './variant-names.ts'
 
-const atOnce: Record<NonIterativeVariant, (recipe: FinetuneRecipe) => NonIterativeFit> = {
-  'feature-based': learnFeatures,
+const fits: Record<NonIterativeVariant, (recipe: FinetuneRecipe) => NonIterativeFit> = {
+  'feature-based': fitFeatures,
 }
 
+/** The work of each variant without steps; undefined for variants that train in steps. */
 export const nonIterativeFits: Readonly<Record<string, ((recipe: FinetuneRecipe) => NonIterativeFit) | undefined>> =
-  atOnce
+  fits

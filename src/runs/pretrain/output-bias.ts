@@ -1,14 +1,14 @@
-// How common each entry of the vocabulary is in a run's text, as the bias that scores of words begin with: a short run has no time to
-// learn it there, and would write it into the embeddings, where it makes rare words alike. Knows no objective and no architecture.
+// The initial output bias of a language head: log unigram frequencies of the training text. A short run has no time to learn them there and
+// would store them in the embeddings, where they make rare tokens alike. Independent of objective and architecture.
 import { ConfigError } from '../../core/index.ts'
 import type { TokenSource } from '../../data/index.ts'
 import { LanguageHead, type Model } from '../../models/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 
-// Read at once.
+/** Tokens that are read at once. */
 const piece = 1 << 16
 
-/** Shares of the entries in the text, by the weights of its sources; what does not occur counts as if once. */
+/** Frequency of each token id in the weighted sources, with one added to each count. */
 const sharesOf = (sources: readonly TokenSource[], weights: readonly number[] | undefined, size: number) => {
   const shares = new Float64Array(size)
   const whole =
@@ -23,8 +23,8 @@ const sharesOf = (sources: readonly TokenSource[], weights: readonly number[] | 
   return shares
 }
 
-/** @throws ConfigError for a model without a bias on its scores of words */
-export const beginAtFrequencies = (
+/** Sets the output bias to the log frequencies. @throws ConfigError for a model without an output bias */
+export const setFrequencyBias = (
   { head, headType }: Model,
   sources: readonly TokenSource[],
   weights?: readonly number[],
@@ -32,7 +32,7 @@ export const beginAtFrequencies = (
   const bias = head instanceof LanguageHead ? head.lmHead.bias : undefined
   if (bias === undefined)
     throw new ConfigError(
-      `Expected zero for \`outputBias\` with the head ${headType}, which has no bias on its scores of words, got frequencies.`,
+      `\`outputBias\` frequencies needs a head with an output bias, which ${headType} of this model has not: set it to zero.`,
     )
   const logs = Float32Array.from(sharesOf(sources, weights, bias.size), Math.log)
   scope(() => noGrad(() => void bias.copy_(Tensor.from(logs, { shape: [bias.size] }))))

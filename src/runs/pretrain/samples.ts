@@ -1,4 +1,4 @@
-// What a language model says while it learns: text that goes on, or masks filled in. Chooses by what the model can do.
+// Samples of a language model during training: continuations of prompts, or filled masks, by what the model can do.
 import { generate } from '../../generation/index.ts'
 import { LanguageHead, type Model } from '../../models/index.ts'
 import type { VocabularyFacts } from '../../objectives/index.ts'
@@ -7,11 +7,12 @@ import type { Tokenizer } from '../../tokenizers/index.ts'
 import type { ExampleSource } from '../../training/index.ts'
 import type { GeneratedSample } from '../engine/run-kind.ts'
 
+/** What samples are made from. */
 export interface SampleInputs {
   model: Model
   tokenizer: Tokenizer
   vocabulary: VocabularyFacts
-  /** Beginnings or sentences; those of `source` where there are none. */
+  /** Prompts; if there are none, they are taken from `source`. */
   prompts: readonly string[]
   source: ExampleSource<unknown>
   device: string
@@ -19,7 +20,7 @@ export interface SampleInputs {
 
 const words = (text: string, count: number) => text.split(/\s+/).filter(Boolean).slice(0, count).join(' ')
 
-/** Beginnings of held-out text, when the recipe has no prompts. */
+/** The prompts of the recipe, or the beginnings of two validation examples. */
 const promptsOf = (
   { prompts, source, model, tokenizer, vocabulary }: SampleInputs,
   length: number,
@@ -32,7 +33,7 @@ const promptsOf = (
   })
 }
 
-/** A sentence with every sixth word masked, and what the model puts there. */
+/** A sentence with every sixth token masked, and the predictions for the masks. */
 const fillMasks = ({ tokenizer, vocabulary, model, device }: SampleInputs, prompt: string): GeneratedSample => {
   const { cls, sep, mask } = vocabulary
   const limit = (model.facts.maxPositions ?? 128) - 2
@@ -51,6 +52,7 @@ const fillMasks = ({ tokenizer, vocabulary, model, device }: SampleInputs, promp
   return { prompt: tokenizer.decode(hidden, { skipSpecialTokens: false }), text: shown }
 }
 
+/** One sample per prompt; none for a model without a language head. */
 export const takeSamples = async (inputs: SampleInputs): Promise<GeneratedSample[]> => {
   const { model, tokenizer, vocabulary } = inputs
   if (!(model.head instanceof LanguageHead)) return []

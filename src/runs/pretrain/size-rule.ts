@@ -1,20 +1,21 @@
-// What a number of layers says of everything else, for those who want to choose one number only.
+// Model size, learning rate, batch and budget by one number: the depth.
 import type { PretrainRecipe } from './recipe.ts'
 
+/** Settings that follow from a depth. */
 export interface SizeRule {
   hiddenSize: number
   numHeads: number
   learningRate: number
-  /** Tokens in a step. */
+  /** Tokens per step. */
   batchTokens: number
   /** Tokens of the whole run. */
   budgetTokens: number
 }
 
 /**
- * The rule: 64 wide a layer, heads of 64. Tokens: 20 for every parameter of the layers (Chinchilla). Learning rate: 6e-4 at a
- * width of 768, in inverse proportion to it, never above 3e-3 (GPT-3's table). Batch: a two-thousandth of the tokens, to the nearest power of
- * two, between 4,096 and 524,288.
+ * The settings for a depth. Width: 64 per layer, in heads of 64. Tokens: 20 for every parameter of the layers (Chinchilla). Learning
+ * rate: 6e-4 at a width of 768, inversely proportional to the width, at most 3e-3 (GPT-3's table). Batch: a two-thousandth of the
+ * tokens, to the nearest power of two between 4,096 and 524,288.
  * @source arXiv:2203.15556 (tokens), arXiv:2005.14165 table 2.1 (learning rates, batches)
  */
 export const sizeRule = (depth: number): SizeRule => {
@@ -32,7 +33,7 @@ export const sizeRule = (depth: number): SizeRule => {
 
 const isEmpty = (fields: object) => Object.values(fields).every((value) => value === undefined)
 
-/** A recipe with what its depth says put in, where nothing else was said. */
+/** The recipe with the settings of its depth, where it does not set them itself. */
 export const applyDepth = (recipe: PretrainRecipe): PretrainRecipe => {
   const { depth } = recipe.model
   if (depth === undefined) return recipe

@@ -1,5 +1,6 @@
 // One base, many specialists: any number of them over one body in memory, asked by name. What is held is the base once and of each
 // specialist its own small parts. Knows no task and no variant.
+
 import { join } from 'node:path'
 import { adaptersOf } from '../../adapters/index.ts'
 import {
@@ -23,7 +24,7 @@ import {
 } from '../../tasks/index.ts'
 import { dtypeFacts, type Tensor } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { RUN_FILE } from '../engine/run-folder.ts'
+import { runFiles } from '../../tracking/index.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
 import { readTask, type SpecialistTask } from '../finetune/specialist-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
@@ -70,7 +71,7 @@ const bytesOf = (tensors: Iterable<Tensor>): number =>
 /** What a specialist was taught: as its files say it, or as the run does that made it; undefined for a model of pretraining. */
 export const fineTunedTask = async (folder: string, path: string): Promise<SpecialistTask | undefined> => {
   const written = await readTask(path)
-  if (written?.maxLength !== undefined || !(await exists(join(folder, RUN_FILE)))) return written
+  if (written?.maxLength !== undefined || !(await exists(join(folder, runFiles.recipe)))) return written
   const recipe = (await readRunRecipe(folder)) as Partial<FinetuneRecipe>
   if (recipe.task === undefined) return written
   const { maxLength } = recipe

@@ -1,6 +1,6 @@
 // The process of a run that `run-apart.ts` starts: takes one run, says what happens, and ends.
 import { packError } from '../../core/index.ts'
-import type { RunListener, RunResult } from '../engine/run-folder.ts'
+import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import { startOf } from '../kinds.ts'
 import { resume } from '../resume.ts'
 import type { MessageFromSubprocess, MessageToSubprocess, SubprocessRun } from './run-in-subprocess.ts'

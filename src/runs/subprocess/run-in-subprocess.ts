@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { exists, NativeError, type PortableError, startProcess, unpackError } from '../../core/index.ts'
-import { runOwner } from '../../tracking/index.ts'
-import { RUN_FILE, type RunListener, type RunResult } from '../engine/run-folder.ts'
+import { runFiles, runOwner } from '../../tracking/index.ts'
+import type { RunListener, RunResult } from '../engine/run-listener.ts'
 
 /** A recipe to begin with, `command` and `out` included, or the folder of a run to go on with. */
 export type SubprocessRun = { recipe: object } | { folder: string }
@@ -35,7 +35,7 @@ const outlive = async (folder: string): Promise<void> => {
 export const runInSubprocess = async (recipe: { out: string }, listener: RunListener = {}): Promise<RunResult> => {
   const folder = recipe.out
   await outlive(folder)
-  const begun = await exists(join(folder, RUN_FILE))
+  const begun = await exists(join(folder, runFiles.recipe))
   return runApart(begun ? { folder } : { recipe }, listener)
 }
 

@@ -1,7 +1,6 @@
 // What a sweep came to: for each setting the mean and the spread over its seeds. Reads what runs left behind.
 import { join } from 'node:path'
-import { isLowerBetter, readRunCard } from '../../tracking/index.ts'
-import { MODEL_FOLDER } from '../engine/run-folder.ts'
+import { isLowerBetter, readRunCard, runFiles } from '../../tracking/index.ts'
 import { readEvaluation } from '../finetune/evaluation-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import type { SweptRun } from './sweep.ts'
@@ -23,7 +22,7 @@ export interface SweepSetting {
 
 /** The metric that a finished run is known by, and its value. */
 const resultOf = async (folder: string): Promise<{ metric: string; value: number } | undefined> => {
-  const evaluation = await readEvaluation(join(folder, MODEL_FOLDER))
+  const evaluation = await readEvaluation(join(folder, runFiles.model))
   if (evaluation !== undefined)
     return { metric: evaluation.mainMetric, value: evaluation.metrics[evaluation.mainMetric].value }
   const { results = {} } = (await readRunCard(folder)) ?? {}

@@ -1,0 +1,210 @@
+// Executes the training loop in a run's folder: pre-flight, checkpoints, events, and the model at the end. Independent of the kind of
+// run.
+import { mkdir } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { CheckpointError, writeFileAtomic } from '../../core/index.ts'
+import { readEvents, runFiles } from '../../tracking/index.ts'
+import {
+  initialState,
+  type LoopState,
+  newestSnapshot,
+  type PreFlight,
+  preFlight,
+  pruneSnapshots,
+  readSnapshot,
+  removeLeftovers,
+  resumedState,
+  setAsideAfter,
+  snapshotPath,
+  stepName,
+  type TrainingRun,
+  train,
+  writeSnapshot,
+} from '../../training/index.ts'
+import { checkBestMetric } from './best-metric.ts'
+import { explainDiskFault } from './execute.ts'
+import { exportModel, partsOf } from './export-model.ts'
+import type { BuiltRun } from './run-kind.ts'
+import type { RunListener, RunMode, RunResult } from './run-listener.ts'
+import { openRecord, type RunRecord } from './run-record.ts'
+
+/** What is known of a run's last step and evaluation. */
+interface Latest {
+  step: number
+  tokens: number
+  /** Examples up to the last checkpoint. */
+  examples: number
+  loss: number
+  metrics: Record<string, number>
+  /** Step of the best evaluation by `keep.best`. */
+  best?: number
+  reason: RunResult['reason']
+}
+
+export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunListener): Promise<RunResult> => {
+  const { recipe, trainable } = run
+  const record = await openRecord(recipe, mode, listener)
+  const flight = checkRun(run)
+  if (mode === 'new') await checkBestMetric(run)
+  const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
+  const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
+  await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step })
+  const { step, tokens, position: examples } = state
+  const latest: Latest = { step, tokens, examples, loss: Number.NaN, metrics: {}, reason: 'interrupted' }
+  if (state.best !== null) latest.best = state.best.step
+  try {
+    await startRecord(record, run, saved, flight, latest)
+    await trainRun(record, run, { state, isResumed: saved !== undefined, latest, signal: listener.signal })
+    record.close()
+  } catch (error) {
+    await record.fail(explainDiskFault(error, recipe.out) as Error, latest.step)
+    throw error
+  }
+  const { reason, step: steps, tokens: seen, loss } = latest
+  const { model, metrics = latest.metrics } = reason === 'finished' ? await exportModel(run, latest.best) : {}
+  const { parameters } = flight
+  return record.finish({
+    reason,
+    model,
+    steps,
+    tokens: seen,
+    examples: latest.examples,
+    loss,
+    metrics,
+    parameters,
+    flops: flight.flopsPerToken * seen,
+    hashes: run.hashes,
+  })
+}
+
+const checkRun = (run: BuiltRun): PreFlight => {
+  const { recipe, trainable, optimizer, stream, vocabulary, tokenizer, length } = run
+  const start = initialState(recipe, trainable.model.facts.numLayers)
+  return preFlight({
+    trainable,
+    optimizer,
+    stream,
+    steps: length.timed ? undefined : length.totalSteps(start),
+    enoughSteps: run.enoughSteps,
+    validationDocuments: run.validationDocuments,
+    batch: recipe.batch,
+    microTokens: recipe.batch.microTokens,
+    vocabulary,
+    vocabSize: trainable.model.facts.vocabSize,
+    decode: (ids) => tokenizer.decode([...ids], { skipSpecialTokens: false }),
+  })
+}
+
+/** The state of the newest intact checkpoint, restored; undefined if the run has none yet. */
+const savedState = async (run: BuiltRun, note: (line: string) => void): Promise<LoopState | undefined> => {
+  const { recipe, trainable } = run
+  await removeLeftovers(recipe.out)
+  const { found, damaged } = await newestSnapshot(recipe.out)
+  for (const line of damaged) note(line)
+  if (found === undefined) {
+    if (damaged.length > 0)
+      throw new CheckpointError(`Every checkpoint in ${recipe.out} is damaged: start the run again. ${damaged[0]}`)
+    note('There is no checkpoint yet: the run starts again.')
+    return undefined
+  }
+  const state = await restore(run, found.path)
+  await setAsideAfter(recipe.out, state.step)
+  return resumedState(state, recipe, trainable.model.facts.numLayers)
+}
+
+/** Loads a checkpoint into model, optimizer and average; they keep their own counters. */
+const restore = async (run: BuiltRun, path: string): Promise<LoopState> => {
+  const { optimizerStep: _, averageUpdates: __, ...state } = await readSnapshot(path, partsOf(run))
+  return state
+}
+
+/** Opens the events. A resumed run takes its last results from them; a new one writes the notes of its build. */
+const startRecord = async (
+  record: RunRecord,
+  { recipe: { out }, notes }: BuiltRun,
+  saved: LoopState | undefined,
+  flight: PreFlight,
+  latest: Latest,
+): Promise<void> => {
+  const cut = await record.start(saved?.step)
+  if (saved === undefined) {
+    for (const message of [...notes, ...flight.warnings]) record.store(message)
+    return
+  }
+  for await (const event of readEvents(join(out, runFiles.events))) {
+    if (event.type === 'step') latest.loss = event.loss
+    if (event.type === 'evaluation') latest.metrics = event.metrics
+  }
+  // A process that is killed between a checkpoint and its event leaves the event out.
+  if (cut?.checkpointFound !== false) return
+  const path = relative(out, snapshotPath(out, saved.step))
+  record.append({ type: 'checkpoint', time: new Date().toISOString(), step: saved.step, path, seconds: 0 })
+}
+
+interface TrainOptions {
+  state: LoopState
+  isResumed: boolean
+  latest: Latest
+  signal?: AbortSignal
+}
+
+const trainRun = async (
+  record: RunRecord,
+  run: BuiltRun,
+  { state, isResumed, latest, signal }: TrainOptions,
+): Promise<void> => {
+  const { trainable, stream, optimizer, average, learningRate, length, evaluate, sample, recipe } = run
+  const events = train({
+    trainable,
+    stream,
+    optimizer,
+    average,
+    settings: recipe,
+    learningRate,
+    length,
+    state,
+    device: recipe.device,
+    signal,
+    evaluate,
+    sample,
+    ...callbacksOf(record, run, latest),
+  })
+  for await (const event of events) {
+    // A run that was stopped before its first step has its start event already.
+    if (event.type === 'start' && isResumed) continue
+    if (event.type === 'step') Object.assign(latest, { loss: event.loss, step: event.step, tokens: event.tokens })
+    if (event.type === 'evaluation') latest.metrics = event.metrics
+    if (event.type === 'evaluation' && event.best) latest.best = event.step
+    if (event.type === 'end' && event.reason === 'finished') latest.reason = 'finished'
+    record.append(event)
+  }
+}
+
+/** How the loop saves, restores and reports in the run's folder. */
+const callbacksOf = (
+  record: RunRecord,
+  run: BuiltRun,
+  latest: Latest,
+): Pick<TrainingRun, 'save' | 'rollBack' | 'recordIncident'> => {
+  const { out, keep } = run.recipe
+  return {
+    save: async (state) => {
+      record.sync()
+      const path = await writeSnapshot(out, partsOf(run), state, { tokenizer: run.tokenizerFiles })
+      latest.examples = state.position
+      await record.noteSession()
+      await pruneSnapshots(out, { last: keep.last, every: keep.every, best: state.best?.step })
+      return relative(out, path)
+    },
+    rollBack: async () => {
+      const { found } = await newestSnapshot(out)
+      return found === undefined ? undefined : restore(run, found.path)
+    },
+    recordIncident: async (step, report) => {
+      const path = join(runFiles.incidents, `${stepName(step)}.json`)
+      await mkdir(join(out, runFiles.incidents), { recursive: true })
+      await writeFileAtomic(join(out, path), `${JSON.stringify(report, null, 2)}\n`)
+      return path
+    },
+  }
+}

@@ -1,0 +1,44 @@
+// Exports the model of a finished run: the best checkpoint if the recipe keeps one, else the last, with averaged weights if there are any.
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { saveModel } from '../../checkpoint/index.ts'
+import { writeFolderAtomic } from '../../core/index.ts'
+import { checkpointFiles, runFiles } from '../../tracking/index.ts'
+import { listSnapshots, readSnapshot, type SnapshotParts } from '../../training/index.ts'
+import type { BuiltRun } from './run-kind.ts'
+
+/** The parts of a run that a checkpoint stores. */
+export const partsOf = ({ trainable: { model, auxiliary }, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
+  model,
+  auxiliary,
+  optimizer,
+  average,
+  weights,
+})
+
+/** @param bestStep of the best evaluation by `keep.best` */
+export const exportModel = async (
+  run: BuiltRun,
+  bestStep: number | undefined,
+): Promise<{ model: string; metrics?: Record<string, number> }> => {
+  const { recipe, trainable, average } = run
+  const model = join(recipe.out, runFiles.model)
+  const snapshots = await listSnapshots(recipe.out)
+  const best = recipe.keep.best === undefined ? undefined : snapshots.find(({ step }) => step === bestStep)
+  const chosen = best ?? snapshots[0]
+  if (run.exportModel === undefined && average === undefined) {
+    const weights = join(chosen.path, checkpointFiles.model)
+    await writeFolderAtomic(model, (folder) => cp(weights, folder, { recursive: true }))
+    return { model }
+  }
+  if (chosen !== undefined && (run.exportModel !== undefined || best !== undefined))
+    await readSnapshot(chosen.path, partsOf(run))
+  average?.swapIn()
+  try {
+    if (run.exportModel !== undefined) return { model, metrics: await run.exportModel(model) }
+    await saveModel(trainable.model, model, { tokenizer: run.tokenizerFiles })
+    return { model }
+  } finally {
+    average?.swapOut()
+  }
+}

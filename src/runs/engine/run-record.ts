@@ -1,0 +1,144 @@
+// The record of a run, whatever it does: events, sessions, run card and reports in its folder, and the lines for its listener.
+import { arch } from 'node:os'
+import { buildFacts } from '../../tensor/index.ts'
+import {
+  type CutRecords,
+  makeRunCard,
+  type RunTracker,
+  type TrainingEvent,
+  trackRun,
+  writeReports,
+  writeRunCard,
+} from '../../tracking/index.ts'
+import { writeRecipe } from './run-folder.ts'
+import type { CommonRecipe } from './run-kind.ts'
+import type { RunListener, RunMode, RunResult } from './run-listener.ts'
+import { openSessions, type Sessions } from './sessions.ts'
+
+/** What a run has done when it ends. */
+export interface RunFacts {
+  reason: RunResult['reason']
+  model?: string
+  steps: number
+  tokens: number
+  examples: number
+  loss: number
+  metrics: Record<string, number>
+  /** Trained parameters. */
+  parameters: number
+  /** Floating-point operations, estimated. */
+  flops: number
+  /** SHA-256 of what the run depends on. */
+  hashes: Record<string, string>
+}
+
+const versions = (): Record<string, string> => ({
+  node: process.version,
+  libtorch: buildFacts().torchVersion,
+  platform: `${process.platform} ${arch()}`,
+})
+
+/** Begins a session of a run. */
+export const openRecord = async (recipe: CommonRecipe, mode: RunMode, listener: RunListener): Promise<RunRecord> =>
+  new RunRecord(recipe, mode, listener, await openSessions(recipe.out, { first: mode === 'new' }))
+
+export class RunRecord {
+  readonly #recipe: CommonRecipe
+  readonly #mode: RunMode
+  readonly #listener: RunListener
+  readonly #sessions: Sessions
+  #tracker: RunTracker | undefined
+
+  constructor(recipe: CommonRecipe, mode: RunMode, listener: RunListener, sessions: Sessions) {
+    this.#recipe = recipe
+    this.#mode = mode
+    this.#listener = listener
+    this.#sessions = sessions
+  }
+
+  /**
+   * Writes the recipe of a new run. The events of a resumed one are cut back to the checkpoint of `resumeAt`, or all of them where there
+   * is none.
+   */
+  async start(resumeAt?: number): Promise<CutRecords | undefined> {
+    const { out } = this.#recipe
+    if (this.#mode === 'new') await writeRecipe(this.#recipe)
+    this.#tracker = await trackRun(out, this.#mode === 'new' ? {} : { resumeAt: resumeAt ?? -1 })
+    return this.#tracker.cut
+  }
+
+  /** Stores an event and passes it on. */
+  append(event: TrainingEvent): void {
+    this.#tracker?.append(event)
+    this.#listener.onEvent?.(event)
+  }
+
+  /** Stores a line for people, without showing it. */
+  store(message: string): void {
+    this.#tracker?.append({ type: 'note', time: new Date().toISOString(), step: 0, message })
+  }
+
+  /** Stores a line for people and shows it. */
+  note(message: string): void {
+    this.store(message)
+    this.#listener.onNote?.(message)
+  }
+
+  /** Brings every event to the disk, so that a kill right after the next checkpoint finds them. */
+  sync(): void {
+    this.#tracker?.flush({ sync: true })
+  }
+
+  /** Writes what this session took so far. */
+  noteSession(): Promise<void> {
+    return this.#sessions.note()
+  }
+
+  /** Records the error that ends the run. */
+  async fail({ message }: Error, step: number): Promise<void> {
+    try {
+      this.#tracker?.append({ type: 'end', reason: 'failed', time: new Date().toISOString(), step, message })
+      this.#tracker?.close()
+    } catch {
+      // A full disk may refuse this record too; the error itself is thrown.
+    }
+    await this.#sessions.note().catch(() => {})
+    this.#sessions.stop()
+  }
+
+  /** Closes the events before the model is exported. */
+  close(): void {
+    this.#tracker?.close()
+  }
+
+  /** Ends the session and writes run card and reports. */
+  async finish(facts: RunFacts): Promise<RunResult> {
+    const { out, seed, pricePerHour } = this.#recipe
+    this.close()
+    await this.#sessions.note()
+    const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
+    this.#sessions.stop()
+    const { reason, model, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
+    const card = makeRunCard({
+      name: out,
+      seed,
+      versions: versions(),
+      dataHashes: hashes,
+      config: this.#recipe,
+      steps,
+      tokens,
+      examples,
+      wallSeconds,
+      cpuSeconds,
+      resumed: count - 1,
+      parameters,
+      flops,
+      energyJoules,
+      pricePerHour,
+      results: { ...metrics },
+    })
+    await writeRunCard(out, card)
+    await writeReports(out)
+    return { out, model, reason, steps, tokens, seconds: wallSeconds, loss, metrics }
+  }
+}

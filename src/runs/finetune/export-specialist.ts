@@ -1,0 +1,90 @@
+// Exports what a fine-tuning run made: the model or adapter, its evaluation, its task, and samples of tasks that generate text.
+import { join, resolve } from 'node:path'
+import { type AppliedAdapter, saveAdapter } from '../../adapters/index.ts'
+import { saveModel } from '../../checkpoint/index.ts'
+import { writeFileAtomic } from '../../core/index.ts'
+import { evaluateTask, type PreparedTask, type TaskRecord, type TaskResult } from '../../tasks/index.ts'
+import { runFiles } from '../../tracking/index.ts'
+import type { FinetuneData } from './data.ts'
+import { writeEvaluation } from './evaluation-files.ts'
+import { withUntrainedBase } from './open-base.ts'
+import type { FinetuneRecipe } from './recipe.ts'
+import { type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
+
+/** What the evaluation and the export of a specialist need. */
+export interface Specialist {
+  recipe: FinetuneRecipe
+  data: FinetuneData
+  applied: AppliedAdapter
+  prepared: PreparedTask
+  maxLength: number
+}
+
+/** Scores the specialist on the validation records; tasks that generate text answer the first `answers` of them. */
+export const evaluateSpecialist = (
+  { data: { tokenizer, task, records, config }, applied, maxLength }: Specialist,
+  answers: number,
+  validation: readonly TaskRecord[] = records.validation,
+): Promise<TaskResult> => evaluateTask(applied.model, tokenizer, task, validation, config, { maxLength, answers })
+
+/** Writes the specialist into a folder and returns its final evaluation. */
+export const exportSpecialist = async (specialist: Specialist, folder: string): Promise<TaskResult> => {
+  const { recipe, data, applied, maxLength } = specialist
+  const { tokenizer, task, records, config, base } = data
+  const { answers, randomInit } = recipe
+  const result = await evaluateSpecialist(specialist, answers.atEnd)
+  const untrained =
+    randomInit || !recipe.untrainedBaseline
+      ? undefined
+      : await withUntrainedBase(recipe, data, applied, (model) =>
+          evaluateTask(model, tokenizer, task, records.validation, config, { maxLength, answers: answers.atEnd }),
+        )
+  await writeSamples(specialist, untrained, result)
+  const also = (target: string) => writeSpecialistFiles(specialist, target, result, untrained)
+  if (applied.inPlace) await saveModel(applied.model, folder, { tokenizer: recipe.tokenizer, also })
+  else await saveAdapter(applied, folder, { base: resolve(base), ...(randomInit && { fresh: recipe.seed }), also })
+  return result
+}
+
+/** Adds evaluation, task and tokenizer to the files of the model. */
+const writeSpecialistFiles = async (
+  { recipe, data, applied, prepared, maxLength }: Specialist,
+  folder: string,
+  result: TaskResult,
+  untrained: TaskResult | undefined,
+): Promise<void> => {
+  const { task, config, records, tokenizer } = data
+  const { model, parameterCount: trained } = applied
+  await writeEvaluation(folder, {
+    task,
+    config,
+    records,
+    result,
+    untrained,
+    labels: model.headOptions.labels,
+    parameters: { trained, total: model.parameterCount },
+    seed: recipe.seed,
+  })
+  await writeTask(folder, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
+  // An adapter without a tokenizer of its own uses the base's.
+  const { generation } = prepared
+  if ((generation !== undefined || recipe.tokenizer !== undefined) && !applied.inPlace) await tokenizer.save(folder)
+  if (generation?.template !== undefined) await writeChatTemplate(folder, generation.template)
+}
+
+/** Writes answers before and after training, for tasks that generate text. */
+const writeSamples = async (
+  { recipe, data: { records, tokenizer }, prepared: { generation } }: Specialist,
+  before: TaskResult | undefined,
+  after: TaskResult,
+): Promise<void> => {
+  if (generation === undefined) return
+  const samples = samplesOf({
+    records: records.validation,
+    promptOf: (record) => tokenizer.decode(generation.prompt(record).ids, { skipSpecialTokens: false }),
+    before,
+    after,
+    count: recipe.answers.samples,
+  })
+  await writeFileAtomic(join(recipe.out, runFiles.samples), `${JSON.stringify(samples, null, 2)}\n`)
+}

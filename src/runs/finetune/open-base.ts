@@ -1,0 +1,105 @@
+// Opens the base of a fine-tuning run: loads or randomly initialises it, quantises what stays frozen, and applies the adapter.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type AdapterConfig, type AppliedAdapter, applyAdapter } from '../../adapters/index.ts'
+import { describeModelLoad, loadModelWithReport, openSafetensors, saveSafetensors } from '../../checkpoint/index.ts'
+import { ConfigError, OutOfMemoryError } from '../../core/index.ts'
+import { freezeWeights, type Model } from '../../models/index.ts'
+import { Generator } from '../../tensor/index.ts'
+import { checkpointFiles } from '../../tracking/index.ts'
+import type { BuiltRun } from '../engine/run-kind.ts'
+import type { FinetuneData } from './data.ts'
+import type { FinetuneRecipe } from './recipe.ts'
+
+/** A base with the adapter of the recipe on it. */
+export interface AdaptedBase {
+  applied: AppliedAdapter
+  /** Whether the head is randomly initialised. */
+  hasNewHead: boolean
+  notes: string[]
+}
+
+/** Checkpoints of an adapter store its own tensors alone; the base has a folder already. */
+export const adapterWeights = (applied: AppliedAdapter): NonNullable<BuiltRun['weights']> => ({
+  save: async (folder) => {
+    await mkdir(folder, { recursive: true })
+    await saveSafetensors(join(folder, checkpointFiles.adapter), applied.trainable)
+  },
+  load: async (folder) => {
+    const { tensors, tensor } = await openSafetensors(join(folder, checkpointFiles.adapter))
+    applied.loadState(new Map([...tensors.keys()].map((name) => [name, tensor(name)])))
+  },
+})
+
+/** @throws ConfigError for a randomly initialised head that no file would store: the adapter would be opened with another one */
+const expectHeadStored = ({ inPlace, trainable, model }: AppliedAdapter, newHead: readonly string[]): void => {
+  const lost = newHead.filter((path) => !trainable.has(path))
+  if (inPlace || lost.length === 0) return
+  throw new ConfigError(
+    `A base without a head for ${model.headType} needs \`adapter.trainHead\`: set it to true. ${lost.join(', ')} are randomly initialised, and only what is trained is stored.`,
+  )
+}
+
+export const openAdaptedBase = async (
+  recipe: FinetuneRecipe,
+  { task, base, tokenizer, headOptions }: FinetuneData,
+): Promise<AdaptedBase> => {
+  const { newHead, frozenWeights, seed, randomInit, variant } = recipe
+  // Quantise straight from the checkpoint's values, one matrix at a time.
+  const quantised = frozenWeights !== 'float32'
+  const dtype = quantised ? undefined : frozenWeights
+  const { model, report } = await loadModelWithReport(base, {
+    head: task.head,
+    headOptions,
+    newHead,
+    dtype,
+    seed,
+    mapEachTensor: quantised,
+  })
+  if (randomInit) model.initialize({ std: model.facts.initializerRange, generator: new Generator(seed) })
+  if (quantised) freezeWeights(model, frozenWeights)
+  placeModel(model, recipe)
+  const applied = applyAdapter(model, { ...recipe.adapter, type: variant } as AdapterConfig, {
+    seed,
+    encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }).ids,
+  })
+  if (!randomInit) expectHeadStored(applied, report.newHead)
+  const notes = describeModelLoad(report)
+  if (quantised)
+    notes.push(
+      `The matrices of ${recipe.base} are quantised to ${frozenWeights}; the adapter also fits it unquantised.`,
+    )
+  return { applied, hasNewHead: randomInit || report.newHead.length > 0, notes }
+}
+
+const placeModel = (model: Model, { precision, device }: FinetuneRecipe): void => {
+  if (device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device })
+}
+
+/**
+ * Runs `score` on the base before training, with a new head as it was initialised; without the prior of `priorBias`. Undefined where a
+ * second copy of the base does not fit into memory.
+ */
+export const withUntrainedBase = async <Result>(
+  recipe: FinetuneRecipe,
+  { task, base, headOptions }: FinetuneData,
+  applied: AppliedAdapter,
+  score: (model: Model) => Promise<Result>,
+): Promise<Result | undefined> => {
+  if (!applied.inPlace) {
+    try {
+      return await score(applied.enable(false))
+    } finally {
+      applied.enable()
+    }
+  }
+  try {
+    const { newHead, seed } = recipe
+    const { model } = await loadModelWithReport(base, { head: task.head, headOptions, newHead, dtype: 'float32', seed })
+    placeModel(model, recipe)
+    return await score(model)
+  } catch (error) {
+    if (error instanceof OutOfMemoryError) return undefined
+    throw error
+  }
+}

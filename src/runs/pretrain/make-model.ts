@@ -1,0 +1,72 @@
+// The model of a pretraining run: a new one by architecture, preset and config, or an existing base.
+import { describeModelLoad, loadModelWithReport } from '../../checkpoint/index.ts'
+import { ConfigError, didYouMean } from '../../core/index.ts'
+import { buildModel, type HeadType, type Model, type ModelDefinition, models } from '../../models/index.ts'
+import type { ObjectiveDefinition, VocabularyFacts } from '../../objectives/index.ts'
+import { Generator } from '../../tensor/index.ts'
+import type { PretrainRecipe } from './recipe.ts'
+
+const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
+  if (model.type === undefined)
+    throw new ConfigError(
+      `A pretraining run needs \`model.type\` (${Object.keys(models).join(', ')}) or \`base\`: set one.`,
+    )
+  return models[model.type]
+}
+
+/** The config of a new model: preset, then vocabulary, then `model.config`. */
+export const newModelConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFacts): object => {
+  const definition = definitionOf(recipe)
+  const { preset, config } = recipe.model
+  if (preset !== undefined && !Object.hasOwn(definition.presets, preset))
+    throw new ConfigError(
+      `Expected a preset of ${definition.type} (${Object.keys(definition.presets).join(', ')}) for \`model.preset\`, got "${preset}".${didYouMean(preset, Object.keys(definition.presets))}`,
+    )
+  const known = definition.adjust({}, {}) as Record<string, unknown>
+  const padding = vocabulary.pad !== undefined && 'padTokenId' in known ? { padTokenId: vocabulary.pad } : {}
+  return definition.adjust(preset === undefined ? {} : definition.presets[preset], {
+    vocabSize: vocabulary.size,
+    ...padding,
+    ...config,
+  })
+}
+
+const openBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, head: HeadType) => {
+  if (outputBias !== 'zero')
+    throw new ConfigError(
+      `Expected a new model for \`outputBias\` ${outputBias}, got the base ${base}, which has a bias already. Remove one.`,
+    )
+  if (model.type !== undefined || model.preset !== undefined || model.depth !== undefined)
+    throw new ConfigError(
+      'Expected `base` or a new `model`, got both. The base has its own architecture; only `model.config` may change it.',
+    )
+  const opened = await loadModelWithReport(base, { head, config: model.config, dtype: 'float32', seed })
+  return { model: opened.model, notes: describeModelLoad(opened.report) }
+}
+
+/** The initialised model of a recipe, in float32. */
+export const makeModel = async (
+  recipe: PretrainRecipe,
+  head: HeadType,
+  vocabulary: VocabularyFacts,
+): Promise<{ model: Model; notes: string[] }> => {
+  if (recipe.base !== undefined) return openBase(recipe, head)
+  const model = buildModel(definitionOf(recipe), newModelConfig(recipe, vocabulary), head)
+  model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
+  return { model, notes: [] }
+}
+
+/** The second model of an objective that has one, with the weights that it shares with the first. */
+export const makeAuxiliary = (
+  definition: ObjectiveDefinition,
+  config: unknown,
+  main: Model,
+  seed: number,
+): Model | undefined => {
+  if (definition.auxiliary === undefined) return undefined
+  const plan = definition.auxiliary.plan(config, main)
+  const auxiliary = buildModel(plan.definition, plan.config, plan.head)
+  auxiliary.initialize({ std: auxiliary.facts.initializerRange, generator: new Generator(seed + 1) })
+  definition.auxiliary.tie(main, auxiliary)
+  return auxiliary
+}

@@ -1,0 +1,63 @@
+// Every file and folder that a run leaves, by its name: the one list of them. Names are relative to the run's folder.
+
+/** Files and folders at the top of a run's folder. */
+export const runFiles = {
+  /** The recipe with every default filled in; it is a recipe itself, and what `resume` reads. */
+  recipe: 'run.json',
+  /** Everything that happened, one JSON object a line (`TrainingEvent`). */
+  events: 'events.jsonl',
+  /** Wall and CPU time and energy of each session: a run has one more after each `resume`. */
+  sessions: 'sessions.json',
+  /** The process that writes in the folder; removed when it ends. */
+  lock: '.lock',
+  /** A folder `step-00000400` for each kept checkpoint; `checkpointFiles` lists what is in them. */
+  checkpoints: 'checkpoints',
+  /** A report `step-00000400.json` for each step that was not finite. */
+  incidents: 'incidents',
+  /** Event files for TensorBoard. */
+  tensorBoard: 'tensorboard',
+  /** The finished model: a Hugging Face folder, a PEFT adapter or a feature model; `modelFiles` lists what is added to it. */
+  model: 'model',
+  /** Validation prompts with the answers before and after fine-tuning (tasks that generate text). */
+  samples: 'samples.json',
+  /** Data, versions, machine, time, energy and results as data. */
+  card: 'run-card.json',
+  /** The run card for people. */
+  cardText: 'run-card.md',
+  /** Curves and tables for a terminal. */
+  report: 'report.txt',
+  /** Curves and tables as one page without dependencies. */
+  reportPage: 'report.html',
+  /** The runs that `verify-resume` compares; removed after it. */
+  verification: 'verify-resume',
+} as const
+
+/** Files in the folder of one checkpoint. */
+export const checkpointFiles = {
+  /** Size and SHA-256 of every other file. A checkpoint without a valid manifest is damaged. */
+  manifest: 'manifest.json',
+  /** Step, position in the data, recent losses, best evaluation (`RunState`). */
+  state: 'state.json',
+  /** The weights: a Hugging Face folder, or the adapter's tensors. */
+  model: 'model',
+  /** The tensors of an adapter, within `model`. */
+  adapter: 'adapter.safetensors',
+  /** The second model of an objective that has one, such as ELECTRA's generator. */
+  auxiliary: 'auxiliary',
+  /** State of the optimizer, with float32 master weights. */
+  optimizer: 'optimizer.safetensors',
+  /** Moving average of the weights, if the recipe keeps one. */
+  average: 'average.safetensors',
+} as const
+
+/** Files that fine-tuning adds to the folder of its model. */
+export const modelFiles = {
+  /** The task with all settings, and the maximum length of its examples. */
+  task: 'task.json',
+  /** Scores on the validation records with confidence intervals and reference scores. Two equal runs write equal bytes. */
+  evaluation: 'evaluation.json',
+  /** Seconds and answers a second of that evaluation, which differ from run to run. */
+  timing: 'timing.json',
+  /** The prediction for each validation record. */
+  predictions: 'predictions.jsonl',
+} as const

@@ -3,8 +3,15 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipeFile } from '../src/cli/recipe-file.ts'
-import { isValidationDocument } from '../src/data/index.ts'
-import { type FinetuneInput, finetune, openSpecialists, type PretrainInput, pretrain } from '../src/runs/index.ts'
+import { isForValidation } from '../src/data/index.ts'
+import {
+  type FinetuneInput,
+  finetune,
+  openSpecialists,
+  type PretrainInput,
+  type PretrainSettings,
+  pretrain,
+} from '../src/runs/index.ts'
 import { makeDocuments, makeTextFolder, repository, type TextFolder } from './e2e/run-folder.ts'
 
 const folder = join(repository, 'recipes')
@@ -21,7 +28,7 @@ afterAll(() => {
 })
 
 /** What a recipe is run with instead of its real data, and for two steps of two rows. */
-const tiny = (text: TextFolder, out: string): Partial<PretrainInput> => ({
+const tiny = (text: TextFolder, out: string): Partial<PretrainSettings> => ({
   data: text.shards,
   tokenizer: text.tokenizer,
   out: join(text.path, out),
@@ -44,7 +51,7 @@ const textWithTenth = (): string => {
   }
 }
 
-const pretraining: Record<string, () => Partial<PretrainInput>> = {
+const pretraining: Record<string, () => object> = {
   'bert-from-scratch.ts': () => tiny(pieces, 'bert'),
   'gpt-from-scratch.ts': () => tiny(bytes, 'gpt'),
   'continue-pretraining.ts': () => ({
@@ -150,7 +157,7 @@ describe('recipes', () => {
     vi.stubEnv('SHAKESPEARE', text)
     vi.stubEnv('SHAKESPEARE_OUT', join(pieces.path, 'shakespeare'))
     const recipe = (await readRecipeFile(join(folder, name))) as unknown as PretrainInput
-    const result = await pretrain({ ...recipe, ...pretraining[name]() })
+    const result = await pretrain({ ...recipe, ...pretraining[name]() } as PretrainInput)
     expect(result).toMatchObject({ reason: 'finished', steps: 2 })
     expect(Number.isFinite(result.loss)).toBe(true)
     expect(result.metrics.perplexity).toBeGreaterThan(1)
@@ -222,7 +229,7 @@ describe('recipes', () => {
       expect(command).toBe('finetune')
       const result = await finetune({
         ...recipe,
-        settings: { ...settings, maxNewTokens: 4 },
+        settings: { ...settings, maxNewTokens: 4 } as never,
         out: join(bytes.path, `run-of-${name}`),
         validationShare: 0.3,
         maxLength: 128,

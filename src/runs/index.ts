@@ -11,6 +11,7 @@ export {
 } from './compare/compare.ts'
 export { comparisonTables, renderComparisonPage } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
+export { defineRun, type FinetuneDefinition } from './define-run.ts'
 export { execute } from './engine/execute.ts'
 export { isFinished } from './engine/run-folder.ts'
 export type { BuiltRun, RunRecipe } from './engine/run-kind.ts'
@@ -23,7 +24,7 @@ export {
   writeEvaluation,
 } from './finetune/evaluation-files.ts'
 export { finetune } from './finetune/finetune.ts'
-export { type FinetuneInput, type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
+export { type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
 export {
   readTask,
   type SavedSample,
@@ -33,8 +34,9 @@ export { variantSettings } from './finetune/variant-settings.ts'
 export { type RunStart, startOf } from './kinds.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'
-export { defineRun, modelSchema, type PretrainInput, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'
+export { modelSchema, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'
 export { type SizeRule, sizeRule } from './pretrain/size-rule.ts'
+export type * from './recipe-types/index.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
 export { readRunRecipe } from './run-recipe.ts'
 export {

@@ -6,11 +6,12 @@ import type { CommonRecipe, RunKind } from './engine/run-kind.ts'
 import type { RunListener, RunResult } from './engine/run-listener.ts'
 import { finetuneKind } from './finetune/build.ts'
 import { completeRecipe, finetune } from './finetune/finetune.ts'
-import { type FinetuneInput, finetuneSchema } from './finetune/recipe.ts'
+import { finetuneSchema } from './finetune/recipe.ts'
 import { pretrainKind } from './pretrain/build.ts'
 import { pretrain } from './pretrain/pretrain.ts'
-import { type PretrainInput, pretrainSchema } from './pretrain/recipe.ts'
+import { pretrainSchema } from './pretrain/recipe.ts'
 import { applyDepth } from './pretrain/size-rule.ts'
+import type { FinetuneInput, PretrainInput } from './recipe-types/index.ts'
 
 /** How runs of one kind are checked and started, for callers that start many, such as a sweep. */
 export interface RunStart {

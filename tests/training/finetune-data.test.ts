@@ -14,8 +14,8 @@ afterAll(() => data.dispose())
 
 type Row = [text: string, label: string | number]
 
-const read = (train: readonly Row[], heldOut: readonly Row[], more: object = {}) => {
-  const [file, validation] = [train, heldOut].map((rows, i) => {
+const read = (train: readonly Row[], validationRows: readonly Row[], more: object = {}) => {
+  const [file, validation] = [train, validationRows].map((rows, i) => {
     const path = join(data.root, `${['train', 'held'][i]}.jsonl`)
     writeFileSync(path, rows.map(([text, label]) => JSON.stringify({ text, label })).join('\n'))
     return path
@@ -30,8 +30,8 @@ const train: Row[] = [
   ['green house', 'plant'],
 ]
 
-describe('records to learn from and held-out ones', () => {
-  it('gives no note where they differ', async () => {
+describe('training and validation records', () => {
+  it('give no note when they differ', async () => {
     const { notes, headOptions } = await read(train, [
       ['green bird', 'plant'],
       ['old bird', 'rock'],
@@ -40,22 +40,22 @@ describe('records to learn from and held-out ones', () => {
     expect(headOptions.labels).toEqual(['plant', 'rock'])
   })
 
-  it('counts records that are in both, wherever they stand', async () => {
+  it('that are in both are counted, whatever their place', async () => {
     const { notes } = await read(train, [['a bird', 'rock'], train[2], train[1], ['green river', 'rock']])
     expect(notes).toHaveLength(1)
-    expect(notes[0]).toMatch(/^2 of 4 held-out records are among those to learn from too/)
+    expect(notes[0]).toMatch(/^2 of 4 validation records are in the training data too/)
   })
 
-  it('names labels that are held out only', async () => {
+  it('with labels of validation alone are reported', async () => {
     const { notes, headOptions } = await read(train, [
       ['a bird', 'Plant'],
       ['a stone', 'rock'],
     ])
     expect(headOptions.labels).toEqual(['Plant', 'plant', 'rock'])
-    expect(notes).toEqual([expect.stringMatching(/labels that no record to learn from has: Plant\. Check/)])
+    expect(notes).toEqual([expect.stringMatching(/labels that no training record has: Plant\. Check/)])
   })
 
-  it('refuses to learn one class alone, or one number, whatever is held out', async () => {
+  it('of one class alone, or one number, are refused, whatever is in the validation data', async () => {
     await expect(read([train[0], train[2]], [train[1]])).rejects.toThrow(
       /train\.jsonl: Expected records of two classes or more, got "plant" only/,
     )

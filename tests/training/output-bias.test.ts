@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseConfig } from '../../src/core/index.ts'
 import { openTokens } from '../../src/data/index.ts'
-import { buildRun, type PretrainInput, pretrain, pretrainSchema, resume } from '../../src/runs/index.ts'
+import { buildRun, pretrain, pretrainSchema, resume } from '../../src/runs/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => data.dispose())
 
-const stateOf = async (more: Partial<PretrainInput>) => {
+const stateOf = async (more: object) => {
   const run = await buildRun(parseConfig(pretrainSchema, smallRecipe(data, join(data.root, 'unused'), more), 'test'))
   try {
     return new Map(
@@ -64,7 +64,7 @@ it('refuses heads without a bias, and bases that have one', async () => {
   const frequencies = { outputBias: 'frequencies' } as const
   const gpt = { type: 'gpt2', preset: 'test', config: {} } as const
   await expect(stateOf({ ...frequencies, model: gpt, objective: { type: 'causal-lm' } })).rejects.toThrow(
-    'with the head causal-lm, which has no bias',
+    'needs a head with an output bias, which causal-lm of this model has not',
   )
   await expect(stateOf({ ...frequencies, model: undefined, base: join(data.root, 'whole') })).rejects.toThrow(
     'Expected a new model for `outputBias`',

@@ -40,23 +40,24 @@ export const makeSmallData = async (type: 'wordpiece' | 'bpe' = 'wordpiece'): Pr
 }
 
 /** Everything that a run remembers is in use: dropout, masks, averages, the best by a metric. */
-export const smallRecipe = ({ shards, tokenizer }: SmallData, out: string, more: Partial<PretrainInput> = {}) => ({
-  model: { type: 'bert' as const, preset: 'test', config: { numLayers: 1 } },
-  objective: { type: 'masked-lm' as const },
-  data: shards,
-  tokenizer,
-  out,
-  maxLength: 32,
-  validationExamples: 8,
-  batch: { sequences: 4 },
-  budget: { steps: 20 },
-  learningRate: 3e-3,
-  average: { decay: 0.9 },
-  evaluate: { steps: 7 },
-  checkpoint: { steps: 3 },
-  keep: { last: 2, best: 'loss' },
-  ...more,
-})
+export const smallRecipe = ({ shards, tokenizer }: SmallData, out: string, more: object = {}): PretrainInput =>
+  ({
+    model: { type: 'bert' as const, preset: 'test', config: { numLayers: 1 } },
+    objective: { type: 'masked-lm' as const },
+    data: shards,
+    tokenizer,
+    out,
+    maxLength: 32,
+    validationExamples: 8,
+    batch: { sequences: 4 },
+    budget: { steps: 20 },
+    learningRate: 3e-3,
+    average: { decay: 0.9 },
+    evaluate: { steps: 7 },
+    checkpoint: { steps: 3 },
+    keep: { last: 2, best: 'loss' },
+    ...more,
+  }) as PretrainInput
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true, recursive: true })

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
 import { openFeatureModel } from '../../src/features/index.ts'
-import { finetune, openSpecialists, pretrain } from '../../src/runs/index.ts'
+import { type FinetuneInput, finetune, openSpecialists, pretrain } from '../../src/runs/index.ts'
 import { predictTask, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { memoryStatistics } from '../../src/tensor/index.ts'
 import { repository, runHere } from '../e2e/run-folder.ts'
@@ -72,7 +72,7 @@ beforeAll(async () => {
       budget: { steps: 6 },
       learningRate: 0.02,
       untrainedBaseline: false,
-    })
+    } as FinetuneInput)
   }
 }, 300_000)
 afterAll(() => data.dispose())

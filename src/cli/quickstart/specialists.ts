@@ -2,14 +2,21 @@
 // weights, and a comparison says what each cost and won. Started again, it goes on where it stopped. Knows no variant's code.
 import { join } from 'node:path'
 import { formatDuration, parseConfig } from '../../core/index.ts'
-import type { Comparison, FinetuneInput, RunListener } from '../../runs/index.ts'
+import type {
+  Comparison,
+  FinetuneInput,
+  FinetuneSettings,
+  RunListener,
+  TaskChoice,
+  VariantChoice,
+} from '../../runs/index.ts'
 import type { CommandContext } from '../command.ts'
 import { compare } from '../commands/compare.ts'
 import { predict } from '../commands/predict.ts'
 import { TrainingBar } from '../parts/training-bar.ts'
 import { runToEnd } from './run.ts'
 
-type Changes = Partial<FinetuneInput>
+type Changes = Partial<FinetuneSettings> & (VariantChoice | { variant?: undefined; adapter?: undefined })
 
 interface Specialist {
   name: string
@@ -17,7 +24,7 @@ interface Specialist {
   asks: string
   /** What such a model can show of it, and what not. */
   limits: string
-  recipe: Omit<FinetuneInput, 'base' | 'out' | 'data' | 'validation'>
+  recipe: Omit<FinetuneSettings, 'base' | 'out' | 'data' | 'validation'> & TaskChoice
   data: string
   validation: string
   variants: { [run: string]: Changes }

@@ -11,6 +11,7 @@ import {
   type LearnableTask,
   type LearningResult,
   learnFromFeatures,
+  learningProblem,
   type OpenBase,
   openBase,
   predictFromFeatures,

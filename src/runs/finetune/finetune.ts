@@ -5,8 +5,9 @@ import { trainingSchema } from '../../training/index.ts'
 import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { FinetuneInput } from '../recipe-types/index.ts'
 import { finetuneKind } from './build.ts'
-import { type FinetuneInput, type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
+import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
 
 const isEmpty = (fields: object) => Object.values(fields).every((value) => value === undefined)
 

@@ -79,4 +79,3 @@ export const taskOf = ({ task: type, settings, dataset }: FinetuneRecipe): { tas
   const task = findTask(type)
   return { task, config: taskConfig(task, settings, dataset) }
 }
-export type FinetuneInput = Omit<z.input<typeof finetuneSchema>, 'command'>

@@ -3,8 +3,9 @@ import { parseConfig } from '../../core/index.ts'
 import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { PretrainInput } from '../recipe-types/index.ts'
 import { pretrainKind } from './build.ts'
-import { type PretrainInput, pretrainSchema } from './recipe.ts'
+import { pretrainSchema } from './recipe.ts'
 import { applyDepth } from './size-rule.ts'
 
 /**

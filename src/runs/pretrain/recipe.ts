@@ -3,7 +3,6 @@ import { z } from 'zod'
 import { type ModelType, models } from '../../models/index.ts'
 import { objectiveSchema } from '../../objectives/index.ts'
 import { trainingSchema } from '../../training/index.ts'
-import type { FinetuneInput } from '../finetune/recipe.ts'
 
 const modelTypes = Object.keys(models) as [ModelType, ...ModelType[]]
 
@@ -51,14 +50,3 @@ export const pretrainSchema = trainingSchema.extend({
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
 export type PretrainRecipe = z.output<typeof pretrainSchema>
-export type PretrainInput = z.input<typeof pretrainSchema>
-
-/** A fine-tuning recipe with its kind, since run.json and recipe files have one form. */
-export type FinetuneDefinition = FinetuneInput & { command: 'finetune' }
-
-/** Returns the recipe unchanged: the compiler checks it while it is written, the schema when it is run. */
-export function defineRun(recipe: FinetuneDefinition): FinetuneDefinition
-export function defineRun(recipe: PretrainInput): PretrainInput
-export function defineRun<Recipe>(recipe: Recipe): Recipe {
-  return recipe
-}

@@ -1,0 +1,283 @@
+// Writes src/runs/recipe-types/: the types of recipes with the help of each key as its JSDoc, which editors show on hover. The zod schemas are
+// their only source. Run it with `npm run generate` after a schema has changed.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const { z } = await import('zod')
+const { recipeParts } = await import('../src/runs/recipe-parts.ts')
+const { models } = await import('../src/models/index.ts')
+const { objectives } = await import('../src/objectives/index.ts')
+
+const folder = fileURLToPath(new URL('../src/runs/recipe-types/', import.meta.url))
+const inner = (schema) => schema.def.innerType ?? (schema.def.type === 'pipe' ? schema.def.in : undefined)
+
+/** The first value that `pick` finds in a schema or in those it wraps. */
+const search = (schema, pick) => {
+  for (let layer = schema; layer !== undefined; layer = inner(layer)) {
+    const found = pick(layer)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+const descriptionOf = (schema) => search(schema, (layer) => layer.description)
+const defaultOf = (schema) =>
+  search(schema, ({ def }) => (def.type === 'default' || def.type === 'prefault' ? def.defaultValue : undefined))
+const isOptional = (schema) => schema._zod.optin === 'optional' || schema.safeParse(undefined).success
+
+const text = (value) => `'${String(value).replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+const key = (name) => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : text(name))
+const indent = (lines) =>
+  lines
+    .split('\n')
+    .map((line) => (line === '' ? line : `  ${line}`))
+    .join('\n')
+
+/** Wraps help to lines of at most 100 characters. */
+const wrap = (words) => {
+  const lines = ['']
+  for (const word of words.replaceAll('*/', '* /').split(/\s+/)) {
+    const last = lines.length - 1
+    if (lines[last] !== '' && lines[last].length + word.length > 100) lines.push(word)
+    else lines[last] += lines[last] === '' ? word : ` ${word}`
+  }
+  return lines
+}
+
+/** Sentences of help: a capital letter, a full stop, the default. */
+const docOf = (schema) => {
+  const help = descriptionOf(schema)
+  const value = defaultOf(schema)
+  const hasDefault = value !== undefined && (typeof value !== 'object' || Object.keys(value).length > 0)
+  const sentences = [
+    ...(help ? [`${help[0].toUpperCase()}${help.slice(1)}.`] : []),
+    ...(hasDefault ? [`Default: \`${typeof value === 'string' ? value : JSON.stringify(value)}\`.`] : []),
+  ]
+  if (sentences.length === 0) return ''
+  const lines = wrap(sentences.join(' '))
+  return lines.length === 1 ? `/** ${lines[0]} */\n` : `/**\n${lines.map((line) => ` * ${line}\n`).join('')} */\n`
+}
+
+const fieldsOf = (shape, without = []) =>
+  Object.entries(shape)
+    .filter(([name]) => !without.includes(name))
+    .map(([name, field]) => `${docOf(field)}${key(name)}${isOptional(field) ? '?' : ''}: ${typeOf(field)}`)
+    .join('\n')
+
+const objectType = (shape, without) => {
+  const fields = fieldsOf(shape, without)
+  return fields === '' ? 'Record<never, never>' : `{\n${indent(fields)}\n}`
+}
+
+const unionOf = (types) => [...new Set(types)].join(' | ')
+const grouped = (type) => (/[|&]/.test(type) && !type.startsWith('{') ? `(${type})` : type)
+
+/** The type of what a schema takes. */
+const typeOf = (schema) => {
+  const { def } = schema
+  switch (def.type) {
+    case 'string':
+    case 'boolean':
+    case 'bigint':
+    case 'null':
+    case 'unknown':
+      return def.type
+    case 'number':
+    case 'int':
+      return 'number'
+    case 'literal':
+      return unionOf(def.values.map((value) => (typeof value === 'string' ? text(value) : String(value))))
+    case 'enum':
+      return unionOf(schema.options.map(text))
+    case 'array':
+      return `readonly ${grouped(typeOf(def.element))}[]`
+    case 'tuple':
+      return `readonly [${def.items.map(typeOf).join(', ')}]`
+    case 'record':
+      return `{ readonly [name: string]: ${typeOf(def.valueType)} }`
+    case 'object':
+      return objectType(def.shape)
+    case 'union':
+      return unionOf(schema.options.map(typeOf))
+    case 'intersection':
+      return [def.left, def.right].map((side) => grouped(typeOf(side))).join(' & ')
+    case 'lazy':
+      return typeOf(def.getter())
+    case 'pipe':
+      return typeOf(def.in.def.type === 'transform' ? def.out : def.in)
+    case 'optional':
+    case 'default':
+    case 'prefault':
+    case 'nonoptional':
+    case 'readonly':
+    case 'catch':
+      return typeOf(def.innerType)
+    case 'nullable':
+      return unionOf([typeOf(def.innerType), 'null'])
+    default:
+      return 'unknown'
+  }
+}
+
+const pascal = (type) => type.replace(/(^|-)([a-z0-9])/g, (_, __, letter) => letter.toUpperCase())
+
+const byChoice = (name, doc, schemas) =>
+  `/** ${doc} */\nexport interface ${name} {\n${indent(
+    Object.entries(schemas)
+      .map(([type, schema]) => `${key(type)}: ${objectType(schema.shape, ['type'])}`)
+      .join('\n'),
+  )}\n}\n`
+
+const settings = (name, doc, schema, without) =>
+  `/** ${doc} */\nexport interface ${name} {\n${indent(fieldsOf(schema.shape, without))}\n}\n`
+
+/** The files of src/runs/recipe-types/ by name, before they are formatted. */
+export const recipeTypes = () => {
+  const { pretrain, finetune } = recipeParts()
+  const [config] = pretrain.parts
+  const [task, variant] = finetune.parts
+  const { model, objective } = pretrain.schema.shape
+  const modelShape = search(model, ({ def }) => def.shape)
+  const presets = Object.values(models).map(
+    ({ type, presets }) => `${key(type)}: ${unionOf(Object.keys(presets).map(text))}`,
+  )
+  const objectiveSchemas = Object.fromEntries(
+    Object.values(objectives).map(({ type, config: own }) => [type, own instanceof z.ZodObject ? own : z.object({})]),
+  )
+  const configs = Object.entries(config.schemas)
+  const configFiles = Object.fromEntries(
+    configs.map(([type, schema]) => [
+      `model-${type}.ts`,
+      [
+        `/** Settings of the architecture ${type}. */\nexport interface ${pascal(type)}Config {\n${indent(fieldsOf(schema.shape))}\n}\n`,
+      ],
+    ]),
+  )
+  const modelConfigs = `${configs.map(([type]) => `import type { ${pascal(type)}Config } from './model-${type}.ts'\n`).join('')}
+/** Settings of \`model.config\`, by \`model.type\`. */
+export interface ModelConfigs {
+${indent(configs.map(([type]) => `${key(type)}: ${pascal(type)}Config`).join('\n'))}
+}
+`
+  const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
+  const files = {
+    'models.ts': [
+      byChoice('ModelConfigs', 'Settings of `model.config`, by `model.type`.', config.schemas),
+      `/** Names of presets, by \`model.type\`. */\nexport interface ModelPresets {\n${indent(presets.join('\n'))}\n}\n`,
+      `/** A new model: an architecture with a preset, a depth or its own settings. */
+export type NewModel = {
+  [Type in keyof ModelConfigs]: {
+${indent(
+  indent(`${docOf(modelShape.type)}type: Type
+${docOf(modelShape.preset)}preset?: Type extends keyof ModelPresets ? ModelPresets[Type] : string
+${docOf(modelShape.depth)}depth?: number
+${docOf(modelShape.config)}config?: ModelConfigs[Type]`),
+)}
+  }
+}[keyof ModelConfigs]
+`,
+    ],
+    'objectives.ts': [
+      byChoice('ObjectiveSettings', 'Settings of `objective`, by its `type`.', objectiveSchemas),
+      `/** An objective with its settings. */
+export type ObjectiveInput = {
+  [Type in keyof ObjectiveSettings]: {
+    /** Pretraining objective. */
+    type: Type
+  } & ObjectiveSettings[Type]
+}[keyof ObjectiveSettings]
+`,
+    ],
+    'tasks.ts': [
+      byChoice('TaskSettings', 'Settings of `settings`, by `task`.', task.schemas),
+      `/** A task with its settings. */
+export type TaskChoice = {
+  [Task in keyof TaskSettings]: {
+${indent(
+  indent(`${docOf(finetune.schema.shape.task)}task: Task
+${docOf(finetune.schema.shape.settings)}settings?: TaskSettings[Task]`),
+)}
+  }
+}[keyof TaskSettings]
+`,
+    ],
+    'variants.ts': [
+      byChoice('VariantSettings', 'Settings of `adapter`, by `variant`.', variant.schemas),
+      `/** A variant with its settings. */
+export type VariantChoice = {
+  [Variant in keyof VariantSettings]: {
+${indent(
+  indent(`${docOf(finetune.schema.shape.variant)}variant: Variant
+${docOf(finetune.schema.shape.adapter)}adapter?: VariantSettings[Variant]`),
+)}
+  }
+}[keyof VariantSettings]
+`,
+    ],
+    'pretrain.ts': [
+      `import type { NewModel } from './models.ts'
+import type { ObjectiveInput } from './objectives.ts'
+`,
+      settings('PretrainSettings', 'Settings of a pretraining run, whatever the model.', pretrain.schema, [
+        'command',
+        'model',
+        'base',
+        'objective',
+      ]),
+      `/** The recipe of a pretraining run: of a new \`model\`, or of a \`base\` that is trained further. */
+export type PretrainInput = PretrainSettings & {
+  command?: 'pretrain'
+${indent(`${docOf(objective)}objective: ObjectiveInput`)}
+} & (
+    | {
+        model: NewModel
+        base?: undefined
+      }
+    | {
+${indent(indent(indent(indent(`${docOf(pretrain.schema.shape.base)}base: string`))))}
+        model?: {
+          type?: undefined
+${indent(indent(indent(indent(indent(`${docOf(modelShape.config)}config?: { readonly [setting: string]: unknown }`)))))}
+        }
+      }
+  )
+`,
+    ],
+    'finetune.ts': [
+      `import type { TaskChoice } from './tasks.ts'
+import type { VariantChoice } from './variants.ts'
+`,
+      settings('FinetuneSettings', 'Settings of a fine-tuning run, whatever task and variant.', finetune.schema, [
+        'command',
+        'task',
+        'settings',
+        'variant',
+        'adapter',
+      ]),
+      `/** The recipe of a fine-tuning run. */
+export type FinetuneInput = FinetuneSettings & TaskChoice & (VariantChoice | { variant?: undefined; adapter?: undefined })
+`,
+    ],
+    'index.ts': [
+      `// The types of recipes, with the help of each key as its JSDoc.
+${['finetune', 'models', 'objectives', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
+`,
+    ],
+  }
+  return Object.fromEntries(Object.entries(files).map(([name, parts]) => [name, [header, ...parts].join('\n')]))
+}
+
+/** Formats source as the repository does. */
+export const format = (name, source) =>
+  execFileSync(
+    fileURLToPath(new URL('../node_modules/.bin/biome', import.meta.url)),
+    ['check', '--write', `--stdin-file-path=src/runs/recipe-types/${name}`],
+    { input: source, encoding: 'utf8', cwd: fileURLToPath(new URL('..', import.meta.url)) },
+  )
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  mkdirSync(folder, { recursive: true })
+  for (const [name, source] of Object.entries(recipeTypes())) writeFileSync(join(folder, name), format(name, source))
+}

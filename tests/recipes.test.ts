@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipeFile } from '../src/cli/recipe-file.ts'
-import { isForValidation } from '../src/data/index.ts'
+import { isValidationDocument } from '../src/data/index.ts'
 import {
   type FinetuneInput,
   finetune,

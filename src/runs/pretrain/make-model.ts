@@ -59,7 +59,7 @@ export const makeModel = async (
 /** The second model of an objective that has one, with the weights that it shares with the first. */
 export const makeAuxiliary = (
   definition: ObjectiveDefinition,
-  config: unknown,
+  config: Record<string, unknown>,
   main: Model,
   seed: number,
 ): Model | undefined => {

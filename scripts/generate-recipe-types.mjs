@@ -52,7 +52,7 @@ const docOf = (schema) => {
   const value = defaultOf(schema)
   const hasDefault = value !== undefined && (typeof value !== 'object' || Object.keys(value).length > 0)
   const sentences = [
-    ...(help ? [`${help[0].toUpperCase()}${help.slice(1)}.`] : []),
+    ...(help ? [`${/^[a-z]+[\s;:(,-]/.test(help) ? help[0].toUpperCase() + help.slice(1) : help}.`] : []),
     ...(hasDefault ? [`Default: \`${typeof value === 'string' ? value : JSON.stringify(value)}\`.`] : []),
   ]
   if (sentences.length === 0) return ''
@@ -163,8 +163,9 @@ ${indent(configs.map(([type]) => `${key(type)}: ${pascal(type)}Config`).join('\n
 `
   const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
   const files = {
+    ...configFiles,
     'models.ts': [
-      byChoice('ModelConfigs', 'Settings of `model.config`, by `model.type`.', config.schemas),
+      modelConfigs,
       `/** Names of presets, by \`model.type\`. */\nexport interface ModelPresets {\n${indent(presets.join('\n'))}\n}\n`,
       `/** A new model: an architecture with a preset, a depth or its own settings. */
 export type NewModel = {

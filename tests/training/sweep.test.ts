@@ -108,7 +108,7 @@ describe('sweep', () => {
       kill('SIGINT')
     })
     expect(child.code).toBe(130)
-    expect(child.stderr).toMatch(/Before the first step[\s\S]*Stopping in order/)
+    expect(child.stderr).toMatch(/Before the first step[\s\S]*Stopping after the current step/)
     const { reason, runs } = JSON.parse(child.stdout) as SweepResult
     expect(reason).toBe('interrupted')
     expect(runs.map(({ status }) => status)).toEqual(['interrupted', 'waiting'])

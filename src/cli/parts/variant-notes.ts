@@ -45,7 +45,7 @@ const choicesIn = (flag: Flag): string => {
 
 const notes = (): string[] => {
   const found = new Map<string, { flag: Flag; of: string[]; defaults: unknown[] }>()
-  for (const { of, schema } of variantSettings)
+  for (const { of, schema } of variantSettings())
     for (const flag of flagsOf(schema)) {
       const key = `${flag.name} ${flag.description}`
       const known = found.get(key) ?? { flag, of: [], defaults: [] }

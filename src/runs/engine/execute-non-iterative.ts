@@ -5,7 +5,7 @@ import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 import { openRecord, type RunRecord } from './run-record.ts'
 
 export const executeNonIterative = async (
-  fit: NonIterativeFit,
+  work: NonIterativeFit,
   recipe: RunRecipe,
   mode: RunMode,
   listener: RunListener,
@@ -25,7 +25,7 @@ export const executeNonIterative = async (
   try {
     record.append({ type: 'start', ...at(0), totalSteps: 1 })
     const started = performance.now()
-    const result = await fit({
+    const result = await work({
       note: (line) => record.note(line),
       say: (line) => listener.onNote?.(line),
       signal,

@@ -3,8 +3,7 @@ import { z } from 'zod'
 import { holdings } from '../../nn/index.ts'
 import { anyTaskSettings, findTask, type TaskDefinition, taskConfig, taskTypeSchema } from '../../tasks/index.ts'
 import { trainingSchema } from '../../training/index.ts'
-import { variantNames } from './variant-names.ts'
-
+import { variantSchema } from './variant-names.ts'
 
 /** The schema of a fine-tuning recipe; flags, help and run.json follow from it. */
 export const finetuneSchema = trainingSchema.extend({
@@ -22,7 +21,7 @@ export const finetuneSchema = trainingSchema.extend({
     .lt(1)
     .default(0.1)
     .describe('share of `data` to validate on, chosen by hash, if there is no `validation`'),
-  variant: z.enum(variantNames).default('full').describe('fine-tuning method'),
+  variant: variantSchema.default('full').describe('fine-tuning method'),
   adapter: z.record(z.string(), z.unknown()).default({}).describe('settings of the variant, such as rank'),
   frozenWeights: z
     .enum(['float32', ...holdings])
@@ -69,7 +68,7 @@ export const finetuneSchema = trainingSchema.extend({
     })
     .prefault({})
     .describe('validation records that tasks which generate text answer'),
-  device: z.string().default('cpu').describe('cpu, cuda or cuda:0'),
+  device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
 export type FinetuneRecipe = z.output<typeof finetuneSchema>

@@ -19,7 +19,7 @@ const withoutSteps: Record<NonIterativeVariant, VariantSettings[]> = {
 }
 
 /** The settings of every variant. */
-export const variantSettings: readonly VariantSettings[] = [
+export const variantSettings = (): VariantSettings[] => [
   ...Object.values(adapters).map(({ type, config }) => {
     const { type: _, ...own } = config.shape as z.ZodRawShape
     return { of: type, schema: z.strictObject(own) }

@@ -1,14 +1,15 @@
 // The recipe of a pretraining run, checked once. run.json is a recipe too.
 import { z } from 'zod'
+import { openEnum } from '../../core/index.ts'
 import { type ModelType, models } from '../../models/index.ts'
 import { objectiveSchema } from '../../objectives/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 
-const modelTypes = Object.keys(models) as [ModelType, ...ModelType[]]
-
 /** The schema of the model to pretrain. */
 export const modelSchema = z.strictObject({
-  type: z.enum(modelTypes).optional().describe('architecture'),
+  type: openEnum<ModelType>(() => Object.keys(models))
+    .optional()
+    .describe('architecture'),
   preset: z.string().optional().describe('size from the literature, such as base or tiny'),
   depth: z
     .int()
@@ -46,7 +47,7 @@ export const pretrainSchema = trainingSchema.extend({
   maxLength: z.int().positive().optional().describe('tokens per example (default: model limit, at most 512)'),
   validationExamples: z.int().nonnegative().default(256).describe('validation examples per evaluation (0 disables)'),
   prompts: z.array(z.string()).default([]).describe('prompts of samples (default: validation text)'),
-  device: z.string().default('cpu').describe('cpu, cuda or cuda:0'),
+  device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
 export type PretrainRecipe = z.output<typeof pretrainSchema>

@@ -319,7 +319,7 @@ export interface FinetuneSettings {
     /** Answers before and after training to keep in samples.json. Default: `20`. */
     samples?: number
   }
-  /** Cpu, cuda or cuda:0. Default: `cpu`. */
+  /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */
   device?: string
   /** Price of the machine per hour, for the run card. */
   pricePerHour?: number

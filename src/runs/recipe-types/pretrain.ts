@@ -288,7 +288,7 @@ export interface PretrainSettings {
   validationExamples?: number
   /** Prompts of samples (default: validation text). */
   prompts?: readonly string[]
-  /** Cpu, cuda or cuda:0. Default: `cpu`. */
+  /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */
   device?: string
   /** Price of the machine per hour, for the run card. */
   pricePerHour?: number

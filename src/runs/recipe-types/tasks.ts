@@ -120,7 +120,7 @@ export interface TaskSettings {
     /** ROUGE compares English words without their endings. Default: `true`. */
     stemming?: boolean
     /**
-     * Scores of written answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
+     * Metrics of generated answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
      * numericMatch, tokenF1. Default: `["rougeL","tokenF1"]`.
      */
     metrics?: readonly (
@@ -215,7 +215,7 @@ export interface TaskSettings {
     /** ROUGE compares English words without their endings. Default: `true`. */
     stemming?: boolean
     /**
-     * Scores of written answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
+     * Metrics of generated answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
      * numericMatch, tokenF1. Default: `["rougeL"]`.
      */
     metrics?: readonly (
@@ -393,7 +393,7 @@ export interface TaskSettings {
     /** ROUGE compares English words without their endings. Default: `true`. */
     stemming?: boolean
     /**
-     * Scores of written answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
+     * Metrics of generated answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
      * numericMatch, tokenF1. Default: `["rouge1","rouge2","rougeL","rougeLsum"]`.
      */
     metrics?: readonly (

@@ -1,0 +1,26 @@
+// `npm run docs`: compiles the package, writes docs/reference (commands, recipe schemas, API) and builds the static site in site/.
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { writeReference } from './docs/reference.mjs'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const require = createRequire(import.meta.url)
+
+/** Runs a program of an installed package and ends this one when it fails. */
+const run = (name, file, args) => {
+  const script = join(dirname(require.resolve(`${name}/package.json`)), file)
+  const { status } = spawnSync(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' })
+  if (status === 0) return
+  process.stderr.write(`error: ${name} failed; see above.\n`)
+  process.exit(1)
+}
+
+const { status } = spawnSync(process.execPath, [join(root, 'scripts/compile.mjs')], { cwd: root, stdio: 'inherit' })
+if (status !== 0) process.exit(1)
+const pages = await writeReference(root)
+process.stdout.write(`docs: wrote ${pages} reference pages\n`)
+run('typedoc', 'bin/typedoc', ['--options', 'scripts/docs/typedoc.json'])
+run('vitepress', 'bin/vitepress.js', ['build', 'docs'])
+process.stdout.write('docs: open site/index.html through a static server, such as `npx vitepress preview docs`\n')

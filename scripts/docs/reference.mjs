@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 // VitePress reads Vue syntax in pages: angle brackets and braces of help texts are shown as they are.
-const escape = (text) =>
+const escapeHtml = (text) =>
   text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
@@ -29,15 +29,15 @@ const commandPage = ({ name, summary, example, notes, arguments: specs, flags })
     '| --- | --- |',
     ...own.map((flag) => {
       const text = flag.on ? `turn off: ${flag.text}` : flag.text
-      return `| \`${flagOf(flag).replaceAll('|', '\\|')}\` | ${escape(text)} |`
+      return `| \`${flagOf(flag).replaceAll('|', '\\|')}\` | ${escapeHtml(text)} |`
     }),
     '',
   ])
-  const positional = specs.map(({ name: spec, description }) => `- \`${spec}\`: ${escape(description)}`)
+  const positional = specs.map(({ name: spec, description }) => `- \`${spec}\`: ${escapeHtml(description)}`)
   return [
     `# tunesmith ${name}`,
     '',
-    `${escape(summary)}.`,
+    `${escapeHtml(summary)}.`,
     '',
     '```sh',
     example,
@@ -59,7 +59,9 @@ export const writeReference = async (root) => {
   const slug = (name) => name.replaceAll(' ', '-')
   for (const command of commands)
     await writeFile(join(out, 'commands', `${slug(command.name)}.md`), `${commandPage(command)}\n`)
-  const list = commands.map(({ name, summary }) => `- [\`tunesmith ${name}\`](${slug(name)}.md): ${escape(summary)}`)
+  const list = commands.map(
+    ({ name, summary }) => `- [\`tunesmith ${name}\`](${slug(name)}.md): ${escapeHtml(summary)}`,
+  )
   await writeFile(join(out, 'commands/index.md'), `# Commands\n\n${list.join('\n')}\n`)
   const { recipeJsonSchema } = await import(pathToFileURL(join(root, 'dist/runs/index.js')).href)
   const schemas = join(root, 'docs/public/schemas')

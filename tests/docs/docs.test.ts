@@ -16,7 +16,9 @@ const brokenLinks = ({ path, text }: Page): string[] =>
     if (/^docs\/(reference|public)\//.test(place)) return []
     if (!existsSync(join(root, place))) return [`${path}:${line}: ${target} leads nowhere`]
     if (anchor === undefined || !place.endsWith('.md')) return []
-    return anchors(readFileSync(join(root, place), 'utf8')).has(anchor) ? [] : [`${path}:${line}: no heading #${anchor}`]
+    return anchors(readFileSync(join(root, place), 'utf8')).has(anchor)
+      ? []
+      : [`${path}:${line}: no heading #${anchor}`]
   })
 
 /** A shell block as command lines: comments removed, continued lines joined. */
@@ -53,7 +55,9 @@ const faultOf = async (line: string): Promise<string | undefined> => {
 describe('documentation', () => {
   it('has links that lead somewhere, to files and headings', () => {
     expect(pages.flatMap(brokenLinks)).toEqual([])
-    expect(brokenLinks({ path: 'docs/x.md', text: '[a](nowhere.md) [b](../README.md#no-such-heading)' })).toHaveLength(2)
+    expect(brokenLinks({ path: 'docs/x.md', text: '[a](nowhere.md) [b](../README.md#no-such-heading)' })).toHaveLength(
+      2,
+    )
   })
 
   it('shows command lines that parse', async () => {

@@ -1,0 +1,81 @@
+// The TypeScript of the documentation: every block compiles under strict settings, and every block runs, on small files and random models
+// that stand for those of the pages. `no-run` on a fence exempts a block from running and says why in the page.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { makeWorkFolder, substitutes } from './fixture.ts'
+import { type CodeBlock, codeBlocks, pages, root } from './pages.ts'
+
+const require = createRequire(import.meta.url)
+let work: string
+
+const blocks = pages.flatMap(codeBlocks).filter(({ language }) => language === 'ts')
+const fileOf = ({ page, line }: CodeBlock) => `${page.replace(/\.md$/, '').replace(/[^\w]+/g, '-')}-${line}.ts`
+const substituted = (code: string) =>
+  Object.entries(substitutes).reduce((text, [hub, local]) => text.replaceAll(`'${hub}'`, `'${local}'`), code)
+
+beforeAll(async () => {
+  work = mkdtempSync(join(tmpdir(), 'tunesmith-docs-'))
+  await makeWorkFolder(work)
+  for (const block of blocks) writeFileSync(join(work, fileOf(block)), `${substituted(block.code)}\nexport {}\n`)
+  const compilerOptions = {
+    target: 'es2023',
+    module: 'nodenext',
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: ['node'],
+    lib: ['es2023', 'esnext.disposable'],
+    allowImportingTsExtensions: true,
+  }
+  writeFileSync(join(work, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: blocks.map(fileOf) }))
+}, 300_000)
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+/** Runs the blocks of a page one after another in one process, in a copy of the folder. */
+const runPage = (page: string): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-page-'))
+  try {
+    cpSync(work, folder, { recursive: true, verbatimSymlinks: true })
+    const own = blocks.filter((block) => block.page === page && !block.flags.includes('no-run'))
+    const lines = own.map(
+      (block) => `try { await import('./${fileOf(block)}') } catch (error) {
+  console.error('${block.page}:${block.line}', error); process.exit(1) }`,
+    )
+    writeFileSync(join(folder, 'run-page.mjs'), `${lines.join('\n')}\nprocess.exit(0)\n`)
+    const loader = pathToFileURL(require.resolve('tsx')).href
+    const { status, stderr } = spawnSync(process.execPath, ['--import', loader, 'run-page.mjs'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, HF_HUB_OFFLINE: '1' },
+    })
+    return status === 0 ? '' : stderr.slice(-2000)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+describe('code in the documentation', () => {
+  it('compiles under strict settings', () => {
+    const compiler = require.resolve('typescript/bin/tsc')
+    let output = ''
+    try {
+      execFileSync(process.execPath, [compiler, '-p', work], { encoding: 'utf8', cwd: root })
+    } catch (error) {
+      output = (error as { stdout: string }).stdout
+    }
+    expect(output).toBe('')
+  }, 240_000)
+
+  it.each([...new Set(blocks.map(({ page }) => page))])(
+    'of %s runs',
+    (page) => {
+      expect(runPage(page)).toBe('')
+    },
+    240_000,
+  )
+})

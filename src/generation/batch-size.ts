@@ -7,8 +7,8 @@ import type { GenerationSettings } from './options.ts'
 const bytesPerLogit = 3 * 4
 
 /**
- * Compares the logits of one step with free memory. The cache of keys and values comes on top, so what passes may still be too
- * much; what fails cannot work.
+ * Compares the logits of one step with free memory. The cache of keys and values comes on top, so what passes may still
+ * be too much; what fails cannot work.
  * @throws ConfigError for more beams than tokens in the vocabulary, and for more rows than fit
  */
 export const checkBatchSize = (

@@ -1,8 +1,8 @@
-// Beam search over one batch: several texts a prompt followed side by side, the best finished ones kept. Equal to the beam search
-// of transformers step for step, its float32 sums included. Knows no model: it is given scores, and says what to do next.
+// Beam search for one prompt: keeps the best partial and finished sequences. Equal to transformers' beam search step by
+// step, including its float32 sums. Independent of models: takes log-probabilities and returns which beams to extend.
 import type { GenerationSettings } from './options.ts'
 
-/** What stands for minus infinity in sums that must stay comparable. */
+/** Minus infinity for sums that must stay comparable. */
 const never = -1e9
 
 interface Beam {
@@ -13,13 +13,13 @@ interface Beam {
 }
 
 interface Candidate extends Beam {
-  /** Which of the prompt's beams it grew from. */
+  /** Index of the beam that it extends. */
   from: number
 }
 
 const sum32 = (a: number, b: number) => Math.fround(a + b)
 
-/** The best `count` by score, the first of equals first. */
+/** The `count` items with the highest scores; equal scores keep their order. */
 const best = <Item extends { score: number }>(items: readonly Item[], count: number): Item[] =>
   items
     .map((item, i) => ({ item, i }))
@@ -27,7 +27,7 @@ const best = <Item extends { score: number }>(items: readonly Item[], count: num
     .slice(0, count)
     .map(({ item }) => item)
 
-/** Best `count` tokens over the rows of one prompt, by score plus the row's own. */
+/** The `count` best tokens over all beams of a prompt, by log-probability plus the beam's own score. */
 const bestTokens = (rows: readonly Float32Array[], offsets: readonly number[], count: number) => {
   const found: { row: number; id: number; score: number }[] = []
   let lowest = Number.NEGATIVE_INFINITY
@@ -59,7 +59,7 @@ export class BeamSearch {
   #exhausted = false
   #length = 0
 
-  /** @param stops says whether a text ends by other means than an end token */
+  /** @param stops whether a sequence ends by other means than an end token */
   constructor(settings: BeamSettings, maxNewTokens: number, stops: (ids: readonly number[]) => boolean) {
     this.#settings = settings
     this.#maxNewTokens = maxNewTokens
@@ -74,18 +74,22 @@ export class BeamSearch {
     this.#finished = beams(never)
   }
 
-  /** New tokens of the running texts. */
+  /** New tokens of the unfinished beams. */
   get texts(): readonly (readonly number[])[] {
     return this.#running.map(({ ids }) => ids)
   }
 
-  /** Whether nothing better can come. */
+  /** Whether no better sequence can be found. */
   get done(): boolean {
     const full = this.#settings.earlyStopping === true && this.#finished.every(({ finished }) => finished)
     return !this.#mayImprove || full || this.#exhausted
   }
 
-  /** Takes the log-probabilities of the next token of each running text; returns, for each next text, which one it grew from. */
+  /**
+   * Extends the beams by one token.
+   * @param scores log-probabilities of the next token, a row [V] for each beam
+   * @returns for each new beam the index of the one that it extends
+   */
   advance(scores: readonly Float32Array[]): number[] {
     const { numBeams, eosTokenIds = [], lengthPenalty, earlyStopping } = this.#settings
     const keep = Math.max(2, 1 + eosTokenIds.length) * numBeams
@@ -107,7 +111,7 @@ export class BeamSearch {
       })),
       numBeams,
     )
-    // Only the best `numBeams` may finish; the rest are there so that enough texts go on.
+    // Only the best `numBeams` candidates may finish; the others make sure that enough beams continue.
     const closed = earlyStopping === true && this.#finished.every(({ finished }) => finished)
     const ended = candidates.map(({ ids, score, finished }, rank) => {
       const counts = finished && rank < numBeams
@@ -123,7 +127,10 @@ export class BeamSearch {
     return running.map(({ from }) => from)
   }
 
-  /** Whether the best running text could beat the worst finished one; an estimate, where longer texts may score better. */
+  /**
+   * Whether the best unfinished beam could beat the worst finished one; an estimate, since longer texts may score
+   * better.
+   */
   #canImprove(): boolean {
     const { earlyStopping, lengthPenalty } = this.#settings
     const reach = earlyStopping === 'never' && lengthPenalty > 0 ? this.#maxNewTokens : this.#length
@@ -132,7 +139,7 @@ export class BeamSearch {
     return this.#finished.some(({ finished }) => possible > (finished ? worst : never))
   }
 
-  /** The best texts, the best first, with their scores. */
+  /** The best sequences with their scores, best first. */
   results(count: number): { ids: number[]; score: number }[] {
     return this.#finished.slice(0, count).map(({ ids, score }) => ({ ids, score }))
   }

@@ -1,4 +1,4 @@
-// The fused step of decoder layers against the separate operators, which asking for all hidden states brings back.
+// The fused decoding step of decoder layers against separate operators, which `allHidden` turns on.
 import { describe, expect, it } from 'vitest'
 import { models } from '../models/index.ts'
 import { type Dtype, decoderLayer, Generator, noGrad, ones, Tensor, useLargePages, zeros } from '../tensor/index.ts'
@@ -31,7 +31,7 @@ describe.each([
   it.each([
     ['float32', 2e-5],
     ['bfloat16', 4e-2],
-  ] as const)('gives in %s what separate operators give', (dtype, tolerance) => {
+  ] as const)('gives in %s the hidden states of separate operators', (dtype, tolerance) => {
     const { body, numLayers } = build(type, more, dtype)
     // The first row has two tokens of padding before it.
     const maskOf = (length: number) =>
@@ -61,7 +61,7 @@ describe.each([
 })
 
 describe('useLargePages', () => {
-  it('changes no value, wherever the tensor lies', () => {
+  it('changes no value of any tensor', () => {
     for (const size of [0, 1, 1000, 5_000_000]) {
       const tensor = ones([size])
       expect(typeof useLargePages(tensor)).toBe('boolean')

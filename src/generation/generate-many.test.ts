@@ -1,4 +1,4 @@
-// Many prompts in batches: the texts that each prompt has alone, in order, whatever the batches are.
+// Many prompts in batches give the text that each prompt gets alone, in order, for any batch size.
 import { describe, expect, it } from 'vitest'
 import { buildModel, models } from '../models/index.ts'
 import { Generator } from '../tensor/index.ts'
@@ -60,7 +60,7 @@ describe('generateMany', () => {
     expect(made.map(({ ids, text }) => ({ ids, text }))).toEqual(apart.flat().map(({ ids, text }) => ({ ids, text })))
   })
 
-  it('stops between batches, and refuses a batch without room', async () => {
+  it('stops between batches, and refuses a batch size below 1', async () => {
     const controller = new AbortController()
     const made = await generateMany(
       model,

@@ -1,5 +1,5 @@
-// Whole runs on a tiny model with fresh weights: streaming, stopping, aborting, bad input. Equality with transformers is in
-// tests/parity/generation.
+// Generation with a tiny random model: streaming, stopping, aborting, wrong input. Equality with transformers is tested
+// in tests/parity/generation.
 import { describe, expect, it } from 'vitest'
 import { buildModel, models } from '../models/index.ts'
 import { Generator } from '../tensor/index.ts'
@@ -39,7 +39,7 @@ describe('generate', () => {
     for (const { text, ids } of made) expect(text).toBe(tokenizer.decode(ids))
   })
 
-  it('ends at an end token, at a stop string and at the last position', async () => {
+  it('stops at an end token, at a stop string and at the last position', async () => {
     const [{ ids, text = '' }] = await generate(model, tokenizer, ['abc'], { maxNewTokens: 12 })
     const end = ids[4]
     const [ended] = await generate(model, tokenizer, ['abc'], { maxNewTokens: 12, eosTokenIds: [end] })
@@ -55,7 +55,7 @@ describe('generate', () => {
     expect(beams[0].text).not.toContain(text[0])
   })
 
-  it('refuses what does not fit', async () => {
+  it('refuses prompts and options that do not fit the model', async () => {
     await expect(generate(model, undefined, ['text'])).rejects.toThrow(/without a tokenizer/)
     await expect(generate(model, undefined, [])).rejects.toThrow(/at least one prompt/)
     await expect(generate(model, undefined, [[]])).rejects.toThrow(/at least one token/)
@@ -139,7 +139,7 @@ describe('streamText', () => {
     expect(ticks).toBeGreaterThan(2)
   })
 
-  it('ends with the loop, and by a signal', async () => {
+  it('ends when the caller leaves the loop and when the signal fires', async () => {
     const controller = new AbortController()
     let count = 0
     let reason: string | undefined

@@ -1,15 +1,17 @@
-// What other folders may use of generation.
+// Text generation: `generate`, `streamText`, and the parts that other folders use.
+
+export { DecodingBatch, type DecodingBatchOptions, type LanguageModel } from './decoding-batch.ts'
 export {
+  type AbortOptions,
   type GenerationResult,
   generate,
   type Prompt,
-  type RunOptions,
   streamText,
   type TextPiece,
 } from './generate.ts'
-export { generateMany, type ManyOptions } from './generate-many.ts'
+export { type GenerateManyOptions, generateMany } from './generate-many.ts'
 export { KvCache } from './kv-cache.ts'
-export { type BatchOptions, GrowingBatch, type LanguageModel } from './language-model.ts'
+export { type LogitsProcessor, logitsProcessors } from './logits-processors.ts'
 export {
   type GenerationOptions,
   type GenerationSettings,
@@ -19,7 +21,6 @@ export {
   parseGeneration,
   withDefaults,
 } from './options.ts'
-export { samplingRules } from './sampling.ts'
-export { type ScoreRule, scoreRules } from './score-rules.ts'
+export { samplingProcessors } from './sampling.ts'
 export { type FinishReason, TextAssembler } from './stopping.ts'
 export { TextSession } from './text-session.ts'

@@ -1,5 +1,5 @@
-// Keys and values of the tokens so far, a buffer for each layer that is written in place and doubles when it is full; rows can
-// be picked, repeated and dropped. Knows nothing of models, and never records for backward.
+// The KV cache: keys and values of earlier tokens, in one buffer a layer that is written in place and doubles when it
+// is full. Rows can be selected, repeated and dropped. Independent of models; no gradient goes through it.
 import type { LayerCache } from '../nn/index.ts'
 import { empty, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 
@@ -22,7 +22,7 @@ class LayerBuffers implements LayerCache {
   append(key: Tensor, value: Tensor): Pair {
     const added = key.shape[1]
     const total = this.#length + added
-    this.#pair ??= { key: this.#room(key), value: this.#room(value) }
+    this.#pair ??= { key: this.#allocate(key), value: this.#allocate(value) }
     if (total > this.#capacity) this.#grow(total)
     const { key: keys, value: values } = this.#pair
     noGrad(() => {
@@ -49,7 +49,7 @@ class LayerBuffers implements LayerCache {
     return this.#source
   }
 
-  #room(like: Tensor): Tensor {
+  #allocate(like: Tensor): Tensor {
     const [rows, , heads, size] = like.shape
     return keep(empty([rows, this.#capacity, heads, size], { dtype: like.dtype, device: like.device }))
   }
@@ -57,7 +57,7 @@ class LayerBuffers implements LayerCache {
   #grow(needed: number): void {
     this.#capacity = Math.max(needed, 2 * this.#capacity)
     this.#replace((old) => {
-      const grown = this.#room(old)
+      const grown = this.#allocate(old)
       if (this.#length > 0) noGrad(() => grown.narrow(1, 0, this.#length).copy_(old.narrow(1, 0, this.#length)))
       return grown
     })
@@ -95,21 +95,21 @@ class LayerBuffers implements LayerCache {
   }
 }
 
-/** The caches of all layers of one batch. `free()` it when done; the collector does otherwise. */
+/** The caches of all layers for one batch. Call `free()` when done; otherwise the garbage collector frees it later. */
 export class KvCache {
   readonly layers: readonly LayerBuffers[]
 
-  /** @param capacity tokens that fit before the first growth */
+  /** @param capacity tokens that fit before the buffers must grow */
   constructor(numLayers: number, capacity: number) {
     this.layers = Array.from({ length: numLayers }, () => new LayerBuffers(Math.max(1, capacity)))
   }
 
-  /** Tokens held, the same for every row. */
+  /** Number of cached tokens, the same for every row. */
   get length(): number {
     return this.layers[0].length
   }
 
-  /** Makes row i what row `rows[i]` was: reorders, repeats and drops. */
+  /** Makes row i the former row `rows[i]`: reorders, repeats or drops rows. */
   select(rows: readonly number[]): void {
     scope(() => {
       const index = Tensor.from(BigInt64Array.from(rows, BigInt))
@@ -117,11 +117,12 @@ export class KvCache {
     })
   }
 
-  /** Forgets the tokens after the first `length`. */
+  /** Drops all tokens after the first `length`. */
   truncate(length: number): void {
     for (const layer of this.layers) layer.truncate(length)
   }
 
+  /** Frees the buffers. */
   free(): void {
     for (const layer of this.layers) layer.free()
   }

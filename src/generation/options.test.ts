@@ -1,4 +1,4 @@
-// Settings of generation: unknown ones, idle ones, and generation_config.json.
+// Generation options: unknown names, options without effect, and generation_config.json.
 import { describe, expect, it } from 'vitest'
 import { type GenerationOptions, generationFromHf, generationToHf, parseGeneration, withDefaults } from './options.ts'
 
@@ -13,8 +13,8 @@ describe('parseGeneration', () => {
     [{ maxNewTokens: 0 }, /maxNewTokens/],
     [{ temperature: 0, sample: true }, /temperature/],
     [{ topP: 1.5, sample: true }, /topP/],
-    [{ temperature: 0.7 }, /without `sample`/],
-    [{ seed: 1 }, /without `sample`/],
+    [{ temperature: 0.7 }, /no effect without `sample`/],
+    [{ seed: 1 }, /no effect without `sample`/],
     [{ lengthPenalty: 2 }, /numBeams/],
     [{ sample: true, numBeams: 2 }, /Choose one/],
     [{ numReturnSequences: 2 }, /numReturnSequences/],
@@ -27,7 +27,7 @@ describe('parseGeneration', () => {
 })
 
 describe('generation_config.json', () => {
-  it('is read, what has no effect left out', () => {
+  it('is read without options that have no effect', () => {
     const fields = {
       do_sample: true,
       temperature: 0.6,
@@ -44,7 +44,7 @@ describe('generation_config.json', () => {
     expect(() => generationFromHf({ top_p: 'much', do_sample: true })).toThrow(/topP/)
   })
 
-  it('gives defaults that a caller overrides', () => {
+  it('gives defaults that a caller can override', () => {
     const defaults = generationFromHf({ do_sample: true, temperature: 0.6, eos_token_id: 2 })
     expect(withDefaults(defaults, { sample: false })).toEqual({ sample: false, eosTokenIds: 2 })
     expect(withDefaults(defaults, { temperature: 1.1 })).toMatchObject({ sample: true, temperature: 1.1 })

@@ -1,21 +1,23 @@
-// Choosing the next token of a row: the filters on a distribution, the draw, and the plain greedy choice. Rows are plain numbers,
-// so a row's text does not depend on what else is in the batch.
+// Sampling of the next token: temperature, top-k, top-p and min-p filters, the random choice, and the greedy choice.
+// Works on one row of plain numbers, so that a text does not depend on the rest of the batch.
 import type { Random } from '../core/index.ts'
+import type { LogitsProcessor } from './logits-processors.ts'
 import type { GenerationSettings } from './options.ts'
-import type { ScoreRule } from './score-rules.ts'
 
-const hidden = Number.NEGATIVE_INFINITY
+/** Logit of a token that cannot be sampled. */
+const excluded = Number.NEGATIVE_INFINITY
 
+/** Divides the logits by the temperature. */
 export const temperature =
-  (value: number): ScoreRule =>
+  (value: number): LogitsProcessor =>
   (scores) => {
     for (let i = 0; i < scores.length; i++) scores[i] /= value
   }
 
-/** The k-th largest of some numbers. */
+/** The k-th largest value. */
 const kthLargest = (values: Float32Array, k: number): number => {
-  // The k largest so far, as a heap with the smallest on top.
-  const heap = new Float32Array(k).fill(hidden)
+  // A min-heap of the k largest values so far.
+  const heap = new Float32Array(k).fill(excluded)
   for (let i = 0; i < values.length; i++) {
     const value = values[i]
     if (!(value > heap[0])) continue
@@ -33,41 +35,44 @@ const kthLargest = (values: Float32Array, k: number): number => {
   return heap[0]
 }
 
-/** Keeps the k likeliest tokens, and those as likely as the last of them. */
+/** Keeps the k most likely tokens, and those as likely as the last of them. */
 export const topK =
-  (k: number): ScoreRule =>
+  (k: number): LogitsProcessor =>
   (scores) => {
     if (k >= scores.length) return
     const lowest = kthLargest(scores, k)
-    for (let i = 0; i < scores.length; i++) if (scores[i] < lowest) scores[i] = hidden
+    for (let i = 0; i < scores.length; i++) if (scores[i] < lowest) scores[i] = excluded
   }
 
 const highest = (scores: Float32Array): number => {
-  let top = hidden
+  let top = excluded
   for (let i = 0; i < scores.length; i++) if (scores[i] > top) top = scores[i]
   return top
 }
 
-/** exp(score - highest) of each token, and their sum. */
+/** exp(logit − highest logit) of each token, and their sum. */
 const weightsOf = (scores: Float32Array): { weights: Float64Array; sum: number } => {
   const top = highest(scores)
   const weights = new Float64Array(scores.length)
   let sum = 0
   for (let i = 0; i < scores.length; i++)
-    if (scores[i] !== hidden) {
+    if (scores[i] !== excluded) {
       weights[i] = Math.exp(scores[i] - top)
       sum += weights[i]
     }
   return { weights, sum }
 }
 
-/** Keeps the likeliest tokens whose probabilities together reach p; at least one. @source arXiv:1904.09751 */
+/**
+ * Nucleus sampling: keeps the most likely tokens whose probabilities sum to p, at least one.
+ * @source arXiv:1904.09751
+ */
 export const topP =
-  (p: number): ScoreRule =>
+  (p: number): LogitsProcessor =>
   (scores) => {
     const { weights, sum } = weightsOf(scores)
     const rest = (1 - p) * sum
-    // Tokens so unlikely that all of them together stay within the rest are out without sorting.
+    // Tokens below rest / V sum to less than the rest even all together, and are excluded without sorting.
     const floor = rest / scores.length
     const order: number[] = []
     let below = 0
@@ -75,37 +80,37 @@ export const topP =
       if (weights[i] > floor) order.push(i)
       else {
         below += weights[i]
-        scores[i] = hidden
+        scores[i] = excluded
       }
     }
     order.sort((a, b) => weights[a] - weights[b])
     for (let i = 0; i + 1 < order.length; i++) {
       below += weights[order[i]]
       if (below > rest) break
-      scores[order[i]] = hidden
+      scores[order[i]] = excluded
     }
   }
 
-/** Keeps tokens at least `share` as likely as the likeliest. @source arXiv:2407.01082 */
+/** Keeps tokens at least `share` times as likely as the most likely one. @source arXiv:2407.01082 */
 export const minP =
-  (share: number): ScoreRule =>
+  (share: number): LogitsProcessor =>
   (scores) => {
     const lowest = highest(scores) + Math.log(share)
-    for (let i = 0; i < scores.length; i++) if (scores[i] < lowest) scores[i] = hidden
+    for (let i = 0; i < scores.length; i++) if (scores[i] < lowest) scores[i] = excluded
   }
 
-/** The filters that settings ask for, in the order that transformers applies them. */
-export const samplingRules = (settings: GenerationSettings): ScoreRule[] => {
-  const rules: ScoreRule[] = []
-  if (settings.temperature !== 1) rules.push(temperature(settings.temperature))
-  if (settings.topK > 0) rules.push(topK(settings.topK))
-  if (settings.topP < 1) rules.push(topP(settings.topP))
-  if (settings.minP > 0) rules.push(minP(settings.minP))
-  return rules
+/** The sampling filters of the settings, in the order of transformers. */
+export const samplingProcessors = (settings: GenerationSettings): LogitsProcessor[] => {
+  const processors: LogitsProcessor[] = []
+  if (settings.temperature !== 1) processors.push(temperature(settings.temperature))
+  if (settings.topK > 0) processors.push(topK(settings.topK))
+  if (settings.topP < 1) processors.push(topP(settings.topP))
+  if (settings.minP > 0) processors.push(minP(settings.minP))
+  return processors
 }
 
-/** Draws a token by its probability. */
-export const draw = (scores: Float32Array, random: Random): number => {
+/** Samples a token by its probability. */
+export const sampleToken = (scores: Float32Array, random: Random): number => {
   const { weights, sum } = weightsOf(scores)
   let left = random.float() * sum
   let last = 0
@@ -118,8 +123,8 @@ export const draw = (scores: Float32Array, random: Random): number => {
   return last
 }
 
-/** The likeliest token; the first of equals. */
-export const likeliest = (scores: Float32Array): number => {
+/** The token with the highest logit; the first of equal ones. */
+export const mostLikelyToken = (scores: Float32Array): number => {
   let best = 0
   for (let i = 1; i < scores.length; i++) if (scores[i] > scores[best]) best = i
   return best

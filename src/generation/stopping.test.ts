@@ -15,7 +15,7 @@ const feed = (text: string | Uint8Array, stops: string[]) => {
 }
 
 describe('TextAssembler', () => {
-  it('shows characters only when they are whole', () => {
+  it('emits only complete characters', () => {
     const text = 'aé€😀 – ünd 語 👩‍👩‍👧'
     const { pieces, assembler } = feed(text, [])
     expect(pieces.join('')).toBe(text)
@@ -24,7 +24,7 @@ describe('TextAssembler', () => {
     expect(pieces.filter((piece) => piece !== '').length).toBe([...text].length)
   })
 
-  it('shows broken bytes in the end, and does not wait for ever', () => {
+  it('emits broken bytes in the end, and does not hold them back for ever', () => {
     expect(feed(Uint8Array.of(65, 0xe2, 0x82), []).pieces.join('')).toBe('A\ufffd')
     const { pieces } = feed(
       Uint8Array.from({ length: 40 }, () => 0xff),
@@ -34,7 +34,7 @@ describe('TextAssembler', () => {
     expect(pieces.join('')).toBe('\ufffd'.repeat(40))
   })
 
-  it('cuts at the first stop string and holds back what may become one', () => {
+  it('truncates at the first stop string and holds back what may become one', () => {
     const { pieces, assembler } = feed('one END two', ['END', 'two'])
     expect(assembler.stopped).toBe(true)
     expect(pieces.join('')).toBe('one ')
@@ -46,7 +46,7 @@ describe('TextAssembler', () => {
     expect(feed('x語', ['語']).pieces.join('')).toBe('x')
   })
 
-  it('keeps the space that a token brings only beside another', () => {
+  it('keeps the space that a token has only beside another', () => {
     // As SentencePiece decoders do: the first space of a text falls away.
     const words = {
       decode: (ids: ArrayLike<number>) =>

@@ -1,11 +1,11 @@
-// When a text ends, and what of it may be shown: end tokens, length, stop strings across token borders, and never half a character.
-// Knows neither models nor scores.
+// Stopping and incremental decoding: stop strings across token borders, and text without half characters. Independent
+// of models.
 import type { Tokenizer } from '../tokenizers/index.ts'
 
-/** Why a text ended: an end token, a stop string, its length, or the caller's signal. */
+/** Why generation ended: an end token, a stop string, the maximum length, or the caller's signal. */
 export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted'
 
-/** Length of the longest end of `text` that begins one of `stops`. */
+/** Length of the longest suffix of `text` that is a prefix of one of `stops`. */
 const overlap = (text: string, stops: readonly string[]): number => {
   let longest = 0
   for (const stop of stops)
@@ -17,21 +17,24 @@ const overlap = (text: string, stops: readonly string[]): number => {
   return longest
 }
 
-/** Tokens that may be waited for to complete a character; more of them are broken bytes and are shown as such. */
+/** Tokens that a character can consist of; a longer incomplete character is broken bytes and is emitted as such. */
 const longestCharacter = 8
 
 /**
- * Turns tokens into text as they come. Shows nothing that a later token could change: bytes of an unfinished character and a
- * possible beginning of a stop string wait.
+ * Decodes tokens one by one. Emits only text that no later token can change: bytes of an incomplete character and a
+ * possible beginning of a stop string are held back.
  */
 export class TextAssembler {
   readonly #tokenizer: Pick<Tokenizer, 'decode'>
   readonly #stops: readonly string[]
   readonly #ids: number[] = []
-  /** Tokens before `#from` are shown; those from `#context` on are decoded together, as spaces depend on neighbours. */
+  /**
+   * Tokens before `#from` are emitted; those from `#context` on are decoded together, since spaces depend on
+   * neighbours.
+   */
   #context = 0
   #from = 0
-  #waiting = ''
+  #heldBack = ''
   #text = ''
   #stopped = false
 
@@ -40,54 +43,54 @@ export class TextAssembler {
     this.#stops = stops
   }
 
-  /** Everything shown so far. */
+  /** All text emitted so far. */
   get text(): string {
     return this.#text
   }
 
-  /** Whether a stop string came; nothing more is shown then. */
+  /** Whether a stop string was found; nothing is emitted after it. */
   get stopped(): boolean {
     return this.#stopped
   }
 
-  /** Adds a token; returns the text that it makes certain. */
+  /** Adds a token. @returns the text that is final by it */
   push(id: number): string {
     if (this.#stopped) return ''
     this.#ids.push(id)
-    return this.#take(false)
+    return this.#decodeNew(false)
   }
 
-  /** No token follows: returns what was held back. */
+  /** Ends the text. @returns what was held back */
   finish(): string {
-    return this.#stopped ? '' : this.#take(true)
+    return this.#stopped ? '' : this.#decodeNew(true)
   }
 
   #decode(from: number, to: number): string {
     return this.#tokenizer.decode(this.#ids.slice(from, to), { skipSpecialTokens: true })
   }
 
-  #take(last: boolean): string {
+  #decodeNew(last: boolean): string {
     const before = this.#decode(this.#context, this.#from)
     const now = this.#decode(this.#context, this.#ids.length)
     const partial = now.endsWith('\ufffd') && this.#ids.length - this.#from < longestCharacter
     if (!last && partial) return ''
     if (now.length > before.length) {
-      this.#waiting += now.slice(before.length)
+      this.#heldBack += now.slice(before.length)
       this.#context = this.#from
       this.#from = this.#ids.length
     }
-    return this.#show(last)
+    return this.#emit(last)
   }
 
-  #show(last: boolean): string {
-    let end = this.#waiting.length
-    const found = this.#stops.map((stop) => this.#waiting.indexOf(stop)).filter((at) => at >= 0)
+  #emit(last: boolean): string {
+    let end = this.#heldBack.length
+    const found = this.#stops.map((stop) => this.#heldBack.indexOf(stop)).filter((at) => at >= 0)
     if (found.length > 0) {
       this.#stopped = true
       end = Math.min(...found)
-    } else if (!last) end -= overlap(this.#waiting, this.#stops)
-    const shown = this.#waiting.slice(0, end)
-    this.#waiting = this.#waiting.slice(end)
+    } else if (!last) end -= overlap(this.#heldBack, this.#stops)
+    const shown = this.#heldBack.slice(0, end)
+    this.#heldBack = this.#heldBack.slice(end)
     this.#text += shown
     return shown
   }

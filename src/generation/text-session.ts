@@ -1,57 +1,59 @@
-// One text after another whose prompts begin alike, as those of a conversation do: the keys and values of what stays the same are kept.
-// Knows no roles and no templates.
+// Successive texts whose prompts share a prefix, such as the turns of a conversation: keys and values of the prefix are
+// reused. Independent of roles and chat templates.
 import type { Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
-import { type Prompt, prepareStream, type RunOptions, startBatch, streamJob, type TextPiece } from './generate.ts'
-import type { GrowingBatch } from './language-model.ts'
+import type { DecodingBatch } from './decoding-batch.ts'
+import { type AbortOptions, type Prompt, prepareStream, startBatch, streamJob, type TextPiece } from './generate.ts'
 import type { GenerationOptions } from './options.ts'
 
+/** Streams one text after another and computes only the part of each prompt that differs from the one before. */
 export class TextSession {
   readonly #tokenizer: Tokenizer
   #model: Model
-  #batch: GrowingBatch | undefined
-  #kept = 0
+  #batch: DecodingBatch | undefined
+  #reusedTokens = 0
 
   constructor(model: Model, tokenizer: Tokenizer) {
     this.#model = model
     this.#tokenizer = tokenizer
   }
 
-  /** Tokens of the last prompt that were not read again. */
-  get kept(): number {
-    return this.#kept
+  /** Tokens of the last prompt whose keys and values were reused. */
+  get reusedTokens(): number {
+    return this.#reusedTokens
   }
 
-  /** As `streamText`: the same texts, sooner. One at a time. */
+  /** As `streamText`: the same text, sooner. One stream at a time. */
   async *stream(
     prompt: Prompt,
     options: GenerationOptions = {},
-    { signal }: RunOptions = {},
+    { signal }: AbortOptions = {},
   ): AsyncGenerator<TextPiece> {
     const job = prepareStream(this.#model, this.#tokenizer, prompt, options)
-    this.#kept = 0
+    this.#reusedTokens = 0
     if (!job.model.facts.causal || !job.settings.useCache) {
       yield* streamJob(job, signal)
       return
     }
     if (this.#batch === undefined) this.#batch = startBatch(job)
-    else this.#kept = this.#batch.takeUp(job.prompts[0])
+    else this.#reusedTokens = this.#batch.reusePrefix(job.prompts[0])
     try {
       yield* streamJob(job, signal, this.#batch)
     } catch (error) {
-      // Layers may have stopped in the midst of a token.
-      this.forget()
+      // The layers' caches may differ in length after an error within a step.
+      this.reset()
       throw error
     }
   }
 
-  /** Goes on with another model, or with the same one that was changed, as by an adapter: nothing is kept. */
-  use(model: Model): void {
+  /** Continues with another model, or the same one after a change such as another adapter; the cache is dropped. */
+  setModel(model: Model): void {
     this.#model = model
-    this.forget()
+    this.reset()
   }
 
-  forget(): void {
+  /** Drops the cache. */
+  reset(): void {
     this.#batch?.free()
     this.#batch = undefined
   }

@@ -90,7 +90,7 @@ export class Conversation {
 
   /** Switches to another adapter, or to `base`. @throws ConfigError for an unknown name */
   useAdapter(name: string): void {
-    this.#session.use(this.#adapters.use(name))
+    this.#session.setModel(this.#adapters.use(name))
   }
 
   /** Adds a message; a system message replaces the system prompt. */
@@ -167,7 +167,7 @@ export class Conversation {
       adapter: this.adapter,
       finishReason,
       promptTokens: prompt.length,
-      reusedTokens: this.#session.kept,
+      reusedTokens: this.#session.reusedTokens,
       newTokens: ids.length,
       secondsToFirst: ((first ?? ended) - started) / 1000,
       seconds: (ended - started) / 1000,

@@ -47,24 +47,24 @@ describe.each(types)('a session with %s', (type) => {
       }
       const first = [1, 2, 3, 4, 5]
       const answer = await say(first)
-      expect(session.kept).toBe(0)
+      expect(session.reusedTokens).toBe(0)
       const second = [...first, ...answer, 9, 8, 7]
       await say(second)
       // The last token of the answer was never read.
-      expect(session.kept).toBe(first.length + answer.length - 1)
+      expect(session.reusedTokens).toBe(first.length + answer.length - 1)
       await say([1, 2, 3, 77, 78])
-      expect(session.kept).toBe(3)
+      expect(session.reusedTokens).toBe(3)
       await say([1, 2, 3, 77, 78])
-      expect(session.kept).toBe(4)
+      expect(session.reusedTokens).toBe(4)
       await say([1, 2])
-      expect(session.kept).toBe(1)
+      expect(session.reusedTokens).toBe(1)
       await say([5])
-      expect(session.kept).toBe(0)
+      expect(session.reusedTokens).toBe(0)
       // A text that was left in the midst.
       const begun = await collect(session.stream(first, options), 3)
       await say([...first, ...begun, 50])
-      expect(session.kept).toBeGreaterThanOrEqual(first.length + 2)
-      session.forget()
+      expect(session.reusedTokens).toBeGreaterThanOrEqual(first.length + 2)
+      session.reset()
     },
   )
 
@@ -77,7 +77,7 @@ describe.each(types)('a session with %s', (type) => {
       if (turn === 1) live = liveTensors()
     }
     expect(liveTensors()).toBeLessThanOrEqual(live)
-    session.forget()
+    session.reset()
     expect(liveTensors()).toBeLessThan(live)
   })
 
@@ -93,12 +93,12 @@ describe.each(types)('a session with %s', (type) => {
     const options = { maxNewTokens: 4 }
     for (let turn = 0; turn < 2; turn++)
       for (const name of ['soft', 'low']) {
-        session.use(bank.use(name))
+        session.setModel(bank.use(name))
         const prompt = [1, 2, 3]
         for (let more = 0; more < 2; more++) {
           const made = await collect(session.stream(prompt, options))
           expect(made).toEqual(await collect(streamText(own, tokenizer, prompt, options)))
-          expect(session.kept).toBe(more === 0 ? 0 : prompt.length - 2)
+          expect(session.reusedTokens).toBe(more === 0 ? 0 : prompt.length - 2)
           prompt.push(...made, 9)
         }
       }

@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest'
 import {
   type GenerationOptions,
-  GrowingBatch,
+  DecodingBatch,
   generate,
   parseGeneration,
-  samplingRules,
-  scoreRules,
+  samplingProcessors,
+  logitsProcessors,
 } from '../../../src/generation/index.ts'
 import { liveTensors } from '../../../src/tensor/index.ts'
 import { goldenNames, openGolden } from './golden-models.ts'
@@ -55,16 +55,16 @@ describe.each(goldenNames)('%s', async (name) => {
   })
 
   it('scores alike with and without a cache, in a batch and alone, at every step', () => {
-    const how = { room: 2, decoderStartTokenId: start, padTokenId: 0 }
-    const cached = new GrowingBatch(model, prompts, { ...how, useCache: true })
-    const plain = new GrowingBatch(model, prompts, { ...how, useCache: false })
-    const alone = prompts.map((prompt) => new GrowingBatch(model, [prompt], { ...how, useCache: false }))
+    const how = { maxNewTokens: 2, decoderStartTokenId: start, padTokenId: 0 }
+    const cached = new DecodingBatch(model, prompts, { ...how, useCache: true })
+    const plain = new DecodingBatch(model, prompts, { ...how, useCache: false })
+    const alone = prompts.map((prompt) => new DecodingBatch(model, [prompt], { ...how, useCache: false }))
     for (let step = 0; step < 20; step++) {
-      const given = cached.scores().toFloat32Array()
-      expect(apart(given, plain.scores().toFloat32Array())).toBeLessThan(1e-5)
+      const given = cached.nextLogits().toFloat32Array()
+      expect(apart(given, plain.nextLogits().toFloat32Array())).toBeLessThan(1e-5)
       const width = given.length / prompts.length
       alone.forEach((batch, i) => {
-        expect(apart(given.subarray(i * width, (i + 1) * width), batch.scores().toFloat32Array())).toBeLessThan(1e-5)
+        expect(apart(given.subarray(i * width, (i + 1) * width), batch.nextLogits().toFloat32Array())).toBeLessThan(1e-5)
       })
       const next = prompts.map((_, i) => (step * 7 + i * 13) % 61)
       for (const batch of [cached, plain]) batch.extend(next)
@@ -80,7 +80,7 @@ describe.each(goldenNames)('%s', async (name) => {
       const settings = parseGeneration({ ...options, sample: true })
       const row = Float32Array.from(logits)
       const ids = start === undefined ? prompts[0] : [start]
-      for (const rule of [...scoreRules(settings), ...samplingRules(settings)]) rule(row, { ids, newTokens: 0 })
+      for (const rule of [...logitsProcessors(settings), ...samplingProcessors(settings)]) rule(row, { ids, newTokens: 0 })
       expect(Array.from(row, (x) => x === Number.NEGATIVE_INFINITY)).toEqual(scores.map((x) => x === null))
       const kept = scores.flatMap((x, i) => (x === null ? [] : [[row[i], x]]))
       expect(kept.length).toBeGreaterThan(0)

@@ -26,7 +26,7 @@ RUNS = [
     ({"max_new_tokens": 20, "repetition_penalty": 1.6}, {"maxNewTokens": 20, "repetitionPenalty": 1.6}),
     ({"max_new_tokens": 20, "no_repeat_ngram_size": 2, "eos_token_id": list(range(0, 61, 5)), "min_new_tokens": 6},
      {"maxNewTokens": 20, "noRepeatNgramSize": 2, "eosTokenIds": list(range(0, 61, 5)), "minNewTokens": 6}),
-    ({"max_new_tokens": 12, "suppress_tokens": list(range(20, 50))}, {"maxNewTokens": 12, "badTokenIds": list(range(20, 50))}),
+    ({"max_new_tokens": 12, "suppress_tokens": list(range(20, 50))}, {"maxNewTokens": 12, "suppressTokenIds": list(range(20, 50))}),
     ({"max_new_tokens": 14, "num_beams": 4, "eos_token_id": EOS}, {"maxNewTokens": 14, "numBeams": 4, "eosTokenIds": EOS}),
     ({"max_new_tokens": 14, "num_beams": 3, "eos_token_id": list(range(0, 61, 6)), "length_penalty": 2.0, "early_stopping": True, "num_return_sequences": 3},
      {"maxNewTokens": 14, "numBeams": 3, "eosTokenIds": list(range(0, 61, 6)), "lengthPenalty": 2.0, "earlyStopping": True, "numReturnSequences": 3}),

@@ -1,5 +1,5 @@
-// The model that generation needs, and a batch of sequences that grow by one token at a time: padding, positions, cache and
-// encoder outputs. Independent of architectures and of how tokens are chosen.
+// The model that generation needs, and a batch of sequences that grow by one token at a time: padding, positions, cache
+// and encoder outputs. Independent of architectures and of how tokens are chosen.
 import { ConfigError, invariant, ShapeError } from '../core/index.ts'
 import { LanguageHead, type Model } from '../models/index.ts'
 import { noGrad, scope, Tensor } from '../tensor/index.ts'
@@ -24,13 +24,15 @@ export const asLanguageModel = (model: Model, caller: string): LanguageModel => 
   return model as LanguageModel
 }
 
-export interface BatchOptions {
-  /** Tokens that each text may get. */
-  room: number
+/** How a batch of sequences is decoded. */
+export interface DecodingBatchOptions {
+  /** Upper bound of the new tokens of a sequence. */
+  maxNewTokens: number
+  /** Keep keys and values of earlier tokens. */
   useCache: boolean
-  /** First id of every text, where an encoder reads the prompts. */
+  /** First decoder token, for encoder-decoders. */
   decoderStartTokenId: number | undefined
-  /** Fills short prompts; hidden from the model. */
+  /** Pads short prompts; masked out. */
   padTokenId: number
 }
 
@@ -47,34 +49,34 @@ const tokensOf = (rows: readonly (readonly number[])[], length: number, fill: nu
   return { ids, seen }
 }
 
-/** Most tokens that a cache is made for before it must grow. */
+/** Initial capacity of a cache, in tokens beyond the prompt. */
 const firstCapacity = 1024
 
-/** Texts of a batch that are still growing. */
-export class GrowingBatch {
+/** A batch of sequences that are decoded together. */
+export class DecodingBatch {
   readonly #model: LanguageModel
-  readonly #options: BatchOptions
+  readonly #options: DecodingBatchOptions
   readonly #cache: KvCache | undefined
   readonly #hasEncoder: boolean
-  /** Ids that the decoder has seen, without padding. */
+  /** Token ids of each sequence, without padding. */
   #rows: number[][]
   #encoderHidden: Tensor | undefined
   #encoderMask: Tensor | undefined
-  /** Length of the longest prompt, and the padding before each row. */
+  /** Padding before each row. */
   #pads: number[]
 
-  constructor(model: LanguageModel, prompts: readonly (readonly number[])[], options: BatchOptions) {
+  constructor(model: LanguageModel, prompts: readonly (readonly number[])[], options: DecodingBatchOptions) {
     this.#model = model
     this.#options = options
     this.#hasEncoder = !model.facts.causal
-    // A step reads every weight for a few rows: the kernel for that wants their inputs together.
+    // A decoding step multiplies every weight by a few rows, and the kernel for that needs row-major weights.
     model.body.inRows()
     const longest = Math.max(...prompts.map((prompt) => prompt.length))
     if (this.#hasEncoder) {
       const start = options.decoderStartTokenId
       if (start === undefined)
         throw new ConfigError(
-          'Expected a `decoderStartTokenId` for `generation` of a model with an encoder, got none. Take it from generation_config.json.',
+          'Generating with an encoder-decoder needs `decoderStartTokenId`: take it from generation_config.json.',
         )
       this.#encode(prompts, longest)
       this.#rows = prompts.map(() => [start])
@@ -85,10 +87,10 @@ export class GrowingBatch {
     }
     const length = this.#hasEncoder ? 1 : longest
     if (options.useCache)
-      this.#cache = new KvCache(model.facts.numLayers, Math.min(length + options.room, length + firstCapacity))
+      this.#cache = new KvCache(model.facts.numLayers, Math.min(length + options.maxNewTokens, length + firstCapacity))
   }
 
-  /** Number of texts. */
+  /** Number of sequences. */
   get size(): number {
     return this.#rows.length
   }
@@ -106,18 +108,22 @@ export class GrowingBatch {
     )
   }
 
-  /** Scores of the token after each text, float32 [B,V]. The first call reads the prompts, later ones what `extend` added. */
-  scores(): Tensor {
+  /**
+   * Logits of the next token of each sequence, float32 [B,V]. The first call runs the prompts, later ones the tokens
+   * that `extend` added.
+   */
+  nextLogits(): Tensor {
     const known = this.#cache?.length ?? 0
     const total = this.#rows[0].length + this.#pads[0]
     const length = total - known
-    if (length === 0) throw new ShapeError('Expected a new token in every row for `scores`, got none.')
+    if (length === 0)
+      throw new ShapeError('Expected a new token in every row for `nextLogits`, got none. Call `extend` first.')
     return scope(() =>
       noGrad(() => {
         const hidden = this.#hasEncoder ? this.#decode(known, length) : this.#continue(known, length)
         const last = length === 1 ? hidden : hidden.narrow(1, length - 1, 1)
         const { head } = this.#model
-        // In fp32 whatever the weights' type: bf16 scores would tie.
+        // float32 for any dtype of the weights: with bfloat16 logits many tokens would tie.
         const prepared = head.prepare(last)
         const wide = prepared.dtype === 'bfloat16' ? prepared.to('float32') : prepared
         const logits = head.lmHead.forward(wide).squeeze(1)
@@ -167,13 +173,14 @@ export class GrowingBatch {
   }
 
   /**
-   * Takes up another prompt in the place of a single text without an encoder, and keeps what the cache has of its beginning.
-   * @returns how many tokens need not be read again
+   * Replaces the single sequence of a decoder by another prompt and keeps the cached keys and values of their common
+   * prefix.
+   * @returns the number of tokens that need not be computed again
    */
-  takeUp(prompt: readonly number[]): number {
-    invariant(this.size === 1 && !this.#hasEncoder, 'a prompt is taken up in the place of one text.')
+  reusePrefix(prompt: readonly number[]): number {
+    invariant(this.size === 1 && !this.#hasEncoder, 'reusePrefix needs a batch of one sequence, without an encoder.')
     const row = this.#rows[0]
-    // At least one token is read, for its scores.
+    // At least one token must be computed, since the logits of the last one are needed.
     const most = Math.min(this.#cache?.length ?? 0, row.length, prompt.length - 1)
     let same = 0
     while (same < most && row[same] === prompt[same]) same++
@@ -182,14 +189,14 @@ export class GrowingBatch {
     return same
   }
 
-  /** Adds one token to each text. */
+  /** Appends one token to each sequence. */
   extend(ids: readonly number[]): void {
     ids.forEach((id, r) => {
       this.#rows[r].push(id)
     })
   }
 
-  /** Makes text i what text `rows[i]` was: reorders, repeats and drops. */
+  /** Makes sequence i the former sequence `rows[i]`: reorders, repeats or drops sequences. */
   select(rows: readonly number[]): void {
     if (rows.length === this.size && rows.every((row, i) => row === i)) return
     this.#rows = rows.map((row) => [...this.#rows[row]])
@@ -207,6 +214,7 @@ export class GrowingBatch {
     })
   }
 
+  /** Frees the cache and the encoder's outputs. */
   free(): void {
     this.#cache?.free()
     this.#encoderHidden?.free()

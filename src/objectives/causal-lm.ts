@@ -1,10 +1,10 @@
-// Next-token prediction, as GPT and its kin are trained: each token is predicted from those before it.
+// Causal language modelling (GPT and its successors): each token is predicted from the tokens before it.
 // @source Radford et al. 2019 (GPT-2); Brown et al. 2020, arXiv:2005.14165 (documents joined by end-of-text)
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
-import { expectRoom, layOut } from './row-layout.ts'
+import { expectLength, layOut } from './row-layout.ts'
 import { placeSequences, type Sequences, spread, toInt64 } from './sequences.ts'
 
 const schema = z.strictObject({
@@ -12,14 +12,15 @@ const schema = z.strictObject({
     .enum(['separate', 'joined'])
     .default('separate')
     .describe(
-      'separate: documents of a row do not see each other; joined: one stream with end-of-text between, as GPT-2',
+      'separate: no attention between the documents of a row; joined: one stream with end-of-text between them, as GPT-2',
     ),
   startToken: z
     .boolean()
     .default(false)
-    .describe('open each sequence with the vocabulary’s start token, as Llama does'),
+    .describe('begin each sequence with the start token of the vocabulary, as Llama does'),
 })
 
+/** An example of causal language modelling. */
 export interface CausalExample extends Sequences {
   /** The token after each of `ids`; -100 where there is none. */
   labels: Int32Array
@@ -42,19 +43,21 @@ export const causalLm = defineObjective({
   head: 'causal-lm',
   create({ documents, startToken }, { vocabulary, maxLength }): Objective<CausalExample> {
     const { bos, eos, pad } = vocabulary
-    expectRoom(maxLength, startToken ? 2 : 1, term)
+    expectLength(maxLength, startToken ? 2 : 1, term)
     if (startToken && bos === undefined)
-      throw new ConfigError('Expected a vocabulary with a start token for `startToken`, got none. Set it to false.')
+      throw new ConfigError(
+        '`startToken` needs a vocabulary with a start token: set it to false, or choose another tokenizer.',
+      )
     const layout = {
       separate: documents === 'separate',
       open: startToken ? bos : undefined,
       close: eos,
       closes: 'ended' as const,
       limit: maxLength,
-      // The last token of a sequence is predicted, not read.
+      // The last token of a sequence is a label only, not an input.
       uncounted: 1,
     }
-    // Padding is masked and has no label, so any id will do.
+    // Padding is masked and has no label: any id works.
     const padId = pad ?? eos ?? 0
     return {
       rows: { length: maxLength + 1 - (startToken ? 1 : 0), overlap: 1 },
@@ -96,14 +99,14 @@ export const causalLm = defineObjective({
   },
 })
 
-/** Sequences without their last token as inputs, without their first as labels. */
+/** Inputs are the sequences without their last token; labels are the sequences without their first. */
 const shifted = (ids: Uint32Array, starts: readonly number[], cut: number): CausalExample => {
-  const room = ids.length - starts.length
-  if (room === 0)
-    // Nothing follows anything: one token stays, so that a batch has a place for it.
+  const count = ids.length - starts.length
+  if (count === 0)
+    // No token has a successor: one token stays, so that the example is not empty.
     return { ids: ids.subarray(0, 1), starts: [0], labels: Int32Array.of(-100), trained: 0, cut }
-  const inputs = new Uint32Array(room)
-  const labels = new Int32Array(room)
+  const inputs = new Uint32Array(count)
+  const labels = new Int32Array(count)
   const kept: number[] = []
   let at = 0
   for (let i = 0; i < starts.length; i++) {
@@ -115,5 +118,5 @@ const shifted = (ids: Uint32Array, starts: readonly number[], cut: number): Caus
     labels.set(ids.subarray(from + 1, to), at)
     at += to - from - 1
   }
-  return { ids: inputs, starts: kept, labels, trained: room, cut }
+  return { ids: inputs, starts: kept, labels, trained: count, cut }
 }

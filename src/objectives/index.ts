@@ -1,4 +1,4 @@
-// The registry of objectives, and what other folders may use of them.
+// The registry of pretraining objectives, and what other folders use of them.
 import type { z } from 'zod'
 import { type Named, named, openUnion, Registry } from '../core/index.ts'
 import { causalLm } from './causal-lm.ts'

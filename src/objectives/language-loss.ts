@@ -1,22 +1,25 @@
-// The loss of a head that scores the vocabulary: cross entropy summed over trained places, computed without the logits of the batch, and how many
-// of them the model gets right. Knows no objective.
+// Loss of a language modelling head: cross entropy summed over the labels, computed without storing the logits of the
+// batch, and the number of correct predictions. Independent of objectives.
 import { ConfigError } from '../core/index.ts'
 import { type HeadType, LanguageHead, type Model } from '../models/index.ts'
 import { linear, linearCrossEntropy, noGrad, scope, type Tensor, zeros } from '../tensor/index.ts'
 import type { Metric } from './objective.ts'
 
-/** The model's head, when it scores the vocabulary. @throws ConfigError otherwise. */
+/** The model's language modelling head. @throws ConfigError for another head */
 export const vocabularyHead = ({ head, headType }: Model, needed: HeadType): LanguageHead => {
   if (head instanceof LanguageHead) return head
   throw wrongHead(headType, needed)
 }
 
+/** The error for a model whose head does not fit an objective. */
 export const wrongHead = (got: HeadType, needed: HeadType): ConfigError =>
   new ConfigError(`Expected a model with the head ${needed}, got ${got}. Build or load it with \`head: '${needed}'\`.`)
 
 /**
- * Cross entropy in nats, float32, summed over the labels that are not -100. `hidden` [N,C], `labels` int64 [N].
- * `correct` is the number of labels that have the highest score, when asked for.
+ * Cross entropy in nats, float32, summed over the labels that are not -100.
+ * @param hidden [N,C]
+ * @param labels int64 [N]
+ * @returns `correct`, with `metrics`, is the number of labels with the highest logit
  */
 export const vocabularyLoss = (
   head: LanguageHead,
@@ -30,11 +33,11 @@ export const vocabularyLoss = (
   return { sum, prepared, ...(options.metrics ? { correct: countCorrect(prepared, weight, bias, labels) } : {}) }
 }
 
-/** The metric of an objective that has one accuracy. */
+/** The accuracy metric of an objective with one prediction task. */
 export const accuracyOf = (correct: Tensor | undefined, weight: number): Record<string, Metric> =>
   correct === undefined ? {} : { accuracy: { sum: correct, weight } }
 
-/** Rows whose logits are held at once. */
+/** Rows whose logits are in memory at the same time. */
 const chunk = 256
 
 const countCorrect = (prepared: Tensor, weight: Tensor, bias: Tensor | null, labels: Tensor): Tensor =>

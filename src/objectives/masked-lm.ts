@@ -1,5 +1,5 @@
-// Masked language modelling, as BERT and RoBERTa are trained: hidden tokens are predicted from both sides, with fresh masks each time
-// that a row is seen. The head runs on the predicted tokens only.
+// Masked language modelling (BERT, RoBERTa): masked tokens are predicted from both sides, with new masks each time that
+// a row is used (dynamic masking). The head computes the predicted tokens only.
 // @source Devlin et al. 2019, arXiv:1810.04805; Liu et al. 2019, arXiv:1907.11692 (dynamic masks)
 import { z } from 'zod'
 import type { BodyInputs, Model } from '../models/index.ts'
@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor/index.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { createMasker, type Masked, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { type Batch, defineObjective, type Objective, type ObjectiveContext, type TextRow } from './objective.ts'
-import { expectRoom, type Layout, layOut } from './row-layout.ts'
+import { expectLength, type Layout, layOut } from './row-layout.ts'
 import { type PlacedBatch, placeSequences, placesOf, type Sequences, toInt64 } from './sequences.ts'
 
 const schema = z
@@ -16,18 +16,22 @@ const schema = z
     documents: z
       .enum(['separate', 'joined'])
       .default('separate')
-      .describe('separate: documents of a row do not see each other; joined: one sequence with separators, as RoBERTa'),
+      .describe(
+        'separate: no attention between the documents of a row; joined: one sequence with separators, as RoBERTa',
+      ),
   })
   .refine(sharesFit, sharesFault)
 
+/** An example of masked language modelling. */
 export interface MaskedExample extends Sequences, Masked {
   cut: number
 }
 
+/** A batch with predicted tokens. */
 export interface MaskedBatch extends Batch {
-  /** int64 [M]: places of the predicted tokens among B*T. */
+  /** int64 [M]: indices of the predicted tokens among B*T. */
   picked: ReturnType<typeof toInt64>
-  /** int64 [n+1]: how many of them lie in each sequence, cumulative. */
+  /** int64 [n+1]: cumulative number of them in each sequence. */
   pickedStarts: ReturnType<typeof toInt64>
   /** int64 [M] */
   labels: ReturnType<typeof toInt64>
@@ -71,20 +75,20 @@ export const maskedLm = defineObjective({
   },
 })
 
-/** Rows whose documents stand between the tokens that open and separate texts, where the vocabulary has them. */
+/** Layout of rows whose documents are enclosed in the class and separator tokens, if the vocabulary has them. */
 export const enclosedRows = (
   objective: string,
   documents: 'separate' | 'joined',
   { vocabulary: { cls, sep }, maxLength }: ObjectiveContext,
 ) => {
   const around = (cls === undefined ? 0 : 1) + (sep === undefined ? 0 : 1)
-  expectRoom(maxLength, around + 1, objective)
+  expectLength(maxLength, around + 1, objective)
   const separate = documents === 'separate'
   const layout = { separate, open: cls, close: sep, closes: 'all' as const, limit: maxLength }
   return { rows: { length: maxLength - around, overlap: 0 }, lay: (row: TextRow): Layout => layOut(row, layout) }
 }
 
-/** Where the predicted tokens of the examples lie in the batch, and what they are. */
+/** Indices of the predicted tokens in the batch, and their labels. */
 export const predictedTokens = (
   examples: readonly (Sequences & Masked)[],
   { firsts }: Pick<PlacedBatch, 'firsts'>,
@@ -111,7 +115,7 @@ export const predictedTokens = (
   }
 }
 
-/** What the body makes of the predicted tokens alone, [M,C]: in packed rows its last layer makes no others. */
+/** Hidden states of the predicted tokens alone, [M,C]: for packed rows the last layer computes no others. */
 export const hiddenOf = (
   model: Model,
   inputs: BodyInputs,
@@ -123,7 +127,7 @@ export const hiddenOf = (
   return onlyRead ? flat : flat.indexSelect(0, picked)
 }
 
-/** Each predicted token as ⟦what it was|what the model sees⟧. */
+/** The text with each predicted token as ⟦label|input⟧. */
 export const describeMasked = (
   { ids, starts, positions, originals }: Sequences & Masked,
   decode: (ids: readonly number[]) => string,

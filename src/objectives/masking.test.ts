@@ -58,7 +58,7 @@ describe('createMasker', () => {
     for (const count of places) expect(Math.abs(count - 300)).toBeLessThan(bound(2000, 0.15))
   })
 
-  it('draws random tokens evenly and never a special one', () => {
+  it('replaces by random tokens evenly and never by a special one', () => {
     const small = { size: 8, mask: 7, specialIds: new Set([0, 7]) }
     const masker = createMasker({ ...paper, replaceWithMask: 0, replaceWithRandom: 1 }, small)
     const seen = new Float64Array(8)
@@ -81,7 +81,7 @@ describe('createMasker', () => {
     expect(masker.mask(Uint32Array.of(2, 3), [0], createRandom(0)).positions.length).toBe(0)
   })
 
-  it('gives the same masks for the same random numbers, others for others', () => {
+  it('gives equal masks for equal random numbers, and others for others', () => {
     const masker = createMasker(paper, vocabulary)
     const masked = (seed: number) => {
       const ids = text(200, 'one row')
@@ -91,7 +91,7 @@ describe('createMasker', () => {
     expect(masked(1)).not.toEqual(masked(2))
   })
 
-  it('hides whole words', () => {
+  it('masks whole words', () => {
     const masker = createMasker({ ...paper, wholeWords: true }, vocabulary)
     // Words of 1, 2 and 3 tokens.
     const words = [[10], [20, 1001], [30, 1002, 1003], [40], [50, 1004]]
@@ -112,7 +112,7 @@ describe('createMasker', () => {
     expect(sizes / 200).toBeGreaterThan(0.98)
   })
 
-  it('begins a word with each document', () => {
+  it('starts a word at each document', () => {
     const masker = createMasker({ ...paper, maskShare: 0.5, wholeWords: true }, vocabulary)
     const alone = new Set<string>()
     for (let seed = 0; seed < 40; seed++)
@@ -120,13 +120,13 @@ describe('createMasker', () => {
     expect([...alone].sort()).toEqual(['0', '1'])
   })
 
-  it('falls back on tokens where no word is short enough', () => {
+  it('masks single tokens if no word is short enough', () => {
     const masker = createMasker({ ...paper, wholeWords: true }, vocabulary)
     const ids = new Uint32Array(40).fill(1500)
     expect(masker.mask(ids, [0], createRandom(0)).positions.length).toBe(6)
   })
 
-  it('hides runs of up to three tokens, of n with weight 1/n', () => {
+  it('masks n-grams of up to three tokens, length n with weight 1/n', () => {
     const masker = createMasker(
       { ...paper, maskShare: 0.01, replaceWithMask: 1, replaceWithRandom: 0, maxNgram: 3 },
       vocabulary,
@@ -141,8 +141,9 @@ describe('createMasker', () => {
       const gaps = Number(positions[1] - positions[0] > 1) + Number(positions[2] - positions[1] > 1)
       counts[3 - gaps]++
     }
-    // One run of 3 when 3 is drawn (p = 2/11), or by chance of neighbours (< 2 %). Runs of 1, 1, 1 when 1 is drawn twice: 1 then
-    // 1 of any length that still fits is (6/11)^2 plus what was cut short, so only the first is held to a bound.
+    // One run of 3 when 3 is drawn (p = 2/11), or by chance of neighbours (< 2 %). Runs of 1, 1, 1 when 1 is drawn
+    // twice: 1 then 1 of any length that still fits is (6/11)^2 plus what was cut short, so only the first is held to a
+    // bound.
     const p = 2 / 11
     expect(counts[3]).toBeGreaterThan(p * rows - bound(rows, p))
     expect(counts[3]).toBeLessThan((p + 0.02) * rows + bound(rows, p))
@@ -150,7 +151,7 @@ describe('createMasker', () => {
     expect(counts[1]).toBeGreaterThan(0)
   })
 
-  it('ends runs at special tokens and documents', () => {
+  it('ends n-grams at special tokens and documents', () => {
     const masker = createMasker({ ...paper, maskShare: 0.5, maxNgram: 16 }, vocabulary)
     for (let seed = 0; seed < 100; seed++) {
       const { positions } = masker.mask(Uint32Array.of(10, 11, 2, 12, 13, 14), [0, 4], createRandom(seed))
@@ -160,7 +161,7 @@ describe('createMasker', () => {
     }
   })
 
-  it('hides each token once, where runs lie dense', () => {
+  it('masks each token once where n-grams are dense', () => {
     const masker = createMasker({ ...paper, maskShare: 0.5, maxNgram: 4 }, vocabulary)
     for (let seed = 0; seed < 100; seed++) {
       const ids = text(60, `${seed}`)
@@ -172,9 +173,9 @@ describe('createMasker', () => {
     }
   })
 
-  it('says what a vocabulary lacks', () => {
+  it('names what a vocabulary lacks', () => {
     const { mask: _, ...without } = vocabulary
-    expect(() => createMasker(paper, without)).toThrow('Expected a vocabulary with a mask token')
+    expect(() => createMasker(paper, without)).toThrow('Masking needs a vocabulary with a mask token')
     expect(() => createMasker({ ...paper, wholeWords: true }, { ...vocabulary, continuesWord: undefined })).toThrow(
       'wholeWords',
     )

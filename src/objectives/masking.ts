@@ -1,5 +1,5 @@
-// Which tokens of an example are hidden and what stands in their place: BERT's shares, over tokens, whole words or n-grams.
-// Works on plain arrays; knows no batch and no loss.
+// Chooses the tokens to predict and what replaces them: BERT's scheme over tokens, whole words or n-grams. Works on
+// plain arrays.
 // @source Devlin et al. 2019, arXiv:1810.04805 (A.1); Lan et al. 2020, arXiv:1909.11942 (n-grams)
 import { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
@@ -7,74 +7,73 @@ import type { VocabularyFacts } from './objective.ts'
 
 const share = z.number().min(0).max(1)
 
-/** Fields of every objective that masks. */
+/** Settings of every objective with masking. */
 export const maskingFields = {
-  maskShare: z
-    .number()
-    .gt(0)
-    .lt(1)
-    .default(0.15)
-    .describe('share of the tokens that are predicted; at least one of a row'),
-  replaceWithMask: share.default(0.8).describe('share of the predicted tokens that become the mask token'),
-  replaceWithRandom: share.default(0.1).describe('share of the predicted tokens that become a random token'),
-  wholeWords: z.boolean().default(false).describe('hide all tokens of a word together'),
+  maskShare: z.number().gt(0).lt(1).default(0.15).describe('share of the tokens to predict, at least one in a row'),
+  replaceWithMask: share.default(0.8).describe('share of the predicted tokens replaced by the mask token'),
+  replaceWithRandom: share.default(0.1).describe('share of the predicted tokens replaced by a random token'),
+  wholeWords: z.boolean().default(false).describe('whole-word masking: mask all tokens of a word together'),
   maxNgram: z
     .number()
     .int()
     .min(1)
     .max(16)
     .default(1)
-    .describe('hide runs of up to so many tokens (or words), runs of n with weight 1/n, as ALBERT does with 3'),
+    .describe(
+      'n-gram masking: maximum number of consecutive tokens (or words) to mask, length n with weight 1/n; ALBERT uses 3',
+    ),
 }
 
+/** Checked masking settings. */
 export type MaskingConfig = {
   [Key in keyof typeof maskingFields]: z.output<(typeof maskingFields)[Key]>
 }
 
+/** Whether the two shares sum to at most 1. */
 export const sharesFit = ({ replaceWithMask, replaceWithRandom }: MaskingConfig): boolean =>
   replaceWithMask + replaceWithRandom <= 1 + 1e-9
 
-export const sharesFault = 'Expected `replaceWithMask` and `replaceWithRandom` to be at most 1 together. Lower one.'
+export const sharesFault = 'Expected `replaceWithMask` and `replaceWithRandom` to sum to at most 1. Lower one of them.'
 
+/** The predicted tokens of an example. */
 export interface Masked {
-  /** Places in the ids that are predicted, rising. */
+  /** Indices of the predicted tokens, ascending. */
   positions: Uint32Array
-  /** What stood there. */
+  /** Their original ids: the labels. */
   originals: Int32Array
 }
 
+/** Masks examples. */
 export interface Masker {
-  /** Hides tokens of `ids` in place. `starts` are places where no word goes on from the token before. */
+  /** Masks tokens of `ids` in place. `starts` are indices at which no word continues from the token before. */
   mask(ids: Uint32Array, starts: readonly number[], random: Random): Masked
 }
 
-/** @throws ConfigError when the vocabulary has no mask token, or no token that is not special. */
+/** Prepares masking for a vocabulary. @throws ConfigError without a mask token, or when all tokens are special */
 export const createMasker = (config: MaskingConfig, vocabulary: VocabularyFacts): Masker => {
   const { mask: maskId, size, specialIds, continuesWord } = vocabulary
   if (maskId === undefined)
-    throw new ConfigError(
-      'Expected a vocabulary with a mask token, got none. Train the tokenizer with one, such as [MASK].',
-    )
+    throw new ConfigError('Masking needs a vocabulary with a mask token: train the tokenizer with one, such as [MASK].')
   if (config.wholeWords && continuesWord === undefined)
-    throw new ConfigError('Expected a vocabulary that knows its words for `wholeWords`, got none. Set it to false.')
+    throw new ConfigError('`wholeWords` needs a vocabulary with word boundaries: set it to false.')
   const isSpecial = new Uint8Array(size)
   for (const id of specialIds) if (id < size) isSpecial[id] = 1
   if (isSpecial.every((special) => special === 1))
-    throw new ConfigError('Expected a vocabulary with tokens that are not special, got none.')
+    throw new ConfigError('Expected a vocabulary with tokens that are not special, got special tokens only.')
   const { maskShare, replaceWithMask, replaceWithRandom, wholeWords, maxNgram } = config
   const ngramLength = createNgramLengths(maxNgram)
 
   const replacement = (original: number, random: Random): number => {
-    const draw = random.float()
-    if (draw < replaceWithMask) return maskId
-    if (draw >= replaceWithMask + replaceWithRandom) return original
+    const chance = random.float()
+    if (chance < replaceWithMask) return maskId
+    if (chance >= replaceWithMask + replaceWithRandom) return original
     for (;;) {
       const id = random.integer(size)
       if (isSpecial[id] === 0) return id
     }
   }
 
-  /** Where each unit (token or word) begins, and the end of the last; units never hold a special token. */
+  /** Begin and end of each unit (token or word); units contain no special token. */
   const unitsOf = (ids: Uint32Array, starts: readonly number[], whole: boolean) => {
     const from = new Uint32Array(ids.length)
     const to = new Uint32Array(ids.length)
@@ -100,7 +99,7 @@ export const createMasker = (config: MaskingConfig, vocabulary: VocabularyFacts)
     return { from, to, count, candidates }
   }
 
-  /** Marks chosen tokens; how many were chosen. */
+  /** Marks tokens to predict. @returns their number */
   const choose = (
     { from, to, count }: ReturnType<typeof unitsOf>,
     starts: readonly number[],
@@ -112,7 +111,7 @@ export const createMasker = (config: MaskingConfig, vocabulary: VocabularyFacts)
     for (let i = 0; i < count; i++) order[i] = i
     const isBorder = maxNgram > 1 ? new Set(starts) : undefined
     let taken = 0
-    // A shuffle that stops as soon as enough is chosen.
+    // A Fisher-Yates shuffle that stops as soon as enough tokens are chosen.
     for (let k = 0; k < count && taken < wanted; k++) {
       const other = k + random.integer(count - k)
       const unit = order[other]
@@ -122,7 +121,7 @@ export const createMasker = (config: MaskingConfig, vocabulary: VocabularyFacts)
       let last = unit
       if (isBorder !== undefined) {
         const longest = ngramLength(random)
-        // A run ends at a special token, at another document, or before what is chosen already.
+        // An n-gram ends at a special token, at another document, or before a token that is chosen already.
         while (last + 1 - unit < longest && last + 1 < count) {
           const next = from[last + 1]
           if (next !== to[last] || isBorder.has(next) || chosen[next] === 1) break
@@ -144,7 +143,7 @@ export const createMasker = (config: MaskingConfig, vocabulary: VocabularyFacts)
       const chosen = new Uint8Array(ids.length)
       let taken = choose(units, starts, wanted, chosen, random)
       if (taken === 0 && wanted > 0) {
-        // No whole word is short enough.
+        // Every whole word is longer than what may be masked: mask single tokens.
         units = unitsOf(ids, starts, false)
         taken = choose(units, starts, wanted, chosen, random)
       }
@@ -161,7 +160,7 @@ export const createMasker = (config: MaskingConfig, vocabulary: VocabularyFacts)
   }
 }
 
-/** Draws lengths 1 … most, n with weight 1/n. */
+/** Samples n-gram lengths 1 … most, n with weight 1/n. */
 const createNgramLengths = (most: number): ((random: Random) => number) => {
   const edges: number[] = []
   let sum = 0
@@ -170,9 +169,9 @@ const createNgramLengths = (most: number): ((random: Random) => number) => {
     edges.push(sum)
   }
   return (random) => {
-    const draw = random.float() * sum
+    const height = random.float() * sum
     let n = 1
-    while (n < most && draw >= edges[n - 1]) n++
+    while (n < most && height >= edges[n - 1]) n++
     return n
   }
 }

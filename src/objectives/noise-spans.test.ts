@@ -13,14 +13,14 @@ describe('corruptSpans', () => {
     expect([...targets]).toEqual([99, 12, 13, 98, 18, 1])
   })
 
-  it('leaves out the end token where there is none', () => {
+  it('leaves out the end token if there is none', () => {
     const { inputs, targets } = corruptSpans([5, 6, 7], [2], [1], [9])
     expect([...inputs]).toEqual([5, 6, 9])
     expect([...targets]).toEqual([9, 7])
   })
 })
 
-describe('lengths', () => {
+describe('lengths of rows', () => {
   it('makes rows of 568 tokens for inputs of 512, with targets of 114, as the published code', () => {
     expect(rowLengthFor(512, paper, 1)).toEqual({ rowLength: 568, targetLength: 114 })
     expect(corruptedLengths(568, paper, 1)).toEqual({ inputLength: 512, targetLength: 114 })
@@ -61,7 +61,7 @@ describe('randomSegments', () => {
     for (const count of seen.values()) expect(Math.abs(count - draws / 6)).toBeLessThan(bound)
   })
 
-  it('bears the smallest cases', () => {
+  it('handles the smallest cases', () => {
     expect([...randomSegments(1, 1, createRandom(0))]).toEqual([1])
     expect([...randomSegments(3, 3, createRandom(0))]).toEqual([1, 1, 1])
   })

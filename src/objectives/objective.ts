@@ -1,5 +1,5 @@
-// What an objective is: the way from rows of token ids to examples, to a batch, to a loss that has a sum and a weight. Knows no
-// objective, no architecture and no training loop.
+// The interfaces of objectives: from rows of token ids to examples, to batches, to a loss with a sum and a weight.
+// Independent of particular objectives, architectures and the training loop.
 import type { z } from 'zod'
 import type { Random } from '../core/index.ts'
 import type { Row } from '../data/index.ts'
@@ -7,7 +7,7 @@ import type { BodyInputs, HeadType, Model, ModelDefinition } from '../models/ind
 import type { Generator, Tensor } from '../tensor/index.ts'
 import type { Sequences } from './sequences.ts'
 
-/** What an objective knows of the tokenizer; `vocabularyOf` reads it. */
+/** Facts about a tokenizer for objectives; see `vocabularyFacts`. */
 export interface VocabularyFacts {
   /** One more than the largest id. */
   size: number
@@ -17,37 +17,38 @@ export interface VocabularyFacts {
   mask?: number
   bos?: number
   eos?: number
-  /** Tokens that stand for no text: never masked, never put in as a random token. */
+  /** Special tokens: never masked, and never used as a random replacement. */
   specialIds: ReadonlySet<number>
-  /** Whether a token goes on with the word of the token before it. */
+  /** Whether a token continues the word of the token before it. */
   continuesWord?(id: number, previous: number): boolean
   /** Whether a sentence may end with this token. */
   endsSentence?(id: number): boolean
-  /** T5's `<extra_id_0>` … in this order. */
+  /** Ids of T5's sentinels `<extra_id_0>` …, in order. */
   sentinels?: readonly number[]
 }
 
+/** What an objective is created for. */
 export interface ObjectiveContext {
   vocabulary: VocabularyFacts
-  /** Most tokens that a row of a batch may have. */
+  /** Maximum number of tokens in a row of a batch. */
   maxLength: number
 }
 
-/** A row as samplers give it. */
+/** A row of a sampler. */
 export interface TextRow extends Row {
-  /** True where the last document of the row is known to end there, and is not cut: end-of-text may follow it. */
+  /** True if the last document of the row is complete: end-of-text may follow it. */
   endsDocument?: boolean
 }
 
 /**
- * A part of the loss: `scale * sum / weight`, where the loop takes sum and weight over the whole global batch, so that any split
- * into micro-batches gives the same loss.
+ * A term of the loss, `scale * sum / weight`. The loop sums `sum` and `weight` over the global batch before it divides,
+ * so that any split into micro-batches gives the same loss.
  */
 export interface LossTerm {
   name: string
-  /** Scalar, float32, with a graph. */
+  /** Scalar, float32, with a gradient. */
   sum: Tensor
-  /** As `weights` said before the forward pass. */
+  /** Equal to the sum of `weights` over the examples, which is known before the forward pass. */
   weight: number
   scale: number
 }
@@ -58,86 +59,99 @@ export interface Metric {
   weight: number
 }
 
+/** A collated batch; objectives add their labels to it. */
 export interface Batch {
   /** For `model.bodyForward`. */
   inputs: BodyInputs
-  /** Real tokens, without padding. */
+  /** Tokens without padding. */
   tokens: number
   [more: string]: unknown
 }
 
+/** The form of a batch. */
 export interface CollateOptions {
-  /** [B,T] with an attention mask; otherwise one row [1,N] with `starts`. */
+  /** Padded rows [B,T] with an attention mask; otherwise one packed row [1,N] with `starts`. */
   padded: boolean
   device?: string
-  /** Rounds T up. */
+  /** Rounds T up to a multiple of this. */
   multipleOf?: number
 }
 
+/** Options of `Criterion.loss`. */
 export interface LossOptions {
-  /** Draws for dropout. */
+  /** Random numbers of dropout. */
   generator?: Generator
-  /** Also give metrics that cost a pass over the logits, such as accuracy. */
+  /** Also compute metrics that need all logits, such as accuracy. */
   metrics?: boolean
-  /** The second model, where the objective's definition has one. */
+  /** The second model, if the objective has one. */
   auxiliary?: Model
 }
 
-/** The part of an objective that the training loop sees: examples of any kind, and their loss. */
+/** What the training loop needs of an objective or a task: collation of examples, and their loss. */
 export interface Criterion<Example = unknown> {
-  /** Whether `collate` can do without padding. */
+  /** Whether `collate` supports packed rows. */
   readonly unpadded: boolean
-  /** Tokens that it takes in a batch, without padding. */
+  /** Number of tokens of an example in a batch, without padding. */
   tokens(example: Example): number
-  /** The weight of each term of the loss. */
+  /** The weight of each loss term, by name. */
   weights(example: Example): Record<string, number>
-  /** @throws DataError without examples, ConfigError where the form asked for does not exist. */
+  /**
+   * Puts examples into a batch.
+   * @throws DataError without examples, ConfigError for packed rows that are not supported
+   */
   collate(examples: readonly Example[], how: CollateOptions): Batch
-  /** @throws ConfigError when the model has another head than is needed. */
+  /** Runs the model. @throws ConfigError when the model has another head than the criterion needs */
   loss(model: Model, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
-  /** The example as text for people, with what is trained marked. */
+  /** The example as readable text, with its trained tokens marked. */
   describe(example: Example, decode: (ids: readonly number[]) => string): string
 }
 
-/** Whether batches of this learner for this model must be padded: one of them knows no packed form. */
+/** Whether batches must be padded, because the criterion or the model does not support packed rows. */
 export const mustPad = ({ unpadded }: Pick<Criterion, 'unpadded'>, { facts }: Pick<Model, 'facts'>): boolean =>
   !unpadded || facts.packs === false
 
-/** Positions that an example takes in this model: its tokens, and what active adapters put in front of each of its sequences. */
+/**
+ * Number of positions of an example in this model: its tokens, and the virtual tokens of adapters before each sequence.
+ */
 export const positionsIn = <Example>(
-  learner: Pick<Criterion<Example>, 'tokens'>,
+  criterion: Pick<Criterion<Example>, 'tokens'>,
   { body }: Pick<Model, 'body'>,
 ): ((example: Example) => number) => {
-  const inFront = [...body.modules()].reduce((sum, [, module]) => sum + module.positionsInFront, 0)
-  return (example) => learner.tokens(example) + inFront * ((example as Partial<Sequences>).starts?.length ?? 1)
+  const virtualTokens = [...body.modules()].reduce((sum, [, module]) => sum + module.positionsInFront, 0)
+  return (example) => criterion.tokens(example) + virtualTokens * ((example as Partial<Sequences>).starts?.length ?? 1)
 }
 
-/** A way of learning from plain text: a learner that makes its own examples from rows of tokens. */
+/** A criterion for plain text: it makes its own examples from rows of tokens. */
 export interface Objective<Example = unknown> extends Criterion<Example> {
   /**
-   * The rows to ask a sampler for, so that examples are as long as `maxLength` and nothing is cut: tokens in a row, and tokens that
-   * it shares with the next.
+   * Rows to request from a sampler, so that examples have `maxLength` tokens and nothing is truncated: tokens in a row,
+   * and tokens shared with the next row.
    */
   readonly rows: { length: number; overlap: number }
-  /** An example in plain typed arrays: a pure function of its arguments. `other` draws a further row where one is needed. */
+  /**
+   * An example in plain typed arrays, a pure function of its arguments. `other` samples a further row if one is needed.
+   */
   example(row: TextRow, random: Random, other: (random: Random) => TextRow): Example
-  /** Tokens of the row that did not fit in. */
+  /** Truncated tokens of the row. */
   cut(example: Example): number
 }
 
 /**
- * A second model that an objective trains with the main one (ELECTRA's generator). The loop builds what `plan` says, calls `tie` each time
- * that parameters of either were replaced, trains parameters of both once each, saves it beside, and passes it to `loss`.
+ * A second model that is trained together with the main one (ELECTRA's generator). The run builds it by `plan`, calls
+ * `tie` whenever parameters of either were replaced, trains the parameters of both, saves it in the checkpoint and
+ * passes it to `loss`.
  */
 export interface AuxiliaryModel<Config> {
+  /** Architecture, config and head of the second model. */
   plan(
     config: Config,
     main: Pick<Model, 'definition' | 'config'>,
   ): { definition: ModelDefinition; config: object; head: HeadType }
-  /** Makes the shared parameters of both one. */
+  /** Ties the parameters that both models share. */
   tie(main: Model, auxiliary: Model): void
 }
 
+/** An objective: its settings, the head that it needs, and how it is created. */
 export interface ObjectiveDefinition<Schema extends z.ZodObject = z.ZodObject, Type extends string = string> {
   /** Name in recipes and flags. */
   type: Type

@@ -1,5 +1,6 @@
-// ELECTRA's replaced token detection: a small generator fills masked tokens in, and the model says of every token whether it was
-// replaced. The generator learns masked language modelling beside it and shares the embeddings.
+// Replaced token detection (ELECTRA): a small generator fills in masked tokens, and the model classifies every token as
+// original or replaced. The generator is trained together with it by masked language modelling and shares the
+// embeddings.
 // @source Clark et al. 2020, arXiv:2003.10555, and its published code (85 % masks, 15 % kept)
 import { z } from 'zod'
 import { ConfigError, parseConfig, type Random } from '../core/index.ts'
@@ -26,24 +27,39 @@ const schema = z
     documents: z
       .enum(['separate', 'joined'])
       .default('separate')
-      .describe('separate: documents of a row do not see each other; joined: one sequence with separators'),
-    detectionWeight: z.number().positive().default(50).describe('weight of the detection loss beside the generator’s'),
-    temperature: z.number().positive().default(1).describe('of the generator’s samples'),
-    generatorShare: z.number().gt(0).max(1).default(0.25).describe('width of the generator as a share of the model’s'),
-    generatorLayers: z.number().gt(0).max(1).default(1).describe('layers of the generator as a share of the model’s'),
+      .describe('separate: no attention between the documents of a row; joined: one sequence with separators'),
+    detectionWeight: z
+      .number()
+      .positive()
+      .default(50)
+      .describe('weight of the detection loss relative to the generator loss'),
+    temperature: z.number().positive().default(1).describe('sampling temperature of the generator'),
+    generatorShare: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(0.25)
+      .describe('width of the generator as a share of the width of the model'),
+    generatorLayers: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(1)
+      .describe('layers of the generator as a share of the layers of the model'),
   })
   .refine(sharesFit, sharesFault)
 
 type Config = z.output<typeof schema>
 
+/** An example of replaced token detection. */
 export interface DetectionExample extends MaskedExample {
-  /** For each predicted token the draw in [0, 1) that picks the generator's sample. */
-  draws: Float32Array
+  /** For each predicted token a uniform random number in [0, 1), which selects the generator's sample. */
+  uniforms: Float32Array
 }
 
 interface DetectionBatch extends MaskedBatch {
   /** float32 [M] */
-  draws: Tensor
+  uniforms: Tensor
 }
 
 const generatorTerm = 'generator'
@@ -65,7 +81,7 @@ export const replacedTokenDetection = defineObjective({
       example(row, random) {
         const { ids, starts, documents: borders, cut } = lay(row)
         const masked = masker.mask(ids, borders, random)
-        return { ids, starts, cut, ...masked, draws: drawsFor(masked.positions.length, random) }
+        return { ids, starts, cut, ...masked, uniforms: uniformsFor(masked.positions.length, random) }
       },
       tokens: ({ ids }) => ids.length,
       cut: ({ cut }) => cut,
@@ -73,20 +89,18 @@ export const replacedTokenDetection = defineObjective({
       collate(examples, how): DetectionBatch {
         const { inputs, tokens, firsts } = placeSequences(examples, pad, how)
         const predicted = predictedTokens(examples, { firsts }, how.device)
-        const draws = new Float32Array(predicted.trained)
+        const uniforms = new Float32Array(predicted.trained)
         let at = 0
         for (const example of examples) {
-          draws.set(example.draws, at)
-          at += example.draws.length
+          uniforms.set(example.uniforms, at)
+          at += example.uniforms.length
         }
-        return { inputs, tokens, ...predicted, draws: Tensor.from(draws, { device: how.device }) }
+        return { inputs, tokens, ...predicted, uniforms: Tensor.from(uniforms, { device: how.device }) }
       },
       loss(model, batch, how = {}) {
-        const { inputs, tokens, picked, labels, draws, trained } = batch as DetectionBatch
+        const { inputs, tokens, picked, labels, uniforms, trained } = batch as DetectionBatch
         if (how.auxiliary === undefined)
-          throw new ConfigError(
-            'Expected the generator for replaced token detection, got none. Pass it as `auxiliary`.',
-          )
+          throw new ConfigError('Replaced token detection needs its generator: pass it as `auxiliary`.')
         const { head } = model
         if (!(head instanceof ReplacedTokenDetectionHead)) throw wrongHead(model.headType, detectionTerm)
         const { generator } = how
@@ -96,12 +110,12 @@ export const replacedTokenDetection = defineObjective({
         const { corrupted, replaced } = noGrad(() =>
           scope(() => {
             const { weight, bias = null } = generatorHead.lmHead
-            const sampled = sampleTokens(prepared, weight, bias, { draws, size, temperature })
+            const sampled = sampleTokens(prepared, weight, bias, { uniforms, size, temperature })
             const { inputIds } = inputs
             const flat = inputIds.flatten()
             return {
               corrupted: flat.scatter(0, picked, sampled).view(inputIds.shape),
-              // A sample that happens to be the right token counts as real.
+              // A sample equal to the original token counts as original.
               replaced: flat.ne(flat).scatter(0, picked, sampled.ne(labels)),
             }
           }),
@@ -140,7 +154,7 @@ function generatorModel(): AuxiliaryModel<Config> {
       const { hiddenSize, numLayers, embeddingSize } = config as Record<string, unknown>
       if (typeof embeddingSize !== 'number' || typeof hiddenSize !== 'number' || typeof numLayers !== 'number')
         throw new ConfigError(
-          `Expected a model with \`embeddingSize\`, whose embeddings a narrower generator can share, got ${definition.type}. Use electra.`,
+          `Replaced token detection needs a model with \`embeddingSize\`, whose embeddings a narrower generator can share, got ${definition.type}. Use electra.`,
         )
       const width = Math.max(1, Math.round(hiddenSize * generatorShare))
       let heads = Math.max(1, Math.floor(width / 64))
@@ -162,38 +176,38 @@ function generatorModel(): AuxiliaryModel<Config> {
         if (/^embed(Tokens|Positions|Types|dingNorm)\./.test(path) && other?.shape.join() === parameter.shape.join())
           shared.set(other, parameter)
       }
-      // Through both parts, so that a head that shares the token embeddings goes on to.
+      // In body and head, so that a head with tied token embeddings stays tied.
       auxiliary.body.replaceParameters((_, parameter) => shared.get(parameter) ?? parameter)
       auxiliary.head.replaceParameters((_, parameter) => shared.get(parameter) ?? parameter)
     },
   }
 }
 
-const drawsFor = (count: number, random: Random): Float32Array => {
-  const draws = new Float32Array(count)
-  for (let i = 0; i < count; i++) draws[i] = random.float()
-  return draws
+const uniformsFor = (count: number, random: Random): Float32Array => {
+  const uniforms = new Float32Array(count)
+  for (let i = 0; i < count; i++) uniforms[i] = random.float()
+  return uniforms
 }
 
-/** Rows whose scores are held at once. */
+/** Rows whose logits are in memory at the same time. */
 const chunk = 256
 
 /**
- * Draws one token a row from softmax(scores / temperature): int64 [M]. The draws come with the batch, so that the sample depends on
- * neither the batch's form nor the device.
+ * Samples one token a row from softmax(logits / temperature): int64 [M]. The random numbers come with the batch, so
+ * that the sample depends neither on padding or packing nor on the device.
  */
 export const sampleTokens = (
   prepared: Tensor,
   weight: Tensor,
   bias: Tensor | null,
-  { draws, size, temperature }: { draws: Tensor; size: number; temperature: number },
+  { uniforms, size, temperature }: { uniforms: Tensor; size: number; temperature: number },
 ): Tensor =>
   noGrad(() =>
     scope(() => {
-      const rows = draws.size
+      const rows = uniforms.size
       const tokens = Math.min(size, weight.shape[0])
-      // An empty part, so that no rows give no samples.
-      const parts: Tensor[] = [draws.narrow(0, 0, 0).to('int64')]
+      // An empty part, so that a batch without rows gives an empty tensor.
+      const parts: Tensor[] = [uniforms.narrow(0, 0, 0).to('int64')]
       for (let start = 0; start < rows; start += chunk) {
         const count = Math.min(chunk, rows - start)
         parts.push(
@@ -202,7 +216,7 @@ export const sampleTokens = (
               .narrow(1, 0, tokens)
               .to('float32')
             const steps = scores.div(temperature).softmax(-1).cumsum(1)
-            const heights = draws
+            const heights = uniforms
               .narrow(0, start, count)
               .unsqueeze(1)
               .mul(steps.narrow(1, tokens - 1, 1))

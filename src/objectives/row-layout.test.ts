@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { expectRoom, layOut } from './row-layout.ts'
+import { expectLength, layOut } from './row-layout.ts'
 
 const row = { ids: Uint16Array.of(10, 11, 12, 20, 21, 30), starts: [0, 3, 5], part: 0 }
 const cls = 1
@@ -7,7 +7,7 @@ const sep = 2
 const plain = (layout: ReturnType<typeof layOut>) => ({ ...layout, ids: [...layout.ids] })
 
 describe('layOut', () => {
-  it('opens and closes every document', () => {
+  it('adds start and end tokens to every document', () => {
     const options = { separate: true, open: cls, close: sep, closes: 'all', limit: 20 } as const
     expect(plain(layOut(row, options))).toEqual({
       ids: [1, 10, 11, 12, 2, 1, 20, 21, 2, 1, 30, 2],
@@ -23,7 +23,7 @@ describe('layOut', () => {
     })
   })
 
-  it('cuts what does not fit, but closes what it keeps', () => {
+  it('truncates at the limit, with an end token after what it keeps', () => {
     const options = { separate: true, open: cls, close: sep, closes: 'all' } as const
     expect(plain(layOut(row, { ...options, limit: 8 }))).toEqual({
       ids: [1, 10, 11, 12, 2, 1, 20, 2],
@@ -36,7 +36,7 @@ describe('layOut', () => {
     expect(plain(layOut(row, { ...options, limit: 4 }))).toMatchObject({ ids: [1, 10, 11, 2], cut: 4 })
   })
 
-  it('closes documents only where they are known to end', () => {
+  it('adds end tokens only to complete documents', () => {
     const options = { separate: false, close: 9, closes: 'ended', limit: 20 } as const
     expect(plain(layOut(row, options)).ids).toEqual([10, 11, 12, 9, 20, 21, 9, 30])
     expect(plain(layOut({ ...row, endsDocument: true }, options)).ids).toEqual([10, 11, 12, 9, 20, 21, 9, 30, 9])
@@ -46,7 +46,7 @@ describe('layOut', () => {
     expect(plain(layOut(row, { ...options, limit: 5 }))).toMatchObject({ ids: [10, 11, 12, 9, 20], cut: 2 })
   })
 
-  it('does not count what is predicted but not read', () => {
+  it('does not count tokens that are labels only', () => {
     const options = { separate: true, close: 9, closes: 'ended', limit: 6, uncounted: 1 } as const
     // 4 + 3 + 1 tokens in three sequences, of which 3 + 2 + 0 are read.
     expect(plain(layOut(row, options)).ids).toEqual([10, 11, 12, 9, 20, 21, 9, 30])
@@ -56,10 +56,10 @@ describe('layOut', () => {
   })
 })
 
-it('refuses lengths that hold nothing', () => {
-  expect(() => expectRoom(2, 3, 'masked-lm')).toThrow(
+it('a maximum length too short for an example is refused', () => {
+  expect(() => expectLength(2, 3, 'masked-lm')).toThrow(
     'Expected a whole number of at least 3 for `maxLength` of masked-lm, got 2.',
   )
-  expect(() => expectRoom(2.5, 1, 'causal-lm')).toThrow('got 2.5')
-  expect(expectRoom(3, 3, 'masked-lm')).toBeUndefined()
+  expect(() => expectLength(2.5, 1, 'causal-lm')).toThrow('got 2.5')
+  expect(expectLength(3, 3, 'masked-lm')).toBeUndefined()
 })

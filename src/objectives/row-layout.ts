@@ -1,33 +1,36 @@
-// Lays the documents of a row out as sequences, with the tokens that open and close them, and cuts what does not fit. Works on
-// plain arrays; knows no objective.
+// Arranges the documents of a row as sequences, with start and end tokens, and truncates what exceeds the limit. Works
+// on plain arrays.
 import { ConfigError } from '../core/index.ts'
 import type { TextRow } from './objective.ts'
 
+/** How a row becomes sequences. */
 export interface LayoutOptions {
-  /** Documents are sequences of their own; otherwise the whole row is one. */
+  /** Each document is its own sequence; otherwise the row is one sequence. */
   separate: boolean
-  /** Opens each sequence. */
+  /** Token at the start of each sequence. */
   open?: number
-  /** Closes each document. */
+  /** Token at the end of each document. */
   close?: number
-  /** Which documents are closed: all, or those that are known to end where they end in the row. */
+  /** Documents that get `close`: all, or those that are complete in the row. */
   closes: 'all' | 'ended'
-  /** Most tokens of all sequences together. */
+  /** Maximum number of tokens of all sequences together. */
   limit: number
-  /** Tokens of each sequence that do not count. */
+  /** Tokens of each sequence that do not count towards the limit. */
   uncounted?: number
 }
 
+/** A row as sequences. */
 export interface Layout {
   ids: Uint32Array
-  /** Where sequences begin. */
+  /** Start index of each sequence. */
   starts: number[]
-  /** Where documents begin. */
+  /** Start index of each document. */
   documents: number[]
-  /** Tokens of the row that did not fit. */
+  /** Truncated tokens of the row. */
   cut: number
 }
 
+/** Arranges the documents of a row. */
 export const layOut = (row: TextRow, options: LayoutOptions): Layout => {
   const { separate, open, close, closes, limit, uncounted = 0 } = options
   const count = row.starts.length
@@ -41,12 +44,12 @@ export const layOut = (row: TextRow, options: LayoutOptions): Layout => {
     const from = row.starts[i]
     const size = (row.starts[i + 1] ?? row.ids.length) - from
     const opening = begins && open !== undefined ? 1 : 0
-    const room = limit + uncounted * (starts.length + (begins ? 1 : 0)) - at - opening
+    const space = limit + uncounted * (starts.length + (begins ? 1 : 0)) - at - opening
     const always = close !== undefined && closes === 'all'
-    const take = Math.min(size, room - (always ? 1 : 0))
+    const take = Math.min(size, space - (always ? 1 : 0))
     if (take < 1) break
     const ended = i < count - 1 || row.endsDocument === true
-    const closing = always || (close !== undefined && ended && take === size && size < room)
+    const closing = always || (close !== undefined && ended && take === size && size < space)
     if (begins) starts.push(at)
     documents.push(at)
     if (opening === 1) ids[at++] = open as number
@@ -59,8 +62,8 @@ export const layOut = (row: TextRow, options: LayoutOptions): Layout => {
   return { ids: ids.subarray(0, at), starts, documents, cut: row.ids.length - kept }
 }
 
-/** @throws ConfigError when rows of `maxLength` cannot hold what an example needs. */
-export const expectRoom = (maxLength: number, least: number, objective: string): void => {
+/** @throws ConfigError when `maxLength` is below the minimum of an objective */
+export const expectLength = (maxLength: number, least: number, objective: string): void => {
   if (!Number.isSafeInteger(maxLength) || maxLength < least)
     throw new ConfigError(
       `Expected a whole number of at least ${least} for \`maxLength\` of ${objective}, got ${maxLength}. Raise it.`,

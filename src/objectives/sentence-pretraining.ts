@@ -1,5 +1,6 @@
-// Masked language modelling over two texts, with a second task: does the second text follow the first (BERT's next sentence), or do
-// they stand in their order (ALBERT's sentence order). As in both papers a "sentence" is any run of text.
+// Masked language modelling over two texts, with a second task: next sentence prediction (BERT: does the second text
+// follow the first?) or sentence order prediction (ALBERT: are they in order?). As in both papers, a "sentence" is any
+// span of text.
 // @source Devlin et al. 2019, arXiv:1810.04805; Lan et al. 2020, arXiv:1909.11942
 import { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
@@ -10,7 +11,7 @@ import { vocabularyLoss, wrongHead } from './language-loss.ts'
 import { describeMasked, type MaskedBatch, type MaskedExample, predictedTokens } from './masked-lm.ts'
 import { createMasker, maskingFields, sharesFault, sharesFit } from './masking.ts'
 import { defineObjective, type Metric, type Objective, type TextRow } from './objective.ts'
-import { expectRoom } from './row-layout.ts'
+import { expectLength } from './row-layout.ts'
 import { placeSequences, toInt64 } from './sequences.ts'
 
 const schema = z
@@ -20,20 +21,21 @@ const schema = z
       .enum(['next-sentence', 'sentence-order'])
       .default('next-sentence')
       .describe(
-        'next-sentence: half of the second texts are from elsewhere; sentence-order: half of the pairs are swapped',
+        'next-sentence: half of the second texts are from another document; sentence-order: half of the pairs are swapped',
       ),
     shortShare: z
       .number()
       .min(0)
       .max(1)
       .default(0.1)
-      .describe('share of the pairs that are cut to a random shorter length'),
+      .describe('share of the pairs truncated to a random shorter length'),
   })
   .refine(sharesFit, sharesFault)
 
+/** An example of two texts. */
 export interface PairExample extends MaskedExample {
   typeIds: Uint8Array
-  /** 0: follows, or in order; 1: from elsewhere, or swapped; -100: the row has too little text to ask. */
+  /** Label: 0 for following or in order, 1 for another document or swapped, -100 for too little text. */
   relation: number
 }
 
@@ -41,9 +43,9 @@ interface PairBatch extends MaskedBatch {
   /** int64 [E] */
   relations: Tensor
   pairs: number
-  /** The first token of each pair and its predicted ones, where rows are packed: the last layer makes no others. */
+  /** For packed rows the first token of each pair and its predicted ones: the last layer computes no others. */
   read?: ReadTokens
-  /** int64 [M]: places of the predicted tokens among those read. */
+  /** int64 [M]: indices of the predicted tokens among those of `read`. */
   pickedOfRead: Tensor
 }
 
@@ -59,18 +61,18 @@ export const sentencePretraining = defineObjective({
     const { cls, sep, pad = 0, continuesWord, endsSentence } = vocabulary
     if (cls === undefined || sep === undefined)
       throw new ConfigError(
-        'Expected a vocabulary with tokens that open and separate texts, such as [CLS] and [SEP], got none.',
+        'Sentence pretraining needs a vocabulary with class and separator tokens, such as [CLS] and [SEP]: train the tokenizer with them.',
       )
-    expectRoom(maxLength, 5, 'sentence-pretraining')
+    expectLength(maxLength, 5, 'sentence-pretraining')
     const limit = maxLength - 3
 
-    /** Whether a text may be cut before place i, the best kind of place first: where a sentence ends, or else a word. */
+    /** Whether a text may be split before index i, best first: at the end of a sentence, or else of a word. */
     const kindsOfBorder = [
       (ids: IdArray, i: number) => endsSentence?.(ids[i - 1]) === true && continuesWord?.(ids[i], ids[i - 1]) !== true,
       (ids: IdArray, i: number) => continuesWord !== undefined && !continuesWord(ids[i], ids[i - 1]),
     ]
 
-    /** A place from 1 to `last` to cut at. */
+    /** A random index from 1 to `last` to split at. */
     const border = (ids: IdArray, last: number, random: Random): number => {
       const places = new Uint32Array(last)
       for (const fits of kindsOfBorder) {
@@ -81,7 +83,9 @@ export const sentencePretraining = defineObjective({
       return 1 + random.integer(last)
     }
 
-    /** Text from within a row, as long as the second text that it stands for, so that the length gives nothing away. */
+    /**
+     * Text of another row, as long as the second text that it replaces, so that the length does not reveal the label.
+     */
     const elsewhere = (row: TextRow, length: number, random: Random): IdArray => {
       const text = longestDocument(row)
       const spare = text.length - length
@@ -94,8 +98,8 @@ export const sentencePretraining = defineObjective({
       unpadded: true,
       example(row, random, other) {
         const document = longestDocument(row)
-        const room = random.float() < shortShare ? 2 + random.integer(limit - 1) : limit
-        const text = document.subarray(0, room)
+        const length = random.float() < shortShare ? 2 + random.integer(limit - 1) : limit
+        const text = document.subarray(0, length)
         let first = text
         let second: IdArray = text.subarray(text.length)
         let relation = -100
@@ -163,13 +167,13 @@ export const sentencePretraining = defineObjective({
       },
       describe: (example, decode) => {
         const labels: Record<number, string> = { 0: 'first, then second', 1: 'not in sequence' }
-        return `${describeMasked(example, decode)} (${labels[example.relation] ?? 'not asked'})`
+        return `${describeMasked(example, decode)} (${labels[example.relation] ?? 'too short for a relation'})`
       },
     }
   },
 })
 
-/** Of each example its first token, then its predicted ones; and where those lie among all that are read. */
+/** The first token and the predicted tokens of each example, and the indices of the latter among all of them. */
 const readTokens = (
   examples: readonly PairExample[],
   firsts: Int32Array,

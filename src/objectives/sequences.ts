@@ -1,31 +1,32 @@
-// Puts examples together into a batch of sequences that do not see each other, padded or end to end, and says where each token
-// came to lie. Knows no labels.
+// Collates examples into a batch of sequences without attention between them, padded or packed, and returns the index
+// of each token in the batch. Independent of labels.
 import { DataError } from '../core/index.ts'
 import { collatePadded, collateUnpadded, type IdArray, type Row } from '../data/index.ts'
 import type { BodyInputs } from '../models/index.ts'
 import { Tensor } from '../tensor/index.ts'
 import type { CollateOptions } from './objective.ts'
 
-/** Token ids of one or more sequences: a row of the sampler after its documents were prepared. */
+/** Token ids of one or more sequences: an example, made from a row of the sampler. */
 export interface Sequences {
   ids: Uint32Array
-  /** Where each sequence begins; the first is 0. */
+  /** Start index of each sequence; the first is 0. */
   starts: readonly number[]
-  /** Segment ids, where an objective has segments. */
+  /** Segment ids (token type ids), for objectives with segments. */
   typeIds?: Uint8Array
 }
 
+/** A collated batch, and where its sequences are. */
 export interface PlacedBatch {
   inputs: BodyInputs
   /** Tokens without padding. */
   tokens: number
-  /** Places of the batch, padding included: B * T. */
+  /** Positions of the batch, including padding: B * T. */
   places: number
-  /** For every sequence of every example in order: where its first token lies among the places. */
+  /** Index of the first token of each sequence of each example, in order, among the positions. */
   firsts: Int32Array
 }
 
-/** Sequences as the rows of a batch. @throws DataError without examples. */
+/** Collates sequences into a padded or packed batch. @throws DataError without examples */
 export const placeSequences = (examples: readonly Sequences[], padId: number, how: CollateOptions): PlacedBatch => {
   if (examples.length === 0) throw new DataError('Expected at least one example for a batch, got none.')
   const typed = examples[0].typeIds !== undefined
@@ -62,7 +63,7 @@ export const placeSequences = (examples: readonly Sequences[], padId: number, ho
   const { inputIds, attentionMask, length } = collatePadded(rows, { padId, multipleOf: how.multipleOf })
   const shape = [rows.length, length]
   const inputs: BodyInputs = { inputIds: toInt64(inputIds, shape, how.device) }
-  // Without padding there is nothing to hide, and attention without a mask is faster.
+  // Attention without a mask is faster, and needs none if there is no padding.
   if (tokens < rows.length * length)
     inputs.attentionMask = Tensor.from(attentionMask, { shape, dtype: 'uint8', device: how.device })
   if (typed) {
@@ -78,7 +79,7 @@ export const placeSequences = (examples: readonly Sequences[], padId: number, ho
   }
 }
 
-/** Where the tokens at the rising positions `picked(example)` of each example lie among the places of the batch. */
+/** Indices in the batch of the tokens at the ascending indices `picked(example)` of each example. */
 export const placesOf = (
   examples: readonly Sequences[],
   firsts: Int32Array,
@@ -102,7 +103,7 @@ export const placesOf = (
   return places
 }
 
-/** Values of each token of the examples at its place in the batch; `fill` at padding. */
+/** Scatters per-token values of the examples to their positions in the batch; `fill` at padding. */
 export const spread = (
   examples: readonly Sequences[],
   { firsts, places }: Pick<PlacedBatch, 'firsts' | 'places'>,
@@ -120,5 +121,6 @@ export const spread = (
   return all
 }
 
+/** An int64 tensor. */
 export const toInt64 = (values: Int32Array | Uint8Array, shape: readonly number[], device?: string): Tensor =>
   Tensor.from(values, { shape, dtype: 'int64', device })

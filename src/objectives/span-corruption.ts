@@ -1,4 +1,4 @@
-// T5's span corruption: spans of text are replaced by sentinels, and the decoder writes the spans.
+// Span corruption (T5): spans of text are replaced by sentinels in the input, and the decoder predicts the spans.
 // @source Raffel et al. 2020, arXiv:1910.10683, section 3.1.4
 import { z } from 'zod'
 import { ConfigError, DataError } from '../core/index.ts'
@@ -7,14 +7,15 @@ import { Tensor } from '../tensor/index.ts'
 import { accuracyOf, vocabularyHead, vocabularyLoss } from './language-loss.ts'
 import { type Corrupted, corruptSpans, noiseCounts, randomSegments, rowLengthFor } from './noise-spans.ts'
 import { type Batch, defineObjective, type Objective } from './objective.ts'
-import { expectRoom } from './row-layout.ts'
+import { expectLength } from './row-layout.ts'
 import { toInt64 } from './sequences.ts'
 
 const schema = z.strictObject({
-  noiseShare: z.number().gt(0).lt(1).default(0.15).describe('share of the tokens that are replaced'),
-  meanSpanLength: z.number().min(1).max(1000).default(3).describe('mean tokens of a replaced span'),
+  noiseShare: z.number().gt(0).lt(1).default(0.15).describe('share of noise tokens, which are replaced by sentinels'),
+  meanSpanLength: z.number().min(1).max(1000).default(3).describe('mean length of a noise span, in tokens'),
 })
 
+/** An example of span corruption. */
 export interface SpanExample extends Corrupted {
   trained: number
   cut: number
@@ -36,12 +37,12 @@ export const spanCorruption = defineObjective({
   create(config, { vocabulary, maxLength }): Objective<SpanExample> {
     const { sentinels = [], eos, pad = 0 } = vocabulary
     const closing = eos === undefined ? 0 : 1
-    expectRoom(maxLength, 4, term)
+    expectLength(maxLength, 4, term)
     const { rowLength } = rowLengthFor(maxLength, config, closing)
     const { spans: mostSpans } = noiseCounts(rowLength, config)
     if (sentinels.length < mostSpans)
       throw new ConfigError(
-        `Expected a vocabulary with ${mostSpans} sentinels (<extra_id_0> …) for rows of ${rowLength} tokens, got ${sentinels.length}. Add some to the tokenizer, raise \`meanSpanLength\`, or shorten the rows.`,
+        `Expected a vocabulary with ${mostSpans} sentinels (<extra_id_0> …) for rows of ${rowLength} tokens, got ${sentinels.length}. Add sentinels to the tokenizer, raise \`meanSpanLength\`, or lower \`maxLength\`.`,
       )
     return {
       rows: { length: rowLength, overlap: 0 },
@@ -51,7 +52,7 @@ export const spanCorruption = defineObjective({
         const ids = row.ids.subarray(0, length)
         const cut = row.ids.length - length
         if (length < 2) {
-          // Too short for text and noise: nothing is trained.
+          // Too short for both text and noise: nothing to train.
           const none = corruptSpans(ids, [], [], sentinels, eos)
           return { inputs: none.inputs, targets: Uint32Array.of(eos ?? pad), trained: 0, cut }
         }
@@ -68,7 +69,7 @@ export const spanCorruption = defineObjective({
         if (examples.length === 0) throw new DataError('Expected at least one example for a batch, got none.')
         if (!how.padded)
           throw new ConfigError(
-            'Expected padded batches for span corruption, as it has no packed form. Set packing off.',
+            'Expected padded batches for span corruption, which has no packed form, got packed ones. Turn packing off.',
           )
         const rows = (side: (example: SpanExample) => Uint32Array) => {
           const batch = collatePadded(
@@ -84,7 +85,7 @@ export const spanCorruption = defineObjective({
         const labels = new Int32Array(decoder.inputIds.length).fill(-100)
         examples.forEach(({ targets, trained }, row) => {
           const offset = row * decoder.length
-          // Decoding starts from the padding token, as T5 does.
+          // The decoder starts with the padding token, as in T5.
           shifted.fill(pad, offset, offset + decoder.length)
           shifted.set(targets.subarray(0, -1), offset + 1)
           if (trained > 0) labels.set(targets, offset)

@@ -25,8 +25,8 @@ const words = (tokenizer: Tokenizer, ids: readonly number[]) => {
     .join('')
 }
 
-describe('vocabularyOf', () => {
-  it('reads WordPiece', () => {
+describe('vocabularyFacts', () => {
+  it('finds words and sentence ends of WordPiece', () => {
     const tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'covid', '##19', '##s', '.', 'a', '##']
     const tokenizer = new Tokenizer(
       {
@@ -50,7 +50,7 @@ describe('vocabularyOf', () => {
     expect(vocabulary.endsSentence?.(9)).toBe(false)
   })
 
-  it('reads byte-level BPE', () => {
+  it('finds words and sentence ends of byte-level BPE', () => {
     const tokens = ['the', 'Ġcat', 's', '.', 'Ġ', '12', '."', 'Ċ', 'Ã', '©', 'ĠHi', '<|endoftext|>']
     const tokenizer = new Tokenizer(
       {
@@ -71,7 +71,7 @@ describe('vocabularyOf', () => {
     expect([3, 6, 1, 5].map((id) => vocabulary.endsSentence?.(id))).toEqual([true, true, false, false])
   })
 
-  it('reads SentencePiece, with sentinels', () => {
+  it('finds words, sentence ends and sentinels of SentencePiece', () => {
     const pieces = ['<pad>', '</s>', '<unk>', '▁Thank', 's', '▁', 'you', '.', '<0xC3>', '<0xA9>', '▁7', '5']
     const tokenizer = new Tokenizer(
       {

@@ -1,9 +1,9 @@
-// The facts about a tokenizer that objectives need: its special tokens, and where words begin and sentences end among its pieces.
-// Knows the three ways in which vocabularies mark words, and no objective.
+// Facts about a tokenizer that objectives need: special tokens, and which tokens begin words or end sentences, for
+// WordPiece, byte-level BPE and SentencePiece vocabularies. Independent of objectives.
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { VocabularyFacts } from './objective.ts'
 
-/** Reads what objectives need of a tokenizer. Tables of words are made when first asked for. */
+/** Facts about a tokenizer for objectives. The table of words is made when it is first used. */
 export const vocabularyFacts = (tokenizer: Tokenizer): VocabularyFacts => {
   const { special } = tokenizer
   const specialIds = new Set<number>(special.additional.map(({ id }) => id))
@@ -48,12 +48,12 @@ interface WordTable {
   sentenceEnds: Uint8Array
 }
 
-/** What a piece begins or ends with. */
+/** Kind of the first or last character of a token. */
 const SPACE = 0
 const LETTER = 1
 const DIGIT = 2
 const OTHER = 3
-/** Part of a character, or nothing known: goes on with whatever stands before. */
+/** Part of a character, or unknown: continues whatever is before it. */
 const PART = 4
 
 const wordTable = (tokenizer: Tokenizer, size: number): WordTable => {
@@ -70,14 +70,14 @@ const wordTable = (tokenizer: Tokenizer, size: number): WordTable => {
   const prefix = textOf(model.continuing_subword_prefix)
   const suffix = textOf(model.end_of_word_suffix)
   if (prefix !== undefined || suffix !== undefined) {
-    // Each piece says by itself whether it goes on with a word, or whether its word ends.
-    const goesOn = new Uint8Array(size)
+    // Each token shows by itself whether it continues a word, or whether its word ends.
+    const continues = new Uint8Array(size)
     pieces((id, piece) => {
       const ends = suffix !== undefined && piece.endsWith(suffix)
-      goesOn[id] = prefix !== undefined ? Number(piece.startsWith(prefix) && piece !== prefix) : Number(!ends)
+      continues[id] = prefix !== undefined ? Number(piece.startsWith(prefix) && piece !== prefix) : Number(!ends)
       sentenceEnds[id] = Number(marksSentence(ends ? piece.slice(0, -suffix.length) : piece))
     })
-    return { sentenceEnds, continues: (id, previous) => goesOn[prefix !== undefined ? id : previous] === 1 }
+    return { sentenceEnds, continues: (id, previous) => continues[prefix !== undefined ? id : previous] === 1 }
   }
   const bytes = /"type":"ByteLevel"/.test(JSON.stringify([json.pre_tokenizer, json.decoder, json.normalizer]))
   const starts = new Uint8Array(size).fill(PART)
@@ -101,7 +101,7 @@ const wordTable = (tokenizer: Tokenizer, size: number): WordTable => {
       const start = starts[id]
       if (start === SPACE) return false
       const end = ends[previous]
-      // After a lone space, as in "▁" + "word", the word has just begun.
+      // After a token that is only a space, as in "▁" + "word", the word has just begun.
       return start === PART || end === PART || end === SPACE || start === end
     },
   }
@@ -117,7 +117,7 @@ const kindOfCharacter = (character: string): number => {
   return /\p{N}/u.test(character) ? DIGIT : OTHER
 }
 
-/** Of a character that stands for a byte: bytes beyond ASCII are parts of characters, most of them letters. */
+/** Kind of a byte-level character: bytes beyond ASCII are parts of characters, most of them letters. */
 const kindOfByte = (character: string): number => {
   const code = character.charCodeAt(0)
   // The bytes that have no visible character are written from U+0100 on, in order: 0-32, 127-160, 173.

@@ -1,4 +1,4 @@
-// What must hold of examples and batches for rows of any shape: nothing lost, nothing special predicted, nothing beyond the limit.
+// Properties of examples and batches for rows of any shape: no token lost, no special token predicted, none beyond the limit.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { createRandom } from '../../src/core/index.ts'
@@ -42,7 +42,7 @@ const checked = (check: (shape: Shape) => void) =>
     { numRuns: 60, seed: 1 },
   )
 
-it('masks any rows so that the labels restore them', () => {
+it('masked language modelling masks any rows so that the labels restore them', () => {
   checked(({ documents, maxLength, seed, separate, ...how }) => {
     const { config, create } = objectives['masked-lm']
     const objective = create(
@@ -84,7 +84,7 @@ it('masks any rows so that the labels restore them', () => {
   })
 })
 
-it('predicts of any rows each token from the one before it, and nothing across documents', () => {
+it('causal language modelling predicts each token from the one before it, and nothing across documents', () => {
   checked(({ documents, maxLength, seed, separate, ...how }) => {
     const { config, create } = objectives['causal-lm']
     const objective = create(config.parse({ documents: separate ? 'separate' : 'joined' }), { vocabulary, maxLength })

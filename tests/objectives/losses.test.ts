@@ -1,4 +1,4 @@
-// Losses against plain operators, and their equality over every form of a batch.
+// Losses against plain operators, and their equality over padded, packed and split batches.
 import { describe, expect, it } from 'vitest'
 import type { BodyInputs, Model } from '../../src/models/index.ts'
 import { type Objective, objectives, type TextRow } from '../../src/objectives/index.ts'
@@ -82,7 +82,7 @@ describe.each([
   const examples = rows.map((row, i) => one(objective, row, `${i}`))
   const whole = measure(objective, model, [examples], { padded: true }, auxiliary)
 
-  it('gives the same loss and gradient without padding, or says that there is no such form', () => {
+  it('gives the same loss and gradient without padding, or refuses packed batches', () => {
     const unpadded = () => measure(objective, model, [examples], { padded: false }, auxiliary)
     if (objective.unpadded) expectEqual(unpadded(), whole)
     else expect(unpadded).toThrow('Expected padded batches')
@@ -97,7 +97,7 @@ describe.each([
       expectEqual(measure(objective, model, split, { padded: !objective.unpadded }, auxiliary), whole)
   })
 
-  it('makes examples that are a function of row and random numbers', () => {
+  it('makes examples that depend on row and random numbers alone', () => {
     rows.forEach((row, i) => {
       const before = { ...row, ids: row.ids.slice(), starts: [...row.starts] }
       expect(one(objective, row, `${i}`)).toEqual(examples[i])
@@ -105,7 +105,7 @@ describe.each([
     })
   })
 
-  it('keeps within the longest row, and counts its tokens', () => {
+  it('stays within the maximum length, and counts its tokens', () => {
     const long = rowOf([200, 50], random('long'))
     const example = one(objective, long, 'long')
     const { inputs, tokens } = objective.collate([example], { padded: !objective.unpadded })
@@ -114,7 +114,7 @@ describe.each([
     expect(objective.cut(example)).toBeGreaterThan(0)
   })
 
-  it('counts right answers when asked', () => {
+  it('counts correct predictions with `metrics`', () => {
     const batch = objective.collate(examples, { padded: true })
     const { metrics } = objective.loss(model, batch, { auxiliary, metrics: true })
     for (const { sum, weight } of Object.values(metrics)) {
@@ -160,7 +160,7 @@ describe('causal-lm', () => {
     expect((metrics.accuracy.sum as Tensor).item()).toBe(first.correct + second.correct)
   })
 
-  it('joins documents by end-of-text', () => {
+  it('joins documents with end-of-text', () => {
     const objective = causal({ documents: 'joined' })
     const model = build('gpt2', 'causal-lm')
     const row = { ids: Uint16Array.of(10, 11, 12, 20, 21), starts: [0, 3], part: 0 }
@@ -188,7 +188,7 @@ describe('causal-lm', () => {
     }
   })
 
-  it('reads exactly as many tokens as asked for from rows of the length it asks for', () => {
+  it('makes examples of exactly the maximum length from rows of the requested length', () => {
     const objective = causal({}, { maxLength: 16 })
     expect(objective.rows).toEqual({ length: 17, overlap: 1 })
     for (const documents of [[17], [10, 7], [3, 3, 3, 3, 5]]) {
@@ -200,7 +200,7 @@ describe('causal-lm', () => {
     }
   })
 
-  it('bears a row with nothing to predict', () => {
+  it('handles a row with nothing to predict', () => {
     const objective = causal()
     const model = build('gpt2', 'causal-lm')
     const lone = objective.example({ ids: Uint16Array.of(9), starts: [0], part: 0 }, random(''), noOther)
@@ -226,7 +226,7 @@ const tokensMade = (objective: Objective, model: Model, batch: ReturnType<Object
 }
 
 describe('masked-lm', () => {
-  it('has the last layer make the predicted tokens alone, where rows are packed', () => {
+  it('computes the predicted tokens alone in the last layer of packed rows', () => {
     const model = build('bert', 'masked-lm')
     const objective = masked()
     const examples = rows.map((row, i) => one(objective, row, `${i}`))
@@ -236,7 +236,7 @@ describe('masked-lm', () => {
     expect(batch.trained).toBeLessThan(batch.tokens / 4)
   })
 
-  it('is the cross entropy of the hidden tokens', () => {
+  it('is the cross entropy of the masked tokens', () => {
     const objective = masked()
     const model = build('bert', 'masked-lm')
     const examples = rows.slice(0, 3).map((row, i) => one(objective, row, `${i}`)) as {
@@ -275,7 +275,7 @@ describe('sentence-pretraining', () => {
   const objective = definition.create(definition.config.parse({}), context)
   const examples = rows.map((row, i) => one(objective, row, `${i}`))
 
-  it('has the last layer make the first and the predicted tokens alone, where rows are packed', () => {
+  it('computes the first and the predicted tokens alone in the last layer of packed rows', () => {
     const batch = objective.collate(examples, { padded: false })
     const made = tokensMade(objective, build('bert', definition.head), batch)
     expect(made).toEqual([...made.slice(1).map(() => batch.tokens), rows.length + (batch.trained as number)])
@@ -283,7 +283,7 @@ describe('sentence-pretraining', () => {
     expect(batch.trained).toBeLessThan(batch.tokens / 4)
   })
 
-  it('gives the loss and the gradient of a last layer that makes every token', () => {
+  it('gives the loss and gradient of a last layer that computes every token', () => {
     const model = build('bert', definition.head)
     const whole = build('bert', definition.head)
     const forward = whole.bodyForward.bind(whole)

@@ -1,4 +1,4 @@
-// What examples of the objectives with two texts, two models or two sides look like, each against a case worked by hand.
+// Examples and losses of the objectives with two texts, two models or two sides, each against a case computed by hand.
 import { describe, expect, it } from 'vitest'
 import type { LanguageHead } from '../../src/models/index.ts'
 import { objectives, type TextRow } from '../../src/objectives/index.ts'
@@ -28,7 +28,7 @@ describe('sentence-pretraining', () => {
   const row: TextRow = { ids: Uint16Array.of(10, 22, 13, 14, 44, 16, 17, 19), starts: [0], part: 0 }
   const another: TextRow = { ids: Uint16Array.of(101, 103, 104), starts: [0], part: 0 }
 
-  it('asks for the next sentence half of the time', () => {
+  it('takes the next sentence for half of the pairs', () => {
     const objective = make({})
     const counts = [0, 0]
     const cuts = new Set<number>()
@@ -61,7 +61,7 @@ describe('sentence-pretraining', () => {
     expect(Math.abs(swapped - 200)).toBeLessThan(bound(400, 0.5))
   })
 
-  it('takes a text from elsewhere that is as long and begins with a sentence', () => {
+  it('takes a text of another document that is as long and begins with a sentence', () => {
     const objective = make({})
     const long: TextRow = { ids: Uint16Array.of(50, 52, 44, 53, 56, 22, 58, 59, 61, 62, 64), starts: [0], part: 0 }
     const seen = new Set<string>()
@@ -73,7 +73,7 @@ describe('sentence-pretraining', () => {
     expect([...seen].sort()).toEqual(['53,56,22', '53,56,22,58,59,61', '58,59,61'])
   })
 
-  it('cuts one pair of ten short, and none beyond the longest row', () => {
+  it('shortens one pair of ten, and exceeds the maximum length with none', () => {
     const objective = make({ shortShare: 0.1 })
     const long = rowOf([60], random('long'))
     let short = 0
@@ -89,7 +89,7 @@ describe('sentence-pretraining', () => {
     expect(Math.abs(short - 1000 * p)).toBeLessThan(bound(1000, p))
   })
 
-  it('does not ask where there is too little text', () => {
+  it('has no relation label for too little text', () => {
     const objective = make({})
     const model = build('bert', 'sentence-pretraining')
     const lone = objective.example({ ids: Uint16Array.of(9), starts: [0], part: 0 }, random(''), noOther)
@@ -131,7 +131,7 @@ describe('span-corruption', () => {
   type Spans = { inputs: Uint32Array; targets: Uint32Array }
   const objective = create(config.parse({}), context)
 
-  it('asks for rows that become inputs of the longest length', () => {
+  it('requests rows that become inputs of the maximum length', () => {
     // 35 tokens: 5 noise in 2 spans, 30 + 2 + 1 would be 33; 34 tokens: 29 + 2 + 1 = 32.
     expect(objective.rows).toEqual({ length: 34, overlap: 0 })
     const example = objective.example(rowOf([34], random('full')), random(''), noOther) as Spans
@@ -178,14 +178,14 @@ describe('span-corruption', () => {
     expect(terms[0].weight).toBe(examples[0].targets.length + examples[1].targets.length)
   })
 
-  it('bears a row of one token', () => {
+  it('handles a row of one token', () => {
     const lone = objective.example({ ids: Uint16Array.of(9), starts: [0], part: 0 }, random(''), noOther)
     expect(objective.weights(lone)).toEqual({ 'span-corruption': 0 })
     const model = build('t5', 'seq2seq-lm')
     expect(objective.loss(model, objective.collate([lone], { padded: true })).terms[0].sum.item()).toBe(0)
   })
 
-  it('says what is missing', () => {
+  it('names what a vocabulary or batch lacks', () => {
     expect(() => create(config.parse({}), { ...context, maxLength: 512 })).toThrow(
       'Expected a vocabulary with 28 sentinels',
     )
@@ -198,26 +198,26 @@ describe('span-corruption', () => {
 describe('replaced-token-detection', () => {
   const { config, create, auxiliary } = objectives['replaced-token-detection']
 
-  it('samples a token by its draw', () => {
+  it('samples a token by its uniform random number', () => {
     // Scores are the log of 1, 2, 5, 2, so shares end at 0.1, 0.3, 0.8 and 1; at temperature 1/2 squares: 1, 4, 25, 4 of 34.
     const scores = Tensor.from([0, Math.log(2), Math.log(5), Math.log(2)]).unsqueeze(1)
-    const draws = Tensor.from([0, 0.09, 0.11, 0.29, 0.31, 0.79, 0.81, 0.999999, 1])
+    const uniforms = Tensor.from([0, 0.09, 0.11, 0.29, 0.31, 0.79, 0.81, 0.999999, 1])
     const ones = Tensor.from(new Array(9).fill([1]))
     const sample = (size: number, temperature: number) =>
-      sampleTokens(ones, scores, null, { draws, size, temperature }).toArray()
+      sampleTokens(ones, scores, null, { uniforms, size, temperature }).toArray()
     expect(sample(4, 1)).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 3])
     expect(sample(4, 0.5)).toEqual([0, 1, 1, 2, 2, 2, 2, 3, 3])
     // Entries beyond the vocabulary are never drawn: shares end at 1/3 and 1.
     expect(sample(2, 1)).toEqual([0, 0, 0, 0, 0, 1, 1, 1, 1])
   })
 
-  it('samples as often as the generator says', () => {
+  it('samples with the probabilities of the generator', () => {
     const r = random('draws')
     const rows = 3000
-    const draws = Tensor.from(Float32Array.from({ length: rows }, () => r.float()))
+    const uniforms = Tensor.from(Float32Array.from({ length: rows }, () => r.float()))
     const scores = Tensor.from([0, Math.log(2), Math.log(5), Math.log(2)]).unsqueeze(1)
     const found = sampleTokens(Tensor.from(new Float32Array(rows).fill(1), { shape: [rows, 1] }), scores, null, {
-      draws,
+      uniforms,
       size: 4,
       temperature: 1,
     }).toArray() as number[]
@@ -225,14 +225,14 @@ describe('replaced-token-detection', () => {
       expect(Math.abs(found.filter((other) => other === id).length - rows * share)).toBeLessThan(bound(rows, share))
   })
 
-  it('weighs detection by 50 and counts a sample that is right as real', () => {
+  it('weights detection by 50 and counts a sample equal to the original as original', () => {
     const objective = create(config.parse({ maskShare: 0.4 }), context)
     const model = build('electra', 'replaced-token-detection')
     const generator = build('electra', 'masked-lm', { seed: 2 })
-    type Example = { ids: Uint32Array; positions: Uint32Array; originals: Int32Array; draws: Float32Array }
+    type Example = { ids: Uint32Array; positions: Uint32Array; originals: Int32Array; uniforms: Float32Array }
     const example = objective.example(rowOf([29], random('row')), random('masks'), noOther) as Example
     // A draw whose sample we make the original, so that one replaced token is right.
-    const { ids, positions, originals, draws } = example
+    const { ids, positions, originals, uniforms } = example
     const sampled = scope(() => {
       const head = generator.head as LanguageHead
       const { hidden } = generator.bodyForward({ inputIds: int64([[...ids]]) })
@@ -242,7 +242,7 @@ describe('replaced-token-detection', () => {
         const shares = logits.select(0, position).softmax(0).toFloat32Array()
         let height = 0
         let id = 0
-        while (id < 127 && height + shares[id] <= draws[i]) height += shares[id++]
+        while (id < 127 && height + shares[id] <= uniforms[i]) height += shares[id++]
         return id
       })
     })
@@ -329,7 +329,7 @@ describe('all objectives', () => {
     )
   })
 
-  it('shows people what is trained', () => {
+  it('describe examples with their trained tokens marked', () => {
     const row: TextRow = { ids: Uint16Array.of(10, 11, 12, 13, 14), starts: [0, 3], part: 0 }
     const shown = (type: keyof typeof objectives, input = {}) => {
       const objective = objectives[type].create(objectives[type].config.parse(input) as never, context)
@@ -340,7 +340,7 @@ describe('all objectives', () => {
     expect(shown('span-corruption')).toMatch(/^1.*127.* 6\n⟦127 1[0-4] 6⟧$/)
   })
 
-  it('refuses shares that are more than all', () => {
+  it('refuse shares that sum to more than one', () => {
     expect(() => objectives['masked-lm'].config.parse({ replaceWithMask: 0.9, replaceWithRandom: 0.2 })).toThrow(
       'at most 1',
     )

@@ -1,12 +1,12 @@
 // Generation against transformers, token for token, and against itself: cached and not, alone and in a batch.
 import { describe, expect, it } from 'vitest'
 import {
-  type GenerationOptions,
   DecodingBatch,
+  type GenerationOptions,
   generate,
+  logitsProcessors,
   parseGeneration,
   samplingProcessors,
-  logitsProcessors,
 } from '../../../src/generation/index.ts'
 import { liveTensors } from '../../../src/tensor/index.ts'
 import { goldenNames, openGolden } from './golden-models.ts'
@@ -64,7 +64,9 @@ describe.each(goldenNames)('%s', async (name) => {
       expect(apart(given, plain.nextLogits().toFloat32Array())).toBeLessThan(1e-5)
       const width = given.length / prompts.length
       alone.forEach((batch, i) => {
-        expect(apart(given.subarray(i * width, (i + 1) * width), batch.nextLogits().toFloat32Array())).toBeLessThan(1e-5)
+        expect(apart(given.subarray(i * width, (i + 1) * width), batch.nextLogits().toFloat32Array())).toBeLessThan(
+          1e-5,
+        )
       })
       const next = prompts.map((_, i) => (step * 7 + i * 13) % 61)
       for (const batch of [cached, plain]) batch.extend(next)
@@ -80,7 +82,8 @@ describe.each(goldenNames)('%s', async (name) => {
       const settings = parseGeneration({ ...options, sample: true })
       const row = Float32Array.from(logits)
       const ids = start === undefined ? prompts[0] : [start]
-      for (const rule of [...logitsProcessors(settings), ...samplingProcessors(settings)]) rule(row, { ids, newTokens: 0 })
+      for (const rule of [...logitsProcessors(settings), ...samplingProcessors(settings)])
+        rule(row, { ids, newTokens: 0 })
       expect(Array.from(row, (x) => x === Number.NEGATIVE_INFINITY)).toEqual(scores.map((x) => x === null))
       const kept = scores.flatMap((x, i) => (x === null ? [] : [[row[i], x]]))
       expect(kept.length).toBeGreaterThan(0)

@@ -46,7 +46,7 @@ describe('loadTokenizer', () => {
     expect(gpt2.encode('abab<|endoftext|>a').ids).toEqual([2, 2, 3, 0])
   })
 
-  it('takes special tokens, longest input and template from the files beside tokenizer.json', async () => {
+  it('reads special tokens, maximum length and template from the files beside tokenizer.json', async () => {
     write('tokenizer.json', fixture('llama3.json.gz').toString())
     write(
       'tokenizer_config.json',
@@ -69,13 +69,13 @@ describe('loadTokenizer', () => {
     expect(tokenizer.maxLength).toBeUndefined()
     expect(tokenizer.chatTemplate).toBe('T')
     expect(tokenizer.special.eos).toEqual({ token: '<|eot_id|>', id: before.tokenToId('<|eot_id|>') })
-    // A token that only the settings name gets the next id.
+    // A token that only tokenizer_config.json names gets the next id.
     expect(tokenizer.special.pad).toEqual({ token: '<new pad>', id: before.vocabSize })
     expect(tokenizer.vocabSize).toBe(before.vocabSize + 1)
     expect(tokenizer.special.additional).toHaveLength(1)
   })
 
-  it('names the file and the place of a fault', async () => {
+  it('throws errors that name the file and the field', async () => {
     write('tokenizer.json', JSON.stringify({ model: { type: 'BPE', vocab: { a: 0 }, merges: [['a', 'b']] } }))
     await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer\.json: .*model\.merges\[0\]/)
     write('tokenizer.json', '{"model": ')
@@ -84,7 +84,7 @@ describe('loadTokenizer', () => {
 })
 
 describe('save', () => {
-  it.each(['llama2', 'llama3', 'qwen2', 't5'])('%s comes back the same', async (name) => {
+  it.each(['llama2', 'llama3', 'qwen2', 't5'])('restores the tokenizer of %s', async (name) => {
     const first = await loadTokenizer(JSON.parse(fixture(`${name}.json.gz`).toString()))
     const [added] = first.addTokens([{ content: '<my token>', special: true }])
     const files = await first.save(folder)
@@ -104,14 +104,14 @@ describe('SentencePiece models', () => {
     ids: number[]
   }
   // The ids are those of the sentencepiece package; see tests/tokenizers/make_fixtures.py.
-  it.each(['sp-bpe', 'sp-unigram'])('%s: ids as sentencepiece gives them', (name) => {
+  it.each(['sp-bpe', 'sp-unigram'])('give the ids of the sentencepiece package: %s', (name) => {
     const tokenizer = new Tokenizer(sentencePieceJson(fixture(`${name}.model.gz`)))
     const expected = JSON.parse(fixture(`${name}.expected.json.gz`).toString()) as Expected[]
     let same = 0
     const different: string[] = []
     for (const { text, ids } of expected) {
       if (text.includes('<s>')) continue // sentencepiece does not read its own control tokens in text
-      // Sums of 32 bits put equal scores in another order than those of 64 bits, which Rust and we keep.
+      // 32-bit sums order equal scores differently from the 64-bit sums of Rust and of this library.
       if (/^-+$/.test(text)) continue
       const ours = tokenizer.encode(text, { addSpecialTokens: false }).ids
       if (JSON.stringify(ours) === JSON.stringify(ids)) same++

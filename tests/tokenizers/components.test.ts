@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { BYTE_ALPHABET } from '../../src/tokenizers/byte-level.ts'
 import { both, fromOurs, fromRust, type Json, LINES } from './rust-oracle.ts'
 
-// A model that knows some words and letters, and spells all else in bytes.
+// A model with some words and letters; all other text falls back to bytes.
 const pieces = [
   '<unk>',
   ...Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`),
@@ -204,7 +204,7 @@ const DECODERS: Json[] = [
   },
 ]
 
-describe('components equal the Rust package', () => {
+describe('components give the same encodings as the Rust package', () => {
   it.each(NORMALIZERS.map((part) => [JSON.stringify(part), part] as const))('normalizer %s', async (_name, part) => {
     expect(await compare(tokenizer({ normalizer: part }))).toBe(LINES.length)
     await compare(
@@ -239,6 +239,20 @@ describe('components equal the Rust package', () => {
     },
   )
 
+  it('pre-tokenizer UnicodeScripts on a sample of all code points', async () => {
+    const json = tokenizer({ model: { type: 'WordLevel', vocab: { u: 0 }, unk_token: 'u' } })
+    const { ours, rust } = both({ ...json, pre_tokenizer: { type: 'UnicodeScripts' }, decoder: null })
+    // A prime stride, so that the sample has characters of every block.
+    for (let start = 0; start < 0x110000; start += 0x8000) {
+      const sample: string[] = []
+      for (let code = start; code < start + 0x8000; code += 23)
+        if (code < 0xd800 || code > 0xdfff)
+          for (const before of ['a', 'я']) sample.push(`${before}${String.fromCodePoint(code)}漢`)
+      const expected = (await rust.encodeBatch(sample, { addSpecialTokens: false })).map((one) => one.getIds().length)
+      expect(sample.map((text) => ours.encode(text, { addSpecialTokens: false }).length)).toEqual(expected)
+    }
+  })
+
   it.each(DECODERS.map((part) => [JSON.stringify(part), part] as const))('decoder %s', async (_name, part) => {
     await compare(tokenizer({ decoder: part }))
   })
@@ -261,7 +275,7 @@ describe('components equal the Rust package', () => {
     )
   })
 
-  it('WordLevel and Unigram', async () => {
+  it('models WordLevel and Unigram', async () => {
     const vocab = Object.fromEntries(['<unk>', 'the', 'a', 'fox', '.', 'Größe'].map((token, id) => [token, id]))
     await compare(
       tokenizer({ pre_tokenizer: { type: 'Whitespace' }, model: { type: 'WordLevel', vocab, unk_token: '<unk>' } }),

@@ -1,4 +1,4 @@
-// Ids, offsets and everything else equal to the Rust package: the pipelines of well-known models over the shared data
+// Encodings equal to those of the Rust package: the pipelines of well-known models over the shared data
 // (a sample of every file; all of it with TUNESMITH_FULL=1), over many languages and over random text.
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -13,7 +13,7 @@ const full = process.env.TUNESMITH_FULL === '1'
 const DOCUMENT = 20_000
 const SAMPLE = 2_500
 
-/** Every file as text (bytes that are no UTF-8 replaced), in documents; a sample is a stretch from its middle. */
+/** Every file as text (invalid UTF-8 replaced), in documents; a sample is a range from the middle of the file. */
 function* documents(): Generator<{ file: string; text: string }> {
   const root = fileURLToPath(DATA)
   for (const file of (readdirSync(root, { recursive: true }) as string[]).sort()) {
@@ -22,7 +22,7 @@ function* documents(): Generator<{ file: string; text: string }> {
     let bytes: Buffer = readFileSync(path)
     if (file.endsWith('.gz')) bytes = gunzipSync(bytes)
     if (file.endsWith('.bz2')) bytes = execFileSync('bzip2', ['-dc', path], { maxBuffer: 2 ** 28 })
-    // Weights and archives are bytes without meaning: a little of them is enough to show that they are borne.
+    // Binary files: a small part is enough.
     if (/\.(bin|zip)$/.test(file)) bytes = bytes.subarray(0, 50_000)
     if (full) {
       const text = bytes.toString('utf8')
@@ -47,13 +47,13 @@ describe.each(Object.keys(PIPELINES))('%s', (name) => {
     return encoding.length
   }
 
-  it('encodes and decodes lines in many languages as Rust does', async () => {
+  it('encodes and decodes lines in many languages like the Rust package', async () => {
     for (const line of LINES) await compare(line, JSON.stringify(line))
     await compare(LINES.join('\n'), 'all lines')
   })
 
   it.skipIf(!hasData)(
-    `encodes ${full ? 'all' : 'a sample of every file'} of ../shared/data as Rust does (skipped without it)`,
+    `encodes ${full ? 'all' : 'a sample of every file'} of ../shared/data like the Rust package (skipped without it)`,
     async () => {
       let tokens = 0
       let texts = 0
@@ -67,14 +67,14 @@ describe.each(Object.keys(PIPELINES))('%s', (name) => {
     full ? 7_200_000 : 120_000,
   )
 
-  it('encodes random text as Rust does', async () => {
+  it('encodes random text like the Rust package', async () => {
     const character = fc.oneof(
       {
         weight: 4,
         arbitrary: fc.constantFrom(...' \n\t\'"-.,!aAsSeEiI0129éßİςΣ▁Ġ', '  ', "'s", "'LL", '<s>', '[SEP]', '</s>'),
       },
       { weight: 2, arbitrary: fc.string({ unit: 'binary-ascii', minLength: 1, maxLength: 3 }) },
-      // Characters that both Unicode versions know: those of the basic plane up to the Hangul syllables, and emoji.
+      // Characters in both Unicode versions: the basic plane up to the Hangul syllables, and emoji.
       { weight: 2, arbitrary: fc.integer({ min: 0xa0, max: 0x6ff }).map((code) => String.fromCodePoint(code)) },
       { weight: 1, arbitrary: fc.integer({ min: 0x2000, max: 0x2bb0 }).map((code) => String.fromCodePoint(code)) },
       { weight: 1, arbitrary: fc.integer({ min: 0x3041, max: 0xd7a3 }).map((code) => String.fromCodePoint(code)) },
@@ -84,22 +84,22 @@ describe.each(Object.keys(PIPELINES))('%s', (name) => {
         arbitrary: fc.constantFrom('\u0301', '\u0323', '\u0338', '\u200d', '\ufe0f', '\ud800', '\udc00', '\u0600'),
       },
     )
-    // Young letters and punctuation, on which the two differ.
-    const young = /[\u0530\u0558\u0560\u0588\u058b-\u058c\u05ef\u05f5-\u05ff\u061c-\u061d\u2e43-\u2e7f]|\u0378/
+    // Newer letters and punctuation, on which the two differ.
+    const newer = /[\u0530\u0558\u0560\u0588\u058b-\u058c\u05ef\u05f5-\u05ff\u061c-\u061d\u2e43-\u2e7f]|\u0378/
     const text = fc.array(character, { maxLength: 40 }).map((parts) => parts.join(''))
     await fc.assert(
       fc.asyncProperty(text, async (value) => {
-        if (!young.test(value)) await compare(value, JSON.stringify(value))
+        if (!newer.test(value)) await compare(value, JSON.stringify(value))
       }),
       { numRuns: full ? 5000 : 150 },
     )
   })
 })
 
-describe('pairs, truncation and padding', () => {
+describe('encodings', () => {
   const words = LINES.slice(0, 8).join(' ').slice(0, 700)
 
-  it.each(Object.keys(PIPELINES))('%s pairs as Rust does', async (name) => {
+  it.each(Object.keys(PIPELINES))('of %s equal those of the Rust package for pairs', async (name) => {
     const { ours, rust } = both(PIPELINES[name]())
     for (const [i, line] of LINES.slice(0, 30).entries())
       for (const addSpecialTokens of [true, false]) {
@@ -117,26 +117,29 @@ describe('pairs, truncation and padding', () => {
     { maxLength: 60, strategy: 'only_second' },
   ] as const
 
-  it.each(cases)('cuts pairs as Rust does: $strategy to $maxLength', async ({ maxLength, strategy }) => {
-    for (const name of Object.keys(PIPELINES))
-      for (const side of ['right', 'left'] as const) {
-        const { ours, rust } = both(PIPELINES[name]())
-        rust.setTruncation(maxLength, { maxLength, strategy: rustName(strategy), direction: side, stride: 2 })
-        const [first, second] = ['A short first part.', words]
-        const expected = await rust.encode(first, second)
-        const encoding = ours.encode(first, {
-          pair: second,
-          truncation: { maxLength, strategy, side, stride: 2 },
-          offsets: 'codePoints',
-        })
-        // Rust stops early when it cuts on the left, and then counts words from where it stopped; ours are true.
-        const drop = side === 'left' ? { wordIds: undefined } : {}
-        expect({ ...fromOurs(encoding), ...drop }).toEqual({ ...fromRust(expected), ...drop })
-        expect(encoding.length).toBeLessThanOrEqual(maxLength)
-      }
-  })
+  it.each(cases)(
+    'of truncated pairs equal those of the Rust package: $strategy to $maxLength',
+    async ({ maxLength, strategy }) => {
+      for (const name of Object.keys(PIPELINES))
+        for (const side of ['right', 'left'] as const) {
+          const { ours, rust } = both(PIPELINES[name]())
+          rust.setTruncation(maxLength, { maxLength, strategy: rustName(strategy), direction: side, stride: 2 })
+          const [first, second] = ['A short first part.', words]
+          const expected = await rust.encode(first, second)
+          const encoding = ours.encode(first, {
+            pair: second,
+            truncation: { maxLength, strategy, side, stride: 2 },
+            offsets: 'codePoints',
+          })
+          // Rust stops early when it truncates on the left, and then counts words from where it stopped.
+          const drop = side === 'left' ? { wordIds: undefined } : {}
+          expect({ ...fromOurs(encoding), ...drop }).toEqual({ ...fromRust(expected), ...drop })
+          expect(encoding.length).toBeLessThanOrEqual(maxLength)
+        }
+    },
+  )
 
-  it('gives all windows of a long text, with their overlap', () => {
+  it('of a long text include all overflowing windows with their overlap', () => {
     for (const name of Object.keys(PIPELINES)) {
       const { ours } = both(PIPELINES[name]())
       const whole = ours.encode(words, { addSpecialTokens: false }).ids
@@ -149,7 +152,7 @@ describe('pairs, truncation and padding', () => {
     }
   })
 
-  it('pads a batch as Rust does', async () => {
+  it('of a padded batch equal those of the Rust package', async () => {
     const { ours, rust } = both(PIPELINES.llama3())
     rust.setPadding({ direction: 'left', padToMultipleOf: 8, padId: 3, padTypeId: 1, padToken: '<pad>' })
     const texts = LINES.slice(0, 6)
@@ -162,7 +165,7 @@ describe('pairs, truncation and padding', () => {
     expect(new Set(batch.map(({ length }) => length)).size).toBe(1)
   })
 
-  it('refuses what cannot be cut', () => {
+  it('throw an error for truncation and buffers that are too small', () => {
     const { ours } = both(PIPELINES.llama3())
     expect(() => ours.encode('a', { truncation: { maxLength: 0 } })).toThrow(/truncation.maxLength/)
     expect(() => ours.encode(words, { truncation: { maxLength: 5, stride: 5 } })).toThrow(/stride/)

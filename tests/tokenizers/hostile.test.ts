@@ -1,4 +1,5 @@
-// Damaged tokenizer files: always a clean error or a tokenizer that works, never a crash, a hang or a huge allocation.
+// Damaged and malicious tokenizer files: a TunesmithError or a working tokenizer, never a crash, a hang or a huge
+// allocation.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +13,7 @@ import { fixture, type Json } from './rust-oracle.ts'
 const PROBE = 'The quick brown fox, 123 naïve  <s> 日本 😀\n[MASK] \ud800'
 const SLOW_MS = 3000
 
-/** Builds and uses a tokenizer; false when the file was refused, which must be with an error of ours. */
+/** Builds and uses a tokenizer; false if that throws a TunesmithError. Other errors are test failures. */
 const survives = (build: () => Json): boolean => {
   const started = performance.now()
   try {
@@ -31,7 +32,7 @@ const survives = (build: () => Json): boolean => {
   }
 }
 
-/** The file with a small vocabulary, so that thousands of copies are quick to make. */
+/** The file with a small vocabulary, so that thousands of copies are fast. */
 const shrunk = (name: string): Json => {
   const json = JSON.parse(fixture(`${name}.json.gz`).toString()) as Json & { model: Json }
   const { model } = json
@@ -45,7 +46,7 @@ const shrunk = (name: string): Json => {
     model.merges = (model.merges as [string, string][]).filter(([a, b]) => has(a) && has(b) && has(a + b)).slice(0, 60)
   }
   const normalizer = json.normalizer as { normalizers?: Json[] } | null
-  // The real table is large; the damage to it is tested by itself below.
+  // The real table is large; damage to it is tested separately below.
   if (normalizer?.normalizers)
     normalizer.normalizers = normalizer.normalizers.filter(({ type }) => type !== 'Precompiled')
   return json
@@ -136,7 +137,7 @@ const places = (value: unknown, found: Place[] = []): Place[] => {
 const mutate = (json: Json, random: Random): Json => {
   const copy = structuredClone(json)
   const all = places(copy)
-  // Half of the damage goes outside the vocabulary, which has most of the places.
+  // Most of the damage goes outside the vocabulary, which has most of the fields.
   const outside = all.filter(({ holder }) => !Array.isArray(holder) && Object.keys(holder).length < 20)
   for (let n = 1 + random.integer(3); n > 0; n--) {
     const pool = random.float() < 0.7 ? outside : all
@@ -156,16 +157,16 @@ const mutate = (json: Json, random: Random): Json => {
       target[key] = (target[key] as unknown[]).concat(ODD[random.integer(ODD.length)])
     else target[key] = ODD[random.integer(ODD.length)]
   }
-  // What JSON cannot hold (holes in lists) is not in files.
+  // Files cannot hold values outside JSON, such as holes in lists.
   return JSON.parse(JSON.stringify(copy)) as Json
 }
 
 describe('damaged files', () => {
-  it.each(Object.keys(SEEDS))('%s: 450 changed tokenizer.json', (name) => {
+  it.each(Object.keys(SEEDS))('throw a TunesmithError or load: 450 mutations of the tokenizer.json of %s', (name) => {
     const random = createRandom(`hostile ${name}`)
     let whole = 0
     for (let i = 0; i < 450; i++) if (survives(() => mutate(SEEDS[name], random))) whole++
-    // Both ends must happen, or the damage is too small or too great to test anything.
+    // Both outcomes must occur, or the damage is too small or too large to test anything.
     expect(whole).toBeGreaterThan(10)
     expect(whole).toBeLessThan(440)
   })
@@ -176,7 +177,7 @@ describe('damaged files', () => {
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  it('400 tokenizer.json with changed bytes', async () => {
+  it('throw a TunesmithError or load: 400 tokenizer.json with changed bytes', async () => {
     const random = createRandom('bytes')
     for (let i = 0; i < 400; i++) {
       const seeds = Object.values(SEEDS)
@@ -192,7 +193,7 @@ describe('damaged files', () => {
     }
   })
 
-  it('300 vocab.txt and merges.txt', () => {
+  it('throw a TunesmithError or load: 300 vocab.txt and merges.txt', () => {
     const random = createRandom('vocab')
     const vocab = { a: 0, b: 1, ab: 2, '<|endoftext|>': 3, Ġ: 4, Ġa: 5 }
     for (let i = 0; i < 150; i++) {
@@ -207,7 +208,7 @@ describe('damaged files', () => {
     }
   })
 
-  it('300 SentencePiece models and rule tables', () => {
+  it('throw a TunesmithError or load: 300 SentencePiece models and rule tables', () => {
     const random = createRandom('sentencepiece')
     const t5 = JSON.parse(fixture('t5.json.gz').toString()) as {
       normalizer: { normalizers: { precompiled_charsmap: string }[] }
@@ -227,7 +228,7 @@ describe('damaged files', () => {
     }
   })
 
-  it('files made to hurt', async () => {
+  it('throw a TunesmithError for deep nesting, huge ids and unsafe patterns', async () => {
     const deep = (depth: number): unknown =>
       JSON.parse(`${'{"type":"Sequence","normalizers":['.repeat(depth)}${']}'.repeat(depth)}`)
     const llama2 = SEEDS.llama2

@@ -1,4 +1,4 @@
-// The Rust `tokenizers` package as the judge of ids, offsets and text, and the tokenizers that the tests compare.
+// The Rust `tokenizers` package as reference for ids, offsets and text, and the tokenizers that the tests compare.
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { gunzipSync } from 'node:zlib'
@@ -41,7 +41,7 @@ const small = (name: string): Json => JSON.parse(fixture(`${name}.json.gz`).toSt
 
 const data = (path: string): string => readFileSync(new URL(path, DATA), 'utf8')
 
-/** The pipelines of the models that people use; the first three need the shared data. */
+/** The tokenizers of widely used models; the first three need the shared data. */
 export const PIPELINES: Record<string, () => Json> = {
   ...(hasData
     ? {
@@ -61,7 +61,7 @@ export const both = (json: Json): { ours: Tokenizer; rust: RustTokenizer } => {
   return { ours: new Tokenizer(JSON.parse(text)), rust: Rust.fromString(text) }
 }
 
-/** Everything that the two must agree on, from Rust's encoding. */
+/** The fields to compare, from Rust's encoding. */
 export const fromRust = (encoding: RustEncoding): Json => ({
   ids: encoding.getIds(),
   offsets: encoding.getOffsets(),
@@ -72,13 +72,13 @@ export const fromRust = (encoding: RustEncoding): Json => ({
   attentionMask: encoding.getAttentionMask(),
 })
 
-/** The same from ours. */
+/** The fields to compare, from our encoding. */
 export const fromOurs = (encoding: ReturnType<Tokenizer['encode']>): Json => {
   const { ids, offsets, typeIds, tokens, wordIds, specialTokensMask, attentionMask } = encoding
   return { ids, offsets, typeIds, tokens, wordIds, specialTokensMask, attentionMask }
 }
 
-/** Lines in many languages and of many oddities. */
+/** Lines in many languages, and edge cases. */
 export const LINES = [
   ...readFileSync(new URL('./languages.txt', import.meta.url), 'utf8').split('\n'),
   '',

@@ -1,4 +1,4 @@
-// Chat templates: the presets, the masks for templates of every make, and the bounds.
+// Chat templates: the presets, the masks for templates of many forms, and the limits.
 import { describe, expect, it } from 'vitest'
 import { bertJson } from '../legacy-files.ts'
 import { loadTokenizer } from '../loading.ts'
@@ -36,7 +36,7 @@ describe('presets', () => {
     )
   })
 
-  it.each(Object.keys(CHAT_TEMPLATES))('%s: each answer is found with its end of turn, and nothing else', (name) => {
+  it.each(Object.keys(CHAT_TEMPLATES))('mark each answer with its end of turn, and nothing else: %s', (name) => {
     const found = answers(name)
     expect(found).toHaveLength(2)
     expect(found[0]).toMatch(/^ ?Hi there! ?(<\/s>|<\|im_end\|>|<\|eot_id\|>)$/)
@@ -44,8 +44,8 @@ describe('presets', () => {
   })
 })
 
-describe('masks of any template', () => {
-  it("takes the template's own generation tags, whatever their white space control", () => {
+describe('assistant masks', () => {
+  it("use the template's own generation tags, with any white-space control", () => {
     const template = `{%- for m in messages %}
 {%- if m.role == 'assistant' %}A:{% generation %}
  {{ m.content }}!{%- endgeneration -%}
@@ -58,12 +58,12 @@ describe('masks of any template', () => {
     expect(found.spans.map(([start, end]) => found.text.slice(start, end).trim())).toEqual(['Hi there! !', 'So long.!'])
   })
 
-  it('finds answers that the template trims, cuts or puts between other text', () => {
+  it('cover answers that the template trims, truncates or surrounds with text', () => {
     expect(answers('{% for m in messages %}[{{ m.role }}: {{ m.content | trim }}]\n{% endfor %}')).toEqual([
       'Hi there!',
       'So long.',
     ])
-    // This one looks into the answer, so that marks would change what it writes.
+    // This template reads the answer, so markers would change its output.
     const looks =
       "{% for m in messages %}<{{ m.role }}>{{ m.content.split('H')[-1] if m.role == 'assistant' else m.content }}</s>\n{% endfor %}"
     expect(answers(looks).map((text) => text.trim())).toEqual([
@@ -72,7 +72,7 @@ describe('masks of any template', () => {
     ])
   })
 
-  it('finds the calls of tools, which have no content', () => {
+  it('cover tool calls, which have no content', () => {
     const template =
       '{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}'
     const messages = [
@@ -86,7 +86,7 @@ describe('masks of any template', () => {
     expect(found).not.toContain('assistant')
   })
 
-  it('refuses a template that drops the answers', () => {
+  it('throw an error for a template that drops the answers', () => {
     expect(() => answers("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}")).toThrow(
       /generation/,
     )
@@ -112,7 +112,7 @@ describe('applyChatTemplate', () => {
     '?',
     'hello',
   ]
-  it('gives a mask over tokens', async () => {
+  it('returns a mask over tokens', async () => {
     const json = bertJson(vocab.join('\n'))
     const tokenizer = new Tokenizer(json, {
       special: (idOf) => ({ eos: { token: '[SEP]', id: idOf('[SEP]')! }, additional: [] }),
@@ -127,9 +127,9 @@ describe('applyChatTemplate', () => {
   })
 })
 
-describe('bounds', () => {
+describe('limits', () => {
   const render = (template: string) => () => renderChat(MESSAGES, { template })
-  it('ends templates that run away or are broken', () => {
+  it('stop templates that never end, and report broken ones', () => {
     expect(render('{% for i in range(1000000000) %}x{% endfor %}')).toThrow(/at most/)
     const nested = '{% for a in range(9999) %}{% for b in range(9999) %}{% set c = a %}{% endfor %}{% endfor %}'
     const started = performance.now()

@@ -14,14 +14,14 @@ const gpt2: PreTokenization = { preTokenizer: 'gpt2', normalizer: 'none', lowerc
 const asMap = ({ words }: WordCounts): Map<string, number> =>
   new Map(Array.from({ length: words.size }, (_, i) => [wordText(words, i), words.counts[i]]))
 
-/** One text, since comparing hundreds of thousands of pairs takes long. */
+/** One string, because comparing hundreds of thousands of pairs is slow. */
 const sorted = (counts: WordCounts) =>
   [...asMap(counts)]
     .map(([word, count]) => `${word} ${count}`)
     .sort()
     .join('\n')
 
-/** Documents of made-up words: many distinct ones, some in other scripts. */
+/** Documents of random words: many distinct ones, some in other scripts. */
 const makeDocuments = (count: number, words: number): string[] => {
   const random = createRandom('documents')
   return Array.from({ length: count }, () =>
@@ -44,7 +44,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 describe('countWords', () => {
   const documents = makeDocuments(300, 1000)
 
-  test('counts the same with any number of threads, with and without the disk', async () => {
+  test('returns the same counts with any number of threads, with and without runs on disk', async () => {
     const one = await countWords(documents, { preTokenization: gpt2, workers: 1 })
     expect(one.words.size).toBeGreaterThan(80_000)
     const expected = sorted(one)
@@ -60,7 +60,7 @@ describe('countWords', () => {
     }
   })
 
-  test('leaves out the same rare words whoever counts', async () => {
+  test('drops the same rare words with any number of threads', async () => {
     const limits = { preTokenization: gpt2, maxWords: 30_000 }
     const one = await countWords(documents, { ...limits, workers: 1 })
     const two = await countWords(documents, { ...limits, workers: 2, threadsFromBytes: 0, memoryBytes: 8 << 20 })
@@ -73,7 +73,7 @@ describe('countWords', () => {
     expect([...asMap(all)].filter(([, count]) => count >= least)).toHaveLength(one.words.size)
   })
 
-  test('leaves out words that are too long and says how many', async () => {
+  test('skips words that are too long, and counts them', async () => {
     const counts = await countWords([`short ${'a'.repeat(5000)} ${'b'.repeat(100)}`], {
       preTokenization: gpt2,
       maxWordBytes: 101,
@@ -82,12 +82,12 @@ describe('countWords', () => {
     expect([...asMap(counts).keys()]).toEqual(['short', ` ${'b'.repeat(100)}`])
   })
 
-  test('reads damaged UTF-8 as U+FFFD', async () => {
+  test('reads invalid UTF-8 as U+FFFD', async () => {
     const counts = await countWords([Uint8Array.of(0x61, 0xff, 0x62)], { preTokenization: gpt2 })
     expect([...asMap(counts).keys()].sort()).toEqual(['a', 'b', '\ufffd'])
   })
 
-  test('stops when it is told to', async () => {
+  test('stops when the signal is aborted', async () => {
     const signal = AbortSignal.abort(new Error('enough'))
     await expect(countWords(documents, { preTokenization: gpt2, signal })).rejects.toThrow('enough')
   })
@@ -118,7 +118,7 @@ describe('runs on disk', () => {
 
 describe('counts files', () => {
   for (const name of ['counts.txt', 'counts.gz']) {
-    test(`${name} gives back what was written, and adds up`, async () => {
+    test(`${name} restores the counts, which can be added`, async () => {
       const a = await countWords(['one two\n"two"\té'], { preTokenization: gpt2 })
       const b = await countWords(['two three'], { preTokenization: gpt2 })
       const path = join(folder, name)
@@ -131,7 +131,7 @@ describe('counts files', () => {
     })
   }
 
-  test('of another pre-tokenization, damaged or missing are refused', async () => {
+  test('throw an error if they are of another pre-tokenization, damaged or missing', async () => {
     const counts = await countWords(['one two'], { preTokenization: gpt2 })
     const path = join(folder, 'other.txt')
     await writeCounts(path, counts, gpt2)

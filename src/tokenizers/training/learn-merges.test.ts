@@ -36,7 +36,7 @@ const learn = ({ words, vocabSize, minFrequency, maxTokenLength, score, prefix }
   return [list.tokens, merges.map(([a, b]) => `${list.tokens[a]} ${list.tokens[b]}`)]
 }
 
-/** The definition, with everything counted anew for every merge. */
+/** The definition, which counts everything again for each merge. */
 const naive = ({ words, vocabSize, minFrequency, maxTokenLength, score, prefix }: Case): string[][] => {
   const counts = new Map<string, number>()
   for (const [word, count] of words) counts.set(word, (counts.get(word) ?? 0) + count)
@@ -124,7 +124,7 @@ describe('learnMerges', () => {
     )
   })
 
-  // Worked by hand: hug ×10, pug ×5, pun ×12, bun ×4, hugs ×5. Frequency joins ##u ##g (20 times). Likelihood joins
+  // By hand: hug ×10, pug ×5, pun ×12, bun ×4, hugs ×5. Frequency merges ##u ##g (20 times). Likelihood merges
   // ##g ##s first: 5 / (20 · 5) = 0.05, against 20 / (36 · 20) = 0.028 for ##u ##g.
   const hugs: Omit<Case, 'score'> = {
     words: [
@@ -140,11 +140,11 @@ describe('learnMerges', () => {
     prefix: '##',
   }
 
-  test('joins the most frequent pair', () => {
+  test('merges the most frequent pair', () => {
     expect(learn({ ...hugs, vocabSize: 13, score: 'frequency' })[1]).toEqual(['##u ##g'])
   })
 
-  test('joins the pair that is most above chance when asked for likelihood', () => {
+  test('merges the pair of the highest likelihood with that score', () => {
     expect(learn({ ...hugs, vocabSize: 13, score: 'likelihood' })[1]).toEqual(['##g ##s'])
   })
 })

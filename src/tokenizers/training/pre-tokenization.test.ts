@@ -8,7 +8,7 @@ import { wellFormed } from '../unicode.ts'
 import { createWordReader, type PreTokenization, preTokenizerNames } from './pre-tokenization.ts'
 import { WordTable, wordText } from './word-table.ts'
 
-/** Words counted the fast way. */
+/** Words as training counts them. */
 const fastWords = (text: string, options: PreTokenization): Map<string, number> => {
   const reader = createWordReader(options)
   const words = new WordTable()
@@ -20,7 +20,7 @@ const fastWords = (text: string, options: PreTokenization): Map<string, number> 
   return new Map(Array.from({ length: data.size }, (_, i) => [wordText(data, i), data.counts[i]]))
 }
 
-/** Words as the encoder cuts them: the whole text through the normalizer and pre-tokenizer of tokenizer.json. */
+/** Words as the encoder splits them, with the normalizer and pre-tokenizer of tokenizer.json. */
 const encoderWords = (text: string, options: PreTokenization): Map<string, number> => {
   const { byteLevel, json } = createWordReader(options)
   const normalized = json.normalizer === null ? text : readNormalizer(json.normalizer).normalize(text, WHOLE_SEGMENT)
@@ -96,7 +96,7 @@ const anyText = fc
   .array(fc.oneof({ weight: 4, arbitrary: awkward }, fc.string({ unit: 'binary', maxLength: 4 })), { maxLength: 24 })
   .map((parts) => wellFormed(parts.join('')))
 
-describe('words counted for training are the words that the encoder cuts', () => {
+describe('words counted for training are the words of the encoder', () => {
   for (const preTokenizer of preTokenizerNames) {
     const normalizers =
       preTokenizer === 'bert' ? (['none'] as const) : (['none', 'nfc', 'nfd', 'nfkc', 'nfkd'] as const)
@@ -108,7 +108,7 @@ describe('words counted for training are the words that the encoder cuts', () =>
             fc.property(anyText, (text) => {
               expect(sorted(fastWords(text, options))).toEqual(sorted(encoderWords(text, options)))
             }),
-            // Found once at random: a long s after an apostrophe is a contraction where case does not matter.
+            // Found by random testing: a long s after an apostrophe is a case-insensitive contraction.
             { numRuns: 300, examples: [["'ſé"], ["don'ſ 'ſt"]] },
           )
         })

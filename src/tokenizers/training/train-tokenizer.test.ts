@@ -31,28 +31,28 @@ const learn = async (input: TokenizerTrainInput): Promise<{ tokens: string[]; mo
   return { tokens: Object.keys(model.vocab).sort((a, b) => model.vocab[a] - model.vocab[b]), model }
 }
 
-describe('trainers against the Rust tokenizers', () => {
-  test('BPE learns the same merges in the same order, and gives the same ids (gpt2)', async () => {
+describe('training', () => {
+  test('BPE with gpt2 words learns the merges and ids of the Rust package', async () => {
     const { tokens, model } = await learn({ vocabSize: 1200, minFrequency: 1 })
     expect(model.merges).toEqual(golden.gpt2.merges)
     expect(tokens).toEqual(golden.gpt2.tokens)
     expect(tokens).toHaveLength(1200)
   })
 
-  test('BPE stops at the least frequency where they stop', async () => {
+  test('BPE stops at the minimum frequency like the Rust package', async () => {
     const { tokens, model } = await learn({ vocabSize: 5000, minFrequency: 10 })
     expect(model.merges).toEqual(golden['gpt2-frequent'].merges)
     expect(tokens).toEqual(golden['gpt2-frequent'].tokens)
     expect(tokens.length).toBeLessThan(5000)
   })
 
-  test('BPE over llama3 words', async () => {
+  test('BPE with llama3 words learns the merges of the Rust package', async () => {
     const { tokens, model } = await learn({ vocabSize: 1000, minFrequency: 1, preTokenizer: 'llama3' })
     expect(model.merges).toEqual(golden.llama3.merges)
     expect(tokens).toEqual(golden.llama3.tokens)
   })
 
-  test('WordPiece with the score frequency is what their WordPieceTrainer learns: BPE merges with ##', async () => {
+  test('WordPiece with the score frequency learns the vocabulary of the Rust WordPieceTrainer', async () => {
     for (const [size, vocabulary] of Object.entries(golden.wordpiece)) {
       const { tokens } = await learn({ type: 'wordpiece', vocabSize: Number(size) })
       expect([...tokens].sort()).toEqual([...vocabulary].sort())
@@ -68,13 +68,13 @@ describe('trainers against the Rust tokenizers', () => {
     expect(shared).toBeLessThan(size * 0.8)
   })
 
-  test('Unigram learns nearly the same pieces with nearly the same scores', async () => {
+  test('Unigram learns nearly the pieces and scores of the Rust package', async () => {
     const { files } = await trainTokenizer([sample], { type: 'unigram', vocabSize: 800, validation: 0 })
     const { model } = JSON.parse(files['tokenizer.json']) as { model: { vocab: [string, number][] } }
     const ours = new Map(model.vocab)
     const shared = golden.unigram.filter(([piece]) => ours.has(piece))
     expect(model.vocab).toHaveLength(800)
-    // Not equal: they also take substrings that run over the end of a word for longer ones, and sum on many threads.
+    // Not equal: the Rust trainer also considers substrings across word ends, and sums on several threads.
     expect(shared.length).toBeGreaterThan(680)
     const difference = shared.reduce((sum, [piece, score]) => sum + Math.abs(score - (ours.get(piece) as number)), 0)
     expect(difference / shared.length).toBeLessThan(0.15)
@@ -117,7 +117,7 @@ describe('trained files', () => {
   afterAll(() => rmSync(folder, { recursive: true }))
 
   for (const [name, input] of trained) {
-    test(`${name}: the Rust and the JavaScript library and ours give equal ids`, async () => {
+    test(`give equal ids in the Rust, the JavaScript and this library: ${name}`, async () => {
       const { files, vocabSize, plan } = await trainTokenizer([sample], { validation: 0, ...input })
       await writeTokenizerFolder(folder, files)
       const ours = await loadTokenizer(folder)
@@ -138,7 +138,7 @@ describe('trained files', () => {
     })
   }
 
-  test('companion files agree with tokenizer.json', async () => {
+  test('include companion files that agree with tokenizer.json', async () => {
     const bpe = (await trainTokenizer([sample], { validation: 0, vocabSize: 400 })).files
     const { model } = JSON.parse(bpe['tokenizer.json'])
     expect(JSON.parse(bpe['vocab.json'])).toEqual(model.vocab)
@@ -186,7 +186,7 @@ print(json.dumps([[t(x)["input_ids"] for x in texts] for t in map(AutoTokenizer.
 describe('trainTokenizer', () => {
   const documents = Array.from({ length: 60 }, (_, i) => sample.slice(i * 1000, i * 1000 + 1000))
 
-  test('gives the same bytes for any order of documents and number of threads', async () => {
+  test('returns the same bytes for any order of documents and number of threads', async () => {
     for (const type of ['bpe', 'wordpiece', 'unigram'] as const) {
       const one = await trainTokenizer(documents, { type, vocabSize: 500 }, { workers: 1 })
       const other = await trainTokenizer([...documents].reverse(), { type, vocabSize: 500 }, { workers: 2 })
@@ -194,7 +194,7 @@ describe('trainTokenizer', () => {
     }
   })
 
-  test('reports on documents that were kept out', async () => {
+  test('measures the tokenizer on validation documents', async () => {
     const { report } = await trainTokenizer(documents, { vocabSize: 600, validation: 0.2 })
     expect(report?.documents).toBeGreaterThan(3)
     expect(report?.documents).toBeLessThan(25)
@@ -204,7 +204,7 @@ describe('trainTokenizer', () => {
     expect((await trainTokenizer(documents, { vocabSize: 600, validation: 0 })).report).toBeUndefined()
   })
 
-  test('goes on from saved counts as if it had seen the text', async () => {
+  test('returns the same files from saved counts as from the text', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'tunesmith-test-'))
     const options: TokenizerTrainInput = { vocabSize: 500, validation: 0 }
     await trainTokenizer(documents.slice(0, 30), options, { saveCounts: join(folder, 'half.gz') })
@@ -215,12 +215,12 @@ describe('trainTokenizer', () => {
     rmSync(folder, { recursive: true })
   })
 
-  test('keeps tokens within the length asked for', async () => {
+  test('limits the token length', async () => {
     const { tokens } = await learn({ vocabSize: 900, maxTokenLength: 3 })
     expect(Math.max(...tokens.filter((token) => !token.startsWith('<|')).map((token) => token.length))).toBe(3)
   })
 
-  test('lists every wrong option at once', async () => {
+  test('throws one error with every wrong option', async () => {
     const bad: TokenizerTrainInput = {
       type: 'unigram',
       preTokenizer: 'gpt2',
@@ -239,7 +239,7 @@ describe('trainTokenizer', () => {
     )
   })
 
-  test('of no text at all still has its bytes and special tokens', async () => {
+  test('includes bytes and special tokens without any text', async () => {
     const { files, vocabSize } = await trainTokenizer([], { vocabSize: 300 })
     expect(vocabSize).toBe(258)
     expect(

@@ -19,7 +19,7 @@ const toText = (words: readonly string[]) => {
 }
 
 describe('findRepeatedSubstrings', () => {
-  test('finds each substring that occurs twice and that no longer one always goes with, as counted by hand', () => {
+  test('finds each repeated substring that cannot be extended without losing an occurrence', () => {
     fc.assert(
       fc.property(wordsArbitrary, fc.integer({ min: 2, max: 6 }), (words, maxLength) => {
         const text = toText(words)
@@ -43,7 +43,7 @@ describe('findRepeatedSubstrings', () => {
         }
         const endOf = (place: number) => text.ends.find((end) => end > place) as number
         for (const [part, places] of expected) {
-          // What follows each place; the end of a word is like nothing else.
+          // The character after each occurrence; each end of a word counts as different.
           const next = places.map((place, i) =>
             place + part.length < endOf(place) ? all[place + part.length] : `end${i}`,
           )
@@ -88,7 +88,7 @@ const makeCase = (words: string[], pieces: string[], weights: readonly number[],
   }
 }
 
-/** Every way to cut a word into pieces. */
+/** Every split of a word into pieces. */
 const cuts = (word: string, pieces: readonly string[]): number[][] => {
   if (word === '') return [[]]
   return pieces.flatMap((piece, id) =>
@@ -117,7 +117,7 @@ describe('the lattice', () => {
         const byHand = new Float64Array(pieces.length)
         let logs = 0
         words.forEach((word, w) => {
-          // In logarithms throughout, since products of the tiny ones underflow.
+          // In logarithms, because products of tiny probabilities underflow.
           const ways = cuts(word, pieces).map((ids) => ({
             ids,
             log: ids.reduce((sum, id) => sum + Math.log(probability[id]), 0),
@@ -134,7 +134,7 @@ describe('the lattice', () => {
     )
   })
 
-  test('finds the best path, with and without the piece that is the whole', () => {
+  test('finds the best path, with and without the edge over the whole word', () => {
     fc.assert(
       fc.property(casesArbitrary, fc.boolean(), ({ words, pieces, weights }, inner) => {
         const { lattice, probability } = makeCase(words, pieces, weights)
@@ -166,7 +166,7 @@ describe('the lattice', () => {
     )
   })
 
-  test('without some pieces is the lattice of the others', () => {
+  test('after dropping pieces equals the lattice of the remaining pieces', () => {
     const given = makeCase(['abcab', 'cab'], ['a', 'b', 'c', 'ab', 'cab'], [10])
     dropPieces(given.lattice, Int32Array.of(0, 1, 2, -1, 3))
     const { lattice } = makeCase(['abcab', 'cab'], ['a', 'b', 'c', 'cab'], [10])
@@ -195,7 +195,7 @@ describe('trainUnigram', () => {
     return trainUnigram(table.data(), options)
   }
 
-  test('keeps all characters and the pieces that carry the text', () => {
+  test('keeps all characters and the most useful pieces', () => {
     const words = Object.fromEntries(
       ['low', 'lower', 'lowest', 'new', 'newer', 'newest', 'wide', 'wider', 'widest'].map((word) => [`▁${word}`, 50]),
     )
@@ -205,14 +205,14 @@ describe('trainUnigram', () => {
     for (const stem of ['▁low', '▁ne', '▁wid']) expect(pieces.some((piece) => piece.startsWith(stem))).toBe(true)
   })
 
-  test('copes with one very long word', () => {
+  test('handles one very long word', () => {
     const pieces = train({ ['ab'.repeat(1500)]: 1, ab: 5 }, 6)
     expect(pieces.every(([, score]) => Number.isFinite(score))).toBe(true)
     expect(pieces.length).toBeGreaterThanOrEqual(2)
   })
 })
 
-test('digamma has its known values', () => {
+test('digamma returns known values', () => {
   // Abramowitz and Stegun, table 6.1: psi(1) = -gamma, psi(1.5), psi(2); and psi(10).
   expect(digamma(1)).toBeCloseTo(-0.5772156649, 8)
   expect(digamma(1.5)).toBeCloseTo(0.03648997398, 8)

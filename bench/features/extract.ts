@@ -43,7 +43,7 @@ const prepared = task.prepare(tokenizer, config, { maxLength: 128, headOptions, 
 const options = {
   layer: 'last',
   pooling: 'mean',
-  apart: false,
+  separatePairs: false,
   identity: base.identity,
   padId: tokenizer.special.pad?.id ?? 0,
 } as const

@@ -1,5 +1,5 @@
-// Features on disk, in shards named by the hash of their own bytes: a shard is there whole or not at all, a damaged one is noticed, and
-// new sequences only add shards. Knows neither the model nor what features are for.
+// Features on disk, in shards named by the SHA-256 of their own bytes: shards are written atomically, a damaged one is detected, and
+// new sequences only add shards.
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -8,21 +8,21 @@ import { makeSafetensorsHeader, openSafetensors } from '../checkpoint/index.ts'
 import { sha256, sha256File, writeFileAtomic } from '../core/index.ts'
 import { freeTensors, scope, Tensor, zeros } from '../tensor/index.ts'
 
-/** Where features are kept unless somebody says where. */
+/** The default folder of the feature cache. */
 export const defaultCache = (): string =>
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'features')
 
 /** Bytes of a key. */
 const keyBytes = 16
-/** A shard is written when this many bytes of features wait: what a kill may cost, and what one damaged byte does. */
+/** A shard is written when this many bytes are buffered: the work that a kill or a damaged byte may cost. */
 const shardBytes = 8 << 20
-/** Or when this long has passed since the last one. */
+/** A shard is also written after this time. */
 const shardMs = 20_000
 const shardName = /^[0-9a-f]{64}\.safetensors$/
 
 interface Place {
   shard: number
-  /** First row in the shard, and how many. */
+  /** First row in the shard, and the number of rows. */
   row: number
   rows: number
 }
@@ -35,12 +35,12 @@ export class FeatureCache {
   readonly #places = new Map<string, Place>()
   /** float32 [rows,width] of each shard: mapped files, or tensors in memory. */
   readonly #shards: Tensor[] = []
-  #waiting: { key: string; values: Float32Array }[] = []
-  #waitingBytes = 0
+  #buffer: { key: string; values: Float32Array }[] = []
+  #bufferedBytes = 0
   #flushed = performance.now()
   readonly #shardBytes: number
 
-  /** @param folder undefined for features that are kept in memory only */
+  /** @param folder undefined for a cache in memory only */
   private constructor(folder: string | undefined, width: number, most: number) {
     this.folder = folder
     this.width = width
@@ -48,8 +48,8 @@ export class FeatureCache {
   }
 
   /**
-   * Opens what `about` names inside `root`; whatever changes features belongs in it. Each shard is checked byte by byte, and removed
-   * when it is not what was written.
+   * Opens the cache that `about` describes inside `root`; everything that features depend on belongs in `about`. Each shard is
+   * checked by its hash, and removed where it is damaged.
    */
   static async open(root: string | undefined, about: object, width: number, most = shardBytes): Promise<FeatureCache> {
     if (root === undefined) return new FeatureCache(undefined, width, most)
@@ -59,7 +59,7 @@ export class FeatureCache {
     await mkdir(folder, { recursive: true })
     const names: string[] = (await readdir(folder)).sort()
     if (!names.includes('about.json')) await writeFileAtomic(join(folder, 'about.json'), `${text}\n`)
-    for (const name of names) if (shardName.test(name)) await cache.#takeUp(join(folder, name), name.slice(0, 64))
+    for (const name of names) if (shardName.test(name)) await cache.#openShard(join(folder, name), name.slice(0, 64))
     return cache
   }
 
@@ -71,18 +71,18 @@ export class FeatureCache {
     return this.#places.has(key)
   }
 
-  /** Keeps rows of `width` values under a key; on disk after the next `flush` at the latest. */
+  /** Stores rows of `width` values under a key; they are on disk after the next `flush` at the latest. */
   async add(key: string, values: Float32Array): Promise<void> {
-    this.#waiting.push({ key, values })
-    this.#waitingBytes += values.byteLength
-    if (this.#waitingBytes >= this.#shardBytes || performance.now() - this.#flushed > shardMs) await this.flush()
+    this.#buffer.push({ key, values })
+    this.#bufferedBytes += values.byteLength
+    if (this.#bufferedBytes >= this.#shardBytes || performance.now() - this.#flushed > shardMs) await this.flush()
   }
 
   async flush(): Promise<void> {
-    const entries = this.#waiting
+    const entries = this.#buffer
     if (entries.length === 0) return
-    this.#waiting = []
-    this.#waitingBytes = 0
+    this.#buffer = []
+    this.#bufferedBytes = 0
     this.#flushed = performance.now()
     const keys = new Uint8Array(entries.length * keyBytes)
     const counts = new Int32Array(entries.length)
@@ -115,7 +115,7 @@ export class FeatureCache {
     freeTensors([tensors.get('keys')!, tensors.get('rows')!])
   }
 
-  /** The rows of each key one after another, float32 [rows,width]. Flush first. */
+  /** The rows of the keys in order, float32 [rows,width]. Call `flush` first. */
   gather(keys: readonly string[]): Tensor {
     const firsts: number[] = []
     let total = 0
@@ -123,7 +123,7 @@ export class FeatureCache {
       firsts.push(total)
       total += this.#placeOf(key).rows
     }
-    // By shard, so that each is read once.
+    // Grouped by shard, so that each is read once.
     const from: number[][] = this.#shards.map(() => [])
     const to: number[][] = this.#shards.map(() => [])
     keys.forEach((key, i) => {
@@ -167,12 +167,12 @@ export class FeatureCache {
     })
   }
 
-  async #takeUp(path: string, expected: string): Promise<void> {
+  async #openShard(path: string, expected: string): Promise<void> {
     const reject = async () => {
       this.damaged.push(path)
       await rm(path, { force: true })
     }
-    // What the name says is checked before anything is mapped or believed.
+    // The hash in the name is checked before anything is mapped or trusted.
     if ((await sha256File(path).catch(() => undefined)) !== expected) return reject()
     const file = await openSafetensors(path)
     const [keys, rows, values] = ['keys', 'rows', 'values'].map((name) => file.tensor(name))
@@ -188,7 +188,7 @@ export class FeatureCache {
 
 const indices = (values: readonly number[]): Tensor => Tensor.from(Int32Array.from(values), { dtype: 'int64' })
 
-/** The key of a sequence: its tokens, their segments, and the places that are asked. What made them the tokens they are does not matter. */
+/** The key of a sequence: token ids, segment ids and selected positions, whatever tokenizer they come from. */
 export const keyOf = (
   ids: Uint32Array,
   typeIds: Uint8Array | undefined,
@@ -200,7 +200,7 @@ export const keyOf = (
     if (part !== undefined) hash.update(part)
   }
   put(ids)
-  // All of the first segment is what models take where there are none.
+  // Missing segment ids mean the first segment.
   put(typeIds?.some((type) => type !== 0) ? typeIds : undefined)
   put(positions)
   return hash.digest('hex').slice(0, 2 * keyBytes)

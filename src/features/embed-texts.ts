@@ -1,4 +1,4 @@
-// Vectors of texts: sorted by length and run packed, so that no time goes into padding. Knows no architecture and no tokenizer's kind.
+// Embeddings of texts: sorted by length and packed, so that there is no padding.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../core/index.ts'
 import { EmbeddingHead, type Model } from '../models/index.ts'
@@ -7,40 +7,52 @@ import type { Tokenizer } from '../tokenizers/index.ts'
 import { extractFeatures } from './extract.ts'
 import { layerField, poolings } from './layers.ts'
 
+/** Settings of `embedTexts`. */
 export const embedSchema = z.strictObject({
   layer: layerField.default('last'),
   pooling: z
     .enum(poolings)
     .optional()
-    .describe('which vector stands for a text, or `tokens` for all of them; what the files say, else the mean'),
-  normalize: z.boolean().optional().describe('vectors of length one; what the files say unless given'),
-  batchTokens: z.int().positive().default(2048).describe('most tokens in a batch; a longer text is a batch of its own'),
+    .describe(
+      'pooling of a text to one vector, or `tokens` for a vector per token (default: that of the model files, else mean)',
+    ),
+  normalize: z.boolean().optional().describe('scale vectors to length one (default: as in the model files)'),
+  batchTokens: z
+    .int()
+    .positive()
+    .default(2048)
+    .describe('maximum tokens per batch; a longer text is a batch of its own'),
   maxTokens: z
     .int()
     .positive()
     .optional()
-    .describe('longer texts are cut; what the files say of the model and its tokenizer unless given'),
+    .describe(
+      'maximum tokens per text, longer texts are truncated (default: the limits of the model and its tokenizer)',
+    ),
 })
+/** Checked settings of `embedTexts`. */
 export type EmbedSettings = z.output<typeof embedSchema>
 
+/** Progress, cancellation and cache of `embedTexts`. */
 export interface EmbedHooks {
   /** Called after each batch with the number of texts that are done. */
   onProgress?(done: number): void
   onNote?(line: string): void
   signal?: AbortSignal
-  /** Keeps vectors in a folder, by the hash of the model's files and of each text's tokens. */
+  /** Caches vectors in a folder, by the hash of the model's files and of each text's tokens. */
   cache?: { folder: string; identity: string }
 }
 
+/** Embeddings of texts. */
 export interface Embedded {
   /** float32 [rows,C]: a row for each text, or for each token with pooling `tokens`. */
   vectors: Tensor
-  /** Rows of each text. */
+  /** Number of rows of each text. */
   rows: Int32Array
 }
 
 /**
- * The vectors of each text, in their order: pooled and scaled as the model's embedding head says unless the options do.
+ * Embeddings of texts with the number of rows of each; pooling and scaling default to those of the model's embedding head.
  * @throws ConfigError for a model with another head, settings that do not fit, or a text without tokens
  */
 export const embedWithRows = async (
@@ -81,14 +93,14 @@ export const embedWithRows = async (
   }
 }
 
-/** One vector for each text, float32 [texts,C]; of every token with pooling `tokens`, one text after another. */
+/** Embeddings of texts: float32 [texts,C], or a row for every token with pooling `tokens`, in the order of the texts. */
 export const embedTexts = async (...args: Parameters<typeof embedWithRows>): Promise<Tensor> =>
   (await embedWithRows(...args)).vectors
 
 const unitLength = (rows: Tensor): Tensor =>
   rows.div(rows.square().sum(-1, { keepdim: true }).sqrt().clamp({ min: 1e-12 }))
 
-/** What the model's positions, its sentence settings and its tokenizer allow. */
+/** The smallest of the limits of the model's positions, its sentence settings and its tokenizer. */
 const longest = (model: Model, tokenizer: Tokenizer): number | undefined => {
   const known = [model.facts.maxPositions, model.headOptions.maxTokens, tokenizer.maxLength]
   const limits = known.filter((limit) => limit !== undefined)
@@ -99,6 +111,6 @@ const idsOf = (tokenizer: Tokenizer, text: string, maxTokens: number | undefined
   const truncation = maxTokens === undefined ? undefined : { maxLength: maxTokens }
   const { ids } = tokenizer.encode(text, { truncation })
   if (ids.length === 0)
-    throw new ConfigError(`Expected at least one token for \`texts[${index}]\`, got none. Leave empty texts out.`)
+    throw new ConfigError(`Expected at least one token for \`texts[${index}]\`, got none. Remove empty texts.`)
   return Uint32Array.from(ids)
 }

@@ -1,5 +1,5 @@
-// The frozen base at work: a vector, or several, for each sequence of tokens. Sorted by length and run without padding where the model
-// can; what the cache has is not computed again. Knows no architecture, no task and no learner.
+// Feature extraction with a frozen base: one vector, or one per token, for each sequence. Sequences are sorted by length and run
+// without padding where the model can; cached features are not computed again.
 import { setImmediate } from 'node:timers/promises'
 import type { Model } from '../models/index.ts'
 import { mustPad, placeSequences } from '../objectives/index.ts'
@@ -7,10 +7,11 @@ import { inferenceMode, scope, Tensor } from '../tensor/index.ts'
 import { FeatureCache, keyOf } from './cache.ts'
 import { bodyInputsFor, type FeaturePooling, poolFeatures } from './layers.ts'
 
+/** A sequence to extract features of. */
 export interface FeatureSequence {
   ids: Uint32Array
   typeIds?: Uint8Array
-  /** With pooling `tokens`: the tokens whose vectors are wanted, rising; all unless given. */
+  /** With pooling `tokens`: positions of the tokens, ascending (default: all). */
   positions?: Uint32Array
 }
 
@@ -19,27 +20,29 @@ export interface FeatureSource {
   pooling: FeaturePooling
 }
 
+/** What is extracted, and where it is cached. */
 export interface ExtractOptions extends FeatureSource {
-  /** Folder of the cache; kept in memory only unless given. */
+  /** Folder of the cache (default: in memory only). */
   cache?: string
-  /** What the base is, down to its bits: a part of the cache's name. */
+  /** Hash of the base's weights and precision: part of the cache's key. */
   identity: string
   padId: number
   batchTokens?: number
-  /** Features that are held back before a file of them is written, in bytes. */
+  /** Size in bytes at which a cache file is written. */
   shardBytes?: number
-  /** Called after each batch with how many sequences are there, computed or cached. */
+  /** Called after each batch with the number of sequences that are done, computed or cached. */
   onProgress?(done: number): void
   onNote?(line: string): void
   signal?: AbortSignal
 }
 
+/** Extracted features. */
 export interface Extracted {
   /** float32 [rows,C], in the order of the sequences. */
   features: Tensor
-  /** Rows of each sequence. */
+  /** Number of rows of each sequence. */
   rows: Int32Array
-  /** Different sequences that the cache had, and that went through the base. */
+  /** Distinct sequences that were in the cache, and that were computed. */
   cached: number
   computed: number
   /** Tokens that went through the base. */
@@ -49,7 +52,7 @@ export interface Extracted {
 
 const defaultBatchTokens = 2048
 
-/** @throws ConfigError for a layer that the model does not have */
+/** Features of the sequences, in their order. @throws ConfigError for a layer that the model does not have */
 export const extractFeatures = async (
   model: Model,
   sequences: readonly FeatureSequence[],
@@ -60,7 +63,7 @@ export const extractFeatures = async (
   const about = { version: 1, base: identity, layer, pooling }
   const cache = await FeatureCache.open(options.cache, about, model.facts.hiddenSize, options.shardBytes)
   for (const path of cache.damaged)
-    onNote?.(`${path} of the feature cache was damaged: it is removed, and its features are computed again.`)
+    onNote?.(`Removing the damaged file ${path} of the feature cache: its features are computed again.`)
   const keys = sequences.map(({ ids, typeIds, positions }) => keyOf(ids, typeIds, positions))
   const missing = new Map<string, FeatureSequence>()
   keys.forEach((key, i) => {
@@ -75,7 +78,7 @@ export const extractFeatures = async (
   try {
     try {
       for (const batch of batches(work, batchTokens, mustPad({ unpadded: true }, model))) {
-        // Lets signals and progress through between two batches.
+        // Signals and progress are handled between two batches.
         await setImmediate()
         signal?.throwIfAborted()
         const chosen = batch.map(([, sequence]) => sequence)
@@ -85,7 +88,7 @@ export const extractFeatures = async (
         onProgress?.(done)
       }
     } finally {
-      // Also where it was stopped: what is done need not be done again.
+      // Also after an abort, so that finished work is not repeated.
       await cache.flush()
     }
     return {
@@ -121,8 +124,9 @@ const featuresOf = (
       const { inputs } = placeSequences(examples, padId, { padded: mustPad({ unpadded: true }, model), device })
       const outputs = model.bodyForward(bodyInputsFor(inputs, layer, pooling))
       const rows = poolFeatures(outputs, inputs, { layer, pooling })
-      const asked = selectedRows(sequences, pooling)
-      const kept = asked === undefined ? rows : rows.indexSelect(0, Tensor.from(asked, { dtype: 'int64', device }))
+      const selected = selectedRows(sequences, pooling)
+      const kept =
+        selected === undefined ? rows : rows.indexSelect(0, Tensor.from(selected, { dtype: 'int64', device }))
       return kept.to({ device: 'cpu' }).toFloat32Array()
     }),
   )
@@ -133,28 +137,28 @@ const featuresOf = (
   })
 }
 
-/** Which tokens of a batch are wanted; undefined for all rows that there are. */
+/** Rows of a batch that are selected by `positions`; undefined for all. */
 const selectedRows = (sequences: readonly FeatureSequence[], pooling: FeaturePooling): Int32Array | undefined => {
   if (pooling !== 'tokens' || sequences.every(({ positions }) => positions === undefined)) return undefined
-  const asked: number[] = []
+  const selected: number[] = []
   let first = 0
   for (const { ids, positions } of sequences) {
-    for (const place of positions ?? ids.keys()) asked.push(first + place)
+    for (const place of positions ?? ids.keys()) selected.push(first + place)
     first += ids.length
   }
-  return Int32Array.from(asked)
+  return Int32Array.from(selected)
 }
 
 type Work = [key: string, sequence: FeatureSequence]
 
-/** Cuts work sorted by length into batches, each as full as may be; one that is too long is a batch of its own. */
-function* batches(work: readonly Work[], most: number, padded: boolean): Generator<Work[], void> {
+/** Batches of work sorted by length, with at most `maxTokens` tokens each; a longer sequence is a batch of its own. */
+function* batches(work: readonly Work[], maxTokens: number, padded: boolean): Generator<Work[], void> {
   let batch: Work[] = []
   let sum = 0
   for (const one of work) {
     const { length } = one[1].ids
     const size = padded ? length * (batch.length + 1) : sum + length
-    if (batch.length > 0 && size > most) {
+    if (batch.length > 0 && size > maxTokens) {
       yield batch
       batch = []
       sum = 0

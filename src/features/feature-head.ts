@@ -1,4 +1,4 @@
-// A learner of features in the place of a model's head: the base with it predicts like any other model. Knows no learner and no task.
+// A fitted learner as a model's head, so that the base with it predicts like any other model.
 import { ConfigError, parseConfig } from '../core/index.ts'
 import {
   type BodyInputs,
@@ -15,26 +15,28 @@ import { cat, noGrad, scope, type Tensor } from '../tensor/index.ts'
 import { bodyInputsFor, type FeaturePooling, layerVectors, poolFeatures } from './layers.ts'
 import type { FittedLearner } from './learner.ts'
 
-/** Means and deviations of features, where they are standardised. */
+/** Means and standard deviations of features. */
 export interface Scaler {
   mean: Tensor
   deviation: Tensor
 }
 
+/** What a feature head reads, and the learner behind it. */
 export interface FeatureHeadOptions {
   layer: string | number
   pooling: FeaturePooling
-  /** Rows are pairs of sequences that stand apart. */
+  /** Rows are pairs of separately encoded sequences. */
   separatePairs: boolean
   kind: TargetKind
   fitted: FittedLearner
   scaler: Scaler | undefined
 }
 
-/** u, v, |u-v|, u*v of rows that belong together by two: [2N,C] -> [N,4C]. */
+/** u, v, |u-v|, u*v of consecutive rows: [2N,C] -> [N,4C]. */
 export const pairFeatures = (rows: Tensor): Tensor => {
   const [count, width] = rows.shape
-  if (count % 2 !== 0) throw new ConfigError('Expected pairs of texts for features of pairs, got a text alone.')
+  if (count % 2 !== 0)
+    throw new ConfigError('Expected pairs of texts for pair features, got a single text. Give `pair`.')
   return scope(() => {
     const both = rows.reshape([count / 2, 2, width])
     const [u, v] = [both.select(1, 0), both.select(1, 1)]
@@ -42,12 +44,13 @@ export const pairFeatures = (rows: Tensor): Tensor => {
   })
 }
 
+/** Features with the scaler applied, if there is one. */
 export const standardized = (features: Tensor, scaler: Scaler | undefined): Tensor =>
   scaler === undefined ? features : features.sub(scaler.mean).div(scaler.deviation)
 
 /**
- * What the learner says of rows: logits as the task's own head would give them, [N,outputs], or [N,1] of choices. Learners work on the CPU;
- * the rows may be elsewhere, and the logits are where they are.
+ * The learner's scores of rows as logits, in the form of the task's own head: [N,outputs], or [N,1] for choices. Learners work on
+ * the CPU; the result is on the device of the features.
  */
 export const scoreRows = (
   features: Tensor,
@@ -57,34 +60,34 @@ export const scoreRows = (
     scope(() => {
       const rows = features.to({ dtype: 'float32', device: 'cpu' })
       const scores = fitted.scores(standardized(rows, scaler)).to({ device: features.device })
-      // Right against wrong.
+      // The score of a choice: right minus wrong.
       return kind === 'choice' ? scores.narrow(1, 1, 1).sub(scores.narrow(1, 0, 1)) : scores
     }),
   )
 
 class FeatureHead extends Head {
-  readonly #reading: FeatureHeadOptions
+  readonly #options: FeatureHeadOptions
 
-  constructor(reading: FeatureHeadOptions) {
+  constructor(options: FeatureHeadOptions) {
     super()
-    this.#reading = reading
+    this.#options = options
   }
 
   override bodyInputs(inputs: BodyInputs): BodyInputs {
-    const { layer, pooling } = this.#reading
+    const { layer, pooling } = this.#options
     return bodyInputsFor(flatRows(inputs), layer, pooling)
   }
 
-  /** [rows,outputs]; of tokens [B,T,outputs]; of choices [1,rows]. */
+  /** [rows,outputs]; [B,T,outputs] for tokens; [1,rows] for choices. */
   forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
-    const { layer, pooling, separatePairs: apart, kind } = this.#reading
+    const { layer, pooling, separatePairs, kind } = this.#options
     if (pooling === 'tokens') {
       const hidden = layerVectors(outputs, layer)
-      const scores = scoreRows(hidden.flatten(0, 1), this.#reading)
+      const scores = scoreRows(hidden.flatten(0, 1), this.#options)
       return scores.view([hidden.shape[0], hidden.shape[1], scores.shape[1]])
     }
     const rows = poolFeatures(outputs, flatRows(inputs), { layer, pooling })
-    const scores = scoreRows(apart ? pairFeatures(rows) : rows, this.#reading)
+    const scores = scoreRows(separatePairs ? pairFeatures(rows) : rows, this.#options)
     return kind === 'choice' ? scores.t() : scores
   }
 }
@@ -102,12 +105,12 @@ const flatRows = (inputs: BodyInputs): BodyInputs => {
   }
 }
 
-/** The base with the learner as its head. */
+/** The base with a fitted learner as its head. */
 export const modelWithLearner = (
   { definition, config, body }: Model,
   headType: HeadType,
   headOptions: Partial<HeadOptions>,
-  reading: FeatureHeadOptions,
+  options: FeatureHeadOptions,
 ): Model =>
   new Model(
     {
@@ -118,5 +121,5 @@ export const modelWithLearner = (
       entry: headEntry(definition, config, 'embedding'),
     },
     body,
-    new FeatureHead(reading),
+    new FeatureHead(options),
   )

@@ -1,43 +1,44 @@
-// A specialist that learnt from features, as a folder: feature_model.json says what is read from which base, learner.safetensors holds what
-// was learnt. Knows no learner and no task.
+// A feature-based specialist as a folder: feature_model.json names the base, the layer and the task, learner.safetensors has the fitted
+// learner.
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { loadModelWithReport, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
-import { CheckpointError, exists, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
+import { CheckpointError, exists, openEnum, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
 import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
 import { Generator, type Tensor } from '../tensor/index.ts'
 import { modelWithLearner, type Scaler } from './feature-head.ts'
 import { layerField, poolings } from './layers.ts'
 import { expectTensor, type FittedLearner } from './learner.ts'
-import { learners } from './learners/index.ts'
-import { findLearner } from './settings.ts'
+import { findLearner, learnerTypes } from './learners/index.ts'
 
 const FEATURE_FILE = 'feature_model.json'
 const LEARNER_FILE = 'learner.safetensors'
 const scalerPrefix = 'scaler.'
 
 const fileSchema = z.strictObject({
-  version: z.literal(1).describe('of this format'),
+  version: z.literal(1).describe('version of this format'),
   base: z.string().describe('folder or Hub id of the base'),
-  baseIdentity: z.string().describe('SHA-256 of its files'),
-  initSeed: z.int().optional().describe('seed of a base with random weights'),
-  precision: z.enum(['float32', 'bfloat16']).default('float32').describe('of the base while it gave features'),
-  task: z.string().describe('what was learnt'),
+  baseIdentity: z.string().describe('SHA-256 of the files of the base'),
+  initSeed: z.int().optional().describe('seed of a randomly initialised base'),
+  precision: z.enum(['float32', 'bfloat16']).default('float32').describe('dtype of the base during feature extraction'),
+  task: z.string().describe('task'),
   head: z.enum(headTypes),
   headOptions: headOptionsSchema.partial(),
   layer: layerField,
   pooling: z.enum(poolings),
-  apart: z.boolean().describe('rows are u, v, |u-v| and u*v of two texts'),
-  width: z.int().positive().describe('features of a row'),
+  separatePairs: z.boolean().describe('features are u, v, |u-v| and u*v of two separately encoded texts'),
+  width: z.int().positive().describe('features per row'),
   kind: z.enum(['class', 'labels', 'number', 'choice']),
   outputs: z.int().positive(),
   standardize: z.boolean(),
-  learner: z.enum(Object.keys(learners) as [string, ...string[]]),
-  settings: z.record(z.string(), z.unknown()).describe("the learner's own"),
+  learner: openEnum<string>(learnerTypes),
+  settings: z.record(z.string(), z.unknown()).describe("the learner's own settings"),
 })
+/** The content of feature_model.json. */
 export type FeatureModelFacts = z.output<typeof fileSchema>
 
+/** The base that features are extracted from. */
 export interface BaseOptions {
   base: string
   initSeed?: number
@@ -49,21 +50,21 @@ export interface OpenBase {
   model: Model
   /** Folder or file of the base. */
   folder: string
-  /** Hash of everything that its features depend on. */
+  /** Hash of the weights, the initialisation seed and the precision: everything that features depend on. */
   identity: string
 }
 
-/** A base that is in memory already, with whatever head. */
+/** A base that is already in memory, with any head. */
 export interface LoadedBase extends Omit<OpenBase, 'identity'> {
-  /** SHA-256 of its files, as `identityOf` gives it. */
+  /** SHA-256 of its files, from `modelFilesHash`. */
   files: string
 }
 
-/** What a base is, down to the bits of its features. */
+/** Hash of a base with its initialisation and precision. */
 const featureIdentity = (files: string, { initSeed, precision }: Pick<BaseOptions, 'initSeed' | 'precision'>): string =>
   sha256(JSON.stringify({ files, initSeed, precision }))
 
-/** A base to take features from: without a head of its own, frozen. */
+/** Loads a frozen base for feature extraction. */
 export const openBase = async ({
   base,
   initSeed,
@@ -79,7 +80,7 @@ export const openBase = async ({
   return { model, folder, identity: featureIdentity(await modelFilesHash(folder), { initSeed, precision }) }
 }
 
-/** SHA-256 over the weights and the config of a model's folder, or of its one file. */
+/** SHA-256 over the weights and configs of a model's folder, or of its single file. */
 export const modelFilesHash = async (path: string): Promise<string> => {
   if ((await stat(path)).isFile()) return sha256File(path)
   const names = (await readdir(path)).filter((name) => name.endsWith('.safetensors') || name.endsWith('config.json'))
@@ -87,7 +88,7 @@ export const modelFilesHash = async (path: string): Promise<string> => {
   return sha256(hashes.join('\n'))
 }
 
-/** Two files and more, whole or not at all. */
+/** Writes a specialist's folder atomically. @param also writes further files into the folder */
 export const saveFeatureModel = async (
   facts: Omit<FeatureModelFacts, 'version'>,
   { fitted, scaler }: { fitted: FittedLearner; scaler: Scaler | undefined },
@@ -105,19 +106,20 @@ export const saveFeatureModel = async (
   })
 }
 
-/** Whether a folder holds a specialist that learnt from features. */
+/** Whether a folder has a feature-based specialist. */
 export const isFeatureModel = async (folder: string): Promise<boolean> => exists(join(folder, FEATURE_FILE))
 
+/** A feature-based specialist in memory. */
 export interface OpenedFeatureModel {
   model: Model
   facts: FeatureModelFacts
   /** Folder or file of the base. */
   baseFolder: string
-  /** What it holds besides the base. */
+  /** Its tensors besides the base. */
   tensors: ReadonlyMap<string, Tensor>
 }
 
-/** @throws CheckpointError for a base in memory that cannot give the features */
+/** Uses a base in memory. @throws CheckpointError where its features would differ from those of the fit */
 const openLoaded = (
   { model, folder, files }: LoadedBase,
   { initSeed, precision }: FeatureModelFacts,
@@ -126,20 +128,21 @@ const openLoaded = (
   const entry = (head: HeadType) => headEntry(model.definition, model.config, head)
   const fault =
     initSeed !== undefined
-      ? 'a base of random weights'
+      ? 'a randomly initialised base'
       : (entry(model.headType).encoderOnly ?? false) !== (entry('embedding').encoderOnly ?? false)
         ? 'an encoder without its decoder'
         : undefined
   if (fault !== undefined)
     throw new CheckpointError(
-      `${path}: Expected ${fault}, which the features were taken from, got the base in memory from ${folder}. Open this model by itself.`,
+      `${path}: Expected ${fault}, as in the fit, got the base in memory from ${folder}. Load this model on its own.`,
     )
   return { model, folder, identity: featureIdentity(files, { precision }) }
 }
 
 /**
- * @param options.base in place of the one that the files name: a folder or Hub id, or one in memory, which is left as it is
- * @throws CheckpointError where the files do not fit each other or the base is another one
+ * Loads a feature-based specialist.
+ * @param options.base replaces the base that the files name: a folder or Hub id, or one in memory, which stays unchanged
+ * @throws CheckpointError for inconsistent files or another base
  */
 export const openFeatureModel = async (
   folder: string,
@@ -159,7 +162,7 @@ export const openFeatureModel = async (
       : await openBase({ ...facts, base: base ?? facts.base, device })
   if (opened.identity !== facts.baseIdentity)
     throw new CheckpointError(
-      `${path}: Expected the base that the features were taken from at ${opened.folder}, found another one. What was learnt means nothing on it: learn again.`,
+      `${path}: Expected the base of the fit at ${opened.folder}, found a model with other weights. Fine-tune again on this base.`,
     )
   const file = await openSafetensors(join(folder, LEARNER_FILE))
   const own = new Map<string, Tensor>()
@@ -177,11 +180,11 @@ export const openFeatureModel = async (
   const kind = facts.kind === 'choice' ? 'class' : facts.kind
   const outputs = facts.kind === 'choice' ? 2 : facts.outputs
   const fitted = definition.open(own, config, { kind, outputs })
-  const { layer, pooling, apart } = facts
+  const { layer, pooling, separatePairs } = facts
   const model = modelWithLearner(opened.model, facts.head, facts.headOptions, {
     layer,
     pooling,
-    separatePairs: apart,
+    separatePairs,
     kind: facts.kind,
     fitted,
     scaler,

@@ -1,4 +1,4 @@
-// Features of a frozen base, and models that learn from them. What other folders may use of it.
+// Features (hidden states) of a frozen base model, and classical learners that are fitted on them: what other folders may use.
 export { defaultCache } from './cache.ts'
 export {
   type Embedded,
@@ -38,6 +38,7 @@ export type {
   LearningProblem,
   ProblemKind,
 } from './learner.ts'
-export { type LearnerType, learners } from './learners/index.ts'
+export { defineLearner } from './learner.ts'
+export { findLearner, type LearnerType, learners, registerLearner } from './learners/index.ts'
 export { type FeatureSettings, featureFields, featureSettings } from './settings.ts'
 export { type VectorsOfTexts, vectorFormat, vectorSuffixes } from './vector-files.ts'

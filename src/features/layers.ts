@@ -1,39 +1,46 @@
-// Which of a body's vectors are features: the layer, and how a sequence's tokens become one vector. Knows no architecture, no cache and
-// no learner.
+// Which hidden states of a body are features: the layer, and the pooling of a sequence's tokens into one vector.
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { type BodyInputs, type BodyOutputs, firstTokensOf } from '../models/index.ts'
 import { arange, cat, ones, type Tensor, zeros } from '../tensor/index.ts'
 
+/** Names of the poolings. */
 export const poolings = ['mean', 'first', 'last', 'max', 'tokens'] as const
+/** How the token vectors of a sequence become features. */
 export type FeaturePooling = (typeof poolings)[number]
 
 const lastLayers = /^mean-last-([1-9]\d{0,3})$/
 
+/** A config field that chooses the layer. */
 export const layerField = z
   .union([z.int(), z.string().regex(/^(last|mean-last-[1-9]\d{0,3})$/)])
-  .describe('whose vectors: last, a number (0 the embeddings, -1 the last), or mean-last-N for the mean of the last N')
+  .describe(
+    'layer of the hidden states: last, an index (0: embeddings, -1: last layer), or mean-last-N for the mean of the last N layers',
+  )
 
-/** Whether the body must give every layer's output. */
+/** Whether the body must return every layer's output. */
 const needsAllLayers = (layer: string | number): boolean => layer !== 'last'
 
-/** The batch with what of it the body need make. */
+/** The inputs of a forward pass that computes only the hidden states that are needed. */
 export const bodyInputsFor = (inputs: BodyInputs, layer: string | number, pooling: FeaturePooling): BodyInputs => {
   const { starts } = inputs
   if (needsAllLayers(layer)) return { ...inputs, allHidden: true }
   return pooling === 'first' && starts !== undefined ? { ...inputs, read: firstTokensOf(starts) } : inputs
 }
 
-/** The vectors of a layer, [B,T,C]; [1,rows,C] of rows whose first tokens alone were asked for. @throws ConfigError for a layer that the body does not have */
+/**
+ * Hidden states of a layer: [B,T,C], or [1,rows,C] where only the first tokens were computed.
+ * @throws ConfigError for a layer that the body does not have
+ */
 export const layerVectors = ({ hidden, allHidden }: BodyOutputs, layer: string | number): Tensor => {
   if (!needsAllLayers(layer)) return hidden
   if (allHidden === undefined)
-    throw new ConfigError(`Expected "last" for \`layer\` with this architecture, which shows no others, got ${layer}.`)
+    throw new ConfigError(`Expected "last" for \`layer\`, the only layer that this architecture returns, got ${layer}.`)
   const count = Number(lastLayers.exec(String(layer))?.[1] ?? 0)
   if (count > 0) {
     if (count >= allHidden.length)
       throw new ConfigError(
-        `Expected at most mean-last-${allHidden.length - 1} for \`layer\`, as the model has so many layers, got ${layer}.`,
+        `Expected at most mean-last-${allHidden.length - 1} for \`layer\`, the number of layers of the model, got ${layer}.`,
       )
     const chosen = allHidden.slice(-count)
     return chosen
@@ -44,7 +51,7 @@ export const layerVectors = ({ hidden, allHidden }: BodyOutputs, layer: string |
   const found = allHidden.at(Number(layer))
   if (found !== undefined) return found
   throw new ConfigError(
-    `Expected a \`layer\` from ${-allHidden.length} to ${allHidden.length - 1}, as the model has ${allHidden.length - 1}, got ${layer}.`,
+    `Expected ${-allHidden.length} to ${allHidden.length - 1} for \`layer\` of a model with ${allHidden.length - 1} layers, got ${layer}.`,
   )
 }
 
@@ -54,7 +61,7 @@ const edgesOf = (starts: Tensor): number[] => (starts.toArray() as (number | big
 
 type Pool<Where> = (hidden: Tensor, where: Where) => Tensor
 
-/** Rows one after another: [N,C] and their edges -> [rows,C]. */
+/** Packed rows: [N,C] and their starts -> [rows,C]. */
 const packed: Record<FeaturePooling, Pool<Tensor>> = {
   first: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 0, starts.shape[0] - 1)),
   last: (hidden, starts) => hidden.indexSelect(0, starts.narrow(0, 1, starts.shape[0] - 1).sub(1)),
@@ -76,7 +83,7 @@ const packed: Record<FeaturePooling, Pool<Tensor>> = {
   tokens: (hidden) => hidden,
 }
 
-/** Rows under each other: [B,T,C] and which places are tokens, bool [B,T] -> [rows,C]. */
+/** Padded rows: [B,T,C] and the attention mask, bool [B,T] -> [rows,C]. */
 const padded: Record<FeaturePooling, Pool<Tensor>> = {
   first: (hidden) => hidden.select(1, 0),
   last(hidden, seen) {
@@ -92,7 +99,7 @@ const padded: Record<FeaturePooling, Pool<Tensor>> = {
   tokens: (hidden, seen) => hidden.flatten(0, 1).indexSelect(0, seen.flatten().nonzero().squeeze(1)),
 }
 
-/** float32 [rows,C] of what the body gave for `askFor`'s batch; with `tokens`, a row for each token without the padding. */
+/** float32 [rows,C] of the outputs for `bodyInputsFor`; with `tokens`, a row for each token, without padding. */
 export const poolFeatures = (
   outputs: BodyOutputs,
   { attentionMask, starts }: Rows,

@@ -1,21 +1,24 @@
-// The minimum of a smooth convex function by L-BFGS with a diagonal scale. Knows nothing of what is minimised.
+// Minimises a smooth convex function by L-BFGS with a diagonal scale.
 // @source Nocedal and Wright, Numerical Optimization, 2nd edition, algorithms 7.4 and 3.5
 import { setImmediate } from 'node:timers/promises'
 
+/** The function's value and gradient at a point. */
 export interface Evaluation {
   value: number
   gradient: Float64Array
 }
 
+/** Stopping rules and scale. */
 export interface MinimizeOptions {
-  /** Ends when no part of the gradient is larger. */
+  /** Stop when no component of the gradient is larger. */
   tolerance: number
   maxIterations: number
-  /** Guess of the inverse of the second derivative along each axis. */
+  /** Estimate of the inverse second derivative along each axis. */
   scale: Float64Array
   signal?: AbortSignal
 }
 
+/** The point that was found. */
 export interface Minimum extends Evaluation {
   at: Float64Array
   iterations: number
@@ -23,7 +26,7 @@ export interface Minimum extends Evaluation {
 }
 
 const memory = 20
-/** Steps in a row that leave the value as it was. */
+/** Consecutive steps without a lower value before stopping. */
 const mostIdle = 3
 
 const dot = (a: Float64Array, b: Float64Array): number => {
@@ -38,6 +41,7 @@ const largest = (values: Float64Array): number => {
   return most
 }
 
+/** The minimum from `start` on. */
 export const minimize = async (
   evaluate: (at: Float64Array) => Evaluation,
   start: Float64Array,
@@ -55,13 +59,13 @@ export const minimize = async (
     let direction = downhill(gradient, steps, changes, scale)
     let slope = dot(direction, gradient)
     if (!(slope < 0)) {
-      // Rounding has spoilt the memory: begin again from the slope alone.
+      // Rounding errors have accumulated: restart from steepest descent.
       steps.length = changes.length = 0
       direction = downhill(gradient, steps, changes, scale)
       slope = dot(direction, gradient)
     }
     const found = lineSearch(evaluate, { at, value, gradient }, direction, slope)
-    // No step lowers the value any more: this is as exact as its numbers are.
+    // No step lowers the value: the precision of float64 is reached.
     if (found === undefined) break
     idle = found.value < value ? 0 : idle + 1
     if (idle === mostIdle) break
@@ -80,7 +84,7 @@ export const minimize = async (
   return { at, value, gradient, iterations, converged: largest(gradient) <= tolerance }
 }
 
-/** The two loops: minus the gradient, through the curvature that the last steps have shown. */
+/** The two-loop recursion: minus the inverse Hessian estimate times the gradient. */
 const downhill = (
   gradient: Float64Array,
   steps: readonly Float64Array[],
@@ -108,7 +112,7 @@ const downhill = (
   return q.map((x) => -x)
 }
 
-/** A step by the strong Wolfe conditions, or undefined where none lowers the value. */
+/** A step that meets the strong Wolfe conditions, or undefined where none lowers the value. */
 const lineSearch = (
   evaluate: (at: Float64Array) => Evaluation,
   from: Evaluation & { at: Float64Array },

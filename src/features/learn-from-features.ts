@@ -1,5 +1,5 @@
-// Learning a task from features: records become rows of the frozen base's vectors, a learner learns from them, and what it says of other
-// rows becomes the task's predictions. Knows no task, no architecture and no learner by name.
+// Learning a task from features: records become rows of the frozen base's hidden states, a learner is fitted on them, and its scores
+// of other rows become the task's predictions. Independent of single tasks, architectures and learners.
 import { ConfigError, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { DiscriminativeTask, PredictionResult, RowTargets, TaskExample, TaskRecord } from '../tasks/index.ts'
@@ -8,43 +8,46 @@ import { type Extracted, type ExtractOptions, extractFeatures, type FeatureSeque
 import { pairFeatures, type Scaler, scoreRows, standardized } from './feature-head.ts'
 import type { FeaturePooling } from './layers.ts'
 import type { FeatureDataset, FitHooks, FittedLearner, LearningProblem } from './learner.ts'
-import { type FeatureSettings, findLearner } from './settings.ts'
+import { findLearner } from './learners/index.ts'
+import type { FeatureSettings } from './settings.ts'
 
+/** A task with targets for learners on features. */
 export type LearnableTask = DiscriminativeTask & { rows: RowTargets }
 
-/** How the task is put to a learner: choices are right or wrong. */
+/** The task as a learning problem; a choice becomes two classes, right and wrong. */
 export const learningProblem = ({ kind, outputs }: RowTargets): LearningProblem =>
   kind === 'choice' ? { kind: 'class', outputs: 2 } : { kind, outputs }
 
-/** Tasks about tokens read each of them. @throws ConfigError for another pooling */
-export const taskPooling = (rows: RowTargets, asked: FeaturePooling | undefined): FeaturePooling => {
-  const about = rows.positions !== undefined
-  if (asked === undefined) return about ? 'tokens' : 'mean'
-  if (about !== (asked === 'tokens'))
+/** The pooling that fits the task: `tokens` for tasks that label tokens, else one vector per text. @throws ConfigError for a pooling that does not fit */
+export const taskPooling = (rows: RowTargets, given: FeaturePooling | undefined): FeaturePooling => {
+  const labelsTokens = rows.positions !== undefined
+  if (given === undefined) return labelsTokens ? 'tokens' : 'mean'
+  if (labelsTokens !== (given === 'tokens'))
     throw new ConfigError(
-      about
-        ? `Expected "tokens" for \`adapter.pooling\` of a task about tokens, got "${asked}". Remove it.`
-        : 'Expected one vector for each text, got "tokens" for `adapter.pooling`: the task asks of whole texts.',
+      labelsTokens
+        ? `Expected "tokens" for \`adapter.pooling\` of a task that labels tokens, got "${given}". Remove it.`
+        : 'Expected a pooling to one vector for `adapter.pooling` of a task that labels whole texts, got "tokens". Remove it.',
     )
-  return asked
+  return given
 }
 
+/** The features of a task's records. */
 export interface TaskFeatures {
-  /** Of each record. */
+  /** The examples of each record. */
   examples: TaskExample[][]
   /** float32 [rows,C], the rows of all examples in order. */
   features: Tensor
-  /** Rows of each example. */
+  /** Number of rows of each example. */
   rows: number[]
   extracted: Omit<Extracted, 'features' | 'rows'>
 }
 
-/** The features that the task's examples ask for. */
+/** Encodes the records and extracts their features. @param options.separatePairs texts of pairs are separate sequences */
 export const taskFeatures = async (
   base: Model,
   task: LearnableTask,
   records: readonly TaskRecord[],
-  options: ExtractOptions & { apart: boolean },
+  options: ExtractOptions & { separatePairs: boolean },
 ): Promise<TaskFeatures> => {
   const examples = records.map((record) => task.encode(record))
   const sequences: FeatureSequence[] = []
@@ -52,7 +55,7 @@ export const taskFeatures = async (
   for (const example of examples.flat()) {
     const positions = task.rows.positions?.(example)
     const { ids, typeIds, starts } = example
-    rows.push(positions?.length ?? (options.apart ? starts.length / 2 : starts.length))
+    rows.push(positions?.length ?? (options.separatePairs ? starts.length / 2 : starts.length))
     starts.forEach((start, i) => {
       const end = starts[i + 1] ?? ids.length
       const types = typeIds === undefined ? {} : { typeIds: typeIds.subarray(start, end) }
@@ -60,17 +63,18 @@ export const taskFeatures = async (
     })
   }
   const { features: vectors, rows: _, ...extracted } = await extractFeatures(base, sequences, options)
-  const features = options.apart ? noGrad(() => pairFeatures(vectors)).keep() : vectors
-  if (options.apart) vectors.free()
+  const features = options.separatePairs ? noGrad(() => pairFeatures(vectors)).keep() : vectors
+  if (options.separatePairs) vectors.free()
   return { examples, features, rows, extracted }
 }
 
+/** A fitted learner, and the scaling of its features. */
 export interface LearningResult {
   fitted: FittedLearner
   scaler: Scaler | undefined
 }
 
-/** @throws DataError where no answer is known */
+/** Fits a learner on the records with a known target. @throws DataError where there is none */
 export const learnFromFeatures = async (
   task: LearnableTask,
   { examples, features }: TaskFeatures,
@@ -80,12 +84,12 @@ export const learnFromFeatures = async (
   const answers = Float64Array.from(examples.flat().flatMap((example) => Array.from(task.rows.targets(example))))
   const each = answers.length / features.shape[0]
   const known = knownRows(answers, each)
-  if (known.length === 0) throw new DataError('Expected records whose answer is known, got none.')
+  if (known.length === 0) throw new DataError('Expected records with a known target, got none.')
   const whole = known.length === features.shape[0]
   const rows = whole
     ? features
     : noGrad(() => features.indexSelect(0, Tensor.from(Int32Array.from(known), { dtype: 'int64' }))).keep()
-  const lesson: FeatureDataset = {
+  const dataset: FeatureDataset = {
     ...learningProblem(task.rows),
     features: rows,
     answers: whole
@@ -97,7 +101,7 @@ export const learnFromFeatures = async (
   const input = scaler === undefined ? rows : noGrad(() => standardized(rows, scaler)).keep()
   try {
     const definition = findLearner(learner)
-    return { fitted: await definition.fit({ ...lesson, features: input }, settings, hooks), scaler }
+    return { fitted: await definition.fit({ ...dataset, features: input }, settings, hooks), scaler }
   } finally {
     if (input !== rows) input.free()
     if (rows !== features) rows.free()
@@ -110,7 +114,7 @@ const knownRows = (answers: Float64Array, each: number): number[] => {
   return known
 }
 
-/** As scikit-learn's StandardScaler: a feature that never changes keeps its size. */
+/** As scikit-learn's StandardScaler: a constant feature is not scaled. */
 const measure = (features: Tensor): Scaler => {
   const [mean, deviation] = noGrad(() =>
     scope(() => {
@@ -122,7 +126,7 @@ const measure = (features: Tensor): Scaler => {
   return { mean: mean.keep(), deviation: deviation.keep() }
 }
 
-/** What the task makes of the learner's scores of its features. */
+/** The task's predictions from the learner's scores. */
 export const predictFromFeatures = (
   task: LearnableTask,
   records: readonly TaskRecord[],
@@ -157,7 +161,7 @@ export const predictFromFeatures = (
   }
 }
 
-/** Scores of the tokens that are asked at their places; the others are not looked at. */
+/** Scores of the labelled tokens at their positions; those of other tokens stay zero and are never read. */
 const spread = (scores: Float32Array, positions: Uint32Array, { ids }: TaskExample, width: number): Float32Array => {
   const all = new Float32Array(ids.length * width)
   positions.forEach((position, i) => {

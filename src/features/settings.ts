@@ -1,62 +1,58 @@
-// What a user may say of learning from features: whose vectors, and the learner with its own settings. Knows no learner by name.
+// The settings of learning from features: which vectors of the base, and the learner with its own settings.
 import { z } from 'zod'
-import { ConfigError, didYouMean, parseConfig, show } from '../core/index.ts'
+import { ConfigError, openEnum, parseConfig } from '../core/index.ts'
 import { layerField, poolings } from './layers.ts'
-import type { LearnerDefinition, ProblemKind } from './learner.ts'
-import { learners } from './learners/index.ts'
+import type { ProblemKind } from './learner.ts'
+import { findLearner, type LearnerType, learnerTypes } from './learners/index.ts'
 
 const fields = {
   layer: layerField.default('last'),
   pooling: z
     .enum(poolings)
     .optional()
-    .describe("how a text's tokens become one vector; the mean unless given. Tasks about tokens use `tokens`, always"),
+    .describe(
+      "pooling of a text's token vectors into one (default: mean; tasks that label tokens always use `tokens`)",
+    ),
   pairs: z
-    .enum(['together', 'apart'])
+    .enum(['together', 'separate'])
     .default('together')
-    .describe('two texts of a record: in one sequence, or apart, where u, v, |u-v| and u*v are the features'),
+    .describe('two texts of a record: together in one sequence, or separate, with u, v, |u-v| and u*v as features'),
   standardize: z
     .boolean()
     .default(false)
-    .describe('every feature with mean 0 and deviation 1, as measured on what is learnt from'),
-  batchTokens: z.int().positive().default(4096).describe('tokens that go through the base at once'),
-  cache: z.string().optional().describe("folder for features; the user's cache unless given"),
+    .describe('scale each feature to mean 0 and standard deviation 1 on the training data'),
+  batchTokens: z.int().positive().default(4096).describe('tokens per batch through the base'),
+  cache: z
+    .string()
+    .optional()
+    .describe("folder of the feature cache (default: tunesmith/features in the user's cache)"),
 }
 const shared = z.strictObject(fields)
 
+/** Checked settings of learning from features. */
 export type FeatureSettings = z.output<typeof shared> & {
   learner: string
-  /** The learner's own. */
+  /** The learner's own settings. */
   settings: object
 }
 
-const all: Record<string, LearnerDefinition> = learners as unknown as Record<string, LearnerDefinition>
-
-/** What every learner's settings stand beside. */
+/** Settings that all learners share, and the choice of the learner. */
 export const featureFields = shared.extend({
-  learner: z
-    .enum(Object.keys(all) as [string, ...string[]])
+  learner: openEnum<LearnerType>(learnerTypes)
     .optional()
-    .describe('what learns from the features; the first of these that can learn the problem unless given'),
+    .describe('learner on the features (default: the first of these that supports the task)'),
 })
 
-/** @throws ConfigError for a learner that is not there */
-export const findLearner = (type: string): LearnerDefinition => {
-  if (Object.hasOwn(all, type)) return all[type]
-  const names = Object.keys(all)
-  throw new ConfigError(
-    `Expected one of ${names.map((name) => `\`${name}\``).join(', ')} for \`adapter.learner\`, got ${show(type)}.${didYouMean(type, names)}`,
-  )
-}
-
-/** Checks settings that lie flat beside each other: those of features and of the learner. */
+/** Checks flat settings, those of the features and those of the learner together. @throws ConfigError for a learner without support for `kind` */
 export const featureSettings = (given: Record<string, unknown>, kind: ProblemKind): FeatureSettings => {
   const { learner: named, ...rest } = given
-  const able = Object.values(all).filter(({ kinds }) => kinds.includes(kind))
+  const able = learnerTypes()
+    .map(findLearner)
+    .filter(({ kinds }) => kinds.includes(kind))
   const definition = named === undefined ? able[0] : findLearner(String(named))
   if (!definition.kinds.includes(kind))
     throw new ConfigError(
-      `Expected a learner of ${describeKind[kind]} (${able.map(({ type }) => type).join(', ')}) for \`adapter.learner\`, got ${definition.type}.`,
+      `Expected a learner for ${describeKind[kind]} (${able.map(({ type }) => type).join(', ')}) for \`adapter.learner\`, got ${definition.type}.`,
     )
   const own = (definition.config as unknown as z.ZodObject).shape
   const schema = z.strictObject({ ...fields, ...own })

@@ -35,7 +35,7 @@ describe('files of vectors', () => {
     expect(bytes.subarray(10, 10 + length).toString()).toMatch(/'descr': '<f4'.*'shape': \(3, 3\)/)
     expect((10 + length) % 64).toBe(0)
     expect(bytes.readFloatLE(10 + length + 5 * 4)).toBe(6.5)
-    expect(() => vectorFormat('x.npy', { perToken: true })).toThrow(/\.safetensors.*of tokens/)
+    expect(() => vectorFormat('x.npy', { perToken: true })).toThrow(/\.safetensors.*per token/)
     expect(() => vectorFormat('x.csv', { perToken: false })).toThrow(/\.npy/)
   })
 

@@ -1,15 +1,15 @@
-// Files of vectors, [rows, width] float32, by the end of the file's name: a vector for each text, or one for each of its tokens. Knows no
-// model.
+// Files of vectors, float32 [rows,width], in the format of the file's ending: a vector for each text, or for each of its tokens.
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { makeSafetensorsHeader } from '../checkpoint/index.ts'
 import { ConfigError, writeFileAtomic } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
 
+/** Vectors to write. */
 export interface VectorsOfTexts {
   texts: readonly string[]
   /** float32 [rows,C] */
   vectors: Tensor
-  /** How many rows each text has; undefined where each has one. */
+  /** Number of rows of each text; undefined where each has one. */
   rows: Int32Array | undefined
 }
 
@@ -18,14 +18,14 @@ type WriteVectors = (path: string, vectors: VectorsOfTexts) => Promise<void>
 const bytesOf = (values: Float32Array | BigInt64Array) =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 
-/** Where the rows of each text begin, and where the last end. */
+/** First row of each text, then the number of all rows. */
 const startsOf = (rows: Int32Array): number[] => {
   const starts = [0]
   for (const count of rows) starts.push(starts[starts.length - 1] + count)
   return starts
 }
 
-/** Of each text its vector, or the list of them. */
+/** The vector of each text, or the list of its vectors. */
 const listsOf = ({ texts, vectors, rows }: VectorsOfTexts): (number[] | number[][])[] => {
   const values = vectors.toFloat32Array()
   const width = vectors.shape[1]
@@ -42,7 +42,7 @@ const list = (name: string, repeated: number) => [
 
 interface VectorFormat {
   write: WriteVectors
-  /** Whether it can say which of many vectors are whose. */
+  /** Whether the format can assign several vectors to a text. */
   perToken: boolean
 }
 
@@ -52,7 +52,7 @@ const formats: Record<string, VectorFormat> = {
     perToken: false,
     async write(path, { vectors }) {
       const fields = `{'descr': '<f4', 'fortran_order': False, 'shape': (${vectors.shape.join(', ')}), }`
-      // Magic, version and length take 10 bytes; all of it is a multiple of 64 and ends with a line.
+      // Magic, version and length take 10 bytes; the whole header is padded to a multiple of 64 and ends with a line feed.
       const length = Math.ceil((10 + fields.length + 1) / 64) * 64 - 10
       const header = Buffer.alloc(10 + length, ' ')
       header.write('\u0093NUMPY\u0001\u0000', 'latin1')
@@ -69,7 +69,7 @@ const formats: Record<string, VectorFormat> = {
       const parts = [bytesOf(vectors.toFloat32Array())]
       if (rows !== undefined) {
         const starts = BigInt64Array.from(startsOf(rows), BigInt)
-        // The wider values first, so that both are aligned.
+        // int64 before float32, so that both are aligned.
         tensors.clear()
         tensors.set('starts', Tensor.from(starts)).set('embeddings', vectors)
         parts.unshift(bytesOf(starts))
@@ -106,14 +106,15 @@ const formats: Record<string, VectorFormat> = {
   },
 }
 
+/** File endings that `vectorFormat` knows. */
 export const vectorSuffixes = Object.keys(formats)
 
-/** @throws ConfigError for an end of the name that is none of `vectorSuffixes`, or one that cannot hold vectors of tokens */
+/** The writer for a file's ending. @throws ConfigError for an unknown ending, or one without vectors per token */
 export const vectorFormat = (path: string, { perToken }: { perToken: boolean }): WriteVectors => {
   const able = vectorSuffixes.filter((end) => formats[end].perToken || !perToken)
   const suffix = able.find((end) => path.endsWith(end))
   if (suffix !== undefined) return formats[suffix].write
   throw new ConfigError(
-    `Expected a file that ends in ${able.join(', ')} for \`--out\`${perToken ? ' with vectors of tokens' : ''}, got ${path}.`,
+    `Expected a file that ends in ${able.join(', ')} for \`--out\`${perToken ? ' with vectors per token' : ''}, got ${path}.`,
   )
 }

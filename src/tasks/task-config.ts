@@ -1,19 +1,18 @@
-// Settings of tasks as users give them: a known data set's, with others on top; and one schema for the settings of any task. Knows no
-// task by name.
+// Settings of tasks as users give them: those of a known data set with others on top, and one schema for the settings of any task.
 import { z } from 'zod'
 import { ConfigError, didYouMean, parseConfig, unwrap } from '../core/index.ts'
 import type { TaskDefinition } from './task.ts'
 
 /**
- * The checked settings of a task: those that a model was taught by, with those of a known data set, where one is named, and the given
- * ones on top.
+ * The checked settings of a task: those of the model's fine-tuning, then those of a known data set, then the given ones, each
+ * overriding the ones before.
  * @throws ConfigError for an unknown data set or wrong settings
  */
 export const taskConfig = <Config extends object>(
   task: Pick<TaskDefinition<Config>, 'type' | 'config' | 'datasets'>,
   given: { [setting: string]: unknown } = {},
   dataset?: string,
-  taught: object = {},
+  fineTuned: object = {},
 ): Config => {
   const known = Object.keys(task.datasets)
   if (dataset !== undefined && !known.includes(dataset))
@@ -22,7 +21,7 @@ export const taskConfig = <Config extends object>(
     )
   const settings = dataset === undefined ? {} : task.datasets[dataset].settings
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-  return parseConfig(task.config, { ...taught, ...settings, ...set }, task.type)
+  return parseConfig(task.config, { ...fineTuned, ...settings, ...set }, task.type)
 }
 
 /** The fields of all tasks' settings, optional and without defaults; a name that several tasks have accepts what any of them does. */

@@ -1,5 +1,5 @@
-// What a task is: the way from files to records, from records to examples that a model learns from, and from its logits back to
-// predictions and scores. Knows no task, no architecture and no training loop.
+// What a task is: how files become records, records become training examples, and logits or generated text become predictions
+// and scores. Independent of single tasks, architectures and the training loop.
 import type { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
 import type { GenerationOptions } from '../generation/index.ts'
@@ -11,117 +11,121 @@ import type { RowTargets } from './learning/row-targets.ts'
 import type { ScoredUnits } from './metrics/scored-units.ts'
 import type { ReadReport, Skipped } from './records/read-report.ts'
 
-/** One thing that is asked, with what is right; each task adds its own fields. */
+/** One record of a data set: the input and, where it is known, the reference answer. Each task adds its own fields. */
 export interface TaskRecord {
-  /** From the data where it has ids; else the number of the record, from 0. */
+  /** From the data's id column (default: the number of the record, from 0). */
   id: string
   file: string
-  /** 1-based, where the format has lines. */
+  /** 1-based; undefined for formats without lines. */
   line: number | undefined
 }
 
+/** The records of a path. */
 export interface TaskData<Record extends TaskRecord = TaskRecord> {
   records: Record[]
-  /** What was read and what was passed over, by reason. */
+  /** Files, records read, and records skipped by reason. */
   report: ReadReport
 }
 
-/** A record, or a window of a long one, as the model takes it; each task adds its labels. */
+/** A record, or a window of a long one, as token ids; each task adds its labels. */
 export interface TaskExample extends Sequences {
-  /** Tokens of the text that were cut off and that no other example of the record has. */
+  /** Tokens of the text that did not fit and that are in no other example of the record. */
   truncatedTokens: number
 }
 
-/** What is said of a record, as a line of JSON: `id` first, then the task's own fields, always in the same order. */
+/** The prediction for a record, as a line of JSON: `id` first, then the task's own fields, always in the same order. */
 export interface TaskPrediction {
   id: string
 }
 
-/** The logits of one example: as many rows as the head gives for it. */
+/** The logits of one example. */
 export interface ExampleOutput<Example extends TaskExample = TaskExample> {
   example: Example
-  /** Row after row. */
+  /** Flattened rows: one per sequence, or one per token, as the head gives them. */
   logits: Float32Array
 }
 
+/** How a task reads records. */
 export interface ReadOptions {
-  /** False: what is right is not in the data and not needed, as when a model is to predict it. */
+  /** False for data without reference answers, as for prediction (default: true). */
   labelled?: boolean
   signal?: AbortSignal
 }
 
+/** What a task needs to know of the model. */
 export interface PrepareOptions {
-  /** Most tokens of an example; what the tokenizer's folder says, up to 512, unless given. */
+  /** Maximum tokens per example (default: the tokenizer's limit, up to 512). */
   maxLength?: number
-  /** As the model has them, or as `headOptions` gave them. */
+  /** Those of the model, or those that `headOptions` of the task gave. */
   headOptions: Partial<HeadOptions>
-  /** Of the body that answers, where a task depends on it. */
+  /** Facts of the model's body; generative tasks need them. */
   facts?: Pick<BodyFacts, 'causal' | 'maxPositions' | 'decoderStartTokenId'>
-  /** What is trained on, where the config asks for weights that balance its classes. */
+  /** The training records, for class weights that balance them. */
   trainedOn?: readonly TaskRecord[]
 }
 
-/** Every way of answering has these. */
+/** What discriminative and generative tasks share. */
 interface PreparedBase<Record extends TaskRecord, Example extends TaskExample> {
   /**
-   * One example, or several windows of a long record; none for one that is passed over. A pure function of the record, but for the count of
-   * those.
-   * @throws DataError with file and line for a record that cannot be asked
+   * One example, or several windows of a long record; none for a record that is skipped, which `skipped` counts. Otherwise a
+   * pure function of the record.
+   * @throws DataError with file and line for a record that cannot be encoded
    */
   encode(record: Record): Example[]
-  /** For the training loop. */
+  /** Collation and loss, for the training loop. */
   readonly criterion: Criterion<Example>
-  /** Records that `encode` passed over, by reason. */
+  /** Records that `encode` skipped, by reason. */
   readonly skipped?: { readonly [reason: string]: Skipped }
-  /** What is unusual about the task with this tokenizer, in sentences. */
+  /** Remarks about the task with this tokenizer, in sentences. */
   readonly notes?: readonly string[]
 }
 
-/** A task bound to a tokenizer and to a head's labels, that answers by reading logits. */
+/** A task bound to a tokenizer and to a head's labels whose predictions are computed from logits. */
 export interface DiscriminativeTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
 > extends PreparedBase<Record, Example> {
   readonly generation?: undefined
-  /** For learners of features; without it the task cannot be learnt so. */
+  /** Targets for classical learners on features; undefined where the task does not support them. */
   readonly rows?: RowTargets<Example>
-  /** The logits of a batch that `learner.collate` made, cut up by example. */
+  /** Splits the logits of a batch that `criterion.collate` made by example. */
   split(logits: Tensor, batch: Batch): Float32Array[]
-  /** What the model says of a record, from the outputs of all its examples, in their order. */
+  /** The prediction for a record from the outputs of all its examples, in their order. */
   decode(record: Record, outputs: readonly ExampleOutput<Example>[]): Prediction
 }
 
-/** What a model wrote. */
+/** A text that the model generated. */
 export interface GeneratedAnswer {
   text: string
-  /** Whether it stopped by itself, and not because there was no more room. */
+  /** True if it ended with an end token, false if it reached `maxNewTokens`. */
   endedByItself: boolean
   newTokens: number
 }
 
-/** What right answers cost: cross entropy in nats, summed over their tokens. */
+/** Cross entropy of the reference answer in nats, summed over its tokens. */
 export interface AnswerLoss {
   nats: number
   tokens: number
 }
 
+/** How a generative task prompts the model and reads its answers. */
 export interface TextGenerationPlan<
   Record extends TaskRecord = TaskRecord,
   Prediction extends TaskPrediction = TaskPrediction,
 > {
-  /** What the model goes on from, and how many tokens of the question did not fit. @throws DataError with file and line */
+  /** The prompt, and how many tokens of the question were truncated. @throws DataError with file and line */
   prompt(record: Record): { ids: number[]; cut: number }
   readonly generation: GenerationOptions
-  /** Of each example of a batch that `learner.collate` made. */
+  /** The loss of each example of a batch that `criterion.collate` made. */
   losses(model: Model, batch: Batch): AnswerLoss[]
-  /** `written` is undefined where no answer was asked for, `loss` where what is right is not known. */
-  decode(record: Record, written: GeneratedAnswer | undefined, loss: AnswerLoss | undefined): Prediction
-  /** Chat template that the tokenizer must have to be asked in the same way, where there is one. */
+  /** `generated` is undefined where no answer was generated, `loss` where the reference is not known. */
+  decode(record: Record, generated: GeneratedAnswer | undefined, loss: AnswerLoss | undefined): Prediction
+  /** Chat template that prompts the model as in training: it is saved with the tokenizer. Undefined without one. */
   readonly template?: string
 }
 
-/** A task that answers by writing text. */
+/** A task bound to a tokenizer whose predictions are generated texts. */
 export interface GenerativeTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
@@ -130,7 +134,7 @@ export interface GenerativeTask<
   readonly generation: TextGenerationPlan<Record, Prediction>
 }
 
-/** @throws ConfigError for a task that answers by writing */
+/** The task as one that reads logits. @throws ConfigError for a generative task */
 export const expectDiscriminative = <
   Record extends TaskRecord,
   Example extends TaskExample,
@@ -139,16 +143,17 @@ export const expectDiscriminative = <
   prepared: PreparedTask<Record, Example, Prediction>,
 ): DiscriminativeTask<Record, Example, Prediction> => {
   if (prepared.generation === undefined) return prepared
-  throw new ConfigError('Expected a task that reads its answers off logits, got one that writes them.')
+  throw new ConfigError('Expected a discriminative task, got one that generates text.')
 }
 
+/** A task bound to a tokenizer: discriminative or generative. */
 export type PreparedTask<
   Record extends TaskRecord = TaskRecord,
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
 > = DiscriminativeTask<Record, Example, Prediction> | GenerativeTask<Record, Example, Prediction>
 
-/** Answers that take no model. */
+/** Predictions that need no model, for comparison. */
 export interface Baseline<Prediction extends TaskPrediction = TaskPrediction> {
   /** `majority class`, `no answer` … */
   name: string
@@ -156,13 +161,14 @@ export interface Baseline<Prediction extends TaskPrediction = TaskPrediction> {
   predictions: Prediction[]
 }
 
-/** A known data set: a path that holds it and these settings are all that is needed. */
+/** A known data set: a path with its files and these settings are enough to read it. */
 export interface DatasetDeclaration<Config = object> {
   /** Where it is published. */
   source: string
   settings: Partial<Config>
 }
 
+/** A task, as `defineTask` takes it. */
 export interface TaskDefinition<
   Config extends object = object,
   Record extends TaskRecord = TaskRecord,
@@ -172,52 +178,52 @@ export interface TaskDefinition<
 > {
   /** The name that recipes and flags use: lower-case words joined by hyphens. */
   type: Type
-  /** Where its form or its official metric is published. */
+  /** Publication of the task or of its official metric. */
   source: string
-  /** One sentence for lists of tasks. */
+  /** One phrase for lists of tasks. */
   summary: string
-  /** A strict object: columns, format, and what training and decoding depend on. */
+  /** A strict object schema: columns, format, and settings of encoding and decoding. */
   config: z.ZodType<Config>
-  /** Several: the first that the base has. */
+  /** Head type; of several, the first that the base supports. */
   head: HeadType | readonly HeadType[]
-  /** Most tokens of an example unless the user says otherwise and where the model takes as many; 512 unless given. */
+  /** Default for the maximum tokens per example, where the model takes as many (default: 512). */
   maxLength?: number
   /** Known data sets by name. */
   datasets: { [name: string]: DatasetDeclaration<z.input<z.ZodType<Config>>> }
-  /** The metric to choose checkpoints by; a higher value is better, but for losses and perplexities. */
+  /** The metric that checkpoints are chosen by. */
   mainMetric(config: Config): string
   /** Names that `score` may give with this config, `mainMetric` among them; each is registered with its direction. */
   metricNames(config: Config): string[]
-  /** @throws DataError with file and line, for columns that are not there too */
+  /** Reads the records of a path. @throws DataError with file and line, also for missing columns */
   read(path: string, config: Config, options?: ReadOptions): Promise<TaskData<Record>>
-  /** A record to predict, from what it is asked by: `text`, `question` … @throws ConfigError that says what is missing */
+  /** A record to predict, from the fields of an input: `text`, `question` … @throws ConfigError that names what is missing */
   recordFromInput(fields: { [name: string]: unknown }, id: string, config: Config): Record
-  /** The parts of what was asked that a prediction answers one by one, under the name that it is asked by. */
+  /** Input lists that predictions are aligned with, such as the tokens of a sentence, by their input field. */
   alignedInputs?(record: Record): { [name: string]: readonly string[] }
-  /** What a head for these records needs: labels, kind of problem. @throws DataError when there is nothing to tell apart */
+  /** Head options for these records: labels, problem type. @throws DataError for fewer than two classes */
   headOptions(records: readonly Record[], config: Config): Partial<HeadOptions>
-  /** @throws ConfigError for a tokenizer or labels that do not fit */
+  /** Binds the task to a tokenizer and a head. @throws ConfigError for a tokenizer or labels that do not fit */
   prepare(tokenizer: Tokenizer, config: Config, options: PrepareOptions): PreparedTask<Record, Example, Prediction>
-  /** Reads anybody's prediction of a record. @throws ConfigError that says what is wrong with it, without the place */
+  /** Parses a prediction that any program made. @throws ConfigError that says what is wrong, without file and line */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
-  /** What scores are held against: the most frequent answer, one drawn at random … Asks no record for what is right. */
+  /** Simple baselines: the most frequent answer, a random one … They never look at the references of `records`. */
   baselines?(
     trained: readonly Record[],
     records: readonly Record[],
     config: Config,
     random: Random,
   ): Baseline<Prediction>[]
-  /** The scores of predictions, in the order of the records; each record is a unit that may be counted more or less often. */
+  /** Scores predictions that are in the order of the records; each record is a unit that the bootstrap resamples. */
   score(
     records: readonly Record[],
     predictions: readonly Prediction[],
     config: Config,
-    /** Those of the head that predicted, where there is one: data may have their numbers. */
+    /** Labels of the predicting head, where there is one: data may have their numbers instead of names. */
     headLabels?: readonly string[],
   ): ScoredUnits
 }
 
-/** Declares a task; index.ts makes it known. */
+/** Declares a task; `registerTask` makes it known to recipes, flags and evaluations. */
 export const defineTask = <
   Config extends object,
   Record extends TaskRecord,

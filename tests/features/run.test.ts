@@ -125,8 +125,8 @@ describe('feature-based', () => {
     ['multi-label', 'logistic-regression', { standardize: true, C: 10 }],
     ['multi-label', 'nearest-neighbours', {}],
     ['regression', 'ridge', {}],
-    ['regression', 'ridge', { pairs: 'apart' }],
-    ['regression', 'gradient-boosted-trees', { pairs: 'apart', minLeafRows: 5 }],
+    ['regression', 'ridge', { pairs: 'separate' }],
+    ['regression', 'gradient-boosted-trees', { pairs: 'separate', minLeafRows: 5 }],
     ['token-classification', 'logistic-regression', { layer: 1 }],
     ['token-classification', 'mlp', { epochs: 30, batch: 32, learningRate: 0.01 }],
     ['multiple-choice', 'logistic-regression', {}],
@@ -199,12 +199,12 @@ describe('feature-based', () => {
     close(said, result.predictions)
   })
 
-  it('refuses a base that is another one', async () => {
+  it('refuses a base with other weights', async () => {
     await finetune(recipe('sequence-classification', 'moved'))
     const path = join(at('moved'), 'model', 'feature_model.json')
     const facts = JSON.parse(readFileSync(path, 'utf8'))
     writeFileSync(path, JSON.stringify({ ...facts, baseIdentity: '0'.repeat(64) }))
-    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/found another one/)
+    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/with other weights/)
     writeFileSync(path, JSON.stringify({ ...facts, width: 8, standardize: true }))
     await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected/)
     writeFileSync(path, '{')
@@ -216,12 +216,17 @@ describe('feature-based', () => {
     ['a bias at zero', {}, { priorBias: false }, /no `priorBias`.*no steps/],
     ['a budget', {}, { budget: { epochs: 2 } }, /no `budget`/],
     ['an unknown learner', { learner: 'logistic' }, {}, /logistic-regression/],
-    ['a learner of numbers', { learner: 'ridge' }, {}, /learner of classes/],
+    ['a learner of numbers', { learner: 'ridge' }, {}, /learner for classes/],
     ['an unknown setting', { neighbors: 3, learner: 'nearest-neighbours' }, {}, /neighbours/],
     ["another learner's setting", { neighbours: 3 }, {}, /neighbours/],
-    ['tokens for texts', { pooling: 'tokens' }, {}, /one vector for each text/],
+    ['tokens for texts', { pooling: 'tokens' }, {}, /pooling to one vector/],
     ['a layer that is not there', { layer: 9 }, {}, /`layer`/],
-    ['more neighbours than rows', { learner: 'nearest-neighbours', neighbours: 500 }, {}, /at most \d+ `neighbours`/],
+    [
+      'more neighbours than rows',
+      { learner: 'nearest-neighbours', neighbours: 500 },
+      {},
+      /at most \d+ for `neighbours`/,
+    ],
     ['too long texts', {}, { maxLength: 100_000 }, /maxLength/],
   ]
   it.each(wrong)('says what is wrong with %s', async (_, adapter, more, message) => {

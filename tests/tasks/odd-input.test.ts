@@ -180,7 +180,7 @@ describe('data with nothing to tell apart', () => {
       'e.csv',
       `text,label\n${Array.from({ length: 50 }, (_, i) => `t${i},l${i}`).join('\n')}`,
       {},
-      /got 50 labels of 50 records/,
+      /got 50 labels in 50 records/,
     ],
     ['one number', numbers, 'f.csv', 'text,label\na,1\nb,1.0\n', {}, /Expected numbers that differ, got "1" only/],
     ['one tag', tags, 'g.conll', 'Ada O\nruns O\n', {}, /two classes or more, got "O" only/],

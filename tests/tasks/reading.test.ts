@@ -245,7 +245,9 @@ describe('predictions', () => {
   })
 
   it('that are missing, strange or twice there are refused', async () => {
-    await expect(predictions('a.txt', 'x\n')).rejects.toThrow(/each of the 2 records in their order, got 1/)
+    await expect(predictions('a.txt', 'x\n')).rejects.toThrow(
+      /Expected 2 predictions, one for each record in their order, got 1/,
+    )
     await expect(predictions('b.jsonl', '{"id":"0","label":"x"}')).rejects.toThrow(/got none of 1, the first "1"/)
     await expect(predictions('c.jsonl', '{"id":"7","label":"x"}')).rejects.toThrow(
       /c.jsonl:1: Expected ids of the references, got "7"/,

@@ -1,8 +1,8 @@
-// Columns of features cut into bins of about equal counts, 255 at most, so that trees look at counts and not at values. Knows no tree.
+// Columns of features in at most 255 quantile bins, so that trees build histograms instead of sorting values.
 import { createRandom } from '../../core/index.ts'
 
-/** Values that borders are found from. */
-const looked = 100_000
+/** Sampled values per column for the borders. */
+const sampledRows = 100_000
 
 export interface BinnedFeatures {
   rows: number
@@ -10,11 +10,11 @@ export interface BinnedFeatures {
   maxBins: number
   /** Column after column: the bin of each value. */
   bins: Uint8Array
-  /** Of each column, rising: a value belongs to the first bin whose border it does not exceed, or to the one after the last. */
+  /** Ascending borders of each column: a value is in the first bin whose border it does not exceed, or in the one after the last. */
   borders: Float32Array[]
 }
 
-/** Values row after row -> bins column after column. */
+/** Row-major values -> column-major bins. */
 export const binFeatures = (
   values: Float32Array,
   { columns, maxBins, seed }: { columns: number; maxBins: number; seed: number },
@@ -23,7 +23,9 @@ export const binFeatures = (
   const bins = new Uint8Array(values.length)
   const borders: Float32Array[] = []
   const random = createRandom(`${seed}/bins`)
-  const chosen = Array.from({ length: Math.min(rows, looked) }, (_, i) => (rows <= looked ? i : random.integer(rows)))
+  const chosen = Array.from({ length: Math.min(rows, sampledRows) }, (_, i) =>
+    rows <= sampledRows ? i : random.integer(rows),
+  )
   const sample = new Float32Array(chosen.length)
   for (let column = 0; column < columns; column++) {
     for (let i = 0; i < sample.length; i++) sample[i] = values[chosen[i] * columns + column]
@@ -49,7 +51,7 @@ const bordersOf = (sorted: Float32Array, maxBins: number): Float32Array => {
   else
     for (let bin = 1; bin < maxBins; bin++) {
       const at = Math.floor((bin * sorted.length) / maxBins)
-      // Equal values stay together.
+      // Equal values are in one bin.
       let next = at
       while (next < sorted.length && sorted[next] === sorted[at - 1]) next++
       if (next < sorted.length) put(sorted[next - 1], sorted[next])

@@ -16,32 +16,32 @@ import { binFeatures } from './feature-bins.ts'
 import { type Tree, TreeGrower } from './grow-tree.ts'
 
 const config = z.strictObject({
-  rounds: z.int().positive().default(100).describe('trees, for each class where there are more than two'),
-  learningRate: z.number().positive().max(1).default(0.1).describe('share of each tree that counts'),
-  maxLeaves: z.int().min(2).default(31).describe('leaves of a tree'),
-  minLeafRows: z.int().positive().default(20).describe('rows in a leaf at least'),
+  rounds: z.int().positive().default(100).describe('boosting rounds: trees per class, or in all for up to two classes'),
+  learningRate: z.number().positive().max(1).default(0.1).describe('shrinkage of each tree'),
+  maxLeaves: z.int().min(2).default(31).describe('maximum leaves per tree'),
+  minLeafRows: z.int().positive().default(20).describe('minimum rows per leaf'),
   bins: z
     .int()
     .min(2)
     .max(255)
     .default(64)
-    .describe('places where a feature may be split; 255, as in scikit-learn, takes about three times as long'),
-  l2: z.number().min(0).default(0).describe('holds the values of leaves small'),
+    .describe('histogram bins per feature; 255, as in scikit-learn, takes about three times as long'),
+  l2: z.number().min(0).default(0).describe('L2 regularisation of leaf values'),
 })
 
-export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
+export const gradientBoostedTrees = defineLearner<z.output<typeof config>, 'gradient-boosted-trees'>({
   type: 'gradient-boosted-trees',
   source: 'scikit-learn HistGradientBoostingClassifier',
-  summary: 'many small trees, each against what the ones before got wrong',
+  summary: 'gradient boosting of regression trees over histograms',
   config,
   kinds: ['class', 'labels', 'number'],
-  async fit(lesson, { rounds, bins: maxBins, ...options }, { seed, signal, onProgress }) {
-    const { features } = lesson
+  async fit(dataset, { rounds, bins: maxBins, ...options }, { seed, signal, onProgress }) {
+    const { features } = dataset
     const [rows, columns] = features.shape
-    const perRound = scoreColumns(lesson)
+    const perRound = scoreColumns(dataset)
     const grower = new TreeGrower(binFeatures(features.toFloat32Array(), { columns, maxBins, seed }), options)
-    const weights = rowWeights(lesson)
-    const start = startOf(lesson, perRound, weights)
+    const weights = rowWeights(dataset)
+    const start = startOf(dataset, perRound, weights)
     const scores = Float64Array.from({ length: rows * perRound }, (_, i) => start[i % perRound])
     const [gradients, curvatures] = [new Float64Array(rows), new Float64Array(rows)]
     const trees: Tree[] = []
@@ -50,7 +50,7 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
       await setImmediate()
       signal?.throwIfAborted()
       onProgress?.(round / rounds)
-      const slopes = slopesOf(lesson, perRound, scores, weights)
+      const slopes = slopesOf(dataset, perRound, scores, weights)
       loss = slopes.loss / rows
       if (round === rounds) break
       for (let output = 0; output < perRound; output++) {
@@ -58,7 +58,7 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
         trees.push(grower.grow(gradients, curvatures, scores, { offset: output, stride: perRound }))
       }
     }
-    return forest(packed(trees, start), lesson, loss)
+    return forest(packed(trees, start), dataset, loss)
   },
   open(tensors, _, problem) {
     expectTensor(tensors, 'start', [scoreColumns(problem)])
@@ -68,19 +68,21 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>>({
     const [columns, left, right] = ['columns', 'left', 'right'].map(
       (name) => tensors.get(name)!.toTypedArray() as Int32Array,
     )
-    // Children come after their parents, so that no row walks in a circle.
+    // Children come after their parents, so that no walk through a tree is endless.
     const sound =
       roots.every((root) => root >= 0 && root < nodes) &&
       columns.every((column, i) => column < 0 || [left[i], right[i]].every((child) => child > i && child < nodes))
     if (!sound)
-      throw new CheckpointError('Expected trees whose children follow their parents, got others. The file is damaged.')
+      throw new CheckpointError(
+        'Expected trees whose children follow their parents, got other nodes. The file is damaged.',
+      )
     return forest(tensors, problem)
   },
 })
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
-/** What every row's scores are before the first tree. */
+/** Initial scores of every row. */
 const startOf = (
   { kind, outputs, answers }: FeatureDataset,
   columns: number,
@@ -111,7 +113,7 @@ const startOf = (
 interface SlopesOfRows {
   /** Summed over the rows. */
   loss: number
-  /** Writes first and second derivatives by an output. */
+  /** Writes the gradients and second derivatives of an output. */
   of(output: number, gradients: Float64Array, curvatures: Float64Array): void
 }
 
@@ -136,7 +138,7 @@ const slopesOf = (
     }
   }
   if (kind === 'class' && outputs > 2) {
-    // Shares of the round's beginning, for all its trees.
+    // Probabilities at the beginning of the round, for all its trees.
     const shares = new Float64Array(scores.length)
     for (let row = 0; row < rows; row++) {
       let most = Number.NEGATIVE_INFINITY
@@ -174,7 +176,7 @@ const slopesOf = (
   }
 }
 
-/** All trees in one table of nodes. */
+/** All trees as one table of nodes. */
 const packed = (trees: readonly Tree[], start: Float64Array): Map<string, Tensor> => {
   const roots: number[] = []
   const [columns, borders, left, right, values]: number[][] = [[], [], [], [], []]
@@ -208,7 +210,7 @@ const forest = (tensors: ReadonlyMap<string, Tensor>, problem: LearningProblem, 
   const [start, borders, values] = ['start', 'borders', 'values'].map(real)
   const perRound = scoreColumns(problem)
   const { outputs } = problem
-  // Two classes: the second against 0.
+  // Two classes share one score, the second's against 0.
   const shift = outputs - perRound
   return {
     tensors,

@@ -1,19 +1,19 @@
-// One regression tree of gradient boosting: grown leaf by leaf, the split that gains most first, from histograms of gradients. Knows no
-// loss. @source Ke et al. 2017 (LightGBM); scikit-learn HistGradientBoosting
+// One regression tree of gradient boosting: grown leaf-wise, the split with the largest gain first, from histograms of gradients.
+// Independent of the loss. @source Ke et al. 2017 (LightGBM); scikit-learn HistGradientBoosting
 import type { BinnedFeatures } from './feature-bins.ts'
 
 export interface TreeOptions {
   maxLeaves: number
   minLeafRows: number
-  /** Added to second derivatives. */
+  /** L2 regularisation of leaf values. */
   l2: number
   learningRate: number
 }
 
-/** Nodes of a tree; the first is the root. A leaf has no column (-1). */
+/** Nodes of a tree, the root first; column -1 is a leaf. */
 export interface Tree {
   column: number[]
-  /** Rows whose value does not exceed it go left. */
+  /** Rows with a value of at most the border go left. */
   border: number[]
   left: number[]
   right: number[]
@@ -21,7 +21,7 @@ export interface Tree {
 }
 
 interface Histogram {
-  /** Sums of gradients and second derivatives, by column and bin, in turn. */
+  /** Alternating sums of gradients and second derivatives, by column and bin. */
   sums: Float64Array
   counts: Int32Array
 }
@@ -45,7 +45,7 @@ interface Leaf {
 
 const leastCurvature = 1e-3
 
-/** Grows trees over the same rows, with memory that is used again. */
+/** Grows trees over the same rows and reuses its buffers. */
 export class TreeGrower {
   readonly #data: BinnedFeatures
   readonly #options: TreeOptions
@@ -64,7 +64,7 @@ export class TreeGrower {
     this.#curvatures = new Float64Array(data.rows)
   }
 
-  /** A tree against the slope of the loss; `scores` of the rows (every `stride`th from `offset`) become what they are with it. */
+  /** Fits a tree to the gradients and adds its values to `scores` (every `stride`th from `offset`). */
   grow(
     gradients: Float64Array,
     curvatures: Float64Array,
@@ -145,7 +145,7 @@ export class TreeGrower {
     const halves: (Histogram | undefined)[] = [undefined, undefined]
     if (large.to - large.from < 2 * this.#options.minLeafRows) this.#pool.push(whole)
     else {
-      // The larger half has what the whole had less what the smaller has.
+      // Histogram of the larger half = parent minus smaller half.
       halves[small] = this.#measure(parts[small].from, parts[small].to, gradients, curvatures)
       halves[1 - small] = this.#subtract(whole, halves[small])
     }
@@ -181,7 +181,7 @@ export class TreeGrower {
     return histogram
   }
 
-  /** In the place of the first. */
+  /** Subtracts in place. */
   #subtract(whole: Histogram, part: Histogram): Histogram {
     for (let i = 0; i < whole.sums.length; i++) whole.sums[i] -= part.sums[i]
     for (let i = 0; i < whole.counts.length; i++) whole.counts[i] -= part.counts[i]

@@ -1,5 +1,5 @@
-// What linear learners share: a weight for each feature and output, and a loss of the scores whose sum is lowered together with the squares
-// of the weights. Knows no loss.
+// What linear learners share: weights for each feature and output, fitted by minimising the summed loss of the scores plus L2
+// regularisation. Independent of the loss.
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import { type Evaluation, minimize } from '../lbfgs.ts'
 import {
@@ -11,27 +11,28 @@ import {
   scoreColumns,
 } from '../learner.ts'
 
+/** A loss and its gradient. */
 export interface Slopes {
   /** Summed over the rows. */
   loss: number
-  /** float64 [N,K]: how the loss changes with each score. */
+  /** float64 [N,K]: gradient by the scores. */
   slope: Tensor
 }
 
 export interface LinearProblem {
-  lesson: FeatureDataset
-  /** Outputs that have weights of their own. */
+  dataset: FeatureDataset
+  /** Outputs with weights of their own. */
   outputs: number
   /** The loss of scores float64 [N,K]. */
   loss(scores: Tensor): Slopes
-  /** Second derivative of a row's loss by its score, about. */
+  /** Approximate second derivative of a row's loss by its score. */
   curvature: number
   /** Sum of the rows' weights. */
   totalWeight: number
-  /** How much the loss counts beside half the squares of the weights. */
+  /** Factor of the loss against half the squared weights: scikit-learn's C. */
   strength: number
-  /** Whether the constant counts among the squares. */
-  shrinkConstant: boolean
+  /** Whether the intercept is regularised. */
+  regularizeIntercept: boolean
   tolerance: number
   maxIterations: number
 }
@@ -44,14 +45,14 @@ export interface LinearWeights {
 }
 
 export interface LinearMinimum extends LinearWeights {
-  /** Loss and squares together, as sums. */
+  /** Loss plus regularisation, as sums. */
   value: number
 }
 
 export const doublesOf = (tensor: Tensor): Float64Array => tensor.toTypedArray() as Float64Array
 
-/** float64 [N,K] of ones at what is right, and zeros. */
-export const rightAnswers = ({ kind, answers }: FeatureDataset, columns: number): Float64Array => {
+/** Targets as float64 [N,K] of zeros and ones. */
+export const oneHotTargets = ({ kind, answers }: FeatureDataset, columns: number): Float64Array => {
   if (kind === 'labels' || columns === 1) return answers
   const ones = new Float64Array(answers.length * columns)
   answers.forEach((answer, i) => {
@@ -60,24 +61,24 @@ export const rightAnswers = ({ kind, answers }: FeatureDataset, columns: number)
   return ones
 }
 
-/** The one minimum. Everything is divided by strength and weight, so that the tolerance means the same for any number of rows. */
+/** The unique minimum. The objective is divided by strength and total weight, so that the tolerance is independent of the number of rows. */
 export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promise<LinearMinimum> => {
-  const { lesson, outputs, curvature, totalWeight, strength, shrinkConstant } = problem
-  const width = lesson.features.shape[1]
-  // A constant that is not held small may move: centred features make the same minimum quicker to find.
+  const { dataset, outputs, curvature, totalWeight, strength, regularizeIntercept } = problem
+  const width = dataset.features.shape[1]
+  // With a free intercept, centred features have the same minimum and converge faster.
   const { rows, means, squares } = noGrad(() =>
     scope(() => {
-      const wide = lesson.features.to('float64')
+      const wide = dataset.features.to('float64')
       const middle = wide.mean(0)
-      const centred = shrinkConstant ? wide : wide.sub(middle)
+      const centred = regularizeIntercept ? wide : wide.sub(middle)
       return {
         rows: centred,
-        means: shrinkConstant ? new Float64Array(width) : doublesOf(middle),
+        means: regularizeIntercept ? new Float64Array(width) : doublesOf(middle),
         squares: doublesOf(centred.square().sum(0)),
       }
     }),
   )
-  const count = lesson.features.shape[0]
+  const count = dataset.features.shape[0]
   const divisor = strength * totalWeight
   const evaluate = (at: Float64Array): Evaluation =>
     noGrad(() =>
@@ -88,7 +89,7 @@ export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promis
         const gradient = new Float64Array(at.length)
         gradient.set(doublesOf(slope.t().matmul(rows).contiguous()))
         gradient.set(doublesOf(slope.sum(0)), outputs * width)
-        const shrunk = shrinkConstant ? at.length : outputs * width
+        const shrunk = regularizeIntercept ? at.length : outputs * width
         let squared = 0
         for (let i = 0; i < at.length; i++) {
           gradient[i] = (strength * gradient[i] + (i < shrunk ? at[i] : 0)) / divisor
@@ -100,7 +101,7 @@ export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promis
   const mean = totalWeight / count
   const scale = Float64Array.from({ length: outputs * (width + 1) }, (_, i) => {
     const second = i < outputs * width ? squares[i % width] : count
-    const shrunk = i < outputs * width || shrinkConstant ? 1 : 0
+    const shrunk = i < outputs * width || regularizeIntercept ? 1 : 0
     return divisor / (strength * curvature * mean * second + shrunk + 1e-12)
   })
   try {
@@ -113,7 +114,7 @@ export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promis
     })
     if (!found.converged)
       hooks.onNote?.(
-        `The learner stopped after ${found.iterations} rounds, with a slope of ${Math.max(...found.gradient.map(Math.abs)).toExponential(1)} left; \`tolerance\` is ${tolerance}.`,
+        `The learner did not converge in ${found.iterations} iterations: gradient ${Math.max(...found.gradient.map(Math.abs)).toExponential(1)}, \`tolerance\` ${tolerance}. Raise \`maxIterations\`.`,
       )
     const weight = found.at.slice(0, outputs * width)
     const bias = found.at.slice(outputs * width)
@@ -124,7 +125,7 @@ export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promis
   }
 }
 
-/** Weights [K,C] and bias [K] as what scores rows; one output of two classes scores the second against 0. */
+/** A fitted learner from weights [K,C] and bias [K]; the single output of two classes is the second's score against 0. */
 export const linearScores = (
   weight: Tensor,
   bias: Tensor,

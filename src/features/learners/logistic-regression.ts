@@ -1,19 +1,19 @@
-// Logistic regression: softmax of classes, or a sigmoid for each label, with the squares of the weights held small. Gives scikit-learn's
-// weights. @source scikit-learn, user guide, 1.1.11
+// Logistic regression: softmax over classes, or a sigmoid per label, with L2 regularisation. Reproduces scikit-learn's weights.
+// @source scikit-learn, user guide, 1.1.11
 import { z } from 'zod'
 import { Tensor } from '../../tensor/index.ts'
 import { defineLearner, rowWeights, scoreColumns } from '../learner.ts'
-import { fitLinear, keptLinear, openLinear, rightAnswers, type Slopes } from './linear-scores.ts'
+import { fitLinear, keptLinear, oneHotTargets, openLinear, type Slopes } from './linear-scores.ts'
 
 const config = z.strictObject({
-  C: z.number().positive().default(1).describe('how much the data counts beside small weights, as in scikit-learn'),
-  tolerance: z.number().positive().default(1e-5).describe('ends when no slope of the mean loss is larger'),
-  maxIterations: z.int().positive().default(1000).describe('rounds at most'),
+  C: z.number().positive().default(1).describe('inverse strength of the L2 regularisation, as in scikit-learn'),
+  tolerance: z.number().positive().default(1e-5).describe('stop when no component of the gradient is larger'),
+  maxIterations: z.int().positive().default(1000).describe('maximum iterations of L-BFGS'),
 })
 
 type Loss = (scores: Tensor) => Slopes
 
-/** Each score alone against its yes or no; targets and weights float64 [N,K]. */
+/** Binary cross entropy of each score; targets and weights float64 [N,K]. */
 const sigmoidLoss =
   (targets: Tensor, weights: Tensor | undefined): Loss =>
   (scores) => {
@@ -23,7 +23,7 @@ const sigmoidLoss =
     return { loss: weighted(each).sum().item(), slope: weighted(slope) }
   }
 
-/** Of several classes, one; targets float64 [N,K] with a one in each row, weights float64 [N,1]. */
+/** Softmax cross entropy; targets float64 [N,K] one-hot, weights float64 [N,1]. */
 const softmaxLoss =
   (targets: Tensor, weights: Tensor | undefined): Loss =>
   (scores) => {
@@ -33,38 +33,38 @@ const softmaxLoss =
     return { loss: weighted(each).sum().item(), slope: weighted(slope) }
   }
 
-export const logisticRegression = defineLearner<z.output<typeof config>>({
+export const logisticRegression = defineLearner<z.output<typeof config>, 'logistic-regression'>({
   type: 'logistic-regression',
   source: 'scikit-learn LogisticRegression',
-  summary: 'a weight for each feature and class; probabilities that mean something',
+  summary: 'linear classifier with calibrated probabilities',
   config,
   kinds: ['class', 'labels'],
-  async fit(lesson, { C, tolerance, maxIterations }, hooks) {
-    const columns = scoreColumns(lesson)
-    const rows = lesson.features.shape[0]
-    const targets = Tensor.from(rightAnswers(lesson, columns), { shape: [rows, columns] }).keep()
-    const each = rowWeights(lesson)
+  async fit(dataset, { C, tolerance, maxIterations }, hooks) {
+    const columns = scoreColumns(dataset)
+    const rows = dataset.features.shape[0]
+    const targets = Tensor.from(oneHotTargets(dataset, columns), { shape: [rows, columns] }).keep()
+    const each = rowWeights(dataset)
     const weights = each && Tensor.from(each, { shape: [rows, each.length / rows] }).keep()
-    const soft = lesson.kind === 'class' && columns > 1
+    const soft = dataset.kind === 'class' && columns > 1
     const share = soft ? 1 / columns : 0.5
     const totalWeight = (each?.reduce((sum, x) => sum + x, 0) ?? rows) / (each === undefined ? 1 : each.length / rows)
     try {
       const found = await fitLinear(
         {
-          lesson,
+          dataset,
           outputs: columns,
           loss: (soft ? softmaxLoss : sigmoidLoss)(targets, weights),
           curvature: share * (1 - share),
           totalWeight,
           strength: C,
-          shrinkConstant: false,
+          regularizeIntercept: false,
           tolerance,
           maxIterations,
         },
         hooks,
       )
       const squares = found.weight.reduce((sum, x) => sum + x * x, 0) / 2
-      return keptLinear(found, lesson, (found.value - squares) / (C * totalWeight))
+      return keptLinear(found, dataset, (found.value - squares) / (C * totalWeight))
     } finally {
       targets.free()
       weights?.free()

@@ -1,5 +1,4 @@
-// A small network: one hidden layer or more, trained with AdamW on shuffled batches, in seconds. Draws its first weights and its order from
-// the seed.
+// A small network with one or more hidden layers, trained with AdamW on shuffled batches. The seed gives its initial weights and order.
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { CheckpointError, createRandom } from '../../core/index.ts'
@@ -17,22 +16,22 @@ const config = z.strictObject({
       z.array(z.int().positive()).min(1),
     ])
     .default([128])
-    .describe('width of the hidden layer, or of each'),
-  epochs: z.int().positive().default(20).describe('passes over the rows'),
-  batch: z.int().positive().default(256).describe('rows in a step'),
-  learningRate: z.number().positive().default(1e-3).describe('at the start; it falls to zero in a line'),
-  weightDecay: z.number().min(0).default(0.01).describe('share of a weight, times the learning rate, lost a step'),
+    .describe('width of the hidden layer, or of each hidden layer'),
+  epochs: z.int().positive().default(20).describe('training epochs'),
+  batch: z.int().positive().default(256).describe('rows per step'),
+  learningRate: z.number().positive().default(1e-3).describe('initial learning rate; it decays linearly to zero'),
+  weightDecay: z.number().min(0).default(0.01).describe('decoupled weight decay of AdamW'),
 })
 type Config = z.output<typeof config>
 
-export const mlp = defineLearner<Config>({
+export const mlp = defineLearner<Config, 'mlp'>({
   type: 'mlp',
   source: 'arXiv:1711.05101 (AdamW)',
   summary: 'a small network with hidden layers',
   config,
   kinds: ['class', 'labels', 'number'],
-  async fit(lesson, { hidden, epochs, batch, learningRate, weightDecay }, { seed, signal, onProgress }) {
-    const { features, answers, kind, outputs } = lesson
+  async fit(dataset, { hidden, epochs, batch, learningRate, weightDecay }, { seed, signal, onProgress }) {
+    const { features, answers, kind, outputs } = dataset
     const [rows, width] = features.shape
     const generator = new Generator(seed)
     const sizes = [width, ...hidden, outputs]
@@ -43,9 +42,9 @@ export const mlp = defineLearner<Config>({
       tensors.set(`layers.${i}.bias`, zeros([size]).keep())
     })
     for (const tensor of tensors.values()) tensor.requiresGrad = true
-    // Numbers of any size are learnt as if they were about one.
+    // Standardised targets, so that the learning rate fits numbers of any size.
     const { middle, spread } = kind === 'number' ? measure(answers) : { middle: 0, spread: 1 }
-    const each = rowWeights(lesson)
+    const each = rowWeights(dataset)
     const columns = answers.length / rows
     const targets = (
       kind === 'class'
@@ -74,15 +73,15 @@ export const mlp = defineLearner<Config>({
         const chosen = order.subarray(from, Math.min(rows, from + batch))
         scope(() => {
           const index = Tensor.from(chosen, { dtype: 'int64' })
-          const said = forward(
+          const predicted = forward(
             tensors,
             noGrad(() => features.indexSelect(0, index)),
           )
           const right = targets.indexSelect(0, index)
           const losses = {
-            class: () => said.crossEntropy(right, { reduction: 'none' }).unsqueeze(1),
-            labels: () => said.binaryCrossEntropyWithLogits(right, { reduction: 'none' }),
-            number: () => said.mseLoss(right, { reduction: 'none' }),
+            class: () => predicted.crossEntropy(right, { reduction: 'none' }).unsqueeze(1),
+            labels: () => predicted.binaryCrossEntropyWithLogits(right, { reduction: 'none' }),
+            number: () => predicted.mseLoss(right, { reduction: 'none' }),
           }
           const own = weights?.indexSelect(0, index)
           const lost = own === undefined ? losses[kind]() : losses[kind]().mul(own)
@@ -103,11 +102,14 @@ export const mlp = defineLearner<Config>({
     weights?.free()
     for (const tensor of tensors.values()) tensor.requiresGrad = false
     tensors.set('range', Tensor.from(Float32Array.of(middle, spread)).keep())
-    return network(tensors, lesson, last * spread ** 2)
+    return network(tensors, dataset, last * spread ** 2)
   },
   open(tensors, _, problem) {
     const layers = depthOf(tensors)
-    if (layers === 0) throw new CheckpointError('Expected layers of a network for `layers` of the learner, got none.')
+    if (layers === 0)
+      throw new CheckpointError(
+        'Expected `layers` of a network in the file of the learner, got none. The file belongs to another learner.',
+      )
     for (let i = 0; i < layers; i++) {
       const before = i === 0 ? -1 : tensors.get(`layers.${i - 1}.weight`)!.shape[0]
       const after = i === layers - 1 ? problem.outputs : -1
@@ -144,8 +146,8 @@ const network = (tensors: ReadonlyMap<string, Tensor>, { kind }: LearningProblem
     scores: (features) =>
       noGrad(() =>
         scope(() => {
-          const said = forward(tensors, features)
-          return kind === 'number' ? said.mul(spread).add(middle) : said
+          const predicted = forward(tensors, features)
+          return kind === 'number' ? predicted.mul(spread).add(middle) : predicted
         }),
       ),
   }

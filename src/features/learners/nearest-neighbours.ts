@@ -1,44 +1,44 @@
-// K nearest neighbours: rows that were learnt are kept, and the nearest of them vote. Gives scikit-learn's answers: distances are compared
-// in float32 first, and those near the border once more in float64. @source scikit-learn KNeighborsClassifier, brute
+// K nearest neighbours: the training rows are stored, and the nearest of them vote. Reproduces scikit-learn's results: candidates are
+// ranked in float32 and re-ranked in float64. @source scikit-learn KNeighborsClassifier, brute
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import { defineLearner, expectTensor, type FittedLearner, type LearningProblem, rowWeights } from '../learner.ts'
 
 const config = z.strictObject({
-  neighbours: z.int().positive().default(5).describe('rows that vote'),
-  metric: z.enum(['euclidean', 'cosine']).default('cosine').describe('how far apart two rows are'),
+  neighbours: z.int().positive().default(5).describe('number of neighbours that vote'),
+  metric: z.enum(['euclidean', 'cosine']).default('cosine').describe('distance between rows'),
   votes: z
     .enum(['uniform', 'distance'])
     .default('uniform')
-    .describe('distance: nearer rows count more, by one over their distance'),
+    .describe('uniform, or distance: weight neighbours by the inverse of their distance'),
 })
 type Config = z.output<typeof config>
 
-/** Values of a chunk's table of distances. */
+/** Elements of the distance table of a chunk of queries. */
 const tableValues = 1 << 25
-/** More candidates than are asked for: what float32 may have put in the wrong order. */
+/** Extra candidates, since float32 may rank close ones in the wrong order. */
 const spare = 16
 
-export const nearestNeighbours = defineLearner<Config>({
+export const nearestNeighbours = defineLearner<Config, 'nearest-neighbours'>({
   type: 'nearest-neighbours',
   source: 'scikit-learn KNeighborsClassifier',
-  summary: 'the nearest of the examples vote; nothing is learnt, all is kept',
+  summary: 'vote of the nearest training examples, which are stored',
   config,
   kinds: ['class', 'labels', 'number'],
-  async fit(lesson, settings) {
-    const { features, answers } = lesson
+  async fit(dataset, settings) {
+    const { features, answers } = dataset
     if (features.shape[0] < settings.neighbours)
       throw new ConfigError(
-        `Expected at most ${features.shape[0]} \`neighbours\`, as there are so many rows to learn from, got ${settings.neighbours}.`,
+        `Expected at most ${features.shape[0]} for \`neighbours\`, the number of training rows, got ${settings.neighbours}. Lower it.`,
       )
     const tensors = new Map([
       ['rows', features.clone().keep()],
       ['answers', Tensor.from(answers).keep()],
     ])
-    const weights = rowWeights(lesson)
+    const weights = rowWeights(dataset)
     if (weights !== undefined) tensors.set('weights', Tensor.from(weights).keep())
-    return neighbours(tensors, settings, lesson)
+    return neighbours(tensors, settings, dataset)
   },
   open(tensors, settings, problem) {
     const { shape } = expectTensor(tensors, 'rows', [-1, -1])
@@ -61,14 +61,14 @@ const neighbours = (
   const lengths = lengthsOf(values, width)
   const { outputs } = problem
   const many = Math.min(count, settings.neighbours + spare)
-  // What a row's distances to the known ones grow with; the rest of the distance is the same for all of them.
+  // The part of the distance that depends on the stored row; the rest is the same for all of them.
   const side = noGrad(() => {
     const squares = Tensor.from(lengths.map((x) => x * x)).to('float32')
     return (
       settings.metric === 'cosine' ? Tensor.from(lengths.map((x) => (x === 0 ? 1 : 1 / x))).to('float32') : squares
     ).keep()
   })
-  const nearest = (asked: Float32Array, rows: Tensor, out: Float32Array) => {
+  const nearest = (queries: Float32Array, rows: Tensor, out: Float32Array) => {
     const candidates = noGrad(() =>
       scope(() => {
         const product = rows.matmul(known.t())
@@ -76,8 +76,8 @@ const neighbours = (
         return rank.topk(many, 1, { largest: false, sorted: false })[1].toTypedArray() as BigInt64Array
       }),
     )
-    for (let row = 0; row < asked.length / width; row++) {
-      const own = asked.subarray(row * width, (row + 1) * width)
+    for (let row = 0; row < queries.length / width; row++) {
+      const own = queries.subarray(row * width, (row + 1) * width)
       const length = Math.sqrt(own.reduce((sum, x) => sum + x * x, 0))
       const found = Array.from(candidates.subarray(row * many, (row + 1) * many), (candidate) => {
         const at = Number(candidate)

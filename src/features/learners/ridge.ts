@@ -1,4 +1,4 @@
-// Ridge regression: a weight for each feature, by least squares with the weights held small; solved at once. Gives scikit-learn's weights.
+// Ridge regression: least squares with L2 regularisation, solved in closed form. Reproduces scikit-learn's weights.
 // @source scikit-learn Ridge
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
@@ -7,17 +7,13 @@ import { defineLearner } from '../learner.ts'
 import { doublesOf, keptLinear, openLinear } from './linear-scores.ts'
 
 const config = z.strictObject({
-  alpha: z
-    .number()
-    .nonnegative()
-    .default(1)
-    .describe('how much small weights count beside the data, as in scikit-learn'),
+  alpha: z.number().nonnegative().default(1).describe('strength of the L2 regularisation, as in scikit-learn'),
 })
 
-export const ridge = defineLearner<z.output<typeof config>>({
+export const ridge = defineLearner<z.output<typeof config>, 'ridge'>({
   type: 'ridge',
   source: 'scikit-learn Ridge',
-  summary: 'a weight for each feature, by least squares',
+  summary: 'linear regression with L2 regularisation',
   config,
   kinds: ['number'],
   async fit({ features, answers, ...problem }, { alpha }) {
@@ -40,15 +36,15 @@ export const ridge = defineLearner<z.output<typeof config>>({
     const weight = solve(square, product)
     const bias = middle - weight.reduce((sum, x, i) => sum + x * means[i], 0)
     const fitted = keptLinear({ weight, bias: Float64Array.of(bias) }, { kind: 'number', outputs: problem.outputs })
-    const said = fitted.scores(features)
-    const loss = said.toFloat32Array().reduce((sum, x, i) => sum + (x - answers[i]) ** 2, 0) / answers.length
-    said.free()
+    const predicted = fitted.scores(features)
+    const loss = predicted.toFloat32Array().reduce((sum, x, i) => sum + (x - answers[i]) ** 2, 0) / answers.length
+    predicted.free()
     return { ...fitted, loss }
   },
   open: (tensors, _, problem) => openLinear(tensors, problem),
 })
 
-/** x of A x = b, where A is symmetric and positive: by Cholesky. A is overwritten. */
+/** Solves A x = b for a symmetric positive definite A by Cholesky decomposition; overwrites A. */
 const solve = (a: Float64Array, b: Float64Array): Float64Array => {
   const n = b.length
   const x = b.slice()
@@ -60,7 +56,7 @@ const solve = (a: Float64Array, b: Float64Array): Float64Array => {
       else if (sum > 0) a[i * n + i] = Math.sqrt(sum)
       else
         throw new ConfigError(
-          'Expected features that do not depend on each other for `alpha` 0, got some that do. Raise `alpha`.',
+          'Expected linearly independent features for `alpha` 0, got dependent ones. Raise `alpha`.',
         )
     }
   }

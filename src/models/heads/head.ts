@@ -45,9 +45,9 @@ export const headOptionsSchema = z.strictObject({
     .describe('which vector stands for a row, where the head lets one choose'),
   normalize: z.boolean().default(false).describe('embeddings of length one'),
   pairs: z
-    .enum(['together', 'apart'])
+    .enum(['together', 'separate'])
     .optional()
-    .describe('two texts of a record: in one sequence, which is usual, or each in its own'),
+    .describe('two texts of a record: together in one sequence, or separate'),
   maxTokens: z.int().positive().optional().describe('longest text that embeddings are made for; the rest is cut off'),
 })
 export type HeadOptions = z.output<typeof headOptionsSchema>

@@ -92,9 +92,9 @@ const prepareFit = async (recipe: FinetuneRecipe, data: FinetuneData): Promise<F
   const together: PrepareOptions['headOptions'] = { ...data.headOptions, maxTokens: maxLength }
   const joint = prepare(together)
   const settings = featureSettings(recipe.adapter, learningProblem(joint.rows).kind)
-  const separate = settings.pairs === 'apart'
+  const separate = settings.pairs === 'separate'
   if (separate && (joint.rows.positions !== undefined || joint.rows.kind === 'choice'))
-    throw new ConfigError(`Expected a task about pairs of texts for \`adapter.pairs\` apart, got ${recipe.task}.`)
+    throw new ConfigError(`Expected a task about pairs of texts for \`adapter.pairs\` separate, got ${recipe.task}.`)
   const headOptions = separate ? { ...together, pairs: settings.pairs } : together
   const prepared = separate ? prepare(headOptions) : joint
   const pooling = taskPooling(prepared.rows, settings.pooling)
@@ -111,7 +111,7 @@ const extract = async (
   const features = await taskFeatures(base.model, prepared, records, {
     layer: settings.layer,
     pooling,
-    apart: settings.pairs === 'apart',
+    separatePairs: settings.pairs === 'separate',
     cache: settings.cache ?? defaultCache(),
     identity: base.identity,
     padId: tokenizer.special.pad?.id ?? 0,
@@ -174,7 +174,7 @@ const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, r
     headOptions,
     layer: settings.layer,
     pooling,
-    apart: settings.pairs === 'apart',
+    separatePairs: settings.pairs === 'separate',
     width,
     kind,
     outputs,

@@ -321,10 +321,7 @@ export interface TaskSettings {
     threshold?: number
     /** The class whose own precision, recall and F1 are reported. */
     positive?: string
-    /**
-     * Of the loss: balanced counts rare classes more, so that all count the same in total; or label=weight.
-     * Default: `none`.
-     */
+    /** Class weights of the loss: none, balanced (inverse frequency) or label=weight. Default: `none`. */
     classWeights?: 'none' | 'balanced' | { readonly [name: string]: number }
     /** Share of each answer that is spread over all classes. Default: `0`. */
     labelSmoothing?: number
@@ -442,10 +439,7 @@ export interface TaskSettings {
     scheme?: 'lenient' | 'iob1' | 'iob2' | 'ioe1' | 'ioe2' | 'iobes' | 'bilou' | 'none'
     /** Pieces that two windows of a long sentence share. Default: `64`. */
     stride?: number
-    /**
-     * Of the loss: balanced counts rare classes more, so that all count the same in total; or label=weight.
-     * Default: `none`.
-     */
+    /** Class weights of the loss: none, balanced (inverse frequency) or label=weight. Default: `none`. */
     classWeights?: 'none' | 'balanced' | { readonly [name: string]: number }
     /** Share of each answer that is spread over all tags. Default: `0`. */
     labelSmoothing?: number

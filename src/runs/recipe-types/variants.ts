@@ -147,64 +147,61 @@ export interface VariantSettings {
   }
   'feature-based': {
     /**
-     * Whose vectors: last, a number (0 the embeddings, -1 the last), or mean-last-N for the mean of the
-     * last N. Default: `last`.
+     * Layer of the hidden states: last, an index (0: embeddings, -1: last layer), or mean-last-N for the
+     * mean of the last N layers. Default: `last`.
      */
     layer?: number | string
     /**
-     * How a text's tokens become one vector; the mean unless given. Tasks about tokens use `tokens`,
-     * always.
+     * Pooling of a text's token vectors into one (default: mean; tasks that label tokens always use
+     * `tokens`).
      */
     pooling?: 'mean' | 'first' | 'last' | 'max' | 'tokens'
     /**
-     * Two texts of a record: in one sequence, or apart, where u, v, |u-v| and u*v are the features.
+     * Two texts of a record: together in one sequence, or separate, with u, v, |u-v| and u*v as features.
      * Default: `together`.
      */
-    pairs?: 'together' | 'apart'
-    /** Every feature with mean 0 and deviation 1, as measured on what is learnt from. Default: `false`. */
+    pairs?: 'together' | 'separate'
+    /** Scale each feature to mean 0 and standard deviation 1 on the training data. Default: `false`. */
     standardize?: boolean
-    /** Tokens that go through the base at once. Default: `4096`. */
+    /** Tokens per batch through the base. Default: `4096`. */
     batchTokens?: number
-    /** Folder for features; the user's cache unless given. */
+    /** Folder of the feature cache (default: tunesmith/features in the user's cache). */
     cache?: string
-    /** What learns from the features; the first of these that can learn the problem unless given. */
+    /** Learner on the features (default: the first of these that supports the task). */
     learner?: 'logistic-regression' | 'ridge' | 'linear-svm' | 'nearest-neighbours' | 'gradient-boosted-trees' | 'mlp'
-    /** How much the data counts beside small weights, as in scikit-learn. Default: `1`. */
+    /** Inverse strength of the L2 regularisation, as in scikit-learn. Default: `1`. */
     C?: number
-    /** Ends when no slope of the mean loss is larger. Default: `0.00001`. */
+    /** Stop when no component of the gradient is larger. Default: `0.00001`. */
     tolerance?: number
-    /** Rounds at most. Default: `2000`. */
+    /** Maximum iterations of L-BFGS. Default: `2000`. */
     maxIterations?: number
-    /** How much small weights count beside the data, as in scikit-learn. Default: `1`. */
+    /** Strength of the L2 regularisation, as in scikit-learn. Default: `1`. */
     alpha?: number
-    /** Rows that vote. Default: `5`. */
+    /** Number of neighbours that vote. Default: `5`. */
     neighbours?: number
-    /** How far apart two rows are. Default: `cosine`. */
+    /** Distance between rows. Default: `cosine`. */
     metric?: 'euclidean' | 'cosine'
-    /** Distance: nearer rows count more, by one over their distance. Default: `uniform`. */
+    /** Uniform, or distance: weight neighbours by the inverse of their distance. Default: `uniform`. */
     votes?: 'uniform' | 'distance'
-    /** Trees, for each class where there are more than two. Default: `100`. */
+    /** Boosting rounds: trees per class, or in all for up to two classes. Default: `100`. */
     rounds?: number
-    /** At the start; it falls to zero in a line. Default: `0.001`. */
+    /** Initial learning rate; it decays linearly to zero. Default: `0.001`. */
     learningRate?: number
-    /** Leaves of a tree. Default: `31`. */
+    /** Maximum leaves per tree. Default: `31`. */
     maxLeaves?: number
-    /** Rows in a leaf at least. Default: `20`. */
+    /** Minimum rows per leaf. Default: `20`. */
     minLeafRows?: number
-    /**
-     * Places where a feature may be split; 255, as in scikit-learn, takes about three times as long.
-     * Default: `64`.
-     */
+    /** Histogram bins per feature; 255, as in scikit-learn, takes about three times as long. Default: `64`. */
     bins?: number
-    /** Holds the values of leaves small. Default: `0`. */
+    /** L2 regularisation of leaf values. Default: `0`. */
     l2?: number
-    /** Width of the hidden layer, or of each. Default: `[128]`. */
+    /** Width of the hidden layer, or of each hidden layer. Default: `[128]`. */
     hidden?: number | readonly number[]
-    /** Passes over the rows. Default: `20`. */
+    /** Training epochs. Default: `20`. */
     epochs?: number
-    /** Rows in a step. Default: `256`. */
+    /** Rows per step. Default: `256`. */
     batch?: number
-    /** Share of a weight, times the learning rate, lost a step. Default: `0.01`. */
+    /** Decoupled weight decay of AdamW. Default: `0.01`. */
     weightDecay?: number
   }
 }

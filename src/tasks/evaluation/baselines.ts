@@ -1,4 +1,4 @@
-// Answers that take no model: the most frequent one, the mean, one drawn at random. Knows no task.
+// Parts of baselines that need no model: counts, the most frequent value, a random item.
 import { invariant, type Random } from '../../core/index.ts'
 
 /** How often each value occurs. */
@@ -8,10 +8,11 @@ export const countValues = <Value>(values: Iterable<Value>): Map<Value, number> 
   return counts
 }
 
-/** The value that occurs most, the earliest of equals. */
+/** The most frequent value; of equals, the one that was counted first. */
 export const mostFrequent = <Value>(counts: ReadonlyMap<Value, number>): Value => {
   invariant(counts.size > 0, 'there are values to choose from.')
   return [...counts].reduce((best, one) => (one[1] > best[1] ? one : best))[0]
 }
 
+/** An item drawn uniformly. */
 export const randomItem = <Item>(items: readonly Item[], random: Random): Item => items[random.integer(items.length)]

@@ -1,4 +1,4 @@
-// A model at work on a task: predictions of records and how good they are. Knows no task and no architecture.
+// Predictions of a model for the records of a task, and their scores. Independent of single tasks and architectures.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
@@ -10,62 +10,73 @@ import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '..
 import { predictByGeneration } from './predict-by-generation.ts'
 import { predictFromLogits } from './predict-from-logits.ts'
 
+/** Settings of `predictTask` and `evaluateTask`. */
 export const evaluateTaskSchema = z.strictObject({
   maxLength: z
     .int()
     .positive()
     .optional()
     .describe(
-      'most tokens of an example; what the model and its tokenizer allow, up to 512 or what the task says, unless given',
+      "maximum tokens per example (default: as in fine-tuning, else the model's limit, up to 512 or the task's own limit)",
     ),
   answers: z
     .int()
     .nonnegative()
     .optional()
-    .describe('tasks that write: the first so many records are answered, the others only weighed; all unless given'),
-  batchTokens: z.int().positive().default(4096).describe('tokens in a batch, padding included'),
-  seed: z.union([z.int(), z.string()]).default(0).describe('of the intervals'),
-  resamples: z.int().positive().default(1000).describe('draws of the bootstrap behind the intervals'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('of the intervals'),
+    .describe(
+      'generative tasks: generate answers for the first N records only, and score the perplexity of all (default: all)',
+    ),
+  batchTokens: z.int().positive().default(4096).describe('tokens per batch, padding included'),
+  seed: z.union([z.int(), z.string()]).default(0).describe('seed of the bootstrap'),
+  resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
+  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
 })
+/** Settings of `predictTask` and `evaluateTask`, as given. */
 export type EvaluateTaskSettings = z.input<typeof evaluateTaskSchema>
 
+/** Progress and cancellation of predictions. */
 export interface TaskHooks {
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
   signal?: AbortSignal
 }
 
+/** Predictions, and what happened on the way. */
 export interface PredictionResult<Prediction extends TaskPrediction = TaskPrediction> {
   /** In the order of the records. */
   predictions: Prediction[]
+  /** Examples that went through the model: records, or their windows. */
   examples: number
-  /** Records that an answer was written to, the first ones; the scores of answers are over those. Undefined where a task writes none. */
+  /** Records that an answer was generated for, the first ones; scores of answers are over those. Undefined for other tasks. */
   answered?: number
   tokens: number
-  /** Tokens that were cut off because a record was too long. */
+  /** Tokens that were truncated because a record was too long. */
   truncatedTokens: number
   truncatedRecords: number
-  /** Encoding, the model and decoding. */
+  /** Seconds of encoding, forward passes and decoding. */
   seconds: number
 }
 
+/** Predictions with their scores. */
 export interface TaskResult<Prediction extends TaskPrediction = TaskPrediction> extends PredictionResult<Prediction> {
   metrics: ScoreIntervals
   /** The metric that checkpoints are chosen by. */
   mainMetric: string
-  /** What is more than a number, such as a confusion matrix. */
+  /** Results that are more than a number, such as a confusion matrix. */
   details: { [name: string]: unknown }
 }
 
-/** The most tokens that model and tokenizer take, up to 512 or what the task says. */
+/** Default for the maximum tokens per example: the limits of model and tokenizer, up to 512 or the task's own. */
 export const taskMaxLength = (
   model: Pick<Model, 'facts' | 'config'>,
   { maxLength }: Pick<Tokenizer, 'maxLength'>,
   { maxLength: most = 512 }: Pick<TaskDefinition, 'maxLength'> = {},
 ): number => Math.min(contextLength(model) ?? most, maxLength ?? most, most)
 
-/** @throws ConfigError for a model with another head, DataError for a record that cannot be asked */
+/**
+ * The predictions of a model for records, in their order.
+ * @throws ConfigError for a model with another head, DataError for a record that cannot be encoded
+ */
 export const predictTask = async <
   Config extends object,
   Record extends TaskRecord,
@@ -87,7 +98,7 @@ export const predictTask = async <
   } = parseConfig(evaluateTaskSchema, settings, 'settings')
   if (![task.head].flat().includes(model.headType))
     throw new ConfigError(
-      `Expected a model with the head ${[task.head].flat().join(' or ')} for ${task.type}, got ${model.headType}. Load it with that head.`,
+      `Expected a model with the head ${[task.head].flat().join(' or ')} for ${task.type}, got ${model.headType}. Load the model with that head.`,
     )
   const started = performance.now()
   const { headOptions, facts } = model
@@ -96,14 +107,14 @@ export const predictTask = async <
   const wasTraining = model.training
   model.eval()
   try {
-    const { cuts, ...predicted } =
+    const { truncated, ...predicted } =
       prepared.generation === undefined
         ? await predictFromLogits(model, prepared, records, { batchTokens, onProgress, signal })
         : await predictByGeneration(model, tokenizer, prepared, records, { batchTokens, answers, onProgress, signal })
     return {
       ...predicted,
-      truncatedTokens: cuts.reduce((sum, cut) => sum + cut, 0),
-      truncatedRecords: cuts.filter((cut) => cut > 0).length,
+      truncatedTokens: truncated.reduce((sum, tokens) => sum + tokens, 0),
+      truncatedRecords: truncated.filter((tokens) => tokens > 0).length,
       seconds: (performance.now() - started) / 1000,
     }
   } finally {
@@ -111,7 +122,7 @@ export const predictTask = async <
   }
 }
 
-/** Predictions with their scores and how sure those are. The same arguments give the same numbers. */
+/** Predictions with their scores and confidence intervals. The same arguments give the same numbers. */
 export const evaluateTask = async <
   Config extends object,
   Record extends TaskRecord,
@@ -126,16 +137,16 @@ export const evaluateTask = async <
   options: EvaluateTaskSettings & TaskHooks = {},
 ): Promise<TaskResult<Prediction>> => {
   const result = await predictTask(model, tokenizer, task, records, config, options)
-  const judgement = task.score(records, result.predictions, config, model.headOptions.labels)
+  const scored = task.score(records, result.predictions, config, model.headOptions.labels)
   const { seed, resamples, confidence } = options
   return {
     ...result,
-    metrics: scoreIntervals(judgement, { seed, resamples, confidence }),
+    metrics: scoreIntervals(scored, { seed, resamples, confidence }),
     mainMetric: task.mainMetric(config),
-    details: judgement.details(),
+    details: scored.details(),
   }
 }
 
-/** Scores alone, without intervals. */
+/** The values of the metrics, without their intervals. */
 export const scoresOf = (result: Pick<TaskResult, 'metrics'>): Scores =>
   Object.fromEntries(Object.entries(result.metrics).map(([name, { value }]) => [name, value]))

@@ -1,5 +1,5 @@
-// Predictions that a model writes: prompts of alike length go on side by side with a cache of keys and values, and right answers are
-// weighed by what they cost the model. Knows no task, no template and no architecture.
+// Predictions of generative tasks: prompts of similar length are generated in one batch with a KV cache, and the reference answers
+// are scored by their cross entropy. Independent of single tasks, templates and architectures.
 import { setImmediate } from 'node:timers/promises'
 import { type GenerationOptions, generate } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -19,7 +19,7 @@ import type {
 import { encodeAll, type Predictions, type PredictOptions } from './predict-from-logits.ts'
 
 export interface GenerationPredictOptions extends PredictOptions {
-  /** Answers are written to so many of the records, the first ones. */
+  /** Generate answers for this many records, the first ones. */
   answers: number
 }
 
@@ -39,7 +39,7 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   const padded = mustPad(criterion, model)
   const items = await encodeAll(records, encode, signal)
   const losses = records.map((): AnswerLoss | undefined => undefined)
-  const cuts = records.map(() => 0)
+  const truncated = records.map(() => 0)
   const { device } = model.body.embedTokens.weight
   const { batches, tokens } = exampleBatches(items, criterion, model, batchTokens, padded)
   for (const part of batches) {
@@ -60,14 +60,14 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
       const { record, example } = items[i]
       const before = losses[record] ?? { nats: 0, tokens: 0 }
       losses[record] = { nats: before.nats + found[k].nats, tokens: before.tokens + found[k].tokens }
-      cuts[record] += example.truncatedTokens
+      truncated[record] += example.truncatedTokens
     })
     progress(part.length)
   }
-  return { losses, cuts, tokens, examples: items.length }
+  return { losses, truncated, tokens, examples: items.length }
 }
 
-/** A stream of draws for each record, whatever batches there are. */
+/** A seed for each record, so that its answer does not depend on the batch that it is in. */
 const seedsOf = (generation: GenerationOptions, part: readonly number[]): GenerationOptions =>
   typeof generation.seed === 'number'
     ? { ...generation, seed: part.map((i) => (generation.seed as number) + i) }
@@ -76,36 +76,41 @@ const seedsOf = (generation: GenerationOptions, part: readonly number[]): Genera
 const answersOf = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   tokenizer: Tokenizer,
-  writing: TextGenerationPlan<Record, Prediction>,
+  plan: TextGenerationPlan<Record, Prediction>,
   records: readonly Record[],
   { batchTokens, signal }: PredictOptions,
   progress: OnSteps,
 ) => {
-  const prompts = records.map((record) => writing.prompt(record))
-  const room = writing.generation.maxNewTokens ?? 0
-  const { order, lengths } = byLength(prompts, ({ ids }) => ids.length + room)
-  const written: GeneratedAnswer[] = []
-  // Each beam holds a row of the cache.
-  const most = batchTokens / (writing.generation.numBeams ?? 1)
-  for (const [from, to] of batchesByTokens(lengths, most, true)) {
+  const prompts = records.map((record) => plan.prompt(record))
+  const maxNewTokens = plan.generation.maxNewTokens ?? 0
+  const { order, lengths } = byLength(prompts, ({ ids }) => ids.length + maxNewTokens)
+  const generated: GeneratedAnswer[] = []
+  // Each beam needs a row of the cache.
+  const maxTokens = batchTokens / (plan.generation.numBeams ?? 1)
+  for (const [from, to] of batchesByTokens(lengths, maxTokens, true)) {
     signal?.throwIfAborted()
     const part = order.slice(from, to)
     const results = await generate(
       model,
       tokenizer,
       part.map((i) => prompts[i].ids),
-      seedsOf(writing.generation, part),
+      seedsOf(plan.generation, part),
       { signal },
     )
-    // A text that was broken off is no answer.
+    // An aborted generation gives partial texts, which are no answers.
     signal?.throwIfAborted()
     for (const { promptIndex, text = '', finishReason, newTokens } of results)
-      written[part[promptIndex]] = { text, endedByItself: finishReason === 'eos' || finishReason === 'stop', newTokens }
+      generated[part[promptIndex]] = {
+        text,
+        endedByItself: finishReason === 'eos' || finishReason === 'stop',
+        newTokens,
+      }
     progress(part.length)
   }
-  return { written, cuts: prompts.map(({ cut }) => cut) }
+  return { generated, truncated: prompts.map(({ cut }) => cut) }
 }
 
+/** Generates answers for the first `options.answers` records and scores the reference answers of all. */
 export const predictByGeneration = async <
   Record extends TaskRecord,
   Example extends TaskExample,
@@ -117,20 +122,20 @@ export const predictByGeneration = async <
   records: readonly Record[],
   options: GenerationPredictOptions,
 ): Promise<Predictions<Prediction>> => {
-  const asked = records.slice(0, options.answers)
+  const answered = records.slice(0, options.answers)
   let done = 0
   const progress = (steps: number) => {
     done += steps
-    options.onProgress?.({ examples: done, of: records.length + asked.length })
+    options.onProgress?.({ examples: done, of: records.length + answered.length })
   }
-  const { losses, cuts, tokens, examples } = await lossesOf(model, prepared, records, options, progress)
-  const answers = await answersOf(model, tokenizer, prepared.generation, asked, options, progress)
+  const { losses, truncated, tokens, examples } = await lossesOf(model, prepared, records, options, progress)
+  const answers = await answersOf(model, tokenizer, prepared.generation, answered, options, progress)
   return {
-    predictions: records.map((record, i) => prepared.generation.decode(record, answers.written[i], losses[i])),
-    examples: Math.max(examples, asked.length),
-    answered: asked.length,
-    tokens: tokens + answers.written.reduce((sum, { newTokens }) => sum + newTokens, 0),
-    // What did not fit into the question did not fit into the example either.
-    cuts: cuts.map((cut, i) => Math.max(cut, answers.cuts[i] ?? 0)),
+    predictions: records.map((record, i) => prepared.generation.decode(record, answers.generated[i], losses[i])),
+    examples: Math.max(examples, answered.length),
+    answered: answered.length,
+    tokens: tokens + answers.generated.reduce((sum, { newTokens }) => sum + newTokens, 0),
+    // A prompt and a training example of the same record are truncated alike: count the larger.
+    truncated: truncated.map((tokens, i) => Math.max(tokens, answers.truncated[i] ?? 0)),
   }
 }

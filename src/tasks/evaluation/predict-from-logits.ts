@@ -1,10 +1,11 @@
-// Predictions that are read off a model's logits. Knows no task and no architecture.
+// Predictions that are computed from logits, batch by batch. Independent of single tasks and architectures.
 import { setImmediate } from 'node:timers/promises'
+import { OutOfMemoryError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
 import { exampleBatches, type RecordExample } from '../learning/batches.ts'
-import type { DiscriminativeTask, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
+import type { DiscriminativeTask, ExampleOutput, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
 
 export interface PredictOptions {
   batchTokens: number
@@ -17,14 +18,14 @@ export interface Predictions<Prediction> {
   /** In the order of the records. */
   predictions: Prediction[]
   examples: number
-  /** Records that an answer was written to, where answers are written. */
+  /** Records that an answer was generated for; undefined for tasks without generation. */
   answered?: number
   tokens: number
-  /** Tokens that did not fit, of each record. */
-  cuts: number[]
+  /** Truncated tokens of each record. */
+  truncated: number[]
 }
 
-/** The examples of all records, with other work of the process let through. */
+/** Encodes all records, yielding to the event loop every 64. */
 export const encodeAll = async <Record, Example>(
   records: readonly Record[],
   encode: (record: Record) => readonly Example[],
@@ -41,46 +42,87 @@ export const encodeAll = async <Record, Example>(
   return items
 }
 
+/** Collects the outputs of a record's examples and decodes it with the last one, so that logits are freed record by record. */
+class RecordDecoder<Record, Example extends TaskExample, Prediction> {
+  readonly predictions: Prediction[] = []
+  readonly #records: readonly Record[]
+  readonly #decode: (record: Record, outputs: readonly ExampleOutput<Example>[]) => Prediction
+  readonly #outputs: (ExampleOutput<Example> | undefined)[][]
+  readonly #missing: number[]
+  /** Position of each item among the examples of its record. */
+  readonly #positions: number[]
+
+  constructor(
+    records: readonly Record[],
+    items: readonly RecordExample<Example>[],
+    decode: (record: Record, outputs: readonly ExampleOutput<Example>[]) => Prediction,
+  ) {
+    this.#records = records
+    this.#decode = decode
+    this.#outputs = records.map(() => [])
+    this.#positions = items.map(({ record }) => this.#outputs[record].push(undefined) - 1)
+    this.#missing = this.#outputs.map(({ length }) => length)
+    for (const [record, missing] of this.#missing.entries()) if (missing === 0) this.#finish(record)
+  }
+
+  add(item: number, { example, record }: RecordExample<Example>, logits: Float32Array): void {
+    const isLast = --this.#missing[record] === 0
+    // A view would keep the logits of the whole batch until the record's other windows are done.
+    this.#outputs[record][this.#positions[item]] = { example, logits: isLast ? logits : logits.slice() }
+    if (isLast) this.#finish(record)
+  }
+
+  #finish(record: number): void {
+    this.predictions[record] = this.#decode(this.#records[record], this.#outputs[record] as ExampleOutput<Example>[])
+    this.#outputs[record] = []
+  }
+}
+
+/** Runs all examples through the model and decodes each record when its last example is done. */
 export const predictFromLogits = async <
   Record extends TaskRecord,
   Example extends TaskExample,
   Prediction extends TaskPrediction,
 >(
   model: Model,
-  { criterion: learner, ...prepared }: DiscriminativeTask<Record, Example, Prediction>,
+  { criterion, ...prepared }: DiscriminativeTask<Record, Example, Prediction>,
   records: readonly Record[],
   { batchTokens, onProgress, signal }: PredictOptions,
 ): Promise<Predictions<Prediction>> => {
-  const padded = mustPad(learner, model)
+  const padded = mustPad(criterion, model)
   const items = await encodeAll(records, (record) => prepared.encode(record), signal)
-  const outputs = records.map((): { example: Example; logits: Float32Array }[] => [])
-  const places = items.map(({ example, record }) => outputs[record].push({ example, logits: new Float32Array(0) }) - 1)
-  const { batches, tokens } = exampleBatches(items, learner, model, batchTokens, padded)
+  const decoder = new RecordDecoder(records, items, prepared.decode)
+  const truncated = records.map(() => 0)
+  for (const { example, record } of items) truncated[record] += example.truncatedTokens
+  const { batches, tokens } = exampleBatches(items, criterion, model, batchTokens, padded)
   const { device } = model.body.embedTokens.weight
-  let done = 0
-  for (const part of batches) {
-    // Lets signals and progress through between two batches.
-    await setImmediate()
-    signal?.throwIfAborted()
-    const logits = inferenceMode(() =>
+  const logitsOf = (part: readonly number[]): Float32Array[] =>
+    inferenceMode(() =>
       scope(() => {
-        const batch = learner.collate(
+        const batch = criterion.collate(
           part.map((i) => items[i].example),
           { padded, device },
         )
         return prepared.split(model.forward(batch.inputs).logits.to('float32'), batch)
       }),
     )
-    part.forEach((i, k) => {
-      outputs[items[i].record][places[i]].logits = logits[k]
-    })
+  let done = 0
+  for (let part = batches.shift(); part !== undefined; part = batches.shift()) {
+    // Signals and progress are handled between two batches.
+    await setImmediate()
+    signal?.throwIfAborted()
+    let logits: Float32Array[]
+    try {
+      logits = logitsOf(part)
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError) || part.length < 2) throw error
+      const half = Math.ceil(part.length / 2)
+      batches.unshift(part.slice(0, half), part.slice(half))
+      continue
+    }
+    for (const [k, item] of part.entries()) decoder.add(item, items[item], logits[k])
     done += part.length
     onProgress?.({ examples: done, of: items.length })
   }
-  return {
-    predictions: records.map((record, i) => prepared.decode(record, outputs[i])),
-    examples: items.length,
-    tokens,
-    cuts: outputs.map((each) => each.reduce((sum, { example }) => sum + example.truncatedTokens, 0)),
-  }
+  return { predictions: decoder.predictions, examples: items.length, tokens, truncated }
 }

@@ -1,5 +1,5 @@
-// Anybody's predictions of records: JSON lines as `evaluate` writes them, SQuAD's JSON of answers by id, separated values, CoNLL files,
-// or plain lines. Matched by id where they have ids, else by order. Knows no task.
+// Predictions that any program made: JSON lines as `evaluate` writes them, SQuAD's JSON of answers by id, separated values, CoNLL
+// files, or plain lines. They are matched with records by id where they have ids, else by order.
 import { ConfigError, DataError, didYouMean, show } from '../../core/index.ts'
 import { textLines } from '../../files/index.ts'
 import { conllSentences } from '../records/conll-sentences.ts'
@@ -14,8 +14,8 @@ interface Found extends Place {
 }
 
 /**
- * A prediction of every record, in the order of the records.
- * @throws DataError with file and line for a prediction that is broken, twice there, missing or of no record
+ * Reads a prediction for every record, in the order of the records.
+ * @throws DataError with file and line for a prediction that is malformed, repeated, missing or of an unknown record
  */
 export const readPredictions = async <
   Config extends object,
@@ -30,20 +30,20 @@ export const readPredictions = async <
 ): Promise<Prediction[]> => {
   const found: Found[] = []
   for await (const one of predictionsIn(path)) found.push(one)
-  const chances = noAnswer === undefined ? undefined : await numbersById(noAnswer)
+  const noAnswerProbabilities = noAnswer === undefined ? undefined : await numbersById(noAnswer)
   const parse = ({ fields, file, line }: Found, record: Record): Prediction => {
     try {
-      const more = chances === undefined ? {} : { noAnswerProbability: chances[record.id] }
+      const more = noAnswerProbabilities === undefined ? {} : { noAnswerProbability: noAnswerProbabilities[record.id] }
       return task.parsePrediction({ ...fields, ...more }, record, config)
     } catch (error) {
       throw error instanceof ConfigError ? new DataError(error.message, file, line) : error
     }
   }
-  if (found.length === 0) throw new DataError('Expected predictions, got none.', path)
+  if (found.length === 0) throw new DataError('Expected predictions, got an empty file.', path)
   if (!found.every(({ id }) => id !== undefined)) {
     if (found.length !== records.length)
       throw new DataError(
-        `Expected a prediction of each of the ${records.length} records in their order, got ${found.length}. Give them ids, or check that nothing is missing.`,
+        `Expected ${records.length} predictions, one for each record in their order, got ${found.length}. Add ids, or check that none is missing.`,
         path,
       )
     return records.map((record, i) => parse(found[i], record))
@@ -54,7 +54,7 @@ export const readPredictions = async <
     const { id, file, line } = one
     if (!wanted.has(id!))
       throw new DataError(
-        `Expected ids of the references, got "${id}".${records.length < 20_000 ? didYouMean(id!, wanted.keys()) : ''} Check that both files belong together.`,
+        `Expected an id of the references, got "${id}".${records.length < 20_000 ? didYouMean(id!, wanted.keys()) : ''} Check that both files belong together.`,
         file,
         line,
       )
@@ -64,7 +64,7 @@ export const readPredictions = async <
   const missing = records.filter(({ id }) => !byId.has(id))
   if (missing.length > 0)
     throw new DataError(
-      `Expected a prediction of each of the ${records.length} records, got none of ${missing.length}, the first "${missing[0].id}".`,
+      `Expected a prediction for each of the ${records.length} records, got none for ${missing.length}, the first "${missing[0].id}". Add them.`,
       path,
     )
   return records.map((record) => parse(byId.get(record.id)!, record))
@@ -104,7 +104,7 @@ async function* predictionsIn(path: string): AsyncGenerator<Found> {
     yield { id: nameOf(values.id), fields: values, file, line }
 }
 
-/** Numbers by id, as SQuAD's files of no-answer probabilities have them. */
+/** Numbers by id: SQuAD's file of no-answer probabilities. */
 const numbersById = async (path: string): Promise<{ [id: string]: number }> => {
   const content = await readJson(path)
   const isObject = typeof content === 'object' && content !== null && !Array.isArray(content)

@@ -1,9 +1,10 @@
-// The best spans of the windows of a context, by the sum of the scores of first and last token. Knows no question.
+// The best answer spans over all windows of a context, by the sum of the logits of first and last token.
 import type { ExampleOutput, TaskExample } from '../task.ts'
 
+/** A span of the context's text. */
 export interface AnswerSpan {
   score: number
-  /** In the context's text. */
+  /** UTF-16 offset in the context; `end` is exclusive. */
   start: number
   end: number
 }
@@ -19,7 +20,7 @@ export interface SpanOptions {
   maxAnswerTokens: number
 }
 
-/** Best first; equal scores in the order of the text. No span stands there twice. Logits are [T,2]. */
+/** Distinct spans, best first; equal scores in the order of the text. Logits are [T,2]. */
 export const bestSpans = (
   outputs: readonly ExampleOutput<Window>[],
   { nBest, maxAnswerTokens }: SpanOptions,
@@ -43,10 +44,10 @@ export const bestSpans = (
   return [...found.values()].sort((a, b) => b.score - a.score || a.start - b.start || a.end - b.end).slice(0, nBest)
 }
 
-/** Places among the context's tokens with the largest scores of a kind. */
-const largest = (logits: Float32Array, at: number, length: number, kind: 0 | 1, most: number): number[] => {
-  const scoreOf = (i: number) => logits[2 * (at + i) + kind]
+/** Indices of the context's tokens with the largest logits as first (0) or last (1) token. */
+const largest = (logits: Float32Array, at: number, length: number, border: 0 | 1, count: number): number[] => {
+  const scoreOf = (i: number) => logits[2 * (at + i) + border]
   return Array.from({ length }, (_, i) => i)
     .sort((a, b) => scoreOf(b) - scoreOf(a) || a - b)
-    .slice(0, most)
+    .slice(0, count)
 }

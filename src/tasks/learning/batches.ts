@@ -1,24 +1,24 @@
-// Examples in batches by tokens: alike lengths together, so that little goes into padding. Knows no task.
+// Batches of examples by token count: similar lengths together, so that there is little padding.
 import type { Model } from '../../models/index.ts'
 import { type Criterion, positionsIn } from '../../objectives/index.ts'
 
+/** An example with the number of its record. */
 export interface RecordExample<Example> {
   example: Example
-  /** Number of its record. */
   record: number
 }
 
-/** Cuts lengths that rise into batches, each as full as may be; one that is too long is a batch of its own. */
+/** Ranges of ascending lengths with at most `maxTokens` tokens each; a longer item is a batch of its own. */
 export function* batchesByTokens(
   lengths: readonly number[],
-  most: number,
+  maxTokens: number,
   padded: boolean,
 ): Generator<[number, number], void> {
   let from = 0
   let sum = 0
   for (let i = 0; i < lengths.length; i++) {
     const size = padded ? lengths[i] * (i - from + 1) : sum + lengths[i]
-    if (i > from && size > most) {
+    if (i > from && size > maxTokens) {
       yield [from, i]
       from = i
       sum = 0
@@ -28,7 +28,7 @@ export function* batchesByTokens(
   if (lengths.length > from) yield [from, lengths.length]
 }
 
-/** Numbers of items from short to long, and their lengths. */
+/** Indices of the items from short to long, and their lengths. */
 export const byLength = <Item>(
   items: readonly Item[],
   tokens: (item: Item) => number,
@@ -38,16 +38,16 @@ export const byLength = <Item>(
   return { order, lengths: order.map((i) => all[i]) }
 }
 
-/** Batches of examples, as numbers of items. */
+/** Batches of examples, as indices of items. */
 export const exampleBatches = <Example>(
   items: readonly RecordExample<Example>[],
-  learner: Pick<Criterion<Example>, 'tokens'>,
+  criterion: Pick<Criterion<Example>, 'tokens'>,
   model: Pick<Model, 'body'>,
   batchTokens: number,
   padded: boolean,
 ): { batches: number[][]; tokens: number } => {
-  const positions = positionsIn(learner, model)
+  const positions = positionsIn(criterion, model)
   const { order, lengths } = byLength(items, ({ example }) => positions(example))
   const batches = [...batchesByTokens(lengths, batchTokens, padded)].map(([from, to]) => order.slice(from, to))
-  return { batches, tokens: items.reduce((sum, { example }) => sum + learner.tokens(example), 0) }
+  return { batches, tokens: items.reduce((sum, { example }) => sum + criterion.tokens(example), 0) }
 }

@@ -1,4 +1,4 @@
-// Learning which of several rows that belong together is right. Records may have different numbers of rows. Knows no task.
+// The criterion of multiple choice: cross entropy over the scores of a record's choices. Records may differ in their number of choices.
 import type { BodyInputs } from '../../models/index.ts'
 import { type Batch, type Criterion, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
@@ -10,11 +10,11 @@ export interface RowsExample extends TaskExample {
 }
 
 export interface ChoiceBatch extends Batch {
-  /** int64 [B*N]: the rows of each record, the last again and again after their end. */
+  /** int64 [B*N]: row indices of each record's choices; the last one repeats as padding. */
   rows: Tensor
-  /** uint8 [B,N]: 1 after the end of a record's rows. */
+  /** uint8 [B,N]: 1 for padding. */
   beyond: Tensor
-  /** int64 [B]; -100 where not known. */
+  /** int64 [B]; -100 where the answer is not known. */
   answers: Tensor
   known: number
   counts: readonly number[]
@@ -22,6 +22,7 @@ export interface ChoiceBatch extends Batch {
 
 const term = 'multiple-choice'
 
+/** Collation and loss of multiple choice. */
 export const createChoiceCriterion = <Example extends RowsExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
   tokens: ({ ids }) => ids.length,
@@ -42,7 +43,7 @@ export const createChoiceCriterion = <Example extends RowsExample>(padId: number
     })
     const answers = Int32Array.from(examples, ({ answer }) => answer ?? -100)
     return {
-      // The head wants a dimension of choices: here each row is a choice alone, and rows are put together below.
+      // The head expects a dimension of choices: each row is passed as a single choice, and `loss` groups the rows by record.
       inputs: withChoices(inputs),
       tokens,
       rows: toInt64(rows, [rows.length], options.device),
@@ -81,7 +82,7 @@ const withChoices = (inputs: BodyInputs): BodyInputs => {
   }
 }
 
-/** A number for each row -> the numbers of each record. */
+/** Logits of all rows -> logits of each record's choices. */
 export const splitChoices = (logits: Tensor, batch: Batch): Float32Array[] => {
   const values = logits.toFloat32Array()
   let first = 0

@@ -1,23 +1,23 @@
-// The labels of a data set: found in it, or given; and values as they are written turned into them. Knows no task.
+// The labels of a data set: given in the settings or collected from the records, and values resolved to labels.
 import { z } from 'zod'
 import { ConfigError, DataError, didYouMean } from '../../core/index.ts'
 import type { RecordFault } from '../records/read-report.ts'
 import type { TaskRecord } from '../task.ts'
 
-/** Names of labels, where a config gives them. */
+/** A config field with the names of the labels. */
 export const labelsField = (description: string) =>
   z
     .array(z.string().trim().min(1))
     .min(2)
     .refine((names) => new Set(names).size === names.length, {
-      message: 'Expected labels that differ, got one twice. Remove it.',
+      message: 'Expected distinct labels, got one twice. Remove it.',
     })
     .optional()
     .describe(description)
 
 const whole = /^\d+$/
 
-/** Numbers by size, then names in the order of code units, so that the same data gives the same order everywhere. */
+/** Distinct labels: numbers in ascending order, names by code units, so that the order is the same on every machine. */
 export const sortedLabels = (labels: Iterable<string>): string[] => {
   const all = [...new Set(labels)]
   return all.every((label) => whole.test(label))
@@ -25,18 +25,19 @@ export const sortedLabels = (labels: Iterable<string>): string[] => {
     : all.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
 }
 
-/** What a value names among the labels: itself, or the label with that number, as data sets often have it. */
+/** The label that a value means: itself, or the label with that index, as many data sets have it. Undefined for neither. */
 export const resolveLabel = (value: string, labels: readonly string[]): string | undefined => {
   if (labels.includes(value)) return value
   return whole.test(value) ? labels[Number(value)] : undefined
 }
 
+/** The fault of a value that is no label. */
 export const unknownLabel = (value: string, labels: readonly string[]): RecordFault => ({
   reason: 'unknown-label',
   message: `Expected one of the labels ${labels.slice(0, 20).join(', ')}${labels.length > 20 ? ', …' : ''}, got "${value}".${didYouMean(value, labels)}`,
 })
 
-/** The number of each label. @throws DataError at the record whose label the model does not have */
+/** The index of each label. @throws DataError with file and line for a label that the model does not have */
 export const labelNumbers = (labels: readonly string[]): ((label: string, record: TaskRecord) => number) => {
   const numbers = new Map(labels.map((label, i) => [label, i]))
   return (label, { file, line }) => {
@@ -48,13 +49,13 @@ export const labelNumbers = (labels: readonly string[]): ((label: string, record
   }
 }
 
-/** The labels of a head. @throws ConfigError when there are none */
+/** The labels of a head. @throws ConfigError for none */
 export const expectLabels = (labels: readonly string[] | undefined): readonly string[] => {
   if (labels !== undefined && labels.length > 0) return labels
-  throw new ConfigError('Expected the labels of the head for `headOptions.labels`, got none. Pass those of the model.')
+  throw new ConfigError('`headOptions.labels` needs the labels of the head: pass those of the model.')
 }
 
-/** @throws DataError when there is nothing to tell apart */
+/** @throws DataError for fewer than two classes */
 export const expectClasses = (labels: readonly string[], records: readonly TaskRecord[]): string[] => {
   if (labels.length > 1) return [...labels]
   throw new DataError(
@@ -63,7 +64,7 @@ export const expectClasses = (labels: readonly string[], records: readonly TaskR
   )
 }
 
-/** @throws DataError when every record that has an answer has the same one */
+/** @throws DataError when all records with an answer have the same one */
 export const expectVariedAnswers = (
   answers: readonly (readonly string[])[],
   records: readonly TaskRecord[],
@@ -72,18 +73,18 @@ export const expectVariedAnswers = (
   const first = answers[0]?.join(', ')
   if (answers.length < 2 || answers.some((answer) => answer.join(', ') !== first)) return
   throw new DataError(
-    `Expected ${wanted}, got ${first === '' ? 'none with a label' : `"${first}" only`}. Add data of the others.`,
+    `Expected ${wanted}, got ${first === '' ? 'none with a label' : `"${first}" only`}. Add records with other answers.`,
     records[0].file,
   )
 }
 
 const fewRecords = 20
 
-/** @throws DataError where labels are texts or numbers of their own rather than classes */
+/** @throws DataError where nearly every record has a label of its own: free text or numbers rather than classes */
 export const expectFewClasses = (labels: readonly string[], records: readonly TaskRecord[]): void => {
   if (records.length < fewRecords || labels.length <= records.length / 2) return
   throw new DataError(
-    `Expected classes of several records each for \`label\`, got ${labels.length} labels of ${records.length} records, such as "${labels[0].slice(0, 40)}". Name the right column, or all \`labels\`; for numbers take the task regression.`,
+    `Expected classes with several records each for \`label\`, got ${labels.length} labels in ${records.length} records, such as "${labels[0].slice(0, 40)}". Name the column of the classes, or all \`labels\`; for numbers use the task regression.`,
     records[0].file,
   )
 }

@@ -1,19 +1,20 @@
-// Whether examples fit a model's positions. Knows no task.
+// The limit that a model's positions set on the length of examples.
 import { ConfigError } from '../../core/index.ts'
 import type { BodyFacts } from '../../models/index.ts'
 
 /**
- * @param virtualTokens positions that are taken in front of every example
- * @throws ConfigError for more tokens than a model has positions for
+ * Checks `maxLength` against the model's positions.
+ * @param virtualTokens positions that an adapter puts in front of every example
+ * @throws ConfigError for more tokens than the model has positions
  */
 export const expectPositions = (
   { maxPositions = Number.POSITIVE_INFINITY }: Pick<BodyFacts, 'maxPositions'>,
   maxLength: number,
   virtualTokens = 0,
 ): void => {
-  const room = maxPositions - virtualTokens
-  if (maxLength > room)
+  const available = maxPositions - virtualTokens
+  if (maxLength > available)
     throw new ConfigError(
-      `Expected at most ${room} tokens, all that the model has positions for${virtualTokens > 0 ? ` beside ${virtualTokens} virtual ones` : ''}, for \`maxLength\`, got ${maxLength}. Lower it.`,
+      `Expected at most ${available} for \`maxLength\`, the positions of the model${virtualTokens > 0 ? ` without ${virtualTokens} virtual tokens` : ''}, got ${maxLength}. Lower it.`,
     )
 }

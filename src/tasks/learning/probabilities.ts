@@ -1,5 +1,6 @@
-// Logits as probabilities, and numbers as predictions show them. Knows no task.
+// Probabilities from logits, and the rounding of numbers in predictions.
 
+/** Probabilities of one row of logits. */
 export const softmax = (logits: ArrayLike<number>): Float64Array => {
   let most = Number.NEGATIVE_INFINITY
   for (let i = 0; i < logits.length; i++) most = Math.max(most, logits[i])
@@ -8,14 +9,15 @@ export const softmax = (logits: ArrayLike<number>): Float64Array => {
   return shares.map((share) => share / sum)
 }
 
+/** The probability of one logit. */
 export const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit))
 
-/** The place of the first largest value. */
+/** The index of the largest value; of equals, the first. */
 export const argmax = (values: ArrayLike<number>): number => {
   let best = 0
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i
   return best
 }
 
-/** Six significant digits: what float32 can promise, so that predictions are the same text on different machines more often. */
+/** Six significant digits, the precision of float32, so that predictions differ less between machines. */
 export const rounded = (value: number): number => Number(value.toPrecision(6))

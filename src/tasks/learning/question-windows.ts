@@ -1,24 +1,25 @@
-// A question with a window of its context, and with as many windows as a long context takes. A context is encoded once for all of its
-// questions. Knows no answers.
+// Windows of a question with its context: a long context becomes several overlapping windows, each with the whole question. A
+// context is encoded once for all of its questions.
 import { ConfigError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { hasSegments, specialTokenFrame } from './text-encoder.ts'
 
+/** A question and a window of its context as token ids. */
 export interface QuestionWindow {
   ids: Uint32Array
   typeIds?: Uint8Array
-  /** Where the context's tokens begin, and how many there are. */
+  /** Index of the first token of the context, and the number of its tokens in this window. */
   contextAt: number
   contextLength: number
-  /** Of the context's tokens here: [start, end) of each in its text, one after another. */
+  /** UTF-16 offsets of the context's tokens in its text: start, end, start, end … */
   offsets: Int32Array
-  /** Tokens of the question that did not fit. */
+  /** Tokens of the question beyond `maxQuestionTokens`. */
   truncatedTokens: number
 }
 
 export interface WindowOptions {
   maxLength: number
-  /** Tokens that two windows share. */
+  /** Tokens that consecutive windows share. */
   stride: number
   maxQuestionTokens: number
 }
@@ -28,9 +29,10 @@ interface EncodedContext {
   offsets: Int32Array
 }
 
-/** Contexts that are kept: files have the questions of a context one after another. */
-const kept = 4
+/** Contexts whose encoding is cached: the questions of a context follow each other in files. */
+const cachedContexts = 4
 
+/** Encodes questions with their contexts. @throws ConfigError where a window has no more tokens than the stride */
 export const createWindows = (
   tokenizer: Tokenizer,
   { maxLength, stride, maxQuestionTokens }: WindowOptions,
@@ -44,24 +46,24 @@ export const createWindows = (
     if (known !== undefined) return known
     const { ids, offsets } = tokenizer.encode(context, { addSpecialTokens: false })
     const made = { ids: Uint32Array.from(ids), offsets: Int32Array.from(offsets.flat()) }
-    if (contexts.size >= kept) contexts.delete(contexts.keys().next().value!)
+    if (contexts.size >= cachedContexts) contexts.delete(contexts.keys().next().value!)
     contexts.set(context, made)
     return made
   }
   return (question, context) => {
     const whole = tokenizer.encodeIds(question)
-    const asked = whole.subarray(0, maxQuestionTokens)
+    const questionIds = whole.subarray(0, maxQuestionTokens)
     const { ids: contextIds, offsets } = encoded(context)
-    const room = maxLength - special - asked.length
-    if (room <= stride)
+    const capacity = maxLength - special - questionIds.length
+    if (capacity <= stride)
       throw new ConfigError(
-        `Expected room for more than \`stride\` ${stride} tokens of context beside a question of ${asked.length} for \`maxLength\`, got ${maxLength}. Raise it, or lower \`stride\`.`,
+        `\`maxLength\` ${maxLength} leaves ${Math.max(0, capacity)} tokens of context next to a question of ${questionIds.length} tokens, which must be more than \`stride\` ${stride}: raise \`maxLength\` or lower \`stride\`.`,
       )
     const windows: QuestionWindow[] = []
-    for (let from = 0; ; from += room - stride) {
-      const to = Math.min(contextIds.length, from + room)
-      const texts = [asked, contextIds.subarray(from, to)]
-      const ids = new Uint32Array(special + asked.length + to - from)
+    for (let from = 0; ; from += capacity - stride) {
+      const to = Math.min(contextIds.length, from + capacity)
+      const texts = [questionIds, contextIds.subarray(from, to)]
+      const ids = new Uint32Array(special + questionIds.length + to - from)
       const typeIds = typed ? new Uint8Array(ids.length) : undefined
       let at = 0
       let contextAt = 0
@@ -81,7 +83,7 @@ export const createWindows = (
         contextAt,
         contextLength: to - from,
         offsets: offsets.subarray(2 * from, 2 * to),
-        truncatedTokens: whole.length - asked.length,
+        truncatedTokens: whole.length - questionIds.length,
       })
       if (to === contextIds.length) return windows
     }

@@ -1,20 +1,21 @@
-// What a task asks of a learner of features: an answer for each sequence, or for each token that is asked. Knows no task and no learner.
+// The targets that a task gives to classical learners on features: one for each sequence, or for each labelled token.
 import type { TaskExample } from '../task.ts'
 
-/** One of `outputs` classes, any of them at once, a number, or which of the sequences of an example is right. */
+/** One of `outputs` classes, any number of labels, a number, or the right one among the sequences of an example. */
 export type TargetKind = 'class' | 'labels' | 'number' | 'choice'
 
+/** Rows of features and their targets. */
 export interface RowTargets<Example extends TaskExample = TaskExample> {
   kind: TargetKind
-  /** Logits of a row. */
+  /** Logits per row. */
   outputs: number
-  /** Tokens that are asked, each a row; without it, a sequence is a row, or the two of a pair that stand apart. */
+  /** Positions of the labelled tokens, each a row. Undefined: each sequence is a row, or each pair of separate sequences. */
   positions?(example: Example): Uint32Array
   /**
-   * Of each row in turn: the number of the class; `outputs` zeros and ones of `labels`; the number; 1 for the right choice and 0 for the
+   * Targets row by row: the class index; `outputs` zeros and ones for `labels`; the number; 1 for the right choice and 0 for the
    * others. NaN where it is not known.
    */
   targets(example: Example): ArrayLike<number>
-  /** How much each class counts, or the yes of each label. */
+  /** Weight of each class, or of the positives of each label. */
   weights?: Float32Array
 }

@@ -1,5 +1,5 @@
-// Learning the first and the last token of a span: two choices among the tokens of an example, or its first token for no span. Padding
-// is never among the choices, so that padded and packed batches have the same loss.
+// The criterion of extractive question answering: cross entropy of the first and the last token of the answer over the tokens of an
+// example; the first token of the example stands for no answer. Padding is masked, so that padded and packed batches have the same loss.
 // @source Devlin et al. 2019, arXiv:1810.04805, section 4.2
 import { type Batch, type Criterion, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
@@ -12,11 +12,11 @@ export interface SpanExample extends TaskExample {
 }
 
 export interface SpanBatch extends Batch {
-  /** int64 [B*T]: the places of each example's tokens, its last again and again after its end. */
+  /** int64 [B*T]: indices of each example's tokens in the batch; the last one repeats as padding. */
   places: Tensor
-  /** uint8 [B,T]: 1 after an example's end. */
+  /** uint8 [B,T]: 1 for padding. */
   beyond: Tensor
-  /** int64 [B] each; -100 where not known. */
+  /** int64 [B] each; -100 where the answer is not known. */
   firsts: Tensor
   lasts: Tensor
   known: number
@@ -25,6 +25,7 @@ export interface SpanBatch extends Batch {
 
 const term = 'extractive-qa'
 
+/** Collation and loss of answer spans. */
 export const createSpanCriterion = <Example extends SpanExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
   tokens: ({ ids }) => ids.length,
@@ -69,7 +70,8 @@ export const createSpanCriterion = <Example extends SpanExample>(padId: number):
     const hidden = beyond.ne(0)
     const of = (which: 0 | 1) => scores.select(2, which).maskedFill(hidden, Number.NEGATIVE_INFINITY)
     const [first, last] = [of(0), of(1)]
-    const each = (choice: Tensor, right: Tensor) => choice.crossEntropy(right, { reduction: 'sum', ignoreIndex: -100 })
+    const each = (border: Tensor, target: Tensor) =>
+      border.crossEntropy(target, { reduction: 'sum', ignoreIndex: -100 })
     const sum = each(first, firsts).add(each(last, lasts)).mul(0.5)
     const measured: Record<string, Metric> = {}
     if (metrics)

@@ -1,31 +1,34 @@
-// Texts and pairs of texts as ids with the tokenizer's special tokens around them, by the fast road that has no offsets. How texts are
-// framed is found by asking the tokenizer once. Knows no tokenizer's kind and no task.
+// Token ids of texts and pairs of texts with the tokenizer's special tokens, on the fast path without offsets. Where the special
+// tokens go is found once, by encoding a probe. Independent of the type of tokenizer.
 import { ConfigError, invariant } from '../../core/index.ts'
 import type { IdArray } from '../../data/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 
+/** A text or a pair of texts as token ids. */
 export interface EncodedText {
   ids: Uint32Array
-  /** Where each sequence begins: one, or two where pairs stand apart. */
+  /** Index of the first token of each sequence: one, or two for pairs that are encoded separately. */
   starts: number[]
   typeIds?: Uint8Array
-  /** Tokens that did not fit. */
+  /** Tokens beyond `maxLength`. */
   truncatedTokens: number
 }
 
+/** Encodes a text, or a pair of texts. */
 export type TextEncoder = (text: string, pair?: string) => EncodedText
 
+/** Special tokens around texts. */
 export interface Frame {
   /** Special tokens before, between and after the texts. */
   parts: Uint32Array[]
-  /** Segment ids of those, and of the texts. */
+  /** Segment ids of the special tokens, and of the texts. */
   partTypes: Uint8Array[]
   textTypes: number[]
 }
 
 const probe = 'a'
 
-/** How the tokenizer puts special tokens around one text or two. */
+/** The special tokens that the tokenizer puts around one text or two. */
 export const specialTokenFrame = (tokenizer: Tokenizer, isPair: boolean): Frame => {
   const { ids, typeIds, sequenceIds } = tokenizer.encode(probe, isPair ? { pair: probe } : {})
   const frame: Frame = { parts: [], partTypes: [], textTypes: [] }
@@ -50,28 +53,29 @@ export const specialTokenFrame = (tokenizer: Tokenizer, isPair: boolean): Frame 
     if (sequence !== null) last = sequence
   })
   close()
-  invariant(frame.textTypes.length === (isPair ? 2 : 1), 'a tokenizer gives the tokens of each text in one run.')
+  invariant(frame.textTypes.length === (isPair ? 2 : 1), 'a tokenizer keeps the tokens of each text together.')
   return frame
 }
 
-/** Whether texts of a pair have segment ids that differ. */
+/** Whether the two texts of a pair have different segment ids. */
 export const hasSegments = (tokenizer: Tokenizer): boolean =>
   tokenizer.encode(probe, { pair: probe }).typeIds.some((type) => type !== 0)
 
-/** Longest first, as transformers does: the shorter text keeps its length as long as it leaves the other at least as much. */
-const splitLength = (first: number, second: number, room: number): [number, number] => {
-  if (first + second <= room) return [first, second]
+/** Lengths of a pair truncated longest first, as transformers does. */
+const splitLength = (first: number, second: number, capacity: number): [number, number] => {
+  if (first + second <= capacity) return [first, second]
   const least = Math.min(first, second)
-  const share = least > room ? least : Math.max(least, room - least)
-  const [shorter, longer] = least + share > room ? [Math.floor(room / 2), Math.ceil(room / 2)] : [least, share]
+  const share = least > capacity ? least : Math.max(least, capacity - least)
+  const [shorter, longer] =
+    least + share > capacity ? [Math.floor(capacity / 2), Math.ceil(capacity / 2)] : [least, share]
   return first > second ? [longer, shorter] : [shorter, longer]
 }
 
-/** @throws ConfigError when special tokens leave no room for text */
+/** Encodes texts with at most `maxLength` tokens. @throws ConfigError when special tokens leave no capacity for text */
 export const createTextEncoder = (
   tokenizer: Tokenizer,
   maxLength: number,
-  { pairs = 'together' }: { pairs?: 'together' | 'apart' } = {},
+  { pairs = 'together' }: { pairs?: 'together' | 'separate' } = {},
 ): TextEncoder => {
   const frames: (Frame | undefined)[] = [undefined, undefined]
   const typed = hasSegments(tokenizer)
@@ -82,16 +86,18 @@ export const createTextEncoder = (
     const isPair = pair !== undefined
     frames[Number(isPair)] ??= specialTokenFrame(tokenizer, isPair)
     const frame = frames[Number(isPair)]!
-    const room = maxLength - frame.parts.reduce((sum, { length }) => sum + length, 0)
-    if (room < (isPair ? 2 : 1))
+    const capacity = maxLength - frame.parts.reduce((sum, { length }) => sum + length, 0)
+    if (capacity < (isPair ? 2 : 1))
       throw new ConfigError(
-        `Expected room for text beside special tokens for \`maxLength\`, got ${maxLength}. Raise it.`,
+        `\`maxLength\` ${maxLength} leaves no tokens for text next to the special tokens: raise it.`,
       )
     const whole: IdArray[] = [tokenizer.encodeIds(text)]
     if (isPair) whole.push(tokenizer.encodeIds(pair))
-    const lengths = isPair ? splitLength(whole[0].length, whole[1].length, room) : [Math.min(whole[0].length, room)]
+    const lengths = isPair
+      ? splitLength(whole[0].length, whole[1].length, capacity)
+      : [Math.min(whole[0].length, capacity)]
     const texts = whole.map((ids, i) => keep(ids, lengths[i]))
-    const size = maxLength - room + lengths[0] + (lengths[1] ?? 0)
+    const size = maxLength - capacity + lengths[0] + (lengths[1] ?? 0)
     const ids = new Uint32Array(size)
     const typeIds = typed ? new Uint8Array(size) : undefined
     let at = 0
@@ -104,26 +110,26 @@ export const createTextEncoder = (
       typeIds?.fill(frame.textTypes[i], at, at + texts[i].length)
       at += texts[i].length
     })
-    const cut = whole.reduce((sum, { length }) => sum + length, 0) - lengths[0] - (lengths[1] ?? 0)
-    return { ids, starts: [0], truncatedTokens: cut, ...(typeIds === undefined ? {} : { typeIds }) }
+    const truncatedTokens = whole.reduce((sum, { length }) => sum + length, 0) - lengths[0] - (lengths[1] ?? 0)
+    return { ids, starts: [0], truncatedTokens, ...(typeIds === undefined ? {} : { typeIds }) }
   }
   if (pairs === 'together') return encode
   return (text, pair) => {
     if (pair !== undefined) return joined(encode(text), encode(pair))
-    throw new ConfigError('Expected a `pair` beside the text, as pairs stand apart, got none. Give one.')
+    throw new ConfigError('The model encodes pairs separately and needs a second text: give `pair`.')
   }
 }
 
-/** Two sequences behind each other. */
+/** Two sequences, one after the other. */
 const joined = (first: EncodedText, second: EncodedText): EncodedText => {
   const end = first.ids.length
   const ids = new Uint32Array(end + second.ids.length)
   ids.set(first.ids)
   ids.set(second.ids, end)
-  // One text alone is all of the first segment.
+  // A text that is encoded alone has the first segment id.
   const typeIds = first.typeIds === undefined ? {} : { typeIds: new Uint8Array(ids.length) }
   return { ids, starts: [0, end], truncatedTokens: first.truncatedTokens + second.truncatedTokens, ...typeIds }
 }
 
-/** The length that a tokenizer's folder allows, up to 512. */
+/** The tokenizer's maximum length, up to 512. */
 export const defaultMaxLength = ({ maxLength }: Tokenizer): number => Math.min(maxLength ?? 512, 512)

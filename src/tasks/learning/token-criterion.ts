@@ -1,4 +1,4 @@
-// Learning a class for each of some tokens. Knows no task.
+// The criterion of token classification: cross entropy of the labelled tokens.
 import {
   type Batch,
   type Criterion,
@@ -13,7 +13,7 @@ import type { TaskExample } from '../task.ts'
 import { expectHead } from './row-criterion.ts'
 
 export interface LabelledTokens extends TaskExample {
-  /** [T]: the number of a class, or -100. */
+  /** [T]: the class index, or -100 for tokens without a label. */
   labels: Int32Array
 }
 
@@ -21,11 +21,11 @@ export interface TokenBatch extends Batch {
   /** int64 [B*T] */
   labels: Tensor
   weight: number
-  asked: number
+  labelled: number
   spans: ExampleSpans
 }
 
-/** Where each example of a batch lies among its places. */
+/** Index of the first token of each example in a batch, and the number of its tokens. */
 export interface ExampleSpans {
   firsts: Int32Array
   lengths: readonly number[]
@@ -33,7 +33,7 @@ export interface ExampleSpans {
 
 export interface TokenCriterionOptions {
   labels: readonly string[]
-  /** Of each class, where they differ. */
+  /** Class weights; undefined where all are 1. */
   weights: Float32Array | undefined
   labelSmoothing: number
   padId: number
@@ -41,15 +41,17 @@ export interface TokenCriterionOptions {
 
 const term = 'token-classification'
 
+/** Where the tokens of each example are in a batch. */
 export const spansOf = (examples: readonly TaskExample[], { firsts }: Pick<PlacedBatch, 'firsts'>): ExampleSpans => ({
   firsts,
   lengths: examples.map(({ ids }) => ids.length),
 })
 
+/** Collation and loss of token classification. */
 export const createTokenCriterion = <Example extends LabelledTokens>(
-  how: TokenCriterionOptions,
+  options: TokenCriterionOptions,
 ): Criterion<Example> => {
-  const { labels: names, weights, labelSmoothing, padId } = how
+  const { labels: names, weights, labelSmoothing, padId } = options
   const weightOf = ({ labels }: Example): number => {
     let sum = 0
     for (const label of labels) if (label !== -100) sum += weights?.[label] ?? 1
@@ -59,20 +61,20 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
     unpadded: true,
     tokens: ({ ids }) => ids.length,
     weights: (example) => ({ [term]: weightOf(example) }),
-    collate(examples, options): TokenBatch {
-      const placed = placeSequences(examples, padId, options)
+    collate(examples, collateOptions): TokenBatch {
+      const placed = placeSequences(examples, padId, collateOptions)
       const labels = spread(examples, placed, (e) => examples[e].labels, -100)
       return {
         inputs: placed.inputs,
         tokens: placed.tokens,
-        labels: toInt64(labels, [labels.length], options.device),
+        labels: toInt64(labels, [labels.length], collateOptions.device),
         weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
-        asked: labels.reduce((count, label) => count + (label === -100 ? 0 : 1), 0),
+        labelled: labels.reduce((count, label) => count + (label === -100 ? 0 : 1), 0),
         spans: spansOf(examples, placed),
       }
     },
     loss(model, batch, { generator, metrics } = {}) {
-      const { inputs, labels, weight, asked } = batch as TokenBatch
+      const { inputs, labels, weight, labelled } = batch as TokenBatch
       expectHead(model, 'token-classification')
       const logits = model
         .forward({ ...inputs, generator })
@@ -85,7 +87,7 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
         labelSmoothing,
       })
       const measured: Record<string, Metric> = {}
-      if (metrics) measured.accuracy = { sum: noGrad(() => logits.argmax(-1).eq(labels).sum()), weight: asked }
+      if (metrics) measured.accuracy = { sum: noGrad(() => logits.argmax(-1).eq(labels).sum()), weight: labelled }
       return { terms: [{ name: term, sum, weight, scale: 1 }], metrics: measured }
     },
     describe: ({ ids, labels }, decode) =>
@@ -95,7 +97,7 @@ export const createTokenCriterion = <Example extends LabelledTokens>(
   }
 }
 
-/** [B,T,L] or packed [1,N,L] -> the rows of each example, one after another. */
+/** [B,T,L] or packed [1,N,L] -> logits [T,L] of each example. */
 export const splitPlaces = (logits: Tensor, batch: Batch): Float32Array[] => {
   const { firsts, lengths } = (batch as TokenBatch).spans
   const width = logits.shape[2]

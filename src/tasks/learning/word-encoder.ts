@@ -1,27 +1,29 @@
-// Sentences given as words, as windows of pieces, with the place of each word's first piece. Words are joined by spaces, so that a
-// model sees the same pieces as in running text. Knows no tags.
+// Sentences given as words, encoded as windows of tokens with the position of each word's first token. Words are joined by spaces,
+// so that a model sees the same tokens as in running text.
 import { ConfigError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 
+/** A window of a sentence as token ids. */
 export interface WordWindow {
   ids: Uint32Array
   typeIds?: Uint8Array
-  /** Positions of the first pieces of the words that are asked here. */
+  /** Positions of the first tokens of the words that are labelled in this window. */
   positions: Uint32Array
-  /** Those words' places in the sentence. */
+  /** Indices of those words in the sentence. */
   words: Uint32Array
   truncatedTokens: number
 }
 
+/** Encodes sentences given as words. @throws ConfigError when special tokens leave no capacity for text */
 export const createWordEncoder = (
   tokenizer: Tokenizer,
   { maxLength, stride }: { maxLength: number; stride: number },
 ): ((words: readonly string[]) => WordWindow[]) => {
   const special = tokenizer.encode('a').specialTokensMask.reduce((sum, mark) => sum + mark, 0)
-  const room = maxLength - special
-  if (room < 1)
-    throw new ConfigError(`Expected room for text beside special tokens for \`maxLength\`, got ${maxLength}. Raise it.`)
-  const truncation = { maxLength, stride: Math.min(stride, Math.floor(room / 2)), side: 'right' as const }
+  const capacity = maxLength - special
+  if (capacity < 1)
+    throw new ConfigError(`\`maxLength\` ${maxLength} leaves no tokens for text next to the special tokens: raise it.`)
+  const truncation = { maxLength, stride: Math.min(stride, Math.floor(capacity / 2)), side: 'right' as const }
   return (words) => {
     const wordAt = new Int32Array(words.reduce((sum, word) => sum + word.length + 1, 0)).fill(-1)
     let at = 0
@@ -31,7 +33,8 @@ export const createWordEncoder = (
     })
     const first = tokenizer.encode(words.join(' '), { truncation })
     const windows = [first, ...first.overflowing]
-    // Where each word begins in each window that has it; a window that begins inside a word does not have it.
+    // The best window for each word: the one with most context around its first token. A window that begins inside a word does
+    // not have it.
     const best = new Map<number, { window: number; position: number; margin: number }>()
     const begun = new Set<string>()
     windows.forEach(({ offsets, sequenceIds }, window) => {
@@ -43,7 +46,7 @@ export const createWordEncoder = (
         if (word < 0 || word === before) continue
         before = word
         const key = `${word} ${start}`
-        // The first piece of the whole sentence that belongs to the word, in whichever window.
+        // Only the word's first token in the sentence counts, in any window.
         if (!begun.has(key) && best.has(word)) continue
         begun.add(key)
         const margin = Math.min(position, offsets.length - 1 - position)
@@ -66,7 +69,7 @@ export const createWordEncoder = (
   }
 }
 
-/** The first word that a piece touches; -1 for one that is all space. */
+/** Index of the first word that a token overlaps; -1 for white space. */
 const wordOf = (wordAt: Int32Array, start: number, end: number): number => {
   for (let i = start; i < end; i++) if (wordAt[i] >= 0) return wordAt[i]
   return -1

@@ -1,11 +1,11 @@
-// Keeps two builds out of one folder.
+// The lock of a build's output folder.
 import { lockFolder as lock } from '../../core/index.ts'
 
-/** Takes the lock of `folder`; ConfigError when a living build has it. Returns the function that gives it back. */
+/** Locks `folder` and returns the function that unlocks it. @throws ConfigError when a running build has the lock */
 export const lockFolder = (folder: string): Promise<() => Promise<void>> =>
   lock(
     folder,
     (owner, path) =>
       `Expected a folder that no other build uses for \`out\`, got ${folder}, which process ${owner} is writing. ` +
-      `Wait for it or stop it; if there is no such build, delete ${path}.`,
+      `Wait for that build or stop it; if it does not exist, delete ${path}.`,
   )

@@ -1,4 +1,4 @@
-// The worker thread of a build: takes tasks of any phase, one after the other, and leaves files and entries behind.
+// The worker thread of a build: runs the tasks of all phases, one after another, and writes their files and journal entries.
 
 import { workerData } from 'node:worker_threads'
 import { serveTasks } from '../../core/index.ts'
@@ -9,7 +9,7 @@ import type { WriteStages, WriteTask } from './write-task.ts'
 
 const { settings } = workerData as WorkerSettings
 
-// Sources, filters and decontamination indexes take time and memory; each is loaded when first needed and kept.
+// Sources, filters and decontamination indexes take time and memory, so each is loaded on first use and kept.
 let documents: Promise<DocumentWorker> | undefined
 let writing: Promise<WriteStages> | undefined
 

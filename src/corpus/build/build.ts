@@ -1,5 +1,5 @@
-// `corpus build` from beginning to end: what is to be done, what an earlier run already did, the rest over worker
-// threads, and the one rename that makes the new corpus the corpus. Knows no source, filter or method by name.
+// `corpus build` from start to end: plans the work, skips what an earlier run has finished, runs the rest on worker threads,
+// and publishes the corpus by one atomic rename of its manifest.
 
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -37,6 +37,7 @@ import { readStage } from './read-records.ts'
 import { type BuildSettings, describeChanges, expandSource, resolveBuild } from './resolve-options.ts'
 import type { WriteItem, WriteTask } from './write-task.ts'
 
+/** Cancellation and output of a build. */
 export interface BuildContext {
   signal?: AbortSignal
   progress?: (options: ProgressOptions) => Progress
@@ -44,28 +45,30 @@ export interface BuildContext {
   warn?: (line: string) => void
 }
 
+/** A finished build. */
 export interface BuildResult {
+  /** Folder of the corpus. */
   out: string
-  /** True when the corpus was there already, built from the same inputs and options. */
+  /** Whether the corpus already existed, built from the same inputs and options. */
   unchanged: boolean
   manifest: CorpusManifest
   report: CorpusReport
 }
 
-/** All that the bytes of a corpus depend on. Raise `version` when the code changes what it writes. */
+/** Everything that the bytes of a corpus depend on. Raise `version` when the code changes its output. */
 interface BuildFacts {
   version: number
   settings: BuildSettings
   inputs: InputFile[]
 }
 
-/** Where an entry is; light, since a large corpus has many. */
-interface EntryPlace {
+/** Location of a journal entry. */
+interface EntryLocation {
   folder: string
   key: string
 }
 
-/** What one part is made of, in order; hashes stand for the bytes that go in. */
+/** The content of one part in order; the hashes identify its bytes. */
 type PartGroup = { item: WriteItem; bytes: number; hashes: string[] }[]
 
 const workVersion = 1
@@ -73,7 +76,10 @@ const workName = 'work'
 const planName = 'plan.json'
 const decontaminateName = 'decontaminate'
 
-/** Builds a corpus, or goes on with a stopped build; equal inputs and options give equal bytes. */
+/**
+ * Builds a corpus, or resumes a stopped build; equal inputs and options give equal bytes.
+ * @throws ConfigError for options that do not fit, DataError for inputs that cannot be read or have no text
+ */
 export const buildCorpus = async (options: CorpusBuildOptions, context: BuildContext = {}): Promise<BuildResult> => {
   const checked = parseConfig(corpusBuildSchema, options, 'corpus build')
   try {
@@ -87,19 +93,19 @@ export const buildCorpus = async (options: CorpusBuildOptions, context: BuildCon
       await unlock()
     }
   } catch (error) {
-    if (context.signal?.aborted) context.log?.('Nothing that was finished is lost: the same command goes on from here.')
+    if (context.signal?.aborted) context.log?.('Finished work is kept. Run the same command to resume.')
     throw explainFault(error)
   }
 }
 
-/** A folder that holds anything but a corpus is not written into. */
+/** Creates the output folder. @throws ConfigError when it has other files than those of a corpus */
 const prepareOut = async (out: string): Promise<void> => {
   await makeFolder(out, 'out')
   const names = await readdir(out)
   if (names.includes(manifestName) || names.includes(workName)) return
   const foreign = names.find((name) => !/^(data-[0-9a-f]+|\.lock|\..*\.tmp)$/.test(name))
   if (foreign === undefined) return
-  throw new ConfigError(`Expected an empty folder or a corpus for \`out\`, got ${out} with ${foreign}. Name another.`)
+  throw new ConfigError(`Expected an empty folder or a corpus for \`out\`, got ${out} with ${foreign}. Name another folder.`)
 }
 
 interface BuildLimits {
@@ -148,10 +154,10 @@ class Build {
     const index = await this.#indexTestSets()
     const pieces = planPieces(inputs, this.#settings.sizes)
     const reads = pieces.flatMap((piece) => (piece.kind === 'large' ? [this.#readTask(piece.input)] : []))
-    await runPhase({ label: 'read large files', tasks: reads, isFinished: (task) => this.#isRead(task) }, this.#phases)
+    await runPhase({ label: 'Reading large files', tasks: reads, isFinished: (task) => this.#isRead(task) }, this.#phases)
 
     const documents: DocumentTask[] = []
-    /** The drop lists of reading large files, by the document task that each comes before. */
+    /** Drop lists of the large files, by the index of the document task that follows each. */
     const readDrops = new Map<number, EntryFile[]>()
     for (const piece of pieces) {
       if (piece.kind === 'group') {
@@ -168,19 +174,19 @@ class Build {
     }
     await pruneFolders(join(this.#work, 'documents'), new Set(documents.map(({ key }) => key)))
     await pruneFolders(join(this.#work, 'read'), new Set(reads.map(({ key }) => key)))
-    await runPhase({ label: 'filter', tasks: documents, isFinished: hasEntry, onFinished: dropSegment }, this.#phases)
+    await runPhase({ label: 'Filtering', tasks: documents, isFinished: hasEntry, onFinished: dropSegment }, this.#phases)
 
     const groups = await this.#groupParts(documents, readDrops)
     const contamination = index === undefined ? undefined : await this.#findCommon(groups, index)
     const writes = this.#writeTasks(fingerprint, dataName, groups, contamination)
     await pruneFolders(join(this.#work, 'write'), new Set(writes.map(({ key }) => key)))
     const isWritten = (task: WriteTask) => hasEntry(task, this.#out)
-    await runPhase({ label: 'write', tasks: writes, isFinished: isWritten }, this.#phases)
+    await runPhase({ label: 'Writing', tasks: writes, isFinished: isWritten }, this.#phases)
     return this.#publish({ fingerprint, dataName, inputs, reads, documents, writes, index: contamination?.index })
   }
 
   async #listInputs(): Promise<InputFile[]> {
-    const progress = this.#context.progress?.({ label: 'hash inputs', unit: 'bytes' })
+    const progress = this.#context.progress?.({ label: 'Hashing inputs', unit: 'bytes' })
     try {
       return await listInputs(this.#settings.sources, {
         expand: (source) => expandSource(source, this.#context.signal),
@@ -192,7 +198,7 @@ class Build {
     }
   }
 
-  /** The corpus that is there, when it is the one wanted and whole. */
+  /** The existing corpus, if it has this fingerprint and is intact. */
   async #checkFinished(fingerprint: string, facts: BuildFacts): Promise<BuildResult | undefined> {
     const manifest = await readManifestIfAny(this.#out)
     if (manifest === undefined) return undefined
@@ -202,7 +208,7 @@ class Build {
     }
     for (const file of [...manifest.parts, ...manifest.dropped, manifest.report]) {
       if (await isIntact(join(this.#out, file.path), file)) continue
-      this.#context.warn?.(`${file.path} is missing or damaged; building the corpus again.`)
+      this.#context.warn?.(`${file.path} is missing or damaged: building the corpus again.`)
       return undefined
     }
     const report = JSON.parse(await readFile(join(this.#out, manifest.report.path), 'utf8')) as CorpusReport
@@ -214,7 +220,7 @@ class Build {
     if (text === undefined) return
     const plan = JSON.parse(text) as BuildFacts & { fingerprint: string }
     if (plan.fingerprint !== fingerprint) this.#requireRebuild('the unfinished build', plan, facts)
-    else this.#context.log?.('Going on with the unfinished build in this folder.')
+    else this.#context.log?.('Resuming the unfinished build in this folder.')
   }
 
   #requireRebuild(
@@ -228,8 +234,8 @@ class Build {
       return
     }
     throw new ConfigError(
-      `Expected the inputs and options of ${what} in ${this.#out}, got others: ${changes}. ` +
-        'Pass --rebuild to replace it (what still fits is used again), or name another folder.',
+      `Expected the inputs and options of ${what} in ${this.#out}, got changes: ${changes}. ` +
+        'Pass --rebuild to replace it (unchanged work is reused), or name another folder.',
     )
   }
 
@@ -253,7 +259,7 @@ class Build {
     return { type: 'documents', key, folder: join(this.#work, 'documents', key), input }
   }
 
-  /** Segments are deleted once filtered, so a file counts as read when each segment or what it became is there. */
+  /** Segments are deleted once filtered, so a file counts as read when each segment or its filtered result exists. */
   async #isRead({ folder, key }: ReadTask): Promise<boolean> {
     const entry = await readEntry<ReadResult>(folder, key, undefined)
     if (entry === undefined || !(await isIntact(join(folder, entry.result.dropped.path), entry.result.dropped)))
@@ -266,7 +272,7 @@ class Build {
     return true
   }
 
-  /** Deduplicates, then groups what the last pass reads so that each group becomes one part. */
+  /** Deduplicates, then groups the files that the writing phase reads, one group per part. */
   async #groupParts(
     documents: readonly DocumentTask[],
     readDrops: ReadonlyMap<number, EntryFile[]>,
@@ -315,7 +321,7 @@ class Build {
       const key = keyOf({ index, hashes: group.map(({ hashes }) => hashes) })
       return { type: 'count', key, folder: join(folder, key), index, kept }
     })
-    await runPhase({ label: 'find test items', tasks, isFinished: hasEntry }, this.#phases)
+    await runPhase({ label: 'Finding test items', tasks, isFinished: hasEntry }, this.#phases)
     const common = join(folder, 'common.json')
     await writeCommon(common, index, tasks, this.#settings.contamination!.options)
     return { index, common }
@@ -343,14 +349,14 @@ class Build {
     })
   }
 
-  /** Writes the report, then the manifest: from that rename on, this is the corpus. */
+  /** Writes the report, then the manifest, whose rename publishes the corpus. */
   async #publish(build: {
     fingerprint: string
     dataName: string
     inputs: InputFile[]
-    reads: readonly EntryPlace[]
-    documents: readonly EntryPlace[]
-    writes: readonly EntryPlace[]
+    reads: readonly EntryLocation[]
+    documents: readonly EntryLocation[]
+    writes: readonly EntryLocation[]
     index?: string
   }): Promise<BuildResult> {
     this.#context.signal?.throwIfAborted()
@@ -379,7 +385,7 @@ class Build {
     return { out: this.#out, unchanged: false, manifest, report }
   }
 
-  /** Removes intermediate files, older corpora and what a killed write left; all of it is in no manifest any more. */
+  /** Removes intermediate files, older corpora and partial files of killed writes; no manifest refers to them. */
   async #tidy(dataName: string): Promise<void> {
     for (const name of await readdir(this.#out)) {
       const stale = (/^data-/.test(name) && name !== dataName) || /^\..*\.tmp$/.test(name)

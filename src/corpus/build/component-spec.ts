@@ -1,17 +1,18 @@
-// The short form of a source, filter or method on the command line: a name, options, and for sources a path.
-// Turns `language:allow=en,allow=de` into { type, options } by the component's own schema; knows no component.
+// The short form of a source, filter or deduplicator on the command line: a name, options, and for sources a path.
+// Parses `language:allow=en,allow=de` into { type, options } by the component's schema.
 
 import { z } from 'zod'
 import { ConfigError, didYouMean, unwrap } from '../../core/index.ts'
 
+/** A component as the user names it. */
 export interface ComponentSpec {
   type: string
-  /** As the user gave them: not yet checked, no defaults. */
+  /** Options as given: not checked, without defaults. */
   options: Record<string, unknown>
 }
 
 export interface FilterSpec extends ComponentSpec {
-  /** Kinds of source whose documents the filter is for; all when left out. */
+  /** Kinds of source that the filter applies to (default: all). */
   kinds?: string[]
 }
 
@@ -19,7 +20,7 @@ export interface SourceSpec extends ComponentSpec {
   path: string
 }
 
-/** How a recipe may write a component: the command line's form, or an object. */
+/** A component in a recipe: the command line's form, or an object. */
 export const componentSpecSchema = z.union([z.string(), z.looseObject({ type: z.string() })])
 export const sourceSpecSchema = z.union([z.string(), z.looseObject({ type: z.string(), path: z.string() })])
 
@@ -34,7 +35,7 @@ export const parseComponentSpec = (value: z.infer<typeof componentSpecSchema>, w
   return { type: value.slice(0, colon), options: parsePairs(value.slice(colon + 1), where) }
 }
 
-/** As `parseComponentSpec`, with `NAME@kind+kind` for a filter that is only for documents of some kinds of source. */
+/** As `parseComponentSpec`, with `NAME@kind+kind` for a filter that applies to some kinds of source only. */
 export const parseFilterSpec = (value: z.infer<typeof componentSpecSchema>, where: string): FilterSpec => {
   const { type, options } = parseComponentSpec(value, where)
   const at = type.indexOf('@')
@@ -42,7 +43,7 @@ export const parseFilterSpec = (value: z.infer<typeof componentSpecSchema>, wher
   return { type: type.slice(0, at), kinds: type.slice(at + 1).split('+'), options }
 }
 
-/** `KIND:PATH` or `KIND,option=value:PATH`; the path may hold colons and commas. */
+/** `KIND:PATH` or `KIND,option=value:PATH`; the path may contain colons and commas. */
 export const parseSourceSpec = (value: z.infer<typeof sourceSpecSchema>, where: string): SourceSpec => {
   if (typeof value !== 'string') {
     const { type, path, ...options } = value
@@ -63,7 +64,7 @@ export const parseSourceSpec = (value: z.infer<typeof sourceSpecSchema>, where: 
   }
 }
 
-/** `option=value,option=value`; an option that comes more than once is a list. */
+/** `option=value,option=value`; a repeated option is a list. */
 export const parsePairs = (text: string, where: string): Record<string, unknown> => {
   const options: Record<string, unknown> = {}
   for (const pair of text.split(',')) {
@@ -80,7 +81,7 @@ export const parsePairs = (text: string, where: string): Record<string, unknown>
   return options
 }
 
-/** Turns the strings of the command line into what the schema's fields hold: numbers, booleans, lists. */
+/** Converts strings of the command line to the types of the schema's fields: numbers, booleans, lists. */
 export const coerceOptions = (schema: z.ZodType, options: Record<string, unknown>): Record<string, unknown> => {
   const shape = schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>) : {}
   return Object.fromEntries(
@@ -104,7 +105,7 @@ const coerceScalar = (field: z.ZodType | undefined, value: unknown): unknown => 
   return value
 }
 
-/** The entry of `registry` that `type` names; ConfigError lists the names when there is none. */
+/** The entry of `registry` named `type`. @throws ConfigError that lists the names when there is none */
 export const lookUp = <Entry>(registry: Readonly<Record<string, Entry>>, type: string, where: string): Entry => {
   if (!Object.hasOwn(registry, type)) {
     const names = Object.keys(registry).sort()

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseConfig, sha256File, writeFileAtomic } from '../../core/index.ts'
 import { coerceOptions, parsePairs } from './component-spec.ts'
-import { decidedText, type KeptFile, readDecided } from './decisions.ts'
+import { applyDecisions, type KeptDocumentsFile, readWithDecisions } from './decisions.ts'
 import {
   createDecontaminator,
   type DecontaminationOptions,
@@ -19,7 +19,7 @@ import {
   testSetOptions,
 } from '../decontaminate/index.ts'
 import type { CorpusDocument } from '../document.ts'
-import { type Entry, keyOf, prepareFolder, readEntry, writeEntry } from './journal.ts'
+import { type JournalEntry, keyOf, clearFolder, readEntry, writeEntry } from './journal.ts'
 
 export const contaminationStage = 'decontaminate'
 export const contaminationReasons: readonly string[] = dropReasons
@@ -63,7 +63,7 @@ export interface ContaminationReport {
   overlaps: FoundOverlap[]
 }
 
-export const overlapsListed = 1000
+export const maxListedOverlaps = 1000
 
 /** `PATH` or `option=value,option=value:PATH`. */
 export const resolveContamination = (
@@ -86,7 +86,7 @@ export const prepareIndex = async (settings: ContaminationSettings, parent: stri
   const folder = join(parent, key)
   const path = join(folder, 'grams.bin')
   if ((await readEntry(folder, key, folder)) !== undefined) return path
-  await prepareFolder(folder)
+  await clearFolder(folder)
   const sets = []
   for (const testSet of settings.testSets) sets.push(await readTestSet(testSet))
   const index = GramIndex.build(sets, settings.options)
@@ -102,18 +102,18 @@ export interface CountTask {
   key: string
   folder: string
   index: string
-  kept: KeptFile[]
+  kept: KeptDocumentsFile[]
 }
 
 export type CountResult = [gram: number, documents: number][]
 
 /** Counts in how many of the documents that deduplication leaves each overlap stands. */
 export const countOverlaps = async ({ key, folder, index, kept }: CountTask): Promise<void> => {
-  await prepareFolder(folder)
+  await clearFolder(folder)
   const counter = new GramCounter(await loadIndex(index))
   for (const file of kept) {
-    for await (const { document, decisions } of readDecided(file)) {
-      const text = decidedText(document.text, decisions)
+    for await (const { document, decisions } of readWithDecisions(file)) {
+      const text = applyDecisions(document.text, decisions)
       if (text !== undefined) counter.add(text)
     }
   }
@@ -129,7 +129,7 @@ export const writeCommon = async (
 ): Promise<void> => {
   const counter = new GramCounter(await loadIndex(index))
   for (const { folder, key } of counts) {
-    const entry: Entry<CountResult> | undefined = await readEntry(folder, key, undefined)
+    const entry: JournalEntry<CountResult> | undefined = await readEntry(folder, key, undefined)
     counter.addAll(entry!.result)
   }
   await writeFileAtomic(path, JSON.stringify([...counter.common(maxDocuments)].sort((a, b) => a - b)))
@@ -174,7 +174,7 @@ export class ContaminationCheck {
     for (const { testSet, item, field, excerpt } of result.overlaps) {
       const known = (items[testSet] ??= [])
       if (!known.includes(item)) known.push(item)
-      if (overlaps.length >= overlapsListed) continue
+      if (overlaps.length >= maxListedOverlaps) continue
       overlaps.push({ id, path: source.path, offset: source.offset, action, testSet, item, field, excerpt })
     }
     if (result.action === 'cut') return { keep: true, texts: result.pieces }
@@ -206,7 +206,7 @@ export class ContaminationSummary {
       for (const item of found) known.add(item)
       this.#items.set(name, known)
     }
-    this.#overlaps.push(...overlaps.slice(0, overlapsListed - this.#overlaps.length))
+    this.#overlaps.push(...overlaps.slice(0, maxListedOverlaps - this.#overlaps.length))
   }
 
   async report(index: string): Promise<ContaminationReport> {

@@ -17,7 +17,7 @@ export interface Decision {
   removeLines?: number[]
 }
 
-export interface DecidedDocument {
+export interface DocumentWithDecisions {
   document: CorpusDocument
   /** The document's line in the kept file. */
   line: string
@@ -25,13 +25,13 @@ export interface DecidedDocument {
 }
 
 /** A file of kept documents and, where there is anything to decide, the decisions about them in the same order. */
-export interface KeptFile {
+export interface KeptDocumentsFile {
   path: string
   decisions?: string
 }
 
 /** Streams the documents of a kept file with their decisions; neither file is ever whole in memory. */
-export async function* readDecided({ path, decisions }: KeptFile): AsyncGenerator<DecidedDocument> {
+export async function* readWithDecisions({ path, decisions }: KeptDocumentsFile): AsyncGenerator<DocumentWithDecisions> {
   const cursor = decisions === undefined ? undefined : readLines(decisions)
   const advance = async () => {
     const step = await cursor?.next()
@@ -64,7 +64,7 @@ export const withoutLines = (text: string, removed: readonly number[]): string =
 }
 
 /** The text that deduplication leaves of a document, or undefined when it drops it. */
-export const decidedText = (text: string, decisions: readonly Decision[]): string | undefined => {
+export const applyDecisions = (text: string, decisions: readonly Decision[]): string | undefined => {
   if (decisions.some(({ reason }) => reason !== undefined)) return undefined
   const left = decisions.reduce((current, { removeLines }) => {
     return removeLines === undefined ? current : withoutLines(current, removeLines)

@@ -9,7 +9,7 @@ import { lookUp } from './component-spec.ts'
 import type { Decision } from './decisions.ts'
 import { readDocumentDrops, readLineDrops } from '../dedup/index.ts'
 import type { PieceResult } from './document-task.ts'
-import { type EntryFile, keyOf, prepareFolder, pruneFolders, readEntry, writeEntry } from './journal.ts'
+import { type EntryFile, keyOf, clearFolder, pruneFolders, readEntry, writeEntry } from './journal.ts'
 import { LineWriter } from '../part-file.ts'
 import { type DedupStage, keyFileName, openDeduplicator, registeredDeduplicators } from './signatures.ts'
 
@@ -40,7 +40,7 @@ interface KeptRange {
   end: number
 }
 
-interface Placed {
+interface PlacedDecision {
   shard: number
   row: number
   decision: Omit<Decision, 'ordinal'>
@@ -69,7 +69,7 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
       wanted.add(key)
       const output = join(place, dropsName)
       if ((await readEntry(place, key, place)) === undefined) {
-        await prepareFolder(place)
+        await clearFolder(place)
         const files = pieces.map((piece) => join(piece.folder, keyFileName(stage)))
         const temporaryFolder = join(place, 'temporary')
         await openDeduplicator(stage).find({ files, exclude, output, temporaryFolder, memoryMegabytes, threads })
@@ -77,7 +77,7 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
         await writeEntry(place, { key, files: [await describe(output)], result: {} })
       }
       outputs.push(output)
-      if (grainOf(stage) === 'document') exclude.push(output)
+      if (unitOf(stage) === 'document') exclude.push(output)
       bar?.update(index + 1)
     }
     const key = keyOf({ decisions: previous })
@@ -90,7 +90,7 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
   }
 }
 
-const grainOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').grain
+const unitOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').unit
 
 const describe = async (path: string): Promise<EntryFile> => ({ path: dropsName, lines: 0, bytes: (await stat(path)).size, sha256: await sha256File(path) })
 
@@ -126,7 +126,7 @@ const splitDecisions = async (
       Object.entries(result).map(([name, path]) => [name, { path: join(folder, path), sha256: hashes.get(path)! }]),
     )
   }
-  await prepareFolder(folder)
+  await clearFolder(folder)
   const decisions = new Map<string, DecisionFile>()
   const files: EntryFile[] = []
   const names: Record<string, string> = {}
@@ -143,7 +143,7 @@ const splitDecisions = async (
     decisions.set(name, { path: join(folder, path), sha256: file.sha256 })
   }
   try {
-    const streams = stages.map((stage, index) => placedDrops(stage, outputs[index]!))
+    const streams = stages.map((stage, index) => placedDecisions(stage, outputs[index]!))
     for await (const { shard, row, decision } of mergePlaced(streams)) {
       while (shard > ranges[at]!.piece || (shard === ranges[at]!.piece && row >= ranges[at]!.end)) {
         await finish()
@@ -162,8 +162,8 @@ const splitDecisions = async (
   return decisions
 }
 
-async function* placedDrops(stage: DedupStage, path: string): AsyncGenerator<Placed> {
-  if (grainOf(stage) === 'line') {
+async function* placedDecisions(stage: DedupStage, path: string): AsyncGenerator<PlacedDecision> {
+  if (unitOf(stage) === 'line') {
     for await (const { shard, row, lines } of readLineDrops(path)) {
       yield { shard, row, decision: { stage: stage.stage, removeLines: [...lines] } }
     }
@@ -179,19 +179,19 @@ async function* placedDrops(stage: DedupStage, path: string): AsyncGenerator<Pla
 }
 
 /** Merges ordered streams into one, by place and then by the order of the streams. */
-async function* mergePlaced(streams: readonly AsyncGenerator<Placed>[]): AsyncGenerator<Placed> {
+async function* mergePlaced(streams: readonly AsyncGenerator<PlacedDecision>[]): AsyncGenerator<PlacedDecision> {
   const heads = await Promise.all(streams.map((stream) => stream.next()))
   try {
     for (;;) {
       let least = -1
       for (const [index, head] of heads.entries()) {
         if (head.done) continue
-        const best = least < 0 ? undefined : (heads[least]!.value as Placed)
+        const best = least < 0 ? undefined : (heads[least]!.value as PlacedDecision)
         const { shard, row } = head.value
         if (best === undefined || shard < best.shard || (shard === best.shard && row < best.row)) least = index
       }
       if (least < 0) return
-      yield heads[least]!.value as Placed
+      yield heads[least]!.value as PlacedDecision
       heads[least] = await streams[least]!.next()
     }
   } finally {

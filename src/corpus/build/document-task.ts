@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
 import { FilterChain } from './filter-chain.ts'
 import type { InputFile } from './inputs.ts'
-import { type EntryFile, prepareFolder, writeEntry } from './journal.ts'
+import { type EntryFile, clearFolder, writeEntry } from './journal.ts'
 import { LineWriter, readLines } from '../part-file.ts'
 import { readRecords } from './read-records.ts'
 import type { BuildSettings } from './resolve-options.ts'
 import { SignatureWriter } from './signatures.ts'
 import type { SourceDefinition } from '../sources/source.ts'
-import { type Damage, type DropSample, SampleKeeper, type StageCounts } from './stage-counts.ts'
+import { type DamagedInput, type DropSample, DropSampler, type StageCounts } from './stage-counts.ts'
 
 export type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
 
@@ -38,7 +38,7 @@ export interface DocumentFile extends EntryFile {
 export interface PieceResult {
   counts: StageCounts[]
   samples: DropSample[]
-  damage: Damage[]
+  damage: DamagedInput[]
   /** In order; each holds at most `partBytes` of text, or one document. */
   kept: DocumentFile[]
   dropped: EntryFile
@@ -47,7 +47,7 @@ export interface PieceResult {
 
 export interface ReadResult {
   counts: StageCounts
-  damage: Damage[]
+  damage: DamagedInput[]
   segments: DocumentFile[]
   dropped: EntryFile
 }
@@ -127,7 +127,7 @@ export class DocumentWorker {
 
   /** Cuts one large file into segments of unfiltered documents. */
   async read({ key, folder, input }: ReadTask): Promise<ReadResult> {
-    await prepareFolder(folder)
+    await clearFolder(folder)
     const segments = new RollingWriter(folder, 'segment', this.#settings.sizes.segmentBytes)
     const dropped = await LineWriter.create(join(folder, droppedName), { level: 1 })
     try {
@@ -146,12 +146,12 @@ export class DocumentWorker {
 
   /** Reads, filters and signs the documents of one piece. */
   async documents({ key, folder, input }: DocumentTask): Promise<PieceResult> {
-    await prepareFolder(folder)
+    await clearFolder(folder)
     const kept = new RollingWriter(folder, 'kept', this.#settings.sizes.partBytes)
     const dropped = await LineWriter.create(join(folder, droppedName), { level: 1 })
     const signatures = SignatureWriter.create(folder, this.#settings.dedup)
     try {
-      const samples = new SampleKeeper()
+      const samples = new DropSampler()
       const reader = input.kind === 'files' ? this.#open(input.inputs, dropped) : undefined
       this.#chain.takeCounts() // what a failed task may have left
       let ordinal = 0

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigError, sha256 } from '../../core/index.ts'
 import { lockFolder } from './build-lock.ts'
-import { canonicalJson, keyOf, prepareFolder, pruneFolders, readEntry, writeEntry } from './journal.ts'
+import { canonicalJson, keyOf, clearFolder, pruneFolders, readEntry, writeEntry } from './journal.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -24,7 +24,7 @@ describe('entries', () => {
   const data = 'some bytes'
   async function finish() {
     const piece = join(folder, 'piece')
-    await prepareFolder(piece)
+    await clearFolder(piece)
     await writeFile(join(piece, 'data'), data)
     const file = { path: 'data', lines: 1, bytes: data.length, sha256: sha256(data) }
     await writeEntry(piece, { key: 'k', files: [file], result: { count: 7 } })

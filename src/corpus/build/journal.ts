@@ -12,7 +12,7 @@ export interface EntryFile extends WrittenFile {
   path: string
 }
 
-export interface Entry<Result> {
+export interface JournalEntry<Result> {
   key: string
   files: EntryFile[]
   result: Result
@@ -34,7 +34,7 @@ export const readEntry = async <Result>(
   folder: string,
   key: string,
   base: string | undefined,
-): Promise<Entry<Result> | undefined> => {
+): Promise<JournalEntry<Result> | undefined> => {
   const entry = await parseEntry<Result>(folder)
   if (entry === undefined || entry.key !== key) return undefined
   if (base !== undefined) {
@@ -55,7 +55,7 @@ export const isIntact = async (
   return size === bytes && (await sha256File(path)) === hash
 }
 
-const parseEntry = async <Result>(folder: string): Promise<Entry<Result> | undefined> => {
+const parseEntry = async <Result>(folder: string): Promise<JournalEntry<Result> | undefined> => {
   let text: string
   try {
     text = await readFile(join(folder, entryName), 'utf8')
@@ -63,7 +63,7 @@ const parseEntry = async <Result>(folder: string): Promise<Entry<Result> | undef
     return undefined
   }
   try {
-    const { checksum, entry } = JSON.parse(text) as { checksum: string; entry: Entry<Result> }
+    const { checksum, entry } = JSON.parse(text) as { checksum: string; entry: JournalEntry<Result> }
     return checksum === sha256(JSON.stringify(entry)) ? entry : undefined
   } catch {
     return undefined
@@ -71,13 +71,13 @@ const parseEntry = async <Result>(folder: string): Promise<Entry<Result> | undef
 }
 
 /** Empties `folder` before its work is done again. */
-export const prepareFolder = async (folder: string): Promise<void> => {
+export const clearFolder = async (folder: string): Promise<void> => {
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
 }
 
 /** Declares the work of `folder` finished. */
-export const writeEntry = async <Result>(folder: string, entry: Entry<Result>): Promise<void> => {
+export const writeEntry = async <Result>(folder: string, entry: JournalEntry<Result>): Promise<void> => {
   await writeFileAtomic(join(folder, entryName), JSON.stringify({ checksum: sha256(JSON.stringify(entry)), entry }))
 }
 

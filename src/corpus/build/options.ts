@@ -1,12 +1,11 @@
-// The options of `corpus build`: the schema that flags, recipes and help derive from, and what it resolves to.
-// Knows registries only as lists of names and schemas.
+// The options of `corpus build`: the schema behind flags, recipes and help.
 
 import { z } from 'zod'
 import { decontaminationOptions } from '../decontaminate/index.ts'
 
 const defaults = {
-  // Every document is measured and labelled; the rules made for web pages are for crawls alone, since they would cut
-  // headings out of encyclopedias and drop whole books.
+  // Length and language apply to every document. The rules for web pages apply to crawls only, since they would remove
+  // headings from encyclopedias and drop whole books.
   filter: [
     'length',
     'language:languages=',
@@ -19,78 +18,79 @@ const defaults = {
 }
 
 export const corpusBuildSchema = z.strictObject({
-  out: z.string().min(1).describe('Folder for the corpus; the same command goes on where a stopped build ended'),
+  out: z.string().min(1).describe('output folder of the corpus; the same command resumes a stopped build'),
   source: z
     .array(z.string())
     .min(1)
-    .describe('KIND:PATH or KIND,option=value:PATH; a file, folder, glob or @list of files.'),
+    .describe('inputs as KIND:PATH or KIND,option=value:PATH; PATH is a file, folder, glob or @list of files'),
   filter: z
     .array(z.string())
     .default(defaults.filter)
     .describe(
-      'NAME, NAME:option=value,option=value, or NAME@kind+kind for some kinds of source only; in order, `none` for none',
+      'filters in order, as NAME, NAME:option=value,option=value, or NAME@kind+kind for some kinds of source only; `none` disables them',
     ),
   dedup: z
     .array(z.string())
     .default(defaults.dedup)
-    .describe('Deduplication, NAME or NAME:option=value; `none` to keep duplicates.'),
+    .describe('deduplicators in order, as NAME or NAME:option=value; `none` keeps duplicates'),
   decontaminate: z
     .array(z.string())
     .default([])
-    .describe('Test sets whose texts must not be in the corpus: PATH or option=value,option=value:PATH'),
-  decontamination: decontaminationOptions.prefault({}).describe('How overlaps with test sets are found and removed'),
+    .describe('test sets to remove from the corpus, as PATH or option=value,option=value:PATH'),
+  decontamination: decontaminationOptions.prefault({}).describe('detection and removal of overlaps with test sets'),
   maskPersonalData: z
     .boolean()
     .default(false)
-    .describe('Replace e-mail addresses, telephone numbers and IP addresses by placeholders, after all other filters'),
-  seed: z.number().int().min(0).max(0xffffffff).default(0).describe('Seed of the MinHash functions'),
+    .describe('placeholders instead of e-mail addresses, phone numbers and IP addresses, after all other filters'),
+  seed: z.number().int().min(0).max(0xffffffff).default(0).describe('random seed of the MinHash functions'),
   workers: z
     .number()
     .int()
     .min(0)
     .max(512)
     .default(0)
-    .describe('Worker threads, 0 for one a core. Changes the time, never a byte of the result'),
+    .describe('worker threads; 0: one per core. The result is the same for any number'),
   partMegabytes: z
     .number()
     .positive()
     .max(4096)
     .default(32)
-    .describe('Most text in one part file, in MB before compression (a single longer document has its own part)'),
+    .describe('maximum text per part file, in MB before compression; a longer document has its own part'),
   groupMegabytes: z
     .number()
     .positive()
     .max(4096)
     .default(4)
-    .describe('Small input files are read together up to this size on disk, in MB'),
+    .describe('total size of the small input files that one task reads, in MB'),
   segmentMegabytes: z
     .number()
     .positive()
     .max(4096)
     .default(16)
-    .describe('Large input files are cut into segments of so much text, in MB, which all workers share'),
+    .describe('text per segment of a large input file, in MB; workers share the segments'),
   largeFileMegabytes: z
     .number()
     .positive()
     .default(64)
-    .describe('An input file of at least this size on disk, in MB, is cut into segments'),
+    .describe('size on disk from which an input file is split into segments, in MB'),
   memoryMegabytes: z
     .number()
     .int()
     .min(128)
     .default(512)
-    .describe('Memory of the deduplication, in MB; what does not fit goes to disk under the output folder'),
-  rebuild: z.boolean().default(false).describe('Replace a corpus that was built from other inputs or options'),
+    .describe('memory limit of deduplication, in MB; larger tables go to disk in the output folder'),
+  rebuild: z.boolean().default(false).describe('replacement of a corpus that was built from other inputs or options'),
   keepWork: z
     .boolean()
     .default(false)
-    .describe('Keep the intermediate files, so that a changed build reuses what fits'),
+    .describe('keep intermediate files, so that a build with changed options reuses them'),
 })
 
+/** Options of `buildCorpus`, as flags and recipes give them. */
 export type CorpusBuildOptions = z.input<typeof corpusBuildSchema>
 export type ResolvedBuildOptions = z.output<typeof corpusBuildSchema>
 
-/** The word that empties a list which has a default. */
+/** The value that stands for an empty list in options with a default. */
 export const noneWord = 'none'
 
 /** A list option without its `none`. */

@@ -6,7 +6,7 @@ import { DataError } from '../../core/index.ts'
 import { type CorpusDocument, type DropLine, textBytes } from '../document.ts'
 import type { InputFile, ResolvedSource } from './inputs.ts'
 import { isReject, type SourceDefinition } from '../sources/source.ts'
-import { countDrop, type Damage, emptyCounts, type StageCounts } from './stage-counts.ts'
+import { countDrop, type DamagedInput, emptyCounts, type StageCounts } from './stage-counts.ts'
 
 export const readStage = 'read'
 /** The reason of the drop line that stands for the unread rest of a damaged file. */
@@ -18,7 +18,7 @@ const machineFaults = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EMFILE', 'ENFILE', 
 export interface RecordReader {
   documents: AsyncIterable<CorpusDocument>
   counts: StageCounts
-  damage: Damage[]
+  damage: DamagedInput[]
 }
 
 export interface ReadRecordsOptions {
@@ -30,7 +30,7 @@ export interface ReadRecordsOptions {
 /** Streams the documents of `inputs` in order; `counts` and `damage` are complete when the stream has ended. */
 export const readRecords = (inputs: readonly InputFile[], options: ReadRecordsOptions): RecordReader => {
   const counts = emptyCounts(readStage)
-  const damage: Damage[] = []
+  const damage: DamagedInput[] = []
   async function* documents(): AsyncGenerator<CorpusDocument> {
     for (const input of inputs) {
       counts.bytesIn += input.bytes
@@ -44,7 +44,7 @@ async function* readInput(
   { source: sourceIndex, path, sha256 }: InputFile,
   { sources, registry, onDrop }: ReadRecordsOptions,
   counts: StageCounts,
-  damage: Damage[],
+  damage: DamagedInput[],
 ): AsyncGenerator<CorpusDocument> {
   const { kind, options } = sources[sourceIndex]!
   const records = registry[kind]!.open(path, options, {})[Symbol.asyncIterator]()

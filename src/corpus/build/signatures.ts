@@ -25,14 +25,14 @@ export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): Ded
   const seen = new Map<string, number>()
   return specs.map(({ type, options }, index) => {
     const where = `dedup[${index}]`
-    const { config, grain, reason } = lookUp(registeredDeduplicators(), type, where)
+    const { config, unit, reason } = lookUp(registeredDeduplicators(), type, where)
     const seeded = 'shape' in config && 'seed' in (config.shape as object) ? { seed, ...options } : options
     const checked = parseConfig(config, coerceOptions(config, seeded), `${where}.${type}`)
     const count = (seen.get(type) ?? 0) + 1
     seen.set(type, count)
     const stage = count === 1 ? `dedup-${type}` : `dedup-${type}-${count}`
     // Cutting lines drops a document only when no line is left of it.
-    const reasons = [grain === 'line' ? nothingLeft : reason]
+    const reasons = [unit === 'line' ? nothingLeft : reason]
     return { stage, type, options: checked as Record<string, unknown>, reasons }
   })
 }

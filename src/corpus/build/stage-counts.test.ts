@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { countDrop, emptyCounts, excerpt, mergeCounts, SampleKeeper, samplesPerReason } from './stage-counts.ts'
+import { countDrop, emptyCounts, excerpt, mergeCounts, DropSampler, maxSamplesPerReason } from './stage-counts.ts'
 
 const document = (id: string) => ({
   id,
@@ -30,15 +30,15 @@ describe('mergeCounts', () => {
 describe('SampleKeeper', () => {
   it('chooses the same documents in any order and however the work is split', () => {
     const ids = Array.from({ length: 200 }, (_, index) => `d${index}`)
-    const all = new SampleKeeper()
+    const all = new DropSampler()
     for (const id of ids) all.offer('s', 'r', document(id), undefined)
-    const halves = new SampleKeeper()
+    const halves = new DropSampler()
     for (const part of [ids.slice(120).reverse(), ids.slice(0, 120)]) {
-      const half = new SampleKeeper()
+      const half = new DropSampler()
       for (const id of part) half.offer('s', 'r', document(id), undefined)
       halves.merge(half.samples())
     }
-    expect(all.samples()).toHaveLength(samplesPerReason)
+    expect(all.samples()).toHaveLength(maxSamplesPerReason)
     expect(halves.samples()).toEqual(all.samples())
   })
 })

@@ -31,7 +31,7 @@ export interface DropSample {
 }
 
 /** An input that could not be read to its end, or a record that made a stage fail. */
-export interface Damage {
+export interface DamagedInput {
   path: string
   kind: string
   message: string
@@ -39,7 +39,7 @@ export interface Damage {
   recordsBefore: number
 }
 
-export const samplesPerReason = 3
+export const maxSamplesPerReason = 3
 const excerptLength = 300
 
 export const emptyCounts = (stage: string, reasons: readonly string[] = []): StageCounts => ({
@@ -81,13 +81,13 @@ export const mergeCounts = (lists: Iterable<readonly StageCounts[]>): StageCount
 export const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> => Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Keeps the lowest-ranked samples of each stage and reason, in bounded memory. */
-export class SampleKeeper {
+export class DropSampler {
   readonly #kept = new Map<string, DropSample[]>()
 
   offer(stage: string, reason: string, document: CorpusDocument, detail: string | undefined): void {
     const rank = createHash('sha256').update(document.id).digest('hex').slice(0, 16)
     const list = this.#list(stage, reason)
-    if (list.length >= samplesPerReason && rank >= list.at(-1)!.rank) return
+    if (list.length >= maxSamplesPerReason && rank >= list.at(-1)!.rank) return
     const sample: DropSample = {
       stage,
       reason,
@@ -119,7 +119,7 @@ export class SampleKeeper {
   #insert(list: DropSample[], sample: DropSample): void {
     list.push(sample)
     list.sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : a.id < b.id ? -1 : 1))
-    if (list.length > samplesPerReason) list.length = samplesPerReason
+    if (list.length > maxSamplesPerReason) list.length = maxSamplesPerReason
   }
 }
 

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Decision, decidedText, readDecided, withoutLines } from './decisions.ts'
+import { type Decision, applyDecisions, readWithDecisions, withoutLines } from './decisions.ts'
 import { decodeDocument, encodeDocument } from '../document.ts'
 import { readEntry } from './journal.ts'
 import { LineWriter, readLines } from '../part-file.ts'
@@ -124,7 +124,7 @@ describe('decisions', () => {
       decision(2, { stage: 'lines', removeLines: [0] }),
     ])
     const found: [string, number][] = []
-    for await (const decided of readDecided({ path: kept, decisions }))
+    for await (const decided of readWithDecisions({ path: kept, decisions }))
       found.push([decided.document.id, decided.decisions.length])
     expect(found).toEqual([
       ['a', 1],
@@ -135,9 +135,9 @@ describe('decisions', () => {
 
   it('cut lines without leaving runs of blank ones', () => {
     expect(withoutLines('a\n\nb\n\nc', [2])).toBe('a\n\nc')
-    expect(decidedText('a\nb', [{ ordinal: 0, stage: 's', removeLines: [0] }])).toBe('b')
-    expect(decidedText('a', [{ ordinal: 0, stage: 's', removeLines: [0] }])).toBeUndefined()
-    expect(decidedText('a', [{ ordinal: 0, stage: 's', reason: 'r' }])).toBeUndefined()
-    expect(decidedText('a', [])).toBe('a')
+    expect(applyDecisions('a\nb', [{ ordinal: 0, stage: 's', removeLines: [0] }])).toBe('b')
+    expect(applyDecisions('a', [{ ordinal: 0, stage: 's', removeLines: [0] }])).toBeUndefined()
+    expect(applyDecisions('a', [{ ordinal: 0, stage: 's', reason: 'r' }])).toBeUndefined()
+    expect(applyDecisions('a', [])).toBe('a')
   })
 })

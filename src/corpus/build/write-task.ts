@@ -10,16 +10,16 @@ import {
   contaminationReasons,
   contaminationStage,
 } from './contamination-stage.ts'
-import { type Decision, type KeptFile, readDecided, withoutLines } from './decisions.ts'
+import { type Decision, type KeptDocumentsFile, readWithDecisions, withoutLines } from './decisions.ts'
 import { type CorpusDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
-import { type EntryFile, prepareFolder, writeEntry } from './journal.ts'
+import { type EntryFile, clearFolder, writeEntry } from './journal.ts'
 import { LineWriter, readLineBatches } from '../part-file.ts'
 import { addDocument, emptyStatistics, type PartStatistics } from './part-statistics.ts'
-import { countDrop, type DropSample, emptyCounts, SampleKeeper, type StageCounts } from './stage-counts.ts'
+import { countDrop, type DropSample, emptyCounts, DropSampler, type StageCounts } from './stage-counts.ts'
 
 export type WriteItem =
   /** A drop list of an earlier stage, copied. */
-  { kind: 'dropped'; path: string } | ({ kind: 'kept' } & KeptFile)
+  { kind: 'dropped'; path: string } | ({ kind: 'kept' } & KeptDocumentsFile)
 
 export interface WriteTask {
   type: 'write'
@@ -55,8 +55,8 @@ export const nothingLeft = 'nothing-left'
 
 /** Writes one part and its drop list; a file that would be empty is left out. */
 export const writePart = async (task: WriteTask, stages: WriteStages): Promise<WriteResult> => {
-  await prepareFolder(task.folder)
-  const pass = new WritePass(task, stages)
+  await clearFolder(task.folder)
+  const pass = new PartWriter(task, stages)
   stages.contamination?.takeFindings() // what a failed task may have left
   try {
     for (const item of task.items) {
@@ -72,11 +72,11 @@ export const writePart = async (task: WriteTask, stages: WriteStages): Promise<W
   }
 }
 
-class WritePass {
+class PartWriter {
   readonly #task: WriteTask
   readonly #stages: WriteStages
   readonly #statistics = emptyStatistics()
-  readonly #samples = new SampleKeeper()
+  readonly #samples = new DropSampler()
   readonly #dedupCounts: StageCounts[]
   readonly #contaminationCounts = emptyCounts(contaminationStage, contaminationReasons)
   #part: LineWriter | undefined
@@ -96,8 +96,8 @@ class WritePass {
     for await (const lines of readLineBatches(path)) for (const line of lines) await this.#writeDrop(line)
   }
 
-  async keep(file: KeptFile): Promise<void> {
-    for await (const { document, line, decisions } of readDecided(file)) await this.#decide(document, line, decisions)
+  async keep(file: KeptDocumentsFile): Promise<void> {
+    for await (const { document, line, decisions } of readWithDecisions(file)) await this.#decide(document, line, decisions)
   }
 
   async #decide(document: CorpusDocument, line: string, decisions: readonly Decision[]): Promise<void> {

@@ -26,7 +26,7 @@ export interface TestSetFacts {
 }
 
 /** A found overlap: the gram's number, and its first and last word in the document. */
-export interface GramHit {
+export interface GramMatch {
   readonly gram: number
   readonly firstWord: number
   readonly lastWord: number
@@ -79,7 +79,7 @@ export class GramIndex {
     if (settings.minNGram > settings.maxNGram) {
       throw new ConfigError('Expected `minNGram` up to `maxNGram` for `decontaminate`. Swap them.')
     }
-    const collector = new Collector()
+    const collector = new GramCollector()
     const facts: TestSetFacts[] = []
     for (const [set, { name, path, items }] of sets.entries()) {
       const words = items.map(({ text }) => {
@@ -108,7 +108,7 @@ export class GramIndex {
   }
 
   /** Calls `found` for every overlap; `words` then holds the places of the document's words. */
-  scan(text: string, found: (hit: GramHit) => void): GramWords {
+  scan(text: string, found: (hit: GramMatch) => void): GramWords {
     const words = this.#words
     readGramWords(text, words)
     const { slots, anchors, hashes, lengths, next } = this.#arrays
@@ -243,7 +243,7 @@ const percentileLength = (
 }
 
 /** Gathers grams, each once for a test set. */
-class Collector {
+class GramCollector {
   readonly words = new GramWords()
   readonly #grams: { first: number; second: number; anchorWords: Int32Array; length: number; origin: number }[] = []
   readonly #origins: [number, string, string][] = []

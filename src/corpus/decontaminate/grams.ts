@@ -7,7 +7,7 @@ import { mix32 } from '../hash/index.ts'
 const space = 0
 const removed = 1
 const letter = 2
-const alone = 3
+const unspacedLetter = 3
 
 interface UnitTables {
   readonly kind: Uint8Array
@@ -28,7 +28,7 @@ const unitTables = (): UnitTables => {
     const text = String.fromCharCode(unit)
     if (/^[\s\x1c-\x1f\x85]$/.test(text)) kind[unit] = space
     else if (/^[\p{P}\p{S}\p{Cc}\p{Cf}]$/u.test(text)) kind[unit] = removed
-    else if (unspaced.test(text)) kind[unit] = alone
+    else if (unspaced.test(text)) kind[unit] = unspacedLetter
     const small = text.toLowerCase()
     if (small.length === 1) lower[unit] = small.charCodeAt(0)
   }
@@ -91,7 +91,7 @@ export const readGramWords = (text: string, out: GramWords): void => {
       end = i + 1
     } else if (what === space) {
       finish()
-    } else if (what === alone) {
+    } else if (what === unspacedLetter) {
       finish()
       out.push(mix32(unit ^ 0x5bd1e995), mix32(Math.imul(unit + 1, 0x27d4eb2f)), i, i + 1)
     }

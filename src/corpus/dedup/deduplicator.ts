@@ -41,14 +41,14 @@ export interface FindReport {
 }
 
 /** What a drop is about: whole documents or single lines. */
-export type Grain = 'document' | 'line'
+export type DedupUnit = 'document' | 'line'
 
 export interface DeduplicatorDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly type: string
   readonly config: Schema
   readonly source: string
   readonly summary: string
-  readonly grain: Grain
+  readonly unit: DedupUnit
   /** The one reason of its drops. */
   readonly reason: string
   createWriter(path: string, config: z.output<Schema>): KeyWriter
@@ -72,7 +72,7 @@ export const createDeduplicator = (
       if (options.files.length > 0) return await definition.find(options, config)
       const database = await Database.open(options)
       try {
-        await database.run(copySql(noDropsSql[definition.grain], options.output))
+        await database.run(copySql(noDropsSql[definition.unit], options.output))
       } finally {
         await database.close()
       }

@@ -19,7 +19,7 @@ export const exact = defineDeduplicator({
   config,
   source: 'document hashes as in huggingface/datatrove ExactDedup',
   summary: 'Drops documents whose text equals that of one that is kept.',
-  grain: 'document',
+  unit: 'document',
   reason: 'exact-duplicate',
   createWriter: (path, { compare, scoreField }) =>
     createKeyedWriter(path, scoreField, ({ text }) => (compare === 'text' ? text : wordsOf(text))),

@@ -18,7 +18,7 @@ export const repeatedLines = defineDeduplicator({
   config,
   source: 'CCNet arXiv:1911.00359 section 3.1 (paragraph hashes of letters without case, accents, figures)',
   summary: 'Cuts lines that stood in an earlier document, compared by words.',
-  grain: 'line',
+  unit: 'line',
   reason: 'repeated-line',
   createWriter(path, { minWords }) {
     const file = new KeyFileWriter(path, { row: 'INT32', line: 'INT32', key: 'INT64' })

@@ -21,7 +21,7 @@ export const near = defineDeduplicator({
   config,
   source: 'MinHash: Broder 1997; 5-grams, 14 bands of 8 rows: FineWeb arXiv:2406.17557 section 3.4',
   summary: 'Drops documents that share most word sequences with one that is kept.',
-  grain: 'document',
+  unit: 'document',
   reason: 'near-duplicate',
   createWriter(path, options) {
     const { nGram, bands, rows, seed } = options

@@ -5,7 +5,7 @@
 import { mix32 } from '../hash/index.ts'
 
 /** Marks the letters of scripts written without spaces in the class table. */
-const alone = 2
+const unspacedLetter = 2
 const inWord = 1
 const digit = 3
 
@@ -32,7 +32,7 @@ const unitTables = (): UnitTables => {
     else if (/^\p{Nd}$/u.test(text)) kind[unit] = digit
     else if (/^\p{M}$/u.test(text)) kind[unit] = inWord
     else if (wordUnit.test(text)) {
-      kind[unit] = unspaced.test(text) ? alone : inWord
+      kind[unit] = unspaced.test(text) ? unspacedLetter : inWord
       // Only accents come off: a Hangul syllable must not become its first consonant.
       const parts = text.normalize('NFD')
       folded[unit] = (/^.\p{Mn}+$/u.test(parts) ? parts[0] : text).toLowerCase().charCodeAt(0)
@@ -103,7 +103,7 @@ export const hashWords = (text: string, out: WordHashes, start = 0, end = text.l
       length = 0
       digits = false
     }
-    if (what === alone) {
+    if (what === unspacedLetter) {
       const letter = folded[unit]
       out.push(mix32(letter ^ 0x5bd1e995), mix32(Math.imul(letter + 1, 0x27d4eb2f)))
     }

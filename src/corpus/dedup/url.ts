@@ -22,7 +22,7 @@ export const urlDuplicates = defineDeduplicator({
   config,
   source: 'RefinedWeb arXiv:2306.01116 section 3.3 (URL deduplication)',
   summary: 'Drops documents with the same address as one that is kept.',
-  grain: 'document',
+  unit: 'document',
   reason: 'url-duplicate',
   createWriter: (path, { field, normalize, scoreField }) =>
     createKeyedWriter(path, scoreField, ({ metadata }) => {

@@ -15,20 +15,20 @@ export interface FilterDocument {
 }
 
 /** Kept: `text` is present only when the filter rewrote it; `metadata` holds fields to add or replace. */
-export interface Kept {
+export interface KeepDecision {
   readonly keep: true
   readonly text?: string
   readonly metadata?: DocumentMetadata
 }
 
 /** Dropped: `reason` is one of the filter's `reasons` (few, countable); `detail` is the figure that decided. */
-export interface Dropped {
+export interface DropDecision {
   readonly keep: false
   readonly reason: string
   readonly detail?: string
 }
 
-export type FilterDecision = Kept | Dropped
+export type FilterDecision = KeepDecision | DropDecision
 
 /** A filter ready to work: a pure function of the document, so that any worker may run it in any order. */
 export interface Filter {
@@ -54,10 +54,10 @@ export const defineFilter = <Schema extends z.ZodType>(
 ): FilterDefinition<Schema> => definition
 
 /** The decision of every filter that has nothing to say; shared, so that keeping costs no allocation. */
-export const keep: Kept = Object.freeze({ keep: true })
+export const keep: KeepDecision = Object.freeze({ keep: true })
 
 /** A drop with the figure that decided, kept short because reports store samples of it. */
-export const drop = (reason: string, detail?: string | number): Dropped => {
+export const drop = (reason: string, detail?: string | number): DropDecision => {
   if (detail === undefined) return { keep: false, reason }
   return { keep: false, reason, detail: typeof detail === 'number' ? formatFigure(detail) : detail.slice(0, 200) }
 }

@@ -27,7 +27,7 @@ export const qualityClassifier = defineFilter({
     return {
       apply({ id, text }) {
         const score = model.score(text)
-        const limit = options.rule === 'threshold' ? options.threshold : 1 - paretoDraw(id, options.alpha)
+        const limit = options.rule === 'threshold' ? options.threshold : 1 - paretoSample(id, options.alpha)
         if (options.rule === 'threshold' ? score < limit : !(score > limit)) return drop('low-quality', score)
         return options.label ? { keep: true, metadata: { qualityScore: Math.round(score * 1e4) / 1e4 } } : keep
       },
@@ -36,7 +36,7 @@ export const qualityClassifier = defineFilter({
 })
 
 /** A draw of the Lomax distribution (numpy's pareto) that depends on the document's id alone. */
-const paretoDraw = (id: string, alpha: number): number => {
+const paretoSample = (id: string, alpha: number): number => {
   const uniform = (Number.parseInt(sha256(id).slice(0, 12), 16) + 0.5) / 2 ** 48
   return uniform ** (-1 / alpha) - 1
 }

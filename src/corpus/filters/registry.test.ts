@@ -12,7 +12,7 @@ import { createFilter, type FilterDefinition, filters } from './index.ts'
 const required = async (type: string): Promise<object> => {
   if (type !== 'quality-classifier') return {}
   const path = join(tmpdir(), `quality-${process.pid}.bin`)
-  const { model } = await trainQualityClassifier(['good text'], ['bad words'], { bits: 8, holdOut: 0 })
+  const { model } = await trainQualityClassifier(['good text'], ['bad words'], { bits: 8, validationShare: 0 })
   await model.save(path)
   return { model: path }
 }

@@ -1,27 +1,27 @@
-// Turns text into hashed counts of words and word pairs, for the quality classifier. Stateless.
+// Hashed counts of word n-grams as features of the quality classifier.
 
 import { type HashPair, hashText, mix32 } from '../hash/index.ts'
 import { splitWords } from '../text/index.ts'
 
-/** Sparse, sorted by index, with length 1 (L2), so that long documents do not outweigh short ones. */
+/** A sparse vector sorted by index, with L2 norm 1 so that long documents do not outweigh short ones. */
 export interface Features {
   readonly indices: Uint32Array
   readonly values: Float32Array
 }
 
 export interface FeatureOptions {
-  /** Longest word sequence, 1 to 5. */
+  /** Maximum n of the word n-grams, 1 to 5. */
   readonly nGrams: number
-  /** The table has 2^bits entries. */
+  /** The vector has 2^bits elements. */
   readonly bits: number
-  /** Words of a document that count, from its start. */
+  /** Maximum words read per document. */
   readonly maxWords: number
 }
 
 const pair: HashPair = { high: 0, low: 0 }
 
 export const extractFeatures = (text: string, { nGrams, bits, maxWords }: FeatureOptions): Features => {
-  // A word and its mark take at most this many characters on average; the rest would be cut away anyway.
+  // The first `maxWords` words are within so many characters, so the rest need not be split.
   const words = splitWords(text.length > maxWords * 20 ? text.slice(0, maxWords * 20) : text)
   const count = Math.min(words.length, maxWords)
   const hashes = new Uint32Array(count)
@@ -44,7 +44,7 @@ export const extractFeatures = (text: string, { nGrams, bits, maxWords }: Featur
   const values = new Float32Array(indices.length)
   let squares = 0
   for (let i = 0; i < indices.length; i++) {
-    // Damped, so that one repeated word does not decide.
+    // The logarithm keeps one repeated word from dominating.
     const value = 1 + Math.log(counts.get(indices[i])!)
     values[i] = value
     squares += value * value

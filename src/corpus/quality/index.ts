@@ -1,5 +1,4 @@
 // A trainable classifier of document quality: logistic regression over hashed word n-grams.
-// It knows no filter and no source; texts come in, scores go out.
 
 import { z } from 'zod'
 import { ConfigError, createRandom, parseConfig } from '../../core/index.ts'
@@ -7,23 +6,23 @@ import { extractFeatures, type FeatureOptions, type Features } from './features.
 import { readModelFile, writeModelFile } from './model-file.ts'
 
 export const qualityTrainingOptions = z.strictObject({
-  nGrams: z.number().int().min(1).max(5).default(2).describe('longest word sequence'),
-  bits: z.number().int().min(8).max(24).default(18).describe('the table has 2^bits weights'),
-  maxWords: z.number().int().min(1).default(10_000).describe('words of a document that count, from its start'),
-  epochs: z.number().int().min(1).max(1000).default(10).describe('passes over the examples'),
-  learningRate: z.number().positive().default(1).describe('step size before the decay to zero'),
-  l2: z.number().min(0).default(1e-6).describe('weight decay'),
-  balance: z.boolean().default(true).describe('weigh both classes alike, whatever their sizes'),
-  holdOut: z.number().min(0).max(0.9).default(0.1).describe('share of examples kept for the report'),
-  maxDocuments: z.number().int().min(1).default(200_000).describe('most examples of a class; the rest is not read'),
-  seed: z.number().int().default(0).describe('of the order of the examples and the hold-out'),
+  nGrams: z.number().int().min(1).max(5).default(2).describe('maximum n of the word n-grams'),
+  bits: z.number().int().min(8).max(24).default(18).describe('logarithm to base 2 of the number of weights'),
+  maxWords: z.number().int().min(1).default(10_000).describe('maximum words read per document'),
+  epochs: z.number().int().min(1).max(1000).default(10).describe('epochs over the examples'),
+  learningRate: z.number().positive().default(1).describe('initial learning rate, decayed linearly to 0'),
+  l2: z.number().min(0).default(1e-6).describe('L2 regularisation'),
+  balance: z.boolean().default(true).describe('equal total weight for both classes'),
+  validationShare: z.number().min(0).max(0.9).default(0.1).describe('share of examples for validation'),
+  maxDocuments: z.number().int().min(1).default(200_000).describe('maximum examples per class'),
+  seed: z.number().int().default(0).describe('random seed for the order of examples and the validation split'),
 })
 export type QualityTrainingOptions = z.input<typeof qualityTrainingOptions>
 
-/** How well the model tells held-out good from bad examples; undefined when none were held out. */
+/** Size of the training set and quality on the validation examples; without accuracy and AUC when there are none. */
 export interface QualityReport {
-  readonly trained: number
-  readonly heldOut: number
+  readonly trainingExamples: number
+  readonly validationExamples: number
   readonly accuracy?: number
   /** Area under the ROC curve. */
   readonly auc?: number
@@ -31,9 +30,11 @@ export interface QualityReport {
   readonly loss: number
 }
 
+/** A trained classifier of document quality. */
 export interface QualityModel {
-  /** Probability that the text is like the good examples. */
+  /** Probability that the text belongs to the class of good examples. */
   score(text: string): number
+  /** Writes the model file that `loadQualityModel` reads. */
   save(path: string): Promise<void>
 }
 
@@ -45,8 +46,8 @@ interface Example {
 }
 
 /**
- * Trains on good (`positive`) and bad (`negative`) texts; the same texts, order and options give the same bytes.
- * Keeps the features of all examples in memory, about 8 bytes for each different word sequence of a text.
+ * Trains on good (`positive`) and bad (`negative`) texts; equal texts, order and options give equal bytes.
+ * Keeps the features of all examples in memory, about 8 bytes for each distinct n-gram of a text.
  */
 export const trainQualityClassifier = async (
   positive: Texts,
@@ -72,10 +73,10 @@ export const trainQualityClassifier = async (
   }
   const random = createRandom(settings.seed)
   random.fork('hold-out').shuffle(examples)
-  const heldOut = examples.splice(0, Math.floor(examples.length * settings.holdOut))
+  const validation = examples.splice(0, Math.floor(examples.length * settings.validationShare))
   if (!examples.some(({ label }) => label === 0) || !examples.some(({ label }) => label === 1)) {
     throw new ConfigError(
-      'Expected both classes among the training examples, got one. Lower `holdOut` or add examples.',
+      'Expected both classes among the training examples, got one. Lower `validationShare` or add examples.',
     )
   }
 
@@ -106,15 +107,15 @@ export const trainQualityClassifier = async (
   }
   const header = { ...pick(settings), bias, positives: counts[1], negatives: counts[0] }
   const report = {
-    trained: examples.length,
-    heldOut: heldOut.length,
+    trainingExamples: examples.length,
+    validationExamples: validation.length,
     loss: loss / examples.length,
-    ...judge(heldOut.map(({ features, label }) => ({ score: sigmoid(dot(weights, features) + bias), label }))),
+    ...evaluate(validation.map(({ features, label }) => ({ score: sigmoid(dot(weights, features) + bias), label }))),
   }
   return { model: createModel(header, weights), report }
 }
 
-/** Reads a saved model; throws DataError when the file is not one, is cut short or was changed. */
+/** Reads a saved model. @throws DataError when the file is not a model, is truncated or was changed */
 export const loadQualityModel = async (path: string): Promise<QualityModel> => {
   const { header, weights } = await readModelFile(path)
   return createModel(header, weights)
@@ -151,7 +152,7 @@ const logLoss = (margin: number, label: 0 | 1): number => {
   return signed > 0 ? Math.log1p(Math.exp(-signed)) : Math.log1p(Math.exp(signed)) - signed
 }
 
-const judge = (scored: { score: number; label: 0 | 1 }[]): { accuracy?: number; auc?: number } => {
+const evaluate = (scored: { score: number; label: 0 | 1 }[]): { accuracy?: number; auc?: number } => {
   if (scored.length === 0) return {}
   const right = scored.filter(({ score, label }) => score >= 0.5 === (label === 1)).length
   const ranked = scored.sort((a, b) => a.score - b.score)
@@ -159,7 +160,7 @@ const judge = (scored: { score: number; label: 0 | 1 }[]): { accuracy?: number; 
   for (let i = 0; i < ranked.length; ) {
     let end = i
     while (end < ranked.length && ranked[end].score === ranked[i].score) end++
-    // Equal scores share their mean rank.
+    // Tied scores get their mean rank.
     for (let j = i; j < end; j++) if (ranked[j].label === 1) rankSum += (i + 1 + end) / 2
     i = end
   }

@@ -1,5 +1,5 @@
 // The quality model on disk: a JSON header with the options and a checksum, then float32 weights, little-endian.
-// Sizes are checked before anything is allocated.
+// Sizes are checked before memory is allocated.
 
 import { open, stat } from 'node:fs/promises'
 import { z } from 'zod'

@@ -43,7 +43,7 @@ describe('training', () => {
     const paths = [join(folder, 'a.bin'), join(folder, 'b.bin')]
     for (const path of paths) {
       const { model, report } = await trainQualityClassifier(good, bad, { bits: 14 })
-      expect(report).toMatchObject({ trained: 108, heldOut: 12, accuracy: 1, auc: 1 })
+      expect(report).toMatchObject({ trainingExamples: 108, validationExamples: 12, accuracy: 1, auc: 1 })
       expect(report.loss).toBeLessThan(0.1)
       expect(model.score('Scholars described the manuscript.')).toBeGreaterThan(0.6)
       expect(model.score('Buy cheap pills, free discount!')).toBeLessThan(0.4)
@@ -56,7 +56,7 @@ describe('training', () => {
   })
 
   it('is not biased by the sizes of the classes', async () => {
-    const { model } = await trainQualityClassifier(good, bad.slice(0, 6), { bits: 14, holdOut: 0 })
+    const { model } = await trainQualityClassifier(good, bad.slice(0, 6), { bits: 14, validationShare: 0 })
     expect(model.score('Buy cheap pills, free discount!')).toBeLessThan(0.5)
   })
 
@@ -138,8 +138,8 @@ describe.skipIf(!existsSync(data))(title, () => {
         sentences.slice(i * 15, i * 15 + 15).join(' '),
       )
     })
-    const { report } = await trainQualityClassifier(articles, pages, { holdOut: 0.2 })
-    expect(report.heldOut).toBeGreaterThan(100)
+    const { report } = await trainQualityClassifier(articles, pages, { validationShare: 0.2 })
+    expect(report.validationExamples).toBeGreaterThan(100)
     expect(report.auc).toBeGreaterThan(0.95)
     expect(report.accuracy).toBeGreaterThan(0.88)
   })

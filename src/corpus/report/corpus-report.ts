@@ -7,7 +7,13 @@ import type { PieceResult, ReadResult } from '../build/document-task.ts'
 import type { InputFile } from '../build/inputs.ts'
 import { readEntry } from '../build/journal.ts'
 import { mergeStatistics, type PartStatistics } from '../build/part-statistics.ts'
-import { type Damage, type DropSample, mergeCounts, SampleKeeper, type StageCounts } from '../build/stage-counts.ts'
+import {
+  type DamagedInput,
+  type DropSample,
+  DropSampler,
+  mergeCounts,
+  type StageCounts,
+} from '../build/stage-counts.ts'
 import type { WriteResult } from '../build/write-task.ts'
 import type { CorpusManifest } from '../manifest.ts'
 
@@ -16,26 +22,26 @@ export interface CorpusReport {
   statistics: PartStatistics
   samples: Omit<DropSample, 'rank'>[]
   /** Inputs that could not be read to the end, in input order; at most `damagedListed` of them. */
-  damaged: Damage[]
+  damaged: DamagedInput[]
   damagedInputs: number
   contamination?: ContaminationReport
 }
 
-interface EntryPlace {
+interface EntryLocation {
   folder: string
   key: string
 }
 
 export interface FinishedBuild {
   inputs: readonly InputFile[]
-  reads: readonly EntryPlace[]
-  documents: readonly EntryPlace[]
-  writes: readonly EntryPlace[]
+  reads: readonly EntryLocation[]
+  documents: readonly EntryLocation[]
+  writes: readonly EntryLocation[]
   /** The index of the test sets, when there are any. */
   index?: string
 }
 
-export const damagedListed = 1000
+export const maxListedDamaged = 1000
 
 export const summarize = async ({
   inputs,
@@ -46,8 +52,8 @@ export const summarize = async ({
 }: FinishedBuild): Promise<Pick<CorpusManifest, 'stages' | 'parts' | 'dropped'> & { report: CorpusReport }> => {
   let stages: StageCounts[] = []
   let statistics = mergeStatistics([])
-  const samples = new SampleKeeper()
-  const damage: Damage[] = []
+  const samples = new DropSampler()
+  const damage: DamagedInput[] = []
   const contamination = new ContaminationSummary()
   const parts: CorpusManifest['parts'] = []
   const dropped: CorpusManifest['dropped'] = []
@@ -83,14 +89,14 @@ export const summarize = async ({
       stages,
       statistics,
       samples: samples.samples().map(({ rank: _, ...sample }) => sample),
-      damaged: damage.slice(0, damagedListed),
+      damaged: damage.slice(0, maxListedDamaged),
       damagedInputs: damage.length,
       ...(index === undefined ? {} : { contamination: await contamination.report(index) }),
     },
   }
 }
 
-const resultOf = async <Result>({ folder, key }: EntryPlace): Promise<Result> => {
+const resultOf = async <Result>({ folder, key }: EntryLocation): Promise<Result> => {
   const entry = await readEntry<Result>(folder, key, undefined)
   invariant(entry !== undefined, `a finished piece has its entry (${folder}).`)
   return entry.result

@@ -59,7 +59,7 @@ const suffixOf = (text: string): string => {
 
 const longestException = Math.max(...[...englishExceptions.keys()].map((word) => word.length))
 
-const cutInfixes = (text: string, into: string[]): void => {
+const splitInfixes = (text: string, into: string[]): void => {
   let start = 0
   for (const match of text.matchAll(infixPattern)) {
     if (match.index === 0) continue
@@ -71,7 +71,7 @@ const cutInfixes = (text: string, into: string[]): void => {
 }
 
 /** Cuts one run without white space: prefixes and suffixes off by turns, then exceptions, URLs, infixes. */
-const cutChunk = (chunk: string, exceptions: ReadonlyMap<string, readonly string[]>): string[] => {
+const splitChunk = (chunk: string, exceptions: ReadonlyMap<string, readonly string[]>): string[] => {
   // The length first: hashing the rest at every step would cost the square of the chunk.
   const isException = (text: string) => text.length <= longestException && exceptions.has(text)
   const words: string[] = []
@@ -106,31 +106,31 @@ const cutChunk = (chunk: string, exceptions: ReadonlyMap<string, readonly string
     const exception = exceptions.get(rest)
     if (exception !== undefined) words.push(...exception)
     else if (urlPattern.test(rest)) words.push(rest)
-    else cutInfixes(rest, words)
+    else splitInfixes(rest, words)
   }
   for (let i = suffixes.length - 1; i >= 0; i--) words.push(suffixes[i])
   return words
 }
 
 /** Exceptions that the affix rules would cut, by their cut form: emoticons and the like, found anywhere in a chunk. */
-const cutExceptions = new Map<string, readonly string[]>()
-const cutExceptionStarts = new Set<string>()
-let longestCutException = 0
+const splitExceptions = new Map<string, readonly string[]>()
+const splitExceptionStarts = new Set<string>()
+let longestSplitException = 0
 for (const [text, words] of englishExceptions) {
-  const cut = cutChunk(text, new Map())
+  const cut = splitChunk(text, new Map())
   if (cut.length < 2) continue
-  cutExceptions.set(cut.join(' '), words)
-  cutExceptionStarts.add(cut[0])
-  longestCutException = Math.max(longestCutException, cut.length)
+  splitExceptions.set(cut.join(' '), words)
+  splitExceptionStarts.add(cut[0])
+  longestSplitException = Math.max(longestSplitException, cut.length)
 }
 
 /** Puts exceptions that were cut together again: the longest first, of equally long ones the first. */
 const joinExceptions = (words: readonly string[]): readonly string[] => {
   const found: { start: number; length: number; exception: readonly string[] }[] = []
   for (let start = 0; start + 1 < words.length; start++) {
-    if (!cutExceptionStarts.has(words[start])) continue
-    for (let length = Math.min(longestCutException, words.length - start); length >= 2; length--) {
-      const exception = cutExceptions.get(words.slice(start, start + length).join(' '))
+    if (!splitExceptionStarts.has(words[start])) continue
+    for (let length = Math.min(longestSplitException, words.length - start); length >= 2; length--) {
+      const exception = splitExceptions.get(words.slice(start, start + length).join(' '))
       if (exception !== undefined) found.push({ start, length, exception })
     }
   }
@@ -156,13 +156,13 @@ const joinExceptions = (words: readonly string[]): readonly string[] => {
 const chunkCache = new Map<string, readonly string[]>()
 const chunkCacheSize = 50_000
 
-const cutChunkCached = (chunk: string): readonly string[] => {
+const splitChunkCached = (chunk: string): readonly string[] => {
   const known = chunkCache.get(chunk)
   if (known !== undefined) return known
   const words =
     chunk.length > longestChunk || (plainWord.test(chunk) && !englishExceptions.has(chunk))
       ? [chunk]
-      : joinExceptions(cutChunk(chunk, englishExceptions))
+      : joinExceptions(splitChunk(chunk, englishExceptions))
   if (chunk.length <= 40) {
     if (chunkCache.size >= chunkCacheSize) chunkCache.clear()
     chunkCache.set(chunk, words)
@@ -170,10 +170,10 @@ const cutChunkCached = (chunk: string): readonly string[] => {
   return words
 }
 
-const cutEnglish = (text: string): string[] => {
+const splitEnglish = (text: string): string[] => {
   const words: string[] = []
   for (const chunk of splitWhitespace(text)) {
-    const cut = cutChunkCached(chunk)
+    const cut = splitChunkCached(chunk)
     if (cut.length === 1) words.push(cut[0])
     else for (const word of cut) words.push(word)
   }
@@ -182,16 +182,16 @@ const cutEnglish = (text: string): string[] => {
 
 let segmenter: Intl.Segmenter | undefined
 
-const cutUnicode = (text: string): string[] => {
+const splitUnicode = (text: string): string[] => {
   segmenter ??= new Intl.Segmenter('en', { granularity: 'word' })
   const words: string[] = []
   for (const { segment } of segmenter.segment(text)) if (segment.trim() !== '') words.push(segment)
   return words
 }
 
-const cutters: Record<WordRule, (text: string) => string[]> = {
-  english: cutEnglish,
-  unicode: cutUnicode,
+const splitters: Record<WordRule, (text: string) => string[]> = {
+  english: splitEnglish,
+  unicode: splitUnicode,
   whitespace: splitWhitespace,
 }
 
@@ -202,7 +202,7 @@ let lastWords: readonly string[] = []
 /** The words of `text`, punctuation marks being words of their own; the last result is kept for the next filter. */
 export const splitWords = (text: string, rule: WordRule = 'english'): readonly string[] => {
   if (rule !== lastRule || text !== lastText) {
-    lastWords = cutters[rule](text)
+    lastWords = splitters[rule](text)
     lastText = text
     lastRule = rule
   }
@@ -228,16 +228,16 @@ export const countSentences = (text: string, rule: WordRule = 'english'): number
     ended = false
   }
   if (rule !== 'english') {
-    read(cutters[rule](text))
+    read(splitters[rule](text))
     return sentences
   }
   // More white space than one space is a word of its own in spaCy, so it opens a sentence too.
   let start = 0
   for (const { 0: run, index } of text.matchAll(spaceRuns)) {
-    if (index > start) read(cutChunkCached(text.slice(start, index)))
+    if (index > start) read(splitChunkCached(text.slice(start, index)))
     if (ended && run !== ' ') open()
     start = index + run.length
   }
-  if (start < text.length) read(cutChunkCached(text.slice(start)))
+  if (start < text.length) read(splitChunkCached(text.slice(start)))
   return sentences
 }

@@ -11,12 +11,12 @@ const headingReach = 200
 /** Text inside <main> or <article> from which on nothing outside it is content. */
 const enoughMain = 200
 
-interface Group {
+interface BlockGroup {
   blocks: HtmlBlock[]
   length: number
   linkDensity: number
   heading: boolean
-  verdict: 'good' | 'near' | 'short' | 'bad'
+  label: 'good' | 'near' | 'short' | 'bad'
 }
 
 /** The content blocks, in order, in groups of lines that belong together (a list, a table, one paragraph). */
@@ -39,19 +39,19 @@ const chooseGroups = (blocks: readonly HtmlBlock[]): HtmlBlock[][] => {
     return mainGroups()
   }
   const groups = grouped(blocks)
-  for (const group of groups) group.verdict = judge(group)
+  for (const group of groups) group.label = classify(group)
   smooth(groups)
-  if (!groups.some((group) => group.verdict === 'good' && !group.heading)) {
+  if (!groups.some((group) => group.label === 'good' && !group.heading)) {
     // Nothing long: a short page is content where it is not links.
     for (const group of groups) {
       const usable = !group.blocks[0].boilerplate && group.linkDensity <= maxGoodLinkDensity
-      group.verdict = usable ? 'good' : 'bad'
+      group.label = usable ? 'good' : 'bad'
     }
-    if (textLength(groups.filter((group) => group.verdict === 'good').flatMap((group) => group.blocks)) < goodLength) {
+    if (textLength(groups.filter((group) => group.label === 'good').flatMap((group) => group.blocks)) < goodLength) {
       return mainLength >= shortLength ? mainGroups() : []
     }
   }
-  return withoutLoneHeadings(groups.filter((group) => group.verdict === 'good')).map((group) => group.blocks)
+  return withoutLoneHeadings(groups.filter((group) => group.label === 'good')).map((group) => group.blocks)
 }
 
 const textLength = (blocks: readonly HtmlBlock[]): number => {
@@ -60,7 +60,7 @@ const textLength = (blocks: readonly HtmlBlock[]): number => {
   return length
 }
 
-const grouped = (blocks: readonly HtmlBlock[]): Group[] => {
+const grouped = (blocks: readonly HtmlBlock[]): BlockGroup[] => {
   const groups: HtmlBlock[][] = []
   let last: HtmlBlock | undefined
   for (const block of blocks) {
@@ -83,7 +83,7 @@ const grouped = (blocks: readonly HtmlBlock[]): Group[] => {
       length,
       linkDensity: links / Math.max(1, length),
       heading: members[0].kind === 'heading',
-      verdict: 'bad',
+      label: 'bad',
     }
   })
 }
@@ -92,7 +92,7 @@ const grouped = (blocks: readonly HtmlBlock[]): Group[] => {
 const sentence = /[.!?…。！？؟।]["'”’»)\]]*$/
 const notice = /^(?:©|copyright\b)|all rights reserved|\bcookies?\b/i
 
-const judge = (group: Group): Group['verdict'] => {
+const classify = (group: BlockGroup): BlockGroup['label'] => {
   const { kind, boilerplate, text } = group.blocks[0]
   if (boilerplate) return 'bad'
   // Cells of a real table are often links; a table of one row is layout.
@@ -106,18 +106,18 @@ const judge = (group: Group): Group['verdict'] => {
   return kind !== 'item' && group.linkDensity <= maxGoodLinkDensity && sentence.test(text) ? 'good' : 'near'
 }
 
-const isShortSentence = (group: Group): boolean => {
+const isShortSentence = (group: BlockGroup): boolean => {
   const { text, kind } = group.blocks[0]
   return kind === 'paragraph' && (sentence.test(text) || text.endsWith(':')) && text.split(' ').length >= 5
 }
 
 /** Short and doubtful groups go with their nearest certain neighbours; headings with what they stand over. */
-const smooth = (groups: Group[]): void => {
-  const original = groups.map((group) => group.verdict)
-  const certain = (verdict: Group['verdict']) => verdict === 'good' || verdict === 'bad'
-  const before: Group['verdict'][] = []
-  const after: Group['verdict'][] = new Array(groups.length)
-  let last: Group['verdict'] = 'bad'
+const smooth = (groups: BlockGroup[]): void => {
+  const original = groups.map((group) => group.label)
+  const certain = (label: BlockGroup['label']) => label === 'good' || label === 'bad'
+  const before: BlockGroup['label'][] = []
+  const after: BlockGroup['label'][] = new Array(groups.length)
+  let last: BlockGroup['label'] = 'bad'
   groups.forEach((_, index) => {
     before[index] = last
     if (certain(original[index])) last = original[index]
@@ -128,19 +128,19 @@ const smooth = (groups: Group[]): void => {
     if (certain(original[index])) last = original[index]
   }
   groups.forEach((group, index) => {
-    if (original[index] === 'near') group.verdict = before[index] === 'bad' && after[index] === 'bad' ? 'bad' : 'good'
+    if (original[index] === 'near') group.label = before[index] === 'bad' && after[index] === 'bad' ? 'bad' : 'good'
     else if (original[index] === 'short' && !group.heading) {
       const goodSides = (before[index] === 'good' ? 1 : 0) + (after[index] === 'good' ? 1 : 0)
-      group.verdict = goodSides >= (isShortSentence(group) ? 1 : 2) ? 'good' : 'bad'
+      group.label = goodSides >= (isShortSentence(group) ? 1 : 2) ? 'good' : 'bad'
     }
   })
   for (let index = groups.length - 1; index >= 0; index--) {
     if (!groups[index].heading || groups[index].blocks[0].boilerplate) continue
     let distance = 0
-    groups[index].verdict = 'bad'
+    groups[index].label = 'bad'
     for (let next = index + 1; next < groups.length && distance <= headingReach; next++) {
-      if (groups[next].verdict === 'good') {
-        groups[index].verdict = 'good'
+      if (groups[next].label === 'good') {
+        groups[index].label = 'good'
         break
       }
       distance += groups[next].length
@@ -149,16 +149,16 @@ const smooth = (groups: Group[]): void => {
 }
 
 /** A list or paragraph that is links and nothing else, in short pieces: navigation within the content. */
-const isLinkList = (group: Group): boolean => {
+const isLinkList = (group: BlockGroup): boolean => {
   if (group.heading || group.blocks[0].kind === 'row' || group.linkDensity < 0.9) return false
   return group.length / group.blocks.length < 60
 }
 
 /** Without headings that stand over nothing: before the end, or before one that is not below them. */
-const withoutLoneHeadings = (groups: Group[]): Group[] => {
+const withoutLoneHeadings = (groups: BlockGroup[]): BlockGroup[] => {
   let below = 0 // level of the heading that follows; 0 at the end
   let content = false
-  const kept: Group[] = []
+  const kept: BlockGroup[] = []
   for (let index = groups.length - 1; index >= 0; index--) {
     const group = groups[index]
     const level = group.blocks[0].level

@@ -1,10 +1,12 @@
-// The corpus document: one JSON line of a part file. It knows the line format and nothing of files, stages or filters.
+// The corpus document and its format: one JSON line of a part file.
 
 import { DataError, parseJson } from '../core/index.ts'
 
-/** Where a document came from: the kind of source, the path as the user named it, the position in the decompressed stream. */
+/** Origin of a document. */
 export interface DocumentSource {
+  /** Kind of source, such as `wikipedia`. */
   kind: string
+  /** Path of the input. */
   path: string
   /** Byte offset of the record in the decompressed stream (a row number in Parquet). */
   offset: number
@@ -12,31 +14,31 @@ export interface DocumentSource {
 
 /** One cleaned document of a corpus. */
 export interface CorpusDocument {
-  /** Unique in the corpus: the path, `#`, and the id inside that path. */
+  /** Unique in the corpus: the path, `#`, and the id within that path. */
   id: string
   text: string
   source: DocumentSource
   metadata: Record<string, unknown>
 }
 
-/** One dropped document or rejected record, as the drop files list it. */
+/** A line of a drop list: a dropped document or a rejected record. */
 export interface DropLine {
   id: string | null
   source: DocumentSource
   stage: string
   reason: string
   detail?: string
-  /** UTF-8 bytes of its text at the moment of the drop; absent for a record that gave no text. */
+  /** UTF-8 bytes of the text when it was dropped; absent for a record without text. */
   bytes?: number
 }
 
-/** One line without its line end. The order of keys is fixed, so equal documents give equal bytes. */
+/** A document as one line without its line end; the order of keys is fixed, so that equal documents give equal bytes. */
 export const encodeDocument = (document: CorpusDocument): string => {
   const { id, text, source, metadata } = document
   return JSON.stringify({ id, text, source: { kind: source.kind, path: source.path, offset: source.offset }, metadata })
 }
 
-/** Reads one line; DataError names `file` and `line` when it is not a document. */
+/** The document of one line. @throws DataError that names the file and line when it is not a document */
 export const decodeDocument = (line: string, file: string, lineNumber: number): CorpusDocument => {
   const value = parseJson(line, { path: file, line: lineNumber })
   if (!isDocument(value)) {
@@ -59,7 +61,7 @@ const isDocument = (value: unknown): value is CorpusDocument => {
   )
 }
 
-/** Key order is fixed here, since drop files are hashed. */
+/** A line of a drop list, with a fixed order of keys, since drop lists are hashed. */
 export const dropLine = (
   { id, source }: CorpusDocument,
   stage: string,

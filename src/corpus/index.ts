@@ -1,4 +1,4 @@
-// The corpus: raw text in, clean documents with a manifest and a report out. What other folders may use of it.
+// Corpora of clean documents from raw text: building, reading, inspecting, and per-document stages for clusters.
 
 export { type BuildContext, type BuildResult, buildCorpus } from './build/build.ts'
 export { type CorpusBuildOptions, corpusBuildSchema } from './build/options.ts'

@@ -1,5 +1,5 @@
-// corpus.json, the manifest of a finished corpus: what it was built from and with, and every file with its hash.
-// Whoever reads a corpus starts here. It holds no time, no machine and no number of workers.
+// corpus.json, the manifest of a finished corpus: inputs, settings, and every file with its hash. It contains no time,
+// machine or number of workers, so that equal builds have equal manifests.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ export const manifestVersion = 1
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 const count = z.number().int().nonnegative()
-/** Paths inside a corpus never leave its folder. */
+/** Paths in a manifest stay inside the corpus. */
 const innerPath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./-]+$/)
 
 const fileSchema = z.strictObject({ path: innerPath, lines: count, bytes: count, sha256: hash })
@@ -20,10 +20,10 @@ const fileSchema = z.strictObject({ path: innerPath, lines: count, bytes: count,
 export const manifestSchema = z.strictObject({
   format: z.literal(manifestFormat),
   version: z.literal(manifestVersion),
-  /** Hash of the inputs and of all options that can change a byte of the corpus. */
+  /** Hash of the inputs and of all options that affect the corpus. */
   fingerprint: z.string().regex(/^[0-9a-f]{24}$/),
   settings: z.record(z.string(), z.unknown()),
-  /** `sha256` is null for inputs that are not files of this machine; such are known by their path alone. */
+  /** `sha256` is null for inputs that are not local files; these are identified by their path alone. */
   inputs: z.array(z.strictObject({ source: count, path: z.string(), bytes: count, sha256: hash.nullable() })),
   stages: z.array(
     z.strictObject({
@@ -44,15 +44,17 @@ export const manifestSchema = z.strictObject({
   report: fileSchema.omit({ lines: true }),
 })
 
+/** The manifest of a corpus: inputs, settings, counts and files. */
 export type CorpusManifest = z.output<typeof manifestSchema>
+/** One part file of a corpus. */
 export type CorpusPart = CorpusManifest['parts'][number]
 
-/** The manifest of the corpus in `folder`; DataError when there is none or it is not one. */
+/** The manifest of the corpus in `folder`. @throws DataError when there is none or it is damaged */
 export const readManifest = async (folder: string): Promise<CorpusManifest> => {
   const manifest = await readManifestIfAny(folder)
   if (manifest === undefined) {
     throw new DataError(
-      `Expected a corpus, got no ${manifestName}. Build one with \`tunesmith corpus build\`, or let a stopped build finish.`,
+      `Expected a corpus, got no ${manifestName}. Build one with \`tunesmith corpus build\`, or resume a stopped build.`,
       folder,
     )
   }
@@ -73,5 +75,5 @@ export const readManifestIfAny = async (folder: string): Promise<CorpusManifest 
   return parseConfig(manifestSchema, parseJson(text, { path, advice: () => 'Build the corpus again.' }), path)
 }
 
-/** The bytes of a manifest: stable key order, readable. */
+/** A manifest as indented JSON, with a fixed order of keys. */
 export const encodeManifest = (manifest: CorpusManifest): string => `${JSON.stringify(manifest, null, 1)}\n`

@@ -1,5 +1,4 @@
-// Gzipped JSON lines files, written atomically and hashed on the way, read back line by line in bounded memory.
-// Knows nothing of what the lines mean.
+// Gzipped files of lines: written atomically and hashed while writing, read line by line in bounded memory.
 
 import { createHash, type Hash } from 'node:crypto'
 import { once } from 'node:events'
@@ -9,7 +8,7 @@ import { dirname } from 'node:path'
 import { createGunzip, createGzip, type Gzip } from 'node:zlib'
 import { DataError, invariant } from '../core/index.ts'
 
-/** What a finished file is recognised by. */
+/** Size and hash of a finished file. */
 export interface WrittenFile {
   lines: number
   /** Bytes on disk. */
@@ -17,12 +16,12 @@ export interface WrittenFile {
   sha256: string
 }
 
-/** The ending of files that are still being written; whatever carries it may be deleted. */
+/** Suffix of unfinished files, which may be deleted when nothing writes them. */
 export const partialSuffix = '.partial'
 
 const flushBytes = 1 << 18
 
-/** Writes lines to `path`, which appears only when `close` has fsynced all of it. */
+/** Writes lines to `path`, which exists only after `close` has synchronised all of it to disk. */
 export class LineWriter {
   readonly #path: string
   readonly #handle: FileHandle
@@ -41,13 +40,13 @@ export class LineWriter {
     this.#handle = handle
     this.#gzip = gzip
     this.#finished = this.#drain()
-    // The failure is thrown by the next write or by close; without a listener it would end the process first.
+    // The next write or close throws the failure; without this handler, Node would end the process first.
     this.#finished.catch((error: Error) => {
       this.#failure = error
     })
   }
 
-  /** `level` is zlib's, 1 for files that are read once, 6 for those that are kept. */
+  /** Opens a file for writing; `level` is zlib's: 1 for temporary files, 6 for files of the corpus. */
   static async create(path: string, { level = 6 }: { level?: number } = {}): Promise<LineWriter> {
     const handle = await open(path + partialSuffix, 'w')
     return new LineWriter(path, handle, createGzip({ level }))
@@ -99,7 +98,7 @@ export class LineWriter {
     return { lines: this.#lines, bytes: this.#bytes, sha256: this.#hash.digest('hex') }
   }
 
-  /** Gives up: the unfinished file is removed. Safe to call after a failure, and twice. */
+  /** Removes the unfinished file. Safe to call after a failure, and twice. */
   async abort(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -119,7 +118,7 @@ const syncFolder = async (path: string): Promise<void> => {
   }
 }
 
-/** Lines of a gzipped file, in batches of what one chunk holds. Damaged compression is a DataError that names the file. */
+/** Lines of a gzipped file, in batches of one chunk. @throws DataError that names the file when it is damaged */
 export async function* readLineBatches(path: string): AsyncGenerator<string[]> {
   const raw = createReadStream(path, { highWaterMark: 1 << 18 })
   const gunzip = createGunzip({ chunkSize: 1 << 18 })
@@ -128,14 +127,14 @@ export async function* readLineBatches(path: string): AsyncGenerator<string[]> {
   try {
     yield* splitLines(gunzip as AsyncIterable<Buffer>)
   } catch (error) {
-    throw new DataError(`Expected a readable gzip file, got a fault: ${(error as Error).message}.`, path)
+    throw new DataError(`Expected a readable gzip file, got ${(error as Error).message}. Build the corpus again.`, path)
   } finally {
     raw.destroy()
     gunzip.destroy()
   }
 }
 
-/** Splits a byte stream at line feeds; the last line needs none. */
+/** Splits a byte stream into batches of lines; the last line needs no line feed. */
 export async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
   let head: Buffer[] = []
   for await (const chunk of chunks) {

@@ -1,4 +1,4 @@
-// Reads a finished corpus document by document, or part by part for parallel work. Knows nothing of how it was built.
+// Reads a finished corpus document by document, or part by part for parallel work.
 
 import { join } from 'node:path'
 import { DataError } from '../core/index.ts'
@@ -7,20 +7,21 @@ import { type CorpusDocument, decodeDocument } from './document.ts'
 import { type CorpusPart, readManifest } from './manifest.ts'
 import { readLineBatches } from './part-file.ts'
 
+/** Settings of `readCorpus`. */
 export interface ReadCorpusOptions {
-  /** Indexes of the parts to read, in this order; all by default. */
+  /** Indexes of the parts to read, in this order (default: all). */
   parts?: readonly number[]
-  /** Compare each part's SHA-256 with the manifest before its first document. */
+  /** Compare each part's SHA-256 with the manifest before its first document (default: false). */
   verify?: boolean
   signal?: AbortSignal
 }
 
-/** The parts of a corpus in order; index them with `readCorpus(folder, { parts })`. */
+/** The parts of a corpus in order, for `readCorpus(folder, { parts })`. */
 export const listCorpusParts = async (folder: string): Promise<CorpusPart[]> => (await readManifest(folder)).parts
 
 /**
- * Streams the documents in the order of the inputs. Throws DataError naming the file and line when a part is damaged,
- * or has fewer documents than the manifest says.
+ * Streams the documents of a corpus in the order of its inputs.
+ * @throws DataError with the file and line when a part is damaged or its number of documents differs from the manifest
  */
 export async function* readCorpus(
   folder: string,
@@ -34,7 +35,7 @@ export async function* readCorpus(
     }
     const path = join(folder, part.path)
     if (verify && !(await isIntact(path, part))) {
-      throw new DataError('Expected the bytes that the manifest describes, got others. Build the corpus again.', path)
+      throw new DataError('Expected the SHA-256 of the manifest, got another. Build the corpus again.', path)
     }
     let line = 0
     for await (const batch of readLineBatches(path)) {

@@ -1,11 +1,11 @@
-// `tunesmith corpus build`: the options of the pipeline as flags, its result as a table. Knows nothing of the stages.
+// `tunesmith corpus build`: the options of the pipeline as flags, and its result as a table.
 
 import { type BuildResult, buildCorpus, corpusBuildSchema, renderBuild } from '../../corpus/index.ts'
 import { defineCommand } from '../command.ts'
 
 export const corpusBuild = defineCommand({
   name: 'corpus build',
-  summary: 'Turn raw text into a clean, deduplicated corpus, with a report of every document dropped',
+  summary: 'Build a clean, deduplicated corpus from raw text, with a report of every dropped document',
   example:
     'tunesmith corpus build --out corpus --source wikipedia:dump.xml.bz2 books:books/ --dedup exact near --decontaminate test.jsonl',
   options: corpusBuildSchema,

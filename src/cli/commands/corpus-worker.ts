@@ -1,4 +1,4 @@
-// `tunesmith corpus worker`: one per-document stage between stdin and stdout, for a cluster to run.
+// `tunesmith corpus worker`: one per-document stage from stdin to stdout, for clusters.
 
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
@@ -13,16 +13,21 @@ import { defineCommand } from '../command.ts'
 
 export const corpusWorker = defineCommand({
   name: 'corpus worker',
-  summary: 'Run one per-document stage: JSON lines in on stdin, one JSON line out for each on stdout, in order',
+  summary: 'Run one per-document stage on JSON lines from stdin, with one JSON line on stdout for each, in order',
   example: 'zcat part.jsonl.gz | tunesmith corpus worker --stage filter --filter language length gopher-quality',
   options: z.strictObject({
-    stage: z.enum(workerStageNames).describe('What is done to each document'),
+    stage: z.enum(workerStageNames).describe('stage to run on each document'),
     ...workerOptions,
-    omitDropped: z.boolean().default(false).describe('Leave dropped documents out instead of naming them'),
-    maxLineBytes: z.number().int().positive().default(67_108_864).describe('A longer line is answered by an error'),
+    omitDropped: z.boolean().default(false).describe('no output lines for dropped documents'),
+    maxLineBytes: z
+      .number()
+      .int()
+      .positive()
+      .default(67_108_864)
+      .describe('maximum bytes per line; a longer line gets an error line'),
   }),
   run: async ({ stage, omitDropped, maxLineBytes, ...options }, _args, context) => {
-    if (context.json) throw new ConfigError('Expected no `--json`: stdout is JSON lines already. Leave it out.')
+    if (context.json) throw new ConfigError('`--json` has no effect here: stdout is JSON lines already. Leave it out.')
     return serveLines({
       input: process.stdin,
       output: process.stdout,
@@ -32,7 +37,7 @@ export const corpusWorker = defineCommand({
       signal: context.signal,
     })
   },
-  // stdout belongs to the documents; the counts go where people look.
+  // Stdout is for the documents, so the counts go to stderr.
   render: ({ lines, kept, dropped, errors }) => {
     process.stderr.write(`${lines} lines: ${kept} kept, ${dropped} dropped, ${errors} errors\n`)
     return ''

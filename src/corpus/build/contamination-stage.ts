@@ -1,5 +1,5 @@
-// Decontamination as a stage of a build: the index of the test sets, made once; a counting pass, which tells leaks from
-// common phrases; then the check of each document, with notes for the report.
+// Decontamination as a stage of a build: builds the index of the test sets, counts overlaps in the whole corpus to
+// distinguish leaks from common phrases, then checks each document and collects findings for the report.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,12 +24,13 @@ import { type JournalEntry, keyOf, clearFolder, readEntry, writeEntry } from './
 export const contaminationStage = 'decontaminate'
 export const contaminationReasons: readonly string[] = dropReasons
 
+/** Test sets and options of decontamination. */
 export interface ContaminationSettings {
   testSets: TestSetOptions[]
   options: DecontaminationOptions
 }
 
-/** The files that checking needs. */
+/** Files for checking documents: the index, and the numbers of the common n-grams. */
 export interface ContaminationFiles {
   index: string
   common: string
@@ -40,7 +41,7 @@ export interface FoundOverlap {
   id: string
   path: string
   offset: number
-  /** What became of the document: `cut` or the reason of its drop. */
+  /** `cut`, or the reason why the document was dropped. */
   action: string
   testSet: string
   item: string
@@ -48,11 +49,11 @@ export interface FoundOverlap {
   excerpt: string
 }
 
-/** What a part adds to the report; items are counted once however many documents hold them. */
+/** Findings of one part for the report. */
 export interface ContaminationFindings {
   /** Documents with an overlap, by test set. */
   documents: Record<string, number>
-  /** `item` of every overlap, by test set. */
+  /** Items with an overlap, each once, by test set. */
   items: Record<string, string[]>
   overlaps: FoundOverlap[]
 }
@@ -80,7 +81,7 @@ export const resolveContamination = (
   return { testSets, options: parseConfig(decontaminationOptions, options, 'decontamination') }
 }
 
-/** Makes the index, or finds it made; `facts` says what it depends on besides its settings. */
+/** Builds the index unless it exists, and returns its path; `facts` is what it depends on besides its settings. */
 export const prepareIndex = async (settings: ContaminationSettings, parent: string, facts: unknown): Promise<string> => {
   const key = keyOf({ index: settings, facts })
   const folder = join(parent, key)
@@ -107,7 +108,7 @@ export interface CountTask {
 
 export type CountResult = [gram: number, documents: number][]
 
-/** Counts in how many of the documents that deduplication leaves each overlap stands. */
+/** Counts for each n-gram of the test sets how many documents contain it after deduplication. */
 export const countOverlaps = async ({ key, folder, index, kept }: CountTask): Promise<void> => {
   await clearFolder(folder)
   const counter = new GramCounter(await loadIndex(index))
@@ -120,7 +121,7 @@ export const countOverlaps = async ({ key, folder, index, kept }: CountTask): Pr
   await writeEntry<CountResult>(folder, { key, files: [], result: counter.entries() })
 }
 
-/** Sums the counts of all parts and writes down the overlaps that are too common to be leaks. */
+/** Sums the counts of all parts and writes the n-grams that are too common to be leaks. */
 export const writeCommon = async (
   path: string,
   index: string,
@@ -137,7 +138,7 @@ export const writeCommon = async (
 
 let loaded: { path: string; index: Promise<GramIndex> } | undefined
 
-/** An index may take hundreds of megabytes, so each thread holds one. */
+/** An index may take hundreds of megabytes, so each thread caches only one. */
 const loadIndex = (path: string): Promise<GramIndex> => {
   if (loaded?.path !== path) loaded = { path, index: GramIndex.load(path) }
   return loaded.index
@@ -149,7 +150,7 @@ export type ContaminationOutcome =
 
 const emptyFindings = (): ContaminationFindings => ({ documents: {}, items: {}, overlaps: [] })
 
-/** Checks documents one by one and gathers what the report needs. */
+/** Checks documents one by one and collects findings for the report. */
 export class ContaminationCheck {
   readonly #decide: ReturnType<typeof createDecontaminator>
   #findings = emptyFindings()
@@ -182,7 +183,7 @@ export class ContaminationCheck {
     return { keep: false, reason: result.reason, detail: `${testSet} ${item} ${field}`.trim().slice(0, 200) }
   }
 
-  /** What was found since the last call. */
+  /** Findings since the last call. */
   takeFindings(): ContaminationFindings {
     const findings = this.#findings
     this.#findings = emptyFindings()
@@ -191,7 +192,7 @@ export class ContaminationCheck {
 }
 
 
-/** Adds up findings part by part; memory is bounded by the test sets. */
+/** Sums findings part by part, in memory bounded by the test sets. */
 export class ContaminationSummary {
   readonly #documents = new Map<string, number>()
   readonly #items = new Map<string, Set<string>>()

@@ -1,16 +1,15 @@
-// What deduplication says about single documents, and kept documents read together with it, one by one.
-// Knows no deduplicator.
+// Decisions of deduplication about single documents, and files of filtered documents read together with them.
 
 import { DataError, invariant } from '../../core/index.ts'
 import { type CorpusDocument, decodeDocument } from '../document.ts'
 import { readLines } from '../part-file.ts'
 
-/** What one deduplicator says about one document of a kept file; documents without a decision stay as they are. */
+/** The decision of one deduplicator about one document of a file; documents without a decision are unchanged. */
 export interface Decision {
-  /** Position in the kept file. */
+  /** Position of the document in its file, from 0. */
   ordinal: number
   stage: string
-  /** Drops the document; without it, some of its lines go. */
+  /** Reason to drop the document; undefined when only lines are removed. */
   reason?: string
   detail?: string
   /** Indexes of the lines to remove, ascending. */
@@ -19,18 +18,18 @@ export interface Decision {
 
 export interface DocumentWithDecisions {
   document: CorpusDocument
-  /** The document's line in the kept file. */
+  /** The document's line in its file. */
   line: string
   decisions: Decision[]
 }
 
-/** A file of kept documents and, where there is anything to decide, the decisions about them in the same order. */
+/** A file of filtered documents and, if any, the file of decisions about them in the same order. */
 export interface KeptDocumentsFile {
   path: string
   decisions?: string
 }
 
-/** Streams the documents of a kept file with their decisions; neither file is ever whole in memory. */
+/** Streams the documents of a file with their decisions, both in bounded memory. */
 export async function* readWithDecisions({ path, decisions }: KeptDocumentsFile): AsyncGenerator<DocumentWithDecisions> {
   const cursor = decisions === undefined ? undefined : readLines(decisions)
   const advance = async () => {
@@ -47,13 +46,13 @@ export async function* readWithDecisions({ path, decisions }: KeptDocumentsFile)
       yield { document: decodeDocument(line, path, ordinal + 1), line, decisions: taken }
       ordinal += 1
     }
-    if (next !== undefined) throw new DataError('Expected decisions about documents that are there.', decisions)
+    if (next !== undefined) throw new DataError('Expected decisions about existing documents, got more. Run the build again.', decisions)
   } finally {
     await cursor?.return(undefined)
   }
 }
 
-/** A text with some lines cut out, without the runs of blank lines that this leaves. */
+/** A text without some of its lines, and without the runs of blank lines that their removal leaves. */
 export const withoutLines = (text: string, removed: readonly number[]): string => {
   const gone = new Set(removed)
   const kept = text.split('\n').filter((_, index) => !gone.has(index))
@@ -63,7 +62,7 @@ export const withoutLines = (text: string, removed: readonly number[]): string =
     .trim()
 }
 
-/** The text that deduplication leaves of a document, or undefined when it drops it. */
+/** The text of a document after deduplication, or undefined when it is dropped. */
 export const applyDecisions = (text: string, decisions: readonly Decision[]): string | undefined => {
   if (decisions.some(({ reason }) => reason !== undefined)) return undefined
   const left = decisions.reduce((current, { removeLines }) => {

@@ -1,5 +1,5 @@
-// Deduplication of a whole build: runs each deduplicator over the key files of all pieces, then splits what they found
-// into one decision file for each file of kept documents. Resumable; memory does not grow with the input.
+// Deduplication of a whole build: runs each deduplicator over the key files of all pieces, then splits the results into
+// one decision file per file of filtered documents. Resumable, in bounded memory.
 
 import { rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -16,23 +16,23 @@ import { type DedupStage, keyFileName, openDeduplicator, registeredDeduplicators
 export interface DeduplicateOptions {
   pieces: readonly { folder: string; key: string }[]
   stages: readonly DedupStage[]
-  /** Where entries and temporary files go. */
+  /** Folder of journal entries and temporary files. */
   folder: string
   memoryMegabytes: number
   signal?: AbortSignal
   progress?: (options: ProgressOptions) => Progress
 }
 
-/** A decision file, and the hash of its bytes. */
+/** A decision file and the SHA-256 of its bytes. */
 export interface DecisionFile {
   path: string
   sha256: string
 }
 
-/** Decision files by `piece/kept file`, for those about which there is something to decide. */
+/** Decision files by `piece/file`, for files with at least one decision. */
 export type DecisionFiles = ReadonlyMap<string, DecisionFile>
 
-/** A kept file in the order of the build, and the ordinals of its documents inside the piece. */
+/** A file of filtered documents in the order of the build, and the ordinals of its documents in the piece. */
 interface KeptRange {
   name: string
   piece: number
@@ -46,7 +46,7 @@ interface PlacedDecision {
   decision: Omit<Decision, 'ordinal'>
 }
 
-/** DuckDB wants some memory for each thread, so a small budget means few threads. */
+/** DuckDB needs some memory per thread, so a small limit means few threads. */
 const megabytesPerThread = 128
 const dropsName = 'drops.parquet'
 
@@ -58,7 +58,7 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
   const outputs: string[] = []
   const exclude: string[] = []
   const wanted = new Set<string>()
-  const bar = progress?.({ label: 'deduplicate', total: stages.length, unit: 'methods' })
+  const bar = progress?.({ label: 'Deduplicating', total: stages.length, unit: 'methods' })
   try {
     let previous: unknown = keyHashes
     for (const [index, stage] of stages.entries()) {
@@ -110,7 +110,7 @@ const listKept = async (pieces: DeduplicateOptions['pieces']): Promise<{ ranges:
   return { ranges, keyHashes }
 }
 
-/** Merges the ordered drops of all stages and writes those of each kept file beside one another. */
+/** Merges the ordered decisions of all stages and writes one file of them per file of documents. */
 const splitDecisions = async (
   folder: string,
   key: string,
@@ -148,7 +148,7 @@ const splitDecisions = async (
       while (shard > ranges[at]!.piece || (shard === ranges[at]!.piece && row >= ranges[at]!.end)) {
         await finish()
         at += 1
-        invariant(at < ranges.length, 'every drop is about a document that was kept before.')
+        invariant(at < ranges.length, 'every decision is about a document that passed the filters.')
       }
       const { name, first } = ranges[at]!
       writer ??= await LineWriter.create(join(folder, `${name.replace('/', '-')}.jsonl.gz`), { level: 1 })
@@ -178,7 +178,7 @@ async function* placedDecisions(stage: DedupStage, path: string): AsyncGenerator
   }
 }
 
-/** Merges ordered streams into one, by place and then by the order of the streams. */
+/** Merges ordered streams into one, by shard and row, ties in the order of the streams. */
 async function* mergePlaced(streams: readonly AsyncGenerator<PlacedDecision>[]): AsyncGenerator<PlacedDecision> {
   const heads = await Promise.all(streams.map((stream) => stream.next()))
   try {

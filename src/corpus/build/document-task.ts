@@ -1,5 +1,5 @@
-// The per-document work on one piece of the input: read, filter, note signatures. Writes the kept documents, the drop
-// list and the signatures into the piece's folder. Runs in a worker; knows no other piece.
+// The per-document work on one piece of the input, in a worker: reads, filters, and computes deduplication keys. Writes the
+// filtered documents, the drop list and the keys into the piece's folder.
 
 import { join } from 'node:path'
 import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
@@ -29,7 +29,7 @@ export interface ReadTask {
   input: InputFile
 }
 
-/** A file of kept or unfiltered documents. */
+/** A file of documents, before or after filtering. */
 export interface DocumentFile extends EntryFile {
   documents: number
   textBytes: number
@@ -39,7 +39,7 @@ export interface PieceResult {
   counts: StageCounts[]
   samples: DropSample[]
   damage: DamagedInput[]
-  /** In order; each holds at most `partBytes` of text, or one document. */
+  /** Files of filtered documents in order, each of at most `partBytes` of text or one document. */
   kept: DocumentFile[]
   dropped: EntryFile
   signatures: EntryFile[]
@@ -52,7 +52,7 @@ export interface ReadResult {
   dropped: EntryFile
 }
 
-/** Writes documents into numbered files of bounded size. */
+/** Writes documents to numbered files of bounded size. */
 class RollingWriter {
   readonly #folder: string
   readonly #name: string
@@ -81,7 +81,7 @@ class RollingWriter {
     await this.#writer.write(encodeDocument(document))
   }
 
-  /** Finishes the current file; its documents are the last of `files` then. */
+  /** Finishes the current file and adds it to `files`. */
   async roll(): Promise<void> {
     if (this.#writer === undefined) return
     const path = this.#nextName()
@@ -125,7 +125,7 @@ export class DocumentWorker {
     return new DocumentWorker(settings, registry, await FilterChain.create(settings.filters))
   }
 
-  /** Cuts one large file into segments of unfiltered documents. */
+  /** Splits one large file into segments of unfiltered documents. */
   async read({ key, folder, input }: ReadTask): Promise<ReadResult> {
     await clearFolder(folder)
     const segments = new RollingWriter(folder, 'segment', this.#settings.sizes.segmentBytes)
@@ -144,7 +144,7 @@ export class DocumentWorker {
     }
   }
 
-  /** Reads, filters and signs the documents of one piece. */
+  /** Reads and filters the documents of one piece and writes their deduplication keys. */
   async documents({ key, folder, input }: DocumentTask): Promise<PieceResult> {
     await clearFolder(folder)
     const kept = new RollingWriter(folder, 'kept', this.#settings.sizes.partBytes)
@@ -153,7 +153,7 @@ export class DocumentWorker {
     try {
       const samples = new DropSampler()
       const reader = input.kind === 'files' ? this.#open(input.inputs, dropped) : undefined
-      this.#chain.takeCounts() // what a failed task may have left
+      this.#chain.takeCounts() // discards counts of a failed task
       let ordinal = 0
       for await (const document of reader?.documents ?? readSegment(input)) {
         const outcome = this.#chain.apply(document)

@@ -1,5 +1,4 @@
-// Runs a list of filters over documents, counting what each lets through, rewrites and drops.
-// Knows no filter by name, and nothing of where documents come from or go to.
+// Runs a list of filters over documents and counts what each passes, rewrites and drops.
 
 import { parseConfig } from '../../core/index.ts'
 import { coerceOptions, type FilterSpec, lookUp } from './component-spec.ts'
@@ -12,12 +11,12 @@ import { countDrop, emptyCounts, type StageCounts } from './stage-counts.ts'
 export interface FilterStage {
   stage: string
   type: string
-  /** Kinds of source whose documents it is for; the others pass it by, uncounted. */
+  /** Kinds of source that it applies to; documents of others skip it and are not counted. */
   kinds?: string[]
   options: Record<string, unknown>
 }
 
-/** Checks filter specs against the registry; ConfigError names the place in the list. */
+/** Checks filter specs against the registry. @throws ConfigError that names the position in the list */
 export const resolveFilters = (specs: readonly FilterSpec[], registry = registeredFilters()): FilterStage[] => {
   const seen = new Map<string, number>()
   return specs.map((spec, index) => {
@@ -46,7 +45,7 @@ export type ChainResult =
   | { document: CorpusDocument }
   | { stage: string; reason: string; detail?: string; bytes: number; document: CorpusDocument }
 
-/** The reason of a document on which a filter threw: a fault of the filter, told in the report, never a lost build. */
+/** The reason of a document on which a filter threw; the fault is reported instead of stopping the build. */
 export const filterFailed = 'filter-failed'
 
 interface ReadyStage {
@@ -75,7 +74,7 @@ export class FilterChain {
     return new FilterChain(ready)
   }
 
-  /** Passes one document through the filters in order, until one drops it. */
+  /** Applies the filters to one document in order, until one drops it. */
   apply(document: CorpusDocument): ChainResult {
     let current = document
     let bytes = textBytes(current.text)
@@ -110,7 +109,7 @@ export class FilterChain {
     return { document: current }
   }
 
-  /** The counts since the last call, one for each stage in order. */
+  /** Counts since the last call, one per stage in order. */
   takeCounts(): StageCounts[] {
     const counts = this.#counts
     this.#reset()

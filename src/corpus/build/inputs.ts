@@ -1,13 +1,12 @@
-// Lists the files that the sources name, in a fixed order, with their sizes and hashes.
-// Knows no file format: a source says which paths it can open.
+// The files of all sources in a fixed order, with their sizes and hashes.
 
 import { ConfigError, DataError, sha256File } from '../../core/index.ts'
 import { requireRegularFile } from '../../files/index.ts'
 
-/** A source with every default filled in, as the manifest shows it. */
+/** A source with all defaults, as in the manifest. */
 export interface ResolvedSource {
   kind: string
-  /** As the user gave it: a file, a folder, a glob or a list. */
+  /** Path as given: a file, a folder, a glob or a list. */
   path: string
   options: Record<string, unknown>
 }
@@ -17,7 +16,7 @@ export interface InputFile {
   source: number
   path: string
   bytes: number
-  /** Null when the path is not a file of this machine; it is then known by its path alone. */
+  /** Null when the path is not a local file; then the path alone identifies it. */
   sha256: string | null
 }
 
@@ -28,8 +27,8 @@ export interface ListOptions {
 }
 
 /**
- * Every input in the order of the sources and, inside one, of `expand`. A path that two sources name is an error,
- * for its documents would count twice.
+ * Every input in the order of the sources and, within a source, of `expand`.
+ * @throws ConfigError for a path in two sources, whose documents would count twice, DataError for a path that is no file
  */
 export const listInputs = async (
   sources: readonly ResolvedSource[],

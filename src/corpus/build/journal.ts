@@ -1,6 +1,6 @@
-// What a killed build left finished: one folder for each piece of work, named by the hash of all that its result
-// depends on. An entry is written last and atomically, and names every file with its hash, so a folder with a good
-// entry is whole and everything else is rubbish. Knows no stage.
+// The finished work of a build that may be killed: one folder per task, named by the hash of everything its result depends
+// on. The entry is written last and atomically, and lists every file with its hash, so a folder with a valid entry is
+// complete and any other folder can be deleted.
 
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ export interface JournalEntry<Result> {
 
 const entryName = 'entry.json'
 
-/** A short name for a set of facts; equal facts give equal keys whatever the order of object keys. */
+/** A short key of a JSON value, independent of the order of object keys. */
 export const keyOf = (facts: unknown): string => sha256(canonicalJson(facts)).slice(0, 24)
 
 /** JSON with sorted keys and without undefined fields. */
@@ -29,7 +29,7 @@ export const canonicalJson = (value: unknown): string => JSON.stringify(value, (
     return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
   })
 
-/** The finished entry in `folder`, or undefined; with `base`, each file must be there with its size and hash. */
+/** The entry in `folder`, or undefined; with `base`, every file must exist below it with its size and hash. */
 export const readEntry = async <Result>(
   folder: string,
   key: string,
@@ -43,7 +43,7 @@ export const readEntry = async <Result>(
   return entry
 }
 
-/** True when the file has the size and the hash that were written down. */
+/** Whether a file has the given size and SHA-256. */
 export const isIntact = async (
   path: string,
   { bytes, sha256: hash }: { bytes: number; sha256: string },
@@ -70,18 +70,18 @@ const parseEntry = async <Result>(folder: string): Promise<JournalEntry<Result> 
   }
 }
 
-/** Empties `folder` before its work is done again. */
+/** Creates `folder`, or empties it before its task runs again. */
 export const clearFolder = async (folder: string): Promise<void> => {
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
 }
 
-/** Declares the work of `folder` finished. */
+/** Marks the task of `folder` as finished. */
 export const writeEntry = async <Result>(folder: string, entry: JournalEntry<Result>): Promise<void> => {
   await writeFileAtomic(join(folder, entryName), JSON.stringify({ checksum: sha256(JSON.stringify(entry)), entry }))
 }
 
-/** Removes the folders of `parent` whose names are not wanted any more. */
+/** Removes the folders in `parent` whose names are not in `wanted`. */
 export const pruneFolders = async (parent: string, wanted: ReadonlySet<string>): Promise<void> => {
   const names = await readdir(parent).catch(() => [])
   for (const name of names) if (!wanted.has(name)) await rm(join(parent, name), { recursive: true, force: true })

@@ -1,39 +1,39 @@
-// Turns faults of the machine (full disk, no permission, too many open files) into one line that says what to do.
+// Rewords faults of the machine (full disk, missing permission, too many open files) as one line with what to do.
 
 import { TunesmithError } from '../../core/index.ts'
 
-const advice: Record<string, string> = {
-  ENOSPC: 'Expected room on the disk, got a full one',
-  EDQUOT: 'Expected room in the disk quota, got a full one',
-  EFBIG: 'Expected to write a larger file, got the limit on file sizes',
-  EROFS: 'Expected a writable disk, got a read-only one',
-  EACCES: 'Expected permission to read or write, got none',
-  EPERM: 'Expected permission to read or write, got none',
-  EMFILE: 'Expected to open one more file, got the limit of the process',
-  ENFILE: 'Expected to open one more file, got the limit of the machine',
-  EIO: 'Expected a sound disk, got an input/output error',
-  ENOMEM: 'Expected more memory, got none',
+const faults: Record<string, string> = {
+  ENOSPC: 'Disk full',
+  EDQUOT: 'Disk quota exceeded',
+  EFBIG: 'File size limit exceeded',
+  EROFS: 'Read-only disk',
+  EACCES: 'No permission to read or write',
+  EPERM: 'No permission to read or write',
+  EMFILE: 'Too many open files in this process',
+  ENFILE: 'Too many open files on this machine',
+  EIO: 'Input/output error of the disk',
+  ENOMEM: 'Out of memory',
 }
 
-/** `error` reworded when the machine is to blame, else as it is. */
+/** A fault of the machine reworded; any other error unchanged. */
 export const explainFault = (error: unknown): unknown => {
   if (!(error instanceof Error) || error instanceof TunesmithError) return error
   const code = codeOf(error)
-  const text = code === undefined ? undefined : advice[code]
+  const text = code === undefined ? undefined : faults[code]
   if (text === undefined) return error
   const path = (error as NodeJS.ErrnoException).path
   const where = path === undefined ? '' : ` at ${path}`
   return new TunesmithError(
-    `${text}${where} (${code}). Nothing that was finished is lost: mend it, then run the same command and it goes on.`,
+    `${text}${where} (${code}). Finished work is kept: fix this, then resume with the same command.`,
   )
 }
 
-/** DuckDB gives the system's words inside its own message, and Node's errors lose their code between threads. */
+/** The code of an error: DuckDB has it only as words of its message, and errors lose it between threads. */
 const codeOf = (error: Error): string | undefined => {
   const code = (error as NodeJS.ErrnoException).code
-  if (code !== undefined && code in advice) return code
+  if (code !== undefined && code in faults) return code
   const leading = /^(E[A-Z]+): /.exec(error.message)?.[1]
-  if (leading !== undefined && leading in advice) return leading
+  if (leading !== undefined && leading in faults) return leading
   if (/no space left on device/i.test(error.message)) return 'ENOSPC'
   if (/file too large/i.test(error.message)) return 'EFBIG'
   return undefined

@@ -1,4 +1,4 @@
-// What a report tells about the documents that were kept: lengths, languages and origins. Sums over parts in any order.
+// Statistics of the documents of a corpus: lengths, languages and kinds of source. Sums over parts in any order.
 
 import type { CorpusDocument } from '../document.ts'
 import { sortKeys } from './stage-counts.ts'
@@ -6,9 +6,9 @@ import { sortKeys } from './stage-counts.ts'
 export interface PartStatistics {
   documents: number
   characters: number
-  /** Documents by floor(log2(characters)); key 0 holds the empty and the one-character documents. */
+  /** Documents by floor(log2(characters)); key 0 includes empty documents. */
   lengths: Record<string, number>
-  /** Documents by the language that a filter noted; `unknown` without one. */
+  /** Documents by the language that a filter detected, or `unknown`. */
   languages: Record<string, number>
   /** Documents and characters by kind of source. */
   kinds: Record<string, { documents: number; characters: number }>

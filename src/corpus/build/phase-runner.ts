@@ -1,5 +1,4 @@
-// Runs the tasks of one phase over worker threads, leaving out those that an earlier run finished.
-// Knows tasks only by the folder that their entry goes to.
+// Runs the tasks of one phase on worker threads, without those that an earlier run has finished.
 
 import { type Progress, type ProgressOptions, runPool } from '../../core/index.ts'
 import type { CountTask } from './contamination-stage.ts'
@@ -10,7 +9,7 @@ import type { WriteTask } from './write-task.ts'
 
 export type WorkerTask = ReadTask | DocumentTask | CountTask | WriteTask
 
-/** What goes to the workers once, as `workerData`. */
+/** `workerData` of the workers. */
 export interface WorkerSettings {
   settings: BuildSettings
 }
@@ -26,13 +25,13 @@ export interface PhaseOptions<Task extends WorkerTask> {
   label: string
   tasks: readonly Task[]
   isFinished: (task: Task) => Promise<boolean>
-  /** Called for each task that is finished, now or earlier, in order. */
+  /** Called in order for each task that is finished, now or by an earlier run. */
   onFinished?: (task: Task) => Promise<void>
 }
 
 const workerUrl = new URL('./build-worker.ts', import.meta.url)
 
-/** Finishes all tasks; after it, every task has its entry. */
+/** Runs all unfinished tasks; afterwards every task has its journal entry. */
 export const runPhase = async <Task extends WorkerTask>(
   options: PhaseOptions<Task>,
   context: PhaseContext,
@@ -66,5 +65,5 @@ export const runPhase = async <Task extends WorkerTask>(
   }
 }
 
-/** True when the task's entry and every file that it names are whole. */
+/** Whether the entry of a task exists and its files are intact. */
 export const hasEntry = async ({ folder, key }: { folder: string; key: string }, base = folder): Promise<boolean> => (await readEntry(folder, key, base)) !== undefined

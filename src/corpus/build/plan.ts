@@ -1,9 +1,9 @@
-// Cuts a build into pieces of work: groups of small files, large files on their own, and groups of finished pieces for
-// the final parts. A pure function of the inputs, so that the number of workers cannot change any byte of the output.
+// Splits a build into tasks: groups of small files, single large files, and groups of finished pieces for the final parts.
+// A pure function of the inputs, so that the number of workers cannot change the output.
 
 import type { InputFile } from './inputs.ts'
 
-/** Files that one worker reads and filters in one go. */
+/** Files that one worker reads and filters in one task. */
 export interface FileGroup {
   kind: 'group'
   inputs: InputFile[]
@@ -18,9 +18,9 @@ export interface LargeFile {
 export type Piece = FileGroup | LargeFile
 
 export interface PlanSizes {
-  /** Bytes on disk of the files of one group. */
+  /** Maximum bytes on disk of the files of one group. */
   groupBytes: number
-  /** A file of at least so many bytes on disk is cut into segments. */
+  /** Size on disk from which a file is split into segments. */
   largeFileBytes: number
 }
 

@@ -1,5 +1,5 @@
-// Reads input files through their sources into corpus documents, counting rejects and naming damaged files.
-// A damaged file ends early; whatever stood before the damage, and every other file, is kept.
+// Reads input files through their sources into corpus documents, counts rejects and lists damaged files. Documents before
+// the damage of a file are kept.
 
 import { existsSync } from 'node:fs'
 import { DataError } from '../../core/index.ts'
@@ -9,7 +9,7 @@ import { isReject, type SourceDefinition } from '../sources/source.ts'
 import { countDrop, type DamagedInput, emptyCounts, type StageCounts } from './stage-counts.ts'
 
 export const readStage = 'read'
-/** The reason of the drop line that stands for the unread rest of a damaged file. */
+/** The reason of the drop line that represents the unread rest of a damaged file. */
 export const damagedReason = 'damaged-file'
 
 /** Faults of the machine, not of the data: they stop the build instead of losing the rest of a file. */
@@ -55,7 +55,7 @@ async function* readInput(
       try {
         next = await records.next()
       } catch (error) {
-        // A fault on the way from another machine passes; going on without the rest would make it last.
+        // Faults of the network are temporary, so the build stops instead of leaving out the rest of the file.
         if (sha256 === null) throw error
         const message = faultOf(error, path)
         damage.push({ path, kind, message, recordsBefore })
@@ -85,13 +85,13 @@ async function* readInput(
   }
 }
 
-/** What the report says about a fault of the data; faults of the machine are thrown on. */
+/** The message of a fault of the data for the report; faults of the machine are rethrown. */
 const faultOf = (error: unknown, path: string): string => {
   const fault = error instanceof Error ? error : new Error(String(error))
   const code = (fault as NodeJS.ErrnoException).code
   if (code !== undefined && machineFaults.has(code)) throw fault
   if (!existsSync(path))
-    throw new DataError('Expected the file that was listed, got nothing. It was removed meanwhile.', path)
+    throw new DataError('Expected the file that was listed, got none: it was removed during the build. Run the build again.', path)
   const message = fault.message.startsWith(`${path}: `) ? fault.message.slice(path.length + 2) : fault.message
   return fault instanceof DataError ? message : `${fault.name}: ${message}`
 }

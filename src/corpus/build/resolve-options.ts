@@ -1,5 +1,5 @@
-// From the options of a build to its settings: every name looked up, every default filled in, every file that an option
-// names hashed. Settings are plain JSON: workers get them, the manifest shows them, the fingerprint is made of them.
+// Resolves the options of a build: looks up every name, fills in every default, hashes every file named by an option. The
+// settings are plain JSON, for the workers, the manifest and the fingerprint.
 
 import { statSync } from 'node:fs'
 import { parseConfig, sha256File } from '../../core/index.ts'
@@ -29,7 +29,7 @@ export interface BuildSettings {
 
 export const registeredSources = (): Readonly<Record<string, SourceDefinition>> => sources as unknown as Record<string, SourceDefinition>
 
-/** Checks the options against the registries; ConfigError names what is wrong. */
+/** Checks the options against the registries. @throws ConfigError for wrong options, DataError for missing test sets */
 export const resolveBuild = async (options: ResolvedBuildOptions): Promise<BuildSettings> => {
   const filterSpecs = listOf(options.filter).map((spec, index) => parseFilterSpec(spec, `filter[${index}]`))
   if (options.maskPersonalData && !filterSpecs.some(({ type }) => type === 'personal-data')) {
@@ -69,17 +69,17 @@ const resolveSource = (spec: string, where: string): ResolvedSource => {
   return { kind, path, options: checked as Record<string, unknown> }
 }
 
-/** The paths that a source opens, in its own order; `local` when they are files of this machine. */
+/** The paths that a source opens, in its own order; `local` when they are local files. */
 export const expandSource = async (
   { kind, path, options }: ResolvedSource,
   signal?: AbortSignal,
 ): Promise<{ paths: string[]; local: boolean }> => {
   const definition = registeredSources()[kind]!
-  // A source with an expansion of its own has its own kind of path, such as a name on a server.
+  // A source with its own expansion has other paths than files, such as names on a server.
   return { paths: await expandPaths(definition, path, options, { signal }), local: definition.expand === undefined }
 }
 
-/** An option that names a file stands for the file's bytes: other bytes under the same name are another build. */
+/** SHA-256 of the files named by options: other bytes under the same name mean another build. */
 const hashOptionFiles = async (settings: object): Promise<Record<string, string>> => {
   const paths = new Set<string>()
   const visit = (value: unknown, key: string) => {
@@ -103,7 +103,7 @@ const isFile = (path: string): boolean => {
   }
 }
 
-/** What differs between two builds, for people: option paths and input files. */
+/** Differences between two builds as words: options and input files. */
 export const describeChanges = (
   before: { settings: object; inputs: readonly InputFile[] },
   after: { settings: object; inputs: readonly InputFile[] },

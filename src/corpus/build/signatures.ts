@@ -1,5 +1,4 @@
-// The deduplicators of a build and the key files that workers write for them, one of each kind for every piece.
-// Knows no deduplicator by name.
+// The deduplicators of a build, and the key files that workers write for them, one per deduplicator and piece.
 
 import { join } from 'node:path'
 import { parseConfig } from '../../core/index.ts'
@@ -9,18 +8,18 @@ import type { CorpusDocument } from '../document.ts'
 import type { EntryFile } from './journal.ts'
 import { nothingLeft } from './write-task.ts'
 
-/** A deduplicator of a build: its stage name in reports, and its options with every default filled in. */
+/** A deduplicator of a build: its stage name in reports, and its options with all defaults. */
 export interface DedupStage {
   stage: string
   type: string
   options: Record<string, unknown>
-  /** Every reason of its drops. */
+  /** Possible reasons of its drops. */
   reasons: string[]
 }
 
 export const registeredDeduplicators = (): Readonly<Record<string, DeduplicatorDefinition>> => deduplicators as unknown as Record<string, DeduplicatorDefinition>
 
-/** Checks specs against the registry; `seed` goes to those that have one and were given none. */
+/** Checks specs against the registry; `seed` is the default for deduplicators with a seed. */
 export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): DedupStage[] => {
   const seen = new Map<string, number>()
   return specs.map(({ type, options }, index) => {
@@ -31,16 +30,16 @@ export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): Ded
     const count = (seen.get(type) ?? 0) + 1
     seen.set(type, count)
     const stage = count === 1 ? `dedup-${type}` : `dedup-${type}-${count}`
-    // Cutting lines drops a document only when no line is left of it.
+    // Removing lines drops a document only when no line is left.
     const reasons = [unit === 'line' ? nothingLeft : reason]
     return { stage, type, options: checked as Record<string, unknown>, reasons }
   })
 }
 
-/** The deduplicator of a stage, ready to work. */
+/** The deduplicator of a stage with its options. */
 export const openDeduplicator = ({ stage, type, options }: DedupStage) => createDeduplicator(lookUp(registeredDeduplicators(), type, 'dedup'), options, `dedup.${stage}`)
 
-/** Notes the keys of the documents of one piece for all deduplicators. */
+/** Writes the keys of the documents of one piece for all deduplicators. */
 export class SignatureWriter {
   readonly #writers: readonly { path: string; writer: KeyWriter }[]
 
@@ -56,7 +55,7 @@ export class SignatureWriter {
     return new SignatureWriter(writers)
   }
 
-  /** `ordinal` counts the kept documents of the piece from 0. */
+  /** `ordinal` counts the filtered documents of the piece from 0. */
   add(ordinal: number, document: CorpusDocument): void {
     for (const { writer } of this.#writers) writer.add(ordinal, document)
   }

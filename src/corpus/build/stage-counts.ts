@@ -1,9 +1,9 @@
-// What went into and out of each stage, and a few examples of what it dropped; summed over shards in any order.
-// Knows no stage by name and no file.
+// Counts of the documents into and out of each stage, and samples of its drops; summed over shards in any order.
 
 import { createHash } from 'node:crypto'
 import type { CorpusDocument, DocumentSource } from '../document.ts'
 
+/** Counts of one stage. */
 export interface StageCounts {
   stage: string
   documentsIn: number
@@ -11,15 +11,15 @@ export interface StageCounts {
   /** UTF-8 bytes of text; for the first stage, bytes of the input files. */
   bytesIn: number
   bytesOut: number
-  /** Documents that passed with another text than they came with. */
+  /** Documents whose text the stage changed. */
   changed: number
-  /** Documents that came into being because a document was cut in several. */
+  /** Additional documents from splitting one into several. */
   added: number
-  /** Documents dropped, by reason; reasons that never happened are there with 0 where the stage declares them. */
+  /** Dropped documents by reason; declared reasons that did not occur have 0. */
   dropped: Record<string, number>
 }
 
-/** An example of a drop: the documents whose ids hash lowest, so that the choice depends on nothing but the ids. */
+/** A sampled drop. Documents with the lowest hashes of their ids are sampled, so that the choice depends only on ids. */
 export interface DropSample {
   stage: string
   reason: string
@@ -30,12 +30,12 @@ export interface DropSample {
   excerpt: string
 }
 
-/** An input that could not be read to its end, or a record that made a stage fail. */
+/** An input that could not be read to its end. */
 export interface DamagedInput {
   path: string
   kind: string
   message: string
-  /** Records of the file that were read before the fault. */
+  /** Records read before the fault. */
   recordsBefore: number
 }
 
@@ -80,7 +80,7 @@ export const mergeCounts = (lists: Iterable<readonly StageCounts[]>): StageCount
 
 export const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> => Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
-/** Keeps the lowest-ranked samples of each stage and reason, in bounded memory. */
+/** Samples of drops: the lowest-ranked ones of each stage and reason, in bounded memory. */
 export class DropSampler {
   readonly #kept = new Map<string, DropSample[]>()
 
@@ -123,7 +123,7 @@ export class DropSampler {
   }
 }
 
-/** The start of a text, cut between code points. */
+/** The start of a text, truncated between code points. */
 export const excerpt = (text: string): string => {
   if (text.length <= excerptLength) return text
   const end = excerptLength

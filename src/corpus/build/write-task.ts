@@ -1,5 +1,5 @@
-// The last pass: takes kept documents of a few pieces, leaves out what deduplication and decontamination decided, and
-// writes one part of the corpus and its drop list. Runs in a worker; streams, so a part's size does not matter.
+// The last phase, in a worker: applies the decisions of deduplication and decontamination to the filtered documents of a
+// few pieces, and streams them into one part of the corpus and its drop list.
 
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -18,15 +18,15 @@ import { addDocument, emptyStatistics, type PartStatistics } from './part-statis
 import { countDrop, type DropSample, emptyCounts, DropSampler, type StageCounts } from './stage-counts.ts'
 
 export type WriteItem =
-  /** A drop list of an earlier stage, copied. */
+  /** A drop list of an earlier stage, which is copied. */
   { kind: 'dropped'; path: string } | ({ kind: 'kept' } & KeptDocumentsFile)
 
 export interface WriteTask {
   type: 'write'
   key: string
-  /** Where the entry goes. */
+  /** Folder of the journal entry. */
   folder: string
-  /** The corpus folder, to which the paths of parts are relative. */
+  /** Folder of the corpus; paths of parts are relative to it. */
   base: string
   partPath: string
   droppedPath: string
@@ -50,25 +50,25 @@ export interface WriteStages {
   contamination?: ContaminationCheck
 }
 
-/** The reason of a document that is dropped because all its lines were cut. */
+/** The reason of a document that is dropped because all its lines were removed. */
 export const nothingLeft = 'nothing-left'
 
-/** Writes one part and its drop list; a file that would be empty is left out. */
+/** Writes one part and its drop list; an empty file is not written. */
 export const writePart = async (task: WriteTask, stages: WriteStages): Promise<WriteResult> => {
   await clearFolder(task.folder)
-  const pass = new PartWriter(task, stages)
-  stages.contamination?.takeFindings() // what a failed task may have left
+  const writer = new PartWriter(task, stages)
+  stages.contamination?.takeFindings() // discards findings of a failed task
   try {
     for (const item of task.items) {
-      if (item.kind === 'dropped') await pass.copyDrops(item.path)
-      else await pass.keep(item)
+      if (item.kind === 'dropped') await writer.copyDrops(item.path)
+      else await writer.keep(item)
     }
-    const result = await pass.finish()
+    const result = await writer.finish()
     const files = [result.part, result.dropped].filter((file) => file !== undefined)
     await writeEntry(task.folder, { key: task.key, files, result })
     return result
   } finally {
-    await pass.abort()
+    await writer.abort()
   }
 }
 
@@ -126,7 +126,7 @@ class PartWriter {
     }
   }
 
-  /** The texts that are left of a document in which a test item was found; undefined for one without. */
+  /** The texts left of a document with test items; undefined for a document without. */
   async #decontaminate(document: CorpusDocument, bytes: number): Promise<readonly string[] | undefined> {
     if (this.#stages.contamination === undefined) return undefined
     const counts = this.#contaminationCounts

@@ -1,8 +1,8 @@
-// Counts in how many documents each overlap stands: those in many are common phrases, not leaks.
+// Counts the documents with each n-gram of the test sets: n-grams in many documents are common phrases, not leaks.
 
 import type { GramIndex } from './gram-index.ts'
 
-/** Counts of one worker; counts of several are merged by `addAll`. */
+/** Document counts of one worker; `addAll` merges those of several. */
 export class GramCounter {
   readonly #index: GramIndex
   readonly #counts = new Map<number, number>()
@@ -11,7 +11,7 @@ export class GramCounter {
     this.#index = index
   }
 
-  /** Counts each gram of a document once; returns how many different ones it holds. */
+  /** Counts each n-gram of a document once; returns the number of distinct ones. */
   add(text: string): number {
     const grams = new Set<number>()
     this.#index.scan(text, ({ gram }) => grams.add(gram))
@@ -19,7 +19,7 @@ export class GramCounter {
     return grams.size
   }
 
-  /** Pairs of gram and count, in the order of the grams. */
+  /** Pairs of n-gram number and count, by n-gram number. */
   entries(): [gram: number, documents: number][] {
     return [...this.#counts].sort(([a], [b]) => a - b)
   }
@@ -28,7 +28,7 @@ export class GramCounter {
     for (const [gram, documents] of entries) this.#counts.set(gram, (this.#counts.get(gram) ?? 0) + documents)
   }
 
-  /** The grams that stand in more than `maxDocuments` documents. */
+  /** The n-grams in more than `maxDocuments` documents. */
   common(maxDocuments = 10): Set<number> {
     return new Set([...this.#counts].filter(([, documents]) => documents > maxDocuments).map(([gram]) => gram))
   }

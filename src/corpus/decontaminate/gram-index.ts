@@ -1,5 +1,5 @@
-// The n-grams of test sets in a hash table over typed arrays: one look-up a word of a document finds all overlaps,
-// whatever their lengths, by their first words. Saved to a file, so that every worker can load it.
+// The n-grams of test sets in a hash table over typed arrays: one look-up per word of a document finds overlaps of all
+// lengths by their first words (the anchor). Saved to a file for the workers.
 
 import { open, stat } from 'node:fs/promises'
 import { ConfigError, DataError, parseConfig, sha256, writeFileAtomic } from '../../core/index.ts'
@@ -7,25 +7,26 @@ import { base1, base2, GramWords, hashGram, power, readGramWords } from './grams
 import { type DecontaminationOptions, decontaminationOptions } from './options.ts'
 import type { TestSet } from './test-sets.ts'
 
-/** What the names of a hit are: the test set, and where in it. */
+/** Origin of an n-gram: its test set, item and field. */
 export interface GramOrigin {
   readonly testSet: string
   readonly item: string
   readonly field: string
 }
 
+/** Statistics of one test set in the index. */
 export interface TestSetFacts {
   readonly name: string
   readonly path: string
   readonly items: number
-  /** Words of an overlap with this set. */
+  /** Words per n-gram of this set. */
   readonly nGram: number
   readonly grams: number
-  /** Texts shorter than any overlap, which cannot be found. */
+  /** Texts too short to be found. */
   readonly tooShort: number
 }
 
-/** A found overlap: the gram's number, and its first and last word in the document. */
+/** An n-gram of a test set in a document: its number, first word and last word. */
 export interface GramMatch {
   readonly gram: number
   readonly firstWord: number
@@ -33,15 +34,15 @@ export interface GramMatch {
 }
 
 interface Arrays {
-  /** Open-addressed: number + 1 of the first gram with the anchor; 0 is free. */
+  /** Open-addressed table: number + 1 of the first n-gram with the anchor; 0: free. */
   readonly slots: Uint32Array
-  /** Hash of the anchor of the gram in each slot's chain, by gram. */
+  /** Both lanes of the hash of each n-gram's anchor. */
   readonly anchors: Int32Array
-  /** Both lanes of the hash of each gram. */
+  /** Both lanes of the hash of each n-gram. */
   readonly hashes: Int32Array
   readonly lengths: Uint8Array
   readonly origins: Uint32Array
-  /** Number + 1 of the next gram with the same anchor; 0 ends. */
+  /** Number + 1 of the next n-gram with the same anchor; 0: none. */
   readonly next: Uint32Array
 }
 
@@ -51,6 +52,7 @@ interface Header {
   readonly origins: readonly (readonly [set: number, item: string, field: string])[]
 }
 
+/** The index of the n-grams of test sets. */
 export class GramIndex {
   readonly #header: Header
   readonly #arrays: Arrays
@@ -69,7 +71,7 @@ export class GramIndex {
     return this.#header.sets
   }
 
-  /** How many grams there are; their numbers are 0 … size − 1. */
+  /** Number of n-grams, which are numbered from 0. */
   get size(): number {
     return this.#arrays.lengths.length
   }
@@ -99,7 +101,7 @@ export class GramIndex {
         readGramWords(text, collector.words)
         const origin = collector.origin(set, item, field)
         if (ngrams) for (let start = 0; start + nGram <= words[i]; start++) collector.add(start, nGram, origin, set)
-        // An item longer than 255 words is known by its first 255.
+        // An item of more than 255 words is found by its first 255.
         else collector.add(0, Math.min(words[i], 255), origin, set)
       }
       facts.push({ name, path, items: items.length, nGram, grams: collector.size - before, tooShort })
@@ -107,7 +109,7 @@ export class GramIndex {
     return collector.finish(facts)
   }
 
-  /** Calls `found` for every overlap; `words` then holds the places of the document's words. */
+  /** Calls `found` for every overlap, and returns the positions of the document's words until the next call. */
   scan(text: string, found: (hit: GramMatch) => void): GramWords {
     const words = this.#words
     readGramWords(text, words)
@@ -163,7 +165,7 @@ export class GramIndex {
     await writeFileAtomic(path, Buffer.concat([start, json, data]))
   }
 
-  /** Reads a saved index; throws DataError when the file is not one, is cut short or was changed. */
+  /** Reads a saved index. @throws DataError when the file is not an index, is truncated or was changed */
   static async load(path: string): Promise<GramIndex> {
     const fault = (expected: string, got: string | number) =>
       new DataError(`Expected ${expected} for an index of test sets, got ${got}. Build it again.`, path)
@@ -186,7 +188,7 @@ export class GramIndex {
       }
       const start = await read(Math.min(size, magic.length + 4), 0)
       if (start.toString('latin1', 0, magic.length) !== magic || start.length < magic.length + 4) {
-        throw fault(`the mark ${magic.trim()}`, 'another start')
+        throw fault(`a file that starts with ${magic.trim()}`, 'another file')
       }
       const headerBytes = start.readUInt32LE(magic.length)
       if (start.length + headerBytes > size) throw fault(`at least ${start.length + headerBytes} bytes`, size)
@@ -232,7 +234,7 @@ const magic = 'TSGRAM1\n'
 const slotOf = (first: number, second: number): number =>
   Math.imul(first ^ Math.imul(second, 0x85ebca6b), 0x9e3779b1) >>> 1
 
-/** The length that 5 % of the texts fall short of, within the bounds. */
+/** The 5th percentile of the lengths, within the bounds. */
 const percentileLength = (
   lengths: readonly number[],
   { minNGram, maxNGram }: { minNGram: number; maxNGram: number },
@@ -242,7 +244,7 @@ const percentileLength = (
   return Math.min(maxNGram, Math.max(minNGram, percentile))
 }
 
-/** Gathers grams, each once for a test set. */
+/** Collects the distinct n-grams of each test set. */
 class GramCollector {
   readonly words = new GramWords()
   readonly #grams: { first: number; second: number; anchorWords: Int32Array; length: number; origin: number }[] = []

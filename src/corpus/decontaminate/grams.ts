@@ -1,5 +1,5 @@
-// Words as GPT-3's decontamination counts them: lower case, between white space, without punctuation; each with its
-// place in the text. Scripts without spaces give one word a character. It knows no test set.
+// Words as in GPT-3's decontamination: lower case, split at white space, without punctuation, each with its position in the
+// text. Scripts without spaces have one word per character.
 // @source arXiv:2005.14165 appendix C
 
 import { mix32 } from '../hash/index.ts'
@@ -35,7 +35,7 @@ const unitTables = (): UnitTables => {
   return (tables = { kind, lower })
 }
 
-/** The words of one text: hashes as pairs of int32, and where each stands in UTF-16 units. */
+/** The words of one text: hashes as pairs of int32, and positions in UTF-16 units. */
 export class GramWords {
   count = 0
   pairs = new Int32Array(2048)

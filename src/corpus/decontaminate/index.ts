@@ -1,6 +1,5 @@
-// Decontamination: finds the texts of test sets in documents and cuts them out or drops the document, as GPT-3 did.
-// Two passes: the first counts in how many documents each overlap stands (GramCounter), the second decides.
-// It does not know how documents are read or spread over workers.
+// Decontamination: finds texts of test sets in documents, and cuts them out or drops the document, as for GPT-3. In two
+// rounds: the first counts the documents with each overlap (GramCounter), the second decides.
 
 import { parseConfig } from '../../core/index.ts'
 import type { GramIndex, GramOrigin } from './gram-index.ts'
@@ -19,27 +18,27 @@ export { readTestSet, type TestItem, type TestSet } from './test-sets.ts'
 
 /** One overlap of a document with a test set. */
 export interface Overlap extends GramOrigin {
-  /** Where in the document, in UTF-16 units. */
+  /** Position in the document, in UTF-16 units. */
   readonly start: number
   readonly end: number
-  /** The words as they stand in the document, shortened. */
+  /** The start of the overlap in the document. */
   readonly excerpt: string
 }
 
 export type DecontaminationResult =
   | { readonly action: 'keep' }
-  /** `pieces` are what is left; each becomes a document. */
+  /** `pieces` are the remaining texts; each becomes a document. */
   | { readonly action: 'cut'; readonly pieces: readonly string[]; readonly overlaps: readonly Overlap[] }
   | { readonly action: 'drop'; readonly reason: DropReason; readonly overlaps: readonly Overlap[] }
 
 export const dropReasons = ['overlap', 'too-many-pieces', 'nothing-left'] as const
 export type DropReason = (typeof dropReasons)[number]
 
-/** Overlaps of one document that reports name; all count for the decision. */
+/** Maximum overlaps of one document in reports; the decision considers all. */
 const maxReported = 100
 
 /**
- * The decision about one document: a pure function of text, index, options and `common` (the grams to ignore, from
+ * A function that decides about one document: pure, by text, index, options and `common` (the n-grams to ignore, from
  * `GramCounter.common`).
  * @source arXiv:2005.14165 appendix C
  */
@@ -82,7 +81,7 @@ export const createDecontaminator = (
   }
 }
 
-/** What is left around `spans` (ascending) widened by `window`, and on to white space so that no word is halved. */
+/** The text around ascending `spans`, which are widened by `window` characters and to the next white space. */
 const cutAround = (text: string, spans: readonly (readonly [number, number])[], window: number): string[] => {
   const pieces: string[] = []
   let from = 0
@@ -95,7 +94,7 @@ const cutAround = (text: string, spans: readonly (readonly [number, number])[], 
   return pieces
 }
 
-/** Longest word that is not halved. */
+/** Maximum characters to the next white space. */
 const maxWiden = 50
 
 const widen = (text: string, place: number, step: 1 | -1): number => {
@@ -104,7 +103,7 @@ const widen = (text: string, place: number, step: 1 | -1): number => {
   for (let at = place, moved = 0; moved < maxWiden && at > 0 && at < text.length; at += step, moved++) {
     if (/\s/.test(text[step === 1 ? at : at - 1])) return at
   }
-  // No white space near: at least no surrogate pair is halved.
+  // Without white space nearby, only surrogate pairs are kept whole.
   const unit = text.charCodeAt(place)
   return unit >= 0xdc00 && unit < 0xe000 ? place + step : place
 }

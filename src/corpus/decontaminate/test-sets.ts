@@ -6,7 +6,7 @@ import { parseDelimited, wholeFile } from '../../files/index.ts'
 import { decodePlainBytes } from '../extract/charset.ts'
 import { type TestSetOptions, testSetOptions } from './options.ts'
 
-/** One text of a test set; `item` is its row from 1, or its id in SQuAD files. */
+/** One text of a test set; `item` is its row, 1-based, or its id in SQuAD files. */
 export interface TestItem {
   readonly item: string
   readonly field: string
@@ -21,7 +21,7 @@ export interface TestSet {
 
 const maxBytes = 512 * 2 ** 20
 
-/** Reads a test set; throws DataError naming file and line when it is damaged, lacks a field or holds no text. */
+/** The texts of a test set. @throws DataError with file and line when it is damaged, lacks a field or has no text */
 export const readTestSet = async (options: TestSetOptions): Promise<TestSet> => {
   const { path, name, format, fields, header } = parseConfig(testSetOptions, options, 'decontaminate')
   const content = decodePlainBytes(await wholeFile(path, { maxBytes })).text
@@ -69,7 +69,7 @@ const fromJson = (value: unknown, path: string, fields?: readonly string[]): Tes
   return items
 }
 
-/** Adds the wanted fields of a row, or every string in it. */
+/** Adds the requested fields of a row, or every string in it. */
 const addTexts = (items: TestItem[], row: unknown, item: string, path: string, fields?: readonly string[]): void => {
   if (fields === undefined) {
     for (const [field, text] of strings(row, '')) items.push({ item, field, text })

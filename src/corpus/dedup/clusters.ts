@@ -1,6 +1,6 @@
-// Transitive clusters of linked items by union-find over one array. The result depends on the set of links only.
+// Transitive clusters of linked items by union-find. The result depends only on the set of links.
 
-/** Four bytes an item; `root` of an item is the smallest item of its cluster. */
+/** Clusters of items, 4 bytes per item; the root of an item is the smallest item of its cluster. */
 export class Clusters {
   readonly #parents: Uint32Array
 
@@ -12,7 +12,7 @@ export class Clusters {
   link(a: number, b: number): void {
     const rootA = this.root(a)
     const rootB = this.root(b)
-    // The smaller is always the root, whatever the order of the links.
+    // The smaller item is always the root, in any order of the links.
     if (rootA < rootB) this.#parents[rootB] = rootA
     else if (rootB < rootA) this.#parents[rootA] = rootB
   }

@@ -1,5 +1,5 @@
-// An embedded DuckDB for one deduplication: bounded memory, everything larger on disk in a folder of its own.
-// Only this file knows how tables are loaded and written; the queries in queries.ts are plain SQL that Spark runs too.
+// An embedded DuckDB for one deduplication, in bounded memory with larger tables on disk in a temporary folder. This file has
+// the DuckDB dialect for loading and writing tables; the queries in queries.ts are plain SQL that Spark also runs.
 
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,9 +7,9 @@ import { type DuckDBConnection, DuckDBDataChunk, DuckDBInstance, INTEGER } from 
 import { DataError } from '../../core/index.ts'
 
 export interface DatabaseLimits {
-  /** A folder that may be filled and is removed at the end. */
+  /** Folder for temporary files, which is removed at the end. */
   readonly temporaryFolder: string
-  /** Of DuckDB; the process needs some more. At least 128. */
+  /** Memory limit of DuckDB in MB, at least 128; the process needs more. */
   readonly memoryMegabytes: number
   readonly threads: number
 }
@@ -35,7 +35,7 @@ export class Database {
       threads: String(threads),
       temp_directory: join(temporaryFolder, 'spill'),
       preserve_insertion_order: 'false',
-      // Nothing is ever fetched or loaded: these files are the user's.
+      // No extension is downloaded or loaded.
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
     })
@@ -46,7 +46,7 @@ export class Database {
     await this.connection.run(sql).catch(reword)
   }
 
-  /** The columns of each chunk of the result; never the whole of it in memory. */
+  /** Streams the columns of each chunk of the result. */
   async *chunks(sql: string): AsyncGenerator<unknown[][]> {
     const result = await this.connection.stream(sql).catch(reword)
     for (;;) {
@@ -99,13 +99,11 @@ const list = (values: readonly string[]): string => `[${values.map(quote).join('
 const reword = (error: Error): never => {
   const reason = error.message.split('\n')[0]
   if (/out of memory/i.test(reason)) {
-    throw new DataError(
-      `Expected deduplication to fit its memory, got: ${reason}. Give it more memory, fewer threads or more disk.`,
-    )
+    throw new DataError(`Deduplication ran out of memory: ${reason}. Raise \`memoryMegabytes\`, or free disk space.`)
   }
   if (/^(?:IO|Invalid Input|Invalid) Error|parquet/i.test(reason)) {
     throw new DataError(
-      `Expected whole key files and a disk with room, got: ${reason}. Write the keys again or make room.`,
+      `Expected intact key files and free disk space, got: ${reason}. Free space, or build again with --rebuild.`,
     )
   }
   throw error

@@ -1,5 +1,4 @@
-// What a deduplicator is: the contract between the pipeline and each file of this folder that is registered.
-// Workers write keys for each document; one process finds the duplicates from the files of keys.
+// The contract of a deduplicator: workers write keys for each document, then one process finds duplicates in the key files.
 
 import type { z } from 'zod'
 import { parseConfig } from '../../core/index.ts'
@@ -7,40 +6,40 @@ import { copySql, Database, type DatabaseLimits, entriesSql, quote } from './dat
 import type { WrittenKeyFile } from './key-file.ts'
 import { noDropsSql } from './queries.ts'
 
-/** A document as deduplicators see it. */
+/** A document as the input of a deduplicator. */
 export interface DedupDocument {
   readonly id: string
   readonly text: string
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
-/** Takes the keys of documents in one worker. */
+/** Writes the keys of documents in one worker. */
 export interface KeyWriter {
-  /** `row` is the document's number among those of this file, from 0, ascending. */
+  /** Adds a document; `row` is its number in this file, ascending from 0. */
   add(row: number, document: DedupDocument): void
-  /** Ends the file and says what it is recognised by. */
+  /** Finishes the file and returns its size and hash. */
   close(): Promise<WrittenKeyFile>
   /** Removes an unfinished file. */
   abort(): Promise<void>
 }
 
 export interface FindOptions extends DatabaseLimits {
-  /** Finished key files; a document's place is (number of its file in this list, its row). */
+  /** Finished key files; a document is identified by (index of its file in this list, row). */
   readonly files: readonly string[]
-  /** Drop files of deduplicators that ran before: what they dropped takes no part. */
+  /** Drop files of earlier deduplicators; their documents are excluded. */
   readonly exclude?: readonly string[]
-  /** The Parquet file of drops to write, ordered by place. */
+  /** Parquet file of drops to write, ordered by file and row. */
   readonly output: string
 }
 
 export interface FindReport {
-  /** Documents (or lines) that took part. */
+  /** Documents (or lines) compared. */
   readonly considered: number
   readonly clusters: number
   readonly dropped: number
 }
 
-/** What a drop is about: whole documents or single lines. */
+/** What a deduplicator drops: whole documents or single lines. */
 export type DedupUnit = 'document' | 'line'
 
 export interface DeduplicatorDefinition<Schema extends z.ZodType = z.ZodType> {
@@ -49,7 +48,7 @@ export interface DeduplicatorDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly source: string
   readonly summary: string
   readonly unit: DedupUnit
-  /** The one reason of its drops. */
+  /** Reason of its drops. */
   readonly reason: string
   createWriter(path: string, config: z.output<Schema>): KeyWriter
   find(options: FindOptions, config: z.output<Schema>): Promise<FindReport>
@@ -59,7 +58,7 @@ export const defineDeduplicator = <Schema extends z.ZodType>(
   definition: DeduplicatorDefinition<Schema>,
 ): DeduplicatorDefinition<Schema> => definition
 
-/** A deduplicator with its options checked; throws ConfigError naming `where`. */
+/** A deduplicator with its options checked. @throws ConfigError that names `where` */
 export const createDeduplicator = (
   definition: DeduplicatorDefinition,
   value: unknown,
@@ -81,7 +80,7 @@ export const createDeduplicator = (
   }
 }
 
-/** Opens a database with `entries` and `excluded`, lets `work` fill and query it, and removes it whatever happens. */
+/** Runs `work` on a database with the tables `entries` and `excluded`, and removes it afterwards. */
 export const withEntries = async <Result>(
   options: FindOptions,
   work: (database: Database, write: (query: string) => Promise<void>) => Promise<Result>,
@@ -101,10 +100,10 @@ export const withEntries = async <Result>(
   }
 }
 
-/** The columns that every file of document keys opens with. */
+/** The first columns of every file of document keys. */
 export const documentColumns = { row: 'INT32', id: 'STRING', length: 'INT32', score: 'DOUBLE' } as const
 
-/** The values of those columns; `score` is read from the metadata, 0 where there is none. */
+/** The values of those columns; `score` comes from the metadata, or is 0. */
 export const documentValues = (row: number, { id, text, metadata }: DedupDocument, scoreField: string) => {
   const score = metadata[scoreField]
   return [row, id, text.length, typeof score === 'number' && Number.isFinite(score) ? score : 0]

@@ -1,9 +1,9 @@
-// Reads the files of drops that deduplicators write, in order and piece by piece.
+// Streams the files of drops that deduplicators write, in order.
 
 import { DuckDBInstance } from '@duckdb/node-api'
 import { quote } from './database.ts'
 
-/** A document to leave out, and the one that stays for it. `shard` is the number of its key file, `row` its row. */
+/** A document to drop, and the one that is kept instead. `shard` is the index of its key file. */
 export interface DocumentDrop {
   readonly shard: number
   readonly row: number
@@ -11,11 +11,11 @@ export interface DocumentDrop {
   readonly keptShard: number
   readonly keptRow: number
   readonly keptId: string
-  /** Documents of the cluster, the kept one included. */
+  /** Documents in the cluster, including the kept one. */
   readonly clusterSize: number
 }
 
-/** Lines to cut from one document, numbered from 0, ascending. */
+/** Lines to remove from one document, numbered from 0, ascending. */
 export interface LineDrop {
   readonly shard: number
   readonly row: number
@@ -38,7 +38,7 @@ export async function* readDocumentDrops(path: string): AsyncGenerator<DocumentD
   }
 }
 
-/** The line drops of a file by shard and row, one for each document. */
+/** The line drops of a file by shard and row, one per document. */
 export async function* readLineDrops(path: string): AsyncGenerator<LineDrop> {
   let current: { shard: number; row: number; lines: number[] } | undefined
   for await (const [shards, rows, lines] of readChunks(path, 'shard, row, line')) {

@@ -1,4 +1,4 @@
-// Exact duplicates: documents with the same text, to the byte or up to case, punctuation and white space.
+// Exact duplicates: documents with equal text, or equal up to case, punctuation and white space.
 
 import { z } from 'zod'
 import { defineDeduplicator } from './deduplicator.ts'
@@ -9,16 +9,16 @@ const config = z.strictObject({
   compare: z
     .enum(['text', 'words'])
     .default('text')
-    .describe('text: every character; words: letters and digits in lower case'),
-  keep: z.enum(keepRules).default('first').describe('which of equal documents stays'),
-  scoreField: z.string().default('qualityScore').describe('the metadata field that `keep: score` compares'),
+    .describe('what to compare; text: every character; words: letters and digits in lower case'),
+  keep: z.enum(keepRules).default('first').describe('document to keep among equal ones'),
+  scoreField: z.string().default('qualityScore').describe('metadata field for `keep: score`'),
 })
 
 export const exact = defineDeduplicator({
   type: 'exact',
   config,
   source: 'document hashes as in huggingface/datatrove ExactDedup',
-  summary: 'Drops documents whose text equals that of one that is kept.',
+  summary: 'Drops documents whose text equals that of a kept one.',
   unit: 'document',
   reason: 'exact-duplicate',
   createWriter: (path, { compare, scoreField }) =>

@@ -1,4 +1,4 @@
-// The registry of deduplicators, and what the pipeline needs to run them.
+// The registry of deduplicators.
 
 import type { DeduplicatorDefinition } from './deduplicator.ts'
 import { exact } from './exact.ts'
@@ -15,7 +15,7 @@ export * from './minhash.ts'
 export { type KeepRule, keepRules } from './queries.ts'
 export { normalizeUrl } from './url.ts'
 
-/** All deduplicators by type; those of documents should run before those of lines. */
+/** All deduplicators by type; document deduplicators should run before line deduplicators. */
 export const deduplicators = {
   exact,
   url: urlDuplicates,

@@ -1,5 +1,4 @@
-// Parquet files of keys that workers write and the SQL reads: one row a document or line, in the order added.
-// Which keys, and what equal keys mean, is the deduplicator's matter.
+// Parquet files of keys that workers write and the SQL reads: one row per document or line, in the order added.
 
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { fileWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer'
@@ -8,10 +7,10 @@ import { sha256File } from '../../core/index.ts'
 type ColumnType = 'INT32' | 'INT64' | 'DOUBLE' | 'STRING'
 type ColumnValues = Int32Array | BigInt64Array | Float64Array | string[]
 
-/** Column name → type, in the order in which rows give their values. */
+/** Types by column name, in the order of the values of a row. */
 export type KeyColumns = Readonly<Record<string, ColumnType>>
 
-/** What a finished file is recognised by. */
+/** Size and hash of a finished file. */
 export interface WrittenKeyFile {
   rows: number
   /** Bytes on disk. */
@@ -28,7 +27,7 @@ const allocate: Record<ColumnType, () => ColumnValues> = {
   STRING: () => new Array<string>(rowsPerGroup).fill(''),
 }
 
-/** Writes rows group by group, so that memory does not grow; `path` appears only when `close` has fsynced all of it. */
+/** Writes rows group by group in bounded memory; `path` exists only after `close` has synchronised all of it to disk. */
 export class KeyFileWriter {
   readonly #partial: string
   readonly #names: readonly string[]
@@ -56,7 +55,7 @@ export class KeyFileWriter {
     })
   }
 
-  /** One value a column, in the order of the columns. */
+  /** Adds a row with one value per column. */
   add(row: readonly (bigint | number | string)[]): void {
     for (let i = 0; i < row.length; i++) (this.#values[i] as (bigint | number | string)[])[this.#pending] = row[i]
     this.#rows++
@@ -74,15 +73,15 @@ export class KeyFileWriter {
     return { rows: this.#rows, bytes: (await stat(this.path)).size, sha256: await sha256File(this.path) }
   }
 
-  /** Gives up and removes the unfinished file; does nothing after `close`. */
+  /** Removes the unfinished file; does nothing after `close`. */
   async abort(): Promise<void> {
     if (!this.#open) return
     this.#open = false
     try {
-      // Only this closes the library's descriptor.
+      // Only `finish` closes the library's file descriptor.
       await this.#parquet.finish()
     } catch {
-      // A full disk is why we are here; the file goes anyway.
+      // The disk may be full; the file is removed below in any case.
     }
     await rm(this.#partial, { force: true })
   }

@@ -1,5 +1,4 @@
-// Documents with one equal 128-bit key are duplicates: what the exact and the URL deduplicator share.
-// It does not know what the key is made of.
+// Documents with equal 128-bit keys are duplicates: shared by the exact and the URL deduplicator.
 
 import { createHash } from 'node:crypto'
 import {
@@ -14,7 +13,7 @@ import {
 import { KeyFileWriter } from './key-file.ts'
 import * as sql from './queries.ts'
 
-/** Writes the key of each document; documents whose key is undefined take no part. */
+/** Writes the key of each document; documents without a key are not compared. */
 export const createKeyedWriter = (
   path: string,
   scoreField: string,
@@ -25,7 +24,7 @@ export const createKeyedWriter = (
     add(row, document) {
       const key = keyOf(document)
       if (key === undefined) return
-      // 128 bits of SHA-256: no accident makes two texts equal.
+      // 128 bits of SHA-256 make accidental collisions practically impossible.
       const digest = createHash('sha256').update(key).digest()
       file.add([...documentValues(row, document, scoreField), digest.readBigInt64LE(0), digest.readBigInt64LE(8)])
     },
@@ -34,6 +33,7 @@ export const createKeyedWriter = (
   }
 }
 
+/** Finds documents with equal keys and writes the drops. */
 export const findEqualKeys = async (options: FindOptions, rule: sql.KeepRule): Promise<FindReport> => {
   const keys = ['key_high', 'key_low']
   return await withEntries(options, async (database, write) => {

@@ -1,4 +1,4 @@
-// Repeated lines: navigation, notices and other lines that many documents share are cut from all but the first.
+// Repeated lines: navigation, notices and other lines shared by many documents are removed from all but the first.
 
 import { z } from 'zod'
 import { toBigInt } from '../hash/index.ts'
@@ -8,16 +8,16 @@ import { hashWords, WordHashes } from './normalized-words.ts'
 import * as sql from './queries.ts'
 
 const config = z.strictObject({
-  minCount: z.number().int().min(2).default(2).describe('copies in the whole corpus that make a line repeated'),
-  minWords: z.number().int().min(1).default(1).describe('shorter lines are never cut'),
-  keepFirst: z.boolean().default(true).describe('leave the first copy where it is'),
+  minCount: z.number().int().min(2).default(2).describe('minimum copies of a repeated line in the whole corpus'),
+  minWords: z.number().int().min(1).default(1).describe('minimum words of a line to remove'),
+  keepFirst: z.boolean().default(true).describe('keeping of the first copy'),
 })
 
 export const repeatedLines = defineDeduplicator({
   type: 'lines',
   config,
   source: 'CCNet arXiv:1911.00359 section 3.1 (paragraph hashes of letters without case, accents, figures)',
-  summary: 'Cuts lines that stood in an earlier document, compared by words.',
+  summary: 'Removes lines that an earlier document has, compared by words.',
   unit: 'line',
   reason: 'repeated-line',
   createWriter(path, { minWords }) {
@@ -61,7 +61,7 @@ const lineKey = ({ pairs, count }: WordHashes): bigint => {
   return BigInt.asIntN(64, toBigInt(high ^ (low >>> 16), low))
 }
 
-/** `text` without the lines of these numbers (from 0). */
+/** `text` without the lines with these numbers, from 0. */
 export const removeLines = (text: string, numbers: readonly number[]): string => {
   const drop = new Set(numbers)
   return text

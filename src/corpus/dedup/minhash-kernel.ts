@@ -1,20 +1,20 @@
-// The inner loop of MinHash: for each of k hash functions the minimum over all shingles. Four functions at a time in
-// WebAssembly SIMD; the plain loop below gives the same numbers where SIMD is missing and in the tests.
+// The inner loop of MinHash: the minimum over all shingles for each of k hash functions. Four functions at a time in
+// WebAssembly SIMD; the plain loop gives the same numbers without SIMD and in the tests.
 // Function j maps the shingle (first, second) to a[j]·first + c[j]·second mod 2^32, compared as int32.
 
-/** Shingles of one block; their pairs stay in the fastest cache. */
+/** Shingles per block; their pairs fit in the first-level cache. */
 export const blockShingles = 1024
 
 export interface MinhashKernel {
-  /** Where the caller puts up to `blockShingles` pairs. */
+  /** Input: up to `blockShingles` pairs. */
   readonly shingles: Int32Array
-  /** The minima so far, one for each hash function. */
+  /** Minima so far, one per hash function. */
   readonly minima: Int32Array
-  /** Lowers the minima by the first `count` shingles; count is at least 1. */
+  /** Updates the minima with the first `count` shingles, at least 1. */
   update(count: number): void
 }
 
-/** `multipliers` holds a[0], c[0], a[1], c[1], …; all odd, so that each function is a bijection in either lane. */
+/** A kernel for multipliers a[0], c[0], a[1], c[1], …, all odd so that each function is a bijection in both lanes. */
 export const createMinhashKernel = (multipliers: Int32Array): MinhashKernel =>
   createSimdKernel(multipliers) ?? createPlainKernel(multipliers)
 
@@ -42,7 +42,7 @@ export const createPlainKernel = (multipliers: Int32Array): MinhashKernel => {
 
 const lanes = 4
 
-/** The part of WebAssembly used here; its types come with the DOM library, which a Node program does not load. */
+/** The used part of WebAssembly, whose types are in the DOM library. */
 interface WebAssemblyApi {
   validate(bytes: Uint8Array): boolean
   Module: new (bytes: Uint8Array) => object
@@ -65,7 +65,7 @@ export const createSimdKernel = (multipliers: Int32Array): MinhashKernel | undef
   const minimaEnd = minimaAt + groups * lanes * 4
   const pages = Math.ceil(minimaEnd / 65_536)
   if (pages > 1) memory.grow(pages - 1)
-  // a[0..3] then c[0..3] for each group; the padding's minima are never read.
+  // a[0..3] then c[0..3] for each group; minima of the padding are not read.
   const grouped = new Int32Array(memory.buffer, multipliersAt, groups * lanes * 2)
   for (let j = 0; j < functions; j++) {
     const at = Math.floor(j / lanes) * lanes * 2 + (j % lanes)
@@ -79,7 +79,7 @@ export const createSimdKernel = (multipliers: Int32Array): MinhashKernel | undef
   }
 }
 
-/** The module, assembled here because a build step for 120 bytes is not worth its tools. */
+/** The WebAssembly module, assembled here to avoid a build step for 120 bytes. */
 const moduleBytes = (): Uint8Array<ArrayBuffer> => {
   const [i32, v128] = [0x7f, 0x7b]
   const get = (local: number) => [0x20, local]

@@ -1,5 +1,5 @@
-// MinHash signatures for near deduplication: a document becomes one 64-bit key for each band of hash functions, and two
-// documents that share a key in any band are taken for near duplicates.
+// MinHash signatures for near deduplication: one 64-bit key per band of hash functions for each document; two documents that
+// share a key in any band count as near duplicates.
 // @source Broder 1997 (MinHash); bands and rows: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4
 
 import { z } from 'zod'
@@ -9,17 +9,23 @@ import { blockShingles, createMinhashKernel, type MinhashKernel } from './minhas
 import { hashWords, WordHashes } from './normalized-words.ts'
 
 export const minhashOptions = z.strictObject({
-  nGram: z.number().int().min(1).max(100).default(5).describe('words in a shingle'),
-  bands: z.number().int().min(1).max(255).default(14).describe('bands; documents equal in any one are near duplicates'),
-  rows: z.number().int().min(1).max(255).default(8).describe('hash functions in a band; more is stricter'),
-  seed: z.number().int().min(0).max(0xffffffff).default(1).describe('of the hash functions'),
+  nGram: z.number().int().min(1).max(100).default(5).describe('words per shingle'),
+  bands: z
+    .number()
+    .int()
+    .min(1)
+    .max(255)
+    .default(14)
+    .describe('number of bands; documents equal in any band are near duplicates'),
+  rows: z.number().int().min(1).max(255).default(8).describe('hash functions per band; more are stricter'),
+  seed: z.number().int().min(0).max(0xffffffff).default(1).describe('random seed of the hash functions'),
 })
 export type MinhashOptions = z.input<typeof minhashOptions>
 export type ResolvedMinhashOptions = z.output<typeof minhashOptions>
 
 export interface Minhasher {
   readonly options: ResolvedMinhashOptions
-  /** One key a band; empty for a text without words. The array is the caller's. */
+  /** One key per band; empty for a text without words. */
   signature(text: string): BigUint64Array
 }
 
@@ -33,7 +39,7 @@ export const createMinhasher = (options: MinhashOptions = {}): Minhasher =>
 class TableMinhasher implements Minhasher {
   readonly #kernel: MinhashKernel
   readonly #words = new WordHashes()
-  /** Powers that take the leaving word out of the rolling shingle hash. */
+  /** Powers that remove the oldest word from the rolling shingle hash. */
   readonly #leaving: readonly [number, number]
 
   constructor(readonly options: ResolvedMinhashOptions) {
@@ -59,7 +65,7 @@ class TableMinhasher implements Minhasher {
     for (let i = 0; i < words.count; i++) {
       rolling1 = (Math.imul(rolling1, base1) + pairs[i * 2]) | 0
       rolling2 = (Math.imul(rolling2, base2) + pairs[i * 2 + 1]) | 0
-      // Shorter documents have one shingle, all their words; it is complete before a word could leave.
+      // A shorter document has one shingle of all its words, so no word is removed.
       if (i >= length) {
         rolling1 = (rolling1 - Math.imul(pairs[(i - length) * 2], leaving1)) | 0
         rolling2 = (rolling2 - Math.imul(pairs[(i - length) * 2 + 1], leaving2)) | 0
@@ -107,7 +113,7 @@ const power = (base: number, exponent: number): number => {
 
 let last: { key: string; minhasher: Minhasher } | undefined
 
-/** The signature of one text; the hash functions of the last options are kept. */
+/** The signature of one text; the hash functions of the last options are cached. */
 export const minhashSignature = (text: string, options: MinhashOptions = {}): BigUint64Array => {
   const key = JSON.stringify(options)
   if (last?.key !== key) last = { key, minhasher: createMinhasher(options) }

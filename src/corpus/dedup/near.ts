@@ -1,4 +1,4 @@
-// Near duplicates: MinHash keys by band, transitive clusters, one document of each stays.
+// Near duplicates: MinHash keys by band, transitive clusters, one document kept per cluster.
 
 import { z } from 'zod'
 import { Clusters } from './clusters.ts'
@@ -10,8 +10,8 @@ import * as sql from './queries.ts'
 
 const config = z.strictObject({
   ...minhashOptions.shape,
-  keep: z.enum(sql.keepRules).default('first').describe('which document of a cluster stays'),
-  scoreField: z.string().default('qualityScore').describe('the metadata field that `keep: score` compares'),
+  keep: z.enum(sql.keepRules).default('first').describe('document to keep in a cluster'),
+  scoreField: z.string().default('qualityScore').describe('metadata field for `keep: score`'),
 })
 
 const keyName = (band: number) => `key${band}`
@@ -20,7 +20,7 @@ export const near = defineDeduplicator({
   type: 'near',
   config,
   source: 'MinHash: Broder 1997; 5-grams, 14 bands of 8 rows: FineWeb arXiv:2406.17557 section 3.4',
-  summary: 'Drops documents that share most word sequences with one that is kept.',
+  summary: 'Drops documents that share most word n-grams with a kept one.',
   unit: 'document',
   reason: 'near-duplicate',
   createWriter(path, options) {
@@ -31,7 +31,7 @@ export const near = defineDeduplicator({
     return {
       add(row, document) {
         const signature = minhasher.signature(document.text)
-        // Texts without words have no neighbours; exact deduplication is for them.
+        // Texts without words have no near duplicates; exact deduplication compares them.
         if (signature.length === 0) return
         file.add([...documentValues(row, document, options.scoreField), ...new BigInt64Array(signature.buffer)])
       },
@@ -55,7 +55,7 @@ export const near = defineDeduplicator({
   },
 })
 
-/** Union-find over the links; memory is 4 bytes for each document that has a near duplicate. */
+/** Union-find over the links, in 4 bytes per document with a near duplicate. */
 const clusterMembers = async (database: Database): Promise<{ clusters: number; dropped: number }> => {
   const members = await database.count('SELECT count(*) FROM members')
   const clusters = new Clusters(members)

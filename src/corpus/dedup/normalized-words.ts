@@ -1,18 +1,18 @@
-// Reads the words of a text as deduplication compares them: case, accents, punctuation and the value of numbers do not
-// count, and scripts without spaces give one word a character. One pass over UTF-16 units through a table.
-// Its hashes are on disk in signature files; a change here makes old files useless.
+// Hashes of the words of a text for deduplication: case, accents, punctuation and the values of numbers are ignored, and
+// scripts without spaces have one word per character. One loop over UTF-16 units with a table. Key files on disk contain
+// these hashes, so any change invalidates old files.
 
 import { mix32 } from '../hash/index.ts'
 
-/** Marks the letters of scripts written without spaces in the class table. */
+/** Class of the letters of scripts written without spaces. */
 const unspacedLetter = 2
 const inWord = 1
 const digit = 3
 
 interface UnitTables {
-  /** What a UTF-16 unit is: separator, inWord, alone or digit. */
+  /** Class of a UTF-16 unit: separator (0), inWord, unspacedLetter or digit. */
   readonly kind: Uint8Array
-  /** The unit that stands for it: lower case, without its accent. */
+  /** Replacement of a unit: lower case, without its accent. */
   readonly folded: Uint16Array
 }
 
@@ -33,12 +33,12 @@ const unitTables = (): UnitTables => {
     else if (/^\p{M}$/u.test(text)) kind[unit] = inWord
     else if (wordUnit.test(text)) {
       kind[unit] = unspaced.test(text) ? unspacedLetter : inWord
-      // Only accents come off: a Hangul syllable must not become its first consonant.
+      // Only accents are removed: a Hangul syllable must not become its first consonant.
       const parts = text.normalize('NFD')
       folded[unit] = (/^.\p{Mn}+$/u.test(parts) ? parts[0] : text).toLowerCase().charCodeAt(0)
     }
   }
-  // Combining marks inside a word vanish with their accent: they fold to nothing.
+  // Combining marks inside a word are ignored like accents.
   for (let unit = 0x300; unit < 0x370; unit++) folded[unit] = 0
   folded[0x3099] = folded[0x309a] = 0
   return (tables = { kind, folded })
@@ -87,7 +87,7 @@ export const hashWords = (text: string, out: WordHashes, start = 0, end = text.l
       continue
     }
     if (what === digit) {
-      // A run of digits counts as one, whatever its value.
+      // A run of digits counts as one digit.
       if (digits) continue
       first = Math.imul(first ^ digitStand, 0x01000193)
       second = Math.imul(second + digitStand, 0xcc9e2d51)

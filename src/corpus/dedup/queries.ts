@@ -1,8 +1,8 @@
-// The SQL of deduplication, in the words that DuckDB and Spark share: no dialect, no file access. Spark SQL 4.3 gave the
-// same drops in the same order from the same key files (exact, near and lines, 900 documents).
-// A node is a document's place in the whole input, shard · 2^40 + row, so that order needs no sort.
+// The SQL of deduplication in the common language of DuckDB and Spark, without file access. Spark SQL 4.3 gives the same
+// drops in the same order for the same key files (exact, near and lines, 900 documents). A node identifies a document by
+// shard · 2^40 + row, in the order of the input.
 
-/** Which of equal documents stays: the first, the longest, or the best score; ties go to the first. */
+/** Which document of a cluster is kept: the first, the longest, or the one with the highest score; ties: the first. */
 export const keepRules = ['first', 'longest', 'score'] as const
 export type KeepRule = (typeof keepRules)[number]
 
@@ -14,12 +14,12 @@ const preference: Record<KeepRule, string> = {
 
 const nodeOf = 'CAST(shard AS BIGINT) * 1099511627776 + CAST(row AS BIGINT)'
 
-/** `documents`: the entries that no earlier deduplicator dropped, with their node. */
+/** `documents`: entries not dropped by earlier deduplicators, with their node. */
 export const documentsSql = (columns: readonly string[]): string => `CREATE TABLE documents AS
     SELECT ${nodeOf} AS node, shard, row, id, length, score, ${columns.join(', ')} FROM entries
     WHERE NOT EXISTS (SELECT 1 FROM excluded WHERE excluded.shard = entries.shard AND excluded.row = entries.row)`
 
-/** `clustered`: every document that shares its key with another, and the first node of them as the cluster. */
+/** `clustered`: documents that share their key with another; the cluster is the first node. */
 export const equalKeysSql = (keys: readonly string[]): string => {
   const same = keys.map((key) => `documents.${key} = shared.${key}`).join(' AND ')
   return `CREATE TABLE clustered AS
@@ -32,7 +32,7 @@ export const equalKeysSql = (keys: readonly string[]): string => {
 
 export const edgesTableSql = 'CREATE TABLE edges (node BIGINT, first BIGINT)'
 
-/** Adds to `edges` a link from each document to the first one with the same key in this band. */
+/** Inserts into `edges` a link from each document to the first one with the same key in this band. */
 export const bandEdgesSql = (key: string): string => `INSERT INTO edges
     SELECT documents.node, shared.first
     FROM documents JOIN (
@@ -40,24 +40,24 @@ export const bandEdgesSql = (key: string): string => `INSERT INTO edges
     ) AS shared ON documents.${key} = shared.${key}
     WHERE documents.node <> shared.first`
 
-/** `members`: the linked documents, numbered from 0 in their order. */
+/** `members`: the linked documents, numbered from 0 in order. */
 export const membersSql = `CREATE TABLE members AS
   SELECT node, CAST(row_number() OVER (ORDER BY node) - 1 AS INTEGER) AS member
   FROM (SELECT node FROM edges UNION SELECT first FROM edges) AS linked`
 
-/** The different links between member numbers. */
+/** Distinct links between member numbers. */
 export const memberEdgesSql = `SELECT DISTINCT a.member, b.member FROM edges
   JOIN members AS a ON a.node = edges.node JOIN members AS b ON b.node = edges.first`
 
 export const rootsTableSql = 'CREATE TABLE roots (member INTEGER, root INTEGER)'
 
-/** `clustered` from the roots that union-find gave. */
+/** `clustered` from the roots of union-find. */
 export const clusteredSql = `CREATE TABLE clustered AS
   SELECT members.node, roots.root AS cluster, sizes.size
   FROM members JOIN roots ON roots.member = members.member
   JOIN (SELECT root, count(*) AS size FROM roots GROUP BY root) AS sizes ON sizes.root = roots.root`
 
-/** Every document of a cluster but the one to keep, in order. */
+/** All documents of a cluster except the one to keep, in order. */
 export const dropsSql = (rule: KeepRule): string => `WITH ranked AS (
       SELECT clustered.cluster, clustered.size, documents.node, shard, row, id,
         row_number() OVER (PARTITION BY clustered.cluster ORDER BY ${preference[rule].replaceAll('node', 'documents.node')}) AS place
@@ -68,12 +68,12 @@ export const dropsSql = (rule: KeepRule): string => `WITH ranked AS (
     FROM ranked AS dropped JOIN ranked AS kept ON kept.cluster = dropped.cluster AND kept.place = 1
     WHERE dropped.place > 1 ORDER BY dropped.node`
 
-/** `lines`: all lines of documents that stay, with their node. */
+/** `lines`: all lines of documents that are not dropped, with their node. */
 export const linesSql = `CREATE TABLE lines AS
   SELECT ${nodeOf} AS node, shard, row, line, key FROM entries
   WHERE NOT EXISTS (SELECT 1 FROM excluded WHERE excluded.shard = entries.shard AND excluded.row = entries.row)`
 
-/** Every copy of a line that occurs `minCount` times or more; the first stays when `keepFirst`. */
+/** Every copy of a line that occurs at least `minCount` times, except the first if `keepFirst`. */
 export const lineDropsSql = ({
   minCount,
   keepFirst,
@@ -96,7 +96,7 @@ const columnsOf = (columns: Record<string, string>) =>
 
 const place = { shard: 'INTEGER', row: 'INTEGER' }
 
-/** The drops of no input at all, by grain. */
+/** An empty result of drops, by unit. */
 export const noDropsSql = {
   document: `SELECT ${columnsOf({ ...place, id: 'VARCHAR', kept_shard: 'INTEGER', kept_row: 'INTEGER', kept_id: 'VARCHAR', cluster_size: 'INTEGER' })} LIMIT 0`,
   line: `SELECT ${columnsOf({ ...place, line: 'INTEGER', times: 'INTEGER' })} LIMIT 0`,

@@ -1,4 +1,4 @@
-// Duplicates by address: documents fetched from the same URL, whatever their text.
+// Duplicates by URL: documents fetched from the same URL, with any text.
 
 import { z } from 'zod'
 import { defineDeduplicator } from './deduplicator.ts'
@@ -6,13 +6,13 @@ import { createKeyedWriter, findEqualKeys } from './keyed.ts'
 import { keepRules } from './queries.ts'
 
 const config = z.strictObject({
-  field: z.string().default('url').describe('the metadata field that holds the address; documents without it stay'),
+  field: z.string().default('url').describe('metadata field with the URL; documents without one are kept'),
   normalize: z
     .boolean()
     .default(true)
-    .describe('ignore scheme, www., default port, fragment, trailing slash and tracking parameters'),
-  keep: z.enum(keepRules).default('first').describe('which of the documents stays'),
-  scoreField: z.string().default('qualityScore').describe('the metadata field that `keep: score` compares'),
+    .describe('comparison without scheme, www., default port, fragment, trailing slash and tracking parameters'),
+  keep: z.enum(keepRules).default('first').describe('document to keep among those with one URL'),
+  scoreField: z.string().default('qualityScore').describe('metadata field for `keep: score`'),
 })
 
 const tracking = /^(?:utm_\w+|gclid|fbclid|msclkid|mc_cid|mc_eid)$/i
@@ -21,7 +21,7 @@ export const urlDuplicates = defineDeduplicator({
   type: 'url',
   config,
   source: 'RefinedWeb arXiv:2306.01116 section 3.3 (URL deduplication)',
-  summary: 'Drops documents with the same address as one that is kept.',
+  summary: 'Drops documents with the URL of a kept one.',
   unit: 'document',
   reason: 'url-duplicate',
   createWriter: (path, { field, normalize, scoreField }) =>
@@ -33,7 +33,7 @@ export const urlDuplicates = defineDeduplicator({
   find: (options, { keep }) => findEqualKeys(options, keep),
 })
 
-/** One spelling for addresses that lead to the same page; other text comes back as it is. */
+/** One spelling for URLs of the same page; other text is returned unchanged. */
 export const normalizeUrl = (address: string): string => {
   let url: URL
   try {

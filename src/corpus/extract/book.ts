@@ -1,8 +1,8 @@
-// A book as published (plain text, Markdown, Project Gutenberg) to its own text: headers, licences and hard line ends
-// away, chapters found. Knows no file.
+// The text of a published book (plain text, Markdown, Project Gutenberg), by chapter, without headers, licences and hard
+// line breaks.
 
 export interface BookChapter {
-  /** Empty for what stands before the first chapter. */
+  /** Empty for the text before the first chapter. */
   title: string
   text: string
 }
@@ -107,7 +107,7 @@ const markdownChapters = (body: string, options: BookOptions): BookChapter[] => 
   return mergeTitles(chapters)
 }
 
-/** A heading with nothing under it (VOLUME I) goes with the next one. */
+/** Merges a heading without text (VOLUME I) with the next one. */
 const mergeTitles = (chapters: BookChapter[]): BookChapter[] => {
   const merged: BookChapter[] = []
   let pending: string[] = []
@@ -166,7 +166,7 @@ const plainChapters = (body: string, options: BookOptions): BookChapter[] => {
     } else if (first !== '') blocks.push(block)
   }
   finish()
-  // A table of contents is a run of chapters without text: it is not part of any.
+  // A table of contents is a run of chapters nearly without text; it is merged into the chapter before.
   const merged: BookChapter[] = []
   for (const chapter of mergeTitles(chapters)) {
     const previous = merged.at(-1)
@@ -182,7 +182,7 @@ const plainChapters = (body: string, options: BookOptions): BookChapter[] => {
   return merged
 }
 
-/** Paragraphs separated by one blank line; wrapped ones on one line. */
+/** Paragraphs separated by one blank line; wrapped paragraphs are joined to one line. */
 const paragraphs = (text: string, options: BookOptions): string => {
   const blocks: string[] = []
   for (const raw of text.split(/\n[ \t]*\n/)) {
@@ -193,7 +193,7 @@ const paragraphs = (text: string, options: BookOptions): string => {
   return blocks.join('\n\n').trim()
 }
 
-/** Joins lines when all but the last are long; verse, lists and tables stay as they are. */
+/** Joins lines when all but the last are long; verse, lists and tables are unchanged. */
 const unwrap = (block: string): string => {
   const lines = block.split('\n')
   if (lines.length === 1) return block.trim()
@@ -205,6 +205,6 @@ const unwrap = (block: string): string => {
 const averageLength = (lines: readonly string[]): number =>
   lines.slice(0, -1).reduce((sum, line) => sum + line.length, 0) / Math.max(1, lines.length - 1)
 
-/** The whole book as one text, chapter titles as paragraphs of their own. */
+/** The whole book as one text, with chapter titles as separate paragraphs. */
 export const bookText = (chapters: readonly BookChapter[]): string =>
   chapters.map(({ title, text }) => (title === '' ? text : `${title}\n\n${text}`)).join('\n\n')

@@ -1,13 +1,13 @@
-// Which character encoding bytes are in, and their text. Order: byte order mark, HTTP header, <meta> in the first 4 kB,
-// UTF-8 if valid, Windows-1252. Knows the WHATWG labels through TextDecoder.
+// Detection of the character encoding of bytes, and their text. In order: byte order mark, valid UTF-8, HTTP header, <meta>
+// in the first 4 kB, Windows-1252. WHATWG labels are those of TextDecoder.
 
 import { windows1252 } from './entities.ts'
 
 export interface DecodedText {
   text: string
-  /** WHATWG name, lower case. */
+  /** WHATWG name of the encoding, lower case. */
   charset: string
-  /** Whether some bytes meant nothing in it and became U+FFFD. */
+  /** Whether some bytes were invalid and became U+FFFD. */
   damaged: boolean
 }
 
@@ -23,7 +23,7 @@ const decoderFor = (label: string): Decoder | undefined => {
     try {
       decoder = new TextDecoder(key)
     } catch {
-      decoder = undefined // an unknown label: the next rule decides
+      decoder = undefined // an unknown label: the next rule applies
     }
     if (decoders.size > 500) decoders.clear()
     decoders.set(key, decoder)
@@ -46,7 +46,7 @@ const headerCharset = /\bcharset\s*=\s*["']?\s*([\w:.-]{2,40})/i
 export const decodeHtmlBytes = (bytes: Uint8Array, contentType = ''): DecodedText => {
   const mark = fromMark(bytes)
   if (mark !== undefined) return decodeWith(bytes, mark)
-  // Most pages are valid UTF-8, and text of another encoding hardly ever is, so the bytes outrank what a header claims.
+  // Most pages are valid UTF-8, and text of another encoding hardly ever is, so valid bytes outrank the header.
   const plain = tryUtf8(bytes)
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString('latin1')
   const claims = [headerCharset.exec(contentType)?.[1], metaCharset.exec(head)?.[1], xmlEncoding.exec(head)?.[1]]
@@ -54,7 +54,7 @@ export const decodeHtmlBytes = (bytes: Uint8Array, contentType = ''): DecodedTex
   for (const claim of claims) {
     const decoder = claim === undefined ? undefined : decoderFor(claim)
     if (decoder === undefined) continue
-    // A page that claims UTF-8 and is not: mostly UTF-8 with a broken byte, or Windows-1252 throughout.
+    // A page that claims UTF-8 without being valid is mostly UTF-8 with a broken byte, or all Windows-1252.
     if (decoder.encoding === 'utf-8')
       return mostlyUtf8(bytes) ? decodeWith(bytes, 'utf-8') : decodeWith(bytes, 'windows-1252')
     // <meta> in a page read as ASCII cannot be in UTF-16.
@@ -85,7 +85,7 @@ export const isBinary = (text: string): boolean => {
   return controls > maxControlShare * text.length
 }
 
-/** Encodings of ASCII bytes that are not ASCII text. */
+/** Encodings whose bytes are ASCII but whose text is not. */
 const isEscapeCoded = (label: string | undefined): boolean =>
   label !== undefined && /^(iso-2022-jp|csiso2022jp|hz-gb-2312|utf-7)$/i.test(label)
 
@@ -104,17 +104,17 @@ const decodeWith = (bytes: Uint8Array, label: string): DecodedText => {
   return { text, charset: decoder.encoding, damaged: text.includes('\ufffd') }
 }
 
-/** UTF-16 that was cut at a line end may have half a character left. */
+/** Drops the half character at the end of UTF-16 that was split at a line end. */
 const wholeUnits = (bytes: Uint8Array, encoding: string): Uint8Array =>
   encoding.startsWith('utf-16') && bytes.length % 2 === 1 ? bytes.subarray(0, -1) : bytes
 
-/** Node 20 decodes windows-1252 as Latin-1, so its own characters are put in here. */
+/** Node 20 decodes windows-1252 as Latin-1, so the differing characters are replaced here. */
 const decodeWindows1252 = (bytes: Uint8Array): string => {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
   return text.replace(/[\u0080-\u009f]/g, (character) => windows1252[character.charCodeAt(0) - 0x80])
 }
 
-/** Among bytes over 127, whether sequences that are UTF-8 outnumber those that are not by ten to one. */
+/** Whether valid UTF-8 sequences outnumber invalid bytes ten to one, among bytes above 127. */
 const mostlyUtf8 = (bytes: Uint8Array): boolean => {
   let good = 0
   let bad = 0

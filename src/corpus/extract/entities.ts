@@ -1,9 +1,9 @@
-// Character references of XML and HTML to characters. Knows no tags.
+// Decoding of the character references of XML and HTML.
 import { Parser } from 'htmlparser2'
 
 const xmlNames: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" }
 
-/** Decodes the five names and the numbers of XML; anything else stays as it is. */
+/** Decodes the five named and the numeric references of XML. */
 export const decodeXml = (text: string): string => {
   if (!text.includes('&')) return text
   return text.replace(/&(?:(lt|gt|amp|quot|apos)|#(\d{1,7})|#x([\da-f]{1,6}));/gi, (whole, name, decimal, hex) =>
@@ -11,7 +11,7 @@ export const decodeXml = (text: string): string => {
   )
 }
 
-/** Windows-1252 in the range where Latin-1 has control characters; HTML reads &#150; as an en dash. */
+/** Windows-1252 where Latin-1 has control characters; in HTML, &#150; is an en dash. */
 export const windows1252 = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
 
 const numbered = (decimal: string | undefined, hex: string | undefined): string => {
@@ -24,7 +24,7 @@ const numbered = (decimal: string | undefined, hex: string | undefined): string 
 
 const named = new Map<string, string>()
 
-/** The text of one reference, such as `&eacute;` or `&#233;`; the same string when it is none. */
+/** The text of one reference, such as `&eacute;` or `&#233;`; the same string when it is unknown. */
 export const decodeHtmlEntity = (reference: string): string => {
   if (reference.charCodeAt(1) === 35) {
     const match = /^&#(?:(\d{1,7})|x([\da-f]{1,6}));?$/i.exec(reference)
@@ -32,7 +32,7 @@ export const decodeHtmlEntity = (reference: string): string => {
   }
   let text = named.get(reference)
   if (text === undefined) {
-    // The full table of HTML names is the parser's; each distinct name is asked once.
+    // The parser has the full table of HTML names; each distinct name is looked up once.
     let decoded = ''
     const parser = new Parser({ ontext: (part) => (decoded += part) }, { decodeEntities: true })
     parser.end(reference)

@@ -1,5 +1,5 @@
 // The line and page rules of C4, with the paragraph rule of mC4 and the list of bad words as options.
-// Word lists are the user's files; none is built in.
+// Word lists are files of the user.
 
 import { z } from 'zod'
 import {
@@ -25,19 +25,33 @@ const policyPhrases = [
 ]
 
 const config = z.strictObject({
-  removeCitations: z.boolean().default(true).describe('cut citation marks such as [3], [edit], [citation needed]'),
-  terminalPunctuation: z.boolean().default(true).describe('drop lines that do not end in . ! ? or a quote mark'),
-  minWordsPerLine: z.number().int().min(0).default(3).describe('drop lines with fewer words'),
-  maxWordLength: z.number().int().min(0).default(1000).describe('drop lines with a longer word; 0 turns it off'),
-  minSentences: z.number().int().min(0).default(5).describe('drop pages with fewer sentences left'),
-  loremIpsum: z.boolean().default(true).describe('drop pages with the phrase lorem ipsum'),
-  javascript: z.boolean().default(true).describe('drop lines with the word javascript'),
-  curlyBracket: z.boolean().default(true).describe('drop pages with a curly bracket'),
-  policy: z.boolean().default(true).describe('drop lines about cookies, privacy and terms of use'),
-  badWordsFile: z.string().optional().describe('drop pages with a word of this file, one word or phrase a line'),
-  minParagraphs: z.number().int().min(0).default(0).describe('mC4: drop pages with fewer long lines; mC4 uses 3'),
-  minParagraphLength: z.number().int().min(1).default(200).describe('characters that make a line long (mC4)'),
-  sentences: z.enum(wordRules).default('english').describe('how sentences are counted'),
+  removeCitations: z
+    .boolean()
+    .default(true)
+    .describe('removal of citation marks such as [3], [edit], [citation needed]'),
+  terminalPunctuation: z
+    .boolean()
+    .default(true)
+    .describe('removal of lines that do not end in . ! ? or a quotation mark'),
+  minWordsPerLine: z.number().int().min(0).default(3).describe('minimum words per line; shorter lines are removed'),
+  maxWordLength: z
+    .number()
+    .int()
+    .min(0)
+    .default(1000)
+    .describe('maximum characters per word; lines with longer words are removed (0 disables)'),
+  minSentences: z.number().int().min(0).default(5).describe('minimum sentences per page, after removal of lines'),
+  loremIpsum: z.boolean().default(true).describe('dropping of pages with the phrase lorem ipsum'),
+  javascript: z.boolean().default(true).describe('removal of lines with the word javascript'),
+  curlyBracket: z.boolean().default(true).describe('dropping of pages with a curly bracket'),
+  policy: z.boolean().default(true).describe('removal of lines about cookies, privacy and terms of use'),
+  badWordsFile: z
+    .string()
+    .optional()
+    .describe('file of bad words, one word or phrase per line; pages with any of them are dropped'),
+  minParagraphs: z.number().int().min(0).default(0).describe('minimum long lines per page; mC4 uses 3'),
+  minParagraphLength: z.number().int().min(1).default(200).describe('minimum characters of a long line (mC4)'),
+  sentences: z.enum(wordRules).default('english').describe('rule for splitting words when counting sentences'),
 })
 
 export const c4 = defineFilter({

@@ -7,14 +7,14 @@ import { defineFilter, drop, keep } from './filter.ts'
 const share = z.number().min(0).max(1)
 
 const config = z.strictObject({
-  maxSpecial: share.default(0.4).describe('largest share of digits, punctuation, symbols and white space'),
-  minAlphanumeric: share.default(0.25).describe('smallest share of letters and digits'),
-  maxUppercase: share.default(1).describe('largest share of capitals among the letters'),
+  maxSpecial: share.default(0.4).describe('maximum share of digits, punctuation, symbols and white space'),
+  minAlphanumeric: share.default(0.25).describe('minimum share of letters and digits'),
+  maxUppercase: share.default(1).describe('maximum share of capitals among letters'),
   maxReplacement: share
     .default(0.01)
-    .describe('largest share of U+FFFD and control characters, signs of a wrong decoding'),
-  repetitionLength: z.number().int().min(1).max(1000).default(10).describe('length of the sequences in maxRepetition'),
-  maxRepetition: share.default(0.106).describe('largest share of the most frequent character sequences'),
+    .describe('maximum share of U+FFFD and control characters, which show a wrong encoding'),
+  repetitionLength: z.number().int().min(1).max(1000).default(10).describe('characters per sequence for maxRepetition'),
+  maxRepetition: share.default(0.106).describe('maximum share of the most frequent character sequences'),
 })
 
 export const characters = defineFilter({
@@ -47,7 +47,7 @@ export const characters = defineFilter({
   },
 })
 
-/** Bits of what a character is. */
+/** Bits of the classes of a character. */
 const letter = 1
 const mark = 2
 const number = 4
@@ -65,7 +65,7 @@ const patterns: readonly [bit: number, pattern: RegExp][] = [
 const kindOf = (character: string): number =>
   patterns.reduce((bits, [bit, pattern]) => (pattern.test(character) ? bits | bit : bits), 0)
 
-/** What each UTF-16 unit outside the surrogates is. */
+/** Classes of each UTF-16 unit outside the surrogates. */
 let unitKinds: Uint8Array | undefined
 
 const countKinds = (text: string) => {
@@ -93,12 +93,12 @@ const countKinds = (text: string) => {
   }
 }
 
-/** Longer texts are judged by their start, so that the table below stays small. */
+/** Only the start of longer texts is counted, so that the table below stays small. */
 const repetitionSample = 2 ** 20
 
 /**
- * Share of all character sequences of `n` that the √k most frequent of the k different ones make up, sequences that
- * occur once left out. Counted by UTF-16 unit over a rolling hash of 64 bits.
+ * Share of the √k most frequent of the k distinct character sequences of length `n` among all sequences, without those
+ * that occur once. Counted by UTF-16 unit with a rolling hash of 64 bits.
  * @source ROOTS, compute_character_repetition_ratio of bigscience-workshop/data-preparation
  */
 export const characterRepetition = (text: string, n: number): number => {

@@ -1,4 +1,4 @@
-// The rules that FineWeb added to C4's and Gopher's: shares of lines without an end mark, short and repeated lines.
+// The rules that FineWeb adds to those of C4 and Gopher: shares of unterminated, short and repeated lines.
 
 import { z } from 'zod'
 import { countCodePoints, countOccurrences, splitWords, terminalMark, trim, wordRules } from '../text/index.ts'
@@ -6,18 +6,18 @@ import { defineFilter, drop, keep } from './filter.ts'
 import { countRepeated } from './gopher-repetition.ts'
 
 const config = z.strictObject({
-  minTerminalLines: z.number().min(0).max(1).default(0.12).describe('smallest share of lines that end a sentence'),
-  allowNoTerminalLine: z.boolean().default(false).describe('spare documents in which no line at all ends a sentence'),
-  maxShortLines: z.number().min(0).max(1).default(0.67).describe('largest share of short lines'),
-  shortLineLength: z.number().int().min(0).default(30).describe('most characters of a short line'),
+  minTerminalLines: z.number().min(0).max(1).default(0.12).describe('minimum share of lines that end a sentence'),
+  allowNoTerminalLine: z.boolean().default(false).describe('exception for documents in which no line ends a sentence'),
+  maxShortLines: z.number().min(0).max(1).default(0.67).describe('maximum share of short lines'),
+  shortLineLength: z.number().int().min(0).default(30).describe('maximum characters of a short line'),
   maxRepeatedLineCharacters: z
     .number()
     .min(0)
     .max(1)
     .default(0.01)
-    .describe('largest share of characters in repeated lines'),
-  maxLineEndRatio: z.number().min(0).default(0.3).describe('most line ends for each word (lists)'),
-  words: z.enum(wordRules).default('english').describe('how the text is cut into words'),
+    .describe('maximum share of characters in repeated lines'),
+  maxLineEndRatio: z.number().min(0).default(0.3).describe('maximum ratio of line ends to words; lists have more'),
+  words: z.enum(wordRules).default('english').describe('rule for splitting words'),
 })
 
 export const fineweb = defineFilter({

@@ -1,4 +1,4 @@
-// The quality rules of Gopher: counts and ratios that natural English prose keeps to.
+// The quality rules of Gopher: bounds on counts and ratios of English prose.
 
 import { z } from 'zod'
 import {
@@ -15,20 +15,20 @@ import {
 import { defineFilter, drop, keep } from './filter.ts'
 
 const config = z.strictObject({
-  minWords: z.number().int().min(0).default(50).describe('fewest words, punctuation not counted'),
-  maxWords: z.number().int().min(1).default(100_000).describe('most words, punctuation not counted'),
-  minMeanWordLength: z.number().min(0).default(3).describe('shortest mean word, in characters'),
-  maxMeanWordLength: z.number().min(0).default(10).describe('longest mean word, in characters'),
-  maxSymbolRatio: z.number().min(0).default(0.1).describe('most hash signs, or ellipses, for each word'),
-  maxBulletLines: z.number().min(0).max(1).default(0.9).describe('largest share of lines that open with a bullet'),
-  maxEllipsisLines: z.number().min(0).max(1).default(0.3).describe('largest share of lines that end in an ellipsis'),
-  minAlphabeticWords: z.number().min(0).max(1).default(0.8).describe('smallest share of words with a letter'),
-  minStopWords: z.number().int().min(0).default(2).describe('fewest different stop words'),
+  minWords: z.number().int().min(0).default(50).describe('minimum words, without punctuation'),
+  maxWords: z.number().int().min(1).default(100_000).describe('maximum words, without punctuation'),
+  minMeanWordLength: z.number().min(0).default(3).describe('minimum mean word length, in characters'),
+  maxMeanWordLength: z.number().min(0).default(10).describe('maximum mean word length, in characters'),
+  maxSymbolRatio: z.number().min(0).default(0.1).describe('maximum ratio of hash signs, and of ellipses, to words'),
+  maxBulletLines: z.number().min(0).max(1).default(0.9).describe('maximum share of lines that start with a bullet'),
+  maxEllipsisLines: z.number().min(0).max(1).default(0.3).describe('maximum share of lines that end in an ellipsis'),
+  minAlphabeticWords: z.number().min(0).max(1).default(0.8).describe('minimum share of words with a letter'),
+  minStopWords: z.number().int().min(0).default(2).describe('minimum distinct stop words'),
   stopWords: z
     .array(z.string().min(1))
     .default(['the', 'be', 'to', 'of', 'and', 'that', 'have', 'with'])
-    .describe('the stop words, as they stand in the text'),
-  words: z.enum(wordRules).default('english').describe('how the text is cut into words'),
+    .describe('stop words, case-sensitive'),
+  words: z.enum(wordRules).default('english').describe('rule for splitting words'),
 })
 
 export const gopherQuality = defineFilter({

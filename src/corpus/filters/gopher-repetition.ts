@@ -1,5 +1,5 @@
-// The repetition rules of Gopher: repeated lines, paragraphs and word n-grams, as shares of the document.
-// N-grams are compared as numbers, not as strings: the ten sizes cost one hash lookup a word each.
+// The repetition rules of Gopher: shares of repeated lines, paragraphs and word n-grams in a document. N-grams are compared
+// as numbers, at one hash look-up per word and size.
 
 import { z } from 'zod'
 import { countCodePoints, splitWords, trim, wordRules } from '../text/index.ts'
@@ -9,17 +9,17 @@ const share = z.number().min(0).max(1)
 const limits = z.array(z.tuple([z.number().int().min(1).max(100), share]))
 
 const config = z.strictObject({
-  maxDuplicateLines: share.default(0.3).describe('largest share of lines that stood before'),
-  maxDuplicateParagraphs: share.default(0.3).describe('largest share of paragraphs that stood before'),
-  maxDuplicateLineCharacters: share.default(0.2).describe('largest share of characters in such lines'),
-  maxDuplicateParagraphCharacters: share.default(0.2).describe('largest share of characters in such paragraphs'),
+  maxDuplicateLines: share.default(0.3).describe('maximum share of duplicate lines'),
+  maxDuplicateParagraphs: share.default(0.3).describe('maximum share of duplicate paragraphs'),
+  maxDuplicateLineCharacters: share.default(0.2).describe('maximum share of characters in duplicate lines'),
+  maxDuplicateParagraphCharacters: share.default(0.2).describe('maximum share of characters in duplicate paragraphs'),
   topNGrams: limits
     .default([
       [2, 0.2],
       [3, 0.18],
       [4, 0.16],
     ])
-    .describe('[n, largest share of characters in the most frequent n-gram]'),
+    .describe('pairs of n and the maximum share of characters in the most frequent n-gram'),
   duplicateNGrams: limits
     .default([
       [5, 0.15],
@@ -29,8 +29,8 @@ const config = z.strictObject({
       [9, 0.11],
       [10, 0.1],
     ])
-    .describe('[n, largest share of characters in n-grams that stood before]'),
-  words: z.enum(wordRules).default('english').describe('how the text is cut into words'),
+    .describe('pairs of n and the maximum share of characters in duplicate n-grams'),
+  words: z.enum(wordRules).default('english').describe('rule for splitting words'),
 })
 
 export const gopherRepetition = defineFilter({
@@ -93,7 +93,7 @@ export const gopherRepetition = defineFilter({
   },
 })
 
-/** How many parts stood before, and their characters. */
+/** Number of duplicate parts and their characters. */
 export const countRepeated = (parts: readonly string[]): { count: number; characters: number } => {
   const seen = new Set<string>()
   let count = 0
@@ -110,20 +110,20 @@ export const countRepeated = (parts: readonly string[]): { count: number; charac
 }
 
 /**
- * All n-grams of a word list for one n after the other; equal n-grams have equal ids. Only places whose n-gram occurs
- * more than once are carried on, since no longer n-gram can repeat elsewhere.
+ * All n-grams of a word list for increasing n; equal n-grams have equal ids. Only positions whose n-gram occurs more than
+ * once are extended, since no longer n-gram can repeat elsewhere.
  */
 class NGrams {
   #n = 1
   readonly #words: Int32Array
   /** Characters of the words before each word. */
   readonly #offsets: Float64Array
-  /** Places of repeated n-grams, ascending; only the first `#repeated` entries hold. */
+  /** Positions of repeated n-grams, ascending; only the first `#repeated` elements are used. */
   readonly #places: Int32Array
   #repeated = 0
-  /** Id of the n-gram at each of those places, itself the first place of the n-gram. */
+  /** Id of the n-gram at each of those positions: the first position of the n-gram. */
   readonly #ids: Int32Array
-  /** By id: how often the n-gram occurs. */
+  /** Occurrences of each n-gram, by id. */
   readonly #counts: Int32Array
   readonly #marks: Int32Array
   #mark = 0
@@ -193,7 +193,7 @@ class NGrams {
   /** Characters in all copies of the most frequent n-gram, single spaces between its words. */
   topCharacters(): number {
     let most = 1
-    // Of equally frequent ones the first counts.
+    // Among equally frequent n-grams, the first one counts.
     let top = 0
     for (let k = 0; k < this.#repeated; k++) {
       const id = this.#ids[this.#places[k]]
@@ -205,7 +205,7 @@ class NGrams {
     return (this.#characters(top) + this.#n - 1) * most
   }
 
-  /** Characters in n-grams that stood before, not overlapping, without spaces. */
+  /** Characters in duplicate n-grams, not overlapping, without spaces. */
   duplicateCharacters(): number {
     const mark = ++this.#mark
     let characters = 0

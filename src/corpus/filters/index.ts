@@ -1,4 +1,4 @@
-// The registry of document filters: one entry a file. Names, flags, help and tests derive from it.
+// The registry of document filters.
 
 import { c4 } from './c4.ts'
 import { characters } from './characters.ts'
@@ -15,7 +15,7 @@ import { url } from './url.ts'
 
 export * from './filter.ts'
 
-/** All filters by type; recipes name them by these keys. */
+/** All filters by type. */
 export const filters = {
   c4,
   characters,

@@ -1,24 +1,27 @@
-// Labels each document with its language and drops those in others. The detector is eld (character n-grams, 60
-// languages), loaded on first use.
+// Language identification: labels each document with its language and drops other languages. The detector is eld
+// (character n-grams, 60 languages), loaded on first use.
 
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { defineFilter, drop, keep } from './filter.ts'
 
 const config = z.strictObject({
-  languages: z.array(z.string()).default(['en']).describe('ISO 639-1 codes to keep; empty keeps all and only labels'),
-  minConfidence: z.number().min(0).max(1).default(0.5).describe('smallest score of the language found'),
+  languages: z
+    .array(z.string())
+    .default(['en'])
+    .describe('ISO 639-1 codes of the languages to keep; empty: label only'),
+  minConfidence: z.number().min(0).max(1).default(0.5).describe('minimum score of the detected language'),
   sampleCharacters: z
     .number()
     .int()
     .min(100)
     .default(10_000)
-    .describe('how much of the document is looked at, from its start'),
+    .describe('characters for detection, from the start of the document'),
   database: z
     .enum(['small', 'medium', 'large'])
     .default('medium')
-    .describe('size of the language models: accuracy against memory'),
-  label: z.boolean().default(true).describe('write `language` and `languageConfidence` into the metadata'),
+    .describe('size of the language models; larger ones are more accurate'),
+  label: z.boolean().default(true).describe('`language` and `languageConfidence` in the metadata'),
 })
 
 const databases = {
@@ -31,10 +34,10 @@ export const language = defineFilter({
   type: 'language',
   config,
   source: 'eld (Efficient Language Detector) 2.1, npm package eld',
-  summary: 'Labels the language and keeps documents in the languages wanted.',
+  summary: 'Labels the language and keeps documents in the selected languages.',
   reasons: ['unknown-language', 'other-language', 'low-confidence'],
   async create(options) {
-    // An instance of its own, so that nobody else's language subset or clean-up setting reaches it.
+    // A separate instance, so that language subsets and clean-up settings of others do not affect it.
     const detector = (await databases[options.database]()).default.newInstance()
     const known = new Set(Object.values(detector.info().Languages))
     const unknown = options.languages.filter((code) => !known.has(code))

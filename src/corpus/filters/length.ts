@@ -6,10 +6,10 @@ import { defineFilter, drop, keep } from './filter.ts'
 
 const config = z
   .strictObject({
-    minCharacters: z.number().int().min(0).default(200).describe('fewest characters (Unicode code points)'),
-    maxCharacters: z.number().int().min(1).optional().describe('most characters'),
-    minWords: z.number().int().min(0).default(0).describe('fewest words, by white space'),
-    maxWords: z.number().int().min(1).optional().describe('most words, by white space'),
+    minCharacters: z.number().int().min(0).default(200).describe('minimum characters (Unicode code points)'),
+    maxCharacters: z.number().int().min(1).optional().describe('maximum characters (Unicode code points)'),
+    minWords: z.number().int().min(0).default(0).describe('minimum words, split at white space'),
+    maxWords: z.number().int().min(1).optional().describe('maximum words, split at white space'),
   })
   .refine((value) => value.maxCharacters === undefined || value.maxCharacters >= value.minCharacters, {
     path: ['maxCharacters'],

@@ -1,5 +1,5 @@
-// Line by line: cuts the lines of web pages that are no content (counters, one word, only capitals or figures, calls to
-// action) and drops documents in which they weigh too much; bounds on the number and length of lines as options.
+// Line rules: removes lines of web pages that are not content (counters, single words, capitals or digits only, calls to
+// action), drops documents in which their share is too large, and bounds the number and length of lines.
 
 import { z } from 'zod'
 import { countCodePoints, splitWhitespace } from '../text/index.ts'
@@ -8,22 +8,27 @@ import { defineFilter, drop, keep } from './filter.ts'
 const share = z.number().min(0).max(1)
 
 const config = z.strictObject({
-  removeUppercase: z.boolean().default(true).describe('cut lines that are mainly capitals'),
-  uppercaseShare: share
-    .default(0.5)
-    .describe('share of capitals among the letters above which a line is mainly capitals'),
-  removeNumeric: z.boolean().default(true).describe('cut lines of figures only'),
-  removeCounters: z.boolean().default(true).describe('cut lines such as "3 likes"'),
-  removeSingleWords: z.boolean().default(true).describe('cut lines of one word'),
-  removeActions: z.boolean().default(true).describe('cut short lines such as "Sign in", "Read more…", "items in cart"'),
-  maxActionWords: z.number().int().min(1).default(10).describe('most words of such a short line'),
+  removeUppercase: z.boolean().default(true).describe('removal of lines that are mainly capitals'),
+  uppercaseShare: share.default(0.5).describe('share of capitals among letters above which a line is mainly capitals'),
+  removeNumeric: z.boolean().default(true).describe('removal of lines of digits only'),
+  removeCounters: z.boolean().default(true).describe('removal of lines such as "3 likes"'),
+  removeSingleWords: z.boolean().default(true).describe('removal of lines of one word'),
+  removeActions: z
+    .boolean()
+    .default(true)
+    .describe('removal of short lines such as "Sign in", "Read more…", "items in cart"'),
+  maxActionWords: z.number().int().min(1).default(10).describe('maximum words of a line for removeActions'),
   maxRemovedWords: share
     .default(0.05)
-    .describe('drop the document when the cut lines hold a larger share of its words'),
-  minLines: z.number().int().min(0).default(0).describe('fewest lines that are not empty'),
-  minMeanLength: z.number().min(0).default(0).describe('smallest mean line, in characters'),
-  maxMeanLength: z.number().min(0).optional().describe('largest mean line, in characters; 100 is usual for code'),
-  maxLength: z.number().int().min(1).optional().describe('longest line, in characters; 1000 is usual for code'),
+    .describe('maximum share of words in removed lines; documents with more are dropped'),
+  minLines: z.number().int().min(0).default(0).describe('minimum non-empty lines'),
+  minMeanLength: z.number().min(0).default(0).describe('minimum mean line length, in characters'),
+  maxMeanLength: z
+    .number()
+    .min(0)
+    .optional()
+    .describe('maximum mean line length, in characters; 100 is usual for code'),
+  maxLength: z.number().int().min(1).optional().describe('maximum line length, in characters; 1000 is usual for code'),
 })
 
 const letters = /\p{L}/gu
@@ -39,7 +44,7 @@ export const lines = defineFilter({
   type: 'lines',
   config,
   source: 'RefinedWeb arXiv:2306.01116 appendix G.2; mean and longest line: Codex arXiv:2107.03374 section 3.1',
-  summary: 'Cuts lines that are no content and drops documents where they hold more than 5 % of the words.',
+  summary: 'Removes lines that are not content, and drops documents with more than 5 % of their words in such lines.',
   reasons: ['empty', 'removed-words', 'too-few-lines', 'lines-too-short', 'lines-too-long', 'line-too-long'],
   create(options) {
     const isNoise = (line: string): boolean => {

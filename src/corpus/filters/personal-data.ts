@@ -1,5 +1,5 @@
-// Masks e-mail addresses, IP addresses and phone numbers. It never drops a document, and it finds no names.
-// Every search is bounded, so that no text can make it slow.
+// Masks e-mail addresses, IP addresses and phone numbers, but not names. Every search is bounded, so that no text can make
+// it slow.
 
 import { isIPv6 } from 'node:net'
 import { z } from 'zod'
@@ -8,17 +8,23 @@ import { defineFilter, keep } from './filter.ts'
 const replacements = (values: string[]) => z.array(z.string()).min(1).default(values)
 
 const config = z.strictObject({
-  emails: z.boolean().default(true).describe('mask e-mail addresses'),
-  ips: z.boolean().default(true).describe('mask IPv4 and IPv6 addresses'),
-  phones: z.boolean().default(true).describe('mask phone numbers of ten digits or with a country code'),
-  publicIpsOnly: z.boolean().default(true).describe('leave private, local and reserved IP addresses'),
+  emails: z.boolean().default(true).describe('masking of e-mail addresses'),
+  ips: z.boolean().default(true).describe('masking of IPv4 and IPv6 addresses'),
+  phones: z.boolean().default(true).describe('masking of phone numbers of ten digits or with a country code'),
+  publicIpsOnly: z.boolean().default(true).describe('exception for private, local and reserved IP addresses'),
   emailReplacements: replacements(['email@example.com', 'firstname.lastname@example.org']).describe(
-    'used in turn in a document',
+    'replacements of e-mail addresses, used in turn within a document',
   ),
   // Addresses of the ranges that RFC 5737 and RFC 3849 reserve for documentation.
-  ipv4Replacements: replacements(['192.0.2.1', '198.51.100.1', '203.0.113.1']).describe('used in turn in a document'),
-  ipv6Replacements: replacements(['2001:db8::1']).describe('used in turn in a document'),
-  phoneReplacements: replacements(['(555) 555-0100']).describe('used in turn in a document'),
+  ipv4Replacements: replacements(['192.0.2.1', '198.51.100.1', '203.0.113.1']).describe(
+    'replacements of IPv4 addresses, used in turn within a document',
+  ),
+  ipv6Replacements: replacements(['2001:db8::1']).describe(
+    'replacements of IPv6 addresses, used in turn within a document',
+  ),
+  phoneReplacements: replacements(['(555) 555-0100']).describe(
+    'replacements of phone numbers, used in turn within a document',
+  ),
 })
 
 export const personalData = defineFilter({
@@ -77,7 +83,7 @@ const localCharacter = /[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]/
 const byte = '(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)'
 const label = '[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?'
 const domainPart = new RegExp(`^(?:(?:${label}\\.)+${label}|\\[${byte}(?:\\.${byte}){3}\\])`)
-/** Longest local part and domain that mail allows, doubled for the first. */
+/** Maximum lengths of the local part (doubled) and of the domain of an address. */
 const longestLocal = 128
 const longestDomain = 255
 
@@ -88,7 +94,7 @@ function* findEmails(text: string): Generator<Span> {
     let from = at
     while (from > done && at - from < longestLocal && localCharacter.test(text[from - 1])) from--
     if (from === at) continue
-    // One character more on the left, so that the boundary sees it.
+    // One more character on the left, for the boundary.
     const left = Math.max(done, from - 1)
     const local = localPart.exec(text.slice(left, at))
     if (local === null) continue

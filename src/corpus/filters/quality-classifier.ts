@@ -1,4 +1,4 @@
-// Keeps documents that a trained classifier finds like the good examples. Training and the model file: ../quality/.
+// Keeps documents that a trained classifier scores as good. Training and the model file are in ../quality/.
 
 import { z } from 'zod'
 import { sha256 } from '../../core/index.ts'
@@ -6,14 +6,20 @@ import { loadQualityModel } from '../quality/index.ts'
 import { defineFilter, drop, keep } from './filter.ts'
 
 const config = z.strictObject({
-  model: z.string().describe('the model file that trainQualityClassifier saved'),
+  model: z.string().describe('model file of trainQualityClassifier'),
   rule: z
     .enum(['threshold', 'pareto'])
     .default('threshold')
-    .describe('threshold: keep at or above it; pareto: keep by chance as GPT-3 did, seldom when the score is low'),
-  threshold: z.number().min(0).max(1).default(0.5).describe('smallest score that the rule threshold keeps'),
-  alpha: z.number().positive().default(9).describe('shape of the Pareto distribution; larger is stricter'),
-  label: z.boolean().default(true).describe('write `qualityScore` into the metadata'),
+    .describe(
+      'selection rule; threshold: by score; pareto: random as in GPT-3, with a lower probability for lower scores',
+    ),
+  threshold: z.number().min(0).max(1).default(0.5).describe('minimum score for the threshold rule'),
+  alpha: z
+    .number()
+    .positive()
+    .default(9)
+    .describe('shape of the Pareto distribution for the pareto rule; larger is stricter'),
+  label: z.boolean().default(true).describe('`qualityScore` in the metadata'),
 })
 
 export const qualityClassifier = defineFilter({
@@ -35,7 +41,7 @@ export const qualityClassifier = defineFilter({
   },
 })
 
-/** A draw of the Lomax distribution (numpy's pareto) that depends on the document's id alone. */
+/** A sample of the Lomax distribution (numpy's pareto), seeded by the document's id. */
 const paretoSample = (id: string, alpha: number): number => {
   const uniform = (Number.parseInt(sha256(id).slice(0, 12), 16) + 0.5) / 2 ** 48
   return uniform ** (-1 / alpha) - 1

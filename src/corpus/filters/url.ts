@@ -1,5 +1,4 @@
-// Drops documents by their address: listed domains, listed addresses, banned words and parts of words.
-// The lists are the user's; none is built in. Documents without an address are kept unless the options say otherwise.
+// Drops documents by their URL: blocked domains, URLs, words and substrings, from lists of the user.
 
 import { z } from 'zod'
 import { readWordList } from '../text/index.ts'
@@ -8,26 +7,26 @@ import { defineFilter, drop, keep } from './filter.ts'
 const list = z.array(z.string().min(1)).default([])
 
 const config = z.strictObject({
-  field: z.string().default('url').describe('the metadata field that holds the address'),
-  missing: z.enum(['keep', 'drop']).default('keep').describe('what happens to documents without an address'),
-  domains: list.describe('domains whose documents are dropped, with all their subdomains'),
-  domainsFile: z.string().optional().describe('the same from a file, one a line, plain or gzip'),
-  urls: list.describe('addresses to drop'),
-  urlsFile: z.string().optional().describe('the same from a file'),
-  words: list.describe('words of an address that drop it alone'),
-  wordsFile: z.string().optional().describe('the same from a file'),
-  softWords: list.describe('words that drop an address together'),
-  softWordsFile: z.string().optional().describe('the same from a file'),
-  softWordThreshold: z.number().int().min(1).default(2).describe('how many different soft words drop an address'),
-  subwords: list.describe('strings that drop an address wherever they stand in its letters and digits'),
-  subwordsFile: z.string().optional().describe('the same from a file'),
+  field: z.string().default('url').describe('metadata field with the URL'),
+  missing: z.enum(['keep', 'drop']).default('keep').describe('handling of documents without a URL'),
+  domains: list.describe('blocked domains, with their subdomains'),
+  domainsFile: z.string().optional().describe('file of blocked domains, one per line'),
+  urls: list.describe('blocked URLs'),
+  urlsFile: z.string().optional().describe('file of blocked URLs, one per line'),
+  words: list.describe('blocked words; one of them in a URL drops it'),
+  wordsFile: z.string().optional().describe('file of blocked words, one per line'),
+  softWords: list.describe('suspicious words; several of them in a URL drop it'),
+  softWordsFile: z.string().optional().describe('file of suspicious words, one per line'),
+  softWordThreshold: z.number().int().min(1).default(2).describe('minimum distinct soft words that drop a URL'),
+  subwords: list.describe('blocked substrings of the letters and digits of a URL'),
+  subwordsFile: z.string().optional().describe('file of blocked substrings, one per line'),
 })
 
 export const url = defineFilter({
   type: 'url',
   config,
   source: 'RefinedWeb arXiv:2306.01116 appendix G.1; code URLFilter of huggingface/datatrove',
-  summary: 'Drops documents whose domain, address or words of the address are on block lists.',
+  summary: 'Drops documents whose domain, URL or words of the URL are on block lists.',
   reasons: ['missing-url', 'domain', 'url', 'word', 'soft-words', 'subword'],
   async create(options) {
     const domains = new Set((await joined(options.domains, options.domainsFile)).map((domain) => bareHost(domain)))
@@ -75,7 +74,7 @@ const bareHost = (host: string): string =>
     .toLowerCase()
     .replace(/^\.+|\.+$/g, '')
 
-/** The host of an address, with or without scheme, user and port; '' when there is none. */
+/** The host of a URL, with or without scheme, user and port; '' when there is none. */
 const hostOf = (address: string): string => {
   const match = /^(?:[a-z][a-z0-9+.-]*:)?(?:\/\/)?(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)/i.exec(address)
   return bareHost(match?.[1] ?? '')

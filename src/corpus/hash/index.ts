@@ -1,7 +1,7 @@
-// 64-bit hashes of words and sequences as pairs of 32-bit numbers, with no bigint in the inner loop.
-// Stable across machines and releases: signatures and indexes on disk depend on every bit of this.
+// 64-bit hashes of words and sequences as pairs of 32-bit numbers, without bigint in the inner loop. Stable across machines
+// and releases, since key files and indexes on disk depend on them.
 
-/** The two halves of the last hash; read them at once, the next call overwrites them. */
+/** The two halves of a hash; the next call overwrites them. */
 export interface HashPair {
   high: number
   low: number
@@ -11,7 +11,7 @@ const prime1 = 0x9e3779b1
 const prime2 = 0x85ebca77
 const prime3 = 0xc2b2ae3d
 
-/** Spreads every bit of a 32-bit number over all. @source MurmurHash3 fmix32 */
+/** Mixes all bits of a 32-bit number. @source MurmurHash3 fmix32 */
 export const mix32 = (value: number): number => {
   let x = value
   x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
@@ -36,5 +36,5 @@ export const hashText = (text: string, start: number, end: number, out: HashPair
 
 const unitsSalt = (length: number): number => Math.imul(length + 1, prime2)
 
-/** The 64-bit value of a pair, as a non-negative bigint. */
+/** A pair as a non-negative 64-bit bigint. */
 export const toBigInt = (high: number, low: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)

@@ -1,5 +1,5 @@
-// The report of a build, summed from the entries of its pieces: stage counts, examples of drops, damaged inputs,
-// lengths and languages. Reads one entry at a time, so that a corpus of any size fits.
+// The report of a build, summed from its journal entries: stage counts, samples of drops, damaged inputs, lengths and
+// languages. Reads one entry at a time, in bounded memory.
 
 import { invariant } from '../../core/index.ts'
 import { type ContaminationReport, ContaminationSummary } from '../build/contamination-stage.ts'
@@ -17,12 +17,14 @@ import {
 import type { WriteResult } from '../build/write-task.ts'
 import type { CorpusManifest } from '../manifest.ts'
 
+/** The report of a build. */
 export interface CorpusReport {
   stages: StageCounts[]
   statistics: PartStatistics
   samples: Omit<DropSample, 'rank'>[]
-  /** Inputs that could not be read to the end, in input order; at most `damagedListed` of them. */
+  /** Inputs that could not be read to the end, in input order; at most 1,000. */
   damaged: DamagedInput[]
+  /** Number of damaged inputs. */
   damagedInputs: number
   contamination?: ContaminationReport
 }

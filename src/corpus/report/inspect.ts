@@ -1,4 +1,4 @@
-// Everything that `corpus inspect` shows, as data: manifest, report, and a few documents.
+// The data of `corpus inspect`: manifest, report and sample documents.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,24 +10,27 @@ import { type CorpusManifest, readManifest } from '../manifest.ts'
 import { readCorpus } from '../read-corpus.ts'
 import type { CorpusReport } from './corpus-report.ts'
 
+/** A corpus as `corpus inspect` shows it. */
 export interface Inspection {
   folder: string
   manifest: CorpusManifest
   report: CorpusReport
-  /** Documents spread over the parts, their texts cut to the first characters. */
+  /** Sample documents from several parts, with truncated texts. */
   documents: CorpusDocument[]
-  /** Files whose bytes are not those of the manifest; looked for only when asked. */
+  /** Files whose bytes differ from the manifest; empty without `verify`. */
   damagedFiles: string[]
 }
 
+/** Settings of `inspectCorpus`. */
 export interface InspectOptions {
-  /** How many documents to show. */
+  /** Number of sample documents (default: 3). */
   samples?: number
+  /** Compare every file with its SHA-256 in the manifest (default: false). */
   verify?: boolean
   signal?: AbortSignal
 }
 
-/** Reads the manifest and report of a corpus, and the first documents of parts spread over it. */
+/** Manifest, report and sample documents of a corpus. @throws DataError when the folder has no corpus or it is damaged */
 export const inspectCorpus = async (folder: string, options: InspectOptions = {}): Promise<Inspection> => {
   const { samples = 3, verify = false, signal } = options
   const manifest = await readManifest(folder)
@@ -47,7 +50,10 @@ const readReport = async (path: string): Promise<CorpusReport> => {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as CorpusReport
   } catch (error) {
-    throw new DataError(`Expected the report of the corpus, got ${(error as Error).message}. Build it again.`, path)
+    throw new DataError(
+      `Expected the report of the corpus, got ${(error as Error).message}. Build the corpus again.`,
+      path,
+    )
   }
 }
 

@@ -1,4 +1,4 @@
-// Manifest and report as people read them in a terminal: tables, histograms, examples of what was dropped.
+// Manifest and report as text for a terminal: tables, histograms, samples of dropped documents.
 
 import Table from 'cli-table3'
 import { formatBytes, formatCount } from '../../core/index.ts'
@@ -11,7 +11,7 @@ import type { Inspection } from './inspect.ts'
 const barWidth = 40
 const topRows = 15
 
-/** What `corpus build` prints: the stages, what was damaged, where the corpus is. */
+/** The output of `corpus build`: totals, stages and damaged inputs. */
 export const renderBuild = ({ out, unchanged, manifest, report }: BuildResult): string => {
   const head =
     manifest.documents === 0
@@ -22,7 +22,7 @@ export const renderBuild = ({ out, unchanged, manifest, report }: BuildResult): 
   return [`${head} ${totals(manifest)}`, stageTable(report.stages), ...damagedLines(report)].join('\n')
 }
 
-/** What `corpus inspect` prints. */
+/** The output of `corpus inspect`. */
 export const renderInspection = ({ folder, manifest, report, documents, damagedFiles }: Inspection): string => {
   const { statistics } = report
   const kinds = Object.entries(statistics.kinds).map(([kind, { documents }]): [string, number] => [kind, documents])
@@ -35,13 +35,13 @@ export const renderInspection = ({ folder, manifest, report, documents, damagedF
     section('Kinds of source', bars(kinds.sort(byCount))),
     ...damagedLines(report),
     ...contaminationLines(report),
-    section('Examples of what was kept', documents.map(({ id, text }) => `  ${id}\n    ${quote(text)}`).join('\n')),
-    section('Examples of what was dropped', sampleLines(report)),
+    section('Sample documents', documents.map(({ id, text }) => `  ${id}\n    ${quote(text)}`).join('\n')),
+    section('Sample drops', sampleLines(report)),
     ...(damagedFiles.length === 0
       ? []
       : [section('Files that are missing or damaged', `  ${damagedFiles.join('\n  ')}`)]),
     `\nInputs: ${manifest.inputs.length} files, ${formatBytes(sum(manifest.inputs.map(({ bytes }) => bytes)))}. ` +
-      `Every dropped document: ${manifest.dropped.map(({ path }) => path).join(', ') || 'none'}.`,
+      `Dropped documents: ${manifest.dropped.map(({ path }) => path).join(', ') || 'none'}.`,
   ].join('\n')
 }
 
@@ -118,7 +118,7 @@ const byCount = (a: readonly [string, number], b: readonly [string, number]): nu
 const damagedLines = ({ damaged, damagedInputs }: CorpusReport): string[] => {
   if (damagedInputs === 0) return []
   const lines = damaged.slice(0, topRows).map(({ path, message, recordsBefore }) => {
-    return `  ${path}: ${message} (${recordsBefore} records before it were read)`
+    return `  ${path}: ${message} (after ${recordsBefore} records)`
   })
   if (damagedInputs > lines.length) lines.push(`  … and ${damagedInputs - lines.length} more`)
   return [section(`Damaged inputs: ${damagedInputs}`, lines.join('\n'))]
@@ -144,7 +144,7 @@ const sampleLines = ({ samples }: CorpusReport): string =>
     })
     .join('\n')
 
-/** On one line, with line ends shown. */
+/** A text on one line, with escaped line ends. */
 const quote = (text: string): string => JSON.stringify(text.length > 160 ? `${text.slice(0, 160)}…` : text)
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)

@@ -1,4 +1,4 @@
-// Books, one file a book: plain text, Markdown and Project Gutenberg files. Knows no format beyond what extract/book.ts finds.
+// Books, one file per book: plain text, Markdown and Project Gutenberg files.
 import { basename } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
@@ -9,14 +9,14 @@ import { defineSource, type SourceContext, type SourceRecord } from './source.ts
 import { normalizeText } from './text-record.ts'
 
 const config = z.strictObject({
-  document: z.enum(['book', 'chapter']).default('book').describe('Whether a book or a chapter is one document'),
-  unwrap: z.boolean().default(true).describe('Join the lines of paragraphs that were wrapped at a fixed width'),
+  document: z.enum(['book', 'chapter']).default('book').describe('unit of a document'),
+  unwrap: z.boolean().default(true).describe('joining of lines that were wrapped at a fixed width'),
   maxBookBytes: z
     .number()
     .int()
     .positive()
     .default(256 * 1024 * 1024)
-    .describe('A longer book is rejected'),
+    .describe('maximum bytes per book; longer ones are rejected'),
 })
 
 async function* open(
@@ -38,7 +38,7 @@ async function* open(
   if (size === 0) throw new DataError('Expected a book, got an empty file. Check the path.', path)
   const decoded = decodePlainBytes(Buffer.concat(chunks))
   if (decoded.text.includes('\0')) {
-    yield { reason: 'not-text', source, detail: 'the file holds zero bytes' }
+    yield { reason: 'not-text', source, detail: 'the file has zero bytes' }
     return
   }
   const { chapters, ...about } = parseBook(decoded.text, { unwrap: options.unwrap })
@@ -79,7 +79,7 @@ async function* open(
 export const books = defineSource({
   type: 'books',
   config,
-  summary: 'Books as plain text, Markdown or Project Gutenberg files, one file a book',
+  summary: 'books as plain text, Markdown or Project Gutenberg files, one file per book',
   extensions: ['.txt', '.md', '.text'],
   open,
 })

@@ -11,18 +11,21 @@ const config = z.strictObject({
   delimiter: z
     .enum(['auto', 'comma', 'tab', 'semicolon', 'pipe'])
     .default('auto')
-    .describe('auto takes the one that occurs most in the first line'),
+    .describe('delimiter of fields; auto: the most frequent one in the first line'),
   quotes: z
     .enum(['auto', 'read', 'literal'])
     .default('auto')
-    .describe('Whether " quotes a field; auto says yes but for tabs, where they are text by custom'),
-  header: z.boolean().default(true).describe('The first line names the fields; without it they are called 0, 1, 2 …'),
+    .describe('meaning of " at the start of a field; auto: read, except with tabs, where it is literal'),
+  header: z
+    .boolean()
+    .default(true)
+    .describe('column names in the first line; without them, columns are called 0, 1, 2 …'),
   maxRecordBytes: z
     .number()
     .int()
     .positive()
     .default(16 * 1024 * 1024)
-    .describe('A longer record is rejected'),
+    .describe('maximum bytes per record; longer ones are rejected'),
 })
 
 type CsvConfig = z.output<typeof config>
@@ -144,7 +147,7 @@ const guessDelimiter = (line: string): string => {
 export const csv = defineSource({
   type: 'csv',
   config,
-  summary: 'Comma or tab separated values with a header line',
+  summary: 'comma or tab separated values with a header line',
   extensions: ['.csv', '.tsv'],
   open: (path, options, context) => readCsv(openBytes({ path, signal: context.signal }), path, options, context),
 })

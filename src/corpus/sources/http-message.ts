@@ -1,5 +1,5 @@
-// An HTTP response as captured: status, headers, and the body with transfer and content encodings undone. Bounded output;
-// a body that was cut off gives what there is. Knows no WARC and no HTML.
+// A captured HTTP response: status, headers, and the body with transfer and content encodings decoded. The output is
+// bounded; a truncated body is decoded as far as it goes.
 import { brotliDecompressSync, constants, gunzipSync, inflateRawSync, inflateSync } from 'node:zlib'
 import { decompress as unzstd } from 'fzstd'
 import { parseHeaders } from './warc-records.ts'
@@ -10,7 +10,7 @@ export interface HttpResponse {
   body: Uint8Array
 }
 
-/** Parses a captured response; undefined when there is no status line. Throws RangeError when a body unpacks to more than `maxBytes`. */
+/** Parses a captured response; undefined without a status line. @throws RangeError for a decoded body over `maxBytes` */
 export const parseHttpResponse = (payload: Buffer, maxBytes: number): HttpResponse | undefined => {
   const crlf = payload.indexOf('\r\n\r\n')
   const lf = payload.subarray(0, crlf < 0 ? undefined : crlf).indexOf('\n\n')
@@ -28,7 +28,7 @@ export const parseHttpResponse = (payload: Buffer, maxBytes: number): HttpRespon
   return { status: Number(match[1]), headers, body }
 }
 
-/** Undoes chunked coding; some crawlers store the plain body under the old header, which is then returned as it is. */
+/** Decodes chunked coding; some crawlers store the decoded body with the old header, which is returned unchanged. */
 const unchunk = (body: Buffer): Buffer => {
   const parts: Buffer[] = []
   let at = 0
@@ -38,7 +38,7 @@ const unchunk = (body: Buffer): Buffer => {
     const size = /^\s*([\da-f]{1,8})\s*(?:;.*)?$/i.exec(line.trimEnd())
     if (size === null || lineEnd < 0) {
       if (parts.length === 0) return body
-      break // cut off or damaged: keep what came before
+      break // truncated or damaged: keep the chunks before
     }
     const length = Number.parseInt(size[1], 16)
     if (length === 0) break
@@ -65,7 +65,7 @@ const decode = (body: Uint8Array, encoding: string, maxOutputLength: number): Ui
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw new RangeError('body too large')
     if (error instanceof RangeError) throw error
-    // Stored already decoded, or damaged: what is not text is rejected by whoever reads it.
+    // Already decoded, or damaged: the caller rejects bodies that are not text.
   }
   return body
 }
@@ -75,7 +75,7 @@ const zstdWithin = (body: Uint8Array, maxBytes: number): Uint8Array => {
   return unzstd(body)
 }
 
-/** The size in a zstd frame header; infinite when it is not stated. */
+/** The size in a zstd frame header; infinite when the header has none. */
 const zstdContentSize = (frame: Uint8Array): number => {
   const descriptor = frame[4]
   const flag = descriptor >> 6

@@ -1,5 +1,5 @@
-// Data sets of the Hugging Face Hub by id: their files are listed and streamed, never run. The path is
-// `owner/name`, `owner/name@revision`, or either with `/file` or `/folder` behind it.
+// Data sets of the Hugging Face Hub by id: their files are listed and streamed, never executed. The path is
+// `owner/name` or `owner/name@revision`, optionally followed by `/file` or `/folder`.
 import { downloadFile, type ListFileEntry, listFiles } from '@huggingface/hub'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
@@ -12,12 +12,9 @@ import { readText, text } from './text.ts'
 
 const config = z.strictObject({
   ...recordConfig,
-  files: z.string().default('').describe('Only files whose path in the data set holds this, such as train'),
-  endpoint: z
-    .string()
-    .default('https://huggingface.co')
-    .describe('Address of the Hub; HF_ENDPOINT overrides the default'),
-  tokenVariable: z.string().default('HF_TOKEN').describe('Environment variable that holds the access token'),
+  files: z.string().default('').describe('part of the paths of the files to read, such as train'),
+  endpoint: z.string().default('https://huggingface.co').describe('URL of the Hub; HF_ENDPOINT overrides the default'),
+  tokenVariable: z.string().default('HF_TOKEN').describe('environment variable with the access token'),
 })
 
 type HubConfig = z.output<typeof config>
@@ -75,7 +72,7 @@ const expand = async (path: string, options: HubConfig): Promise<string[]> => {
     .filter(
       (file) => (inside === '' || file === inside || file.startsWith(`${inside}/`)) && file.includes(options.files),
     )
-  // A data set often holds the same rows in several formats: the first that is there is read, in this order.
+  // A data set often has the same rows in several formats: the first one available is read, in this order.
   for (const format of Object.values(formats)) {
     const files = wanted.filter((file) => format.test(file)).sort()
     if (files.length > 0) return files.map((file) => `hub://${name}@${revision}/${file}`)
@@ -96,7 +93,7 @@ async function* open(path: string, options: HubConfig, context: SourceContext): 
     throw new DataError(`Expected to fetch ${inside}, got ${error.message}. Check the name and the network.`, path)
   })
   if (blob === null)
-    throw new DataError('Expected a file of the data set, got none of that name. Check the path.', path)
+    throw new DataError('Expected a file of the data set, got no file with that name. Check the path.', path)
   const { textField, idField, metadata } = options
   const record = { textField, idField, metadata }
   if (formats.parquet.test(inside)) {
@@ -125,7 +122,7 @@ async function* blobBytes(blob: Blob, path: string): AsyncGenerator<Uint8Array> 
 export const hub = defineSource({
   type: 'hub',
   config,
-  summary: 'A data set of the Hugging Face Hub by id: its Parquet, JSON lines, CSV or text files',
+  summary: 'data set of the Hugging Face Hub by id: its Parquet, JSON lines, CSV or text files',
   extensions: [],
   open,
   expand,

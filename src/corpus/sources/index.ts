@@ -1,4 +1,4 @@
-// The registry of corpus sources, and how a path becomes a list of inputs.
+// The registry of corpus sources.
 import { books } from './books.ts'
 import { csv } from './csv.ts'
 import { hub } from './hub.ts'

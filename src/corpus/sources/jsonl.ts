@@ -1,4 +1,4 @@
-// JSON lines: one object a line, one of its fields the text. Knows nothing about what the other fields mean.
+// JSON lines: one object per line, with the text in one of its fields.
 import { z } from 'zod'
 import { DataError, parseJson } from '../../core/index.ts'
 import { type ByteStream, decodeUtf8, openBytes, splitLines } from '../../files/index.ts'
@@ -6,9 +6,9 @@ import { defineSource, type SourceContext, type SourceRecord } from './source.ts
 import { scalarMetadata } from './text-record.ts'
 
 export const recordConfig = {
-  textField: z.string().default('text').describe('Field that holds the text'),
-  idField: z.string().default('id').describe('Field that holds a unique id; the record number where it is absent'),
-  metadata: z.boolean().default(true).describe('Keep the other fields, where they are strings or numbers, as metadata'),
+  textField: z.string().default('text').describe('field with the text'),
+  idField: z.string().default('id').describe('field with a unique id; records without it get their number'),
+  metadata: z.boolean().default(true).describe('other string and number fields as metadata'),
 }
 
 const config = z.strictObject({
@@ -18,7 +18,7 @@ const config = z.strictObject({
     .int()
     .positive()
     .default(64 * 1024 * 1024)
-    .describe('A longer line is rejected unread'),
+    .describe('maximum bytes per line; longer ones are rejected'),
 })
 
 /** Reads JSON lines from any stream; `path` names it. */
@@ -62,7 +62,7 @@ const parseLine = (
   return toDocument(record as Record<string, unknown>, number, source, options)
 }
 
-/** Makes a document of a record with named fields. */
+/** The document of a record with named fields, or a reject. */
 export const toDocument = (
   record: Record<string, unknown>,
   number: number,
@@ -88,11 +88,11 @@ export const toDocument = (
   }
 }
 
-/** JSON lines, as most corpora are published. */
+/** JSON lines, the format of most published corpora. */
 export const jsonl = defineSource({
   type: 'jsonl',
   config,
-  summary: 'JSON lines, one object a document',
+  summary: 'JSON lines, one object per document',
   extensions: ['.jsonl', '.ndjson', '.json'],
   open: (path, options, context) => readJsonl(openBytes({ path, signal: context.signal }), path, options, context),
 })

@@ -1,4 +1,4 @@
-// Parquet files, row group by row group. Knows columns, not what they mean.
+// Parquet files, one row per document.
 import { type AsyncBuffer, asyncBufferFromFile } from 'hyparquet'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
@@ -13,7 +13,7 @@ const config = z.strictObject({
     .int()
     .positive()
     .default(1024 * 1024 * 1024)
-    .describe('A file with a larger row group is refused, since a row group is held in memory'),
+    .describe('maximum bytes per row group, which is kept in memory; files with larger ones are refused'),
 })
 
 /** Reads rows from any random-access file; `path` names it. The position of a document is its row number. */
@@ -79,7 +79,7 @@ async function* open(
 export const parquet = defineSource({
   type: 'parquet',
   config,
-  summary: 'Parquet files, one row a document',
+  summary: 'Parquet files, one row per document',
   extensions: ['.parquet'],
   open,
 })

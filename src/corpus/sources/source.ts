@@ -1,28 +1,27 @@
-// The contract between a source of documents (one file a format in this folder) and the pipeline that reads it.
-// Determinism: the same bytes, config and version give the same documents and rejects in the same order, on any machine
-// and whatever decompressor is installed. A source knows no filter, no shard and no output format.
+// The contract of a source of documents. Determinism: equal bytes, config and version give the same documents and rejects
+// in the same order, on any machine and with any installed decompressor.
 import type { z } from 'zod'
 
-/** Where a record was found. */
+/** Position of a record. */
 export interface SourcePosition {
-  /** The path given to `open`. */
+  /** Path given to `open`. */
   path: string
   /** Byte offset of the record's first byte in the **decompressed** stream; in Parquet, the row number. */
   offset: number
 }
 
-/** One document: plain text, paragraphs separated by a blank line, and what is known about it. */
+/** One document: plain text with paragraphs separated by a blank line, and its metadata. */
 export interface SourceDocument {
   text: string
-  /** Unique and stable inside one path. */
+  /** Unique and stable within one path. */
   id: string
   metadata: Record<string, string | number>
   source: SourcePosition
 }
 
-/** A record that gave no document. Never lost silently: the pipeline counts them by `reason`. */
+/** A record without a document; the pipeline counts these by `reason`. */
 export interface SourceReject {
-  /** A short fixed label, such as `redirect`; what varies is in `detail`. */
+  /** A fixed label such as `redirect`; variable text is in `detail`. */
   reason: string
   source: SourcePosition
   detail?: string
@@ -30,31 +29,31 @@ export interface SourceReject {
 
 export type SourceRecord = SourceDocument | SourceReject
 
-/** True when the record gave no document. */
+/** Whether a record is a reject. */
 export const isReject = (record: SourceRecord): record is SourceReject => 'reason' in record
 
 export interface SourceContext {
   signal?: AbortSignal
 }
 
-/** A kind of source. Its paths may be plain, `.gz`, `.bz2` or `.zst`; compression is found by magic bytes, not by name. */
+/** A kind of source. Its files may be compressed by gzip, bzip2 or zstd, which is detected by magic bytes. */
 export interface SourceDefinition<Config = unknown> {
   type: string
   /** A `z.strictObject`; every field has a default and a description. */
   config: z.ZodType<Config>
   summary: string
-  /** File name endings that a folder or a glob without an ending is searched for, each also with `.gz`, `.bz2`, `.zst`. */
+  /** Extensions of its files in a folder, each also with `.gz`, `.bz2` or `.zst`. */
   extensions: readonly string[]
   /**
-   * Streams one path in bounded memory. A record that cannot be used is a reject and reading goes on; a stream that
-   * cannot be read any further (truncated compression, a missing file) throws DataError after all that came before it.
+   * Streams one path in bounded memory. An unusable record is a reject, and reading continues.
+   * @throws DataError, after all records before it, when the stream cannot be read further
    */
   open(path: string, config: Config, context: SourceContext): AsyncIterable<SourceRecord>
-  /** Replaces the usual expansion of a folder, glob or list (see `expandPaths`) to the paths that `open` takes. */
+  /** Expands a path to those for `open`, instead of the usual folders, globs and lists (see `expandPaths`). */
   expand?(path: string, config: Config, context: SourceContext): Promise<string[]>
 }
 
-/** Declares a source; registered by one line in index.ts. */
+/** Declares a source. */
 export const defineSource = <Schema extends z.ZodType>(
   definition: Omit<SourceDefinition<z.output<Schema>>, 'config'> & { config: Schema },
 ): SourceDefinition<z.output<Schema>> & { config: Schema } =>

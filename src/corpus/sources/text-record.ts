@@ -1,6 +1,6 @@
 // Text and metadata of one record, normalised.
 
-/** Line ends to LF, control characters away, at most one blank line in a row. */
+/** A text with LF line ends, without control characters, and with at most one blank line in a row. */
 export const normalizeText = (text: string): string =>
   text
     .replace(/\r\n?/g, '\n')
@@ -9,7 +9,7 @@ export const normalizeText = (text: string): string =>
     .replace(/\n{3,}/g, '\n\n')
     .replace(/^\n+|\n+$/g, '')
 
-/** The values of a record that may be metadata. */
+/** The scalar fields of a record as metadata. */
 export const scalarMetadata = (record: Record<string, unknown>, except: string): Record<string, string | number> => {
   const metadata: Record<string, string | number> = {}
   for (const [key, value] of Object.entries(record)) {

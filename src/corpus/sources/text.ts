@@ -1,4 +1,4 @@
-// Plain text: a file, a line, or a block between blank lines is a document. Knows no markup.
+// Plain text: a document is a file, a line, or a block between blank lines.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
@@ -10,15 +10,13 @@ const config = z.strictObject({
   document: z
     .enum(['file', 'line', 'block', 'wikitext'])
     .default('file')
-    .describe(
-      'What is one document: a file, a line, a block between blank lines, or an article of WikiText (= Title =)',
-    ),
+    .describe('unit of a document: a file, a line, a block between blank lines, or an article of WikiText (= Title =)'),
   maxDocumentBytes: z
     .number()
     .int()
     .positive()
     .default(16 * 1024 * 1024)
-    .describe('A longer document is cut at a line end, so that none of it is lost; a longer line is rejected'),
+    .describe('maximum bytes per document; longer ones are split at line ends, longer lines are rejected'),
 })
 
 type TextConfig = z.output<typeof config>
@@ -97,7 +95,7 @@ const newline = Buffer.from('\n')
 export const text = defineSource({
   type: 'text',
   config,
-  summary: 'Plain text: a file, a line or a block is a document',
+  summary: 'plain text: one file, line or block per document',
   extensions: ['.txt', '.text', '.md'],
   open: (path, options, context) => readText(openBytes({ path, signal: context.signal }), path, options, context),
 })

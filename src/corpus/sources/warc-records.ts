@@ -1,13 +1,13 @@
-// Records of a WARC stream (ISO 28500), with recovery: a record whose length is wrong is rejected and reading goes on at
-// the next one, even when the wrong length reaches over it. Knows no HTTP and no HTML.
+// Records of a WARC stream (ISO 28500), with recovery: a record with a wrong length is rejected, and reading continues at
+// the next record, even if the wrong length spans it.
 import { DataError } from '../../core/index.ts'
 import { ByteReader, openBytes } from '../../files/index.ts'
 import type { SourceContext, SourcePosition, SourceReject } from './source.ts'
 
 export interface WarcRecord {
-  /** Lower-case names; of a repeated header the first. */
+  /** Headers by lower-case name; the first of repeated ones. */
   headers: Map<string, string>
-  /** Valid until the next record is asked for. */
+  /** Valid until the next record is read. */
   payload: Buffer
   source: SourcePosition
 }
@@ -19,7 +19,7 @@ const blankLine = Buffer.from('\r\n\r\n')
 const blankLineUnix = Buffer.from('\n\n')
 const version = /^WARC\/[01]\.\d{1,2}\r?\n/
 
-/** Streams records; of each the payload is held in memory, up to `maxRecordBytes`. Throws DataError when it is no WARC. */
+/** Streams records with payloads of at most `maxRecordBytes` in memory. @throws DataError when the file is no WARC */
 export async function* readWarc(
   path: string,
   maxRecordBytes: number,
@@ -65,7 +65,7 @@ export async function* readWarc(
       const whole = head.length + declared
       const complete = await reader.ensure(whole)
       if (!complete || !(await endsWell(reader, whole))) {
-        // Too long, too short, or cut off: the next record is looked for inside what the length claimed, too.
+        // Too long, too short, or truncated: the search for the next record includes the claimed payload.
         const detail = complete ? `not ${declared} bytes long` : `the file ends before the ${declared} bytes declared`
         yield { reason: 'wrong-length', source, detail }
         reader.take(head.length)
@@ -97,7 +97,7 @@ const readHead = async (reader: ByteReader): Promise<{ headers: Map<string, stri
   return { headers: parseHeaders(text, text.indexOf('\n') + 1), length: end + separator }
 }
 
-/** Header lines to a map; folded lines are joined. */
+/** Header lines as a map; folded lines are joined. */
 export const parseHeaders = (text: string, from: number): Map<string, string> => {
   const headers = new Map<string, string>()
   let last = ''
@@ -114,7 +114,7 @@ export const parseHeaders = (text: string, from: number): Map<string, string> =>
   return headers
 }
 
-/** After its payload a record has line ends, then another record or the end of the file. */
+/** Whether line ends and then another record or the end of the file follow the payload. */
 const endsWell = async (reader: ByteReader, whole: number): Promise<boolean> => {
   for (let ahead = whole; ; ahead++) {
     if (!(await reader.ensure(ahead + 1))) return true
@@ -135,7 +135,7 @@ const skipLineEnds = async (reader: ByteReader): Promise<boolean> => {
   return false
 }
 
-/** Moves to the next line that begins a record; false at the end. */
+/** Moves to the next line that begins a record; returns false at the end. */
 const resync = async (reader: ByteReader): Promise<boolean> => {
   while (await reader.skipPast(nextRecord)) {
     await reader.ensure(8)

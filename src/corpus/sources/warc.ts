@@ -13,20 +13,20 @@ const maxRecordBytes = z
   .int()
   .positive()
   .default(64 * 1024 * 1024)
-  .describe('A longer record is rejected unread')
+  .describe('maximum bytes per record; longer ones are rejected')
 
 const warcConfig = z.strictObject({
   mode: z
     .enum(['fast', 'faithful', 'all'])
     .default('fast')
-    .describe('How the main text of a page is found: fast rules, faithful (Readability), or all text'),
-  statuses: z.array(z.number().int()).default([200]).describe('HTTP statuses to read'),
+    .describe('extraction of the main text: fast rules, faithful (Readability), or all text'),
+  statuses: z.array(z.number().int()).default([200]).describe('HTTP status codes to read'),
   maxHtmlBytes: z
     .number()
     .int()
     .positive()
     .default(8 * 1024 * 1024)
-    .describe('A longer page is rejected'),
+    .describe('maximum bytes per page; longer ones are rejected'),
   maxRecordBytes,
 })
 
@@ -117,7 +117,7 @@ async function* openWet(
   }
 }
 
-/** The parts of a WAT record that are read; everything else in it is ignored. */
+/** The fields of a WAT record that are read. */
 interface WatEnvelope {
   Envelope?: {
     'WARC-Header-Metadata'?: Record<string, string>
@@ -177,20 +177,20 @@ const readWat = ({ headers, payload, source }: WarcRecord): SourceRecord => {
   }
 }
 
-/** Web captures; HTML responses become text. */
+/** Web captures: the main text of HTML responses. */
 export const warc = defineSource({
   type: 'warc',
   config: warcConfig,
-  summary: 'Web captures (WARC): the main text of HTML pages',
+  summary: 'web captures (WARC): the main text of HTML pages',
   extensions: ['.warc'],
   open: openWarc,
 })
 
-/** Text that Common Crawl took from its captures. */
+/** Text of web captures as Common Crawl extracts it. */
 export const wet = defineSource({
   type: 'wet',
   config: extractedConfig,
-  summary: 'Text of web captures as Common Crawl publishes it (WET)',
+  summary: 'text of web captures as Common Crawl publishes it (WET)',
   extensions: ['.wet', '.warc.wet'],
   open: openWet,
 })
@@ -199,7 +199,7 @@ export const wet = defineSource({
 export const wat = defineSource({
   type: 'wat',
   config: extractedConfig,
-  summary: 'Titles and descriptions of web captures (WAT)',
+  summary: 'titles and descriptions of web captures (WAT)',
   extensions: ['.wat', '.warc.wat'],
   open: openWat,
 })

@@ -1,5 +1,5 @@
-// MediaWiki XML dumps (export 0.3 to 0.11): pages to documents, by a splitter of our own that needs no XML tree: in a dump
-// every `<` of a text is escaped, so `</page>` ends a page wherever it stands. Knows no wikitext.
+// MediaWiki XML dumps (export 0.3 to 0.11), one page per document. Pages are split without an XML parser: every `<` of a
+// text is escaped in a dump, so each `</page>` ends a page.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { ByteReader, openBytes } from '../../files/index.ts'
@@ -11,22 +11,22 @@ const config = z.strictObject({
   mode: z
     .enum(['fast', 'faithful'])
     .default('fast')
-    .describe('fast drops tables and quotation templates; faithful renders them as text'),
-  namespaces: z.array(z.number().int()).default([0]).describe('Namespaces to read; 0 holds the articles'),
-  redirects: z.enum(['drop', 'keep']).default('drop').describe('What to do with pages that only redirect'),
-  disambiguation: z.enum(['drop', 'keep']).default('drop').describe('What to do with disambiguation pages'),
-  captions: z.boolean().default(false).describe('Keep captions of pictures as paragraphs'),
-  title: z.boolean().default(true).describe('Begin the text with the title of the page'),
+    .describe('extraction mode: fast drops tables and quotation templates, faithful renders them as text'),
+  namespaces: z.array(z.number().int()).default([0]).describe('namespaces to read; 0: articles'),
+  redirects: z.enum(['drop', 'keep']).default('drop').describe('handling of redirect pages'),
+  disambiguation: z.enum(['drop', 'keep']).default('drop').describe('handling of disambiguation pages'),
+  captions: z.boolean().default(false).describe('captions of pictures as paragraphs'),
+  title: z.boolean().default(true).describe('title of the page at the start of the text'),
   dropSections: z
     .array(z.string())
     .default([])
-    .describe('Headings whose sections are left out, such as "References" or "External links"'),
+    .describe('headings of sections to drop, such as "References" or "External links"'),
   maxPageBytes: z
     .number()
     .int()
     .positive()
     .default(64 * 1024 * 1024)
-    .describe('A longer page is rejected unread'),
+    .describe('maximum bytes per page; longer ones are rejected'),
 })
 
 type WikipediaConfig = z.output<typeof config>
@@ -66,7 +66,7 @@ async function* open(
       const source = { path, offset: reader.offset }
       if (end < 0) {
         if (reader.ended) {
-          // The end of the file inside a page; the stream's own error, if it had one, says more.
+          // The file ends inside a page; the error of the stream, if any, is thrown below.
           if (reader.available > 0) yield { reason: 'broken-xml', source, detail: 'the file ends inside a page' }
           break
         }
@@ -75,7 +75,7 @@ async function* open(
         if (!(await nextPage(reader))) break
         continue
       }
-      // A page inside a page: the first was cut off; reading goes on at the second.
+      // A page inside a page: the first one is truncated, and reading continues at the second.
       const inner = reader.peek(end).lastIndexOf(pageOpen)
       if (inner > 0) {
         reader.take(inner)
@@ -91,7 +91,7 @@ async function* open(
   }
 }
 
-/** Moves to the next `<page>`; false at the end. */
+/** Moves to the next `<page>`; returns false at the end. */
 const nextPage = async (reader: ByteReader): Promise<boolean> => {
   for (;;) {
     const at = reader.peek().indexOf(pageOpen)
@@ -115,7 +115,7 @@ const readSiteInfo = (head: string): SiteInfo => {
   }
 }
 
-/** Content of the first `<name …>content</name>`, decoded; undefined when there is none or it is not closed. */
+/** Decoded content of the first element of a name; undefined when there is none or it is not closed. */
 const element = (xml: string, name: string, from = 0): string | undefined => {
   const open = xml.indexOf(`<${name}`, from)
   if (open < 0) return undefined
@@ -143,7 +143,7 @@ const readPage = (
   if (title === undefined) return { reason: 'broken-xml', source, detail: 'no title' }
   const id = element(xml, 'id') ?? ''
   const namespace = Number(element(xml, 'ns') ?? 0)
-  // Of a full history, the last revision.
+  // A dump with full history has the last revision at the end.
   const revision = Math.max(0, xml.lastIndexOf('<revision>'))
   const text = element(xml, 'text', revision)
   if (text === undefined) return { reason: 'broken-xml', source, detail: `page "${title}" has no complete text` }
@@ -178,7 +178,7 @@ const readPage = (
 const withNumber = (key: string, value: string | undefined): Record<string, number> =>
   value === undefined || !/^\d+$/.test(value) ? {} : { [key]: Number(value) }
 
-// Dumps older than 0.6 have no <redirect>; the magic word then tells, in the languages of the largest Wikipedias.
+// Dumps older than 0.6 have no <redirect>, so the magic word is matched, in the languages of the largest Wikipedias.
 const redirectWord =
   /^\s*#\s*(redirect|redirection|weiterleitung|redirecci[oó]n|rinvia|redirecionamento|doorverwijzing|patrz|перенаправление|перенаправлення|重定向|転送|넘겨주기|تحويل)\s*:?\s*\[\[/i
 

@@ -1,5 +1,5 @@
-// Lines, white space and character counts as the published rules count them: by code point, with Unicode's line ends.
-// It knows no filter; it exists because UTF-16 lengths and JavaScript's trim() would shift the thresholds.
+// Lines, white space and character counts as in the published rules: by code point, with Unicode line ends. UTF-16 lengths
+// and JavaScript's trim() would shift the thresholds.
 
 const anyLineEnd = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/
 const spaceClass = '[\\s\\x1c-\\x1f\\x85]'
@@ -8,7 +8,7 @@ const trailingSpace = new RegExp(`${spaceClass}$`)
 const spaceRun = new RegExp(`${spaceClass}+`)
 const whiteCharacter = new RegExp(spaceClass)
 
-/** Lines by every Unicode line end, without the ends; a final line end opens no empty line. */
+/** Lines split at every Unicode line end; a final line end does not start an empty line. */
 export const splitLines = (text: string): string[] => {
   if (text === '') return []
   const lines = text.split(anyLineEnd)
@@ -16,9 +16,10 @@ export const splitLines = (text: string): string[] => {
   return lines
 }
 
+/** A text without white space at its start. */
 export const trimStart = (text: string): string => text.replace(leadingSpace, '')
 
-/** Linear also for a long run of white space inside the text, which a `\s+$` pattern is not. */
+/** A text without white space at its end; unlike a `\s+$` pattern, linear for long runs of white space inside. */
 export const trimEnd = (text: string): string => {
   if (!trailingSpace.test(text)) return text
   let end = text.length
@@ -26,9 +27,10 @@ export const trimEnd = (text: string): string => {
   return text.slice(0, end)
 }
 
+/** A text without white space at both ends. */
 export const trim = (text: string): string => trimEnd(trimStart(text))
 
-/** Words by white space alone. */
+/** Words split at white space. */
 export const splitWhitespace = (text: string): string[] => {
   const parts = text.split(spaceRun)
   if (parts[0] === '') parts.shift()
@@ -36,7 +38,7 @@ export const splitWhitespace = (text: string): string[] => {
   return parts
 }
 
-/** Number of Unicode code points; UTF-16 length less the surrogate pairs. */
+/** Number of Unicode code points. */
 export const countCodePoints = (text: string): number => {
   let count = text.length
   for (let i = 0; i + 1 < text.length; i++) {
@@ -52,7 +54,7 @@ export const countCodePoints = (text: string): number => {
   return count
 }
 
-/** How often `part` occurs in `text`, not overlapping. */
+/** Number of non-overlapping occurrences of `part` in `text`. */
 export const countOccurrences = (text: string, part: string): number => {
   let count = 0
   for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) count++

@@ -1,5 +1,5 @@
-// Words of English that the affix rules of words.ts would split wrongly: contractions, abbreviations, emoticons.
-// Facts of the language; the set is the one that spaCy's English tokenizer treats alike, so that word counts agree.
+// English words that the affix rules of words.ts would split wrongly: contractions, abbreviations, emoticons. The set is that
+// of spaCy's English tokenizer, so that word counts agree.
 
 const both = (words: readonly string[]): string[] =>
   words.flatMap((word) => [word, word[0].toUpperCase() + word.slice(1)])
@@ -109,5 +109,5 @@ const collect = (): Map<string, readonly string[]> => {
   return table
 }
 
-/** Exception → its words. */
+/** Words of each exception. */
 export const englishExceptions: ReadonlyMap<string, readonly string[]> = collect()

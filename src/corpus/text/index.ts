@@ -1,4 +1,4 @@
-// Text as the published quality rules see it: words, sentences, lines, characters. It knows no filter.
+// Words, sentences, lines and characters as in the published quality rules.
 
 export * from './characters.ts'
 export * from './punctuation.ts'

@@ -1,6 +1,6 @@
-// Which characters count as punctuation and as the end of a sentence.
+// Punctuation and ends of sentences.
 
-/** One character that ends a sentence in any script (Unicode's Sentence_Terminal and three Khmer signs). */
+/** A character that ends a sentence (Unicode's Sentence_Terminal and three Khmer signs). */
 export const terminalMark = /[\p{Sentence_Terminal}៖៙៚]/u
 
 const marks = '!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„\';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_."}►»'
@@ -10,7 +10,7 @@ const markPattern = new RegExp(
   'u',
 )
 
-/** Whether no character of `word` is more than punctuation or a control character. */
+/** Whether `word` consists of punctuation and control characters. */
 export const isPunctuation = (word: string): boolean => !startsWithAsciiLetter(word) && markPattern.test(word)
 
 const anyLetter = /\p{L}/u
@@ -18,7 +18,7 @@ const anyLetter = /\p{L}/u
 /** Whether any character of `word` is a letter. */
 export const hasLetter = (word: string): boolean => startsWithAsciiLetter(word) || anyLetter.test(word)
 
-/** Settles most words without a pattern. */
+/** A quick test that avoids a pattern for most words. */
 const startsWithAsciiLetter = (word: string): boolean => {
   const unit = word.charCodeAt(0) | 32
   return unit >= 97 && unit <= 122

@@ -1,12 +1,13 @@
-// Cuts text into words and counts sentences by the affix rules of English (those of spaCy's blank pipeline, which the
-// reference implementation of the Gopher, C4 and FineWeb rules uses), by Unicode's rules, or by white space.
-// It knows no filter. Pure: the caches change the speed only.
+// Splits text into words and counts sentences: by the affix rules of English (those of spaCy's blank pipeline, which the
+// reference implementation of the Gopher, C4 and FineWeb rules uses), by Unicode's rules, or at white space. The caches
+// affect only the speed.
 
 import { splitWhitespace } from './characters.ts'
 import { englishExceptions } from './english-exceptions.ts'
 
-/** english: punctuation and contractions apart; unicode: UAX 29 (any script, also without spaces); whitespace. */
+/** english: splits off punctuation and contractions; unicode: UAX 29, any script; whitespace: splits at white space. */
 export const wordRules = ['english', 'unicode', 'whitespace'] as const
+/** How to split words. */
 export type WordRule = (typeof wordRules)[number]
 
 const lower = '\\p{Ll}\\p{Lo}\\p{Lm}'
@@ -42,12 +43,12 @@ const urlPattern = new RegExp(
   'u',
 )
 const plainWord = /^[A-Za-z]+$/
-/** Longer chunks are no words; the URL pattern would cost their square. */
+/** Longer chunks are not split; the URL pattern would take quadratic time. */
 const longestChunk = 500
-/** No suffix but a run of dots is longer than this less the two characters that a pattern may look back. */
+/** Except for runs of dots, suffixes are shorter than this minus the two characters of look-behind. */
 const suffixWindow = 8
 
-/** The suffix of `text`, '' when there is none; looks at its end only, so that cutting many is linear. */
+/** The suffix of `text` or ''; reads only its end, so that removing many suffixes is linear. */
 const suffixOf = (text: string): string => {
   if (text.endsWith('..')) {
     let start = text.length - 2
@@ -70,9 +71,9 @@ const splitInfixes = (text: string, into: string[]): void => {
   if (start < text.length) into.push(text.slice(start))
 }
 
-/** Cuts one run without white space: prefixes and suffixes off by turns, then exceptions, URLs, infixes. */
+/** Splits a run without white space: prefixes and suffixes alternately, then exceptions, URLs and infixes. */
 const splitChunk = (chunk: string, exceptions: ReadonlyMap<string, readonly string[]>): string[] => {
-  // The length first: hashing the rest at every step would cost the square of the chunk.
+  // The length is tested first: hashing the rest at every step would take quadratic time.
   const isException = (text: string) => text.length <= longestException && exceptions.has(text)
   const words: string[] = []
   const suffixes: string[] = []
@@ -112,7 +113,7 @@ const splitChunk = (chunk: string, exceptions: ReadonlyMap<string, readonly stri
   return words
 }
 
-/** Exceptions that the affix rules would cut, by their cut form: emoticons and the like, found anywhere in a chunk. */
+/** Exceptions that the affix rules would split, such as emoticons, by their split form; matched anywhere in a chunk. */
 const splitExceptions = new Map<string, readonly string[]>()
 const splitExceptionStarts = new Set<string>()
 let longestSplitException = 0
@@ -124,7 +125,7 @@ for (const [text, words] of englishExceptions) {
   longestSplitException = Math.max(longestSplitException, cut.length)
 }
 
-/** Puts exceptions that were cut together again: the longest first, of equally long ones the first. */
+/** Joins exceptions that were split: the longest first, ties from the start. */
 const joinExceptions = (words: readonly string[]): readonly string[] => {
   const found: { start: number; length: number; exception: readonly string[] }[] = []
   for (let start = 0; start + 1 < words.length; start++) {
@@ -199,7 +200,7 @@ let lastText = ''
 let lastRule: WordRule = 'english'
 let lastWords: readonly string[] = []
 
-/** The words of `text`, punctuation marks being words of their own; the last result is kept for the next filter. */
+/** The words of `text`, with punctuation marks as separate words; the last result is cached for the next filter. */
 export const splitWords = (text: string, rule: WordRule = 'english'): readonly string[] => {
   if (rule !== lastRule || text !== lastText) {
     lastWords = splitters[rule](text)
@@ -213,7 +214,7 @@ const sentenceEnd = /^\p{Sentence_Terminal}$/u
 const punctuationOnly = /^\p{P}+$/u
 const spaceRuns = /[\s\x1c-\x1f\x85]+/g
 
-/** Sentences of `text`: one opens at the first word after a terminal mark that is not punctuation. */
+/** Number of sentences: each starts at the first word after a terminal mark that is not punctuation. */
 export const countSentences = (text: string, rule: WordRule = 'english'): number => {
   let sentences = 1
   let ended = false
@@ -231,7 +232,7 @@ export const countSentences = (text: string, rule: WordRule = 'english'): number
     read(splitters[rule](text))
     return sentences
   }
-  // More white space than one space is a word of its own in spaCy, so it opens a sentence too.
+  // More white space than one space is a separate word in spaCy, so it starts a sentence too.
   let start = 0
   for (const { 0: run, index } of text.matchAll(spaceRuns)) {
     if (index > start) read(splitChunkCached(text.slice(start, index)))

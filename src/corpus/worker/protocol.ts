@@ -1,12 +1,12 @@
-// The per-document stages for programs outside: JSON lines in, one JSON line out for each, in the same order, so that a
-// cluster can pipe its rows through (Spark: script transform). Knows no cluster and no file.
+// The protocol of `corpus worker`: JSON lines in, one JSON line out for each in the same order, so that a cluster can pipe
+// its rows through (in Spark: script transform).
 
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { parseJson } from '../../core/index.ts'
 import { splitLines } from '../../files/index.ts'
 
-/** Any object with `text`; the other fields come back as they were. */
+/** An object with `text`; other fields are returned unchanged. */
 export interface WorkerDocument {
   id?: string | number
   text: string
@@ -14,26 +14,29 @@ export interface WorkerDocument {
   [field: string]: unknown
 }
 
-/** What a stage makes of one document. */
+/** The result of a stage for one document. */
 export type StageOutcome =
   | { document: WorkerDocument }
   | { dropped: { stage: string; reason: string; detail?: string }; overlaps?: unknown[] }
-  /** Fields to add beside the document's id, in place of its text. */
+  /** Fields to return with the document's id instead of its text. */
   | { fields: Record<string, unknown> }
 
+/** A function from one document to its outcome; `line` is 1-based. */
 export type DocumentStage = (document: WorkerDocument, line: number) => StageOutcome | Promise<StageOutcome>
 
+/** Streams and limits of `serveLines`. */
 export interface ServeLinesOptions {
   input: AsyncIterable<Uint8Array>
   output: Writable
   stage: DocumentStage
-  /** A longer line is answered by an error line. */
+  /** Maximum bytes of a line; a longer one gets an error line. */
   maxLineBytes: number
-  /** Leave dropped documents out instead of answering `{"id", "dropped": …}`. */
+  /** Omit dropped documents instead of returning `{"id", "dropped": …}`. */
   omitDropped: boolean
   signal?: AbortSignal
 }
 
+/** Counts of the lines that `serveLines` has answered. */
 export interface ServeLinesResult {
   lines: number
   kept: number
@@ -43,7 +46,7 @@ export interface ServeLinesResult {
 
 const batchLength = 1 << 16
 
-/** Answers every line until the input ends. A line that is no document, or on which the stage fails, is answered by an error. */
+/** Answers every line until the input ends; a line without a document, or on which the stage fails, gets an error line. */
 export const serveLines = async (options: ServeLinesOptions): Promise<ServeLinesResult> => {
   const { input, output, stage, maxLineBytes, omitDropped, signal } = options
   const result: ServeLinesResult = { lines: 0, kept: 0, dropped: 0, errors: 0 }
@@ -89,7 +92,7 @@ const answerLine = async (bytes: Buffer, line: number, stage: DocumentStage): Pr
   }
   const document = value as WorkerDocument
   const { id } = document
-  if (typeof document.text !== 'string') return fault(line, id, 'Expected a text in `text`, got none.')
+  if (typeof document.text !== 'string') return fault(line, id, 'Expected a string in `text`, got none.')
   const metadata: unknown = document.metadata
   if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))) {
     return fault(line, id, 'Expected an object in `metadata`, got another JSON value.')

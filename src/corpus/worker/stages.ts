@@ -1,5 +1,5 @@
-// The stages that `corpus worker` offers, each a function of one document: extraction, filters, signatures and
-// decontamination. A registry; the protocol knows none of them.
+// The registry of the stages of `corpus worker`, each a function of one document: extraction, filters, deduplication keys
+// and decontamination.
 
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
@@ -22,17 +22,20 @@ import { extractWikitext } from '../extract/wikitext/index.ts'
 import { normalizeText } from '../sources/text-record.ts'
 import type { DocumentStage, StageOutcome, WorkerDocument } from './protocol.ts'
 
+/** Options of the stages, as zod fields for a command's schema. */
 export const workerOptions = {
   filter: z
     .array(z.string())
     .default([])
     .describe(
-      'For `filter`: NAME or NAME:option=value,option=value, or NAME@kind for documents with that `source.kind`',
+      '`filter` stage: filters as NAME, NAME:option=value,option=value, or NAME@kind for documents with that `source.kind`',
     ),
-  mode: z.enum(['fast', 'faithful']).default('fast').describe('For `html` and `wikitext`: how the text is extracted'),
-  minhash: minhashOptions.prefault({}).describe('For `signatures`'),
-  decontaminate: z.array(z.string()).default([]).describe('For `decontaminate`: the test sets'),
-  decontamination: decontaminationOptions.prefault({}).describe('For `decontaminate`: how overlaps are treated'),
+  mode: z.enum(['fast', 'faithful']).default('fast').describe('`html` and `wikitext` stages: extraction mode'),
+  minhash: minhashOptions.prefault({}).describe('`signatures` stage: MinHash options'),
+  decontaminate: z.array(z.string()).default([]).describe('`decontaminate` stage: test sets'),
+  decontamination: decontaminationOptions
+    .prefault({})
+    .describe('`decontaminate` stage: detection and removal of overlaps'),
 }
 
 const optionsSchema = z.strictObject(workerOptions)
@@ -54,7 +57,7 @@ const stages = {
   },
   filter: async ({ filter }: Resolved): Promise<DocumentStage> => {
     const specs = listOf(filter).map((spec, index) => parseFilterSpec(spec, `filter[${index}]`))
-    if (specs.length === 0) throw new ConfigError('Expected filters for `filter`, got none. Pass --filter NAME.')
+    if (specs.length === 0) throw new ConfigError('The `filter` stage needs filters: pass --filter NAME.')
     const chain = await FilterChain.create(resolveFilters(specs))
     return (document, line) => {
       const outcome = chain.apply(toCorpusDocument(document, line))
@@ -77,7 +80,7 @@ const stages = {
   decontaminate: async ({ decontaminate, decontamination }: Resolved): Promise<DocumentStage> => {
     const settings = resolveContamination(decontaminate, decontamination)
     if (settings === undefined) {
-      throw new ConfigError('Expected test sets for `decontaminate`, got none. Pass --decontaminate FILE.')
+      throw new ConfigError('The `decontaminate` stage needs test sets: pass --decontaminate FILE.')
     }
     const sets: TestSet[] = []
     for (const testSet of settings.testSets) sets.push(await readTestSet(testSet))
@@ -89,16 +92,18 @@ const stages = {
       if (result.action === 'drop') {
         return { dropped: { stage: 'decontaminate', reason: result.reason }, overlaps }
       }
-      // One line in, one line out: the pieces stay together, for the caller to explode.
+      // One line in, one line out: the pieces are returned together, for the caller to split.
       return { document: { ...document, text: result.pieces.join('\n\n'), pieces: result.pieces, overlaps } }
     }
   },
 } satisfies Record<string, (options: Resolved) => DocumentStage | Promise<DocumentStage>>
 
+/** Name of a stage. */
 export type WorkerStage = keyof typeof stages
+/** Names of all stages. */
 export const workerStageNames = Object.keys(stages) as [WorkerStage, ...WorkerStage[]]
 
-/** The stage `name`, ready for documents; ConfigError when an option that it needs is missing. */
+/** The stage `name` with its options. @throws ConfigError when an option that it needs is missing */
 export const createWorkerStage = async (name: WorkerStage, options: WorkerStageOptions = {}): Promise<DocumentStage> =>
   stages[name](parseConfig(optionsSchema, options, 'corpus worker'))
 

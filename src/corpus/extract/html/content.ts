@@ -1,5 +1,5 @@
-// Which blocks of a page are its content, by length and link density and by their neighbours, after the ideas of jusText
-// and of boilerpipe, without word lists, so that it works in any language.
+// Selection of the content blocks of a page by length, link density and neighbours, after jusText and boilerpipe, without
+// word lists so that it works in any language.
 import type { HtmlBlock } from './blocks.ts'
 
 /** @source Pomikálek, Removing Boilerplate and Duplicate Content from Web Corpora (2011), ch. 3: the thresholds. */
@@ -8,7 +8,7 @@ const shortLength = 70
 const maxGoodLinkDensity = 0.33
 const maxLinkDensity = 0.5
 const headingReach = 200
-/** Text inside <main> or <article> from which on nothing outside it is content. */
+/** Characters in <main> or <article> from which nothing outside is content. */
 const enoughMain = 200
 
 interface BlockGroup {
@@ -22,7 +22,7 @@ interface BlockGroup {
 /** The content blocks, in order, in groups of lines that belong together (a list, a table, one paragraph). */
 export const contentGroups = (blocks: readonly HtmlBlock[]): HtmlBlock[][] => {
   const chosen = chooseGroups(blocks)
-  // Names can mislead, such as a whole page inside <div class="widget">: then they are not heeded.
+  // Names can mislead, such as a whole page in <div class="widget">: then they are ignored.
   const prose = blocks.filter(
     (block) => block.text.length >= shortLength && block.linkLength <= maxGoodLinkDensity * block.text.length,
   )
@@ -42,7 +42,7 @@ const chooseGroups = (blocks: readonly HtmlBlock[]): HtmlBlock[][] => {
   for (const group of groups) group.label = classify(group)
   smooth(groups)
   if (!groups.some((group) => group.label === 'good' && !group.heading)) {
-    // Nothing long: a short page is content where it is not links.
+    // Without long blocks, all blocks of a short page that are not links are content.
     for (const group of groups) {
       const usable = !group.blocks[0].boilerplate && group.linkDensity <= maxGoodLinkDensity
       group.label = usable ? 'good' : 'bad'
@@ -88,14 +88,14 @@ const grouped = (blocks: readonly HtmlBlock[]): BlockGroup[] => {
   })
 }
 
-// A sentence's end, in the scripts that have one; and lines that end like sentences but are not content.
+// Ends of sentences; and lines that end like sentences but are not content.
 const sentence = /[.!?…。！？؟।]["'”’»)\]]*$/
 const notice = /^(?:©|copyright\b)|all rights reserved|\bcookies?\b/i
 
 const classify = (group: BlockGroup): BlockGroup['label'] => {
   const { kind, boilerplate, text } = group.blocks[0]
   if (boilerplate) return 'bad'
-  // Cells of a real table are often links; a table of one row is layout.
+  // Cells of data tables are often links; a table of one row is layout.
   const isTable = kind === 'row' && group.blocks.length >= 3 && group.length >= goodLength
   if (group.linkDensity > (isTable ? 0.85 : maxLinkDensity)) return 'bad'
   if (isTable) return 'good'
@@ -111,7 +111,7 @@ const isShortSentence = (group: BlockGroup): boolean => {
   return kind === 'paragraph' && (sentence.test(text) || text.endsWith(':')) && text.split(' ').length >= 5
 }
 
-/** Short and doubtful groups go with their nearest certain neighbours; headings with what they stand over. */
+/** Labels short and doubtful groups like their nearest certain neighbours, and headings like the text below them. */
 const smooth = (groups: BlockGroup[]): void => {
   const original = groups.map((group) => group.label)
   const certain = (label: BlockGroup['label']) => label === 'good' || label === 'bad'
@@ -148,13 +148,13 @@ const smooth = (groups: BlockGroup[]): void => {
   }
 }
 
-/** A list or paragraph that is links and nothing else, in short pieces: navigation within the content. */
+/** Whether a list or paragraph consists of short links only, as navigation within the content does. */
 const isLinkList = (group: BlockGroup): boolean => {
   if (group.heading || group.blocks[0].kind === 'row' || group.linkDensity < 0.9) return false
   return group.length / group.blocks.length < 60
 }
 
-/** Without headings that stand over nothing: before the end, or before one that is not below them. */
+/** Removes headings without content: before the end, or before a heading of the same or a higher level. */
 const withoutLoneHeadings = (groups: BlockGroup[]): BlockGroup[] => {
   let below = 0 // level of the heading that follows; 0 at the end
   let content = false

@@ -1,4 +1,4 @@
-// Main content by Mozilla's Readability on a linkedom tree: what a browser's reader view shows. Slow; for quality.
+// Main content by Mozilla's Readability on a linkedom tree, as in a browser's reader view. Slower than the fast rules.
 import { Readability } from '@mozilla/readability'
 import { parseHTML } from 'linkedom'
 
@@ -9,12 +9,12 @@ type ReadabilityDocument = ConstructorParameters<typeof Readability>[0]
 export const readableContent = (html: string): { html: string; title: string } | undefined => {
   try {
     const { document } = parseHTML(/<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`)
-    // Readability leaves these on small pages, where it has little to choose from.
+    // Readability keeps these on small pages, where it has few candidates.
     for (const element of document.querySelectorAll('nav, [role=navigation], body > footer')) element.remove()
     const article = new Readability(document as unknown as ReadabilityDocument, { maxElemsToParse: 200_000 }).parse()
     if (article === null || typeof article.content !== 'string') return undefined
     return { html: article.content, title: article.title ?? '' }
   } catch {
-    return undefined // too many elements, or nested deeper than the stack: the caller falls back to the rules
+    return undefined // too many or too deeply nested elements: the caller falls back to the fast rules
   }
 }

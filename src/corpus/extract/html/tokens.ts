@@ -1,9 +1,9 @@
-// HTML to a stream of tags and text runs, by the tokenizer rules that matter for text: comments, raw-text elements, quoted
-// attributes. Builds no tree, decodes nothing, never fails, and takes time linear in the input.
+// A stream of tags and text runs of HTML, by the tokenizer rules that affect text: comments, raw-text elements, quoted
+// attributes. It builds no tree, decodes nothing, never fails, and takes linear time.
 
 export interface TokenHandler {
   text(start: number, end: number): void
-  /** `attributesStart` to `attributesEnd` is what stands between the name and the `>`. */
+  /** `attributesStart` to `attributesEnd` is the text between the name and the `>`. */
   open(name: string, attributesStart: number, attributesEnd: number): void
   close(name: string): void
 }
@@ -12,7 +12,7 @@ const rawText = new Set(['script', 'style', 'textarea', 'title', 'iframe', 'noem
 
 export const tokenize = (html: string, handler: TokenHandler): void => {
   const length = html.length
-  const missing = new Set<string>() // raw-text elements known to have no further end tag
+  const missing = new Set<string>() // raw-text elements without a further end tag
   let at = 0
   let noComment = false
   while (at < length) {
@@ -84,7 +84,7 @@ const lower = (html: string, start: number, end: number): string => {
   return name
 }
 
-/** Past the `>` of a tag; quoted attribute values may hold one. */
+/** The position after the `>` of a tag; quoted attribute values may contain one. */
 const endOfTag = (html: string, from: number): number => {
   const first = html.indexOf('>', from)
   if (first < 0) return html.length
@@ -97,7 +97,7 @@ const endOfTag = (html: string, from: number): number => {
     }
   }
   if (quoteAt < 0) return first + 1
-  // A value opens after `=`; a stray quote elsewhere does not.
+  // A quote starts a value only after `=`.
   let at = from
   const limit = Math.min(html.length, from + 200_000)
   while (at < limit) {

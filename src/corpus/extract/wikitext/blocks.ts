@@ -1,4 +1,4 @@
-// Marked text (see renderer.ts) to blocks: headings, paragraphs, lists, code, table rows; quotes and gaps are tidied.
+// Blocks of marked text (see renderer.ts): headings, paragraphs, lists, code, table rows, without quotes and gaps.
 import { marks } from './renderer.ts'
 
 export interface Block {
@@ -12,7 +12,7 @@ const heading = /^(={1,6})([^=].*?|.)\1[\s\u0002]*$/
 const rule = /^-{4,}/
 const listMark = /^[*#:;]+/
 
-/** Splits marked text into blocks; those that show nothing are left out, as are headings with nothing under them. */
+/** Splits marked text into blocks, without empty ones and headings of empty sections. */
 export const toBlocks = (marked: string): Block[] => {
   const blocks: Block[] = []
   let paragraph = ''
@@ -66,7 +66,7 @@ export const toBlocks = (marked: string): Block[] => {
     } else {
       const text = tidy(line)
       if (text !== '') paragraph = join(paragraph, text)
-      else endParagraph() // a line of templates alone stands between blocks
+      else endParagraph() // a line of templates only separates blocks
     }
   }
   endParagraph()
@@ -75,7 +75,7 @@ export const toBlocks = (marked: string): Block[] => {
 
 const join = (paragraph: string, line: string): string => (paragraph === '' ? line : `${paragraph} ${line}`)
 
-/** One text: blank lines between blocks, none between the items of a list, the lines of code or the rows of a table. */
+/** Joins blocks with blank lines, except within lists, code and tables. */
 export const joinBlocks = (blocks: readonly Block[]): string => {
   let text = ''
   blocks.forEach(({ kind, text: own }, index) => {
@@ -101,12 +101,12 @@ const withoutEmptySections = (blocks: readonly Block[]): Block[] => {
   return kept.reverse()
 }
 
-// Attributes of cells and rows that are outside every table, such as `|valign=top|` after a table that a template opens.
+// Attributes of cells and rows outside tables, such as `|valign=top|` in a table that a template starts.
 const cellAttributes =
   /(^|\s)[|!]{1,2}[ \t]*(?:(?:v?align|style|width|height|colspan|rowspan|bgcolor|class|scope)[ \t]*=[ \t]*(?:"[^"|]{0,200}"|[^\s|"]{1,100})[ \t]*)+\|(?!\|)/gi
 const tableMarkup = /^(?:\{\||\|-)[ \t]*(?:[a-z]+[ \t]*=[ \t]*(?:"[^"]{0,200}"|[^\s"]{1,100})[ \t]*)*$/i
 
-/** Removes quote marks and the marks of gaps, with the brackets, commas and spaces that a gap leaves alone. */
+/** Removes quote marks and gaps, with the brackets, commas and spaces that gaps leave. */
 const tidy = (line: string): string => {
   let text = line
   if (text.includes("''")) text = withoutQuotes(text)
@@ -119,7 +119,7 @@ const tidy = (line: string): string => {
   return text.trim()
 }
 
-// Runs are made short first, and every repetition has a bound, so that no line takes more than linear time.
+// Runs are shortened first and every repetition is bounded, so that each line takes linear time.
 const withoutGaps = (line: string): string =>
   line
     .replace(/[ \t\u00a0]{2,}/g, ' ')

@@ -1,8 +1,9 @@
-// Finds where wikitext constructs end: templates, links, tables, tags. Only positions; renders nothing.
-// Failed searches cost from a budget, so that a page of unclosed brackets cannot take quadratic time.
+// The ends of wikitext constructs: templates, links, tables, tags. Failed searches are charged to a budget, so that a page
+// of unclosed brackets cannot take quadratic time.
 
 const verbatimTags = ['nowiki', 'pre', 'math', 'syntaxhighlight', 'source']
 
+/** Finds the ends of constructs in one text. */
 export class BracketFinder {
   readonly #text: string
   #budget: number

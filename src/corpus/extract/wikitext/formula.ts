@@ -1,5 +1,5 @@
-// TeX of <math> to readable plain text: Greek letters, operators, fractions, powers. Not a TeX parser: what it does not
-// know keeps its name without the backslash.
+// Readable plain text of the TeX in <math>: Greek letters, operators, fractions, powers. It is not a TeX parser: unknown
+// commands become their names.
 
 const symbols: Record<string, string> = {
   alpha: 'α',
@@ -184,7 +184,7 @@ const grouped = (part: string): string => (/^[\w.∞π]*$/.test(part.trim()) ? p
 
 const raised: Record<string, string> = { '-': '⁻', '−': '⁻', '–': '⁻', '+': '⁺' }
 
-/** A short number as superscript characters, so that 10<sup>7</sup> does not become 107; anything else as it is. */
+/** A short number as superscript characters, so that 10<sup>7</sup> does not become 107; other text unchanged. */
 export const superscript = (text: string): string => {
   if (!/^[−–+-]?\d{1,4}$/.test(text)) return text
   return text.replace(/./gu, (character) => raised[character] ?? '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(character)])

@@ -1,4 +1,4 @@
-// Wikitext to plain text, in two modes. Knows no XML and no dump.
+// Plain text of wikitext.
 import { type Block, joinBlocks, toBlocks } from './blocks.ts'
 import { type WikiNamespaces, wikiNamespaces } from './links.ts'
 import { renderMarkup } from './renderer.ts'
@@ -7,20 +7,20 @@ export { type WikiNamespaces, wikiNamespaces } from './links.ts'
 
 export interface WikitextOptions {
   /**
-   * `fast` drops tables and block templates; `faithful` renders them as text. Both render formulas and the templates
-   * that stand for words inside sentences.
+   * `fast` drops tables and block templates; `faithful` renders them as text. Both render formulas and templates inside
+   * sentences.
    */
   mode: 'fast' | 'faithful'
   namespaces?: WikiNamespaces
-  /** Keep captions of pictures, as paragraphs. Default false. */
+  /** Keep captions of pictures as paragraphs (default: false). */
   captions?: boolean
-  /** Headings, lower case, whose sections are left out. */
+  /** Headings in lower case whose sections are dropped. */
   dropSections?: ReadonlySet<string>
 }
 
 const englishNamespaces = wikiNamespaces()
 
-/** The readable text of a page: headings, paragraphs and lists, no markup. Never throws, whatever the input. */
+/** The text of a page: headings, paragraphs and lists, without markup. Never throws. */
 export const extractWikitext = (source: string, options: WikitextOptions): string => {
   const marked = renderMarkup(withoutComments(source.replace(/[\u0001-\u0008\r]/g, '')), {
     namespaces: options.namespaces ?? englishNamespaces,
@@ -34,7 +34,7 @@ export const extractWikitext = (source: string, options: WikitextOptions): strin
   return joinBlocks(blocks)
 }
 
-/** A comment alone on its line goes with the line. */
+/** Removes comments; a comment alone on its line is removed with the line. */
 const withoutComments = (source: string): string => {
   let start = source.indexOf('<!--')
   if (start < 0) return source

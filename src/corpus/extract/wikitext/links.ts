@@ -1,13 +1,13 @@
-// What a link shows, and which links show nothing: files, categories, other languages. Knows namespaces, not syntax.
+// The text of links, and links without text: files, categories, other languages.
 
 export interface WikiNamespaces {
-  /** Names of the File namespace, lower case, English ones included. */
+  /** Names of the File namespace in lower case. */
   file: ReadonlySet<string>
-  /** Names of the Category namespace, lower case, English ones included. */
+  /** Names of the Category namespace in lower case. */
   category: ReadonlySet<string>
 }
 
-// Authors who translate a page leave links with the namespace names of the other Wikipedia, which show as text otherwise.
+// Translated pages have links with the namespace names of the other Wikipedia, which would appear as text.
 const fileNames =
   'file image media datei bild fichier archivo imagen immagine bestand afbeelding plik grafika ficheiro imagem файл изображение зображення ファイル 画像 文件 檔案 图像 파일 그림 fil tiedosto kuva soubor fitxer dosya kép fájl ملف صورة קובץ'.split(
     ' ',
@@ -17,7 +17,7 @@ const categoryNames =
     ' ',
   )
 
-/** Namespaces with their names in the language of the dump, if given. */
+/** Common names of the namespaces, and those in the language of the dump, if given. */
 export const wikiNamespaces = (local: { file?: string; category?: string } = {}): WikiNamespaces => {
   const lower = (name: string | undefined) => (name === undefined ? [] : [name.toLowerCase()])
   return {
@@ -38,7 +38,7 @@ const notLanguages = new Set(['wp', 'wt', 'doi', 'b', 'c', 'd', 'm', 'n', 'q', '
 
 export type LinkKind = 'text' | 'file' | 'nothing'
 
-/** What kind of link a target is; `piped` tells whether the link has a text of its own. */
+/** The kind of a link by its target; `piped` is whether the link has its own text. */
 export const linkKind = (target: string, piped: boolean, namespaces: WikiNamespaces): LinkKind => {
   const colon = target.indexOf(':')
   if (colon <= 0) return 'text'
@@ -51,7 +51,7 @@ export const linkKind = (target: string, piped: boolean, namespaces: WikiNamespa
   return language && target.charCodeAt(colon + 1) !== 32 ? 'nothing' : 'text'
 }
 
-/** The text of a link whose pipe has nothing after it: no namespace, no bracketed or comma part. */
+/** The text of a link with an empty label: its target without namespace, parentheses and comma part. */
 export const pipeTrick = (target: string): string =>
   target
     .replace(/^:?[^:]{1,40}:/, '')
@@ -61,7 +61,7 @@ export const pipeTrick = (target: string): string =>
 const imageOption =
   /^\s*(thumb|thumbnail|frame|framed|frameless|border|left|right|center|centre|none|upright([ =][\d.]*)?|\d*x?\d+ ?px|baseline|middle|top|bottom|sub|super|text-top|text-bottom|(alt|link|lang|page|class|thumb|start|thumbtime)=.*)\s*$/is
 
-/** Whether the parts of a link after its target begin with an option of a picture, such as `thumb` or `250px`. */
+/** Whether the first part of a link after its target is an option of a picture, such as `thumb` or `250px`. */
 export const hasImageOptions = (parts: readonly string[]): boolean => parts.length > 2 && imageOption.test(parts[1])
 
 /** The caption among the parts of a file link, or an empty string. */

@@ -1,10 +1,10 @@
-// Rows of a wikitext table as lines of text. Knows the table syntax only; cells are rendered by its caller.
+// Rows of a wikitext table as lines of text; the caller renders the cells.
 import { splitTopLevel } from './brackets.ts'
 
-// Boxes that repeat or navigate rather than tell.
+// Boxes that repeat facts or are navigation.
 const skippedClass = /\b(infobox|navbox|metadata|toc|sidebar|vertical-navbox|ambox|mbox|noprint|navigation)\b/i
 
-/** Splits into rows; cells of a row are joined by ` | `. Empty rows and cells are left out. */
+/** The rows of a table, with cells joined by ` | `, without empty rows and cells. */
 export const renderTable = (table: string, renderCell: (source: string) => string): string[] => {
   const body = table.slice(2, -2)
   const firstEnd = body.indexOf('\n')
@@ -12,7 +12,7 @@ export const renderTable = (table: string, renderCell: (source: string) => strin
   const rows: string[] = []
   let cells: string[] = []
   let cell: string | undefined
-  let nested: string[] = [] // lines of a table inside a cell; its rows follow the row that it stands in
+  let nested: string[] = [] // lines of a table inside a cell; its rows follow the row of the cell
   let inner = 0 // depth of such tables
 
   const endCell = () => {
@@ -59,7 +59,7 @@ export const renderTable = (table: string, renderCell: (source: string) => strin
   return rows
 }
 
-/** Lines, where a line break inside a template or link does not count. */
+/** Lines, without splitting at line breaks inside templates and links. */
 const logicalLines = (text: string): string[] => splitTopLevel(text, '\n', 100_000)
 
 const withoutAttributes = (cell: string): string => {

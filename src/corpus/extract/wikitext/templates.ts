@@ -1,6 +1,6 @@
-// What the common text-bearing templates of English Wikipedia show. A template not listed here shows nothing.
-// `inline` are words inside sentences (both modes); `block` are quotations, lists and wrappers (faithful mode).
-// Knows no wikitext syntax: arguments arrive rendered.
+// The text of common templates of English Wikipedia; other templates have no text. Inline templates are words inside
+// sentences (both modes); block templates are quotations, lists and wrappers (faithful mode). Arguments are rendered
+// before.
 import { superscript } from './formula.ts'
 
 export interface TemplateArguments {
@@ -8,7 +8,7 @@ export interface TemplateArguments {
   at(index: number): string
   /** Rendered named argument; empty when absent. */
   get(name: string): string
-  /** Count of positional arguments. */
+  /** Number of positional arguments. */
   readonly count: number
   /** Name as written, lower case. */
   readonly name: string
@@ -54,7 +54,7 @@ const rangeWords: Record<string, string> = {
 
 const multiples: Record<string, string> = { e3: 'thousand', e6: 'million', e9: 'billion', e12: 'trillion' }
 
-/** A unit code of `{{convert}}` as it is read: `e6acre` is million acre, `sqmi` is sq mi. */
+/** The text of a unit code of `{{convert}}`: `e6acre` is million acre, `sqmi` is sq mi. */
 const unitText = (code: string): string => {
   if (code === 'C' || code === 'F') return `°${code}`
   if (code === 'ftin') return 'ft'
@@ -65,7 +65,7 @@ const unitText = (code: string): string => {
     .replace(/\b(sq|cu)(?=[a-z])/, '$1 ')
 }
 
-/** `{{convert|5|to|10|km|mi}}` shows the source quantity; the converted one in brackets is left out. */
+/** `{{convert|5|to|10|km|mi}}` becomes the source quantity, without the converted one. */
 const convert: TemplateRenderer = (args) => {
   let value = args.at(1)
   let next = 2
@@ -118,7 +118,7 @@ const scientific: TemplateRenderer = (args) => ` × 10${superscript(args.at(1))}
 const names = (list: string, renderer: TemplateRenderer): [string, TemplateRenderer][] =>
   list.split(' ').map((name) => [name.replaceAll('_', ' '), renderer])
 
-/** Shown inside sentences. */
+/** Templates inside sentences. */
 export const inlineTemplates: ReadonlyMap<string, TemplateRenderer> = new Map([
   ...names(
     'nowrap nobr nobold noitalic small smaller big bigger larger smallcaps sc sc2 allcaps em strong mono code tt kbd var mvar ' +
@@ -182,7 +182,7 @@ const quotation: TemplateRenderer = (args) => {
 const listed: TemplateRenderer = (args) =>
   `\n${Array.from({ length: args.count }, (_, index) => `* ${args.at(index + 1)}`).join('\n')}\n`
 
-/** Shown as blocks of their own. */
+/** Templates that are separate blocks. */
 export const blockTemplates: ReadonlyMap<string, TemplateRenderer> = new Map([
   ...names(
     'quote blockquote cquote quotation bquote rquote quote_box quotebox centered_pull_quote poemquote pull_quote',

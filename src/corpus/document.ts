@@ -32,7 +32,9 @@ export interface DropLine {
   bytes?: number
 }
 
-/** A document as one line without its line end; the order of keys is fixed, so that equal documents give equal bytes. */
+/**
+ * A document as one line without its line end; the order of keys is fixed, so that equal documents give equal bytes.
+ */
 export const encodeDocument = (document: CorpusDocument): string => {
   const { id, text, source, metadata } = document
   return JSON.stringify({ id, text, source: { kind: source.kind, path: source.path, offset: source.offset }, metadata })

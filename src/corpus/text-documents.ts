@@ -61,7 +61,10 @@ export async function* cutText(bytes: AsyncIterable<Uint8Array>, maxBytes: numbe
   if (size > 0) yield Buffer.concat(pending).toString('utf8')
 }
 
-/** Where to split, at most at `most`: after the last line end in the second half, else the last space, else between characters. */
+/**
+ * Where to split, at most at `most`: after the last line end in the second half, else the last space, else between
+ * characters.
+ */
 const cutPlace = (bytes: Buffer, most: number): number => {
   for (const end of [0x0a, 0x20]) {
     const at = bytes.lastIndexOf(end, most - 1)

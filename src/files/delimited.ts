@@ -1,5 +1,5 @@
-// Fields of comma or otherwise delimited values (RFC 4180): a quoted field may contain delimiters, doubled quotes and line
-// breaks. Line by line, so that a record of any number of lines takes time linear in its length.
+// Fields of comma or otherwise delimited values (RFC 4180): a quoted field may contain delimiters, doubled quotes and
+// line breaks. Line by line, so that a record of any number of lines takes time linear in its length.
 import { DataError } from '../core/index.ts'
 
 const QUOTE = '"'

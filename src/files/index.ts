@@ -1,5 +1,5 @@
-// Reading files of any format: paths and globs, byte streams, compression, lines, strict UTF-8, delimited values, Parquet,
-// zip, tar and XML.
+// Reading files of any format: paths and globs, byte streams, compression, lines, strict UTF-8, delimited values,
+// Parquet, zip, tar and XML.
 
 export { type DelimitedOptions, DelimitedParser, parseDelimited } from './delimited.ts'
 export { type PackedFile, packedFiles } from './packed-files.ts'

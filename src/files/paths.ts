@@ -1,5 +1,5 @@
-// Expands a path (a file, a folder, a glob, or a list of paths in a file) to files, sorted by name so that the order does
-// not depend on the file system.
+// Expands a path (a file, a folder, a glob, or a list of paths in a file) to files, sorted by name so that the order
+// does not depend on the file system.
 import { type Dirent, existsSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, sep } from 'node:path'
@@ -8,8 +8,8 @@ import { DataError } from '../core/index.ts'
 const compressions = ['', '.gz', '.bz2', '.zst']
 
 /**
- * The files that a path names. A folder is searched recursively for files with one of the extensions; `*`, `**`, `?` and
- * `{a,b}` form a glob; `@list.txt` names a file with one path a line, relative to that file.
+ * The files that a path names. A folder is searched recursively for files with one of the extensions; `*`, `**`, `?`
+ * and `{a,b}` form a glob; `@list.txt` names a file with one path a line, relative to that file.
  * @throws DataError when nothing is found
  */
 export const expandFiles = async (path: string, extensions: readonly string[]): Promise<string[]> => {

@@ -15,7 +15,10 @@ export interface XmlElement {
 
 const maxDepth = 200
 
-/** The elements with one of the names in `wanted`, as a tree without the others. @throws DataError for tags that do not match */
+/**
+ * The elements with one of the names in `wanted`, as a tree without the others.
+ * @throws DataError for tags that do not match
+ */
 export const xmlElements = (text: string, wanted: ReadonlySet<string>, file: string): XmlElement[] => {
   const top: XmlElement[] = []
   const open: (XmlElement | string)[] = []

@@ -14,7 +14,8 @@ const maxCommentBytes = 2 ** 16
 
 /**
  * The files of a zip archive in the order of its directory, without its folders.
- * @throws DataError for an archive that is damaged or encrypted, a file of more than 256 MiB, or a path out of the archive
+ * @throws DataError for an archive that is damaged or encrypted, a file of more than 256 MiB, or a path out of the
+ * archive
  */
 export function* zipFiles(archive: Buffer, path: string): Generator<{ name: string; data: Buffer }, void, undefined> {
   const damaged = (what: string) => new DataError(`Expected a zip archive, got one ${what}. It is damaged.`, path)

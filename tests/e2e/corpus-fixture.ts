@@ -1,4 +1,5 @@
-// Small inputs with known contents, the command line as a child process, and snapshots of folders, for the corpus tests.
+// Small inputs with known contents, the command line as a child process, and snapshots of folders, for the corpus
+// tests.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,4 +1,5 @@
-// What `corpus build` refuses through the command line: inputs without text, paths that are no files, and when it stops.
+// What `corpus build` refuses through the command line: inputs without text, paths that are no files, and when it
+// stops.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// A build that is killed at any moment goes on and gives the same bytes, with any number of workers; a full disk, changed
-// options and damaged files are noticed, and nothing older is lost.
+// A build that is killed at any moment goes on and gives the same bytes, with any number of workers; a full disk,
+// changed options and damaged files are noticed, and nothing older is lost.
 
 import {
   appendFileSync,

@@ -1,4 +1,5 @@
-// The worker thread of a build: runs the tasks of all phases, one after another, and writes their files and journal entries.
+// The worker thread of a build: runs the tasks of all phases, one after another, and writes their files and journal
+// entries.
 
 import { workerData } from 'node:worker_threads'
 import { serveTasks } from '../../core/index.ts'

@@ -1,5 +1,5 @@
-// `corpus build` from start to end: plans the work, skips what an earlier run has finished, runs the rest on worker threads,
-// and publishes the corpus by one atomic rename of its manifest.
+// `corpus build` from start to end: plans the work, skips what an earlier run has finished, runs the rest on worker
+// threads, and publishes the corpus by one atomic rename of its manifest.
 
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -399,7 +399,9 @@ class Build {
   }
 }
 
-/** @throws DataError with the reasons when no input gave a document: an empty corpus would only fail later, in training */
+/**
+ * @throws DataError with the reasons when no input gave a document: an empty corpus would only fail later, in training
+ */
 const requireText = ({ stages, damaged }: CorpusReport, inputs: number): void => {
   const read = stages.find(({ stage }) => stage === readStage)
   if (read !== undefined && read.documentsOut > 0) return

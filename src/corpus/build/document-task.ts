@@ -1,5 +1,5 @@
-// The per-document work on one piece of the input, in a worker: reads, filters, and computes deduplication keys. Writes the
-// filtered documents, the drop list and the keys into the piece's folder.
+// The per-document work on one piece of the input, in a worker: reads, filters, and computes deduplication keys. Writes
+// the filtered documents, the drop list and the keys into the piece's folder.
 
 import { join } from 'node:path'
 import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDocument, textBytes } from '../document.ts'

@@ -28,7 +28,8 @@ export interface ListOptions {
 
 /**
  * Every input in the order of the sources and, within a source, of `expand`.
- * @throws ConfigError for a path in two sources, whose documents would count twice, DataError for a path that is no file
+ * @throws ConfigError for a path in two sources, whose documents would count twice, DataError for a path that is no
+ * file
  */
 export const listInputs = async (
   sources: readonly ResolvedSource[],

@@ -1,6 +1,6 @@
-// The finished work of a build that may be killed: one folder per task, named by the hash of everything its result depends
-// on. The entry is written last and atomically, and lists every file with its hash, so a folder with a valid entry is
-// complete and any other folder can be deleted.
+// The finished work of a build that may be killed: one folder per task, named by the hash of everything its result
+// depends on. The entry is written last and atomically, and lists every file with its hash, so a folder with a valid
+// entry is complete and any other folder can be deleted.
 
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -7,13 +7,13 @@ describe('explainFault', () => {
     Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }),
     new Error('ENOSPC: no space left on device, write'),
     new Error('IO Error: Could not write file "x.tmp": No space left on device'),
-  ])('says what to do about a full disk: %s', (error) => {
+  ])('names the remedy for a full disk: %s', (error) => {
     const explained = explainFault(error)
     expect(explained).toBeInstanceOf(TunesmithError)
-    expect((explained as Error).message).toMatch(/^Expected room on the disk.*run the same command/)
+    expect((explained as Error).message).toMatch(/^Disk full.*resume with the same command/)
   })
 
-  it('leaves other errors as they are', () => {
+  it('returns other errors unchanged', () => {
     for (const error of [new ConfigError('x'), new TypeError('y'), 'z']) expect(explainFault(error)).toBe(error)
   })
 })

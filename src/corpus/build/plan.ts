@@ -1,5 +1,5 @@
-// Splits a build into tasks: groups of small files, single large files, and groups of finished pieces for the final parts.
-// A pure function of the inputs, so that the number of workers cannot change the output.
+// Splits a build into tasks: groups of small files, single large files, and groups of finished pieces for the final
+// parts. A pure function of the inputs, so that the number of workers cannot change the output.
 
 import type { InputFile } from './inputs.ts'
 

@@ -104,7 +104,7 @@ describe('readRecords', () => {
     await expect(readAll(cut, ['a', 'b'], null)).rejects.toThrow(/closed connection/)
   })
 
-  it('stops when a listed file was removed meanwhile', async () => {
+  it('stops when a listed file was removed during the build', async () => {
     const gone = fake(() => undefined)
     const source = gone.fake!
     const registry = {
@@ -116,6 +116,6 @@ describe('readRecords', () => {
         },
       },
     }
-    await expect(readAll(registry, ['nothing'])).rejects.toThrow(/removed meanwhile/)
+    await expect(readAll(registry, ['nothing'])).rejects.toThrow(/removed during the build/)
   })
 })

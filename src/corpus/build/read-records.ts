@@ -1,5 +1,5 @@
-// Reads input files through their sources into corpus documents, counts rejects and lists damaged files. Documents before
-// the damage of a file are kept.
+// Reads input files through their sources into corpus documents, counts rejects and lists damaged files. Documents
+// before the damage of a file are kept.
 
 import { existsSync } from 'node:fs'
 import { DataError } from '../../core/index.ts'

@@ -1,5 +1,5 @@
-// Resolves the options of a build: looks up every name, fills in every default, hashes every file named by an option. The
-// settings are plain JSON, for the workers, the manifest and the fingerprint.
+// Resolves the options of a build: looks up every name, fills in every default, hashes every file named by an option.
+// The settings are plain JSON, for the workers, the manifest and the fingerprint.
 
 import { statSync } from 'node:fs'
 import { parseConfig, sha256File } from '../../core/index.ts'

@@ -19,7 +19,9 @@ export interface StageCounts {
   dropped: Record<string, number>
 }
 
-/** A sampled drop. Documents with the lowest hashes of their ids are sampled, so that the choice depends only on ids. */
+/**
+ * A sampled drop. Documents with the lowest hashes of their ids are sampled, so that the choice depends only on ids.
+ */
 export interface DropSample {
   stage: string
   reason: string

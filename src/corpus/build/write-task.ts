@@ -1,5 +1,5 @@
-// The last phase, in a worker: applies the decisions of deduplication and decontamination to the filtered documents of a
-// few pieces, and streams them into one part of the corpus and its drop list.
+// The last phase, in a worker: applies the decisions of deduplication and decontamination to the filtered documents of
+// a few pieces, and streams them into one part of the corpus and its drop list.
 
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

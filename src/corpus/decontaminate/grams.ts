@@ -1,5 +1,5 @@
-// Words as in GPT-3's decontamination: lower case, split at white space, without punctuation, each with its position in the
-// text. Scripts without spaces have one word per character.
+// Words as in GPT-3's decontamination: lower case, split at white space, without punctuation, each with its position in
+// the text. Scripts without spaces have one word per character.
 // @source arXiv:2005.14165 appendix C
 
 import { mix32 } from '../hash/index.ts'

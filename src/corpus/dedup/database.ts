@@ -1,5 +1,6 @@
-// An embedded DuckDB for one deduplication, in bounded memory with larger tables on disk in a temporary folder. This file has
-// the DuckDB dialect for loading and writing tables; the queries in queries.ts are plain SQL that Spark also runs.
+// An embedded DuckDB for one deduplication, in bounded memory with larger tables on disk in a temporary folder. This
+// file has the DuckDB dialect for loading and writing tables; the queries in queries.ts are plain SQL that Spark also
+// runs.
 
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// The contract of a deduplicator: workers write keys for each document, then one process finds duplicates in the key files.
+// The contract of a deduplicator: workers write keys for each document, then one process finds duplicates in the key
+// files.
 
 import type { z } from 'zod'
 import { parseConfig } from '../../core/index.ts'

@@ -27,7 +27,9 @@ const allocate: Record<ColumnType, () => ColumnValues> = {
   STRING: () => new Array<string>(rowsPerGroup).fill(''),
 }
 
-/** Writes rows group by group in bounded memory; `path` exists only after `close` has synchronised all of it to disk. */
+/**
+ * Writes rows group by group in bounded memory; `path` exists only after `close` has synchronised all of it to disk.
+ */
 export class KeyFileWriter {
   readonly #partial: string
   readonly #names: readonly string[]

@@ -1,5 +1,5 @@
-// MinHash signatures for near deduplication: one 64-bit key per band of hash functions for each document; two documents that
-// share a key in any band count as near duplicates.
+// MinHash signatures for near deduplication: one 64-bit key per band of hash functions for each document; two documents
+// that share a key in any band count as near duplicates.
 // @source Broder 1997 (MinHash); bands and rows: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4
 
 import { z } from 'zod'

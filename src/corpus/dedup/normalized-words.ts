@@ -1,6 +1,6 @@
-// Hashes of the words of a text for deduplication: case, accents, punctuation and the values of numbers are ignored, and
-// scripts without spaces have one word per character. One loop over UTF-16 units with a table. Key files on disk contain
-// these hashes, so any change invalidates old files.
+// Hashes of the words of a text for deduplication: case, accents, punctuation and the values of numbers are ignored,
+// and scripts without spaces have one word per character. One loop over UTF-16 units with a table. Key files on disk
+// contain these hashes, so any change invalidates old files.
 
 import { mix32 } from '../hash/index.ts'
 

@@ -1,5 +1,5 @@
-// The text of a published book (plain text, Markdown, Project Gutenberg), by chapter, without headers, licences and hard
-// line breaks.
+// The text of a published book (plain text, Markdown, Project Gutenberg), by chapter, without headers, licences and
+// hard line breaks.
 
 export interface BookChapter {
   /** Empty for the text before the first chapter. */

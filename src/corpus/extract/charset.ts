@@ -1,5 +1,5 @@
-// Detection of the character encoding of bytes, and their text. In order: byte order mark, valid UTF-8, HTTP header, <meta>
-// in the first 4 kB, Windows-1252. WHATWG labels are those of TextDecoder.
+// Detection of the character encoding of bytes, and their text. In order: byte order mark, valid UTF-8, HTTP header,
+// <meta> in the first 4 kB, Windows-1252. WHATWG labels are those of TextDecoder.
 
 import { windows1252 } from './entities.ts'
 

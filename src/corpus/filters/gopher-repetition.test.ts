@@ -88,7 +88,8 @@ it('counts n-grams like a slow count with strings', async () => {
           ['topNGrams', topCharacters],
           ['duplicateNGrams', duplicate],
         ] as const) {
-          // Copies of an n-gram may overlap ("a a a" holds "a a" twice), so that a share may exceed the largest limit, 1.
+          // Copies of an n-gram may overlap ("a a a" holds "a a" twice), so that a share may exceed the largest limit,
+          // 1.
           const limit = Math.min(1, characters / text.length)
           const options = { ...off, topNGrams: [], duplicateNGrams: [], words: 'whitespace' }
           const dropped = kind === 'topNGrams' ? 'top-n-gram' : 'duplicate-n-grams'

@@ -1,5 +1,5 @@
-// The repetition rules of Gopher: shares of repeated lines, paragraphs and word n-grams in a document. N-grams are compared
-// as numbers, at one hash look-up per word and size.
+// The repetition rules of Gopher: shares of repeated lines, paragraphs and word n-grams in a document. N-grams are
+// compared as numbers, at one hash look-up per word and size.
 
 import { z } from 'zod'
 import { countCodePoints, splitWords, trim, wordRules } from '../text/index.ts'
@@ -110,8 +110,8 @@ export const countRepeated = (parts: readonly string[]): { count: number; charac
 }
 
 /**
- * All n-grams of a word list for increasing n; equal n-grams have equal ids. Only positions whose n-gram occurs more than
- * once are extended, since no longer n-gram can repeat elsewhere.
+ * All n-grams of a word list for increasing n; equal n-grams have equal ids. Only positions whose n-gram occurs more
+ * than once are extended, since no longer n-gram can repeat elsewhere.
  */
 class NGrams {
   #n = 1

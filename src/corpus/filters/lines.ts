@@ -1,5 +1,5 @@
-// Line rules: removes lines of web pages that are not content (counters, single words, capitals or digits only, calls to
-// action), drops documents in which their share is too large, and bounds the number and length of lines.
+// Line rules: removes lines of web pages that are not content (counters, single words, capitals or digits only, calls
+// to action), drops documents in which their share is too large, and bounds the number and length of lines.
 
 import { z } from 'zod'
 import { countCodePoints, splitWhitespace } from '../text/index.ts'

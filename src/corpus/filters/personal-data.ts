@@ -1,5 +1,5 @@
-// Masks e-mail addresses, IP addresses and phone numbers, but not names. Every search is bounded, so that no text can make
-// it slow.
+// Masks e-mail addresses, IP addresses and phone numbers, but not names. Every search is bounded, so that no text can
+// make it slow.
 
 import { isIPv6 } from 'node:net'
 import { z } from 'zod'

@@ -1,5 +1,5 @@
-// 64-bit hashes of words and sequences as pairs of 32-bit numbers, without bigint in the inner loop. Stable across machines
-// and releases, since key files and indexes on disk depend on them.
+// 64-bit hashes of words and sequences as pairs of 32-bit numbers, without bigint in the inner loop. Stable across
+// machines and releases, since key files and indexes on disk depend on them.
 
 /** The two halves of a hash; the next call overwrites them. */
 export interface HashPair {

@@ -30,7 +30,10 @@ export interface InspectOptions {
   signal?: AbortSignal
 }
 
-/** Manifest, report and sample documents of a corpus. @throws DataError when the folder has no corpus or it is damaged */
+/**
+ * Manifest, report and sample documents of a corpus.
+ * @throws DataError when the folder has no corpus or it is damaged
+ */
 export const inspectCorpus = async (folder: string, options: InspectOptions = {}): Promise<Inspection> => {
   const { samples = 3, verify = false, signal } = options
   const manifest = await readManifest(folder)

@@ -3,7 +3,8 @@ import { expandFiles } from '../../files/index.ts'
 import type { SourceContext, SourceDefinition } from './source.ts'
 
 /**
- * The inputs that a path names for a source: files by default (see `expandFiles`), or those of the source's own `expand`.
+ * The inputs that a path names for a source: files by default (see `expandFiles`), or those of the source's own
+ * `expand`.
  * @throws DataError when nothing is found
  */
 export const expandPaths = async <Config>(

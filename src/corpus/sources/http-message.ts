@@ -10,7 +10,10 @@ export interface HttpResponse {
   body: Uint8Array
 }
 
-/** Parses a captured response; undefined without a status line. @throws RangeError for a decoded body over `maxBytes` */
+/**
+ * Parses a captured response; undefined without a status line.
+ * @throws RangeError for a decoded body over `maxBytes`
+ */
 export const parseHttpResponse = (payload: Buffer, maxBytes: number): HttpResponse | undefined => {
   const crlf = payload.indexOf('\r\n\r\n')
   const lf = payload.subarray(0, crlf < 0 ? undefined : crlf).indexOf('\n\n')

@@ -1,5 +1,5 @@
-// The contract of a source of documents. Determinism: equal bytes, config and version give the same documents and rejects
-// in the same order, on any machine and with any installed decompressor.
+// The contract of a source of documents. Determinism: equal bytes, config and version give the same documents and
+// rejects in the same order, on any machine and with any installed decompressor.
 import type { z } from 'zod'
 
 /** Position of a record. */

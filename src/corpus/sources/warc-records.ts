@@ -1,5 +1,5 @@
-// Records of a WARC stream (ISO 28500), with recovery: a record with a wrong length is rejected, and reading continues at
-// the next record, even if the wrong length spans it.
+// Records of a WARC stream (ISO 28500), with recovery: a record with a wrong length is rejected, and reading continues
+// at the next record, even if the wrong length spans it.
 import { DataError } from '../../core/index.ts'
 import { ByteReader, openBytes } from '../../files/index.ts'
 import type { SourceContext, SourcePosition, SourceReject } from './source.ts'

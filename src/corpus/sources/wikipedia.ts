@@ -1,5 +1,5 @@
-// MediaWiki XML dumps (export 0.3 to 0.11), one page per document. Pages are split without an XML parser: every `<` of a
-// text is escaped in a dump, so each `</page>` ends a page.
+// MediaWiki XML dumps (export 0.3 to 0.11), one page per document. Pages are split without an XML parser: every `<` of
+// a text is escaped in a dump, so each `</page>` ends a page.
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { ByteReader, openBytes } from '../../files/index.ts'

@@ -1,5 +1,5 @@
-// Lines, white space and character counts as in the published rules: by code point, with Unicode line ends. UTF-16 lengths
-// and JavaScript's trim() would shift the thresholds.
+// Lines, white space and character counts as in the published rules: by code point, with Unicode line ends. UTF-16
+// lengths and JavaScript's trim() would shift the thresholds.
 
 const anyLineEnd = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/
 const spaceClass = '[\\s\\x1c-\\x1f\\x85]'

@@ -1,5 +1,5 @@
-// English words that the affix rules of words.ts would split wrongly: contractions, abbreviations, emoticons. The set is that
-// of spaCy's English tokenizer, so that word counts agree.
+// English words that the affix rules of words.ts would split wrongly: contractions, abbreviations, emoticons. The set
+// is that of spaCy's English tokenizer, so that word counts agree.
 
 const both = (words: readonly string[]): string[] =>
   words.flatMap((word) => [word, word[0].toUpperCase() + word.slice(1)])

@@ -6,7 +6,10 @@ import { wholeFile } from '../../files/index.ts'
 const maxBytes = 512 * 2 ** 20
 const maxEntryLength = 2000
 
-/** The entries of a list, trimmed, without comments and empty lines. @throws DataError for an unreadable or too large file */
+/**
+ * The entries of a list, trimmed, without comments and empty lines.
+ * @throws DataError for an unreadable or too large file
+ */
 export const readWordList = async (path: string): Promise<string[]> => {
   const bytes = await wholeFile(path, { maxBytes })
   const entries: string[] = []

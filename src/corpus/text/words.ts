@@ -1,6 +1,6 @@
-// Splits text into words and counts sentences: by the affix rules of English (those of spaCy's blank pipeline, which the
-// reference implementation of the Gopher, C4 and FineWeb rules uses), by Unicode's rules, or at white space. The caches
-// affect only the speed.
+// Splits text into words and counts sentences: by the affix rules of English (those of spaCy's blank pipeline, which
+// the reference implementation of the Gopher, C4 and FineWeb rules uses), by Unicode's rules, or at white space. The
+// caches affect only the speed.
 
 import { splitWhitespace } from './characters.ts'
 import { englishExceptions } from './english-exceptions.ts'

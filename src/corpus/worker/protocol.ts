@@ -1,5 +1,5 @@
-// The protocol of `corpus worker`: JSON lines in, one JSON line out for each in the same order, so that a cluster can pipe
-// its rows through (in Spark: script transform).
+// The protocol of `corpus worker`: JSON lines in, one JSON line out for each in the same order, so that a cluster can
+// pipe its rows through (in Spark: script transform).
 
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
@@ -46,7 +46,9 @@ export interface ServeLinesResult {
 
 const batchLength = 1 << 16
 
-/** Answers every line until the input ends; a line without a document, or on which the stage fails, gets an error line. */
+/**
+ * Answers every line until the input ends; a line without a document, or on which the stage fails, gets an error line.
+ */
 export const serveLines = async (options: ServeLinesOptions): Promise<ServeLinesResult> => {
   const { input, output, stage, maxLineBytes, omitDropped, signal } = options
   const result: ServeLinesResult = { lines: 0, kept: 0, dropped: 0, errors: 0 }

@@ -1,5 +1,5 @@
-// The registry of the stages of `corpus worker`, each a function of one document: extraction, filters, deduplication keys
-// and decontamination.
+// The registry of the stages of `corpus worker`, each a function of one document: extraction, filters, deduplication
+// keys and decontamination.
 
 import { createHash } from 'node:crypto'
 import { z } from 'zod'

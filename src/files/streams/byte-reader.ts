@@ -1,5 +1,5 @@
-// Pull reading of a byte stream: find a delimiter, take bytes, skip bytes, with a bound on the buffered bytes. Positions are
-// byte offsets in the given stream.
+// Pull reading of a byte stream: find a delimiter, take bytes, skip bytes, with a bound on the buffered bytes.
+// Positions are byte offsets in the given stream.
 import type { ByteStream } from './compression.ts'
 
 const initialCapacity = 1 << 20

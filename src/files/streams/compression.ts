@@ -1,6 +1,6 @@
-// Decompression of byte streams in bounded memory: gzip, bzip2 and zstd, also with several members or frames. A truncated
-// stream yields all bytes before the truncation, then the error. Before other damage, the output of the last 16 kB of gzip
-// input or of the last block of bzip2 or zstd may be missing.
+// Decompression of byte streams in bounded memory: gzip, bzip2 and zstd, also with several members or frames. A
+// truncated stream yields all bytes before the truncation, then the error. Before other damage, the output of the last
+// 16 kB of gzip input or of the last block of bzip2 or zstd may be missing.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'

@@ -44,7 +44,8 @@ export async function* decompressed(input: ByteStream, options: DecompressOption
   yield* decompress(whole(), compression, options)
 }
 
-// Faults of the given path. Others (a failing disk, too many open files) are faults of the machine and are not reworded.
+// Faults of the given path. Others (a failing disk, too many open files) are faults of the machine and are not
+// reworded.
 const pathFaults = new Set(['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL'])
 
 const explain = (error: NodeJS.ErrnoException, path: string): Error => {
@@ -71,7 +72,10 @@ async function* readFileChunks({ path }: DecompressOptions): AsyncGenerator<Uint
   }
 }
 
-/** Pipes that the shell has opened for this process, as in `--data <(command)`: these end, and opening them cannot block. */
+/**
+ * Pipes that the shell has opened for this process, as in `--data <(command)`: these end, and opening them cannot
+ * block.
+ */
 const openPipe = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/
 
 const kindOf = (info: Stats): string => {
@@ -81,7 +85,8 @@ const kindOf = (info: Stats): string => {
 }
 
 /**
- * The facts of a regular file. A device may never end, and opening a named pipe blocks until another process writes to it.
+ * The facts of a regular file. A device may never end, and opening a named pipe blocks until another process writes to
+ * it.
  * @throws DataError for a path that is anything else or does not exist
  */
 export const requireRegularFile = async (path: string): Promise<Stats> => {

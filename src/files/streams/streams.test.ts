@@ -71,7 +71,8 @@ describe.each(formats)('%s', (name, compress) => {
     for (let index = 0; index < 40; index++) bad[at + index] ^= 0x5a
     const { bytes, error } = await collect(decompressed(chunked(bad, 65_536), { path: 'p', systemTools }))
     expect(error).toBeInstanceOf(DataError)
-    // Of gzip, the output of the last 16 kB of input may be missing; its and zstd's check comes after the damaged bytes.
+    // Of gzip, the output of the last 16 kB of input may be missing; its and zstd's check comes after the damaged
+    // bytes.
     const sure = halves[0].length - (name === 'gzip' ? 100_000 : 0)
     expect(bytes.subarray(0, sure).equals(halves[0].subarray(0, sure))).toBe(true)
   })

@@ -1,5 +1,5 @@
-// HTML to blocks of text with what is known about each: how much of it is links, whether it stands in the main content, in
-// navigation and the like, and what kind of line it is. Decides nothing about which blocks are content.
+// HTML to blocks of text with what is known about each: how much of it is links, whether it stands in the main content,
+// in navigation and the like, and what kind of line it is. Decides nothing about which blocks are content.
 import { decodeHtml } from '../entities.ts'
 import { tokenize } from './tokens.ts'
 

@@ -1,5 +1,5 @@
-// Selection of the content blocks of a page by length, link density and neighbours, after jusText and boilerpipe, without
-// word lists so that it works in any language.
+// Selection of the content blocks of a page by length, link density and neighbours, after jusText and boilerpipe,
+// without word lists so that it works in any language.
 import type { HtmlBlock } from './blocks.ts'
 
 /** @source Pomikálek, Removing Boilerplate and Duplicate Content from Web Corpora (2011), ch. 3: the thresholds. */

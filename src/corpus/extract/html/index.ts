@@ -6,8 +6,8 @@ import { readableContent } from './faithful.ts'
 /** How to extract the text of a page. */
 export interface HtmlOptions {
   /**
-   * `fast` classifies blocks by length, links and neighbours; `faithful` runs Readability, and falls back to `fast` when that
-   * returns only a fragment; `all` keeps every block.
+   * `fast` classifies blocks by length, links and neighbours; `faithful` runs Readability, and falls back to `fast`
+   * when that returns only a fragment; `all` keeps every block.
    */
   mode: 'fast' | 'faithful' | 'all'
 }
@@ -46,7 +46,9 @@ const readableText = (html: string, page: HtmlPage): { text: string; title: stri
 
 /** From this length in characters on, the text of the fast rules can outweigh a short result of Readability. */
 const minFastText = 200
-/** Readability returns at least 3/4 of the fast text on ordinary pages, and less than 1/5 where it picks the navigation. */
+/**
+ * Readability returns at least 3/4 of the fast text on ordinary pages, and less than 1/5 where it picks the navigation.
+ */
 const minReadableShare = 1 / 3
 
 /** Whether Readability chose a small block beside the content, as it does on pages laid out by tables. */

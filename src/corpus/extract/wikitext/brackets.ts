@@ -1,5 +1,5 @@
-// The ends of wikitext constructs: templates, links, tables, tags. Failed searches are charged to a budget, so that a page
-// of unclosed brackets cannot take quadratic time.
+// The ends of wikitext constructs: templates, links, tables, tags. Failed searches are charged to a budget, so that a
+// page of unclosed brackets cannot take quadratic time.
 
 const verbatimTags = ['nowiki', 'pre', 'math', 'syntaxhighlight', 'source']
 

@@ -1,5 +1,5 @@
-// Readable plain text of the TeX in <math>: Greek letters, operators, fractions, powers. It is not a TeX parser: unknown
-// commands become their names.
+// Readable plain text of the TeX in <math>: Greek letters, operators, fractions, powers. It is not a TeX parser:
+// unknown commands become their names.
 
 const symbols: Record<string, string> = {
   alpha: 'α',

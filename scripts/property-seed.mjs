@@ -1,4 +1,5 @@
-// Property tests draw the same cases in every run, so that a green suite stays green; TUNESMITH_PROPERTY_SEED explores others.
+// Property tests use the same random cases in every run, so a passing suite keeps passing. TUNESMITH_PROPERTY_SEED sets
+// another seed.
 import fc from 'fast-check'
 
 fc.configureGlobal({ seed: Number(process.env.TUNESMITH_PROPERTY_SEED ?? 1) })

@@ -1,23 +1,41 @@
-// Closes a test run with one plain line of counts, and names every skipped test so that a skip is never silent.
+// Ends a test run with one line of counts. Names every skipped test, and counts the suites that lack data or a Python, so
+// that no skip is silent.
+
+/** What suites outside a plain clone need, by the words of their titles. CONTRIBUTING.md describes both. */
+const needs = [
+  { words: /shared data|\.\.\/shared/i, reason: 'no ../shared/data' },
+  { words: /python|bench\/peers/i, reason: 'no Python of bench/peers' },
+]
 
 export default class SummaryReporter {
   onTestRunEnd(modules, errors, reason) {
-    // What `npm test` checked before the tests.
+    // The checks that `npm test` ran before the tests.
     let passed = Number(process.env.TUNESMITH_CHECKS_PASSED ?? 0)
     let failed = Number(process.env.TUNESMITH_CHECKS_FAILED ?? 0) + errors.length
     const skipped = []
+    const suites = new Map(needs.map(({ reason }) => [reason, new Set()]))
     for (const module of modules) {
       for (const test of module.children.allTests()) {
         const { state } = test.result()
         if (state === 'passed') passed += 1
         else if (state === 'failed') failed += 1
-        else skipped.push(`${module.relativeModuleId} > ${test.fullName}`)
+        else {
+          skipped.push(`${module.relativeModuleId} > ${test.fullName}`)
+          const need = needs.find(({ words }) => words.test(test.fullName))
+          if (need !== undefined) suites.get(need.reason).add(module.relativeModuleId)
+        }
       }
       if (module.state() === 'failed' && module.errors().length > 0) failed += 1
     }
     if (reason === 'interrupted') failed += 1
     for (const name of skipped) console.log(`SKIPPED ${name}`)
     if (skipped.length > 0) console.log(`${skipped.length} skipped`)
+    const lacking = [...suites].filter(([, files]) => files.size > 0)
+    if (lacking.length > 0) {
+      const files = new Set(lacking.flatMap(([, names]) => [...names]))
+      const reasons = lacking.map(([reason, names]) => `${reason} (${names.size})`).join(', ')
+      console.log(`${files.size} suites skipped: ${reasons}; see CONTRIBUTING.md`)
+    }
     console.log(`${passed} passed, ${failed} failed`)
   }
 }

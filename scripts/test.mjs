@@ -1,4 +1,4 @@
-// `npm test`: types, style, then every test. All of them run, whichever fails; the last line counts the tests, with types
+// `npm test`: types, style, then every test. All of them run, even if one fails. The last line counts the tests, with types
 // and style as one each. Arguments go to vitest: `npm test -- src/core`.
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -28,7 +28,7 @@ for (const [name, script, args] of steps) {
   else failed += 1
   console.log(`${name}: ${ok ? 'ok' : 'FAILED'} in ${((performance.now() - started) / 1000).toFixed(1)} s`)
 }
-// The reporter adds these to its own counts, so that its line is the last one and is true.
+// The reporter adds these to its own counts, so that its line is the last one and complete.
 const counts = { TUNESMITH_CHECKS_PASSED: String(passed), TUNESMITH_CHECKS_FAILED: String(failed) }
 const testsOk = run(bin('vitest', 'vitest.mjs'), ['run', ...process.argv.slice(2)], counts)
 process.exitCode = testsOk && failed === 0 ? 0 : 1

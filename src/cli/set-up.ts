@@ -35,11 +35,14 @@ export const runSetup = async (flags: readonly string[], signal: AbortSignal): P
     if (at >= 0) failure += text.slice(at)
     process.stderr.write(progress)
   })
-  const code = await new Promise<number | null>((resolve, reject) => {
+  const ending = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', resolve)
+    child.on('close', (code, by) => resolve(code ?? by))
   })
-  if (code !== 0) throw new SetupError(failure.replace(/^error: /, '').trimEnd() || `Set-up ended with code ${code}.`)
+  if (ending !== 0) {
+    const reason = failure.replace(/^error: /, '').trimEnd()
+    throw new SetupError(reason || `Set-up was stopped (${ending}). Run ${setupCommand()} again to continue it.`)
+  }
   return JSON.parse(stdout) as SetupResult
 }
 

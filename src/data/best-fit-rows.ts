@@ -1,5 +1,5 @@
-// Packs whole documents into rows with best-fit decreasing, so that few documents are split and little padding is needed.
-// A row holds the start of each of its documents.
+// Packs whole documents into rows with best-fit decreasing, so that few documents are split and little padding is
+// needed. A row holds the start of each of its documents.
 // @source Ding et al. 2024, arXiv:2404.10830 (best-fit packing)
 import { z } from 'zod'
 import { DataError, parseConfig, permutedIndex } from '../core/index.ts'
@@ -30,8 +30,8 @@ export interface PackingPlan {
 }
 
 /**
- * A sampler of rows of at most `length` tokens with whole documents. Only documents longer than a row are split. The rows
- * are the same in each epoch, in another order. Throws DataError for an empty source.
+ * A sampler of rows of at most `length` tokens with whole documents. Only documents longer than a row are split. The
+ * rows are the same in each epoch, in another order. Throws DataError for an empty source.
  */
 export const bestFitRows = (source: TokenSource, input: z.input<typeof bestFitRowsSchema>): Sampler => {
   const { seed, length, shuffle } = parseConfig(bestFitRowsSchema, input, 'bestFitRows')

@@ -37,7 +37,10 @@ const lowerCaseTable = (): Uint16Array => {
   return table
 }
 
-/** The text without differences that the split ignores. Unit by unit, because regular expressions are slower than encoding. */
+/**
+ * The text without differences that the split ignores. Unit by unit, because regular expressions are slower than
+ * encoding.
+ */
 const foldText = (text: string): Uint8Array => {
   lowerCase ??= lowerCaseTable()
   const table = lowerCase

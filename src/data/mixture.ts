@@ -1,5 +1,5 @@
-// Mixes several samplers in given proportions, with limits on how often each is used. The part and row at any position are
-// computed from the position, without state.
+// Mixes several samplers in given proportions, with limits on how often each is used. The part and row at any position
+// are computed from the position, without state.
 import { z } from 'zod'
 import { ConfigError, parseConfig, permutedIndex } from '../core/index.ts'
 import { checkIndex, rowAt, type Sampler } from './sampler.ts'
@@ -44,9 +44,9 @@ interface Phase {
 const BLOCK = 4096
 
 /**
- * Mixes samplers: every block holds each part's share of rows, shuffled. A part that reaches its limit leaves its share to
- * the others, and the mixture ends when all parts have. If a part has no limit, the mixture ends after `rows` rows, or
- * never. Throws ConfigError if the limits allow fewer than `rows` rows.
+ * Mixes samplers: every block holds each part's share of rows, shuffled. A part that reaches its limit leaves its share
+ * to the others, and the mixture ends when all parts have. If a part has no limit, the mixture ends after `rows` rows,
+ * or never. Throws ConfigError if the limits allow fewer than `rows` rows.
  */
 export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mixtureSchema> = {}): Sampler => {
   const { seed, rows } = parseConfig(mixtureSchema, input, 'mixture')

@@ -1,5 +1,5 @@
-// Moves documents from the training split to an empty validation split: small corpora, where no document falls below the
-// validation share, still get one validation document.
+// Moves documents from the training split to an empty validation split: small corpora, where no document falls below
+// the validation share, still get one validation document.
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { NearestDocuments } from './encode-task.ts'

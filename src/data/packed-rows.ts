@@ -25,8 +25,8 @@ export const packedRowsSchema = z.strictObject({
 })
 
 /**
- * A sampler of rows of exactly `length` tokens; the remainder at the end of an epoch is not used in it. Throws DataError
- * if the source is shorter than one row.
+ * A sampler of rows of exactly `length` tokens; the remainder at the end of an epoch is not used in it. Throws
+ * DataError if the source is shorter than one row.
  */
 export const packedRows = (source: TokenSource, input: z.input<typeof packedRowsSchema>): Sampler => {
   const { seed, length, overlap, shuffle } = parseConfig(packedRowsSchema, input, 'packedRows')

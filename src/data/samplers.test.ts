@@ -8,7 +8,7 @@ import { type Row, rowAt, type Sampler } from './sampler.ts'
 import { type TokenSource, tokensInMemory } from './token-source.ts'
 import { wholeDocuments } from './whole-documents.ts'
 
-/** A source whose token `i` has the id `i`, so that every row tells where it came from. */
+/** A source whose token `i` has the id `i`, so that every row shows its origin. */
 const makeSource = (lengths: readonly number[]): TokenSource => {
   const ends: number[] = []
   for (const length of lengths) ends.push((ends[ends.length - 1] ?? 0) + length)
@@ -104,8 +104,8 @@ describe('packed rows', () => {
 
   test('are split at another offset in another epoch', () => {
     const sampler = packedRows(source, { length: 32 })
-    const places = new Set([0, 1, 2, 3].map((epoch) => Number(sampler.row(epoch, 0).ids[0]) % 32))
-    expect(places.size).toBeGreaterThan(1)
+    const offsets = new Set([0, 1, 2, 3].map((epoch) => Number(sampler.row(epoch, 0).ids[0]) % 32))
+    expect(offsets.size).toBeGreaterThan(1)
   })
 
   test('throw for a source shorter than one row', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DataError, sha256File, writeFileAtomic } from '../core/index.ts'
 import type { ShardFile } from './shard-manifest.ts'
 
-// Remembers which state of each file has been verified, so that opening terabytes of shards does not hash them again.
+// Records the verified state of each file, so that reopening large shards does not hash them again.
 const VERIFIED = '.verified.json'
 
 /** Opens a file of `bytes` bytes for reading; returns its descriptor. Throws DataError for another size. */

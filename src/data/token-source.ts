@@ -73,8 +73,8 @@ export interface OpenTokensOptions {
 }
 
 /**
- * Opens one split of a folder of shards. Reads are positional; only the document ends are loaded into memory, on demand.
- * Throws DataError for a missing or changed file.
+ * Opens one split of a folder of shards. Reads are positional; only the document ends are loaded into memory, on
+ * demand. Throws DataError for a missing or changed file.
  */
 export const openTokens = async (
   folder: string,

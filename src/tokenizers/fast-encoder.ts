@@ -161,14 +161,14 @@ const encodeUnits = (
       for (const id of encodeMiss(text.slice(start, end))) out.push(id)
     } else {
       const hash = hashUnits(units, start, end)
-      const place = cache.find(units, start, end, hash)
-      if (place < 0) {
+      const index = cache.find(units, start, end, hash)
+      if (index < 0) {
         const ids = encodeMiss(text.slice(start, end))
         cache.add(units, start, end, hash, ids)
         for (const id of ids) out.push(id)
       } else {
         if (out.count + MAX_IDS > out.ids.length) out.reserve(1 << 15)
-        out.count = cache.copy(place, out.ids, out.count)
+        out.count = cache.copy(index, out.ids, out.count)
       }
     }
     start = end

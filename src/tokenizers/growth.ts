@@ -1,5 +1,5 @@
-// Limits how much normalizers and decoders may expand a text: a chain of replacements in an untrusted file can double it
-// at every step.
+// Limits how much normalizers and decoders may expand a text: a chain of replacements in an untrusted file can double
+// it at every step.
 import { DataError } from '../core/index.ts'
 
 // Unicode normalization expands a single character to at most 18.

@@ -1,5 +1,5 @@
-// Converts older vocabulary files to the content of tokenizer.json: vocab.txt (BERT), vocab.json with merges.txt (GPT-2,
-// RoBERTa). Independent of the file system.
+// Converts older vocabulary files to the content of tokenizer.json: vocab.txt (BERT), vocab.json with merges.txt
+// (GPT-2, RoBERTa). Independent of the file system.
 import { isObject, type JsonObject, throwInvalid } from './fields.ts'
 import { tokenText } from './special-tokens.ts'
 

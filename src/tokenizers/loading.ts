@@ -18,8 +18,8 @@ export interface LoadOptions extends BertVocabularyOptions {
 }
 
 /**
- * Loads a tokenizer from a folder, a file (tokenizer.json, vocab.txt, vocab.json with merges.txt, tokenizer.model) or the
- * parsed content of a tokenizer.json. Throws DataError if a file is missing or invalid.
+ * Loads a tokenizer from a folder, a file (tokenizer.json, vocab.txt, vocab.json with merges.txt, tokenizer.model) or
+ * the parsed content of a tokenizer.json. Throws DataError if a file is missing or invalid.
  */
 export const loadTokenizer = async (source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> => {
   if (typeof source !== 'string')

@@ -1,9 +1,10 @@
-// Translates the regular expressions of tokenizer files (Oniguruma, Ruby syntax, Unicode) to JavaScript's `v` flavour, and
-// decides which of them need a time limit. A pattern without a JavaScript equivalent throws an error, as does one with
-// catastrophic backtracking on short texts.
+// Translates the regular expressions of tokenizer files (Oniguruma, Ruby syntax, Unicode) to JavaScript's `v` flavour,
+// and decides which of them need a time limit. A pattern without a JavaScript equivalent throws an error, as does one
+// with catastrophic backtracking on short texts.
 // @source the Oniguruma syntax reference, doc/RE
 import { Script } from 'node:vm'
 import { DataError } from '../core/index.ts'
+import { PUBLISHED_PATTERNS } from './published-patterns.ts'
 
 const MAX_PATTERN = 65_536
 const MAX_REPEAT = 1000
@@ -38,25 +39,8 @@ export interface CompiledRegex {
   needsTimeLimit: boolean
 }
 
-// Patterns of published tokenizers that the analysis does not recognise as linear, but that are: where an alternative
-// fails after a long run, another one consumes the same run. They save the cost of a time limit.
-const CASED = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]'
-const UNCASED = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]'
-const LLAMA3_START = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
-const LLAMA3_END = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
-const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-const PREFIX = '[^\\r\\n\\p{L}\\p{N}]?'
-const SPACES = '\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
-/** Split patterns of published tokenizers, by name. */
-export const PUBLISHED_PATTERNS = {
-  gpt2: "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-  llama3: `${LLAMA3_START}\\p{N}{1,3}${LLAMA3_END}`,
-  qwen2: `${LLAMA3_START}\\p{N}${LLAMA3_END}`,
-  o200k: `${PREFIX}${CASED}*${UNCASED}+${CONTRACTION}|${PREFIX}${CASED}+${UNCASED}*${CONTRACTION}|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${SPACES}`,
-  tekken: `${PREFIX}${CASED}*${UNCASED}+|${PREFIX}${CASED}+${UNCASED}*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${SPACES}`,
-  deepseek: `[!"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_\`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|${SPACES}`,
-  bloom: ' ?[^(\\s|[.,!?…。，、।۔،])]+',
-} as const
+// Where an alternative of these patterns fails after a long run, another one consumes the same run, so they match in
+// linear time though the analysis of their structure does not show it. They save the cost of a time limit.
 const LINEAR: ReadonlySet<string> = new Set(Object.values(PUBLISHED_PATTERNS))
 
 /** Translates a regular expression of a tokenizer file to a global regular expression. Throws DataError. */
@@ -112,8 +96,8 @@ class Translation {
   /** Whether a repeat contains another repeat or an alternation. */
   nestsRepeats = false
   /**
-   * Whether backtracking may take more than linear time. False only if each alternative is a sequence of fixed atoms that
-   * may end in one repeat of a fixed atom: then a match never gives up what it has consumed.
+   * Whether backtracking may take more than linear time. False only if each alternative is a sequence of fixed atoms
+   * that may end in one repeat of a fixed atom: then a match never gives up what it has consumed.
    */
   needsTimeLimit = false
   readonly #pattern: string
@@ -403,8 +387,8 @@ const isValid = (source: string): boolean => {
   }
 }
 
-// Runs the pattern under a time limit over short texts that cause catastrophic backtracking in typical careless patterns.
-// Only an early check: patterns that pass still match under a time limit.
+// Runs the pattern under a time limit over short texts that cause catastrophic backtracking in typical careless
+// patterns. Only an early check: patterns that pass still match under a time limit.
 const probe = (regex: RegExp, pattern: string, where: string): void => {
   const alphabet = new Set([
     ...'aA0 \n.-_é中',

@@ -1,5 +1,5 @@
-// Converts SentencePiece model files to the content of tokenizer.json: a small protocol buffer reader, and the mapping of
-// pieces and settings. Independent of the file system.
+// Converts SentencePiece model files to the content of tokenizer.json: a small protocol buffer reader, and the mapping
+// of pieces and settings. Independent of the file system.
 // @source sentencepiece_model.proto (field numbers); Kudo and Richardson 2018
 import { type JsonObject, throwInvalid } from './fields.ts'
 
@@ -154,16 +154,16 @@ const unigramParts = (spec: ReadonlyMap<number, Value>): JsonObject => {
 }
 
 /**
- * The merges of a SentencePiece BPE vocabulary, best first. A merge ranks by the score of its result, so every split of a
- * piece into two pieces is a merge.
+ * The merges of a SentencePiece BPE vocabulary, best first. A merge ranks by the score of its result, so every split of
+ * a piece into two pieces is a merge.
  */
 export const scoredMerges = (pieces: readonly ScoredPiece[]): [left: string, right: string][] => {
   const ids = new Map(pieces.map(({ text }, id) => [text, id]))
   const merges: { sides: [string, string]; score: number; left: number; right: number; id: number }[] = []
   for (const [id, { text, score, type }] of pieces.entries()) {
     if (type !== 1 || text.length > 256) continue
-    for (let cut = 1; cut < text.length; cut++) {
-      const sides: [string, string] = [text.slice(0, cut), text.slice(cut)]
+    for (let middle = 1; middle < text.length; middle++) {
+      const sides: [string, string] = [text.slice(0, middle), text.slice(middle)]
       const [left, right] = sides.map((side) => ids.get(side))
       if (left !== undefined && right !== undefined) merges.push({ sides, score, left, right, id })
     }

@@ -2,10 +2,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Tokenizer } from './index.ts'
-import { compileRegex, PUBLISHED_PATTERNS, translateRegex } from './oniguruma.ts'
+import { compileRegex, translateRegex } from './oniguruma.ts'
 import { Pattern } from './pattern.ts'
 import { GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN } from './pre-tokenizers/index.ts'
 import { regexScanner, type Scanner, scannerOf } from './pre-tokenizers/scanner.ts'
+import { PUBLISHED_PATTERNS } from './published-patterns.ts'
 import { wellFormed } from './unicode.ts'
 import { hashUnits, WordCache } from './word-cache.ts'
 

@@ -6,8 +6,9 @@ interface SplitRule {
 }
 
 /**
- * Follows a split point before one of the characters `leads` through all `parts`. Returns the characters that may follow
- * the split point afterwards, '' if a part always splits there, or undefined if a split there could change the result.
+ * Follows a split point before one of the characters `leads` through all `parts`. Returns the characters that may
+ * follow the split point afterwards, '' if a part always splits there, or undefined if a split there could change the
+ * result.
  */
 export const safeSplitBeforeAll = (parts: readonly SplitRule[], leads: string): string | undefined => {
   let now: string | undefined = leads

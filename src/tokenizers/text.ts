@@ -1,5 +1,5 @@
-// A piece of text between input and tokens, with or without alignment to the original. Normalizers and pre-tokenizers use
-// the interface, so encoding with and without offsets shares one implementation.
+// A piece of text between input and tokens, with or without alignment to the original. Normalizers and pre-tokenizers
+// use the interface, so encoding with and without offsets shares one implementation.
 import { toByteLevel } from './byte-level.ts'
 
 /** A piece of text that pre-tokenizers split and edit. */
@@ -129,8 +129,8 @@ export class AlignedPiece implements Piece {
   }
 
   /**
-   * Replaces the whole text by `characters`. The change of each gives how many old characters it consumes: 1 for none (an
-   * insertion, mapped to the last consumed character), 0 for one, -n for one plus n removed characters after it.
+   * Replaces the whole text by `characters`. The change of each gives how many old characters it consumes: 1 for none
+   * (an insertion, mapped to the last consumed character), 0 for one, -n for one plus n removed characters after it.
    * The first `dropped` old characters are removed as well.
    */
   transform(characters: readonly string[], changes: readonly number[], dropped = 0): void {

@@ -195,10 +195,10 @@ export class Tokenizer {
   ): Encoding {
     const text = wellFormed(input)
     const encoding = new Encoding()
-    const place = unit === 'utf16' ? (span: [number, number]) => span : codePointConverter(text)
+    const convert = unit === 'utf16' ? (span: [number, number]) => span : codePointConverter(text)
     let word = 0
     const pushAdded = (piece: AlignedPiece, id: number) =>
-      encoding.push(id, piece.text, place(piece.original(0, piece.text.length)), word++, typeId)
+      encoding.push(id, piece.text, convert(piece.original(0, piece.text.length)), word++, typeId)
     for (const raw of this.#added.keepLiterals(this.#added.splitRaw(text), text, literal)) {
       const segment = new AlignedPiece(text.slice(raw.start, raw.end), raw.start)
       if (raw.id !== undefined) {
@@ -213,7 +213,7 @@ export class Tokenizer {
         const isLiteral = literal.some(([start, end]) => from < end && to > start)
         if (normalized.id !== undefined && !(isLiteral && this.#added.isSpecialId(normalized.id)))
           pushAdded(piece, normalized.id)
-        else if (piece.text !== '') word = this.#encodePiece(piece, encoding, word, typeId, place)
+        else if (piece.text !== '') word = this.#encodePiece(piece, encoding, word, typeId, convert)
       }
     }
     return encoding
@@ -224,7 +224,7 @@ export class Tokenizer {
     encoding: Encoding,
     firstWord: number,
     typeId: number,
-    place: (span: [number, number]) => [number, number],
+    convert: (span: [number, number]) => [number, number],
   ): number {
     let word = firstWord
     for (const part of this.#preTokenizer?.split([piece]) ?? [piece]) {
@@ -233,7 +233,7 @@ export class Tokenizer {
       this.model.tokenize(part.text, sink)
       for (const [i, id] of sink.ids.entries()) {
         const name = sink.names.get(i) ?? this.model.idToToken(id) ?? ''
-        encoding.push(id, name, place(part.original(sink.starts[i], sink.ends[i])), word, typeId)
+        encoding.push(id, name, convert(part.original(sink.starts[i], sink.ends[i])), word, typeId)
       }
       word++
     }
@@ -241,8 +241,8 @@ export class Tokenizer {
   }
 
   /**
-   * Encodes a text to ids only, without special tokens; much faster than `encode`. Returns a Uint16Array if all ids of the
-   * vocabulary fit 16 bits, else a Uint32Array.
+   * Encodes a text to ids only, without special tokens; much faster than `encode`. Returns a Uint16Array if all ids of
+   * the vocabulary fit 16 bits, else a Uint32Array.
    */
   encodeIds(text: string): Uint16Array | Uint32Array {
     this.#buffer.count = 0

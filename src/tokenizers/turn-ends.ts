@@ -1,5 +1,5 @@
-// Finds how a chat template ends an assistant turn (by tokens, or by text if there is no end token) and whether it starts
-// with the start token, by rendering a short conversation.
+// Finds how a chat template ends an assistant turn (by tokens, or by text if there is no end token) and whether it
+// starts with the start token, by rendering a short conversation.
 import { type ChatOptions, renderChatFor, templateSource } from './chat/index.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
@@ -14,7 +14,9 @@ export interface TurnEnds {
 const answer = 'So it is.'
 const question = 'Why is that so?'
 
-/** The end tokens and stop strings of a chat template. A template that cannot render gives the tokenizer's end token. */
+/**
+ * The end tokens and stop strings of a chat template. A template that cannot render gives the tokenizer's end token.
+ */
 export const turnEnds = (tokenizer: Tokenizer, options: Pick<ChatOptions, 'template'> = {}): TurnEnds => {
   const { eos } = tokenizer.special
   const ids = new Set(eos === undefined ? [] : [eos.id])
@@ -52,7 +54,9 @@ export const turnEnds = (tokenizer: Tokenizer, options: Pick<ChatOptions, 'templ
   return { ids: [...ids], stop: shows ? [mark] : [] }
 }
 
-/** Prepends the start token to a preset, if the tokenizer adds one to every text. Other templates are returned as is. */
+/**
+ * Prepends the start token to a preset, if the tokenizer adds one to every text. Other templates are returned as is.
+ */
 export const withStartToken = (tokenizer: Tokenizer, template: string): string => {
   const source = templateSource(template)
   const { bos } = tokenizer.special

@@ -2,13 +2,19 @@
 // added to Unicode since then are listed here and keep the crate's class.
 
 const COMPUTED = 1
-/** Class bits. */
+/** Class bit of letters (L). */
 export const LETTER = 2
+/** Class bit of numeric characters (N). */
 export const NUMBER = 4
+/** Class bit of white space. */
 export const WHITE_SPACE = 8
+/** Class bit of punctuation (P and ASCII symbols). */
 export const PUNCTUATION = 16
+/** Class bit of control, format and private-use characters. */
 export const CONTROL = 32
+/** Class bit of nonspacing marks (Mn). */
 export const NONSPACING_MARK = 64
+/** Class bit of all marks (M). */
 export const MARK = 128
 
 /** Ranges of code points from a list in hexadecimal. */

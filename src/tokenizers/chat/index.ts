@@ -48,9 +48,9 @@ export const renderChatFor = (
 ): string => renderChat(messages, completeOptions(tokenizer, options))
 
 /**
- * Encodes a conversation with its chat template, and marks the assistant's tokens. Special tokens come from the template
- * only: the tokenizer adds none, and text in messages that looks like a special token is encoded as plain text.
- * Throws ConfigError, also if the template leaves no token of the assistant's messages.
+ * Encodes a conversation with its chat template, and marks the assistant's tokens. Special tokens come from the
+ * template only: the tokenizer adds none, and text in messages that looks like a special token is encoded as plain
+ * text. Throws ConfigError, also if the template leaves no token of the assistant's messages.
  */
 export const applyChatTemplate = (
   tokenizer: Tokenizer,

@@ -40,5 +40,5 @@ export const readDecoder = (value: unknown, where = 'decoder', depth = 0): Decod
   const type = fields.string('type')
   const definition = Object.hasOwn(decoders, type) ? decoders[type] : undefined
   if (definition === undefined) throwInvalid(`one of ${Object.keys(decoders).join(', ')}`, fields.at('type'), type)
-  return definition.read(fields, (inner, place) => readDecoder(inner, place, depth + 1))
+  return definition.read(fields, (inner, innerWhere) => readDecoder(inner, innerWhere, depth + 1))
 }

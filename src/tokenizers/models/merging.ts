@@ -1,5 +1,5 @@
-// Applies the merges of byte-pair encoding to the symbols of a word: always the merge of the lowest rank, leftmost first.
-// Short words use a linear scan, long words a heap.
+// Applies the merges of byte-pair encoding to the symbols of a word: always the merge of the lowest rank, leftmost
+// first. Short words use a linear scan, long words a heap.
 // @source Sennrich, Haddow and Birch 2016
 import type { PairTable } from './pair-table.ts'
 

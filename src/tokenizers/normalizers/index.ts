@@ -41,5 +41,5 @@ export const readNormalizer = (value: unknown, where = 'normalizer', depth = 0):
   const type = fields.string('type')
   const definition = Object.hasOwn(normalizers, type) ? normalizers[type] : undefined
   if (definition === undefined) throwInvalid(`one of ${Object.keys(normalizers).join(', ')}`, fields.at('type'), type)
-  return definition.read(fields, (inner, place) => readNormalizer(inner, place, depth + 1))
+  return definition.read(fields, (inner, innerWhere) => readNormalizer(inner, innerWhere, depth + 1))
 }

@@ -1,5 +1,5 @@
-// The normalization rules of SentencePiece models: a double-array trie over UTF-8 bytes whose values point into a list of
-// replacements. Every read is bounds-checked, because the table comes from a file.
+// The normalization rules of SentencePiece models: a double-array trie over UTF-8 bytes whose values point into a list
+// of replacements. Every read is bounds-checked, because the table comes from a file.
 // @source Kudo and Richardson 2018 (SentencePiece); the double array is that of Darts-clone
 import { throwInvalid } from '../fields.ts'
 import { checkExpansion, maxExpandedLength } from '../growth.ts'

@@ -1,5 +1,5 @@
-// The four Unicode normalization forms with alignment to the original text. V8 computes the forms; the alignment follows
-// the Rust crate step by step, so that offsets are equal.
+// The four Unicode normalization forms with alignment to the original text. V8 computes the forms; the alignment
+// follows the Rust crate step by step, so that offsets are equal.
 // @source Unicode Standard Annex 15
 
 /** A Unicode normalization form. */

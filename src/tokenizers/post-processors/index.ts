@@ -22,5 +22,5 @@ export const readPostProcessor = (value: unknown, where = 'post_processor', dept
   const definition = Object.hasOwn(postProcessors, type) ? postProcessors[type] : undefined
   if (definition === undefined)
     throwInvalid(`one of ${Object.keys(postProcessors).join(', ')}`, fields.at('type'), type)
-  return definition.read(fields, (inner, place) => readPostProcessor(inner, place, depth + 1))
+  return definition.read(fields, (inner, innerWhere) => readPostProcessor(inner, innerWhere, depth + 1))
 }

@@ -39,5 +39,5 @@ export const readPreTokenizer = (value: unknown, where = 'pre_tokenizer', depth 
   const type = fields.string('type') === 'Delimiter' ? 'CharDelimiterSplit' : fields.string('type')
   const definition = Object.hasOwn(preTokenizers, type) ? preTokenizers[type] : undefined
   if (definition === undefined) throwInvalid(`one of ${Object.keys(preTokenizers).join(', ')}`, fields.at('type'), type)
-  return definition.read(fields, (inner, place) => readPreTokenizer(inner, place, depth + 1))
+  return definition.read(fields, (inner, innerWhere) => readPreTokenizer(inner, innerWhere, depth + 1))
 }

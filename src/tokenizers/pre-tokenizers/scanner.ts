@@ -1,7 +1,8 @@
-// Scanners find the end of each word in an array of UTF-16 units. They dominate the time of encoding, so the patterns of
-// well-known tokenizers are hand-written; tests compare each with its regular expression.
+// Scanners find the end of each word in an array of UTF-16 units. They dominate the time of encoding, so the patterns
+// of well-known tokenizers are hand-written; tests compare each with its regular expression.
 // @source the patterns: GPT-2's encoder, Llama 3's and Qwen 2's tokenizer.json
 import type { Pattern } from '../pattern.ts'
+import { PUBLISHED_PATTERNS } from '../published-patterns.ts'
 import type { Span } from '../text.ts'
 import { classAt, classOfUnit, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
 
@@ -16,13 +17,11 @@ export interface Scanner {
 }
 
 /** The split pattern of GPT-2. */
-export const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-const LLAMA3_START = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
-const LLAMA3_REST = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
+export const GPT2_PATTERN = PUBLISHED_PATTERNS.gpt2
 /** The split pattern of Llama 3. */
-export const LLAMA3_PATTERN = `${LLAMA3_START}\\p{N}{1,3}${LLAMA3_REST}`
+export const LLAMA3_PATTERN = PUBLISHED_PATTERNS.llama3
 /** The split pattern of Qwen 2. */
-export const QWEN2_PATTERN = `${LLAMA3_START}\\p{N}${LLAMA3_REST}`
+export const QWEN2_PATTERN = PUBLISHED_PATTERNS.qwen2
 
 const KIND = LETTER | NUMBER | WHITE_SPACE
 const SPACE = 32

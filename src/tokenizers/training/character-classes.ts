@@ -1,10 +1,13 @@
 // Character classes of pre-tokenizers, looked up in UTF-8 bytes without decoding to strings.
 import { LETTER as LETTER_BIT, NUMBER as NUMBER_BIT, classOf as unicodeClassOf, WHITE_SPACE } from '../unicode.ts'
 
-/** Class bits. */
+/** Class of all other characters. */
 export const OTHER = 0
+/** Class of letters. */
 export const LETTER = LETTER_BIT
+/** Class of numeric characters. */
 export const NUMBER = NUMBER_BIT
+/** Class of white space. */
 export const SPACE = WHITE_SPACE
 
 /** The class of a code point: LETTER, NUMBER, SPACE or OTHER. */

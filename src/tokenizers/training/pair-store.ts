@@ -1,5 +1,5 @@
-// Words as sequences of symbols, with the count and the positions of every adjacent pair, updated while pairs are merged.
-// Independent of the choice of merges.
+// Words as sequences of symbols, with the count and the positions of every adjacent pair, updated while pairs are
+// merged. Independent of the choice of merges.
 
 /** Distinct words: word `w` is `symbols[ends[w - 1] ?? 0 .. ends[w])` and occurs `counts[w]` times. */
 export interface SymbolWords {

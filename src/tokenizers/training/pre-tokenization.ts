@@ -1,5 +1,5 @@
-// The pre-tokenizers of training: fast word counting, and the equivalent sections of tokenizer.json, so that every other
-// library splits text in the same way. Independent of trainers and vocabularies.
+// The pre-tokenizers of training: fast word counting, and the equivalent sections of tokenizer.json, so that every
+// other library splits text in the same way. Independent of trainers and vocabularies.
 import { readNormalizer, WHOLE_SEGMENT } from '../normalizers/index.ts'
 import { LLAMA3_PATTERN, readPreTokenizer } from '../pre-tokenizers/index.ts'
 import { PlainPiece } from '../text.ts'
@@ -32,7 +32,9 @@ export interface WordReader {
   /** True if words are byte strings, false if they are strings of characters. */
   byteLevel: boolean
   json: PreTokenizationJson
-  /** Adds the words of one well-formed UTF-8 document to `words`; text for the slow path is collected in `postponed`. */
+  /**
+   * Adds the words of one well-formed UTF-8 document to `words`; text for the slow path is collected in `postponed`.
+   */
   read(document: Uint8Array, words: WordTable, postponed: WordTable): void
   /** Adds the words of one postponed text, `count` times. */
   readPostponed(piece: string, words: WordTable, count: number): void

@@ -1,5 +1,5 @@
-// Finds the substrings that occur at least twice in a set of words, by a suffix array. Only right-maximal substrings are
-// returned: those that cannot be extended without losing an occurrence.
+// Finds the substrings that occur at least twice in a set of words, by a suffix array. Only right-maximal substrings
+// are returned: those that cannot be extended without losing an occurrence.
 
 /** Words as sequences of small integers; word `w` is `symbols[ends[w - 1] ?? 0 .. ends[w])`. */
 export interface SymbolText {
@@ -29,7 +29,9 @@ export const findRepeatedSubstrings = (text: SymbolText, maxLength: number): Rep
   return collect(text.symbols, wordEnd, suffixes, maxLength)
 }
 
-/** Sorts suffixes by prefix doubling, up to the power of two that covers `depth` symbols; equal suffixes by position. */
+/**
+ * Sorts suffixes by prefix doubling, up to the power of two that covers `depth` symbols; equal suffixes by position.
+ */
 const sortSuffixes = (symbols: Int32Array, wordEnd: Int32Array, total: number, depth: number): Int32Array => {
   let ranks = new Int32Array(total)
   let highest = 0
@@ -40,18 +42,18 @@ const sortSuffixes = (symbols: Int32Array, wordEnd: Int32Array, total: number, d
   const order = new Int32Array(total)
   const buckets = new Int32Array(Math.max(highest, total) + 2)
   const other = new Int32Array(total)
-  const place = (source: Int32Array, key: (position: number) => number, target: Int32Array, keys: number) => {
+  const sortByKey = (source: Int32Array, key: (position: number) => number, target: Int32Array, keys: number) => {
     buckets.fill(0, 0, keys + 2)
     for (let i = 0; i < total; i++) buckets[key(source[i]) + 1]++
     for (let k = 0; k <= keys; k++) buckets[k + 1] += buckets[k]
     for (let i = 0; i < total; i++) target[buckets[key(source[i])]++] = source[i]
   }
   for (let i = 0; i < total; i++) other[i] = i
-  place(other, (position) => ranks[position], order, highest)
+  sortByKey(other, (position) => ranks[position], order, highest)
   for (let width = 1; width < depth; width *= 2) {
     const second = (position: number) => (position + width < wordEnd[position] ? ranks[position + width] : 0)
-    place(order, second, other, highest)
-    place(other, (position) => ranks[position], order, highest)
+    sortByKey(order, second, other, highest)
+    sortByKey(other, (position) => ranks[position], order, highest)
     const next = new Int32Array(total)
     let rank = 0
     for (let i = 0; i < total; i++) {

@@ -1,5 +1,5 @@
-// Trains a tokenizer from documents: counts words, learns the vocabulary, and returns the files of the tokenizer folder.
-// Independent of corpus formats.
+// Trains a tokenizer from documents: counts words, learns the vocabulary, and returns the files of the tokenizer
+// folder. Independent of corpus formats.
 import { sha256 } from '../../core/index.ts'
 import { Tokenizer } from '../tokenizer.ts'
 import { startVocabulary } from './alphabet.ts'

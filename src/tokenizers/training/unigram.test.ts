@@ -27,8 +27,8 @@ describe('findRepeatedSubstrings', () => {
         const all = words.join('')
         const got = new Map<string, number[]>()
         for (let i = 0; i < found.size; i++) {
-          const places = Array.from(found.suffixes.subarray(found.from[i], found.to[i])).sort((a, b) => a - b)
-          got.set(all.slice(places[0], places[0] + found.length[i]), places)
+          const positions = Array.from(found.suffixes.subarray(found.from[i], found.to[i])).sort((a, b) => a - b)
+          got.set(all.slice(positions[0], positions[0] + found.length[i]), positions)
         }
         const expected = new Map<string, number[]>()
         let start = 0
@@ -41,13 +41,13 @@ describe('findRepeatedSubstrings', () => {
           }
           start += word.length
         }
-        const endOf = (place: number) => text.ends.find((end) => end > place) as number
-        for (const [part, places] of expected) {
+        const endOf = (position: number) => text.ends.find((end) => end > position) as number
+        for (const [part, positions] of expected) {
           // The character after each occurrence; each end of a word counts as different.
-          const next = places.map((place, i) =>
-            place + part.length < endOf(place) ? all[place + part.length] : `end${i}`,
+          const next = positions.map((position, i) =>
+            position + part.length < endOf(position) ? all[position + part.length] : `end${i}`,
           )
-          if (places.length < 2 || new Set(next).size === 1) expected.delete(part)
+          if (positions.length < 2 || new Set(next).size === 1) expected.delete(part)
         }
         expect([...got].sort()).toEqual([...expected].sort())
       }),
@@ -89,10 +89,10 @@ const makeCase = (words: string[], pieces: string[], weights: readonly number[],
 }
 
 /** Every split of a word into pieces. */
-const cuts = (word: string, pieces: readonly string[]): number[][] => {
+const segmentations = (word: string, pieces: readonly string[]): number[][] => {
   if (word === '') return [[]]
   return pieces.flatMap((piece, id) =>
-    word.startsWith(piece) ? cuts(word.slice(piece.length), pieces).map((rest) => [id, ...rest]) : [],
+    word.startsWith(piece) ? segmentations(word.slice(piece.length), pieces).map((rest) => [id, ...rest]) : [],
   )
 }
 
@@ -118,14 +118,15 @@ describe('the lattice', () => {
         let logs = 0
         words.forEach((word, w) => {
           // In logarithms, because products of tiny probabilities underflow.
-          const ways = cuts(word, pieces).map((ids) => ({
+          const paths = segmentations(word, pieces).map((ids) => ({
             ids,
             log: ids.reduce((sum, id) => sum + Math.log(probability[id]), 0),
           }))
-          const top = Math.max(...ways.map(({ log }) => log))
-          const total = top + Math.log(ways.reduce((sum, { log }) => sum + Math.exp(log - top), 0))
+          const top = Math.max(...paths.map(({ log }) => log))
+          const total = top + Math.log(paths.reduce((sum, { log }) => sum + Math.exp(log - top), 0))
           logs += lattice.counts[w] * total
-          for (const { ids, log } of ways) for (const id of ids) byHand[id] += lattice.counts[w] * Math.exp(log - total)
+          for (const { ids, log } of paths)
+            for (const id of ids) byHand[id] += lattice.counts[w] * Math.exp(log - total)
         })
         expect(likelihood).toBeCloseTo(logs, 6)
         for (const [id, value] of expected.entries()) expect(value).toBeCloseTo(byHand[id], 8)
@@ -148,9 +149,9 @@ describe('the lattice', () => {
             { start, length: word.length, inner, buffers: createPathBuffers(8) },
             (id) => path.push(id),
           )
-          const ways = cuts(word, pieces).filter((ids) => !(inner && ids.length === 1))
-          const best = Math.max(...ways.map((ids) => ids.reduce((sum, id) => sum + logs[id], 0)))
-          if (ways.length === 0) expect(score).toBe(Number.NEGATIVE_INFINITY)
+          const paths = segmentations(word, pieces).filter((ids) => !(inner && ids.length === 1))
+          const best = Math.max(...paths.map((ids) => ids.reduce((sum, id) => sum + logs[id], 0)))
+          if (paths.length === 0) expect(score).toBe(Number.NEGATIVE_INFINITY)
           else {
             expect(score).toBeCloseTo(best, 10)
             expect(

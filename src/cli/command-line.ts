@@ -20,8 +20,39 @@ export type ParsedLine =
       json: boolean
     }
 
+/** Whether a command line has the flag `--use`, whose modules may add flags and choices. */
+export const usesModules = (argv: readonly string[]): boolean =>
+  argv.some((word) => word === '--use' || word.startsWith('--use='))
+
+/** The words that a command line has for a flag, before it is parsed. */
+const wordsOf = (argv: readonly string[], flag: string): string[] => {
+  const words: string[] = []
+  for (let i = 0; i < argv.length && argv[i] !== '--'; i++) {
+    if (argv[i].startsWith(`${flag}=`)) words.push(argv[i].slice(flag.length + 1))
+    if (argv[i] !== flag) continue
+    while (i + 1 < argv.length && !argv[i + 1].startsWith('-')) words.push(argv[++i])
+  }
+  return words.flatMap((word) => word.split(','))
+}
+
+/** Imports the modules of `--use`, or of the recipe, before flags are made of the schemas. Returns the recipe if it was read. */
+const importModules = async (command: Command, argv: readonly string[]) => {
+  if (!('use' in command.options.shape)) return undefined
+  const named = wordsOf(argv, '--use')
+  const [path] = wordsOf(argv, '--recipe')
+  const asksHelp = argv.some((word) => word === '--help' || word === '-h')
+  const recipe = path === undefined || asksHelp ? undefined : await readRecipeFile(path)
+  const use = named.length > 0 ? named : recipe?.use
+  if (use !== undefined) {
+    const { useModules } = await import('../runs/index.ts')
+    await useModules(use)
+  }
+  return recipe
+}
+
 /** @throws UsageError for unknown flags, ConfigError for values that do not fit. */
 export async function parseCommandLine(command: Command, argv: readonly string[]): Promise<ParsedLine> {
+  const recipe = await importModules(command, argv)
   const flags = flagsOf(command.options)
   let help = ''
   const parser = parserOf(helpOf(command))
@@ -34,9 +65,9 @@ export async function parseCommandLine(command: Command, argv: readonly string[]
     throw new UsageError(`${oneLine(error.message)} Run \`tunesmith ${command.name} --help\`.`)
   }
   const given = readFlags(parser, flags)
-  const recipe = parser.getOptionValue('recipe')
+  const path = parser.getOptionValue('recipe')
   const own = flags.some((flag) => flag.name === 'recipe')
-  const merged = own || recipe === undefined ? given : mergeOver(await readRecipeFile(String(recipe)), given)
+  const merged = own || path === undefined ? given : mergeOver(recipe ?? (await readRecipeFile(String(path))), given)
   const options = parseConfig(command.options, withDefaultKinds(command.options, merged), flagPath)
   const specs = command.arguments ?? []
   const args = Object.fromEntries(

@@ -3,7 +3,7 @@
 import { ConfigError, createProgress, setAddonInstaller, suggest, TunesmithError } from '../core/index.ts'
 import type { Command, CommandContext } from './command.ts'
 import { type Catalogue, helpText } from './command-help.ts'
-import { parseCommandLine, UsageError } from './command-line.ts'
+import { parseCommandLine, UsageError, usesModules } from './command-line.ts'
 
 /** Command names to their loaders: only the command that runs is loaded. */
 export type CommandRegistry = Record<string, () => Promise<Command>>
@@ -39,7 +39,7 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   }
   const rest = argv.slice(name.split(' ').length)
   const page = options.catalogue?.[name]
-  if (page !== undefined && wantsHelp(rest)) {
+  if (page !== undefined && wantsHelp(rest) && !usesModules(rest)) {
     terminal.stdout(helpText(page))
     return 0
   }

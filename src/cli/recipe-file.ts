@@ -1,11 +1,9 @@
 // Reads a recipe: a TypeScript or JavaScript file with a default export, or YAML or JSON with the same keys. The command
 // that gets the recipe checks its keys.
 import { readFile } from 'node:fs/promises'
-import { register } from 'node:module'
-import { extname, join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { dirname, extname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
-import { ConfigError, packageRoot, show, TunesmithError } from '../core/index.ts'
+import { ConfigError, importUserModule, resolveUserModule, show, TunesmithError } from '../core/index.ts'
 
 /**
  * The object in the file. Only `.ts`, `.mts`, `.js` and `.mjs` run code, which the user wrote or chose to trust.
@@ -24,8 +22,14 @@ export async function readRecipeFile(path: string): Promise<Record<string, unkno
       `Expected an object in the recipe \`${path}\`, got ${show(value)}. See recipes/ for examples.`,
     )
   }
-  return { ...value }
+  const { use, ...fields } = value as Record<string, unknown>
+  // Modules are found from the recipe's folder, wherever the program was started.
+  return use === undefined ? fields : { ...fields, use: located(use, dirname(file)) }
 }
+
+/** The modules of a recipe by their files. What is no text is left to the schema. */
+const located = (use: unknown, folder: string): unknown[] =>
+  [use].flat().map((one) => (typeof one === 'string' ? resolveUserModule(one, folder) : one))
 
 type Reader = (file: string, shown: string) => Promise<unknown>
 
@@ -70,33 +74,14 @@ async function readText(file: string, shown: string): Promise<string> {
 
 async function readModule(file: string, shown: string): Promise<unknown> {
   await readText(file, shown)
-  registerHooks()
   process.setSourceMapsEnabled(true)
   try {
-    return exported(await settled(importNatively(`${pathToFileURL(file).href}?read=${++reads}`), shown), shown)
+    return exported(await settled(importUserModule(file, { again: true }), shown), shown)
   } catch (error) {
     throw error instanceof ConfigError && error.message.includes(shown) ? error : recipeError(error, file, shown)
   } finally {
     process.setSourceMapsEnabled(false)
   }
-}
-
-let registered = false
-/** Makes each read run the file again, as its text or the environment may have changed. */
-let reads = 0
-
-const registerHooks = (): void => {
-  if (registered) return
-  registered = true
-  const packageFile = pathToFileURL(join(packageRoot(), 'package.json')).href
-  register(new URL('./parts/recipe-hooks.mjs', import.meta.url), { data: { packageFile } })
-}
-
-/** Node's own import, which uses the hooks also where a test runner replaces the import of its modules. */
-const importNatively = async (url: string): Promise<Record<string, unknown>> => {
-  const source = 'data:text/javascript,export const load = (url) => import(url)'
-  const { load } = (await import(source)) as { load(url: string): Promise<Record<string, unknown>> }
-  return load(url)
 }
 
 /** Rejects when nothing is left that could settle the promise; Node would end the process without a word. */
@@ -135,7 +120,7 @@ const recipeError = (error: unknown, file: string, shown: string): ConfigError =
   )
   const frame =
     frames.find(({ path }) => path === file) ??
-    frames.find(({ path }) => !/\/node_modules\/|\/recipe-hooks\.mjs$/.test(path))
+    frames.find(({ path }) => !/\/node_modules\/|\/user-module-hooks\.mjs$/.test(path))
   const position = frame === undefined ? shown : [place(frame.path), frame.line, frame.column].filter(Boolean).join(':')
   const message = error instanceof TunesmithError ? error.message : `${error.name}: ${error.message.split('\n')[0]}`
   return new ConfigError(`${position}: ${message}`)

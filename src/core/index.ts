@@ -24,5 +24,6 @@ export { createProgress, type Progress, type ProgressOptions } from './progress.
 export { createRandom, type Random, type RandomState, restoreRandom } from './random.ts'
 export { type ByType, type Definition, Registry } from './registry.ts'
 export { didYouMean, suggest } from './suggest.ts'
+export { importUserModule, resolveUserModule } from './user-modules.ts'
 export { startProcess, startWorker } from './worker.ts'
 export { type PoolOptions, runPool, type ServeOptions, serveTasks } from './worker-pool.ts'

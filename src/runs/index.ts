@@ -60,3 +60,4 @@ export {
   type SweptRun,
   sweep,
 } from './sweep/sweep.ts'
+export { useModules } from './use-modules.ts'

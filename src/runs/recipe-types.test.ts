@@ -112,3 +112,16 @@ it.each([
 ])('make %s that is misspelt an error', (_, right, wrong, message) => {
   expect(editorOf(recipe.replace(right, wrong)).faults().join('\n')).toMatch(message)
 })
+
+it('take the settings of a package that declares them', () => {
+  const declared = `declare module './recipe-types/index.ts' {
+  interface ObjectiveSettings {
+    'my-objective': { factor?: number }
+  }
+}
+`
+  const own = recipe.replace("type: 'masked-lm', wholeWords: true", "type: 'my-objective', factor: 2")
+  expect(editorOf(own).faults()).not.toEqual([])
+  expect(editorOf(own + declared).faults()).toEqual([])
+  expect(editorOf(own.replace('factor', 'faktor') + declared).faults().join()).toMatch(/'faktor' does not exist/)
+})

@@ -6,6 +6,7 @@ import { DataError, parseConfig, show } from '../core/index.ts'
 import { runFiles } from '../tracking/index.ts'
 import type { RunRecipe } from './engine/run-kind.ts'
 import { kindOf } from './kinds.ts'
+import { withModules } from './use-modules.ts'
 
 const fieldsOf = (text: string, path: string): { command?: unknown } => {
   let fields: unknown
@@ -24,6 +25,6 @@ export const readRunRecipe = async (folder: string): Promise<RunRecipe> => {
   const text = await readFile(path, 'utf8').catch(() => {
     throw new DataError(`${folder}: Expected the folder of a run, with ${runFiles.recipe}, found none. Check the path.`)
   })
-  const fields = fieldsOf(text, path)
+  const fields = await withModules(fieldsOf(text, path), folder)
   return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
 }

@@ -22,6 +22,12 @@ const every = (what: string, interval: Interval = {}) =>
 
 /** The schema of the settings that every kind of run has. */
 export const trainingSchema = z.strictObject({
+  use: z
+    .union([z.string().transform((name) => [name]), z.array(z.string())])
+    .default([])
+    .describe(
+      'packages or files to import first, which register their own objectives, tasks, models, variants or metrics',
+    ),
   seed: z.int().default(0).describe('random seed for data order, masking, dropout and weight initialisation'),
   batch: z
     .strictObject({

@@ -152,10 +152,10 @@ describe('feature-based', () => {
     const cache = at('shared-cache')
     const listener = listening()
     await finetune(recipe('sequence-classification', 'first', { cache }), listener)
-    expect(listener.notes.join('\n')).toMatch(/Features to learn from: \d+ texts through the base, 0 from the cache/)
+    expect(listener.notes.join('\n')).toMatch(/Computed training features of [1-9]\d* texts, 0 from the cache/)
     const again = listening()
     await finetune(recipe('sequence-classification', 'second', { cache, learner: 'nearest-neighbours' }), again)
-    expect(again.notes.join('\n')).toMatch(/Features to learn from: 0 texts through the base, \d+ from the cache/)
+    expect(again.notes.join('\n')).toMatch(/Computed training features of 0 texts, [1-9]\d* from the cache/)
   })
 
   it('leaves the records of a run, which compares with others and begins again from the cache', async () => {
@@ -169,7 +169,7 @@ describe('feature-based', () => {
       expect(existsSync(join(at(out), name)), name).toBe(true)
     const listener = listening()
     const again = await resume(at(out), listener)
-    expect(listener.notes.join('\n')).toMatch(/begins again/)
+    expect(listener.notes.join('\n')).toMatch(/Starting again/)
     expect(again.metrics).toEqual(first.metrics)
     await finetune(recipe('sequence-classification', 'others', { learner: 'linear-svm' }))
     const { runs: compared } = await compareRuns([at(out), at('others')])
@@ -182,18 +182,18 @@ describe('feature-based', () => {
     const aborter = new AbortController()
     const stopped = await finetune(recipe('sequence-classification', 'stopped', { cache }), {
       signal: aborter.signal,
-      onNote: (line) => line.includes('to learn from') && aborter.abort(),
+      onNote: (line) => line.includes('training features') && aborter.abort(),
     })
     expect(stopped).toMatchObject({ reason: 'interrupted', steps: 0, model: undefined })
     expect(existsSync(join(at('stopped'), 'model'))).toBe(false)
     const listener = listening()
     expect(await resume(at('stopped'), listener)).toMatchObject({ reason: 'finished', steps: 1 })
-    expect(listener.notes.join('\n')).toMatch(/Features to learn from: 0 texts through the base/)
-    expect(listener.notes.join('\n')).toMatch(/Features to judge by: [1-9]\d* texts through the base/)
+    expect(listener.notes.join('\n')).toMatch(/Computed training features of 0 texts/)
+    expect(listener.notes.join('\n')).toMatch(/Computed validation features of [1-9]\d* texts/)
   })
 
   it('learns from a base with random weights, and opens it again', async () => {
-    await finetune(recipe('sequence-classification', 'fresh', {}, { fresh: true, seed: 5 }))
+    await finetune(recipe('sequence-classification', 'fresh', {}, { randomInit: true, seed: 5 }))
     const { facts, result, said } = await judgeAgain('fresh')
     expect(facts.initSeed).toBe(5)
     close(said, result.predictions)

@@ -6,6 +6,7 @@ import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { FinetuneInput } from '../recipe-types/index.ts'
+import { withModules } from '../use-modules.ts'
 import { finetuneKind } from './build.ts'
 import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
 
@@ -17,7 +18,7 @@ const isEmpty = (fields: object) => Object.values(fields).every((value) => value
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
 export const finetune = async (input: FinetuneInput, listener: RunListener = {}): Promise<RunResult> => {
-  const recipe = completeRecipe(input)
+  const recipe = completeRecipe(await withModules(input))
   await expectNewFolder(recipe.out)
   return execute(finetuneKind, recipe, 'new', listener)
 }

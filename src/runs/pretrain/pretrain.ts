@@ -4,6 +4,7 @@ import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { PretrainInput } from '../recipe-types/index.ts'
+import { withModules } from '../use-modules.ts'
 import { pretrainKind } from './build.ts'
 import { pretrainSchema } from './recipe.ts'
 import { applyDepth } from './size-rule.ts'
@@ -13,7 +14,7 @@ import { applyDepth } from './size-rule.ts'
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
 export const pretrain = async (input: PretrainInput, listener: RunListener = {}): Promise<RunResult> => {
-  const recipe = applyDepth(parseConfig(pretrainSchema, input, 'pretrain'))
+  const recipe = applyDepth(parseConfig(pretrainSchema, await withModules(input), 'pretrain'))
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   await expectNewFolder(recipe.out)
   return execute(pretrainKind, recipe, 'new', listener)

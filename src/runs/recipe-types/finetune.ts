@@ -5,6 +5,11 @@ import type { VariantChoice } from './variants.ts'
 
 /** Settings of a fine-tuning run, whatever task and variant. */
 export interface FinetuneSettings {
+  /**
+   * Packages or files to import first, which register their own objectives, tasks, models, variants or
+   * metrics.
+   */
+  use?: string | readonly string[]
   /** Random seed for data order, masking, dropout and weight initialisation. Default: `0`. */
   seed?: number
   batch?: {

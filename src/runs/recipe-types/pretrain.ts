@@ -5,6 +5,11 @@ import type { ObjectiveInput } from './objectives.ts'
 
 /** Settings of a pretraining run, whatever the model. */
 export interface PretrainSettings {
+  /**
+   * Packages or files to import first, which register their own objectives, tasks, models, variants or
+   * metrics.
+   */
+  use?: string | readonly string[]
   /** Random seed for data order, masking, dropout and weight initialisation. Default: `0`. */
   seed?: number
   batch?: {

@@ -9,6 +9,7 @@ import { isFinished } from '../engine/run-folder.ts'
 import type { RunListener } from '../engine/run-listener.ts'
 import { startOf } from '../kinds.ts'
 import { runInSubprocess } from '../subprocess/run-in-subprocess.ts'
+import { withModules } from '../use-modules.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './points.ts'
 import { type SweepSetting, summarize } from './summary.ts'
 
@@ -133,7 +134,7 @@ const checkPoints = (recipe: object, points: readonly SweepPoint[], out: string)
 export const sweep = async (input: SweepInput, listener: SweepListener = {}): Promise<SweepResult> => {
   const { out } = input
   const { out: _, ...given } = input.recipe as Record<string, unknown>
-  const recipe = plain({ command: 'finetune', ...given }) as object
+  const recipe = await withModules(plain({ command: 'finetune', ...given }) as object)
   const over = plain(input.over) as SweepAxes
   const points = sweepPoints(over)
   const names = new Set(points.map(({ name }) => name))

@@ -1,5 +1,5 @@
-// Module hooks for recipes and the files they import: TypeScript is compiled in memory, and `tunesmith` is the running
-// package where the recipe's own folder has none. Plain JavaScript, because Node loads it into a thread of its own.
+// Module hooks for the modules of users, such as recipes, and the files that they import: TypeScript is compiled in memory, and
+// `tunesmith` is the running package where the folder of a module has none. Plain JavaScript, because Node loads it into a thread of its own.
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { transform } from 'esbuild'

@@ -123,5 +123,9 @@ it('take the settings of a package that declares them', () => {
   const own = recipe.replace("type: 'masked-lm', wholeWords: true", "type: 'my-objective', factor: 2")
   expect(editorOf(own).faults()).not.toEqual([])
   expect(editorOf(own + declared).faults()).toEqual([])
-  expect(editorOf(own.replace('factor', 'faktor') + declared).faults().join()).toMatch(/'faktor' does not exist/)
+  expect(
+    editorOf(own.replace('factor', 'faktor') + declared)
+      .faults()
+      .join(),
+  ).toMatch(/'faktor' does not exist/)
 })

@@ -9,7 +9,11 @@ export default defineConfig({
   outDir: '../site',
   cleanUrls: false,
   lastUpdated: false,
-  rewrites: { 'README.md': 'index.md' },
+  rewrites: {
+    'README.md': 'index.md',
+    'results/README.md': 'results/index.md',
+    'decisions/README.md': 'decisions/index.md',
+  },
   themeConfig: {
     search: { provider: 'local' },
     nav: [page('Tutorial', '/tutorial'), page('Commands', '/reference/commands/'), page('API', '/reference/api/')],

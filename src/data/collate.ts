@@ -7,13 +7,13 @@ import type { Row } from './sampler.ts'
 export interface PaddedBatch {
   batchSize: number
   length: number
-  /** [B,T]: token ids. */
+  /** [B,T], token ids. */
   inputIds: Int32Array
-  /** [B,T]: 1 for a token, 0 for padding. */
+  /** [B,T], 1 for a token, 0 for padding. */
   attentionMask: Uint8Array
-  /** [B,T]: index of the token's document in its row, from 0; -1 for padding. */
+  /** [B,T], index of the token's document in its row, from 0; -1 for padding. */
   documents: Int32Array
-  /** [B,T]: position of the token in its document (with `separateDocuments`) or in its row; 0 for padding. */
+  /** [B,T], position of the token in its document (with `separateDocuments`) or in its row; 0 for padding. */
   positions: Int32Array
 }
 
@@ -71,9 +71,9 @@ export const collatePadded = (rows: readonly Row[], options: PadOptions): Padded
 
 /** Concatenated sequences without padding; N is the total number of tokens. */
 export interface UnpaddedBatch {
-  /** [N]: token ids of all sequences. */
+  /** [N], token ids of all sequences. */
   inputIds: Int32Array
-  /** [N]: position of each token in its sequence. */
+  /** [N], position of each token in its sequence. */
   positions: Int32Array
   /** Start of each sequence, followed by N: one element more than there are sequences. */
   starts: Int32Array

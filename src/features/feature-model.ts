@@ -141,7 +141,7 @@ const openLoaded = (
 
 /**
  * Loads a feature-based specialist.
- * @param options.base replaces the base that the files name: a folder or Hub id, or one in memory, which stays unchanged
+ * `base` replaces the base that the files name: a folder, a Hub id, or a base in memory, which stays unchanged.
  * @throws CheckpointError for inconsistent files or another base
  */
 export const openFeatureModel = async (

@@ -66,7 +66,7 @@ export interface TaggedExample extends TaskExample {
   positions: Uint32Array
   /** Places of those words in the sentence. */
   words: Uint32Array
-  /** [T]: the number of the tag at those positions; -100 elsewhere, and where no tag is known. */
+  /** [T], the number of the tag at those positions; -100 elsewhere, and where no tag is known. */
   labels: Int32Array
 }
 

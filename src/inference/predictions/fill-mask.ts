@@ -27,7 +27,7 @@ const mostLikely = (probabilities: Float32Array, count: number): { id: number; p
 
 /**
  * Fills the mask tokens of a text.
- * @param options.topK candidates per mask
+ * `topK` is the number of candidates per mask (default: 5).
  * @throws ConfigError for a tokenizer without a mask token, a text without a mask, or one that is too long
  */
 export const fillMask = (

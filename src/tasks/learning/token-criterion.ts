@@ -13,7 +13,7 @@ import type { TaskExample } from '../task.ts'
 import { expectHead } from './row-criterion.ts'
 
 export interface LabelledTokens extends TaskExample {
-  /** [T]: the class index, or -100 for tokens without a label. */
+  /** [T], the class index, or -100 for tokens without a label. */
   labels: Int32Array
 }
 

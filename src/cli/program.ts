@@ -141,6 +141,7 @@ async function overview(names: readonly string[], commands: CommandRegistry, cat
     ...lines,
     '',
     'Run `tunesmith <command> --help` for its options and an example.',
+    'In a project or a clone, type `npx tunesmith` instead of `tunesmith`.',
     '',
   ].join('\n')
 }

@@ -27,6 +27,7 @@ export const setup = defineCommand({
       ready ? 'Set up already.' : `Set up in ${seconds.toFixed(1)} s.`,
       `libtorch  ${libtorch.version} (${libtorch.cuda ? 'CUDA' : 'CPU'}), ${libtorch.source}: ${libtorch.folder}`,
       `addon     ${addon}`,
+      'next      npx tunesmith doctor, npx tunesmith quickstart, or npx tunesmith --help',
       ...(prebuilt === undefined ? [] : [`prebuilt  ${prebuilt}`]),
     ].join('\n'),
 })

@@ -1,7 +1,9 @@
-// HTML to blocks of text with what is known about each: how much of it is links, whether it stands in the main content,
-// in navigation and the like, and what kind of line it is. Decides nothing about which blocks are content.
+// Blocks of text of an HTML page, with the properties that tell content from navigation: the length of links, the context,
+// and the kind of line.
 import { decodeHtml } from '../entities.ts'
-import { tokenize } from './tokens.ts'
+import { contextInside, inBoilerplate, inCode, inHidden, inLink, inMain } from './context.ts'
+import { endsElement, isBlock, isCell, isHeading, isHidden, isVoid, traitsOf } from './elements.ts'
+import { type TokenHandler, tokenize } from './tokens.ts'
 
 export type BlockKind = 'paragraph' | 'heading' | 'item' | 'row' | 'code'
 
@@ -25,254 +27,204 @@ export interface HtmlPage {
   blocks: HtmlBlock[]
 }
 
-// What an element does, as bits.
-const isBlock = 1
-const isVoid = 2
-const isHidden = 4
-const isBoilerplate = 8
-const isContainer = 16
-const isHeading = 32
-const isCell = 64
-const isMain = 128
-// What stands around a text, as bits.
-const inHidden = 1
-const inBoilerplate = 2
-const inMain = 4
-const inLink = 8
-const inCode = 16
-
-const elements = new Map<string, number>()
-const declare = (names: string, bits: number) => {
-  for (const name of names.split(' ')) elements.set(name, (elements.get(name) ?? 0) | bits)
-}
-declare(
-  'address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption figure footer form',
-  isBlock,
-)
-declare(
-  'h1 h2 h3 h4 h5 h6 header hgroup hr html li main menu nav ol p pre section summary table tbody tfoot thead tr ul',
-  isBlock,
-)
-declare('caption legend optgroup option td th listing plaintext search video audio head', isBlock)
-declare('area base br col embed hr img input link meta param source track wbr frame basefont bgsound keygen', isVoid)
-declare(
-  'script style template noscript svg math select button textarea iframe object canvas video audio applet datalist',
-  isHidden,
-)
-declare('noembed noframes map dialog rp title', isHidden)
-declare('nav aside footer menu search', isBoilerplate)
-declare(
-  'div section ul ol table td aside nav header footer form dl span sup p a details figure iframe h2 h3',
-  isContainer,
-)
-declare('h1 h2 h3 h4 h5 h6', isHeading)
-declare('td th', isCell)
-declare('main article', isMain)
-
-// Names by which authors mark what is not content; whole words of class and id.
-const boilerplateName = new RegExp(
-  '(?:^|[\\s"\'_-])(?:nav|navbar|navigation|navbox|menu|menubar|sidebar|side-?bar|footer|footnav|breadcrumbs?|cookies?|consent|gdpr|' +
-    'share|sharing|sharebar|social|related|recommended|comments?|commentlist|disqus|advert|advertisement|ads?|adsense|promo|promoted|' +
-    'sponsor|sponsored|subscribe|newsletter|pagination|pager|toolbar|masthead|popup|modal|overlay|widget|widgets|signup|login|' +
-    'catlinks|printfooter|toc|skip-?link|skip|site-?map|copyright|legal|tagcloud|tags|dropdown|topbar|taglist|byline-?share|' +
-    'mw-portlet|mw-indicators|editsection|noprint|siteSub|contentSub|jump-to-nav|banner)(?:$|[\\s"\'_-])',
-  'i',
-)
-const hiddenName =
-  /(?:^|[\s"'_-])(?:sr-only|screen-reader-text|visually-?hidden|mw-editsection|hidden|visuallyhidden|offscreen)(?:$|[\s"'])/i
-const attribute = /([a-z][a-z-]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/gi
-const roleBoilerplate =
-  /^(?:navigation|banner|contentinfo|complementary|search|menu|menubar|dialog|alert|toolbar|tablist)$/i
-const hiddenStyle = /display\s*:\s*none|visibility\s*:\s*hidden/i
+const SLASH = '/'.charCodeAt(0)
+const ZERO = '0'.charCodeAt(0)
+const SPACE = ' '.charCodeAt(0)
+const TAB = '\t'.charCodeAt(0)
+const CARRIAGE_RETURN = '\r'.charCodeAt(0)
 
 const maxDepth = 4096
-/** Stands for <br> until white space is collapsed; no page can hold it, since HTML has no such character. */
+/** Represents <br> until white space is collapsed; HTML text cannot contain this character. */
 const lineBreak = '\u0003'
+const cellSeparator = ' | '
 
 /** Splits a page into blocks, in order. */
 export const toHtmlBlocks = (html: string): HtmlPage => {
-  const blocks: HtmlBlock[] = []
-  let title = ''
-  let language = ''
-  let inTitle = false
+  const reader = new PageReader(html)
+  tokenize(html, reader)
+  return reader.finish()
+}
 
-  const names: string[] = []
-  const surroundings: number[] = [0]
-  const openCount = new Map<string, number>()
-  let around = 0 // of the innermost element
+/** Collects the text of the current block, and the finished blocks. */
+class BlockBuilder {
+  readonly blocks: HtmlBlock[] = []
+  #text = ''
+  #linkLength = 0
+  #kind: BlockKind = 'paragraph'
+  #level = 0
+  /** Context at the start of the block. */
+  #context = 0
+  #lineBreaks = 0
+  #cells = 0
 
-  let text = ''
-  let linkLength = 0
-  let kind: BlockKind = 'paragraph'
-  let level = 0
-  let blockAround = 0
-  let lineBreaks = 0
-  let cells = 0
-  let inRow = 0
-
-  const flush = () => {
-    if (text !== '') {
-      const own =
-        blockAround & inCode
-          ? decodeHtml(text.replaceAll(lineBreak, '\n')).replace(/^\s*\n|\s+$/g, '')
-          : kind === 'paragraph'
-            ? collapse(text)
-                .replace(/ ?\u0003 ?/g, '\n')
-                .trim()
-            : collapse(text.replaceAll(lineBreak, ' '))
-      const line = kind === 'row' ? withoutEmptyCells(own) : own
-      if (line !== '') {
-        blocks.push({
-          kind,
-          text: line,
-          level,
-          linkLength: Math.min(linkLength, line.length),
-          main: (blockAround & inMain) !== 0,
-          boilerplate: (blockAround & inBoilerplate) !== 0,
-        })
-      }
-      text = ''
-      linkLength = 0
+  addText(piece: string, context: number): void {
+    if (this.#text === '') {
+      if (isSpace(piece)) return
+      this.#context = context
     }
-    kind = 'paragraph'
-    level = 0
-    cells = 0
-    lineBreaks = 0
+    this.#text += piece
+    this.#lineBreaks = 0
+    if (context & inLink) this.#linkLength += piece.trim().length
   }
 
-  const pop = () => {
-    const name = names.pop()!
-    surroundings.pop()
-    openCount.set(name, openCount.get(name)! - 1)
-    around = surroundings[surroundings.length - 1]
-    if (name === 'tr' && inRow > 0) inRow--
+  addLineBreak(isInRow: boolean): void {
+    if (++this.#lineBreaks >= 2 && !isInRow) this.finish()
+    else if (this.#text !== '') this.#text += isInRow ? ' ' : lineBreak
   }
 
-  tokenize(html, {
-    text(start, end) {
-      if (around & inHidden) {
-        if (inTitle && title === '') title = collapse(html.slice(start, end))
-        return
-      }
-      const piece = html.slice(start, end)
-      if (text === '') {
-        if (isSpace(piece)) return
-        blockAround = around
-      }
-      text += piece
-      lineBreaks = 0
-      if (around & inLink) linkLength += trimmedLength(piece)
-    },
-    open(name, attributesStart, attributesEnd) {
-      const bits = elements.get(name) ?? 0
-      if (name === 'br') {
-        if (around & inHidden) return
-        if (++lineBreaks >= 2 && inRow === 0) flush()
-        else if (text !== '') text += inRow > 0 ? ' ' : lineBreak
-        return
-      }
-      if (bits & isVoid) {
-        if (name === 'hr') flush()
-        return
-      }
-      if (name === 'html') language ||= langOf(html.slice(attributesStart, attributesEnd))
-      const top = names[names.length - 1]
-      // End tags that HTML lets authors leave out.
-      if (
-        top === name &&
-        (name === 'p' || name === 'li' || name === 'tr' || name === 'option' || name === 'dt' || name === 'dd')
-      )
-        pop()
-      else if (top === 'p' && bits & isBlock) pop()
-      else if (name === 'a' && top === 'a') pop()
-      else if (bits & isCell && (top === 'td' || top === 'th')) pop()
-      else if ((name === 'dd' && top === 'dt') || (name === 'dt' && top === 'dd')) pop()
+  /** Separates the text of two elements in a row of a table. */
+  addSpace(): void {
+    if (this.#text !== '') this.#text += ' '
+  }
 
-      let own = around
-      if (bits & isHidden) own |= inHidden
-      if (bits & isMain) own = (own | inMain) & ~inBoilerplate
-      else if (bits & isBoilerplate) own |= inBoilerplate
-      else if (name === 'header' && !(around & inMain)) own |= inBoilerplate
-      if (name === 'a' && html.slice(attributesStart, attributesEnd).includes('href')) own |= inLink
-      else if (name === 'pre' || name === 'listing') own |= inCode
-      if (attributesEnd - attributesStart > 5 && bits & (isContainer | isMain)) {
-        own = named(html.slice(attributesStart, attributesEnd), own, bits, name)
-      }
-      if (name === 'title') inTitle = true
-      if (bits & isBlock && !(around & inHidden)) {
-        if (inRow > 0 && bits & isCell) {
-          if (cells++ > 0 && text !== '' && !text.endsWith(' | ')) text += ' | '
-        } else if (inRow > 0 && name !== 'tr' && name !== 'table') {
-          if (text !== '') text += ' '
-        } else {
-          flush()
-          if (bits & isHeading) {
-            kind = 'heading'
-            level = name.charCodeAt(1) - 48
-          } else if (name === 'li' || name === 'dd' || name === 'dt') kind = 'item'
-          else if (own & inCode) kind = 'code'
-          else if (name === 'tr') kind = 'row'
-          else if (top === 'li' && (name === 'p' || name === 'div')) kind = 'item'
-        }
-      }
-      if (
-        names.length >= maxDepth ||
-        (html.charCodeAt(attributesEnd - 1) === 47 && (name === 'path' || bits & isHidden))
-      )
-        return
-      if (name === 'tr') inRow++
-      names.push(name)
-      surroundings.push(own)
-      openCount.set(name, (openCount.get(name) ?? 0) + 1)
-      around = own
-    },
-    close(name) {
-      if (name === 'title') inTitle = false
-      const bits = elements.get(name) ?? 0
-      if (bits & isBlock && !(around & inHidden)) {
-        if (inRow > 0 && name !== 'tr' && name !== 'table' && name !== 'tbody') {
-          if (text !== '' && !(bits & isCell)) text += ' '
-        } else flush()
-      }
-      if ((openCount.get(name) ?? 0) === 0) return
-      while (names[names.length - 1] !== name) pop()
-      pop()
-    },
-  })
-  flush()
-  return { title, language, blocks }
+  startCell(): void {
+    if (this.#cells++ > 0 && this.#text !== '' && !this.#text.endsWith(cellSeparator)) this.#text += cellSeparator
+  }
+
+  /** Finishes the current block and starts one of a kind; `level` is that of a heading. */
+  start(kind: BlockKind, level = 0): void {
+    this.finish()
+    this.#kind = kind
+    this.#level = level
+  }
+
+  /** Finishes the current block; the next one is a paragraph unless it is started as something else. */
+  finish(): void {
+    if (this.#text !== '') {
+      const text = this.#cleanText()
+      if (text !== '')
+        this.blocks.push({
+          kind: this.#kind,
+          text,
+          level: this.#level,
+          linkLength: Math.min(this.#linkLength, text.length),
+          main: (this.#context & inMain) !== 0,
+          boilerplate: (this.#context & inBoilerplate) !== 0,
+        })
+      this.#text = ''
+      this.#linkLength = 0
+    }
+    this.#kind = 'paragraph'
+    this.#level = 0
+    this.#cells = 0
+    this.#lineBreaks = 0
+  }
+
+  #cleanText(): string {
+    const text = this.#text
+    if (this.#context & inCode) {
+      const code = decodeHtml(text.replaceAll(lineBreak, '\n')).replace(/^\s*\n|\s+$/g, '')
+      return this.#kind === 'row' ? withoutEmptyCells(code) : code
+    }
+    if (this.#kind === 'paragraph')
+      return collapse(text)
+        .replace(/ ?\u0003 ?/g, '\n')
+        .trim()
+    const line = collapse(text.replaceAll(lineBreak, ' '))
+    return this.#kind === 'row' ? withoutEmptyCells(line) : line
+  }
+}
+
+/** Tracks the open elements of a page and passes its text to blocks. */
+class PageReader implements TokenHandler {
+  readonly #html: string
+  readonly #builder = new BlockBuilder()
+  #title = ''
+  #language = ''
+  #isInTitle = false
+  /** Names of the open elements, the innermost last. */
+  readonly #names: string[] = []
+  /** Context in each open element, after that of the page. */
+  readonly #contexts: number[] = [0]
+  readonly #openCounts = new Map<string, number>()
+  /** Context in the innermost element. */
+  #context = 0
+  /** Number of open <tr>. */
+  #rowDepth = 0
+
+  constructor(html: string) {
+    this.#html = html
+  }
+
+  text(start: number, end: number): void {
+    if (this.#context & inHidden) {
+      if (this.#isInTitle && this.#title === '') this.#title = collapse(this.#html.slice(start, end))
+      return
+    }
+    this.#builder.addText(this.#html.slice(start, end), this.#context)
+  }
+
+  open(name: string, attributesStart: number, attributesEnd: number): void {
+    const traits = traitsOf(name)
+    if (name === 'br') {
+      if (!(this.#context & inHidden)) this.#builder.addLineBreak(this.#rowDepth > 0)
+      return
+    }
+    if (traits & isVoid) {
+      if (name === 'hr') this.#builder.finish()
+      return
+    }
+    if (name === 'html') this.#language ||= langOf(this.#html.slice(attributesStart, attributesEnd))
+    const top = this.#names[this.#names.length - 1]
+    if (endsElement(name, traits, top)) this.#pop()
+    const context = contextInside(name, traits, this.#context, this.#html, attributesStart, attributesEnd)
+    if (name === 'title') this.#isInTitle = true
+    if (traits & isBlock && !(this.#context & inHidden)) this.#startBlock(name, traits, context, top)
+    const isSelfClosed = this.#html.charCodeAt(attributesEnd - 1) === SLASH && (name === 'path' || traits & isHidden)
+    if (this.#names.length < maxDepth && !isSelfClosed) this.#push(name, context)
+  }
+
+  close(name: string): void {
+    if (name === 'title') this.#isInTitle = false
+    const traits = traitsOf(name)
+    if (traits & isBlock && !(this.#context & inHidden)) {
+      if (this.#rowDepth === 0 || name === 'tr' || name === 'table' || name === 'tbody') this.#builder.finish()
+      else if (!(traits & isCell)) this.#builder.addSpace()
+    }
+    if ((this.#openCounts.get(name) ?? 0) === 0) return
+    while (this.#names[this.#names.length - 1] !== name) this.#pop()
+    this.#pop()
+  }
+
+  /** Ends the last block and returns the page. */
+  finish(): HtmlPage {
+    this.#builder.finish()
+    return { title: this.#title, language: this.#language, blocks: this.#builder.blocks }
+  }
+
+  /** Starts a block, or separates texts in a row of a table, whose cells form one block. */
+  #startBlock(name: string, traits: number, context: number, top: string | undefined): void {
+    if (this.#rowDepth > 0 && traits & isCell) this.#builder.startCell()
+    else if (this.#rowDepth > 0 && name !== 'tr' && name !== 'table') this.#builder.addSpace()
+    else if (traits & isHeading) this.#builder.start('heading', name.charCodeAt(1) - ZERO)
+    else this.#builder.start(kindOf(name, context, top))
+  }
+
+  #push(name: string, context: number): void {
+    if (name === 'tr') this.#rowDepth++
+    this.#names.push(name)
+    this.#contexts.push(context)
+    this.#openCounts.set(name, (this.#openCounts.get(name) ?? 0) + 1)
+    this.#context = context
+  }
+
+  #pop(): void {
+    const name = this.#names.pop()!
+    this.#contexts.pop()
+    this.#openCounts.set(name, this.#openCounts.get(name)! - 1)
+    this.#context = this.#contexts[this.#contexts.length - 1]
+    if (name === 'tr' && this.#rowDepth > 0) this.#rowDepth--
+  }
+}
+
+const kindOf = (name: string, context: number, top: string | undefined): BlockKind => {
+  if (name === 'li' || name === 'dd' || name === 'dt') return 'item'
+  if (context & inCode) return 'code'
+  if (name === 'tr') return 'row'
+  return top === 'li' && (name === 'p' || name === 'div') ? 'item' : 'paragraph'
 }
 
 const langOf = (attributes: string): string => /\blang\s*=\s*["']?([A-Za-z-]{2,20})/.exec(attributes)?.[1] ?? ''
-
-/** What the class, id, role and style of an element say about its text. */
-const named = (attributes: string, surroundings: number, bits: number, element: string): number => {
-  let own = surroundings
-  if (/\bhidden\b/i.test(attributes) && /(?:^|\s)hidden(?:\s|=|$|\/)/i.test(attributes)) own |= inHidden
-  attribute.lastIndex = 0
-  for (let match = attribute.exec(attributes); match !== null; match = attribute.exec(attributes)) {
-    const value = match[2] ?? match[3] ?? match[4] ?? ''
-    const name = match[1].toLowerCase()
-    if (name === 'class' || name === 'id') {
-      if (hiddenName.test(value) || (element === 'sup' && value === 'reference')) own |= inHidden
-      else if (
-        !(bits & isMain) &&
-        element !== 'p' &&
-        element !== 'h2' &&
-        element !== 'h3' &&
-        boilerplateName.test(value)
-      ) {
-        own |= inBoilerplate
-      }
-    } else if (name === 'role') {
-      if (value === 'main' || value === 'article') own = (own | inMain) & ~inBoilerplate
-      else if (roleBoilerplate.test(value)) own |= inBoilerplate
-    } else if (name === 'style') {
-      if (hiddenStyle.test(value)) own |= inHidden
-    } else if (name === 'aria-hidden' && value === 'true') own |= inHidden
-  }
-  return own
-}
 
 const withoutEmptyCells = (row: string): string =>
   row.includes('|')
@@ -285,12 +237,10 @@ const withoutEmptyCells = (row: string): string =>
 const isSpace = (text: string): boolean => {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
-    if (code !== 32 && (code < 9 || code > 13)) return false
+    if (code !== SPACE && (code < TAB || code > CARRIAGE_RETURN)) return false
   }
   return true
 }
-
-const trimmedLength = (text: string): number => text.trim().length
 
 const collapse = (text: string): string => {
   const lines = decodeHtml(text)

@@ -1,192 +1,248 @@
-// Wikitext to marked text: templates, links, tags and references are resolved; lines, lists, headings and quotes are
-// left for lines.ts. Control characters carry marks between the two (see `marks`); they cannot occur in XML.
+// Marked text of wikitext: renders templates, links, tags and references, and leaves lines, lists, headings and quotes to
+// blocks.ts. Control characters are the marks between the two (see `marks`); they cannot occur in XML.
 import { decodeHtml, decodeHtmlEntity } from '../entities.ts'
 import { BracketFinder, splitTopLevel } from './brackets.ts'
 import { formulaText, superscript } from './formula.ts'
 import { fileCaption, hasImageOptions, linkKind, pipeTrick, type WikiNamespaces } from './links.ts'
 import { renderTable } from './tables.ts'
+import { droppedTags, formulaTags, isTag, textTags, verbatimTags } from './tags.ts'
 import { blockTemplates, inlineTemplates, type TemplateArguments } from './templates.ts'
 
 /** Marks in rendered text. */
 export const marks = {
-  /** At a line's start: keep the line as it is (code). */
+  /** At the start of a line: keep the line unchanged (code). */
   verbatim: '\u0001',
-  /** Something that shows nothing stood here. */
+  /** In place of markup without text. */
   gap: '\u0002',
   /** A line break inside a paragraph. */
   lineBreak: '\u0003',
-  /** At a line's start: a row of a table. */
+  /** At the start of a line: a row of a table. */
   row: '\u0004',
 }
 
+/** How to render wikitext. */
 export interface RenderOptions {
   namespaces: WikiNamespaces
-  /** Block templates and tables become text, rather than nothing. */
+  /** Render block templates and tables as text instead of dropping them. */
   faithful: boolean
-  /** Captions of pictures become paragraphs. */
+  /** Keep captions of pictures as paragraphs. */
   captions: boolean
 }
 
 const maxDepth = 24
 
-// Extension tags and others whose content shows nothing that is prose.
-const droppedTags = new Set(
-  (
-    'ref references gallery timeline imagemap score graph templatestyles mapframe maplink hiero inputbox categorytree section ' +
-    'includeonly charinsert indicator pages rss table style script templatedata noinclude'
-  ).split(' '),
-)
-const verbatimTags = new Set(['syntaxhighlight', 'source', 'pre'])
-const formulaTags = new Set(['math', 'chem', 'ce'])
-const paragraphTags = new Set('p div center blockquote section article poem h1 h2 h3 h4 h5 h6 ul ol dl'.split(' '))
-const inlineTags = new Set(
-  (
-    'b i u s del ins em strong small big sub sup span font tt code kbd samp var cite q dfn abbr strike bdi bdo ruby rb rp rt ' +
-    'a mark time data wbr nowiki onlyinclude translate tvar languages noinclude caption thead tbody tfoot tr td th col ' +
-    'colgroup dt rtc img input'
-  ).split(' '),
-)
+const code = (character: string): number => character.charCodeAt(0)
+const AMPERSAND = code('&')
+const LESS_THAN = code('<')
+const BRACKET = code('[')
+const CLOSING_BRACKET = code(']')
+const BRACE = code('{')
+const CLOSING_BRACE = code('}')
+const UNDERSCORE = code('_')
+const PIPE = code('|')
+const SLASH = code('/')
+const LINE_FEED = code('\n')
 
-const special = new Uint8Array(128)
-for (const character of '&<[{_}]') special[character.charCodeAt(0)] = 1
+/** 1 for characters that may start markup. */
+const isSpecial = new Uint8Array(128)
+for (const character of [AMPERSAND, LESS_THAN, BRACKET, CLOSING_BRACKET, BRACE, CLOSING_BRACE, UNDERSCORE])
+  isSpecial[character] = 1
+
+/** White space and list marks that may precede a table in its line. */
+const isIndent = new Uint8Array(128)
+for (const character of ' \t:*#') isIndent[code(character)] = 1
 
 const externalLink = /^\[(?:https?:|ftps?:|mailto:|irc:|news:|gopher:|\/\/)[^\]\n]*/i
 const behaviourSwitch = /__[A-Z]{3,}[A-Z]*__/y
 const entity = /&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});/y
 const tagName = /<\/?([a-zA-Z][a-zA-Z0-9]*)/y
 
+/** Longest external link and its label that is searched for. */
+const maxExternalLink = 2000
+/** Longest content of <sup> that may be a number. */
+const maxSuperscript = 40
+
+/** The position of the next character that may start markup, or the length of the text. */
+const nextSpecial = (text: string, from: number): number => {
+  const length = text.length
+  let at = from
+  let unit = 0
+  while (at < length && ((unit = text.charCodeAt(at)) > 127 || isSpecial[unit] === 0)) at++
+  return at
+}
+
 /** Renders one page or a part of one. */
 export const renderMarkup = (text: string, options: RenderOptions, depth = 0): string => {
   if (depth > maxDepth) return marks.gap
-  const brackets = new BracketFinder(text)
-  let output = ''
-  let copied = 0
-  let at = 0
-  const length = text.length
+  const first = nextSpecial(text, 0)
+  return first === text.length ? text : new MarkupRenderer(text, options, depth).render(first)
+}
 
-  // Each case either sets `at` past what it consumed, after `replace`, or steps over one character.
-  const replace = (end: number, replacement: string) => {
-    output += text.slice(copied, at) + replacement
-    at = copied = end
+/** Renders one text; each method consumes the markup at the current position, or steps over one character. */
+class MarkupRenderer {
+  readonly #text: string
+  readonly #options: RenderOptions
+  readonly #depth: number
+  readonly #brackets: BracketFinder
+  #output = ''
+  /** End of the text that is already in the output. */
+  #copied = 0
+  #at = 0
+
+  constructor(text: string, options: RenderOptions, depth: number) {
+    this.#text = text
+    this.#options = options
+    this.#depth = depth
+    this.#brackets = new BracketFinder(text)
   }
 
-  while (at < length) {
-    let found = at // not captured by the closures, so that this loop stays in registers
-    let code = 0
-    while (found < length && ((code = text.charCodeAt(found)) > 127 || special[code] === 0)) found++
-    at = found
-    if (at >= length) break
-    const next = text.charCodeAt(at + 1)
-    if (code === 38) {
-      entity.lastIndex = at
-      const match = entity.exec(text)
-      if (match === null) at++
-      else replace(at + match[0].length, decodeHtmlEntity(match[0]))
-    } else if (code === 95) {
-      behaviourSwitch.lastIndex = at
-      const match = next === 95 ? behaviourSwitch.exec(text) : null
-      if (match === null) at++
-      else replace(at + match[0].length, '')
-    } else if (code === 91) {
-      if (next === 91) {
-        const end = brackets.link(at)
-        if (end < 0) replace(unclosedLinkEnd(text, at, options.namespaces), '')
-        else replace(end, renderLink(text.slice(at + 2, end - 2), options, depth))
-      } else {
-        const match = externalLink.exec(text.slice(at, at + 2000))
-        const end = match === null ? -1 : at + match[0].length
-        if (end < 0 || text.charCodeAt(end) !== 93) at++
-        else {
-          const space = /[\s\u00a0]/.exec(match![0])
-          const label = space === null ? '' : text.slice(at + space.index + 1, end)
-          replace(end + 1, label.trim() === '' ? marks.gap : renderMarkup(label, options, depth + 1))
-        }
-      }
-    } else if (code === 125 || code === 93) {
-      if (next === code)
-        replace(at + 2, '') // closes nothing: an opening that was broken by its author
-      else at++
-    } else if (code === 123) {
-      if (next === 123) {
-        const end = brackets.template(at)
-        if (end < 0)
-          replace(lineEnd(text, at), marks.gap) // never closed: its arguments would show as prose
-        else replace(end, renderTemplate(text.slice(at, end), options, depth))
-      } else if (next === 124 && startsLine(text, at)) {
-        const end = brackets.table(at)
-        if (end < 0) replace(unclosedTableEnd(text, at), `\n${marks.gap}\n`)
-        else {
-          const rows = options.faithful ? tableRows(text.slice(at, end), options, depth) : ''
-          replace(end, `\n${rows === '' ? marks.gap : rows}\n`)
-        }
-      } else at++
-    } else renderTag()
+  render(from: number): string {
+    const text = this.#text
+    for (this.#at = from; this.#at < text.length; this.#at = nextSpecial(text, this.#at)) {
+      const unit = text.charCodeAt(this.#at)
+      const next = text.charCodeAt(this.#at + 1)
+      if (unit === BRACKET) next === BRACKET ? this.#link() : this.#externalLink()
+      else if (unit === LESS_THAN) this.#tag()
+      else if (unit === BRACE) this.#brace(next)
+      else if (unit === AMPERSAND) this.#entity()
+      else if (unit === UNDERSCORE) this.#behaviourSwitch(next)
+      // Two closing brackets without opening ones are an error of the author.
+      else if (next === unit) this.#replace(this.#at + 2, '')
+      else this.#at++
+    }
+    return this.#copied === 0 ? text : this.#output + text.slice(this.#copied)
   }
-  if (copied === 0) return text
-  return output + text.slice(copied)
 
-  function renderTag(): void {
-    tagName.lastIndex = at
-    const match = tagName.exec(text)
-    if (match === null) {
-      at++
+  /** Replaces the text from the current position to `end`. */
+  #replace(end: number, replacement: string): void {
+    this.#output += this.#text.slice(this.#copied, this.#at) + replacement
+    this.#at = this.#copied = end
+  }
+
+  #renderInside(text: string): string {
+    return renderMarkup(text, this.#options, this.#depth + 1)
+  }
+
+  #entity(): void {
+    entity.lastIndex = this.#at
+    const match = entity.exec(this.#text)
+    if (match === null) this.#at++
+    else this.#replace(this.#at + match[0].length, decodeHtmlEntity(match[0]))
+  }
+
+  #behaviourSwitch(next: number): void {
+    behaviourSwitch.lastIndex = this.#at
+    const match = next === UNDERSCORE ? behaviourSwitch.exec(this.#text) : null
+    if (match === null) this.#at++
+    else this.#replace(this.#at + match[0].length, '')
+  }
+
+  #link(): void {
+    const end = this.#brackets.link(this.#at)
+    if (end < 0) this.#replace(unclosedLinkEnd(this.#text, this.#at, this.#options.namespaces), '')
+    else this.#replace(end, renderLink(this.#text.slice(this.#at + 2, end - 2), this.#options, this.#depth))
+  }
+
+  #externalLink(): void {
+    const start = this.#at
+    const match = externalLink.exec(this.#text.slice(start, start + maxExternalLink))
+    const end = match === null ? -1 : start + match[0].length
+    if (end < 0 || this.#text.charCodeAt(end) !== CLOSING_BRACKET) {
+      this.#at++
       return
     }
-    const name = match[1].toLowerCase()
-    const closing = text.charCodeAt(at + 1) === 47
-    const end = brackets.tagEnd(at)
-    const known =
-      droppedTags.has(name) ||
-      verbatimTags.has(name) ||
-      formulaTags.has(name) ||
-      paragraphTags.has(name) ||
-      inlineTags.has(name) ||
-      name === 'br' ||
-      name === 'hr' ||
-      name === 'li' ||
-      name === 'dd'
-    if (!known) at++
-    else if (end < 0) replace(Math.min(lineEnd(text, at), length), marks.gap)
-    else if (name === 'br') replace(end, marks.lineBreak)
-    else if (name === 'hr') replace(end, '\n\n')
-    else if (name === 'li') replace(end, closing ? '\n' : '\n* ')
-    else if (name === 'dd') replace(end, '\n')
-    else if (paragraphTags.has(name)) replace(end, '\n\n')
-    else if (closing || text.charCodeAt(end - 2) === 47) replace(end, '')
-    else if (droppedTags.has(name)) {
-      const close = name === 'table' ? nestedClose(name, end) : brackets.close(name, end)
-      // A <ref> that is never closed swallows its line, not the article.
-      replace(close < 0 ? (name === 'ref' ? lineEnd(text, at) : end) : close, name === 'ref' ? '' : marks.gap)
-    } else if (formulaTags.has(name)) {
-      const close = brackets.closeStart(name, end)
-      if (close < 0) replace(end, '')
-      else {
-        const formula = formulaText(text.slice(end, close))
-        replace(brackets.close(name, close), formula === '' ? marks.gap : formula)
-      }
-    } else if (verbatimTags.has(name)) {
-      const close = brackets.closeStart(name, end)
-      if (close < 0) replace(end, '')
-      else replace(brackets.close(name, close), verbatimLines(text.slice(end, close)))
-    } else if (name === 'sup') {
-      const close = brackets.closeStart(name, end)
-      const number = close < 0 || close - end > 40 ? '' : superscript(decodeHtml(text.slice(end, close)).trim())
-      if (number === '' || number === text.slice(end, close).trim()) replace(end, '')
-      else replace(brackets.close(name, close), number)
-    } else if (name === 'nowiki') {
-      const close = brackets.closeStart(name, end)
-      if (close < 0) replace(end, '')
-      else replace(brackets.close(name, close), decodeHtml(text.slice(end, close)))
-    } else replace(end, '')
+    const space = /[\s\u00a0]/.exec(match![0])
+    const label = space === null ? '' : this.#text.slice(start + space.index + 1, end)
+    this.#replace(end + 1, label.trim() === '' ? marks.gap : this.#renderInside(label))
   }
 
-  function nestedClose(name: string, from: number): number {
-    let close = brackets.closeStart(name, from)
-    for (let open = text.indexOf(`<${name}`, from); open >= 0 && close >= 0 && open < close; ) {
-      close = brackets.closeStart(name, close + 2)
-      open = text.indexOf(`<${name}`, open + 1)
+  /** A template, a table, or a plain brace. */
+  #brace(next: number): void {
+    if (next === BRACE) this.#template()
+    else if (next === PIPE && startsLine(this.#text, this.#at)) this.#table()
+    else this.#at++
+  }
+
+  #template(): void {
+    const end = this.#brackets.template(this.#at)
+    // The arguments of an unclosed template would appear as prose.
+    if (end < 0) this.#replace(lineEnd(this.#text, this.#at), marks.gap)
+    else this.#replace(end, renderTemplate(this.#text.slice(this.#at, end), this.#options, this.#depth))
+  }
+
+  #table(): void {
+    const end = this.#brackets.table(this.#at)
+    if (end < 0) {
+      this.#replace(unclosedTableEnd(this.#text, this.#at), `\n${marks.gap}\n`)
+      return
     }
-    return close < 0 ? -1 : lineOrTagEnd(text, close)
+    const { faithful } = this.#options
+    const rows = faithful ? tableRows(this.#text.slice(this.#at, end), this.#options, this.#depth) : ''
+    this.#replace(end, `\n${rows === '' ? marks.gap : rows}\n`)
+  }
+
+  #tag(): void {
+    tagName.lastIndex = this.#at
+    const name = tagName.exec(this.#text)?.[1].toLowerCase()
+    if (name === undefined || !isTag(name)) {
+      this.#at++
+      return
+    }
+    const end = this.#brackets.tagEnd(this.#at)
+    if (end < 0) {
+      this.#replace(lineEnd(this.#text, this.#at), marks.gap)
+      return
+    }
+    const isEndTag = this.#text.charCodeAt(this.#at + 1) === SLASH
+    const fixed = textTags.get(name)
+    if (fixed !== undefined) this.#replace(end, isEndTag ? (fixed.end ?? fixed.start) : fixed.start)
+    else if (isEndTag || this.#text.charCodeAt(end - 2) === SLASH) this.#replace(end, '')
+    else this.#element(name, end)
+  }
+
+  /** An element whose content starts at `start`. */
+  #element(name: string, start: number): void {
+    if (droppedTags.has(name)) this.#droppedElement(name, start)
+    else if (formulaTags.has(name)) this.#content(name, start, (tex) => formulaText(tex) || marks.gap)
+    else if (verbatimTags.has(name)) this.#content(name, start, verbatimLines)
+    else if (name === 'nowiki') this.#content(name, start, decodeHtml)
+    else if (name === 'sup') this.#superscript(start)
+    else this.#replace(start, '')
+  }
+
+  /** Replaces an element by its rendered content, or drops its start tag when it is never closed. */
+  #content(name: string, start: number, render: (content: string) => string): void {
+    const close = this.#brackets.closeStart(name, start)
+    if (close < 0) this.#replace(start, '')
+    else this.#replace(this.#brackets.close(name, close), render(this.#text.slice(start, close)))
+  }
+
+  #droppedElement(name: string, start: number): void {
+    const isReference = name === 'ref'
+    const close = name === 'table' ? this.#nestedClose(name, start) : this.#brackets.close(name, start)
+    // An unclosed <ref> drops its line, not the rest of the article.
+    const end = close >= 0 ? close : isReference ? lineEnd(this.#text, this.#at) : start
+    this.#replace(end, isReference ? '' : marks.gap)
+  }
+
+  /** The end of an element that may contain elements of the same name. */
+  #nestedClose(name: string, from: number): number {
+    const brackets = this.#brackets
+    let close = brackets.closeStart(name, from)
+    for (let open = this.#text.indexOf(`<${name}`, from); open >= 0 && close >= 0 && open < close; ) {
+      close = brackets.closeStart(name, close + 2)
+      open = this.#text.indexOf(`<${name}`, open + 1)
+    }
+    return close < 0 ? -1 : lineOrTagEnd(this.#text, close)
+  }
+
+  /** A number as superscript characters; other content is rendered as text. */
+  #superscript(start: number): void {
+    const close = this.#brackets.closeStart('sup', start)
+    const content = close < 0 || close - start > maxSuperscript ? '' : this.#text.slice(start, close)
+    const number = superscript(decodeHtml(content).trim())
+    if (number === '' || number === content.trim()) this.#replace(start, '')
+    else this.#replace(this.#brackets.close('sup', close), number)
   }
 }
 
@@ -216,9 +272,9 @@ const unclosedTableEnd = (text: string, at: number): number => {
 const startsLine = (text: string, at: number): boolean => {
   let before = at - 1
   for (;;) {
-    const code = text.charCodeAt(before)
-    if (code === 32 || code === 9 || code === 58 || code === 42 || code === 35) before--
-    else return Number.isNaN(code) || code === 10
+    const unit = text.charCodeAt(before)
+    if (isIndent[unit] === 1) before--
+    else return Number.isNaN(unit) || unit === LINE_FEED
   }
 }
 
@@ -237,8 +293,9 @@ const renderLink = (inside: string, options: RenderOptions, depth: number): stri
   const kind = forced ? 'text' : linkKind(target, pipe >= 0, options.namespaces)
   if (kind === 'nothing') return marks.gap
   // A picture whose namespace is unknown or missing still has the options of one.
-  const parts = pipe < 0 ? [inside] : splitTopLevel(inside, '|')
-  if (kind === 'file' || (!forced && hasImageOptions(parts))) {
+  const hasOptions = !forced && inside.indexOf('|', pipe + 1) > pipe && pipe >= 0
+  const parts = hasOptions || kind === 'file' ? splitTopLevel(inside, '|') : []
+  if (kind === 'file' || hasImageOptions(parts)) {
     const caption = options.captions && pipe >= 0 ? fileCaption(parts) : ''
     return caption === '' ? marks.gap : `\n\n${renderMarkup(caption, options, depth + 1)}\n\n`
   }
@@ -252,7 +309,7 @@ const tableRows = (table: string, options: RenderOptions, depth: number): string
     .map((row) => marks.row + row)
     .join('\n')
 
-/** One line of what may be several. */
+/** Joins lines to one. */
 const flatten = (text: string): string =>
   text
     .replace(/[\u0001\u0002\u0004]/g, '')

@@ -18,7 +18,7 @@ describe('DelimitedParser', () => {
     expect(new DelimitedParser(',', true).push('5" pipe,"x"')).toEqual(['5" pipe', 'x'])
   })
 
-  it('takes quotes as text when they do not quote', () => {
+  it('reads quotes as text when they are not enabled', () => {
     expect(new DelimitedParser('\t', false).push('"a\tb"')).toEqual(['"a', 'b"'])
   })
 
@@ -41,7 +41,7 @@ describe('DelimitedParser', () => {
 })
 
 describe('parseDelimited', () => {
-  it('reads back whatever is written by the rules of RFC 4180', () => {
+  it('reads back any records written by the rules of RFC 4180', () => {
     const field = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', ' ', 'é') })
     const records = fc.array(fc.array(field, { minLength: 2, maxLength: 4 }), { maxLength: 6 })
     fc.assert(

@@ -23,7 +23,7 @@ it('searches a folder in depth for the extensions, packed or not, in a fixed ord
     'sub/deep/d.txt.bz2',
   ])
 })
-it('knows the parts of a Wikipedia dump by their page range', async () => {
+it('recognises the parts of a Wikipedia dump by their page range', async () => {
   const dump = join(folder, 'dump')
   mkdirSync(dump)
   for (const name of ['wiki1.xml-p1p41242.bz2', 'wiki2.xml-p41243p99-shortened', 'wiki.sql-p1p2.gz'])
@@ -34,7 +34,7 @@ it('knows the parts of a Wikipedia dump by their page range', async () => {
   ])
   rmSync(dump, { recursive: true })
 })
-it('takes a file as it is, whatever it is called', async () => {
+it('returns a file with any name', async () => {
   expect(short(await expandFiles(join(folder, 'odd[1].txt'), ['.xml']))).toEqual(['odd[1].txt'])
 })
 it.each([

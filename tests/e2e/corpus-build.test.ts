@@ -201,7 +201,7 @@ describe.skipIf(!existsSync(data))('corpus build on real text (skipped where ../
     expect(broken.stdout).toMatch(/missing or damaged\s+data-\w+\/part-00000/)
   })
 
-  it('feeds corpus worker, which answers line by line and tells faults by its exit code', {
+  it('feeds corpus worker, which answers line by line and reports faults by its exit code', {
     timeout: 120_000,
   }, async () => {
     const input = documents.slice(0, 50).map((document) => JSON.stringify(document))

@@ -68,7 +68,7 @@ describe('an undisturbed build', () => {
     expect(Object.keys(expected).some((path) => /work|partial|tmp|lock/.test(path))).toBe(false)
   })
 
-  it('keeps the order of the inputs, and every document says where it is from', async () => {
+  it('keeps the order of the inputs and the origin of every document', async () => {
     let last = { path: '', offset: -1 }
     let documents = 0
     for await (const { source, text } of readCorpus(reference, { verify: true })) {
@@ -194,7 +194,7 @@ describe('a finished corpus', () => {
 
 describe('a full disk', () => {
   // A limit on file sizes refuses writes for any user, where a small disk of its own would need the right to mount.
-  it('is a clean error, keeps the older corpus, and the same command goes on', { timeout: 600_000 }, async () => {
+  it('is a typed error, keeps the older corpus, and the same command resumes', { timeout: 600_000 }, async () => {
     const out = join(folder.path, 'full')
     cpSync(reference, out, { recursive: true })
     const args = build(out, '--seed', '5', '--rebuild', '--workers', '2')

@@ -94,13 +94,13 @@ describe('FilterChain', () => {
     expect(chain.takeCounts()[0]!.documentsIn).toBe(0)
   })
 
-  it('drops a document on which a filter fails, and says so', async () => {
+  it('drops a document on which a filter fails, with the reason', async () => {
     const chain = await create()
     expect(chain.apply(document('throw'))).toMatchObject({ stage: 'minimum', reason: filterFailed, detail: 'cannot' })
     expect(chain.takeCounts()[0]!.dropped[filterFailed]).toBe(1)
   })
 
-  it('lets other kinds of source pass by uncounted', async () => {
+  it('skips documents of other kinds of source without counting them', async () => {
     const specs = [{ type: 'minimum', kinds: ['warc'], options: {} }]
     const chain = await FilterChain.create(resolveFilters(specs, registry), registry)
     expect(chain.apply(document('x'))).toHaveProperty('document.text', 'x')

@@ -27,7 +27,7 @@ describe('listInputs', () => {
     ])
   })
 
-  it('takes names on servers as they are', async () => {
+  it('lists names on servers without size and hash', async () => {
     const inputs = await listInputs([source('x')], {
       expand: async () => ({ paths: ['hub://me/set@1/a'], local: false }),
     })

@@ -67,7 +67,7 @@ describe('entries', () => {
 })
 
 describe('lockFolder', () => {
-  it('takes over the lock of a process that is gone, and refuses that of a living one', async () => {
+  it('replaces the lock of an ended process, and refuses that of a running one', async () => {
     await writeFile(join(folder, '.lock'), '999999999 1')
     const unlock = await lockFolder(folder)
     await unlock()

@@ -17,6 +17,7 @@ const defaults = {
   dedup: ['exact', 'near'],
 }
 
+/** The schema of the options of `corpus build`, with defaults and descriptions. */
 export const corpusBuildSchema = z.strictObject({
   out: z.string().min(1).describe('output folder of the corpus; the same command resumes a stopped build'),
   source: z

@@ -86,7 +86,7 @@ describe('test set files', () => {
 })
 
 describe('n-gram overlap', () => {
-  it('takes n from the 5th percentile, between 8 and 13', () => {
+  it('sets n to the 5th percentile, between 8 and 13', () => {
     const nGramOf = (lengths: number[]) =>
       GramIndex.build([set(...lengths.map((length, i) => words(`w${i}`, length).join(' ')))]).testSets[0].nGram
     expect(nGramOf([20, 30, 40])).toBe(13)

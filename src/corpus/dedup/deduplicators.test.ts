@@ -93,14 +93,14 @@ describe('exact', () => {
     expect((await find('exact', shards, { exclude: [first.output] })).report.dropped).toBe(0)
   })
 
-  it('takes empty files and empty lists', async () => {
+  it('accepts empty files and empty lists', async () => {
     expect((await find('exact', [[], [document('a', 'x')], []])).report.considered).toBe(1)
     expect(await pairs(await find('near', [[], []]))).toEqual([])
     expect(await pairs(await find('near', []))).toEqual([])
     expect((await find('exact', [])).report).toEqual({ considered: 0, clusters: 0, dropped: 0 })
   })
 
-  it('leaves no file behind when given up, and names damaged key files', async () => {
+  it('leaves no file after abort, and names damaged key files', async () => {
     const tool = createDeduplicator(deduplicators.exact, {}, 'exact')
     const path = join(folder, 'given-up.parquet')
     const writer = tool.createWriter(path)
@@ -195,7 +195,7 @@ describe('near', () => {
     expect(await pairs(await find('near', shards, { config: { keep: 'score' } }))).toEqual(['a<b', 'c<b'])
   })
 
-  it('gives the same drops whatever the threads and memory', async () => {
+  it('gives the same drops for any number of threads and memory limit', async () => {
     const documents: DedupDocument[] = []
     for (let i = 0; i < 300; i++) {
       const text = words(100)

@@ -145,7 +145,7 @@ describe('normalized words', () => {
     expect(hash('東京都 abc').length / 2).toBe(4)
     expect(hash('漢abc字').length / 2).toBe(3)
   })
-  it('tells 50,000 words apart', () => {
+  it('gives 50,000 words distinct hashes', () => {
     const words = new WordHashes()
     const text = Array.from({ length: 50_000 }, (_, i) =>
       i.toString(26).replace(/\d/g, (d) => 'qrstuvwxyz'[Number(d)]),

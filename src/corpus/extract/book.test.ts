@@ -65,7 +65,7 @@ describe('lines', () => {
       'Tyger Tyger, burning bright,\nIn the forests of the night;\nWhat immortal hand or eye,\nCould frame thy fearful symmetry?'
     expect(bookText(parseBook(verse, options).chapters)).toBe(verse)
   })
-  it('stay when not asked to be joined', () => {
+  it('keep their line breaks with unwrap: false', () => {
     expect(bookText(parseBook(body(1), { unwrap: false }).chapters)).toBe(body(1))
   })
   it('an empty book has no chapters', () => expect(parseBook(' \n \n', options).chapters).toEqual([]))

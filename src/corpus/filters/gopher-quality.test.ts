@@ -65,7 +65,7 @@ it('wants two different stop words', () => {
   expect(reason(`the with ${'paper '.repeat(60)}`)).toBeUndefined()
 })
 
-it('takes its thresholds from the options', async () => {
+it('uses the thresholds of the options', async () => {
   const strict = await createFilter(gopherQuality, { minWords: 60, minStopWords: 0 }, 'gopher-quality')
   expect(strict.apply({ id: '1', text: prose(59), metadata: {} })).toEqual({
     keep: false,

@@ -17,7 +17,7 @@ const required = async (type: string): Promise<object> => {
   return { model: path }
 }
 
-it('holds every file', () => {
+it('lists every file of the folder', () => {
   const supporting = ['index.ts', 'filter.ts']
   const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
   expect(files.filter((name) => !supporting.includes(name)).map((name) => name.slice(0, -3))).toEqual(
@@ -26,7 +26,7 @@ it('holds every file', () => {
 })
 
 describe.each(Object.entries<FilterDefinition>(filters))('%s', (type, definition) => {
-  it('says what it is and where its rules come from', () => {
+  it('has a summary and the source of its rules', () => {
     expect(definition.type).toBe(type)
     expect(definition.summary).toMatch(/^[A-Z].*\.$/)
     expect(definition.source).toMatch(/arXiv:\d{4}\.\d{5}|npm package|huggingface/)
@@ -38,7 +38,7 @@ describe.each(Object.entries<FilterDefinition>(filters))('%s', (type, definition
     )
   })
 
-  it('takes any text, gives only the reasons it names, and decides alike twice and in any order', async () => {
+  it('accepts any text, returns only declared reasons, and decides equally in any order', async () => {
     const options = await required(type)
     const [one, two] = [await createFilter(definition, options, type), await createFilter(definition, options, type)]
     const piece = fc.oneof(

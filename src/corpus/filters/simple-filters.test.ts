@@ -180,7 +180,7 @@ describe('personal data', () => {
       }),
     ).toBe('X Y Z (212) 555-7890')
   })
-  it('counts what it masked', async () => {
+  it('counts masked items', async () => {
     expect(await apply('personal-data', 'a@b.co, c@d.org')).toMatchObject({
       metadata: { maskedPersonalData: { emails: 2 } },
     })

@@ -39,7 +39,7 @@ describe('features', () => {
 })
 
 describe('training', () => {
-  it('tells the classes apart and gives the same bytes twice', async () => {
+  it('separates the classes and writes equal bytes for equal input', async () => {
     const paths = [join(folder, 'a.bin'), join(folder, 'b.bin')]
     for (const path of paths) {
       const { model, report } = await trainQualityClassifier(good, bad, { bits: 14 })

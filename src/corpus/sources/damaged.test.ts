@@ -87,7 +87,7 @@ describe('a truncated gzip stream gives the documents before the cut', () => {
 })
 
 describe('wikipedia', () => {
-  it('goes on after a page without an end', async () => {
+  it('continues after a page without an end', async () => {
     const broken = '<page>\n<title>Cut</title>\n<id>3</id><revision><text>Some'
     const { documents, rejects, error } = await read('wikipedia', wiki(page('A', 'One.'), broken, page('B', 'Two.')))
     expect(error).toBeUndefined()
@@ -124,11 +124,11 @@ describe('wikipedia', () => {
       ...['broken-xml', 'broken-xml', 'namespace', 'not-wikitext', 'invalid-utf8', 'too-large', 'no-text'],
     ])
   })
-  it('says what a file that is no dump is', async () => {
+  it('names the fault of a file that is no dump', async () => {
     const { error } = await read('wikipedia', 'hello')
     expect((error as Error).message).toMatch(/Expected a MediaWiki XML dump, got a file without <page>/)
   })
-  it('reads the last revision of a history, and knows redirects of old dumps', async () => {
+  it('reads the last revision of a history, and recognises redirects of old dumps', async () => {
     const history = page('H', 'Old.').replace(
       '</revision>',
       '</revision><revision><id>71</id><text>New.</text></revision>',
@@ -174,13 +174,13 @@ describe('warc', () => {
         ),
       'wrong-length',
     ],
-  ])('goes on at the next record after %s', async (_, bad, reason) => {
+  ])('continues at the next record after %s', async (_, bad, reason) => {
     const { documents, rejects, error } = await read('warc', Buffer.concat([good('a'), bad('b'), good('c'), good('d')]))
     expect(error).toBeUndefined()
     expect(documents.map(({ metadata }) => metadata.url)).toEqual(['a', 'c', 'd'])
     expect(rejects).toMatchObject([{ reason, source: { offset: good('a').length } }])
   })
-  it('goes on after a header without an end, and after garbage', async () => {
+  it('continues after a header without an end, and after garbage', async () => {
     const garbage = Buffer.from(`WARC/1.0\r\n${'x'.repeat(100_000)}\r\n`)
     const { documents, rejects } = await read('warc', Buffer.concat([good('a'), garbage, good('b')]))
     expect(documents.map(({ metadata }) => metadata.url)).toEqual(['a', 'b'])
@@ -274,7 +274,7 @@ describe('jsonl', () => {
     ])
     expect(rejects[0]).toMatchObject({ source: { offset: 13 }, detail: expect.stringContaining('line 2') })
   })
-  it('rejects a line of 200 MB unread and goes on', async () => {
+  it('rejects a line of 200 MB in bounded memory and continues', async () => {
     const member = gzipSync(Buffer.alloc(1 << 24, 'a'))
     const bytes = Buffer.concat([
       gzipSync('{"text":"a"}\n'),
@@ -305,7 +305,7 @@ describe('csv', () => {
     expect(rejects).toMatchObject([{ reason: 'unclosed-quote', detail: 'line 3' }])
     expect(documents).toHaveLength(501)
   })
-  it('takes quotes literally between tabs, and counts ragged rows', async () => {
+  it('reads quotes literally with tabs, and counts ragged rows', async () => {
     const { documents, rejects } = await read('csv', 'text\tn\n"so\t1\nshort\nit is 5" wide\t2\n')
     expect(documents.map(({ text }) => text)).toEqual(['"so', 'it is 5" wide'])
     expect(rejects).toMatchObject([{ reason: 'wrong-columns' }])
@@ -395,7 +395,7 @@ describe('parquet', () => {
     if (damaged.error !== undefined) expect(damaged.error).toBeInstanceOf(DataError)
     expect(((await read('parquet', packed, { textField: 'body' })).error as Error).message).toMatch(/got text, n\./)
   })
-  it('reads all or refuses, whatever byte is damaged', async () => {
+  it('reads everything or throws, for damage at any byte', async () => {
     const whole = readFileSync(join(import.meta.dirname, '../../../tests/tasks/golden/answers.parquet'))
     const { documents } = await read('parquet', whole, { textField: 'question' })
     const counts = { read: 0, refused: 0 }
@@ -426,7 +426,7 @@ describe('parquet', () => {
     expect(error).toBeInstanceOf(DataError)
     expect((error as Error).message).toMatch(/its columns are not those of its schema/)
   })
-  it('refuses a row group that says it has more or fewer rows', async () => {
+  it('refuses a row group with a wrong number of rows', async () => {
     const golden = readFileSync(join(import.meta.dirname, '../../../tests/tasks/golden/answers.parquet'))
     // Bits of the footer that were found by trying all.
     for (const [at, bit] of [

@@ -79,7 +79,7 @@ it('lists a data set and streams its files in order', async () => {
   )
   expect(texts).toEqual(['t', 'a', 'b', 'c'])
 })
-it('takes some files, by name or folder, at a revision', async () => {
+it('selects files by name, folder and revision', async () => {
   expect((await textsOf('me/lines', { files: 'train' })).texts).toEqual(['a', 'b', 'c'])
   const { texts, paths } = await textsOf('me/lines@v2/data/train-1.jsonl')
   expect(paths).toEqual(['hub://me/lines@v2/data/train-1.jsonl'])

@@ -83,7 +83,7 @@ describe('characters', () => {
     expect(countOccurrences('.....', '...')).toBe(1)
     expect(countOccurrences('#a##', '#')).toBe(3)
   })
-  it('knows punctuation and terminal marks', () => {
+  it('recognises punctuation and terminal marks', () => {
     for (const mark of ['.', '...', '—', '«', '。', '?!', '\u0080']) expect(isPunctuation(mark)).toBe(true)
     for (const word of ['a', '1', '.a', '$5', '€']) expect(isPunctuation(word)).toBe(false)
     for (const mark of ['.', '。', '؟', '।', '៕', '៚']) expect(terminalMark.test(mark)).toBe(true)

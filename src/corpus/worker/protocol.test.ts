@@ -65,7 +65,7 @@ describe('serveLines', () => {
     expect(answers.map(({ id }) => id)).toEqual(Array.from({ length: 2500 }, (_, index) => index * 2))
   })
 
-  it('answers a line that is too long by an error, and goes on', async () => {
+  it('returns an error for a line that is too long, and continues', async () => {
     const { answers } = await serve(echo, [JSON.stringify({ text: 'y'.repeat(5000) }), '{"text":"x"}'], {
       maxLineBytes: 1000,
     })
@@ -133,7 +133,7 @@ describe('the stages', () => {
     expect(bands.some((key, band) => key === (answers[0]!.minhash as string[])[band])).toBe(true)
   })
 
-  it('decontaminate: cuts the test item out and says which it was', async () => {
+  it('decontaminate: removes the test item and names it', async () => {
     const stage = await createWorkerStage('decontaminate', { decontaminate: [join(folder, 'test.jsonl')] })
     const side = 'words of no importance stand here to fill the page with something else. '.repeat(20)
     const { answers } = await serve(stage, [
@@ -148,7 +148,7 @@ describe('the stages', () => {
     expect(answers[2]).toMatchObject({ id: 3, dropped: { reason: 'nothing-left' } })
   })
 
-  it.each(['filter', 'decontaminate'] as const)('%s: says which option it needs', async (name) => {
+  it.each(['filter', 'decontaminate'] as const)('%s: names the option that it needs', async (name) => {
     await expect(createWorkerStage(name)).rejects.toThrow(ConfigError)
   })
 

@@ -88,7 +88,7 @@ describe.each(formats)('%s', (name, compress) => {
   })
 })
 
-it('has bzip2 and zstd to compare with, or says so', () => {
+it('warns when bzip2 or zstd is not installed for comparison', () => {
   if (formats.length < 3) console.warn('bzip2 or zstd is not installed: their tests did not run')
   expect(formats.length).toBeGreaterThanOrEqual(1)
 })
@@ -124,7 +124,7 @@ const linesOf = async (bytes: Buffer, size: number, max = 1000) => {
 }
 
 describe('splitLines', () => {
-  it('gives the lines, offsets and numbers that a plain split gives, whatever the chunks', async () => {
+  it('gives the lines, offsets and numbers of a plain split for any chunks', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom('a', 'bc', '\n', '\r\n', '\r', ''), { maxLength: 60 }),
@@ -144,7 +144,7 @@ describe('splitLines', () => {
       ),
     )
   })
-  it('passes over a line that is too long and goes on', async () => {
+  it('skips a line that is too long and continues', async () => {
     const lines = await linesOf(Buffer.from(`a\n${'x'.repeat(5000)}\nb\n${'y'.repeat(1001)}`), 333)
     expect(lines.map((line) => [line.text, line.length])).toEqual([
       ['a', 1],
@@ -195,7 +195,7 @@ describe('ByteReader', () => {
     expect(reader.ended).toBe(false)
     expect(await reader.find(Buffer.from('!'), 20_000)).toBe(10_000)
   })
-  it('keeps an error until it is asked for', async () => {
+  it('keeps an error until the buffered bytes are used', async () => {
     async function* broken(): ByteStream {
       yield Buffer.from('good')
       throw new Error('bad')

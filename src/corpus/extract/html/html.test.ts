@@ -74,11 +74,11 @@ describe('content', () => {
     const html = `<main><h1>A</h1><p>${prose('X')}</p><h2>Empty</h2><h2>B</h2><h3>C</h3><p>${prose('Y')}</p><h2>Last</h2></main>`
     expect(fast(html)).toBe(`A\n\n${prose('X')}\n\nB\n\nC\n\n${prose('Y')}`)
   })
-  it('does not heed names when all of a page is named so', () => {
+  it('ignores boilerplate names that apply to the whole page', () => {
     const html = `<div class="widget">${[1, 2, 3, 4].map((n) => `<p>${prose(`Part ${n}`)}</p>`).join('')}</div>`
     expect(fast(html)).toContain(prose('Part 4'))
   })
-  it('takes the little that stands in <main>', () => {
+  it('keeps a short text in <main>', () => {
     const html = `<body>${nav}<main><h1>Flag</h1><p>Allows this and that on closures.</p><p>Tracked as issue <a href=x>#97362</a> over there.</p></main>`
     expect(fast(html)).toBe('Flag\n\nAllows this and that on closures.\n\nTracked as issue #97362 over there.')
   })

@@ -8,14 +8,14 @@ export interface WikiNamespaces {
 }
 
 // Translated pages have links with the namespace names of the other Wikipedia, which would appear as text.
-const fileNames =
-  'file image media datei bild fichier archivo imagen immagine bestand afbeelding plik grafika ficheiro imagem файл изображение зображення ファイル 画像 文件 檔案 图像 파일 그림 fil tiedosto kuva soubor fitxer dosya kép fájl ملف صورة קובץ'.split(
-    ' ',
-  )
-const categoryNames =
-  'category kategorie catégorie categoría categoria categorie kategoria категория категорія カテゴリ 分类 分類 분류 kategori luokka kategória تصنيف קטגוריה'.split(
-    ' ',
-  )
+const fileNames = (
+  'file image media datei bild fichier archivo imagen immagine bestand afbeelding plik grafika ficheiro imagem fil ' +
+  'tiedosto kuva soubor fitxer dosya kép fájl файл изображение зображення ファイル 画像 文件 檔案 图像 파일 그림 ملف صورة קובץ'
+).split(' ')
+const categoryNames = (
+  'category kategorie catégorie categoría categoria categorie kategoria luokka kategori kategória категория категорія ' +
+  'カテゴリ 分类 分類 분류 تصنيف קטגוריה'
+).split(' ')
 
 /** Common names of the namespaces, and those in the language of the dump, if given. */
 export const wikiNamespaces = (local: { file?: string; category?: string } = {}): WikiNamespaces => {

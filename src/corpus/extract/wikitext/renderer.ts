@@ -1,5 +1,5 @@
-// Marked text of wikitext: renders templates, links, tags and references, and leaves lines, lists, headings and quotes to
-// blocks.ts. Control characters are the marks between the two (see `marks`); they cannot occur in XML.
+// Marked text of wikitext: renders templates, links, tags and references, and leaves lines, lists, headings and quotes
+// to blocks.ts. Control characters are the marks between the two (see `marks`); they cannot occur in XML.
 import { decodeHtml, decodeHtmlEntity } from '../entities.ts'
 import { BracketFinder, splitTopLevel } from './brackets.ts'
 import { formulaText, superscript } from './formula.ts'

@@ -91,7 +91,7 @@ describe('tables, quotations and lists in templates', () => {
   })
 })
 
-it('knows the namespaces of other languages', () => {
+it('drops links to the namespaces of the language of the dump', () => {
   const namespaces = wikiNamespaces({ file: 'Datei', category: 'Kategorie' })
   expect(extractWikitext('A[[Datei:x.jpg|mini|y]] b.[[Kategorie:Z]] [[Bild|c]]', { mode: 'fast', namespaces })).toBe(
     'A b. c',

@@ -34,7 +34,7 @@ export default class SummaryReporter {
     if (lacking.length > 0) {
       const files = new Set(lacking.flatMap(([, names]) => [...names]))
       const reasons = lacking.map(([reason, names]) => `${reason} (${names.size})`).join(', ')
-      console.log(`${files.size} suites skipped: ${reasons}; see CONTRIBUTING.md`)
+      console.log(`${files.size} ${files.size === 1 ? 'suite' : 'suites'} skipped: ${reasons}; see CONTRIBUTING.md`)
     }
     console.log(`${passed} passed, ${failed} failed`)
   }

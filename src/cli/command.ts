@@ -1,4 +1,4 @@
-// The form of one command, and what it may use while it runs. Knows nothing of flags, terminals or other commands.
+// The interface of a command, and what it may use while it runs. Independent of flags and terminals.
 import type { z } from 'zod'
 import type { Progress, ProgressOptions } from '../core/index.ts'
 import { invariant } from '../core/index.ts'
@@ -7,7 +7,7 @@ export interface ArgumentSpec {
   /** The name in `--help` and the key in `args`. */
   name: string
   description: string
-  /** Takes all that is left, at least one unless `optional`; only for the last argument. */
+  /** Takes all remaining values, at least one if not `optional`; for the last argument only. */
   variadic?: boolean
   optional?: boolean
   /** The values that completion offers; file names when left out. */
@@ -27,16 +27,16 @@ export type ArgumentValues<Specs extends readonly ArgumentSpec[]> = {
 export interface CommandContext {
   /** True with `--json`: stdout then belongs to the one JSON document. */
   json: boolean
-  /** Aborted by the first Ctrl-C or SIGTERM: finish what must be finished, then return or throw. */
+  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP: finish what must be finished, then return or throw. */
   signal: AbortSignal
   /** A progress bar on stderr; the command stops it. */
   progress(options: ProgressOptions): Progress
   /** One line for people, on stderr. */
   log(line: string): void
   warn(line: string): void
-  /** Text as it comes, such as generated words: stdout, or stderr with `--json`. */
+  /** Streamed text, such as generated tokens: stdout, or stderr with `--json`. */
   write(text: string): void
-  /** With `--json`, for commands that answer as they go: one line on stdout before that of the result. */
+  /** With `--json`, for commands that stream answers: one line on stdout before the result. */
   emit(value: unknown): void
 }
 
@@ -49,7 +49,7 @@ export interface Command<
   name: string
   /** One sentence, without a full stop. */
   summary: string
-  /** A command line that works as it stands, shown by `--help`. */
+  /** A complete command line, shown by `--help`. */
   example: string
   /** Lines of `--help` below the example. */
   notes?: readonly string[]
@@ -58,15 +58,15 @@ export interface Command<
   engine?: boolean
   /** A strict object; each field is a flag and its `.describe()` the help. */
   options: Options
-  /** `args` are the positional arguments by name. What it returns is the JSON of `--json`. */
+  /** Runs the command; `args` are the positional arguments by name. The result is the JSON of `--json`. */
   run(options: z.output<Options>, args: ArgumentValues<Arguments>, context: CommandContext): Promise<Result>
-  /** The result as people read it, for stdout. */
+  /** The result as text for stdout. */
   render?(result: Result): string
-  /** Turns a result into an exit code for scripts, such as 1 for a check that did not hold; 0 when left out. */
+  /** The exit code for a result, such as 1 for a failed check (default: 0). */
   exitCode?(result: Result): number
 }
 
-/** Declares a command; commands.ts makes it known. */
+/** Declares a command; commands/index.ts registers it. */
 export function defineCommand<
   Options extends z.ZodObject,
   Result,

@@ -1,5 +1,4 @@
-// Turns a zod schema and an unknown value into a typed config, or into one ConfigError that lists every fault.
-// Knows nothing of flags, files or any particular config.
+// Checks an unknown value against a zod schema: a typed config, or one ConfigError that lists every fault.
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
 import { didYouMean } from './suggest.ts'

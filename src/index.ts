@@ -1,6 +1,6 @@
 // The package's root: what most programs import from 'tunesmith'. Everything else is in subpaths, such as 'tunesmith/tensor'.
 
-export { applyAdapter, loadAdapter, saveAdapter } from './adapters/index.ts'
+export { applyAdapter, defineAdapter, loadAdapter, registerAdapter, saveAdapter } from './adapters/index.ts'
 export { type LoadModelOptions, loadModel, loadTokenizer, saveModel } from './checkpoint/index.ts'
 export {
   CheckpointError,
@@ -35,7 +35,8 @@ export {
   score,
   TextModel,
 } from './inference/index.ts'
-export { buildModel, Model, type ModelType } from './models/index.ts'
+export { buildModel, defineModel, Model, type ModelType, registerModel } from './models/index.ts'
+export { defineObjective, registerObjective } from './objectives/index.ts'
 export {
   type Comparison,
   compareRuns,
@@ -54,6 +55,7 @@ export {
   sweep,
   verifyResume,
 } from './runs/index.ts'
+export { defineMetric, defineTask, registerMetric, registerTask } from './tasks/index.ts'
 export {
   Generator,
   keep,
@@ -66,4 +68,4 @@ export {
   tensor,
 } from './tensor/public.ts'
 export { saveTokenizer, Tokenizer, trainTokenizer } from './tokenizers/index.ts'
-export { listRuns, summarizeRun, writeReports } from './tracking/index.ts'
+export { listRuns, summarizeRun, type TrainingEvent, writeReports } from './tracking/index.ts'

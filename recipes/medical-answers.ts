@@ -10,8 +10,8 @@ export default defineRun({
   base: process.env.BASE ?? 'HuggingFaceTB/SmolLM2-135M-Instruct',
   task: 'generative-qa',
   dataset: 'medquad',
-  // Answers of a thousand words and more are cut off, and learnt without an end.
-  settings: { tooLong: 'cut', maxNewTokens: 192, system: 'You answer questions about health briefly.' },
+  // Answers of a thousand words and more are truncated, and trained without an end token.
+  settings: { tooLong: 'truncate', maxNewTokens: 192, system: 'You answer questions about health briefly.' },
   data: process.env.MEDQUAD ?? 'MedQuAD',
   variant: 'lora',
   adapter: { targets: 'all-linear', rank: 16, alpha: 32, dropout: 0.05 },

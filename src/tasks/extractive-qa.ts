@@ -1,5 +1,5 @@
-// The answer to a question as a span of a text, or that there is none: SQuAD 1.1 and 2.0. Long texts become windows that overlap; the
-// best spans of all windows are compared by the sum of their borders' scores, and the answer of none by that of the first token.
+// Extractive question answering: the answer as a span of a text, or no answer, as in SQuAD 1.1 and 2.0. Long texts become overlapping
+// windows; spans of all windows compete by the sum of their start and end logits, and no answer by those of the first token.
 // @source Devlin et al. 2019, arXiv:1810.04805, sections 4.2 and 4.3
 
 import { z } from 'zod'
@@ -36,51 +36,55 @@ import {
 
 const config = z.strictObject({
   ...rowFields,
-  id: z.string().default('id').describe("rows: column with the question's id"),
-  question: z.string().default('question').describe('rows: column with the question'),
-  context: z.string().default('context').describe('rows: column with the text that it is about'),
+  id: z.string().default('id').describe("column with the question's id, for rows"),
+  question: z.string().default('question').describe('column with the question, for rows'),
+  context: z.string().default('context').describe('column with the context of the question, for rows'),
   answers: z
     .string()
     .default('answers')
-    .describe('rows: column with the answers: `text` and `answer_start`, each or in lists'),
+    .describe('column with the answers, for rows: `text` and `answer_start`, single or in lists'),
   version: z
     .enum(['1.1', '2.0'])
     .default('2.0')
-    .describe("SQuAD's rules: in 1.1 every question has an answer, in 2.0 it may have none"),
-  stride: z.int().nonnegative().default(128).describe('tokens that two windows of a long text share'),
-  maxQuestionTokens: z.int().positive().default(64).describe('longer questions are cut'),
-  maxAnswerTokens: z.int().positive().default(30).describe('longer answers are not considered'),
-  nBest: z.int().positive().default(20).describe('first and last tokens that are considered in each window'),
-  alternatives: z.int().nonnegative().default(0).describe('answers that predictions show besides the best'),
+    .describe('SQuAD version: in 1.1 every question has an answer, in 2.0 it may have none'),
+  stride: z.int().nonnegative().default(128).describe('overlap of consecutive windows of a long text, in tokens'),
+  maxQuestionTokens: z.int().positive().default(64).describe('maximum tokens of a question; longer ones are truncated'),
+  maxAnswerTokens: z.int().positive().default(30).describe('maximum tokens of a predicted answer'),
+  nBest: z.int().positive().default(20).describe('start and end candidates per window'),
+  alternatives: z.int().nonnegative().default(0).describe('further answers in each prediction'),
   nullThreshold: z
     .number()
     .default(0)
-    .describe('2.0: no answer is given where its score is higher than that of the best answer by more than this'),
+    .describe('version 2.0: predict no answer where its score exceeds that of the best answer by more than this'),
   onMisplaced: z
     .enum(['error', 'skip', 'keep', 'nearest'])
     .default('error')
     .describe(
-      'what to do with answers that do not stand where the data says: stop, pass the question over, keep it for scoring only, or take the nearest place where the text stands, if any',
+      'answers that are not at `answer_start`: error, skip the question, keep it for scoring only, or use the nearest occurrence of the text',
     ),
 })
 
 type Config = z.output<typeof config>
 
+/** A question with its context and reference answers. */
 export interface QuestionRecord extends TaskRecord, QuestionFields {}
 
+/** A question with a window of its context. */
 export interface QuestionExample extends TaskExample, Omit<QuestionWindow, 'ids' | 'typeIds'> {
-  /** Tokens of the answer's borders, both 0 where this window has none; undefined where it is not known. */
+  /** First and last token of the answer; both 0 where this window has none; undefined where the answer is not known. */
   answer: readonly [first: number, last: number] | undefined
 }
 
+/** The predicted answer. */
 export interface SpanPrediction extends TaskPrediction {
-  /** Empty for no answer. */
+  /** The text; empty for no answer. */
   answer: string
-  /** 2.0: how probable it is that there is none. */
+  /** Version 2.0: probability that there is no answer. */
   noAnswerProbability?: number
   alternatives?: { answer: string; probability: number }[]
 }
 
+/** Extractive question answering. */
 export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, SpanPrediction, 'extractive-qa'>({
   type: 'extractive-qa',
   source: 'arXiv:1606.05250, arXiv:1806.03822 (SQuAD)',
@@ -111,7 +115,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
     return {
       criterion: createSpanCriterion<QuestionExample>(tokenizer.special.pad?.id ?? 0),
       encode({ question, context, answers, file, line }) {
-        // The first answer is the one that is learnt.
+        // Training uses the first answer; scoring compares with all.
         const answer = answers?.[0]
         const windows = windowsOf(question, context)
         if (windows[0].contextLength === 0)
@@ -134,15 +138,15 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
           (least, { logits }) => Math.min(least, logits[0] + logits[1]),
           Number.POSITIVE_INFINITY,
         )
-        const asks = version === '2.0'
+        const mayBeUnanswered = version === '2.0'
         const texts = spans.map(({ start, end }) => context.slice(start, end))
         const best = spans[0]?.score ?? Number.NEGATIVE_INFINITY
-        const shares = softmax([...spans.map(({ score }) => score), ...(asks ? [none] : [])])
-        const isNone = spans.length === 0 || (asks && none - best > nullThreshold)
+        const shares = softmax([...spans.map(({ score }) => score), ...(mayBeUnanswered ? [none] : [])])
+        const isNone = spans.length === 0 || (mayBeUnanswered && none - best > nullThreshold)
         return {
           id,
           answer: isNone ? '' : texts[0],
-          ...(asks ? { noAnswerProbability: spans.length === 0 ? 1 : rounded(sigmoid(none - best)) } : {}),
+          ...(mayBeUnanswered ? { noAnswerProbability: spans.length === 0 ? 1 : rounded(sigmoid(none - best)) } : {}),
           ...(alternatives === 0
             ? {}
             : {
@@ -155,12 +159,12 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
     }
   },
   parsePrediction(fields, { id }) {
-    const said = fields.answer ?? fields.prediction ?? fields.prediction_text
+    const given = fields.answer ?? fields.prediction ?? fields.prediction_text
     const none = fields.noAnswerProbability ?? fields.no_answer_probability
-    if (typeof said !== 'string') throw new ConfigError(`Expected a text for \`answer\`, got ${show(said)}.`)
+    if (typeof given !== 'string') throw new ConfigError(`Expected a text for \`answer\`, got ${show(given)}.`)
     if (none !== undefined && !(typeof none === 'number' && Number.isFinite(none)))
       throw new ConfigError(`Expected a number for \`noAnswerProbability\`, got ${show(none)}.`)
-    return { id, answer: said, ...(none === undefined ? {} : { noAnswerProbability: none as number }) }
+    return { id, answer: given, ...(none === undefined ? {} : { noAnswerProbability: none as number }) }
   },
   baselines(trained, records, { version }, random) {
     const wordsIn = (text: string) => text.split(/\s+/).filter((word) => word !== '')
@@ -179,7 +183,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
   score(records, predictions, { version }) {
     const scores = new AnswerScores({ version: version === '1.1' ? 1 : 2 })
     records.forEach(({ answers, file, line }, i) => {
-      if (answers === undefined) throw new DataError('Expected records with answers, got one without.', file, line)
+      if (answers === undefined) throw new DataError('Expected a record with answers, got one without.', file, line)
       const { answer, noAnswerProbability } = predictions[i]
       scores.add(
         answers.map(({ text }) => text),
@@ -191,7 +195,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
   },
 })
 
-/** The tokens of [start, end) of the context, or of no answer where the window does not hold all of it. */
+/** First and last token of [start, end) of the context, or [0, 0] where the window does not contain all of it. */
 const bordersIn = (
   { offsets, contextAt, contextLength }: QuestionWindow,
   start: number,
@@ -234,12 +238,12 @@ async function readQuestions(
     const name = id ?? String(records.length)
     const wrong = answers?.find(({ start }) => start === undefined)
     if (seen.has(name))
-      faults.fault({ reason: 'repeated-id', message: `Expected ids that differ, got "${name}" again.` }, place)
+      faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${name}" again.` }, place)
     else if (version === '1.1' && answers?.length === 0)
       faults.fault(
         {
           reason: 'no-answers',
-          message: `Expected an answer to question "${name}" by the rules of SQuAD 1.1, got none. Set \`version\` 2.0.`,
+          message: `Expected an answer to question "${name}" in SQuAD 1.1, got none. Set \`version\` 2.0.`,
         },
         place,
       )
@@ -248,7 +252,7 @@ async function readQuestions(
         misplaced.fault(
           {
             reason: 'answer-not-in-context',
-            message: `Expected the answer ${show(wrong.text)} of question "${name}" at its place in the context, got other text there. Correct \`answer_start\`, or say \`onMisplaced\`.`,
+            message: `Expected the answer ${show(wrong.text)} of question "${name}" at its \`answer_start\` in the context, got other text. Correct \`answer_start\`, or set \`onMisplaced\`.`,
           },
           place,
         )

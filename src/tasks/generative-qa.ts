@@ -1,4 +1,4 @@
-// Questions that are answered in words of one's own, with or without a text that the answer is in; numbers may be all that counts.
+// Generative question answering, with or without a context; answers may be compared by their number only.
 // @source Cobbe et al. 2021, arXiv:2110.14168; Ben Abacha and Demner-Fushman 2019, arXiv:1901.08079
 import { z } from 'zod'
 import { ConfigError, show } from '../core/index.ts'
@@ -16,32 +16,36 @@ const config = z.strictObject({
   layout: z
     .enum(questionLayoutNames)
     .default('rows')
-    .describe('of the data: rows with columns, or the XML files of MedQuAD in a folder or an archive'),
+    .describe('data layout: rows with columns, or the XML files of MedQuAD in a folder or an archive'),
   question: z.string().default('question').describe('column with the question'),
-  context: z.string().optional().describe('column with a text that the answer is in'),
-  answer: z.string().default('answer').describe('column with the answer, or with a list of several'),
+  context: z.string().optional().describe('column with a context for the answer'),
+  answer: z.string().default('answer').describe('column with the reference answer, or a list of several'),
   prompt: z
     .string()
     .optional()
-    .describe('what decoders are asked; {question} and {context} stand for the texts; the question alone unless given'),
-  prefix: z.string().default('question: ').describe('what stands before the question for encoders with a decoder'),
+    .describe(
+      'prompt for decoders; {question} and {context} are replaced by the texts (default: context, then question)',
+    ),
+  prefix: z.string().default('question: ').describe('prefix of the question for encoder-decoders'),
   ...generationFields,
   metrics: metricsField(['rougeL', 'tokenF1']),
 })
 type Config = z.output<typeof config>
 
+/** A question with its reference answers. */
 export interface GenerativeQaRecord extends GenerativeRecord, QuestionAnswer {}
 
+/** Generative question answering. */
 export const generativeQa = defineTask<Config, GenerativeQaRecord, TaskExample, GeneratedPrediction, 'generative-qa'>({
   type: 'generative-qa',
   source: 'arXiv:2110.14168',
-  summary: 'a written answer to a question, with or without a text that it is in',
+  summary: 'a generated answer to a question, with or without a context',
   config,
   datasets: questionDatasets,
   ...generativeTaskParts<Config, GenerativeQaRecord>({
     chatPrompt({ question, context }, { prompt }) {
       const pattern = prompt ?? (context === undefined ? '{question}' : '{context}\n\n{question}')
-      // Without a text there is nothing that may be shortened but the question itself.
+      // Without a context only the question itself can be truncated.
       return context === undefined
         ? fillPrompt(pattern, { question, context: '' }, 'question')
         : fillPrompt(pattern, { question, context }, 'context')
@@ -55,7 +59,7 @@ export const generativeQa = defineTask<Config, GenerativeQaRecord, TaskExample, 
   recordFromInput({ text, question = text, context }, id) {
     if (typeof question !== 'string' || question.trim() === '')
       throw new ConfigError(`Expected a question for \`question\`, got ${show(question)}.`)
-    const about = typeof context === 'string' && context.trim() !== '' ? { context } : {}
-    return { id, file: 'input', line: undefined, question, ...about, references: [] }
+    const contextField = typeof context === 'string' && context.trim() !== '' ? { context } : {}
+    return { id, file: 'input', line: undefined, question, ...contextField, references: [] }
   },
 })

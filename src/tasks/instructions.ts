@@ -1,4 +1,4 @@
-// Following instructions: conversations of any usual form, of which the assistant's turns are learnt.
+// Instruction tuning: conversations in any usual form; the loss is on the assistant's turns.
 // @source Wang et al. 2022, arXiv:2212.10560 (Self-Instruct); Köpf et al. 2023, arXiv:2304.07327 (OpenAssistant)
 import { z } from 'zod'
 import { ConfigError, show } from '../core/index.ts'
@@ -24,37 +24,39 @@ const config = z.strictObject({
     .enum(['auto', ...formNames])
     .default('auto')
     .describe(
-      'of a row: an instruction and its answer in columns, several instances of one, messages with roles, or a tree of them',
+      'form of a row: columns (instruction and answer), instances of an instruction, messages with roles, or a message tree; auto: by the columns',
     ),
-  instruction: z.string().default('instruction').describe('column with what is asked'),
-  input: z.string().default('input').describe('column with what it is asked of, where a row has one'),
-  output: columnNames('column with the answer; of several, the first that is there', 'output', 'response', 'answer'),
+  instruction: z.string().default('instruction').describe('column with the instruction'),
+  input: z.string().default('input').describe('column with the input of the instruction, if there is one'),
+  output: columnNames('column with the answer; of several names, the first in the row', 'output', 'response', 'answer'),
   messages: columnNames(
-    'column with the messages: role and content, or from and value; of several, the first that is there',
+    'column with the messages: role and content, or from and value; of several names, the first in the row',
     'messages',
     'conversations',
     'conversation',
   ),
-  instances: z.string().default('instances').describe('column with instances of an instruction: input and output'),
-  tree: z.string().default('prompt').describe('column with the first message of a tree'),
+  instances: z.string().default('instances').describe('column with the instances of an instruction: input and output'),
+  tree: z.string().default('prompt').describe('column with the root message of a tree'),
   paths: z
     .enum(['best', 'all'])
     .default('best')
-    .describe('of a tree: one conversation by the replies that people ranked best, or one to each of its ends'),
+    .describe('conversations of a tree: best (follow the best-ranked replies) or all (one for each leaf)'),
   ...generationFields,
   metrics: metricsField(['rougeL']),
 })
 type Config = z.output<typeof config>
 
+/** A conversation up to its last question, with the reference answer. */
 export interface InstructionRecord extends GenerativeRecord {
-  /** Up to the last question. */
+  /** Turns up to the last question. */
   turns: readonly Turn[]
 }
 
+/** Instruction tuning and chat. */
 export const instructions = defineTask<Config, InstructionRecord, TaskExample, GeneratedPrediction, 'instructions'>({
   type: 'instructions',
   source: 'arXiv:2212.10560 (Self-Instruct)',
-  summary: 'answers to instructions and in conversations',
+  summary: 'generated answers to instructions and in conversations',
   config,
   datasets: instructionDatasets,
   ...generativeTaskParts<Config, InstructionRecord>({
@@ -86,7 +88,7 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, G
     }
     const list = Array.isArray(messages) ? (messages as { role?: unknown; content?: unknown }[]) : []
     const turns = list.map(({ role, content }) => turnOf(role, content))
-    // A conversation that ends in a question is one that lacks its answer.
+    // The check needs a complete conversation: a placeholder stands for the answer to predict.
     const checked = splitLastAnswer([
       ...turns.flatMap((one) => ('fault' in one ? [] : [one.value])),
       { role: 'assistant', content: '?' },

@@ -1,5 +1,5 @@
-// Which of several texts goes with another one: the end of a story, the answer to a question. Each choice is a row of its own, with a
-// score; the choices of a record are compared. @source Radford et al. 2018 (GPT), section 3.3; Zellers et al. 2018, arXiv:1808.05326
+// Multiple choice: which of several texts fits another one, such as the answer to a question. Each choice is a sequence with a score,
+// and a softmax compares the choices of a record. @source Radford et al. 2018 (GPT), section 3.3; Zellers et al. 2018, arXiv:1808.05326
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { countValues, mostFrequent } from './evaluation/baselines.ts'
@@ -16,40 +16,44 @@ import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } fr
 
 const config = z.strictObject({
   ...rowFields,
-  text: z.string().default('text').describe('column with the text that the choices go with'),
+  text: z.string().default('text').describe('column with the text that the choices belong to'),
   choices: z
     .union([z.string(), z.array(z.string()).min(2)])
     .default('choices')
-    .describe('column with the list of choices, or a column for each'),
+    .describe('column with the list of choices, or one column per choice'),
   label: z
     .string()
     .default('label')
-    .describe('column with the right choice: its number from 0, a letter from A, or its text'),
+    .describe('column with the right choice: its index from 0, a letter from A, or its text'),
 })
 
 type Config = z.output<typeof config>
 
+/** A text with its choices. */
 export interface ChoiceRecord extends TaskRecord {
   text: string
   choices: readonly string[]
-  /** The number of the right one; undefined where it is not known. */
+  /** Index of the right choice; undefined where it is not known. */
   answer: number | undefined
 }
 
+/** The encoded choices of a record. */
 export interface ChoiceExample extends TaskExample {
   answer: number | undefined
 }
 
+/** The predicted choice. */
 export interface ChoicePrediction extends TaskPrediction {
-  /** The number of the choice, from 0. */
+  /** Index of the choice, from 0. */
   choice: number
   probabilities?: number[]
 }
 
+/** Multiple choice with a trained head. */
 export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, ChoicePrediction, 'multiple-choice'>({
   type: 'multiple-choice',
   source: 'arXiv:1808.05326 (SWAG)',
-  summary: 'which of several texts goes with another one',
+  summary: 'the right one of several texts for another text',
   config,
   head: 'multiple-choice',
   datasets: {},
@@ -110,8 +114,8 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
           if (row.typeIds !== undefined) typeIds?.set(row.typeIds, at)
           at += row.ids.length
         }
-        const cut = rows.reduce((sum, row) => sum + row.truncatedTokens, 0)
-        return [{ ids, starts, ...(typeIds === undefined ? {} : { typeIds }), truncatedTokens: cut, answer }]
+        const truncatedTokens = rows.reduce((sum, row) => sum + row.truncatedTokens, 0)
+        return [{ ids, starts, ...(typeIds === undefined ? {} : { typeIds }), truncatedTokens, answer }]
       },
       split: splitChoices,
       decode: ({ id }, [{ logits }]) => ({
@@ -122,8 +126,8 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
     }
   },
   parsePrediction(fields, { id, choices }) {
-    const said = fields.choice ?? fields.prediction ?? fields.label
-    const answer = answerOf({ values: { said }, file: '', line: undefined }, 'said', choices)
+    const given = fields.choice ?? fields.prediction ?? fields.label
+    const answer = answerOf({ values: { given }, file: '', line: undefined }, 'given', choices)
     if ('fault' in answer) throw new ConfigError(answer.fault.message)
     return { id, choice: answer.value }
   },
@@ -133,7 +137,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
       choices.reduce((best, choice, i) => (choice.length > choices[best].length ? i : best), 0)
     return [
       {
-        name: 'most frequent place',
+        name: 'most frequent position',
         predictions: records.map(({ id, choices }) => ({ id, choice: Math.min(usual, choices.length - 1) })),
       },
       { name: 'longest choice', predictions: records.map(({ id, choices }) => ({ id, choice: longest(choices) })) },
@@ -148,11 +152,11 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
     const calibrated = predictions.every(({ choice, probabilities }) => Number.isFinite(probabilities?.[choice]))
     const scores = new ClassScores({ labels: Array.from({ length: most }, (_, i) => String(i)), calibrated })
     records.forEach(({ answer, file, line }, i) => {
-      if (answer === undefined) throw new DataError('Expected records with an answer, got one without.', file, line)
+      if (answer === undefined) throw new DataError('Expected a record with an answer, got one without.', file, line)
       const { choice, probabilities } = predictions[i]
       scores.add(answer, choice, probabilities?.[choice])
     })
-    // Places of choices are no classes: only whether they are right means something.
+    // Positions of choices are not classes: only scores of right and wrong are meaningful.
     return {
       units: scores.units,
       scores(counts) {
@@ -184,7 +188,7 @@ const answerOf = (row: DataRow, column: string, choices: readonly string[]): Che
   return {
     fault: {
       reason: 'unknown-label',
-      message: `Expected the number, letter or text of one of ${choices.length} choices, got "${value.slice(0, 60)}".`,
+      message: `Expected the index, letter or text of one of ${choices.length} choices, got "${value.slice(0, 60)}".`,
     },
   }
 }

@@ -1,4 +1,4 @@
-// A number for each text or pair of texts, such as how alike two sentences are.
+// Regression: a number for each text or pair of texts, such as the similarity of two sentences.
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
@@ -21,19 +21,23 @@ const config = z.strictObject({
 
 type Config = z.output<typeof config>
 
+/** A text or a pair of texts with its number. */
 export interface RegressionRecord extends TaskRecord, Texts {
   /** Undefined where it is not known. */
   value: number | undefined
 }
 
+/** An encoded record with its number. */
 export interface RegressionExample extends TaskExample {
   value: number | undefined
 }
 
+/** The predicted number. */
 export interface RegressionPrediction extends TaskPrediction {
   value: number
 }
 
+/** Regression of texts. */
 export const regression = defineTask<Config, RegressionRecord, RegressionExample, RegressionPrediction, 'regression'>({
   type: 'regression',
   source: 'arXiv:1804.07461 (GLUE)',
@@ -70,17 +74,17 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
   }),
   headOptions(records, { label }) {
     const values = records.flatMap(({ value }) => (value === undefined ? [] : [[String(value)]]))
-    expectVariedAnswers(values, records, 'numbers that differ')
+    expectVariedAnswers(values, records, 'different numbers')
     return { labels: [label], problemType: 'regression' }
   },
   prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer), headOptions }) {
     const encodeText = createTextEncoder(tokenizer, maxLength, headOptions)
-    const learner = createRowCriterion<RegressionExample>({
+    const criterion = createRowCriterion<RegressionExample>({
       term: 'regression',
       head: 'sequence-classification',
       padId: tokenizer.special.pad?.id ?? 0,
       weight: ({ value }) => (value === undefined ? 0 : 1),
-      // NaN stands for what is not known.
+      // NaN marks an unknown target.
       targets: (examples, device) =>
         Tensor.from(
           Float32Array.from(examples, ({ value = Number.NaN }) => value),
@@ -95,7 +99,7 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
       describeTarget: ({ value }) => (value === undefined ? 'not known' : String(value)),
     })
     return {
-      criterion: learner,
+      criterion,
       rows: { kind: 'number', outputs: 1, targets: ({ value = Number.NaN }) => [value] },
       encode(record) {
         const encoded = encodeText(record.text, record.pair)
@@ -108,10 +112,10 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
     }
   },
   parsePrediction(fields, { id }) {
-    const said = fields.value ?? fields.prediction ?? fields.label
-    const value: Checked<number> = numberIn({ values: { said }, file: '', line: undefined }, 'said')
+    const given = fields.value ?? fields.prediction ?? fields.label
+    const value: Checked<number> = numberIn({ values: { given }, file: '', line: undefined }, 'given')
     if ('value' in value) return { id, value: value.value }
-    throw new ConfigError(`Expected a number for \`value\`, got ${show(said)}.`)
+    throw new ConfigError(`Expected a number for \`value\`, got ${show(given)}.`)
   },
   baselines(trained, records, _, random) {
     const values = trained.flatMap(({ value }) => value ?? [])
@@ -124,7 +128,7 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
   score(records, predictions) {
     const scores = new NumberScores()
     records.forEach(({ value, file, line }, i) => {
-      if (value === undefined) throw new DataError('Expected records with a number, got one without.', file, line)
+      if (value === undefined) throw new DataError('Expected a record with a number, got one without.', file, line)
       scores.add(value, predictions[i].value)
     })
     return scores

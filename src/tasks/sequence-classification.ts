@@ -1,4 +1,4 @@
-// A class for each text or pair of texts, or several labels at once.
+// Sequence classification: one class for each text or pair of texts, or any number of labels.
 import { z } from 'zod'
 import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
@@ -31,22 +31,19 @@ import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } fr
 const config = z
   .strictObject({
     ...textFields,
-    label: z.string().default('label').describe('column with the label: a name, or its number among `labels`'),
-    labels: labelsField('names of the classes, in the order of their numbers; those of the data unless given'),
-    multiLabel: z
-      .boolean()
-      .default(false)
-      .describe('a record may have any number of labels: a list, or a text with commas between them'),
-    labelColumns: labelsField('several labels: a column of 0 and 1 for each, in place of `label`'),
-    threshold: z
-      .number()
-      .gt(0)
-      .lt(1)
-      .default(0.5)
-      .describe('several labels: the probability from which a label is said'),
-    positive: z.string().optional().describe('the class whose own precision, recall and F1 are reported'),
+    label: z.string().default('label').describe('column with the label: a name, or its index in `labels`'),
+    labels: labelsField('class names in the order of their indices (default: the labels in the data, sorted)'),
+    multiLabel: z.boolean().default(false).describe('any number of labels per record: a list, or a text with commas'),
+    labelColumns: labelsField('multi-label: one column of 0 and 1 per label, instead of `label`'),
+    threshold: z.number().gt(0).lt(1).default(0.5).describe('multi-label: minimum probability of a predicted label'),
+    positive: z.string().optional().describe('class whose precision, recall and F1 are reported'),
     classWeights: classWeightsField,
-    labelSmoothing: z.number().min(0).lt(1).default(0).describe('share of each answer that is spread over all classes'),
+    labelSmoothing: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0)
+      .describe('label smoothing: probability mass spread over all classes'),
   })
   .superRefine(({ multiLabel, labelSmoothing, positive, labels, labelColumns }, context) => {
     const refuse = (field: string, why: string) =>
@@ -60,17 +57,19 @@ const config = z
 
 type Config = z.output<typeof config>
 
+/** A text or a pair of texts with its labels. */
 export interface ClassificationRecord extends TaskRecord, Texts {
   /** Names of the labels: one, or any number with `multiLabel`; undefined where they are not known. */
   labels: readonly string[] | undefined
 }
 
+/** An encoded record with its labels. */
 export interface ClassificationExample extends TaskExample {
-  /** Numbers of the labels; undefined where they are not known. */
+  /** Indices of the labels; undefined where they are not known. */
   labels: Uint32Array | undefined
 }
 
-/** `label` and its `confidence`, or `labels`; `probabilities` by label where they are known. */
+/** `label`, or `labels` with `multiLabel`; `probabilities` by label where they are known. */
 export interface ClassificationPrediction extends TaskPrediction {
   label?: string
   labels?: string[]
@@ -79,6 +78,7 @@ export interface ClassificationPrediction extends TaskPrediction {
 
 const term = 'classification'
 
+/** Classification of texts. */
 export const sequenceClassification = defineTask<
   Config,
   ClassificationRecord,
@@ -88,7 +88,7 @@ export const sequenceClassification = defineTask<
 >({
   type: 'sequence-classification',
   source: 'arXiv:1804.07461 (GLUE)',
-  summary: 'a class for each text or pair of texts, or several labels at once',
+  summary: 'one class, or any number of labels, for each text or pair of texts',
   config,
   head: 'sequence-classification',
   datasets: classificationDatasets,
@@ -153,7 +153,7 @@ export const sequenceClassification = defineTask<
       if (own === undefined) return 0
       return multiLabel ? labels.length : (weights?.[own[0]] ?? 1)
     }
-    const learner = createRowCriterion<ClassificationExample>({
+    const criterion = createRowCriterion<ClassificationExample>({
       term,
       head: 'sequence-classification',
       padId: tokenizer.special.pad?.id ?? 0,
@@ -163,7 +163,7 @@ export const sequenceClassification = defineTask<
           const numbers = BigInt64Array.from(examples, ({ labels: own }) => BigInt(own?.[0] ?? -100))
           return Tensor.from(numbers, { shape: [numbers.length], device })
         }
-        // NaN stands for what is not known.
+        // NaN marks an unknown target.
         const values = new Float32Array(examples.length * labels.length)
         examples.forEach(({ labels: own }, i) => {
           if (own === undefined) values.fill(Number.NaN, i * labels.length, (i + 1) * labels.length)
@@ -190,7 +190,7 @@ export const sequenceClassification = defineTask<
         own === undefined ? 'not known' : Array.from(own, (label) => labels[label]).join(', '),
     })
     return {
-      criterion: learner,
+      criterion,
       rows: {
         kind: multiLabel ? 'labels' : 'class',
         outputs: labels.length,
@@ -210,18 +210,18 @@ export const sequenceClassification = defineTask<
       split: splitRows,
       decode({ id }, [{ logits }]) {
         if (multiLabel) {
-          const shares = Array.from(logits, sigmoid)
+          const values = Array.from(logits, sigmoid)
           return {
             id,
-            labels: labels.filter((_, i) => shares[i] >= threshold),
-            probabilities: Object.fromEntries(labels.map((label, i) => [label, rounded(shares[i])])),
+            labels: labels.filter((_, i) => values[i] >= threshold),
+            probabilities: Object.fromEntries(labels.map((label, i) => [label, rounded(values[i])])),
           }
         }
-        const shares = softmax(logits)
+        const values = softmax(logits)
         return {
           id,
           label: labels[argmax(logits)],
-          probabilities: Object.fromEntries(labels.map((label, i) => [label, rounded(shares[i])])),
+          probabilities: Object.fromEntries(labels.map((label, i) => [label, rounded(values[i])])),
         }
       },
     }
@@ -230,11 +230,11 @@ export const sequenceClassification = defineTask<
     const { label, labels, prediction, probabilities } = fields
     const shares = isShares(probabilities) ? { probabilities } : {}
     if (multiLabel) {
-      const said = labels ?? prediction ?? label
+      const given = labels ?? prediction ?? label
       const list =
-        typeof said === 'string' ? labelListIn({ values: { said }, file: '', line: 1 }, 'said') : { value: said }
+        typeof given === 'string' ? labelListIn({ values: { given }, file: '', line: 1 }, 'given') : { value: given }
       if ('value' in list && Array.isArray(list.value)) return { id, labels: list.value.map(String), ...shares }
-      throw new ConfigError(`Expected a list for \`labels\`, got ${show(said)}.`)
+      throw new ConfigError(`Expected a list for \`labels\`, got ${show(given)}.`)
     }
     const said = label ?? prediction
     if (typeof said === 'string' || typeof said === 'number' || typeof said === 'boolean')
@@ -262,10 +262,12 @@ export const sequenceClassification = defineTask<
   },
   score(records, predictions, { labels: given, labelColumns, multiLabel, positive }, headLabels) {
     const labels = given ?? labelColumns ?? headLabels ?? sortedLabels(records.flatMap((record) => record.labels ?? []))
-    const said = predictions.flatMap(({ label, labels: several }) => several ?? (label === undefined ? [] : [label]))
-    // What was said but is never right counts as a class of its own.
-    const strange = sortedLabels(said.filter((label) => resolveLabel(label, labels) === undefined))
-    const all = [...labels, ...strange]
+    const predicted = predictions.flatMap(
+      ({ label, labels: several }) => several ?? (label === undefined ? [] : [label]),
+    )
+    // A predicted label that no record has is a class of its own.
+    const unknown = sortedLabels(predicted.filter((label) => resolveLabel(label, labels) === undefined))
+    const all = [...labels, ...unknown]
     const numbers = new Map(all.map((label, i) => [label, i]))
     const numberOf = (label: string): number => numbers.get(resolveLabel(label, all) ?? label)!
     if (multiLabel) {
@@ -279,7 +281,7 @@ export const sequenceClassification = defineTask<
       throw new ConfigError(
         `Expected one of the labels ${labels.join(', ')} for \`positive\`, got "${positive}".${didYouMean(positive, labels)}`,
       )
-    // Other people's may have probabilities by other names, or none of what they said.
+    // Predictions of other programs may lack the probability of the predicted label.
     const calibrated = predictions.every(({ label = '', probabilities }) => Number.isFinite(probabilities?.[label]))
     const scores = new ClassScores({
       labels: all,
@@ -311,10 +313,10 @@ const labelsIn = (
   return { value: names }
 }
 
-/** What is right. @throws DataError where it is not known */
+/** The labels of a record. @throws DataError where they are not known */
 const known = ({ labels, file, line }: ClassificationRecord): readonly string[] => {
   if (labels !== undefined) return labels
-  throw new DataError('Expected records with labels, got one without.', file, line)
+  throw new DataError('Expected a record with a label, got one without.', file, line)
 }
 
 const countLabels = (records: readonly ClassificationRecord[], labels: readonly string[]): Float64Array => {

@@ -1,4 +1,4 @@
-// Summaries of texts, conversations and opinions; by a decoder that is asked for one, or by an encoder with a decoder.
+// Summarisation of texts, conversations and opinions by a prompted decoder or by an encoder-decoder.
 // @source Raffel et al. 2020, arXiv:1910.10683 (the prefix); Lin 2004, aclanthology.org/W04-1013 (ROUGE)
 import { z } from 'zod'
 import { ConfigError, show } from '../core/index.ts'
@@ -16,27 +16,27 @@ const config = z.strictObject({
   layout: z
     .enum(summaryLayoutNames)
     .default('rows')
-    .describe('of the data: rows with columns, the folders of Opinosis, or the meetings of QMSum'),
-  text: z.string().default('text').describe('column with what is summarised'),
-  summary: z.string().default('summary').describe('column with the summary, or with a list of several'),
+    .describe('data layout: rows with columns, the folders of Opinosis, or the meetings of QMSum'),
+  text: z.string().default('text').describe('column with the text to summarise'),
+  summary: z.string().default('summary').describe('column with the reference summary, or a list of several'),
   prompt: z
     .string()
     .default('Summarize the following text.\n\n{text}')
-    .describe(
-      'what decoders are asked; {text} stands for the text, {query} for what is asked of it, where data has that',
-    ),
-  prefix: z.string().default('summarize: ').describe('what stands before the text for encoders with a decoder'),
+    .describe('prompt for decoders; {text} is replaced by the text, {query} by the query of data sets with queries'),
+  prefix: z.string().default('summarize: ').describe('prefix of the text for encoder-decoders'),
   ...generationFields,
   metrics: metricsField(['rouge1', 'rouge2', 'rougeL', 'rougeLsum']),
 })
 type Config = z.output<typeof config>
 
+/** A text with its reference summaries. */
 export interface SummaryRecord extends GenerativeRecord, SourceSummary {}
 
+/** Summarisation. */
 export const summarization = defineTask<Config, SummaryRecord, TaskExample, GeneratedPrediction, 'summarization'>({
   type: 'summarization',
   source: 'arXiv:1910.10683',
-  summary: 'a summary of a text, or of what a question asks about it',
+  summary: 'a generated summary of a text, optionally for a query',
   config,
   datasets: summaryDatasets,
   ...generativeTaskParts<Config, SummaryRecord>({
@@ -49,7 +49,7 @@ export const summarization = defineTask<Config, SummaryRecord, TaskExample, Gene
   recordFromInput({ text, query }, id) {
     if (typeof text !== 'string' || text.trim() === '')
       throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)
-    const asked = typeof query === 'string' ? { query } : {}
-    return { id, file: 'input', line: undefined, source: text, ...asked, references: [] }
+    const queryField = typeof query === 'string' ? { query } : {}
+    return { id, file: 'input', line: undefined, source: text, ...queryField, references: [] }
   },
 })

@@ -26,17 +26,17 @@ export const taskConfig = <Config extends object>(
 
 /** The fields of all tasks' settings, optional and without defaults; a name that several tasks have accepts what any of them does. */
 export const taskSettingFields = (tasks: readonly { config: unknown }[]): Record<string, z.ZodType> => {
-  const fields = new Map<string, { schemas: z.ZodType[]; description: string | undefined }>()
+  const fields = new Map<string, { schemas: z.ZodType[]; meta: z.GlobalMeta | undefined }>()
   for (const { config } of tasks)
     for (const [name, field] of Object.entries((config as z.ZodObject).shape as { [name: string]: z.ZodType })) {
-      const known = fields.get(name) ?? { schemas: [], description: field.description }
+      const known = fields.get(name) ?? { schemas: [], meta: field.meta() }
       known.schemas.push(unwrap(field))
       fields.set(name, known)
     }
   return Object.fromEntries(
-    [...fields].map(([name, { schemas, description = '' }]): [string, z.ZodType] => [
+    [...fields].map(([name, { schemas, meta }]): [string, z.ZodType] => [
       name,
-      (schemas.length === 1 ? schemas[0] : z.union(schemas)).optional().describe(description),
+      (schemas.length === 1 ? schemas[0] : z.union(schemas)).optional().meta({ ...meta }),
     ]),
   )
 }

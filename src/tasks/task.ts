@@ -115,7 +115,7 @@ export interface TextGenerationPlan<
   Prediction extends TaskPrediction = TaskPrediction,
 > {
   /** The prompt, and how many tokens of the question were truncated. @throws DataError with file and line */
-  prompt(record: Record): { ids: number[]; cut: number }
+  prompt(record: Record): { ids: number[]; truncatedTokens: number }
   readonly generation: GenerationOptions
   /** The loss of each example of a batch that `criterion.collate` made. */
   losses(model: Model, batch: Batch): AnswerLoss[]

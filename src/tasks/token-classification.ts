@@ -1,5 +1,5 @@
-// A tag for each word of a sentence, such as the entity that it belongs to. Words become pieces; the first piece of a word carries its
-// tag, as in BERT's paper, and the others are not asked. Long sentences become windows, in one of which each word is asked.
+// Token classification: a tag for each word of a sentence, such as the entity that it belongs to. The first token of a word carries
+// its tag, as in BERT's paper; the others have no label. Long sentences become windows, and each word is labelled in one of them.
 // @source Devlin et al. 2019, arXiv:1810.04805, section 5.3
 
 import { z } from 'zod'
@@ -38,42 +38,48 @@ const config = z.strictObject({
   format: z
     .enum(['conll', ...rowFormat.def.innerType.options])
     .default('auto')
-    .describe('conll: a token and its tag a line; others: a record a row, with lists of tokens and of tags'),
+    .describe(
+      'file format: conll (one token and its tag per line), or rows with lists of tokens and tags; auto: by the file name',
+    ),
   tokens: z.string().default('tokens').describe('column with the list of words'),
-  tags: z.string().default('tags').describe('column with the list of tags: names, or their numbers among `labels`'),
-  labels: labelsField('names of the tags, in the order of their numbers; those of the data unless given'),
+  tags: z.string().default('tags').describe('column with the list of tags: names, or their indices in `labels`'),
+  labels: labelsField('tag names in the order of their indices (default: the tags in the data, sorted)'),
   scheme: z
     .enum([...entitySchemes, 'none'])
     .default('lenient')
     .describe(
-      'how entities are found in tags: lenient is as CoNLL and seqeval do it, others are strict; none: tags stand alone, as parts of speech do',
+      'tagging scheme of the entities: lenient, as CoNLL and seqeval; a strict scheme; or none for independent tags such as parts of speech',
     ),
-  stride: z.int().nonnegative().default(64).describe('pieces that two windows of a long sentence share'),
+  stride: z.int().nonnegative().default(64).describe('overlap of consecutive windows of a long sentence, in tokens'),
   classWeights: classWeightsField,
-  labelSmoothing: z.number().min(0).lt(1).default(0).describe('share of each answer that is spread over all tags'),
+  labelSmoothing: z.number().min(0).lt(1).default(0).describe('label smoothing: probability mass spread over all tags'),
 })
 
 type Config = z.output<typeof config>
 
+/** A sentence with its tags. */
 export interface TaggedRecord extends TaskRecord {
   tokens: readonly string[]
   /** Undefined where they are not known. */
   tags: readonly string[] | undefined
 }
 
+/** An encoded sentence, or a window of it. */
 export interface TaggedExample extends TaskExample {
-  /** Where the first pieces of the words lie that this example is asked for. */
+  /** Positions of the first tokens of the words that are labelled in this example. */
   positions: Uint32Array
-  /** Places of those words in the sentence. */
+  /** Indices of those words in the sentence. */
   words: Uint32Array
-  /** [T], the number of the tag at those positions; -100 elsewhere, and where no tag is known. */
+  /** [T], tag indices at those positions; -100 elsewhere, and where the tag is not known. */
   labels: Int32Array
 }
 
+/** The predicted tags. */
 export interface TaggedPrediction extends TaskPrediction {
   tags: string[]
 }
 
+/** Token classification, such as named-entity recognition. */
 export const tokenClassification = defineTask<
   Config,
   TaggedRecord,
@@ -83,7 +89,7 @@ export const tokenClassification = defineTask<
 >({
   type: 'token-classification',
   source: 'aclanthology.org/W03-0419 (CoNLL-2003)',
-  summary: 'a tag for each word, such as the entity that it belongs to',
+  summary: 'a tag for each word, such as its entity type',
   config,
   head: 'token-classification',
   datasets: tokenDatasets,
@@ -170,11 +176,11 @@ export const tokenClassification = defineTask<
     }
   },
   parsePrediction(fields, { id, tokens }, { labels }) {
-    const said = fields.tags ?? fields.prediction ?? fields.labels
-    const list = typeof said === 'string' ? said.trim().split(/\s+/) : said
-    if (!Array.isArray(list)) throw new ConfigError(`Expected a list for \`tags\`, got ${show(said)}.`)
+    const given = fields.tags ?? fields.prediction ?? fields.labels
+    const list = typeof given === 'string' ? given.trim().split(/\s+/) : given
+    if (!Array.isArray(list)) throw new ConfigError(`Expected a list for \`tags\`, got ${show(given)}.`)
     if (list.length !== tokens.length)
-      throw new ConfigError(`Expected ${tokens.length} tags, one a word, got ${list.length}.`)
+      throw new ConfigError(`Expected ${tokens.length} tags, one per word, got ${list.length}.`)
     return { id, tags: list.map((tag) => resolveLabel(String(tag), labels ?? []) ?? String(tag)) }
   },
   baselines(trained, records, _, random) {
@@ -202,7 +208,7 @@ export const tokenClassification = defineTask<
     const scores = scheme === 'none' ? new TagScores() : new EntityScores(scheme)
     const named = (tag: string) => (labels === undefined ? tag : (resolveLabel(tag, labels) ?? tag))
     records.forEach(({ tags, file, line }, i) => {
-      if (tags === undefined) throw new DataError('Expected records with tags, got one without.', file, line)
+      if (tags === undefined) throw new DataError('Expected a record with tags, got one without.', file, line)
       try {
         scores.add(tags.map(named), predictions[i].tags)
       } catch (error) {
@@ -213,13 +219,13 @@ export const tokenClassification = defineTask<
   },
 })
 
-/** Before anything is learnt, which may take long. @throws DataError for tags in which the scheme finds no entities */
+/** Checks tags before training starts. @throws DataError for tags that do not follow the scheme */
 const expectScheme = (labels: readonly string[], scheme: EntityScheme, [{ file }]: readonly TaggedRecord[]): void => {
   try {
     entitySpans(labels, scheme)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    throw new DataError(`${error.message} Where tags stand alone, as parts of speech do, set \`scheme\` none.`, file)
+    throw new DataError(`${error.message} For independent tags, such as parts of speech, set \`scheme\` none.`, file)
   }
 }
 
@@ -230,7 +236,7 @@ async function readTagged(
 ): Promise<TaskData<TaggedRecord>> {
   const { onFault, limit = Number.POSITIVE_INFINITY, labels, split } = settings
   const faults = new FaultCounter(onFault)
-  // A text file with tags has no other form; without them it may be one of sentences.
+  // A text file with tags can only be CoNLL; without tags it may have plain sentences.
   const isTaggedText = labelled && settings.format === 'auto' && /\.txt(\.(gz|bz2|zst))?$/.test(path)
   const isConll = settings.format === 'conll' || isTaggedText || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)
   const records: TaggedRecord[] = []
@@ -253,7 +259,7 @@ async function readTagged(
     const named = tags === undefined || labels === undefined ? { names: tags } : namesOf(tags, labels)
     if ('fault' in named) faults.fault(named.fault, { file, line })
     else if (id !== undefined && seen.has(id))
-      faults.fault({ reason: 'repeated-id', message: `Expected ids that differ, got "${id}" again.` }, { file, line })
+      faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${id}" again.` }, { file, line })
     else {
       if (id !== undefined) seen.add(id)
       records.push({ id: name, file, line, tokens, tags: named.names })
@@ -305,7 +311,7 @@ async function* rowsOf(
       faults.fault(
         {
           reason: 'misaligned-tags',
-          message: `Expected ${tokens.length} tags in column "${settings.tags}", one a word, got ${tags?.length ?? show(row.values[settings.tags])}.`,
+          message: `Expected ${tokens.length} tags in column "${settings.tags}", one per word, got ${tags?.length ?? show(row.values[settings.tags])}.`,
         },
         place,
       )
@@ -313,7 +319,7 @@ async function* rowsOf(
   }
 }
 
-/** A list, or a text with spaces between its parts. */
+/** A list, or a text split at white space. */
 const listOf = (value: unknown): string[] | undefined => {
   if (typeof value === 'string') return value.trim().split(/\s+/)
   if (

@@ -24,7 +24,7 @@ const golden = JSON.parse(readFileSync(join(folder, 'answers.json'), 'utf8')) as
 const encoded = (template: string) => {
   const form = createChatEncoder(chatTokenizer({ eos: '<|im_end|>' }), {
     template,
-    learn: 'every',
+    lossOn: 'all-answers',
     tooLong: 'error',
     maxLength: 128,
     maxPrompt: 128,

@@ -70,7 +70,14 @@ describe.each(Object.entries(good))('%s', (name, content) => {
 
 /** Task, file, content, settings, and what is said. */
 const refused: [title: string, type: string, name: string, content: Content, settings: Settings, message: RegExp][] = [
-  ['columns twice', classes, 'a.csv', 'text,text,label\na,b,c\n', {}, /a\.csv:1: .*differ, got `text` twice/],
+  [
+    'columns twice',
+    classes,
+    'a.csv',
+    'text,text,label\na,b,c\n',
+    {},
+    /a\.csv:1: .*distinct column names, got `text` twice/,
+  ],
   ['carriage returns alone', classes, 'b.csv', 'text,label\ra,x\r', {}, /b\.csv:1: .*carriage returns alone/],
   ['rows that are too short', classes, 'c.csv', 'text,label\na,x\nb\n', {}, /c\.csv:3: Expected 2 columns.* got 1/],
   ['rows that are too long', classes, 'd.csv', 'text,label\na,b,x\n', {}, /d\.csv:2: Expected 2 columns.* got 3/],
@@ -92,7 +99,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     /g\.jsonl:2: Expected text in column "text", got nothing/,
   ],
   ['no pair', classes, 'h.csv', good['a.csv'], { pair: 'second' }, /h\.csv:2: Expected a column "second" for `pair`/],
-  ['an empty text', classes, 'i.csv', 'text,label\na,x\n  ,y\n', {}, /i\.csv:3: .*got an empty one/],
+  ['an empty text', classes, 'i.csv', 'text,label\na,x\n  ,y\n', {}, /i\.csv:3: .*got an empty text/],
   [
     'null for a label',
     classes,
@@ -131,7 +138,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     'n.csv',
     'id,text,label\n1,a,x\n1,b,y\n',
     { id: 'id' },
-    /n\.csv:3: Expected ids that differ, got "1" again, as in .*n\.csv:2/,
+    /n\.csv:3: Expected distinct ids, got "1" again, as in .*n\.csv:2/,
   ],
   ['a list in a .jsonl file', classes, 'o.jsonl', '[{"text":"a","label":"x"}]', {}, /o\.jsonl:1: Expected an object/],
   ['one document in a .jsonl file', classes, 'p.jsonl', '{\n"text": "a"\n}', {}, /p\.jsonl:1: .*name it \.json/],
@@ -246,7 +253,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     'g.jsonl',
     lines({ id: 1, tokens: ['a'], tags: ['O'] }, { id: 1, tokens: ['b'], tags: ['X'] }),
     { id: 'id' },
-    /g\.jsonl:2: Expected ids that differ/,
+    /g\.jsonl:2: Expected distinct ids/,
   ],
   ['a line without a tag', tags, 'a.conll', 'Ada B-PER\nruns\n', {}, /a\.conll:2: Expected a tag after the token/],
   ['an empty tag', tags, 'b.conll', 'Ada\tB-PER\nruns\t\n', {}, /b\.conll:2: Expected a tag after the token/],
@@ -260,7 +267,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     'a.json',
     squad(answer('dog', 2)),
     {},
-    /a\.json:1: Expected the answer "dog" of question "i" at its place/,
+    /a\.json:1: Expected the answer "dog" of question "i" at its `answer_start`/,
   ],
   ['an answer past the end', answers, 'b.json', squad(answer('cat', 9999)), {}, /b\.json:1: Expected the answer "cat"/],
   [
@@ -303,7 +310,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     'i.json',
     squad({ answers: [] }),
     { version: '1.1' },
-    /i\.json:1: .*rules of SQuAD 1\.1/,
+    /i\.json:1: .*in SQuAD 1\.1/,
   ],
   [
     'questions in no list',
@@ -319,7 +326,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     'k.jsonl',
     lines(...[1, 2].map(() => ({ id: 'i', question: 'q', context: 'c', answers: [] }))),
     {},
-    /k\.jsonl:2: Expected ids that differ/,
+    /k\.jsonl:2: Expected distinct ids/,
   ],
   [
     'texts without places',
@@ -353,7 +360,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     'b.jsonl',
     lines({ text: 't', choices: ['a', 'b'], label: 2 }),
     {},
-    /b\.jsonl:1: Expected the number, letter or text/,
+    /b\.jsonl:1: Expected the index, letter or text/,
   ],
   [
     'a choice before the first',
@@ -361,7 +368,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
     'c.jsonl',
     lines({ text: 't', choices: ['a', 'b'], label: -1 }),
     {},
-    /c\.jsonl:1: Expected the number/,
+    /c\.jsonl:1: Expected the index/,
   ],
   [
     'no column of a choice',

@@ -97,8 +97,8 @@ const cases: Case[] = [
       { text: 'x', choices: ['l', 'long'], answer: 1 },
     ]),
     gold: 'answer',
-    names: ['most frequent place', 'longest choice', 'random choice'],
-    scores: { 'most frequent place': { accuracy: 0.5 }, 'longest choice': { accuracy: 1 } },
+    names: ['most frequent position', 'longest choice', 'random choice'],
+    scores: { 'most frequent position': { accuracy: 0.5 }, 'longest choice': { accuracy: 1 } },
   },
 ]
 

@@ -8,7 +8,7 @@ import { chatTokenizer } from './chat-tokenizer.ts'
 
 const place = { file: 'x.jsonl', line: 7 }
 const options = (more: Partial<ChatEncoderOptions> = {}): ChatEncoderOptions => ({
-  learn: 'every',
+  lossOn: 'all-answers',
   tooLong: 'error',
   maxLength: 1000,
   maxPrompt: 1000,
@@ -54,7 +54,7 @@ describe('masks', () => {
   })
 
   it('learns the last answer alone where that is wanted', () => {
-    expect(shown(chatTokenizer(), { template: 'completion', learn: 'last' }, conversation, 'ho ho')).toEqual([
+    expect(shown(chatTokenizer(), { template: 'completion', lossOn: 'last-answer' }, conversation, 'ho ho')).toEqual([
       'Be kind.\nhi\nho</s>\nhi hi\n⟦ho ho</s>⟧',
     ])
   })
@@ -139,7 +139,7 @@ describe('masks', () => {
 describe('templates', () => {
   it('whose answers have no end of their own are refused', () => {
     const endless = `{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}`
-    expect(() => createChatEncoder(chatTokenizer(), options({ template: endless }))).toThrow(/never learn to stop/)
+    expect(() => createChatEncoder(chatTokenizer(), options({ template: endless }))).toThrow(/could not learn to stop/)
   })
 
   it('that fail say why', () => {
@@ -170,21 +170,21 @@ describe('too long', () => {
   const decode = (ids: ArrayLike<number>) => chatTokenizer().decode(ids, { skipSpecialTokens: false })
 
   it('cuts the source first, and keeps the question and the whole answer', () => {
-    const [example] = form('cut').encode(question, 'ho ho', place)
+    const [example] = form('truncate').encode(question, 'ho ho', place)
     const text = decode(example.ids)
     expect(example.ids.length).toBeLessThanOrEqual(200)
     expect(example.ids.length).toBeGreaterThan(150)
     expect(text).toMatch(/^User: Read this\.\n\nword0 word1 .* ?word\d+\n\nhi\nAssistant: ho ho$/s)
     expect(decode(example.targets)).toBe(' ho ho</s>')
     expect(example.truncatedTokens).toBeGreaterThan(100)
-    const prompt = form('cut').prompt(question, place)
+    const prompt = form('truncate').prompt(question, place)
     expect(prompt.ids.length).toBeLessThanOrEqual(200)
     expect(decode(prompt.ids)).toMatch(/\n\nhi\nAssistant:$/)
-    expect(prompt.cut).toBeGreaterThan(100)
+    expect(prompt.truncatedTokens).toBeGreaterThan(100)
   })
 
   it('then cuts the end of the answer, which has no end then', () => {
-    const [example] = form('cut', 40).encode({ turns: [turn('user', 'hi')] }, 'ho '.repeat(60).trim(), place)
+    const [example] = form('truncate', 40).encode({ turns: [turn('user', 'hi')] }, 'ho '.repeat(60).trim(), place)
     expect(example.ids.length).toBe(40)
     expect(decode(example.targets)).toMatch(/^( ho)+$/)
     expect(example.truncatedTokens).toBeGreaterThan(20)
@@ -209,10 +209,10 @@ describe('too long', () => {
     const turns = [turn('system', 'Be kind.')]
     for (let i = 0; i < 10; i++) turns.push(turn('user', `question ${i}`), turn('assistant', `answer ${i}`))
     turns.push(turn('user', 'hi'))
-    const { ids, cut } = form('cut', 80).prompt({ turns }, place)
+    const { ids, truncatedTokens } = form('truncate', 80).prompt({ turns }, place)
     expect(ids.length).toBeLessThanOrEqual(80)
     expect(decode(ids)).toMatch(/^Be kind\.\nUser: question 9\nAssistant: answer 9<\/s>\nUser: hi\nAssistant:$/)
-    expect(cut).toBeGreaterThan(100)
+    expect(truncatedTokens).toBeGreaterThan(100)
   })
 })
 

@@ -114,7 +114,7 @@ describe('instructions', () => {
     ['an answer that is no text', { instruction: 'q', output: 7 }, /text for the answer, got 7/],
     ['no instances', { instruction: 'q', instances: [] }, /instances/],
     ['a message that is no object', { messages: ['hi'] }, /role/],
-    ['none of the forms', { question: 'q' }, /Name the columns/],
+    ['none of the forms', { question: 'q' }, /Set the columns of your data/],
   ]
   it.each(broken)('with %s are refused with the line, or passed over and counted', async (_, row, message) => {
     const path = file('broken.jsonl', lines({ instruction: 'q', output: 'a' }, row))

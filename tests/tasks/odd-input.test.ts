@@ -115,7 +115,7 @@ describe('what is passed over', () => {
   it('is said by reason when nothing is left', async () => {
     const path = file('skipped/all.json', squad(answer('dog', 2)))
     await expect(read(answers, path, { onMisplaced: 'skip' })).rejects.toThrow(
-      /got only some that cannot be used \(1 answer-not-in-context\)/,
+      /got only unusable ones \(1 answer-not-in-context\)/,
     )
   })
 })
@@ -182,7 +182,7 @@ describe('data with nothing to tell apart', () => {
       {},
       /got 50 labels in 50 records/,
     ],
-    ['one number', numbers, 'f.csv', 'text,label\na,1\nb,1.0\n', {}, /Expected numbers that differ, got "1" only/],
+    ['one number', numbers, 'f.csv', 'text,label\na,1\nb,1.0\n', {}, /Expected different numbers, got "1" only/],
     ['one tag', tags, 'g.conll', 'Ada O\nruns O\n', {}, /two classes or more, got "O" only/],
   ])('%s', async (_, type, name, content, settings, message) => {
     await expect(asked(type, name, content, settings)).rejects.toThrow(message)
@@ -320,7 +320,7 @@ describe('folders of texts', () => {
     )
     file('classes/neg/1.txt', ' \n')
     await expect(read(classes, join(folder, 'classes'), { format: 'folders' })).rejects.toThrow(
-      /neg\/1\.txt: .*got an empty one/,
+      /neg\/1\.txt: .*got an empty text/,
     )
     const { records, report } = await read(classes, join(folder, 'classes'), { format: 'folders', onFault: 'skip' })
     expect(records).toMatchObject([{ text: 'good', labels: ['pos'] }])
@@ -335,9 +335,7 @@ it('text files with tags are read as CoNLL, and only those', async () => {
     { tokens: ['they'], tags: ['O'] },
   ])
   const task = taskOf(tags)
-  await expect(task.read(path, taskConfig(task, {}), { labelled: false })).rejects.toThrow(
-    /eng\.txt: .*Say its `format`/,
-  )
+  await expect(task.read(path, taskConfig(task, {}), { labelled: false })).rejects.toThrow(/eng\.txt: .*Set `format`/)
 })
 
 it('folders of CoNLL-U are read', async () => {
@@ -421,7 +419,7 @@ describe('Parquet files of pyarrow', () => {
 
   it.each<[name: string, type: string, settings: Settings, message: RegExp]>([
     ['nulls', classes, {}, /nulls\.parquet:2: Expected text in column "text", got null/],
-    ['bytes', classes, {}, /bytes\.parquet:2: Expected text in column "text", got bytes that are no UTF-8/],
+    ['bytes', classes, {}, /bytes\.parquet:2: Expected text in column "text", got bytes that are not UTF-8/],
     ['numbers', numbers, {}, /numbers\.parquet:3: Expected a number in column "label", got NaN/],
     ['misaligned', tags, { labels }, /misaligned\.parquet:2: Expected 1 tags .* got 2/],
     ['nested', tags, { labels }, /nested\.parquet:1: Expected words in column "tokens"/],

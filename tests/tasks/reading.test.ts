@@ -90,7 +90,7 @@ describe('records', () => {
       records.map(({ id, file: _, ...record }) => record),
     )
     await expect(read('sequence-classification', join(folder, 'set'))).rejects.toThrow(
-      /set: Expected files of records in the folder, got text files alone.* `format` folders/,
+      /set: Expected files of records in the folder, got text files only.* `format` folders/,
     )
     file('two/train.jsonl', '{"text":"a","label":"x"}')
     file('two/dev.jsonl', '{"text":"b","label":"y"}')
@@ -122,7 +122,7 @@ describe('records', () => {
       'e.csv',
       'text,label\na,x\n ,y\n',
       {},
-      /e.csv:3: Expected text in column "text", got an empty one/,
+      /e.csv:3: Expected text in column "text", got an empty text/,
     ],
     ['broken JSON', 'b.jsonl', '{"text":"a","label":"x"}\n{"text"\n', {}, /b.jsonl:2: Expected JSON/],
     ['other columns', 'c.csv', 'text,label\na,b,c\n', {}, /c.csv:2: Expected 2 columns, as in the header, got 3/],
@@ -139,7 +139,7 @@ describe('records', () => {
       'i.csv',
       'id,text,label\n1,a,x\n1,b,y\n',
       { id: 'id' },
-      /i.csv:3: Expected ids that differ, got "1" again/,
+      /i.csv:3: Expected distinct ids, got "1" again/,
     ],
     ['no records', 'n.csv', 'text,label\n', {}, /n.csv: Expected at least one record, got none/],
   ])('say where there is %s', async (_, name, content, settings, message) => {
@@ -190,7 +190,7 @@ describe('records', () => {
     const { records } = await read('extractive-qa', file('q1.json', squad(7)))
     expect(records).toMatchObject([{ id: 'q', answers: [{ text: 'cat', start: context.indexOf('cat') }] }])
     await expect(read('extractive-qa', file('q2.json', squad(2)))).rejects.toThrow(
-      /Expected the answer "cat" of question "q" at its place/,
+      /Expected the answer "cat" of question "q" at its `answer_start`/,
     )
     const moved = await read('extractive-qa', file('q3.json', squad(2)), { onMisplaced: 'nearest' })
     expect(moved).toMatchObject({
@@ -219,7 +219,7 @@ describe('records', () => {
     ])
     await expect(
       read('multiple-choice', file('d.jsonl', '{"text":"t","choices":["a","b"],"label":"7"}')),
-    ).rejects.toThrow(/d.jsonl:1: Expected the number, letter or text of one of 2 choices, got "7"/)
+    ).rejects.toThrow(/d.jsonl:1: Expected the index, letter or text of one of 2 choices, got "7"/)
   })
 })
 
@@ -248,9 +248,9 @@ describe('predictions', () => {
     await expect(predictions('a.txt', 'x\n')).rejects.toThrow(
       /Expected 2 predictions, one for each record in their order, got 1/,
     )
-    await expect(predictions('b.jsonl', '{"id":"0","label":"x"}')).rejects.toThrow(/got none of 1, the first "1"/)
+    await expect(predictions('b.jsonl', '{"id":"0","label":"x"}')).rejects.toThrow(/got none for 1, the first "1"/)
     await expect(predictions('c.jsonl', '{"id":"7","label":"x"}')).rejects.toThrow(
-      /c.jsonl:1: Expected ids of the references, got "7"/,
+      /c.jsonl:1: Expected an id of the references, got "7"/,
     )
     await expect(predictions('d.jsonl', '{"id":"0","label":"x"}\n{"id":"0","label":"x"}')).rejects.toThrow(
       /d.jsonl:2: .* "0" again/,

@@ -67,7 +67,7 @@ describe('metrics of texts', () => {
         equal(value, one.precisions[i], one)
       })
       equal(details.bleu.brevityPenalty as number, one.bp, one)
-      expect([details.bleu.saidTokens, details.bleu.referenceTokens]).toEqual(one.lengths)
+      expect([details.bleu.predictionTokens, details.bleu.referenceTokens]).toEqual(one.lengths)
       const as = '|as:sacrebleu-2.6.0'
       expect(details.bleu.signature).toBe(one.bleuSignature + as)
       expect(details.chrf.signature).toBe(one.chrfSignature + as)

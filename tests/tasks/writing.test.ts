@@ -161,14 +161,14 @@ describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
       expect(task.parsePrediction(line, records[i], config)).toEqual(prediction)
     })
     // Drawn texts, too, and by the seed.
-    const drawn = async (drawSeed: number, batchTokens: number) =>
+    const drawn = async (samplingSeed: number, batchTokens: number) =>
       texts(
         await predictTask(
           model,
           tokenizer,
           task,
           records,
-          { ...config, temperature: 1, topP: 0.9, drawSeed } as object,
+          { ...config, temperature: 1, topP: 0.9, samplingSeed } as object,
           {
             maxLength: 90,
             batchTokens,
@@ -216,7 +216,7 @@ describe('a base that cannot write', () => {
   it('is refused', () => {
     const bert = models.bert.facts(models.bert.adjust({} as never, {}))
     const config = taskConfig(task, {})
-    expect(() => task.prepare(tokenizer, config, { headOptions: {}, facts: bert })).toThrow(/encoder alone/)
+    expect(() => task.prepare(tokenizer, config, { headOptions: {}, facts: bert })).toThrow(/got an encoder\./)
     const t5 = modelOf('t5').facts
     const prepare = (more: { [name: string]: unknown }) =>
       task.prepare(tokenizer, taskConfig(task, more), { headOptions: {}, facts: t5 })
@@ -227,7 +227,7 @@ describe('a base that cannot write', () => {
       task.prepare(tokenizer, taskConfig(task, more), { headOptions: {}, facts, maxLength })
     expect(() => prepareGpt({ maxNewTokens: 96 }, 96)).toThrow(/maxNewTokens/)
     expect(() => prepareGpt({}, 97)).toThrow(/maxLength/)
-    expect(() => prepareGpt({ maxNewTokens: 8, topP: 0.9 }, 64)).toThrow(/`temperature` beside `topP`/)
+    expect(() => prepareGpt({ maxNewTokens: 8, topP: 0.9 }, 64)).toThrow(/`topP` and `samplingSeed` need sampling/)
     expect(() => prepareGpt({ maxNewTokens: 8, temperature: 0.7, numBeams: 2 }, 64)).toThrow(/Choose one/)
   })
 })

@@ -4,120 +4,135 @@
 export interface TaskSettings {
   'extractive-qa': {
     /**
-     * Of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip
-     * archive. Default: `auto`.
+     * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+     * Default: `auto`.
      */
     format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Rows: column with the question's id. Default: `id`. */
+    /** Column with the question's id, for rows. Default: `id`. */
     id?: string
-    /** Rows: column with the question. Default: `question`. */
+    /** Column with the question, for rows. Default: `question`. */
     question?: string
-    /** Rows: column with the text that it is about. Default: `context`. */
+    /** Column with the context of the question, for rows. Default: `context`. */
     context?: string
-    /** Rows: column with the answers: `text` and `answer_start`, each or in lists. Default: `answers`. */
+    /** Column with the answers, for rows: `text` and `answer_start`, single or in lists. Default: `answers`. */
     answers?: string
-    /** SQuAD's rules: in 1.1 every question has an answer, in 2.0 it may have none. Default: `2.0`. */
+    /** SQuAD version: in 1.1 every question has an answer, in 2.0 it may have none. Default: `2.0`. */
     version?: '1.1' | '2.0'
-    /** Tokens that two windows of a long text share. Default: `128`. */
+    /** Overlap of consecutive windows of a long text, in tokens. Default: `128`. */
     stride?: number
-    /** Longer questions are cut. Default: `64`. */
+    /** Maximum tokens of a question; longer ones are truncated. Default: `64`. */
     maxQuestionTokens?: number
-    /** Longer answers are not considered. Default: `30`. */
+    /** Maximum tokens of a predicted answer. Default: `30`. */
     maxAnswerTokens?: number
-    /** First and last tokens that are considered in each window. Default: `20`. */
+    /** Start and end candidates per window. Default: `20`. */
     nBest?: number
-    /** Answers that predictions show besides the best. Default: `0`. */
+    /** Further answers in each prediction. Default: `0`. */
     alternatives?: number
     /**
-     * 2.0: no answer is given where its score is higher than that of the best answer by more than this.
+     * Version 2.0: predict no answer where its score exceeds that of the best answer by more than this.
      * Default: `0`.
      */
     nullThreshold?: number
     /**
-     * What to do with answers that do not stand where the data says: stop, pass the question over, keep it
-     * for scoring only, or take the nearest place where the text stands, if any. Default: `error`.
+     * Answers that are not at `answer_start`: error, skip the question, keep it for scoring only, or use
+     * the nearest occurrence of the text. Default: `error`.
      */
     onMisplaced?: 'error' | 'skip' | 'keep' | 'nearest'
   }
   'generative-qa': {
     /**
-     * Of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip
-     * archive. Default: `auto`.
+     * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+     * Default: `auto`.
      */
     format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Column with the name of a record; its number unless given. */
+    /** Column with the id of a record (default: its number). */
     id?: string
     /**
-     * Of the data: rows with columns, or the XML files of MedQuAD in a folder or an archive. Default:
+     * Data layout: rows with columns, or the XML files of MedQuAD in a folder or an archive. Default:
      * `rows`.
      */
     layout?: 'rows' | 'medquad'
     /** Column with the question. Default: `question`. */
     question?: string
-    /** Column with a text that the answer is in. */
+    /** Column with a context for the answer. */
     context?: string
-    /** Column with the answer, or with a list of several. Default: `answer`. */
+    /** Column with the reference answer, or a list of several. Default: `answer`. */
     answer?: string
     /**
-     * What decoders are asked; {question} and {context} stand for the texts; the question alone unless
-     * given.
+     * Prompt for decoders; {question} and {context} are replaced by the texts (default: context, then
+     * question).
      */
     prompt?: string
-    /** What stands before the question for encoders with a decoder. Default: `question: `. */
+    /** Prefix of the question for encoder-decoders. Default: `question: `. */
     prefix?: string
     /**
-     * How decoders see conversations: chatml, llama3, mistral, alpaca, plain, completion, or Jinja source;
-     * the tokenizer's own unless given, else plain.
+     * Chat template of decoders: chatml, llama3, mistral, alpaca, plain, completion, or Jinja source
+     * (default: that of the tokenizer, else plain).
      */
     template?: string
-    /** What the model is told before each conversation that does not say it itself. */
+    /** System prompt of conversations without one. */
     system?: string
-    /** Answers of a conversation that are learnt: every one, or the last alone. Default: `every`. */
-    learn?: 'every' | 'last'
     /**
-     * An example longer than maxLength: cut its source, then its end; drop it and count it; split it into
-     * several; or stop. Default: `cut`.
+     * Assistant turns that the loss includes: all of a conversation, or the last one only. Default:
+     * `all-answers`.
      */
-    tooLong?: 'cut' | 'drop' | 'split' | 'error'
-    /** Most tokens of an answer that the model writes. Default: `256`. */
+    lossOn?: 'all-answers' | 'last-answer'
+    /**
+     * Examples longer than maxLength: truncate the source text, then the end; drop and count them; split
+     * them; or stop with an error. Default: `truncate`.
+     */
+    tooLong?: 'truncate' | 'drop' | 'split' | 'error'
+    /** Maximum tokens of a generated answer. Default: `256`. */
     maxNewTokens?: number
-    /** Answers followed side by side; 1 takes the likeliest token each time. Default: `1`. */
+    /** Beams of beam search; 1 is greedy decoding. Default: `1`. */
     numBeams?: number
-    /** Above 1 makes tokens that were there less likely. Default: `1`. */
+    /** Repetition penalty: values above 1 make tokens that occurred before less likely. Default: `1`. */
     repetitionPenalty?: number
-    /** No run of this many tokens comes twice in an answer; 0 is off. Default: `0`. */
-    uniqueNgramSize?: number
-    /** Draw tokens at this temperature; the likeliest are taken unless given. */
+    /** Forbid n-grams of this size to repeat in an answer (0 disables). Default: `0`. */
+    noRepeatNgramSize?: number
+    /** Sampling temperature (default: no sampling). */
     temperature?: number
-    /** Draw from the likeliest tokens that together reach this. Default: `1`. */
+    /** Top-p (nucleus) sampling: cumulative probability of the candidates. Default: `1`. */
     topP?: number
-    /** Of the draws: an answer depends on it and on the record's place alone. Default: `0`. */
-    drawSeed?: number
-    /** ROUGE compares English words without their endings. Default: `true`. */
+    /** Seed of sampling; an answer depends only on it and on the record's position. Default: `0`. */
+    samplingSeed?: number
+    /** ROUGE: compare stems of English words. Default: `true`. */
     stemming?: boolean
     /**
      * Metrics of generated answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
@@ -138,81 +153,90 @@ export interface TaskSettings {
   }
   instructions: {
     /**
-     * Of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip
-     * archive. Default: `auto`.
+     * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+     * Default: `auto`.
      */
     format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Column with the name of a record; its number unless given. */
+    /** Column with the id of a record (default: its number). */
     id?: string
     /**
-     * Of a row: an instruction and its answer in columns, several instances of one, messages with roles, or
-     * a tree of them. Default: `auto`.
+     * Form of a row: columns (instruction and answer), instances of an instruction, messages with roles, or
+     * a message tree; auto: by the columns. Default: `auto`.
      */
     form?: 'auto' | 'columns' | 'instances' | 'messages' | 'tree'
-    /** Column with what is asked. Default: `instruction`. */
+    /** Column with the instruction. Default: `instruction`. */
     instruction?: string
-    /** Column with what it is asked of, where a row has one. Default: `input`. */
+    /** Column with the input of the instruction, if there is one. Default: `input`. */
     input?: string
     /**
-     * Column with the answer; of several, the first that is there. Default:
+     * Column with the answer; of several names, the first in the row. Default:
      * `["output","response","answer"]`.
      */
     output?: string | readonly string[]
     /**
-     * Column with the messages: role and content, or from and value; of several, the first that is there.
-     * Default: `["messages","conversations","conversation"]`.
+     * Column with the messages: role and content, or from and value; of several names, the first in the
+     * row. Default: `["messages","conversations","conversation"]`.
      */
     messages?: string | readonly string[]
-    /** Column with instances of an instruction: input and output. Default: `instances`. */
+    /** Column with the instances of an instruction: input and output. Default: `instances`. */
     instances?: string
-    /** Column with the first message of a tree. Default: `prompt`. */
+    /** Column with the root message of a tree. Default: `prompt`. */
     tree?: string
     /**
-     * Of a tree: one conversation by the replies that people ranked best, or one to each of its ends.
-     * Default: `best`.
+     * Conversations of a tree: best (follow the best-ranked replies) or all (one for each leaf). Default:
+     * `best`.
      */
     paths?: 'best' | 'all'
     /**
-     * How decoders see conversations: chatml, llama3, mistral, alpaca, plain, completion, or Jinja source;
-     * the tokenizer's own unless given, else plain.
+     * Chat template of decoders: chatml, llama3, mistral, alpaca, plain, completion, or Jinja source
+     * (default: that of the tokenizer, else plain).
      */
     template?: string
-    /** What the model is told before each conversation that does not say it itself. */
+    /** System prompt of conversations without one. */
     system?: string
-    /** Answers of a conversation that are learnt: every one, or the last alone. Default: `every`. */
-    learn?: 'every' | 'last'
     /**
-     * An example longer than maxLength: cut its source, then its end; drop it and count it; split it into
-     * several; or stop. Default: `cut`.
+     * Assistant turns that the loss includes: all of a conversation, or the last one only. Default:
+     * `all-answers`.
      */
-    tooLong?: 'cut' | 'drop' | 'split' | 'error'
-    /** Most tokens of an answer that the model writes. Default: `256`. */
+    lossOn?: 'all-answers' | 'last-answer'
+    /**
+     * Examples longer than maxLength: truncate the source text, then the end; drop and count them; split
+     * them; or stop with an error. Default: `truncate`.
+     */
+    tooLong?: 'truncate' | 'drop' | 'split' | 'error'
+    /** Maximum tokens of a generated answer. Default: `256`. */
     maxNewTokens?: number
-    /** Answers followed side by side; 1 takes the likeliest token each time. Default: `1`. */
+    /** Beams of beam search; 1 is greedy decoding. Default: `1`. */
     numBeams?: number
-    /** Above 1 makes tokens that were there less likely. Default: `1`. */
+    /** Repetition penalty: values above 1 make tokens that occurred before less likely. Default: `1`. */
     repetitionPenalty?: number
-    /** No run of this many tokens comes twice in an answer; 0 is off. Default: `0`. */
-    uniqueNgramSize?: number
-    /** Draw tokens at this temperature; the likeliest are taken unless given. */
+    /** Forbid n-grams of this size to repeat in an answer (0 disables). Default: `0`. */
+    noRepeatNgramSize?: number
+    /** Sampling temperature (default: no sampling). */
     temperature?: number
-    /** Draw from the likeliest tokens that together reach this. Default: `1`. */
+    /** Top-p (nucleus) sampling: cumulative probability of the candidates. Default: `1`. */
     topP?: number
-    /** Of the draws: an answer depends on it and on the record's place alone. Default: `0`. */
-    drawSeed?: number
-    /** ROUGE compares English words without their endings. Default: `true`. */
+    /** Seed of sampling; an answer depends only on it and on the record's position. Default: `0`. */
+    samplingSeed?: number
+    /** ROUGE: compare stems of English words. Default: `true`. */
     stemming?: boolean
     /**
      * Metrics of generated answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
@@ -233,161 +257,188 @@ export interface TaskSettings {
   }
   'multiple-choice': {
     /**
-     * Of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip
-     * archive. Default: `auto`.
+     * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+     * Default: `auto`.
      */
     format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Column with the name of a record; its number unless given. */
+    /** Column with the id of a record (default: its number). */
     id?: string
-    /** Column with the text that the choices go with. Default: `text`. */
+    /** Column with the text that the choices belong to. Default: `text`. */
     text?: string
-    /** Column with the list of choices, or a column for each. Default: `choices`. */
+    /** Column with the list of choices, or one column per choice. Default: `choices`. */
     choices?: string | readonly string[]
-    /** Column with the right choice: its number from 0, a letter from A, or its text. Default: `label`. */
+    /** Column with the right choice: its index from 0, a letter from A, or its text. Default: `label`. */
     label?: string
   }
   regression: {
     /**
-     * Of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip
-     * archive. Default: `auto`.
+     * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+     * Default: `auto`.
      */
     format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Column with the name of a record; its number unless given. */
+    /** Column with the id of a record (default: its number). */
     id?: string
     /** Column with the text. Default: `text`. */
     text?: string
-    /** Column with a second text, where a record is about two. */
+    /** Column with the second text, for pairs of texts. */
     pair?: string
     /** Column with the number. Default: `label`. */
     label?: string
   }
   'sequence-classification': {
     /**
-     * Of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip
-     * archive. Default: `auto`.
+     * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+     * Default: `auto`.
      */
     format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Column with the name of a record; its number unless given. */
+    /** Column with the id of a record (default: its number). */
     id?: string
     /** Column with the text. Default: `text`. */
     text?: string
-    /** Column with a second text, where a record is about two. */
+    /** Column with the second text, for pairs of texts. */
     pair?: string
-    /** Column with the label: a name, or its number among `labels`. Default: `label`. */
+    /** Column with the label: a name, or its index in `labels`. Default: `label`. */
     label?: string
-    /** Names of the classes, in the order of their numbers; those of the data unless given. */
+    /** Class names in the order of their indices (default: the labels in the data, sorted). */
     labels?: readonly string[]
-    /** A record may have any number of labels: a list, or a text with commas between them. Default: `false`. */
+    /** Any number of labels per record: a list, or a text with commas. Default: `false`. */
     multiLabel?: boolean
-    /** Several labels: a column of 0 and 1 for each, in place of `label`. */
+    /** Multi-label: one column of 0 and 1 per label, instead of `label`. */
     labelColumns?: readonly string[]
-    /** Several labels: the probability from which a label is said. Default: `0.5`. */
+    /** Multi-label: minimum probability of a predicted label. Default: `0.5`. */
     threshold?: number
-    /** The class whose own precision, recall and F1 are reported. */
+    /** Class whose precision, recall and F1 are reported. */
     positive?: string
     /** Class weights of the loss: none, balanced (inverse frequency) or label=weight. Default: `none`. */
     classWeights?: 'none' | 'balanced' | { readonly [name: string]: number }
-    /** Share of each answer that is spread over all classes. Default: `0`. */
+    /** Label smoothing: probability mass spread over all classes. Default: `0`. */
     labelSmoothing?: number
   }
   summarization: {
     /**
-     * Of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip
-     * archive. Default: `auto`.
+     * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+     * Default: `auto`.
      */
     format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Column with the name of a record; its number unless given. */
+    /** Column with the id of a record (default: its number). */
     id?: string
-    /** Of the data: rows with columns, the folders of Opinosis, or the meetings of QMSum. Default: `rows`. */
+    /** Data layout: rows with columns, the folders of Opinosis, or the meetings of QMSum. Default: `rows`. */
     layout?: 'rows' | 'opinosis' | 'meetings'
-    /** Column with what is summarised. Default: `text`. */
+    /** Column with the text to summarise. Default: `text`. */
     text?: string
-    /** Column with the summary, or with a list of several. Default: `summary`. */
+    /** Column with the reference summary, or a list of several. Default: `summary`. */
     summary?: string
     /**
-     * What decoders are asked; {text} stands for the text, {query} for what is asked of it, where data has
-     * that. Default: `Summarize the following text. {text}`.
+     * Prompt for decoders; {text} is replaced by the text, {query} by the query of data sets with queries.
+     * Default: `Summarize the following text. {text}`.
      */
     prompt?: string
-    /** What stands before the text for encoders with a decoder. Default: `summarize: `. */
+    /** Prefix of the text for encoder-decoders. Default: `summarize: `. */
     prefix?: string
     /**
-     * How decoders see conversations: chatml, llama3, mistral, alpaca, plain, completion, or Jinja source;
-     * the tokenizer's own unless given, else plain.
+     * Chat template of decoders: chatml, llama3, mistral, alpaca, plain, completion, or Jinja source
+     * (default: that of the tokenizer, else plain).
      */
     template?: string
-    /** What the model is told before each conversation that does not say it itself. */
+    /** System prompt of conversations without one. */
     system?: string
-    /** Answers of a conversation that are learnt: every one, or the last alone. Default: `every`. */
-    learn?: 'every' | 'last'
     /**
-     * An example longer than maxLength: cut its source, then its end; drop it and count it; split it into
-     * several; or stop. Default: `cut`.
+     * Assistant turns that the loss includes: all of a conversation, or the last one only. Default:
+     * `all-answers`.
      */
-    tooLong?: 'cut' | 'drop' | 'split' | 'error'
-    /** Most tokens of an answer that the model writes. Default: `256`. */
+    lossOn?: 'all-answers' | 'last-answer'
+    /**
+     * Examples longer than maxLength: truncate the source text, then the end; drop and count them; split
+     * them; or stop with an error. Default: `truncate`.
+     */
+    tooLong?: 'truncate' | 'drop' | 'split' | 'error'
+    /** Maximum tokens of a generated answer. Default: `256`. */
     maxNewTokens?: number
-    /** Answers followed side by side; 1 takes the likeliest token each time. Default: `1`. */
+    /** Beams of beam search; 1 is greedy decoding. Default: `1`. */
     numBeams?: number
-    /** Above 1 makes tokens that were there less likely. Default: `1`. */
+    /** Repetition penalty: values above 1 make tokens that occurred before less likely. Default: `1`. */
     repetitionPenalty?: number
-    /** No run of this many tokens comes twice in an answer; 0 is off. Default: `0`. */
-    uniqueNgramSize?: number
-    /** Draw tokens at this temperature; the likeliest are taken unless given. */
+    /** Forbid n-grams of this size to repeat in an answer (0 disables). Default: `0`. */
+    noRepeatNgramSize?: number
+    /** Sampling temperature (default: no sampling). */
     temperature?: number
-    /** Draw from the likeliest tokens that together reach this. Default: `1`. */
+    /** Top-p (nucleus) sampling: cumulative probability of the candidates. Default: `1`. */
     topP?: number
-    /** Of the draws: an answer depends on it and on the record's place alone. Default: `0`. */
-    drawSeed?: number
-    /** ROUGE compares English words without their endings. Default: `true`. */
+    /** Seed of sampling; an answer depends only on it and on the record's position. Default: `0`. */
+    samplingSeed?: number
+    /** ROUGE: compare stems of English words. Default: `true`. */
     stemming?: boolean
     /**
      * Metrics of generated answers: rouge1, rouge2, rougeL, rougeLsum, bleu, chrf, chrf++, exactMatch,
@@ -407,41 +458,47 @@ export interface TaskSettings {
     )[]
   }
   'token-classification': {
-    /** Of a folder with several: reads the files with this in their name, such as train, validation or test. */
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
     split?: string
-    /** What to do with a record that cannot be used: stop, or pass it over and count it. Default: `error`. */
+    /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
     onFault?: 'error' | 'skip'
-    /** Read no more than this many records. */
+    /** Maximum number of records. */
     limit?: number
-    /** Separated values: whether the first line names the columns. Default: `true`. */
+    /** CSV and TSV: the first line has the column names. Default: `true`. */
     header?: boolean
-    /** Separated values: whether " quotes a field; auto: with commas, not with tabs. Default: `auto`. */
+    /**
+     * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+     * Default: `auto`.
+     */
     quotes?: 'auto' | 'read' | 'literal'
-    /** Folders: names of those to read; all unless given. */
+    /** Format folders: names of the folders to read (default: all). */
     folders?: readonly string[]
-    /** Column with the name of a record; its number unless given. */
+    /** Column with the id of a record (default: its number). */
     id?: string
     /**
-     * Conll: a token and its tag a line; others: a record a row, with lists of tokens and of tags. Default:
-     * `auto`.
+     * File format: conll (one token and its tag per line), or rows with lists of tokens and tags; auto: by
+     * the file name. Default: `auto`.
      */
     format?: 'conll' | 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
     /** Column with the list of words. Default: `tokens`. */
     tokens?: string
-    /** Column with the list of tags: names, or their numbers among `labels`. Default: `tags`. */
+    /** Column with the list of tags: names, or their indices in `labels`. Default: `tags`. */
     tags?: string
-    /** Names of the tags, in the order of their numbers; those of the data unless given. */
+    /** Tag names in the order of their indices (default: the tags in the data, sorted). */
     labels?: readonly string[]
     /**
-     * How entities are found in tags: lenient is as CoNLL and seqeval do it, others are strict; none: tags
-     * stand alone, as parts of speech do. Default: `lenient`.
+     * Tagging scheme of the entities: lenient, as CoNLL and seqeval; a strict scheme; or none for
+     * independent tags such as parts of speech. Default: `lenient`.
      */
     scheme?: 'lenient' | 'iob1' | 'iob2' | 'ioe1' | 'ioe2' | 'iobes' | 'bilou' | 'none'
-    /** Pieces that two windows of a long sentence share. Default: `64`. */
+    /** Overlap of consecutive windows of a long sentence, in tokens. Default: `64`. */
     stride?: number
     /** Class weights of the loss: none, balanced (inverse frequency) or label=weight. Default: `none`. */
     classWeights?: 'none' | 'balanced' | { readonly [name: string]: number }
-    /** Share of each answer that is spread over all tags. Default: `0`. */
+    /** Label smoothing: probability mass spread over all tags. Default: `0`. */
     labelSmoothing?: number
   }
 }

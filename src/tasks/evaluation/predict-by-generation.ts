@@ -107,7 +107,7 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
       }
     progress(part.length)
   }
-  return { generated, truncated: prompts.map(({ cut }) => cut) }
+  return { generated, truncated: prompts.map(({ truncatedTokens }) => truncatedTokens) }
 }
 
 /** Generates answers for the first `options.answers` records and scores the reference answers of all. */

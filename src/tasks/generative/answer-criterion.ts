@@ -1,5 +1,5 @@
-// Learning the tokens of answers, and only those: hidden states of trained places are picked before anything is scored, so that the logits
-// of a batch are never held. Two layouts: one sequence that a decoder reads, and a pair for an encoder and a decoder. Knows no template.
+// The criterion of generative tasks: cross entropy of the answer tokens only. Their hidden states are selected before the output layer,
+// so that the logits of a whole batch are never in memory. Two layouts: one sequence for a decoder, a pair for an encoder-decoder.
 import { ConfigError, DataError } from '../../core/index.ts'
 import { collatePadded } from '../../data/index.ts'
 import type { HeadType, Model } from '../../models/index.ts'
@@ -17,37 +17,38 @@ import {
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import type { AnswerLoss, TaskExample } from '../task.ts'
 
-/** Text in which some tokens are to be learnt. */
+/** A sequence with some target tokens. */
 export interface AnswerExample extends TaskExample {
-  /** Positions of `ids`, rising, whose next token is learnt. */
+  /** Ascending positions of `ids` whose next token is a target. */
   positions: Uint32Array
-  /** Those next tokens. */
+  /** The next tokens at those positions. */
   targets: Uint32Array
 }
 
-/** `ids` is what the encoder reads; the decoder writes `targets`. */
+/** A pair for an encoder-decoder: `ids` is the encoder's input, `targets` the decoder's output. */
 export interface Seq2seqExample extends TaskExample {
   targets: Uint32Array
 }
 
 interface AnswerBatch extends Batch {
-  /** int64 [N]: trained places of the batch's hidden states, row after row. */
+  /** int64 [N]: indices of the target positions in the batch's flattened hidden states. */
   places: Tensor
   /** int64 [N] */
   labels: Tensor
-  /** Trained tokens of each example. */
+  /** Target tokens of each example. */
   counts: readonly number[]
 }
 
+/** A criterion that also gives losses by example. */
 export interface AnswerCriterion<Example> extends Criterion<Example> {
-  /** Of each example; leaves no graph. */
+  /** The loss of each example, without an autograd graph. */
   losses(model: Model, batch: Batch): AnswerLoss[]
 }
 
 const term = 'answers'
 
-/** What both layouts share: only what a batch looks like differs. */
-const createCriterion = <Example extends { targets: Uint32Array }>(how: {
+/** What both layouts share. */
+const createCriterion = <Example extends { targets: Uint32Array }>(options: {
   head: HeadType
   unpadded: boolean
   tokens(example: Example): number
@@ -60,23 +61,23 @@ const createCriterion = <Example extends { targets: Uint32Array }>(how: {
       .hidden.flatten(0, 1)
       .indexSelect(0, places)
   return {
-    unpadded: how.unpadded,
-    tokens: how.tokens,
-    describe: how.describe,
+    unpadded: options.unpadded,
+    tokens: options.tokens,
+    describe: options.describe,
     weights: ({ targets }) => ({ [term]: targets.length }),
-    collate: how.collate,
-    loss(model, batch, options = {}) {
+    collate: options.collate,
+    loss(model, batch, lossOptions = {}) {
       const { labels } = batch as AnswerBatch
-      const head = vocabularyHead(model, how.head)
-      const hidden = hiddenOf(model, batch as AnswerBatch, options.generator)
-      const { sum, correct } = vocabularyLoss(head, hidden, labels, options)
+      const head = vocabularyHead(model, options.head)
+      const hidden = hiddenOf(model, batch as AnswerBatch, lossOptions.generator)
+      const { sum, correct } = vocabularyLoss(head, hidden, labels, lossOptions)
       return { terms: [{ name: term, sum, weight: labels.size, scale: 1 }], metrics: accuracyOf(correct, labels.size) }
     },
     losses: (model, batch) =>
       noGrad(() =>
         scope(() => {
           const { labels, counts } = batch as AnswerBatch
-          const head = vocabularyHead(model, how.head)
+          const head = vocabularyHead(model, options.head)
           const hidden = hiddenOf(model, batch as AnswerBatch)
           let first = 0
           return counts.map((tokens): AnswerLoss => {
@@ -102,7 +103,7 @@ const labelsOf = (examples: readonly { targets: Uint32Array }[], device: string 
   return toInt64(labels, [labels.length], device)
 }
 
-/** For a decoder that reads question and answer in one sequence. @param padId of any token: padding is told by its place */
+/** For a decoder with question and answer in one sequence. @param padId any token id: the attention mask marks padding */
 export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExample> =>
   createCriterion<AnswerExample>({
     head: 'causal-lm',
@@ -136,7 +137,7 @@ export const createAnswerCriterion = (padId: number): AnswerCriterion<AnswerExam
     },
   })
 
-/** For a decoder that writes the answer to what an encoder has read. */
+/** For an encoder-decoder. */
 export const createSeq2seqCriterion = (padId: number, startId: number): AnswerCriterion<Seq2seqExample> =>
   createCriterion<Seq2seqExample>({
     head: 'seq2seq-lm',
@@ -146,7 +147,7 @@ export const createSeq2seqCriterion = (padId: number, startId: number): AnswerCr
       if (examples.length === 0) throw new DataError('Expected at least one example for a batch, got none.')
       if (!options.padded)
         throw new ConfigError(
-          'Expected padded batches for an encoder and a decoder, which have no packed form. Set packing off.',
+          'Expected padded batches for an encoder-decoder, which cannot be packed. Set `batch.padded` true.',
         )
       const { device, multipleOf } = options
       const rows = (side: (example: Seq2seqExample) => Uint32Array) => {
@@ -159,7 +160,7 @@ export const createSeq2seqCriterion = (padId: number, startId: number): AnswerCr
       }
       const encoder = rows(({ ids }) => ids)
       const decoder = rows(({ targets }) => targets)
-      // The decoder reads what it wrote, one place later.
+      // Decoder inputs are the targets shifted right by one.
       const shifted = new Int32Array(decoder.inputIds.length).fill(padId)
       const places = new Int32Array(examples.reduce((sum, { targets }) => sum + targets.length, 0))
       let at = 0

@@ -1,21 +1,22 @@
-// How good written answers are: the metrics of their texts, what right answers cost the model, and whether it stopped by itself. Records
-// that lack one of these count for the others. Knows no task.
+// Scores of generated answers: metrics of their texts, the perplexity of the reference answers, and the share that ended by itself.
+// Records without one of these still count for the others.
 
 import { textScoreNames } from '../metrics/index.ts'
 import type { ScoredUnits, Scores } from '../metrics/scored-units.ts'
 import { scoreTexts } from '../metrics/text-scores.ts'
 import type { AnswerLoss, TaskPrediction } from '../task.ts'
 
-/** `answer` is missing where none was written; the rest where nobody knows it, as in other people's predictions. */
+/** `answer` is undefined where none was generated; the other fields where they are unknown, as in predictions of other programs. */
 export interface GeneratedPrediction extends TaskPrediction {
   answer?: string
-  /** Whether the model stopped by itself. */
+  /** Whether the answer ended with an end token. */
   ended?: boolean
-  /** Of the right answer: cross entropy in nats, summed over its tokens. */
+  /** Cross entropy of the reference answer in nats, summed over its tokens. */
   nats?: number
   tokens?: number
 }
 
+/** A prediction with the fields that are known. */
 export const generatedPrediction = (
   id: string,
   answer: string | undefined,
@@ -40,17 +41,18 @@ export const answerScoreNames = (metrics: readonly string[]): string[] => [
   'ended',
 ]
 
+/** Scores of predictions against references, both in the order of the records. */
 export const scoreAnswers = (
   references: readonly (readonly string[])[],
   predictions: readonly GeneratedPrediction[],
   { metrics, stemming }: AnswerScoresOptions,
 ): ScoredUnits => {
-  const written = predictions.flatMap(({ answer }, i) => (answer === undefined ? [] : [i]))
+  const answered = predictions.flatMap(({ answer }, i) => (answer === undefined ? [] : [i]))
   const texts =
-    written.length === 0 || metrics.length === 0
+    answered.length === 0 || metrics.length === 0
       ? undefined
       : scoreTexts(
-          written.map((i) => ({ prediction: predictions[i].answer ?? '', references: references[i] })),
+          answered.map((i) => ({ prediction: predictions[i].answer ?? '', references: references[i] })),
           { metrics, stemming },
         )
   const hasLoss = predictions.some(({ nats }) => nats !== undefined)
@@ -71,7 +73,7 @@ export const scoreAnswers = (
         }
       })
       const scores: Scores = {
-        ...texts?.scores(counts === undefined ? undefined : Float64Array.from(written, (i) => counts[i])),
+        ...texts?.scores(counts === undefined ? undefined : Float64Array.from(answered, (i) => counts[i])),
       }
       if (hasLoss) scores.perplexity = Math.exp(sums.nats / sums.tokens)
       if (hasEnd) scores.ended = sums.ended / sums.ends
@@ -79,7 +81,7 @@ export const scoreAnswers = (
     },
     details: () => ({
       ...texts?.details(),
-      answers: written.length,
+      answers: answered.length,
       ...(hasLoss ? { answerTokens: predictions.reduce((sum, { tokens = 0 }) => sum + tokens, 0) } : {}),
     }),
   }

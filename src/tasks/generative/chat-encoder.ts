@@ -1,5 +1,5 @@
-// How a decoder is asked and taught: conversations through a chat template, answers found in it by their spans, and what is done where there
-// is no room for all of it. Knows no task.
+// Training examples and prompts for decoders: conversations through a chat template, with a mask of the answer tokens, and the handling
+// of conversations that are too long.
 import { ConfigError, DataError } from '../../core/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStartToken } from '../../tokenizers/index.ts'
 import type { Place } from '../records/read-report.ts'
@@ -7,38 +7,39 @@ import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from 
 import type { GenerationSettings, TooLong } from './generation-fields.ts'
 import type { Turn } from './turns.ts'
 
-/** A question, with a text in it that may be shortened where there is no room. */
+/** The turns up to a question, with a source text in the last one that may be truncated. */
 export interface ChatPrompt {
   turns: readonly Turn[]
-  /** In the content of the last turn: [start, end). */
+  /** Range of the source in the content of the last turn: [start, end). */
   source?: readonly [number, number]
 }
 
 export interface ChatEncoderOptions {
-  /** Jinja source or the name of a preset; the tokenizer's own unless given. */
+  /** Jinja source or the name of a preset (default: the tokenizer's template). */
   template?: string
-  /** Answers that are learnt: each of a conversation, or the last alone. */
-  learn: GenerationSettings['learn']
+  /** Answers that the loss includes. */
+  lossOn: GenerationSettings['lossOn']
   tooLong: TooLong
-  /** Most tokens that the model reads while it learns. */
+  /** Maximum tokens of a training example. */
   maxLength: number
-  /** Most tokens of a question, so that there is room for the answer. */
+  /** Maximum tokens of a prompt, which leaves positions for the answer. */
   maxPrompt: number
 }
 
-/** A way of writing, bound to a tokenizer. */
+/** Training examples and prompts of a generative task, bound to a tokenizer. */
 export interface AnswerEncoder<Example> {
   criterion: AnswerCriterion<Example>
-  /** None where the conversation is too long and such ones are dropped. @throws ConfigError or DataError */
+  /** Training examples; empty for a conversation that is dropped as too long. @throws ConfigError or DataError */
   encode(question: ChatPrompt, answer: string, place: Place): Example[]
-  prompt(question: ChatPrompt, place: Place): { ids: number[]; cut: number }
+  /** The prompt, and the number of truncated tokens. */
+  prompt(question: ChatPrompt, place: Place): { ids: number[]; truncatedTokens: number }
   /** Tokens that end an answer. */
   eosTokenIds: number[]
   template?: string
   notes: string[]
 }
 
-/** The content of the last turn with its source cut to `length`, at a word where there is one. */
+/** The prompt with its source truncated to `length` characters, at a word boundary if possible. */
 const shortened = ({ turns, source = [0, 0] }: ChatPrompt, length: number): ChatPrompt => {
   const [start, end] = source
   const last = turns[turns.length - 1]
@@ -52,36 +53,36 @@ const shortened = ({ turns, source = [0, 0] }: ChatPrompt, length: number): Chat
 }
 
 /**
- * A question whose source is so short that `tokensOf` it is at most `limit`, or that has no source left.
- * @returns the tokens that were cut, too
+ * Truncates the source until the prompt has at most `limit` tokens, or no source is left.
+ * @returns the prompt and the number of truncated tokens
  */
 const truncateSource = (
   question: ChatPrompt,
   limit: number,
   tokensOf: (question: ChatPrompt) => number,
-): { question: ChatPrompt; cut: number } => {
+): { question: ChatPrompt; truncatedTokens: number } => {
   const whole = tokensOf(question)
   let fitting = question
   let tokens = whole
   while (tokens > limit && fitting.source !== undefined && fitting.source[1] > fitting.source[0]) {
     const length = fitting.source[1] - fitting.source[0]
-    // Characters are cut in proportion to tokens; one at least, so that this ends.
+    // Characters are removed in proportion to the excess of tokens, at least one, so that the loop ends.
     const perToken = Math.max(1, length / tokens)
     fitting = shortened(fitting, Math.max(0, Math.floor(length - perToken * (tokens - limit))))
     tokens = tokensOf(fitting)
   }
-  return { question: fitting, cut: whole - tokens }
+  return { question: fitting, truncatedTokens: whole - tokens }
 }
 
-/** Tokens of answers, marked by conversation. */
+/** Token ids of a conversation with the mask of the answers that the loss includes. */
 const renderConversation = (
   tokenizer: Tokenizer,
   template: string,
   turns: readonly Turn[],
-  learn: ChatEncoderOptions['learn'],
+  lossOn: ChatEncoderOptions['lossOn'],
 ) => {
   const { ids, assistantMask } = applyChatTemplate(tokenizer, turns as Turn[] as never, { template })
-  if (learn === 'last') {
+  if (lossOn === 'last-answer') {
     const last = assistantMask.lastIndexOf(1)
     let first = last
     while (first > 0 && assistantMask[first - 1] === 1) first--
@@ -95,10 +96,10 @@ const exchange = (question: string, answer: string): Turn[] => [
   { role: 'assistant', content: answer },
 ]
 
-/** The tokens that end turns, found by asking the template. @throws ConfigError for a template after whose answers no token of the tokenizer comes */
+/** The tokens that end answers, found by rendering a conversation. @throws ConfigError for a template without an end token after answers */
 const answerEndTokens = (tokenizer: Tokenizer, template: string): number[] => {
   const conversation = [...exchange('Is it?', 'It is.'), ...exchange('Why?', 'So it is.')]
-  const { ids, mask } = renderConversation(tokenizer, template, conversation, 'every')
+  const { ids, mask } = renderConversation(tokenizer, template, conversation, 'all-answers')
   const specials = new Set(tokenizer.addedTokens.map(({ id }) => id))
   const { eos } = tokenizer.special
   if (eos !== undefined) specials.add(eos.id)
@@ -108,13 +109,13 @@ const answerEndTokens = (tokenizer: Tokenizer, template: string): number[] => {
     if (closes && specials.has(id)) ends.add(id)
     if (closes && !specials.has(id))
       throw new ConfigError(
-        `Expected a chat template that ends each answer with a token of its own, got one whose answers end in ${JSON.stringify(tokenizer.decode([id]))}: a model would never learn to stop. Choose another \`template\` (${Object.keys(CHAT_TEMPLATES).join(', ')}), or add its tokens to the tokenizer.`,
+        `Expected a chat template that ends each answer with a special token, got one whose answers end in ${JSON.stringify(tokenizer.decode([id]))}: the model could not learn to stop. Choose another \`template\` (${Object.keys(CHAT_TEMPLATES).join(', ')}), or add its tokens to the tokenizer.`,
       )
   })
   return [...ends]
 }
 
-/** Whether questions are read in training as they are when an answer is wanted: the same tokens. */
+/** Whether a prompt has the same tokens as the beginning of a training example. */
 const promptMatchesTraining = (tokenizer: Tokenizer, template: string): boolean => {
   const [question, answer] = exchange('Is it?', 'It is.')
   const whole = applyChatTemplate(tokenizer, [question, answer] as never, { template }).ids
@@ -122,19 +123,27 @@ const promptMatchesTraining = (tokenizer: Tokenizer, template: string): boolean 
   return prompt.every((id, i) => id === whole[i])
 }
 
-/** @throws ConfigError for a template that fails, or whose answers have no end */
+/** The encoder of decoders. @throws ConfigError for a template that fails, or without an end token after answers */
 export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOptions): AnswerEncoder<AnswerExample> => {
-  const { learn, tooLong, maxLength, maxPrompt } = options
+  const { lossOn, tooLong, maxLength, maxPrompt } = options
   const template = withStartToken(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
   const ends = answerEndTokens(tokenizer, template)
   const notes = promptMatchesTraining(tokenizer, template)
     ? []
-    : ['The chat template writes another beginning of answers when one is wanted than in whole conversations.']
+    : [
+        'The chat template begins answers differently in generation prompts than in whole conversations: training and generation see different tokens.',
+      ]
   if (options.template === undefined && tokenizer.chatTemplate === undefined)
-    notes.push('The tokenizer has no chat template: conversations are written in the form `plain`.')
+    notes.push('The tokenizer has no chat template: using the template `plain`.')
 
-  const example = (ids: readonly number[], mask: readonly number[], from: number, to: number, cut: number) => {
-    // What is not trained behind the last trained token changes nothing.
+  const example = (
+    ids: readonly number[],
+    mask: readonly number[],
+    from: number,
+    to: number,
+    truncatedTokens: number,
+  ) => {
+    // Tokens after the last target have no influence on the loss.
     const last = mask.lastIndexOf(1, to - 1)
     if (last < from + 1) return undefined
     const positions: number[] = []
@@ -144,10 +153,10 @@ export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOpti
       starts: [0],
       positions: Uint32Array.from(positions),
       targets: Uint32Array.from(positions, (position) => ids[from + position + 1]),
-      truncatedTokens: cut,
+      truncatedTokens,
     }
   }
-  const asked = (question: ChatPrompt) =>
+  const promptIds = (question: ChatPrompt) =>
     applyChatTemplate(tokenizer, question.turns as Turn[] as never, { template, addGenerationPrompt: true }).ids
 
   return {
@@ -157,53 +166,53 @@ export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOpti
     notes,
     encode(question, answer, { file, line }) {
       const whole = (one: ChatPrompt) =>
-        renderConversation(tokenizer, template, [...one.turns, { role: 'assistant', content: answer }], learn)
+        renderConversation(tokenizer, template, [...one.turns, { role: 'assistant', content: answer }], lossOn)
       let { ids, mask } = whole(question)
       const length = () => mask.lastIndexOf(1)
-      let cut = 0
+      let truncatedTokens = 0
       if (length() > maxLength) {
         if (tooLong === 'drop') return []
         if (tooLong === 'error')
           throw new DataError(
-            `Expected a conversation of at most ${maxLength} tokens, got ${length()}. Raise maxLength, or say what to do with \`tooLong\`.`,
+            `Expected a conversation of at most ${maxLength} tokens, got ${length()}. Raise \`maxLength\`, or set \`tooLong\`.`,
             file,
             line,
           )
-        if (tooLong === 'cut') {
+        if (tooLong === 'truncate') {
           const fitted = truncateSource(question, maxLength, (one) => whole(one).mask.lastIndexOf(1))
           ;({ ids, mask } = whole(fitted.question))
-          cut = fitted.cut + Math.max(0, length() - maxLength)
+          truncatedTokens = fitted.truncatedTokens + Math.max(0, length() - maxLength)
         }
       }
       const end = length() + 1
       const step = maxLength + 1
       const pieces = tooLong === 'split' ? Math.ceil((end - 1) / maxLength) : 1
       return Array.from({ length: pieces }, (_, piece) => {
-        // Pieces share a token, so that the first of each is learnt in the piece before.
+        // Pieces overlap by one token, so that the first token of each is a target in the piece before.
         const from = piece * maxLength
-        return example(ids, mask, from, Math.min(end, from + step), piece === 0 ? cut : 0)
+        return example(ids, mask, from, Math.min(end, from + step), piece === 0 ? truncatedTokens : 0)
       }).filter((one) => one !== undefined)
     },
     prompt(question) {
-      let { question: fitted, cut } = truncateSource(question, maxPrompt, (one) => asked(one).length)
-      let ids = asked(fitted)
-      // The oldest question and its answer give way first; what the system says stays.
+      let { question: fitted, truncatedTokens } = truncateSource(question, maxPrompt, (one) => promptIds(one).length)
+      let ids = promptIds(fitted)
+      // The oldest question and its answer are removed first; the system prompt stays.
       for (;;) {
         const first = fitted.turns.findIndex(({ role }) => role === 'user')
         const next = fitted.turns.findIndex(({ role }, i) => i > first && role === 'user')
         if (ids.length <= maxPrompt || next < 0) break
         fitted = { ...fitted, turns: [...fitted.turns.slice(0, first), ...fitted.turns.slice(next)] }
-        const fewer = asked(fitted)
-        cut += ids.length - fewer.length
+        const fewer = promptIds(fitted)
+        truncatedTokens += ids.length - fewer.length
         ids = fewer
       }
       if (ids.length > maxPrompt) {
-        cut += ids.length - maxPrompt
+        truncatedTokens += ids.length - maxPrompt
         const { bos } = tokenizer.special
         const begins = bos !== undefined && ids[0] === bos.id
         ids = begins ? [bos.id, ...ids.slice(ids.length - maxPrompt + 1)] : ids.slice(-maxPrompt)
       }
-      return { ids: Array.from(ids), cut }
+      return { ids: Array.from(ids), truncatedTokens }
     },
   }
 }

@@ -1,36 +1,37 @@
-// Conversations from rows of any usual form: columns of an instruction and its answer, instances of a task, messages with roles, and
-// trees of messages with several replies to one. Knows no file format and no template.
+// Conversations from rows in any usual form: columns of an instruction and its answer, instances of an instruction, messages with roles,
+// and trees of messages with several replies.
 import { show } from '../../core/index.ts'
 import { type Checked, fault, textIn } from '../records/columns.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
 import { type PromptAndAnswer, splitLastAnswer, type Turn, turnOf } from './turns.ts'
 
-/** Columns of the forms; a form looks at its own. */
+/** Column names of all forms; each form uses its own. */
 export interface ConversationColumns {
   instruction: string
   input: string
-  /** One that is there: data sets differ. */
+  /** The first of these that a row has. */
   output: readonly string[]
   messages: readonly string[]
   instances: string
   tree: string
 }
 
+/** Which paths of a message tree become conversations. */
 export interface TreeChoice {
-  /** One conversation a tree, by the best ranked replies; or one to each leaf. */
+  /** One conversation per tree along the best-ranked replies, or one per leaf. */
   paths: 'best' | 'all'
 }
 
 interface ConversationReader {
   fits(values: DataRow['values'], columns: ConversationColumns): boolean
-  /** One conversation of a row, or several. */
+  /** The conversations of a row. */
   conversations(row: DataRow, columns: ConversationColumns, choice: TreeChoice): Checked<Turn[]>[]
 }
 
 const has = (values: DataRow['values'], column: string) => values[column] !== undefined && values[column] !== null
 const firstOf = (values: DataRow['values'], columns: readonly string[]) => columns.find((column) => has(values, column))
 
-/** An instruction and what it is about, as one question. */
+/** An instruction and its input as one question. */
 const question = (instruction: string, input: unknown): string =>
   typeof input === 'string' && input.trim() !== '' ? `${instruction.trim()}\n\n${input.trim()}` : instruction.trim()
 
@@ -47,24 +48,24 @@ const pair = (user: string, answer: unknown): Checked<Turn[]> =>
 const columnsForm: ConversationReader = {
   fits: (values, { instruction, output }) => has(values, instruction) && firstOf(values, output) !== undefined,
   conversations(row, { instruction, input, output }) {
-    const asked = textIn(row, instruction)
-    if ('fault' in asked) return [asked]
+    const text = textIn(row, instruction)
+    if ('fault' in text) return [text]
     const column = firstOf(row.values, output) ?? output[0]
-    return [pair(question(asked.value, row.values[input]), row.values[column])]
+    return [pair(question(text.value, row.values[input]), row.values[column])]
   },
 }
 
 const instancesForm: ConversationReader = {
   fits: (values, { instruction, instances }) => has(values, instruction) && Array.isArray(values[instances]),
   conversations(row, { instruction, instances }) {
-    const asked = textIn(row, instruction)
-    if ('fault' in asked) return [asked]
+    const text = textIn(row, instruction)
+    if ('fault' in text) return [text]
     const list = row.values[instances]
     if (!Array.isArray(list) || list.length === 0)
       return [fault('no-answer', `Expected instances in column "${instances}", got ${show(list)}.`)]
     return list.map((one: unknown) =>
       isFields(one)
-        ? pair(question(asked.value, one.input), one.output)
+        ? pair(question(text.value, one.input), one.output)
         : fault('no-object', `Expected objects in column "${instances}", got ${show(one)}.`),
     )
   },
@@ -93,7 +94,7 @@ interface Reply extends Fields {
   replies?: unknown
 }
 
-/** Replies in the order that people gave them; those without a rank come last, as they stand. */
+/** Replies by rank; those without a rank come last, in their order. */
 const ranked = (replies: readonly Reply[]): Reply[] => {
   const rank = ({ rank: given }: Reply) => (typeof given === 'number' ? given : Number.POSITIVE_INFINITY)
   return replies
@@ -102,8 +103,8 @@ const ranked = (replies: readonly Reply[]): Reply[] => {
     .map(({ reply }) => reply)
 }
 
-/** More messages in a row than any conversation has. */
-const deepest = 1000
+/** Limit of the depth of a message tree. */
+const maxDepth = 1000
 
 const treeForm: ConversationReader = {
   fits: (values, { tree }) => isFields(values[tree]) && 'replies' in (values[tree] as Fields),
@@ -111,13 +112,13 @@ const treeForm: ConversationReader = {
     const root = values[tree]
     if (!isFields(root)) return [fault('no-object', `Expected a message in column "${tree}", got ${show(root)}.`)]
     const found: Checked<Turn[]>[] = []
-    /** Answers to which questions came that nobody answered: the conversation ends with them, once. */
+    /** Answers followed by unanswered questions only: their conversation is added once. */
     const ended = new Set<Turn | undefined>()
     const walk = (message: Reply, before: readonly Turn[]): void => {
       const turn = turnOf(message.role, message.text ?? message.content)
-      if ('fault' in turn || before.length > deepest) {
+      if ('fault' in turn || before.length > maxDepth) {
         found.push(
-          'fault' in turn ? turn : fault('too-deep', `Expected at most ${deepest} messages in a row, got more.`),
+          'fault' in turn ? turn : fault('too-deep', `Expected at most ${maxDepth} messages in a row, got more.`),
         )
         return
       }
@@ -144,7 +145,7 @@ const conversationForms = {
 export type ConversationForm = keyof typeof conversationForms
 export const formNames = Object.keys(conversationForms) as [ConversationForm, ...ConversationForm[]]
 
-/** The conversations of a row, each with its last answer apart, or what is wrong with it. */
+/** The conversations of a row, each split at its last answer, or the fault of the row. */
 export const conversationsIn = (
   row: DataRow,
   form: 'auto' | ConversationForm,
@@ -157,7 +158,7 @@ export const conversationsIn = (
     return [
       fault(
         'no-conversation',
-        `Expected columns ${instruction} with ${output.join(' or ')}, ${instruction} with ${instances}, ${messages.join(' or ')}, or ${tree}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. Name the columns.`,
+        `Expected columns ${instruction} with ${output.join(' or ')}, ${instruction} with ${instances}, ${messages.join(' or ')}, or ${tree}, got ${Object.keys(row.values).slice(0, 20).join(', ')}. Set the columns of your data in \`settings\`.`,
       ),
     ]
   }

@@ -1,52 +1,55 @@
-// What a user may say of any task that is answered by writing. Knows no task.
+// The settings that all generative tasks share.
 import { z } from 'zod'
 import { openEnum } from '../../core/index.ts'
 import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
 import { type TextMetric, textMetricNames } from '../metrics/index.ts'
 import type { rowFields } from '../records/read-rows.ts'
 
+/** Settings of every generative task. */
 export const generationFields = {
   template: z
     .string()
     .optional()
     .describe(
-      `how decoders see conversations: ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source; the tokenizer's own unless given, else plain`,
+      `chat template of decoders: ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source (default: that of the tokenizer, else plain)`,
     ),
-  system: z.string().optional().describe('what the model is told before each conversation that does not say it itself'),
-  learn: z
-    .enum(['every', 'last'])
-    .default('every')
-    .describe('answers of a conversation that are learnt: every one, or the last alone'),
+  system: z.string().optional().describe('system prompt of conversations without one'),
+  lossOn: z
+    .enum(['all-answers', 'last-answer'])
+    .default('all-answers')
+    .describe('assistant turns that the loss includes: all of a conversation, or the last one only'),
   tooLong: z
-    .enum(['cut', 'drop', 'split', 'error'])
-    .default('cut')
+    .enum(['truncate', 'drop', 'split', 'error'])
+    .default('truncate')
     .describe(
-      'an example longer than maxLength: cut its source, then its end; drop it and count it; split it into several; or stop',
+      'examples longer than maxLength: truncate the source text, then the end; drop and count them; split them; or stop with an error',
     ),
-  maxNewTokens: z.int().positive().default(256).describe('most tokens of an answer that the model writes'),
-  numBeams: z
-    .int()
-    .positive()
-    .default(1)
-    .describe('answers followed side by side; 1 takes the likeliest token each time'),
-  repetitionPenalty: z.number().positive().default(1).describe('above 1 makes tokens that were there less likely'),
-  uniqueNgramSize: z
-    .int()
-    .nonnegative()
-    .default(0)
-    .describe('no run of this many tokens comes twice in an answer; 0 is off'),
-  temperature: z
+  maxNewTokens: z.int().positive().default(256).describe('maximum tokens of a generated answer'),
+  numBeams: z.int().positive().default(1).describe('beams of beam search; 1 is greedy decoding'),
+  repetitionPenalty: z
     .number()
     .positive()
-    .optional()
-    .describe('draw tokens at this temperature; the likeliest are taken unless given'),
-  topP: z.number().positive().max(1).default(1).describe('draw from the likeliest tokens that together reach this'),
-  drawSeed: z
+    .default(1)
+    .describe('repetition penalty: values above 1 make tokens that occurred before less likely'),
+  noRepeatNgramSize: z
     .int()
     .nonnegative()
     .default(0)
-    .describe("of the draws: an answer depends on it and on the record's place alone"),
-  stemming: z.boolean().default(true).describe('ROUGE compares English words without their endings'),
+    .describe('forbid n-grams of this size to repeat in an answer (0 disables)')
+    .meta({ flag: 'unique-ngram-size' }),
+  temperature: z.number().positive().optional().describe('sampling temperature (default: no sampling)'),
+  topP: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe('top-p (nucleus) sampling: cumulative probability of the candidates'),
+  samplingSeed: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe("seed of sampling; an answer depends only on it and on the record's position"),
+  stemming: z.boolean().default(true).describe('ROUGE: compare stems of English words'),
 }
 
 /** The `metrics` of a generative task. */
@@ -56,6 +59,7 @@ export const metricsField = (defaults: readonly TextMetric[]) =>
     .default([...defaults])
     .describe(`metrics of generated answers: ${textMetricNames().join(', ')}`)
 
+/** Checked settings of every generative task. */
 export type GenerationSettings = z.output<
   z.ZodObject<
     typeof generationFields & { metrics: ReturnType<typeof metricsField> } & Pick<typeof rowFields, 'onFault'>

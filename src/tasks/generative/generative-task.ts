@@ -1,5 +1,5 @@
-// What every task that is answered by writing has in common: examples and prompts for decoders and for encoders with a decoder, what is
-// made of the written text, and its scores. A task says what it asks and what is right. Knows no task.
+// What all generative tasks share: training examples and prompts for decoders and encoder-decoders, parsing of the generated text, and
+// its scores. A task defines its prompts and references.
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
 import { expectPositions } from '../learning/max-length.ts'
@@ -10,15 +10,16 @@ import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-e
 import type { GenerationSettings } from './generation-fields.ts'
 import { createSeq2seqEncoder } from './seq2seq-encoder.ts'
 
-/** A record with what is right: several answers, the first of which is learnt; none where it is not known. */
+/** A record with reference answers: the first is the training target, scoring uses all; empty where they are not known. */
 export interface GenerativeRecord extends TaskRecord {
   references: readonly string[]
 }
 
+/** What a generative task defines itself. */
 export interface GenerativeTaskSpec<Config extends GenerationSettings, Record extends GenerativeRecord> {
-  /** For decoders: the turns up to the question. */
+  /** For decoders: the turns up to the last question. */
   chatPrompt(record: Record, config: Config): ChatPrompt
-  /** For encoders: the question as one text. */
+  /** For encoder-decoders: the question as one text. */
   encoderInput(record: Record, config: Config): string
   /** The metric that checkpoints are chosen by. */
   mainMetric(config: Config): string
@@ -34,10 +35,10 @@ const withSystem = (question: ChatPrompt, system: string | undefined): ChatPromp
     ? question
     : { ...question, turns: [{ role: 'system', content: system }, ...question.turns] }
 
-/** What both forms give, of records. */
+/** The encoder of a decoder or of an encoder-decoder, for records. */
 interface RecordEncoder<Record> extends Omit<AnswerEncoder<TaskExample>, 'encode' | 'prompt'> {
   encode(record: Record, place: Place): TaskExample[]
-  prompt(record: Record, place: Place): { ids: number[]; cut: number }
+  prompt(record: Record, place: Place): { ids: number[]; truncatedTokens: number }
   startId?: number
 }
 
@@ -46,67 +47,65 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
   config: Config,
   ...[tokenizer, { maxLength = 512, facts }]: [Parameters<typeof createChatEncoder>[0], PrepareOptions]
 ): RecordEncoder<Record> => {
-  invariant(facts !== undefined, 'a task that writes is told what the body is.')
-  const { template, learn, tooLong, maxNewTokens } = config
+  invariant(facts !== undefined, 'a generative task gets the facts of the body.')
+  const { template, lossOn, tooLong, maxNewTokens } = config
   if (facts.causal) {
     const { maxPositions = Number.POSITIVE_INFINITY } = facts
     expectPositions(facts, maxLength)
     const maxPrompt = Math.min(maxLength, maxPositions - maxNewTokens)
     if (maxPrompt < 1)
       throw new ConfigError(
-        `Expected fewer than ${maxPositions} tokens, all that the model has positions for, for \`maxNewTokens\`, got ${maxNewTokens}. Lower it.`,
+        `Expected less than ${maxPositions} for \`maxNewTokens\`, the positions of the model, got ${maxNewTokens}. Lower it.`,
       )
-    const form = createChatEncoder(tokenizer, { template, learn, tooLong, maxLength, maxPrompt })
+    const encoder = createChatEncoder(tokenizer, { template, lossOn, tooLong, maxLength, maxPrompt })
     const questionOf = (record: Record) => withSystem(spec.chatPrompt(record, config), config.system)
     return {
-      ...form,
-      criterion: form.criterion as unknown as RecordEncoder<Record>['criterion'],
-      encode: (record, place) => form.encode(questionOf(record), record.references[0], place),
-      prompt: (record, place) => form.prompt(questionOf(record), place),
+      ...encoder,
+      criterion: encoder.criterion as unknown as RecordEncoder<Record>['criterion'],
+      encode: (record, place) => encoder.encode(questionOf(record), record.references[0], place),
+      prompt: (record, place) => encoder.prompt(questionOf(record), place),
     }
   }
   const { decoderStartTokenId: startId } = facts
   if (startId === undefined)
-    throw new ConfigError('Expected a decoder, or an encoder with a decoder, to write answers, got an encoder alone.')
+    throw new ConfigError('Expected a decoder or an encoder-decoder for a generative task, got an encoder.')
   if (template !== undefined)
     throw new ConfigError(
-      'Expected no `template` for an encoder with a decoder, got one. It would have no effect; remove it.',
+      'Expected no `template` for an encoder-decoder, got one, which would have no effect. Remove it.',
     )
-  const form = createSeq2seqEncoder(tokenizer, { tooLong, maxLength, startId })
+  const encoder = createSeq2seqEncoder(tokenizer, { tooLong, maxLength, startId })
   return {
-    ...form,
-    criterion: form.criterion as unknown as RecordEncoder<Record>['criterion'],
+    ...encoder,
+    criterion: encoder.criterion as unknown as RecordEncoder<Record>['criterion'],
     startId,
     notes: [],
-    encode: (record, place) => form.encode(spec.encoderInput(record, config), record.references[0], place),
-    prompt: (record, place) => form.prompt(spec.encoderInput(record, config), place),
+    encode: (record, place) => encoder.encode(spec.encoderInput(record, config), record.references[0], place),
+    prompt: (record, place) => encoder.prompt(spec.encoderInput(record, config), place),
   }
 }
 
-/** @throws ConfigError for settings of drawing that have no effect, or that beams exclude */
+/** The generation options of the settings. @throws ConfigError for sampling settings without effect, or with beams */
 const generationOf = ({
   maxNewTokens,
   numBeams,
   repetitionPenalty,
-  uniqueNgramSize,
+  noRepeatNgramSize,
   temperature,
   topP,
-  drawSeed,
+  samplingSeed,
 }: GenerationSettings): GenerationOptions => {
-  const found = { maxNewTokens, numBeams, repetitionPenalty, noRepeatNgramSize: uniqueNgramSize }
+  const found = { maxNewTokens, numBeams, repetitionPenalty, noRepeatNgramSize }
   if (temperature === undefined) {
-    if (topP !== 1 || drawSeed !== 0)
-      throw new ConfigError(
-        'Expected a `temperature` beside `topP` and `drawSeed`, got none: nothing is drawn without it. Set it, or remove them.',
-      )
+    if (topP !== 1 || samplingSeed !== 0)
+      throw new ConfigError('`topP` and `samplingSeed` need sampling: set `temperature`, or remove them.')
     return found
   }
   if (numBeams > 1)
     throw new ConfigError(`Expected \`temperature\` or \`numBeams\`, got ${temperature} and ${numBeams}. Choose one.`)
-  return { ...found, sample: true, temperature, topP, seed: drawSeed }
+  return { ...found, sample: true, temperature, topP, seed: samplingSeed }
 }
 
-/** The parts of a task that all such tasks share. */
+/** The parts of a definition that all generative tasks share. */
 export const generativeTaskParts = <Config extends GenerationSettings, Record extends GenerativeRecord>(
   spec: GenerativeTaskSpec<Config, Record>,
 ): SharedParts<Config, Record> => ({
@@ -116,13 +115,13 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
   mainMetric: spec.mainMetric,
   metricNames: ({ metrics }) => answerScoreNames(metrics),
   prepare(tokenizer, config, options): GenerativeTask<Record, TaskExample, GeneratedPrediction> {
-    const form = recordEncoder(spec, config, tokenizer, options)
+    const encoder = recordEncoder(spec, config, tokenizer, options)
     const generation = generationOf(config)
     const faults = new FaultCounter(config.onFault)
-    // Nobody's fault: this is what `tooLong` asks for.
+    // Not a fault of the data: `tooLong` is set to drop them.
     const dropped = new FaultCounter('skip')
-    /** What is wrong with one record is said with its place, and counted where such ones are passed over. */
-    const placed = <Value>({ file, line }: TaskRecord, work: () => Value, otherwise: () => Value): Value => {
+    /** Runs `work`; a ConfigError becomes a fault of the record, with file and line. */
+    const withPlace = <Value>({ file, line }: TaskRecord, work: () => Value, otherwise: () => Value): Value => {
       try {
         return work()
       } catch (error) {
@@ -132,17 +131,17 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
       }
     }
     return {
-      criterion: form.criterion,
+      criterion: encoder.criterion,
       get skipped() {
         return { ...faults.skipped, ...dropped.skipped }
       },
-      notes: form.notes,
+      notes: encoder.notes,
       encode(record) {
         const { references, file, line } = record
         if (references.length === 0) return []
-        const examples = placed(
+        const examples = withPlace(
           record,
-          () => form.encode(record, { file, line }),
+          () => encoder.encode(record, { file, line }),
           () => undefined,
         )
         if (examples?.length === 0)
@@ -150,44 +149,45 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
         return examples ?? []
       },
       generation: {
-        template: form.template,
+        template: encoder.template,
         generation: {
           ...generation,
-          eosTokenIds: form.eosTokenIds,
-          ...(form.startId === undefined ? {} : { decoderStartTokenId: form.startId }),
+          eosTokenIds: encoder.eosTokenIds,
+          ...(encoder.startId === undefined ? {} : { decoderStartTokenId: encoder.startId }),
         },
         prompt: (record) =>
-          placed(
+          withPlace(
             record,
-            () => form.prompt(record, record),
+            () => encoder.prompt(record, record),
             () => {
               throw new DataError(
-                'Expected a question that the chat template takes, got another.',
+                'Expected a question that the chat template accepts, got another.',
                 record.file,
                 record.line,
               )
             },
           ),
-        losses: (model, batch) => form.criterion.losses(model, batch),
-        decode: ({ id }, written, loss) => generatedPrediction(id, written?.text.trim(), written?.endedByItself, loss),
+        losses: (model, batch) => encoder.criterion.losses(model, batch),
+        decode: ({ id }, generated, loss) =>
+          generatedPrediction(id, generated?.text.trim(), generated?.endedByItself, loss),
       },
     }
   },
   parsePrediction(fields, { id }) {
     const { answer, prediction, text, ended, nats, tokens } = fields
-    const said = answer ?? prediction ?? text
-    if (typeof said !== 'string' && !(said === undefined && typeof nats === 'number'))
-      throw new ConfigError(`Expected a text for \`answer\`, got ${show(said)}.`)
+    const given = answer ?? prediction ?? text
+    if (typeof given !== 'string' && !(given === undefined && typeof nats === 'number'))
+      throw new ConfigError(`Expected a text for \`answer\`, got ${show(given)}.`)
     return {
       id,
-      ...(typeof said === 'string' ? { answer: said } : {}),
+      ...(typeof given === 'string' ? { answer: given } : {}),
       ...(typeof ended === 'boolean' ? { ended } : {}),
       ...(typeof nats === 'number' && typeof tokens === 'number' ? { nats, tokens } : {}),
     }
   },
   score(records, predictions, { metrics, stemming }) {
     for (const { references, file, line } of records)
-      if (references.length === 0) throw new DataError('Expected records with an answer, got one without.', file, line)
+      if (references.length === 0) throw new DataError('Expected a record with an answer, got one without.', file, line)
     return scoreAnswers(
       records.map(({ references }) => references),
       predictions,

@@ -1,10 +1,10 @@
-// A question made from a pattern with places for texts, one of which may be shortened where there is no room. Knows no task.
+// Prompts from a pattern with placeholders for texts, one of which may be truncated.
 import { ConfigError } from '../../core/index.ts'
 import type { ChatPrompt } from './chat-encoder.ts'
 
 /**
- * The user's turn by a pattern such as `Summarize this.\n\n{text}`. Braces in the texts themselves stay as they are.
- * @param source which of the texts may be shortened @throws ConfigError for a pattern without a place for it
+ * The user's turn from a pattern such as `Summarize this.\n\n{text}`. Braces in the texts themselves are not replaced.
+ * @param source the text that may be truncated @throws ConfigError for a pattern without its placeholder
  */
 export const fillPrompt = (pattern: string, texts: { readonly [name: string]: string }, source: string): ChatPrompt => {
   let content = ''
@@ -20,11 +20,13 @@ export const fillPrompt = (pattern: string, texts: { readonly [name: string]: st
   }
   if (found === undefined)
     throw new ConfigError(
-      `Expected a place {${source}} in \`prompt\`, got ${JSON.stringify(pattern)}. Places are ${Object.keys(texts)
+      `Expected the placeholder {${source}} in \`prompt\`, got ${JSON.stringify(pattern)}. Placeholders are ${Object.keys(
+        texts,
+      )
         .map((name) => `{${name}}`)
         .join(', ')}.`,
     )
-  // White space at the ends says nothing, and templates differ in what they do with it.
+  // Templates differ in how they treat white space at the ends, so it is removed here.
   const lead = content.length - content.trimStart().length
   const kept = content.trim()
   return {

@@ -1,4 +1,4 @@
-// Questions with written answers, in the layouts that data sets come in: rows with columns, and MedQuAD's files of XML. Knows no tokenizer.
+// Questions with reference answers, in the layouts of data sets: rows with columns, and MedQuAD's XML files.
 import { show } from '../../core/index.ts'
 import { packedFiles, strictText, xmlElements } from '../../files/index.ts'
 import { type Checked, fault, textIn } from '../records/columns.ts'
@@ -7,11 +7,12 @@ import { FaultCounter, noRecords } from '../records/read-report.ts'
 import { type DataRow, isFields } from '../records/row.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
 
+/** A question with its reference answers. */
 export interface QuestionAnswer {
   question: string
-  /** What the answer is in, where data has that. */
+  /** A context for the answer, in data sets with contexts. */
   context?: string
-  /** Right answers; none where they are not known. */
+  /** Reference answers; empty where they are not known. */
   references: readonly string[]
 }
 
@@ -40,7 +41,7 @@ const answersOf = ({ values }: DataRow, column: string): Checked<string[]> => {
   return fault('no-answer', `Expected an answer, or a list of them, in column "${column}", got ${show(value)}.`)
 }
 
-/** PubMedQA has its paragraphs as a list, also one step further down. */
+/** PubMedQA has its paragraphs as a list, or as a list under `contexts`. */
 const contextOf = ({ values, ...place }: DataRow, column: string): Checked<string> => {
   const value = values[column]
   const inner = isFields(value) ? (value.contexts ?? value) : value
@@ -55,14 +56,14 @@ const rows: Read = (path, settings, { labelled, signal }) => {
     {
       columns: { question, context, ...(labelled ? { answer } : {}) },
       several: (row) => {
-        const asked = textIn(row, question)
+        const text = textIn(row, question)
         const about = context === undefined ? undefined : contextOf(row, context)
         const answers = labelled ? answersOf(row, answer) : { value: [] }
-        for (const one of [asked, about, answers]) if (one !== undefined && 'fault' in one) return [one]
+        for (const one of [text, about, answers]) if (one !== undefined && 'fault' in one) return [one]
         return [
           {
             value: {
-              question: (asked as { value: string }).value.trim(),
+              question: (text as { value: string }).value.trim(),
               ...(about === undefined ? {} : { context: (about as { value: string }).value.trim() }),
               references: (answers as { value: string[] }).value,
             },
@@ -76,7 +77,7 @@ const rows: Read = (path, settings, { labelled, signal }) => {
 
 const elements = new Set(['QAPair', 'Question', 'Answer'])
 
-/** White space of XML's own lines is none of the text's: paragraphs stay apart, other runs are one space. */
+/** Paragraphs stay separate; other white space, such as line breaks of the XML, becomes one space. */
 const unwrapped = (text: string): string =>
   text
     .split(/\n\s*\n/)
@@ -84,11 +85,11 @@ const unwrapped = (text: string): string =>
     .filter((paragraph) => paragraph !== '')
     .join('\n\n')
 
-/** A file for each document, with pairs of a question and an answer; some documents have questions without answers. */
+/** MedQuAD: a file per document with pairs of a question and an answer. */
 const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }, { labelled, signal }) => {
   const files = await packedFiles(path, ['.xml'], signal)
   const faults = new FaultCounter(onFault)
-  // Nobody's fault: the published set has documents without pairs, and pairs without answers that may not be passed on.
+  // Not a fault of the copy: the published data has documents without pairs, and answers removed for copyright.
   const lacking = new FaultCounter('skip')
   const records: (TaskRecord & QuestionAnswer)[] = []
   for (const { name: inside, file, data } of files) {
@@ -114,7 +115,7 @@ const medquad: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }
         )
       else
         records.push({
-          // Numbers in the files themselves come again in others.
+          // Ids inside the files repeat in other files.
           id: `${inside.replace(/\.xml$/i, '')}-${i + 1}`,
           ...place,
           question: text,

@@ -1,5 +1,5 @@
-// Texts with their summaries, in the layouts that data sets come in: rows with columns, Opinosis' folders of topics, and QMSum's meetings
-// with questions. Knows no tokenizer.
+// Texts with their summaries, in the layouts of data sets: rows with columns, Opinosis' folders of topics, and QMSum's meetings with
+// queries.
 import { basename } from 'node:path'
 import { DataError, show } from '../../core/index.ts'
 import { type PackedFile, packedFiles, strictText } from '../../files/index.ts'
@@ -9,11 +9,12 @@ import { FaultCounter, noRecords } from '../records/read-report.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
 import type { TaskData, TaskRecord } from '../task.ts'
 
+/** A text with its reference summaries. */
 export interface SourceSummary {
   source: string
-  /** What is asked about the source; a summary of it unless given. */
+  /** A query about the source; undefined for a plain summary. */
   query?: string
-  /** Right summaries; none where they are not known. */
+  /** Reference summaries; empty where they are not known. */
   references: readonly string[]
 }
 
@@ -55,7 +56,7 @@ const rows: Read = (path, settings, { labelled, signal }) =>
     signal,
   )
 
-/** Bytes as UTF-8, or as Latin-1 where they are not: Opinosis has both. */
+/** Text in UTF-8, else in Latin-1: Opinosis has both. */
 const utf8OrLatin1 = ({ data, file }: PackedFile): string => {
   try {
     return strictText(data, file)
@@ -68,7 +69,7 @@ const utf8OrLatin1 = ({ data, file }: PackedFile): string => {
 const topicSource = /(^|\/)topics\/[^/]+\.txt\.data$/
 const topicSummary = /\/([^/]+)\.\d+\.gold$/
 
-/** `topics/NAME.txt.data` has the sentences, `summaries-gold/NAME/NAME.1.gold` … the summaries. */
+/** Opinosis: `topics/NAME.txt.data` has the sentences, `summaries-gold/NAME/NAME.1.gold` … the summaries. */
 const opinosis: Read = async (path, { onFault, limit = Number.POSITIVE_INFINITY }, { labelled, signal }) => {
   const files = await packedFiles(path, ['.txt.data', '.gold'], signal)
   const golds = new Map<string, string[]>()
@@ -106,7 +107,7 @@ const spoken = (turns: unknown): string | undefined => {
   return lines.includes(undefined) ? undefined : lines.join('\n')
 }
 
-/** Turns that a query is about, as `[["12", "30"]]`; the whole meeting where it does not say. */
+/** The turns of a query's spans, such as `[["12", "30"]]`; the whole meeting without spans. */
 const relevant = (turns: readonly unknown[], spans: unknown): readonly unknown[] => {
   const ranges = Array.isArray(spans) ? (spans as unknown[]) : []
   const picked = ranges.flatMap((range) => {
@@ -116,7 +117,7 @@ const relevant = (turns: readonly unknown[], spans: unknown): readonly unknown[]
   return picked.length > 0 ? picked : turns
 }
 
-/** A record for each query of a meeting; specific ones are asked of the turns that they are about. */
+/** QMSum: a record for each query of a meeting; specific queries have their own turns as source. */
 const meetings: Read = (path, settings, { labelled, signal }) =>
   readSeveral<SourceSummary>(
     path,

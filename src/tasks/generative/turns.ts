@@ -1,16 +1,17 @@
-// Conversations as lists of turns, and what makes one fit to learn from. Knows no file format and no template.
+// Conversations as lists of turns, and the rules that a training conversation follows.
 import { show } from '../../core/index.ts'
 import { type Checked, fault } from '../records/columns.ts'
 
+/** Who speaks. */
 export type TurnRole = 'system' | 'user' | 'assistant' | 'tool'
 
-/** What one side says. */
+/** One message of a conversation. */
 export interface Turn {
   role: TurnRole
   content: string
 }
 
-/** Names of the sides in known data sets. */
+/** Names of the roles in known data sets. */
 const roleNames: { readonly [name: string]: TurnRole } = {
   system: 'system',
   user: 'user',
@@ -25,17 +26,17 @@ const roleNames: { readonly [name: string]: TurnRole } = {
   observation: 'tool',
 }
 
-/** A turn from a side's name and its text. */
+/** A turn from the name of a role and a text. */
 export const turnOf = (name: unknown, content: unknown): Checked<Turn> => {
   const role = typeof name === 'string' ? roleNames[name.toLowerCase()] : undefined
   if (role === undefined)
     return fault('unknown-role', `Expected a role of ${Object.keys(roleNames).join(', ')}, got ${show(name)}.`)
   if (typeof content !== 'string')
-    return fault('no-text', `Expected text for what the ${role} says, got ${show(content)}.`)
+    return fault('no-text', `Expected text for the turn of the ${role}, got ${show(content)}.`)
   return { value: { role, content } }
 }
 
-/** Which roles may come after which; `undefined` stands for the beginning. */
+/** The roles that each role may follow; `undefined` is the beginning. */
 const mayFollow: { [role in TurnRole]: readonly (TurnRole | undefined)[] } = {
   system: [undefined],
   user: [undefined, 'system', 'assistant'],
@@ -45,6 +46,7 @@ const mayFollow: { [role in TurnRole]: readonly (TurnRole | undefined)[] } = {
 
 const named = (role: TurnRole | undefined) => (role === undefined ? 'the beginning' : `a turn of the ${role}`)
 
+/** A conversation split at its last answer. */
 export interface PromptAndAnswer {
   /** Turns up to the last question. */
   turns: Turn[]
@@ -53,8 +55,7 @@ export interface PromptAndAnswer {
 }
 
 /**
- * A conversation as its last answer and what comes before it; turns behind the last answer have none and are left out. Every answer says
- * something, and sides take turns.
+ * Splits a conversation at its last answer; turns after it are left out. Faults: roles out of order, empty answers, no answer.
  */
 export const splitLastAnswer = (conversation: readonly Turn[]): Checked<PromptAndAnswer> => {
   let before: TurnRole | undefined
@@ -65,7 +66,7 @@ export const splitLastAnswer = (conversation: readonly Turn[]): Checked<PromptAn
         `Expected no turn of the ${role} after ${named(before)}, got one as turn ${i}.`,
       )
     if (role === 'assistant' && content.trim() === '')
-      return fault('empty-answer', `Expected answers that say something, got an empty one as turn ${i}.`)
+      return fault('empty-answer', `Expected answers with text, got an empty one as turn ${i}.`)
     before = role
   }
   const last = conversation.findLastIndex(({ role }) => role === 'assistant')

@@ -1,9 +1,10 @@
-// How likely a causal model finds several continuations of one prompt: the prompt is read once, and all continuations of a batch of prompts
-// then go on from its keys and values side by side. Knows no task.
+// Log-probabilities of several continuations of one prompt under a causal model: each prompt runs once, and all continuations of a
+// batch reuse its KV cache.
 import { KvCache } from '../../generation/index.ts'
 import { cat, inferenceMode, scope, Tensor } from '../../tensor/index.ts'
 import { type PieceScore, type ScoredModel, scoreHidden } from './scoring.ts'
 
+/** A prompt with its continuations as token ids. */
 export interface PromptContinuations {
   /** At least one token. */
   prompt: readonly number[]
@@ -11,7 +12,7 @@ export interface PromptContinuations {
   continuations: readonly (readonly number[])[]
 }
 
-/** Rows of ids as a tensor, short ones filled on one side. */
+/** Rows of ids as a tensor, padded on one side. */
 const rowsOf = (
   rows: readonly (readonly number[])[],
   length: number,
@@ -28,7 +29,7 @@ const rowsOf = (
   return Tensor.from(ids, { shape: [rows.length, length], device })
 }
 
-/** What rows whose first `pads` places are padding see, and the positions of `length` new places after `known` others. */
+/** Attention mask and positions of `length` new tokens after `known` others, in rows with `pads` padding tokens in front. */
 const maskOf = (pads: readonly number[], known: number, length: number, device: string) => {
   if (pads.every((pad) => pad === 0)) return {}
   const [rows, total] = [pads.length, known + length]
@@ -44,15 +45,15 @@ const maskOf = (pads: readonly number[], known: number, length: number, device: 
   }
 }
 
-/** The score of each continuation of each prompt. The model is in its evaluation mode. */
+/** The score of each continuation of each prompt. The model must be in evaluation mode. */
 export const scoreContinuations = (model: ScoredModel, groups: readonly PromptContinuations[]): PieceScore[][] => {
   if (groups.length === 0) return []
   const { device } = model.body.embedTokens.weight
   const longest = Math.max(...groups.map(({ prompt }) => prompt.length))
   const pads = groups.map(({ prompt }) => longest - prompt.length)
-  // Row by row: which prompt it goes on from, and its tokens.
+  // One row per continuation: the index of its prompt, and its tokens.
   const rows = groups.flatMap(({ continuations }, group) => continuations.map((ids) => ({ group, ids })))
-  // The last token of a continuation is scored and never read.
+  // The last token of a continuation is scored but is no input.
   const length = Math.max(...rows.map(({ ids }) => ids.length)) - 1
   const cache = new KvCache(model.facts.numLayers, longest + length)
   try {
@@ -98,7 +99,7 @@ export const scoreContinuations = (model: ScoredModel, groups: readonly PromptCo
           const places = rows.flatMap(({ ids }, r) => Array.from({ length: ids.length - 1 }, (_, t) => r * length + t))
           if (places.length > 0) hidden = cat([firsts, select(continued.flatten(0, 1), places)], 0)
         }
-        // In the order of the hidden states: all first tokens, then the others row after row.
+        // In the order of the hidden states: all first tokens, then the other tokens row by row.
         const labels = [...rows.map(({ ids }) => ids[0]), ...rows.flatMap(({ ids }) => ids.slice(1))]
         return scoreHidden(model, hidden, BigInt64Array.from(labels, BigInt))
       }),

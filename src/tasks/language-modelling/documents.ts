@@ -1,31 +1,32 @@
-// The documents that are evaluated, from texts or from token shards, and the pieces that they are scored in: sliding windows for
-// causal models, masked blocks and single masks for masked ones. Runs no model.
+// The documents of an evaluation, from texts or token shards, and the pieces that they are scored in: sliding windows for causal
+// models, masked blocks and single masked tokens for masked models.
 import { permutedIndex, type Random } from '../../core/index.ts'
 import type { TokenSource } from '../../data/index.ts'
 import { objectives, type VocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type { Piece } from './scoring.ts'
 
+/** A document as token ids. */
 export interface EvaluatedDocument {
-  /** Ids of the text alone, without the tokens that open and close it. */
+  /** Ids of the text, without special tokens at its ends. */
   ids: Uint32Array
   /** UTF-8 bytes of the text. */
   bytes: number
 }
 
-/** Token shards, or texts. */
+/** Text to evaluate on: token shards, or texts. */
 export type LanguageSource = TokenSource | AsyncIterable<string> | Iterable<string>
 
 export const isTokenSource = (source: LanguageSource): source is TokenSource =>
   typeof (source as Partial<TokenSource>).readTokens === 'function'
 
-/** Tokens that stand for no text. Unknown tokens stand for some, and count. */
+/** Special tokens that are not scored. The unknown token stands for text and is scored. */
 export function unscoredIds({ specialIds }: VocabularyFacts, tokenizer: Tokenizer): ReadonlySet<number> {
   const unknown = tokenizer.special.unk?.id
   return new Set([...specialIds].filter((id) => id !== unknown))
 }
 
-/** The documents in the order of the source, or, with a seed, in an order drawn from it where the source has random access. */
+/** The documents in the order of the source, or, with a seed, in a random order where the source has random access. */
 export async function* documentsOf(
   source: LanguageSource,
   tokenizer: Tokenizer,
@@ -57,22 +58,22 @@ function withoutEdges(ids: Uint32Array, silent: ReadonlySet<number>): Uint32Arra
   return ids.subarray(start, end)
 }
 
-/** A piece of a document; `tokens` of its text were in no earlier piece. */
+/** A piece of a document; `tokens` of its tokens are in no earlier piece. */
 export interface TextPiece extends Piece {
   tokens: number
 }
 
 export interface WindowOptions {
-  /** Most tokens that the model sees at once. */
+  /** Maximum tokens per window. */
   maxLength: number
-  /** Tokens that each window but the first scores; the others are their context. */
+  /** Tokens that each window but the first scores; the others are context. */
   stride: number
-  /** Put before the document, so that its first token is scored too. */
+  /** Token in front of the document, so that its first token is scored too. */
   startId: number | undefined
   silent: ReadonlySet<number>
 }
 
-/** Windows over one document: each of its tokens is scored once, with as much context as the window has before it. */
+/** Sliding windows over one document: each token is scored once. */
 export function* causalPieces(document: Uint32Array, options: WindowOptions): Generator<TextPiece, void, undefined> {
   const { maxLength, stride, startId, silent } = options
   const ids = startId === undefined ? document : prefixed(startId, document)
@@ -104,7 +105,7 @@ export interface MaskOptions {
   replaceWithRandom?: number
 }
 
-/** Blocks of one document with some of their tokens hidden, as in training but with the same masks each time. */
+/** Blocks of one document with masked tokens, as in training but with masks that depend on the seed only. */
 export function createMaskedPieces(
   vocabulary: VocabularyFacts,
   maxLength: number,
@@ -128,7 +129,7 @@ interface MaskedExample {
   originals: Int32Array
 }
 
-/** Each token of a text hidden in a copy of its own. @source Salazar et al. 2020, arXiv:1910.14659 */
+/** A copy of the text for each token with this token masked. @source Salazar et al. 2020, arXiv:1910.14659 */
 export function* pseudoPieces(
   document: Uint32Array,
   { cls, sep, mask }: VocabularyFacts,
@@ -147,7 +148,7 @@ export function* pseudoPieces(
   }
 }
 
-/** Blocks of nearly equal length, so that none is left with a few tokens of context. */
+/** Blocks of nearly equal length, so that none has only a few tokens of context. */
 function* blocksOf(document: Uint32Array, most: number): Generator<Uint32Array, void, undefined> {
   const count = Math.ceil(document.length / most)
   for (let i = 0; i < count; i++) {

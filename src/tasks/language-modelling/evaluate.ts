@@ -1,5 +1,5 @@
-// How well a language model knows a text: perplexity, bits per byte and accuracy for causal models, masked accuracy and
-// pseudo-perplexity for masked ones, with intervals. Reads the text in a stream and holds only sums.
+// Evaluation of language models on text: perplexity, bits per byte and accuracy of causal models, masked accuracy and
+// pseudo-perplexity of masked models, with confidence intervals. The text is streamed; only sums are in memory.
 import { createRandom, DataError } from '../../core/index.ts'
 import { type VocabularyFacts, vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
@@ -20,21 +20,23 @@ import { EvaluationSums } from './evaluation-sums.ts'
 import { type ScoredModel, scorePieces } from './scoring.ts'
 import { type CheckedSettings, checkSettings, type LanguageModellingSettings } from './settings.ts'
 
+/** Progress and cancellation of an evaluation. */
 export interface EvaluationHooks {
   /** Called after each batch. `totalTokens` is known for token shards. */
   onProgress?: (progress: { tokens: number; totalTokens: number | undefined }) => void
   signal?: AbortSignal
 }
 
+/** Metrics of a language model on a text. */
 export interface LanguageModellingResult {
-  /** By name: `loss` in nats a token, `perplexity`, `bitsPerByte`, `accuracy`; `masked…` and `pseudo…` for masked models. */
+  /** By name: `loss` in nats per token, `perplexity`, `bitsPerByte`, `accuracy`; `masked…` and `pseudo…` for masked models. */
   metrics: Record<string, Interval>
-  /** Tokens of the text; a masked model is asked for a share of them. */
+  /** Tokens of the text; masked models predict a share of them. */
   tokens: number
   documents: number
   /** UTF-8 bytes of the text. */
   bytes: number
-  /** What the intervals were drawn over: blocks, where there are fewer than 30 documents. */
+  /** The bootstrap's unit: documents, or blocks for fewer than 30 documents. */
   unit: 'document' | 'block'
   seconds: number
 }
@@ -44,8 +46,8 @@ interface PlacedPiece extends TextPiece {
 }
 
 /**
- * Evaluates a model on texts or token shards. The same arguments give the same numbers. Throws a ConfigError for settings that do
- * not fit the model and a DataError for a source without text.
+ * Evaluates a model on texts or token shards. The same arguments give the same numbers.
+ * @throws ConfigError for settings that do not fit the model, DataError for a source without text
  */
 export async function evaluateLanguageModelling(
   model: ScoredModel,
@@ -68,7 +70,7 @@ export async function evaluateLanguageModelling(
     intervals: { seed: checked.seed, resamples: checked.resamples, confidence: checked.confidence },
   }
   const result = await (model.facts.causal ? evaluateCausal(context) : evaluateMasked(context))
-  if (result.tokens === 0) throw new DataError('Expected text to evaluate on, got none. Check the source.')
+  if (result.tokens === 0) throw new DataError('Expected text to evaluate on, got an empty source. Check the path.')
   return { ...result, seconds: (performance.now() - started) / 1000 }
 }
 
@@ -89,17 +91,17 @@ async function evaluateCausal(context: Context): Promise<Result> {
   const { tokenizer, settings, vocabulary, silent, intervals } = context
   const { maxLength, stride = Math.ceil(maxLength / 2), startToken = true } = settings
   const startId = startToken ? (vocabulary.bos ?? vocabulary.eos) : undefined
-  // Without a start token nothing predicts the first token, so its bytes do not count either.
+  // Without a start token the first token is not predicted, so its bytes do not count either.
   const unscored = ({ ids }: EvaluatedDocument) =>
     startId === undefined ? byteLength(tokenizer, ids.subarray(0, 1)) : 0
-  const tally = await score(context, settings.maxTokens, {
+  const sums = await score(context, settings.maxTokens, {
     piecesOf: ({ ids }) => causalPieces(ids, { maxLength, stride, startId, silent }),
     bytesOf: (document) => document.bytes - unscored(document),
   })
-  const { unit, nats, labels, correct, bytes } = tally.units()
+  const { unit, nats, labels, correct, bytes } = sums.units()
   const loss = bootstrapRatio(nats, labels, intervals)
   return {
-    ...tally.facts(),
+    ...sums.facts(),
     unit,
     metrics: {
       loss,
@@ -119,10 +121,10 @@ async function evaluateMasked(context: Context): Promise<Result> {
     maxLength,
     pick(settings, ['maskShare', 'replaceWithMask', 'replaceWithRandom']),
   )
-  const tally = await score(context, settings.maxTokens, {
+  const sums = await score(context, settings.maxTokens, {
     piecesOf: ({ ids }, i) => mask(ids, random.fork(`masks/${i}`)),
   })
-  const { unit, nats, labels, correct } = tally.units()
+  const { unit, nats, labels, correct } = sums.units()
   const loss = bootstrapRatio(nats, labels, intervals)
   const metrics: Record<string, Interval> = {
     maskedLoss: loss,
@@ -136,30 +138,30 @@ async function evaluateMasked(context: Context): Promise<Result> {
     const units = pseudo.units()
     metrics.pseudoPerplexity = mapped(bootstrapRatio(units.nats, units.labels, intervals), Math.exp)
   }
-  return { ...tally.facts(), unit, metrics }
+  return { ...sums.facts(), unit, metrics }
 }
 
 interface Scoring {
   piecesOf: (document: EvaluatedDocument, index: number) => Iterable<TextPiece>
-  /** Bytes of the tokens that are scored; all unless given. */
+  /** Bytes of the tokens that are scored (default: all). */
   bytesOf?: (document: EvaluatedDocument) => number
 }
 
-/** Scores the pieces of every document until `limit` tokens are reached; the last document is cut there. */
+/** Scores the pieces of all documents up to `limit` tokens; the last document is truncated there. */
 async function score(
   { model, tokenizer, source, settings, hooks, silent }: Context,
   limit: number | undefined,
   { piecesOf, bytesOf = ({ bytes }) => bytes }: Scoring,
 ): Promise<EvaluationSums> {
-  const tally = new EvaluationSums()
+  const sums = new EvaluationSums()
   const limited = limit ?? Number.POSITIVE_INFINITY
   async function* pieces(): AsyncGenerator<PlacedPiece> {
     let index = 0
     for await (const whole of documentsOf(source, tokenizer, silent, limit === undefined ? undefined : settings.seed)) {
-      const room = limited - tally.tokens
-      if (room <= 0) return
-      const document = whole.ids.length <= room ? { ...whole } : cut(whole, room, tokenizer)
-      tally.addDocument(document.ids.length, bytesOf(document))
+      const remaining = limited - sums.tokens
+      if (remaining <= 0) return
+      const document = whole.ids.length <= remaining ? { ...whole } : truncated(whole, remaining, tokenizer)
+      sums.addDocument(document.ids.length, bytesOf(document))
       for (const piece of piecesOf(document, index)) yield { ...piece, document: index }
       index += 1
     }
@@ -171,16 +173,16 @@ async function score(
     batchTokens: settings.batchTokens,
     signal: hooks.signal,
   })) {
-    tally.addPiece(piece.document, -logProbability, piece.labels.length, correct)
+    sums.addPiece(piece.document, -logProbability, piece.labels.length, correct)
     done += piece.tokens
     hooks.onProgress?.({ tokens: done, totalTokens })
   }
-  // Known bytes of the whole source say nothing of a part of it.
-  if (settings.bytes !== undefined && limit === undefined) tally.scaleBytes(settings.bytes)
-  return tally
+  // The bytes of the whole source do not apply to a part of it.
+  if (settings.bytes !== undefined && limit === undefined) sums.scaleBytes(settings.bytes)
+  return sums
 }
 
-function cut({ ids }: EvaluatedDocument, tokens: number, tokenizer: Tokenizer): EvaluatedDocument {
+function truncated({ ids }: EvaluatedDocument, tokens: number, tokenizer: Tokenizer): EvaluatedDocument {
   const kept = ids.subarray(0, tokens)
   return { ids: kept, bytes: byteLength(tokenizer, kept) }
 }

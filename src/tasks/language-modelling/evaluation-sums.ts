@@ -1,6 +1,6 @@
-// Sums of an evaluation as it goes on: a few numbers for each piece and document, whatever their length.
+// Running sums of an evaluation: a few numbers for each piece and document, whatever their length.
 
-/** With fewer documents than this, intervals are drawn over blocks. */
+/** With fewer documents than this, the bootstrap resamples blocks. */
 const fewDocuments = 30
 
 export interface SummedUnits {
@@ -25,7 +25,7 @@ export class EvaluationSums {
     this.#documentLabels.push(0)
   }
 
-  /** `document` counts from 0 in the order of `addDocument`. */
+  /** @param document index in the order of `addDocument` */
   addPiece(document: number, nats: number, labels: number, correct: number): void {
     this.#documentLabels[document] += labels
     this.#pieces.document.push(document)
@@ -34,7 +34,7 @@ export class EvaluationSums {
     this.#pieces.correct.push(correct)
   }
 
-  /** Makes the documents' bytes add up to what is known of them together. */
+  /** Scales the documents' bytes to a known total. */
   scaleBytes(total: number): void {
     const factor = total / this.bytes
     for (let i = 0; i < this.#documentBytes.length; i++) this.#documentBytes[i] *= factor
@@ -45,7 +45,7 @@ export class EvaluationSums {
     return { tokens: this.tokens, documents: this.#documentBytes.length, bytes: this.bytes }
   }
 
-  /** What can be taken as drawn independently: documents, or blocks, each with its share of its document's bytes. */
+  /** Independent units for the bootstrap: documents, or blocks with their share of the document's bytes. */
   units(): SummedUnits {
     const { document, nats, labels, correct } = this.#pieces
     const bytesOf = (piece: number) =>

@@ -1,5 +1,5 @@
-// Minimal pairs: whether a model finds the good sentence likelier than the bad one. Causal models by the sentence's probability,
-// masked ones by its pseudo-likelihood. @source Warstadt et al. 2020, arXiv:1912.00582; Salazar et al. 2020, arXiv:1910.14659
+// Minimal pairs: whether a model assigns the good sentence a higher probability than the bad one; masked models use the
+// pseudo-likelihood. @source Warstadt et al. 2020, arXiv:1912.00582; Salazar et al. 2020, arXiv:1910.14659
 import { z } from 'zod'
 import { ConfigError, createRandom, DataError, parseConfig } from '../../core/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
@@ -10,21 +10,23 @@ import { type MinimalPair, readMinimalPairs } from './read-pairs.ts'
 import { type Piece, type ScoredModel, scorePieces } from './scoring.ts'
 import { defaultLength, vocabularyFaults } from './settings.ts'
 
+/** Settings of `evaluateMinimalPairs`. */
 export const minimalPairsSchema = z.strictObject({
   maxPairs: z
     .number()
     .int()
     .positive()
     .optional()
-    .describe('pairs of each paradigm, drawn by the seed; all unless given'),
-  batchTokens: z.number().int().positive().default(8192).describe('tokens in a batch'),
-  seed: z.union([z.number().int(), z.string()]).default(0).describe('for the choice of pairs and the intervals'),
-  resamples: z.number().int().positive().default(1000).describe('draws of the bootstrap behind the intervals'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('of the intervals'),
+    .describe('maximum pairs per paradigm, sampled by the seed (default: all)'),
+  batchTokens: z.number().int().positive().default(8192).describe('tokens per batch'),
+  seed: z.union([z.number().int(), z.string()]).default(0).describe('seed of the sample of pairs and of the bootstrap'),
+  resamples: z.number().int().positive().default(1000).describe('bootstrap resamples'),
+  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
 })
 
+/** Accuracies on minimal pairs. */
 export interface MinimalPairsResult {
-  /** Mean over paradigms, as BLiMP counts it; chance is 0.5, and a tie counts half. */
+  /** Mean over paradigms, as in BLiMP; chance is 0.5, and a tie counts half. */
   accuracy: Interval
   paradigms: Record<string, Interval & { pairs: number; field?: string }>
   /** Mean over the paradigms of each field. */
@@ -33,12 +35,13 @@ export interface MinimalPairsResult {
   seconds: number
 }
 
+/** Progress and cancellation. */
 export interface MinimalPairsHooks {
   onProgress?: (progress: { pairs: number; totalPairs: number }) => void
   signal?: AbortSignal
 }
 
-/** Smaller differences of the two sums, in float32, are rounding: the sentences tie. */
+/** Relative differences below this are float32 rounding errors: a tie. */
 const roundingShare = 1e-6
 
 interface SentencePiece extends Piece {
@@ -47,7 +50,7 @@ interface SentencePiece extends Piece {
   sign: number
 }
 
-/** Evaluates on files of pairs (`.jsonl`, or folders or tar archives of these), or on pairs as they are. */
+/** Evaluates on files of pairs (`.jsonl`, or folders or tar archives of these), or on given pairs. @throws ConfigError, DataError */
 export async function evaluateMinimalPairs(
   model: ScoredModel,
   tokenizer: Tokenizer,
@@ -60,7 +63,7 @@ export async function evaluateMinimalPairs(
   if (faults.length > 0) throw new ConfigError(faults)
   const started = performance.now()
   const pairs = choose(await gather(from), maxPairs, intervals.seed)
-  if (pairs.length === 0) throw new DataError('Expected minimal pairs, got none. Check the files.')
+  if (pairs.length === 0) throw new DataError('Expected minimal pairs, got none. Check the path.')
 
   const differences = new Float64Array(pairs.length)
   const sizes = new Float64Array(pairs.length)

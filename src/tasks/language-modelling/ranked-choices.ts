@@ -1,5 +1,5 @@
-// Which of several texts a causal model finds likeliest after another one, as the lm-evaluation-harness asks: no head is trained, the model
-// is used as it is. Records are those of multiple-choice. @source Brown et al. 2020, arXiv:2005.14165, section 2.4; lm-eval 0.4.13
+// Multiple choice by likelihood: the choice with the highest log-probability after the prompt under a causal model, as in the
+// lm-evaluation-harness, without a trained head. Records are those of multiple-choice. @source Brown et al. 2020, arXiv:2005.14165, section 2.4; lm-eval 0.4.13
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { ConfigError, DataError, parseConfig } from '../../core/index.ts'
@@ -14,29 +14,29 @@ import type { PieceScore, ScoredModel } from './scoring.ts'
 
 const place = '{text}'
 
+/** Settings of `evaluateRankedChoices`. */
 export const rankedChoicesSchema = z.strictObject({
-  prompt: z
-    .string()
-    .default(place)
-    .describe('what stands before the choices; {text} stands for the text of the record'),
-  delimiter: z.string().default(' ').describe('between prompt and choice'),
+  prompt: z.string().default(place).describe('prompt before the choices; {text} is replaced by the text of the record'),
+  delimiter: z.string().default(' ').describe('text between prompt and choice'),
   maxLength: z
     .int()
     .positive()
     .optional()
     .describe(
-      'tokens that the model sees at most; longer prompts lose their beginning; what it was trained with unless given',
+      'maximum tokens of context; longer prompts are truncated at the beginning (default: the context length of the model)',
     ),
-  batchTokens: z.int().positive().default(4096).describe('tokens in a batch, padding included'),
-  seed: z.union([z.int(), z.string()]).default(0).describe('of the intervals'),
-  resamples: z.int().positive().default(1000).describe('draws of the bootstrap behind the intervals'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('of the intervals'),
+  batchTokens: z.int().positive().default(4096).describe('tokens per batch, padding included'),
+  seed: z.union([z.int(), z.string()]).default(0).describe('seed of the bootstrap'),
+  resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
+  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
 })
+/** Settings of `evaluateRankedChoices`, as given. */
 export type RankedChoicesSettings = z.input<typeof rankedChoicesSchema>
 
+/** The choices of a record, ranked. */
 export interface RankedPrediction {
   id: string
-  /** By the sum of log probabilities, and by it divided by the choice's characters, bytes and tokens. */
+  /** The choice with the highest log-probability: in total, and per character, byte and token. */
   choice: number
   choicePerCharacter: number
   choicePerByte: number
@@ -44,31 +44,33 @@ export interface RankedPrediction {
   /** In nats. */
   logProbabilities: number[]
   tokens: number[]
-  /** Whether the model would have written the choice itself, by the likeliest token each time. */
+  /** Whether greedy decoding would give the choice. */
   greedy: boolean[]
 }
 
+/** Ranked choices with their scores. */
 export interface RankedChoicesResult {
   metrics: ScoreIntervals
   predictions: RankedPrediction[]
-  /** Prompts that lost their beginning. */
+  /** Prompts that were truncated at the beginning. */
   truncatedRecords: number
   seconds: number
 }
 
+/** Progress and cancellation. */
 export interface RankedChoicesHooks {
   onProgress?(done: { records: number; of: number }): void
   signal?: AbortSignal
 }
 
-/** A prompt and a choice as tokens: cut where the prompt alone ends, with spaces between them on the choice's side. */
+/** A prompt and a choice as tokens, split where the prompt ends; white space between them belongs to the choice. */
 const encodePair = (tokenizer: Tokenizer, prompt: string, choice: string): { prompt: number[]; choice: number[] } => {
   const before = trimmedEnd(prompt)
   const text = prompt.slice(before.length) + choice
   if (before === '') {
     const start = tokenizer.special.bos ?? tokenizer.special.eos
     if (start === undefined)
-      throw new ConfigError('Expected a start or end token of the tokenizer for an empty prompt, got neither.')
+      throw new ConfigError('An empty prompt needs a start or end token: use a tokenizer with one, or set `prompt`.')
     return { prompt: [start.id], choice: Array.from(tokenizer.encode(text, { addSpecialTokens: false }).ids) }
   }
   const alone = Array.from(tokenizer.encode(before).ids)
@@ -77,11 +79,11 @@ const encodePair = (tokenizer: Tokenizer, prompt: string, choice: string): { pro
 
 interface Group extends PromptContinuations {
   record: number
-  /** Which choices its continuations are. */
+  /** Indices of the choices of its continuations. */
   choices: number[]
 }
 
-/** The choices of a record by the prompt that is left for them, which for all but long ones is the same. */
+/** The choices of a record grouped by prompt; long prompts are truncated differently for each choice. */
 const groupsOf = (
   tokenizer: Tokenizer,
   { text, choices, file, line }: ChoiceRecord,
@@ -102,7 +104,7 @@ const groupsOf = (
         file,
         line,
       )
-    // The model reads all but the last token of prompt and choice.
+    // The last token of the choice is no input of the model.
     const excess = Math.max(0, pair.prompt.length + pair.choice.length - (maxLength + 1))
     truncated ||= excess > 0
     const prompt = pair.prompt.slice(excess)
@@ -118,14 +120,14 @@ const groupsOf = (
   return { groups, truncated }
 }
 
-/** Places of a row in a batch of groups, padding included, and rows. */
+/** Shape of a batch of groups, padding included. */
 const shapeOf = (groups: readonly PromptContinuations[]): { rows: number; length: number } => {
   const continuations = groups.flatMap((group) => group.continuations)
   const prompt = Math.max(...groups.map((group) => group.prompt.length))
   return { rows: continuations.length, length: prompt + Math.max(...continuations.map(({ length }) => length)) - 1 }
 }
 
-/** Groups that go together: within the tokens of a batch, and padded within the model's positions. */
+/** Batches of groups within the token limit and the model's positions. */
 function* batchesOf(
   groups: readonly Group[],
   batchTokens: number,
@@ -140,15 +142,15 @@ function* batchesOf(
   }
 }
 
-const likeliest = (values: readonly number[]): number => values.indexOf(Math.max(...values))
+const argmaxOf = (values: readonly number[]): number => values.indexOf(Math.max(...values))
 
 const predictionOf = (record: ChoiceRecord, found: readonly PieceScore[], tokens: number[]): RankedPrediction => {
   const sums = found.map(({ logProbability }) => logProbability)
   const per = (sizeOfChoice: (choice: string, i: number) => number) =>
-    likeliest(sums.map((sum, i) => sum / sizeOfChoice(record.choices[i], i)))
+    argmaxOf(sums.map((sum, i) => sum / sizeOfChoice(record.choices[i], i)))
   return {
     id: record.id,
-    choice: likeliest(sums),
+    choice: argmaxOf(sums),
     // A character is a code point, as in the harness.
     choicePerCharacter: per((choice) => [...choice].length),
     choicePerByte: per((choice) => Buffer.byteLength(choice)),
@@ -167,7 +169,7 @@ const choiceFields = {
 } as const
 
 /**
- * Shares of right choices: by sum (the harness's acc), by character (acc_norm), by byte (acc_bytes), by token.
+ * Accuracies of the choice by total log-probability (the harness's acc), per character (acc_norm), per byte (acc_bytes) and per token.
  * @throws DataError for a record without an answer
  */
 export const scoreRankedChoices = (
@@ -176,7 +178,7 @@ export const scoreRankedChoices = (
 ): ScoredUnits => {
   const rights = Object.entries(choiceFields).map(([metric, field]) => {
     const right = records.map(({ answer, file, line }, i) => {
-      if (answer === undefined) throw new DataError('Expected records with an answer, got one without.', file, line)
+      if (answer === undefined) throw new DataError('Expected a record with an answer, got one without.', file, line)
       return Number(predictions[i][field] === answer)
     })
     return [metric, right] as const
@@ -196,7 +198,7 @@ export const scoreRankedChoices = (
   }
 }
 
-/** @throws ConfigError for a model that is not causal, DataError for a choice without tokens */
+/** Ranks the choices of records. @throws ConfigError for a model that is not causal, DataError for a choice without tokens */
 export const evaluateRankedChoices = async (
   model: Model,
   tokenizer: Tokenizer,
@@ -205,7 +207,7 @@ export const evaluateRankedChoices = async (
   { onProgress, signal }: RankedChoicesHooks = {},
 ): Promise<RankedChoicesResult> => {
   const {
-    maxLength: asked,
+    maxLength: given,
     batchTokens,
     prompt,
     delimiter,
@@ -213,13 +215,15 @@ export const evaluateRankedChoices = async (
   } = parseConfig(rankedChoicesSchema, settings, 'settings')
   if (!model.facts.causal || model.headType !== 'causal-lm')
     throw new ConfigError(
-      `Expected a causal language model to rank choices, got ${model.definition.type} with the head ${model.headType}. Use the task multiple-choice for others.`,
+      `Expected a causal language model to rank choices, got ${model.definition.type} with the head ${model.headType}. Use the task multiple-choice for other models.`,
     )
   if (!prompt.includes(place)) throw new ConfigError(`Expected ${place} in \`prompt\`, got ${JSON.stringify(prompt)}.`)
   const most = model.facts.maxPositions
-  if (asked !== undefined && most !== undefined && asked > most)
-    throw new ConfigError(`Expected at most ${most} for \`maxLength\`, all that the model has, got ${asked}.`)
-  const maxLength = asked ?? contextLength(model) ?? tokenizer.maxLength ?? 2048
+  if (given !== undefined && most !== undefined && given > most)
+    throw new ConfigError(
+      `Expected at most ${most} for \`maxLength\`, the positions of the model, got ${given}. Lower it.`,
+    )
+  const maxLength = given ?? contextLength(model) ?? tokenizer.maxLength ?? 2048
   const started = performance.now()
   const found = records.map(({ choices }) => choices.map((): PieceScore => ({ logProbability: 0, correct: 0 })))
   const tokens = records.map(({ choices }) => choices.map(() => 0))

@@ -1,19 +1,20 @@
-// Minimal pairs as BLiMP publishes them: JSON lines with a good and a bad sentence, in files, folders or a tar archive, each of
-// which may be compressed. Scores nothing.
+// Minimal pairs in BLiMP's format: JSON lines with a good and a bad sentence, in files, folders or a tar archive, each of which may be
+// compressed.
 import { basename } from 'node:path'
 import { DataError, parseJson } from '../../core/index.ts'
 import { expandFiles, tarFiles, wholeFile } from '../../files/index.ts'
 
+/** A good and a bad sentence. */
 export interface MinimalPair {
   good: string
   bad: string
-  /** What kind of contrast it is. */
+  /** The kind of contrast. */
   paradigm: string
-  /** What the paradigm belongs to, such as `syntax`. */
+  /** The field of the paradigm, such as `syntax`. */
   field: string | undefined
 }
 
-/** The pairs of all paths, in the order of the files' names. Throws a DataError that names a damaged line. */
+/** The pairs of all paths, in the order of the file names. @throws DataError with the line of a damaged pair */
 export async function* readMinimalPairs(paths: readonly string[]): AsyncGenerator<MinimalPair, void, undefined> {
   for (const path of paths) {
     for (const file of await expandFiles(path, ['.jsonl', '.tar', '.tgz'])) {

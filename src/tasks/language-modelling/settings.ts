@@ -1,4 +1,4 @@
-// The settings of language-modelling evaluation, and which of them a kind of model can use.
+// The settings of language-modelling evaluation, and which of them causal and masked models use.
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
 import type { BodyFacts } from '../../models/index.ts'
@@ -7,53 +7,51 @@ import type { Tokenizer } from '../../tokenizers/index.ts'
 const count = z.number().int().positive()
 const share = z.number().min(0).max(1)
 
+/** Settings of `evaluateLanguageModelling`. */
 export const languageModellingSchema = z.strictObject({
   maxLength: count
     .optional()
-    .describe('most tokens that the model sees at once; what it and its tokenizer take, up to 1024, unless given'),
+    .describe('maximum tokens of context (default: the limits of the model and its tokenizer, up to 1024)'),
   stride: count
     .optional()
     .describe(
-      'causal models: tokens that a window scores after the first one, with the rest as context; half of maxLength unless given',
+      'causal models: tokens that each sliding window scores, the rest is context (default: half of maxLength)',
     ),
   startToken: z
     .boolean()
     .optional()
     .describe(
-      'causal models: put the start token (or end-of-text) before each document, so that its first token is scored too; true unless given',
+      'causal models: begin each document with the start token (or end-of-text), so that its first token is scored too (default: true)',
     ),
   maskShare: z
     .number()
     .gt(0)
     .lt(1)
     .optional()
-    .describe('masked models: share of the tokens that are predicted; 0.15 unless given'),
+    .describe('masked models: share of the tokens that are predicted (default: 0.15)'),
   replaceWithMask: share
     .optional()
-    .describe('masked models: share of the predicted tokens that become the mask; 0.8 unless given'),
+    .describe('masked models: share of the predicted tokens that are replaced by the mask token (default: 0.8)'),
   replaceWithRandom: share
     .optional()
-    .describe('masked models: share of the predicted tokens that become a random token; 0.1 unless given'),
+    .describe('masked models: share of the predicted tokens that are replaced by a random token (default: 0.1)'),
   pseudoTokens: z
     .number()
     .int()
     .min(0)
     .optional()
-    .describe(
-      'masked models: tokens that are hidden one at a time for the pseudo-perplexity, which takes a pass for each; 0 unless given',
-    ),
-  maxTokens: count
-    .optional()
-    .describe('tokens to evaluate, of documents in an order drawn from the seed; all unless given'),
+    .describe('masked models: tokens of the pseudo-perplexity, each masked in a forward pass of its own (default: 0)'),
+  maxTokens: count.optional().describe('maximum number of tokens, from documents in random order (default: all)'),
   bytes: count
     .optional()
-    .describe('UTF-8 bytes of the whole source, where it is known better than from decoded tokens'),
-  batchTokens: count.default(8192).describe('tokens in a batch'),
-  seed: z.union([z.number().int(), z.string()]).default(0).describe('for masks, order and intervals'),
-  resamples: count.default(1000).describe('draws of the bootstrap behind the intervals'),
-  confidence: z.number().gt(0).lt(1).default(0.95).describe('of the intervals'),
+    .describe('UTF-8 bytes of the whole source, for bits per byte (default: counted from the decoded tokens)'),
+  batchTokens: count.default(8192).describe('tokens per batch'),
+  seed: z.union([z.number().int(), z.string()]).default(0).describe('seed of masks, document order and bootstrap'),
+  resamples: count.default(1000).describe('bootstrap resamples'),
+  confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
 })
 
+/** Settings of `evaluateLanguageModelling`, as given. */
 export type LanguageModellingSettings = z.input<typeof languageModellingSchema>
 export type CheckedSettings = Omit<z.output<typeof languageModellingSchema>, 'maxLength'> & { maxLength: number }
 
@@ -77,7 +75,7 @@ export function checkSettings(
   const maxLength = settings.maxLength ?? defaultLength(facts, tokenizer)
   if (maxPositions !== undefined && maxLength > maxPositions)
     faults.push(
-      `Expected at most ${maxPositions} for \`maxLength\`, which the model has positions for, got ${maxLength}.`,
+      `Expected at most ${maxPositions} for \`maxLength\`, the positions of the model, got ${maxLength}. Lower it.`,
     )
   if ((settings.stride ?? 1) > maxLength)
     faults.push(`Expected at most \`maxLength\` ${maxLength} for \`stride\`, got ${settings.stride}.`)
@@ -88,7 +86,7 @@ export function checkSettings(
   return { ...settings, maxLength }
 }
 
-/** What the model and its tokenizer take, up to 1024. */
+/** The limits of the model and its tokenizer, up to 1024. */
 export const defaultLength = ({ maxPositions }: BodyFacts, { maxLength }: Tokenizer): number =>
   Math.min(maxPositions ?? 1024, maxLength ?? 1024, 1024)
 

@@ -73,7 +73,7 @@ export const expectVariedAnswers = (
   const first = answers[0]?.join(', ')
   if (answers.length < 2 || answers.some((answer) => answer.join(', ') !== first)) return
   throw new DataError(
-    `Expected ${wanted}, got ${first === '' ? 'none with a label' : `"${first}" only`}. Add records with other answers.`,
+    `Expected ${wanted}, got ${first === '' ? 'none with a label' : `"${first}" only`}. Add records with others.`,
     records[0].file,
   )
 }

@@ -1,7 +1,7 @@
-// The share of units that were named rightly.
+// The share of units with the right class.
 import type { Confusion } from './confusion-matrix.ts'
 
-/** NaN for no units. */
+/** Accuracy of a confusion matrix; NaN without units. */
 export const accuracy = ({ classes, cells }: Confusion): number => {
   let right = 0
   let all = 0

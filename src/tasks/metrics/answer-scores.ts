@@ -1,12 +1,12 @@
-// Exact match and F1 of answers by the official rules of SQuAD, versions 1.1 and 2.0, with the best threshold for giving no answer.
-// Scores are shares, where the official scripts have percent.
+// Exact match and F1 of answers by the official rules of SQuAD, versions 1.1 and 2.0, with the best threshold of no answer. Scores are
+// shares; the official scripts give percent.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822; official evaluate-v1.1.py and -v2.0.py
 import { exactMatch, normalizedWords, wordF1 } from './answer-text.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
 export interface AnswerScoresOptions {
   version: 1 | 2
-  /** An answer whose probability of being none is above this counts as none; the official script has 1. */
+  /** A prediction whose no-answer probability is above this counts as no answer (default: 1, as in the official script). */
   threshold?: number
 }
 
@@ -14,7 +14,7 @@ interface Unit {
   exact: number
   f1: number
   hasAnswer: boolean
-  /** Whether a text was said, thresholds aside. */
+  /** Whether the prediction is a text, regardless of thresholds. */
   isText: boolean
   none: number | undefined
 }
@@ -45,21 +45,22 @@ export class AnswerScores implements ScoredUnits {
   }
 
   /**
-   * The answers that are right (none: the question has no answer), what was said ('' for no answer, undefined for nothing at all), and
-   * how probable it is that there is none.
+   * @param references empty for a question without an answer
+   * @param prediction '' for no answer, undefined for a missing prediction
+   * @param none probability of no answer
    */
-  add(right: readonly string[], said: string | undefined, none?: number): void {
+  add(references: readonly string[], prediction: string | undefined, none?: number): void {
     const { version } = this.#options
-    const golds = right.map(normalizedWords).filter((words) => version === 1 || words.length > 0)
+    const golds = references.map(normalizedWords).filter((words) => version === 1 || words.length > 0)
     if (version === 2 && golds.length === 0) golds.push([])
-    const words = said === undefined ? undefined : normalizedWords(said)
-    const best = (score: (said: readonly string[], right: readonly string[]) => number) =>
+    const words = prediction === undefined ? undefined : normalizedWords(prediction)
+    const best = (score: (prediction: readonly string[], reference: readonly string[]) => number) =>
       words === undefined ? 0 : golds.reduce((most, gold) => Math.max(most, score(words, gold)), 0)
     this.#units.push({
       exact: best(exactMatch),
       f1: best((a, b) => wordF1(a, b, version)),
-      hasAnswer: right.length > 0,
-      isText: said !== undefined && said !== '',
+      hasAnswer: references.length > 0,
+      isText: prediction !== undefined && prediction !== '',
       none,
     })
     this.#order = undefined
@@ -107,8 +108,8 @@ export class AnswerScores implements ScoredUnits {
   }
 
   /**
-   * From no answer at all, questions get theirs one after another, the surest first, and the best sum wins. As in the official script,
-   * equal probabilities are taken apart, in their order.
+   * The threshold with the best sum: starting with no answer for all questions, answers are added in ascending order of their
+   * no-answer probability. As in the official script, equal probabilities are separate steps.
    */
   #best(metric: 'exact' | 'f1', counts?: ArrayLike<number>): { value: number; threshold: number } {
     const units = this.#units

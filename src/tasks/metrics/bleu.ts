@@ -1,5 +1,5 @@
-// BLEU as sacreBLEU has it: the tokens of mteval-v13a, up to four words, exponential smoothing; of corpora from summed counts, of single
-// texts up to the longest n-gram that they have. Values are 0 to 100.
+// BLEU as in sacreBLEU: tokens of mteval-v13a, n-grams of up to four words, exponential smoothing. Corpus BLEU uses summed counts;
+// sentence BLEU uses the n-gram orders that the text has. Values are 0 to 100.
 // @source Papineni et al. 2002, aclanthology.org/P02-1040; Post 2018, arXiv:1804.08771; sacrebleu 2.6.0
 import { defineMetric, type MetricAccumulator, type TextPair } from './text-metric.ts'
 import { spacedWords, trimmedEnd } from './white-space.ts'
@@ -36,7 +36,7 @@ const countGrams = (tokens: readonly string[]): Map<string, number>[] =>
     return counts
   })
 
-/** Lengths of what was said and of the closest reference, then matches and n-grams by order. */
+/** Lengths of the prediction and of the closest reference, then matches and n-grams by order. */
 const bleuCounts = ({ prediction, references }: TextPair): Float64Array => {
   const said = mtevalTokens(prediction)
   const counts = new Float64Array(2 + 2 * orders)
@@ -65,7 +65,7 @@ interface Bleu {
   brevityPenalty: number
 }
 
-/** From sums of counts. `effective`: n-grams longer than what was said are left out, as is due for single texts. */
+/** From sums of counts. @param effective leaves out n-gram orders longer than the prediction, for single texts */
 const bleuOf = (sums: ArrayLike<number>, effective: boolean): Bleu => {
   const [said, right] = [sums[0], sums[1]]
   const brevityPenalty = said >= right ? 1 : said > 0 ? Math.exp(1 - right / said) : 0
@@ -111,7 +111,7 @@ export const bleu = defineMetric({
           value,
           precisions,
           brevityPenalty,
-          saidTokens: sums[0],
+          predictionTokens: sums[0],
           referenceTokens: sums[1],
           signature: `nrefs:${references.size === 1 ? [...references][0] : 'var'}|case:mixed|eff:no|tok:13a|smooth:exp|as:sacrebleu-2.6.0`,
         }

@@ -1,22 +1,24 @@
-// How sure a mean is: percentile bootstrap over the units that were drawn (documents, blocks, pairs). Knows no task.
+// Confidence intervals of means: percentile bootstrap over units such as documents, blocks or pairs.
 import { createRandom } from '../../core/index.ts'
 
-/** A value with the bounds of its confidence interval; the bounds are NaN where fewer than two units were seen. */
+/** A value with the bounds of its confidence interval; the bounds are NaN for fewer than two units. */
 export interface Interval {
   value: number
   low: number
   high: number
 }
 
+/** Settings of the bootstrap. */
 export interface BootstrapOptions {
   /** The same seed gives the same interval. */
   seed?: number | string
+  /** Number of resamples (default: 1000). */
   resamples?: number
-  /** Share of intervals that hold the true value. */
+  /** Confidence level (default: 0.95). */
   confidence?: number
 }
 
-/** More units than this are added up to so many first: sums of independent units are units again, and the work stays bounded. */
+/** More units than this are first summed into this many groups, which bounds the work: sums of independent units are independent. */
 const maxUnits = 2000
 
 /**
@@ -31,13 +33,13 @@ export function bootstrapRatio(
   return bootstrapMean([{ numerators, denominators }], options)
 }
 
-/** Units of one kind, resampled among themselves. */
+/** Units that are resampled among themselves. */
 export interface Stratum {
   numerators: ArrayLike<number>
   denominators: ArrayLike<number>
 }
 
-/** The mean of the strata's ratios, each stratum resampled by itself. */
+/** The mean of the strata's ratios with an interval; each stratum is resampled on its own. */
 export function bootstrapMean(strata: readonly Stratum[], options: BootstrapOptions = {}): Interval {
   const { seed = 0, resamples = 1000, confidence = 0.95 } = options
   const value = mean(strata.map(({ numerators, denominators }) => sum(numerators) / sum(denominators)))
@@ -61,7 +63,7 @@ export function bootstrapMean(strata: readonly Stratum[], options: BootstrapOpti
     }
     draws[r] = total / groups.length
   }
-  // Draws without any weight are no ratio.
+  // Resamples with denominator 0 have no ratio.
   const sorted = draws.filter((draw) => !Number.isNaN(draw)).sort()
   return { value, low: quantile(sorted, (1 - confidence) / 2), high: quantile(sorted, (1 + confidence) / 2) }
 }
@@ -72,7 +74,7 @@ function grouped(values: ArrayLike<number>): Float64Array {
   return groups
 }
 
-/** Between neighbours in proportion. */
+/** A quantile of sorted values by linear interpolation. */
 export function quantile(sorted: Float64Array, share: number): number {
   if (sorted.length === 0) return Number.NaN
   const place = share * (sorted.length - 1)

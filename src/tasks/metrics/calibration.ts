@@ -1,7 +1,8 @@
-// Expected calibration error: how far a model's confidence is from the share of answers that are right, over bins of equal width.
+// Expected calibration error: the mean distance of confidence and accuracy over bins of equal width.
 // @source Guo et al. 2017, arXiv:1706.04599, section 3
 import { GrowingList } from './growing-list.ts'
 
+/** Confidence and accuracy of a bin. */
 export interface CalibrationBin {
   /** Confidences in (from, to]. */
   from: number
@@ -20,7 +21,7 @@ export class Calibration {
     this.#bins = bins
   }
 
-  /** The probability of what was said, and whether it was right. */
+  /** @param confidence probability of the predicted class */
   add(confidence: number, isRight: boolean): void {
     this.#confidences.push(confidence)
     this.#right.push(isRight ? 1 : 0)

@@ -1,5 +1,5 @@
-// chrF and chrF++ as sacreBLEU has them: F of n-grams of one to six characters without white space, recall twice as important; chrF++ also
-// takes words and pairs of them. Of corpora from summed counts, with the best reference of each text. Values are 0 to 100.
+// chrF and chrF++ as in sacreBLEU: F2 score of character n-grams of order one to six without white space; chrF++ adds words and pairs of
+// words. Corpus scores use summed counts, with the best reference of each text. Values are 0 to 100.
 // @source Popović 2015, aclanthology.org/W15-3049; Popović 2017, aclanthology.org/W17-4770; sacrebleu 2.6.0
 import type { MetricAccumulator, MetricDefinition, TextPair } from './text-metric.ts'
 import { spacedWords } from './white-space.ts'
@@ -9,7 +9,7 @@ const betaSquared = 4
 
 type Grams = Map<string, number>
 
-/** Of all orders; a character is what Python counts as one. */
+/** Character n-grams by order; a character is a code point, as in Python. */
 const characterGrams = (text: string): Grams[] => {
   const starts: number[] = []
   for (let at = 0; at < text.length; at += text.codePointAt(at)! > 0xffff ? 2 : 1) starts.push(at)
@@ -33,10 +33,10 @@ const wordGrams = (words: readonly string[], size: number): Grams => {
   return counts
 }
 
-/** A mark at the end of a word stands alone, else one at its start. */
+/** Words with punctuation at the end, or else at the start, as separate words. */
 const chrfWords = (text: string): string[] =>
   spacedWords(text).flatMap((word) => {
-    // As the original counts, in characters: a single one is left whole.
+    // As in the original, words of a single character are left whole.
     if (word.length <= 2 && [...word].length === 1) return [word]
     if (/[!-/:-@[-`{-~]$/.test(word)) return [word.slice(0, -1), word.slice(-1)]
     return /^[!-/:-@[-`{-~]/.test(word) ? [word[0], word.slice(1)] : [word]
@@ -49,7 +49,7 @@ const gramsOf = (text: string, wordOrders: number): Grams[] => {
   return all
 }
 
-/** For each order: n-grams said, those of the reference, and those of both. */
+/** For each order: counts of n-grams of the prediction, of the reference, and of both. */
 const matched = (said: readonly Grams[], right: readonly Grams[]): number[] =>
   said.flatMap((grams, order) => {
     const rights = right[order]
@@ -63,7 +63,7 @@ const matched = (said: readonly Grams[], right: readonly Grams[]): number[] =>
     return [rights.size === 0 ? 0 : saidCount, rightCount, both]
   })
 
-/** From sums of counts; orders that a side has none of are left out. */
+/** The score from sums of counts; orders without n-grams on one side are left out. */
 const chrfOf = (sums: ArrayLike<number>): number => {
   let [precision, recall, used] = [0, 0, 0]
   for (let at = 0; at < sums.length; at += 3) {

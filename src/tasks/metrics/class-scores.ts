@@ -1,4 +1,4 @@
-// The scores of one class out of many for each unit, from what was right and what was said.
+// Scores of single-label classification from reference and predicted classes.
 import { accuracy } from './accuracy.ts'
 import { Calibration } from './calibration.ts'
 import { ConfusionMatrix, classCounts } from './confusion-matrix.ts'
@@ -7,11 +7,11 @@ import { matthews } from './matthews.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
 export interface ClassScoresOptions {
-  /** Names of the classes, in the order of their numbers. */
+  /** Class names in the order of their indices. */
   labels: readonly string[]
-  /** The number of a class whose own precision, recall and F1 are wanted. */
+  /** Index of the class whose precision, recall and F1 are reported. */
   positive?: number
-  /** Whether confidences come with what was said. */
+  /** Whether predictions come with confidences. */
   calibrated: boolean
 }
 
@@ -62,7 +62,7 @@ export class ClassScores implements ScoredUnits {
     const each = classCounts({ classes, cells })
     return {
       labels: [...labels],
-      /** A row for each class that is right, a column for each that was said. */
+      /** Rows are reference classes, columns are predicted classes. */
       confusion: labels.map((_, i) => Array.from(cells.subarray(i * classes, (i + 1) * classes))),
       classes: Object.fromEntries(labels.map((label, i) => [label, { ...classF1(each, i), records: each.right[i] }])),
       ...(calibrated ? { calibration: this.#calibration.bins().filter(({ units }) => units > 0) } : {}),

@@ -1,9 +1,9 @@
-// Longest common subsequences of rows of numbers, 32 places at a step. A row of the classical table is kept as bits, one for each place
-// where the length grows, so memory is far from quadratic. Knows no texts.
+// Longest common subsequences, bit-parallel with 32 columns per word: a row of the dynamic-programming table is stored as bits that mark
+// where the length grows, so that memory is far from quadratic.
 // @source Hyyrö 2004, Bit-parallel LCS-length computation revisited
 
 interface Places {
-  /** Where each number stands in `other`, rising. */
+  /** Ascending positions of a value in `other`. */
   of(value: number): readonly number[] | undefined
   words: number
 }
@@ -18,10 +18,10 @@ const placesIn = (other: ArrayLike<number>): Places => {
   return { of: (value) => places.get(value), words: (other.length + 31) >>> 5 }
 }
 
-/** The row before any number: a zero bit means that the length grows there. */
+/** The initial row; a zero bit marks a column where the length grows. */
 const firstRow = (words: number): Uint32Array => new Uint32Array(words).fill(0xffffffff)
 
-/** From the row of a prefix to that of a prefix longer by a number that stands at `places`. Words without a match only take carries. */
+/** Advances the row by one value with matches at `places`. Words without a match only propagate carries. */
 const advance = (row: Uint32Array, places: readonly number[] | undefined): void => {
   if (places === undefined) return
   let at = 0
@@ -47,7 +47,7 @@ const ones = (bits: number): number => {
   return (((rest + (rest >>> 4)) & 0x0f0f0f0f) * 0x01010101) >>> 24
 }
 
-/** The length at place `to`, exclusive. */
+/** The length of the subsequence up to column `to`, exclusive. */
 const lengthAt = (row: Uint32Array, to: number): number => {
   let grown = 0
   const whole = to >>> 5
@@ -58,7 +58,7 @@ const lengthAt = (row: Uint32Array, to: number): number => {
 
 const grows = (row: Uint32Array, place: number): boolean => ((row[place >>> 5] >>> (place & 31)) & 1) === 0
 
-/** How long the longest common subsequences are. */
+/** The length of the longest common subsequence. */
 export const lcsLength = (one: ArrayLike<number>, other: ArrayLike<number>): number => {
   const places = placesIn(other)
   const row = firstRow(places.words)
@@ -67,8 +67,8 @@ export const lcsLength = (one: ArrayLike<number>, other: ArrayLike<number>): num
 }
 
 /**
- * Marks the places in `one` of that longest common subsequence which is found from the end by giving up a number of `other` only where
- * this alone keeps the length. Memory: one and other by the root of one.
+ * Marks the positions in `one` of the longest common subsequence that backtracking from the end finds, as rouge-score does. Memory:
+ * O(one + other * sqrt(one)).
  */
 export const markLcs = (one: ArrayLike<number>, other: ArrayLike<number>, marks: Uint8Array): void => {
   const places = placesIn(other)

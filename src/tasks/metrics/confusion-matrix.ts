@@ -1,7 +1,7 @@
-// How often each class was taken for each: what accuracy, F1 and Matthews' coefficient are made of. A stream of pairs goes in.
+// Confusion matrices from pairs of reference and predicted class: the basis of accuracy, F1 and Matthews' coefficient.
 import { GrowingList } from './growing-list.ts'
 
-/** cells[right * classes + said], float64. */
+/** Counts: cells[reference * classes + predicted]. */
 export interface Confusion {
   classes: number
   cells: Float64Array
@@ -19,7 +19,7 @@ export class ConfusionMatrix {
     return this.#cells.length
   }
 
-  /** Numbers of classes. */
+  /** Class indices of the reference and of the prediction. */
   add(right: number, said: number): void {
     this.#cells.push(right * this.#classes + said)
   }
@@ -32,7 +32,7 @@ export class ConfusionMatrix {
   }
 }
 
-/** Of each class: how often it was right, said, and both. */
+/** Per class: counts as reference, as prediction, and as both. */
 export interface ClassCounts {
   right: Float64Array
   said: Float64Array

@@ -1,15 +1,16 @@
-// Pearson's and Spearman's correlation of pairs of numbers that may count more or less often. NaN where one side does not vary.
+// Pearson's and Spearman's correlation of weighted pairs of numbers. NaN where one side is constant.
 // @source Spearman 1904, doi:10.2307/1412159; ties share the mean of their ranks
+/** Reference and predicted numbers. */
 export interface Pairs {
   right: ArrayLike<number>
   said: ArrayLike<number>
-  /** How often each pair counts; once unless given. */
+  /** Weight of each pair (default: 1). */
   counts?: ArrayLike<number>
 }
 
 export const pearson = ({ right, said, counts }: Pairs): number => {
   const countOf = (i: number) => (counts === undefined ? 1 : counts[i])
-  // Asked of the values themselves: the mean of equal numbers may differ from them by a rounding, and then they would seem to vary.
+  // Checked on the values: rounding of the mean would make equal numbers seem to vary.
   if (!varies(right, countOf) || !varies(said, countOf)) return Number.NaN
   let units = 0
   let rightMean = 0
@@ -44,11 +45,11 @@ const varies = (values: ArrayLike<number>, countOf: (i: number) => number): bool
   return false
 }
 
-/** Places of the values from the smallest on. */
+/** Indices of the values in ascending order. */
 export const risingOrder = (values: ArrayLike<number>): Uint32Array =>
   Uint32Array.from({ length: values.length }, (_, i) => i).sort((a, b) => values[a] - values[b])
 
-/** The mean rank of each value among values of which the i-th stands there `counts[i]` times. */
+/** The mean rank of each value, where value i occurs `counts[i]` times. */
 export const ranks = (values: ArrayLike<number>, order: Uint32Array, counts?: ArrayLike<number>): Float64Array => {
   const result = new Float64Array(values.length)
   let below = 0

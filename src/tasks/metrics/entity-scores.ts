@@ -1,10 +1,10 @@
-// Precision, recall and F1 of entities: right where the type and both borders are. @source Tjong Kim Sang and De Meulder 2003,
+// Precision, recall and F1 of entities; an entity is right if its type and both borders are. @source Tjong Kim Sang and De Meulder 2003,
 // aclanthology.org/W03-0419
 import { type EntityScheme, entitySpans } from './entity-spans.ts'
 import { classF1, meanF1 } from './f1.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
-/** Of one row of tags: right, said and both, three numbers for each type that occurs in it. */
+/** Counts of one sentence by entity type: in the reference, in the prediction, and in both. */
 interface Unit {
   types: Map<number, [right: number, said: number, both: number]>
   tokens: number
@@ -27,7 +27,7 @@ export class EntityScores implements ScoredUnits {
     return this.#units.length
   }
 
-  /** Rows of tags of the same length. @throws ConfigError for a tag that is not of the scheme */
+  /** Reference and predicted tags of a sentence. @throws ConfigError for a tag that is not of the scheme */
   add(right: readonly string[], said: readonly string[]): void {
     const unit: Unit = { types: new Map(), tokens: right.length, hits: 0 }
     for (let i = 0; i < right.length; i++) if (right[i] === said[i]) unit.hits++
@@ -76,7 +76,7 @@ export class EntityScores implements ScoredUnits {
       ...meanF1(each, 'all'),
       f1Macro: meanF1(each, 'each').f1,
       f1Weighted: meanF1(each, 'support').f1,
-      /** Of single tokens, O included. */
+      /** Accuracy of single tags, O included. */
       tokenAccuracy: hits / tokens,
     }
   }

@@ -1,4 +1,4 @@
-// Entities in a row of tags: leniently, as CoNLL's script and seqeval read them, or strictly by a scheme. Counts nothing.
+// Entities of a sequence of tags: lenient, as CoNLL's script and seqeval read them, or strict by a tagging scheme.
 // @source Tjong Kim Sang and Buchholz 2000, aclanthology.org/W00-0726 (schemes); seqeval 1.2.2, whose results these are
 import { ConfigError } from '../../core/index.ts'
 
@@ -14,7 +14,7 @@ interface Tag {
   type: string
 }
 
-/** Strict schemes: [tag before][tag][= same type, ! another type, * either]. A tag set stands for each of its letters. */
+/** Patterns of strict schemes: [previous tag][tag][= same type, ! another type, * any]; several letters are alternatives. */
 interface Scheme {
   letters: string
   starts: readonly string[]
@@ -74,7 +74,7 @@ const parsed = (tag: string, letters: string): Tag => {
   return { prefix, type: tag.slice(2) || '_' }
 }
 
-/** Where a span starts or ends does not need to be said by the tags: a change of type is enough. */
+/** Entities whose borders need no prefix: a change of type is enough. */
 const lenientSpans = (tags: readonly Tag[]): EntitySpan[] => {
   const spans: EntitySpan[] = []
   let before = outside

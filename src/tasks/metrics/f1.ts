@@ -1,5 +1,5 @@
-// Precision, recall and F1: of one class, and their means. As scikit-learn has them: a ratio of nothing is 0, and means go over the
-// classes that occur. @source van Rijsbergen 1979, Information Retrieval, chapter 7
+// Precision, recall and F1 of one class, and their means, as in scikit-learn: 0/0 is 0, and means are over the classes that occur.
+// @source van Rijsbergen 1979, Information Retrieval, chapter 7
 import type { ClassCounts } from './confusion-matrix.ts'
 
 export interface F1 {
@@ -10,7 +10,7 @@ export interface F1 {
 
 const ratio = (part: number, whole: number) => (whole === 0 ? 0 : part / whole)
 
-/** From how often something was right, said, and both. */
+/** From counts as reference, as prediction, and as both. */
 export const f1Of = (right: number, said: number, both: number): F1 => ({
   precision: ratio(both, said),
   recall: ratio(both, right),
@@ -20,7 +20,7 @@ export const f1Of = (right: number, said: number, both: number): F1 => ({
 export const classF1 = ({ right, said, both }: ClassCounts, index: number): F1 =>
   f1Of(right[index], said[index], both[index])
 
-/** `each` weighs classes the same, `support` by how often they are right; `all` counts over all classes at once. */
+/** Means: `each` macro, `support` weighted by reference counts, `all` micro. */
 export const meanF1 = (counts: ClassCounts, weigh: 'each' | 'support' | 'all'): F1 => {
   const { right, said, both } = counts
   const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0)

@@ -1,4 +1,4 @@
-// Numbers in a typed array that grows as they come. Knows nothing of what they mean.
+// A growing list of numbers in a typed array.
 
 export class GrowingList {
   #values: Float64Array

@@ -1,4 +1,4 @@
-// Matthews' correlation of two or more classes; 0 where either side names one class only.
+// Matthews' correlation coefficient for two or more classes; 0 where one side has a single class.
 // @source Gorodkin 2004, Computational Biology and Chemistry 28(5-6), 367-374
 import { type Confusion, classCounts } from './confusion-matrix.ts'
 

@@ -1,4 +1,4 @@
-// The scores of several labels at once for each unit: of each yes or no, and of the whole set.
+// Scores of multi-label classification: per label decision, and of whole label sets.
 import type { ClassCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
@@ -26,7 +26,7 @@ export class MultiLabelScores implements ScoredUnits {
     return this.#units.length
   }
 
-  /** Numbers of labels, each once. */
+  /** Distinct label indices of the reference and of the prediction. */
   add(right: readonly number[], said: readonly number[]): void {
     this.#units.push({ right, said })
   }
@@ -60,7 +60,7 @@ export class MultiLabelScores implements ScoredUnits {
     const { each, exact, all, wrong } = this.#counted(counts)
     const micro = meanF1(each, 'all')
     return {
-      /** Of whole sets. */
+      /** Subset accuracy: all labels right. */
       accuracy: exact / all,
       f1Micro: micro.f1,
       precisionMicro: micro.precision,
@@ -78,7 +78,7 @@ export class MultiLabelScores implements ScoredUnits {
   }
 }
 
-/** Over all labels, also those that never occur, since a label is a question of its own here. */
+/** Mean F1 over all labels, also those that never occur, as in scikit-learn's multilabel case. */
 const meanOverAll = (each: ClassCounts): number => {
   const size = each.right.length
   let sum = 0

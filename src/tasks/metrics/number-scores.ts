@@ -1,4 +1,4 @@
-// The scores of numbers that are said in place of right ones: correlations and errors.
+// Scores of regression: correlations and errors of predicted numbers.
 import { pearson, ranks, risingOrder } from './correlation.ts'
 import { GrowingList } from './growing-list.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
@@ -24,7 +24,7 @@ export class NumberScores implements ScoredUnits {
   scores(counts?: ArrayLike<number>): Scores {
     const right = this.#right.values()
     const said = this.#said.values()
-    // Sorted once: draws of the bootstrap only count differently.
+    // Sorted once: bootstrap resamples only change the counts.
     this.#orders ??= { right: risingOrder(right), said: risingOrder(said) }
     let units = 0
     let squares = 0

@@ -1,5 +1,4 @@
-// English words without their endings, by Porter's rules with the changes that NLTK makes to them, which rouge-score uses. Takes words in
-// lower case.
+// Porter's stemmer for English words in lower case, with NLTK's extensions, as rouge-score uses it.
 // @source Porter 1980, An algorithm for suffix stripping; nltk.stem.porter, mode NLTK_EXTENSIONS
 
 const irregular = new Map([

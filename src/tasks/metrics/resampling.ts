@@ -1,10 +1,11 @@
-// How sure scores are, and whether two sets of predictions differ by more than chance: the bootstrap over units, and approximate
-// randomization of which side said what. Knows no metric: a judgement scores any draw of its units.
+// Confidence intervals of scores, and significance of the difference between two sets of predictions: the bootstrap over units, and
+// approximate randomisation. Independent of the metric: `ScoredUnits` scores any resample of its units.
 // @source Efron and Tibshirani 1993, chapters 13 and 16; Noreen 1989; Koehn 2004, aclanthology.org/W04-3250
 import { createRandom, invariant, type Random } from '../../core/index.ts'
 import { type BootstrapOptions, type Interval, quantile } from './bootstrap.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
+/** Scores with their confidence intervals. */
 export interface ScoreIntervals {
   [metric: string]: Interval
 }
@@ -13,11 +14,11 @@ const resampleUnits = (counts: Uint32Array, units: number, random: Random): void
   for (let i = 0; i < units; i++) counts[random.integer(units)]++
 }
 
-/** Percentile intervals; the bounds are NaN for fewer than two units. */
-export const scoreIntervals = (judgement: ScoredUnits, options: BootstrapOptions = {}): ScoreIntervals => {
+/** Percentile intervals of all scores; the bounds are NaN for fewer than two units. */
+export const scoreIntervals = (scored: ScoredUnits, options: BootstrapOptions = {}): ScoreIntervals => {
   const { seed = 0, resamples = 1000, confidence = 0.95 } = options
-  const { units } = judgement
-  const values = judgement.scores()
+  const { units } = scored
+  const values = scored.scores()
   const names = Object.keys(values)
   const draws = names.map(() => new Float64Array(resamples))
   const random = createRandom(`intervals/${seed}`)
@@ -25,7 +26,7 @@ export const scoreIntervals = (judgement: ScoredUnits, options: BootstrapOptions
   for (let r = 0; r < resamples && units > 1; r++) {
     counts.fill(0)
     resampleUnits(counts, units, random)
-    const drawn = judgement.scores(counts)
+    const drawn = scored.scores(counts)
     names.forEach((name, i) => {
       draws[i][r] = drawn[name]
     })
@@ -39,34 +40,35 @@ export const scoreIntervals = (judgement: ScoredUnits, options: BootstrapOptions
   )
 }
 
+/** The difference of a score between two sets of predictions. */
 export interface Difference {
-  /** First minus second. */
+  /** First minus second set of predictions. */
   value: number
-  /** Of the paired bootstrap. */
+  /** Bounds of the paired bootstrap. */
   low: number
   high: number
-  /** Two-sided: how often chance alone gives a difference as large, by approximate randomization; NaN where there is no difference to speak of. */
+  /** Two-sided p-value by approximate randomisation; NaN where the score is undefined. */
   randomization: number
-  /** Two-sided: how often the difference changes its sign, by the paired bootstrap; NaN as above. */
+  /** Two-sided p-value by the paired bootstrap; NaN where the score is undefined. */
   bootstrap: number
 }
 
 /**
- * Compares two sets of predictions of the same records. `both` has judged the first set's predictions of all records and then the
- * second's, so it has twice as many units as there are records.
+ * Compares two sets of predictions of the same records.
+ * @param both units of the first set's predictions, then of the second's: twice as many as records
  */
 export const pairedDifferences = (
   both: ScoredUnits,
   options: BootstrapOptions = {},
 ): { [metric: string]: Difference } => {
   const { seed = 0, resamples = 1000, confidence = 0.95 } = options
-  invariant(both.units % 2 === 0, 'both sets have a prediction of every record.')
+  invariant(both.units % 2 === 0, 'both sets have a prediction for every record.')
   const units = both.units / 2
   const random = createRandom(`differences/${seed}`)
   const counts = new Uint32Array(2 * units)
   const [first, second] = [counts.subarray(0, units), counts.subarray(units)]
   const difference = (): Scores => {
-    // Each side alone: the other's units count nothing.
+    // Each set alone: the units of the other have count 0.
     const [left, right] = [first.slice(), second.slice()]
     second.fill(0)
     const a = both.scores(counts)
@@ -92,9 +94,9 @@ export const pairedDifferences = (
     })
     const shuffled = randomized(both, units, random)
     names.forEach((name, i) => {
-      // As in the bootstrap, what has no value says nothing.
+      // Undefined scores are left out, as in the bootstrap.
       if (!Number.isNaN(shuffled[name])) shuffles[i]++
-      // A hair of room for sums in another order.
+      // Tolerance for sums in another order.
       if (Math.abs(shuffled[name]) >= Math.abs(seen[name]) - 1e-12) larger[i]++
     })
   }
@@ -120,7 +122,7 @@ export const pairedDifferences = (
   )
 }
 
-/** The difference when a coin decides for each record which side's prediction is whose. */
+/** The difference after swapping the two predictions of each record with probability 1/2. */
 const randomized = (both: ScoredUnits, units: number, random: Random): Scores => {
   const mine = new Uint32Array(2 * units)
   const theirs = new Uint32Array(2 * units)

@@ -1,12 +1,12 @@
-// ROUGE-N, ROUGE-L and ROUGE-Lsum as Google's rouge-score package has them: words of a-z and 0-9 in lower case, the best reference by F,
-// and for Lsum a line is a sentence. Values are shares.
+// ROUGE-N, ROUGE-L and ROUGE-Lsum as in Google's rouge-score package: words of a-z and 0-9 in lower case, the reference with the best F1,
+// and for ROUGE-Lsum one sentence per line. Values are shares.
 // @source Lin 2004, aclanthology.org/W04-1013; rouge-score 0.1.2
 import { lcsLength, markLcs } from './common-subsequence.ts'
 import type { F1 } from './f1.ts'
 import { stemmed } from './porter-stemmer.ts'
 import type { MetricAccumulator, MetricDefinition, TextPair } from './text-metric.ts'
 
-/** Words as numbers: the same for words that count as the same. */
+/** Words as numbers; words with the same stem have the same number. */
 class RougeWords {
   readonly #stemming: boolean
   readonly #ofWord = new Map<string, number>()
@@ -84,7 +84,7 @@ const summaryScore = (said: readonly number[][], right: readonly number[][]): F1
   return scored(hits, saidWords.length, rightWords.length)
 }
 
-/** Of several references the first with the highest F. */
+/** The score of the reference with the highest F1. */
 const bestOf = (references: readonly string[], score: (reference: string) => F1): F1 =>
   references.map(score).reduce((best, each) => (each.f1 > best.f1 ? each : best))
 

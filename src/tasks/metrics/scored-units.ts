@@ -1,16 +1,17 @@
-// What is known of predictions once they were held against what is right: scores of all units, or of any draw of them, so that
-// intervals and tests of significance are the same for every metric. Knows no metric.
+// Predictions compared with references: scores of all units or of any resample of them, so that confidence intervals and significance
+// tests work for every metric.
 
-/** Values by name. */
+/** Scores by name. */
 export interface Scores {
   [metric: string]: number
 }
 
+/** Scores over units that can be resampled. */
 export interface ScoredUnits {
-  /** Records that were judged. */
+  /** Number of units: records, or their predictions. */
   readonly units: number
-  /** The scores when unit i counts `counts[i]` times; once each unless given. */
+  /** The scores with unit i counted `counts[i]` times (default: once). */
   scores(counts?: ArrayLike<number>): Scores
-  /** What is more than a number, such as a confusion matrix; of all units. */
+  /** Results that are more than a number, such as a confusion matrix, over all units. */
   details(): { [name: string]: unknown }
 }

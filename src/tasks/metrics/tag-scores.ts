@@ -1,5 +1,4 @@
-// The scores of tags that stand alone, as parts of speech do: each word is right or wrong by itself, and a row of them is a unit. Knows no
-// entities.
+// Scores of independent tags, such as parts of speech: each word counts on its own, and a sentence is a unit of the bootstrap.
 import { accuracy } from './accuracy.ts'
 import { type Confusion, classCounts } from './confusion-matrix.ts'
 import { classF1, meanF1 } from './f1.ts'
@@ -10,14 +9,14 @@ export const tagScoreNames = ['tokenAccuracy', 'f1Macro', 'f1Weighted'] as const
 
 export class TagScores implements ScoredUnits {
   readonly #numbers = new Map<string, number>()
-  /** Of each row: right and said, in turn. */
+  /** Alternating reference and predicted tags of each sentence. */
   readonly #units: Uint32Array[] = []
 
   get units(): number {
     return this.#units.length
   }
 
-  /** Rows of tags of the same length. */
+  /** Reference and predicted tags of a sentence. */
   add(right: readonly string[], said: readonly string[]): void {
     const numberOf = (tag: string): number => {
       const known = this.#numbers.get(tag)

@@ -1,4 +1,4 @@
-// How often a text is the answer: exactly, by its words, or by the number it ends with. Shares; of several references the best counts.
+// Answers compared exactly, by their words, or by their last number. Scores are shares; of several references the best counts.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Cobbe et al. 2021, arXiv:2110.14168; gsm8k of the lm-evaluation-harness 0.4
 import { normalizedWords, exactMatch as sameWords, wordF1 } from './answer-text.ts'
 import { defineMetric, type TextPair } from './text-metric.ts'
@@ -43,7 +43,7 @@ export const tokenF1 = defineMetric({
   }),
 })
 
-// A sign stands after no word; commas stand before three digits.
+// A sign does not follow a word; commas precede three digits.
 const numbers =
   /(?:(?<![\p{L}\p{N})])[-−])?[$€£]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?/gu
 
@@ -56,7 +56,7 @@ export const answerNumber = (text: string): number => {
 
 const missing = '[invalid]'
 
-/** As the harness compares: text up to the marker, commas, dollars and a last full stop do not count. */
+/** Normalised as in the harness: without text up to the marker, commas, dollar signs and a final full stop. */
 const plain = (text: string): string =>
   text
     .replaceAll(',', '')
@@ -71,7 +71,7 @@ const strictNumber = (text: string): string => {
   return found === undefined ? missing : found
 }
 
-/** The harness's flexible-extract: the last that looks like a number. */
+/** The harness's flexible-extract: the last number-like string. */
 const flexibleNumber = (text: string): string => text.match(/-?[$0-9.,]{2,}|-?[0-9]+/g)?.at(-1) ?? missing
 
 export const numericMatch = defineMetric({

@@ -1,4 +1,4 @@
-// A folder for each class with a file for each text, as the Large Movie Review Dataset has it, on disk or in a tar or zip archive. Gives the
+// A folder per class with a file per text, as in the Large Movie Review Dataset, on disk or in a tar or zip archive, as rows with the
 // columns `text`, `label` (the folder's name) and `id` (folder and file name).
 
 import { stat } from 'node:fs/promises'
@@ -23,7 +23,7 @@ async function* rows(path: string, { folders, split, signal }: RowContext): Asyn
   let any = false
   if ((await stat(path)).isDirectory()) {
     for (const file of await expandFiles(path, ['.txt'])) {
-      // Splits are looked for below the path that was given.
+      // Splits are searched below the given path.
       if (!wanted(`./${file.slice(path.length)}`)) continue
       signal?.throwIfAborted()
       any = true

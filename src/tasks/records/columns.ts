@@ -1,10 +1,12 @@
-// Values of columns as texts, labels and numbers, or what is wrong with them. Knows no task.
+// Values of columns as texts, labels and numbers, or the fault that makes them unusable.
 import { DataError, didYouMean, show } from '../../core/index.ts'
 import type { RecordFault } from './read-report.ts'
 import type { DataRow } from './row.ts'
 
+/** A value, or the fault of its record. */
 export type Checked<Value> = { value: Value } | { fault: RecordFault }
 
+/** A fault. @param reason a short name that is counted, such as `empty-text` */
 export const fault = (reason: string, message: string): { fault: RecordFault } => ({ fault: { reason, message } })
 
 /**
@@ -28,20 +30,20 @@ export const expectColumns = (
   }
 }
 
-/** A text, or a list of texts that belong together, joined by spaces. */
+/** A text, or a list of texts joined by spaces. */
 export const textIn = ({ values }: DataRow, column: string): Checked<string> => {
   const value = values[column]
   const text = Array.isArray(value) && value.every((part) => typeof part === 'string') ? value.join(' ') : value
   if (typeof text !== 'string') {
-    const got = ArrayBuffer.isView(value) ? 'bytes that are no UTF-8' : show(value)
+    const got = ArrayBuffer.isView(value) ? 'bytes that are not UTF-8' : show(value)
     return { fault: { reason: 'no-text', message: `Expected text in column "${column}", got ${got}.` } }
   }
   if (text.trim() === '')
-    return { fault: { reason: 'empty-text', message: `Expected text in column "${column}", got an empty one.` } }
+    return { fault: { reason: 'empty-text', message: `Expected text in column "${column}", got an empty text.` } }
   return { value: text }
 }
 
-/** A label as it is written: text, a number or a boolean. */
+/** A label: a text, a number or a boolean, as text. */
 export const labelIn = ({ values }: DataRow, column: string): Checked<string> => {
   const value = values[column]
   const text =
@@ -55,7 +57,7 @@ export const labelIn = ({ values }: DataRow, column: string): Checked<string> =>
   return { value: text }
 }
 
-/** Several labels: a list, or a text with commas, semicolons or bars between them. */
+/** Several labels: a list, or a text split at commas, semicolons or bars. */
 export const labelListIn = ({ values }: DataRow, column: string): Checked<string[]> => {
   const value = values[column]
   const isLabel = (part: unknown) =>
@@ -75,7 +77,7 @@ export const labelListIn = ({ values }: DataRow, column: string): Checked<string
 const yes = [1, 1n, true, '1', 'true']
 const no = [0, 0n, false, '0', 'false']
 
-/** Several labels, each a column that says whether it holds: 0 or 1, false or true. */
+/** Several labels, each with a column of 0 and 1 or of false and true. */
 export const flagLabelsIn = ({ values }: DataRow, columns: readonly string[]): Checked<string[]> => {
   const found: string[] = []
   for (const column of columns) {
@@ -90,12 +92,11 @@ export const flagLabelsIn = ({ values }: DataRow, columns: readonly string[]): C
 
 const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
 
-/** A finite number that a model can learn, also one written as text. */
+/** A number that is finite in float32, also one written as text. */
 export const numberIn = ({ values }: DataRow, column: string): Checked<number> => {
   const value = values[column]
   const isText = typeof value === 'string' && decimal.test(value.trim())
   const number = isText || typeof value === 'bigint' ? Number(value) : value
-  // Models compute in float32.
   if (typeof number === 'number' && Number.isFinite(Math.fround(number))) return { value: number }
   return { fault: { reason: 'no-number', message: `Expected a number in column "${column}", got ${show(value)}.` } }
 }

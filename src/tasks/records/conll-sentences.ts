@@ -1,10 +1,11 @@
-// Files with a token and its tag a line and an empty line between sentences, as CoNLL's shared tasks have them: columns between tabs or
-// spaces, the token first and the tag last. Of CoNLL-U files (.conllu) the word form, and its part of speech. Knows no tags.
+// CoNLL files: one token and its tag per line and an empty line between sentences; columns are separated by tabs or spaces, the token
+// is the first and the tag the last. Of CoNLL-U files (.conllu) the word form and its part of speech are read.
 // @source https://universaldependencies.org/format.html; Tjong Kim Sang and De Meulder 2003, aclanthology.org/W03-0419
 
 import { textLines } from '../../files/index.ts'
 import type { FaultCounter, Place } from './read-report.ts'
 
+/** A sentence with its tags. */
 export interface TaggedSentence extends Place {
   tokens: string[]
   /** Undefined for files of tokens alone. */
@@ -20,6 +21,7 @@ export interface ConllOptions {
 
 const documentMark = /^-DOCSTART-/
 
+/** The sentences of a file; faults are counted or thrown by `faults`. */
 export async function* conllSentences(
   file: string,
   { tagged, faults, signal }: ConllOptions,
@@ -42,7 +44,7 @@ export async function* conllSentences(
       if (sentence !== undefined) yield sentence
       continue
     }
-    // Comments, words that are several, and words that are not said.
+    // Comments, multi-word tokens and empty nodes of CoNLL-U.
     if (isUniversal && (text.startsWith('#') || /^\d+[-.]\d+\t/.test(text))) continue
     if (tokens.length === 0) line = number
     const fields = isUniversal || text.includes('\t') ? text.split('\t') : text.trim().split(/ +/)

@@ -1,13 +1,13 @@
-// Comma and tab separated values: a quoted field may hold delimiters, doubled quotes and line breaks (RFC 4180). With tabs, quotes
-// are text unless asked otherwise, as in GLUE's files. Where a .csv file's first line has no comma, its semicolons, tabs or bars are the
-// delimiter, as in the exports of spreadsheets. Columns without a name are called 0, 1, 2 … Knows no column.
+// Comma- and tab-separated values: a quoted field may contain delimiters, doubled quotes and line breaks (RFC 4180). With tabs, quotes
+// are plain text by default, as in GLUE's files. Where the first line of a .csv file has no comma, semicolons, tabs or bars are the
+// delimiter, as in exports of spreadsheets. Columns without a name are called 0, 1, 2 …
 import { DataError } from '../../core/index.ts'
 import { DelimitedParser, textLines } from '../../files/index.ts'
 import type { DataRow, RowContext, RowFormat } from './row.ts'
 
 const maxRecordLength = 2 ** 26
 
-/** @param delimiters the first one, unless only another stands in the first line */
+/** @param delimiters the first of them that is in the first line, else the first of all */
 const delimitedRows = (...delimiters: [string, ...string[]]) =>
   async function* rows(file: string, context: RowContext): AsyncGenerator<DataRow> {
     const { faults, header, quotes, signal } = context
@@ -53,7 +53,7 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
       faults.fault(
         {
           reason: 'unclosed-quote',
-          message: `Expected a closing ", got the end of the file. Quote it as "", or read with \`quotes\` literal.`,
+          message: `Expected a closing ", got the end of the file. Double the quotes inside fields, or set \`quotes\` literal.`,
         },
         { file, line: first },
       )
@@ -63,14 +63,14 @@ const headerNames = (fields: readonly string[], file: string, line: number): str
   const names = fields.map((name, i) => name.trim() || String(i))
   if (names.some((name) => /[^\r]\r/.test(name)))
     throw new DataError(
-      'Expected lines that end in a line feed, got carriage returns alone. Convert the line ends of the file.',
+      'Expected lines that end in a line feed, got carriage returns alone. Convert the line endings of the file.',
       file,
       line,
     )
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined)
     throw new DataError(
-      `Expected columns with names that differ, got \`${twice}\` twice. Where the first line is no header, say header: false.`,
+      `Expected distinct column names, got \`${twice}\` twice. If the first line is not a header, set \`header\` false.`,
       file,
       line,
     )

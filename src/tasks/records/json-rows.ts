@@ -1,4 +1,4 @@
-// JSON lines, and whole JSON files: a list of objects, an object of objects by key, or either under `data`. Knows no column.
+// Rows of JSON lines, and of whole JSON files: a list of objects, an object of objects by key, or either under `data`.
 import { DataError, type JsonOrigin, parseJson, show } from '../../core/index.ts'
 import { strictText, textLines, wholeFile } from '../../files/index.ts'
 import { type DataRow, isFields, type RowContext, type RowFormat } from './row.ts'
@@ -33,7 +33,7 @@ const isJson = (text: string): boolean => {
   }
 }
 
-/** The content of a JSON file. @throws DataError that says where it is broken */
+/** The content of a JSON file. @throws DataError with the line of a syntax error */
 export const readJson = async (file: string, signal?: AbortSignal): Promise<unknown> => {
   const text = strictText(await wholeFile(file, { signal }), file)
   return parseJson(text, {
@@ -54,7 +54,7 @@ async function* wholeRows(file: string, { faults, signal }: RowContext): AsyncGe
       ? Object.entries(rows)
       : []
   if (!Array.isArray(rows) && !(isFields(rows) && entries.every(([, row]) => isFields(row))))
-    throw new DataError('Expected a list of objects, or objects by key, got something else. Use JSON lines.', file)
+    throw new DataError('Expected a list of objects, or objects by key, got another JSON value. Use JSON lines.', file)
   for (const [i, [key, values]] of entries.entries()) {
     const place = { file, line: i + 1 }
     if (!isFields(values))
@@ -65,5 +65,5 @@ async function* wholeRows(file: string, { faults, signal }: RowContext): AsyncGe
 
 export const jsonLines: RowFormat = { extensions: ['.jsonl', '.ndjson'], rows: lineRows }
 
-/** The number of the row stands for its line; an object's key becomes the column `key`. */
+/** Rows have their number in place of a line; an object's key becomes the column `key`. */
 export const json: RowFormat = { extensions: ['.json'], rows: wholeRows }

@@ -1,4 +1,4 @@
-// Known data sets: the settings that fit their files. Knows no task's code.
+// Known data sets: the settings that read their published files.
 import type { DatasetDeclaration } from '../task.ts'
 
 type Datasets = { [name: string]: DatasetDeclaration }

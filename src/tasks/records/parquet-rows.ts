@@ -1,4 +1,4 @@
-// Parquet files, some thousand rows at a time. The number of the row stands for its line. Knows no column.
+// Rows of Parquet files, a few thousand at a time, with their number in place of a line.
 import { asyncBufferFromFile } from 'hyparquet'
 import { DataError } from '../../core/index.ts'
 import { parquetBatchRows, readParquetMetadata, readParquetRows } from '../../files/index.ts'
@@ -6,7 +6,7 @@ import type { DataRow, RowContext, RowFormat } from './row.ts'
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Bytes that are no text stay bytes, so that only who asks for text in their column is told. */
+/** Bytes that are not UTF-8 stay bytes: an error only where a setting reads the column as text. */
 const stringFromBytes = (bytes: Uint8Array): unknown => {
   try {
     return bytes && strict.decode(bytes)
@@ -15,19 +15,19 @@ const stringFromBytes = (bytes: Uint8Array): unknown => {
   }
 }
 
-/** A row group is held in memory. */
+/** Limit of a row group, which is read into memory as a whole. */
 const maxGroupBytes = 2 ** 30
 
 async function* rows(path: string, { signal }: RowContext): AsyncGenerator<DataRow> {
   const broken = (error: Error): never => {
-    throw new DataError(`Expected a Parquet file, got a broken one (${error.message}). Fetch it again.`, path)
+    throw new DataError(`Expected a Parquet file, got a damaged one (${error.message}). Download it again.`, path)
   }
   const file = await asyncBufferFromFile(path).catch(broken)
   const metadata = await readParquetMetadata(file).catch(broken)
   const large = metadata.row_groups.find(({ total_byte_size }) => Number(total_byte_size) > maxGroupBytes)
   if (large !== undefined)
     throw new DataError(
-      `Expected row groups of at most ${maxGroupBytes} bytes, got ${large.total_byte_size}. Write smaller ones.`,
+      `Expected row groups of at most ${maxGroupBytes} bytes, got ${large.total_byte_size}. Write the file with smaller row groups.`,
       path,
     )
   const total = Number(metadata.num_rows)

@@ -1,17 +1,18 @@
-// Records of a task from rows: checks the columns once a file, counts faults, stops at the limit. Knows no format and no task.
+// Records of a task from rows: checks the columns once per file, counts faults, stops at the limit.
 import type { TaskData, TaskRecord } from '../task.ts'
 import { type Checked, expectColumns } from './columns.ts'
 import { FaultCounter, noRecords, type RecordFault } from './read-report.ts'
 import { openRows, type RowSettings } from './read-rows.ts'
 import type { DataRow } from './row.ts'
 
+/** Settings of reading that all tasks with rows share. */
 export interface RecordSettings extends RowSettings {
   onFault: 'error' | 'skip'
   limit?: number
   id?: string
 }
 
-/** The values of the first fault, or of all. */
+/** All values, or the first fault. */
 export const allOf = <Values extends object>(
   checked: {
     [Name in keyof Values]: Checked<Values[Name]>
@@ -26,20 +27,22 @@ export const allOf = <Values extends object>(
 }
 
 interface Columns {
-  /** The config's fields that name columns. */
+  /** Column names by the setting that names them. */
   columns: { [field: string]: string | undefined }
 }
 
+/** How a row becomes one record. */
 export interface RecordReader<Fields> extends Columns {
   fields(row: DataRow): Checked<Fields>
 }
 
+/** How a row becomes any number of records. */
 export interface SeveralReader<Fields> extends Columns {
   /** The records of a row. */
   several(row: DataRow): Checked<Fields>[]
 }
 
-/** One record a row. @throws DataError for the first fault unless faults are passed over, and for a path without a record */
+/** One record per row. @throws DataError for the first fault unless `onFault` is skip, and for a path without records */
 export const readRecords = <Fields extends object>(
   path: string,
   settings: RecordSettings,
@@ -48,7 +51,7 @@ export const readRecords = <Fields extends object>(
 ): Promise<TaskData<TaskRecord & Fields>> =>
   readSeveral(path, settings, { columns, several: (row) => [fields(row)] }, signal)
 
-/** Any number of records a row; where there are several, their names say which. @throws DataError as `readRecords` */
+/** Any number of records per row; the ids of several are numbered. @throws DataError as `readRecords` */
 export const readSeveral = async <Fields extends object>(
   path: string,
   settings: RecordSettings,
@@ -66,7 +69,7 @@ export const readSeveral = async <Fields extends object>(
     const before = seen.get(name)
     if (before === undefined) return undefined
     const place = `${before.file}${before.line === undefined ? '' : `:${before.line}`}`
-    return { reason: 'repeated-id', message: `Expected ids that differ, got "${name}" again, as in ${place}.` }
+    return { reason: 'repeated-id', message: `Expected distinct ids, got "${name}" again, as in ${place}.` }
   }
   for await (const row of source.rows(faults, signal)) {
     if (records.length >= limit) break

@@ -1,9 +1,10 @@
-// What became of the records of files: how many were read, and which were passed over and why. Knows no format.
+// Counts of the records of files: how many were read, and how many were skipped by reason.
 import { DataError } from '../../core/index.ts'
 
+/** Skipped records of one reason. */
 export interface Skipped {
   count: number
-  /** The first one, as an error would have said it. */
+  /** The error message of the first one. */
   first: string
 }
 
@@ -12,15 +13,15 @@ export interface ReadReport {
   records: number
   /** By reason. */
   skipped: { [reason: string]: Skipped }
-  /** Answers that were taken to be at another place than the data says. */
+  /** Answers whose offset was moved to the nearest occurrence of their text. */
   movedAnswers?: number
 }
 
-/** What is wrong with one record, before it is known what to do about it. */
+/** What is wrong with one record; `onFault` decides whether it is an error or skipped. */
 export interface RecordFault {
   /** A short name that is counted, such as `empty-text`. */
   reason: string
-  /** In the form of all errors. */
+  /** The error message. */
   message: string
 }
 
@@ -38,7 +39,7 @@ export class FaultCounter {
     this.#onFault = onFault
   }
 
-  /** @throws DataError with file and line unless faults are passed over */
+  /** Counts a fault. @throws DataError with file and line unless faults are skipped */
   fault({ reason, message }: RecordFault, { file, line }: Place): void {
     const error = new DataError(message, file, line)
     if (this.#onFault === 'error') throw error
@@ -48,11 +49,11 @@ export class FaultCounter {
   }
 }
 
-/** What to throw for a path that gave no record. */
+/** The error of a path without a usable record. */
 export const noRecords = (path: string, ...counters: readonly FaultCounter[]): DataError => {
   const reasons = counters
     .flatMap(({ skipped }) => Object.entries(skipped))
     .map(([reason, { count }]) => `${count} ${reason}`)
-  const got = reasons.length === 0 ? 'none' : `only some that cannot be used (${reasons.join(', ')})`
+  const got = reasons.length === 0 ? 'none' : `only unusable ones (${reasons.join(', ')})`
   return new DataError(`Expected at least one record, got ${got}.`, path)
 }

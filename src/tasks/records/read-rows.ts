@@ -1,4 +1,4 @@
-// Rows of a path that a user names: a file, a folder of files, a glob. Finds the format and the split; knows no column.
+// Rows of a path: a file, a folder of files, or a glob. Finds the format and the split.
 import { existsSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -19,34 +19,40 @@ const formats = { jsonl: jsonLines, json, csv, tsv, parquet, folders: classFolde
 export type FormatName = keyof typeof formats
 const formatNames = Object.keys(formats) as FormatName[]
 
-/** Fields of every task's config that say how its files are read. */
+/** Settings of every task: how its files are read. */
 export const fileFields = {
   format: z
     .enum(['auto', ...formatNames])
     .default('auto')
-    .describe('of the files: auto goes by their names; folders: a folder for each class, also in a tar or zip archive'),
+    .describe('file format; auto: by the file names; folders: one folder per class, also in a tar or zip archive'),
   split: z
     .string()
     .min(1)
     .optional()
-    .describe('of a folder with several: reads the files with this in their name, such as train, validation or test'),
+    .describe(
+      'split to read from a folder with several: files with this word in their name, such as train, validation or test',
+    ),
   onFault: z
     .enum(['error', 'skip'])
     .default('error')
-    .describe('what to do with a record that cannot be used: stop, or pass it over and count it'),
-  limit: z.int().positive().optional().describe('read no more than this many records'),
+    .describe('unusable records: stop with an error, or skip and count them'),
+  limit: z.int().positive().optional().describe('maximum number of records'),
 }
 
-/** Fields for files of rows and columns. */
+/** Settings of tasks that read rows with columns. */
 export const rowFields = {
   ...fileFields,
-  header: z.boolean().default(true).describe('separated values: whether the first line names the columns'),
+  header: z.boolean().default(true).describe('CSV and TSV: the first line has the column names'),
   quotes: z
     .enum(['auto', 'read', 'literal'])
     .default('auto')
-    .describe('separated values: whether " quotes a field; auto: with commas, not with tabs'),
-  folders: z.array(z.string()).min(1).optional().describe('folders: names of those to read; all unless given'),
-  id: z.string().optional().describe('column with the name of a record; its number unless given'),
+    .describe('CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV'),
+  folders: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe('format folders: names of the folders to read (default: all)'),
+  id: z.string().optional().describe('column with the id of a record (default: its number)'),
 }
 
 export interface RowSettings {
@@ -62,7 +68,7 @@ export interface RowSource {
   rows(faults: FaultCounter, signal?: AbortSignal): AsyncIterable<DataRow>
 }
 
-/** @throws DataError for a path without files of the format, or files of several splits */
+/** The rows of a path. @throws DataError for a path without files of the format, or with files of several splits */
 export const openRows = async (path: string, settings: RowSettings): Promise<RowSource> => {
   const { format, split, header, quotes, folders } = settings
   const isFolder = existsSync(path) && statSync(path).isDirectory()
@@ -86,7 +92,7 @@ export const openRows = async (path: string, settings: RowSettings): Promise<Row
   }
 }
 
-/** @throws DataError for a folder that holds texts alone, whose classes would be its folders */
+/** @throws DataError for a folder with text files only, which has the format `folders` */
 const expectNoClasses = async (path: string, extensions: readonly string[]): Promise<void> => {
   const names = await readdir(path, { recursive: true })
   const has = (endings: readonly string[]) =>
@@ -100,7 +106,7 @@ const expectNoClasses = async (path: string, extensions: readonly string[]): Pro
     )
   if (!has(extensions) && has(['.txt']))
     throw new DataError(
-      'Expected files of records in the folder, got text files alone. Where a folder is a class and a file a text, say the `format` folders.',
+      'Expected files of records in the folder, got text files only. For one folder per class with a file per text, set `format` folders.',
       path,
     )
 }
@@ -110,19 +116,19 @@ const formatOf = (file: string): RowFormat => {
   const found = formatNames.find((key) => formats[key].extensions.some((ending) => name.endsWith(ending)))
   if (found !== undefined) return formats[found]
   throw new DataError(
-    `Expected a file ending in ${formatNames.flatMap((key) => formats[key].extensions).join(', ')} (plain, .gz, .bz2 or .zst), got another name. Say its \`format\`.`,
+    `Expected a file ending in ${formatNames.flatMap((key) => formats[key].extensions).join(', ')} (plain, .gz, .bz2 or .zst), got another ending. Set \`format\`.`,
     file,
   )
 }
 
-/** Words in file names that mean a split. */
+/** Words in file names that name a split. */
 const splitWords: readonly (readonly string[])[] = [
   ['train', 'training'],
   ['validation', 'valid', 'val', 'dev', 'development', 'eval'],
   ['test', 'testing'],
 ]
 
-/** The files of a folder that belong to a split. @throws DataError when the folder has others, or several and none was named */
+/** The files of a split. @throws DataError for a split without files, or for several splits where none is named */
 export const filesOfSplit = (files: readonly string[], split: string | undefined, path: string): string[] => {
   const has = (file: string, word: string) =>
     new RegExp(`(^|[^a-z])${word.replace(/[^\w]/g, '\\$&')}([^a-z]|$)`, 'i').test(basename(file))
@@ -133,7 +139,7 @@ export const filesOfSplit = (files: readonly string[], split: string | undefined
         `Expected files of one split, got ${files
           .map((file) => basename(file))
           .slice(0, 8)
-          .join(', ')}. Name the \`split\` or the file.`,
+          .join(', ')}. Set \`split\`, or give the path of one file.`,
         path,
       )
     return [...files]

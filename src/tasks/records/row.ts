@@ -1,30 +1,34 @@
-// A row of a file with its columns, and what a reader of rows is. Knows no format.
+// A row of a file with its columns, and what a file format defines.
 import type { FaultCounter, Place } from './read-report.ts'
 
+/** Values by column. */
 export type Fields = { [name: string]: unknown }
 
-/** Whether a value is an object with fields. */
+/** Whether a value is a plain object. */
 export const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** A row with its place. */
 export interface DataRow extends Place {
   values: Fields
 }
 
+/** How rows are read. */
 export interface RowContext {
   faults: FaultCounter
   /** Whether the first line of separated values names the columns. */
   header: boolean
   quotes: 'auto' | 'read' | 'literal'
-  /** Names of the folders to read, where a folder is a class; all unless given. */
+  /** Format folders: names of the folders to read (default: all). */
   folders?: readonly string[]
-  /** A folder above those of the classes, where a format has splits inside. */
+  /** Format folders: a folder above those of the classes. */
   split?: string
   signal?: AbortSignal
 }
 
+/** A file format of rows. */
 export interface RowFormat {
-  /** Endings of its files, without that of a compression. */
+  /** File endings, without that of a compression. */
   extensions: readonly string[]
   rows(file: string, context: RowContext): AsyncIterable<DataRow>
 }

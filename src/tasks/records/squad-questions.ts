@@ -1,33 +1,35 @@
-// Questions about a text with the answers in it: SQuAD's JSON, or a row for each question. Places of answers become UTF-16 units, as
-// JavaScript counts; files count code points, as Python does. Knows no tokenizer.
+// Questions with answers in their context: SQuAD's JSON, or one row per question. Offsets of answers are converted from code points, as
+// Python counts, to UTF-16 units, as JavaScript counts.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822
 import { show } from '../../core/index.ts'
 import { type Checked, fault } from './columns.ts'
 import { type DataRow, type Fields, isFields } from './row.ts'
 
+/** A reference answer and its offset in the context. */
 export interface ReferenceAnswer {
   text: string
-  /** In UTF-16 units; undefined where the text does not stand in the context. */
+  /** UTF-16 offset; undefined where the context has other text there. */
   start: number | undefined
-  /** Where the text does stand, next to where it should. */
+  /** The offset of the nearest occurrence of the text, if there is one. */
   nearest?: number
 }
 
+/** A question with its context and answers. */
 export interface QuestionFields {
   question: string
   context: string
-  /** None: the question has no answer; undefined: it is not known. */
+  /** Empty: the question has no answer; undefined: the answer is not known. */
   answers: readonly ReferenceAnswer[] | undefined
 }
 
-/** Where the answer stands: at the place that is said, counted in code points or in UTF-16 units, spaces around it aside. */
+/** The answer at the given offset, in code points or in UTF-16 units, without white space around it. */
 const placed = (context: string, text: string, start: number): ReferenceAnswer => {
   const trimmed = text.trim()
   const shift = text.length - text.trimStart().length
   for (const from of [utf16Place(context, start), start]) {
     if (from === undefined) continue
     if (context.startsWith(text, from)) return { text, start: from + shift }
-    // The place may be that of the text without the spaces that stand before it.
+    // The offset may be that of the text without its leading spaces.
     if (context.startsWith(trimmed, from)) return { text, start: from }
   }
   return { text, start: undefined, nearest: nearestPlace(context, trimmed, start) }
@@ -41,7 +43,7 @@ const nearestPlace = (context: string, text: string, start: number): number | un
   return after - start < start - before ? after : before
 }
 
-/** The UTF-16 unit where the code point with this number begins. */
+/** UTF-16 offset of a code point. */
 const utf16Place = (text: string, codePoints: number): number => {
   if (!/[\ud800-\udbff]/.test(text)) return codePoints
   let at = 0
@@ -50,7 +52,7 @@ const utf16Place = (text: string, codePoints: number): number => {
 }
 
 const answersOf = (context: string, value: unknown): Checked<ReferenceAnswer[]> => {
-  // Hugging Face's form has a list of texts beside a list of places.
+  // The format of Hugging Face: a list of texts and a list of offsets.
   const list = isFields(value)
     ? Array.isArray(value.text)
       ? value.text.map((text, i) => ({ text, answer_start: (value.answer_start as unknown[] | undefined)?.[i] }))
@@ -89,7 +91,7 @@ export interface FoundQuestion {
   found: Checked<QuestionFields>
 }
 
-/** The questions of a file in SQuAD's form, or undefined for another form. */
+/** The questions of a file in SQuAD's format. */
 export function* squadQuestions(content: unknown, labelled: boolean): Generator<FoundQuestion, void, undefined> {
   const articles = isFields(content) && Array.isArray(content.data) ? content.data : []
   for (const article of articles) {
@@ -109,6 +111,7 @@ export function* squadQuestions(content: unknown, labelled: boolean): Generator<
   }
 }
 
+/** Whether a JSON value has SQuAD's format. */
 export const isSquad = (content: unknown): boolean =>
   isFields(content) &&
   Array.isArray(content.data) &&
@@ -121,6 +124,7 @@ export interface QuestionColumns {
   answers: string
 }
 
+/** The question of a row. */
 export const rowQuestion = (
   { values }: DataRow,
   columns: QuestionColumns,

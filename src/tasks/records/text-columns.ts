@@ -1,4 +1,4 @@
-// Tasks about one text or a pair of texts: their columns, and what they are asked by. Knows no label.
+// The text columns of tasks with one text or a pair of texts per record.
 import { z } from 'zod'
 import { ConfigError, show } from '../../core/index.ts'
 import { type Checked, textIn } from './columns.ts'
@@ -6,15 +6,17 @@ import { allOf } from './read-records.ts'
 import { rowFields } from './read-rows.ts'
 import type { DataRow } from './row.ts'
 
+/** Settings of tasks with one text or a pair of texts. */
 export const textFields = {
   ...rowFields,
   text: z.string().default('text').describe('column with the text'),
-  pair: z.string().optional().describe('column with a second text, where a record is about two'),
+  pair: z.string().optional().describe('column with the second text, for pairs of texts'),
 }
 
+/** A text or a pair of texts. */
 export interface Texts {
   text: string
-  /** Undefined where the task is about one text. */
+  /** The second text; undefined for single texts. */
   pair: string | undefined
 }
 
@@ -31,7 +33,7 @@ export const textsOf = (row: DataRow, { text, pair }: TextSettings): Checked<Tex
     pair: pair === undefined ? { value: undefined } : textIn(row, pair),
   })
 
-/** The texts of a record to predict. */
+/** The texts of an input to predict. */
 export const textsFromInput = (fields: { [name: string]: unknown }, { pair }: TextSettings): Texts => {
   const text = (name: 'text' | 'pair'): string => {
     const value = fields[name]

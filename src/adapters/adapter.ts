@@ -1,54 +1,58 @@
-// What a way of adapting is: what it adds to a model, which parameters of the model it trains, and how its files are read and
-// written. Knows no method.
+// The interfaces of fine-tuning methods: what a method inserts into a model, which parameters of the model it trains,
+// and how its files are read and written. Independent of particular methods.
 import { z } from 'zod'
 import { type Named, named } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
 import type { Generator } from '../tensor/index.ts'
-import type { Draws, LayerAdapter } from './layer-adapter.ts'
+import type { DropoutSource, LayerAdapter } from './layer-adapter.ts'
 import type { PeftFormat } from './peft/format.ts'
 
-/** One layer and what stands in front of it. */
+/** A layer of the base and its adapter. */
 export interface Placement {
-  /** Of the layer, in the model. */
+  /** Path of the layer in the model. */
   path: string
+  /** The layer. */
   host: Module
   adapter: LayerAdapter
 }
 
-/** What a method does to one model. */
+/** What a method inserts into a model. */
 export interface Attachment {
   placements: Placement[]
-  /** Parameters of the model, by path, of which copies are trained; the head's follow from `trainHead`. */
+  /** Paths of parameters of the model whose copies are trained; those of the head follow from `trainHead`. */
   trained: readonly string[]
-  /** Tokens that the model gets in front of every row. */
+  /** Virtual tokens in front of every row. */
   virtualTokens?: number
-  /** Factor of the learning rate of one of its parameters, by path; 1 unless given. */
+  /** Factor of the learning rate for one of its tensors, by path (default: 1). */
   learningRateScale?(path: string): number
 }
 
+/** What a method needs to initialise its tensors. */
 export interface AttachContext {
-  /** Of fresh values. */
+  /** Random generator of the initial values. */
   generator: Generator
-  /** Of dropout. */
-  draws: Draws
-  /** Ids of a text, without special tokens. */
+  /** Random numbers of dropout. */
+  dropout: DropoutSource
+  /** Token ids of a text, without special tokens. */
   encode?: (text: string) => ArrayLike<number>
 }
 
-/** Fields that every method has. */
+/** Settings of most methods. */
 export const adapterFields = {
   trainHead: z
     .boolean()
     .optional()
-    .describe('train the head too; unless given, every head but those that score the vocabulary is trained'),
+    .describe('train the head too (default: yes, unless it is a language modelling head)'),
 }
 
+/** Settings of any method. */
 export interface AnyConfig {
   type: string
   trainHead?: boolean
 }
 
+/** A fine-tuning method: its settings, what it inserts into a model, and its files. */
 export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Type extends string = string> {
   /** Name in recipes, flags and files. */
   type: Type
@@ -59,13 +63,13 @@ export interface AdapterDefinition<Schema extends z.ZodObject = z.ZodObject, Typ
   /** Plans what to insert where, without changing the model. @throws ConfigError where the model has no place for it */
   plan(model: Model, config: z.output<Schema>, context: AttachContext): Attachment
   /** Fills in settings of a new adapter that depend on the model, so that its files name them. */
-  settle?(model: Model, config: z.output<Schema>): z.output<Schema>
+  resolveConfig?(model: Model, config: z.output<Schema>): z.output<Schema>
   /** Default learning rate with AdamW. New tensors take larger steps than pretrained ones. */
   learningRate: number
   /** How PEFT's files store it; without this, files use our own format. */
   peft?: PeftFormat<z.output<Schema>>
   /** Config of a sum of several adapters; without it, only adapters with equal configs can be averaged. */
-  summed?(configs: readonly z.output<Schema>[]): z.output<Schema>
+  sumConfig?(configs: readonly z.output<Schema>[]): z.output<Schema>
   /** Trains weight matrices of the body, which must then not be quantised. */
   trainsMatrices?: boolean
   /** Trains the model's own parameters instead of copies: the base cannot be restored. */

@@ -1,4 +1,4 @@
-// Puts an adapter onto a model: what is trained, and how it is switched, merged and taken away again. Knows no method.
+// An adapter on a model: its trainable tensors, and how it is activated, merged and removed. Independent of methods.
 import { CheckpointError, ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { compareState, describeReport } from '../nn/index.ts'
@@ -6,7 +6,7 @@ import { noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext } from './adapter.ts'
 import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 
-/** One adapter on a model. */
+/** An adapter on a model. */
 export class AppliedAdapter {
   readonly #bank: AdapterBank
   readonly name: string
@@ -16,85 +16,92 @@ export class AppliedAdapter {
     this.name = name
   }
 
+  /** Its fine-tuning method. */
   get definition(): AdapterDefinition {
     return this.#bank.get(this.name).definition
   }
 
+  /** Its settings. */
   get config(): object {
     return this.#bank.get(this.name).config
   }
 
-  /** The model whose head goes with it. */
+  /** The model with the head of this adapter. */
   get model(): Model {
     return this.#bank.get(this.name).model
   }
 
-  /** All adapters of this body. */
+  /** All adapters of the same body. */
   get bank(): AdapterBank {
     return this.#bank
   }
 
-  /** Its parameters by their paths in the model while it is active: what is trained, and all that its files hold. */
+  /** Its tensors by their paths in the model while it is active: everything that is trained and saved. */
   get trainable(): Map<string, Tensor> {
     return this.#bank.tensorsOf(this.name)
   }
 
-  /** Number of values in them. */
+  /** Number of trainable parameters. */
   get parameterCount(): number {
     let count = 0
     for (const { size } of this.trainable.values()) count += size
     return count
   }
 
+  /** Whether it is active. */
   get active(): boolean {
     return this.#bank.active.includes(this.name)
   }
 
+  /** Whether it is part of the base's matrices now. */
   get merged(): boolean {
     return this.#bank.isMerged(this.name)
   }
 
-  /** Whether the base itself is trained, and not something beside it. */
+  /** Whether the base itself is trained. */
   get inPlace(): boolean {
     return this.#bank.get(this.name).definition.inPlace ?? false
   }
 
-  /** Positions that it takes in front of every row, of those that the model has. */
+  /** Positions of the model that it uses in front of every row. */
   get virtualTokens(): number {
     return this.#bank.get(this.name).attachment.virtualTokens ?? 0
   }
 
-  /** AdamW's, unless another is wanted. */
+  /** Default learning rate with AdamW. */
   get learningRate(): number {
     return this.#bank.get(this.name).definition.learningRate
   }
 
-  /** Makes it active, alone, or leaves the bare base. Returns the model to call. */
+  /** Makes it the only active adapter, or none with `false`. @returns the model to use */
   enable(on = true): Model {
-    return this.#bank.use(on ? this.name : undefined)
+    return this.#bank.activate(on ? this.name : undefined)
   }
 
-  /** Makes its changes part of the base's own matrices; `saveModel` then writes a plain folder. @throws ConfigError where that is impossible */
+  /**
+   * Adds its change to the base's own matrices; `saveModel` then writes a plain folder.
+   * @throws ConfigError if the method or base does not allow it
+   */
   merge(): void {
     this.#refuseInPlace('merge')
-    this.#bank.use(this.name, { merged: [this.name] })
+    this.#bank.activate(this.name, { merged: [this.name] })
   }
 
-  /** Takes the changes out again: the base's matrices are the very tensors they were. */
+  /** Undoes `merge`: the base has its original tensors again. */
   unmerge(): void {
     this.#refuseInPlace('unmerge')
-    this.#bank.use(this.name, { merged: [] })
+    this.#bank.activate(this.name, { merged: [] })
   }
 
-  /** Forgets it; the base is as it was. */
+  /** Removes it from the model; the base is as it was before. */
   remove(): void {
     this.#refuseInPlace('remove')
     this.#bank.remove(this.name)
   }
 
   /**
-   * Copies values in, by the paths of `trainable`: what a run's checkpoint of it holds.
-   * @throws CheckpointError that lists all missing, unexpected and misshapen paths
+   * Copies values by the paths of `trainable`, such as those of a run's checkpoint.
+   * @throws CheckpointError that lists all missing, unexpected and mismatched paths
    */
   loadState(state: ReadonlyMap<string, Tensor>): void {
     const own = this.trainable
@@ -106,7 +113,7 @@ export class AppliedAdapter {
     })
   }
 
-  /** Factor of the learning rate of one of its parameters, by path. */
+  /** Factor of the learning rate for one of its tensors, by path. */
   learningRateScale(path: string): number {
     return this.#bank.get(this.name).attachment.learningRateScale?.(path) ?? 1
   }
@@ -115,21 +122,22 @@ export class AppliedAdapter {
     const { definition } = this.#bank.get(this.name)
     if (definition.inPlace)
       throw new ConfigError(
-        `Expected an adapter beside its base for \`${what}\`, got \`${definition.type}\`, which trains the base itself. Use the model as it is.`,
+        `\`${what}\` needs an adapter beside its base: \`${definition.type}\` trains the base itself. Use the model as it is.`,
       )
   }
 }
 
+/** Options of `applyAdapter`. */
 export interface ApplyOptions {
-  /** `default` unless given. */
+  /** Name on this model (default: `default`). */
   name?: string
-  /** Of fresh values; 0 unless given. */
+  /** Random seed of the initial values (default: 0). */
   seed?: number
-  /** Ids of a text, without special tokens, for methods with `initialText`. */
+  /** Token ids of a text, without special tokens, for methods with `initialText`. */
   encode?: AttachContext['encode']
 }
 
-/** Freezes the base and adds a fresh adapter, active and trained. */
+/** Freezes the base and adds a new adapter, active and trainable. */
 export const applyWith = (
   definition: AnyAdapter,
   model: Model,
@@ -138,9 +146,9 @@ export const applyWith = (
 ): AppliedAdapter => {
   const { name = 'default', seed = 0, encode } = options
   const bank = adaptersOf(model)
-  bank.use(undefined)
+  bank.activate(undefined)
   model.requireGrad(false)
-  bank.add(definition, definition.settle?.(model, config as AnyConfig) ?? config, { name, seed, model, encode })
-  bank.use(name)
+  bank.add(definition, definition.resolveConfig?.(model, config as AnyConfig) ?? config, { name, seed, model, encode })
+  bank.activate(name)
   return new AppliedAdapter(bank, name)
 }

@@ -1,128 +1,126 @@
-// All adapters of one body, in memory at once: which are active, and the parameters that stand in the model for them. Knows no
-// method and reads no files.
+// The adapters of one body, in memory at the same time.
+//
+// Invariant: `#active` is exactly what is in the model, in the order in which it was put there. Activating an adapter
+// does two things: it inserts its layers before layers of the base (layer-adapter.ts) and swaps the parameters that it
+// has its own copies of, or its merged matrices (parameter-places.ts). Both are undone in reverse order, so that after
+// `activate([])` the base has the very tensors it had before. Whatever plans, copies or averages therefore runs on the
+// bare base, through `#withBareBase`. While an adapter is active, its copies are the tensors in the model; when it is
+// deactivated, they are read back into its entry, since the optimizer or a conversion may have replaced them. Adapters
+// that train the base in place have no copies and cannot be undone.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type Body, frozenIn, LanguageHead, type Model } from '../models/index.ts'
 import { Linear, type Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
-import { type Draws, insertAdapter, LayerAdapter, removeAdapter, weightedSum } from './layer-adapter.ts'
-import { TIED_PATH, tiedLayer } from './tied-head.ts'
+import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
+import { addHook, type DropoutSource, insertAdapter, LayerAdapter, removeAdapter, removeHook } from './layer-adapter.ts'
+import {
+  currentTensor,
+  type ParameterPlace,
+  parameterPlaces,
+  restoreParameter,
+  type SwappedParameter,
+  swapParameter,
+} from './parameter-places.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
 export type AnyAdapter = AdapterDefinition<any>
 
-/** One adapter as the bank holds it. */
+/** One adapter of a bank. */
 export interface BankEntry {
   name: string
   definition: AnyAdapter
   config: AnyConfig
-  /** The model whose head goes with it; its body is the bank's. */
+  /** The model with the head of this adapter; its body is the bank's. */
   model: Model
   attachment: Attachment
   /** Its own values of parameters of the model, by path. */
   copies: Map<string, Tensor>
-  /** What made the attachment makes another like it. */
+  /** Makes another attachment like this one. */
   plan(context: AttachContext): Attachment
 }
 
-interface Field {
-  module: Record<string, unknown>
-  name: string
-}
-
-interface Replaced {
-  path: string
-  fields: Field[]
-  original: Tensor
-  own: boolean
-  /** What stood there is the body's table, whatever that is by then. */
-  tied: boolean
-}
-
-interface InsertedParameters {
+/** An adapter that is in the model, and what must be put back when it leaves. */
+interface ActiveAdapter {
   entry: BankEntry
   merged: boolean
-  /** What stood in the model before, to be put back. */
-  replaced: Replaced[]
+  /** Parameters swapped for the adapter's copies. */
+  copied: SwappedParameter[]
+  /** Parameters swapped for merged matrices. */
+  mergedInto: SwappedParameter[]
 }
 
-/** Notes the stream of each batch for the adapters' dropout, which layers do not hand on. */
-class DrawsKeeper extends LayerAdapter<Body, Body['forward']> {
-  readonly #draws: Draws
+/** Records the random generator of each batch for dropout in adapters, since layers do not pass it on. */
+class DropoutRecorder extends LayerAdapter<Body, Body['forward']> {
+  readonly #source: DropoutSource
 
-  constructor(draws: Draws) {
+  constructor(source: DropoutSource) {
     super()
-    this.#draws = draws
+    this.#source = source
   }
 
   wrap(_: Body, next: Body['forward']): Body['forward'] {
     return (inputs) => {
-      this.#draws.generator = inputs.generator
+      this.#source.generator = inputs.generator
       return next(inputs)
     }
   }
 }
 
-const keeperName = ' draws'
+// A body has one bank, however many models with different heads share the body.
 const banks = new WeakMap<Body, AdapterBank>()
 
-/** The adapters of a model's body; models with other heads over the same body share them. */
+/** The bank of a model's body; models with other heads over the same body share it. */
 export const adaptersOf = (model: Model): AdapterBank => {
   const known = banks.get(model.body)
   if (known !== undefined) return known
-  const made = new AdapterBank(model)
-  banks.set(model.body, made)
-  return made
+  const bank = new AdapterBank(model)
+  banks.set(model.body, bank)
+  return bank
 }
 
-const fieldsWith = (model: Model, tensor: Tensor): Field[] =>
-  [...model.modules()].flatMap(([, module]) =>
-    Object.entries(module).flatMap(([name, value]) =>
-      value === tensor ? [{ module: module as unknown as Record<string, unknown>, name }] : [],
-    ),
-  )
+const trainsHead = (model: Model, wanted: boolean | undefined): boolean =>
+  wanted ?? !((model.head as Module) instanceof LanguageHead)
 
-/** The model's parameters, and the output matrix that is the table of embeddings, as if it were one. */
-const placesOf = (model: Model): Map<string, { tensor: Tensor; fields(): Field[]; tied: boolean }> => {
-  const places = new Map(
-    [...model.parameters()].map(([path, tensor]) => [
-      path,
-      { tensor, fields: () => fieldsWith(model, tensor), tied: false },
-    ]),
-  )
-  const layer = tiedLayer(model)
-  if (layer === undefined) return places
-  const module = layer as unknown as Record<string, unknown>
-  return places.set(TIED_PATH, { tensor: layer.weight, fields: () => [{ module, name: 'weight' }], tied: true })
+/** Options of `AdapterBank.add`. */
+export interface AddOptions {
+  name: string
+  /** Random seed of the initial values. */
+  seed: number
+  /** Model with the head of the adapter (default: the bank's own). */
+  model?: Model
+  encode?: AttachContext['encode']
+  /** Replaces the plan of the definition, for an adapter that is read from files. */
+  plan?: (context: AttachContext) => Attachment
+  /** Compute gradients for it (default: true). */
+  trainable?: boolean
+  /** Parameters of the model that it has its own copies of (default: as its config says). */
+  copied?: readonly string[]
 }
 
-/** Paths of all that an adapter has something at. */
-const pathsOf = ({ attachment, copies }: BankEntry): Set<string> =>
-  new Set([...attachment.placements.map(({ path }) => path), ...copies.keys()])
-
-const trainsHead = (model: Model, asked: boolean | undefined): boolean =>
-  asked ?? !((model.head as Module) instanceof LanguageHead)
-
+/** All adapters of one body: adds, activates, merges, averages and removes them by name. */
 export class AdapterBank {
   readonly #base: Model
   readonly #entries = new Map<string, BankEntry>()
-  readonly #draws: Draws = {}
-  readonly #keeper = new DrawsKeeper(this.#draws)
-  #standing: InsertedParameters[] = []
+  readonly #dropout: DropoutSource = {}
+  readonly #recorder = new DropoutRecorder(this.#dropout)
+  #active: ActiveAdapter[] = []
 
   constructor(base: Model) {
     this.#base = base
   }
 
+  /** Names of all adapters. */
   get names(): string[] {
     return [...this.#entries.keys()]
   }
 
-  /** Names of the active ones, in the order they are applied in. */
+  /** Names of the active adapters, in the order in which they are applied. */
   get active(): string[] {
-    return this.#standing.map(({ entry }) => entry.name)
+    return this.#active.map(({ entry }) => entry.name)
   }
 
+  /** @throws ConfigError for an unknown name, with the nearest one */
   get(name: string): BankEntry {
     const entry = this.#entries.get(name)
     if (entry !== undefined) return entry
@@ -131,77 +129,88 @@ export class AdapterBank {
     )
   }
 
+  /** Whether an adapter is active as part of the base's own matrices. */
   isMerged(name: string): boolean {
-    return this.#standing.some(({ entry, merged }) => entry.name === name && merged)
+    return this.#active.some(({ entry, merged }) => entry.name === name && merged)
   }
 
-  /** Makes an adapter with fresh values; it is not active yet. */
-  add(
-    definition: AnyAdapter,
-    given: object,
-    options: {
-      name: string
-      seed: number
-      model?: Model
-      encode?: AttachContext['encode']
-      plan?: (how: AttachContext) => Attachment
-      trained?: boolean
-      /** Parameters of the model that it has values of; as its config says unless given. */
-      copied?: readonly string[]
-    },
-  ): BankEntry {
+  /**
+   * Makes an adapter with initial values; it is not active yet.
+   * @throws ConfigError for a name that is taken, or a method that does not fit the model
+   */
+  add(definition: AnyAdapter, given: object, options: AddOptions): BankEntry {
     const { name, model = this.#base } = options
     if (!/^[A-Za-z][\w-]*$/.test(name) || this.#entries.has(name))
       throw new ConfigError(
         `Expected a new name of letters, digits, _ and - for the adapter, got "${name}"${this.#entries.has(name) ? ', which is taken' : ''}.`,
       )
     const config = parseConfig(definition.config, given, `adapter ${definition.type}`) as BankEntry['config']
-    const held = frozenIn(model)
-    if (definition.trainsMatrices && held !== undefined)
+    const quantised = frozenIn(model)
+    if (definition.trainsMatrices && quantised !== undefined)
       throw new ConfigError(
-        `Expected plain weights for \`${definition.type}\`, which trains matrices of the base, got a base frozen in ${held}. Choose a variant beside the base, such as lora.`,
+        `\`${definition.type}\` trains matrices of the base and needs a base that is not quantised, got one in ${quantised}. Choose a method beside the base, such as lora.`,
       )
-    model.inRows()
-    // A method sees the base as it is, whatever is active.
-    const plan = ({ encode = options.encode, ...context }: AttachContext): Attachment =>
-      noGrad(() => options.plan?.({ ...context, encode }) ?? definition.plan(model, config, { ...context, encode }))
-    const attachment = this.#without(() => plan({ generator: new Generator(options.seed), draws: this.#draws }))
     if (definition.inPlace && this.#entries.size > 0)
       throw new ConfigError(
-        `Expected a base without adapters for \`${definition.type}\`, which changes the base itself, got ${this.names.join(', ')}.`,
+        `\`${definition.type}\` changes the base itself and needs a base without adapters, got ${this.names.join(', ')}. Remove them first.`,
       )
-    const copies = this.#without(() => {
-      const places = placesOf(model)
-      const head = trainsHead(model, definition.trainsHead ?? config.trainHead)
-        ? [...places.keys()].filter((path) => path.startsWith('head.'))
-        : []
-      const paths = new Set(options.copied ?? [...attachment.trained, ...head])
-      // What is frozen in bfloat16 is trained in float32, in which such a model computes.
-      const trainedCopy = (tensor: Tensor) =>
-        held === undefined ? tensor.detach().clone() : tensor.detach().to({ dtype: 'float32', copy: true })
-      return new Map(
-        [...places].flatMap(([path, { tensor }]) => {
-          if (!paths.has(path)) return []
-          return [[path, definition.inPlace ? tensor : keep(noGrad(() => trainedCopy(tensor)))] as const]
-        }),
-      )
+    model.inRows()
+    const plan = ({ encode = options.encode, ...context }: AttachContext): Attachment =>
+      noGrad(() => options.plan?.({ ...context, encode }) ?? definition.plan(model, config, { ...context, encode }))
+    const { attachment, copies } = this.#withBareBase(() => {
+      const attachment = plan({ generator: new Generator(options.seed), dropout: this.#dropout })
+      return {
+        attachment,
+        copies: this.#copiesFor(
+          definition,
+          config,
+          model,
+          options.copied ?? attachment.trained,
+          options.copied === undefined,
+        ),
+      }
     })
     const entry = { name, definition, config, model, attachment, copies, plan }
     if (attachment.placements.length + copies.size === 0)
       throw new ConfigError(
-        `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing.`,
+        `Expected something to train for \`${definition.type}\` on ${model.definition.type} with a ${model.headType} head, got nothing. Choose another method or head.`,
       )
     this.#entries.set(name, entry)
-    this.setTrained(name, options.trained ?? true)
+    this.setTrainable(name, options.trainable ?? true)
     return entry
   }
 
-  /** Whether backward gives gradients for its parameters. */
-  setTrained(name: string, trained: boolean): void {
-    for (const tensor of this.tensorsOf(name).values()) tensor.requiresGrad = trained
+  /**
+   * Copies of the parameters at `paths`, and of the head where it is trained; the parameters themselves for an in-place
+   * method.
+   */
+  #copiesFor(
+    { inPlace, trainsHead: always }: AnyAdapter,
+    config: AnyConfig,
+    model: Model,
+    paths: readonly string[],
+    withHead: boolean,
+  ): Map<string, Tensor> {
+    const places = parameterPlaces(model)
+    const isHead = (path: string) => withHead && path.startsWith('head.')
+    const head = trainsHead(model, always ?? config.trainHead) ? [...places.keys()].filter(isHead) : []
+    const wanted = new Set([...paths, ...head])
+    // A copy of a base quantised to bfloat16 is trained in float32, in which such a model computes.
+    const copyOf = (tensor: Tensor) =>
+      frozenIn(model) === undefined ? tensor.detach().clone() : tensor.detach().to({ dtype: 'float32', copy: true })
+    return new Map(
+      [...places].flatMap(([path, { tensor }]) =>
+        wanted.has(path) ? [[path, inPlace ? tensor : keep(noGrad(() => copyOf(tensor)))] as const] : [],
+      ),
+    )
   }
 
-  /** Its tensors by their paths in the model while it is active. */
+  /** Sets whether gradients are computed for an adapter's tensors. */
+  setTrainable(name: string, trainable: boolean): void {
+    for (const tensor of this.tensorsOf(name).values()) tensor.requiresGrad = trainable
+  }
+
+  /** An adapter's tensors by their paths in the model while it is active. */
   tensorsOf(name: string): Map<string, Tensor> {
     const { attachment, copies } = this.get(name)
     const tensors = new Map<string, Tensor>()
@@ -212,93 +221,75 @@ export class AdapterBank {
           seen.add(tensor)
           tensors.set(`${path}.adapters.${name}.${leaf}`, tensor)
         }
-    const standing = this.#standing.find(({ entry }) => entry.name === name)
+    const active = this.#active.find(({ entry }) => entry.name === name)
     for (const [path, copy] of copies) {
-      const place = standing?.replaced.find((one) => one.own && one.path === path)?.fields[0]
-      tensors.set(path, (place?.module[place.name] as Tensor | undefined) ?? copy)
+      const swapped = active?.copied.find((one) => one.path === path)
+      tensors.set(path, swapped === undefined ? copy : currentTensor(swapped))
     }
     return tensors
   }
 
   /**
-   * Makes exactly these active, one upon the other; none for the base itself. Returns the model that goes with the last one.
-   * @throws ConfigError where a method cannot be combined
+   * Makes exactly these adapters active, one on top of the other; none for the bare base.
+   * @param options.merged names of those that become part of the base's matrices (default: those that are merged now)
+   * @returns the model with the head of the last one
+   * @throws ConfigError for methods that cannot be combined or merged; the adapters active before stay active
    */
-  use(names: string | readonly string[] | undefined, options: { merged?: readonly string[] } = {}): Model {
+  activate(names: string | readonly string[] | undefined, options: { merged?: readonly string[] } = {}): Model {
     const wanted = (typeof names === 'string' ? [names] : (names ?? [])).map((name) => this.get(name))
     const lone = wanted.find(({ definition }) => !(definition.stacks ?? true))
     if (lone !== undefined && wanted.length > 1)
       throw new ConfigError(
-        `Expected adapters that can be active together, got ${wanted.map(({ name }) => name).join(', ')}: \`${lone.definition.type}\` works alone.`,
+        `Expected adapters that can be active together, got ${wanted.map(({ name }) => name).join(', ')}: \`${lone.definition.type}\` works alone. Activate one of them.`,
       )
     if (new Set(wanted).size !== wanted.length)
       throw new ConfigError(`Expected each adapter once, got ${wanted.map(({ name }) => name).join(', ')}.`)
-    const merged = new Set(options.merged ?? this.#standing.filter((one) => one.merged).map(({ entry }) => entry.name))
-    const before = this.#standing.map(({ entry, merged: was }) => ({ entry, merged: was }))
-    this.#leaveAll()
+    const merged = new Set(options.merged ?? this.#active.filter((one) => one.merged).map(({ entry }) => entry.name))
+    const before = this.#active.map(({ entry, merged: was }) => ({ entry, merged: was }))
+    this.#deactivateAll()
     try {
-      for (const entry of wanted) this.#enter(entry, merged.has(entry.name))
+      for (const entry of wanted) this.#activate(entry, merged.has(entry.name))
     } catch (error) {
-      this.#leaveAll()
-      for (const { entry, merged: was } of before) this.#enter(entry, was)
+      this.#deactivateAll()
+      for (const { entry, merged: was } of before) this.#activate(entry, was)
       throw error
     }
     return wanted.at(-1)?.model ?? this.#base
   }
 
-  /** Forgets an adapter; the base is as it was, but for what was trained in place. */
+  /** Removes an adapter; the base is as it was before, unless it was trained in place. */
   remove(name: string): void {
     this.get(name)
-    if (this.active.includes(name)) this.use(this.active.filter((other) => other !== name))
+    if (this.active.includes(name)) this.activate(this.active.filter((other) => other !== name))
     this.#entries.delete(name)
   }
 
   /**
-   * A new adapter that is the weighted sum of others of one kind; their mean unless weights are given.
-   * @throws ConfigError for adapters of several kinds, heads or layers, ShapeError for several sizes
+   * Adds the weighted sum of adapters of one method; their mean without weights.
+   * @throws ConfigError for different methods, heads or layers, ShapeError for different sizes
    */
   average(name: string, parts: readonly (string | { name: string; weight: number })[]): BankEntry {
     const listed = parts.map((part) => (typeof part === 'string' ? { name: part, weight: 1 / parts.length } : part))
-    const sources = listed.map(({ name: source, weight }) => ({ entry: this.get(source), weight }))
-    const [first] = sources
-    if (first === undefined) throw new ConfigError('Expected at least one adapter for `average`, got none.')
-    const { definition, model } = first.entry
-    if (sources.some(({ entry }) => entry.definition !== definition || entry.model !== model))
-      throw new ConfigError(
-        `Expected adapters of one kind with one head for \`average\`, got ${sources.map(({ entry }) => `${entry.name} (${entry.definition.type})`).join(', ')}.`,
-      )
+    const sources = listed.map(
+      ({ name: source, weight }): WeightedEntry => ({
+        entry: this.get(source),
+        weight,
+        tensors: this.tensorsOf(source),
+      }),
+    )
+    const first = checkAverage(sources)
+    const { definition, model } = first
     const configs = sources.map(({ entry }) => entry.config)
-    if (definition.summed === undefined && new Set(configs.map((config) => JSON.stringify(config))).size > 1)
-      throw new ConfigError(`Expected one config for \`average\` of ${definition.type}, got several.`)
-    const tensors = sources.map(({ entry, weight }) => ({ values: this.tensorsOf(entry.name), weight }))
-    const entry = this.add(definition, definition.summed?.(configs) ?? configs[0], {
+    const entry = this.add(definition, definition.sumConfig?.(configs) ?? first.config, {
       name,
       seed: 0,
       model,
-      trained: false,
-      copied: [...first.entry.copies.keys()],
-      ...(definition.summed === undefined ? { plan: first.entry.plan } : {}),
+      trainable: false,
+      copied: [...first.copies.keys()],
+      ...(definition.sumConfig === undefined ? { plan: first.plan } : {}),
     })
     try {
-      const made = pathsOf(entry)
-      for (const { entry: source } of sources) {
-        const own = pathsOf(source)
-        const apart = [...made, ...own].find((path) => !made.has(path) || !own.has(path))
-        if (apart !== undefined)
-          throw new ConfigError(
-            `Expected adapters of the same layers for \`average\`, but ${source.name} has ${own.has(apart) ? 'one' : 'none'} at ${apart}.`,
-          )
-      }
-      noGrad(() => {
-        for (const placement of entry.attachment.placements)
-          placement.adapter.setToSum(
-            sources.map(({ entry: { attachment }, weight }) => {
-              const { adapter } = attachment.placements.find(({ path }) => path === placement.path)!
-              return { adapter, weight }
-            }),
-          )
-        for (const [path, copy] of entry.copies) copy.copy_(weightedSum(tensors, path))
-      })
+      sumInto(entry, sources)
     } catch (error) {
       this.#entries.delete(name)
       throw error
@@ -306,70 +297,63 @@ export class AdapterBank {
     return entry
   }
 
-  #enter(entry: BankEntry, merged: boolean): void {
+  #activate(entry: BankEntry, merged: boolean): void {
     const { definition, attachment, model, name } = entry
-    const standing: InsertedParameters = { entry, merged, replaced: [] }
-    const values = new Map<string, { tensor: Tensor; own: boolean }>(
-      definition.inPlace ? [] : [...entry.copies].map(([path, tensor]) => [path, { tensor, own: true }]),
-    )
-    if (merged)
-      for (const { path, host, adapter } of attachment.placements) {
-        if (host instanceof Linear && host.held !== undefined)
-          throw new ConfigError(
-            `Expected plain weights for \`merge\`, got a base frozen in ${host.held}. Open the base anew as it is and put the adapter on it.`,
-          )
-        const made = noGrad(() => adapter.merged(host))
-        if (made === undefined)
-          throw new ConfigError(
-            `Expected an adapter that can become part of the base for \`merge\`, got ${entry.definition.type}. Keep it beside the base.`,
-          )
-        for (const [field, tensor] of Object.entries(made))
-          values.set(`${path}.${field}`, { tensor: keep(tensor), own: false })
-      }
-    const places = placesOf(model)
-    for (const [path, { tensor, own }] of values) {
-      const place = places.get(path)
-      if (place === undefined) throw new ConfigError(`Expected a parameter \`${path}\` in the model, found none.`)
-      const fields = place.fields()
-      for (const { module, name: field } of fields) module[field] = tensor
-      standing.replaced.push({ path, fields, original: place.tensor, own, tied: place.tied })
-    }
-    if (!merged) {
-      // Those that stand already may have no layers of their own, as bitfit has none.
-      if (attachment.placements.length > 0) insertAdapter(model.body, keeperName, this.#keeper)
-      for (const { host, adapter } of attachment.placements) insertAdapter(host, name, adapter)
-    }
-    this.#standing.push(standing)
+    // All that can fail comes before the first change of the model.
+    const matrices = merged ? mergedMatrices(entry) : new Map<string, Tensor>()
+    const places = parameterPlaces(model)
+    const swap = ([path, tensor]: [string, Tensor]) => swapParameter(path, places.get(path) as ParameterPlace, tensor)
+    const copies = definition.inPlace ? [] : [...entry.copies].filter(([path]) => !matrices.has(path))
+    for (const path of [...copies.map(([path]) => path), ...matrices.keys()])
+      if (!places.has(path)) throw new ConfigError(`Expected a parameter \`${path}\` in the model, found none.`)
+    this.#active.push({ entry, merged, copied: copies.map(swap), mergedInto: [...matrices].map(swap) })
+    if (merged) return
+    // Others that are active may have no layers at all, as bitfit has none.
+    if (attachment.placements.length > 0) addHook(model.body, this.#recorder)
+    for (const { host, adapter } of attachment.placements) insertAdapter(host, name, adapter)
   }
 
-  #leaveAll(): void {
-    for (const { entry, replaced } of this.#standing.reverse()) {
+  #deactivateAll(): void {
+    for (const { entry, copied, mergedInto } of this.#active.reverse()) {
       for (const { host } of entry.attachment.placements) removeAdapter(host, entry.name)
-      const { embedTokens } = entry.model.body
-      for (const { path, fields, original, own, tied } of replaced.reverse()) {
-        // Whoever trains or converts may have put another tensor there.
-        const now = fields[0].module[fields[0].name] as Tensor
-        if (own) entry.copies.set(path, now)
-        const restored = () =>
-          original.dtype === now.dtype ? original : keep(noGrad(() => original.detach().to(now.dtype)))
-        const value = tied ? embedTokens.weight : restored()
-        for (const { module, name } of fields) module[name] = value
-      }
+      for (const swapped of mergedInto.reverse()) restoreParameter(swapped, entry.model)
+      for (const swapped of copied.reverse()) entry.copies.set(swapped.path, restoreParameter(swapped, entry.model))
     }
-    removeAdapter(this.#base.body, keeperName)
-    this.#standing = []
+    removeHook(this.#base.body, this.#recorder)
+    this.#active = []
   }
 
-  /** Runs with the bare base, then puts back what was active. */
-  #without<Result>(body: () => Result): Result {
+  /** Runs with the bare base, then activates again what was active. */
+  #withBareBase<Result>(body: () => Result): Result {
     const active = this.active
     if (active.length === 0) return body()
-    const merged = this.#standing.filter((one) => one.merged).map(({ entry }) => entry.name)
-    this.use([])
+    const merged = this.#active.filter((one) => one.merged).map(({ entry }) => entry.name)
+    this.activate([])
     try {
       return body()
     } finally {
-      this.use(active, { merged })
+      this.activate(active, { merged })
     }
   }
+}
+
+/**
+ * The base's matrices with the adapter's changes in them, by path.
+ * @throws ConfigError where a method or base does not allow it
+ */
+const mergedMatrices = ({ attachment, definition }: BankEntry): Map<string, Tensor> => {
+  const matrices = new Map<string, Tensor>()
+  for (const { path, host, adapter } of attachment.placements) {
+    if (host instanceof Linear && host.held !== undefined)
+      throw new ConfigError(
+        `\`merge\` needs a base that is not quantised, got one in ${host.held}. Load the base again as it is and put the adapter on it.`,
+      )
+    const merged = noGrad(() => adapter.merged(host))
+    if (merged === undefined)
+      throw new ConfigError(
+        `\`merge\` needs a method whose change can become part of the base, got ${definition.type}. Keep the adapter beside the base.`,
+      )
+    for (const [field, tensor] of Object.entries(merged)) matrices.set(`${path}.${field}`, keep(tensor))
+  }
+  return matrices
 }

@@ -1,4 +1,4 @@
-// The registry of ways to adapt a model, and what other folders may use of adapters.
+// The registry of fine-tuning methods, and what other folders use of adapters.
 import type { z } from 'zod'
 import { openUnion, parseConfig, Registry } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
@@ -55,15 +55,19 @@ export type AdapterSettings = { [Type in AdapterType]: Omit<z.input<(typeof adap
 export const registerAdapter = (definition: AdapterDefinition): void => registry.register(definition)
 
 /**
- * Freezes the base and adds a fresh adapter, active and trained: gradients go to `trainable` alone.
- * @throws ConfigError for a config that does not fit the method or the model
+ * Freezes the base and adds a new adapter, which is active and trainable: gradients go to its `trainable` tensors
+ * alone.
+ * @throws ConfigError for settings that do not fit the method or the model
  */
 export const applyAdapter = (model: Model, config: AdapterInput, options: ApplyOptions = {}): AppliedAdapter => {
   const checked = parseConfig(adapterSchema, config, 'adapter')
   return applyWith(registry.find(checked.type) as AnyAdapter, model, checked, options)
 }
 
-/** Opens a folder of an adapter, PEFT's or ours, with its base. @throws CheckpointError that lists all that does not fit */
+/**
+ * Loads an adapter folder, PEFT's or ours, onto its base, which is a model in memory or is loaded too.
+ * @throws CheckpointError that lists every tensor and field that does not fit, or is NaN or infinite
+ */
 export const loadAdapter = (folder: string, options: LoadAdapterOptions = {}): Promise<LoadedAdapter> =>
   loadAdapterWith(registry.list, folder, options)
 

@@ -1,37 +1,41 @@
-// What stands in front of one layer of a base: it gets the layer's input and the layer's own way of computing, and gives the output.
-// The layer stays where it is, with its parameters under their paths; adapters are its children while they are active.
+// An adapter of one layer of the base: it wraps the layer's forward function. The layer stays where it is, with its
+// parameters under their paths; its active adapters are its children.
 import { ShapeError } from '../core/index.ts'
 import { Module } from '../nn/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
 
 type Forward = (...inputs: never[]) => unknown
 
-/** Where an adapter's dropout draws from: the stream of the batch that the body is at. */
-export interface Draws {
+/** Random generator of the batch that the body currently computes, for dropout in adapters. */
+export interface DropoutSource {
   generator?: Generator
 }
 
-/** An adapter of one layer. Its tensors are trained; they are reached as `<layer>.adapters.<name>.<field>`. */
+/** An adapter of one layer. Its tensors are trained; their paths are `<layer>.adapters.<name>.<field>`. */
 export abstract class LayerAdapter<Host extends Module = Module, Way extends Forward = Forward> extends Module {
   /**
-   * @param next what the layer does without this adapter, with those below it
-   * @param lowest true where there are none below it: `next` is the layer's own way
+   * Wraps the forward function of a layer.
+   * @param next the layer without this adapter, but with those below it
+   * @param lowest true without adapters below: `next` is the layer's own forward function
    */
   abstract wrap(host: Host, next: Way, lowest?: boolean): Way
 
-  /** Tensors that do for the layer what this adapter does, by the layer's own fields; undefined where nothing linear does. */
+  /**
+   * Tensors that replace the layer's own fields and have this adapter's effect; undefined for a change that is not
+   * linear.
+   */
   merged(_host: Host): Record<string, Tensor> | undefined {
     return undefined
   }
 
-  /** Takes on the weighted sum of what others of its kind and size have learned. */
+  /** Sets the values to the weighted sum of adapters of the same kind and size. */
   setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     const given = parts.map(({ adapter, weight }) => ({ values: adapter.parameters(), weight }))
     for (const [path, parameter] of this.parameters()) parameter.copy_(weightedSum(given, path))
   }
 }
 
-/** @throws ShapeError when one of them has another size */
+/** The weighted sum of the tensors at one path. @throws ShapeError for different sizes */
 export const weightedSum = (
   parts: readonly { values: ReadonlyMap<string, Tensor>; weight: number }[],
   path: string,
@@ -44,12 +48,13 @@ export const weightedSum = (
   return parts.map(({ values, weight }) => values.get(path)!.mul(weight)).reduce((sum, value) => sum.add(value))
 }
 
-/** The adapters of one layer that are active, the innermost first. */
+/** The active adapters of one layer, innermost first, and hooks around all of them. */
 class AdapterSlot extends Module {
   readonly #adapters = new Map<string, LayerAdapter>()
+  readonly #hooks = new Set<LayerAdapter>()
 
-  get size(): number {
-    return this.#adapters.size
+  get isEmpty(): boolean {
+    return this.#adapters.size + this.#hooks.size === 0
   }
 
   set(name: string, adapter: LayerAdapter): void {
@@ -60,26 +65,40 @@ class AdapterSlot extends Module {
     this.#adapters.delete(name)
   }
 
+  addHook(hook: LayerAdapter): void {
+    this.#hooks.add(hook)
+  }
+
+  removeHook(hook: LayerAdapter): void {
+    this.#hooks.delete(hook)
+  }
+
   override *children(): Iterable<[string, Module]> {
     yield* this.#adapters
   }
 
   compose(host: Module, own: Forward): Forward {
-    return [...this.#adapters.values()].reduce<Forward>((next, adapter) => adapter.wrap(host, next, next === own), own)
+    const adapted = [...this.#adapters.values()].reduce<Forward>(
+      (next, adapter) => adapter.wrap(host, next, next === own),
+      own,
+    )
+    return [...this.#hooks].reduce<Forward>((next, hook) => hook.wrap(host, next), adapted)
   }
 }
 
 type Hosting = Module & { adapters?: AdapterSlot; forward?: Forward }
 
-/** The layer's own forward stays on its prototype; what is found on the object itself goes through the adapters. */
+/**
+ * Composes the forward function anew. The layer's own is on its prototype; one on the object goes through the adapters.
+ */
 const compose = (host: Hosting): void => {
   delete host.forward
-  if (host.adapters === undefined || host.adapters.size === 0) {
+  if (host.adapters === undefined || host.adapters.isEmpty) {
     delete host.adapters
     return
   }
   const own = (host as unknown as { forward: Forward }).forward.bind(host)
-  // Not enumerable: fields that are parameters or children are found by enumeration.
+  // Not enumerable: parameters and children are found by enumeration.
   Object.defineProperty(host, 'forward', {
     value: host.adapters.compose(host, own),
     configurable: true,
@@ -87,17 +106,24 @@ const compose = (host: Hosting): void => {
   })
 }
 
-export const insertAdapter = (host: Module, name: string, adapter: LayerAdapter): void => {
+const change = (host: Module, edit: (slot: AdapterSlot) => void): void => {
   const hosting = host as Hosting
   hosting.adapters ??= new AdapterSlot()
-  hosting.adapters.set(name, adapter)
+  edit(hosting.adapters)
   if (host.training) hosting.adapters.train()
   else hosting.adapters.eval()
   compose(hosting)
 }
 
-export const removeAdapter = (host: Module, name: string): void => {
-  const hosting = host as Hosting
-  hosting.adapters?.delete(name)
-  compose(hosting)
-}
+/** Puts an adapter on a layer, around those that are there. */
+export const insertAdapter = (host: Module, name: string, adapter: LayerAdapter): void =>
+  change(host, (slot) => slot.set(name, adapter))
+
+/** Takes an adapter off a layer. */
+export const removeAdapter = (host: Module, name: string): void => change(host, (slot) => slot.delete(name))
+
+/** Wraps a layer in a hook without parameters, which is no child of the layer. */
+export const addHook = (host: Module, hook: LayerAdapter): void => change(host, (slot) => slot.addHook(hook))
+
+/** Takes a hook off a layer. */
+export const removeHook = (host: Module, hook: LayerAdapter): void => change(host, (slot) => slot.removeHook(hook))

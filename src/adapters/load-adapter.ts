@@ -1,4 +1,5 @@
-// Opens an adapter's folder, PEFT's or ours, onto a base that is in memory or that the folder names. Knows no method.
+// Loads an adapter folder, PEFT's or ours, onto a base that is in memory or that the folder names. Independent of
+// methods.
 import { readFile } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
@@ -31,22 +32,24 @@ import { headOfTask, savedKeys } from './peft/names.ts'
 import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, WEIGHTS_FILE } from './save-adapter.ts'
 import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
 
+/** Options of `loadAdapter`. */
 export interface LoadAdapterOptions extends Omit<LoadModelOptions, 'newHead' | 'config' | 'head'> {
-  /** What the model predicts; what the adapter's files say unless given. */
+  /** Head of the model (default: as in the adapter's files). */
   head?: HeadType
-  /** The base: a model in memory, or a folder or Hub id in place of the one that the adapter names. */
+  /** The base: a model in memory, or a folder or Hub id instead of the one that the adapter names. */
   base?: Model | string
-  /** Name of the adapter on this base; `default` unless given. */
+  /** Name of the adapter on this base (default: `default`). */
   name?: string
-  /** Go on training it; frozen unless given. */
-  trained?: boolean
+  /** Compute gradients, to train it further (default: false). */
+  trainable?: boolean
 }
 
+/** An adapter on its base. */
 export interface LoadedAdapter {
-  /** The base with the adapter active and the head that goes with it. */
+  /** The base with the active adapter and its head. */
   model: Model
   applied: AppliedAdapter
-  /** Folder of the base's files, where it was read from one. */
+  /** Folder of the base, if it was loaded from one. */
   baseFolder?: string
 }
 
@@ -69,10 +72,10 @@ const extraSchema = z.strictObject({
   config: z.record(z.string(), z.unknown()),
   head: z.enum(headTypes),
   headOptions: headOptionsSchema.partial(),
-  fresh: z.int().optional(),
+  baseSeed: z.int().optional(),
 })
 
-/** Fields of every PEFT file, and defaults of others that say nothing of the values. */
+/** Fields of every PEFT file, and others that do not affect the values. */
 const commonFields = [
   'peft_type',
   'peft_version',
@@ -94,14 +97,14 @@ const definitionFor = (registry: readonly AnyAdapter[], type: unknown, where: st
   const found = names.get(type as string)
   if (found !== undefined) return found
   throw new CheckpointError(
-    `${where}: Expected a \`peft_type\` of ${[...names.keys()].join(', ')}, got ${show(type)}. Convert the adapter, or merge it into its base in PEFT.`,
+    `${where}: Expected a \`peft_type\` of ${[...names.keys()].join(', ')}, got ${show(type)}. Convert the adapter, or merge it into its base with PEFT.`,
   )
 }
 
-/** Whether a folder (or a Hub id's snapshot) holds an adapter and not a whole model. */
+/** Whether a folder, or the snapshot of a Hub model, contains an adapter instead of a model. */
 export const isAdapterFolder = async (folder: string): Promise<boolean> => exists(join(folder, CONFIG_FILE))
 
-/** Labels by the size of the classifier that the file brings, where nobody names them. */
+/** Default label names for the size of the classifier in the file. */
 const labelsIn = (
   model: Model,
   head: HeadType,
@@ -118,7 +121,7 @@ const labelsIn = (
   return shape === undefined ? undefined : Array.from({ length: shape[0] }, (_, i) => `LABEL_${i}`)
 }
 
-/** Ours, by the paths of our modules. */
+/** An adapter in our own format, by the paths of our modules. */
 const readOwn = (file: PeftFile, definition: AnyAdapter, model: Model): FoundAdapter<AnyConfig> => {
   const config = parseConfig(definition.config, file.fields.tunesmith, `${file.path}: tunesmith`) as AnyConfig
   return {
@@ -138,7 +141,7 @@ const readOwn = (file: PeftFile, definition: AnyAdapter, model: Model): FoundAda
 const textsIn = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
 
-/** Values of the model's own parameters that the file brings: its head, biases, layers. */
+/** Values of the model's own parameters in the file: its head, biases, layers. */
 const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tensor> => {
   const { definition, config, headType } = model
   const { numLayers } = definition.facts(config)
@@ -156,7 +159,7 @@ const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tenso
     const rule = expandRules(modelKeys(definition, config, headType), numLayers).find(({ ours }) => ours.includes(path))
     return rule?.theirs ?? path
   }
-  // PEFT leaves the matrix that scores words as it was where it has a table of its own.
+  // With its own token embeddings, PEFT leaves the tied output matrix as it was.
   const table = state.has(TABLE_PATH) && !state.has(TIED_PATH) ? layer?.weight : undefined
   if (!own && table !== undefined) state.set(TIED_PATH, table)
   const fitting = [...state].filter(([path]) => parameters.has(path))
@@ -168,21 +171,21 @@ const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tenso
   )
 }
 
-const openBase = async (
+const loadBase = async (
   folder: string,
   fields: Record<string, unknown>,
   options: LoadAdapterOptions,
   head: HeadType | undefined,
   headOptions: (model: Model) => Partial<HeadOptions>,
 ): Promise<{ model: Model; baseFolder?: string }> => {
-  const { base, name: _, trained: __, ...opening } = options
+  const { base, name: _, trainable: __, ...loading } = options
   if (base instanceof Model) {
-    // The bank's own model is the one that was there first.
+    // The first model of a body is the bank's own: make the bank before another head is put on the body.
     adaptersOf(base)
     const wanted = head ?? base.headType
-    const asked = headOptions(base)
-    if (wanted === base.headType && sameLabels(asked, base)) return { model: base }
-    const model = withHead(base, wanted, { ...asked, ...options.headOptions })
+    const given = headOptions(base)
+    if (wanted === base.headType && sameLabels(given, base)) return { model: base }
+    const model = withHead(base, wanted, { ...given, ...options.headOptions })
     model.head.initialize({ std: base.facts.initializerRange, generator: new Generator(options.seed ?? 0) })
     const { dtype, device } = base.body.embedTokens
     model.head.to({ dtype, device })
@@ -196,26 +199,29 @@ const openBase = async (
   const beside = join(folder, named)
   const relative = !isAbsolute(named) && /^\.\.?(\/|$)/.test(named) && (await exists(beside))
   const where = relative ? beside : named
-  // The head's size is known once the base's kind is.
-  const opened = await loadModelWithReport(where, { ...opening, head })
-  const asked = { ...headOptions(opened.model), ...options.headOptions }
-  if (sameLabels(asked, opened.model)) return { model: opened.model, baseFolder: opened.folder }
-  // The base's own head is of another size: the adapter brings one.
-  const newHead = asked.labels !== undefined && asked.labels.length !== opened.model.headOptions.labels.length
+  // The size of the head is only known once the architecture of the base is.
+  const loaded = await loadModelWithReport(where, { ...loading, head })
+  const given = { ...headOptions(loaded.model), ...options.headOptions }
+  if (sameLabels(given, loaded.model)) return { model: loaded.model, baseFolder: loaded.folder }
+  // The base's own head has another size: the adapter's files contain the head.
+  const newHead = given.labels !== undefined && given.labels.length !== loaded.model.headOptions.labels.length
   const again = await loadModelWithReport(where, {
-    ...opening,
-    head: opened.model.headType,
-    headOptions: asked,
+    ...loading,
+    head: loaded.model.headType,
+    headOptions: given,
     newHead,
   })
   return { model: again.model, baseFolder: again.folder }
 }
 
-/** Names count, not only their number: they are what predictions say. */
+/** Whether the label names are equal, not only their number: predictions are label names. */
 const sameLabels = ({ labels }: Partial<HeadOptions>, { headOptions }: Model): boolean =>
   labels === undefined || labels.join('\0') === headOptions.labels.join('\0')
 
-/** @throws CheckpointError that lists every tensor and field that does not fit */
+/**
+ * Loads an adapter of one of the methods.
+ * @throws CheckpointError that lists every tensor and field that does not fit
+ */
 export const loadAdapterWith = async (
   registry: readonly AnyAdapter[],
   source: string,
@@ -228,17 +234,17 @@ export const loadAdapterWith = async (
   const prefix = definition.peft?.prefix ?? keyPrefix
   const given = await jsonObject(join(folder, EXTRA_FILE))
   const extra = given === undefined ? undefined : parseConfig(extraSchema, given, join(folder, EXTRA_FILE))
-  const fresh = extra?.fresh
-  if (fresh !== undefined && options.base instanceof Model)
+  const baseSeed = extra?.baseSeed
+  if (baseSeed !== undefined && options.base instanceof Model)
     throw new CheckpointError(
-      `${folder}: Expected a base of random weights, which the adapter was trained on, got the base in memory. Open this adapter by itself.`,
+      `${folder}: Expected a randomly initialised base, which the adapter was trained on, got a base in memory. Load this adapter without \`base\`.`,
     )
   const weights = await openSafetensors(join(folder, WEIGHTS_FILE))
-  const { model, baseFolder } = await openBase(
+  const { model, baseFolder } = await loadBase(
     folder,
     fields,
-    // Random weights are those that the run drew only where they are drawn as it did.
-    fresh === undefined ? options : { ...options, dtype: 'float32', device: undefined },
+    // The same random weights as in the run need the same dtype and device as in the run.
+    baseSeed === undefined ? options : { ...options, dtype: 'float32', device: undefined },
     options.head ?? extra?.head ?? headOfTask(fields.task_type),
     (base) => {
       if (extra !== undefined) return extra.headOptions
@@ -250,9 +256,9 @@ export const loadAdapterWith = async (
       return labels === undefined ? {} : { labels }
     },
   )
-  if (fresh !== undefined) {
+  if (baseSeed !== undefined) {
     const { dtype, device } = options
-    model.initialize({ std: model.facts.initializerRange, generator: new Generator(fresh) })
+    model.initialize({ std: model.facts.initializerRange, generator: new Generator(baseSeed) })
     if (dtype !== undefined || device !== undefined) model.to({ dtype, device })
   }
   const own = definition.peft === undefined
@@ -263,29 +269,29 @@ export const loadAdapterWith = async (
     ]),
   )
   const file = new PeftFile(folder, fields, tensors)
-  file.refuseOthers(new Set([...commonFields, ...(definition.peft?.fields ?? [])]))
+  file.refuseUnknownFields(new Set([...commonFields, ...(definition.peft?.fields ?? [])]))
   const found: FoundAdapter<AnyConfig> = definition.peft?.read(file, model) ?? readOwn(file, definition, model)
   const copies = copiesIn(file, model, own)
   if (!own) {
     file.expect(savedKeys(model, textsIn(fields.modules_to_save)))
-    file.settle()
+    file.throwFaults()
   }
-  const { name = 'default', trained = false } = options
+  const { name = 'default', trainable = false } = options
   const bank = adaptersOf(model)
-  if (trained) model.requireGrad(false)
-  // What PEFT's fields cannot say stands beside them.
+  if (trainable) model.requireGrad(false)
+  // Settings that PEFT's fields cannot express are in a file of our own.
   const config = extra?.type === definition.type ? { ...found.config, ...extra.config } : found.config
   const entry = bank.add(definition, config, {
     name,
     seed: 0,
     model,
-    trained,
+    trainable,
     plan: found.plan,
     copied: [...copies.keys()],
   })
   try {
     found.fill(entry.attachment)
-    file.settle()
+    file.throwFaults()
     noGrad(() => {
       for (const [path, tensor] of copies) entry.copies.get(path)?.copy_(tensor)
     })
@@ -294,5 +300,5 @@ export const loadAdapterWith = async (
     bank.remove(name)
     throw error
   }
-  return { model: bank.use(name), applied: new AppliedAdapter(bank, name), baseFolder }
+  return { model: bank.activate(name), applied: new AppliedAdapter(bank, name), baseFolder }
 }

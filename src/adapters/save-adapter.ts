@@ -1,5 +1,6 @@
-// Writes an adapter as a folder: adapter_config.json and adapter_model.safetensors, in PEFT's format where it has the method, otherwise
-// in ours (same two names; tensors by our paths). `tunesmith.json` beside them holds what PEFT's fields cannot say.
+// Writes an adapter folder: adapter_config.json and adapter_model.safetensors, in PEFT's format for methods that PEFT
+// has, otherwise in ours (the same file names; tensors by our paths). `tunesmith.json` has the settings that PEFT's
+// fields cannot express.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { saveSafetensors, sourceOf, toHfKeys } from '../checkpoint/index.ts'
@@ -12,20 +13,24 @@ import { modulesToSave, taskTypes } from './peft/names.ts'
 export const CONFIG_FILE = 'adapter_config.json'
 export const WEIGHTS_FILE = 'adapter_model.safetensors'
 export const EXTRA_FILE = 'tunesmith.json'
-/** Before every key in PEFT's files. */
+/** Prefix of every key in PEFT's files. */
 export const keyPrefix = 'base_model.model.'
-/** `peft_type` of methods that PEFT does not have. */
+/** `peft_type` for methods that PEFT does not have. */
 export const ownType = (type: string) => `TUNESMITH_${type.toUpperCase().replaceAll('-', '_')}`
 
+/** Options of `saveAdapter`. */
 export interface SaveAdapterOptions {
-  /** Folder or Hub id of the base, as whoever opens the files will find it; where the base came from unless given. */
+  /** Folder or Hub id of the base, from which the adapter can be loaded (default: where the base was loaded from). */
   base?: string
-  /** Seed of a base whose weights are drawn at random: `base` says its shape only. PEFT cannot open such an adapter. */
-  fresh?: number
-  /** Converts what is written. */
+  /**
+   * Random seed of a randomly initialised base: `base` then gives its architecture only. PEFT cannot load such an
+   * adapter.
+   */
+  baseSeed?: number
+  /** dtype of the written tensors (default: as they are). */
   dtype?: Dtype
-  /** Writes more files into the folder before it appears. */
-  also?(folder: string): Promise<void>
+  /** Adds files to the folder before it appears under its name. */
+  addFiles?(folder: string): Promise<void>
 }
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
@@ -36,7 +41,7 @@ const copiesByKey = (model: Model, copies: ReadonlyMap<string, Tensor>): Map<str
   return toHfKeys(copies, modelKeys(definition, config, headType), definition.facts(config).numLayers)
 }
 
-/** Two files, whole or not at all. @throws ConfigError for a variant that is a model of its own */
+/** Writes an adapter folder atomically. @throws ConfigError for a method that trains the base itself */
 export const saveAdapter = async (
   applied: AppliedAdapter,
   folder: string,
@@ -46,7 +51,7 @@ export const saveAdapter = async (
   const { definition, config, model, attachment, copies: own } = bank.get(name)
   if (definition.inPlace)
     throw new ConfigError(
-      `Expected an adapter beside its base to save, got \`${definition.type}\`, which trains the base itself. Save the model.`,
+      `\`saveAdapter\` needs an adapter beside its base: \`${definition.type}\` trains the base itself. Use \`saveModel\`.`,
     )
   const base = options.base ?? sourceOf(model)?.folder ?? null
   const all = bank.tensorsOf(name)
@@ -76,7 +81,7 @@ export const saveAdapter = async (
       tensors: new Map([...named].map(([key, tensor]) => [(written.bare?.has(key) ? '' : prefix) + key, tensor])),
     }
   })
-  const { fresh } = options
+  const { baseSeed: fresh } = options
   const extra = { type: definition.type, config, head: model.headType, headOptions: model.headOptions, fresh }
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
@@ -86,6 +91,6 @@ export const saveAdapter = async (
       () => new Map([...tensors].map(([key, tensor]) => [key, tensor.detach().to(options.dtype ?? tensor.dtype)])),
     )
     await saveSafetensors(join(target, WEIGHTS_FILE), plain, { format: 'pt' })
-    await options.also?.(target)
+    await options.addFiles?.(target)
   })
 }

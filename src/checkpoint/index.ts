@@ -29,4 +29,4 @@ export {
   saveSafetensors,
   type TensorEntry,
 } from './safetensors.ts'
-export { hfState, type SaveOptions, saveModel } from './save-model.ts'
+export { hfState, type SaveModelOptions, saveModel } from './save-model.ts'

@@ -11,7 +11,7 @@ import { toHfKeys } from './hf-keys.ts'
 import { sourceOf } from './load-model.ts'
 import { saveSafetensors, type WrittenFile } from './safetensors.ts'
 
-export interface SaveOptions {
+export interface SaveModelOptions {
   /** Converts what is written; kept as it is unless given. */
   dtype?: Dtype
   /** Larger models are split into files of at most this size. */
@@ -24,7 +24,7 @@ export interface SaveOptions {
   /** Fields of config.json, over those of the model. */
   fields?: HfFields
   /** Writes more files into the folder before it appears. */
-  also?(folder: string): Promise<void>
+  addFiles?(folder: string): Promise<void>
   /** Is told of each file of weights what was written, by its name in the folder. */
   onWritten?(name: string, file: WrittenFile): void
 }
@@ -75,7 +75,7 @@ const splitBySize = (tensors: ReadonlyMap<string, Tensor>, dtype: Dtype | undefi
 const writeOne = async (
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
-  { dtype, onWritten }: Pick<SaveOptions, 'dtype' | 'onWritten'>,
+  { dtype, onWritten }: Pick<SaveModelOptions, 'dtype' | 'onWritten'>,
 ) => {
   const converted = new Map(
     [...tensors].map(([name, tensor]) => [name, dtype === undefined ? tensor : tensor.to(dtype)]),
@@ -92,7 +92,7 @@ const copyBeside = async (from: string, to: string, wanted: (name: string) => bo
 }
 
 /** Writes config.json, the weights and the files beside them. What stood at `folder` before is replaced in one step. */
-export const saveModel = async (model: Model, folder: string, options: SaveOptions = {}): Promise<void> => {
+export const saveModel = async (model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> => {
   const { dtype, maxShardBytes = 5e9 } = options
   const source = sourceOf(model)
   const tensors = noGrad(() => new Map([...hfState(model)].map(([name, tensor]) => [name, tensor.detach()])))
@@ -139,7 +139,7 @@ export const saveModel = async (model: Model, folder: string, options: SaveOptio
         json({ metadata: { total_size: size }, weight_map: map }),
       )
     }
-    await options.also?.(target)
+    await options.addFiles?.(target)
   })
   for (const tensor of tensors.values()) tensor.free()
 }

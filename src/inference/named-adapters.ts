@@ -103,6 +103,6 @@ export class AdapterSwitch {
         `Expected one of ${this.names.join(', ')} for the adapter, got "${name}".${didYouMean(name, this.names)}`,
       )
     this.#active = name
-    return adaptersOf(this.#loaded.model).use(name === baseName ? [] : name)
+    return adaptersOf(this.#loaded.model).activate(name === baseName ? [] : name)
   }
 }

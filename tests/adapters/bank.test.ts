@@ -1,4 +1,4 @@
-// Many adapters over one base: switched, stacked, averaged, with heads of their own, and what they cost.
+// Several adapters on one base: switching, stacking, averaging, heads of their own, and memory.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ const stir = (trainable: ReadonlyMap<string, Tensor>, seed: number) =>
   })
 
 describe('several adapters on one base', () => {
-  it('switches between them by name, to the bit, with one copy of the base', () => {
+  it('are switched by name with bit-identical outputs and one copy of the base', () => {
     const model = make('bert', 'sequence-classification')
     const bank = adaptersOf(model)
     const weight = model.parameters().get('body.layers.0.attention.qProj.weight')
@@ -51,26 +51,26 @@ describe('several adapters on one base', () => {
     })
     expect(bank.names).toEqual(kinds.map(({ type }) => type))
     for (const { name, logits } of [...given].reverse()) {
-      expect(apart(logitsOf(bank.use(name)), logits), name).toBe(0)
+      expect(apart(logitsOf(bank.activate(name)), logits), name).toBe(0)
       expect(bank.active).toEqual([name])
     }
-    expect(apart(logitsOf(bank.use(undefined)), before)).toBe(0)
+    expect(apart(logitsOf(bank.activate(undefined)), before)).toBe(0)
     expect(model.parameters().get('body.layers.0.attention.qProj.weight')).toBe(weight)
-    expect(() => bank.use('lroa')).toThrow(/lora/)
-    expect(() => bank.use(['lora', 'prefix-tuning'])).toThrow(/works alone/)
+    expect(() => bank.activate('lroa')).toThrow(/lora/)
+    expect(() => bank.activate(['lora', 'prefix-tuning'])).toThrow(/works alone/)
     expect(() => applyAdapter(model, { type: 'full' }, { name: 'all' })).toThrow(/changes the base itself/)
     // A refusal leaves what was active before.
-    expect(apart(logitsOf(bank.use('ia3')), given[1].logits)).toBe(0)
+    expect(apart(logitsOf(bank.activate('ia3')), given[1].logits)).toBe(0)
   })
 
-  it('stacks: the changes of two LoRAs add up', () => {
+  it('stack: the changes of two LoRAs add up', () => {
     const model = make('llama', 'causal-lm')
     const bank = adaptersOf(model)
     const path = 'body.layers.0.attention.qProj.weight'
     const deltas = ['a', 'b'].map((name, seed) => {
       const applied = applyAdapter(model, { type: 'lora', targets: ['qProj'], rank: 3 }, { name, seed })
       stir(applied.trainable, seed)
-      bank.use(undefined)
+      bank.activate(undefined)
       const plain = model.parameters().get(path)
       applied.merge()
       return noGrad(() =>
@@ -80,12 +80,12 @@ describe('several adapters on one base', () => {
           ?.sub(plain as Tensor),
       ) as Tensor
     })
-    const both = logitsOf(bank.use(['a', 'b'], { merged: [] }))
+    const both = logitsOf(bank.activate(['a', 'b'], { merged: [] }))
     expect(bank.active).toEqual(['a', 'b'])
-    const merged = logitsOf(bank.use(['a', 'b'], { merged: ['a', 'b'] }))
+    const merged = logitsOf(bank.activate(['a', 'b'], { merged: ['a', 'b'] }))
     expect(apart(both, merged)).toBeLessThan(1e-5)
-    const plain = bank.use(undefined, { merged: [] }).parameters().get(path) as Tensor
-    bank.use(['a', 'b'], { merged: ['a', 'b'] })
+    const plain = bank.activate(undefined, { merged: [] }).parameters().get(path) as Tensor
+    bank.activate(['a', 'b'], { merged: ['a', 'b'] })
     const sum = noGrad(() => plain.add(deltas[0]).add(deltas[1]))
     expect(apart(model.parameters().get(path)?.toFloat32Array() ?? [], sum.toFloat32Array())).toBeLessThan(1e-6)
   })
@@ -108,7 +108,7 @@ describe('several adapters on one base', () => {
         return [...dora.trainable].map(([path, { grad }]) => [path, grad?.toFloat32Array() ?? []] as const)
       }
       const alone = { logits: logitsOf(model), gradients: gradients() }
-      bank.use(['nothing', 'dora'])
+      bank.activate(['nothing', 'dora'])
       expect(apart(logitsOf(model), alone.logits)).toBeLessThan(1e-5)
       expect(apart(alone.logits, before)).toBeGreaterThan(0.01)
       for (const [i, [path, values]] of gradients().entries()) {
@@ -120,7 +120,7 @@ describe('several adapters on one base', () => {
     },
   )
 
-  it('averages: LoRA as the mean of what they change, others by their values', () => {
+  it('are averaged: LoRA as the mean of the changes, other methods by their values', () => {
     const model = make('gpt2', 'sequence-classification')
     const bank = adaptersOf(model)
     const path = 'body.layers.1.attention.vProj.weight'
@@ -131,19 +131,19 @@ describe('several adapters on one base', () => {
       return model.parameters().get(path) as Tensor
     })
     const heads = ['a', 'b'].map(
-      (name) => bank.use(name, { merged: [] }).parameters().get('head.classifier.weight') as Tensor,
+      (name) => bank.activate(name, { merged: [] }).parameters().get('head.classifier.weight') as Tensor,
     )
     bank.average('soup', [
       { name: 'a', weight: 0.25 },
       { name: 'b', weight: 0.75 },
     ])
-    bank.use('soup', { merged: ['soup'] })
+    bank.activate('soup', { merged: ['soup'] })
     const mean = (parts: Tensor[]) => noGrad(() => parts[0].mul(0.25).add(parts[1].mul(0.75)).toFloat32Array())
     expect(apart(model.parameters().get(path)?.toFloat32Array() ?? [], mean(changed))).toBeLessThan(1e-6)
     expect(apart(model.parameters().get('head.classifier.weight')?.toFloat32Array() ?? [], mean(heads))).toBeLessThan(
       1e-6,
     )
-    bank.use(undefined, { merged: [] })
+    bank.activate(undefined, { merged: [] })
     for (const [seed, name] of ['c', 'd'].entries())
       stir(applyAdapter(model, { type: 'pfeiffer' }, { name }).trainable, seed)
     const entry = bank.average('mixed', ['c', 'd'])
@@ -152,11 +152,11 @@ describe('several adapters on one base', () => {
       expect(value.allclose(noGrad(() => c[i].add(d[i]).div(2)))).toBe(true)
     })
     expect(entry.copies.size).toBeGreaterThan(0)
-    expect(() => bank.average('odd', ['a', 'c'])).toThrow(/of one kind/)
+    expect(() => bank.average('odd', ['a', 'c'])).toThrow(/of one method/)
     expect(bank.names).not.toContain('odd')
   })
 
-  it('averages what is everywhere only, and what has begun at a text or come from a file', async () => {
+  it('are averaged only if they have the same layers, also from an initial text or a file', async () => {
     const model = make('bert', 'sequence-classification')
     const bank = adaptersOf(model)
     const add = (name: string, config: object, seed = 0) => {
@@ -187,17 +187,17 @@ describe('several adapters on one base', () => {
     rmSync(join(scratch, 'headless', 'tunesmith.json'))
     for (const name of ['one', 'two']) await loadAdapter(join(scratch, 'headless'), { base: model, name })
     bank.average('both', ['one', 'two'])
-    expect(apart(logitsOf(bank.use('both')), logitsOf(bank.use('headless')))).toBeLessThan(1e-5)
+    expect(apart(logitsOf(bank.activate('both')), logitsOf(bank.activate('headless')))).toBeLessThan(1e-5)
   })
 
-  it('draws the dropout of a LoRA from the stream of the batch, whatever else is active', () => {
+  it('take the random numbers of dropout from the batch, whatever else is active', () => {
     const model = make('bert', 'sequence-classification')
     const bank = adaptersOf(model)
     applyAdapter(model, { type: 'bitfit', trainHead: false }, { name: 'biases' })
     const lora = applyAdapter(model, { type: 'lora', dropout: 0.5, trainHead: false }, { name: 'lora' })
     stir(lora.trainable, 1)
     for (const active of [['lora'], ['biases', 'lora'], ['lora', 'biases']]) {
-      bank.use(active)
+      bank.activate(active)
       model.train()
       const drawn = (seed: number) =>
         noGrad(() => model.forward({ inputIds: ids, generator: new Generator(seed) }).logits.toFloat32Array())
@@ -206,7 +206,7 @@ describe('several adapters on one base', () => {
     }
   })
 
-  it('keeps specialists with heads of their own over one body', async () => {
+  it('can have heads of their own over one body', async () => {
     const sizes = { few: ['x', 'y'], many: ['p', 'q', 'r', 's'] }
     const expected: Record<string, Float32Array> = {}
     for (const [name, labels] of Object.entries(sizes)) {
@@ -229,16 +229,16 @@ describe('several adapters on one base', () => {
       opened.set(name, (await loadAdapter(join(scratch, name), { base, name })).model)
     const bank = adaptersOf(base)
     for (const name of ['many', 'tags', 'few', 'many']) {
-      const model = bank.use(name)
+      const model = bank.activate(name)
       expect(model).toBe(opened.get(name))
       expect(model.body).toBe(base.body)
       expect(apart(logitsOf(model), expected[name]), name).toBe(0)
     }
     expect(opened.get('many')?.headOptions.labels).toEqual(sizes.many)
-    expect(apart(logitsOf(bank.use(undefined)), plain)).toBe(0)
+    expect(apart(logitsOf(bank.activate(undefined)), plain)).toBe(0)
   })
 
-  it('scales the learning rate of B alone for LoRA+', () => {
+  it('scale the learning rate of B alone for LoRA+', () => {
     const applied = applyAdapter(make('bert', 'sequence-classification'), { type: 'lora', loraPlusRatio: 16 })
     const scales = [...applied.trainable.keys()].map((path) => [path, applied.learningRateScale(path)] as const)
     expect(scales.filter(([path]) => path.endsWith('.b')).every(([, scale]) => scale === 16)).toBe(true)
@@ -255,14 +255,14 @@ describe('several adapters on one base', () => {
     )
   })
 
-  it('shares A where the files of the base have one matrix', () => {
+  it('share A for layers that are fused in the files of the base', () => {
     const model = make('gpt2', 'causal-lm')
     const { trainable } = applyAdapter(model, { type: 'lora', targets: ['qProj', 'vProj'] })
     expect([...trainable.keys()].filter((path) => path.endsWith('.a')).length).toBe(2)
     expect([...trainable.keys()].filter((path) => path.endsWith('.b')).length).toBe(4)
   })
 
-  it('says the size of a fresh bottleneck in its files, and takes files that do not as they were meant', async () => {
+  it('write the default size of a bottleneck into their files, and read files without it', async () => {
     const wide = buildModel(
       models.bert,
       models.bert.adjust(models.bert.presets.test, { hiddenSize: 384, numHeads: 12, numLayers: 1 }),
@@ -294,7 +294,7 @@ describe('several adapters on one base', () => {
     expect(apart(logitsOf(model), before)).toBe(0)
   })
 
-  it('says what does not fit', async () => {
+  it('are refused with a reason if they do not fit', async () => {
     const model = make('llama', 'causal-lm')
     expect(() => applyAdapter(model, { type: 'lora', targets: ['qproj' as never] })).toThrow(/qProj/)
     expect(() => applyAdapter(make('bert', 'masked-lm'), { type: 'lora', targets: ['gateProj'] })).toThrow(/upProj/)

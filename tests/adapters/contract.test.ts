@@ -1,5 +1,5 @@
-// What every way of adapting promises, on every architecture that takes it: what is trained and what stays to the bit, switching, files,
-// dropout, packed rows, recomputation, generation with a cache.
+// The contract of fine-tuning methods on every architecture that supports them: which tensors change, switching, files,
+// dropout, packed rows, recomputation, and generation with a cache.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,20 +62,26 @@ const descend = (trainable: ReadonlyMap<string, Tensor>, rate = 0.01) =>
 const pairs = types.flatMap((type) => architectures.map((architecture) => [type, architecture] as const))
 const working = pairs.filter(([type, architecture]) => refusals[type]?.[architecture] === undefined)
 
-describe('refusals', () => {
-  it.each(pairs.filter((pair) => !working.includes(pair)))('%s on %s says why not', (type, architecture) => {
-    const model = make(architecture)
-    expect(() => applyAdapter(model, configOf(type))).toThrow(refusals[type]?.[architecture])
-    expect([...model.parameters().keys()].some((path) => path.includes('adapters'))).toBe(false)
-  })
+describe('a method on an architecture without a place for it', () => {
+  it.each(pairs.filter((pair) => !working.includes(pair)))(
+    'is refused with the reason: %s on %s',
+    (type, architecture) => {
+      const model = make(architecture)
+      expect(() => applyAdapter(model, configOf(type))).toThrow(refusals[type]?.[architecture])
+      expect([...model.parameters().keys()].some((path) => path.includes('adapters'))).toBe(false)
+    },
+  )
 
-  it.each(['prefix-tuning', 'prompt-tuning'] as const)('%s has no place in the encoder of t5 alone', (type) => {
-    expect(() => applyAdapter(make('t5', 'embedding'), configOf(type))).toThrow(/a head that has a decoder/)
-  })
+  it.each(['prefix-tuning', 'prompt-tuning'] as const)(
+    'is refused with the reason: %s on the encoder of t5 alone',
+    (type) => {
+      expect(() => applyAdapter(make('t5', 'embedding'), configOf(type))).toThrow(/needs a head with a decoder/)
+    },
+  )
 })
 
 describe.each(working)('%s on %s', (type, architecture) => {
-  it('trains what it says, leaves the rest to the bit, and comes off again', async () => {
+  it('changes its own tensors only, and is removed without a trace', async () => {
     const model = make(architecture)
     const before = logitsOf(model)
     const plain = new Map([...model.parameters()].map(([path, value]) => [path, bits(value)]))
@@ -127,7 +133,7 @@ describe.each(working)('%s on %s', (type, architecture) => {
     expect(adaptersOf(model).names).toEqual([])
   })
 
-  it('draws dropout from the seed, and computes layers again with the same draws', () => {
+  it('takes dropout from the seed, also in recomputed layers', () => {
     const run = (recompute: number, seed = 3) => {
       const model = make(architecture)
       const config = type === 'lora' ? { ...configOf(type), dropout: 0.4 } : configOf(type)

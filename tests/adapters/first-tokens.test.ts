@@ -1,4 +1,5 @@
-// Virtual tokens that begin as real ones: in front of a text a decoder then says what it says after those tokens. float32, no dropout.
+// Virtual tokens initialised with real tokens: a decoder then predicts what it predicts after those tokens. float32, no
+// dropout.
 import { describe, expect, it } from 'vitest'
 import { type AdapterConfig, applyAdapter } from '../../src/adapters/index.ts'
 import { buildModel, type HeadType, type ModelDefinition, type ModelType, models } from '../../src/models/index.ts'
@@ -38,7 +39,7 @@ describe.each(['gpt2', 'llama', 'mistral', 'qwen2', 'qwen3'] as const)('%s', (ty
   )
 })
 
-it('repeats a text that is too short, and cuts one that is too long', () => {
+it('an initial text is repeated if it is too short, and truncated if it is too long', () => {
   const start = (initialText: string) =>
     [
       ...applyAdapter(
@@ -52,7 +53,7 @@ it('repeats a text that is too short, and cuts one that is too long', () => {
   expect(values(start('abcde'))).not.toEqual(values(start('abcdf')))
 })
 
-it('begins an encoder at what its layers make of the tokens', () => {
+it('a prefix of an encoder starts at its own keys and values of the tokens', () => {
   const model = make('bert', 'sequence-classification')
   const { embedTokens, embedPositions, embedTypes, embeddingNorm, layers } = model.body as unknown as Record<
     string,
@@ -76,17 +77,17 @@ it('begins an encoder at what its layers make of the tokens', () => {
   )
 })
 
-it('begins the decoder beside an encoder at keys of its own, not at draws', () => {
+it('a prefix of the decoder of an encoder-decoder starts at its own keys and values', () => {
   const model = make('t5', 'seq2seq-lm')
   const inputs = { inputIds: long(text), decoderInputIds: long([0, 7, 8]) }
-  const logits = (start: 'tokens' | 'normal') => {
-    const applied = applyAdapter(model, { type: 'prefix-tuning', virtualTokens: 4, start }, { name: start, seed: 3 })
+  const logits = (init: 'tokens' | 'normal') => {
+    const applied = applyAdapter(model, { type: 'prefix-tuning', virtualTokens: 4, init }, { name: init, seed: 3 })
     return values(noGrad(() => applied.model.forward(inputs).logits))
   }
   expect(logits('tokens')).not.toEqual(logits('normal'))
 })
 
-it('leaves the model in the mode that it was in, and nothing in front of its layers', () => {
+it('initialisation leaves the model in its mode, with no hook on its layers', () => {
   const model = make('gpt2').train()
   const before = [...model.modules()].length
   const applied = applyAdapter(model, { type: 'prefix-tuning', virtualTokens: 3 })
@@ -95,7 +96,7 @@ it('leaves the model in the mode that it was in, and nothing in front of its lay
   expect([...model.modules()].length).toBe(before)
 })
 
-it('draws the same tokens from the same seed, and others from another', () => {
+it('initial tokens are equal for equal seeds, and others for others', () => {
   const start = (seed: number) => {
     const [[, prefix]] = applyAdapter(make('llama'), { type: 'prefix-tuning', virtualTokens: 6 }, { seed }).trainable
     return values(prefix.detach())
@@ -121,16 +122,16 @@ it.each(['prefix-tuning', 'prompt-tuning'] as const)('%s trains the head at the 
   expect(head.length).toBeGreaterThan(0)
   for (const rate of head) expect(rate).toBeCloseTo(1e-3, 9)
   expect(rest).toEqual([own])
-  for (const rate of rates({ headRate: 0.5 }).head) expect(rate).toBeCloseTo(own / 2, 9)
+  for (const rate of rates({ headRateRatio: 0.5 }).head) expect(rate).toBeCloseTo(own / 2, 9)
 })
 
 it.each([
-  [{ type: 'prefix-tuning', initialText: 'abc' }, /Expected `encode`/, undefined],
-  [{ type: 'prompt-tuning', initialText: 'abc' }, /Expected `encode`/, undefined],
+  [{ type: 'prefix-tuning', initialText: 'abc' }, /`initialText` needs a tokenizer/, undefined],
+  [{ type: 'prompt-tuning', initialText: 'abc' }, /`initialText` needs a tokenizer/, undefined],
   [{ type: 'prefix-tuning', initialText: ' ' }, /at least one token/, () => []],
-  [{ type: 'prefix-tuning', initialText: 'abc', start: 'normal' }, /no `initialText`/, encode],
+  [{ type: 'prefix-tuning', initialText: 'abc', init: 'normal' }, /no `initialText`/, encode],
   [{ type: 'prefix-tuning', initialText: 'abc', projection: 8 }, /no `initialText`/, encode],
-  [{ type: 'prefix-tuning', start: 'tokens', projection: 8 }, /no `projection`/, encode],
+  [{ type: 'prefix-tuning', init: 'tokens', projection: 8 }, /no `projection`/, encode],
   [{ type: 'prefix-tuning', virtualTokens: 4000 }, /at most 63 `virtualTokens`/, encode],
   [{ type: 'prompt-tuning', virtualTokens: 4000 }, /at most 63 `virtualTokens`/, encode],
 ] as const)('refuses %j', (config, message, how) => {

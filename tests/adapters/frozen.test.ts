@@ -1,5 +1,5 @@
-// Adapters over a base whose matrices are held in fewer bits: the same outputs and gradients as over a plain base that has the values the
-// codes stand for, so that training is one code. Also what cannot be done with such a base.
+// Adapters on a quantised base: the same outputs and gradients as on a plain base with the dequantised values. Also
+// what a quantised base refuses.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -79,7 +79,7 @@ const cases = bodies.flatMap(([architecture, head]) =>
 )
 
 describe.each(holdings)('a base in %s', (held) => {
-  it.each(cases)('trains %s on %s as a plain base of the same values does', (type, architecture, head) => {
+  it.each(cases)('trains %s on %s like a plain base of the same values', (type, architecture, head) => {
     const { frozen, plain } = pair(architecture, head, held)
     const [ours, theirs] = [frozen, plain].map((model) => applyAdapter(model, configOf(type), { seed: 5 }))
     expect([...ours.trainable].map(([path, { dtype, shape }]) => [path, dtype, shape])).toEqual(
@@ -106,7 +106,7 @@ describe.each(holdings)('a base in %s', (held) => {
     }
   })
 
-  it('holds fewer bytes, counts the same values, and refuses what would need plain ones', async () => {
+  it('takes fewer bytes, counts the same parameters, and refuses what needs plain weights', async () => {
     const [plain, frozen] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
     freezeWeights(frozen, held)
     expect(frozen.parameterCount).toBe(plain.parameterCount)
@@ -115,15 +115,15 @@ describe.each(holdings)('a base in %s', (held) => {
     expect(bytesOf(frozen)).toBeLessThan((bytesOf(plain) * 1.25 * bits) / 32)
     for (const layer of linears(frozen)) expect(layer.held).toBe(held)
     for (const type of ['full', 'last-n-layers'] as const)
-      expect(() => applyAdapter(frozen, { type } as AdapterConfig)).toThrow(/plain weights.*lora/)
+      expect(() => applyAdapter(frozen, { type } as AdapterConfig)).toThrow(/not quantised.*lora/)
     await expect(saveModel(frozen, join(scratch, 'refused'))).rejects.toThrow(/plain weights.*saveAdapter/)
     expect(() => freezeWeights(frozen, held)).toThrow(/plain weights/)
     const applied = applyAdapter(frozen, configOf('lora'))
-    expect(() => applied.merge()).toThrow(/plain weights.*merge/)
+    expect(() => applied.merge()).toThrow(/`merge` needs a base that is not quantised/)
     expect(applied.active).toBe(true)
   })
 
-  it('writes adapters that a plain base opens', async () => {
+  it('writes adapters that a plain base can load', async () => {
     const { frozen, plain } = pair('llama', 'causal-lm', held)
     const applied = applyAdapter(frozen, { ...configOf('lora'), dora: true } as AdapterConfig, { seed: 2 })
     noGrad(() => {
@@ -136,7 +136,7 @@ describe.each(holdings)('a base in %s', (held) => {
     expectClose(forward(opened.model), forward(applied.model), 'logits')
   })
 
-  it('is made from files, a matrix at a time, as from memory', async () => {
+  it('is quantised from files, one matrix at a time, as from memory', async () => {
     const [made, saved] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
     const folder = join(scratch, `folder-${held}`)
     await saveModel(saved, folder)
@@ -146,7 +146,7 @@ describe.each(holdings)('a base in %s', (held) => {
     expect(got.equal(wanted)).toBe(true)
   })
 
-  it('generates what a plain base of the same values generates', async () => {
+  it('generates the text of a plain base of the same values', async () => {
     const { frozen, plain } = pair('llama', 'causal-lm', held)
     const [ours, theirs] = await Promise.all(
       [frozen, plain].map((model) => generate(model, undefined, [[5, 6, 7]], { maxNewTokens: 12, padTokenId: 0 })),

@@ -1,4 +1,5 @@
-// What tests of all methods share: configs that exercise what the defaults leave out, and where a method has no place.
+// Shared by the tests of all methods: settings that exercise more than the defaults, and architectures that a method
+// does not support.
 import type { AdapterConfig, AdapterType } from '../../src/adapters/index.ts'
 import type { ModelType } from '../../src/models/index.ts'
 
@@ -13,7 +14,7 @@ const configs: Partial<Record<AdapterType, object>> = {
 }
 export const configOf = (type: AdapterType) => ({ type, ...configs[type] }) as AdapterConfig
 
-/** Why a method has no place in an architecture; everything else must work. */
+/** Errors of methods on architectures that they do not support; every other pair must work. */
 export const refusals: Partial<Record<AdapterType, Partial<Record<ModelType, RegExp>>>> = {
   bitfit: { llama: /bias terms/, qwen3: /bias terms/, t5: /bias terms/ },
 }

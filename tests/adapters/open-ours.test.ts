@@ -1,5 +1,4 @@
-// PEFT opens what we wrote: adapters made here, over bases saved here, give the logits there that they gave here, with no key missing
-// and none left over.
+// PEFT loads our adapters and bases with our logits, without missing or unexpected keys.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -43,7 +42,7 @@ const pairs = Object.keys(heads).flatMap((architecture) =>
 )
 
 describe.skipIf(python === undefined)('PEFT opens our adapters (needs the Python of bench/peers)', () => {
-  it(`with the same logits: ${pairs.length} of them`, async () => {
+  it(`with equal logits: ${pairs.length} adapters`, async () => {
     for (const [architecture, name] of pairs) {
       const definition = models[architecture] as (typeof models)['bert']
       const config = definition.adjust(definition.presets.test, {})

@@ -1,5 +1,6 @@
-// Virtual tokens in packed rows: every document of a row has its own, and logits and gradients are those of padded rows, for every
-// architecture that packs and every kind of head. float32, no dropout, drawn values in place of fresh ones.
+// Virtual tokens in packed rows: every document has its own, and logits and gradients equal those of padded rows, for
+// every architecture with packed rows and every kind of head. float32, no dropout, random values instead of initial
+// ones.
 import { describe, expect, it } from 'vitest'
 import { type AdapterType, applyAdapter } from '../../src/adapters/index.ts'
 import {
@@ -115,14 +116,14 @@ describe.each(architectures)('%s', (architecture) => {
   const definition = models[architecture] as ModelDefinition
   const heads = Object.keys(headsOf(definition, definition.adjust(definition.presets.test, {}))) as HeadType[]
   describe.each(methods)('%s', (method) => {
-    it.each(heads)('%s: as in padded rows', (head) => {
+    it.each(heads)('%s: logits and gradients of padded rows', (head) => {
       const applied = make(architecture, head, method)
       const form = head === 'multiple-choice' ? withChoices : (inputs: BodyInputs) => inputs
       expectSame(applied, form(packed()), form(padded()))
       expectSame(applied, { ...form(packed()), recompute: 2 }, form(padded()))
     })
 
-    it('shows a document nothing of the others', () => {
+    it('keeps documents independent of each other', () => {
       const { model } = make(architecture, 'token-classification', method)
       const logits = noGrad(() => model.forward(packed()).logits.squeeze(0))
       documents.forEach((document, i) => {
@@ -131,7 +132,7 @@ describe.each(architectures)('%s', (architecture) => {
       })
     })
 
-    it('gives what every layer gives, of the text alone', () => {
+    it('gives the hidden states of every layer, of the text alone', () => {
       const { model } = make(architecture, 'sequence-classification', method)
       const of = (inputs: BodyInputs) =>
         noGrad(() => model.bodyForward({ ...inputs, allHidden: true })).allHidden!.map((hidden) =>
@@ -145,7 +146,7 @@ describe.each(architectures)('%s', (architecture) => {
       })
     })
 
-    it('takes many documents, but none that is too long with the virtual tokens', () => {
+    it('takes many documents, but none that is too long together with the virtual tokens', () => {
       const { model } = make(architecture, 'token-classification', method)
       const { maxPositions } = model.facts
       if (maxPositions === undefined) return
@@ -159,13 +160,13 @@ describe.each(architectures)('%s', (architecture) => {
       }
       expect(of([most, 4, most]).logits.shape).toEqual([1, 2 * most + 4, 3])
       expect(() => of([2, most + 1])).toThrow(
-        `at most ${most} tokens beside ${virtualTokens} virtual ones, got ${most + 1}`,
+        `at most ${most} tokens beside ${virtualTokens} virtual tokens, got ${most + 1}`,
       )
     })
   })
 })
 
-it.each(methods)('%s: segments and positions that are given go with their tokens', (method) => {
+it.each(methods)('%s: given segments and positions stay with their tokens', (method) => {
   const applied = make('bert', 'sequence-classification', method)
   const typesOf = (document: number[]) => document.map((_, i) => (i > 2 ? 1 : 0))
   const positionsOf = (document: number[]) => document.map((_, i) => 2 * i + 1)
@@ -185,7 +186,7 @@ it.each(methods)('%s: segments and positions that are given go with their tokens
   )
 })
 
-it.each(methods)('%s: a sliding window passes over the virtual tokens as over others', (method) => {
+it.each(methods)('%s: a sliding window treats virtual tokens like others', (method) => {
   const windowed = { slidingWindow: 4 }
   const applied = make('mistral', 'causal-lm', method, windowed)
   expectSame(applied, packed(), padded())
@@ -194,19 +195,19 @@ it.each(methods)('%s: a sliding window passes over the virtual tokens as over ot
   expect(furthest(logits(near.model), logits(far.model))).toBeGreaterThan(1e-3)
 })
 
-it.each(methods)('%s: one batch may go through the model again and again', (method) => {
+it.each(methods)('%s: one batch can be used several times', (method) => {
   const { model } = make('bert', 'sequence-classification', method)
   const inputs = packed()
   const logits = () => noGrad(() => scope(() => model.forward(inputs).logits.toFloat32Array()))
   expect(logits()).toEqual(logits())
 })
 
-it.each(methods)('%s: packed rows and a cache do not go together', (method) => {
+it.each(methods)('%s: packed rows with a cache are refused', (method) => {
   const { model } = make('gpt2', 'causal-lm', method)
-  expect(() => model.forward({ ...packed(), cache: [] })).toThrow(/no `cache` beside packed rows/)
+  expect(() => model.forward({ ...packed(), cache: [] })).toThrow(/no `cache` together with packed rows/)
 })
 
-it('counts the positions that go through all layers where batches are measured', () => {
+it('virtual tokens count towards the positions of a batch', () => {
   const learner = { tokens: ({ ids }: { ids: number[]; starts: number[] }) => ids.length }
   const example = { ids: [1, 2, 3, 4, 5], starts: [0, 2] }
   const of = (method: AdapterType) =>

@@ -1,4 +1,5 @@
-// Adapters that PEFT made, opened here: its logits, its gradients of every trained tensor, and its files written again.
+// Adapters of PEFT, loaded here: equal logits, equal gradients of every trained tensor, and equal files when they are
+// saved.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -34,9 +35,9 @@ const seen = (logits: Tensor, expected: Expected) => {
 }
 
 describe.each(names)('%s', (name) => {
-  it('opens what PEFT wrote, with its logits and gradients', async () => {
+  it('is loaded with the logits and gradients of PEFT', async () => {
     const expected = await expectedOf(name)
-    const { model, applied } = await loadAdapter(join(golden, name), { trained: true })
+    const { model, applied } = await loadAdapter(join(golden, name), { trainable: true })
     const logits = run(model, expected)
     expect(relative(seen(logits, expected), seen(expected.tensor('logits'), expected))).toBeLessThan(1e-5)
     logits.mul(expected.tensor('weights')).sum().backward()
@@ -75,7 +76,7 @@ describe.each(names)('%s', (name) => {
     },
   )
 
-  it('writes the files again as PEFT had them', async () => {
+  it('is saved with the tensors of PEFT', async () => {
     const { applied } = await loadAdapter(join(golden, name))
     const folder = join(scratch, name)
     await saveAdapter(applied, folder, {
@@ -89,7 +90,7 @@ describe.each(names)('%s', (name) => {
   })
 })
 
-it('reads a prompt with the vectors that PEFT draws for a decoder too, and does not use', async () => {
+it('a prompt with unused vectors for the decoder, as PEFT writes it, is loaded', async () => {
   const expected = await expectedOf('t5-prompt')
   const folder = join(scratch, 't5-prompt-twice')
   mkdirSync(folder)
@@ -123,7 +124,7 @@ const changedCopy = async (
   return folder
 }
 
-it('writes a LoRA outside the numbered layers under its whole module name', async () => {
+it('a LoRA outside the numbered layers is saved under its whole module name', async () => {
   const source = join(golden, 'bert-lora')
   const folder = await changedCopy('bert-lora', 'pooler', (tensors, fields) => {
     const key = [...tensors.keys()].find((one) => one.endsWith('attention.self.query.lora_A.weight'))!
@@ -147,7 +148,7 @@ it('writes a LoRA outside the numbered layers under its whole module name', asyn
   expect(relative(logits, run((await loadAdapter(source)).model, expected))).toBeGreaterThan(1e-4)
 })
 
-it('refuses an adapter with NaN or infinity in its weights, and names the tensor', async () => {
+it('an adapter with NaN or infinity in its weights is refused by the name of the tensor', async () => {
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
     const folder = await changedCopy('bert-lora', `not-finite-${value}`, (tensors) => {
       const key = [...tensors.keys()].find((one) => one.includes('layer.1.attention.self.query.lora_B'))!
@@ -165,10 +166,10 @@ it('refuses an adapter with NaN or infinity in its weights, and names the tensor
   }
 })
 
-describe('a file that lacks what its fields name is refused', () => {
+describe('a file without tensors that its fields name', () => {
   const layer = /encoder\.layer\.1\.attention\.self\.query\.lora_[AB]/
 
-  it('both matrices of a layer that is targeted', async () => {
+  it('is refused without both matrices of a target', async () => {
     const folder = await changedCopy('bert-lora', 'no-pair', (tensors) => {
       const pair = [...tensors.keys()].filter((key) => layer.test(key))
       expect(pair).toHaveLength(2)
@@ -177,7 +178,7 @@ describe('a file that lacks what its fields name is refused', () => {
     await expect(loadAdapter(folder)).rejects.toThrow(/got 2 missing: .*query\.lora_A\.weight.*query\.lora_B\.weight/)
   })
 
-  it('but not where layers_to_transform or exclude_modules leave the layer out', async () => {
+  it('is loaded where layers_to_transform or exclude_modules exclude the layer', async () => {
     for (const more of [{ layers_to_transform: [0] }, { exclude_modules: ['layer.1.attention.self.query'] }]) {
       const folder = await changedCopy('bert-lora', `left-out-${Object.keys(more)[0]}`, (tensors, fields) => {
         for (const key of [...tensors.keys()])
@@ -188,7 +189,7 @@ describe('a file that lacks what its fields name is refused', () => {
     }
   })
 
-  it('a head that modules_to_save names', async () => {
+  it('is refused without a head that modules_to_save names', async () => {
     const folder = await changedCopy('bert-lora', 'no-head', (tensors, fields) => {
       for (const key of [...tensors.keys()]) if (key.includes('classifier')) tensors.delete(key)
       fields.modules_to_save = ['classifier', 'score']
@@ -197,7 +198,7 @@ describe('a file that lacks what its fields name is refused', () => {
   })
 })
 
-it('leaves the matrix that scores words as it was beside a table of the file, as PEFT does', async () => {
+it('a tied output matrix stays unchanged beside token embeddings in the file, as in PEFT', async () => {
   const base = await loadModel(join(golden, 'bases', 'gpt2'))
   const table = noGrad(() => base.body.embedTokens.weight.mul(-0.5).add(0.1))
   const key = 'base_model.model.transformer.wte.weight'

@@ -1,4 +1,5 @@
-// A fine-tuning method and an objective that a package defines: recipes, schemas and files take them like the built-in ones.
+// A fine-tuning method and an objective that a package defines: recipes, schemas and files take them like the built-in
+// ones.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// Prompts that go on, branch off, repeat and shrink: a session makes the texts that separate calls make, and reads only what is new.
+// Prompts that continue, branch, repeat and shrink: a session makes the texts of separate calls, and computes only new
+// tokens.
 import { describe, expect, it } from 'vitest'
 import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
 import { type GenerationOptions, streamText, TextSession } from '../../src/generation/index.ts'
@@ -68,7 +69,7 @@ describe.each(types)('a session with %s', (type) => {
     },
   )
 
-  it('holds no more tensors after many turns', async () => {
+  it('has no more tensors after many turns', async () => {
     const session = new TextSession(model, tokenizer)
     const prompt = [1, 2, 3]
     let live = 0
@@ -81,7 +82,7 @@ describe.each(types)('a session with %s', (type) => {
     expect(liveTensors()).toBeLessThan(live)
   })
 
-  it('keeps nothing of another adapter', async () => {
+  it('reuses nothing of another adapter', async () => {
     const own = build(type)
     applyAdapter(own, { type: 'prompt-tuning', virtualTokens: 3 }, { name: 'soft' })
     applyAdapter(own, { type: 'lora', rank: 2, targets: ['qProj'] }, { name: 'low' })
@@ -93,7 +94,7 @@ describe.each(types)('a session with %s', (type) => {
     const options = { maxNewTokens: 4 }
     for (let turn = 0; turn < 2; turn++)
       for (const name of ['soft', 'low']) {
-        session.setModel(bank.use(name))
+        session.setModel(bank.activate(name))
         const prompt = [1, 2, 3]
         for (let more = 0; more < 2; more++) {
           const made = await collect(session.stream(prompt, options))

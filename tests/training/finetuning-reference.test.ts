@@ -47,7 +47,7 @@ const silentBase = (name: Base): string => {
 const open = async (base: Base, adapter: string | null): Promise<AppliedAdapter> => {
   const folder = silentBase(base)
   if (adapter !== null)
-    return (await loadAdapter(join(adapters, adapter), { base: folder, trained: true, dtype: 'float32' })).applied
+    return (await loadAdapter(join(adapters, adapter), { base: folder, trainable: true, dtype: 'float32' })).applied
   const head = base === 'bert' ? 'sequence-classification' : 'causal-lm'
   return applyAdapter((await loadModelWithReport(folder, { head, dtype: 'float32' })).model, { type: 'full' })
 }

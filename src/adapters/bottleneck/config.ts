@@ -1,28 +1,22 @@
-// What the three placements of bottleneck adapters share: their config, and where they go. Knows no files.
+// Shared parts of the three bottleneck methods: their settings, and where the bottlenecks are inserted.
 import { z } from 'zod'
 import type { Model } from '../../models/index.ts'
 import { activationNames, Linear, Mlp } from '../../nn/index.ts'
 import { type AttachContext, type Attachment, adapterFields, type Placement } from '../adapter.ts'
 import { BottleneckLayer, type BottleneckShape } from './layer.ts'
 
-/** @param defaults of the method's paper */
+/** Settings of a bottleneck method. @param defaults those of its publication */
 export const bottleneckFields = (defaults: { scale: number }) => ({
   size: z
     .int()
     .min(1)
     .optional()
-    .describe(
-      'units of the bottleneck; unless given, hiddenSize / 16 and at least 64, or hiddenSize / 4 where that is less',
-    ),
+    .describe('units of the bottleneck (default: max(hiddenSize / 16, min(64, hiddenSize / 4)))'),
   activation: z
     .enum(activationNames as [string, ...string[]])
     .default('relu')
     .describe('activation in the bottleneck'),
-  scale: z
-    .number()
-    .positive()
-    .default(defaults.scale)
-    .describe('factor of the units of the bottleneck on their way up'),
+  scale: z.number().positive().default(defaults.scale).describe('factor of the output of the bottleneck'),
   ...adapterFields,
 })
 
@@ -32,7 +26,10 @@ interface BottleneckConfig {
   scale: number
 }
 
-/** The published share of the width is too little for narrow models: with 24 units MiniLM learns half a point less than with 64. */
+/**
+ * Fills in the size. The published hiddenSize / 16 is too small for narrow models: MiniLM scores half a point less with
+ * 24 units than with 64.
+ */
 export const settleSize = <Config extends BottleneckConfig>(model: Model, config: Config): Config => {
   const { hiddenSize } = model.facts
   const size = Math.max(1, Math.round(Math.max(hiddenSize / 16, Math.min(64, hiddenSize / 4))))
@@ -41,7 +38,7 @@ export const settleSize = <Config extends BottleneckConfig>(model: Model, config
 
 const last = (path: string) => path.slice(path.lastIndexOf('.') + 1)
 
-/** After every projection of one of these names. */
+/** Inserts a bottleneck after every linear layer of one of these names. */
 export const attachAfter = (
   model: Model,
   names: readonly string[],
@@ -56,7 +53,7 @@ export const attachAfter = (
   }),
 })
 
-/** Beside every feed-forward block. */
+/** Inserts a bottleneck parallel to every feed-forward block. */
 export const attachBeside = (model: Model, config: BottleneckConfig, { generator }: AttachContext): Attachment => ({
   trained: [],
   placements: [...model.body.modules('body')].flatMap(([path, host]): Placement[] => {
@@ -68,7 +65,7 @@ export const attachBeside = (model: Model, config: BottleneckConfig, { generator
 })
 
 const shapeOf = (model: Model, { size, activation, scale }: BottleneckConfig, parallel: boolean): BottleneckShape => ({
-  // Files of before sizes were written mean this.
+  // The size that files without `size` were trained with.
   size: size ?? Math.max(1, Math.round(model.facts.hiddenSize / 16)),
   activation: activation as BottleneckShape['activation'],
   scale,

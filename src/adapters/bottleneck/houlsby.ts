@@ -1,4 +1,4 @@
-// Bottlenecks after attention and after the feed-forward block of every layer. @source arXiv:1902.00751
+// Bottleneck adapters after attention and after the feed-forward block of every layer. @source arXiv:1902.00751
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 import { attachAfter, bottleneckFields, settleSize } from './config.ts'
@@ -10,6 +10,6 @@ export const houlsby = defineAdapter({
   source: 'arXiv:1902.00751',
   config: schema,
   learningRate: 1e-3,
-  settle: settleSize,
+  resolveConfig: settleSize,
   plan: (model, config, context) => attachAfter(model, ['oProj', 'downProj'], config, context),
 })

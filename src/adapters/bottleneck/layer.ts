@@ -1,18 +1,22 @@
-// Down to a few units, an activation, and up again: added to what a layer gives, or made from what it gets. Starts as no change.
+// A bottleneck: a projection to a few units, an activation, and a projection back, added to the output of a layer. It
+// reads the layer's output, or its input if it is parallel. The second projection is initially zero, so that nothing
+// changes.
 import { type ActivationName, activations, Linear, type Module } from '../../nn/index.ts'
 import type { Dtype, Generator, Tensor } from '../../tensor/index.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
 
+/** Size and placement of a bottleneck. */
 export interface BottleneckShape {
   size: number
   activation: ActivationName
   scale: number
-  /** Reads the layer's input, beside it; otherwise its output, after it. */
+  /** Reads the layer's input instead of its output. */
   parallel: boolean
 }
 
 type Way = (input: Tensor, ...more: never[]) => Tensor
 
+/** A bottleneck adapter. */
 export class BottleneckLayer extends LayerAdapter<Module, Way> {
   down: Linear
   up: Linear

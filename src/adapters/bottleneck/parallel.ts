@@ -1,4 +1,4 @@
-// Bottlenecks beside the feed-forward block of every layer: they read what it reads. @source arXiv:2110.04366
+// Bottleneck adapters parallel to the feed-forward block of every layer, on the same input. @source arXiv:2110.04366
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 import { attachBeside, bottleneckFields, settleSize } from './config.ts'
@@ -10,6 +10,6 @@ export const parallel = defineAdapter({
   source: 'arXiv:2110.04366',
   config: schema,
   learningRate: 1e-3,
-  settle: settleSize,
+  resolveConfig: settleSize,
   plan: (model, config, context) => attachBeside(model, config, context),
 })

@@ -1,4 +1,4 @@
-// Bottlenecks after the feed-forward block of every layer alone. @source arXiv:2005.00247
+// Bottleneck adapters after the feed-forward block of every layer only. @source arXiv:2005.00247
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 import { attachAfter, bottleneckFields, settleSize } from './config.ts'
@@ -10,6 +10,6 @@ export const pfeiffer = defineAdapter({
   source: 'arXiv:2005.00247',
   config: schema,
   learningRate: 1e-3,
-  settle: settleSize,
+  resolveConfig: settleSize,
   plan: (model, config, context) => attachAfter(model, ['downProj'], config, context),
 })

@@ -1,32 +1,34 @@
-// A trained factor for each unit that a linear layer gives, or that it gets. Starts as no change.
+// A trained factor for each output or input unit of a linear layer, initially 1.
 import type { Linear } from '../../nn/index.ts'
 import { keep, ones, type Tensor } from '../../tensor/index.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
 
 type Way = (input: Tensor) => Tensor
 
+/** Scales the output or input of a linear layer. */
 export class Ia3Layer extends LayerAdapter<Linear, Way> {
   /** [outputs], or [inputs] */
   scale: Tensor
-  readonly #ofInput: boolean
+  readonly #onInput: boolean
 
-  /** @param shared one tensor for all layers that are one matrix in files */
-  constructor({ shape, dtype, device }: Linear, ofInput: boolean, shared?: Tensor) {
+  /** @param shared tensor shared by layers that are fused in files */
+  constructor({ shape, dtype, device }: Linear, onInput: boolean, shared?: Tensor) {
     super()
-    this.#ofInput = ofInput
-    this.scale = shared ?? keep(ones([shape[ofInput ? 1 : 0]], { dtype, device }))
+    this.#onInput = onInput
+    this.scale = shared ?? keep(ones([shape[onInput ? 1 : 0]], { dtype, device }))
   }
 
-  get ofInput(): boolean {
-    return this.#ofInput
+  /** Whether the input is scaled instead of the output. */
+  get onInput(): boolean {
+    return this.#onInput
   }
 
   wrap(_: Linear, next: Way): Way {
-    return this.#ofInput ? (input) => next(input.mul(this.scale)) : (input) => next(input).mul(this.scale)
+    return this.#onInput ? (input) => next(input.mul(this.scale)) : (input) => next(input).mul(this.scale)
   }
 
   override merged({ weight, bias }: Linear): Record<string, Tensor> {
-    if (this.#ofInput) return { weight: weight.mul(this.scale) }
+    if (this.#onInput) return { weight: weight.mul(this.scale) }
     const changed = { weight: weight.mul(this.scale.unsqueeze(1)) }
     return bias === undefined ? changed : { ...changed, bias: bias.mul(this.scale) }
   }

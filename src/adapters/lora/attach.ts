@@ -1,19 +1,19 @@
-// Low-rank changes for a list of layers. Knows no config of a method and no file.
+// Puts LoRA on a list of layers. Independent of files.
 import type { Model } from '../../models/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { AttachContext, Attachment, Placement } from '../adapter.ts'
-import { fusedGroups, type LinearAt } from '../targets.ts'
+import { fusedGroups, type TargetLayer } from '../targets.ts'
 import { LoraLayer, type LoraShape } from './layer.ts'
 
-/** A layer that is changed, and how. */
-export type LoraPlace = LinearAt & { shape: LoraShape }
+/** A layer and the shape of its LoRA. */
+export type LoraTarget = TargetLayer & { shape: LoraShape }
 
-/** Layers that are one matrix in the files of transformers share A, as they do in PEFT. */
+/** Layers that are fused into one matrix in files of transformers share A, as in PEFT. */
 export const attachLora = (
   model: Model,
-  places: readonly LoraPlace[],
+  places: readonly LoraTarget[],
   { loraPlusRatio }: { loraPlusRatio: number },
-  { generator, draws }: AttachContext,
+  { generator, dropout: draws }: AttachContext,
 ): Attachment => {
   const groups = fusedGroups(model)
   const shared = new Map<readonly string[], Tensor>()
@@ -21,7 +21,7 @@ export const attachLora = (
     const group = groups.get(path)
     const known = group === undefined ? undefined : shared.get(group)
     const adapter = new LoraLayer(layer, shape, draws, known)
-    if (known === undefined) adapter.draw(generator)
+    if (known === undefined) adapter.initializeA(generator)
     if (group !== undefined) shared.set(group, adapter.a)
     return { path, host: layer, adapter }
   })

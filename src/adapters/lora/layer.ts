@@ -1,55 +1,58 @@
-// A change of low rank to one linear layer, with a magnitude of its own where it is DoRA. Knows no model.
+// The low-rank change of one linear layer, with a trained magnitude for DoRA.
 import { ConfigError } from '../../core/index.ts'
 import type { Linear } from '../../nn/index.ts'
 import { cat, dropout, empty, type Generator, keep, linear, noGrad, type Tensor } from '../../tensor/index.ts'
-import { type Draws, LayerAdapter } from '../layer-adapter.ts'
+import { type DropoutSource, LayerAdapter } from '../layer-adapter.ts'
 
+/** Size and scaling of a LoRA. */
 export interface LoraShape {
   rank: number
   alpha: number
-  /** Divide alpha by the root of the rank, not by the rank. @source arXiv:2312.03732 */
+  /** Divide alpha by the square root of the rank instead of the rank. @source arXiv:2312.03732 */
   rsLora: boolean
-  /** @source arXiv:2402.09353 */
+  /** Train the norm of each row separately. @source arXiv:2402.09353 */
   dora: boolean
   dropout: number
 }
 
 type Way = (input: Tensor) => Tensor
 
-/** @source arXiv:2106.09685 */
+/** W x + scale · B A x. @source arXiv:2106.09685 */
 export class LoraLayer extends LayerAdapter<Linear, Way> {
-  /** [R,inputs]; one tensor for all layers that are one matrix in files */
+  /** [R,inputs]; shared by layers that are fused in files */
   a: Tensor
   /** [outputs,R] */
   b: Tensor
   /** Norm of each row of the changed matrix, [outputs] */
   magnitude?: Tensor
   readonly #shape: Readonly<LoraShape>
-  readonly #draws: Draws
+  readonly #dropout: DropoutSource
   #rowSquares: { of: unknown; squares: Tensor } | undefined
 
-  constructor(host: Linear, shape: LoraShape, draws: Draws, shared?: Tensor) {
+  constructor(host: Linear, shape: LoraShape, dropoutSource: DropoutSource, shared?: Tensor) {
     super()
     const { dtype, device } = host
     const [outputs, inputs] = host.shape
     this.#shape = shape
-    this.#draws = draws
+    this.#dropout = dropoutSource
     this.a = shared ?? keep(empty([shape.rank, inputs], { dtype, device }))
     this.b = keep(empty([outputs, shape.rank], { dtype, device }).zero_())
-    // Of the untouched matrix: B is zero.
+    // The norms of the original matrix, since B is zero.
     if (shape.dora) this.magnitude = keep(noGrad(() => this.#squares(host).sqrt().to(dtype)))
   }
 
-  /** A as PyTorch draws the weights of a linear layer, B zero: the layer starts as it was. */
-  draw(generator: Generator): void {
+  /** Initialises A as PyTorch does for a linear layer. B is zero, so that the layer starts unchanged. */
+  initializeA(generator: Generator): void {
     const bound = this.a.shape[1] ** -0.5
     this.a.uniform_(-bound, bound, { generator })
   }
 
+  /** Size and scaling. */
   get shape(): Readonly<LoraShape> {
     return this.#shape
   }
 
+  /** Factor of the change. */
   get scale(): number {
     const { alpha, rank, rsLora } = this.#shape
     return alpha / (rsLora ? Math.sqrt(rank) : rank)
@@ -59,13 +62,13 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     return (input) => {
       const own = next(input)
       const dropped = this.training && this.#shape.dropout > 0
-      const seen = dropped ? dropout(input, this.#shape.dropout, this.#draws) : input
+      const seen = dropped ? dropout(input, this.#shape.dropout, this.#dropout) : input
       const narrow = linear(seen, this.a) // [...,R]
       if (this.magnitude === undefined) return this.#added(own, narrow)
       const change = linear(narrow.mul(this.scale), this.b)
       const factor = this.magnitude.div(this.#norms(host).detach()) // [outputs]
       if (lowest && !dropped) {
-        // `own` is the product itself, and a bias, which the factor leaves alone: there is no need to make it again.
+        // `own` is W x plus a bias, which the factor must leave alone: W x need not be computed again.
         const scaled = own.add(change).mul(factor)
         return host.bias === undefined ? scaled : scaled.sub(host.bias.mul(factor.sub(1)))
       }
@@ -74,7 +77,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     }
   }
 
-  /** own + scale · narrow Bᵀ, without making the change on its own where the types allow it. */
+  /** own + scale · narrow Bᵀ, without a separate tensor for the change if the dtypes allow it. */
   #added(own: Tensor, narrow: Tensor): Tensor {
     if ([own, narrow, this.b].some(({ dtype }) => dtype !== 'float32'))
       return own.add(linear(narrow.mul(this.scale), this.b))
@@ -95,11 +98,13 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     return { weight: changed.mul(factor.unsqueeze(1)).to(dtype) }
   }
 
-  /** The exact weighted sum of the changes, side by side in a larger rank. */
+  /** The exact weighted sum of the changes: the matrices side by side, with the sum of the ranks. */
   override setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     const layers = parts.map(({ adapter, weight }) => ({ layer: adapter as LoraLayer, weight }))
     if (layers.some(({ layer }) => layer.magnitude !== undefined))
-      throw new ConfigError('Expected LoRA without DoRA for `average`: lengths of rows do not add up.')
+      throw new ConfigError(
+        '`average` needs LoRA without DoRA, since the norms of rows do not add up: average the merged models instead.',
+      )
     this.a.copy_(
       cat(
         layers.map(({ layer }) => layer.a),
@@ -114,7 +119,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     )
   }
 
-  /** Norms of the rows of W + s B A, without making that matrix: |w|² + 2s (W Aᵀ)·B + s² (B A Aᵀ)·B. */
+  /** Norms of the rows of W + s B A, computed without that matrix: |w|² + 2s (W Aᵀ)·B + s² (B A Aᵀ)·B. */
   #norms(host: Linear): Tensor {
     return noGrad(() => {
       const [a, b] = [this.a.to('float32'), this.b.to('float32')]
@@ -134,7 +139,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     })
   }
 
-  /** Of each row of the frozen matrix, which are computed once. */
+  /** Squared norm of each row of the frozen matrix, computed once. */
   #squares(host: Linear): Tensor {
     const of = host.frozen ?? host.weight
     if (this.#rowSquares?.of !== of)

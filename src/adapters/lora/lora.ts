@@ -1,4 +1,5 @@
-// LoRA and what has grown from it: a trained change of low rank to frozen linear layers. @source arXiv:2106.09685
+// LoRA and its variants rsLoRA, DoRA and LoRA+: a trained low-rank change of frozen linear layers. @source
+// arXiv:2106.09685
 import { z } from 'zod'
 import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
@@ -10,19 +11,23 @@ import { loraFiles } from './peft-files.ts'
 const schema = z.strictObject({
   targets: targetsSchema
     .default('all-linear')
-    .describe('layers that get a change: all-linear, or some by our names, such as qProj and vProj'),
-  rank: z.int().min(1).max(4096).default(8).describe('rank of the change'),
-  alpha: z.number().positive().default(16).describe('the change is multiplied by alpha / rank'),
-  dropout: z.number().min(0).max(0.99).default(0).describe('dropout of what the change sees'),
-  rsLora: z.boolean().default(false).describe('multiply by alpha / sqrt(rank) (arXiv:2312.03732)'),
-  dora: z.boolean().default(false).describe('train the length of each row apart from its direction (arXiv:2402.09353)'),
+    .describe('layers to adapt: all-linear, or names such as qProj and vProj'),
+  rank: z.int().min(1).max(4096).default(8).describe('rank of the low-rank matrices'),
+  alpha: z.number().positive().default(16).describe('scaling: the change is multiplied by alpha / rank'),
+  dropout: z.number().min(0).max(0.99).default(0).describe('dropout on the input of the low-rank matrices'),
+  rsLora: z.boolean().default(false).describe('rsLoRA: multiply by alpha / sqrt(rank) instead (arXiv:2312.03732)'),
+  dora: z
+    .boolean()
+    .default(false)
+    .describe('DoRA: train the norm of each weight row separately from its direction (arXiv:2402.09353)'),
   loraPlusRatio: z
     .number()
     .positive()
     .default(1)
-    .describe('learning rate of B over that of A; 16 is usual for LoRA+ (arXiv:2402.12354)'),
+    .describe('LoRA+: ratio of the learning rate of B to that of A; 16 is usual (arXiv:2402.12354)'),
   ...adapterFields,
 })
+/** Checked settings of LoRA. */
 export type LoraConfig = z.output<Named<'lora', typeof schema>>
 
 export const lora = defineAdapter({
@@ -36,7 +41,7 @@ export const lora = defineAdapter({
     const places = findTargets(model, config.targets, 'adapter.targets').map((target) => ({ ...target, shape }))
     return attachLora(model, places, config, context)
   },
-  summed: (configs) => {
+  sumConfig: (configs) => {
     const rank = configs.reduce((sum, config) => sum + config.rank, 0)
     return { ...configs[0], rank, alpha: rank, rsLora: false }
   },

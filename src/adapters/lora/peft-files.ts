@@ -1,18 +1,21 @@
-// LoRA and DoRA as PEFT's files hold them. A layer that is one matrix there and several here has one A, and its B is theirs stacked.
+// LoRA and DoRA in PEFT's files. Layers that are fused into one matrix there have one A, and their B are concatenated.
 import { CheckpointError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { cat, noGrad, type Tensor, zeros } from '../../tensor/index.ts'
 import type { PeftFile, PeftFormat } from '../peft/format.ts'
 import { type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames } from '../targets.ts'
-import { attachLora, type LoraPlace } from './attach.ts'
+import { attachLora, type LoraTarget } from './attach.ts'
 import type { LoraLayer, LoraShape } from './layer.ts'
 import type { LoraConfig } from './lora.ts'
 
 const suffixes = { a: '.lora_A.weight', b: '.lora_B.weight', magnitude: '.lora_magnitude_vector' } as const
 
-/** Starts that leave the base as it is; others change the base's weights, which a file does not hold. */
-const harmlessStarts: readonly unknown[] = [true, false, undefined, null, 'gaussian', 'eva', 'orthogonal']
+/**
+ * Values of `init_lora_weights` that leave the base unchanged; others change base weights, which the file does not
+ * contain.
+ */
+const supportedInits: readonly unknown[] = [true, false, undefined, null, 'gaussian', 'eva', 'orthogonal']
 
 const numberField = (file: PeftFile, name: string, fallback: number): number => {
   const value = file.fields[name] ?? fallback
@@ -20,12 +23,13 @@ const numberField = (file: PeftFile, name: string, fallback: number): number => 
   throw new CheckpointError(`${file.path}: Expected a number for \`${name}\`, got ${show(value)}.`)
 }
 
-/** The value of a pattern that fits the end of a module's name, as PEFT reads `rank_pattern` and `alpha_pattern`. */
+/** The value for a module in `rank_pattern` or `alpha_pattern`, whose patterns match the end of a module name. */
 const patternValue = (file: PeftFile, field: string, module: string): number | undefined => {
   const patterns = file.fields[field]
   if (typeof patterns !== 'object' || patterns === null) return undefined
   for (const [pattern, value] of Object.entries(patterns)) {
-    // Patterns are regular expressions in PEFT; only names are taken here, a hostile one could run for ever.
+    // Patterns are regular expressions in PEFT. Only names are accepted here, since a hostile expression could run for
+    // ever.
     const name = pattern.replace(/^\^|\$$/g, '').replaceAll('\\.', '.')
     if (!/^[\w.]+$/.test(name))
       throw new CheckpointError(`${file.path}: Expected module names for \`${field}\`, got ${show(pattern)}.`)
@@ -37,7 +41,7 @@ const patternValue = (file: PeftFile, field: string, module: string): number | u
 }
 
 /**
- * Whether a file's fields say that a layer is changed, as PEFT reads them; undefined where a regular expression says it.
+ * Whether a module is adapted according to the file's fields; undefined if a regular expression decides it.
  * @source peft/tuners/tuners_utils.py, check_target_module_exists
  */
 const isTargeted = ({ fields }: PeftFile, module: string): boolean | undefined => {
@@ -63,7 +67,7 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
     const present = layers.find((layer) => layer !== undefined)!
     const { rank, alpha, dora } = present.shape
     tensors.set(theirs + suffixes.a, present.a)
-    // A part that is not changed has a B of zeros, and the length that its rows have.
+    // A part without LoRA gets a B of zeros, and the norms of its rows.
     const rows = parts.map(({ layer }, i) => layers[i]?.b ?? zeros([layer.shape[0], rank], { dtype: present.b.dtype }))
     tensors.set(theirs + suffixes.b, rows.length === 1 ? rows[0] : cat(rows, 0))
     if (dora) {
@@ -91,13 +95,13 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
 
 const read = (file: PeftFile, model: Model) => {
   const { fields } = file
-  if (!harmlessStarts.includes(fields.init_lora_weights))
+  if (!supportedInits.includes(fields.init_lora_weights))
     throw new CheckpointError(
-      `${file.path}: Expected a start that leaves the base as it is, got init_lora_weights = ${show(fields.init_lora_weights)}, which changed the base's weights. Convert the adapter to plain LoRA in PEFT first.`,
+      `${file.path}: Expected an initialisation that leaves the base unchanged, got init_lora_weights = ${show(fields.init_lora_weights)}, which changed the base's weights. Convert the adapter to plain LoRA with PEFT first.`,
     )
   if ((fields.bias ?? 'none') !== 'none')
     throw new CheckpointError(
-      `${file.path}: Expected \`bias\` "none", got ${show(fields.bias)}: trained biases of the base are not supported.`,
+      `${file.path}: Expected "none" for \`bias\`, got ${show(fields.bias)}: trained biases of the base are not supported. Merge the adapter into its base with PEFT.`,
     )
   const [rsLora, dora] = [fields.use_rslora === true, fields.use_dora === true]
   const [rank, alpha] = [numberField(file, 'r', 8), numberField(file, 'lora_alpha', 8)]
@@ -125,7 +129,7 @@ const read = (file: PeftFile, model: Model) => {
   const paths = found.flatMap(({ linear }) => linear.parts.map(({ path }) => path))
   const targets = linearNames.filter((name) => paths.some((path) => blocks.get(path) === name))
   const places = found.flatMap(({ linear, shape }) =>
-    linear.parts.map(({ path, layer }): LoraPlace => ({ path, layer, shape, name: blocks.get(path) ?? 'oProj' })),
+    linear.parts.map(({ path, layer }): LoraTarget => ({ path, layer, shape, name: blocks.get(path) ?? 'oProj' })),
   )
   const config: LoraConfig = {
     type: 'lora',
@@ -158,6 +162,7 @@ const read = (file: PeftFile, model: Model) => {
   }
 }
 
+/** LoRA in PEFT's files. */
 export const loraFiles: PeftFormat<LoraConfig> = {
   type: 'LORA',
   fields: [

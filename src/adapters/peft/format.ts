@@ -1,10 +1,12 @@
-// How a method's values lie in PEFT's two files. Knows no method.
+// PEFT's two files, and how a method reads and writes them. Independent of methods.
 import { CheckpointError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { AttachContext, Attachment } from '../adapter.ts'
 
-/** Of adapter_config.json and adapter_model.safetensors, with keys as in the base's own files. */
+/**
+ * adapter_config.json and adapter_model.safetensors, with keys as in the base's own files; collects what does not fit.
+ */
 export class PeftFile {
   readonly path: string
   readonly fields: Readonly<Record<string, unknown>>
@@ -19,19 +21,22 @@ export class PeftFile {
     this.#tensors = tensors
   }
 
+  /** Keys of all tensors. */
   get keys(): string[] {
     return [...this.#tensors.keys()]
   }
 
+  /** Whether there is a tensor of this key. */
   has(key: string): boolean {
     return this.#tensors.has(key)
   }
 
+  /** Shape of a tensor. */
   shape(key: string): readonly number[] | undefined {
     return this.#tensors.get(key)?.().shape
   }
 
-  /** A tensor that has to be there; faults are gathered for `settle`. */
+  /** A required tensor; undefined, and a fault for `throwFaults`, if it is missing or has another shape. */
   take(key: string, shape: readonly (number | undefined)[]): Tensor | undefined {
     const read = this.#tensors.get(key)
     if (read === undefined) {
@@ -49,25 +54,25 @@ export class PeftFile {
     return undefined
   }
 
-  /** Tensors that nobody has taken, by key. */
+  /** Tensors that were not taken, by key. */
   rest(): Map<string, () => Tensor> {
     return new Map([...this.#tensors].filter(([key]) => !this.#taken.has(key)))
   }
 
-  /** Says that keys have to be there; those that are not are faults for `settle`. */
+  /** Requires keys; missing ones are faults for `throwFaults`. */
   expect(keys: readonly string[]): void {
     this.#missing.push(...keys.filter((key) => !this.#tensors.has(key) && !this.#missing.includes(key)))
   }
 
-  /** Takes a tensor that was read elsewhere, if it has this shape. */
+  /** Marks a tensor as taken; another shape is a fault for `throwFaults`. */
   accept(key: string, tensor: Tensor, shape: readonly number[]): void {
     this.#taken.add(key)
     if (tensor.shape.join() !== shape.join())
       this.#mismatched.push(`${key}: expected [${shape.join(', ')}], got [${tensor.shape.join(', ')}]`)
   }
 
-  /** @throws CheckpointError with all that was missing, left over or of another shape */
-  settle(): void {
+  /** @throws CheckpointError with all missing, unexpected and mismatched tensors */
+  throwFaults(): void {
     const unexpected = [...this.rest().keys()]
     const report = { missing: this.#missing, unexpected, mismatched: this.#mismatched }
     const faults = Object.entries(report).filter(([, list]) => list.length > 0)
@@ -77,48 +82,50 @@ export class PeftFile {
       return `${list.length} ${words}: ${list.slice(0, 20).join(', ')}${list.length > 20 ? ', …' : ''}`
     })
     throw new CheckpointError(
-      `${this.path}: Expected an adapter whose tensors fit the base and its adapter_config.json, got ${listed.join('; ')}. Check that it was made for this base.`,
+      `${this.path}: Expected an adapter whose tensors fit the base and its adapter_config.json, got ${listed.join('; ')}. Check that it was trained on this base.`,
       report,
     )
   }
 
-  /** @throws CheckpointError for fields that say something and that nobody reads */
-  refuseOthers(known: ReadonlySet<string>): void {
-    const saysNothing = (value: unknown) =>
+  /** @throws CheckpointError for fields with an effect that are not supported */
+  refuseUnknownFields(known: ReadonlySet<string>): void {
+    const hasNoEffect = (value: unknown) =>
       value === null || value === false || (typeof value === 'object' && Object.keys(value as object).length === 0)
-    const others = Object.entries(this.fields).filter(([name, value]) => !known.has(name) && !saysNothing(value))
+    const others = Object.entries(this.fields).filter(([name, value]) => !known.has(name) && !hasNoEffect(value))
     if (others.length > 0)
       throw new CheckpointError(
-        `${this.path}: Expected fields of adapter_config.json that are known here, got ${others.map(([name, value]) => `${name} = ${show(value)}`).join(', ')}. What they do is not supported.`,
+        `${this.path}: Expected supported fields in adapter_config.json, got ${others.map(([name, value]) => `${name} = ${show(value)}`).join(', ')}. Merge the adapter into its base with PEFT, or train it without them.`,
       )
   }
 }
 
-/** What a file asks for. */
+/** An adapter as read from files. */
 export interface FoundAdapter<Config> {
   config: Config
   plan(context: AttachContext): Attachment
-  /** Copies the values into what `plan` gave. */
+  /** Copies the values into the attachment that `plan` made. */
   fill(attachment: Attachment): void
 }
 
-/** What PEFT's two files hold of a method. */
+/** Contents of PEFT's two files. */
 export interface PeftContents {
   fields: Record<string, unknown>
-  /** By key, without PEFT's own prefix. */
+  /** Tensors by key, without PEFT's prefix. */
   tensors: Map<string, Tensor>
   /** Keys that PEFT writes without its prefix. */
   bare?: ReadonlySet<string>
 }
 
+/** How a method is stored in PEFT's files. */
 export interface PeftFormat<Config> {
   /** `peft_type` */
   type: string
-  /** What PEFT puts before the names of the base's own modules; `base_model.model.` unless given. */
+  /** PEFT's prefix of the names of the base's own modules (default: `base_model.model.`). */
   prefix?: string
+  /** Fields and tensors of an adapter. */
   write(model: Model, config: Config, attachment: Attachment): PeftContents
-  /** Names of the fields that `read` looks at. */
+  /** Names of the fields that `read` uses. */
   fields: readonly string[]
-  /** @throws CheckpointError for what cannot be had here */
+  /** Reads an adapter. @throws CheckpointError for settings that are not supported */
   read(file: PeftFile, model: Model): FoundAdapter<Config>
 }

@@ -1,17 +1,18 @@
-// Between the paths of our layers and the names that modules have in transformers, as PEFT's files use them. Knows no method and no
-// architecture: the models' own key rules say everything.
+// Maps between the paths of our layers and module names of transformers, which PEFT's files use. Independent of methods
+// and architectures: everything follows from the key rules of the models.
 import { expandRules } from '../../checkpoint/index.ts'
 import { type HeadType, type Model, modelKeys } from '../../models/index.ts'
 import { Linear, type Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 
-/** One module of transformers, and those of ours that are in it, in its order. */
+/** A linear module of transformers, and our layers that are fused in it, in order. */
 export interface NamedLinear {
+  /** Name of the module. */
   theirs: string
   /** The name after the layer's number; the whole name outside the numbered layers. */
   suffix: string
   parts: { path: string; layer: Linear }[]
-  /** Conv1D of transformers. */
+  /** Whether it is a Conv1D of transformers, whose matrix is transposed. */
   transposed: boolean
 }
 
@@ -20,7 +21,7 @@ const rulesOf = (model: Model) => {
   return { rules: modelKeys(definition, config, headType), numLayers: definition.facts(config).numLayers }
 }
 
-/** Every linear layer of a model that has a name of its own in transformers. */
+/** All linear layers of a model that are modules in transformers. */
 export const namedLinears = (model: Model): NamedLinear[] => {
   const { rules, numLayers } = rulesOf(model)
   const modules = new Map<string, Module>(model.modules())
@@ -44,24 +45,24 @@ export const namedLinears = (model: Model): NamedLinear[] => {
     )
 }
 
-/** The shortest `target_modules` that mean exactly these layers of the model. */
+/** The shortest `target_modules` that match exactly these layers of the model. */
 export const targetModules = (model: Model, chosen: readonly NamedLinear[]): string[] => {
   const names = new Set(chosen.map(({ theirs }) => theirs))
   const { rules, numLayers } = rulesOf(model)
-  // Norms and tables are modules too, and a body's pooler is there whether we use it or not.
+  // Norms and embeddings are modules too, and the pooler of a body exists in transformers whether we use it or not.
   const all = [...new Set(expandRules(rules, numLayers).map(({ theirs }) => theirs.replace(/\.(weight|bias)$/, '')))]
-  const meets = (suffix: string) => all.filter((name) => name === suffix || name.endsWith(`.${suffix}`))
+  const matches = (suffix: string) => all.filter((name) => name === suffix || name.endsWith(`.${suffix}`))
   return [
     ...new Set(
       chosen.map(({ theirs, suffix }) => {
         const exact = suffix.includes('.') || !/^(dense|output)$/.test(suffix)
-        return exact && meets(suffix).every((name) => names.has(name)) ? suffix : theirs
+        return exact && matches(suffix).every((name) => names.has(name)) ? suffix : theirs
       }),
     ),
   ]
 }
 
-/** Names for `modules_to_save`, which PEFT looks for at the end of module names. */
+/** Names for `modules_to_save`, which PEFT compares with the end of module names. */
 export const modulesToSave = (model: Model, paths: Iterable<string>): string[] => {
   const { rules, numLayers } = rulesOf(model)
   const wanted = new Set(paths)
@@ -69,12 +70,12 @@ export const modulesToSave = (model: Model, paths: Iterable<string>): string[] =
   const names = expandRules(rules, numLayers)
     .filter(({ ours }) => ours.some((path) => wanted.has(path)))
     .map(({ theirs }) => theirs.replace(/\.(weight|bias)$/, ''))
-    // PEFT keeps a classification head whole, under the name it has in the model.
+    // PEFT stores a classification head as a whole, under its name in the model.
     .map((name) => (hfPrefix !== '' && name.startsWith(hfPrefix) ? name : name.split('.')[0]))
   return [...new Set(names)]
 }
 
-/** Keys of the parameters in the modules that `modules_to_save` names, of those that the model has. */
+/** Keys of the model's parameters in the modules that `modules_to_save` names. */
 export const savedKeys = (model: Model, names: readonly string[]): string[] => {
   const { rules, numLayers } = rulesOf(model)
   const parameters = model.parameters()
@@ -86,7 +87,7 @@ export const savedKeys = (model: Model, names: readonly string[]): string[] => {
     .map(({ theirs }) => theirs)
 }
 
-/** `task_type` of PEFT. */
+/** `task_type` of PEFT by head. */
 export const taskTypes: Partial<Record<HeadType, string>> = {
   'causal-lm': 'CAUSAL_LM',
   'seq2seq-lm': 'SEQ_2_SEQ_LM',
@@ -96,10 +97,11 @@ export const taskTypes: Partial<Record<HeadType, string>> = {
   embedding: 'FEATURE_EXTRACTION',
 }
 
+/** The head for a `task_type`. */
 export const headOfTask = (task: unknown): HeadType | undefined =>
   (Object.entries(taskTypes) as [HeadType, string][]).find(([, name]) => name === task)?.[0]
 
-/** Rows of one tensor that belong to each part of a fused layer. */
+/** Splits the rows of a tensor among the parts of a fused layer. */
 export const splitRows = (tensor: Tensor, parts: NamedLinear['parts']): Tensor[] => {
   let at = 0
   return parts.map(({ layer }) => {

@@ -1,4 +1,4 @@
-// The bias terms of the body are trained, and nothing else of it. @source arXiv:2106.10199
+// BitFit: trains the bias terms of the body only. @source arXiv:2106.10199
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
@@ -14,7 +14,7 @@ export const bitfit = defineAdapter({
     const trained = [...model.parameters().keys()].filter((path) => path.startsWith('body.') && path.endsWith('.bias'))
     if (trained.length === 0)
       throw new ConfigError(
-        `Expected a body with bias terms for \`bitfit\`, got ${model.definition.type} without any. Choose another variant, such as ia3.`,
+        `\`bitfit\` needs a body with bias terms, and ${model.definition.type} has none: choose another method, such as ia3.`,
       )
     return { placements: [], trained }
   },

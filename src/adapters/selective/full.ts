@@ -1,4 +1,4 @@
-// Everything moves: the base itself is trained, in place.
+// Full fine-tuning: trains all parameters of the base, in place.
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 

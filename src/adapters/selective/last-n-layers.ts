@@ -1,10 +1,10 @@
-// The layers next to the head are trained, and the norm after them. @source arXiv:1911.03090
+// Trains the last layers before the head, and the norm after them. @source arXiv:1911.03090
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 
 const schema = z.strictObject({
-  layers: z.int().min(1).default(2).describe('how many layers are trained, counted from the last'),
+  layers: z.int().min(1).default(2).describe('number of trained layers, counted from the last'),
   ...adapterFields,
 })
 
@@ -22,13 +22,13 @@ export const lastNLayers = defineAdapter({
       const match = inLayer.exec(path)
       return match === null ? [] : [{ path, stack: match[1], index: Number(match[2]) }]
     })
-    // The last stack is the one that the head reads: a decoder after its encoder.
+    // The head reads the last stack, which is the decoder of an encoder-decoder.
     const stack = found.at(-1)?.stack ?? ''
     const own = found.filter((one) => one.stack === stack)
     const count = 1 + Math.max(-1, ...own.map(({ index }) => index))
     if (layers > count)
       throw new ConfigError(
-        `Expected at most ${count} for \`adapter.layers\`, as many as ${model.definition.type} has here, got ${layers}.`,
+        `Expected at most ${count} for \`adapter.layers\`, the number of layers of this ${model.definition.type}, got ${layers}.`,
       )
     const norm = paths.filter((path) => path.startsWith(`${stack}finalNorm.`))
     return {

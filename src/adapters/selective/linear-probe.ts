@@ -1,4 +1,4 @@
-// The head alone is trained, on what the frozen body gives. @source arXiv:1610.01644
+// Linear probing: trains the head only, on the hidden states of the frozen body. @source arXiv:1610.01644
 import { z } from 'zod'
 import { defineAdapter } from '../adapter.ts'
 

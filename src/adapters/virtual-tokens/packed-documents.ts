@@ -1,18 +1,22 @@
-// Several documents in one row, each with virtual positions of its own in front. What is made for one row, the virtual positions and then
-// the text's, becomes that by one lookup. Knows no method.
+// Packed rows with virtual tokens: several documents in one row, each with its own virtual positions in front. One
+// lookup turns a row of virtual positions followed by the texts into that form. Independent of methods.
 import { ShapeError } from '../../core/index.ts'
 import type { BodyInputs } from '../../models/index.ts'
 import { embedding, Tensor } from '../../tensor/index.ts'
 
+/** Index tables of one packed batch. */
 export class PackedDocuments {
-  /** Cumulative lengths with the virtual positions, int64 [n+1]. */
+  /** Cumulative lengths including the virtual positions, int64 [n+1]. */
   readonly starts: Tensor
-  /** Tokens of the longest document, without the virtual ones. */
+  /** Length of the longest document, without virtual positions. */
   readonly longest: number
   readonly #order: Tensor
   readonly #text: Tensor
 
-  /** @param starts cumulative lengths without the virtual positions, int64 [n+1] */
+  /**
+   * @param starts cumulative lengths without virtual positions, int64 [n+1]
+   * @param virtual number of virtual positions of a document
+   */
   constructor(starts: Tensor, virtual: number) {
     const edges = Array.from(starts.to('int64').toTypedArray() as BigInt64Array, Number)
     const count = edges.length - 1
@@ -38,22 +42,22 @@ export class PackedDocuments {
     this.#text = Tensor.from(text, { shape: [tokens], device })
   }
 
-  /** Of whole numbers, such as ids: [1,P+N] -> [1,n·P+N], the first P before each document's own. */
+  /** Repeats the first P ids before each document: [1,P+N] -> [1,n·P+N]. */
   repeatIds(ids: Tensor): Tensor {
     return ids.indexSelect(1, this.#order)
   }
 
-  /** The same of vectors: [1,P+N,...] -> [1,n·P+N,...]. Gradients of the copies are summed in float32. */
+  /** The same for vectors: [1,P+N,...] -> [1,n·P+N,...]. Gradients of the copies are summed in float32. */
   repeat(rows: Tensor): Tensor {
     return rowsAt(rows, this.#order)
   }
 
-  /** Without the virtual positions: [1,n·P+N,...] -> [1,N,...]. */
+  /** Drops the virtual positions: [1,n·P+N,...] -> [1,N,...]. */
   textOf(rows: Tensor): Tensor {
     return rowsAt(rows, this.#text)
   }
 
-  /** The same of ids: [1,n·P+N] -> [1,N]. */
+  /** The same for ids: [1,n·P+N] -> [1,N]. */
   textIdsOf(ids: Tensor): Tensor {
     return ids.indexSelect(1, this.#text)
   }
@@ -65,12 +69,12 @@ const rowsAt = (rows: Tensor, places: Tensor): Tensor => {
   return embedding(rows.reshape([count, -1]), places).view([1, places.shape[0], ...rest])
 }
 
-/** Of a batch of packed rows; undefined where rows are padded. @throws ShapeError where packed rows come with a cache */
+/** The documents of a packed batch; undefined for padded rows. @throws ShapeError for packed rows with a cache */
 export const packedDocuments = ({ starts, cache }: BodyInputs, virtual: number): PackedDocuments | undefined => {
   if (starts === undefined) return undefined
   if (cache !== undefined)
     throw new ShapeError(
-      'Expected no `cache` beside packed rows (`starts`), got one: it counts one length for all documents. Pad the batch.',
+      'Expected no `cache` together with packed rows (`starts`), got one: a cache has one length for all rows. Pad the batch.',
     )
   return new PackedDocuments(starts, virtual)
 }

@@ -1,12 +1,12 @@
-// Prefix and prompt tuning as PEFT's files hold them: one table, without PEFT's prefix before its key. Of a prefix that a network makes,
-// the finished prefix is kept, as PEFT does.
+// Prefix and prompt tuning in PEFT's files: one table, whose key has no prefix. For a prefix with a projection network,
+// the computed prefix is stored, as in PEFT.
 import { CheckpointError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { Attention } from '../../nn/index.ts'
 import { noGrad, type Tensor } from '../../tensor/index.ts'
 import type { AttachContext, Attachment } from '../adapter.ts'
 import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from '../peft/format.ts'
-import { firstTokens } from './initial-tokens.ts'
+import { initialTokenIds } from './initial-tokens.ts'
 import { attachPrefix, type PrefixBank } from './prefix-layer.ts'
 import type { PrefixConfig } from './prefix-tuning.ts'
 import { attachPrompt, type PromptBank } from './prompt-layer.ts'
@@ -23,14 +23,14 @@ const commonFields = [
   'encoder_hidden_size',
 ]
 
-/** @param stacks what `num_transformer_submodules` may be */
+/** Number of virtual tokens in a file. @param stacks allowed values of `num_transformer_submodules` */
 const lengthOf = (file: PeftFile, stacks: readonly number[]): number => {
   const { num_virtual_tokens: length } = file.fields
   if (typeof length !== 'number' || !Number.isInteger(length) || length < 1 || length > 4096)
     throw new CheckpointError(`${file.path}: Expected 1 to 4096 for \`num_virtual_tokens\`, got ${show(length)}.`)
   if (!stacks.includes(stacksOf(file)))
     throw new CheckpointError(
-      `${file.path}: Expected ${stacks.join(' or ')} for \`num_transformer_submodules\` with such a base, got ${show(stacksOf(file))}.`,
+      `${file.path}: Expected ${stacks.join(' or ')} for \`num_transformer_submodules\` with this base, got ${show(stacksOf(file))}.`,
     )
   return length
 }
@@ -72,6 +72,7 @@ const kvWidth = (model: Model): number | undefined => {
   return undefined
 }
 
+/** Prefix tuning in PEFT's files. */
 export const prefixFiles: PeftFormat<PrefixConfig> = {
   type: 'PREFIX_TUNING',
   prefix: 'base_model.',
@@ -94,12 +95,13 @@ export const prefixFiles: PeftFormat<PrefixConfig> = {
   },
 }
 
-/** Heads of keys and values. */
+/** Number of key/value heads. */
 const headsOf = (model: Model): number => {
   const { numKvHeads, numHeads } = model.config as { numKvHeads?: number; numHeads: number }
   return numKvHeads ?? numHeads
 }
 
+/** Prompt tuning in PEFT's files. */
 export const promptFiles: PeftFormat<PromptConfig> = {
   type: 'PROMPT_TUNING',
   prefix: 'base_model.',
@@ -116,12 +118,12 @@ export const promptFiles: PeftFormat<PromptConfig> = {
     return write(model, embedding, embedding.shape[1], { num_attention_heads: numHeads, prompt_tuning_init: 'RANDOM' })
   },
   read: (file, model) => {
-    // PEFT draws vectors for a decoder too, where there is one beside the encoder, and never reads them.
+    // For an encoder-decoder PEFT also initialises vectors for the decoder, and never uses them.
     const virtualTokens = lengthOf(file, isPair(model) ? [1, 2] : [1])
     const config: PromptConfig = { type: 'prompt-tuning', virtualTokens }
     const size: [number, number] = [virtualTokens * stacksOf(file), model.body.embedTokens.weight.shape[1]]
     return found(file, config, size, (context) =>
-      attachPrompt(model, firstTokens(model, virtualTokens, undefined, context)),
+      attachPrompt(model, initialTokenIds(model, virtualTokens, undefined, context)),
     )
   },
 }

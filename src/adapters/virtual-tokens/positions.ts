@@ -1,5 +1,5 @@
-// Positions in front of every row that hold no token of the text: what the batch must say of them, and a cache that keeps their keys
-// and values apart from the text's. Knows no method.
+// Virtual positions in front of every row: masks and ids for them, and caches that keep their keys and values separate
+// from those of the text. Independent of methods.
 import { z } from 'zod'
 import { ConfigError, ShapeError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
@@ -7,63 +7,69 @@ import type { LayerCache } from '../../nn/index.ts'
 import { cat, full, keep, type Tensor, zeros } from '../../tensor/index.ts'
 import type { PackedDocuments } from './packed-documents.ts'
 
-/** Vectors in front of a text take far larger steps than a head bears: its rate is that of the other methods. */
+/** Learning rate of a head. Virtual tokens need a far larger one, at which a head would diverge. */
 const usualRate = 1e-3
 
-export const headRateField = z
+/** Setting for the learning rate of the head. */
+export const headRateRatioField = z
   .number()
   .positive()
   .optional()
   .describe(
-    `learning rate of the head, where one is trained, over that of the virtual tokens; unless given, such that the method's own rate comes to ${usualRate}`,
+    `ratio of the learning rate of a trained head to that of the virtual tokens (default: such that the head's is ${usualRate} at the method's own rate)`,
   )
 
-/** For `learningRateScale`. @param learningRate the method's own */
-export const slowerHead =
-  (learningRate: number, headRate = usualRate / learningRate) =>
+/** `learningRateScale` of an attachment. @param learningRate default learning rate of the method */
+export const headLearningRateScale =
+  (learningRate: number, ratio = usualRate / learningRate) =>
   (path: string): number =>
-    path.startsWith('head.') ? headRate : 1
+    path.startsWith('head.') ? ratio : 1
 
-/** Whether the model is an encoder with a decoder. @throws ConfigError where the decoder is left out: PEFT has no such virtual tokens */
+/**
+ * Whether the model is an encoder-decoder.
+ * @throws ConfigError for its encoder alone, for which PEFT has no virtual tokens
+ */
 export const hasEncoder = ({ facts, body, definition, headType }: Model, method: string): boolean => {
   if (facts.decoderStartTokenId === undefined) return false
   for (const [path] of body.children()) if (path === 'decoder') return true
   throw new ConfigError(
-    `Expected a head that has a decoder for \`${method}\` on ${definition.type}, got ${headType}. Choose another variant, such as lora.`,
+    `\`${method}\` on ${definition.type} needs a head with a decoder, got ${headType}. Choose another method, such as lora.`,
   )
 }
 
-/** @throws ShapeError where the rows are longer than the model's positions with them */
-export const checkRoom = (length: number, virtual: number, positions: number | undefined): void => {
+/** @throws ShapeError for rows that exceed the model's positions together with the virtual tokens */
+export const checkLength = (length: number, virtual: number, positions: number | undefined): void => {
   if (positions !== undefined && length + virtual > positions)
     throw new ShapeError(
-      `Expected rows of at most ${positions - virtual} tokens beside ${virtual} virtual ones, got ${length}. Shorten the rows.`,
+      `Expected rows of at most ${positions - virtual} tokens beside ${virtual} virtual tokens, got ${length}. Lower the maximum length.`,
     )
 }
 
-/** @throws ConfigError where virtual tokens leave no position to a text */
+/** @throws ConfigError for so many virtual tokens that no position is left for the text */
 export const checkCount = (virtual: number, { definition, facts: { maxPositions } }: Model): void => {
   if (maxPositions !== undefined && virtual >= maxPositions)
     throw new ConfigError(
-      `Expected at most ${maxPositions - 1} \`virtualTokens\`, since ${definition.type} has ${maxPositions} positions here and a text needs some, got ${virtual}.`,
+      `Expected at most ${maxPositions - 1} \`virtualTokens\`, since this ${definition.type} has ${maxPositions} positions and the text needs some, got ${virtual}.`,
     )
 }
 
-/** The mask of [B,S] with the virtual positions, all seen, in front. */
+/** An attention mask [B,S] with the virtual positions, all visible, in front. */
 export const widenMask = (mask: Tensor | undefined, virtual: number): Tensor | undefined =>
   mask === undefined
     ? undefined
     : cat([full([mask.shape[0], virtual], 1, { device: mask.device }).to(mask.dtype), mask], 1)
 
-/** int64 [B,P] of one id in front of the ids. */
+/** Ids [B,T] with P times one id in front. */
 export const widenIds = (ids: Tensor, virtual: number, fill: number): Tensor =>
   cat([full([ids.shape[0], virtual], fill, { dtype: ids.dtype, device: ids.device }), ids], 1)
 
+/** Segment ids [B,T] with P zeros in front. */
 export const widenTypes = (types: Tensor | undefined, virtual: number): Tensor | undefined =>
   types === undefined
     ? undefined
     : cat([zeros([types.shape[0], virtual], { dtype: types.dtype, device: types.device }), types], 1)
 
+/** Keys and values of virtual positions. */
 export interface KeysAndValues {
   /** [1,P,K,D], or [P,K·D] */
   key: Tensor
@@ -84,15 +90,15 @@ export const prefixed = (virtual: KeysAndValues, inner: LayerCache | undefined):
   source: (make) => inner?.source(make) ?? make(),
 })
 
-/** The same before those of each document of a packed row. All rows come at once, so nothing is kept for later. */
-export const prefixedApart = (virtual: KeysAndValues, documents: PackedDocuments): LayerCache => {
+/** The same before each document of a packed row. Packed rows have no cache, so nothing is stored. */
+export const prefixedPacked = (virtual: KeysAndValues, documents: PackedDocuments): LayerCache => {
   const append = (key: Tensor, value: Tensor) => ({
     key: documents.repeat(inFront(virtual.key, key)),
     value: documents.repeat(inFront(virtual.value, value)),
   })
   return {
     append,
-    // The last layer of an encoder may ask for some tokens alone; its source is the row itself.
+    // The last layer of an encoder may compute some tokens alone; its source is the row itself.
     source: (make) => {
       const { key, value } = make()
       return append(key, value)
@@ -100,16 +106,19 @@ export const prefixedApart = (virtual: KeysAndValues, documents: PackedDocuments
   }
 }
 
-/** At a first call with virtual tokens in the rows: keeps theirs apart, so that the cache counts the text alone. */
-export const splitting = (
+/**
+ * For the first call, whose rows contain the virtual tokens: stores their keys and values separately, so that the cache
+ * has the text alone.
+ */
+export const cacheTextOnly = (
   virtual: number,
   inner: LayerCache,
-  keepApart: (pair: KeysAndValues) => void,
+  keepVirtual: (pair: KeysAndValues) => void,
 ): LayerCache => ({
   append: (key, value) => {
     const first = (x: Tensor) => keep(x.narrow(0, 0, 1).narrow(1, 0, virtual).clone())
     const rest = (x: Tensor) => x.narrow(1, virtual, x.shape[1] - virtual)
-    keepApart({ key: first(key), value: first(value) })
+    keepVirtual({ key: first(key), value: first(value) })
     inner.append(rest(key), rest(value))
     return { key, value }
   },

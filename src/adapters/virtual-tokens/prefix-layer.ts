@@ -1,36 +1,40 @@
-// Trained keys and values in front of those of every row, in every layer; of an encoder-decoder, in every layer of the decoder.
+// Prefix tuning: trained keys and values in front of every row, in every layer; in an encoder-decoder, in every layer
+// of the decoder.
 import { ConfigError } from '../../core/index.ts'
 import type { Body, BodyInputs, BodyOutputs, Model } from '../../models/index.ts'
 import { Attention, type AttentionContext, Linear } from '../../nn/index.ts'
 import { cat, type Dtype, empty, type Generator, keep, linear, type Tensor } from '../../tensor/index.ts'
 import type { Attachment } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
-import { hearKeysAndValues } from './initial-tokens.ts'
+import { captureKeysAndValues } from './initial-tokens.ts'
 import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import {
   checkCount,
-  checkRoom,
+  checkLength,
   hasEncoder,
   type KeysAndValues,
   prefixed,
-  prefixedApart,
+  prefixedPacked,
   widenMask,
 } from './positions.ts'
 
+/** Size of a prefix. */
 export interface PrefixShape {
   virtualTokens: number
   numLayers: number
-  /** Of the keys of one layer. */
+  /** Width of the keys of one layer, K·D. */
   width: number
-  /** Units of the network that makes the prefix from smaller vectors; none where it is trained itself. */
+  /**
+   * Hidden units of the network that computes the prefix from smaller vectors; without it the prefix is trained itself.
+   */
   projection?: number
-  /** Rows are those of a decoder beside an encoder. */
-  beside: boolean
+  /** The rows are those of the decoder of an encoder-decoder. */
+  encoderDecoder: boolean
 }
 
 type BodyWay = (inputs: BodyInputs) => BodyOutputs
 
-/** On the body: holds the prefix of all layers, and tells the batch of it. */
+/** On the body: has the prefix of all layers, and widens masks and positions. */
 export class PrefixBank extends LayerAdapter<Body, BodyWay> {
   /** [P, 2·layers·K·D]; with a projection [P, K·D] */
   embedding: Tensor
@@ -38,7 +42,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
   outer?: Linear
   readonly #shape: Readonly<PrefixShape>
   readonly #maxPositions: number | undefined
-  /** By the `starts` of a batch, as its layers get them; they may be computed again when the body is done. */
+  /** Documents by the `starts` of a batch, which layers get; recomputed layers need them after the body is done. */
   readonly #documents = new WeakMap<Tensor, PackedDocuments>()
 
   constructor(
@@ -52,7 +56,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     this.#maxPositions = maxPositions
     const { virtualTokens, numLayers, projection, width } = shape
     this.embedding = keep(empty([virtualTokens, projection === undefined ? 2 * numLayers * width : width]))
-    // As PyTorch draws the rows of a table.
+    // As PyTorch initialises an embedding.
     this.embedding.normal_(0, 1, { generator })
     if (projection !== undefined) {
       this.inner = new Linear(width, projection)
@@ -66,15 +70,16 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     this.to({ dtype: like.dtype, device: like.device })
   }
 
+  /** Size of the prefix. */
   get shape(): Readonly<PrefixShape> {
     return this.#shape
   }
 
   wrap(_: Body, next: BodyWay): BodyWay {
-    const { virtualTokens, beside } = this.#shape
+    const { virtualTokens, encoderDecoder } = this.#shape
     return (inputs) => {
       const { pastLength = 0, positionIds } = inputs
-      if (beside)
+      if (encoderDecoder)
         return next({
           ...inputs,
           decoderAttentionMask: widenMask(inputs.decoderAttentionMask, virtualTokens),
@@ -82,7 +87,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
         })
       const documents = packedDocuments(inputs, virtualTokens)
       if (documents !== undefined && inputs.starts !== undefined) this.#documents.set(inputs.starts, documents)
-      checkRoom(pastLength + (documents?.longest ?? inputs.inputIds.shape[1]), virtualTokens, this.#maxPositions)
+      checkLength(pastLength + (documents?.longest ?? inputs.inputIds.shape[1]), virtualTokens, this.#maxPositions)
       return next({
         ...inputs,
         attentionMask: widenMask(inputs.attentionMask, virtualTokens),
@@ -92,24 +97,24 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     }
   }
 
-  /** Of the packed rows that a layer is at; undefined where they are padded. */
+  /** Documents of the packed rows that a layer computes; undefined for padded rows. */
   documentsOf({ starts, keyStarts = starts }: AttentionContext): PackedDocuments | undefined {
     return keyStarts && this.#documents.get(keyStarts)
   }
 
-  /** Of one layer; made where it is used, so that a layer that is computed again makes it again. */
+  /** Prefix of one layer, computed where it is used, so that activation recomputation covers it too. */
   ofLayer(index: number): KeysAndValues {
     const { width } = this.#shape
     const columns = this.#columns(2 * index * width, 2 * width) // [P,2·K·D]
     return { key: columns.narrow(1, 0, width), value: columns.narrow(1, width, width) }
   }
 
-  /** Everything: what files hold. */
+  /** The prefix of all layers, as in files. */
   whole(): Tensor {
     return this.#columns(0, 2 * this.#shape.numLayers * this.#shape.width)
   }
 
-  /** @param key of one layer, [P,K·D], as `value` */
+  /** Sets the prefix of one layer. @param key [P,K·D], as `value` */
   setLayer(index: number, key: Tensor, value: Tensor): void {
     const { width } = this.#shape
     this.embedding.narrow(1, 2 * index * width, 2 * width).copy_(cat([key, value], 1))
@@ -124,14 +129,16 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
 
   override setToSum(parts: readonly { adapter: LayerAdapter; weight: number }[]): void {
     if (this.inner !== undefined)
-      throw new ConfigError('Expected prefixes without `projection` for `average`: networks do not add up.')
+      throw new ConfigError(
+        '`average` needs prefixes without `projection`, since networks do not add up: train them without it.',
+      )
     super.setToSum(parts)
   }
 }
 
 type AttentionWay = Attention['forward']
 
-/** On the attention of one layer: has no parameters of its own. */
+/** On the attention of one layer; without parameters of its own. */
 export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
   readonly #bank: PrefixBank
   readonly #index: number
@@ -148,44 +155,50 @@ export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
       const documents = this.#bank.documentsOf(context)
       if (documents === undefined) return next(input, context, { ...options, cache: prefixed(own, options.cache) })
       const wide = { ...context, keyStarts: documents.starts }
-      return next(input, wide, { ...options, cache: prefixedApart(own, documents) })
+      return next(input, wide, { ...options, cache: prefixedPacked(own, documents) })
     }
   }
 
-  /** In front of a text, a decoder then sees the prefix as it sees the tokens. */
-  begin({ key, value }: KeysAndValues): void {
+  /** Sets the prefix of this layer to the keys and values of tokens. */
+  setFrom({ key, value }: KeysAndValues): void {
     this.#bank.setLayer(this.#index, key, value)
   }
 
   override setToSum(): void {}
 }
 
-/** The attention of each layer to its own row, in order. @throws ConfigError where a body has no such layers */
-const rowAttentions = (model: Model, beside: boolean) => {
+/**
+ * The self-attention of each layer, in order.
+ * @throws ConfigError for a decoder with another number of layers than the encoder
+ */
+const rowAttentions = (model: Model, encoderDecoder: boolean) => {
   const attentions = [...model.body.modules('body')].flatMap(([path, host]) =>
-    host instanceof Attention && (!beside || /^body\.decoder\..*\.attention$/.test(path)) ? [{ path, host }] : [],
+    host instanceof Attention && (!encoderDecoder || /^body\.decoder\..*\.attention$/.test(path))
+      ? [{ path, host }]
+      : [],
   )
   if (attentions.length !== model.facts.numLayers)
     throw new ConfigError(
-      `Expected a decoder with as many layers as the encoder for \`prefix-tuning\`, got ${attentions.length} of ${model.facts.numLayers}. Choose another variant, such as lora.`,
+      `\`prefix-tuning\` needs a decoder with as many layers as the encoder, got ${attentions.length} of ${model.facts.numLayers}. Choose another method, such as lora.`,
     )
   return attentions
 }
 
-/** @throws ConfigError where the model cannot take a prefix */
+/** Puts a prefix on a model. @throws ConfigError for a model that does not support one */
 export const attachPrefix = (
   model: Model,
   { virtualTokens, projection }: Pick<PrefixShape, 'virtualTokens' | 'projection'>,
   generator: Generator,
 ): Attachment => {
-  const beside = hasEncoder(model, 'prefix-tuning')
+  const encoderDecoder = hasEncoder(model, 'prefix-tuning')
   checkCount(virtualTokens, model)
-  const attentions = rowAttentions(model, beside)
+  const attentions = rowAttentions(model, encoderDecoder)
   const { numLayers, maxPositions } = model.facts
-  const shape = { virtualTokens, projection, numLayers, width: attentions[0].host.kProj.shape[0], beside }
+  const shape = { virtualTokens, projection, numLayers, width: attentions[0].host.kProj.shape[0], encoderDecoder }
   const bank = new PrefixBank(shape, model.body.embedTokens, maxPositions, generator)
-  // PEFT lays the prefix of an encoder-decoder twice end to end and takes every second layer of it, so that it means the same there.
-  const index = (i: number) => (beside ? (2 * i) % numLayers : i)
+  // PEFT repeats the prefix of an encoder-decoder twice and uses every second layer of it; the same order here keeps
+  // files compatible.
+  const index = (i: number) => (encoderDecoder ? (2 * i) % numLayers : i)
   return {
     trained: [],
     virtualTokens,
@@ -197,15 +210,16 @@ export const attachPrefix = (
 }
 
 /**
- * Sets the prefix to the keys and values that the base makes of these tokens. Drawn values are unlike anything the base has seen, and a short training
- * does not undo the harm. @source arXiv:2101.00190, section 7.4
+ * Initialises the prefix with the base's own keys and values of these tokens. Random values are unlike anything the
+ * base was trained on, and a short training does not make up for it.
+ * @source arXiv:2101.00190, section 7.4
  * @param ids int64 [P]
  */
-export const beginAtTokens = (model: Model, { placements }: Attachment, ids: Tensor): void => {
+export const initializeFromTokens = (model: Model, { placements }: Attachment, ids: Tensor): void => {
   const layers = placements.flatMap(({ host, adapter }) =>
     host instanceof Attention && adapter instanceof PrefixLayer ? [{ host, adapter }] : [],
   )
   // Where two layers share a row, as PEFT has it in decoders beside an encoder, the last one's stays.
   const hosts = layers.map(({ host }) => host)
-  hearKeysAndValues(model, hosts, ids, (layer, heard) => layers[layer].adapter.begin(heard))
+  captureKeysAndValues(model, hosts, ids, (layer, pair) => layers[layer].adapter.setFrom(pair))
 }

@@ -1,27 +1,34 @@
-// Prefix tuning: trained keys and values in front of every row, in every layer. @source arXiv:2101.00190, arXiv:2110.07602
+// Prefix tuning, as a fine-tuning method. @source arXiv:2101.00190, arXiv:2110.07602
 import { z } from 'zod'
 import { ConfigError, type Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
-import { firstTokens } from './initial-tokens.ts'
+import { initialTokenIds } from './initial-tokens.ts'
 import { prefixFiles } from './peft-files.ts'
-import { headRateField, slowerHead } from './positions.ts'
-import { attachPrefix, beginAtTokens } from './prefix-layer.ts'
+import { headLearningRateScale, headRateRatioField } from './positions.ts'
+import { attachPrefix, initializeFromTokens } from './prefix-layer.ts'
 
 const schema = z.strictObject({
-  virtualTokens: z.int().min(1).max(4096).default(20).describe('positions in front of every row'),
+  virtualTokens: z.int().min(1).max(4096).default(20).describe('number of virtual tokens in front of every row'),
   projection: z
     .int()
     .min(1)
     .optional()
-    .describe('units of a network that makes the prefix while it is trained; none unless given'),
-  start: z
+    .describe('hidden units of a network that computes the prefix during training (default: no network)'),
+  init: z
     .enum(['tokens', 'normal'])
     .optional()
-    .describe('what the prefix begins as: what the base makes of tokens, or draws; tokens, unless a network makes it'),
-  initialText: z.string().min(1).optional().describe('text of those tokens; drawn from the vocabulary unless given'),
-  headRate: headRateField,
+    .describe(
+      'initialisation of the prefix: keys and values of tokens, or normal random values (default: tokens, with `projection` normal)',
+    ),
+  initialText: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('text whose tokens initialise the prefix (default: random tokens of the vocabulary)'),
+  headRateRatio: headRateRatioField,
   ...adapterFields,
 })
+/** Checked settings of prefix tuning. */
 export type PrefixConfig = z.output<Named<'prefix-tuning', typeof schema>>
 
 const learningRate = 3e-2
@@ -33,18 +40,19 @@ export const prefixTuning = defineAdapter({
   learningRate,
   stacks: false,
   plan: (model, config, context) => {
-    const { virtualTokens, projection, start = projection === undefined ? 'tokens' : 'normal', initialText } = config
-    if (start === 'tokens' && projection !== undefined)
+    const { virtualTokens, projection, init = projection === undefined ? 'tokens' : 'normal', initialText } = config
+    if (init === 'tokens' && projection !== undefined)
       throw new ConfigError(
-        'Expected no `projection` beside `start` tokens, got both: a network cannot begin at given values. Leave one out.',
+        'Expected no `projection` with `init` tokens, got both: a network cannot start from given values. Leave one out.',
       )
-    if (start === 'normal' && initialText !== undefined)
+    if (init === 'normal' && initialText !== undefined)
       throw new ConfigError(
-        'Expected no `initialText` where the prefix begins as draws, got one. Leave out `start` normal or `projection`.',
+        'Expected no `initialText` for a prefix with random initial values, got one. Leave out `init` normal or `projection`.',
       )
     const attached = attachPrefix(model, config, context.generator)
-    if (start === 'tokens') beginAtTokens(model, attached, firstTokens(model, virtualTokens, initialText, context))
-    return { ...attached, learningRateScale: slowerHead(learningRate, config.headRate) }
+    if (init === 'tokens')
+      initializeFromTokens(model, attached, initialTokenIds(model, virtualTokens, initialText, context))
+    return { ...attached, learningRateScale: headLearningRateScale(learningRate, config.headRateRatio) }
   },
   peft: prefixFiles,
 })

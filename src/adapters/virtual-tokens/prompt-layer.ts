@@ -1,4 +1,5 @@
-// Trained vectors in the place of token embeddings, in front of every row; of an encoder-decoder, in front of the encoder's.
+// Prompt tuning: trained vectors in place of token embeddings in front of every row; in an encoder-decoder, of the
+// encoder's rows.
 import { ConfigError } from '../../core/index.ts'
 import {
   type Body,
@@ -15,12 +16,12 @@ import type { Attachment } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
 import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import {
+  cacheTextOnly,
   checkCount,
-  checkRoom,
+  checkLength,
   hasEncoder,
   type KeysAndValues,
   prefixed,
-  splitting,
   widenIds,
   widenMask,
   widenTypes,
@@ -28,50 +29,51 @@ import {
 
 type BodyWay = (inputs: BodyInputs) => BodyOutputs
 
-/** A batch with the virtual tokens in it. */
-interface Widened {
-  /** Where rows are packed. */
+/** A batch whose embeddings are about to be computed, with virtual tokens. */
+interface PendingBatch {
+  /** For packed rows. */
   documents?: PackedDocuments
 }
 
-/** Hidden states with those of the virtual tokens. */
-interface Whole {
+/** Hidden states including those of the virtual tokens. */
+interface AllPositions {
   hidden: Tensor
-  /** Where rows are packed. */
+  /** For packed rows. */
   starts?: Tensor
 }
 
-/** On the body: holds the vectors, and hides their positions from whoever asked for the text's. */
+/** On the body: has the vectors, widens the batch by their positions, and removes them from the output. */
 export class PromptBank extends LayerAdapter<Body, BodyWay> {
   /** [P, width of the embeddings] */
   embedding: Tensor
   readonly #maxPositions: number | undefined
   readonly #fill: number
-  readonly #beside: boolean
+  readonly #encoderDecoder: boolean
   readonly #pooled: boolean
-  /** Of caches that hold the text alone. */
-  readonly #apart = new WeakMap<LayerCache, KeysAndValues>()
-  readonly #whole = new WeakMap<Tensor, Whole>()
-  #waiting: Widened | undefined
+  /** Keys and values of the virtual tokens, by the cache of a layer, which has the text alone. */
+  readonly #virtualPairs = new WeakMap<LayerCache, KeysAndValues>()
+  readonly #allPositions = new WeakMap<Tensor, AllPositions>()
+  #pending: PendingBatch | undefined
 
   /**
-   * @param how.fill an id that is not padding, for the places of the vectors
-   * @param how.beside the rows are those of an encoder beside a decoder
-   * @param how.pooled the head sees the virtual tokens: the first token of a row is one of them
+   * @param how.fill an id that is not padding, for the virtual positions
+   * @param how.encoderDecoder the rows are those of the encoder of an encoder-decoder
+   * @param how.pooled the head reads the virtual tokens too: the first token of a row is one of them
    */
   constructor(
     embedding: Tensor,
     maxPositions: number | undefined,
-    how: { fill: number; beside: boolean; pooled: boolean },
+    how: { fill: number; encoderDecoder: boolean; pooled: boolean },
   ) {
     super()
     this.embedding = embedding
     this.#maxPositions = maxPositions
     this.#fill = how.fill
-    this.#beside = how.beside
+    this.#encoderDecoder = how.encoderDecoder
     this.#pooled = how.pooled
   }
 
+  /** Number of virtual tokens. */
   get virtualTokens(): number {
     return this.embedding.shape[0]
   }
@@ -80,16 +82,19 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     return this.virtualTokens
   }
 
-  /** The widened batch that the next embedding is of; undefined for the decoder's, which comes after the encoder's. */
-  takeNext(): Widened | undefined {
-    const taken = this.#waiting
-    if (this.#beside) this.#waiting = undefined
+  /**
+   * The batch that the next call of the embedding belongs to; undefined for the decoder's call, which comes after the
+   * encoder's.
+   */
+  takePending(): PendingBatch | undefined {
+    const taken = this.#pending
+    if (this.#encoderDecoder) this.#pending = undefined
     return taken
   }
 
-  /** Of hidden states without those of the virtual tokens. */
-  wholeOf(hidden: Tensor): Whole | undefined {
-    return this.#whole.get(hidden)
+  /** Hidden states including the virtual tokens, for those without them. */
+  withVirtualTokens(hidden: Tensor): AllPositions | undefined {
+    return this.#allPositions.get(hidden)
   }
 
   wrap(_: Body, next: BodyWay): BodyWay {
@@ -97,9 +102,9 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
       const { cache, pastLength = 0, inputIds, positionIds } = inputs
       const virtual = this.virtualTokens
       const [batch, length] = inputIds.shape
-      if (this.#beside) return this.#aroundEncoder(inputs, next)
+      if (this.#encoderDecoder) return this.#aroundEncoder(inputs, next)
       const documents = packedDocuments(inputs, virtual)
-      checkRoom(pastLength + (documents?.longest ?? length), virtual, this.#maxPositions)
+      checkLength(pastLength + (documents?.longest ?? length), virtual, this.#maxPositions)
       const attentionMask = widenMask(inputs.attentionMask, virtual)
       if (cache !== undefined && pastLength > 0)
         return next({
@@ -107,12 +112,12 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
           attentionMask,
           positionIds: positionIds?.add(virtual),
           pastLength: pastLength + virtual,
-          cache: cache.map((layer) => prefixed(this.#known(layer), layer)),
+          cache: cache.map((layer) => prefixed(this.#pairOf(layer), layer)),
         })
       const places = arange(virtual, { device: inputIds.device }).to('int64').unsqueeze(0).expand([batch, virtual])
       const widePositions = positionIds && cat([places, positionIds.add(virtual).expand([batch, length])], 1)
       const spread = (ids: Tensor | undefined) => ids && (documents?.repeatIds(ids) ?? ids)
-      this.#waiting = { documents }
+      this.#pending = { documents }
       try {
         const outputs = next({
           ...inputs,
@@ -121,44 +126,45 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
           typeIds: spread(widenTypes(inputs.typeIds, virtual)),
           positionIds: spread(widePositions),
           starts: documents?.starts,
-          cache: cache?.map((layer) => splitting(virtual, layer, (pair) => this.#apart.set(layer, pair))),
-          // A head that sees the virtual tokens reads the first of them; others want tokens of the text, which the layer cannot pick here.
+          cache: cache?.map((layer) => cacheTextOnly(virtual, layer, (pair) => this.#virtualPairs.set(layer, pair))),
+          // A head that reads virtual tokens reads the first of them; other heads read tokens of the text, which the
+          // layer cannot select here.
           read: this.#pooled && inputs.read && documents ? firstTokensOf(documents.starts) : undefined,
         })
         if (outputs.onlyRead) return outputs
         const text = (hidden: Tensor) => documents?.textOf(hidden) ?? hidden.narrow(1, virtual, length)
         const hidden = text(outputs.hidden)
-        this.#whole.set(hidden, { hidden: outputs.hidden, starts: documents?.starts })
+        this.#allPositions.set(hidden, { hidden: outputs.hidden, starts: documents?.starts })
         return { ...outputs, hidden, ...(outputs.allHidden && { allHidden: outputs.allHidden.map(text) }) }
       } finally {
-        this.#waiting = undefined
+        this.#pending = undefined
       }
     }
   }
 
-  /** What the encoder gives has the virtual tokens in it; the decoder sees them like others. */
+  /** The output of the encoder contains the virtual tokens, and the decoder attends to them. */
   #aroundEncoder(inputs: BodyInputs, next: BodyWay): BodyOutputs {
     const virtual = this.virtualTokens
     const attentionMask = widenMask(inputs.attentionMask, virtual)
     if (inputs.encoderHidden !== undefined) return next({ ...inputs, attentionMask })
-    this.#waiting = {}
+    this.#pending = {}
     try {
       return next({ ...inputs, attentionMask, inputIds: widenIds(inputs.inputIds, virtual, this.#fill) })
     } finally {
-      this.#waiting = undefined
+      this.#pending = undefined
     }
   }
 
-  #known(layer: LayerCache): KeysAndValues {
-    const pair = this.#apart.get(layer)
+  #pairOf(layer: LayerCache): KeysAndValues {
+    const pair = this.#virtualPairs.get(layer)
     if (pair !== undefined) return pair
     throw new ConfigError(
-      'Expected a cache that was begun with this prompt, got another one. Do not switch adapters within a text.',
+      'Expected a cache that was filled with this prompt, got another one. Start a new text after switching adapters.',
     )
   }
 }
 
-/** On the token embeddings: has no parameters of its own. */
+/** On the token embeddings; without parameters of its own. */
 class PromptEmbedding extends LayerAdapter<Embedding, Embedding['forward']> {
   readonly #bank: PromptBank
 
@@ -170,7 +176,7 @@ class PromptEmbedding extends LayerAdapter<Embedding, Embedding['forward']> {
   wrap(_: Embedding, next: Embedding['forward']): Embedding['forward'] {
     return (ids) => {
       const bank = this.#bank
-      const widened = bank.takeNext()
+      const widened = bank.takePending()
       if (widened === undefined) return next(ids)
       const { documents } = widened
       const [batch, length] = ids.shape
@@ -186,7 +192,7 @@ class PromptEmbedding extends LayerAdapter<Embedding, Embedding['forward']> {
 
 type HeadWay = Head['forward']
 
-/** On a head that makes one vector of a row: it sees the virtual tokens, as in PEFT. */
+/** On a head that pools a row to one vector: it reads the virtual tokens too, as in PEFT. */
 class PromptHead extends LayerAdapter<Head, HeadWay> {
   readonly #bank: PromptBank
 
@@ -197,7 +203,10 @@ class PromptHead extends LayerAdapter<Head, HeadWay> {
 
   wrap(_: Head, next: HeadWay): HeadWay {
     return (outputs, inputs) => {
-      const { hidden, starts } = this.#bank.wholeOf(outputs.hidden) ?? { hidden: outputs.hidden, starts: inputs.starts }
+      const { hidden, starts } = this.#bank.withVirtualTokens(outputs.hidden) ?? {
+        hidden: outputs.hidden,
+        starts: inputs.starts,
+      }
       const attentionMask = widenMask(inputs.attentionMask, this.#bank.virtualTokens)
       return next({ ...outputs, hidden }, { ...inputs, attentionMask, starts })
     }
@@ -206,20 +215,24 @@ class PromptHead extends LayerAdapter<Head, HeadWay> {
   override setToSum(): void {}
 }
 
-const ofRows: ReadonlySet<HeadType> = new Set(['sequence-classification', 'reward'])
+const pooledHeads: ReadonlySet<HeadType> = new Set(['sequence-classification', 'reward'])
 
-/** @param first the tokens whose vectors it begins as, int64 [P] @throws ConfigError where the model cannot take a prompt */
+/**
+ * Puts a prompt on a model.
+ * @param first tokens whose embeddings it is initialised with, int64 [P]
+ * @throws ConfigError for a model that does not support one
+ */
 export const attachPrompt = (model: Model, first: Tensor): Attachment => {
   const [virtualTokens] = first.shape
   const { maxPositions } = model.facts
-  const beside = hasEncoder(model, 'prompt-tuning')
+  const encoderDecoder = hasEncoder(model, 'prompt-tuning')
   checkCount(virtualTokens, model)
   const { embedTokens } = model.body
   const { weight, dtype } = embedTokens
   const embedding = keep(weight.detach().indexSelect(0, first).to(dtype))
   const { padTokenId } = model.config as { padTokenId?: number }
-  const pooled = ofRows.has(model.headType) && !beside
-  const bank = new PromptBank(embedding, maxPositions, { fill: padTokenId === 0 ? 1 : 0, beside, pooled })
+  const pooled = pooledHeads.has(model.headType) && !encoderDecoder
+  const bank = new PromptBank(embedding, maxPositions, { fill: padTokenId === 0 ? 1 : 0, encoderDecoder, pooled })
   return {
     trained: [],
     virtualTokens,

@@ -1,22 +1,23 @@
-// Prompt tuning: trained vectors in front of every row, in the place of token embeddings. @source arXiv:2104.08691
+// Prompt tuning, as a fine-tuning method. @source arXiv:2104.08691
 import { z } from 'zod'
 import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
-import { firstTokens } from './initial-tokens.ts'
+import { initialTokenIds } from './initial-tokens.ts'
 import { promptFiles } from './peft-files.ts'
-import { headRateField, slowerHead } from './positions.ts'
+import { headLearningRateScale, headRateRatioField } from './positions.ts'
 import { attachPrompt } from './prompt-layer.ts'
 
 const schema = z.strictObject({
-  virtualTokens: z.int().min(1).max(4096).default(20).describe('positions in front of every row'),
+  virtualTokens: z.int().min(1).max(4096).default(20).describe('number of virtual tokens in front of every row'),
   initialText: z
     .string()
     .min(1)
     .optional()
-    .describe('text whose tokens they begin as; drawn from the vocabulary unless given'),
-  headRate: headRateField,
+    .describe('text whose token embeddings initialise the virtual tokens (default: random tokens of the vocabulary)'),
+  headRateRatio: headRateRatioField,
   ...adapterFields,
 })
+/** Checked settings of prompt tuning. */
 export type PromptConfig = z.output<Named<'prompt-tuning', typeof schema>>
 
 const learningRate = 2e-2
@@ -27,9 +28,9 @@ export const promptTuning = defineAdapter({
   config: schema,
   learningRate,
   stacks: false,
-  plan: (model, { virtualTokens, initialText, headRate }, context) => ({
-    ...attachPrompt(model, firstTokens(model, virtualTokens, initialText, context)),
-    learningRateScale: slowerHead(learningRate, headRate),
+  plan: (model, { virtualTokens, initialText, headRateRatio }, context) => ({
+    ...attachPrompt(model, initialTokenIds(model, virtualTokens, initialText, context)),
+    learningRateScale: headLearningRateScale(learningRate, headRateRatio),
   }),
   peft: promptFiles,
 })

@@ -16,6 +16,6 @@ describe('the settings of variants in --help', () => {
 
   it('keeps lines within the width of a terminal and says each setting once', () => {
     for (const line of variantNotes) expect(line.length).toBeLessThanOrEqual(120)
-    expect(variantNotes.filter((line) => line.includes('positions in front of every row'))).toHaveLength(1)
+    expect(variantNotes.filter((line) => line.includes('virtual tokens in front of every row'))).toHaveLength(1)
   })
 })

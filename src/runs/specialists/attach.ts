@@ -79,13 +79,13 @@ const asAdapter: SpecialistWay = {
     await noteOtherBase(path, base, name, note)
     const bank = adaptersOf(base.model)
     const { model, applied } = await loadAdapter(path, { base: base.model, name })
-    bank.use(undefined)
+    bank.activate(undefined)
     settleHead(model, base.model, bank.get(name).copies)
     const ofHead = () => (model === base.model ? [] : [...model.head.parameters().values()])
     return {
       model,
       virtualTokens: applied.virtualTokens,
-      enter: () => bank.use(name),
+      enter: () => bank.activate(name),
       tensors: () => [...bank.tensorsOf(name).values(), ...ofHead()],
       leave() {
         const own = bank.tensorsOf(name)
@@ -106,7 +106,7 @@ const asLearner: SpecialistWay = {
     const files = identities.get(base.model) ?? modelFilesHash(base.folder)
     identities.set(base.model, files)
     const bank = adaptersOf(base.model)
-    bank.use(undefined)
+    bank.activate(undefined)
     const { model, facts, tensors } = await openFeatureModel(path, { base: { ...base, files: await files } })
     const { dtype } = base.model.body.embedTokens.weight
     if (facts.precision !== dtype)
@@ -116,7 +116,7 @@ const asLearner: SpecialistWay = {
       virtualTokens: 0,
       // The features are those of the base alone.
       enter() {
-        bank.use(undefined)
+        bank.activate(undefined)
         return model
       },
       tensors: () => [...tensors.values()],

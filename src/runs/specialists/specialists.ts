@@ -233,7 +233,7 @@ export class Specialists {
   memory(): { base: number; specialists: Record<string, number> } {
     const bank = adaptersOf(this.#base.model)
     const active = bank.active
-    bank.use(undefined)
+    bank.activate(undefined)
     try {
       const base = this.#base.model.parameters()
       const shared = new Set(base.values())
@@ -246,7 +246,7 @@ export class Specialists {
         specialists: Object.fromEntries([...this.#all.values()].map((one) => [one.name, partsOf(one)])),
       }
     } finally {
-      bank.use(active)
+      bank.activate(active)
     }
   }
 
@@ -254,7 +254,7 @@ export class Specialists {
   close(): Promise<void> {
     return this.#inTurn(async () => {
       const { model } = this.#base
-      adaptersOf(model).use(undefined)
+      adaptersOf(model).activate(undefined)
       const held = new Set<Tensor>(model.parameters().values())
       for (const { standing } of this.#all.values()) for (const tensor of standing.tensors()) held.add(tensor)
       this.#all.clear()

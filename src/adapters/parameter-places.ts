@@ -1,0 +1,74 @@
+// Swaps parameters of a model for an adapter's own tensors, and puts the originals back. A parameter is a tensor in a
+// field of a module, and a tied one is in several fields: a swap assigns all of them, so that the model computes with
+// the new tensor.
+import type { Model } from '../models/index.ts'
+import { keep, noGrad, type Tensor } from '../tensor/index.ts'
+import { TIED_PATH, tiedLayer } from './tied-head.ts'
+
+interface Field {
+  module: Record<string, unknown>
+  name: string
+}
+
+/** A parameter of a model and where it is. */
+export interface ParameterPlace {
+  tensor: Tensor
+  /** Fields that hold the tensor; found when they are needed, since that searches all modules. */
+  fields(): Field[]
+  /** The output matrix that is tied to the token embeddings. */
+  tied: boolean
+}
+
+/** A parameter that was swapped. */
+export interface SwappedParameter {
+  path: string
+  fields: Field[]
+  original: Tensor
+  tied: boolean
+}
+
+const fieldsWith = (model: Model, tensor: Tensor): Field[] =>
+  [...model.modules()].flatMap(([, module]) =>
+    Object.entries(module).flatMap(([name, value]) =>
+      value === tensor ? [{ module: module as unknown as Record<string, unknown>, name }] : [],
+    ),
+  )
+
+/** The model's parameters by path, and its tied output matrix as if it were a parameter of its own. */
+export const parameterPlaces = (model: Model): Map<string, ParameterPlace> => {
+  const places = new Map<string, ParameterPlace>(
+    [...model.parameters()].map(([path, tensor]) => [
+      path,
+      { tensor, fields: () => fieldsWith(model, tensor), tied: false },
+    ]),
+  )
+  const layer = tiedLayer(model)
+  if (layer === undefined) return places
+  const module = layer as unknown as Record<string, unknown>
+  return places.set(TIED_PATH, { tensor: layer.weight, fields: () => [{ module, name: 'weight' }], tied: true })
+}
+
+/** Puts a tensor in the place of a parameter. */
+export const swapParameter = (path: string, place: ParameterPlace, tensor: Tensor): SwappedParameter => {
+  const fields = place.fields()
+  for (const { module, name } of fields) module[name] = tensor
+  return { path, fields, original: place.tensor, tied: place.tied }
+}
+
+/** The tensor that is in the place now: training or a dtype conversion may have put another one there. */
+export const currentTensor = ({ fields: [{ module, name }] }: SwappedParameter): Tensor => module[name] as Tensor
+
+/**
+ * Puts the original back, converted to the dtype that the model has by now; a tied matrix becomes the current token
+ * embeddings.
+ * @returns the tensor that was in the place
+ */
+export const restoreParameter = (swapped: SwappedParameter, model: Model): Tensor => {
+  const { fields, original, tied } = swapped
+  const current = currentTensor(swapped)
+  const converted = () =>
+    original.dtype === current.dtype ? original : keep(noGrad(() => original.detach().to(current.dtype)))
+  const value = tied ? model.body.embedTokens.weight : converted()
+  for (const { module, name } of fields) module[name] = value
+  return current
+}

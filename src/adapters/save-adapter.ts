@@ -81,8 +81,8 @@ export const saveAdapter = async (
       tensors: new Map([...named].map(([key, tensor]) => [(written.bare?.has(key) ? '' : prefix) + key, tensor])),
     }
   })
-  const { baseSeed: fresh } = options
-  const extra = { type: definition.type, config, head: model.headType, headOptions: model.headOptions, fresh }
+  const { baseSeed } = options
+  const extra = { type: definition.type, config, head: model.headType, headOptions: model.headOptions, baseSeed }
   await mkdir(dirname(folder), { recursive: true })
   await writeFolderAtomic(folder, async (target) => {
     await writeFile(join(target, CONFIG_FILE), json(fields))

@@ -244,7 +244,9 @@ describe('a folder that is replaced', () => {
     const also = async () => {
       throw new Error('no more')
     }
-    await expect(saveModel(smallModel('bert', 'masked-lm', { seed: 2 }), folder, { addFiles: also })).rejects.toThrow('no more')
+    await expect(saveModel(smallModel('bert', 'masked-lm', { seed: 2 }), folder, { addFiles: also })).rejects.toThrow(
+      'no more',
+    )
     await expectOld(old)
     expect(readdirSync(dirname(folder))).toEqual(['model'])
   })

@@ -42,7 +42,12 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
   await writeSamples(specialist, untrained, result)
   const also = (target: string) => writeSpecialistFiles(specialist, target, result, untrained)
   if (applied.inPlace) await saveModel(applied.model, folder, { tokenizer: recipe.tokenizer, addFiles: also })
-  else await saveAdapter(applied, folder, { base: resolve(base), ...(randomInit && { baseSeed: recipe.seed }), addFiles: also })
+  else
+    await saveAdapter(applied, folder, {
+      base: resolve(base),
+      ...(randomInit && { baseSeed: recipe.seed }),
+      addFiles: also,
+    })
   return result
 }
 

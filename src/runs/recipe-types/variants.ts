@@ -5,41 +5,38 @@ export interface VariantSettings {
   full: Record<never, never>
   'linear-probe': Record<never, never>
   bitfit: {
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   'last-n-layers': {
-    /** How many layers are trained, counted from the last. Default: `2`. */
+    /** Number of trained layers, counted from the last. Default: `2`. */
     layers?: number
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   lora: {
-    /**
-     * Layers that get a change: all-linear, or some by our names, such as qProj and vProj. Default:
-     * `all-linear`.
-     */
+    /** Layers to adapt: all-linear, or names such as qProj and vProj. Default: `all-linear`. */
     targets?: 'all-linear' | readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
-    /** Rank of the change. Default: `8`. */
+    /** Rank of the low-rank matrices. Default: `8`. */
     rank?: number
-    /** The change is multiplied by alpha / rank. Default: `16`. */
+    /** Scaling: the change is multiplied by alpha / rank. Default: `16`. */
     alpha?: number
-    /** Dropout of what the change sees. Default: `0`. */
+    /** Dropout on the input of the low-rank matrices. Default: `0`. */
     dropout?: number
-    /** Multiply by alpha / sqrt(rank) (arXiv:2312.03732). Default: `false`. */
+    /** rsLoRA: multiply by alpha / sqrt(rank) instead (arXiv:2312.03732). Default: `false`. */
     rsLora?: boolean
-    /** Train the length of each row apart from its direction (arXiv:2402.09353). Default: `false`. */
+    /**
+     * DoRA: train the norm of each weight row separately from its direction (arXiv:2402.09353). Default:
+     * `false`.
+     */
     dora?: boolean
-    /** Learning rate of B over that of A; 16 is usual for LoRA+ (arXiv:2402.12354). Default: `1`. */
+    /** LoRA+: ratio of the learning rate of B to that of A; 16 is usual (arXiv:2402.12354). Default: `1`. */
     loraPlusRatio?: number
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   houlsby: {
-    /**
-     * Units of the bottleneck; unless given, hiddenSize / 16 and at least 64, or hiddenSize / 4 where that
-     * is less.
-     */
+    /** Units of the bottleneck (default: max(hiddenSize / 16, min(64, hiddenSize / 4))). */
     size?: number
     /** Activation in the bottleneck. Default: `relu`. */
     activation?:
@@ -53,16 +50,13 @@ export interface VariantSettings {
       | 'swish'
       | 'tanh'
       | 'sigmoid'
-    /** Factor of the units of the bottleneck on their way up. Default: `1`. */
+    /** Factor of the output of the bottleneck. Default: `1`. */
     scale?: number
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   pfeiffer: {
-    /**
-     * Units of the bottleneck; unless given, hiddenSize / 16 and at least 64, or hiddenSize / 4 where that
-     * is less.
-     */
+    /** Units of the bottleneck (default: max(hiddenSize / 16, min(64, hiddenSize / 4))). */
     size?: number
     /** Activation in the bottleneck. Default: `relu`. */
     activation?:
@@ -76,16 +70,13 @@ export interface VariantSettings {
       | 'swish'
       | 'tanh'
       | 'sigmoid'
-    /** Factor of the units of the bottleneck on their way up. Default: `1`. */
+    /** Factor of the output of the bottleneck. Default: `1`. */
     scale?: number
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   parallel: {
-    /**
-     * Units of the bottleneck; unless given, hiddenSize / 16 and at least 64, or hiddenSize / 4 where that
-     * is less.
-     */
+    /** Units of the bottleneck (default: max(hiddenSize / 16, min(64, hiddenSize / 4))). */
     size?: number
     /** Activation in the bottleneck. Default: `relu`. */
     activation?:
@@ -99,50 +90,53 @@ export interface VariantSettings {
       | 'swish'
       | 'tanh'
       | 'sigmoid'
-    /** Factor of the units of the bottleneck on their way up. Default: `4`. */
+    /** Factor of the output of the bottleneck. Default: `4`. */
     scale?: number
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   ia3: {
-    /** Layers that get factors, by our names, or all-linear. Default: `["kProj","vProj","downProj"]`. */
+    /**
+     * Layers to adapt: names such as kProj and vProj, or all-linear. Default:
+     * `["kProj","vProj","downProj"]`.
+     */
     targets?: 'all-linear' | readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
-    /** Those of the targets whose input gets the factors, not their output. Default: `["downProj"]`. */
-    ofInput?: readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    /** Targets whose input is scaled instead of their output. Default: `["downProj"]`. */
+    inputTargets?: readonly ('qProj' | 'kProj' | 'vProj' | 'oProj' | 'gateProj' | 'upProj' | 'downProj')[]
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   'prefix-tuning': {
-    /** Positions in front of every row. Default: `20`. */
+    /** Number of virtual tokens in front of every row. Default: `20`. */
     virtualTokens?: number
-    /** Units of a network that makes the prefix while it is trained; none unless given. */
+    /** Hidden units of a network that computes the prefix during training (default: no network). */
     projection?: number
     /**
-     * What the prefix begins as: what the base makes of tokens, or draws; tokens, unless a network makes
-     * it.
+     * Initialisation of the prefix: keys and values of tokens, or normal random values (default: tokens,
+     * with `projection` normal).
      */
-    start?: 'tokens' | 'normal'
-    /** Text of those tokens; drawn from the vocabulary unless given. */
+    init?: 'tokens' | 'normal'
+    /** Text whose tokens initialise the prefix (default: random tokens of the vocabulary). */
     initialText?: string
     /**
-     * Learning rate of the head, where one is trained, over that of the virtual tokens; unless given, such
-     * that the method's own rate comes to 0.001.
+     * Ratio of the learning rate of a trained head to that of the virtual tokens (default: such that the
+     * head's is 0.001 at the method's own rate).
      */
-    headRate?: number
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    headRateRatio?: number
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   'prompt-tuning': {
-    /** Positions in front of every row. Default: `20`. */
+    /** Number of virtual tokens in front of every row. Default: `20`. */
     virtualTokens?: number
-    /** Text whose tokens they begin as; drawn from the vocabulary unless given. */
+    /** Text whose token embeddings initialise the virtual tokens (default: random tokens of the vocabulary). */
     initialText?: string
     /**
-     * Learning rate of the head, where one is trained, over that of the virtual tokens; unless given, such
-     * that the method's own rate comes to 0.001.
+     * Ratio of the learning rate of a trained head to that of the virtual tokens (default: such that the
+     * head's is 0.001 at the method's own rate).
      */
-    headRate?: number
-    /** Train the head too; unless given, every head but those that score the vocabulary is trained. */
+    headRateRatio?: number
+    /** Train the head too (default: yes, unless it is a language modelling head). */
     trainHead?: boolean
   }
   'feature-based': {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { writeChart } from './docs/benchmark-chart.mjs'
 import { writeReference } from './docs/reference.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -19,6 +20,7 @@ const run = (name, file, args) => {
 
 const { status } = spawnSync(process.execPath, [join(root, 'scripts/compile.mjs')], { cwd: root, stdio: 'inherit' })
 if (status !== 0) process.exit(1)
+await writeChart(root)
 const pages = await writeReference(root)
 process.stdout.write(`docs: wrote ${pages} reference pages\n`)
 run('typedoc', 'bin/typedoc', ['--options', 'scripts/docs/typedoc.json'])

@@ -90,3 +90,13 @@ describe('documentation', () => {
     expect(readFileSync(join(root, 'README.md'), 'utf8').split('\n').length).toBeLessThan(130)
   })
 })
+
+describe('the benchmark chart', () => {
+  it('is drawn from docs/benchmarks.json (run `node scripts/docs/benchmark-chart.mjs`)', async () => {
+    const { drawChart } = (await import('../../scripts/docs/benchmark-chart.mjs' as string)) as {
+      drawChart(data: object): string
+    }
+    const data = JSON.parse(readFileSync(join(root, 'docs/benchmarks.json'), 'utf8')) as object
+    expect(readFileSync(join(root, 'docs/images/benchmarks.svg'), 'utf8')).toBe(drawChart(data))
+  })
+})

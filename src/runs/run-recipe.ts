@@ -2,19 +2,14 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DataError, parseConfig, show } from '../core/index.ts'
+import { DataError, parseConfig, parseJson, show } from '../core/index.ts'
 import { runFiles } from '../tracking/index.ts'
 import type { RunRecipe } from './engine/run-kind.ts'
 import { kindOf } from './kinds.ts'
 import { withModules } from './use-modules.ts'
 
 const fieldsOf = (text: string, path: string): { command?: unknown } => {
-  let fields: unknown
-  try {
-    fields = JSON.parse(text)
-  } catch (error) {
-    throw new DataError(`Expected JSON, got ${(error as Error).message}. The file is damaged.`, path)
-  }
+  const fields = parseJson(text, { path, advice: () => 'The file is damaged.' })
   if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields
   throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
 }

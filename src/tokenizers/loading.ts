@@ -2,7 +2,7 @@
 // file or a folder with tokenizer_config.json.
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { DataError, TunesmithError } from '../core/index.ts'
+import { DataError, parseJson, TunesmithError } from '../core/index.ts'
 import { isObject, type JsonObject } from './fields.ts'
 import { type BertVocabularyOptions, bertJson, byteLevelJson } from './legacy-files.ts'
 import { sentencePieceJson } from './sentencepiece.ts'
@@ -116,12 +116,7 @@ const readJson = async (path: string): Promise<JsonObject | undefined> => {
 }
 
 const parse = (text: string, path: string): JsonObject => {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new DataError(`Expected JSON, got ${(error as Error).message}.`, path)
-  }
+  const value = parseJson(text, { path })
   if (!isObject(value)) throw new DataError('Expected a JSON object, got another type.', path)
   return value
 }

@@ -1,7 +1,7 @@
 // Writes the reports of a run beside its events.
 import { readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { DataError, writeFileAtomic } from '../core/index.ts'
+import { parseJson, writeFileAtomic } from '../core/index.ts'
 import { readHistory } from './history.ts'
 import { renderHtmlReport } from './html-report.ts'
 import type { RunCard } from './run-card.ts'
@@ -23,9 +23,5 @@ export async function readRunCard(folder: string): Promise<RunCard | undefined> 
   const path = join(folder, runFiles.card)
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
-  try {
-    return JSON.parse(text) as RunCard
-  } catch (error) {
-    throw new DataError(`Expected JSON, got ${(error as Error).message}. Delete the file to report without it.`, path)
-  }
+  return parseJson(text, { path, advice: () => 'Delete the file to report without it.' }) as RunCard
 }

@@ -1,7 +1,7 @@
 // `tunesmith specialists`: one base with many specialists in memory, queried by name with lines of JSON.
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import { ConfigError, DataError, formatBytes, TunesmithError } from '../../core/index.ts'
+import { ConfigError, DataError, formatBytes, parseJson, TunesmithError } from '../../core/index.ts'
 import { textLines } from '../../files/index.ts'
 import { openSpecialists, type SpecialistAnswer, type SpecialistQuery, type Specialists } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
@@ -24,12 +24,7 @@ const parseChoices = (given: readonly string[]): Record<string, string> => {
 }
 
 const parseQuestion = (line: string, file: string, number: number): SpecialistQuery => {
-  let value: unknown
-  try {
-    value = JSON.parse(line)
-  } catch (error) {
-    throw new DataError(`Expected JSON, got ${(error as Error).message}.`, file, number)
-  }
+  const value = parseJson(line, { path: file, line: number })
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new DataError('Expected an object with the fields of a query, got something else.', file, number)
   const { id, specialist } = value as Record<string, unknown>

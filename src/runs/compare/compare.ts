@@ -2,7 +2,7 @@
 // behind; runs no model, and knows no task and no variant.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { DataError, exists } from '../../core/index.ts'
+import { DataError, exists, parseJson } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { type Evaluation, readEvaluation } from '../finetune/evaluation-files.ts'
 import type { FinetuneRecipe } from '../finetune/recipe.ts'
@@ -202,12 +202,7 @@ interface RunSample {
 }
 
 const parseSamples = (text: string, path: string): RunSample[] => {
-  let list: unknown
-  try {
-    list = JSON.parse(text)
-  } catch (error) {
-    throw new DataError(`Expected JSON, got ${(error as Error).message}. Delete the file to compare without it.`, path)
-  }
+  const list = parseJson(text, { path, advice: () => 'Delete the file to compare without it.' })
   if (!Array.isArray(list)) throw new DataError('Expected a list of samples, got something else.', path)
   return list.map((one, i) => {
     const { id = String(i), prompt = '', reference = '', before, ...said } = (one ?? {}) as Record<string, unknown>

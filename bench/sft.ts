@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { holdings } from '../src/nn/index.ts'
+import { quantizations } from '../src/nn/index.ts'
 import type { BenchOptions } from './main.ts'
 import { prepareAlpaca, prepareSmoke } from './sft/prepare.ts'
 import {
@@ -144,7 +144,7 @@ const besidePeer = async (job: Job, python: string | undefined, data: string): P
 const frozenBases = async (job: Job): Promise<void> => {
   const rows: (string | number)[][] = [['base in', 'peak MB', 'tokens/s', 'loss before', 'loss after', 'steps apart']]
   let plain: OurRun | undefined
-  for (const held of ['float32', ...holdings]) {
+  for (const held of ['float32', ...quantizations]) {
     const run = await ours(job, '--frozen', held)
     plain ??= run
     const apart = run.steps.map(({ loss }, i) => Math.abs(loss - (plain as OurRun).steps[i].loss))

@@ -9,9 +9,10 @@
 
 namespace tunesmith {
 
-Environment& environmentOf(napi_env env) {
+Environment& environment_of(napi_env env) {
   void* data = nullptr;
-  if (napi_get_instance_data(env, &data) != napi_ok || data == nullptr) throw ArgumentError("the addon is not initialised in this thread");
+  if (napi_get_instance_data(env, &data) != napi_ok || data == nullptr)
+    throw ArgumentError("the addon is not initialised in this thread");
   return *static_cast<Environment*>(data);
 }
 
@@ -20,8 +21,8 @@ void settle(Environment& environment) {
   int64_t bytes = 0;
   {
     std::lock_guard<std::mutex> lock(environment.mutex);
-    dead.swap(environment.deadReferences);
-    std::swap(bytes, environment.externalBytes);
+    dead.swap(environment.dead_references);
+    std::swap(bytes, environment.external_bytes);
   }
   for (napi_ref reference : dead) napi_delete_reference(environment.env, reference);
   int64_t total;
@@ -29,18 +30,20 @@ void settle(Environment& environment) {
 }
 
 // The Environment itself is never freed: autograd nodes and finalizers may outlive the thread and still name it.
-static void cleanUp(void* data) {
+static void clean_up(void* data) {
   auto* environment = static_cast<Environment*>(data);
-  dropOwnedBy(environment->ordinal);
+  drop_owned_by(environment->ordinal);
 }
 
 // libtorch's warnings, as one line without the place in its sources.
 struct OneLineWarnings : c10::WarningHandler {
-  void process(const c10::Warning& warning) override { std::fprintf(stderr, "libtorch: %s\n", firstLine(warning.msg()).c_str()); }
+  void process(const c10::Warning& warning) override {
+    std::fprintf(stderr, "libtorch: %s\n", first_line(warning.msg()).c_str());
+  }
 };
 
 static napi_value initialise(napi_env env, napi_value exports) {
-  installAllocator();
+  install_allocator();
   static OneLineWarnings warnings;
   c10::WarningUtils::set_warning_handler(&warnings);
   static std::atomic<uint16_t> next{1};
@@ -49,8 +52,9 @@ static napi_value initialise(napi_env env, napi_value exports) {
   environment->ordinal = next++;
   environment->thread = std::this_thread::get_id();
   napi_set_instance_data(env, environment, nullptr, nullptr);
-  napi_add_env_cleanup_hook(env, cleanUp, environment);
-  for (const auto& list : {dispatchExports(), tensorExports(), autogradExports(), runtimeExports(), memoryExports(), tensorFileExports()})
+  napi_add_env_cleanup_hook(env, clean_up, environment);
+  for (const auto& list : {dispatch_exports(), tensor_exports(), autograd_exports(), runtime_exports(),
+                           memory_exports(), tensor_file_exports()})
     for (const Export& entry : list) {
       napi_value function;
       napi_create_function(env, entry.name, NAPI_AUTO_LENGTH, entry.function, nullptr, &function);

@@ -43,52 +43,57 @@ struct CallbackNode : torch::autograd::Node {
   void release_variables() override {
     saved.clear();
     std::lock_guard<std::mutex> lock(environment->mutex);
-    if (callback != nullptr) environment->deadReferences.push_back(callback);
+    if (callback != nullptr) environment->dead_references.push_back(callback);
     callback = nullptr;
   }
 
   variable_list apply(variable_list&& gradients) override {
     TORCH_CHECK(std::this_thread::get_id() == environment->thread,
                 "a checkpointed segment's backward pass must run on the thread that made it");
-    TORCH_CHECK(!at::GradMode::is_enabled(), "a checkpointed segment has a first derivative only; compute this one without checkpoint()");
-    TORCH_CHECK(callback != nullptr, "Trying to backward through a checkpointed segment a second time; keep the graph with retainGraph");
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "a checkpointed segment has a first derivative only; compute this one without checkpoint()");
+    TORCH_CHECK(callback != nullptr,
+                "Trying to backward through a checkpointed segment a second time; keep the graph with retainGraph");
     for (size_t i = 0; i < saved.size(); i++)
-      TORCH_CHECK(saved[i].is_inference() || saved[i]._version() == versions[i],
-                  "input ", i, " of a checkpointed segment, of shape ", saved[i].sizes(), ", was modified by an inplace operation before its backward pass");
+      TORCH_CHECK(saved[i].is_inference() || saved[i]._version() == versions[i], "input ", i,
+                  " of a checkpointed segment, of shape ", saved[i].sizes(),
+                  ", was modified by an inplace operation before its backward pass");
     napi_env env = environment->env;
     napi_handle_scope scope;
     napi_open_handle_scope(env, &scope);
-    napi_value function, array, inputs, result, receiver = makeUndefined(env);
+    napi_value function, array, inputs, result, receiver = make_undefined(env);
     napi_get_reference_value(env, callback, &function);
     napi_create_array_with_length(env, gradients.size(), &array);
-    for (size_t i = 0; i < gradients.size(); i++) napi_set_element(env, array, i, makeTensor(env, gradients[i]));
+    for (size_t i = 0; i < gradients.size(); i++) napi_set_element(env, array, i, make_tensor(env, gradients[i]));
     napi_create_array_with_length(env, saved.size(), &inputs);
-    for (size_t i = 0; i < saved.size(); i++) napi_set_element(env, inputs, i, makeTensor(env, saved[i].detach()));
+    for (size_t i = 0; i < saved.size(); i++) napi_set_element(env, inputs, i, make_tensor(env, saved[i].detach()));
     const napi_value arguments[] = {array, inputs};
     const napi_status status = napi_call_function(env, receiver, function, 2, arguments, &result);
     if (status != napi_ok) {
       napi_value error;
       if (napi_get_and_clear_last_exception(env, &error) == napi_ok) {
-        if (environment->callbackError != nullptr) napi_delete_reference(env, environment->callbackError);
-        environment->callbackError = nullptr;
-        napi_create_reference(env, error, 1, &environment->callbackError);
+        if (environment->callback_error != nullptr) napi_delete_reference(env, environment->callback_error);
+        environment->callback_error = nullptr;
+        napi_create_reference(env, error, 1, &environment->callback_error);
       }
       napi_close_handle_scope(env, scope);
       throw CallbackFailed("a backward callback failed");
     }
     variable_list output(num_outputs());
     uint32_t length = 0;
-    bool isArray = false;
-    napi_is_array(env, result, &isArray);
-    if (isArray) napi_get_array_length(env, result, &length);
-    std::string fault = !isArray || length != num_outputs() ? "a backward callback must return one gradient (or 0) for each input" : "";
+    bool is_array = false;
+    napi_is_array(env, result, &is_array);
+    if (is_array) napi_get_array_length(env, result, &length);
+    std::string fault = !is_array || length != num_outputs()
+                            ? "a backward callback must return one gradient (or 0) for each input"
+                            : "";
     for (uint32_t i = 0; i < length; i++) {  // every handle is taken over, also when there are too many
       napi_value element;
       double handle = 0;
       napi_get_element(env, result, i, &element);
       if (napi_get_value_double(env, element, &handle) != napi_ok || handle == 0) continue;
-      if (fault.empty()) output[i] = getTensor(static_cast<Handle>(handle));
-      dropTensor(static_cast<Handle>(handle));
+      if (fault.empty()) output[i] = get_tensor(static_cast<Handle>(handle));
+      drop_tensor(static_cast<Handle>(handle));
     }
     napi_close_handle_scope(env, scope);
     TORCH_CHECK(fault.empty(), fault);
@@ -98,95 +103,94 @@ struct CallbackNode : torch::autograd::Node {
 
 // Nodes are held by shared_ptr in older libtorch and by intrusive_ptr in newer: follow what an edge holds.
 using NodePointer = decltype(torch::autograd::Edge::function);
-template <typename Pointer>
-struct MakeNode;
-template <typename Base>
-struct MakeNode<std::shared_ptr<Base>> {
-  template <typename Derived, typename... A>
-  static std::shared_ptr<Base> make(A&&... arguments) {
+template <typename Pointer> struct MakeNode;
+template <typename Base> struct MakeNode<std::shared_ptr<Base>> {
+  template <typename Derived, typename... A> static std::shared_ptr<Base> make(A&&... arguments) {
     return std::make_shared<Derived>(std::forward<A>(arguments)...);
   }
 };
-template <typename Base>
-struct MakeNode<c10::intrusive_ptr<Base>> {
-  template <typename Derived, typename... A>
-  static c10::intrusive_ptr<Base> make(A&&... arguments) {
+template <typename Base> struct MakeNode<c10::intrusive_ptr<Base>> {
+  template <typename Derived, typename... A> static c10::intrusive_ptr<Base> make(A&&... arguments) {
     return c10::make_intrusive<Derived>(std::forward<A>(arguments)...);
   }
 };
 
 // Rethrows the JavaScript exception that a callback raised, if one did.
-template <typename Body>
-napi_value throughEngine(napi_env env, Body&& body) {
-  return guarded(env, [&]() -> napi_value {
-    Environment& environment = environmentOf(env);
+template <typename Body> napi_value through_engine(napi_env env, Body&& body) {
+  return guarded_read(env, [&]() -> napi_value {
+    Environment& environment = environment_of(env);
     settle(environment);
     try {
       return body();
     } catch (...) {
-      if (environment.callbackError == nullptr) throw;
+      if (environment.callback_error == nullptr) throw;
       napi_value error;
-      napi_get_reference_value(env, environment.callbackError, &error);
-      napi_delete_reference(env, environment.callbackError);
-      environment.callbackError = nullptr;
+      napi_get_reference_value(env, environment.callback_error, &error);
+      napi_delete_reference(env, environment.callback_error);
+      environment.callback_error = nullptr;
       napi_throw(env, error);
       return nullptr;
     }
   });
 }
 
-std::vector<at::Tensor> readGradients(napi_env env, napi_value value, size_t count) {
-  bool isArray = false;
-  napi_is_array(env, value, &isArray);
-  if (!isArray) return {};
+std::vector<at::Tensor> read_gradients(napi_env env, napi_value value, size_t count) {
+  bool is_array = false;
+  napi_is_array(env, value, &is_array);
+  if (!is_array) return {};
   std::vector<at::Tensor> gradients(count);
   for (size_t i = 0; i < count; i++) {
     napi_value element;
     napi_valuetype type;
     napi_get_element(env, value, i, &element);
     napi_typeof(env, element, &type);
-    if (type == napi_number) gradients[i] = readTensor(env, element);
+    if (type == napi_number) gradients[i] = read_tensor(env, element);
   }
   return gradients;
 }
 
 // backward(roots, gradients | undefined, retainGraph): accumulates into the leaves' gradients
 TUNESMITH_FUNCTION(backward) {
-  return throughEngine(env, [&] {
+  return through_engine(env, [&] {
     Arguments a(env, info);
-    const auto roots = readTensors(env, a[0], "roots");
-    torch::autograd::backward(roots, readGradients(env, a[1], roots.size()), readBool(env, a[2], "retainGraph"));
-    return makeUndefined(env);
+    const auto roots = read_tensors(env, a[0], "roots");
+    torch::autograd::backward(roots, read_gradients(env, a[1], roots.size()), read_bool(env, a[2], "retainGraph"));
+    return make_undefined(env);
   });
 }
 
 // gradientsOf(roots, inputs, gradients | undefined, retainGraph, createGraph, allowUnused) -> handles
-TUNESMITH_FUNCTION(gradientsOf) {
-  return throughEngine(env, [&] {
+TUNESMITH_FUNCTION(gradients_of) {
+  return through_engine(env, [&] {
     Arguments a(env, info);
-    const auto roots = readTensors(env, a[0], "roots"), inputs = readTensors(env, a[1], "inputs");
-    const bool createGraph = readBool(env, a[4], "createGraph");
-    const auto found = torch::autograd::grad(roots, inputs, readGradients(env, a[2], roots.size()), readBool(env, a[3], "retainGraph"), createGraph, readBool(env, a[5], "allowUnused"));
+    const auto roots = read_tensors(env, a[0], "roots"), inputs = read_tensors(env, a[1], "inputs");
+    const bool create_graph = read_bool(env, a[4], "createGraph");
+    const auto found =
+        torch::autograd::grad(roots, inputs, read_gradients(env, a[2], roots.size()),
+                              read_bool(env, a[3], "retainGraph"), create_graph, read_bool(env, a[5], "allowUnused"));
     napi_value result;
     check(env, napi_create_array_with_length(env, found.size(), &result), "an array");
-    for (size_t i = 0; i < found.size(); i++) napi_set_element(env, result, i, makeTensor(env, found[i]));
+    for (size_t i = 0; i < found.size(); i++) napi_set_element(env, result, i, make_tensor(env, found[i]));
     return result;
   });
 }
 
-// attachBackward(outputs, inputs, callback, saved) -> handles of the outputs with a history: callback(gradients of outputs, saved)
-// gives the inputs' gradients; what is saved is let go as soon as backward has no more need of it
-TUNESMITH_FUNCTION(attachBackward) {
+// attachBackward(outputs, inputs, callback, saved) -> handles of the outputs with a history: callback(gradients of
+// outputs, saved) gives the inputs' gradients; what is saved is let go as soon as backward has no more need of it
+TUNESMITH_FUNCTION(attach_backward) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const auto outputs = readTensors(env, a[0], "outputs"), inputs = readTensors(env, a[1], "inputs"), saved = readTensors(env, a[3], "saved");
+    const auto outputs = read_tensors(env, a[0], "outputs"), inputs = read_tensors(env, a[1], "inputs"),
+               saved = read_tensors(env, a[3], "saved");
     napi_valuetype type;
     napi_typeof(env, a[2], &type);
     if (type != napi_function) throw ArgumentError("expected a function for `callback`");
-    for (const auto& output : outputs) TORCH_CHECK(at::isFloatingType(output.scalar_type()), "expected floating-point outputs of a segment, got ", output.scalar_type());
+    for (const auto& output : outputs)
+      TORCH_CHECK(at::isFloatingType(output.scalar_type()), "expected floating-point outputs of a segment, got ",
+                  output.scalar_type());
     napi_ref reference;
     check(env, napi_create_reference(env, a[2], 1, &reference), "the callback");
-    Environment& environment = environmentOf(env);
+    Environment& environment = environment_of(env);
     auto node = MakeNode<NodePointer>::make<CallbackNode>(&environment, reference, saved);
     node->set_next_edges(torch::autograd::collect_next_edges(inputs));
     napi_value result;
@@ -194,117 +198,134 @@ TUNESMITH_FUNCTION(attachBackward) {
     for (size_t i = 0; i < outputs.size(); i++) {
       at::Tensor output = outputs[i].detach();
       torch::autograd::set_history(output, node);
-      napi_set_element(env, result, i, makeTensor(env, output));
+      napi_set_element(env, result, i, make_tensor(env, output));
     }
     return result;
   });
 }
 
-TUNESMITH_FUNCTION(requiresGrad) {
+TUNESMITH_FUNCTION(requires_grad) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    return makeBool(env, readTensor(env, a[0]).requires_grad());
+    return make_bool(env, read_tensor(env, a[0]).requires_grad());
   });
 }
 
-TUNESMITH_FUNCTION(setRequiresGrad) {
+TUNESMITH_FUNCTION(set_requires_grad) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const at::Tensor tensor = readTensor(env, a[0]);
-    const bool value = readBool(env, a[1], "requiresGrad");
+    const at::Tensor tensor = read_tensor(env, a[0]);
+    const bool value = read_bool(env, a[1], "requiresGrad");
     TORCH_CHECK(value || tensor.is_leaf(), "only a leaf can stop requiring a gradient; use detach()");
-    TORCH_CHECK(!value || at::isFloatingType(tensor.scalar_type()) || at::isComplexType(tensor.scalar_type()), "only floating-point tensors can require a gradient, got ", tensor.scalar_type());
+    TORCH_CHECK(!value || at::isFloatingType(tensor.scalar_type()) || at::isComplexType(tensor.scalar_type()),
+                "only floating-point tensors can require a gradient, got ", tensor.scalar_type());
     tensor.set_requires_grad(value);
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
-TUNESMITH_FUNCTION(isLeaf) {
+TUNESMITH_FUNCTION(is_leaf) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    return makeBool(env, readTensor(env, a[0]).is_leaf());
+    return make_bool(env, read_tensor(env, a[0]).is_leaf());
   });
 }
 
-TUNESMITH_FUNCTION(retainGrad) {
+TUNESMITH_FUNCTION(retain_grad) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    readTensor(env, a[0]).retain_grad();
-    return makeUndefined(env);
+    read_tensor(env, a[0]).retain_grad();
+    return make_undefined(env);
   });
 }
 
 TUNESMITH_FUNCTION(grad) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const at::Tensor tensor = readTensor(env, a[0]);
-    return makeTensor(env, tensor.is_leaf() || tensor.retains_grad() ? tensor.grad() : at::Tensor());
+    const at::Tensor tensor = read_tensor(env, a[0]);
+    return make_tensor(env, tensor.is_leaf() || tensor.retains_grad() ? tensor.grad() : at::Tensor());
   });
 }
 
 // setGrad(handle, gradient | null)
-TUNESMITH_FUNCTION(setGrad) {
+TUNESMITH_FUNCTION(set_grad) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const at::Tensor tensor = readTensor(env, a[0]);
+    const at::Tensor tensor = read_tensor(env, a[0]);
     napi_valuetype type;
     napi_typeof(env, a[1], &type);
     if (type != napi_number) {
       tensor.mutable_grad().reset();
-      return makeUndefined(env);
+      return make_undefined(env);
     }
-    const at::Tensor gradient = readTensor(env, a[1]);
-    TORCH_CHECK(gradient.sizes() == tensor.sizes(), "expected a gradient of shape ", tensor.sizes(), ", got ", gradient.sizes());
-    TORCH_CHECK(gradient.scalar_type() == tensor.scalar_type() && gradient.device() == tensor.device(), "expected a gradient of type ", tensor.scalar_type(), " on ", tensor.device(), ", got ", gradient.scalar_type(), " on ", gradient.device());
+    const at::Tensor gradient = read_tensor(env, a[1]);
+    TORCH_CHECK(gradient.sizes() == tensor.sizes(), "expected a gradient of shape ", tensor.sizes(), ", got ",
+                gradient.sizes());
+    TORCH_CHECK(gradient.scalar_type() == tensor.scalar_type() && gradient.device() == tensor.device(),
+                "expected a gradient of type ", tensor.scalar_type(), " on ", tensor.device(), ", got ",
+                gradient.scalar_type(), " on ", gradient.device());
     tensor.mutable_grad() = gradient;
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
 // clearGrads(handles): drops the gradients of many tensors
-TUNESMITH_FUNCTION(clearGrads) {
+TUNESMITH_FUNCTION(clear_grads) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    for (const auto& tensor : readTensors(env, a[0], "tensors")) tensor.mutable_grad().reset();
-    return makeUndefined(env);
+    for (const auto& tensor : read_tensors(env, a[0], "tensors")) tensor.mutable_grad().reset();
+    return make_undefined(env);
   });
 }
 
 // setGradMode(enabled) -> what it was; the mode belongs to the calling thread
-TUNESMITH_FUNCTION(setGradMode) {
+TUNESMITH_FUNCTION(set_grad_mode) {
   return guarded(env, [&] {
     Arguments a(env, info);
     const bool before = at::GradMode::is_enabled();
-    at::GradMode::set_enabled(readBool(env, a[0], "enabled"));
-    return makeBool(env, before);
+    at::GradMode::set_enabled(read_bool(env, a[0], "enabled"));
+    return make_bool(env, before);
   });
 }
 
-TUNESMITH_FUNCTION(gradMode) {
-  return guarded(env, [&] { return makeBool(env, at::GradMode::is_enabled()); });
+TUNESMITH_FUNCTION(grad_mode) {
+  return guarded(env, [&] { return make_bool(env, at::GradMode::is_enabled()); });
 }
 
-TUNESMITH_FUNCTION(enterInference) {
+TUNESMITH_FUNCTION(enter_inference) {
   return guarded(env, [&] {
-    environmentOf(env).inferenceGuards.push_back(new c10::InferenceMode(true));
-    return makeUndefined(env);
+    environment_of(env).inference_guards.push_back(new c10::InferenceMode(true));
+    return make_undefined(env);
   });
 }
 
-TUNESMITH_FUNCTION(leaveInference) {
+TUNESMITH_FUNCTION(leave_inference) {
   return guarded(env, [&] {
-    auto& guards = environmentOf(env).inferenceGuards;
+    auto& guards = environment_of(env).inference_guards;
     if (guards.empty()) throw ArgumentError("not in inference mode");
     delete static_cast<c10::InferenceMode*>(guards.back());
     guards.pop_back();
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
 }  // namespace
 
-std::vector<Export> autogradExports() {
-  return {{"backward", backward}, {"gradientsOf", gradientsOf}, {"attachBackward", attachBackward}, {"requiresGrad", requiresGrad}, {"setRequiresGrad", setRequiresGrad}, {"isLeaf", isLeaf}, {"retainGrad", retainGrad}, {"grad", grad}, {"setGrad", setGrad}, {"clearGrads", clearGrads}, {"setGradMode", setGradMode}, {"gradMode", gradMode}, {"enterInference", enterInference}, {"leaveInference", leaveInference}};
+std::vector<Export> autograd_exports() {
+  return {{"backward", backward},
+          {"gradientsOf", gradients_of},
+          {"attachBackward", attach_backward},
+          {"requiresGrad", requires_grad},
+          {"setRequiresGrad", set_requires_grad},
+          {"isLeaf", is_leaf},
+          {"retainGrad", retain_grad},
+          {"grad", grad},
+          {"setGrad", set_grad},
+          {"clearGrads", clear_grads},
+          {"setGradMode", set_grad_mode},
+          {"gradMode", grad_mode},
+          {"enterInference", enter_inference},
+          {"leaveInference", leave_inference}};
 }
 
 }  // namespace tunesmith

@@ -15,7 +15,23 @@ namespace {
 
 using c10::IValue;
 
-enum class Kind : uint8_t { tensor, tensorList, optionalTensorList, integer, integerList, number, numberList, boolean, booleanList, scalar, scalarList, string, device, generator, unsupported };
+enum class Kind : uint8_t {
+  tensor,
+  tensor_list,
+  optional_tensor_list,
+  integer,
+  integer_list,
+  number,
+  number_list,
+  boolean,
+  boolean_list,
+  scalar,
+  scalar_list,
+  string,
+  device,
+  generator,
+  unsupported
+};
 
 struct Argument {
   std::string name;
@@ -28,20 +44,20 @@ struct Operator {
   c10::OperatorHandle handle;
   std::vector<Argument> arguments;
   size_t returns;
-  bool inPlace;  // the result is the first argument again, so nothing is returned
+  bool in_place;  // the result is the first argument again, so nothing is returned
 };
 
-constexpr size_t kMaxOperators = 8192;
-std::mutex operatorsMutex;
-std::atomic<Operator*> operators[kMaxOperators];
-std::atomic<int32_t> operatorCount{0};
+constexpr size_t max_operators = 8192;
+std::mutex operators_mutex;
+std::atomic<Operator*> operators[max_operators];
+std::atomic<int32_t> operator_count{0};
 
-Kind kindOf(const c10::TypePtr& type, bool& optional) {
+Kind kind_of(const c10::TypePtr& type, bool& optional) {
   using T = c10::TypeKind;
   switch (type->kind()) {
     case T::OptionalType:
       optional = true;
-      return kindOf(type->castRaw<c10::OptionalType>()->getElementType(), optional);
+      return kind_of(type->castRaw<c10::OptionalType>()->getElementType(), optional);
     case T::TensorType: return Kind::tensor;
     case T::IntType:
     case T::SymIntType:
@@ -59,14 +75,16 @@ Kind kindOf(const c10::TypePtr& type, bool& optional) {
     case T::ListType: {
       const auto element = type->castRaw<c10::ListType>()->getElementType();
       switch (element->kind()) {
-        case T::TensorType: return Kind::tensorList;
+        case T::TensorType: return Kind::tensor_list;
         case T::OptionalType:  // Tensor?[] and Scalar?[] differ only in the inner type
-          return element->castRaw<c10::OptionalType>()->getElementType()->kind() == T::TensorType ? Kind::optionalTensorList : Kind::unsupported;
+          return element->castRaw<c10::OptionalType>()->getElementType()->kind() == T::TensorType
+                     ? Kind::optional_tensor_list
+                     : Kind::unsupported;
         case T::IntType:
-        case T::SymIntType: return Kind::integerList;
-        case T::FloatType: return Kind::numberList;
-        case T::BoolType: return Kind::booleanList;
-        case T::NumberType: return Kind::scalarList;
+        case T::SymIntType: return Kind::integer_list;
+        case T::FloatType: return Kind::number_list;
+        case T::BoolType: return Kind::boolean_list;
+        case T::NumberType: return Kind::scalar_list;
         default: return Kind::unsupported;
       }
     }
@@ -80,82 +98,87 @@ napi_value element(napi_env env, napi_value array, uint32_t i) {
   return result;
 }
 
-uint32_t lengthOf(napi_env env, napi_value value) {
-  bool isArray = false;
+uint32_t length_of(napi_env env, napi_value value) {
+  bool is_array = false;
   uint32_t length = 0;
-  napi_is_array(env, value, &isArray);
-  if (!isArray || napi_get_array_length(env, value, &length) != napi_ok) throw ArgumentError("expected an array");
+  napi_is_array(env, value, &is_array);
+  if (!is_array || napi_get_array_length(env, value, &length) != napi_ok) throw ArgumentError("expected an array");
   return length;
 }
 
-at::Scalar toScalar(napi_env env, napi_value value, napi_valuetype type) {
-  if (type == napi_boolean) return at::Scalar(readBool(env, value, "value"));
-  if (type == napi_bigint) return at::Scalar(readInt(env, value, "value"));
-  const double number = readDouble(env, value, "value");
+at::Scalar scalar_of(napi_env env, napi_value value, napi_valuetype type) {
+  if (type == napi_boolean) return at::Scalar(read_bool(env, value, "value"));
+  if (type == napi_bigint) return at::Scalar(read_int(env, value, "value"));
+  const double number = read_double(env, value, "value");
   // Whole numbers go as integers, as in Python: an integer tensor plus 1 stays an integer tensor.
-  if (number == std::floor(number) && std::abs(number) <= 9007199254740992.0 && !(number == 0 && std::signbit(number))) return at::Scalar(static_cast<int64_t>(number));
+  if (number == std::floor(number) && std::abs(number) <= 9007199254740992.0 && !(number == 0 && std::signbit(number)))
+    return at::Scalar(static_cast<int64_t>(number));
   return at::Scalar(number);
 }
 
-IValue toIValue(napi_env env, Kind kind, napi_value value, napi_valuetype type) {
+IValue to_ivalue(napi_env env, Kind kind, napi_value value, napi_valuetype type) {
   switch (kind) {
-    case Kind::tensor: return readTensor(env, value);
-    case Kind::integer: return type == napi_boolean ? static_cast<int64_t>(readBool(env, value, "value")) : readInt(env, value, "value");
-    case Kind::number: return readDouble(env, value, "value");
-    case Kind::boolean: return readBool(env, value, "value");
-    case Kind::scalar: return toScalar(env, value, type);
-    case Kind::string: return readString(env, value, "value");
-    case Kind::device: return c10::Device(readString(env, value, "value"));
-    case Kind::generator: return *readGenerator(env, value);
-    case Kind::integerList: {
-      if (type == napi_number) return c10::List<int64_t>({readInt(env, value, "value")});
-      const uint32_t length = lengthOf(env, value);
+    case Kind::tensor: return read_tensor(env, value);
+    case Kind::integer:
+      return type == napi_boolean ? static_cast<int64_t>(read_bool(env, value, "value"))
+                                  : read_int(env, value, "value");
+    case Kind::number: return read_double(env, value, "value");
+    case Kind::boolean: return read_bool(env, value, "value");
+    case Kind::scalar: return scalar_of(env, value, type);
+    case Kind::string: return read_string(env, value, "value");
+    case Kind::device: return c10::Device(read_string(env, value, "value"));
+    case Kind::generator: return *read_generator(env, value);
+    case Kind::integer_list: {
+      if (type == napi_number) return c10::List<int64_t>({read_int(env, value, "value")});
+      const uint32_t length = length_of(env, value);
       c10::List<int64_t> list;
       list.reserve(length);
-      for (uint32_t i = 0; i < length; i++) list.push_back(readInt(env, element(env, value, i), "value"));
+      for (uint32_t i = 0; i < length; i++) list.push_back(read_int(env, element(env, value, i), "value"));
       return list;
     }
-    case Kind::numberList: {
-      const uint32_t length = lengthOf(env, value);
+    case Kind::number_list: {
+      const uint32_t length = length_of(env, value);
       c10::List<double> list;
       list.reserve(length);
-      for (uint32_t i = 0; i < length; i++) list.push_back(readDouble(env, element(env, value, i), "value"));
+      for (uint32_t i = 0; i < length; i++) list.push_back(read_double(env, element(env, value, i), "value"));
       return list;
     }
-    case Kind::booleanList: {
-      const uint32_t length = lengthOf(env, value);
+    case Kind::boolean_list: {
+      const uint32_t length = length_of(env, value);
       c10::List<bool> list;
-      for (uint32_t i = 0; i < length; i++) list.push_back(readBool(env, element(env, value, i), "value"));
+      for (uint32_t i = 0; i < length; i++) list.push_back(read_bool(env, element(env, value, i), "value"));
       return list;
     }
-    case Kind::scalarList: {
-      const uint32_t length = lengthOf(env, value);
+    case Kind::scalar_list: {
+      const uint32_t length = length_of(env, value);
       c10::impl::GenericList list(c10::NumberType::get());
       for (uint32_t i = 0; i < length; i++) {
         napi_value item = element(env, value, i);
-        napi_valuetype itemType;
-        napi_typeof(env, item, &itemType);
-        list.push_back(IValue(toScalar(env, item, itemType)));
+        napi_valuetype item_type;
+        napi_typeof(env, item, &item_type);
+        list.push_back(IValue(scalar_of(env, item, item_type)));
       }
       return list;
     }
-    case Kind::tensorList: {
-      const uint32_t length = lengthOf(env, value);
+    case Kind::tensor_list: {
+      const uint32_t length = length_of(env, value);
       c10::List<at::Tensor> list;
       list.reserve(length);
-      for (uint32_t i = 0; i < length; i++) list.push_back(readTensor(env, element(env, value, i)));
+      for (uint32_t i = 0; i < length; i++) list.push_back(read_tensor(env, element(env, value, i)));
       return list;
     }
-    case Kind::optionalTensorList: {
-      const uint32_t length = lengthOf(env, value);
+    case Kind::optional_tensor_list: {
+      const uint32_t length = length_of(env, value);
       c10::List<std::optional<at::Tensor>> list;
       list.reserve(length);
       for (uint32_t i = 0; i < length; i++) {
         napi_value item = element(env, value, i);
-        napi_valuetype itemType;
-        napi_typeof(env, item, &itemType);
-        if (itemType == napi_number) list.push_back(readTensor(env, item));
-        else list.push_back(std::nullopt);
+        napi_valuetype item_type;
+        napi_typeof(env, item, &item_type);
+        if (item_type == napi_number)
+          list.push_back(read_tensor(env, item));
+        else
+          list.push_back(std::nullopt);
       }
       return list;
     }
@@ -163,28 +186,29 @@ IValue toIValue(napi_env env, Kind kind, napi_value value, napi_valuetype type) 
   }
 }
 
-napi_value fromIValue(napi_env env, const IValue& value) {
-  if (value.isTensor()) return makeTensor(env, value.toTensor());
-  if (value.isInt()) return makeNumber(env, static_cast<double>(value.toInt()));
-  if (value.isDouble()) return makeNumber(env, value.toDouble());
-  if (value.isBool()) return makeBool(env, value.toBool());
+napi_value from_ivalue(napi_env env, const IValue& value) {
+  if (value.isTensor()) return make_tensor(env, value.toTensor());
+  if (value.isInt()) return make_number(env, static_cast<double>(value.toInt()));
+  if (value.isDouble()) return make_number(env, value.toDouble());
+  if (value.isBool()) return make_bool(env, value.toBool());
   if (value.isTensorList()) {
     const auto list = value.toTensorVector();
     napi_value array;
     check(env, napi_create_array_with_length(env, list.size(), &array), "an array");
-    for (size_t i = 0; i < list.size(); i++) napi_set_element(env, array, i, makeTensor(env, list[i]));
+    for (size_t i = 0; i < list.size(); i++) napi_set_element(env, array, i, make_tensor(env, list[i]));
     return array;
   }
-  if (value.isScalar()) return makeNumber(env, value.toScalar().toDouble());
-  if (value.isSymInt()) return makeNumber(env, static_cast<double>(value.toSymInt().expect_int()));
-  return makeUndefined(env);
+  if (value.isScalar()) return make_number(env, value.toScalar().toDouble());
+  if (value.isSymInt()) return make_number(env, static_cast<double>(value.toSymInt().expect_int()));
+  return make_undefined(env);
 }
 
-// operator(name, overload) -> { id, inPlace, arguments: [{ name, type, optional, hasDefault, keywordOnly }], returns: [type] }
-TUNESMITH_FUNCTION(findOperator) {
+// operator(name, overload) -> { id, inPlace, arguments: [{ name, type, optional, hasDefault, keywordOnly }], returns:
+// [type] }
+TUNESMITH_FUNCTION(find_operator) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const std::string name = readString(env, a[0], "name"), overload = readString(env, a[1], "overload");
+    const std::string name = read_string(env, a[0], "name"), overload = read_string(env, a[1], "overload");
     const auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
     if (!handle) throw ArgumentError("libtorch has no operator " + name + (overload.empty() ? "" : "." + overload));
     const auto& schema = handle->schema();
@@ -197,38 +221,40 @@ TUNESMITH_FUNCTION(findOperator) {
     uint32_t position = 0;
     for (const auto& argument : schema.arguments()) {
       bool optional = false;
-      const Kind kind = kindOf(argument.real_type(), optional);
+      const Kind kind = kind_of(argument.real_type(), optional);
       op->arguments.push_back({argument.name(), kind, optional, argument.default_value()});
       napi_value entry;
       napi_create_object(env, &entry);
-      setField(env, entry, "name", makeString(env, argument.name()));
-      setField(env, entry, "type", makeString(env, argument.real_type()->str()));
-      setField(env, entry, "optional", makeBool(env, optional));
-      setField(env, entry, "hasDefault", makeBool(env, argument.default_value().has_value()));
-      setField(env, entry, "keywordOnly", makeBool(env, argument.kwarg_only()));
+      set_field(env, entry, "name", make_string(env, argument.name()));
+      set_field(env, entry, "type", make_string(env, argument.real_type()->str()));
+      set_field(env, entry, "optional", make_bool(env, optional));
+      set_field(env, entry, "hasDefault", make_bool(env, argument.default_value().has_value()));
+      set_field(env, entry, "keywordOnly", make_bool(env, argument.kwarg_only()));
       napi_set_element(env, arguments, position++, entry);
     }
     position = 0;
-    for (const auto& value : schema.returns()) napi_set_element(env, returns, position++, makeString(env, value.type()->str()));
-    std::lock_guard<std::mutex> lock(operatorsMutex);
-    const int32_t id = operatorCount;
-    if (id >= static_cast<int32_t>(kMaxOperators)) throw ArgumentError("too many operators");
+    for (const auto& value : schema.returns())
+      napi_set_element(env, returns, position++, make_string(env, value.type()->str()));
+    std::lock_guard<std::mutex> lock(operators_mutex);
+    const int32_t id = operator_count;
+    if (id >= static_cast<int32_t>(max_operators)) throw ArgumentError("too many operators");
     operators[id] = op;
-    operatorCount = id + 1;
-    setField(env, result, "id", makeNumber(env, id));
-    setField(env, result, "inPlace", makeBool(env, op->inPlace));
-    setField(env, result, "arguments", arguments);
-    setField(env, result, "returns", returns);
+    operator_count = id + 1;
+    set_field(env, result, "id", make_number(env, id));
+    set_field(env, result, "inPlace", make_bool(env, op->in_place));
+    set_field(env, result, "arguments", arguments);
+    set_field(env, result, "returns", returns);
     return result;
   });
 }
 
 // call(id, ...arguments in the schema's order); undefined takes the schema's default, null is None.
 TUNESMITH_FUNCTION(call) {
-  return guarded(env, [&] {
+  return guarded_read(env, [&] {
     Arguments a(env, info);
     int32_t id = -1;
-    if (napi_get_value_int32(env, a[0], &id) != napi_ok || id < 0 || id >= operatorCount) throw ArgumentError("unknown operator");
+    if (napi_get_value_int32(env, a[0], &id) != napi_ok || id < 0 || id >= operator_count)
+      throw ArgumentError("unknown operator");
     const Operator& op = *operators[id].load();
     torch::jit::Stack stack;
     stack.reserve(std::max(op.arguments.size(), op.returns));
@@ -237,32 +263,35 @@ TUNESMITH_FUNCTION(call) {
       napi_valuetype type = napi_undefined;
       if (i + 1 < a.count) napi_typeof(env, a[i + 1], &type);
       if (type == napi_undefined) {
-        if (argument.fallback) stack.push_back(*argument.fallback);
-        else if (argument.optional) stack.emplace_back();
-        else throw ArgumentError("missing argument `" + argument.name + "`");
+        if (argument.fallback)
+          stack.push_back(*argument.fallback);
+        else if (argument.optional)
+          stack.emplace_back();
+        else
+          throw ArgumentError("missing argument `" + argument.name + "`");
       } else if (type == napi_null) {
         if (!argument.optional) throw ArgumentError("expected a value for `" + argument.name + "`, got null");
         stack.emplace_back();
       } else {
         try {
-          stack.push_back(toIValue(env, argument.kind, a[i + 1], type));
+          stack.push_back(to_ivalue(env, argument.kind, a[i + 1], type));
         } catch (const ArgumentError& error) {
           throw ArgumentError("`" + argument.name + "`: " + error.what());
         }
       }
     }
     op.handle.callBoxed(stack);
-    if (op.inPlace || stack.empty()) return makeUndefined(env);
-    if (stack.size() == 1) return fromIValue(env, stack[0]);
+    if (op.in_place || stack.empty()) return make_undefined(env);
+    if (stack.size() == 1) return from_ivalue(env, stack[0]);
     napi_value results;
     check(env, napi_create_array_with_length(env, stack.size(), &results), "an array");
-    for (size_t i = 0; i < stack.size(); i++) napi_set_element(env, results, i, fromIValue(env, stack[i]));
+    for (size_t i = 0; i < stack.size(); i++) napi_set_element(env, results, i, from_ivalue(env, stack[i]));
     return results;
   });
 }
 
 }  // namespace
 
-std::vector<Export> dispatchExports() { return {{"operator", findOperator}, {"call", call}}; }
+std::vector<Export> dispatch_exports() { return {{"operator", find_operator}, {"call", call}}; }
 
 }  // namespace tunesmith

@@ -1,5 +1,5 @@
-// The process-wide table of live tensors. A handle carries the generation of its slot, so a freed handle is always noticed,
-// even when its slot has been taken again. Reads take no lock: slots live in blocks that never move.
+// The process-wide table of live tensors. A handle carries the generation of its slot, so a freed handle is always
+// noticed, even when its slot has been taken again. Reads take no lock: slots live in blocks that never move.
 #include "binding.h"
 
 #include <atomic>
@@ -8,8 +8,8 @@
 namespace tunesmith {
 namespace {
 
-constexpr int64_t kSlots = int64_t{1} << 22;
-constexpr int64_t kBlock = 4096;
+constexpr int64_t slot_count = int64_t{1} << 22;
+constexpr int64_t block_slots = 4096;
 
 struct Slot {
   at::Tensor tensor;
@@ -20,12 +20,12 @@ struct Slot {
 
 struct Table {
   std::mutex mutex;
-  std::atomic<Slot*> blocks[kSlots / kBlock] = {};
-  std::vector<int32_t> freeSlots;
+  std::atomic<Slot*> blocks[slot_count / block_slots] = {};
+  std::vector<int32_t> free_slots;
   int64_t used = 0;
   std::atomic<int64_t> live{0};
 
-  Slot& at(int64_t index) { return blocks[index / kBlock].load(std::memory_order_acquire)[index % kBlock]; }
+  Slot& at(int64_t index) { return blocks[index / block_slots].load(std::memory_order_acquire)[index % block_slots]; }
 };
 
 Table& table() {
@@ -35,44 +35,46 @@ Table& table() {
 
 Slot* find(Handle handle) {
   if (handle <= 0) return nullptr;
-  const int64_t index = handle % kSlots;
-  Slot* block = table().blocks[index / kBlock].load(std::memory_order_acquire);
+  const int64_t index = handle % slot_count;
+  Slot* block = table().blocks[index / block_slots].load(std::memory_order_acquire);
   if (block == nullptr) return nullptr;
-  Slot& slot = block[index % kBlock];
-  if (!slot.live.load(std::memory_order_acquire) || slot.generation.load(std::memory_order_relaxed) != static_cast<uint32_t>(handle / kSlots))
+  Slot& slot = block[index % block_slots];
+  if (!slot.live.load(std::memory_order_acquire) ||
+      slot.generation.load(std::memory_order_relaxed) != static_cast<uint32_t>(handle / slot_count))
     return nullptr;
   return &slot;
 }
 
 }  // namespace
 
-Handle putTensor(at::Tensor tensor, uint16_t owner) {
+Handle put_tensor(at::Tensor tensor, uint16_t owner) {
   Table& t = table();
   std::lock_guard<std::mutex> lock(t.mutex);
   int64_t index;
-  if (!t.freeSlots.empty()) {
-    index = t.freeSlots.back();
-    t.freeSlots.pop_back();
+  if (!t.free_slots.empty()) {
+    index = t.free_slots.back();
+    t.free_slots.pop_back();
   } else {
-    TORCH_CHECK_WITH(OutOfMemoryError, t.used < kSlots, "too many live tensors (", kSlots, "): free some, or wrap the loop's body in scope()");
+    TORCH_CHECK_WITH(OutOfMemoryError, t.used < slot_count, "too many live tensors (", slot_count,
+                     "): free some, or wrap the loop's body in scope()");
     index = t.used++;
-    if (index % kBlock == 0) t.blocks[index / kBlock].store(new Slot[kBlock], std::memory_order_release);
+    if (index % block_slots == 0) t.blocks[index / block_slots].store(new Slot[block_slots], std::memory_order_release);
   }
   Slot& slot = t.at(index);
   slot.tensor = std::move(tensor);
   slot.owner = owner;
   slot.live.store(true, std::memory_order_release);
   t.live++;
-  return static_cast<Handle>(slot.generation.load(std::memory_order_relaxed)) * kSlots + index;
+  return static_cast<Handle>(slot.generation.load(std::memory_order_relaxed)) * slot_count + index;
 }
 
-at::Tensor getTensor(Handle handle) {
+at::Tensor get_tensor(Handle handle) {
   Slot* slot = find(handle);
   if (slot == nullptr) throw ArgumentError("the tensor was freed");
   return slot->tensor;
 }
 
-bool dropTensor(Handle handle) {
+bool drop_tensor(Handle handle) {
   Table& t = table();
   at::Tensor dying;  // destroyed after the lock is released: its destructor may free other handles
   {
@@ -83,32 +85,33 @@ bool dropTensor(Handle handle) {
     dying = std::move(slot->tensor);
     uint32_t next = (slot->generation.load() + 1) & 0x7fffffff;
     slot->generation = next == 0 ? 1 : next;
-    t.freeSlots.push_back(static_cast<int32_t>(handle % kSlots));
+    t.free_slots.push_back(static_cast<int32_t>(handle % slot_count));
     t.live--;
   }
   return true;
 }
 
-void dropOwnedBy(uint16_t owner) {
+void drop_owned_by(uint16_t owner) {
   Table& t = table();
   std::vector<Handle> handles;
   {
     std::lock_guard<std::mutex> lock(t.mutex);
     for (int64_t i = 0; i < t.used; i++) {
       Slot& slot = t.at(i);
-      if (slot.live && slot.owner == owner) handles.push_back(static_cast<Handle>(slot.generation.load()) * kSlots + i);
+      if (slot.live && slot.owner == owner)
+        handles.push_back(static_cast<Handle>(slot.generation.load()) * slot_count + i);
     }
   }
-  for (Handle handle : handles) dropTensor(handle);
+  for (Handle handle : handles) drop_tensor(handle);
 }
 
-void setOwner(Handle handle, uint16_t owner) {
+void set_owner(Handle handle, uint16_t owner) {
   Slot* slot = find(handle);
   if (slot == nullptr) throw ArgumentError("the tensor was freed");
   slot->owner = owner;
 }
 
-int64_t liveTensors(int owner) {
+int64_t live_tensors(int owner) {
   Table& t = table();
   if (owner < 0) return t.live;
   std::lock_guard<std::mutex> lock(t.mutex);

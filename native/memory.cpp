@@ -1,5 +1,6 @@
-// The CPU allocator that libtorch uses in this process: keeps large freed blocks for reuse (fresh pages cost about 1 ms a MB),
-// counts what is in use, holds to a cap, and reports a full machine as a typed error before the kernel kills the process.
+// The CPU allocator that libtorch uses in this process: keeps large freed blocks for reuse (fresh pages cost about 1 ms
+// a MB), counts what is in use, holds to a cap, and reports a full machine as a typed error before the kernel kills the
+// process.
 #include "binding.h"
 
 #include <c10/core/Allocator.h>
@@ -20,18 +21,19 @@
 namespace tunesmith {
 namespace {
 
-constexpr size_t kHeader = 64;                   // keeps the data aligned to a cache line
-constexpr size_t kLarge = size_t{1} << 20;       // from here on blocks are kept for reuse
-constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kCheckFrom = size_t{64} << 20;  // fresh blocks of this size are held against free memory first
+constexpr size_t header_bytes = 64;              // keeps the data aligned to a cache line
+constexpr size_t large_bytes = size_t{1} << 20;  // from here on blocks are kept for reuse
+constexpr size_t huge_page_bytes = size_t{2} << 20;
+constexpr size_t check_from_bytes = size_t{64} << 20;  // fresh blocks of this size are held against free memory first
 
 struct Header {
   size_t bytes;  // of the block without its header
   bool large;
 };
 
-// Memory that the system can still give, in bytes: free and reclaimable, within the container's limit where there is one.
-size_t availableBytes() {
+// Memory that the system can still give, in bytes: free and reclaimable, within the container's limit where there is
+// one.
+size_t available_bytes() {
   size_t available = SIZE_MAX;
   if (FILE* file = std::fopen("/proc/meminfo", "r")) {
     char line[256];
@@ -71,34 +73,36 @@ class CachingAllocator final : public c10::Allocator {
 
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
 
-  void copy_data(void* destination, const void* source, size_t count) const override { default_copy_data(destination, source, count); }
+  void copy_data(void* destination, const void* source, size_t count) const override {
+    default_copy_data(destination, source, count);
+  }
 
   void trim() {
     std::lock_guard<std::mutex> lock(mutex_);
-    dropCached(0);
+    drop_cached(0);
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
   }
 
-  void setLimit(size_t bytes) { limit_ = bytes; }
+  void set_limit(size_t bytes) { limit_ = bytes; }
 
   struct Statistics {
-    size_t inUse, cached, peak, limit;
+    size_t in_use, cached, peak, limit;
   };
   Statistics statistics() {
     std::lock_guard<std::mutex> lock(mutex_);
-    return {inUse_, cached_, peak_, limit_};
+    return {in_use_, cached_, peak_, limit_};
   }
-  void resetPeak() {
+  void reset_peak() {
     std::lock_guard<std::mutex> lock(mutex_);
-    peak_ = inUse_;
+    peak_ = in_use_;
   }
 
  private:
   std::mutex mutex_;
   std::multimap<size_t, void*> free_;  // by size; the memory at the key's value starts with a Header
-  size_t inUse_ = 0, cached_ = 0, peak_ = 0;
+  size_t in_use_ = 0, cached_ = 0, peak_ = 0;
   std::atomic<size_t> limit_{SIZE_MAX};
 
   // Large blocks come in steps of an eighth of their power of two, so that similar sizes share blocks.
@@ -114,7 +118,7 @@ class CachingAllocator final : public c10::Allocator {
 
   void* take(size_t bytes) {
     if (bytes >= (size_t{1} << 47)) fail(bytes, "more than an address can reach");
-    const bool large = bytes >= kLarge;
+    const bool large = bytes >= large_bytes;
     const size_t size = large ? rounded(bytes) : bytes;
     std::unique_lock<std::mutex> lock(mutex_);
     if (large) {
@@ -125,47 +129,47 @@ class CachingAllocator final : public c10::Allocator {
         cached_ -= found->first;
         count(found->first);
         free_.erase(found);
-        return static_cast<char*>(base) + kHeader;
+        return static_cast<char*>(base) + header_bytes;
       }
     }
-    if (inUse_ + size > limit_) fail(bytes, "over the limit set for this process");
-    if (inUse_ + cached_ + size > limit_) dropCached(limit_ - inUse_ - size);
-    if (size >= kCheckFrom) {
-      size_t available = availableBytes();
+    if (in_use_ + size > limit_) fail(bytes, "over the limit set for this process");
+    if (in_use_ + cached_ + size > limit_) drop_cached(limit_ - in_use_ - size);
+    if (size >= check_from_bytes) {
+      size_t available = available_bytes();
       if (size > available && cached_ > 0) {
-        dropCached(0);
-        available = availableBytes();
+        drop_cached(0);
+        available = available_bytes();
       }
       if (size > available) fail(bytes, ("only " + std::to_string(available) + " are free").c_str());
     }
     void* base = fresh(size, large);
     if (base == nullptr && cached_ > 0) {
-      dropCached(0);
+      drop_cached(0);
       base = fresh(size, large);
     }
     if (base == nullptr) fail(bytes, "the system has no more");
     *static_cast<Header*>(base) = {size, large};
     count(size);
-    return static_cast<char*>(base) + kHeader;
+    return static_cast<char*>(base) + header_bytes;
   }
 
   static void* fresh(size_t size, bool large) {
     void* base = nullptr;
-    const bool huge = large && size >= kHugePage;
-    if (posix_memalign(&base, huge ? kHugePage : kHeader, size + kHeader) != 0) return nullptr;
+    const bool huge = large && size >= huge_page_bytes;
+    if (posix_memalign(&base, huge ? huge_page_bytes : header_bytes, size + header_bytes) != 0) return nullptr;
 #ifdef MADV_HUGEPAGE
-    if (huge) madvise(base, size + kHeader, MADV_HUGEPAGE);
+    if (huge) madvise(base, size + header_bytes, MADV_HUGEPAGE);
 #endif
     return base;
   }
 
   void count(size_t size) {
-    inUse_ += size;
-    if (inUse_ > peak_) peak_ = inUse_;
+    in_use_ += size;
+    if (in_use_ > peak_) peak_ = in_use_;
   }
 
   // Frees kept blocks, largest first, until at most `target` bytes are kept.
-  void dropCached(size_t target) {
+  void drop_cached(size_t target) {
     while (cached_ > target && !free_.empty()) {
       auto last = std::prev(free_.end());
       cached_ -= last->first;
@@ -176,11 +180,11 @@ class CachingAllocator final : public c10::Allocator {
 
   static void release(void* data) {
     if (data == nullptr) return;
-    void* base = static_cast<char*>(data) - kHeader;
+    void* base = static_cast<char*>(data) - header_bytes;
     const Header header = *static_cast<Header*>(base);
     auto& self = instance();
     std::unique_lock<std::mutex> lock(self.mutex_);
-    self.inUse_ -= header.bytes;
+    self.in_use_ -= header.bytes;
     if (!header.large) {
       lock.unlock();
       std::free(base);
@@ -188,55 +192,57 @@ class CachingAllocator final : public c10::Allocator {
     }
     self.free_.emplace(header.bytes, base);
     self.cached_ += header.bytes;
-    // What is kept stays within the peak that was really needed, so a change of shapes cannot pile up blocks of old sizes.
-    const size_t room = self.peak_ > self.inUse_ ? self.peak_ - self.inUse_ : 0;
-    if (self.cached_ > room + room / 8 + (size_t{64} << 20)) self.dropCached(room);
+    // What is kept stays within the peak that was really needed, so a change of shapes cannot pile up blocks of old
+    // sizes.
+    const size_t room = self.peak_ > self.in_use_ ? self.peak_ - self.in_use_ : 0;
+    if (self.cached_ > room + room / 8 + (size_t{64} << 20)) self.drop_cached(room);
   }
 };
 
-TUNESMITH_FUNCTION(memoryStatistics) {
+TUNESMITH_FUNCTION(memory_statistics) {
   return guarded(env, [&] {
     const auto s = CachingAllocator::instance().statistics();
     napi_value result;
     napi_create_object(env, &result);
-    setField(env, result, "inUse", makeNumber(env, static_cast<double>(s.inUse)));
-    setField(env, result, "cached", makeNumber(env, static_cast<double>(s.cached)));
-    setField(env, result, "peak", makeNumber(env, static_cast<double>(s.peak)));
-    setField(env, result, "limit", s.limit == SIZE_MAX ? makeUndefined(env) : makeNumber(env, static_cast<double>(s.limit)));
-    setField(env, result, "available", makeNumber(env, static_cast<double>(availableBytes())));
+    set_field(env, result, "inUse", make_number(env, static_cast<double>(s.in_use)));
+    set_field(env, result, "cached", make_number(env, static_cast<double>(s.cached)));
+    set_field(env, result, "peak", make_number(env, static_cast<double>(s.peak)));
+    set_field(env, result, "limit",
+              s.limit == SIZE_MAX ? make_undefined(env) : make_number(env, static_cast<double>(s.limit)));
+    set_field(env, result, "available", make_number(env, static_cast<double>(available_bytes())));
     return result;
   });
 }
 
-TUNESMITH_FUNCTION(setMemoryLimit) {
+TUNESMITH_FUNCTION(set_memory_limit) {
   return guarded(env, [&] {
     Arguments a(env, info);
     napi_valuetype type;
     napi_typeof(env, a[0], &type);
-    const int64_t bytes = type == napi_undefined ? 0 : readInt(env, a[0], "bytes");
+    const int64_t bytes = type == napi_undefined ? 0 : read_int(env, a[0], "bytes");
     if (type != napi_undefined && bytes <= 0) throw ArgumentError("expected a positive number of bytes");
-    CachingAllocator::instance().setLimit(type == napi_undefined ? SIZE_MAX : static_cast<size_t>(bytes));
-    return makeUndefined(env);
+    CachingAllocator::instance().set_limit(type == napi_undefined ? SIZE_MAX : static_cast<size_t>(bytes));
+    return make_undefined(env);
   });
 }
 
-TUNESMITH_FUNCTION(trimMemory) {
+TUNESMITH_FUNCTION(trim_memory) {
   return guarded(env, [&] {
     CachingAllocator::instance().trim();
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
-TUNESMITH_FUNCTION(resetPeakMemory) {
+TUNESMITH_FUNCTION(reset_peak_memory) {
   return guarded(env, [&] {
-    CachingAllocator::instance().resetPeak();
-    return makeUndefined(env);
+    CachingAllocator::instance().reset_peak();
+    return make_undefined(env);
   });
 }
 
 }  // namespace
 
-void installAllocator() {
+void install_allocator() {
   static std::once_flag once;
   std::call_once(once, [] {
     c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/1);
@@ -246,16 +252,20 @@ void installAllocator() {
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
 #endif
 #ifndef _WIN32
-    // ATen and oneDNN each keep 1,024 compiled bf16 products, about 0.5 MB apiece: with rows that differ from batch to batch that
-    // grew by gigabytes. This many hold the shapes of a step; making one anew costs less than can be measured. Both read it at first use.
+    // ATen and oneDNN each keep 1,024 compiled bf16 products, about 0.5 MB apiece: with rows that differ from batch to
+    // batch that grew by gigabytes. This many hold the shapes of a step; making one anew costs less than can be
+    // measured. Both read it at first use.
     setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
     setenv("LRU_CACHE_CAPACITY", "128", /*overwrite=*/0);
 #endif
   });
 }
 
-std::vector<Export> memoryExports() {
-  return {{"memoryStatistics", memoryStatistics}, {"setMemoryLimit", setMemoryLimit}, {"trimMemory", trimMemory}, {"resetPeakMemory", resetPeakMemory}};
+std::vector<Export> memory_exports() {
+  return {{"memoryStatistics", memory_statistics},
+          {"setMemoryLimit", set_memory_limit},
+          {"trimMemory", trim_memory},
+          {"resetPeakMemory", reset_peak_memory}};
 }
 
 }  // namespace tunesmith

@@ -13,111 +13,126 @@
 namespace tunesmith {
 namespace {
 
-void finalizeGenerator(node_api_basic_env, void* data, void*) { delete static_cast<at::Generator*>(data); }
+void finalize_generator(node_api_basic_env, void* data, void*) { delete static_cast<at::Generator*>(data); }
 
 // generator(seed bigint) -> external
-TUNESMITH_FUNCTION(makeGenerator) {
+TUNESMITH_FUNCTION(make_generator) {
   return guarded(env, [&] {
     Arguments a(env, info);
     uint64_t seed;
     bool lossless;
-    if (napi_get_value_bigint_uint64(env, a[0], &seed, &lossless) != napi_ok || !lossless) throw ArgumentError("expected a 64-bit seed");
+    if (napi_get_value_bigint_uint64(env, a[0], &seed, &lossless) != napi_ok || !lossless)
+      throw ArgumentError("expected a 64-bit seed");
     auto* generator = new at::Generator(at::detail::createCPUGenerator(seed));
     napi_value result;
-    check(env, napi_create_external(env, generator, finalizeGenerator, nullptr, &result), "a generator");
+    check(env, napi_create_external(env, generator, finalize_generator, nullptr, &result), "a generator");
     return result;
   });
 }
 
-TUNESMITH_FUNCTION(seedGenerator) {
+TUNESMITH_FUNCTION(seed_generator) {
   return guarded(env, [&] {
     Arguments a(env, info);
     uint64_t seed;
     bool lossless;
-    if (napi_get_value_bigint_uint64(env, a[1], &seed, &lossless) != napi_ok || !lossless) throw ArgumentError("expected a 64-bit seed");
-    auto* generator = readGenerator(env, a[0]);
+    if (napi_get_value_bigint_uint64(env, a[1], &seed, &lossless) != napi_ok || !lossless)
+      throw ArgumentError("expected a 64-bit seed");
+    auto* generator = read_generator(env, a[0]);
     std::lock_guard<std::mutex> lock(generator->mutex());
     generator->set_current_seed(seed);
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
-TUNESMITH_FUNCTION(generatorState) {
+TUNESMITH_FUNCTION(generator_state) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    auto* generator = readGenerator(env, a[0]);
+    auto* generator = read_generator(env, a[0]);
     std::lock_guard<std::mutex> lock(generator->mutex());
-    return makeTensor(env, generator->get_state());
+    return make_tensor(env, generator->get_state());
   });
 }
 
-TUNESMITH_FUNCTION(setGeneratorState) {
+TUNESMITH_FUNCTION(set_generator_state) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    auto* generator = readGenerator(env, a[0]);
-    const at::Tensor state = readTensor(env, a[1]);
+    auto* generator = read_generator(env, a[0]);
+    const at::Tensor state = read_tensor(env, a[1]);
     std::lock_guard<std::mutex> lock(generator->mutex());
     generator->set_state(state);
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
 // seed(bigint): the default generators of every device, for operators called without one
-TUNESMITH_FUNCTION(seedDefault) {
+TUNESMITH_FUNCTION(seed_default) {
   return guarded(env, [&] {
     Arguments a(env, info);
     uint64_t seed;
     bool lossless;
-    if (napi_get_value_bigint_uint64(env, a[0], &seed, &lossless) != napi_ok || !lossless) throw ArgumentError("expected a 64-bit seed");
+    if (napi_get_value_bigint_uint64(env, a[0], &seed, &lossless) != napi_ok || !lossless)
+      throw ArgumentError("expected a 64-bit seed");
     at::manual_seed(seed);
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
-TUNESMITH_FUNCTION(setThreads) {
+TUNESMITH_FUNCTION(set_threads) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    const int64_t count = readInt(env, a[0], "threads");
+    const int64_t count = read_int(env, a[0], "threads");
     if (count < 1 || count > 4096) throw ArgumentError("expected 1 to 4096 threads, got " + std::to_string(count));
     at::set_num_threads(static_cast<int>(count));
-    return makeUndefined(env);
+    return make_undefined(env);
   });
 }
 
 TUNESMITH_FUNCTION(threads) {
-  return guarded(env, [&] { return makeNumber(env, at::get_num_threads()); });
+  return guarded(env, [&] { return make_number(env, at::get_num_threads()); });
 }
 
-TUNESMITH_FUNCTION(setDeterministic) {
+TUNESMITH_FUNCTION(set_deterministic) {
   return guarded(env, [&] {
     Arguments a(env, info);
-    at::globalContext().setDeterministicAlgorithms(readBool(env, a[0], "deterministic"), true);
-    return makeUndefined(env);
+    at::globalContext().setDeterministicAlgorithms(read_bool(env, a[0], "deterministic"), true);
+    return make_undefined(env);
   });
 }
 
 // build(): what libtorch this addon was made for and what the machine offers to it
-TUNESMITH_FUNCTION(buildFacts) {
+TUNESMITH_FUNCTION(build_facts) {
   return guarded(env, [&] {
     napi_value result;
     napi_create_object(env, &result);
-    setField(env, result, "torchVersion", makeString(env, TORCH_VERSION));
-    setField(env, result, "config", makeString(env, at::show_config()));
-    setField(env, result, "cpuCapability", makeString(env, at::get_cpu_capability()));
-    setField(env, result, "mkl", makeBool(env, at::hasMKL()));
-    setField(env, result, "oneDnn", makeBool(env, at::globalContext().hasMKLDNN()));
-    setField(env, result, "openMp", makeBool(env, at::hasOpenMP()));
-    setField(env, result, "cuda", makeBool(env, at::hasCUDA()));
-    setField(env, result, "cudaDevices", makeNumber(env, at::hasCUDA() ? static_cast<double>(at::globalContext().getAcceleratorHooksInterface(c10::kCUDA).deviceCount()) : 0));
-    setField(env, result, "threads", makeNumber(env, at::get_num_threads()));
+    set_field(env, result, "torchVersion", make_string(env, TORCH_VERSION));
+    set_field(env, result, "config", make_string(env, at::show_config()));
+    set_field(env, result, "cpuCapability", make_string(env, at::get_cpu_capability()));
+    set_field(env, result, "mkl", make_bool(env, at::hasMKL()));
+    set_field(env, result, "oneDnn", make_bool(env, at::globalContext().hasMKLDNN()));
+    set_field(env, result, "openMp", make_bool(env, at::hasOpenMP()));
+    set_field(env, result, "cuda", make_bool(env, at::hasCUDA()));
+    set_field(
+        env, result, "cudaDevices",
+        make_number(env, at::hasCUDA() ? static_cast<double>(
+                                             at::globalContext().getAcceleratorHooksInterface(c10::kCUDA).deviceCount())
+                                       : 0));
+    set_field(env, result, "threads", make_number(env, at::get_num_threads()));
     return result;
   });
 }
 
 }  // namespace
 
-std::vector<Export> runtimeExports() {
-  return {{"generator", makeGenerator}, {"seedGenerator", seedGenerator}, {"generatorState", generatorState}, {"setGeneratorState", setGeneratorState}, {"seedDefault", seedDefault}, {"setThreads", setThreads}, {"threads", threads}, {"setDeterministic", setDeterministic}, {"buildFacts", buildFacts}};
+std::vector<Export> runtime_exports() {
+  return {{"generator", make_generator},
+          {"seedGenerator", seed_generator},
+          {"generatorState", generator_state},
+          {"setGeneratorState", set_generator_state},
+          {"seedDefault", seed_default},
+          {"setThreads", set_threads},
+          {"threads", threads},
+          {"setDeterministic", set_deterministic},
+          {"buildFacts", build_facts}};
 }
 
 }  // namespace tunesmith

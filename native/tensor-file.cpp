@@ -1,5 +1,6 @@
-// Writes a header and the bytes of tensors as a new file, and says its SHA-256. Two threads walk over the tensors' memory: one
-// hashes it, one writes it past the page cache; nothing is read back. Knows no format; fsync is the caller's.
+// Writes a header and the bytes of tensors as a new file, and says its SHA-256. Two threads walk over the tensors'
+// memory: one hashes it, one writes it past the page cache; nothing is read back. Knows no format; fsync is the
+// caller's.
 #include "binding.h"
 #include "sha256.h"
 
@@ -21,10 +22,10 @@
 namespace tunesmith {
 namespace {
 
-constexpr size_t kBlock = size_t{8} << 20;    // written at a time
-constexpr size_t kAlign = 4096;               // of memory, place and length where the page cache is passed by
-constexpr size_t kPiece = size_t{256} << 10;  // hashed or copied at a time
-constexpr int kCopies = 2;                    // of tensors that do not lie in rows, alive at a time
+constexpr size_t block_bytes = size_t{8} << 20;    // written at a time
+constexpr size_t alignment = 4096;                 // of memory, place and length where the page cache is passed by
+constexpr size_t piece_bytes = size_t{256} << 10;  // hashed or copied at a time
+constexpr int max_copies = 2;                      // of tensors that do not lie in rows, alive at a time
 
 struct SystemFault {
   int number;
@@ -34,8 +35,8 @@ struct SystemFault {
 // The other thread has failed and its error is the one to report.
 struct Stopped {};
 
-// What both threads walk over. A tensor that does not lie in rows in this memory is copied by the first that comes to it, and the
-// copy goes with the second.
+// What both threads walk over. A tensor that does not lie in rows in this memory is copied by the first that comes to
+// it, and the copy goes with the second.
 class Sources {
  public:
   Sources(std::string header, std::vector<at::Tensor> tensors) : header_(std::move(header)), parts_(tensors.size()) {
@@ -49,16 +50,15 @@ class Sources {
   size_t bytes() const { return bytes_; }
 
   // take(data, bytes) in the order of the file
-  template <typename Take>
-  void walk(Take&& take) {
+  template <typename Take> void walk(Take&& take) {
     take(header_.data(), header_.size());
     for (Part& part : parts_) {
       const size_t bytes = part.tensor.nbytes();
       if (bytes == 0) continue;
       const char* data = static_cast<const char*>(open(part));
-      for (size_t at = 0; at < bytes; at += kPiece) {
+      for (size_t at = 0; at < bytes; at += piece_bytes) {
         if (stopped_) throw Stopped();
-        take(data + at, std::min(kPiece, bytes - at));
+        take(data + at, std::min(piece_bytes, bytes - at));
       }
       close(part);
     }
@@ -90,14 +90,16 @@ class Sources {
   std::exception_ptr error_;
   std::atomic<bool> stopped_{false};
 
-  static bool liesInRows(const at::Tensor& tensor) { return tensor.device().is_cpu() && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg(); }
+  static bool is_row_major(const at::Tensor& tensor) {
+    return tensor.device().is_cpu() && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg();
+  }
 
   const void* open(Part& part) {
-    if (liesInRows(part.tensor)) return part.tensor.const_data_ptr();
+    if (is_row_major(part.tensor)) return part.tensor.const_data_ptr();
     std::unique_lock<std::mutex> lock(mutex_);
     if (!part.making) {
       part.making = true;
-      changed_.wait(lock, [&] { return copies_ < kCopies || stopped_; });
+      changed_.wait(lock, [&] { return copies_ < max_copies || stopped_; });
       if (stopped_) throw Stopped();
       copies_++;
       lock.unlock();
@@ -123,15 +125,15 @@ class Sources {
 // A new file that is written from front to back.
 class NewFile {
  public:
-  NewFile(const std::string& path, size_t bytes) : room_(std::min(kBlock, (bytes / kAlign + 1) * kAlign)) {
+  NewFile(const std::string& path, size_t bytes) : room_(std::min(block_bytes, (bytes / alignment + 1) * alignment)) {
     void* memory = nullptr;
-    if (posix_memalign(&memory, kAlign, room_) != 0) throw std::bad_alloc();
+    if (posix_memalign(&memory, alignment, room_) != 0) throw std::bad_alloc();
     buffer_.reset(static_cast<char*>(memory));
     do file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     while (file_ < 0 && errno == EINTR);
     if (file_ < 0) throw SystemFault{errno, "open"};
     try {
-      makeRoom(bytes);
+      reserve(bytes);
     } catch (...) {
       ::close(file_);
       throw;
@@ -172,20 +174,22 @@ class NewFile {
   off_t at_ = 0;
 
   // A full disk is found before anything is written, and the file's blocks lie together.
-  void makeRoom(size_t bytes) {
+  void reserve(size_t bytes) {
 #ifdef __linux__
     if (bytes == 0) return;
     int result;
     do result = fallocate(file_, 0, 0, static_cast<off_t>(bytes));
     while (result != 0 && errno == EINTR);
-    if (result != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO)) throw SystemFault{errno, "fallocate"};
-    // Without room made for it, writing past the page cache gains little; where the file system knows neither, nothing is lost.
-    if (result == 0) setDirect(true);
+    if (result != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO))
+      throw SystemFault{errno, "fallocate"};
+    // Without room made for it, writing past the page cache gains little; where the file system knows neither, nothing
+    // is lost.
+    if (result == 0) set_direct(true);
 #endif
   }
 
   // Past the page cache, where the file system can.
-  void setDirect(bool wanted) {
+  void set_direct(bool wanted) {
     direct_ = false;
 #ifdef __linux__
     const int flags = fcntl(file_, F_GETFL);
@@ -196,13 +200,13 @@ class NewFile {
   void flush() {
     size_t done = 0;
     while (done < held_) {
-      const size_t blocks = (held_ - done) / kAlign * kAlign;
+      const size_t blocks = (held_ - done) / alignment * alignment;
       // The last bytes of the file fill no block, and after a write that was cut short nothing is aligned.
-      if (direct_ && (blocks == 0 || done % kAlign != 0)) setDirect(false);
+      if (direct_ && (blocks == 0 || done % alignment != 0)) set_direct(false);
       const ssize_t written = pwrite(file_, buffer_.get() + done, direct_ ? blocks : held_ - done, at_);
       if (written < 0 && errno == EINTR) continue;
       if (written < 0 && errno == EINVAL && direct_) {
-        setDirect(false);
+        set_direct(false);
         continue;
       }
       if (written < 0) throw SystemFault{errno, "write"};
@@ -234,6 +238,7 @@ struct Work {
         sources->stop(std::current_exception());
       }
     };
+    const uint64_t before = truncated_reads();
     noting([&] {
       std::thread writer([&] {
         noting([&] {
@@ -248,6 +253,7 @@ struct Work {
         sha256 = hash.finish();
       });
       writer.join();
+      if (truncated_reads() != before) throw_truncated();
     });
   }
 
@@ -256,16 +262,16 @@ struct Work {
     napi_value value = nullptr;
     const std::exception_ptr error = sources->error();
     if (error == nullptr) {
-      napi_resolve_deferred(env, deferred, makeString(env, sha256));
+      napi_resolve_deferred(env, deferred, make_string(env, sha256));
       return;
     }
     guarded(env, [&]() -> napi_value {
       try {
         std::rethrow_exception(error);
       } catch (const SystemFault& fault) {
-        check(env, napi_create_error(env, nullptr, makeString(env, std::strerror(fault.number)), &value), "an error");
-        setField(env, value, "errno", makeNumber(env, fault.number));
-        setField(env, value, "syscall", makeString(env, fault.call));
+        check(env, napi_create_error(env, nullptr, make_string(env, std::strerror(fault.number)), &value), "an error");
+        set_field(env, value, "errno", make_number(env, fault.number));
+        set_field(env, value, "syscall", make_string(env, fault.call));
         napi_throw(env, value);
         throw PendingException();
       }
@@ -275,33 +281,35 @@ struct Work {
   }
 };
 
-// writeTensors(path, header, handles) -> promise of the SHA-256 of the new file. The tensors must stay as they are until it settles.
-TUNESMITH_FUNCTION(writeTensors) {
+// writeTensors(path, header, handles) -> promise of the SHA-256 of the new file. The tensors must stay as they are
+// until it settles.
+TUNESMITH_FUNCTION(write_tensors) {
   return guarded(env, [&] {
     Arguments a(env, info);
     auto work = std::make_unique<Work>();
-    work->path = readString(env, a[0], "path");
+    work->path = read_string(env, a[0], "path");
     napi_typedarray_type type;
     size_t length;
     void* data;
-    if (napi_get_typedarray_info(env, a[1], &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array)
+    if (napi_get_typedarray_info(env, a[1], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+        type != napi_uint8_array)
       throw ArgumentError("expected a Uint8Array");
-    std::vector<at::Tensor> tensors = readTensors(env, a[2], "tensors");
+    std::vector<at::Tensor> tensors = read_tensors(env, a[2], "tensors");
     for (at::Tensor& tensor : tensors) tensor = tensor.detach();
     work->sources = std::make_unique<Sources>(std::string(static_cast<const char*>(data), length), std::move(tensors));
     napi_value promise;
     check(env, napi_create_promise(env, &work->deferred, &promise), "a promise");
-    check(
-        env,
-        napi_create_async_work(
-            env, nullptr, makeString(env, "tunesmith:writeTensors"), [](napi_env, void* self) { static_cast<Work*>(self)->run(); },
-            [](napi_env env, napi_status, void* self) {
-              std::unique_ptr<Work> work(static_cast<Work*>(self));
-              work->settle(env);
-              napi_delete_async_work(env, work->work);
-            },
-            work.get(), &work->work),
-        "a task");
+    check(env,
+          napi_create_async_work(
+              env, nullptr, make_string(env, "tunesmith:writeTensors"),
+              [](napi_env, void* self) { static_cast<Work*>(self)->run(); },
+              [](napi_env env, napi_status, void* self) {
+                std::unique_ptr<Work> work(static_cast<Work*>(self));
+                work->settle(env);
+                napi_delete_async_work(env, work->work);
+              },
+              work.get(), &work->work),
+          "a task");
     check(env, napi_queue_async_work(env, work->work), "a task");
     work.release();
     return promise;
@@ -310,6 +318,6 @@ TUNESMITH_FUNCTION(writeTensors) {
 
 }  // namespace
 
-std::vector<Export> tensorFileExports() { return {{"writeTensors", writeTensors}}; }
+std::vector<Export> tensor_file_exports() { return {{"writeTensors", write_tensors}}; }
 
 }  // namespace tunesmith

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { applyAdapter } from '../../src/adapters/index.ts'
 import { loadModelWithReport } from '../../src/checkpoint/index.ts'
-import { freezeWeights, type Model } from '../../src/models/index.ts'
-import { holdings } from '../../src/nn/index.ts'
+import { type Model, quantizeWeights } from '../../src/models/index.ts'
+import { quantizations } from '../../src/nn/index.ts'
 import type { Criterion } from '../../src/objectives/index.ts'
 import { createOptimizer, optimizerSchema } from '../../src/optim/index.ts'
 import { type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
@@ -30,9 +30,9 @@ const { values, positionals } = parseArgs({
 const [folder, path] = positionals
 const steps = Number(positionals[2])
 const [batch, length, held] = [values.batch, values.length, values.held].map(Number)
-const frozen = values.frozen === 'float32' ? undefined : holdings.find((name) => name === values.frozen)
+const frozen = values.frozen === 'float32' ? undefined : quantizations.find((name) => name === values.frozen)
 if (frozen === undefined && values.frozen !== 'float32')
-  throw new Error(`Expected float32, ${holdings.join(', ')} for --frozen, got ${values.frozen}.`)
+  throw new Error(`Expected float32, ${quantizations.join(', ')} for --frozen, got ${values.frozen}.`)
 
 const tokenizer = await loadTokenizer(path)
 const instructions = JSON.parse(readFileSync(join(folder, 'instructions.json'), 'utf8')) as Instruction[]
@@ -48,7 +48,7 @@ const opened = await loadModelWithReport(path, {
   dtype: apart ? undefined : 'float32',
   mapEachTensor: apart,
 })
-if (frozen !== undefined) freezeWeights(opened.model, frozen)
+if (frozen !== undefined) quantizeWeights(opened.model, frozen)
 if (values.dtype !== 'float32') opened.model.to({ dtype: values.dtype as Dtype })
 const applied = applyAdapter(opened.model, { type: 'lora', targets: 'all-linear', rank: 16, alpha: 32 }, { seed: 0 })
 const { model, trainable: parameters } = applied

@@ -1,5 +1,5 @@
-// tunesmith::attention: softmax attention over token-major heads, with causal order, sliding window, mask, grouped heads,
-// packed sequences and dropout. Only the log-sum-exp of each row is kept for the backward.
+// tunesmith::attention: softmax attention over token-major heads, with causal order, sliding window, mask, grouped
+// heads, packed sequences and dropout. Only the log-sum-exp of each row is kept for the backward.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -171,15 +171,14 @@ struct Attention : torch::autograd::Function<Attention> {
   static void keep_for_backward(AutogradContext* context, const Call& c, const Tensor& query, const Tensor& key,
                                 const Tensor& value, const std::shared_ptr<Settings>& settings) {
     context->save_for_backward({query, key, value, c.mask, c.output, c.log_sum});
-    context->saved_data["settings"] = c10::IValue::make_capsule(
-        c10::intrusive_ptr<torch::CustomClassHolder>(c10::make_intrusive<Held>(settings)));
+    context->saved_data["settings"] =
+        c10::IValue::make_capsule(c10::intrusive_ptr<torch::CustomClassHolder>(c10::make_intrusive<Held>(settings)));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     check_first_derivative("attention");
     auto saved = context->get_saved_variables();
-    const Settings& settings =
-        *static_cast<const Held*>(context->saved_data["settings"].toCapsule().get())->settings;
+    const Settings& settings = *static_cast<const Held*>(context->saved_data["settings"].toCapsule().get())->settings;
     Call c = call_of(saved[0], saved[1], saved[2], saved[3]);
     c.output = saved[4];
     c.log_sum = saved[5];
@@ -253,13 +252,13 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
               key.scalar_type(), ", ", value.scalar_type(), ".");
   TORCH_CHECK(query.dim() == 4 && key.dim() == 4 && value.sizes() == key.sizes() && key.size(0) == query.size(0) &&
                   key.size(3) == query.size(3),
-              "Expected query [B,T,H,D] and key and value [B,S,K,D] for tunesmith::attention, got ", query.sizes(), ", ",
-              key.sizes(), ", ", value.sizes(), ".");
-  TORCH_CHECK(query.size(3) >= 1 && query.size(3) <= 256, "Expected a head size of 1 to 256 for tunesmith::attention, got ",
-              query.size(3), ".");
+              "Expected query [B,T,H,D] and key and value [B,S,K,D] for tunesmith::attention, got ", query.sizes(),
+              ", ", key.sizes(), ", ", value.sizes(), ".");
+  TORCH_CHECK(query.size(3) >= 1 && query.size(3) <= 256,
+              "Expected a head size of 1 to 256 for tunesmith::attention, got ", query.size(3), ".");
   TORCH_CHECK(query.size(2) == 0 || (key.size(2) > 0 && query.size(2) % key.size(2) == 0),
-              "Expected the heads of tunesmith::attention to be a multiple of the key heads, got ", query.size(2), " and ",
-              key.size(2), ".");
+              "Expected the heads of tunesmith::attention to be a multiple of the key heads, got ", query.size(2),
+              " and ", key.size(2), ".");
   TORCH_CHECK(window >= 0, "Expected at least 0 as `window` of tunesmith::attention, got ", window, ".");
   check_probability(dropout, op);
 
@@ -278,21 +277,22 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
     const auto from = boundaries(*query_starts, query.size(1), "query_starts");
     const auto to = boundaries(given(key_starts) ? *key_starts : *query_starts, key.size(1),
                                given(key_starts) ? "key_starts" : "query_starts");
-    TORCH_CHECK(from.size() == to.size(), "Expected as many `key_starts` as `query_starts` in tunesmith::attention, got ",
-                to.size(), " and ", from.size(), ".");
+    TORCH_CHECK(from.size() == to.size(),
+                "Expected as many `key_starts` as `query_starts` in tunesmith::attention, got ", to.size(), " and ",
+                from.size(), ".");
     for (size_t i = 0; i + 1 < from.size(); i++)
       settings->sequences.push_back({0, from[i], from[i + 1] - from[i], to[i], to[i + 1] - to[i]});
   } else {
-    for (int64_t b = 0; b < query.size(0); b++)
-      settings->sequences.push_back({b, 0, query.size(1), 0, key.size(1)});
+    for (int64_t b = 0; b < query.size(0); b++) settings->sequences.push_back({b, 0, query.size(1), 0, key.size(1)});
   }
 
   std::optional<Tensor> expanded;
   if (given(mask)) {
     TORCH_CHECK(!mask->requires_grad() || !at::GradMode::is_enabled(),
                 "Expected a mask without gradient in tunesmith::attention, got one that requires it.");
-    TORCH_CHECK(mask->device().is_cpu() && (mask->scalar_type() == at::kBool || at::isFloatingType(mask->scalar_type())),
-                "Expected a bool or float mask in tunesmith::attention, got ", mask->scalar_type(), ".");
+    TORCH_CHECK(
+        mask->device().is_cpu() && (mask->scalar_type() == at::kBool || at::isFloatingType(mask->scalar_type())),
+        "Expected a bool or float mask in tunesmith::attention, got ", mask->scalar_type(), ".");
     const std::array<int64_t, 4> shape{query.size(0), query.size(2), query.size(1), key.size(1)};
     bool fits = mask->dim() <= 4;
     for (int64_t i = 1; fits && i <= mask->dim(); i++)
@@ -309,9 +309,11 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  m.def("attention(Tensor query, Tensor key, Tensor value, Tensor? mask=None, Tensor? query_starts=None, "
-        "Tensor? key_starts=None, bool causal=False, int window=0, float? scale=None, float dropout=0.0, "
-        "Generator? generator=None) -> Tensor", &attention);
+  m.def(
+      "attention(Tensor query, Tensor key, Tensor value, Tensor? mask=None, Tensor? query_starts=None, "
+      "Tensor? key_starts=None, bool causal=False, int window=0, float? scale=None, float dropout=0.0, "
+      "Generator? generator=None) -> Tensor",
+      &attention);
 }
 
 }  // namespace tunesmith

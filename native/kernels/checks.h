@@ -17,8 +17,8 @@ inline void check_float(const at::Tensor& t, const char* op, const char* name) {
   TORCH_CHECK(t.defined(), "Expected a tensor as `", name, "` of tunesmith::", op, ", got none.");
   TORCH_CHECK(t.device().is_cpu(), "Expected a CPU tensor as `", name, "` of tunesmith::", op, ", got one on ",
               t.device(), ".");
-  TORCH_CHECK(t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16,
-              "Expected float32 or bfloat16 as `", name, "` of tunesmith::", op, ", got ", t.scalar_type(), ".");
+  TORCH_CHECK(t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16, "Expected float32 or bfloat16 as `",
+              name, "` of tunesmith::", op, ", got ", t.scalar_type(), ".");
   TORCH_CHECK(t.layout() == at::kStrided, "Expected a dense tensor as `", name, "` of tunesmith::", op, ".");
 }
 

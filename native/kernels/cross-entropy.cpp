@@ -99,7 +99,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
           const int64_t row_bytes = columns * x.element_size();
           char* to = static_cast<char*>(mutable_address(dx));
           const char* from = static_cast<const char*>(address(target));
-          for (int64_t i = 0; i < count; i++) std::memcpy(to + rows[at + i] * row_bytes, from + i * row_bytes, row_bytes);
+          for (int64_t i = 0; i < count; i++)
+            std::memcpy(to + rows[at + i] * row_bytes, from + i * row_bytes, row_bytes);
         }
       }
       if (dw.defined()) product_out(dw, scores.t(), part, {}, at > 0);
@@ -166,9 +167,10 @@ std::tuple<Tensor, Tensor> linear_cross_entropy(const Tensor& hidden, const Tens
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  m.def("linear_cross_entropy(Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, int vocab_size=-1, "
-        "int ignore_index=-100, float label_smoothing=0.0, int chunk_size=512) -> (Tensor loss_sum, Tensor count)",
-        &linear_cross_entropy);
+  m.def(
+      "linear_cross_entropy(Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, int vocab_size=-1, "
+      "int ignore_index=-100, float label_smoothing=0.0, int chunk_size=512) -> (Tensor loss_sum, Tensor count)",
+      &linear_cross_entropy);
 }
 
 }  // namespace tunesmith

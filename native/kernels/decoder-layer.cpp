@@ -1,5 +1,6 @@
-// tunesmith::decoder_layer: one token of each row through one layer of the Llama kind, caches extended in place, as one call. What
-// it computes is what the separate operators compute, with fp32 between the products whatever the weights' type. No gradient.
+// tunesmith::decoder_layer: one token of each row through one layer of the Llama kind, caches extended in place, as one
+// call. What it computes is what the separate operators compute, with fp32 between the products whatever the weights'
+// type. No gradient.
 #include <ATen/Parallel.h>
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
@@ -22,8 +23,25 @@ constexpr int64_t unit = 8;  // weight rows that a thread takes at a time
 
 // The layer's tensors in the order of the argument `parts`.
 enum Part : size_t {
-  attention_norm, q, q_bias, k, k_bias, v, v_bias, o, o_bias, query_norm, key_norm, mlp_norm,
-  gate, gate_bias, up, up_bias, down, down_bias, part_count
+  attention_norm,
+  q,
+  q_bias,
+  k,
+  k_bias,
+  v,
+  v_bias,
+  o,
+  o_bias,
+  query_norm,
+  key_norm,
+  mlp_norm,
+  gate,
+  gate_bias,
+  up,
+  up_bias,
+  down,
+  down_bias,
+  part_count
 };
 using Parts = std::array<Tensor, part_count>;
 
@@ -99,7 +117,8 @@ void check_bias(const Tensor& t, int64_t size, const char* name) {
 
 Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& values, int64_t past, const Tensor& cosine,
                      const Tensor& sine, const std::optional<Tensor>& mask,
-                     const c10::List<std::optional<Tensor>>& given_parts, double epsilon, int64_t window, double scale) {
+                     const c10::List<std::optional<Tensor>>& given_parts, double epsilon, int64_t window,
+                     double scale) {
   check_float(stream, op, "stream");
   check_float(keys, op, "keys");
   check_float(values, op, "values");
@@ -116,8 +135,8 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   TORCH_CHECK(past >= 0 && past < keys.size(1), "Expected room for one more token after ", past,
               " in `keys` of tunesmith::decoder_layer, got ", keys.sizes(), ".");
   const int64_t key_heads = keys.size(2), size = keys.size(3), total = past + 1;
-  TORCH_CHECK(size >= 1 && size <= 256 && key_heads >= 1, "Expected 1 to 256 values in a head of `keys` of tunesmith::",
-              "decoder_layer, got ", keys.sizes(), ".");
+  TORCH_CHECK(size >= 1 && size <= 256 && key_heads >= 1,
+              "Expected 1 to 256 values in a head of `keys` of tunesmith::", "decoder_layer, got ", keys.sizes(), ".");
   TORCH_CHECK(given_parts.size() == part_count, "Expected ", int64_t(part_count),
               " `parts` of tunesmith::decoder_layer, got ", int64_t(given_parts.size()), ".");
   Parts parts;
@@ -201,7 +220,8 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
     auto turn = [&](float* head) { kernel.rotary_row(head, Type::float32, head, c, s, size, 2 * half, false, false); };
     for (int64_t h = 0; h < heads; h++) turn(query + r * q_width + h * size);
     for (int64_t h = 0; h < key_heads; h++) turn(key + r * k_width + h * size);
-    kernel.convert(key + r * k_width, Type::float32, key_memory + r * row_bytes + past * token_bytes, cache_type, k_width);
+    kernel.convert(key + r * k_width, Type::float32, key_memory + r * row_bytes + past * token_bytes, cache_type,
+                   k_width);
     kernel.convert(value + r * k_width, Type::float32, value_memory + r * row_bytes + past * token_bytes, cache_type,
                    k_width);
   }
@@ -243,11 +263,11 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   normalize(x.const_data_ptr<float>(), change, middle, parts[mlp_norm], rows, width, epsilon, normed, scales);
   multiply<2>(normed, Type::float32, rows, width, {product_of(parts, gate, gates), product_of(parts, up, ups)}, true,
               [&](int64_t first, int64_t last) {
-    for (int64_t r = 0; r < rows; r++) {
-      float* g = gates + r * inner + first;
-      kernel.swiglu(g, ups + r * inner + first, Type::float32, g, last - first);
-    }
-  });
+                for (int64_t r = 0; r < rows; r++) {
+                  float* g = gates + r * inner + first;
+                  kernel.swiglu(g, ups + r * inner + first, Type::float32, g, last - first);
+                }
+              });
   multiply<1>(gates, Type::float32, rows, inner, {product_of(parts, down, change)}, false, nothing);
   float* out = result.mutable_data_ptr<float>();
   for (int64_t i = 0; i < rows * width; i++) out[i] = middle[i] + change[i];
@@ -258,8 +278,10 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   // `keys` and `values` get one more token, at `past`.
-  m.def("decoder_layer(Tensor stream, Tensor keys, Tensor values, int past, Tensor cos, Tensor sin, Tensor? mask, "
-        "Tensor?[] parts, float eps, int window, float scale) -> Tensor", &decoder_layer);
+  m.def(
+      "decoder_layer(Tensor stream, Tensor keys, Tensor values, int past, Tensor cos, Tensor sin, Tensor? mask, "
+      "Tensor?[] parts, float eps, int window, float scale) -> Tensor",
+      &decoder_layer);
 }
 
 }  // namespace tunesmith

@@ -1,5 +1,5 @@
-// tunesmith::embedding: rows of a weight by id. The backward groups the rows by id and adds them in order, so the result
-// does not depend on threads.
+// tunesmith::embedding: rows of a weight by id. The backward groups the rows by id and adds them in order, so the
+// result does not depend on threads.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -32,8 +32,9 @@ struct Embedding : torch::autograd::Function<Embedding> {
     char* to = static_cast<char*>(mutable_address(output));
     at::parallel_for(0, count, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, bytes)),
                      [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; i++) std::memcpy(to + i * bytes, from + id[i] * bytes, size_t(bytes));
-    });
+                       for (int64_t i = first; i < last; i++)
+                         std::memcpy(to + i * bytes, from + id[i] * bytes, size_t(bytes));
+                     });
     context->save_for_backward({ids});
     context->saved_data["rows"] = weight.size(0);
     context->saved_data["type"] = int64_t(weight.scalar_type());
@@ -74,7 +75,8 @@ struct Embedding : torch::autograd::Function<Embedding> {
 
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_idx) {
   check_float(weight, "embedding", "weight");
-  TORCH_CHECK(weight.dim() == 2, "Expected shape [V,C] for `weight` of tunesmith::embedding, got ", weight.sizes(), ".");
+  TORCH_CHECK(weight.dim() == 2, "Expected shape [V,C] for `weight` of tunesmith::embedding, got ", weight.sizes(),
+              ".");
   TORCH_CHECK(ids.device().is_cpu() && (ids.scalar_type() == at::kLong || ids.scalar_type() == at::kInt),
               "Expected int64 ids as `ids` of tunesmith::embedding, got ", ids.scalar_type(), ".");
   TORCH_CHECK(padding_idx >= -1 && padding_idx < weight.size(0), "Expected -1 to ", weight.size(0) - 1,

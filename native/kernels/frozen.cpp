@@ -1,6 +1,6 @@
-// Frozen matrices in few bits: made from floats, made floats again, and multiplied without an fp32 copy of them. Codes and
-// scales are ordinary tensors: int8 [N,K] with fp32 [N], or two NF4 codes in a byte with a scale for every 64 elements,
-// which may be in 8 bits themselves. The same weights give the bits of bitsandbytes 0.50.
+// Frozen matrices in few bits: made from floats, made floats again, and multiplied without an fp32 copy of them. Codes
+// and scales are ordinary tensors: int8 [N,K] with fp32 [N], or two NF4 codes in a byte with a scale for every 64
+// elements, which may be in 8 bits themselves. The same weights give the bits of bitsandbytes 0.50.
 // @source int8 by rows: arXiv:2208.07339; NF4 and scales of scales: arXiv:2305.14314
 #include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
@@ -202,8 +202,8 @@ Tensor wide_scales(const c10::List<Tensor>& given, int64_t count, const char* op
               "Expected uint8 [", count, "] as codes of the `scales` of tunesmith::", op, ", got ", first.sizes(), ".");
   check_vector(outer, (count + scale_block - 1) / scale_block, op, "scales");
   check_float(offset, op, "scales");
-  TORCH_CHECK(!is_half(outer) && !is_half(offset) && offset.numel() == 1, "Expected float32 `scales` of tunesmith::",
-              op, ".");
+  TORCH_CHECK(!is_half(outer) && !is_half(offset) && offset.numel() == 1,
+              "Expected float32 `scales` of tunesmith::", op, ".");
   const Tensor codes = first.contiguous();
   Tensor wide = at::empty({count}, outer.options());
   const std::array<float, 256>& values = dynamic_values();
@@ -321,8 +321,7 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def("pack_nf4(Tensor weight) -> (Tensor codes, Tensor scales)", &pack_nf4);
   m.def("pack_scales(Tensor scales) -> (Tensor codes, Tensor outer, Tensor offset)", &pack_scales);
   m.def("unpack_matrix(Tensor codes, Tensor[] scales, int rows, int columns) -> Tensor", &unpack_matrix);
-  m.def("packed_linear(Tensor input, Tensor codes, Tensor[] scales, int rows, Tensor? bias) -> Tensor",
-        &packed_linear);
+  m.def("packed_linear(Tensor input, Tensor codes, Tensor[] scales, int rows, Tensor? bias) -> Tensor", &packed_linear);
 }
 
 }  // namespace tunesmith

@@ -189,7 +189,7 @@ void multiply_packed(const Product& p) {
   const int64_t stretch = std::max(step, packed_limit / columns_step / step * step);
   float* packed = scratch(Scratch::columns, columns_step * std::min(stretch, depth) + 16);
   const bool direct = p.out_type == Type::float32;
-  const Sums sums = {direct             ? static_cast<float*>(p.out)
+  const Sums sums = {direct           ? static_cast<float*>(p.out)
                      : p.depth > step ? scratch(Scratch::partial, p.rows * columns_step)
                                       : nullptr,
                      direct ? p.out_stride : columns_step, direct};
@@ -197,8 +197,9 @@ void multiply_packed(const Product& p) {
   for (int64_t column = 0; column < p.columns; column += columns_step) {
     int64_t start = 0;
     do {
-      const Stretch part = {packed, column, std::min(columns_step, p.columns - column),
-                            start,  std::min(p.depth, start + stretch), step, k.tile_columns};
+      const Stretch part = {
+          packed, column,        std::min(columns_step, p.columns - column), start, std::min(p.depth, start + stretch),
+          step,   k.tile_columns};
       pack(p, part, serial);
       const int64_t panels = part.panels(), split = (panels + column_splits - 1) / column_splits;
       at::parallel_for(0, tasks, serial ? tasks : 1, [&](int64_t first, int64_t last) {
@@ -221,8 +222,10 @@ void turn(Matrix m, int64_t rows, int64_t columns, void* target) {
     for (int64_t row = 0; row < rows; row++, source += m.row_stride)
       for (int64_t column = 0; column < columns; column++) out[column * rows + row] = source[column];
   };
-  if (m.type == Type::bfloat16) copy(static_cast<uint16_t*>(target));
-  else copy(static_cast<uint32_t*>(target));
+  if (m.type == Type::bfloat16)
+    copy(static_cast<uint16_t*>(target));
+  else
+    copy(static_cast<uint32_t*>(target));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// tunesmith::use_large_pages: asks the system to put a tensor's memory into large pages, so that streaming through it misses
-// fewer address translations. Changes no value and promises nothing; where the system has no such call, nothing happens.
+// tunesmith::use_large_pages: asks the system to put a tensor's memory into large pages, so that streaming through it
+// misses fewer address translations. Changes no value and promises nothing; where the system has no such call, nothing
+// happens.
 #include <ATen/core/Tensor.h>
 #include <torch/library.h>
 
@@ -33,8 +34,6 @@ bool use_large_pages(const at::Tensor& tensor) {
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  m.def("use_large_pages(Tensor tensor) -> bool", &use_large_pages);
-}
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) { m.def("use_large_pages(Tensor tensor) -> bool", &use_large_pages); }
 
 }  // namespace tunesmith

@@ -55,8 +55,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Ten
   TORCH_CHECK(weight.dim() == 2, "Expected shape [N,K] for `weight` of tunesmith::linear, got ", weight.sizes(), ".");
   TORCH_CHECK(input.dim() >= 1 && input.size(-1) == weight.size(1), "Expected shape [...,", weight.size(1),
               "] for `input` of tunesmith::linear, got ", input.sizes(), " against weight ", weight.sizes(), ".");
-  TORCH_CHECK(weight.size(1) > 0, "Expected at least one column in `weight` of tunesmith::linear, got ",
-              weight.sizes(), ".");
+  TORCH_CHECK(weight.size(1) > 0, "Expected at least one column in `weight` of tunesmith::linear, got ", weight.sizes(),
+              ".");
   if (!bias.has_value() || !bias->defined()) return Linear::apply(input, weight, std::optional<Tensor>());
   check_vector(*bias, weight.size(0), "linear", "bias");
   return Linear::apply(input, weight, std::optional<Tensor>(bias->contiguous()));
@@ -64,8 +64,6 @@ Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Ten
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  m.def("linear(Tensor input, Tensor weight, Tensor? bias) -> Tensor", &linear);
-}
+TORCH_LIBRARY_FRAGMENT(tunesmith, m) { m.def("linear(Tensor input, Tensor weight, Tensor? bias) -> Tensor", &linear); }
 
 }  // namespace tunesmith

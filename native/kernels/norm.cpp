@@ -75,7 +75,11 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
     if (!gradients[1].defined()) {
       if (gradients[0].defined()) d_input = gradients[0];
       return {d_input.defined() ? d_input.to(input_type) : d_input,
-              has_residual && d_input.defined() ? d_input.to(residual_type) : Tensor(), {}, {}, {}, {}};
+              has_residual && d_input.defined() ? d_input.to(residual_type) : Tensor(),
+              {},
+              {},
+              {},
+              {}};
     }
     Tensor dy = gradients[1].contiguous();
     Tensor other = gradients[0].defined() ? gradients[0].contiguous() : Tensor();
@@ -120,12 +124,12 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
 void check(const char* op, const Tensor& input, const Tensor& residual, const Tensor& weight, const Tensor& bias,
            double epsilon) {
   check_float(input, op, "input");
-  TORCH_CHECK(input.dim() >= 1 && input.size(-1) > 0, "Expected shape [...,C] for `input` of tunesmith::", op,
-              ", got ", input.sizes(), ".");
+  TORCH_CHECK(input.dim() >= 1 && input.size(-1) > 0, "Expected shape [...,C] for `input` of tunesmith::", op, ", got ",
+              input.sizes(), ".");
   if (residual.defined()) {
     check_float(residual, op, "residual");
-    TORCH_CHECK(residual.sizes() == input.sizes(), "Expected shape ", input.sizes(), " for `residual` of tunesmith::",
-                op, ", got ", residual.sizes(), ".");
+    TORCH_CHECK(residual.sizes() == input.sizes(), "Expected shape ", input.sizes(),
+                " for `residual` of tunesmith::", op, ", got ", residual.sizes(), ".");
   }
   check_vector(weight, input.size(-1), op, "weight");
   if (bias.defined()) check_vector(bias, input.size(-1), op, "bias");
@@ -149,8 +153,10 @@ std::tuple<Tensor, Tensor> add_rms_norm(const Tensor& input, const std::optional
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  m.def("add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor? bias, float eps) -> "
-        "(Tensor sum, Tensor normalized)", &add_layer_norm);
+  m.def(
+      "add_layer_norm(Tensor input, Tensor? residual, Tensor weight, Tensor? bias, float eps) -> "
+      "(Tensor sum, Tensor normalized)",
+      &add_layer_norm);
   m.def("add_rms_norm(Tensor input, Tensor? residual, Tensor weight, float eps) -> (Tensor sum, Tensor normalized)",
         &add_rms_norm);
 }

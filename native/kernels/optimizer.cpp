@@ -47,8 +47,8 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
   TORCH_CHECK(exp_avgs.size() == count && exp_avg_sqs.size() == count && working_copies.size() == count &&
                   grads.size() == count && learning_rates.size() == count && weight_decays.size() == count,
               "Expected ", count, " entries in every list of tunesmith::adamw_, got ", exp_avgs.size(), " exp_avgs, ",
-              exp_avg_sqs.size(), " exp_avg_sqs, ", working_copies.size(), " working_copies, ", grads.size(), " grads, ",
-              learning_rates.size(), " learning_rates, ", weight_decays.size(), " weight_decays.");
+              exp_avg_sqs.size(), " exp_avg_sqs, ", working_copies.size(), " working_copies, ", grads.size(),
+              " grads, ", learning_rates.size(), " learning_rates, ", weight_decays.size(), " weight_decays.");
   TORCH_CHECK(step >= 1, "Expected at least 1 as `step` of tunesmith::adamw_, got ", step, ".");
   TORCH_CHECK(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1,
               "Expected numbers from 0 to below 1 as the betas of tunesmith::adamw_, got ", beta1, " and ", beta2, ".");
@@ -62,7 +62,8 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
   std::vector<Tensor> gradients(count);
   for (size_t i = 0; i < count; i++) {
     const Tensor& p = params[i];
-    for (const auto& [t, name] : {std::pair<const Tensor&, const char*>(p, "params"), {exp_avgs[i], "exp_avgs"},
+    for (const auto& [t, name] : {std::pair<const Tensor&, const char*>(p, "params"),
+                                  {exp_avgs[i], "exp_avgs"},
                                   {exp_avg_sqs[i], "exp_avg_sqs"}}) {
       check_float(t, "adamw_", name);
       TORCH_CHECK(t.scalar_type() == at::kFloat, "Expected float32 `", name, "` in tunesmith::adamw_, got ",
@@ -101,12 +102,11 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
       job.keep = float(1 - learning_rates[k] * weight_decays[k]);
       job.step_size = float(learning_rates[k] * correction1);
       const Tensor& copy = working_copies[k];
-      kernels().adamw(job, params[k].mutable_data_ptr<float>() + piece.first,
-                      exp_avgs[k].mutable_data_ptr<float>() + piece.first,
-                      exp_avg_sqs[k].mutable_data_ptr<float>() + piece.first, element(gradients[k], piece.first),
-                      type_of(gradients[k]),
-                      copy.numel() == 0 ? nullptr : static_cast<uint16_t*>(mutable_address(copy)) + piece.first,
-                      piece.count);
+      kernels().adamw(
+          job, params[k].mutable_data_ptr<float>() + piece.first, exp_avgs[k].mutable_data_ptr<float>() + piece.first,
+          exp_avg_sqs[k].mutable_data_ptr<float>() + piece.first, element(gradients[k], piece.first),
+          type_of(gradients[k]),
+          copy.numel() == 0 ? nullptr : static_cast<uint16_t*>(mutable_address(copy)) + piece.first, piece.count);
     }
   });
   for (size_t i = 0; i < count; i++) {
@@ -181,9 +181,11 @@ Tensor clip_grad_norm_(at::TensorList grads, double max_norm, double scale) {
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  m.def("adamw_(Tensor(a!)[] params, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, Tensor(d!)[] working_copies, "
-        "Tensor[] grads, float[] learning_rates, float[] weight_decays, float beta1, float beta2, float eps, int step, "
-        "Tensor? grad_scale=None) -> ()", &adamw_);
+  m.def(
+      "adamw_(Tensor(a!)[] params, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, Tensor(d!)[] working_copies, "
+      "Tensor[] grads, float[] learning_rates, float[] weight_decays, float beta1, float beta2, float eps, int step, "
+      "Tensor? grad_scale=None) -> ()",
+      &adamw_);
   m.def("grad_norm(Tensor[] grads) -> Tensor", &grad_norm);
   m.def("clip_grad_norm_(Tensor(a!)[] grads, float max_norm, float scale=1.0) -> Tensor", &clip_grad_norm_);
 }

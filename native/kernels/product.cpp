@@ -1,7 +1,7 @@
-// ATen is taken for bf16 where the processor has bf16 instructions, our packed product elsewhere: there ATen's bf16 runs
-// at a fifth of the fp32 speed. In fp32 ours is taken on AMD processors, where it beats MKL: by 5 to 15 % with AVX2, twofold
-// with AVX-512, which MKL leaves unused there.
-// TUNESMITH_GEMM=own or =aten decides otherwise, for measurements.
+// ATen is taken for bf16 where the processor has bf16 instructions, our packed product elsewhere: there ATen's bf16
+// runs at a fifth of the fp32 speed. In fp32 ours is taken on AMD processors, where it beats MKL: by 5 to 15 % with
+// AVX2, twofold with AVX-512, which MKL leaves unused there. TUNESMITH_GEMM=own or =aten decides otherwise, for
+// measurements.
 #include "product.h"
 
 #include <ATen/Parallel.h>
@@ -50,8 +50,10 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
     at::Tensor target = out;
     if (add) target.addmm_(a, b);
     // A bias kept in fp32 beside bf16 is rounded as autocast rounds it.
-    else if (bias.defined()) at::addmm_out(target, bias.to(out.scalar_type()), a, b);
-    else at::mm_out(target, a, b);
+    else if (bias.defined())
+      at::addmm_out(target, bias.to(out.scalar_type()), a, b);
+    else
+      at::mm_out(target, a, b);
     return;
   }
   Product p{};

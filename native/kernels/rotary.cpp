@@ -32,7 +32,8 @@ Tensor rotate(const Tensor& given, const Tensor& cosine, const Tensor& sine, boo
       const int64_t b = i / tokens, t = i % tokens, row = (per_batch ? i : t) * half;
       for (int64_t h = 0; h < heads; h++)
         kernels().rotary_row(from + (b * x.stride(0) + t * x.stride(1) + h * x.stride(2)) * bytes, type_of(x),
-                             to + (i * heads + h) * size * bytes, c + row, s + row, size, 2 * half, interleaved, inverse);
+                             to + (i * heads + h) * size * bytes, c + row, s + row, size, 2 * half, interleaved,
+                             inverse);
     }
   });
   return y;

@@ -5,7 +5,17 @@
 
 namespace tunesmith {
 
-enum class Scratch : int { rows, columns, partial, unpacked, attention, attention_gradient, rows_of_norm, decoder, count };
+enum class Scratch : int {
+  rows,
+  columns,
+  partial,
+  unpacked,
+  attention,
+  attention_gradient,
+  rows_of_norm,
+  decoder,
+  count
+};
 
 // At least `count` floats, 64-byte aligned, valid until this thread asks for the same kind again.
 // A second call for the same kind in one operator would reuse the memory: each kind has one user at a time.

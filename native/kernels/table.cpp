@@ -14,12 +14,22 @@
 #endif
 
 namespace tunesmith {
-namespace baseline { const Kernels& table(); }
+namespace baseline {
+const Kernels& table();
+}
 #if defined(__x86_64__)
-namespace avx2 { const Kernels& table(); }
-namespace avx512 { const Kernels& table(); }
-namespace avx512bf16 { const Kernels& table(); }
-namespace emulated { const Kernels& table(); }
+namespace avx2 {
+const Kernels& table();
+}
+namespace avx512 {
+const Kernels& table();
+}
+namespace avx512bf16 {
+const Kernels& table();
+}
+namespace emulated {
+const Kernels& table();
+}
 #endif
 
 static const Kernels& choose() {

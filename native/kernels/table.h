@@ -84,7 +84,7 @@ struct EntropyRow {
   int64_t padded_width;  // row length; classes beyond `width` get a zero gradient
   int64_t target;
   float smoothing;
-  bool want_gradient;    // overwrite the logits with d loss / d logits
+  bool want_gradient;  // overwrite the logits with d loss / d logits
 };
 
 struct AdamW {
@@ -123,7 +123,7 @@ struct AttentionGradient {
   int64_t output_gradient_stride;
   void* query_gradient;
   int64_t query_gradient_stride;
-  float* key_gradient;    // fp32 [keys][size], accumulated over the heads of a group
+  float* key_gradient;  // fp32 [keys][size], accumulated over the heads of a group
   float* value_gradient;
 };
 

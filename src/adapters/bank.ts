@@ -8,7 +8,7 @@
 // deactivated, they are read back into its entry, since the optimizer or a conversion may have replaced them. Adapters
 // that train the base in place have no copies and cannot be undone.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
-import { type Body, frozenIn, LanguageHead, type Model } from '../models/index.ts'
+import { type Body, LanguageHead, type Model, quantizationOf } from '../models/index.ts'
 import { Linear, type Module } from '../nn/index.ts'
 import { Generator, keep, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AdapterDefinition, AnyConfig, AttachContext, Attachment } from './adapter.ts'
@@ -145,7 +145,7 @@ export class AdapterBank {
         `Expected a new name of letters, digits, _ and - for the adapter, got "${name}"${this.#entries.has(name) ? ', which is taken' : ''}.`,
       )
     const config = parseConfig(definition.config, given, `adapter ${definition.type}`) as BankEntry['config']
-    const quantised = frozenIn(model)
+    const quantised = quantizationOf(model)
     if (definition.trainsMatrices && quantised !== undefined)
       throw new ConfigError(
         `\`${definition.type}\` trains matrices of the base and needs a base that is not quantised, got one in ${quantised}. Choose a method beside the base, such as lora.`,
@@ -154,7 +154,7 @@ export class AdapterBank {
       throw new ConfigError(
         `\`${definition.type}\` changes the base itself and needs a base without adapters, got ${this.names.join(', ')}. Remove them first.`,
       )
-    model.inRows()
+    model.makeContiguous()
     const plan = ({ encode = options.encode, ...context }: AttachContext): Attachment =>
       noGrad(() => options.plan?.({ ...context, encode }) ?? definition.plan(model, config, { ...context, encode }))
     const { attachment, copies } = this.#withBareBase(() => {
@@ -197,7 +197,7 @@ export class AdapterBank {
     const wanted = new Set([...paths, ...head])
     // A copy of a base quantised to bfloat16 is trained in float32, in which such a model computes.
     const copyOf = (tensor: Tensor) =>
-      frozenIn(model) === undefined ? tensor.detach().clone() : tensor.detach().to({ dtype: 'float32', copy: true })
+      quantizationOf(model) === undefined ? tensor.detach().clone() : tensor.detach().to({ dtype: 'float32', copy: true })
     return new Map(
       [...places].flatMap(([path, { tensor }]) =>
         wanted.has(path) ? [[path, inPlace ? tensor : keep(noGrad(() => copyOf(tensor)))] as const] : [],
@@ -344,9 +344,9 @@ export class AdapterBank {
 const mergedMatrices = ({ attachment, definition }: BankEntry): Map<string, Tensor> => {
   const matrices = new Map<string, Tensor>()
   for (const { path, host, adapter } of attachment.placements) {
-    if (host instanceof Linear && host.held !== undefined)
+    if (host instanceof Linear && host.quantization !== undefined)
       throw new ConfigError(
-        `\`merge\` needs a base that is not quantised, got one in ${host.held}. Load the base again as it is and put the adapter on it.`,
+        `\`merge\` needs a base that is not quantised, got one in ${host.quantization}. Load the base again as it is and put the adapter on it.`,
       )
     const merged = noGrad(() => adapter.merged(host))
     if (merged === undefined)

@@ -2,7 +2,7 @@
 import { cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
-import { frozenIn, type Model, modelKeys } from '../models/index.ts'
+import { type Model, modelKeys, quantizationOf } from '../models/index.ts'
 import { type Dtype, dtypeFacts, noGrad, type Tensor } from '../tensor/index.ts'
 import { loadTokenizer } from '../tokenizers/index.ts'
 import { stringifyConfig } from './config-json.ts'
@@ -38,7 +38,7 @@ const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 /** Tensors under their names in transformers, in the order of files. */
 export const hfState = (model: Model): Map<string, Tensor> => {
   const { definition, config, headType } = model
-  const held = frozenIn(model)
+  const held = quantizationOf(model)
   if (held !== undefined)
     throw new ConfigError(
       `Expected a model with plain weights to write, got one frozen in ${held}. What was trained beside it is written by \`saveAdapter\`.`,

@@ -27,6 +27,7 @@ describe.each([
   ['mistral', {}, 16],
   ['qwen2', {}, 5],
   ['qwen3', {}, 2],
+  ['qwen2', { useSlidingWindow: true, slidingWindow: 3, maxWindowLayers: 1 }, 2],
 ] as const)('%s with %j, %i rows', (type, more, rows) => {
   it.each([
     ['float32', 2e-5],

@@ -70,7 +70,7 @@ export class DecodingBatch {
     this.#options = options
     this.#hasEncoder = !model.facts.causal
     // A decoding step multiplies every weight by a few rows, and the kernel for that needs row-major weights.
-    model.body.inRows()
+    model.body.makeContiguous()
     const longest = Math.max(...prompts.map((prompt) => prompt.length))
     if (this.#hasEncoder) {
       const start = options.decoderStartTokenId

@@ -1,7 +1,7 @@
 // BERT: an encoder with learned positions and segment embeddings. @source arXiv:1810.04805
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
 import {
   type ClassifierShape,
   embedding,
@@ -56,6 +56,7 @@ export const bert = defineModel({
   build: (config) => new EncoderBody(config, positionsOf),
   facts: (config) => ({ ...config, causal: false }),
   hfFields: encoderFields,
+  hfExtra: refuseDecoders,
   hfPrefix: 'bert.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,

@@ -1,31 +1,35 @@
-// Config fields that most architectures share, described once.
+// Settings that most architectures share.
 import { z } from 'zod'
 import { type ActivationName, activationNames } from '../nn/index.ts'
 
-/** The bounds are far above any published model: they keep a damaged config.json from asking for the impossible. */
-const size = (most: number) => z.int().positive().max(most)
+/** The limits are far above any published model: a damaged config.json must not make us allocate absurd sizes. */
+const size = (max: number) => z.int().positive().max(max)
 const share = () => z.number().min(0).max(1)
 
+/** Settings of sizes. */
 export const sizes = {
-  vocabSize: size(2 ** 24).describe('entries of the vocabulary'),
+  vocabSize: size(2 ** 24).describe('vocabulary size'),
   hiddenSize: size(2 ** 18).describe('width of the residual stream'),
-  numLayers: size(4096).describe('blocks'),
+  numLayers: size(4096).describe('number of layers'),
   numHeads: size(2 ** 14).describe('attention heads'),
-  intermediateSize: size(2 ** 22).describe('width inside the feed-forward block'),
-  maxPositions: size(2 ** 30).describe('longest input'),
+  intermediateSize: size(2 ** 22).describe('width of the feed-forward block'),
+  maxPositions: size(2 ** 30).describe('maximum input length in tokens'),
   typeVocabSize: z
     .int()
     .nonnegative()
     .max(2 ** 16)
-    .describe('segments'),
+    .describe('number of segment ids'),
 }
 
+/** Other settings. */
 export const settings = {
-  activation: z.enum(activationNames as [ActivationName, ...ActivationName[]]).describe('of the feed-forward block'),
-  normEps: z.number().positive().describe('added to variances'),
-  hiddenDropout: share().default(0.1).describe('dropout after embeddings and blocks'),
+  activation: z
+    .enum(activationNames as [ActivationName, ...ActivationName[]])
+    .describe('activation function of the feed-forward block'),
+  normEps: z.number().positive().describe('epsilon of the norms'),
+  hiddenDropout: share().default(0.1).describe('dropout after embeddings and layers'),
   attentionDropout: share().describe('dropout of attention weights'),
-  initializerRange: z.number().positive().default(0.02).describe('standard deviation of fresh weights'),
+  initializerRange: z.number().positive().default(0.02).describe('standard deviation of initial weights'),
   padTokenId: z.int().nonnegative().describe('id of the padding token'),
-  tiedEmbeddings: z.boolean().describe('output layer shares the token embedding'),
+  tiedEmbeddings: z.boolean().describe('tie the output layer to the token embedding'),
 }

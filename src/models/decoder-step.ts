@@ -1,9 +1,9 @@
-// One token of each row through the layers of a decoder stack, a fused call a layer. Only for plain layers without gradients;
-// whatever was put into a layer (an adapter) makes it take the usual way. Knows no architecture.
+// A decoding step: one token of each row through the layers of a decoder stack, with one fused call per layer. Only for
+// layers without gradients and adapters; other layers use the separate operators.
 import type { Attention, GatedMlp, LayerCache, Linear, RmsNorm } from '../nn/index.ts'
 import { decoderLayer, gradEnabled, type Tensor, useLargePages } from '../tensor/index.ts'
 
-/** The parts of a layer that the fused call takes. */
+/** The modules of a layer that the fused call uses. */
 export interface StepLayer {
   attentionNorm: RmsNorm
   attention: Attention
@@ -11,9 +11,11 @@ export interface StepLayer {
   mlp: GatedMlp
 }
 
+/** Settings of the fused call. */
 export interface StepOptions {
   eps: number
-  window: number
+  /** Sliding window of each layer; 0 for none. */
+  windows: readonly number[]
   scale: number
 }
 
@@ -34,28 +36,27 @@ const partsOf = ({ attentionNorm, attention, mlpNorm, mlp }: StepLayer): (Tensor
   ...linear(mlp.downProj),
 ]
 
-/** As many rows as the fused call takes. */
-const mostRows = 16
+/** Maximum number of rows of the fused call. */
+const maxRows = 16
 
-/** Remembers for each cache whether its layers can be fused, and their tensors: they stay the same while it grows. */
+/** Caches, for each key-value cache, the tensors of its layers or that they cannot be fused: both stay while the cache grows. */
 export class DecoderStep {
   readonly #options: StepOptions
   readonly #known = new WeakMap<readonly LayerCache[], (Tensor | null)[][] | null>()
 
-  readonly #settled = new WeakSet<Tensor>()
+  readonly #requested = new WeakSet<Tensor>()
 
   constructor(options: StepOptions) {
     this.#options = options
   }
 
-  /** Tensors of each layer where the batch can go the fused way. */
+  /** Tensors of each layer, where the batch can use the fused call. */
   plan(
     cache: readonly LayerCache[] | undefined,
     inputIds: Tensor,
     fits: () => readonly StepLayer[] | undefined,
   ): (Tensor | null)[][] | undefined {
-    if (cache === undefined || inputIds.shape[1] !== 1 || inputIds.shape[0] > mostRows || gradEnabled())
-      return undefined
+    if (cache === undefined || inputIds.shape[1] !== 1 || inputIds.shape[0] > maxRows || gradEnabled()) return undefined
     let parts = this.#known.get(cache)
     if (parts === undefined) {
       parts = fits()?.map(partsOf) ?? null
@@ -64,19 +65,19 @@ export class DecoderStep {
       const usable = dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16'))
       if (!usable || matrices.some((matrix) => matrix?.device !== 'cpu')) parts = null
       this.#known.set(cache, parts)
-      for (const part of parts?.flat() ?? []) this.settle(part)
+      for (const part of parts?.flat() ?? []) this.requestLargePages(part)
     }
     return parts ?? undefined
   }
 
-  /** Weights are streamed once a token, which is faster in large pages. */
-  settle(part: Tensor | null): void {
-    if (part === null || part.ndim < 2 || this.#settled.has(part)) return
-    this.#settled.add(part)
+  /** Asks for large pages, since every weight is read for each token. */
+  requestLargePages(part: Tensor | null): void {
+    if (part === null || part.ndim < 2 || this.#requested.has(part)) return
+    this.#requested.add(part)
     useLargePages(part)
   }
 
-  /** float32 [B,1,C] -> [B,1,C] after all layers; undefined where a cache is still empty. */
+  /** float32 [B,1,C] -> [B,1,C] after all layers; undefined while a cache is empty. */
   run(
     stream: Tensor,
     parts: readonly (Tensor | null)[][],
@@ -84,14 +85,25 @@ export class DecoderStep {
     angles: { cos: Tensor; sin: Tensor },
     mask: Tensor | undefined,
   ): Tensor | undefined {
-    const { eps, window, scale } = this.#options
+    const { eps, windows, scale } = this.#options
     const { cos, sin } = angles
     let current = stream
     for (let i = 0; i < parts.length; i++) {
-      const room = cache[i].takeOne?.()
-      if (room === undefined) return undefined
-      const { keys, values, past } = room
-      const options = { keys, values, past, cos, sin, mask: mask ?? null, parts: parts[i], eps, window, scale }
+      const next = cache[i].takeOne?.()
+      if (next === undefined) return undefined
+      const { keys, values, past } = next
+      const options = {
+        keys,
+        values,
+        past,
+        cos,
+        sin,
+        mask: mask ?? null,
+        parts: parts[i],
+        eps,
+        window: windows[i],
+        scale,
+      }
       current = decoderLayer(current, options)
     }
     return current

@@ -1,5 +1,5 @@
-// The decoder stack that Llama and its kin share: RMS norms before each part, rotary positions, gated blocks, grouped heads. Biases
-// and norms of queries and keys are given by the architecture's file.
+// The decoder stack of the Llama family: RMS norms before attention and feed-forward block, rotary positions, grouped-query
+// attention. Each architecture's file sets biases, norms of queries and keys, and sliding windows.
 import {
   type ActivationName,
   Attention,
@@ -13,7 +13,6 @@ import {
   type RopeScaling,
   RotaryTable,
 } from '../nn/index.ts'
-import type { Tensor } from '../tensor/index.ts'
 import { DecoderStep, type StepLayer } from './decoder-step.ts'
 import {
   causalLm,
@@ -25,8 +24,9 @@ import {
 } from './heads/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
 import { positionsOf } from './positions.ts'
-import { layerRunner } from './recompute.ts'
+import { runPreNormLayers } from './pre-norm-layers.ts'
 
+/** Settings of the stack. */
 export interface DecoderOptions {
   vocabSize: number
   hiddenSize: number
@@ -42,9 +42,10 @@ export interface DecoderOptions {
   qkvBias: boolean
   outputBias: boolean
   mlpBias: boolean
-  /** RMS norms over each head's queries and keys. */
+  /** RMS norms of each head's queries and keys. */
   headNorms: boolean
-  slidingWindow: number
+  /** Number of keys that a layer's queries see, their own included; 0 for all. */
+  slidingWindow: (layer: number) => number
   attentionDropout: number
 }
 
@@ -54,7 +55,7 @@ class DecoderLayer extends Module {
   mlpNorm: RmsNorm
   mlp: GatedMlp
 
-  constructor(options: DecoderOptions) {
+  constructor(options: DecoderOptions, window: number) {
     super()
     const { hiddenSize: hidden, normEps: eps } = options
     const headDim = options.headDim ?? hidden / options.numHeads
@@ -68,7 +69,7 @@ class DecoderLayer extends Module {
       bias: options.qkvBias,
       outputBias: options.outputBias,
       causal: true,
-      window: options.slidingWindow,
+      window,
       dropout: options.attentionDropout,
       queryNorm: headNorm(),
       keyNorm: headNorm(),
@@ -83,6 +84,7 @@ class DecoderLayer extends Module {
   }
 }
 
+/** The stack as a body. */
 export class DecoderBody extends Body {
   embedTokens: Embedding
   layers: DecoderLayer[]
@@ -94,59 +96,48 @@ export class DecoderBody extends Body {
   constructor(options: DecoderOptions) {
     super()
     this.embedTokens = new Embedding(options.vocabSize, options.hiddenSize)
-    this.layers = Array.from({ length: options.numLayers }, () => new DecoderLayer(options))
+    const windows = Array.from({ length: options.numLayers }, (_, layer) => options.slidingWindow(layer))
+    this.layers = windows.map((window) => new DecoderLayer(options, window))
     this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps })
     const rotaryDim = options.headDim ?? options.hiddenSize / options.numHeads
     this.#rotary = new RotaryTable({ rotaryDim, theta: options.ropeTheta, scaling: options.ropeScaling })
-    this.#step = new DecoderStep({ eps: options.normEps, window: options.slidingWindow, scale: rotaryDim ** -0.5 })
+    this.#step = new DecoderStep({ eps: options.normEps, windows, scale: rotaryDim ** -0.5 })
     this.#fusable = activations[options.activation] === activations.silu
   }
 
   forward(inputs: BodyInputs): BodyOutputs {
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positionsOf(inputs)) }
-    let stream = this.embedTokens.forward(inputs.inputIds)
+    const stream = this.embedTokens.forward(inputs.inputIds)
     const parts = inputs.allHidden
       ? undefined
       : this.#step.plan(inputs.cache, inputs.inputIds, () => this.#plainLayers())
     if (parts !== undefined && inputs.cache !== undefined) {
-      this.#step.settle(this.embedTokens.weight)
+      this.#step.requestLargePages(this.embedTokens.weight)
       const wide = stream.dtype === 'float32' ? stream : stream.to('float32')
       const after = this.#step.run(wide, parts, inputs.cache, context.angles, context.mask)
       if (after !== undefined) return { hidden: this.finalNorm.forward(after) }
     }
-    let change: Tensor | null = null
-    const allHidden: Tensor[] = []
-    const run = layerRunner(inputs)
-    this.layers.forEach((layer, i) => {
-      const forward = (residual: Tensor, added?: Tensor): Tensor[] => {
-        const [afterMlp, first] = layer.attentionNorm.add(residual, added ?? null)
-        const attended = layer.attention.forward(first, context, { cache: inputs.cache?.[i] })
-        const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
-        return [afterMlp, afterAttention, layer.mlp.forward(second)]
-      }
-      const outputs = run(i, forward, change === null ? [stream] : [stream, change])
-      if (inputs.allHidden) allHidden.push(outputs[0])
-      stream = outputs[1]
-      change = outputs[2]
-    })
-    const [, hidden] = this.finalNorm.add(stream, change)
-    return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }
+    return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, context)
   }
 
-  /** The layers, where each is as it was built. */
+  /** The layers, unless an adapter or another module replaced a part of one. */
   #plainLayers(): readonly StepLayer[] | undefined {
     const kinds = new Set<unknown>([DecoderLayer, RmsNorm, Attention, GatedMlp, Linear, Dropout])
     const asBuilt = (module: Module) =>
-      kinds.has(module.constructor) && !(module instanceof Linear && module.frozen !== undefined)
+      kinds.has(module.constructor) && !(module instanceof Linear && module.quantizedMatrix !== undefined)
     const plain = (layer: Module) => [...layer.modules()].every(([, module]) => asBuilt(module))
     return this.#fusable && !this.training && this.layers.every(plain) ? this.layers : undefined
   }
 }
 
-/** Buffers that older files carry. */
+/** Buffers in older checkpoints. */
 export const decoderIgnored = [/rotary_emb\.inv_freq$/]
 
-/** Heads of Llama and its kin, by the beginning of their classes' names. @param answers prefix of the question answering class */
+/**
+ * Heads of the Llama family.
+ * @param family first part of the class names
+ * @param answers prefix of the body's keys in the question answering class
+ */
 export const decoderHeads = (family: string, answers: string): HeadEntries => ({
   'causal-lm': causalLm(`${family}ForCausalLM`),
   'sequence-classification': sequenceClassification(`${family}ForSequenceClassification`, {
@@ -160,7 +151,7 @@ export const decoderHeads = (family: string, answers: string): HeadEntries => ({
   embedding: embedding(`${family}Model`),
 })
 
-/** Config fields of Llama and its kin in config.json. */
+/** Names in config.json of the settings of the Llama family. */
 export const decoderFields = {
   vocabSize: 'vocab_size',
   hiddenSize: 'hidden_size',
@@ -177,7 +168,7 @@ export const decoderFields = {
   tiedEmbeddings: 'tie_word_embeddings',
 } as const
 
-/** Keys of the stack in Hugging Face checkpoints, the same for all of its kin. */
+/** Names of the stack's parameters in Hugging Face checkpoints. */
 export const decoderKeys = [
   { ours: 'embedTokens', theirs: 'embed_tokens' },
   { ours: 'layers.{i}.attentionNorm', theirs: 'layers.{i}.input_layernorm' },

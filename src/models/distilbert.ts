@@ -1,4 +1,4 @@
-// DistilBERT: BERT's encoder with half the layers and no segments. @source arXiv:1910.01108
+// DistilBERT: BERT's encoder with half the layers and no segment embeddings. @source arXiv:1910.01108
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
 import { EncoderBody, encoderIgnored } from './encoder.ts'

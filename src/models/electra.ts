@@ -1,7 +1,7 @@
-// ELECTRA: BERT's encoder with narrower embeddings, projected up; generator and discriminator alike. @source arXiv:2003.10555
+// ELECTRA: BERT's encoder with narrower embeddings that are projected up, as generator and discriminator. @source arXiv:2003.10555
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
 import {
   embedding,
   maskedLm,
@@ -45,6 +45,7 @@ export const electra = defineModel({
   build: (config) => new EncoderBody(config, positionsOf),
   facts: (config) => ({ ...config, causal: false }),
   hfFields: { ...encoderFields, embeddingSize: 'embedding_size' },
+  hfExtra: refuseDecoders,
   hfPrefix: 'electra.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,

@@ -1,5 +1,6 @@
-// The encoder stack that BERT and its kin share: embeddings, a norm, blocks with a norm after each part. What differs between
-// them (positions, segments, width of the embeddings) is given by the architecture's file.
+// The encoder stack of the BERT family: embeddings, a norm, and layers with a norm after attention and feed-forward block.
+// Each architecture's file sets positions, segments and the width of the embeddings.
+import { ConfigError } from '../core/index.ts'
 import {
   type ActivationName,
   Attention,
@@ -15,6 +16,7 @@ import type { Tensor } from '../tensor/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, type ReadTokens } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
+/** Settings of the stack. */
 export interface EncoderOptions {
   vocabSize: number
   hiddenSize: number
@@ -24,9 +26,9 @@ export interface EncoderOptions {
   activation: ActivationName
   /** Rows of the position table. */
   maxPositions: number
-  /** Segments; 0 for none. */
+  /** Number of segment ids; 0 for no segment embeddings. */
   typeVocabSize: number
-  /** Width of the embedding tables, projected to the hidden size where it differs. */
+  /** Width of the embedding tables (default: the hidden size); another one is projected to the hidden size. */
   embeddingSize?: number
   normEps: number
   hiddenDropout: number
@@ -51,7 +53,7 @@ class EncoderLayer extends Module {
     this.dropout = new Dropout(options.hiddenDropout)
   }
 
-  /** @param source what the rows attend to, where it is more than themselves */
+  /** @param source tokens to attend to, [B,S,C] (default: the input) */
   forward(input: Tensor, context: AttentionContext, source?: Tensor): Tensor {
     const drop = (x: Tensor) => this.dropout.forward(x, context.generator)
     const mixed = this.attention.forward(input, context, source === undefined ? {} : { source })
@@ -60,6 +62,7 @@ class EncoderLayer extends Module {
   }
 }
 
+/** The stack as a body. */
 export class EncoderBody extends Body {
   embedTokens: Embedding
   embedPositions: Embedding
@@ -100,7 +103,7 @@ export class EncoderBody extends Body {
     this.layers.forEach((layer, i) => {
       const through =
         onlyRead && i === this.layers.length - 1
-          ? (input: Tensor) => readThrough(layer, input, read, { ...context, keyStarts: starts })
+          ? (input: Tensor) => forwardSelected(layer, input, read, { ...context, keyStarts: starts })
           : (input: Tensor) => layer.forward(input, context)
       hidden = run(i, through, [hidden])
       allHidden.push(hidden)
@@ -109,18 +112,18 @@ export class EncoderBody extends Body {
   }
 }
 
-/** The layer's output at some tokens alone, [1,N,C] -> [1,M,C]; those see their whole documents. */
-const readThrough = (
+/** The layer's output at the selected tokens only, [1,N,C] -> [1,M,C]; they attend to their whole documents. */
+const forwardSelected = (
   layer: EncoderLayer,
   input: Tensor,
   { places, starts }: ReadTokens,
   context: AttentionContext,
 ): Tensor => layer.forward(input.indexSelect(1, places), { ...context, starts }, input)
 
-/** Buffers that older files carry. */
+/** Buffers in older checkpoints. */
 export const encoderIgnored = [/(^|\.)embeddings\.(position_ids|token_type_ids)$/]
 
-/** Config fields of BERT and its kin in config.json. */
+/** Names in config.json of the settings of the BERT family. */
 export const encoderFields = {
   vocabSize: 'vocab_size',
   hiddenSize: 'hidden_size',
@@ -138,7 +141,23 @@ export const encoderFields = {
   tiedEmbeddings: 'tie_word_embeddings',
 } as const
 
-/** Keys of the stack in the checkpoints of BERT and its kin. */
+/**
+ * Refuses an encoder that transformers would use as a decoder, whose tokens see earlier tokens only; for `hfExtra`.
+ * @throws ConfigError
+ */
+export const refuseDecoders = {
+  read: ({ model_type, is_decoder, add_cross_attention }: Record<string, unknown>): Record<string, unknown> => {
+    const field = is_decoder === true ? 'is_decoder' : add_cross_attention === true ? 'add_cross_attention' : undefined
+    if (field !== undefined)
+      throw new ConfigError(
+        `Expected false for \`${field}\` in config.json, got true. ${model_type} is supported as an encoder only: open a decoder such as gpt2.`,
+      )
+    return {}
+  },
+  write: (): Record<string, unknown> => ({}),
+}
+
+/** Names of the stack's parameters in Hugging Face checkpoints. */
 export const encoderKeys = [
   { ours: 'embedTokens', theirs: 'embeddings.word_embeddings' },
   { ours: 'embedPositions', theirs: 'embeddings.position_embeddings' },

@@ -1,12 +1,11 @@
-// GPT-2: a decoder with norms before each block and learned positions. @source Radford et al. 2019
+// GPT-2: a decoder with norms before attention and feed-forward block, and learned positions. @source Radford et al. 2019
 import { z } from 'zod'
 import { Attention, Dropout, Embedding, LayerNorm, Module, PlainMlp } from '../nn/index.ts'
-import type { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
 import { causalLm, embedding, questionAnswering, sequenceClassification, tokenClassification } from './heads/index.ts'
 import { attentionContext, Body, type BodyInputs, type BodyOutputs, defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
-import { layerRunner } from './recompute.ts'
+import { runPreNormLayers } from './pre-norm-layers.ts'
 
 const schema = z.strictObject({
   vocabSize: sizes.vocabSize.default(50257),
@@ -15,16 +14,16 @@ const schema = z.strictObject({
   numHeads: sizes.numHeads.default(12),
   intermediateSize: sizes.intermediateSize
     .optional()
-    .describe('width of the feed-forward block; 4 x hiddenSize unless given'),
+    .describe('width of the feed-forward block (default: 4 x hiddenSize)'),
   activation: settings.activation.default('gelu_new'),
   maxPositions: sizes.maxPositions.default(1024),
   normEps: settings.normEps.default(1e-5),
   embeddingDropout: settings.hiddenDropout.describe('dropout after the embeddings'),
-  hiddenDropout: settings.hiddenDropout.describe('dropout after each block'),
+  hiddenDropout: settings.hiddenDropout.describe('dropout after attention and feed-forward block'),
   attentionDropout: settings.attentionDropout.default(0.1),
   initializerRange: settings.initializerRange,
-  scaleAttention: z.boolean().default(true).describe('divide scores by the root of the head size'),
-  scaleAttentionByLayer: z.boolean().default(false).describe('divide scores by the number of the layer too'),
+  scaleAttention: z.boolean().default(true).describe('divide attention scores by the root of the head size'),
+  scaleAttentionByLayer: z.boolean().default(false).describe('divide attention scores by the number of the layer too'),
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
 })
 type Gpt2Config = z.output<typeof schema>
@@ -39,7 +38,7 @@ class Gpt2Layer extends Module {
   constructor(config: Gpt2Config, index: number) {
     super()
     const { hiddenSize: hidden, normEps: eps, numHeads: heads } = config
-    // What writes to the residual stream starts smaller, by the number of writers.
+    // Layers that add to the residual stream start smaller, by the number of additions.
     const outputScale = (2 * config.numLayers) ** -0.5
     const byHead = config.scaleAttention ? (hidden / heads) ** -0.5 : 1
     const scale = config.scaleAttentionByLayer ? byHead / (index + 1) : byHead
@@ -82,29 +81,12 @@ class Gpt2Body extends Body {
   forward(inputs: BodyInputs): BodyOutputs {
     const context = attentionContext(inputs)
     const embedded = this.embedTokens.forward(inputs.inputIds).add(this.embedPositions.forward(positionsOf(inputs)))
-    let stream = this.dropout.forward(embedded, inputs.generator)
-    let change: Tensor | null = null
-    const allHidden: Tensor[] = []
-    const run = layerRunner(inputs)
-    this.layers.forEach((layer, i) => {
-      const drop = (x: Tensor) => layer.dropout.forward(x, inputs.generator)
-      const forward = (residual: Tensor, added?: Tensor): Tensor[] => {
-        const [afterMlp, first] = layer.attentionNorm.add(residual, added ?? null)
-        const attended = drop(layer.attention.forward(first, context, { cache: inputs.cache?.[i] }))
-        const [afterAttention, second] = layer.mlpNorm.add(afterMlp, attended)
-        return [afterMlp, afterAttention, drop(layer.mlp.forward(second))]
-      }
-      const outputs = run(i, forward, change === null ? [stream] : [stream, change])
-      if (inputs.allHidden) allHidden.push(outputs[0])
-      stream = outputs[1]
-      change = outputs[2]
-    })
-    const [, hidden] = this.finalNorm.add(stream, change)
-    return inputs.allHidden ? { hidden, allHidden: [...allHidden, hidden] } : { hidden }
+    const stream = this.dropout.forward(embedded, inputs.generator)
+    return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, context)
   }
 }
 
-const ladder = (numLayers: number, hiddenSize: number, numHeads: number) => ({ numLayers, hiddenSize, numHeads })
+const size = (numLayers: number, hiddenSize: number, numHeads: number) => ({ numLayers, hiddenSize, numHeads })
 
 export const gpt2 = defineModel({
   type: 'gpt2',
@@ -112,13 +94,13 @@ export const gpt2 = defineModel({
   config: schema,
   presets: {
     test: { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, maxPositions: 64 },
-    '1m': { ...ladder(4, 128, 4), vocabSize: 2048, maxPositions: 512 },
-    '10m': { ...ladder(6, 320, 5), vocabSize: 8192, maxPositions: 512 },
-    '30m': { ...ladder(6, 384, 6), maxPositions: 512 },
-    small: ladder(12, 768, 12),
-    medium: ladder(24, 1024, 16),
-    large: ladder(36, 1280, 20),
-    xl: ladder(48, 1600, 25),
+    '1m': { ...size(4, 128, 4), vocabSize: 2048, maxPositions: 512 },
+    '10m': { ...size(6, 320, 5), vocabSize: 8192, maxPositions: 512 },
+    '30m': { ...size(6, 384, 6), maxPositions: 512 },
+    small: size(12, 768, 12),
+    medium: size(24, 1024, 16),
+    large: size(36, 1280, 20),
+    xl: size(48, 1600, 25),
   },
   build: (config) => new Gpt2Body(config),
   facts: (config) => ({ ...config, causal: true }),

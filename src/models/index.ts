@@ -23,8 +23,7 @@ export type ModelType = keyof typeof models
  */
 export const registerModel = (definition: ModelDefinition): void => registry.register(definition)
 
-export { expectFinite } from './finite.ts'
-export { freezeWeights, frozenIn } from './frozen-weights.ts'
+export { expectFinite } from './expect-finite.ts'
 export {
   EmbeddingHead,
   Head,
@@ -49,3 +48,4 @@ export {
   type ReadTokens,
 } from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
+export { quantizationOf, quantizeWeights } from './quantize-weights.ts'

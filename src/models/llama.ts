@@ -1,4 +1,4 @@
-// Llama and its kin (Llama 2 and 3, TinyLlama, SmolLM2, Mistral). @source arXiv:2302.13971, arXiv:2307.09288, arXiv:2310.06825
+// The Llama family: Llama 2 and 3, TinyLlama, SmolLM2, Mistral. @source arXiv:2302.13971, arXiv:2307.09288, arXiv:2310.06825
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
 import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
@@ -10,16 +10,16 @@ const schema = z.strictObject({
   hiddenSize: sizes.hiddenSize.default(4096),
   numLayers: sizes.numLayers.default(32),
   numHeads: sizes.numHeads.default(32).describe('query heads'),
-  numKvHeads: sizes.numHeads.optional().describe('key and value heads; numHeads unless given'),
-  headDim: sizes.hiddenSize.optional().describe('size of a head; hiddenSize / numHeads unless given'),
+  numKvHeads: sizes.numHeads.optional().describe('key and value heads (default: numHeads)'),
+  headDim: sizes.hiddenSize.optional().describe('size of a head (default: hiddenSize / numHeads)'),
   intermediateSize: sizes.intermediateSize.default(11008),
   activation: settings.activation.default('silu'),
   maxPositions: sizes.maxPositions.default(2048),
   normEps: settings.normEps.default(1e-6),
   ...ropeSettings,
-  attentionBias: z.boolean().default(false).describe('biases in the attention projections'),
-  mlpBias: z.boolean().default(false).describe('biases in the gated block'),
-  slidingWindow: z.int().nonnegative().default(0).describe('keys further back are not seen; 0 sees all'),
+  attentionBias: z.boolean().default(false).describe('biases of the attention projections'),
+  mlpBias: z.boolean().default(false).describe('biases of the feed-forward block'),
+  slidingWindow: z.int().nonnegative().default(0).describe('sliding window: keys that a query attends to (0: all)'),
   attentionDropout: settings.attentionDropout.default(0),
   initializerRange: settings.initializerRange,
   tiedEmbeddings: settings.tiedEmbeddings.default(false),
@@ -27,7 +27,9 @@ const schema = z.strictObject({
 
 type LlamaConfig = z.output<typeof schema>
 
-/** What both types share; transformers reads a sliding window for Mistral only. */
+const test = { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, numKvHeads: 2, intermediateSize: 64 }
+
+/** Shared by both types; transformers reads a sliding window for Mistral only. */
 const shared = {
   config: schema,
   build: (config: LlamaConfig) =>
@@ -36,6 +38,7 @@ const shared = {
       qkvBias: config.attentionBias,
       outputBias: config.attentionBias,
       headNorms: false,
+      slidingWindow: () => config.slidingWindow,
     }),
   facts: (config: LlamaConfig) => ({ ...config, maxPositions: undefined, causal: true }),
   hfExtra: ropeFields,
@@ -49,15 +52,7 @@ export const llama = defineModel({
   type: 'llama',
   source: 'arXiv:2307.09288',
   presets: {
-    test: {
-      vocabSize: 128,
-      hiddenSize: 32,
-      numLayers: 2,
-      numHeads: 4,
-      numKvHeads: 2,
-      intermediateSize: 64,
-      maxPositions: 64,
-    },
+    test: { ...test, maxPositions: 64 },
     'smollm2-135m': {
       vocabSize: 49152,
       hiddenSize: 576,
@@ -82,15 +77,7 @@ export const mistral = defineModel({
   type: 'mistral',
   source: 'arXiv:2310.06825',
   presets: {
-    test: {
-      vocabSize: 128,
-      hiddenSize: 32,
-      numLayers: 2,
-      numHeads: 4,
-      numKvHeads: 2,
-      intermediateSize: 64,
-      slidingWindow: 8,
-    },
+    test: { ...test, slidingWindow: 8 },
     '7b': { numKvHeads: 8, intermediateSize: 14336, maxPositions: 32768, normEps: 1e-5, slidingWindow: 4096 },
   },
   hfFields: { ...decoderFields, slidingWindow: 'sliding_window' },

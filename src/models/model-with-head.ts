@@ -1,4 +1,4 @@
-// A body and a head together. Knows no architecture and no head by name.
+// A model: a body and a head. Independent of architectures and heads.
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { type KeyRule, Module } from '../nn/index.ts'
 import type { Tensor } from '../tensor/index.ts'
@@ -21,12 +21,13 @@ import {
   type ModelDefinition,
 } from './model.ts'
 
+/** Outputs of a forward pass. */
 export interface ModelOutputs extends BodyOutputs {
-  /** What the head says; the head's own docs give the shape. */
+  /** Outputs of the head, whose docs give the shape. */
   logits: Tensor
 }
 
-/** Parameters lie under `body.…` and `head.…`; a tied output matrix is the embedding's own tensor. */
+/** A model. Its parameters are `body.…` and `head.…`; a tied output matrix is the embedding's own tensor. */
 export class Model<H extends Head = Head> extends Module {
   body: Body
   head: H
@@ -54,7 +55,7 @@ export class Model<H extends Head = Head> extends Module {
     return this.#facts.definition
   }
 
-  /** The architecture's own config. */
+  /** Settings of the architecture. */
   get config(): object {
     return this.#facts.config
   }
@@ -78,7 +79,7 @@ export class Model<H extends Head = Head> extends Module {
     return { ...outputs, logits: this.head.forward(outputs, inputs) }
   }
 
-  /** The hidden states alone, of the batch as the head wants the body to see it. */
+  /** The hidden states only, of the batch as the head passes it to the body. */
   bodyForward(inputs: BodyInputs): BodyOutputs {
     this.ready()
     const prepared = this.#facts.entry.prepare?.(inputs) ?? inputs
@@ -97,7 +98,7 @@ interface ModelFacts {
   entry: HeadEntry
 }
 
-/** Every head that an architecture can wear; those that follow from others are added here. */
+/** All heads of an architecture, those derived from others included. */
 export const headsOf = (definition: ModelDefinition, config: object): HeadEntries => {
   const own = definition.heads(config)
   const classifier = own['sequence-classification']
@@ -123,7 +124,7 @@ export const headEntry = (definition: ModelDefinition, config: object, head: Hea
   return entry
 }
 
-/** Builds a model with parameters that are not yet set: call `initialize`, or load a state. */
+/** Builds a model with undefined parameters: call `initialize`, or load a state. @throws ConfigError for a head that the architecture lacks */
 export const buildModel = (
   definition: ModelDefinition,
   config: object,
@@ -137,7 +138,7 @@ export const buildModel = (
   return new Model({ definition, config, headType: head, headOptions, entry }, body, built)
 }
 
-/** Names of all parameters in the files of transformers, with `prefix` before the body's. */
+/** Names of all parameters in Hugging Face checkpoints, with `prefix` before the body's. */
 export const modelKeys = (
   definition: ModelDefinition,
   config: object,
@@ -152,14 +153,14 @@ export const modelKeys = (
   ...headEntry(definition, config, head).keys,
 ]
 
-/** Another head over the body of a model that is there; the head's own parameters are not yet set. @throws ConfigError where the body lacks what it needs */
+/** A model with the same body and another head, whose parameters are undefined. @throws ConfigError where it needs another body */
 export const withHead = (model: Model, head: HeadType, options: Partial<HeadOptions> = {}): Model => {
   const { definition, config, body } = model
   const headOptions = parseConfig(headOptionsSchema, options, 'head options')
   const [entry, present] = [headEntry(definition, config, head), headEntry(definition, config, model.headType)]
   if ((entry.encoderOnly ?? false) !== (present.encoderOnly ?? false))
     throw new ConfigError(
-      `Expected a head over the same body as ${model.headType}, got ${head}: one of them does without the decoder. Open the model with that head.`,
+      `Expected a head over the same body as ${model.headType}, got ${head}: one of them has no decoder. Load the model with that head.`,
     )
   const built = entry.build(body, definition.facts(config), headOptions)
   return new Model({ definition, config, headType: head, headOptions, entry }, body, built)

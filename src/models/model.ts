@@ -1,5 +1,5 @@
-// What a model is to the rest of Tunesmith: a body that turns ids into vectors, its config, its presets, and the names its
-// parameters have in Hugging Face checkpoints. Knows no architecture.
+// The interface of architectures: a body that turns token ids into hidden states, its settings and presets, and the names of
+// its parameters in Hugging Face checkpoints.
 import type { z } from 'zod'
 import { parseConfig } from '../core/index.ts'
 import { type AttentionContext, type Embedding, type KeyRule, type LayerCache, Module } from '../nn/index.ts'
@@ -8,45 +8,45 @@ import type { HeadEntries } from './heads/index.ts'
 
 /** A batch of token rows: [B,T] with padding, or [1,N] packed with `starts`. */
 export interface BodyInputs {
-  /** int64 [B,T] */
+  /** Token ids, int64 [B,T]. */
   inputIds: Tensor
-  /** [B,T], 0 where there is padding. */
+  /** [B,T], 0 at padding. */
   attentionMask?: Tensor
-  /** int64 [B,T] segment ids, where the body has segments. */
+  /** Segment ids, int64 [B,T], where the body has segments. */
   typeIds?: Tensor
-  /** int64 [B,T]; 0, 1, 2 … of each row or document unless given. */
+  /** Positions, int64 [B,T] (default: 0, 1, 2 … in each row or document). */
   positionIds?: Tensor
-  /** Packed rows: cumulative document lengths, int64 [n+1], with B = 1. */
+  /** Packed documents, with B = 1: cumulative lengths, int64 [n+1]. */
   starts?: Tensor
-  /** Earlier keys and values, one entry a layer. */
+  /** Caches of earlier keys and values, one per layer. */
   cache?: readonly LayerCache[]
-  /** Tokens before the first of each row or document: those in a cache, or those of an adapter. */
+  /** Number of tokens before the first of each row or document: cached ones, or virtual ones of an adapter. */
   pastLength?: number
-  /** Draws for dropout in training. */
+  /** Random numbers of dropout in training. */
   generator?: Generator
-  /** int64 [B,U] of the decoder, where the body is an encoder and a decoder. */
+  /** Token ids of the decoder, int64 [B,U], in an encoder-decoder. */
   decoderInputIds?: Tensor
-  /** [B,U], 0 where the decoder's rows have padding. */
+  /** [B,U], 0 at padding of the decoder. */
   decoderAttentionMask?: Tensor
-  /** What the encoder gave before, [B,T,C], to run the decoder alone. */
+  /** Earlier output of the encoder, [B,T,C], to run the decoder only. */
   encoderHidden?: Tensor
-  /** Layers, from the first, whose activations are computed again in the backward pass instead of kept. */
+  /** Number of layers, from the first, with activation checkpointing. */
   recompute?: number
-  /** Return what every layer gave. */
+  /** Return the hidden states of every layer. */
   allHidden?: boolean
-  /** The only tokens of packed rows whose vectors will be read: the last layer may leave the others out, and says so. */
+  /** The only tokens of packed rows whose hidden states are needed: the last layer may compute these only (`onlyRead`). */
   read?: ReadTokens
 }
 
-/** Some tokens of packed rows. */
+/** A selection of tokens of packed rows. */
 export interface ReadTokens {
-  /** int64 [M], their places among the N of the batch, rising. */
+  /** Their indices in the batch, ascending, int64 [M]. */
   places: Tensor
-  /** int64 [n+1], how many of them lie in each document, cumulative. */
+  /** Cumulative numbers of them per document, int64 [n+1]. */
   starts: Tensor
 }
 
-/** The first token of each document. @param starts of packed rows, int64 [n+1] */
+/** The first token of each document. @param starts cumulative lengths of packed documents, int64 [n+1] */
 export const firstTokensOf = (starts: Tensor): ReadTokens => {
   const count = starts.shape[0] - 1
   return {
@@ -55,14 +55,15 @@ export const firstTokensOf = (starts: Tensor): ReadTokens => {
   }
 }
 
+/** Outputs of a body. */
 export interface BodyOutputs {
-  /** [B,T,C] after the last norm. */
+  /** Hidden states after the last norm, [B,T,C]. */
   hidden: Tensor
-  /** True where `hidden` is [1,M,C], of the tokens of `read` alone. */
+  /** True where `hidden` is [1,M,C], of the tokens of `read` only. */
   onlyRead?: boolean
-  /** [B,T,C] of the encoder, where there is one beside the decoder. */
+  /** Hidden states of the encoder, [B,T,C], in an encoder-decoder. */
   encoderHidden?: Tensor
-  /** The embeddings and each layer's output, when asked for. */
+  /** The embeddings and each layer's output, with `allHidden`. */
   allHidden?: Tensor[]
 }
 
@@ -72,24 +73,24 @@ export abstract class Body extends Module {
   abstract forward(inputs: BodyInputs): BodyOutputs
 }
 
-/** Facts of a body that heads and tools need, whatever its type. */
+/** Facts of a body that are independent of the architecture. */
 export interface BodyFacts {
   hiddenSize: number
   vocabSize: number
   numLayers: number
-  /** Longest input; undefined where positions have no table. */
+  /** Maximum input length; undefined without a table of positions. */
   maxPositions: number | undefined
-  /** Standard deviation of fresh weights. */
+  /** Standard deviation of initial weights. */
   initializerRange: number
   tiedEmbeddings: boolean
   causal: boolean
-  /** Id that decoding starts from, where the body is an encoder and a decoder. */
+  /** Id of the decoder's first token, in an encoder-decoder. */
   decoderStartTokenId?: number
-  /** False where several documents cannot share a row with `starts`: learned biases have no packed form. */
+  /** False where documents cannot be packed (T5's relative bias). */
   packs?: boolean
 }
 
-/** Longest input that a model takes; rotary positions have no end, but a length that the model was made for, where its config says. */
+/** Maximum input length of a model; with rotary positions the length of pretraining, where the config has it. */
 export const contextLength = ({
   facts,
   config,
@@ -99,11 +100,13 @@ export const contextLength = ({
 }): number | undefined =>
   facts.maxPositions ?? (typeof config.maxPositions === 'number' ? config.maxPositions : undefined)
 
+/** Options of `build`. */
 export interface BuildOptions {
-  /** Leave the decoder of an encoder-decoder out. */
+  /** Build an encoder-decoder without its decoder. */
   encoderOnly?: boolean
 }
 
+/** An architecture. */
 export interface ModelDefinition<Schema extends z.ZodType<object> = z.ZodType<object>, Type extends string = string> {
   /** Name in recipes and flags, and `model_type` of config.json. */
   type: Type
@@ -183,7 +186,7 @@ export const defineModel = <const Type extends string, Schema extends z.ZodType<
   },
 })
 
-/** The rows' relation as attention wants it, from the batch's padding or packing. */
+/** Masks and packing of a batch for attention. */
 export const attentionContext = ({ attentionMask, starts, generator }: BodyInputs): AttentionContext => ({
   starts,
   // [B,S] -> [B,1,1,S]

@@ -1,8 +1,8 @@
-// Position ids of a batch: counted from the start of each row, or of each packed document.
+// Position ids of a batch, counted from the start of each row or packed document.
 import { Tensor } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 
-/** int64 [1,T] or [B,T] */
+/** Position ids, int64 [1,T] or [B,T]. */
 export const positionsOf = ({ inputIds, positionIds, starts, pastLength = 0 }: BodyInputs): Tensor => {
   if (positionIds !== undefined) return positionIds
   const length = inputIds.shape[1]

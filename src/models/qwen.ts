@@ -1,5 +1,7 @@
-// Qwen 2 and 2.5 (biases on queries, keys and values) and Qwen 3 (norms over heads instead). @source arXiv:2407.10671, arXiv:2505.09388
+// Qwen 2 and 2.5 (biases of queries, keys and values) and Qwen 3 (norms of queries and keys instead).
+// @source arXiv:2407.10671, arXiv:2505.09388
 import { z } from 'zod'
+import { ConfigError } from '../core/index.ts'
 import { settings, sizes } from './config-fields.ts'
 import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
 import { defineModel } from './model.ts'
@@ -16,18 +18,45 @@ const shared = {
   maxPositions: sizes.maxPositions.default(32768),
   normEps: settings.normEps.default(1e-6),
   ...ropeSettings,
+  useSlidingWindow: z.boolean().default(false).describe('sliding-window attention in some layers'),
+  slidingWindow: z.int().positive().default(4096).describe('keys that a query attends to in those layers'),
+  maxWindowLayers: z.int().nonnegative().default(28).describe('layers below this one attend to all keys'),
+  layerTypes: z
+    .array(z.enum(['full_attention', 'sliding_attention']))
+    .optional()
+    .describe('attention of each layer (default: by maxWindowLayers)'),
   attentionDropout: settings.attentionDropout.default(0),
   initializerRange: settings.initializerRange,
   tiedEmbeddings: settings.tiedEmbeddings.default(false),
 }
+
+/** @source transformers Qwen2Config, Qwen3Config: `layer_types` */
+const slidingWindowOf = ({ useSlidingWindow, slidingWindow, maxWindowLayers, layerTypes, numLayers }: WindowConfig) => {
+  if (layerTypes !== undefined && layerTypes.length !== numLayers)
+    throw new ConfigError(`Expected ${numLayers} entries for \`layer_types\`, one per layer, got ${layerTypes.length}.`)
+  return (layer: number): number => {
+    const slides = layerTypes === undefined ? layer >= maxWindowLayers : layerTypes[layer] === 'sliding_attention'
+    return useSlidingWindow && slides ? slidingWindow : 0
+  }
+}
+type WindowConfig = z.output<z.ZodObject<typeof shared>>
+
+/** Names in config.json. */
+const windowFields = {
+  useSlidingWindow: 'use_sliding_window',
+  slidingWindow: 'sliding_window',
+  maxWindowLayers: 'max_window_layers',
+  layerTypes: 'layer_types',
+} as const
+
 const qwen2Schema = z.strictObject({
   ...shared,
-  headDim: sizes.hiddenSize.optional().describe('size of a head; hiddenSize / numHeads unless given'),
+  headDim: sizes.hiddenSize.optional().describe('size of a head (default: hiddenSize / numHeads)'),
 })
 const qwen3Schema = z.strictObject({
   ...shared,
   headDim: sizes.hiddenSize.default(128).describe('size of a head'),
-  attentionBias: z.boolean().default(false).describe('biases in the attention projections'),
+  attentionBias: z.boolean().default(false).describe('biases of the attention projections'),
 })
 
 const test = {
@@ -63,10 +92,10 @@ export const qwen2 = defineModel({
       outputBias: false,
       mlpBias: false,
       headNorms: false,
-      slidingWindow: 0,
+      slidingWindow: slidingWindowOf(config),
     }),
   facts: (config) => ({ ...config, maxPositions: undefined, causal: true }),
-  hfFields: decoderFields,
+  hfFields: { ...decoderFields, ...windowFields },
   hfExtra: ropeFields,
   hfPrefix: 'model.',
   hfKeys: () => decoderKeys,
@@ -97,10 +126,10 @@ export const qwen3 = defineModel({
       outputBias: config.attentionBias,
       mlpBias: false,
       headNorms: true,
-      slidingWindow: 0,
+      slidingWindow: slidingWindowOf(config),
     }),
   facts: (config) => ({ ...config, maxPositions: undefined, causal: true }),
-  hfFields: { ...decoderFields, attentionBias: 'attention_bias' },
+  hfFields: { ...decoderFields, ...windowFields, attentionBias: 'attention_bias' },
   hfExtra: ropeFields,
   hfPrefix: 'model.',
   hfKeys: () => decoderKeys,

@@ -1,8 +1,8 @@
-// Runs the layers of a stack, some of them so that their activations are computed again in the backward pass. Knows no layer.
+// Runs the layers of a stack, some of them with activation checkpointing. Independent of layers.
 import { checkpoint, scope, type Tensor } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 
-/** A layer as a function of what flows through the stack; dropout's draws are replayed the second time. */
+/** Runs layers as functions of their inputs; the random numbers of dropout are repeated when a layer is recomputed. */
 export const layerRunner =
   ({ recompute = 0, generator }: Pick<BodyInputs, 'recompute' | 'generator'>) =>
   <Outputs extends Tensor | readonly Tensor[]>(
@@ -12,5 +12,5 @@ export const layerRunner =
   ): Outputs =>
     index < recompute
       ? checkpoint(layer, inputs, { generators: generator === undefined ? [] : [generator] })
-      : // What the graph does not need goes when the layer is done: of frozen layers that is everything.
+      : // Frees what autograd does not hold: everything, in layers that are not trained.
         scope(() => layer(...inputs))

@@ -1,4 +1,4 @@
-// The stack of T5's encoder and decoder: RMS norms before each part, learned biases by distance that all layers share, no bias terms.
+// The stack of T5's encoder and decoder: RMS norms, a learned relative bias that all layers share, no bias terms.
 import {
   type ActivationName,
   Attention,
@@ -15,6 +15,7 @@ import { type Generator, ones, type Tensor } from '../tensor/index.ts'
 import type { BodyInputs } from './model.ts'
 import { layerRunner } from './recompute.ts'
 
+/** Settings of the stack. */
 export interface RelativeStackOptions {
   hiddenSize: number
   headDim: number
@@ -62,6 +63,7 @@ class RelativeLayer extends Module {
   }
 }
 
+/** The encoder or the decoder of T5. */
 export class RelativeStack extends Module {
   relativeBias: RelativeBias
   layers: RelativeLayer[]
@@ -95,17 +97,17 @@ export class RelativeStack extends Module {
       const later = ones([length, length + pastLength], { dtype: 'bool', device: embedded.device }).triu(pastLength + 1)
       bias = bias.maskedFill(later, Number.NEGATIVE_INFINITY)
     }
-    const cross: AttentionContext = { mask: keysOf(options.sourceMask), generator }
+    const cross: AttentionContext = { mask: keyMask(options.sourceMask), generator }
     const drop = (layer: { dropout: Dropout }, x: Tensor, draws?: Generator) => layer.dropout.forward(x, draws)
     let stream = drop(this, embedded, generator)
     const allHidden = [stream]
     const run = layerRunner(options)
-    // What has a history of its own is an input of the layer, not closed over: recomputing must not walk it again.
+    // Tensors with history are inputs of the layer, not captured: recomputing must not run their backward again.
     const shared = [bias, ...(options.source === undefined ? [] : [options.source])]
     this.layers.forEach((layer, i) => {
       const forward = (input: Tensor, distances: Tensor, source?: Tensor): Tensor => {
         const cache = options.cache?.[i]
-        const self: AttentionContext = { bias: distances, mask: keysOf(options.mask), generator }
+        const self: AttentionContext = { bias: distances, mask: keyMask(options.mask), generator }
         let sum = input.add(
           drop(layer, layer.attention.forward(layer.attentionNorm.forward(input), self, { cache }), generator),
         )
@@ -124,5 +126,5 @@ export class RelativeStack extends Module {
   }
 }
 
-/** [B,S] of ones and zeros -> boolean [B,1,1,S] */
-const keysOf = (mask: Tensor | undefined): Tensor | undefined => mask?.ne(0).unsqueeze(1).unsqueeze(1)
+/** [B,S] of ones and zeros -> bool [B,1,1,S] */
+const keyMask = (mask: Tensor | undefined): Tensor | undefined => mask?.ne(0).unsqueeze(1).unsqueeze(1)

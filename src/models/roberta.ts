@@ -1,8 +1,8 @@
-// RoBERTa: BERT's encoder with positions counted from the padding id on, and no segments to speak of. @source arXiv:1907.11692
+// RoBERTa: BERT's encoder with positions that start after the padding id, and one segment id. @source arXiv:1907.11692
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
-import { EncoderBody, encoderFields, encoderIgnored, encoderKeys } from './encoder.ts'
+import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
 import {
   embedding,
   maskedLm,
@@ -21,7 +21,7 @@ const schema = z.strictObject({
   numHeads: sizes.numHeads.default(12),
   intermediateSize: sizes.intermediateSize.default(3072),
   activation: settings.activation.default('gelu'),
-  maxPositions: sizes.maxPositions.default(514).describe('rows of the position table: the longest input and two'),
+  maxPositions: sizes.maxPositions.default(514).describe('rows of the position table: maximum input length + 2'),
   typeVocabSize: sizes.typeVocabSize.default(1),
   normEps: settings.normEps.default(1e-5),
   hiddenDropout: settings.hiddenDropout,
@@ -31,12 +31,12 @@ const schema = z.strictObject({
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
 })
 
-/** Padding keeps the padding id; other tokens count from the one after it, passing padding over. */
+/** The position of padding is the padding id; other tokens count from the next one on, without padding. */
 const countFromPadding =
   (padTokenId: number) =>
   (inputs: BodyInputs): Tensor => {
     if (inputs.positionIds !== undefined) return inputs.positionIds
-    // As in padded rows, what is before them moves no position.
+    // As in padded rows, prepended tokens do not shift positions.
     if (inputs.starts !== undefined) return positionsOf({ ...inputs, pastLength: 0 }).add(padTokenId + 1)
     const present = inputs.inputIds.ne(padTokenId).to('int64')
     return present.cumsum(1).mul(present).add(padTokenId)
@@ -54,6 +54,7 @@ export const roberta = defineModel({
   build: (config) => new EncoderBody(config, countFromPadding(config.padTokenId)),
   facts: (config) => ({ ...config, maxPositions: config.maxPositions - config.padTokenId - 1, causal: false }),
   hfFields: encoderFields,
+  hfExtra: refuseDecoders,
   hfPrefix: 'roberta.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,

@@ -1,4 +1,4 @@
-// How Hugging Face configs write the scaling of rotary frequencies, old style (`rope_theta`, `rope_scaling`) and new (`rope_parameters`).
+// Rotary position embeddings in config.json: `rope_theta` and `rope_scaling`, or `rope_parameters` since transformers 5.
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import type { RopeScaling } from '../nn/index.ts'
@@ -6,6 +6,7 @@ import type { RopeScaling } from '../nn/index.ts'
 const factor = z.number().positive()
 const positions = z.int().positive()
 
+/** Settings of the scaling. */
 export const ropeScalingSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('default') }),
   z.strictObject({ kind: z.literal('linear'), factor }),
@@ -54,13 +55,13 @@ const readers: Record<string, (fields: Fields, maxPositions: unknown) => unknown
   }),
 }
 
-/** The two settings of a model with rotary positions. */
+/** Settings of a model with rotary positions. */
 export const ropeSettings = {
   ropeTheta: z.number().positive().default(10000).describe('base of the rotary frequencies'),
-  ropeScaling: ropeScalingSchema.default({ kind: 'default' }).describe('stretching of the rotary frequencies'),
+  ropeScaling: ropeScalingSchema.default({ kind: 'default' }).describe('scaling of the rotary frequencies'),
 }
 
-/** @throws ConfigError for a kind that Tunesmith does not know: guessing would give other logits. */
+/** @throws ConfigError for an unsupported kind of scaling */
 const read = (fields: Fields): Fields => {
   const given = (fields.rope_parameters ?? fields.rope_scaling ?? {}) as Fields
   const kind = String(given.rope_type ?? given.type ?? 'default')

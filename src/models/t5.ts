@@ -1,5 +1,5 @@
-// T5 (v1.0, v1.1, flan): an encoder and a decoder with RMS norms before each part, learned biases by distance, no other positions
-// and no bias terms. @source arXiv:1910.10683, arXiv:2002.05202 (v1.1's gated blocks)
+// T5 (v1.0, v1.1, flan): an encoder and a decoder with RMS norms, a learned relative bias instead of positions, and no bias
+// terms. @source arXiv:1910.10683, arXiv:2002.05202 (v1.1's gated blocks)
 import { z } from 'zod'
 import { ConfigError } from '../core/index.ts'
 import { Embedding, type KeyRule } from '../nn/index.ts'
@@ -14,23 +14,23 @@ const schema = z.strictObject({
   hiddenSize: sizes.hiddenSize.default(512),
   headDim: sizes.hiddenSize.default(64).describe('size of a head'),
   intermediateSize: sizes.intermediateSize.default(2048),
-  numLayers: sizes.numLayers.default(6).describe('blocks of the encoder'),
-  numDecoderLayers: sizes.numLayers.optional().describe('blocks of the decoder; numLayers unless given'),
+  numLayers: sizes.numLayers.default(6).describe('layers of the encoder'),
+  numDecoderLayers: sizes.numLayers.optional().describe('layers of the decoder (default: numLayers)'),
   numHeads: sizes.numHeads.default(8),
-  relativeBuckets: sizes.numHeads.default(32).describe('buckets of distances'),
-  relativeMaxDistance: sizes.maxPositions.default(128).describe('distances from here on share the last bucket'),
+  relativeBuckets: sizes.numHeads.default(32).describe('buckets of the relative bias'),
+  relativeMaxDistance: sizes.maxPositions.default(128).describe('distance from which on all share the last bucket'),
   activation: settings.activation.default('relu'),
-  gated: z.boolean().default(false).describe('gated feed-forward blocks, as v1.1 and flan have'),
-  dropout: settings.attentionDropout.default(0.1).describe('dropout everywhere'),
+  gated: z.boolean().default(false).describe('gated feed-forward blocks, as in v1.1 and flan'),
+  dropout: settings.attentionDropout.default(0.1).describe('dropout of embeddings, attention and feed-forward blocks'),
   normEps: settings.normEps.default(1e-6),
-  initializerFactor: z.number().positive().default(1).describe('scales fresh weights'),
+  initializerFactor: z.number().positive().default(1).describe('factor of the standard deviation of initial weights'),
   padTokenId: settings.padTokenId.default(0),
-  decoderStartTokenId: settings.padTokenId.default(0).describe('id that decoding starts from'),
+  decoderStartTokenId: settings.padTokenId.default(0).describe('id of the first token of the decoder'),
   tiedEmbeddings: settings.tiedEmbeddings.default(true),
   scaleOutputs: z
     .boolean()
     .optional()
-    .describe('divide by the root of the hidden size before scoring; as tiedEmbeddings unless given'),
+    .describe('divide by the root of the hidden size before the output layer (default: tiedEmbeddings)'),
 })
 type T5Config = z.output<typeof schema>
 
@@ -50,7 +50,7 @@ class T5Body extends Body {
     const { attentionMask: mask, decoderInputIds, generator, allHidden } = inputs
     if (inputs.starts !== undefined)
       throw new ConfigError(
-        'Expected padded rows for a T5 model, got packed ones. Its learned biases have no packed form; set packing off.',
+        'Expected padded rows for a T5 model, got packed ones. Its relative bias does not support packing: disable it.',
       )
     const encoderHidden =
       inputs.encoderHidden ??
@@ -99,7 +99,7 @@ const stackKeys = (stack: string, cross: boolean, gated: boolean): KeyRule[] => 
   ]
 }
 
-/** The decoder reads the encoder's own ids, one place later, and starts from its start token. */
+/** Decoder inputs where none are given: those of the encoder, shifted right after the start token. */
 const decodeShifted =
   (startId: number) =>
   (inputs: BodyInputs): BodyInputs => {
@@ -186,7 +186,7 @@ export const t5 = defineModel({
     ...stackKeys('encoder', false, gated),
     ...stackKeys('decoder', true, gated),
   ],
-  // The stacks' own tables are the shared one; one layer of old files has a table that was never used.
+  // Copies of the shared embedding, and an unused table in old checkpoints.
   hfIgnored: [
     /(^|\.)(encoder|decoder)\.embed_tokens\.weight$/,
     /(^|\.)decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
@@ -195,7 +195,7 @@ export const t5 = defineModel({
     const prepare = decodeShifted(decoderStartTokenId)
     return {
       'seq2seq-lm': seq2seqLm('T5ForConditionalGeneration', scaleOutputs ? hiddenSize ** -0.5 : 1),
-      // The last token is the end of the text: its place in the decoder has seen all of it.
+      // The last token, the end of the text, attends to all others in the decoder.
       'sequence-classification': sequenceClassification(
         'T5ForSequenceClassification',
         {

@@ -1,10 +1,12 @@
-// Activation functions by the names that Hugging Face configs use.
+// Activation functions by their names in Hugging Face configs.
 import { fusedGelu, type Tensor } from '../tensor/index.ts'
 
+/** A function of each element; the shape stays. */
 export type Activation = (input: Tensor) => Tensor
 
 const geluTanh: Activation = (input) => fusedGelu(input, { approximate: 'tanh' })
 
+/** Activation functions by name. */
 export const activations = {
   gelu: (input) => fusedGelu(input),
   gelu_new: geluTanh,
@@ -18,5 +20,7 @@ export const activations = {
   sigmoid: (input) => input.sigmoid(),
 } as const satisfies Record<string, Activation>
 
+/** Name of an activation function. */
 export type ActivationName = keyof typeof activations
+/** All names. */
 export const activationNames = Object.keys(activations) as ActivationName[]

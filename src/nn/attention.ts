@@ -1,5 +1,5 @@
 // Attention for every model: self and cross, causal and not, grouped heads, sliding window, rotary or relative positions,
-// padded or packed rows, with or without a cache. Knows no architecture; models choose by options.
+// padded or packed rows, with or without a cache. Models choose by options.
 import {
   attention,
   dropout as dropWeights,
@@ -13,56 +13,67 @@ import { Module } from './module.ts'
 import type { Norm } from './norm.ts'
 import { applyRotary } from './rope.ts'
 
-/** Keys and values of earlier tokens of one layer. */
+/** Cache of the keys and values of earlier tokens, for one layer. */
 export interface LayerCache {
-  /** Adds [B,T,K,D] keys and values; returns all so far, [B,S,K,D]. */
+  /** Appends keys and values [B,T,K,D] and returns all so far, [B,S,K,D]. */
   append(key: Tensor, value: Tensor): { key: Tensor; value: Tensor }
   /**
-   * For layers that write a token themselves: counts one more, at `past` of the whole buffers [B,capacity,K,D]. Undefined before the
-   * first `append`, and where a cache has no such buffers.
+   * For layers that write the next token into the cache themselves: reserves position `past` of the buffers [B,capacity,K,D].
+   * Undefined before the first `append`, and for a cache without such buffers.
    */
   takeOne?(): { keys: Tensor; values: Tensor; past: number } | undefined
-  /** Keys and values of the source, which stay the same: made at the first call, given again at later ones. */
+  /** Keys and values of cross attention, which stay the same: computed at the first call and cached. */
   source(make: () => { key: Tensor; value: Tensor }): { key: Tensor; value: Tensor }
 }
 
-/** How the rows of a batch relate; one for a whole forward pass. */
+/** Masks, packing and positions of a batch, shared by all layers of a forward pass. */
 export interface AttentionContext {
-  /** Packed rows: cumulative lengths, int64 [n+1]; B is 1 then. Documents do not see each other. */
+  /** Packed documents, with B = 1: cumulative lengths, int64 [n+1]. Documents do not attend to each other. */
   starts?: Tensor
-  /** The same for keys, where they are other rows (cross attention). */
+  /** Cumulative lengths of the keys (default: `starts`). */
   keyStarts?: Tensor
-  /** Boolean, true where a key may be seen, broadcastable to [B,H,T,S]. */
+  /** bool, true where a query may attend to a key, broadcast to [B,H,T,S]. */
   mask?: Tensor
-  /** Added to the scores before softmax, [1|B,H,T,S]; may be learned. */
+  /** Added to the scores before softmax, [1|B,H,T,S]; may need a gradient. */
   bias?: Tensor
-  /** Rotary angles of the rows' positions. */
+  /** Rotary position embeddings of the rows' positions. */
   angles?: { cos: Tensor; sin: Tensor }
-  /** Draws for dropout. */
+  /** Random numbers of dropout. */
   generator?: Generator
 }
 
+/** Shape and behaviour of an attention layer. */
 export interface AttentionOptions {
+  /** Width of the input and output. */
   hidden: number
+  /** Query heads. */
   heads: number
+  /** Key and value heads (default: `heads`). */
   kvHeads?: number
+  /** Size of a head (default: `hidden / heads`). */
   headDim?: number
-  /** Size of what keys and values are made from; the hidden size unless another stack feeds them. */
+  /** Width of the input of keys and values (default: `hidden`). */
   keyHidden?: number
+  /** Biases of the projections (default: true). */
   bias?: boolean
+  /** Bias of the output projection (default: `bias`). */
   outputBias?: boolean
+  /** Queries attend to no later keys (default: false). */
   causal?: boolean
-  /** Keys further back than this are not seen; 0 sees all. */
+  /** Sliding window: number of keys that a query attends to, its own included (default: 0, all). */
   window?: number
-  /** Multiplies scores; 1/sqrt(headDim) unless given. */
+  /** Factor of the scores (default: 1/sqrt(headDim)). */
   scale?: number
+  /** Dropout of attention weights (default: 0). */
   dropout?: number
+  /** Factor of the output projection's initial standard deviation (default: 1). */
   outputScale?: number
-  /** Norms over each head's queries and keys (Qwen 3). */
+  /** Norms of each head's queries and keys (Qwen 3). */
   queryNorm?: Norm
   keyNorm?: Norm
 }
 
+/** Multi-head attention with its projections. */
 export class Attention extends Module {
   qProj: Linear
   kProj: Linear
@@ -102,17 +113,20 @@ export class Attention extends Module {
     this.#dropout = options.dropout ?? 0
   }
 
-  /** [B,T,C] -> [B,T,C]. `source` [B,S,C] gives keys and values for cross attention, which a cache keeps; it extends a row's own. */
+  /**
+   * [B,T,C] -> [B,T,C]. With `source` [B,S,C] it is cross attention, whose keys and values the cache keeps; without, the cache
+   * is extended by the input's own.
+   */
   forward(
     input: Tensor,
     context: AttentionContext = {},
     options: { source?: Tensor; cache?: LayerCache } = {},
   ): Tensor {
-    // Queries, keys and values go before anything else is made, where neither gradient nor cache needs them.
+    // Free q, k and v before the output projection where neither autograd nor the cache holds them.
     return this.oProj.forward(scope(() => this.#mix(input, context, options)))
   }
 
-  /** What the heads gather, side by side, [B,T,H*D]. */
+  /** The heads' outputs, concatenated: [B,T,H*D]. */
   #mix(input: Tensor, context: AttentionContext, options: { source?: Tensor; cache?: LayerCache }): Tensor {
     const [batch, length] = input.shape
     const split = (projected: Tensor, heads: number) => projected.view([batch, -1, heads, this.#headDim]) // [B,T,C] -> [B,T,H,D]
@@ -147,7 +161,7 @@ export class Attention extends Module {
     })
   }
 
-  /** A learned bias needs its gradient, which only the plain form of attention gives. Causality is part of the bias. */
+  /** Attention with a bias that may need a gradient, which the fused kernel does not compute. Causality is part of the bias. */
   #biased(query: Tensor, key: Tensor, value: Tensor, { bias, mask, generator }: AttentionContext): Tensor {
     const added = mask === undefined ? bias : bias?.maskedFill(mask.logicalNot(), Number.NEGATIVE_INFINITY)
     const heads = (x: Tensor) => x.transpose(1, 2) // [B,T,H,D] -> [B,H,T,D]
@@ -158,7 +172,7 @@ export class Attention extends Module {
         scale: this.#scale,
         enableGqa: this.#kvHeads !== this.#heads,
       }).transpose(1, 2)
-    // libtorch's own would draw from its global generator: no seed of ours, and other draws when a layer is recomputed.
+    // libtorch's dropout uses its global generator: not seeded by us, and different when a layer is recomputed.
     const repeat = this.#heads / this.#kvHeads
     const spread = (x: Tensor) => (repeat === 1 ? heads(x) : heads(x).repeatInterleave(repeat, 1))
     const scores = heads(query).matmul(spread(key).transpose(2, 3)).mul(this.#scale)

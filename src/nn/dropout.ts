@@ -1,7 +1,8 @@
-// Dropout as a layer: active in training mode only, drawing from the stream it is given.
+// Dropout as a layer: active in training mode only, with the random numbers of the given generator.
 import { dropout, type Generator, type Tensor } from '../tensor/index.ts'
 import { Module } from './module.ts'
 
+/** Sets elements to 0 with a probability, in training mode only. */
 export class Dropout extends Module {
   readonly #p: number
 

@@ -1,13 +1,14 @@
-// A table of vectors looked up by id.
+// Embedding: a table of vectors by id.
 import { type Dtype, embedding, type Tensor } from '../tensor/index.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
 
+/** A table of vectors, looked up by id. */
 export class Embedding extends Module {
   /** [entries, size] */
   weight: Tensor
   readonly #paddingIndex: number | undefined
-  #gives: Dtype | undefined
+  #outputDtype: Dtype | undefined
 
   /** @param options.paddingIndex a row that starts at zero and gets no gradient. */
   constructor(entries: number, size: number, options: { paddingIndex?: number } = {}) {
@@ -19,21 +20,21 @@ export class Embedding extends Module {
   /** int64 [...] -> [..., size] */
   forward(ids: Tensor): Tensor {
     const rows = embedding(this.weight, ids, this.#paddingIndex === undefined ? {} : { paddingIdx: this.#paddingIndex })
-    return this.#gives === undefined ? rows : rows.to(this.#gives)
+    return this.#outputDtype === undefined ? rows : rows.to(this.#outputDtype)
   }
 
-  /** What its vectors are. */
+  /** Dtype of the output. */
   get dtype(): Dtype {
-    return this.#gives ?? this.weight.dtype
+    return this.#outputDtype ?? this.weight.dtype
   }
 
   get device(): string {
     return this.weight.device
   }
 
-  /** Gives vectors of this kind from now on, whatever the table is held in. */
-  give(dtype: Dtype): void {
-    this.#gives = dtype
+  /** Converts the output to another dtype than that of the table. */
+  setOutputDtype(dtype: Dtype): void {
+    this.#outputDtype = dtype
   }
 
   protected override reset({ std, generator }: Initialization): void {

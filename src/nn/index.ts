@@ -1,14 +1,14 @@
-// Layers, as every model uses them.
+// Layers that models are built of.
 export { type Activation, type ActivationName, activationNames, activations } from './activation.ts'
 export { Attention, type AttentionContext, type AttentionOptions, type LayerCache } from './attention.ts'
 export { Dropout } from './dropout.ts'
 export { Embedding } from './embedding.ts'
-export { FrozenMatrix, type Packing } from './frozen-matrix.ts'
 export type { KeyRule } from './key-rule.ts'
-export { type Holding, holdings, Linear } from './linear.ts'
+export { Linear, type Quantization, quantizations } from './linear.ts'
 export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'
 export { compareState, describeReport, expectLastSize, type Initialization, type LoadReport, Module } from './module.ts'
 export { LayerNorm, Norm, RmsNorm } from './norm.ts'
 export { buildShapes, materialize } from './parameter.ts'
+export { type MatrixFormat, QuantizedMatrix } from './quantized-matrix.ts'
 export { RelativeBias } from './relative-bias.ts'
 export { applyRotary, type RopeOptions, type RopeScaling, RotaryTable } from './rope.ts'

@@ -1,18 +1,18 @@
-// How a module's path is named in a checkpoint of other people's making. Models list their rules; checkpoints are read by them.
+// Names of parameters in Hugging Face checkpoints. Models list rules, by which checkpoints are read and written.
 
 /**
- * One name of a checkpoint, as module paths: `.weight` and `.bias` follow both. `{i}` stands for a layer's number. Several of
- * ours are stacked along the first dimension in theirs.
+ * A module's path here and its name in the checkpoint; `.weight` and `.bias` follow both. `{i}` is a layer's number. Where
+ * `ours` is a list, the checkpoint has those matrices stacked along the first dimension.
  */
 export interface KeyRule {
   ours: string | readonly string[]
   theirs: string
-  /** Theirs stores a matrix the other way round (GPT-2's Conv1D). */
+  /** The checkpoint stores the matrix transposed (GPT-2's Conv1D). */
   transposed?: boolean
-  /** Both names are whole: nothing follows them. */
+  /** Both names are complete, without `.weight` or `.bias` after them. */
   exact?: boolean
-  /** Names that files of other makers have in its place. */
+  /** Other names that checkpoints use instead. */
   alsoReads?: readonly string[]
-  /** Writes the tensor under those names too: their class has several parameters where we have one. */
+  /** Writes the tensor under those names too, where the class in transformers has several parameters for it. */
   writesAll?: boolean
 }

@@ -1,27 +1,29 @@
-// A linear layer: `y = x Wᵀ + b`. Its matrix may be frozen in fewer bits: no parameter then, but the same layer for all who use it.
+// A linear layer: `y = x Wᵀ + b`. Its matrix may be quantised: it is no parameter then, but the layer is used in the same way.
 import { ConfigError } from '../core/index.ts'
 import { type Dtype, keep, linear, noGrad, type Tensor } from '../tensor/index.ts'
-import { FrozenMatrix, type Packing, packingNames } from './frozen-matrix.ts'
 import { type Initialization, Module } from './module.ts'
 import { parameter } from './parameter.ts'
+import { type MatrixFormat, matrixFormats, QuantizedMatrix } from './quantized-matrix.ts'
 
-/** How a matrix that is not trained may be held. */
-export type Holding = 'bfloat16' | Packing
-export const holdings: readonly Holding[] = ['bfloat16', ...packingNames]
+/** Formats of a matrix that is not trained. */
+export type Quantization = 'bfloat16' | MatrixFormat
+/** All of these formats. */
+export const quantizations: readonly Quantization[] = ['bfloat16', ...matrixFormats]
 
+/** A linear layer, whose matrix may be quantised. */
 export class Linear extends Module {
-  /** [outputs, inputs]; of a frozen layer a float32 copy, made at each reading */
+  /** [outputs, inputs]; dequantised at each access where the layer is quantised */
   weight: Tensor
   /** [outputs] */
   bias?: Tensor
   readonly #scale: number
   readonly #tied: boolean
-  #frozen: FrozenMatrix | undefined
-  #held: Holding | undefined
+  #quantized: QuantizedMatrix | undefined
+  #quantization: Quantization | undefined
 
   /**
-   * @param options.initialScale multiplies the standard deviation: GPT-2 scales what writes to the residual stream
-   * @param options.tied another layer's matrix, used here too and initialised there
+   * @param options.initialScale factor of the initial standard deviation; GPT-2 scales layers that write to the residual stream
+   * @param options.tied matrix of another layer, which initialises it
    */
   constructor(inputs: number, outputs: number, options: { bias?: boolean; initialScale?: number; tied?: Tensor } = {}) {
     super()
@@ -43,60 +45,61 @@ export class Linear extends Module {
 
   /** [outputs, inputs] */
   get shape(): readonly [outputs: number, inputs: number] {
-    const { shape } = this.#frozen ?? this.weight
+    const { shape } = this.#quantized ?? this.weight
     return [shape[0], shape[1]]
   }
 
-  /** What its inputs and outputs are, which is not how the matrix is held where that is frozen. */
+  /** Dtype of inputs and outputs: float32 where the matrix is quantised. */
   get dtype(): Dtype {
-    return this.#held === undefined ? this.weight.dtype : 'float32'
+    return this.#quantization === undefined ? this.weight.dtype : 'float32'
   }
 
   get device(): string {
-    return (this.#frozen?.codes ?? this.weight).device
+    return (this.#quantized?.codes ?? this.weight).device
   }
 
-  /** How the matrix is held, where it is frozen. */
-  get held(): Holding | undefined {
-    return this.#held
+  /** Format of the matrix where it is quantised. */
+  get quantization(): Quantization | undefined {
+    return this.#quantization
   }
 
-  /** The matrix, where it is no parameter. */
-  get frozen(): FrozenMatrix | undefined {
-    return this.#frozen
+  /** The quantised matrix, where it is no parameter. */
+  get quantizedMatrix(): QuantizedMatrix | undefined {
+    return this.#quantized
   }
 
-  override get heldCount(): number {
-    return this.#frozen === undefined ? 0 : this.shape[0] * this.shape[1]
+  override get quantizedCount(): number {
+    return this.#quantized === undefined ? 0 : this.shape[0] * this.shape[1]
   }
 
   /**
-   * Holds the matrix in fewer bits from now on, for float32 inputs: bfloat16 stays a parameter, anything else is none. Nothing brings
-   * back what is lost. @throws ConfigError for a matrix that is frozen already or not on the CPU
+   * Quantises the matrix, for float32 inputs. In bfloat16 it stays a parameter, otherwise not. It cannot be undone.
+   * @throws ConfigError for a matrix that is quantised already or not on the CPU
    */
-  freeze(held: Holding): void {
-    if (this.#held !== undefined || this.device !== 'cpu')
+  quantize(format: Quantization): void {
+    if (this.#quantization !== undefined || this.device !== 'cpu')
       throw new ConfigError(
-        `Expected a plain matrix on the CPU to freeze in ${held}, got one ${this.#held === undefined ? `on ${this.device}` : `in ${this.#held}`}.`,
+        `Expected an unquantised matrix on the CPU to quantise to ${format}, got one ${this.#quantization === undefined ? `on ${this.device}` : `in ${this.#quantization}`}.`,
       )
     const { weight } = this
-    if (held === 'bfloat16') this.weight = keep(noGrad(() => weight.detach().to('bfloat16')))
+    if (format === 'bfloat16') this.weight = keep(noGrad(() => weight.detach().to('bfloat16')))
     else {
-      const frozen = new FrozenMatrix(weight, held)
-      this.#frozen = frozen
-      // Not enumerable: fields that are parameters are found by enumeration.
-      Object.defineProperty(this, 'weight', { get: () => frozen.unpacked(), enumerable: false })
+      const quantized = new QuantizedMatrix(weight, format)
+      this.#quantized = quantized
+      // Not enumerable, since enumerable tensor fields are parameters.
+      Object.defineProperty(this, 'weight', { get: () => quantized.dequantize(), enumerable: false })
     }
-    this.#held = held
-    if (weight.dtype !== held) weight.free()
+    this.#quantization = format
+    if (weight.dtype !== format) weight.free()
   }
 
   #multiply(input: Tensor, bias: Tensor | null): Tensor {
-    return this.#frozen?.multiply(input, bias) ?? linear(input, this.weight, bias)
+    return this.#quantized?.multiply(input, bias) ?? linear(input, this.weight, bias)
   }
 
   protected override reset({ std, generator }: Initialization): void {
-    if (this.#held !== undefined) throw new ConfigError('Expected a plain matrix to draw anew, got a frozen one.')
+    if (this.#quantization !== undefined)
+      throw new ConfigError('Expected an unquantised matrix to initialise, got a quantised one.')
     if (!this.#tied) this.weight.normal_(0, std * this.#scale, { generator })
     this.bias?.zero_()
   }

@@ -1,10 +1,11 @@
-// The two shapes of feed-forward block: plain, and gated.
+// Feed-forward blocks: plain, and gated.
 import { type Generator, scope, swiglu, type Tensor } from '../tensor/index.ts'
 import { type ActivationName, activations } from './activation.ts'
 import { Dropout } from './dropout.ts'
 import { Linear } from './linear.ts'
 import { Module } from './module.ts'
 
+/** A feed-forward block. */
 export abstract class Mlp extends Module {
   /** [...,C] -> [...,C] */
   abstract forward(input: Tensor, generator?: Generator): Tensor
@@ -16,7 +17,7 @@ interface MlpOptions {
   activation: ActivationName
   bias?: boolean
   outputScale?: number
-  /** Between the activation and the way down (T5). */
+  /** Dropout before the down projection (T5). */
   innerDropout?: number
 }
 
@@ -36,7 +37,7 @@ export class PlainMlp extends Mlp {
   }
 
   forward(input: Tensor, generator?: Generator): Tensor {
-    // What is as wide goes before the way down is made, where no gradient needs it.
+    // Free the up projection's output before the down projection where autograd does not hold it.
     const wide = scope(() => activations[this.#activation](this.upProj.forward(input)))
     return this.downProj.forward(this.dropout.forward(wide, generator))
   }

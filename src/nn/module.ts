@@ -1,15 +1,16 @@
-// The base of every layer and model: parameters by path, modes, moves between dtypes and devices, state in and out.
-// Knows no layer.
+// The base class of layers and models: parameters by path, training mode, dtype and device, loading a state.
 import { CheckpointError, ShapeError } from '../core/index.ts'
 import { type Dtype, type Generator, keep, noGrad, Tensor } from '../tensor/index.ts'
 
-/** How a module's fresh parameters are drawn; layers decide what they do with it. */
+/** Settings of random initialisation; each layer decides how it uses them. */
 export interface Initialization {
   /** Standard deviation of weight matrices. */
   std: number
+  /** Random numbers of the initialisation. */
   generator: Generator
 }
 
+/** How a state differs from a module's parameters, by path. */
 export interface LoadReport {
   missing: string[]
   unexpected: string[]
@@ -18,8 +19,8 @@ export interface LoadReport {
 }
 
 /**
- * A part of a model. Every tensor in an ordinary field is a parameter, every module (or array of modules) a child, and the
- * field names joined by dots are its path. Anything else belongs in `#private` fields.
+ * A part of a model. Every tensor in a public field is a parameter, every module (or array of modules) a child, and the field
+ * names joined by dots are its path. Anything else belongs in `#private` fields.
  */
 export abstract class Module {
   #training = false
@@ -29,8 +30,8 @@ export abstract class Module {
     return this.#training
   }
 
-  /** Positions that it puts in front of every row or document of a batch, and that go through all layers. */
-  get positionsInFront(): number {
+  /** Number of virtual tokens that it prepends to every row or document of a batch, and that pass through all layers. */
+  get prependedPositions(): number {
     return 0
   }
 
@@ -43,13 +44,13 @@ export abstract class Module {
     }
   }
 
-  /** This module and all below it, by path. */
+  /** This module and its descendants, by path. */
   *modules(prefix = ''): Iterable<[string, Module]> {
     yield [prefix, this]
     for (const [name, child] of this.children()) yield* child.modules(prefix === '' ? name : `${prefix}.${name}`)
   }
 
-  /** Every parameter once, by path; a tied one under the first path that reaches it. */
+  /** Every parameter once, by path; a tied one under its first path. */
   parameters(): Map<string, Tensor> {
     const found = new Map<string, Tensor>()
     const seen = new Set<Tensor>()
@@ -62,23 +63,25 @@ export abstract class Module {
     return found
   }
 
-  /** Values of this module itself that are held as no parameter. */
-  get heldCount(): number {
+  /** Number of this module's own weights that are quantised, so no parameters. */
+  get quantizedCount(): number {
     return 0
   }
 
-  /** Number of values in all parameters, and of those that are held otherwise. */
+  /** Number of elements of all parameters, and of quantised weights. */
   get parameterCount(): number {
     let count = 0
     for (const parameter of this.parameters().values()) count += parameter.size
-    for (const [, module] of this.modules()) count += module.heldCount
+    for (const [, module] of this.modules()) count += module.quantizedCount
     return count
   }
 
+  /** Sets training mode: dropout is active. */
   train(): this {
     return this.#setTraining(true)
   }
 
+  /** Sets evaluation mode: dropout is inactive. */
   eval(): this {
     return this.#setTraining(false)
   }
@@ -89,7 +92,7 @@ export abstract class Module {
     return this
   }
 
-  /** Puts another tensor in the place of a parameter; ties follow. */
+  /** Replaces parameters by other tensors; tied ones stay tied. */
   replaceParameters(replace: (path: string, parameter: Tensor) => Tensor): this {
     const chosen = new Map<Tensor, Tensor>()
     for (const [path, parameter] of this.parameters()) chosen.set(parameter, replace(path, parameter))
@@ -101,7 +104,7 @@ export abstract class Module {
     return this
   }
 
-  /** Converts parameters in place of the old ones, which are freed when nothing else holds them. */
+  /** Converts all parameters; the old tensors are freed when nothing else uses them. */
   to(target: { dtype?: Dtype; device?: string }): this {
     return this.replaceParameters((_, parameter) => {
       const { requiresGrad } = parameter
@@ -111,33 +114,34 @@ export abstract class Module {
     })
   }
 
-  /** Copies parameters that do not lie in rows, as some files hold them: what is trained or read row by row wants them so. */
-  inRows(): this {
+  /** Copies parameters that are not row-major, as those of some files, since training and decoding are faster so. */
+  makeContiguous(): this {
     if ([...this.parameters().values()].every((parameter) => parameter.isContiguous)) return this
     return this.replaceParameters((_, parameter) => (parameter.isContiguous ? parameter : contiguous(parameter)))
   }
 
+  /** Whether `backward` computes gradients of the parameters. */
   requireGrad(required: boolean): this {
-    if (required) this.inRows()
+    if (required) this.makeContiguous()
     for (const parameter of this.parameters().values()) parameter.requiresGrad = required
     return this
   }
 
-  /** Draws fresh parameters, in the order of paths, so that one seed gives one model. */
-  initialize(how: Initialization): this {
+  /** Initialises all parameters, in the order of paths, so that the same seed gives the same model. */
+  initialize(options: Initialization): this {
     noGrad(() => {
-      for (const [, module] of this.modules()) module.reset(how)
+      for (const [, module] of this.modules()) module.reset(options)
     })
     return this
   }
 
-  /** Fills this module's own parameters, not its children's. Layers with parameters override it. */
+  /** Initialises this module's own parameters, not its children's. Layers with parameters override it. */
   protected reset(_: Initialization): void {}
 
   /**
-   * Takes tensors by path. With `copy` false they become the parameters themselves (mapped files stay mapped); otherwise values
-   * are copied into the present ones, converted to their dtype.
-   * @throws CheckpointError that lists all missing, unexpected and misshapen paths, unless `strict` is false.
+   * Loads tensors by path. By default they are copied into the parameters and converted to their dtype; with `copy: false`
+   * they become the parameters themselves, so mapped files stay mapped.
+   * @throws CheckpointError that lists all missing, unexpected and mismatched paths, unless `strict` is false
    */
   loadState(state: ReadonlyMap<string, Tensor>, options: { strict?: boolean; copy?: boolean } = {}): LoadReport {
     const own = this.parameters()
@@ -166,7 +170,7 @@ const contiguous = (parameter: Tensor): Tensor => {
   return copy
 }
 
-/** What of `own` a state lacks, what else it holds, and what has another shape. */
+/** Compares a state with a module's parameters. */
 export const compareState = (own: ReadonlyMap<string, Tensor>, state: ReadonlyMap<string, Tensor>): LoadReport => {
   const report: LoadReport = { missing: [], unexpected: [], mismatched: [] }
   for (const [path, parameter] of own) {
@@ -179,7 +183,7 @@ export const compareState = (own: ReadonlyMap<string, Tensor>, state: ReadonlyMa
   return report
 }
 
-/** One report of everything wrong, a group to a line. */
+/** The differences of a report as an error message. */
 export const describeReport = (report: LoadReport): string => {
   const group = (name: string, paths: readonly string[]) =>
     paths.length === 0
@@ -193,7 +197,7 @@ export const describeReport = (report: LoadReport): string => {
   return `Expected every parameter of the model and nothing else, got ${parts.join('; ')}. Check that the checkpoint belongs to this model.`
 }
 
-/** Fails with both sizes named. */
+/** Checks the last dimension of a tensor. @throws ShapeError that names both sizes */
 export const expectLastSize = (where: string, input: Tensor, size: number): void => {
   if (input.shape.at(-1) !== size)
     throw new ShapeError(`Expected a last dimension of ${size} for \`${where}\`, got [${input.shape.join(', ')}].`)

@@ -1,16 +1,17 @@
-// Layer norm and RMS norm, alone or together with the addition that feeds them.
+// Layer norm and RMS norm, alone or fused with the addition before them.
 import { addLayerNorm, addRmsNorm, type Tensor } from '../tensor/index.ts'
 import { Module } from './module.ts'
 import { parameter } from './parameter.ts'
 
 /** A normalisation over the last dimension. */
 export abstract class Norm extends Module {
+  /** [...,C] -> [...,C] */
   abstract forward(input: Tensor): Tensor
-  /** The sum of input and residual (the input itself without one), and that sum normalised. */
+  /** The sum of input and residual (or the input, where it is null), and the normalised sum. */
   abstract add(input: Tensor, residual: Tensor | null): [sum: Tensor, normalized: Tensor]
 }
 
-/** @source arXiv:1607.06450 */
+/** Layer normalisation over the last dimension. @source arXiv:1607.06450 */
 export class LayerNorm extends Norm {
   weight: Tensor
   bias?: Tensor
@@ -37,7 +38,7 @@ export class LayerNorm extends Norm {
   }
 }
 
-/** @source arXiv:1910.07467 */
+/** RMS normalisation over the last dimension. @source arXiv:1910.07467 */
 export class RmsNorm extends Norm {
   weight: Tensor
   readonly #eps: number

@@ -1,9 +1,10 @@
-// T5's learned bias on attention scores by distance between tokens, in buckets that widen with the distance.
+// T5's learned bias of attention scores by the distance of tokens, in buckets that widen with the distance.
 import { ConfigError } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
 import { Embedding } from './embedding.ts'
 import { Module } from './module.ts'
 
+/** A learned bias of attention scores by distance. */
 export class RelativeBias extends Module {
   table: Embedding
   readonly #buckets: number
@@ -12,10 +13,10 @@ export class RelativeBias extends Module {
 
   constructor(options: { buckets: number; maxDistance: number; heads: number; bidirectional: boolean }) {
     super()
-    // Below this no distance has a bucket of its own, and the logarithm of the others has no meaning.
+    // With fewer, no distance has a bucket of its own, and the logarithm of the others is undefined.
     if (options.buckets < 4 || options.maxDistance <= options.buckets / 2)
       throw new ConfigError(
-        `Expected at least 4 buckets and a longest distance of more than half of them for the relative bias, got ${options.buckets} and ${options.maxDistance}.`,
+        `Expected at least 4 buckets and a maximum distance of more than half of them for the relative bias, got ${options.buckets} and ${options.maxDistance}.`,
       )
     this.table = new Embedding(options.buckets, options.heads)
     this.#buckets = options.buckets
@@ -35,7 +36,7 @@ export class RelativeBias extends Module {
     } else back = Math.max(back, 0)
     const exact = Math.floor(buckets / 2)
     if (back < exact) return start + back
-    // Float32, as the published implementation rounds: a bucket's edge must fall on the same side.
+    // Rounded to float32 as in the published implementation, so that distances at an edge get the same bucket.
     const grown = Math.fround(
       Math.fround(Math.log(Math.fround(back / exact))) / Math.fround(Math.log(this.#maxDistance / exact)),
     )

@@ -1,7 +1,7 @@
-// Rotary position embedding: the table of angles, with the scalings that published models use, and its application.
+// Rotary position embedding: tables of cosines and sines, with the scalings of published models, and their application.
 import { type Dtype, rotary, Tensor } from '../tensor/index.ts'
 
-/** How frequencies are stretched for contexts longer than those trained on. */
+/** Scaling of the frequencies for contexts longer than those of pretraining. */
 export type RopeScaling =
   | { kind: 'default' }
   | { kind: 'linear'; factor: number }
@@ -16,9 +16,11 @@ export type RopeScaling =
       attentionFactor?: number
     }
 
+/** Settings of rotary position embedding. */
 export interface RopeOptions {
-  /** Values of a head that are turned; the rest passes through. Even. */
+  /** Even number of elements of a head that are rotated; the others pass unchanged. */
   rotaryDim: number
+  /** Base of the frequencies. */
   theta: number
   scaling: RopeScaling
 }
@@ -28,7 +30,7 @@ type Frequencies = (options: RopeOptions, length: number) => Float64Array
 const plain: Frequencies = ({ rotaryDim, theta }) =>
   Float64Array.from({ length: rotaryDim / 2 }, (_, i) => theta ** ((-2 * i) / rotaryDim))
 
-/** One function a kind; each is given options of its own kind. */
+/** Frequencies by kind of scaling. */
 const frequenciesOf: {
   [Kind in RopeScaling['kind']]: (
     options: RopeOptions,
@@ -45,7 +47,7 @@ const frequenciesOf: {
     const raised = theta * ((factor * longest) / originalPositions - (factor - 1)) ** (rotaryDim / (rotaryDim - 2))
     return plain({ ...options, theta: raised }, length)
   },
-  /** Slows long wavelengths, keeps short ones, blends between. @source Llama 3.1 reference code */
+  /** Divides the frequencies of long wavelengths, keeps short ones, interpolates between. @source Llama 3.1 reference code */
   llama3: (options, { factor, lowFreqFactor, highFreqFactor, originalPositions }, length) =>
     plain(options, length).map((frequency) => {
       const wavelength = (2 * Math.PI) / frequency
@@ -77,13 +79,13 @@ const lengthDependent: Record<RopeScaling['kind'], boolean> = {
   yarn: false,
 }
 
-/** What cosines and sines are multiplied by; 1 but for YaRN. */
+/** Factor of cosines and sines: 1, except with YaRN. */
 const magnitudeOf = (scaling: RopeScaling): number => {
   if (!('betaFast' in scaling)) return 1
   return scaling.attentionFactor ?? (scaling.factor <= 1 ? 1 : 0.1 * Math.log(scaling.factor) + 1)
 }
 
-/** Tables of cosines and sines, grown as longer inputs come. */
+/** Tables of cosines and sines, extended for longer inputs. */
 export class RotaryTable {
   readonly #options: RopeOptions
   #length = 0

@@ -117,7 +117,7 @@ export const positionsIn = <Example>(
   criterion: Pick<Criterion<Example>, 'tokens'>,
   { body }: Pick<Model, 'body'>,
 ): ((example: Example) => number) => {
-  const virtualTokens = [...body.modules()].reduce((sum, [, module]) => sum + module.positionsInFront, 0)
+  const virtualTokens = [...body.modules()].reduce((sum, [, module]) => sum + module.prependedPositions, 0)
   return (example) => criterion.tokens(example) + virtualTokens * ((example as Partial<Sequences>).starts?.length ?? 1)
 }
 

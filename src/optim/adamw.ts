@@ -1,4 +1,4 @@
-// AdamW: running averages of the gradient and of its square, and a decay that does not pass through them.
+// AdamW: running averages of the gradient and of its square, with decoupled weight decay.
 import { z } from 'zod'
 import { adamw_, empty, tensor } from '../tensor/index.ts'
 import { eachParameter, scaled } from './each-parameter.ts'
@@ -12,7 +12,7 @@ export interface AdamwSettings {
 
 export const adamwSlots = (shape: readonly number[]) => ({ first_moment: shape, second_moment: shape })
 
-/** One fused pass over all parameters, the rounding of copies included. CPU only. */
+/** One fused loop over all parameters that also rounds the bfloat16 copies. CPU only. */
 export const adamwFused = (
   { beta1, beta2, eps }: AdamwSettings,
   updates: readonly ParameterUpdate[],
@@ -45,7 +45,7 @@ export const adamwFused = (
   }
 }
 
-/** The same of plain operators, for any device. */
+/** The same with plain operators, for any device. */
 export const adamwComposed = (
   { beta1, beta2, eps }: AdamwSettings,
   updates: readonly ParameterUpdate[],
@@ -69,16 +69,16 @@ export const adamwUpdate = (settings: AdamwSettings, updates: readonly Parameter
     ? adamwFused(settings, updates, scale)
     : adamwComposed(settings, updates, scale)
 
-/** State: 8 bytes a value (two float32 averages); 12 for bfloat16 parameters, with their master. */
+/** State: 8 bytes per element (two float32 averages); 12 for bfloat16 parameters, with their master. */
 export const adamw = defineOptimizer({
   type: 'adamw',
   source: 'arXiv:1711.05101; torch.optim.AdamW',
-  summary: 'Averages of the gradient and its square, decoupled decay; 8 bytes of state a value.',
+  summary: 'Averages of the gradient and its square, decoupled weight decay; 8 bytes of state per element.',
   config: z.strictObject({
     type: z.literal('adamw').describe('AdamW'),
-    beta1: averageField(0.9).describe('how much of the average gradient stays each step'),
-    beta2: averageField(0.999).describe('how much of the average squared gradient stays each step'),
-    eps: z.number().gt(0).default(1e-8).describe('added to the root of the average square'),
+    beta1: averageField(0.9).describe('decay of the average gradient'),
+    beta2: averageField(0.999).describe('decay of the average squared gradient'),
+    eps: z.number().gt(0).default(1e-8).describe('added to the root of the average square, for stability'),
     ...groupFields(0.01),
   }),
   defaultLearningRate: () => 1e-3,

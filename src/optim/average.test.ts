@@ -38,11 +38,11 @@ describe.each(['float32', 'bfloat16'] as const)('%s', (dtype) => {
       expect(t.allclose(half, { rtol: dtype === 'float32' ? 1e-6 : 1e-2 })).toBe(true)
       expect(t.requiresGrad).toBe(true)
     }
-    expect(() => average.update()).toThrow(/while it stands in/)
+    expect(() => average.update()).toThrow(/while it is swapped in/)
     expect(() => average.swapIn()).toThrow(/twice/)
     average.swapOut()
     expect(equal(parameters, weights)).toBe(true)
-    expect(() => average.swapOut()).toThrow(/not in/)
+    expect(() => average.swapOut()).toThrow(/not swapped in/)
     expect(liveTensors() - live).toBeLessThan(20)
   })
 

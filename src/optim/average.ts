@@ -1,37 +1,39 @@
-// An exponential moving average of weights, to be evaluated or saved in place of the weights themselves. Knows no optimizer.
+// Exponential moving average of the weights, evaluated or saved instead of them. Independent of optimizers.
 import { z } from 'zod'
 import { CheckpointError, invariant, ShapeError } from '../core/index.ts'
 import { keep, noGrad, scope, type Tensor } from '../tensor/index.ts'
 
+/** Settings of the average. */
 export const averageSchema = z.strictObject({
-  decay: z.number().gt(0).lt(1).default(0.999).describe('how much of the average stays each step'),
+  decay: z.number().gt(0).lt(1).default(0.999).describe('decay of the average per step'),
   warmup: z
     .boolean()
     .default(false)
-    .describe('start with (1 + updates) / (10 + updates) while that is below `decay`, so that early weights fade'),
+    .describe('decay of (1 + updates) / (10 + updates) while below `decay`, so that early weights fade'),
 })
+/** Checked settings. */
 export type AverageConfig = z.output<typeof averageSchema>
 
 const inScope = <Result>(body: () => Result): Result => noGrad(() => scope(body))
 
-/** State: 4 bytes a value; while swapped in, the parameters' own bytes again. */
+/** An average of weights. Memory: 4 bytes per element, plus a copy of the parameters while swapped in. */
 export interface WeightAverage {
-  /** Moves the average toward the weights; the first call copies them. Call after each step. */
+  /** Updates the average from the weights; the first call copies them. Call after each step. */
   update(): void
   /** Whether the parameters hold the averages now. */
   readonly swapped: boolean
-  /** Puts the averages into the parameters and sets the weights aside. */
+  /** Copies the averages into the parameters and stores the weights. */
   swapIn(): void
-  /** Puts the weights back, to the bit. */
+  /** Restores the weights exactly. */
   swapOut(): void
-  /** The live averages by path, and how many updates made them. */
+  /** The averages by path, which are not copies, and the number of updates. */
   state(): { tensors: Map<string, Tensor>; updates: number }
-  /** @throws CheckpointError for missing, unexpected and misshapen paths; nothing is changed then. */
+  /** Restores a state. @throws CheckpointError for missing, unexpected and mismatched paths, before any change */
   loadState(state: { tensors: ReadonlyMap<string, Tensor>; updates: number }): void
 }
 
 /**
- * Averages `parameters`, in float32. `weights` gives the values to average where the parameters are rounded copies: the
+ * Averages `parameters` in float32. `weights` are the tensors to average where the parameters are rounded copies: the
  * optimizer's `weights`.
  * @source torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn; warm-up as in tf.train.ExponentialMovingAverage
  */
@@ -54,14 +56,14 @@ export const createAverage = (
     }
   })
   let updates = 0
-  let aside: Tensor[] | undefined
+  let stored: Tensor[] | undefined
 
   return {
     get swapped() {
-      return aside !== undefined
+      return stored !== undefined
     },
     update() {
-      invariant(aside === undefined, 'an average is updated while it stands in the parameters.')
+      invariant(stored === undefined, 'an average is updated while it is swapped in.')
       const decay = config.warmup ? Math.min(config.decay, (1 + updates) / (10 + updates)) : config.decay
       inScope(() => {
         for (const { average, weight } of entries)
@@ -71,22 +73,22 @@ export const createAverage = (
       updates++
     },
     swapIn() {
-      invariant(aside === undefined, 'an average is swapped in twice.')
-      aside = inScope(() => entries.map(({ parameter }) => keep(parameter.detach().clone())))
+      invariant(stored === undefined, 'an average is swapped in twice.')
+      stored = inScope(() => entries.map(({ parameter }) => keep(parameter.detach().clone())))
       inScope(() => {
         for (const { parameter, average } of entries) parameter.copy_(average)
       })
     },
     swapOut() {
-      const before = aside
-      invariant(before !== undefined, 'an average is swapped out that was not in.')
+      const before = stored
+      invariant(before !== undefined, 'an average is swapped out that was not swapped in.')
       inScope(() => {
         entries.forEach(({ parameter }, i) => {
           parameter.copy_(before[i])
           before[i].free()
         })
       })
-      aside = undefined
+      stored = undefined
     },
     state: () => ({ tensors: new Map(entries.map(({ path, average }) => [path, average])), updates }),
     loadState(state) {

@@ -1,20 +1,20 @@
-// The frame of every rule that is composed of operators: one parameter at a time, so that the memory of one is in use.
+// Applies an update rule written with plain operators to one parameter at a time, so that temporary memory stays small.
 import { scope, type Tensor } from '../tensor/index.ts'
 import type { ParameterUpdate } from './optimizer.ts'
 
-/** Calls `body` with each gradient in float32 (which may be the caller's own: not to be changed), then rounds the copy. */
+/** Calls `body` with each gradient in float32, which it must not change, and then rounds the bfloat16 copy. */
 export const eachParameter = (
   updates: readonly ParameterUpdate[],
   body: (update: ParameterUpdate, gradient: Tensor) => void,
 ): void => {
   for (const update of updates)
     scope(() => {
-      // In one order of memory, so that the bits of sums and products do not depend on how the gradient lies.
+      // Row-major, so that the bits of sums do not depend on the gradient's memory layout.
       const gradient = update.gradient.to('float32').contiguous()
       body(update, gradient)
       update.copy?.copy_(update.weight)
     })
 }
 
-/** For rules that square gradients: the square of one that is yet to be clipped might overflow. Others put the scale in a factor. */
+/** The scaled gradient, for rules that square it: the square of an unclipped gradient could overflow. */
 export const scaled = (gradient: Tensor, scale: number): Tensor => (scale === 1 ? gradient : gradient.mul(scale))

@@ -1,5 +1,5 @@
-// What every optimizer shares: masters, slots, groups, the check of gradients before anything changes, and the way of the state in
-// and out. Knows no rule of update.
+// The part that all optimizers share: float32 masters, state, parameter groups, checks of the gradients, saving and loading.
+// Independent of update rules.
 import type { z } from 'zod'
 import { CheckpointError, ConfigError, ShapeError } from '../core/index.ts'
 import { type Dtype, keep, noGrad, scope, Tensor, zeros, zerosLike } from '../tensor/index.ts'
@@ -17,7 +17,7 @@ import type {
 } from './optimizer.ts'
 import { type GroupOptions, parameterFacts, parameterGroups } from './parameter-groups.ts'
 
-/** A parameter and all that is kept for it. */
+/** A parameter with its state. */
 interface Entry {
   facts: ParameterFacts
   group: ParameterGroup
@@ -25,7 +25,7 @@ interface Entry {
   /** The parameter itself, or its float32 master. */
   weight: Tensor
   slots: Record<string, Tensor>
-  /** Updates so far. */
+  /** Number of updates so far. */
   count: number
 }
 
@@ -40,7 +40,7 @@ const makeEntry = (facts: ParameterFacts, parameter: Tensor, group: ParameterGro
     const master = parameter.dtype !== 'float32'
     const weight = master ? keep(parameter.detach().to('float32')) : parameter
     const slots: Record<string, Tensor> = {}
-    // Zeros in the weight's own order of memory, so that a fused pass may run over both.
+    // Zeros in the weight's own memory layout, so that a fused loop can run over both.
     for (const [name, shape] of Object.entries(shapes))
       slots[name] = keep(
         sameShape(shape, parameter.shape) ? zerosLike(weight.detach()) : zeros(shape, { device: parameter.device }),
@@ -51,7 +51,7 @@ type Slots = Record<string, readonly number[]>
 
 const checkParameters = (parameters: ReadonlyMap<string, Tensor>): void => {
   if (parameters.size === 0)
-    throw new ConfigError('Expected parameters for `createOptimizer`, got none. Check what is frozen.')
+    throw new ConfigError('`createOptimizer` needs parameters that are trained: check which ones are frozen.')
   const seen = new Map<Tensor, string>()
   for (const [path, parameter] of parameters) {
     if (!trainable.includes(parameter.dtype))
@@ -67,7 +67,7 @@ const checkParameters = (parameters: ReadonlyMap<string, Tensor>): void => {
   }
 }
 
-/** Runs a definition over parameters. The tensors given stay the model's own: a model moved to another dtype needs a new one. */
+/** Runs an update rule over parameters, which stay the model's own: a model converted to another dtype needs a new optimizer. */
 export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
   readonly groups: readonly ParameterGroup[]
   readonly #definition: OptimizerDefinition<Schema>
@@ -114,7 +114,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
     checkOptions(options)
     const updates = [...gradients].map(([path, gradient]) => this.#prepare(path, gradient, options.learningRate))
     if (updates.length === 0)
-      throw new ShapeError('Expected at least one gradient for `step`, got none. Check what the loss depends on.')
+      throw new ShapeError('`step` needs at least one gradient: check that the loss depends on the parameters.')
     return inScope(() => {
       const { gradientNorm, factor } = measureGradients([...gradients.values()], options)
       if (Number.isNaN(factor)) return { applied: false, gradientNorm }
@@ -150,7 +150,7 @@ export class RunningOptimizer<Schema extends z.ZodType> implements Optimizer {
     const tensors = new Map<string, Tensor>()
     for (const [path, entry] of this.#entries) {
       for (const [name, tensor] of statesOf(entry)) tensors.set(`${path}/${name}`, tensor)
-      // A parameter that had no gradient at times has a count of its own.
+      // A parameter that had no gradient in some steps has its own count.
       if (entry.count !== this.#step)
         tensors.set(`${path}/${countName}`, Tensor.from(BigInt64Array.of(BigInt(entry.count)), { shape: [] }))
     }
@@ -208,7 +208,7 @@ const checkOptions = ({ learningRate, maxGradientNorm, gradientNorm }: StepOptio
     throw new ConfigError(`Expected a finite number of at least 0 for \`learningRate\`, got ${learningRate}.`)
   if (maxGradientNorm !== undefined && !(maxGradientNorm > 0))
     throw new ConfigError(
-      `Expected more than 0 for \`maxGradientNorm\`, got ${maxGradientNorm}. Leave it out not to clip.`,
+      `Expected more than 0 for \`maxGradientNorm\`, got ${maxGradientNorm}. Leave it out to disable clipping.`,
     )
   if (gradientNorm !== undefined && gradientNorm < 0)
     throw new ConfigError(`Expected at least 0 for \`gradientNorm\`, got ${gradientNorm}.`)
@@ -218,5 +218,5 @@ const describe = (type: string, report: Record<string, readonly string[]>): stri
   const parts = Object.entries(report)
     .filter(([, keys]) => keys.length > 0)
     .map(([kind, keys]) => `${keys.length} ${kind} (${keys.slice(0, 5).join('; ')}${keys.length > 5 ? '; …' : ''})`)
-  return `Expected the state of ${type} over the same parameters, got ${parts.join(', ')}. Check that optimizer and model are those of the checkpoint.`
+  return `Expected the state of ${type} over the same parameters, got ${parts.join(', ')}. Check that optimizer and model match the checkpoint.`
 }

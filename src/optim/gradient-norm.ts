@@ -1,16 +1,15 @@
-// The norm over all gradients, and the one factor that scales and clips them: what a step has to know before it touches
-// anything.
+// The global norm of the gradients, and the factor that scales and clips them, computed before a step changes anything.
 import { ShapeError } from '../core/index.ts'
 import { gradNorm, stack, type Tensor } from '../tensor/index.ts'
 import type { StepOptions } from './optimizer.ts'
 
-/** Norm over all tensors together, float32 []. The fused pass runs on the CPU; elsewhere it is composed of operators. */
+/** Global norm of all tensors, float32 []. Fused on the CPU. */
 export const normOf = (gradients: readonly Tensor[]): Tensor => {
   if (gradients.every(({ device }) => device === 'cpu')) return gradNorm(gradients)
   return stack(gradients.map((gradient) => gradient.norm(2, undefined, { dtype: 'float32' }))).norm()
 }
 
-/** The norm after scaling, and the factor for every gradient; NaN where something is not finite. Waits for the device once. */
+/** The norm after scaling, and the factor of every gradient, NaN where one is not finite. Synchronises with the device once. */
 export const measureGradients = (
   gradients: readonly Tensor[],
   options: StepOptions,
@@ -19,7 +18,7 @@ export const measureGradients = (
   let [norm, scale] = [known, gradientScale]
   if (typeof scale !== 'number') {
     if (scale.size !== 1)
-      throw new ShapeError(`Expected one value for \`gradientScale\`, got shape [${scale.shape.join(', ')}].`)
+      throw new ShapeError(`Expected a scalar for \`gradientScale\`, got shape [${scale.shape.join(', ')}].`)
     const single = scale.detach().to('float32').reshape([])
     if (norm === undefined) [norm, scale] = stack([normOf(gradients), single]).toFloat32Array()
     else scale = single.item()

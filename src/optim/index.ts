@@ -58,19 +58,19 @@ export const createOptimizer = (
   options: GroupOptions = {},
 ): Optimizer => new RunningOptimizer(definitionOf(config), config, parameters, options)
 
-/** The reference's own learning rate for this optimizer. */
+/** Default learning rate of an optimizer: that of its reference implementation. */
 export const defaultLearningRate = (config: OptimizerConfig): number => definitionOf(config).defaultLearningRate(config)
 
-/** Bytes of state before anything is allocated; a bfloat16 parameter adds its master. */
+/** Bytes of state, computed without allocating it; a bfloat16 parameter adds its float32 master. */
 export const optimizerStateBytes = (
   config: OptimizerConfig,
   parameters: Iterable<ParameterFacts & { dtype: 'float32' | 'bfloat16' }>,
 ): number => {
   const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1)
-  let values = 0
+  let elements = 0
   for (const parameter of parameters) {
-    if (parameter.dtype === 'bfloat16') values += sizeOf(parameter.shape)
-    for (const shape of Object.values(definitionOf(config).slots(config, parameter))) values += sizeOf(shape)
+    if (parameter.dtype === 'bfloat16') elements += sizeOf(parameter.shape)
+    for (const shape of Object.values(definitionOf(config).slots(config, parameter))) elements += sizeOf(shape)
   }
-  return values * 4
+  return elements * 4
 }

@@ -1,17 +1,17 @@
-// Lion: the sign of an average of gradients, so that every value moves by the same amount.
+// Lion: the sign of an average of gradients, so that every weight moves by the same amount.
 import { z } from 'zod'
 import { eachParameter } from './each-parameter.ts'
 import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
 
-/** State: 4 bytes a value (one float32 average); 8 for bfloat16 parameters, with their master. */
+/** State: 4 bytes per element (one float32 average); 8 for bfloat16 parameters, with their master. */
 export const lion = defineOptimizer({
   type: 'lion',
   source: 'arXiv:2302.06675; lion-pytorch',
-  summary: 'The sign of the averaged gradient, decoupled decay; 4 bytes of state a value.',
+  summary: 'The sign of the averaged gradient, decoupled weight decay; 4 bytes of state per element.',
   config: z.strictObject({
-    type: z.literal('lion').describe('Lion; wants a learning rate 3 to 10 times below that of AdamW'),
+    type: z.literal('lion').describe('Lion; use a learning rate 3 to 10 times below that of AdamW'),
     beta1: averageField(0.9).describe('weight of the average against the new gradient in the update'),
-    beta2: averageField(0.99).describe('how much of the average gradient stays each step'),
+    beta2: averageField(0.99).describe('decay of the average gradient'),
     ...groupFields(0),
   }),
   defaultLearningRate: () => 1e-4,

@@ -1,5 +1,5 @@
-// Muon: momentum whose matrices are made orthogonal by Newton-Schulz steps, for the matrices of hidden layers; AdamW for embeddings,
-// heads, norms and biases.
+// Muon: momentum orthogonalised by Newton-Schulz iterations, for the matrices of hidden layers; AdamW for embeddings, heads,
+// norms and biases.
 import { z } from 'zod'
 import { linear, type Tensor } from '../tensor/index.ts'
 import { adamwSlots, adamwUpdate } from './adamw.ts'
@@ -8,14 +8,17 @@ import { averageField, defineOptimizer, groupFields } from './optimizer.ts'
 
 const [a, b, c] = [3.4445, -4.775, 2.0315]
 
-/** `beta` sum + `alpha` left right. fp32 goes through `linear`, whose product is up to twice MKL's on AMD processors; bfloat16 is rounded once. */
+/**
+ * `beta` sum + `alpha` left right. float32 uses `linear`, which is up to twice as fast as MKL on AMD processors; bfloat16 is
+ * rounded once.
+ */
 const combine = (sum: Tensor, left: Tensor, right: Tensor, beta: number, alpha: number): Tensor =>
   sum.dtype === 'float32'
     ? linear(left, right.t()).mul_(alpha).add_(sum, { alpha: beta })
     : sum.addmm(left, right, { beta, alpha })
 
 /**
- * A matrix [R,C] with the singular vectors of the given one, and singular values near 1 (0.7 to 1.2).
+ * A matrix [R,C] with the same singular vectors and singular values near 1 (0.7 to 1.2).
  * @source kellerjordan.github.io/posts/muon
  */
 export const orthogonalize = (matrix: Tensor, steps: number, dtype: 'float32' | 'bfloat16'): Tensor => {
@@ -31,38 +34,38 @@ export const orthogonalize = (matrix: Tensor, steps: number, dtype: 'float32' | 
   return tall ? x.t() : x
 }
 
-/** Length of a step over a matrix, relative to the learning rate. */
+/** Size of the update of a matrix, relative to the learning rate. */
 const adjustments = {
   original: (rows: number, columns: number) => Math.sqrt(Math.max(1, rows / columns)),
   'match-rms-adamw': (rows: number, columns: number) => 0.2 * Math.sqrt(Math.max(rows, columns)),
 } as const
 
-/** State: 4 bytes a value of hidden matrices (momentum), 8 of the rest; 4 more for bfloat16 parameters, with their master. */
+/** State: 4 bytes per element of hidden matrices, 8 of the rest; 4 more for bfloat16 parameters, with their master. */
 export const muon = defineOptimizer({
   type: 'muon',
   source: 'kellerjordan.github.io/posts/muon, arXiv:2502.16982; torch.optim.Muon, torch.optim.AdamW',
-  summary: 'Orthogonal updates of hidden matrices, AdamW for the rest; 4 bytes of state a value, 8 for the rest.',
+  summary: 'Orthogonal updates of hidden matrices, AdamW for the rest; 4 bytes of state per element, 8 for the rest.',
   config: z.strictObject({
     type: z.literal('muon').describe('Muon, with AdamW for embeddings, heads, norms and biases'),
-    momentum: averageField(0.95).describe('how much of the average gradient stays each step'),
-    nesterov: z.boolean().default(true).describe('look ahead by one momentum step'),
-    newtonSchulzSteps: z.number().int().min(1).max(20).default(5).describe('steps toward an orthogonal update'),
+    momentum: averageField(0.95).describe('decay of the average gradient'),
+    nesterov: z.boolean().default(true).describe('Nesterov momentum'),
+    newtonSchulzSteps: z.number().int().min(1).max(20).default(5).describe('Newton-Schulz iterations per update'),
     newtonSchulzDtype: z
       .enum(['float32', 'bfloat16'])
       .default('float32')
-      .describe('arithmetic of those steps; bfloat16 is faster where the processor has it'),
+      .describe('dtype of the iterations; bfloat16 is faster where the processor supports it'),
     adjustment: z
       .enum(['original', 'match-rms-adamw'])
       .default('match-rms-adamw')
-      .describe('match-rms-adamw makes steps as long as AdamW would, so that one learning rate serves both'),
+      .describe('size of the updates: as published, or as large as those of AdamW'),
     otherLearningRateScale: z
       .number()
       .gt(0)
       .default(1)
-      .describe("AdamW's learning rate for the rest, relative to Muon's; about 0.015 with `original`"),
-    beta1: averageField(0.9).describe("AdamW's average of the gradient"),
-    beta2: averageField(0.95).describe("AdamW's average of the squared gradient"),
-    eps: z.number().gt(0).default(1e-8).describe("AdamW's addition to the root of the average square"),
+      .describe("learning rate of AdamW for the rest, relative to Muon's; about 0.015 with `original`"),
+    beta1: averageField(0.9).describe('decay of the average gradient of AdamW'),
+    beta2: averageField(0.95).describe('decay of the average squared gradient of AdamW'),
+    eps: z.number().gt(0).default(1e-8).describe('added to the root of the average square of AdamW, for stability'),
     ...groupFields(0.1),
   }),
   defaultLearningRate: ({ adjustment }) => (adjustment === 'original' ? 0.02 : 1e-3),

@@ -1,46 +1,47 @@
-// What an optimizer is: the contract between the engine of this folder and each rule of update, and what the loop sees.
-// Knows no rule, no schedule and no model.
+// The interface between the engine of this folder and the update rules, and the optimizer as the training loop uses it.
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
 
-/** What a rule may know of a parameter before its first gradient. */
+/** Facts of a parameter that an update rule may use. */
 export interface ParameterFacts {
   path: string
   shape: readonly number[]
-  /** A matrix between hidden layers, as against embeddings, heads, norms and biases. */
+  /** Whether it is a matrix of a hidden layer, not of embeddings, heads, norms or biases. */
   hiddenMatrix: boolean
 }
 
-/** One parameter in one update. */
+/** A parameter in one update. */
 export interface ParameterUpdate extends ParameterFacts {
-  /** float32 truth, changed in place: the parameter itself, or the master of a bfloat16 one. */
+  /** float32, updated in place: the parameter itself, or the master of a bfloat16 one. */
   weight: Tensor
   /** The bfloat16 parameter that receives the rounded weight, where `weight` is a master. */
   copy: Tensor | undefined
-  /** float32 or bfloat16; finite, not yet scaled, not to be changed. */
+  /** float32 or bfloat16; finite, not yet scaled, must not be changed. */
   gradient: Tensor
-  /** The parameter's slots by name, changed in place. */
+  /** State of the parameter by name, updated in place. */
   slots: Readonly<Record<string, Tensor>>
-  /** The schedule's rate times the scale of the parameter's group. */
+  /** Learning rate of the schedule times the scale of the parameter's group. */
   learningRate: number
   weightDecay: number
-  /** Which update of this parameter it is, from 1. */
+  /** Number of this update of the parameter, from 1. */
   count: number
 }
 
+/** An update rule with its settings. */
 export interface OptimizerDefinition<Schema extends z.ZodType = z.ZodType, Type extends string = string> {
   /** Name in recipes and flags, kebab-case. */
   readonly type: Type
-  /** The paper, and the implementation whose numbers it reproduces. */
+  /** Paper, and the reference implementation that it reproduces. */
   readonly source: string
-  /** One sentence for help and reports, with the bytes of state for each value. */
+  /** One sentence for help and reports, with the bytes of state per element. */
   readonly summary: string
+  /** Settings, `type` included. */
   readonly config: Schema
-  /** The reference's own learning rate, for recipes that name none. */
+  /** Default learning rate: that of the reference implementation. */
   defaultLearningRate(config: z.output<Schema>): number
-  /** The float32 tensors to keep for a parameter, by name, with their shapes; they start as zeros. */
+  /** Names and shapes of a parameter's state: float32 tensors, initially zeros. */
   slots(config: z.output<Schema>, parameter: ParameterFacts): Record<string, readonly number[]>
-  /** Changes weights, slots and copies in place, without recording for backward. `scale` multiplies every gradient. */
+  /** Updates weights, state and copies in place, under `noGrad`. `scale` is a factor of every gradient. */
   update(config: z.output<Schema>, updates: readonly ParameterUpdate[], scale: number): void
 }
 
@@ -49,75 +50,71 @@ export const defineOptimizer = <const Type extends string, Schema extends z.ZodT
   definition: OptimizerDefinition<Schema, Type>,
 ): OptimizerDefinition<Schema, Type> => definition
 
-/** Parameters with one weight decay and one scale of the learning rate. */
+/** Parameters with the same weight decay and learning-rate scale. */
 export interface ParameterGroup {
   paths: string[]
   weightDecay: number
   learningRateScale: number
 }
 
+/** Options of an optimizer step. */
 export interface StepOptions {
-  /** Already from the schedule. */
+  /** Learning rate of this step. */
   learningRate: number
-  /** Multiplies gradients: a division by the global weight without a pass of its own. 1 unless given. */
+  /** Factor of the gradients (default 1), such as 1 / the weight of the global batch. */
   gradientScale?: Tensor | number
-  /** Longest norm over all scaled gradients together; a longer one is scaled down. Not clipped unless given. */
+  /** Clips the global norm of the scaled gradients to this value (default: no clipping). */
   maxGradientNorm?: number
-  /** Norm over all unscaled gradients, where it is known already (of several processes, say); else it is measured. */
+  /** Global norm of the unscaled gradients, where it is known already (default: computed). */
   gradientNorm?: number
 }
 
+/** Outcome of an optimizer step. */
 export interface StepResult {
-  /** False where a gradient was not finite: parameters and state are then untouched. */
+  /** False where a gradient was not finite: parameters and state are unchanged then. */
   applied: boolean
-  /** Over all gradients, after `gradientScale` and before clipping; not finite where `applied` is false. */
+  /** Global norm after `gradientScale` and before clipping; not finite where `applied` is false. */
   gradientNorm: number
 }
 
-/** Everything needed to go on to the bit. */
+/** State of an optimizer, from which training resumes exactly. */
 export interface OptimizerState {
-  /** By path and slot, `layers.0.mlp.upProj.weight/first_moment`. These are the live tensors: write them before the next step. */
+  /** By path and name, as `layers.0.mlp.upProj.weight/first_moment`. Not copies: write them before the next step. */
   tensors: Map<string, Tensor>
-  /** Updates applied so far. */
+  /** Number of updates so far. */
   step: number
 }
 
+/** An optimizer over the parameters of a model. */
 export interface Optimizer {
   readonly type: string
-  /** What decays, and at which share of the learning rate; for reports. */
+  /** Groups of parameters by weight decay and learning-rate scale. */
   readonly groups: readonly ParameterGroup[]
-  /** The float32 truth by path: parameters, or masters of bfloat16 ones. */
+  /** float32 weights by path: parameters, or the masters of bfloat16 ones. */
   readonly weights: ReadonlyMap<string, Tensor>
-  /** Bytes of slots and masters. */
+  /** Bytes of state and masters. */
   readonly stateBytes: number
   /**
-   * One update of every parameter that `gradients` has, by path; the others keep their values, their state and their own count of
-   * updates. The host waits for the device once, for the norm.
-   * @throws ShapeError for gradients that do not fit; nothing is changed then.
+   * Updates every parameter that has a gradient, by path; the others keep their elements, state and count of updates. It
+   * synchronises with the device once, for the norm.
+   * @throws ShapeError for gradients of another shape or dtype, before any change
    */
   step(gradients: ReadonlyMap<string, Tensor>, options: StepOptions): StepResult
+  /** The state, whose tensors are not copies. */
   state(): OptimizerState
-  /** Takes a state back, and writes masters into their bfloat16 parameters. @throws CheckpointError; nothing is changed then. */
+  /** Restores a state, and writes masters into their bfloat16 parameters. @throws CheckpointError before any change */
   loadState(state: { tensors: ReadonlyMap<string, Tensor>; step: number }): void
 }
 
-/** The fields that every optimizer shares. */
+/** Settings that all optimizers share. */
 export const groupFields = (weightDecay: number) => ({
-  weightDecay: z
-    .number()
-    .min(0)
-    .default(weightDecay)
-    .describe('share of a weight, times the learning rate, lost a step'),
-  decayEmbeddings: z.boolean().default(true).describe('decay embedding tables too'),
-  decayVectors: z.boolean().default(false).describe('decay biases and norm weights too (fewer than two dimensions)'),
-  layerDecay: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(1)
-    .describe('each layer learns at this share of the learning rate of the layer above it'),
+  weightDecay: z.number().min(0).default(weightDecay).describe('weight decay per step, times the learning rate'),
+  decayEmbeddings: z.boolean().default(true).describe('weight decay of embedding tables'),
+  decayVectors: z.boolean().default(false).describe('weight decay of biases and norm weights'),
+  layerDecay: z.number().gt(0).max(1).default(1).describe('learning rate of each layer relative to the layer above it'),
 })
 
+/** Checked settings that all optimizers share. */
 export interface GroupConfig {
   weightDecay: number
   decayEmbeddings: boolean
@@ -125,5 +122,5 @@ export interface GroupConfig {
   layerDecay: number
 }
 
-/** A coefficient of a running average. */
+/** A setting: the decay of a running average. */
 export const averageField = (value: number) => z.number().min(0).lt(1).default(value)

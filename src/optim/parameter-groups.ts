@@ -1,17 +1,17 @@
-// Which parameters decay, which learn more slowly, and which are matrices of hidden layers: rules over paths and shapes.
-// Knows no optimizer.
+// Groups parameters by weight decay, learning-rate scale and role, from their paths and shapes. Independent of optimizers.
 import { ConfigError, ShapeError } from '../core/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { GroupConfig, ParameterFacts, ParameterGroup } from './optimizer.ts'
 
+/** How parameters are grouped. */
 export interface GroupOptions {
-  /** The layer that a path belongs to, from 0, or undefined outside the layers; `….layers.N.…` unless given. */
+  /** Layer of a path, from 0, or undefined outside the layers (default: N of `….layers.N.…`). */
   layerOf?(path: string): number | undefined
-  /** Number of layers; one more than the highest that `layerOf` gives unless given. */
+  /** Number of layers (default: one more than the highest of `layerOf`). */
   numLayers?: number
-  /** Two-dimensional parameters inside layers unless given. */
+  /** Whether a parameter is a matrix of a hidden layer (default: two-dimensional ones inside layers). */
   isMatrixOfHiddenLayer?(path: string, tensor: Tensor): boolean
-  /** A further factor of the learning rate of one parameter (LoRA+). */
+  /** Factor of the learning rate of a parameter (LoRA+). */
   learningRateScale?(path: string): number
 }
 
@@ -20,13 +20,13 @@ const layerInPath = (path: string): number | undefined => {
   return found === null ? undefined : Number(found[1])
 }
 
-/** Tables that are looked up: token, position and type embeddings, and learned attention biases by distance. */
+/** Embedding tables: of tokens, positions and segments, and of T5's relative bias. */
 const isTable = (path: string): boolean => /(?:^|\.)(?:embed[A-Z]\w*|relativeBias)\.weight$/.test(path)
 
-/** What stands below the first layer. */
+/** Whether a parameter is below the first layer. */
 const isBelowLayers = (path: string): boolean => /(?:^|\.)(?:embed|relativeBias)/.test(path)
 
-/** The facts that rules may ask of each parameter. */
+/** Facts of each parameter for update rules. */
 export const parameterFacts = (
   parameters: ReadonlyMap<string, Tensor>,
   options: GroupOptions = {},
@@ -46,8 +46,8 @@ export const parameterFacts = (
 }
 
 /**
- * Parameters by what they share. With a layer decay d and L layers, layer i learns at d^(L - i) of the learning rate, embeddings
- * at d^(L + 1), and all above the layers at all of it.
+ * Groups parameters. With a layer decay d and L layers, the learning-rate scale of layer i is d^(L - i), that of embeddings
+ * d^(L + 1), and that of parameters above the layers 1.
  * @source arXiv:2003.10555 (layer-wise decay), with the exponents of arXiv:2106.08254
  */
 export const parameterGroups = (

@@ -1,5 +1,5 @@
 // Turns the addon's errors into ours: one line with the operator and the shapes of its arguments.
-import { NativeError, OutOfMemoryError, ShapeError } from '../core/index.ts'
+import { DataError, NativeError, OutOfMemoryError, ShapeError } from '../core/index.ts'
 import type { Tensor } from './tensor.ts'
 
 const looksLikeTensor = (value: unknown): value is Tensor =>
@@ -52,6 +52,7 @@ export const toTypedError = (name: string, values: readonly unknown[], error: un
   if (!(error instanceof Error) || !('code' in error)) return error instanceof Error ? error : new Error(String(error))
   const given = values.filter((value) => value !== undefined).map((value) => describeValue(value))
   const text = toOneLine(`${name}(${given.join(', ')}): ${withPublicNames(withoutSources(error.message))}`)
+  if (error.code === 'FILE') return new DataError(`${text}. Do not change files that are in use: open it again.`)
   if (error.code === 'OUT_OF_MEMORY') return new OutOfMemoryError(text)
   if (error.code === 'ARGUMENT' || error.code === 'INDEX' || shapeErrorPattern.test(error.message))
     return new ShapeError(text)

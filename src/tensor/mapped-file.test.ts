@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { mapFile } from './index.ts'
+import { DataError } from '../core/index.ts'
+import { mapFile, writeTensorFile, zeros } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-map-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -65,6 +66,32 @@ describe('mapFile', () => {
   it('names a missing file, and a folder, in one line', () => {
     expect(() => mapFile(join(folder, 'missing'))).toThrow(/missing.*No such file/)
     expect(() => mapFile(folder)).toThrow(/^[^\n]+$/)
+  })
+
+  it('turns a read beyond the end of a truncated file into an error, each time, and keeps the rest', () => {
+    const page = 4096
+    const path = write('truncated', new Uint8Array(8 * page).fill(1))
+    const file = mapFile(path)
+    const [whole, first, last] = [
+      file.tensor(0, [8 * page], 'uint8'),
+      file.tensor(0, [page], 'uint8'),
+      file.tensor(4 * page, [page], 'float32'),
+    ]
+    expect(whole.sum().item()).toBe(8 * page)
+    truncateSync(path, 2 * page)
+    for (const read of [() => whole.sum(), () => last.sum(), () => last.toFloat32Array(), () => whole.sum()]) {
+      expect(read).toThrow(DataError)
+      expect(read).toThrow(/the mapped file .*truncated was truncated while it is in use\. Do not change files/)
+    }
+    expect(first.sum().item()).toBe(page)
+    expect(zeros([3]).add(1).sum().item()).toBe(3)
+  })
+
+  it('names a truncated file when its tensors are written to another file', async () => {
+    const path = write('source', new Uint8Array(1 << 20).fill(1))
+    const tensor = mapFile(path).tensor(0, [1 << 20], 'uint8')
+    truncateSync(path, 4096)
+    await expect(writeTensorFile(join(folder, 'target'), new Uint8Array(8), [tensor])).rejects.toThrow(/was truncated/)
   })
 
   it('keeps the mapping alive as long as a tensor looks at it', () => {

@@ -16,7 +16,10 @@ export interface MappedFile {
   tensor(byteOffset: number, shape: readonly number[], dtype: Dtype): Tensor
 }
 
-/** Maps a whole file. Do not truncate it while tensors look at it. */
+/**
+ * Maps a whole file. A file that is truncated while it is mapped makes operators on the missing part throw a DataError.
+ * @throws DataError where the file cannot be opened
+ */
 export const mapFile = (path: string): MappedFile => {
   let file: { external: object; bytes: number }
   try {

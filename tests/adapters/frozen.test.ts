@@ -14,8 +14,15 @@ import {
 } from '../../src/adapters/index.ts'
 import { loadModelWithReport, saveModel } from '../../src/checkpoint/index.ts'
 import { generate } from '../../src/generation/index.ts'
-import { buildModel, freezeWeights, type HeadType, type Model, type ModelType, models } from '../../src/models/index.ts'
-import { type Holding, holdings, Linear } from '../../src/nn/index.ts'
+import {
+  buildModel,
+  type HeadType,
+  type Model,
+  type ModelType,
+  models,
+  quantizeWeights,
+} from '../../src/models/index.ts'
+import { Linear, type Quantization, quantizations } from '../../src/nn/index.ts'
 import { dtypeFacts, Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 import { configOf, refusals } from './methods.ts'
 
@@ -36,13 +43,15 @@ const linears = ({ body }: Model) =>
 
 const bytesOf = (model: Model) =>
   linears(model)
-    .flatMap(({ frozen, weight }) => (frozen === undefined ? [weight] : [frozen.codes, ...frozen.scales]))
+    .flatMap(({ quantizedMatrix: frozen, weight }) =>
+      frozen === undefined ? [weight] : [frozen.codes, ...frozen.scales],
+    )
     .reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
 /** A model held in fewer bits, and a plain one of the same values. */
-const pair = (type: ModelType, head: HeadType, held: Holding): { frozen: Model; plain: Model } => {
+const pair = (type: ModelType, head: HeadType, held: Quantization): { frozen: Model; plain: Model } => {
   const [frozen, plain] = [make(type, head), make(type, head)]
-  freezeWeights(frozen, held)
+  quantizeWeights(frozen, held)
   const values = linears(frozen).map(({ weight }) => weight.to('float32'))
   noGrad(() => {
     for (const [i, { weight }] of linears(plain).entries()) weight.copy_(values[i])
@@ -78,7 +87,7 @@ const cases = bodies.flatMap(([architecture, head]) =>
   beside.filter((type) => works(type, architecture)).map((type) => [type, architecture, head] as const),
 )
 
-describe.each(holdings)('a base in %s', (held) => {
+describe.each(quantizations)('a base in %s', (held) => {
   it.each(cases)('trains %s on %s like a plain base of the same values', (type, architecture, head) => {
     const { frozen, plain } = pair(architecture, head, held)
     const [ours, theirs] = [frozen, plain].map((model) => applyAdapter(model, configOf(type), { seed: 5 }))
@@ -108,16 +117,16 @@ describe.each(holdings)('a base in %s', (held) => {
 
   it('takes fewer bytes, counts the same parameters, and refuses what needs plain weights', async () => {
     const [plain, frozen] = [make('llama', 'causal-lm'), make('llama', 'causal-lm')]
-    freezeWeights(frozen, held)
+    quantizeWeights(frozen, held)
     expect(frozen.parameterCount).toBe(plain.parameterCount)
     // Matrices as small as these may take a quarter more for their scales.
     const bits = { bfloat16: 16, int8: 8, nf4: 4, 'nf4-double': 4 }[held]
     expect(bytesOf(frozen)).toBeLessThan((bytesOf(plain) * 1.25 * bits) / 32)
-    for (const layer of linears(frozen)) expect(layer.held).toBe(held)
+    for (const layer of linears(frozen)) expect(layer.quantization).toBe(held)
     for (const type of ['full', 'last-n-layers'] as const)
       expect(() => applyAdapter(frozen, { type } as AdapterConfig)).toThrow(/not quantised.*lora/)
     await expect(saveModel(frozen, join(scratch, 'refused'))).rejects.toThrow(/plain weights.*saveAdapter/)
-    expect(() => freezeWeights(frozen, held)).toThrow(/plain weights/)
+    expect(() => quantizeWeights(frozen, held)).toThrow(/plain weights/)
     const applied = applyAdapter(frozen, configOf('lora'))
     expect(() => applied.merge()).toThrow(/`merge` needs a base that is not quantised/)
     expect(applied.active).toBe(true)
@@ -141,7 +150,7 @@ describe.each(holdings)('a base in %s', (held) => {
     const folder = join(scratch, `folder-${held}`)
     await saveModel(saved, folder)
     const { model } = await loadModelWithReport(folder, { mapEachTensor: true })
-    for (const one of [made, model]) freezeWeights(one, held)
+    for (const one of [made, model]) quantizeWeights(one, held)
     const [got, wanted] = [model, made].map((one) => noGrad(() => one.forward({ inputIds: ids }).logits))
     expect(got.equal(wanted)).toBe(true)
   })

@@ -13,7 +13,7 @@ import {
 } from '../../src/checkpoint/index.ts'
 import { CheckpointError } from '../../src/core/index.ts'
 import { generate } from '../../src/generation/index.ts'
-import { freezeWeights, withHead } from '../../src/models/index.ts'
+import { quantizeWeights, withHead } from '../../src/models/index.ts'
 import { noGrad, ones, zeros } from '../../src/tensor/index.ts'
 import { batch, changeConfig, changeWeights, sameState, smallFolder } from './folders-fixture.ts'
 
@@ -399,7 +399,7 @@ describe('weights that are not finite', () => {
         expect(() => model.bodyForward({ inputIds })).toThrow(message)
         await expect(generate(model, undefined, [[1, 2]])).rejects.toThrow(message)
         expect(() => withHead(model, 'sequence-classification').forward({ inputIds })).toThrow(message)
-        if (dtype !== 'float16') expect(() => freezeWeights(model, 'int8')).toThrow(/gpt2: Expected finite weights/)
+        if (dtype !== 'float16') expect(() => quantizeWeights(model, 'int8')).toThrow(/gpt2: Expected finite weights/)
         const unchecked = await loadModel(at, { checkWeights: false, dtype: 'float32' })
         expect(unchecked.forward({ inputIds }).logits.isnan().any().item()).toBeTruthy()
       }

@@ -2,7 +2,7 @@
 // floats that they stand for.
 import { describe, expect, it } from 'vitest'
 import { openSafetensors } from '../../src/checkpoint/index.ts'
-import { FrozenMatrix, type Packing } from '../../src/nn/index.ts'
+import { type MatrixFormat, QuantizedMatrix } from '../../src/nn/index.ts'
 import {
   Generator,
   linear,
@@ -65,7 +65,7 @@ const apart = (got: Tensor, wanted: Tensor) =>
   got.to('float32').sub(wanted.to('float32')).abs().max().item() /
   Math.max(1e-6, wanted.to('float32').abs().max().item())
 
-describe.each(['int8', 'nf4', 'nf4-double'] as Packing[])('a product with %s', (packing) => {
+describe.each(['int8', 'nf4', 'nf4-double'] as MatrixFormat[])('a product with %s', (packing) => {
   // Few rows take another way than many; ends that fit no panel; blocks that cross rows; slices of the depth.
   it.each([
     [1, 64, 128],
@@ -77,8 +77,8 @@ describe.each(['int8', 'nf4', 'nf4-double'] as Packing[])('a product with %s', (
     [300, 1600, 65],
   ])('of %i rows with [%i,%i] is that with its floats, forward and backward', (rows, outputs, inputs) => {
     const generator = new Generator(rows)
-    const matrix = new FrozenMatrix(randn([outputs, inputs], { generator }), packing)
-    const weight = matrix.unpacked()
+    const matrix = new QuantizedMatrix(randn([outputs, inputs], { generator }), packing)
+    const weight = matrix.dequantize()
     for (const dtype of ['float32', 'bfloat16'] as const) {
       const make = () => randn([rows, inputs], { generator: new Generator(2) }).to(dtype)
       const [x, plain] = [make(), make()]
@@ -99,7 +99,7 @@ describe.each(['int8', 'nf4', 'nf4-double'] as Packing[])('a product with %s', (
   })
 
   it('takes inputs of any strides and number of dimensions', () => {
-    const matrix = new FrozenMatrix(randn([24, 66], { generator: new Generator(1) }), packing)
+    const matrix = new QuantizedMatrix(randn([24, 66], { generator: new Generator(1) }), packing)
     const turned = randn([66, 35], { generator: new Generator(2) }).t()
     expect(apart(matrix.multiply(turned, null), matrix.multiply(turned.contiguous(), null))).toBe(0)
     const deep = randn([2, 3, 66], { generator: new Generator(3) })

@@ -53,7 +53,8 @@ static int64_t attention_backward_scratch(int64_t queries, int64_t keys, int64_t
 
 // Turns scores into probabilities and their gradients into gradients of the products; all of `width` is written.
 static void backward_row(const AttentionHead& head, int64_t query, int64_t key, int64_t begin, int64_t end,
-                         int64_t width, float* probabilities, float* slopes, float delta, uint32_t threshold, float factor) {
+                         int64_t width, float* probabilities, float* slopes, float delta, uint32_t threshold,
+                         float factor) {
   for (int64_t n = 0; n < begin; n++) probabilities[n] = slopes[n] = 0;
   for (int64_t n = end; n < width; n++) probabilities[n] = slopes[n] = 0;
   if (end <= begin) return;
@@ -175,8 +176,10 @@ template <class Unit> static void attention_backward_units(const AttentionGradie
       for (int64_t i = 0; i < size; i += lanes) {
         Register x = load(s.query_gradient + r * stride + i);
         int64_t at = (q + r) * job.query_gradient_stride + i;
-        if (head.type == Type::bfloat16) store_upto((uint16_t*)job.query_gradient + at, x, size - i);
-        else store_upto((float*)job.query_gradient + at, x, size - i);
+        if (head.type == Type::bfloat16)
+          store_upto((uint16_t*)job.query_gradient + at, x, size - i);
+        else
+          store_upto((float*)job.query_gradient + at, x, size - i);
       }
   }
 }

@@ -1,13 +1,12 @@
-// Softmax attention of a few queries over keys and values as they lie: nothing is packed, so a decoding step reads its cache
-// once. fp32 inside.
+// Softmax attention of a few queries over keys and values as they lie: nothing is packed, so a decoding step reads its
+// cache once. fp32 inside.
 #pragma once
 #include "attention.h"
 #include "few-rows.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 
-template <class T>
-static void attend_one(const AttentionHead& head, int64_t query, float* work) {
+template <class T> static void attend_one(const AttentionHead& head, int64_t query, float* work) {
   const int64_t size = head.size, whole = size / lanes * lanes;
   const Span seen = visible_keys(head, query, query + 1);
   const T* q = (const T*)head.query + query * head.query_stride;
@@ -16,8 +15,10 @@ static void attend_one(const AttentionHead& head, int64_t query, float* work) {
   float* scaled = work;                          // [size]
   float* scores = work + round_up(size, lanes);  // [seen, padded with -inf]
   for (int64_t i = 0; i < size; i++) {
-    if constexpr (sizeof(T) == 2) scaled[i] = widen(q[i]) * head.scale;
-    else scaled[i] = q[i] * head.scale;
+    if constexpr (sizeof(T) == 2)
+      scaled[i] = widen(q[i]) * head.scale;
+    else
+      scaled[i] = q[i] * head.scale;
   }
   const int64_t count = seen.last - seen.first, padded = round_up(count, few_tile > lanes ? few_tile : lanes);
   for (int64_t n = 0; n < count; n += few_tile) {
@@ -73,14 +74,17 @@ static void attend_one(const AttentionHead& head, int64_t query, float* work) {
         for (int i = 0; i < wide && i * lanes < rest; i++) y[i] += p * load_upto(v + i * lanes, rest - i * lanes);
       }
     }
-    for (int i = 0; i < wide && i * lanes < rest; i++) store_upto(out + k + i * lanes, y[i] * inverse, rest - i * lanes);
+    for (int i = 0; i < wide && i * lanes < rest; i++)
+      store_upto(out + k + i * lanes, y[i] * inverse, rest - i * lanes);
   }
 }
 
 static void attention_few(const AttentionHead& head, float* work) {
   for (int64_t q = 0; q < head.queries; q++) {
-    if (head.type == Type::bfloat16) attend_one<uint16_t>(head, q, work);
-    else attend_one<float>(head, q, work);
+    if (head.type == Type::bfloat16)
+      attend_one<uint16_t>(head, q, work);
+    else
+      attend_one<float>(head, q, work);
   }
 }
 

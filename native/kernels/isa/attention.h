@@ -1,9 +1,9 @@
-// Softmax attention for one head in blocks, keeping only the log-sum-exp of each row. Sums and scores are fp32; what the
-// products multiply is bf16 where the tensors are and the processor has dot products of them.
-// A tile of the score matrix that no query may see is never computed.
+// Softmax attention for one head in blocks, keeping only the log-sum-exp of each row. Sums and scores are fp32; what
+// the products multiply is bf16 where the tensors are and the processor has dot products of them. A tile of the score
+// matrix that no query may see is never computed.
 #pragma once
-#include "gemm.h"
 #include "elementwise.h"
+#include "gemm.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 
@@ -57,8 +57,10 @@ static void copy_rows(const void* source, Type type, int64_t source_stride, int6
     for (int64_t i = 0; r >= rows && i < size; i++) to[i] = 0;
     for (int64_t i = 0; r < rows && i < size; i += lanes) {
       const int64_t n = size - i, from = r * source_stride + i;
-      store_upto(to + i, type == Type::bfloat16 ? load_upto((const uint16_t*)source + from, n)
-                                                : load_upto((const float*)source + from, n), n);
+      store_upto(to + i,
+                 type == Type::bfloat16 ? load_upto((const uint16_t*)source + from, n)
+                                        : load_upto((const float*)source + from, n),
+                 n);
     }
   }
 }
@@ -66,14 +68,18 @@ static void copy_rows(const void* source, Type type, int64_t source_stride, int6
 // Panels of head_columns lanes: a lane is a row of the source, the depth goes along it. Whole vectors are filled, as
 // those are what the tiles read.
 static void pack_across(const void* source, Type type, int64_t stride, int64_t rows, int64_t size, float* target) {
-  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, stride, 1, rows, size, target, lanes);
-  else pack_any<head_columns>((const float*)source, stride, 1, rows, size, target, lanes);
+  if (type == Type::bfloat16)
+    pack_any<head_columns>((const uint16_t*)source, stride, 1, rows, size, target, lanes);
+  else
+    pack_any<head_columns>((const float*)source, stride, 1, rows, size, target, lanes);
 }
 
 // Panels of head_columns lanes: a lane is a column of the source, the depth goes down it.
 static void pack_down(const void* source, Type type, int64_t stride, int64_t rows, int64_t size, float* target) {
-  if (type == Type::bfloat16) pack_any<head_columns>((const uint16_t*)source, 1, stride, size, rows, target, lanes);
-  else pack_any<head_columns>((const float*)source, 1, stride, size, rows, target, lanes);
+  if (type == Type::bfloat16)
+    pack_any<head_columns>((const uint16_t*)source, 1, stride, size, rows, target, lanes);
+  else
+    pack_any<head_columns>((const float*)source, 1, stride, size, rows, target, lanes);
 }
 
 TUNESMITH_INLINE void store_unit(float* row, int64_t at, Register x) { store(row + at, x); }
@@ -85,8 +91,10 @@ static void copy_rows(const void* source, Type, int64_t source_stride, int64_t r
   for (int64_t r = 0; r < padded_rows; r++) {
     Pair* to = target + r * units;
     to[units - 1] = {0};
-    if (r < rows) __builtin_memcpy(to, (const uint16_t*)source + r * source_stride, size_t(size) * sizeof(uint16_t));
-    else __builtin_memset(to, 0, size_t(units) * sizeof(Pair));
+    if (r < rows)
+      __builtin_memcpy(to, (const uint16_t*)source + r * source_stride, size_t(size) * sizeof(uint16_t));
+    else
+      __builtin_memset(to, 0, size_t(units) * sizeof(Pair));
   }
 }
 
@@ -294,8 +302,10 @@ static void attention_forward_units(const AttentionHead& head, int64_t first, in
       head.log_sum[q + r] = blind ? 0.0f : s.highest[r] + __builtin_logf(sum);
       for (int64_t i = 0; i < size; i += lanes) {
         Register x = blind ? Register{} : load(s.output + r * s.padded_size + i) * inverse;
-        if (head.type == Type::bfloat16) store_upto((uint16_t*)head.output + (q + r) * head.output_stride + i, x, size - i);
-        else store_upto((float*)head.output + (q + r) * head.output_stride + i, x, size - i);
+        if (head.type == Type::bfloat16)
+          store_upto((uint16_t*)head.output + (q + r) * head.output_stride + i, x, size - i);
+        else
+          store_upto((float*)head.output + (q + r) * head.output_stride + i, x, size - i);
       }
     }
   }

@@ -6,13 +6,13 @@
 namespace tunesmith::TUNESMITH_ISA {
 
 // Calls body(pointer of the right type, ...) for a type known at run time.
-#define TUNESMITH_FOR_TYPE(type, ...)            \
-  if ((type) == Type::bfloat16) {                \
-    typedef uint16_t Scalar;                     \
-    __VA_ARGS__                                  \
-  } else {                                       \
-    typedef float Scalar;                        \
-    __VA_ARGS__                                  \
+#define TUNESMITH_FOR_TYPE(type, ...) \
+  if ((type) == Type::bfloat16) {     \
+    typedef uint16_t Scalar;          \
+    __VA_ARGS__                       \
+  } else {                            \
+    typedef float Scalar;             \
+    __VA_ARGS__                       \
   }
 
 template <class Body> TUNESMITH_INLINE void each(int64_t count, const Body& body) {
@@ -26,7 +26,8 @@ static void convert(const void* source, Type source_type, void* target, Type tar
     const Scalar* from = (const Scalar*)source;
     if (target_type == Type::bfloat16)
       each(count, [&](int64_t i, int64_t n) { store_upto((uint16_t*)target + i, load_upto(from + i, n), n); });
-    else each(count, [&](int64_t i, int64_t n) { store_upto((float*)target + i, load_upto(from + i, n), n); });
+    else
+      each(count, [&](int64_t i, int64_t n) { store_upto((float*)target + i, load_upto(from + i, n), n); });
   })
 }
 
@@ -49,14 +50,15 @@ static void column_sums(const void* source, Type type, int64_t rows, int64_t wid
 }
 
 // target = the sum of the rows, in their order.
-static void add_rows(const void* const* rows, Type type, int64_t count, int64_t width, void* target,
-                     Type target_type) {
+static void add_rows(const void* const* rows, Type type, int64_t count, int64_t width, void* target, Type target_type) {
   TUNESMITH_FOR_TYPE(type, {
     each(width, [&](int64_t i, int64_t n) {
       Register sum = {};
       for (int64_t r = 0; r < count; r++) sum += load_upto((const Scalar*)rows[r] + i, n);
-      if (target_type == Type::bfloat16) store_upto((uint16_t*)target + i, sum, n);
-      else store_upto((float*)target + i, sum, n);
+      if (target_type == Type::bfloat16)
+        store_upto((uint16_t*)target + i, sum, n);
+      else
+        store_upto((float*)target + i, sum, n);
     });
   })
 }
@@ -109,8 +111,10 @@ static void gelu(const void* x, Type type, void* y, int64_t count, bool tanh) {
   TUNESMITH_FOR_TYPE(type, {
     const Scalar* from = (const Scalar*)x;
     Scalar* to = (Scalar*)y;
-    if (tanh) each(count, [&](int64_t i, int64_t n) { store_upto(to + i, gelu_value(load_upto(from + i, n), true), n); });
-    else each(count, [&](int64_t i, int64_t n) { store_upto(to + i, gelu_value(load_upto(from + i, n), false), n); });
+    if (tanh)
+      each(count, [&](int64_t i, int64_t n) { store_upto(to + i, gelu_value(load_upto(from + i, n), true), n); });
+    else
+      each(count, [&](int64_t i, int64_t n) { store_upto(to + i, gelu_value(load_upto(from + i, n), false), n); });
   })
 }
 
@@ -140,17 +144,17 @@ static void swiglu(const void* gate, const void* up, Type type, void* y, int64_t
 }
 
 static void swiglu_backward(const void* gate, const void* up, const void* gradient, Type type, void* gate_gradient,
-                            void* up_gradient, int64_t count) {
-  TUNESMITH_FOR_TYPE(type, {
-    each(count, [&](int64_t i, int64_t n) {
-      Register g = load_upto((const Scalar*)gate + i, n), u = load_upto((const Scalar*)up + i, n);
-      Register dy = load_upto((const Scalar*)gradient + i, n);
-      Register s = sigmoid(g), silu = g * s;
-      store_upto((Scalar*)gate_gradient + i, dy * u * (s + silu * (1.0f - s)), n);
-      store_upto((Scalar*)up_gradient + i, dy * silu, n);
-    });
-  })
-}
+                            void* up_gradient, int64_t count){
+    TUNESMITH_FOR_TYPE(type,
+                       {
+                         each(count, [&](int64_t i, int64_t n) {
+                           Register g = load_upto((const Scalar*)gate + i, n), u = load_upto((const Scalar*)up + i, n);
+                           Register dy = load_upto((const Scalar*)gradient + i, n);
+                           Register s = sigmoid(g), silu = g * s;
+                           store_upto((Scalar*)gate_gradient + i, dy * u * (s + silu * (1.0f - s)), n);
+                           store_upto((Scalar*)up_gradient + i, dy * silu, n);
+                         });
+                       })}
 
 // Which lanes survive depends on the element's number and the seed alone.
 TUNESMITH_INLINE Register survivors(uint64_t seed, uint32_t row, Words column, uint32_t threshold) {
@@ -181,11 +185,15 @@ static void rotary_row(const void* x, Type type, void* y, const float* cosine, c
     if (interleaved) {
       for (int64_t i = 0; i < half; i++) {
         float a, b;
-        if constexpr (sizeof(Scalar) == 2) a = widen(from[2 * i]), b = widen(from[2 * i + 1]);
-        else a = from[2 * i], b = from[2 * i + 1];
+        if constexpr (sizeof(Scalar) == 2)
+          a = widen(from[2 * i]), b = widen(from[2 * i + 1]);
+        else
+          a = from[2 * i], b = from[2 * i + 1];
         float s = sine[i] * sign, first = a * cosine[i] - b * s, second = b * cosine[i] + a * s;
-        if constexpr (sizeof(Scalar) == 2) to[2 * i] = narrow(first), to[2 * i + 1] = narrow(second);
-        else to[2 * i] = first, to[2 * i + 1] = second;
+        if constexpr (sizeof(Scalar) == 2)
+          to[2 * i] = narrow(first), to[2 * i + 1] = narrow(second);
+        else
+          to[2 * i] = first, to[2 * i + 1] = second;
       }
     } else {
       each(half, [&](int64_t i, int64_t n) {

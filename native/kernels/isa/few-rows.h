@@ -1,18 +1,18 @@
-// The product of a few rows with a weight that is read once, as it lies: what decoding a token is made of. Bound by memory,
-// so bf16 weights cost half of fp32 ones. Each output is one chain of sums whose order does not depend on how many rows
-// there are: a row gets the same bits in any batch.
+// The product of a few rows with a weight that is read once, as it lies: what decoding a token is made of. Bound by
+// memory, so bf16 weights cost half of fp32 ones. Each output is one chain of sums whose order does not depend on how
+// many rows there are: a row gets the same bits in any batch.
 #pragma once
 #include "../table.h"
 #include "vector.h"
 
 namespace tunesmith::TUNESMITH_ISA {
 
-inline constexpr int few_tile = 8;           // sums at a time
-inline constexpr int64_t few_columns = 16;   // weight rows that stay in the cache while the rows of x pass
+inline constexpr int few_tile = 8;          // sums at a time
+inline constexpr int64_t few_columns = 16;  // weight rows that stay in the cache while the rows of x pass
 inline constexpr int64_t few_ahead = 8;     // weight rows between what is used and what is fetched
 
-// A bf16 vector of 2 * lanes is taken apart into its even and its odd values: two cheap operations instead of a widening.
-// So the rows of x are laid out the same way, group by group; what is left at the end keeps its order.
+// A bf16 vector of 2 * lanes is taken apart into its even and its odd values: two cheap operations instead of a
+// widening. So the rows of x are laid out the same way, group by group; what is left at the end keeps its order.
 template <class W> inline constexpr int64_t few_group = sizeof(W) == 2 ? 2 * lanes : lanes;
 
 template <class X, class W> static void pack_few_row(const X* x, int64_t depth, float* packed) {
@@ -21,12 +21,16 @@ template <class X, class W> static void pack_few_row(const X* x, int64_t depth, 
   for (int64_t k = 0; k < whole; k += group)
     for (int64_t i = 0; i < group; i++) {
       const int64_t to = sizeof(W) == 2 ? (i & 1) * lanes + (i >> 1) : i;
-      if constexpr (sizeof(X) == 2) packed[k + to] = widen(x[k + i]);
-      else packed[k + to] = x[k + i];
+      if constexpr (sizeof(X) == 2)
+        packed[k + to] = widen(x[k + i]);
+      else
+        packed[k + to] = x[k + i];
     }
   for (int64_t k = whole; k < depth; k++) {
-    if constexpr (sizeof(X) == 2) packed[k] = widen(x[k]);
-    else packed[k] = x[k];
+    if constexpr (sizeof(X) == 2)
+      packed[k] = widen(x[k]);
+    else
+      packed[k] = x[k];
   }
 }
 
@@ -35,12 +39,16 @@ static void pack_few(Matrix x, int64_t rows, int64_t depth, Type weight_type, fl
     float* to = packed + r * depth;
     if (x.type == Type::bfloat16) {
       const uint16_t* from = (const uint16_t*)x.data + r * x.row_stride;
-      if (weight_type == Type::bfloat16) pack_few_row<uint16_t, uint16_t>(from, depth, to);
-      else pack_few_row<uint16_t, float>(from, depth, to);
+      if (weight_type == Type::bfloat16)
+        pack_few_row<uint16_t, uint16_t>(from, depth, to);
+      else
+        pack_few_row<uint16_t, float>(from, depth, to);
     } else {
       const float* from = (const float*)x.data + r * x.row_stride;
-      if (weight_type == Type::bfloat16) pack_few_row<float, uint16_t>(from, depth, to);
-      else pack_few_row<float, float>(from, depth, to);
+      if (weight_type == Type::bfloat16)
+        pack_few_row<float, uint16_t>(from, depth, to);
+      else
+        pack_few_row<float, float>(from, depth, to);
     }
   }
 }
@@ -136,15 +144,19 @@ TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, 
     for (int n = 0; n < N; n++) {
       float sum = sums[r * N + n];
       for (int64_t k = whole; k < depth; k++) {
-        if constexpr (sizeof(W) == 2) sum += x[r * depth + k] * widen(w[n * stride + k]);
-        else sum += x[r * depth + k] * w[n * stride + k];
+        if constexpr (sizeof(W) == 2)
+          sum += x[r * depth + k] * widen(w[n * stride + k]);
+        else
+          sum += x[r * depth + k] * w[n * stride + k];
       }
       if (job.bias != nullptr)
         sum += job.bias_type == Type::bfloat16 ? widen(((const uint16_t*)job.bias)[column + n])
                                                : ((const float*)job.bias)[column + n];
       const int64_t at = (row + r) * job.out_stride + column + n;
-      if (job.out_type == Type::bfloat16) ((uint16_t*)job.out)[at] = narrow(sum);
-      else ((float*)job.out)[at] = sum;
+      if (job.out_type == Type::bfloat16)
+        ((uint16_t*)job.out)[at] = narrow(sum);
+      else
+        ((float*)job.out)[at] = sum;
     }
 }
 
@@ -163,20 +175,28 @@ static void few_columns_of(const FewJob& job, const W* weight, int64_t stride, i
       few_block<4, 2, true>(job, 0, weight, stride, n, end);
       int64_t r = 4;
       for (; r + 4 <= job.rows; r += 4) few_block<4, 2, false>(job, r, weight, stride, n, end);
-      if (job.rows - r == 3) few_block<3, 2, false>(job, r, weight, stride, n, end);
-      else if (job.rows - r == 2) few_block<2, 4, false>(job, r, weight, stride, n, end);
-      else if (job.rows - r == 1) few_block<1, 8, false>(job, r, weight, stride, n, end);
-    } else if (job.rows == 3) few_block<3, 2, true>(job, 0, weight, stride, n, end);
-    else if (job.rows == 2) few_block<2, 4, true>(job, 0, weight, stride, n, end);
-    else few_block<1, 8, true>(job, 0, weight, stride, n, end);
+      if (job.rows - r == 3)
+        few_block<3, 2, false>(job, r, weight, stride, n, end);
+      else if (job.rows - r == 2)
+        few_block<2, 4, false>(job, r, weight, stride, n, end);
+      else if (job.rows - r == 1)
+        few_block<1, 8, false>(job, r, weight, stride, n, end);
+    } else if (job.rows == 3)
+      few_block<3, 2, true>(job, 0, weight, stride, n, end);
+    else if (job.rows == 2)
+      few_block<2, 4, true>(job, 0, weight, stride, n, end);
+    else
+      few_block<1, 8, true>(job, 0, weight, stride, n, end);
   }
 }
 
 static void few_rows(const float* packed, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
                      const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride) {
   const FewJob job = {packed, rows, depth, bias, bias_type, out, out_type, out_stride};
-  if (weight.type == Type::bfloat16) few_columns_of(job, (const uint16_t*)weight.data, weight.row_stride, first, last);
-  else few_columns_of(job, (const float*)weight.data, weight.row_stride, first, last);
+  if (weight.type == Type::bfloat16)
+    few_columns_of(job, (const uint16_t*)weight.data, weight.row_stride, first, last);
+  else
+    few_columns_of(job, (const float*)weight.data, weight.row_stride, first, last);
 }
 
 }  // namespace tunesmith::TUNESMITH_ISA

@@ -110,8 +110,10 @@ static void pack_any(const T* source, int64_t lane_stride, int64_t depth_stride,
   for (int64_t i = 0; i < count; i += width) {
     int64_t part = count - i < width ? count - i : width, filled = (part + step - 1) / step * step;
     const T* from = source + i * lane_stride;
-    if (depth_stride == 1) pack_transposed<width>(from, lane_stride, part, filled, depth, target + i * depth);
-    else if (lane_stride == 1) pack_straight<width>(from, depth_stride, part, filled, depth, target + i * depth);
+    if (depth_stride == 1)
+      pack_transposed<width>(from, lane_stride, part, filled, depth, target + i * depth);
+    else if (lane_stride == 1)
+      pack_straight<width>(from, depth_stride, part, filled, depth, target + i * depth);
     else
       for (int64_t k = 0; k < depth; k++)
         for (int64_t j = 0; j < filled; j++)
@@ -122,13 +124,15 @@ static void pack_any(const T* source, int64_t lane_stride, int64_t depth_stride,
 static void pack_rows(Matrix a, int64_t rows, int64_t depth, float* packed) {
   if (a.type == Type::bfloat16)
     pack_any<tile_rows>((const uint16_t*)a.data, a.row_stride, a.column_stride, rows, depth, packed);
-  else pack_any<tile_rows>((const float*)a.data, a.row_stride, a.column_stride, rows, depth, packed);
+  else
+    pack_any<tile_rows>((const float*)a.data, a.row_stride, a.column_stride, rows, depth, packed);
 }
 
 static void pack_columns(Matrix b, int64_t depth, int64_t columns, float* packed) {
   if (b.type == Type::bfloat16)
     pack_any<tile_columns>((const uint16_t*)b.data, b.column_stride, b.row_stride, columns, depth, packed);
-  else pack_any<tile_columns>((const float*)b.data, b.column_stride, b.row_stride, columns, depth, packed);
+  else
+    pack_any<tile_columns>((const float*)b.data, b.column_stride, b.row_stride, columns, depth, packed);
 }
 
 // The register tile: c[rows x vectors] (+)= a * b over `depth` units. A is read by broadcast, so any strides do.
@@ -170,12 +174,16 @@ static void finish_any(const float* sums, int64_t rows, int64_t columns, const G
   const uint16_t* bias16 = half_bias && job.bias != nullptr ? (const uint16_t*)job.bias + n : nullptr;
   if (job.out_type == Type::bfloat16) {
     uint16_t* out = (uint16_t*)job.out + at;
-    if (half_bias) finish(sums, rows, columns, out, job.out_stride, bias16, job.add_to_out);
-    else finish(sums, rows, columns, out, job.out_stride, bias, job.add_to_out);
+    if (half_bias)
+      finish(sums, rows, columns, out, job.out_stride, bias16, job.add_to_out);
+    else
+      finish(sums, rows, columns, out, job.out_stride, bias, job.add_to_out);
   } else {
     float* out = (float*)job.out + at;
-    if (half_bias) finish(sums, rows, columns, out, job.out_stride, bias16, job.add_to_out);
-    else finish(sums, rows, columns, out, job.out_stride, bias, job.add_to_out);
+    if (half_bias)
+      finish(sums, rows, columns, out, job.out_stride, bias16, job.add_to_out);
+    else
+      finish(sums, rows, columns, out, job.out_stride, bias, job.add_to_out);
   }
 }
 
@@ -191,7 +199,8 @@ static void gemm_block(const GemmBlock& job) {
       Register c[tile_rows][tile_vectors] = {};
       if (job.row_stride != 0)
         tile<tile_rows, tile_vectors>(job.a + r * job.row_stride, job.row_stride, 1, b, tile_columns, job.depth, c);
-      else tile<tile_rows, tile_vectors>(job.a + r * job.depth, 1, tile_rows, b, tile_columns, job.depth, c);
+      else
+        tile<tile_rows, tile_vectors>(job.a + r * job.depth, 1, tile_rows, b, tile_columns, job.depth, c);
       // A whole tile of fp32 ends in registers.
       bool plain = whole && (job.out == nullptr || (job.out_type == Type::float32 && !job.add_to_out &&
                                                     (job.bias == nullptr || job.bias_type == Type::float32)));
@@ -228,7 +237,8 @@ static void gemm_block(const GemmBlock& job) {
       if (job.out == nullptr) {
         for (int64_t i = 0; i < rows; i++)
           for (int64_t j = 0; j < columns; j++) partial[i * job.partial_stride + j] = sums[i * tile_columns + j];
-      } else finish_any(sums, rows, columns, job, r, n);
+      } else
+        finish_any(sums, rows, columns, job, r, n);
     }
   }
 }

@@ -3,8 +3,8 @@
 #define TUNESMITH_ISA baseline
 #endif
 #include "attention-backward.h"
-#include "attention.h"
 #include "attention-few.h"
+#include "attention.h"
 #include "elementwise.h"
 #include "few-rows.h"
 #include "gemm.h"
@@ -17,14 +17,39 @@
 namespace tunesmith::TUNESMITH_ISA {
 
 const Kernels& table() {
-  static constexpr Kernels kernels = {
-      TUNESMITH_TEXT(TUNESMITH_ISA), lanes,           tile_rows,       tile_columns,      pack_rows,
-      pack_columns,                  gemm_block,      unpack,          pack_few,          few_rows,
-      convert,                       scale,           column_sums,     add_rows,          square_sum,
-      gelu,                          gelu_backward,   swiglu,          swiglu_backward,   dropout,
-      norm_rows,                     norm_rows_backward,               entropy_row,       rotary_row,
-      adamw,                         head_rows,       head_columns,    attention_scratch, attention_pack,
-      attention_forward,             attention_few,   attention_backward_scratch,         attention_backward};
+  static constexpr Kernels kernels = {TUNESMITH_TEXT(TUNESMITH_ISA),
+                                      lanes,
+                                      tile_rows,
+                                      tile_columns,
+                                      pack_rows,
+                                      pack_columns,
+                                      gemm_block,
+                                      unpack,
+                                      pack_few,
+                                      few_rows,
+                                      convert,
+                                      scale,
+                                      column_sums,
+                                      add_rows,
+                                      square_sum,
+                                      gelu,
+                                      gelu_backward,
+                                      swiglu,
+                                      swiglu_backward,
+                                      dropout,
+                                      norm_rows,
+                                      norm_rows_backward,
+                                      entropy_row,
+                                      rotary_row,
+                                      adamw,
+                                      head_rows,
+                                      head_columns,
+                                      attention_scratch,
+                                      attention_pack,
+                                      attention_forward,
+                                      attention_few,
+                                      attention_backward_scratch,
+                                      attention_backward};
   return kernels;
 }
 

@@ -17,8 +17,10 @@ TUNESMITH_INLINE RowReader row_of(const void* data, Type type, int64_t row, int6
   return {(const char*)data + row * width * (type == Type::bfloat16 ? 2 : 4), type};
 }
 TUNESMITH_INLINE void write(void* data, Type type, int64_t at, Register x, int64_t n) {
-  if (type == Type::bfloat16) store_upto((uint16_t*)data + at, x, n);
-  else store_upto((float*)data + at, x, n);
+  if (type == Type::bfloat16)
+    store_upto((uint16_t*)data + at, x, n);
+  else
+    store_upto((float*)data + at, x, n);
 }
 
 // The sum of term(i, n) over a row, in four chains so that the additions do not wait for each other.
@@ -148,7 +150,8 @@ template <class T> static float entropy_typed(const EntropyRow& row, T* logits) 
   const float top = largest(high);
   Register sums = {};
   each(width, [&](int64_t i, int64_t n) {
-    if (n == lanes) sums += exponential(load(logits + i) - top);
+    if (n == lanes)
+      sums += exponential(load(logits + i) - top);
     else {
       float lane[lanes];
       store(lane, exponential(load_upto(logits + i, n) - top));
@@ -158,8 +161,10 @@ template <class T> static float entropy_typed(const EntropyRow& row, T* logits) 
   const float sum = total(sums);
   const float log_sum = top + __builtin_logf(sum);
   float at_target;
-  if constexpr (sizeof(T) == 2) at_target = widen(logits[row.target]);
-  else at_target = logits[row.target];
+  if constexpr (sizeof(T) == 2)
+    at_target = widen(logits[row.target]);
+  else
+    at_target = logits[row.target];
   float loss = log_sum - at_target;
   if (row.smoothing > 0)
     loss = (1 - row.smoothing) * loss + row.smoothing * (log_sum - total(logit_sums) / float(width));
@@ -171,8 +176,10 @@ template <class T> static float entropy_typed(const EntropyRow& row, T* logits) 
     });
     if (row.padded_width > width) __builtin_memset(logits + width, 0, size_t(row.padded_width - width) * sizeof(T));
     const float at = probability - share - (1 - row.smoothing);
-    if constexpr (sizeof(T) == 2) logits[row.target] = narrow(at);
-    else logits[row.target] = at;
+    if constexpr (sizeof(T) == 2)
+      logits[row.target] = narrow(at);
+    else
+      logits[row.target] = at;
   }
   return loss;
 }

@@ -1,5 +1,6 @@
-// What the tile of a product multiplies: fp32 values, or pairs of bf16 values that are neighbours in depth, for processors
-// with dot products of them. Both take four bytes, so both are laid out alike; only the depth counts in units.
+// What the tile of a product multiplies: fp32 values, or pairs of bf16 values that are neighbours in depth, for
+// processors with dot products of them. Both take four bytes, so both are laid out alike; only the depth counts in
+// units.
 #pragma once
 #include "vector.h"
 

@@ -92,8 +92,10 @@ template <class T> TUNESMITH_INLINE Register load_part(const T* p, int64_t count
   float lane[lanes];
   for (int i = 0; i < lanes; i++) lane[i] = fill;
   for (int64_t i = 0; i < count; i++) {
-    if constexpr (sizeof(T) == 2) lane[i] = widen(p[i]);
-    else lane[i] = p[i];
+    if constexpr (sizeof(T) == 2)
+      lane[i] = widen(p[i]);
+    else
+      lane[i] = p[i];
   }
   return load(lane);
 }
@@ -101,16 +103,20 @@ template <class T> TUNESMITH_INLINE void store_part(T* p, Register x, int64_t co
   float lane[lanes];
   store(lane, x);
   for (int64_t i = 0; i < count; i++) {
-    if constexpr (sizeof(T) == 2) p[i] = narrow(lane[i]);
-    else p[i] = lane[i];
+    if constexpr (sizeof(T) == 2)
+      p[i] = narrow(lane[i]);
+    else
+      p[i] = lane[i];
   }
 }
 template <class T> TUNESMITH_INLINE Register load_upto(const T* p, int64_t count, float fill = 0) {
   return count >= lanes ? load(p) : load_part(p, count, fill);
 }
 template <class T> TUNESMITH_INLINE void store_upto(T* p, Register x, int64_t count) {
-  if (count >= lanes) store(p, x);
-  else store_part(p, x, count);
+  if (count >= lanes)
+    store(p, x);
+  else
+    store_part(p, x, count);
 }
 
 TUNESMITH_INLINE Register select(Ints mask, Register yes, Register no) {

@@ -141,7 +141,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
 
   /** Squared norm of each row of the frozen matrix, computed once. */
   #squares(host: Linear): Tensor {
-    const of = host.frozen ?? host.weight
+    const of = host.quantizedMatrix ?? host.weight
     if (this.#rowSquares?.of !== of)
       this.#rowSquares = { of, squares: keep(host.weight.detach().to('float32').square().sum(1)) }
     return this.#rowSquares.squares

@@ -78,7 +78,7 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     return this.embedding.shape[0]
   }
 
-  override get positionsInFront(): number {
+  override get prependedPositions(): number {
     return this.virtualTokens
   }
 

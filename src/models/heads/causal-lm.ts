@@ -1,9 +1,10 @@
-// Next-token prediction, as decoders do it: one matrix without bias.
+// Next-token prediction of a decoder: an output layer without bias.
 import type { HeadEntry } from './head.ts'
 import { LanguageHead } from './language-head.ts'
 
 class CausalLmHead extends LanguageHead {}
 
+/** Head of next-token prediction; logits [B,T,V]. */
 export const causalLm = (hfClass: string): HeadEntry => ({
   hfClass,
   keys: [{ ours: 'head.lmHead', theirs: 'lm_head' }],

@@ -1,9 +1,10 @@
-// One vector for each row, without parameters of its own; bare bodies of transformers and sentence-transformers folders.
+// One embedding per row, without parameters: for bare bodies of transformers and sentence-transformers folders.
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry, type HeadOptions } from './head.ts'
 import { type Pooling, poolRows } from './pooling.ts'
 
+/** Pools the hidden states of a row to one embedding. */
 export class EmbeddingHead extends Head {
   readonly #pooling: Pooling
   readonly #normalize: boolean
@@ -18,7 +19,7 @@ export class EmbeddingHead extends Head {
     return this.#pooling === 'first'
   }
 
-  /** -> [B,C], of length one when asked for. */
+  /** -> [B,C], of norm 1 with `normalize`. */
   forward({ hidden, onlyRead }: BodyOutputs, inputs: BodyInputs): Tensor {
     const row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, inputs, this.#pooling)
     if (!this.#normalize) return row
@@ -26,7 +27,7 @@ export class EmbeddingHead extends Head {
   }
 }
 
-/** @param hfClass the bare body, whose keys have no prefix */
+/** Head of embeddings. @param hfClass class of the bare body, whose keys have no prefix */
 export const embedding = (hfClass: string, more: Pick<HeadEntry, 'encoderOnly'> = {}): HeadEntry => ({
   ...more,
   hfClass,

@@ -1,11 +1,11 @@
-// What a head is: the part of a model above its body, which turns hidden states into what is predicted. Knows no architecture and
-// no head by name.
+// The interface of heads: the part of a model above its body, which turns hidden states into logits.
 import { z } from 'zod'
 import type { KeyRule, Linear } from '../../nn/index.ts'
 import { Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyInputs, BodyOutputs } from '../model.ts'
 
+/** Names of all heads. */
 export const headTypes = [
   'causal-lm',
   'masked-lm',
@@ -19,51 +19,50 @@ export const headTypes = [
   'embedding',
   'reward',
 ] as const
+/** Name of a head. */
 export type HeadType = (typeof headTypes)[number]
 
-/** What a user may say of a head; a head reads what concerns it. */
+/** Settings of heads; each head uses some of them. */
 export const headOptionsSchema = z.strictObject({
   labels: z
     .array(z.string())
     .min(1)
-    .refine((labels) => new Set(labels).size === labels.length, 'labels that differ')
+    .refine((labels) => new Set(labels).size === labels.length, 'distinct labels')
     .default(['LABEL_0', 'LABEL_1'])
     .describe('names of the classes, in the order of the logits'),
   problemType: z
     .enum(['single-label', 'multi-label', 'regression'])
     .default('single-label')
-    .describe('one class of many, several at once, or numbers'),
-  dropout: z
-    .number()
-    .min(0)
-    .max(1)
-    .optional()
-    .describe('dropout inside the head; the architecture has its own default'),
+    .describe('one label per text, several labels, or numbers'),
+  dropout: z.number().min(0).max(1).optional().describe('dropout of the head (default: that of the architecture)'),
   pooling: z
     .enum(['first', 'last', 'mean'])
     .optional()
-    .describe('which vector stands for a row, where the head lets one choose'),
-  normalize: z.boolean().default(false).describe('embeddings of length one'),
-  pairs: z
-    .enum(['together', 'separate'])
+    .describe('pooling of a row to one vector, in heads of embeddings'),
+  normalize: z.boolean().default(false).describe('normalise embeddings to norm 1'),
+  pairs: z.enum(['together', 'separate']).optional().describe('encoding of text pairs: in one sequence, or separately'),
+  maxTokens: z
+    .int()
+    .positive()
     .optional()
-    .describe('two texts of a record: together in one sequence, or separate'),
-  maxTokens: z.int().positive().optional().describe('longest text that embeddings are made for; the rest is cut off'),
+    .describe('maximum tokens per text of embeddings; longer texts are truncated'),
 })
+/** Checked settings of a head. */
 export type HeadOptions = z.output<typeof headOptionsSchema>
 
+/** A head. */
 export abstract class Head extends Module {
-  /** True where of each row only the first token's vector is read, so that the last layer need not make the others. */
+  /** Whether the head uses only the first token of each row, so that the last layer needs to compute only these. */
   get readsFirstsOnly(): boolean {
     return false
   }
 
-  /** The layer whose outputs are the scores, where the head ends with one. */
+  /** The output layer, where the head ends with one. */
   get scores(): Linear | undefined {
     return undefined
   }
 
-  /** The batch as the body takes it. */
+  /** The batch as it is passed to the body. */
   bodyInputs(inputs: BodyInputs): BodyInputs {
     return inputs
   }
@@ -72,27 +71,28 @@ export abstract class Head extends Module {
   abstract forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor
 }
 
-/** How one architecture wears one head: what transformers calls it, and how it is shaped. */
+/** A head of an architecture: its class in transformers, the names of its parameters, and how it is built. */
 export interface HeadEntry {
-  /** Class in transformers that opens the files; undefined where it has none. */
+  /** Class in transformers, where there is one. */
   hfClass?: string
-  /** Names of the head's parameters; ours begin with `head.`. */
+  /** Names of the head's parameters in checkpoints; ours begin with `head.`. */
   keys: readonly KeyRule[]
-  /** What stands before the body's keys, where it differs from the architecture's usual prefix. */
+  /** Prefix of the body's keys (default: that of the architecture). */
   prefix?: string
-  /** Only the encoder of an encoder-decoder is under this head. */
+  /** The head is over the encoder of an encoder-decoder only. */
   encoderOnly?: boolean
-  /** The class is the body alone: what files say of sentence vectors counts, and a pooler in them is kept. */
+  /** The class is the bare body: settings of sentence embeddings apply, and a pooler in the checkpoint is kept. */
   bare?: boolean
-  /** Changes the batch before the body sees it, such as a decoder's inputs made from the encoder's. */
+  /** Changes the batch before the body, for example derives decoder inputs. */
   prepare?(inputs: BodyInputs): BodyInputs
-  /** Labels that config.json names, where the head has any. */
+  /** Labels in config.json, where the head has labels. */
   labels?(options: HeadOptions): readonly string[]
-  /** Whether config.json says what kind of problem it is. */
+  /** Whether config.json has `problem_type`. */
   statesProblem?: boolean
-  /** Its files are another head's: never guessed from the class, only taken when asked for. */
+  /** Shares its class with another head, so it is used only when it is requested by name. */
   onRequest?: boolean
   build(body: Body, facts: BodyFacts, options: HeadOptions): Head
 }
 
+/** Heads of an architecture by name. */
 export type HeadEntries = Partial<Record<HeadType, HeadEntry>>

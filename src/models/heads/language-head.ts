@@ -1,10 +1,11 @@
-// Scores every entry of the vocabulary. The matrix may be the token embedding's own. Losses need no logits: they take what
-// `prepare` gives, and `lmHead`.
+// Heads with logits over the vocabulary. The output matrix may be tied to the token embedding. Losses do not need logits: they
+// use `prepare` and `lmHead`.
 import { Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyOutputs } from '../model.ts'
 import { Head } from './head.ts'
 
+/** A head with logits over the vocabulary. */
 export abstract class LanguageHead extends Head {
   lmHead: Linear
 
@@ -15,7 +16,7 @@ export abstract class LanguageHead extends Head {
     this.lmHead = new Linear(weight.shape[1], vocabSize, { bias, tied: tiedEmbeddings ? weight : undefined })
   }
 
-  /** [...,C] -> [...,W]: what `lmHead` scores. */
+  /** Hidden states [...,C] -> input of `lmHead` [...,W]. */
   prepare(hidden: Tensor): Tensor {
     return hidden
   }

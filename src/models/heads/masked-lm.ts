@@ -1,22 +1,24 @@
-// Prediction of masked tokens: a dense layer with a norm, then the vocabulary with a bias. @source arXiv:1810.04805
+// Prediction of masked tokens: a dense layer with a norm, then the output layer with a bias. @source arXiv:1810.04805
 import { type ActivationName, activations, type KeyRule, LayerNorm, Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts } from '../model.ts'
 import type { HeadEntry } from './head.ts'
 import { LanguageHead } from './language-head.ts'
 
+/** Shape of the head, and the names of its parameters. */
 export interface MaskedLmShape {
   activation: ActivationName
   normEps: number
   /** Whether the output matrix is the embedding's. */
   tied: boolean
   /**
-   * The parameters' names in transformers. Where `bias` is not the bias of `output` by name, its class has both: they are one when
-   * tied, and otherwise only that of `output` is used.
+   * Names of the parameters in transformers. Where `bias` is not the bias of `output` by name, the class has both: one tensor
+   * when tied, otherwise only that of `output` is used.
    */
   names: { dense: string; norm: string; output: string; bias: string }
 }
 
+/** Head of masked-token prediction; logits [B,T,V]. */
 export class MaskedLmHead extends LanguageHead {
   dense: Linear
   norm: LayerNorm
@@ -35,6 +37,7 @@ export class MaskedLmHead extends LanguageHead {
   }
 }
 
+/** Names of the parameters in checkpoints. */
 export const maskedLmKeys = ({ names, tied }: MaskedLmShape): KeyRule[] => [
   { ours: 'head.dense', theirs: names.dense },
   { ours: 'head.norm', theirs: names.norm },
@@ -50,6 +53,7 @@ export const maskedLmKeys = ({ names, tied }: MaskedLmShape): KeyRule[] => [
       },
 ]
 
+/** Head of masked-token prediction. */
 export const maskedLm = (hfClass: string, shape: MaskedLmShape): HeadEntry => ({
   hfClass,
   keys: maskedLmKeys(shape),

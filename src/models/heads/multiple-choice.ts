@@ -1,4 +1,4 @@
-// A score for each of several rows that belong together; the best is the answer.
+// A score for each choice of a question; the highest one is the answer.
 
 import { ShapeError } from '../../core/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
@@ -23,13 +23,14 @@ class MultipleChoiceHead extends RowClassifier {
     }
   }
 
-  /** -> float32 [B,N], or [1,rows] of packed ones. */
+  /** -> float32 [B,N], or [1,rows] for packed ones. */
   override forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
     const [rows, choices] = inputs.starts === undefined ? inputs.inputIds.shape : [1, -1]
     return super.forward(outputs, this.bodyInputs(inputs)).view([rows, choices])
   }
 }
 
+/** Head of multiple choice; logits [B,N]. */
 export const multipleChoice = (hfClass: string | undefined, shape: ClassifierShape): HeadEntry => ({
   hfClass,
   keys: classifierKeys(shape),

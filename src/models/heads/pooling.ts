@@ -1,7 +1,8 @@
-// One vector for each row of a batch, padded or packed.
+// Pooling: one vector per row of a batch, padded or packed.
 import { arange, cat, type Tensor } from '../../tensor/index.ts'
 import type { BodyInputs } from '../model.ts'
 
+/** Kind of pooling. */
 export type Pooling = 'first' | 'last' | 'mean'
 
 type Rows = Pick<BodyInputs, 'attentionMask' | 'starts'>
@@ -21,7 +22,7 @@ const packed: Record<Pooling, (hidden: Tensor, starts: Tensor) => Tensor> = {
 
 const padded: Record<Pooling, (hidden: Tensor, mask: Tensor | undefined) => Tensor> = {
   first: (hidden) => hidden.select(1, 0),
-  // The rightmost token that is not padding, whichever side the padding is on.
+  // The rightmost token that is not padding, with padding on either side.
   last: (hidden, mask) => {
     const [batch, length, width] = hidden.shape
     if (mask === undefined) return hidden.select(1, length - 1)
@@ -38,6 +39,6 @@ const padded: Record<Pooling, (hidden: Tensor, mask: Tensor | undefined) => Tens
   },
 }
 
-/** [B,T,C] -> [B,C]; or packed [1,N,C] -> [documents,C]. */
+/** Pools [B,T,C] -> [B,C]; or packed [1,N,C] -> [documents,C]. */
 export const poolRows = (hidden: Tensor, { attentionMask, starts }: Rows, how: Pooling): Tensor =>
   starts === undefined ? padded[how](hidden, attentionMask) : packed[how](hidden.squeeze(0), starts.to('int64'))

@@ -1,9 +1,10 @@
-// For every token, whether it was replaced: ELECTRA's discriminator. @source arXiv:2003.10555
+// Detection of replaced tokens: ELECTRA's discriminator. @source arXiv:2003.10555
 import { type ActivationName, activations, Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
 
+/** Head of replaced-token detection; logits [B,T]. */
 export class ReplacedTokenDetectionHead extends Head {
   dense: Linear
   classifier: Linear
@@ -16,12 +17,13 @@ export class ReplacedTokenDetectionHead extends Head {
     this.#activation = activation
   }
 
-  /** -> [B,T]; above zero means replaced. */
+  /** -> logits [B,T]; above 0 means replaced. */
   forward({ hidden }: BodyOutputs): Tensor {
     return this.classifier.forward(activations[this.#activation](this.dense.forward(hidden))).squeeze(-1)
   }
 }
 
+/** Head of replaced-token detection. */
 export const replacedTokenDetection = (
   hfClass: string,
   activation: ActivationName,

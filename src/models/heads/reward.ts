@@ -1,4 +1,4 @@
-// One number for each row, for learning from preferences: a classifier with a single score, as TRL's reward models are.
+// A reward per row: a classifier with one logit, as TRL's reward models.
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
@@ -21,7 +21,7 @@ class RewardHead extends Head {
   }
 }
 
-/** The same files as the architecture's classifier, with one label. */
+/** Head of rewards; logits [B]. It has the checkpoints of the architecture's classifier, with one label. */
 export const reward = (classifier: HeadEntry): HeadEntry => ({
   ...classifier,
   labels: () => ['reward'],

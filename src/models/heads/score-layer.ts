@@ -1,10 +1,11 @@
-// The last layer of a head that scores labels, tokens or rows. In bfloat16 its few outputs would have steps of 8 bits, and answers that
-// differ would tie; so it computes in float32, whose cost next to a body is nothing.
+// The output layer of heads with labels. It computes in float32, since logits in bfloat16 have 8 bits of precision and would
+// tie; the cost is negligible next to the body.
 import { Linear } from '../../nn/index.ts'
 import { linear, type Tensor } from '../../tensor/index.ts'
 
+/** A linear layer that computes in float32 whatever its weights' dtype. */
 export class ScoreLayer extends Linear {
-  /** [..., inputs] -> float32 [..., outputs], also of weights and inputs in bfloat16 */
+  /** [..., inputs] -> float32 [..., outputs], also for weights and inputs in bfloat16. */
   override forward(input: Tensor): Tensor {
     return this.#wide(input, this.bias) ?? super.forward(input)
   }

@@ -1,4 +1,4 @@
-// Masked tokens and the relation of two sentences together, as BERT was pretrained. @source arXiv:1810.04805 section 3.1
+// Masked-token and next-sentence prediction, as in BERT's pretraining. @source arXiv:1810.04805 section 3.1
 import { Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts, BodyInputs } from '../model.ts'
@@ -6,6 +6,7 @@ import type { HeadEntry } from './head.ts'
 import { MaskedLmHead, type MaskedLmShape, maskedLmKeys } from './masked-lm.ts'
 import { poolRows } from './pooling.ts'
 
+/** Head of masked-token and next-sentence prediction. */
 export class SentencePretrainingHead extends MaskedLmHead {
   pooler: Linear
   relation: Linear
@@ -16,13 +17,13 @@ export class SentencePretrainingHead extends MaskedLmHead {
     this.relation = new Linear(facts.hiddenSize, 2)
   }
 
-  /** [B,T,C] -> [B,2]: scores of "follows" and "does not follow". */
+  /** [B,T,C] -> logits [B,2] of "is next" and "is not next". */
   relate(hidden: Tensor, inputs: Pick<BodyInputs, 'attentionMask' | 'starts'>): Tensor {
     return this.relation.forward(this.pooler.forward(poolRows(hidden, inputs, 'first')).tanh())
   }
 }
 
-/** @param names of the pooler, with the body's prefix, and of the relation's layer */
+/** Head of BERT's pretraining. @param names of the pooler, with the body's prefix, and of the next-sentence layer */
 export const sentencePretraining = (
   hfClass: string,
   shape: MaskedLmShape,

@@ -1,4 +1,4 @@
-// Next-token prediction of a decoder that reads an encoder.
+// Next-token prediction of an encoder-decoder.
 import type { Tensor } from '../../tensor/index.ts'
 import type { Body, BodyFacts } from '../model.ts'
 import type { HeadEntry } from './head.ts'
@@ -17,7 +17,7 @@ class Seq2SeqLmHead extends LanguageHead {
   }
 }
 
-/** @param scale multiplies hidden states before they are scored (T5 with tied embeddings) */
+/** Head of next-token prediction; logits [B,U,V]. @param scale factor of the hidden states (T5 with tied embeddings) */
 export const seq2seqLm = (hfClass: string, scale: number): HeadEntry => ({
   hfClass,
   keys: [{ ours: 'head.lmHead', theirs: 'lm_head' }],

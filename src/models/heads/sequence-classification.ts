@@ -1,4 +1,4 @@
-// A class, or numbers, for each row: one vector of it, perhaps through a dense layer, then a score for each label.
+// Classification or regression of rows: pooling, an optional dense layer, then a logit per label.
 import { type ActivationName, activations, Dropout, type KeyRule, Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
@@ -6,16 +6,18 @@ import { Head, type HeadEntry } from './head.ts'
 import { type Pooling, poolRows } from './pooling.ts'
 import { ScoreLayer } from './score-layer.ts'
 
+/** Shape of the head, and the names of its parameters. */
 export interface ClassifierShape {
   pooling: Pooling
-  /** A layer between the row's vector and the scores. */
+  /** Dense layer before the output layer. */
   dense?: { activation: ActivationName; name: string; dropoutBefore: boolean }
   dropout: number
-  /** The output layer's name in transformers. */
+  /** Name of the output layer in transformers. */
   output: string
   bias: boolean
 }
 
+/** Head of sequence classification; logits [B,labels]. */
 export class RowClassifier extends Head {
   dense?: Linear
   classifier: ScoreLayer
@@ -51,11 +53,13 @@ export class RowClassifier extends Head {
   }
 }
 
+/** Names of the parameters in checkpoints. */
 export const classifierKeys = ({ dense, output }: ClassifierShape): KeyRule[] => [
   ...(dense === undefined ? [] : [{ ours: 'head.dense', theirs: dense.name }]),
   { ours: 'head.classifier', theirs: output },
 ]
 
+/** Head of sequence classification. */
 export const sequenceClassification = (
   hfClass: string,
   shape: ClassifierShape,

@@ -1,4 +1,4 @@
-// A score for each label at every token; with two labels named start and end, the borders of an answer.
+// Classification of tokens: a logit per label and token. Question answering has two labels, start and end of the answer.
 import { Dropout, type Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'

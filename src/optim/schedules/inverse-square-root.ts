@@ -1,17 +1,17 @@
-// Down as one over the square root of the step, after warm-up; the length of the run does not matter.
+// Inverse square root decay, after warmup, independent of the length of the run.
 import { z } from 'zod'
 import { defineSchedule, oneWarmup, oneWarmupMessage, warmupFields, warmupLength } from './schedule.ts'
 
-/** Where there is no warm-up to set the scale; as in transformers. */
+/** Without warmup, as in transformers. */
 const defaultTimescale = 10_000
 
 export const inverseSquareRoot = defineSchedule({
   type: 'inverse-square-root',
-  summary: 'Falls as one over the square root of the step; needs no end.',
+  summary: 'Inverse square root decay, for runs without a known end.',
   source: 'arXiv:1706.03762, arXiv:2106.04560; transformers get_inverse_sqrt_schedule',
   config: z
     .strictObject({
-      type: z.literal('inverse-square-root').describe('falls as one over the square root of the step after warm-up'),
+      type: z.literal('inverse-square-root').describe('inverse square root decay after warmup'),
       ...warmupFields,
       timescale: z
         .number()
@@ -19,7 +19,7 @@ export const inverseSquareRoot = defineSchedule({
         .min(1)
         .optional()
         .describe(
-          'the rate is at half after three times as many steps; the warm-up unless given, or 10,000 without one',
+          'time scale in steps: the rate halves after three of them (default: warmup steps, or 10,000 without warmup)',
         ),
     })
     .refine(oneWarmup, oneWarmupMessage),

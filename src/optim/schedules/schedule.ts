@@ -1,25 +1,28 @@
-// What a schedule is: the share of the peak learning rate at a step, as a pure function. Knows no schedule.
+// The interface of schedules: the learning rate at a step as a share of the peak, a pure function.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 
+/** Position in a run. */
 export interface SchedulePosition {
-  /** Updates made before this one: 0 at the first. */
+  /** Number of updates before this one. */
   step: number
-  /** Updates of the whole run; Infinity where it has no end. */
+  /** Number of updates of the run; Infinity where it has no end. */
   totalSteps: number
 }
 
+/** A schedule with its settings. */
 export interface ScheduleDefinition<Schema extends z.ZodType = z.ZodType, Type extends string = string> {
   /** Name in recipes and flags, kebab-case, equal to the file's name. */
   readonly type: Type
   /** One sentence for help. */
   readonly summary: string
-  /** The paper or reference implementation. */
+  /** Paper or reference implementation. */
   readonly source: string
+  /** Settings, `type` included. */
   readonly config: Schema
   /** Whether the shape depends on the length of the run. */
   needsTotalSteps(config: z.output<Schema>): boolean
-  /** From 0 to 1. Steps beyond the last are as the last. */
+  /** Share of the peak from 0 to 1. Steps beyond the last equal the last. */
   at(config: z.output<Schema>, position: SchedulePosition): number
 }
 
@@ -28,40 +31,42 @@ export const defineSchedule = <const Type extends string, Schema extends z.ZodTy
   definition: ScheduleDefinition<Schema, Type>,
 ): ScheduleDefinition<Schema, Type> => definition
 
-/** Warm-up from 0, in steps or as a share of the run. */
+/** Settings of the warmup from 0, in steps or as a share of the run. */
 export const warmupFields = {
-  warmupSteps: z.number().int().min(0).default(0).describe('steps of linear growth from 0'),
-  warmupShare: z.number().min(0).max(1).default(0).describe('the same as a share of all steps'),
+  warmupSteps: z.number().int().min(0).default(0).describe('linear warmup from 0, in steps'),
+  warmupShare: z.number().min(0).max(1).default(0).describe('linear warmup from 0, as a share of all steps'),
 }
 
+/** Checked settings of the warmup. */
 export interface WarmupConfig {
   warmupSteps: number
   warmupShare: number
 }
 
+/** A setting: the end of the decay. */
 export const floorField = z
   .number()
   .min(0)
   .max(1)
   .default(0)
-  .describe('share of the learning rate that the decay ends at')
+  .describe('learning rate at the end, as a share of the peak')
 
-/** For `.refine` of every schema with `warmupFields`. */
+/** For `.refine` of schemas with `warmupFields`. */
 export const oneWarmup = ({ warmupSteps, warmupShare }: WarmupConfig): boolean => warmupSteps === 0 || warmupShare === 0
 export const oneWarmupMessage = {
   path: ['warmupShare'],
   message: 'Expected `warmupSteps` or `warmupShare`, got both. Remove one.',
 }
 
-/** Steps of warm-up in a run of this length, rounded up as transformers does. */
+/** Steps of warmup in a run of this length, rounded up as in transformers. */
 export const warmupLength = ({ warmupSteps, warmupShare }: WarmupConfig, totalSteps: number): number =>
   warmupShare === 0 ? warmupSteps : Math.ceil(warmupShare * totalSteps)
 
-/** Done share of what comes after warm-up, from 0 to 1. */
+/** Completed share of the steps after warmup, from 0 to 1. */
 export const progressAfter = (warmup: number, { step, totalSteps }: SchedulePosition): number =>
   Math.min(1, (step - warmup) / Math.max(1, totalSteps - warmup))
 
-/** Checks the position, and asks the definition. @throws ConfigError where the length of the run is needed and unknown. */
+/** Evaluates a schedule. @throws ConfigError for an invalid position, or where the length of the run is needed and unknown */
 export const evaluateSchedule = <Schema extends z.ZodType>(
   definition: ScheduleDefinition<Schema>,
   config: z.output<Schema>,
@@ -74,7 +79,7 @@ export const evaluateSchedule = <Schema extends z.ZodType>(
     throw new ConfigError(`Expected more than 0 for \`totalSteps\` of a schedule, got ${totalSteps}.`)
   if (totalSteps === Number.POSITIVE_INFINITY && definition.needsTotalSteps(config))
     throw new ConfigError(
-      `Expected a run of known length for the schedule \`${definition.type}\`, got one without end. Give a budget, or take the schedule \`constant\` or \`inverse-square-root\` with \`warmupSteps\`.`,
+      `The schedule \`${definition.type}\` needs a run of known length: set a budget, or use the schedule \`constant\` or \`inverse-square-root\` with \`warmupSteps\`.`,
     )
   return definition.at(config, position)
 }

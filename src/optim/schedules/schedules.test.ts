@@ -9,7 +9,7 @@ import { warmupLength } from './schedule.ts'
 const configOf = (value: object): ScheduleConfig => parseConfig(scheduleSchema, value, 'schedule')
 
 it('holds every file', () => {
-  const files = readdirSync(import.meta.dirname).filter((name) => !/index|schedule\.ts|test/.test(name))
+  const files = readdirSync(import.meta.dirname).filter((name) => !/index|schedule\.ts|decay-to-floor|test/.test(name))
   expect(files.map((name) => name.slice(0, -3)).sort()).toEqual(Object.keys(schedules).sort())
 })
 
@@ -64,7 +64,7 @@ describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s',
         if (warmup < totalSteps) expect(at(warmup)).toBeCloseTo(1, 12)
         if (endsAtFloor.includes(type) && warmup <= totalSteps) {
           const { floor } = config as unknown as { floor: number }
-          // Without a step after warm-up there is nothing to fall in; the next one is at the floor.
+          // With no step after warmup there is no decay; the next step is at the floor.
           expect(at(totalSteps + 1)).toBeCloseTo(floor, 12)
           if (warmup < totalSteps) expect(at(totalSteps)).toBeCloseTo(floor, 12)
         }
@@ -79,7 +79,7 @@ describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s',
   it('asks for the length of the run only where it matters', () => {
     const endless = { step: 3, totalSteps: Number.POSITIVE_INFINITY }
     const asks = endsAtFloor.includes(type)
-    if (asks) expect(() => scheduleAt(configOf({ type }), endless)).toThrow(/Expected a run of known length/)
+    if (asks) expect(() => scheduleAt(configOf({ type }), endless)).toThrow(/needs a run of known length/)
     else expect(scheduleAt(configOf({ type, warmupSteps: 3 }), endless)).toBe(1)
     expect(() => scheduleAt(configOf({ type, warmupShare: 0.5 }), endless)).toThrow(ConfigError)
     for (const step of [-1, Number.NaN, Number.POSITIVE_INFINITY])

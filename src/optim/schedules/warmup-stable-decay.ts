@@ -1,8 +1,8 @@
-// A plateau between warm-up and a short decay at the end, so that one long run can be ended at any length.
+// Warmup-stable-decay: a constant phase, then a short decay at the end, so that a long run can be ended at any length.
 import { z } from 'zod'
 import { defineSchedule, floorField, oneWarmup, oneWarmupMessage, warmupFields, warmupLength } from './schedule.ts'
 
-/** What is left of the way down, by its done share. */
+/** Remaining share of the decay, by its completed share. */
 const shapes = {
   linear: (done: number) => 1 - done,
   '1-sqrt': (done: number) => 1 - Math.sqrt(done),
@@ -11,15 +11,20 @@ const shapes = {
 
 export const warmupStableDecay = defineSchedule({
   type: 'warmup-stable-decay',
-  summary: 'Stays at the peak, then falls to the floor over the last part of the run.',
+  summary: 'Constant at the peak, then decay to the floor in the last part of the run.',
   source: 'arXiv:2404.06395, arXiv:2405.18392; transformers get_wsd_schedule',
   config: z
     .strictObject({
-      type: z.literal('warmup-stable-decay').describe('stays at the peak, then falls at the end'),
+      type: z.literal('warmup-stable-decay').describe('constant after warmup, then decay at the end'),
       ...warmupFields,
-      decaySteps: z.number().int().min(1).optional().describe('steps of decay at the end'),
-      decayShare: z.number().gt(0).max(1).optional().describe('the same as a share of all steps; 0.2 unless given'),
-      decayShape: z.enum(['linear', '1-sqrt', 'cosine']).default('1-sqrt').describe('how the decay falls'),
+      decaySteps: z.number().int().min(1).optional().describe('decay at the end, in steps'),
+      decayShare: z
+        .number()
+        .gt(0)
+        .max(1)
+        .optional()
+        .describe('decay at the end, as a share of all steps (default: 0.2)'),
+      decayShape: z.enum(['linear', '1-sqrt', 'cosine']).default('1-sqrt').describe('shape of the decay'),
       floor: floorField,
     })
     .refine(oneWarmup, oneWarmupMessage)
@@ -32,7 +37,7 @@ export const warmupStableDecay = defineSchedule({
     const warmup = warmupLength(config, totalSteps)
     if (step < warmup) return step / warmup
     const wanted = config.decaySteps ?? Math.ceil((config.decayShare ?? 0.2) * totalSteps)
-    // In a run too short for both, the decay takes all that warm-up leaves.
+    // In a run too short for both, the decay takes all steps after warmup.
     const decay = Math.max(0, Math.min(wanted, totalSteps - warmup))
     const start = totalSteps - decay
     if (step < start) return 1

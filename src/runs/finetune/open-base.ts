@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type AdapterConfig, type AppliedAdapter, applyAdapter } from '../../adapters/index.ts'
 import { describeModelLoad, loadModelWithReport, openSafetensors, saveSafetensors } from '../../checkpoint/index.ts'
 import { ConfigError, OutOfMemoryError } from '../../core/index.ts'
-import { freezeWeights, type Model } from '../../models/index.ts'
+import { quantizeWeights, type Model } from '../../models/index.ts'
 import { Generator } from '../../tensor/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
 import type { BuiltRun } from '../engine/run-kind.ts'
@@ -57,7 +57,7 @@ export const openAdaptedBase = async (
     mapEachTensor: quantised,
   })
   if (randomInit) model.initialize({ std: model.facts.initializerRange, generator: new Generator(seed) })
-  if (quantised) freezeWeights(model, frozenWeights)
+  if (quantised) quantizeWeights(model, frozenWeights)
   placeModel(model, recipe)
   const applied = applyAdapter(model, { ...recipe.adapter, type: variant } as AdapterConfig, {
     seed,

@@ -1,6 +1,6 @@
 // The recipe of a fine-tuning run, checked once. Independent of single tasks and variants.
 import { z } from 'zod'
-import { holdings } from '../../nn/index.ts'
+import { quantizations } from '../../nn/index.ts'
 import { anyTaskSettings, findTask, type TaskDefinition, taskConfig, taskTypeSchema } from '../../tasks/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { variantSchema } from './variant-names.ts'
@@ -24,7 +24,7 @@ export const finetuneSchema = trainingSchema.extend({
   variant: variantSchema.default('full').describe('fine-tuning method'),
   adapter: z.record(z.string(), z.unknown()).default({}).describe('settings of the variant, such as rank'),
   frozenWeights: z
-    .enum(['float32', ...holdings])
+    .enum(['float32', ...quantizations])
     .default('float32')
     .describe(
       'quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits) take less memory and round the weights',

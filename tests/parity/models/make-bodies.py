@@ -1,6 +1,7 @@
 """Small random checkpoints of transformers' bodies with odd settings, and what they give: hidden states and gradients.
-  python make-bodies.py   (writes golden/ beside itself)"""
+  python make-bodies.py   [CASE …]   (writes golden/ beside itself)"""
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -22,6 +23,11 @@ CASES = {
                                             sliding_window=4, attn_implementation="eager")),
     "qwen2": (Qwen2Model, Qwen2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40)),
     "qwen3": (Qwen3Model, Qwen3Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40)),
+    # A sliding window in some layers only, by the first one that has it and by a list.
+    "qwen2-window": (Qwen2Model, Qwen2Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
+                                             use_sliding_window=True, sliding_window=4, max_window_layers=1, attn_implementation="eager")),
+    "qwen3-window": (Qwen3Model, Qwen3Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40,
+                                             use_sliding_window=True, sliding_window=3, layer_types=["sliding_attention", "full_attention", "sliding_attention"], attn_implementation="eager")),
     "roberta": (RobertaModel, RobertaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20, pad_token_id=1,
                                             type_vocab_size=1)),
     "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=20, activation="relu")),
@@ -42,6 +48,8 @@ ENCODERS = (BertModel, RobertaModel, DistilBertModel, ElectraModel)
 out = Path(__file__).parent / "golden"
 out.mkdir(exist_ok=True)
 for name, (kind, config) in CASES.items():
+    if len(sys.argv) > 1 and name not in sys.argv[1:]:
+        continue
     torch.manual_seed(7)
     model = kind(config, add_pooling_layer=False) if kind in NO_POOLER else kind(config)
     for p in model.parameters():

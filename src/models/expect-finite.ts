@@ -1,4 +1,4 @@
-// Refuses weights that are NaN or infinite, which would make every output NaN without a word.
+// Refuses weights that are NaN or infinite, which would make every output NaN.
 import { CheckpointError } from '../core/index.ts'
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
 

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 const require = createRequire(import.meta.url)
 const bin = (name, file) => join(dirname(require.resolve(`${name}/package.json`)), file)
@@ -18,6 +19,7 @@ function run(script, args, env = {}) {
 const steps = [
   ['types', bin('typescript', 'bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']],
   ['style', bin('@biomejs/biome', 'bin/biome'), ['check', '--error-on-warnings', '.']],
+  ['native style', fileURLToPath(new URL('format-native.mjs', import.meta.url)), []],
 ]
 let passed = 0
 let failed = 0

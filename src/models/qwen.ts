@@ -19,7 +19,7 @@ const shared = {
   normEps: settings.normEps.default(1e-6),
   ...ropeSettings,
   useSlidingWindow: z.boolean().default(false).describe('sliding-window attention in some layers'),
-  slidingWindow: z.int().positive().default(4096).describe('keys that a query attends to in those layers'),
+  slidingWindow: z.int().positive().optional().describe('keys that a query attends to in those layers (default: 4096)'),
   maxWindowLayers: z.int().nonnegative().default(28).describe('layers below this one attend to all keys'),
   layerTypes: z
     .array(z.enum(['full_attention', 'sliding_attention']))
@@ -31,7 +31,13 @@ const shared = {
 }
 
 /** @source transformers Qwen2Config, Qwen3Config: `layer_types` */
-const slidingWindowOf = ({ useSlidingWindow, slidingWindow, maxWindowLayers, layerTypes, numLayers }: WindowConfig) => {
+const slidingWindowOf = ({
+  useSlidingWindow,
+  slidingWindow = 4096,
+  maxWindowLayers,
+  layerTypes,
+  numLayers,
+}: WindowConfig) => {
   if (layerTypes !== undefined && layerTypes.length !== numLayers)
     throw new ConfigError(`Expected ${numLayers} entries for \`layer_types\`, one per layer, got ${layerTypes.length}.`)
   return (layer: number): number => {

@@ -197,7 +197,9 @@ export class AdapterBank {
     const wanted = new Set([...paths, ...head])
     // A copy of a base quantised to bfloat16 is trained in float32, in which such a model computes.
     const copyOf = (tensor: Tensor) =>
-      quantizationOf(model) === undefined ? tensor.detach().clone() : tensor.detach().to({ dtype: 'float32', copy: true })
+      quantizationOf(model) === undefined
+        ? tensor.detach().clone()
+        : tensor.detach().to({ dtype: 'float32', copy: true })
     return new Map(
       [...places].flatMap(([path, { tensor }]) =>
         wanted.has(path) ? [[path, inPlace ? tensor : keep(noGrad(() => copyOf(tensor)))] as const] : [],

@@ -1,46 +1,83 @@
-// Keeps two processes out of one folder. A lock names its process and when that process started, so the lock of a killed one is
-// seen to be dead even when its process number was given away again.
+// Keeps two processes from writing in one folder. A lock names its process and when that process started, so that the lock of a killed
+// process is recognised even if its id was given to another one.
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { open, readFile, rm } from 'node:fs/promises'
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { ConfigError } from './errors.ts'
+import { sha256 } from './hashing.ts'
 
-export const FOLDER_LOCK = '.lock'
+const lockName = '.lock'
+/** A lock can be given back, or taken over, while it is looked at. */
+const maxAttempts = 50
 
 /**
- * Takes the lock of a folder. Returns the function that gives it back.
- * @param refuse what to say when a living process has it
+ * Locks a folder and returns the function that unlocks it.
+ * @param refuse the error message when a living process has the lock
  * @throws ConfigError
  */
-export async function lockFolder(
+export const lockFolder = async (
   folder: string,
   refuse: (owner: number, path: string) => string,
-): Promise<() => Promise<void>> {
-  const path = join(folder, FOLDER_LOCK)
-  for (let attempt = 0; attempt < 10; attempt++) {
-    try {
-      const file = await open(path, 'wx')
-      await file.writeFile(describeProcess(process.pid))
-      await file.close()
-      return () => rm(path, { force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+): Promise<() => Promise<void>> => {
+  const path = join(folder, lockName)
+  const owner = await take(path)
+  if (owner !== undefined) throw new ConfigError(refuse(owner, path))
+  return () => rm(path, { force: true })
+}
+
+/** Takes a lock file; returns the id of the living process that has it, or undefined if it is ours now. */
+const take = async (path: string): Promise<number | undefined> => {
+  // Written beside the lock and then linked to its name, so that nobody ever reads an empty lock.
+  const own = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  await writeFile(own, describeProcess(process.pid), { flag: 'wx' })
+  try {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      try {
+        await link(own, path)
+        return undefined
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      }
+      const content = await contentOf(path)
+      const owner = livingOwner(content)
+      if (owner !== undefined) return owner
+      if (content !== undefined && (await replaceDead(path, content, own))) return undefined
+      await setTimeout(5)
     }
-    const owner = await folderOwner(folder)
-    if (owner !== undefined) throw new ConfigError(refuse(owner, path))
-    await rm(path, { force: true })
+  } finally {
+    await rm(own, { force: true })
   }
-  throw new ConfigError(`Expected to lock \`${folder}\`, got a lock that keeps coming back. Delete ${path}.`)
+  throw new ConfigError(`The lock ${path} keeps coming back: stop the other processes, or delete it.`)
 }
 
-/** The number of the living process that holds a folder, if there is one. */
-export async function folderOwner(folder: string): Promise<number | undefined> {
-  const owner = await readFile(join(folder, FOLDER_LOCK), 'utf8').catch(() => '')
-  const pid = Number(owner.split(' ')[0])
-  return Number.isSafeInteger(pid) && pid > 0 && isAlive(pid) && describeProcess(pid) === owner ? pid : undefined
+/** Replaces the lock of a dead process. A second lock, named after the dead one, lets only one process do so. */
+const replaceDead = async (path: string, content: string, own: string): Promise<boolean> => {
+  const claim = `${path}.${sha256(content).slice(0, 12)}`
+  if ((await take(claim)) !== undefined) return false
+  try {
+    // Another process may have replaced it before the claim was ours.
+    if ((await contentOf(path)) !== content) return false
+    await rename(own, path)
+    return true
+  } finally {
+    await rm(claim, { force: true })
+  }
 }
 
-function isAlive(pid: number): boolean {
+const contentOf = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)
+
+/** The id of the living process that has the lock of a folder, if there is one. */
+export const folderOwner = async (folder: string): Promise<number | undefined> =>
+  livingOwner(await contentOf(join(folder, lockName)))
+
+const livingOwner = (content = ''): number | undefined => {
+  const pid = Number(content.split(' ')[0])
+  return Number.isSafeInteger(pid) && pid > 0 && isAlive(pid) && describeProcess(pid) === content ? pid : undefined
+}
+
+const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
     return !isEnded(pid)
@@ -49,22 +86,22 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Fields of /proc from the third on; none where the system has no such file. */
-function statOf(pid: number): string[] {
+/** Fields of /proc/PID/stat from the third on; none where the system has no such file. */
+const statOf = (pid: number): string[] => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The second field is the command in parentheses and may hold spaces.
+    // The second field is the command in parentheses and may contain spaces.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
     return []
   }
 }
 
-/** An orphan that nobody waits for keeps its number after its end, in containers for good. */
+/** An ended process that no parent waits for keeps its id, in containers for good. */
 const isEnded = (pid: number): boolean => ['Z', 'X'].includes(statOf(pid)[0])
 
-/** The process number and, where the system tells it, the time it started in clock ticks since boot. */
-function describeProcess(pid: number): string {
+/** The process id and, where the system knows it, the time when the process started in clock ticks since boot. */
+const describeProcess = (pid: number): string => {
   const started = statOf(pid)[19]
   return started === undefined ? `${pid}` : `${pid} ${started}`
 }

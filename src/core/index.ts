@@ -3,7 +3,7 @@ export { writeFileAtomic, writeFolderAtomic } from './atomic-files.ts'
 export { parseConfig, show, unwrap } from './config.ts'
 export * from './errors.ts'
 export { exists } from './exists.ts'
-export { FOLDER_LOCK, folderOwner, lockFolder } from './folder-lock.ts'
+export { folderOwner, lockFolder } from './folder-lock.ts'
 export { formatBytes, formatCount, formatDuration } from './format.ts'
 export { sha256, sha256File } from './hashing.ts'
 export {

@@ -204,7 +204,7 @@ describe('recipes', () => {
     }
     const served = await openSpecialists(base, folders)
     const questions = Object.entries(specialists).map(([specialist, fields]) => ({ specialist, ...fields }))
-    const answers = await served.askAll(questions)
+    const answers = await served.queryAll(questions)
     expect(answers.map(({ specialist }) => specialist)).toEqual(Object.keys(specialists))
     const { base: whole, specialists: parts } = served.memory()
     for (const bytes of Object.values(parts)) expect(bytes).toBeLessThan(whole / 2)

@@ -41,9 +41,10 @@ export type * from './recipe-types/index.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
 export { readRunRecipe } from './run-recipe.ts'
 export {
-  type AskOptions,
   fineTunedTask,
   openSpecialists,
+  type QueryError,
+  type QueryOptions,
   type SpecialistAnswer,
   type SpecialistChoice,
   type SpecialistQuery,

@@ -1,5 +1,5 @@
-// Checkpoints of a run: folders that are there whole or not at all, with the SHA-256 of every file in a manifest. Knows what a run
-// must remember to go on to the bit; knows no loop.
+// Checkpoints of a run: folders that are there completely or not at all, with the SHA-256 of every file in a manifest. They store what a run
+// needs to give the same bits after a resume. Independent of the loop.
 
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
@@ -11,7 +11,7 @@ import {
   saveModel,
   saveSafetensors,
 } from '../checkpoint/index.ts'
-import { CheckpointError, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
+import { CheckpointError, exists, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
 import type { Tensor } from '../tensor/index.ts'
@@ -19,7 +19,7 @@ import { checkpointFiles, runFiles } from '../tracking/index.ts'
 
 const whole = z.int().nonnegative()
 
-/** Where a run stands, without its tensors. */
+/** The state of a run without its tensors. */
 export const runStateSchema = z.strictObject({
   step: whole,
   position: whole,
@@ -41,12 +41,13 @@ export const runStateSchema = z.strictObject({
 })
 export type RunState = z.output<typeof runStateSchema>
 
+/** The parts of a run that a checkpoint stores and restores. */
 export interface SnapshotParts {
   model: Model
   auxiliary?: Model
   optimizer: Optimizer
   average?: WeightAverage
-  /** How the weights are held, where not as a folder of the whole model. */
+  /** How the weights are stored, if not as a folder of the whole model. */
   weights?: {
     save(folder: string): Promise<void>
     load(folder: string): Promise<void>
@@ -71,7 +72,7 @@ const filesIn = async (folder: string): Promise<string[]> => {
     .sort()
 }
 
-/** Waits for each, also where one fails: nothing may still write into a folder that is being cleared away. */
+/** Waits for all of them, even if one fails: nothing may still write into a folder that is being removed. */
 const allOf = async (tasks: readonly (Promise<void> | undefined)[]): Promise<void> => {
   for (const result of await Promise.allSettled(tasks)) if (result.status === 'rejected') throw result.reason
 }
@@ -97,7 +98,7 @@ export const writeSnapshot = async (
     const weightsFolder = join(folder, checkpointFiles.model)
     const { tensors, step } = optimizer.state()
     const averaged = average?.state()
-    // Side by side: hashing one file takes one core.
+    // In parallel: hashing one file takes one core.
     await allOf([
       parts.weights?.save(weightsFolder) ??
         saveModel(model, weightsFolder, { ...options, onWritten: noting(checkpointFiles.model) }),
@@ -109,7 +110,7 @@ export const writeSnapshot = async (
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
     await writeFile(join(folder, checkpointFiles.state), JSON.stringify(full))
     for (const name of await filesIn(folder)) {
-      // Large files were hashed as they were written.
+      // Large files were hashed while they were written.
       if (name in files) continue
       const file = join(folder, name)
       files[name] = { bytes: (await stat(file)).size, sha256: await sha256File(file) }
@@ -131,7 +132,12 @@ export const verifySnapshot = async (folder: string): Promise<void> => {
   } catch {
     throw new CheckpointError(`${path}: Expected JSON, got something else. The checkpoint is damaged.`)
   }
-  const { files } = parseConfig(manifestSchema, parsed, path)
+  const manifest = manifestSchema.safeParse(parsed)
+  if (!manifest.success)
+    throw new CheckpointError(
+      `${path}: Expected the size and the SHA-256 of each file, got something else. The checkpoint is damaged.`,
+    )
+  const { files } = manifest.data
   const present = new Set(await filesIn(folder))
   for (const [name, { bytes, sha256 }] of Object.entries(files)) {
     if (!present.has(name))
@@ -145,12 +151,13 @@ export const verifySnapshot = async (folder: string): Promise<void> => {
     throw new CheckpointError(`${folder}: Expected only the files of its manifest, found ${extra.join(', ')} too.`)
 }
 
+/** A checkpoint of a run. */
 export interface FoundSnapshot {
   path: string
   step: number
 }
 
-/** Checkpoints of a run, newest first; nothing is checked. */
+/** Checkpoints of a run, newest first, unverified. */
 export const listSnapshots = async (run: string): Promise<FoundSnapshot[]> => {
   const names = await readdir(join(run, runFiles.checkpoints)).catch(() => [] as string[])
   return names
@@ -161,14 +168,29 @@ export const listSnapshots = async (run: string): Promise<FoundSnapshot[]> => {
     .sort((a, b) => b.step - a.step)
 }
 
-/** Removes what a killed process left half written in a run's folder. Call with the run locked. */
+/**
+ * Removes what a killed process left half written in a run's folder. A checkpoint that was complete, but not at its place yet, or moved aside
+ * to be replaced, is put there. Call with the run locked.
+ */
 export const removeLeftovers = async (run: string): Promise<void> => {
-  for (const folder of [run, join(run, runFiles.checkpoints), join(run, runFiles.incidents)])
-    for (const name of await readdir(folder).catch(() => [] as string[]))
-      if (/^\..+\.[0-9a-f]{12}\.tmp$/.test(name)) await rm(join(folder, name), { recursive: true, force: true })
+  const checkpoints = join(run, runFiles.checkpoints)
+  for (const folder of [run, checkpoints, join(run, runFiles.incidents)])
+    for (const name of await readdir(folder).catch(() => [] as string[])) {
+      const [, target] = /^\.(.+)\.[0-9a-f]{12}\.tmp$/.exec(name) ?? []
+      if (target === undefined) continue
+      const path = join(folder, name)
+      const isComplete =
+        folder === checkpoints &&
+        (await verifySnapshot(path).then(
+          () => true,
+          () => false,
+        ))
+      if (isComplete && !(await exists(join(folder, target)))) await rename(path, join(folder, target))
+      else await rm(path, { recursive: true, force: true })
+    }
 }
 
-/** Renames checkpoints after `step`: found damaged, they must not stand in the way of those to come. */
+/** Renames checkpoints after `step`: they are damaged, and those to come need their names. */
 export const setAsideAfter = async (run: string, step: number): Promise<void> => {
   for (const snapshot of await listSnapshots(run)) {
     if (snapshot.step <= step) continue
@@ -178,7 +200,7 @@ export const setAsideAfter = async (run: string, step: number): Promise<void> =>
   }
 }
 
-/** The newest checkpoint that is whole, and what was wrong with newer ones. */
+/** The newest intact checkpoint, and what is wrong with newer ones. */
 export const newestSnapshot = async (run: string): Promise<{ found?: FoundSnapshot; damaged: string[] }> => {
   const damaged: string[] = []
   for (const snapshot of await listSnapshots(run)) {
@@ -195,7 +217,7 @@ export const newestSnapshot = async (run: string): Promise<{ found?: FoundSnapsh
 const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
   new Map([...tensors.keys()].map((name) => [name, tensor(name)]))
 
-/** Puts a checkpoint back into the parts of a run. The folder must have been verified. */
+/** Restores the parts of a run from a checkpoint, which must have been verified. */
 export const readSnapshot = async (folder: string, parts: SnapshotParts): Promise<RunState> => {
   const statePath = join(folder, checkpointFiles.state)
   const state = parseConfig(runStateSchema, JSON.parse(await readFile(statePath, 'utf8')), statePath)
@@ -211,15 +233,15 @@ export const readSnapshot = async (folder: string, parts: SnapshotParts): Promis
   return state
 }
 
-/** Deletes checkpoints that nothing asks to keep. */
+/** Deletes checkpoints that the settings do not keep. Returns their paths. */
 export const pruneSnapshots = async (
   run: string,
   keep: { last: number; every?: number; best?: number },
 ): Promise<string[]> => {
   const all = await listSnapshots(run)
-  const doomed = all.filter(
+  const pruned = all.filter(
     ({ step }, i) => i >= keep.last && step !== keep.best && !(keep.every !== undefined && step % keep.every === 0),
   )
-  for (const { path } of doomed) await rm(path, { recursive: true, force: true })
-  return doomed.map(({ path }) => path)
+  for (const { path } of pruned) await rm(path, { recursive: true, force: true })
+  return pruned.map(({ path }) => path)
 }

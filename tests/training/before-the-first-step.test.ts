@@ -1,5 +1,5 @@
 // The pre-flight shows what will be trained and refuses what cannot learn; held-out losses; checkpoints as files.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
@@ -134,6 +134,18 @@ it('a checkpoint gives back every bit; old ones go, those to keep stay', async (
   writeFileSync(join(folder, '.run.json.0123456789ab.tmp'), '')
   await removeLeftovers(folder)
   expect(readdirSync(folder)).toEqual(['checkpoints'])
+  // Killed while a checkpoint was being replaced: the old one is aside, and no other is at its place.
+  renameSync(snapshotPath(folder, 6), join(folder, 'checkpoints', '.step-00000006.0123456789ab.tmp'))
+  await removeLeftovers(folder)
+  expect((await newestSnapshot(folder)).found?.step).toBe(6)
+  // A manifest that is JSON but no manifest is one line.
+  const manifest = join(snapshotPath(folder, 6), 'manifest.json')
+  const sound = readFileSync(manifest, 'utf8')
+  writeFileSync(manifest, '{"version":2,"files":[]}')
+  expect((await newestSnapshot(folder)).damaged).toEqual([
+    `${manifest}: Expected the size and the SHA-256 of each file, got something else. The checkpoint is damaged.`,
+  ])
+  writeFileSync(manifest, sound)
   await setAsideAfter(folder, 4)
   expect(readdirSync(join(folder, 'checkpoints')).sort()).toEqual([
     'damaged-step-00000006',

@@ -104,7 +104,7 @@ describe('compare', () => {
 
   it('warns where records differ, and where nothing is left to tell by', async () => {
     const others = await compareJson(['full', 'lora', 'others'])
-    expect(others.warnings).toEqual([expect.stringMatching(/judged on different records.*others \(\d+ records\)/)])
+    expect(others.warnings).toEqual([expect.stringMatching(/scored on different records.*others \(\d+ records\)/)])
     expect(others.runs.find(({ name }) => name === 'others')!.difference).toBeUndefined()
     expect(others.runs.filter(({ difference }) => difference !== undefined)).toHaveLength(1)
     const kept = readFileSync(at('rows.jsonl'))
@@ -151,7 +151,10 @@ describe('compare', () => {
 
   it('refuses what is no finished run, and broken samples', async () => {
     const base = await runHere(['compare', at('base')])
-    expect(base).toMatchObject({ code: 1, stderr: expect.stringMatching(/finished fine-tuning run/) })
+    expect(base).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/Expected a fine-tuning run, found one of `tunesmith pretrain`/),
+    })
     writeFileSync(at('lora', 'samples.json'), '[{"id":1}]')
     const broken = await runHere(['compare', at('lora')])
     expect(broken).toMatchObject({ code: 1, stderr: expect.stringMatching(/samples\.json.*after/) })

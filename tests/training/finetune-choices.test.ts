@@ -106,7 +106,7 @@ describe.each(bases)('%s', (base) => {
       expect(JSON.parse(stdout).metrics.accuracy).toEqual(evaluation.metrics.accuracy)
       const specialists = await openSpecialists(at(base), { chooser: model })
       const asked = rows(18).map(({ question, choices }) => ({ text: question, choices }))
-      const answers = (await specialists.ask('chooser', asked)).predictions as ChoicePrediction[]
+      const answers = (await specialists.query('chooser', asked)).predictions as ChoicePrediction[]
       answers.forEach(({ choice, probabilities }, i) => {
         expect(choice).toBe(predictions[i].choice)
         expect(probabilities).toEqual(predictions[i].probabilities)

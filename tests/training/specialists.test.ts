@@ -112,11 +112,11 @@ describe('specialists', () => {
     )
     // All at once, twice, backwards the second time: switches leave nothing behind.
     const asked = [...names, ...[...names].reverse()]
-    const said = await Promise.all(asked.map((name) => specialists.ask(name, [{ ...question, id: '0' }])))
+    const said = await Promise.all(asked.map((name) => specialists.query(name, [{ ...question, id: '0' }])))
     said.forEach(({ predictions }, i) => {
       expect(predictions[0], asked[i]).toEqual(expected[asked[i]])
     })
-    const all = await specialists.askAll([
+    const all = await specialists.queryAll([
       { text: 'the house' },
       { ...question, id: 'q', specialist: 'answers' },
       { text: 'light', specialist: 'stars' },
@@ -127,8 +127,8 @@ describe('specialists', () => {
       'q answers',
       '2 stars',
     ])
-    await expect(specialists.askAll([{ specialist: 'nobody', text: 'x' }])).rejects.toThrow(/stars, topic/)
-    await expect(specialists.askAll([{ context: 'x' }])).rejects.toThrow(/Question 1 of everybody/)
+    await expect(specialists.queryAll([{ specialist: 'nobody', text: 'x' }])).rejects.toThrow(/stars, topic/)
+    await expect(specialists.queryAll([{ context: 'x' }])).rejects.toThrow(/Query 1 to all specialists/)
     await specialists.close()
   })
 
@@ -164,7 +164,7 @@ describe('specialists', () => {
     expect(copies[0]).toBeLessThan(base / 2)
     const freed = await grown(() => empty.remove('copy2'))
     expect(freed).toBe(-copies[0])
-    expect((await empty.ask('copy3', [{ text: 'the house' }])).predictions).toHaveLength(1)
+    expect((await empty.query('copy3', [{ text: 'the house' }])).predictions).toHaveLength(1)
     await empty.close()
   })
 
@@ -185,7 +185,7 @@ describe('specialists', () => {
       })
     const specialists = await openSpecialists(at('base'), { lora: at('stars') })
     const { base } = specialists.memory()
-    const plain = await specialists.ask('lora', [question])
+    const plain = await specialists.query('lora', [question])
     for (const name of ['stars', 'length', 'names'] as const) {
       await collect()
       const before = memoryStatistics().inUse
@@ -196,8 +196,8 @@ describe('specialists', () => {
       expect(own).toBeGreaterThan(0)
       expect(own).toBeLessThan(base / 4)
       // Right behind an adapter, whose change must not reach the features.
-      await specialists.ask('lora', [question])
-      const [said] = (await specialists.ask(name, [question])).predictions
+      await specialists.query('lora', [question])
+      const [said] = (await specialists.query(name, [question])).predictions
       const { model } = await openFeatureModel(at(`features-${name}`, 'model'))
       const task = tasks[wanted[name].task] as unknown as TaskDefinition
       const config = taskConfig(task, {})
@@ -206,8 +206,8 @@ describe('specialists', () => {
       expect(said).toEqual(expected.predictions[0])
     }
     expect(specialists.memory().base).toBe(base)
-    expect(await specialists.ask('lora', [question])).toMatchObject({ predictions: plain.predictions })
-    await expect(specialists.add('stars', at('features-stars'))).rejects.toThrow(/name that no specialist has/)
+    expect(await specialists.query('lora', [question])).toMatchObject({ predictions: plain.predictions })
+    await expect(specialists.add('stars', at('features-stars'))).rejects.toThrow(/unused name for a specialist/)
     await specialists.remove('stars')
     expect(specialists.names).toEqual(['lora', 'length', 'names'])
     await specialists.close()
@@ -218,7 +218,10 @@ describe('specialists', () => {
     // Features of other weights are others, whatever the shapes.
     await pretrain(smallRecipe(data, at('stranger'), { budget: { steps: 5 } }))
     const other = await runHere(['specialists', '--base', at('stranger'), ...given])
-    expect(other).toMatchObject({ code: 1, stderr: expect.stringMatching(/features were taken from.*another one/) })
+    expect(other).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/Expected the base of the fit.*other weights/),
+    })
     await finetune({
       base: at('base'),
       randomInit: true,
@@ -230,7 +233,7 @@ describe('specialists', () => {
     })
     const fresh = ['--specialist', `fresh=${at('features-fresh')}`, '--text', 'rain']
     const random = await runHere(['specialists', '--base', at('base'), ...fresh])
-    expect(random.stderr).toMatch(/base of random weights/)
+    expect(random.stderr).toMatch(/Expected a randomly initialised base/)
   }, 120_000)
 
   it('answer lines of JSON, by name or all, and lines that come in', async () => {
@@ -258,7 +261,23 @@ describe('specialists', () => {
     const json = await runHere(['specialists', '--base', at('base'), ...given, '--text', 'rain', '--json'])
     expect(JSON.parse(json.stdout).answers).toHaveLength(2)
 
-    // Broken lines are answered too, and the process goes on.
+    // A line that is broken, or names nobody, is answered with its error, and the others with their answers.
+    const faulty = ['{"text":"rain","specialist":"length"}', '{broken', '{"text":"rain","specialist":"nobody"}']
+    writeFileSync(input, [...faulty, '{"text":"rain","specialist":"stars"}'].join('\n'))
+    const some = await runHere(['specialists', '--base', at('base'), ...given, '--input', input])
+    expect(some.code).toBe(0)
+    const answers = some.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(answers).toMatchObject([
+      { id: '1', specialist: 'length' },
+      { id: '2', error: expect.stringMatching(/:2: Expected JSON/) },
+      { id: '3', error: expect.stringMatching(/Expected the name of a specialist \(stars, length\), got "nobody"/) },
+      { id: '4', specialist: 'stars' },
+    ])
+
+    // The same holds for lines that come in.
     const child = spawn(
       process.execPath,
       ['--import', 'tsx', 'src/cli/main.ts', 'specialists', '--base', at('base'), ...given, '--input', '-'],
@@ -293,7 +312,7 @@ describe('specialists', () => {
       untrainedBaseline: false,
     })
     const run = (...argv: string[]) => runHere(['specialists', '--base', at('base'), '--text', 'x', ...argv])
-    expect((await run('--specialist', `whole=${at('whole')}`)).stderr).toMatch(/model of its own.*lora/)
+    expect((await run('--specialist', `whole=${at('whole')}`)).stderr).toMatch(/leaves its base unchanged.*lora/)
     expect((await run('--specialist', at('stars'))).stderr).toMatch(/NAME=FOLDER/)
     expect((await run('--specialist', `a=${at('stars')}`, '--specialist', `a=${at('topic')}`)).stderr).toMatch(/differ/)
     // Without its task it could be anything.
@@ -301,7 +320,7 @@ describe('specialists', () => {
     rmSync(at('bare', 'task.json'))
     expect((await run('--specialist', `bare=${at('bare')}`)).stderr).toMatch(/task of the specialist bare/)
     const named = await openSpecialists(at('base'), { bare: { folder: at('bare'), task: 'sequence-classification' } })
-    expect((await named.ask('bare', [{ text: 'rain' }])).predictions).toHaveLength(1)
+    expect((await named.query('bare', [{ text: 'rain' }])).predictions).toHaveLength(1)
     await named.close()
     // Another base of the same shape is not refused, but said.
     cpSync(at('base', 'model'), at('other-base'), { recursive: true })

@@ -3,7 +3,13 @@ import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { ConfigError, DataError, formatBytes, parseJson, TunesmithError } from '../../core/index.ts'
 import { textLines } from '../../files/index.ts'
-import { openSpecialists, type SpecialistAnswer, type SpecialistQuery, type Specialists } from '../../runs/index.ts'
+import {
+  openSpecialists,
+  type QueryOptions,
+  type SpecialistAnswer,
+  type SpecialistQuery,
+  type Specialists,
+} from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { modelFields } from '../parts/model-flags.ts'
 
@@ -33,17 +39,30 @@ const parseQuestion = (line: string, file: string, number: number): SpecialistQu
   return { ...(value as SpecialistQuery), id: id === undefined ? String(number) : String(id) }
 }
 
-/** The queries of a file, in batches. @throws DataError with the line */
-async function* questionsOf(path: string): AsyncGenerator<SpecialistQuery[]> {
+/** Answers the lines of a file in batches and in their order; a faulty line is answered with its error. */
+const answerFile = async (
+  specialists: Specialists,
+  path: string,
+  options: QueryOptions,
+  answerWith: (answer: object) => void,
+): Promise<void> => {
   let batch: SpecialistQuery[] = []
-  for await (const { text, number } of textLines(path)) {
-    if (text.trim() === '') continue
-    batch.push(parseQuestion(text, path, number))
-    if (batch.length < batchLines) continue
-    yield batch
+  const flush = async () => {
+    for (const answer of await specialists.tryAll(batch, options)) answerWith(answer)
     batch = []
   }
-  if (batch.length > 0) yield batch
+  for await (const { text, number } of textLines(path)) {
+    if (text.trim() === '') continue
+    try {
+      batch.push(parseQuestion(text, path, number))
+    } catch (error) {
+      if (!(error instanceof TunesmithError)) throw error
+      await flush()
+      answerWith({ id: String(number), error: error.message })
+    }
+    if (batch.length >= batchLines) await flush()
+  }
+  await flush()
 }
 
 /** Answers line by line until the input ends; a faulty line is answered with its error. */
@@ -65,7 +84,7 @@ const serveLines = async (
       try {
         const question = parseQuestion(line, 'stdin', number)
         id = question.id ?? id
-        for (const answer of await specialists.askAll([question], { signal })) answerWith(answer)
+        for (const answer of await specialists.tryAll([question], { signal })) answerWith(answer)
       } catch (error) {
         if (!(error instanceof TunesmithError)) throw error
         answerWith({ id, error: error.message })
@@ -118,12 +137,10 @@ export const specialists = defineCommand({
     try {
       if (text.length > 0) {
         const questions = text.map((one, i) => ({ id: String(i + 1), text: one }))
-        for (const answer of await opened.askAll(questions, asking)) answerWith(answer)
+        for (const answer of await opened.queryAll(questions, asking)) answerWith(answer)
       }
       if (input === '-') await serveLines(opened, process.stdin, context.signal, answerWith)
-      else if (input !== undefined)
-        for await (const questions of questionsOf(input))
-          for (const answer of await opened.askAll(questions, asking)) answerWith(answer)
+      else if (input !== undefined) await answerFile(opened, input, asking, answerWith)
     } finally {
       await opened.close()
     }

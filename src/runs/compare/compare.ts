@@ -1,5 +1,5 @@
-// Fine-tuned runs side by side: what each can do and what each cost, and whether they differ by more than chance. Reads what runs left
-// behind; runs no model, and knows no task and no variant.
+// Fine-tuning runs side by side: their scores and costs, and whether they differ by more than chance. Reads the files of the runs and runs no
+// model. Independent of task and variant.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { DataError, exists, parseJson } from '../../core/index.ts'
@@ -9,15 +9,16 @@ import type { FinetuneRecipe } from '../finetune/recipe.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 
+/** A run as a row of the comparison. */
 export interface ComparedRun {
-  /** The folder as it was given. */
+  /** The folder as it was passed. */
   run: string
-  /** Short, and told apart from those of the others. */
+  /** The shortest end of the path that no other run has. */
   name: string
   base: string
   task: string
   variant: string
-  /** Started from random weights. */
+  /** Whether the base was randomly initialised. */
   randomInit: boolean
   seed: number | string
   metric: string
@@ -25,25 +26,25 @@ export interface ComparedRun {
   low: number
   high: number
   trainedParameters: number
-  /** Of all parameters of model and adapter; undefined for runs that did not say. */
+  /** Share of all parameters of model and adapter. */
   trainedShare?: number
   /** Wall time of training and evaluation, in all sessions. */
   seconds: number
-  /** Largest memory of the process. */
+  /** Peak memory of the process. */
   peakBytes: number
-  /** Of the files that the run leaves: the whole model, or the adapter alone. */
+  /** Size of the model's files: the whole model, or the adapter alone. */
   fileBytes: number
-  /** Trained tokens a second. */
+  /** Training tokens per second. */
   tokensPerSecond: number
-  /** Undefined for runs that did not say. */
+  /** Training examples per second. */
   examplesPerSecond?: number
-  /** To the best run on the same records: this run minus that. */
+  /** This run minus the best run on the same records. */
   difference?: ComparedDifference
-  /** What pretraining brought: this run minus its twin from random weights. */
+  /** Effect of pretraining: this run minus the same one with a randomly initialised base. */
   pretraining?: ComparedDifference
 }
 
-/** Something without training that scores are held against. */
+/** The score of a baseline without training. */
 export interface ComparedReference {
   task: string
   name: string
@@ -53,25 +54,28 @@ export interface ComparedReference {
   high: number
 }
 
+/** A validation prompt with the answers of all runs. */
 export interface ComparedSample {
   task: string
   id: string
   prompt: string
   reference: string
-  /** By the names of the runs; those of the untrained base under `before`. */
+  /** By the name of the run; those of the untrained base are called `before`. */
   answers: { name: string; text: string }[]
 }
 
+/** Runs side by side. */
 export interface Comparison {
-  /** Best first, task by task. */
+  /** By task, the best first. */
   runs: ComparedRun[]
   references: ComparedReference[]
   samples: ComparedSample[]
   warnings: string[]
 }
 
+/** Options of a comparison. */
 export interface CompareOptions {
-  /** Draws behind the differences. */
+  /** Bootstrap samples behind the differences. */
   resamples?: number
   seed?: number
 }
@@ -95,11 +99,15 @@ const sizeOf = async (folder: string): Promise<number> => {
 
 const readRun = async (folder: string): Promise<ReadRun> => {
   const recipe = (await readRunRecipe(folder)) as FinetuneRecipe
+  if (recipe.task === undefined)
+    throw new DataError(
+      `${folder}: Expected a fine-tuning run, found one of \`tunesmith ${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
+    )
   const model = join(folder, runFiles.model)
   const evaluation = await readEvaluation(model)
   if (evaluation === undefined)
     throw new DataError(
-      `${folder}: Expected a finished fine-tuning run, found no ${runFiles.model}/${modelFiles.evaluation}. Go on with it: \`tunesmith resume ${folder}\`.`,
+      `${folder}: Expected a finished fine-tuning run, found no ${runFiles.model}/${modelFiles.evaluation}. Finish it: \`tunesmith resume ${folder}\`.`,
     )
   const { mainMetric, metrics, parameters } = evaluation
   const card = await readRunCard(folder)
@@ -133,7 +141,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
   return { row, recipe, evaluation }
 }
 
-/** The last parts of the paths, as many as tell them apart. */
+/** The last parts of the paths, as many as make them differ. */
 const shortNames = (folders: readonly string[]): string[] => {
   const parts = folders.map((folder) => resolve(folder).split('/'))
   const most = Math.max(...parts.map(({ length }) => length))
@@ -144,11 +152,11 @@ const shortNames = (folders: readonly string[]): string[] => {
   return [...folders]
 }
 
-/** What was judged: only scores of one group can be held against each other. */
+/** The task, metric and records of a run: only scores within one group can be compared. */
 const groupOf = ({ row, evaluation }: ReadRun) =>
-  `${row.task}\0${row.metric}\0${evaluation.records?.sha256 ?? 'records that the run does not name'}`
+  `${row.task}\0${row.metric}\0${evaluation.records?.sha256 ?? 'unknown records'}`
 
-/** The run from random weights that is otherwise most alike, of the same seed where there is one. */
+/** The run with a randomly initialised base that is otherwise most similar, with the same seed if there is one. */
 const twinOf = ({ recipe }: ReadRun, group: readonly ReadRun[]): ReadRun | undefined => {
   if (recipe.randomInit) return undefined
   const same = (other: FinetuneRecipe, key: keyof FinetuneRecipe) =>
@@ -175,7 +183,7 @@ const referencesOf = (group: readonly ReadRun[]): ComparedReference[] => {
   return [...found.values()]
 }
 
-/** Samples that runs of writing tasks leave in samples.json, by id. */
+/** The samples in samples.json of tasks that generate text, by id. */
 const samplesOf = async (group: readonly ReadRun[]): Promise<ComparedSample[]> => {
   const found = new Map<string, ComparedSample>()
   for (const { row } of group) {
@@ -205,9 +213,9 @@ const parseSamples = (text: string, path: string): RunSample[] => {
   const list = parseJson(text, { path, advice: () => 'Delete the file to compare without it.' })
   if (!Array.isArray(list)) throw new DataError('Expected a list of samples, got something else.', path)
   return list.map((one, i) => {
-    const { id = String(i), prompt = '', reference = '', before, ...said } = (one ?? {}) as Record<string, unknown>
-    // Lists made elsewhere call it a prediction.
-    const after = said.after ?? said.prediction
+    const { id = String(i), prompt = '', reference = '', before, ...rest } = (one ?? {}) as Record<string, unknown>
+    // Lists of other programs call it `prediction`.
+    const after = rest.after ?? rest.prediction
     if (typeof after !== 'string') throw new DataError(`Expected a text for \`after\` of sample ${i}, got none.`, path)
     return {
       id: String(id),
@@ -220,7 +228,7 @@ const parseSamples = (text: string, path: string): RunSample[] => {
 }
 
 /**
- * Runs, references and samples side by side; differences where predictions of the same records are there.
+ * Compares runs with each other and with references; differences need predictions of the same records.
  * @throws DataError for folders without a finished fine-tuning run
  */
 export const compareRuns = async (folders: readonly string[], options: CompareOptions = {}): Promise<Comparison> => {
@@ -229,7 +237,7 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
   all.forEach(({ row }, i) => {
     row.name = names[i]
   })
-  // What has no score is last.
+  // Runs without a score are last.
   const rank = ({ row: { metric, value } }: ReadRun) => {
     if (Number.isNaN(value)) return Number.NEGATIVE_INFINITY
     return isLowerBetter(metric) ? -value : value
@@ -277,6 +285,6 @@ const warningsOf = (groups: ReadonlyMap<string, readonly ReadRun[]>): string[] =
       const { count } = group[0].evaluation.records ?? {}
       return `${group.map(({ row }) => row.name).join(', ')}${count === undefined ? '' : ` (${count} records)`}`
     })
-    return [`Runs of ${task} were judged on different records or by different metrics: ${listed.join('; ')}.`]
+    return [`Runs of ${task} were scored on different records or by different metrics: ${listed.join('; ')}.`]
   })
 }

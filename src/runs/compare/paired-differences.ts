@@ -1,6 +1,6 @@
-// Whether two runs differ by more than chance: their predictions of the same records, judged in pairs. Knows no task.
+// Whether two runs differ by more than chance: their predictions of the same records, scored in pairs. Independent of the task.
 
-import { isAbsolute, join } from 'node:path'
+import { join } from 'node:path'
 import { DataError, TunesmithError } from '../../core/index.ts'
 import { pairedDifferences, readPredictions, type TaskPrediction, type TaskRecord } from '../../tasks/index.ts'
 import { modelFiles, runFiles } from '../../tracking/index.ts'
@@ -8,6 +8,7 @@ import { type Evaluation, hashOfRecords } from '../finetune/evaluation-files.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
 import { splitRecords } from '../finetune/task-examples.ts'
 
+/** The difference of two runs with its confidence interval. */
 export interface ComparedDifference {
   /** Name of the other run. */
   to: string
@@ -15,7 +16,7 @@ export interface ComparedDifference {
   value: number
   low: number
   high: number
-  /** Two-sided: how often chance alone gives a difference as large. */
+  /** Two-sided p-value: how often chance alone gives a difference as large. */
   probability: number
 }
 
@@ -27,17 +28,18 @@ interface Side {
   evaluation: Evaluation
 }
 
+/** Differences between pairs of runs. */
 export interface Pairs {
-  /** Undefined where predictions or records are not there any more, which `faults` then says. */
+  /** Undefined if predictions or records are missing, which `faults` then reports. */
   difference(run: Side, other: Side): Promise<ComparedDifference | undefined>
   readonly faults: string[]
 }
 
-/** For runs that were judged on the same records; those are read once. */
+/** For runs that were scored on the same records, which are read once. */
 export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number; seed?: number }): Pairs => {
   const faults: string[] = []
-  let asked: Promise<TaskRecord[] | undefined> | undefined
-  const predicted = new Map<string, Promise<TaskPrediction[] | undefined>>()
+  let known: Promise<TaskRecord[] | undefined> | undefined
+  const predictions = new Map<string, Promise<TaskPrediction[] | undefined>>()
   const done = new Map<string, ComparedDifference>()
   const orFault = async <Value>(value: Promise<Value>): Promise<Value | undefined> => {
     try {
@@ -56,16 +58,16 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
       side.recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
     if (hashOfRecords(validation) === side.evaluation.records?.sha256) return validation
     throw new DataError(
-      `Expected the records that ${side.name} was judged on, found others${isAbsolute(path) ? '' : ', or another file of that name'}. Compare where the data is as it was.`,
+      `Expected the records that ${side.name} was scored on, found others: the file has changed since. Restore it to compare.`,
       path,
     )
   }
   const predictionsOf = (side: Side, records: readonly TaskRecord[]) => {
-    let found = predicted.get(side.run)
+    let found = predictions.get(side.run)
     if (found === undefined) {
       const { task, config } = taskOf(side.recipe)
       const path = join(side.run, runFiles.model, modelFiles.predictions)
-      predicted.set(side.run, (found = orFault(readPredictions(path, task, records, config))))
+      predictions.set(side.run, (found = orFault(readPredictions(path, task, records, config))))
     }
     return found
   }
@@ -73,16 +75,16 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
     faults,
     async difference(run, other) {
       const key = `${run.run}\0${other.run}`
-      const known = done.get(key)
-      if (known !== undefined) return known
+      const before = done.get(key)
+      if (before !== undefined) return before
       if (run.evaluation.records === undefined || other.evaluation.records === undefined) return undefined
-      asked ??= orFault(recordsOf(other))
-      const records = await asked
+      known ??= orFault(recordsOf(other))
+      const records = await known
       if (records === undefined) return undefined
-      const [mine, theirs] = [await predictionsOf(run, records), await predictionsOf(other, records)]
-      if (mine === undefined || theirs === undefined) return undefined
+      const [own, others] = [await predictionsOf(run, records), await predictionsOf(other, records)]
+      if (own === undefined || others === undefined) return undefined
       const { task, config } = taskOf(run.recipe)
-      const both = task.score([...records, ...records], [...mine, ...theirs], config, run.evaluation.labels)
+      const both = task.score([...records, ...records], [...own, ...others], config, run.evaluation.labels)
       const found = pairedDifferences(both, { resamples, seed })[run.metric]
       const { value, low, high, randomization: probability } = found
       const difference = { to: other.name, value, low, high, probability }

@@ -1,4 +1,4 @@
-// How a recipe's optimizer, schedule and budget become those of one run. Knows no kind of run.
+// Turns a recipe's optimizer, schedule and budget into those of one run. Independent of the kind of run.
 import { ConfigError } from '../../core/index.ts'
 import {
   createAverage,
@@ -9,8 +9,10 @@ import {
   type WeightAverage,
 } from '../../optim/index.ts'
 import { type ExampleSource, type RunLength, runLength, type TrainableModel } from '../../training/index.ts'
+import { expectBatchFits } from './memory-limits.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
+/** The optimizer of a run and its length. */
 export interface Optimization {
   optimizer: Optimizer
   average?: WeightAverage
@@ -18,10 +20,13 @@ export interface Optimization {
   length: RunLength
 }
 
-// Lengths of examples differ; a few of them say how long they are.
-const looked = 64
+/** Examples whose mean length stands for all. */
+const sampleSize = 64
 
-/** What a step takes: as many examples as the recipe says, or as its tokens hold, to judge by the first of them. @throws ConfigError for both */
+/**
+ * The examples of a step: `batch.sequences`, or as many as `batch.tokens` takes, by the mean length of the first examples.
+ * @throws ConfigError when both are set, or when the examples of a step do not fit in memory
+ */
 export const examplesOfStep = (
   recipe: Pick<CommonRecipe, 'batch'>,
   { objective }: Pick<TrainableModel, 'objective'>,
@@ -30,13 +35,15 @@ export const examplesOfStep = (
   const { sequences, tokens } = recipe.batch
   if (sequences !== undefined && tokens !== undefined)
     throw new ConfigError('Expected `batch.sequences` or `batch.tokens`, got both. Give one.')
-  const count = Math.min(looked, stream.perEpoch)
+  const count = Math.min(sampleSize, stream.perEpoch)
   let sum = 0
   for (let i = 0; i < count; i++) sum += objective.tokens(stream.example(i).example)
   const perExample = Math.max(1, sum / count)
+  expectBatchFits({ sequences, tokens }, perExample)
   return { examplesPerStep: sequences ?? Math.max(1, Math.ceil((tokens ?? 0) / perExample)), perExample }
 }
 
+/** Builds optimizer, average, learning rate and length of a run. */
 export const setOptimization = (
   recipe: CommonRecipe,
   trainable: TrainableModel,

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, parseConfig, show } from '../../core/index.ts'
 import { trainingSchema } from '../../training/index.ts'
+import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
 import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
@@ -19,6 +20,10 @@ const isEmpty = (fields: object) => Object.values(fields).every((value) => value
  */
 export const finetune = async (input: FinetuneInput, listener: RunListener = {}): Promise<RunResult> => {
   const recipe = completeRecipe(await withModules(input))
+  recipe.data = absoluteData(recipe.data)
+  if (recipe.validation !== undefined) recipe.validation = absoluteData(recipe.validation)
+  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
+  recipe.base = await absoluteModel(recipe.base)
   await expectNewFolder(recipe.out)
   return execute(finetuneKind, recipe, 'new', listener)
 }

@@ -4,7 +4,9 @@ import { ConfigError, didYouMean } from '../../core/index.ts'
 import { buildModel, type HeadType, type Model, type ModelDefinition, models } from '../../models/index.ts'
 import type { ObjectiveDefinition, VocabularyFacts } from '../../objectives/index.ts'
 import { Generator } from '../../tensor/index.ts'
+import { expectModelFits } from '../engine/memory-limits.ts'
 import type { PretrainRecipe } from './recipe.ts'
+import { sizeRule } from './size-rule.ts'
 
 const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
   if (model.type === undefined)
@@ -44,14 +46,39 @@ const openBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, 
   return { model: opened.model, notes: describeModelLoad(opened.report) }
 }
 
-/** The initialised model of a recipe, in float32. */
+/** @throws ConfigError for a model that cannot fit in this machine's memory, before anything is allocated */
+const expectFits = ({ model: { depth } }: PretrainRecipe, definition: ModelDefinition, config: object): void => {
+  const { hiddenSize, numLayers, vocabSize } = definition.facts(config)
+  const { intermediateSize } = config as { intermediateSize?: number }
+  const size = { hiddenSize, numLayers, vocabSize, intermediateSize }
+  if (depth === undefined)
+    expectModelFits(size, {
+      name: 'model.config.numLayers',
+      value: numLayers,
+      sizeOf: (layers) => ({ ...size, numLayers: layers }),
+    })
+  else
+    expectModelFits(size, {
+      name: 'model.depth',
+      value: depth,
+      sizeOf: (layers) => {
+        const { hiddenSize: width } = sizeRule(layers)
+        return { ...size, numLayers: layers, hiddenSize: width, intermediateSize: 4 * width }
+      },
+    })
+}
+
+/** The initialised model of a recipe, in float32. @throws ConfigError for a model that cannot fit in memory */
 export const makeModel = async (
   recipe: PretrainRecipe,
   head: HeadType,
   vocabulary: VocabularyFacts,
 ): Promise<{ model: Model; notes: string[] }> => {
   if (recipe.base !== undefined) return openBase(recipe, head)
-  const model = buildModel(definitionOf(recipe), newModelConfig(recipe, vocabulary), head)
+  const definition = definitionOf(recipe)
+  const config = newModelConfig(recipe, vocabulary)
+  expectFits(recipe, definition, config)
+  const model = buildModel(definition, config, head)
   model.initialize({ std: model.facts.initializerRange, generator: new Generator(recipe.seed) })
   return { model, notes: [] }
 }

@@ -1,5 +1,6 @@
 // Pretraining as a function.
 import { parseConfig } from '../../core/index.ts'
+import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
 import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
@@ -16,6 +17,9 @@ import { applyDepth } from './size-rule.ts'
 export const pretrain = async (input: PretrainInput, listener: RunListener = {}): Promise<RunResult> => {
   const recipe = applyDepth(parseConfig(pretrainSchema, await withModules(input), 'pretrain'))
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
+  recipe.data = recipe.data.map(absoluteData)
+  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
+  recipe.base = await absoluteModel(recipe.base)
   await expectNewFolder(recipe.out)
   return execute(pretrainKind, recipe, 'new', listener)
 }

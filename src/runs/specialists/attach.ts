@@ -1,5 +1,4 @@
-// How a specialist stands on a base that is in memory: as an adapter of it, or as a learner of its features. Knows no task, no method of
-// adapting and no learner.
+// Attaches a specialist to a base in memory: as an adapter, or as an estimator of its features. Independent of task, adapter and estimator.
 import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
@@ -8,52 +7,53 @@ import { isFeatureModel, modelFilesHash, openFeatureModel } from '../../features
 import type { Model } from '../../models/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 
-/** A base that is in memory, with a head of its own. */
+/** A base in memory, with a head of its own. */
 export interface SharedBase {
   model: Model
-  /** Folder or file of it. */
+  /** Its folder or file. */
   folder: string
 }
 
+/** A specialist on a base. */
 export interface AttachedSpecialist {
   /** The base with the specialist's head. */
   model: Model
-  /** Positions that it takes in front of every sequence. */
+  /** Virtual tokens in front of every sequence. */
   virtualTokens: number
-  /** Puts it on the base, in place of whoever stood there, and gives the model to ask. */
-  enter(): Model
-  /** All that it holds; some of it may be the base's. */
+  /** Activates it on the base instead of the one before, and returns the model. */
+  activate(): Model
+  /** All tensors that it uses; some may be the base's. */
   tensors(): Tensor[]
-  /** Takes it off the base and gives what it alone held. */
-  leave(): Tensor[]
+  /** Removes it from the base and returns the tensors that it alone uses. */
+  detach(): Tensor[]
 }
 
-export interface SpecialistWay {
-  /** Whether a folder holds such a specialist. */
-  holds(folder: string): Promise<boolean>
+/** A kind of specialists: adapter or feature model. */
+export interface SpecialistKind {
+  /** Whether a folder has such a specialist. */
+  matches(folder: string): Promise<boolean>
   /** @throws CheckpointError for files that do not fit the base */
   open(folder: string, base: SharedBase, name: string, note: (line: string) => void): Promise<AttachedSpecialist>
 }
 
 /**
- * The adapter's own head stands in its model for good. A head that was drawn at random only to be replaced would be held for nothing;
- * a base's own head stays, since others use it.
+ * Replaces a randomly initialised head by the adapter's own, so that it takes no memory; a base's own head stays, since others use it.
  */
-const settleHead = (model: Model, base: Model, copies: ReadonlyMap<string, Tensor>): void => {
+const replaceHead = (model: Model, base: Model, copies: ReadonlyMap<string, Tensor>): void => {
   if (model === base) return
   const shared = new Set(base.parameters().values())
   const parameters = model.parameters()
   for (const [path, copy] of copies) {
-    const drawn = parameters.get(path)
-    if (!path.startsWith('head.') || drawn === undefined || drawn === copy || shared.has(drawn)) continue
+    const initial = parameters.get(path)
+    if (!path.startsWith('head.') || initial === undefined || initial === copy || shared.has(initial)) continue
     for (const [, module] of model.head.modules())
       for (const [name, value] of Object.entries(module))
-        if (value === drawn) (module as unknown as Record<string, unknown>)[name] = copy
-    drawn.free()
+        if (value === initial) (module as unknown as Record<string, unknown>)[name] = copy
+    initial.free()
   }
 }
 
-/** An adapter means something on its own base only; shapes alone do not tell. */
+/** Warns of an adapter that was trained on another base, which the shapes alone do not show. */
 const noteOtherBase = async (
   path: string,
   { folder }: SharedBase,
@@ -70,24 +70,24 @@ const noteOtherBase = async (
   if (typeof named !== 'string') return
   const real = (one: string) => realpath(one).catch(() => one)
   if ((await real(named)) !== (await real(folder)))
-    note(`${name} was trained on ${named}; it is asked on ${folder}. Its answers mean nothing on another base.`)
+    note(`${name} was trained on ${named}, not on ${folder}: its answers mean nothing on another base.`)
 }
 
-const asAdapter: SpecialistWay = {
-  holds: isAdapterFolder,
+const asAdapter: SpecialistKind = {
+  matches: isAdapterFolder,
   async open(path, base, name, note) {
     await noteOtherBase(path, base, name, note)
     const bank = adaptersOf(base.model)
     const { model, applied } = await loadAdapter(path, { base: base.model, name })
     bank.activate(undefined)
-    settleHead(model, base.model, bank.get(name).copies)
+    replaceHead(model, base.model, bank.get(name).copies)
     const ofHead = () => (model === base.model ? [] : [...model.head.parameters().values()])
     return {
       model,
       virtualTokens: applied.virtualTokens,
-      enter: () => bank.activate(name),
+      activate: () => bank.activate(name),
       tensors: () => [...bank.tensorsOf(name).values(), ...ofHead()],
-      leave() {
+      detach() {
         const own = bank.tensorsOf(name)
         bank.remove(name)
         const kept = new Set(base.model.parameters().values())
@@ -97,11 +97,11 @@ const asAdapter: SpecialistWay = {
   },
 }
 
-/** Of the files of a base, which do not change while it is in memory. */
+/** Hashes of the files of bases in memory, which do not change meanwhile. */
 const identities = new WeakMap<Model, Promise<string>>()
 
-const asLearner: SpecialistWay = {
-  holds: isFeatureModel,
+const asFeatureModel: SpecialistKind = {
+  matches: isFeatureModel,
   async open(path, base, name, note) {
     const files = identities.get(base.model) ?? modelFilesHash(base.folder)
     identities.set(base.model, files)
@@ -110,19 +110,21 @@ const asLearner: SpecialistWay = {
     const { model, facts, tensors } = await openFeatureModel(path, { base: { ...base, files: await files } })
     const { dtype } = base.model.body.embedTokens.weight
     if (facts.precision !== dtype)
-      note(`${name} learnt from features in ${facts.precision}; the base gives them in ${dtype}, a little off.`)
+      note(
+        `${name} was fitted to features in ${facts.precision}; the base computes them in ${dtype}, which differ slightly.`,
+      )
     return {
       model,
       virtualTokens: 0,
-      // The features are those of the base alone.
-      enter() {
+      // Features are computed by the base alone.
+      activate() {
         bank.activate(undefined)
         return model
       },
       tensors: () => [...tensors.values()],
-      leave: () => [...tensors.values()],
+      detach: () => [...tensors.values()],
     }
   },
 }
 
-export const specialistWays: readonly SpecialistWay[] = [asAdapter, asLearner]
+export const specialistKinds: readonly SpecialistKind[] = [asAdapter, asFeatureModel]

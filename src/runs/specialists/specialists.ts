@@ -1,5 +1,5 @@
-// One base, many specialists: any number of them over one body in memory, asked by name. What is held is the base once and of each
-// specialist its own small parts. Knows no task and no variant.
+// Many specialists on one base in memory, queried by name: the base is stored once, and of each specialist only its own small parts.
+// Independent of task and variant.
 
 import { join } from 'node:path'
 import { adaptersOf } from '../../adapters/index.ts'
@@ -28,39 +28,47 @@ import { runFiles } from '../../tracking/index.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
 import { readTask, type SpecialistTask } from '../finetune/specialist-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
-import { type AttachedSpecialist, type SharedBase, specialistWays } from './attach.ts'
+import { type AttachedSpecialist, type SharedBase, specialistKinds } from './attach.ts'
 
-/** A specialist's files, and its task where they do not say it, as those of others do not. */
+/** A specialist's files, and its task if they do not name it, as those of other programs do not. */
 export interface SpecialistChoice {
-  /** A run, the folder of an adapter or of what was learnt from features, or a Hub id. */
+  /** A run, the folder of an adapter or of a feature model, or a Hub id. */
   folder: string
   task?: TaskType
   settings?: Record<string, unknown>
 }
 
-export interface AskOptions {
-  /** Tokens in a batch, padding included. */
+/** Options of a query. */
+export interface QueryOptions {
+  /** Tokens per batch, padding included. */
   batchTokens?: number
   signal?: AbortSignal
 }
 
-/** What is asked: the task's own fields, such as `text`, or `question` and `context`; `id` and `specialist` beside them. */
+/** A query: the fields of the task, such as `text`, or `question` and `context`, with `id` and `specialist`. */
 export interface SpecialistQuery {
   id?: string
-  /** Whom it is for; everybody who can take its fields, unless given. */
+  /** Name of the specialist (default: every specialist that takes the fields). */
   specialist?: string
   [field: string]: unknown
 }
 
+/** The answer of one specialist. */
 export interface SpecialistAnswer extends TaskPrediction {
   specialist: string
+}
+
+/** The answer to a query that no specialist can take. */
+export interface QueryError {
+  id: string
+  error: string
 }
 
 interface Specialist {
   name: string
   task: TaskDefinition
   config: object
-  standing: AttachedSpecialist
+  attached: AttachedSpecialist
   tokenizer: Tokenizer
   maxLength: number
 }
@@ -68,7 +76,7 @@ interface Specialist {
 const bytesOf = (tensors: Iterable<Tensor>): number =>
   [...tensors].reduce((sum, { size, dtype }) => sum + size * dtypeFacts(dtype).bytes, 0)
 
-/** What a specialist was taught: as its files say it, or as the run does that made it; undefined for a model of pretraining. */
+/** The task that a model was fine-tuned on, from its files or from its run; undefined for a pretrained model. */
 export const fineTunedTask = async (folder: string, path: string): Promise<SpecialistTask | undefined> => {
   const written = await readTask(path)
   if (written?.maxLength !== undefined || !(await exists(join(folder, runFiles.recipe)))) return written
@@ -81,12 +89,13 @@ export const fineTunedTask = async (folder: string, path: string): Promise<Speci
   return { task: task.type, settings: config as SpecialistTask['settings'], ...length }
 }
 
+/** A base with its specialists. Queries run one after another. */
 export class Specialists {
   readonly #base: SharedBase
   readonly #tokenizer: Tokenizer
   readonly #all = new Map<string, Specialist>()
   readonly #note: (line: string) => void
-  /** One is active at a time: who asks waits for those before. */
+  /** One specialist is active at a time, so a query waits for those before it. */
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(base: Model, folder: string, tokenizer: Tokenizer, note: (line: string) => void) {
@@ -95,23 +104,24 @@ export class Specialists {
     this.#note = note
   }
 
+  /** Names of the specialists. */
   get names(): string[] {
     return [...this.#all.keys()]
   }
 
-  /** The task that a specialist was taught. */
+  /** The task of a specialist. */
   taskOf(name: string): string {
     return this.#get(name).task.type
   }
 
-  /** The labels of a specialist's head, where it has some. */
+  /** The labels of a specialist's head; empty for a head without labels. */
   labelsOf(name: string): readonly string[] {
-    return this.#get(name).standing.model.headOptions.labels
+    return this.#get(name).attached.model.headOptions.labels
   }
 
   /**
-   * Loads one more.
-   * @throws CheckpointError for files that do not fit the base; ConfigError for a model of its own, or one whose task nobody says
+   * Adds a specialist.
+   * @throws CheckpointError for files that do not fit the base; ConfigError for a model with a base of its own, or without a task
    */
   add(name: string, choice: string | SpecialistChoice): Promise<void> {
     return this.#inTurn(() => this.#add(name, typeof choice === 'string' ? { folder: choice } : choice))
@@ -120,25 +130,25 @@ export class Specialists {
   async #add(name: string, { folder, ...given }: SpecialistChoice): Promise<void> {
     if (this.#all.has(name))
       throw new ConfigError(
-        `Expected a name that no specialist has yet, got "${name}". Remove that one, or choose another.`,
+        `Expected an unused name for a specialist, got "${name}". Remove that one, or choose another name.`,
       )
     const path = await resolveModel(folder)
-    const held = await Promise.all(specialistWays.map((way) => way.holds(path)))
-    const way = specialistWays[held.indexOf(true)]
-    if (way === undefined)
+    const matches = await Promise.all(specialistKinds.map((kind) => kind.matches(path)))
+    const kind = specialistKinds[matches.indexOf(true)]
+    if (kind === undefined)
       throw new ConfigError(
-        `Expected a specialist that stands on its base for ${name}, got ${folder}, a model of its own. Train a variant that leaves the base as it is, such as lora or feature-based.`,
+        `Expected a specialist that leaves its base unchanged for ${name}, got ${folder}, a whole model. Fine-tune with another variant, such as lora or feature-based.`,
       )
-    const taught = given.task === undefined ? await fineTunedTask(folder, path) : undefined
-    const type = given.task ?? taught?.task
+    const saved = given.task === undefined ? await fineTunedTask(folder, path) : undefined
+    const type = given.task ?? saved?.task
     if (type === undefined || !Object.hasOwn(tasks, type))
       throw new ConfigError(
-        `Expected the task of the specialist ${name}, one of ${Object.keys(tasks).join(', ')}, got ${type ?? 'none in its files'}. Say it beside the folder.`,
+        `Expected the task of the specialist ${name}, one of ${Object.keys(tasks).join(', ')}, got ${type ?? 'none in its files'}. Name it beside the folder.`,
       )
     const task = tasks[type as TaskType] as unknown as TaskDefinition
-    const config = taskConfig(task, { ...taught?.settings, ...given.settings })
-    const standing = await way.open(path, this.#base, name, this.#note)
-    const { model, virtualTokens } = standing
+    const config = taskConfig(task, { ...saved?.settings, ...given.settings })
+    const attached = await kind.open(path, this.#base, name, this.#note)
+    const { model, virtualTokens } = attached
     try {
       if (![task.head].flat().includes(model.headType))
         throw new ConfigError(
@@ -146,75 +156,90 @@ export class Specialists {
         )
       const own = await exists(join(path, 'tokenizer.json'))
       const tokenizer = own ? await loadTokenizer(path) : this.#tokenizer
-      const known = type === taught?.task ? taught.maxLength : undefined
+      const known = type === saved?.task ? saved.maxLength : undefined
       const maxLength = known ?? model.headOptions.maxTokens ?? taskMaxLength(model, tokenizer, task) - virtualTokens
       model.eval()
-      this.#all.set(name, { name, task, config, standing, tokenizer, maxLength })
+      this.#all.set(name, { name, task, config, attached, tokenizer, maxLength })
     } catch (error) {
-      for (const tensor of standing.leave()) tensor.free()
+      for (const tensor of attached.detach()) tensor.free()
       throw error
     }
   }
 
-  /** Forgets one, and frees what it alone held. */
+  /** Removes a specialist and frees the tensors that it alone uses. */
   remove(name: string): Promise<void> {
     return this.#inTurn(async () => {
-      const { standing } = this.#get(name)
+      const { attached } = this.#get(name)
       this.#all.delete(name)
-      for (const tensor of standing.leave()) tensor.free()
+      for (const tensor of attached.detach()) tensor.free()
     })
   }
 
-  /** What one specialist says of each, in their order. @throws ConfigError that says which field is missing */
-  ask(name: string, asked: readonly SpecialistQuery[], options: AskOptions = {}): Promise<PredictionResult> {
-    return this.#inTurn(() => this.#ask(this.#get(name), asked, options))
+  /** Predictions of one specialist, in the order of the queries. @throws ConfigError that names a missing field */
+  query(name: string, queries: readonly SpecialistQuery[], options: QueryOptions = {}): Promise<PredictionResult> {
+    return this.#inTurn(() => this.#query(this.#get(name), queries, options))
   }
 
-  async #ask(
+  async #query(
     specialist: Specialist,
-    asked: readonly SpecialistQuery[],
-    options: AskOptions,
+    queries: readonly SpecialistQuery[],
+    options: QueryOptions,
   ): Promise<PredictionResult> {
-    const { standing, task, config, tokenizer, maxLength } = specialist
-    const records = asked.map(({ id, specialist: _, ...fields }, i) =>
+    const { attached, task, config, tokenizer, maxLength } = specialist
+    const records = queries.map(({ id, specialist: _, ...fields }, i) =>
       task.recordFromInput(fields, id ?? String(i), config),
     )
-    return predictTask(standing.enter(), tokenizer, task, records, config, { maxLength, ...options })
+    return predictTask(attached.activate(), tokenizer, task, records, config, { maxLength, ...options })
   }
 
   /**
-   * What each question's specialist says, or all that can take its fields, in the order of the questions. Questions to one specialist go
-   * through it together.
-   * @throws DataError with the number of a question that nobody can take
+   * Answers of each query's specialist, or of all that take its fields, in the order of the queries. Queries to one specialist run in one
+   * batch.
+   * @throws DataError with the number of a query that no specialist can take
    */
-  askAll(questions: readonly SpecialistQuery[], options: AskOptions = {}): Promise<SpecialistAnswer[]> {
+  async queryAll(queries: readonly SpecialistQuery[], options: QueryOptions = {}): Promise<SpecialistAnswer[]> {
+    const answers = await this.tryAll(queries, options, (message, i) => {
+      const { specialist = 'all specialists' } = queries[i]
+      throw new DataError(`Query ${i + 1} to ${specialist}: ${message}`)
+    })
+    return answers as SpecialistAnswer[]
+  }
+
+  /** As `queryAll`, but a query that no specialist can take gets an answer with its error. */
+  tryAll(
+    queries: readonly SpecialistQuery[],
+    options: QueryOptions = {},
+    onError?: (message: string, i: number) => void,
+  ): Promise<(SpecialistAnswer | QueryError)[]> {
     return this.#inTurn(async () => {
-      const bySpecialist = new Map<string, { question: SpecialistQuery; at: number }[]>()
-      questions.forEach((question, i) => {
-        const takers = this.#takers(question, i)
-        takers.forEach((name) => {
-          const list = bySpecialist.get(name) ?? []
-          list.push({ question: { ...question, id: question.id ?? String(i) }, at: i })
-          bySpecialist.set(name, list)
-        })
+      const bySpecialist = new Map<string, { query: SpecialistQuery; at: number }[]>()
+      const answers: (SpecialistAnswer | QueryError)[][] = queries.map(() => [])
+      queries.forEach((query, i) => {
+        const id = query.id ?? String(i)
+        const found = this.#specialistsFor(query)
+        if ('error' in found) {
+          onError?.(found.error, i)
+          answers[i].push({ id, error: found.error })
+        } else
+          for (const name of found.names)
+            bySpecialist.set(name, [...(bySpecialist.get(name) ?? []), { query: { ...query, id }, at: i }])
       })
-      const answers: SpecialistAnswer[][] = questions.map(() => [])
       for (const [name, list] of bySpecialist) {
-        const own = list.map(({ question }) => question)
-        const { predictions } = await this.#ask(this.#get(name), own, options)
-        predictions.forEach(({ id, ...said }, i) => {
-          answers[list[i].at].push({ id, specialist: name, ...said })
+        const own = list.map(({ query }) => query)
+        const { predictions } = await this.#query(this.#get(name), own, options)
+        predictions.forEach(({ id, ...prediction }, i) => {
+          answers[list[i].at].push({ id, specialist: name, ...prediction })
         })
       }
       return answers.flat()
     })
   }
 
-  #takers(question: SpecialistQuery, i: number): string[] {
-    const { specialist, id: _, ...fields } = question
-    const faultOf = (name: string): string | undefined => {
-      const { task, config } = this.#get(name)
+  /** Names of the specialists that take a query, or why none does. */
+  #specialistsFor({ specialist, id: _, ...fields }: SpecialistQuery): { names: string[] } | { error: string } {
+    const errorOf = (name: string): string | undefined => {
       try {
+        const { task, config } = this.#get(name)
         task.recordFromInput(fields, '0', config)
         return undefined
       } catch (error) {
@@ -222,14 +247,13 @@ export class Specialists {
         throw error
       }
     }
-    const names = specialist === undefined ? this.names : [specialist]
-    const faults = names.map(faultOf)
-    const takers = names.filter((_, k) => faults[k] === undefined)
-    if (takers.length > 0) return takers
-    throw new DataError(`Question ${i + 1} of ${specialist ?? 'everybody'}: ${faults[0] ?? 'there is no specialist.'}`)
+    const candidates = specialist === undefined ? this.names : [specialist]
+    const errors = candidates.map(errorOf)
+    const names = candidates.filter((_, i) => errors[i] === undefined)
+    return names.length > 0 ? { names } : { error: errors[0] ?? 'There is no specialist.' }
   }
 
-  /** Bytes of the base, and of what each specialist adds to it. */
+  /** Bytes of the base, and those that each specialist adds. */
   memory(): { base: number; specialists: Record<string, number> } {
     const bank = adaptersOf(this.#base.model)
     const active = bank.active
@@ -237,8 +261,8 @@ export class Specialists {
     try {
       const base = this.#base.model.parameters()
       const shared = new Set(base.values())
-      const partsOf = ({ standing }: Specialist) => {
-        const own = new Set(standing.tensors())
+      const partsOf = ({ attached }: Specialist) => {
+        const own = new Set(attached.tensors())
         return bytesOf([...own].filter((tensor) => !shared.has(tensor)))
       }
       return {
@@ -250,15 +274,15 @@ export class Specialists {
     }
   }
 
-  /** Frees all of it. */
+  /** Frees base and specialists. */
   close(): Promise<void> {
     return this.#inTurn(async () => {
       const { model } = this.#base
       adaptersOf(model).activate(undefined)
-      const held = new Set<Tensor>(model.parameters().values())
-      for (const { standing } of this.#all.values()) for (const tensor of standing.tensors()) held.add(tensor)
+      const tensors = new Set<Tensor>(model.parameters().values())
+      for (const { attached } of this.#all.values()) for (const tensor of attached.tensors()) tensors.add(tensor)
       this.#all.clear()
-      for (const tensor of held) tensor.free()
+      for (const tensor of tensors) tensor.free()
     })
   }
 
@@ -278,7 +302,7 @@ export class Specialists {
 }
 
 /**
- * Opens a base with its specialists, by name.
+ * Opens a base with specialists by name.
  * @throws CheckpointError for files that do not fit the base
  */
 export const openSpecialists = async (

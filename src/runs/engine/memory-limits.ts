@@ -1,0 +1,72 @@
+// Refuses before anything is allocated what this machine's memory cannot hold: a batch of examples, or a model. Simple lower bounds.
+import { totalmem } from 'node:os'
+import { ConfigError, formatBytes, formatCount } from '../../core/index.ts'
+
+/** The memory of the machine, or the limit of the container that the process runs in. */
+export const machineMemory = (): number => {
+  const limit = process.constrainedMemory?.() ?? 0
+  return limit > 0 && limit < totalmem() ? limit : totalmem()
+}
+
+/** Token ids, labels and lengths of an example, and what JavaScript adds to them. */
+const exampleBytes = (tokens: number): number => 12 * tokens + 300
+
+/** A number with two digits, rounded down. */
+const roundDown = (value: number): number => {
+  const unit = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1)
+  return Math.max(1, Math.floor(value / unit) * unit)
+}
+
+/** @throws ConfigError for a step whose examples alone fill the memory */
+export const expectBatchFits = (
+  { sequences, tokens }: { sequences?: number; tokens?: number },
+  perExample: number,
+  available = machineMemory(),
+): void => {
+  const examples = sequences ?? Math.ceil((tokens ?? 0) / perExample)
+  const needed = examples * exampleBytes(perExample)
+  if (needed <= available / 2) return
+  const most = available / 2 / exampleBytes(perExample)
+  const [name, value, limit] =
+    sequences === undefined
+      ? ['batch.tokens', tokens ?? 0, roundDown(most * perExample)]
+      : ['batch.sequences', sequences, roundDown(most)]
+  throw new ConfigError(
+    `Expected at most ${limit} for \`${name}\`, got ${value}: the examples of one step would take about ${formatBytes(needed)}, and this machine has ${formatBytes(available)}.`,
+  )
+}
+
+/** The sizes that the parameters of a transformer follow from. */
+export interface ModelSize {
+  hiddenSize: number
+  numLayers: number
+  vocabSize: number
+  intermediateSize?: number
+}
+
+/** A lower bound of the parameters: embeddings, attention with one group of keys and values, and an ungated feed-forward block. */
+export const leastParameters = ({ hiddenSize, numLayers, vocabSize, intermediateSize = 0 }: ModelSize): number =>
+  vocabSize * hiddenSize + numLayers * (2 * hiddenSize ** 2 + 2 * hiddenSize * intermediateSize)
+
+/** float32 weights and their gradients; the optimizer's state comes on top. */
+const parameterBytes = 8
+
+/**
+ * @param settings of the recipe that decide the size, from the one that it has; each gives the size for a smaller value
+ * @throws ConfigError for a model whose weights and gradients alone fill the memory
+ */
+export const expectModelFits = (
+  size: ModelSize,
+  setting: { name: string; value: number; sizeOf(value: number): ModelSize },
+  available = machineMemory(),
+): void => {
+  const bytesOf = (one: ModelSize) => parameterBytes * leastParameters(one)
+  const needed = bytesOf(size)
+  if (needed <= available) return
+  let fitting = setting.value
+  while (fitting > 0 && bytesOf(setting.sizeOf(fitting)) > available) fitting--
+  const remedy = fitting > 0 ? `Set \`${setting.name}\` to ${fitting} or less.` : 'Choose a smaller preset or width.'
+  throw new ConfigError(
+    `Expected a model that fits in memory, got ${setting.value} for \`${setting.name}\`: at least ${formatCount(leastParameters(size))} parameters, whose weights and gradients take ${formatBytes(needed)}, and this machine has ${formatBytes(available)}. ${remedy}`,
+  )
+}

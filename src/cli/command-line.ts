@@ -51,7 +51,7 @@ const importModules = async (command: Command, argv: readonly string[]) => {
 }
 
 /** @throws UsageError for unknown flags, ConfigError for values that do not fit. */
-export async function parseCommandLine(command: Command, argv: readonly string[]): Promise<ParsedLine> {
+export const parseCommandLine = async (command: Command, argv: readonly string[]): Promise<ParsedLine> => {
   const recipe = await importModules(command, argv)
   const flags = flagsOf(command.options)
   let help = ''
@@ -76,7 +76,7 @@ export async function parseCommandLine(command: Command, argv: readonly string[]
   return { kind: 'run', options, args, json: parser.getOptionValue('json') === true }
 }
 
-function flagPath(path: readonly PropertyKey[]): string {
+const flagPath = (path: readonly PropertyKey[]): string => {
   if (path.length === 0) return 'options'
   return path.reduce<string>((text, key) => {
     if (typeof key === 'number') return `${text}[${key}]`
@@ -85,14 +85,14 @@ function flagPath(path: readonly PropertyKey[]): string {
 }
 
 /** Commander's message as one sentence, followed by its suggestion. */
-function oneLine(message: string): string {
+const oneLine = (message: string): string => {
   const [first, ...rest] = message.replace(/^error: /, '').split('\n')
   const sentence = `${first[0].toUpperCase()}${first.slice(1)}`.replaceAll("'", '`')
   const hint = /\(Did you mean (one of )?(.*?)\?\)/.exec(rest.join(' '))
   return `${/[.?!]$/.test(sentence) ? sentence : `${sentence}.`}${hint === null ? '' : ` Did you mean \`${hint[2]}\`?`}`
 }
 
-function readFlags(parser: CommanderCommand, flags: readonly Flag[]): Record<string, unknown> {
+const readFlags = (parser: CommanderCommand, flags: readonly Flag[]): Record<string, unknown> => {
   const given: Record<string, unknown> = {}
   for (const flag of flags) {
     const key = new Option(`--${flag.name}`).attributeName()

@@ -67,11 +67,13 @@ export interface Command<
 }
 
 /** Declares a command; commands/index.ts registers it. */
-export function defineCommand<
+export const defineCommand = <
   Options extends z.ZodObject,
   Result,
   const Arguments extends readonly ArgumentSpec[] = readonly [],
->(command: Command<Options, Arguments, Result>): Command<Options, Arguments, Result> {
+>(
+  command: Command<Options, Arguments, Result>,
+): Command<Options, Arguments, Result> => {
   const specs = command.arguments ?? []
   specs.forEach((spec, i) => {
     invariant(!spec.variadic || i === specs.length - 1, `\`${command.name}\`: only the last argument may be variadic.`)

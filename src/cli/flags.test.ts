@@ -34,13 +34,13 @@ const command = defineCommand({
   run: async (options) => options,
 })
 
-async function read(...argv: string[]): Promise<Record<string, unknown>> {
+const read = async (...argv: string[]): Promise<Record<string, unknown>> => {
   const line = await parseCommandLine(command, argv)
   if (line.kind !== 'run') throw new Error('it gave help')
   return line.options
 }
 
-async function fault(...argv: string[]): Promise<string> {
+const fault = async (...argv: string[]): Promise<string> => {
   return read(...argv).then(
     () => 'no error',
     (error: Error) => error.message,

@@ -19,13 +19,13 @@ export interface Flag {
 }
 
 /** The flags of an options schema, one for each leaf. */
-export function flagsOf(schema: z.ZodObject): Flag[] {
+export const flagsOf = (schema: z.ZodObject): Flag[] => {
   const flags = new Map<string, Flag>()
   collect(schema, [], true, flags)
   return [...flags.values()]
 }
 
-function collect(schema: z.ZodType, path: readonly string[], required: boolean, flags: Map<string, Flag>): void {
+const collect = (schema: z.ZodType, path: readonly string[], required: boolean, flags: Map<string, Flag>): void => {
   // What only files say, such as the kind of a recipe.
   if (schema.meta()?.flag === false) return
   const unchecked = uncheckedParts.get(schema)
@@ -85,13 +85,13 @@ function collect(schema: z.ZodType, path: readonly string[], required: boolean, 
 }
 
 /** The flag that chooses a branch of a union, described by what it chooses and not by one of the branches. */
-function setKind(
+const setKind = (
   flags: Map<string, Flag>,
   path: readonly string[],
   objects: readonly z.ZodObject[],
   defaultValue: unknown,
   required = false,
-): void {
+): void => {
   const key = path[path.length - 1]
   const name = path.map(kebab).join('.')
   flags.set(name, {
@@ -105,7 +105,7 @@ function setKind(
   })
 }
 
-function branchesOf(bare: z.ZodType): z.ZodType[] {
+const branchesOf = (bare: z.ZodType): z.ZodType[] => {
   if (bare instanceof z.ZodUnion) return bare.options.flatMap((option) => branchesOf(unwrap(option as z.ZodType)))
   if (bare instanceof z.ZodIntersection) {
     return [bare.def.left, bare.def.right].flatMap((side) => branchesOf(unwrap(side as z.ZodType)))
@@ -113,39 +113,39 @@ function branchesOf(bare: z.ZodType): z.ZodType[] {
   return [bare]
 }
 
-export function kebab(key: string): string {
+export const kebab = (key: string): string => {
   return key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase()
 }
 
-function descriptionOf(schema: z.ZodType): string | undefined {
+const descriptionOf = (schema: z.ZodType): string | undefined => {
   for (let layer: z.ZodType | undefined = schema; layer !== undefined; layer = inner(layer)) {
     if (layer.description !== undefined) return layer.description
   }
   return undefined
 }
 
-function defaultOf(schema: z.ZodType): unknown {
+const defaultOf = (schema: z.ZodType): unknown => {
   for (let layer: z.ZodType | undefined = schema; layer !== undefined; layer = inner(layer)) {
     if (layer instanceof z.ZodDefault || layer instanceof z.ZodPrefault) return layer.def.defaultValue
   }
   return undefined
 }
 
-function inner(schema: z.ZodType): z.ZodType | undefined {
+const inner = (schema: z.ZodType): z.ZodType | undefined => {
   const def = schema.def as { innerType?: z.ZodType; in?: z.ZodType }
   return def.innerType ?? def.in
 }
 
-export function isList(flag: Flag): boolean {
+export const isList = (flag: Flag): boolean => {
   return flag.schemas.some((schema) => schema instanceof z.ZodArray || schema instanceof z.ZodTuple || isMap(schema))
 }
 
-function isMap(schema: z.ZodType): schema is z.ZodRecord {
+const isMap = (schema: z.ZodType): schema is z.ZodRecord => {
   return schema instanceof z.ZodRecord
 }
 
 /** `--model.config.hidden-size 256` as the flag of the map takes it: `--model.config hiddenSize=256`. */
-export function spellMapFlags(argv: readonly string[], flags: readonly Flag[]): string[] {
+export const spellMapFlags = (argv: readonly string[], flags: readonly Flag[]): string[] => {
   const maps = flags.filter((flag) => flag.schemas.some(isMap)).map(({ name }) => name)
   const spelt: string[] = []
   for (let i = 0; i < argv.length; i++) {
@@ -166,7 +166,7 @@ export function spellMapFlags(argv: readonly string[], flags: readonly Flag[]): 
   return spelt
 }
 
-function splitOnce(text: string, separator: string): [string, string | undefined] {
+const splitOnce = (text: string, separator: string): [string, string | undefined] => {
   const at = text.indexOf(separator)
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)]
 }
@@ -175,7 +175,7 @@ function splitOnce(text: string, separator: string): [string, string | undefined
  * A part that was given without the key that tells its kinds apart is of the kind that stands there by default:
  * `--optimizer.beta2 0.95` without `--optimizer.type`.
  */
-export function withDefaultKinds(schema: z.ZodType, value: unknown): unknown {
+export const withDefaultKinds = (schema: z.ZodType, value: unknown): unknown => {
   const bare = unwrap(schema)
   if (!(bare instanceof z.ZodObject) || !isPlainObject(value)) return value
   const filled: Record<string, unknown> = { ...value }
@@ -193,14 +193,14 @@ export function withDefaultKinds(schema: z.ZodType, value: unknown): unknown {
 }
 
 /** `switch` takes no value, `optional` may take one, `value` must. */
-export function arity(flag: Flag): 'switch' | 'optional' | 'value' {
+export const arity = (flag: Flag): 'switch' | 'optional' | 'value' => {
   const switches = flag.schemas.filter((schema) => schema instanceof z.ZodBoolean)
   if (switches.length === 0) return 'value'
   return switches.length === flag.schemas.length ? 'switch' : 'optional'
 }
 
 /** The values a flag is limited to, or an empty list. */
-export function choicesOf(flag: Flag): string[] {
+export const choicesOf = (flag: Flag): string[] => {
   const choices = flag.schemas.flatMap((schema) => {
     const bare = schema instanceof z.ZodArray ? unwrap(schema.element as z.ZodType) : schema
     if (bare instanceof z.ZodEnum) return bare.options.map(String)
@@ -211,7 +211,7 @@ export function choicesOf(flag: Flag): string[] {
 }
 
 /** What stands for the value in `--help`: `<n>`, `<a|b>`, `<text>`. */
-export function placeholder(flag: Flag): string {
+export const placeholder = (flag: Flag): string => {
   for (const schema of flag.schemas) {
     const named = schema.meta()?.placeholder
     if (typeof named === 'string') return named
@@ -227,7 +227,7 @@ export function placeholder(flag: Flag): string {
 }
 
 /** The value that the texts given for a flag stand for. A text that fits no schema stays text, for the schema to refuse. */
-export function coerceTexts(texts: readonly string[], flag: Flag): unknown {
+export const coerceTexts = (texts: readonly string[], flag: Flag): unknown => {
   const takesOne = flag.schemas.some((schema) => schema instanceof z.ZodString)
   for (const schema of flag.schemas) {
     if (schema instanceof z.ZodArray) {
@@ -246,7 +246,7 @@ export function coerceTexts(texts: readonly string[], flag: Flag): unknown {
   return coerceText(texts[texts.length - 1], flag.schemas)
 }
 
-function coerceArray(texts: readonly string[], schema: z.ZodArray): unknown[] {
+const coerceArray = (texts: readonly string[], schema: z.ZodArray): unknown[] => {
   const element = schema.element as z.ZodType
   const bare = branchesOf(unwrap(element))
   const isText = bare.some((branch) => branch instanceof z.ZodString)
@@ -260,7 +260,7 @@ function coerceArray(texts: readonly string[], schema: z.ZodArray): unknown[] {
   return parts.map((part) => coerceText(part, bare))
 }
 
-function coerceMap(texts: readonly string[], schema: z.ZodRecord): unknown {
+const coerceMap = (texts: readonly string[], schema: z.ZodRecord): unknown => {
   const entries: [string, unknown][] = []
   for (const text of texts) {
     const at = text.indexOf('=')
@@ -270,7 +270,7 @@ function coerceMap(texts: readonly string[], schema: z.ZodRecord): unknown {
   return Object.fromEntries(entries)
 }
 
-function coerceText(text: string, schemas: readonly z.ZodType[]): unknown {
+const coerceText = (text: string, schemas: readonly z.ZodType[]): unknown => {
   const bares = schemas.flatMap((schema) => branchesOf(unwrap(schema)))
   for (const bare of bares) {
     if (bare instanceof z.ZodLiteral || bare instanceof z.ZodEnum) {
@@ -301,7 +301,7 @@ function coerceText(text: string, schemas: readonly z.ZodType[]): unknown {
 }
 
 /** The value that JSON or YAML would read, where nothing says what is wanted. */
-export function plainValue(text: string): unknown {
+export const plainValue = (text: string): unknown => {
   if (!/^(true|false|null|-?\d.*|-?\.\d.*|[[{].*)$/.test(text)) return text
   try {
     return JSON.parse(text.replace(/^(-?)\./, '$10.'))
@@ -310,12 +310,12 @@ export function plainValue(text: string): unknown {
   }
 }
 
-function looksLikeJson(text: string): boolean {
+const looksLikeJson = (text: string): boolean => {
   return /^\s*[[{]/.test(text)
 }
 
 /** Puts `value` at `path` inside `target`, making the objects between. */
-export function setAt(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+export const setAt = (target: Record<string, unknown>, path: readonly string[], value: unknown): void => {
   let place = target
   for (const key of path.slice(0, -1)) {
     const next = place[key]
@@ -325,7 +325,7 @@ export function setAt(target: Record<string, unknown>, path: readonly string[], 
 }
 
 /** `over` laid on `under`: objects merge key by key, everything else is replaced. */
-export function mergeOver(under: unknown, over: unknown): unknown {
+export const mergeOver = (under: unknown, over: unknown): unknown => {
   if (!isPlainObject(under) || !isPlainObject(over)) return over
   const merged: Record<string, unknown> = { ...under }
   for (const [key, value] of Object.entries(over)) {
@@ -334,7 +334,7 @@ export function mergeOver(under: unknown, over: unknown): unknown {
   return merged
 }
 
-function isPlainObject(value: unknown): value is Record<string, unknown> {
+const isPlainObject = (value: unknown): value is Record<string, unknown> => {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }
 
@@ -345,7 +345,7 @@ const uncheckedParts = new WeakMap<z.ZodType, z.ZodType>()
  * The fields of a schema, optional and without defaults, for options that lie over others; the help says what stands there else.
  * Parts with fields of their own stay as they are given, neither filled nor checked, until they lie on what they belong to.
  */
-export function withoutDefaults(schema: z.ZodObject, otherwise: string): Record<string, z.ZodType> {
+export const withoutDefaults = (schema: z.ZodObject, otherwise: string): Record<string, z.ZodType> => {
   const shape = Object.entries(schema.shape as Record<string, z.ZodType>).map(([key, field]) => {
     const description = descriptionOf(field) ?? ''
     const bare =
@@ -362,9 +362,9 @@ export function withoutDefaults(schema: z.ZodObject, otherwise: string): Record<
 }
 
 /** An object schema with more fields, which the type of its values does not list. */
-export function withFields<Shape extends z.ZodRawShape>(
+export const withFields = <Shape extends z.ZodRawShape>(
   own: z.ZodObject<Shape>,
   more: Record<string, z.ZodType>,
-): z.ZodObject<Shape, z.core.$loose> {
+): z.ZodObject<Shape, z.core.$loose> => {
   return own.extend(more) as unknown as z.ZodObject<Shape, z.core.$loose>
 }

@@ -13,7 +13,7 @@ export interface ProcessOptions {
 const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
 
 /** Runs one command line as this process: signals stop it, and its exit code is that of the process. */
-export async function runAsProcess(argv: readonly string[], options: ProcessOptions): Promise<void> {
+export const runAsProcess = async (argv: readonly string[], options: ProcessOptions): Promise<void> => {
   const controller = new AbortController()
   const stdout = new Output(process.stdout)
   const stderr = new Output(process.stderr)

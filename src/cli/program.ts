@@ -25,7 +25,7 @@ export interface ProgramOptions {
 }
 
 /** Runs one command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted. */
-export async function runProgram(argv: readonly string[], options: ProgramOptions): Promise<number> {
+export const runProgram = async (argv: readonly string[], options: ProgramOptions): Promise<number> => {
   const { commands, terminal, version, signal } = options
   if (argv[0] === 'help') return runProgram([...argv.slice(1), '--help'], options)
   const words = leadingWords(argv)
@@ -76,7 +76,7 @@ export class Interruption extends Error {
   }
 }
 
-function exitCodeOf(signal: AbortSignal): number {
+const exitCodeOf = (signal: AbortSignal): number => {
   return signal.reason instanceof Interruption ? signal.reason.exitCode : 130
 }
 
@@ -85,16 +85,16 @@ const wantsHelp = (argv: readonly string[]): boolean => {
   return argv.slice(0, end < 0 ? argv.length : end).some((word) => word === '--help' || word === '-h')
 }
 
-function leadingWords(argv: readonly string[]): string[] {
+const leadingWords = (argv: readonly string[]): string[] => {
   const end = argv.findIndex((word) => word.startsWith('-'))
   return argv.slice(0, end === -1 ? argv.length : end)
 }
 
-async function withoutCommand(
+const withoutCommand = async (
   argv: readonly string[],
   words: readonly string[],
   options: ProgramOptions,
-): Promise<number> {
+): Promise<number> => {
   const { commands, terminal, catalogue } = options
   const names = Object.keys(commands)
   const group = names.filter((name) => name.split(' ').length > 1 && name.split(' ')[0] === words[0])
@@ -118,7 +118,11 @@ async function withoutCommand(
   return 2
 }
 
-async function overview(names: readonly string[], commands: CommandRegistry, catalogue?: Catalogue): Promise<string> {
+const overview = async (
+  names: readonly string[],
+  commands: CommandRegistry,
+  catalogue?: Catalogue,
+): Promise<string> => {
   const rows = await Promise.all(
     names.map(async (name) => {
       if (catalogue?.[name] !== undefined) return [name, catalogue[name].summary] as const
@@ -146,7 +150,7 @@ async function overview(names: readonly string[], commands: CommandRegistry, cat
   ].join('\n')
 }
 
-function createContext(json: boolean, terminal: Terminal, signal: AbortSignal): CommandContext {
+const createContext = (json: boolean, terminal: Terminal, signal: AbortSignal): CommandContext => {
   return {
     json,
     signal,
@@ -159,7 +163,7 @@ function createContext(json: boolean, terminal: Terminal, signal: AbortSignal): 
 }
 
 /** The message of an error that users can cause; any other error with its class and how to see its stack. */
-function describeError(error: unknown): string {
+const describeError = (error: unknown): string => {
   if (process.env.TUNESMITH_DEBUG && error instanceof Error) return error.stack ?? error.message
   if (error instanceof TunesmithError || error instanceof UsageError) return error.message
   if (!(error instanceof Error)) return String(error)
@@ -179,7 +183,7 @@ function describeError(error: unknown): string {
   return `${error.name}: ${message} (set TUNESMITH_DEBUG=1 for the stack)`
 }
 
-function toJson(result: unknown): string {
+const toJson = (result: unknown): string => {
   return JSON.stringify(result ?? null, (_key, value: unknown) => {
     if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
     if (value instanceof Map) return Object.fromEntries(value)

@@ -10,7 +10,7 @@ import { ConfigError, importUserModule, resolveUserModule, show, TunesmithError 
  *
  * @throws ConfigError with file and line, also for what the recipe itself throws.
  */
-export async function readRecipeFile(path: string): Promise<Record<string, unknown>> {
+export const readRecipeFile = async (path: string): Promise<Record<string, unknown>> => {
   const file = resolve(path)
   const read = readers[extname(file)]
   if (read === undefined) {
@@ -62,7 +62,7 @@ async function readYaml(file: string, shown: string): Promise<unknown> {
   }
 }
 
-async function readText(file: string, shown: string): Promise<string> {
+const readText = async (file: string, shown: string): Promise<string> => {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
@@ -126,7 +126,7 @@ const recipeError = (error: unknown, file: string, shown: string): ConfigError =
   return new ConfigError(`${position}: ${message}`)
 }
 
-function exported(module: Record<string, unknown>, shown: string): unknown {
+const exported = (module: Record<string, unknown>, shown: string): unknown => {
   if (module.default === undefined) {
     throw new ConfigError(
       `Expected a default export in \`${shown}\`, got none. Write \`export default defineRun({ … })\`.`,

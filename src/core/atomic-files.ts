@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { exists } from './exists.ts'
 
 /** Writes a file through a temporary one in the same folder, with fsync before and after the rename. */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export const writeFileAtomic = async (path: string, data: string | Uint8Array): Promise<void> => {
   const target = resolve(path)
   await mkdir(dirname(target), { recursive: true })
   const temporary = temporaryBeside(target)
@@ -29,7 +29,10 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
  * Lets `fill` write into a temporary folder beside `path`, fsyncs all of it, then puts it in the place of `path`. When
  * `fill` throws, an existing folder stays as it was.
  */
-export async function writeFolderAtomic(path: string, fill: (temporaryPath: string) => Promise<void>): Promise<void> {
+export const writeFolderAtomic = async (
+  path: string,
+  fill: (temporaryPath: string) => Promise<void>,
+): Promise<void> => {
   const target = resolve(path)
   await mkdir(dirname(target), { recursive: true })
   const temporary = temporaryBeside(target)
@@ -45,7 +48,7 @@ export async function writeFolderAtomic(path: string, fill: (temporaryPath: stri
   await syncFolder(dirname(target))
 }
 
-async function replaceFolder(temporary: string, target: string): Promise<void> {
+const replaceFolder = async (temporary: string, target: string): Promise<void> => {
   if (!(await exists(target))) return rename(temporary, target)
   // A full folder cannot be renamed over, so the old one steps aside first and comes back if the second rename fails.
   const old = temporaryBeside(target)
@@ -59,11 +62,11 @@ async function replaceFolder(temporary: string, target: string): Promise<void> {
   await rm(old, { recursive: true, force: true })
 }
 
-function temporaryBeside(target: string): string {
+const temporaryBeside = (target: string): string => {
   return join(dirname(target), `.${basename(target).slice(0, 200)}.${randomBytes(6).toString('hex')}.tmp`)
 }
 
-async function syncTree(folder: string): Promise<void> {
+const syncTree = async (folder: string): Promise<void> => {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) await syncTree(path)
@@ -72,7 +75,7 @@ async function syncTree(folder: string): Promise<void> {
   await syncFolder(folder)
 }
 
-async function syncPath(path: string): Promise<void> {
+const syncPath = async (path: string): Promise<void> => {
   const file = await open(path, 'r')
   try {
     await file.sync()
@@ -81,7 +84,7 @@ async function syncPath(path: string): Promise<void> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+const syncFolder = async (folder: string): Promise<void> => {
   try {
     await syncPath(folder)
   } catch (error) {

@@ -15,7 +15,7 @@ const schema = z.strictObject({
   schedule: z.union([z.number(), z.literal('auto')]).default('auto'),
 })
 
-function faults(value: unknown): readonly string[] {
+const faults = (value: unknown): readonly string[] => {
   try {
     parseConfig(schema, value, 'run.yaml')
   } catch (error) {

@@ -8,7 +8,11 @@ import { didYouMean } from './suggest.ts'
  * every fault at once. `where` names the config in messages, for instance `recipe.yaml` or `optimizer`, or turns the path
  * of a fault into its name.
  */
-export function parseConfig<Schema extends z.ZodType>(schema: Schema, value: unknown, where: Where): z.output<Schema> {
+export const parseConfig = <Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  where: Where,
+): z.output<Schema> => {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
   const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, where))
@@ -18,7 +22,7 @@ export function parseConfig<Schema extends z.ZodType>(schema: Schema, value: unk
 type Issue = z.core.$ZodIssue
 type Where = string | ((path: readonly PropertyKey[]) => string)
 
-function describeIssue(issue: Issue, schema: z.ZodType, where: Where): string[] {
+const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): string[] => {
   const place = placeOf(where, issue.path)
   switch (issue.code) {
     case 'unrecognized_keys': {
@@ -56,7 +60,7 @@ function describeIssue(issue: Issue, schema: z.ZodType, where: Where): string[] 
   }
 }
 
-function expectation(issue: Issue): string {
+const expectation = (issue: Issue): string => {
   switch (issue.code) {
     case 'invalid_type':
       return withArticle(issue.expected === 'int' ? 'integer' : issue.expected)
@@ -81,11 +85,11 @@ function expectation(issue: Issue): string {
   }
 }
 
-function withArticle(name: string): string {
+const withArticle = (name: string): string => {
   return /^[aeiou]/.test(name) ? `an ${name}` : name === 'undefined' || name === 'null' ? name : `a ${name}`
 }
 
-function discriminatorFault(issue: z.core.$ZodIssueInvalidUnion, schema: z.ZodType, place: string): string {
+const discriminatorFault = (issue: z.core.$ZodIssueInvalidUnion, schema: z.ZodType, place: string): string => {
   const discriminator = issue.discriminator ?? ''
   const parent = issue.path.at(-1) === discriminator ? issue.path.slice(0, -1) : issue.path
   const values = objectsAt(schema, parent).flatMap((object) => literalsOf(object.shape[discriminator] as z.ZodType))
@@ -96,18 +100,18 @@ function discriminatorFault(issue: z.core.$ZodIssueInvalidUnion, schema: z.ZodTy
   return `Expected one of ${list(values)} for \`${where}\`, got ${show(got)}.${hint}`
 }
 
-function literalsOf(schema: z.ZodType | undefined): string[] {
+const literalsOf = (schema: z.ZodType | undefined): string[] => {
   const bare = schema && unwrap(schema)
   if (bare instanceof z.ZodLiteral) return [...bare.values].map(String)
   if (bare instanceof z.ZodEnum) return bare.options.map(String)
   return []
 }
 
-function depthOf(branch: readonly Issue[]): number {
+const depthOf = (branch: readonly Issue[]): number => {
   return Math.max(0, ...branch.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)))
 }
 
-function placeOf(where: Where, path: readonly PropertyKey[]): string {
+const placeOf = (where: Where, path: readonly PropertyKey[]): string => {
   if (typeof where === 'function') return where(path)
   return path.reduce<string>(
     (text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${String(key)}`),
@@ -115,13 +119,13 @@ function placeOf(where: Where, path: readonly PropertyKey[]): string {
   )
 }
 
-function list(values: readonly string[]): string {
+const list = (values: readonly string[]): string => {
   const shown = values.length > 24 ? [...values.slice(0, 24), '…'] : values
   return shown.map((value) => (value === '…' ? value : `\`${value}\``)).join(', ')
 }
 
 /** A short, one-line picture of a value for error messages. */
-export function show(value: unknown): string {
+export const show = (value: unknown): string => {
   if (value === undefined) return 'nothing'
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'number' || value === null) return String(value)
@@ -137,7 +141,7 @@ export function show(value: unknown): string {
 }
 
 /** The schema under `.optional()`, `.default()`, `.nullable()`, transforms and the like. */
-export function unwrap(schema: z.ZodType): z.ZodType {
+export const unwrap = (schema: z.ZodType): z.ZodType => {
   let bare: z.core.$ZodType = schema
   for (;;) {
     if (
@@ -161,7 +165,7 @@ export function unwrap(schema: z.ZodType): z.ZodType {
 }
 
 /** Every object schema that may stand at `path`: unions give one for each branch. */
-function objectsAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodObject[] {
+const objectsAt = (schema: z.ZodType, path: readonly PropertyKey[]): z.ZodObject[] => {
   const bare = unwrap(schema)
   if (bare instanceof z.ZodUnion) return bare.options.flatMap((option) => objectsAt(option as z.ZodType, path))
   if (bare instanceof z.ZodIntersection) {
@@ -178,6 +182,6 @@ function objectsAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodObject
   return []
 }
 
-function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+const knownKeys = (schema: z.ZodType, path: readonly PropertyKey[]): string[] => {
   return [...new Set(objectsAt(schema, path).flatMap((object) => Object.keys(object.shape)))]
 }

@@ -1,16 +1,16 @@
 // Numbers as people read them. For messages and tables only, never for files that programs read.
 
 /** `1.5 GiB`, `310 MiB`, `12 B`: binary units. */
-export function formatBytes(bytes: number): string {
+export const formatBytes = (bytes: number): string => {
   return scaled(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'], ' ')
 }
 
 /** `124M`, `1.2B`, `950`: decimal units. */
-export function formatCount(count: number): string {
+export const formatCount = (count: number): string => {
   return scaled(count, 1000, ['', 'k', 'M', 'B', 'T'], '')
 }
 
-function scaled(value: number, base: number, units: readonly string[], space: string): string {
+const scaled = (value: number, base: number, units: readonly string[], space: string): string => {
   if (!Number.isFinite(value)) return String(value)
   let size = Math.abs(value)
   let unit = 0
@@ -27,7 +27,7 @@ function scaled(value: number, base: number, units: readonly string[], space: st
 }
 
 /** `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 13 min`, `3 d 4 h`. */
-export function formatDuration(milliseconds: number): string {
+export const formatDuration = (milliseconds: number): string => {
   if (!Number.isFinite(milliseconds)) return 'unknown'
   if (milliseconds < 0) return `-${formatDuration(-milliseconds)}`
   if (milliseconds < 999.5) return `${Math.round(milliseconds)} ms`
@@ -41,6 +41,6 @@ export function formatDuration(milliseconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
-function two(value: number): string {
+const two = (value: number): string => {
   return String(value).padStart(2, '0')
 }

@@ -4,7 +4,7 @@ import pino, { type Logger } from 'pino'
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
 /** A logger named `name`; the environment variable TUNESMITH_LOG sets the level (default `warn`). */
-export function createLogger(name: string): Logger {
+export const createLogger = (name: string): Logger => {
   const wanted = process.env.TUNESMITH_LOG?.toLowerCase() ?? ''
   const level = levels.includes(wanted) ? wanted : 'warn'
   return pino({ name, level }, pino.destination({ dest: 2, sync: true }))

@@ -6,7 +6,7 @@ import { invariant } from './errors.ts'
  * and without memory. `length` up to 2^53 - 1.
  * @source Feistel network with cycle walking: Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains", section 3
  */
-export function permutedIndex(seed: number | bigint | string, length: number, index: number): number {
+export const permutedIndex = (seed: number | bigint | string, length: number, index: number): number => {
   invariant(Number.isSafeInteger(length) && length > 0, `permutedIndex needs a length of at least 1, got ${length}.`)
   invariant(
     Number.isSafeInteger(index) && index >= 0 && index < length,
@@ -30,14 +30,14 @@ export function permutedIndex(seed: number | bigint | string, length: number, in
   return value
 }
 
-function mix(value: number, keyLow: number, keyHigh: number, round: number): number {
+const mix = (value: number, keyLow: number, keyHigh: number, round: number): number => {
   let h = scramble((value + Math.imul(round + 1, 0x9e3779b9)) ^ keyLow)
   h = scramble((h + keyHigh) ^ Math.imul(round + 1, 0x85ebca6b))
   return h
 }
 
 /** @source finalizer of MurmurHash3, Appleby, public domain */
-function scramble(value: number): number {
+const scramble = (value: number): number => {
   let h = value | 0
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
@@ -48,7 +48,7 @@ let lastSeed: number | bigint | string | undefined
 let lastKeys: readonly [number, number] = [0, 0]
 
 /** Two 32-bit keys; the last seed's are remembered, since a sampler asks for one seed millions of times. */
-function keysOf(seed: number | bigint | string): readonly [number, number] {
+const keysOf = (seed: number | bigint | string): readonly [number, number] => {
   if (seed === lastSeed) return lastKeys
   const text = `${typeof seed}:${String(seed)}`
   let low = 0x243f6a88

@@ -8,13 +8,13 @@ export interface PortableError {
   fields: Record<string, unknown>
 }
 
-export function packError(error: unknown): PortableError {
+export const packError = (error: unknown): PortableError => {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), fields: {} }
   const fields = error instanceof errors.TunesmithError ? { ...error } : {}
   return { name: error.name, message: error.message, stack: error.stack, fields }
 }
 
-export function unpackError({ name, message, stack, fields }: PortableError): Error {
+export const unpackError = ({ name, message, stack, fields }: PortableError): Error => {
   const known = Object.hasOwn(errors, name) ? (errors as Record<string, unknown>)[name] : undefined
   const error = new Error(message)
   if (typeof known === 'function') Object.setPrototypeOf(error, known.prototype as object)

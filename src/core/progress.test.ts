@@ -1,7 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { createProgress } from './progress.ts'
 
-function stream(isTTY: boolean) {
+const stream = (isTTY: boolean) => {
   const lines: string[] = []
   const write = (text: string) => {
     lines.push(text)

@@ -24,7 +24,7 @@ export interface Progress {
   stop(): void
 }
 
-export function createProgress(options: ProgressOptions): Progress {
+export const createProgress = (options: ProgressOptions): Progress => {
   const { label, total, unit, enabled = true, stream = process.stderr, intervalMs = 15_000 } = options
   if (!enabled) return { update() {}, stop() {} }
   const started = performance.now()

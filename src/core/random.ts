@@ -22,12 +22,12 @@ export interface Random {
 }
 
 /** A generator that any number, bigint or text may seed. */
-export function createRandom(seed: number | bigint | string): Random {
+export const createRandom = (seed: number | bigint | string): Random => {
   return fromSeedText(`${typeof seed}:${String(seed)}`)
 }
 
 /** The generator that gave this state, at the point where it stood. */
-export function restoreRandom(state: RandomState): Random {
+export const restoreRandom = (state: RandomState): Random => {
   const valid = state.length === 8 && state.every((word) => Number.isInteger(word) && word >= 0 && word < 2 ** 32)
   if (!valid || state.slice(0, 4).every((word) => word === 0)) {
     throw new RangeError('Expected eight 32-bit words for `state`, got something else. Pass what `.state()` returned.')
@@ -35,7 +35,7 @@ export function restoreRandom(state: RandomState): Random {
   return new Xoshiro(state)
 }
 
-function fromSeedText(text: string): Random {
+const fromSeedText = (text: string): Random => {
   const digest = sha256(text)
   const words = Array.from({ length: 8 }, (_, i) => Number.parseInt(digest.slice(i * 8, i * 8 + 8), 16))
   return new Xoshiro(words)

@@ -1,7 +1,7 @@
 // "Did you mean …?": the nearest name to a mistyped one.
 
 /** The number of single-character edits (insert, delete, replace, swap of neighbours) between two words. */
-export function editDistance(a: string, b: string): number {
+export const editDistance = (a: string, b: string): number => {
   let beforeLast: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
@@ -19,7 +19,7 @@ export function editDistance(a: string, b: string): number {
 }
 
 /** The candidate nearest to `word`, or undefined when none is near enough to be a slip of the keyboard. */
-export function suggest(word: string, candidates: Iterable<string>): string | undefined {
+export const suggest = (word: string, candidates: Iterable<string>): string | undefined => {
   const plain = (text: string) => text.toLowerCase().replace(/[-_ ]/g, '')
   const wanted = plain(word.slice(0, 100))
   let best: string | undefined
@@ -37,7 +37,7 @@ export function suggest(word: string, candidates: Iterable<string>): string | un
 }
 
 /** ` Did you mean \`x\`?` with its leading space, or an empty string. */
-export function didYouMean(word: string, candidates: Iterable<string>): string {
+export const didYouMean = (word: string, candidates: Iterable<string>): string => {
   const nearest = suggest(word, candidates)
   return nearest === undefined ? '' : ` Did you mean \`${nearest}\`?`
 }

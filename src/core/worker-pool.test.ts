@@ -5,7 +5,7 @@ import { runPool } from './worker-pool.ts'
 const url = new URL('./fixtures/square-worker.ts', import.meta.url)
 type Task = { value: number; delayMs?: number; fault?: 'data' | 'plain' | 'exit' }
 
-async function collect(tasks: Iterable<Task> | AsyncIterable<Task>, size = 2): Promise<number[]> {
+const collect = async (tasks: Iterable<Task> | AsyncIterable<Task>, size = 2): Promise<number[]> => {
   const results: number[] = []
   for await (const result of runPool<Task, number>({ url, size, tasks })) results.push(result)
   return results

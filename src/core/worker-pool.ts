@@ -18,10 +18,10 @@ export interface ServeOptions<Result> {
 }
 
 /** Called by a worker file: does each task that `runPool` sends, one after the other. */
-export function serveTasks<Task, Result>(
+export const serveTasks = <Task, Result>(
   work: (task: Task) => Result | Promise<Result>,
   { transfer }: ServeOptions<Result> = {},
-): void {
+): void => {
   const port = parentPort
   invariant(port !== null, 'serveTasks was called outside a worker thread.')
   let queue = Promise.resolve()
@@ -84,7 +84,7 @@ export async function* runPool<Task, Result>(options: PoolOptions<Task>): AsyncG
   }
 }
 
-function iteratorOf<Task>(tasks: AsyncIterable<Task> | Iterable<Task>): AsyncIterator<Task> {
+const iteratorOf = <Task>(tasks: AsyncIterable<Task> | Iterable<Task>): AsyncIterator<Task> => {
   if (Symbol.asyncIterator in tasks) return tasks[Symbol.asyncIterator]()
   const inner = tasks[Symbol.iterator]()
   return { next: async () => inner.next(), return: async () => inner.return?.() ?? { done: true, value: undefined } }

@@ -8,7 +8,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads'
  * Starts the worker file at `url`. Name it with `.ts` (`new URL('./count-worker.ts', import.meta.url)`): in a built
  * package the `.js` beside it is taken.
  */
-export function startWorker(url: URL, options: WorkerOptions = {}): Worker {
+export const startWorker = (url: URL, options: WorkerOptions = {}): Worker => {
   const file = resolveWorkerFile(url)
   if (!file.pathname.endsWith('.ts')) return new Worker(file, options)
   // tsx's --import hook is inert in workers of Node 20, so the worker registers it itself before it loads the file.
@@ -18,13 +18,13 @@ export function startWorker(url: URL, options: WorkerOptions = {}): Worker {
 }
 
 /** Starts the file at `url`, named as for `startWorker`, as a process that exchanges messages with this one, NaN and all. */
-export function startProcess(url: URL, options: ForkOptions = {}): ChildProcess {
+export const startProcess = (url: URL, options: ForkOptions = {}): ChildProcess => {
   const file = resolveWorkerFile(url)
   const source = file.pathname.endsWith('.ts') ? { execArgv: ['--import', import.meta.resolve('tsx')] } : {}
   return fork(file, { serialization: 'advanced', ...source, ...options })
 }
 
-function resolveWorkerFile(url: URL): URL {
+const resolveWorkerFile = (url: URL): URL => {
   if (existsSync(fileURLToPath(url))) return url
   const other = new URL(url.href.endsWith('.ts') ? url.href.replace(/\.ts$/, '.js') : url.href.replace(/\.js$/, '.ts'))
   if (existsSync(fileURLToPath(other))) return other

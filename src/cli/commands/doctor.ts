@@ -62,7 +62,7 @@ export const doctor = defineCommand({
   exitCode: ({ engine }) => (engine === undefined ? 1 : 0),
 })
 
-function inspectEngine(tensor: TensorModule, measure: boolean, signal: AbortSignal): Engine {
+const inspectEngine = (tensor: TensorModule, measure: boolean, signal: AbortSignal): Engine => {
   const facts = tensor.buildFacts()
   const build = tensor.readNativeBuild()
   const blas = /BLAS_INFO=(\w+)/.exec(facts.config)?.[1]
@@ -79,7 +79,10 @@ function inspectEngine(tensor: TensorModule, measure: boolean, signal: AbortSign
   }
 }
 
-function measureMatmuls(tensor: TensorModule, signal: AbortSignal): Record<string, { size: number; gflops: number }> {
+const measureMatmuls = (
+  tensor: TensorModule,
+  signal: AbortSignal,
+): Record<string, { size: number; gflops: number }> => {
   const speeds: Record<string, { size: number; gflops: number }> = {}
   for (const dtype of ['bfloat16', 'float32'] as const) {
     signal.throwIfAborted()
@@ -93,7 +96,12 @@ function measureMatmuls(tensor: TensorModule, signal: AbortSignal): Record<strin
 }
 
 /** Milliseconds of the fastest product within `budgetMs`, of two or more. */
-function fastestProduct(tensor: TensorModule, dtype: 'bfloat16' | 'float32', size: number, budgetMs: number): number {
+const fastestProduct = (
+  tensor: TensorModule,
+  dtype: 'bfloat16' | 'float32',
+  size: number,
+  budgetMs: number,
+): number => {
   return tensor.noGrad(() =>
     tensor.scope(() => {
       const generator = new tensor.Generator(0n)
@@ -111,7 +119,7 @@ function fastestProduct(tensor: TensorModule, dtype: 'bfloat16' | 'float32', siz
   )
 }
 
-function rowsOf({ node, machine, engine, faults }: Diagnosis): [string, string][] {
+const rowsOf = ({ node, machine, engine, faults }: Diagnosis): [string, string][] => {
   const yesNo = (value: boolean) => (value ? 'yes' : 'no')
   const instructions = Object.entries(machine.instructions ?? {}).map(([name, has]) => `${name} ${yesNo(has)}`)
   const rows: [string, string][] = [

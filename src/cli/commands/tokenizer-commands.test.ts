@@ -11,7 +11,7 @@ import { commands } from './index.ts'
 
 const sample = readFileSync(join(import.meta.dirname, '../../tokenizers/training/golden/sample.txt'), 'utf8')
 
-async function run(...argv: string[]) {
+const run = async (...argv: string[]) => {
   let stdout = ''
   let stderr = ''
   const terminal = { stdout: (text: string) => void (stdout += text), stderr: (text: string) => void (stderr += text) }

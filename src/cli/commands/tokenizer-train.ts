@@ -27,6 +27,24 @@ export interface TokenizerTrainResult {
   report: TokenizerReport | null
 }
 
+const renderTraining = (result: TokenizerTrainResult): string => {
+  const { report } = result
+  const lines = [
+    `${result.out}: ${result.type}, ${result.vocabSize} tokens, from ${formatBytes(result.bytes)} in ${formatCount(result.documents)} documents (${formatCount(result.distinctWords)} distinct words), ${formatDuration(result.seconds * 1000)}`,
+  ]
+  if (result.skippedLong > 0) lines.push(`skipped: ${formatCount(result.skippedLong)} words that are too long`)
+  if (result.skippedRare > 0) lines.push(`skipped: ${formatCount(result.skippedRare)} distinct words that are too rare`)
+  if (report === null) lines.push('no report: no validation documents (too few documents, or --validation 0)')
+  else {
+    const share = (value: number) => `${(value * 100).toFixed(2)} %`
+    lines.push(
+      `validation (${formatBytes(report.bytes)}): ${report.fertility.toFixed(3)} tokens per word, ${report.bytesPerToken.toFixed(2)} bytes per token, ` +
+        `${share(report.unknownRate)} unknown, ${share(report.usedVocabulary)} of the vocabulary in use`,
+    )
+  }
+  return lines.join('\n')
+}
+
 export const tokenizerTrain = defineCommand({
   name: 'tokenizer train',
   summary: 'Train a tokenizer on text and write a folder that transformers and transformers.js open',
@@ -106,21 +124,3 @@ export const tokenizerTrain = defineCommand({
   },
   render: renderTraining,
 })
-
-function renderTraining(result: TokenizerTrainResult): string {
-  const { report } = result
-  const lines = [
-    `${result.out}: ${result.type}, ${result.vocabSize} tokens, from ${formatBytes(result.bytes)} in ${formatCount(result.documents)} documents (${formatCount(result.distinctWords)} distinct words), ${formatDuration(result.seconds * 1000)}`,
-  ]
-  if (result.skippedLong > 0) lines.push(`skipped: ${formatCount(result.skippedLong)} words that are too long`)
-  if (result.skippedRare > 0) lines.push(`skipped: ${formatCount(result.skippedRare)} distinct words that are too rare`)
-  if (report === null) lines.push('no report: no validation documents (too few documents, or --validation 0)')
-  else {
-    const share = (value: number) => `${(value * 100).toFixed(2)} %`
-    lines.push(
-      `validation (${formatBytes(report.bytes)}): ${report.fertility.toFixed(3)} tokens per word, ${report.bytesPerToken.toFixed(2)} bytes per token, ` +
-        `${share(report.unknownRate)} unknown, ${share(report.usedVocabulary)} of the vocabulary in use`,
-    )
-  }
-  return lines.join('\n')
-}

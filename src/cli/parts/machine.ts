@@ -30,7 +30,7 @@ const instructionFlags: Record<string, Record<string, string[]>> = {
   arm64: { NEON: ['asimd'], SVE: ['sve'], bf16: ['bf16'], I8MM: ['i8mm'] },
 }
 
-export async function inspectMachine(): Promise<Machine> {
+export const inspectMachine = async (): Promise<Machine> => {
   const { bavail, bsize } = await statfs('.')
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(await readProc('/proc/meminfo'))
   return {
@@ -45,7 +45,7 @@ export async function inspectMachine(): Promise<Machine> {
 }
 
 /** From the text of /proc/cpuinfo; undefined when it holds no flags or the architecture has no list here. */
-export function readInstructions(cpuinfo: string, architecture: string): Record<string, boolean> | undefined {
+export const readInstructions = (cpuinfo: string, architecture: string): Record<string, boolean> | undefined => {
   const wanted = instructionFlags[architecture]
   const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]
   if (wanted === undefined || flags === undefined) return undefined
@@ -55,11 +55,11 @@ export function readInstructions(cpuinfo: string, architecture: string): Record<
   )
 }
 
-async function readProc(path: string): Promise<string> {
+const readProc = async (path: string): Promise<string> => {
   return readFile(path, 'utf8').catch(() => '')
 }
 
-async function readGpus(): Promise<{ name: string; memory: string }[]> {
+const readGpus = async (): Promise<{ name: string; memory: string }[]> => {
   try {
     const query = ['--query-gpu=name,memory.total', '--format=csv,noheader']
     const { stdout } = await promisify(execFile)('nvidia-smi', query, { timeout: 10_000 })

@@ -134,9 +134,13 @@ export const show = (value: unknown): string => {
   try {
     text = JSON.stringify(value)
   } catch {
-    // A cycle or a bigint inside: fall through to the plain form.
+    // A cycle, a bigint inside or too deep a nesting: fall through to the plain form.
   }
-  text ??= String(value)
+  try {
+    text ??= String(value)
+  } catch {
+    text = Array.isArray(value) ? 'a deeply nested list' : 'a deeply nested object'
+  }
   return text.length > 80 ? `${text.slice(0, 79)}…` : text
 }
 

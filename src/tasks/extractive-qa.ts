@@ -13,7 +13,7 @@ import { createSpanCriterion } from './learning/span-criterion.ts'
 import { defaultMaxLength } from './learning/text-encoder.ts'
 import { splitPlaces } from './learning/token-criterion.ts'
 import { AnswerScores, spanScoreNames } from './metrics/answer-scores.ts'
-import { type Checked, expectColumns } from './records/columns.ts'
+import { type Checked, expectColumns, idIn, unreadColumns } from './records/columns.ts'
 import { readJson } from './records/json-rows.ts'
 import { answerDatasets } from './records/known-datasets.ts'
 import { FaultCounter, noRecords, type Place } from './records/read-report.ts'
@@ -223,6 +223,7 @@ async function readQuestions(
   const misplaced = new FaultCounter(onMisplaced === 'error' ? 'error' : 'skip')
   const records: QuestionRecord[] = []
   const seen = new Set<string>()
+  const unread = new Set<string>()
   let movedAnswers = 0
   const moved = (answer: ReferenceAnswer): ReferenceAnswer => {
     if (answer.start !== undefined || answer.nearest === undefined) return answer
@@ -281,13 +282,17 @@ async function readQuestions(
     for await (const row of source.rows(faults, signal)) {
       if (records.length >= limit) break
       const { question, context, answers } = settings
-      if (first) expectColumns(row, { question, context, ...(labelled ? { answers } : {}) })
+      if (first) {
+        const columns = { question, context, ...(labelled ? { answers } : {}) }
+        expectColumns(row, columns)
+        for (const name of unreadColumns(row, { ...columns, id: settings.id }, {}, settings.ignoreColumns))
+          unread.add(name)
+      }
       first = false
-      const id = row.values[settings.id] ?? undefined
-      add(id === undefined ? undefined : String(id), rowQuestion(row, settings, labelled), {
-        file: row.file,
-        line: row.line,
-      })
+      const id = idIn(row, settings.id)
+      const place = { file: row.file, line: row.line }
+      if ('fault' in id) faults.fault(id.fault, place)
+      else add(id.value, rowQuestion(row, settings, labelled), place)
     }
   }
   if (records.length === 0) throw noRecords(path, faults, misplaced)
@@ -297,6 +302,7 @@ async function readQuestions(
       files,
       records: records.length,
       skipped: { ...faults.skipped, ...misplaced.skipped },
+      ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
       ...(movedAnswers > 0 ? { movedAnswers } : {}),
     },
   }

@@ -123,6 +123,7 @@ export {
 export { type ScoreTextsOptions, scoreTexts } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
+export { hasColumns, readTextColumn } from './records/text-rows.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'
 export type {
   ClassificationExample,

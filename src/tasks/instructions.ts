@@ -70,6 +70,11 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, G
       settings,
       {
         columns: {},
+        optional: [
+          ...[settings.instruction, settings.input, settings.instances, settings.tree, 'system'],
+          ...settings.output,
+          ...settings.messages,
+        ],
         several: (row) =>
           conversationsIn(row, settings.form, settings, settings).map((one) =>
             'fault' in one

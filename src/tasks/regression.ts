@@ -11,7 +11,7 @@ import { NumberScores, numberScoreNames } from './metrics/number-scores.ts'
 import { type Checked, numberIn } from './records/columns.ts'
 import { regressionDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
-import { type Texts, textColumns, textFields, textsFromInput, textsOf } from './records/text-columns.ts'
+import { type Texts, textColumns, textFields, textsFromInput, textsOf, unsetPair } from './records/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z.strictObject({
@@ -54,6 +54,7 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
       settings,
       {
         columns: { ...textColumns(settings), ...(labelled ? { label } : {}) },
+        unset: unsetPair(settings),
         fields: (row) => {
           const all = allOf<{ texts: Texts; value: number | undefined }>({
             texts: textsOf(row, settings),

@@ -25,7 +25,7 @@ import { type Checked, flagLabelsIn, labelIn, labelListIn } from './records/colu
 import { classificationDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
 import { isFields } from './records/row.ts'
-import { type Texts, textColumns, textFields, textsFromInput, textsOf } from './records/text-columns.ts'
+import { type Texts, textColumns, textFields, textsFromInput, textsOf, unsetPair } from './records/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z
@@ -106,6 +106,7 @@ export const sequenceClassification = defineTask<
       settings,
       {
         columns,
+        unset: unsetPair(settings),
         fields: (row) => {
           const labels = labelled ? labelsIn(settings, row) : { value: undefined }
           const all = allOf<{ texts: Texts; labels: readonly string[] | undefined }>({

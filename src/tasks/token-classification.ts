@@ -24,7 +24,7 @@ import { createWordEncoder } from './learning/word-encoder.ts'
 import { EntityScores, entityScoreNames } from './metrics/entity-scores.ts'
 import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
 import { TagScores, tagScoreNames } from './metrics/tag-scores.ts'
-import { expectColumns } from './records/columns.ts'
+import { expectColumns, idIn, unreadColumns } from './records/columns.ts'
 import { conllSentences, type TaggedSentence } from './records/conll-sentences.ts'
 import { tokenDatasets } from './records/known-datasets.ts'
 import { FaultCounter, noRecords, type RecordFault } from './records/read-report.ts'
@@ -241,6 +241,7 @@ async function readTagged(
   const isConll = settings.format === 'conll' || isTaggedText || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)
   const records: TaggedRecord[] = []
   const seen = new Set<string>()
+  const unread = new Set<string>()
   let files: string[]
   let sentences: AsyncIterable<TaggedSentence & { id?: string }>
   if (isConll) {
@@ -249,7 +250,7 @@ async function readTagged(
   } else {
     const source = await openRows(path, { ...settings, format: settings.format === 'conll' ? 'auto' : settings.format })
     files = source.files
-    sentences = rowsOf(source.rows(faults, signal), settings, { labelled, faults })
+    sentences = rowsOf(source.rows(faults, signal), settings, { labelled, faults, unread })
   }
   let number = 0
   for await (const { tokens, tags, file, line, id } of sentences) {
@@ -266,7 +267,15 @@ async function readTagged(
     }
   }
   if (records.length === 0) throw noRecords(path, faults)
-  return { records, report: { files, records: records.length, skipped: faults.skipped } }
+  return {
+    records,
+    report: {
+      files,
+      records: records.length,
+      skipped: faults.skipped,
+      ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
+    },
+  }
 }
 
 const namesOf = (tags: readonly string[], labels: readonly string[]): { names: string[] } | { fault: RecordFault } => {
@@ -286,20 +295,22 @@ async function* conllOf(files: readonly string[], options: Parameters<typeof con
 async function* rowsOf(
   rows: AsyncIterable<{ values: { [column: string]: unknown }; file: string; line: number | undefined }>,
   settings: Config,
-  { labelled, faults }: { labelled: boolean; faults: FaultCounter },
+  { labelled, faults, unread }: { labelled: boolean; faults: FaultCounter; unread: Set<string> },
 ): AsyncGenerator<TaggedSentence & { id?: string }> {
   let file: string | undefined
   for await (const row of rows) {
     if (row.file !== file) {
-      expectColumns(row, { tokens: settings.tokens, ...(labelled ? { tags: settings.tags } : {}), id: settings.id })
+      const columns = { tokens: settings.tokens, ...(labelled ? { tags: settings.tags } : {}), id: settings.id }
+      expectColumns(row, columns)
+      for (const name of unreadColumns(row, columns, {}, settings.ignoreColumns)) unread.add(name)
       file = row.file
     }
     const place = { file: row.file, line: row.line }
     const tokens = listOf(row.values[settings.tokens])
     const tags = labelled ? listOf(row.values[settings.tags]) : undefined
-    const own = settings.id === undefined ? undefined : row.values[settings.id]
-    const id = own === undefined || own === null ? {} : { id: String(own) }
-    if (tokens === undefined || tokens.length === 0 || tokens.some((token) => token.trim() === ''))
+    const own = settings.id === undefined ? { value: undefined } : idIn(row, settings.id)
+    if ('fault' in own) faults.fault(own.fault, place)
+    else if (tokens === undefined || tokens.length === 0 || tokens.some((token) => token.trim() === ''))
       faults.fault(
         {
           reason: 'empty-text',
@@ -315,7 +326,7 @@ async function* rowsOf(
         },
         place,
       )
-    else yield { tokens, tags, ...place, ...id }
+    else yield { tokens, tags, ...place, ...(own.value === undefined ? {} : { id: own.value }) }
   }
 }
 

@@ -1,9 +1,11 @@
 // Losses of tasks: padded and packed batches agree in loss and gradients, weights are what the loss divides by, and values are those of
 // the definitions. Small models with random weights.
 import { describe, expect, it } from 'vitest'
+import { OutOfMemoryError } from '../../src/core/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
 import {
   evaluateTask,
+  expectDiscriminative,
   predictTask,
   type TaskDefinition,
   type TaskExample,
@@ -244,6 +246,65 @@ const comparable = (predictions: readonly object[]) =>
   JSON.parse(JSON.stringify(predictions), (_, value: unknown) =>
     typeof value === 'number' ? Number(value.toFixed(4)) : value,
   )
+
+describe('prediction', () => {
+  const decoding = ({ task, config }: ReturnType<typeof built>) => {
+    const decoded: string[] = []
+    const watched: TaskDefinition = {
+      ...task,
+      prepare(...args) {
+        const prepared = expectDiscriminative(task.prepare(...args))
+        return {
+          ...prepared,
+          decode(record, outputs) {
+            decoded.push(record.id)
+            return prepared.decode(record, outputs)
+          },
+        }
+      },
+    }
+    return { watched, decoded, config }
+  }
+
+  it.each(['tags', 'answers'])(
+    'decodes records of %s as soon as their windows are done, in the order of the data',
+    async (name) => {
+      const one = cases.find((each) => each.name === name)!
+      const all = built(one)
+      const { watched, decoded, config } = decoding(all)
+      const counts: number[] = []
+      const { predictions } = await predictTask(all.model, tokenizer, watched, one.records, config, {
+        maxLength: 12,
+        batchTokens: 1,
+        onProgress: () => counts.push(decoded.length),
+      })
+      expect(predictions.map(({ id }) => id)).toEqual(one.records.map(({ id }) => id))
+      expect(counts[0]).toBeLessThan(one.records.length)
+      expect(counts[counts.length - 2]).toBeGreaterThan(0)
+      expect(counts.at(-1)).toBe(one.records.length)
+      expect(new Set(decoded).size).toBe(one.records.length)
+    },
+  )
+
+  it('halves batches that run out of memory', async () => {
+    const one = cases.find(({ name }) => name === 'tags')!
+    const { task, config, model } = built(one)
+    const options = { maxLength: 12, batchTokens: 4096 }
+    const { predictions } = await predictTask(model, tokenizer, task, one.records, config, options)
+    const forward = model.forward.bind(model)
+    let failures = 0
+    model.forward = (inputs) => {
+      if ((inputs.starts?.shape[0] ?? 0) > 2) {
+        failures++
+        throw new OutOfMemoryError('out of memory')
+      }
+      return forward(inputs)
+    }
+    const halved = await predictTask(model, tokenizer, task, one.records, config, options)
+    expect(halved.predictions).toEqual(predictions)
+    expect(failures).toBeGreaterThan(1)
+  })
+})
 
 it('judges labels that data has as numbers by those of the head', async () => {
   const { model, task, config } = built(cases[0])

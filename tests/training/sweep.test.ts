@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => data.dispose())
 
 const commandLine = (out: string, over: readonly string[], more: readonly string[] = []) =>
-  `sweep --base ${at('base')} --task sequence-classification --data ${at('rows.jsonl')} --text review --label stars --validation-share 0.3
+  `sweep --base ${at('base')} --task sequence-classification --data ${at('rows.jsonl')} --text-column review --label-column stars --validation-share 0.3
    --max-length 32 --batch.sequences 16 --budget.steps 8 --evaluate.steps 99 --checkpoint.steps 2 --no-untrained-baseline --out ${at(out)}`
     .split(/\s+/)
     .concat(over, more)

@@ -20,16 +20,18 @@ export const embed = defineCommand({
     ...modelFields,
     input: z
       .string()
-      .describe('file of texts: .txt with one per line, or .jsonl; may be compressed; - reads standard input'),
+      .describe(
+        'file of texts: .txt with one per line, or .jsonl, .json, .csv, .tsv or .parquet with a column of texts; may be compressed; - reads lines from standard input',
+      ),
     out: z.string().describe(`file for the vectors; its suffix chooses the format: ${vectorSuffixes.join(', ')}`),
-    textField: z.string().default('text').describe('field of a .jsonl file that holds the text'),
+    textColumn: z.string().default('text').describe('column with the text, in files with columns'),
     cache: z.string().optional().describe('folder that caches vectors, so that known texts are not computed again'),
   }),
-  async run({ model, revision, device, input, out, textField, cache: folder, ...settings }, _args, context) {
+  async run({ model, revision, device, input, out, textColumn, cache: folder, ...settings }, _args, context) {
     const started = performance.now()
     const perToken = settings.pooling === 'tokens'
     const format = vectorFormat(out, { perToken })
-    const texts = await readTexts(input, textField, context.warn)
+    const texts = await readTexts(input, textColumn, context.warn)
     const loaded = await loadForInference({ model, revision, device }, { head: 'embedding', ...loadHooks(context) })
     const progress = context.progress({ label: 'Embedding', unit: 'texts', total: texts.length })
     try {

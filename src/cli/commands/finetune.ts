@@ -9,12 +9,12 @@ export const finetune = defineCommand({
   name: 'finetune',
   summary: 'Fine-tune a base model on a task; Ctrl-C saves and stops, `resume` continues',
   example:
-    'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text review --label stars --variant lora --adapter.rank 8 --out runs/stars',
+    'tunesmith finetune --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --variant lora --adapter.rank 8 --out runs/stars',
   notes: variantNotes,
   options: finetuneSchema.extend(taskColumns),
   async run(options, _args, context) {
-    const { text, pair, label, ...recipe } = options
-    const settings = withColumns(recipe.task, { text, pair, label }, recipe.settings)
+    const { textColumn, pairColumn, labelColumn, ...recipe } = options
+    const settings = withColumns(recipe.task, { textColumn, pairColumn, labelColumn }, recipe.settings)
     const display = displayRun(context, { label: 'Fine-tuning', ...recipe })
     try {
       return await startRun({ ...recipe, settings } as FinetuneInput, display)

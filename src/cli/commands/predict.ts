@@ -23,14 +23,16 @@ export const predict = defineCommand({
       input: z
         .string()
         .optional()
-        .describe('file of texts: .txt with one per line, or .jsonl; - reads lines from standard input'),
-      textField: z.string().default('text').describe('field of a .jsonl file that holds the text'),
+        .describe(
+          'file of texts: .txt with one per line, or .jsonl, .json, .csv, .tsv or .parquet with a column of texts; - reads lines from standard input',
+        ),
+      textColumn: z.string().default('text').describe('column with the text, in files with columns'),
     }),
     shape,
   ),
   async run(options, _args, context) {
-    const { head, text, input, textField, model, revision, device, ...rest } = options
-    const texts = input === undefined ? text : [...text, ...(await readTexts(input, textField, context.warn))]
+    const { head, text, input, textColumn, model, revision, device, ...rest } = options
+    const texts = input === undefined ? text : [...text, ...(await readTexts(input, textColumn, context.warn))]
     if (texts.length === 0) throw new ConfigError('`predict` needs texts: set `--text` or `--input`.')
     const loaded = await loadForInference({ model, revision, device }, { head, ...loadHooks(context) })
     const { headType } = loaded.model

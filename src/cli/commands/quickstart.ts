@@ -132,7 +132,7 @@ export const quickstart = defineCommand({
       'Next:',
       `  tunesmith predict --model ${join(out, 'specialists/sentiment/lora')} --text "A film to see twice."`,
       `  tunesmith evaluate --model ${join(out, 'specialists/medical/full')} --task sequence-classification --data ${join(bundledText(), 'medquad/dev.jsonl.gz')} --settings.label topic`,
-      `  tunesmith finetune --base ${join(out, 'bert')} --task sequence-classification --data YOURS.csv --text COLUMN --label COLUMN --variant lora --out ${join(out, 'mine')}`,
+      `  tunesmith finetune --base ${join(out, 'bert')} --task sequence-classification --data YOURS.csv --text-column COLUMN --label-column COLUMN --variant lora --out ${join(out, 'mine')}`,
       `  tunesmith corpus inspect ${join(out, 'corpus')}`,
       `Pages: ${[join(out, 'bert', 'report.html'), ...specialists.map(({ page }) => page)].join(', ')}`,
     ].join('\n')

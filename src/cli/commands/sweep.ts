@@ -34,7 +34,7 @@ export const sweep = defineCommand({
   name: 'sweep',
   summary: 'Run one recipe at every point of a grid of learning rates, seeds, variants …; resumable',
   example:
-    'tunesmith sweep --base runs/bert --task sequence-classification --data reviews.jsonl --text review --label stars --over.learning-rate 1e-4,5e-4 --over.seed 0,1,2 --over.variant full,lora --out sweeps/stars',
+    'tunesmith sweep --base runs/bert --task sequence-classification --data reviews.jsonl --text-column review --label-column stars --over.learning-rate 1e-4,5e-4 --over.seed 0,1,2 --over.variant full,lora --out sweeps/stars',
   notes: [
     ...variantNotes,
     '',
@@ -55,13 +55,13 @@ export const sweep = defineCommand({
     recipeFields,
   ),
   async run(options, _args, context): Promise<SweepResult> {
-    const { out, over, recipe: file, text, pair, label, ...flags } = options
+    const { out, over, recipe: file, textColumn, pairColumn, labelColumn, ...flags } = options
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
     const { over: ownOver = {}, ...own } = file === undefined ? {} : await readRecipeFile(file)
     const laid = mergeOver({ command: 'finetune', ...own }, given) as Record<string, unknown>
     const { schema } = startOf(laid.command)
     const merged = withDefaultKinds(schema, laid) as Record<string, unknown>
-    const columns = { text, pair, label }
+    const columns = { textColumn, pairColumn, labelColumn }
     const settings = Object.values(columns).some((value) => value !== undefined)
       ? { settings: withColumns(expectTask(merged.task), columns, merged.settings as object) }
       : {}

@@ -24,10 +24,26 @@ describe('readTexts', () => {
     })
   })
 
-  it('says which blank lines of plain text it passed over, for texts are counted without them', async () => {
+  it('notes the skipped blank lines of plain text', async () => {
     const { texts, notes } = await read('b.txt', 'one\n\ntwo\n  \nthree')
     expect(texts).toEqual(['one', 'two', 'three'])
     expect(notes).toEqual([expect.stringMatching(/b\.txt: Skipped 2 blank lines \(the first is line 2\)/)])
+  })
+
+  it('reads a column of separated values, JSON and Parquet, quoted line breaks included', async () => {
+    const csv = 'id,text,label\n1,"one, and\nmore",a\n2,two,b\n'
+    expect(await read('t.csv', csv)).toEqual({ texts: ['one, and\nmore', 'two'], notes: [] })
+    expect(await read('t.tsv', 'text\tlabel\none\ta\n')).toEqual({ texts: ['one'], notes: [] })
+    expect(await read('t.json', '[{"text":"one"},{"text":"two"}]')).toEqual({ texts: ['one', 'two'], notes: [] })
+    const golden = join(import.meta.dirname, '../../../tests/tasks/golden/classes.parquet')
+    expect((await readTexts(golden, 'text', () => undefined)).length).toBeGreaterThan(1)
+  })
+
+  it('names the flag and a likely column where the column is missing', async () => {
+    await expect(read('m.csv', 'id,Customer Comment\n1,a fine day\n')).rejects.toThrow(
+      /m\.csv:2: Expected a column "text" for `text`, got the columns id, Customer Comment\. Set `--text-column "Customer Comment"`/,
+    )
+    await expect(read('n.csv', 'text,stars\none,1\n,2\n')).rejects.toThrow(/n\.csv:3: Expected text in column "text"/)
   })
 
   it.each([

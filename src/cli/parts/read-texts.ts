@@ -1,6 +1,7 @@
-// Texts for commands that process one after another: a line each, or a field of JSON lines. Files may be compressed.
-import { DataError, parseJson } from '../../core/index.ts'
+// Texts for commands that process one after another: a line each, or a column of a file with columns. Files may be compressed.
+import { DataError } from '../../core/index.ts'
 import { openBytes, strictText, wholeStream } from '../../files/index.ts'
+import { hasColumns, readTextColumn } from '../../tasks/index.ts'
 
 // Such files are kept in memory, with the results.
 const maxBytes = 2 ** 30
@@ -15,34 +16,18 @@ const blankLines = (numbers: readonly number[]): string =>
 
 /**
  * The texts of a file or of standard input (`-`), in order.
+ * @param column column of the texts, in files with columns
  * @param note called with a sentence about skipped blank lines of plain text
  * @throws DataError that names the line
  */
-export const readTexts = async (path: string, field: string, note: (line: string) => void): Promise<string[]> => {
+export const readTexts = async (path: string, column: string, note: (line: string) => void): Promise<string[]> => {
+  if (path !== STDIN && hasColumns(path)) return readTextColumn(path, column)
   const input = path === STDIN ? process.stdin : openBytes({ path })
   const lines = strictText(await wholeStream(input, path, maxBytes), path).split(/\r?\n/)
   while (lines.length > 0 && lines[lines.length - 1].trim() === '') lines.pop()
-  const isJson = /\.(jsonl|ndjson)(\.(gz|bz2|zst))?$/.test(path)
-  const texts: string[] = []
-  const blank: number[] = []
-  lines.forEach((line, i) => {
-    if (line.trim() === '') blank.push(i + 1)
-    else texts.push(isJson ? fieldOf(line, field, { path, line: i + 1 }) : line)
-  })
-  if (blank.length > 0 && texts.length > 0 && !isJson)
-    note(`${path}: Skipped ${blankLines(blank)}: texts are numbered without them.`)
+  const texts = lines.filter((line) => line.trim() !== '')
   if (texts.length === 0) throw new DataError('Expected texts, got an empty file.', path)
+  const blank = lines.flatMap((line, i) => (line.trim() === '' ? [i + 1] : []))
+  if (blank.length > 0) note(`${path}: Skipped ${blankLines(blank)}: texts are numbered without them.`)
   return texts
-}
-
-const fieldOf = (line: string, field: string, where: { path: string; line: number }): string => {
-  const value = parseJson(line, where)
-  const text = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[field] : undefined
-  if (typeof text !== 'string' || text.trim() === '')
-    throw new DataError(
-      `Expected text for \`${field}\`, got none. Name the field with --text-field.`,
-      where.path,
-      where.line,
-    )
-  return text
 }

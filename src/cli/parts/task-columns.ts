@@ -1,29 +1,28 @@
-// Short flags for the columns that nearly every task has, and their place among the task's own settings. Knows no task.
+// Short flags for the columns that nearly every task has: settings of the task under a flag of their own.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import { type TaskType, tasks } from '../../tasks/index.ts'
+import { findTask } from '../../tasks/index.ts'
 
 export const taskColumns = {
-  text: z
-    .string()
-    .optional()
-    .describe("column with the text; the task's own settings have all others: --settings.NAME"),
-  pair: z.string().optional().describe('column with a second text'),
-  label: z.string().optional().describe('column with the label'),
+  textColumn: z.string().optional().describe('column with the text; other columns: --settings.NAME'),
+  pairColumn: z.string().optional().describe('column with the second text, for pairs of texts'),
+  labelColumn: z.string().optional().describe('column with the label'),
 }
 
-/** The settings with the columns among them. @throws ConfigError for a column that the task does not have */
+const settingOf = { textColumn: 'text', pairColumn: 'pair', labelColumn: 'label' } as const
+
+/** The task's settings with the columns of the short flags. @throws ConfigError for a column that the task does not have */
 export const withColumns = (
-  task: TaskType,
-  columns: { [Name in keyof typeof taskColumns]?: string },
+  task: string,
+  columns: { [Flag in keyof typeof taskColumns]?: string },
   settings: object = {},
 ): object => {
-  const given = Object.entries(columns).filter(([, value]) => value !== undefined)
-  const known = Object.keys((tasks[task].config as unknown as z.ZodObject).shape)
-  for (const [name] of given)
-    if (!known.includes(name))
+  const given = (Object.keys(settingOf) as (keyof typeof settingOf)[]).filter((flag) => columns[flag] !== undefined)
+  const known = Object.keys((findTask(task).config as unknown as z.ZodObject).shape)
+  for (const flag of given)
+    if (!known.includes(settingOf[flag]))
       throw new ConfigError(
-        `Expected no \`${name}\` for the task ${task}, whose settings are ${known.join(', ')}. Use --settings.NAME.`,
+        `Expected no \`${flag}\` for the task ${task}, whose settings are ${known.join(', ')}. Use \`--settings.NAME\`.`,
       )
-  return { ...settings, ...Object.fromEntries(given) }
+  return { ...settings, ...Object.fromEntries(given.map((flag) => [settingOf[flag], columns[flag]])) }
 }

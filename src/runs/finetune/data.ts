@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { loadTokenizer, resolveModel } from '../../checkpoint/index.ts'
 import { sha256File } from '../../core/index.ts'
 import type { HeadOptions } from '../../models/index.ts'
-import type { Skipped, TaskDefinition, TaskRecord } from '../../tasks/index.ts'
+import type { ReadReport, Skipped, TaskDefinition, TaskRecord } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type FinetuneRecipe, taskOf } from './recipe.ts'
 import { countShared, splitRecords } from './task-examples.ts'
@@ -29,6 +29,14 @@ export const describeSkipped = (skipped: { readonly [reason: string]: Skipped } 
     ([reason, { count, first }]) => `Skipped ${count} record${count === 1 ? '' : 's'}: ${reason}; the first: ${first}`,
   )
 
+/** Columns of the data that no setting reads. */
+const describeUnread = ({ unreadColumns = [] }: ReadReport): string[] =>
+  unreadColumns.length === 0
+    ? []
+    : [
+        `Columns that no setting reads: ${unreadColumns.slice(0, 20).join(', ')}${unreadColumns.length > 20 ? ', …' : ''}.`,
+      ]
+
 const describeOverlap = (train: readonly TaskRecord[], validation: readonly TaskRecord[]): string[] => {
   const count = countShared(train, validation)
   if (count === 0) return []
@@ -39,7 +47,7 @@ const describeOverlap = (train: readonly TaskRecord[], validation: readonly Task
 
 const readSplits = async (recipe: FinetuneRecipe, task: TaskDefinition, config: object) => {
   const { records: all, report } = await task.read(recipe.data, config)
-  const notes = describeSkipped(report.skipped)
+  const notes = [...describeUnread(report), ...describeSkipped(report.skipped)]
   if (recipe.validation === undefined)
     return { ...splitRecords(all, recipe.validationShare), notes, files: report.files }
   const validation = await task.read(recipe.validation, config)

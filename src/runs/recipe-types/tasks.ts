@@ -28,6 +28,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the question's id, for rows. Default: `id`. */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /** Column with the question, for rows. Default: `question`. */
     question?: string
     /** Column with the context of the question, for rows. Default: `context`. */
@@ -83,6 +85,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /**
      * Data layout: rows with columns, or the XML files of MedQuAD in a folder or an archive. Default:
      * `rows`.
@@ -177,6 +181,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /**
      * Form of a row: columns (instruction and answer), instances of an instruction, messages with roles, or
      * a message tree; auto: by the columns. Default: `auto`.
@@ -281,6 +287,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /** Column with the text that the choices belong to. Default: `text`. */
     text?: string
     /** Column with the list of choices, or one column per choice. Default: `choices`. */
@@ -314,6 +322,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /** Column with the text. Default: `text`. */
     text?: string
     /** Column with the second text, for pairs of texts. */
@@ -347,6 +357,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /** Column with the text. Default: `text`. */
     text?: string
     /** Column with the second text, for pairs of texts. */
@@ -394,6 +406,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /** Data layout: rows with columns, the folders of Opinosis, or the meetings of QMSum. Default: `rows`. */
     layout?: 'rows' | 'opinosis' | 'meetings'
     /** Column with the text to summarise. Default: `text`. */
@@ -478,6 +492,8 @@ export interface TaskSettings {
     folders?: readonly string[]
     /** Column with the id of a record (default: its number). */
     id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
     /**
      * File format: conll (one token and its tag per line), or rows with lists of tokens and tags; auto: by
      * the file name. Default: `auto`.

@@ -55,6 +55,7 @@ const rows: Read = (path, settings, { labelled, signal }) => {
     settings,
     {
       columns: { question, context, ...(labelled ? { answer } : {}) },
+      unset: context === undefined ? { context: /^(contexts?|passages?|documents?)$/i } : {},
       several: (row) => {
         const text = textIn(row, question)
         const about = context === undefined ? undefined : contextOf(row, context)

@@ -124,6 +124,7 @@ const meetings: Read = (path, settings, { labelled, signal }) =>
     settings,
     {
       columns: { text: 'meeting_transcripts' },
+      optional: 'all',
       several: ({ values }) => {
         const turns = values.meeting_transcripts
         if (!Array.isArray(turns) || spoken(turns) === undefined)

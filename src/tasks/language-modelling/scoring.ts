@@ -1,11 +1,11 @@
-// What a language model gives to known tokens: log probabilities, summed over pieces of text in packed batches. Knows no metric
-// and no source of text.
+// Log-probabilities of known tokens under a language model, summed over pieces of text in packed batches. Independent of metrics and of
+// the source of text.
 import { ConfigError } from '../../core/index.ts'
 import type { Body, BodyFacts } from '../../models/index.ts'
 import type { Linear, Module } from '../../nn/index.ts'
 import { inferenceMode, linear, scope, Tensor } from '../../tensor/index.ts'
 
-/** What scoring needs of a model: any `Model` with a head over the vocabulary has it. */
+/** The part of a model that scoring uses: any `Model` with a language-modelling head has it. */
 export interface ScoredModel {
   readonly body: Body
   readonly head: Module
@@ -17,35 +17,35 @@ export interface ScoredModel {
 
 interface VocabularyHead {
   lmHead: Linear
-  /** [N,C] -> what `lmHead` scores. */
+  /** [N,C] -> the input of `lmHead`, [N,C]. */
   prepare(hidden: Tensor): Tensor
 }
 
-/** Tokens that the model sees, and places among them where it says something about a known token. */
+/** Input tokens, and the positions at which known tokens are scored. */
 export interface Piece {
   ids: ArrayLike<number>
   places: ArrayLike<number>
-  /** The token at each place: the next one for causal models, the hidden one for masked ones. */
+  /** The token to score at each position: the next one for causal models, the masked one for masked models. */
   labels: ArrayLike<number>
 }
 
 export interface PieceScore {
-  /** Sum of the labels' log probabilities, in nats. */
+  /** Sum of the labels' log-probabilities, in nats. */
   logProbability: number
-  /** Labels that no other token beats. */
+  /** Labels that have the highest logit. */
   correct: number
 }
 
 export interface ScoreOptions {
-  /** Most tokens in a batch; a longer piece is a batch of its own. */
+  /** Maximum tokens per batch; a longer piece is a batch of its own. */
   batchTokens: number
   signal?: AbortSignal
 }
 
-/** Logits held at once: 32 MiB of float32. */
+/** Logits in memory at a time: 32 MiB of float32. */
 const chunkValues = 2 ** 23
 
-/** The head, where it scores the vocabulary. @throws ConfigError for another head. */
+/** The head of a language model. @throws ConfigError for another head */
 function vocabularyHead(model: Pick<ScoredModel, 'head'>): VocabularyHead {
   const head = model.head as Module & Partial<VocabularyHead>
   if (head.lmHead === undefined || typeof head.prepare !== 'function') {
@@ -56,7 +56,7 @@ function vocabularyHead(model: Pick<ScoredModel, 'head'>): VocabularyHead {
   return head as Module & VocabularyHead
 }
 
-/** Yields each piece with its score, in order. Runs the model in its evaluation mode and puts it back. */
+/** Yields each piece with its score, in order. The model runs in evaluation mode and returns to its mode afterwards. */
 export async function* scorePieces<P extends Piece>(
   model: ScoredModel,
   pieces: AsyncIterable<P> | Iterable<P>,
@@ -69,7 +69,7 @@ export async function* scorePieces<P extends Piece>(
     let batch: P[] = []
     let tokens = 0
     const flush = async () => {
-      // Lets signals and progress through between two batches.
+      // Signals and progress are handled between two batches.
       await new Promise((resolve) => setImmediate(resolve))
       signal?.throwIfAborted()
       const scores = scoreBatch(model, batch)
@@ -89,7 +89,7 @@ export async function* scorePieces<P extends Piece>(
   }
 }
 
-/** The scores of pieces that are run together, end to end; they do not see each other. */
+/** The scores of pieces in one packed batch, without attention between pieces. */
 export function scoreBatch(model: ScoredModel, pieces: readonly Piece[]): PieceScore[] {
   const tokens = pieces.reduce((sum, { ids }) => sum + ids.length, 0)
   const count = pieces.reduce((sum, { labels }) => sum + labels.length, 0)
@@ -145,7 +145,7 @@ function scorePlaces(
   )
 }
 
-/** What the head gives to a known token at each of these hidden states [N,C]. The caller has a scope and needs no graph. */
+/** Log-probability of a known token at each hidden state [N,C], and whether it has the highest logit. Call it inside a scope, without autograd. */
 export function scoreHidden(
   model: Pick<ScoredModel, 'head'>,
   hidden: Tensor,

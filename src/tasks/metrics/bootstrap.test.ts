@@ -62,7 +62,7 @@ test('many units are as good as few, and quick', () => {
   expect((high - low) / 2 / (1 / Math.sqrt(200_000))).toBeCloseTo(1.96, 0)
 })
 
-test('a single unit has no interval, and units without weight are passed over', () => {
+test('a single unit has no interval, and units without weight are left out', () => {
   expect(bootstrapRatio([2], [4])).toEqual({ value: 0.5, low: Number.NaN, high: Number.NaN })
   const { low, high } = bootstrapRatio([1, 0], [2, 0])
   expect([low, high]).toEqual([0.5, 0.5])

@@ -1,7 +1,7 @@
 // Values of columns as texts, labels and numbers, or the fault that makes them unusable.
 import { DataError, didYouMean, show } from '../../core/index.ts'
 import type { RecordFault } from './read-report.ts'
-import type { DataRow } from './row.ts'
+import type { DataRow, Fields } from './row.ts'
 
 /** A value, or the fault of its record. */
 export type Checked<Value> = { value: Value } | { fault: RecordFault }
@@ -9,25 +9,112 @@ export type Checked<Value> = { value: Value } | { fault: RecordFault }
 /** A fault. @param reason a short name that is counted, such as `empty-text` */
 export const fault = (reason: string, message: string): { fault: RecordFault } => ({ fault: { reason, message } })
 
+const idNames = /^(id|index|key|idx)$/i
+
+/** Settings with a flag of their own; the others have `--settings.NAME`. */
+const columnFlags: { readonly [setting: string]: string } = {
+  text: 'text-column',
+  pair: 'pair-column',
+  label: 'label-column',
+}
+
+const quoted = (column: string): string => (/^[\w.-]+$/.test(column) ? column : JSON.stringify(column))
+
+/** How a command and a recipe name the column of a setting. */
+const setColumn = (setting: string, column: string): string => {
+  const flag = columnFlags[setting] ?? `settings.${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+  return `Set \`--${flag} ${quoted(column)}\`, or \`settings: { ${setting}: ${JSON.stringify(column)} }\` in a recipe.`
+}
+
+/** The column that a missing text or label is most likely in: the longest text, or the last short value. */
+const likelyColumn = (setting: string, values: Fields, used: ReadonlySet<string>): string => {
+  const open = Object.entries(values).filter(([name]) => !used.has(name) && !idNames.test(name))
+  const lengths = open.map(([name, value]) => ({ name, length: typeof value === 'string' ? value.length : 0 }))
+  const longest = lengths.sort((a, b) => b.length - a.length)[0]
+  if (setting !== 'label') return longest !== undefined && longest.length > 0 ? longest.name : 'NAME'
+  const short = open.filter(
+    ([, value]) => ['string', 'number', 'boolean'].includes(typeof value) && String(value).length <= 40,
+  )
+  return short.at(-1)?.[0] ?? 'NAME'
+}
+
 /**
- * Whether a row has the columns that the fields of a config name; to be asked of the first row of a file, since a column that is not
- * there is misnamed, while a later row may lack a value. @throws DataError with the columns that there are
+ * Checks that a row has the columns that settings name. For the first row of a file: a column that is missing there is
+ * misnamed, while a later row may lack a value. @throws DataError with the columns that there are
  */
 export const expectColumns = (
   { values, file, line }: DataRow,
-  columns: { [field: string]: string | undefined },
+  columns: { [setting: string]: string | undefined },
 ): void => {
   const names = Object.keys(values)
-  for (const [field, column] of Object.entries(columns)) {
+  const used = new Set(Object.values(columns).filter((column) => column !== undefined))
+  for (const [setting, column] of Object.entries(columns)) {
     if (column === undefined || names.includes(column)) continue
     const shown = names.slice(0, 20).join(', ')
-    const hint = didYouMean(column, names) || ` Name the column with \`${field}\`.`
+    const similar = didYouMean(column, names)
+    const found = /`(.+)`/.exec(similar)?.[1] ?? likelyColumn(setting, values, used)
+    // A setting with a list of columns names each by `SETTING COLUMN`.
+    const isList = setting.includes(' ')
     throw new DataError(
-      `Expected a column "${column}" for \`${field}\`, got the columns ${shown}${names.length > 20 ? ', …' : ''}.${hint}`,
+      `Expected a column "${column}" for \`${setting}\`, got the columns ${shown}${names.length > 20 ? ', …' : ''}.${similar}${isList ? ' Correct the name.' : ` ${setColumn(setting, found)}`}`,
       file,
       line,
     )
   }
+}
+
+/** What a reader reads besides the columns that it needs. */
+export interface OptionalColumns {
+  /** Columns that are read where a row has them; `all` for layouts with fixed columns. */
+  optional?: readonly string[] | 'all'
+  /** Settings that are not set, with the names of columns that they are probably for. */
+  unset?: { readonly [setting: string]: RegExp }
+}
+
+const weightNames = /^((sample|example|instance|record|row|loss)_?)?weights?$/i
+
+/**
+ * The columns of a row that no setting reads.
+ * @throws DataError for a column that looks like the second text of a pair, a context or a weight, unless `ignored` names it
+ */
+export const unreadColumns = (
+  { values, file, line }: DataRow,
+  columns: { [setting: string]: string | undefined },
+  { optional = [], unset = {} }: OptionalColumns,
+  ignored: readonly string[] = [],
+): string[] => {
+  if (optional === 'all') return []
+  const read = new Set([...Object.values(columns), ...optional])
+  const unread = Object.keys(values).filter((name) => !read.has(name))
+  const ignore = (name: string) => `\`--settings.ignore-columns ${quoted(name)}\``
+  for (const name of unread) {
+    if (ignored.includes(name)) continue
+    const value = values[name]
+    const isText = typeof value === 'string' ? value.trim() !== '' : Array.isArray(value)
+    const setting = Object.keys(unset).find((one) => unset[one].test(name))
+    if (setting !== undefined && isText)
+      throw new DataError(
+        `Column "${name}" looks like the \`${setting}\` of each record, but no setting reads it. ${setColumn(setting, name)} To leave it out, set ${ignore(name)}.`,
+        file,
+        line,
+      )
+    if (weightNames.test(name) && value !== '' && Number.isFinite(Number(value)))
+      throw new DataError(
+        `Column "${name}" looks like a weight of each record, which tasks do not support. Use \`classWeights\` for weights of classes. To leave the column out, set ${ignore(name)}.`,
+        file,
+        line,
+      )
+  }
+  return unread.filter((name) => !idNames.test(name))
+}
+
+/** The id in a column: a text or a number. Undefined for a missing one. */
+export const idIn = ({ values }: DataRow, column: string): Checked<string | undefined> => {
+  const value = values[column]
+  if (value === undefined || value === null) return { value: undefined }
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
+    return { value: String(value) }
+  return fault('no-id', `Expected a text or a number as id in column "${column}", got ${show(value)}.`)
 }
 
 /** A text, or a list of texts joined by spaces. */

@@ -1,6 +1,6 @@
 // Records of a task from rows: checks the columns once per file, counts faults, stops at the limit.
 import type { TaskData, TaskRecord } from '../task.ts'
-import { type Checked, expectColumns } from './columns.ts'
+import { type Checked, expectColumns, idIn, type OptionalColumns, unreadColumns } from './columns.ts'
 import { FaultCounter, noRecords, type RecordFault } from './read-report.ts'
 import { openRows, type RowSettings } from './read-rows.ts'
 import type { DataRow } from './row.ts'
@@ -10,6 +10,7 @@ export interface RecordSettings extends RowSettings {
   onFault: 'error' | 'skip'
   limit?: number
   id?: string
+  ignoreColumns?: readonly string[]
 }
 
 /** All values, or the first fault. */
@@ -26,7 +27,7 @@ export const allOf = <Values extends object>(
   return { value: values as Values }
 }
 
-interface Columns {
+interface Columns extends OptionalColumns {
   /** Column names by the setting that names them. */
   columns: { [field: string]: string | undefined }
 }
@@ -46,23 +47,24 @@ export interface SeveralReader<Fields> extends Columns {
 export const readRecords = <Fields extends object>(
   path: string,
   settings: RecordSettings,
-  { columns, fields }: RecordReader<Fields>,
+  { fields, ...columns }: RecordReader<Fields>,
   signal?: AbortSignal,
 ): Promise<TaskData<TaskRecord & Fields>> =>
-  readSeveral(path, settings, { columns, several: (row) => [fields(row)] }, signal)
+  readSeveral(path, settings, { ...columns, several: (row) => [fields(row)] }, signal)
 
 /** Any number of records per row; the ids of several are numbered. @throws DataError as `readRecords` */
 export const readSeveral = async <Fields extends object>(
   path: string,
   settings: RecordSettings,
-  { columns, several }: SeveralReader<Fields>,
+  { columns, several, ...others }: SeveralReader<Fields>,
   signal?: AbortSignal,
 ): Promise<TaskData<TaskRecord & Fields>> => {
-  const { onFault, limit = Number.POSITIVE_INFINITY, id } = settings
+  const { onFault, limit = Number.POSITIVE_INFINITY, id, ignoreColumns } = settings
   const faults = new FaultCounter(onFault)
   const source = await openRows(path, settings)
   const records: (TaskRecord & Fields)[] = []
   const seen = new Map<string, DataRow>()
+  const unread = new Set<string>()
   let file: string | undefined
   let number = 0
   const checkId = (name: string): RecordFault | undefined => {
@@ -75,15 +77,18 @@ export const readSeveral = async <Fields extends object>(
     if (records.length >= limit) break
     if (row.file !== file) {
       expectColumns(row, { ...columns, id })
+      for (const name of unreadColumns(row, { ...columns, id }, others, ignoreColumns)) unread.add(name)
       file = row.file
     }
     const place = { file: row.file, line: row.line }
     const all = several(row)
     for (const [i, checked] of all.entries()) {
       if (records.length >= limit) break
-      const own = id === undefined ? String(number) : String(row.values[id] ?? number)
+      const ownId = id === undefined ? { value: undefined } : idIn(row, id)
+      const own = ('value' in ownId ? ownId.value : undefined) ?? String(number)
       const name = all.length === 1 ? own : id === undefined ? `${number}.${i}` : `${own}.${i}`
-      const fault = 'fault' in checked ? checked.fault : id === undefined ? undefined : checkId(name)
+      const wrong = 'fault' in checked ? checked : 'fault' in ownId ? ownId : undefined
+      const fault = wrong?.fault ?? (id === undefined ? undefined : checkId(name))
       if (fault !== undefined) faults.fault(fault, place)
       else if ('value' in checked) {
         if (id !== undefined) seen.set(name, row)
@@ -93,5 +98,13 @@ export const readSeveral = async <Fields extends object>(
     number++
   }
   if (records.length === 0) throw noRecords(path, faults)
-  return { records, report: { files: source.files, records: records.length, skipped: faults.skipped } }
+  return {
+    records,
+    report: {
+      files: source.files,
+      records: records.length,
+      skipped: faults.skipped,
+      ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
+    },
+  }
 }

@@ -13,6 +13,8 @@ export interface ReadReport {
   records: number
   /** By reason. */
   skipped: { [reason: string]: Skipped }
+  /** Columns that no setting reads. */
+  unreadColumns?: string[]
   /** Answers whose offset was moved to the nearest occurrence of their text. */
   movedAnswers?: number
 }

@@ -53,6 +53,10 @@ export const rowFields = {
     .optional()
     .describe('format folders: names of the folders to read (default: all)'),
   id: z.string().optional().describe('column with the id of a record (default: its number)'),
+  ignoreColumns: z
+    .array(z.string())
+    .optional()
+    .describe('columns to leave out although they look like a pair, a context or a weight'),
 }
 
 export interface RowSettings {
@@ -111,9 +115,14 @@ const expectNoClasses = async (path: string, extensions: readonly string[]): Pro
     )
 }
 
-const formatOf = (file: string): RowFormat => {
+/** The format of a file by its name, with or without the ending of a compression; undefined for other names. */
+export const formatOfName = (file: string): FormatName | undefined => {
   const name = file.toLowerCase().replace(/\.(gz|bz2|zst)$/, '')
-  const found = formatNames.find((key) => formats[key].extensions.some((ending) => name.endsWith(ending)))
+  return formatNames.find((key) => formats[key].extensions.some((ending) => name.endsWith(ending)))
+}
+
+const formatOf = (file: string): RowFormat => {
+  const found = formatOfName(file)
   if (found !== undefined) return formats[found]
   throw new DataError(
     `Expected a file ending in ${formatNames.flatMap((key) => formats[key].extensions).join(', ')} (plain, .gz, .bz2 or .zst), got another ending. Set \`format\`.`,

@@ -27,6 +27,18 @@ interface TextSettings {
 
 export const textColumns = ({ text, pair }: TextSettings): { [field: string]: string | undefined } => ({ text, pair })
 
+/** Names of a second text, in any data set or beside a question. */
+const pairNames =
+  /^((text|sentence|sequence|question|input|s|q)[_ ]?(2|b|two)|pair|text[_ ]?pair|second[_ ]?text|hypothesis|premise)$/i
+const questionPairNames = /^(contexts?|passages?|answer|sentence|document)$/i
+
+/** The setting of a second text where it is not set, with the names of columns that it is probably for. */
+export const unsetPair = ({ text, pair }: TextSettings): { [setting: string]: RegExp } => {
+  if (pair !== undefined) return {}
+  if (!/^(question|query)$/i.test(text)) return { pair: pairNames }
+  return { pair: new RegExp(`${pairNames.source}|${questionPairNames.source}`, 'i') }
+}
+
 export const textsOf = (row: DataRow, { text, pair }: TextSettings): Checked<Texts> =>
   allOf<Texts>({
     text: textIn(row, text),

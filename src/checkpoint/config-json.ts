@@ -1,9 +1,9 @@
-// Numbers of config.json as Python reads them: 1.0 is not 1 there, and transformers refuses one for the other, while JavaScript has
-// one kind. Fields are remembered by name. Knows no field.
+// Floating point numbers in config.json: Python tells 1.0 from 1 and transformers refuses one for the other, while
+// JavaScript has one number type. So the names of fields with a decimal point are remembered, and written with one.
 
 const numberField = /"((?:[^"\\]|\\.)*)"(?:(\s*:\s*)(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?))?/g
 
-/** Names of the fields that are written as floating point numbers in a JSON text. */
+/** Names of the fields with floating point numbers in a JSON text. */
 export const floatsOf = (text: string): Set<string> => {
   const names = new Set<string>()
   for (const [, name, , value] of text.matchAll(numberField))
@@ -11,7 +11,7 @@ export const floatsOf = (text: string): Set<string> => {
   return names
 }
 
-/** JSON whose whole numbers have a point where `floats` names their field. */
+/** JSON text in which whole numbers of the fields in `floats` have a decimal point. */
 export const stringifyConfig = (fields: unknown, floats: ReadonlySet<string>): string =>
   `${JSON.stringify(fields, null, 2)}\n`.replace(numberField, (all, name: string, between?: string, value?: string) =>
     value !== undefined && floats.has(name) && /^-?\d+$/.test(value) ? `"${name}"${between}${value}.0` : all,

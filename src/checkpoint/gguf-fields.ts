@@ -1,18 +1,20 @@
-// Metadata of a GGUF file, read one field at a time with the checks that every use needs. Knows no field.
+// Typed access to the metadata of a GGUF file. Independent of particular fields.
 import { CheckpointError } from '../core/index.ts'
 import type { GgufFile } from './gguf.ts'
 
-/** The fields under one prefix; messages name the whole key. */
+/** The fields under one prefix; errors name the full key. */
 export class GgufFields {
   constructor(
     readonly file: GgufFile,
     readonly prefix: string,
   ) {}
 
+  /** Full key of a field. */
   key(name: string): string {
     return this.prefix === '' ? name : `${this.prefix}.${name}`
   }
 
+  /** The error for a field with a wrong value. */
   fault(what: string, key: string, got: unknown): CheckpointError {
     const text = typeof got === 'object' ? 'a list' : String(got)
     return new CheckpointError(
@@ -20,12 +22,14 @@ export class GgufFields {
     )
   }
 
+  /** A string field, if present. @throws CheckpointError for another type */
   string(name: string): string | undefined {
     const value = this.file.metadata.get(this.key(name))
     if (value !== undefined && typeof value !== 'string') throw this.fault('a string', this.key(name), value)
     return value
   }
 
+  /** A number field, if present. @throws CheckpointError for another type */
   number(name: string): number | undefined {
     const value = this.file.metadata.get(this.key(name))
     if (value === undefined) return undefined
@@ -33,13 +37,16 @@ export class GgufFields {
     return value
   }
 
+  /** A boolean field, if present. @throws CheckpointError for another type */
   boolean(name: string): boolean | undefined {
     const value = this.file.metadata.get(this.key(name))
     if (value !== undefined && typeof value !== 'boolean') throw this.fault('true or false', this.key(name), value)
     return value
   }
 
-  /** A count; llama.cpp writes a list where layers differ, which is read when they do not. */
+  /**
+   * A positive integer field, if present. A list, which llama.cpp writes for values per layer, must have equal values.
+   */
   count(name: string): number | undefined {
     const key = this.key(name)
     const value = this.file.metadata.get(key)
@@ -53,15 +60,18 @@ export class GgufFields {
     return count
   }
 
+  /** A positive integer field. @throws CheckpointError if it is missing */
   need(name: string): number {
     const count = this.count(name)
     if (count === undefined)
-      throw new CheckpointError(`${this.file.path}: Expected \`${this.key(name)}\` in the metadata, got none.`)
+      throw new CheckpointError(
+        `${this.file.path}: Expected \`${this.key(name)}\` in the metadata, got none. Convert the model again.`,
+      )
     return count
   }
 }
 
-/** The shortest decimal that names the same float32. */
+/** The shortest decimal with the same float32 value. */
 export const shortest = (value: number): number => {
   for (let digits = 1; digits < 10; digits++) {
     const short = Number(value.toPrecision(digits))

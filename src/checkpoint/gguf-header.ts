@@ -1,17 +1,19 @@
-// The header of a GGUF file: version, metadata, tensor descriptions. Every count, length, type and offset is checked against the
-// size of the file before anything is allocated by it. Knows no model and reads no values.
+// The header of a GGUF file: version, metadata, tensor descriptions. Every count, length, type and offset is checked
+// against the size of the file before memory is allocated for it. Independent of models.
 // @source https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 import { fstatSync, readSync } from 'node:fs'
 import { CheckpointError } from '../core/index.ts'
 import type { TypedArray } from '../tensor/index.ts'
 import { type GgufType, ggufTypes } from './gguf-types.ts'
 
-/** Strings, numbers (bigint only where a number would round), booleans, and lists; lists of numbers are typed arrays. */
+/**
+ * Strings, numbers (bigint only where a number would round), booleans, and lists; lists of numbers are typed arrays.
+ */
 export type GgufValue = string | number | bigint | boolean | readonly string[] | TypedArray
 
-/** Where one tensor lies in a file. */
+/** Type, shape and position of a tensor in a file. */
 export interface GgufEntry {
-  /** Slowest dimension first, as PyTorch has it. */
+  /** Slowest dimension first, as in PyTorch. */
   shape: number[]
   type: GgufType
   /** From the start of the file. */
@@ -19,13 +21,14 @@ export interface GgufEntry {
   bytes: number
 }
 
+/** A parsed GGUF header. */
 export interface GgufHeader {
   version: number
   metadata: Map<string, GgufValue>
   tensors: Map<string, GgufEntry>
 }
 
-// Real headers have at most some ten megabytes, nearly all of it vocabulary.
+// Real headers have about ten megabytes at most, nearly all of it vocabulary.
 const maxHeaderBytes = 128 * 1024 * 1024
 const maxNameBytes = 65535
 const maxDimensions = 4
@@ -43,7 +46,7 @@ interface ScalarType {
 const asNumber = (value: bigint): number | bigint =>
   value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
 
-// By the number that a file gives; 8 is a string, 9 a list.
+// By type code; 8 is a string, 9 a list.
 const scalarTypes: readonly (ScalarType | undefined)[] = [
   { name: 'uint8', bytes: 1, read: (view, at) => view.getUint8(at), list: (bytes) => new Uint8Array(bytes) },
   { name: 'int8', bytes: 1, read: (view, at) => view.getInt8(at), list: (bytes) => new Int8Array(bytes) },
@@ -84,12 +87,12 @@ const listType = 9
 
 const brief = (name: string): string => JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name)
 
-/** Reads a file forward through a window; refuses to go beyond its end. */
+/** Reads a file forward through a buffer, and never beyond its end. */
 class Cursor {
   readonly size: number
   #window = Buffer.alloc(0)
   #view = new DataView(new ArrayBuffer(0))
-  /** Where the window begins in the file. */
+  /** Position of the buffer in the file. */
   #start = 0
   #at = 0
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -105,7 +108,7 @@ class Cursor {
     return this.#start + this.#at
   }
 
-  /** Bytes of the file, and of what a header may have, that are left. */
+  /** Remaining bytes of the file, or of the maximum size of a header. */
   get left(): number {
     return Math.min(this.size, maxHeaderBytes) - this.position
   }
@@ -114,7 +117,7 @@ class Cursor {
     return new CheckpointError(`${this.path}: ${what} The file is damaged or not a GGUF file.`)
   }
 
-  /** Makes the next `length` bytes available, and gives their place in the window. */
+  /** Makes the next `length` bytes available. @returns their position in the buffer */
   #take(length: number, what: string): number {
     if (length > this.left)
       throw this.fault(`Expected ${length} bytes for ${what} at ${this.position}, got ${Math.max(this.left, 0)}.`)
@@ -127,7 +130,7 @@ class Cursor {
   #fill(length: number): void {
     this.#start += this.#at
     this.#at = 0
-    // A fresh window: lists keep theirs.
+    // A new buffer each time, since lists share the old one.
     const window = Buffer.allocUnsafeSlow(Math.min(Math.max(length, windowBytes), this.size - this.#start))
     let filled = 0
     while (filled < window.length) {
@@ -148,7 +151,7 @@ class Cursor {
   size64(what: string): number {
     const at = this.#take(8, what)
     const value = this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true)
-    if (value > Number.MAX_SAFE_INTEGER) throw this.fault(`Expected a possible ${what}, got ${value}.`)
+    if (value > Number.MAX_SAFE_INTEGER) throw this.fault(`Expected a valid ${what}, got ${value}.`)
     return value
   }
 
@@ -221,7 +224,7 @@ const readPreamble = (cursor: Cursor, path: string) => {
 }
 
 const readMetadata = (cursor: Cursor, count: number): Map<string, GgufValue> => {
-  // A key's length, a type and a value have 13 bytes at least.
+  // The length of a key, a type and a value have at least 13 bytes.
   if (count * 13 > cursor.left) throw cursor.fault(`Expected as many values as the file can hold, got ${count}.`)
   const metadata = new Map<string, GgufValue>()
   for (let i = 0; i < count; i++) {
@@ -258,7 +261,7 @@ const readEntry = (cursor: Cursor, name: string, path: string): GgufEntry => {
 }
 
 const readEntries = (cursor: Cursor, count: number, path: string): Map<string, GgufEntry> => {
-  // A name's length, a number of dimensions, a type and an offset have 24 bytes.
+  // The length of a name, the number of dimensions, a type and an offset have 24 bytes.
   if (count * 24 > cursor.left) throw cursor.fault(`Expected as many tensors as the file can hold, got ${count}.`)
   const tensors = new Map<string, GgufEntry>()
   for (let i = 0; i < count; i++) {
@@ -276,7 +279,7 @@ const readAlignment = (cursor: Cursor, metadata: ReadonlyMap<string, GgufValue>)
   return value
 }
 
-/** Turns offsets into places in the file, and checks that tensors lie inside it and apart. */
+/** Converts offsets to positions in the file, and checks that tensors are inside it and do not overlap. */
 const placeEntries = (cursor: Cursor, tensors: ReadonlyMap<string, GgufEntry>, alignment: number): void => {
   const start = Math.ceil(cursor.position / alignment) * alignment
   for (const [name, entry] of tensors) {
@@ -298,7 +301,7 @@ const placeEntries = (cursor: Cursor, tensors: ReadonlyMap<string, GgufEntry>, a
   }
 }
 
-/** Reads the header of an open file. @throws CheckpointError for whatever is not a sound GGUF file. */
+/** Reads the header of an open file. @throws CheckpointError for an invalid GGUF file */
 export const readGgufHeader = (file: number, path: string): GgufHeader => {
   const cursor = new Cursor(file, path)
   const { version, tensorCount, valueCount } = readPreamble(cursor, path)

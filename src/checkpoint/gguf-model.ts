@@ -1,5 +1,5 @@
-// A GGUF file as a Hugging Face checkpoint: the fields of config.json, and tensors under the names that transformers gives them.
-// Whatever would change the model and cannot be said there is refused. Knows llama.cpp's names for Llama and Qwen.
+// A GGUF file of a Llama or Qwen model as a Hugging Face checkpoint: the fields of config.json, and tensors by the keys
+// of transformers. Settings that config.json cannot express are refused.
 // @source https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (names of keys and tensors)
 import { CheckpointError } from '../core/index.ts'
 import type { Tensor } from '../tensor/index.ts'
@@ -7,6 +7,7 @@ import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
 import { GgufFields, shortest } from './gguf-fields.ts'
 import { readRope } from './gguf-rope.ts'
 
+/** A checkpoint in Hugging Face's terms. */
 export interface HfCheckpoint {
   /** The fields of config.json. */
   config: Record<string, unknown>
@@ -16,22 +17,22 @@ export interface HfCheckpoint {
 interface Architecture {
   /** `architectures` of config.json. */
   className: string
-  /** llama.cpp turns the rows of queries and keys of Llama; the others are as they were. */
-  turned: boolean
-  /** Norms over the heads' queries and keys. */
+  /** Whether llama.cpp permutes the rows of query and key matrices. */
+  permuted: boolean
+  /** Norms of the queries and keys of each head. */
   headNorms: boolean
-  /** Biases of queries, keys and values: always there, or as config.json says. */
+  /** Biases of queries, keys and values: always, or as in config.json. */
   qkvBias: 'always' | 'optional'
 }
 
 const architectures: Record<string, Architecture> = {
-  llama: { className: 'LlamaForCausalLM', turned: true, headNorms: false, qkvBias: 'optional' },
-  qwen2: { className: 'Qwen2ForCausalLM', turned: false, headNorms: false, qkvBias: 'always' },
-  qwen3: { className: 'Qwen3ForCausalLM', turned: false, headNorms: true, qkvBias: 'optional' },
+  llama: { className: 'LlamaForCausalLM', permuted: true, headNorms: false, qkvBias: 'optional' },
+  qwen2: { className: 'Qwen2ForCausalLM', permuted: false, headNorms: false, qkvBias: 'always' },
+  qwen3: { className: 'Qwen3ForCausalLM', permuted: false, headNorms: true, qkvBias: 'optional' },
 }
 
-// Settings that change what the model computes and that config.json of these types cannot say.
-const unsaid = [
+// Settings that change what the model computes and that config.json of these architectures cannot express.
+const unsupportedSettings = [
   'expert_count',
   'attention.sliding_window',
   'attention.clamp_kqv',
@@ -47,13 +48,13 @@ const unsaid = [
 ]
 const harmless: Record<string, unknown> = { 'attention.causal': true }
 
-const refuseUnsaid = (fields: GgufFields): void => {
-  for (const name of unsaid) {
+const refuseUnsupported = (fields: GgufFields): void => {
+  for (const name of unsupportedSettings) {
     const value = fields.file.metadata.get(fields.key(name))
     if (value === undefined || value === harmless[name] || value === 0 || (value === false && !(name in harmless)))
       continue
     throw new CheckpointError(
-      `${fields.file.path}: Expected no \`${fields.key(name)}\`, got ${String(value).slice(0, 40)}. Tunesmith's ${fields.prefix} cannot do this; use the Hugging Face folder of the model.`,
+      `${fields.file.path}: Expected no \`${fields.key(name)}\`, got ${String(value).slice(0, 40)}. Tunesmith's ${fields.prefix} does not support it: use the Hugging Face folder of the model.`,
     )
   }
 }
@@ -80,9 +81,9 @@ const readSizes = (fields: GgufFields): Sizes => {
     throw fields.fault('heads of an even size', fields.key('attention.head_count'), heads)
   const valueDim = fields.count('attention.value_length') ?? headDim
   if (valueDim !== headDim) throw fields.fault(`${headDim}`, fields.key('attention.value_length'), valueDim)
-  const turnedDim = fields.count('rope.dimension_count') ?? headDim
-  if (turnedDim !== headDim)
-    throw fields.fault(`the whole head (${headDim})`, fields.key('rope.dimension_count'), turnedDim)
+  const ropeDim = fields.count('rope.dimension_count') ?? headDim
+  if (ropeDim !== headDim)
+    throw fields.fault(`the whole head (${headDim})`, fields.key('rope.dimension_count'), ropeDim)
   const kvHeads = fields.count('attention.head_count_kv') ?? heads
   if (heads % kvHeads !== 0) throw fields.fault(`a divisor of ${heads}`, fields.key('attention.head_count_kv'), kvHeads)
   const embedding = file.tensors.get('token_embd.weight')
@@ -108,20 +109,20 @@ interface Name {
   theirs: string
   shape: number[]
   required: boolean
-  /** Heads whose rows llama.cpp turned. */
-  turnedHeads?: number
+  /** Heads whose rows llama.cpp permuted. */
+  permutedHeads?: number
 }
 
-/** What each tensor of the file is called in Hugging Face checkpoints, and the shape that the metadata give it. */
+/** Key in Hugging Face checkpoints, and shape according to the metadata, of each tensor. */
 const expectedNames = (sizes: Sizes, architecture: Architecture): Map<string, Name> => {
   const { hidden, intermediate, heads, kvHeads, headDim, vocab } = sizes
   const names = new Map<string, Name>()
-  const add = (ours: string, theirs: string, shape: number[], more: { optional?: boolean; turned?: number } = {}) =>
+  const add = (ours: string, theirs: string, shape: number[], more: { optional?: boolean; permuted?: number } = {}) =>
     names.set(ours, {
       theirs,
       shape,
       required: more.optional !== true,
-      ...(architecture.turned && more.turned !== undefined ? { turnedHeads: more.turned } : {}),
+      ...(architecture.permuted && more.permuted !== undefined ? { permutedHeads: more.permuted } : {}),
     })
   add('token_embd.weight', 'model.embed_tokens.weight', [vocab, hidden])
   add('output_norm.weight', 'model.norm.weight', [hidden])
@@ -129,9 +130,9 @@ const expectedNames = (sizes: Sizes, architecture: Architecture): Map<string, Na
   for (let i = 0; i < sizes.layers; i++) {
     const from = `blk.${i}`
     const to = `model.layers.${i}`
-    const linear = (ours: string, theirs: string, shape: number[], turned?: number, optional = true) => {
-      add(`${from}.${ours}.weight`, `${to}.${theirs}.weight`, shape, { turned })
-      add(`${from}.${ours}.bias`, `${to}.${theirs}.bias`, shape.slice(0, 1), { turned, optional })
+    const linear = (ours: string, theirs: string, shape: number[], permuted?: number, optional = true) => {
+      add(`${from}.${ours}.weight`, `${to}.${theirs}.weight`, shape, { permuted })
+      add(`${from}.${ours}.bias`, `${to}.${theirs}.bias`, shape.slice(0, 1), { permuted, optional })
     }
     const bias = architecture.qkvBias !== 'always'
     add(`${from}.attn_norm.weight`, `${to}.input_layernorm.weight`, [hidden])
@@ -176,13 +177,13 @@ const checkNames = (file: GgufFile, names: ReadonlyMap<string, Name>): void => {
       ...group('missing', missing),
       ...group('unexpected', unexpected),
       ...group('of another shape', mismatched),
-    ].join('; ')}. Check that the file is whole.`,
+    ].join('; ')}. Check that the file is complete.`,
     { missing, unexpected, mismatched },
   )
 }
 
-/** Puts rows back: llama.cpp stores the two halves of a head, which rotary positions pair up, as alternate rows. */
-const turnBack = (tensor: Tensor, heads: number): Tensor => {
+/** Undoes the permutation: llama.cpp stores the two halves of a head, which RoPE pairs up, as alternate rows. */
+const unpermute = (tensor: Tensor, heads: number): Tensor => {
   const { shape } = tensor
   const [rows, ...rest] = shape
   // [H·D,…] -> [H,D/2,2,…] -> [H,2,D/2,…] -> [H·D,…]
@@ -208,9 +209,9 @@ const tokenIds = (file: GgufFile): Record<string, number> => {
 }
 
 /**
- * The checkpoint that transformers would have for a GGUF file of a Llama or Qwen 2 or 3 model.
- * @throws CheckpointError for other architectures, settings that config.json cannot say, tensors that the metadata do not
- *   describe or of types that cannot be read; all before any values are read.
+ * A GGUF file of a Llama, Qwen 2 or Qwen 3 model as a Hugging Face checkpoint.
+ * @throws CheckpointError for other architectures, settings that config.json cannot express, tensors that do not match
+ * the metadata, and unsupported types, all before any values are read
  */
 export const ggufToHf = (file: GgufFile): HfCheckpoint => {
   const type = new GgufFields(file, 'general').string('architecture') ?? 'none'
@@ -220,7 +221,7 @@ export const ggufToHf = (file: GgufFile): HfCheckpoint => {
       `${file.path}: Expected one of ${Object.keys(architectures).join(', ')} for \`general.architecture\`, got ${type.slice(0, 40)}. Use the Hugging Face folder of the model.`,
     )
   const fields = new GgufFields(file, type)
-  refuseUnsaid(fields)
+  refuseUnsupported(fields)
   const sizes = readSizes(fields)
   const names = expectedNames(sizes, architecture)
   checkNames(file, names)
@@ -241,7 +242,7 @@ export const ggufToHf = (file: GgufFile): HfCheckpoint => {
     head_dim: sizes.headDim,
     hidden_act: 'silu',
     max_position_embeddings: fields.need('context_length'),
-    // The file has float32, config.json a decimal: the shortest that is the same float32.
+    // The file has a float32, config.json a decimal: the shortest with the same float32 value.
     rms_norm_eps: shortest(eps),
     tie_word_embeddings: tied,
     ...readRope(fields, sizes.headDim, file.tensors.get(ropeFactors)),
@@ -251,13 +252,13 @@ export const ggufToHf = (file: GgufFile): HfCheckpoint => {
     dtype: storedDtypes[file.tensors.get('blk.0.ffn_up.weight')?.type ?? ''] ?? 'float32',
   }
   const read = (tensor: GgufTensor, heads: number | undefined) => () =>
-    heads === undefined ? tensor.read() : turnBack(tensor.read(), heads)
+    heads === undefined ? tensor.read() : unpermute(tensor.read(), heads)
   return {
     config,
     tensors: new Map(
-      [...names].flatMap(([name, { theirs, turnedHeads }]) => {
+      [...names].flatMap(([name, { theirs, permutedHeads }]) => {
         const tensor = file.tensors.get(name)
-        return tensor === undefined ? [] : [[theirs, read(tensor, turnedHeads)] as const]
+        return tensor === undefined ? [] : [[theirs, read(tensor, permutedHeads)] as const]
       }),
     ),
   }

@@ -1,13 +1,13 @@
-// Rotary positions of a GGUF file in the words of config.json. Llama 3's stretching is stored as a tensor of factors: it is taken
-// only when the published rule gives the same factors. Knows no tensor but that one.
+// RoPE settings of a GGUF file as fields of config.json. Llama 3's frequency scaling is stored as a tensor of factors,
+// which is accepted only if the published rule gives the same factors.
 import { CheckpointError } from '../core/index.ts'
 import type { GgufTensor } from './gguf.ts'
 import { type GgufFields, shortest } from './gguf-fields.ts'
 
-/** What Llama 3.1 and later publish; `factor` is 8 for 3.1 and 32 for 3.2. @source arXiv:2407.21783 */
+/** Published settings of Llama 3.1 and later; `factor` is 8 for 3.1 and 32 for 3.2. @source arXiv:2407.21783 */
 const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 }
 
-/** Divisors of each frequency by Llama 3's rule. */
+/** Divisor of each frequency by Llama 3's rule. */
 export const llama3Divisors = (factor: number, theta: number, headDim: number): number[] => {
   const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = llama3
   return Array.from({ length: headDim / 2 }, (_, i) => {
@@ -63,14 +63,17 @@ const readScaling = (fields: GgufFields): object | undefined => {
   }
 }
 
-/** `rope_theta` and, where positions are stretched, `rope_scaling`. */
+/**
+ * `rope_theta` and, if frequencies are scaled, `rope_scaling`.
+ * @throws CheckpointError for scaling that config.json cannot express
+ */
 export const readRope = (fields: GgufFields, headDim: number, factors: GgufTensor | undefined): object => {
   const theta = fields.number('rope.freq_base') ?? 10000
   if (theta <= 0) throw fields.fault('a positive number', fields.key('rope.freq_base'), theta)
   const scaling = readScaling(fields)
   const stretched = factors === undefined ? undefined : readFactors(fields, factors, theta, headDim)
   if (scaling !== undefined && stretched !== undefined)
-    throw fields.fault('one kind of stretching', fields.key('rope.scaling.type'), 'two')
+    throw fields.fault('one kind of RoPE scaling', fields.key('rope.scaling.type'), 'two')
   const both = scaling ?? stretched
   return { rope_theta: shortest(theta), ...(both === undefined ? {} : { rope_scaling: both }) }
 }

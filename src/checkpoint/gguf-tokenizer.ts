@@ -1,5 +1,5 @@
-// The tokenizer of a GGUF file as tokenizer.json and tokenizer_config.json. Byte-level BPE and SentencePiece BPE; the cuts before
-// the merges go by llama.cpp's name for them. Knows no model.
+// The tokenizer of a GGUF file as tokenizer.json and tokenizer_config.json: byte-level BPE, whose pre-tokenizer follows
+// from llama.cpp's name for it, and SentencePiece BPE.
 // @source https://github.com/ggml-org/llama.cpp, src/llama-vocab.cpp (names and settings that go with them)
 import { CheckpointError } from '../core/index.ts'
 import { scoredMerges } from '../tokenizers/index.ts'
@@ -8,22 +8,23 @@ import { GgufFields } from './gguf-fields.ts'
 
 type JsonObject = Record<string, unknown>
 
+/** A tokenizer as the contents of its files. */
 export interface GgufTokenizer {
   /** The content of tokenizer.json: `loadTokenizer(tokenizer, { config })`. */
   tokenizer: JsonObject
-  /** The content of tokenizer_config.json: tokens with a role, chat template. */
+  /** The content of tokenizer_config.json: special tokens, chat template. */
   config: JsonObject
 }
 
-/** The numbers of `tokenizer.ggml.token_type`. */
+/** The codes of `tokenizer.ggml.token_type`. */
 const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4 } as const
 
-interface Cuts {
+interface PreTokenizer {
   names: readonly string[]
   parts(addPrefixSpace: boolean): JsonObject[]
-  /** A word that is a token as a whole is not merged. */
+  /** Whether a word that is a token is used without merges. */
   ignoreMerges?: boolean
-  /** Whether the start token is put before text when the file does not say. */
+  /** Default for adding the start token. */
   addBos?: boolean
 }
 
@@ -43,7 +44,7 @@ const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 const rest = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
 const wordsAndDigits = (digits: string): string => `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}|${rest}`
 
-const cuts: readonly Cuts[] = [
+const preTokenizers: readonly PreTokenizer[] = [
   { names: ['gpt-2', 'default', 'phi-2', 'olmo', 'jais'], parts: (prefix) => [byteLevel(prefix, true)] },
   {
     names: ['smollm', 'starcoder', 'refact', 'codeshell'],
@@ -83,12 +84,12 @@ const readVocabulary = (file: GgufFile): Vocabulary => {
   if (!(types instanceof Int32Array || types instanceof Uint32Array) || types.length !== tokens.length)
     throw fault(file, `Expected ${tokens.length} integers for \`tokenizer.ggml.token_type\`, got something else.`)
   const ids: JsonObject = Object.create(null)
-  // Of tokens with the same text the last counts, as in llama.cpp.
+  // Of tokens with the same text the last one is used, as in llama.cpp.
   for (let id = 0; id < tokens.length; id++) ids[tokens[id]] = id
   return { tokens, types, ids }
 }
 
-/** Tokens that are found in the text before all else. */
+/** Tokens that are matched in the text before pre-tokenization. */
 const addedTokens = ({ tokens, types, ids }: Vocabulary): JsonObject[] =>
   tokens.flatMap((content, id) => {
     const type = types[id]
@@ -101,7 +102,7 @@ const readMerges = (file: GgufFile): [string, string][] => {
   const merges = file.metadata.get('tokenizer.ggml.merges')
   if (!Array.isArray(merges)) throw fault(file, 'Expected a list of strings for `tokenizer.ggml.merges`, got none.')
   return merges.map((merge: string, i) => {
-    // A side may be a space, but never empty.
+    // A token may be a space, but is never empty.
     const cut = merge.indexOf(' ', 1)
     if (cut < 1 || cut === merge.length - 1)
       throw fault(
@@ -117,7 +118,7 @@ interface Parts {
   preTokenizer: JsonObject | null
   decoder: JsonObject
   model: JsonObject
-  /** What stands before the template that frames the text. */
+  /** Post-processors before the template with start and end tokens. */
   postProcessors: JsonObject[]
   addBos: boolean
 }
@@ -138,11 +139,11 @@ const bpe = (vocabulary: Vocabulary, merges: [string, string][], more: JsonObjec
 
 const byteLevelParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
   const name = fields.string('pre') ?? 'default'
-  const chosen = cuts.find(({ names }) => names.includes(name))
+  const chosen = preTokenizers.find(({ names }) => names.includes(name))
   if (chosen === undefined)
     throw fault(
       fields.file,
-      `Expected one of ${cuts.flatMap(({ names }) => names).join(', ')} for \`tokenizer.ggml.pre\`, got ${JSON.stringify(name.slice(0, 40))}.`,
+      `Expected one of ${preTokenizers.flatMap(({ names }) => names).join(', ')} for \`tokenizer.ggml.pre\`, got ${JSON.stringify(name.slice(0, 40))}.`,
     )
   const parts = chosen.parts(fields.boolean('add_space_prefix') ?? false)
   return {
@@ -193,14 +194,14 @@ const readers: Record<string, (fields: GgufFields, vocabulary: Vocabulary) => Pa
 
 const roleKeys = { bos: 'bos', eos: 'eos', unk: 'unknown', pad: 'padding', sep: 'seperator', mask: 'mask' } as const
 
-/** Tokens with a role. */
+/** Special tokens by role. */
 const readRoles = (fields: GgufFields, { tokens }: Vocabulary): Record<string, string> =>
   Object.fromEntries(
     Object.entries(roleKeys).flatMap(([role, key]) => {
       const id = fields.number(`${key}_token_id`)
       if (id === undefined) return []
       const token = Number.isInteger(id) ? tokens[id] : undefined
-      // llama.cpp passes over ids beyond the vocabulary as well.
+      // llama.cpp ignores ids beyond the vocabulary, too.
       return token === undefined || token === '' ? [] : [[`${role}_token`, token]]
     }),
   )
@@ -225,7 +226,10 @@ const frame = (bos: string | undefined, eos: string | undefined, ids: JsonObject
   ]
 }
 
-/** @throws CheckpointError when the file has no tokenizer or one of a kind that cannot be translated to the same ids. */
+/**
+ * Converts the tokenizer.
+ * @throws CheckpointError for a file without one, or of a kind that cannot be converted to give the same ids
+ */
 export const ggufTokenizer = (file: GgufFile): GgufTokenizer => {
   const fields = new GgufFields(file, 'tokenizer.ggml')
   const kind = fields.string('model') ?? 'none'

@@ -1,5 +1,5 @@
-// The element types of GGUF files: how large their blocks are, and how quantised blocks become float32 values. Every product below
-// is exact in double precision, so the one rounding to float32 at the end gives ggml's bits. Knows no file.
+// The element types of GGUF files: block sizes, and dequantisation of blocks to float32. Every product below is exact
+// in double precision, so that the single rounding to float32 at the end gives the same bits as ggml.
 // @source https://github.com/ggml-org/ggml, struct definitions of its quantised blocks
 import type { Dtype } from '../tensor/index.ts'
 
@@ -11,12 +11,12 @@ export interface GgufType {
   /** Values in a block; rows hold whole blocks. */
   blockSize: number
   blockBytes: number
-  /** Where the values are stored as a tensor holds them. */
+  /** dtype of a plain type, whose values can be mapped. */
   dtype?: Dtype
   dequantize?: Dequantize
 }
 
-/** Values of all float16 bit patterns; made when first asked for. */
+/** Values of all float16 bit patterns, computed when they are first used. */
 let halves: Float32Array | undefined
 const halfValues = (): Float32Array => {
   if (halves !== undefined) return halves
@@ -104,7 +104,7 @@ const q4k: Dequantize = (bytes, blocks, out) => {
   }
 }
 
-// Sixteen groups of 16 with signed 8-bit scales; the low four bits of the values stand apart from the high two.
+// Sixteen groups of 16 with signed 8-bit scales; the low four bits of the values are separate from the high two.
 const q6k: Dequantize = (bytes, blocks, out) => {
   const half = halfValues()
   const signed = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -141,7 +141,7 @@ const quantised = (name: string, blockSize: number, blockBytes: number, dequanti
   dequantize,
 })
 
-/** By ggml's number. Those without dtype and dequantize are known by size only. */
+/** Types by ggml's code. Those without dtype and dequantize are known by size only. */
 export const ggufTypes: ReadonlyMap<number, GgufType> = new Map([
   [0, plain('F32', 'float32', 4)],
   [1, plain('F16', 'float16', 2)],

@@ -1,45 +1,47 @@
-// GGUF files, the format of llama.cpp: metadata and tensors, memory-mapped; quantised ones become float32 when read.
-// Knows no model: gguf-model.ts and gguf-tokenizer.ts do.
+// GGUF, the file format of llama.cpp: metadata and memory-mapped tensors; quantised tensors are dequantised to float32
+// when they are read. Independent of models, which gguf-model.ts and gguf-tokenizer.ts interpret.
 import { closeSync, openSync } from 'node:fs'
 import { CheckpointError } from '../core/index.ts'
 import { empty, type MappedFile, mapFile, scope, Tensor } from '../tensor/index.ts'
 import { type GgufEntry, type GgufValue, readGgufHeader } from './gguf-header.ts'
 import { readableGgufTypes } from './gguf-types.ts'
 
+/** A tensor of a GGUF file. */
 export interface GgufTensor {
-  /** Slowest dimension first, as PyTorch has it. */
+  /** Slowest dimension first, as in PyTorch. */
   shape: readonly number[]
   /** ggml's name: `F32`, `Q4_K` … */
   type: string
-  /** Whether `read` can give the values. */
+  /** Whether `read` supports the type. */
   readable: boolean
-  /** The values: over the file's own bytes where they are stored plainly, dequantised to float32 otherwise. */
+  /** The values: mapped from the file for plain types, dequantised to float32 for others. */
   read(): Tensor
 }
 
+/** An open GGUF file. */
 export interface GgufFile {
   path: string
   version: number
   metadata: Map<string, GgufValue>
   tensors: Map<string, GgufTensor>
-  /** Lets go of the file; tensors that were read stay valid. */
+  /** Closes the file; tensors that were read stay valid. */
   close(): void
 }
 
-// Dequantised at a time: most matrices whole, none so large that it leaves the processor's caches.
+// Values dequantised at a time: most matrices at once, but never so many that they exceed the processor's caches.
 const chunkValues = 1 << 20
 
-/** Memory that all reads of one file share: fresh pages would cost more than the work. */
+/** Buffers shared by all reads of a file: newly allocated pages would cost more than the work. */
 interface Scratch {
   bytes: Uint8Array
   values: Float32Array
 }
 
-/** The error for a type whose blocks we do not decode. */
+/** The error for a type that is not supported. */
 export const unreadable = (path: string, name: string, type: string): CheckpointError =>
   new CheckpointError(
     `${path}: Expected a tensor of type ${readableGgufTypes.join(', ')} for \`${name.slice(0, 100)}\`, got ${type}. ` +
-      'Convert the file with `llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0`, or take its F16, BF16, Q8_0 or Q4_K_M version.',
+      'Convert the file with `llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0`, or download its F16, BF16, Q8_0 or Q4_K_M version.',
   )
 
 const readEntry = (
@@ -55,7 +57,7 @@ const readEntry = (
   const total = bytes / type.blockBytes
   const most = chunkValues / type.blockSize
   const scratch = scratchOf()
-  /** Blocks from `first` on as a tensor of one dimension. */
+  /** `blocks` blocks from `first` as a tensor of one dimension. */
   const decode = (first: number, blocks: number): Tensor => {
     const stored = scratch.bytes.subarray(0, blocks * type.blockBytes)
     const values = scratch.values.subarray(0, blocks * type.blockSize)
@@ -78,8 +80,8 @@ const readEntry = (
 }
 
 /**
- * Opens a GGUF file of version 2 or 3. Nothing but its header is read.
- * @throws CheckpointError when any count, length, type, offset or name is not sound.
+ * Opens a GGUF file of version 2 or 3 and reads its header.
+ * @throws CheckpointError for any invalid count, length, type, offset or name
  */
 export const openGguf = async (path: string): Promise<GgufFile> => {
   let file: number
@@ -93,12 +95,13 @@ export const openGguf = async (path: string): Promise<GgufFile> => {
     let mapped: MappedFile | undefined = mapFile(path)
     let scratch: Scratch | undefined
     const scratchOf = (): Scratch => {
-      // No type that we decode has more than two bytes a value.
+      // No supported quantised type has more than two bytes a value.
       scratch ??= { bytes: new Uint8Array(chunkValues * 2), values: new Float32Array(chunkValues) }
       return scratch
     }
     const open = (): MappedFile => {
-      if (mapped === undefined) throw new CheckpointError(`${path}: Expected an open file, got one that was closed.`)
+      if (mapped === undefined)
+        throw new CheckpointError(`${path}: Expected an open file, got a closed one. Open it again.`)
       return mapped
     }
     return {

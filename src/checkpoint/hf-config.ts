@@ -1,4 +1,4 @@
-// config.json beyond the architecture: which class, which labels, which dtype. Knows no architecture by name.
+// The fields of config.json that do not belong to the architecture: class, labels, dtype. Independent of architectures.
 import { CheckpointError, didYouMean } from '../core/index.ts'
 import {
   type HeadEntry,
@@ -11,8 +11,10 @@ import {
 } from '../models/index.ts'
 import type { Dtype } from '../tensor/index.ts'
 
+/** Fields of config.json. */
 export type HfFields = Record<string, unknown>
 
+/** The architecture of `model_type`. @throws CheckpointError for an unknown one */
 export const definitionOf = (fields: HfFields, where: string): ModelDefinition => {
   const type = fields.model_type
   if (typeof type === 'string' && Object.hasOwn(models, type)) return models[type as keyof typeof models]
@@ -21,13 +23,13 @@ export const definitionOf = (fields: HfFields, where: string): ModelDefinition =
   )
 }
 
-/** The class that the files were written by, as far as it says. */
+/** The model class in `architectures`, if any. */
 export const architectureOf = (fields: HfFields): string | undefined =>
   Array.isArray(fields.architectures) && typeof fields.architectures[0] === 'string'
     ? fields.architectures[0]
     : undefined
 
-/** The head of the class in `architectures`. A classifier of one label may be a reward model: the user says so. */
+/** The head of a model class. A classifier with one label may be a reward model, which only the caller can tell. */
 export const headOfClass = (definition: ModelDefinition, config: object, hfClass: string | undefined) =>
   (Object.entries(headsOf(definition, config)) as [HeadType, HeadEntry][]).find(
     ([, entry]) => !entry.onRequest && entry.hfClass !== undefined && entry.hfClass === hfClass,
@@ -39,7 +41,7 @@ const problems: Record<string, HeadOptions['problemType']> = {
   regression: 'regression',
 }
 
-/** What config.json says of the head. */
+/** Options of the head from config.json. @throws CheckpointError for labels that are not numbered from 0 */
 export const headOptionsOf = (fields: HfFields): Partial<HeadOptions> => {
   const options: Partial<HeadOptions> = {}
   const { id2label, num_labels: count, problem_type: problem, classifier_dropout: dropout } = fields
@@ -64,7 +66,7 @@ const hfDtypes: Partial<Record<Dtype, string>> = {
   bfloat16: 'bfloat16',
 }
 
-/** config.json of a model: the fields it came with, and over them what it is now. */
+/** config.json of a model: its original fields, overwritten by what it is now. */
 export const fieldsOf = (model: Model, original: HfFields, dtype: Dtype): HfFields => {
   const { definition, config, headType, headOptions } = model
   const entry = headsOf(definition, config)[headType]
@@ -83,7 +85,7 @@ export const fieldsOf = (model: Model, original: HfFields, dtype: Dtype): HfFiel
     if (entry?.statesProblem && problem !== undefined) fields.problem_type = problem[0]
     if (headOptions.dropout !== undefined) fields.classifier_dropout = headOptions.dropout
   }
-  // The name that the file had; transformers 5 writes the short one and reads both.
+  // Keep the name that the file had; transformers 5 writes `dtype` and reads both.
   fields[older !== undefined && newer === undefined ? 'torch_dtype' : 'dtype'] = hfDtypes[dtype]
   return fields
 }

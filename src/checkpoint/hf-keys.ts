@@ -1,5 +1,5 @@
-// Renames between the paths of our modules and the keys of Hugging Face checkpoints, by a model's rules: both directions from one
-// list. Knows no model.
+// Maps between paths of our modules and keys of Hugging Face checkpoints by the key rules of a model, in both
+// directions. Independent of models.
 import { CheckpointError } from '../core/index.ts'
 import type { KeyRule } from '../nn/index.ts'
 import { cat, type Tensor } from '../tensor/index.ts'
@@ -9,13 +9,13 @@ const suffixes = ['weight', 'bias'] as const
 interface Expanded {
   ours: string[]
   theirs: string
-  /** Other names that are read in its place. */
+  /** Alternative names for reading. */
   others: string[]
   writesAll: boolean
   transposed: boolean
 }
 
-/** One entry for each tensor that the rules can name. */
+/** One entry for each tensor that the rules describe. */
 export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expanded[] =>
   rules.flatMap(({ ours, theirs, transposed = false, exact = false, alsoReads = [], writesAll = false }) => {
     const layers = theirs.includes('{i}') ? Array.from({ length: numLayers }, (_, i) => String(i)) : ['']
@@ -29,8 +29,9 @@ export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expan
   })
 
 /**
- * Tensors by our paths, from tensors by theirs; what no rule names is returned by its own key in `unknown`. Nothing is copied: files that
- * hold matrices the other way round give tensors whose columns lie together.
+ * Maps tensors by Hugging Face keys to tensors by our paths; keys without a rule are in `unknown`. Nothing is copied:
+ * matrices that files store transposed become transposed views.
+ * @throws CheckpointError for a fused matrix that cannot be split
  */
 export const fromHfKeys = (
   theirs: ReadonlyMap<string, () => Tensor>,
@@ -49,7 +50,7 @@ export const fromHfKeys = (
     const tensor = transposed && stored.ndim === 2 ? stored.t() : stored
     if (tensor.shape[0] % ours.length !== 0)
       throw new CheckpointError(
-        `Expected a first dimension that splits into ${ours.length} for \`${present[0]}\`, got [${stored.shape.join(', ')}].`,
+        `Expected a first dimension that is divisible by ${ours.length} for \`${present[0]}\`, got [${stored.shape.join(', ')}].`,
       )
     const parts = ours.length === 1 ? [tensor] : tensor.chunk(ours.length, 0)
     ours.forEach((path, i) => {
@@ -59,7 +60,10 @@ export const fromHfKeys = (
   return { state, unknown: [...theirs.keys()].filter((key) => !used.has(key)) }
 }
 
-/** Tensors by their keys, from tensors by our paths; matrices that files hold the other way round are views. */
+/**
+ * Maps tensors by our paths to tensors by Hugging Face keys; matrices that files store transposed are views.
+ * @throws CheckpointError for a path without a rule
+ */
 export const toHfKeys = (
   state: ReadonlyMap<string, Tensor>,
   rules: readonly KeyRule[],

@@ -1,5 +1,5 @@
-// Brings a model's files from the Hub into the cache that Hugging Face's own tools use: blobs by their hashes, links by name under the
-// commit, and last of all the name of the revision. So a folder that a name leads to is always whole. Knows no model.
+// Downloads the files of a model into the cache that Hugging Face's tools use: blobs by hash, links by name under the
+// commit, and the name of the revision last, so that the folder of a named revision is always complete.
 import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, rename, rm, symlink } from 'node:fs/promises'
@@ -8,18 +8,19 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CheckpointError, exists, writeFileAtomic } from '../core/index.ts'
 
-/** What a model consists of; other files of a repository stay where they are. */
+/** Files of a model; other files of a repository are not downloaded. */
 const wanted =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|modules|adapter_config|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(model|adapter_model)(-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^\d+_\w+\/config\.json$/
 const isWeights = (path: string) => path.endsWith('.safetensors')
 
+/** Options of `downloadModel`. */
 export interface DownloadOptions {
-  /** The repository's folder in the cache. */
+  /** Folder of the repository in the cache. */
   folder: string
   onProgress?(file: string): void
 }
 
-/** Passes bytes on, and fails at the end when they are not those that the Hub told of. */
+/** Passes bytes through, and fails at the end if their number or hash is not what the Hub reported. */
 const verified = (path: string, { size, sha256 }: { size: number; sha256?: string }): Transform => {
   const hash = createHash('sha256')
   let seen = 0
@@ -32,12 +33,16 @@ const verified = (path: string, { size, sha256 }: { size: number; sha256?: strin
     flush(done) {
       const digest = hash.digest('hex')
       if (seen === size && (sha256 === undefined || digest === sha256)) return done()
-      done(new Error(`${path} came with ${seen} bytes and SHA-256 ${digest}, not ${size} bytes and ${sha256 ?? 'any'}`))
+      done(
+        new Error(
+          `${path} arrived with ${seen} bytes and SHA-256 ${digest} instead of ${size} bytes and ${sha256 ?? 'any'}`,
+        ),
+      )
     },
   })
 }
 
-/** Downloads what is missing. @throws CheckpointError when the Hub does not give it */
+/** Downloads missing files. @throws CheckpointError if the download fails */
 export const downloadModel = async (id: string, revision: string, options: DownloadOptions): Promise<void> => {
   const { folder, onProgress } = options
   const { downloadFile, listFiles, modelInfo } = await import('@huggingface/hub')
@@ -51,7 +56,7 @@ export const downloadModel = async (id: string, revision: string, options: Downl
     for await (const file of listFiles({ ...hub, repo, revision: sha, recursive: true }))
       if (file.type === 'file' && wanted.test(file.path)) files.push(file)
     if (!files.some(({ path }) => isWeights(path))) throw new Error('it has no safetensors weights')
-    // Weights last: where they are, the rest is too.
+    // Weights last: a snapshot with weights is then complete.
     files.sort((a, b) => Number(isWeights(a.path)) - Number(isWeights(b.path)))
     for (const { path, size, oid, lfs } of files) {
       const hash = (lfs?.oid ?? oid)?.replace(/[^\w-]/g, '')

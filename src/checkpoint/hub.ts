@@ -1,18 +1,20 @@
-// Where a model's files are: a local folder or file, or a Hub id through the cache that Hugging Face's own tools use. Knows
-// nothing of what the files hold.
+// Finds the files of a model: a local folder or file, or a Hub model in the cache that Hugging Face's tools use.
+// Independent of the contents of the files.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { CheckpointError, exists, suggest } from '../core/index.ts'
 import { downloadModel } from './hub-download.ts'
 
+/** Where and how a Hub model is looked up. */
 export interface ResolveOptions {
-  /** Branch, tag or commit of a Hub id; `main` unless given. */
+  /** Branch, tag or commit of a Hub model (default: `main`). */
   revision?: string
-  /** Never ask the network; also with HF_HUB_OFFLINE=1. */
+  /** Never use the network (default: HF_HUB_OFFLINE). */
   offline?: boolean
-  /** The cache; as HF_HUB_CACHE, HF_HOME and XDG_CACHE_HOME say unless given. */
+  /** Folder of the cache (default: from HF_HUB_CACHE, HF_HOME or XDG_CACHE_HOME). */
   cacheDir?: string
+  /** Called with each file before it is downloaded. */
   onProgress?(file: string): void
 }
 
@@ -23,8 +25,8 @@ const idPattern = /^(?!.*(--|\.\.))[\w]([\w.-]{0,94}\w)?(\/[\w]([\w.-]{0,94}\w)?
 const fileName = /\.(gguf|safetensors)$/
 
 /**
- * Whether a name that leads to nothing was meant as a path and must not be asked of the Hub: it is written as a path, names a file
- * of weights, or begins with a folder that is here.
+ * Whether a name that leads to nothing was meant as a path and must not be asked of the Hub: it is written as a path,
+ * names a file of weights, or begins with a folder that is here.
  */
 const isPath = async (name: string): Promise<boolean> => {
   const [first, ...rest] = name.split('/')
@@ -48,7 +50,7 @@ const cacheFolder = (): string => {
   return HF_HUB_CACHE ?? HUGGINGFACE_HUB_CACHE ?? join(home, 'hub')
 }
 
-/** The folder of a snapshot that is in the cache with a config and weights, or undefined. */
+/** Folder of a complete snapshot in the cache, with config and weights, or undefined. */
 const cachedSnapshot = async (repository: string, revision: string): Promise<string | undefined> => {
   const commit = commitPattern.test(revision)
     ? revision
@@ -59,13 +61,13 @@ const cachedSnapshot = async (repository: string, revision: string): Promise<str
   const index = files.find((file) => file.endsWith('.safetensors.index.json'))
   const weights =
     index === undefined ? files.filter((file) => file.endsWith('.safetensors')) : await shardsOf(folder, index)
-  // Links may lead nowhere.
+  // A link in the cache may be broken.
   const present = await Promise.all(weights.map((file) => stat(join(folder, file)).catch(() => undefined)))
   const whole = weights.length > 0 && present.every((file) => file !== undefined)
   return whole && files.some((file) => /^(adapter_)?config\.json$/.test(file)) ? folder : undefined
 }
 
-/** None when the index cannot be read: the folder is then not whole. */
+/** Names of the shards; none if the index cannot be read, so that the snapshot counts as incomplete. */
 const shardsOf = async (folder: string, index: string): Promise<string[]> => {
   try {
     const { weight_map: map } = JSON.parse(await readFile(join(folder, index), 'utf8')) as { weight_map: object }
@@ -75,7 +77,7 @@ const shardsOf = async (folder: string, index: string): Promise<string[]> => {
   }
 }
 
-/** The model in the folder of a run, where it is one; else the path itself. */
+/** The model folder of a run, for the folder of a run; otherwise the path itself. */
 const modelOfRun = async (path: string): Promise<string> => {
   const has = (...names: string[]) => exists(join(path, ...names))
   const isModel = async (...folder: string[]) =>
@@ -86,8 +88,10 @@ const modelOfRun = async (path: string): Promise<string> => {
 }
 
 /**
- * The folder or file that a MODEL names; of a run's folder, its model. A Hub id that is in the cache is used without asking the network.
- * @throws CheckpointError when there is neither a path nor a Hub model of that name
+ * Folder or file of a model, given as a path, the folder of a run, or a Hub id. A name that exists here is always the
+ * path; other names are Hub ids only if the Hub's rule allows them and their first part is not a folder here. A Hub
+ * model in the cache is used without the network, others are downloaded.
+ * @throws CheckpointError for a name that is neither a path nor a Hub model
  */
 export const resolveModel = async (model: string, options: ResolveOptions = {}): Promise<string> => {
   const { revision = 'main', offline = /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '') } = options
@@ -107,7 +111,7 @@ export const resolveModel = async (model: string, options: ResolveOptions = {}):
   const folder = await cachedSnapshot(repository, revision)
   if (folder === undefined)
     throw new CheckpointError(
-      `Expected safetensors weights and a config.json in \`${model}\`, and it has none. Choose a revision that has, or convert it where you trust it.`,
+      `Expected safetensors weights and a config.json in \`${model}\`, found none. Choose a revision with safetensors weights, or convert the model if you trust it.`,
     )
   return folder
 }

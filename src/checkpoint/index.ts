@@ -1,4 +1,6 @@
-// What other folders may use of checkpoint.
+// Checkpoint formats and the Hub. Naming of functions: `load…` brings a model or tokenizer into memory, ready to use;
+// `open…` gives a handle on a file that stays on disk; `read…` parses a file into plain data; `save…` writes a file or
+// folder.
 export { type GgufFile, type GgufTensor, openGguf } from './gguf.ts'
 export type { GgufValue } from './gguf-header.ts'
 export { ggufToHf, type HfCheckpoint } from './gguf-model.ts'

@@ -1,4 +1,4 @@
-// Opens what transformers wrote as a model with a head: one report says what was missing, left aside or misshapen.
+// Loads files of transformers as a model with a head, with one report of missing, unused and mismatched tensors.
 import { CheckpointError, ConfigError, createLogger } from '../core/index.ts'
 import {
   buildModel,
@@ -19,63 +19,68 @@ import { type ResolveOptions, resolveModel } from './hub.ts'
 import { sentenceOptions } from './sentence-settings.ts'
 import { openWeights } from './weights.ts'
 
+/** Options of `loadModel`. */
 export interface LoadModelOptions extends ResolveOptions {
-  /** What the model predicts: a head, or the first of several that the architecture has; that of the files' own class unless given. */
+  /** Head of the model, or the first of several that the architecture has (default: the head of the files). */
   head?: HeadType | readonly HeadType[]
-  /** Over what config.json says of the head: labels, dropout, pooling. */
+  /** Labels, dropout, pooling: override those of config.json. */
   headOptions?: Partial<HeadOptions>
-  /** Over what config.json says of the architecture, such as dropout, by our names. */
+  /** Settings of the architecture by our names, such as dropout: override those of config.json. */
   config?: Record<string, unknown>
-  /** Converts parameters; kept as stored unless given. */
+  /** dtype of the parameters (default: as stored). */
   dtype?: Dtype
   device?: string
-  /** Draw a fresh head even where the files have one of this kind. */
+  /** Initialise the head at random even if the files have one of this kind. */
   newHead?: boolean
-  /** Of the fresh head's values. */
+  /** Random seed of a new head (default: 0). */
   seed?: number
-  /** For weights that are frozen one by one: what was read of a matrix leaves memory when it is freed. */
+  /** Give each tensor its own mapping, for quantising one matrix at a time: its pages leave memory when it is freed. */
   mapEachTensor?: boolean
   /** Check that all weights are finite, before they are first used (default: true). */
   checkWeights?: boolean
 }
 
+/** What was unusual about the files of a model. */
 export interface ModelLoadReport {
-  /** Parameters of the head that the files do not have: freshly drawn. */
+  /** Parameters of the head that the files do not have, which were randomly initialised. */
   newHead: string[]
-  /** Keys of other heads of this architecture, and of parts of the body that this head does without: left in the file. */
+  /** Keys that were not used: those of other heads, and of parts of the body that this head does not need. */
   unused: string[]
-  /** What was unusual, in sentences. */
+  /** Other findings, as sentences. */
   notes: string[]
 }
 
+/** A model, and how its files were read. */
 export interface LoadedModel {
   model: Model
   report: ModelLoadReport
-  /** Folder of the files, for the tokenizer; undefined for a single file that holds everything. */
+  /** Folder of the files, for the tokenizer; undefined for a GGUF file. */
   folder?: string
 }
 
-/** Where a model came from, so that what we do not know of is kept when it is saved. */
+/** Origin of a model, so that fields and files that we do not use are kept when it is saved. */
 export interface ModelSource {
   fields: HfFields
-  /** Names of fields that are floating point numbers. */
+  /** Names of fields with floating point numbers. */
   floats?: ReadonlySet<string>
   folder?: string
   tokenizer?: Record<string, unknown>
-  /** Tensors of the class that the model has no use for, by their keys: a bare body's pooler. */
+  /** Unused tensors that are saved again, by key: the pooler of a body without a head. */
   extra?: Map<string, () => Tensor>
 }
 const sources = new WeakMap<Model, ModelSource>()
+/** Origin of a loaded model. */
 export const sourceOf = (model: Model): ModelSource | undefined => sources.get(model)
+/** Sets the origin of a model. */
 export const rememberSource = (model: Model, source: ModelSource): void => {
   sources.set(model, source)
 }
 
-// Names that TensorFlow's checkpoints left in some of BERT's files.
+// Some files of BERT have the parameter names of TensorFlow.
 const modernName = (key: string) =>
   key.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
 
-/** Keys of a head under the prefix that the body's keys have in this file: BERT's pooler stands among them. */
+/** Key rules of a head with the prefix of the body in this file, since BERT's pooler belongs to head and body. */
 const underPrefix = (rules: readonly KeyRule[], definition: ModelDefinition, prefix: string): KeyRule[] =>
   rules.map((rule) =>
     definition.hfPrefix !== '' && rule.theirs.startsWith(definition.hfPrefix)
@@ -85,7 +90,7 @@ const underPrefix = (rules: readonly KeyRule[], definition: ModelDefinition, pre
 
 const layersOf = (definition: ModelDefinition, config: object) => definition.facts(config).numLayers
 
-/** The prefix under which most of the body's keys are found. */
+/** The prefix with which most keys of the body are found. */
 const findPrefix = (keys: ReadonlySet<string>, definition: ModelDefinition, config: object, head: HeadType): string => {
   const own = headEntry(definition, config, head).prefix
   const others = Object.values(headsOf(definition, config)).map((entry) => entry.prefix)
@@ -95,7 +100,7 @@ const findPrefix = (keys: ReadonlySet<string>, definition: ModelDefinition, conf
   return [...candidates].reduce((best, prefix) => (found(prefix) > found(best) ? prefix : best))
 }
 
-/** Every name that some head of the architecture has in its files. */
+/** All keys of all heads of the architecture. */
 const namesOfHeads = (definition: ModelDefinition, config: object, prefix: string): Set<string> =>
   new Set(
     Object.values(headsOf(definition, config)).flatMap(({ keys }) =>
@@ -105,7 +110,9 @@ const namesOfHeads = (definition: ModelDefinition, config: object, prefix: strin
 
 const pooler = /(^|\.)pooler\.dense\.(weight|bias)$/
 
-/** A tied output matrix that the files hold all the same: the same values are no matter, others untie it, as transformers does. */
+/**
+ * Handles a tied output matrix that is in the files too: equal values are ignored, others untie it, as in transformers.
+ */
 const settleTie = (state: Map<string, Tensor>, tied: boolean): { tied: boolean; note?: string } => {
   const [output, embedding] = [state.get('head.lmHead.weight'), state.get('body.embedTokens.weight')]
   if (!tied || output === undefined) return { tied }
@@ -113,7 +120,7 @@ const settleTie = (state: Map<string, Tensor>, tied: boolean): { tied: boolean; 
   else if (embedding.shape.join() !== output.shape.join() || !embedding.equal(output))
     return {
       tied: false,
-      note: 'config.json ties the output layer to the embedding, but the file holds two different matrices: they are kept apart.',
+      note: 'config.json ties the output layer to the embedding, but the file has two different matrices: they are not tied.',
     }
   state.delete('head.lmHead.weight')
   return { tied }
@@ -123,7 +130,7 @@ const refuse = (report: LoadReport, path: string, hint = ''): never => {
   throw new CheckpointError(`${path}: ${describeReport(report)}${hint}`, report)
 }
 
-/** @throws ConfigError where the architecture has none of them */
+/** The first of several heads that the architecture has. @throws ConfigError if it has none of them */
 const chosenHead = (
   head: HeadType | readonly HeadType[] | undefined,
   definition: ModelDefinition,
@@ -134,11 +141,14 @@ const chosenHead = (
   const found = head.find((one) => entries[one] !== undefined)
   if (found !== undefined) return found
   throw new ConfigError(
-    `Expected a model with a head of ${head.join(' or ')}, got the architecture ${definition.type}, which has ${Object.keys(entries).join(', ')}. Choose another base.`,
+    `Expected a model with the head ${head.join(' or ')}, got the architecture ${definition.type}, which has ${Object.keys(entries).join(', ')}. Choose another base.`,
   )
 }
 
-/** Opens a folder, a .gguf file or a Hub id. @throws CheckpointError that lists every key that does not fit */
+/**
+ * As `loadModel`, with a report of what was unusual instead of warnings.
+ * @throws CheckpointError that lists every key that does not fit
+ */
 export const loadModelWithReport = async (model: string, options: LoadModelOptions = {}): Promise<LoadedModel> => {
   const path = await resolveModel(model, options)
   const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor })
@@ -168,49 +178,55 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
     config = definition.adjust(config, { tiedEmbeddings: false })
   }
 
-  // The files fill it: until then its parameters need no memory.
+  // Parameters take no memory until the files fill them.
   const built = buildShapes(() => buildModel(definition, config, head, headOptions))
   const { initializerRange: std } = built.facts
   const report = compareState(built.parameters(), state)
-  const fresh = report.missing.filter((name) => name.startsWith('head.'))
+  const newHead = report.missing.filter((name) => name.startsWith('head.'))
   const sameClass = headEntry(definition, config, head).hfClass === hfClass && hfClass !== undefined
-  if (fresh.length > 0 && sameClass && !options.newHead)
-    refuse(report, path, ` config.json says that the files are of ${hfClass}; pass \`newHead\` to draw the head anew.`)
+  if (newHead.length > 0 && sameClass && !options.newHead)
+    refuse(
+      report,
+      path,
+      ` According to config.json the files are of ${hfClass}; pass \`newHead\` to initialise the head at random.`,
+    )
   const heads = namesOfHeads(definition, config, prefix)
-  const aside = unknown.filter((key) => heads.has(key) || pooler.test(key))
-  const set = new Set(aside)
+  const unused = unknown.filter((key) => heads.has(key) || pooler.test(key))
+  const set = new Set(unused)
   const unexpected = unknown.filter((key) => !set.has(key) && !definition.hfIgnored.some((rule) => rule.test(key)))
   const missing = report.missing.filter((name) => !name.startsWith('head.'))
   if (missing.length + unexpected.length + report.mismatched.length > 0)
     refuse(
       { missing, unexpected, mismatched: report.mismatched },
       path,
-      report.mismatched.some((line) => line.startsWith('head.')) ? ' Pass `newHead` to draw another head.' : '',
+      report.mismatched.some((line) => line.startsWith('head.'))
+        ? ' Pass `newHead` to initialise another head at random.'
+        : '',
     )
-  if (fresh.length > 0) {
+  if (newHead.length > 0) {
     built.replaceParameters((path, parameter) => (path.startsWith('head.') ? materialize(parameter) : parameter))
     built.head.initialize({ std, generator: new Generator(options.seed ?? 0) })
   }
   built.loadState(state, { strict: false, copy: false })
-  if (fresh.length > 0) likeBody(built, new Set(fresh))
+  if (newHead.length > 0) matchDtypeOfBody(built, new Set(newHead))
   if (options.dtype !== undefined || options.device !== undefined)
     built.to({ dtype: options.dtype, device: options.device })
   const extra = new Map(
-    bare ? aside.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
+    bare ? unused.filter((key) => pooler.test(key)).map((key) => [key.slice(prefix.length), keys.get(key)!]) : [],
   )
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
   if (options.checkWeights ?? true) built.checkBeforeUse(() => expectFinite(built.parameters(), path))
-  // Parts of the body that this head does without, such as a decoder.
+  // Parts of the body that this head does not need, such as a decoder.
   const own = built.parameters()
   const idle = expandRules(usable, layersOf(definition, config)).filter(({ ours }) =>
     ours.some((path) => state.has(path) && !own.has(path)),
   )
-  aside.push(...idle.map(({ theirs }) => theirs))
-  return { model: built.eval(), report: { newHead: fresh, unused: aside, notes }, folder }
+  unused.push(...idle.map(({ theirs }) => theirs))
+  return { model: built.eval(), report: { newHead, unused, notes }, folder }
 }
 
-/** Fresh values are drawn in float32; what they stand on may be of another kind. */
-const likeBody = (model: Model, fresh: ReadonlySet<string>): void => {
+/** Converts a new head, which is initialised in float32, to the dtype of the body. */
+const matchDtypeOfBody = (model: Model, fresh: ReadonlySet<string>): void => {
   const { dtype } = model.body.embedTokens.weight
   model.replaceParameters((path, parameter) => (fresh.has(path) ? parameter.to(dtype) : parameter))
 }
@@ -218,17 +234,16 @@ const likeBody = (model: Model, fresh: ReadonlySet<string>): void => {
 const listed = (names: readonly string[]): string =>
   names.length > 12 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ')
 
-/** Sentences for people; none when nothing was unusual. */
-export const describeModelLoad = ({ newHead, unused: aside, notes }: ModelLoadReport): string[] => [
-  ...(newHead.length > 0
-    ? [`The head is new, its values are drawn at random: ${listed(newHead)}. Train it before use.`]
-    : []),
-  ...(aside.length > 0 && newHead.length > 0 ? [`Left aside, as this head does without: ${listed(aside)}.`] : []),
+/** The report as sentences; none if nothing was unusual. */
+export const describeModelLoad = ({ newHead, unused, notes }: ModelLoadReport): string[] => [
+  ...(newHead.length > 0 ? [`The head is new and randomly initialised: ${listed(newHead)}. Train it before use.`] : []),
+  ...(unused.length > 0 && newHead.length > 0 ? [`Not used by this head: ${listed(unused)}.`] : []),
   ...notes,
 ]
 
 /**
- * A model from a folder, a .gguf file or a Hub id, in evaluation mode; unusual findings are logged as warnings.
+ * Loads a model from a folder, a .gguf file or a Hub id, in evaluation mode; unusual findings are logged as warnings.
+ * Weights with NaN or infinity are refused when they are first used.
  * @throws CheckpointError for files that do not fit, ConfigError for a head that the architecture does not have
  */
 export const loadModel = async (model: string, options: LoadModelOptions = {}): Promise<Model> => {
@@ -238,7 +253,10 @@ export const loadModel = async (model: string, options: LoadModelOptions = {}): 
   return opened.model
 }
 
-/** Copies the weights of a folder that `saveModel` wrote from the same kind of model into its parameters. @throws CheckpointError */
+/**
+ * Copies the weights of a folder that `saveModel` wrote into the parameters of a model of the same kind.
+ * @throws CheckpointError
+ */
 export const loadWeightsInto = async (model: Model, folder: string): Promise<void> => {
   const { definition, config, headType } = model
   const { tensors } = await openWeights(folder)

@@ -1,4 +1,4 @@
-// The tokenizer of whatever names a model: a folder, a tokenizer's file, a .gguf file, a Hub id.
+// Loads the tokenizer of a model from a folder, a tokenizer file, a .gguf file or a Hub id.
 import { stat } from 'node:fs/promises'
 import { type LoadOptions, loadTokenizer as loadFromFiles, type Tokenizer } from '../tokenizers/index.ts'
 import { openGguf } from './gguf.ts'
@@ -6,8 +6,9 @@ import { ggufTokenizer } from './gguf-tokenizer.ts'
 import { type ResolveOptions, resolveModel } from './hub.ts'
 
 /**
+ * Loads a tokenizer.
  * @param source a path, a Hub id, or the content of a tokenizer.json
- * @throws DataError or CheckpointError when nothing usable is there
+ * @throws DataError or CheckpointError without a usable tokenizer
  */
 export const loadTokenizer = async (
   source: string | Record<string, unknown>,

@@ -1,4 +1,5 @@
-// Recognises checkpoints in Python's pickle format, which can run code when read and is therefore never opened. Reads a few bytes.
+// Recognises checkpoints in Python's pickle format, which can run code when it is read and is therefore refused. Reads
+// a few bytes.
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { CheckpointError } from '../core/index.ts'
@@ -10,7 +11,7 @@ const isPickle = (start: Uint8Array): boolean =>
   (start[0] === 0x50 && start[1] === 0x4b && start[2] === 3 && start[3] === 4) ||
   (start[0] === 0x80 && start[1] >= 2 && start[1] <= 5)
 
-/** @throws CheckpointError, with the line that converts it, when the file's name or first bytes are those of a pickle. */
+/** Refuses pickles, by file name and first bytes. @throws CheckpointError with the command that converts the file */
 export const refusePickle = async (path: string): Promise<void> => {
   let found = suffixes.test(path)
   if (!found) {
@@ -27,6 +28,6 @@ export const refusePickle = async (path: string): Promise<void> => {
   if (!found) return
   throw new CheckpointError(
     `Expected a safetensors or GGUF file for \`${path}\`, got ${basename(path)} in Python's pickle format, which can run code. ` +
-      `Convert its folder once where you trust it: python -c "from transformers import AutoModel; AutoModel.from_pretrained('FOLDER').save_pretrained('OUT', safe_serialization=True)"`,
+      `If you trust it, convert its folder once: python -c "from transformers import AutoModel; AutoModel.from_pretrained('FOLDER').save_pretrained('OUT', safe_serialization=True)"`,
   )
 }

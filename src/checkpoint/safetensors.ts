@@ -1,11 +1,12 @@
-// The safetensors format: a length, a JSON header, raw values. Parsed with hard bounds, memory-mapped, written atomically.
-// Knows no model. @source https://github.com/huggingface/safetensors, format section of its README
+// The safetensors format: a length, a JSON header, raw values. Headers are checked against hard bounds, tensors are
+// memory-mapped. Independent of models. @source https://github.com/huggingface/safetensors, format section of its
+// README
 import { type FileHandle, open } from 'node:fs/promises'
 import { z } from 'zod'
 import { CheckpointError, parseConfig } from '../core/index.ts'
 import { type Dtype, dtypeFacts, type MappedFile, mapFile, type Tensor, writeTensorFile } from '../tensor/index.ts'
 
-/** As the reference implementation: no header may be larger. */
+/** Maximum size of a header, as in the reference implementation. */
 const maxHeaderBytes = 100_000_000
 const maxDimensions = 32
 
@@ -36,7 +37,7 @@ const entrySchema = z.strictObject({
   data_offsets: z.tuple([whole, whole]),
 })
 
-/** Where one tensor lies in a file. */
+/** dtype, shape and position of a tensor in a file. */
 export interface TensorEntry {
   dtype: Dtype
   shape: number[]
@@ -45,12 +46,13 @@ export interface TensorEntry {
   bytes: number
 }
 
+/** A parsed header. */
 export interface SafetensorsHeader {
   tensors: Map<string, TensorEntry>
   metadata: Record<string, string>
 }
 
-/** The end of the string that begins at `start` of a sound JSON text. */
+/** End of the string that begins at `start` of a valid JSON text. */
 const endOfString = (text: string, start: number): number => {
   for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
     let slashes = 0
@@ -59,7 +61,7 @@ const endOfString = (text: string, start: number): number => {
   }
 }
 
-/** A key that some object of a sound JSON text has twice: JSON.parse would keep the last and say nothing. */
+/** A duplicate key of some object in a valid JSON text; JSON.parse would silently keep the last. */
 const repeatedKey = (text: string): string | undefined => {
   const open: (Set<string> | undefined)[] = []
   for (let at = 0; at < text.length; at++) {
@@ -81,7 +83,10 @@ const repeatedKey = (text: string): string | undefined => {
   return undefined
 }
 
-/** Checks a header against the size of its file; nothing is allocated by what it claims. */
+/**
+ * Parses a header and checks it against the size of the file, without allocating what it claims.
+ * @throws CheckpointError for an invalid header
+ */
 export const parseSafetensorsHeader = (header: Uint8Array, fileBytes: number, path: string): SafetensorsHeader => {
   const fault = (what: string) => new CheckpointError(`${path}: ${what} The file is damaged or not a safetensors file.`)
   let parsed: unknown
@@ -148,13 +153,14 @@ const readExactly = async (file: FileHandle, length: number, position: number, p
     const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled)
     if (bytesRead === 0)
       throw new CheckpointError(
-        `${path}: Expected ${length} bytes at ${position}, got ${filled}. The file is cut short.`,
+        `${path}: Expected ${length} bytes at ${position}, got ${filled}. The file is truncated.`,
       )
     filled += bytesRead
   }
   return bytes
 }
 
+/** Reads the header of a file. @throws CheckpointError for a missing or damaged file */
 export const readSafetensorsHeader = async (path: string): Promise<SafetensorsHeader> => {
   const file = await open(path).catch((error: Error) => {
     throw new CheckpointError(`${path}: Expected a readable file (${error.message}).`)
@@ -162,7 +168,7 @@ export const readSafetensorsHeader = async (path: string): Promise<SafetensorsHe
   try {
     const { size } = await file.stat()
     if (size < 8)
-      throw new CheckpointError(`${path}: Expected a safetensors file, got ${size} bytes. The file is cut short.`)
+      throw new CheckpointError(`${path}: Expected a safetensors file, got ${size} bytes. The file is truncated.`)
     const length = new DataView((await readExactly(file, 8, 0, path)).buffer).getBigUint64(0, true)
     if (length > BigInt(maxHeaderBytes) || Number(length) + 8 > size)
       throw new CheckpointError(
@@ -174,16 +180,19 @@ export const readSafetensorsHeader = async (path: string): Promise<SafetensorsHe
   }
 }
 
-/** An open file whose tensors are mapped when asked for. */
+/** An open file. */
 export interface SafetensorsFile extends SafetensorsHeader {
-  /** A tensor over the file's own bytes; writing to it does not reach the file. */
+  /**
+   * Maps a tensor from the file; writing to it does not change the file.
+   * @throws CheckpointError for an unknown name
+   */
   tensor(name: string): Tensor
 }
 
 /**
  * Opens a file whose tensors are mapped from disk when they are asked for.
- * @param options.mapEachTensor gives each tensor its own mapping, whose pages leave memory when that tensor is freed; with one
- * mapping for the file they stay until its last tensor is freed
+ * @param options.mapEachTensor gives each tensor its own mapping, whose pages leave memory when that tensor is freed;
+ * with one mapping for the file they stay until its last tensor is freed
  * @throws CheckpointError for a damaged file
  */
 export const openSafetensors = async (
@@ -205,7 +214,7 @@ export const openSafetensors = async (
 
 const bytesOf = ({ size, dtype }: Tensor): number => size * dtypeFacts(dtype).bytes
 
-/** The bytes before the values: length and header, padded so that values are aligned. */
+/** Length and header of a file, padded so that the values are aligned. */
 export const makeSafetensorsHeader = (
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Record<string, string> = {},
@@ -225,16 +234,17 @@ export const makeSafetensorsHeader = (
   return out
 }
 
+/** Size and hash of a written file. */
 export interface WrittenFile {
   bytes: number
-  /** Of the whole file, hexadecimal. */
+  /** SHA-256 of the file, hexadecimal. */
   sha256: string
 }
 
 /**
- * A new file of tensors in the order given, hashed while it is written; for folders that `writeFolderAtomic` syncs. Tensors must
- * stay as they are until it resolves.
- * @throws when the file is there already
+ * Writes a new file of tensors in the given order and hashes it, for folders that `writeFolderAtomic` syncs. The
+ * tensors must not change until it resolves.
+ * @throws if the file exists
  */
 export const saveSafetensors = async (
   path: string,

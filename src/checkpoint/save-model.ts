@@ -1,4 +1,4 @@
-// Writes a model as a folder that transformers opens, whole or not at all.
+// Saves a model as a folder that transformers can load, atomically.
 import { cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ConfigError, writeFolderAtomic } from '../core/index.ts'
@@ -11,21 +11,22 @@ import { toHfKeys } from './hf-keys.ts'
 import { sourceOf } from './load-model.ts'
 import { saveSafetensors, type WrittenFile } from './safetensors.ts'
 
+/** Options of `saveModel`. */
 export interface SaveModelOptions {
-  /** Converts what is written; kept as it is unless given. */
+  /** dtype of the written weights (default: as they are). */
   dtype?: Dtype
-  /** Larger models are split into files of at most this size. */
+  /** Maximum size of a file of weights; larger models are split into shards (default: 5 GB). */
   maxShardBytes?: number
   /**
-   * Folder (or a file in it) whose tokenizer files go along; that of the files the model came from unless given. The ids of its
-   * special tokens go into config.json, where it has none.
+   * Folder (or a file in it) of the tokenizer to save with the model (default: that of the files it was loaded from).
+   * Ids of its special tokens are written to config.json where it has none.
    */
   tokenizer?: string
-  /** Fields of config.json, over those of the model. */
+  /** Fields of config.json that override those of the model. */
   fields?: HfFields
-  /** Writes more files into the folder before it appears. */
+  /** Adds files to the folder before it appears under its name. */
   addFiles?(folder: string): Promise<void>
-  /** Is told of each file of weights what was written, by its name in the folder. */
+  /** Called with the name, size and hash of each written file of weights. */
   onWritten?(name: string, file: WrittenFile): void
 }
 
@@ -35,18 +36,21 @@ const tokenizerFile = /^(tokenizer|special_tokens|added_tokens|vocab|merges|chat
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
-/** Tensors under their names in transformers, in the order of files. */
+/**
+ * Tensors of a model by their keys in transformers, in the order of files.
+ * @throws ConfigError for a quantised model
+ */
 export const hfState = (model: Model): Map<string, Tensor> => {
   const { definition, config, headType } = model
   const held = quantizationOf(model)
   if (held !== undefined)
     throw new ConfigError(
-      `Expected a model with plain weights to write, got one frozen in ${held}. What was trained beside it is written by \`saveAdapter\`.`,
+      `Expected a model with plain weights to save, got one quantised to ${held}. Save its adapter by \`saveAdapter\`.`,
     )
   return toHfKeys(model.parameters(), modelKeys(definition, config, headType), definition.facts(config).numLayers)
 }
 
-/** Ids that classes of transformers look for in config.json; their defaults are those of other vocabularies. */
+/** Special token ids for config.json, where transformers' defaults would be those of another vocabulary. */
 const specialIds = async (tokenizer: string, fields: HfFields): Promise<HfFields> => {
   const roles = (['bos', 'eos', 'pad'] as const).filter((role) => (fields[`${role}_token_id`] ?? null) === null)
   if (roles.length === 0) return {}
@@ -56,7 +60,7 @@ const specialIds = async (tokenizer: string, fields: HfFields): Promise<HfFields
   )
 }
 
-/** Splits in order, each part as full as may be. */
+/** Splits tensors in order into parts, each as large as the limit allows. */
 const splitBySize = (tensors: ReadonlyMap<string, Tensor>, dtype: Dtype | undefined, maxBytes: number) => {
   const parts: Map<string, Tensor>[] = [new Map()]
   let filled = 0
@@ -91,7 +95,10 @@ const copyBeside = async (from: string, to: string, wanted: (name: string) => bo
       await cp(join(from, name), join(to, name), { recursive: true, dereference: true })
 }
 
-/** Writes config.json, the weights and the files beside them. What stood at `folder` before is replaced in one step. */
+/**
+ * Saves config.json, weights and accompanying files, such as the tokenizer. An existing `folder` is replaced in one
+ * step.
+ */
 export const saveModel = async (model: Model, folder: string, options: SaveModelOptions = {}): Promise<void> => {
   const { dtype, maxShardBytes = 5e9 } = options
   const source = sourceOf(model)

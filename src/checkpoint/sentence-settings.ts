@@ -1,4 +1,4 @@
-// What sentence-transformers says beside a model of how rows become vectors. Knows no head but its options.
+// Settings of sentence-transformers beside a model: pooling, normalisation, maximum length.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CheckpointError, exists } from '../core/index.ts'
@@ -6,15 +6,15 @@ import type { HeadOptions } from '../models/index.ts'
 import { readJsonFile } from './weights.ts'
 
 type Pooling = NonNullable<HeadOptions['pooling']>
-/** Newer files name the way; older ones have a flag for each. */
-const ways: Record<string, Pooling> = { cls: 'first', mean: 'mean', lasttoken: 'last' }
+/** Newer files name the pooling; older ones have a flag for each kind. */
+const poolings: Record<string, Pooling> = { cls: 'first', mean: 'mean', lasttoken: 'last' }
 const flags: Record<string, Pooling> = {
   pooling_mode_cls_token: 'first',
   pooling_mode_mean_tokens: 'mean',
   pooling_mode_lasttoken: 'last',
 }
 
-/** The steps after the pooling, by the class that each names. */
+/** Class names of the modules. */
 const stepsOf = async (folder: string): Promise<string[]> => {
   const path = join(folder, 'modules.json')
   if (!(await exists(path))) return []
@@ -28,7 +28,10 @@ const stepsOf = async (folder: string): Promise<string[]> => {
   return types.filter((type) => typeof type === 'string').map((type) => type.slice(type.lastIndexOf('.') + 1))
 }
 
-/** Nothing where the folder is not of sentence-transformers. @throws CheckpointError for steps that we do not have */
+/**
+ * Head options from the files; none if the folder is not of sentence-transformers.
+ * @throws CheckpointError for modules that are not supported
+ */
 export const sentenceOptions = async (folder: string | undefined): Promise<Partial<HeadOptions>> => {
   if (folder === undefined) return {}
   const path = join(folder, '1_Pooling', 'config.json')
@@ -36,7 +39,7 @@ export const sentenceOptions = async (folder: string | undefined): Promise<Parti
   const fields = await readJsonFile(path)
   const named = typeof fields.pooling_mode === 'string' ? [fields.pooling_mode] : []
   const chosen = [
-    ...named.map((way) => (Object.hasOwn(ways, way) ? ways[way] : undefined)),
+    ...named.map((way) => (Object.hasOwn(poolings, way) ? poolings[way] : undefined)),
     ...Object.entries(fields)
       .filter(([flag, on]) => flag.startsWith('pooling_mode_') && on === true)
       .map(([flag]) => (Object.hasOwn(flags, flag) ? flags[flag] : undefined)),
@@ -46,7 +49,7 @@ export const sentenceOptions = async (folder: string | undefined): Promise<Parti
   const strange = steps.find((step) => !['Transformer', 'Pooling', 'Normalize'].includes(step))
   if (pooling === undefined || chosen.length > 1 || strange !== undefined)
     throw new CheckpointError(
-      `${path}: Expected pooling by the first, the last or the mean token, and at most a normalization after it, got ${strange ?? 'something else'}. Such vectors cannot be made here; choose another head or model.`,
+      `${path}: Expected pooling by the first, the last or the mean token, and at most a normalisation after it, got ${strange ?? 'something else'}. Choose another head or model.`,
     )
   const lengths = join(folder, 'sentence_bert_config.json')
   const { max_seq_length: longest } = (await exists(lengths)) ? await readJsonFile(lengths) : {}

@@ -1,4 +1,4 @@
-// The tensors of a checkpoint by the names in its files: one safetensors file, several with an index, or a GGUF file.
+// The tensors of a checkpoint by their keys in files: one safetensors file, shards with an index, or a GGUF file.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
@@ -12,16 +12,17 @@ import type { HfFields } from './hf-config.ts'
 import { refusePickle } from './refuse-pickle.ts'
 import { openSafetensors } from './safetensors.ts'
 
+/** An open checkpoint. */
 export interface OpenedWeights {
-  /** Of config.json, or what the file says in its place. */
+  /** Fields of config.json, or their equivalent in a GGUF file. */
   fields: HfFields
-  /** Names of its fields that are floating point numbers. */
+  /** Names of the fields with floating point numbers. */
   floats: ReadonlySet<string>
-  /** Nothing is read before it is called for. */
+  /** Tensors by key; each is mapped when its function is called. */
   tensors: Map<string, () => Tensor>
-  /** Where other files of the model lie; undefined for a single file. */
+  /** Folder with other files of the model; undefined for a GGUF file. */
   folder?: string
-  /** Tokenizer files that a single file stands for, by name. */
+  /** Contents of the tokenizer files of a GGUF file, by name. */
   tokenizer?: Record<string, unknown>
 }
 
@@ -31,11 +32,11 @@ const maxJsonBytes = 100_000_000
 const readJsonText = async (path: string): Promise<string> => {
   const { size } = await stat(path).catch(() => {
     throw new CheckpointError(
-      `${path}: Expected a file, found none. A model's folder holds config.json and model.safetensors.`,
+      `${path}: Expected a file, found none. A model folder contains config.json and model.safetensors.`,
     )
   })
   if (size > maxJsonBytes)
-    throw new CheckpointError(`${path}: Expected at most ${maxJsonBytes} bytes of JSON, got ${size}.`)
+    throw new CheckpointError(`${path}: Expected at most ${maxJsonBytes} bytes of JSON, got ${size}. Check the file.`)
   return readFile(path, 'utf8')
 }
 
@@ -53,6 +54,7 @@ const parseObject = (path: string, text: string): Record<string, unknown> => {
   return parsed as Record<string, unknown>
 }
 
+/** Reads a JSON object. @throws CheckpointError for a missing, oversized or invalid file */
 export const readJsonFile = async (path: string): Promise<Record<string, unknown>> =>
   parseObject(path, await readJsonText(path))
 
@@ -65,7 +67,7 @@ const readConfig = async (folder: string) => {
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) })
 
 interface MappingOptions {
-  /** Each tensor is mapped by itself: see `openSafetensors`. */
+  /** Give each tensor its own mapping; see `openSafetensors`. */
   mapEachTensor?: boolean
 }
 
@@ -80,7 +82,7 @@ const openSharded = async (folder: string, options: MappingOptions): Promise<Map
     for (const name of file.tensors.keys()) {
       if (map[name] !== shard)
         throw new CheckpointError(
-          `${path}: Expected \`${name}\` in ${map[name] ?? 'no file'}, found it in ${shard}. The index and the files do not belong together.`,
+          `${path}: Expected \`${name}\` in ${map[name] ?? 'no file'}, found it in ${shard}. The index and the files do not belong together: download the folder again.`,
         )
       tensors.set(name, () => file.tensor(name))
     }
@@ -110,7 +112,11 @@ const openFolder = async (folder: string, options: MappingOptions): Promise<Map<
   )
 }
 
-/** @param path a folder, a .safetensors file with a config.json beside it, or a .gguf file */
+/**
+ * Opens a checkpoint, whose tensors stay on disk until they are used.
+ * @param path a folder, a .safetensors file with a config.json beside it, or a .gguf file
+ * @throws CheckpointError for missing or damaged files
+ */
 export const openWeights = async (path: string, options: MappingOptions = {}): Promise<OpenedWeights> => {
   if ((await stat(path)).isDirectory())
     return { ...(await readConfig(path)), tensors: await openFolder(path, options), folder: path }

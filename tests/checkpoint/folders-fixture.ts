@@ -19,7 +19,7 @@ export interface SmallOptions {
   seed?: number
 }
 
-/** A model of the architecture's test preset, drawn by a seed. */
+/** A model of the architecture's test preset, initialised from a seed. */
 export const smallModel = (type: ModelType, head: HeadType, options: SmallOptions = {}): Model => {
   const definition = models[type] as unknown as ModelDefinition
   const config = definition.adjust(definition.presets.test, options.config ?? {})

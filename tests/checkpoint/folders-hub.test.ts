@@ -1,4 +1,4 @@
-// Names of models: paths, Hub ids found in the cache without a network, and downloads from a Hub that a local server plays.
+// Names of models: paths, Hub models in the cache, and downloads from a local server that imitates the Hub.
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -63,7 +63,7 @@ describe('a model in the cache', () => {
     expect((await loadModel('some-org/some.model', { cacheDir, offline: true })).headType).toBe('masked-lm')
   })
 
-  it('is looked for where the environment says, and nothing is asked when HF_HUB_OFFLINE is set', async () => {
+  it('is found by HF_HOME and HF_HUB_CACHE, without a request when HF_HUB_OFFLINE is set', async () => {
     const cacheDir = freshCache()
     const folder = fill(join(cacheDir, 'hub'), 'tiny', first, contents, ['main'])
     vi.stubEnv('HF_HUB_OFFLINE', '1')
@@ -75,7 +75,7 @@ describe('a model in the cache', () => {
     await expect(resolveModel('tiny')).rejects.toThrow(/download the model once with the network on/)
   })
 
-  it('is not taken for whole while files of it are missing', async () => {
+  it('is incomplete while files are missing', async () => {
     const [config] = [...contents]
     const index = (files: string[]) =>
       Buffer.from(JSON.stringify({ weight_map: Object.fromEntries(files.map((file, i) => [`w${i}`, file])) }))
@@ -199,7 +199,7 @@ describe('a download', () => {
   })
   afterEach(() => new Promise((closed) => server.close(closed)))
 
-  it('brings what a model consists of into the usual cache, all under one commit, and is not done twice', async () => {
+  it('puts the files of a model into the usual cache under one commit, and is not repeated', async () => {
     const cacheDir = freshCache()
     const shown = vi.spyOn(console, 'debug')
     const progress: string[] = []
@@ -221,11 +221,11 @@ describe('a download', () => {
     expect((await loadModel('org/name', { cacheDir, revision: 'v1', offline: true })).headType).toBe('masked-lm')
   })
 
-  it('that breaks off or comes damaged leaves nothing that looks whole, and goes on where it stopped', async () => {
+  it('that breaks off or arrives damaged leaves nothing that looks complete, and is resumed', async () => {
     const cacheDir = freshCache()
     damage = (path, bytes) =>
       path.endsWith('.safetensors') ? Uint8Array.from(bytes, (byte, i) => (i === 99 ? byte ^ 1 : byte)) : bytes
-    await expect(resolveModel('org/name', { cacheDir })).rejects.toThrow(/came with \d+ bytes and SHA-256/)
+    await expect(resolveModel('org/name', { cacheDir })).rejects.toThrow(/arrived with \d+ bytes and SHA-256/)
     const repository = join(cacheDir, 'models--org--name')
     expect(existsSync(join(repository, 'refs', 'main'))).toBe(false)
     expect(readdirSync(join(repository, 'blobs')).filter((name) => name.includes('incomplete'))).toEqual([])
@@ -239,7 +239,7 @@ describe('a download', () => {
     expect(again.filter((path) => !path.endsWith('model.safetensors'))).toEqual([])
   })
 
-  it('of a model without safetensors, or of none, says what to do', async () => {
+  it('of a model without safetensors, or of no model, is an error with a remedy', async () => {
     served.delete('model.safetensors')
     const cacheDir = freshCache()
     await expect(resolveModel('org/name', { cacheDir })).rejects.toThrow(/it has no safetensors weights/)

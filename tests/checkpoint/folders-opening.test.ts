@@ -1,4 +1,4 @@
-// Opening folders: which head, what is new, what is left aside, and one report of everything that does not fit.
+// Loading folders: heads, new and unused parameters, and one report of everything that does not fit.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -34,8 +34,8 @@ const failure = async (work: Promise<unknown>): Promise<CheckpointError> => {
   return error as CheckpointError
 }
 
-describe('a new head on an old body', () => {
-  it('is drawn by the seed, said in the report, and the old head is left aside', async () => {
+describe('a new head on a loaded body', () => {
+  it('is initialised from the seed and reported, and the old head is not used', async () => {
     const old = await smallFolder(folder, 'bert', 'masked-lm')
     const headOptions = { labels: ['no', 'yes', 'perhaps'] }
     const { model, report } = await loadModelWithReport(folder, { head: 'sequence-classification', headOptions })
@@ -75,18 +75,18 @@ describe('a new head on an old body', () => {
     expect(linesFor('masked-lm')).toEqual([])
     const lines = linesFor('question-answering')
     expect(lines.filter((line) => line.includes('The head is new'))).toHaveLength(1)
-    expect(lines.filter((line) => line.includes('Left aside'))).toHaveLength(1)
+    expect(lines.filter((line) => line.includes('Not used'))).toHaveLength(1)
     expect(lines).toHaveLength(2)
   })
 
-  it('takes what fits from the old one: a pooler is body and head', async () => {
+  it('takes what fits from the old head: a pooler belongs to body and head', async () => {
     const old = await smallFolder(folder, 'bert', 'sentence-pretraining')
     const { model, report } = await loadModelWithReport(folder, { head: 'sequence-classification' })
     expect(report.newHead).toEqual(['head.classifier.weight', 'head.classifier.bias'])
     expect(model.parameters().get('head.dense.weight')!.equal(old.parameters().get('head.pooler.weight')!)).toBe(true)
   })
 
-  it('sits on the encoder of an encoder-decoder alone', async () => {
+  it('can be on the encoder of an encoder-decoder alone', async () => {
     const old = await smallFolder(folder, 't5', 'seq2seq-lm')
     for (const head of ['embedding', 'token-classification'] as const) {
       const { model, report } = await loadModelWithReport(folder, { head })
@@ -101,7 +101,7 @@ describe('a new head on an old body', () => {
 })
 
 describe('keys that do not fit', () => {
-  it('are listed in one report: missing, unexpected and of another shape', async () => {
+  it('are listed in one error: missing, unexpected and of another shape', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     await changeWeights(folder, (tensors) => {
       tensors.delete('bert.encoder.layer.0.output.dense.bias')
@@ -124,18 +124,18 @@ describe('keys that do not fit', () => {
     expect(message.startsWith(folder)).toBe(true)
   })
 
-  it('of the head that config.json promises are refused, unless a new head is asked for', async () => {
+  it('of the head in config.json are refused without `newHead`', async () => {
     await smallFolder(folder, 'bert', 'token-classification', { headOptions: { labels: ['O', 'B', 'I'] } })
     await changeWeights(folder, (tensors) => void tensors.delete('classifier.bias'))
     const { report, message } = await failure(loadModel(folder))
     expect(report.missing).toEqual(['head.classifier.bias'])
-    expect(message).toMatch(/files are of BertForTokenClassification; pass `newHead` to draw the head anew/)
+    expect(message).toMatch(/files are of BertForTokenClassification; pass `newHead` to initialise the head at random/)
     const { model, report: opened } = await loadModelWithReport(folder, { newHead: true })
     expect(opened.newHead).toEqual(['head.classifier.weight', 'head.classifier.bias'])
     expect(model.headOptions.labels).toEqual(['O', 'B', 'I'])
   })
 
-  it('for another number of labels are refused, unless a new head is asked for', async () => {
+  it('for another number of labels are refused without `newHead`', async () => {
     await smallFolder(folder, 'roberta', 'sequence-classification')
     const headOptions = { labels: ['a', 'b', 'c', 'd', 'e'] }
     const { report, message } = await failure(loadModelWithReport(folder, { headOptions }))
@@ -143,13 +143,13 @@ describe('keys that do not fit', () => {
       'head.classifier.weight: expected [5,32], got [2,32]',
       'head.classifier.bias: expected [5], got [2]',
     ])
-    expect(message).toMatch(/Pass `newHead` to draw another head/)
+    expect(message).toMatch(/Pass `newHead` to initialise another head at random/)
     const { model, report: opened } = await loadModelWithReport(folder, { headOptions, newHead: true })
     expect(opened.newHead).toHaveLength(4)
     expect(model.forward(batch()).logits.shape).toEqual([2, 5])
   })
 
-  it('a new language head keeps what is tied to the body', async () => {
+  it('of a new language modelling head exclude what is tied to the body', async () => {
     const old = await smallFolder(folder, 'gpt2', 'causal-lm')
     const { model } = await loadModelWithReport(folder, { newHead: true })
     expect(sameState(model.parameters(), old.parameters())).toBe(true)
@@ -159,8 +159,8 @@ describe('keys that do not fit', () => {
   })
 })
 
-describe('names of other makers', () => {
-  it("TensorFlow's gamma and beta are read as weight and bias", async () => {
+describe('keys of other libraries', () => {
+  it('of TensorFlow, gamma and beta, are read as weight and bias', async () => {
     const old = await smallFolder(folder, 'bert', 'masked-lm')
     await changeWeights(folder, (tensors) => {
       for (const [name, value] of [...tensors]) {
@@ -191,14 +191,14 @@ describe('names of other makers', () => {
     },
   )
 
-  it('without a class in config.json the files are a body', async () => {
+  it('without a class in config.json are those of a body', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     changeConfig(folder, { architectures: null })
     expect((await loadModelWithReport(folder)).model.headType).toBe('embedding')
     expect((await loadModelWithReport(folder, { head: 'masked-lm' })).report.newHead).toEqual([])
   })
 
-  it('buffers of old files are passed over', async () => {
+  it('of buffers in old files are ignored', async () => {
     await smallFolder(folder, 'gpt2', 'causal-lm')
     await changeWeights(folder, (tensors) => void tensors.set('transformer.h.0.attn.bias', ones([1, 1, 64, 64])))
     expect((await loadModelWithReport(folder)).report).toEqual({ newHead: [], unused: [], notes: [] })
@@ -206,7 +206,7 @@ describe('names of other makers', () => {
 })
 
 describe('tied matrices', () => {
-  it('that the file holds twice are one, and written once', async () => {
+  it('that a file has twice become one, which is written once', async () => {
     const old = await smallFolder(folder, 'gpt2', 'causal-lm')
     await changeWeights(folder, (tensors) => void tensors.set('lm_head.weight', tensors.get('transformer.wte.weight')!))
     const { model, report } = await loadModelWithReport(folder)
@@ -216,7 +216,7 @@ describe('tied matrices', () => {
     expect((await openSafetensors(join(folder, 'model.safetensors'))).tensors.has('lm_head.weight')).toBe(false)
   })
 
-  it('of which only the output is there serve as the embedding', async () => {
+  it('of which a file has only the output are used as the embedding', async () => {
     const old = await smallFolder(folder, 'llama', 'causal-lm', { config: { tiedEmbeddings: true } })
     await changeWeights(folder, (tensors) => {
       tensors.set('lm_head.weight', tensors.get('model.embed_tokens.weight')!)
@@ -225,11 +225,11 @@ describe('tied matrices', () => {
     expect(sameState((await loadModel(folder)).parameters(), old.parameters())).toBe(true)
   })
 
-  it('with other values are kept apart, said so, and stay apart when saved', async () => {
+  it('with different values are untied, with a note, also when they are saved', async () => {
     const untied = await smallFolder(folder, 'gpt2', 'causal-lm', { config: { tiedEmbeddings: false } })
     changeConfig(folder, { tie_word_embeddings: true })
     const { model, report } = await loadModelWithReport(folder)
-    expect(report.notes).toEqual([expect.stringMatching(/two different matrices: they are kept apart/)])
+    expect(report.notes).toEqual([expect.stringMatching(/two different matrices: they are not tied/)])
     expect(model.forward(batch()).logits.equal(untied.forward(batch()).logits)).toBe(true)
     await saveModel(model, folder)
     const again = await loadModelWithReport(folder)
@@ -239,8 +239,8 @@ describe('tied matrices', () => {
   })
 })
 
-describe('values', () => {
-  it('keep their dtype, or take the one asked for', async () => {
+describe('loaded weights', () => {
+  it('keep their dtype, or are converted to `dtype`', async () => {
     await smallFolder(folder, 'llama', 'causal-lm')
     const half = `${folder}-half`
     await saveModel(await loadModel(folder), half, { dtype: 'bfloat16' })
@@ -251,7 +251,7 @@ describe('values', () => {
     expect(await dtypes({ head: 'sequence-classification' })).toEqual(new Set(['bfloat16']))
   })
 
-  it('of the file stay as they are when the model changes in place', async () => {
+  it('in the file stay unchanged when the model changes in place', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     const before = readFileSync(join(folder, 'model.safetensors'))
     const model = await loadModel(folder)
@@ -270,7 +270,7 @@ describe('values', () => {
     ).toBe(true)
   })
 
-  it("a model's own settings go over those of config.json", async () => {
+  it('are of a model whose `config` option overrides config.json', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     const { model } = await loadModelWithReport(folder, { config: { hiddenDropout: 0.5 } })
     expect(model.config).toMatchObject({ hiddenDropout: 0.5, attentionDropout: 0.1 })
@@ -278,7 +278,7 @@ describe('values', () => {
   })
 })
 
-describe('what sentence-transformers says beside a model', () => {
+describe('settings of sentence-transformers', () => {
   const say = (pooling: object, steps: string[], more: Record<string, object> = {}) => {
     mkdirSync(join(folder, '1_Pooling'), { recursive: true })
     const files = {
@@ -290,7 +290,7 @@ describe('what sentence-transformers says beside a model', () => {
   }
   const old = (name: string) => `sentence_transformers.models.${name}`
 
-  it('of the pooling, the length and the cut is read, in the old form and the new', async () => {
+  it('are read in the old and the new form: pooling, normalisation and maximum length', async () => {
     await smallFolder(folder, 'bert', 'embedding')
     const flags = { word_embedding_dimension: 32, pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }
     say(flags, [old('Transformer'), old('Pooling')], { 'sentence_bert_config.json': { max_seq_length: 12 } })
@@ -305,7 +305,7 @@ describe('what sentence-transformers says beside a model', () => {
     expect((await loadModel(folder, { headOptions: own })).headOptions).toMatchObject(own)
   })
 
-  it('is refused where we would give other vectors, and no matter to other heads', async () => {
+  it('are refused if they are not supported, and ignored by other heads', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     for (const [pooling, steps] of [
       [{ pooling_mode_mean_tokens: true }, [old('Transformer'), old('Pooling'), old('Dense')]],
@@ -315,7 +315,7 @@ describe('what sentence-transformers says beside a model', () => {
     ] as const) {
       say(pooling, [...steps])
       expect((await failure(loadModelWithReport(folder, { head: 'embedding' }))).message).toMatch(
-        /Such vectors cannot be made here/,
+        /Choose another head or model/,
       )
     }
     expect((await loadModelWithReport(folder)).model.headType).toBe('masked-lm')
@@ -323,7 +323,7 @@ describe('what sentence-transformers says beside a model', () => {
 })
 
 describe('files that are no model', () => {
-  it('of pickles are refused with the way to convert them', async () => {
+  it('are refused if they are pickles, with the command to convert them', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     renameSync(join(folder, 'model.safetensors'), join(folder, 'pytorch_model.bin'))
     writeFileSync(join(folder, 'pytorch_model.bin'), Buffer.of(0x50, 0x4b, 3, 4))
@@ -351,7 +351,7 @@ describe('files that are no model', () => {
     expect(error?.name).toMatch(/CheckpointError|ConfigError/)
   })
 
-  it('without config.json, without weights, or with half a JSON say which file', async () => {
+  it('are refused by name: no config.json, no weights, or truncated JSON', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     const copy = (name: string) => {
       cpSync(folder, `${folder}-${name}`, { recursive: true })
@@ -370,7 +370,7 @@ describe('files that are no model', () => {
     expect((await loadModelWithReport(join(folder, 'model.safetensors'))).model.headType).toBe('masked-lm')
   })
 
-  it('a head that the architecture has not is named with those it has', async () => {
+  it('are refused for a head that the architecture does not have, with those it has', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     await expect(loadModelWithReport(folder, { head: 'causal-lm' })).rejects.toThrow(
       /Expected a head that bert has \(.*masked-lm.*got "causal-lm"/,
@@ -406,7 +406,7 @@ describe('weights that are not finite', () => {
     },
   )
 
-  it('are told from a sum that overflows', async () => {
+  it('are distinguished from a sum that overflows', async () => {
     await smallFolder(folder, 'gpt2', 'causal-lm')
     await changeWeights(folder, (tensors) => {
       const matrix = tensors.get(key)!

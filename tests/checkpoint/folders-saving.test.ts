@@ -1,4 +1,4 @@
-// Saving folders: what is kept of the files a model came from, shards, and that a folder is there whole or as it was.
+// Saving folders: what is kept of the original files, shards, and atomic replacement.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,8 +21,8 @@ beforeEach(() => {
 const text = (...parts: string[]) => readFileSync(join(...parts), 'utf8')
 const tokenizers = fileURLToPath(new URL('../language-modelling/golden/', import.meta.url))
 
-describe('what came with a model', () => {
-  it('is kept: fields we do not know, floats as floats, generation settings, tokenizer files and their like', async () => {
+describe('the original files of a model', () => {
+  it('are kept: unknown fields, floats as floats, generation settings, tokenizer files and others', async () => {
     await smallFolder(folder, 't5', 'seq2seq-lm')
     const fields = {
       ...readConfig(folder),
@@ -62,7 +62,7 @@ describe('what came with a model', () => {
     expect(text(out, '1_Pooling', 'config.json')).toContain('mean')
   })
 
-  it('gives way to another tokenizer, whose special ids config.json takes where it has none', async () => {
+  it('are replaced by another tokenizer, whose special ids go into config.json where it has none', async () => {
     await smallFolder(folder, 'gpt2', 'causal-lm')
     writeFileSync(join(folder, 'vocab.json'), 'old')
     writeFileSync(join(folder, 'generation_config.json'), '{}')
@@ -87,7 +87,7 @@ describe('what came with a model', () => {
     expect(readConfig(out)).toMatchObject({ eos_token_id: 3, note: 'mine' })
   })
 
-  it('says which class, labels and problem the files are of', async () => {
+  it('get the class, labels and problem type of the model', async () => {
     const headOptions = { labels: ['no', 'yes', 'perhaps'], problemType: 'multi-label' as const, dropout: 0.25 }
     await smallFolder(folder, 'distilbert', 'sequence-classification', { headOptions })
     expect(readConfig(folder)).toMatchObject({
@@ -129,7 +129,7 @@ describe('dtypes', () => {
     },
   )
 
-  it('goes by the name that the file had for it', async () => {
+  it('is written under the field name that the file had', async () => {
     await smallFolder(folder, 'bert', 'masked-lm')
     const { dtype: _, ...fields } = readConfig(folder)
     writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...fields, torch_dtype: 'float32' }))
@@ -164,7 +164,7 @@ describe('shards', () => {
       weight_map: Record<string, string>
     }
 
-  it('are written with an index and read back to the bit', async () => {
+  it('are written with an index and read back bit by bit', async () => {
     const model = await shard()
     const { metadata, weight_map: map } = indexOf()
     const files = [...new Set(Object.values(map))]
@@ -180,7 +180,7 @@ describe('shards', () => {
     expect(sameState((await loadModel(folder)).parameters(), model.parameters())).toBe(true)
   })
 
-  it('that do not belong together are refused', async () => {
+  it('of different models are refused', async () => {
     await shard()
     const index = indexOf()
     const [name, file] = Object.entries(index.weight_map)[0]
@@ -229,7 +229,7 @@ describe('a folder that is replaced', () => {
     expect(sameState((await loadModel(folder)).parameters(), old.parameters())).toBe(true)
   }
 
-  it('may be the one that the model is mapped from', async () => {
+  it('can be the one that the model is mapped from', async () => {
     const old = await smallFolder(folder, 'bert', 'masked-lm')
     const model = await loadModel(folder)
     for (let round = 0; round < 3; round++) await saveModel(model, folder)
@@ -239,7 +239,7 @@ describe('a folder that is replaced', () => {
     expect(readdirSync(dirname(folder))).toEqual(['model'])
   })
 
-  it('stays as it was when writing fails, and nothing else is left', async () => {
+  it('stays unchanged when writing fails, and nothing else is left', async () => {
     const old = await smallFolder(folder, 'bert', 'masked-lm')
     const also = async () => {
       throw new Error('no more')
@@ -251,11 +251,11 @@ describe('a folder that is replaced', () => {
     expect(readdirSync(dirname(folder))).toEqual(['model'])
   })
 
-  it('stays as it was when the process is killed', async () => {
+  it('stays unchanged when the process is killed', async () => {
     const old = await smallFolder(folder, 'bert', 'masked-lm')
     const script = save(
       folder,
-      `await saveModel(model, folder, { also: async () => {
+      `await saveModel(model, folder, { addFiles: async () => {
         process.stdout.write('written')
         await new Promise((resolve) => setTimeout(resolve, 60_000))
       } })`,
@@ -267,7 +267,7 @@ describe('a folder that is replaced', () => {
     await expectOld(old)
   })
 
-  it.skipIf(process.platform === 'win32')('stays as it was when the disk takes no more', async () => {
+  it.skipIf(process.platform === 'win32')('stays unchanged when the disk is full', async () => {
     const old = await smallFolder(folder, 'bert', 'masked-lm')
     const script = save(
       folder,

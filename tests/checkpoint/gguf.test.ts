@@ -1,5 +1,5 @@
-// GGUF files: values equal to the `gguf` Python package's to the bit, models and tokenizers as transformers reads them, and what is
-// refused. Golden values from make-golden.py (gguf 0.19, transformers 5.24).
+// GGUF files: values bit-identical to those of the `gguf` Python package, models and tokenizers as transformers reads
+// them, and refused files. Golden values from make-golden.py (gguf 0.19, transformers 5.24).
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ const numbers: Record<string, number> = { F16: 1, BF16: 30, Q4_0: 2, Q4_1: 3, Q8
 
 describe('values', () => {
   const golden = goldenFile('blocks') as Record<string, { shape: number[]; stored: string; values: string }>
-  it.each(Object.keys(numbers))('%s blocks of random bits become the values that ggml gives', async (name) => {
+  it.each(Object.keys(numbers))('of random %s blocks are those of ggml', async (name) => {
     const { shape, stored, values } = golden[name]
     const file = await open(
       writeGguf({}, { x: { shape, type: numbers[name], bytes: Buffer.from(stored, 'base64') } }, { version: 2 }),
@@ -56,7 +56,7 @@ describe('values', () => {
     expect(read.toFloat32Array().findIndex((value, i) => !Object.is(value, wanted[i]))).toBe(-1)
   })
 
-  it('keeps plain tensors in place, in order and aligned as the file says', async () => {
+  it('of plain tensors are mapped, in order and aligned as in the file', async () => {
     const values = Float32Array.from({ length: 30 }, (_, i) => i / 7)
     const file = await open(
       writeGguf(
@@ -117,7 +117,7 @@ describe.skipIf(!hasStories)(`stories260K${hasStories ? '' : ' (skipped: no shar
     expect([...encoder.encode(reference.prompt).ids]).toEqual(reference.tokens)
   })
 
-  it('gives its greedy text of 200 steps exactly', async () => {
+  it('gives its greedy text of 200 tokens', async () => {
     const logits = await load()
     const { tokenizer, config } = ggufTokenizer(await open(storiesGguf()))
     const encoder = await loadTokenizer(tokenizer, { config })
@@ -135,7 +135,7 @@ describe.skipIf(!hasStories)(`stories260K${hasStories ? '' : ' (skipped: no shar
 })
 
 describe('tokenizers', () => {
-  it('SentencePiece: the ids of transformers from a file that the gguf package wrote', async () => {
+  it('of SentencePiece give the ids of transformers, from a file of the gguf package', async () => {
     const golden = goldenFile('sentencepiece') as { header: string; texts: { text: string; ids: number[] }[] }
     const file = await open(Buffer.concat([Buffer.from(golden.header, 'base64'), Buffer.alloc(512 * 64 * 4)]))
     const { tokenizer, config } = ggufTokenizer(file)
@@ -165,7 +165,7 @@ describe('tokenizers', () => {
     return [...(await loadTokenizer(tokenizer, { config })).encode(input).ids]
   }
 
-  it('cuts by the name in the file, adds the start token where the file or the name says so', async () => {
+  it('are pre-tokenized by the name in the file, with the start token if the file or the name requires it', async () => {
     const input = 'ab a12<think>'
     expect(await encode(byteLevel({ 'tokenizer.ggml.pre': text('gpt-2') }), input)).toEqual([5, 6, 7, 9])
     expect(await encode(byteLevel({ 'tokenizer.ggml.pre': text('smollm') }), input)).toEqual([5, 6, 3, 4, 9])
@@ -179,7 +179,7 @@ describe('tokenizers', () => {
     ).toEqual([5, 6, 7, 9])
   })
 
-  it('refuses what it cannot translate', async () => {
+  it('that cannot be converted are refused', async () => {
     const tokenizerOf = async (bytes: Buffer) => ggufTokenizer(await open(bytes))
     await expect(tokenizerOf(byteLevel({ 'tokenizer.ggml.pre': text('unheard-of') }))).rejects.toThrow(/smollm/)
     await expect(tokenizerOf(byteLevel({ 'tokenizer.ggml.model': text('t5') }))).rejects.toThrow(/gpt2, llama/)
@@ -253,38 +253,41 @@ describe('models', () => {
   )
 
   const small = goldenFile('models') as Record<string, { file: string; ids: number[]; logits: string }>
-  it.each(['llama', 'qwen2', 'qwen3'] as const)('%s: the logits of transformers from the same file', async (type) => {
-    const { file, ids, logits } = small[type]
-    const { config, tensors } = ggufToHf(await open(Buffer.from(file, 'base64')))
-    const definition = models[type]
-    const settings = definition.fromHf(config) as never
-    const body = definition.build(settings)
-    const { state, unknown } = fromHfKeys(tensors, definition.hfKeys(settings), 2, definition.hfPrefix)
-    expect(unknown).toEqual(['lm_head.weight'])
-    body.loadState(state, { copy: false })
-    const given = noGrad(() => {
-      const { hidden } = body.forward({
-        inputIds: Tensor.from(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length] }),
+  it.each(['llama', 'qwen2', 'qwen3'] as const)(
+    'of %s give the logits of transformers from the same file',
+    async (type) => {
+      const { file, ids, logits } = small[type]
+      const { config, tensors } = ggufToHf(await open(Buffer.from(file, 'base64')))
+      const definition = models[type]
+      const settings = definition.fromHf(config) as never
+      const body = definition.build(settings)
+      const { state, unknown } = fromHfKeys(tensors, definition.hfKeys(settings), 2, definition.hfPrefix)
+      expect(unknown).toEqual(['lm_head.weight'])
+      body.loadState(state, { copy: false })
+      const given = noGrad(() => {
+        const { hidden } = body.forward({
+          inputIds: Tensor.from(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length] }),
+        })
+        return linear(hidden, tensors.get('lm_head.weight')!(), null).toFloat32Array()
       })
-      return linear(hidden, tensors.get('lm_head.weight')!(), null).toFloat32Array()
-    })
-    const bytes = Buffer.from(logits, 'base64')
-    const wanted = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
-    const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    expect(given.length).toBe(wanted.length)
-    expect(given.reduce((worst, value, i) => Math.max(worst, Math.abs(value - wanted[i])), 0)).toBeLessThan(
-      2e-5 * largest,
-    )
-  })
+      const bytes = Buffer.from(logits, 'base64')
+      const wanted = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
+      const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+      expect(given.length).toBe(wanted.length)
+      expect(given.reduce((worst, value, i) => Math.max(worst, Math.abs(value - wanted[i])), 0)).toBeLessThan(
+        2e-5 * largest,
+      )
+    },
+  )
 
-  it('an output matrix of its own is lm_head, and embeddings are not tied', async () => {
+  it('with an output matrix have an lm_head and untied embeddings', async () => {
     const output = float32Tensor([10, 8], new Float32Array(80))
     const { config, tensors } = ggufToHf(await open(tiny('llama', {}, { 'output.weight': output })))
     expect(config.tie_word_embeddings).toBe(false)
     expect(tensors.get('lm_head.weight')!().shape).toEqual([10, 8])
   })
 
-  it('turns rows of queries and keys back for llama alone', async () => {
+  it('of llama alone get the rows of queries and keys unpermuted', async () => {
     const rows = async (type: string) =>
       ggufToHf(await open(tiny(type))).tensors.get('model.layers.0.self_attn.q_proj.weight')!()
         .toFloat32Array()
@@ -295,7 +298,7 @@ describe('models', () => {
     expect([...(await rows('llama'))]).toEqual([0, 2, 1, 3, 4, 6, 5, 7].map((i) => stored[i]))
   })
 
-  it("takes linear and YaRN stretching, and Llama 3's when the factors are those of its rule", async () => {
+  it("can have linear and YaRN scaling of RoPE, and Llama 3's if the factors follow its rule", async () => {
     const scaling = async (more: Record<string, Field>, extra: Record<string, WrittenTensor> = {}) =>
       ggufToHf(await open(tiny('llama', more, extra))).config.rope_scaling
     expect(await scaling({})).toBeUndefined()
@@ -341,7 +344,7 @@ describe('models', () => {
     expect(() => ggufToHf(file)).toThrow(message)
   })
 
-  it('names the tensor and the type that it cannot read, and what to convert to', async () => {
+  it('with an unsupported type are refused by tensor and type, with the conversion to use', async () => {
     const file = await open(
       writeGguf({}, { 'blk.0.x.weight': { shape: [1, 256], type: 13, bytes: new Uint8Array(176) } }),
     )
@@ -362,7 +365,7 @@ describe('pickle', () => {
     await expect(refusePickle(place(bytes, name))).rejects.toThrow(/safe_serialization=True/)
   })
 
-  it('lets other files be', async () => {
+  it('accepts other files', async () => {
     await refusePickle(place(writeGguf({}, {})))
     await refusePickle(place(Buffer.from([0x80]), 'short'))
     await refusePickle(join(folder, 'nothing'))

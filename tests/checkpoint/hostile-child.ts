@@ -1,5 +1,6 @@
-// Opens damaged files, one after the other: `hostile-child.ts SUITE FROM TO JOURNAL`. Each must give an error of ours or load right.
-// The mutant at work stands in JOURNAL, for when the process dies; a thread kills it when one takes too long or too much memory.
+// Opens damaged files, one after the other: `hostile-child.ts SUITE FROM TO JOURNAL`. Each must give an error of ours
+// or load right. The mutant at work stands in JOURNAL, for when the process dies; a thread kills it when one takes too
+// long or too much memory.
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// Damage for files: bytes, and JSON. Every draw comes from the generator given, so a seed names one mutant. Knows no format.
+// Damage for files: bytes, and JSON. Every draw comes from the generator given, so a seed names one mutant. Knows no
+// format.
 import type { Random } from '../../src/core/index.ts'
 
 export const pick = <Item>(random: Random, items: readonly Item[]): Item => items[random.integer(items.length)]

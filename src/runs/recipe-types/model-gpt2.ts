@@ -2,17 +2,17 @@
 
 /** Settings of the architecture gpt2. */
 export interface Gpt2Config {
-  /** Entries of the vocabulary. Default: `50257`. */
+  /** Vocabulary size. Default: `50257`. */
   vocabSize?: number
   /** Width of the residual stream. Default: `768`. */
   hiddenSize?: number
-  /** blocks. Default: `12`. */
+  /** Number of layers. Default: `12`. */
   numLayers?: number
   /** Attention heads. Default: `12`. */
   numHeads?: number
-  /** Width of the feed-forward block; 4 x hiddenSize unless given. */
+  /** Width of the feed-forward block (default: 4 x hiddenSize). */
   intermediateSize?: number
-  /** Of the feed-forward block. Default: `gelu_new`. */
+  /** Activation function of the feed-forward block. Default: `gelu_new`. */
   activation?:
     | 'gelu'
     | 'gelu_new'
@@ -24,22 +24,22 @@ export interface Gpt2Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
-  /** Longest input. Default: `1024`. */
+  /** Maximum input length in tokens. Default: `1024`. */
   maxPositions?: number
-  /** Added to variances. Default: `0.00001`. */
+  /** Epsilon of the norms. Default: `0.00001`. */
   normEps?: number
   /** Dropout after the embeddings. Default: `0.1`. */
   embeddingDropout?: number
-  /** Dropout after each block. Default: `0.1`. */
+  /** Dropout after attention and feed-forward block. Default: `0.1`. */
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0.1`. */
   attentionDropout?: number
-  /** Standard deviation of fresh weights. Default: `0.02`. */
+  /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
-  /** Divide scores by the root of the head size. Default: `true`. */
+  /** Divide attention scores by the root of the head size. Default: `true`. */
   scaleAttention?: boolean
-  /** Divide scores by the number of the layer too. Default: `false`. */
+  /** Divide attention scores by the number of the layer too. Default: `false`. */
   scaleAttentionByLayer?: boolean
-  /** Output layer shares the token embedding. Default: `true`. */
+  /** Tie the output layer to the token embedding. Default: `true`. */
   tiedEmbeddings?: boolean
 }

@@ -2,21 +2,21 @@
 
 /** Settings of the architecture mistral. */
 export interface MistralConfig {
-  /** Entries of the vocabulary. Default: `32000`. */
+  /** Vocabulary size. Default: `32000`. */
   vocabSize?: number
   /** Width of the residual stream. Default: `4096`. */
   hiddenSize?: number
-  /** blocks. Default: `32`. */
+  /** Number of layers. Default: `32`. */
   numLayers?: number
   /** Query heads. Default: `32`. */
   numHeads?: number
-  /** Key and value heads; numHeads unless given. */
+  /** Key and value heads (default: numHeads). */
   numKvHeads?: number
-  /** Size of a head; hiddenSize / numHeads unless given. */
+  /** Size of a head (default: hiddenSize / numHeads). */
   headDim?: number
-  /** Width inside the feed-forward block. Default: `11008`. */
+  /** Width of the feed-forward block. Default: `11008`. */
   intermediateSize?: number
-  /** Of the feed-forward block. Default: `silu`. */
+  /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
     | 'gelu_new'
@@ -28,13 +28,13 @@ export interface MistralConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
-  /** Longest input. Default: `2048`. */
+  /** Maximum input length in tokens. Default: `2048`. */
   maxPositions?: number
-  /** Added to variances. Default: `0.000001`. */
+  /** Epsilon of the norms. Default: `0.000001`. */
   normEps?: number
   /** Base of the rotary frequencies. Default: `10000`. */
   ropeTheta?: number
-  /** Stretching of the rotary frequencies. Default: `{"kind":"default"}`. */
+  /** Scaling of the rotary frequencies. Default: `{"kind":"default"}`. */
   ropeScaling?:
     | {
         kind: 'default'
@@ -63,16 +63,16 @@ export interface MistralConfig {
         betaSlow: number
         attentionFactor?: number
       }
-  /** Biases in the attention projections. Default: `false`. */
+  /** Biases of the attention projections. Default: `false`. */
   attentionBias?: boolean
-  /** Biases in the gated block. Default: `false`. */
+  /** Biases of the feed-forward block. Default: `false`. */
   mlpBias?: boolean
-  /** Keys further back are not seen; 0 sees all. Default: `0`. */
+  /** Sliding window: keys that a query attends to (0: all). Default: `0`. */
   slidingWindow?: number
   /** Dropout of attention weights. Default: `0`. */
   attentionDropout?: number
-  /** Standard deviation of fresh weights. Default: `0.02`. */
+  /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
-  /** Output layer shares the token embedding. Default: `false`. */
+  /** Tie the output layer to the token embedding. Default: `false`. */
   tiedEmbeddings?: boolean
 }

@@ -2,19 +2,19 @@
 
 /** Settings of the architecture qwen2. */
 export interface Qwen2Config {
-  /** Entries of the vocabulary. Default: `151936`. */
+  /** Vocabulary size. Default: `151936`. */
   vocabSize?: number
   /** Width of the residual stream. Default: `896`. */
   hiddenSize?: number
-  /** blocks. Default: `24`. */
+  /** Number of layers. Default: `24`. */
   numLayers?: number
   /** Query heads. Default: `14`. */
   numHeads?: number
   /** Key and value heads. Default: `2`. */
   numKvHeads?: number
-  /** Width inside the feed-forward block. Default: `4864`. */
+  /** Width of the feed-forward block. Default: `4864`. */
   intermediateSize?: number
-  /** Of the feed-forward block. Default: `silu`. */
+  /** Activation function of the feed-forward block. Default: `silu`. */
   activation?:
     | 'gelu'
     | 'gelu_new'
@@ -26,13 +26,13 @@ export interface Qwen2Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
-  /** Longest input. Default: `32768`. */
+  /** Maximum input length in tokens. Default: `32768`. */
   maxPositions?: number
-  /** Added to variances. Default: `0.000001`. */
+  /** Epsilon of the norms. Default: `0.000001`. */
   normEps?: number
   /** Base of the rotary frequencies. Default: `10000`. */
   ropeTheta?: number
-  /** Stretching of the rotary frequencies. Default: `{"kind":"default"}`. */
+  /** Scaling of the rotary frequencies. Default: `{"kind":"default"}`. */
   ropeScaling?:
     | {
         kind: 'default'
@@ -61,12 +61,20 @@ export interface Qwen2Config {
         betaSlow: number
         attentionFactor?: number
       }
+  /** Sliding-window attention in some layers. Default: `false`. */
+  useSlidingWindow?: boolean
+  /** Keys that a query attends to in those layers (default: 4096). */
+  slidingWindow?: number
+  /** Layers below this one attend to all keys. Default: `28`. */
+  maxWindowLayers?: number
+  /** Attention of each layer (default: by maxWindowLayers). */
+  layerTypes?: readonly ('full_attention' | 'sliding_attention')[]
   /** Dropout of attention weights. Default: `0`. */
   attentionDropout?: number
-  /** Standard deviation of fresh weights. Default: `0.02`. */
+  /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
-  /** Output layer shares the token embedding. Default: `false`. */
+  /** Tie the output layer to the token embedding. Default: `false`. */
   tiedEmbeddings?: boolean
-  /** Size of a head; hiddenSize / numHeads unless given. */
+  /** Size of a head (default: hiddenSize / numHeads). */
   headDim?: number
 }

@@ -2,17 +2,17 @@
 
 /** Settings of the architecture roberta. */
 export interface RobertaConfig {
-  /** Entries of the vocabulary. Default: `50265`. */
+  /** Vocabulary size. Default: `50265`. */
   vocabSize?: number
   /** Width of the residual stream. Default: `768`. */
   hiddenSize?: number
-  /** blocks. Default: `12`. */
+  /** Number of layers. Default: `12`. */
   numLayers?: number
   /** Attention heads. Default: `12`. */
   numHeads?: number
-  /** Width inside the feed-forward block. Default: `3072`. */
+  /** Width of the feed-forward block. Default: `3072`. */
   intermediateSize?: number
-  /** Of the feed-forward block. Default: `gelu`. */
+  /** Activation function of the feed-forward block. Default: `gelu`. */
   activation?:
     | 'gelu'
     | 'gelu_new'
@@ -24,20 +24,20 @@ export interface RobertaConfig {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
-  /** Rows of the position table: the longest input and two. Default: `514`. */
+  /** Rows of the position table: maximum input length + 2. Default: `514`. */
   maxPositions?: number
-  /** segments. Default: `1`. */
+  /** Number of segment ids. Default: `1`. */
   typeVocabSize?: number
-  /** Added to variances. Default: `0.00001`. */
+  /** Epsilon of the norms. Default: `0.00001`. */
   normEps?: number
-  /** Dropout after embeddings and blocks. Default: `0.1`. */
+  /** Dropout after embeddings and layers. Default: `0.1`. */
   hiddenDropout?: number
   /** Dropout of attention weights. Default: `0.1`. */
   attentionDropout?: number
-  /** Standard deviation of fresh weights. Default: `0.02`. */
+  /** Standard deviation of initial weights. Default: `0.02`. */
   initializerRange?: number
   /** Id of the padding token. Default: `1`. */
   padTokenId?: number
-  /** Output layer shares the token embedding. Default: `true`. */
+  /** Tie the output layer to the token embedding. Default: `true`. */
   tiedEmbeddings?: boolean
 }

@@ -2,25 +2,25 @@
 
 /** Settings of the architecture t5. */
 export interface T5Config {
-  /** Entries of the vocabulary. Default: `32128`. */
+  /** Vocabulary size. Default: `32128`. */
   vocabSize?: number
   /** Width of the residual stream. Default: `512`. */
   hiddenSize?: number
   /** Size of a head. Default: `64`. */
   headDim?: number
-  /** Width inside the feed-forward block. Default: `2048`. */
+  /** Width of the feed-forward block. Default: `2048`. */
   intermediateSize?: number
-  /** Blocks of the encoder. Default: `6`. */
+  /** Layers of the encoder. Default: `6`. */
   numLayers?: number
-  /** Blocks of the decoder; numLayers unless given. */
+  /** Layers of the decoder (default: numLayers). */
   numDecoderLayers?: number
   /** Attention heads. Default: `8`. */
   numHeads?: number
-  /** Buckets of distances. Default: `32`. */
+  /** Buckets of the relative bias. Default: `32`. */
   relativeBuckets?: number
-  /** Distances from here on share the last bucket. Default: `128`. */
+  /** Distance from which on all share the last bucket. Default: `128`. */
   relativeMaxDistance?: number
-  /** Of the feed-forward block. Default: `relu`. */
+  /** Activation function of the feed-forward block. Default: `relu`. */
   activation?:
     | 'gelu'
     | 'gelu_new'
@@ -32,20 +32,20 @@ export interface T5Config {
     | 'swish'
     | 'tanh'
     | 'sigmoid'
-  /** Gated feed-forward blocks, as v1.1 and flan have. Default: `false`. */
+  /** Gated feed-forward blocks, as in v1.1 and flan. Default: `false`. */
   gated?: boolean
-  /** Dropout everywhere. Default: `0.1`. */
+  /** Dropout of embeddings, attention and feed-forward blocks. Default: `0.1`. */
   dropout?: number
-  /** Added to variances. Default: `0.000001`. */
+  /** Epsilon of the norms. Default: `0.000001`. */
   normEps?: number
-  /** Scales fresh weights. Default: `1`. */
+  /** Factor of the standard deviation of initial weights. Default: `1`. */
   initializerFactor?: number
   /** Id of the padding token. Default: `0`. */
   padTokenId?: number
-  /** Id that decoding starts from. Default: `0`. */
+  /** Id of the first token of the decoder. Default: `0`. */
   decoderStartTokenId?: number
-  /** Output layer shares the token embedding. Default: `true`. */
+  /** Tie the output layer to the token embedding. Default: `true`. */
   tiedEmbeddings?: boolean
-  /** Divide by the root of the hidden size before scoring; as tiedEmbeddings unless given. */
+  /** Divide by the root of the hidden size before the output layer (default: tiedEmbeddings). */
   scaleOutputs?: boolean
 }

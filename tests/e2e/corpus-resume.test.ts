@@ -142,7 +142,7 @@ describe('the number of workers', () => {
 })
 
 describe('a finished corpus', () => {
-  it('is left as it is by the same command, mended when damaged, kept when the options change', {
+  it('is unchanged by the same command, rebuilt when damaged, and kept when the options change', {
     timeout: 600_000,
   }, async () => {
     const out = join(folder.path, 'finished')
@@ -157,7 +157,7 @@ describe('a finished corpus', () => {
 
     const changed = await runCli(build(out, '--seed', '5'))
     expect(changed.code).toBe(2)
-    expect(changed.stderr).toMatch(/got others: dedup\. Pass --rebuild/)
+    expect(changed.stderr).toMatch(/got changes: dedup\. Pass --rebuild/)
     expect(snapshot(out)).toEqual(expected)
 
     truncateSync(part, 100)
@@ -200,7 +200,7 @@ describe('a full disk', () => {
     const args = build(out, '--seed', '5', '--rebuild', '--workers', '2')
     const stopped = await runCli(args, { shellPrefix: 'ulimit -f 40' })
     expect(stopped.code).toBe(1)
-    expect(stopped.stderr).toMatch(/error: Expected .*Nothing that was finished is lost/)
+    expect(stopped.stderr).toMatch(/error: File size limit exceeded.*Finished work is kept/)
     expect(stopped.stderr).not.toMatch(/\n\s+at /)
     const kept = Object.entries(snapshot(out)).filter(([path]) => path in expected)
     expect(Object.fromEntries(kept)).toEqual(expected)

@@ -13,14 +13,14 @@ export const attachLora = (
   model: Model,
   places: readonly LoraTarget[],
   { loraPlusRatio }: { loraPlusRatio: number },
-  { generator, dropout: draws }: AttachContext,
+  { generator, dropout }: AttachContext,
 ): Attachment => {
   const groups = fusedGroups(model)
   const shared = new Map<readonly string[], Tensor>()
   const placements: Placement[] = places.map(({ path, layer, shape }) => {
     const group = groups.get(path)
     const known = group === undefined ? undefined : shared.get(group)
-    const adapter = new LoraLayer(layer, shape, draws, known)
+    const adapter = new LoraLayer(layer, shape, dropout, known)
     if (known === undefined) adapter.initializeA(generator)
     if (group !== undefined) shared.set(group, adapter.a)
     return { path, host: layer, adapter }

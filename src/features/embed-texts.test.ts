@@ -49,7 +49,7 @@ describe.each([['bert'], ['roberta'], ['gpt2'], ['llama'], ['t5']] as const)('of
   )
 })
 
-it('cuts texts to what the model takes, or to what is asked for', async () => {
+it('embedTexts truncates texts to the limit of the model, or to `maxTokens`', async () => {
   const model = small('bert', 'embedding', { maxTokens: 6 })
   const long = texts[4]
   const [whole, cut] = [

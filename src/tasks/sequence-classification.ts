@@ -237,10 +237,10 @@ export const sequenceClassification = defineTask<
       if ('value' in list && Array.isArray(list.value)) return { id, labels: list.value.map(String), ...shares }
       throw new ConfigError(`Expected a list for \`labels\`, got ${show(given)}.`)
     }
-    const said = label ?? prediction
-    if (typeof said === 'string' || typeof said === 'number' || typeof said === 'boolean')
-      return { id, label: String(said).trim(), ...shares }
-    throw new ConfigError(`Expected a label for \`label\`, got ${show(said)}.`)
+    const predicted = label ?? prediction
+    if (typeof predicted === 'string' || typeof predicted === 'number' || typeof predicted === 'boolean')
+      return { id, label: String(predicted).trim(), ...shares }
+    throw new ConfigError(`Expected a label for \`label\`, got ${show(predicted)}.`)
   },
   baselines(trained, records, { multiLabel }, random) {
     const counts = countValues(trained.flatMap(({ labels }) => labels ?? []))

@@ -59,7 +59,7 @@ const distance = (a: number[][], b: number[][]) =>
 describe.each(['bert', 't5', 'llama'] as const)('features of %s', (type) => {
   const model = makeModel(type)
   const layers = type === 't5' ? ['last'] : ['last', 0, 1, -1, -2, 'mean-last-1', 'mean-last-2']
-  it('are those of each sequence alone, whatever stands beside it', async () => {
+  it('are independent of the other sequences of a batch', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 12 }),
@@ -80,7 +80,7 @@ describe.each(['bert', 't5', 'llama'] as const)('features of %s', (type) => {
     )
   })
 
-  it('are those of the tokens that are asked', async () => {
+  it('are those of the selected tokens', async () => {
     const sequences = sequencesOf([5, 9, 2]).map((one, i) => ({
       ...one,
       positions: Uint32Array.from([[0, 3], [8], [] as number[]][i]),
@@ -92,16 +92,16 @@ describe.each(['bert', 't5', 'llama'] as const)('features of %s', (type) => {
     expect(distance(rowsOf(features), right)).toBeLessThan(2e-5)
   })
 
-  it('of a layer that is not there are an error', async () => {
+  it('of a missing layer are an error', async () => {
     for (const layer of [7, -9, 'mean-last-5'])
       await expect(extractFeatures(model, sequencesOf([3]), { ...plain, layer })).rejects.toThrow(/Expected .*`layer`/)
   })
 })
 
-describe('the cache of features', () => {
+describe('the feature cache', () => {
   const model = makeModel('bert')
 
-  it('gives the same bits without the base, for the sequences that it has', async () => {
+  it('returns the same bits without running the base', async () => {
     const cache = newFolder()
     const sequences = sequencesOf([4, 7, 3, 7, 9])
     const first = await extractFeatures(model, [...sequences, sequences[1]], { ...plain, cache })
@@ -115,7 +115,7 @@ describe('the cache of features', () => {
     expect(shards(cache).length).toBe(2)
   })
 
-  it('keeps apart what differs in base, layer, pooling, segments or the tokens asked', async () => {
+  it('separates features that differ in base, layer, pooling, segments or selected tokens', async () => {
     const cache = newFolder()
     const [one] = sequencesOf([6])
     const differ: [FeatureSequence, Partial<ExtractOptions>][] = [
@@ -161,7 +161,7 @@ describe('the cache of features', () => {
     },
   )
 
-  it('keeps what was done when it is stopped', async () => {
+  it('keeps finished features after an abort', async () => {
     const cache = newFolder()
     const sequences = sequencesOf([4, 7, 3, 8, 9, 5])
     const aborter = new AbortController()
@@ -176,7 +176,7 @@ describe('the cache of features', () => {
     expect([cached > 2, computed > 0, cached + computed]).toEqual([true, true, 6])
   })
 
-  it('is whole after kills at any moment, and nothing is lost for long', async () => {
+  it('survives kills at any moment, with little work lost', async () => {
     const cache = newFolder()
     const child = fileURLToPath(new URL('extract-child.ts', import.meta.url))
     const seen: number[] = []

@@ -89,15 +89,15 @@ describe('scikit-learn and', () => {
       name: `${one.learner}, ${one.problem}, ${JSON.stringify(one.settings)}${one.weighted ? ', weighted' : ''}${one.standardize ? ', standardised' : ''}`,
     })),
   )('$name agree', async (one) => {
-    const learnt = await learn(one)
-    const { tensors } = learnt.fitted
+    const learned = await learn(one)
+    const { tensors } = learned.fitted
     if (one.weight !== undefined) {
       const size = Math.max(...one.weight.flat().map(Math.abs))
       expect(farthest(tensors.get('weight')!.toArray() as number[][], one.weight) / size).toBeLessThan(1e-5)
       const [bias] = [tensors.get('bias')!.toArray() as number[]]
       expect(farthest([bias], [one.bias!]) / Math.max(size, ...one.bias!.map(Math.abs))).toBeLessThan(1e-5)
     }
-    const scores = scoresOf(learnt)
+    const scores = scoresOf(learned)
     if (one.shares !== undefined) {
       const shares =
         one.problem === 'labels'
@@ -124,27 +124,27 @@ describe('every learner', () => {
       .map((problem) => ({ learner: definition.type as keyof typeof learners, problem })),
   )
 
-  it.each(pairs)('$learner says the same of $problem after its file was read again', async ({ learner, problem }) => {
+  it.each(pairs)('$learner scores $problem equally after its file was read again', async ({ learner, problem }) => {
     const definition = learners[learner] as unknown as LearnerDefinition
     const config = definition.config.parse(learner === 'mlp' ? { epochs: 2, hidden: [8, 4] } : {}) as object
-    const learnt = await learn({ learner, problem, settings: config as never, weighted: false, standardize: true })
-    const again = definition.open(learnt.fitted.tensors, config, kinds[problem])
-    expect(scoresOf({ ...learnt, fitted: again })).toEqual(scoresOf(learnt))
-    const [first] = learnt.fitted.tensors.keys()
-    const without = new Map(learnt.fitted.tensors)
+    const learned = await learn({ learner, problem, settings: config as never, weighted: false, standardize: true })
+    const again = definition.open(learned.fitted.tensors, config, kinds[problem])
+    expect(scoresOf({ ...learned, fitted: again })).toEqual(scoresOf(learned))
+    const [first] = learned.fitted.tensors.keys()
+    const without = new Map(learned.fitted.tensors)
     without.delete(first)
     expect(() => definition.open(without, config, kinds[problem])).toThrow(/Expected/)
     const other = { kind: kinds[problem].kind, outputs: kinds[problem].outputs + 3 }
     // Rows that are kept know nothing of how many classes there are.
     if (learner !== 'nearest-neighbours')
-      expect(() => definition.open(learnt.fitted.tensors, config, other)).toThrow(/Expected/)
+      expect(() => definition.open(learned.fitted.tensors, config, other)).toThrow(/Expected/)
   })
 
-  it.each(pairs)('$learner learns $problem the same twice, and better than by chance', async ({ learner, problem }) => {
+  it.each(pairs)('$learner fits $problem deterministically, and better than chance', async ({ learner, problem }) => {
     const settings = learner === 'mlp' ? { epochs: 60, batch: 32, learningRate: 0.01 } : {}
     const one = { learner, problem, settings, weighted: false, standardize: true } as Case
-    const [learnt, twice] = [await learn(one), await learn(one)]
-    const said = scoresOf(learnt, features)
+    const [learned, twice] = [await learn(one), await learn(one)]
+    const said = scoresOf(learned, features)
     expect(scoresOf(twice, features)).toEqual(said)
     const answers = golden.answers[problem]
     if (problem === 'numbers') {
@@ -163,7 +163,7 @@ describe('every learner', () => {
   })
 })
 
-it('answers that are not known are left out', async () => {
+it('rows with an unknown target are left out of the fit', async () => {
   const { task, found } = taskOf('numbers')
   const some = {
     ...task,
@@ -184,12 +184,12 @@ it('answers that are not known are left out', async () => {
     learner: 'ridge',
     settings: { alpha: 1 },
   } as const
-  const learnt = await learnFromFeatures(some, found, settings, { seed: 0 })
+  const learned = await learnFromFeatures(some, found, settings, { seed: 0 })
   const first = {
     examples: found.examples.slice(0, 100),
     features: features.narrow(0, 0, 100),
   } as unknown as TaskFeatures
   const alone = await learnFromFeatures(task, first, settings, { seed: 0 })
-  expect(scoresOf(learnt)).toEqual(scoresOf(alone))
+  expect(scoresOf(learned)).toEqual(scoresOf(alone))
   expect(learningProblem({ ...task.rows, kind: 'choice', outputs: 1 })).toEqual({ kind: 'class', outputs: 2 })
 })

@@ -32,7 +32,7 @@ describe.skipIf(why !== '')(`400 sentences of SST-2 and MiniLM-L6${why}`, () => 
     )
 
   // Logistic regression was measured at 0.69 of 400 held-out ones; chance is 0.51.
-  it('is learnt by one learner after another, from features that are taken once', async () => {
+  it('are learned by every learner, from features that are extracted once', async () => {
     const first: string[] = []
     const { metrics, model } = await learn('logistic-regression', {}, first)
     expect(metrics.accuracy).toBeGreaterThan(0.65)

@@ -114,7 +114,7 @@ const close = (a: unknown, b: unknown): void => {
   else expect(a).toEqual(b)
 }
 
-describe('feature-based', () => {
+describe('a feature-based run', () => {
   const cases: [Data, LearnerType, object][] = [
     ...(Object.keys(learners) as LearnerType[])
       .filter((learner) => (learners[learner].kinds as readonly string[]).includes('class'))
@@ -132,23 +132,26 @@ describe('feature-based', () => {
     ['multiple-choice', 'logistic-regression', {}],
   ]
 
-  it.each(cases)('%s by %s %o learns, and its model says the same through the base', async (file, learner, more) => {
-    const out = `${file}-${learner}-${Object.values(more).join('-')}`
-    const run = await finetune(recipe(file, out, { learner, ...more }))
-    expect(run).toMatchObject({ reason: 'finished', steps: 1, model: join(at(out), 'model') })
-    const { facts, result, said, left } = await judgeAgain(out)
-    expect(facts).toMatchObject({ learner, task: file === 'multi-label' ? 'sequence-classification' : file })
-    close(said, result.predictions)
-    for (const [name, { value }] of Object.entries(result.metrics)) {
-      close(value, run.metrics[name])
-      close(value, left.metrics[name].value)
-    }
-    const main = left.mainMetric as string
-    const chance = file === 'regression' ? 0.3 : 0.55
-    expect(run.metrics[main], main).toBeGreaterThan(chance)
-  })
+  it.each(cases)(
+    'learns %s by %s %o, and its model predicts the same through the base',
+    async (file, learner, more) => {
+      const out = `${file}-${learner}-${Object.values(more).join('-')}`
+      const run = await finetune(recipe(file, out, { learner, ...more }))
+      expect(run).toMatchObject({ reason: 'finished', steps: 1, model: join(at(out), 'model') })
+      const { facts, result, said, left } = await judgeAgain(out)
+      expect(facts).toMatchObject({ learner, task: file === 'multi-label' ? 'sequence-classification' : file })
+      close(said, result.predictions)
+      for (const [name, { value }] of Object.entries(result.metrics)) {
+        close(value, run.metrics[name])
+        close(value, left.metrics[name].value)
+      }
+      const main = left.mainMetric as string
+      const chance = file === 'regression' ? 0.3 : 0.55
+      expect(run.metrics[main], main).toBeGreaterThan(chance)
+    },
+  )
 
-  it('takes features from the cache when a run has had them, and says so', async () => {
+  it('takes features of an earlier run from the cache, with a note', async () => {
     const cache = at('shared-cache')
     const listener = listening()
     await finetune(recipe('sequence-classification', 'first', { cache }), listener)
@@ -158,7 +161,7 @@ describe('feature-based', () => {
     expect(again.notes.join('\n')).toMatch(/Computed training features of 0 texts, [1-9]\d* from the cache/)
   })
 
-  it('leaves the records of a run, which compares with others and begins again from the cache', async () => {
+  it('writes the files of a run, can be compared, and restarts from the cache', async () => {
     const out = 'records'
     const first = await finetune(recipe('sequence-classification', out))
     const events = []
@@ -177,7 +180,7 @@ describe('feature-based', () => {
     await expect(verifyResume(at(out))).rejects.toThrow(/no checkpoints/)
   })
 
-  it('stopped when half of the features are taken, goes on from the cache', async () => {
+  it('resumes from the cache after a stop at half of the features', async () => {
     const cache = at('stopped-cache')
     const aborter = new AbortController()
     const stopped = await finetune(recipe('sequence-classification', 'stopped', { cache }), {
@@ -192,7 +195,7 @@ describe('feature-based', () => {
     expect(listener.notes.join('\n')).toMatch(/Computed validation features of [1-9]\d* texts/)
   })
 
-  it('learns from a base with random weights, and opens it again', async () => {
+  it('learns from a randomly initialised base, and loads it again', async () => {
     await finetune(recipe('sequence-classification', 'fresh', {}, { randomInit: true, seed: 5 }))
     const { facts, result, said } = await judgeAgain('fresh')
     expect(facts.initSeed).toBe(5)
@@ -229,7 +232,7 @@ describe('feature-based', () => {
     ],
     ['too long texts', {}, { maxLength: 100_000 }, /maxLength/],
   ]
-  it.each(wrong)('says what is wrong with %s', async (_, adapter, more, message) => {
+  it.each(wrong)('refuses %s with a message that names the setting', async (_, adapter, more, message) => {
     rmSync(at('wrong'), { recursive: true, force: true })
     await expect(finetune(recipe('sequence-classification', 'wrong', adapter, more))).rejects.toThrow(message)
   })
@@ -240,7 +243,7 @@ describe('feature-based', () => {
     expect(sessions).toEqual([expect.objectContaining({ wallSeconds: expect.any(Number) })])
   })
 
-  it('names the variants that do a task that it cannot', async () => {
+  it('names other variants for a task that it does not support', async () => {
     const row = {
       id: '1',
       question: 'what',

@@ -89,7 +89,7 @@ describe('a causal model', () => {
     expect(halved.metrics.bitsPerByte.value).toBeCloseTo(2 * fromShards.metrics.bitsPerByte.value, 9)
   })
 
-  test('sees more context with a shorter stride, and every token once', async () => {
+  test('has more context with a shorter stride, and scores every token once', async () => {
     const at = (given: number) => evaluateLanguageModelling(gpt2, bpe, [texts[2]], { maxLength: 16, stride: given })
     const [short, long] = [await at(1), await at(16)]
     expect(short.tokens).toBe(long.tokens)
@@ -147,7 +147,7 @@ describe('a masked model', () => {
     expect(-logProbability / places.length).toBeCloseTo(loss, 5)
   })
 
-  test('hides the same tokens each time, others with another seed, about their share', async () => {
+  test('masks about its share of tokens, the same ones for the same seed', async () => {
     const source = Array.from({ length: 40 }, (_, i) => texts[i % texts.length])
     const run = async (seed: number) => {
       const result = await evaluateLanguageModelling(bert, wordpiece, source, { seed, resamples: 50 })
@@ -161,7 +161,7 @@ describe('a masked model', () => {
     expect(first.metrics.maskedAccuracy.value).toBeGreaterThan(0)
   })
 
-  test('does better on what it sees than on what it does not', async () => {
+  test('predicts tokens that it sees better than masked ones', async () => {
     const kept = await evaluateLanguageModelling(bert, wordpiece, texts.slice(0, 1), {
       replaceWithMask: 0,
       replaceWithRandom: 0,
@@ -177,7 +177,7 @@ describe('a masked model', () => {
 })
 
 describe('minimal pairs', () => {
-  test.each(['gpt2', 'bert'] as const)('are judged by %s as transformers judges', async (name) => {
+  test.each(['gpt2', 'bert'] as const)('are scored by %s as in transformers', async (name) => {
     const [model, tokenizer] = name === 'gpt2' ? [gpt2, bpe] : [bert, wordpiece]
     const right = expected[name].pairs.map(([good, bad]) => (good > bad ? 1 : good === bad ? 0.5 : 0))
     const seen: number[] = []
@@ -198,7 +198,7 @@ describe('minimal pairs', () => {
     expect(seen.at(-1)).toBe(pairs.length)
   })
 
-  test('get the log probabilities of transformers', () => {
+  test('have the log-probabilities of transformers', () => {
     const start = bpe.special.bos!.id
     const sums = pairs.flatMap(({ good, bad }) =>
       [good, bad].map((text) => {
@@ -212,7 +212,7 @@ describe('minimal pairs', () => {
   })
 })
 
-describe('what does not fit', () => {
+describe('an evaluation that does not fit the model', () => {
   const evaluate = (model: Model, tokenizer: Tokenizer, settings: object, source: string[] = texts) =>
     evaluateLanguageModelling(model, tokenizer, source, settings)
 

@@ -49,29 +49,34 @@ beforeAll(async () => {
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 describe('ranked choices', () => {
-  it.each(golden.runs)('gets what the harness gets with the prompt $prompt and "$delimiter"', async (run) => {
-    const { prompt, delimiter } = run
-    const { metrics, predictions, truncatedRecords } = await evaluateRankedChoices(model, tokenizer, records, {
-      prompt,
-      delimiter,
-      resamples: 50,
-    })
-    predictions.forEach(({ logProbabilities, greedy, choice, choicePerCharacter, choicePerByte }, i) => {
-      logProbabilities.forEach((value, k) => {
-        expect(Math.abs(value - run.logLikelihoods[i][k]), `record ${i}, choice ${k}`).toBeLessThan(2e-4)
+  it.each(golden.runs)(
+    'equal those of the lm-evaluation-harness with the prompt $prompt and "$delimiter"',
+    async (run) => {
+      const { prompt, delimiter } = run
+      const { metrics, predictions, truncatedRecords } = await evaluateRankedChoices(model, tokenizer, records, {
+        prompt,
+        delimiter,
+        resamples: 50,
       })
-      expect(greedy, `record ${i}`).toEqual(run.greedy[i])
-      const { answer } = records[i]
-      expect([choice, choicePerCharacter, choicePerByte].map((one) => Number(one === answer))).toEqual(run.perRecord[i])
-    })
-    expect(metrics.accuracy.value).toBeCloseTo(run.metrics.acc, 9)
-    expect(metrics.accuracyPerCharacter.value).toBeCloseTo(run.metrics.acc_norm, 9)
-    expect(metrics.accuracyPerByte.value).toBeCloseTo(run.metrics.acc_bytes, 9)
-    expect(metrics.accuracy.low).toBeLessThan(metrics.accuracy.value)
-    expect(truncatedRecords).toBeGreaterThan(0)
-  })
+      predictions.forEach(({ logProbabilities, greedy, choice, choicePerCharacter, choicePerByte }, i) => {
+        logProbabilities.forEach((value, k) => {
+          expect(Math.abs(value - run.logLikelihoods[i][k]), `record ${i}, choice ${k}`).toBeLessThan(2e-4)
+        })
+        expect(greedy, `record ${i}`).toEqual(run.greedy[i])
+        const { answer } = records[i]
+        expect([choice, choicePerCharacter, choicePerByte].map((one) => Number(one === answer))).toEqual(
+          run.perRecord[i],
+        )
+      })
+      expect(metrics.accuracy.value).toBeCloseTo(run.metrics.acc, 9)
+      expect(metrics.accuracyPerCharacter.value).toBeCloseTo(run.metrics.acc_norm, 9)
+      expect(metrics.accuracyPerByte.value).toBeCloseTo(run.metrics.acc_bytes, 9)
+      expect(metrics.accuracy.low).toBeLessThan(metrics.accuracy.value)
+      expect(truncatedRecords).toBeGreaterThan(0)
+    },
+  )
 
-  it('does not depend on batches, and frees what it makes', async () => {
+  it('do not depend on batches, and leave no tensors behind', async () => {
     const few = records.slice(0, 40)
     const live = liveTensors()
     const one = await evaluateRankedChoices(model, tokenizer, few, { batchTokens: 1, resamples: 5 })
@@ -85,7 +90,7 @@ describe('ranked choices', () => {
     expect(liveTensors()).toBeLessThanOrEqual(live)
   })
 
-  it('reads a prompt once and scores as if it were read with each continuation', () => {
+  it('run a prompt once and have the scores of separate runs', () => {
     const groups = [
       { prompt: [5, 6, 7, 8, 9], continuations: [[10], [11, 12, 13], [14, 15]] },
       { prompt: [20], continuations: [[21, 22]] },
@@ -113,7 +118,7 @@ describe('ranked choices', () => {
     expect(scoreContinuations(scored, [])).toEqual([])
   })
 
-  it('is a task of `evaluate`, with predictions as lines', async () => {
+  it('are a task of `evaluate`, with predictions as lines', async () => {
     const [data, file] = [join(scratch, 'data.jsonl'), join(scratch, 'said.jsonl')]
     writeFileSync(data, golden.records.map((record) => `${JSON.stringify(record)}\n`).join(''))
     const columns = ['--settings.text', 'question', '--settings.label', 'answer', '--settings.id', 'id']
@@ -134,7 +139,7 @@ describe('ranked choices', () => {
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/error: .*causal/)])
   })
 
-  it('says what it cannot rank', async () => {
+  it('are refused for other models and records without choices', async () => {
     const long = { ...records[0], choices: ['A', 'was '.repeat(80)] }
     await expect(evaluateRankedChoices(model, tokenizer, [long])).rejects.toThrow(
       /choices\.json.*Expected choices of 1 to 32/s,

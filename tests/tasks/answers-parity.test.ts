@@ -35,7 +35,7 @@ const encoded = (template: string) => {
   return { form, examples }
 }
 
-it('is made with the tokenizer of these tests', () => {
+it('the golden answers were made with the tokenizer of these tests', () => {
   expect(JSON.parse(readFileSync(join(folder, 'tokenizer.json'), 'utf8'))).toEqual(chatTokenizerJson())
 })
 
@@ -43,7 +43,7 @@ it('is made with the tokenizer of these tests', () => {
 it.each([
   ['tagged', golden.template],
   ['untagged', golden.template.replace(/\{% (end)?generation %\}/g, '')],
-])('%s: learns the tokens that TRL learns, at the same loss', async (_, template) => {
+])('template %s: the loss is on the same tokens as in TRL, and equal', async (_, template) => {
   const { form, examples } = encoded(template)
   examples.forEach(({ ids, positions, targets }, i) => {
     expect([...ids]).toEqual(golden.ids[i].slice(0, ids.length))

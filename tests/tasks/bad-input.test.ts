@@ -1,4 +1,4 @@
-// What readers of tasks say to data that are wrong: an error with file and line. Knows no model.
+// Faulty data for the readers of tasks: an error with file and line.
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
 import { DataError } from '../../src/core/index.ts'
@@ -37,7 +37,7 @@ const bothClasses = [
   { text: 'bad', labels: ['y'] },
 ]
 
-describe.each(Object.entries(good))('%s', (name, content) => {
+describe.each(Object.entries(good))('a %s file', (name, content) => {
   it.each([
     ['a byte order mark', `\ufeff${content}`],
     ['carriage returns before line feeds', content.replaceAll('\n', '\r\n')],
@@ -54,13 +54,13 @@ describe.each(Object.entries(good))('%s', (name, content) => {
     ['Latin-1', latin(content.replace('bad', 'caf\xe9')), /:\d: Expected UTF-8, got bytes of another encoding/],
     ['a zero byte', content.replace('bad', 'b\0d'), /:\d: Expected UTF-8 text, got a zero byte/],
     ['nothing', '', /Expected (at least one record, got none|JSON, got Unexpected end)/],
-  ])('says that it is %s', async (what, wrong, message) => {
+  ])('is refused where it is %s', async (what, wrong, message) => {
     const path = file(`${what.length}-/${name}`, wrong)
     await expect(read(classes, path)).rejects.toThrow(message)
     await expect(read(classes, path, { onFault: 'skip' })).rejects.toThrow(DataError)
   })
 
-  it('says where a gzip file ends too early', async () => {
+  it('is refused where it is a truncated gzip file', async () => {
     const whole = gzipSync(content.repeat(200))
     await expect(read(classes, file(`cut/${name}.gz`, whole.subarray(0, whole.length - 20)))).rejects.toThrow(
       /\.gz: Expected an intact gzip stream, got damage or an early end/,
@@ -380,7 +380,7 @@ const refused: [title: string, type: string, name: string, content: Content, set
   ],
 ]
 
-it.each(refused)('%s: %s says so (%s)', async (title, type, name, content, settings, message) => {
+it.each(refused)('%s: %s refuses it with file and line (%s)', async (title, type, name, content, settings, message) => {
   const path = file(`refused/${title}/${name}`, content)
   const error = await read(type, path, settings).then(
     () => undefined,

@@ -107,7 +107,7 @@ describe.each(cases)('baselines of $name', ({ task: type, settings, trained, rec
   const config = taskConfig(task, { ...settings })
   const made = (asked: readonly TaskRecord[]) => task.baselines!(trained, asked, config, createRandom('baselines'))
 
-  it('score as counted by hand', () => {
+  it('have the scores counted by hand', () => {
     const found = made(records)
     expect(found.map(({ name }) => name)).toEqual(names)
     for (const [name, expected] of Object.entries(scores)) {
@@ -118,7 +118,7 @@ describe.each(cases)('baselines of $name', ({ task: type, settings, trained, rec
     }
   })
 
-  it('do not look at what is right, and are the same each time', () => {
+  it('do not depend on the references, and are deterministic', () => {
     const asked = records.map((record) => ({ ...record, [gold]: undefined }))
     expect(made(asked)).toEqual(made(records))
     for (const { predictions } of made(records))

@@ -1,4 +1,4 @@
-// Which tokens of conversations are learnt, by hand for each template, and what is done where templates and texts make it hard.
+// The mask of the loss over conversations, by hand for each template, and the cases where templates and texts make it hard.
 import { describe, expect, it } from 'vitest'
 import { type ChatEncoderOptions, createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
 import { fillPrompt } from '../../src/tasks/generative/prompt-pattern.ts'
@@ -18,7 +18,7 @@ const options = (more: Partial<ChatEncoderOptions> = {}): ChatEncoderOptions => 
 const turn = (role: Turn['role'], content: string): Turn => ({ role, content })
 const conversation = [turn('system', 'Be kind.'), turn('user', 'hi'), turn('assistant', 'ho'), turn('user', 'hi hi')]
 
-/** What is read, with what is learnt in brackets. */
+/** The input, with the tokens of the loss in brackets. */
 const shown = (tokenizer: Tokenizer, given: Partial<ChatEncoderOptions>, turns: readonly Turn[], answer: string) => {
   const form = createChatEncoder(tokenizer, options(given))
   const examples = form.encode({ turns }, answer, place)
@@ -31,7 +31,7 @@ const shown = (tokenizer: Tokenizer, given: Partial<ChatEncoderOptions>, turns: 
   )
 }
 
-describe('masks', () => {
+describe('the mask of the loss', () => {
   const byHand: Record<keyof typeof CHAT_TEMPLATES, string> = {
     chatml:
       '<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n⟦ho<|im_end|>⟧\n<|im_start|>user\nhi hi<|im_end|>\n<|im_start|>assistant\n⟦ho ho<|im_end|>⟧',
@@ -45,15 +45,18 @@ describe('masks', () => {
     completion: 'Be kind.\nhi\n⟦ho</s>⟧\nhi hi\n⟦ho ho</s>⟧',
   }
 
-  it.each(Object.entries(byHand))('%s: answers and their ends are learnt, and nothing else', (template, expected) => {
-    expect(shown(chatTokenizer(), { template }, conversation, 'ho ho')).toEqual([expected])
-  })
+  it.each(Object.entries(byHand))(
+    'covers answers and their end tokens only, with the template %s',
+    (template, expected) => {
+      expect(shown(chatTokenizer(), { template }, conversation, 'ho ho')).toEqual([expected])
+    },
+  )
 
-  it('has a case for every template', () => {
+  it('is tested for every template', () => {
     expect(Object.keys(byHand).sort()).toEqual(Object.keys(CHAT_TEMPLATES).sort())
   })
 
-  it('learns the last answer alone where that is wanted', () => {
+  it('covers the last answer only with `lossOn` last-answer', () => {
     expect(shown(chatTokenizer(), { template: 'completion', lossOn: 'last-answer' }, conversation, 'ho ho')).toEqual([
       'Be kind.\nhi\nho</s>\nhi hi\n⟦ho ho</s>⟧',
     ])
@@ -73,7 +76,7 @@ describe('masks', () => {
     },
   )
 
-  it('marks what a template trims, repeats or tags itself', () => {
+  it('covers answers that a template trims, repeats or tags', () => {
     const trimming = `{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}`
     const tokenizer = chatTokenizer({ chatTemplate: trimming })
     expect(shown(tokenizer, {}, [turn('user', ' hi ')], '\n ho ho  ')).toEqual(['[user]hi</s>[assistant]⟦ho ho</s>⟧'])
@@ -81,14 +84,14 @@ describe('masks', () => {
     expect(shown(chatTokenizer({ chatTemplate: tagged }), {}, [turn('user', 'hi')], 'ho')).toEqual(['Q:hi;A:⟦ho</s>⟧'])
   })
 
-  it('learns the end of an empty answer', () => {
+  it('covers the end token of an empty answer', () => {
     const turns = [turn('user', 'hi'), turn('assistant', ''), turn('user', 'hi')]
     expect(shown(chatTokenizer(), { template: 'chatml' }, turns, 'ho')).toEqual([
       '<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n⟦<|im_end|>⟧\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n⟦ho<|im_end|>⟧',
     ])
   })
 
-  it('reads special tokens in what people say as text', () => {
+  it('treats special tokens in messages as text', () => {
     const tokenizer = chatTokenizer()
     const end = tokenizer.tokenToId('<|im_end|>')
     const start = tokenizer.tokenToId('<|im_start|>')
@@ -106,7 +109,7 @@ describe('masks', () => {
     expect(prompt.filter((id) => id === start)).toHaveLength(2)
   })
 
-  it('refuses special tokens in texts that a template rewrites', () => {
+  it('is refused for special tokens in texts that a template rewrites', () => {
     // Marks around the text would be cut off with it.
     const taking = `{% for m in messages %}{{ m.role }}:{{ m.content[0:40] }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}`
     const form = createChatEncoder(chatTokenizer(), options({ template: taking }))
@@ -115,7 +118,7 @@ describe('masks', () => {
     )
   })
 
-  it('trains the end of text where padding has the same id', () => {
+  it('covers the end of text where padding has the same id', () => {
     const tokenizer = chatTokenizer({ pad: '</s>' })
     const form = createChatEncoder(tokenizer, options({ template: 'plain' }))
     const examples = ['ho', 'ho ho ho ho'].flatMap((answer) =>
@@ -129,20 +132,20 @@ describe('masks', () => {
     expect(form.eosTokenIds).toEqual([Number(end)])
   })
 
-  it('needs no padding token', () => {
+  it('works without a padding token', () => {
     const form = createChatEncoder(chatTokenizer({ pad: null }), options({ template: 'plain' }))
     const examples = ['ho', 'ho ho ho'].flatMap((answer) => form.encode({ turns: [turn('user', 'hi')] }, answer, place))
     expect(() => form.criterion.collate(examples, { padded: true })).not.toThrow()
   })
 })
 
-describe('templates', () => {
-  it('whose answers have no end of their own are refused', () => {
+describe('chat templates', () => {
+  it('without an end token after answers are refused', () => {
     const endless = `{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}`
     expect(() => createChatEncoder(chatTokenizer(), options({ template: endless }))).toThrow(/could not learn to stop/)
   })
 
-  it('that fail say why', () => {
+  it('that fail give the reason', () => {
     const failing = `{{ raise_exception('not today') }}`
     expect(() => createChatEncoder(chatTokenizer(), options({ template: failing }))).toThrow(/not today/)
     const picky = `{% for m in messages %}{% if 'no' in m.content %}{{ raise_exception('it said no') }}{% endif %}{{ m.content }}{{ eos_token }}{% endfor %}`
@@ -150,7 +153,7 @@ describe('templates', () => {
     expect(() => form.encode({ turns: [turn('user', 'no')] }, 'ho', place)).toThrow(/it said no/)
   })
 
-  it('of the tokenizer come first, then plain', () => {
+  it('default to that of the tokenizer, then to plain', () => {
     const own = createChatEncoder(chatTokenizer({ chatTemplate: CHAT_TEMPLATES.chatml }), options())
     expect(own.template).toBe(CHAT_TEMPLATES.chatml)
     const none = createChatEncoder(chatTokenizer(), options())
@@ -159,7 +162,7 @@ describe('templates', () => {
   })
 })
 
-describe('too long', () => {
+describe('conversations that are too long', () => {
   const source = Array.from({ length: 60 }, (_, i) => `word${i}`).join(' ')
   const question = fillPrompt('Read this.\n\n{text}\n\nhi', { text: source }, 'text')
   const form = (tooLong: ChatEncoderOptions['tooLong'], maxLength = 200, more: Partial<ChatEncoderOptions> = {}) =>
@@ -169,7 +172,7 @@ describe('too long', () => {
     )
   const decode = (ids: ArrayLike<number>) => chatTokenizer().decode(ids, { skipSpecialTokens: false })
 
-  it('cuts the source first, and keeps the question and the whole answer', () => {
+  it('lose their source first, and keep the question and the whole answer', () => {
     const [example] = form('truncate').encode(question, 'ho ho', place)
     const text = decode(example.ids)
     expect(example.ids.length).toBeLessThanOrEqual(200)
@@ -183,19 +186,19 @@ describe('too long', () => {
     expect(prompt.truncatedTokens).toBeGreaterThan(100)
   })
 
-  it('then cuts the end of the answer, which has no end then', () => {
+  it('then lose the end of the answer with its end token', () => {
     const [example] = form('truncate', 40).encode({ turns: [turn('user', 'hi')] }, 'ho '.repeat(60).trim(), place)
     expect(example.ids.length).toBe(40)
     expect(decode(example.targets)).toMatch(/^( ho)+$/)
     expect(example.truncatedTokens).toBeGreaterThan(20)
   })
 
-  it('drops, or stops with the place', () => {
+  it('are dropped, or an error with file and line', () => {
     expect(form('drop').encode(question, 'ho', place)).toEqual([])
     expect(() => form('error').encode(question, 'ho', place)).toThrow(/^x\.jsonl:7: .*at most 200 tokens/)
   })
 
-  it('splits so that every token of the answer is learnt once', () => {
+  it('are split so that every token of the answer is in the loss once', () => {
     const answer = Array.from({ length: 50 }, (_, i) => `${i}`).join(' ')
     const whole = form('error', 1000).encode({ turns: [turn('user', 'hi')] }, answer, place)
     const pieces = form('split', 32).encode({ turns: [turn('user', 'hi')] }, answer, place)
@@ -205,7 +208,7 @@ describe('too long', () => {
     expect(pieces.every(({ truncatedTokens }) => truncatedTokens === 0)).toBe(true)
   })
 
-  it('forgets the oldest turns of a prompt first, and keeps what the system says', () => {
+  it('lose the oldest turns of a prompt first, and keep the system prompt', () => {
     const turns = [turn('system', 'Be kind.')]
     for (let i = 0; i < 10; i++) turns.push(turn('user', `question ${i}`), turn('assistant', `answer ${i}`))
     turns.push(turn('user', 'hi'))
@@ -221,7 +224,7 @@ describe('conversations', () => {
     const checked = splitLastAnswer(turns)
     return 'fault' in checked ? checked.fault.reason : 'none'
   }
-  it('that cannot be learnt from are told apart', () => {
+  it('that cannot be trained on are refused with a reason', () => {
     expect(fault(turn('system', 'Be kind.'))).toBe('no-answer')
     expect(fault(turn('user', 'hi'))).toBe('no-answer')
     expect(fault(turn('assistant', 'ho'))).toBe('roles-out-of-order')

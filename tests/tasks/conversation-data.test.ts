@@ -30,8 +30,8 @@ const read = async (type: TaskType, path: string, settings: { [name: string]: un
   return { records: records as Read[], skipped: report.skipped }
 }
 
-describe('instructions', () => {
-  it('come in columns, instances, messages and trees, told apart by themselves', async () => {
+describe('records of instructions', () => {
+  it('come in columns, instances, messages and trees, which are recognised', async () => {
     const path = file(
       'forms.jsonl',
       lines(
@@ -116,7 +116,7 @@ describe('instructions', () => {
     ['a message that is no object', { messages: ['hi'] }, /role/],
     ['none of the forms', { question: 'q' }, /Set the columns of your data/],
   ]
-  it.each(broken)('with %s are refused with the line, or passed over and counted', async (_, row, message) => {
+  it.each(broken)('with %s are refused with the line, or skipped and counted', async (_, row, message) => {
     const path = file('broken.jsonl', lines({ instruction: 'q', output: 'a' }, row))
     await expect(read('instructions', path)).rejects.toThrow(message)
     await expect(read('instructions', path)).rejects.toThrow(/broken\.jsonl:2: /)
@@ -155,7 +155,7 @@ const zipOf = (files: Record<string, string>): Buffer => {
   return Buffer.concat([...parts, ...directory, end])
 }
 
-describe('summaries', () => {
+describe('records of summaries', () => {
   it('come from rows with one summary or several, and from lists of sentences', async () => {
     const path = file(
       'rows.jsonl',
@@ -218,7 +218,7 @@ describe('zip archives', () => {
   const whole = zipOf({ 'a.txt': 'hello hello hello', 'b/c.txt': 'there' })
   const names = (bytes: Buffer) => [...zipFiles(bytes, 'x.zip')].map(({ name, data: found }) => `${name}:${found}`)
   it('are read', () => expect(names(whole)).toEqual(['a.txt:hello hello hello', 'b/c.txt:there']))
-  it('that are cut or changed anywhere are refused in words', () => {
+  it('that are truncated or changed at any byte are refused with a message', () => {
     for (let length = 0; length < whole.length; length += 3)
       expect(() => names(Buffer.from(whole.subarray(0, length)))).toThrow(/^x\.zip: Expected/)
     for (let at = 0; at < whole.length; at++) {
@@ -233,7 +233,7 @@ describe('zip archives', () => {
   })
 })
 
-describe('written answers', () => {
+describe('records of generative question answering', () => {
   it("come from MedQuAD's XML, with paragraphs and entities", async () => {
     const path = file(
       'medquad/0.xml',
@@ -250,7 +250,7 @@ describe('written answers', () => {
     await expect(read('generative-qa', join(root, 'hollow'), {}, 'medquad')).rejects.toThrow(/1 no-pairs/)
   })
 
-  it('may be numbers, and may be in a text', async () => {
+  it('may have numbers as answers, and a context', async () => {
     const path = file(
       'numbers.json',
       JSON.stringify([{ Body: 'There are 2.', Question: 'How many?', Answer: 2.0, ID: 'a' }]),
@@ -262,7 +262,7 @@ describe('written answers', () => {
   })
 })
 
-it('questions are made from patterns, whatever braces the texts have', () => {
+it('prompts are made from patterns, whatever braces the texts have', () => {
   const { turns, source } = fillPrompt('Sum {text} for {query}.', { text: '{query}', query: 'x{text}' }, 'text')
   expect(turns).toEqual([{ role: 'user', content: 'Sum {query} for x{text}.' }])
   expect(turns[0].content.slice(...source!)).toBe('{query}')

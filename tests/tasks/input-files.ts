@@ -1,4 +1,4 @@
-// Files of bad and odd data for tests of reading: made in a folder of their own, read by a task. Knows no test.
+// Files of bad and odd data for tests of reading, in a folder of their own.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

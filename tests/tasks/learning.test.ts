@@ -226,7 +226,7 @@ describe.each(cases)('learning $name', (one) => {
     expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(padded.weight, 5)
   })
 
-  it('predicts the same in batches of any size, and judges it', async () => {
+  it('predicts the same in batches of any size, with scores', async () => {
     const { model, task, config } = built(one)
     const small = await predictTask(model, tokenizer, task, one.records, config, { maxLength: 12, batchTokens: 1 })
     const result = await evaluateTask(model, tokenizer, task, one.records, config, { maxLength: 12, resamples: 20 })
@@ -306,7 +306,7 @@ describe('prediction', () => {
   })
 })
 
-it('judges labels that data has as numbers by those of the head', async () => {
+it('evaluation resolves labels that data has as numbers by those of the head', async () => {
   const { model, task, config } = built(cases[0])
   const named = await evaluateTask(model, tokenizer, task, cases[0].records, config, { maxLength: 12, resamples: 5 })
   const numbered = cases[0].records.map((record, i) => ({ ...record, labels: [i % 2 ? '0' : '1'] }))
@@ -314,8 +314,8 @@ it('judges labels that data has as numbers by those of the head', async () => {
   expect(again.metrics).toEqual(named.metrics)
 })
 
-describe('examples', () => {
-  it('carry a tag on the first piece of each word, and ask each word once', () => {
+describe('encoded examples', () => {
+  it('have a tag on the first token of each word, and each word once', () => {
     const { prepared } = built(cases[4])
     const [short] = prepared.encode(cases[4].records[0]) as (TaskExample & { labels: Int32Array })[]
     expect(Array.from(short.labels)).toEqual([-100, 0, -100, 1, 1, -100, -100])
@@ -326,7 +326,7 @@ describe('examples', () => {
     )
   })
 
-  it('hold the answer in the windows that have all of it, and none elsewhere', () => {
+  it('have the answer in the windows that contain all of it, and none in others', () => {
     const { prepared } = built(cases[5])
     const windows = prepared.encode(cases[5].records[0]) as unknown as { answer: [number, number]; ids: Uint32Array }[]
     expect(windows.map(({ answer: [first], ids }) => words[ids[first]])).toEqual(['b', '[CLS]', '[CLS]'])

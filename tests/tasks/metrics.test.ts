@@ -52,7 +52,7 @@ describe('metrics', () => {
     }
   })
 
-  it('of tags that stand alone are those of scikit-learn over all words, a row of them a unit', () => {
+  it('of independent tags are those of scikit-learn over all words, with sentences as units', () => {
     for (const one of golden.classes) {
       const scores = new TagScores()
       const rows = (of: number[]) => [of.slice(0, 2), of.slice(2)].map((row) => row.map(String))
@@ -103,7 +103,7 @@ describe('metrics', () => {
     }
   })
 
-  it('of numbers that are all the same have no correlation, whatever their mean is rounded to', () => {
+  it('of constant numbers have no correlation, whatever their mean is rounded to', () => {
     // The mean of seven times 0.1 is 0.09999999999999999.
     const scores = new NumberScores()
     for (const right of [1, 2, 3, 5, 7, 0.3, 0.7]) scores.add(right, 0.1)
@@ -126,7 +126,7 @@ describe('metrics', () => {
     }
   })
 
-  it('of entities are those of seqeval, leniently and by every scheme', () => {
+  it('of entities are those of seqeval, lenient and with every scheme', () => {
     expect(new Set(golden.entities.map(({ scheme }) => scheme)).size).toBe(7)
     for (const one of golden.entities) {
       const scores = new EntityScores(one.scheme)
@@ -208,7 +208,7 @@ const judgements = (): [string, ScoredUnits][] => {
 }
 
 describe('resampling', () => {
-  it.each(judgements())('counts a unit of %s twice as if it stood there twice', (_, judgement) => {
+  it.each(judgements())('gives a unit of %s with count 2 the weight of two units', (_, judgement) => {
     const twice = judgement.scores([1, 1, 2, 1, 1, 1])
     const [, other] = judgements().find(([, { units }]) => units === 6)!
     expect(other.units).toBe(6)
@@ -219,7 +219,7 @@ describe('resampling', () => {
     expect(twice).not.toEqual(ones)
   })
 
-  it('gives intervals that hold the value, the same with the same seed, and none for one unit', () => {
+  it('gives intervals around the value, the same with the same seed, and none for one unit', () => {
     for (const [, judgement] of judgements()) {
       const first = scoreIntervals(judgement, { seed: 3, resamples: 200 })
       expect(scoreIntervals(judgement, { seed: 3, resamples: 200 })).toEqual(first)
@@ -236,7 +236,7 @@ describe('resampling', () => {
     expect(scoreIntervals(one).meanAbsoluteError).toEqual({ value: 1, low: Number.NaN, high: Number.NaN })
   })
 
-  it('covers the true accuracy about as often as it says', () => {
+  it('covers the true accuracy about as often as the confidence level', () => {
     let held = 0
     let state = 12345
     const draw = () => (state = (state * 1103515245 + 12345) % 2 ** 31) / 2 ** 31
@@ -250,7 +250,7 @@ describe('resampling', () => {
     expect(held).toBeLessThanOrEqual(199)
   })
 
-  it('has no significance of a difference that has no value', () => {
+  it('gives no p-value for an undefined difference', () => {
     const both = new NumberScores()
     for (const right of [1, 2, 3, 5]) both.add(right, 2)
     for (const right of [1, 2, 3, 5]) both.add(right, right + 0.1)
@@ -260,7 +260,7 @@ describe('resampling', () => {
     expect(meanAbsoluteError.randomization).toBeGreaterThan(0)
   })
 
-  it('leaves shuffles without a value out of the significance', () => {
+  it('leaves undefined shuffles out of the p-value', () => {
     // Where one record's sides are swapped and the other's are not, each side says one number twice.
     const both = new NumberScores()
     both.add(1, 1)
@@ -273,7 +273,7 @@ describe('resampling', () => {
     expect(pearson.randomization).toBe(1)
   })
 
-  it('tells a difference from chance', () => {
+  it('finds a real difference significant', () => {
     const build = (better: number) => {
       const both = new NumberScores()
       for (const shift of [0, better]) for (let i = 0; i < 80; i++) both.add(0, 1 + ((i * 37) % 11) / 20 - shift)

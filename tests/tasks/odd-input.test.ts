@@ -1,4 +1,4 @@
-// What readers of tasks pass over and count by reason, what they make of data that only look odd, and of Parquet files. Knows no model.
+// Records that are skipped and counted by reason, data that only looks odd, and Parquet files.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -25,7 +25,7 @@ import {
 
 afterAll(removeFiles)
 
-describe('what is passed over', () => {
+describe('a skipped record', () => {
   it.each<
     [
       type: string,
@@ -98,7 +98,7 @@ describe('what is passed over', () => {
     for (const { first } of Object.values(report.skipped)) expect(first).toMatch(/:\d+: Expected/)
   })
 
-  it('is found soon, also where a quote stays open for the rest of a long file', async () => {
+  it('is found fast, also where a quote stays open to the end of a long file', async () => {
     const path = file('skipped/open.csv', `text,label\na,x\n"b,y\n${'some words,x\n'.repeat(200_000)}`)
     const started = performance.now()
     const { records, report } = await read(classes, path, { onFault: 'skip' })
@@ -112,7 +112,7 @@ describe('what is passed over', () => {
     ])
   })
 
-  it('is said by reason when nothing is left', async () => {
+  it('is named by reason where no record is left', async () => {
     const path = file('skipped/all.json', squad(answer('dog', 2)))
     await expect(read(answers, path, { onMisplaced: 'skip' })).rejects.toThrow(
       /got only unusable ones \(1 answer-not-in-context\)/,
@@ -120,7 +120,7 @@ describe('what is passed over', () => {
   })
 })
 
-describe('data with nothing to tell apart', () => {
+describe('data without differences to learn', () => {
   const asked = async (type: string, name: string, content: string, settings: Settings = {}) => {
     const { records } = await read(type, file(`same/${name}`, content), settings)
     return taskOf(type).headOptions(records, taskConfig(taskOf(type), settings))
@@ -187,13 +187,13 @@ describe('data with nothing to tell apart', () => {
   ])('%s', async (_, type, name, content, settings, message) => {
     await expect(asked(type, name, content, settings)).rejects.toThrow(message)
   })
-  it('is no fault where labels are few beside the records', async () => {
+  it('is accepted where there are few labels for many records', async () => {
     const many = Array.from({ length: 60 }, (_, i) => `t${i},l${i % 12}`).join('\n')
     expect((await asked(classes, 'h.csv', `text,label\n${many}`)).labels?.length).toBe(12)
   })
 })
 
-describe('what only looks odd', () => {
+describe('data that only looks odd', () => {
   it.each<[string, string, string, Content, Settings, object[]]>([
     [
       'questions whose ids are empty',
@@ -306,13 +306,13 @@ describe('what only looks odd', () => {
       { format: 'jsonl' },
       [{ question: 'q' }, { answers: [] }],
     ],
-  ])('%s is read', async (title, type, name, content, settings, records) => {
+  ])('is read: %s', async (title, type, name, content, settings, records) => {
     expect((await read(type, file(`odd/${title}/${name}`, content), settings)).records).toMatchObject(records)
   })
 })
 
-describe('folders of texts', () => {
-  it('say which file is of another encoding, and which have no text', async () => {
+describe('folders of classes', () => {
+  it('are refused with the file that has another encoding or no text', async () => {
     file('classes/pos/1.txt', 'good')
     file('classes/neg/1.txt', latin('caf\xe9'))
     await expect(read(classes, join(folder, 'classes'), { format: 'folders' })).rejects.toThrow(
@@ -328,7 +328,7 @@ describe('folders of texts', () => {
   })
 })
 
-it('text files with tags are read as CoNLL, and only those', async () => {
+it('text files are read as CoNLL only where they have tags', async () => {
   const path = file('tagged/eng.txt', 'John NNP B-PER\nruns VB O\n\nthey PRP O\n')
   expect((await read(tags, path)).records).toMatchObject([
     { tokens: ['John', 'runs'], tags: ['B-PER', 'O'] },
@@ -439,7 +439,7 @@ describe('Parquet files of pyarrow', () => {
     })
   })
 
-  it('that are cut, or damaged at any byte, are an error or are read', async () => {
+  it('that are truncated or damaged at any byte are refused or read, and never crash', async () => {
     const whole = readFileSync(golden('answers'))
     const counts = { read: 0, refused: 0 }
     for (let i = 0; i < 120; i++) {

@@ -63,7 +63,7 @@ describe('records', () => {
     ])
   })
 
-  it('of folders are read, and of one split where there are several', async () => {
+  it('of folders are read, of one split where there are several', async () => {
     for (const split of ['train', 'test'])
       for (const label of ['pos', 'neg', 'unsup']) file(`set/${split}/${label}/1_8.txt`, `${split} ${label}`)
     const { records } = await read('sequence-classification', join(folder, 'set/test'), {
@@ -142,11 +142,11 @@ describe('records', () => {
       /i.csv:3: Expected distinct ids, got "1" again/,
     ],
     ['no records', 'n.csv', 'text,label\n', {}, /n.csv: Expected at least one record, got none/],
-  ])('say where there is %s', async (_, name, content, settings, message) => {
+  ])('are refused with file and line for %s', async (_, name, content, settings, message) => {
     await expect(read('sequence-classification', file(name, content), settings)).rejects.toThrow(message)
   })
 
-  it('that cannot be used are counted when asked for', async () => {
+  it('that cannot be used are counted with `onFault` skip', async () => {
     const path = file('s.csv', 'text,label\na,x\n,y\nb,y,z\nc,y\n')
     const { records, report } = await read('sequence-classification', path, { onFault: 'skip' })
     expect(records.length).toBe(2)
@@ -156,13 +156,13 @@ describe('records', () => {
     })
   })
 
-  it('of one class have nothing to learn', async () => {
+  it('of one class are refused', async () => {
     const task = tasks['sequence-classification']
     const { records } = await task.read(file('o.csv', 'text,label\na,x\nb,x\n'), taskConfig(task))
     expect(() => task.headOptions(records, taskConfig(task))).toThrow(/two classes or more, got "x" only/)
   })
 
-  it('of tagged words are read, and misaligned ones are not', async () => {
+  it('of tagged words are read, misaligned ones refused', async () => {
     const { records } = await read(
       'token-classification',
       file('t.conll', '-DOCSTART- O\n\nAda B-PER\nwrites O\n\n\nParis I-LOC\n'),
@@ -179,7 +179,7 @@ describe('records', () => {
     )
   })
 
-  it('of questions keep answers in their place, also after characters of two units', async () => {
+  it('of questions keep the offsets of answers, also after characters of two UTF-16 units', async () => {
     const context = '𝔸𝔹 the cat'
     const squad = (start: number, text = 'cat') =>
       JSON.stringify({
@@ -208,7 +208,7 @@ describe('records', () => {
     ])
   })
 
-  it('of choices take numbers, letters and texts', async () => {
+  it('of choices accept indices, letters and texts', async () => {
     const lines = ['1', 'B', 'two']
       .map((label) => JSON.stringify({ text: 't', choices: ['one', 'two'], label }))
       .join('\n')
@@ -237,14 +237,14 @@ describe('predictions', () => {
     ['p.json', '{"1":"y","0":"x"}'],
     ['p.txt', 'x\ny\n'],
     ['p.csv', 'id,prediction\n1,y\n0,x\n'],
-  ])('of %s find their records', async (name, content) => {
+  ])('of %s are matched with their records', async (name, content) => {
     expect(await predictions(name, content)).toEqual([
       { id: '0', label: 'x' },
       { id: '1', label: 'y' },
     ])
   })
 
-  it('that are missing, strange or twice there are refused', async () => {
+  it('that are missing, unknown or repeated are refused', async () => {
     await expect(predictions('a.txt', 'x\n')).rejects.toThrow(
       /Expected 2 predictions, one for each record in their order, got 1/,
     )

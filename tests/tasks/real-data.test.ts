@@ -39,7 +39,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
     expect(new Set(records.map(({ id }) => id)).size).toBe(count)
   })
 
-  it('SQuAD has 2,910 questions with answers, which windows give back to the letter', async () => {
+  it('SQuAD has 2,910 questions with answers, which windows reproduce exactly', async () => {
     const task = tasks['extractive-qa']
     const config = taskConfig(task, {}, 'squad-v2')
     const { records } = await task.read(join(data, 'squad-v2/dev-v2.0.json.gz'), config)
@@ -64,7 +64,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
     expect(exact / asked).toBeGreaterThan(0.97)
   }, 60_000)
 
-  it("SQuAD's check files have the scores of the official script", async () => {
+  it("predictions of SQuAD's check files get the scores of the official script", async () => {
     const task = tasks['extractive-qa']
     const config = taskConfig(task, {}, 'squad-v2')
     const at = (name: string) => join(data, 'squad-v2', name)
@@ -87,7 +87,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
     expect(scores.bestF1Threshold).toBe(wanted.best_f1_thresh)
   })
 
-  it('texts are framed as the tokenizer frames them, cut or not', async () => {
+  it('texts have the special tokens of the tokenizer, truncated or not', async () => {
     const tokenizer = await loadTokenizer(join(vocab, 'bert_base_uncased_vocab.txt'))
     for (const dataset of ['rte', 'cola']) {
       const task = tasks['sequence-classification']

@@ -28,7 +28,7 @@ const file = (name: string, content: string): string => {
   return path
 }
 
-it('judges predictions, compares them with others, and refuses what does not fit', async () => {
+it('`score` evaluates predictions, compares them with others, and refuses files that do not fit', async () => {
   const references = file('r.csv', 'review,stars\na,1\nb,2\nc,1\nd,2\n')
   const good = file('good.txt', '1\n2\n1\n2\n')
   const half = file('half.txt', '1\n2\n2\n1\n')
@@ -75,7 +75,7 @@ it.each([
     '{"id":"0","label":"x","probabilities":{"0":0.9,"1":0.1}}\n{"id":"1","label":"y","probabilities":{"0":0.2,"1":0.8}}\n',
   ],
   ['sequence-classification', 'text,label\na,x\nb,y\n', '{"label":"x","probabilities":{"x":0.9}}\n{"label":"y"}\n'],
-])('judges %s by what was said where probabilities do not say how sure it was', async (task, right, said) => {
+])('`score` evaluates %s by the predicted label where probabilities lack it', async (task, right, said) => {
   const argv = ['--references', file('right.csv', right), '--predictions', file('said.jsonl', said), '--json']
   const judged = await run('score', task, ...argv)
   expect(judged).toMatchObject({ code: 0, err: '' })

@@ -100,7 +100,7 @@ describe('metrics of texts', () => {
     ['x = 2e3', 2000],
     ['none', Number.NaN],
     ['', Number.NaN],
-  ])('read the number of %j', (text, value) => {
+  ])('find the number of %j', (text, value) => {
     expect(answerNumber(text)).toBe(value)
   })
 
@@ -112,7 +112,7 @@ describe('metrics of texts', () => {
     expect(scores('no idea', 'none')).toBe(0)
   })
 
-  it('compare exactly what is written where that is asked', () => {
+  it('compare the exact text without normalisation', () => {
     const pairs = [
       { prediction: ' +\n', references: ['-', '+'] },
       { prediction: 'The end', references: ['end'] },
@@ -121,7 +121,7 @@ describe('metrics of texts', () => {
     expect(scoreTexts(pairs, { metrics: ['exactMatch'] }).scores()).toEqual({ exactMatch: 1 })
   })
 
-  it('score any draw of pairs as if those were the corpus', () => {
+  it('score any resample of pairs as a corpus', () => {
     const random = createRandom('draws')
     const all = golden.pairs.slice(0, 200).map((one): TextPair => ({ prediction: one.said, references: one.right }))
     const metrics = [...rouges, 'bleu', 'chrf', 'chrf++', 'exactMatch', 'numericMatch', 'tokenF1'] as const
@@ -142,7 +142,7 @@ describe('metrics of texts', () => {
     expect(bleu.randomization).toBeLessThan(0.01)
   })
 
-  it('find common subsequences as the plain table does', () => {
+  it('find the common subsequences of the quadratic table', () => {
     const random = createRandom('subsequences')
     for (let trial = 0; trial < 400; trial++) {
       const letters = 2 + random.integer(trial % 2 === 0 ? 4 : 60)
@@ -169,7 +169,7 @@ describe('metrics of texts', () => {
     }
   })
 
-  it('take long texts in little memory', () => {
+  it('score long texts in little memory', () => {
     const random = createRandom('long')
     const long = (size: number) => Array.from({ length: size }, () => `w${random.integer(2000)}`).join(' ')
     const pair = { prediction: long(40000), references: [long(40000)] }
@@ -182,7 +182,7 @@ describe('metrics of texts', () => {
     expect(after.heapTotal + after.external - before.heapTotal - before.external).toBeLessThan(300e6)
   })
 
-  it('say what is missing or unknown', () => {
+  it('refuse missing and unknown metrics and references by name', () => {
     const pair = { prediction: 'a', references: ['a'] }
     expect(() => scoreTexts([pair], { metrics: [] })).toThrow(/`metrics` needs at least one metric/)
     expect(() => scoreTexts([pair], { metrics: ['rougel'] })).toThrow(/got "rougel"\. Did you mean `rougeL`\?/)

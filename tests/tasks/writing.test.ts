@@ -102,14 +102,14 @@ const summed = (steps: ReturnType<typeof stepOf>[]): ReturnType<typeof stepOf> =
 })
 
 describe.each(['llama', 'qwen2', 'gpt2'] as const)('packed conversations of %s', (name) => {
-  it('have the loss and the gradients of padded ones, and of each alone', () => {
+  it('have the loss and the gradients of padded ones, and of each on its own', () => {
     const one = built(name)
     const packed = stepOf(one, one.examples, false)
     expectAlike(packed, stepOf(one, one.examples, true))
     expectAlike(packed, summed(one.examples.map((example) => stepOf(one, [example], false))))
   })
 
-  it('do not see each other: what stands before changes nothing', () => {
+  it('do not attend to each other', () => {
     const one = built(name)
     const [first, second, third] = one.examples
     const alone = stepOf(one, [third], false).sum
@@ -121,7 +121,7 @@ describe.each(['llama', 'qwen2', 'gpt2'] as const)('packed conversations of %s',
 })
 
 describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
-  it('cost the same weighed one by one, together, and by the definition', () => {
+  it('have the same loss one by one, in a batch, and by the definition', () => {
     const { model, prepared, examples } = built(name)
     const padded = name === 't5'
     inferenceMode(() =>
@@ -188,7 +188,7 @@ describe.each(Object.keys(bodies) as BodyName[])('answers of %s', (name) => {
   })
 })
 
-it('scores of answers count the records that have them', () => {
+it('scores of answers include only the records that have them', () => {
   const references = [['ho ho'], ['hi'], ['ho']]
   const judged = scoreAnswers(
     references,
@@ -212,7 +212,7 @@ it('scores of answers count the records that have them', () => {
   expect(theirs.scores()).toEqual({ exactMatch: 1 })
 })
 
-describe('a base that cannot write', () => {
+describe('a base that cannot generate', () => {
   it('is refused', () => {
     const bert = models.bert.facts(models.bert.adjust({} as never, {}))
     const config = taskConfig(task, {})

@@ -8,7 +8,7 @@ const shown = (
   [...pieces].map((piece) => [[...Array.from(piece.ids)], [...Array.from(piece.places)], [...Array.from(piece.labels)]])
 
 describe('causalPieces', () => {
-  test('by hand: windows of 5, stride 3, after a start token', () => {
+  test('are those made by hand: windows of 5, stride 3, after a start token', () => {
     const pieces = causalPieces(ids, { maxLength: 5, stride: 3, startId: 1, silent: new Set() })
     expect(shown(pieces)).toEqual([
       [
@@ -29,7 +29,7 @@ describe('causalPieces', () => {
     ])
   })
 
-  test('by hand: without a start token the first token is context only; silent tokens too', () => {
+  test('are those made by hand: without a start token the first token is context only, like special tokens', () => {
     const pieces = causalPieces(ids.subarray(0, 4), {
       maxLength: 9,
       stride: 9,
@@ -64,7 +64,7 @@ describe('causalPieces', () => {
   })
 })
 
-test('pseudoPieces hide one token at a time, in blocks of nearly equal length', () => {
+test('pseudoPieces mask one token at a time, in blocks of nearly equal length', () => {
   const vocabulary = { size: 99, cls: 2, sep: 3, mask: 4, specialIds: new Set<number>() }
   expect(shown(pseudoPieces(ids.subarray(0, 3), vocabulary, 9, new Set([11])))).toEqual([
     [[2, 4, 11, 12, 3], [1], [10]],

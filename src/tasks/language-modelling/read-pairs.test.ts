@@ -17,7 +17,7 @@ const collect = async (...paths: string[]) => {
 const line = (good: string, more = {}) =>
   `${JSON.stringify({ sentence_good: good, sentence_bad: `${good} not`, ...more })}\n`
 
-test('reads files, folders and archives, compressed or not', async () => {
+test('readMinimalPairs reads files, folders and archives, compressed or not', async () => {
   const folder = join(root, 'data')
   const long = `${'deep/'.repeat(22)}inside`
   mkdirSync(join(folder, long), { recursive: true })
@@ -44,7 +44,7 @@ test('reads files, folders and archives, compressed or not', async () => {
   }
 })
 
-describe('damage', () => {
+describe('damage of minimal pairs', () => {
   test.each([
     ['{', 'Expected JSON'],
     ['null', 'sentence_good'],
@@ -76,14 +76,17 @@ describe('damage', () => {
 })
 
 const blimp = '../shared/data/blimp/blimp-subset.tar.gz'
-test.skipIf(!existsSync(blimp))('reads the 17,000 pairs of 34 paradigms (needs the shared data)', async () => {
-  const pairs = await collect(blimp)
-  expect(pairs).toHaveLength(17_000)
-  expect(new Set(pairs.map(({ paradigm }) => paradigm)).size).toBe(34)
-  expect(pairs[0]).toEqual({
-    good: 'Who should Derek hug after shocking Richard?',
-    bad: 'Who should Derek hug Richard after shocking?',
-    paradigm: 'adjunct_island',
-    field: 'syntax',
-  })
-})
+test.skipIf(!existsSync(blimp))(
+  'readMinimalPairs reads the 17,000 pairs of 34 paradigms (needs the shared data)',
+  async () => {
+    const pairs = await collect(blimp)
+    expect(pairs).toHaveLength(17_000)
+    expect(new Set(pairs.map(({ paradigm }) => paradigm)).size).toBe(34)
+    expect(pairs[0]).toEqual({
+      good: 'Who should Derek hug after shocking Richard?',
+      bad: 'Who should Derek hug Richard after shocking?',
+      paradigm: 'adjunct_island',
+      field: 'syntax',
+    })
+  },
+)

@@ -1,4 +1,4 @@
-// The bias that new heads begin with: what answers best without reading.
+// The initial bias of new heads: the best prediction without looking at the input.
 import { describe, expect, it } from 'vitest'
 import type { TaskExample } from '../task.ts'
 import { balanceLabels } from './class-weights.ts'
@@ -10,26 +10,26 @@ const example = (...answers: number[]) => ({ answers }) as Example
 const prior = (rows: Pick<RowTargets, 'kind' | 'outputs' | 'weights'>, ...examples: Example[]) =>
   Array.from(priorLogits<Example>({ ...rows, targets: ({ answers }) => answers }, examples))
 
-describe('priorScores', () => {
-  it('class: the softmax is the share of each class, what is not known left out, what does not occur counted once', () => {
+describe('priorLogits', () => {
+  it('give the smoothed class frequencies as softmax, without unknown targets', () => {
     const scores = prior({ kind: 'class', outputs: 3 }, example(0, 0, 0, Number.NaN), example(1))
     // Counts and one more: 4, 2, 1 of 7.
     expect(scores.map(Math.exp)).toEqual([4 / 7, 2 / 7, 1 / 7].map((share) => expect.closeTo(share, 6)))
   })
 
-  it('class: weights of the loss count, so that balanced classes begin alike', () => {
+  it('include class weights, so that balanced classes begin equal', () => {
     const scores = prior({ kind: 'class', outputs: 2, weights: Float32Array.of(1, 2) }, example(0, 0, 0), example(1))
     expect(scores[0]).toBeCloseTo(scores[1], 6)
   })
 
-  it('labels: log odds of each, by the weight of its yes', () => {
+  it('give the log odds of each label, with the weight of its positives', () => {
     const rows = [example(1, 0), example(1, 0), example(0, 0), example(Number.NaN, Number.NaN)]
     const [first, second] = prior({ kind: 'labels', outputs: 2, weights: Float32Array.of(1, 4) }, ...rows)
     expect(first).toBeCloseTo(Math.log(3 / 2), 6)
     expect(second).toBeCloseTo(Math.log((4 * 1) / 4), 6)
   })
 
-  it('labels: those that all or none have begin at a finite score where yes and no are balanced', () => {
+  it('are finite for labels that all or no records have', () => {
     const weights = balanceLabels(Float64Array.of(3, 1, 0), 3)
     expect(Array.from(weights)).toEqual([1, 2, 1])
     const rows = [example(1, 1, 0), example(1, 0, 0), example(1, 0, 0)]
@@ -38,12 +38,12 @@ describe('priorScores', () => {
     )
   })
 
-  it('number: the mean of what is known', () => {
+  it('give the mean of the known numbers', () => {
     expect(prior({ kind: 'number', outputs: 1 }, example(1), example(Number.NaN), example(4))).toEqual([2.5])
     expect(prior({ kind: 'number', outputs: 1 })).toEqual([0])
   })
 
-  it('choice: nothing', () => {
+  it('are zero for choices', () => {
     expect(prior({ kind: 'choice', outputs: 1 }, example(1, 0))).toEqual([0])
   })
 })

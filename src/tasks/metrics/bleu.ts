@@ -38,19 +38,19 @@ const countGrams = (tokens: readonly string[]): Map<string, number>[] =>
 
 /** Lengths of the prediction and of the closest reference, then matches and n-grams by order. */
 const bleuCounts = ({ prediction, references }: TextPair): Float64Array => {
-  const said = mtevalTokens(prediction)
+  const predicted = mtevalTokens(prediction)
   const counts = new Float64Array(2 + 2 * orders)
   const rights = references.map(mtevalTokens)
   const grams = rights.map(countGrams)
-  counts[0] = said.length
+  counts[0] = predicted.length
   counts[1] = rights
     .map(({ length }) => length)
     .reduce((best, length) => {
-      const [far, near] = [Math.abs(said.length - best), Math.abs(said.length - length)]
+      const [far, near] = [Math.abs(predicted.length - best), Math.abs(predicted.length - length)]
       return near < far || (near === far && length < best) ? length : best
     })
-  countGrams(said).forEach((saidGrams, order) => {
-    for (const [gram, count] of saidGrams) {
+  countGrams(predicted).forEach((predictedGrams, order) => {
+    for (const [gram, count] of predictedGrams) {
       const right = grams.reduce((high, each) => Math.max(high, each[order].get(gram) ?? 0), 0)
       counts[2 + order] += Math.min(count, right)
       counts[2 + orders + order] += count
@@ -67,8 +67,8 @@ interface Bleu {
 
 /** From sums of counts. @param effective leaves out n-gram orders longer than the prediction, for single texts */
 const bleuOf = (sums: ArrayLike<number>, effective: boolean): Bleu => {
-  const [said, right] = [sums[0], sums[1]]
-  const brevityPenalty = said >= right ? 1 : said > 0 ? Math.exp(1 - right / said) : 0
+  const [predicted, right] = [sums[0], sums[1]]
+  const brevityPenalty = predicted >= right ? 1 : predicted > 0 ? Math.exp(1 - right / predicted) : 0
   const precisions = new Array<number>(orders).fill(0)
   let matches = 0
   for (let order = 0; order < orders; order++) matches += sums[2 + order]

@@ -25,7 +25,7 @@ test('the interval of a mean is about 1.96 standard errors wide on each side', (
   expect((narrow.high - narrow.low) / (high - low)).toBeCloseTo(0.674 / 1.96, 1)
 })
 
-test('the interval holds the true mean about as often as it says', () => {
+test('the interval contains the true mean about as often as the confidence level', () => {
   const random = createRandom(6)
   let held = 0
   for (let run = 0; run < 300; run++) {
@@ -50,7 +50,7 @@ test('one seed gives one interval', () => {
   )
 })
 
-test('many units are as good as few, and quick', () => {
+test('many units are grouped, which is fast and gives the same interval', () => {
   const random = createRandom(7)
   const values = Float64Array.from({ length: 200_000 }, () => random.normal())
   const started = performance.now()
@@ -68,7 +68,7 @@ test('a single unit has no interval, and units without weight are left out', () 
   expect([low, high]).toEqual([0.5, 0.5])
 })
 
-test('a stratum is resampled by itself', () => {
+test('a stratum is resampled on its own', () => {
   const certain = { numerators: [1, 1, 1], denominators: [1, 1, 1] }
   const never = { numerators: [0, 0], denominators: [1, 1] }
   expect(bootstrapMean([certain, never])).toEqual({ value: 0.5, low: 0.5, high: 0.5 })

@@ -50,26 +50,26 @@ const gramsOf = (text: string, wordOrders: number): Grams[] => {
 }
 
 /** For each order: counts of n-grams of the prediction, of the reference, and of both. */
-const matched = (said: readonly Grams[], right: readonly Grams[]): number[] =>
-  said.flatMap((grams, order) => {
+const matched = (predicted: readonly Grams[], right: readonly Grams[]): number[] =>
+  predicted.flatMap((grams, order) => {
     const rights = right[order]
-    let [saidCount, rightCount, both] = [0, 0, 0]
+    let [predictedCount, rightCount, both] = [0, 0, 0]
     for (const [gram, count] of grams) {
-      saidCount += count
+      predictedCount += count
       const other = rights.get(gram)
       if (other !== undefined) both += Math.min(count, other)
     }
     for (const count of rights.values()) rightCount += count
-    return [rights.size === 0 ? 0 : saidCount, rightCount, both]
+    return [rights.size === 0 ? 0 : predictedCount, rightCount, both]
   })
 
 /** The score from sums of counts; orders without n-grams on one side are left out. */
 const chrfOf = (sums: ArrayLike<number>): number => {
   let [precision, recall, used] = [0, 0, 0]
   for (let at = 0; at < sums.length; at += 3) {
-    const [said, right, both] = [sums[at], sums[at + 1], sums[at + 2]]
-    if (said === 0 || right === 0) continue
-    precision += both / said
+    const [predicted, right, both] = [sums[at], sums[at + 1], sums[at + 2]]
+    if (predicted === 0 || right === 0) continue
+    precision += both / predicted
     recall += both / right
     used++
   }
@@ -80,10 +80,10 @@ const chrfOf = (sums: ArrayLike<number>): number => {
 }
 
 const chrfCounts = ({ prediction, references }: TextPair, wordOrders: number): number[] => {
-  const said = gramsOf(prediction, wordOrders)
+  const predicted = gramsOf(prediction, wordOrders)
   let best: { counts: number[]; score: number } | undefined
   for (const reference of references) {
-    const counts = matched(said, gramsOf(reference, wordOrders))
+    const counts = matched(predicted, gramsOf(reference, wordOrders))
     const score = chrfOf(counts)
     if (best === undefined || score > best.score) best = { counts, score }
   }

@@ -36,9 +36,9 @@ export class ClassScores implements ScoredUnits {
     return this.#matrix.units
   }
 
-  add(right: number, said: number, confidence = Number.NaN): void {
-    this.#matrix.add(right, said)
-    if (this.#options.calibrated) this.#calibration.add(confidence, right === said)
+  add(right: number, predicted: number, confidence = Number.NaN): void {
+    this.#matrix.add(right, predicted)
+    if (this.#options.calibrated) this.#calibration.add(confidence, right === predicted)
   }
 
   scores(counts?: ArrayLike<number>): Scores {

@@ -20,8 +20,8 @@ export class ConfusionMatrix {
   }
 
   /** Class indices of the reference and of the prediction. */
-  add(right: number, said: number): void {
-    this.#cells.push(right * this.#classes + said)
+  add(right: number, predicted: number): void {
+    this.#cells.push(right * this.#classes + predicted)
   }
 
   counted(counts?: ArrayLike<number>): Confusion {
@@ -35,20 +35,20 @@ export class ConfusionMatrix {
 /** Per class: counts as reference, as prediction, and as both. */
 export interface ClassCounts {
   right: Float64Array
-  said: Float64Array
+  predicted: Float64Array
   both: Float64Array
 }
 
 export const classCounts = ({ classes, cells }: Confusion): ClassCounts => {
   const right = new Float64Array(classes)
-  const said = new Float64Array(classes)
+  const predicted = new Float64Array(classes)
   const both = new Float64Array(classes)
   for (let i = 0; i < classes; i++) {
     both[i] = cells[i * classes + i]
     for (let j = 0; j < classes; j++) {
       right[i] += cells[i * classes + j]
-      said[j] += cells[i * classes + j]
+      predicted[j] += cells[i * classes + j]
     }
   }
-  return { right, said, both }
+  return { right, predicted, both }
 }

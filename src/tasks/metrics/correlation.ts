@@ -3,35 +3,35 @@
 /** Reference and predicted numbers. */
 export interface Pairs {
   right: ArrayLike<number>
-  said: ArrayLike<number>
+  predicted: ArrayLike<number>
   /** Weight of each pair (default: 1). */
   counts?: ArrayLike<number>
 }
 
-export const pearson = ({ right, said, counts }: Pairs): number => {
+export const pearson = ({ right, predicted, counts }: Pairs): number => {
   const countOf = (i: number) => (counts === undefined ? 1 : counts[i])
   // Checked on the values: rounding of the mean would make equal numbers seem to vary.
-  if (!varies(right, countOf) || !varies(said, countOf)) return Number.NaN
+  if (!varies(right, countOf) || !varies(predicted, countOf)) return Number.NaN
   let units = 0
   let rightMean = 0
-  let saidMean = 0
+  let predictedMean = 0
   for (let i = 0; i < right.length; i++) {
     units += countOf(i)
     rightMean += countOf(i) * right[i]
-    saidMean += countOf(i) * said[i]
+    predictedMean += countOf(i) * predicted[i]
   }
   rightMean /= units
-  saidMean /= units
-  let [both, rightSquares, saidSquares] = [0, 0, 0]
+  predictedMean /= units
+  let [both, rightSquares, predictedSquares] = [0, 0, 0]
   for (let i = 0; i < right.length; i++) {
     const count = countOf(i)
     const x = right[i] - rightMean
-    const y = said[i] - saidMean
+    const y = predicted[i] - predictedMean
     both += count * x * y
     rightSquares += count * x * x
-    saidSquares += count * y * y
+    predictedSquares += count * y * y
   }
-  const share = both / (Math.sqrt(rightSquares) * Math.sqrt(saidSquares))
+  const share = both / (Math.sqrt(rightSquares) * Math.sqrt(predictedSquares))
   return Math.max(-1, Math.min(1, share))
 }
 

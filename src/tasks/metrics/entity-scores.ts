@@ -6,7 +6,7 @@ import type { ScoredUnits, Scores } from './scored-units.ts'
 
 /** Counts of one sentence by entity type: in the reference, in the prediction, and in both. */
 interface Unit {
-  types: Map<number, [right: number, said: number, both: number]>
+  types: Map<number, [right: number, predicted: number, both: number]>
   tokens: number
   hits: number
 }
@@ -28,9 +28,9 @@ export class EntityScores implements ScoredUnits {
   }
 
   /** Reference and predicted tags of a sentence. @throws ConfigError for a tag that is not of the scheme */
-  add(right: readonly string[], said: readonly string[]): void {
+  add(right: readonly string[], predicted: readonly string[]): void {
     const unit: Unit = { types: new Map(), tokens: right.length, hits: 0 }
-    for (let i = 0; i < right.length; i++) if (right[i] === said[i]) unit.hits++
+    for (let i = 0; i < right.length; i++) if (right[i] === predicted[i]) unit.hits++
     const countsOf = (type: string) => {
       let number = this.#types.get(type)
       if (number === undefined) this.#types.set(type, (number = this.#types.size))
@@ -43,7 +43,7 @@ export class EntityScores implements ScoredUnits {
       countsOf(type)[0]++
       spans.add(`${start} ${end} ${type}`)
     }
-    for (const { type, start, end } of entitySpans(said, this.#scheme)) {
+    for (const { type, start, end } of entitySpans(predicted, this.#scheme)) {
       const counts = countsOf(type)
       counts[1]++
       if (spans.has(`${start} ${end} ${type}`)) counts[2]++
@@ -53,7 +53,7 @@ export class EntityScores implements ScoredUnits {
 
   #counted(counts?: ArrayLike<number>) {
     const size = this.#types.size
-    const each = { right: new Float64Array(size), said: new Float64Array(size), both: new Float64Array(size) }
+    const each = { right: new Float64Array(size), predicted: new Float64Array(size), both: new Float64Array(size) }
     let tokens = 0
     let hits = 0
     this.#units.forEach((unit, i) => {
@@ -61,9 +61,9 @@ export class EntityScores implements ScoredUnits {
       if (count === 0) return
       tokens += count * unit.tokens
       hits += count * unit.hits
-      for (const [type, [right, said, both]] of unit.types) {
+      for (const [type, [right, predicted, both]] of unit.types) {
         each.right[type] += count * right
-        each.said[type] += count * said
+        each.predicted[type] += count * predicted
         each.both[type] += count * both
       }
     })

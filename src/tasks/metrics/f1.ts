@@ -11,24 +11,24 @@ export interface F1 {
 const ratio = (part: number, whole: number) => (whole === 0 ? 0 : part / whole)
 
 /** From counts as reference, as prediction, and as both. */
-export const f1Of = (right: number, said: number, both: number): F1 => ({
-  precision: ratio(both, said),
+export const f1Of = (right: number, predicted: number, both: number): F1 => ({
+  precision: ratio(both, predicted),
   recall: ratio(both, right),
-  f1: ratio(2 * both, right + said),
+  f1: ratio(2 * both, right + predicted),
 })
 
-export const classF1 = ({ right, said, both }: ClassCounts, index: number): F1 =>
-  f1Of(right[index], said[index], both[index])
+export const classF1 = ({ right, predicted, both }: ClassCounts, index: number): F1 =>
+  f1Of(right[index], predicted[index], both[index])
 
 /** Means: `each` macro, `support` weighted by reference counts, `all` micro. */
 export const meanF1 = (counts: ClassCounts, weigh: 'each' | 'support' | 'all'): F1 => {
-  const { right, said, both } = counts
+  const { right, predicted, both } = counts
   const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0)
-  if (weigh === 'all') return f1Of(sum(right), sum(said), sum(both))
+  if (weigh === 'all') return f1Of(sum(right), sum(predicted), sum(both))
   const mean: F1 = { precision: 0, recall: 0, f1: 0 }
   let whole = 0
   for (let i = 0; i < right.length; i++) {
-    if (right[i] + said[i] === 0) continue
+    if (right[i] + predicted[i] === 0) continue
     const weight = weigh === 'each' ? 1 : right[i]
     const { precision, recall, f1 } = classF1(counts, i)
     mean.precision += weight * precision

@@ -3,19 +3,19 @@
 import { type Confusion, classCounts } from './confusion-matrix.ts'
 
 export const matthews = (confusion: Confusion): number => {
-  const { right, said, both } = classCounts(confusion)
+  const { right, predicted, both } = classCounts(confusion)
   let units = 0
   let hits = 0
   let mixed = 0
   let rightSquares = 0
-  let saidSquares = 0
+  let predictedSquares = 0
   for (let i = 0; i < right.length; i++) {
     units += right[i]
     hits += both[i]
-    mixed += right[i] * said[i]
+    mixed += right[i] * predicted[i]
     rightSquares += right[i] ** 2
-    saidSquares += said[i] ** 2
+    predictedSquares += predicted[i] ** 2
   }
-  const below = Math.sqrt(units ** 2 - saidSquares) * Math.sqrt(units ** 2 - rightSquares)
+  const below = Math.sqrt(units ** 2 - predictedSquares) * Math.sqrt(units ** 2 - rightSquares)
   return below === 0 ? 0 : (hits * units - mixed) / below
 }

@@ -16,7 +16,7 @@ export const multiLabelScoreNames = [
 
 export class MultiLabelScores implements ScoredUnits {
   readonly #labels: readonly string[]
-  readonly #units: { right: readonly number[]; said: readonly number[] }[] = []
+  readonly #units: { right: readonly number[]; predicted: readonly number[] }[] = []
 
   constructor(labels: readonly string[]) {
     this.#labels = labels
@@ -27,28 +27,28 @@ export class MultiLabelScores implements ScoredUnits {
   }
 
   /** Distinct label indices of the reference and of the prediction. */
-  add(right: readonly number[], said: readonly number[]): void {
-    this.#units.push({ right, said })
+  add(right: readonly number[], predicted: readonly number[]): void {
+    this.#units.push({ right, predicted })
   }
 
   #counted(counts?: ArrayLike<number>): { each: ClassCounts; exact: number; all: number; wrong: number } {
     const size = this.#labels.length
-    const each = { right: new Float64Array(size), said: new Float64Array(size), both: new Float64Array(size) }
+    const each = { right: new Float64Array(size), predicted: new Float64Array(size), both: new Float64Array(size) }
     let exact = 0
     let all = 0
     let wrong = 0
-    this.#units.forEach(({ right, said }, i) => {
+    this.#units.forEach(({ right, predicted }, i) => {
       const count = counts === undefined ? 1 : counts[i]
       if (count === 0) return
       let both = 0
       for (const label of right) {
         each.right[label] += count
-        if (!said.includes(label)) continue
+        if (!predicted.includes(label)) continue
         each.both[label] += count
         both++
       }
-      for (const label of said) each.said[label] += count
-      const different = right.length + said.length - 2 * both
+      for (const label of predicted) each.predicted[label] += count
+      const different = right.length + predicted.length - 2 * both
       if (different === 0) exact += count
       wrong += different * count
       all += count

@@ -38,8 +38,8 @@ class RougeWords {
   }
 }
 
-const scored = (hits: number, said: number, right: number): F1 => {
-  const precision = said === 0 ? 0 : hits / said
+const scored = (hits: number, predicted: number, right: number): F1 => {
+  const precision = predicted === 0 ? 0 : hits / predicted
   const recall = right === 0 ? 0 : hits / right
   return { precision, recall, f1: precision + recall > 0 ? (2 * precision * recall) / (precision + recall) : 0 }
 }
@@ -55,33 +55,33 @@ const countGrams = (words: readonly number[], size: 1 | 2): Map<number, number> 
   return counts
 }
 
-const gramScore = (said: readonly number[], right: readonly number[], size: 1 | 2): F1 => {
+const gramScore = (predicted: readonly number[], right: readonly number[], size: 1 | 2): F1 => {
   const grams = countGrams(right, size)
   let hits = 0
-  for (const [gram, count] of countGrams(said, size)) hits += Math.min(count, grams.get(gram) ?? 0)
-  return scored(hits, Math.max(0, said.length - size + 1), Math.max(0, right.length - size + 1))
+  for (const [gram, count] of countGrams(predicted, size)) hits += Math.min(count, grams.get(gram) ?? 0)
+  return scored(hits, Math.max(0, predicted.length - size + 1), Math.max(0, right.length - size + 1))
 }
 
-const subsequenceScore = (said: readonly number[], right: readonly number[]): F1 =>
-  scored(lcsLength(right, said), said.length, right.length)
+const subsequenceScore = (predicted: readonly number[], right: readonly number[]): F1 =>
+  scored(lcsLength(right, predicted), predicted.length, right.length)
 
-/** Words of each reference line that are in a longest common subsequence with any said line; none counts more often than it occurs. */
-const summaryScore = (said: readonly number[][], right: readonly number[][]): F1 => {
-  const [saidWords, rightWords] = [said.flat(), right.flat()]
-  const [saidLeft, rightLeft] = [countGrams(saidWords, 1), countGrams(rightWords, 1)]
+/** Words of each reference line that are in a longest common subsequence with any predicted line; none counts more often than it occurs. */
+const summaryScore = (predicted: readonly number[][], right: readonly number[][]): F1 => {
+  const [predictedWords, rightWords] = [predicted.flat(), right.flat()]
+  const [predictedLeft, rightLeft] = [countGrams(predictedWords, 1), countGrams(rightWords, 1)]
   let hits = 0
   for (const line of right) {
     const marks = new Uint8Array(line.length)
-    for (const other of said) markLcs(line, other, marks)
+    for (const other of predicted) markLcs(line, other, marks)
     line.forEach((word, i) => {
-      const left = saidLeft.get(word) ?? 0
+      const left = predictedLeft.get(word) ?? 0
       if (marks[i] === 0 || left === 0 || rightLeft.get(word) === 0) return
       hits++
-      saidLeft.set(word, left - 1)
+      predictedLeft.set(word, left - 1)
       rightLeft.set(word, rightLeft.get(word)! - 1)
     })
   }
-  return scored(hits, saidWords.length, rightWords.length)
+  return scored(hits, predictedWords.length, rightWords.length)
 }
 
 /** The score of the reference with the highest F1. */
@@ -93,8 +93,8 @@ type Score = (words: RougeWords, { prediction, references }: TextPair) => F1
 const gramsOf =
   (size: 1 | 2): Score =>
   (words, { prediction, references }) => {
-    const said = words.numbers(prediction)
-    return bestOf(references, (reference) => gramScore(said, words.numbers(reference), size))
+    const predicted = words.numbers(prediction)
+    return bestOf(references, (reference) => gramScore(predicted, words.numbers(reference), size))
   }
 
 const rougeMetric = <const Name extends string>(name: Name, summary: string, score: Score): MetricDefinition<Name> => ({
@@ -128,15 +128,15 @@ export const rougeL = rougeMetric(
   'rougeL',
   'F1 of the longest common subsequence',
   (words, { prediction, references }) => {
-    const said = words.numbers(prediction)
-    return bestOf(references, (reference) => subsequenceScore(said, words.numbers(reference)))
+    const predicted = words.numbers(prediction)
+    return bestOf(references, (reference) => subsequenceScore(predicted, words.numbers(reference)))
   },
 )
 export const rougeLsum = rougeMetric(
   'rougeLsum',
   'F1 of the longest common subsequences, line by line',
   (words, { prediction, references }) => {
-    const said = words.lines(prediction)
-    return bestOf(references, (reference) => summaryScore(said, words.lines(reference)))
+    const predicted = words.lines(prediction)
+    return bestOf(references, (reference) => summaryScore(predicted, words.lines(reference)))
   },
 )

@@ -17,14 +17,14 @@ export class TagScores implements ScoredUnits {
   }
 
   /** Reference and predicted tags of a sentence. */
-  add(right: readonly string[], said: readonly string[]): void {
+  add(right: readonly string[], predicted: readonly string[]): void {
     const numberOf = (tag: string): number => {
       const known = this.#numbers.get(tag)
       if (known !== undefined) return known
       this.#numbers.set(tag, this.#numbers.size)
       return this.#numbers.size - 1
     }
-    this.#units.push(Uint32Array.from(right.flatMap((tag, i) => [numberOf(tag), numberOf(said[i])])))
+    this.#units.push(Uint32Array.from(right.flatMap((tag, i) => [numberOf(tag), numberOf(predicted[i])])))
   }
 
   #counted(counts?: ArrayLike<number>): Confusion {

@@ -17,11 +17,11 @@ export const exactMatch = defineMetric({
     width: 1,
     measure(pair) {
       if (!normalized) {
-        const said = trimmed(pair.prediction)
-        return [best(pair, (reference) => Number(trimmed(reference) === said))]
+        const predicted = trimmed(pair.prediction)
+        return [best(pair, (reference) => Number(trimmed(reference) === predicted))]
       }
-      const said = normalizedWords(pair.prediction)
-      return [best(pair, (reference) => sameWords(said, normalizedWords(reference)))]
+      const predicted = normalizedWords(pair.prediction)
+      return [best(pair, (reference) => sameWords(predicted, normalizedWords(reference)))]
     },
     scores: ([sum], units) => ({ exactMatch: sum / units }),
   }),
@@ -36,8 +36,8 @@ export const tokenF1 = defineMetric({
   create: () => ({
     width: 1,
     measure(pair) {
-      const said = normalizedWords(pair.prediction)
-      return [best(pair, (reference) => wordF1(said, normalizedWords(reference), 1))]
+      const predicted = normalizedWords(pair.prediction)
+      return [best(pair, (reference) => wordF1(predicted, normalizedWords(reference), 1))]
     },
     scores: ([sum], units) => ({ tokenF1: sum / units }),
   }),

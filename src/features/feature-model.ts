@@ -46,6 +46,7 @@ export interface BaseOptions {
   device?: string
 }
 
+/** A frozen base in memory, ready for feature extraction. */
 export interface OpenBase {
   model: Model
   /** Folder or file of the base. */

@@ -2,6 +2,7 @@
 // @source Tjong Kim Sang and Buchholz 2000, aclanthology.org/W00-0726 (schemes); seqeval 1.2.2, whose results these are
 import { ConfigError } from '../../core/index.ts'
 
+/** An entity of a sentence. */
 export interface EntitySpan {
   type: string
   /** The first token, and the one after the last. */
@@ -58,7 +59,9 @@ const schemes = {
   },
 } as const satisfies { [name: string]: Scheme }
 
+/** Names of the tagging schemes. */
 export const entitySchemes = ['lenient', ...(Object.keys(schemes) as (keyof typeof schemes)[])] as const
+/** `lenient`, or a strict tagging scheme. */
 export type EntityScheme = (typeof entitySchemes)[number]
 
 const outside: Tag = { prefix: 'O', type: '_' }
@@ -114,7 +117,7 @@ const strictSpans = (tags: readonly Tag[], { starts, inside, ends }: Scheme): En
   return spans
 }
 
-/** @throws ConfigError for a tag that is not of the scheme */
+/** The entities of a sequence of tags. @throws ConfigError for a tag that is not of the scheme */
 export const entitySpans = (tags: readonly string[], scheme: EntityScheme = 'lenient'): EntitySpan[] => {
   if (scheme === 'lenient') return lenientSpans(tags.map((tag) => parsed(tag, 'BIOES')))
   const strict: Scheme = schemes[scheme]

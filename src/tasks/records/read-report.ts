@@ -8,6 +8,7 @@ export interface Skipped {
   first: string
 }
 
+/** What was read from the files of a data set. */
 export interface ReadReport {
   files: string[]
   records: number

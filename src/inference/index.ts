@@ -33,7 +33,7 @@ export {
   renderPrediction,
 } from './predict.ts'
 export { type FilledText, fillMask, type MaskCandidate } from './predictions/fill-mask.ts'
-export { generateAnswers, type WrittenAnswer } from './predictions/generate-answer.ts'
+export { type AnswerPrediction, generateAnswers } from './predictions/generate-answer.ts'
 export { predictions } from './predictions/index.ts'
 export type { PredictionEntry } from './predictions/prediction.ts'
 export { type ScoreInput, type ScoreResult, score } from './score.ts'

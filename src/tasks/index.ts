@@ -73,7 +73,7 @@ export {
 } from './evaluation/evaluate-task.ts'
 export { readPredictions } from './evaluation/read-predictions.ts'
 export type { QuestionExample, QuestionRecord, SpanPrediction } from './extractive-qa.ts'
-export type { GeneratedPrediction as WrittenAnswer } from './generative/answer-scores.ts'
+export type { GeneratedPrediction } from './generative/answer-scores.ts'
 export type { GenerativeRecord } from './generative/generative-task.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
@@ -131,6 +131,7 @@ export type {
   ClassificationRecord,
 } from './sequence-classification.ts'
 export {
+  type AnswerLoss,
   type Baseline,
   type DatasetDeclaration,
   type DiscriminativeTask,
@@ -147,6 +148,7 @@ export {
   type TaskExample,
   type TaskPrediction,
   type TaskRecord,
+  type TextGenerationPlan,
 } from './task.ts'
 export { taskConfig } from './task-config.ts'
 export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

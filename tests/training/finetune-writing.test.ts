@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
-import { predictWith, type WrittenAnswer } from '../../src/inference/index.ts'
+import { type AnswerPrediction, predictWith } from '../../src/inference/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
 import { compareRuns, finetune, type SavedSample, verifyResume } from '../../src/runs/index.ts'
 import { Generator, setThreads } from '../../src/tensor/index.ts'
@@ -118,7 +118,7 @@ describe.each(['llama', 'qwen3', 'gpt2', 't5'] as const)('%s', (base) => {
     const tokenizer = await loadTokenizer(folder)
     if (base !== 't5') expect(tokenizer.chatTemplate).toBe(CHAT_TEMPLATES.chatml)
     const ready = { ...opened, folder, tokenizer, ...silent }
-    const said = (await predictWith(ready, ['hi hi']))[0] as WrittenAnswer
+    const said = (await predictWith(ready, ['hi hi']))[0] as AnswerPrediction
     expect(said).toMatchObject({ answer: 'ho ho', ended: true })
   })
 })
@@ -152,7 +152,7 @@ describe.each([
     const [line] = readFileSync(join(folder, 'predictions.jsonl'), 'utf8').split('\n')
     const { answer, ended } = JSON.parse(line) as { answer: string; ended: boolean }
     const report = { newHead: [], unused: [], notes: [] }
-    const said = (await predictWith({ model, report, folder, tokenizer }, ['hi']))[0] as WrittenAnswer
+    const said = (await predictWith({ model, report, folder, tokenizer }, ['hi']))[0] as AnswerPrediction
     expect(said).toEqual({ text: 'hi', answer, ended })
   })
 })
@@ -254,7 +254,7 @@ describe('a run', () => {
     const { model } = await loadAdapter(asked.folder)
     const report = { newHead: [], unused: [], notes: [] }
     const lines = readFileSync(join(out, 'model', 'predictions.jsonl'), 'utf8').split('\n')
-    const said = (await predictWith({ model, report, ...asked }, ['hi '.repeat(40)]))[0] as WrittenAnswer
+    const said = (await predictWith({ model, report, ...asked }, ['hi '.repeat(40)]))[0] as AnswerPrediction
     expect(said.answer).toBe((JSON.parse(lines[6]) as { answer: string }).answer)
   })
 

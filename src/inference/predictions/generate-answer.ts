@@ -27,7 +27,7 @@ const chosenTask = async (loaded: InferenceModel): Promise<ChosenTask> => {
 }
 
 /** A written answer. */
-export interface WrittenAnswer {
+export interface AnswerPrediction {
   text: string
   answer: string
   /** Whether the model ended the answer itself, rather than reaching the maximum length. */
@@ -42,7 +42,7 @@ export const generateAnswers = async (
   loaded: InferenceModel,
   inputs: readonly { [field: string]: unknown }[],
   { maxNewTokens, maxLength, signal }: { maxNewTokens?: number; maxLength?: number; signal?: AbortSignal } = {},
-): Promise<Omit<WrittenAnswer, 'text'>[]> => {
+): Promise<Omit<AnswerPrediction, 'text'>[]> => {
   const { model, tokenizer } = loaded
   const { task, config, maxLength: ownLength } = await chosenTask(loaded)
   const settings = maxNewTokens === undefined ? config : { ...config, maxNewTokens }
@@ -62,10 +62,10 @@ export const answerPrediction = definePrediction({
     ...taskPredictionOptions,
     maxNewTokens: z.int().positive().optional().describe("maximum new tokens per answer (default: the task's own)"),
   }),
-  async predict(loaded, text, options): Promise<WrittenAnswer> {
+  async predict(loaded, text, options): Promise<AnswerPrediction> {
     const [answer] = await generateAnswers(loaded, [{ text }], options)
     return { text, ...answer }
   },
-  render: ({ text, answer, ended }: WrittenAnswer) =>
+  render: ({ text, answer, ended }: AnswerPrediction) =>
     `${text}\n  ${answer.replaceAll('\n', '\n  ')}${ended ? '' : ' …'}`,
 })

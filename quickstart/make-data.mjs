@@ -1,58 +1,85 @@
-// Makes the labelled rows of quickstart/data from copies of their sources: node quickstart/make-data.mjs SST2 SQUAD MEDQUAD
-//   SST2     folder with train.tsv.gz and dev.tsv (GLUE)
-//   SQUAD    dev-v2.0.json.gz
-//   MEDQUAD  folder with the XML files
-// Everything is chosen by hashes, so that the same sources give the same rows. Needs nothing but Node.
+// Makes quickstart/data from copies of its sources: node quickstart/make-data.mjs SOURCES
+//   SOURCES/books/*.md.gz                  English books, one file each
+//   SOURCES/wikipedia/*.xml*.bz2           a dump of the English Wikipedia
+//   SOURCES/commoncrawl/whirlwind.warc.gz  one page of Common Crawl
+//   SOURCES/c4/c4_demo.jsonl.gz            pages of C4
+//   SOURCES/squad/dev-v2.0.json.gz         SQuAD 2.0
+//   SOURCES/medquad/**/*.xml               MedQuAD, unpacked
+//   SOURCES/wikigold/wikigold.conll.txt    Wikigold
+// Everything is chosen by hashes, so that the same sources give the same files. Needs Node and the program bzip2.
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 
-const [sst2, squad, medquad] = process.argv.slice(2)
+const sources = process.argv[2]
+/** Labelled rows for training: few, as it is where labels are made by hand. */
+const [squadRows, medquadRows, wikigoldRows] = [320, 300, 400]
 const data = join(import.meta.dirname, 'data')
-/** From 0 up to 1, the same for the same text. */
-const drawn = (text) => Number.parseInt(createHash('sha256').update(text).digest('hex').slice(0, 8), 16) / 2 ** 32
-const byDraw = (a, b) => drawn(a) - drawn(b)
-const write = (path, text) =>
-  writeFileSync(join(data, path), path.endsWith('.gz') ? gzipSync(text, { level: 9 }) : text)
-for (const folder of ['sst2', 'squad', 'medquad']) mkdirSync(join(data, folder), { recursive: true })
+/** In [0, 1), the same for the same text. */
+const hash = (text) => Number.parseInt(createHash('sha256').update(text).digest('hex').slice(0, 8), 16) / 2 ** 32
+const byHash = (keyOf) => (a, b) => hash(keyOf(a)) - hash(keyOf(b))
+const write = (path, text) => writeFileSync(join(data, path), gzipSync(text, { level: 9 }))
+const jsonLines = (rows) => `${rows.map((row) => JSON.stringify(row)).join('\n')}\n`
+const lines = (path) =>
+  (path.endsWith('.gz') ? gunzipSync(readFileSync(path)) : readFileSync(path)).toString().trimEnd().split('\n')
+for (const folder of ['books', 'crawl', 'squad', 'medquad', 'wikigold']) {
+  rmSync(join(data, folder), { recursive: true, force: true })
+  mkdirSync(join(data, folder), { recursive: true })
+}
 
-// Of the training phrases of movie reviews, 6,000 of five words or more, as GLUE writes them; the dev set whole.
-const [header, ...phrases] = gunzipSync(readFileSync(join(sst2, 'train.tsv.gz')))
-  .toString()
-  .trimEnd()
-  .split('\n')
-const long = phrases.filter((line) => line.split('\t')[0].trim().split(' ').length >= 5).sort(byDraw)
-write('sst2/train.tsv.gz', `${[header, ...long.slice(0, 6000)].join('\n')}\n`)
-write('sst2/dev.tsv.gz', readFileSync(join(sst2, 'dev.tsv'), 'utf8'))
+// Six books that were published between 1791 and 1912.
+const books = [
+  'arthur-conan-doyle_the-lost-world',
+  'benjamin-franklin_the-autobiography-of-benjamin-franklin',
+  'charles-darwin_on-the-origin-of-species',
+  'edith-nesbit_the-railway-children',
+  'h-g-wells_thirty-strange-stories',
+  'lewis-carroll_through-the-looking-glass',
+]
+for (const book of books) copyFileSync(join(sources, 'books', `${book}.md.gz`), join(data, 'books', `${book}.md.gz`))
 
-// Questions with an answer about paragraphs of at most 1,000 characters; the articles of some titles are held out.
-const { version, data: articles } = JSON.parse(gunzipSync(readFileSync(squad)).toString())
-const short = articles.map(({ title, paragraphs }) => ({
-  title,
-  paragraphs: paragraphs
-    .filter(({ context }) => context.length <= 1000)
-    .map(({ context, qas }) => ({
-      context,
-      qas: qas
-        .filter(({ is_impossible: none }) => !none)
-        .map(({ id, question, answers }) => ({ id, question, answers })),
-    }))
-    .filter(({ qas }) => qas.length > 0),
-}))
-const titles = short.map(({ title }) => title).sort(byDraw)
-const heldOut = new Set(titles.slice(0, Math.ceil(titles.length / 5)))
-for (const [name, isHeldOut] of [
-  ['train', false],
-  ['dev', true],
-])
-  write(
-    `squad/${name}.json.gz`,
-    JSON.stringify({ version, data: short.filter(({ title }) => heldOut.has(title) === isHeldOut) }),
-  )
+// Half of the dump's pages, redirects included, in their order.
+const dump = readdirSync(join(sources, 'wikipedia')).find((name) => name.endsWith('.bz2'))
+const xml = execFileSync('bzip2', ['-dc', join(sources, 'wikipedia', dump)], { maxBuffer: 2 ** 28 }).toString()
+const half = xml.replace(/ {2}<page>[\s\S]*?<\/page>\n/g, (page) =>
+  hash(/<title>(.*?)<\/title>/.exec(page)[1]) < 0.5 ? page : '',
+)
+writeFileSync(
+  join(data, 'enwiki-pages-articles-sample.xml.bz2'),
+  execFileSync('bzip2', ['-9c'], { input: half, maxBuffer: 2 ** 28 }),
+)
 
-// Beginnings of answers about health, and what kind of question each answers; of the kind with most, a part. Whole files are held out.
-const kinds = [
+// One page as Common Crawl keeps it, and pages that C4 extracted from it.
+copyFileSync(join(sources, 'commoncrawl', 'whirlwind.warc.gz'), join(data, 'crawl', 'whirlwind.warc.gz'))
+const pages = lines(join(sources, 'c4', 'c4_demo.jsonl.gz')).map((line) => JSON.parse(line))
+write('crawl/c4.jsonl.gz', jsonLines(pages.map(({ text }) => ({ text }))))
+
+// Paragraphs of Wikipedia articles are unlabelled text. A row is a question about one of them and the article's title. Questions of
+// the same paragraph are in the same split.
+const { data: articles } = JSON.parse(lines(join(sources, 'squad', 'dev-v2.0.json.gz')).join('\n'))
+const paragraphs = []
+const questions = { train: [], dev: [] }
+for (const { title, paragraphs: own } of articles)
+  for (const { context, qas } of own) {
+    paragraphs.push({ text: context })
+    const split = hash(context) < 0.35 ? 'dev' : 'train'
+    for (const { question, is_impossible: impossible } of qas)
+      if (!impossible) questions[split].push({ question: question.trim(), article: title.replaceAll('_', ' ') })
+  }
+for (const [split, count] of [
+  ['train', squadRows],
+  ['dev', 800],
+]) {
+  const rows = questions[split].sort(byHash(({ question }) => `row ${question}`)).slice(0, count)
+  write(`squad/${split}.jsonl.gz`, jsonLines(rows))
+}
+write('squad/unlabelled.jsonl.gz', jsonLines(paragraphs))
+
+// Answers about health. A row is the beginning of an answer and the kind of question that it answers; of the most frequent kind, a
+// part. Whole files are held out for validation; the answers of the other files are unlabelled text.
+const topics = [
   'causes',
   'considerations',
   'exams and tests',
@@ -65,21 +92,42 @@ const kinds = [
 const unescaped = (text) =>
   text.replace(/&(lt|gt|quot|apos|amp);/g, (_, name) => ({ lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' })[name])
 const rows = { train: [], dev: [] }
+const answers = new Set()
 const seen = new Set()
-for (const entry of readdirSync(medquad, { recursive: true }).sort()) {
+for (const entry of readdirSync(join(sources, 'medquad'), { recursive: true }).sort()) {
   if (!entry.endsWith('.xml')) continue
-  const xml = readFileSync(join(medquad, entry), 'utf8')
-  const pairs = xml.matchAll(/<Question qid="([^"]*)" qtype="([^"]*)">[\s\S]*?<Answer>([\s\S]*?)<\/Answer>/g)
+  const split = hash(entry.split('/').at(-1)) < 0.2 ? 'dev' : 'train'
+  const file = readFileSync(join(sources, 'medquad', entry), 'utf8')
+  const pairs = file.matchAll(/<Question qid="([^"]*)" qtype="([^"]*)">[\s\S]*?<Answer>([\s\S]*?)<\/Answer>/g)
   for (const [, id, topic, answer] of pairs) {
     const whole = unescaped(answer)
       .replace(/\s+/g, ' ')
       .replace(/^Espaol /, '')
       .trim()
+    if (split === 'train' && whole.length >= 60) answers.add(whole.slice(0, 2000))
     const text = whole.length <= 400 ? whole : whole.slice(0, whole.lastIndexOf(' ', 400))
-    const isKept = text.length >= 60 && kinds.includes(topic) && !seen.has(text)
-    if (!isKept || (topic === 'information' && drawn(id) > 0.25)) continue
+    if (text.length < 60 || !topics.includes(topic) || seen.has(text)) continue
+    if (topic === 'information' && hash(id) > 0.25) continue
     seen.add(text)
-    rows[drawn(entry.split('/').at(-1)) < 0.2 ? 'dev' : 'train'].push(JSON.stringify({ id, text, topic }))
+    rows[split].push({ id, text, topic })
   }
 }
-for (const name of ['train', 'dev']) write(`medquad/${name}.jsonl.gz`, `${rows[name].join('\n')}\n`)
+rows.train.sort(byHash(({ id }) => `row ${id}`))
+write('medquad/train.jsonl.gz', jsonLines(rows.train.slice(0, medquadRows)))
+write('medquad/dev.jsonl.gz', jsonLines(rows.dev))
+let characters = 0
+const chosen = [...answers].sort(byHash((text) => text)).filter((text) => (characters += text.length) <= 1_200_000)
+write('medquad/unlabelled.jsonl.gz', jsonLines(chosen.map((text) => ({ text }))))
+
+// Sentences of Wikipedia with names. Blocks of twenty sentences, which are of few articles, are held out for validation.
+const tagged = lines(join(sources, 'wikigold', 'wikigold.conll.txt'))
+  .join('\n')
+  .split(/\n\n+/)
+  .filter((sentence) => sentence.trim() !== '' && !sentence.includes('-DOCSTART-'))
+const isDev = (_, i) => hash(`block ${Math.floor(i / 20)}`) < 0.3
+const training = tagged.filter((...each) => !isDev(...each))
+const labelled = [...training].sort(byHash((sentence) => sentence)).slice(0, wikigoldRows)
+for (const [name, sentences] of Object.entries({ train: labelled, dev: tagged.filter(isDev) }))
+  write(`wikigold/${name}.conll.gz`, `${sentences.join('\n\n')}\n`)
+const plain = training.map((sentence) => sentence.replace(/ [^ \n]*(\n|$)/g, ' ').trim())
+write('wikigold/unlabelled.jsonl.gz', jsonLines(plain.map((text) => ({ text }))))

@@ -1,80 +1,105 @@
-// The quickstart as a user runs it, with little time for pretraining and few steps for specialists: stopped in the middle of each half,
-// started again, and done.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+// The quickstart as a user runs it, with few steps: interrupted in each half, resumed, and done; the same scores from an undisturbed
+// run; and from a pretrained model in a folder.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, it } from 'vitest'
-import type { PretrainingResult } from '../../src/cli/quickstart/pretraining.ts'
-import type { SpecialistResult } from '../../src/cli/quickstart/specialists.ts'
-import { runChild } from './run-folder.ts'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { QuickstartResult } from '../../src/cli/quickstart/report.ts'
+import { type ProgramResult, runChild } from './run-folder.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'tunesmith-quickstart-'))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const root = mkdtempSync(join(tmpdir(), 'tunesmith-quickstart-'))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+const [interrupted, undisturbed, fromFolder] = ['interrupted', 'undisturbed', 'from-folder'].map((name) =>
+  join(root, name),
+)
 
-// Minutes bound the time too: a loaded machine must not come to the end in the first two steps.
-it('stops at Ctrl-C, goes on where it was, and shows what was learnt', async () => {
-  const argv = ['quickstart', '--out', folder, '--minutes', '0.4', '--vocab-size', '1024', '--specialist-steps', '2']
+const steps = ['--max-steps', '12']
+
+/** Runs it until `pattern` is on stderr, then sends Ctrl-C. */
+const interruptAt = (argv: readonly string[], pattern: RegExp): Promise<ProgramResult> => {
   let sent = false
-  const first = await runChild(argv, (stderr, kill) => {
-    if (sent || !/pretraining \d+ % · step \d+/.test(stderr)) return
+  return runChild(argv, (stderr, kill) => {
+    if (sent || !pattern.test(stderr)) return
     sent = true
     kill('SIGINT')
   })
-  expect(first.code).toBe(130)
-  expect(first.stderr).toContain('start the quickstart again, and it goes on from there')
-  expect(existsSync(join(folder, 'bert', 'model'))).toBe(false)
+}
 
-  // Again in the middle of the specialists: the base is done, and the first specialist too.
-  let sentAgain = false
-  const second = await runChild(argv, (stderr, kill) => {
-    if (sentAgain || !stderr.includes('sentiment, adapter')) return
-    sentAgain = true
-    kill('SIGINT')
-  })
-  expect(second.code).toBe(130)
-  expect(second.stderr).toMatch(/Resuming from step [1-9]/)
-  expect(existsSync(join(folder, 'bert', 'model', 'model.safetensors'))).toBe(true)
+const resultOf = ({ stdout }: ProgramResult) => JSON.parse(stdout) as QuickstartResult
 
-  const third = await runChild([...argv, '--json'])
-  expect(third.code).toBe(0)
-  expect(third.stderr).toContain('sentiment, full: done before')
-  const { pretrained, specialists } = JSON.parse(third.stdout) as {
-    pretrained: PretrainingResult
-    specialists: SpecialistResult[]
-  }
-  const { before, after, curve, examples, model, steps } = pretrained
-  // It begins with how common each of 1,024 pieces is, and learns more than that.
-  expect(before.perplexity).toBeGreaterThan(200)
-  expect(before.perplexity).toBeLessThan(1024)
-  // 260 steps are meant; a starved machine makes few in the time, which only must do no harm: the rate is at its highest then.
-  expect(after.perplexity).toBeLessThan(before.perplexity * (steps < 130 ? 1.1 : 1))
-  expect(curve).toContain('Loss over masked words')
-  expect(examples.every(({ masks }) => masks[0].length === 3)).toBe(true)
-  expect(existsSync(join(model, 'model.safetensors'))).toBe(true)
-  expect(specialists.map(({ name, runs }) => [name, runs.length])).toEqual([
-    ['sentiment', 7],
-    ['medical', 7],
-    ['questions', 5],
-  ])
-  for (const { comparison, page } of specialists) {
-    // Judged on the same records, with what takes no training beside them, and with what pretraining brought.
-    expect(comparison.warnings).toEqual([])
-    expect(comparison.references.map(({ name }) => name)).toContain('untrained base')
-    expect(comparison.runs.some(({ randomInit }) => randomInit)).toBe(true)
-    for (const [name, other] of [
-      ['full', /(^|\/)from-random$/],
-      ['lora', /(^|\/)lora-from-random$/],
-    ] as const)
-      expect(
-        comparison.runs.find(({ variant, randomInit }) => variant === name && !randomInit)?.pretraining?.to,
-      ).toMatch(other)
-    expect(existsSync(page)).toBe(true)
-  }
+/** Everything but times, memory and paths. */
+const scoresOf = ({ text, base, specialists }: QuickstartResult) => ({
+  text,
+  base: base.split('/').slice(-2),
+  specialists: specialists.map(({ name, metric, pairs, references, examples }) => ({
+    name,
+    metric,
+    pairs,
+    references,
+    examples,
+  })),
+})
 
-  const fourth = await runChild(argv)
-  expect(fourth.code).toBe(0)
-  expect(fourth.stderr).toContain('already')
-  expect(fourth.stderr).not.toMatch(/sentiment, \w+ \d+ %/)
-  expect(fourth.stdout).toMatch(/masked accuracy +[\d.]+ % +[\d.]+ %/)
-  expect(fourth.stdout).toMatch(/pretraining, against random weights: full [+-]?[\d.]+ %/)
-}, 600_000)
+describe('quickstart', () => {
+  it('resumes after Ctrl-C, shows the whole story in 80 columns, and writes a page', async () => {
+    const argv = ['quickstart', '--out', interrupted, ...steps]
+    const first = await interruptAt(argv, /base \d+ % · step \d+/)
+    expect(first.code).toBe(130)
+    expect(first.stderr).toMatch(/about \d+ min on two quiet cores/)
+    expect(first.stderr).toMatch(/\[1\/\d\] Raw text to corpus.*\(about .* left\)/)
+    expect(first.stderr).toContain('warning: The budget is 12 steps: too few to learn from')
+    expect(first.stderr).toContain('run the same command again to resume')
+    expect(existsSync(join(interrupted, 'base', 'model'))).toBe(false)
+
+    const second = await interruptAt(argv, /\[5\/8\][\s\S]*full: 12 steps/)
+    expect(second.code).toBe(130)
+    expect(existsSync(join(interrupted, 'base', 'model', 'model.safetensors'))).toBe(true)
+
+    const third = await runChild(argv)
+    expect(third.stderr).toContain('full: done before')
+    expect(third.code).toBe(0)
+    expect(third.stdout).toMatch(/warc +1 /)
+    expect(third.stdout).toMatch(/^The pretrained base is better than random weights by more than the 95 % interval/m)
+    expect(third.stdout).toMatch(/^ +routing +full +0\.\d+ +0\.\d+ +[+-]0\.\d+ \[/m)
+    expect(third.stdout).toMatch(/^ +base +[\d.]+ m?s .* \d\.\de\d+/m)
+    const commands = third.stdout.split('\n').filter((line) => line.includes(root))
+    for (const line of [...third.stdout.split('\n'), ...third.stderr.split('\n')])
+      if (!line.includes(root) && !line.includes('YOURS.csv')) expect(line.length, line).toBeLessThanOrEqual(80)
+    expect(commands.filter((line) => line.trim().startsWith('npx tunesmith ')).length).toBeGreaterThanOrEqual(3)
+
+    const page = readFileSync(join(interrupted, 'quickstart.html'), 'utf8')
+    for (const title of ['Pipeline', 'Comparison', 'Cost', 'Curves', 'Samples', 'Next'])
+      expect(page).toContain(`<h2>${title}</h2>`)
+    expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(6)
+  }, 600_000)
+
+  it('gives the same scores in another folder, undisturbed', async () => {
+    const again = resultOf(await runChild(['quickstart', '--out', undisturbed, ...steps, '--json']))
+    const before = resultOf(await runChild(['quickstart', '--out', interrupted, ...steps, '--json']))
+    expect(scoresOf(before)).toEqual(scoresOf(again))
+    expect(again.specialists.map(({ name }) => name)).toEqual(['routing', 'health', 'names'])
+    for (const { pairs, comparison } of again.specialists) {
+      expect(comparison.warnings).toEqual([])
+      expect(pairs.map(({ variant }) => variant)).toEqual(['full', 'lora'])
+      // The difference of the two is measured over the same records.
+      for (const { base, random, gain } of pairs) expect(gain.value).toBeCloseTo(base.value - random.value, 6)
+    }
+  }, 600_000)
+
+  it('starts the specialists from a model in a folder, without pretraining', async () => {
+    const model = join(undisturbed, 'base', 'model')
+    const argv = ['quickstart', '--out', fromFolder, '--pretrained', model, '--max-steps', '2']
+    const done = await runChild([...argv, '--json'])
+    expect(done.code).toBe(0)
+    const { base, text, specialists } = resultOf(done)
+    expect([base, text]).toEqual([model, undefined])
+    expect(specialists.every(({ pairs }) => pairs.length === 2)).toBe(true)
+    expect(existsSync(join(fromFolder, 'corpus'))).toBe(false)
+  }, 600_000)
+
+  it('refuses a folder that was started with other flags', async () => {
+    const other = await runChild(['quickstart', '--out', interrupted, '--fast'])
+    expect(other.code).toBe(2)
+    expect(other.stderr).toContain(`found a quickstart with --max-steps 12 in ${interrupted}`)
+  }, 60_000)
+})

@@ -1,18 +1,22 @@
-// `tunesmith quickstart`: the whole story on bundled real text, stage after stage, by the same commands that users run.
+// `tunesmith quickstart`: the whole pipeline on bundled real text, stage by stage, by the same commands that users run.
 import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { formatBytes, formatCount, formatDuration, parseConfig, SetupError } from '../../core/index.ts'
-import { loadTokenizer } from '../../tokenizers/index.ts'
+import { ConfigError, parseJson, SetupError, writeFileAtomic } from '../../core/index.ts'
+import { runFiles } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
-import { pretrainQuickly } from '../quickstart/pretraining.ts'
-import { makeSpecialists, renderSpecialists } from '../quickstart/specialists.ts'
-import { corpusBuild } from './corpus-build.ts'
-import { tokenizerEncode } from './tokenizer-encode.ts'
-import { tokenizerTrain } from './tokenizer-train.ts'
+import { type BaseResult, trainBase } from '../quickstart/base-model.ts'
+import { askToOpen, openPage } from '../quickstart/open-page.ts'
+import { renderQuickstartPage } from '../quickstart/page.ts'
+import { baseRecipe, limited, plans, type QuickstartPlan, specialistPlans } from '../quickstart/plan.ts'
+import { type QuickstartResult, renderQuickstart } from '../quickstart/report.ts'
+import { makeSpecialists, type SpecialistResult } from '../quickstart/specialists.ts'
+import { type StoryPart, StoryProgress } from '../quickstart/story-progress.ts'
+import { buildText, type TextResult } from '../quickstart/text-stages.ts'
 
-const bundledText = (): string => {
+const bundledData = (): string => {
   for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== dirname(folder); folder = dirname(folder)) {
     const data = join(folder, 'quickstart', 'data')
     if (existsSync(data)) return data
@@ -20,121 +24,157 @@ const bundledText = (): string => {
   throw new SetupError('Expected the bundled text in quickstart/data, found none. Install the package again.')
 }
 
-/**
- * Books and an encyclopedia, and what two of the specialists will learn from, without its labels: old books know few words of film
- * reviews and of medicine. Phrases are short and alike, so what drops such documents is for the others.
- */
-const corpusOf = (data: string) => ({
-  source: [
-    `wikipedia:${join(data, '*.xml*.bz2')}`,
-    `books:${join(data, 'books')}`,
-    `csv,textField=sentence:${join(data, 'sst2/train.tsv.gz')}`,
-    `jsonl:${join(data, 'medquad/train.jsonl.gz')}`,
-  ],
-  filter: ['length@wikipedia+books', 'language@wikipedia+books:languages='],
-  dedup: ['exact'],
-})
+/** What a folder was started with; results of other options must not mix with its own. */
+interface Started {
+  plan: QuickstartPlan['name']
+  /** The model of `--pretrained`; null for the quickstart's own base. */
+  pretrained: string | null
+  /** Of `--max-steps`; null where the plan decides. */
+  maxSteps: number | null
+}
 
-const sample = 'The unexpected journey began in the railway station, where nobody spoke.'
+const startedFile = 'quickstart.json'
+
+/** @throws ConfigError where the folder was started with other options */
+const claimFolder = async (out: string, started: Started): Promise<void> => {
+  const path = join(out, startedFile)
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) {
+    await mkdir(out, { recursive: true })
+    await writeFileAtomic(path, `${JSON.stringify(started, null, 2)}\n`)
+    return
+  }
+  const found = parseJson(text, { path }) as Started
+  if (JSON.stringify(found) === JSON.stringify(started)) return
+  const flags = [
+    ...(found.plan === 'fast' ? ['--fast'] : []),
+    ...(found.pretrained === null ? [] : [`--pretrained ${found.pretrained}`]),
+    ...(found.maxSteps === null ? [] : [`--max-steps ${found.maxSteps}`]),
+  ]
+  const described = flags.length === 0 ? 'without flags' : `with ${flags.join(' ')}`
+  throw new ConfigError(
+    `Expected a new folder for \`out\`, found a quickstart ${described} in ${out}. Name another folder with --out, or use the same flags.`,
+  )
+}
+
+/** Small enough for a processor, and published as safetensors. */
+const defaultPretrained = 'sentence-transformers/all-MiniLM-L6-v2'
+
+const partsOf = ({ seconds }: QuickstartPlan, isOwnBase: boolean, tasks: readonly { name: string }[]): StoryPart[] => [
+  ...(isOwnBase
+    ? [
+        { title: 'Raw text to corpus: extract, filter, remove duplicates', seconds: seconds.text - 2 },
+        { title: 'Corpus to tokenizer: learn a WordPiece vocabulary', seconds: 1 },
+        { title: 'Corpus to shards: token ids, split into training and validation', seconds: 1 },
+        { title: 'Shards to the base: a small GPT that predicts the next token', seconds: seconds.base },
+      ]
+    : []),
+  ...tasks.map(({ name }) => ({
+    title: `Base to specialist "${name}": full fine-tuning and LoRA`,
+    seconds: 4 * seconds.run,
+  })),
+  { title: 'Comparison and page', seconds: seconds.compare },
+]
+
+/** Commands to go on with, as typed from the current directory. */
+const nextCommands = (
+  out: string,
+  base: string,
+  isOwnBase: boolean,
+  [{ best }]: readonly SpecialistResult[],
+): string[] => {
+  const quoted = (path: string) => (/^[\w./@-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`)
+  const inOut = (...path: string[]) => quoted(join(out, ...path))
+  return [
+    `npx tunesmith predict --model ${quoted(best)} --text "Who built the first steam engine?"`,
+    `npx tunesmith compare ${inOut('specialists', 'routing')}/*`,
+    ...(isOwnBase
+      ? [
+          `npx tunesmith generate --model ${inOut('base')} --prompt "The sea"`,
+          `npx tunesmith pretrain --model.type bert --model.preset mini --objective.type masked-lm --data ${inOut('shards')} --tokenizer ${inOut('tokenizer')} --out ${inOut('bert')} --budget.minutes 10`,
+        ]
+      : []),
+    `npx tunesmith finetune --base ${quoted(base)} --task sequence-classification --data YOURS.csv --text-column COLUMN --label-column COLUMN --variant lora --out ${inOut('mine')}`,
+  ]
+}
 
 export const quickstart = defineCommand({
   name: 'quickstart',
   summary:
-    'Turn bundled books, Wikipedia pages and texts into a corpus, a tokenizer, shards, a small BERT, and specialists that are compared',
+    'Turn bundled books, Wikipedia and web pages into a corpus, a tokenizer, shards, a small pretrained GPT and specialists, and compare them',
   example: 'tunesmith quickstart --out quickstart-run',
+  notes: [
+    'Steps, not time, bound the training: a slow or busy machine gives the same scores as a fast one.',
+    'A folder that was started with the same flags is resumed.',
+  ],
   options: z.strictObject({
     out: z
       .string()
       .default('runs/quickstart')
-      .describe('Folder for everything it makes; run again, it goes on from there'),
-    minutes: z
-      .number()
-      .positive()
-      .max(600)
-      .default(4)
-      .describe('Most time for pretraining, and the number of its steps'),
-    specialistSteps: z.int().positive().optional().describe('Steps of each specialist, in place of those planned'),
-    vocabSize: z.int().min(512).max(65536).default(4096).describe('Entries of the vocabulary'),
-  }),
-  run: async ({ out, vocabSize, minutes, specialistSteps }, _args, context: CommandContext) => {
-    const started = performance.now()
-    const data = bundledText()
-    const [corpus, tokenizer, shards] = ['corpus', 'tokenizer', 'shards'].map((name) => join(out, name))
-    context.log('1/6  Raw text to corpus: extract, filter, remove duplicates')
-    const built = await corpusBuild.run(
-      parseConfig(corpusBuild.options, { out: corpus, ...corpusOf(data) }, 'corpus build'),
-      {},
-      context,
-    )
-    context.log('2/6  Corpus to tokenizer: learn a WordPiece vocabulary')
-    const wishes = { type: 'wordpiece', vocabSize, corpus: [corpus], out: tokenizer }
-    const trained = await tokenizerTrain.run(
-      parseConfig(tokenizerTrain.options, wishes, 'tokenizer train'),
-      { files: [] },
-      context,
-    )
-    context.log('3/6  Corpus to shards: token ids, split into training and validation by document')
-    // A tenth, so that some of the few books are held out.
-    const encoding = { tokenizer, corpus: [corpus], out: shards, validation: 0.1 }
-    const encoded = await tokenizerEncode.run(
-      parseConfig(tokenizerEncode.options, encoding, 'tokenizer encode'),
-      { files: [] },
-      context,
-    )
-    const loaded = await loadTokenizer(tokenizer)
-    context.log(`4/6  Shards to model: a small BERT fills in masked words, for at most ${minutes} minutes`)
-    const pretrained = await pretrainQuickly({ shards, tokenizer, out: join(out, 'bert'), minutes }, context)
-    context.log('5/6  Model to specialists: three tasks, each by several variants, and once from random weights')
-    const specialists = await makeSpecialists(
-      { base: join(out, 'bert'), data, out: join(out, 'specialists'), steps: specialistSteps },
-      context,
-    )
-    context.log('6/6  Generalist against specialists, with against without pretraining')
-    const pieces = [...loaded.encode(sample).ids].map((id) => loaded.idToToken(id) ?? '?')
-    return {
-      out,
-      corpus: built,
-      tokenizer: trained,
-      shards: encoded,
-      pieces,
-      pretrained,
-      specialists,
-      seconds: (performance.now() - started) / 1000,
-    }
-  },
-  render: ({ out, corpus, tokenizer, shards, pieces, pretrained, specialists, seconds }) => {
-    const { train, validation } = shards
-    const { before, after, model, steps, tokens } = pretrained
-    const percent = (value: number) => `${(100 * value).toFixed(1)} %`
-    return [
-      corpusBuild.render?.(corpus) ?? '',
-      '',
-      `Tokenizer  ${formatCount(tokenizer.vocabSize)} pieces from ${formatCount(tokenizer.distinctWords)} distinct words`,
-      `  "${sample}"`,
-      `  ${pieces.join(' ')}`,
-      `Shards     ${formatCount(train.tokens)} tokens of ${train.documents} documents to train on (${formatBytes(train.bytes)}), ${formatCount(validation.tokens)} of ${validation.documents} held out`,
-      '',
-      pretrained.curve,
-      '',
-      `Model      BERT, ${steps} steps, ${formatCount(tokens)} tokens in ${formatDuration(pretrained.seconds * 1000)}`,
-      `  on held-out text   before     after`,
-      `  perplexity       ${before.perplexity.toFixed(0).padStart(8)}  ${after.perplexity.toFixed(0).padStart(8)}`,
-      `  masked accuracy  ${percent(before.accuracy).padStart(8)}  ${percent(after.accuracy).padStart(8)}`,
-      '  (before: it is told how common each piece is, and knows nothing of their order)',
-      ...pretrained.examples.map(
-        ({ text, masks }) =>
-          `  ${text}  ${masks[0].map(({ token, probability }) => `${token} ${percent(probability)}`).join(', ')}`,
+      .describe('folder for everything that is made; an unfinished one is resumed'),
+    fast: z.boolean().default(false).describe('fewer steps: under two minutes on two quiet cores, with a weaker base'),
+    pretrained: z
+      .union([z.boolean(), z.string()])
+      .default(false)
+      .describe(
+        `model to start the specialists from, in place of pretraining one: a folder or a Hub id (${defaultPretrained} where none is named)`,
       ),
-      '',
-      renderSpecialists(specialists),
-      `All in ${out}, in ${formatDuration(seconds * 1000)}. The model opens in transformers:`,
-      `  AutoModelForMaskedLM.from_pretrained("${model}")`,
-      'Next:',
-      `  tunesmith predict --model ${join(out, 'specialists/sentiment/lora')} --text "A film to see twice."`,
-      `  tunesmith evaluate --model ${join(out, 'specialists/medical/full')} --task sequence-classification --data ${join(bundledText(), 'medquad/dev.jsonl.gz')} --settings.label topic`,
-      `  tunesmith finetune --base ${join(out, 'bert')} --task sequence-classification --data YOURS.csv --text-column COLUMN --label-column COLUMN --variant lora --out ${join(out, 'mine')}`,
-      `  tunesmith corpus inspect ${join(out, 'corpus')}`,
-      `Pages: ${[join(out, 'bert', 'report.html'), ...specialists.map(({ page }) => page)].join(', ')}`,
-    ].join('\n')
+    maxSteps: z
+      .int()
+      .positive()
+      .optional()
+      .describe('most steps of each run, to try the pipeline; a few steps teach nothing'),
+    open: z.boolean().default(false).describe('open the page in the browser at the end, without asking'),
+  }),
+  run: async ({ out, fast, pretrained, maxSteps, open }, _args, context: CommandContext): Promise<QuickstartResult> => {
+    const started = performance.now()
+    const data = bundledData()
+    const plan = limited(plans[fast ? 'fast' : 'full'], maxSteps)
+    const chosen = pretrained === true ? defaultPretrained : pretrained === false ? undefined : pretrained
+    await claimFolder(out, { plan: plan.name, pretrained: chosen ?? null, maxSteps: maxSteps ?? null })
+    const tasks = specialistPlans(plan, chosen !== undefined)
+    const progress = new StoryProgress(partsOf(plan, chosen === undefined, tasks), context.log)
+    progress.announce()
+    let made: { text: TextResult; pretrained: BaseResult } | undefined
+    if (chosen === undefined) {
+      const folders = { corpus: join(out, 'corpus'), tokenizer: join(out, 'tokenizer'), shards: join(out, 'shards') }
+      const text = await buildText(data, folders, progress, context)
+      context.signal.throwIfAborted()
+      progress.next()
+      const base = await trainBase(baseRecipe(plan, { ...folders, out: join(out, 'base') }), context)
+      progress.done(plan.seconds.base, base)
+      made = { text, pretrained: base }
+    }
+    const base = chosen ?? join(out, 'base', runFiles.model)
+    const specialists = await makeSpecialists(
+      {
+        base,
+        pretrained: chosen !== undefined,
+        data,
+        out: join(out, 'specialists'),
+        plans: tasks,
+        runSeconds: plan.seconds.run,
+        progress,
+      },
+      context,
+    )
+    progress.next()
+    const page = join(out, 'quickstart.html')
+    const result: QuickstartResult = {
+      out,
+      plan: plan.name,
+      base,
+      ...made,
+      specialists,
+      page,
+      seconds: (performance.now() - started) / 1000,
+      next: nextCommands(out, base, made !== undefined, specialists),
+    }
+    await writeFileAtomic(page, await renderQuickstartPage(result))
+    if (open || (!context.json && (await askToOpen(page, context.signal)))) {
+      if (!(await openPage(page))) context.warn(`Found no program that opens ${page}. Open it in a browser.`)
+    }
+    return result
   },
+  render: renderQuickstart,
 })

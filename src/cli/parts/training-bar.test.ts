@@ -33,3 +33,17 @@ it('follows a run that gets slower', () => {
   expect(linesOf(stuck.slice(0, 208), 238).at(-1)).not.toMatch(/ 3\.0 s left/)
   expect(linesOf(stuck, 290).at(-1)).toMatch(/ 1 min 00 s left/)
 })
+
+it('fits the line into the columns of the terminal, and keeps step, loss and time left', () => {
+  for (const columns of [72, 80, 120]) {
+    let line = ''
+    const stream = { isTTY: true, columns, write: (text: string) => (line = text) } as unknown as NodeJS.WriteStream
+    const bar = new TrainingBar({ label: 'pretraining', stream, ceiling: 1e6 })
+    bar.update({ step: 400, totalSteps: 12_000, loss: 6.5, tokensPerSecond: 123_456, seconds: 0.01 })
+    const shown = line.replace(/^\r/, '').replace('\u001b[K', '')
+    expect(shown.length).toBeLessThan(columns)
+    expect(shown).toMatch(/step 400\/12000 · loss 6\.500/)
+    expect(shown).toMatch(/left$/)
+    expect(shown.includes('% of matmul')).toBe(columns === 120)
+  }
+})

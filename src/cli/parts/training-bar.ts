@@ -24,6 +24,8 @@ export interface TrainingBarOptions {
 }
 
 const barWidth = 20
+/** Columns of a line where there is no terminal, or one of unknown width. */
+const defaultColumns = 80
 /** Weight of the newest step in the smoothed loss. */
 const lossWeight = 0.1
 
@@ -56,7 +58,7 @@ export class TrainingBar {
     this.#shownAt = now
     const text = this.#describe(event)
     if (!isTTY) this.#stream.write(`${text}\n`)
-    else this.#stream.write(`\r${(this.#shown = text.slice(0, (this.#stream.columns ?? 100) - 1))}\u001b[K`)
+    else this.#stream.write(`\r${(this.#shown = text)}\u001b[K`)
   }
 
   /** Prints a line above the bar. */
@@ -80,15 +82,30 @@ export class TrainingBar {
       seconds === undefined ? step / totalSteps : Math.max(elapsed / seconds, step >= totalSteps ? 1 : 0),
     )
     const filled = Math.round(share * barWidth)
-    const bar = this.#stream.isTTY ? ` ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}` : ''
+    const bar = ` ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}`
     const left = seconds === undefined ? (totalSteps - step) * secondsPerStep : share < 1 ? seconds - elapsed : 0
-    return [
-      `${label}${bar} ${Math.floor(100 * share)} %`,
-      seconds === undefined ? `step ${step}/${totalSteps}` : `step ${step}`,
-      `loss ${this.#loss.toFixed(3)}`,
-      `${formatCount(tokensPerSecond)} tokens/s`,
-      ...(ceiling === undefined ? [] : [`${Math.round((100 * tokensPerSecond) / ceiling)} % of matmul`]),
-      ...(left > 0 ? [`${formatDuration(left * 1000)} left`] : []),
-    ].join(' · ')
+    const columns = this.#stream.isTTY ? (this.#stream.columns ?? defaultColumns) - 1 : defaultColumns
+    // What tells least is left out first where the line would be too long: the bar itself, then speeds.
+    const parts = [
+      {
+        text: `${label}${this.#stream.isTTY ? bar : ''} ${Math.floor(100 * share)} %`,
+        short: `${label} ${Math.floor(100 * share)} %`,
+      },
+      { text: seconds === undefined ? `step ${step}/${totalSteps}` : `step ${step}` },
+      { text: `loss ${this.#loss.toFixed(3)}` },
+      { text: `${formatCount(tokensPerSecond)} tokens/s`, short: '' },
+      { text: ceiling === undefined ? '' : `${Math.round((100 * tokensPerSecond) / ceiling)} % of matmul`, short: '' },
+      { text: left > 0 ? `${formatDuration(left * 1000)} left` : '' },
+    ]
+    const line = () =>
+      parts
+        .map(({ text }) => text)
+        .filter((text) => text !== '')
+        .join(' · ')
+    for (const i of [4, 0, 3]) {
+      if (line().length <= columns) break
+      parts[i].text = parts[i].short ?? ''
+    }
+    return line().slice(0, columns)
   }
 }

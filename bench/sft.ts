@@ -1,6 +1,6 @@
 // Instruction tuning with LoRA beside TRL's SFTTrainer and PEFT: SmolLM2-135M, the Alpaca sample, 4 packed rows of 512 tokens a step, rank 16
 // in all linear layers, both sides in fp32 or in bf16 (TRL: autocast), in turn and in one run. Also what the base takes when it is
-// held in fewer bits.
+// held quantised.
 // Options: --dtype bfloat16 --model FOLDER --parts speed,frozen --packing bfd|none|wrapped --steps N --rounds N
 // Losses are those of the peer: the mean over batches of the 32 held examples. In `none` the peer pads; ours has no padding in any.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -140,7 +140,7 @@ const besidePeer = async (job: Job, python: string | undefined, data: string): P
   printTable(rows)
 }
 
-/** The same run over a base in fewer bits: memory, speed, and how far the losses of the steps go from those over float32. */
+/** The same run over a base quantised: memory, speed, and how far the losses of the steps go from those over float32. */
 const frozenBases = async (job: Job): Promise<void> => {
   const rows: (string | number)[][] = [['base in', 'peak MB', 'tokens/s', 'loss before', 'loss after', 'steps apart']]
   let plain: OurRun | undefined
@@ -158,7 +158,7 @@ const frozenBases = async (job: Job): Promise<void> => {
       `${(apart.reduce((sum, one) => sum + one, 0) / apart.length).toFixed(4)} in the mean, ${Math.max(...apart).toFixed(4)} at most`,
     ])
   }
-  console.log('\nThe base held in fewer bits, the same rows')
+  console.log('\nThe base held quantised, the same rows')
   printTable(rows)
 }
 

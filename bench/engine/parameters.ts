@@ -1,5 +1,5 @@
 // The parameters of a bench model: fp32 masters, optimizer state, and the working copies that forward and backward see.
-// Knows no architecture.
+// Independent of architecture.
 import {
   adamw_,
   clearGrads,

@@ -35,11 +35,11 @@ const recordsOf = (rows: typeof train): ClassificationRecord[] =>
     pair: undefined,
     labels: [String(label)],
   }))
-const [learnt, held] = [recordsOf(train), recordsOf(dev)]
+const [learned, held] = [recordsOf(train), recordsOf(dev)]
 const tokenizer = await loadTokenizer(model)
 const base = await openBase({ base: model, precision: precision as 'float32' | 'bfloat16' })
 const headOptions = { labels: ['0', '1'] }
-const prepared = task.prepare(tokenizer, config, { maxLength: 128, headOptions, trainedOn: learnt }) as LearnableTask
+const prepared = task.prepare(tokenizer, config, { maxLength: 128, headOptions, trainedOn: learned }) as LearnableTask
 const options = {
   layer: 'last',
   pooling: 'mean',
@@ -58,9 +58,9 @@ const timed = async <Result>(work: () => Promise<Result>): Promise<[Result, seco
 }
 
 const [features, encodeSeconds, encodeCpuSeconds] = await timed(() =>
-  taskFeatures(base.model, prepared, learnt, { ...options, cache }),
+  taskFeatures(base.model, prepared, learned, { ...options, cache }),
 )
-const [, cachedSeconds] = await timed(() => taskFeatures(base.model, prepared, learnt, { ...options, cache }))
+const [, cachedSeconds] = await timed(() => taskFeatures(base.model, prepared, learned, { ...options, cache }))
 const settings = featureSettings({ learner: 'logistic-regression' }, 'class')
 const [learner, fitSeconds] = await timed(() => learnFromFeatures(prepared, features, settings, { seed: 0 }))
 const found = await taskFeatures(base.model, prepared, held, options)

@@ -1,5 +1,5 @@
 // Writes what both sides of a job read: the base with a drawn head, the adapter with drawn values, and examples as ids in the order in
-// which they are learnt. Questions become windows here, so that both sides have the same ones.
+// which they are learned. Questions become windows here, so that both sides have the same ones.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'

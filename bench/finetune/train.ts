@@ -1,6 +1,6 @@
 // Our side of a fine-tuning job in a process of its own: `train.ts FOLDER JOB STEPS [--dtype bfloat16] [--smoke] [--check |
 // --evaluate]`. FOLDER is what prepare.ts filled. --check: the loss of the first batch without dropout. --evaluate: logits of all
-// examples held out. One JSON line.
+// examples for validation. One JSON line.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'

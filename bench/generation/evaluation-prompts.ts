@@ -1,4 +1,4 @@
-// Prompts as an evaluation has them: dialogues of very different lengths to be summarised, in the chat format of SmolLM2. Knows no side.
+// Prompts as an evaluation has them: dialogues of very different lengths to be summarised, in the chat format of SmolLM2. Independent of side.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { dataFolder } from '../side-by-side.ts'

@@ -1,5 +1,5 @@
 // Instructions and answers as both sides train on them: the conversation of the model's own template, cut at a length, of which all
-// that follows the opening of the answer is trained. Rows are whole conversations, best fit first. Knows no model.
+// that follows the opening of the answer is trained. Rows are whole conversations, best fit first. Independent of model.
 import { planBestFit, tokensInMemory } from '../../src/data/index.ts'
 import { applyChatTemplate, type ChatMessage, type Tokenizer } from '../../src/tokenizers/index.ts'
 
@@ -20,7 +20,7 @@ export interface Row {
   cut: number
 }
 
-/** One conversation. @param options.template the tokenizer's own unless given */
+/** One conversation. @param options.template (default: the tokenizer's own) */
 export const encode = (
   { instruction, input, output }: Instruction,
   tokenizer: Tokenizer,

@@ -1,5 +1,5 @@
-// Command-line flags derived from a zod schema, and the texts of flags turned back into the values the schema wants.
-// Knows nothing of commander and checks nothing: the schema itself has the last word.
+// Command-line flags derived from a zod schema, and the texts of flags turned back into the values that the schema expects.
+// Nothing is checked here: the schema does that.
 import { z } from 'zod'
 import { invariant, unwrap } from '../core/index.ts'
 
@@ -338,12 +338,12 @@ const isPlainObject = (value: unknown): value is Record<string, unknown> => {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }
 
-/** What stands in for a part with fields of its own, and the part that its flags come from. */
+/** Placeholders of nested objects, and the schemas that their flags come from. */
 const uncheckedParts = new WeakMap<z.ZodType, z.ZodType>()
 
 /**
- * The fields of a schema, optional and without defaults, for options that lie over others; the help says what stands there else.
- * Parts with fields of their own stay as they are given, neither filled nor checked, until they lie on what they belong to.
+ * The fields of a schema, optional and without defaults, for options that override others; the help names the default. Nested objects
+ * are passed on unchecked and unfilled, and checked after merging.
  */
 export const withoutDefaults = (schema: z.ZodObject, otherwise: string): Record<string, z.ZodType> => {
   const shape = Object.entries(schema.shape as Record<string, z.ZodType>).map(([key, field]) => {

@@ -1,4 +1,4 @@
-// Runs many small tasks on a few worker threads and gives the results in the order of the tasks. Knows nothing of the
+// Runs many small tasks on a few worker threads and gives the results in the order of the tasks. Independent of the
 // work: a worker file calls `serveTasks` with the function that does one task.
 import { parentPort, type Transferable, type Worker } from 'node:worker_threads'
 import { invariant } from './errors.ts'

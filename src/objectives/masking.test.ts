@@ -11,7 +11,7 @@ const paper: MaskingConfig = {
   maxNgram: 1,
 }
 const mask = 4
-// Ids from 1000 on go on with the word before them.
+// Ids from 1000 on continue with the word before them.
 const vocabulary: VocabularyFacts = {
   size: 2000,
   mask,

@@ -1,4 +1,4 @@
-// `tunesmith tokenizer train`: text in, a tokenizer folder that other libraries open out. Knows nothing of how it learns.
+// `tunesmith tokenizer train`: trains a tokenizer and writes a folder that other libraries open. The work is `trainTokenizer`.
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
@@ -11,7 +11,7 @@ import {
 } from '../../tokenizers/index.ts'
 import { defineCommand } from '../command.ts'
 
-// Pieces of long files: short enough that some can be held out, long enough that few words are cut.
+// Long files are split into pieces: short enough to set some aside for validation, long enough that few words are split.
 const PIECE_BYTES = 1 << 20
 
 export interface TokenizerTrainResult {

@@ -72,7 +72,7 @@ describe('readRecords', () => {
   it.each([
     ['damaged data', new DataError('Expected gzip, got an early end.'), 'Expected gzip, got an early end.'],
     ['a fault of the parser', new TypeError('x is undefined'), 'TypeError: x is undefined'],
-  ])('goes on with the next file after %s', async (_, error, message) => {
+  ])('continues with the next file after %s', async (_, error, message) => {
     const { documents, counts, drops, damage } = await readAll(
       fake(() => {
         throw error

@@ -125,7 +125,7 @@ const title = existsSync(data)
   : 'articles against web pages (skipped: ../shared/data is absent)'
 
 describe.skipIf(!existsSync(data))(title, () => {
-  it('are told apart on held-out documents', async () => {
+  it('are told apart on validation documents', async () => {
     const read = (path: string) =>
       gunzipSync(readFileSync(join(data, path)))
         .toString()

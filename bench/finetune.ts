@@ -218,7 +218,9 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
       if (parts.includes('evaluate') && job.adapter.type === 'full') {
         const ways = waysOf<EvaluationRun>(python, named, 'evaluate', 1)
         const measured = new Map([...(await inTurn(name, ways, rounds))].map(([way, all]) => [way, evaluated(all)]))
-        console.log(`\nEvaluation of ${name}: logits of the examples for validation, ${values.dtype}, ${rounds} round(s)`)
+        console.log(
+          `\nEvaluation of ${name}: logits of the examples for validation, ${values.dtype}, ${rounds} round(s)`,
+        )
         show(measured, 'pass', () => 3)
       }
       rmSync(named.folder, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 // Answers to questions about a paragraph (SQuAD 1.1) with BERT-base, by the settings that its authors publish for one machine: two
-// passes, windows of 384 tokens that share 128. Published are an exact match of 81 and an F1 of 88.4. Say where SQuAD's files are, and,
-// without a network, where a base is:
+// epochs, windows of 384 tokens that share 128. Published are an exact match of 81 and an F1 of 88.4. Set SQUAD to the folder of its files
+// and, without a network, BASE to a base:
 //   SQUAD=squad tunesmith finetune --recipe recipes/bert-squad.ts
 // @source https://github.com/google-research/bert, "SQuAD 1.1"; the paper trains with 32 windows a step (arXiv:1810.04805, section 4.2)
 import { defineRun } from 'tunesmith'

@@ -1,5 +1,5 @@
-// Sentiment of movie reviews (SST-2) with BERT-base, by the settings of its authors: 67,349 phrases, three passes, 6,315 steps. Published
-// are 92 to 93.5 % on the dev set. Say where GLUE's files are, and, without a network, where a base is:
+// Sentiment of movie reviews (SST-2) with BERT-base, by the settings of its authors: 67,349 phrases, three epochs, 6,315 steps. Published
+// are 92 to 93.5 % on the dev set. Set SST2 to the folder of GLUE's files and, without a network, BASE to a base:
 //   SST2=glue/SST-2 tunesmith finetune --recipe recipes/bert-sst2.ts
 // @source Devlin et al. 2019, arXiv:1810.04805, section 4.1 and appendix A.3
 import { defineRun } from 'tunesmith'
@@ -11,7 +11,7 @@ export default defineRun({
   base: process.env.BASE ?? 'google-bert/bert-base-uncased',
   task: 'sequence-classification',
   dataset: 'sst2',
-  // The star takes compressed files too.
+  // The star matches compressed files too.
   data: `${folder}/train.tsv*`,
   validation: `${folder}/dev.tsv*`,
   out: 'runs/bert-sst2',

@@ -1,6 +1,6 @@
 // Names of people, places, products and more in noisy text (WNUT-17) with BERT-base: a tag for each word, on its first piece. Entities
-// are rare and many of them new, so an F1 above 0.45 on the dev set is good. Say where the files are, and, without a network, where a
-// base is:
+// are rare and many of them new, so an F1 above 0.45 on the dev set is good. Set WNUT17 to the folder of the files and, without a
+// network, BASE to a base:
 //   WNUT17=emerging_entities_17 tunesmith finetune --recipe recipes/bert-wnut17.ts
 // @source Derczynski et al. 2017, aclanthology.org/W17-4418; Devlin et al. 2019, arXiv:1810.04805, section 5.3 and appendix A.3
 import { defineRun } from 'tunesmith'

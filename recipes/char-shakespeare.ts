@@ -1,5 +1,5 @@
-// A character-level GPT on Shakespeare's plays, as nanoGPT trains it on a CPU: about 1.88 on the held-out tenth after 2,000 steps.
-// The text is karpathy/char-rnn's data/tinyshakespeare/input.txt; say where it is:
+// A character-level GPT on Shakespeare's plays, as nanoGPT trains it on a CPU: a validation loss of about 1.88 after 2,000 steps.
+// The text is karpathy/char-rnn's data/tinyshakespeare/input.txt; set SHAKESPEARE to its path:
 //   SHAKESPEARE=input.txt tunesmith pretrain --recipe recipes/char-shakespeare.ts
 // @source https://github.com/karpathy/nanoGPT (README, "i only have a macbook")
 import { readFile } from 'node:fs/promises'
@@ -8,7 +8,7 @@ import { defineRun, encodeShards, loadTokenizer, saveTokenizer } from 'tunesmith
 const folder = process.env.SHAKESPEARE_OUT ?? 'runs/shakespeare'
 const text = await readFile(process.env.SHAKESPEARE ?? 'input.txt', 'utf8')
 
-// Every character is a word, and the vocabulary is the characters in their order.
+// Every character is a token; the vocabulary is the sorted characters.
 const characters = [...new Set(text)].sort()
 const tokenizer = await loadTokenizer({
   version: '1.0',
@@ -25,7 +25,7 @@ const tokenizer = await loadTokenizer({
 })
 await saveTokenizer(tokenizer, `${folder}/tokenizer`)
 
-// The first nine tenths are trained on, and the rest is held out: with this seed the split by hash does just that.
+// The first nine tenths are training data, the rest is validation data: with this seed the split by hash gives just that.
 const cut = Math.floor(text.length * 0.9)
 const documents = [text.slice(0, cut), text.slice(cut)]
 const seed = process.env.SHAKESPEARE_SEED ?? '2'
@@ -55,7 +55,7 @@ export default defineRun({
   optimizer: { type: 'adamw', beta2: 0.99, weightDecay: 0.1 },
   schedule: { type: 'cosine', warmupSteps: 100, floor: 0.1 },
   evaluate: { steps: 250 },
-  // All of the held-out tenth.
+  // The whole validation split.
   validationExamples: 2000,
   sample: { steps: 500 },
   prompts: ['ROMEO:\n'],

@@ -1,9 +1,9 @@
-// Moves a general model into a domain: it goes on learning, on text of the domain, at a tenth of the learning rate. Here the base is
+// Adapts a general model to a domain: pretraining continues on text of the domain, at a tenth of the learning rate. Here the base is
 // what bert-from-scratch made, and the text is medical: the conversations of doctors and patients in MTS-Dialog (abachaa/MTS-Dialog).
 //   tunesmith corpus build --out runs/medical/corpus --source "csv,textField=dialogue:MTS-Dialog-TrainingSet.csv"
 //   tunesmith tokenizer encode --tokenizer runs/text/wordpiece --corpus runs/medical/corpus --validation 0.1 --out runs/medical/shards
 // Then: tunesmith pretrain --recipe recipes/continue-pretraining.ts
-// The tokenizer stays that of the base. A share of the general text beside the new one keeps the model from forgetting it.
+// The tokenizer is the base's. A share of the general text prevents the model from forgetting it.
 import { defineRun } from 'tunesmith'
 
 export default defineRun({

@@ -1,4 +1,4 @@
-// A small GPT from raw text; one number, its depth, says how large it is and how it is trained. Make its data first:
+// A small GPT from raw text; one number, its depth, sets its size and how it is trained. Make its data first:
 //   tunesmith corpus build --out runs/text/corpus --source "wikipedia:quickstart/data/*.bz2" books:quickstart/data/books
 //   tunesmith tokenizer train --type bpe --vocab-size 8192 --corpus runs/text/corpus --out runs/text/bpe
 //   tunesmith tokenizer encode --tokenizer runs/text/bpe --corpus runs/text/corpus --validation 0.1 --out runs/text/bpe-shards
@@ -6,7 +6,7 @@
 import { defineRun } from 'tunesmith'
 
 export default defineRun({
-  // 64 wide a layer, 20 tokens for each parameter of the layers; `tunesmith pretrain --help` states the whole rule.
+  // A width of 64 per layer, 20 tokens for each parameter of the layers; `tunesmith pretrain --help` states the whole rule.
   model: { type: 'gpt2', depth: 4 },
   objective: { type: 'causal-lm' },
   data: 'runs/text/bpe-shards',

@@ -1,7 +1,7 @@
-// A classifier of your own texts by LoRA, on whatever base: a folder, a run, a Hub id, encoder or decoder. The data are JSON lines, CSV,
-// TSV or Parquet with the columns `text` and `label`; a tenth is held out.
+// A classifier of your own texts by LoRA, on any base: a folder, a run, a Hub id, encoder or decoder. The data are JSON lines, CSV,
+// TSV or Parquet with the columns `text` and `label`; a tenth is validation data.
 //   BASE=runs/bert-from-scratch DATA=reviews.csv tunesmith finetune --recipe recipes/lora-classifier.ts
-// What is left behind is PEFT's files, a few hundred kilobytes beside the base.
+// The result is a PEFT adapter of a few hundred kilobytes.
 // @source Hu et al. 2021, arXiv:2106.09685; all linear layers and a learning rate tenfold that of full fine-tuning as in arXiv:2305.14314
 import { defineRun } from 'tunesmith'
 
@@ -19,6 +19,6 @@ export default defineRun({
   budget: { epochs: 5 },
   learningRate: 5e-4,
   schedule: { type: 'linear', warmupShare: 0.06 },
-  // Of three evaluations in a row without a new best, the third is the last.
+  // Stops after three evaluations in a row without an improvement.
   patience: 3,
 })

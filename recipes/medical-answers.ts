@@ -1,7 +1,7 @@
 // Answers to questions about health (MedQuAD, 47,457 pairs from the National Institutes of Health) by a small language model. They sound
-// right and may be wrong: this is a lesson in fine-tuning, not advice to anyone. Say where the archive or folder of XML files is:
+// right and may be wrong: this is a lesson in fine-tuning, not advice to anyone. Set MEDQUAD to the archive or the folder of XML files:
 //   MEDQUAD=MedQuAD tunesmith finetune --recipe recipes/medical-answers.ts
-// PubMedQA's long answers to a text go the same way: dataset pubmedqa; GSM8K is judged by its numbers: dataset gsm8k.
+// PubMedQA's long answers to a text work the same way: dataset pubmedqa. GSM8K is scored by its numbers: dataset gsm8k.
 // @source Ben Abacha and Demner-Fushman 2019, arXiv:1901.08079
 import { defineRun } from 'tunesmith'
 

@@ -1,10 +1,10 @@
 // One base and four specialists, each a LoRA of a few megabytes beside it: sentiment (SST-2), entities (WNUT-17), answers (SQUAD 1.1) and
-// likeness of sentences (STS-B). Each is a run of its own; SPECIALIST says which. Say where the files are, and where a base is:
-//   for s in sentiment entities answers likeness; do SPECIALIST=$s tunesmith finetune --recipe recipes/one-base-many-adapters.ts; done
-// Then one process keeps the base once and answers for all of them by name, lines of JSON in and out:
+// similarity of sentences (STS-B). Each is a run of its own, which SPECIALIST names. Set SST2, WNUT17, SQUAD, STSB and BASE to their paths:
+//   for s in sentiment entities answers similarity; do SPECIALIST=$s tunesmith finetune --recipe recipes/one-base-many-adapters.ts; done
+// Then one process keeps the base in memory once, and all specialists answer by name, with lines of JSON in and out:
 //   echo '{"specialist": "sentiment", "text": "A quiet, lovely film."}' | tunesmith specialists --base google-bert/bert-base-uncased \
 //     --specialist sentiment=runs/many/sentiment --specialist entities=runs/many/entities --specialist answers=runs/many/answers \
-//     --specialist likeness=runs/many/likeness --input -
+//     --specialist similarity=runs/many/similarity --input -
 // @source Hu et al. 2021, arXiv:2106.09685, section 4.2: many tasks by switching the small matrices over one shared base
 import { defineRun } from 'tunesmith'
 
@@ -35,7 +35,7 @@ const specialists = {
     maxLength: 384,
     budget: { epochs: 2 },
   },
-  likeness: {
+  similarity: {
     task: 'regression',
     dataset: 'sts-b',
     data: `${STSB}/sts-train.tsv*`,

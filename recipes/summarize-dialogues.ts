@@ -1,7 +1,7 @@
-// Summaries of conversations (DialogSum) by LoRA on a small chat model, with ROUGE before and after. Say where the data are, and, without
-// a network, where a base is; an encoder with a decoder, such as a T5, is as good a base: it reads `summarize: ` and the text.
+// Summaries of conversations (DialogSum) by LoRA on a small chat model, with ROUGE before and after. Set DIALOGSUM to the data and, without a
+// network, BASE to a base. An encoder-decoder such as T5 is a good base too: it reads `summarize: ` and the text.
 //   DIALOGSUM=dialogsum.dev.jsonl tunesmith finetune --recipe recipes/summarize-dialogues.ts
-// Conversations of doctors and patients go the same way: dataset mts-dialog. samples.json holds answers before and after side by side.
+// Conversations of doctors and patients work the same way: dataset mts-dialog. samples.json has the answers before and after training.
 // @source Chen et al. 2021, arXiv:2105.06762; Hu et al. 2021, arXiv:2106.09685
 import { defineRun } from 'tunesmith'
 
@@ -20,6 +20,6 @@ export default defineRun({
   budget: { epochs: 3 },
   learningRate: 2e-4,
   schedule: { type: 'cosine', warmupShare: 0.05 },
-  // Of the held-out conversations, so many are summarised while it learns, to choose the best checkpoint by, and at the end.
+  // The number of validation conversations to summarise during training, to choose the best checkpoint, and at the end.
   answers: { duringTraining: 24, atEnd: 100, samples: 20 },
 })

@@ -114,7 +114,7 @@ const specialists: Record<string, object> = {
   sentiment: { text: sentences[0] },
   entities: { text: sentences[1] },
   answers: { question: 'who sees the moon', context: sentences[2] },
-  likeness: { text: sentences[0], pair: sentences[1] },
+  similarity: { text: sentences[0], pair: sentences[1] },
 }
 
 const asked = sentences.map((text, i) => ({ instruction: `who ${i}`, output: text }))

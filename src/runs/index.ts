@@ -1,4 +1,4 @@
-// Runs as functions, for the command line and for programs.
+// Runs as functions: pretraining, fine-tuning, resuming, comparing, sweeping, and specialists on one base. The exports of runs.
 
 export { modelFiles, runFiles } from '../tracking/index.ts'
 export {

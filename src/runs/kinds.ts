@@ -1,4 +1,4 @@
-// The registry of kinds of runs: how a recipe of each kind is checked, built and started. `run.json` names the kind in `command`.
+// The registry of kinds of runs: how a recipe of each kind is checked, built and started. `command` in run.json names the kind.
 import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, parseConfig } from '../core/index.ts'

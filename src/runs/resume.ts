@@ -1,4 +1,4 @@
-// Going on with a run of any kind, and the proof that going on changes nothing.
+// Resuming a run of any kind, and the proof that a resumed run gives the same bits.
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
@@ -10,22 +10,26 @@ import type { RunListener, RunMode, RunResult } from './engine/run-listener.ts'
 import { kindOf } from './kinds.ts'
 import { readRunRecipe } from './run-recipe.ts'
 
-/** Goes on with a run from its newest whole checkpoint, to the same end and the same bits. */
+/** Continues a run from its newest intact checkpoint, to the same end with the same bits. */
 export const resume = async (folder: string, listener: RunListener = {}): Promise<RunResult> => {
   const recipe = await readRunRecipe(folder)
   return execute(kindOf(recipe.command), recipe, 'resume', listener)
 }
 
+/** The outcome of `verifyResume`. */
 export interface ResumeProof {
   steps: number
-  /** Whether both ways gave the same bytes in every file. */
+  /** Whether both runs gave the same bytes in every file. */
   equal: boolean
   /** Files that differ. */
   different: string[]
   sha256: string
 }
 
-/** Trains `2N` steps, and `N` then `N` in a resumed run, and compares every byte of the last checkpoints. */
+/**
+ * Trains `2N` steps, then `N` and `N` in a resumed run, and compares every byte of the last checkpoints.
+ * @throws ConfigError for a run that keeps no checkpoints, or that ends by time
+ */
 export const verifyResume = async (
   folder: string,
   options: { steps?: number; keep?: boolean } = {},
@@ -34,11 +38,11 @@ export const verifyResume = async (
   const recipe = await readRunRecipe(folder)
   if (kindOf(recipe.command).nonIterative?.(recipe) !== undefined)
     throw new ConfigError(
-      'Expected a run of steps, got one whose work is done at once: it keeps no checkpoints, and there is nothing to prove.',
+      'Expected a run with steps, got one of a variant without steps. It keeps no checkpoints, so there is nothing to verify.',
     )
   if (recipe.budget.minutes !== undefined)
     throw new ConfigError(
-      'Expected a budget of steps, tokens or epochs to prove that a run resumes exactly, got minutes: its length depends on the clock.',
+      'Expected a budget of steps, tokens or epochs, got minutes. The length of such a run depends on the machine.',
     )
   const half = options.steps ?? 5
   const work = join(folder, runFiles.verification)
@@ -83,7 +87,7 @@ export const verifyResume = async (
   return { steps: 2 * half, equal: different.length === 0, different, sha256: digest.digest('hex') }
 }
 
-/** Everything of the newest checkpoint but the clock. */
+/** SHA-256 of the files of the newest checkpoint, without the training time. */
 const hashesOf = async (run: string): Promise<Map<string, string>> => {
   const [newest] = await listSnapshots(run)
   const hashes = new Map<string, string>()

@@ -1,4 +1,4 @@
-// Reads the recipe of a run's folder (`run.json`), whatever kind of run it is.
+// Reads the recipe of a run's folder (run.json), whatever the kind of run.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ const fieldsOf = (text: string, path: string): { command?: unknown } => {
   throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
 }
 
-/** The recipe of a run's folder. @throws DataError when there is none, or a damaged one */
+/** The recipe of a run's folder. @throws DataError for a folder without a run, or a damaged recipe */
 export const readRunRecipe = async (folder: string): Promise<RunRecipe> => {
   const path = join(folder, runFiles.recipe)
   const text = await readFile(path, 'utf8').catch(() => {

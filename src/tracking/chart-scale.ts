@@ -1,24 +1,27 @@
-// From numbers to places on an axis, and the round numbers written beside it. Knows no medium: terminal and SVG both use it.
+// Axes of charts: positions of numbers and round labels. Terminal and SVG use it.
 
+/** A linear or logarithmic axis. */
 export type AxisKind = 'linear' | 'log'
 
+/** A named curve. */
 export interface Series {
   name: string
   x: ArrayLike<number>
   y: ArrayLike<number>
 }
 
+/** An axis with its range and ticks. */
 export interface Scale {
   readonly kind: AxisKind
   readonly low: number
   readonly high: number
-  /** 0 at `low`, 1 at `high`; NaN for what has no place. */
+  /** 0 at `low`, 1 at `high`; NaN for values without a position. */
   place(value: number): number
-  /** Round numbers within the axis, about `count` of them, rising. */
+  /** Round numbers within the axis in ascending order, about `count` of them. */
   ticks(count: number): number[]
 }
 
-/** A scale that holds all finite values; a log scale leaves out those that are not positive. */
+/** A scale over all finite values; a log scale leaves out those that are not positive. */
 export function scaleOver(columns: readonly ArrayLike<number>[], kind: AxisKind = 'linear'): Scale {
   let low = Number.POSITIVE_INFINITY
   let high = Number.NEGATIVE_INFINITY
@@ -75,12 +78,12 @@ function linearTicks(low: number, high: number, count: number): number[] {
   const power = 10 ** Math.floor(Math.log10(raw))
   const step = [1, 2, 5, 10].map((part) => part * power).find((size) => size >= raw * (1 - 1e-9)) ?? power * 10
   const ticks: number[] = []
-  // Whole multiples rather than sums, so that no rounding error grows; adding 0 makes 0 of -0.
+  // Multiples instead of sums avoid growing rounding errors; adding 0 turns -0 into 0.
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step + 0)
   return ticks
 }
 
-/** `0.05`, `1200`, `3.2e-5`, `45k`: short, for the side of an axis. */
+/** A short label of an axis: `0.05`, `1200`, `3.2e-5`, `45k`. */
 export function formatTick(value: number): string {
   if (value === 0) return '0'
   const size = Math.abs(value)

@@ -1,22 +1,23 @@
-// Curves in a terminal, drawn with braille dots (2 by 4 to a character) or with plain letters. Knows no run.
+// Curves in a terminal, drawn with braille dots (2 by 4 per character) or with letters.
 import { type AxisKind, formatTick, type Series, scaleOver } from './chart-scale.ts'
 
+/** Size and style of a drawing. */
 export interface CurveOptions {
-  /** Characters, the axis and its labels included. */
+  /** Width in characters, with axis and labels. */
   width?: number
-  /** Lines of the drawing area. */
+  /** Height of the drawing area in lines. */
   height?: number
-  /** The vertical axis. */
+  /** Kind of the vertical axis. */
   axis?: AxisKind
   title?: string
-  /** Below the horizontal axis. */
+  /** Label below the horizontal axis. */
   xLabel?: string
   /**
-   * `ascii` gives every series a letter; `braille` is finer, but tells series apart by colour only, so it is the default for one
+   * `ascii` draws every series with a letter. `braille` is finer but distinguishes series by colour only, so it is the default for one
    * series, or with colours.
    */
   style?: 'braille' | 'ascii'
-  /** ANSI colours. */
+  /** Whether to use ANSI colours. */
   color?: boolean
 }
 
@@ -30,7 +31,7 @@ const dots = [
   [0x40, 0x80],
 ]
 
-/** One drawing with all series; later series lie over earlier ones. Points that are not finite leave gaps. */
+/** Draws all series; later series cover earlier ones. Points that are not finite leave gaps. */
 export function renderCurves(series: readonly Series[], options: CurveOptions = {}): string {
   const { width = 80, height = 14, axis = 'linear', title, xLabel, color = false } = options
   const style = options.style ?? (series.length > 1 && !color ? 'ascii' : 'braille')

@@ -1,25 +1,26 @@
-// What the processor used, in joules, where the system counts it (Linux, RAPL) and lets this user read it. Counts the whole
-// package: other programs too, and no graphics card.
+// Energy of the processor in joules, if the system counts it (Linux, RAPL) and this user may read it. It includes other programs on the
+// same processor, and no graphics card.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** Measures the energy of the processor. */
 export interface EnergyMeter {
-  /** Since the meter was started; undefined where nothing can be read. */
+  /** Energy since the meter was started; undefined if it cannot be read. */
   joules(): number | undefined
   stop(): void
 }
 
 interface Zone {
   file: string
-  /** Microjoules at which the counter begins anew. */
+  /** Microjoules at which the counter wraps around. */
   range: number
   last: number
 }
 
-/** Counters of busy packages begin anew about once an hour or less; reading them this often misses no turn. */
+/** Counters of busy processors wrap around about once an hour; reading them this often misses no wrap. */
 const intervalMs = 60_000
 
-/** Starts to count. `root` is where the system shows its counters. */
+/** Starts a meter. `root` is the folder of the system's counters. */
 export function startEnergyMeter(root = '/sys/class/powercap'): EnergyMeter {
   const zones = findPackages(root)
   let microjoules = 0
@@ -44,7 +45,7 @@ export function startEnergyMeter(root = '/sys/class/powercap'): EnergyMeter {
   }
 }
 
-/** Packages only (`intel-rapl:0`): their parts (`intel-rapl:0:0`) are counted within them. */
+/** Whole processors (`intel-rapl:0`), which include their parts (`intel-rapl:0:0`). */
 function findPackages(root: string): Zone[] {
   let names: string[]
   try {

@@ -1,5 +1,4 @@
-// events.jsonl of a run: appended to while the run goes on, read by everything that shows runs, cut back to a checkpoint when a
-// run is resumed. Knows no training and nothing of what is done with the events.
+// events.jsonl of a run: appended to while it trains, read by reports, and cut back to a checkpoint when it is resumed.
 
 import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -9,40 +8,42 @@ import { eventFromLine, eventToLine, type TrainingEvent } from './event-types.ts
 import { runFiles } from './run-files.ts'
 import { StepLines, type StepOutline } from './step-lines.ts'
 
-/** Longer lines are damage, not events. */
+/** A longer line is damaged. */
 const maxLineBytes = 16 * 2 ** 20
 const bufferBytes = 1 << 16
 const readBytes = 1 << 18
-/** Steps wait at most this long in memory, so that a dashboard follows and a kill costs little. */
+/** Time that steps stay in memory at most, so that a dashboard is current and a kill loses little. */
 const bufferMs = 1000
 
-/** Events that readers want at once, and those after which all before must be on disk. */
+/** Events that are written at once, and those that are brought to the disk with all before them. */
 const flushed: ReadonlySet<TrainingEvent['type']> = new Set(['start', 'evaluation', 'sample', 'incident', 'note'])
 const synced: ReadonlySet<TrainingEvent['type']> = new Set(['checkpoint', 'end'])
 
+/** What cutting the events back to a checkpoint did. */
 export interface CutRecords {
-  /** Events that stayed and events that were cut off. */
+  /** Numbers of events that were kept and removed. */
   kept: number
   removed: number
-  /** Whether the last event that stayed is the checkpoint of the step; without it, the run was killed before it could write one. */
+  /** Whether the last event is the checkpoint of the step; if not, the run was killed before it wrote that event. */
   checkpointFound: boolean
 }
 
+/** The open events.jsonl of a run. */
 export interface EventLog {
   readonly path: string
   append(event: TrainingEvent): void
   /**
-   * Keeps the events up to the checkpoint of `step` and cuts off the rest, so that the file of a resumed run equals that of an
-   * undisturbed one, save for times.
+   * Removes the events after the checkpoint of `step`, so that the file of a resumed run equals that of an uninterrupted one, except
+   * for times.
    */
   truncateAfterStep(step: number): Promise<CutRecords>
-  /** Hands what is in memory to the system; with `sync`, to the disk. */
+  /** Writes what is in memory to the file; with `sync`, also to the disk. */
   flush(options?: { sync?: boolean }): void
-  /** Safe to call twice. */
+  /** Closes the file; may be called twice. */
   close(): void
 }
 
-/** Opens, or begins, the events of a run's folder. A torn last line, which a killed run leaves, is cut off. */
+/** Opens or creates the events of a run's folder. An incomplete last line, which a killed run leaves, is removed. */
 export async function openEvents(folder: string): Promise<EventLog> {
   const path = join(folder, runFiles.events)
   mkdirSync(folder, { recursive: true })
@@ -105,14 +106,14 @@ export async function openEvents(folder: string): Promise<EventLog> {
 }
 
 /**
- * The events of a file, oldest first. A last line without an end is left out: the run is writing it, or was killed. Throws a
- * DataError that names the line for damage elsewhere.
+ * The events of a file, oldest first. An incomplete last line is left out: the run is writing it, or was killed.
+ * @throws DataError that names a damaged line
  */
 export async function* readEvents(path: string): AsyncGenerator<TrainingEvent, void, undefined> {
   for await (const lines of readLines(path)) for (const { text, number } of lines) yield parse(text, path, number)
 }
 
-/** Hands each event to `take` as `readEvents` gives it, but of most steps the outline alone: long runs are read several times as fast. */
+/** As `readEvents`, but with only some fields of most steps, which is several times as fast. */
 export async function outlineEvents(path: string, take: (event: TrainingEvent | StepOutline) => void): Promise<void> {
   const steps = new StepLines()
   for await (const lines of readLines(path))
@@ -132,21 +133,21 @@ function parse(text: string, path: string, number: number): TrainingEvent {
   if ('event' in read) return read.event
   const shown = text.length > 60 ? `${text.slice(0, 59)}…` : text
   throw new DataError(
-    `Expected ${read.fault}, got ${JSON.stringify(shown)}. The line is damaged; delete it to go on without it.`,
+    `Expected ${read.fault}, got ${JSON.stringify(shown)}. The line is damaged: delete it to continue without it.`,
     path,
     number,
   )
 }
 
 /**
- * Where to cut: behind the checkpoint of the step, or where that event is missing, before the first event of a later step and
- * without the end of the run. Lines behind a checkpoint that was found may be damaged.
+ * Where to cut: after the checkpoint of the step; or, if that event is missing, before the first event of a later step or the end of
+ * the run. Lines after the checkpoint may be damaged.
  */
 async function findCut(path: string, step: number): Promise<CutRecords & { bytes: number }> {
   const lines: { text: string; number: number; end: number }[] = []
   let cut = { bytes: 0, kept: 0, checkpointFound: false }
   let total = 0
-  // Lines behind the cut found so far wait for the next one: only then is it clear whether they stay.
+  // Lines after the last checkpoint are kept until the next one shows whether they stay.
   for await (const some of readLines(path))
     for (const line of some) {
       total += 1
@@ -173,17 +174,20 @@ interface Line {
   text: string
   /** 1-based */
   number: number
-  /** Bytes of the file up to and with the line's end. */
+  /** Bytes of the file up to the end of the line. */
   end: number
 }
 
-/** The whole lines of a file, many at once; what stands behind the last line's end is left out. */
+/** The complete lines of a file, in chunks; an incomplete last line is left out. */
 async function* readLines(path: string): AsyncGenerator<Line[], void, undefined> {
   let handle: Awaited<ReturnType<typeof open>>
   try {
     handle = await open(path, 'r')
   } catch (error) {
-    throw new DataError(`Expected the events of a run, got ${(error as NodeJS.ErrnoException).code}.`, path)
+    throw new DataError(
+      `Expected the events of a run, got ${(error as NodeJS.ErrnoException).code}. Check the path.`,
+      path,
+    )
   }
   try {
     const chunk = Buffer.allocUnsafe(readBytes)
@@ -217,7 +221,7 @@ async function* readLines(path: string): AsyncGenerator<Line[], void, undefined>
   }
 }
 
-/** The size of a file, and how much of it is whole lines. */
+/** The size of a file, and the size of its complete lines. */
 async function wholeLines(path: string): Promise<{ size: number; whole: number }> {
   const handle = await open(path, 'r')
   try {

@@ -1,4 +1,4 @@
-// A run's events, gathered for showing: columns of numbers by name, and lists of what is not a number. Draws nothing.
+// A run's events, gathered for reports: columns of numbers by name, and lists of the other events.
 
 import { join } from 'node:path'
 import type { Series } from './chart-scale.ts'
@@ -15,24 +15,25 @@ import { readEvents } from './events.ts'
 import { metricDirection } from './metrics.ts'
 import { runFiles } from './run-files.ts'
 
-/** Numbers over steps. */
+/** Values by step. */
 export interface Column {
   steps: number[]
   values: number[]
 }
 
+/** The events of a run by kind. */
 export interface RunHistory {
   start: StartEvent | undefined
   end: EndEvent | undefined
   /** `loss`, `learningRate`, `gradientNorm`, `tokensPerSecond`, `memoryBytes`, and the terms of the loss. */
   training: Record<string, Column>
-  /** By metric. */
+  /** Evaluations by metric. */
   evaluations: Record<string, Column>
   checkpoints: CheckpointEvent[]
   samples: SampleEvent[]
   incidents: IncidentEvent[]
   notes: NoteEvent[]
-  /** Of the last step. */
+  /** Number of the last step. */
   lastStep: number
   tokens: number
   /** Wall time of all steps. */
@@ -42,10 +43,11 @@ export interface RunHistory {
   lastTime: string | undefined
 }
 
-/** Reads events.jsonl of a run's folder. Throws a DataError that names a damaged line. */
+/** Reads events.jsonl of a run's folder. @throws DataError that names a damaged line */
 export const readHistory = (folder: string): Promise<RunHistory> =>
   gatherHistory(readEvents(join(folder, runFiles.events)))
 
+/** Gathers events into a history. */
 export async function gatherHistory(
   events: AsyncIterable<TrainingEvent> | Iterable<TrainingEvent>,
 ): Promise<RunHistory> {
@@ -73,7 +75,7 @@ export async function gatherHistory(
     history.firstTime ??= event.time
     history.lastTime = event.time
     history.lastStep = Math.max(history.lastStep, event.step)
-    // A resumed run goes on behind the end of its first part.
+    // A resumed run continues after the end event of the session before.
     history.end = event.type === 'end' ? event : undefined
     switch (event.type) {
       case 'start':
@@ -107,18 +109,20 @@ export async function gatherHistory(
   return history
 }
 
+/** A column as a curve. */
 export const seriesOf = (name: string, { steps, values }: Column): Series => ({ name, x: steps, y: values })
 
 /** Whether a lower value of a metric is better; a metric that is not registered counts as better when it is higher. */
 export const isLowerBetter = (metric: string): boolean => metricDirection(metric) === 'lower'
 
+/** The best value of a metric. */
 export interface Best {
   metric: string
   value: number
   step: number
 }
 
-/** The best evaluation by `metric`, or by the metric that was evaluated first. */
+/** The best evaluation by `metric` (default: the first metric). */
 export function bestOf(evaluations: Record<string, Column>, metric = Object.keys(evaluations)[0]): Best | undefined {
   const column = evaluations[metric]
   if (column === undefined) return undefined

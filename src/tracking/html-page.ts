@@ -1,4 +1,4 @@
-// A page of HTML that needs nothing else: no network, no script. Its style sheet has the colours of charts, for light and dark.
+// A self-contained HTML page: no network, no script. Its style sheet has the colours of charts for light and dark mode.
 import { escapeHtml } from './svg-chart.ts'
 
 const style = `
@@ -19,13 +19,13 @@ table { border-collapse: collapse } td, th { text-align: left; padding: .2rem 1r
 td.number { text-align: right; font-variant-numeric: tabular-nums } pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0 1rem }
 `
 
-/** The whole page around a body of HTML. */
+/** The page around a body of HTML. */
 export const htmlPage = (title: string, body: string): string =>
   '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
   '<meta name="viewport" content="width=device-width, initial-scale=1">' +
   `<title>${escapeHtml(title)}</title><style>${style}</style></head>\n<body>\n${body}\n</body></html>\n`
 
-/** Empty for no rows. Cells are plain text; numbers stand right. */
+/** A table of plain text, with numbers aligned to the right; empty for no rows. */
 export function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return ''
   const cells = (row: readonly string[]) =>

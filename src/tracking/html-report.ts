@@ -1,4 +1,4 @@
-// The report of a run as one HTML file that needs nothing else: no network, no script. Charts are inline SVG.
+// The report of a run as one self-contained HTML file with charts as inline SVG.
 import type { Column, RunHistory } from './history.ts'
 import { htmlPage, htmlTable } from './html-page.ts'
 import { chartsOf } from './report-sections.ts'
@@ -6,12 +6,13 @@ import { type RunCard, runCardRows } from './run-card.ts'
 import { escapeHtml, renderSvg } from './svg-chart.ts'
 import { describeRun } from './text-report.ts'
 
+/** Title and run card of a report. */
 export interface HtmlReportOptions {
   name?: string
   card?: RunCard
 }
 
-/** The whole page. */
+/** The report as a page. */
 export function renderHtmlReport(history: RunHistory, { name = 'Run', card }: HtmlReportOptions = {}): string {
   const section = (title: string, body: string) => (body === '' ? '' : `<section><h2>${title}</h2>${body}</section>`)
   const charts = chartsOf(history).map(renderSvg).join('\n')
@@ -42,7 +43,7 @@ export function renderHtmlReport(history: RunHistory, { name = 'Run', card }: Ht
   return htmlPage(name, body.filter(Boolean).join('\n'))
 }
 
-/** One row a step, one column a metric. */
+/** One row per step, one column per metric. */
 function evaluationTable(evaluations: Record<string, Column>): string {
   const names = Object.keys(evaluations)
   const rows = new Map<number, Map<string, number>>()

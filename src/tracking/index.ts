@@ -1,4 +1,4 @@
-// What is recorded of a run and how it is shown. What other folders may use of tracking.
+// Records of runs: events, metrics, files, charts and reports. The exports of tracking.
 export type { AxisKind, Series } from './chart-scale.ts'
 export { type CurveOptions, renderCurves } from './curve.ts'
 export { type EnergyMeter, startEnergyMeter } from './energy.ts'

@@ -1,6 +1,6 @@
-// Writes the few kinds of protobuf fields that TensorBoard's messages need. It reads nothing.
+// Writes the kinds of protobuf fields that TensorBoard's messages need.
 
-/** A message under construction; numbers are field numbers of its .proto file. Fields at their default are left out by callers. */
+/** A message that is being built, by the field numbers of its .proto file. Callers leave out fields at their default. */
 export class ProtoMessage {
   readonly #bytes: number[] = []
 

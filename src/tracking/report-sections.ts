@@ -1,7 +1,8 @@
-// Which curves a report shows of a run, in which order. Both reports, text and HTML, follow it.
+// The charts of a report and their order, for text and HTML.
 import type { AxisKind, Series } from './chart-scale.ts'
 import { type Column, type RunHistory, seriesOf } from './history.ts'
 
+/** A chart with its curves. */
 export interface Chart {
   title: string
   series: Series[]
@@ -15,7 +16,7 @@ const shown: Record<string, { title: string; axis: AxisKind }> = {
   memoryBytes: { title: 'Memory, bytes', axis: 'linear' },
 }
 
-/** The charts of a run: its loss with the evaluated loss, its terms, the other training numbers, each other metric. */
+/** The charts of a run: training and validation loss, the terms of the loss, other training values, other metrics. */
 export function chartsOf({ training, evaluations }: RunHistory): Chart[] {
   const charts: Chart[] = []
   const { loss } = training
@@ -41,7 +42,7 @@ export function chartsOf({ training, evaluations }: RunHistory): Chart[] {
   return charts
 }
 
-/** Exponential average over about a fiftieth of the run, unbiased at its start; values that are not finite are passed over. */
+/** Exponential moving average over about a fiftieth of the run, unbiased at its start; values that are not finite are skipped. */
 export function smoothed({ steps, values }: Column): Column {
   const keep = 1 - 1 / Math.max(1, values.length / 50)
   let sum = 0

@@ -8,7 +8,7 @@ import type { RunCard } from './run-card.ts'
 import { runFiles } from './run-files.ts'
 import { renderTextReport } from './text-report.ts'
 
-/** Writes report.txt and report.html into a run's folder, with its card where there is one; returns their paths. */
+/** Writes report.txt and report.html into a run's folder, with its run card if there is one. Returns their paths. */
 export async function writeReports(folder: string, { name = basename(resolve(folder)) } = {}): Promise<string[]> {
   const history = await readHistory(folder)
   const card = await readRunCard(folder)
@@ -18,7 +18,7 @@ export async function writeReports(folder: string, { name = basename(resolve(fol
   return paths
 }
 
-/** The card of a run, or undefined when none was written. Throws a DataError for one that is damaged. */
+/** The run card of a folder; undefined if there is none. @throws DataError for a damaged card */
 export async function readRunCard(folder: string): Promise<RunCard | undefined> {
   const path = join(folder, runFiles.card)
   const text = await readFile(path, 'utf8').catch(() => undefined)

@@ -1,5 +1,4 @@
-// The card of a run: what was trained, on what, with what, how long, and what it took. Made from plain data; knows no config by
-// its meaning and measures nothing but the machine.
+// The run card: data, config, versions, machine, time, energy and results of a run.
 
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +6,7 @@ import { formatBytes, formatCount, formatDuration, writeFileAtomic } from '../co
 
 import { runFiles } from './run-files.ts'
 
+/** The machine of a run. */
 export interface Hardware {
   cpu: string
   arch: string
@@ -14,42 +14,44 @@ export interface Hardware {
   /** Threads that this process may use. */
   threads: number
   memoryBytes: number
-  /** Names of graphics cards in use. */
+  /** Names of the graphics cards in use. */
   gpus: string[]
 }
 
+/** What a run card is made from. */
 export interface RunCardInput {
   name: string
   seed: number | string
-  /** Of Tunesmith, Node, libtorch and whatever else made the numbers. */
+  /** Versions of Tunesmith, Node, libtorch and other software. */
   versions: Record<string, string>
-  /** SHA-256 by what it is of: shard manifest, tokenizer, base model. */
+  /** SHA-256 by its source: shard manifest, tokenizer, base model. */
   dataHashes: Record<string, string>
-  /** The resolved run. */
+  /** The recipe with every default filled in. */
   config: unknown
   hardware?: Hardware
   steps: number
   tokens: number
-  /** Examples taken, in each pass anew. */
+  /** Examples trained on, counted in every epoch. */
   examples?: number
-  /** Of all sessions. */
+  /** Wall time of all sessions. */
   wallSeconds: number
   /** User and system time of all threads. */
   cpuSeconds: number
   parameters?: number
   /** Estimated floating-point operations of the whole run. */
   flops?: number
-  /** Measured, of the processor package. */
+  /** Measured energy of the processor. */
   energyJoules?: number
-  /** Of the machine, in any currency. */
+  /** Price of the machine, in any currency. */
   pricePerHour?: number
   currency?: string
   /** Final or best results by metric. */
   results?: Record<string, number>
-  /** Sessions that the run was resumed in after the first. */
+  /** How often the run was resumed. */
   resumed?: number
 }
 
+/** The content of run-card.json. */
 export interface RunCard extends Omit<RunCardInput, 'pricePerHour' | 'currency'> {
   hardware: Hardware
   cost?: { amount: number; currency: string; pricePerHour: number }
@@ -65,6 +67,7 @@ export const inspectHardware = (gpus: string[] = []): Hardware => ({
   gpus,
 })
 
+/** Makes a run card, with the cost if a price is known. */
 export function makeRunCard({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard {
   return {
     ...input,
@@ -81,7 +84,7 @@ export async function writeRunCard(folder: string, card: RunCard): Promise<void>
   await writeFileAtomic(join(folder, runFiles.cardText), renderRunCard(card))
 }
 
-/** What a card says, as pairs of a name and a text; unknown things are left out. */
+/** The rows of a card as pairs of name and text; unknown values are left out. */
 export function runCardRows(card: RunCard): [name: string, value: string][] {
   const { hardware, flops, energyJoules, cost } = card
   const rows: [string, string | undefined][] = [

@@ -1,5 +1,4 @@
-// Listens to a run: writes its events to events.jsonl, and the numbers and texts among them to TensorBoard's files. Knows no
-// training loop; whoever has events hands them over.
+// Writes the events of a run to events.jsonl, and their numbers and texts to TensorBoard's files.
 
 import { join } from 'node:path'
 import type { TrainingEvent } from './event-types.ts'
@@ -7,19 +6,21 @@ import { type CutRecords, openEvents } from './events.ts'
 import { runFiles } from './run-files.ts'
 import { openTensorBoard, type TensorBoardWriter } from './tensorboard.ts'
 
+/** Options of a tracker. */
 export interface TrackerOptions {
-  /** Also write event files for TensorBoard. */
+  /** Whether to write event files for TensorBoard too (default: true). */
   tensorBoard?: boolean
-  /** Go on from the checkpoint of this step: what was written of later steps is cut off. */
+  /** Continue from the checkpoint of this step: events after it are removed. */
   resumeAt?: number
 }
 
+/** The open records of a run. */
 export interface RunTracker {
-  /** What resuming cut off; undefined for a new run. */
+  /** What a resume removed; undefined for a new run. */
   readonly cut: CutRecords | undefined
   append(event: TrainingEvent): void
   flush(options?: { sync?: boolean }): void
-  /** Safe to call twice. */
+  /** Closes the files; may be called twice. */
   close(): void
 }
 
@@ -57,7 +58,7 @@ export async function trackRun(folder: string, options: TrackerOptions = {}): Pr
   }
 }
 
-/** Writes what TensorBoard can show of an event. */
+/** Writes an event as TensorBoard can show it. */
 export function writeToTensorBoard(board: TensorBoardWriter, event: TrainingEvent): void {
   const { step } = event
   const wallTime = Date.parse(event.time) / 1000
@@ -77,5 +78,5 @@ export function writeToTensorBoard(board: TensorBoardWriter, event: TrainingEven
   } else if (event.type === 'note') board.text('note', event.message, step, wallTime)
 }
 
-/** Model output is no Markdown: shown as it is. */
+/** As a Markdown code block, since model output is plain text. */
 const indented = (text: string) => text.replace(/^/gm, '    ')

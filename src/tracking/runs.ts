@@ -1,4 +1,4 @@
-// Finds the runs in a folder and sums up each in one line, from its events and its lock alone.
+// Finds the runs in a folder and summarises each in one line, from its events and its lock.
 
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,11 +11,12 @@ import { runFiles } from './run-files.ts'
 import { runOwner } from './run-lock.ts'
 import type { StepOutline } from './step-lines.ts'
 
-/** `interrupted` runs can be resumed, whether they were stopped or killed. */
+/** State of a run; an `interrupted` run, stopped or killed, can be resumed. */
 export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed' | 'damaged'
 
+/** A run in one line. */
 export interface RunSummary {
-  /** The name of the folder. */
+  /** Name of the folder. */
   name: string
   folder: string
   status: RunStatus
@@ -23,7 +24,7 @@ export interface RunSummary {
   message: string | undefined
   step: number
   totalSteps: number | undefined
-  /** Of the last step. */
+  /** Loss of the last step. */
   loss: number | undefined
   best: Best | undefined
   tokens: number
@@ -34,7 +35,7 @@ export interface RunSummary {
   updated: string | undefined
 }
 
-/** The runs directly in `folder`, and `folder` itself if it is one, the newest first. Damaged ones are listed as such. */
+/** The runs in `folder`, or `folder` itself if it is a run, newest first. Damaged runs are listed as such. */
 export async function listRuns(folder: string): Promise<RunSummary[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     throw new ConfigError(`Expected a folder of runs for \`${folder}\`, got ${error.code}.`)
@@ -47,7 +48,7 @@ export async function listRuns(folder: string): Promise<RunSummary[]> {
 
 const isRun = (folder: string): Promise<boolean> => exists(join(folder, runFiles.events))
 
-/** Sums up one run. Damage is an answer here, not an error. */
+/** Summarises one run. A damaged run gives a summary too, not an error. */
 export async function summarizeRun(folder: string): Promise<RunSummary> {
   const summary: RunSummary = {
     name: folder.split(/[\\/]/).filter(Boolean).at(-1) ?? folder,
@@ -95,7 +96,7 @@ function takeUp(summary: RunSummary, event: TrainingEvent | StepOutline): void {
 
 /** The table that `runs` prints. */
 export function renderRuns(runs: readonly RunSummary[]): string {
-  if (runs.length === 0) return 'No runs here.'
+  if (runs.length === 0) return 'No runs found.'
   const table = new Table({
     head: ['run', 'status', 'step', 'loss', 'best evaluation', 'tokens', 'time', 'last event'],
     style: { head: [], border: [] },

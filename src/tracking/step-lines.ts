@@ -1,16 +1,16 @@
-// Step events in passing: they are nearly all lines of a long run, and whoever sums it up needs little of each. The form of such lines is
-// learnt from one that was parsed and checked; a line of that very form is whole, and five values are cut out of it.
+// Reads step events fast: they are most lines of a long run, and a summary needs few fields. The layout of such lines is taken from one that
+// was parsed and checked; from a line of the same layout, the needed values are extracted without parsing it.
 import type { StepEvent, TrainingEvent } from './event-types.ts'
 
-/** What of a step sums up a run. */
+/** The fields of a step that a summary needs. */
 export type StepOutline = Pick<StepEvent, (typeof kept)[number]>
 
 const kept = ['type', 'time', 'step', 'loss', 'tokens', 'seconds'] as const
 
-/** Forms of one file: a run that was resumed may have other fields. Beyond these, lines are parsed. */
+/** Layouts per file, as a resumed run may have other fields. After these, lines are parsed. */
 const mostForms = 16
 
-// As JSON writes them; what is not finite is null there, and such a line is parsed.
+// Numbers as JSON writes them. One that is not finite is null, and its line is parsed.
 const number = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?`
 const known: Record<string, string> = {
   type: '"(step)"',
@@ -23,7 +23,7 @@ const known: Record<string, string> = {
 
 const literal = (text: string) => JSON.stringify(text).replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
-/** A pattern of an object with numbers and objects of numbers; undefined where there is anything else. */
+/** A pattern for an object of numbers and of objects of numbers; undefined if it has other values. */
 const patternOf = (fields: object, named: Record<string, string>): string | undefined => {
   const parts: string[] = []
   for (const [name, value] of Object.entries(fields)) {
@@ -35,12 +35,12 @@ const patternOf = (fields: object, named: Record<string, string>): string | unde
   return String.raw`\{${parts.join(',')}\}`
 }
 
-/** Of one file. */
+/** The layouts of one file. */
 export class StepLines {
   #form: { pattern: RegExp; at: Record<(typeof kept)[number], number> } | undefined
   #forms = 0
 
-  /** Undefined where the line is not of the form that was learnt last. */
+  /** The fields of a line; undefined if it has another layout than the last one that was learned. */
   read(line: string): StepOutline | undefined {
     if (this.#form === undefined) return undefined
     const { pattern, at } = this.#form
@@ -56,7 +56,7 @@ export class StepLines {
     }
   }
 
-  /** Takes up the form of a step's line that `read` did not know. */
+  /** Learns the layout of a step's line that `read` did not recognise. */
   learn(event: TrainingEvent): void {
     if (event.type !== 'step' || ++this.#forms > mostForms) return
     const pattern = patternOf(event, known)

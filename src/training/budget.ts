@@ -1,39 +1,44 @@
-// How much of a run is done, and how many steps it has: what the schedule and the loop's end depend on.
+// The length of a run: when it is done and how many steps it has, on which schedule and loop depend.
 import { ConfigError } from '../core/index.ts'
 import type { TrainingProgress } from './interval-trigger.ts'
 import type { TrainingSettings } from './settings.ts'
 
-/** What is done so far; `position` counts examples. */
+/** Progress with the position in the data; `position` counts examples. */
 export interface TrainingPosition extends TrainingProgress {
   position: number
 }
 
+/** The length of a run by its budget. */
 export interface RunLength {
   /**
-   * Steps in all: exact where the budget counts steps; otherwise from what a step has taken so far, a pure function of where the run
-   * stands.
+   * Total number of steps: exact for a budget of steps; otherwise estimated from the steps so far, as a pure function of the position.
    */
   totalSteps(at: TrainingPosition): number
   done(at: TrainingPosition): boolean
-  /** Whether the end depends on the clock. */
+  /** Whether the end depends on the time. */
   timed: boolean
 }
 
 const endless = Number.POSITIVE_INFINITY
 
-/** @param facts what a step is expected to take, before the first one. The last batch may reach into the next epoch. */
+/**
+ * The length of a run by the limit that is reached first. The last batch may reach into the next epoch.
+ * @param facts the expected size of a step, before the first one
+ */
 export const runLength = (
   budget: TrainingSettings['budget'],
   facts: { examplesPerStep: number; tokensPerStep: number; examplesPerEpoch: number },
 ): RunLength => {
   const { steps = endless, tokens = endless, epochs, minutes = endless } = budget
   if (Object.values(budget).every((value) => value === undefined))
-    throw new ConfigError('Expected a budget of steps, tokens, epochs or minutes, got none. Say when training ends.')
+    throw new ConfigError(
+      'A run needs a budget: set `budget.steps`, `budget.tokens`, `budget.epochs` or `budget.minutes`.',
+    )
   if (epochs !== undefined && !Number.isFinite(facts.examplesPerEpoch))
     throw new ConfigError(
-      'Expected a budget of steps, tokens or minutes for data without an end, got epochs. A mixture has none.',
+      'Expected a budget of steps, tokens or minutes for a mixture, got epochs. A mixture has no end.',
     )
-  // Products such as 0.1 * 30 are a rounding above the whole number that is meant.
+  // Products such as 0.1 * 30 are a rounding error above the whole number.
   const roundUp = (value: number) => (value === endless ? value : Math.ceil(value - 1e-9 * Math.max(1, value)))
   const lastPosition = epochs === undefined ? endless : Math.max(1, roundUp(epochs * facts.examplesPerEpoch))
   const done = (at: TrainingPosition) =>
@@ -49,7 +54,7 @@ export const runLength = (
         steps,
         share(tokens, at.tokens, facts.tokensPerStep),
         share(lastPosition, at.position, facts.examplesPerStep),
-        // Before the first step nothing is known of the speed: the warm-up has just begun.
+        // The speed is unknown before the first step, when the warmup has just begun.
         minutes === endless ? endless : at.seconds > 0 ? share(minutes * 60, at.seconds, endless) : 1_000_000,
       )
       return Math.max(at.step + 1, counted)

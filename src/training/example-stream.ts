@@ -1,33 +1,35 @@
-// The examples of a run in their order: a pure function of (seed, position), so that any place is found at once.
+// The examples of a run in their order: a pure function of (seed, position), so that a resumed run continues at once.
 import { createRandom } from '../core/index.ts'
 import { type Row, rowAt, type Sampler } from '../data/index.ts'
 import type { Objective } from '../objectives/index.ts'
 
+/** A global batch with its position in the data. */
 export interface TakenBatch<Example> {
   examples: Example[]
-  /** Where the first example lies in the order of the run. */
+  /** Position of the first example. */
   position: number
-  /** Where the next batch begins. */
+  /** Position of the next batch. */
   next: number
   tokens: number
-  /** Tokens of the rows that did not fit into examples. */
+  /** Tokens that were truncated. */
   cut: number
 }
 
+/** The size of a batch: in examples, or in tokens at least. */
 export interface BatchSize {
   sequences?: number
   tokens?: number
 }
 
-/** Examples in the order of a run; the same at a position whoever asks. */
+/** The examples of a run by their position; always the same at a position. */
 export interface ExampleSource<Example> {
-  /** Examples in one pass over the data; Infinity where it has no end. */
+  /** Examples per epoch; Infinity for a mixture, which has no end. */
   readonly perEpoch: number
-  /** The example at a position, and tokens that did not fit into it. */
+  /** The example at a position, and the number of tokens that were truncated. */
   example(position: number): { example: Example; cut: number }
 }
 
-/** The examples of one global batch. */
+/** Takes the examples of one global batch. */
 export const takeBatch = <Example>(
   source: ExampleSource<Example>,
   tokensOf: (example: Example) => number,
@@ -46,7 +48,7 @@ export const takeBatch = <Example>(
   return taken
 }
 
-/** Rows of a sampler as an objective makes examples of them. */
+/** Examples that an objective makes of a sampler's rows. */
 export class ExampleStream<Example> implements ExampleSource<Example> {
   readonly #objective: Objective<Example>
   readonly #sampler: Sampler

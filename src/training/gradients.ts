@@ -1,4 +1,4 @@
-// The loss and the gradients of one global batch, whatever parts it goes through the model in. Knows no objective by name.
+// Loss and gradients of one global batch, independent of how it is split into micro-batches, and of the objective.
 import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
@@ -6,52 +6,54 @@ import { type Criterion, mustPad, positionsIn } from '../objectives/index.ts'
 import { clearGrads, freeTensors, type Generator, keepUntilFreed, noGrad, scope, Tensor } from '../tensor/index.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
-/** What is trained: one model, or two that share an objective. */
+/** The model that is trained, or two models that share an objective. */
 export interface TrainableModel<Example = unknown> {
   model: Model
   auxiliary?: Model
   objective: Criterion<Example>
-  /** Every trained parameter once, by path. */
+  /** Every trained parameter, by path. */
   parameters: ReadonlyMap<string, Tensor>
 }
 
+/** How a batch is computed. */
 export interface GradientOptions {
   microTokens: number
   padded: boolean
-  /** Layers that are computed again in the backward pass. */
+  /** Layers whose activations are recomputed in the backward pass. */
   recompute: number
-  /** Of dropout in this step. */
+  /** Random numbers of dropout in this step. */
   generator: Generator
   device?: string
 }
 
+/** Gradients of one global batch. */
 export interface BatchGradients {
   loss: number
   terms: Record<string, number>
   gradients: Map<string, Tensor>
-  /** Parts that the batch went through in. */
-  parts: number
-  /** Frees the gradients. Nothing else does. */
+  /** Number of micro-batches. */
+  microBatches: number
+  /** Frees the gradients, which the caller must do. */
   release(): void
 }
 
-/** The draws of one step depend on the seed and its number alone. */
+/** Seeds the generator of a step: its random numbers depend on the seed and the number of the step alone. */
 export const reseed = (generator: Generator, seed: number, step: number): Generator =>
   generator.seed(createRandom(`${seed}/step/${step}`).integer(2 ** 53 - 1))
 
-/** The weights of a batch's terms, before anything is computed. @throws DataError when there is nothing to learn */
+/** The total weight of each loss term of a batch. @throws DataError for a batch without trained tokens */
 export const totalWeights = <Example>(objective: Criterion<Example>, examples: readonly Example[]) => {
   const totals: Record<string, number> = {}
   for (const example of examples)
     for (const [name, weight] of Object.entries(objective.weights(example))) totals[name] = (totals[name] ?? 0) + weight
   if (!Object.values(totals).some((weight) => weight > 0))
     throw new DataError(
-      `Expected something to learn in a batch of ${examples.length} examples, got no trained token. Check the data and what the objective trains.`,
+      `A batch of ${examples.length} examples has no trained token: check the data and the settings of the objective.`,
     )
   return totals
 }
 
-/** Gradients over `examples`; each term of the loss is divided once, by its weight over all of them. */
+/** Gradients of the loss over `examples`; each term is divided once, by its weight over all of them. */
 export const computeGradients = async <Example>(
   { model, auxiliary, objective, parameters }: TrainableModel<Example>,
   examples: readonly Example[],
@@ -60,19 +62,19 @@ export const computeGradients = async <Example>(
   const totals = totalWeights(objective, examples)
   const padded = options.padded || mustPad(objective, model)
   const lengths = examples.map(positionsIn(objective, model))
-  const parts = planMicroBatches(lengths, options.microTokens, padded)
+  const microBatches = planMicroBatches(lengths, options.microTokens, padded)
   const all = [...parameters.values()]
   clearGrads(all)
-  const sums = new GradientSums(parameters, parts.length > 1)
+  const sums = new GradientSums(parameters, microBatches.length > 1)
   const terms: Record<string, number> = {}
   let loss = 0
   try {
-    for (const part of parts) {
-      // Signals and timers get their turn between parts.
+    for (const indices of microBatches) {
+      // Signals and timers run between micro-batches.
       await setImmediate()
       scope(() => {
         const batch = objective.collate(
-          part.map((i) => examples[i]),
+          indices.map((i) => examples[i]),
           { padded, device: options.device },
         )
         batch.inputs.recompute = options.recompute
@@ -93,12 +95,12 @@ export const computeGradients = async <Example>(
     sums.release()
     throw error
   }
-  return { loss, terms, gradients: sums.gradients(), parts: parts.length, release: () => sums.release() }
+  return { loss, terms, gradients: sums.gradients(), microBatches: microBatches.length, release: () => sums.release() }
 }
 
 /**
- * Autograd adds float32 gradients itself. Those of bfloat16 parameters are added up in float32, or each part would be rounded
- * into what came before.
+ * Sums the gradients of micro-batches. Autograd does so for float32; those of bfloat16 parameters are summed in float32 here, as each sum
+ * would be rounded otherwise.
  */
 class GradientSums {
   readonly #parameters: ReadonlyMap<string, Tensor>
@@ -146,7 +148,7 @@ class GradientSums {
   }
 }
 
-/** Every parameter of a model and its second one, once each. */
+/** Every trained parameter of a model and of its auxiliary model; shared ones are there once. */
 export const trainedParameters = (model: Model, auxiliary?: Model): Map<string, Tensor> => {
   const parameters = new Map([...model.parameters()].filter(([, parameter]) => parameter.requiresGrad))
   const known = new Set(model.parameters().values())

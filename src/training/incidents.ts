@@ -1,21 +1,22 @@
-// What to say when a step goes wrong: which rows and which layers, and whether a loss stands out. Decides nothing.
+// Diagnosis of failed steps: which examples and layers are not finite, and whether a loss is a spike. The loop decides what follows.
 import { noGrad, scope, type Tensor } from '../tensor/index.ts'
 import { type BatchGradients, computeGradients, type GradientOptions, type TrainableModel } from './gradients.ts'
 
+/** The report of a step that is not finite. */
 export interface NonFiniteReport {
-  /** Of the batch: a number, or what it came out as. */
+  /** Loss of the batch as text, since it may be NaN or infinite. */
   loss: string
-  /** Parameters whose gradients have values that are not finite, with how many. */
+  /** Parameters whose gradients have values that are not finite, with their number. */
   parameters: { path: string; values: number }[]
   /** Parameters that are not finite themselves. */
   weights: string[]
-  /** Places in the order of the run of the examples whose own loss or gradients are not finite. */
+  /** Positions in the data of the examples whose own loss or gradients are not finite. */
   examples: number[]
 }
 
 const badValues = (tensor: Tensor): number => noGrad(() => scope(() => tensor.size - tensor.isfinite().sum().item()))
 
-/** Runs the examples of a failed step one by one to find those that make it fail. */
+/** Computes the examples of a failed step one by one to find those that make it fail. */
 export const diagnose = async <Example>(
   trainable: TrainableModel<Example>,
   examples: readonly Example[],
@@ -29,7 +30,7 @@ export const diagnose = async <Example>(
     if (values > 0) report.parameters.push({ path, values })
   }
   for (const [path, parameter] of trainable.parameters) if (badValues(parameter) > 0) report.weights.push(path)
-  // With damaged weights every example fails, and says nothing.
+  // With damaged weights every example fails.
   if (report.weights.length > 0) return report
   for (const [i, example] of examples.entries()) {
     const weights = Object.values(trainable.objective.weights(example))
@@ -45,14 +46,15 @@ export const diagnose = async <Example>(
 export const describeNonFinite = ({ loss, parameters, weights, examples }: NonFiniteReport): string => {
   const list = (names: readonly (string | number)[]) =>
     `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
-  if (weights.length > 0) return `Weights are not finite: ${list(weights)}. Go back to an earlier checkpoint.`
+  if (weights.length > 0) return `Weights are not finite: ${list(weights)}.`
   const whole = Number.isFinite(Number(loss)) ? 'The norm of all gradients' : 'The loss'
   const layers = parameters.length === 0 ? whole : `Gradients of ${list(parameters.map(({ path }) => path))}`
-  const rows = examples.length === 0 ? 'by no single example alone' : `by the examples at ${list(examples)}`
-  return `${layers} came out not finite, ${rows}.`
+  const rows =
+    examples.length === 0 ? ', though no single example is' : `, because of the examples at ${list(examples)}`
+  return `${layers} ${layers === 'The loss' || layers === 'The norm of all gradients' ? 'is' : 'are'} not finite${rows}.`
 }
 
-/** Notices a loss that stands out from those before it. */
+/** Detects a loss far above those before it. */
 export class SpikeWatch {
   readonly #window: number[]
   static readonly size = 64
@@ -61,12 +63,12 @@ export class SpikeWatch {
     this.#window = [...window]
   }
 
-  /** The recent losses, for a checkpoint. */
+  /** The recent losses, which a checkpoint stores. */
   get window(): readonly number[] {
     return this.#window
   }
 
-  /** How many standard deviations above the recent mean a loss is, where that is more than it should be. */
+  /** The standard deviations by which a loss is above the recent mean if it is a spike, else undefined. */
   check(loss: number): number | undefined {
     const { length } = this.#window
     if (length < SpikeWatch.size / 2) return undefined

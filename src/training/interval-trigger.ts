@@ -1,25 +1,26 @@
-// Says when something that is done again and again is due next. Knows no clock but the one it is given.
+// Decides when something that is repeated, such as an evaluation, is due.
 import type { IntervalSettings } from './settings.ts'
 
+/** What a run has done so far. */
 export interface TrainingProgress {
   step: number
   tokens: number
-  /** Seconds of training, over all starts of the run. */
+  /** Seconds of training in all sessions. */
   seconds: number
 }
 
-/** Each limit counts from where the thing was done last, so that a resumed run does it at the same steps. */
+/** Is due at multiples of an interval, so that a resumed run does the same at the same steps. */
 export class IntervalTrigger {
   readonly #every: IntervalSettings
   #last: TrainingProgress
 
   constructor(every: IntervalSettings, last: TrainingProgress) {
     this.#every = every
-    // A copy: the loop counts on in the object that it gave.
+    // A copy, as the loop changes its object.
     this.#last = { ...last }
   }
 
-  /** True when due; it then counts as done. */
+  /** Whether a multiple of the interval was passed since the last call. Call it after every step. */
   now(progress: TrainingProgress): boolean {
     const { steps, tokens, minutes } = this.#every
     const crossed = (size: number | undefined, before: number, after: number) =>

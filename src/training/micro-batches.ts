@@ -1,8 +1,8 @@
-// Splits a global batch into parts that go through the model one after another. Knows no model.
+// Splits a global batch into micro-batches. Independent of the model.
 
-/** Indices of examples by part, every part below `maxTokens` unless one example alone is larger. Padded parts count their padding. */
+/** Indices of examples by micro-batch, each of at most `maxTokens` unless one example is larger. Padding counts if they are padded. */
 export const planMicroBatches = (lengths: readonly number[], maxTokens: number, padded: boolean): number[][] => {
-  // Alike lengths together, so that padding and the work of parts are even; stable, so that the plan is one.
+  // Similar lengths together, for little padding; a stable order, for the same plan every time.
   const order = lengths.map((_, i) => i)
   if (padded) order.sort((a, b) => lengths[b] - lengths[a] || a - b)
   const parts: number[][] = []

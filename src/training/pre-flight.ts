@@ -1,4 +1,4 @@
-// What is checked and shown before the first step, so that a run that cannot learn is not paid for. Knows no objective by name.
+// The checks before the first step, so that a run that cannot learn ends before it costs anything. Independent of the objective.
 import { ConfigError } from '../core/index.ts'
 import { Embedding } from '../nn/index.ts'
 import type { VocabularyFacts } from '../objectives/index.ts'
@@ -25,12 +25,12 @@ export interface PreFlightFacts<Example> {
 }
 
 export interface PreFlight {
-  /** The first example as text, with what is trained marked. */
+  /** The first example as text, with its trained tokens marked. */
   example: string
   tokensPerStep: number
-  /** Share of tokens that the loss looks at. */
+  /** Share of tokens that are trained. */
   trainedShare: number
-  /** Share of tokens that did not fit into examples. */
+  /** Share of tokens that were truncated. */
   truncatedShare: number
   parameters: number
   /**
@@ -38,7 +38,7 @@ export interface PreFlight {
    * gradient is not computed.
    */
   flopsPerToken: number
-  /** Rows and width of the matrix products. */
+  /** Rows and columns of the matrix products. */
   products: { tokens: number; width: number }
   memory: { parameters: number; gradients: number; optimizer: number; activations: number; available: number }
   warnings: string[]
@@ -91,15 +91,16 @@ const planWarnings = ({
   return warnings
 }
 
-/** @throws ConfigError or DataError for a run that could not learn */
+/** Checks the first batch and estimates what a step takes. @throws ConfigError or DataError for a run that could not learn */
 export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight => {
   const { trainable, stream, vocabulary, decode } = facts
   const { objective } = trainable
   if (vocabulary.size > facts.vocabSize)
     throw new ConfigError(
-      `Expected a model with at least ${vocabulary.size} entries in its vocabulary, as the tokenizer has, got ${facts.vocabSize}. Set the model's vocabSize.`,
+      `Expected a model with a vocabulary of at least ${vocabulary.size}, as the tokenizer has, got ${facts.vocabSize}. Set \`vocabSize\` of the model.`,
     )
-  if (trainable.parameters.size === 0) throw new ConfigError('Expected parameters to train, got none. Unfreeze some.')
+  if (trainable.parameters.size === 0)
+    throw new ConfigError('A run needs parameters to train, and all of them are frozen: choose another variant.')
   const { examples, tokens, cut } = takeBatch(stream, objective.tokens, 0, facts.batch)
   const totals = totalWeights(objective, examples)
   const trained = Math.max(...Object.values(totals))
@@ -107,15 +108,15 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
   const warnings = planWarnings(facts)
   const truncatedShare = cut / Math.max(1, tokens + cut)
   if (truncatedShare > 0.05)
-    warnings.push(`${(100 * truncatedShare).toFixed(1)} % of the tokens do not fit into the examples and are not seen.`)
+    warnings.push(`${(100 * truncatedShare).toFixed(1)} % of the tokens are truncated and not trained on.`)
   if (vocabulary.pad !== undefined && vocabulary.pad === vocabulary.eos)
-    warnings.push('The padding token is the end of text too: padding is told from text by masks, never by its id.')
+    warnings.push('The padding token is the end-of-text token too: padding is recognised by masks, not by its id.')
   if (vocabulary.eos === undefined && vocabulary.sep === undefined)
-    warnings.push('The tokenizer has no end of text: the model cannot learn where one ends.')
+    warnings.push('The tokenizer has no end-of-text token: the model cannot learn where a text ends.')
   const all = [...trainable.parameters.values()]
   const size = all.reduce((sum, parameter) => sum + parameter.size, 0)
   const { hiddenSize, numLayers, vocabSize } = trainable.model.facts
-  // Some 16 vectors of the hidden size a layer are kept for the backward pass, and one row of scores at a time in chunks.
+  // About 16 vectors of the hidden size per layer are kept for the backward pass, and logits in chunks.
   const activations =
     4 * Math.min(facts.microTokens, tokens) * (16 * hiddenSize * numLayers + Math.min(vocabSize, 2048))
   return {

@@ -1,4 +1,4 @@
-// The objective's loss on text that is not trained on, the same examples every time.
+// The objective's loss on validation data: the same examples in every evaluation.
 import { setImmediate } from 'node:timers/promises'
 import { OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
@@ -8,8 +8,9 @@ import type { ExampleSource } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
 import { planMicroBatches } from './micro-batches.ts'
 
+/** How validation examples are evaluated. */
 export interface ValidationOptions {
-  /** Examples to look at; all of one pass at most. */
+  /** Number of examples, at most one epoch. */
   examples: number
   microTokens: number
   padded: boolean
@@ -18,7 +19,7 @@ export interface ValidationOptions {
 
 const item = (value: number | { item(): number }) => (typeof value === 'number' ? value : value.item())
 
-/** Means over the examples: `loss`, each term of it, and the objective's own metrics. Leaves the model in the mode it was in. */
+/** Means over the examples: `loss`, each of its terms, and the objective's metrics. The model stays in its mode. */
 export const evaluateValidation = async <Example>(
   { model, auxiliary, objective }: TrainableModel<Example>,
   stream: ExampleSource<Example>,
@@ -41,7 +42,7 @@ export const evaluateValidation = async <Example>(
           { padded, device: options.device },
         )
         const { terms, metrics } = objective.loss(model, batch, { metrics: true, auxiliary })
-        // Read first: a part that runs out of memory must not have been counted.
+        // All values are read before any is added, as a micro-batch that runs out of memory is split and computed again.
         const sumsOfTerms = terms.map(({ sum }) => sum.item())
         const sumsOfMetrics = Object.values(metrics).map(({ sum }) => item(sum))
         for (const [i, { name, weight, scale }] of terms.entries()) add(`term ${name}`, sumsOfTerms[i], weight, scale)

@@ -1,4 +1,4 @@
-// A comparison as one HTML file that needs nothing else: tables, score against cost, training curves, samples side by side.
+// A comparison as one self-contained HTML file: tables, scores against costs, training curves, samples.
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import {
   type Chart,
@@ -32,7 +32,7 @@ const describeVariant = ({ variant, randomInit }: ComparedRun): string =>
 const describeTrained = ({ trainedParameters, trainedShare }: ComparedRun): string =>
   `${formatCount(trainedParameters)}${trainedShare === undefined ? '' : ` (${Number((100 * trainedShare).toPrecision(3))} %)`}`
 
-/** What there is to say of runs of one task, as columns that at least one of them fills. */
+/** The columns of a task's runs that at least one of them has. */
 const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(row: ComparedRun): string }[] => {
   const columns: { head: string; cell(row: ComparedRun): string; shown?: boolean }[] = [
     { head: 'run', cell: ({ name }) => name },
@@ -67,7 +67,7 @@ const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(r
   return columns.filter(({ shown = true }) => shown)
 }
 
-/** Rows of cells for each task: its runs, then what they are held against. */
+/** Rows for each task: its runs, then the references. */
 export const comparisonTables = ({
   runs,
   references,
@@ -118,7 +118,7 @@ const scatters = ({ runs, references }: Comparison, task: string): string => {
     .join('\n')
 }
 
-/** Curves of all runs of a task in one chart each: the loss, and the metric. */
+/** Charts of the training loss and of the metric, with a curve for each run of a task. */
 const curves = async (runs: readonly ComparedRun[]): Promise<string> => {
   const histories = await Promise.all(
     runs.map(async (run) => ({ run, history: await readHistory(run.run).catch(() => undefined) })),
@@ -132,7 +132,7 @@ const curves = async (runs: readonly ComparedRun[]): Promise<string> => {
     }),
   })
   return [
-    chart('Loss while training, smoothed', ({ training }) => training.loss && smoothed(training.loss)),
+    chart('Training loss, smoothed', ({ training }) => training.loss && smoothed(training.loss)),
     chart(`Held out: ${runs[0].metric}`, ({ evaluations }, { metric }) => evaluations[metric]),
   ]
     .filter(({ series }) => series.length > 0)
@@ -144,7 +144,7 @@ const sampleSection = ({ id, prompt, reference, answers }: ComparedSample): stri
   `<h3>${escapeHtml(id)}</h3><pre>${escapeHtml(prompt)}</pre>` +
   htmlTable(['who', 'says'], [['reference', reference], ...answers.map(({ name, text }) => [name, text])])
 
-/** The whole page. */
+/** The comparison as a page. */
 export const renderComparisonPage = async (compared: Comparison): Promise<string> => {
   const sections = comparisonTables(compared).map(async ({ task, head, rows }) => {
     const own = compared.runs.filter((run) => run.task === task)
@@ -158,7 +158,7 @@ export const renderComparisonPage = async (compared: Comparison): Promise<string
   })
   const warnings = compared.warnings.map((warning) => `<p><b>${escapeHtml(warning)}</b></p>`)
   const notes =
-    '<p>Intervals are of the bootstrap over held-out records, 95 %. Differences are between predictions of the same records: the run minus ' +
+    '<p>Intervals are 95 % bootstrap intervals over the validation records. Differences are between predictions of the same records: the run minus ' +
     'the other, with the probability that chance alone gives one as large.</p>'
   return htmlPage(
     'Comparison',

@@ -1,4 +1,4 @@
-// The process of a run that `run-apart.ts` starts: takes one run, says what happens, and ends.
+// The subprocess of a run, which `run-in-subprocess.ts` starts: executes one run, sends its events as messages, and ends.
 import { packError } from '../../core/index.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import { startOf } from '../kinds.ts'
@@ -6,26 +6,26 @@ import { resume } from '../resume.ts'
 import type { MessageFromSubprocess, MessageToSubprocess, SubprocessRun } from './run-in-subprocess.ts'
 
 const aborter = new AbortController()
-// Ctrl-C reaches every process of a terminal; twice, it ends the one that listens to us.
+// Ctrl-C reaches every process of a terminal. The first one stops in order; a second one ends the parent, see `disconnect`.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => aborter.abort())
-// Nobody listens any more: an end like that of a killed run, whose checkpoints are whole.
+// The parent has ended: end as a killed run does, whose checkpoints are intact.
 process.on('disconnect', () => process.exit(1))
 
-const say = (message: MessageFromSubprocess): Promise<void> =>
+const send = (message: MessageFromSubprocess): Promise<void> =>
   new Promise((resolve) => {
     process.send?.(message, undefined, {}, () => resolve())
   })
 
-let go: () => void = () => {}
+let proceed: () => void = () => {}
 const listener: RunListener = {
   signal: aborter.signal,
-  onPreFlight: (...said) =>
+  onPreFlight: (...args) =>
     new Promise<void>((resolve) => {
-      go = resolve
-      void say({ type: 'preFlight', said })
+      proceed = resolve
+      void send({ type: 'preFlight', args })
     }),
-  onEvent: (...said) => void say({ type: 'event', said }),
-  onNote: (...said) => void say({ type: 'note', said }),
+  onEvent: (...args) => void send({ type: 'event', args }),
+  onNote: (...args) => void send({ type: 'note', args }),
 }
 
 const begin = (run: SubprocessRun): Promise<RunResult> =>
@@ -34,13 +34,13 @@ const begin = (run: SubprocessRun): Promise<RunResult> =>
     : startOf((run.recipe as { command?: unknown }).command).start(run.recipe, listener)
 
 process.on('message', async (message: MessageToSubprocess) => {
-  if (message.type === 'go') go()
+  if (message.type === 'go') proceed()
   else if (message.type === 'stop') aborter.abort()
   else {
     try {
-      await say({ type: 'result', result: await begin(message.run) })
+      await send({ type: 'result', result: await begin(message.run) })
     } catch (error) {
-      await say({ type: 'error', error: packError(error) })
+      await send({ type: 'error', error: packError(error) })
     }
     process.exit(0)
   }

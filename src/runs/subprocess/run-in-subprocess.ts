@@ -1,4 +1,4 @@
-// A run in a process of its own: what it says comes over as messages, and its memory is its own. Knows no kind of run.
+// A run in a subprocess: its events arrive as messages, and its memory is returned when it ends. Independent of the kind of run.
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -7,68 +7,68 @@ import { exists, NativeError, type PortableError, startProcess, unpackError } fr
 import { runFiles, runOwner } from '../../tracking/index.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
 
-/** A recipe to begin with, `command` and `out` included, or the folder of a run to go on with. */
+/** A recipe to start, with `command` and `out`, or the folder of a run to resume. */
 export type SubprocessRun = { recipe: object } | { folder: string }
 
-/** To the run's process; `go` answers a pre-flight. */
+/** Messages to the subprocess; `go` answers a pre-flight. */
 export type MessageToSubprocess = { type: 'run'; run: SubprocessRun } | { type: 'go' } | { type: 'stop' }
 
 type ListenerArguments<Name extends 'onPreFlight' | 'onEvent' | 'onNote'> = Parameters<NonNullable<RunListener[Name]>>
 
-/** From the run's process. */
+/** Messages from the subprocess. */
 export type MessageFromSubprocess =
-  | { type: 'preFlight'; said: ListenerArguments<'onPreFlight'> }
-  | { type: 'event'; said: ListenerArguments<'onEvent'> }
-  | { type: 'note'; said: ListenerArguments<'onNote'> }
+  | { type: 'preFlight'; args: ListenerArguments<'onPreFlight'> }
+  | { type: 'event'; args: ListenerArguments<'onEvent'> }
+  | { type: 'note'; args: ListenerArguments<'onNote'> }
   | { type: 'result'; result: RunResult }
   | { type: 'error'; error: PortableError }
 
-/** How long a run may take to see that whoever started it was killed. */
+/** Time in which a run notices that its parent was killed. */
 const orphanMs = 10_000
 
-/** A run that was left alone ends by itself within a step. */
-const outlive = async (folder: string): Promise<void> => {
+/** Waits until a run whose parent was killed has ended, which takes a step. */
+const waitForOrphan = async (folder: string): Promise<void> => {
   for (let waited = 0; waited < orphanMs && (await runOwner(folder)) !== undefined; waited += 50) await setTimeout(50)
 }
 
-/** Begins the run of a recipe in a process of its own, or goes on with what is in its folder `out`. @throws as `runApart` */
+/** Starts the run of a recipe in a subprocess, or resumes the one in its folder `out`. @throws as `startSubprocess` */
 export const runInSubprocess = async (recipe: { out: string }, listener: RunListener = {}): Promise<RunResult> => {
   const folder = recipe.out
-  await outlive(folder)
-  const begun = await exists(join(folder, runFiles.recipe))
-  return runApart(begun ? { folder } : { recipe }, listener)
+  await waitForOrphan(folder)
+  const hasRun = await exists(join(folder, runFiles.recipe))
+  return startSubprocess(hasRun ? { folder } : { recipe }, listener)
 }
 
 const send = (child: ChildProcess, message: MessageToSubprocess): void => {
-  // One that has just ended says so by itself.
+  // A subprocess that has just ended is noticed by its event.
   if (child.connected) child.send(message, () => {})
 }
 
 /**
- * Begins a run, or goes on with one, and gives what it came to once its process has ended. An abort stops it in order.
- * @throws what the run throws; the signal's reason where it was stopped before it began; NativeError where its process was killed
+ * Starts or resumes a run in a subprocess and returns its result. An abort stops it in order.
+ * @throws what the run throws; the signal's reason if it was stopped before it started; NativeError if its process was killed
  */
-export const runApart = async (run: SubprocessRun, listener: RunListener = {}): Promise<RunResult> => {
+export const startSubprocess = async (run: SubprocessRun, listener: RunListener = {}): Promise<RunResult> => {
   const { signal } = listener
   signal?.throwIfAborted()
-  // stdout stays the program's own, whatever a library writes there.
+  // What a library writes to stdout goes to stderr, as stdout is the program's.
   const child = startProcess(new URL('./child.ts', import.meta.url), {
     stdio: ['ignore', 2, 'inherit', 'ipc'],
   })
   const stop = () => send(child, { type: 'stop' })
   signal?.addEventListener('abort', stop)
   let outcome: { result: RunResult } | { error: unknown } | undefined
-  const hear = async (message: MessageFromSubprocess): Promise<void> => {
+  const receive = async (message: MessageFromSubprocess): Promise<void> => {
     if (message.type === 'preFlight') {
-      await listener.onPreFlight?.(...message.said)
+      await listener.onPreFlight?.(...message.args)
       send(child, { type: 'go' })
-    } else if (message.type === 'event') listener.onEvent?.(...message.said)
-    else if (message.type === 'note') listener.onNote?.(...message.said)
+    } else if (message.type === 'event') listener.onEvent?.(...message.args)
+    else if (message.type === 'note') listener.onNote?.(...message.args)
     else if (message.type === 'result') outcome ??= message
     else outcome ??= { error: unpackError(message.error) }
   }
   child.on('message', (message: MessageFromSubprocess) => {
-    hear(message).catch((error: unknown) => {
+    receive(message).catch((error: unknown) => {
       outcome ??= { error }
       send(child, { type: 'go' })
       stop()
@@ -76,12 +76,12 @@ export const runApart = async (run: SubprocessRun, listener: RunListener = {}): 
   })
   send(child, { type: 'run', run })
   try {
-    // Not `exit`: messages may still be on their way then.
+    // Not `exit`, after which messages may still arrive.
     const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     if (outcome === undefined) {
       signal?.throwIfAborted()
       throw new NativeError(
-        `Expected the run's process to say how it ended, got ${killedBy ?? `exit code ${code}`}. ${killedBy === 'SIGKILL' ? 'The machine may have run out of memory: lower batch.microTokens.' : 'Run it alone to see more.'}`,
+        `The subprocess of the run ended with ${killedBy ?? `exit code ${code}`}. ${killedBy === 'SIGKILL' ? 'The machine may have run out of memory: lower batch.microTokens.' : 'Start the run by itself to see more.'}`,
       )
     }
     if ('error' in outcome) throw outcome.error

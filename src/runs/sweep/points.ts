@@ -1,18 +1,18 @@
-// The points of a sweep: every combination of the values that vary, each with a name that says how it differs. Knows no recipe's meaning.
+// The points of a sweep: every combination of the values that vary, each with a name made of those values.
 import { ConfigError, sha256, show } from '../../core/index.ts'
 
-/** Values by the path of a key of the recipe: `learningRate`, `adapter.rank`. */
+/** Values by the path of a recipe's key: `learningRate`, `adapter.rank`. */
 export type SweepAxes = Readonly<Record<string, readonly unknown[]>>
 
 export interface SweepPoint {
-  /** Of its folder. */
+  /** Name of its folder. */
   name: string
-  /** Its value of each axis. */
+  /** Its value on each axis. */
   over: Record<string, unknown>
 }
 
-/** Points that would take days to list are a mistake. */
-const mostPoints = 10_000
+/** More points than this are taken for a mistake. */
+const maxPoints = 10_000
 
 const setAt = (target: Record<string, unknown>, path: readonly string[], value: unknown): Record<string, unknown> => {
   const [key, ...rest] = path
@@ -30,7 +30,7 @@ export const recipeAt = (recipe: object, { over }: SweepPoint): Record<string, u
 
 const word = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** A name for a folder, told apart by a hash where the words alone are too long or lose something. */
+/** A name for a folder, with a hash if the values are too long or have characters that a name cannot have. */
 const nameOf = (over: Record<string, unknown>): string => {
   const paths = Object.keys(over)
   const last = (path: string) => path.split('.').at(-1)!
@@ -40,7 +40,7 @@ const nameOf = (over: Record<string, unknown>): string => {
   return safe === whole && safe.length <= 120 ? safe : `${safe.slice(0, 100)}-${sha256(whole).slice(0, 8)}`
 }
 
-/** The last axis varies fastest. @throws ConfigError for axes without values, or with one twice */
+/** All points; the last axis varies fastest. @throws ConfigError for axes without values, or with a value twice */
 export const sweepPoints = (axes: SweepAxes): SweepPoint[] => {
   const faults: string[] = []
   for (const [path, values] of Object.entries(axes)) {
@@ -54,11 +54,11 @@ export const sweepPoints = (axes: SweepAxes): SweepPoint[] => {
       faults.push(`Expected each value once for \`over.${path}\`, got ${show(values)}.`)
   }
   if (Object.keys(axes).length === 0)
-    faults.push('Expected something to vary for `over`, got nothing. Say --over.learningRate 1e-4,5e-4.')
+    faults.push('A sweep needs values to vary: set `over`, for instance --over.learning-rate 1e-4,5e-4.')
   if (faults.length > 0) throw new ConfigError(faults)
   const count = Object.values(axes).reduce((product, values) => product * values.length, 1)
-  if (count > mostPoints)
-    throw new ConfigError(`Expected at most ${mostPoints} runs for \`over\`, got ${count}. Vary less at a time.`)
+  if (count > maxPoints)
+    throw new ConfigError(`Expected at most ${maxPoints} runs for \`over\`, got ${count}. Vary less at a time.`)
   const all = Object.entries(axes).reduce<Record<string, unknown>[]>(
     (points, [path, values]) => points.flatMap((point) => values.map((value) => ({ ...point, [path]: value }))),
     [{}],

@@ -1,16 +1,17 @@
-// What a sweep came to: for each setting the mean and the spread over its seeds. Reads what runs left behind.
+// The results of a sweep: mean and spread over the seeds of each setting, from the files of the runs.
 import { join } from 'node:path'
 import { isLowerBetter, readRunCard, runFiles } from '../../tracking/index.ts'
 import { readEvaluation } from '../finetune/evaluation-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import type { SweptRun } from './sweep.ts'
 
+/** The runs of a sweep that differ in their seeds alone. */
 export interface SweepSetting {
-  /** Its value of each axis but the seed. */
+  /** Its value on each axis but the seed. */
   over: Record<string, unknown>
   /** Names of its finished runs. */
   runs: string[]
-  /** Of the main metric over those. */
+  /** Mean of the main metric. */
   mean: number
   /** Standard deviation over seeds; 0 for one run. */
   spread: number
@@ -20,7 +21,7 @@ export interface SweepSetting {
   seconds: number
 }
 
-/** The metric that a finished run is known by, and its value. */
+/** The main metric of a finished run, and its value. */
 const resultOf = async (folder: string): Promise<{ metric: string; value: number } | undefined> => {
   const evaluation = await readEvaluation(join(folder, runFiles.model))
   if (evaluation !== undefined)
@@ -31,7 +32,7 @@ const resultOf = async (folder: string): Promise<{ metric: string; value: number
   return metric === undefined || results[metric] === undefined ? undefined : { metric, value: results[metric] }
 }
 
-/** Fills in the values of finished runs and puts together those that differ in their seeds alone. */
+/** Fills in the values of finished runs, and groups those that differ in their seeds alone. */
 export const summarize = async (
   runs: SweptRun[],
 ): Promise<{ metric: string | undefined; settings: SweepSetting[] }> => {

@@ -1,6 +1,5 @@
-// A sweep: the same recipe run at every point of a grid, one after another in a folder of runs. Started again it goes on: finished runs
-// are passed over, and one that was stopped is resumed. Each is a process of its own, so that its memory is its own too. Knows no task and
-// no variant.
+// A sweep: one recipe at every point of a grid, one run after another. Started again it continues: finished runs are skipped, and a stopped
+// one is resumed. Each runs in a subprocess, which returns its memory. Independent of task and variant.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
@@ -16,38 +15,42 @@ import { type SweepSetting, summarize } from './summary.ts'
 export const SWEEP_FILE = 'sweep.json'
 const SUMMARY_FILE = 'summary.json'
 
+/** A recipe with the values that vary. */
 export interface SweepInput {
-  /** As for one run, with `command` saying its kind; `finetune` unless given. Without `out`. */
+  /** The recipe of one run, without `out`; `command` is its kind (default: finetune). */
   recipe: object
   over: SweepAxes
-  /** Folder of the sweep. */
+  /** Folder of the sweep, with one folder per run. */
   out: string
 }
 
+/** Callbacks of a sweep. */
 export interface SweepListener {
-  /** Before each run; what it returns listens to that run, and is stopped after it. */
+  /** Called before each run; the listener that it returns is stopped after the run. */
   onRun?(run: { name: string; folder: string; number: number; of: number }): RunListener & { stop?(): void }
   onSkip?(run: { name: string }): void
   signal?: AbortSignal
 }
 
+/** A run of a sweep. */
 export interface SweptRun extends SweepPoint {
   folder: string
   status: 'finished' | 'interrupted' | 'failed' | 'waiting'
-  /** Why it failed. */
+  /** Why the run failed. */
   message?: string
-  /** Of the main metric, where it is finished. */
+  /** Main metric of a finished run. */
   value?: number
-  /** Wall time of all its sessions. */
+  /** Wall time of all sessions. */
   seconds?: number
 }
 
+/** The outcome of a sweep. */
 export interface SweepResult {
   out: string
   reason: 'finished' | 'interrupted'
   /** The metric that settings are ordered by. */
   metric: string | undefined
-  /** Runs that differ in their seeds alone together, the best first. */
+  /** Runs grouped by everything but the seed, the best first. */
   settings: SweepSetting[]
   runs: SweptRun[]
 }
@@ -59,7 +62,7 @@ interface SweepFile {
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
-/** @throws ConfigError where the folder has another sweep, or none but something else */
+/** @throws ConfigError for a folder with another sweep, or with other files */
 const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Promise<void> => {
   const path = join(out, SWEEP_FILE)
   const text = await readFile(path, 'utf8').catch(() => undefined)
@@ -67,7 +70,7 @@ const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Pr
     const present: string[] = await readdir(out).catch(() => [])
     if (present.length > 0)
       throw new ConfigError(
-        `Expected a new folder or that of a sweep for \`out\`, found ${present.length} other files in ${out}.`,
+        `Expected a new folder or that of a sweep for \`out\`, found ${present.length} other files in ${out}. Name another folder.`,
       )
     return
   }
@@ -75,16 +78,16 @@ const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Pr
   try {
     known = JSON.parse(text) as SweepFile
   } catch (error) {
-    throw new DataError(`Expected the sweep as it was begun, got ${(error as Error).message}.`, path)
+    throw new DataError(`Expected the recipe of a sweep, got ${(error as Error).message}. The file is damaged.`, path)
   }
   const faults: string[] = []
   const axes = Object.keys(known.over)
   if (!isDeepStrictEqual([...axes].sort(), Object.keys(over).sort()))
     faults.push(
-      `Expected the keys ${axes.join(', ')} for \`over\`, as the sweep in ${out} began with, got ${Object.keys(over).join(', ')}. Only values may be added.`,
+      `Expected the keys ${axes.join(', ')} for \`over\`, as the sweep in ${out} was started with, got ${Object.keys(over).join(', ')}. Only values may be added.`,
     )
   else {
-    // At one point, with all defaults: how much a recipe says of them does not matter.
+    // Compared at one point with every default filled in, as a recipe may leave defaults out.
     const first = { name: '', over: Object.fromEntries(axes.map((axis) => [axis, known.over[axis][0]])) }
     const [before, now] = [known.recipe as object, recipe].map((each) => {
       const whole = recipeAt(each, first)
@@ -93,20 +96,20 @@ const expectSameSweep = async (out: string, recipe: object, over: SweepAxes): Pr
     for (const key of new Set([...Object.keys(before), ...Object.keys(now)]))
       if (!isDeepStrictEqual(before[key], now[key]))
         faults.push(
-          `Expected \`${key}\` as the sweep in ${out} began with (${JSON.stringify(before[key])}), got ${JSON.stringify(now[key])}. Begin another in a new folder.`,
+          `Expected \`${key}\` as the sweep in ${out} was started with (${JSON.stringify(before[key])}), got ${JSON.stringify(now[key])}. Start another sweep in a new folder.`,
         )
     for (const axis of axes) {
       const left = known.over[axis].filter((value) => !over[axis].some((other) => isDeepStrictEqual(value, other)))
       if (left.length > 0)
         faults.push(
-          `Expected the values of \`over.${axis}\` that the sweep in ${out} began with, but ${left.map((value) => JSON.stringify(value)).join(', ')} is not there. Only values may be added.`,
+          `Expected the values of \`over.${axis}\` that the sweep in ${out} was started with, but ${left.map((value) => JSON.stringify(value)).join(', ')} is missing. Only values may be added.`,
         )
     }
   }
   if (faults.length > 0) throw new ConfigError(faults)
 }
 
-/** Every fault of every point. @throws ConfigError that lists each once, with the points that have it */
+/** Checks every point. @throws ConfigError that lists each fault once, with the points that have it */
 const checkPoints = (recipe: object, points: readonly SweepPoint[], out: string): void => {
   const faults = new Map<string, string[]>()
   for (const point of points) {
@@ -128,8 +131,8 @@ const checkPoints = (recipe: object, points: readonly SweepPoint[], out: string)
 }
 
 /**
- * Runs every point that is not finished.
- * @throws ConfigError before the first run for any point that cannot be run, and for a folder with another sweep
+ * Runs every point that has not finished.
+ * @throws ConfigError before the first run for a point that cannot run, and for a folder with another sweep
  */
 export const sweep = async (input: SweepInput, listener: SweepListener = {}): Promise<SweepResult> => {
   const { out } = input
@@ -139,7 +142,9 @@ export const sweep = async (input: SweepInput, listener: SweepListener = {}): Pr
   const points = sweepPoints(over)
   const names = new Set(points.map(({ name }) => name))
   if (names.size < points.length)
-    throw new ConfigError('Expected values that give each run a name of its own for `over`, got some that do not.')
+    throw new ConfigError(
+      'Expected values with different names for `over`, got some with the same name. Change one of them.',
+    )
   checkPoints(recipe, points, out)
   await expectSameSweep(out, recipe, over)
   await writeFileAtomic(join(out, SWEEP_FILE), `${JSON.stringify({ recipe, over }, null, 2)}\n`)
@@ -174,7 +179,7 @@ const runPoint = async (
     const { reason } = await runInSubprocess({ ...recipeAt(recipe, run), out: folder }, watching)
     run.status = reason
   } catch (error) {
-    // What stops a run that had begun well, as a loss that is not finite does, leaves the others standing.
+    // A run that fails in training, for instance by a loss that is not finite, does not stop the others.
     if (listener.signal?.aborted && (error as Error).name === 'AbortError') run.status = 'interrupted'
     else if (error instanceof NativeError) Object.assign(run, { status: 'failed', message: error.message })
     else throw error

@@ -111,7 +111,7 @@ describe('listRuns', () => {
 
   test('says that a folder is missing and that one is empty', async () => {
     await expect(listRuns(join(root, 'nothing'))).rejects.toThrow('ENOENT')
-    expect(renderRuns(await listRuns(join(root, 'no-run')))).toBe('No runs here.')
+    expect(renderRuns(await listRuns(join(root, 'no-run')))).toBe('No runs found.')
   })
 })
 
@@ -161,7 +161,7 @@ describe('startEnergyMeter', () => {
     meter.stop()
   })
 
-  test('knows nothing where nothing can be read', () => {
+  test('gives no energy where no counter can be read', () => {
     expect(startEnergyMeter(join(root, 'no-rapl')).joules()).toBeUndefined()
   })
 })

@@ -1,5 +1,5 @@
-// Event files that TensorBoard reads: scalars and texts by tag and step. Records are framed as TFRecord and hold protobuf
-// messages of tensorflow/core/util/event.proto. Knows no run; run-tracker.ts says what is written.
+// Event files for TensorBoard: scalars and texts by tag and step. Records are framed as TFRecord and contain protobuf
+// messages of tensorflow/core/util/event.proto.
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'

@@ -10,8 +10,8 @@ const standing = (step: number, more: object = {}) => ({
   ...more,
 })
 
-it('wants a budget, and no epochs of data without an end', () => {
-  expect(() => runLength({}, facts)).toThrow('got none. Say when training ends.')
+it('refuses a run without a budget, and epochs of a mixture', () => {
+  expect(() => runLength({}, facts)).toThrow('A run needs a budget')
   expect(() => runLength({ epochs: 1 }, { ...facts, examplesPerEpoch: Number.POSITIVE_INFINITY })).toThrow('A mixture')
 })
 

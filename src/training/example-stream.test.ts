@@ -27,7 +27,7 @@ const source = tokensInMemory(
 const sampler = packedRows(source, { length: 8, seed: 5 })
 const stream = (seed: number) => new ExampleStream(objective, sampler, seed)
 
-it('gives the same example at a place, whoever asks in whatever order', () => {
+it('gives the same example at a position, in any order and in any instance', () => {
   const forward = Array.from({ length: 30 }, (_, i) => stream(1).example(i))
   const one = stream(1)
   const backward = Array.from({ length: 30 }, (_, i) => one.example(29 - i)).reverse()

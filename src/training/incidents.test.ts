@@ -3,19 +3,19 @@ import { describeNonFinite, SpikeWatch } from './incidents.ts'
 
 const nothing = { loss: '2.5', parameters: [], weights: [], examples: [] }
 
-it('says what is known', () => {
-  expect(describeNonFinite({ ...nothing, loss: 'NaN' })).toBe(
-    'The loss came out not finite, by no single example alone.',
-  )
-  expect(describeNonFinite(nothing)).toContain('The norm of all gradients came out not finite')
+it('describes which layers and examples are not finite', () => {
+  expect(describeNonFinite({ ...nothing, loss: 'NaN' })).toBe('The loss is not finite, though no single example is.')
+  expect(describeNonFinite(nothing)).toContain('The norm of all gradients is not finite')
   const paths = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((path) => ({ path, values: 1 }))
   expect(describeNonFinite({ ...nothing, parameters: paths, examples: [3, 4] })).toBe(
-    'Gradients of a, b, c, d, e and 2 more came out not finite, by the examples at 3, 4.',
+    'Gradients of a, b, c, d, e and 2 more are not finite, because of the examples at 3, 4.',
   )
-  expect(describeNonFinite({ ...nothing, weights: ['a'] })).toContain('Weights are not finite: a. Go back')
+  expect(describeNonFinite({ ...nothing, weights: ['a'] })).toContain(
+    'Weights are not finite: a. Restore an earlier checkpoint.',
+  )
 })
 
-it('notices a loss that stands out, once there is something to stand out from', () => {
+it('detects a spike once there are enough losses before it', () => {
   const early = new SpikeWatch(Array.from({ length: 31 }, () => 2))
   expect(early.check(1000)).toBeUndefined()
   const watch = new SpikeWatch(Array.from({ length: 64 }, (_, i) => 2 + (i % 2 === 0 ? 0.1 : -0.1)))
@@ -27,7 +27,7 @@ it('notices a loss that stands out, once there is something to stand out from', 
   expect(new SpikeWatch(Array.from({ length: 64 }, () => 2)).check(2.1)).toBeUndefined()
 })
 
-it('remembers the last 64 losses, and goes on from them', () => {
+it('keeps the last 64 losses, and continues from those of a checkpoint', () => {
   const watch = new SpikeWatch()
   for (let i = 0; i < 100; i++) watch.add(i)
   expect(watch.window).toEqual(Array.from({ length: 64 }, (_, i) => 36 + i))

@@ -46,12 +46,12 @@ export const diagnose = async <Example>(
 export const describeNonFinite = ({ loss, parameters, weights, examples }: NonFiniteReport): string => {
   const list = (names: readonly (string | number)[]) =>
     `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
-  if (weights.length > 0) return `Weights are not finite: ${list(weights)}.`
+  if (weights.length > 0) return `Weights are not finite: ${list(weights)}. Restore an earlier checkpoint.`
   const whole = Number.isFinite(Number(loss)) ? 'The norm of all gradients' : 'The loss'
   const layers = parameters.length === 0 ? whole : `Gradients of ${list(parameters.map(({ path }) => path))}`
   const rows =
     examples.length === 0 ? ', though no single example is' : `, because of the examples at ${list(examples)}`
-  return `${layers} ${layers === 'The loss' || layers === 'The norm of all gradients' ? 'is' : 'are'} not finite${rows}.`
+  return `${layers} ${parameters.length === 0 ? 'is' : 'are'} not finite${rows}.`
 }
 
 /** Detects a loss far above those before it. */

@@ -58,23 +58,23 @@ it.each(kinds)('%s: the pre-flight shows a batch and counts what a run takes', (
 
 it('refuses a vocabulary larger than the model, and batches without anything to learn', () => {
   expect(() => preFlight(factsOf('gpt2', { vocabSize: 127 }))).toThrow(ConfigError)
-  expect(() => preFlight(factsOf('gpt2', { vocabSize: 127 }))).toThrow('at least 128 entries in its vocabulary')
+  expect(() => preFlight(factsOf('gpt2', { vocabSize: 127 }))).toThrow('a vocabulary of at least 128')
   const nothing = { ids: Uint32Array.of(9), starts: [0], labels: Int32Array.of(-100), trained: 0, cut: 0 }
   const empty = { perEpoch: 5, example: () => ({ example: nothing as never, cut: 0 }) }
   expect(() => preFlight(factsOf('gpt2', { stream: empty }))).toThrow(DataError)
 })
 
-it('warns of padding that is the end of text, of no end, and of what is cut off', () => {
+it('warns of a padding token that ends texts, of a missing end-of-text token, and of truncation', () => {
   const warningsOf = (more: object) => preFlight(factsOf('gpt2', more)).warnings
   expect(warningsOf({ vocabulary: { ...vocabulary, pad: 6 } })).toEqual([
-    expect.stringContaining('The padding token is the end of text too'),
+    expect.stringContaining('The padding token is the end-of-text token too'),
   ])
   expect(warningsOf({ vocabulary: { ...vocabulary, eos: undefined, sep: undefined } })).toEqual([
-    expect.stringContaining('no end of text'),
+    expect.stringContaining('no end-of-text token'),
   ])
   const inner = packedSource(objectiveOf('gpt2'))
   const cutting = { perEpoch: 40, example: (i: number) => ({ ...inner.example(i), cut: 10 }) }
-  expect(warningsOf({ stream: cutting })).toEqual([expect.stringMatching(/^\d+\.\d % of the tokens do not fit/)])
+  expect(warningsOf({ stream: cutting })).toEqual([expect.stringMatching(/^\d+\.\d % of the tokens are truncated/)])
 })
 
 it('warns of a budget too small to learn from, and of a validation split of no, one or two documents', () => {

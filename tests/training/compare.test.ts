@@ -140,7 +140,7 @@ describe('compare', () => {
     const page = readFileSync(html, 'utf8')
     expect(page).not.toMatch(/<script|<link|https?:|@import|url\(/)
     expect(page.match(/<svg /g)).toHaveLength(4)
-    for (const text of ['accuracy against seconds', 'Loss while training', 'majority class', 'a &#60;b&#62;', 'too'])
+    for (const text of ['accuracy against seconds', 'Training loss', 'majority class', 'a &#60;b&#62;', 'too'])
       expect(page).toContain(text)
     expect(page).not.toContain('NaN')
     const markdown = await runHere(['compare', ...runs, '--markdown'])

@@ -63,6 +63,6 @@ describe('training and validation records', () => {
       ['a', 2],
       ['b', 2],
     ]
-    await expect(read(one, [['c', 3]], { task: 'regression' })).rejects.toThrow(/numbers that differ, got "2" only/)
+    await expect(read(one, [['c', 3]], { task: 'regression' })).rejects.toThrow(/different numbers, got "2" only/)
   })
 })

@@ -102,7 +102,7 @@ describe('finetune', () => {
         expect(share).toBeCloseTo(probabilities[label], 4)
       expect((await predict('--max-length', '48')).probabilities).not.toEqual((await predict()).probabilities)
       const { stderr, code } = await runHere(['predict', '--model', out, '--text', review, '--max-length', '9999'])
-      expect(stderr).toMatch(/at most 64 for `maxLength`.*9999/)
+      expect(stderr).toMatch(/at most 64 for.*9999/)
       expect(code).toBe(2)
     },
   )
@@ -136,7 +136,7 @@ describe('finetune', () => {
     const [full, lora] = ['full', 'lora'].map((name) => rows.find(({ variant }) => variant === name))
     expect(lora?.trainedParameters).toBeLessThan((full?.trainedParameters ?? 0) / 2)
     expect(lora?.fileBytes).toBeLessThan((full?.fileBytes ?? 0) / 2)
-    await expect(compareRuns([at('base')])).rejects.toThrow(/fine-tuning run/)
+    await expect(compareRuns([at('base')])).rejects.toThrow(/Expected a fine-tuning run/)
   })
 
   it('stops early when nothing gets better, and a resumed run stays finished', async () => {
@@ -277,7 +277,7 @@ describe('finetune', () => {
     for (const [name, value] of Object.entries(metrics))
       expect(evaluated.metrics[name].value, name).toBeCloseTo(value, 6)
     const { model } = await loadModelWithReport(base, { head: 'masked-lm' })
-    await expect(loadAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/randomly initialised/)
+    await expect(loadAdapter(join(out, 'model'), { base: model })).rejects.toThrow(/randomly initialised base/)
   })
 
   it.each(['full', 'lora'])(
@@ -392,11 +392,11 @@ describe('finetune', () => {
   it('refuses longer examples than the base has positions for, before the first step', async () => {
     const events: TrainingEvent[] = []
     const run = finetune(recipe('lora', at('long'), { maxLength: 65 }), { onEvent: (event) => events.push(event) })
-    await expect(run).rejects.toThrow(/at most 64 for `maxLength`.* got 65/)
+    await expect(run).rejects.toThrow(/at most 64 for `maxLength`.*got 65/)
     const beside = finetune(recipe('prompt-tuning', at('long'), { maxLength: 50 }), {
       onEvent: (event) => events.push(event),
     })
-    await expect(beside).rejects.toThrow(/at most 44 for `maxLength`.*without 20 virtual tokens, got 50/)
+    await expect(beside).rejects.toThrow(/at most 44 for `maxLength`.*without 20 virtual tokens/)
     expect(events).toEqual([])
   })
 

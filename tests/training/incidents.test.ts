@@ -101,7 +101,7 @@ describe('a loss that is not finite', () => {
     expect(weights()).toEqual(before)
     const [incident] = ofType(events, 'incident')
     expect(incident).toMatchObject({ kind: 'non-finite', step: 3 })
-    expect(incident.message).toMatch(/^Gradients of body\..* came out not finite, by the examples at 9, 10\./)
+    expect(incident.message).toMatch(/^Gradients of body\..* are not finite, because of the examples at 9, 10\./)
     expect(incident.message).toContain('Details: incidents/three.json')
     expect(reports).toHaveLength(1)
     const [[step, { examples, parameters, weights: damaged, loss }]] = reports
@@ -294,6 +294,6 @@ it('a batch without anything to learn is an error that says so', async () => {
   }
   const { events, error } = await outcome(runOf('gpt2', {}, { source }))
   expect(error).toBeInstanceOf(DataError)
-  expect(error?.message).toContain('Expected something to learn in a batch of 4 examples, got no trained token')
+  expect(error?.message).toContain('A batch of 4 examples has no trained token')
   expect(ofType(events, 'step')).toHaveLength(0)
 })

@@ -148,7 +148,7 @@ describe('sweep', () => {
       return stderr
     }
     expect(await fails([...grid.slice(0, 2), '--over.seed', '0,2', ...grid.slice(4)])).toMatch(
-      /over\.seed.*1 is not there/,
+      /over\.seed.*1 is missing/,
     )
     expect(await fails(grid.slice(0, 4))).toMatch(/learningRate/)
     expect(await fails(grid, ['--weight-decay', '0.5'])).toMatch(/weightDecay|weight-decay/)
@@ -181,7 +181,7 @@ describe('sweep', () => {
     expect(version.stderr).toMatch(/^error: .*rank/s)
     expect(version.stderr).not.toMatch(/SyntaxError/)
     const nothing = await runHere(commandLine('wrong', []))
-    expect(nothing).toMatchObject({ code: 2, stderr: expect.stringMatching(/something to vary/) })
+    expect(nothing).toMatchObject({ code: 2, stderr: expect.stringMatching(/A sweep needs values to vary/) })
     const setting = await runHere(commandLine('wrong', ['--over.settings.labl', 'a,b']))
     expect(setting).toMatchObject({ code: 2, stderr: expect.stringMatching(/labl/) })
   })

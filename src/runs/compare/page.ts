@@ -133,7 +133,7 @@ const curves = async (runs: readonly ComparedRun[]): Promise<string> => {
   })
   return [
     chart('Training loss, smoothed', ({ training }) => training.loss && smoothed(training.loss)),
-    chart(`Held out: ${runs[0].metric}`, ({ evaluations }, { metric }) => evaluations[metric]),
+    chart(`Validation: ${runs[0].metric}`, ({ evaluations }, { metric }) => evaluations[metric]),
   ]
     .filter(({ series }) => series.length > 0)
     .map(renderSvg)

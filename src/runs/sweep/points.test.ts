@@ -33,10 +33,10 @@ describe('sweepPoints', () => {
   })
 
   it('says what cannot vary', () => {
-    expect(() => sweepPoints({})).toThrow(/something to vary/)
+    expect(() => sweepPoints({})).toThrow(/A sweep needs values to vary/)
     expect(() => sweepPoints({ seed: [] })).toThrow(/over\.seed/)
     expect(() => sweepPoints({ seed: [0, 1, 0] })).toThrow(/once/)
-    expect(() => sweepPoints({ out: ['a', 'b'] })).toThrow(/folder of its own|own folder/)
+    expect(() => sweepPoints({ out: ['a', 'b'] })).toThrow(/each run has its own folder/)
     expect(() => sweepPoints({ 'a..b': [1] })).toThrow(/key of the recipe/)
     expect(() => sweepPoints({ '__proto__.x': [1] })).toThrow(/key of the recipe/)
     const many = Array.from({ length: 200 }, (_, i) => i)

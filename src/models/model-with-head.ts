@@ -114,6 +114,7 @@ export const headsOf = (definition: ModelDefinition, config: object): HeadEntrie
   }
 }
 
+/** The head of an architecture by name. @throws ConfigError where it has none */
 export const headEntry = (definition: ModelDefinition, config: object, head: HeadType): HeadEntry => {
   const entries = headsOf(definition, config)
   const entry = entries[head]

@@ -21,7 +21,7 @@ const equal = (a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string, Tensor>) =
 const copyOf = (tensors: ReadonlyMap<string, Tensor>) => new Map([...tensors].map(([path, t]) => [path, t.clone()]))
 
 describe.each(['float32', 'bfloat16'] as const)('%s', (dtype) => {
-  it('stands in for the weights and gives them back to the bit', () => {
+  it('replaces the weights and restores them exactly', () => {
     const parameters = make(dtype)
     for (const t of parameters.values()) t.requiresGrad = true
     const average = createAverage(config(), parameters)
@@ -46,7 +46,7 @@ describe.each(['float32', 'bfloat16'] as const)('%s', (dtype) => {
     expect(liveTensors() - live).toBeLessThan(20)
   })
 
-  it('goes on to the bit from a saved state', () => {
+  it('resumes exactly from a saved state', () => {
     const parameters = make(dtype)
     const one = createAverage(config({ warmup: true }), parameters)
     one.update()
@@ -62,7 +62,7 @@ describe.each(['float32', 'bfloat16'] as const)('%s', (dtype) => {
   })
 })
 
-it('warms up: the share of what was grows with the updates', () => {
+it('warms up: its decay grows with the updates', () => {
   const parameters = new Map([['a', zeros([1])]])
   const average = createAverage(config({ decay: 0.999, warmup: true }), parameters)
   average.update()

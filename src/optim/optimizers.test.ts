@@ -59,7 +59,7 @@ const expectSameBits = (a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string, T
 }
 
 describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
-  it('goes on to the bit from a saved state', () => {
+  it('resumes exactly from a saved state', () => {
     const parameters = makeParameters(dtype)
     const straight = createOptimizer(configOf(type), parameters)
     train(straight, dtype, 0, 3)
@@ -82,29 +82,32 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
     expect(same).toBe(false)
   })
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('leaves all as it was at %d', (bad) => {
-    const parameters = makeParameters(dtype)
-    const optimizer = createOptimizer(configOf(type), parameters)
-    train(optimizer, dtype, 0, 2)
-    const before = { parameters: copyOf(parameters), tensors: copyOf(optimizer.state().tensors) }
-    for (const path of Object.keys(shapes)) {
-      const gradients = makeGradients(dtype, 7)
-      gradients.get(path)!.flatten().select(0, 3).fill_(bad)
-      const result = optimizer.step(gradients, { learningRate: 0.01, maxGradientNorm: 1 })
-      expect(result.applied).toBe(false)
-      expect(Number.isFinite(result.gradientNorm)).toBe(false)
-    }
-    for (const gradientScale of [bad, tensor(bad)])
-      expect(optimizer.step(makeGradients(dtype, 7), { learningRate: 0.01, gradientScale }).applied).toBe(false)
-    expect(optimizer.step(makeGradients(dtype, 7), { learningRate: 0.01, gradientNorm: Math.abs(bad) }).applied).toBe(
-      false,
-    )
-    expectSameBits(parameters, before.parameters)
-    expectSameBits(optimizer.state().tensors, before.tensors)
-    expect(optimizer.state().step).toBe(2)
-  })
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    'changes nothing for a gradient of %d',
+    (bad) => {
+      const parameters = makeParameters(dtype)
+      const optimizer = createOptimizer(configOf(type), parameters)
+      train(optimizer, dtype, 0, 2)
+      const before = { parameters: copyOf(parameters), tensors: copyOf(optimizer.state().tensors) }
+      for (const path of Object.keys(shapes)) {
+        const gradients = makeGradients(dtype, 7)
+        gradients.get(path)!.flatten().select(0, 3).fill_(bad)
+        const result = optimizer.step(gradients, { learningRate: 0.01, maxGradientNorm: 1 })
+        expect(result.applied).toBe(false)
+        expect(Number.isFinite(result.gradientNorm)).toBe(false)
+      }
+      for (const gradientScale of [bad, tensor(bad)])
+        expect(optimizer.step(makeGradients(dtype, 7), { learningRate: 0.01, gradientScale }).applied).toBe(false)
+      expect(optimizer.step(makeGradients(dtype, 7), { learningRate: 0.01, gradientNorm: Math.abs(bad) }).applied).toBe(
+        false,
+      )
+      expectSameBits(parameters, before.parameters)
+      expectSameBits(optimizer.state().tensors, before.tensors)
+      expect(optimizer.state().step).toBe(2)
+    },
+  )
 
-  it('clips a gradient that is far too long, and refuses one whose norm no float32 holds', () => {
+  it('clips a very large gradient, and refuses one whose norm overflows float32', () => {
     const parameters = makeParameters(dtype)
     const optimizer = createOptimizer(configOf(type), parameters)
     const before = copyOf(parameters)
@@ -119,7 +122,7 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
     expect(parameters.get(path)!.sub(before.get(path)!).abs().max().item()).toBeLessThan(1)
   })
 
-  it('scales by a number, a tensor or clipping alike, and leaves gradients as they were', () => {
+  it('scales equally by a number, a tensor or clipping, and does not change the gradients', () => {
     const run = (options: object) => {
       const parameters = makeParameters(dtype)
       const optimizer = createOptimizer(configOf(type), parameters)
@@ -143,7 +146,7 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
       expect(t.allclose(half.parameters.get(path)!, { rtol: 1e-4 })).toBe(true)
   })
 
-  it('keeps the bytes that it says, and no tensors of its steps', () => {
+  it('uses as many bytes as `stateBytes`, and leaks no tensors', () => {
     const parameters = makeParameters(dtype)
     const config = configOf(type)
     const optimizer = createOptimizer(config, parameters)
@@ -159,7 +162,7 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
     expect(liveTensors()).toBe(before)
   })
 
-  it('changes leaves that record gradients, with gradients of either dtype, in a layout of their own', () => {
+  it('updates leaves with gradients of either dtype and of any memory layout', () => {
     const gradients = makeGradients(dtype, 1)
     const run = (convert: (t: Tensor) => Tensor) => {
       const parameters = makeParameters(dtype)
@@ -185,7 +188,7 @@ describe.each(everyCase)('$type, $dtype', ({ type, dtype }) => {
 })
 
 describe.each(types)('%s', (type) => {
-  it('says what it is', () => {
+  it('has type, source and summary', () => {
     const definition = optimizers[type as keyof typeof optimizers]
     expect(definition.type).toBe(type)
     expect(definition.source).toMatch(/arXiv|ICML|kellerjordan/)
@@ -194,7 +197,7 @@ describe.each(types)('%s', (type) => {
     expect(() => parseConfig(optimizerSchema, { type, beta3: 1 }, 'optimizer')).toThrow(/unknown key `beta3`/)
   })
 
-  it('lets the loss of a regression fall', () => {
+  it('reduces the loss of a regression', () => {
     const generator = new Generator(5)
     const inputs = randn([64, 8], { generator })
     const wanted = inputs.matmul(randn([8, 3], { generator }))
@@ -212,7 +215,7 @@ describe.each(types)('%s', (type) => {
     expect(losses.at(-1)! / losses[0]).toBeLessThan(0.9)
   })
 
-  it('refuses a state that is not its own, and then holds its own', () => {
+  it('refuses the state of another model and keeps its own', () => {
     const parameters = makeParameters('bfloat16')
     const optimizer = createOptimizer(configOf(type), parameters)
     train(optimizer, 'bfloat16', 0, 2)
@@ -310,7 +313,7 @@ it.each([
   expect(() => parseConfig(optimizerSchema, config, 'optimizer')).toThrow(message)
 })
 
-it('gives the master of a bfloat16 parameter the digits that the parameter loses', () => {
+it('keeps in the master of a bfloat16 parameter the digits that rounding loses', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 2 ** 30 }), (seed) => {
       const parameters = makeParameters('bfloat16', seed)

@@ -28,7 +28,7 @@ const decayed = (options: object) =>
 const matrices = Object.keys(shapes).filter((path) => shapes[path].length === 2)
 const tables = ['body.embedTokens.weight', 'body.embedPositions.weight', 'body.encoder.relativeBias.weight']
 
-it('decays matrices and embeddings, and neither biases nor norms, unless told otherwise', () => {
+it('decays matrices and embeddings, and neither biases nor norms, unless configured otherwise', () => {
   expect(decayed({})).toEqual([...matrices].sort())
   expect(decayed({ decayEmbeddings: false })).toEqual(matrices.filter((path) => !tables.includes(path)).sort())
   expect(decayed({ decayVectors: true })).toEqual(Object.keys(shapes).sort())
@@ -41,7 +41,7 @@ it('names every parameter once', () => {
   expect(createOptimizer(configOf({ layerDecay: 0.5 }), parameters).groups).toEqual(groups)
 })
 
-it('lets lower layers learn more slowly', () => {
+it('gives lower layers a smaller learning rate', () => {
   const scales = (options: object) =>
     new Map(
       parameterGroups(configOf({ layerDecay: 0.5 }), parameters, options).flatMap(({ paths, learningRateScale }) =>
@@ -61,7 +61,7 @@ it('lets lower layers learn more slowly', () => {
   expect(() => scales({ numLayers: 2 })).toThrow(/Expected layers below 2 for `layerOf`, got 11/)
 })
 
-it('takes matrices inside layers as hidden ones, or those that it is told', () => {
+it('treats matrices inside layers as hidden ones, or those of `isMatrixOfHiddenLayer`', () => {
   const hidden = (options = {}) =>
     [...parameterFacts(parameters, options).values()].filter((fact) => fact.hiddenMatrix).map(({ path }) => path)
   expect(hidden()).toEqual(['body.layers.0.attention.qProj.weight', 'body.layers.11.mlp.upProj.weight'])

@@ -22,7 +22,7 @@ const leaf = (values: number[]) => {
 }
 
 describe('gradient modes', () => {
-  it('record by default, not in noGrad, again in enableGrad, and come back after an error', () => {
+  it('record by default, not in noGrad, again in enableGrad, and are restored after an error', () => {
     const x = leaf([1])
     expect(gradEnabled()).toBe(true)
     expect(x.mul(2).requiresGrad).toBe(true)
@@ -45,7 +45,7 @@ describe('gradient modes', () => {
     expect(gradEnabled()).toBe(true)
   })
 
-  it('inference mode makes tensors that autograd refuses, and leaves later training intact', () => {
+  it('inference mode creates tensors that autograd refuses, and does not affect later training', () => {
     const x = leaf([2])
     const made = inferenceMode(() => x.mul(3))
     expect(made.toArray()).toEqual([6])
@@ -70,7 +70,7 @@ describe('backward', () => {
     expect(x.grad).toBeUndefined()
   })
 
-  it('takes a gradient for a root that is no scalar, and refuses without', () => {
+  it('needs a gradient for a root that is not a scalar', () => {
     const x = leaf([1, 2])
     x.mul(3).backward({ gradient: Tensor.from([1, 10]) })
     expect(x.grad?.toArray()).toEqual([3, 30])
@@ -96,7 +96,7 @@ describe('backward', () => {
     expect(x.grad?.toArray()).toEqual([12])
   })
 
-  it('notices a saved tensor that was changed in place', () => {
+  it('detects a saved tensor that was changed in place', () => {
     const x = leaf([2])
     const y = x.mul(1)
     const loss = y.square().sum()
@@ -108,7 +108,7 @@ describe('backward', () => {
     expect(() => ones([1]).sum().backward()).toThrow(/does not require grad/)
   })
 
-  it('reaches retained gradients and stops at detach', () => {
+  it('computes retained gradients and stops at detach', () => {
     const x = leaf([2])
     const y = x.mul(3).retainGrad()
     const z = y.detach()
@@ -118,7 +118,7 @@ describe('backward', () => {
     expect([x.isLeaf, y.isLeaf, z.requiresGrad, z.sharesStorageWith(y)]).toEqual([true, false, false, true])
   })
 
-  it('leaves no tensors behind', () => {
+  it('leaks no tensors', () => {
     const x = leaf([1, 2, 3])
     const before = liveTensors()
     for (let i = 0; i < 10; i++) scope(() => x.exp().sum().backward())
@@ -127,8 +127,8 @@ describe('backward', () => {
   })
 })
 
-describe('gradients of leaves', () => {
-  it('can be set and must fit', () => {
+describe('the gradient of a leaf', () => {
+  it('can be set, with the shape and dtype of the leaf', () => {
     const x = leaf([1, 2])
     x.grad = Tensor.from([5, 6])
     expect(x.grad?.toArray()).toEqual([5, 6])
@@ -142,7 +142,7 @@ describe('gradients of leaves', () => {
     }).toThrow(/expected a gradient of type/)
   })
 
-  it('are refused for integers', () => {
+  it('is refused for integers', () => {
     expect(() => {
       zeros([1], { dtype: 'int64' }).requiresGrad = true
     }).toThrow(/floating-point/)
@@ -154,7 +154,7 @@ describe('gradients of leaves', () => {
 })
 
 describe('gradients()', () => {
-  it('touches no leaf, and is undefined for what a root does not depend on', () => {
+  it('leaves `grad` of the leaves unchanged, and is undefined for an input that no root depends on', () => {
     const [x, y] = [leaf([3]), leaf([1])]
     const [gx, gy] = gradients([x.square().sum()], [x, y])
     expect(gx?.toArray()).toEqual([6])
@@ -171,7 +171,7 @@ describe('gradients()', () => {
 })
 
 describe('withBackward', () => {
-  it('calls back with gradients and passes on what it returns', () => {
+  it('calls `derive` with gradients and uses the gradients that it returns', () => {
     const x = leaf([1, 2])
     const [y] = withBackward([noGrad(() => x.mul(2))], [x], ([gradient]) => [gradient?.mul(100)])
     y.mul(3).sum().backward()
@@ -190,7 +190,7 @@ describe('withBackward', () => {
     expect([a.grad?.toArray(), b.grad]).toEqual([[1], undefined])
   })
 
-  it('passes an error through the engine unchanged, and the engine goes on', () => {
+  it('throws the error of a callback unchanged, and autograd continues to work', () => {
     const x = leaf([1])
     const error = new Error('mine')
     const [y] = withBackward([ones([1])], [x], () => {
@@ -215,7 +215,7 @@ describe('withBackward', () => {
     expect(liveTensors({ allThreads: true })).toBeLessThanOrEqual(before)
   })
 
-  it('has no second derivative, and says so', () => {
+  it('refuses a second derivative', () => {
     const x = leaf([1])
     const [y] = withBackward([ones([1])], [x], ([gradient]) => [gradient])
     expect(() => gradients([y.sum()], [x], { createGraph: true })).toThrow(/first derivative only/)

@@ -102,7 +102,7 @@ describe('checkpoint', () => {
     expect(() => loss.backward()).toThrow(/second time/)
   })
 
-  it('passes on an error of the recomputation, puts the generators back, and the engine goes on', () => {
+  it('throws an error of the recomputation, restores the generators, and autograd continues to work', () => {
     const x = make([3], 1)
     const generator = new Generator(1)
     let calls = 0
@@ -122,7 +122,7 @@ describe('checkpoint', () => {
     expect(x.grad).toBeDefined()
   })
 
-  it('passes on an error of the first run and leaves nothing behind', () => {
+  it('throws an error of the first run and frees its tensors', () => {
     const x = make([3], 1)
     const before = liveTensors()
     scope(() => {
@@ -131,7 +131,7 @@ describe('checkpoint', () => {
     expect(liveTensors()).toBeLessThanOrEqual(before)
   })
 
-  it('leaves an input alone that the segment hands through', () => {
+  it('does not free an input that the segment returns', () => {
     const x = make([3], 1)
     const y = checkpoint((a) => a, [x])
     y.mul(2).sum().backward()
@@ -139,7 +139,7 @@ describe('checkpoint', () => {
     expect(x.toArray()).toEqual(y.toArray())
   })
 
-  it('survives the scope it was made in', () => {
+  it('can be run backward after the scope of its forward', () => {
     const x = make([3], 1)
     const y = scope(() => checkpoint((a) => a.exp().mul(2), [x.mul(3)]))
     y.sum().backward()
@@ -169,7 +169,7 @@ describe('checkpoint', () => {
     expect(grown(checkpoint)).toBeLessThan(3 * size)
   })
 
-  it('notices an input that was changed in place before backward', () => {
+  it('detects an input that was changed in place before backward', () => {
     const x = make([3], 1)
     const h = x.mul(2)
     const y = checkpoint((a) => a.exp(), [h])
@@ -177,7 +177,7 @@ describe('checkpoint', () => {
     expect(() => y.sum().backward()).toThrow(/modified by an inplace operation/)
   })
 
-  it('leaves no tensors and no memory behind after backward', () => {
+  it('leaks no tensors and no memory after backward', () => {
     const x = make([64, 64], 1)
     const step = () =>
       scope(() =>

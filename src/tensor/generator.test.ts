@@ -4,7 +4,7 @@ import { Generator, ones, rand, randn, randperm, seedDefaultGenerators, zeros } 
 const draw = (generator: Generator, count = 5) => randn([count], { generator }).toArray()
 
 describe('Generator', () => {
-  it('gives the same draws for the same seed, others for another', () => {
+  it('gives the same samples for the same seed, and others for another seed', () => {
     expect(draw(new Generator(5))).toEqual(draw(new Generator(5)))
     expect(draw(new Generator(5))).not.toEqual(draw(new Generator(6)))
   })
@@ -16,7 +16,7 @@ describe('Generator', () => {
     expect(draw(generator.seed(5))).toEqual(first)
   })
 
-  it('saves and restores its state exactly, in the middle of a pair of normal draws too', () => {
+  it('saves and restores its state exactly, also between the two samples of a normal pair', () => {
     const generator = new Generator(1)
     draw(generator, 3)
     const state = generator.state()
@@ -32,7 +32,7 @@ describe('Generator', () => {
       expect(draw(new Generator(seed))).toEqual(draw(new Generator(seed)))
   })
 
-  it('is apart from every other stream', () => {
+  it('is independent of other generators', () => {
     const [a, b] = [new Generator(3), new Generator(3)]
     const first = draw(a)
     rand([100])
@@ -51,7 +51,7 @@ describe('Generator', () => {
   })
 })
 
-describe('draws', () => {
+describe('samples', () => {
   const generator = new Generator(2026)
   const count = 20_000
   // Bounds of five standard errors of the mean and of the share.
@@ -60,13 +60,13 @@ describe('draws', () => {
     expect(Math.abs(values.mean().item())).toBeLessThan(5 / Math.sqrt(count))
     expect(Math.abs(values.std().item() - 1)).toBeLessThan(5 / Math.sqrt(2 * count))
   })
-  it('of rand lie in [0, 1) around a half', () => {
+  it('of rand are in [0, 1) with mean 0.5', () => {
     const values = rand([count], { generator })
     expect(values.min().item()).toBeGreaterThanOrEqual(0)
     expect(values.max().item()).toBeLessThan(1)
     expect(Math.abs(values.mean().item() - 0.5)).toBeLessThan(5 / Math.sqrt(12 * count))
   })
-  it('of bernoulli_ and bernoulli have the asked share', () => {
+  it('of bernoulli_ and bernoulli have the given probability', () => {
     for (const values of [
       zeros([count]).bernoulli_(0.3, { generator }),
       ones([count]).mul(0.3).bernoulli({ generator }),
@@ -83,7 +83,7 @@ describe('draws', () => {
       Array.from({ length: 50 }, (_, i) => i),
     )
   })
-  it('without a generator come from the default stream, which can be seeded', () => {
+  it('without a generator come from the default generator, which can be seeded', () => {
     seedDefaultGenerators(4)
     const first = rand([3]).toArray()
     seedDefaultGenerators(4)

@@ -240,7 +240,7 @@ describe.each(both)('%s: linear cross entropy', (dtype) => {
     expect(ofWeight?.narrow(0, 10, 2).abs().max().item()).toBe(0)
     expect(ofHidden?.narrow(0, 1, 1).abs().max().item()).toBe(0)
   })
-  it('makes the same loss without gradients', () => {
+  it('gives the same loss without gradients', () => {
     const hidden = leaf([9, 6], dtype)
     const weight = leaf([12, 6], dtype)
     const targets = arange(9, { dtype: 'int64' })
@@ -382,7 +382,7 @@ describe.each(both)('%s: attention', (dtype) => {
       2,
     )
   })
-  it('dropout: the probabilities that stay are scaled, and the backward drops the same ones', () => {
+  it('dropout: scales the remaining probabilities, with the same mask in backward', () => {
     const size = 48
     const options = () => ({ dropout: 0.3, generator: new Generator(5) })
     // With equal scores and the unit matrix as values, the output shows which probabilities stay.
@@ -399,7 +399,7 @@ describe.each(both)('%s: attention', (dtype) => {
       2,
     )
   })
-  it('gives zeros, and no gradient, to a row that sees nothing', () => {
+  it('gives zeros, and no gradient, to a query whose keys are all masked', () => {
     const inputs = heads({ T: 3, D: 8 }, dtype)
     const mask = tensor([1, 0, 1]).ne(0).reshape([3, 1])
     const output = attention(inputs[0], inputs[1], inputs[2], { mask })
@@ -470,7 +470,7 @@ describe('optimizer', () => {
     adamw_(params, { ...shared, grads: params, step: 6, gradScale: tensor(Number.NaN) })
     for (const [i, p] of params.entries()) expect(p.equal(before[i])).toBe(true)
   })
-  it('makes a backward through an updated weight an error', () => {
+  it('makes backward through an updated weight an error', () => {
     const weight = leaf([3, 3], 'float32')
     const loss = weight.mul(weight).sum()
     const rest = () => [zeros([3, 3])]
@@ -479,7 +479,7 @@ describe('optimizer', () => {
     noGrad(() => adamw_([weight], { ...lists, ...rates, beta1: 0.9, beta2: 0.99, eps: 1e-8, step: 1 }))
     expect(() => loss.backward()).toThrow(/modified by an inplace operation/)
   })
-  it.each(both)('%s gradients: norm over all, clipped in place, not-finite values shown', (dtype) => {
+  it.each(both)('%s gradients: global norm, clipping in place, norms that are not finite', (dtype) => {
     const grads = [[100, 77], [5], [0], [9, 4]].map((shape) => randn(shape, { generator }).to({ dtype }))
     grads.push(randn([6, 7], { generator }).to({ dtype }).t())
     const norm = Math.sqrt(grads.reduce((sum, g) => sum + double(g).square().sum().item(), 0))
@@ -496,8 +496,8 @@ describe('optimizer', () => {
   })
 })
 
-describe('not-a-number', () => {
-  it('passes through every operator instead of vanishing', () => {
+describe('NaN', () => {
+  it('is propagated by every fused operator', () => {
     const bad = ones([1, 3, 1, 40])
     bad.select(1, 1).fill_(Number.NaN)
     const flat = bad.reshape([3, 40])

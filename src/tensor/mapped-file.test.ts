@@ -32,7 +32,7 @@ describe('mapFile', () => {
     expect(mapFile(write('odd', bytes)).tensor(1, [1], 'float64').item()).toBe(-2.5)
   })
 
-  it('never writes to the file', () => {
+  it('does not write to the file', () => {
     const tensor = mapFile(path).tensor(0, [5], 'float32')
     tensor.fill_(9)
     expect(tensor.toArray()).toEqual([9, 9, 9, 9, 9])
@@ -63,7 +63,7 @@ describe('mapFile', () => {
     expect(() => mapFile(path).tensor(0, [1], 'float3' as never)).toThrow(/Expected a dtype/)
   })
 
-  it('names a missing file, and a folder, in one line', () => {
+  it('refuses a missing file and a folder in one line', () => {
     expect(() => mapFile(join(folder, 'missing'))).toThrow(/missing.*No such file/)
     expect(() => mapFile(folder)).toThrow(/^[^\n]+$/)
   })
@@ -94,7 +94,7 @@ describe('mapFile', () => {
     await expect(writeTensorFile(join(folder, 'target'), new Uint8Array(8), [tensor])).rejects.toThrow(/was truncated/)
   })
 
-  it('keeps the mapping alive as long as a tensor looks at it', () => {
+  it('keeps the mapping alive as long as a tensor uses it', () => {
     const tensors = Array.from({ length: 50 }, () => mapFile(path).tensor(0, [5], 'float32'))
     const kept = tensors[49]
     for (const tensor of tensors.slice(0, 49)) tensor.free()

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { getEnvironmentData, type Serializable, setEnvironmentData } from 'node:worker_threads'
 import { buildFolders, installAddon, packageRoot, SetupError, setupCommand } from '../core/index.ts'
 
-/** An operator's schema as libtorch's dispatcher states it. */
+/** An operator's schema in libtorch's dispatcher. */
 export interface OperatorSchema {
   id: number
   inPlace: boolean
@@ -12,6 +12,7 @@ export interface OperatorSchema {
   returns: string[]
 }
 
+/** Version and features of libtorch, and the machine's devices. */
 export interface BuildFacts {
   torchVersion: string
   /** libtorch's own description of its build. */
@@ -25,14 +26,17 @@ export interface BuildFacts {
   threads: number
 }
 
-/** Bytes, of the CPU allocator of this process. */
+/** Statistics of the CPU allocator of this process, in bytes. */
 export interface MemoryStatistics {
+  /** Memory of tensors. */
   inUse: number
-  /** Freed blocks kept for reuse. */
+  /** Freed memory that is cached for reuse. */
   cached: number
+  /** Largest `inUse` since the start or `resetPeakMemory`. */
   peak: number
+  /** Limit of `setMemoryLimit`. */
   limit: number | undefined
-  /** What the system could still give. */
+  /** Memory that the system could still provide. */
   available: number
 }
 
@@ -60,7 +64,7 @@ export interface Native {
   share(handle: Handle): Handle
   adopt(handle: Handle): Handle
   liveTensors(all: boolean): number
-  /** Rejects with `errno` and `syscall` where the system refuses. */
+  /** Rejects with `errno` and `syscall` for an error of the system. */
   writeTensors(path: string, header: Uint8Array, handles: Handle[]): Promise<string>
   backward(roots: Handle[], gradients: (Handle | null)[] | undefined, retainGraph: boolean): void
   gradientsOf(
@@ -163,18 +167,18 @@ const findBuild = (): NativeBuild => {
 
 const loadedKey = 'tunesmith:native'
 
-// Debian's libtorch brings MPI and with it UCX, which does two things as soon as it is loaded. It tries its memory hooks with a page
-// more and a page less of the heap without asking whether the first worked; where the heap cannot grow, as V8's code lies behind it,
-// a page in use is gone. And it takes Node's signal handlers. Another libtorch reads neither variable.
-const calmUcx = () => {
+// Debian's libtorch loads MPI and UCX. UCX tests its memory hooks by growing and shrinking the heap, without checking that the
+// growth succeeded: where the heap cannot grow, since V8's code follows it, a page in use is unmapped. It also replaces Node's
+// signal handlers. These variables disable both; other builds of libtorch ignore them.
+const disableUcxHooks = () => {
   process.env.UCX_MEM_EVENTS ??= 'n'
   process.env.UCX_HANDLE_ERRORS ??= 'none'
 }
 
-// A thread that waits for the others spins. libgomp lets it spin for milliseconds, and on a busy machine it then holds the very core
-// that the others wait for: several times slower. This many turns (a tenth of a millisecond or two) bridge what lies between two
-// operators; who waits longer sleeps. Whoever sets either variable is left alone.
-const waitBriefly = () => {
+// A waiting OpenMP thread spins. libgomp's default is milliseconds, during which, on a busy machine, it occupies the core that
+// the other threads need: several times slower. This number of turns, about 0.1 ms, bridges the time between two operators;
+// after it a thread sleeps. Values that the user has set are kept.
+const limitSpinning = () => {
   if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '10000'
 }
 
@@ -183,8 +187,8 @@ const load = (): Native => {
   const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? findBuild()
   setEnvironmentData(loadedKey, build as unknown as Serializable)
   const module = { exports: {} }
-  calmUcx()
-  waitBriefly()
+  disableUcxHooks()
+  limitSpinning()
   try {
     process.dlopen(module, build.addon)
   } catch (error) {

@@ -68,7 +68,7 @@ describe('the operator table', () => {
     }
   })
 
-  it('has no line twice', () => {
+  it('has no entry twice', () => {
     expect(new Set(lines.map(({ entry, text }) => `${entry} ${text}`)).size).toBe(lines.length)
   })
 })
@@ -81,7 +81,7 @@ describe('an operator that libtorch lacks', () => {
   })
 })
 
-describe('a malformed line', () => {
+describe('a malformed declaration', () => {
   it('is refused', () => {
     for (const text of ['add(self)', 'aten::add', 'aten::add(self', ''])
       expect(() => parseDeclaration(text)).toThrow(/Malformed/)
@@ -106,7 +106,7 @@ describe('a call that fits no overload', () => {
   const loose = (call: (tensor: Record<string, (...values: unknown[]) => unknown>) => unknown) => () =>
     call(a as unknown as Record<string, (...values: unknown[]) => unknown>)
 
-  it('says what it takes and what it got', () => {
+  it('lists the expected and the given arguments', () => {
     expect(loose((t) => t.add('x'))).toThrow(
       /Expected arguments for add\(self: Tensor, other: Tensor.*got \(\[2, 3\] float32, 'x'\)/,
     )

@@ -15,14 +15,14 @@ import {
 const alive = (tensor: Tensor) => tensor.handle !== 0
 
 describe('scope', () => {
-  it('frees what was made inside, in the middle of expressions too', () => {
+  it('frees tensors created inside, intermediate ones included', () => {
     const before = liveTensors()
     const value = scope(() => ones([3]).add(1).mul(2).sum().item())
     expect(value).toBe(12)
     expect(liveTensors()).toBeLessThanOrEqual(before)
   })
 
-  it('lets live what it returns, in arrays, plain objects and maps', () => {
+  it('keeps returned tensors, in arrays, plain objects and maps', () => {
     const made: Tensor[] = []
     const result = scope(() => {
       const tensors = [ones([1]), ones([2]), ones([3]), ones([4]), ones([5])]
@@ -34,7 +34,7 @@ describe('scope', () => {
     freeTensors(made)
   })
 
-  it('hands what an inner scope returns to the outer one', () => {
+  it('moves tensors that an inner scope returns to the outer scope', () => {
     let inner: Tensor | undefined
     scope(() => {
       inner = scope(() => ones([2]).add(1))
@@ -43,7 +43,7 @@ describe('scope', () => {
     expect(alive(inner as Tensor)).toBe(false)
   })
 
-  it('leaves alone what was made outside, also when it is returned', () => {
+  it('does not free tensors created outside, even when it returns them', () => {
     const outside = ones([2])
     expect(scope(() => outside)).toBe(outside)
     scope(() => outside.add(1))
@@ -51,7 +51,7 @@ describe('scope', () => {
     outside.free()
   })
 
-  it('frees everything when the body throws, and passes the error on', () => {
+  it('frees everything when the body throws, and rethrows the error', () => {
     const before = liveTensors()
     const error = new Error('mine')
     expect(() =>
@@ -75,7 +75,7 @@ describe('scope', () => {
     expect(liveTensors()).toBeLessThanOrEqual(before)
   })
 
-  it('refuses a promise, and frees what was made so far', async () => {
+  it('refuses a promise, and frees the tensors created so far', async () => {
     const before = liveTensors()
     expect(() => scope(async () => ones([2]))).toThrow(/Expected a synchronous function for `scope`, got a promise/)
     await Promise.resolve()
@@ -103,7 +103,7 @@ describe('scope', () => {
 })
 
 describe('keep', () => {
-  it('lifts tensors out of every open scope', () => {
+  it('takes tensors out of every open scope', () => {
     let kept: Tensor[] = []
     scope(() => {
       scope(() => {
@@ -136,7 +136,7 @@ describe('a freed tensor', () => {
   it('prints as freed', () => {
     expect(String(freed)).toBe('Tensor(freed)')
   })
-  it('is noticed although another tensor took its place', () => {
+  it('is detected although another tensor has its slot', () => {
     const old = ones([2])
     const handle = old.handle
     old.free()
@@ -149,7 +149,7 @@ describe('a freed tensor', () => {
 })
 
 describe('memory', () => {
-  it('comes back when tensors are freed', () => {
+  it('is released when tensors are freed', () => {
     const before = memoryStatistics().inUse
     const big = zeros([1 << 20])
     expect(memoryStatistics().inUse - before).toBeGreaterThanOrEqual(4 << 20)
@@ -157,7 +157,7 @@ describe('memory', () => {
     expect(memoryStatistics().inUse).toBeLessThanOrEqual(before)
   })
 
-  it('held, outlives every scope until it is freed, to the byte', () => {
+  it('of keepUntilFreed stays in use beyond every scope until freeTensors', () => {
     const before = memoryStatistics().inUse
     const big = scope(() => {
       const inner = zeros([1 << 20])

@@ -22,7 +22,7 @@ const bytesTensor = (bytes: Uint8Array) => Tensor.from(bytes, { shape: [bytes.le
 const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 describe.each(folders)('in %s', (folder) => {
-  it('holds header and tensors, of any length', async () => {
+  it('contains header and tensors of any length', async () => {
     const path = join(folder, 'lengths')
     const lengths = [0, 1, 4095, 4096, 8191, 70_000, 8 * MiB - 64, 8 * MiB + 1, 17 * MiB + 5]
     for (const header of [0, 1, 64, 4096])
@@ -39,7 +39,7 @@ describe.each(folders)('in %s', (folder) => {
   })
 })
 
-it('writes row by row what does not lie in rows, and leaves no copies behind', async () => {
+it('writes tensors that are not row-major in row-major order, and frees the copies', async () => {
   const path = join(folders[0], 'turned')
   const matrix = Tensor.from(Float32Array.from({ length: 600 * 500 }, Math.sqrt), { shape: [600, 500] })
   const turned = [matrix.t(), matrix.narrow(1, 3, 7), matrix.t().to('bfloat16'), matrix.t(), matrix.select(1, 4)]
@@ -57,7 +57,7 @@ it('writes row by row what does not lie in rows, and leaves no copies behind', a
   expect(readFileSync(path).subarray(8).equals(want)).toBe(true)
 })
 
-it('hashes as fast code does where a build of Node hides that', () => {
+it('hashes correctly without the OpenSSL of Node', () => {
   const script = `
     const { Tensor, writeTensorFile } = await import(${JSON.stringify(fileURLToPath(new URL('index.ts', import.meta.url)))})
     const { createHash } = await import('node:crypto')
@@ -78,10 +78,10 @@ it('hashes as fast code does where a build of Node hides that', () => {
   expect(stdout, stderr).toBe('compared\n')
 })
 
-describe('what the system refuses', () => {
+describe('an error of the system', () => {
   const write = (path: string) => writeTensorFile(path, new Uint8Array(8), [cat([tensor([1]), tensor([2])])])
 
-  it('is a file that is there already', async () => {
+  it('is thrown for an existing file', async () => {
     const path = join(folders[0], 'there')
     await write(path)
     await expect(write(path)).rejects.toMatchObject({
@@ -91,7 +91,7 @@ describe('what the system refuses', () => {
     })
   })
 
-  it('is a file in no folder', async () => {
+  it('is thrown for a missing folder', async () => {
     await expect(write(join(folders[0], 'none', 'file'))).rejects.toMatchObject({ code: 'ENOENT', syscall: 'open' })
   })
 })

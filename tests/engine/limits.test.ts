@@ -26,7 +26,7 @@ const catching = (body: () => unknown): Error => {
 }
 
 describe('the memory limit', () => {
-  it('stops an allocation with a typed error, and the process goes on', () => {
+  it('stops an allocation with a typed error, and the process continues', () => {
     const room = memoryStatistics().inUse + (8 << 20)
     setMemoryLimit(room)
     expect(memoryStatistics().limit).toBe(room)
@@ -42,7 +42,7 @@ describe('the memory limit', () => {
     held.free()
   })
 
-  it('stops a backward pass, which can be run again with more room', () => {
+  it('stops a backward, which can be run again with more memory', () => {
     scope(() => {
       const x = randn([256, 1024])
       x.requiresGrad = true
@@ -62,7 +62,7 @@ describe('the memory limit', () => {
     })
   })
 
-  it('counts blocks kept for reuse, and gives them up first', () => {
+  it('counts cached blocks, and frees them first', () => {
     const block = 32 << 20
     zeros([block], { dtype: 'uint8' }).free()
     const { inUse, cached } = memoryStatistics()
@@ -82,13 +82,13 @@ describe('the memory limit', () => {
     expect(memoryStatistics().peak - before).toBeGreaterThanOrEqual(4 << 20)
   })
 
-  it.each([0, -1, 1.5, Number.NaN, 'x', null])('is not %s', (bytes) => {
+  it.each([0, -1, 1.5, Number.NaN, 'x', null])('cannot be %s', (bytes) => {
     expect(() => setMemoryLimit(bytes as never)).toThrow(/setMemoryLimit|bytes/)
     expect(memoryStatistics().limit).toBeUndefined()
   })
 })
 
-describe('more than the machine has', () => {
+describe('an allocation of more than the machine has', () => {
   it.each([2 ** 42, 2 ** 46, 2 ** 52])('is refused at %d bytes', (bytes) => {
     const error = catching(() => zeros([bytes], { dtype: 'uint8' }))
     expect(error.name).toBe('OutOfMemoryError')

@@ -38,7 +38,7 @@ describe('300 training steps', () => {
 })
 
 describe('bfloat16 products of 500 different numbers of rows', () => {
-  it('leave no more behind than a few: kept forever, their compiled forms took gigabytes from a long run', async () => {
+  it('keep only a few compiled products in memory: all of them would take gigabytes in a long run', async () => {
     const { result, exitCode, signal, errors } = await runChild<{ rssMb: number[] }>('./varied-rows-child.ts', [])
     expect([exitCode, signal, errors]).toEqual([0, null, ''])
     const [early, late] = (result as { rssMb: number[] }).rssMb

@@ -34,7 +34,7 @@ const withWorker = async (body: (worker: Worker) => Promise<void>) => {
 }
 
 describe('a worker', () => {
-  it('takes a tensor, and hands one back', () =>
+  it('receives a tensor and returns one', () =>
     withWorker(async (worker) => {
       const before = liveTensors({ allThreads: true })
       const mine = ones([3])
@@ -48,14 +48,14 @@ describe('a worker', () => {
       expect(liveTensors()).toBeLessThanOrEqual(before)
     }))
 
-  it('looks at the same memory', () =>
+  it('shares the memory of a tensor', () =>
     withWorker(async (worker) => {
       const mine = ones([3])
       await ask(worker, { job: 'write', shared: mine.share() })
       expect(mine.toArray()).toEqual([7, 7, 7])
     }))
 
-  it('leaves no tensors behind when it ends', async () => {
+  it('leaks no tensors when it ends', async () => {
     const before = liveTensors({ allThreads: true })
     await withWorker(async (worker) => {
       const { live } = await ask(worker, { job: 'litter' })
@@ -65,7 +65,7 @@ describe('a worker', () => {
     expect(liveTensors({ allThreads: true })).toBeLessThanOrEqual(before)
   })
 
-  it('has gradient modes of its own', () =>
+  it('has its own gradient mode', () =>
     withWorker(async (worker) => {
       const { requiresGrad } = await ask(worker, { job: 'modes' })
       expect(requiresGrad).toBe(false)
@@ -116,7 +116,7 @@ describe('a shared tensor', () => {
     expect(mine.toArray()).toEqual([1, 1])
   })
 
-  it('outlives the scope of its maker', () => {
+  it('survives the scope in which it was created', () => {
     const token = scope(() => ones([2]).share())
     expect(Tensor.adopt(token).toArray()).toEqual([1, 1])
   })

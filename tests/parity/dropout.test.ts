@@ -6,7 +6,7 @@ import { dropout, Generator, gradients, ones, Tensor } from '../../src/tensor/in
 const draw = (p: number, seed: number, count = 10_000) => dropout(ones([count]), p, { generator: new Generator(seed) })
 
 describe('dropout', () => {
-  it.each([0.1, 0.5, 0.9])('drops about %d of the values and scales the others', (p) => {
+  it.each([0.1, 0.5, 0.9])('drops about %d of the elements and scales the others', (p) => {
     const values = draw(p, 1).toFloat32Array()
     const kept = values.filter((value) => value !== 0)
     expect(new Set(kept.map((value) => Math.fround(value)))).toEqual(new Set([Math.fround(1 / (1 - p))]))
@@ -26,7 +26,7 @@ describe('dropout', () => {
     expect(gradient?.toFloat32Array()).toEqual(y.toFloat32Array())
   })
 
-  it('repeats with the seed, and goes on with the generator', () => {
+  it('repeats with the seed, and advances the generator', () => {
     expect(draw(0.5, 9).equal(draw(0.5, 9))).toBe(true)
     expect(draw(0.5, 9).equal(draw(0.5, 10))).toBe(false)
     const generator = new Generator(9)

@@ -28,7 +28,7 @@ const tolerances: Record<'plain' | 'fused', (dtype: Dtype) => Tolerance> = {
  * against the separate operators: see decoder-step.test.ts in src/generation. */
 const checkedElsewhere = [
   ...['tunesmith::dropout', 'tunesmith::decoder_layer', 'tunesmith::use_large_pages'],
-  // Frozen matrices: frozen.test.ts.
+  // Frozen matrices: quantized.test.ts.
   ...['pack_int8', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map((name) => `tunesmith::${name}`),
 ]
 
@@ -170,7 +170,7 @@ describe('parity with PyTorch, forward and gradient', () => {
       cases.filter((golden) => golden.entry === entry && isOtherDraw(golden) === other),
     )
     if (others.length > 0)
-      it.skip(`${entry}: ${others.length} draws of bfloat16, which this libtorch makes from 8 bits`)
+      it.skip(`${entry}: ${others.length} samples in bfloat16, which this libtorch computes from 8 bits`)
     if (mine.length === 0) continue
     it(`${entry}: ${mine.length} cases`, () => {
       const faults = mine.flatMap((golden) => faultsOf(golden).map((fault) => `${nameOf(golden)}: ${fault}`))

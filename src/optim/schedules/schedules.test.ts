@@ -8,7 +8,7 @@ import { warmupLength } from './schedule.ts'
 
 const configOf = (value: object): ScheduleConfig => parseConfig(scheduleSchema, value, 'schedule')
 
-it('holds every file', () => {
+it('the registry of schedules has every file', () => {
   const files = readdirSync(import.meta.dirname).filter((name) => !/index|schedule\.ts|decay-to-floor|test/.test(name))
   expect(files.map((name) => name.slice(0, -3)).sort()).toEqual(Object.keys(schedules).sort())
 })
@@ -40,7 +40,7 @@ const endsAtFloor = ['cosine', 'linear', 'warmup-stable-decay']
 describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s', (type, definition) => {
   const configs = fc.tuple(warmups, rest[type] ?? fc.constant({})).map(([a, b]) => configOf({ type, ...a, ...b }))
 
-  it('says what it is', () => {
+  it('has type, source and summary', () => {
     expect(definition.type).toBe(type)
     expect(definition.summary).toMatch(/^[A-Z].*\.$/)
     expect(definition.source).toMatch(/transformers/)
@@ -50,7 +50,7 @@ describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s',
     )
   })
 
-  it('rises in a line from 0 to the peak, then falls, and stays within 0 and 1', () => {
+  it('rises linearly from 0 to the peak, then falls, and stays between 0 and 1', () => {
     fc.assert(
       fc.property(configs, totals, (config, totalSteps) => {
         const warmup = warmupLength(config, totalSteps)
@@ -76,7 +76,7 @@ describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s',
     )
   })
 
-  it('asks for the length of the run only where it matters', () => {
+  it('needs the length of the run only where it depends on it', () => {
     const endless = { step: 3, totalSteps: Number.POSITIVE_INFINITY }
     const asks = endsAtFloor.includes(type)
     if (asks) expect(() => scheduleAt(configOf({ type }), endless)).toThrow(/needs a run of known length/)
@@ -89,6 +89,6 @@ describe.each(Object.entries(schedules) as [string, ScheduleDefinition][])('%s',
   })
 })
 
-it('takes one length of decay', () => {
+it('accepts one length of decay only', () => {
   expect(() => configOf({ type: 'warmup-stable-decay', decaySteps: 3, decayShare: 0.1 })).toThrow(/got both/)
 })

@@ -39,7 +39,7 @@ describe.each(goldenNames)('%s', async (name) => {
     },
   )
 
-  it('makes the same texts in one batch with padding, by greedy choice and by beams', async () => {
+  it('generates the same texts in one batch with padding, greedily and with beam search', async () => {
     for (const { options, texts } of golden.runs) {
       const made = await generate(model, undefined, prompts, more(options))
       expect(made.map(({ ids }) => ids)).toEqual(texts.flat())
@@ -47,14 +47,14 @@ describe.each(goldenNames)('%s', async (name) => {
     }
   })
 
-  it('makes the same texts without a cache', async () => {
+  it('generates the same texts without a cache', async () => {
     for (const { options, texts } of golden.runs.slice(0, 2)) {
       const made = await generate(model, undefined, prompts, more({ ...options, useCache: false }))
       expect(made.map(({ ids }) => ids)).toEqual(texts.flat())
     }
   })
 
-  it('scores alike with and without a cache, in a batch and alone, at every step', () => {
+  it('gives the same logits with and without a cache, in a batch and alone, at every step', () => {
     const how = { maxNewTokens: 2, decoderStartTokenId: start, padTokenId: 0 }
     const cached = new DecodingBatch(model, prompts, { ...how, useCache: true })
     const plain = new DecodingBatch(model, prompts, { ...how, useCache: false })
@@ -100,7 +100,7 @@ describe.each(goldenNames)('%s', async (name) => {
     expect(liveTensors()).toBeLessThanOrEqual(before)
   })
 
-  it('draws the same text for a seed, whatever else is in the batch', async () => {
+  it('samples the same text for a seed, independent of the rest of the batch', async () => {
     const options = more({ maxNewTokens: 16, sample: true, seed: 5, topK: 30, temperature: 1.2 })
     const alone = await generate(model, undefined, [prompts[1]], options)
     const together = await generate(model, undefined, prompts, options)

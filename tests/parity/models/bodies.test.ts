@@ -77,7 +77,7 @@ describe.each(names)('%s against transformers', (name) => {
     for (const [key, value] of written) expect(value.equal(file.tensor(key)), key).toBe(true)
   })
 
-  it('gives packed documents what they get alone, or says that it cannot', async () => {
+  it('gives packed documents the hidden states that they get alone, or refuses packing', async () => {
     const { definition, body, expected } = await open(name)
     const starts = tensor([0, 11, 15, 22], { dtype: 'int64' })
     if (definition.type === 't5') {

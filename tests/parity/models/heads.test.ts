@@ -69,7 +69,7 @@ describe.each(readdirSync(golden))('%s', (name) => {
       expect(relative(grad, expected.tensor(`grad.${key}`), floor), key).toBeLessThan(1e-4)
   })
 
-  it('comes back as it was: keys, bits and fields, our reading of them too', async () => {
+  it('is written as it was read: keys, bits and fields of config.json', async () => {
     const model = await loadModel(folder)
     const out = join(scratch, name)
     await saveModel(model, out)

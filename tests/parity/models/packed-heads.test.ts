@@ -33,7 +33,7 @@ const names = readdirSync(golden).filter((name) => !name.startsWith('T5') && !na
 const cases = names.flatMap((name) => views(name).map((view) => [name, view] as const))
 
 describe.each(cases)('%s %j', (name, { head, pooling }) => {
-  it('packed as padded on either side', async () => {
+  it('gives packed rows the logits of padded rows', async () => {
     const { model } = await loadModelWithReport(join(golden, name), {
       head,
       headOptions: pooling === undefined ? {} : { pooling },
@@ -82,7 +82,7 @@ describe.each(cases)('%s %j', (name, { head, pooling }) => {
 })
 
 describe('an embedding head', () => {
-  it('scales vectors to length one when asked', async () => {
+  it('normalises embeddings with `normalize`', async () => {
     const headOptions = { pooling: 'mean' as const, normalize: true }
     const { model } = await loadModelWithReport(join(golden, 'BertForMaskedLM'), { head: 'embedding', headOptions })
     const { logits } = model.forward({ inputIds: int64([documents[0], documents[0]]) })

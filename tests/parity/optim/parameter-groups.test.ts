@@ -26,7 +26,7 @@ describe.each(Object.entries(models) as unknown as [string, ModelDefinition][])(
     }
   })
 
-  it('knows the tables', () => {
+  it('recognises embedding tables', () => {
     const without = decayed({ decayEmbeddings: false })
     const tables = [...decayed({})].filter((path) => !without.has(path))
     const expected = [...parameters.keys()].filter((path) =>

@@ -46,7 +46,7 @@ describe('int8', () => {
     expectBits(scales, of('int8.largest').div(127), 'scales')
   })
 
-  it('is within half a step of each value, and keeps the largest of a row', () => {
+  it('is within half a step of each element, and exact for the largest of a row', () => {
     const weight = randn([9, 70], { generator: new Generator(1) })
     weight.select(0, 4).zero_()
     const [codes, scales] = packInt8(weight)

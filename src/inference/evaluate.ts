@@ -3,7 +3,7 @@ import { resolveModel } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
 import { fineTunedTask } from '../runs/index.ts'
 import type { EvaluateHooks } from './evaluations/evaluation.ts'
-import { evaluations } from './evaluations/index.ts'
+import { evaluationTypes, findEvaluation } from './evaluations/index.ts'
 import type { ModelChoice } from './load.ts'
 
 /** Which model is evaluated on what. */
@@ -23,8 +23,6 @@ export interface EvaluateResult {
   [field: string]: unknown
 }
 
-const names = Object.keys(evaluations)
-
 /**
  * Evaluates a model on data.
  * @throws ConfigError for an unknown task or option, DataError with file and line, CheckpointError for files that cannot be loaded
@@ -37,13 +35,14 @@ export const evaluate = async (
   const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
   const recorded = await fineTunedTask(model, path)
   const task = given ?? recorded?.task
+  const names = evaluationTypes()
   if (task === undefined)
     throw new ConfigError(
       `\`evaluate\` needs a task for ${model}, which is not a specialist: set \`task\` to one of ${names.join(', ')}.`,
     )
-  if (!Object.hasOwn(evaluations, task))
+  const entry = findEvaluation(task)
+  if (entry === undefined)
     throw new ConfigError(`Expected one of ${names.join(', ')} for \`task\`, got "${task}".${didYouMean(task, names)}`)
-  const entry = evaluations[task]
   const parsed = parseConfig(entry.options, options, `options of ${task}`)
   const known = recorded?.task === task ? { recorded } : {}
   const result = await entry.run({ ...choice, data: [data].flat(), ...known }, parsed, hooks)
@@ -51,4 +50,4 @@ export const evaluate = async (
 }
 
 /** The result of `evaluate` as text for a terminal. */
-export const renderEvaluation = (result: EvaluateResult): string => evaluations[result.task].render(result)
+export const renderEvaluation = (result: EvaluateResult): string => findEvaluation(result.task)?.render(result) ?? ''

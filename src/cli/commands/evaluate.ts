@@ -1,16 +1,16 @@
 // `tunesmith evaluate`: metrics of a model on data. The work is `evaluate` of src/inference.
 import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/index.ts'
-import type { Progress } from '../../core/index.ts'
-import { evaluate as evaluateModel, evaluations, renderEvaluation } from '../../inference/index.ts'
+import { openEnum, type Progress } from '../../core/index.ts'
+import { evaluate as evaluateModel, evaluationTypes, findEvaluation, renderEvaluation } from '../../inference/index.ts'
 import { fineTunedTask } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
 import { ownOptions, sharedShape } from '../parts/entry-options.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
 
-const types = Object.keys(evaluations) as [string, ...string[]]
-const shape = sharedShape(Object.values(evaluations))
+const entries = evaluationTypes().flatMap((type) => findEvaluation(type) ?? [])
+const shape = sharedShape(entries)
 
 export const evaluate = defineCommand({
   name: 'evaluate',
@@ -19,7 +19,7 @@ export const evaluate = defineCommand({
   options: withFields(
     z.strictObject({
       ...modelFields,
-      task: z.enum(types).optional().describe('what to measure (default: the task of the specialist)'),
+      task: openEnum(evaluationTypes).optional().describe('what to measure (default: the task of the specialist)'),
       data: z
         .array(z.string())
         .default([])
@@ -33,7 +33,7 @@ export const evaluate = defineCommand({
     const hooks = loadHooks(context)
     const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
     const task = given ?? (await fineTunedTask(model, path))?.task
-    const own = task === undefined ? {} : ownOptions(rest, evaluations[task], shape, `the task ${task}`)
+    const own = task === undefined ? {} : ownOptions(rest, findEvaluation(task), shape, `the task ${task}`)
     let progress: Progress | undefined
     let shown: string | undefined
     try {

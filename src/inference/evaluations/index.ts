@@ -1,11 +1,18 @@
-// The registry of what `evaluate` can measure, one kind a file.
+// The registry of what `evaluate` can measure: language modelling, ranked choices, and every task, registered ones included.
+import { taskTypes } from '../../tasks/index.ts'
 import type { EvaluationEntry } from './evaluation.ts'
 import { languageModelling } from './language-modelling.ts'
 import { rankedChoices } from './ranked-choices.ts'
-import { taskEvaluations } from './task-evaluations.ts'
+import { findTaskEvaluation } from './task-evaluations.ts'
 
-export const evaluations: Readonly<Record<string, EvaluationEntry>> = {
+const builtIn: Readonly<Record<string, EvaluationEntry>> = {
   'language-modelling': languageModelling,
-  ...taskEvaluations,
   'ranked-choices': rankedChoices,
 }
+
+/** Names of everything that can be evaluated. */
+export const evaluationTypes = (): string[] => ['language-modelling', ...taskTypes(), 'ranked-choices']
+
+/** The evaluation of this name, if there is one. */
+export const findEvaluation = (type: string): EvaluationEntry | undefined =>
+  Object.hasOwn(builtIn, type) ? builtIn[type] : findTaskEvaluation(type)

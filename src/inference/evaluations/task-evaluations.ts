@@ -8,9 +8,8 @@ import {
   findTask,
   type ReadReport,
   type TaskResult,
-  type TaskType,
   taskConfig,
-  tasks,
+  taskTypes,
 } from '../../tasks/index.ts'
 import { loadForInference } from '../load.ts'
 import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
@@ -47,7 +46,7 @@ const renderAnswered = (answered: number | undefined, records: number): string =
     : `, answers for the first ${formatCount(answered)}, perplexity of all,`
 }
 
-const evaluationOf = (type: TaskType): EvaluationEntry => {
+const evaluationOf = (type: string): EvaluationEntry => {
   const task = findTask(type)
   return defineEvaluation({
     type,
@@ -86,7 +85,12 @@ const evaluationOf = (type: TaskType): EvaluationEntry => {
   })
 }
 
-/** An entry for each task of the registry. */
-export const taskEvaluations: Readonly<Record<string, EvaluationEntry>> = Object.fromEntries(
-  (Object.keys(tasks) as TaskType[]).map((type) => [type, evaluationOf(type)]),
-)
+const entries = new Map<string, EvaluationEntry>()
+
+/** The entry of a task of the registry; undefined for another name. */
+export const findTaskEvaluation = (type: string): EvaluationEntry | undefined => {
+  if (!taskTypes().includes(type)) return undefined
+  const entry = entries.get(type) ?? evaluationOf(type)
+  entries.set(type, entry)
+  return entry
+}

@@ -86,7 +86,7 @@ describe('pretrain', () => {
     expect(result).toMatchObject({ reason: 'finished', steps: 30, model: join(out, 'model') })
     expect(result.metrics.perplexity).toBeCloseTo(Math.exp(result.metrics.loss), 6)
     expect(stderr).toMatch(/⟦\w+\|\[MASK\]⟧/)
-    expect(stderr).toMatch(/% of them trained, [\d.]+ % cut off/)
+    expect(stderr).toMatch(/% of them trained, [\d.]+ % truncated/)
     expect(stderr).toMatch(/memory about .* of /)
     expect(stderr).toMatch(/step 30\/30 · loss [\d.]+ · \S+ tokens\/s · \d+ % of matmul/)
     expect(stderr).toMatch(/step 15: validation: loss [\d.]+/)
@@ -234,7 +234,7 @@ describe('after a run', () => {
       minimalPairs: { pairs: 6 },
     })
     const none = await runHere(base)
-    expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/^error: Expected --data or --blimp.*\n$/)])
+    expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/^error: `language-modelling` needs text to evaluate on: .*\n$/)])
     const shown = await runHere([...base.filter((word) => word !== '--json'), '--data', text.shards])
     expect(shown.stdout).toMatch(/maskedAccuracy +[\d.]+ +\[[\d.]+, [\d.]+\]/)
   })
@@ -329,7 +329,7 @@ describe('generate', () => {
       const idle = await runHere([...base, '--prompt', 'x', '--temperature', '0.5'])
       expect([idle.code, idle.stderr]).toEqual([2, expect.stringMatching(/^error: .*`temperature`.*\n$/)])
       const chat = await runHere([...base, '--prompt', 'x', '--chat'])
-      expect([chat.code, chat.stderr]).toEqual([2, expect.stringMatching(/^error: Expected a chat template.*\n$/)])
+      expect([chat.code, chat.stderr]).toEqual([2, expect.stringMatching(/^error: `--chat` needs a chat template.*\n$/)])
     } finally {
       words.remove()
     }

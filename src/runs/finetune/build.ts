@@ -76,6 +76,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
       learningRateScale: (path) => applied.learningRateScale(path),
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
+    enoughSteps: 10,
     hashes: await hashesOf(files, base),
     notes: [...notes, ...data.notes, ...encodingNotes],
     metrics: {

@@ -234,7 +234,10 @@ describe('after a run', () => {
       minimalPairs: { pairs: 6 },
     })
     const none = await runHere(base)
-    expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/^error: `language-modelling` needs text to evaluate on: .*\n$/)])
+    expect([none.code, none.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^error: `language-modelling` needs text to evaluate on: .*\n$/),
+    ])
     const shown = await runHere([...base.filter((word) => word !== '--json'), '--data', text.shards])
     expect(shown.stdout).toMatch(/maskedAccuracy +[\d.]+ +\[[\d.]+, [\d.]+\]/)
   })
@@ -329,7 +332,10 @@ describe('generate', () => {
       const idle = await runHere([...base, '--prompt', 'x', '--temperature', '0.5'])
       expect([idle.code, idle.stderr]).toEqual([2, expect.stringMatching(/^error: .*`temperature`.*\n$/)])
       const chat = await runHere([...base, '--prompt', 'x', '--chat'])
-      expect([chat.code, chat.stderr]).toEqual([2, expect.stringMatching(/^error: `--chat` needs a chat template.*\n$/)])
+      expect([chat.code, chat.stderr]).toEqual([
+        2,
+        expect.stringMatching(/^error: `--chat` needs a chat template.*\n$/),
+      ])
     } finally {
       words.remove()
     }

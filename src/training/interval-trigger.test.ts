@@ -21,10 +21,10 @@ it('is due at the same steps wherever a run goes on', () => {
 })
 
 it('counts on when its owner counts on in the same object', () => {
-  const standing = { ...at(0) }
-  const due = new IntervalTrigger({ steps: 1 }, standing)
-  standing.step++
-  expect(due.now(standing)).toBe(true)
-  standing.step++
-  expect(due.now(standing)).toBe(true)
+  const progress = { ...at(0) }
+  const due = new IntervalTrigger({ steps: 1 }, progress)
+  progress.step++
+  expect(due.now(progress)).toBe(true)
+  progress.step++
+  expect(due.now(progress)).toBe(true)
 })

@@ -1,4 +1,4 @@
-// The pre-flight shows what will be trained and refuses what cannot learn; held-out losses; checkpoints as files.
+// The pre-flight shows what will be trained and refuses what cannot learn; validation losses; checkpoints as files.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -90,7 +90,7 @@ it('warns of a budget too small to learn from, and of a validation split of no, 
   expect(warningsOf({ enoughSteps: 100 })).toEqual([])
 })
 
-it.each(kinds)('%s: held-out losses do not depend on parts, and leave the model as it was', async (kind) => {
+it.each(kinds)('%s: validation losses do not depend on parts, and leave the model as it was', async (kind) => {
   const { trainable, stream } = runOf(kind, {})
   trainable.model.train()
   const all = { examples: 12, microTokens: 1e6, padded: false }

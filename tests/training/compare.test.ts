@@ -54,7 +54,7 @@ beforeAll(async () => {
 afterAll(() => data.dispose())
 
 describe('compare', () => {
-  it('says of each run what it can do and what it cost', async () => {
+  it('shows score and cost of each run', async () => {
     const { runs, references, warnings } = await compareJson(['full', 'lora', 'still', 'random'])
     expect(warnings).toEqual([])
     const [full, lora, random] = ['full', 'lora', 'random'].map((name) => runs.find((run) => run.name === name)!)
@@ -81,7 +81,7 @@ describe('compare', () => {
     expect(references[2].value).toBe(still.value)
   })
 
-  it('says whether runs differ by more than chance', async () => {
+  it('shows whether runs differ by more than chance', async () => {
     const { runs } = await compareJson(['full', 'still', 'random'])
     const [best, ...rest] = runs
     expect(best.difference).toBeUndefined()

@@ -169,7 +169,7 @@ describe('a run', () => {
     await expect(run('llama', 'bitfit')).rejects.toThrow(/bias terms/)
   })
 
-  it('is evaluated, scored and asked on the command line', async () => {
+  it('is evaluated, scored and queried on the command line', async () => {
     const { out } = await run('gpt2', 'lora')
     const [said, asked] = [at('said.jsonl'), ['--settings.metrics', 'exactMatch', '--settings.max-new-tokens', '8']]
     const json = async (...argv: string[]) => {
@@ -207,7 +207,7 @@ describe('a run', () => {
     expect(predicted.predictions).toHaveLength(2)
   })
 
-  it('is comparable with an evaluation of as many answers, which says how many there were', async () => {
+  it('is comparable with an evaluation of as many answers, which shows their number', async () => {
     const { out } = await run('llama', 'lora', { answers: { atEnd: 2 }, budget: { steps: 4 } })
     const { metrics, answered } = evaluationOf(out)
     expect(answered).toBe(2)
@@ -227,7 +227,7 @@ describe('a run', () => {
     expect(card.results).toEqual(metrics)
   })
 
-  it('is judged on the same rows afterwards, of the length that it was taught with', async () => {
+  it('is evaluated on the same rows afterwards, with the maximum length of training', async () => {
     const long = { messages: ['user', 'assistant'].map((role) => ({ role, content: 'hi '.repeat(40) })) }
     writeFileSync(at('uneven.jsonl'), [rows(6), JSON.stringify(long)].join('\n'))
     const settings = { maxNewTokens: 8, metrics: ['exactMatch'], template: 'chatml', tooLong: 'drop' }
@@ -258,7 +258,7 @@ describe('a run', () => {
     expect(said.answer).toBe((JSON.parse(lines[6]) as { answer: string }).answer)
   })
 
-  it('says what it passed over and cut', async () => {
+  it('reports what it skipped and truncated', async () => {
     writeFileSync(
       at('faulty.jsonl'),
       [

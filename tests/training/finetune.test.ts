@@ -72,7 +72,7 @@ describe('finetune', () => {
   })
 
   it.each(['full', 'lora', 'prefix-tuning', 'feature-based'])(
-    '%s is judged and asked on what it was taught with',
+    '%s is evaluated and queried with the settings of training',
     async (variant) => {
       const out = at(`${variant}-short`)
       const text = 'the old house and the river and the small stone and the light of rain green'
@@ -329,7 +329,7 @@ describe('finetune', () => {
     expect(metrics.f1Macro).toBeGreaterThan(0.9)
   })
 
-  it('answers by the settings that it was taught with, and refuses what has no effect', async () => {
+  it('predicts by the settings of training, and refuses those without effect', async () => {
     const several = at('several.jsonl')
     const lines = Array.from({ length: 60 }, (_, i) => ({
       text: `the house ${i}`,
@@ -400,7 +400,7 @@ describe('finetune', () => {
     expect(events).toEqual([])
   })
 
-  it('says what is wrong with a recipe', async () => {
+  it('names every fault of a recipe', async () => {
     const wrong = (more: object) => finetune(recipe('lora', at('wrong'), more))
     await expect(wrong({ settings: { text: 'reviw', label: 'stars' } })).rejects.toThrow(/review/)
     await expect(wrong({ adapter: { rnk: 4 } })).rejects.toThrow(/rank/)

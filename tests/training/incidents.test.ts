@@ -202,7 +202,7 @@ describe('a spike', () => {
     expect(ofType(events, 'incident')).toMatchObject([{ kind: 'spike', step: 38 }])
     expect(ofType(events, 'step')[37].gradientNorm).toBeGreaterThan(0)
   })
-  it('is skipped where that is asked for', async () => {
+  it('is skipped with `onSpike` skip', async () => {
     const events = await eventsOf(runOf('gpt2', { ...settings, onSpike: 'skip' }, options()))
     expect(ofType(events, 'incident')[0].message).toContain('The step was not applied.')
     expect(ofType(events, 'step')[37].gradientNorm).toBeNaN()
@@ -223,7 +223,7 @@ describe('memory that runs out', () => {
   }
   const size = { batch: { sequences: 16 } }
 
-  it('halves micro-batches, then recomputes layers; the losses stay', async () => {
+  it('halves micro-batches, then recomputes layers, with the same losses', async () => {
     const whole = await peakOf(size)
     const small = await peakOf({ batch: { sequences: 16, microTokens: 1 }, recompute: 'all' })
     expect(small).toBeLessThan(0.7 * whole)
@@ -242,7 +242,7 @@ describe('memory that runs out', () => {
     }
   })
 
-  it('recomputes when one example is all that goes through at once', async () => {
+  it('recomputes layers when a micro-batch is one example', async () => {
     const micro = { batch: { sequences: 16, microTokens: 1 } }
     const kept = await peakOf(micro)
     const recomputed = await peakOf({ ...micro, recompute: 'all' })
@@ -256,7 +256,7 @@ describe('memory that runs out', () => {
     expect(largestDifference(lossesOf(events), free)).toBeLessThan(1e-5)
   })
 
-  it('is an error when nothing is left to save, and leaves nothing behind', async () => {
+  it('is an error when nothing can be halved any more, and leaves no tensors', async () => {
     const run = runOf('gpt2', size, { model: modelOf('gpt2', wide) })
     const live = liveTensors()
     setMemoryLimit(memoryStatistics().inUse + 20_000)
@@ -284,7 +284,7 @@ describe('memory that runs out', () => {
   })
 })
 
-it('a batch without anything to learn is an error that says so', async () => {
+it('a batch without trained tokens is an error', async () => {
   const source: ExampleSource<never> = {
     perEpoch: 10,
     example: () => ({

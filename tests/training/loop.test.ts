@@ -37,7 +37,7 @@ describe('the end', () => {
     expect(steps.every(({ totalSteps }) => totalSteps === expected)).toBe(true)
   })
 
-  it('of a budget of minutes, over all starts of the run', async () => {
+  it('of a budget of minutes, over all sessions of the run', async () => {
     const run = runOf('gpt2', { budget: { minutes: 1 } })
     const began = performance.now()
     const events = await eventsOf({ ...run, state: { ...run.state, seconds: 59.5 } })
@@ -172,7 +172,7 @@ it('saves by time by default', () => {
   expect(runOf('gpt2', { checkpoint: {} }).settings.checkpoint).toEqual({})
 })
 
-it('goes on from a finished state without doing anything again', async () => {
+it('continues from a finished state without repeating anything', async () => {
   const run = runOf('gpt2', { budget: { steps: 2 } }, { more: { evaluate: async () => ({ loss: 1 }) } })
   const events = await eventsOf({ ...run, state: { ...run.state, step: 2, position: 8 } })
   expect(events.map(({ type }) => type)).toEqual(['end'])

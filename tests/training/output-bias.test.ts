@@ -44,7 +44,7 @@ it('weighs several texts as the run draws from them', async () => {
   expect(twice.get(path)).toEqual((await stateOf({ outputBias: 'frequencies' })).get(path))
 })
 
-it('is learnt from there, and kept when a run goes on', async () => {
+it('is trained from there, and kept when a run is resumed', async () => {
   const more = { outputBias: 'frequencies', budget: { steps: 6 }, average: undefined } as const
   const out = join(data.root, 'whole')
   const whole = await pretrain(smallRecipe(data, out, more))

@@ -59,7 +59,7 @@ describe('the bias of a new head', () => {
     expect(bias).toEqual(close(shares))
   })
 
-  it('is the mean of numbers, and zero where that is asked', async () => {
+  it('is the mean of numbers, and zero without `priorBias`', async () => {
     const file = lines(
       'numbers.jsonl',
       [1, 2, 3, 10].map((label, i) => ({ text: words[i], label })),

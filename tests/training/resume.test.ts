@@ -104,7 +104,7 @@ describe('stopped by a signal', () => {
   })
 })
 
-it('killed between a checkpoint and its record, the record is made up for', async () => {
+it('killed between a checkpoint and its event, the event is added', async () => {
   const run = at('no-record')
   cpSync(whole, run, { recursive: true })
   const path = join(run, 'events.jsonl')
@@ -115,7 +115,7 @@ it('killed between a checkpoint and its record, the record is made up for', asyn
   await expectWhole(run)
 })
 
-it('killed before the first checkpoint, a run begins again, and its records with it', async () => {
+it('killed before the first checkpoint, a run starts again with new records', async () => {
   const run = at('no-checkpoint')
   cpSync(whole, run, { recursive: true })
   for (const name of ['checkpoints', 'model']) rmSync(join(run, name), { recursive: true })
@@ -132,7 +132,7 @@ it('resuming a finished run changes nothing and still knows its results', async 
   await expectWhole(run)
 })
 
-it('goes on with other micro-batches and recomputed layers', async () => {
+it('resumes with other micro-batches and recomputed layers', async () => {
   const recipe = smallRecipe(data, at('other-parts'), {
     model: { type: 'bert', preset: 'test', config: { numLayers: 2, hiddenDropout: 0, attentionDropout: 0 } },
     average: undefined,
@@ -203,7 +203,7 @@ describe('damage', () => {
     await expectWhole(run)
   })
 
-  it('says so when no checkpoint is whole', async () => {
+  it('is an error when every checkpoint is damaged', async () => {
     const { run } = damagedCopy('all-damaged')
     for (const path of filesOf(join(run, 'checkpoints')).filter((name) => name.endsWith('state.json')))
       writeFileSync(path, '{}')
@@ -212,7 +212,7 @@ describe('damage', () => {
   })
 })
 
-it('a full disk during a checkpoint loses nothing older, says so in a line, and the run goes on', async () => {
+it('a full disk during a checkpoint loses nothing older, is a one-line error, and the run can be resumed', async () => {
   const recipe = smallRecipe(data, at('full'))
   await pretrain(recipe, stopAfter(8).listener)
   const before = readdirSync(join(recipe.out, 'checkpoints')).sort()

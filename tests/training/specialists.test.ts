@@ -301,7 +301,7 @@ describe('specialists', () => {
     expect(served[3]).toMatchObject({ id: 'mine', error: expect.stringMatching(/nobody/) })
   }, 120_000)
 
-  it('say what does not fit', async () => {
+  it('name what does not fit', async () => {
     await finetune({
       base: at('base'),
       task: 'sequence-classification',

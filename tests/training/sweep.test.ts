@@ -36,7 +36,7 @@ const evaluationOf = (out: string, name: string) =>
   JSON.parse(readFileSync(at(out, name, 'model', 'evaluation.json'), 'utf8'))
 
 describe('sweep', () => {
-  it('goes on after Ctrl-C and after a kill, to every point once', async () => {
+  it('continues after Ctrl-C and after a kill, and runs every point once', async () => {
     // Ctrl-C in the first run.
     const aborter = new AbortController()
     const base = { base: at('base'), task: 'sequence-classification', data: at('rows.jsonl'), validationShare: 0.3 }
@@ -130,7 +130,7 @@ describe('sweep', () => {
     }
   }, 300_000)
 
-  it('says what is wrong with data, and goes on after a run that failed', async () => {
+  it('reports faults of data, and continues after a run that failed', async () => {
     const missing = await runHere(commandLine('missing', ['--over.seed', '0,1', '--data', at('nothing.jsonl')]))
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: .*nothing\.jsonl/m) })
     const wild = ['--over.learning-rate', '1e30,1e-3', '--json']
@@ -162,7 +162,7 @@ describe('sweep', () => {
     expect(existsSync(at('grid', 'variant=lora,seed=2,learningRate=0.01', 'model'))).toBe(true)
   }, 300_000)
 
-  it('says everything that is wrong with any point before the first run', async () => {
+  it('reports every fault of every point before the first run', async () => {
     const { code, stderr } = await runHere(
       commandLine('wrong', ['--over.variant', 'full,lorra', '--over.learning-rate', '0.1,-1']),
     )

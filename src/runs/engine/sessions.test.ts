@@ -8,7 +8,7 @@ import { openSessions } from './sessions.ts'
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-sessions-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-it('adds up what all sessions cost, and begins anew with a fresh run', async () => {
+it('adds up all sessions, and starts at zero with a new run', async () => {
   const first = await openSessions(folder, { first: true })
   await new Promise((resolve) => setTimeout(resolve, 30))
   await first.note()

@@ -32,7 +32,7 @@ describe('sweepPoints', () => {
     expect(recipe.batch.sequences).toBe(8)
   })
 
-  it('says what cannot vary', () => {
+  it('names what cannot vary', () => {
     expect(() => sweepPoints({})).toThrow(/A sweep needs values to vary/)
     expect(() => sweepPoints({ seed: [] })).toThrow(/over\.seed/)
     expect(() => sweepPoints({ seed: [0, 1, 0] })).toThrow(/once/)

@@ -29,13 +29,13 @@ void settle(Environment& environment) {
   if (bytes != 0) napi_adjust_external_memory(environment.env, bytes, &total);
 }
 
-// The Environment itself is never freed: autograd nodes and finalizers may outlive the thread and still name it.
+// The Environment is never freed: autograd nodes and finalizers may outlive the thread and still point to it.
 static void clean_up(void* data) {
   auto* environment = static_cast<Environment*>(data);
   drop_owned_by(environment->ordinal);
 }
 
-// libtorch's warnings, as one line without the place in its sources.
+// Prints libtorch's warnings as one line, without the source location.
 struct OneLineWarnings : c10::WarningHandler {
   void process(const c10::Warning& warning) override {
     std::fprintf(stderr, "libtorch: %s\n", first_line(warning.msg()).c_str());

@@ -1,5 +1,5 @@
-// Autograd from JavaScript: backward, gradients, modes, and functions whose backward is a JavaScript callback
-// (activation checkpointing stands on those).
+// Autograd for JavaScript: backward, gradients, modes, and functions with a JavaScript callback as backward, which
+// activation checkpointing uses.
 #include "binding.h"
 
 #include <ATen/core/grad_mode.h>
@@ -17,7 +17,7 @@ namespace {
 
 using torch::autograd::variable_list;
 
-// A callback's exception waits here while it crosses the autograd engine as a C++ one.
+// Thrown through the autograd engine in the place of a JavaScript exception, which is stored in the Environment.
 struct CallbackFailed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -87,7 +87,7 @@ struct CallbackNode : torch::autograd::Node {
     std::string fault = !is_array || length != num_outputs()
                             ? "a backward callback must return one gradient (or 0) for each input"
                             : "";
-    for (uint32_t i = 0; i < length; i++) {  // every handle is taken over, also when there are too many
+    for (uint32_t i = 0; i < length; i++) {  // takes over every handle, also when there are too many
       napi_value element;
       double handle = 0;
       napi_get_element(env, result, i, &element);
@@ -101,7 +101,7 @@ struct CallbackNode : torch::autograd::Node {
   }
 };
 
-// Nodes are held by shared_ptr in older libtorch and by intrusive_ptr in newer: follow what an edge holds.
+// Older versions of libtorch use shared_ptr for nodes and newer ones intrusive_ptr: use the type of an edge's pointer.
 using NodePointer = decltype(torch::autograd::Edge::function);
 template <typename Pointer> struct MakeNode;
 template <typename Base> struct MakeNode<std::shared_ptr<Base>> {
@@ -175,8 +175,8 @@ TUNESMITH_FUNCTION(gradients_of) {
   });
 }
 
-// attachBackward(outputs, inputs, callback, saved) -> handles of the outputs with a history: callback(gradients of
-// outputs, saved) gives the inputs' gradients; what is saved is let go as soon as backward has no more need of it
+// attachBackward(outputs, inputs, callback, saved) -> handles of the outputs with history: callback(gradients of
+// outputs, saved) returns the inputs' gradients; saved tensors are freed as soon as backward no longer needs them
 TUNESMITH_FUNCTION(attach_backward) {
   return guarded(env, [&] {
     Arguments a(env, info);
@@ -269,7 +269,7 @@ TUNESMITH_FUNCTION(set_grad) {
   });
 }
 
-// clearGrads(handles): drops the gradients of many tensors
+// clearGrads(handles): frees the gradients of many tensors
 TUNESMITH_FUNCTION(clear_grads) {
   return guarded(env, [&] {
     Arguments a(env, info);
@@ -278,7 +278,7 @@ TUNESMITH_FUNCTION(clear_grads) {
   });
 }
 
-// setGradMode(enabled) -> what it was; the mode belongs to the calling thread
+// setGradMode(enabled) -> the previous mode; the mode belongs to the calling thread
 TUNESMITH_FUNCTION(set_grad_mode) {
   return guarded(env, [&] {
     Arguments a(env, info);

@@ -1,4 +1,4 @@
-// Argument readers, result makers and error translation for every other file of the addon.
+// Reading arguments, creating results and converting errors, for the other files of the addon.
 #include "binding.h"
 
 #include <cmath>

@@ -1,8 +1,8 @@
-// Shared by the addon's files: argument readers, error translation, the handle table's interface, per-environment
-// state. Knows no operator by name and holds no policy.
+// Shared by the addon's files: reading arguments, converting errors, the interface of the handle table, and the state
+// of each Node environment. Independent of operators.
 #pragma once
-// The experimental version: finalizers then run inside the garbage collector, so a loop that never yields frees memory
-// too. By number, because newer headers no longer know the name NAPI_EXPERIMENTAL. Set before the header reads it.
+// The experimental version: its finalizers run inside the garbage collector, so a loop that never yields frees memory
+// too. By number, since newer headers lack the name NAPI_EXPERIMENTAL. Must precede the header.
 #undef NAPI_VERSION
 #define NAPI_VERSION 2147483647
 #include <node_api.h>
@@ -21,7 +21,7 @@
 
 namespace tunesmith {
 
-// A fault in what JavaScript passed; becomes a JavaScript error with code ARGUMENT.
+// An invalid argument; becomes a JavaScript error with code ARGUMENT.
 struct ArgumentError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

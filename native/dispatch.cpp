@@ -1,5 +1,5 @@
-// The one generic way to call an operator: found in libtorch's dispatcher by name once, then called boxed.
-// Knows no operator; argument kinds come from the operator's own schema.
+// Calls any operator of libtorch: looked up in the dispatcher by name once, then called boxed. The kinds of arguments
+// come from the operator's schema.
 #include "binding.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>

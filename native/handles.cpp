@@ -1,5 +1,5 @@
-// The process-wide table of live tensors. A handle carries the generation of its slot, so a freed handle is always
-// noticed, even when its slot has been taken again. Reads take no lock: slots live in blocks that never move.
+// The process-wide table of live tensors. A handle contains the generation of its slot, so the use of a freed handle is
+// always detected, even when its slot is in use again. Reads take no lock, since slots are in blocks that never move.
 #include "binding.h"
 
 #include <atomic>
@@ -76,13 +76,13 @@ at::Tensor get_tensor(Handle handle) {
 
 bool drop_tensor(Handle handle) {
   Table& t = table();
-  at::Tensor dying;  // destroyed after the lock is released: its destructor may free other handles
+  at::Tensor freed;  // destroyed after the lock is released: its destructor may free other handles
   {
     std::lock_guard<std::mutex> lock(t.mutex);
     Slot* slot = find(handle);
     if (slot == nullptr) return false;
     slot->live.store(false, std::memory_order_release);
-    dying = std::move(slot->tensor);
+    freed = std::move(slot->tensor);
     uint32_t next = (slot->generation.load() + 1) & 0x7fffffff;
     slot->generation = next == 0 ? 1 : next;
     t.free_slots.push_back(static_cast<int32_t>(handle % slot_count));

@@ -31,7 +31,7 @@ class MappedFile {
   void* region_ = nullptr;
 };
 
-// Number of reads beyond the end of truncated files so far, in this process. A read gives zeros, so whoever read must
+// Number of reads beyond the end of truncated files so far, in this process. A read returns zeros, so the reader must
 // compare the number before and after, and call `throw_truncated` where it differs.
 uint64_t truncated_reads();
 

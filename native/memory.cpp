@@ -1,6 +1,5 @@
-// The CPU allocator that libtorch uses in this process: keeps large freed blocks for reuse (fresh pages cost about 1 ms
-// a MB), counts what is in use, holds to a cap, and reports a full machine as a typed error before the kernel kills the
-// process.
+// The CPU allocator of libtorch in this process: caches large freed blocks (new pages cost about 1 ms per MB), counts
+// memory in use, enforces a limit, and reports a full machine as an error before the kernel kills the process.
 #include "binding.h"
 
 #include <c10/core/Allocator.h>
@@ -22,17 +21,16 @@ namespace tunesmith {
 namespace {
 
 constexpr size_t header_bytes = 64;              // keeps the data aligned to a cache line
-constexpr size_t large_bytes = size_t{1} << 20;  // from here on blocks are kept for reuse
+constexpr size_t large_bytes = size_t{1} << 20;  // blocks from this size on are cached
 constexpr size_t huge_page_bytes = size_t{2} << 20;
-constexpr size_t check_from_bytes = size_t{64} << 20;  // fresh blocks of this size are held against free memory first
+constexpr size_t check_from_bytes = size_t{64} << 20;  // new blocks from this size on are checked against free memory
 
 struct Header {
-  size_t bytes;  // of the block without its header
+  size_t bytes;  // size of the block without its header
   bool large;
 };
 
-// Memory that the system can still give, in bytes: free and reclaimable, within the container's limit where there is
-// one.
+// Available memory in bytes: free and reclaimable, within the container's limit where there is one.
 size_t available_bytes() {
   size_t available = SIZE_MAX;
   if (FILE* file = std::fopen("/proc/meminfo", "r")) {
@@ -105,7 +103,7 @@ class CachingAllocator final : public c10::Allocator {
   size_t in_use_ = 0, cached_ = 0, peak_ = 0;
   std::atomic<size_t> limit_{SIZE_MAX};
 
-  // Large blocks come in steps of an eighth of their power of two, so that similar sizes share blocks.
+  // Sizes of large blocks are rounded up to eighths of a power of two, so that similar sizes share blocks.
   static size_t rounded(size_t bytes) {
     const size_t power = size_t{1} << (63 - __builtin_clzll(bytes));
     const size_t step = power / 8;
@@ -122,7 +120,7 @@ class CachingAllocator final : public c10::Allocator {
     const size_t size = large ? rounded(bytes) : bytes;
     std::unique_lock<std::mutex> lock(mutex_);
     if (large) {
-      // The smallest kept block that fits, unless it would waste more than a quarter.
+      // The smallest cached block that fits, unless it would waste more than a quarter.
       auto found = free_.lower_bound(size);
       if (found != free_.end() && found->first <= size + size / 4) {
         void* base = found->second;
@@ -142,10 +140,10 @@ class CachingAllocator final : public c10::Allocator {
       }
       if (size > available) fail(bytes, ("only " + std::to_string(available) + " are free").c_str());
     }
-    void* base = fresh(size, large);
+    void* base = allocate_block(size, large);
     if (base == nullptr && cached_ > 0) {
       drop_cached(0);
-      base = fresh(size, large);
+      base = allocate_block(size, large);
     }
     if (base == nullptr) fail(bytes, "the system has no more");
     *static_cast<Header*>(base) = {size, large};
@@ -153,7 +151,7 @@ class CachingAllocator final : public c10::Allocator {
     return static_cast<char*>(base) + header_bytes;
   }
 
-  static void* fresh(size_t size, bool large) {
+  static void* allocate_block(size_t size, bool large) {
     void* base = nullptr;
     const bool huge = large && size >= huge_page_bytes;
     if (posix_memalign(&base, huge ? huge_page_bytes : header_bytes, size + header_bytes) != 0) return nullptr;
@@ -168,7 +166,7 @@ class CachingAllocator final : public c10::Allocator {
     if (in_use_ > peak_) peak_ = in_use_;
   }
 
-  // Frees kept blocks, largest first, until at most `target` bytes are kept.
+  // Frees cached blocks, largest first, until at most `target` bytes are cached.
   void drop_cached(size_t target) {
     while (cached_ > target && !free_.empty()) {
       auto last = std::prev(free_.end());
@@ -192,8 +190,8 @@ class CachingAllocator final : public c10::Allocator {
     }
     self.free_.emplace(header.bytes, base);
     self.cached_ += header.bytes;
-    // What is kept stays within the peak that was really needed, so a change of shapes cannot pile up blocks of old
-    // sizes.
+    // Memory in use and cache together stay near the peak of the memory in use, so that blocks of former sizes do not
+    // accumulate.
     const size_t room = self.peak_ > self.in_use_ ? self.peak_ - self.in_use_ : 0;
     if (self.cached_ > room + room / 8 + (size_t{64} << 20)) self.drop_cached(room);
   }
@@ -247,14 +245,14 @@ void install_allocator() {
   std::call_once(once, [] {
     c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/1);
 #ifdef __GLIBC__
-    // Scratch memory of oneDNN and MKL goes through malloc: keep it in the process too.
+    // oneDNN and MKL allocate scratch memory with malloc: keep it in the process too.
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
 #endif
 #ifndef _WIN32
-    // ATen and oneDNN each keep 1,024 compiled bf16 products, about 0.5 MB apiece: with rows that differ from batch to
-    // batch that grew by gigabytes. This many hold the shapes of a step; making one anew costs less than can be
-    // measured. Both read it at first use.
+    // ATen and oneDNN each cache 1,024 compiled bf16 products of about 0.5 MB, which grows by gigabytes with varying
+    // numbers of rows. 128 are enough for the shapes of a step, and compiling one again is not measurable. Both read
+    // the variables at first use.
     setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
     setenv("LRU_CACHE_CAPACITY", "128", /*overwrite=*/0);
 #endif

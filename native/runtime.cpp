@@ -1,4 +1,4 @@
-// What belongs to the machine and the process: threads, generators, determinism, devices, and facts for `doctor`.
+// Settings and facts of the process: threads, generators, determinism, devices, and libtorch's build for `doctor`.
 #include "binding.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -64,7 +64,7 @@ TUNESMITH_FUNCTION(set_generator_state) {
   });
 }
 
-// seed(bigint): the default generators of every device, for operators called without one
+// seedDefault(bigint): seeds the default generators of all devices, which operators use without a generator
 TUNESMITH_FUNCTION(seed_default) {
   return guarded(env, [&] {
     Arguments a(env, info);
@@ -99,7 +99,7 @@ TUNESMITH_FUNCTION(set_deterministic) {
   });
 }
 
-// build(): what libtorch this addon was made for and what the machine offers to it
+// buildFacts(): version and features of libtorch, and the devices of the machine
 TUNESMITH_FUNCTION(build_facts) {
   return guarded(env, [&] {
     napi_value result;

@@ -12,8 +12,7 @@
 namespace tunesmith {
 namespace {
 
-// Looked up at run time: building needs no headers of OpenSSL, and Node's own copy is the one that is there for
-// certain.
+// OpenSSL of Node, looked up at run time, so that building needs no headers of OpenSSL.
 struct Library {
   void* (*make)() = nullptr;
   void (*free)(void*) = nullptr;
@@ -117,19 +116,19 @@ void Sha256::update(const void* data, size_t bytes) {
   }
   auto* from = static_cast<const uint8_t*>(data);
   bytes_ += bytes;
-  if (held_ > 0) {
-    const size_t taken = std::min(bytes, 64 - held_);
-    std::memcpy(rest_ + held_, from, taken);
-    held_ += taken;
+  if (filled_ > 0) {
+    const size_t taken = std::min(bytes, 64 - filled_);
+    std::memcpy(rest_ + filled_, from, taken);
+    filled_ += taken;
     from += taken;
     bytes -= taken;
-    if (held_ < 64) return;
+    if (filled_ < 64) return;
     block(rest_, 1);
-    held_ = 0;
+    filled_ = 0;
   }
   block(from, bytes / 64);
-  held_ = bytes % 64;
-  std::memcpy(rest_, from + (bytes - held_), held_);
+  filled_ = bytes % 64;
+  std::memcpy(rest_, from + (bytes - filled_), filled_);
 }
 
 std::string Sha256::finish() {
@@ -141,7 +140,7 @@ std::string Sha256::finish() {
     const uint64_t bits = bytes_ * 8;
     const uint8_t end = 0x80, zeros[64] = {};
     update(&end, 1);
-    update(zeros, (held_ <= 56 ? 56 : 120) - held_);
+    update(zeros, (filled_ <= 56 ? 56 : 120) - filled_);
     uint8_t length[8];
     for (int i = 0; i < 8; i++) length[i] = static_cast<uint8_t>(bits >> (56 - 8 * i));
     update(length, 8);

@@ -22,7 +22,7 @@ class Sha256 {
   void* context_ = nullptr;  // of OpenSSL, where the process has it
   uint32_t state_[8];
   uint8_t rest_[64];
-  size_t held_ = 0;
+  size_t filled_ = 0;
   uint64_t bytes_ = 0;
 };
 

@@ -1,6 +1,5 @@
-// Writes a header and the bytes of tensors as a new file, and says its SHA-256. Two threads walk over the tensors'
-// memory: one hashes it, one writes it past the page cache; nothing is read back. Knows no format; fsync is the
-// caller's.
+// Writes a header and the bytes of tensors to a new file, and computes its SHA-256. Two threads read the tensors: one
+// hashes, one writes with direct I/O, so nothing is read back. Independent of file formats; the caller calls fsync.
 #include "binding.h"
 #include "sha256.h"
 
@@ -23,9 +22,9 @@ namespace tunesmith {
 namespace {
 
 constexpr size_t block_bytes = size_t{8} << 20;    // written at a time
-constexpr size_t alignment = 4096;                 // of memory, place and length where the page cache is passed by
+constexpr size_t alignment = 4096;                 // of address, offset and length for direct I/O
 constexpr size_t piece_bytes = size_t{256} << 10;  // hashed or copied at a time
-constexpr int max_copies = 2;                      // of tensors that do not lie in rows, alive at a time
+constexpr int max_copies = 2;                      // copies of tensors that are not row-major, at a time
 
 struct SystemFault {
   int number;
@@ -35,8 +34,8 @@ struct SystemFault {
 // The other thread has failed and its error is the one to report.
 struct Stopped {};
 
-// What both threads walk over. A tensor that does not lie in rows in this memory is copied by the first that comes to
-// it, and the copy goes with the second.
+// The data that both threads read. A tensor that is not row-major is copied by the first thread that reaches it, and
+// the copy is freed by the second.
 class Sources {
  public:
   Sources(std::string header, std::vector<at::Tensor> tensors) : header_(std::move(header)), parts_(tensors.size()) {
@@ -64,7 +63,7 @@ class Sources {
     }
   }
 
-  // Keeps the first error and ends both walks.
+  // Stores the first error and stops both threads.
   void stop(std::exception_ptr error) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (error_ == nullptr) error_ = std::move(error);
@@ -125,9 +124,10 @@ class Sources {
 // A new file that is written from front to back.
 class NewFile {
  public:
-  NewFile(const std::string& path, size_t bytes) : room_(std::min(block_bytes, (bytes / alignment + 1) * alignment)) {
+  NewFile(const std::string& path, size_t bytes)
+      : capacity_(std::min(block_bytes, (bytes / alignment + 1) * alignment)) {
     void* memory = nullptr;
-    if (posix_memalign(&memory, alignment, room_) != 0) throw std::bad_alloc();
+    if (posix_memalign(&memory, alignment, capacity_) != 0) throw std::bad_alloc();
     buffer_.reset(static_cast<char*>(memory));
     do file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     while (file_ < 0 && errno == EINTR);
@@ -147,12 +147,12 @@ class NewFile {
 
   void put(const char* data, size_t bytes) {
     while (bytes > 0) {
-      const size_t taken = std::min(bytes, room_ - held_);
-      std::memcpy(buffer_.get() + held_, data, taken);
-      held_ += taken;
+      const size_t taken = std::min(bytes, capacity_ - filled_);
+      std::memcpy(buffer_.get() + filled_, data, taken);
+      filled_ += taken;
       data += taken;
       bytes -= taken;
-      if (held_ == room_) flush();
+      if (filled_ == capacity_) flush();
     }
   }
 
@@ -169,11 +169,11 @@ class NewFile {
 
   int file_ = -1;
   bool direct_ = false;
-  size_t room_, held_ = 0;
+  size_t capacity_, filled_ = 0;
   std::unique_ptr<char, Free> buffer_;
   off_t at_ = 0;
 
-  // A full disk is found before anything is written, and the file's blocks lie together.
+  // Reserves the blocks of the file: a full disk is detected before anything is written, and the blocks are contiguous.
   void reserve(size_t bytes) {
 #ifdef __linux__
     if (bytes == 0) return;
@@ -182,13 +182,12 @@ class NewFile {
     while (result != 0 && errno == EINTR);
     if (result != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO))
       throw SystemFault{errno, "fallocate"};
-    // Without room made for it, writing past the page cache gains little; where the file system knows neither, nothing
-    // is lost.
+    // Direct I/O gains little without reserved blocks.
     if (result == 0) set_direct(true);
 #endif
   }
 
-  // Past the page cache, where the file system can.
+  // Direct I/O, where the file system supports it.
   void set_direct(bool wanted) {
     direct_ = false;
 #ifdef __linux__
@@ -199,11 +198,11 @@ class NewFile {
 
   void flush() {
     size_t done = 0;
-    while (done < held_) {
-      const size_t blocks = (held_ - done) / alignment * alignment;
-      // The last bytes of the file fill no block, and after a write that was cut short nothing is aligned.
+    while (done < filled_) {
+      const size_t blocks = (filled_ - done) / alignment * alignment;
+      // The last bytes of the file are not a whole block, and after a partial write nothing is aligned.
       if (direct_ && (blocks == 0 || done % alignment != 0)) set_direct(false);
-      const ssize_t written = pwrite(file_, buffer_.get() + done, direct_ ? blocks : held_ - done, at_);
+      const ssize_t written = pwrite(file_, buffer_.get() + done, direct_ ? blocks : filled_ - done, at_);
       if (written < 0 && errno == EINTR) continue;
       if (written < 0 && errno == EINVAL && direct_) {
         set_direct(false);
@@ -212,13 +211,13 @@ class NewFile {
       if (written < 0) throw SystemFault{errno, "write"};
       if (written == 0) throw SystemFault{EIO, "write"};
 #ifdef __linux__
-      // The disk begins now, so that little is left for the caller's fsync.
+      // Starts writing to the disk now, so that little is left for the caller's fsync.
       if (!direct_) sync_file_range(file_, at_, written, SYNC_FILE_RANGE_WRITE);
 #endif
       done += static_cast<size_t>(written);
       at_ += written;
     }
-    held_ = 0;
+    filled_ = 0;
   }
 };
 
@@ -257,7 +256,7 @@ struct Work {
     });
   }
 
-  // The pending JavaScript exception as the rejection; a system's error carries `errno` and `syscall`.
+  // Rejects the promise with the error; an error of the system has `errno` and `syscall`.
   void settle(napi_env env) {
     napi_value value = nullptr;
     const std::exception_ptr error = sources->error();

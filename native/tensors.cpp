@@ -1,5 +1,5 @@
-// Tensors in and out of JavaScript: typed arrays, memory-mapped files, facts about a tensor, and the life of its
-// handle.
+// Tensors and JavaScript: copies from and to typed arrays, mapped files, properties of a tensor, and the lifetime of
+// handles.
 #include "binding.h"
 #include "mapped-files.h"
 
@@ -85,7 +85,7 @@ TUNESMITH_FUNCTION(copy_into) {
     tensor = tensor.resolve_conj().resolve_neg().contiguous();
     const ArrayView view = read_array(env, a[1]);
     if (view.bytes != tensor.nbytes())
-      throw ArgumentError("expected room for " + std::to_string(tensor.nbytes()) + " bytes, got " +
+      throw ArgumentError("expected an array of " + std::to_string(tensor.nbytes()) + " bytes, got " +
                           std::to_string(view.bytes));
     if (view.bytes > 0) std::memcpy(view.data, tensor.const_data_ptr(), view.bytes);
     return make_undefined(env);
@@ -194,7 +194,7 @@ TUNESMITH_FUNCTION(is_contiguous) {
   });
 }
 
-// sameStorage(a, b): whether two tensors look at the same memory (tied weights).
+// sameStorage(a, b): whether two tensors share memory (tied weights).
 TUNESMITH_FUNCTION(same_storage) {
   return guarded(env, [&] {
     Arguments a(env, info);
@@ -214,8 +214,7 @@ TUNESMITH_FUNCTION(free_many) {
   });
 }
 
-// The safety net for a tensor that no scope owns: an external whose finalizer drops the handle, with its bytes told to
-// V8.
+// Guard of a tensor that no scope owns: an external whose finalizer frees the handle. V8 is told its bytes.
 struct Guard {
   Environment* environment;
   Handle handle;
@@ -240,7 +239,7 @@ TUNESMITH_FUNCTION(guard_tensor) {
     Environment& environment = environment_of(env);
     const at::Tensor tensor = read_tensor(env, a[0]);
     const int64_t handle = read_int(env, a[0], "handle");
-    // A view owns no memory of its own, and a mapped file's is the system's to take back.
+    // A view owns no memory, and the system can reclaim that of a mapped file.
     const bool owns = tensor.has_storage() && tensor.device().is_cpu() && !tensor.is_view() &&
                       tensor.storage().data_ptr().get_deleter() == c10::GetCPUAllocator()->raw_deleter();
     const int64_t bytes = 256 + (owns ? static_cast<int64_t>(tensor.nbytes()) : 0);

@@ -39,18 +39,18 @@ struct Settings {
   uint64_t seed;
 };
 
-// The common facts of a call, made again in the backward.
+// The arguments of a call and their sizes, computed again in backward.
 struct Call {
   Tensor query, key, value, output, log_sum, mask;
   int64_t heads, groups, size, tokens, batch_queries, batch_keys;
 };
 
-// Threads take the next few tasks when they are free. A task owns its results, so the order changes nothing.
-// Beside the task `body` gets a number that its thread keeps from one task to the next, -1 at first.
+// Threads take the next few tasks when they are free. A task owns its results, so the order does not matter. `body`
+// also gets a number that its thread keeps between tasks, initially -1.
 template <class Body> void share_out(int64_t tasks, const Body& body) {
   std::atomic<int64_t> next{0};
   const int64_t threads = std::min<int64_t>(tasks, at::get_num_threads());
-  // Few enough that the threads end together, and more than one where a task is next to nothing.
+  // Few enough that the threads finish together, and more than one where a task is very small.
   const int64_t few = std::clamp<int64_t>(tasks / (std::max<int64_t>(1, threads) * 32), 1, 16);
   at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
     if (first == last) return;
@@ -65,7 +65,7 @@ const char* token(const Tensor& t, int64_t batch, int64_t position, int64_t head
          (batch * t.stride(0) + position * t.stride(1) + head * t.stride(2)) * t.element_size();
 }
 
-// Packed sequences all lie in batch row 0; elsewhere positions count inside their batch row.
+// Packed sequences are all in batch row 0; otherwise positions count inside their batch row.
 AttentionHead head_of(const Call& c, const Settings& settings, const Sequence& s, int64_t head) {
   const int64_t key_head = head / c.groups;
   AttentionHead h{};
@@ -127,7 +127,7 @@ struct Attention : torch::autograd::Function<Attention> {
       keep_for_backward(context, c, query, key, value, settings);
       return c.output;
     }
-    // Whole heads as tasks; split in runs of rows where the heads are too few for the threads.
+    // A task is a head, or a range of its rows where there are fewer heads than threads.
     const auto sequences = int64_t(settings->sequences.size());
     constexpr int64_t row_step = 192;
     const int64_t wanted = 3 * at::get_num_threads();
@@ -145,7 +145,7 @@ struct Attention : torch::autograd::Function<Attention> {
       const Task& task = tasks[size_t(number)];
       const AttentionHead head = head_of(c, *settings, settings->sequences[size_t(task.sequence)], task.head);
       float* work = scratch(Scratch::attention, kernels().attention_scratch(head.queries, head.keys, head.size));
-      // A thread that stays on the same keys packs them once.
+      // A thread packs the keys again only when they change.
       const int64_t id = task.sequence * c.heads + task.head / c.groups;
       if (packed != id) kernels().attention_pack(head, work);
       packed = id;

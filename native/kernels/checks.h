@@ -1,4 +1,4 @@
-// What every operator asks of its arguments, with one-line errors, and the small bridge from tensors to kernels.
+// Checks of arguments that all operators share, with one-line errors, and conversions from tensors to kernel arguments.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
@@ -47,7 +47,7 @@ inline const void* address_or_null(const at::Tensor& t) { return t.defined() ? t
 inline Matrix matrix_of(const at::Tensor& t) { return {t.const_data_ptr(), type_of(t), t.stride(0), t.stride(1)}; }
 inline Matrix transposed(Matrix m) { return {m.data, m.type, m.column_stride, m.row_stride}; }
 
-// True where at least one argument wants a gradient and gradients are on.
+// Whether gradients are recorded and at least one argument requires one.
 template <class... T> bool wants_gradient(const T&... tensors) {
   return at::GradMode::is_enabled() && (... || (tensors.defined() && tensors.requires_grad()));
 }

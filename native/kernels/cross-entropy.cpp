@@ -1,5 +1,5 @@
-// tunesmith::linear_cross_entropy: the last projection and the softmax loss in chunks of rows, so the logits of a whole
-// batch never exist. The gradients are made in the forward, while a chunk's logits are at hand.
+// tunesmith::linear_cross_entropy: output projection and softmax loss in chunks of rows, so the logits of the whole
+// batch never exist. The gradients are computed in forward, while a chunk's logits exist.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -26,7 +26,7 @@ struct Settings {
   bool wants_gradient;
 };
 
-// The rows that count, in order; an id outside the vocabulary is an error that names it and its row.
+// Indices of the rows whose target is not ignored. Throws an error for a target outside the vocabulary, with its row.
 std::vector<int64_t> kept_rows(const Tensor& targets, const Settings& settings) {
   const int64_t* ids = targets.const_data_ptr<int64_t>();
   std::vector<int64_t> kept;

@@ -1,6 +1,5 @@
-// tunesmith::decoder_layer: one token of each row through one layer of the Llama kind, caches extended in place, as one
-// call. What it computes is what the separate operators compute, with fp32 between the products whatever the weights'
-// type. No gradient.
+// tunesmith::decoder_layer: one token of each row through one Llama-like layer in one call, caches extended in place.
+// The result is that of the separate operators, with fp32 between the products for any weight type. No gradient.
 #include <ATen/Parallel.h>
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
@@ -57,7 +56,7 @@ Product product_of(const Parts& parts, Part weight, float* out) {
   return {{address(w), type_of(w), w.stride(0), w.stride(1)}, &parts[weight + 1], w.size(0), out};
 }
 
-// Several products of the same rows in one go; `after(first, last)` runs where the same columns of all are done.
+// Several products of the same rows at once; `after(first, last)` runs when these columns of all products are done.
 template <size_t count, class After>
 void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::array<Product, count>& products,
               bool together, const After& after) {
@@ -132,7 +131,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
                   keys.scalar_type() == values.scalar_type() && keys.is_contiguous() && values.is_contiguous(),
               "Expected contiguous [", rows, ",capacity,K,D] as `keys` and `values` of tunesmith::decoder_layer, got ",
               keys.sizes(), " and ", values.sizes(), ".");
-  TORCH_CHECK(past >= 0 && past < keys.size(1), "Expected room for one more token after ", past,
+  TORCH_CHECK(past >= 0 && past < keys.size(1), "Expected capacity for one more token after ", past,
               " in `keys` of tunesmith::decoder_layer, got ", keys.sizes(), ".");
   const int64_t key_heads = keys.size(2), size = keys.size(3), total = past + 1;
   TORCH_CHECK(size >= 1 && size <= 256 && key_heads >= 1,

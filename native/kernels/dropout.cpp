@@ -1,5 +1,5 @@
-// tunesmith::dropout: the mask is a function of one seed and the element's number, so the backward makes it again
-// instead of keeping it, and the number of threads does not matter.
+// tunesmith::dropout: the mask is a function of a seed and the element's index, so backward recomputes it instead of
+// storing it, and it does not depend on the number of threads.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>

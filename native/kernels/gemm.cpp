@@ -1,5 +1,5 @@
-// Blocks the packed product for the caches and splits it among threads. Each output element has one owner, and the
-// slices of its sum depend on the depth only, so a result is the same at every run.
+// Blocks the packed product for the caches and splits it among threads. Each output element belongs to one thread, and
+// the slices of its sum depend on the depth only, so results are reproducible.
 #include "gemm.h"
 
 #include <ATen/Parallel.h>
@@ -125,16 +125,16 @@ void pack(const Product& p, const Stretch& s, bool serial) {
 void multiply_block(const Product& p, const Stretch& s, const Sums& sums, int64_t row, int64_t rows,
                     int64_t first_panel, int64_t last_panel) {
   const Kernels& k = kernels();
-  // Whole tiles of fp32 rows are read as they lie, which is no slower than packed; the others are packed.
+  // Whole tiles of fp32 rows are read in place, which is as fast as packed; the others are packed.
   const bool as_they_lie = p.a.type == Type::float32 && p.a.column_stride == 1 && p.a.row_stride > 0;
   const int64_t whole = as_they_lie ? rows / k.tile_rows * k.tile_rows : 0, packed_rows = rows - whole;
-  const int64_t held_rows = ceil_to(packed_rows, k.tile_rows);
-  float* packed = scratch(Scratch::rows, held_rows * std::min(group * s.step, s.end - s.start) + 16);
+  const int64_t padded_rows = ceil_to(packed_rows, k.tile_rows);
+  float* packed = scratch(Scratch::rows, padded_rows * std::min(group * s.step, s.end - s.start) + 16);
   int64_t from = s.start;
   do {
     const int64_t to = std::min(s.end, from + group * s.step);
     for (int64_t depth = from; packed_rows > 0 && depth < to; depth += s.step)
-      k.pack_rows(at(p.a, row + whole, depth), packed_rows, s.slice_at(depth), packed + held_rows * (depth - from));
+      k.pack_rows(at(p.a, row + whole, depth), packed_rows, s.slice_at(depth), packed + padded_rows * (depth - from));
     for (int64_t panel = first_panel; panel < last_panel; panel++) {
       const int64_t column = s.column + panel * s.tile_columns;
       int64_t depth = from;
@@ -159,7 +159,7 @@ void multiply_block(const Product& p, const Stretch& s, const Sums& sums, int64_
           k.gemm_block(block);
         };
         if (whole > 0) multiply_rows(0, whole, static_cast<const float*>(at(p.a, row, depth).data), p.a.row_stride);
-        if (packed_rows > 0) multiply_rows(whole, packed_rows, packed + held_rows * (depth - from), 0);
+        if (packed_rows > 0) multiply_rows(whole, packed_rows, packed + padded_rows * (depth - from), 0);
         depth += s.step;
       } while (depth < to);
     }
@@ -181,7 +181,7 @@ void multiply_packed(const Product& p) {
   const auto row_of = [&](int64_t block) { return std::min(p.rows, row_tiles * block / row_blocks * k.tile_rows); };
   const int64_t column_splits = row_blocks >= threads ? 1 : (threads + row_blocks - 1) / row_blocks;
   const int64_t tasks = row_blocks * column_splits;
-  // A product of few operations does not pay for waking threads.
+  // A small product is faster without waking threads.
   const bool serial = p.rows * p.columns * depth < 64 * 64 * 64;
 
   // All of the depth is packed at once where it is not too much, so that the threads wait for each other twice only.

@@ -1,6 +1,5 @@
-// tunesmith::use_large_pages: asks the system to put a tensor's memory into large pages, so that streaming through it
-// misses fewer address translations. Changes no value and promises nothing; where the system has no such call, nothing
-// happens.
+// tunesmith::use_large_pages: asks the system to use large pages for a tensor's memory, so that reading it misses the
+// TLB less often. It changes no element, and does nothing where the system has no such call.
 #include <ATen/core/Tensor.h>
 #include <torch/library.h>
 
@@ -13,14 +12,14 @@
 namespace tunesmith {
 namespace {
 
-// True where the system did it.
+// Whether the system agreed.
 bool use_large_pages(const at::Tensor& tensor) {
 #if defined(__linux__)
   constexpr int collapse = 25;  // MADV_COLLAPSE, Linux 6.1
   constexpr uintptr_t large = uintptr_t(2) << 20;
   if (!tensor.defined() || !tensor.device().is_cpu() || !tensor.has_storage() || tensor.numel() == 0) return false;
   const auto start = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
-  // Outwards: neighbours are most often weights too, and a smaller range would hold no whole page.
+  // Rounded outwards: neighbours are usually weights too, and a smaller range could contain no whole page.
   const uintptr_t first = start / large * large, last = (start + tensor.nbytes() + large - 1) / large * large;
   bool done = true;
   for (uintptr_t page = first; page < last; page += large)

@@ -21,7 +21,7 @@ struct Linear : torch::autograd::Function<Linear> {
     shape.back() = weight.size(0);
     Tensor y = at::empty({x.size(0), weight.size(0)}, input.options());
     product_out(y, x, weight.t(), bias.value_or(Tensor()));
-    // A frozen weight needs no input: activations below it are not kept.
+    // A weight that is not trained needs no input: it is not saved.
     context->save_for_backward({weight.requires_grad() ? input : Tensor(), weight, bias.value_or(Tensor())});
     context->saved_data["shape"] = input.sizes().vec();
     return y.view(shape);

@@ -68,7 +68,7 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
     const auto input_type = at::ScalarType(context->saved_data["input_type"].toInt());
     const auto residual_type = at::ScalarType(context->saved_data["residual_type"].toInt());
     const auto bias_type = at::ScalarType(context->saved_data["bias_type"].toInt());
-    // The numbers of needs_input_grad count the tensors that were given.
+    // The indices of needs_input_grad count the tensors that were passed.
     const bool has_residual = context->saved_data["has_residual"].toBool();
     const size_t weight_edge = has_residual ? 2 : 1;
     Tensor d_input, d_weight, d_bias;
@@ -86,7 +86,8 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
     const int64_t width = weight.size(0), rows = sum.numel() / width;
     d_input = at::empty(sum.sizes(), sum.options());
     const bool want_bias = context->saved_data["has_bias"].toBool() && context->needs_input_grad(weight_edge + 1);
-    // A fixed split of the rows: each part adds up its own gradient of the weight, and the parts are added in order.
+    // The rows are split in a fixed way: each part sums its own gradient of the weight, and the parts are added in
+    // order.
     const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), rows / row_grain));
     const int64_t step = (rows + parts - 1) / parts;
     Tensor partial = at::zeros({parts, 2, width}, at::kFloat);

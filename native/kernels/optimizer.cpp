@@ -33,7 +33,7 @@ std::vector<Piece> pieces_of(at::TensorList tensors) {
 
 const char* element(const Tensor& t, int64_t i) { return static_cast<const char*>(address(t)) + i * t.element_size(); }
 
-// Memory without gaps, in any order of dimensions that both tensors share.
+// Whether both tensors are dense with the same order of dimensions.
 bool same_layout(const Tensor& a, const Tensor& b) {
   return a.sizes() == b.sizes() && a.is_non_overlapping_and_dense() &&
          (a.strides() == b.strides() || (a.is_contiguous() && b.is_contiguous()));
@@ -115,7 +115,7 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
   }
 }
 
-// Elements without gaps in memory may be read in memory order: a norm does not care about the order of dimensions.
+// Dense tensors are read in memory order, since a norm does not depend on the order of elements.
 std::vector<Tensor> dense(at::TensorList grads, const char* op) {
   std::vector<Tensor> result;
   for (const Tensor& g : grads) {
@@ -155,7 +155,7 @@ Tensor clip_grad_norm_(at::TensorList grads, double max_norm, double scale) {
   at::NoGradGuard no_grad;
   TORCH_CHECK(max_norm >= 0, "Expected at least 0 as `max_norm` of tunesmith::clip_grad_norm_, got ", max_norm, ".");
   const double norm = norm_of(dense(grads, "clip_grad_norm_")) * std::abs(scale);
-  // As torch: the factor is not above 1, and a norm that is not finite passes into the gradients.
+  // As in PyTorch: the factor is at most 1, and a norm that is not finite passes into the gradients.
   const double clip = max_norm / (norm + 1e-6);
   const auto factor = float(scale * (clip > 1 ? 1.0 : clip));
   if (factor == 1.0f) return scalar(norm);

@@ -1,7 +1,6 @@
-// ATen is taken for bf16 where the processor has bf16 instructions, our packed product elsewhere: there ATen's bf16
-// runs at a fifth of the fp32 speed. In fp32 ours is taken on AMD processors, where it beats MKL: by 5 to 15 % with
-// AVX2, twofold with AVX-512, which MKL leaves unused there. TUNESMITH_GEMM=own or =aten decides otherwise, for
-// measurements.
+// Uses ATen for bf16 where the processor has bf16 instructions, else our packed product: there ATen's bf16 has a fifth
+// of the fp32 speed. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 % with AVX2, twice
+// with AVX-512, which MKL does not use there. TUNESMITH_GEMM=own or =aten overrides this, for measurements.
 #include "product.h"
 
 #include <ATen/Parallel.h>

@@ -1,4 +1,4 @@
-// One 64-bit seed out of a generator, for kernels that make their random numbers from counters.
+// Samples a 64-bit seed from a generator, for kernels with counter-based random numbers.
 #pragma once
 #include <ATen/CPUGeneratorImpl.h>
 
@@ -7,7 +7,7 @@
 
 namespace tunesmith {
 
-// Advances the generator (the default one of the CPU where none is given).
+// Advances the generator (default: that of the CPU).
 inline uint64_t draw_seed(const std::optional<at::Generator>& given) {
   auto* generator = at::get_generator_or_default<at::CPUGeneratorImpl>(given, at::detail::getDefaultCPUGenerator());
   std::lock_guard<std::mutex> lock(generator->mutex_);

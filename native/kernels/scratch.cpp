@@ -1,4 +1,4 @@
-// Keeps buffers up to a limit; a larger one is given back at the next smaller request.
+// Keeps buffers up to a limit; a larger one is freed at the next smaller request.
 #include "scratch.h"
 
 #include <cstdlib>

@@ -1,4 +1,4 @@
-// Work memory that a thread keeps between calls, so that no operator pays for fresh pages. Contents are undefined.
+// Scratch memory that a thread keeps between calls, so that operators need no new pages. Its contents are undefined.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Chooses the kernel table once, by what the processor can do.
+// Chooses the kernel table once, by the features of the processor.
 #include "table.h"
 
 #include <torch/library.h>
@@ -50,7 +50,7 @@ static const Kernels& choose() {
   return baseline::table();
 }
 
-// By cpuid: compilers before GCC 11 do not know the name of this feature.
+// By cpuid, since compilers before GCC 11 lack the name of this feature.
 static bool ask_processor() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -77,7 +77,7 @@ const Kernels& kernels() {
 static int64_t vector_lanes() { return kernels().lanes; }
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  // Floats in a vector of the chosen table; tells tests and `doctor` what runs.
+  // Number of floats in a vector of the chosen table, for tests and `doctor`.
   m.def("vector_lanes() -> int", &vector_lanes);
 }
 

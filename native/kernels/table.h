@@ -15,8 +15,8 @@ struct Matrix {
   int64_t column_stride;
 };
 
-// A frozen matrix in few bits. int8: a code for each element and a scale for each row. nf4: two codes in a byte and a
-// scale for every 64 elements, counted through all rows.
+// A quantised matrix. int8: a code for each element and a scale for each row. nf4: two codes per byte and a scale for
+// every 64 elements, counted across all rows.
 enum class Code : int { int8 = 0, nf4 = 1 };
 constexpr int64_t nf4_block = 64;
 struct PackedMatrix {
@@ -29,7 +29,7 @@ struct PackedMatrix {
 // One block of a packed matrix product. With `out` null the sums stay in `partial` for the next slice of k.
 struct GemmBlock {
   const float* a;
-  int64_t row_stride;  // of `a` where it is no panels but whole tiles of rows as they lie; else 0
+  int64_t row_stride;  // of `a` where it is whole tiles of rows in place, not panels; else 0
   const float* b;
   int64_t rows, columns, depth;
   float* partial;
@@ -135,11 +135,11 @@ struct Kernels {
   void (*pack_rows)(Matrix source, int64_t rows, int64_t depth, float* packed);
   void (*pack_columns)(Matrix source, int64_t depth, int64_t columns, float* packed);
   void (*gemm_block)(const GemmBlock& block);
-  // A rectangle of a frozen matrix in fp32: out[r * out_stride + c] = element (row + r, column + c).
+  // Dequantises a rectangle of a matrix to fp32: out[r * out_stride + c] = element (row + r, column + c).
   void (*unpack)(const PackedMatrix& matrix, int64_t row, int64_t rows, int64_t column, int64_t columns, float* out,
                  int64_t out_stride);
-  // out[n] = dot(x, w row n) + bias[n], for a few rows of x: reads the weight once and as it lies. The rows of x are
-  // packed before, rows * depth floats, for the weight's type.
+  // out[n] = dot(x, w row n) + bias[n], for a few rows of x: reads the weight once and in place. The rows of x must be
+  // packed for the weight's type, rows * depth floats.
   void (*pack_few)(Matrix x, int64_t rows, int64_t depth, Type weight_type, float* packed);
   void (*few_rows)(const float* packed, int64_t rows, Matrix weight, int64_t first, int64_t last, int64_t depth,
                    const void* bias, Type bias_type, void* out, Type out_type, int64_t out_stride);
@@ -171,7 +171,7 @@ struct Kernels {
   int64_t (*attention_scratch)(int64_t queries, int64_t keys, int64_t size);  // floats
   void (*attention_pack)(const AttentionHead& head, float* scratch);
   void (*attention_forward)(const AttentionHead& head, int64_t first, int64_t last, float* scratch);
-  // The same for a few queries, reading keys and values where they lie; scratch for `keys` floats and one vector more.
+  // The same for a few queries, reading keys and values in place; scratch of `keys` floats and one vector.
   void (*attention_few)(const AttentionHead& head, float* scratch);
   int64_t (*attention_backward_scratch)(int64_t queries, int64_t keys, int64_t size);
   void (*attention_backward)(const AttentionGradient& job, float* scratch);

@@ -1,5 +1,5 @@
-// Gradients of attention for one head: probabilities are made again from the log-sum-exp, block by block.
-// Key and value gradients add up over the calls for the heads of one group; one thread owns them, so no atomics.
+// Gradients of attention for one head: probabilities are recomputed from the log-sum-exp, block by block. Key and value
+// gradients accumulate over the heads of a group; one thread owns them, so there are no atomics.
 #pragma once
 #include "attention.h"
 

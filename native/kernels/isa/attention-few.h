@@ -1,5 +1,5 @@
-// Softmax attention of a few queries over keys and values as they lie: nothing is packed, so a decoding step reads its
-// cache once. fp32 inside.
+// Softmax attention of a few queries, with keys and values read in place: nothing is packed, so a decoding step reads
+// its cache once. Computes in fp32.
 #pragma once
 #include "attention.h"
 #include "few-rows.h"

@@ -1,6 +1,6 @@
-// Softmax attention for one head in blocks, keeping only the log-sum-exp of each row. Sums and scores are fp32; what
-// the products multiply is bf16 where the tensors are and the processor has dot products of them. A tile of the score
-// matrix that no query may see is never computed.
+// Softmax attention for one head in blocks, storing only the log-sum-exp of each row. Sums and scores are fp32;
+// products are of bf16 where the tensors are bf16 and the processor has bf16 dot products. Tiles of the score matrix
+// that are masked for all queries are skipped.
 #pragma once
 #include "elementwise.h"
 #include "gemm.h"
@@ -21,7 +21,7 @@ TUNESMITH_INLINE int64_t round_up(int64_t x, int64_t step) { return (x + step - 
 TUNESMITH_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 TUNESMITH_INLINE int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// The keys [first, last) that some query of [from, to) may see. Query i stands at key position i + keys - queries.
+// The keys [first, last) that a query of [from, to) attends to. Query i is at key position i + keys - queries.
 struct Span {
   int64_t first, last;
 };
@@ -36,7 +36,7 @@ TUNESMITH_INLINE Span visible_keys(const AttentionHead& head, int64_t from, int6
   if (span.last < span.first) span.last = span.first;
   return span;
 }
-// The queries that may see some key of [from, to).
+// The queries that attend to a key of [from, to).
 TUNESMITH_INLINE Span seeing_queries(const AttentionHead& head, int64_t from, int64_t to) {
   const int64_t shift = head.keys - head.queries;
   Span span = {0, head.queries};

@@ -1,6 +1,6 @@
-// The product of a few rows with a weight that is read once, as it lies: what decoding a token is made of. Bound by
-// memory, so bf16 weights cost half of fp32 ones. Each output is one chain of sums whose order does not depend on how
-// many rows there are: a row gets the same bits in any batch.
+// The product of a few rows with a weight that is read once and in place, for decoding. It is memory-bound, so bf16
+// weights cost half of fp32 ones. The order of the sums does not depend on the number of rows, so a row gets the same
+// bits in any batch.
 #pragma once
 #include "../table.h"
 #include "vector.h"
@@ -75,7 +75,7 @@ TUNESMITH_INLINE void totals(const Register (&s)[few_tile], float (&out)[few_til
 }
 
 // Loaded once and kept: the compiler would fold the load into every use of it.
-TUNESMITH_INLINE Register held(Register x) {
+TUNESMITH_INLINE Register in_register(Register x) {
 #if defined(__x86_64__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
   asm("" : "+v"(x));
 #endif
@@ -119,7 +119,8 @@ TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, 
       }
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
-        const Register first = held(load(x + r * depth + k)), second = held(load(x + r * depth + k + lanes));
+        const Register first = in_register(load(x + r * depth + k)),
+                       second = in_register(load(x + r * depth + k + lanes));
 #pragma GCC unroll 8
         for (int n = 0; n < N; n++) {
           s[r * N + n] += first * even[n];
@@ -132,7 +133,7 @@ TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, 
       for (int n = 0; n < N; n++) c[n] = load(w + n * stride + k);
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
-        const Register value = held(load(x + r * depth + k));
+        const Register value = in_register(load(x + r * depth + k));
 #pragma GCC unroll 8
         for (int n = 0; n < N; n++) s[r * N + n] += value * c[n];
       }

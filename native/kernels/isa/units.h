@@ -1,5 +1,5 @@
-// What the tile of a product multiplies: fp32 values, or pairs of bf16 values that are neighbours in depth, for
-// processors with dot products of them. Both take four bytes, so both are laid out alike; only the depth counts in
+// The units that the tile of a product multiplies: fp32 values, or pairs of bf16 values that are adjacent in depth, for
+// processors with bf16 dot products. Both are four bytes, so both have the same layout; only the depth is counted in
 // units.
 #pragma once
 #include "vector.h"

@@ -1,4 +1,4 @@
-// Frozen matrices in few bits, made fp32 a rectangle at a time. Elements are counted along the rows without gaps.
+// Dequantises rectangles of a matrix to fp32. Elements are counted along the rows without gaps.
 // @source int8 by rows: arXiv:2208.07339; NF4: arXiv:2305.14314, appendix E
 #pragma once
 #include "../table.h"

@@ -1,5 +1,5 @@
-// One vector type for all instruction sets: GCC vector extensions of as many lanes as the target has.
-// Knows loads, stores and bf16 conversion; knows no operator. Included inside no namespace, and by ISA files only.
+// One vector type for all instruction sets: GCC vector extensions with as many lanes as the target has. Loads, stores
+// and bf16 conversion, independent of operators. Include it outside of namespaces, and in ISA files only.
 #pragma once
 #include <cstdint>
 #include <cstring>

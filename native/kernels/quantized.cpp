@@ -1,7 +1,7 @@
-// Frozen matrices in few bits: made from floats, made floats again, and multiplied without an fp32 copy of them. Codes
-// and scales are ordinary tensors: int8 [N,K] with fp32 [N], or two NF4 codes in a byte with a scale for every 64
-// elements, which may be in 8 bits themselves. The same weights give the bits of bitsandbytes 0.50.
-// @source int8 by rows: arXiv:2208.07339; NF4 and scales of scales: arXiv:2305.14314
+// Quantised matrices: quantised, dequantised, and multiplied without an fp32 copy. Codes and scales are ordinary
+// tensors: int8 [N,K] with fp32 [N], or two NF4 codes per byte with a scale for every 64 elements, which may be
+// quantised to 8 bits. Bit-identical to bitsandbytes 0.50.
+// @source int8 by rows: arXiv:2208.07339; NF4 and quantised scales: arXiv:2305.14314
 #include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -25,7 +25,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int64_t scale_block = 256;
-constexpr float smallest = 1e-38f;  // a block of zeros is divided by this
+constexpr float smallest = 1e-38f;  // divisor of a block of zeros
 
 Tensor float_matrix(const Tensor& weight, const char* op) {
   check_float(weight, op, "weight");
@@ -34,7 +34,7 @@ Tensor float_matrix(const Tensor& weight, const char* op) {
   return weight.detach().contiguous();
 }
 
-// Rows or blocks as fp32, whatever they are kept in.
+// Rows or blocks converted to fp32.
 void widen(const Tensor& from, int64_t at, int64_t count, float* out) {
   kernels().convert(static_cast<const char*>(address(from)) + at * from.element_size(), type_of(from), out,
                     Type::float32, count);
@@ -43,7 +43,7 @@ void widen(const Tensor& from, int64_t at, int64_t count, float* out) {
 float largest_magnitude(const float* values, int64_t count) {
   float most = 0;
   for (int64_t i = 0; i < count; i++) {
-    // A value that is no number must not be lost in a comparison.
+    // A NaN must not be lost in a comparison.
     const float size = std::fabs(values[i]);
     if (!(size <= most)) most = size;
   }
@@ -76,7 +76,7 @@ std::tuple<Tensor, Tensor> pack_int8(const Tensor& given) {
   return {codes, scales};
 }
 
-// The borders between neighbouring values of NF4.
+// The midpoints between neighbouring NF4 values.
 std::array<float, 15> nf4_borders() {
   uint8_t codes[8];
   for (int i = 0; i < 8; i++) codes[i] = uint8_t((2 * i) << 4 | (2 * i + 1));
@@ -106,7 +106,7 @@ std::tuple<Tensor, Tensor> pack_nf4(const Tensor& given) {
       check_finite(most, "pack_nf4");
       const bool whole = size == nf4_block;
       const float factor = 1.0f / std::max(most, smallest);
-      // bitsandbytes divides in a last block that is not whole, and keeps its scale above zero.
+      // bitsandbytes divides in a partial last block, and keeps its scale above zero.
       if (!whole) most = std::max(most, smallest);
       for (int64_t i = 0; i < size; i++) {
         const float value = std::min(1.0f, std::max(-1.0f, whole ? wide[i] * factor : wide[i] / most));
@@ -177,7 +177,7 @@ std::tuple<Tensor, Tensor, Tensor> pack_scales(const Tensor& scales) {
   return {codes, outer, offset};
 }
 
-// What a frozen matrix consists of, checked, with its scales in fp32.
+// The checked parts of a quantised matrix, with its scales in fp32.
 struct Frozen {
   Tensor codes, scales;
   int64_t rows, columns;
@@ -243,7 +243,7 @@ Tensor unpack_matrix(const Tensor& codes, const c10::List<Tensor>& scales, int64
   return out;
 }
 
-// The matrix is frozen: a gradient goes to the input and the bias alone, and no input is kept.
+// The matrix gets no gradient, only input and bias do, and no input is saved.
 struct PackedLinear : torch::autograd::Function<PackedLinear> {
   static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& codes,
                         const c10::List<Tensor>& scales, int64_t rows, const std::optional<Tensor>& bias) {

@@ -142,7 +142,7 @@ export const quickstart = defineCommand({
       context.signal.throwIfAborted()
       progress.next()
       const base = await trainBase(baseRecipe(plan, { ...folders, out: join(out, 'base') }), context)
-      progress.done(plan.seconds.base, base)
+      progress.finish({ skipped: base.skipped })
       made = { text, pretrained: base }
     }
     const base = chosen ?? join(out, 'base', runFiles.model)

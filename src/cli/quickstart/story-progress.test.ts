@@ -18,7 +18,7 @@ it('announces the total, and the time left by the speed of this machine', () => 
     expect(lines.at(-1)).toBe('[1/3] corpus (about 5 min left)')
     // Three times slower than estimated.
     vi.advanceTimersByTime(90_000)
-    progress.done(30)
+    progress.finish()
     progress.next()
     expect(lines.at(-1)).toBe('[2/3] base (about 12 min left)')
   } finally {
@@ -32,7 +32,8 @@ it('does not take work of an earlier session for speed', () => {
   progress.next()
   progress.done(30, { skipped: true })
   progress.next()
-  progress.done(150, { skipped: true })
+  progress.done(50, { skipped: true })
+  progress.finish({ skipped: true })
   progress.next()
   expect(lines.at(-1)).toBe('[3/3] specialists (about 2 min left)')
   progress.done(120)

@@ -62,6 +62,11 @@ export class StoryProgress {
     this.#since = now
   }
 
+  /** Reports the rest of this part as done. */
+  finish(options: { skipped?: boolean } = {}): void {
+    this.done(Math.max(0, this.#parts[this.#part].seconds - this.#within), options)
+  }
+
   /** `about 3 min left`, from the speed of this session. */
   left(): string {
     const before = this.#parts.slice(0, this.#part).reduce((sum, { seconds }) => sum + seconds, 0)

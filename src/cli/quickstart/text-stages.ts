@@ -42,11 +42,12 @@ export const buildText = async (
 ): Promise<TextResult> => {
   progress.next()
   const sources = { out: corpus, ...corpusSources(data) }
-  const { manifest, report } = await corpusBuild.run(
+  const { manifest, report, unchanged } = await corpusBuild.run(
     parseConfig(corpusBuild.options, sources, 'corpus build'),
     {},
     context,
   )
+  progress.finish({ skipped: unchanged })
   progress.next()
   // Case is kept: it tells names from other words.
   const training = { type: 'wordpiece', vocabSize, lowercase: false, corpus: [corpus], out: tokenizer }
@@ -55,6 +56,7 @@ export const buildText = async (
     { files: [] },
     context,
   )
+  progress.finish({ skipped: unchanged })
   progress.next()
   const encoding = { tokenizer, corpus: [corpus], out: shards, validation: 0.03 }
   const { train, validation } = await tokenizerEncode.run(
@@ -62,6 +64,7 @@ export const buildText = async (
     { files: [] },
     context,
   )
+  progress.finish({ skipped: unchanged })
   const loaded = await loadTokenizer(tokenizer)
   const dropped = manifest.stages.flatMap((stage) => Object.values(stage.dropped)).reduce((sum, n) => sum + n, 0)
   return {

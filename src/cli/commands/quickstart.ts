@@ -63,14 +63,14 @@ const defaultPretrained = 'sentence-transformers/all-MiniLM-L6-v2'
 const partsOf = ({ seconds }: QuickstartPlan, isOwnBase: boolean, tasks: readonly { name: string }[]): StoryPart[] => [
   ...(isOwnBase
     ? [
-        { title: 'Raw text to corpus: extract, filter, remove duplicates', seconds: seconds.text - 2 },
+        { title: 'Raw text to corpus: extract, filter, deduplicate', seconds: seconds.text - 2 },
         { title: 'Corpus to tokenizer: learn a WordPiece vocabulary', seconds: 1 },
-        { title: 'Corpus to shards: token ids, split into training and validation', seconds: 1 },
-        { title: 'Shards to the base: a small GPT that predicts the next token', seconds: seconds.base },
+        { title: 'Corpus to shards: token ids for training', seconds: 1 },
+        { title: 'Shards to base: pretrain a small GPT', seconds: seconds.base },
       ]
     : []),
   ...tasks.map(({ name }) => ({
-    title: `Base to specialist "${name}": full fine-tuning and LoRA`,
+    title: `Base to specialist "${name}": full and LoRA`,
     seconds: 4 * seconds.run,
   })),
   { title: 'Comparison and page', seconds: seconds.compare },

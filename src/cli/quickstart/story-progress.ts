@@ -2,6 +2,7 @@
 import { formatDuration } from '../../core/index.ts'
 
 export interface StoryPart {
+  /** At most 50 characters, so that its line fits into 80 columns. */
   title: string
   /** Estimated seconds on two quiet cores: the unit in which work is counted. */
   seconds: number

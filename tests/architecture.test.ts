@@ -101,6 +101,19 @@ const cases: { rule: rules.Rule; good: Record<string, string>; bad: [Record<stri
     ],
   },
   {
+    rule: rules.codeHasOneStyle,
+    good: {
+      'src/core/a.ts':
+        'export const f = () => 1\nexport function* g() {}\nfunction over(a: 1): 1\nfunction over(a: 2): 2\nfunction fail(): never {\n}\n',
+      'src/core/b.ts':
+        'export const table = { early }\nfunction early() {\n}\nclass A {\n  #x = 1\n  private constructor() {}\n}\n',
+    },
+    bad: [
+      [{ 'src/core/a.ts': 'export async function f(): Promise<void> {\n}\n' }, 'f is no arrow function'],
+      [{ 'src/core/a.ts': 'class A {\n  private x = 1\n}\n' }, 'is not #private'],
+    ],
+  },
+  {
     rule: rules.nothingIsUnfinished,
     good: { 'src/core/a.ts': "// what is left to do is in the issues\nconst photo = 'todo'" },
     bad: [

@@ -97,10 +97,12 @@ class Cursor {
   #at = 0
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-  constructor(
-    private readonly file: number,
-    private readonly path: string,
-  ) {
+  readonly #file: number
+  readonly #path: string
+
+  constructor(file: number, path: string) {
+    this.#file = file
+    this.#path = path
     this.size = fstatSync(file).size
   }
 
@@ -114,7 +116,7 @@ class Cursor {
   }
 
   fault(what: string): CheckpointError {
-    return new CheckpointError(`${this.path}: ${what} The file is damaged or not a GGUF file.`)
+    return new CheckpointError(`${this.#path}: ${what} The file is damaged or not a GGUF file.`)
   }
 
   /** Makes the next `length` bytes available. @returns their position in the buffer */
@@ -134,7 +136,7 @@ class Cursor {
     const window = Buffer.allocUnsafeSlow(Math.min(Math.max(length, windowBytes), this.size - this.#start))
     let filled = 0
     while (filled < window.length) {
-      const got = readSync(this.file, window, filled, window.length - filled, this.#start + filled)
+      const got = readSync(this.#file, window, filled, window.length - filled, this.#start + filled)
       if (got === 0) throw this.fault(`Expected ${this.size} bytes, but the file has become shorter.`)
       filled += got
     }

@@ -22,7 +22,7 @@ export interface Scale {
 }
 
 /** A scale over all finite values; a log scale leaves out those that are not positive. */
-export function scaleOver(columns: readonly ArrayLike<number>[], kind: AxisKind = 'linear'): Scale {
+export const scaleOver = (columns: readonly ArrayLike<number>[], kind: AxisKind = 'linear'): Scale => {
   let low = Number.POSITIVE_INFINITY
   let high = Number.NEGATIVE_INFINITY
   for (const column of columns) {
@@ -41,7 +41,7 @@ export function scaleOver(columns: readonly ArrayLike<number>[], kind: AxisKind 
   return kind === 'log' ? logScale(low, high) : linearScale(low, high)
 }
 
-function linearScale(low: number, high: number): Scale {
+const linearScale = (low: number, high: number): Scale => {
   return {
     kind: 'linear',
     low,
@@ -51,7 +51,7 @@ function linearScale(low: number, high: number): Scale {
   }
 }
 
-function logScale(low: number, high: number): Scale {
+const logScale = (low: number, high: number): Scale => {
   const [from, to] = [Math.log(low), Math.log(high)]
   return {
     kind: 'log',
@@ -73,7 +73,7 @@ function logScale(low: number, high: number): Scale {
   }
 }
 
-function linearTicks(low: number, high: number, count: number): number[] {
+const linearTicks = (low: number, high: number, count: number): number[] => {
   const raw = (high - low) / Math.max(1, count)
   const power = 10 ** Math.floor(Math.log10(raw))
   const step = [1, 2, 5, 10].map((part) => part * power).find((size) => size >= raw * (1 - 1e-9)) ?? power * 10
@@ -84,7 +84,7 @@ function linearTicks(low: number, high: number, count: number): number[] {
 }
 
 /** A short label of an axis: `0.05`, `1200`, `3.2e-5`, `45k`. */
-export function formatTick(value: number): string {
+export const formatTick = (value: number): string => {
   if (value === 0) return '0'
   const size = Math.abs(value)
   if (size < 1e-3) return trimmed(value.toExponential(1))
@@ -99,6 +99,6 @@ export function formatTick(value: number): string {
   return String(Number(value.toPrecision(4)))
 }
 
-function trimmed(exponential: string): string {
+const trimmed = (exponential: string): string => {
   return exponential.replace('.0e', 'e')
 }

@@ -32,7 +32,7 @@ const dots = [
 ]
 
 /** Draws all series; later series cover earlier ones. Points that are not finite leave gaps. */
-export function renderCurves(series: readonly Series[], options: CurveOptions = {}): string {
+export const renderCurves = (series: readonly Series[], options: CurveOptions = {}): string => {
   const { width = 80, height = 14, axis = 'linear', title, xLabel, color = false } = options
   const style = options.style ?? (series.length > 1 && !color ? 'ascii' : 'braille')
   const xScale = scaleOver(series.map(({ x }) => x))
@@ -103,7 +103,7 @@ export function renderCurves(series: readonly Series[], options: CurveOptions = 
   ].join('\n')
 }
 
-function xTicks(columns: number, scale: ReturnType<typeof scaleOver>): string {
+const xTicks = (columns: number, scale: ReturnType<typeof scaleOver>): string => {
   const cells = new Array<string>(columns).fill(' ')
   let free = 0
   for (const tick of scale.ticks(Math.max(2, Math.floor(columns / 12)))) {
@@ -120,7 +120,7 @@ function xTicks(columns: number, scale: ReturnType<typeof scaleOver>): string {
 }
 
 /** @source J. E. Bresenham, Algorithm for computer control of a digital plotter, 1965 */
-function line([x0, y0]: [number, number], [x1, y1]: [number, number], plot: (x: number, y: number) => void): void {
+const line = ([x0, y0]: [number, number], [x1, y1]: [number, number], plot: (x: number, y: number) => void): void => {
   const [dx, dy] = [Math.abs(x1 - x0), -Math.abs(y1 - y0)]
   const [sx, sy] = [x0 < x1 ? 1 : -1, y0 < y1 ? 1 : -1]
   let [x, y, error] = [x0, y0, dx + dy]

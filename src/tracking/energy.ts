@@ -21,7 +21,7 @@ interface Zone {
 const intervalMs = 60_000
 
 /** Starts a meter. `root` is the folder of the system's counters. */
-export function startEnergyMeter(root = '/sys/class/powercap'): EnergyMeter {
+export const startEnergyMeter = (root = '/sys/class/powercap'): EnergyMeter => {
   const zones = findPackages(root)
   let microjoules = 0
   const read = () => {
@@ -46,7 +46,7 @@ export function startEnergyMeter(root = '/sys/class/powercap'): EnergyMeter {
 }
 
 /** Whole processors (`intel-rapl:0`), which include their parts (`intel-rapl:0:0`). */
-function findPackages(root: string): Zone[] {
+const findPackages = (root: string): Zone[] => {
   let names: string[]
   try {
     names = readdirSync(root)
@@ -63,7 +63,7 @@ function findPackages(root: string): Zone[] {
     })
 }
 
-function readNumber(path: string): number | undefined {
+const readNumber = (path: string): number | undefined => {
   try {
     const value = Number(readFileSync(path, 'utf8').trim())
     return Number.isFinite(value) ? value : undefined

@@ -162,7 +162,7 @@ const lossy = ['loss', 'learningRate', 'gradientNorm', 'tokensPerSecond']
 export const eventToLine = (event: TrainingEvent): string => JSON.stringify(event)
 
 /** The event of a line, or what was expected in place of the line. */
-export function eventFromLine(line: string): { event: TrainingEvent } | { fault: string } {
+export const eventFromLine = (line: string): { event: TrainingEvent } | { fault: string } => {
   let value: unknown
   try {
     value = JSON.parse(line)

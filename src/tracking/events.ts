@@ -44,7 +44,7 @@ export interface EventLog {
 }
 
 /** Opens or creates the events of a run's folder. An incomplete last line, which a killed run leaves, is removed. */
-export async function openEvents(folder: string): Promise<EventLog> {
+export const openEvents = async (folder: string): Promise<EventLog> => {
   const path = join(folder, runFiles.events)
   mkdirSync(folder, { recursive: true })
   const file = openSync(path, 'a')
@@ -114,7 +114,10 @@ export async function* readEvents(path: string): AsyncGenerator<TrainingEvent, v
 }
 
 /** As `readEvents`, but with only some fields of most steps, which is several times as fast. */
-export async function outlineEvents(path: string, take: (event: TrainingEvent | StepOutline) => void): Promise<void> {
+export const outlineEvents = async (
+  path: string,
+  take: (event: TrainingEvent | StepOutline) => void,
+): Promise<void> => {
   const steps = new StepLines()
   for await (const lines of readLines(path))
     for (const { text, number } of lines) {
@@ -128,7 +131,7 @@ export async function outlineEvents(path: string, take: (event: TrainingEvent | 
     }
 }
 
-function parse(text: string, path: string, number: number): TrainingEvent {
+const parse = (text: string, path: string, number: number): TrainingEvent => {
   const read = eventFromLine(text)
   if ('event' in read) return read.event
   const shown = text.length > 60 ? `${text.slice(0, 59)}…` : text
@@ -143,7 +146,7 @@ function parse(text: string, path: string, number: number): TrainingEvent {
  * Where to cut: after the checkpoint of the step; or, if that event is missing, before the first event of a later step or the end of
  * the run. Lines after the checkpoint may be damaged.
  */
-async function findCut(path: string, step: number): Promise<CutRecords & { bytes: number }> {
+const findCut = async (path: string, step: number): Promise<CutRecords & { bytes: number }> => {
   const lines: { text: string; number: number; end: number }[] = []
   let cut = { bytes: 0, kept: 0, checkpointFound: false }
   let total = 0
@@ -222,7 +225,7 @@ async function* readLines(path: string): AsyncGenerator<Line[], void, undefined>
 }
 
 /** The size of a file, and the size of its complete lines. */
-async function wholeLines(path: string): Promise<{ size: number; whole: number }> {
+const wholeLines = async (path: string): Promise<{ size: number; whole: number }> => {
   const handle = await open(path, 'r')
   try {
     const { size } = await handle.stat()

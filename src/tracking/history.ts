@@ -48,9 +48,9 @@ export const readHistory = (folder: string): Promise<RunHistory> =>
   gatherHistory(readEvents(join(folder, runFiles.events)))
 
 /** Gathers events into a history. */
-export async function gatherHistory(
+export const gatherHistory = async (
   events: AsyncIterable<TrainingEvent> | Iterable<TrainingEvent>,
-): Promise<RunHistory> {
+): Promise<RunHistory> => {
   const history: RunHistory = {
     start: undefined,
     end: undefined,
@@ -123,7 +123,7 @@ export interface Best {
 }
 
 /** The best evaluation by `metric` (default: the first metric). */
-export function bestOf(evaluations: Record<string, Column>, metric = Object.keys(evaluations)[0]): Best | undefined {
+export const bestOf = (evaluations: Record<string, Column>, metric = Object.keys(evaluations)[0]): Best | undefined => {
   const column = evaluations[metric]
   if (column === undefined) return undefined
   const sign = isLowerBetter(metric) ? -1 : 1

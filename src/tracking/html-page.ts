@@ -26,7 +26,7 @@ export const htmlPage = (title: string, body: string): string =>
   `<title>${escapeHtml(title)}</title><style>${style}</style></head>\n<body>\n${body}\n</body></html>\n`
 
 /** A table of plain text, with numbers aligned to the right; empty for no rows. */
-export function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export const htmlTable = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
   if (rows.length === 0) return ''
   const cells = (row: readonly string[]) =>
     row

@@ -13,7 +13,7 @@ export interface HtmlReportOptions {
 }
 
 /** The report as a page. */
-export function renderHtmlReport(history: RunHistory, { name = 'Run', card }: HtmlReportOptions = {}): string {
+export const renderHtmlReport = (history: RunHistory, { name = 'Run', card }: HtmlReportOptions = {}): string => {
   const section = (title: string, body: string) => (body === '' ? '' : `<section><h2>${title}</h2>${body}</section>`)
   const charts = chartsOf(history).map(renderSvg).join('\n')
   const incidents = history.incidents.map(({ step, time, kind, message }) => [String(step), time, kind ?? '', message])
@@ -44,7 +44,7 @@ export function renderHtmlReport(history: RunHistory, { name = 'Run', card }: Ht
 }
 
 /** One row per step, one column per metric. */
-function evaluationTable(evaluations: Record<string, Column>): string {
+const evaluationTable = (evaluations: Record<string, Column>): string => {
   const names = Object.keys(evaluations)
   const rows = new Map<number, Map<string, number>>()
   for (const name of names) {

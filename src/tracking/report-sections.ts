@@ -17,7 +17,7 @@ const shown: Record<string, { title: string; axis: AxisKind }> = {
 }
 
 /** The charts of a run: training and validation loss, the terms of the loss, other training values, other metrics. */
-export function chartsOf({ training, evaluations }: RunHistory): Chart[] {
+export const chartsOf = ({ training, evaluations }: RunHistory): Chart[] => {
   const charts: Chart[] = []
   const { loss } = training
   if (loss !== undefined) {
@@ -43,7 +43,7 @@ export function chartsOf({ training, evaluations }: RunHistory): Chart[] {
 }
 
 /** Exponential moving average over about a fiftieth of the run, unbiased at its start; values that are not finite are skipped. */
-export function smoothed({ steps, values }: Column): Column {
+export const smoothed = ({ steps, values }: Column): Column => {
   const keep = 1 - 1 / Math.max(1, values.length / 50)
   let sum = 0
   let weight = 0

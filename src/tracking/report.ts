@@ -9,7 +9,7 @@ import { runFiles } from './run-files.ts'
 import { renderTextReport } from './text-report.ts'
 
 /** Writes report.txt and report.html into a run's folder, with its run card if there is one. Returns their paths. */
-export async function writeReports(folder: string, { name = basename(resolve(folder)) } = {}): Promise<string[]> {
+export const writeReports = async (folder: string, { name = basename(resolve(folder)) } = {}): Promise<string[]> => {
   const history = await readHistory(folder)
   const card = await readRunCard(folder)
   const paths = [join(folder, runFiles.report), join(folder, runFiles.reportPage)]
@@ -19,7 +19,7 @@ export async function writeReports(folder: string, { name = basename(resolve(fol
 }
 
 /** The run card of a folder; undefined if there is none. @throws DataError for a damaged card */
-export async function readRunCard(folder: string): Promise<RunCard | undefined> {
+export const readRunCard = async (folder: string): Promise<RunCard | undefined> => {
   const path = join(folder, runFiles.card)
   const text = await readFile(path, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined

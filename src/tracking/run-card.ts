@@ -68,7 +68,7 @@ export const inspectHardware = (gpus: string[] = []): Hardware => ({
 })
 
 /** Makes a run card, with the cost if a price is known. */
-export function makeRunCard({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard {
+export const makeRunCard = ({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard => {
   return {
     ...input,
     hardware: input.hardware ?? inspectHardware(),
@@ -79,13 +79,13 @@ export function makeRunCard({ pricePerHour, currency = 'USD', ...input }: RunCar
 }
 
 /** Writes run-card.json and run-card.md into a folder. */
-export async function writeRunCard(folder: string, card: RunCard): Promise<void> {
+export const writeRunCard = async (folder: string, card: RunCard): Promise<void> => {
   await writeFileAtomic(join(folder, runFiles.card), `${JSON.stringify(card, null, 2)}\n`)
   await writeFileAtomic(join(folder, runFiles.cardText), renderRunCard(card))
 }
 
 /** The rows of a card as pairs of name and text; unknown values are left out. */
-export function runCardRows(card: RunCard): [name: string, value: string][] {
+export const runCardRows = (card: RunCard): [name: string, value: string][] => {
   const { hardware, flops, energyJoules, cost } = card
   const rows: [string, string | undefined][] = [
     ['Seed', String(card.seed)],
@@ -117,7 +117,7 @@ const describeEnergy = (joules: number, seconds: number) =>
   `${(joules / 3.6e6).toPrecision(3)} kWh${seconds > 0 ? `, ${(joules / seconds).toFixed(1)} W` : ''}`
 
 /** The card as Markdown. */
-export function renderRunCard(card: RunCard): string {
+export const renderRunCard = (card: RunCard): string => {
   const table = (head: [string, string], rows: readonly (readonly [string, string])[]) =>
     [head, ['---', '---'], ...rows].map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`).join('\n')
   const results = Object.entries(card.results ?? {}).map(([name, value]): [string, string] => [name, String(value)])

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { folderOwner, lockFolder } from '../core/index.ts'
 
 /** Locks a run's folder and returns the function that unlocks it. @throws ConfigError when a living process has the lock */
-export async function lockRun(folder: string): Promise<() => Promise<void>> {
+export const lockRun = async (folder: string): Promise<() => Promise<void>> => {
   await mkdir(folder, { recursive: true })
   return lockFolder(
     folder,

@@ -25,7 +25,7 @@ export interface RunTracker {
 }
 
 /** Opens the records of a run in its folder. */
-export async function trackRun(folder: string, options: TrackerOptions = {}): Promise<RunTracker> {
+export const trackRun = async (folder: string, options: TrackerOptions = {}): Promise<RunTracker> => {
   const { tensorBoard = true, resumeAt } = options
   const log = await openEvents(folder)
   try {
@@ -59,7 +59,7 @@ export async function trackRun(folder: string, options: TrackerOptions = {}): Pr
 }
 
 /** Writes an event as TensorBoard can show it. */
-export function writeToTensorBoard(board: TensorBoardWriter, event: TrainingEvent): void {
+export const writeToTensorBoard = (board: TensorBoardWriter, event: TrainingEvent): void => {
   const { step } = event
   const wallTime = Date.parse(event.time) / 1000
   const scalars = (group: string, values: Record<string, number>) => {

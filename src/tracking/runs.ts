@@ -36,7 +36,7 @@ export interface RunSummary {
 }
 
 /** The runs in `folder`, or `folder` itself if it is a run, newest first. Damaged runs are listed as such. */
-export async function listRuns(folder: string): Promise<RunSummary[]> {
+export const listRuns = async (folder: string): Promise<RunSummary[]> => {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     throw new ConfigError(`Expected a folder of runs for \`${folder}\`, got ${error.code}.`)
   })
@@ -49,7 +49,7 @@ export async function listRuns(folder: string): Promise<RunSummary[]> {
 const isRun = (folder: string): Promise<boolean> => exists(join(folder, runFiles.events))
 
 /** Summarises one run. A damaged run gives a summary too, not an error. */
-export async function summarizeRun(folder: string): Promise<RunSummary> {
+export const summarizeRun = async (folder: string): Promise<RunSummary> => {
   const summary: RunSummary = {
     name: folder.split(/[\\/]/).filter(Boolean).at(-1) ?? folder,
     folder,
@@ -73,7 +73,7 @@ export async function summarizeRun(folder: string): Promise<RunSummary> {
   return (await runOwner(folder)) === undefined ? summary : { ...summary, status: 'running', message: undefined }
 }
 
-function takeUp(summary: RunSummary, event: TrainingEvent | StepOutline): void {
+const takeUp = (summary: RunSummary, event: TrainingEvent | StepOutline): void => {
   summary.started ??= event.time
   summary.updated = event.time
   summary.step = Math.max(summary.step, event.step)
@@ -95,7 +95,7 @@ function takeUp(summary: RunSummary, event: TrainingEvent | StepOutline): void {
 }
 
 /** The table that `runs` prints. */
-export function renderRuns(runs: readonly RunSummary[]): string {
+export const renderRuns = (runs: readonly RunSummary[]): string => {
   if (runs.length === 0) return 'No runs found.'
   const table = new Table({
     head: ['run', 'status', 'step', 'loss', 'best evaluation', 'tokens', 'time', 'last event'],

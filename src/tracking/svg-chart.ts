@@ -8,7 +8,7 @@ const size = { width: 640, height: 280, left: 64, right: 12, top: 12, bottom: 32
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
-export function renderSvg({ title, series, axis }: Chart): string {
+export const renderSvg = ({ title, series, axis }: Chart): string => {
   const xScale = scaleOver(series.map(({ x }) => x))
   const yScale = scaleOver(
     series.map(({ y }) => y),
@@ -48,7 +48,7 @@ export function renderSvg({ title, series, axis }: Chart): string {
  * The line in pieces, broken where a value has no place. Of many points in one pixel column only the first, lowest, highest
  * and last are kept, which draws the same picture. @source Jugel et al., M4, PVLDB 7(10), 2014
  */
-function pathsOf({ x, y }: Series, xAt: (value: number) => number, yAt: (value: number) => number): string {
+const pathsOf = ({ x, y }: Series, xAt: (value: number) => number, yAt: (value: number) => number): string => {
   const pieces: string[] = []
   let piece: [number, number][] = []
   let column: [number, number][] = []

@@ -27,7 +27,7 @@ export interface Scatter {
 const size = { width: 640, height: 320, left: 64, right: 12, top: 16, bottom: 44 }
 const nameHeight = 14
 
-export function renderScatter({ title, across, axis, points, references = [] }: Scatter): string {
+export const renderScatter = ({ title, across, axis, points, references = [] }: Scatter): string => {
   const shown = points.filter(({ x, y }) => Number.isFinite(y) && Number.isFinite(x) && (axis === 'linear' || x > 0))
   const lines = references.filter(({ y }) => Number.isFinite(y))
   const xScale = scaleOver([shown.map(({ x }) => x)], axis)

@@ -41,7 +41,7 @@ const bufferBytes = 1 << 16
 const bufferSeconds = 5
 
 /** Begins a new event file in `folder`, which sorts behind those that are there. */
-export function openTensorBoard(folder: string, options: TensorBoardOptions = {}): TensorBoardWriter {
+export const openTensorBoard = (folder: string, options: TensorBoardOptions = {}): TensorBoardWriter => {
   const { purgeStep = 0, now = () => Date.now() / 1000 } = options
   mkdirSync(folder, { recursive: true })
   const path = join(folder, freeName(folder, now()))
@@ -116,7 +116,7 @@ export function openTensorBoard(folder: string, options: TensorBoardOptions = {}
 }
 
 /** TensorBoard reads the files of a folder in the order of their names, so a new name must be the last. */
-function freeName(folder: string, now: number): string {
+const freeName = (folder: string, now: number): string => {
   const seconds = readdirSync(folder)
     .filter((name) => name.startsWith(prefix))
     .map((name) => Number(name.slice(prefix.length).split('.')[0]) || 0)
@@ -125,7 +125,7 @@ function freeName(folder: string, now: number): string {
 }
 
 /** Length, its checksum, data, its checksum. @source TensorFlow, tensorflow/core/lib/io/record_writer.h */
-export function frameRecord(data: Uint8Array): Buffer {
+export const frameRecord = (data: Uint8Array): Buffer => {
   const frame = Buffer.alloc(data.length + 16)
   frame.writeBigUInt64LE(BigInt(data.length), 0)
   frame.writeUInt32LE(maskedCrc32c(frame.subarray(0, 8)), 8)
@@ -135,7 +135,7 @@ export function frameRecord(data: Uint8Array): Buffer {
 }
 
 /** Checksums of data that may hold checksums are rotated and shifted. */
-export function maskedCrc32c(data: Uint8Array): number {
+export const maskedCrc32c = (data: Uint8Array): number => {
   const crc = crc32c(data)
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0
 }
@@ -147,7 +147,7 @@ const table = Uint32Array.from({ length: 256 }, (_, byte) => {
 })
 
 /** CRC-32C, Castagnoli's polynomial. @source RFC 3720, appendix B.4 */
-export function crc32c(data: Uint8Array): number {
+export const crc32c = (data: Uint8Array): number => {
   let crc = 0xffffffff
   for (const byte of data) crc = table[(crc ^ byte) & 0xff] ^ (crc >>> 8)
   return (crc ^ 0xffffffff) >>> 0

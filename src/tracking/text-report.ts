@@ -13,7 +13,7 @@ export interface TextReportOptions extends Pick<CurveOptions, 'width' | 'style' 
 }
 
 /** Curves, evaluations, incidents, samples and the card, in reading order. */
-export function renderTextReport(history: RunHistory, options: TextReportOptions = {}): string {
+export const renderTextReport = (history: RunHistory, options: TextReportOptions = {}): string => {
   const { name, card, samples = 3, width = 80, style, color } = options
   const parts = [`${name === undefined ? 'Run' : name}: ${describeRun(history)}`]
   for (const { title, series, axis } of chartsOf(history))
@@ -51,7 +51,7 @@ export function renderTextReport(history: RunHistory, options: TextReportOptions
 }
 
 /** One line: how it ended, how far it got, how long it took. */
-export function describeRun({ end, start, lastStep, tokens, trainingSeconds, training }: RunHistory): string {
+export const describeRun = ({ end, start, lastStep, tokens, trainingSeconds, training }: RunHistory): string => {
   const loss = training.loss?.values.at(-1)
   return [
     end === undefined ? 'not ended' : end.reason,
@@ -62,7 +62,7 @@ export function describeRun({ end, start, lastStep, tokens, trainingSeconds, tra
   ].join(' · ')
 }
 
-function evaluationLines({ evaluations }: RunHistory): string[] {
+const evaluationLines = ({ evaluations }: RunHistory): string[] => {
   return Object.entries(evaluations).map(([name, { steps, values }]) => {
     const best = bestOf(evaluations, name)
     const last = `${short(values.at(-1)!)} at step ${steps.at(-1)}`

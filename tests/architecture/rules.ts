@@ -163,6 +163,27 @@ export const typesAreNotCompared: Rule = (tree) =>
       ),
     ])
 
+/**
+ * Module-level functions are arrow functions, and members are `#private`. Exempt are generators, overloads, assertions, functions that
+ * never return, those that are used above their definition, and private constructors, which JavaScript does not have.
+ */
+export const codeHasOneStyle: Rule = (tree) =>
+  sources(tree)
+    .filter((path) => !isTest(path) && !isFixture(path))
+    .flatMap((path) => {
+      const text = withoutComments(tree.get(path) ?? '')
+      const names = [...text.matchAll(/^(?:export )?(?:async )?function (\w+)/gm)]
+      const functions = names
+        .filter(([, name]) => names.filter(([, other]) => other === name).length === 1)
+        .filter(({ 1: name, index }) => !new RegExp(`\\b${name}\\b`).test(text.slice(0, index)))
+        .filter(
+          ({ index }) =>
+            !/\)\s*:\s*(never|asserts\b[^{]*)\s*\{/.test(text.slice(index, text.indexOf('{\n', index) + 1)),
+        )
+        .map(({ 1: name, index }) => `${path}:${text.slice(0, index).split('\n').length}: ${name} is no arrow function`)
+      return [...functions, ...matches(tree, path, /^\s+private (?!constructor)/gm, 'is not #private')]
+    })
+
 /** Unfinished work is finished, or in the issue tracker. */
 export const nothingIsUnfinished: Rule = (tree) =>
   [...tree.keys()]

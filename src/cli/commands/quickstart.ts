@@ -76,7 +76,7 @@ const partsOf = ({ seconds }: QuickstartPlan, isOwnBase: boolean, tasks: readonl
   { title: 'Comparison and page', seconds: seconds.compare },
 ]
 
-/** Commands to go on with, as typed from the current directory. */
+/** Next commands, as typed from the current directory. */
 const nextCommands = (
   out: string,
   base: string,

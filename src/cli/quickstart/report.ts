@@ -18,7 +18,7 @@ export interface QuickstartResult {
   /** The HTML page. */
   page: string
   seconds: number
-  /** Commands to go on with, as typed from the current directory. */
+  /** Next commands, as typed from the current directory. */
   next: string[]
 }
 

@@ -21,7 +21,7 @@ export const isTokenSource = (source: LanguageSource): source is TokenSource =>
   typeof (source as Partial<TokenSource>).readTokens === 'function'
 
 /** Special tokens that are not scored. The unknown token stands for text and is scored. */
-export function unscoredIds({ specialIds }: VocabularyFacts, tokenizer: Tokenizer): ReadonlySet<number> {
+export const unscoredIds = ({ specialIds }: VocabularyFacts, tokenizer: Tokenizer): ReadonlySet<number> => {
   const unknown = tokenizer.special.unk?.id
   return new Set([...specialIds].filter((id) => id !== unknown))
 }
@@ -51,7 +51,7 @@ export async function* documentsOf(
 export const byteLength = (tokenizer: Tokenizer, ids: ArrayLike<number>): number =>
   Buffer.byteLength(tokenizer.decode(ids, { skipSpecialTokens: false }))
 
-function withoutEdges(ids: Uint32Array, silent: ReadonlySet<number>): Uint32Array {
+const withoutEdges = (ids: Uint32Array, silent: ReadonlySet<number>): Uint32Array => {
   let [start, end] = [0, ids.length]
   while (start < end && silent.has(ids[start])) start++
   while (end > start && silent.has(ids[end - 1])) end--
@@ -92,7 +92,7 @@ export function* causalPieces(document: Uint32Array, options: WindowOptions): Ge
   }
 }
 
-function prefixed(startId: number, document: Uint32Array): Uint32Array {
+const prefixed = (startId: number, document: Uint32Array): Uint32Array => {
   const ids = new Uint32Array(document.length + 1)
   ids[0] = startId
   ids.set(document, 1)
@@ -106,11 +106,11 @@ export interface MaskOptions {
 }
 
 /** Blocks of one document with masked tokens, as in training but with masks that depend on the seed only. */
-export function createMaskedPieces(
+export const createMaskedPieces = (
   vocabulary: VocabularyFacts,
   maxLength: number,
   masking: MaskOptions,
-): (document: Uint32Array, random: Random) => Generator<TextPiece, void, undefined> {
+): ((document: Uint32Array, random: Random) => Generator<TextPiece, void, undefined>) => {
   const { config, create } = objectives['masked-lm']
   const objective = create(config.parse(masking), { vocabulary, maxLength })
   return function* (document, random) {

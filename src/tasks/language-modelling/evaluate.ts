@@ -49,13 +49,13 @@ interface PlacedPiece extends TextPiece {
  * Evaluates a model on texts or token shards. The same arguments give the same numbers.
  * @throws ConfigError for settings that do not fit the model, DataError for a source without text
  */
-export async function evaluateLanguageModelling(
+export const evaluateLanguageModelling = async (
   model: ScoredModel,
   tokenizer: Tokenizer,
   source: LanguageSource,
   settings: LanguageModellingSettings = {},
   hooks: EvaluationHooks = {},
-): Promise<LanguageModellingResult> {
+): Promise<LanguageModellingResult> => {
   const checked = checkSettings(settings, model.facts, tokenizer)
   const started = performance.now()
   const vocabulary = vocabularyFacts(tokenizer)
@@ -87,7 +87,7 @@ interface Context {
 
 type Result = Omit<LanguageModellingResult, 'seconds'>
 
-async function evaluateCausal(context: Context): Promise<Result> {
+const evaluateCausal = async (context: Context): Promise<Result> => {
   const { tokenizer, settings, vocabulary, silent, intervals } = context
   const { maxLength, stride = Math.ceil(maxLength / 2), startToken = true } = settings
   const startId = startToken ? (vocabulary.bos ?? vocabulary.eos) : undefined
@@ -112,7 +112,7 @@ async function evaluateCausal(context: Context): Promise<Result> {
   }
 }
 
-async function evaluateMasked(context: Context): Promise<Result> {
+const evaluateMasked = async (context: Context): Promise<Result> => {
   const { settings, vocabulary, silent, intervals } = context
   const { maxLength, seed, pseudoTokens = 0 } = settings
   const random = createRandom(seed)
@@ -148,11 +148,11 @@ interface Scoring {
 }
 
 /** Scores the pieces of all documents up to `limit` tokens; the last document is truncated there. */
-async function score(
+const score = async (
   { model, tokenizer, source, settings, hooks, silent }: Context,
   limit: number | undefined,
   { piecesOf, bytesOf = ({ bytes }) => bytes }: Scoring,
-): Promise<EvaluationSums> {
+): Promise<EvaluationSums> => {
   const sums = new EvaluationSums()
   const limited = limit ?? Number.POSITIVE_INFINITY
   async function* pieces(): AsyncGenerator<PlacedPiece> {
@@ -182,7 +182,7 @@ async function score(
   return sums
 }
 
-function truncated({ ids }: EvaluatedDocument, tokens: number, tokenizer: Tokenizer): EvaluatedDocument {
+const truncated = ({ ids }: EvaluatedDocument, tokens: number, tokenizer: Tokenizer): EvaluatedDocument => {
   const kept = ids.subarray(0, tokens)
   return { ids: kept, bytes: byteLength(tokenizer, kept) }
 }
@@ -193,10 +193,10 @@ const mapped = ({ value, low, high }: Interval, map: (value: number) => number):
   high: map(high),
 })
 
-function pick<Keys extends keyof CheckedSettings>(
+const pick = <Keys extends keyof CheckedSettings>(
   settings: CheckedSettings,
   keys: Keys[],
-): Partial<Pick<CheckedSettings, Keys>> {
+): Partial<Pick<CheckedSettings, Keys>> => {
   const given = keys.filter((key) => settings[key] !== undefined)
   return Object.fromEntries(given.map((key) => [key, settings[key]])) as Partial<Pick<CheckedSettings, Keys>>
 }

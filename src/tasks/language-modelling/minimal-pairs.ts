@@ -51,13 +51,13 @@ interface SentencePiece extends Piece {
 }
 
 /** Evaluates on files of pairs (`.jsonl`, or folders or tar archives of these), or on given pairs. @throws ConfigError, DataError */
-export async function evaluateMinimalPairs(
+export const evaluateMinimalPairs = async (
   model: ScoredModel,
   tokenizer: Tokenizer,
   from: readonly string[] | readonly MinimalPair[],
   settings: z.input<typeof minimalPairsSchema> = {},
   { onProgress, signal }: MinimalPairsHooks = {},
-): Promise<MinimalPairsResult> {
+): Promise<MinimalPairsResult> => {
   const { maxPairs, batchTokens, ...intervals } = parseConfig(minimalPairsSchema, settings, 'minimal-pairs')
   const faults = vocabularyFaults(model.facts, tokenizer)
   if (faults.length > 0) throw new ConfigError(faults)
@@ -110,7 +110,7 @@ export async function evaluateMinimalPairs(
   }
 }
 
-async function gather(from: readonly string[] | readonly MinimalPair[]): Promise<MinimalPair[]> {
+const gather = async (from: readonly string[] | readonly MinimalPair[]): Promise<MinimalPair[]> => {
   const paths = from.filter((each): each is string => typeof each === 'string')
   if (paths.length === 0) return [...(from as readonly MinimalPair[])]
   const pairs: MinimalPair[] = []
@@ -119,7 +119,7 @@ async function gather(from: readonly string[] | readonly MinimalPair[]): Promise
 }
 
 /** At most `maxPairs` of each paradigm, in their order. */
-function choose(pairs: MinimalPair[], maxPairs: number | undefined, seed: number | string): MinimalPair[] {
+const choose = (pairs: MinimalPair[], maxPairs: number | undefined, seed: number | string): MinimalPair[] => {
   if (maxPairs === undefined) return pairs
   const random = createRandom(seed)
   const taken = new Map<string, number>()

@@ -46,7 +46,7 @@ export interface ScoreOptions {
 const chunkValues = 2 ** 23
 
 /** The head of a language model. @throws ConfigError for another head */
-function vocabularyHead(model: Pick<ScoredModel, 'head'>): VocabularyHead {
+const vocabularyHead = (model: Pick<ScoredModel, 'head'>): VocabularyHead => {
   const head = model.head as Module & Partial<VocabularyHead>
   if (head.lmHead === undefined || typeof head.prepare !== 'function') {
     throw new ConfigError(
@@ -90,7 +90,7 @@ export async function* scorePieces<P extends Piece>(
 }
 
 /** The scores of pieces in one packed batch, without attention between pieces. */
-export function scoreBatch(model: ScoredModel, pieces: readonly Piece[]): PieceScore[] {
+export const scoreBatch = (model: ScoredModel, pieces: readonly Piece[]): PieceScore[] => {
   const tokens = pieces.reduce((sum, { ids }) => sum + ids.length, 0)
   const count = pieces.reduce((sum, { labels }) => sum + labels.length, 0)
   if (count === 0) return pieces.map(() => ({ logProbability: 0, correct: 0 }))
@@ -128,10 +128,10 @@ interface PackedPlaces {
   labels: BigInt64Array
 }
 
-function scorePlaces(
+const scorePlaces = (
   model: ScoredModel,
   packed: PackedPlaces,
-): { logProbabilities: Float32Array; correct: Uint8Array } {
+): { logProbabilities: Float32Array; correct: Uint8Array } => {
   const { device } = vocabularyHead(model).lmHead.weight
   return inferenceMode(() =>
     scope(() => {
@@ -146,11 +146,11 @@ function scorePlaces(
 }
 
 /** Log-probability of a known token at each hidden state [N,C], and whether it has the highest logit. Call it inside a scope, without autograd. */
-export function scoreHidden(
+export const scoreHidden = (
   model: Pick<ScoredModel, 'head'>,
   hidden: Tensor,
   known: BigInt64Array,
-): { logProbabilities: Float32Array; correct: Uint8Array } {
+): { logProbabilities: Float32Array; correct: Uint8Array } => {
   const head = vocabularyHead(model)
   const { lmHead } = head
   const count = known.length

@@ -59,11 +59,11 @@ const forCausal = ['stride', 'startToken'] as const
 const forMasked = ['maskShare', 'replaceWithMask', 'replaceWithRandom', 'pseudoTokens'] as const
 
 /** @throws ConfigError for settings that are wrong, that do not fit the model, or that would have no effect. */
-export function checkSettings(
+export const checkSettings = (
   input: LanguageModellingSettings,
   facts: BodyFacts,
   tokenizer: Tokenizer,
-): CheckedSettings {
+): CheckedSettings => {
   const settings = parseConfig(languageModellingSchema, input, 'language-modelling')
   const { causal, maxPositions } = facts
   const faults = (causal ? forMasked : forCausal)
@@ -90,7 +90,7 @@ export function checkSettings(
 export const defaultLength = ({ maxPositions }: BodyFacts, { maxLength }: Tokenizer): number =>
   Math.min(maxPositions ?? 1024, maxLength ?? 1024, 1024)
 
-export function vocabularyFaults({ vocabSize, causal }: BodyFacts, tokenizer: Tokenizer): string[] {
+export const vocabularyFaults = ({ vocabSize, causal }: BodyFacts, tokenizer: Tokenizer): string[] => {
   const faults: string[] = []
   if (tokenizer.maxId >= vocabSize)
     faults.push(

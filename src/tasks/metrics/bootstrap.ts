@@ -25,11 +25,11 @@ const maxUnits = 2000
  * sum(numerators) / sum(denominators) with an interval over the units. @source Efron and Tibshirani, An Introduction to the
  * Bootstrap, 1993, chapter 13
  */
-export function bootstrapRatio(
+export const bootstrapRatio = (
   numerators: ArrayLike<number>,
   denominators: ArrayLike<number>,
   options: BootstrapOptions = {},
-): Interval {
+): Interval => {
   return bootstrapMean([{ numerators, denominators }], options)
 }
 
@@ -40,7 +40,7 @@ export interface Stratum {
 }
 
 /** The mean of the strata's ratios with an interval; each stratum is resampled on its own. */
-export function bootstrapMean(strata: readonly Stratum[], options: BootstrapOptions = {}): Interval {
+export const bootstrapMean = (strata: readonly Stratum[], options: BootstrapOptions = {}): Interval => {
   const { seed = 0, resamples = 1000, confidence = 0.95 } = options
   const value = mean(strata.map(({ numerators, denominators }) => sum(numerators) / sum(denominators)))
   if (strata.every(({ numerators }) => numerators.length < 2)) return { value, low: Number.NaN, high: Number.NaN }
@@ -68,14 +68,14 @@ export function bootstrapMean(strata: readonly Stratum[], options: BootstrapOpti
   return { value, low: quantile(sorted, (1 - confidence) / 2), high: quantile(sorted, (1 + confidence) / 2) }
 }
 
-function grouped(values: ArrayLike<number>): Float64Array {
+const grouped = (values: ArrayLike<number>): Float64Array => {
   const groups = new Float64Array(Math.min(values.length, maxUnits))
   for (let i = 0; i < values.length; i++) groups[i % groups.length] += values[i]
   return groups
 }
 
 /** A quantile of sorted values by linear interpolation. */
-export function quantile(sorted: Float64Array, share: number): number {
+export const quantile = (sorted: Float64Array, share: number): number => {
   if (sorted.length === 0) return Number.NaN
   const place = share * (sorted.length - 1)
   const below = Math.floor(place)
@@ -83,7 +83,7 @@ export function quantile(sorted: Float64Array, share: number): number {
   return sorted[below] + (sorted[above] - sorted[below]) * (place - below)
 }
 
-function sum(values: ArrayLike<number>): number {
+const sum = (values: ArrayLike<number>): number => {
   let total = 0
   for (let i = 0; i < values.length; i++) total += values[i]
   return total

@@ -70,7 +70,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe('the packed package', () => {
   it('is small, and has only what a user needs', () => {
-    expect(size).toBeLessThan(6e6)
+    expect(size).toBeLessThan(5e6)
     const kinds = new Set(contents.map((path) => `${path.split('/')[0]} ${/(\.d)?\.[^./]+$/.exec(path)?.[0] ?? ''}`))
     expect([...kinds].filter((kind) => !kind.startsWith('quickstart ')).sort()).toEqual([
       'LICENSE ',

@@ -14,15 +14,15 @@ export interface QuickstartPlan {
 export const plans: Record<QuickstartPlan['name'], QuickstartPlan> = {
   full: {
     name: 'full',
-    baseSteps: 7000,
+    baseSteps: 5000,
     specialistSteps: 150,
-    seconds: { text: 8, base: 240, run: 8, compare: 6 },
+    seconds: { text: 8, base: 180, run: 8, compare: 6 },
   },
   fast: {
     name: 'fast',
-    baseSteps: 1200,
+    baseSteps: 1000,
     specialistSteps: 60,
-    seconds: { text: 8, base: 42, run: 4, compare: 6 },
+    seconds: { text: 8, base: 36, run: 4, compare: 6 },
   },
 }
 

@@ -18,7 +18,7 @@ export const runToEnd = async (
     onPreFlight({ warnings }, { resumed, step }) {
       if (resumed) bar.line(`Resuming ${label} from step ${step}.`)
       // Every health passage is truncated on purpose, which is not worth a line in each of its runs.
-      for (const warning of warnings.filter((line) => !line.includes('do not fit')))
+      for (const warning of warnings.filter((line) => !line.includes('are truncated')))
         bar.line(wrapText(`warning: ${warning}`, { indent: 2 }))
     },
     onEvent(event) {

@@ -8,6 +8,7 @@ const size = { width: 640, height: 280, left: 64, right: 12, top: 12, bottom: 32
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
+/** A line chart as SVG text. */
 export const renderSvg = ({ title, series, axis }: Chart): string => {
   const xScale = scaleOver(series.map(({ x }) => x))
   const yScale = scaleOver(

@@ -3,6 +3,7 @@
 import { type AxisKind, formatTick, scaleOver } from './chart-scale.ts'
 import { escapeHtml, short } from './svg-chart.ts'
 
+/** A point of a scatter plot with its name and interval. */
 export interface ScatterPoint {
   name: string
   x: number
@@ -14,6 +15,7 @@ export interface ScatterPoint {
   kind?: number
 }
 
+/** A scatter plot: points with intervals, and reference lines. */
 export interface Scatter {
   title: string
   /** What x is. */
@@ -27,6 +29,7 @@ export interface Scatter {
 const size = { width: 640, height: 320, left: 64, right: 12, top: 16, bottom: 44 }
 const nameHeight = 14
 
+/** A scatter plot as SVG text. */
 export const renderScatter = ({ title, across, axis, points, references = [] }: Scatter): string => {
   const shown = points.filter(({ x, y }) => Number.isFinite(y) && Number.isFinite(x) && (axis === 'linear' || x > 0))
   const lines = references.filter(({ y }) => Number.isFinite(y))

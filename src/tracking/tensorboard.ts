@@ -17,6 +17,7 @@ const SHAPE = { dim: 2 }
 const DIM = { size: 1 }
 const DT_STRING = 7
 
+/** Options of `openTensorBoard`. */
 export interface TensorBoardOptions {
   /** TensorBoard forgets what earlier files of the folder say of this step and later ones: all, unless a run is resumed. */
   purgeStep?: number
@@ -24,6 +25,7 @@ export interface TensorBoardOptions {
   now?: () => number
 }
 
+/** Writes scalars and texts to an event file of TensorBoard. */
 export interface TensorBoardWriter {
   readonly path: string
   /** A point of a curve; kept as float32. */

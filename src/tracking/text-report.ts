@@ -5,6 +5,7 @@ import { bestOf, type RunHistory } from './history.ts'
 import { chartsOf } from './report-sections.ts'
 import { type RunCard, runCardRows } from './run-card.ts'
 
+/** Options of `renderTextReport`. */
 export interface TextReportOptions extends Pick<CurveOptions, 'width' | 'style' | 'color'> {
   name?: string
   card?: RunCard

@@ -5,6 +5,7 @@ import { answerPrediction } from './generate-answer.ts'
 import type { PredictionEntry } from './prediction.ts'
 import { classPrediction, tagPrediction } from './task-predictions.ts'
 
+/** What `predict` does for each head, by the name of the head. */
 export const predictions: Partial<Record<HeadType, PredictionEntry>> = {
   'causal-lm': answerPrediction,
   'masked-lm': fillMaskPrediction,

@@ -71,6 +71,7 @@ export const finetuneSchema = trainingSchema.extend({
   device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
+/** A fine-tuning recipe, checked and with all defaults. */
 export type FinetuneRecipe = z.output<typeof finetuneSchema>
 
 /** The task of a recipe, and its settings checked. @throws ConfigError for settings that it does not have */

@@ -50,4 +50,5 @@ export const pretrainSchema = trainingSchema.extend({
   device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
+/** A pretraining recipe, checked and with all defaults. */
 export type PretrainRecipe = z.output<typeof pretrainSchema>

@@ -12,6 +12,7 @@ import { withModules } from '../use-modules.ts'
 import { recipeAt, type SweepAxes, type SweepPoint, sweepPoints } from './points.ts'
 import { type SweepSetting, summarize } from './summary.ts'
 
+/** Name of the file in a sweep folder that holds the recipe and the axes. */
 export const SWEEP_FILE = 'sweep.json'
 const SUMMARY_FILE = 'summary.json'
 

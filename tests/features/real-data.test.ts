@@ -37,10 +37,10 @@ describe.skipIf(why !== '')(`400 sentences of SST-2 and MiniLM-L6${why}`, () => 
     const { metrics, model } = await learn('logistic-regression', {}, first)
     expect(metrics.accuracy).toBeGreaterThan(0.65)
     expect(existsSync(join(model!, 'learner.safetensors'))).toBe(true)
-    expect(first.join('\n')).toMatch(/to learn from: [\d.k]+ texts through the base, 0 from the cache/)
+    expect(first.join('\n')).toMatch(/Computed training features of [\d.k]+ texts, 0 from the cache/)
     const others: string[] = []
     expect((await learn('linear-svm', {}, others)).metrics.accuracy).toBeGreaterThan(0.64)
     expect((await learn('nearest-neighbours', { neighbours: 15 }, others)).metrics.accuracy).toBeGreaterThan(0.56)
-    expect(others.join('\n')).not.toMatch(/[1-9][\d.k]* texts through the base/)
+    expect(others.join('\n')).not.toMatch(/features of [1-9][\d.k]* texts/)
   }, 600_000)
 })

@@ -87,6 +87,19 @@ struct EntropyRow {
   bool want_gradient;  // overwrite the logits with d loss / d logits
 };
 
+// The log-probability of one token under softmax(logits * inverse_temperature).
+struct LogProbRow {
+  int64_t width;
+  int64_t target;
+  float inverse_temperature;
+  bool want_gradient;  // overwrite the logits with d log-probability / d logits, times `factor`
+  float factor;
+};
+struct LogProbResult {
+  float log_prob, entropy;
+  float log_power;  // log of the sum of squared probabilities
+};
+
 struct AdamW {
   float keep;       // 1 - learning rate * weight decay
   float step_size;  // learning rate / (1 - beta1^step)
@@ -161,6 +174,7 @@ struct Kernels {
   void (*norm_rows)(const NormRows& job, int64_t first, int64_t last);
   void (*norm_rows_backward)(const NormRowsBackward& job, int64_t first, int64_t last);
   float (*entropy_row)(const EntropyRow& row, void* logits, Type type);
+  LogProbResult (*log_prob_row)(const LogProbRow& row, void* logits, Type type);
   void (*rotary_row)(const void* x, Type type, void* y, const float* cosine, const float* sine, int64_t size,
                      int64_t rotated, bool interleaved, bool inverse);
   void (*adamw)(const AdamW& job, float* parameter, float* average, float* square_average, const void* gradient,

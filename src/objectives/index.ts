@@ -52,6 +52,7 @@ export { rowLengthFor } from './noise-spans.ts'
 export {
   type AuxiliaryModel,
   type Batch,
+  type CarriedState,
   type CollateOptions,
   type Criterion,
   defineObjective,
@@ -62,6 +63,7 @@ export {
   type Objective,
   type ObjectiveContext,
   type ObjectiveDefinition,
+  type PrepareContext,
   positionsIn,
   type TextRow,
   type VocabularyFacts,

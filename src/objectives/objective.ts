@@ -87,6 +87,29 @@ export interface LossOptions {
   auxiliary?: Model
 }
 
+/** What `Criterion.prepare` may use. */
+export interface PrepareContext {
+  /** The model that is trained. Adapters on it may be switched off for a while. */
+  model: Model
+  /** Maximum tokens of a forward pass. */
+  microTokens: number
+  /** Whether batches must be padded. */
+  padded: boolean
+  device?: string
+  /** Optimizer steps taken so far. */
+  step: number
+  /** Position of the first example in the data. */
+  position: number
+  seed: number
+}
+
+/** What a criterion or an example source carries from step to step, such as a running mean: JSON in checkpoints. */
+export interface CarriedState {
+  save(): unknown
+  /** @throws CheckpointError for what `save` cannot have given */
+  load(state: unknown): void
+}
+
 /** What the training loop needs of an objective or a task: collation of examples, and their loss. */
 export interface Criterion<Example = unknown> {
   /** Whether `collate` supports packed rows. */
@@ -100,6 +123,15 @@ export interface Criterion<Example = unknown> {
    * @throws DataError without examples, ConfigError for packed rows that are not supported
    */
   collate(examples: readonly Example[], how: CollateOptions): Batch
+  /**
+   * Adds to the examples of a global batch what depends on the whole batch or on other weights: log-probabilities of
+   * a reference model, advantages, running means. It runs without gradients before the loss, so that no split into
+   * micro-batches changes the loss. When memory runs out it is called again with fewer `microTokens`: what is carried
+   * must change last.
+   */
+  prepare?(examples: readonly Example[], context: PrepareContext): Promise<readonly Example[]>
+  /** What `prepare` carries from step to step. */
+  readonly carried?: CarriedState
   /** Runs the model. @throws ConfigError when the model has another head than the criterion needs */
   loss(model: Model, batch: Batch, how?: LossOptions): { terms: LossTerm[]; metrics: Record<string, Metric> }
   /** The example as readable text, with its trained tokens marked. */

@@ -239,6 +239,27 @@ export const linearCrossEntropy = operator<
 )
 
 /**
+ * Output projection and the log-probability of one token a row, in chunks of rows, so that the logits of the whole batch
+ * never exist: hidden [...,C], weight [V,C], bias [V] and targets [...] (int64) give float32 tensors [...]. `logProbs` has a
+ * gradient; `entropy` (nats) of the distribution and `logPower`, the log of its summed squared probabilities, have none.
+ * @throws ShapeError for other shapes, and for a target outside the vocabulary, which is named with its row
+ */
+export const tokenLogProbs = operator<
+  (
+    hidden: T,
+    weight: T,
+    bias: T | null,
+    targets: T,
+    options?: {
+      /** Divides the logits (default 1). */
+      temperature?: number
+      /** Rows whose logits exist at a time (default 512). */
+      chunkSize?: number
+    },
+  ) => [logProbs: T, entropy: T, logPower: T]
+>('tokenLogProbs', 'tunesmith::token_log_probs(hidden, weight, bias, targets, *temperature, *chunkSize)')
+
+/**
  * Residual addition and layer normalisation in one: input and residual [...,C] (or null), weight and bias [C] (or null) give
  * the sum and the normalised sum, both [...,C].
  * @throws ShapeError for other shapes or a negative `eps`

@@ -23,6 +23,8 @@ export interface StepEvent extends EventBase {
   loss: number
   /** The terms of the loss by name, if there are several. */
   terms?: Record<string, number>
+  /** What the criterion measures beside its loss, over the whole batch: margins, clipped shares … */
+  metrics?: Record<string, number>
   learningRate: number
   /** Global norm of the gradients before clipping; NaN if the step was not applied. */
   gradientNorm: number
@@ -37,6 +39,16 @@ export interface StepEvent extends EventBase {
   memoryBytes: number
   /** Steps of the whole run, as far as they can be predicted. */
   totalSteps: number
+}
+
+/** Texts that the model wrote for the steps to come were scored. */
+export interface RolloutEvent extends EventBase {
+  type: 'rollout'
+  /** Rewards, lengths, shares of finished answers … */
+  metrics: Record<string, number>
+  seconds: number
+  /** File with every text, relative to the run's folder. */
+  path?: string
 }
 
 /** Metrics on the validation data. */
@@ -92,6 +104,7 @@ export interface EndEvent extends EventBase {
 export type TrainingEvent =
   | StartEvent
   | StepEvent
+  | RolloutEvent
   | EvaluationEvent
   | CheckpointEvent
   | SampleEvent
@@ -143,7 +156,10 @@ const checks: Record<TrainingEvent['type'], Check> = {
       'dataSeconds',
       'memoryBytes',
       'totalSteps',
-    )(fields) ?? (fields.terms === undefined ? undefined : table('terms')(fields)),
+    )(fields) ??
+    (fields.terms === undefined ? undefined : table('terms')(fields)) ??
+    (fields.metrics === undefined ? undefined : table('metrics')(fields)),
+  rollout: (fields) => table('metrics')(fields) ?? numbers('seconds')(fields),
   evaluation: (fields) =>
     table('metrics')(fields) ??
     numbers('seconds')(fields) ??

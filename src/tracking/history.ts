@@ -27,6 +27,10 @@ export interface RunHistory {
   end: EndEvent | undefined
   /** `loss`, `learningRate`, `gradientNorm`, `tokensPerSecond`, `memoryBytes`, and the terms of the loss. */
   training: Record<string, Column>
+  /** What the criterion measures beside its loss. */
+  measured: Record<string, Column>
+  /** Metrics of rollouts. */
+  rollouts: Record<string, Column>
   /** Evaluations by metric. */
   evaluations: Record<string, Column>
   checkpoints: CheckpointEvent[]
@@ -55,6 +59,8 @@ export const gatherHistory = async (
     start: undefined,
     end: undefined,
     training: {},
+    measured: {},
+    rollouts: {},
     evaluations: {},
     checkpoints: [],
     samples: [],
@@ -85,10 +91,14 @@ export const gatherHistory = async (
         const { loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes } = event
         const numbers = { loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes, ...event.terms }
         for (const [name, value] of Object.entries(numbers)) add(history.training, name, event.step, value)
+        for (const [name, value] of Object.entries(event.metrics ?? {})) add(history.measured, name, event.step, value)
         history.tokens = event.tokens
         history.trainingSeconds += event.seconds
         break
       }
+      case 'rollout':
+        for (const [name, value] of Object.entries(event.metrics)) add(history.rollouts, name, event.step, value)
+        break
       case 'evaluation':
         for (const [name, value] of Object.entries(event.metrics)) add(history.evaluations, name, event.step, value)
         break

@@ -9,6 +9,7 @@ export type {
   EvaluationEvent,
   IncidentEvent,
   NoteEvent,
+  RolloutEvent,
   SampleEvent,
   StartEvent,
   StepEvent,

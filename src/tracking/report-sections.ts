@@ -16,8 +16,8 @@ const shown: Record<string, { title: string; axis: AxisKind }> = {
   memoryBytes: { title: 'Memory, bytes', axis: 'linear' },
 }
 
-/** The charts of a run: training and validation loss, the terms of the loss, other training values, other metrics. */
-export const chartsOf = ({ training, evaluations }: RunHistory): Chart[] => {
+/** The charts of a run: training and validation loss, the terms of the loss, other training values, metrics of training batches, rollouts and validation. */
+export const chartsOf = ({ training, measured, rollouts, evaluations }: RunHistory): Chart[] => {
   const charts: Chart[] = []
   const { loss } = training
   if (loss !== undefined) {
@@ -35,6 +35,10 @@ export const chartsOf = ({ training, evaluations }: RunHistory): Chart[] => {
   for (const [name, { title, axis }] of Object.entries(shown)) {
     if (training[name] !== undefined) charts.push({ title, series: [seriesOf(name, training[name])], axis })
   }
+  const others = { 'Training batches': measured, Rollouts: rollouts }
+  for (const [title, columns] of Object.entries(others))
+    for (const [name, column] of Object.entries(columns))
+      charts.push({ title: `${title}: ${name}`, series: [seriesOf(name, column)], axis: 'linear' })
   for (const [name, column] of Object.entries(evaluations)) {
     if (name !== 'loss' || loss === undefined)
       charts.push({ title: `Evaluation: ${name}`, series: [seriesOf(name, column)], axis: 'linear' })

@@ -48,6 +48,8 @@ export const checkpointFiles = {
   optimizer: 'optimizer.safetensors',
   /** Moving average of the weights, if the recipe keeps one. */
   average: 'average.safetensors',
+  /** Examples that were made while training, such as rollouts whose steps are not done. */
+  examples: 'examples',
 } as const
 
 /** Files that fine-tuning adds to the folder of its model. */

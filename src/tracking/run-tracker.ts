@@ -67,9 +67,10 @@ export const writeToTensorBoard = (board: TensorBoardWriter, event: TrainingEven
   }
   if (event.type === 'step') {
     const { loss, learningRate, gradientNorm, tokens, tokensPerSecond, memoryBytes } = event
-    scalars('train', { loss, learningRate, gradientNorm, tokens, ...event.terms })
+    scalars('train', { loss, learningRate, gradientNorm, tokens, ...event.terms, ...event.metrics })
     scalars('speed', { tokensPerSecond, memoryBytes })
   } else if (event.type === 'evaluation') scalars('evaluation', event.metrics)
+  else if (event.type === 'rollout') scalars('rollout', event.metrics)
   else if (event.type === 'sample') {
     const prompt = event.prompt === undefined ? '' : `${indented(event.prompt)}\n\n`
     board.text('sample', `${prompt}${indented(event.text)}`, step, wallTime)

@@ -2,6 +2,7 @@
 import { createRandom } from '../core/index.ts'
 import { type Row, rowAt, type Sampler } from '../data/index.ts'
 import type { Objective } from '../objectives/index.ts'
+import type { IncidentEvent, NoteEvent, RolloutEvent, TrainingEvent } from '../tracking/index.ts'
 
 /** A global batch with its position in the data. */
 export interface TakenBatch<Example> {
@@ -25,8 +26,42 @@ export interface BatchSize {
 export interface ExampleSource<Example> {
   /** Examples per epoch; Infinity for a mixture, which has no end. */
   readonly perEpoch: number
-  /** The example at a position, and the number of tokens that were truncated. */
+  /**
+   * The example at a position, and the number of tokens that were truncated. Of online examples, those that `fill`
+   * made.
+   */
   example(position: number): { example: Example; cut: number }
+  /** For examples that the run itself makes, such as rollouts. */
+  readonly online?: OnlineExamples
+}
+
+/** What `OnlineExamples.fill` may use. */
+export interface FillContext {
+  /** Optimizer steps taken so far. */
+  step: number
+  /** Maximum tokens of a forward pass. */
+  microTokens: number
+  padded: boolean
+  device?: string
+  signal?: AbortSignal
+}
+
+type Unstamped<Event> = Event extends TrainingEvent ? Omit<Event, 'time' | 'step'> : never
+
+/** Examples that the run itself makes while it trains, always the same for the same weights and position. */
+export interface OnlineExamples {
+  /** Tokens of an example, estimated, for budgets and memory checks before there is one. */
+  readonly expectedTokens: number
+  /** Lines that the pre-flight report shows in place of an example. */
+  describe(): string
+  /**
+   * Makes the examples of the next batch, which begins at `position`, unless they are there already.
+   * @returns events to record; the loop adds time and step
+   */
+  fill(position: number, context: FillContext): AsyncIterable<Unstamped<RolloutEvent | IncidentEvent | NoteEvent>>
+  /** Writes what a checkpoint needs to go on within these examples, into a folder that it makes. */
+  save(folder: string): Promise<void>
+  load(folder: string): Promise<void>
 }
 
 /** Takes the examples of one global batch. */

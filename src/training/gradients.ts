@@ -30,6 +30,8 @@ export interface GradientOptions {
 export interface BatchGradients {
   loss: number
   terms: Record<string, number>
+  /** What the criterion measured beside its loss. */
+  metrics: Record<string, number>
   gradients: Map<string, Tensor>
   /** Number of micro-batches. */
   microBatches: number
@@ -67,6 +69,7 @@ export const computeGradients = async <Example>(
   clearGrads(all)
   const sums = new GradientSums(parameters, microBatches.length > 1)
   const terms: Record<string, number> = {}
+  const measured = new Map<string, { sum: number; weight: number }>()
   let loss = 0
   try {
     for (const indices of microBatches) {
@@ -79,7 +82,13 @@ export const computeGradients = async <Example>(
         )
         batch.inputs.recompute = options.recompute
         let total: Tensor | undefined
-        for (const term of objective.loss(model, batch, { generator: options.generator, auxiliary }).terms) {
+        const result = objective.loss(model, batch, { generator: options.generator, auxiliary })
+        for (const [name, { sum, weight }] of Object.entries(result.metrics)) {
+          const before = measured.get(name) ?? { sum: 0, weight: 0 }
+          const own = typeof sum === 'number' ? sum : sum.item()
+          measured.set(name, { sum: before.sum + own, weight: before.weight + weight })
+        }
+        for (const term of result.terms) {
           const weight = totals[term.name]
           if (!(weight > 0)) continue
           const share = term.sum.mul(term.scale / weight)
@@ -95,7 +104,16 @@ export const computeGradients = async <Example>(
     sums.release()
     throw error
   }
-  return { loss, terms, gradients: sums.gradients(), microBatches: microBatches.length, release: () => sums.release() }
+  const metrics: Record<string, number> = {}
+  for (const [name, { sum, weight }] of measured) if (weight > 0) metrics[name] = sum / weight
+  return {
+    loss,
+    terms,
+    metrics,
+    gradients: sums.gradients(),
+    microBatches: microBatches.length,
+    release: () => sums.release(),
+  }
 }
 
 /**

@@ -1,6 +1,14 @@
 // Training: the loop and what it stands on. What other folders may use of it.
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
-export { type BatchSize, type ExampleSource, ExampleStream, type TakenBatch, takeBatch } from './example-stream.ts'
+export {
+  type BatchSize,
+  type ExampleSource,
+  ExampleStream,
+  type FillContext,
+  type OnlineExamples,
+  type TakenBatch,
+  takeBatch,
+} from './example-stream.ts'
 export {
   type BatchGradients,
   computeGradients,

@@ -91,20 +91,34 @@ const planWarnings = ({
   return warnings
 }
 
+/** The first batch: an example as text, its tokens, and how many of them are trained. */
+const firstBatch = <Example>({
+  trainable: { objective },
+  stream,
+  batch,
+  decode,
+}: PreFlightFacts<Example>): { example: string; tokens: number; cut: number; trained: number } => {
+  if (stream.online !== undefined) {
+    // No example exists yet. Prompts are not trained: half of the tokens is the order of magnitude.
+    const tokens = batch.tokens ?? (batch.sequences ?? 1) * stream.online.expectedTokens
+    return { example: stream.online.describe(), tokens, cut: 0, trained: tokens / 2 }
+  }
+  const { examples, tokens, cut } = takeBatch(stream, objective.tokens, 0, batch)
+  const trained = Math.max(...Object.values(totalWeights(objective, examples)))
+  const first = examples.find((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
+  return { example: first === undefined ? '' : objective.describe(first, decode), tokens, cut, trained }
+}
+
 /** Checks the first batch and estimates what a step takes. @throws ConfigError or DataError for a run that could not learn */
 export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight => {
-  const { trainable, stream, vocabulary, decode } = facts
-  const { objective } = trainable
+  const { trainable, vocabulary } = facts
   if (vocabulary.size > facts.vocabSize)
     throw new ConfigError(
       `Expected a model with a vocabulary of at least ${vocabulary.size}, as the tokenizer has, got ${facts.vocabSize}. Set \`vocabSize\` of the model.`,
     )
   if (trainable.parameters.size === 0)
     throw new ConfigError('A run needs parameters to train, and all of them are frozen: choose another variant.')
-  const { examples, tokens, cut } = takeBatch(stream, objective.tokens, 0, facts.batch)
-  const totals = totalWeights(objective, examples)
-  const trained = Math.max(...Object.values(totals))
-  const first = examples.find((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
+  const { example, tokens, cut, trained } = firstBatch(facts)
   const warnings = planWarnings(facts)
   const truncatedShare = cut / Math.max(1, tokens + cut)
   if (truncatedShare > 0.05)
@@ -120,7 +134,7 @@ export const preFlight = <Example>(facts: PreFlightFacts<Example>): PreFlight =>
   const activations =
     4 * Math.min(facts.microTokens, tokens) * (16 * hiddenSize * numLayers + Math.min(vocabSize, 2048))
   return {
-    example: first === undefined ? '' : objective.describe(first, decode),
+    example,
     tokensPerStep: tokens,
     trainedShare: trained / Math.max(1, tokens),
     truncatedShare,

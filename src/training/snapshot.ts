@@ -16,6 +16,7 @@ import type { Model } from '../models/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import { checkpointFiles, runFiles } from '../tracking/index.ts'
+import type { OnlineExamples } from './example-stream.ts'
 
 const whole = z.int().nonnegative()
 
@@ -38,6 +39,8 @@ export const runStateSchema = z.strictObject({
   stale: whole,
   /** What is still to be done after this step: a checkpoint is written before its step is evaluated. */
   pending: z.array(z.enum(['evaluate', 'sample'])),
+  /** What the criterion carries from step to step (`Criterion.carried`). */
+  carried: z.unknown().optional(),
 })
 export type RunState = z.output<typeof runStateSchema>
 
@@ -47,6 +50,8 @@ export interface SnapshotParts {
   auxiliary?: Model
   optimizer: Optimizer
   average?: WeightAverage
+  /** Examples that the run made itself. */
+  online?: Pick<OnlineExamples, 'save' | 'load'>
   /** How the weights are stored, if not as a folder of the whole model. */
   weights?: {
     save(folder: string): Promise<void>
@@ -106,6 +111,7 @@ export const writeSnapshot = async (
         saveModel(auxiliary, join(folder, checkpointFiles.auxiliary), { onWritten: noting(checkpointFiles.auxiliary) }),
       put(checkpointFiles.optimizer, tensors),
       averaged && put(checkpointFiles.average, averaged.tensors),
+      parts.online?.save(join(folder, checkpointFiles.examples)),
     ])
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
     await writeFile(join(folder, checkpointFiles.state), JSON.stringify(full))
@@ -230,6 +236,7 @@ export const readSnapshot = async (folder: string, parts: SnapshotParts): Promis
     const average = await openSafetensors(join(folder, checkpointFiles.average))
     parts.average.loadState({ tensors: allTensors(average), updates: state.averageUpdates })
   }
+  await parts.online?.load(join(folder, checkpointFiles.examples))
   return state
 }
 

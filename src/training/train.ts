@@ -2,6 +2,7 @@
 // `TrainingRun` for what it cannot go on without: evaluations, samples, checkpoints.
 import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
+import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
 import { clearGrads, Generator } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
@@ -81,6 +82,7 @@ class TrainingLoop<Example> {
     this.#watch = new SpikeWatch(state.losses)
     this.#secondsBefore = state.seconds
     this.#savedAt = state.step > 0 ? state.step : -1
+    if (state.step > 0) run.trainable.objective.carried?.load(state.carried)
     this.#triggers = {
       evaluate: new IntervalTrigger(settings.evaluate, state),
       sample: new IntervalTrigger(settings.sample, state),
@@ -125,8 +127,12 @@ class TrainingLoop<Example> {
 
   async *#step(): AsyncGenerator<TrainingEvent> {
     const { trainable, stream, average, settings, length, signal } = this.#run
+    yield* this.#fill()
+    // A signal during the rollout ends it early: its examples are not complete.
+    if (signal?.aborted && stream.online !== undefined) return
     const from = performance.now()
     const batch = takeBatch(stream, trainable.objective.tokens, this.#state.position, settings.batch)
+    yield* this.#prepare(batch)
     const dataSeconds = (performance.now() - from) / 1000
     const result = yield* this.#gradients(batch)
     const totalSteps = length.totalSteps(this.#state)
@@ -155,6 +161,7 @@ class TrainingLoop<Example> {
       type: 'step',
       loss: result.loss,
       ...(Object.keys(result.terms).length > 1 ? { terms: result.terms } : {}),
+      ...(Object.keys(result.metrics).length > 0 ? { metrics: result.metrics } : {}),
       learningRate,
       gradientNorm: update.gradientNorm,
       tokens: this.#state.tokens,
@@ -177,6 +184,42 @@ class TrainingLoop<Example> {
     const canBeBest = evaluate && settings.keep.best !== undefined
     if (now.checkpoint || canBeBest || last || signal?.aborted) yield* this.#save()
     yield* this.#finishStep(this.#state.pending)
+  }
+
+  /** Makes the examples of the next batch, where the run makes them itself. */
+  async *#fill(): AsyncGenerator<TrainingEvent> {
+    const { stream, settings, device, signal } = this.#run
+    const { position, step, microTokens } = this.#state
+    const { padded } = settings.batch
+    for await (const event of stream.online?.fill(position, { step, microTokens, padded, device, signal }) ?? []) {
+      const at = event.type === 'incident' ? step + 1 : step
+      yield { ...this.#stamp(), ...event, step: at } as TrainingEvent
+    }
+  }
+
+  /** Completes the examples of a batch. With less memory than that needs, its forward passes are halved. */
+  async *#prepare(batch: TakenBatch<Example>): AsyncGenerator<TrainingEvent> {
+    const { trainable, settings, device } = this.#run
+    const { objective, model } = trainable
+    if (objective.prepare === undefined) return
+    const padded = settings.batch.padded || mustPad(objective, model)
+    for (;;) {
+      const { microTokens, step } = this.#state
+      try {
+        const context = { model, microTokens, padded, device, step, position: batch.position, seed: settings.seed }
+        batch.examples = [...(await objective.prepare(batch.examples, context))]
+        return
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error
+        const longest = batch.examples.reduce((most, example) => Math.max(most, objective.tokens(example)), 1)
+        if (microTokens < 2 * longest) throw error
+        this.#state.microTokens = Math.floor(microTokens / 2)
+        yield this.#incident(
+          'out-of-memory',
+          `Memory ran out: micro-batches are now ${this.#state.microTokens} tokens. The global batch and the loss stay as they were.`,
+        )
+      }
+    }
   }
 
   #update(result: BatchGradients, learningRate: number): Update {
@@ -234,10 +277,15 @@ class TrainingLoop<Example> {
     const { save } = this.#run
     if (save === undefined || this.#savedAt === this.#state.step) return
     const from = performance.now()
-    const path = await save({ ...this.#state, losses: [...this.#watch.window] })
+    const path = await save({ ...this.#state, losses: [...this.#watch.window], ...this.#carried() })
     this.#savedAt = this.#state.step
     this.#failures = 0
     yield { ...this.#stamp(), type: 'checkpoint', path, seconds: (performance.now() - from) / 1000 }
+  }
+
+  #carried(): Pick<LoopState, 'carried'> {
+    const { carried } = this.#run.trainable.objective
+    return carried === undefined ? {} : { carried: carried.save() }
   }
 
   /** Saves the last whole step before an error ends the run. That this fails too must not hide the error. */
@@ -340,6 +388,7 @@ class TrainingLoop<Example> {
       pending: [],
     }
     this.#watch = new SpikeWatch(earlier.losses)
+    this.#run.trainable.objective.carried?.load(earlier.carried)
     this.#savedAt = earlier.step
     this.#sound = true
     const message = `Restored the checkpoint of step ${earlier.step}; the batch is skipped.`

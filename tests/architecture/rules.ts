@@ -13,7 +13,7 @@ const tiers: Record<string, number> = {
   models: 3,
   ...{ checkpoint: 4, generation: 4, objectives: 4 },
   ...{ adapters: 5, tasks: 5 },
-  ...{ training: 6, features: 6 },
+  ...{ alignment: 6, training: 6, features: 6 },
   runs: 7,
   inference: 8,
   cli: 9,

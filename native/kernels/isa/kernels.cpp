@@ -40,6 +40,7 @@ const Kernels& table() {
                                       norm_rows,
                                       norm_rows_backward,
                                       entropy_row,
+                                      log_prob_row,
                                       rotary_row,
                                       adamw,
                                       head_rows,

@@ -189,4 +189,58 @@ static float entropy_row(const EntropyRow& row, void* logits, Type type) {
   return entropy_typed(row, (float*)logits);
 }
 
+TUNESMITH_INLINE float value_at(const float* values, int64_t i) { return values[i]; }
+TUNESMITH_INLINE float value_at(const uint16_t* values, int64_t i) { return widen(values[i]); }
+
+template <class T> static LogProbResult log_prob_typed(const LogProbRow& row, T* logits) {
+  const int64_t width = row.width;
+  const float heat = row.inverse_temperature;
+  Register high = splat(-__builtin_inff());
+  each(width, [&](int64_t i, int64_t n) {
+    Register x = load_upto(logits + i, n, -__builtin_inff());
+    high = maximum(high, x);
+  });
+  // The temperature is positive, so the highest logit stays the highest.
+  const float top = largest(high);
+  Register sums = {}, squares = {}, weighted = {};
+  int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) {
+    const Register below = (load(logits + i) - top) * heat;
+    const Register p = exponential(below);
+    sums += p;
+    squares += p * p;
+    // A probability of zero times a logit of minus infinity would be NaN.
+    weighted += p * maximum(below, splat(-1e30f));
+  }
+  for (; i < width; i++) {
+    const float below = (value_at(logits, i) - top) * heat;
+    const float p = __builtin_expf(below);
+    sums[0] += p;
+    squares[0] += p * p;
+    weighted[0] += p * (below > -1e30f ? below : -1e30f);
+  }
+  const float sum = total(sums), log_sum = __builtin_logf(sum);
+  const float at_target = (value_at(logits, row.target) - top) * heat;
+  LogProbResult result = {at_target - log_sum, log_sum - total(weighted) / sum,
+                          __builtin_logf(total(squares)) - 2 * log_sum};
+  if (row.want_gradient) {
+    const float inverse = 1.0f / sum, slope = heat * row.factor;
+    const float probability = __builtin_expf(result.log_prob);
+    each(width, [&](int64_t at, int64_t n) {
+      store_upto(logits + at, exponential((load_upto(logits + at, n) - top) * heat) * (-inverse * slope), n);
+    });
+    const float at = (1 - probability) * slope;
+    if constexpr (sizeof(T) == 2)
+      logits[row.target] = narrow(at);
+    else
+      logits[row.target] = at;
+  }
+  return result;
+}
+
+static LogProbResult log_prob_row(const LogProbRow& row, void* logits, Type type) {
+  if (type == Type::bfloat16) return log_prob_typed(row, (uint16_t*)logits);
+  return log_prob_typed(row, (float*)logits);
+}
+
 }  // namespace tunesmith::TUNESMITH_ISA

@@ -8,11 +8,12 @@ import { listSnapshots, readSnapshot, type SnapshotParts } from '../../training/
 import type { BuiltRun } from './run-kind.ts'
 
 /** The parts of a run that a checkpoint stores. */
-export const partsOf = ({ trainable: { model, auxiliary }, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
-  model,
-  auxiliary,
+export const partsOf = ({ trainable, stream, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
+  model: trainable.model,
+  auxiliary: trainable.auxiliary,
   optimizer,
   average,
+  online: stream.online,
   weights,
 })
 

@@ -23,6 +23,13 @@ export interface Optimization {
 /** Examples whose mean length stands for all. */
 const sampleSize = 64
 
+const meanTokens = ({ tokens }: TrainableModel['objective'], stream: ExampleSource<unknown>): number => {
+  const count = Math.min(sampleSize, stream.perEpoch)
+  let sum = 0
+  for (let i = 0; i < count; i++) sum += tokens(stream.example(i).example)
+  return sum / count
+}
+
 /**
  * The examples of a step: `batch.sequences`, or as many as `batch.tokens` takes, by the mean length of the first examples.
  * @throws ConfigError when both are set, or when the examples of a step do not fit in memory
@@ -35,10 +42,7 @@ export const examplesOfStep = (
   const { sequences, tokens } = recipe.batch
   if (sequences !== undefined && tokens !== undefined)
     throw new ConfigError('Expected `batch.sequences` or `batch.tokens`, got both. Give one.')
-  const count = Math.min(sampleSize, stream.perEpoch)
-  let sum = 0
-  for (let i = 0; i < count; i++) sum += objective.tokens(stream.example(i).example)
-  const perExample = Math.max(1, sum / count)
+  const perExample = Math.max(1, stream.online?.expectedTokens ?? meanTokens(objective, stream))
   expectBatchFits({ sequences, tokens }, perExample)
   return { examplesPerStep: sequences ?? Math.max(1, Math.ceil((tokens ?? 0) / perExample)), perExample }
 }

@@ -3,6 +3,7 @@ export { bestFitRows, bestFitRowsSchema, type PackingPlan, planBestFit } from '.
 export { collatePadded, collateUnpadded, type PaddedBatch, type PadOptions, type UnpaddedBatch } from './collate.ts'
 export { isValidationDocument, type ValidationSplit } from './document-split.ts'
 export { type EncodeShardsInput, type EncodeShardsSettings, encodeShards, encodeShardsSchema } from './encode-shards.ts'
+export { planMicroBatches } from './micro-batches.ts'
 export { type MixturePart, mixture, mixturePartSchema, mixtureSchema } from './mixture.ts'
 export { packedRows, packedRowsSchema } from './packed-rows.ts'
 export { type Row, rowAt, type Sampler } from './sampler.ts'

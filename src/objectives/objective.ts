@@ -75,6 +75,8 @@ export interface CollateOptions {
   device?: string
   /** Rounds T up to a multiple of this. */
   multipleOf?: number
+  /** Side of padded rows that is padded (default: right). */
+  side?: 'left' | 'right'
 }
 
 /** Options of `Criterion.loss`. */

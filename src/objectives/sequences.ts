@@ -60,22 +60,25 @@ export const placeSequences = (examples: readonly Sequences[], padId: number, ho
       rows.push(asRow({ ids: ids.subarray(starts[i], end), starts: [0] }))
       if (typeIds !== undefined) types.push(typeIds.subarray(starts[i], end))
     }
-  const { inputIds, attentionMask, length } = collatePadded(rows, { padId, multipleOf: how.multipleOf })
+  const { multipleOf, side = 'right' } = how
+  const { inputIds, attentionMask, positions, length } = collatePadded(rows, { padId, multipleOf, side })
+  const firsts = Int32Array.from(rows, ({ ids }, row) => row * length + (side === 'left' ? length - ids.length : 0))
   const shape = [rows.length, length]
   const inputs: BodyInputs = { inputIds: toInt64(inputIds, shape, how.device) }
   // Attention without a mask is faster, and needs none if there is no padding.
   if (tokens < rows.length * length)
     inputs.attentionMask = Tensor.from(attentionMask, { shape, dtype: 'uint8', device: how.device })
+  if (side === 'left') inputs.positionIds = toInt64(positions, shape, how.device)
   if (typed) {
     const typeIds = new Uint8Array(rows.length * length)
-    for (let row = 0; row < types.length; row++) typeIds.set(types[row], row * length)
+    for (let row = 0; row < types.length; row++) typeIds.set(types[row], firsts[row])
     inputs.typeIds = toInt64(typeIds, shape, how.device)
   }
   return {
     inputs,
     tokens,
     places: rows.length * length,
-    firsts: Int32Array.from(rows, (_, row) => row * length),
+    firsts,
   }
 }
 

@@ -1,10 +1,10 @@
 // Loss and gradients of one global batch, independent of how it is split into micro-batches, and of the objective.
 import { setImmediate } from 'node:timers/promises'
 import { createRandom, DataError } from '../core/index.ts'
+import { planMicroBatches } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
 import { type Criterion, mustPad, positionsIn } from '../objectives/index.ts'
 import { clearGrads, freeTensors, type Generator, keepUntilFreed, noGrad, scope, Tensor } from '../tensor/index.ts'
-import { planMicroBatches } from './micro-batches.ts'
 
 /** The model that is trained, or two models that share an objective. */
 export interface TrainableModel<Example = unknown> {

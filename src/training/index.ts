@@ -21,7 +21,6 @@ export {
 export { describeNonFinite, type NonFiniteReport } from './incidents.ts'
 export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
-export { planMicroBatches } from './micro-batches.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'
 export { type TrainingSettings, trainingSchema } from './settings.ts'
 export {

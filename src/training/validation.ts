@@ -1,12 +1,12 @@
 // The objective's loss on validation data: the same examples in every evaluation.
 import { setImmediate } from 'node:timers/promises'
 import { OutOfMemoryError } from '../core/index.ts'
+import { planMicroBatches } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
 import type { ExampleSource } from './example-stream.ts'
 import type { TrainableModel } from './gradients.ts'
-import { planMicroBatches } from './micro-batches.ts'
 
 /** How validation examples are evaluated. */
 export interface ValidationOptions {

@@ -1,0 +1,12 @@
+// Alignment: training from preferences and rewards. What other folders may use of it.
+export {
+  type CompletionBatch,
+  type CompletionTokens,
+  collateCompletions,
+  completionLength,
+  completionLogProbs,
+  type LogProbOptions,
+  sumByCompletion,
+  type TokenLogProbs,
+} from './log-probs.ts'
+export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'

@@ -1,0 +1,115 @@
+// Log-probabilities of completions under a model: completions in padded or packed batches, their token log-probabilities
+// without the logits of the batch, and sums by completion. Independent of objectives.
+import type { Model } from '../models/index.ts'
+import {
+  type Batch,
+  type CollateOptions,
+  placeSequences,
+  placesOf,
+  type Sequences,
+  toInt64,
+  vocabularyHead,
+} from '../objectives/index.ts'
+import { type Generator, type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
+
+/** One sequence: a prompt and its completion, with the end token inside the completion. */
+export interface CompletionTokens extends Sequences {
+  /** The completion is `ids` after these tokens. */
+  promptTokens: number
+}
+
+/** Completions in a batch; N is the number of their tokens, S the number of completions. */
+export interface CompletionBatch extends Batch {
+  /** int64 [N]: positions of the batch whose hidden states predict the completion tokens. */
+  places: Tensor
+  /** int64 [N]: the completion tokens. */
+  targets: Tensor
+  /** int64 [N]: index of the completion of each token. */
+  sequences: Tensor
+  /** Completion tokens of each completion. */
+  counts: readonly number[]
+}
+
+/** Values of the N completion tokens of a batch, float32. */
+export interface TokenLogProbs {
+  /** [N], with a gradient. */
+  logProbs: Tensor
+  /** [N], entropy of the model's distribution in nats, without a gradient. */
+  entropy: Tensor
+  /** [N], logarithm of the summed squared probabilities, without a gradient. */
+  logPower: Tensor
+  /** Completion tokens of each completion. */
+  counts: readonly number[]
+}
+
+/** How log-probabilities are computed. */
+export interface LogProbOptions {
+  /** Divides the logits, as in sampling (default: 1). */
+  temperature?: number
+  /** Random numbers of dropout. */
+  generator?: Generator
+}
+
+/** Index of the first token with a log-probability: the first of a sequence without a prompt has none. */
+const firstScored = ({ promptTokens }: Pick<CompletionTokens, 'promptTokens'>) => Math.max(1, promptTokens)
+
+/** Number of completion tokens with a log-probability, the end token included. */
+export const completionLength = (example: Pick<CompletionTokens, 'ids' | 'promptTokens'>): number =>
+  Math.max(0, example.ids.length - firstScored(example))
+
+/** Any id works as padding: it is masked and is no target. */
+const padId = 0
+
+/** Puts completions into a batch, in their order. @throws DataError without completions */
+export const collateCompletions = (examples: readonly CompletionTokens[], how: CollateOptions): CompletionBatch => {
+  const placed = placeSequences(examples, padId, how)
+  const counts = examples.map(completionLength)
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  const targets = new Int32Array(total)
+  const sequences = new Int32Array(total)
+  let at = 0
+  for (const [i, example] of examples.entries()) {
+    targets.set(example.ids.subarray(example.ids.length - counts[i]), at)
+    sequences.fill(i, at, at + counts[i])
+    at += counts[i]
+  }
+  const before = (i: number) => Uint32Array.from({ length: counts[i] }, (_, t) => firstScored(examples[i]) - 1 + t)
+  return {
+    inputs: placed.inputs,
+    tokens: placed.tokens,
+    places: toInt64(placesOf(examples, placed.firsts, before), [total], how.device),
+    targets: toInt64(targets, [total], how.device),
+    sequences: toInt64(sequences, [total], how.device),
+    counts,
+  }
+}
+
+/**
+ * Log-probabilities of the completion tokens of a batch. Hidden states are selected before the output layer, so that the
+ * logits of the batch are never in memory.
+ * @throws ConfigError for a model without a causal language modelling head
+ */
+export const completionLogProbs = (
+  model: Model,
+  { inputs, places, targets, counts }: CompletionBatch,
+  { temperature = 1, generator }: LogProbOptions = {},
+): TokenLogProbs => {
+  const head = vocabularyHead(model, 'causal-lm')
+  const { hidden } = model.bodyForward({ ...inputs, generator })
+  const prepared = head.prepare(hidden.flatten(0, 1).indexSelect(0, places))
+  const { weight, bias = null } = head.lmHead
+  const [logProbs, entropy, logPower] = tokenLogProbs(prepared, weight, bias, targets, { temperature })
+  return { logProbs, entropy, logPower, counts }
+}
+
+/**
+ * Sums values of completion tokens by completion, in float64, so that their order does not matter: float32 [N] gives
+ * float32 [S], with a gradient.
+ */
+export const sumByCompletion = (
+  values: Tensor,
+  { sequences, counts }: Pick<CompletionBatch, 'sequences' | 'counts'>,
+): Tensor =>
+  zeros([counts.length], { dtype: 'float64', device: values.device })
+    .indexAdd(0, sequences, values.to('float64'))
+    .to('float32')

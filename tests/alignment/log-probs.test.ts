@@ -58,7 +58,8 @@ describe.each(['llama', 'gpt2'] as const)('log-probabilities of a small %s', (ar
         const values = got[name].toFloat32Array()
         const wanted = expected.flatMap((one) => one[name])
         expect(values.length).toBe(wanted.length)
-        for (const [i, value] of wanted.entries()) expect(Math.abs(values[i] - value), `${name} ${i}`).toBeLessThan(2e-5)
+        for (const [i, value] of wanted.entries())
+          expect(Math.abs(values[i] - value), `${name} ${i}`).toBeLessThan(2e-5)
       }
     })
   })
@@ -102,7 +103,10 @@ it('sums by completion, with a gradient for each token', () => {
   const sums = sumByCompletion(values, batch)
   // In float32 the 1 beside 1e8 would be lost.
   expect(sums.toArray()).toEqual([3, 3, 1, 0])
-  sums.mul(tensor([1, 10, 100, 1000])).sum().backward()
+  sums
+    .mul(tensor([1, 10, 100, 1000]))
+    .sum()
+    .backward()
   expect(values.grad?.toArray()).toEqual([1, 1, 10, 100, 100, 100])
 })
 

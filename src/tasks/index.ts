@@ -75,6 +75,7 @@ export { readPredictions } from './evaluation/read-predictions.ts'
 export type { QuestionExample, QuestionRecord, SpanPrediction } from './extractive-qa.ts'
 export type { GeneratedPrediction } from './generative/answer-scores.ts'
 export type { GenerativeRecord } from './generative/generative-task.ts'
+export type { Turn, TurnRole } from './generative/turns.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
 export {
   type EvaluationHooks,
@@ -122,6 +123,13 @@ export {
 } from './metrics/text-metric.ts'
 export { type ScoreTextsOptions, scoreTexts } from './metrics/text-scores.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
+export {
+  type CompletionEncoder,
+  type CompletionEncoderOptions,
+  type CompletionExample,
+  createCompletionEncoder,
+} from './preferences/completion-encoder.ts'
+export { type PreferenceRecord, type PromptRecord, type PromptText, type RatingRecord, turnsOf } from './preferences/records.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
 export { hasColumns, readTextColumn } from './records/text-rows.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'

@@ -6,12 +6,15 @@ export {
   type ChatMessage,
   type ChatOptions,
   type ChatTemplateName,
+  type EncodedAnswer,
   type EncodedChat,
+  encodeChatAnswer,
   type RenderOptions,
   renderChat,
   renderChatFor,
   templateSource,
 } from './chat/index.ts'
+export { encodeContinuation } from './continuation.ts'
 export { Encoding, type Padding, padEncodings, type Side } from './encoding.ts'
 export type { IdArray } from './fast-encoder.ts'
 export { type LoadOptions, loadTokenizer } from './loading.ts'

@@ -1,9 +1,11 @@
 // Training examples and prompts for decoders: conversations through a chat template, with a mask of the answer tokens, and the handling
 // of conversations that are too long.
-import { ConfigError, DataError } from '../../core/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, withStartToken } from '../../tokenizers/index.ts'
+import { DataError } from '../../core/index.ts'
+import { applyChatTemplate, type Tokenizer, withStartToken } from '../../tokenizers/index.ts'
 import type { Place } from '../records/read-report.ts'
 import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from './answer-criterion.ts'
+import { answerEndTokens, templateNotes } from './answer-ends.ts'
+import { fitTurns } from './fit-prompt.ts'
 import type { GenerationSettings, TooLong } from './generation-fields.ts'
 import type { Turn } from './turns.ts'
 
@@ -91,50 +93,12 @@ const renderConversation = (
   return { ids, mask: assistantMask }
 }
 
-const exchange = (question: string, answer: string): Turn[] => [
-  { role: 'user', content: question },
-  { role: 'assistant', content: answer },
-]
-
-/** The tokens that end answers, found by rendering a conversation. @throws ConfigError for a template without an end token after answers */
-const answerEndTokens = (tokenizer: Tokenizer, template: string): number[] => {
-  const conversation = [...exchange('Is it?', 'It is.'), ...exchange('Why?', 'So it is.')]
-  const { ids, mask } = renderConversation(tokenizer, template, conversation, 'all-answers')
-  const specials = new Set(tokenizer.addedTokens.map(({ id }) => id))
-  const { eos } = tokenizer.special
-  if (eos !== undefined) specials.add(eos.id)
-  const ends = new Set<number>(eos === undefined ? [] : [eos.id])
-  ids.forEach((id, i) => {
-    const closes = mask[i] === 1 && mask[i + 1] !== 1
-    if (closes && specials.has(id)) ends.add(id)
-    if (closes && !specials.has(id))
-      throw new ConfigError(
-        `Expected a chat template that ends each answer with a special token, got one whose answers end in ${JSON.stringify(tokenizer.decode([id]))}: the model could not learn to stop. Choose another \`template\` (${Object.keys(CHAT_TEMPLATES).join(', ')}), or add its tokens to the tokenizer.`,
-      )
-  })
-  return [...ends]
-}
-
-/** Whether a prompt has the same tokens as the beginning of a training example. */
-const promptMatchesTraining = (tokenizer: Tokenizer, template: string): boolean => {
-  const [question, answer] = exchange('Is it?', 'It is.')
-  const whole = applyChatTemplate(tokenizer, [question, answer] as never, { template }).ids
-  const prompt = applyChatTemplate(tokenizer, [question] as never, { template, addGenerationPrompt: true }).ids
-  return prompt.every((id, i) => id === whole[i])
-}
-
 /** The encoder of decoders. @throws ConfigError for a template that fails, or without an end token after answers */
 export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOptions): AnswerEncoder<AnswerExample> => {
   const { lossOn, tooLong, maxLength, maxPrompt } = options
   const template = withStartToken(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
   const ends = answerEndTokens(tokenizer, template)
-  const notes = promptMatchesTraining(tokenizer, template)
-    ? []
-    : [
-        'The chat template begins answers differently in generation prompts than in whole conversations: training and generation see different tokens.',
-      ]
-  if (options.template === undefined && tokenizer.chatTemplate === undefined)
-    notes.push('The tokenizer has no chat template: using the template `plain`.')
+  const notes = templateNotes(tokenizer, template, options.template !== undefined)
 
   const example = (
     ids: readonly number[],
@@ -194,25 +158,11 @@ export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOpti
       }).filter((one) => one !== undefined)
     },
     prompt(question) {
-      let { question: fitted, truncatedTokens } = truncateSource(question, maxPrompt, (one) => promptIds(one).length)
-      let ids = promptIds(fitted)
-      // The oldest question and its answer are removed first; the system prompt stays.
-      for (;;) {
-        const first = fitted.turns.findIndex(({ role }) => role === 'user')
-        const next = fitted.turns.findIndex(({ role }, i) => i > first && role === 'user')
-        if (ids.length <= maxPrompt || next < 0) break
-        fitted = { ...fitted, turns: [...fitted.turns.slice(0, first), ...fitted.turns.slice(next)] }
-        const fewer = promptIds(fitted)
-        truncatedTokens += ids.length - fewer.length
-        ids = fewer
-      }
-      if (ids.length > maxPrompt) {
-        truncatedTokens += ids.length - maxPrompt
-        const { bos } = tokenizer.special
-        const begins = bos !== undefined && ids[0] === bos.id
-        ids = begins ? [bos.id, ...ids.slice(ids.length - maxPrompt + 1)] : ids.slice(-maxPrompt)
-      }
-      return { ids: Array.from(ids), truncatedTokens }
+      const { question: fitted, truncatedTokens } = truncateSource(question, maxPrompt, (one) => promptIds(one).length)
+      const { ids, truncatedTokens: more } = fitTurns(fitted.turns, maxPrompt, tokenizer, (turns) =>
+        promptIds({ turns }),
+      )
+      return { ids, truncatedTokens: truncatedTokens + more }
     },
   }
 }

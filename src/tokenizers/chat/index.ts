@@ -1,5 +1,6 @@
 // Conversations as token ids, with a mask of the assistant's tokens.
 import { ConfigError } from '../../core/index.ts'
+import { encodeContinuation } from '../continuation.ts'
 import type { Span } from '../text.ts'
 import type { Tokenizer } from '../tokenizer.ts'
 import { CHAT_TEMPLATES } from './presets.ts'
@@ -57,15 +58,51 @@ export const applyChatTemplate = (
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
 ): EncodedChat => {
-  const ends = tokenizer.addedTokens.map(({ token }) => token.content)
-  if (tokenizer.special.eos !== undefined) ends.push(tokenizer.special.eos.token)
-  const { text, spans, contents } = renderWithSpans(messages, completeOptions(tokenizer, options), ends)
+  const { text, spans, contents } = renderWithSpans(messages, completeOptions(tokenizer, options), endsOf(tokenizer))
   rejectSpecialTokens(tokenizer, messages, contents !== undefined)
   const { ids, offsets } = tokenizer.encode(text, { addSpecialTokens: false, literal: contents })
   const assistantMask = maskOf(offsets, spans)
   if (spans.length > 0 && !assistantMask.includes(1))
     throw new ConfigError('Expected assistant tokens in the rendered conversation, got none. Check the chat template.')
   return { text, ids, assistantMask, spans }
+}
+
+/** An answer to a prompt, encoded as the continuation of the prompt. */
+export interface EncodedAnswer {
+  /** The answer up to its end token, which is included; what the template writes after it is left out. */
+  ids: number[]
+  /** Whether the rendered conversation begins with the rendered prompt. */
+  continues: boolean
+}
+
+/**
+ * Encodes an answer as the continuation of the rendered prompt with the start of the answer's turn, as in generation: no
+ * token spans both. Throws ConfigError as `applyChatTemplate` does.
+ */
+export const encodeChatAnswer = (
+  tokenizer: Tokenizer,
+  prompt: readonly ChatMessage[],
+  answer: string,
+  options: ChatOptions = {},
+): EncodedAnswer => {
+  const complete = completeOptions(tokenizer, options)
+  const before = renderChat(prompt, { ...complete, addGenerationPrompt: true })
+  const messages = [...prompt, { role: 'assistant', content: answer }]
+  const { text, spans, contents } = renderWithSpans(messages, complete, endsOf(tokenizer))
+  rejectSpecialTokens(tokenizer, messages, contents !== undefined)
+  const [start, end] = spans[spans.length - 1]
+  const continues = text.startsWith(before)
+  const from = continues ? before.length : start
+  const literal = contents
+    ?.filter((span) => span[1] > from && span[0] < end)
+    .map((span): Span => [Math.max(0, span[0] - from), Math.min(end, span[1]) - from])
+  return { ids: encodeContinuation(tokenizer, text.slice(from, end), literal), continues }
+}
+
+const endsOf = (tokenizer: Tokenizer): string[] => {
+  const ends = tokenizer.addedTokens.map(({ token }) => token.content)
+  if (tokenizer.special.eos !== undefined) ends.push(tokenizer.special.eos.token)
+  return ends
 }
 
 /**

@@ -1,0 +1,201 @@
+// Prompts and completions as token ids. They are encoded separately and concatenated, so that the boundary is where generation has it;
+// what the model generates is never encoded again. Raw text gets the tokenizer's start and end tokens, turns get those of the chat
+// template.
+import { ConfigError, DataError, invariant } from '../../core/index.ts'
+import { applyChatTemplate, encodeChatAnswer, encodeContinuation, type Tokenizer, withStartToken } from '../../tokenizers/index.ts'
+import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
+import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'
+import type { Turn } from '../generative/turns.ts'
+import { specialTokenFrame } from '../learning/text-encoder.ts'
+import { FaultCounter, type Place, type Skipped } from '../records/read-report.ts'
+import type { TaskExample } from '../task.ts'
+import type { PromptText } from './records.ts'
+
+/** A prompt and its completion in one sequence: prompt ids, then completion ids with their end token. */
+export interface CompletionExample extends TaskExample {
+  /** Tokens of the prompt; at least one, and fewer than `ids` has. */
+  promptTokens: number
+}
+
+/** Settings of `createCompletionEncoder`. */
+export interface CompletionEncoderOptions {
+  /** Jinja source or the name of a preset, for turns (default: the tokenizer's template, else `plain`). */
+  template?: string
+  /** System prompt of conversations without one. */
+  system?: string
+  /** Maximum tokens of a prompt with its completion. */
+  maxLength: number
+  /** Maximum tokens of a prompt (default: `maxLength`). */
+  maxPromptLength?: number
+  /**
+   * What is too long: `truncate` removes the oldest turns or tokens of prompts, and the end of completions; `drop` counts it
+   * and leaves it out; `error` throws a DataError. A prompt that leaves no token for its completion is never truncated further.
+   */
+  tooLong: 'truncate' | 'drop' | 'error'
+}
+
+/** Prompts and completions as token ids; made by `createCompletionEncoder`. */
+export interface CompletionEncoder {
+  /**
+   * A prompt with its completion; undefined where it is dropped, which `skipped` counts.
+   * @throws DataError for what is too long, with `tooLong` error
+   */
+  completion(prompt: PromptText, completion: PromptText, place?: Place): CompletionExample | undefined
+  /** The ids of a prompt for generation; undefined where it is dropped. @throws DataError as `completion` */
+  prompt(prompt: PromptText, place?: Place): number[] | undefined
+  /** Tokens that end a completion of this prompt. */
+  endTokens(prompt: PromptText): readonly number[]
+  /** What was dropped, by reason: `prompt-too-long`, `completion-too-long`, `no-room-for-completion`. */
+  readonly skipped: { readonly [reason: string]: Skipped }
+  /** Prompts and completions that were truncated. */
+  readonly truncated: { readonly prompts: number; readonly completions: number }
+  /** The chat template of turns, which is saved with the model. */
+  readonly template: string
+  /** Remarks about the template with this tokenizer, in sentences; empty until turns were encoded. */
+  readonly notes: readonly string[]
+}
+
+const input: Place = { file: 'input', line: undefined }
+
+/** Binds prompts and completions to a tokenizer. @throws ConfigError for a tokenizer without an end token, or limits that do not fit */
+export const createCompletionEncoder = (
+  tokenizer: Tokenizer,
+  { template: given, system, maxLength, maxPromptLength = maxLength, tooLong }: CompletionEncoderOptions,
+): CompletionEncoder => {
+  if (maxPromptLength < 1 || maxPromptLength > maxLength)
+    throw new ConfigError(
+      `Expected 1 to ${maxLength} for \`maxPromptLength\`, at most \`maxLength\`, got ${maxPromptLength}. Lower it, or raise \`maxLength\`.`,
+    )
+  const template = withStartToken(tokenizer, given ?? tokenizer.chatTemplate ?? 'plain')
+  const raw = rawTextEncoder(tokenizer)
+  const dropped = new FaultCounter('skip')
+  const truncated = { prompts: 0, completions: 0 }
+  let ends: number[] | undefined
+  let notes: string[] = []
+  const turnEnds = (): number[] => {
+    if (ends === undefined) {
+      ends = answerEndTokens(tokenizer, template)
+      notes = templateNotes(tokenizer, template, given !== undefined)
+    }
+    return ends
+  }
+
+  /** Counts or throws, by `tooLong`. */
+  const refuse = (reason: string, message: string, place: Place): undefined => {
+    if (tooLong === 'error') throw new DataError(message, place.file, place.line)
+    dropped.fault({ reason, message }, place)
+  }
+  const withSystem = (turns: readonly Turn[]): readonly Turn[] =>
+    system === undefined || turns[0]?.role === 'system' ? turns : [{ role: 'system', content: system }, ...turns]
+  const promptOf = (turns: readonly Turn[]) =>
+    applyChatTemplate(tokenizer, turns.map(message), { template, addGenerationPrompt: true }).ids
+
+  const fit = (prompt: PromptText): FittedPrompt => {
+    if (typeof prompt === 'string') return keepEnd(raw.prompt(prompt), maxPromptLength, tokenizer)
+    turnEnds()
+    return fitTurns(withSystem(prompt), maxPromptLength, tokenizer, promptOf)
+  }
+  // The answers of a group have the same prompt, which is encoded once.
+  let last: { prompt: PromptText; fitted: FittedPrompt } | undefined
+  const fittedPrompt = (prompt: PromptText, place: Place): FittedPrompt | undefined => {
+    if (last?.prompt !== prompt) {
+      const fitted = fit(prompt)
+      if (fitted.ids.length === 0)
+        throw new DataError('Expected a prompt with at least one token, got none.', place.file, place.line)
+      if (fitted.truncatedTokens > 0 && tooLong === 'truncate') truncated.prompts++
+      last = { prompt, fitted }
+    }
+    const { ids, truncatedTokens } = last.fitted
+    if (truncatedTokens === 0 || tooLong === 'truncate') return last.fitted
+    return refuse(
+      'prompt-too-long',
+      `Expected a prompt of at most ${maxPromptLength} tokens, got ${ids.length + truncatedTokens}. Raise \`maxPromptLength\`, or set \`tooLong\` to truncate or drop.`,
+      place,
+    )
+  }
+  const completionIds = (prompt: PromptText, completion: PromptText, { file, line }: Place): number[] => {
+    if (typeof prompt === 'string' && typeof completion === 'string') return raw.completion(completion)
+    if (typeof prompt === 'string' || typeof completion === 'string')
+      throw new DataError('Expected a prompt and a completion of one kind, got text and turns.', file, line)
+    const [answer, ...more] = completion
+    if (answer?.role !== 'assistant' || more.length > 0)
+      throw new DataError(
+        `Expected one turn of the assistant as a completion, got ${completion.map(({ role }) => role).join(', ') || 'none'}.`,
+        file,
+        line,
+      )
+    turnEnds()
+    return encodeChatAnswer(tokenizer, withSystem(prompt).map(message), answer.content, { template }).ids
+  }
+
+  return {
+    template,
+    truncated,
+    get skipped() {
+      return dropped.skipped
+    },
+    get notes() {
+      return notes
+    },
+    endTokens: (prompt) => (typeof prompt === 'string' ? [raw.end] : turnEnds()),
+    prompt: (prompt, place = input) => {
+      const fitted = fittedPrompt(prompt, place)
+      return fitted === undefined ? undefined : [...fitted.ids]
+    },
+    completion(prompt, completion, place = input) {
+      const fitted = fittedPrompt(prompt, place)
+      if (fitted === undefined) return undefined
+      const whole = completionIds(prompt, completion, place)
+      invariant(whole.length > 0, 'a completion has at least its end token.')
+      const room = maxLength - fitted.ids.length
+      if (room < 1)
+        return refuse(
+          'no-room-for-completion',
+          `Expected a prompt that leaves tokens for its completion, got one of ${maxLength} tokens or more. Raise \`maxLength\`, or lower \`maxPromptLength\`.`,
+          place,
+        )
+      const over = Math.max(0, whole.length - room)
+      if (over > 0 && tooLong !== 'truncate')
+        return refuse(
+          'completion-too-long',
+          `Expected a prompt and a completion of at most ${maxLength} tokens together, got ${fitted.ids.length} + ${whole.length}. Raise \`maxLength\`, or set \`tooLong\` to truncate or drop.`,
+          place,
+        )
+      if (over > 0) truncated.completions++
+      return {
+        ids: Uint32Array.from([...fitted.ids, ...whole.slice(0, room)]),
+        starts: [0],
+        promptTokens: fitted.ids.length,
+        truncatedTokens: fitted.truncatedTokens + over,
+      }
+    },
+  }
+}
+
+const message = ({ role, content }: Turn) => ({ role, content })
+
+/** Raw text: special tokens in it are read as such, but neither the start nor the end token is doubled. */
+const rawTextEncoder = (tokenizer: Tokenizer) => {
+  const { bos, eos } = tokenizer.special
+  if (eos === undefined)
+    throw new ConfigError(
+      'Expected a tokenizer with an end-of-text token, which ends completions, got one without. Add one to the tokenizer, and to the model with it.',
+    )
+  const before = Array.from(specialTokenFrame(tokenizer, false).parts[0])
+  return {
+    end: eos.id,
+    prompt(text: string): number[] {
+      const ids = Array.from(tokenizer.encodeIds(text))
+      let from = 0
+      while (before.length > 0 && ids[from] === before[0]) from++
+      return [...before, ...ids.slice(from)]
+    },
+    completion(text: string): number[] {
+      const ids = encodeContinuation(tokenizer, text)
+      let [from, to] = [0, ids.length]
+      while (from < to && ids[from] === bos?.id) from++
+      while (to > from && ids[to - 1] === eos.id) to--
+      return [...ids.slice(from, to), eos.id]
+    },
+  }
+}

@@ -129,7 +129,13 @@ export {
   type CompletionExample,
   createCompletionEncoder,
 } from './preferences/completion-encoder.ts'
-export { type PreferenceRecord, type PromptRecord, type PromptText, type RatingRecord, turnsOf } from './preferences/records.ts'
+export {
+  type PreferenceRecord,
+  type PromptRecord,
+  type PromptText,
+  type RatingRecord,
+  turnsOf,
+} from './preferences/records.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
 export { hasColumns, readTextColumn } from './records/text-rows.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'

@@ -14,15 +14,6 @@ import {
   sha256,
   writeFileAtomic,
 } from '../../core/index.ts'
-import { lockFolder } from './build-lock.ts'
-import { type CorpusBuildOptions, corpusBuildSchema } from './options.ts'
-import { type ContaminationFiles, type CountTask, prepareIndex, writeCommon } from './contamination-stage.ts'
-import { type CorpusReport, summarize } from '../report/corpus-report.ts'
-import { deduplicate } from './dedup-stage.ts'
-import type { DocumentTask, PieceResult, ReadResult, ReadTask } from './document-task.ts'
-import { type InputFile, listInputs } from './inputs.ts'
-import { type EntryFile, isIntact, keyOf, pruneFolders, readEntry } from './journal.ts'
-import { explainFault } from './machine-fault.ts'
 import {
   type CorpusManifest,
   encodeManifest,
@@ -31,6 +22,15 @@ import {
   manifestVersion,
   readManifestIfAny,
 } from '../manifest.ts'
+import { type CorpusReport, summarize } from '../report/corpus-report.ts'
+import { lockFolder } from './build-lock.ts'
+import { type ContaminationFiles, type CountTask, prepareIndex, writeCommon } from './contamination-stage.ts'
+import { deduplicate } from './dedup-stage.ts'
+import type { DocumentTask, PieceResult, ReadResult, ReadTask } from './document-task.ts'
+import { type InputFile, listInputs } from './inputs.ts'
+import { type EntryFile, isIntact, keyOf, pruneFolders, readEntry } from './journal.ts'
+import { explainFault } from './machine-fault.ts'
+import { type CorpusBuildOptions, corpusBuildSchema } from './options.ts'
 import { hasEntry, type PhaseContext, runPhase } from './phase-runner.ts'
 import { groupBySize, planPieces } from './plan.ts'
 import { readStage } from './read-records.ts'
@@ -105,7 +105,9 @@ const prepareOut = async (out: string): Promise<void> => {
   if (names.includes(manifestName) || names.includes(workName)) return
   const foreign = names.find((name) => !/^(data-[0-9a-f]+|\.lock|\..*\.tmp)$/.test(name))
   if (foreign === undefined) return
-  throw new ConfigError(`Expected an empty folder or a corpus for \`out\`, got ${out} with ${foreign}. Name another folder.`)
+  throw new ConfigError(
+    `Expected an empty folder or a corpus for \`out\`, got ${out} with ${foreign}. Name another folder.`,
+  )
 }
 
 interface BuildLimits {
@@ -124,11 +126,7 @@ class Build {
   readonly #work: string
   readonly #phases: PhaseContext
 
-  constructor(
-    settings: BuildSettings,
-    limits: BuildLimits,
-    context: BuildContext,
-  ) {
+  constructor(settings: BuildSettings, limits: BuildLimits, context: BuildContext) {
     this.#settings = settings
     this.#limits = limits
     this.#context = context
@@ -154,7 +152,10 @@ class Build {
     const index = await this.#indexTestSets()
     const pieces = planPieces(inputs, this.#settings.sizes)
     const reads = pieces.flatMap((piece) => (piece.kind === 'large' ? [this.#readTask(piece.input)] : []))
-    await runPhase({ label: 'Reading large files', tasks: reads, isFinished: (task) => this.#isRead(task) }, this.#phases)
+    await runPhase(
+      { label: 'Reading large files', tasks: reads, isFinished: (task) => this.#isRead(task) },
+      this.#phases,
+    )
 
     const documents: DocumentTask[] = []
     /** Drop lists of the large files, by the index of the document task that follows each. */
@@ -174,7 +175,10 @@ class Build {
     }
     await pruneFolders(join(this.#work, 'documents'), new Set(documents.map(({ key }) => key)))
     await pruneFolders(join(this.#work, 'read'), new Set(reads.map(({ key }) => key)))
-    await runPhase({ label: 'Filtering', tasks: documents, isFinished: hasEntry, onFinished: dropSegment }, this.#phases)
+    await runPhase(
+      { label: 'Filtering', tasks: documents, isFinished: hasEntry, onFinished: dropSegment },
+      this.#phases,
+    )
 
     const groups = await this.#groupParts(documents, readDrops)
     const contamination = index === undefined ? undefined : await this.#findCommon(groups, index)
@@ -223,11 +227,7 @@ class Build {
     else this.#context.log?.('Resuming the unfinished build in this folder.')
   }
 
-  #requireRebuild(
-    what: string,
-    before: { settings: object; inputs: readonly InputFile[] },
-    after: BuildFacts,
-  ): void {
+  #requireRebuild(what: string, before: { settings: object; inputs: readonly InputFile[] }, after: BuildFacts): void {
     const changes = describeChanges(before, after).join('; ')
     if (this.#limits.rebuild) {
       this.#context.log?.(`Replacing ${what}; changed: ${changes}.`)

@@ -4,8 +4,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseConfig, sha256File, writeFileAtomic } from '../../core/index.ts'
-import { coerceOptions, parsePairs } from './component-spec.ts'
-import { applyDecisions, type KeptDocumentsFile, readWithDecisions } from './decisions.ts'
 import {
   createDecontaminator,
   type DecontaminationOptions,
@@ -19,7 +17,9 @@ import {
   testSetOptions,
 } from '../decontaminate/index.ts'
 import type { CorpusDocument } from '../document.ts'
-import { type JournalEntry, keyOf, clearFolder, readEntry, writeEntry } from './journal.ts'
+import { coerceOptions, parsePairs } from './component-spec.ts'
+import { applyDecisions, type KeptDocumentsFile, readWithDecisions } from './decisions.ts'
+import { clearFolder, type JournalEntry, keyOf, readEntry, writeEntry } from './journal.ts'
 
 export const contaminationStage = 'decontaminate'
 export const contaminationReasons: readonly string[] = dropReasons
@@ -82,7 +82,11 @@ export const resolveContamination = (
 }
 
 /** Builds the index unless it exists, and returns its path; `facts` is what it depends on besides its settings. */
-export const prepareIndex = async (settings: ContaminationSettings, parent: string, facts: unknown): Promise<string> => {
+export const prepareIndex = async (
+  settings: ContaminationSettings,
+  parent: string,
+  facts: unknown,
+): Promise<string> => {
   const key = keyOf({ index: settings, facts })
   const folder = join(parent, key)
   const path = join(folder, 'grams.bin')
@@ -190,7 +194,6 @@ export class ContaminationCheck {
     return findings
   }
 }
-
 
 /** Sums findings part by part, in memory bounded by the test sets. */
 export class ContaminationSummary {

@@ -30,7 +30,10 @@ export interface KeptDocumentsFile {
 }
 
 /** Streams the documents of a file with their decisions, both in bounded memory. */
-export async function* readWithDecisions({ path, decisions }: KeptDocumentsFile): AsyncGenerator<DocumentWithDecisions> {
+export async function* readWithDecisions({
+  path,
+  decisions,
+}: KeptDocumentsFile): AsyncGenerator<DocumentWithDecisions> {
   const cursor = decisions === undefined ? undefined : readLines(decisions)
   const advance = async () => {
     const step = await cursor?.next()
@@ -46,7 +49,8 @@ export async function* readWithDecisions({ path, decisions }: KeptDocumentsFile)
       yield { document: decodeDocument(line, path, ordinal + 1), line, decisions: taken }
       ordinal += 1
     }
-    if (next !== undefined) throw new DataError('Expected decisions about existing documents, got more. Run the build again.', decisions)
+    if (next !== undefined)
+      throw new DataError('Expected decisions about existing documents, got more. Run the build again.', decisions)
   } finally {
     await cursor?.return(undefined)
   }

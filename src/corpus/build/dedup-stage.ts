@@ -5,12 +5,12 @@ import { rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { invariant, type Progress, type ProgressOptions, sha256File } from '../../core/index.ts'
+import { readDocumentDrops, readLineDrops } from '../dedup/index.ts'
+import { LineWriter } from '../part-file.ts'
 import { lookUp } from './component-spec.ts'
 import type { Decision } from './decisions.ts'
-import { readDocumentDrops, readLineDrops } from '../dedup/index.ts'
 import type { PieceResult } from './document-task.ts'
-import { type EntryFile, keyOf, clearFolder, pruneFolders, readEntry, writeEntry } from './journal.ts'
-import { LineWriter } from '../part-file.ts'
+import { clearFolder, type EntryFile, keyOf, pruneFolders, readEntry, writeEntry } from './journal.ts'
 import { type DedupStage, keyFileName, openDeduplicator, registeredDeduplicators } from './signatures.ts'
 
 export interface DeduplicateOptions {
@@ -92,7 +92,12 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
 
 const unitOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').unit
 
-const describe = async (path: string): Promise<EntryFile> => ({ path: dropsName, lines: 0, bytes: (await stat(path)).size, sha256: await sha256File(path) })
+const describe = async (path: string): Promise<EntryFile> => ({
+  path: dropsName,
+  lines: 0,
+  bytes: (await stat(path)).size,
+  sha256: await sha256File(path),
+})
 
 const listKept = async (pieces: DeduplicateOptions['pieces']): Promise<{ ranges: KeptRange[]; keyHashes: string }> => {
   const ranges: KeptRange[] = []

@@ -3,14 +3,14 @@
 
 import { join } from 'node:path'
 import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
+import { LineWriter, readLines } from '../part-file.ts'
+import type { SourceDefinition } from '../sources/source.ts'
 import { FilterChain } from './filter-chain.ts'
 import type { InputFile } from './inputs.ts'
-import { type EntryFile, clearFolder, writeEntry } from './journal.ts'
-import { LineWriter, readLines } from '../part-file.ts'
+import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
 import { readRecords } from './read-records.ts'
 import type { BuildSettings } from './resolve-options.ts'
 import { SignatureWriter } from './signatures.ts'
-import type { SourceDefinition } from '../sources/source.ts'
 import { type DamagedInput, type DropSample, DropSampler, type StageCounts } from './stage-counts.ts'
 
 export type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
@@ -62,11 +62,7 @@ class RollingWriter {
   #documents = 0
   #bytes = 0
 
-  constructor(
-    folder: string,
-    name: string,
-    limit: number,
-  ) {
+  constructor(folder: string, name: string, limit: number) {
     this.#folder = folder
     this.#name = name
     this.#limit = limit

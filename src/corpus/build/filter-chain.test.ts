@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import type { CorpusDocument } from '../document.ts'
-import { FilterChain, filterFailed, resolveFilters } from './filter-chain.ts'
 import { defineFilter, drop, type FilterDefinition, keep } from '../filters/filter.ts'
+import { FilterChain, filterFailed, resolveFilters } from './filter-chain.ts'
 
 const minimum = defineFilter({
   type: 'minimum',

@@ -1,10 +1,10 @@
 // Runs a list of filters over documents and counts what each passes, rewrites and drops.
 
 import { parseConfig } from '../../core/index.ts'
-import { coerceOptions, type FilterSpec, lookUp } from './component-spec.ts'
 import { type CorpusDocument, textBytes } from '../document.ts'
 import { createFilter, type Filter, type FilterDefinition } from '../filters/filter.ts'
 import { filters } from '../filters/index.ts'
+import { coerceOptions, type FilterSpec, lookUp } from './component-spec.ts'
 import { countDrop, emptyCounts, type StageCounts } from './stage-counts.ts'
 
 /** A filter of a build: its stage name in reports, and its options with every default filled in. */
@@ -39,7 +39,8 @@ export const resolveFilters = (specs: readonly FilterSpec[], registry = register
   })
 }
 
-export const registeredFilters = (): Readonly<Record<string, FilterDefinition>> => filters as unknown as Record<string, FilterDefinition>
+export const registeredFilters = (): Readonly<Record<string, FilterDefinition>> =>
+  filters as unknown as Record<string, FilterDefinition>
 
 export type ChainResult =
   | { document: CorpusDocument }

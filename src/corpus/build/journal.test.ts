@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigError, sha256 } from '../../core/index.ts'
 import { lockFolder } from './build-lock.ts'
-import { canonicalJson, keyOf, clearFolder, pruneFolders, readEntry, writeEntry } from './journal.ts'
+import { canonicalJson, clearFolder, keyOf, pruneFolders, readEntry, writeEntry } from './journal.ts'
 
 let folder: string
 beforeEach(async () => {

@@ -24,7 +24,8 @@ const entryName = 'entry.json'
 export const keyOf = (facts: unknown): string => sha256(canonicalJson(facts)).slice(0, 24)
 
 /** JSON with sorted keys and without undefined fields. */
-export const canonicalJson = (value: unknown): string => JSON.stringify(value, (_, inner: unknown) => {
+export const canonicalJson = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) => {
     if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
     return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
   })

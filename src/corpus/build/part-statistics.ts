@@ -14,7 +14,13 @@ export interface PartStatistics {
   kinds: Record<string, { documents: number; characters: number }>
 }
 
-export const emptyStatistics = (): PartStatistics => ({ documents: 0, characters: 0, lengths: {}, languages: {}, kinds: {} })
+export const emptyStatistics = (): PartStatistics => ({
+  documents: 0,
+  characters: 0,
+  lengths: {},
+  languages: {},
+  kinds: {},
+})
 
 export const addDocument = (statistics: PartStatistics, { text, source, metadata }: CorpusDocument): void => {
   const bucket = String(text.length < 2 ? 0 : Math.floor(Math.log2(text.length)))

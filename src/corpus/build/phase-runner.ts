@@ -66,4 +66,5 @@ export const runPhase = async <Task extends WorkerTask>(
 }
 
 /** Whether the entry of a task exists and its files are intact. */
-export const hasEntry = async ({ folder, key }: { folder: string; key: string }, base = folder): Promise<boolean> => (await readEntry(folder, key, base)) !== undefined
+export const hasEntry = async ({ folder, key }: { folder: string; key: string }, base = folder): Promise<boolean> =>
+  (await readEntry(folder, key, base)) !== undefined

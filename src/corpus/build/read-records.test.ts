@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import type { CorpusDocument, DropLine } from '../document.ts'
-import { readRecords } from './read-records.ts'
 import { defineSource, type SourceDefinition, type SourceRecord } from '../sources/source.ts'
+import { readRecords } from './read-records.ts'
 
 let folder: string
 beforeAll(async () => {

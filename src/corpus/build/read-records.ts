@@ -4,8 +4,8 @@
 import { existsSync } from 'node:fs'
 import { DataError } from '../../core/index.ts'
 import { type CorpusDocument, type DropLine, textBytes } from '../document.ts'
-import type { InputFile, ResolvedSource } from './inputs.ts'
 import { isReject, type SourceDefinition } from '../sources/source.ts'
+import type { InputFile, ResolvedSource } from './inputs.ts'
 import { countDrop, type DamagedInput, emptyCounts, type StageCounts } from './stage-counts.ts'
 
 export const readStage = 'read'
@@ -91,7 +91,10 @@ const faultOf = (error: unknown, path: string): string => {
   const code = (fault as NodeJS.ErrnoException).code
   if (code !== undefined && machineFaults.has(code)) throw fault
   if (!existsSync(path))
-    throw new DataError('Expected the file that was listed, got none: it was removed during the build. Run the build again.', path)
+    throw new DataError(
+      'Expected the file that was listed, got none: it was removed during the build. Run the build again.',
+      path,
+    )
   const message = fault.message.startsWith(`${path}: `) ? fault.message.slice(path.length + 2) : fault.message
   return fault instanceof DataError ? message : `${fault.name}: ${message}`
 }

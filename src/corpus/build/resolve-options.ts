@@ -4,16 +4,16 @@
 import { statSync } from 'node:fs'
 import { parseConfig, sha256File } from '../../core/index.ts'
 import { requireRegularFile } from '../../files/index.ts'
-import { listOf, type ResolvedBuildOptions } from './options.ts'
+import { expandPaths, sources } from '../sources/index.ts'
+import type { SourceDefinition } from '../sources/source.ts'
 import { coerceOptions, lookUp, parseComponentSpec, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
 import { type ContaminationSettings, resolveContamination } from './contamination-stage.ts'
 import { type FilterStage, resolveFilters } from './filter-chain.ts'
 import type { InputFile, ResolvedSource } from './inputs.ts'
 import { canonicalJson } from './journal.ts'
+import { listOf, type ResolvedBuildOptions } from './options.ts'
 import type { PlanSizes } from './plan.ts'
 import { type DedupStage, resolveDedup } from './signatures.ts'
-import { expandPaths, sources } from '../sources/index.ts'
-import type { SourceDefinition } from '../sources/source.ts'
 
 export interface BuildSettings {
   sources: ResolvedSource[]
@@ -27,7 +27,8 @@ export interface BuildSettings {
   testSetFiles: Record<string, string>
 }
 
-export const registeredSources = (): Readonly<Record<string, SourceDefinition>> => sources as unknown as Record<string, SourceDefinition>
+export const registeredSources = (): Readonly<Record<string, SourceDefinition>> =>
+  sources as unknown as Record<string, SourceDefinition>
 
 /** Checks the options against the registries. @throws ConfigError for wrong options, DataError for missing test sets */
 export const resolveBuild = async (options: ResolvedBuildOptions): Promise<BuildSettings> => {

@@ -2,9 +2,9 @@
 
 import { join } from 'node:path'
 import { parseConfig } from '../../core/index.ts'
-import { type ComponentSpec, coerceOptions, lookUp } from './component-spec.ts'
 import { createDeduplicator, type DeduplicatorDefinition, deduplicators, type KeyWriter } from '../dedup/index.ts'
 import type { CorpusDocument } from '../document.ts'
+import { type ComponentSpec, coerceOptions, lookUp } from './component-spec.ts'
 import type { EntryFile } from './journal.ts'
 import { nothingLeft } from './write-task.ts'
 
@@ -17,7 +17,8 @@ export interface DedupStage {
   reasons: string[]
 }
 
-export const registeredDeduplicators = (): Readonly<Record<string, DeduplicatorDefinition>> => deduplicators as unknown as Record<string, DeduplicatorDefinition>
+export const registeredDeduplicators = (): Readonly<Record<string, DeduplicatorDefinition>> =>
+  deduplicators as unknown as Record<string, DeduplicatorDefinition>
 
 /** Checks specs against the registry; `seed` is the default for deduplicators with a seed. */
 export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): DedupStage[] => {
@@ -37,7 +38,8 @@ export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): Ded
 }
 
 /** The deduplicator of a stage with its options. */
-export const openDeduplicator = ({ stage, type, options }: DedupStage) => createDeduplicator(lookUp(registeredDeduplicators(), type, 'dedup'), options, `dedup.${stage}`)
+export const openDeduplicator = ({ stage, type, options }: DedupStage) =>
+  createDeduplicator(lookUp(registeredDeduplicators(), type, 'dedup'), options, `dedup.${stage}`)
 
 /** Writes the keys of the documents of one piece for all deduplicators. */
 export class SignatureWriter {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { countDrop, emptyCounts, excerpt, mergeCounts, DropSampler, maxSamplesPerReason } from './stage-counts.ts'
+import { countDrop, DropSampler, emptyCounts, excerpt, maxSamplesPerReason, mergeCounts } from './stage-counts.ts'
 
 const document = (id: string) => ({
   id,

@@ -45,15 +45,15 @@ export const maxSamplesPerReason = 3
 const excerptLength = 300
 
 export const emptyCounts = (stage: string, reasons: readonly string[] = []): StageCounts => ({
-    stage,
-    documentsIn: 0,
-    documentsOut: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    changed: 0,
-    added: 0,
-    dropped: Object.fromEntries([...reasons].sort().map((reason) => [reason, 0])),
-  })
+  stage,
+  documentsIn: 0,
+  documentsOut: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  changed: 0,
+  added: 0,
+  dropped: Object.fromEntries([...reasons].sort().map((reason) => [reason, 0])),
+})
 
 export const countDrop = (counts: StageCounts, reason: string): void => {
   counts.dropped[reason] = (Object.hasOwn(counts.dropped, reason) ? counts.dropped[reason]! : 0) + 1
@@ -80,7 +80,8 @@ export const mergeCounts = (lists: Iterable<readonly StageCounts[]>): StageCount
   return [...merged.values()].map((counts) => ({ ...counts, dropped: sortKeys(counts.dropped) }))
 }
 
-export const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> => Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
+export const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> =>
+  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Samples of drops: the lowest-ranked ones of each stage and reason, in bounded memory. */
 export class DropSampler {

@@ -3,10 +3,10 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Decision, applyDecisions, readWithDecisions, withoutLines } from './decisions.ts'
 import { decodeDocument, encodeDocument } from '../document.ts'
-import { readEntry } from './journal.ts'
 import { LineWriter, readLines } from '../part-file.ts'
+import { applyDecisions, type Decision, readWithDecisions, withoutLines } from './decisions.ts'
+import { readEntry } from './journal.ts'
 import { nothingLeft, type WriteItem, type WriteResult, writePart } from './write-task.ts'
 
 let folder: string

@@ -3,6 +3,8 @@
 
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { type CorpusDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
+import { LineWriter, readLineBatches } from '../part-file.ts'
 import {
   type ContaminationCheck,
   type ContaminationFiles,
@@ -11,11 +13,9 @@ import {
   contaminationStage,
 } from './contamination-stage.ts'
 import { type Decision, type KeptDocumentsFile, readWithDecisions, withoutLines } from './decisions.ts'
-import { type CorpusDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
-import { type EntryFile, clearFolder, writeEntry } from './journal.ts'
-import { LineWriter, readLineBatches } from '../part-file.ts'
+import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
 import { addDocument, emptyStatistics, type PartStatistics } from './part-statistics.ts'
-import { countDrop, type DropSample, emptyCounts, DropSampler, type StageCounts } from './stage-counts.ts'
+import { countDrop, type DropSample, DropSampler, emptyCounts, type StageCounts } from './stage-counts.ts'
 
 export type WriteItem =
   /** A drop list of an earlier stage, which is copied. */
@@ -83,10 +83,7 @@ class PartWriter {
   #dropped: LineWriter | undefined
   #textBytes = 0
 
-  constructor(
-    task: WriteTask,
-    stages: WriteStages,
-  ) {
+  constructor(task: WriteTask, stages: WriteStages) {
     this.#task = task
     this.#stages = stages
     this.#dedupCounts = stages.dedup.map(({ stage, reasons }) => emptyCounts(stage, reasons))
@@ -97,7 +94,8 @@ class PartWriter {
   }
 
   async keep(file: KeptDocumentsFile): Promise<void> {
-    for await (const { document, line, decisions } of readWithDecisions(file)) await this.#decide(document, line, decisions)
+    for await (const { document, line, decisions } of readWithDecisions(file))
+      await this.#decide(document, line, decisions)
   }
 
   async #decide(document: CorpusDocument, line: string, decisions: readonly Decision[]): Promise<void> {

@@ -2,7 +2,13 @@
 // what the model generates is never encoded again. Raw text gets the tokenizer's start and end tokens, turns get those of the chat
 // template.
 import { ConfigError, DataError, invariant } from '../../core/index.ts'
-import { applyChatTemplate, encodeChatAnswer, encodeContinuation, type Tokenizer, withStartToken } from '../../tokenizers/index.ts'
+import {
+  applyChatTemplate,
+  encodeChatAnswer,
+  encodeContinuation,
+  type Tokenizer,
+  withStartToken,
+} from '../../tokenizers/index.ts'
 import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
 import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'
 import type { Turn } from '../generative/turns.ts'

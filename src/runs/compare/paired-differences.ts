@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { DataError, TunesmithError } from '../../core/index.ts'
 import { pairedDifferences, readPredictions, type TaskPrediction, type TaskRecord } from '../../tasks/index.ts'
 import { modelFiles, runFiles } from '../../tracking/index.ts'
-import { type Evaluation, hashOfRecords } from '../finetune/evaluation-files.ts'
+import { hashOfRecords, splitRecords } from '../engine/data-splits.ts'
+import type { Evaluation } from '../finetune/evaluation-files.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
-import { splitRecords } from '../finetune/task-examples.ts'
 
 /** The difference of two runs with its confidence interval. */
 export interface ComparedDifference {

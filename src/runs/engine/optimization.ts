@@ -47,6 +47,17 @@ export const examplesOfStep = (
   return { examplesPerStep: sequences ?? Math.max(1, Math.ceil((tokens ?? 0) / perExample)), perExample }
 }
 
+/** The recipe with an evaluation after each epoch, unless it says when to evaluate. */
+export const evaluateEachEpoch = <Recipe extends CommonRecipe>(
+  recipe: Recipe,
+  trainable: TrainableModel,
+  stream: ExampleSource<unknown>,
+): Recipe => {
+  if (Object.values(recipe.evaluate).some((value) => value !== undefined)) return recipe
+  const steps = Math.ceil(stream.perEpoch / examplesOfStep(recipe, trainable, stream).examplesPerStep)
+  return { ...recipe, evaluate: { steps } }
+}
+
 /** Builds optimizer, average, learning rate and length of a run. */
 export const setOptimization = (
   recipe: CommonRecipe,

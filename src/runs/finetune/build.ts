@@ -3,14 +3,14 @@ import type { AppliedAdapter } from '../../adapters/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import { expectPositions, type PreparedTask, scoresOf, type TaskExample, taskMaxLength } from '../../tasks/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
-import { examplesOfStep, setOptimization } from '../engine/optimization.ts'
+import { describeSkipped, hashesOf, shuffledExamples } from '../engine/data-splits.ts'
+import { adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
+import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import type { BuiltRun, RunKind } from '../engine/run-kind.ts'
-import { describeSkipped, type FinetuneData, hashesOf, readFinetuneData } from './data.ts'
+import { type FinetuneData, readFinetuneData } from './data.ts'
 import { evaluateSpecialist, exportSpecialist } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
-import { adapterWeights, openAdaptedBase } from './open-base.ts'
 import { type FinetuneRecipe, finetuneSchema } from './recipe.ts'
-import { shuffledExamples } from './task-examples.ts'
 import { nonIterativeFits } from './variants.ts'
 
 interface EncodedRecords {
@@ -41,17 +41,6 @@ const encodeRecords = (
   return { prepared, examples, maxLength, notes }
 }
 
-/** The recipe with an evaluation after each epoch, unless it says when to evaluate. */
-const withEvaluations = (
-  recipe: FinetuneRecipe,
-  trainable: TrainableModel,
-  stream: BuiltRun['stream'],
-): FinetuneRecipe => {
-  if (Object.values(recipe.evaluate).some((value) => value !== undefined)) return recipe
-  const steps = Math.ceil(stream.perEpoch / examplesOfStep(recipe, trainable, stream).examplesPerStep)
-  return { ...recipe, evaluate: { steps } }
-}
-
 const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const data = await readFinetuneData(recipe)
   const { applied, hasNewHead, notes } = await openAdaptedBase(recipe, data)
@@ -66,7 +55,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const specialist = { recipe, data, applied, prepared, maxLength }
   const { task, config, tokenizer, records, files, base } = data
   return {
-    recipe: withEvaluations(recipe, trainable, stream),
+    recipe: evaluateEachEpoch(recipe, trainable, stream),
     tokenizer,
     tokenizerFiles: recipe.tokenizer,
     vocabulary: vocabularyFacts(tokenizer),

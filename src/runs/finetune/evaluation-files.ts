@@ -2,7 +2,7 @@
 // Independent of the task; runs no model.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createRandom, DataError, sha256 } from '../../core/index.ts'
+import { createRandom, DataError } from '../../core/index.ts'
 import {
   type ScoreIntervals,
   scoreIntervals,
@@ -11,6 +11,7 @@ import {
   type TaskResult,
 } from '../../tasks/index.ts'
 import { modelFiles } from '../../tracking/index.ts'
+import { hashOfRecords } from '../engine/data-splits.ts'
 
 /** Scores of predictions that take no training, on the same records. */
 export interface ReferenceScores {
@@ -49,10 +50,6 @@ export interface EvaluationInput {
   /** Of the references that use random numbers. */
   seed: number | string
 }
-
-/** SHA-256 of ids, inputs and labels, whatever the files are called. */
-export const hashOfRecords = (records: readonly TaskRecord[]): string =>
-  sha256(records.map(({ file: _, line: __, ...content }) => JSON.stringify(content)).join('\n'))
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 

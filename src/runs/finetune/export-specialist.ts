@@ -1,13 +1,12 @@
 // Exports what a fine-tuning run made: the model or adapter, its evaluation, its task, and samples of tasks that generate text.
-import { join, resolve } from 'node:path'
-import { type AppliedAdapter, saveAdapter } from '../../adapters/index.ts'
-import { saveModel } from '../../checkpoint/index.ts'
+import { join } from 'node:path'
+import type { AppliedAdapter } from '../../adapters/index.ts'
 import { writeFileAtomic } from '../../core/index.ts'
 import { evaluateTask, type PreparedTask, type TaskRecord, type TaskResult } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
+import { exportAdapted, withUntrainedBase } from '../engine/open-base.ts'
 import type { FinetuneData } from './data.ts'
 import { writeEvaluation } from './evaluation-files.ts'
-import { withUntrainedBase } from './open-base.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
 
@@ -40,14 +39,9 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
           evaluateTask(model, tokenizer, task, records.validation, config, { maxLength, answers: answers.atEnd }),
         )
   await writeSamples(specialist, untrained, result)
-  const also = (target: string) => writeSpecialistFiles(specialist, target, result, untrained)
-  if (applied.inPlace) await saveModel(applied.model, folder, { tokenizer: recipe.tokenizer, addFiles: also })
-  else
-    await saveAdapter(applied, folder, {
-      base: resolve(base),
-      ...(randomInit && { baseSeed: recipe.seed }),
-      addFiles: also,
-    })
+  await exportAdapted(recipe, base, applied, folder, (target) =>
+    writeSpecialistFiles(specialist, target, result, untrained),
+  )
   return result
 }
 

@@ -32,8 +32,9 @@ import {
   taskMaxLength,
 } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
+import { hashesOf } from '../engine/data-splits.ts'
 import type { FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
-import { type FinetuneData, hashesOf, readFinetuneData } from './data.ts'
+import { type FinetuneData, readFinetuneData } from './data.ts'
 import { writeEvaluation } from './evaluation-files.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'

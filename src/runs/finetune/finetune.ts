@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, parseConfig, show } from '../../core/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { absoluteData, absoluteModel } from '../engine/absolute-paths.ts'
+import { expectPrecision, fillDefaults } from '../engine/base-settings.ts'
 import { execute } from '../engine/execute.ts'
 import { expectNewFolder } from '../engine/run-folder.ts'
 import type { RunListener, RunResult } from '../engine/run-listener.ts'
@@ -10,8 +11,6 @@ import type { FinetuneInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { finetuneKind } from './build.ts'
 import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
-
-const isEmpty = (fields: object) => Object.values(fields).every((value) => value === undefined)
 
 /**
  * Fine-tunes a base on a task, in a new folder. By default: three epochs, 32 examples a step, an evaluation after each epoch, and the
@@ -37,18 +36,8 @@ export const completeRecipe = (input: object): FinetuneRecipe => {
     return recipe
   }
   expectPrecision(recipe)
-  if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
-  if (isEmpty(recipe.budget)) recipe.budget.epochs = 3
-  if (recipe.keep.best === undefined) recipe.keep.best = task.mainMetric(config)
+  fillDefaults(recipe, { sequences: 32, epochs: 3, best: task.mainMetric(config) })
   return recipe
-}
-
-/** @throws ConfigError for a dtype that a quantised base does not compute in */
-const expectPrecision = ({ frozenWeights, precision }: FinetuneRecipe): void => {
-  if (precision !== 'float32' && frozenWeights !== 'float32')
-    throw new ConfigError(
-      `Expected float32 for \`precision\` or for \`frozenWeights\`, got ${precision} and ${frozenWeights}. A quantised base computes in float32.`,
-    )
 }
 
 /** Training settings that apply to a variant without steps too. */

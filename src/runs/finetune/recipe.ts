@@ -1,34 +1,24 @@
 // The recipe of a fine-tuning run, checked once. Independent of single tasks and variants.
 import { z } from 'zod'
-import { quantizations } from '../../nn/index.ts'
 import { anyTaskSettings, findTask, type TaskDefinition, taskConfig, taskTypeSchema } from '../../tasks/index.ts'
 import { trainingSchema } from '../../training/index.ts'
+import { baseFields } from '../engine/base-settings.ts'
 import { variantSchema } from './variant-names.ts'
 
 /** The schema of a fine-tuning recipe; flags, help and run.json follow from it. */
 export const finetuneSchema = trainingSchema.extend({
   learningRate: trainingSchema.shape.learningRate.describe("peak learning rate (default: the variant's)"),
   command: z.literal('finetune').default('finetune').describe('kind of run').meta({ flag: false }),
-  base: z.string().describe('pretrained model: a folder, a .gguf file, a run or a Hub id'),
+  base: baseFields.base,
   task: taskTypeSchema.describe('task to learn'),
   dataset: z.string().optional().describe('known data set of the task, whose columns need not be named'),
   settings: anyTaskSettings.prefault({}).describe('settings of the task: columns, labels, class weights …'),
-  data: z.string().describe('file or folder with training data'),
-  validation: z.string().optional().describe('file or folder with validation data (default: a share of `data`)'),
-  validationShare: z
-    .number()
-    .gt(0)
-    .lt(1)
-    .default(0.1)
-    .describe('share of `data` to validate on, chosen by hash, if there is no `validation`'),
+  data: baseFields.data,
+  validation: baseFields.validation,
+  validationShare: baseFields.validationShare,
   variant: variantSchema.default('full').describe('fine-tuning method'),
-  adapter: z.record(z.string(), z.unknown()).default({}).describe('settings of the variant, such as rank'),
-  frozenWeights: z
-    .enum(['float32', ...quantizations])
-    .default('float32')
-    .describe(
-      'quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits) take less memory and round the weights',
-    ),
+  adapter: baseFields.adapter,
+  frozenWeights: baseFields.frozenWeights,
   randomInit: z
     .boolean()
     .default(false)
@@ -47,8 +37,8 @@ export const finetuneSchema = trainingSchema.extend({
     .boolean()
     .default(true)
     .describe('also score the base before fine-tuning, as a reference beside the final scores'),
-  tokenizer: z.string().optional().describe("folder of the tokenizer (default: the base's)"),
-  out: z.string().describe('folder of the run'),
+  tokenizer: baseFields.tokenizer,
+  out: baseFields.out,
   maxLength: z
     .int()
     .positive()
@@ -68,8 +58,8 @@ export const finetuneSchema = trainingSchema.extend({
     })
     .prefault({})
     .describe('validation records that tasks which generate text answer'),
-  device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
-  pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
+  device: baseFields.device,
+  pricePerHour: baseFields.pricePerHour,
 })
 /** A fine-tuning recipe, checked and with all defaults. */
 export type FinetuneRecipe = z.output<typeof finetuneSchema>

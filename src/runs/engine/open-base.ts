@@ -1,15 +1,30 @@
-// Opens the base of a fine-tuning run: loads or randomly initialises it, quantises what stays frozen, and applies the adapter.
+// Opens the base of a run: loads or randomly initialises it, quantises what stays frozen, and applies the adapter. Exports it again.
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { type AdapterConfig, type AppliedAdapter, applyAdapter } from '../../adapters/index.ts'
-import { describeModelLoad, loadModelWithReport, openSafetensors, saveSafetensors } from '../../checkpoint/index.ts'
+import { join, resolve } from 'node:path'
+import { type AdapterConfig, type AppliedAdapter, applyAdapter, saveAdapter } from '../../adapters/index.ts'
+import {
+  describeModelLoad,
+  loadModelWithReport,
+  openSafetensors,
+  saveModel,
+  saveSafetensors,
+} from '../../checkpoint/index.ts'
 import { ConfigError, OutOfMemoryError } from '../../core/index.ts'
-import { type Model, quantizeWeights } from '../../models/index.ts'
+import { type HeadOptions, type HeadType, type Model, quantizeWeights } from '../../models/index.ts'
 import { Generator } from '../../tensor/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
-import type { BuiltRun } from '../engine/run-kind.ts'
-import type { FinetuneData } from './data.ts'
-import type { FinetuneRecipe } from './recipe.ts'
+import type { BaseRecipe } from './base-settings.ts'
+import type { BuiltRun } from './run-kind.ts'
+
+/** Which files to open, and with which head. */
+export interface BaseChoice {
+  /** Folder or file of the base. */
+  base: string
+  head: HeadType | readonly HeadType[]
+  headOptions?: Partial<HeadOptions>
+  tokenizer: Tokenizer
+}
 
 /** A base with the adapter of the recipe on it. */
 export interface AdaptedBase {
@@ -40,16 +55,17 @@ const expectHeadStored = ({ inPlace, trainable, model }: AppliedAdapter, newHead
   )
 }
 
+/** Loads the base of a recipe and puts its adapter on it. @throws ConfigError, CheckpointError */
 export const openAdaptedBase = async (
-  recipe: FinetuneRecipe,
-  { task, base, tokenizer, headOptions }: FinetuneData,
+  recipe: BaseRecipe,
+  { base, head, headOptions, tokenizer }: BaseChoice,
 ): Promise<AdaptedBase> => {
-  const { newHead, frozenWeights, seed, randomInit, variant } = recipe
+  const { newHead, frozenWeights, seed, randomInit = false, variant } = recipe
   // Quantise straight from the checkpoint's values, one matrix at a time.
   const quantised = frozenWeights !== 'float32'
   const dtype = quantised ? undefined : frozenWeights
   const { model, report } = await loadModelWithReport(base, {
-    head: task.head,
+    head,
     headOptions,
     newHead,
     dtype,
@@ -72,7 +88,8 @@ export const openAdaptedBase = async (
   return { applied, hasNewHead: randomInit || report.newHead.length > 0, notes }
 }
 
-const placeModel = (model: Model, { precision, device }: FinetuneRecipe): void => {
+/** Gives a model the precision and the device of a recipe. */
+export const placeModel = (model: Model, { precision, device }: Pick<BaseRecipe, 'precision' | 'device'>): void => {
   if (device !== 'cpu' || precision !== 'float32') model.to({ dtype: precision, device })
 }
 
@@ -81,8 +98,8 @@ const placeModel = (model: Model, { precision, device }: FinetuneRecipe): void =
  * second copy of the base does not fit into memory.
  */
 export const withUntrainedBase = async <Result>(
-  recipe: FinetuneRecipe,
-  { task, base, headOptions }: FinetuneData,
+  recipe: BaseRecipe,
+  { base, head, headOptions }: BaseChoice,
   applied: AppliedAdapter,
   score: (model: Model) => Promise<Result>,
 ): Promise<Result | undefined> => {
@@ -95,11 +112,27 @@ export const withUntrainedBase = async <Result>(
   }
   try {
     const { newHead, seed } = recipe
-    const { model } = await loadModelWithReport(base, { head: task.head, headOptions, newHead, dtype: 'float32', seed })
+    const { model } = await loadModelWithReport(base, { head, headOptions, newHead, dtype: 'float32', seed })
     placeModel(model, recipe)
     return await score(model)
   } catch (error) {
     if (error instanceof OutOfMemoryError) return undefined
     throw error
   }
+}
+
+/** Writes the model, or the adapter alone with a link to its base, into a folder. @param addFiles puts more files beside the weights */
+export const exportAdapted = async (
+  recipe: BaseRecipe & { tokenizer?: string },
+  base: string,
+  applied: AppliedAdapter,
+  folder: string,
+  addFiles: (folder: string) => Promise<void>,
+): Promise<void> => {
+  if (applied.inPlace) return saveModel(applied.model, folder, { tokenizer: recipe.tokenizer, addFiles })
+  await saveAdapter(applied, folder, {
+    base: resolve(base),
+    ...(recipe.randomInit === true && { baseSeed: recipe.seed }),
+    addFiles,
+  })
 }

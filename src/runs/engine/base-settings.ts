@@ -1,0 +1,72 @@
+// The settings that runs on a pretrained base share: base, fine-tuning method, quantisation, data and folders. Independent of what is learned.
+import { z } from 'zod'
+import { ConfigError } from '../../core/index.ts'
+import { quantizations } from '../../nn/index.ts'
+import type { CommonRecipe } from './run-kind.ts'
+
+/** Fields of the recipe of a run on a base; the kind of run adds its own. */
+export const baseFields = {
+  base: z.string().describe('pretrained model: a folder, a .gguf file, a run or a Hub id'),
+  data: z.string().describe('file or folder with training data'),
+  validation: z.string().optional().describe('file or folder with validation data (default: a share of `data`)'),
+  validationShare: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(0.1)
+    .describe('share of `data` to validate on, chosen by hash, if there is no `validation`'),
+  adapter: z.record(z.string(), z.unknown()).default({}).describe('settings of the variant, such as rank'),
+  frozenWeights: z
+    .enum(['float32', ...quantizations])
+    .default('float32')
+    .describe(
+      'quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits) take less memory and round the weights',
+    ),
+  tokenizer: z.string().optional().describe("folder of the tokenizer (default: the base's)"),
+  out: z.string().describe('folder of the run'),
+  device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
+  pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
+}
+
+type FrozenWeights = z.output<typeof baseFields.frozenWeights>
+
+/** The settings of a recipe that decide how its base is opened. */
+export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'device'> {
+  base: string
+  variant: string
+  adapter: { [setting: string]: unknown }
+  frozenWeights: FrozenWeights
+  /** Initialise a new head although the base has one. */
+  newHead?: boolean
+  /** Initialise all weights randomly. */
+  randomInit?: boolean
+}
+
+/** @throws ConfigError for a dtype that a quantised base does not compute in */
+export const expectPrecision = ({
+  frozenWeights,
+  precision,
+}: Pick<BaseRecipe, 'frozenWeights' | 'precision'>): void => {
+  if (precision !== 'float32' && frozenWeights !== 'float32')
+    throw new ConfigError(
+      `Expected float32 for \`precision\` or for \`frozenWeights\`, got ${precision} and ${frozenWeights}. A quantised base computes in float32.`,
+    )
+}
+
+/** The least that a recipe needs to have its defaults filled in. */
+interface Unfilled {
+  batch: { sequences?: number; tokens?: number }
+  budget: { [limit: string]: number | undefined }
+  keep: { best?: string }
+}
+
+/** Fills in what a recipe of a run on a base leaves open: the size of a step, the budget, and the metric of the best checkpoint. */
+export const fillDefaults = (
+  recipe: Unfilled,
+  defaults: { sequences: number; epochs: number; best: string | undefined },
+): void => {
+  if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined)
+    recipe.batch.sequences = defaults.sequences
+  if (Object.values(recipe.budget).every((value) => value === undefined)) recipe.budget.epochs = defaults.epochs
+  if (recipe.keep.best === undefined && defaults.best !== undefined) recipe.keep.best = defaults.best
+}

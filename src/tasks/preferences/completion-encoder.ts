@@ -96,7 +96,7 @@ export const createCompletionEncoder = (
   const promptOf = (turns: readonly Turn[]) =>
     applyChatTemplate(tokenizer, turns.map(message), { template, addGenerationPrompt: true }).ids
 
-  const fit = (prompt: PromptText): FittedPrompt => {
+  const fitting = (prompt: PromptText): FittedPrompt => {
     if (typeof prompt === 'string') return keepEnd(raw.prompt(prompt), maxPromptLength, tokenizer)
     turnEnds()
     return fitTurns(withSystem(prompt), maxPromptLength, tokenizer, promptOf)
@@ -105,7 +105,7 @@ export const createCompletionEncoder = (
   let last: { prompt: PromptText; fitted: FittedPrompt } | undefined
   const fittedPrompt = (prompt: PromptText, place: Place): FittedPrompt | undefined => {
     if (last?.prompt !== prompt) {
-      const fitted = fit(prompt)
+      const fitted = fitting(prompt)
       if (fitted.ids.length === 0)
         throw new DataError('Expected a prompt with at least one token, got none.', place.file, place.line)
       if (fitted.truncatedTokens > 0 && tooLong === 'truncate') truncated.prompts++

@@ -23,7 +23,7 @@ import {
   modelKeys,
   withHead,
 } from '../models/index.ts'
-import { Generator, noGrad, type Tensor } from '../tensor/index.ts'
+import { expectPlacement, Generator, noGrad, type Tensor } from '../tensor/index.ts'
 import type { AnyConfig } from './adapter.ts'
 import { AppliedAdapter } from './apply.ts'
 import { type AnyAdapter, adaptersOf } from './bank.ts'
@@ -227,6 +227,7 @@ export const loadAdapterWith = async (
   source: string,
   options: LoadAdapterOptions = {},
 ): Promise<LoadedAdapter> => {
+  expectPlacement(options)
   const folder = await resolveModel(source, options)
   const fields = await jsonObject(join(folder, CONFIG_FILE))
   if (fields === undefined) throw new CheckpointError(`${folder}: Expected an adapter with ${CONFIG_FILE}, found none.`)

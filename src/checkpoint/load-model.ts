@@ -12,7 +12,7 @@ import {
   modelKeys,
 } from '../models/index.ts'
 import { buildShapes, compareState, describeReport, type KeyRule, type LoadReport, materialize } from '../nn/index.ts'
-import { type Dtype, Generator, type Tensor } from '../tensor/index.ts'
+import { type Dtype, expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
 import { architectureOf, definitionOf, type HfFields, headOfClass, headOptionsOf } from './hf-config.ts'
 import { expandRules, fromHfKeys } from './hf-keys.ts'
 import { type ResolveOptions, resolveModel } from './hub.ts'
@@ -147,9 +147,10 @@ const chosenHead = (
 
 /**
  * As `loadModel`, with a report of what was unusual instead of warnings.
- * @throws CheckpointError that lists every key that does not fit
+ * @throws CheckpointError that lists every key that does not fit; ConfigError for a device or dtype that cannot be used
  */
 export const loadModelWithReport = async (model: string, options: LoadModelOptions = {}): Promise<LoadedModel> => {
+  expectPlacement(options)
   const path = await resolveModel(model, options)
   const weights = await openWeights(path, { mapEachTensor: options.mapEachTensor })
   const { fields, floats, folder } = weights

@@ -17,7 +17,7 @@ export class ConfigError extends TunesmithError {
   }
 }
 
-/** Tensor shapes, dtypes or devices that do not fit the operation. */
+/** Tensor shapes, dtypes or devices that do not fit the operation; unknown names of them are a ConfigError. */
 export class ShapeError extends TunesmithError {
   override name = 'ShapeError'
 }

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { loadModelWithReport, openSafetensors, resolveModel, saveSafetensors } from '../checkpoint/index.ts'
 import { CheckpointError, exists, openEnum, parseConfig, sha256, sha256File, writeFolderAtomic } from '../core/index.ts'
 import { type HeadType, headEntry, headOptionsSchema, headTypes, type Model } from '../models/index.ts'
-import { Generator, type Tensor } from '../tensor/index.ts'
+import { expectPlacement, Generator, type Tensor } from '../tensor/index.ts'
 import { modelWithLearner, type Scaler } from './feature-head.ts'
 import { layerField, poolings } from './layers.ts'
 import { expectTensor, type FittedLearner } from './learner.ts'
@@ -72,6 +72,7 @@ export const openBase = async ({
   precision = 'float32',
   device = 'cpu',
 }: BaseOptions): Promise<OpenBase> => {
+  expectPlacement({ device, dtype: precision })
   const folder = await resolveModel(base)
   const { model } = await loadModelWithReport(folder, { head: 'embedding', dtype: 'float32' })
   if (initSeed !== undefined)
@@ -149,6 +150,7 @@ export const openFeatureModel = async (
   folder: string,
   { device, base }: { device?: string; base?: string | LoadedBase } = {},
 ): Promise<OpenedFeatureModel> => {
+  expectPlacement({ device })
   const path = join(folder, FEATURE_FILE)
   let fields: unknown
   try {

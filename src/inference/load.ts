@@ -13,6 +13,7 @@ import {
 import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, openFeatureModel } from '../features/index.ts'
 import { LanguageHead, type Model, withHead } from '../models/index.ts'
+import { expectPlacement } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 
 /** Which model to load, and onto which device. */
@@ -64,12 +65,14 @@ const withRequestedHead = async (
 
 /**
  * Loads a MODEL with its tokenizer, in evaluation mode.
- * @throws CheckpointError for damaged or unsupported files, ConfigError for a head that the files do not have
+ * @throws CheckpointError for damaged or unsupported files; ConfigError for a head that the files do not have, and for a device or dtype
+ *   that cannot be used
  */
 export const loadForInference = async (
   { model, revision, device = 'cpu' }: ModelChoice,
   options: Pick<LoadModelOptions, 'head' | 'dtype'> & LoadHooks = {},
 ): Promise<InferenceModel> => {
+  expectPlacement({ device, dtype: options.dtype })
   const { onDownload: onProgress, onNote, ...opening } = options
   const path = await resolveModel(model, { revision, onProgress })
   if (await isAdapterFolder(path)) {

@@ -1,6 +1,6 @@
 // The base class of layers and models: parameters by path, training mode, dtype and device, loading a state.
 import { CheckpointError, ShapeError } from '../core/index.ts'
-import { type Dtype, type Generator, keep, noGrad, Tensor } from '../tensor/index.ts'
+import { type Dtype, expectPlacement, type Generator, keep, noGrad, Tensor } from '../tensor/index.ts'
 
 /** Settings of random initialisation; each layer decides how it uses them. */
 export interface Initialization {
@@ -104,8 +104,12 @@ export abstract class Module {
     return this
   }
 
-  /** Converts all parameters; the old tensors are freed when nothing else uses them. */
+  /**
+   * Converts all parameters; the old tensors are freed when nothing else uses them.
+   * @throws ConfigError for a device or dtype that cannot be used
+   */
   to(target: { dtype?: Dtype; device?: string }): this {
+    expectPlacement(target)
     return this.replaceParameters((_, parameter) => {
       const { requiresGrad } = parameter
       const moved = noGrad(() => parameter.detach().to(target))

@@ -1,5 +1,5 @@
 // Element types (dtypes) by PyTorch's names, with the typed array that holds each in JavaScript.
-import { ShapeError } from '../core/index.ts'
+import { ConfigError, didYouMean, ShapeError, show } from '../core/index.ts'
 
 /** Typed arrays that tensors are copied from and to. */
 export type TypedArray =
@@ -50,9 +50,16 @@ export const dtypes = Object.keys(factsByName) as Dtype[]
 /** Whether a name is that of a dtype. */
 export const isDtype = (name: string): name is Dtype => Object.hasOwn(factsByName, name)
 
-/** Size and kind of a dtype. @throws ShapeError for an unknown name */
+/** The dtype itself; none where none is given. @throws ConfigError for an unknown name */
+export const expectDtype = (dtype: unknown): Dtype | undefined => {
+  if (dtype === undefined || (typeof dtype === 'string' && isDtype(dtype))) return dtype
+  const hint = typeof dtype === 'string' ? didYouMean(dtype, dtypes) : ''
+  throw new ConfigError(`Expected one of ${dtypes.join(', ')} for \`dtype\`, got ${show(dtype)}.${hint}`)
+}
+
+/** Size and kind of a dtype. @throws ConfigError for an unknown name */
 export const dtypeFacts = (dtype: Dtype): DtypeFacts => {
-  if (!isDtype(dtype)) throw new ShapeError(`Expected a dtype (${dtypes.join(', ')}), got ${JSON.stringify(dtype)}.`)
+  expectDtype(dtype)
   return factsByName[dtype]
 }
 

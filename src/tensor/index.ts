@@ -10,7 +10,8 @@ export {
   noGrad,
   withBackward,
 } from './autograd.ts'
-export { type Dtype, dtypeFacts, dtypes, isDtype, type TypedArray } from './dtype.ts'
+export { deviceSchema, expectDevice, expectPlacement } from './device.ts'
+export { type Dtype, dtypeFacts, dtypes, expectDtype, isDtype, type TypedArray } from './dtype.ts'
 export { Generator, seedDefaultGenerators } from './generator.ts'
 
 import './install.ts'

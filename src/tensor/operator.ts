@@ -1,7 +1,8 @@
 // Turns an entry of the operator lists into a function: looks the operator up in libtorch's dispatcher, picks the overload,
 // places arguments by the schema's names, and converts errors.
 import { ConfigError, didYouMean, NativeError, ShapeError } from '../core/index.ts'
-import { dtypeFacts, isDtype } from './dtype.ts'
+import { expectDevice } from './device.ts'
+import { dtypeFacts, expectDtype, isDtype } from './dtype.ts'
 import { describeValue, toOneLine, toTypedError } from './error-messages.ts'
 import { Generator } from './generator.ts'
 import { native, type OperatorSchema } from './native.ts'
@@ -47,6 +48,9 @@ const handleOf = (value: unknown): unknown => (value instanceof Tensor ? value.u
 const convertDtype: Converter = (value) =>
   typeof value === 'string' && isDtype(value) ? dtypeFacts(value).code : value
 
+/** Internal code also creates tensors without memory, on the device `meta`. */
+const checkedDevice: Converter = (value) => (value === 'meta' || typeof value !== 'string' ? value : expectDevice(value))
+
 const maxChunks = 2 ** 20
 
 /** libtorch splits an empty dimension into any number of parts, which could fill the memory. */
@@ -63,6 +67,7 @@ const converterFor = (name: string, type: string): Converter => {
   if (type.startsWith('Tensor') && type.includes('[]'))
     return (value) => (Array.isArray(value) ? value.map(handleOf) : value)
   if (plain === 'ScalarType') return convertDtype
+  if (plain === 'Device') return checkedDevice
   if (plain === 'Generator') return (value) => (value instanceof Generator ? value.external : value)
   if (name === 'chunks') return boundedCount
   if (name === 'reduction') return (value) => (typeof value === 'string' ? reductions[value] : value)
@@ -151,6 +156,11 @@ const matches = (
   return true
 }
 
+/** The schema's type of a positional argument. */
+const typeAt = ({ schema, positions }: Resolved, i: number): string | undefined =>
+  i < positions.length ? schema.arguments[positions[i]].type.replace('?', '') : undefined
+
+/** The error of a call that fits no overload. @throws ConfigError for an unknown dtype or device */
 const argumentError = (
   name: string,
   candidates: readonly Resolved[],
@@ -158,9 +168,15 @@ const argumentError = (
   options: object | undefined,
 ): Error => {
   const known = new Set(candidates.flatMap((candidate) => [...candidate.options.keys()]))
-  for (const key of Object.keys(options ?? {}))
+  for (const [key, value] of Object.entries(options ?? {})) {
     if (!known.has(key))
       return new ConfigError(toOneLine(`Unknown option \`${key}\` of ${name}.${didYouMean(key, known)}`))
+    if (key === 'dtype') expectDtype(value)
+    if (key === 'device') expectDevice(value)
+  }
+  for (const [i, value] of values.entries())
+    if (typeof value === 'string' && candidates.some((candidate) => typeAt(candidate, i) === 'ScalarType'))
+      expectDtype(value)
   const forms = candidates.map(({ declaration, schema }) => {
     const typed = (passed: ParameterKind) =>
       declaration.parameters

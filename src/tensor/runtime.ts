@@ -1,13 +1,23 @@
 // Settings and statistics of the engine in this process: threads, memory, determinism, libtorch's build.
 
+import { ConfigError, show } from '../core/index.ts'
 import { withTypedErrors } from './error-messages.ts'
 import { type BuildFacts, type MemoryStatistics, native } from './native.ts'
 
+const expectCount = (name: string, unit: string, value: number): void => {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new ConfigError(`Expected a positive whole number of ${unit} for \`${name}\`, got ${show(value)}.`)
+}
+
 /**
  * Sets the number of libtorch's compute threads, for the calling thread. Results are bit-identical only with the same number.
- * @throws ShapeError for less than 1
+ * @throws ConfigError for anything but a positive whole number
  */
-export const setThreads = (count: number): void => withTypedErrors('setThreads', () => native.setThreads(count))
+export const setThreads = (count: number): void => {
+  expectCount('setThreads', 'threads', count)
+  withTypedErrors('setThreads', () => native.setThreads(count))
+}
+
 /** Number of libtorch's compute threads. */
 export const getThreads = (): number => native.threads()
 
@@ -20,9 +30,14 @@ export const buildFacts = (): BuildFacts => native.buildFacts()
 /** CPU memory of the tensors in this process, in bytes. */
 export const memoryStatistics = (): MemoryStatistics => native.memoryStatistics()
 
-/** Limits the CPU memory of tensors in bytes: beyond it, operators throw an OutOfMemoryError. Undefined removes the limit. */
-export const setMemoryLimit = (bytes: number | undefined): void =>
-  withTypedErrors('setMemoryLimit', () => native.setMemoryLimit(bytes))
+/**
+ * Limits the CPU memory of tensors in bytes: beyond it, operators throw an OutOfMemoryError. Undefined removes the limit.
+ * @throws ConfigError for anything but a positive whole number
+ */
+export const setMemoryLimit = (bytes: number | undefined): void => {
+  if (bytes !== undefined) expectCount('setMemoryLimit', 'bytes', bytes)
+  native.setMemoryLimit(bytes)
+}
 
 /** Returns freed memory that is cached for reuse to the system. */
 export const emptyCache = (): void => native.trimMemory()

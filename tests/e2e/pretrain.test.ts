@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { memoryStatistics } from '../../src/tensor/index.ts'
 import { makeDocuments, makeTextFolder, repository, runChild, runHere, type TextFolder } from './run-folder.ts'
 
 let text: TextFolder
@@ -66,6 +67,30 @@ const modelHash = (run: string): Record<string, string> => {
 }
 
 describe('pretrain', () => {
+  it('refuses a memory budget that the weights do not fit in, and one without room for their gradients', async () => {
+    const tried = async (bytes: number) => {
+      const { code, stderr } = await runHere([
+        ...flagsOf(join(text.path, `budget-${bytes}`), 2),
+        '--memory-budget',
+        String(bytes),
+      ])
+      return { code, stderr }
+    }
+    expect(await tried(1000)).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(
+        /Expected a `memoryBudget` that the model fits in, got 1000 B\. Raise `memoryBudget`, or choose a smaller model/,
+      ),
+    })
+    // Tensors of other tests in this process count too. The weights of the model take about 90 kB, as do their gradients.
+    const { inUse } = memoryStatistics()
+    expect(await tried(inUse + 300_000)).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/Expected more than .* for `memoryBudget`, which weights, gradients and optimizer/),
+    })
+    expect(memoryStatistics().limit).toBeUndefined()
+  })
+
   it('trains, shows the pre-flight, the bar, evaluations and samples, and prints one JSON document', async () => {
     const out = join(text.path, 'json')
     const { code, stdout, stderr } = await runChild([

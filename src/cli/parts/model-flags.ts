@@ -1,13 +1,14 @@
 // The flags of every command that takes a MODEL, and how such a command loads it.
 import { z } from 'zod'
 import type { LoadHooks } from '../../inference/index.ts'
+import { deviceSchema } from '../../tensor/index.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Flags of every command that takes a MODEL. */
 export const modelFields = {
   model: z.string().describe('model: a folder, the folder of a run, a .gguf file, or a Hub id'),
   revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
-  device: z.string().default('cpu').describe('device: cpu, cuda or cuda:0'),
+  device: deviceSchema.default('cpu').describe('device: cpu, cuda or cuda:0'),
 }
 
 /** Reports downloads and unusual files of a model through a command's context. */

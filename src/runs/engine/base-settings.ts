@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { quantizations } from '../../nn/index.ts'
+import { deviceSchema } from '../../tensor/index.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
 /** Fields of the recipe of a run on a base; the kind of run adds its own. */
@@ -24,7 +25,7 @@ export const baseFields = {
     ),
   tokenizer: z.string().optional().describe("folder of the tokenizer (default: the base's)"),
   out: z.string().describe('folder of the run'),
-  device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
+  device: deviceSchema.default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 }
 

@@ -24,6 +24,7 @@ import {
 import { checkBestMetric } from './best-metric.ts'
 import { explainDiskFault } from './execute.ts'
 import { exportModel, partsOf } from './export-model.ts'
+import { expectBudgetFits } from './memory-limits.ts'
 import type { BuiltRun } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 import { openRecord, type RunRecord } from './run-record.ts'
@@ -45,6 +46,7 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
   const { recipe, trainable } = run
   const record = await openRecord(recipe, mode, listener)
   const flight = checkRun(run)
+  expectBudgetFits(recipe.memoryBudget, flight.memory.gradients)
   if (mode === 'new') await checkBestMetric(run)
   const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)

@@ -4,6 +4,7 @@ import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
 import { executeSteps } from './execute-steps.ts'
+import { explainBudget } from './memory-limits.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 
@@ -23,6 +24,15 @@ export const explainDiskFault = (error: unknown, out: string): unknown => {
   )
 }
 
+/** Work that cannot be done in smaller parts. @throws ConfigError where the memory budget is too small for it */
+const within = async <Result>(memoryBudget: number | undefined, work: () => Promise<Result>): Promise<Result> => {
+  try {
+    return await work()
+  } catch (error) {
+    throw explainBudget(error, memoryBudget)
+  }
+}
+
 /** Executes a run of the given kind: from its start, or from the newest intact checkpoint in its folder. */
 export const execute = async <Recipe extends CommonRecipe>(
   kind: RunKind<Recipe>,
@@ -36,8 +46,9 @@ export const execute = async <Recipe extends CommonRecipe>(
   try {
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     const fit = kind.nonIterative?.(recipe)
-    if (fit !== undefined) return await executeNonIterative(fit, recipe, mode, listener)
-    run = await kind.build(recipe)
+    if (fit !== undefined)
+      return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
+    run = await within(memoryBudget, () => kind.build(recipe))
     for (const note of run.notes) listener.onNote?.(note)
     return await executeSteps(run, mode, listener)
   } catch (error) {

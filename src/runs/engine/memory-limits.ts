@@ -1,6 +1,8 @@
-// Refuses before anything is allocated what this machine's memory cannot hold: a batch of examples, or a model. Simple lower bounds.
+// Refuses before the first step what this machine's memory, or the memory budget, cannot hold: a batch of examples, or a model. Simple
+// lower bounds.
 import { totalmem } from 'node:os'
-import { ConfigError, formatBytes, formatCount } from '../../core/index.ts'
+import { ConfigError, formatBytes, formatCount, OutOfMemoryError } from '../../core/index.ts'
+import { memoryStatistics } from '../../tensor/index.ts'
 
 /** The memory of the machine, or the limit of the container that the process runs in. */
 export const machineMemory = (): number => {
@@ -68,5 +70,31 @@ export const expectModelFits = (
   const remedy = fitting > 0 ? `Set \`${setting.name}\` to ${fitting} or less.` : 'Choose a smaller preset or width.'
   throw new ConfigError(
     `Expected a model that fits in memory, got ${setting.value} for \`${setting.name}\`: at least ${formatCount(leastParameters(size))} parameters, whose weights and gradients take ${formatBytes(needed)}, and this machine has ${formatBytes(available)}. ${remedy}`,
+  )
+}
+
+const budgetRemedy = 'Raise `memoryBudget`, or choose a smaller model or a variant that trains less.'
+
+/** The error of a model that does not fit in the memory budget; other errors unchanged. */
+export const explainBudget = (error: unknown, memoryBudget: number | undefined): unknown =>
+  memoryBudget === undefined || !(error instanceof OutOfMemoryError)
+    ? error
+    : new ConfigError(
+        `Expected a \`memoryBudget\` that the model fits in, got ${formatBytes(memoryBudget)}. ${budgetRemedy}`,
+      )
+
+/**
+ * Checks the budget against what is allocated before the first step (weights, optimizer state) and the gradients.
+ * @throws ConfigError for a budget that no micro-batch could stay within
+ */
+export const expectBudgetFits = (
+  memoryBudget: number | undefined,
+  gradients: number,
+  { inUse } = memoryStatistics(),
+): void => {
+  const needed = inUse + gradients
+  if (memoryBudget === undefined || needed < memoryBudget) return
+  throw new ConfigError(
+    `Expected more than ${formatBytes(needed)} for \`memoryBudget\`, which weights, gradients and optimizer state take, got ${formatBytes(memoryBudget)}. ${budgetRemedy}`,
   )
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { openEnum } from '../../core/index.ts'
 import { type ModelType, models } from '../../models/index.ts'
 import { objectiveSchema } from '../../objectives/index.ts'
+import { deviceSchema } from '../../tensor/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 
 /** The schema of the model to pretrain. */
@@ -47,7 +48,7 @@ export const pretrainSchema = trainingSchema.extend({
   maxLength: z.int().positive().optional().describe('tokens per example (default: model limit, at most 512)'),
   validationExamples: z.int().nonnegative().default(256).describe('validation examples per evaluation (0 disables)'),
   prompts: z.array(z.string()).default([]).describe('prompts of samples (default: validation text)'),
-  device: z.string().default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
+  device: deviceSchema.default('cpu').describe('device to train on: cpu, cuda or cuda:0'),
   pricePerHour: z.number().positive().optional().describe('price of the machine per hour, for the run card'),
 })
 /** A pretraining recipe, checked and with all defaults. */

@@ -60,7 +60,9 @@ describe('mapFile', () => {
 
   it('refuses a fractional offset and an unknown dtype', () => {
     expect(() => mapFile(path).tensor(0.5, [1], 'uint8')).toThrow(/integer/)
-    expect(() => mapFile(path).tensor(0, [1], 'float3' as never)).toThrow(/Expected one of float32, .* for `dtype`, got "float3"\. Did you mean `float32`/)
+    expect(() => mapFile(path).tensor(0, [1], 'float3' as never)).toThrow(
+      /Expected one of float32, .* for `dtype`, got "float3"\. Did you mean `float32`/,
+    )
   })
 
   it('refuses a missing file and a folder in one line', () => {

@@ -49,7 +49,8 @@ const convertDtype: Converter = (value) =>
   typeof value === 'string' && isDtype(value) ? dtypeFacts(value).code : value
 
 /** Internal code also creates tensors without memory, on the device `meta`. */
-const checkedDevice: Converter = (value) => (value === 'meta' || typeof value !== 'string' ? value : expectDevice(value))
+const checkedDevice: Converter = (value) =>
+  value === 'meta' || typeof value !== 'string' ? value : expectDevice(value)
 
 const maxChunks = 2 ** 20
 

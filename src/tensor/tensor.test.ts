@@ -128,7 +128,11 @@ describe('Tensor.from', () => {
     ['a wrong count', () => Tensor.from([1, 2, 3], { shape: [2] }), /Expected 2 elements for shape \[2\], got 3/],
     ['a negative size', () => Tensor.from([1], { shape: [-1] }), /Expected whole sizes/],
     ['a fractional size', () => Tensor.from([1], { shape: [0.5, 2] }), /Expected whole sizes/],
-    ['an unknown dtype', () => Tensor.from([1], { dtype: 'float8' as Dtype }), /Expected one of float32, .* for `dtype`, got "float8"/],
+    [
+      'an unknown dtype',
+      () => Tensor.from([1], { dtype: 'float8' as Dtype }),
+      /Expected one of float32, .* for `dtype`, got "float8"/,
+    ],
     ['an unknown device', () => Tensor.from([1], { device: 'moon' }), /device/i],
     [
       'too large an int8',
@@ -283,7 +287,12 @@ describe('errors', () => {
       /^indexSelect\(/,
     ],
     ['a dim out of range', () => ones([2]).sum(3), 'ShapeError', /Dimension out of range/],
-    ['a device that is not there', () => zeros([1], { device: 'cuda:99' }), 'ConfigError', /^Expected a valid `device`, got "cuda:99"\. /],
+    [
+      'a device that is not there',
+      () => zeros([1], { device: 'cuda:99' }),
+      'ConfigError',
+      /^Expected a valid `device`, got "cuda:99"\. /,
+    ],
     ['memory no machine has', () => zeros([2 ** 45]), 'OutOfMemoryError', /not enough memory/],
     ['chunks without end', () => zeros([0]).chunk(2 ** 31), 'ShapeError', /Expected at most 1048576 for `chunks`/],
     ['a size beyond counting', () => zeros([2 ** 40, 2 ** 40]), 'TunesmithError', /^zeros\(/],

@@ -46,8 +46,7 @@ export const execute = async <Recipe extends CommonRecipe>(
   try {
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     const fit = kind.nonIterative?.(recipe)
-    if (fit !== undefined)
-      return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
+    if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
     run = await within(memoryBudget, () => kind.build(recipe))
     for (const note of run.notes) listener.onNote?.(note)
     return await executeSteps(run, mode, listener)

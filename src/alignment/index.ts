@@ -9,4 +9,5 @@ export {
   sumByCompletion,
   type TokenLogProbs,
 } from './log-probs.ts'
+export * from './rollouts/index.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'

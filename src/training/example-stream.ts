@@ -31,6 +31,8 @@ export interface ExampleSource<Example> {
    * made.
    */
   example(position: number): { example: Example; cut: number }
+  /** Position at which a batch from `position` on must end, such as the end of an epoch over a rollout (default: anywhere). */
+  batchEnd?(position: number): number
   /** For examples that the run itself makes, such as rollouts. */
   readonly online?: OnlineExamples
 }
@@ -73,7 +75,8 @@ export const takeBatch = <Example>(
 ): TakenBatch<Example> => {
   const taken: TakenBatch<Example> = { examples: [], position, next: position, tokens: 0, cut: 0 }
   const { sequences = Number.POSITIVE_INFINITY, tokens = Number.POSITIVE_INFINITY } = size
-  while (taken.examples.length < sequences && taken.tokens < tokens) {
+  const end = source.batchEnd?.(position) ?? Number.POSITIVE_INFINITY
+  while (taken.examples.length < sequences && taken.tokens < tokens && taken.next < end) {
     const { example, cut } = source.example(taken.next)
     taken.examples.push(example)
     taken.tokens += tokensOf(example)

@@ -1,0 +1,22 @@
+// Rollouts: answers that the policy writes while it trains, how they are scored, measured, stored and trained on.
+export { type Alarm, type AlarmSettings, Alarms, alarmSchema } from './alarms.ts'
+export { measureRollout } from './measures.ts'
+export {
+  hasVariance,
+  isFinished,
+  type RolloutAnswer,
+  type RolloutGroup,
+  type RolloutPrompt,
+} from './rollout.ts'
+export { type RolloutRow, readRollout, rolloutFile, rolloutFiles } from './rollout-files.ts'
+export {
+  type AnswerJudge,
+  type AnswerSampler,
+  klOf,
+  type RolloutContext,
+  type RolloutMethod,
+  type RolloutParts,
+  RolloutSource,
+  type TrainedAnswer,
+} from './rollout-source.ts'
+export { type RolloutSettings, rolloutSchema } from './settings.ts'

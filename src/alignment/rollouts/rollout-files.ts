@@ -1,0 +1,170 @@
+// Every answer of a rollout as a row of a Parquet file in the folder of the run, to browse, filter and train on. Reads those files again.
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { asyncBufferFromFile } from 'hyparquet'
+import { parquetWriteBuffer } from 'hyparquet-writer'
+import { z } from 'zod'
+import { DataError, makeFolder, writeFileAtomic } from '../../core/index.ts'
+import { readParquetMetadata, readParquetRows } from '../../files/index.ts'
+
+/** An answer of a rollout as it is stored. */
+export interface RolloutRow {
+  rollout: number
+  /** Optimizer steps before the rollout. */
+  step: number
+  group: number
+  member: number
+  /** Id of the prompt's record. */
+  id: string
+  prompt: string
+  completion: string
+  /** The right answer, where the data has one. */
+  reference: string | null
+  finishReason: string
+  /** Whether it was trained on: groups without variance may be left out. */
+  trained: boolean
+  /** Weighted sum of the rewards. */
+  reward: number | null
+  /** By reward function. */
+  rewards: { [name: string]: number | null }
+  /** Mean of the advantages of its tokens; null where it was not trained on. */
+  advantage: number | null
+  /** Sum of log-probability minus that under the reference; null without a reference model. */
+  kl: number | null
+  promptIds: number[]
+  completionIds: number[]
+  logProbs: number[]
+  /** Log-probabilities under the reference; empty without one. */
+  referenceLogProbs: number[]
+}
+
+const scalar = (name: string, type: string, more: object = {}) => ({ name, type, repetition_type: 'REQUIRED', ...more })
+const text = (name: string, repetition_type = 'REQUIRED') => ({
+  name,
+  type: 'BYTE_ARRAY',
+  converted_type: 'UTF8',
+  repetition_type,
+})
+const list = (name: string, type: string) => [
+  { name, repetition_type: 'REQUIRED', converted_type: 'LIST', num_children: 1 },
+  { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+  { name: 'element', type, repetition_type: 'REQUIRED' },
+]
+
+const rewardPrefix = 'reward.'
+
+/** Columns in their order: name, elements of the schema, and the value of a row. */
+const columnsOf = (names: readonly string[]): { name: string; schema: object[]; value(row: RolloutRow): unknown }[] => [
+  ...(['rollout', 'step', 'group', 'member'] as const).map((name) => ({
+    name,
+    schema: [scalar(name, 'INT32')],
+    value: (row: RolloutRow) => row[name],
+  })),
+  ...(['id', 'prompt', 'completion', 'finishReason'] as const).map((name) => ({
+    name,
+    schema: [text(name)],
+    value: (row: RolloutRow) => row[name],
+  })),
+  { name: 'reference', schema: [text('reference', 'OPTIONAL')], value: (row) => row.reference },
+  { name: 'trained', schema: [scalar('trained', 'BOOLEAN')], value: (row) => row.trained },
+  ...(['reward', 'advantage', 'kl'] as const).map((name) => ({
+    name,
+    schema: [scalar(name, 'DOUBLE', { repetition_type: 'OPTIONAL' })],
+    value: (row: RolloutRow) => row[name],
+  })),
+  ...names.map((name) => ({
+    name: rewardPrefix + name,
+    schema: [scalar(rewardPrefix + name, 'DOUBLE', { repetition_type: 'OPTIONAL' })],
+    value: (row: RolloutRow) => row.rewards[name] ?? null,
+  })),
+  ...(['promptIds', 'completionIds'] as const).map((name) => ({
+    name,
+    schema: list(name, 'INT32'),
+    value: (row: RolloutRow) => row[name],
+  })),
+  ...(['logProbs', 'referenceLogProbs'] as const).map((name) => ({
+    name,
+    schema: list(name, 'FLOAT'),
+    value: (row: RolloutRow) => row[name],
+  })),
+]
+
+/** Name of the file of a rollout, such as `rollout-00000012.parquet`. */
+export const rolloutFile = (rollout: number): string => `rollout-${String(rollout).padStart(8, '0')}.parquet`
+
+/** Writes the rows of one rollout. @param rewards names of the reward functions, each a column `reward.NAME` */
+export const writeRollout = async (
+  folder: string,
+  rollout: number,
+  rows: readonly RolloutRow[],
+  rewards: readonly string[],
+): Promise<string> => {
+  const columns = columnsOf(rewards)
+  const bytes = parquetWriteBuffer({
+    columnData: columns.map(({ name, value }) => ({ name, data: rows.map(value) })),
+    schema: [{ name: 'root', num_children: columns.length }, ...columns.flatMap(({ schema }) => schema)] as never,
+  })
+  await makeFolder(folder, 'out')
+  const path = join(folder, rolloutFile(rollout))
+  await writeFileAtomic(path, new Uint8Array(bytes))
+  return path
+}
+
+const nullable = z.number().nullable().default(null)
+const rowSchema = z.looseObject({
+  rollout: z.number(),
+  step: z.number(),
+  group: z.number(),
+  member: z.number(),
+  id: z.string(),
+  prompt: z.string(),
+  completion: z.string(),
+  finishReason: z.string(),
+  reference: z.string().nullable().default(null),
+  trained: z.boolean(),
+  reward: nullable,
+  advantage: nullable,
+  kl: nullable,
+  promptIds: z.array(z.number()),
+  completionIds: z.array(z.number()),
+  logProbs: z.array(z.number()),
+  referenceLogProbs: z.array(z.number()),
+})
+
+const rowOf = (fields: unknown, path: string): RolloutRow => {
+  const parsed = rowSchema.safeParse(fields)
+  if (!parsed.success)
+    throw new DataError(
+      'Expected the columns of a rollout, got others. The file is damaged, or of another program.',
+      path,
+    )
+  const rewards: RolloutRow['rewards'] = {}
+  const known: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(parsed.data))
+    if (name.startsWith(rewardPrefix))
+      rewards[name.slice(rewardPrefix.length)] = typeof value === 'number' ? value : null
+    else known[name] = value
+  return { ...(known as unknown as RolloutRow), rewards }
+}
+
+/** The files of a run's rollouts, in their order. */
+export const rolloutFiles = async (folder: string): Promise<string[]> => {
+  const names = await readdir(folder).catch(() => [] as string[])
+  return names
+    .filter((name) => /^rollout-\d{8,}\.parquet$/.test(name))
+    .sort((a, b) => Number.parseInt(a.slice(8), 10) - Number.parseInt(b.slice(8), 10))
+    .map((name) => join(folder, name))
+}
+
+/** The rows of one file. @throws DataError for a damaged file */
+export const readRollout = async (path: string): Promise<RolloutRow[]> => {
+  try {
+    const file = await asyncBufferFromFile(path)
+    const metadata = await readParquetMetadata(file)
+    const rows = await readParquetRows({ file, metadata, rowStart: 0, rowEnd: Number(metadata.num_rows) })
+    return rows.map((row) => rowOf(row, path))
+  } catch (error) {
+    if (error instanceof DataError) throw error
+    throw new DataError(`Expected a Parquet file, got one with a fault: ${(error as Error).message}.`, path)
+  }
+}

@@ -1,0 +1,54 @@
+// The data of a rollout: prompts, the answers that the policy wrote to them, and what was measured on each answer. Plain numbers.
+import type { FinishReason } from '../../generation/index.ts'
+import type { PromptRecord } from '../../tasks/index.ts'
+
+/** A prompt that rollouts answer. */
+export interface RolloutPrompt {
+  record: PromptRecord
+  ids: readonly number[]
+  /** Tokens that end an answer. */
+  endTokens: readonly number[]
+}
+
+/** An answer of the policy to a prompt. Lists of tokens have one entry per token of `ids`. */
+export interface RolloutAnswer {
+  /** Index of the prompt in the data. */
+  prompt: number
+  /** Number of its group: the answers to one prompt. */
+  group: number
+  /** Number within the group, from 0. */
+  member: number
+  /** Tokens after the prompt, the end token included. */
+  ids: Uint32Array
+  /** 1 for tokens that the policy chose, 0 for others, such as the output of a tool. */
+  mask: Uint8Array
+  finishReason: FinishReason
+  /** Log-probabilities of the tokens as they were sampled. */
+  logProbs: Float32Array
+  /** Log-probabilities under the reference model; undefined without one. */
+  reference?: Float32Array
+  /** The critic's value of the text before each token; undefined without a critic. */
+  values?: Float32Array
+  /** Entropy of the distribution that each token was sampled from, in nats; undefined if it was not measured. */
+  entropy?: Float32Array
+  /** By reward function; null where a function could not score it. */
+  rewards: (number | null)[]
+  /** Weighted sum of the rewards; null where no function scored the answer. */
+  reward: number | null
+}
+
+/** The answers to one prompt. */
+export type RolloutGroup = readonly RolloutAnswer[]
+
+/** Whether the policy ended the answer itself. */
+export const isFinished = ({ finishReason }: Pick<RolloutAnswer, 'finishReason'>): boolean =>
+  finishReason === 'eos' || finishReason === 'stop'
+
+/**
+ * Whether the rewards of a group differ. Answers without a reward do not count. Equality is exact: a standard deviation of equal rewards
+ * may be a rounding error above 0.
+ */
+export const hasVariance = (group: RolloutGroup): boolean => {
+  const rewards = group.flatMap(({ reward }) => (reward === null ? [] : [reward]))
+  return rewards.some((reward) => reward !== rewards[0])
+}

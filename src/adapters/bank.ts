@@ -22,6 +22,7 @@ import {
   type SwappedParameter,
   swapParameter,
 } from './parameter-places.ts'
+import { RoutedLayer, type RoutedSegment } from './routed-layer.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
 export type AnyAdapter = AdapterDefinition<any>
@@ -66,6 +67,9 @@ class DropoutRecorder extends LayerAdapter<Body, Body['forward']> {
     }
   }
 }
+
+/** Name under which a layer has the adapters of a mixed batch; no adapter can have it. */
+const ROUTED = '(routed)'
 
 // A body has one bank, however many models with different heads share the body.
 const banks = new WeakMap<Body, AdapterBank>()
@@ -257,6 +261,48 @@ export class AdapterBank {
       throw error
     }
     return wanted.at(-1)?.model ?? this.#base
+  }
+
+  /** Whether an adapter can be in one batch with others: it changes layers row by row, and swaps no parameter. */
+  canMix(name: string): boolean {
+    const { attachment, copies } = this.get(name)
+    return copies.size === 0 && attachment.placements.every(({ adapter }) => adapter.rowWise)
+  }
+
+  /** Runs with one adapter, or none, in the model; afterwards the same ones are active as before. */
+  using<Result>(name: string | null, body: (model: Model) => Result): Result {
+    const wanted = name === null ? [] : [name]
+    if (this.active.join() === wanted.join()) return body(name === null ? this.#base : this.get(name).model)
+    return this.#withBareBase(() => {
+      if (name === null) return body(this.#base)
+      try {
+        return body(this.activate(name, { merged: [] }))
+      } finally {
+        this.activate([])
+      }
+    })
+  }
+
+  /**
+   * Runs with several adapters in the model that `canMix`, each for its part of a packed row; afterwards the same ones are
+   * active as before.
+   */
+  routed<Result>(segments: readonly RoutedSegment[], body: (model: Model) => Result): Result {
+    const names = [...new Set(segments.flatMap(({ name }) => (name === null ? [] : [name])))]
+    if (names.length === 0) return this.using(null, body)
+    return this.#withBareBase(() => {
+      const byHost = new Map<Module, Map<string, LayerAdapter>>()
+      for (const name of names)
+        for (const { host, adapter } of this.get(name).attachment.placements)
+          byHost.set(host, (byHost.get(host) ?? new Map<string, LayerAdapter>()).set(name, adapter))
+      const route = { segments }
+      for (const [host, layers] of byHost) insertAdapter(host, ROUTED, new RoutedLayer(route, layers))
+      try {
+        return body(this.#base)
+      } finally {
+        for (const host of byHost.keys()) removeAdapter(host, ROUTED)
+      }
+    })
   }
 
   /** Removes an adapter; the base is as it was before, unless it was trained in place. */

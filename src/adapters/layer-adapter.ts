@@ -20,6 +20,11 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
    */
   abstract wrap(host: Host, next: Way, lowest?: boolean): Way
 
+  /** Whether a row of its output depends on that row alone, so that rows with different adapters can be in one batch. */
+  get rowWise(): boolean {
+    return false
+  }
+
   /**
    * Tensors that replace the layer's own fields and have this adapter's effect; undefined for a change that is not
    * linear.

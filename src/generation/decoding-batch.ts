@@ -24,6 +24,17 @@ export const asLanguageModel = (model: Model, caller: string): LanguageModel => 
   return model as LanguageModel
 }
 
+/**
+ * Logits of the next token after hidden states [n,C]: [n,V], in float32 for any dtype of the weights, since with bfloat16
+ * many tokens would tie.
+ */
+export const logitsOf = ({ head }: LanguageModel, hidden: Tensor): Tensor => {
+  const prepared = head.prepare(hidden)
+  const wide = prepared.dtype === 'bfloat16' ? prepared.to('float32') : prepared
+  const logits = head.lmHead.forward(wide)
+  return logits.dtype === 'float32' ? logits : logits.to('float32')
+}
+
 /** How a batch of sequences is decoded. */
 export interface DecodingBatchOptions {
   /** Upper bound of the new tokens of a sequence. */
@@ -122,12 +133,7 @@ export class DecodingBatch {
       noGrad(() => {
         const hidden = this.#hasEncoder ? this.#decode(known, length) : this.#continue(known, length)
         const last = length === 1 ? hidden : hidden.narrow(1, length - 1, 1)
-        const { head } = this.#model
-        // float32 for any dtype of the weights: with bfloat16 logits many tokens would tie.
-        const prepared = head.prepare(last)
-        const wide = prepared.dtype === 'bfloat16' ? prepared.to('float32') : prepared
-        const logits = head.lmHead.forward(wide).squeeze(1)
-        return logits.dtype === 'float32' ? logits : logits.to('float32')
+        return logitsOf(this.#model, last.squeeze(1))
       }),
     )
   }

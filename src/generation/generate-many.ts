@@ -1,20 +1,78 @@
-// Generation for many prompts: batches of similar lengths, for little padding, and results in the order of the prompts.
+// Generation for many prompts: a scheduler keeps its rows full, and results come in the order of the prompts.
 import { ConfigError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
-import { type AbortOptions, type GenerationResult, generate, type Prompt } from './generate.ts'
-import type { GenerationOptions } from './options.ts'
+import { generate } from './generate.ts'
+import type { AbortOptions, GenerationResult, Prompt } from './job.ts'
+import { type GenerationOptions, parseGeneration } from './options.ts'
+import { GenerationScheduler } from './scheduler.ts'
 
 /** Options of `generateMany`. */
 export interface GenerateManyOptions extends AbortOptions {
-  /** Prompts in a batch (default: 8). */
+  /** Maximum number of texts that are computed together; in beam search, prompts in a batch (default: 8). */
   batchSize?: number
-  /** Called after each batch with its results and the progress. */
+  /** Called whenever `batchSize` more prompts are done, and at the end, with their results and the progress. */
   onBatch?(results: readonly GenerationResult[], done: { prompts: number; of: number }): void
 }
 
+/** Token ids of one prompt, and its place. */
+interface PlacedPrompt {
+  ids: readonly number[]
+  index: number
+}
+
+interface Plan {
+  model: Model
+  tokenizer: Tokenizer
+  /** The longest first: if memory does not suffice, it fails at the beginning and not at the end. */
+  prompts: readonly PlacedPrompt[]
+  options: GenerationOptions
+  batchSize: number
+  signal: AbortSignal | undefined
+  /** Gets the results of each prompt. */
+  done(results: GenerationResult[]): void
+}
+
+/** The seed of one prompt. */
+const optionsFor = (options: GenerationOptions, { index }: PlacedPrompt): GenerationOptions =>
+  Array.isArray(options.seed) ? { ...options, seed: options.seed[index] } : options
+
+/** Beam search reorders the rows of a batch, so it goes batch by batch. */
+const searchBatches = async ({ model, tokenizer, prompts, options, batchSize, signal, done }: Plan): Promise<void> => {
+  for (let at = 0; at < prompts.length && !signal?.aborted; at += batchSize) {
+    const part = prompts.slice(at, at + batchSize)
+    const ids = part.map((prompt) => prompt.ids)
+    const results = await generate(model, tokenizer, ids, options, { signal })
+    for (const [i, { index }] of part.entries())
+      done(
+        results.filter(({ promptIndex }) => promptIndex === i).map((result) => ({ ...result, promptIndex: index })),
+      )
+  }
+}
+
+const schedule = async ({ model, tokenizer, prompts, options, batchSize, signal, done }: Plan): Promise<void> => {
+  const scheduler = new GenerationScheduler(model, { tokenizer, maxRows: batchSize })
+  try {
+    const groups = prompts.map((prompt) => {
+      const handles = scheduler.submitGroup({ prompt: prompt.ids, options: optionsFor(options, prompt), signal })
+      return { handles, index: prompt.index }
+    })
+    await Promise.all(
+      groups.map(async ({ handles, index }) => {
+        const results = await Promise.all(handles.map(({ result }) => result))
+        // What was not begun before an abort has no result.
+        const begun = results.filter(({ finishReason, newTokens }) => finishReason !== 'aborted' || newTokens > 0)
+        if (begun.length > 0) done(begun.map((result) => ({ ...result, promptIndex: index })))
+      }),
+    )
+  } finally {
+    scheduler.free()
+  }
+}
+
 /**
- * As `generate`, batch by batch: the same texts for any batch size. A text that ends leaves its batch.
+ * As `generate`, for many prompts: the same texts for any batch size. A text that ends is replaced by the next prompt at
+ * once.
  * @throws ConfigError as `generate`, and for a batch size below 1
  */
 export const generateMany = async (
@@ -26,23 +84,30 @@ export const generateMany = async (
 ): Promise<GenerationResult[]> => {
   if (!(Number.isInteger(batchSize) && batchSize > 0))
     throw new ConfigError(`Expected a whole number above 0 for \`batchSize\`, got ${batchSize}.`)
-  const rows = prompts.map((prompt) => (typeof prompt === 'string' ? Array.from(tokenizer.encode(prompt).ids) : prompt))
-  // The longest prompts first: if memory does not suffice, it fails at the beginning and not at the end.
-  const order = Array.from(rows.keys()).sort((a, b) => rows[b].length - rows[a].length)
+  const { seed, numBeams, useCache } = parseGeneration(options)
+  if (Array.isArray(seed) && seed.length !== prompts.length)
+    throw new ConfigError(`Expected a \`seed\` for each of ${prompts.length} prompts, got ${seed.length}.`)
+  const rows = prompts.map((prompt, index) => ({
+    ids: typeof prompt === 'string' ? Array.from(tokenizer.encode(prompt).ids) : prompt,
+    index,
+  }))
   const found: GenerationResult[][] = rows.map(() => [])
-  const { seed } = options
-  for (let at = 0; at < order.length && !signal?.aborted; at += batchSize) {
-    const part = order.slice(at, at + batchSize)
-    const results = await generate(
-      model,
-      tokenizer,
-      part.map((i) => rows[i]),
-      Array.isArray(seed) ? { ...options, seed: part.map((i) => seed[i]) } : options,
-      { signal },
-    )
-    const placed = results.map((result) => ({ ...result, promptIndex: part[result.promptIndex] }))
-    for (const result of placed) found[result.promptIndex].push(result)
-    onBatch?.(placed, { prompts: Math.min(order.length, at + batchSize), of: order.length })
+  let batch: GenerationResult[] = []
+  let finished = 0
+  const report = () => {
+    if (batch.length > 0) onBatch?.(batch, { prompts: finished, of: rows.length })
+    batch = []
   }
+  const done = (results: GenerationResult[]) => {
+    found[results[0].promptIndex] = results
+    batch.push(...results)
+    finished++
+    if (finished % batchSize === 0) report()
+  }
+  const longestFirst = rows.sort((a, b) => b.ids.length - a.ids.length)
+  const plan = { model, tokenizer, prompts: longestFirst, options, batchSize, signal, done }
+  if (numBeams > 1 || !useCache) await searchBatches(plan)
+  else await schedule(plan)
+  report()
   return found.flat()
 }

@@ -1,15 +1,10 @@
 // Text generation: `generate`, `streamText`, and the parts that other folders use.
 
+export type { AdapterRouting, AdapterSegment } from './adapter-routing.ts'
 export { DecodingBatch, type DecodingBatchOptions, type LanguageModel } from './decoding-batch.ts'
-export {
-  type AbortOptions,
-  type GenerationResult,
-  generate,
-  type Prompt,
-  streamText,
-  type TextPiece,
-} from './generate.ts'
+export { generate, streamText } from './generate.ts'
 export { type GenerateManyOptions, generateMany } from './generate-many.ts'
+export type { AbortOptions, GenerationResult, Prompt, TextPiece } from './job.ts'
 export { KvCache } from './kv-cache.ts'
 export { type LogitsProcessor, logitsProcessors } from './logits-processors.ts'
 export {
@@ -22,5 +17,8 @@ export {
   withDefaults,
 } from './options.ts'
 export { samplingProcessors } from './sampling.ts'
+export type { GenerationHandle, GenerationRequest } from './scheduled-text.ts'
+export { GenerationScheduler, type SchedulerOptions } from './scheduler.ts'
 export { type FinishReason, TextAssembler } from './stopping.ts'
 export { TextSession } from './text-session.ts'
+export type { LogProbKind } from './token-choice.ts'

@@ -3,7 +3,8 @@
 import type { Model } from '../models/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { DecodingBatch } from './decoding-batch.ts'
-import { type AbortOptions, type Prompt, prepareStream, startBatch, streamJob, type TextPiece } from './generate.ts'
+import { prepareStream, streamJob } from './generate.ts'
+import { type AbortOptions, type Prompt, startBatch, type TextPiece } from './job.ts'
 import type { GenerationOptions } from './options.ts'
 
 /** Streams one text after another and computes only the part of each prompt that differs from the one before. */

@@ -16,14 +16,27 @@ import { applyRotary } from './rope.ts'
 /** Cache of the keys and values of earlier tokens, for one layer. */
 export interface LayerCache {
   /** Appends keys and values [B,T,K,D] and returns all so far, [B,S,K,D]. */
-  append(key: Tensor, value: Tensor): { key: Tensor; value: Tensor }
+  append(key: Tensor, value: Tensor): CachedKeys
   /**
    * For layers that write the next token into the cache themselves: reserves position `past` of the buffers [B,capacity,K,D].
    * Undefined before the first `append`, and for a cache without such buffers.
    */
   takeOne?(): { keys: Tensor; values: Tensor; past: number } | undefined
+  /**
+   * For caches of packed rows with different lengths: puts the keys and values of virtual tokens, [1,P,K,D] or [P,K·D],
+   * in front of the rows that have no token yet.
+   */
+  prepend?(virtual: () => { key: Tensor; value: Tensor }): void
   /** Keys and values of cross attention, which stay the same: computed at the first call and cached. */
   source(make: () => { key: Tensor; value: Tensor }): { key: Tensor; value: Tensor }
+}
+
+/** Keys and values of all tokens so far. */
+export interface CachedKeys {
+  key: Tensor
+  value: Tensor
+  /** Packed rows: cumulative lengths of the keys, int64 [n+1]. */
+  starts?: Tensor
 }
 
 /** Masks, packing and positions of a batch, shared by all layers of a forward pass. */
@@ -141,18 +154,17 @@ export class Attention extends Module {
       return { key, value: split(this.vProj.forward(source), this.#kvHeads) }
     }
     const extend = ({ key, value }: { key: Tensor; value: Tensor }) => cache?.append(key, value) ?? { key, value }
-    const { key, value } =
+    const all: CachedKeys =
       options.source !== undefined && cache !== undefined ? cache.source(project) : extend(project())
-    const mixed =
-      context.bias === undefined ? this.#fused(query, key, value, context) : this.#biased(query, key, value, context)
+    const mixed = context.bias === undefined ? this.#fused(query, all, context) : this.#biased(query, all, context)
     return mixed.reshape([batch, length, this.#heads * this.#headDim])
   }
 
-  #fused(query: Tensor, key: Tensor, value: Tensor, context: AttentionContext): Tensor {
+  #fused(query: Tensor, { key, value, starts }: CachedKeys, context: AttentionContext): Tensor {
     return attention(query, key, value, {
       mask: context.mask,
       queryStarts: context.starts,
-      keyStarts: context.keyStarts ?? context.starts,
+      keyStarts: starts ?? context.keyStarts ?? context.starts,
       causal: this.#causal,
       window: this.#window,
       scale: this.#scale,
@@ -162,7 +174,7 @@ export class Attention extends Module {
   }
 
   /** Attention with a bias that may need a gradient, which the fused kernel does not compute. Causality is part of the bias. */
-  #biased(query: Tensor, key: Tensor, value: Tensor, { bias, mask, generator }: AttentionContext): Tensor {
+  #biased(query: Tensor, { key, value }: CachedKeys, { bias, mask, generator }: AttentionContext): Tensor {
     const added = mask === undefined ? bias : bias?.maskedFill(mask.logicalNot(), Number.NEGATIVE_INFINITY)
     const heads = (x: Tensor) => x.transpose(1, 2) // [B,T,H,D] -> [B,H,T,D]
     const dropout = this.training ? this.#dropout : 0

@@ -34,6 +34,10 @@ export class BottleneckLayer extends LayerAdapter<Module, Way> {
     this.to({ dtype: like.dtype, device: like.device })
   }
 
+  override get rowWise(): boolean {
+    return true
+  }
+
   wrap(_: Module, next: Way): Way {
     const { activation, scale, parallel } = this.#shape
     const change = (x: Tensor) => {

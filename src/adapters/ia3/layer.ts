@@ -18,6 +18,10 @@ export class Ia3Layer extends LayerAdapter<Linear, Way> {
     this.scale = shared ?? keep(ones([shape[onInput ? 1 : 0]], { dtype, device }))
   }
 
+  override get rowWise(): boolean {
+    return true
+  }
+
   /** Whether the input is scaled instead of the output. */
   get onInput(): boolean {
     return this.#onInput

@@ -41,6 +41,10 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
     if (shape.dora) this.magnitude = keep(noGrad(() => this.#squares(host).sqrt().to(dtype)))
   }
 
+  override get rowWise(): boolean {
+    return true
+  }
+
   /** Initialises A as PyTorch does for a linear layer. B is zero, so that the layer starts unchanged. */
   initializeA(generator: Generator): void {
     const bound = this.a.shape[1] ** -0.5

@@ -53,6 +53,20 @@ export const checkCount = (virtual: number, { definition, facts: { maxPositions 
     )
 }
 
+/**
+ * Positions after the virtual ones, for rows of different lengths.
+ * @throws ShapeError as `checkLength`
+ */
+export const shiftPositions = (
+  positionIds: Tensor | undefined,
+  virtual: number,
+  positions: number | undefined,
+): Tensor | undefined => {
+  if (positionIds !== undefined && positions !== undefined)
+    checkLength(positionIds.max().item() + 1, virtual, positions)
+  return positionIds?.add(virtual)
+}
+
 /** An attention mask [B,S] with the virtual positions, all visible, in front. */
 export const widenMask = (mask: Tensor | undefined, virtual: number): Tensor | undefined =>
   mask === undefined

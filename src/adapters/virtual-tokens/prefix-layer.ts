@@ -15,6 +15,7 @@ import {
   type KeysAndValues,
   prefixed,
   prefixedPacked,
+  shiftPositions,
   widenMask,
 } from './positions.ts'
 
@@ -85,6 +86,9 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
           decoderAttentionMask: widenMask(inputs.decoderAttentionMask, virtualTokens),
           pastLength: pastLength + virtualTokens,
         })
+      // Rows of different lengths: each has its prefix in its own cache.
+      if (inputs.cache?.[0]?.prepend !== undefined)
+        return next({ ...inputs, positionIds: shiftPositions(positionIds, virtualTokens, this.#maxPositions) })
       const documents = packedDocuments(inputs, virtualTokens)
       if (documents !== undefined && inputs.starts !== undefined) this.#documents.set(inputs.starts, documents)
       checkLength(pastLength + (documents?.longest ?? inputs.inputIds.shape[1]), virtualTokens, this.#maxPositions)
@@ -151,6 +155,10 @@ export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
 
   wrap(_: Attention, next: AttentionWay): AttentionWay {
     return (input, context = {}, options = {}) => {
+      if (options.cache?.prepend !== undefined) {
+        options.cache.prepend(() => this.#bank.ofLayer(this.#index))
+        return next(input, context, options)
+      }
       const own = this.#bank.ofLayer(this.#index)
       const documents = this.#bank.documentsOf(context)
       if (documents === undefined) return next(input, context, { ...options, cache: prefixed(own, options.cache) })

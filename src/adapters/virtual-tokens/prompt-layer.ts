@@ -11,7 +11,7 @@ import {
   type Model,
 } from '../../models/index.ts'
 import type { Embedding, LayerCache } from '../../nn/index.ts'
-import { arange, cat, keep, type Tensor } from '../../tensor/index.ts'
+import { arange, cat, freeTensors, keep, type Tensor } from '../../tensor/index.ts'
 import type { Attachment } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
 import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
@@ -22,6 +22,7 @@ import {
   hasEncoder,
   type KeysAndValues,
   prefixed,
+  shiftPositions,
   widenIds,
   widenMask,
   widenTypes,
@@ -103,6 +104,7 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
       const virtual = this.virtualTokens
       const [batch, length] = inputIds.shape
       if (this.#encoderDecoder) return this.#aroundEncoder(inputs, next)
+      if (cache?.[0]?.prepend !== undefined) return this.#beforeRows(inputs, cache, next)
       const documents = packedDocuments(inputs, virtual)
       checkLength(pastLength + (documents?.longest ?? length), virtual, this.#maxPositions)
       const attentionMask = widenMask(inputs.attentionMask, virtual)
@@ -140,6 +142,43 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
         this.#pending = undefined
       }
     }
+  }
+
+  /** Rows of different lengths: each has the keys and values of the virtual tokens in its own cache. */
+  #beforeRows(inputs: BodyInputs, cache: readonly LayerCache[], next: BodyWay): BodyOutputs {
+    const virtual = this.virtualTokens
+    const positionIds = shiftPositions(inputs.positionIds, virtual, this.#maxPositions)
+    let pairs: KeysAndValues[] | undefined
+    try {
+      for (const [i, layer] of cache.entries())
+        layer.prepend?.(() => {
+          pairs ??= this.#computePairs(inputs, cache.length, next)
+          return pairs[i]
+        })
+      return next({ ...inputs, positionIds })
+    } finally {
+      for (const { key, value } of pairs ?? []) freeTensors([key, value])
+    }
+  }
+
+  /** Keys and values of the virtual tokens in each layer; they do not depend on a text. */
+  #computePairs({ inputIds }: BodyInputs, numLayers: number, next: BodyWay): KeysAndValues[] {
+    const pairs: KeysAndValues[] = []
+    const capture = (): LayerCache => ({
+      append: (key, value) => {
+        pairs.push({ key: keep(key.clone()), value: keep(value.clone()) })
+        return { key, value }
+      },
+      source: (make) => make(),
+    })
+    this.#pending = {}
+    try {
+      const ids = widenIds(inputIds.narrow(0, 0, 1).narrow(1, 0, 0), this.virtualTokens, this.#fill)
+      next({ inputIds: ids, cache: Array.from({ length: numLayers }, capture) })
+    } finally {
+      this.#pending = undefined
+    }
+    return pairs
   }
 
   /** The output of the encoder contains the virtual tokens, and the decoder attends to them. */

@@ -1,0 +1,43 @@
+// A forward pass of a decoder over rows of different lengths: the next tokens of each, end to end in one packed row.
+// Independent of architectures, of how tokens are chosen, and of the order in which rows are computed.
+import { noGrad, scope, Tensor } from '../tensor/index.ts'
+import { type LanguageModel, logitsOf } from './decoding-batch.ts'
+import type { Piece, SlotCache } from './slot-cache.ts'
+
+/** Runs the tokens through the model and caches them. @returns logits after the last token of each piece, float32 [n,V] */
+export const nextLogits = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[]): Tensor => {
+  cache.begin(pieces)
+  try {
+    const logits = scope(() => noGrad(() => forward(model, cache, pieces)))
+    cache.commit()
+    return logits
+  } catch (error) {
+    cache.cancel()
+    throw error
+  }
+}
+
+const forward = (model: LanguageModel, cache: SlotCache, pieces: readonly Piece[]): Tensor => {
+  const total = pieces.reduce((sum, { ids }) => sum + ids.length, 0)
+  const inputIds = new BigInt64Array(total)
+  const positionIds = new BigInt64Array(total)
+  const starts = new BigInt64Array(pieces.length + 1)
+  let at = 0
+  pieces.forEach(({ slot, ids }, piece) => {
+    const before = cache.length(slot)
+    ids.forEach((id, i) => {
+      inputIds[at] = BigInt(id)
+      positionIds[at++] = BigInt(before + i)
+    })
+    starts[piece + 1] = BigInt(at)
+  })
+  const { hidden } = model.body.forward({
+    inputIds: Tensor.from(inputIds, { shape: [1, total] }),
+    positionIds: Tensor.from(positionIds, { shape: [1, total] }),
+    starts: Tensor.from(starts),
+    cache: cache.layers,
+  })
+  const ends = Tensor.from(starts.slice(1).map((end) => end - 1n))
+  const last = total === pieces.length ? hidden.squeeze(0) : hidden.squeeze(0).indexSelect(0, ends)
+  return logitsOf(model, last)
+}

@@ -1,0 +1,475 @@
+// The scheduler of text generation: requests of any length and settings share the steps of one model. A finished row is
+// replaced at once, long prompts are computed in parts between the steps of other rows, and texts of one prompt share its
+// computation. A text depends on its own request alone. Independent of architectures and adapters.
+import { setImmediate } from 'node:timers/promises'
+import { ConfigError, OutOfMemoryError } from '../core/index.ts'
+import type { Model } from '../models/index.ts'
+import { keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
+import type { AdapterRouting } from './adapter-routing.ts'
+import { asLanguageModel, type LanguageModel } from './decoding-batch.ts'
+import { Cohort } from './cohort.ts'
+import { textsOf } from './growing-text.ts'
+import { prepareJob } from './job.ts'
+import { nextLogits } from './row-decoder.ts'
+import { type GenerationHandle, type GenerationRequest, PromptGroup, ScheduledText } from './scheduled-text.ts'
+import { SlotCache } from './slot-cache.ts'
+import { chooseTokens, type TokenChoice, TokenChooser } from './token-choice.ts'
+
+/** Settings of a scheduler. */
+export interface SchedulerOptions {
+  /** For prompts and results as text. */
+  tokenizer?: Tokenizer
+  /** Maximum number of texts that are computed together (default: 16). It is halved when memory does not suffice. */
+  maxRows?: number
+  /** Maximum number of prompt tokens that are computed between two steps of the other texts (default: 256). */
+  prefillTokens?: number
+  /** Adapters that requests can choose by name. */
+  adapters?: AdapterRouting
+  /**
+   * A value that changes whenever weights change, such as the number of the training step: nothing that was computed
+   * with other weights is used again.
+   */
+  version?: () => number | string
+}
+
+/** The next tokens of a text in a forward pass. */
+interface Part {
+  text: ScheduledText
+  ids: readonly number[]
+  /** Tokens that are cached before them. */
+  from: number
+}
+
+/** Prompt tokens of a step in which no text waits for its next token. */
+const idlePrefillTokens = 2048
+/** Tokens beyond the prompt for which space is made at first. */
+const firstCapacity = 1024
+
+/** @throws ConfigError for anything but a whole number above 0 */
+const positive = (name: string, value: number): number => {
+  if (Number.isInteger(value) && value > 0) return value
+  throw new ConfigError(`Expected a whole number above 0 for \`${name}\`, got ${value}.`)
+}
+
+/**
+ * Generates texts for requests that come at any time. It works between `submit` and the last result, a step at a time, and
+ * lets other work of the process run between the steps. Requests are begun in their order.
+ */
+export class GenerationScheduler {
+  readonly #model: LanguageModel
+  readonly #options: SchedulerOptions
+  readonly #maxRows: number
+  readonly #prefillTokens: number
+  readonly #cache: SlotCache
+  #cohorts: Cohort[] = []
+  /** In order of arrival. */
+  #waiting: ScheduledText[] = []
+  /** In order of arrival. */
+  #running: ScheduledText[] = []
+  /** The group whose prompt is in a slot. */
+  readonly #slotGroups = new Map<number, PromptGroup>()
+  #rows: number
+  #arrivals = 0
+  #driving: Promise<void> | undefined
+  #version: number | string | undefined
+
+  /** @throws ConfigError for a model that does not write text, or a setting out of range */
+  constructor(model: Model, options: SchedulerOptions = {}) {
+    this.#model = asLanguageModel(model, 'GenerationScheduler')
+    this.#options = options
+    this.#maxRows = positive('maxRows', options.maxRows ?? 16)
+    this.#prefillTokens = positive('prefillTokens', options.prefillTokens ?? 256)
+    this.#rows = this.#maxRows
+    this.#cache = new SlotCache(model.facts.numLayers, 1)
+    // A decoding step multiplies every weight by a few rows, and the kernel for that needs row-major weights.
+    model.body.makeContiguous()
+  }
+
+  /** Texts that wait and texts that are computed. */
+  get load(): { waiting: number; running: number } {
+    return { waiting: this.#waiting.length, running: this.#running.length }
+  }
+
+  /**
+   * Adds a request for one text.
+   * @throws ConfigError as `generate`, for options with several results, and for an unknown adapter
+   */
+  submit(request: GenerationRequest): GenerationHandle {
+    const handles = this.submitGroup(request)
+    if (handles.length === 1) return handles[0]
+    for (const handle of handles) handle.cancel()
+    throw new ConfigError('Expected one text to submit, got several by `numReturnSequences`. Call `submitGroup` instead.')
+  }
+
+  /** Adds a request for `numReturnSequences` texts of one prompt, which is computed once. @throws ConfigError as `submit` */
+  submitGroup(request: GenerationRequest): GenerationHandle[] {
+    const { prompt, options = {}, adapter, logProbs, signal } = request
+    const job = prepareJob(this.#model, 'submit', this.#options.tokenizer, [prompt], options)
+    if (job.settings.numBeams > 1)
+      throw new ConfigError('Expected one beam for a scheduled request, got `numBeams`. Call `generate` instead.')
+    if (!job.settings.useCache)
+      throw new ConfigError('A scheduled request needs `useCache`: remove `useCache`, or call `generate`.')
+    if (adapter !== undefined) this.#routing(adapter).check(adapter)
+    const chooser = new TokenChooser(job.settings, logProbs)
+    const texts = textsOf(job)
+    const group = new PromptGroup(job.prompts[0], texts.length)
+    const handles = texts.map(
+      (text) =>
+        new ScheduledText({
+          job,
+          text,
+          group,
+          chooser,
+          adapter,
+          number: this.#arrivals++,
+          onCancel: (cancelled) => this.#remove(cancelled, (one) => one.finish()),
+        }),
+    )
+    const abort = () => {
+      for (const handle of handles) handle.cancel()
+    }
+    this.#waiting.push(...handles)
+    if (signal?.aborted) abort()
+    else if (signal !== undefined) {
+      signal.addEventListener('abort', abort, { once: true })
+      const settled = Promise.allSettled(handles.map(({ result }) => result))
+      void settled.then(() => signal.removeEventListener('abort', abort))
+    }
+    this.#driving ??= this.#drive()
+    return handles
+  }
+
+  /** Resolves when no text waits or is computed. */
+  async idle(): Promise<void> {
+    while (this.#driving !== undefined) await this.#driving
+  }
+
+  /** Cancels all texts and frees the caches. The scheduler can be used again. */
+  free(): void {
+    for (const text of [...this.#waiting, ...this.#running]) text.cancel()
+    this.#forgetSlots()
+    this.#cache.free()
+    this.#freeCohorts()
+    this.#rows = this.#maxRows
+  }
+
+  async #drive(): Promise<void> {
+    try {
+      while (true) {
+        // Gives signals, requests and other work of the process a turn.
+        await setImmediate()
+        if (this.#waiting.length + this.#running.length === 0) break
+        this.#step()
+      }
+    } catch (error) {
+      // A fault of the scheduler itself: nobody may wait for ever.
+      for (const text of [...this.#waiting, ...this.#running]) this.#remove(text, (one) => one.fail(error))
+    } finally {
+      this.#driving = undefined
+    }
+  }
+
+  #step(): void {
+    const training = this.#model.training
+    if (training) this.#model.eval()
+    try {
+      this.#followVersion()
+      if (this.#model.facts.causal) this.#stepDecoder()
+      else this.#stepEncoderDecoder()
+    } finally {
+      if (training) this.#model.train()
+    }
+  }
+
+  /** Drops what was computed with other weights; texts that are being computed go on from the tokens they have. */
+  #followVersion(): void {
+    const { version = () => 0 } = this.#options
+    const current = version()
+    const changed = this.#version !== undefined && this.#version !== current
+    this.#version = current
+    if (!changed) return
+    this.#forgetSlots()
+    if (this.#cohorts.length === 0) return
+    this.#freeCohorts()
+    this.#waiting = [...this.#running, ...this.#waiting]
+    this.#running = []
+  }
+
+  #forgetSlots(): void {
+    for (const { group } of [...this.#waiting, ...this.#running]) group.reset()
+    for (let slot = 0; slot < this.#cache.size; slot++) this.#cache.truncate(slot, 0)
+    this.#slotGroups.clear()
+  }
+
+  #stepDecoder(): void {
+    this.#admit()
+    const decoding = this.#running.filter((text) => !this.#follows(text) && this.#pending(text) === 1)
+    this.#compute(decoding.map((text) => this.#partOf(text, 1)))
+    this.#prefill(decoding.length === 0 ? Math.max(idlePrefillTokens, this.#prefillTokens) : this.#prefillTokens)
+  }
+
+  /** Starts waiting texts in free rows, in their order. */
+  #admit(): void {
+    while (this.#waiting.length > 0 && this.#running.length < this.#rows) {
+      const text = this.#waiting[0]
+      try {
+        const slot = this.#freeSlot(text)
+        this.#waiting.shift()
+        this.#begin(text, slot)
+      } catch (error) {
+        if (error instanceof OutOfMemoryError && this.#halve()) return
+        this.#remove(text, (one) => one.fail(error))
+      }
+    }
+    for (const text of this.#running.filter(({ unstarted, group }) => unstarted && group.logits !== undefined))
+      if (text.slot !== undefined && !text.group.slots.has(text.slot)) this.#copyPrompt(text, text.slot)
+  }
+
+  /** A slot for a text, with its prompt in it if there is one. */
+  #freeSlot(text: ScheduledText): number {
+    const used = new Set(this.#running.map(({ slot }) => slot))
+    const free = Array.from({ length: this.#cache.size }, (_, slot) => slot).filter((slot) => !used.has(slot))
+    const { prompt, maxNewTokens } = { prompt: text.text.seen, maxNewTokens: text.job.maxNewTokens }
+    if (this.#cache.isEmpty) this.#cache.reserve(prompt.length + Math.min(maxNewTokens, firstCapacity))
+    if (free.length === 0) {
+      const { size } = this.#cache
+      const wanted = Math.max(2 * size, this.#running.length + this.#waiting.length)
+      this.#cache.resize(Math.min(this.#rows, wanted))
+      return size
+    }
+    return free.find((slot) => text.group.slots.has(slot)) ?? free[0]
+  }
+
+  #begin(text: ScheduledText, slot: number): void {
+    text.slot = slot
+    this.#running.push(text)
+    if (text.unstarted && text.group.logits !== undefined && this.#copyPrompt(text, slot)) return
+    this.#disown(slot)
+    this.#cache.truncate(slot, 0)
+  }
+
+  /** Starts a text with the prompt of another text of its group. @returns whether there is one */
+  #copyPrompt(text: ScheduledText, slot: number): boolean {
+    const { group } = text
+    const source = group.slots.has(slot) ? slot : group.slots.values().next().value
+    if (source === undefined || group.logits === undefined) {
+      // The next text of the group computes the prompt again.
+      group.reset()
+      return false
+    }
+    this.#cache.copy(source, slot, group.prompt.length)
+    this.#own(slot, group)
+    const [choice] = chooseTokens(group.logits, [text])
+    this.#accept(text, choice)
+    return true
+  }
+
+  /** Passes the logits after a prompt on to the other texts of its group. @param logits float32 [1,V] */
+  #shareLogits({ group, slot }: ScheduledText, logits: Tensor): void {
+    if (slot !== undefined) this.#own(slot, group)
+    if (group.unstarted > 1) group.logits = noGrad(() => keep(logits.clone()))
+  }
+
+  #accept(text: ScheduledText, choice: TokenChoice): void {
+    if (text.accept(choice)) this.#remove(text, (one) => one.finish())
+  }
+
+  /** Takes a text out of the queues and ends it. */
+  #remove(text: ScheduledText, end: (text: ScheduledText) => void): void {
+    this.#waiting = this.#waiting.filter((other) => other !== text)
+    this.#running = this.#running.filter((other) => other !== text)
+    if (text.group.leader === text && text.group.logits === undefined) text.group.leader = undefined
+    text.slot = undefined
+    end(text)
+  }
+
+  /** Halves the rows after memory did not suffice; all texts are computed again. @returns false for a single row */
+  #halve(): boolean {
+    const rows = Math.floor(Math.min(this.#rows, this.#running.length) / 2)
+    if (rows === 0) return false
+    this.#rows = rows
+    for (const text of this.#running) text.slot = undefined
+    this.#waiting = [...this.#running, ...this.#waiting].sort((a, b) => a.number - b.number)
+    this.#running = []
+    this.#forgetSlots()
+    this.#cache.free()
+    this.#cache.resize(0)
+    this.#freeCohorts()
+    return true
+  }
+
+  #own(slot: number, group: PromptGroup): void {
+    this.#disown(slot)
+    this.#slotGroups.set(slot, group)
+    group.slots.add(slot)
+  }
+
+  #disown(slot: number): void {
+    this.#slotGroups.get(slot)?.slots.delete(slot)
+    this.#slotGroups.delete(slot)
+  }
+
+  /** Whether another text computes the prompt of this one. */
+  #follows(text: ScheduledText): boolean {
+    const { group } = text
+    if (!text.unstarted || group.unstarted === 1) return false
+    group.leader ??= text
+    return group.leader !== text
+  }
+
+  /** Tokens of a text that are not cached yet. */
+  #pending({ text, slot }: ScheduledText): number {
+    return text.seen.length - this.#cache.length(slot as number)
+  }
+
+  /** Computes parts of prompts, at most `budget` tokens. */
+  #prefill(budget: number): void {
+    const parts: Part[] = []
+    let left = budget
+    for (const text of this.#running) {
+      if (left === 0) break
+      if (this.#follows(text)) continue
+      const pending = this.#pending(text)
+      if (pending < 2) continue
+      const part = this.#partOf(text, Math.min(pending, left))
+      left -= part.ids.length
+      parts.push(part)
+    }
+    this.#compute(parts)
+  }
+
+  /** The next `count` tokens of a text that are not cached. */
+  #partOf(text: ScheduledText, count: number): Part {
+    const from = this.#cache.length(text.slot as number)
+    return { text, ids: text.text.seen.slice(from, from + count), from }
+  }
+
+  /** Computes parts in one forward pass for each kind of adapter, and chooses the next tokens. */
+  #compute(parts: readonly Part[]): void {
+    const batches = new Map<string, Part[]>()
+    for (const part of parts) {
+      const { adapter } = part.text
+      const key = adapter === undefined ? '' : `:${this.#routing(adapter).batchKey(adapter)}`
+      batches.set(key, [...(batches.get(key) ?? []), part])
+    }
+    for (const batch of batches.values()) {
+      const order = batch.sort((a, b) => (a.text.adapter ?? '').localeCompare(b.text.adapter ?? ''))
+      this.#computeBatch(order)
+    }
+  }
+
+  #computeBatch(given: readonly Part[]): void {
+    // Memory may have run out in a batch before this one.
+    const batch = given.filter(({ text }) => text.slot !== undefined)
+    if (batch.length === 0) return
+    const texts = batch.map(({ text }) => text)
+    this.#attempt(
+      texts,
+      () => scope(() => this.#forward(batch)),
+      () => {
+        for (const part of batch) {
+          // A token that was cached without a choice after it is computed again.
+          const { slot } = part.text
+          if (slot !== undefined) this.#cache.truncate(slot, part.from)
+          this.#computeBatch([part])
+        }
+      },
+    )
+  }
+
+  #forward(batch: readonly Part[]): void {
+    const pieces = batch.map(({ text, ids }) => ({ slot: text.slot as number, ids }))
+    const run = (model: Model) => nextLogits(model as LanguageModel, this.#cache, pieces)
+    const { adapter } = batch[0].text
+    const segments = batch.map(({ text, ids }) => ({ adapter: text.adapter ?? null, tokens: ids.length }))
+    const logits = adapter === undefined ? run(this.#model) : this.#routing(adapter).run(segments, run)
+    const done = batch.flatMap(({ text }, row) => (this.#pending(text) === 0 ? [{ text, row }] : []))
+    if (done.length === 0) return
+    const wanted =
+      done.length === batch.length
+        ? logits
+        : noGrad(() => logits.indexSelect(0, int64(done.map(({ row }) => row))))
+    const choices = chooseTokens(wanted, done.map(({ text }) => text))
+    done.forEach(({ text }, i) => {
+      if (text.group.leader === text && text.unstarted) this.#shareLogits(text, noGrad(() => wanted.narrow(0, i, 1)))
+      this.#accept(text, choices[i])
+    })
+  }
+  /** The decoders of rows with an encoder are in step, so rows begin together: when half of them are free. */
+  #stepEncoderDecoder(): void {
+    const free = this.#rows - this.#running.length
+    if (this.#waiting.length > 0 && free >= Math.ceil(this.#rows / 2)) {
+      const other = this.#waiting.findIndex((text) => !Cohort.fits(text, this.#waiting[0]))
+      const texts = this.#waiting.splice(0, Math.min(free, other < 0 ? free : other))
+      this.#running.push(...texts)
+      this.#beginCohort(texts)
+    }
+    for (const cohort of [...this.#cohorts]) {
+      const [text] = cohort.texts
+      if (text === undefined) this.#dropCohort(cohort)
+      else if (this.#cohorts.includes(cohort)) {
+        const retry = (texts: readonly ScheduledText[]) => {
+          this.#dropCohort(cohort)
+          for (const one of texts) this.#beginCohort([one])
+        }
+        const step = () => {
+          for (const { text: grown, choice } of this.#with(text.adapter, 0, () => cohort.step()))
+            this.#accept(grown, choice)
+        }
+        this.#attempt(cohort.texts, step, retry)
+      }
+    }
+  }
+
+  #beginCohort(texts: readonly ScheduledText[]): void {
+    const begin = () => {
+      const make = (model: Model) => new Cohort(model as LanguageModel, texts)
+      this.#cohorts.push(this.#with(texts[0].adapter, 0, make))
+    }
+    this.#attempt(texts, begin, (each) => {
+      for (const text of each) this.#beginCohort([text])
+    })
+  }
+
+  #freeCohorts(): void {
+    for (const cohort of this.#cohorts) cohort.free()
+    this.#cohorts = []
+  }
+
+  #dropCohort(cohort: Cohort): void {
+    cohort.free()
+    this.#cohorts = this.#cohorts.filter((other) => other !== cohort)
+  }
+
+  /** Runs with the model of one adapter. */
+  #with<Result>(adapter: string | null | undefined, tokens: number, run: (model: Model) => Result): Result {
+    return adapter === undefined ? run(this.#model) : this.#routing(adapter).run([{ adapter, tokens }], run)
+  }
+
+  /**
+   * Runs a step of some texts. Where memory does not suffice, the rows are halved. What fails together is tried text by
+   * text, so that a request that is at fault is the only one that fails.
+   */
+  #attempt(
+    texts: readonly ScheduledText[],
+    step: () => void,
+    retry: (texts: readonly ScheduledText[]) => void,
+  ): void {
+    try {
+      step()
+    } catch (error) {
+      if (error instanceof OutOfMemoryError && this.#halve()) return
+      if (texts.length > 1) retry(texts)
+      else this.#remove(texts[0], (one) => one.fail(error))
+    }
+  }
+
+  #routing(adapter: string | null): AdapterRouting {
+    const { adapters } = this.#options
+    if (adapters !== undefined) return adapters
+    throw new ConfigError(`\`adapter\` needs the scheduler's \`adapters\`: pass them, or leave out "${adapter}".`)
+  }
+}
+
+const int64 = (values: readonly number[]): Tensor => Tensor.from(BigInt64Array.from(values, BigInt))

@@ -1,0 +1,265 @@
+// The KV cache of rows with different lengths: one slot a row, in one buffer for all layers. A forward pass has some
+// tokens of some rows, end to end in one packed row. Prefixes are copied between slots or out of them in one call.
+// Independent of models; no gradient goes through it.
+import { invariant } from '../core/index.ts'
+import type { CachedKeys, LayerCache } from '../nn/index.ts'
+import { empty, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
+
+/** The next tokens of one row in a forward pass. */
+export interface Piece {
+  slot: number
+  ids: readonly number[]
+}
+
+/** Positions in the buffer that a forward pass uses. */
+interface Indices {
+  /** Cumulative lengths of the keys that the rows see, int64 [n+1]. */
+  starts: Tensor
+  /** Positions of the new tokens, int64 [N]. */
+  written: Tensor
+  /** Positions of all keys that the rows see, int64 [S]. */
+  read: Tensor
+  /** Positions of virtual tokens in front of rows that are new. */
+  fronts?: Tensor
+}
+
+/** A forward pass. */
+interface Plan {
+  pieces: readonly Piece[]
+  /** Number of rows without any token so far. */
+  fresh: number
+  /** Keys and values of virtual tokens, by layer. */
+  virtual: Tensor[][]
+  /** Virtual tokens in front of rows that are new. */
+  prepended: number
+  /** Computed by the first layer, for all of them. */
+  indices?: Indices
+}
+
+interface Slot {
+  /** Tokens whose keys and values are cached, without virtual ones. */
+  length: number
+  /** Virtual tokens in front of them. */
+  virtual: number
+}
+
+const int64 = (values: readonly number[]): Tensor => keep(Tensor.from(BigInt64Array.from(values, BigInt)))
+
+/** The part of the cache that one layer reads and writes. */
+class SlotLayer implements LayerCache {
+  readonly #cache: SlotCache
+  readonly #index: number
+
+  constructor(cache: SlotCache, index: number) {
+    this.#cache = cache
+    this.#index = index
+  }
+
+  append(key: Tensor, value: Tensor): CachedKeys {
+    return this.#cache.append(this.#index, key, value)
+  }
+
+  prepend(virtual: () => { key: Tensor; value: Tensor }): void {
+    this.#cache.prepend(this.#index, virtual)
+  }
+
+  source(make: () => { key: Tensor; value: Tensor }): { key: Tensor; value: Tensor } {
+    return make()
+  }
+}
+
+/** Caches of all layers for rows of different lengths. Call `free()` when done. */
+export class SlotCache {
+  readonly layers: readonly LayerCache[]
+  /** [2·layers, slots, capacity, K, D]: the keys of a layer, then its values. */
+  #buffer: Tensor | undefined
+  /** Keys and values of each layer, [slots, capacity, K, D]. */
+  #views: Tensor[] = []
+  #slots: Slot[] = []
+  #capacity: number
+  #plan: Plan | undefined
+
+  /** @param capacity tokens of a row that fit before the buffer must grow */
+  constructor(numLayers: number, capacity: number) {
+    this.layers = Array.from({ length: numLayers }, (_, i) => new SlotLayer(this, i))
+    this.#capacity = Math.max(1, capacity)
+  }
+
+  /** Number of slots. */
+  get size(): number {
+    return this.#slots.length
+  }
+
+  /** Tokens of a slot that are cached. */
+  length(slot: number): number {
+    return this.#slots[slot].length
+  }
+
+  /** Whether there is no buffer yet, since no token was cached. */
+  get isEmpty(): boolean {
+    return this.#buffer === undefined
+  }
+
+  /** Sets the number of slots; new ones are empty. @throws OutOfMemoryError where a larger buffer does not fit */
+  resize(slots: number): void {
+    const kept = this.#slots.slice(0, slots)
+    if (this.#buffer !== undefined) this.#reallocate(slots, this.#capacity, kept.length)
+    this.#slots = Array.from({ length: slots }, (_, i) => kept[i] ?? { length: 0, virtual: 0 })
+  }
+
+  /** Grows the buffer for rows of this many tokens, so that it is not copied again and again. */
+  reserve(tokens: number): void {
+    if (tokens <= this.#capacity) return
+    if (this.#buffer === undefined) this.#capacity = tokens
+    else this.#reallocate(this.#slots.length, tokens, this.#slots.length)
+  }
+
+  /** Drops the tokens of a slot after the first `length`. */
+  truncate(slot: number, length: number): void {
+    const row = this.#slots[slot]
+    row.length = Math.min(row.length, length)
+    if (row.length === 0) row.virtual = 0
+  }
+
+  /** Begins a forward pass over these tokens; `commit` or `cancel` ends it. */
+  begin(pieces: readonly Piece[]): void {
+    this.cancel()
+    const fresh = pieces.filter(({ slot }) => this.#slots[slot].length === 0).length
+    this.#plan = { pieces, fresh, virtual: [], prepended: 0 }
+  }
+
+  /** Ends a forward pass that succeeded: its tokens are cached. */
+  commit(): void {
+    const plan = this.#plan
+    invariant(plan !== undefined, 'commit needs a forward pass that was begun.')
+    for (const { slot, ids } of plan.pieces) {
+      const row = this.#slots[slot]
+      if (row.length === 0) row.virtual = plan.prepended
+      row.length += ids.length
+    }
+    this.cancel()
+  }
+
+  /** Ends a forward pass that failed: the cache is as it was before. */
+  cancel(): void {
+    const { starts, written, read, fronts } = this.#plan?.indices ?? {}
+    for (const tensor of [starts, written, read, fronts]) tensor?.free()
+    this.#plan = undefined
+  }
+
+  /** Writes the keys and values [1,N,K,D] of the pass's tokens and returns those that its rows see, [1,S,K,D]. */
+  append(layer: number, key: Tensor, value: Tensor): CachedKeys {
+    const plan = this.#plan
+    invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
+    return noGrad(() => {
+      const heads = key.shape.slice(2)
+      const added = [key, value].map((tensor) => tensor.squeeze(0))
+      const virtual = plan.virtual[layer]?.map((tensor) => tensor.to(key.dtype).reshape([-1, ...heads]))
+      if (virtual !== undefined) plan.prepended = virtual[0].shape[0]
+      const { starts, written, read, fronts } = this.#indicesOf(plan, key)
+      const [keys, values] = added.map((tensor, i) => {
+        const all = this.#views[2 * layer + i].view([-1, ...heads])
+        if (virtual !== undefined && fronts !== undefined)
+          all.indexCopy_(0, fronts, virtual[i].unsqueeze(0).expand([plan.fresh, -1, -1, -1]).reshape([-1, ...heads]))
+        all.indexCopy_(0, written, tensor)
+        return all.indexSelect(0, read).unsqueeze(0)
+      })
+      return { key: keys, value: values, starts }
+    })
+  }
+
+  /** Puts virtual tokens in front of the pass's rows that have no token yet; `append` writes them. */
+  prepend(layer: number, virtual: () => { key: Tensor; value: Tensor }): void {
+    const plan = this.#plan
+    invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
+    if (plan.fresh === 0) return
+    const { key, value } = virtual()
+    plan.virtual[layer] = [key, value]
+  }
+
+  /** Copies the first `length` tokens of a slot to another one, with the virtual tokens in front of them. */
+  copy(from: number, to: number, length: number): void {
+    const { virtual } = this.#slots[from]
+    const buffer = this.#buffer
+    invariant(buffer !== undefined && this.#slots[from].length >= length, 'only cached tokens can be copied.')
+    scope(() =>
+      noGrad(() => {
+        const part = (slot: number) => buffer.select(1, slot).narrow(1, 0, virtual + length)
+        if (from !== to) part(to).copy_(part(from))
+      }),
+    )
+    this.#slots[to] = { length, virtual }
+  }
+
+  /** Frees the buffer. */
+  free(): void {
+    this.cancel()
+    for (const view of this.#views) view.free()
+    this.#buffer?.free()
+    this.#views = []
+    this.#buffer = undefined
+    this.#slots = this.#slots.map(() => ({ length: 0, virtual: 0 }))
+  }
+
+  #indicesOf(plan: Plan, key: Tensor): Indices {
+    if (plan.indices !== undefined) return plan.indices
+    const before = plan.pieces.map(({ slot }) => {
+      const { length, virtual } = this.#slots[slot]
+      return length === 0 ? plan.prepended : virtual + length
+    })
+    this.#allocate(key, Math.max(...plan.pieces.map(({ ids }, i) => before[i] + ids.length)))
+    const starts = [0]
+    const written: number[] = []
+    const read: number[] = []
+    const fronts: number[] = []
+    plan.pieces.forEach(({ slot, ids }, piece) => {
+      const from = slot * this.#capacity
+      const end = before[piece] + ids.length
+      for (let i = 0; i < end; i++) read.push(from + i)
+      for (let i = before[piece]; i < end; i++) written.push(from + i)
+      if (this.#slots[slot].length === 0) for (let i = 0; i < plan.prepended; i++) fronts.push(from + i)
+      starts.push(read.length)
+    })
+    plan.indices = {
+      starts: int64(starts),
+      written: int64(written),
+      read: int64(read),
+      ...(fronts.length > 0 ? { fronts: int64(fronts) } : {}),
+    }
+    return plan.indices
+  }
+
+  /** Makes space for rows of `needed` tokens, with heads as those of `like` [1,N,K,D]. */
+  #allocate(like: Tensor, needed: number): void {
+    if (this.#buffer === undefined) {
+      this.#capacity = Math.max(this.#capacity, needed)
+      const [, , heads, size] = like.shape
+      const shape = [2 * this.layers.length, this.#slots.length, this.#capacity, heads, size]
+      this.#use(keep(empty(shape, { dtype: like.dtype, device: like.device })))
+    } else if (needed > this.#capacity)
+      this.#reallocate(this.#slots.length, Math.max(needed, 2 * this.#capacity), this.#slots.length)
+  }
+
+  /** A buffer of another size, with the contents of the first slots. */
+  #reallocate(slots: number, capacity: number, kept: number): void {
+    const old = this.#buffer
+    if (old === undefined) return
+    const [layers, , before, heads, size] = old.shape
+    const grown = keep(empty([layers, slots, capacity, heads, size], { dtype: old.dtype, device: old.device }))
+    scope(() =>
+      noGrad(() => {
+        const common = (tensor: Tensor) => tensor.narrow(1, 0, kept).narrow(2, 0, Math.min(before, capacity))
+        if (kept > 0) common(grown).copy_(common(old))
+      }),
+    )
+    this.#capacity = capacity
+    this.#use(grown)
+    old.free()
+  }
+
+  #use(buffer: Tensor): void {
+    for (const view of this.#views) view.free()
+    this.#buffer = buffer
+    this.#views = Array.from({ length: buffer.shape[0] }, (_, i) => keep(buffer.select(0, i)))
+  }
+}

@@ -47,7 +47,12 @@ export class Cohort {
       const logits = this.#batch.nextLogits()
       const index = Tensor.from(BigInt64Array.from(rows, BigInt))
       const wanted = rows.length === this.#texts.length ? logits : noGrad(() => logits.indexSelect(0, index))
-      return rows.length === 0 ? [] : chooseTokens(wanted, rows.map((row) => this.#texts[row]))
+      return rows.length === 0
+        ? []
+        : chooseTokens(
+            wanted,
+            rows.map((row) => this.#texts[row]),
+          )
     })
     const chosen = rows.map((row, i) => ({ text: this.#texts[row], choice: choices[i], row }))
     const ids = this.#texts.map(({ text }) => text.ids[at])

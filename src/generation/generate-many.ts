@@ -44,9 +44,7 @@ const searchBatches = async ({ model, tokenizer, prompts, options, batchSize, si
     const ids = part.map((prompt) => prompt.ids)
     const results = await generate(model, tokenizer, ids, options, { signal })
     for (const [i, { index }] of part.entries())
-      done(
-        results.filter(({ promptIndex }) => promptIndex === i).map((result) => ({ ...result, promptIndex: index })),
-      )
+      done(results.filter(({ promptIndex }) => promptIndex === i).map((result) => ({ ...result, promptIndex: index })))
   }
 }
 

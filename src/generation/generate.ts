@@ -52,7 +52,7 @@ async function* decode(
         return chooseTokens(logits.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt))), choosing)
       }).map(({ id }) => id)
       yield alive.map((text, i) => ({ text, id: chosen[i], final: text.append(chosen[i], job) }))
-    batch.extend(chosen)
+      batch.extend(chosen)
       const left = alive.map((_, i) => i).filter((i) => alive[i].finishReason === undefined)
       if (left.length < alive.length) {
         alive = left.map((i) => alive[i])

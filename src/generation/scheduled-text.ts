@@ -1,9 +1,10 @@
 // A request to the scheduler, and one text of it while it waits and grows: its tokens, its listeners and its end.
-import type { GenerationOptions } from './options.ts'
-import { type GrowingText } from './growing-text.ts'
-import type { AbortOptions, GenerationJob, GenerationResult, Prompt, TextPiece } from './job.ts'
-import type { LogProbKind, TokenChoice, TokenChooser } from './token-choice.ts'
+
 import type { Tensor } from '../tensor/index.ts'
+import type { GrowingText } from './growing-text.ts'
+import type { AbortOptions, GenerationJob, GenerationResult, Prompt, TextPiece } from './job.ts'
+import type { GenerationOptions } from './options.ts'
+import type { LogProbKind, TokenChoice, TokenChooser } from './token-choice.ts'
 
 /** A request to the scheduler. */
 export interface GenerationRequest extends AbortOptions {

@@ -3,7 +3,16 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { buildModel, type Model, models } from '../models/index.ts'
-import { emptyCache, Generator, liveTensors, memoryStatistics, noGrad, scope, setMemoryLimit, Tensor } from '../tensor/index.ts'
+import {
+  emptyCache,
+  Generator,
+  liveTensors,
+  memoryStatistics,
+  noGrad,
+  scope,
+  setMemoryLimit,
+  Tensor,
+} from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import { type GenerationHandle, type GenerationOptions, GenerationScheduler, generate } from './index.ts'
 
@@ -41,23 +50,21 @@ const alone = async (model: Model, { prompt, options }: { prompt: string; option
 describe.each(['gpt2', 'llama', 'mistral', 'qwen3', 't5'] as const)('a scheduler for %s', (type) => {
   const model = build(type)
 
-  it.each([
-    { maxRows: 1 },
-    { maxRows: 3 },
-    { maxRows: 16 },
-    { maxRows: 4, prefillTokens: 3 },
-  ])('generates the texts of separate calls with %j', async (options) => {
-    const scheduler = new GenerationScheduler(model, { tokenizer, ...options })
-    const handles = requests.slice(0, 4).map((request) => scheduler.submit(request))
-    // The others come while these are computed.
-    for (let turn = 0; turn < 6; turn++) await setImmediate()
-    handles.push(...requests.slice(4).map((request) => scheduler.submit(request)))
-    const results = await Promise.all(handles.map(({ result }) => result))
-    for (const [i, { ids, text, finishReason }] of results.entries())
-      expect({ ids, text, finishReason }).toEqual(await alone(model, requests[i]))
-    expect(scheduler.load).toEqual({ waiting: 0, running: 0 })
-    scheduler.free()
-  })
+  it.each([{ maxRows: 1 }, { maxRows: 3 }, { maxRows: 16 }, { maxRows: 4, prefillTokens: 3 }])(
+    'generates the texts of separate calls with %j',
+    async (options) => {
+      const scheduler = new GenerationScheduler(model, { tokenizer, ...options })
+      const handles = requests.slice(0, 4).map((request) => scheduler.submit(request))
+      // The others come while these are computed.
+      for (let turn = 0; turn < 6; turn++) await setImmediate()
+      handles.push(...requests.slice(4).map((request) => scheduler.submit(request)))
+      const results = await Promise.all(handles.map(({ result }) => result))
+      for (const [i, { ids, text, finishReason }] of results.entries())
+        expect({ ids, text, finishReason }).toEqual(await alone(model, requests[i]))
+      expect(scheduler.load).toEqual({ waiting: 0, running: 0 })
+      scheduler.free()
+    },
+  )
 })
 
 describe('groups', () => {
@@ -117,9 +124,9 @@ describe('log-probabilities', () => {
     // One token is left to choose.
     expect(logProbs).toEqual([0, 0, 0, 0, 0])
     for (const more of [{ topK: 5 }, { topP: 0.9 }, { minP: 0.1 }, { repetitionPenalty: 1.1 }])
-      expect(() =>
-        scheduler.submit({ prompt: 'abc', options: { sample: true, ...more }, logProbs: 'model' }),
-      ).toThrow(/temperature only/)
+      expect(() => scheduler.submit({ prompt: 'abc', options: { sample: true, ...more }, logProbs: 'model' })).toThrow(
+        /temperature only/,
+      )
   })
 })
 
@@ -158,8 +165,7 @@ describe('a request', () => {
     )
     expect(results[0].ids).toHaveLength(3)
     expect(results[5].ids).toEqual([])
-    for (const i of [2, 3, 4])
-      expect(results[i].ids).toEqual((await alone(model, { prompt: prompts[i], options })).ids)
+    for (const i of [2, 3, 4]) expect(results[i].ids).toEqual((await alone(model, { prompt: prompts[i], options })).ids)
     const late = scheduler.submit({ prompt: 'a', options, signal: AbortSignal.abort() })
     expect(await late.result).toMatchObject({ finishReason: 'aborted', newTokens: 0 })
     scheduler.free()
@@ -167,7 +173,10 @@ describe('a request', () => {
 
   it('is refused before it waits', () => {
     const scheduler = new GenerationScheduler(model, { tokenizer })
-    const submit = (given: GenerationOptions, prompt = 'a') => () => scheduler.submit({ prompt, options: given })
+    const submit =
+      (given: GenerationOptions, prompt = 'a') =>
+      () =>
+        scheduler.submit({ prompt, options: given })
     expect(submit({ numBeams: 2 })).toThrow(/numBeams/)
     expect(submit({ useCache: false })).toThrow(/useCache/)
     expect(submit({ sample: true, numReturnSequences: 2 })).toThrow(/submitGroup/)
@@ -195,7 +204,12 @@ describe('a request', () => {
     expect(results[0]).toMatchObject({ status: 'rejected', reason: { message: 'a broken token' } })
     for (const [i, result] of results.entries())
       if (i > 0) expect(result).toMatchObject({ status: 'fulfilled', value: { ids: texts[i].ids } })
-    await expect(handles[0][Symbol.asyncIterator]().next().then(() => handles[0].result)).rejects.toThrow('broken')
+    await expect(
+      handles[0]
+        [Symbol.asyncIterator]()
+        .next()
+        .then(() => handles[0].result),
+    ).rejects.toThrow('broken')
     scheduler.free()
   })
 })

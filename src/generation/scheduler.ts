@@ -7,8 +7,8 @@ import type { Model } from '../models/index.ts'
 import { keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
 import type { AdapterRouting } from './adapter-routing.ts'
-import { asLanguageModel, type LanguageModel } from './decoding-batch.ts'
 import { Cohort } from './cohort.ts'
+import { asLanguageModel, type LanguageModel } from './decoding-batch.ts'
 import { textsOf } from './growing-text.ts'
 import { prepareJob } from './job.ts'
 import { nextLogits } from './row-decoder.ts'
@@ -99,7 +99,9 @@ export class GenerationScheduler {
     const handles = this.submitGroup(request)
     if (handles.length === 1) return handles[0]
     for (const handle of handles) handle.cancel()
-    throw new ConfigError('Expected one text to submit, got several by `numReturnSequences`. Call `submitGroup` instead.')
+    throw new ConfigError(
+      'Expected one text to submit, got several by `numReturnSequences`. Call `submitGroup` instead.',
+    )
   }
 
   /** Adds a request for `numReturnSequences` texts of one prompt, which is computed once. @throws ConfigError as `submit` */
@@ -387,12 +389,17 @@ export class GenerationScheduler {
     const done = batch.flatMap(({ text }, row) => (this.#pending(text) === 0 ? [{ text, row }] : []))
     if (done.length === 0) return
     const wanted =
-      done.length === batch.length
-        ? logits
-        : noGrad(() => logits.indexSelect(0, int64(done.map(({ row }) => row))))
-    const choices = chooseTokens(wanted, done.map(({ text }) => text))
+      done.length === batch.length ? logits : noGrad(() => logits.indexSelect(0, int64(done.map(({ row }) => row))))
+    const choices = chooseTokens(
+      wanted,
+      done.map(({ text }) => text),
+    )
     done.forEach(({ text }, i) => {
-      if (text.group.leader === text && text.unstarted) this.#shareLogits(text, noGrad(() => wanted.narrow(0, i, 1)))
+      if (text.group.leader === text && text.unstarted)
+        this.#shareLogits(
+          text,
+          noGrad(() => wanted.narrow(0, i, 1)),
+        )
       this.#accept(text, choices[i])
     })
   }
@@ -451,11 +458,7 @@ export class GenerationScheduler {
    * Runs a step of some texts. Where memory does not suffice, the rows are halved. What fails together is tried text by
    * text, so that a request that is at fault is the only one that fails.
    */
-  #attempt(
-    texts: readonly ScheduledText[],
-    step: () => void,
-    retry: (texts: readonly ScheduledText[]) => void,
-  ): void {
+  #attempt(texts: readonly ScheduledText[], step: () => void, retry: (texts: readonly ScheduledText[]) => void): void {
     try {
       step()
     } catch (error) {

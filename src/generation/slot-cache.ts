@@ -160,7 +160,14 @@ export class SlotCache {
       const [keys, values] = added.map((tensor, i) => {
         const all = this.#views[2 * layer + i].view([-1, ...heads])
         if (virtual !== undefined && fronts !== undefined)
-          all.indexCopy_(0, fronts, virtual[i].unsqueeze(0).expand([plan.fresh, -1, -1, -1]).reshape([-1, ...heads]))
+          all.indexCopy_(
+            0,
+            fronts,
+            virtual[i]
+              .unsqueeze(0)
+              .expand([plan.fresh, -1, -1, -1])
+              .reshape([-1, ...heads]),
+          )
         all.indexCopy_(0, written, tensor)
         return all.indexSelect(0, read).unsqueeze(0)
       })

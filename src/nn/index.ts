@@ -1,6 +1,12 @@
 // Layers that models are built of.
 export { type Activation, type ActivationName, activationNames, activations } from './activation.ts'
-export { Attention, type AttentionContext, type AttentionOptions, type CachedKeys, type LayerCache } from './attention.ts'
+export {
+  Attention,
+  type AttentionContext,
+  type AttentionOptions,
+  type CachedKeys,
+  type LayerCache,
+} from './attention.ts'
 export { Dropout } from './dropout.ts'
 export { Embedding } from './embedding.ts'
 export type { KeyRule } from './key-rule.ts'

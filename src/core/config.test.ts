@@ -63,6 +63,25 @@ describe('parseConfig', () => {
     expect(faults({ model: {} })[0]).toContain('got nothing')
   })
 
+  it('reports one fault for a value that breaks several limits: the strictest', () => {
+    // zod checks the limits of safe integers beside the option's own.
+    const schema = z.strictObject({ seed: z.int().min(0).max(100), bytes: z.int().positive().min(16) })
+    const faultsOf = (value: object) => {
+      try {
+        return parseConfig(schema, value, 'run.yaml')
+      } catch (error) {
+        return (error as ConfigError).faults
+      }
+    }
+    expect(faultsOf({ seed: 1e20, bytes: -1 })).toEqual([
+      'Expected a number of at most 100 for `run.yaml.seed`, got 100000000000000000000.',
+      'Expected a number of at least 16 for `run.yaml.bytes`, got -1.',
+    ])
+    expect(faultsOf({ seed: -1e20, bytes: 16 })).toEqual([
+      'Expected a number of at least 0 for `run.yaml.seed`, got -100000000000000000000.',
+    ])
+  })
+
   it('names both sides of a plain union', () => {
     expect(faults({ schedule: true, model: { type: 'bert' } })[0]).toBe(
       'Expected a number or `auto` for `run.yaml.schedule`, got true.',

@@ -15,12 +15,33 @@ export const parseConfig = <Schema extends z.ZodType>(
 ): z.output<Schema> => {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
-  const faults = result.error.issues.flatMap((issue) => describeIssue(issue, schema, where))
-  throw new ConfigError([...new Set(faults)])
+  throw new ConfigError([...new Set(describeIssues(result.error.issues, schema, where))])
 }
 
 type Issue = z.core.$ZodIssue
 type Where = string | ((path: readonly PropertyKey[]) => string)
+
+const describeIssues = (issues: readonly Issue[], schema: z.ZodType, where: Where): string[] =>
+  withStrictestLimits(issues).flatMap((issue) => describeIssue(issue, schema, where))
+
+/** The limit of an issue, such that the larger one is the stricter; undefined for issues without one. */
+const strictnessOf = (issue: Issue): number | undefined => {
+  if (issue.code === 'too_small') return Number(issue.minimum)
+  return issue.code === 'too_big' ? -Number(issue.maximum) : undefined
+}
+
+const pathKey = ({ path }: Issue): string => path.map(String).join('\0')
+
+/** One value may break several limits, such as that of safe integers and the option's own: only the strictest is reported. */
+const withStrictestLimits = (issues: readonly Issue[]): Issue[] =>
+  issues.filter((issue) => {
+    const strictness = strictnessOf(issue)
+    if (strictness === undefined) return true
+    const path = pathKey(issue)
+    return !issues.some(
+      (other) => other.code === issue.code && pathKey(other) === path && strictnessOf(other)! > strictness,
+    )
+  })
 
 const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): string[] => {
   const place = placeOf(where, issue.path)
@@ -45,7 +66,7 @@ const describeIssue = (issue: Issue, schema: z.ZodType, where: Where): string[] 
         branch.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })),
       )
       const deepest = shapes.reduce((best, branch) => (depthOf(branch) > depthOf(best) ? branch : best))
-      if (depthOf(deepest) > issue.path.length) return deepest.flatMap((inner) => describeIssue(inner, schema, where))
+      if (depthOf(deepest) > issue.path.length) return describeIssues(deepest, schema, where)
       const wants = [...new Set(shapes.flat().map(expectation))]
       return [`Expected ${wants.join(' or ')} for \`${place}\`, got ${show(issue.input)}.`]
     }

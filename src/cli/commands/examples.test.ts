@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { ConfigError } from '../../core/index.ts'
 import { parseCommandLine } from '../command-line.ts'
+import { arity, flagsOf } from '../flags.ts'
 import { commands } from './index.ts'
 
 /** Words of a shell line: quotes hold spaces together. */
@@ -14,5 +16,19 @@ describe('the example of every command', () => {
     expect(words.slice(0, name.split(' ').length).join(' ')).toBe(name)
     const line = await parseCommandLine(command, words.slice(name.split(' ').length))
     expect(line.kind).toBe('run')
+  })
+})
+
+describe('wrong values of flags', () => {
+  it.each(Object.keys(commands))('of %s are at most one fault each', async (name) => {
+    const command = await commands[name]()
+    // A wrong kind, such as `--optimizer.type x`, would hide the faults of its other settings.
+    const flags = flagsOf(command.options).filter((flag) => arity(flag) !== 'switch' && flag.path.at(-1) !== 'type')
+    for (const value of ['x', '-1.5', '99999999999999999999']) {
+      const line = await parseCommandLine(command, flags.map((flag) => `--${flag.name}=${value}`)).catch((error) => error)
+      const faults = line instanceof ConfigError ? line.faults : []
+      for (const flag of flags)
+        expect(faults.filter((fault) => fault.includes(`\`--${flag.name}\``)).length, flag.name).toBeLessThan(2)
+    }
   })
 })

@@ -25,7 +25,10 @@ describe('wrong values of flags', () => {
     // A wrong kind, such as `--optimizer.type x`, would hide the faults of its other settings.
     const flags = flagsOf(command.options).filter((flag) => arity(flag) !== 'switch' && flag.path.at(-1) !== 'type')
     for (const value of ['x', '-1.5', '99999999999999999999']) {
-      const line = await parseCommandLine(command, flags.map((flag) => `--${flag.name}=${value}`)).catch((error) => error)
+      const line = await parseCommandLine(
+        command,
+        flags.map((flag) => `--${flag.name}=${value}`),
+      ).catch((error) => error)
       const faults = line instanceof ConfigError ? line.faults : []
       for (const flag of flags)
         expect(faults.filter((fault) => fault.includes(`\`--${flag.name}\``)).length, flag.name).toBeLessThan(2)

@@ -23,7 +23,10 @@ export const adapterRouting = (model: Model): AdapterRouting => {
     check: (adapter) => {
       if (adapter !== null) bank.get(adapter)
     },
-    version: (adapter) => (adapter === null ? 0 : numberOf(bank.get(adapter))),
+    version: (adapter) => {
+      const names = adapter === undefined ? bank.active : adapter === null ? [] : [adapter]
+      return names.map((name) => numberOf(bank.get(name))).join()
+    },
     batchKey: (adapter) => (mixes(adapter) ? 'mixed' : `only ${adapter}`),
     run: (segments, forward) => {
       const [{ adapter }] = segments

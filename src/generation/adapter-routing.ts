@@ -12,8 +12,8 @@ export interface AdapterSegment {
 export interface AdapterRouting {
   /** @throws ConfigError for an unknown name, with the nearest one */
   check(adapter: string | null): void
-  /** Changes when the name stands for another adapter. */
-  version(adapter: string | null): number | string
+  /** Changes when the name stands for another adapter; without a name, when others are active in the model. */
+  version(adapter: string | null | undefined): number | string
   /** Adapters with the same key can be computed in one forward pass. */
   batchKey(adapter: string | null): string
   /** Runs `forward` so that each segment of its packed row uses its adapter. All segments have one `batchKey`. */

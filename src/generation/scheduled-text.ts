@@ -20,6 +20,8 @@ export interface GenerationRequest extends AbortOptions {
 
 /** A text that is being generated: iterate for its pieces, or await `result`. */
 export interface GenerationHandle extends AsyncIterable<TextPiece> {
+  /** Tokens of the prompt that were not computed for this text, since another text had computed them. */
+  readonly reusedTokens: number
   /** The whole text. A request that fails rejects, and no other one. */
   readonly result: Promise<GenerationResult>
   /** Ends the text; its result has what was generated, with the reason `aborted`. */
@@ -78,6 +80,9 @@ export class ScheduledText implements GenerationHandle {
   readonly number: number
   /** Row of the cache while it is computed. */
   slot: number | undefined
+  /** Names the weights that computed what is cached of it. */
+  weights: string | undefined
+  reusedTokens = 0
   readonly #onCancel: (text: ScheduledText) => void
   readonly #logProbs: number[] = []
   readonly #pieces: TextPiece[] = []

@@ -233,6 +233,34 @@ describe('a scheduler', () => {
     scheduler.free()
   })
 
+  it('uses the beginnings of earlier texts again, of the same weights only', async () => {
+    const model = build('gpt2', { maxPositions: 128 })
+    let version = 0
+    const scheduler = new GenerationScheduler(model, { version: () => version, maxRows: 2, prefixCacheBytes: 1e6 })
+    const common = Array.from({ length: 40 }, (_, i) => (i * 7) % 250)
+    const say = async (prompt: number[]) => {
+      const handle = scheduler.submit({ prompt, options: { maxNewTokens: 20 } })
+      const { ids } = await handle.result
+      const [{ ids: wanted }] = await generate(model, undefined, [prompt], { maxNewTokens: 20 })
+      expect(ids).toEqual(wanted)
+      return { ids, reused: handle.reusedTokens }
+    }
+    const first = await say([...common, 1, 2])
+    expect(first.reused).toBe(0)
+    // Two whole blocks of 16 are the same.
+    expect((await say([...common, 3])).reused).toBe(32)
+    // A prompt that continues a text: 62 tokens of it were computed but for the last.
+    expect((await say([...common, 1, 2, ...first.ids, 9])).reused).toBe(48)
+    // The logits of the last token are needed.
+    expect((await say(common.slice(0, 32))).reused).toBe(16)
+    expect((await say([8, ...common])).reused).toBe(0)
+    model.initialize({ std: 0.3, generator: new Generator(9) })
+    version++
+    expect((await say([...common, 1, 2])).reused).toBe(0)
+    expect((await say([...common, 1, 2])).reused).toBe(32)
+    scheduler.free()
+  })
+
   it('halves its rows when memory does not suffice, and loses no request', async () => {
     const model = build('llama', { hiddenSize: 512, numKvHeads: 4, headDim: 128 })
     const options = { maxNewTokens: 30 }

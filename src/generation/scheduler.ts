@@ -11,6 +11,7 @@ import { Cohort } from './cohort.ts'
 import { asLanguageModel, type LanguageModel } from './decoding-batch.ts'
 import { textsOf } from './growing-text.ts'
 import { prepareJob } from './job.ts'
+import { blockTokens, PrefixStore } from './prefix-store.ts'
 import { nextLogits } from './row-decoder.ts'
 import { type GenerationHandle, type GenerationRequest, PromptGroup, ScheduledText } from './scheduled-text.ts'
 import { SlotCache } from './slot-cache.ts'
@@ -24,6 +25,11 @@ export interface SchedulerOptions {
   maxRows?: number
   /** Maximum number of prompt tokens that are computed between two steps of the other texts (default: 256). */
   prefillTokens?: number
+  /**
+   * Maximum bytes of keys and values of earlier prompts and texts, which are used again where a prompt begins the same
+   * (default: 0, none).
+   */
+  prefixCacheBytes?: number
   /** Adapters that requests can choose by name. */
   adapters?: AdapterRouting
   /**
@@ -62,6 +68,7 @@ export class GenerationScheduler {
   readonly #maxRows: number
   readonly #prefillTokens: number
   readonly #cache: SlotCache
+  readonly #prefixes: PrefixStore | undefined
   #cohorts: Cohort[] = []
   /** In order of arrival. */
   #waiting: ScheduledText[] = []
@@ -80,6 +87,10 @@ export class GenerationScheduler {
     this.#options = options
     this.#maxRows = positive('maxRows', options.maxRows ?? 16)
     this.#prefillTokens = positive('prefillTokens', options.prefillTokens ?? 256)
+    const { prefixCacheBytes = 0 } = options
+    if (!(prefixCacheBytes >= 0))
+      throw new ConfigError(`Expected 0 or more bytes for \`prefixCacheBytes\`, got ${prefixCacheBytes}.`)
+    if (prefixCacheBytes > 0) this.#prefixes = new PrefixStore(prefixCacheBytes)
     this.#rows = this.#maxRows
     this.#cache = new SlotCache(model.facts.numLayers, 1)
     // A decoding step multiplies every weight by a few rows, and the kernel for that needs row-major weights.
@@ -152,6 +163,7 @@ export class GenerationScheduler {
     for (const text of [...this.#waiting, ...this.#running]) text.cancel()
     this.#forgetSlots()
     this.#cache.free()
+    this.#prefixes?.clear()
     this.#freeCohorts()
     this.#rows = this.#maxRows
   }
@@ -169,6 +181,7 @@ export class GenerationScheduler {
       for (const text of [...this.#waiting, ...this.#running]) this.#remove(text, (one) => one.fail(error))
     } finally {
       this.#driving = undefined
+      this.#rows = this.#maxRows
     }
   }
 
@@ -186,16 +199,38 @@ export class GenerationScheduler {
 
   /** Drops what was computed with other weights; texts that are being computed go on from the tokens they have. */
   #followVersion(): void {
-    const { version = () => 0 } = this.#options
-    const current = version()
-    const changed = this.#version !== undefined && this.#version !== current
-    this.#version = current
-    if (!changed) return
-    this.#forgetSlots()
-    if (this.#cohorts.length === 0) return
-    this.#freeCohorts()
-    this.#waiting = [...this.#running, ...this.#waiting]
-    this.#running = []
+    const version = this.#options.version?.() ?? 0
+    if (this.#version !== version) this.#prefixes?.clear()
+    this.#version = version
+    const names = new Map<string | null | undefined, string>()
+    for (const text of [...this.#running, ...this.#waiting]) {
+      const { adapter } = text
+      try {
+        const own = this.#options.adapters?.version(adapter) ?? ''
+        const weights = names.get(adapter) ?? JSON.stringify([version, own])
+        names.set(adapter, weights)
+        if (text.weights !== undefined && text.weights !== weights) this.#computeAgain(text)
+        text.weights = weights
+      } catch (error) {
+        // The adapter was removed.
+        this.#remove(text, (one) => one.fail(error))
+      }
+    }
+  }
+
+  /** Forgets what is cached of a text, and of the prompt that it shares. */
+  #computeAgain(text: ScheduledText): void {
+    text.group.reset()
+    if (text.slot !== undefined) {
+      this.#disown(text.slot)
+      this.#cache.truncate(text.slot, 0)
+    }
+    const cohort = this.#cohorts.find(({ texts }) => texts.includes(text))
+    if (cohort === undefined) return
+    const { texts } = cohort
+    this.#dropCohort(cohort)
+    this.#running = this.#running.filter((other) => !texts.includes(other))
+    this.#waiting = [...texts, ...this.#waiting].sort((a, b) => a.number - b.number)
   }
 
   #forgetSlots(): void {
@@ -249,6 +284,22 @@ export class GenerationScheduler {
     if (text.unstarted && text.group.logits !== undefined && this.#copyPrompt(text, slot)) return
     this.#disown(slot)
     this.#cache.truncate(slot, 0)
+    if (!this.#follows(text)) this.#reusePrefix(text, slot)
+  }
+
+  /** Takes the beginning of a text from the stored prefixes. */
+  #reusePrefix(text: ScheduledText, slot: number): void {
+    const { seen } = text.text
+    // At least one token must be computed, since the logits of the last one are needed.
+    for (const block of this.#prefixes?.find(text.weights ?? '', seen, seen.length - 1) ?? [])
+      this.#cache.write(slot, block, blockTokens)
+    if (text.unstarted) text.reusedTokens = this.#cache.length(slot)
+  }
+
+  #storePrefix({ text, slot, weights }: ScheduledText): void {
+    if (slot === undefined || weights === undefined) return
+    const read = (from: number, count: number) => this.#cache.read(slot, from, count)
+    this.#prefixes?.add(weights, text.seen, this.#cache.length(slot), read)
   }
 
   /** Starts a text with the prompt of another text of its group. @returns whether there is one */
@@ -262,6 +313,7 @@ export class GenerationScheduler {
     }
     this.#cache.copy(source, slot, group.prompt.length)
     this.#own(slot, group)
+    text.reusedTokens = group.prompt.length
     const [choice] = chooseTokens(group.logits, [text])
     this.#accept(text, choice)
     return true
@@ -274,7 +326,11 @@ export class GenerationScheduler {
   }
 
   #accept(text: ScheduledText, choice: TokenChoice): void {
-    if (text.accept(choice)) this.#remove(text, (one) => one.finish())
+    const { unstarted } = text
+    const ends = text.accept(choice)
+    // The prompt as soon as it is computed, the whole text when it ends.
+    if ((unstarted && text.reusedTokens < text.group.prompt.length) || ends) this.#storePrefix(text)
+    if (ends) this.#remove(text, (one) => one.finish())
   }
 
   /** Takes a text out of the queues and ends it. */
@@ -291,6 +347,7 @@ export class GenerationScheduler {
     const rows = Math.floor(Math.min(this.#rows, this.#running.length) / 2)
     if (rows === 0) return false
     this.#rows = rows
+    this.#prefixes?.clear()
     for (const text of this.#running) text.slot = undefined
     this.#waiting = [...this.#running, ...this.#waiting].sort((a, b) => a.number - b.number)
     this.#running = []

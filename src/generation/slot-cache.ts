@@ -198,6 +198,26 @@ export class SlotCache {
     this.#slots[to] = { length, virtual }
   }
 
+  /** A copy of the keys and values of some tokens, with the virtual tokens in front of the first one. The caller frees it. */
+  read(slot: number, from: number, count: number): Tensor {
+    const { length, virtual } = this.#slots[slot]
+    const buffer = this.#buffer
+    invariant(buffer !== undefined && from + count <= length, 'only cached tokens can be read.')
+    const [start, size] = from === 0 ? [0, virtual + count] : [virtual + from, count]
+    return scope(() => noGrad(() => keep(buffer.select(1, slot).narrow(1, start, size).clone())))
+  }
+
+  /** Appends `count` tokens that `read` copied; at the beginning of a slot with their virtual tokens. */
+  write(slot: number, block: Tensor, count: number): void {
+    const row = this.#slots[slot]
+    const [, size] = block.shape
+    const start = row.length === 0 ? 0 : row.virtual + row.length
+    this.#allocate(block, start + size)
+    scope(() => noGrad(() => this.#buffer?.select(1, slot).narrow(1, start, size).copy_(block)))
+    if (row.length === 0) row.virtual = size - count
+    row.length += count
+  }
+
   /** Frees the buffer. */
   free(): void {
     this.cancel()
@@ -236,7 +256,7 @@ export class SlotCache {
     return plan.indices
   }
 
-  /** Makes space for rows of `needed` tokens, with heads as those of `like` [1,N,K,D]. */
+  /** Makes space for rows of `needed` tokens, with heads as those of `like` [_,_,K,D]. */
   #allocate(like: Tensor, needed: number): void {
     if (this.#buffer === undefined) {
       this.#capacity = Math.max(this.#capacity, needed)

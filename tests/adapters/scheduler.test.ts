@@ -45,9 +45,11 @@ const scheduled = async (scheduler: GenerationScheduler, names: readonly (string
 }
 
 describe.each(types)('%s', (type) => {
-  const methods = (Object.keys(adapters) as AdapterType[]).filter(
-    (method) => refusals[method]?.[type] === undefined && adapters[method].inPlace !== true,
-  )
+  const methods = (Object.keys(adapters) as AdapterType[]).filter((method) => {
+    const works = refusals[method]?.[type] === undefined && adapters[method].inPlace !== true
+    // Methods that change layers do so in the same way on all types.
+    return works && (type === 'llama' || ['lora', 'prefix-tuning', 'prompt-tuning', 'bitfit'].includes(method))
+  })
 
   it.each(methods)('generates with %s what `generate` does', async (method) => {
     const model = build(type)
@@ -88,4 +90,43 @@ describe('mixed adapters', () => {
     expect(() => scheduler.submit({ prompt: [1], adapter: 'loww' })).toThrow(/low/)
     scheduler.free()
   })
+
+  it.each(['lora', 'prefix-tuning', 'prompt-tuning'] as const)(
+    'of one name never use what another computed (%s)',
+    async (method) => {
+      const model = build('llama')
+      const bank = adaptersOf(model)
+      const scheduler = new GenerationScheduler(model, { adapters: adapterRouting(model), prefixCacheBytes: 1e6 })
+      const prompt = Array.from({ length: 37 }, (_, i) => (i * 5) % 120)
+      const say = async (adapter: string | null | undefined) => {
+        const handle = scheduler.submit({ prompt, options, adapter })
+        const { ids } = await handle.result
+        if (adapter !== undefined) bank.activate(adapter ?? [])
+        expect(ids).toEqual((await generate(model, undefined, [prompt], options))[0].ids)
+        return handle.reusedTokens
+      }
+      add(model, method, 'one', 1)
+      const reused = [await say('one'), await say('one'), await say(null), await say(null), await say(undefined)]
+      expect(reused).toEqual([0, 32, 0, 32, 32])
+      bank.remove('one')
+      add(model, method, 'one', 2)
+      expect([await say('one'), await say('one'), await say(undefined)]).toEqual([0, 32, 32])
+      // Replaced while a text is computed: it goes on with the new one.
+      bank.activate([])
+      const handle = scheduler.submit({ prompt, options, adapter: 'one' })
+      const pieces = handle[Symbol.asyncIterator]()
+      const begun = [await pieces.next(), await pieces.next(), await pieces.next()].map(({ value }) => value.id)
+      bank.remove('one')
+      add(model, method, 'one', 3)
+      const { ids } = await handle.result
+      expect(ids.slice(0, 3)).toEqual(begun)
+      bank.activate('one')
+      const [rest] = await generate(model, undefined, [[...prompt, ...begun]], { maxNewTokens: 3 })
+      expect(ids.slice(3)).toEqual(rest.ids)
+      const removed = scheduler.submit({ prompt, options, adapter: 'one' })
+      bank.remove('one')
+      await expect(removed.result).rejects.toThrow(/adapter/)
+      scheduler.free()
+    },
+  )
 })

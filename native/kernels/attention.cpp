@@ -96,6 +96,7 @@ AttentionHead head_of(const Call& c, const Settings& settings, const Sequence& s
   h.dropout = float(settings.dropout);
   h.seed = settings.seed;
   h.random_row = uint32_t(row);
+  h.ordered = batch_invariant();
   return h;
 }
 
@@ -122,7 +123,8 @@ struct Attention : torch::autograd::Function<Attention> {
     Call c = call_of(query, key, value, mask.value_or(Tensor()));
     c.output = at::empty(query.sizes(), query.options());
     c.log_sum = at::empty({c.heads, c.tokens}, at::kFloat);
-    if (query.size(1) <= few_queries && settings->dropout == 0) {
+    const bool invariant = batch_invariant() && !is_half(query);
+    if ((query.size(1) <= few_queries || invariant) && settings->dropout == 0) {
       forward_few(c, *settings);
       keep_for_backward(context, c, query, key, value, settings);
       return c.output;
@@ -155,7 +157,8 @@ struct Attention : torch::autograd::Function<Attention> {
     return c.output;
   }
 
-  // A decoding step: heads are too small to pack for, and the step is too short to wake threads for few keys.
+  // A decoding step: heads are too small to pack for, and the step is too short to wake threads for few keys. Also for
+  // batch-invariant results, as it computes each query by itself.
   static void forward_few(const Call& c, const Settings& settings) {
     const auto tasks = int64_t(settings.sequences.size()) * c.heads;
     const int64_t cost = std::max<int64_t>(1, c.batch_keys * c.size * c.batch_queries);

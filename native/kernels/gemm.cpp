@@ -234,7 +234,7 @@ void multiply(const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
   const bool by_columns = p.frozen == nullptr && p.b.row_stride != 1 && p.b.column_stride == 1;
   const bool by_rows = p.frozen == nullptr ? p.b.row_stride == 1 || by_columns : p.frozen_transposed;
-  if (p.rows <= few_rows && !p.add_to_out && p.a.column_stride == 1 && by_rows) {
+  if (p.rows <= few_rows && !batch_invariant() && !p.add_to_out && p.a.column_stride == 1 && by_rows) {
     Matrix weight = p.b;
     if (p.frozen != nullptr) weight.type = Type::float32;
     weight.row_stride = p.b.column_stride;

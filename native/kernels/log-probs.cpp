@@ -8,6 +8,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "checks.h"
 #include "product.h"
@@ -144,6 +145,23 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
   }
 };
 
+void check_targets(const Tensor& targets, at::IntArrayRef shape, int64_t classes, const char* op) {
+  TORCH_CHECK(targets.device().is_cpu() && targets.scalar_type() == at::kLong,
+              "Expected int64 ids as `targets` of tunesmith::", op, ", got ", targets.scalar_type(), ".");
+  TORCH_CHECK(targets.sizes() == shape, "Expected shape ", shape, " for `targets` of tunesmith::", op, ", got ",
+              targets.sizes(), ".");
+  const Tensor ids = targets.contiguous();
+  const int64_t* values = ids.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < ids.numel(); i++)
+    TORCH_CHECK(values[i] >= 0 && values[i] < classes, "Expected targets from 0 to ", classes - 1, " for tunesmith::",
+                op, ", got ", values[i], " at row ", i, ".");
+}
+
+void check_temperature(double temperature, const char* op) {
+  TORCH_CHECK(temperature > 0 && std::isfinite(temperature), "Expected a positive number as `temperature` of ",
+              "tunesmith::", op, ", got ", temperature, ".");
+}
+
 std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const Tensor& weight,
                                                    const std::optional<Tensor>& bias, const Tensor& targets,
                                                    double temperature, int64_t chunk_size) {
@@ -156,22 +174,43 @@ std::tuple<Tensor, Tensor, Tensor> token_log_probs(const Tensor& hidden, const T
               "] for `hidden` of tunesmith::token_log_probs, got ", hidden.sizes(), ".");
   if (given(bias)) check_vector(*bias, weight.size(0), op, "bias");
   const auto leading = hidden.sizes().slice(0, size_t(hidden.dim() - 1));
-  TORCH_CHECK(targets.device().is_cpu() && targets.scalar_type() == at::kLong,
-              "Expected int64 ids as `targets` of tunesmith::token_log_probs, got ", targets.scalar_type(), ".");
-  TORCH_CHECK(targets.sizes() == leading, "Expected shape ", leading,
-              " for `targets` of tunesmith::token_log_probs, got ", targets.sizes(), ".");
-  TORCH_CHECK(temperature > 0 && std::isfinite(temperature),
-              "Expected a positive number as `temperature` of tunesmith::token_log_probs, got ", temperature, ".");
+  check_targets(targets, leading, weight.size(0), op);
+  check_temperature(temperature, op);
   TORCH_CHECK(chunk_size > 0, "Expected at least 1 as `chunk_size` of tunesmith::token_log_probs, got ", chunk_size,
               ".");
   const Tensor ids = targets.contiguous();
-  const int64_t* values = ids.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < ids.numel(); i++)
-    TORCH_CHECK(values[i] >= 0 && values[i] < weight.size(0), "Expected targets from 0 to ", weight.size(0) - 1,
-                " for tunesmith::token_log_probs, got ", values[i], " at row ", i, ".");
   LogProbSettings settings{temperature, chunk_size, wants_gradient(hidden, weight, bias.value_or(Tensor()))};
   auto results = TokenLogProbs::apply(hidden, weight, given(bias), ids, settings);
   return {results[0], results[1], results[2]};
+}
+
+// The same from logits, without gradients: for tokens that are sampled.
+std::tuple<Tensor, Tensor, Tensor> logit_log_probs(const Tensor& logits, const Tensor& targets, double temperature) {
+  const char* op = "logit_log_probs";
+  check_float(logits, op, "logits");
+  TORCH_CHECK(logits.dim() == 2 && logits.size(1) > 0,
+              "Expected shape [N,V] for `logits` of tunesmith::logit_log_probs, got ", logits.sizes(), ".");
+  check_targets(targets, logits.sizes().slice(0, 1), logits.size(1), op);
+  check_temperature(temperature, op);
+  const Tensor rows = logits.contiguous(), ids = targets.contiguous();
+  const auto options = logits.options().dtype(at::kFloat);
+  Tensor log_probs = at::empty({rows.size(0)}, options), entropy = at::empty({rows.size(0)}, options),
+         log_power = at::empty({rows.size(0)}, options);
+  const int64_t* tokens = ids.const_data_ptr<int64_t>();
+  char* base = const_cast<char*>(static_cast<const char*>(address(rows)));
+  const int64_t bytes = rows.size(1) * rows.element_size();
+  float *of_tokens = log_probs.mutable_data_ptr<float>(), *of_entropy = entropy.mutable_data_ptr<float>(),
+        *of_power = log_power.mutable_data_ptr<float>();
+  at::parallel_for(0, rows.size(0), 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) {
+      const LogProbRow row{rows.size(1), tokens[i], float(1 / temperature), false, 1.0f};
+      const LogProbResult result = kernels().log_prob_row(row, base + i * bytes, type_of(rows));
+      of_tokens[i] = result.log_prob;
+      of_entropy[i] = result.entropy;
+      of_power[i] = result.log_power;
+    }
+  });
+  return {log_probs, entropy, log_power};
 }
 
 }  // namespace
@@ -181,6 +220,10 @@ TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
       "token_log_probs(Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, float temperature=1.0, "
       "int chunk_size=512) -> (Tensor log_probs, Tensor entropy, Tensor log_power)",
       &token_log_probs);
+  m.def(
+      "logit_log_probs(Tensor logits, Tensor targets, float temperature=1.0) -> (Tensor log_probs, Tensor entropy, "
+      "Tensor log_power)",
+      &logit_log_probs);
 }
 
 }  // namespace tunesmith

@@ -1,6 +1,7 @@
 // Uses ATen for bf16 where the processor has bf16 instructions, else our packed product: there ATen's bf16 has a fifth
 // of the fp32 speed. Uses ours for fp32 on AMD processors, where it is faster than MKL: by 5 to 15 % with AVX2, twice
-// with AVX-512, which MKL does not use there. TUNESMITH_GEMM=own or =aten overrides this, for measurements.
+// with AVX-512, which MKL does not use there, and everywhere for batch-invariant results, as other libraries choose
+// kernels by the number of rows. TUNESMITH_GEMM=own or =aten overrides this, for measurements.
 #include "product.h"
 
 #include <ATen/Parallel.h>
@@ -45,7 +46,8 @@ bool prefers_aten(bool half) {
 void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add) {
   at::NoGradGuard no_grad;
   const bool same = a.scalar_type() == b.scalar_type() && a.scalar_type() == out.scalar_type();
-  if (same && prefers_aten(is_half(a)) && !(add && bias.defined())) {
+  const bool invariant = batch_invariant() && !is_half(a);
+  if (same && !invariant && prefers_aten(is_half(a)) && !(add && bias.defined())) {
     at::Tensor target = out;
     if (add) target.addmm_(a, b);
     // A bias kept in fp32 beside bf16 is rounded as autocast rounds it.

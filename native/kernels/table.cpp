@@ -3,6 +3,7 @@
 
 #include <torch/library.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -74,11 +75,19 @@ const Kernels& kernels() {
   return chosen;
 }
 
+static std::atomic<bool> invariant{false};
+
+bool batch_invariant() { return invariant.load(std::memory_order_relaxed); }
+
+static bool set_batch_invariant(bool on) { return invariant.exchange(on); }
+
 static int64_t vector_lanes() { return kernels().lanes; }
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   // Number of floats in a vector of the chosen table, for tests and `doctor`.
   m.def("vector_lanes() -> int", &vector_lanes);
+  m.def("set_batch_invariant(bool on) -> bool", &set_batch_invariant);
+  m.def("batch_invariant() -> bool", &batch_invariant);
 }
 
 }  // namespace tunesmith

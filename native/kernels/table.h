@@ -128,6 +128,7 @@ struct AttentionHead {
   float dropout;
   uint64_t seed;
   uint32_t random_row;  // number of this head's first query row in the random stream
+  bool ordered;         // attention_few: adds the probabilities key by key, so that hidden keys change no bit
 };
 
 struct AttentionGradient {
@@ -196,5 +197,9 @@ const Kernels& kernels();
 
 // The processor has dot products of bf16.
 bool has_native_bfloat16();
+
+// Whether a row of a float32 product or of attention gets the same bits in any batch: then no kernel is chosen by the
+// number of rows, and sums do not depend on padding.
+bool batch_invariant();
 
 }  // namespace tunesmith

@@ -1,7 +1,7 @@
 // The choice of the next token of each row, from logits: greedy or by the row's own random stream, with the
 // log-probability of the choice.
 import { ConfigError } from '../core/index.ts'
-import type { Tensor } from '../tensor/index.ts'
+import { logitLogProbs, noGrad, scope, Tensor } from '../tensor/index.ts'
 import type { GrowingText } from './growing-text.ts'
 import { type LogitsProcessor, logitsProcessors } from './logits-processors.ts'
 import type { GenerationSettings } from './options.ts'
@@ -42,6 +42,8 @@ export class TokenChooser {
   readonly #sample: boolean
   /** Which log-probabilities to return. */
   readonly logProbs: LogProbKind | undefined
+  /** Divides the logits before sampling. */
+  readonly temperature: number
 
   /** @throws ConfigError for log-probabilities of the model beside settings that change the distribution */
   constructor(settings: GenerationSettings, logProbs?: LogProbKind) {
@@ -50,6 +52,7 @@ export class TokenChooser {
     this.#penalties = logitsProcessors(settings)
     this.#filters = sample ? samplingProcessors(settings) : []
     this.logProbs = logProbs
+    this.temperature = sample ? settings.temperature : 1
     const heated = sample && settings.temperature !== 1 ? 1 : 0
     const truncating = this.#penalties.length > 0 || this.#filters.length > heated
     if (logProbs === 'model' && truncating)
@@ -63,12 +66,15 @@ export class TokenChooser {
     return !this.#sample && this.#penalties.length === 0 && this.logProbs === undefined
   }
 
-  /** @param scores logits of the row, which are changed */
+  /**
+   * The next token, with its log-probability if that is of the processed distribution.
+   * @param scores logits of the row, which are changed
+   */
   choose(scores: Float32Array, { seen, ids, random }: Pick<GrowingText, 'seen' | 'ids' | 'random'>): TokenChoice {
     for (const process of this.#penalties) process(scores, { ids: seen, newTokens: ids.length })
     for (const process of this.#filters) process(scores, { ids: seen, newTokens: ids.length })
     const id = random === undefined ? mostLikelyToken(scores) : sampleToken(scores, random)
-    return this.logProbs === undefined ? { id } : { id, logProb: logProbOf(scores, id) }
+    return this.logProbs === 'processed' ? { id, logProb: logProbOf(scores, id) } : { id }
   }
 }
 
@@ -82,5 +88,25 @@ export interface ChoosingText {
 export const chooseTokens = (logits: Tensor, texts: readonly ChoosingText[]): TokenChoice[] => {
   if (texts.every(({ chooser }) => chooser.isArgmax))
     return Array.from(logits.argmax(-1).toTypedArray() as BigInt64Array, (id) => ({ id: Number(id) }))
-  return rowsOf(logits).map((row, i) => texts[i].chooser.choose(row, texts[i].text))
+  const choices = rowsOf(logits).map((row, i) => texts[i].chooser.choose(row, texts[i].text))
+  addModelLogProbs(logits, texts, choices)
+  return choices
+}
+
+/** Adds log-probabilities of the model, by the operator that training uses too, so that both give the same bits. */
+const addModelLogProbs = (logits: Tensor, texts: readonly ChoosingText[], choices: TokenChoice[]): void => {
+  const rows = texts.flatMap(({ chooser }, row) => (chooser.logProbs === 'model' ? [row] : []))
+  for (const temperature of new Set(rows.map((row) => texts[row].chooser.temperature)))
+    scope(() =>
+      noGrad(() => {
+        const own = rows.filter((row) => texts[row].chooser.temperature === temperature)
+        const index = Tensor.from(BigInt64Array.from(own, BigInt))
+        const targets = Tensor.from(BigInt64Array.from(own, (row) => BigInt(choices[row].id)))
+        const wanted = own.length === texts.length ? logits : logits.indexSelect(0, index)
+        const values = logitLogProbs(wanted, targets, { temperature })[0].toFloat32Array()
+        own.forEach((row, i) => {
+          choices[row].logProb = values[i]
+        })
+      }),
+    )
 }

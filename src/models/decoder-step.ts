@@ -1,7 +1,7 @@
 // A decoding step: one token of each row through the layers of a decoder stack, with one fused call per layer. Only for
 // layers without gradients and adapters; other layers use the separate operators.
 import type { Attention, GatedMlp, LayerCache, Linear, RmsNorm } from '../nn/index.ts'
-import { decoderLayer, gradEnabled, type Tensor, useLargePages } from '../tensor/index.ts'
+import { decoderLayer, gradEnabled, isBatchInvariant, type Tensor, useLargePages } from '../tensor/index.ts'
 
 /** The modules of a layer that the fused call uses. */
 export interface StepLayer {
@@ -57,6 +57,8 @@ export class DecoderStep {
     fits: () => readonly StepLayer[] | undefined,
   ): (Tensor | null)[][] | undefined {
     if (cache === undefined || inputIds.shape[1] !== 1 || inputIds.shape[0] > maxRows || gradEnabled()) return undefined
+    // The fused call sums in the order of few rows.
+    if (isBatchInvariant()) return undefined
     let parts = this.#known.get(cache)
     if (parts === undefined) {
       parts = fits()?.map(partsOf) ?? null

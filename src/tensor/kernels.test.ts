@@ -5,6 +5,16 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  asRounded,
+  both,
+  compare,
+  distance,
+  double,
+  type Fused,
+  generator,
+  leaf,
+} from '../../tests/parity/compare-fused.ts'
+import {
   adamw_,
   addLayerNorm,
   addRmsNorm,
@@ -31,61 +41,13 @@ import {
   scope,
   stack,
   swiglu,
-  Tensor,
+  type Tensor,
   tensor,
-  tokenLogProbs,
   zeros,
   zerosLike,
 } from './index.ts'
 import { callable } from './operator.ts'
 import { entry } from './operator-entry.ts'
-
-const generator = new Generator(20261125)
-const both: Dtype[] = ['float32', 'bfloat16']
-const leaf = (shape: readonly number[], dtype: Dtype, scale = 1): Tensor => {
-  const made = randn(shape, { generator }).mul(scale).to({ dtype })
-  made.requiresGrad = true
-  return made
-}
-const double = (x: Tensor): Tensor => x.detach().to({ dtype: 'float64' })
-const asRounded = (x: Tensor, dtype: Dtype): Tensor => x.add(double(x.detach().to({ dtype })).sub(x.detach()))
-
-/** Largest difference relative to the larger of 1 and the largest reference value. */
-const distance = (actual: Tensor, expected: Tensor): number => {
-  expect(actual.shape).toEqual(expected.shape)
-  if (actual.size === 0) return 0
-  const reference = double(expected)
-  const worst = double(actual).sub(reference).abs().max().item()
-  return worst / Math.max(1, reference.abs().max().item())
-}
-
-type Fused = (...inputs: Tensor[]) => Tensor | readonly Tensor[]
-
-/** Values and gradients of a fused operator and of its composition, which runs in float64 on the same inputs. */
-const compare = (inputs: readonly Tensor[], fused: Fused, composed: Fused, limit = 1): void =>
-  scope(() => {
-    const listed = (result: Tensor | readonly Tensor[]) => (result instanceof Tensor ? [result] : [...result])
-    const half = inputs.some(({ dtype }) => dtype === 'bfloat16')
-    const tolerance = (half ? 1.2e-2 : 4e-6) * limit
-    const outputs = listed(fused(...inputs))
-    const mirrors = inputs.map((input) => {
-      const mirror = double(input)
-      mirror.requiresGrad = true
-      return mirror
-    })
-    const references = listed(composed(...mirrors))
-    const weights = outputs.map((output) => randn(output.shape, { generator }).to({ dtype: output.dtype }))
-    for (const [i, output] of outputs.entries())
-      expect(distance(output, references[i]), `output ${i}`).toBeLessThan(tolerance)
-    if (outputs.every(({ requiresGrad }) => !requiresGrad)) return
-    const actual = gradients(outputs, inputs, { gradients: weights })
-    const expected = gradients(references, mirrors, { gradients: weights.map(double) })
-    for (const [i, input] of inputs.entries()) {
-      const mine = actual[i] ?? zerosLike(input)
-      expect(mine.dtype).toBe(input.dtype)
-      expect(distance(mine, expected[i] ?? zerosLike(mirrors[i])), `gradient ${i}`).toBeLessThan(tolerance)
-    }
-  })
 
 const property = (runs: number, body: (...sizes: number[]) => void, ...limits: [number, number][]): void => {
   const sizes = limits.map(([min, max]) => fc.integer({ min, max }))
@@ -247,46 +209,6 @@ describe.each(both)('%s: linear cross entropy', (dtype) => {
     const targets = arange(9, { dtype: 'int64' })
     const loss = () => linearCrossEntropy(hidden, weight, null, targets)[0].item()
     expect(noGrad(loss)).toBe(loss())
-  })
-})
-
-describe.each(both)('%s: log-probabilities of tokens', (dtype) => {
-  const composed =
-    (targets: Tensor, temperature: number): Fused =>
-    (hidden, weight, offset) => {
-      const product = hidden.matmul(weight.t())
-      const logits = (offset === undefined ? product : product.add(offset)).div(temperature)
-      return logits.logSoftmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    }
-  const cases = [
-    { rows: 7, width: 5, vocab: 11, bias: false, temperature: 1 },
-    { rows: 65, width: 33, vocab: 97, bias: true, temperature: 0.7 },
-    { rows: 0, width: 8, vocab: 9, bias: false, temperature: 1 },
-  ]
-  it.each(cases)('$rows rows of $vocab classes at temperature $temperature', (size) => {
-    const { rows, width, vocab, bias, temperature } = size
-    const targets = randint(0, vocab, [rows], { generator, dtype: 'int64' })
-    const inputs = [leaf([rows, width], dtype), leaf([vocab, width], dtype, width ** -0.5)]
-    if (bias) inputs.push(leaf([vocab], dtype))
-    const fused: Fused = (hidden, weight, offset) =>
-      tokenLogProbs(hidden, weight, offset ?? null, targets, { temperature, chunkSize: 16 })[0]
-    compare(inputs, fused, composed(targets, temperature), 2)
-    // With a frozen weight the gradient of the hidden states is computed in forward.
-    const [frozen, frozenBias] = inputs.slice(1).map((one) => one.detach())
-    const early: Fused = (hidden) =>
-      tokenLogProbs(hidden, frozen, frozenBias ?? null, targets, { temperature, chunkSize: 16 })[0]
-    const plain: Fused = (hidden) =>
-      composed(targets, temperature)(hidden, frozen.to(hidden.dtype), frozenBias?.to(hidden.dtype))
-    compare([inputs[0]], early, plain, 2)
-  })
-  it('gives the entropy and the summed squared probabilities', () => {
-    const hidden = randn([20, 12], { generator })
-    const weight = randn([50, 12], { generator })
-    const targets = randint(0, 50, [20], { generator, dtype: 'int64' })
-    const logProbs = hidden.matmul(weight.t()).logSoftmax(-1)
-    const [, entropy, logPower] = tokenLogProbs(hidden, weight, null, targets)
-    expect(entropy.sub(logProbs.exp().mul(logProbs).sum(-1).neg()).abs().max().item()).toBeLessThan(1e-5)
-    expect(logPower.sub(logProbs.mul(2).exp().sum(-1).log()).abs().max().item()).toBeLessThan(1e-5)
   })
 })
 

@@ -51,7 +51,12 @@ template <class T> static void attend_one(const AttentionHead& head, int64_t que
     added += p;
     store(scores + n, p);
   }
-  const float sum = total(added);
+  float sum = total(added);
+  if (head.ordered) {
+    // A hidden key adds zero, wherever it is; the lanes of a vector sum would depend on its place.
+    sum = 0;
+    for (int64_t n = 0; n < count; n++) sum += scores[n];
+  }
   const bool blind = sum == 0;
   const float inverse = blind ? 0.0f : 1.0f / sum;
   head.log_sum[query] = blind ? 0.0f : top + __builtin_logf(sum);

@@ -1,7 +1,17 @@
 // The low-rank change of one linear layer, with a trained magnitude for DoRA.
 import { ConfigError } from '../../core/index.ts'
 import type { Linear } from '../../nn/index.ts'
-import { cat, dropout, empty, type Generator, keep, linear, noGrad, type Tensor } from '../../tensor/index.ts'
+import {
+  cat,
+  dropout,
+  empty,
+  type Generator,
+  isBatchInvariant,
+  keep,
+  linear,
+  noGrad,
+  type Tensor,
+} from '../../tensor/index.ts'
 import { type DropoutSource, LayerAdapter } from '../layer-adapter.ts'
 
 /** Size and scaling of a LoRA. */
@@ -83,7 +93,7 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
 
   /** own + scale · narrow Bᵀ, without a separate tensor for the change if the dtypes allow it. */
   #added(own: Tensor, narrow: Tensor): Tensor {
-    if ([own, narrow, this.b].some(({ dtype }) => dtype !== 'float32'))
+    if (isBatchInvariant() || [own, narrow, this.b].some(({ dtype }) => dtype !== 'float32'))
       return own.add(linear(narrow.mul(this.scale), this.b))
     const [outputs, rank] = this.b.shape
     return own

@@ -102,7 +102,8 @@ const compose = (host: Hosting): void => {
     delete host.adapters
     return
   }
-  const own = (host as unknown as { forward: Forward }).forward.bind(host)
+  // No longer that of the object, which was deleted above, but the class's.
+  const own = (Reflect.get(host, 'forward') as Forward).bind(host)
   // Not enumerable: parameters and children are found by enumeration.
   Object.defineProperty(host, 'forward', {
     value: host.adapters.compose(host, own),

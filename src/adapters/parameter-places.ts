@@ -2,11 +2,12 @@
 // field of a module, and a tied one is in several fields: a swap assigns all of them, so that the model computes with
 // the new tensor.
 import type { Model } from '../models/index.ts'
+import type { Module } from '../nn/index.ts'
 import { keep, noGrad, type Tensor } from '../tensor/index.ts'
 import { TIED_PATH, tiedLayer } from './tied-head.ts'
 
 interface Field {
-  module: Record<string, unknown>
+  module: Module
   name: string
 }
 
@@ -29,9 +30,7 @@ export interface SwappedParameter {
 
 const fieldsWith = (model: Model, tensor: Tensor): Field[] =>
   [...model.modules()].flatMap(([, module]) =>
-    Object.entries(module).flatMap(([name, value]) =>
-      value === tensor ? [{ module: module as unknown as Record<string, unknown>, name }] : [],
-    ),
+    Object.entries(module).flatMap(([name, value]) => (value === tensor ? [{ module, name }] : [])),
   )
 
 /** The model's parameters by path, and its tied output matrix as if it were a parameter of its own. */
@@ -44,19 +43,20 @@ export const parameterPlaces = (model: Model): Map<string, ParameterPlace> => {
   )
   const layer = tiedLayer(model)
   if (layer === undefined) return places
-  const module = layer as unknown as Record<string, unknown>
-  return places.set(TIED_PATH, { tensor: layer.weight, fields: () => [{ module, name: 'weight' }], tied: true })
+  const fields = () => [{ module: layer, name: 'weight' }]
+  return places.set(TIED_PATH, { tensor: layer.weight, fields, tied: true })
 }
 
 /** Puts a tensor in the place of a parameter. */
 export const swapParameter = (path: string, place: ParameterPlace, tensor: Tensor): SwappedParameter => {
   const fields = place.fields()
-  for (const { module, name } of fields) module[name] = tensor
+  for (const { module, name } of fields) Reflect.set(module, name, tensor)
   return { path, fields, original: place.tensor, tied: place.tied }
 }
 
 /** The tensor that is in the place now: training or a dtype conversion may have put another one there. */
-export const currentTensor = ({ fields: [{ module, name }] }: SwappedParameter): Tensor => module[name] as Tensor
+export const currentTensor = ({ fields: [{ module, name }] }: SwappedParameter): Tensor =>
+  Reflect.get(module, name) as Tensor
 
 /**
  * Puts the original back, converted to the dtype that the model has by now; a tied matrix becomes the current token
@@ -69,6 +69,6 @@ export const restoreParameter = (swapped: SwappedParameter, model: Model): Tenso
   const converted = () =>
     original.dtype === current.dtype ? original : keep(noGrad(() => original.detach().to(current.dtype)))
   const value = tied ? model.body.embedTokens.weight : converted()
-  for (const { module, name } of fields) module[name] = value
+  for (const { module, name } of fields) Reflect.set(module, name, value)
   return current
 }

@@ -366,5 +366,5 @@ export const withFields = <Shape extends z.ZodRawShape>(
   own: z.ZodObject<Shape>,
   more: Record<string, z.ZodType>,
 ): z.ZodObject<Shape, z.core.$loose> => {
-  return own.extend(more) as unknown as z.ZodObject<Shape, z.core.$loose>
+  return own.extend(more) as z.ZodObject<Shape, z.core.$loose>
 }

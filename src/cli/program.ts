@@ -183,13 +183,15 @@ const describeError = (error: unknown): string => {
   return `${error.name}: ${message} (set TUNESMITH_DEBUG=1 for the stack)`
 }
 
+const isTypedArray = (value: unknown): value is NodeJS.TypedArray =>
+  ArrayBuffer.isView(value) && !(value instanceof DataView)
+
 const toJson = (result: unknown): string => {
   return JSON.stringify(result ?? null, (_key, value: unknown) => {
     if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
     if (value instanceof Map) return Object.fromEntries(value)
     if (value instanceof Set) return [...value]
-    if (ArrayBuffer.isView(value) && !(value instanceof DataView))
-      return Array.from(value as unknown as ArrayLike<number>)
+    if (isTypedArray(value)) return Array.from<unknown>(value)
     return value
   })
 }

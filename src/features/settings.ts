@@ -54,7 +54,7 @@ export const featureSettings = (given: Record<string, unknown>, kind: ProblemKin
     throw new ConfigError(
       `Expected a learner for ${describeKind[kind]} (${able.map(({ type }) => type).join(', ')}) for \`adapter.learner\`, got ${definition.type}.`,
     )
-  const own = (definition.config as unknown as z.ZodObject).shape
+  const own = (definition.config as z.ZodObject).shape
   const schema = z.strictObject({ ...fields, ...own })
   const parsed = parseConfig(schema, rest, 'adapter') as Record<string, unknown>
   const pick = (names: object) => Object.fromEntries(Object.entries(parsed).filter(([name]) => name in names))

@@ -195,6 +195,7 @@ export class TextModel {
       throw new ConfigError('`answer` needs a `context` with an extractive model: pass the text that holds the answer.')
     const [{ prediction }] = await predictFields(this.#loaded, spanTask(), [{ question, context }], options)
     const { id: _, ...answer } = prediction
+    // The fields of a span prediction; the registry gives every task as one type, without its own predictions.
     return answer as unknown as Answer
   }
 

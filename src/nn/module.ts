@@ -97,9 +97,8 @@ export abstract class Module {
     const chosen = new Map<Tensor, Tensor>()
     for (const [path, parameter] of this.parameters()) chosen.set(parameter, replace(path, parameter))
     for (const [, module] of this.modules()) {
-      const fields = module as unknown as Record<string, unknown>
-      for (const [name, value] of Object.entries(fields))
-        if (value instanceof Tensor) fields[name] = keep(chosen.get(value) ?? value)
+      for (const [name, value] of Object.entries(module))
+        if (value instanceof Tensor) Reflect.set(module, name, keep(chosen.get(value) ?? value))
     }
     return this
   }

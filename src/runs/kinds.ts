@@ -27,7 +27,7 @@ interface Entry extends RunStart {
 
 const entry = <Recipe extends CommonRecipe>(kind: RunKind<Recipe>, start: RunStart): Entry => ({
   ...start,
-  kind: kind as unknown as RunKind,
+  kind: kind as RunKind,
 })
 
 const checkFinetune = (given: object): void => {

@@ -1,7 +1,7 @@
 // Loads the addon, as the only file. Independent of single operators.
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { getEnvironmentData, type Serializable, setEnvironmentData } from 'node:worker_threads'
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import { buildFolders, installAddon, packageRoot, SetupError, setupCommand } from '../core/index.ts'
 
 /** An operator's schema in libtorch's dispatcher. */
@@ -185,7 +185,7 @@ const limitSpinning = () => {
 const load = (): Native => {
   // A process can hold one build only, so a worker takes its parent's, also when set-up has made another one meanwhile.
   const build = (getEnvironmentData(loadedKey) as NativeBuild | undefined) ?? findBuild()
-  setEnvironmentData(loadedKey, build as unknown as Serializable)
+  setEnvironmentData(loadedKey, build)
   const module = { exports: {} }
   disableUcxHooks()
   limitSpinning()

@@ -79,16 +79,10 @@ export const classAt = (units: Uint16Array, index: number, limit: number): numbe
 export const isWhiteSpace = (character: string): boolean => (classOf(character.codePointAt(0)!) & WHITE_SPACE) !== 0
 
 /** Replaces each lone surrogate by U+FFFD, as UTF-8 encoders do. */
-export const wellFormed = (text: string): string => (text as unknown as WellFormedString).toWellFormed()
+export const wellFormed = (text: string): string => text.toWellFormed()
 
 /** Whether a text has no lone surrogates. */
-export const isWellFormed = (text: string): boolean => (text as unknown as WellFormedString).isWellFormed()
-
-// In Node 20 and ES2024, not yet in the library types that this package targets.
-interface WellFormedString {
-  isWellFormed(): boolean
-  toWellFormed(): string
-}
+export const isWellFormed = (text: string): boolean => text.isWellFormed()
 
 /** Lowercases each character independently, so that a final sigma is not special, as in the crate. */
 export const lowerCase = (text: string): string => {

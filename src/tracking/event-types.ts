@@ -195,5 +195,6 @@ export const eventFromLine = (line: string): { event: TrainingEvent } | { fault:
     if (isObject(inner)) for (const name of Object.keys(inner)) inner[name] ??= Number.NaN
   }
   const fault = check(value)
+  // The check of its type has looked at every field, which the compiler cannot know.
   return fault === undefined ? { event: value as unknown as TrainingEvent } : { fault }
 }

@@ -18,7 +18,7 @@ export const withColumns = (
   settings: object = {},
 ): object => {
   const given = (Object.keys(settingOf) as (keyof typeof settingOf)[]).filter((flag) => columns[flag] !== undefined)
-  const known = Object.keys((findTask(task).config as unknown as z.ZodObject).shape)
+  const known = Object.keys((findTask(task).config as z.ZodObject).shape)
   for (const flag of given)
     if (!known.includes(settingOf[flag]))
       throw new ConfigError(

@@ -27,8 +27,7 @@ export interface BuildSettings {
   testSetFiles: Record<string, string>
 }
 
-export const registeredSources = (): Readonly<Record<string, SourceDefinition>> =>
-  sources as unknown as Record<string, SourceDefinition>
+export const registeredSources = (): Readonly<Record<string, SourceDefinition>> => sources
 
 /** Checks the options against the registries. @throws ConfigError for wrong options, DataError for missing test sets */
 export const resolveBuild = async (options: ResolvedBuildOptions): Promise<BuildSettings> => {

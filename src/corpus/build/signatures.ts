@@ -17,8 +17,7 @@ export interface DedupStage {
   reasons: string[]
 }
 
-export const registeredDeduplicators = (): Readonly<Record<string, DeduplicatorDefinition>> =>
-  deduplicators as unknown as Record<string, DeduplicatorDefinition>
+export const registeredDeduplicators = (): Readonly<Record<string, DeduplicatorDefinition>> => deduplicators
 
 /** Checks specs against the registry; `seed` is the default for deduplicators with a seed. */
 export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): DedupStage[] => {

@@ -43,19 +43,18 @@ export const createPlainKernel = (multipliers: Int32Array): MinhashKernel => {
 const lanes = 4
 
 /** The used part of WebAssembly, whose types are in the DOM library. */
-interface WebAssemblyApi {
+declare const WebAssembly: {
   validate(bytes: Uint8Array): boolean
   Module: new (bytes: Uint8Array) => object
   Instance: new (module: object) => { exports: object }
 }
-const webAssembly = (globalThis as unknown as { WebAssembly: WebAssemblyApi }).WebAssembly
 
 export const createSimdKernel = (multipliers: Int32Array): MinhashKernel | undefined => {
   const bytes = moduleBytes()
-  if (!webAssembly.validate(bytes)) return undefined
+  if (!WebAssembly.validate(bytes)) return undefined
   const functions = multipliers.length / 2
   const groups = Math.ceil(functions / lanes)
-  const { memory, update } = new webAssembly.Instance(new webAssembly.Module(bytes)).exports as {
+  const { memory, update } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as {
     memory: { buffer: ArrayBuffer; grow(pages: number): number }
     update: (shingles: number, end: number, multipliers: number, minima: number, minimaEnd: number) => void
   }

@@ -112,7 +112,7 @@ async function* open(path: string, options: HubConfig, context: SourceContext): 
 
 async function* blobBytes(blob: Blob, path: string): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of blob.stream() as unknown as AsyncIterable<Uint8Array>) yield chunk
+    for await (const chunk of blob.stream()) yield chunk
   } catch (error) {
     throw new DataError(`Expected the whole file, got ${(error as Error).message}. Run the command again.`, path)
   }

@@ -30,4 +30,4 @@ export interface EvaluationEntry<Options extends z.ZodObject = z.ZodObject, Resu
 /** Declares a kind of evaluation; the type of the entry's own options stays inside the entry. */
 export const defineEvaluation = <Options extends z.ZodObject, Result>(
   entry: EvaluationEntry<Options, Result>,
-): EvaluationEntry => entry as unknown as EvaluationEntry
+): EvaluationEntry => entry as EvaluationEntry

@@ -3,10 +3,10 @@ import { z } from 'zod'
 import { ConfigError, formatCount, formatDuration, writeFileAtomic } from '../../core/index.ts'
 import {
   evaluateRankedChoices,
+  findTask,
   type RankedChoicesResult,
   type ReadReport,
   rankedChoicesSchema,
-  type TaskDefinition,
   taskConfig,
   tasks,
 } from '../../tasks/index.ts'
@@ -33,7 +33,7 @@ export const rankedChoices = defineEvaluation({
   ): Promise<RankedChoicesReport> {
     if (data.length !== 1) throw new ConfigError(`Expected one file or folder for \`data\`, got ${data.length}.`)
     const task = tasks['multiple-choice']
-    const config = taskConfig(task as unknown as TaskDefinition, settings, dataset)
+    const config = taskConfig(findTask(task.type), settings, dataset)
     const { records, report } = await task.read(data[0], config as never, { signal })
     const { model, tokenizer } = await loadLanguageModel(choice, hooks)
     const { predictions, ...result } = await evaluateRankedChoices(model, tokenizer, records, options, {

@@ -1,7 +1,7 @@
 // Predictions of generative specialists and chat models: the answer that the model writes to a text.
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
-import { predictTask, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../tasks/index.ts'
+import { findTask, predictTask, type TaskDefinition, taskConfig, taskTypes } from '../../tasks/index.ts'
 import type { InferenceModel } from '../load.ts'
 import { definePrediction, recordedTask, taskPredictionOptions } from './prediction.ts'
 
@@ -14,15 +14,15 @@ interface ChosenTask {
 const chosenTask = async (loaded: InferenceModel): Promise<ChosenTask> => {
   const { tokenizer } = loaded
   const recorded = await recordedTask(loaded)
-  if (recorded !== undefined && !Object.hasOwn(tasks, recorded.task))
+  if (recorded !== undefined && !taskTypes().includes(recorded.task))
     throw new ConfigError(
-      `Expected one of the tasks ${Object.keys(tasks).join(', ')} in task.json, got "${recorded.task}". Update Tunesmith, or register the task with \`use\`.`,
+      `Expected one of the tasks ${taskTypes().join(', ')} in task.json, got "${recorded.task}". Update Tunesmith, or register the task with \`use\`.`,
     )
   if (recorded === undefined && tokenizer.chatTemplate === undefined)
     throw new ConfigError(
       'Expected a specialist or a chat model, got a language model without either a task or a chat template. Use `generate`.',
     )
-  const task = tasks[(recorded?.task ?? 'instructions') as TaskType] as unknown as TaskDefinition
+  const task = findTask(recorded?.task ?? 'instructions')
   return { task, config: taskConfig(task, recorded?.settings), maxLength: recorded?.maxLength }
 }
 

@@ -16,7 +16,7 @@ export interface PredictionEntry<Options extends z.ZodObject = z.ZodObject, Resu
 /** Declares how `predict` serves a head; the type of the entry's own options stays inside the entry. */
 export const definePrediction = <Options extends z.ZodObject, Result>(
   entry: PredictionEntry<Options, Result>,
-): PredictionEntry => entry as unknown as PredictionEntry
+): PredictionEntry => entry as PredictionEntry
 
 /** Options of every entry that uses a task. */
 export const taskPredictionOptions = {

@@ -1,7 +1,7 @@
 // The settings that `adapter` may have, by variant: for help.
 import { z } from 'zod'
 import { adapters } from '../../adapters/index.ts'
-import { featureFields, learners } from '../../features/index.ts'
+import { featureFields, findLearner, learners } from '../../features/index.ts'
 import type { NonIterativeVariant } from './variant-names.ts'
 
 /** Settings of `adapter` with the variant, or with the choice within it, that has them. */
@@ -14,7 +14,7 @@ export interface VariantSettings {
 const withoutSteps: Record<NonIterativeVariant, VariantSettings[]> = {
   'feature-based': [
     { of: 'feature-based', schema: featureFields },
-    ...Object.values(learners).map(({ type, config }) => ({ of: type, schema: config as unknown as z.ZodObject })),
+    ...Object.keys(learners).map((type) => ({ of: type, schema: findLearner(type).config as z.ZodObject })),
   ],
 }
 

@@ -47,8 +47,7 @@ const replaceHead = (model: Model, base: Model, copies: ReadonlyMap<string, Tens
     const initial = parameters.get(path)
     if (!path.startsWith('head.') || initial === undefined || initial === copy || shared.has(initial)) continue
     for (const [, module] of model.head.modules())
-      for (const [name, value] of Object.entries(module))
-        if (value === initial) (module as unknown as Record<string, unknown>)[name] = copy
+      for (const [name, value] of Object.entries(module)) if (value === initial) Reflect.set(module, name, copy)
     initial.free()
   }
 }

@@ -13,6 +13,7 @@ import {
 import { ConfigError, DataError, didYouMean, exists } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import {
+  findTask,
   type PredictionResult,
   predictTask,
   type TaskDefinition,
@@ -145,7 +146,7 @@ export class Specialists {
       throw new ConfigError(
         `Expected the task of the specialist ${name}, one of ${Object.keys(tasks).join(', ')}, got ${type ?? 'none in its files'}. Name it beside the folder.`,
       )
-    const task = tasks[type as TaskType] as unknown as TaskDefinition
+    const task = findTask(type)
     const config = taskConfig(task, { ...saved?.settings, ...given.settings })
     const attached = await kind.open(path, this.#base, name, this.#note)
     const { model, virtualTokens } = attached

@@ -61,7 +61,7 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
     const questionOf = (record: Record) => withSystem(spec.chatPrompt(record, config), config.system)
     return {
       ...encoder,
-      criterion: encoder.criterion as unknown as RecordEncoder<Record>['criterion'],
+      criterion: encoder.criterion,
       encode: (record, place) => encoder.encode(questionOf(record), record.references[0], place),
       prompt: (record, place) => encoder.prompt(questionOf(record), place),
     }
@@ -76,7 +76,7 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
   const encoder = createSeq2seqEncoder(tokenizer, { tooLong, maxLength, startId })
   return {
     ...encoder,
-    criterion: encoder.criterion as unknown as RecordEncoder<Record>['criterion'],
+    criterion: encoder.criterion,
     startId,
     notes: [],
     encode: (record, place) => encoder.encode(spec.encoderInput(record, config), record.references[0], place),

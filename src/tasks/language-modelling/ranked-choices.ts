@@ -10,7 +10,7 @@ import type { ScoredUnits } from '../metrics/scored-units.ts'
 import { trimmedEnd } from '../metrics/white-space.ts'
 import type { ChoiceRecord } from '../multiple-choice.ts'
 import { type PromptContinuations, scoreContinuations } from './continuations.ts'
-import type { PieceScore, ScoredModel } from './scoring.ts'
+import type { PieceScore } from './scoring.ts'
 
 const place = '{text}'
 
@@ -244,7 +244,7 @@ export const evaluateRankedChoices = async (
     for (const batch of batchesOf(groups, batchTokens, most)) {
       await setImmediate()
       signal?.throwIfAborted()
-      scoreContinuations(model as unknown as ScoredModel, batch).forEach((scores, k) => {
+      scoreContinuations(model, batch).forEach((scores, k) => {
         const { record, choices, continuations } = batch[k]
         choices.forEach((choice, c) => {
           found[record][choice] = scores[c]

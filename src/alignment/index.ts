@@ -9,5 +9,6 @@ export {
   sumByCompletion,
   type TokenLogProbs,
 } from './log-probs.ts'
+export * from './rewards/index.ts'
 export * from './rollouts/index.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'

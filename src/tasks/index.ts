@@ -130,12 +130,25 @@ export {
   createCompletionEncoder,
 } from './preferences/completion-encoder.ts'
 export {
+  type ComparisonSettings,
+  type PreferenceSettings,
+  pairsOf,
+  readComparisons,
+  readPreferences,
+} from './preferences/read-comparisons.ts'
+export { type PromptForm, type PromptSettings, readPrompts } from './preferences/read-prompts.ts'
+export { type RatingSettings, readRatings } from './preferences/read-ratings.ts'
+export {
+  type ComparisonRecord,
   type PreferenceRecord,
   type PromptRecord,
   type PromptText,
   type RatingRecord,
+  type ScoredAnswer,
   turnsOf,
 } from './preferences/records.ts'
+export { preferenceSchema, promptSchema, ratingSchema } from './preferences/settings.ts'
+export { expectFewSkipped } from './preferences/sift.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
 export { hasColumns, readTextColumn } from './records/text-rows.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'

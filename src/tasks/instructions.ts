@@ -7,16 +7,11 @@ import { conversationsIn, formNames } from './generative/conversations.ts'
 import { generationFields, metricsField } from './generative/generation-fields.ts'
 import { type GenerativeRecord, generativeTaskParts } from './generative/generative-task.ts'
 import { splitLastAnswer, type Turn, turnOf } from './generative/turns.ts'
+import { columnNames } from './records/column-names.ts'
 import { instructionDatasets } from './records/known-datasets.ts'
 import { readSeveral } from './records/read-records.ts'
 import { rowFields } from './records/read-rows.ts'
 import { defineTask, type TaskExample } from './task.ts'
-
-const columnNames = (described: string, ...names: string[]) =>
-  z
-    .union([z.string().transform((name) => [name]), z.array(z.string()).min(1)])
-    .default(names)
-    .describe(described)
 
 const config = z.strictObject({
   ...rowFields,

@@ -1,9 +1,10 @@
 // Conversations from rows in any usual form: columns of an instruction and its answer, instances of an instruction, messages with roles,
 // and trees of messages with several replies.
 import { show } from '../../core/index.ts'
+import { firstColumn, hasValue } from '../records/column-names.ts'
 import { type Checked, fault, textIn } from '../records/columns.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
-import { type PromptAndAnswer, splitLastAnswer, type Turn, turnOf } from './turns.ts'
+import { type PromptAndAnswer, splitLastAnswer, type Turn, turnOf, turnsFrom } from './turns.ts'
 
 /** Column names of all forms; each form uses its own. */
 export interface ConversationColumns {
@@ -28,9 +29,6 @@ interface ConversationReader {
   conversations(row: DataRow, columns: ConversationColumns, choice: TreeChoice): Checked<Turn[]>[]
 }
 
-const has = (values: DataRow['values'], column: string) => values[column] !== undefined && values[column] !== null
-const firstOf = (values: DataRow['values'], columns: readonly string[]) => columns.find((column) => has(values, column))
-
 /** An instruction and its input as one question. */
 const question = (instruction: string, input: unknown): string =>
   typeof input === 'string' && input.trim() !== '' ? `${instruction.trim()}\n\n${input.trim()}` : instruction.trim()
@@ -46,17 +44,17 @@ const pair = (user: string, answer: unknown): Checked<Turn[]> =>
     : fault('no-answer', `Expected text for the answer, got ${show(answer)}.`)
 
 const columnsForm: ConversationReader = {
-  fits: (values, { instruction, output }) => has(values, instruction) && firstOf(values, output) !== undefined,
+  fits: (values, { instruction, output }) => hasValue(values, instruction) && firstColumn(values, output) !== undefined,
   conversations(row, { instruction, input, output }) {
     const text = textIn(row, instruction)
     if ('fault' in text) return [text]
-    const column = firstOf(row.values, output) ?? output[0]
+    const column = firstColumn(row.values, output) ?? output[0]
     return [pair(question(text.value, row.values[input]), row.values[column])]
   },
 }
 
 const instancesForm: ConversationReader = {
-  fits: (values, { instruction, instances }) => has(values, instruction) && Array.isArray(values[instances]),
+  fits: (values, { instruction, instances }) => hasValue(values, instruction) && Array.isArray(values[instances]),
   conversations(row, { instruction, instances }) {
     const text = textIn(row, instruction)
     if ('fault' in text) return [text]
@@ -75,24 +73,24 @@ const messagesForm: ConversationReader = {
   fits: (values, { messages }) => messages.some((column) => Array.isArray(values[column])),
   conversations({ values }, { messages }) {
     const column = messages.find((name) => Array.isArray(values[name])) ?? messages[0]
-    const list = values[column]
-    if (!Array.isArray(list)) return [fault('no-text', `Expected messages in column "${column}", got ${show(list)}.`)]
-    const turns: Turn[] = []
-    if (typeof values.system === 'string' && values.system.trim() !== '')
-      turns.push({ role: 'system', content: values.system })
-    for (const message of list as unknown[]) {
-      const fields = isFields(message) ? message : {}
-      const turn = turnOf(fields.role ?? fields.from, fields.content ?? fields.value)
-      if ('fault' in turn) return [turn]
-      turns.push(turn.value)
-    }
-    return [{ value: turns }]
+    const found = turnsFrom(values[column], column)
+    if ('fault' in found) return [found]
+    return [{ value: [...systemTurn(values), ...found.value] }]
   },
 }
 
-interface Reply extends Fields {
+/** The system prompt in a column of its own, if there is one. */
+export const systemTurn = ({ system }: Fields): Turn[] =>
+  typeof system === 'string' && system.trim() !== '' ? [{ role: 'system', content: system }] : []
+
+/** A message of a tree. */
+export interface Reply extends Fields {
   replies?: unknown
 }
+
+/** The replies to a message that were not deleted. */
+export const repliesTo = ({ replies }: Reply): Reply[] =>
+  (Array.isArray(replies) ? replies : []).filter(isFields).filter(({ deleted }) => deleted !== true)
 
 /** Replies by rank; those without a rank come last, in their order. */
 const ranked = (replies: readonly Reply[]): Reply[] => {
@@ -104,7 +102,7 @@ const ranked = (replies: readonly Reply[]): Reply[] => {
 }
 
 /** Limit of the depth of a message tree. */
-const maxDepth = 1000
+export const maxDepth = 1000
 
 const treeForm: ConversationReader = {
   fits: (values, { tree }) => isFields(values[tree]) && 'replies' in (values[tree] as Fields),
@@ -123,8 +121,7 @@ const treeForm: ConversationReader = {
         return
       }
       const turns = [...before, turn.value]
-      const replies = (Array.isArray(message.replies) ? message.replies : []).filter(isFields)
-      const usable = ranked(replies.filter(({ deleted }) => deleted !== true))
+      const usable = ranked(repliesTo(message))
       const open = usable.length === 0 && turn.value.role !== 'assistant' && before.length > 0
       if (open && ended.has(before.at(-1))) return
       if (open) ended.add(before.at(-1))

@@ -1,5 +1,7 @@
 // Prompts from a pattern with placeholders for texts, one of which may be truncated.
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, show } from '../../core/index.ts'
+import { type Checked, fault } from '../records/columns.ts'
+import type { Fields } from '../records/row.ts'
 import type { ChatPrompt } from './chat-encoder.ts'
 
 /**
@@ -33,4 +35,21 @@ export const fillPrompt = (pattern: string, texts: { readonly [name: string]: st
     turns: [{ role: 'user', content: kept }],
     source: [Math.max(0, found[0] - lead), Math.min(kept.length, found[1] - lead)],
   }
+}
+
+/** A pattern such as `{question} Answer:` with the columns of a row, whose values are texts or numbers. */
+export const fillColumns = (pattern: string, values: Fields): Checked<string> => {
+  let content = ''
+  for (const part of pattern.split(/(\{\w+\})/)) {
+    const name = part.slice(1, -1)
+    if (!/^\{\w+\}$/.test(part)) {
+      content += part
+      continue
+    }
+    const value = values[name]
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint')
+      return fault('no-text', `Expected text in column "${name}", which \`pattern\` names, got ${show(value)}.`)
+    content += String(value)
+  }
+  return { value: content }
 }

@@ -1,6 +1,7 @@
 // Conversations as lists of turns, and the rules that a training conversation follows.
 import { show } from '../../core/index.ts'
 import { type Checked, fault } from '../records/columns.ts'
+import { isFields } from '../records/row.ts'
 
 /** Who speaks. */
 export type TurnRole = 'system' | 'user' | 'assistant' | 'tool'
@@ -34,6 +35,24 @@ export const turnOf = (name: unknown, content: unknown): Checked<Turn> => {
   if (typeof content !== 'string')
     return fault('no-text', `Expected text for the turn of the ${role}, got ${show(content)}.`)
   return { value: { role, content } }
+}
+
+/** A turn from a message: `role` and `content`, or `from` and `value`. */
+export const turnFrom = (message: unknown): Checked<Turn> => {
+  const { role, from, content, value } = isFields(message) ? message : {}
+  return turnOf(role ?? from, content ?? value)
+}
+
+/** The turns of a list of messages. */
+export const turnsFrom = (list: unknown, column: string): Checked<Turn[]> => {
+  if (!Array.isArray(list)) return fault('no-text', `Expected messages in column "${column}", got ${show(list)}.`)
+  const turns: Turn[] = []
+  for (const message of list as unknown[]) {
+    const turn = turnFrom(message)
+    if ('fault' in turn) return turn
+    turns.push(turn.value)
+  }
+  return { value: turns }
 }
 
 /** The roles that each role may follow; `undefined` is the beginning. */

@@ -164,14 +164,21 @@ export const labelListIn = ({ values }: DataRow, column: string): Checked<string
 const yes = [1, 1n, true, '1', 'true']
 const no = [0, 0n, false, '0', 'false']
 
+/** A yes or no: 0 and 1, or false and true, also written as text; undefined for anything else. */
+export const flagOf = (value: unknown): boolean | undefined => {
+  const written = typeof value === 'string' ? value.trim().toLowerCase() : value
+  if (yes.includes(written as never)) return true
+  return no.includes(written as never) ? false : undefined
+}
+
 /** Several labels, each with a column of 0 and 1 or of false and true. */
 export const flagLabelsIn = ({ values }: DataRow, columns: readonly string[]): Checked<string[]> => {
   const found: string[] = []
   for (const column of columns) {
     const value = values[column]
-    const written = typeof value === 'string' ? value.trim().toLowerCase() : value
-    if (yes.includes(written as never)) found.push(column)
-    else if (!no.includes(written as never))
+    const flag = flagOf(value)
+    if (flag === true) found.push(column)
+    else if (flag === undefined)
       return { fault: { reason: 'no-label', message: `Expected 0 or 1 in column "${column}", got ${show(value)}.` } }
   }
   return { value: found }

@@ -41,6 +41,8 @@ export interface RecordReader<Fields> extends Columns {
 export interface SeveralReader<Fields> extends Columns {
   /** The records of a row. */
   several(row: DataRow): Checked<Fields>[]
+  /** What `several` left out by itself, whatever `onFault` is. */
+  dropped?: FaultCounter
 }
 
 /** One record per row. @throws DataError for the first fault unless `onFault` is skip, and for a path without records */
@@ -56,7 +58,7 @@ export const readRecords = <Fields extends object>(
 export const readSeveral = async <Fields extends object>(
   path: string,
   settings: RecordSettings,
-  { columns, several, ...others }: SeveralReader<Fields>,
+  { columns, several, dropped = new FaultCounter('skip'), ...others }: SeveralReader<Fields>,
   signal?: AbortSignal,
 ): Promise<TaskData<TaskRecord & Fields>> => {
   const { onFault, limit = Number.POSITIVE_INFINITY, id, ignoreColumns } = settings
@@ -97,13 +99,13 @@ export const readSeveral = async <Fields extends object>(
     }
     number++
   }
-  if (records.length === 0) throw noRecords(path, faults)
+  if (records.length === 0) throw noRecords(path, faults, dropped)
   return {
     records,
     report: {
       files: source.files,
       records: records.length,
-      skipped: faults.skipped,
+      skipped: { ...faults.skipped, ...dropped.skipped },
       ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
     },
   }

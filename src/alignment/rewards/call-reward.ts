@@ -1,0 +1,133 @@
+// One call of a reward function with a time limit: whatever the function does, the result is a finite number, null or a failure for each
+// sample. Independent of caches and weights.
+import { setTimeout as wait } from 'node:timers/promises'
+import { show } from '../../core/index.ts'
+import { isTimeout, runWithTimeLimit } from '../../tokenizers/index.ts'
+import { RewardError, type RewardFailure, type RewardFunction, type RewardSample, type RewardValues } from './reward.ts'
+
+const defaultTimeoutSeconds = 60
+const firstPauseSeconds = 0.1
+const longestPauseSeconds = 10
+
+/** The outcome of the samples of a call. */
+export interface RewardCall {
+  /** In the order of the samples; undefined where the function failed. */
+  values: (number | null | undefined)[]
+  /** Calls that were made, repeated ones included. */
+  calls: number
+  /** Samples that failed at the last attempt, by what failed. */
+  failures: Partial<Record<RewardFailure, number>>
+  /** The last failure; undefined if every sample has its reward. */
+  error?: RewardError
+}
+
+const timeoutOf = ({ timeoutSeconds = defaultTimeoutSeconds }: RewardFunction) => timeoutSeconds
+
+const tooLate = (reward: RewardFunction, samples: readonly RewardSample[]): RewardError =>
+  new RewardError(
+    `Expected the reward \`${reward.name}\` to score ${samples.length} answers within ${timeoutOf(reward)} s, got no result. Raise its \`timeoutSeconds\`, or lower its \`samplesPerCall\`.`,
+    { failure: 'timeout' },
+  )
+
+const asRewardError = ({ name }: RewardFunction, error: unknown): RewardError => {
+  if (error instanceof RewardError) return error
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : show(error)
+  return new RewardError(`The reward \`${name}\` threw ${message.split('\n')[0]}`)
+}
+
+/** The reason of an abort, whatever it is. */
+const reasonOf = (signal: AbortSignal): unknown => signal.reason
+
+/**
+ * Calls the function once. What it does before it first waits is interrupted when the time is over; later work is left behind, with its
+ * signal aborted.
+ * @throws RewardError, or the signal's reason when it is aborted
+ */
+const callOnce = async (
+  reward: RewardFunction,
+  samples: readonly RewardSample[],
+  signal: AbortSignal,
+): Promise<unknown> => {
+  signal.throwIfAborted()
+  const own = new AbortController()
+  const seconds = timeoutOf(reward)
+  let timer: NodeJS.Timeout | undefined
+  let onAbort: (() => void) | undefined
+  const ended = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooLate(reward, samples)), seconds * 1000)
+    onAbort = () => reject(reasonOf(signal))
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    const result = runWithTimeLimit(() => reward.score(samples, { signal: own.signal }), seconds * 1000)
+    return await Promise.race([result, ended])
+  } catch (error) {
+    if (signal.aborted) throw reasonOf(signal)
+    throw isTimeout(error) ? tooLate(reward, samples) : asRewardError(reward, error)
+  } finally {
+    clearTimeout(timer)
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
+    own.abort()
+  }
+}
+
+/** The result as one value per sample. @throws RewardError for anything else */
+const asValues = ({ name }: RewardFunction, samples: readonly RewardSample[], result: unknown): readonly unknown[] => {
+  const expected = `Expected ${samples.length} rewards from \`${name}\`, one for each answer`
+  const advice = 'Return a list with a number or null for each sample, in their order.'
+  if (!Array.isArray(result) && !ArrayBuffer.isView(result))
+    throw new RewardError(`${expected}, got ${show(result)}. ${advice}`, { failure: 'wrong-count' })
+  const list: unknown[] = Array.isArray(result) ? result : Array.from(result as unknown as ArrayLike<number>)
+  if (list.length !== samples.length)
+    throw new RewardError(`${expected}, got ${list.length}. ${advice}`, { failure: 'wrong-count' })
+  return list
+}
+
+const isReward = (value: unknown): value is RewardValues[number] =>
+  value === null || (typeof value === 'number' && Number.isFinite(value))
+
+/**
+ * Scores samples, with as many attempts as the function has. Only samples that failed are tried again.
+ * @throws the signal's reason when it is aborted, RewardError where the function's failures stop the run
+ */
+export const callReward = async (
+  reward: RewardFunction,
+  samples: readonly RewardSample[],
+  signal: AbortSignal,
+): Promise<RewardCall> => {
+  const { attempts = 1, onFailure = 'stop' } = reward
+  const values: RewardCall['values'] = samples.map(() => undefined)
+  let missing = samples.map((_, i) => i)
+  let error: RewardError | undefined
+  let calls = 0
+  while (missing.length > 0 && calls < attempts && error?.retry !== false) {
+    if (calls > 0) {
+      const pause = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** (calls - 1))
+      await wait(pause * 1000, undefined, { signal }).catch(() => signal.throwIfAborted())
+    }
+    calls++
+    const part = missing.map((i) => samples[i])
+    try {
+      const list = asValues(reward, part, await callOnce(reward, part, signal))
+      const wrong: number[] = []
+      for (const [k, i] of missing.entries()) {
+        const value = list[k]
+        if (isReward(value)) values[i] = value
+        else {
+          wrong.push(i)
+          error = new RewardError(
+            `Expected a finite number or null from the reward \`${reward.name}\`, got ${show(value)} for the answer ${show(samples[i].completion)}. Return null for an answer that it cannot score.`,
+            { failure: 'not-a-number' },
+          )
+        }
+      }
+      missing = wrong
+    } catch (thrown) {
+      if (!(thrown instanceof RewardError)) throw thrown
+      error = thrown
+    }
+  }
+  if (missing.length === 0) return { values, calls, failures: {} }
+  if (error !== undefined && onFailure === 'stop') throw error
+  return { values, calls, failures: { [error?.failure ?? 'error']: missing.length }, error }
+}

@@ -1,0 +1,121 @@
+// Reads rated answers: messages or a prompt and a completion, with a label; or compared answers, of which the best are good and the
+// others bad.
+import { show } from '../../core/index.ts'
+import { systemTurn } from '../generative/conversations.ts'
+import { splitLastAnswer, turnsFrom } from '../generative/turns.ts'
+import { firstColumn } from '../records/column-names.ts'
+import { fault, flagOf } from '../records/columns.ts'
+import { readSeveral } from '../records/read-records.ts'
+import { FaultCounter } from '../records/read-report.ts'
+import type { DataRow } from '../records/row.ts'
+import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
+import { comparisonFormOf } from './comparison-forms.ts'
+import { type ComparisonSettings, comparisonsIn } from './read-comparisons.ts'
+import type { PromptText, RatingRecord } from './records.ts'
+import { expectFewSkipped, settle, siftComparison } from './sift.ts'
+import { alike, checkPrompt, drop, isEmpty, otherFields, type Sifted, textOrTurns } from './texts.ts'
+
+/** Settings of `readRatings`. */
+export interface RatingSettings extends ComparisonSettings {
+  completion: readonly string[]
+  label: string
+}
+
+/** An answer with its rating. */
+export interface Rated {
+  prompt: PromptText
+  completion: PromptText
+  good: boolean
+}
+
+/** The prompt and the answer of a row with messages, or with a prompt and a completion. */
+export const answerIn = (
+  { values }: DataRow,
+  { prompt, messages, completion, texts }: Pick<RatingSettings, 'prompt' | 'messages' | 'completion' | 'texts'>,
+): Sifted<{ prompt: PromptText; completion: PromptText }> => {
+  const list = messages.find((name) => Array.isArray(values[name]))
+  const answer = firstColumn(values, completion)
+  if (list !== undefined && answer === undefined) {
+    const turns = turnsFrom(values[list], list)
+    if ('fault' in turns) return turns
+    const last = turns.value.at(-1)
+    if (last?.role === 'assistant' && last.content.trim() === '')
+      return drop('empty-answer', 'Expected an answer with text, got an empty one.')
+    const split = splitLastAnswer([...systemTurn(values), ...turns.value])
+    if ('fault' in split) return split
+    return {
+      value: { prompt: split.value.turns, completion: [{ role: 'assistant', content: split.value.answer }] },
+    }
+  }
+  const column = firstColumn(values, prompt) ?? list
+  if (column === undefined || answer === undefined)
+    return fault(
+      'no-answer',
+      `Expected columns ${messages.join(' or ')}, or ${prompt[0]} with ${completion.join(' or ')}, got ${Object.keys(values).slice(0, 20).join(', ')}. Set the columns of your data in \`settings\`.`,
+    )
+  const question = textOrTurns(values[column], column)
+  if ('fault' in question) return question
+  const found = textOrTurns(values[answer], answer)
+  if ('fault' in found) return found
+  if (isEmpty(found.value)) return drop('empty-answer', 'Expected an answer with text, got an empty one.')
+  const same = alike(question.value, [found.value], texts !== 'turns')
+  const checked = checkPrompt(same.prompt)
+  return 'fault' in checked ? checked : { value: { prompt: checked.value, completion: same.answers[0] } }
+}
+
+/** The ratings of a row. */
+export const ratingsIn = (row: DataRow, settings: RatingSettings): Sifted<Rated>[] => {
+  const { values } = row
+  if (comparisonFormOf(values, settings) !== undefined && values[settings.label] === undefined)
+    return comparisonsIn(row, settings)
+      .map((one) => ('value' in one ? siftComparison(one.value) : one))
+      .flatMap((one): Sifted<Rated>[] => {
+        if (!('value' in one)) return [one]
+        const { prompt, answers } = one.value
+        const best = Math.max(...answers.map(({ score }) => score))
+        return answers.map(({ completion, score }) => ({ value: { prompt, completion, good: score === best } }))
+      })
+  const good = flagOf(values[settings.label])
+  if (good === undefined)
+    return [
+      fault(
+        'no-label',
+        `Expected true or false in column "${settings.label}", got ${show(values[settings.label])}. Set \`label\`.`,
+      ),
+    ]
+  const answer = answerIn(row, settings)
+  return ['value' in answer ? { value: { ...answer.value, good } } : answer]
+}
+
+/**
+ * Answers that were rated good or bad. Of compared answers, the best ones are good and the others bad.
+ * @throws DataError with file and line for broken records unless `onFault` is skip, and where `maxSkipped` is exceeded
+ */
+export const readRatings = async (
+  path: string,
+  settings: RatingSettings,
+  { signal }: Pick<ReadOptions, 'signal'> = {},
+): Promise<TaskData<RatingRecord>> => {
+  const { prompt, messages, completion, label, chosen, rejected, margin, answers } = settings
+  const known = new Set([...prompt, ...messages, ...completion, ...answers, label, chosen, rejected, margin, 'system'])
+  const dropped = new FaultCounter('skip')
+  const data = await readSeveral<Omit<RatingRecord, keyof TaskRecord>>(
+    path,
+    settings,
+    {
+      columns: {},
+      optional: 'all',
+      dropped,
+      several: (row) => {
+        const fields = otherFields(row.values, known)
+        return ratingsIn(row, settings)
+          .flatMap((one) => settle(one, dropped, row))
+          .map((one) => ('fault' in one ? one : { value: { ...one.value, fields } }))
+      },
+    },
+    signal,
+  )
+  const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)
+  expectFewSkipped(dropped.skipped, data.records.length + count, settings.maxSkipped, path)
+  return data
+}

@@ -1,0 +1,91 @@
+// What is left out of alignment data although nothing is broken: ties, identical and empty answers, contradictions. It is counted by
+// reason, and too large a share of it is an error.
+import { DataError, sha256 } from '../../core/index.ts'
+import { type Checked, fault } from '../records/columns.ts'
+import type { FaultCounter, Place, Skipped } from '../records/read-report.ts'
+import type { Compared } from './comparison-forms.ts'
+import type { ComparisonRecord, ScoredAnswer } from './records.ts'
+import { checkPrompt, drop, isEmpty, keyOf, type Sifted } from './texts.ts'
+
+/** Below this number of records no share is too large. */
+const fewRecords = 20
+
+/**
+ * Checks that not too many records were left out.
+ * @param of records with those that were left out
+ * @throws DataError that names the reasons
+ */
+export const expectFewSkipped = (
+  skipped: { readonly [reason: string]: Skipped },
+  of: number,
+  maxShare: number,
+  place: string,
+): void => {
+  const reasons = Object.entries(skipped).sort(([, a], [, b]) => b.count - a.count)
+  const count = reasons.reduce((sum, [, one]) => sum + one.count, 0)
+  if (of < fewRecords || count <= maxShare * of) return
+  throw new DataError(
+    `Expected at most ${(100 * maxShare).toFixed(1)} % of ${of} records to be left out, got ${(100 * (count / of)).toFixed(1)} % (${reasons.map(([reason, one]) => `${one.count} ${reason}`).join(', ')}; the first: ${reasons[0][1].first}). Check the data, or raise \`maxSkipped\`.`,
+    place,
+  )
+}
+
+/** A comparison with what it cannot be learned from removed, or the reason why nothing of it can. */
+export const siftComparison = ({ prompt, answers, margin }: Compared): Sifted<Compared> => {
+  const checked = checkPrompt(prompt)
+  if ('fault' in checked) return checked
+  const filled = answers.filter(({ completion }) => !isEmpty(completion))
+  if (filled.length < 2) return drop('empty-answer', 'Expected two answers with text, got an empty one.')
+  const distinct = distinctAnswers(filled)
+  if (distinct.length < 2) return drop('identical-answers', 'Expected two different answers, got the same twice.')
+  if (distinct.every(({ score }) => score === distinct[0].score))
+    return drop('tie', `Expected answers of different scores, got ${distinct[0].score} for all.`)
+  if (margin !== undefined && margin < 0)
+    return fault('negative-margin', `Expected a margin of 0 or more, got ${margin}.`)
+  return { value: { prompt: checked.value, answers: distinct, ...(margin === undefined ? {} : { margin }) } }
+}
+
+/** Each text once; a text with two scores is left out. */
+const distinctAnswers = (answers: readonly ScoredAnswer[]): ScoredAnswer[] => {
+  const byText = new Map<string, ScoredAnswer[]>()
+  for (const answer of answers) {
+    const key = keyOf(answer.completion)
+    byText.set(key, [...(byText.get(key) ?? []), answer])
+  }
+  return [...byText.values()].flatMap((same) => (same.every(({ score }) => score === same[0].score) ? [same[0]] : []))
+}
+
+/** What was sifted as a checked value; undefined for what was dropped, which is counted. */
+export const settle = <Value>(sifted: Sifted<Value>, dropped: FaultCounter, place: Place): Checked<Value>[] => {
+  if (!('drop' in sifted)) return [sifted]
+  dropped.fault(sifted.drop, place)
+  return []
+}
+
+/** Leaves out pairs of answers that other records put in the opposite order, with those records, and counts them. */
+export const withoutContradictions = <Record extends ComparisonRecord>(
+  records: readonly Record[],
+  dropped: FaultCounter,
+): Record[] => {
+  const orders = new Map<string, Set<boolean>>()
+  const pairsOf = ({ prompt, answers }: ComparisonRecord): { key: string; rises: boolean }[] => {
+    if (answers.length !== 2) return []
+    const [a, b] = answers.map(({ completion }) => keyOf(completion))
+    const rises = answers[0].score < answers[1].score === a < b
+    return [{ key: sha256(JSON.stringify([keyOf(prompt), ...[a, b].sort()])), rises }]
+  }
+  const all = records.map((record) => ({ record, pairs: pairsOf(record) }))
+  for (const { pairs } of all)
+    for (const { key, rises } of pairs) orders.set(key, (orders.get(key) ?? new Set()).add(rises))
+  return all.flatMap(({ record, pairs }) => {
+    if (pairs.every(({ key }) => orders.get(key)?.size === 1)) return [record]
+    dropped.fault(
+      {
+        reason: 'contradicting-pair',
+        message: 'Expected one order of two answers, got a record that has them the other way round, too.',
+      },
+      record,
+    )
+    return []
+  })
+}

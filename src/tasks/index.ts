@@ -122,6 +122,7 @@ export {
   type TextPair,
 } from './metrics/text-metric.ts'
 export { type ScoreTextsOptions, scoreTexts } from './metrics/text-scores.ts'
+export { spacedWords } from './metrics/white-space.ts'
 export type { ChoiceExample, ChoicePrediction, ChoiceRecord } from './multiple-choice.ts'
 export {
   type CompletionEncoder,

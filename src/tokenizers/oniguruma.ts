@@ -59,7 +59,7 @@ export const compileRegex = (pattern: string, where: string): CompiledRegex => {
   } catch (error) {
     throwUnusable(pattern, where, `has no equivalent in JavaScript (${(error as Error).message})`)
   }
-  if (translation.nestsRepeats) probe(regex, pattern, where)
+  if (translation.nestsRepeats) probeRegex(regex, pattern, where)
   return { regex, needsTimeLimit: translation.needsTimeLimit && !LINEAR.has(pattern) }
 }
 
@@ -387,9 +387,11 @@ const isValid = (source: string): boolean => {
   }
 }
 
-// Runs the pattern under a time limit over short texts that cause catastrophic backtracking in typical careless
-// patterns. Only an early check: patterns that pass still match under a time limit.
-const probe = (regex: RegExp, pattern: string, where: string): void => {
+/**
+ * Runs a global pattern under a time limit over short texts that cause catastrophic backtracking in typical careless
+ * patterns. Only an early check: patterns that pass must still match under a time limit. Throws DataError.
+ */
+export const probeRegex = (regex: RegExp, pattern: string, where: string): void => {
   const alphabet = new Set([
     ...'aA0 \n.-_é中',
     ...[...pattern].filter((character) => /[\p{L}\p{N}\s]/u.test(character)).slice(0, 12),

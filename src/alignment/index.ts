@@ -11,4 +11,14 @@ export {
 } from './log-probs.ts'
 export * from './rewards/index.ts'
 export * from './rollouts/index.ts'
+export {
+  adapterCopyReference,
+  adaptersOffReference,
+  type CopyPrecision,
+  type FollowingWeights,
+  frozenCopy,
+  modelReference,
+  type Reference,
+} from './reference.ts'
+export { type CachedReference, cachedReference, hashWeights, type ReferenceCacheOptions } from './reference-cache.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'

@@ -21,6 +21,7 @@ export {
 } from './load-model.ts'
 export { loadTokenizer } from './load-tokenizer.ts'
 export { refusePickle } from './refuse-pickle.ts'
+export { RowCache, rowKey } from './row-cache.ts'
 export {
   makeSafetensorsHeader,
   openSafetensors,

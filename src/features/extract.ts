@@ -1,10 +1,11 @@
 // Feature extraction with a frozen base: one vector, or one per token, for each sequence. Sequences are sorted by length and run
 // without padding where the model can; cached features are not computed again.
 import { setImmediate } from 'node:timers/promises'
+import { RowCache } from '../checkpoint/index.ts'
 import type { Model } from '../models/index.ts'
 import { mustPad, placeSequences } from '../objectives/index.ts'
 import { inferenceMode, scope, Tensor } from '../tensor/index.ts'
-import { FeatureCache, keyOf } from './cache.ts'
+import { keyOf } from './cache.ts'
 import { bodyInputsFor, type FeaturePooling, poolFeatures } from './layers.ts'
 
 /** A sequence to extract features of. */
@@ -61,7 +62,7 @@ export const extractFeatures = async (
   const { layer, pooling, identity, batchTokens = defaultBatchTokens, signal, onProgress, onNote } = options
   const started = performance.now()
   const about = { version: 1, base: identity, layer, pooling }
-  const cache = await FeatureCache.open(options.cache, about, model.facts.hiddenSize, options.shardBytes)
+  const cache = await RowCache.open(options.cache, about, model.facts.hiddenSize, options.shardBytes)
   for (const path of cache.damaged)
     onNote?.(`Removing the damaged file ${path} of the feature cache: its features are computed again.`)
   const keys = sequences.map(({ ids, typeIds, positions }) => keyOf(ids, typeIds, positions))

@@ -9,8 +9,7 @@ export {
   sumByCompletion,
   type TokenLogProbs,
 } from './log-probs.ts'
-export * from './rewards/index.ts'
-export * from './rollouts/index.ts'
+export * from './preference/index.ts'
 export {
   adapterCopyReference,
   adaptersOffReference,
@@ -21,4 +20,6 @@ export {
   type Reference,
 } from './reference.ts'
 export { type CachedReference, cachedReference, hashWeights, type ReferenceCacheOptions } from './reference-cache.ts'
+export * from './rewards/index.ts'
+export * from './rollouts/index.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'

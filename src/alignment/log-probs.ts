@@ -102,14 +102,16 @@ export const completionLogProbs = (
   return { logProbs, entropy, logPower, counts }
 }
 
+/** Sums values of completion tokens by completion: [N] gives float64 [S], with a gradient. */
+export const wideSumByCompletion = (
+  values: Tensor,
+  { sequences, counts }: Pick<CompletionBatch, 'sequences' | 'counts'>,
+): Tensor =>
+  zeros([counts.length], { dtype: 'float64', device: values.device }).indexAdd(0, sequences, values.to('float64'))
+
 /**
  * Sums values of completion tokens by completion, in float64, so that their order does not matter: float32 [N] gives
  * float32 [S], with a gradient.
  */
-export const sumByCompletion = (
-  values: Tensor,
-  { sequences, counts }: Pick<CompletionBatch, 'sequences' | 'counts'>,
-): Tensor =>
-  zeros([counts.length], { dtype: 'float64', device: values.device })
-    .indexAdd(0, sequences, values.to('float64'))
-    .to('float32')
+export const sumByCompletion = (values: Tensor, batch: Pick<CompletionBatch, 'sequences' | 'counts'>): Tensor =>
+  wideSumByCompletion(values, batch).to('float32')

@@ -103,6 +103,8 @@ export interface PrepareContext {
   /** Position of the first example in the data. */
   position: number
   seed: number
+  /** Whether the examples are evaluated and not trained on: nothing that is carried may change then. */
+  evaluation?: boolean
 }
 
 /** What a criterion or an example source carries from step to step, such as a running mean: JSON in checkpoints. */
@@ -110,6 +112,8 @@ export interface CarriedState {
   save(): unknown
   /** @throws CheckpointError for what `save` cannot have given */
   load(state: unknown): void
+  /** Tensors that change with it, by path: checkpoints store them, and copy the stored values into them. */
+  tensors?(): ReadonlyMap<string, Tensor>
 }
 
 /** What the training loop needs of an objective or a task: collation of examples, and their loss. */

@@ -48,6 +48,8 @@ export const checkpointFiles = {
   optimizer: 'optimizer.safetensors',
   /** Moving average of the weights, if the recipe keeps one. */
   average: 'average.safetensors',
+  /** Tensors that the criterion carries from step to step, such as a reference that follows the policy. */
+  carried: 'carried.safetensors',
   /** Examples that were made while training, such as rollouts whose steps are not done. */
   examples: 'examples',
 } as const

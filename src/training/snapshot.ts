@@ -13,8 +13,9 @@ import {
 } from '../checkpoint/index.ts'
 import { CheckpointError, exists, parseConfig, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
+import { compareState, describeReport } from '../nn/index.ts'
 import type { Optimizer, WeightAverage } from '../optim/index.ts'
-import type { Tensor } from '../tensor/index.ts'
+import { noGrad, type Tensor } from '../tensor/index.ts'
 import { checkpointFiles, runFiles } from '../tracking/index.ts'
 import type { OnlineExamples } from './example-stream.ts'
 
@@ -50,6 +51,8 @@ export interface SnapshotParts {
   auxiliary?: Model
   optimizer: Optimizer
   average?: WeightAverage
+  /** Tensors that the criterion carries from step to step. */
+  carried?(): ReadonlyMap<string, Tensor>
   /** Examples that the run made itself. */
   online?: Pick<OnlineExamples, 'save' | 'load'>
   /** How the weights are stored, if not as a folder of the whole model. */
@@ -111,6 +114,7 @@ export const writeSnapshot = async (
         saveModel(auxiliary, join(folder, checkpointFiles.auxiliary), { onWritten: noting(checkpointFiles.auxiliary) }),
       put(checkpointFiles.optimizer, tensors),
       averaged && put(checkpointFiles.average, averaged.tensors),
+      parts.carried && put(checkpointFiles.carried, parts.carried()),
       parts.online?.save(join(folder, checkpointFiles.examples)),
     ])
     const full: RunState = { ...state, optimizerStep: step, averageUpdates: averaged?.updates ?? 0 }
@@ -223,6 +227,15 @@ export const newestSnapshot = async (run: string): Promise<{ found?: FoundSnapsh
 const allTensors = ({ tensors, tensor }: SafetensorsFile) =>
   new Map([...tensors.keys()].map((name) => [name, tensor(name)]))
 
+const copyInto = (own: ReadonlyMap<string, Tensor>, stored: ReadonlyMap<string, Tensor>): void => {
+  const report = compareState(own, stored)
+  if (report.missing.length + report.unexpected.length + report.mismatched.length > 0)
+    throw new CheckpointError(describeReport(report), report)
+  noGrad(() => {
+    for (const [path, tensor] of own) tensor.detach().copy_(stored.get(path) as Tensor)
+  })
+}
+
 /** Restores the parts of a run from a checkpoint, which must have been verified. */
 export const readSnapshot = async (folder: string, parts: SnapshotParts): Promise<RunState> => {
   const statePath = join(folder, checkpointFiles.state)
@@ -236,6 +249,8 @@ export const readSnapshot = async (folder: string, parts: SnapshotParts): Promis
     const average = await openSafetensors(join(folder, checkpointFiles.average))
     parts.average.loadState({ tensors: allTensors(average), updates: state.averageUpdates })
   }
+  if (parts.carried !== undefined)
+    copyInto(parts.carried(), allTensors(await openSafetensors(join(folder, checkpointFiles.carried))))
   await parts.online?.load(join(folder, checkpointFiles.examples))
   return state
 }

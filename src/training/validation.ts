@@ -19,6 +19,23 @@ export interface ValidationOptions {
 
 const item = (value: number | { item(): number }) => (typeof value === 'number' ? value : value.item())
 
+/** Completes the examples as one global batch. With less memory than that needs, its forward passes are halved. */
+const prepared = async <Example>(
+  { model, objective }: Pick<TrainableModel<Example>, 'model' | 'objective'>,
+  examples: readonly Example[],
+  { microTokens, padded, device }: Omit<ValidationOptions, 'examples'>,
+): Promise<readonly Example[]> => {
+  if (objective.prepare === undefined) return examples
+  const context = { model, padded, device, step: 0, position: 0, seed: 0, evaluation: true }
+  for (let most = microTokens; ; most = Math.floor(most / 2)) {
+    try {
+      return await objective.prepare(examples, { ...context, microTokens: most })
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError) || most < 2) throw error
+    }
+  }
+}
+
 /** Means over the examples: `loss`, each of its terms, and the objective's metrics. The model stays in its mode. */
 export const evaluateValidation = async <Example>(
   { model, auxiliary, objective }: TrainableModel<Example>,
@@ -26,8 +43,12 @@ export const evaluateValidation = async <Example>(
   options: ValidationOptions,
 ): Promise<Record<string, number>> => {
   const count = Math.min(options.examples, stream.perEpoch)
-  const examples = Array.from({ length: count }, (_, position) => stream.example(position).example)
   const padded = options.padded || mustPad(objective, model)
+  const examples = await prepared(
+    { model, objective },
+    Array.from({ length: count }, (_, position) => stream.example(position).example),
+    { ...options, padded },
+  )
   const lengths = examples.map((example) => objective.tokens(example))
   const sums = new Map<string, { sum: number; weight: number; scale: number }>()
   const add = (name: string, sum: number, weight: number, scale: number) => {

@@ -1,8 +1,7 @@
 // References: the base under adapters, copies in other precisions, weights that follow the policy, and the cache on disk.
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { mkdtemp } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { adaptersOf, applyAdapter } from '../../src/adapters/index.ts'
 import {
@@ -123,7 +122,7 @@ describe('a frozen copy', () => {
     const [before, target] = [copy, model].map((one) => one.parameters().get(path)?.toFloat32Array() as Float32Array)
     reference.follows?.update(0.25)
     const after = copy.parameters().get(path)?.toFloat32Array() as Float32Array
-    after.forEach((value, i) => expect(value).toBeCloseTo(0.75 * before[i] + 0.25 * target[i], 6))
+    for (const [i, value] of after.entries()) expect(value).toBeCloseTo(0.75 * before[i] + 0.25 * target[i], 6)
   })
 
   it('refuses a model with an active adapter', () => {

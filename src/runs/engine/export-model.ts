@@ -13,6 +13,7 @@ export const partsOf = ({ trainable, stream, optimizer, average, weights }: Buil
   auxiliary: trainable.auxiliary,
   optimizer,
   average,
+  carried: trainable.objective.carried?.tensors,
   online: stream.online,
   weights,
 })

@@ -1,0 +1,135 @@
+// Objectives that say for each answer what its reward should be, and not only for their difference: NCA, BCO, APO and SPPO.
+import { z } from 'zod'
+import {
+  betaField,
+  type PairObjective,
+  type PairSide,
+  referenceFields,
+  referenceOptions,
+  refuseDivergence,
+  type WholeBatch,
+} from './objective.ts'
+import { definePairs } from './pair-criterion.ts'
+
+const fields = z.strictObject({ beta: betaField(0.1), ...referenceFields })
+type Config = z.output<typeof fields>
+
+/** What all of them share: rewards are `beta` times the log-ratio. */
+const parts = (type: string, config: Config): Pick<PairObjective, 'options' | 'reward'> => {
+  refuseDivergence(type, config)
+  return { options: referenceOptions(config), reward: ({ ratio }: PairSide) => ratio.mul(config.beta) }
+}
+
+export const nca = definePairs({
+  type: 'nca',
+  source: 'arXiv:2402.05369',
+  summary: 'noise contrastive alignment: the reward of the chosen answer does not fall',
+  config: fields,
+  reference: true,
+  learningRate: 5e-7,
+  create: (config) => {
+    const shared = parts('nca', config)
+    return {
+      ...shared,
+      loss: ({ chosen, rejected }) => {
+        const [won, lost] = [shared.reward(chosen), shared.reward(rejected)]
+        const both = won.neg().logSigmoid().add(lost.neg().logSigmoid())
+        return won.logSigmoid().add(both.mul(0.5)).neg()
+      },
+    }
+  },
+})
+
+/** The mean of all rewards so far, those of this batch included. */
+const runningMean = (beta: number): WholeBatch => ({
+  initial: [0, 0],
+  constants: (batch, [sum, count]) => {
+    let total = sum
+    const { chosen, rejected, referenceChosen, referenceRejected } = batch
+    for (let i = 0; i < chosen.length; i++)
+      total += beta * (chosen[i] - referenceChosen[i] + rejected[i] - referenceRejected[i])
+    const carried = [total, count + 2 * chosen.length]
+    const mean = total / carried[1]
+    return { perPair: Array.from(chosen, () => [mean]), carried }
+  },
+})
+
+export const bco = definePairs({
+  type: 'bco',
+  source: 'arXiv:2404.04656',
+  summary: 'binary classifier optimisation: rewards above and below their running mean',
+  config: fields.extend({
+    shift: z
+      .enum(['running-mean', 'none'])
+      .default('running-mean')
+      .describe('what separates good rewards from bad ones: their running mean, which costs a forward pass, or 0'),
+  }),
+  reference: true,
+  learningRate: 5e-7,
+  create: ({ shift, ...config }) => {
+    const shared = parts('bco', config)
+    const shifts = shift === 'running-mean'
+    return {
+      ...shared,
+      wholeBatch: shifts ? runningMean(config.beta) : undefined,
+      loss: ({ chosen, rejected, constant }) => {
+        const [won, lost] = [shared.reward(chosen), shared.reward(rejected)]
+        if (!shifts) return won.logSigmoid().add(lost.neg().logSigmoid()).neg()
+        const mean = constant(0)
+        return won.sub(mean).logSigmoid().add(mean.sub(lost).logSigmoid()).neg()
+      },
+    }
+  },
+})
+
+export const apoZero = definePairs({
+  type: 'apo-zero',
+  source: 'arXiv:2408.06266',
+  summary: 'anchored preference optimisation, where chosen answers are better than those of the model',
+  config: fields,
+  reference: true,
+  learningRate: 2e-7,
+  create: (config) => {
+    const shared = parts('apo-zero', config)
+    return {
+      ...shared,
+      loss: ({ chosen, rejected }) => shared.reward(rejected).sigmoid().sub(shared.reward(chosen).sigmoid()).add(1),
+    }
+  },
+})
+
+export const apoDown = definePairs({
+  type: 'apo-down',
+  source: 'arXiv:2408.06266',
+  summary: 'anchored preference optimisation, where chosen answers are worse than those of the model',
+  config: fields,
+  reference: true,
+  learningRate: 2e-7,
+  create: (config) => {
+    const shared = parts('apo-down', config)
+    return {
+      ...shared,
+      loss: ({ chosen, rejected }) => {
+        const [won, lost] = [shared.reward(chosen), shared.reward(rejected)]
+        return won.sigmoid().sub(won.sub(lost).sigmoid()).add(1)
+      },
+    }
+  },
+})
+
+export const sppo = definePairs({
+  type: 'sppo',
+  source: 'arXiv:2405.00675',
+  summary: 'self-play preference optimisation with hard labels: log-ratios of plus and minus 1 / (2 beta)',
+  // The paper's eta of 1000 is 1 / beta.
+  config: fields.extend({ beta: betaField(1e-3) }),
+  reference: true,
+  learningRate: 5e-7,
+  create: (config) => {
+    const target = 0.5 / config.beta
+    return {
+      ...parts('sppo', config),
+      loss: ({ chosen, rejected }) => chosen.ratio.sub(target).square().add(rejected.ratio.add(target).square()),
+    }
+  },
+})

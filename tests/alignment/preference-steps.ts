@@ -30,8 +30,7 @@ export const stepOf = async <Example>(
   const prepared = (await criterion.prepare?.(examples, { ...start, ...context })) ?? examples
   const totals: Record<string, number> = {}
   for (const example of prepared)
-    for (const [name, weight] of Object.entries(criterion.weights(example)))
-      totals[name] = (totals[name] ?? 0) + weight
+    for (const [name, weight] of Object.entries(criterion.weights(example))) totals[name] = (totals[name] ?? 0) + weight
   const result: StepResult = { loss: 0, terms: {}, metrics: {}, gradients: new Map() }
   const sums: Record<string, { sum: number; weight: number }> = {}
   const parameters = [...model.parameters()].filter(([, { requiresGrad }]) => requiresGrad)
@@ -53,8 +52,7 @@ export const stepOf = async <Example>(
       shares.reduce((a, b) => a.add(b)).backward()
     })
   for (const [name, { sum, weight }] of Object.entries(sums)) result.metrics[name] = sum / weight
-  for (const [path, { grad }] of parameters)
-    if (grad !== undefined) result.gradients.set(path, grad.toFloat32Array())
+  for (const [path, { grad }] of parameters) if (grad !== undefined) result.gradients.set(path, grad.toFloat32Array())
   return result
 }
 

@@ -94,7 +94,9 @@ const criterionAndData = (config: PreferenceInput) => {
 }
 
 const expectClose = (value: number, wanted: number, what: string) =>
-  expect(Math.abs(value - wanted) / Math.max(1, Math.abs(wanted)), `${what}: ${value}, not ${wanted}`).toBeLessThan(2e-5)
+  expect(Math.abs(value - wanted) / Math.max(1, Math.abs(wanted)), `${what}: ${value}, not ${wanted}`).toBeLessThan(
+    2e-5,
+  )
 
 describe.each(golden.cases.map((one) => [JSON.stringify(one.config), one.by, one] as const))(
   '%s as %s computes it',

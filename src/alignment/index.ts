@@ -23,3 +23,4 @@ export { type CachedReference, cachedReference, hashWeights, type ReferenceCache
 export * from './rewards/index.ts'
 export * from './rollouts/index.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'
+export * from './reinforcement/index.ts'

@@ -2,12 +2,12 @@
 // policy's frozen base with an adapter of its own, or over another model. So policy, critic, reward model and reference can
 // be adapters of one frozen base.
 import { setImmediate } from 'node:timers/promises'
-import { adaptersOf } from '../../adapters/index.ts'
+import { type AdapterInput, addAdapter, adaptersOf } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { planMicroBatches } from '../../data/index.ts'
-import { type BodyInputs, type Model, RewardHead } from '../../models/index.ts'
+import { type BodyInputs, type Model, RewardHead, withHead } from '../../models/index.ts'
 import { positionsIn, toInt64 } from '../../objectives/index.ts'
-import { checkpoint, noGrad, scope, type Tensor } from '../../tensor/index.ts'
+import { Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import { type CompletionBatch, type CompletionTokens, collateCompletions } from '../log-probs.ts'
 import type { ScoreCompletionsOptions } from '../score-completions.ts'
 
@@ -20,6 +20,56 @@ export interface Critic {
   model: Model
   /** Name of the critic's adapter, which is on the policy's body and is active only while the critic computes. */
   adapter?: string
+}
+
+/** How a critic over the policy's body is made. */
+export interface CriticOptions {
+  /** Name of its adapter (default: `critic`). */
+  name?: string
+  /** An adapter of its own; without one, only its head is new, and it reads the hidden states of the policy. */
+  adapter?: AdapterInput
+  /** Name of an adapter on the policy's body with a reward head, which the critic begins as a copy of. */
+  from?: string
+  /** Random seed of the initial values (default: 0). */
+  seed?: number
+  /** Initial values of a new head: zero, so that its first values are 0 (default), or normal with deviation `1/√(C + 1)`. */
+  head?: 'zero' | 'normal'
+}
+
+/** A critic over the policy's body, with its trained tensors by path. */
+export interface CreatedCritic extends Critic {
+  trainable: ReadonlyMap<string, Tensor>
+}
+
+/**
+ * Makes a critic over the policy's body. The policy's adapters stay active.
+ * @throws ConfigError for an adapter that does not fit, or a body whose reward head is not one layer
+ */
+export const createCritic = (policy: Model, options: CriticOptions = {}): CreatedCritic => {
+  const { name = 'critic', adapter, from, seed = 0 } = options
+  const bank = adaptersOf(policy)
+  const named = (tensors: ReadonlyMap<string, Tensor>) =>
+    new Map([...tensors].map(([path, tensor]) => [`critic.${path}`, tensor]))
+  if (from !== undefined) {
+    const { model } = bank.average(name, [{ name: from, weight: 1 }])
+    bank.setTrainable(name, true)
+    headOf({ model })
+    return { model, adapter: name, trainable: named(bank.tensorsOf(name)) }
+  }
+  const model = withHead(policy, 'reward')
+  initializeHead(model, options)
+  if (adapter === undefined) {
+    model.head.requireGrad(true)
+    const tensors = [...model.head.parameters()].map(([path, tensor]): [string, Tensor] => [`head.${path}`, tensor])
+    return { model, trainable: named(new Map(tensors)) }
+  }
+  return { model, adapter: name, trainable: named(addAdapter(model, adapter, { name, seed }).trainable) }
+}
+
+const initializeHead = (model: Model, { seed = 0, head = 'zero' }: CriticOptions): void => {
+  const deviation = 1 / Math.sqrt(model.facts.hiddenSize + 1)
+  headOf({ model }).initialize({ std: head === 'zero' ? 0 : deviation, generator: new Generator(seed) })
+  model.head.to({ dtype: 'float32' })
 }
 
 const headOf = ({ model }: Critic): RewardHead => {
@@ -38,6 +88,7 @@ export const sharesHiddenStates = ({ model, adapter }: Critic, policy: Model): b
 const withAdapter = <Result>(policy: Model, adapter: string, body: () => Result): Result => {
   const bank = adaptersOf(policy)
   const before = bank.active
+  if (before.length === 1 && before[0] === adapter) return body()
   const merged = before.filter((name) => bank.isMerged(name))
   bank.activate(adapter, { merged: [] })
   try {
@@ -49,14 +100,10 @@ const withAdapter = <Result>(policy: Model, adapter: string, body: () => Result)
 
 /** Hidden states of a critic with its own pass through a body: [B*T,C]. */
 const ownHidden = ({ model, adapter }: Critic, policy: Model, inputs: BodyInputs): Tensor => {
-  const run = () => model.bodyForward(inputs).hidden.flatten(0, 1)
-  if (adapter === undefined) return run()
-  const active = () => withAdapter(policy, adapter, run)
-  if (inputs.recompute === undefined || inputs.recompute === 0) return active()
-  // Layers are recomputed in backward, when the policy's adapter is active again: all of them are recomputed here, so
-  // that the critic's adapter is active at that time too.
-  const { generator } = inputs
-  return checkpoint(active, [], { generators: generator === undefined ? [] : [generator] })
+  const run = (given: BodyInputs) => model.bodyForward(given).hidden.flatten(0, 1)
+  if (adapter === undefined) return run(inputs)
+  const recomputeIn = <Result>(layer: () => Result) => withAdapter(policy, adapter, layer)
+  return withAdapter(policy, adapter, () => run({ ...inputs, recomputeIn }))
 }
 
 /**

@@ -12,7 +12,14 @@ export {
   needsCritic,
   registerAlgorithm,
 } from './algorithms.ts'
-export { type Critic, criticValues, scoreValues } from './critic.ts'
+export {
+  type CreatedCritic,
+  type Critic,
+  type CriticOptions,
+  createCritic,
+  criticValues,
+  scoreValues,
+} from './critic.ts'
 export { discountedReturns, generalizedAdvantages } from './generalized-advantages.ts'
 export { type AdaptiveKlConfig, adaptiveKlSchema, KlController } from './kl-controller.ts'
 export { lossKl, rewardKl } from './kl-divergence.ts'

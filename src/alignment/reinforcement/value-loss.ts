@@ -31,6 +31,10 @@ export const valueLosses = (
 ): { losses: Tensor; clipped?: Tensor } => {
   const plain = values.sub(returns).square()
   if (clip === null) return { losses: plain.mul(0.5) }
-  const moved = values.sub(oldValues).clamp({ min: -clip, max: clip }).add(oldValues).sub(returns).square()
+  // Within the bounds the value itself, not a rounded sum, so that both errors are equal there.
+  const moved = values
+    .clamp({ min: oldValues.sub(clip), max: oldValues.add(clip) })
+    .sub(returns)
+    .square()
   return { losses: plain.maximum(moved).mul(0.5), clipped: noGrad(() => moved.gt(plain)) }
 }

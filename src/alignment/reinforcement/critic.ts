@@ -2,7 +2,7 @@
 // policy's frozen base with an adapter of its own, or over another model. So policy, critic, reward model and reference can
 // be adapters of one frozen base.
 import { setImmediate } from 'node:timers/promises'
-import { type AdapterInput, addAdapter, adaptersOf } from '../../adapters/index.ts'
+import { type AdapterInput, adaptersOf, addAdapter } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { planMicroBatches } from '../../data/index.ts'
 import { type BodyInputs, type Model, RewardHead, withHead } from '../../models/index.ts'

@@ -48,11 +48,7 @@ export const generalizedAdvantages = (
 }
 
 /** Discounted sums of the rewards from each token on, which a masked token passes over: `G = r + γG'`. */
-export const discountedReturns = (
-  rewards: ArrayLike<number>,
-  mask: ArrayLike<number>,
-  gamma: number,
-): Float64Array => {
+export const discountedReturns = (rewards: ArrayLike<number>, mask: ArrayLike<number>, gamma: number): Float64Array => {
   const sums = new Float64Array(mask.length)
   let [next, passed] = [0, 0]
   for (let t = mask.length - 1; t >= 0; t--) {

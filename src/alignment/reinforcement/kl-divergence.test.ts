@@ -21,7 +21,11 @@ const expected = (estimator: LossKlEstimator, corrected: boolean) =>
   gradientOf((logProbs) => {
     const kl = lossKl[estimator](logProbs, reference)
     const ratio = logProbs.sub(logProbs.detach()).exp()
-    return logProbs.detach().exp().mul(corrected ? kl.mul(ratio) : kl).sum()
+    return logProbs
+      .detach()
+      .exp()
+      .mul(corrected ? kl.mul(ratio) : kl)
+      .sum()
   })
 const distance = (a: readonly number[], b: readonly number[]) => Math.hypot(...a.map((value, i) => value - b[i]))
 const size = Math.hypot(...exact.gradient)

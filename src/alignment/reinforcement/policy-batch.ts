@@ -3,7 +3,7 @@ import { type CollateOptions, toInt64 } from '../../objectives/index.ts'
 import { Tensor } from '../../tensor/index.ts'
 import { type CompletionBatch, collateCompletions } from '../log-probs.ts'
 import { valuePlaces } from './critic.ts'
-import { aggregate, AnswerTokens } from './policy-losses/index.ts'
+import { AnswerTokens, aggregate } from './policy-losses/index.ts'
 import type { PolicyConfig } from './policy-settings.ts'
 import { type RolloutExample, trainedTokens, trainedValues } from './rollout-example.ts'
 
@@ -106,9 +106,7 @@ const valueTargets = (
   }
   const read = (name: 'returns' | 'oldValues') =>
     float(
-      Float32Array.from(
-        examples.flatMap((example, i) => [...(example[name] ?? [])].filter((_, t) => wanted(i, t))),
-      ),
+      Float32Array.from(examples.flatMap((example, i) => [...(example[name] ?? [])].filter((_, t) => wanted(i, t)))),
     )
   return { places: valuePlaces(batch, wanted), returns: read('returns'), oldValues: read('oldValues'), count }
 }

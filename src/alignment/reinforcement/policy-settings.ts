@@ -11,7 +11,9 @@ export const lossKlSchema = z.strictObject({
   estimator: z
     .enum(lossKlEstimators)
     .default('k3')
-    .describe('estimator: k3 as in GRPO; k2 has an unbiased gradient; k3-k2 has the value of k3 and the gradient of k2'),
+    .describe(
+      'estimator: k3 as in GRPO; k2 has an unbiased gradient; k3-k2 has the value of k3 and the gradient of k2',
+    ),
   ratioCorrected: z
     .boolean()
     .default(true)

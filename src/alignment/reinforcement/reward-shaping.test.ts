@@ -5,10 +5,7 @@ import { explainedVariance, whiten } from './whitening.ts'
 
 const mask = new Uint8Array(4).fill(1)
 const scoreOf = (settings: object, reward: number | null, finished: boolean, length = 4) =>
-  shapeReward(
-    { reward, finished, mask: new Uint8Array(length).fill(1) },
-    rewardShapingSchema.parse(settings),
-  )
+  shapeReward({ reward, finished, mask: new Uint8Array(length).fill(1) }, rewardShapingSchema.parse(settings))
 
 describe('shapeReward', () => {
   it('subtracts a penalty from answers without an end token, or replaces their score', () => {
@@ -61,8 +58,14 @@ describe('rewards of tokens', () => {
 })
 
 describe('whiten', () => {
-  const values = [[1, 2, 99], [3, 6]]
-  const masks = [[1, 1, 0], [1, 1]]
+  const values = [
+    [1, 2, 99],
+    [3, 6],
+  ]
+  const masks = [
+    [1, 1, 0],
+    [1, 1],
+  ]
 
   it('uses the mean and the variance of the trained tokens of all answers', () => {
     const deviation = Math.sqrt((4 + 1 + 0 + 9) / 3 + 1e-8)

@@ -30,10 +30,13 @@ export const rewardShapingSchema = z
       .default(false)
       .describe('do not train on answers without an end token, nor count them in baselines (DAPO)'),
   })
-  .refine(({ missingEndPenalty, missingEndScore }) => missingEndPenalty === undefined || missingEndScore === undefined, {
-    path: ['missingEndScore'],
-    message: 'Expected `missingEndPenalty` or `missingEndScore`, got both. Remove one.',
-  })
+  .refine(
+    ({ missingEndPenalty, missingEndScore }) => missingEndPenalty === undefined || missingEndScore === undefined,
+    {
+      path: ['missingEndScore'],
+      message: 'Expected `missingEndPenalty` or `missingEndScore`, got both. Remove one.',
+    },
+  )
 
 /** Checked settings of reward shaping. */
 export type RewardShaping = z.output<typeof rewardShapingSchema>
@@ -70,8 +73,10 @@ export const combineRewards = (
  * Penalty of an answer by its length: 0 up to `maxLength − zone`, then linear to −1 at `maxLength`, times `penalty`.
  * @source DAPO, arXiv:2503.14476, equation 13
  */
-export const overlongPenalty = (length: number, { maxLength, zone, penalty }: z.output<typeof overlongSchema>): number =>
-  -penalty * Math.min(1, Math.max(0, (length - (maxLength - zone)) / zone))
+export const overlongPenalty = (
+  length: number,
+  { maxLength, zone, penalty }: z.output<typeof overlongSchema>,
+): number => -penalty * Math.min(1, Math.max(0, (length - (maxLength - zone)) / zone))
 
 /** The score of an answer after penalties and clipping, and whether it is left out of training and of baselines. */
 export const shapeReward = (

@@ -54,9 +54,7 @@ describe('choosing', () => {
 
 /** All subsets of size k. */
 const subsets = (values: readonly number[], k: number): number[][] =>
-  k === 0
-    ? [[]]
-    : values.flatMap((value, i) => subsets(values.slice(i + 1), k - 1).map((rest) => [value, ...rest]))
+  k === 0 ? [[]] : values.flatMap((value, i) => subsets(values.slice(i + 1), k - 1).map((rest) => [value, ...rest]))
 
 describe('estimates', () => {
   it('expectedBestOf is the mean over all subsets', () => {

@@ -10,9 +10,9 @@ import {
   policySchema,
   type ScoredAnswer,
 } from '../../../src/alignment/index.ts'
-import { Tensor } from '../../../src/tensor/index.ts'
 import { collateRollouts } from '../../../src/alignment/reinforcement/policy-batch.ts'
 import { policyLoss } from '../../../src/alignment/reinforcement/policy-terms.ts'
+import { Tensor } from '../../../src/tensor/index.ts'
 
 interface LossCase {
   config: {
@@ -122,12 +122,14 @@ describe('a policy loss is that of TRL', () => {
     loss.backward()
     expect(Math.abs(loss.item() - one.loss)).toBeLessThan(1e-6)
     const gradient = logProbs.grad?.toFloat32Array() ?? []
-    flat(one.gradient).forEach((expected, k) => expect(Math.abs(gradient[k] - expected), `token ${k}`).toBeLessThan(1e-6))
-    const measured = (name: string) => Number(metrics[name].sum instanceof Tensor ? metrics[name].sum.item() : metrics[name].sum) / metrics[name].weight
-    // TRL gives statistics of whole answers one vote per answer, we one per token; its upper clip means another thing.
+    for (const [k, expected] of flat(one.gradient).entries())
+      expect(Math.abs(gradient[k] - expected), `token ${k}`).toBeLessThan(1e-6)
+    const measured = (name: string) =>
+      Number(metrics[name].sum instanceof Tensor ? metrics[name].sum.item() : metrics[name].sum) / metrics[name].weight
+    // TRL gives statistics of whole answers one vote per answer, we one per token.
     if (one.config.level === 'sequence' || one.metrics === undefined) return
     expect(Math.abs(measured('entropy') - one.metrics.entropy)).toBeLessThan(1e-5)
-    const { [`clip_ratio/low_mean`]: low, 'clip_ratio/high_mean': high } = one.metrics
+    const { 'clip_ratio/low_mean': low, 'clip_ratio/high_mean': high } = one.metrics
     // With a second clip TRL compares the clipped ratios, so that the lower clip is the same.
     if (low !== undefined) expect(Math.abs(measured('clipFractionLow') - low)).toBeLessThan(1e-5)
     if (high !== undefined) expect(Math.abs(measured('clipFractionHigh') - high)).toBeLessThan(1e-5)
@@ -182,5 +184,5 @@ describe('advantages are those of TRL', () => {
 it('the penalty of long answers is that of TRL', () => {
   const { lengths: counts, penalties } = golden.overlong
   const settings = { maxLength: 24, zone: 10, penalty: 1 }
-  counts.forEach((count, i) => expect(overlongPenalty(count, settings)).toBeCloseTo(penalties[i], 6))
+  for (const [i, count] of counts.entries()) expect(overlongPenalty(count, settings)).toBeCloseTo(penalties[i], 6)
 })

@@ -103,7 +103,10 @@ describe.each(golden.cases.map((one) => [JSON.stringify(one.settings), one] as c
     const places = answers.flatMap((ids, i) => ids.map((_, t) => [i, t] as const))
     const valuePlaces = answers.flatMap((_, i) => [...returns[i]].map((_, t) => [i, t] as const))
     const leaf = (values: number[][], where: (readonly [number, number])[]) => {
-      const tensor = Tensor.from(Float32Array.from(where, ([i, t]) => values[i][t]), { shape: [where.length] })
+      const tensor = Tensor.from(
+        Float32Array.from(where, ([i, t]) => values[i][t]),
+        { shape: [where.length] },
+      )
       tensor.requiresGrad = true
       return tensor
     }

@@ -16,7 +16,9 @@ const answer = (group: number, score: number | null, more: Partial<ScoredAnswer>
 const firsts = (answers: ScoredAnswer[], config: object): number[] =>
   estimateAdvantages(answers, advantageSchema.parse(config)).advantages.map(([first]) => first)
 const close = (found: ArrayLike<number>, expected: readonly number[], digits = 5) =>
-  expected.forEach((value, i) => expect(found[i], `place ${i}`).toBeCloseTo(value, digits))
+  expected.forEach((value, i) => {
+    expect(found[i], `place ${i}`).toBeCloseTo(value, digits)
+  })
 
 describe('group-relative', () => {
   it('subtracts the mean of the group and divides by the chosen deviation', () => {
@@ -106,7 +108,10 @@ describe('gae', () => {
 
   it('has a λ of its own for the targets of the critic', () => {
     const answers = [answer(0, 2, { values: [0.5, 1, 0] })]
-    const found = estimateAdvantages(answers, advantageSchema.parse({ ...config, gamma: 1, lambda: 0, criticLambda: 1 }))
+    const found = estimateAdvantages(
+      answers,
+      advantageSchema.parse({ ...config, gamma: 1, lambda: 0, criticLambda: 1 }),
+    )
     close(found.advantages[0], [0.5, 1])
     close(found.returns![0], [2, 2])
   })
@@ -117,9 +122,9 @@ describe('gae', () => {
       'Expected 2 values of the critic for an answer of 2 tokens, got 1.',
     )
     const afterEnd = { ...config, scoreAt: 'after-end' }
-    expect(() =>
-      estimateAdvantages([answer(0, 2, { values: [0.5, 1] })], advantageSchema.parse(afterEnd)),
-    ).toThrow('Expected 3 values')
+    expect(() => estimateAdvantages([answer(0, 2, { values: [0.5, 1] })], advantageSchema.parse(afterEnd))).toThrow(
+      'Expected 3 values',
+    )
   })
 })
 
@@ -136,15 +141,18 @@ describe.each(Object.keys(advantages))('%s', (type) => {
       answer(2, 40, { excluded: true }),
     ]
     const found = estimateAdvantages([...scored, ...extra], config).advantages
-    scored.forEach((_, i) => close(found[i], [...reference[i]]))
+    for (const i of scored.keys()) close(found[i], [...reference[i]])
     for (const own of found.slice(scored.length)) expect([...own]).toEqual([0, 0])
   })
 
   it('does not depend on the order of the answers', () => {
     const reference = estimateAdvantages(scored, config).advantages
     const order = [2, 0, 3, 1]
-    const found = estimateAdvantages(order.map((i) => scored[i]), config).advantages
-    order.forEach((i, k) => close(found[k], [...reference[i]]))
+    const found = estimateAdvantages(
+      order.map((i) => scored[i]),
+      config,
+    ).advantages
+    for (const [k, i] of order.entries()) close(found[k], [...reference[i]])
   })
 
   it('takes a batch of one answer, and an empty one', () => {

@@ -31,8 +31,7 @@ export const countedScores = (
   const counted: { index: number; score: number }[] = []
   for (const index of indices) {
     const answer = answers[index]
-    if (answer.score !== null && countsInBaseline(answer))
-      counted.push({ index, score: totalOf(answer.score, answer) })
+    if (answer.score !== null && countsInBaseline(answer)) counted.push({ index, score: totalOf(answer.score, answer) })
   }
   return counted
 }

@@ -1,7 +1,14 @@
 // The package's root: what most programs import from 'tunesmith'. Everything else is in subpaths, such as 'tunesmith/tensor'.
 
 export { applyAdapter, defineAdapter, loadAdapter, registerAdapter, saveAdapter } from './adapters/index.ts'
-export { type LoadModelOptions, loadModel, loadTokenizer, saveModel } from './checkpoint/index.ts'
+export {
+  type LoadModelOptions,
+  loadModel,
+  loadTokenizer,
+  type ModelTokenizer,
+  saveModel,
+  type TokenBatch,
+} from './checkpoint/index.ts'
 export {
   CheckpointError,
   ConfigError,

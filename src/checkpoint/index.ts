@@ -20,6 +20,7 @@ export {
   sourceOf,
 } from './load-model.ts'
 export { loadTokenizer } from './load-tokenizer.ts'
+export { ModelTokenizer, type TokenBatch, type TokenBatchOptions } from './model-tokenizer.ts'
 export { refusePickle } from './refuse-pickle.ts'
 export { RowCache, rowKey } from './row-cache.ts'
 export {

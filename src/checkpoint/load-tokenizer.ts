@@ -1,9 +1,10 @@
 // Loads the tokenizer of a model from a folder, a tokenizer file, a .gguf file or a Hub id.
 import { stat } from 'node:fs/promises'
-import { type LoadOptions, loadTokenizer as loadFromFiles, type Tokenizer } from '../tokenizers/index.ts'
+import { type LoadOptions, loadTokenizerAs } from '../tokenizers/index.ts'
 import { openGguf } from './gguf.ts'
 import { ggufTokenizer } from './gguf-tokenizer.ts'
 import { type ResolveOptions, resolveModel } from './hub.ts'
+import { ModelTokenizer } from './model-tokenizer.ts'
 
 /**
  * Loads a tokenizer.
@@ -13,15 +14,15 @@ import { type ResolveOptions, resolveModel } from './hub.ts'
 export const loadTokenizer = async (
   source: string | Record<string, unknown>,
   options: LoadOptions & ResolveOptions = {},
-): Promise<Tokenizer> => {
+): Promise<ModelTokenizer> => {
   const { revision, offline, cacheDir, onProgress, ...reading } = options
-  if (typeof source !== 'string') return loadFromFiles(source, reading)
+  if (typeof source !== 'string') return loadTokenizerAs(ModelTokenizer, source, reading)
   const path = await resolveModel(source, { revision, offline, cacheDir, onProgress })
-  if (!(path.endsWith('.gguf') && (await stat(path)).isFile())) return loadFromFiles(path, reading)
+  if (!(path.endsWith('.gguf') && (await stat(path)).isFile())) return loadTokenizerAs(ModelTokenizer, path, reading)
   const file = await openGguf(path)
   try {
     const { tokenizer, config } = ggufTokenizer(file)
-    return await loadFromFiles(tokenizer, { ...reading, config })
+    return await loadTokenizerAs(ModelTokenizer, tokenizer, { ...reading, config })
   } finally {
     file.close()
   }

@@ -8,13 +8,13 @@ import {
   type LoadModelOptions,
   loadModelWithReport,
   loadTokenizer,
+  type ModelTokenizer,
   resolveModel,
 } from '../checkpoint/index.ts'
 import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, openFeatureModel } from '../features/index.ts'
 import { LanguageHead, type Model, withHead } from '../models/index.ts'
 import { expectPlacement } from '../tensor/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
 
 /** Which model to load, and onto which device. */
 export interface ModelChoice {
@@ -36,7 +36,7 @@ export interface LoadHooks {
 
 /** A model in memory with its tokenizer. */
 export interface InferenceModel extends LoadedModel {
-  tokenizer: Tokenizer
+  tokenizer: ModelTokenizer
 }
 
 /** Whether a folder has a tokenizer of its own. */

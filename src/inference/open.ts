@@ -1,4 +1,6 @@
 // `open`: any MODEL behind one small interface, a line for each thing people do with a model.
+
+import type { ModelTokenizer } from '../checkpoint/index.ts'
 import { ConfigError } from '../core/index.ts'
 import { type Embedded, type EmbedSettings, embedWithRows } from '../features/index.ts'
 import {
@@ -10,7 +12,6 @@ import {
 } from '../generation/index.ts'
 import { type HeadType, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { entitySpans } from '../tasks/index.ts'
-import type { Tokenizer } from '../tokenizers/index.ts'
 import { type ChatInput, chatWith } from './chat.ts'
 import type { Conversation } from './conversation.ts'
 import { generationDefaults } from './generation-defaults.ts'
@@ -124,7 +125,7 @@ export class TextModel {
     return this.#loaded.model
   }
 
-  get tokenizer(): Tokenizer {
+  get tokenizer(): ModelTokenizer {
     return this.#loaded.tokenizer
   }
 

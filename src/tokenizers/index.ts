@@ -17,7 +17,7 @@ export {
 export { encodeContinuation } from './continuation.ts'
 export { Encoding, type Padding, padEncodings, type Side } from './encoding.ts'
 export type { IdArray } from './fast-encoder.ts'
-export { type LoadOptions, loadTokenizer } from './loading.ts'
+export { type LoadOptions, loadTokenizer, loadTokenizerAs, type TokenizerClass } from './loading.ts'
 export { probeRegex } from './oniguruma.ts'
 export { saveTokenizer } from './saving.ts'
 export { type ScoredPiece, scoredMerges } from './sentencepiece.ts'

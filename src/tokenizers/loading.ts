@@ -7,7 +7,7 @@ import { isObject, type JsonObject } from './fields.ts'
 import { type BertVocabularyOptions, bertJson, byteLevelJson } from './legacy-files.ts'
 import { sentencePieceJson } from './sentencepiece.ts'
 import { namedRoles, ROLES, resolveRoles, tokenText } from './special-tokens.ts'
-import { Tokenizer } from './tokenizer.ts'
+import { Tokenizer, type TokenizerExtras } from './tokenizer.ts'
 
 const MAX_FILE_BYTES = 512 * 1024 * 1024
 
@@ -21,9 +21,20 @@ export interface LoadOptions extends BertVocabularyOptions {
  * Loads a tokenizer from a folder, a file (tokenizer.json, vocab.txt, vocab.json with merges.txt, tokenizer.model) or
  * the parsed content of a tokenizer.json. Throws DataError if a file is missing or invalid.
  */
-export const loadTokenizer = async (source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> => {
+export const loadTokenizer = (source: string | JsonObject, options: LoadOptions = {}): Promise<Tokenizer> =>
+  loadTokenizerAs(Tokenizer, source, options)
+
+/** A class of tokenizers with the constructor of `Tokenizer`. */
+export type TokenizerClass<Loaded extends Tokenizer> = new (json: unknown, extras: TokenizerExtras) => Loaded
+
+/** `loadTokenizer`, for a subclass of `Tokenizer`. */
+export const loadTokenizerAs = async <Loaded extends Tokenizer>(
+  type: TokenizerClass<Loaded>,
+  source: string | JsonObject,
+  options: LoadOptions,
+): Promise<Loaded> => {
   if (typeof source !== 'string')
-    return build(source, options.config === undefined ? [] : [options.config], undefined, 'tokenizer.json')
+    return build(type, source, options.config === undefined ? [] : [options.config], undefined, 'tokenizer.json')
   const info = await stat(source).catch(() => undefined)
   if (info === undefined)
     throw new DataError('Expected a tokenizer file or folder, got a path that does not exist.', source)
@@ -35,7 +46,7 @@ export const loadTokenizer = async (source: string | JsonObject, options: LoadOp
     .find(({ fits }) => fits(name))!
     .read(folder, name, config)
   const template = await readText(join(folder, 'chat_template.jinja'))
-  return build(json, [config, map], template, join(folder, name))
+  return build(type, json, [config, map], template, join(folder, name))
 }
 
 interface Reader {
@@ -122,16 +133,17 @@ const parse = (text: string, path: string): JsonObject => {
 }
 
 /** Builds a tokenizer from its JSON and configuration files. */
-const build = (
+const build = <Loaded extends Tokenizer>(
+  type: TokenizerClass<Loaded>,
   json: JsonObject,
   files: readonly JsonObject[],
   template: string | undefined,
   path: string,
-): Tokenizer => {
+): Loaded => {
   try {
     const [config = {}] = files
     const longest = config.model_max_length
-    return new Tokenizer(
+    return new type(
       { ...json, added_tokens: withConfigTokens(json, files) },
       {
         special: (idOf) => resolveRoles(namedRoles(files), idOf, { conventional: !namesRoles(files) }),

@@ -135,9 +135,10 @@ const settings = (name, doc, schema, without) =>
 
 /** The files of src/runs/recipe-types/ by name, before they are formatted. */
 export const recipeTypes = () => {
-  const { pretrain, finetune } = recipeParts()
+  const { pretrain, finetune, align } = recipeParts()
   const [config] = pretrain.parts
   const [task, variant] = finetune.parts
+  const [alignment] = align.parts
   const { model, objective } = pretrain.schema.shape
   const modelShape = search(model, ({ def }) => def.shape)
   const presets = Object.values(models).map(
@@ -261,9 +262,39 @@ import type { VariantChoice } from './variants.ts'
 export type FinetuneInput = FinetuneSettings & TaskChoice & (VariantChoice | { variant?: undefined; adapter?: undefined })
 `,
     ],
+    'align.ts': [
+      `import type { AlignObjectiveChoice } from './align-objectives.ts'
+import type { VariantChoice } from './variants.ts'
+`,
+      settings('AlignSettings', 'Settings of an alignment run, whatever objective and variant.', align.schema, [
+        'command',
+        'objective',
+        'settings',
+        'variant',
+        'adapter',
+      ]),
+      `/** The recipe of an alignment run. */
+export type AlignInput = AlignSettings &
+  AlignObjectiveChoice &
+  (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined })
+`,
+    ],
+    'align-objectives.ts': [
+      byChoice('AlignObjectiveSettings', 'Settings of `settings`, by `objective` of an alignment.', alignment.schemas),
+      `/** An objective of alignment with its settings. */
+export type AlignObjectiveChoice = {
+  [Objective in keyof AlignObjectiveSettings]: {
+${indent(
+  indent(`${docOf(align.schema.shape.objective)}objective: Objective
+${docOf(align.schema.shape.settings)}settings?: AlignObjectiveSettings[Objective]`),
+)}
+  }
+}[keyof AlignObjectiveSettings]
+`,
+    ],
     'index.ts': [
       `// The types of recipes, with the help of each key as its JSDoc.
-${['finetune', 'models', 'objectives', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
+${['align', 'align-objectives', 'finetune', 'models', 'objectives', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
 `,
     ],
   }

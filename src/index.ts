@@ -45,6 +45,8 @@ export {
 export { buildModel, defineModel, Model, type ModelType, registerModel } from './models/index.ts'
 export { defineObjective, registerObjective } from './objectives/index.ts'
 export {
+  type AlignInput,
+  align,
   type Comparison,
   compareRuns,
   defineRun,

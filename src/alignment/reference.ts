@@ -155,7 +155,9 @@ export type CopyPrecision = 'float32' | Quantization
  * @throws ConfigError for a model with active adapters, or one that is quantised
  */
 export const frozenCopy = (model: Model, precision?: CopyPrecision): Model => {
-  const { active } = adaptersOf(model)
+  const bank = adaptersOf(model)
+  // A method that trains the base itself puts nothing beside it.
+  const active = bank.active.filter((name) => !(bank.get(name).definition.inPlace ?? false))
   if (active.length > 0)
     throw new ConfigError(
       `Expected a model without active adapters to copy, got one with ${active.join(', ')}. Use the base with adapters off as the reference.`,

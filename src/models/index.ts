@@ -34,7 +34,6 @@ export {
   headTypes,
   LanguageHead,
   ReplacedTokenDetectionHead,
-  RewardHead,
   SentencePretrainingHead,
 } from './heads/index.ts'
 export {

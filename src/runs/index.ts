@@ -1,6 +1,9 @@
 // Runs as functions: pretraining, fine-tuning, resuming, comparing, sweeping, and specialists on one base. The exports of runs.
 
 export { modelFiles, runFiles } from '../tracking/index.ts'
+export { align } from './align/align.ts'
+export { alignObjectives } from './align/objectives.ts'
+export { type AlignRecipe, alignSchema } from './align/recipe.ts'
 export {
   type ComparedReference,
   type ComparedRun,
@@ -11,18 +14,12 @@ export {
 } from './compare/compare.ts'
 export { comparisonTables, renderComparisonPage } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
-export { defineRun, type FinetuneDefinition } from './define-run.ts'
+export { type AlignDefinition, defineRun, type FinetuneDefinition } from './define-run.ts'
+export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/evaluation-files.ts'
 export { execute } from './engine/execute.ts'
 export { isFinished } from './engine/run-folder.ts'
 export type { BuiltRun, RunRecipe } from './engine/run-kind.ts'
 export type { RunListener, RunResult } from './engine/run-listener.ts'
-export {
-  type Evaluation,
-  type EvaluationInput,
-  type ReferenceScores,
-  readEvaluation,
-  writeEvaluation,
-} from './finetune/evaluation-files.ts'
 export { finetune } from './finetune/finetune.ts'
 export { type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
 export {
@@ -31,6 +28,7 @@ export {
   type SpecialistTask,
 } from './finetune/specialist-files.ts'
 export { variantSettings } from './finetune/variant-settings.ts'
+export { type EvaluationInput, writeEvaluation } from './finetune/write-evaluation.ts'
 export { type RunStart, startOf } from './kinds.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'

@@ -2,6 +2,9 @@
 import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, parseConfig } from '../core/index.ts'
+import { align, completeAlignment } from './align/align.ts'
+import { alignKind } from './align/build.ts'
+import { alignSchema } from './align/recipe.ts'
 import type { CommonRecipe, RunKind } from './engine/run-kind.ts'
 import type { RunListener, RunResult } from './engine/run-listener.ts'
 import { finetuneKind } from './finetune/build.ts'
@@ -11,7 +14,7 @@ import { pretrainKind } from './pretrain/build.ts'
 import { pretrain } from './pretrain/pretrain.ts'
 import { pretrainSchema } from './pretrain/recipe.ts'
 import { applyDepth } from './pretrain/size-rule.ts'
-import type { FinetuneInput, PretrainInput } from './recipe-types/index.ts'
+import type { AlignInput, FinetuneInput, PretrainInput } from './recipe-types/index.ts'
 
 /** How runs of one kind are checked and started, for callers that start many, such as a sweep. */
 export interface RunStart {
@@ -30,8 +33,8 @@ const entry = <Recipe extends CommonRecipe>(kind: RunKind<Recipe>, start: RunSta
   kind: kind as RunKind,
 })
 
-const checkFinetune = (given: object): void => {
-  const recipe = completeRecipe(given)
+/** @throws ConfigError for settings of `adapter` that the variant does not have */
+const checkAdapter = (recipe: { variant: string; adapter: object }): void => {
   const adapter = (adapters as Partial<typeof adapters>)[recipe.variant as AdapterType]
   if (adapter !== undefined)
     parseConfig(adapter.config, { ...recipe.adapter, type: recipe.variant }, `adapter ${recipe.variant}`)
@@ -45,8 +48,13 @@ const kinds: Record<string, Entry> = {
   }),
   finetune: entry(finetuneKind, {
     schema: finetuneSchema,
-    check: checkFinetune,
+    check: (recipe) => checkAdapter(completeRecipe(recipe)),
     start: (recipe, listener) => finetune(recipe as FinetuneInput, listener),
+  }),
+  align: entry(alignKind, {
+    schema: alignSchema,
+    check: (recipe) => checkAdapter(completeAlignment(recipe)),
+    start: (recipe, listener) => align(recipe as AlignInput, listener),
   }),
 }
 

@@ -6,6 +6,8 @@ import { unwrap } from '../core/index.ts'
 import { featureFields, learners } from '../features/index.ts'
 import { models } from '../models/index.ts'
 import { tasks } from '../tasks/index.ts'
+import { findObjective, objectiveTypes } from './align/objectives.ts'
+import { alignSchema } from './align/recipe.ts'
 import { finetuneSchema } from './finetune/recipe.ts'
 import { pretrainSchema } from './pretrain/recipe.ts'
 
@@ -40,7 +42,10 @@ const schemasOf = (definitions: object): Record<string, z.ZodObject> =>
   )
 
 /** The kinds of recipes, each with its schema and the parts that depend on a choice. Registered definitions are included. */
-export const recipeParts = (): Record<'pretrain' | 'finetune', { schema: z.ZodObject; parts: ChosenPart[] }> => ({
+export const recipeParts = (): Record<
+  'pretrain' | 'finetune' | 'align',
+  { schema: z.ZodObject; parts: ChosenPart[] }
+> => ({
   pretrain: {
     schema: pretrainSchema,
     parts: [{ choice: ['model', 'type'], part: ['model', 'config'], schemas: schemasOf(models) }],
@@ -54,6 +59,17 @@ export const recipeParts = (): Record<'pretrain' | 'finetune', { schema: z.ZodOb
         part: ['adapter'],
         schemas: { ...schemasOf(adapters), 'feature-based': featureSettings() },
       },
+    ],
+  },
+  align: {
+    schema: alignSchema,
+    parts: [
+      {
+        choice: ['objective'],
+        part: ['settings'],
+        schemas: Object.fromEntries(objectiveTypes().map((type) => [type, optionalFields(findObjective(type).config)])),
+      },
+      { choice: ['variant'], part: ['adapter'], schemas: schemasOf(adapters) },
     ],
   },
 })

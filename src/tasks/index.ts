@@ -178,5 +178,5 @@ export {
   type TaskRecord,
   type TextGenerationPlan,
 } from './task.ts'
-export { taskConfig } from './task-config.ts'
+export { taskConfig, taskSettingFields } from './task-config.ts'
 export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

@@ -2,6 +2,7 @@
 import type { CommandRegistry } from '../program.ts'
 
 export const commands: CommandRegistry = {
+  align: async () => (await import('./align.ts')).align,
   chat: async () => (await import('./chat.ts')).chat,
   compare: async () => (await import('./compare.ts')).compare,
   completion: async () => (await import('./completion.ts')).completion,

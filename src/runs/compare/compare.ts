@@ -4,8 +4,9 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { DataError, exists, parseJson } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
-import { type Evaluation, readEvaluation } from '../finetune/evaluation-files.ts'
-import type { FinetuneRecipe } from '../finetune/recipe.ts'
+import { type Evaluation, readEvaluation } from '../engine/evaluation-files.ts'
+import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
+import { kindOf } from '../kinds.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
 
@@ -80,9 +81,17 @@ export interface CompareOptions {
   seed?: number
 }
 
+/** A recipe of a run on a base. */
+interface BaseRunRecipe extends RunRecipe {
+  base: string
+  variant: string
+  randomInit?: boolean
+}
+
 interface ReadRun {
   row: ComparedRun
-  recipe: FinetuneRecipe
+  recipe: BaseRunRecipe
+  comparison: RunComparison<RunRecipe>
   evaluation: Evaluation
 }
 
@@ -98,16 +107,17 @@ const sizeOf = async (folder: string): Promise<number> => {
 }
 
 const readRun = async (folder: string): Promise<ReadRun> => {
-  const recipe = (await readRunRecipe(folder)) as FinetuneRecipe
-  if (recipe.task === undefined)
+  const recipe = (await readRunRecipe(folder)) as BaseRunRecipe
+  const { comparison } = kindOf(recipe.command)
+  if (comparison === undefined)
     throw new DataError(
-      `${folder}: Expected a fine-tuning run, found one of \`tunesmith ${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
+      `${folder}: Expected a fine-tuning run or an alignment run, found one of \`tunesmith ${recipe.command}\`. Fine-tune its model on a task, and compare that run.`,
     )
   const model = join(folder, runFiles.model)
   const evaluation = await readEvaluation(model)
   if (evaluation === undefined)
     throw new DataError(
-      `${folder}: Expected a finished fine-tuning run, found no ${runFiles.model}/${modelFiles.evaluation}. Finish it: \`tunesmith resume ${folder}\`.`,
+      `${folder}: Expected a finished run, found no ${runFiles.model}/${modelFiles.evaluation}. Finish it: \`tunesmith resume ${folder}\`.`,
     )
   const { mainMetric, metrics, parameters } = evaluation
   const card = await readRunCard(folder)
@@ -124,9 +134,8 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     run: folder,
     name: folder,
     base: recipe.base,
-    task: recipe.task,
-    variant: recipe.variant,
-    randomInit: recipe.randomInit,
+    ...comparison.describe(recipe),
+    randomInit: recipe.randomInit ?? false,
     seed: recipe.seed,
     metric: mainMetric,
     ...metrics[mainMetric],
@@ -138,7 +147,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     ...(card?.examples === undefined || seconds === 0 ? {} : { examplesPerSecond: card.examples / seconds }),
   }
-  return { row, recipe, evaluation }
+  return { row, recipe, comparison, evaluation }
 }
 
 /** The last parts of the paths, as many as make them differ. */
@@ -159,10 +168,10 @@ const groupOf = ({ row, evaluation }: ReadRun) =>
 /** The run with a randomly initialised base that is otherwise most similar, with the same seed if there is one. */
 const twinOf = ({ recipe }: ReadRun, group: readonly ReadRun[]): ReadRun | undefined => {
   if (recipe.randomInit) return undefined
-  const same = (other: FinetuneRecipe, key: keyof FinetuneRecipe) =>
+  const same = (other: BaseRunRecipe, key: keyof BaseRunRecipe) =>
     JSON.stringify(other[key]) === JSON.stringify(recipe[key])
-  const differs = (other: FinetuneRecipe) =>
-    (Object.keys(recipe) as (keyof FinetuneRecipe)[]).filter(
+  const differs = (other: BaseRunRecipe) =>
+    (Object.keys(recipe) as (keyof BaseRunRecipe)[]).filter(
       (key) => key !== 'out' && key !== 'randomInit' && !same(other, key),
     ).length + (same(other, 'seed') ? 0 : 0.5)
   return group
@@ -252,7 +261,7 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
     const [best] = group
     if (group.length < 2) continue
     const pairs = createPairs(options)
-    const side = ({ row, recipe, evaluation }: ReadRun) => ({ ...row, recipe, evaluation })
+    const side = ({ row, recipe, comparison, evaluation }: ReadRun) => ({ ...row, recipe, comparison, evaluation })
     for (const run of group) {
       const twin = twinOf(run, group)
       const between = async (other: ReadRun | undefined) =>

@@ -2,11 +2,11 @@
 
 import { join } from 'node:path'
 import { DataError, TunesmithError } from '../../core/index.ts'
-import { pairedDifferences, readPredictions, type TaskPrediction, type TaskRecord } from '../../tasks/index.ts'
+import { pairedDifferences, type TaskPrediction, type TaskRecord } from '../../tasks/index.ts'
 import { modelFiles, runFiles } from '../../tracking/index.ts'
-import { hashOfRecords, splitRecords } from '../engine/data-splits.ts'
-import type { Evaluation } from '../finetune/evaluation-files.ts'
-import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
+import { hashOfRecords } from '../engine/data-splits.ts'
+import type { Evaluation } from '../engine/evaluation-files.ts'
+import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
 
 /** The difference of two runs with its confidence interval. */
 export interface ComparedDifference {
@@ -24,7 +24,8 @@ interface Side {
   run: string
   name: string
   metric: string
-  recipe: FinetuneRecipe
+  recipe: RunRecipe
+  comparison: RunComparison<RunRecipe>
   evaluation: Evaluation
 }
 
@@ -51,23 +52,18 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
     }
   }
   const recordsOf = async (side: Side): Promise<TaskRecord[]> => {
-    const { task, config } = taskOf(side.recipe)
-    const { data, validation: path = data, validationShare } = side.recipe
-    const { records } = await task.read(path, config)
-    const validation =
-      side.recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
+    const validation = await side.comparison.records(side.recipe)
     if (hashOfRecords(validation) === side.evaluation.records?.sha256) return validation
     throw new DataError(
       `Expected the records that ${side.name} was scored on, found others: the file has changed since. Restore it to compare.`,
-      path,
+      side.run,
     )
   }
   const predictionsOf = (side: Side, records: readonly TaskRecord[]) => {
     let found = predictions.get(side.run)
     if (found === undefined) {
-      const { task, config } = taskOf(side.recipe)
       const path = join(side.run, runFiles.model, modelFiles.predictions)
-      predictions.set(side.run, (found = orFault(readPredictions(path, task, records, config))))
+      predictions.set(side.run, (found = orFault(side.comparison.predictions(path, records, side.recipe))))
     }
     return found
   }
@@ -83,8 +79,8 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
       if (records === undefined) return undefined
       const [own, others] = [await predictionsOf(run, records), await predictionsOf(other, records)]
       if (own === undefined || others === undefined) return undefined
-      const { task, config } = taskOf(run.recipe)
-      const both = task.score([...records, ...records], [...own, ...others], config, run.evaluation.labels)
+      const twice = [...records, ...records]
+      const both = run.comparison.score(twice, [...own, ...others], run.recipe, run.evaluation.labels)
       const found = pairedDifferences(both, { resamples, seed })[run.metric]
       const { value, low, high, randomization: probability } = found
       const difference = { to: other.name, value, low, high, probability }

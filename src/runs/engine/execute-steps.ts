@@ -47,7 +47,7 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
   const record = await openRecord(recipe, mode, listener)
   const flight = checkRun(run)
   expectBudgetFits(recipe.memoryBudget, flight.memory.gradients)
-  if (mode === 'new') await checkBestMetric(run)
+  if (mode === 'new') await checkNew(run, listener)
   const saved = mode === 'resume' ? await savedState(run, (line) => listener.onNote?.(line)) : undefined
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
   await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step })
@@ -77,6 +77,15 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
     flops: flight.flopsPerToken * seen,
     hashes: run.hashes,
   })
+}
+
+/** The checks of a run that has not begun. */
+const checkNew = async (run: BuiltRun, listener: RunListener): Promise<void> => {
+  await checkBestMetric(run)
+  for (const line of (await run.check?.()) ?? []) {
+    run.notes.push(line)
+    listener.onNote?.(line)
+  }
 }
 
 const checkRun = (run: BuiltRun): PreFlight => {

@@ -47,7 +47,8 @@ export const execute = async <Recipe extends CommonRecipe>(
     if (memoryBudget !== undefined) setMemoryLimit(memoryBudget)
     const fit = kind.nonIterative?.(recipe)
     if (fit !== undefined) return await within(memoryBudget, () => executeNonIterative(fit, recipe, mode, listener))
-    run = await within(memoryBudget, () => kind.build(recipe))
+    const context = { say: (line: string) => listener.onNote?.(line), signal: listener.signal }
+    run = await within(memoryBudget, () => kind.build(recipe, context))
     for (const note of run.notes) listener.onNote?.(note)
     return await executeSteps(run, mode, listener)
   } catch (error) {

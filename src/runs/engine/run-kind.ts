@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import type { VocabularyFacts } from '../../objectives/index.ts'
 import type { Optimizer, WeightAverage } from '../../optim/index.ts'
+import type { ScoredUnits, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type {
   ExampleSource,
@@ -54,6 +55,8 @@ export interface BuiltRun {
   notes: string[]
   /** Metrics of `evaluate`: those that are always there, and the names of all, found by evaluating a few examples. */
   metrics?: { known: readonly string[]; measure(): Promise<string[]> }
+  /** Equalities that hold before the first step of a new run, as lines for people. @throws ConfigError for one that does not */
+  check?(): Promise<string[]>
   evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
   sample?(): Promise<GeneratedSample[]>
   /** Writes the finished model, if it is not a copy of a checkpoint's, and returns the scores of its final evaluation. */
@@ -90,11 +93,37 @@ export interface FitResult {
 /** Does the whole work of a run and writes its model. It throws when the signal aborts; repeated, it reuses what it cached. */
 export type NonIterativeFit = (context: FitContext) => Promise<FitResult>
 
-/** A kind of run: `pretrain`, `finetune`. */
+/** What the building of a run may use. */
+export interface BuildContext {
+  /** Shows a line without storing it. */
+  say(line: string): void
+  signal?: AbortSignal
+}
+
+/** How finished runs of a kind are compared: by predictions for the same records. */
+export interface RunComparison<Recipe> {
+  /** What the run learned, which runs must share to be compared, and its method. */
+  describe(recipe: Recipe): { task: string; variant: string }
+  /** The validation records, read again. @throws DataError for data that is no longer there */
+  records(recipe: Recipe): Promise<TaskRecord[]>
+  /** The predictions in a file, in the order of the records. @throws DataError for a damaged file */
+  predictions(path: string, records: readonly TaskRecord[], recipe: Recipe): Promise<TaskPrediction[]>
+  /** @param labels of the predicting head, where there is one */
+  score(
+    records: readonly TaskRecord[],
+    predictions: readonly TaskPrediction[],
+    recipe: Recipe,
+    labels?: readonly string[],
+  ): ScoredUnits
+}
+
+/** A kind of run: `pretrain`, `finetune`, `align`. */
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
-  build(recipe: Recipe): Promise<BuiltRun>
+  build(recipe: Recipe, context: BuildContext): Promise<BuiltRun>
   /** The work in place of the training loop, for recipes without steps. */
   nonIterative?(recipe: Recipe): NonIterativeFit | undefined
+  /** How its finished runs are compared; undefined for runs without an evaluation of records. */
+  comparison?: RunComparison<Recipe>
 }

@@ -1,16 +1,23 @@
 // Builds a fine-tuning run from its recipe: base with adapter, encoded records, optimizer. Writes nothing before the end.
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
-import { expectPositions, type PreparedTask, scoresOf, type TaskExample, taskMaxLength } from '../../tasks/index.ts'
+import {
+  expectPositions,
+  type PreparedTask,
+  readPredictions,
+  scoresOf,
+  type TaskExample,
+  taskMaxLength,
+} from '../../tasks/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
-import { describeSkipped, hashesOf, shuffledExamples } from '../engine/data-splits.ts'
+import { describeSkipped, hashesOf, shuffledExamples, splitRecords } from '../engine/data-splits.ts'
 import { adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
-import type { BuiltRun, RunKind } from '../engine/run-kind.ts'
+import type { BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
 import { type FinetuneData, readFinetuneData } from './data.ts'
 import { evaluateSpecialist, exportSpecialist } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
-import { type FinetuneRecipe, finetuneSchema } from './recipe.ts'
+import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
 import { nonIterativeFits } from './variants.ts'
 
 interface EncodedRecords {
@@ -79,10 +86,29 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   }
 }
 
+const comparison: RunComparison<FinetuneRecipe> = {
+  describe: ({ task, variant }) => ({ task, variant }),
+  async records(recipe) {
+    const { task, config } = taskOf(recipe)
+    const { data, validation: path = data, validationShare } = recipe
+    const { records } = await task.read(path, config)
+    return recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
+  },
+  predictions(path, records, recipe) {
+    const { task, config } = taskOf(recipe)
+    return readPredictions(path, task, records, config)
+  },
+  score(records, predictions, recipe, labels) {
+    const { task, config } = taskOf(recipe)
+    return task.score(records, predictions, config, labels)
+  },
+}
+
 /** The kind of run that fine-tunes a base on a task. */
 export const finetuneKind: RunKind<FinetuneRecipe> = {
   command: 'finetune',
   schema: finetuneSchema,
   build: buildFinetune,
   nonIterative: (recipe) => nonIterativeFits[recipe.variant]?.(recipe),
+  comparison,
 }

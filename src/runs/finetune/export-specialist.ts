@@ -6,9 +6,9 @@ import { evaluateTask, type PreparedTask, type TaskRecord, type TaskResult } fro
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/open-base.ts'
 import type { FinetuneData } from './data.ts'
-import { writeEvaluation } from './evaluation-files.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
+import { writeEvaluation } from './write-evaluation.ts'
 
 /** What the evaluation and the export of a specialist need. */
 export interface Specialist {

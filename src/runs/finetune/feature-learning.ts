@@ -35,9 +35,9 @@ import { runFiles } from '../../tracking/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
 import type { FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
 import { type FinetuneData, readFinetuneData } from './data.ts'
-import { writeEvaluation } from './evaluation-files.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
+import { writeEvaluation } from './write-evaluation.ts'
 
 /** Time between two lines of progress. */
 const lineMs = 10_000

@@ -1,6 +1,8 @@
 // Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
 
 // The types of recipes, with the help of each key as its JSDoc.
+export type * from './align.ts'
+export type * from './align-objectives.ts'
 export type * from './finetune.ts'
 export type * from './models.ts'
 export type * from './objectives.ts'

@@ -1,7 +1,7 @@
 // The results of a sweep: mean and spread over the seeds of each setting, from the files of the runs.
 import { join } from 'node:path'
 import { isLowerBetter, readRunCard, runFiles } from '../../tracking/index.ts'
-import { readEvaluation } from '../finetune/evaluation-files.ts'
+import { readEvaluation } from '../engine/evaluation-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import type { SweptRun } from './sweep.ts'
 

@@ -1,0 +1,23 @@
+// `tunesmith align`: the recipe of an alignment run as flags. The work is `align` of src/runs.
+import { type AlignInput, alignSchema, align as startRun } from '../../runs/index.ts'
+import { defineCommand } from '../command.ts'
+import { objectiveNotes } from '../parts/objective-notes.ts'
+import { displayRun, renderRun } from '../parts/run-display.ts'
+
+export const align = defineCommand({
+  name: 'align',
+  summary: 'Align a language model with preferences; Ctrl-C saves and stops, `resume` continues',
+  example:
+    'tunesmith align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --adapter.rank 16 --settings.beta 0.1 --out runs/aligned',
+  notes: objectiveNotes,
+  options: alignSchema,
+  async run(options, _args, context) {
+    const display = displayRun(context, { label: 'Aligning', ...options })
+    try {
+      return await startRun(options as AlignInput, display)
+    } finally {
+      display.stop()
+    }
+  },
+  render: renderRun,
+})

@@ -1,0 +1,27 @@
+// A criterion whose model computes without dropout in training, so that it can be compared with a reference, and with itself before a step.
+import type { Criterion } from '../../objectives/index.ts'
+
+/** The criterion with the model in evaluation mode during its loss. Gradients are computed all the same. */
+export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterion<Example> => {
+  const { carried } = criterion
+  return {
+    unpadded: criterion.unpadded,
+    tokens: (example) => criterion.tokens(example),
+    weights: (example) => criterion.weights(example),
+    collate: (examples, how) => criterion.collate(examples, how),
+    ...(criterion.prepare === undefined
+      ? {}
+      : { prepare: async (examples, context) => (await criterion.prepare?.(examples, context)) ?? examples }),
+    ...(carried === undefined ? {} : { carried }),
+    loss(model, batch, how) {
+      const { training } = model
+      model.eval()
+      try {
+        return criterion.loss(model, batch, how)
+      } finally {
+        if (training) model.train()
+      }
+    },
+    describe: (example, decode) => criterion.describe(example, decode),
+  }
+}

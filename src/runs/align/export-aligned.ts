@@ -1,0 +1,150 @@
+// Exports what an alignment run made: the model or adapter with its chat template, its scores on the validation records, and samples.
+import { join } from 'node:path'
+import type { AppliedAdapter } from '../../adapters/index.ts'
+import { scoreCompletions } from '../../alignment/index.ts'
+import { writeFileAtomic } from '../../core/index.ts'
+import { generateMany } from '../../generation/index.ts'
+import type { Model } from '../../models/index.ts'
+import { type ScoreIntervals, scoreIntervals, type TaskResult } from '../../tasks/index.ts'
+import { runFiles } from '../../tracking/index.ts'
+import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
+import { exportAdapted, withUntrainedBase } from '../engine/open-base.ts'
+import { type SavedSample, writeChatTemplate } from '../finetune/specialist-files.ts'
+import type { AlignInputs, EncodedRecords } from './build.ts'
+import type { AlignmentPrediction, ScoredCompletion } from './scores.ts'
+
+/** What the export needs. */
+export interface Aligned {
+  inputs: AlignInputs
+  encoded: EncodedRecords
+  applied: AppliedAdapter
+}
+
+interface Scored {
+  logProb: number
+  tokens: number
+}
+
+/** Sums of the log-probabilities of all completions of the validation examples, in their order. */
+const scoreValidation = async (model: Model, { inputs, encoded }: Aligned): Promise<Scored[]> => {
+  const { recipe, data } = inputs
+  const { microTokens, padded } = recipe.batch
+  const completions = encoded.validation.flatMap((example) => data.completions(example))
+  const scores = await scoreCompletions(model, completions, { microTokens, padded, device: recipe.device })
+  return scores.map(({ logProbs }) => ({
+    logProb: logProbs.reduce((sum, value) => sum + value, 0),
+    tokens: logProbs.length,
+  }))
+}
+
+/** Answers to the first validation prompts, without sampling. */
+const answersOf = async (model: Model, { inputs, encoded }: Aligned): Promise<string[]> => {
+  const { recipe, data, tokenizer } = inputs
+  const asked = encoded.validationRecords.slice(0, recipe.answers.samples)
+  const prompts = asked.map((record) => encoded.encoder.prompt(data.promptOf(record)) ?? [])
+  if (prompts.length === 0) return []
+  const eosTokenIds = [...new Set(asked.flatMap((record) => encoded.encoder.endTokens(data.promptOf(record))))]
+  const { maxNewTokens } = recipe.answers
+  const results = await generateMany(model, tokenizer, prompts, { maxNewTokens, eosTokenIds })
+  return results.map(({ text = '' }) => text.trim())
+}
+
+interface BaseFacts {
+  scores: Scored[]
+  answers: string[]
+}
+
+/** What the base gives before training; undefined where it is not asked for, or does not fit into memory. */
+const baseFacts = async (aligned: Aligned): Promise<BaseFacts | undefined> => {
+  const { recipe, base, tokenizer } = aligned.inputs
+  if (!recipe.untrainedBaseline) return undefined
+  return withUntrainedBase(recipe, { base, head: 'causal-lm', tokenizer }, aligned.applied, async (model) => ({
+    scores: await scoreValidation(model, aligned),
+    answers: await answersOf(model, aligned),
+  }))
+}
+
+const predictionsOf = (
+  { inputs, encoded }: Aligned,
+  policy: readonly Scored[],
+  base: readonly Scored[] | undefined,
+): AlignmentPrediction[] => {
+  let at = 0
+  return encoded.validation.map((example, i) => ({
+    id: encoded.validationRecords[i].id,
+    completions: inputs.data.completions(example).map((): ScoredCompletion => {
+      const own = { ...policy[at], ...(base === undefined ? {} : { base: base[at].logProb }) }
+      at++
+      return own
+    }),
+  }))
+}
+
+const textOf = (text: string | readonly { content: string }[]) =>
+  typeof text === 'string' ? text : (text.at(-1)?.content ?? '')
+
+/** Writes the model and everything beside it into a folder. @returns the final scores */
+export const exportAligned = async (aligned: Aligned, folder: string): Promise<Record<string, number>> => {
+  const { inputs, encoded, applied } = aligned
+  const { recipe, data, base, tokenizer } = inputs
+  const started = performance.now()
+  const policy = await scoreValidation(applied.model, aligned)
+  const seconds = (performance.now() - started) / 1000
+  const answers = await answersOf(applied.model, aligned)
+  const before = await baseFacts(aligned)
+  const predictions = predictionsOf(aligned, policy, before?.scores)
+  const metrics = intervalsOf(aligned, predictions)
+  await writeSamples(aligned, answers, before?.answers)
+  await exportAdapted(recipe, base, applied, folder, async (target) => {
+    await writeEvaluationFiles(target, {
+      result: { ...countsOf(aligned, policy), metrics, mainMetric: data.scores.mainMetric, seconds, predictions },
+      records: encoded.validationRecords,
+      parameters: { trained: applied.parameterCount, total: applied.model.parameterCount },
+      references: before === undefined ? [] : [untrainedScores(aligned, before.scores)],
+    })
+    // An adapter has its base's tokenizer, but needs the template that it was trained with.
+    if (!applied.inPlace && (encoded.usesTemplate || recipe.tokenizer !== undefined)) await tokenizer.save(target)
+    if (encoded.usesTemplate) await writeChatTemplate(target, encoded.encoder.template)
+  })
+  return Object.fromEntries(Object.entries(metrics).map(([name, { value }]) => [name, value]))
+}
+
+const intervalsOf = ({ inputs, encoded }: Aligned, predictions: readonly AlignmentPrediction[]): ScoreIntervals =>
+  scoreIntervals(inputs.data.scores.score(encoded.validationRecords, predictions), { seed: inputs.recipe.seed })
+
+/** The base compares with itself: its rewards are 0, and only its likelihoods tell the answers apart. */
+const untrainedScores = (aligned: Aligned, scores: readonly Scored[]): ReferenceScores => ({
+  name: 'untrained base',
+  metrics: intervalsOf(aligned, predictionsOf(aligned, scores, scores)),
+})
+
+const countsOf = (
+  { encoded }: Aligned,
+  policy: readonly Scored[],
+): Pick<TaskResult, 'examples' | 'tokens' | 'truncatedTokens' | 'truncatedRecords' | 'details'> => ({
+  examples: encoded.validation.length,
+  tokens: policy.reduce((sum, { tokens }) => sum + tokens, 0),
+  truncatedTokens: encoded.validation.reduce((sum, { truncatedTokens }) => sum + truncatedTokens, 0),
+  truncatedRecords: encoded.validation.filter(({ truncatedTokens }) => truncatedTokens > 0).length,
+  details: {},
+})
+
+const writeSamples = async (
+  { inputs: { recipe, data, tokenizer }, encoded }: Aligned,
+  after: readonly string[],
+  before: readonly string[] | undefined,
+): Promise<void> => {
+  const samples = after.map((answer, i): SavedSample => {
+    const record = encoded.validationRecords[i]
+    const prompt = data.promptOf(record)
+    return {
+      id: record.id,
+      prompt: tokenizer.decode(encoded.encoder.prompt(prompt) ?? [], { skipSpecialTokens: false }),
+      reference: textOf(data.bestAnswer(record)),
+      ...(before === undefined ? {} : { before: before[i] }),
+      after: answer,
+    }
+  })
+  if (samples.length > 0)
+    await writeFileAtomic(join(recipe.out, runFiles.samples), `${JSON.stringify(samples, null, 2)}\n`)
+}

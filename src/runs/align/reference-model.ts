@@ -1,0 +1,102 @@
+// The reference model of an alignment run: the base with adapters off, or a frozen copy; its log-probabilities may be cached on disk.
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { AppliedAdapter } from '../../adapters/index.ts'
+import {
+  adaptersOffReference,
+  type CompletionTokens,
+  cachedReference,
+  frozenCopy,
+  hashWeights,
+  modelReference,
+  type Reference,
+  type ScoreCompletionsOptions,
+  scoreCompletions,
+} from '../../alignment/index.ts'
+import { resolveModel } from '../../checkpoint/index.ts'
+import { ConfigError, sha256File } from '../../core/index.ts'
+import { type Model, quantizationOf } from '../../models/index.ts'
+import type { BuildContext } from '../engine/run-kind.ts'
+import type { AlignRecipe } from './recipe.ts'
+
+/** Folder of cached log-probabilities. */
+const cacheFolder = (): string =>
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'reference')
+
+/** What distinguishes the weights of the base, and the precision in which the reference computes. */
+const identityOf = async (recipe: AlignRecipe, { model }: AppliedAdapter): Promise<string> => {
+  const { frozenWeights, precision, reference } = recipe
+  const how = `${frozenWeights}/${precision}/${reference.precision ?? ''}`
+  if (quantizationOf(model) === undefined) return `${hashWeights(model)}/${how}`
+  return `${await sha256File(join(await resolveModel(recipe.base), 'model.safetensors'))}/${how}`
+}
+
+/** Largest difference of equal models: sums of float32 and bfloat16 in another order. */
+const tolerance = 1e-3
+
+/**
+ * Before the first step, policy and reference are the same model: the loss starts from margins of 0.
+ * @param how.exact whether they have the same precision
+ * @returns a line for people
+ * @throws ConfigError where they differ
+ */
+export const checkReference = async (
+  policy: Model,
+  reference: Reference,
+  completions: readonly CompletionTokens[],
+  { exact, ...how }: ScoreCompletionsOptions & { exact: boolean },
+): Promise<string[]> => {
+  const [own, theirs] = [await scoreCompletions(policy, completions, how), await reference.logProbs(completions, how)]
+  let [largest, tokens] = [0, 0]
+  for (const [i, { logProbs }] of own.entries())
+    for (const [t, value] of logProbs.entries()) {
+      largest = Math.max(largest, Math.abs(value - theirs[i][t]))
+      tokens++
+    }
+  const difference = Number(largest.toPrecision(2))
+  if (!exact)
+    return [`The reference differs from the base by up to ${difference} nats per token, as it has another precision.`]
+  if (!(largest <= tolerance))
+    throw new ConfigError(
+      `Expected the same log-probabilities from policy and reference before the first step, got a difference of ${difference} nats. Delete the cache of reference log-probabilities if \`reference.cache\` is set; otherwise this is a fault of Tunesmith.`,
+    )
+  return [
+    `Policy and reference agree on ${tokens} tokens before the first step: largest difference ${difference} nats.`,
+  ]
+}
+
+/**
+ * The reference of a run, made before the first step.
+ * @param completions that are scored in training and validation: a frozen copy with a cache scores them now, and is freed
+ */
+export const openReference = async (
+  recipe: AlignRecipe,
+  applied: AppliedAdapter,
+  completions: () => readonly CompletionTokens[],
+  how: ScoreCompletionsOptions,
+  { say }: BuildContext,
+): Promise<Reference> => {
+  const { precision, cache } = recipe.reference
+  const { inPlace, model } = applied
+  if (!inPlace && precision !== undefined)
+    throw new ConfigError(
+      `Expected no \`reference.precision\` with the variant ${recipe.variant}, whose reference is the base with adapters off, got ${precision}. Set \`frozenWeights\` to quantise the base.`,
+    )
+  if (!inPlace) {
+    const reference = adaptersOffReference(applied)
+    if (!cache) return reference
+    applied.enable(false)
+    const identity = await identityOf(recipe, applied)
+    applied.enable()
+    return cachedReference(reference, { folder: cacheFolder(), identity })
+  }
+  const identity = cache ? await identityOf(recipe, applied) : ''
+  const copy = modelReference(frozenCopy(model, precision), cache ? undefined : model)
+  if (!cache) return copy
+  const cached = await cachedReference(copy, { folder: cacheFolder(), identity })
+  const all = completions()
+  say(`Computing reference log-probabilities of ${all.length} completions, unless they are cached.`)
+  await cached.precompute(all, how)
+  cached.release()
+  return cached
+}

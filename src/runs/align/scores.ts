@@ -1,0 +1,129 @@
+// Scores of a policy on preferences and ratings: implicit rewards, which are log-probabilities minus those under the base, compared pair by pair
+// or between good and bad answers. The same for every objective, so that runs can be compared. Runs no model.
+import { ConfigError } from '../../core/index.ts'
+import type { PreferenceRecord, RatingRecord, ScoredUnits, TaskRecord } from '../../tasks/index.ts'
+
+/** Log-probabilities of a completion. */
+export interface ScoredCompletion {
+  /** Sum over its tokens, in nats. */
+  logProb: number
+  /** The same under the base before training; undefined where it was not computed. */
+  base?: number
+  tokens: number
+}
+
+/** A line of predictions.jsonl. */
+export interface AlignmentPrediction {
+  id: string
+  /** In the order of the record: chosen and rejected, or the rated one. */
+  completions: ScoredCompletion[]
+}
+
+/** How predictions for records of one kind are scored. */
+export interface AlignmentScores<Record extends TaskRecord> {
+  /** The metric that runs are compared by. */
+  mainMetric: string
+  score(records: readonly Record[], predictions: readonly AlignmentPrediction[]): ScoredUnits
+}
+
+const meanOf = (values: readonly number[], counts?: ArrayLike<number>): number => {
+  let [sum, count] = [0, 0]
+  for (const [i, value] of values.entries()) {
+    const times = counts?.[i] ?? 1
+    if (times === 0 || Number.isNaN(value)) continue
+    sum += times * value
+    count += times
+  }
+  return count === 0 ? Number.NaN : sum / count
+}
+
+/** Means of columns over units; a column without any value is left out. */
+const meansOf = (columns: { [metric: string]: readonly number[] }, units: number): ScoredUnits => {
+  const kept = Object.entries(columns).filter(([, values]) => values.some((value) => !Number.isNaN(value)))
+  return {
+    units,
+    scores: (counts) => Object.fromEntries(kept.map(([name, values]) => [name, meanOf(values, counts)])),
+    details: () => ({}),
+  }
+}
+
+/** A tie is half right. */
+const half = (difference: number) => (difference > 0 ? 1 : difference < 0 ? 0 : 0.5)
+const ratioOf = ({ logProb, base = Number.NaN }: ScoredCompletion) => logProb - base
+const perToken = ({ logProb, tokens }: ScoredCompletion) => logProb / tokens
+
+/** Accuracy and margin of pairs. */
+export const pairScores: AlignmentScores<PreferenceRecord> = {
+  mainMetric: 'accuracy',
+  score(records, predictions) {
+    const sides = predictions.map(({ completions: [chosen, rejected] }) => ({ chosen, rejected }))
+    const each = (of: (pair: (typeof sides)[number]) => number) => sides.map(of)
+    const margin = ({ chosen, rejected }: (typeof sides)[number]) => ratioOf(chosen) - ratioOf(rejected)
+    return meansOf(
+      {
+        accuracy: each((pair) => (Number.isNaN(margin(pair)) ? Number.NaN : half(margin(pair)))),
+        margin: each(margin),
+        likelihoodAccuracy: each(({ chosen, rejected }) => half(perToken(chosen) - perToken(rejected))),
+        chosenRatio: each(({ chosen }) => ratioOf(chosen)),
+        rejectedRatio: each(({ rejected }) => ratioOf(rejected)),
+        displaced: each(({ chosen }) => (Number.isNaN(ratioOf(chosen)) ? Number.NaN : ratioOf(chosen) < 0 ? 1 : 0)),
+      },
+      records.length,
+    )
+  },
+}
+
+/** Means of good and of bad answers, and how well the implicit reward tells them apart. */
+export const ratingScores: AlignmentScores<RatingRecord> = {
+  mainMetric: 'auc',
+  score(records, predictions) {
+    const ratios = predictions.map(({ completions: [one] }) => ratioOf(one))
+    const of = (good: boolean) => ratios.map((ratio, i) => (records[i].good === good ? ratio : Number.NaN))
+    const means = meansOf({ goodRatio: of(true), badRatio: of(false) }, records.length)
+    return {
+      ...means,
+      scores: (counts) => {
+        const found = means.scores(counts)
+        return { ...found, auc: areaUnderCurve(ratios, records, counts), margin: found.goodRatio - found.badRatio }
+      },
+    }
+  },
+}
+
+/** Share of pairs of a good and a bad answer of which the good one has the larger ratio. @source Mann and Whitney 1947 */
+const areaUnderCurve = (
+  ratios: readonly number[],
+  records: readonly RatingRecord[],
+  counts?: ArrayLike<number>,
+): number => {
+  const order = ratios
+    .map((ratio, i) => ({ ratio, good: records[i].good, count: counts?.[i] ?? 1 }))
+    .filter(({ ratio, count }) => count > 0 && !Number.isNaN(ratio))
+    .sort((a, b) => a.ratio - b.ratio)
+  let [below, wins, goods, bads] = [0, 0, 0, 0]
+  for (let from = 0; from < order.length; ) {
+    let to = from
+    let [tiedGood, tiedBad] = [0, 0]
+    while (to < order.length && order[to].ratio === order[from].ratio) {
+      if (order[to].good) tiedGood += order[to].count
+      else tiedBad += order[to].count
+      to++
+    }
+    wins += tiedGood * (below + tiedBad / 2)
+    below += tiedBad
+    goods += tiedGood
+    bads += tiedBad
+    from = to
+  }
+  return goods === 0 || bads === 0 ? Number.NaN : wins / (goods * bads)
+}
+
+/** Parses a line of predictions.jsonl. @throws ConfigError that says what is wrong */
+export const parsePrediction = (fields: { [name: string]: unknown }, { id }: TaskRecord): AlignmentPrediction => {
+  const { completions } = fields
+  const isScored = (one: unknown): one is ScoredCompletion =>
+    typeof (one as ScoredCompletion)?.logProb === 'number' && typeof (one as ScoredCompletion).tokens === 'number'
+  if (!Array.isArray(completions) || !completions.every(isScored))
+    throw new ConfigError(`Expected log-probabilities for \`completions\` of record ${id}, got something else.`)
+  return { id, completions }
+}

@@ -1,0 +1,403 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+import type { AlignObjectiveChoice } from './align-objectives.ts'
+import type { VariantChoice } from './variants.ts'
+
+/** Settings of an alignment run, whatever objective and variant. */
+export interface AlignSettings {
+  /**
+   * Packages or files to import first, which register their own objectives, tasks, models, variants or
+   * metrics.
+   */
+  use?: string | readonly string[]
+  /** Random seed for data order, masking, dropout and weight initialisation. Default: `0`. */
+  seed?: number
+  batch?: {
+    /** Examples per step. */
+    sequences?: number
+    /** Minimum tokens per step, instead of sequences. */
+    tokens?: number
+    /**
+     * Tokens per forward pass: less memory with fewer; changes the loss only by the dropout masks. Default:
+     * `8192`.
+     */
+    microTokens?: number
+    /** Pad examples to one length even if the model can do without. Default: `false`. */
+    padded?: boolean
+  }
+  budget?: {
+    /** Stop after this many steps. */
+    steps?: number
+    /** Stop after this many tokens. */
+    tokens?: number
+    /** Stop after this many epochs. */
+    epochs?: number
+    /** Stop after this many minutes; such a run is not reproducible. */
+    minutes?: number
+  }
+  /** Default: `{"type":"adamw"}`. */
+  optimizer?:
+    | {
+        /** Adafactor. */
+        type: 'adafactor'
+        /** Learning rate times min(0.01, 1/sqrt(step)); the paper has a learning rate of 1. Default: `true`. */
+        relativeStep?: boolean
+        /** Scale updates by the root mean square of the weights. Default: `true`. */
+        scaleParameter?: boolean
+        /** Warmup of the relative step from 1e-6. Default: `false`. */
+        warmupInit?: boolean
+        /** Decay of the average update; 0 disables it. Default: `0`. */
+        beta1?: number
+        /** Exponent of the decay of the average square. Default: `-0.8`. */
+        decayRate?: number
+        /** Maximum root mean square of an update. Default: `1`. */
+        clipThreshold?: number
+        /** Added to squared gradients. Default: `1e-30`. */
+        eps?: number
+        /** Minimum root mean square of the weights for `scaleParameter`. Default: `0.001`. */
+        minScale?: number
+        /** Weight decay per step, times the learning rate. Default: `0`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+    | {
+        /** AdamW. */
+        type: 'adamw'
+        /** Decay of the average gradient. Default: `0.9`. */
+        beta1?: number
+        /** Decay of the average squared gradient. Default: `0.999`. */
+        beta2?: number
+        /** Added to the root of the average square, for stability. Default: `1e-8`. */
+        eps?: number
+        /** Weight decay per step, times the learning rate. Default: `0.01`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+    | {
+        /** Lion; use a learning rate 3 to 10 times below that of AdamW. */
+        type: 'lion'
+        /** Weight of the average against the new gradient in the update. Default: `0.9`. */
+        beta1?: number
+        /** Decay of the average gradient. Default: `0.99`. */
+        beta2?: number
+        /** Weight decay per step, times the learning rate. Default: `0`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+    | {
+        /** Muon, with AdamW for embeddings, heads, norms and biases. */
+        type: 'muon'
+        /** Decay of the average gradient. Default: `0.95`. */
+        momentum?: number
+        /** Nesterov momentum. Default: `true`. */
+        nesterov?: boolean
+        /** Newton-Schulz iterations per update. Default: `5`. */
+        newtonSchulzSteps?: number
+        /** Dtype of the iterations; bfloat16 is faster where the processor supports it. Default: `float32`. */
+        newtonSchulzDtype?: 'float32' | 'bfloat16'
+        /** Size of the updates: as published, or as large as those of AdamW. Default: `match-rms-adamw`. */
+        adjustment?: 'original' | 'match-rms-adamw'
+        /** Learning rate of AdamW for the rest, relative to Muon's; about 0.015 with `original`. Default: `1`. */
+        otherLearningRateScale?: number
+        /** Decay of the average gradient of AdamW. Default: `0.9`. */
+        beta1?: number
+        /** Decay of the average squared gradient of AdamW. Default: `0.95`. */
+        beta2?: number
+        /** Added to the root of the average square of AdamW, for stability. Default: `1e-8`. */
+        eps?: number
+        /** Weight decay per step, times the learning rate. Default: `0.1`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+    | {
+        /** Gradient descent with momentum. */
+        type: 'sgd'
+        /** Decay of the accumulated gradient; 0 disables momentum. Default: `0.9`. */
+        momentum?: number
+        /** Share of each gradient that is left out of the momentum. Default: `0`. */
+        dampening?: number
+        /** Nesterov momentum. Default: `false`. */
+        nesterov?: boolean
+        /** Weight decay per step, times the learning rate. Default: `0`. */
+        weightDecay?: number
+        /** Weight decay of embedding tables. Default: `true`. */
+        decayEmbeddings?: boolean
+        /** Weight decay of biases and norm weights. Default: `false`. */
+        decayVectors?: boolean
+        /** Learning rate of each layer relative to the layer above it. Default: `1`. */
+        layerDecay?: number
+      }
+  /** Peak learning rate (default: the objective's; ten times as much for adapters). */
+  learningRate?: number
+  /** Default: `{"type":"linear","warmupShare":0.05}`. */
+  schedule?:
+    | {
+        /** Constant after warmup. */
+        type: 'constant'
+        /** Linear warmup from 0, in steps. Default: `0`. */
+        warmupSteps?: number
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
+        warmupShare?: number
+      }
+    | {
+        /** Cosine decay after warmup. */
+        type: 'cosine'
+        /** Linear warmup from 0, in steps. Default: `0`. */
+        warmupSteps?: number
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
+        warmupShare?: number
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
+        floor?: number
+      }
+    | {
+        /** Inverse square root decay after warmup. */
+        type: 'inverse-square-root'
+        /** Linear warmup from 0, in steps. Default: `0`. */
+        warmupSteps?: number
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
+        warmupShare?: number
+        /**
+         * Time scale in steps: the rate halves after three of them (default: warmup steps, or 10,000 without
+         * warmup).
+         */
+        timescale?: number
+      }
+    | {
+        /** Linear decay after warmup. */
+        type: 'linear'
+        /** Linear warmup from 0, in steps. Default: `0`. */
+        warmupSteps?: number
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
+        warmupShare?: number
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
+        floor?: number
+      }
+    | {
+        /** Constant after warmup, then decay at the end. */
+        type: 'warmup-stable-decay'
+        /** Linear warmup from 0, in steps. Default: `0`. */
+        warmupSteps?: number
+        /** Linear warmup from 0, as a share of all steps. Default: `0`. */
+        warmupShare?: number
+        /** Decay at the end, in steps. */
+        decaySteps?: number
+        /** Decay at the end, as a share of all steps (default: 0.2). */
+        decayShare?: number
+        /** Shape of the decay. Default: `1-sqrt`. */
+        decayShape?: 'linear' | '1-sqrt' | 'cosine'
+        /** Learning rate at the end, as a share of the peak. Default: `0`. */
+        floor?: number
+      }
+  /** Clip gradients to this global norm. Default: `1`. */
+  maxGradientNorm?: number
+  /** Exponential moving average of the weights, which is then exported. */
+  average?: {
+    /** Decay of the average per step. Default: `0.999`. */
+    decay?: number
+    /**
+     * Decay of (1 + updates) / (10 + updates) while below `decay`, so that early weights fade. Default:
+     * `false`.
+     */
+    warmup?: boolean
+  }
+  /** Dtype for forward and backward; the optimizer keeps float32 master weights. Default: `float32`. */
+  precision?: 'float32' | 'bfloat16'
+  /**
+   * Layers whose activations are recomputed in the backward pass (gradient checkpointing): less memory,
+   * more time. Default: `none`.
+   */
+  recompute?: 'none' | 'all' | number
+  /** Bytes that tensors may take; micro-batches are halved, then layers recomputed, to stay within it. */
+  memoryBudget?: number
+  evaluate?: {
+    /** Evaluate after this many steps. */
+    steps?: number
+    /** Evaluate after this many tokens. */
+    tokens?: number
+    /** Evaluate after this many minutes. */
+    minutes?: number
+  }
+  /** Besides the checkpoint at the end; an empty object disables it. Default: `{"minutes":5}`. */
+  checkpoint?: {
+    /** Write a checkpoint after this many steps. */
+    steps?: number
+    /** Write a checkpoint after this many tokens. */
+    tokens?: number
+    /** Write a checkpoint after this many minutes. */
+    minutes?: number
+  }
+  sample?: {
+    /** Generate samples after this many steps. */
+    steps?: number
+    /** Generate samples after this many tokens. */
+    tokens?: number
+    /** Generate samples after this many minutes. */
+    minutes?: number
+  }
+  keep?: {
+    /** Number of newest checkpoints to keep. Default: `2`. */
+    last?: number
+    /** Also keep each checkpoint whose step is a multiple of this. */
+    every?: number
+    /** Metric by which the best checkpoint is kept, and exported at the end. */
+    best?: string
+  }
+  /** Stop after this many evaluations in a row without an improvement of `keep.best`. */
+  patience?: number
+  /**
+   * Reaction to a loss or gradient that is not finite: skip the batch, restore the last checkpoint and
+   * skip it, or stop. Default: `stop`.
+   */
+  onNonFinite?: 'skip' | 'roll-back' | 'stop'
+  /** Reaction to a loss far above its recent mean: record it, or skip the batch too. Default: `note`. */
+  onSpike?: 'note' | 'skip'
+  /** Pretrained model: a folder, a .gguf file, a run or a Hub id. */
+  base: string
+  /** File or folder with training data. */
+  data: string
+  /** Columns, form and file format of the data. */
+  columns?: {
+    /** File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive. */
+    format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
+    /**
+     * Split to read from a folder with several: files with this word in their name, such as train,
+     * validation or test.
+     */
+    split?: string
+    /** Unusable records: stop with an error, or skip and count them. */
+    onFault?: 'error' | 'skip'
+    /** Maximum number of records. */
+    limit?: number
+    /** CSV and TSV: the first line has the column names. */
+    header?: boolean
+    /** CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV. */
+    quotes?: 'auto' | 'read' | 'literal'
+    /** Format folders: names of the folders to read (default: all). */
+    folders?: readonly string[]
+    /** Column with the id of a record (default: its number). */
+    id?: string
+    /** Columns to leave out although they look like a pair, a context or a weight. */
+    ignoreColumns?: readonly string[]
+    /** Column with the prompt: text or messages; of several names, the first in the row. */
+    prompt?: string | readonly string[]
+    /**
+     * Column with the messages: role and content, or from and value; of several names, the first in the
+     * row.
+     */
+    messages?: string | readonly string[]
+    /**
+     * Columns of text: raw (the completion continues the prompt) or turns (question and answer, through the
+     * chat template); auto: by the form of the data.
+     */
+    texts?: 'auto' | 'raw' | 'turns'
+    /**
+     * Maximum share of records that teach nothing (ties, identical, empty, contradicting or truncated
+     * answers) before the run stops with an error.
+     */
+    maxSkipped?: number
+    /** Column with the better answer: text, a message, or messages. */
+    chosen?: string
+    /** Column with the worse answer: text, a message, or messages. */
+    rejected?: string
+    /** Column with how much better the chosen answer is, if there is one: the loss requires this margin. */
+    margin?: string
+    /**
+     * Column with a list of answers: texts, or objects with text and score; of several names, the first in
+     * the row.
+     */
+    answers?: string | readonly string[]
+    /** Column with the scores of the answers; higher is better (default: in the answers themselves). */
+    scores?: string
+    /** Column with the ranks of the answers; lower is better. */
+    ranks?: string
+    /** Column with the root message of a tree, whose replies have ranks. */
+    tree?: string
+    /**
+     * Form of a row: pairs (chosen and rejected), dialogues (whole ones, as in hh-rlhf), scores (a list of
+     * answers), or a message tree; auto: by the columns.
+     */
+    form?: 'auto' | 'tree' | 'scores' | 'dialogues' | 'pairs'
+    /** Pairs of a list of answers: each two of different scores, or the best with the worst. */
+    pairs?: 'all' | 'best-and-worst'
+    /** Column with the rated answer; of several names, the first in the row. */
+    completion?: string | readonly string[]
+    /** Column with the rating: true or 1 for a good answer, false or 0 for a bad one. */
+    label?: string
+  }
+  /** File or folder with validation data (default: a share of `data`). */
+  validation?: string
+  /** Share of `data` to validate on, chosen by hash, if there is no `validation`. Default: `0.1`. */
+  validationShare?: number
+  /**
+   * Quantisation of the frozen base: bfloat16, int8, nf4 (4 bits) or nf4-double (its scales in 8 bits)
+   * take less memory and round the weights. Default: `float32`.
+   */
+  frozenWeights?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double'
+  /** Reference model: the base with adapters off, or a frozen copy where the whole model is trained. */
+  reference?: {
+    /** Precision of the frozen copy (default: that of the base). */
+    precision?: 'float32' | 'bfloat16' | 'int8' | 'nf4' | 'nf4-double'
+    /**
+     * Compute the log-probabilities of the reference once and keep them on disk: a frozen copy is freed
+     * before training. Default: `false`.
+     */
+    cache?: boolean
+  }
+  /** Apply dropout in training; without it, policy and reference are compared exactly. Default: `false`. */
+  dropout?: boolean
+  /** Chat template for turns: a preset's name or Jinja source (default: the base's). */
+  template?: string
+  /** System prompt of conversations without one. */
+  system?: string
+  /** Folder of the tokenizer (default: the base's). */
+  tokenizer?: string
+  /** Folder of the run. */
+  out: string
+  /** Maximum tokens of a prompt with its completion (default: model limit, at most 1024). */
+  maxLength?: number
+  /** Maximum tokens of a prompt (default: half of maxLength). */
+  maxPromptLength?: number
+  /**
+   * Longer prompts lose their oldest tokens and completions their end, or the record is dropped, or an
+   * error. Default: `truncate`.
+   */
+  tooLong?: 'truncate' | 'drop' | 'error'
+  /** Also score the base before training, as a reference beside the final scores. Default: `true`. */
+  untrainedBaseline?: boolean
+  /** Answers to validation prompts at the end, kept in samples.json. */
+  answers?: {
+    /** Validation prompts to answer before and after training. Default: `8`. */
+    samples?: number
+    /** Maximum tokens of these answers. Default: `128`. */
+    maxNewTokens?: number
+  }
+  /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */
+  device?: string
+  /** Price of the machine per hour, for the run card. */
+  pricePerHour?: number
+}
+
+/** The recipe of an alignment run. */
+export type AlignInput = AlignSettings &
+  AlignObjectiveChoice &
+  (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined })

@@ -119,3 +119,4 @@ export type {
 } from './objective.ts'
 export { definePairs } from './pair-criterion.ts'
 export { type PreferencePair, pairOf, type RatedCompletion } from './pairs.ts'
+export { assertEqualities, type StartEquality, type StartOptions, startEqualities } from './start-equalities.ts'

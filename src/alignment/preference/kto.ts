@@ -27,7 +27,7 @@ import { MetricSums } from '../metric-sums.ts'
 import type { Reference } from '../reference.ts'
 import { scoreCompletions } from '../score-completions.ts'
 import { betaField, followFields, type RatingDefinition, syncOf } from './objective.ts'
-import { expectReference, lowVarianceKl } from './pair-criterion.ts'
+import { expectReference, lessLikely, lowVarianceKl, shareAbove } from './pair-criterion.ts'
 import { describeCompletion, preparedOf, type RatedCompletion } from './pairs.ts'
 import { ReferenceSync } from './reference-sync.ts'
 
@@ -222,9 +222,8 @@ class RatingCriterion implements Criterion<RatedCompletion> {
       sums.add(`logProbPerToken${name}`, those(policy.div(lengths)), count)
       sums.add(`length${name}`, those(lengths), count)
     }
-    // A tie is half right: before the first step all rewards are 0.
-    sums.add('accuracy', above.sign().add(1).mul(0.5))
-    sums.add('displaced', ratio.lt(0).logicalAnd(signs.gt(0)), good)
+    sums.add('accuracy', shareAbove(above))
+    sums.add('displaced', lessLikely(ratio).logicalAnd(signs.gt(0)), good)
     sums.add('klBaseline', batch.baselines)
     sums.add('entropy', tokens.entropy, completionTokens)
     sums.add('klPerToken', lowVarianceKl(tokens.logProbs, reference), completionTokens)
@@ -241,6 +240,8 @@ export const kto: RatingDefinition<typeof config, 'kto'> = {
   config,
   data: 'ratings',
   learningRate: 1e-6,
+  lossAtReference: ({ desirableWeight, undesirableWeight }, goodShare) =>
+    (goodShare * desirableWeight + (1 - goodShare) * undesirableWeight) / 2,
   criterion: (settings, context) => {
     const reference = expectReference(declaration, context)
     if (reference === undefined) throw new ConfigError('`kto` needs a reference model: pass one.')

@@ -50,6 +50,7 @@ export const dpo = definePairs({
   config: z.strictObject({ beta: betaField(0.1), labelSmoothing: smoothed, ...referenceFields }),
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: () => Math.LN2,
   create: (config) =>
     ofMargin(config, summed(config), (margin) => logistic(margin.mul(config.beta), config.labelSmoothing)),
 })
@@ -61,6 +62,7 @@ export const dpoNorm = definePairs({
   config: z.strictObject({ beta: betaField(5), labelSmoothing: smoothed, ...referenceFields }),
   reference: true,
   learningRate: 5e-7,
+  lossAtReference: () => Math.LN2,
   create: (config) =>
     ofMargin(config, averaged(config), (margin) => logistic(margin.mul(config.beta), config.labelSmoothing)),
 })
@@ -76,6 +78,7 @@ export const robustDpo = definePairs({
   }),
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: () => Math.LN2,
   create: (config) =>
     ofMargin(config, summed(config), (margin) => {
       const { labelSmoothing: noise, beta } = config
@@ -92,6 +95,7 @@ export const hinge = definePairs({
   config: z.strictObject({ beta: betaField(0.1), ...referenceFields }),
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: () => 1,
   create: (config) => ofMargin(config, summed(config), (margin) => margin.mul(-config.beta).add(1).relu()),
 })
 
@@ -105,6 +109,7 @@ export const ipo = definePairs({
   config: z.strictObject({ beta: betaField(0.1), ...referenceFields }),
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: ({ beta }) => (0.5 / beta) ** 2,
   create: (config) => ofMargin(config, averaged(config), towardsTarget(config.beta)),
 })
 
@@ -115,6 +120,7 @@ export const ipoSum = definePairs({
   config: z.strictObject({ beta: betaField(0.1), ...referenceFields }),
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: ({ beta }) => (0.5 / beta) ** 2,
   create: (config) => ofMargin(config, summed(config), towardsTarget(config.beta)),
 })
 
@@ -129,6 +135,7 @@ export const exo = definePairs({
   }),
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: ({ labelSmoothing: noise }) => -Math.LN2 - (Math.log1p(-noise) + Math.log(noise)) / 2,
   create: (config) => {
     const { beta, labelSmoothing: smoothing } = config
     if (smoothing === 0)
@@ -155,6 +162,7 @@ export const discopop = definePairs({
   }),
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: () => (Math.LN2 + 1) / 2,
   create: ({ temperature, ...config }) =>
     ofMargin(config, summed(config), (margin) => {
       const logits = margin.mul(config.beta)

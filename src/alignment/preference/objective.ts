@@ -95,6 +95,8 @@ interface Declared<Schema extends z.ZodObject, Type extends string> {
 export interface PairDefinition<Schema extends z.ZodObject = z.ZodObject, Type extends string = string>
   extends Declared<Schema, Type> {
   data: 'pairs'
+  /** Loss of a pair, without weights, where the policy is the reference: what the first step must have. */
+  lossAtReference?(config: z.output<Schema>): number
   /** @throws ConfigError for settings that exclude each other, or without the reference that it needs */
   criterion(config: z.output<Schema>, context: PreferenceContext): Criterion<PreferencePair>
 }
@@ -103,6 +105,8 @@ export interface PairDefinition<Schema extends z.ZodObject = z.ZodObject, Type e
 export interface RatingDefinition<Schema extends z.ZodObject = z.ZodObject, Type extends string = string>
   extends Declared<Schema, Type> {
   data: 'ratings'
+  /** Loss where the policy is the reference, by the share of good completions. */
+  lossAtReference?(config: z.output<Schema>, goodShare: number): number
   /** @throws ConfigError for settings that exclude each other, or without the reference that it needs */
   criterion(config: z.output<Schema>, context: PreferenceContext): Criterion<RatedCompletion>
 }

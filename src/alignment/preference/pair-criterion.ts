@@ -269,8 +269,7 @@ class PairCriterion implements Criterion<PreferencePair> {
     sums.add('rewardChosen', won)
     sums.add('rewardRejected', lost)
     sums.add('margin', margin)
-    // A tie is half right: before the first step all margins are 0.
-    sums.add('accuracy', margin.sign().add(1).mul(0.5))
+    sums.add('accuracy', shareAbove(margin))
     for (const [name, side] of Object.entries({ Chosen: chosen, Rejected: rejected })) {
       sums.add(`logProb${name}`, side.policy)
       sums.add(`logProbPerToken${name}`, side.policy.div(side.length))
@@ -279,12 +278,22 @@ class PairCriterion implements Criterion<PreferencePair> {
     const inCompletions = (values: Tensor) => (mask === undefined ? values : values.mul(mask))
     sums.add('entropy', inCompletions(tokens.entropy), completionTokens)
     if (reference !== undefined) {
-      sums.add('displaced', chosen.ratio.lt(0))
+      sums.add('displaced', lessLikely(chosen.ratio))
       sums.add('klPerToken', inCompletions(lowVarianceKl(tokens.logProbs, reference)), completionTokens)
     }
     return sums.read()
   }
 }
+
+/** Differences below this are rounding: before the first step all of them should be 0. */
+const rounding = 1e-5
+
+/** 1 where a margin is above 0, and a half at a tie. */
+export const shareAbove = (margin: Tensor): Tensor =>
+  margin.gt(rounding).to('float64').add(margin.ge(-rounding)).mul(0.5)
+
+/** Whether log-ratios say that completions are less likely than under the reference. */
+export const lessLikely = (ratio: Tensor): Tensor => ratio.lt(-rounding)
 
 /** Estimate of the KL divergence from the reference at each token, which is never negative. @source joschu.net/blog/kl-approx */
 export const lowVarianceKl = (policy: Tensor, reference: Tensor): Tensor => {

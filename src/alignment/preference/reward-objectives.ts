@@ -27,6 +27,7 @@ export const nca = definePairs({
   config: fields,
   reference: true,
   learningRate: 5e-7,
+  lossAtReference: () => 2 * Math.LN2,
   create: (config) => {
     const shared = parts('nca', config)
     return {
@@ -66,6 +67,7 @@ export const bco = definePairs({
   }),
   reference: true,
   learningRate: 5e-7,
+  lossAtReference: () => 2 * Math.LN2,
   create: ({ shift, ...config }) => {
     const shared = parts('bco', config)
     const shifts = shift === 'running-mean'
@@ -89,6 +91,7 @@ export const apoZero = definePairs({
   config: fields,
   reference: true,
   learningRate: 2e-7,
+  lossAtReference: () => 1,
   create: (config) => {
     const shared = parts('apo-zero', config)
     return {
@@ -105,6 +108,7 @@ export const apoDown = definePairs({
   config: fields,
   reference: true,
   learningRate: 2e-7,
+  lossAtReference: () => 1,
   create: (config) => {
     const shared = parts('apo-down', config)
     return {
@@ -125,6 +129,7 @@ export const sppo = definePairs({
   config: fields.extend({ beta: betaField(1e-3) }),
   reference: true,
   learningRate: 5e-7,
+  lossAtReference: ({ beta }) => 2 * (0.5 / beta) ** 2,
   create: (config) => {
     const target = 0.5 / config.beta
     return {

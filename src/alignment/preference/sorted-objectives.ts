@@ -54,6 +54,7 @@ export const aot = definePairs({
   config: fields,
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: () => Math.LN2,
   create: (config) => ({
     ...parts('aot', config),
     wholeBatch: {
@@ -75,6 +76,7 @@ export const aotUnpaired = definePairs({
   config: fields,
   reference: true,
   learningRate: 1e-6,
+  lossAtReference: () => Math.LN2,
   create: (config) => ({
     ...parts('aot-unpaired', config),
     wholeBatch: {

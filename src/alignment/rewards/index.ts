@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { ConfigError, didYouMean, openUnion, parseConfig, Registry, unwrap } from '../../core/index.ts'
 import { answerLength } from './answer-length.ts'
+import { code } from './code/code.ts'
 import { environmentReward } from './environment-reward.ts'
 import { finished } from './finished.ts'
 import { numericMatch } from './numeric-match.ts'
@@ -55,6 +56,7 @@ export const rewards = registry.builtIn([
   answerLength,
   repetition,
   finished,
+  code,
   environmentReward,
 ])
 /** Names of the built-in rewards. */

@@ -3,8 +3,8 @@ import type { z } from 'zod'
 import { openUnion, parseConfig, Registry } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import type { AdapterDefinition } from './adapter.ts'
-import { type AppliedAdapter, type ApplyOptions, applyWith } from './apply.ts'
-import type { AnyAdapter } from './bank.ts'
+import { AppliedAdapter, type ApplyOptions, applyWith } from './apply.ts'
+import { type AnyAdapter, adaptersOf } from './bank.ts'
 import { houlsby } from './bottleneck/houlsby.ts'
 import { parallel } from './bottleneck/parallel.ts'
 import { pfeiffer } from './bottleneck/pfeiffer.ts'
@@ -62,6 +62,21 @@ export const registerAdapter = (definition: AdapterDefinition): void => registry
 export const applyAdapter = (model: Model, config: AdapterInput, options: ApplyOptions = {}): AppliedAdapter => {
   const checked = parseConfig(adapterSchema, config, 'adapter')
   return applyWith(registry.find(checked.type) as AnyAdapter, model, checked, options)
+}
+
+/**
+ * Adds a new adapter, trainable but not active, beside those that the body has: theirs stay active. With it, several models
+ * with heads of their own share one frozen base, such as a policy and its critic.
+ * @param model the model with the head of the adapter; its body is that of the others
+ * @throws ConfigError for settings that do not fit the method or the model, or a name that is taken
+ */
+export const addAdapter = (model: Model, config: AdapterInput, options: ApplyOptions = {}): AppliedAdapter => {
+  const checked = parseConfig(adapterSchema, config, 'adapter')
+  const definition = registry.find(checked.type) as AnyAdapter
+  const { name = 'default', seed = 0, encode } = options
+  const bank = adaptersOf(model)
+  bank.add(definition, definition.resolveConfig?.(model, checked) ?? checked, { name, seed, model, encode })
+  return new AppliedAdapter(bank, name)
 }
 
 /**

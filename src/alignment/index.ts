@@ -20,6 +20,7 @@ export {
   type Reference,
 } from './reference.ts'
 export { type CachedReference, cachedReference, hashWeights, type ReferenceCacheOptions } from './reference-cache.ts'
+export * from './reinforcement/index.ts'
 export * from './rewards/index.ts'
 export * from './rollouts/index.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'

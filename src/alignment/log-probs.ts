@@ -84,6 +84,30 @@ export const collateCompletions = (examples: readonly CompletionTokens[], how: C
   }
 }
 
+/** Hidden states of all positions of a batch, [B*T,C]. */
+export const hiddenStates = (
+  model: Model,
+  { inputs }: Pick<CompletionBatch, 'inputs'>,
+  { generator }: Pick<LogProbOptions, 'generator'> = {},
+): Tensor => model.bodyForward({ ...inputs, generator }).hidden.flatten(0, 1)
+
+/**
+ * Log-probabilities of the completion tokens from the hidden states of all positions, [B*T,C].
+ * @throws ConfigError for a model without a causal language modelling head
+ */
+export const logProbsOfHidden = (
+  model: Model,
+  hidden: Tensor,
+  { places, targets, counts }: Pick<CompletionBatch, 'places' | 'targets' | 'counts'>,
+  { temperature = 1 }: Pick<LogProbOptions, 'temperature'> = {},
+): TokenLogProbs => {
+  const head = vocabularyHead(model, 'causal-lm')
+  const { weight, bias = null } = head.lmHead
+  const prepared = head.prepare(hidden.indexSelect(0, places))
+  const [logProbs, entropy, logPower] = tokenLogProbs(prepared, weight, bias, targets, { temperature })
+  return { logProbs, entropy, logPower, counts }
+}
+
 /**
  * Log-probabilities of the completion tokens of a batch. Hidden states are selected before the output layer, so that the
  * logits of the batch are never in memory.
@@ -91,16 +115,9 @@ export const collateCompletions = (examples: readonly CompletionTokens[], how: C
  */
 export const completionLogProbs = (
   model: Model,
-  { inputs, places, targets, counts }: CompletionBatch,
+  batch: CompletionBatch,
   { temperature = 1, generator }: LogProbOptions = {},
-): TokenLogProbs => {
-  const head = vocabularyHead(model, 'causal-lm')
-  const { hidden } = model.bodyForward({ ...inputs, generator })
-  const prepared = head.prepare(hidden.flatten(0, 1).indexSelect(0, places))
-  const { weight, bias = null } = head.lmHead
-  const [logProbs, entropy, logPower] = tokenLogProbs(prepared, weight, bias, targets, { temperature })
-  return { logProbs, entropy, logPower, counts }
-}
+): TokenLogProbs => logProbsOfHidden(model, hiddenStates(model, batch, { generator }), batch, { temperature })
 
 /** Sums values of completion tokens by completion: [N] gives float64 [S], with a gradient. */
 export const wideSumByCompletion = (

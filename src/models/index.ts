@@ -34,6 +34,7 @@ export {
   headTypes,
   LanguageHead,
   ReplacedTokenDetectionHead,
+  RewardHead,
   SentencePretrainingHead,
 } from './heads/index.ts'
 export {

@@ -32,6 +32,11 @@ export interface BodyInputs {
   encoderHidden?: Tensor
   /** Number of layers, from the first, with activation checkpointing. */
   recompute?: number
+  /**
+   * Runs such a layer, in forward and when it is recomputed in backward: there it must find the adapters of the forward
+   * pass, where others have become active since.
+   */
+  recomputeIn?<Result>(layer: () => Result): Result
   /** Return the hidden states of every layer. */
   allHidden?: boolean
   /** The only tokens of packed rows whose hidden states are needed: the last layer may compute these only (`onlyRead`). */

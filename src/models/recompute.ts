@@ -4,13 +4,15 @@ import type { BodyInputs } from './model.ts'
 
 /** Runs layers as functions of their inputs; the random numbers of dropout are repeated when a layer is recomputed. */
 export const layerRunner =
-  ({ recompute = 0, generator }: Pick<BodyInputs, 'recompute' | 'generator'>) =>
+  ({ recompute = 0, recomputeIn: within, generator }: Pick<BodyInputs, 'recompute' | 'recomputeIn' | 'generator'>) =>
   <Outputs extends Tensor | readonly Tensor[]>(
     index: number,
     layer: (...inputs: Tensor[]) => Outputs,
     inputs: readonly Tensor[],
   ): Outputs =>
     index < recompute
-      ? checkpoint(layer, inputs, { generators: generator === undefined ? [] : [generator] })
+      ? checkpoint(within === undefined ? layer : (...given: Tensor[]) => within(() => layer(...given)), inputs, {
+          generators: generator === undefined ? [] : [generator],
+        })
       : // Frees what autograd does not hold: everything, in layers that are not trained.
         scope(() => layer(...inputs))

@@ -1,9 +1,12 @@
-// A reward per row: a classifier with one logit, as TRL's reward models.
+// A reward per row: a classifier with one logit, as TRL's reward models. A critic reads the same logit at every token.
+import { ConfigError } from '../../core/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
+import { RowClassifier } from './sequence-classification.ts'
 
-class RewardHead extends Head {
+/** Head of rewards; logits [B]. */
+export class RewardHead extends Head {
   scorer: Head
 
   constructor(scorer: Head) {
@@ -18,6 +21,17 @@ class RewardHead extends Head {
   /** -> [B] */
   forward(outputs: BodyOutputs, inputs: BodyInputs): Tensor {
     return this.scorer.forward(outputs, inputs).squeeze(-1)
+  }
+
+  /**
+   * The reward of the text up to each token: hidden states [...,C] -> float32 [...].
+   * @throws ConfigError for an architecture whose head has a dense layer, which encoders have
+   */
+  ofTokens(hidden: Tensor): Tensor {
+    const { scorer } = this
+    if (scorer instanceof RowClassifier && scorer.dense === undefined)
+      return scorer.classifier.forward(hidden).squeeze(-1)
+    throw new ConfigError('A critic needs a decoder, whose reward head is one layer: choose another base.')
   }
 }
 

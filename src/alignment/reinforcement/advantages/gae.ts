@@ -1,0 +1,99 @@
+// Generalised advantage estimation with a critic, for PPO: advantages whitened over the batch, and the critic's targets.
+// @source arXiv:1506.02438; PPO for language models, arXiv:1909.08593; λ of the critic, VC-PPO, arXiv:2503.01491
+import { z } from 'zod'
+import { ConfigError } from '../../../core/index.ts'
+import { generalizedAdvantages } from '../generalized-advantages.ts'
+import { scorePlaces, withScore } from '../reward-shaping.ts'
+import { maskedMoments, whiten } from '../whitening.ts'
+import { defineAdvantage, type ScoredAnswer } from './advantage.ts'
+import { countedMasks, countsInBaseline } from './groups.ts'
+
+const schema = z.strictObject({
+  gamma: z.number().gt(0).max(1).default(1).describe('discount of later rewards, γ'),
+  lambda: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.95)
+    .describe('λ of the advantages: 1 uses the rewards only, lower values rely more on the critic'),
+  criticLambda: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe('λ of the targets of the critic (default: that of the advantages; 1 in VC-PPO)'),
+  whiten: z.boolean().default(true).describe('normalise the advantages over all trained tokens of the batch'),
+  whitenRewards: z
+    .boolean()
+    .default(false)
+    .describe('divide the rewards of tokens by their standard deviation over the batch'),
+  scoreAt: z
+    .enum(scorePlaces)
+    .default('end')
+    .describe('where the score is added: at the end token, or one place later, as in TRL'),
+})
+
+type Config = z.output<typeof schema>
+
+/** The rewards of an answer's tokens, with the score, and a mask of the same length. */
+interface Steps {
+  rewards: Float64Array
+  mask: Uint8Array
+}
+
+const stepsOf = ({ mask, finished, tokenRewards, score }: ScoredAnswer, { scoreAt }: Config): Steps => {
+  const rewards = withScore(tokenRewards, { mask, finished, score: score ?? 0 }, scoreAt)
+  // The place after the end is no token of the answer, but its reward counts.
+  const longer = new Uint8Array(rewards.length).fill(1)
+  longer.set(mask)
+  return { rewards, mask: longer }
+}
+
+/** Rewards divided by their deviation; the mean stays, since it says how good the answers are. */
+const whitenRewards = (answers: readonly ScoredAnswer[], all: readonly Steps[]): Steps[] => {
+  const masks = all.map(({ mask }, i) => (countsInBaseline(answers[i]) ? mask : new Uint8Array(mask.length)))
+  const { mean, variance } = maskedMoments(
+    all.map(({ rewards }) => rewards),
+    masks,
+  )
+  const scale = 1 / Math.sqrt(variance + 1e-8)
+  return all.map(({ rewards, mask }) => ({
+    rewards: rewards.map((reward, t) => (mask[t] === 0 ? reward : (reward - mean) * scale + mean)),
+    mask,
+  }))
+}
+
+export const gae = defineAdvantage({
+  type: 'gae',
+  source: 'arXiv:1506.02438',
+  config: schema,
+  needsCritic: true,
+  estimate(answers, config) {
+    const { gamma, lambda, criticLambda = lambda } = config
+    const plain = answers.map((answer) => stepsOf(answer, config))
+    const all = config.whitenRewards ? whitenRewards(answers, plain) : plain
+    const estimates = answers.map((answer, i) => {
+      const { mask, values } = answer
+      const { rewards } = all[i]
+      if (values === undefined || values.length < rewards.length)
+        throw new ConfigError(
+          `Expected ${rewards.length} values of the critic for an answer of ${mask.length} tokens, got ${values?.length ?? 0}. Compute them before the advantages.`,
+        )
+      // Without a score the critic is right: it learns nothing from this answer.
+      if (!countsInBaseline(answer))
+        return { advantages: new Float32Array(mask.length), returns: Float32Array.from(rewards, (_, t) => values[t]) }
+      const inputs = { ...all[i], values }
+      const own = generalizedAdvantages(inputs, { gamma, lambda })
+      const targets = criticLambda === lambda ? own : generalizedAdvantages(inputs, { gamma, lambda: criticLambda })
+      return {
+        advantages: Float32Array.from(own.advantages.subarray(0, mask.length)),
+        returns: Float32Array.from(targets.returns),
+      }
+    })
+    const advantages = estimates.map((one) => one.advantages)
+    return {
+      advantages: config.whiten ? whiten(advantages, countedMasks(answers)) : advantages,
+      returns: estimates.map((one) => one.returns),
+    }
+  },
+})

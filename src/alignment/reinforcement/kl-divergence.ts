@@ -1,0 +1,46 @@
+// Estimators of the KL divergence from the reference at one sampled token: as numbers for rewards, and as tensors for
+// the loss. With d = log π_ref − log π, k1 is −d, k2 is d²/2 and k3 is e^d − d − 1.
+// @source Schulman 2020, "Approximating KL divergence"; for gradients arXiv:2506.09477
+import type { Tensor } from '../../tensor/index.ts'
+
+/** Estimators for rewards. k2 is biased and has no use there. */
+export const rewardKlEstimators = ['k1', 'k3'] as const
+/** Name of an estimator for rewards. */
+export type RewardKlEstimator = (typeof rewardKlEstimators)[number]
+
+/** Largest absolute value of k3 at a token: one improbable token must not decide the reward of an answer. */
+const mostK3 = 10
+
+const k3 = (d: number): number => Math.min(mostK3, Math.exp(Math.min(20, d)) - d - 1)
+
+/** KL divergence at a sampled token by its log-probabilities under the policy and the reference; k3 is clamped to 10. */
+export const rewardKl: Record<RewardKlEstimator, (logProb: number, reference: number) => number> = {
+  k1: (logProb, reference) => logProb - reference,
+  k3: (logProb, reference) => k3(reference - logProb),
+}
+
+/** Estimators for the loss. */
+export const lossKlEstimators = ['k1', 'k2', 'k3', 'k3-k2'] as const
+/** Name of an estimator for the loss. */
+export type LossKlEstimator = (typeof lossKlEstimators)[number]
+
+/**
+ * KL divergence at each token as part of the loss, with a gradient: float32 [N] from log-probabilities [N] of the policy
+ * (with a gradient) and of the reference. As a loss, k1 has a gradient of 0 in expectation, and that of k3 is biased; k2
+ * has the right one. `k3-k2` has the value of k3 and the gradient of k2.
+ */
+export const lossKl: Record<LossKlEstimator, (logProbs: Tensor, reference: Tensor) => Tensor> = {
+  k1: (logProbs, reference) => logProbs.sub(reference),
+  k2: (logProbs, reference) => logProbs.sub(reference).square().mul(0.5),
+  k3: (logProbs, reference) => tensorK3(logProbs, reference),
+  'k3-k2': (logProbs, reference) => {
+    const gradient = logProbs.sub(reference).square().mul(0.5)
+    return gradient.add(tensorK3(logProbs, reference).sub(gradient).detach())
+  },
+}
+
+/** Limited so that it stays finite; no policy that trains gets there. */
+const tensorK3 = (logProbs: Tensor, reference: Tensor): Tensor => {
+  const d = reference.sub(logProbs).clamp({ min: -40, max: 40 })
+  return d.exp().sub(d).sub(1)
+}

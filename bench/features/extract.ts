@@ -7,7 +7,7 @@ import {
   featureSettings,
   type LearnableTask,
   learnFromFeatures,
-  openBase,
+  loadBase,
   predictFromFeatures,
   taskFeatures,
 } from '../../src/features/index.ts'
@@ -37,7 +37,7 @@ const recordsOf = (rows: typeof train): ClassificationRecord[] =>
   }))
 const [learned, held] = [recordsOf(train), recordsOf(dev)]
 const tokenizer = await loadTokenizer(model)
-const base = await openBase({ base: model, precision: precision as 'float32' | 'bfloat16' })
+const base = await loadBase({ base: model, precision: precision as 'float32' | 'bfloat16' })
 const headOptions = { labels: ['0', '1'] }
 const prepared = task.prepare(tokenizer, config, { maxLength: 128, headOptions, trainedOn: learned }) as LearnableTask
 const options = {

@@ -47,7 +47,7 @@ export interface BaseOptions {
 }
 
 /** A frozen base in memory, ready for feature extraction. */
-export interface OpenBase {
+export interface FeatureBase {
   model: Model
   /** Folder or file of the base. */
   folder: string
@@ -56,7 +56,7 @@ export interface OpenBase {
 }
 
 /** A base that is already in memory, with any head. */
-export interface LoadedBase extends Omit<OpenBase, 'identity'> {
+export interface LoadedBase extends Omit<FeatureBase, 'identity'> {
   /** SHA-256 of its files, from `modelFilesHash`. */
   files: string
 }
@@ -66,12 +66,12 @@ const featureIdentity = (files: string, { initSeed, precision }: Pick<BaseOption
   sha256(JSON.stringify({ files, initSeed, precision }))
 
 /** Loads a frozen base for feature extraction. */
-export const openBase = async ({
+export const loadBase = async ({
   base,
   initSeed,
   precision = 'float32',
   device = 'cpu',
-}: BaseOptions): Promise<OpenBase> => {
+}: BaseOptions): Promise<FeatureBase> => {
   expectPlacement({ device, dtype: precision })
   const folder = await resolveModel(base)
   const { model } = await loadModelWithReport(folder, { head: 'embedding', dtype: 'float32' })
@@ -112,7 +112,7 @@ export const saveFeatureModel = async (
 export const isFeatureModel = async (folder: string): Promise<boolean> => exists(join(folder, FEATURE_FILE))
 
 /** A feature-based specialist in memory. */
-export interface OpenedFeatureModel {
+export interface LoadedFeatureModel {
   model: Model
   facts: FeatureModelFacts
   /** Folder or file of the base. */
@@ -122,11 +122,11 @@ export interface OpenedFeatureModel {
 }
 
 /** Uses a base in memory. @throws CheckpointError where its features would differ from those of the fit */
-const openLoaded = (
+const featureBaseOf = (
   { model, folder, files }: LoadedBase,
   { initSeed, precision }: FeatureModelFacts,
   path: string,
-): OpenBase => {
+): FeatureBase => {
   const entry = (head: HeadType) => headEntry(model.definition, model.config, head)
   const fault =
     initSeed !== undefined
@@ -146,10 +146,10 @@ const openLoaded = (
  * `base` replaces the base that the files name: a folder, a Hub id, or a base in memory, which stays unchanged.
  * @throws CheckpointError for inconsistent files or another base
  */
-export const openFeatureModel = async (
+export const loadFeatureModel = async (
   folder: string,
   { device, base }: { device?: string; base?: string | LoadedBase } = {},
-): Promise<OpenedFeatureModel> => {
+): Promise<LoadedFeatureModel> => {
   expectPlacement({ device })
   const path = join(folder, FEATURE_FILE)
   let fields: unknown
@@ -161,8 +161,8 @@ export const openFeatureModel = async (
   const facts = parseConfig(fileSchema, fields, path)
   const opened =
     typeof base === 'object'
-      ? openLoaded(base, facts, path)
-      : await openBase({ ...facts, base: base ?? facts.base, device })
+      ? featureBaseOf(base, facts, path)
+      : await loadBase({ ...facts, base: base ?? facts.base, device })
   if (opened.identity !== facts.baseIdentity)
     throw new CheckpointError(
       `${path}: Expected the base of the fit at ${opened.folder}, found a model with other weights. Fine-tune again on this base.`,
@@ -182,7 +182,7 @@ export const openFeatureModel = async (
   const config = parseConfig(definition.config, facts.settings, `${path}: settings`)
   const kind = facts.kind === 'choice' ? 'class' : facts.kind
   const outputs = facts.kind === 'choice' ? 2 : facts.outputs
-  const fitted = definition.open(own, config, { kind, outputs })
+  const fitted = definition.restore(own, config, { kind, outputs })
   const { layer, pooling, separatePairs } = facts
   const model = modelWithLearner(opened.model, facts.head, facts.headOptions, {
     layer,

@@ -13,10 +13,10 @@ export {
   isFeatureModel,
   type LoadedBase,
   modelFilesHash,
-  type OpenBase,
-  type OpenedFeatureModel,
-  openBase,
-  openFeatureModel,
+  type FeatureBase,
+  type LoadedFeatureModel,
+  loadBase,
+  loadFeatureModel,
   saveFeatureModel,
 } from './feature-model.ts'
 export { type FeaturePooling, layerField, poolings } from './layers.ts'

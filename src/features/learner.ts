@@ -66,7 +66,7 @@ export interface LearnerDefinition<Config extends object = object, Type extends 
   /** Fits on a data set, which it leaves unchanged. */
   fit(dataset: FeatureDataset, config: Config, hooks: FitHooks): Promise<FittedLearner>
   /** Restores a fitted learner from its tensors. @throws CheckpointError for tensors that do not fit */
-  open(tensors: ReadonlyMap<string, Tensor>, config: Config, problem: LearningProblem): FittedLearner
+  restore(tensors: ReadonlyMap<string, Tensor>, config: Config, problem: LearningProblem): FittedLearner
 }
 
 /** Declares a learner; `registerLearner` makes it known to recipes and flags. */

@@ -12,7 +12,7 @@ import {
   resolveModel,
 } from '../checkpoint/index.ts'
 import { ConfigError, exists } from '../core/index.ts'
-import { isFeatureModel, openFeatureModel } from '../features/index.ts'
+import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
 import { LanguageHead, type Model, withHead } from '../models/index.ts'
 import { expectPlacement } from '../tensor/index.ts'
 
@@ -82,7 +82,7 @@ export const loadForInference = async (
     return { model: await withRequestedHead(adapted, baseFolder, options.head), report, folder: path, tokenizer }
   }
   if (await isFeatureModel(path)) {
-    const { model: specialist, baseFolder } = await openFeatureModel(path, { device })
+    const { model: specialist, baseFolder } = await loadFeatureModel(path, { device })
     const report = { newHead: [], unused: [], notes: [] }
     const tokenizer = await loadTokenizer((await hasTokenizer(path)) ? path : baseFolder)
     return { model: await withRequestedHead(specialist, baseFolder, options.head), report, folder: path, tokenizer }

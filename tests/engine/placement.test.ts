@@ -5,7 +5,7 @@ import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadModel } from '../../src/checkpoint/index.ts'
 import { parseCommandLine } from '../../src/cli/command-line.ts'
 import { commands } from '../../src/cli/commands/index.ts'
-import { openFeatureModel } from '../../src/features/index.ts'
+import { loadFeatureModel } from '../../src/features/index.ts'
 import { open } from '../../src/inference/index.ts'
 import { openSpecialists, pretrain } from '../../src/runs/index.ts'
 import { buildFacts, type Dtype, full, ones, Tensor, zeros } from '../../src/tensor/index.ts'
@@ -40,7 +40,7 @@ describe('a device', () => {
     await expect(loadAdapter('/nowhere', { device })).rejects.toThrow(unknown)
     await expect(open('/nowhere', { device })).rejects.toThrow(unknown)
     await expect(openSpecialists('/nowhere', {}, { device })).rejects.toThrow(unknown)
-    await expect(openFeatureModel('/nowhere', { device })).rejects.toThrow(unknown)
+    await expect(loadFeatureModel('/nowhere', { device })).rejects.toThrow(unknown)
   })
 
   it('is refused in a recipe and by every command that takes one, by the name that the user typed', async () => {

@@ -128,16 +128,16 @@ describe('every learner', () => {
     const definition = learners[learner] as unknown as LearnerDefinition
     const config = definition.config.parse(learner === 'mlp' ? { epochs: 2, hidden: [8, 4] } : {}) as object
     const learned = await learn({ learner, problem, settings: config as never, weighted: false, standardize: true })
-    const again = definition.open(learned.fitted.tensors, config, kinds[problem])
+    const again = definition.restore(learned.fitted.tensors, config, kinds[problem])
     expect(scoresOf({ ...learned, fitted: again })).toEqual(scoresOf(learned))
     const [first] = learned.fitted.tensors.keys()
     const without = new Map(learned.fitted.tensors)
     without.delete(first)
-    expect(() => definition.open(without, config, kinds[problem])).toThrow(/Expected/)
+    expect(() => definition.restore(without, config, kinds[problem])).toThrow(/Expected/)
     const other = { kind: kinds[problem].kind, outputs: kinds[problem].outputs + 3 }
     // Rows that are kept know nothing of how many classes there are.
     if (learner !== 'nearest-neighbours')
-      expect(() => definition.open(learned.fitted.tensors, config, other)).toThrow(/Expected/)
+      expect(() => definition.restore(learned.fitted.tensors, config, other)).toThrow(/Expected/)
   })
 
   it.each(pairs)('$learner fits $problem deterministically, and better than chance', async ({ learner, problem }) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadTokenizer, resolveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
-import { type LearnerType, learners, openFeatureModel } from '../../src/features/index.ts'
+import { type LearnerType, learners, loadFeatureModel } from '../../src/features/index.ts'
 import { compareRuns, finetune, pretrain, resume, verifyResume } from '../../src/runs/index.ts'
 import { evaluateTask, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { setThreads } from '../../src/tensor/index.ts'
@@ -94,7 +94,7 @@ const listening = () => {
 const judgeAgain = async (out: string) => {
   const folder = await resolveModel(at(out))
   const run = JSON.parse(readFileSync(join(at(out), 'run.json'), 'utf8'))
-  const { model, facts } = await openFeatureModel(folder)
+  const { model, facts } = await loadFeatureModel(folder)
   const task = tasks[run.task as TaskType] as unknown as TaskDefinition
   const config = taskConfig(task, run.settings)
   const lines = (name: string) => readFileSync(join(folder, name), 'utf8').trim().split('\n')
@@ -207,11 +207,11 @@ describe('a feature-based run', () => {
     const path = join(at('moved'), 'model', 'feature_model.json')
     const facts = JSON.parse(readFileSync(path, 'utf8'))
     writeFileSync(path, JSON.stringify({ ...facts, baseIdentity: '0'.repeat(64) }))
-    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/with other weights/)
+    await expect(loadFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/with other weights/)
     writeFileSync(path, JSON.stringify({ ...facts, width: 8, standardize: true }))
-    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected/)
+    await expect(loadFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected/)
     writeFileSync(path, '{')
-    await expect(openFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected JSON/)
+    await expect(loadFeatureModel(join(at('moved'), 'model'))).rejects.toThrow(/Expected JSON/)
   })
 
   const wrong: [string, object, object, RegExp][] = [

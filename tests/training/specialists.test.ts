@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/adapters/index.ts'
 import { loadTokenizer } from '../../src/checkpoint/index.ts'
-import { openFeatureModel } from '../../src/features/index.ts'
+import { loadFeatureModel } from '../../src/features/index.ts'
 import { type FinetuneInput, finetune, openSpecialists, pretrain } from '../../src/runs/index.ts'
 import { predictTask, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 import { memoryStatistics } from '../../src/tensor/index.ts'
@@ -198,7 +198,7 @@ describe('specialists', () => {
       // Right behind an adapter, whose change must not reach the features.
       await specialists.query('lora', [question])
       const [said] = (await specialists.query(name, [question])).predictions
-      const { model } = await openFeatureModel(at(`features-${name}`, 'model'))
+      const { model } = await loadFeatureModel(at(`features-${name}`, 'model'))
       const task = tasks[wanted[name].task] as unknown as TaskDefinition
       const config = taskConfig(task, {})
       const records = [task.recordFromInput(question, '0', config)]

@@ -60,7 +60,7 @@ export const gradientBoostedTrees = defineLearner<z.output<typeof config>, 'grad
     }
     return forest(packed(trees, start), dataset, loss)
   },
-  open(tensors, _, problem) {
+  restore(tensors, _, problem) {
     expectTensor(tensors, 'start', [scoreColumns(problem)])
     const nodes = expectTensor(tensors, 'columns', [-1]).shape[0]
     for (const name of ['borders', 'left', 'right', 'values']) expectTensor(tensors, name, [nodes])

@@ -158,7 +158,7 @@ export const keptLinear = ({ weight, bias }: LinearWeights, problem: LearningPro
   return linearScores(w.keep(), b.keep(), problem, loss)
 }
 
-export const openLinear = (tensors: ReadonlyMap<string, Tensor>, problem: LearningProblem): FittedLearner => {
+export const restoreLinear = (tensors: ReadonlyMap<string, Tensor>, problem: LearningProblem): FittedLearner => {
   const weight = expectTensor(tensors, 'weight', [scoreColumns(problem), -1])
   return linearScores(weight, expectTensor(tensors, 'bias', [weight.shape[0]]), problem)
 }

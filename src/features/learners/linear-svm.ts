@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { Tensor } from '../../tensor/index.ts'
 import { defineLearner, type FeatureDataset, rowWeights, scoreColumns } from '../learner.ts'
-import { fitLinear, keptLinear, oneHotTargets, openLinear } from './linear-scores.ts'
+import { fitLinear, keptLinear, oneHotTargets, restoreLinear } from './linear-scores.ts'
 
 const config = z.strictObject({
   C: z.number().positive().default(1).describe('inverse strength of the L2 regularisation, as in scikit-learn'),
@@ -59,5 +59,5 @@ export const linearSvm = defineLearner<z.output<typeof config>, 'linear-svm'>({
       weights?.free()
     }
   },
-  open: (tensors, _, problem) => openLinear(tensors, problem),
+  restore: (tensors, _, problem) => restoreLinear(tensors, problem),
 })

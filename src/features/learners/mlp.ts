@@ -104,7 +104,7 @@ export const mlp = defineLearner<Config, 'mlp'>({
     tensors.set('range', Tensor.from(Float32Array.of(middle, spread)).keep())
     return network(tensors, dataset, last * spread ** 2)
   },
-  open(tensors, _, problem) {
+  restore(tensors, _, problem) {
     const layers = depthOf(tensors)
     if (layers === 0)
       throw new CheckpointError(

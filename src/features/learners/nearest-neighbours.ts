@@ -40,7 +40,7 @@ export const nearestNeighbours = defineLearner<Config, 'nearest-neighbours'>({
     if (weights !== undefined) tensors.set('weights', Tensor.from(weights).keep())
     return neighbours(tensors, settings, dataset)
   },
-  open(tensors, settings, problem) {
+  restore(tensors, settings, problem) {
     const { shape } = expectTensor(tensors, 'rows', [-1, -1])
     const each = problem.kind === 'labels' ? problem.outputs : 1
     expectTensor(tensors, 'answers', [shape[0] * each])

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import { defineLearner } from '../learner.ts'
-import { doublesOf, keptLinear, openLinear } from './linear-scores.ts'
+import { doublesOf, keptLinear, restoreLinear } from './linear-scores.ts'
 
 const config = z.strictObject({
   alpha: z.number().nonnegative().default(1).describe('strength of the L2 regularisation, as in scikit-learn'),
@@ -41,7 +41,7 @@ export const ridge = defineLearner<z.output<typeof config>, 'ridge'>({
     predicted.free()
     return { ...fitted, loss }
   },
-  open: (tensors, _, problem) => openLinear(tensors, problem),
+  restore: (tensors, _, problem) => restoreLinear(tensors, problem),
 })
 
 /** Solves A x = b for a symmetric positive definite A by Cholesky decomposition; overwrites A. */

@@ -12,8 +12,8 @@ import {
   type LearningResult,
   learnFromFeatures,
   learningProblem,
-  type OpenBase,
-  openBase,
+  type FeatureBase,
+  loadBase,
   predictFromFeatures,
   saveFeatureModel,
   type TaskFeatures,
@@ -55,7 +55,7 @@ const throttled = (say: (line: string) => void) => {
 interface FeatureFit {
   recipe: FinetuneRecipe
   data: FinetuneData
-  base: OpenBase
+  base: FeatureBase
   prepared: LearnableTask
   settings: FeatureSettings
   pooling: FeaturePooling
@@ -72,7 +72,7 @@ const learnable = (prepared: PreparedTask, { task, variant }: FinetuneRecipe): L
   )
 }
 
-const expectLength = (maxLength: number, { model }: OpenBase): void => {
+const expectLength = (maxLength: number, { model }: FeatureBase): void => {
   const { maxPositions = maxLength } = model.facts
   if (maxLength > maxPositions)
     throw new ConfigError(
@@ -84,7 +84,7 @@ const prepareFit = async (recipe: FinetuneRecipe, data: FinetuneData): Promise<F
   const { task, config, base: folder, tokenizer, records } = data
   const { precision, device, seed } = recipe
   const initSeed = recipe.randomInit ? { initSeed: seed } : {}
-  const base = await openBase({ base: folder, ...initSeed, precision, device })
+  const base = await loadBase({ base: folder, ...initSeed, precision, device })
   const maxLength = recipe.maxLength ?? taskMaxLength(base.model, tokenizer, task)
   expectLength(maxLength, base)
   const { facts } = base.model

@@ -33,7 +33,7 @@ export const newModelConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFac
   })
 }
 
-const openBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, head: HeadType) => {
+const loadBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, head: HeadType) => {
   if (outputBias !== 'zero')
     throw new ConfigError(
       `Expected a new model for \`outputBias\` ${outputBias}, got the base ${base}, which has a bias already. Remove one.`,
@@ -74,7 +74,7 @@ export const makeModel = async (
   head: HeadType,
   vocabulary: VocabularyFacts,
 ): Promise<{ model: Model; notes: string[] }> => {
-  if (recipe.base !== undefined) return openBase(recipe, head)
+  if (recipe.base !== undefined) return loadBase(recipe, head)
   const definition = definitionOf(recipe)
   const config = newModelConfig(recipe, vocabulary)
   expectFits(recipe, definition, config)

@@ -3,7 +3,7 @@ import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
 import { CheckpointError } from '../../core/index.ts'
-import { isFeatureModel, modelFilesHash, openFeatureModel } from '../../features/index.ts'
+import { isFeatureModel, modelFilesHash, loadFeatureModel } from '../../features/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 
@@ -106,7 +106,7 @@ const asFeatureModel: SpecialistKind = {
     identities.set(base.model, files)
     const bank = adaptersOf(base.model)
     bank.activate(undefined)
-    const { model, facts, tensors } = await openFeatureModel(path, { base: { ...base, files: await files } })
+    const { model, facts, tensors } = await loadFeatureModel(path, { base: { ...base, files: await files } })
     const { dtype } = base.model.body.embedTokens.weight
     if (facts.precision !== dtype)
       note(

@@ -10,13 +10,13 @@ export {
 } from './embed-texts.ts'
 export { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 export {
+  type FeatureBase,
   isFeatureModel,
   type LoadedBase,
-  modelFilesHash,
-  type FeatureBase,
   type LoadedFeatureModel,
   loadBase,
   loadFeatureModel,
+  modelFilesHash,
   saveFeatureModel,
 } from './feature-model.ts'
 export { type FeaturePooling, layerField, poolings } from './layers.ts'

@@ -5,6 +5,7 @@ import { adapters } from '../../adapters/index.ts'
 import { ConfigError, formatCount, formatDuration } from '../../core/index.ts'
 import {
   defaultCache,
+  type FeatureBase,
   type FeaturePooling,
   type FeatureSettings,
   featureSettings,
@@ -12,7 +13,6 @@ import {
   type LearningResult,
   learnFromFeatures,
   learningProblem,
-  type FeatureBase,
   loadBase,
   predictFromFeatures,
   saveFeatureModel,

@@ -3,7 +3,7 @@ import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../../adapters/index.ts'
 import { CheckpointError } from '../../core/index.ts'
-import { isFeatureModel, modelFilesHash, loadFeatureModel } from '../../features/index.ts'
+import { isFeatureModel, loadFeatureModel, modelFilesHash } from '../../features/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 

@@ -23,6 +23,7 @@ export {
 export { discountedReturns, generalizedAdvantages } from './generalized-advantages.ts'
 export { type AdaptiveKlConfig, adaptiveKlSchema, KlController } from './kl-controller.ts'
 export { lossKl, rewardKl } from './kl-divergence.ts'
+export { type OracleOptions, type OracleRow, policyGradientOracle } from './oracle.ts'
 export { type PolicyParts, policyCriterion } from './policy-criterion.ts'
 export {
   type Aggregation,

@@ -133,6 +133,21 @@ const byChoice = (name, doc, schemas) =>
 const settings = (name, doc, schema, without) =>
   `/** ${doc} */\nexport interface ${name} {\n${indent(fieldsOf(schema.shape, without))}\n}\n`
 
+/** A file for each of several schemas, with one interface; the imports of these, and the fields of an interface of all. */
+const inFiles = (kind, ending, doc, schemas) => {
+  const all = Object.entries(schemas).map(([type, schema]) => ({ type, schema, name: `${pascal(type)}${ending}` }))
+  return {
+    files: Object.fromEntries(
+      all.map(({ type, schema, name }) => [
+        `${kind}-${type}.ts`,
+        [`/** ${doc} ${type}. */\nexport interface ${name} {\n${indent(fieldsOf(schema.shape))}\n}\n`],
+      ]),
+    ),
+    imports: all.map(({ type, name }) => `import type { ${name} } from './${kind}-${type}.ts'\n`).join(''),
+    fields: indent(all.map(({ type, name }) => `${key(type)}: ${name}`).join('\n')),
+  }
+}
+
 /** The files of src/runs/recipe-types/ by name, before they are formatted. */
 export const recipeTypes = () => {
   const { pretrain, finetune, align } = recipeParts()
@@ -147,26 +162,19 @@ export const recipeTypes = () => {
   const objectiveSchemas = Object.fromEntries(
     Object.values(objectives).map(({ type, config: own }) => [type, own instanceof z.ZodObject ? own : z.object({})]),
   )
-  const configs = Object.entries(config.schemas)
-  const configFiles = Object.fromEntries(
-    configs.map(([type, schema]) => [
-      `model-${type}.ts`,
-      [
-        `/** Settings of the architecture ${type}. */\nexport interface ${pascal(type)}Config {\n${indent(fieldsOf(schema.shape))}\n}\n`,
-      ],
-    ]),
-  )
-  const modelConfigs = `${configs.map(([type]) => `import type { ${pascal(type)}Config } from './model-${type}.ts'\n`).join('')}
-/** Settings of \`model.config\`, by \`model.type\`. */
-export interface ModelConfigs {
-${indent(configs.map(([type]) => `${key(type)}: ${pascal(type)}Config`).join('\n'))}
-}
-`
+  const modelParts = inFiles('model', 'Config', 'Settings of the architecture', config.schemas)
+  const taskParts = inFiles('task', 'Settings', 'Settings of the task', task.schemas)
   const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
   const files = {
-    ...configFiles,
+    ...modelParts.files,
+    ...taskParts.files,
     'models.ts': [
-      modelConfigs,
+      `${modelParts.imports}
+/** Settings of \`model.config\`, by \`model.type\`. */
+export interface ModelConfigs {
+${modelParts.fields}
+}
+`,
       `/** Names of presets, by \`model.type\`. */\nexport interface ModelPresets {\n${indent(presets.join('\n'))}\n}\n`,
       `/** A new model: an architecture with a preset, a depth or its own settings. */
 export type NewModel = {
@@ -193,7 +201,12 @@ export type ObjectiveInput = {
 `,
     ],
     'tasks.ts': [
-      byChoice('TaskSettings', 'Settings of `settings`, by `task`.', task.schemas),
+      `${taskParts.imports}
+/** Settings of \`settings\`, by \`task\`. */
+export interface TaskSettings {
+${taskParts.fields}
+}
+`,
       `/** A task with its settings. */
 export type TaskChoice = {
   [Task in keyof TaskSettings]: {

@@ -184,7 +184,7 @@ const loadBase = async (
     adaptersOf(base)
     const wanted = head ?? base.headType
     const given = headOptions(base)
-    if (wanted === base.headType && sameLabels(given, base)) return { model: base }
+    if (wanted === base.headType && sameOptions(given, base)) return { model: base }
     const model = withHead(base, wanted, { ...given, ...options.headOptions })
     model.head.initialize({ std: base.facts.initializerRange, generator: new Generator(options.seed ?? 0) })
     const { dtype, device } = base.body.embedTokens
@@ -202,7 +202,7 @@ const loadBase = async (
   // The size of the head is only known once the architecture of the base is.
   const loaded = await loadModelWithReport(where, { ...loading, head })
   const given = { ...headOptions(loaded.model), ...options.headOptions }
-  if (sameLabels(given, loaded.model)) return { model: loaded.model, baseFolder: loaded.folder }
+  if (sameOptions(given, loaded.model)) return { model: loaded.model, baseFolder: loaded.folder }
   // The base's own head has another size: the adapter's files contain the head.
   const newHead = given.labels !== undefined && given.labels.length !== loaded.model.headOptions.labels.length
   const again = await loadModelWithReport(where, {
@@ -215,8 +215,10 @@ const loadBase = async (
 }
 
 /** Whether the label names are equal, not only their number: predictions are label names. */
-const sameLabels = ({ labels }: Partial<HeadOptions>, { headOptions }: Model): boolean =>
-  labels === undefined || labels.join('\0') === headOptions.labels.join('\0')
+const sameOptions = ({ labels, rewardScale }: Partial<HeadOptions>, { headOptions }: Model): boolean =>
+  (labels === undefined || labels.join('\0') === headOptions.labels.join('\0')) &&
+  rewardScale?.mean === headOptions.rewardScale?.mean &&
+  rewardScale?.deviation === headOptions.rewardScale?.deviation
 
 /**
  * Loads an adapter of one of the methods.

@@ -29,11 +29,22 @@ export const architectureOf = (fields: HfFields): string | undefined =>
     ? fields.architectures[0]
     : undefined
 
-/** The head of a model class. A classifier with one label may be a reward model, which only the caller can tell. */
-export const headOfClass = (definition: ModelDefinition, config: object, hfClass: string | undefined) =>
-  (Object.entries(headsOf(definition, config)) as [HeadType, HeadEntry][]).find(
-    ([, entry]) => !entry.onRequest && entry.hfClass !== undefined && entry.hfClass === hfClass,
-  )?.[0]
+/**
+ * The head of a model class. A classifier with one label is a reward model if that label is "reward"; of other names, only
+ * the caller can tell.
+ */
+export const headOfClass = (
+  definition: ModelDefinition,
+  config: object,
+  hfClass: string | undefined,
+  labels: readonly string[] = [],
+): HeadType | undefined => {
+  if (hfClass === undefined) return undefined
+  const entries = Object.entries(headsOf(definition, config)) as [HeadType, HeadEntry][]
+  const fitting = entries.filter(([, entry]) => entry.hfClass === hfClass)
+  const labelled = fitting.find(([, { onRequest }]) => labels.length === 1 && onRequest?.label === labels[0])
+  return (labelled ?? fitting.find(([, { onRequest }]) => onRequest === undefined))?.[0]
+}
 
 const problems: Record<string, HeadOptions['problemType']> = {
   single_label_classification: 'single-label',
@@ -56,6 +67,9 @@ export const headOptionsOf = (fields: HfFields): Partial<HeadOptions> => {
     options.labels = Array.from({ length: count }, (_, i) => `LABEL_${i}`)
   if (typeof problem === 'string' && problem in problems) options.problemType = problems[problem]
   if (typeof dropout === 'number') options.dropout = dropout
+  const { reward_mean: mean, reward_std: deviation } = fields
+  if (typeof mean === 'number' && typeof deviation === 'number' && deviation > 0)
+    options.rewardScale = { mean, deviation }
   return options
 }
 
@@ -70,7 +84,8 @@ const hfDtypes: Partial<Record<Dtype, string>> = {
 export const fieldsOf = (model: Model, original: HfFields, dtype: Dtype): HfFields => {
   const { definition, config, headType, headOptions } = model
   const entry = headsOf(definition, config)[headType]
-  const { torch_dtype: older, dtype: newer, architectures: _, id2label: __, label2id: ___, ...kept } = original
+  const { torch_dtype: older, dtype: newer, ...others } = original
+  const { architectures: _, id2label: __, label2id: ___, reward_mean: ____, reward_std: _____, ...kept } = others
   const fields: HfFields = {
     ...kept,
     ...definition.toHf(config),
@@ -85,6 +100,9 @@ export const fieldsOf = (model: Model, original: HfFields, dtype: Dtype): HfFiel
     if (entry?.statesProblem && problem !== undefined) fields.problem_type = problem[0]
     if (headOptions.dropout !== undefined) fields.classifier_dropout = headOptions.dropout
   }
+  const { rewardScale } = headOptions
+  if (rewardScale !== undefined)
+    Object.assign(fields, { reward_mean: rewardScale.mean, reward_std: rewardScale.deviation })
   // Keep the name that the file had; transformers 5 writes `dtype` and reads both.
   fields[older !== undefined && newer === undefined ? 'torch_dtype' : 'dtype'] = hfDtypes[dtype]
   return fields

@@ -157,11 +157,12 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   const definition = definitionOf(fields, path)
   let config = definition.adjust(definition.fromHf(fields) as object, options.config ?? {})
   const hfClass = architectureOf(fields)
-  const ownHead = headOfClass(definition, config, hfClass)
+  const own = headOptionsOf(fields)
+  const ownHead = headOfClass(definition, config, hfClass, own.labels)
   const head = chosenHead(options.head, definition, config) ?? ownHead ?? 'embedding'
   const { bare = false } = headEntry(definition, config, head)
   const headOptions = {
-    ...headOptionsOf(fields),
+    ...own,
     ...(bare ? await sentenceOptions(folder) : {}),
     ...options.headOptions,
   }
@@ -218,9 +219,9 @@ export const loadModelWithReport = async (model: string, options: LoadModelOptio
   rememberSource(built, { fields, floats, folder, tokenizer: weights.tokenizer, extra })
   if (options.checkWeights ?? true) built.checkBeforeUse(() => expectFinite(built.parameters(), path))
   // Parts of the body that this head does not need, such as a decoder.
-  const own = built.parameters()
+  const parameters = built.parameters()
   const idle = expandRules(usable, layersOf(definition, config)).filter(({ ours }) =>
-    ours.some((path) => state.has(path) && !own.has(path)),
+    ours.some((path) => state.has(path) && !parameters.has(path)),
   )
   unused.push(...idle.map(({ theirs }) => theirs))
   return { model: built.eval(), report: { newHead, unused, notes }, folder }

@@ -36,4 +36,5 @@ export { type FilledText, fillMask, type MaskCandidate } from './predictions/fil
 export { type AnswerPrediction, generateAnswers } from './predictions/generate-answer.ts'
 export { predictions } from './predictions/index.ts'
 export type { PredictionEntry } from './predictions/prediction.ts'
+export type { Reward, RewardInput } from './predictions/reward.ts'
 export { type ScoreInput, type ScoreResult, score } from './score.ts'

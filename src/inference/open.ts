@@ -19,6 +19,7 @@ import { type InferenceModel, type LoadHooks, loadForInference, loadLanguageMode
 import { predictWith } from './predict.ts'
 import { type FilledText, fillMask } from './predictions/fill-mask.ts'
 import { generateAnswers } from './predictions/generate-answer.ts'
+import { type Reward, type RewardInput, rewardsOf } from './predictions/reward.ts'
 import {
   classificationTask,
   predictFields,
@@ -152,6 +153,17 @@ export class TextModel {
       const inputs = texts.map((text) => ({ text }))
       return (await predictFields(this.#loaded, task, inputs, options)).map(classificationOf)
     })
+  }
+
+  /**
+   * How good each answer is: a text, a prompt with its completion, or a conversation that ends with the answer.
+   * @throws ConfigError for a model without a reward head
+   */
+  reward(input: RewardInput, options?: CallOptions): Promise<Reward>
+  reward(inputs: readonly RewardInput[], options?: CallOptions): Promise<Reward[]>
+  reward(input: RewardInput | readonly RewardInput[], options: CallOptions = {}): Promise<Reward | Reward[]> {
+    this.#expectHead('reward', ['reward'])
+    return forOneOrMany(input, (inputs) => rewardsOf(this.#loaded, inputs, options))
   }
 
   /**
@@ -289,6 +301,7 @@ const methodsByHead: Partial<Record<HeadType, string>> = {
   'seq2seq-lm': 'generate, answer or embed',
   'masked-lm': 'fillMask or embed',
   'sequence-classification': 'classify or embed',
+  reward: 'reward or embed',
   'token-classification': 'extract or embed',
   'question-answering': 'answer or embed',
 }

@@ -31,7 +31,7 @@ export interface ModelOutputs extends BodyOutputs {
 export class Model<H extends Head = Head> extends Module {
   body: Body
   head: H
-  readonly #facts: Readonly<ModelFacts>
+  #facts: Readonly<ModelFacts>
 
   constructor(facts: ModelFacts, body: Body, head: H) {
     super()
@@ -66,6 +66,11 @@ export class Model<H extends Head = Head> extends Module {
 
   get headOptions(): HeadOptions {
     return this.#facts.headOptions
+  }
+
+  /** Sets the scale of rewards, which is measured after training and saved with the model. */
+  setRewardScale(rewardScale: HeadOptions['rewardScale']): void {
+    this.#facts = { ...this.#facts, headOptions: { ...this.headOptions, rewardScale } }
   }
 
   get facts(): BodyFacts {

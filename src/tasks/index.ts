@@ -5,6 +5,7 @@ import { generativeQa } from './generative-qa.ts'
 import { instructions } from './instructions.ts'
 import { multipleChoice } from './multiple-choice.ts'
 import { regression } from './regression.ts'
+import { reward } from './reward.ts'
 import { sequenceClassification } from './sequence-classification.ts'
 import { summarization } from './summarization.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from './task.ts'
@@ -20,6 +21,7 @@ export const tasks = registry.builtIn([
   instructions,
   multipleChoice,
   regression,
+  reward,
   sequenceClassification,
   summarization,
   tokenClassification,
@@ -153,6 +155,7 @@ export { expectFewSkipped } from './preferences/sift.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
 export { hasColumns, readTextColumn } from './records/text-rows.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'
+export type { RewardPrediction, RewardRecord } from './reward.ts'
 export type {
   ClassificationExample,
   ClassificationPrediction,

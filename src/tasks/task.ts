@@ -76,6 +76,8 @@ interface PreparedBase<Record extends TaskRecord, Example extends TaskExample> {
   readonly criterion: Criterion<Example>
   /** Records that `encode` skipped, by reason. */
   readonly skipped?: { readonly [reason: string]: Skipped }
+  /** Largest share of the training records that `encode` may skip (default: all). */
+  readonly maxSkipped?: number
   /** Remarks about the task with this tokenizer, in sentences. */
   readonly notes?: readonly string[]
 }
@@ -204,6 +206,15 @@ export interface TaskDefinition<
   headOptions(records: readonly Record[], config: Config): Partial<HeadOptions>
   /** Binds the task to a tokenizer and a head. @throws ConfigError for a tokenizer or labels that do not fit */
   prepare(tokenizer: Tokenizer, config: Config, options: PrepareOptions): PreparedTask<Record, Example, Prediction>
+  /**
+   * What is measured once the model is trained, on the validation records: head options that are saved with it, such as the scale
+   * of rewards, and the predictions with them.
+   */
+  afterTraining?(
+    records: readonly Record[],
+    predictions: readonly Prediction[],
+    config: Config,
+  ): { headOptions: Pick<HeadOptions, 'rewardScale'>; predictions: Prediction[] }
   /** Parses a prediction that any program made. @throws ConfigError that says what is wrong, without file and line */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
   /** Simple baselines: the most frequent answer, a random one … They never look at the references of `records`. */

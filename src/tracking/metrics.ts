@@ -59,10 +59,12 @@ const lowerIsBetter: readonly Row[] = [
   ['clipFractionHigh', 'share', 'share of tokens whose ratio is clipped from above'],
   ['valueClipFraction', 'share', 'share of values that moved too far'],
   ['samplingMismatch', 'nats', 'mean difference between log-probabilities of sampling and of training'],
+  ['reward-model', 'nats', 'loss term: cross entropy of which answer is better, or of whether it is good'],
   ['meanSquaredError', 'squared units', 'mean squared error'],
   ['meanAbsoluteError', 'units', 'mean absolute error'],
   ['hammingLoss', 'share', 'share of label decisions that are wrong'],
   ['calibrationError', 'share', 'expected calibration error'],
+  ['lengthCorrelation', 'correlation', "Spearman's rank correlation of reward and length of the answer"],
 ]
 
 const higherIsBetter: readonly Row[] = [
@@ -75,6 +77,8 @@ const higherIsBetter: readonly Row[] = [
   ['ratio', 'ratio', 'mean probability ratio of the new policy to the old one; 1 before the first update'],
   ['importanceWeight', 'ratio', 'mean weight that corrects for the probabilities of sampling'],
   ['explainedVariance', 'share', 'share of the variance of the returns that the critic explains'],
+  ['equalLengthAccuracy', 'share', 'accuracy of the pairs whose answers are about as long as each other'],
+  ['rewardMargin', 'logits', 'mean score of the better answer minus that of the worse one'],
   ['generatorAccuracy', 'share', "accuracy of ELECTRA's generator"],
   ['relationAccuracy', 'share', 'accuracy of sentence relations'],
   ['maskedAccuracy', 'share', 'accuracy of masked tokens'],

@@ -47,6 +47,12 @@ const scored: [task: string, settings: object, records: object[], predictions: o
   ],
   ['extractive-qa', { version: '1.1' }, [{ answers: [{ text: 'a', start: 0 }] }], [{ answer: 'a' }]],
   ['multiple-choice', {}, [{ choices: ['a', 'b'], answer: 0 }], [{ choice: 0, probabilities: [1, 0] }]],
+  [
+    'reward',
+    {},
+    [{ answers: ['a', 'b'], scores: [1, 0] }, { answers: ['c'], good: [true] }],
+    [{ rewards: [1, 0] }, { rewards: [1] }],
+  ],
   ['summarization', {}, [{ references: ['a'] }], [{ answer: 'a', ended: true, nats: 1, tokens: 1 }]],
   [
     'generative-qa',

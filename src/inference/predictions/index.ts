@@ -3,6 +3,7 @@ import type { HeadType } from '../../models/index.ts'
 import { fillMaskPrediction } from './fill-mask.ts'
 import { answerPrediction } from './generate-answer.ts'
 import type { PredictionEntry } from './prediction.ts'
+import { rewardPrediction } from './reward.ts'
 import { classPrediction, tagPrediction } from './task-predictions.ts'
 
 /** What `predict` does for each head, by the name of the head. */
@@ -10,6 +11,7 @@ export const predictions: Partial<Record<HeadType, PredictionEntry>> = {
   'causal-lm': answerPrediction,
   'masked-lm': fillMaskPrediction,
   'seq2seq-lm': answerPrediction,
+  reward: rewardPrediction,
   'sequence-classification': classPrediction,
   'token-classification': tagPrediction,
 }

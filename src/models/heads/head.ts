@@ -46,6 +46,13 @@ export const headOptionsSchema = z.strictObject({
     .positive()
     .optional()
     .describe('maximum tokens per text of embeddings; longer texts are truncated'),
+  rewardScale: z
+    .strictObject({
+      mean: z.number().describe('mean score of good answers'),
+      deviation: z.number().positive().describe('standard deviation of their scores'),
+    })
+    .optional()
+    .describe('scale of a reward model: rewards are scores minus the mean, divided by the deviation'),
 })
 /** Checked settings of a head. */
 export type HeadOptions = z.output<typeof headOptionsSchema>
@@ -89,8 +96,8 @@ export interface HeadEntry {
   labels?(options: HeadOptions): readonly string[]
   /** Whether config.json has `problem_type`. */
   statesProblem?: boolean
-  /** Shares its class with another head, so it is used only when it is requested by name. */
-  onRequest?: boolean
+  /** Shares its class with another head, so it is used only when it is requested by name or by its only label. */
+  onRequest?: { label: string }
   build(body: Body, facts: BodyFacts, options: HeadOptions): Head
 }
 

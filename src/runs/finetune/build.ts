@@ -2,6 +2,7 @@
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import {
+  expectFewSkipped,
   expectPositions,
   type PreparedTask,
   readPredictions,
@@ -41,6 +42,7 @@ const encodeRecords = (
     trainedOn: records.train,
   })
   const examples = records.train.flatMap((record) => prepared.encode(record))
+  expectFewSkipped(prepared.skipped ?? {}, records.train.length, prepared.maxSkipped ?? 1, recipe.data)
   const notes = [...(prepared.notes ?? []), ...describeSkipped(prepared.skipped)]
   const truncated = examples.filter(({ truncatedTokens }) => truncatedTokens > 0).length
   if (truncated > 0)

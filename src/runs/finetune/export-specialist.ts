@@ -31,13 +31,16 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
   const { recipe, data, applied, maxLength } = specialist
   const { tokenizer, task, records, config, base } = data
   const { answers, randomInit } = recipe
-  const result = await evaluateSpecialist(specialist, answers.atEnd)
+  const evaluated = await evaluateSpecialist(specialist, answers.atEnd)
   const untrained =
     randomInit || !recipe.untrainedBaseline
       ? undefined
       : await withUntrainedBase(recipe, data, applied, (model) =>
           evaluateTask(model, tokenizer, task, records.validation, config, { maxLength, answers: answers.atEnd }),
         )
+  const measured = task.afterTraining?.(records.validation, evaluated.predictions, config)
+  if (measured !== undefined) applied.model.setRewardScale(measured.headOptions.rewardScale)
+  const result = { ...evaluated, ...(measured && { predictions: measured.predictions }) }
   await writeSamples(specialist, untrained, result)
   await exportAdapted(recipe, base, applied, folder, (target) =>
     writeSpecialistFiles(specialist, target, result, untrained),

@@ -164,6 +164,7 @@ const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, r
   const { recipe, data, base, prepared, settings, pooling, maxLength, headOptions, initSeed } = fit
   const { task, config, records, tokenizer } = data
   const { kind, outputs } = prepared.rows
+  const measured = task.afterTraining?.(records.validation, result.predictions, config)
   const model = join(recipe.out, runFiles.model)
   const facts = {
     base: resolve(data.base),
@@ -172,7 +173,7 @@ const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, r
     precision: recipe.precision,
     task: task.type,
     head: headOf(task),
-    headOptions,
+    headOptions: { ...headOptions, ...measured?.headOptions },
     layer: settings.layer,
     pooling,
     separatePairs: settings.pairs === 'separate',
@@ -189,7 +190,7 @@ const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, r
       task,
       config,
       records,
-      result,
+      result: { ...result, ...(measured && { predictions: measured.predictions }) },
       labels: headOptions.labels ?? [],
       parameters: { trained, total: base.model.parameterCount + trained },
       seed: recipe.seed,

@@ -25,7 +25,7 @@ export interface ComparisonColumns {
 /** A prompt with its answers before they are checked. */
 export interface Compared {
   prompt: PromptText
-  answers: ScoredAnswer[]
+  answers: readonly ScoredAnswer[]
   margin?: number
 }
 

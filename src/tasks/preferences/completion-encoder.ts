@@ -19,7 +19,7 @@ import type { PromptText } from './records.ts'
 
 /** A prompt and its completion in one sequence: prompt ids, then completion ids with their end token. */
 export interface CompletionExample extends TaskExample {
-  /** Tokens of the prompt; at least one, and fewer than `ids` has. */
+  /** Tokens of the prompt, fewer than `ids` has; 0 only for an empty text and a tokenizer without a start token. */
   promptTokens: number
 }
 
@@ -106,8 +106,6 @@ export const createCompletionEncoder = (
   const fittedPrompt = (prompt: PromptText, place: Place): FittedPrompt | undefined => {
     if (last?.prompt !== prompt) {
       const fitted = fitting(prompt)
-      if (fitted.ids.length === 0)
-        throw new DataError('Expected a prompt with at least one token, got none.', place.file, place.line)
       if (fitted.truncatedTokens > 0 && tooLong === 'truncate') truncated.prompts++
       last = { prompt, fitted }
     }
@@ -146,6 +144,8 @@ export const createCompletionEncoder = (
     endTokens: (prompt) => (typeof prompt === 'string' ? [raw.end] : turnEnds()),
     prompt: (prompt, place = input) => {
       const fitted = fittedPrompt(prompt, place)
+      if (fitted?.ids.length === 0)
+        throw new DataError('Expected a prompt with at least one token, got none.', place.file, place.line)
       return fitted === undefined ? undefined : [...fitted.ids]
     },
     completion(prompt, completion, place = input) {

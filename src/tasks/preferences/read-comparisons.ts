@@ -76,7 +76,7 @@ export const readComparisons = async (
     },
     signal,
   )
-  const consistent = withoutContradictions(records, dropped)
+  const consistent = withoutContradictions(records, dropped, (record) => record)
   const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)
   expectFewSkipped(dropped.skipped, consistent.length + count, settings.maxSkipped, path)
   if (consistent.length === 0) throw noRecords(path, dropped)

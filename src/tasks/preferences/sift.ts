@@ -4,7 +4,7 @@ import { DataError, sha256 } from '../../core/index.ts'
 import { type Checked, fault } from '../records/columns.ts'
 import type { FaultCounter, Place, Skipped } from '../records/read-report.ts'
 import type { Compared } from './comparison-forms.ts'
-import type { ComparisonRecord, ScoredAnswer } from './records.ts'
+import type { ScoredAnswer } from './records.ts'
 import { checkPrompt, drop, isEmpty, keyOf, type Sifted } from './texts.ts'
 
 /** Below this number of records no share is too large. */
@@ -62,30 +62,34 @@ export const settle = <Value>(sifted: Sifted<Value>, dropped: FaultCounter, plac
   return []
 }
 
+/** The order of two answers to a prompt, and a key that both orders share; undefined for other records. */
+const orderOf = (
+  compared: Pick<Compared, 'prompt' | 'answers'> | undefined,
+): { key: string; rises: boolean } | undefined => {
+  if (compared?.answers.length !== 2) return undefined
+  const [first, second] = compared.answers
+  const [a, b] = [keyOf(first.completion), keyOf(second.completion)]
+  return {
+    key: sha256(JSON.stringify([keyOf(compared.prompt), ...[a, b].sort()])),
+    rises: first.score < second.score === a < b,
+  }
+}
+
 /** Leaves out pairs of answers that other records put in the opposite order, with those records, and counts them. */
-export const withoutContradictions = <Record extends ComparisonRecord>(
+export const withoutContradictions = <Record extends Place>(
   records: readonly Record[],
   dropped: FaultCounter,
+  comparedIn: (record: Record) => Pick<Compared, 'prompt' | 'answers'> | undefined,
 ): Record[] => {
-  const orders = new Map<string, Set<boolean>>()
-  const pairsOf = ({ prompt, answers }: ComparisonRecord): { key: string; rises: boolean }[] => {
-    if (answers.length !== 2) return []
-    const [a, b] = answers.map(({ completion }) => keyOf(completion))
-    const rises = answers[0].score < answers[1].score === a < b
-    return [{ key: sha256(JSON.stringify([keyOf(prompt), ...[a, b].sort()])), rises }]
-  }
-  const all = records.map((record) => ({ record, pairs: pairsOf(record) }))
-  for (const { pairs } of all)
-    for (const { key, rises } of pairs) orders.set(key, (orders.get(key) ?? new Set()).add(rises))
-  return all.flatMap(({ record, pairs }) => {
-    if (pairs.every(({ key }) => orders.get(key)?.size === 1)) return [record]
-    dropped.fault(
-      {
-        reason: 'contradicting-pair',
-        message: 'Expected one order of two answers, got a record that has them the other way round, too.',
-      },
-      record,
-    )
-    return []
+  const seen = new Map<string, Set<boolean>>()
+  const orders = records.map((record) => orderOf(comparedIn(record)))
+  for (const order of orders)
+    if (order !== undefined) seen.set(order.key, (seen.get(order.key) ?? new Set()).add(order.rises))
+  return records.filter((record, i) => {
+    const order = orders[i]
+    if (order === undefined || seen.get(order.key)?.size === 1) return true
+    const message = 'Expected one order of two answers, got a record that has them the other way round, too.'
+    dropped.fault({ reason: 'contradicting-pair', message }, record)
+    return false
   })
 }

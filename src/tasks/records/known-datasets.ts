@@ -75,6 +75,17 @@ export const instructionDatasets: Datasets = {
   ultrachat: { source: 'arXiv:2305.14233', settings: { form: 'messages' } },
 }
 
+export const preferenceDatasets: Datasets = {
+  'hh-rlhf': { source: 'arXiv:2204.05862', settings: { form: 'dialogues' } },
+  'dpo-mix': { source: 'github.com/hiyouga/LLaMA-Factory', settings: { form: 'pairs', messages: 'conversations' } },
+  ultrafeedback: {
+    source: 'arXiv:2310.01377',
+    settings: { form: 'scores', prompt: 'instruction', answers: 'completions' },
+  },
+  'oasst-trees': { source: 'arXiv:2304.07327', settings: { form: 'tree', id: 'message_tree_id' } },
+  'kto-mix': { source: 'arXiv:2402.01306', settings: { form: 'ratings' } },
+}
+
 export const summaryDatasets: Datasets = {
   scitldr: {
     source: 'arXiv:2004.15011',

@@ -1,0 +1,60 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+/** Settings of the task extractive-qa. */
+export interface ExtractiveQaSettings {
+  /**
+   * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+   * Default: `auto`.
+   */
+  format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
+  /**
+   * Split to read from a folder with several: files with this word in their name, such as train,
+   * validation or test.
+   */
+  split?: string
+  /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
+  onFault?: 'error' | 'skip'
+  /** Maximum number of records. */
+  limit?: number
+  /** CSV and TSV: the first line has the column names. Default: `true`. */
+  header?: boolean
+  /**
+   * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+   * Default: `auto`.
+   */
+  quotes?: 'auto' | 'read' | 'literal'
+  /** Format folders: names of the folders to read (default: all). */
+  folders?: readonly string[]
+  /** Column with the question's id, for rows. Default: `id`. */
+  id?: string
+  /** Columns to leave out although they look like a pair, a context or a weight. */
+  ignoreColumns?: readonly string[]
+  /** Column with the question, for rows. Default: `question`. */
+  question?: string
+  /** Column with the context of the question, for rows. Default: `context`. */
+  context?: string
+  /** Column with the answers, for rows: `text` and `answer_start`, single or in lists. Default: `answers`. */
+  answers?: string
+  /** SQuAD version: in 1.1 every question has an answer, in 2.0 it may have none. Default: `2.0`. */
+  version?: '1.1' | '2.0'
+  /** Overlap of consecutive windows of a long text, in tokens. Default: `128`. */
+  stride?: number
+  /** Maximum tokens of a question; longer ones are truncated. Default: `64`. */
+  maxQuestionTokens?: number
+  /** Maximum tokens of a predicted answer. Default: `30`. */
+  maxAnswerTokens?: number
+  /** Start and end candidates per window. Default: `20`. */
+  nBest?: number
+  /** Further answers in each prediction. Default: `0`. */
+  alternatives?: number
+  /**
+   * Version 2.0: predict no answer where its score exceeds that of the best answer by more than this.
+   * Default: `0`.
+   */
+  nullThreshold?: number
+  /**
+   * Answers that are not at `answer_start`: error, skip the question, keep it for scoring only, or use
+   * the nearest occurrence of the text. Default: `error`.
+   */
+  onMisplaced?: 'error' | 'skip' | 'keep' | 'nearest'
+}

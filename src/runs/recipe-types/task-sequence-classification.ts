@@ -1,0 +1,52 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+/** Settings of the task sequence-classification. */
+export interface SequenceClassificationSettings {
+  /**
+   * File format; auto: by the file names; folders: one folder per class, also in a tar or zip archive.
+   * Default: `auto`.
+   */
+  format?: 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
+  /**
+   * Split to read from a folder with several: files with this word in their name, such as train,
+   * validation or test.
+   */
+  split?: string
+  /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
+  onFault?: 'error' | 'skip'
+  /** Maximum number of records. */
+  limit?: number
+  /** CSV and TSV: the first line has the column names. Default: `true`. */
+  header?: boolean
+  /**
+   * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+   * Default: `auto`.
+   */
+  quotes?: 'auto' | 'read' | 'literal'
+  /** Format folders: names of the folders to read (default: all). */
+  folders?: readonly string[]
+  /** Column with the id of a record (default: its number). */
+  id?: string
+  /** Columns to leave out although they look like a pair, a context or a weight. */
+  ignoreColumns?: readonly string[]
+  /** Column with the text. Default: `text`. */
+  text?: string
+  /** Column with the second text, for pairs of texts. */
+  pair?: string
+  /** Column with the label: a name, or its index in `labels`. Default: `label`. */
+  label?: string
+  /** Class names in the order of their indices (default: the labels in the data, sorted). */
+  labels?: readonly string[]
+  /** Any number of labels per record: a list, or a text with commas. Default: `false`. */
+  multiLabel?: boolean
+  /** Multi-label: one column of 0 and 1 per label, instead of `label`. */
+  labelColumns?: readonly string[]
+  /** Multi-label: minimum probability of a predicted label. Default: `0.5`. */
+  threshold?: number
+  /** Class whose precision, recall and F1 are reported. */
+  positive?: string
+  /** Class weights of the loss: none, balanced (inverse frequency) or label=weight. Default: `none`. */
+  classWeights?: 'none' | 'balanced' | { readonly [name: string]: number }
+  /** Label smoothing: probability mass spread over all classes. Default: `0`. */
+  labelSmoothing?: number
+}

@@ -1,0 +1,49 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+/** Settings of the task token-classification. */
+export interface TokenClassificationSettings {
+  /**
+   * Split to read from a folder with several: files with this word in their name, such as train,
+   * validation or test.
+   */
+  split?: string
+  /** Unusable records: stop with an error, or skip and count them. Default: `error`. */
+  onFault?: 'error' | 'skip'
+  /** Maximum number of records. */
+  limit?: number
+  /** CSV and TSV: the first line has the column names. Default: `true`. */
+  header?: boolean
+  /**
+   * CSV and TSV: read " as quotes around fields, or as literal text; auto: read in CSV, literal in TSV.
+   * Default: `auto`.
+   */
+  quotes?: 'auto' | 'read' | 'literal'
+  /** Format folders: names of the folders to read (default: all). */
+  folders?: readonly string[]
+  /** Column with the id of a record (default: its number). */
+  id?: string
+  /** Columns to leave out although they look like a pair, a context or a weight. */
+  ignoreColumns?: readonly string[]
+  /**
+   * File format: conll (one token and its tag per line), or rows with lists of tokens and tags; auto: by
+   * the file name. Default: `auto`.
+   */
+  format?: 'conll' | 'auto' | 'jsonl' | 'json' | 'csv' | 'tsv' | 'parquet' | 'folders'
+  /** Column with the list of words. Default: `tokens`. */
+  tokens?: string
+  /** Column with the list of tags: names, or their indices in `labels`. Default: `tags`. */
+  tags?: string
+  /** Tag names in the order of their indices (default: the tags in the data, sorted). */
+  labels?: readonly string[]
+  /**
+   * Tagging scheme of the entities: lenient, as CoNLL and seqeval; a strict scheme; or none for
+   * independent tags such as parts of speech. Default: `lenient`.
+   */
+  scheme?: 'lenient' | 'iob1' | 'iob2' | 'ioe1' | 'ioe2' | 'iobes' | 'bilou' | 'none'
+  /** Overlap of consecutive windows of a long sentence, in tokens. Default: `64`. */
+  stride?: number
+  /** Class weights of the loss: none, balanced (inverse frequency) or label=weight. Default: `none`. */
+  classWeights?: 'none' | 'balanced' | { readonly [name: string]: number }
+  /** Label smoothing: probability mass spread over all tags. Default: `0`. */
+  labelSmoothing?: number
+}

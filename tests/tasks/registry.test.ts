@@ -50,7 +50,10 @@ const scored: [task: string, settings: object, records: object[], predictions: o
   [
     'reward',
     {},
-    [{ answers: ['a', 'b'], scores: [1, 0] }, { answers: ['c'], good: [true] }],
+    [
+      { answers: ['a', 'b'], scores: [1, 0] },
+      { answers: ['c'], good: [true] },
+    ],
     [{ rewards: [1, 0] }, { rewards: [1] }],
   ],
   ['summarization', {}, [{ references: ['a'] }], [{ answer: 'a', ended: true, nats: 1, tokens: 1 }]],

@@ -108,7 +108,11 @@ describe('the loss of reward models', async () => {
       expect(found.metrics.rewardMargin).toBeCloseTo(logged.margin, 5)
       const gradient = (end: string) => weight(model, end).grad!.toFloat32Array()
       expectClose(gradient('classifier.weight'), gradients['score.weight'], 1e-5)
-      expectClose(gradient('layers.0.attention.qProj.weight'), gradients['model.layers.0.self_attn.q_proj.weight'], 1e-5)
+      expectClose(
+        gradient('layers.0.attention.qProj.weight'),
+        gradients['model.layers.0.self_attn.q_proj.weight'],
+        1e-5,
+      )
       const rows = weight(model, 'embedTokens.weight').grad!.sum(1).toFloat32Array()
       expectClose(rows, embedding, 1e-5)
     }

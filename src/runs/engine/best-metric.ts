@@ -1,9 +1,15 @@
 // Checks before the first step that the metric of `keep.best` will be measured, so that a mistyped name does not cost the best checkpoint.
 import { ConfigError, didYouMean } from '../../core/index.ts'
-import type { BuiltRun } from './run-kind.ts'
+import { metricDirection } from '../../tracking/index.ts'
+import type { BuiltRun, CommonRecipe } from './run-kind.ts'
+
+/** The parts of a run that the check needs. */
+export interface MeasuredRun extends Pick<BuiltRun, 'evaluate' | 'metrics'> {
+  recipe: Pick<CommonRecipe, 'evaluate' | 'keep' | 'patience'>
+}
 
 /** @throws ConfigError for `keep.best` or `patience` that would have no effect */
-export const checkBestMetric = async ({ recipe, evaluate, metrics }: BuiltRun): Promise<void> => {
+export const checkBestMetric = async ({ recipe, evaluate, metrics }: MeasuredRun): Promise<void> => {
   const { keep, patience } = recipe
   if (keep.best === undefined) {
     if (patience === undefined) return
@@ -15,9 +21,14 @@ export const checkBestMetric = async ({ recipe, evaluate, metrics }: BuiltRun): 
     )
   if (Object.values(recipe.evaluate).every((value) => value === undefined))
     throw new ConfigError('`keep.best` needs evaluations: set `evaluate.steps`.')
-  if (metrics.known.includes(keep.best)) return
-  const names = await metrics.measure()
+  if (metrics.known.includes(keep.best) && metricDirection(keep.best) !== undefined) return
+  const measured = await metrics.measure()
+  const names = measured.filter((name) => metricDirection(name) !== undefined)
   if (names.includes(keep.best)) return
+  if (measured.includes(keep.best))
+    throw new ConfigError(
+      `Expected a metric for \`keep.best\` of which higher or lower is better (${names.join(', ')}), got ${keep.best}. Choose one of them; a package declares its own with \`registerMetricInfo\` of tunesmith/tracking.`,
+    )
   throw new ConfigError(
     `Expected a metric of this run for \`keep.best\` (${names.join(', ')}), got ${keep.best}.${didYouMean(keep.best, names)}`,
   )

@@ -5,6 +5,7 @@ import { answerLength } from './answer-length.ts'
 import { code } from './code/code.ts'
 import { environmentReward } from './environment-reward.ts'
 import { finished } from './finished.ts'
+import { http } from './http.ts'
 import { numericMatch } from './numeric-match.ts'
 import { regularExpression } from './regular-expression.ts'
 import { repetition } from './repetition.ts'
@@ -57,6 +58,7 @@ export const rewards = registry.builtIn([
   repetition,
   finished,
   code,
+  http,
   environmentReward,
 ])
 /** Names of the built-in rewards. */

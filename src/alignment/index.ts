@@ -1,5 +1,6 @@
 // Alignment: training from preferences and rewards. What other folders may use of it.
 export {
+  type CollateCompletionsOptions,
   type CompletionBatch,
   type CompletionTokens,
   collateCompletions,
@@ -24,3 +25,4 @@ export * from './reinforcement/index.ts'
 export * from './rewards/index.ts'
 export * from './rollouts/index.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'
+export { sharesPrompts } from './shared-prompts.ts'

@@ -11,6 +11,7 @@ import {
   vocabularyHead,
 } from '../objectives/index.ts'
 import { type Generator, type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
+import { shareBeginnings } from './shared-prompts.ts'
 
 /** One sequence: a prompt and its completion, with the end token inside the completion. */
 export interface CompletionTokens extends Sequences {
@@ -60,9 +61,18 @@ export const completionLength = (example: Pick<CompletionTokens, 'ids' | 'prompt
 /** Any id works as padding: it is masked and is no target. */
 const padId = 0
 
+/** How completions are put into a batch. */
+export interface CollateCompletionsOptions extends CollateOptions {
+  /** Compute common beginnings of neighbouring completions once, in packed rows of a model that `sharesPrompts` (default: false). */
+  shared?: boolean
+}
+
 /** Puts completions into a batch, in their order. @throws DataError without completions */
-export const collateCompletions = (examples: readonly CompletionTokens[], how: CollateOptions): CompletionBatch => {
-  const placed = placeSequences(examples, padId, how)
+export const collateCompletions = (
+  examples: readonly CompletionTokens[],
+  { shared = false, ...how }: CollateCompletionsOptions,
+): CompletionBatch => {
+  const row = shared && !how.padded ? shareBeginnings(examples, how.device) : undefined
   const counts = examples.map(completionLength)
   const total = counts.reduce((sum, count) => sum + count, 0)
   const targets = new Int32Array(total)
@@ -73,11 +83,17 @@ export const collateCompletions = (examples: readonly CompletionTokens[], how: C
     sequences.fill(i, at, at + counts[i])
     at += counts[i]
   }
+  /** Indices in completion `i` of the tokens before the scored ones. */
   const before = (i: number) => Uint32Array.from({ length: counts[i] }, (_, t) => firstScored(examples[i]) - 1 + t)
+  const placed = row ?? placeSequences(examples, padId, how)
+  const places =
+    'placeOf' in placed
+      ? Int32Array.from(examples.flatMap((_, i) => Array.from(before(i), (t) => placed.placeOf(i, t))))
+      : placesOf(examples, placed.firsts, before)
   return {
     inputs: placed.inputs,
     tokens: placed.tokens,
-    places: toInt64(placesOf(examples, placed.firsts, before), [total], how.device),
+    places: toInt64(places, [total], how.device),
     targets: toInt64(targets, [total], how.device),
     sequences: toInt64(sequences, [total], how.device),
     counts,

@@ -83,8 +83,9 @@ export const cachedReference = async (
       throw new ConfigError(
         `The reference model is not in memory, and ${missing.size} completions are not in its cache: compute all of them before training.`,
       )
-    // Similar lengths together, for little padding.
-    const work = [...missing].sort(([, a], [, b]) => a.ids.length - b.ids.length)
+    const work = [...missing]
+    // Similar lengths together, for little padding; in packed rows answers to one prompt stay together.
+    if (options.padded) work.sort(([, a], [, b]) => a.ids.length - b.ids.length)
     for (let from = 0; from < work.length; from += chunk) {
       const part = work.slice(from, from + chunk)
       const values = await source.logProbs(

@@ -6,6 +6,7 @@ import type { Model } from '../models/index.ts'
 import { positionsIn } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
 import { type CompletionTokens, collateCompletions, completionLogProbs } from './log-probs.ts'
+import { sharesPrompts } from './shared-prompts.ts'
 
 /** Values of the tokens of one completion. */
 export interface CompletionScores {
@@ -23,6 +24,8 @@ export interface ScoreCompletionsOptions {
   device?: string
   /** Divides the logits, as in sampling (default: 1). */
   temperature?: number
+  /** Compute common beginnings of neighbouring completions once, where the model can (default: false). */
+  shared?: boolean
   signal?: AbortSignal
 }
 
@@ -33,10 +36,12 @@ export interface ScoreCompletionsOptions {
 export const scoreCompletions = async (
   model: Model,
   examples: readonly CompletionTokens[],
-  { microTokens, padded, device, temperature, signal }: ScoreCompletionsOptions,
+  options: ScoreCompletionsOptions,
 ): Promise<CompletionScores[]> => {
+  const { microTokens, padded, device, temperature, signal } = options
   const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, model))
   const packs = !padded && model.facts.packs !== false
+  const shared = options.shared === true && sharesPrompts(model)
   const scores: CompletionScores[] = []
   const { training } = model
   model.eval()
@@ -48,7 +53,7 @@ export const scoreCompletions = async (
       const part = indices.map((i) => examples[i])
       noGrad(() =>
         scope(() => {
-          const batch = collateCompletions(part, { padded: !packs, device })
+          const batch = collateCompletions(part, { padded: !packs, device, shared })
           const { logProbs, entropy, counts } = completionLogProbs(model, batch, { temperature })
           const all = { logProbs: logProbs.toFloat32Array(), entropy: entropy.toFloat32Array() }
           let at = 0

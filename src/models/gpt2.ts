@@ -103,7 +103,7 @@ export const gpt2 = defineModel({
     xl: size(48, 1600, 25),
   },
   build: (config) => new Gpt2Body(config),
-  facts: (config) => ({ ...config, causal: true }),
+  facts: (config) => ({ ...config, causal: true, sharesKeys: true }),
   hfFields: {
     vocabSize: 'vocab_size',
     hiddenSize: 'n_embd',

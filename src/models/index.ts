@@ -47,6 +47,7 @@ export {
   firstTokensOf,
   type ModelDefinition,
   type ReadTokens,
+  type SharedKeys,
 } from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
 export { quantizationOf, quantizeWeights } from './quantize-weights.ts'

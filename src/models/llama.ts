@@ -40,7 +40,7 @@ const shared = {
       headNorms: false,
       slidingWindow: () => config.slidingWindow,
     }),
-  facts: (config: LlamaConfig) => ({ ...config, maxPositions: undefined, causal: true }),
+  facts: (config: LlamaConfig) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
   hfExtra: ropeFields,
   hfPrefix: 'model.',
   hfKeys: () => decoderKeys,

@@ -18,6 +18,8 @@ export interface BodyInputs {
   positionIds?: Tensor
   /** Packed documents, with B = 1: cumulative lengths, int64 [n+1]. */
   starts?: Tensor
+  /** Packed documents that also attend to tokens of others, in architectures with `sharesKeys`. */
+  sharedKeys?: SharedKeys
   /** Caches of earlier keys and values, one per layer. */
   cache?: readonly LayerCache[]
   /** Number of tokens before the first of each row or document: cached ones, or virtual ones of an adapter. */
@@ -41,6 +43,14 @@ export interface BodyInputs {
   allHidden?: boolean
   /** The only tokens of packed rows whose hidden states are needed: the last layer may compute these only (`onlyRead`). */
   read?: ReadTokens
+}
+
+/** Keys of packed documents, where they are not the document's own tokens alone: a prompt that several answers continue. */
+export interface SharedKeys {
+  /** Index of the token of each key, document after document, int64 [K]. */
+  places: Tensor
+  /** Cumulative numbers of keys per document, int64 [n+1]. The last key of a document is that of its last token. */
+  starts: Tensor
 }
 
 /** A selection of tokens of packed rows. */
@@ -93,6 +103,8 @@ export interface BodyFacts {
   decoderStartTokenId?: number
   /** False where documents cannot be packed (T5's relative bias). */
   packs?: boolean
+  /** Whether packed documents may attend to tokens of others, by `sharedKeys`. */
+  sharesKeys?: boolean
 }
 
 /** Maximum input length of a model; with rotary positions the length of pretraining, where the config has it. */
@@ -192,8 +204,10 @@ export const defineModel = <const Type extends string, Schema extends z.ZodType<
 })
 
 /** Masks and packing of a batch for attention. */
-export const attentionContext = ({ attentionMask, starts, generator }: BodyInputs): AttentionContext => ({
+export const attentionContext = ({ attentionMask, starts, sharedKeys, generator }: BodyInputs): AttentionContext => ({
   starts,
+  keyStarts: sharedKeys?.starts,
+  keyPlaces: sharedKeys?.places,
   // [B,S] -> [B,1,1,S]
   mask: attentionMask?.ne(0).unsqueeze(1).unsqueeze(1),
   generator,

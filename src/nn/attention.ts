@@ -45,6 +45,8 @@ export interface AttentionContext {
   starts?: Tensor
   /** Cumulative lengths of the keys (default: `starts`). */
   keyStarts?: Tensor
+  /** Index of the token of each key of the packed documents, int64 [S] (default: each token once, in order). */
+  keyPlaces?: Tensor
   /** bool, true where a query may attend to a key, broadcast to [B,H,T,S]. */
   mask?: Tensor
   /** Added to the scores before softmax, [1|B,H,T,S]; may need a gradient. */
@@ -154,8 +156,9 @@ export class Attention extends Module {
       return { key, value: split(this.vProj.forward(source), this.#kvHeads) }
     }
     const extend = ({ key, value }: { key: Tensor; value: Tensor }) => cache?.append(key, value) ?? { key, value }
-    const all: CachedKeys =
+    const found: CachedKeys =
       options.source !== undefined && cache !== undefined ? cache.source(project) : extend(project())
+    const all = context.keyPlaces === undefined ? found : { ...found, ...placed(found, context.keyPlaces) }
     const mixed = context.bias === undefined ? this.#fused(query, all, context) : this.#biased(query, all, context)
     return mixed.reshape([batch, length, this.#heads * this.#headDim])
   }
@@ -191,4 +194,14 @@ export class Attention extends Module {
     const weights = (added === undefined ? scores : scores.add(added)).softmax(-1)
     return dropWeights(weights, dropout, { generator }).matmul(spread(value)).transpose(1, 2)
   }
+}
+
+/** The keys and values of these tokens of a packed row. */
+const placed = ({ key, value }: CachedKeys, places: Tensor): { key: Tensor; value: Tensor } => {
+  // Rows of a matrix: their gradients are summed faster than those along an inner dimension.
+  const pick = (x: Tensor): Tensor => {
+    const [, , heads, size] = x.shape
+    return x.flatten(2).squeeze(0).indexSelect(0, places).view([1, -1, heads, size]) // [1,T,K,D] -> [1,S,K,D]
+  }
+  return { key: pick(key), value: pick(value) }
 }

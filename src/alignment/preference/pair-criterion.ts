@@ -25,6 +25,7 @@ import {
 import { MetricSums } from '../metric-sums.ts'
 import type { Reference } from '../reference.ts'
 import { scoreCompletions } from '../score-completions.ts'
+import { sharesPrompts } from '../shared-prompts.ts'
 import type {
   BatchLogProbs,
   PairDefinition,
@@ -99,6 +100,8 @@ class PairCriterion implements Criterion<PreferencePair> {
   readonly #reference: Reference | undefined
   readonly #sync: ReferenceSync
   #constants: readonly number[]
+  /** Whether the prompt of a pair is computed once, which `prepare` decides. */
+  #shared = false
 
   constructor(objective: PairObjective, reference: Reference | undefined) {
     this.#objective = objective
@@ -142,8 +145,9 @@ class PairCriterion implements Criterion<PreferencePair> {
   async prepare(examples: readonly PreferencePair[], context: PrepareContext): Promise<readonly PreferencePair[]> {
     const { wholeBatch } = this.#objective
     const { model, microTokens, padded, device } = context
-    const how = { microTokens, padded, device }
+    const how = { microTokens, padded, device, shared: true }
     this.#sync.update(context)
+    this.#shared = sharesPrompts(model)
     const completions = examples.flatMap(({ chosen, rejected }) => [chosen, rejected])
     const none = new Float32Array(0)
     const reference = (await this.#reference?.logProbs(completions, how)) ?? completions.map(() => none)
@@ -186,7 +190,7 @@ class PairCriterion implements Criterion<PreferencePair> {
   collate(examples: readonly PreferencePair[], how: CollateOptions): PairBatch {
     const { device } = how
     const completions = examples.flatMap(({ chosen, rejected }) => [this.#scored(chosen), rejected])
-    const batch = collateCompletions(completions, how)
+    const batch = collateCompletions(completions, { ...how, shared: this.#shared })
     const total = batch.targets.size
     const { sftWeight, sftPrompt, tailWeight } = this.#objective.options
     const reference = this.#reference === undefined ? undefined : new Float32Array(total)

@@ -1,0 +1,91 @@
+// Prompts that are computed once for several answers: the log-probabilities and gradients are those of separate rows, in fewer tokens.
+import { describe, expect, it } from 'vitest'
+import { applyAdapter } from '../../src/adapters/index.ts'
+import {
+  type CompletionTokens,
+  collateCompletions,
+  completionLogProbs,
+  scoreCompletions,
+  sharesPrompts,
+} from '../../src/alignment/index.ts'
+import { clearGrads, Generator, randn, scope } from '../../src/tensor/index.ts'
+import { build, random } from '../objectives/small-models.ts'
+
+const draw = random('shared prompts')
+const ids = (length: number) => Array.from({ length }, () => 7 + draw.integer(110))
+const answers = (prompt: readonly number[], ...lengths: number[]): CompletionTokens[] =>
+  lengths.map((length) => ({
+    ids: Uint32Array.from([...prompt, ...ids(length)]),
+    starts: [0],
+    promptTokens: prompt.length,
+  }))
+const system = ids(6)
+const same = ids(5)
+const examples = [
+  // Two answers, then four to another prompt with the same system prompt, then a prompt alone.
+  ...answers([...system, ...ids(9)], 4, 7),
+  ...answers([...system, ...ids(12)], 3, 1, 8, 2),
+  ...answers(ids(3), 5),
+  // One answer begins as the other, and one is the whole beginning of the other.
+  ...answers(ids(8), 2).flatMap((one) => [one, { ...one, ids: Uint32Array.from([...one.ids, ...ids(3)]) }]),
+  // All tokens of the first count, those of the prompt too.
+  ...answers(same, 4, 4).map((one, i) => ({ ...one, promptTokens: i === 0 ? 1 : same.length })),
+]
+
+describe.each([
+  ['llama', {}],
+  ['gpt2', {}],
+  ['qwen3', {}],
+  ['mistral', {}],
+] as const)('on a small %s', (architecture, more) => {
+  const model = build(architecture, 'causal-lm', { std: 0.2, ...more })
+  const run = (shared: boolean) =>
+    scope(() => {
+      clearGrads([...model.parameters().values()])
+      const batch = collateCompletions(examples, { padded: false, shared })
+      const { logProbs, counts } = completionLogProbs(model, batch)
+      logProbs
+        .mul(randn([logProbs.size], { generator: new Generator(1) }))
+        .sum()
+        .backward()
+      const gradients = [...model.parameters()].map(([path, { grad }]): [string, Float32Array] => [
+        path,
+        grad?.toFloat32Array() ?? new Float32Array(0),
+      ])
+      return { tokens: batch.tokens, logProbs: logProbs.toFloat32Array(), counts, gradients: new Map(gradients) }
+    })
+  const apart = (a: Float32Array, b: Float32Array) => a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0)
+
+  it('gives the log-probabilities and gradients of separate rows, in fewer tokens', () => {
+    const [separate, shared] = [run(false), run(true)]
+    const inRows = examples.reduce((sum, one) => sum + one.ids.length, 0)
+    expect(separate.tokens).toBe(inRows)
+    // 15 tokens for the second answer, 18 for each of three more, 9 and 5 for the last two.
+    expect(shared.tokens).toBe(inRows - 15 - 3 * 18 - 9 - 5)
+    expect(shared.counts).toEqual(separate.counts)
+    expect(apart(shared.logProbs, separate.logProbs)).toBeLessThan(1e-5)
+    const most = Math.max(...[...separate.gradients.values()].flatMap((values) => [...values].map(Math.abs)))
+    for (const [path, gradient] of separate.gradients)
+      expect(apart(shared.gradients.get(path) as Float32Array, gradient) / most, path).toBeLessThan(1e-5)
+  })
+
+  it('scores the same in any micro-batches', async () => {
+    const whole = await scoreCompletions(model, examples, { microTokens: 1000, padded: true })
+    for (const microTokens of [1, 30, 1000]) {
+      const scores = await scoreCompletions(model, examples, { microTokens, padded: false, shared: true })
+      scores.forEach(({ logProbs }, i) => {
+        expect(apart(logProbs, whole[i].logProbs)).toBeLessThan(1e-5)
+      })
+    }
+  })
+})
+
+it('is not used with virtual tokens before each document, or by models that cannot', () => {
+  const model = build('llama', 'causal-lm')
+  expect(sharesPrompts(model)).toBe(true)
+  const prefix = applyAdapter(model, { type: 'prefix-tuning' })
+  expect(sharesPrompts(model)).toBe(false)
+  prefix.enable(false)
+  expect(sharesPrompts(model)).toBe(true)
+  expect(sharesPrompts(build('bert', 'masked-lm'))).toBe(false)
+})

@@ -60,4 +60,5 @@ export {
   raftSelection,
   rejectionSample,
 } from './selection.ts'
+export { type RolloutEqualityOptions, rolloutEqualities } from './start-equalities.ts'
 export { explainedVariance, whiten } from './whitening.ts'

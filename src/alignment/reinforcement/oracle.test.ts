@@ -15,13 +15,18 @@ describe('the gradient of an algorithm, averaged over all batches of three answe
     expect(rows.filter(({ passed }) => !passed)).toEqual([])
   })
 
-  it.each(['rloo', 'reinforce', 'remax', 'gae, perfect critic', 'gae, λ = 1, critic of zeros'])(
-    'is the policy gradient: %s',
-    (algorithm) => {
-      expect(rowOf(algorithm).relativeError).toBeLessThan(1e-5)
-      expect(rowOf(algorithm).scale).toBeCloseTo(1, 5)
-    },
-  )
+  it.each([
+    'rloo',
+    'reinforce',
+    'remax',
+    'gae, perfect critic',
+    'gae, λ = 1, critic of zeros',
+    'gae, KL in the reward',
+    'rloo, KL in the reward',
+  ])('is the policy gradient: %s', (algorithm) => {
+    expect(rowOf(algorithm).relativeError).toBeLessThan(1e-5)
+    expect(rowOf(algorithm).scale).toBeCloseTo(1, 5)
+  })
 
   it('has the direction of the policy gradient and a known length: dr-grpo', () => {
     // A group of G answers scales by (G − 1) / G, since each answer is in its own baseline; the length divides.

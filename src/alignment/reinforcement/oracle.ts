@@ -1,7 +1,7 @@
 // The oracle of reinforcement learning: for a tiny vocabulary all answers are enumerated, so that the policy gradient is
 // known exactly, and the gradient that an algorithm gives is averaged over all batches of answers, each with its
 // probability. It runs the estimators, the criterion and the model that training runs.
-import { createRandom } from '../../core/index.ts'
+import { ConfigError, createRandom } from '../../core/index.ts'
 import { buildModel, type Model, type ModelDefinition, models } from '../../models/index.ts'
 import { clearGrads, Generator, scope, Tensor } from '../../tensor/index.ts'
 import { type CompletionTokens, collateCompletions, completionLogProbs, sumByCompletion } from '../log-probs.ts'
@@ -13,14 +13,16 @@ import { policyCriterion } from './policy-criterion.ts'
 import type { PolicyLossInput } from './policy-losses/index.ts'
 import { policySchema } from './policy-settings.ts'
 import { policyTerms } from './policy-terms.ts'
+import { klRewards } from './reward-shaping.ts'
 import type { RolloutExample } from './rollout-example.ts'
 
 /** What the oracle computes. */
 export interface OracleOptions {
-  /** Policy with a causal language modelling head; it may have more tokens than `vocabulary` (default: a tiny one). */
+  /**
+   * Policy with a causal language modelling head over a few tokens, the last of which ends an answer; a prompt is token 0
+   * (default: a random one with 4 tokens).
+   */
   model?: Model
-  /** Tokens 0 to this minus 1; the last one ends an answer (default: 4). */
-  vocabulary?: number
   /** Maximum length of an answer (default: 3). */
   length?: number
   /** Answers in a batch, all to one prompt (default: 3). */
@@ -57,25 +59,60 @@ interface OracleCase {
   maskTruncated?: boolean
   /** Values of the critic: the expected reward after each text, or 0. */
   critic: 'exact' | 'zero'
+  /** The KL divergence from another random policy is part of the reward, and of the exact gradient. */
+  klInReward?: boolean
 }
 
 /** An answer with its probability and what estimators may ask of it. */
 interface OracleAnswer extends ScoredAnswer {
   example: CompletionTokens
+  logProbs: Float32Array
+  /** Under another random policy. */
+  reference: Float32Array
   probability: number
 }
 
-/** PPO without whitening is unbiased: with the rewards alone for any critic, and for any λ with a perfect one. */
-const criticCases: readonly OracleCase[] = [
-  { algorithm: 'gae, perfect critic', lambda: 0.95, critic: 'exact' as const },
-  { algorithm: 'gae, λ = 1, critic of zeros', lambda: 1, critic: 'zero' as const },
-].map(({ algorithm, lambda, critic }) => ({
-  algorithm,
-  advantages: { type: 'gae', lambda, whiten: false },
-  loss: { type: 'ppo', aggregation: 'answer-sum' },
-  expectation: 'unbiased',
-  critic,
-}))
+const plainGae = { type: 'gae', whiten: false } as const
+
+/**
+ * Cases beside the algorithms as published. PPO without whitening is unbiased: with the rewards alone for any critic, and for
+ * any λ with a perfect one. The KL divergence as a reward of tokens gives the gradient of reward minus divergence.
+ */
+const furtherCases: readonly OracleCase[] = [
+  {
+    algorithm: 'gae, perfect critic',
+    advantages: { ...plainGae, lambda: 0.95 },
+    loss: { type: 'ppo', aggregation: 'answer-sum' },
+    expectation: 'unbiased',
+    critic: 'exact',
+  },
+  {
+    algorithm: 'gae, λ = 1, critic of zeros',
+    advantages: { ...plainGae, lambda: 1 },
+    loss: { type: 'ppo', aggregation: 'answer-sum' },
+    expectation: 'unbiased',
+    critic: 'zero',
+  },
+  {
+    algorithm: 'gae, KL in the reward',
+    advantages: { ...plainGae, lambda: 1 },
+    loss: { type: 'ppo', aggregation: 'answer-sum' },
+    expectation: 'unbiased',
+    critic: 'zero',
+    klInReward: true,
+  },
+  {
+    algorithm: 'rloo, KL in the reward',
+    advantages: { type: 'rloo' },
+    loss: { type: 'rloo' },
+    expectation: 'unbiased',
+    critic: 'zero',
+    klInReward: true,
+  },
+]
+
+/** Coefficient of the KL divergence where it is part of the reward. */
+const klCoefficient = 0.5
 
 /** Largest relative error that rounding explains. */
 const tolerance = 1e-4
@@ -88,26 +125,39 @@ export const policyGradientOracle = async (options: OracleOptions = {}): Promise
   const { seed = 0, algorithms = algorithmTypes() } = options
   const model = options.model ?? tinyPolicy(seed)
   const answers = await enumerateAnswers(model, options)
-  const exact = gradientVector(model, () => {
+  const exact = exactGradient(model, answers, 0)
+  const exactWithKl = exactGradient(model, answers, klCoefficient)
+  const named = algorithms.map(findAlgorithm).filter((found) => found !== undefined)
+  const all = [...named.map(caseOf), ...(options.algorithms === undefined ? furtherCases : [])]
+  return all.map((one) =>
+    compare(one, one.klInReward ? exactWithKl : exact, expectedGradient(one, model, answers, options)),
+  )
+}
+
+/** The gradient of the expected reward minus `coefficient` times the KL divergence from the reference. */
+const exactGradient = (model: Model, answers: readonly OracleAnswer[], coefficient: number): Float64Array =>
+  gradientVector(model, () => {
     const batch = collateCompletions(
       answers.map(({ example }) => example),
       { padded: true },
     )
-    const probabilities = sumByCompletion(completionLogProbs(model, batch).logProbs, batch).exp()
-    return probabilities.mul(Tensor.from(Float32Array.from(answers, ({ score }) => score ?? 0))).sum()
+    const logProbs = sumByCompletion(completionLogProbs(model, batch).logProbs, batch)
+    const column = (read: (answer: OracleAnswer) => number) => Tensor.from(Float32Array.from(answers, read))
+    const divergence = logProbs.sub(column(({ reference }) => reference.reduce((sum, value) => sum + value, 0)))
+    const rewards = column(({ score }) => score ?? 0)
+    return logProbs
+      .exp()
+      .mul(rewards.sub(divergence.mul(coefficient)))
+      .sum()
   })
-  const named = algorithms.map(findAlgorithm).filter((found) => found !== undefined)
-  const all = [...named.map(caseOf), ...(options.algorithms === undefined ? criticCases : [])]
-  return all.map((one) => compare(one, exact, expectedGradient(one, model, answers, options)))
-}
 
 const caseOf = ({ type, ...rest }: AlgorithmDefinition): OracleCase => ({ ...rest, algorithm: type, critic: 'exact' })
 
 /** A policy whose weights are large enough that its tokens differ in probability. */
-const tinyPolicy = (seed: number): Model => {
+const tinyPolicy = (seed: number, vocabulary = 4): Model => {
   const definition: ModelDefinition = models.llama
   const config = definition.adjust(definition.presets.test, {
-    vocabSize: 4,
+    vocabSize: vocabulary,
     hiddenSize: 8,
     intermediateSize: 16,
     numLayers: 1,
@@ -120,8 +170,10 @@ const tinyPolicy = (seed: number): Model => {
 
 /** All answers up to a length, with their probabilities, rewards and exact values. */
 const enumerateAnswers = async (model: Model, options: OracleOptions): Promise<OracleAnswer[]> => {
-  const { vocabulary = 4, length = 3, seed = 0 } = options
+  const { length = 3, seed = 0 } = options
+  const vocabulary = model.facts.vocabSize
   const end = vocabulary - 1
+  expectFewAnswers(vocabulary, length)
   const random = createRandom(`${seed}/rewards`)
   // Rounded, so that some answers have equal rewards.
   const reward = options.reward ?? (() => Math.round(2 * random.normal()) / 2)
@@ -135,7 +187,9 @@ const enumerateAnswers = async (model: Model, options: OracleOptions): Promise<O
   }
   extend([])
   const examples = sequences.map((ids) => ({ ids: Uint32Array.of(0, ...ids), starts: [0], promptTokens: 1 }))
-  const scores = await scoreCompletions(model, examples, { microTokens: 4096, padded: true })
+  const how = { microTokens: 4096, padded: true }
+  const scores = await scoreCompletions(model, examples, how)
+  const references = await scoreCompletions(tinyPolicy(seed + 1, vocabulary), examples, how)
   const found = sequences.map((ids, i) => ({
     ids,
     probability: Math.exp(scores[i].logProbs.reduce((sum, value) => sum + value, 0)),
@@ -144,6 +198,8 @@ const enumerateAnswers = async (model: Model, options: OracleOptions): Promise<O
   const greedyScore = greedyAnswer(found, scores).score
   return found.map(({ ids, probability, score }, i) => ({
     example: examples[i],
+    logProbs: scores[i].logProbs,
+    reference: references[i].logProbs,
     probability,
     group: 0,
     rewards: [score],
@@ -153,6 +209,14 @@ const enumerateAnswers = async (model: Model, options: OracleOptions): Promise<O
     values: [...ids.map((_, t) => expectedReward(found, ids.slice(0, t))), score],
     greedyScore,
   }))
+}
+
+const expectFewAnswers = (vocabulary: number, length: number): void => {
+  const answers = vocabulary ** length
+  if (answers > 512)
+    throw new ConfigError(
+      `Expected at most 512 answers to enumerate, got about ${answers} for ${vocabulary} tokens and a \`length\` of ${length}. Use a model with fewer tokens, or shorter answers.`,
+    )
 }
 
 interface Weighed {
@@ -198,7 +262,7 @@ function* multisets(count: number, size: number): Iterable<{ picked: number[]; o
 
 /** The gradient of an algorithm, averaged over all batches of answers with their probabilities. */
 const expectedGradient = (
-  { advantages, loss, maskTruncated = false, critic }: OracleCase,
+  { advantages, loss, maskTruncated = false, critic, klInReward = false }: OracleCase,
   model: Model,
   answers: readonly OracleAnswer[],
   { answers: size = 3, length = 3 }: OracleOptions,
@@ -209,7 +273,8 @@ const expectedGradient = (
     const excluded = maskTruncated && !answer.finished
     const mask = excluded ? new Uint8Array(answer.mask.length) : answer.mask
     const values = critic === 'exact' ? answer.values : Array.from(answer.values ?? [], () => 0)
-    return { ...answer, excluded, mask, values }
+    const kl = klRewards({ ...answer, mask }, { coefficient: klCoefficient, estimator: 'k1' })
+    return { ...answer, excluded, mask, values, ...(klInReward ? { tokenRewards: kl.tokenRewards } : {}) }
   })
   const examples = prepared.map(
     ({ example, mask }): RolloutExample => ({ ...example, mask, advantages: new Float32Array(mask.length) }),

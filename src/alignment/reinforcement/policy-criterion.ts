@@ -93,19 +93,19 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
 /** Marks what depends on the whole batch or on the step; the KL coefficient adapts last. */
 const prepareRollouts = (
   examples: readonly RolloutExample[],
-  { step }: Pick<PrepareContext, 'step'>,
+  { step, evaluation = false }: Pick<PrepareContext, 'step' | 'evaluation'>,
   { criticWarmup, highEntropyShare, kl }: PolicyConfig,
   controller: KlController,
 ): readonly RolloutExample[] => {
   checkRollouts(examples)
-  const policyFrozen = step < criticWarmup
+  const policyFrozen = !evaluation && step < criticWarmup
   const learned = highEntropyShare === undefined ? undefined : highEntropyMasks(examples, highEntropyShare)
   const prepared = examples.map((example, i) => ({
     ...example,
     policyFrozen,
     ...(learned === undefined ? {} : { learned: learned[i] }),
   }))
-  if (kl?.adaptive !== undefined && !policyFrozen) controller.update(meanKl(examples), examples.length)
+  if (kl?.adaptive !== undefined && !policyFrozen && !evaluation) controller.update(meanKl(examples), examples.length)
   return prepared
 }
 

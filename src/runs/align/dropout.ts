@@ -14,13 +14,9 @@ export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterio
       : { prepare: async (examples, context) => (await criterion.prepare?.(examples, context)) ?? examples }),
     ...(carried === undefined ? {} : { carried }),
     loss(model, batch, how) {
-      const { training } = model
-      model.eval()
-      try {
-        return criterion.loss(model, batch, how)
-      } finally {
-        if (training) model.train()
-      }
+      // The mode is not set back: layers that backward recomputes must compute as they did in forward.
+      if (model.training) model.eval()
+      return criterion.loss(model, batch, how)
     },
     describe: (example, decode) => criterion.describe(example, decode),
   }

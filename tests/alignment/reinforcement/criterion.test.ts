@@ -10,9 +10,14 @@ import {
   policySchema,
   policyTerms,
   type RolloutExample,
+  rolloutEqualities,
   scoreCompletions,
   scoreValues,
 } from '../../../src/alignment/index.ts'
+import type { PolicyBatch } from '../../../src/alignment/reinforcement/policy-batch.ts'
+import { policyLoss } from '../../../src/alignment/reinforcement/policy-terms.ts'
+import { quantizeWeights } from '../../../src/models/index.ts'
+import { withoutDropout } from '../../../src/runs/align/dropout.ts'
 import { Generator } from '../../../src/tensor/index.ts'
 import { computeGradients } from '../../../src/training/index.ts'
 import { build } from '../../objectives/small-models.ts'
@@ -241,6 +246,112 @@ describe('a critic', () => {
     release()
     const after = await prepareFor(parts, input, examples, 3)
     expect(after.prepared.some(({ policyFrozen }) => policyFrozen)).toBe(false)
+  })
+})
+
+describe('policy, critic and reference on one frozen base', () => {
+  it('share its tensors, and train none of them', async () => {
+    const { model, critic, parameters } = policyAndCritic('llama', 'adapter')
+    expect(critic?.model.body).toBe(model.body)
+    const base = [...model.parameters()].filter(([path]) => !path.includes('.adapters.'))
+    expect(base.some(([, tensor]) => tensor.requiresGrad)).toBe(false)
+    const bytes = (tensors: Iterable<{ size: number }>) => [...tensors].reduce((sum, { size }) => sum + size, 0)
+    expect(bytes(parameters.values())).toBeLessThan(0.5 * bytes(base.map(([, tensor]) => tensor)))
+  })
+
+  it('work with a quantised base, whose reference is the base without adapters', async () => {
+    const quantised = build('llama', 'causal-lm', { hiddenSize: 64, intermediateSize: 64 })
+    quantizeWeights(quantised, 'nf4')
+    const parts = policyAndCritic('llama', 'adapter', quantised)
+    const examples = await inventedRollouts(parts.model, true)
+    const reference = await gradientsOf(parts, full, examples)
+    expect([...reference.values.keys()].some((path) => path.startsWith('critic.'))).toBe(true)
+    expectSame(await gradientsOf(parts, full, examples, { recompute: 2 }), reference, 'recomputed')
+    const off = adaptersOf(parts.model)
+    off.activate([])
+    const [bare] = await scoreCompletions(parts.model, examples, { microTokens: 512, padded: true })
+    off.activate('policy')
+    const [adapted] = await scoreCompletions(parts.model, examples, { microTokens: 512, padded: true })
+    expect(apart(bare.logProbs, adapted.logProbs)).toBeGreaterThan(1e-3)
+  })
+})
+
+describe('what others get wrong', () => {
+  const parts = policyAndCritic('llama', 'none')
+  const input: PolicyInput = { loss: { type: 'dapo' }, temperature: 0.7 }
+  const sumOf = (examples: readonly RolloutExample[]) =>
+    examples.reduce((sum, { mask }) => sum + mask.reduce((count, own) => count + own, 0), 0)
+
+  it('the divisor counts the tokens of this step, not those of the whole rollout', async () => {
+    // TRL #6024: with mini-batches, the loss of a step was divided by the tokens of all of them.
+    const examples = await inventedRollouts(parts.model, false)
+    const [whole, first, second] = [examples, examples.slice(0, 3), examples.slice(3)]
+    const losses = await Promise.all(
+      [whole, first, second].map(async (part) => (await gradientsOf(parts, input, part)).loss),
+    )
+    const [a, b] = [sumOf(first), sumOf(second)]
+    expect(losses[0]).toBeCloseTo((losses[1] * a + losses[2] * b) / (a + b), 6)
+  })
+
+  it('the ratio is 1 only if the temperature of sampling divides the logits in training too', async () => {
+    // TRL #4159. The answers were sampled at 0.7.
+    const examples = await inventedRollouts(parts.model, false)
+    const scores = await scoreCompletions(parts.model, examples, { microTokens: 64, padded: true, temperature: 0.7 })
+    const sampled = examples.map(({ samplingLogProbs, ...rest }, i) => ({ ...rest, oldLogProbs: scores[i].logProbs }))
+    expect((await gradientsOf(parts, input, sampled)).metrics.ratioDeviation).toBeLessThan(1e-9)
+    const forgotten = { ...input, temperature: 1 }
+    expect((await gradientsOf(parts, forgotten, sampled)).metrics.ratioDeviation).toBeGreaterThan(1e-3)
+    const how = { microTokens: 64, padded: true }
+    const [, right] = await rolloutEqualities(parts.model, sampled, { ...how, temperature: 0.7 })
+    const [padding, wrong] = await rolloutEqualities(parts.model, sampled, how)
+    expect(right).toMatchObject({ name: 'logRatio', holds: true })
+    expect(wrong).toMatchObject({ name: 'logRatio', holds: false })
+    expect(padding).toMatchObject({ name: 'padding', holds: true })
+  })
+
+  it('fused log-probabilities have the gradients of plain ones, with importance weights and masks', async () => {
+    // Liger #1082: a fused kernel ignored the weights.
+    const settings = { ...full, entropy: 0, loss: { type: 'gspo-token' } } satisfies PolicyInput
+    const examples = await inventedRollouts(parts.model, false)
+    const fused = await gradientsOf(parts, settings, examples)
+    const { criterion, prepared } = await prepareFor(parts, settings, examples)
+    const batch = criterion.collate(prepared, { padded: true }) as PolicyBatch
+    const { logits } = parts.model.forward(batch.inputs)
+    const rows = logits.flatten(0, 1).indexSelect(0, batch.places).div(0.7).logSoftmax(-1)
+    const logProbs = rows.gather(1, batch.targets.unsqueeze(1)).squeeze(1)
+    const config = policySchema.parse(settings)
+    const { terms } = policyLoss({ logProbs, entropy: logProbs.detach() }, batch, config, config.kl?.coefficient ?? 0)
+    const loss = terms.map(({ sum, weight, scale }) => sum.mul(scale / weight)).reduce((a, b) => a.add(b))
+    loss.backward()
+    expect(Math.abs(loss.item() - fused.loss)).toBeLessThan(1e-6)
+    const largest = largestOf([...fused.values.values()].map((values) => largestOf(values)))
+    for (const [path, tensor] of parts.parameters) {
+      expect(apart(tensor.grad?.toFloat32Array() ?? [], fused.values.get(path) ?? []), path).toBeLessThan(
+        2e-5 * largest,
+      )
+      tensor.grad = undefined
+    }
+  })
+
+  it('layers that are recomputed have no dropout where the forward pass had none', async () => {
+    const noisy = policyAndCritic('gpt2', 'none', build('gpt2', 'causal-lm', { hiddenDropout: 0.5 }))
+    const examples = await inventedRollouts(noisy.model, false)
+    noisy.model.train()
+    const reference = await gradientsOf(noisy, input, examples)
+    noisy.model.train()
+    expectSame(await gradientsOf(noisy, input, examples, { recompute: 2 }), reference, 'recomputed')
+    noisy.model.train()
+    const wrapped = withoutDropout(policyCriterion(policySchema.parse({ ...input, dropout: true })))
+    noisy.model.train()
+    const options = { microTokens: 8192, padded: true, recompute: 2, generator: new Generator(3) }
+    const trainable = { model: noisy.model, objective: wrapped, parameters: noisy.parameters }
+    const { gradients, release } = await computeGradients(trainable, examples, options)
+    for (const [path, expected] of reference.values)
+      expect(apart(gradients.get(path)?.toFloat32Array() ?? [], expected), path).toBeLessThan(1e-4)
+    release()
+    noisy.model.train()
+    const dropped = await gradientsOf(noisy, { ...input, dropout: true }, examples)
+    expect(Math.abs(dropped.loss - reference.loss)).toBeGreaterThan(1e-3)
   })
 })
 

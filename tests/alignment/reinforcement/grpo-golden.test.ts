@@ -1,5 +1,6 @@
 // Policy losses with their gradients and statistics, advantages and the penalty of long answers against TRL 1.16, by
-// make-grpo.py. One difference is intended: TRL's mean over answers counts masked ones, see rollouts.test.ts.
+// make-grpo.py, and of GSPO-token against TRL 1.9.2, by make-ppo.py. One difference is intended: TRL counts masked answers
+// in the divisor, which criterion.test.ts holds ours not to do.
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import {
@@ -48,6 +49,9 @@ const golden = JSON.parse(readFileSync(new URL('golden/grpo.json', import.meta.u
   advantages: { weights: number[]; cases: AdvantageCase[] }
   overlong: { lengths: number[]; penalties: number[] }
 }
+const { gspoToken } = JSON.parse(readFileSync(new URL('golden/ppo.json', import.meta.url), 'utf8')) as {
+  gspoToken: LossCase[]
+}
 const { tokens } = golden
 const { lengths } = tokens
 
@@ -64,6 +68,7 @@ const settingsOf = ({ config }: LossCase): PolicyInput => {
     cispo: { type: 'cispo', maxRatio: high ?? 5 },
     sapo: { type: 'sapo' },
     gmpo: { type: 'gmpo', ...clip },
+    'gspo-token': { type: 'gspo-token', ...clip },
     rloo: { type: 'rloo', ...clip },
   }
   return {
@@ -107,7 +112,7 @@ const trained = lengths.flatMap((length, i) =>
 const flat = (values: number[][]) => trained.map(([i, t]) => values[i][t])
 
 describe('a policy loss is that of TRL', () => {
-  it.each(golden.losses.map((one) => [JSON.stringify(one.config), one] as const))('%s', (_, one) => {
+  it.each([...golden.losses, ...gspoToken].map((one) => [JSON.stringify(one.config), one] as const))('%s', (_, one) => {
     const config = policySchema.parse(settingsOf(one))
     const withoutSampling = one.config.importance === undefined
     const examples = rollouts(topEntropy(one.config.top_entropy)).map(({ samplingLogProbs, ...rest }) =>

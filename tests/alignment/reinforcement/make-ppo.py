@@ -1,4 +1,5 @@
 """Golden values of PPO: TRL 1.9.2, the last with a PPO trainer: rewards of tokens, GAE, whitening, policy and value loss.
+Also of GSPO-token, which later versions lack, on the log-probabilities that make-grpo.py has written.
 
     HF_HUB_OFFLINE=1 python tests/alignment/reinforcement/make-ppo.py
 
@@ -9,7 +10,9 @@ invented numbers; what it whitens, averages and differentiates is recorded.
 import json
 import os
 import tempfile
+from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
@@ -19,6 +22,7 @@ import trl
 from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
+from trl.experimental.gspo_token import GRPOTrainer as GspoTokenTrainer
 from trl.experimental.ppo import PPOConfig, PPOTrainer
 from trl.experimental.ppo import ppo_trainer as module
 
@@ -143,12 +147,40 @@ cases = [
     run(2, kl_estimator="k3", gamma=0.97, lam=0.9),
     run(3, whiten_rewards=True, kl_coef=0.2, cliprange=0.1, cliprange_value=0.3, vf_coef=0.5),
 ]
+
+
+def gspo_token(low, high):
+    tokens = json.loads((OUT / "grpo.json").read_text())["tokens"]
+    read = lambda name: torch.tensor(tokens[name], dtype=torch.float64)  # noqa: E731
+    new, old = read("new").requires_grad_(True), read("old")
+    width = new.shape[1]
+    mask = torch.tensor([[float(t < n) for t in range(width)] for n in tokens["lengths"]], dtype=torch.float64)
+    used = mask * read("toolMask")
+    ids = torch.zeros(len(mask), width, dtype=torch.long)
+    same = lambda x, **k: x  # noqa: E731
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(delta=None), accelerator=SimpleNamespace(gather=same, reduce=same),
+        model=SimpleNamespace(training=True), current_gradient_accumulation_steps=1, loss_type="grpo",
+        importance_sampling_level="sequence_token", epsilon_low=low, epsilon_high=high, beta=0.0,
+        top_entropy_quantile=1.0, use_vllm=False, _metrics=defaultdict(lambda: defaultdict(list)),
+        _get_per_token_logps_and_entropies=lambda *a, **k: (new, torch.zeros_like(new), None),
+    )
+    inputs = {
+        "prompt_ids": ids[:, :1], "prompt_mask": ids[:, :1] + 1, "completion_ids": ids, "completion_mask": used,
+        "advantages": read("advantages"), "old_per_token_logps": old,
+    }
+    loss = GspoTokenTrainer._compute_loss(trainer, trainer.model, inputs)
+    loss.backward()
+    return {"config": {"loss_type": "gspo-token", "low": low, "high": high}, "loss": loss.item(), "gradient": (new.grad * used).tolist()}
+
+
 golden = {
     "made with": {"trl": trl.__version__, "torch": torch.__version__},
     "answers": ANSWERS,
     "end": EOS,
     "missingEosPenalty": 1.0,
     "cases": cases,
+    "gspoToken": [gspo_token(0.1, 0.15), gspo_token(3e-4, 4e-4)],
 }
 (OUT / "ppo.json").write_text(json.dumps(golden) + "\n")
 print(trl.__version__, [len(c["whitened"]) for c in cases], cases[0]["updates"][0]["policyLoss"])

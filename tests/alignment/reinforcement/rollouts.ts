@@ -15,13 +15,13 @@ const fill = (tensors: Iterable<Tensor>, seed: number) => {
   })
 }
 
-const quiet: Partial<Record<ModelType, object>> = {
+const quiet: Partial<Record<ModelType, Record<string, unknown>>> = {
   gpt2: { embeddingDropout: 0, hiddenDropout: 0, attentionDropout: 0 },
 }
 
 /** A policy with LoRA on a frozen base, a critic, and all that is trained. */
-export const policyAndCritic = (type: ModelType, kind: CriticKind) => {
-  const model: Model = build(type, 'causal-lm', { ...quiet[type] })
+export const policyAndCritic = (type: ModelType, kind: CriticKind, base = build(type, 'causal-lm', quiet[type])) => {
+  const model: Model = base
   const policy = applyAdapter(model, { type: 'lora', rank: 3 }, { name: 'policy' })
   fill(policy.trainable.values(), 5)
   const parameters = new Map(policy.trainable)
@@ -72,7 +72,8 @@ const inventedAnswers = (withCritic: boolean): RolloutExample[] => {
       Float32Array.from({ length: count }, () => scale * random.normal())
     const masked = (t: number) => i === 5 || (i % 2 === 1 && t % 4 === 2)
     return {
-      ids: Uint32Array.from({ length: promptTokens + length }, () => 7 + random.integer(110)),
+      // Every fourth token has the id that padding has.
+      ids: Uint32Array.from({ length: promptTokens + length }, (_, t) => (t % 4 === 3 ? 0 : 7 + random.integer(110))),
       starts: [0],
       promptTokens,
       mask: Uint8Array.from({ length }, (_, t) => (masked(t) ? 0 : 1)),

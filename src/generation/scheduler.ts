@@ -93,6 +93,7 @@ export class GenerationScheduler {
     if (prefixCacheBytes > 0) this.#prefixes = new PrefixStore(prefixCacheBytes)
     this.#rows = this.#maxRows
     this.#cache = new SlotCache(model.facts.numLayers, 1)
+    model.ready()
     // A decoding step multiplies every weight by a few rows, and the kernel for that needs row-major weights.
     model.body.makeContiguous()
   }

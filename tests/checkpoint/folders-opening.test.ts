@@ -12,8 +12,10 @@ import {
   saveModel,
 } from '../../src/checkpoint/index.ts'
 import { CheckpointError } from '../../src/core/index.ts'
-import { generate } from '../../src/generation/index.ts'
+import { GenerationScheduler, generate } from '../../src/generation/index.ts'
 import { quantizeWeights, withHead } from '../../src/models/index.ts'
+import { scoreContinuations } from '../../src/tasks/language-modelling/continuations.ts'
+import { scoreBatch } from '../../src/tasks/language-modelling/scoring.ts'
 import { noGrad, ones, zeros } from '../../src/tensor/index.ts'
 import { batch, changeConfig, changeWeights, sameState, smallFolder } from './folders-fixture.ts'
 
@@ -398,6 +400,9 @@ describe('weights that are not finite', () => {
         expect(() => model.forward({ inputIds })).toThrow(message)
         expect(() => model.bodyForward({ inputIds })).toThrow(message)
         await expect(generate(model, undefined, [[1, 2]])).rejects.toThrow(message)
+        expect(() => new GenerationScheduler(model)).toThrow(message)
+        expect(() => scoreBatch(model, [{ ids: [1, 2], places: [0], labels: [2] }])).toThrow(message)
+        expect(() => scoreContinuations(model, [{ prompt: [1], continuations: [[2]] }])).toThrow(message)
         expect(() => withHead(model, 'sequence-classification').forward({ inputIds })).toThrow(message)
         if (dtype !== 'float16') expect(() => quantizeWeights(model, 'int8')).toThrow(/gpt2: Expected finite weights/)
         const unchecked = await loadModel(at, { checkWeights: false, dtype: 'float32' })

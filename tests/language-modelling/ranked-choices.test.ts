@@ -96,7 +96,7 @@ describe('ranked choices', () => {
       { prompt: [20], continuations: [[21, 22]] },
       { prompt: [30, 31], continuations: [[32], [33]] },
     ]
-    const scored = model as unknown as ScoredModel
+    const scored: ScoredModel = model
     const together = scoreContinuations(scored, groups)
     groups.forEach(({ prompt, continuations }, g) => {
       const apart = scoreBatch(

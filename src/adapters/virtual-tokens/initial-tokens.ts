@@ -72,6 +72,7 @@ export const captureKeysAndValues = (
     return { host, hook }
   })
   try {
+    model.ready()
     const row = ids.unsqueeze(0)
     const isPair = model.facts.decoderStartTokenId !== undefined
     model.body.forward({ inputIds: row, ...(isPair && { decoderInputIds: row }) })

@@ -45,9 +45,13 @@ const maskOf = (pads: readonly number[], known: number, length: number, device: 
   }
 }
 
-/** The score of each continuation of each prompt. The model must be in evaluation mode. */
+/**
+ * The score of each continuation of each prompt. The model must be in evaluation mode.
+ * @throws CheckpointError for loaded weights that are not finite
+ */
 export const scoreContinuations = (model: ScoredModel, groups: readonly PromptContinuations[]): PieceScore[][] => {
   if (groups.length === 0) return []
+  model.ready()
   const { device } = model.body.embedTokens.weight
   const longest = Math.max(...groups.map(({ prompt }) => prompt.length))
   const pads = groups.map(({ prompt }) => longest - prompt.length)

@@ -11,6 +11,8 @@ export interface ScoredModel {
   readonly head: Module
   readonly facts: BodyFacts
   readonly training: boolean
+  /** Checks weights that were not checked when they were loaded. */
+  ready(): void
   train(): unknown
   eval(): unknown
 }
@@ -89,8 +91,12 @@ export async function* scorePieces<P extends Piece>(
   }
 }
 
-/** The scores of pieces in one packed batch, without attention between pieces. */
+/**
+ * The scores of pieces in one packed batch, without attention between pieces.
+ * @throws CheckpointError for loaded weights that are not finite
+ */
 export const scoreBatch = (model: ScoredModel, pieces: readonly Piece[]): PieceScore[] => {
+  model.ready()
   const tokens = pieces.reduce((sum, { ids }) => sum + ids.length, 0)
   const count = pieces.reduce((sum, { labels }) => sum + labels.length, 0)
   if (count === 0) return pieces.map(() => ({ logProbability: 0, correct: 0 }))

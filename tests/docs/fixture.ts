@@ -39,6 +39,17 @@ const writeData = (folder: string): void => {
     ],
   }))
   writeFileSync(join(folder, 'chats.jsonl'), chats.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const pairs = rows.map(({ text }) => ({
+    chosen: [
+      { role: 'user', content: text },
+      { role: 'assistant', content: 'It is.' },
+    ],
+    rejected: [
+      { role: 'user', content: text },
+      { role: 'assistant', content: 'Why not?' },
+    ],
+  }))
+  writeFileSync(join(folder, 'pairs.jsonl'), pairs.map((row) => `${JSON.stringify(row)}\n`).join(''))
   mkdirSync(join(folder, 'books'))
   const books = join(root, 'quickstart/data/books')
   for (const name of readdirSync(books)

@@ -109,7 +109,8 @@ export const cachedReference = async (
       return [...caches.values()].flatMap(({ damaged }) => damaged)
     },
     precompute: async (completions, options) => {
-      const { size } = await complete(completions, options)
+      // Both answers to a prompt are neighbours: the prompt is computed once.
+      const { size } = await complete(completions, { shared: true, ...options })
       await flush()
       return size
     },

@@ -124,6 +124,8 @@ export interface Criterion<Example = unknown> {
   tokens(example: Example): number
   /** The weight of each loss term, by name. */
   weights(example: Example): Record<string, number>
+  /** Number of tokens with a loss, where the weights count something else, such as pairs. */
+  trainedTokens?(example: Example): number
   /**
    * Puts examples into a batch.
    * @throws DataError without examples, ConfigError for packed rows that are not supported

@@ -104,7 +104,9 @@ const firstBatch = <Example>({
     return { example: stream.online.describe(), tokens, cut: 0, trained: tokens / 2 }
   }
   const { examples, tokens, cut } = takeBatch(stream, objective.tokens, 0, batch)
-  const trained = Math.max(...Object.values(totalWeights(objective, examples)))
+  const largest = Math.max(...Object.values(totalWeights(objective, examples)))
+  const counted = examples.reduce((sum, example) => sum + (objective.trainedTokens?.(example) ?? 0), 0)
+  const trained = objective.trainedTokens === undefined ? largest : counted
   const first = examples.find((example) => Object.values(objective.weights(example)).some((weight) => weight > 0))
   return { example: first === undefined ? '' : objective.describe(first, decode), tokens, cut, trained }
 }

@@ -299,6 +299,16 @@ describe('refuses', () => {
   })
 })
 
+it('counts the tokens that are trained, prompts only where they are', () => {
+  const reference = modelReference(build('llama', 'causal-lm'))
+  const [{ chosen, rejected }] = pairs
+  const answers = chosen.ids.length - chosen.promptTokens + rejected.ids.length - rejected.promptTokens
+  const counted = (input: PreferenceInput) =>
+    preferenceCriterion(checked(input), { reference }).trainedTokens?.(pairs[0])
+  expect(counted({ type: 'dpo' })).toBe(answers)
+  expect(counted({ type: 'orpo' })).toBe(answers + chosen.promptTokens - 1)
+})
+
 it('shows pairs and rated completions with their trained tokens marked', () => {
   const reference = modelReference(build('llama', 'causal-lm'))
   const decode = (list: readonly number[]) => list.join(' ')

@@ -142,6 +142,10 @@ class RatingCriterion implements Criterion<RatedCompletion> {
     return { [preferenceTerm]: 1 }
   }
 
+  trainedTokens(example: RatedCompletion): number {
+    return completionLength(example)
+  }
+
   async prepare(examples: readonly RatedCompletion[], context: PrepareContext): Promise<readonly RatedCompletion[]> {
     const { model, microTokens, padded, device } = context
     const how = { microTokens, padded, device }

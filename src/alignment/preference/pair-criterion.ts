@@ -137,6 +137,10 @@ class PairCriterion implements Criterion<PreferencePair> {
     return { [preferenceTerm]: 1, ...(sftWeight > 0 ? { [sftTerm]: completionLength(this.#scored(chosen)) } : {}) }
   }
 
+  trainedTokens({ chosen, rejected }: PreferencePair): number {
+    return completionLength(this.#scored(chosen)) + completionLength(rejected)
+  }
+
   /** The chosen completion with all tokens that are scored: its prompt too, where the cross entropy has it. */
   #scored(chosen: CompletionTokens): CompletionTokens {
     return this.#objective.options.sftPrompt ? { ...chosen, promptTokens: 1 } : chosen

@@ -8,6 +8,9 @@ export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterio
     unpadded: criterion.unpadded,
     tokens: (example) => criterion.tokens(example),
     weights: (example) => criterion.weights(example),
+    ...(criterion.trainedTokens === undefined
+      ? {}
+      : { trainedTokens: (example) => criterion.trainedTokens?.(example) ?? 0 }),
     collate: (examples, how) => criterion.collate(examples, how),
     ...(criterion.prepare === undefined
       ? {}

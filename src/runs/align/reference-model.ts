@@ -1,8 +1,9 @@
-// The reference model of an alignment run: the base with adapters off, or a frozen copy; its log-probabilities may be cached on disk.
+// The reference model of an alignment run: the base with adapters off, a copy of the adapter, or a frozen copy of the model; its log-probabilities may be cached on disk.
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
 import {
+  adapterCopyReference,
   adaptersOffReference,
   type CompletionTokens,
   cachedReference,
@@ -83,7 +84,9 @@ export const openReference = async (
       `Expected no \`reference.precision\` with the variant ${recipe.variant}, whose reference is the base with adapters off, got ${precision}. Set \`frozenWeights\` to quantise the base.`,
     )
   if (!inPlace) {
-    const reference = adaptersOffReference(applied)
+    // A reference that follows the policy has an adapter of its own.
+    const follows = recipe.settings.referenceSyncSteps !== undefined
+    const reference = follows ? adapterCopyReference(applied) : adaptersOffReference(applied)
     if (!cache) return reference
     applied.enable(false)
     const identity = await identityOf(recipe, applied)

@@ -242,6 +242,14 @@ export const sequenceClassification = defineTask<
       return { id, label: String(predicted).trim(), ...shares }
     throw new ConfigError(`Expected a label for \`label\`, got ${show(predicted)}.`)
   },
+  warnings(records, predictions, { multiLabel }) {
+    const given = (labels: readonly (string | undefined)[]) => [...new Set(labels)]
+    const predicted = given(predictions.map(({ label, labels }) => (multiLabel ? labels?.join(', ') : label)))
+    const known = given(records.map(({ labels }) => labels?.join(', ')))
+    if (predictions.length < 2 || predicted.length > 1 || known.length < 2) return []
+    const answer = predicted[0] === '' ? 'no label' : `"${predicted[0]}"`
+    return [`The model predicts ${answer} for every record.`]
+  },
   baselines(trained, records, { multiLabel }, random) {
     const counts = countValues(trained.flatMap(({ labels }) => labels ?? []))
     const labels = sortedLabels(counts.keys())

@@ -15,6 +15,7 @@ svg { width: 100%; height: auto } svg text { font-size: 11px; fill: var(--soft) 
 .s0 { color: var(--c0) } .s1 { color: var(--c1) } .s2 { color: var(--c2) } .s3 { color: var(--c3) } .s4 { color: var(--c4) } .s5 { color: var(--c5) }
 table { border-collapse: collapse } td, th { text-align: left; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid var(--grid); vertical-align: top }
 .point circle { fill: currentColor } .point path { stroke: currentColor; fill: none; opacity: .6 } .point text { fill: var(--ink) }
+.warning { border-left: 4px solid var(--c1); padding-left: .6rem }
 .reference { stroke: var(--soft); stroke-dasharray: 4 4 }
 td.number { text-align: right; font-variant-numeric: tabular-nums } pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0 1rem }
 `

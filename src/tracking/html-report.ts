@@ -5,6 +5,7 @@ import { chartsOf } from './report-sections.ts'
 import { type RunCard, runCardRows } from './run-card.ts'
 import { escapeHtml, renderSvg } from './svg-chart.ts'
 import { describeRun } from './text-report.ts'
+import { verdictTable } from './verdict.ts'
 
 /** Title and run card of a report. */
 export interface HtmlReportOptions {
@@ -21,6 +22,7 @@ export const renderHtmlReport = (history: RunHistory, { name = 'Run', card }: Ht
   const hashes = Object.entries(card?.dataHashes ?? {})
   const body = [
     `<h1>${escapeHtml(name)}</h1><p>${escapeHtml(describeRun(history))}</p>`,
+    section('Result', card === undefined ? '' : resultOf(card)),
     section('Curves', charts && `<div class="charts">${charts}</div>`),
     section('Evaluations', evaluationTable(history.evaluations)),
     section('Incidents', htmlTable(['step', 'time', 'kind', 'message'], incidents)),
@@ -41,6 +43,12 @@ export const renderHtmlReport = (history: RunHistory, { name = 'Run', card }: Ht
         section('Configuration', `<pre>${escapeHtml(JSON.stringify(card.config, null, 2) ?? '')}</pre>`),
   ]
   return htmlPage(name, body.filter(Boolean).join('\n'))
+}
+
+const resultOf = (card: RunCard): string => {
+  const { head, rows } = verdictTable(card)
+  const warnings = (card.warnings ?? []).map((warning) => `<p class="warning">${escapeHtml(warning)}</p>`)
+  return warnings.join('') + htmlTable(head, rows)
 }
 
 /** One row per step, one column per metric. */

@@ -141,6 +141,28 @@ describe('reports', () => {
     expect(html).not.toContain('NaN')
   })
 
+  test('begin with the result, beside the scores of predictions that take no training', async () => {
+    const folder = join(root, 'result')
+    const tracker = await trackRun(folder)
+    events.forEach(tracker.append)
+    tracker.close()
+    const references = [{ name: 'majority class', metrics: { accuracy: 0.505, f1: 0.34 } }]
+    const warnings = ['accuracy 0.505 is <not> better']
+    const results = { accuracy: 0.505, f1: 0.41234 }
+    await writeRunCard(folder, makeRunCard({ ...input, results, mainMetric: 'accuracy', references, warnings }))
+    const [text, html] = (await writeReports(folder)).map((path) => readFileSync(path, 'utf8'))
+    expect(text.split('\n').slice(1, 5)).toEqual([
+      '',
+      'Result',
+      '  accuracy 0.505 (majority class 0.505)',
+      '  warning: accuracy 0.505 is <not> better',
+    ])
+    expect(text.indexOf('Result')).toBeLessThan(text.indexOf('\nLoss\n'))
+    const page = parsePage(html)
+    for (const part of ['this model', '0.4123', 'majority class', '0.34', warnings[0]]) expect(page.text).toContain(part)
+    expect(html.indexOf('Result')).toBeLessThan(html.indexOf('Curves'))
+  })
+
   test('of a long run stay small and keep every extreme', async () => {
     const { renderHtmlReport } = await import('./html-report.ts')
     const long = await gatherHistory(

@@ -47,6 +47,12 @@ export interface RunCardInput {
   currency?: string
   /** Final or best results by metric. */
   results?: Record<string, number>
+  /** The metric that tells the model from the references. */
+  mainMetric?: string
+  /** Scores of predictions that take no training, on the same records. */
+  references?: { name: string; metrics: Record<string, number> }[]
+  /** Sentences about results that show that the model learned little. */
+  warnings?: string[]
   /** How often the run was resumed. */
   resumed?: number
 }

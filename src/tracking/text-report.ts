@@ -4,6 +4,7 @@ import { type CurveOptions, renderCurves } from './curve.ts'
 import { bestOf, type RunHistory } from './history.ts'
 import { chartsOf } from './report-sections.ts'
 import { type RunCard, runCardRows } from './run-card.ts'
+import { verdictLines } from './verdict.ts'
 
 /** Options of `renderTextReport`. */
 export interface TextReportOptions extends Pick<CurveOptions, 'width' | 'style' | 'color'> {
@@ -13,15 +14,14 @@ export interface TextReportOptions extends Pick<CurveOptions, 'width' | 'style' 
   samples?: number
 }
 
-/** Curves, evaluations, incidents, samples and the card, in reading order. */
+/** The result first, then evaluations, incidents, curves, samples and the card. */
 export const renderTextReport = (history: RunHistory, options: TextReportOptions = {}): string => {
   const { name, card, samples = 3, width = 80, style, color } = options
   const parts = [`${name === undefined ? 'Run' : name}: ${describeRun(history)}`]
-  for (const { title, series, axis } of chartsOf(history))
-    parts.push(renderCurves(series, { title, axis, width, style, color, height: 12, xLabel: 'step' }))
   const lines = (title: string, list: string[]) => {
     if (list.length > 0) parts.push([title, ...list.map((line) => `  ${line}`)].join('\n'))
   }
+  if (card !== undefined) lines('Result', verdictLines(card))
   lines('Evaluations', evaluationLines(history))
   lines(
     `Incidents (${history.incidents.length})`,
@@ -33,6 +33,8 @@ export const renderTextReport = (history: RunHistory, options: TextReportOptions
     'Notes',
     history.notes.map(({ step, message }) => `step ${step}: ${message}`),
   )
+  for (const { title, series, axis } of chartsOf(history))
+    parts.push(renderCurves(series, { title, axis, width, style, color, height: 12, xLabel: 'step' }))
   lines(
     'Samples',
     (samples > 0 ? history.samples.slice(-samples) : []).flatMap(({ step, prompt, text }) => [

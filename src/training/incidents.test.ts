@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { describeNonFinite, SpikeWatch } from './incidents.ts'
+import { describeNonFinite, RiseWatch, SpikeWatch } from './incidents.ts'
 
 const nothing = { loss: '2.5', parameters: [], weights: [], examples: [] }
 
@@ -34,4 +34,27 @@ it('keeps the last 64 losses, and continues from those of a checkpoint', () => {
   const given = [1, 2]
   new SpikeWatch(given).add(3)
   expect(given).toEqual([1, 2])
+})
+
+it('detects a loss that rises far above its start, once, and says so at the end', () => {
+  const watch = new RiseWatch()
+  // By hand: the mean of the last eight is 347, more than twice the first loss and a nat above it.
+  const lines = [0.72, ...Array.from({ length: 12 }, () => 347)].map((loss) => watch.add(loss))
+  expect(lines.findIndex((line) => line !== undefined)).toBe(7)
+  expect(lines.filter((line) => line !== undefined)).toHaveLength(1)
+  expect(watch.warnings()).toEqual([
+    'Loss rose far above its start: 0.72 at the first step, 347 on average in the last 8. Lower `learningRate`.',
+  ])
+})
+
+it('takes neither the noise of small batches nor a short excursion for a rise', () => {
+  const noisy = new RiseWatch()
+  for (let i = 0; i < 50; i++) expect(noisy.add(0.5 + (i % 3))).toBeUndefined()
+  expect(noisy.warnings()).toEqual([])
+  const back = new RiseWatch()
+  for (const loss of [2, 90, 90, ...Array.from({ length: 9 }, () => 1)]) back.add(loss)
+  expect(back.warnings()).toEqual([])
+  const negative = new RiseWatch()
+  for (const loss of [-3, -2.5, -2.2]) negative.add(loss)
+  expect(negative.warnings()).toEqual([])
 })

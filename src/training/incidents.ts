@@ -83,3 +83,42 @@ export class SpikeWatch {
     if (this.#window.length > SpikeWatch.size) this.#window.shift()
   }
 }
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+const short = (value: number) => String(Number(value.toPrecision(4)))
+
+/** Detects a loss that rises far above the one that training began with, however slowly, so that no single step is a spike. */
+export class RiseWatch {
+  #start: number | undefined
+  #recent: number[] = []
+  #risen = false
+  static readonly size = 8
+
+  /** Takes the loss of a step. @returns a sentence, the first time that the mean of the last steps is far above the first loss */
+  add(loss: number): string | undefined {
+    if (!Number.isFinite(loss)) return undefined
+    this.#start ??= loss
+    this.#recent.push(loss)
+    if (this.#recent.length > RiseWatch.size) this.#recent.shift()
+    const far = this.#recent.length === RiseWatch.size && this.#isFar()
+    if (!far || this.#risen) return undefined
+    this.#risen = true
+    return this.#describe()
+  }
+
+  /** What a finished run says of its last steps. */
+  warnings(): string[] {
+    return this.#recent.length > 1 && this.#isFar() ? [this.#describe()] : []
+  }
+
+  /** Batches of few examples differ much, so a loss counts as risen only when it has more than doubled, and by a nat or more. */
+  #isFar(): boolean {
+    const start = this.#start ?? Number.NaN
+    return mean(this.#recent) > start + Math.abs(start) + 1
+  }
+
+  #describe(): string {
+    const { length } = this.#recent
+    return `Loss rose far above its start: ${short(this.#start ?? Number.NaN)} at the first step, ${short(mean(this.#recent))} on average in the last ${length}. Lower \`learningRate\`.`
+  }
+}

@@ -18,7 +18,7 @@ export {
   totalWeights,
   trainedParameters,
 } from './gradients.ts'
-export { describeNonFinite, type NonFiniteReport } from './incidents.ts'
+export { describeNonFinite, type NonFiniteReport, RiseWatch } from './incidents.ts'
 export type { TrainingProgress } from './interval-trigger.ts'
 export { initialState, type LoopState, resumedState } from './loop-state.ts'
 export { type PreFlight, type PreFlightFacts, preFlight } from './pre-flight.ts'

@@ -1,7 +1,7 @@
 // Shows a training run on stderr: the pre-flight report, the progress bar, and a line for each evaluation, incident and sample.
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import type { PretrainRecipe, RunListener, RunResult } from '../../runs/index.ts'
-import type { TrainingEvent } from '../../tracking/index.ts'
+import { describeReferences, type TrainingEvent } from '../../tracking/index.ts'
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
 import { matmulSpeed } from './matmul-speed.ts'
@@ -82,7 +82,8 @@ export const displayRun = (
 }
 
 /** The result of a run as text for a terminal. */
-export const renderRun = ({ out, model, reason, steps, tokens, seconds, loss, metrics }: RunResult): string => {
+export const renderRun = (result: RunResult): string => {
+  const { out, model, reason, steps, tokens, seconds, loss, metrics, warnings } = result
   const facts = [
     `${steps} steps`,
     `${formatCount(tokens)} tokens`,
@@ -92,5 +93,13 @@ export const renderRun = ({ out, model, reason, steps, tokens, seconds, loss, me
   const validation = Object.keys(metrics).length === 0 ? [] : [`validation: ${describeMetrics(metrics)}`]
   if (reason === 'interrupted')
     return [`Stopped: ${facts.join(', ')}.`, `Resume with: npx tunesmith resume ${out}`].join('\n')
-  return [`Finished: ${facts.join(', ')}`, ...validation, `model   ${model}`, `report  ${out}/report.html`].join('\n')
+  const compared = describeReferences({ ...result, results: metrics })
+  return [
+    `Finished: ${facts.join(', ')}`,
+    ...validation,
+    ...(compared === undefined ? [] : [`compared: ${compared}`]),
+    ...warnings.map((warning) => `warning: ${warning}`),
+    `model   ${model}`,
+    `report  ${out}/report.html`,
+  ].join('\n')
 }

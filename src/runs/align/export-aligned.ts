@@ -8,7 +8,9 @@ import type { Model } from '../../models/index.ts'
 import { type ScoreIntervals, scoreIntervals, type TaskResult } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
+import { finalScores, untrainedBase } from '../engine/final-scores.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/open-base.ts'
+import type { FinalScores } from '../engine/run-kind.ts'
 import { type SavedSample, writeChatTemplate } from '../finetune/specialist-files.ts'
 import type { AlignInputs, EncodedRecords } from './build.ts'
 import type { AlignmentPrediction, ScoredCompletion } from './scores.ts'
@@ -83,8 +85,8 @@ const predictionsOf = (
 const textOf = (text: string | readonly { content: string }[]) =>
   typeof text === 'string' ? text : (text.at(-1)?.content ?? '')
 
-/** Writes the model and everything beside it into a folder. @returns the final scores */
-export const exportAligned = async (aligned: Aligned, folder: string): Promise<Record<string, number>> => {
+/** Writes the model and everything beside it into a folder. @returns the final evaluation */
+export const exportAligned = async (aligned: Aligned, folder: string): Promise<FinalScores> => {
   const { inputs, encoded, applied } = aligned
   const { recipe, data, base, tokenizer } = inputs
   const started = performance.now()
@@ -94,19 +96,21 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<R
   const before = await baseFacts(aligned)
   const predictions = predictionsOf(aligned, policy, before?.scores)
   const metrics = intervalsOf(aligned, predictions)
+  const { mainMetric } = data.scores
+  const references = before === undefined ? [] : [untrainedScores(aligned, before.scores)]
   await writeSamples(aligned, answers, before?.answers)
   await exportAdapted(recipe, base, applied, folder, async (target) => {
     await writeEvaluationFiles(target, {
-      result: { ...countsOf(aligned, policy), metrics, mainMetric: data.scores.mainMetric, seconds, predictions },
+      result: { ...countsOf(aligned, policy), metrics, mainMetric, seconds, predictions },
       records: encoded.validationRecords,
       parameters: { trained: applied.parameterCount, total: applied.model.parameterCount },
-      references: before === undefined ? [] : [untrainedScores(aligned, before.scores)],
+      references,
     })
     // An adapter has its base's tokenizer, but needs the template that it was trained with.
     if (!applied.inPlace && (encoded.usesTemplate || recipe.tokenizer !== undefined)) await tokenizer.save(target)
     if (encoded.usesTemplate) await writeChatTemplate(target, encoded.encoder.template)
   })
-  return Object.fromEntries(Object.entries(metrics).map(([name, { value }]) => [name, value]))
+  return finalScores({ metrics, mainMetric }, references)
 }
 
 const intervalsOf = ({ inputs, encoded }: Aligned, predictions: readonly AlignmentPrediction[]): ScoreIntervals =>
@@ -114,7 +118,7 @@ const intervalsOf = ({ inputs, encoded }: Aligned, predictions: readonly Alignme
 
 /** The base compares with itself: its rewards are 0, and only its likelihoods tell the answers apart. */
 const untrainedScores = (aligned: Aligned, scores: readonly Scored[]): ReferenceScores => ({
-  name: 'untrained base',
+  name: untrainedBase,
   metrics: intervalsOf(aligned, predictionsOf(aligned, scores, scores)),
 })
 

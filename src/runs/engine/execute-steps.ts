@@ -13,6 +13,7 @@ import {
   pruneSnapshots,
   readSnapshot,
   removeLeftovers,
+  RiseWatch,
   resumedState,
   setAsideAfter,
   snapshotPath,
@@ -39,6 +40,7 @@ interface Latest {
   metrics: Record<string, number>
   /** Step of the best evaluation by `keep.best`. */
   best?: number
+  rise: RiseWatch
   reason: RunResult['reason']
 }
 
@@ -52,7 +54,7 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
   await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step })
   const { step, tokens, position: examples } = state
-  const latest: Latest = { step, tokens, examples, loss: Number.NaN, metrics: {}, reason: 'interrupted' }
+  const latest: Latest = { step, tokens, examples, loss: Number.NaN, metrics: {}, rise: new RiseWatch(), reason: 'interrupted' }
   if (state.best !== null) latest.best = state.best.step
   try {
     await startRecord(record, run, saved, flight, latest)
@@ -63,7 +65,7 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
     throw error
   }
   const { reason, step: steps, tokens: seen, loss } = latest
-  const { model, metrics = latest.metrics } = reason === 'finished' ? await exportModel(run, latest.best) : {}
+  const { model, scores } = reason === 'finished' ? await exportModel(run, latest.best) : {}
   const { parameters } = flight
   return record.finish({
     reason,
@@ -72,7 +74,9 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
     tokens: seen,
     examples: latest.examples,
     loss,
-    metrics,
+    metrics: latest.metrics,
+    ...scores,
+    ...(reason === 'finished' && { warnings: [...latest.rise.warnings(), ...(scores?.warnings ?? [])] }),
     parameters,
     flops: flight.flopsPerToken * seen,
     hashes: run.hashes,
@@ -144,6 +148,7 @@ const startRecord = async (
   }
   for await (const event of readEvents(join(out, runFiles.events))) {
     if (event.type === 'step') latest.loss = event.loss
+    if (event.type === 'step') latest.rise.add(event.loss)
     if (event.type === 'evaluation') latest.metrics = event.metrics
   }
   // A process that is killed between a checkpoint and its event leaves the event out.
@@ -188,6 +193,10 @@ const trainRun = async (
     if (event.type === 'evaluation' && event.best) latest.best = event.step
     if (event.type === 'end' && event.reason === 'finished') latest.reason = 'finished'
     record.append(event)
+    // The loss of examples that the model itself makes, rollouts, has no scale that its first step sets.
+    const rise = event.type === 'step' && stream.online === undefined ? latest.rise.add(event.loss) : undefined
+    if (rise !== undefined)
+      record.append({ type: 'incident', kind: 'divergence', time: event.time, step: event.step, message: rise })
   }
 }
 

@@ -5,7 +5,7 @@ import { saveModel } from '../../checkpoint/index.ts'
 import { writeFolderAtomic } from '../../core/index.ts'
 import { checkpointFiles, runFiles } from '../../tracking/index.ts'
 import { listSnapshots, readSnapshot, type SnapshotParts } from '../../training/index.ts'
-import type { BuiltRun } from './run-kind.ts'
+import type { BuiltRun, FinalScores } from './run-kind.ts'
 
 /** The parts of a run that a checkpoint stores. */
 export const partsOf = ({ trainable, stream, optimizer, average, weights }: BuiltRun): SnapshotParts => ({
@@ -22,7 +22,7 @@ export const partsOf = ({ trainable, stream, optimizer, average, weights }: Buil
 export const exportModel = async (
   run: BuiltRun,
   bestStep: number | undefined,
-): Promise<{ model: string; metrics?: Record<string, number> }> => {
+): Promise<{ model: string; scores?: FinalScores }> => {
   const { recipe, trainable, average } = run
   const model = join(recipe.out, runFiles.model)
   const snapshots = await listSnapshots(recipe.out)
@@ -37,7 +37,7 @@ export const exportModel = async (
     await readSnapshot(chosen.path, partsOf(run))
   average?.swapIn()
   try {
-    if (run.exportModel !== undefined) return { model, metrics: await run.exportModel(model) }
+    if (run.exportModel !== undefined) return { model, scores: await run.exportModel(model) }
     await saveModel(trainable.model, model, { tokenizer: run.tokenizerFiles })
     return { model }
   } finally {

@@ -31,6 +31,17 @@ export interface GeneratedSample {
   text: string
 }
 
+/** The final evaluation of a finished model. */
+export interface FinalScores {
+  metrics: Record<string, number>
+  /** The metric that tells the model from the references. */
+  mainMetric?: string
+  /** Scores of predictions that take no training, on the same records. */
+  references?: { name: string; metrics: Record<string, number> }[]
+  /** Sentences about results that show that the model learned little. */
+  warnings?: string[]
+}
+
 /** Everything that the training loop and the folder of a run need. */
 export interface BuiltRun {
   recipe: CommonRecipe
@@ -59,8 +70,8 @@ export interface BuiltRun {
   check?(): Promise<string[]>
   evaluate?(state: Pick<LoopState, 'microTokens'>): Promise<Record<string, number>>
   sample?(): Promise<GeneratedSample[]>
-  /** Writes the finished model, if it is not a copy of a checkpoint's, and returns the scores of its final evaluation. */
-  exportModel?(folder: string): Promise<Record<string, number>>
+  /** Writes the finished model, if it is not a copy of a checkpoint's, and returns its final evaluation. */
+  exportModel?(folder: string): Promise<FinalScores>
   close(): void
 }
 
@@ -74,10 +85,8 @@ export interface FitContext {
 }
 
 /** The outcome of a non-iterative fit. */
-export interface FitResult {
+export interface FitResult extends FinalScores {
   loss: number
-  /** Metrics on the validation data. */
-  metrics: Record<string, number>
   tokens: number
   examples: number
   /** Number of fitted parameters. */

@@ -31,4 +31,10 @@ export interface RunResult {
   loss: number
   /** Metrics of the finished model if it was evaluated, else of the last evaluation during training. */
   metrics: Record<string, number>
+  /** The metric that tells the model from the references. */
+  mainMetric?: string
+  /** Scores of predictions that take no training, on the same records: `majority class`, `untrained base` … */
+  references?: { name: string; metrics: Record<string, number> }[]
+  /** Sentences about results that show that the model learned little; empty for a run that looks sound. */
+  warnings: string[]
 }

@@ -11,19 +11,18 @@ import {
   writeRunCard,
 } from '../../tracking/index.ts'
 import { writeRecipe } from './run-folder.ts'
-import type { CommonRecipe } from './run-kind.ts'
+import type { CommonRecipe, FinalScores } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 import { openSessions, type Sessions } from './sessions.ts'
 
 /** What a run has done when it ends. */
-export interface RunFacts {
+export interface RunFacts extends FinalScores {
   reason: RunResult['reason']
   model?: string
   steps: number
   tokens: number
   examples: number
   loss: number
-  metrics: Record<string, number>
   /** Trained parameters. */
   parameters: number
   /** Floating-point operations, estimated. */
@@ -119,6 +118,8 @@ export class RunRecord {
     const { count, wallSeconds, cpuSeconds, energyJoules } = this.#sessions.total()
     this.#sessions.stop()
     const { reason, model, steps, tokens, examples, loss, metrics, parameters, flops, hashes } = facts
+    const { mainMetric, references, warnings = [] } = facts
+    const compared = { ...(mainMetric && { mainMetric }), ...(references && { references }) }
     const card = makeRunCard({
       name: out,
       seed,
@@ -136,9 +137,11 @@ export class RunRecord {
       energyJoules,
       pricePerHour,
       results: { ...metrics },
+      ...compared,
+      ...(warnings.length > 0 ? { warnings } : {}),
     })
     await writeRunCard(out, card)
     await writeReports(out)
-    return { out, model, reason, steps, tokens, seconds: wallSeconds, loss, metrics }
+    return { out, model, reason, steps, tokens, seconds: wallSeconds, loss, metrics, ...compared, warnings }
   }
 }

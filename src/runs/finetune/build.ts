@@ -83,7 +83,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
         Object.keys(scoresOf(await evaluateSpecialist(specialist, 1, records.validation.slice(0, 2)))),
     },
     evaluate: async () => scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining)),
-    exportModel: async (folder) => scoresOf(await exportSpecialist(specialist, folder)),
+    exportModel: (folder) => exportSpecialist(specialist, folder),
     close() {},
   }
 }

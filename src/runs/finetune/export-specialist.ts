@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../../core/index.ts'
 import { evaluateTask, type PreparedTask, type TaskRecord, type TaskResult } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/open-base.ts'
+import type { FinalScores } from '../engine/run-kind.ts'
 import type { FinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeChatTemplate, writeTask } from './specialist-files.ts'
@@ -27,7 +28,7 @@ export const evaluateSpecialist = (
 ): Promise<TaskResult> => evaluateTask(applied.model, tokenizer, task, validation, config, { maxLength, answers })
 
 /** Writes the specialist into a folder and returns its final evaluation. */
-export const exportSpecialist = async (specialist: Specialist, folder: string): Promise<TaskResult> => {
+export const exportSpecialist = async (specialist: Specialist, folder: string): Promise<FinalScores> => {
   const { recipe, data, applied, maxLength } = specialist
   const { tokenizer, task, records, config, base } = data
   const { answers, randomInit } = recipe
@@ -42,10 +43,11 @@ export const exportSpecialist = async (specialist: Specialist, folder: string): 
   if (measured !== undefined) applied.model.setRewardScale(measured.headOptions.rewardScale)
   const result = { ...evaluated, ...(measured && { predictions: measured.predictions }) }
   await writeSamples(specialist, untrained, result)
-  await exportAdapted(recipe, base, applied, folder, (target) =>
-    writeSpecialistFiles(specialist, target, result, untrained),
-  )
-  return result
+  let scores: FinalScores = { metrics: {} }
+  await exportAdapted(recipe, base, applied, folder, async (target) => {
+    scores = await writeSpecialistFiles(specialist, target, result, untrained)
+  })
+  return scores
 }
 
 /** Adds evaluation, task and tokenizer to the files of the model. */
@@ -54,10 +56,10 @@ const writeSpecialistFiles = async (
   folder: string,
   result: TaskResult,
   untrained: TaskResult | undefined,
-): Promise<void> => {
+): Promise<FinalScores> => {
   const { task, config, records, tokenizer } = data
   const { model, parameterCount: trained } = applied
-  await writeEvaluation(folder, {
+  const scores = await writeEvaluation(folder, {
     task,
     config,
     records,
@@ -72,6 +74,7 @@ const writeSpecialistFiles = async (
   const { generation } = prepared
   if ((generation !== undefined || recipe.tokenizer !== undefined) && !applied.inPlace) await tokenizer.save(folder)
   if (generation?.template !== undefined) await writeChatTemplate(folder, generation.template)
+  return scores
 }
 
 /** Writes answers before and after training, for tasks that generate text. */

@@ -25,7 +25,6 @@ import {
   type PreparedTask,
   type PrepareOptions,
   scoreIntervals,
-  scoresOf,
   type TaskDefinition,
   type TaskRecord,
   type TaskResult,
@@ -33,7 +32,7 @@ import {
 } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
-import type { FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
+import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
 import { type FinetuneData, readFinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
@@ -160,12 +159,14 @@ const evaluateFit = (
   }
 }
 
-const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, result: TaskResult): Promise<string> => {
+const modelFolder = ({ out }: FinetuneRecipe) => join(out, runFiles.model)
+
+const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, result: TaskResult): Promise<FinalScores> => {
   const { recipe, data, base, prepared, settings, pooling, maxLength, headOptions, initSeed } = fit
   const { task, config, records, tokenizer } = data
   const { kind, outputs } = prepared.rows
   const measured = task.afterTraining?.(records.validation, result.predictions, config)
-  const model = join(recipe.out, runFiles.model)
+  const model = modelFolder(recipe)
   const facts = {
     base: resolve(data.base),
     baseIdentity: base.identity,
@@ -185,8 +186,9 @@ const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, r
     settings: settings.settings as Record<string, unknown>,
   }
   const { parameterCount: trained } = fitted.fitted
+  let scores: FinalScores = { metrics: {} }
   await saveFeatureModel(facts, fitted, model, async (folder) => {
-    await writeEvaluation(folder, {
+    scores = await writeEvaluation(folder, {
       task,
       config,
       records,
@@ -198,7 +200,7 @@ const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, r
     await writeTask(folder, { task: task.type, settings: config as SpecialistTask['settings'], maxLength })
     if (recipe.tokenizer !== undefined) await tokenizer.save(folder)
   })
-  return model
+  return scores
 }
 
 const headOf = ({ head }: TaskDefinition): HeadType => (typeof head === 'string' ? head : head[0])
@@ -221,17 +223,17 @@ export const fitFeatures =
     const validation = await extract(fit, 'validation', data.records.validation, context)
     const result = evaluateFit(fit, validation, fitted)
     validation.features.free()
-    const model = await saveFit(fit, fitted, width, result)
+    const scores = await saveFit(fit, fitted, width, result)
     const tokens = train.extracted.tokens + validation.extracted.tokens
     return {
       loss: fitted.fitted.loss ?? Number.NaN,
-      metrics: scoresOf(result),
+      ...scores,
       tokens,
       examples: train.examples.length,
       parameters: fitted.fitted.parameterCount,
       // A forward pass: two operations for every parameter and token.
       flops: 2 * fit.base.model.parameterCount * tokens,
       hashes: await hashesOf(data.files, data.base),
-      model,
+      model: modelFolder(recipe),
     }
   }

@@ -3,6 +3,8 @@
 import { createRandom } from '../../core/index.ts'
 import { scoreIntervals, type TaskDefinition, type TaskRecord, type TaskResult } from '../../tasks/index.ts'
 import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
+import { finalScores, untrainedBase } from '../engine/final-scores.ts'
+import type { FinalScores } from '../engine/run-kind.ts'
 
 /** What an evaluation is written from. */
 export interface EvaluationInput {
@@ -18,16 +20,24 @@ export interface EvaluationInput {
   seed: number | string
 }
 
-/** Writes evaluation.json, timing.json and predictions.jsonl into the folder of a model. */
-export const writeEvaluation = async (folder: string, input: EvaluationInput): Promise<void> => {
-  const { task, config, records, result, untrained, labels, parameters, seed } = input
+/** Scores of the task's baselines and of the untrained base on the validation records. */
+const referencesOf = ({ task, config, records, untrained, labels, seed }: EvaluationInput): ReferenceScores[] => {
   const { train, validation } = records
-  const references: ReferenceScores[] = (
-    task.baselines?.(train, validation, config, createRandom(`baselines/${seed}`)) ?? []
-  ).map(({ name, predictions }) => ({
-    name,
-    metrics: scoreIntervals(task.score(validation, predictions, config, labels)),
-  }))
-  if (untrained !== undefined) references.push({ name: 'untrained base', metrics: untrained.metrics })
+  const baselines = task.baselines?.(train, validation, config, createRandom(`baselines/${seed}`)) ?? []
+  return [
+    ...baselines.map(({ name, predictions }) => ({
+      name,
+      metrics: scoreIntervals(task.score(validation, predictions, config, labels)),
+    })),
+    ...(untrained === undefined ? [] : [{ name: untrainedBase, metrics: untrained.metrics }]),
+  ]
+}
+
+/** Writes evaluation.json, timing.json and predictions.jsonl into the folder of a model, and returns what they amount to. */
+export const writeEvaluation = async (folder: string, input: EvaluationInput): Promise<FinalScores> => {
+  const { task, config, records, result, labels, parameters } = input
+  const { validation } = records
+  const references = referencesOf(input)
   await writeEvaluationFiles(folder, { result, records: validation, labels, parameters, references })
+  return finalScores(result, references, task.warnings?.(validation, result.predictions, config))
 }

@@ -27,7 +27,7 @@ export interface GenerativeTaskSpec<Config extends GenerationSettings, Record ex
 
 type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
   TaskDefinition<Config, Record, TaskExample, GeneratedPrediction>,
-  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'score' | 'mainMetric' | 'metricNames'
+  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'warnings' | 'score' | 'mainMetric' | 'metricNames'
 >
 
 const withSystem = (question: ChatPrompt, system: string | undefined): ChatPrompt =>
@@ -184,6 +184,13 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
       ...(typeof ended === 'boolean' ? { ended } : {}),
       ...(typeof nats === 'number' && typeof tokens === 'number' ? { nats, tokens } : {}),
     }
+  },
+  warnings(_records, predictions) {
+    const answered = predictions.filter(({ answer }) => answer !== undefined)
+    if (answered.length < 2) return []
+    if (answered.every(({ answer }) => answer === '')) return ['Every generated answer is empty.']
+    const cut = answered.filter(({ ended }) => ended === false).length
+    return cut < answered.length ? [] : ['No generated answer ends by itself: each one is cut at `maxNewTokens`.']
   },
   score(records, predictions, { metrics, stemming }) {
     for (const { references, file, line } of records)

@@ -1,0 +1,31 @@
+// Numbers are made up; the comparisons are by hand.
+import { expect, it } from 'vitest'
+import type { ScoreIntervals } from '../../tasks/index.ts'
+import { finalScores } from './final-scores.ts'
+
+const accuracy = (value: number, low = value, high = value): ScoreIntervals => ({ accuracy: { value, low, high } })
+const majority = { name: 'majority class', metrics: accuracy(0.505) }
+const base = { name: 'untrained base', metrics: accuracy(0.49) }
+const warningsOf = (metrics: ScoreIntervals) =>
+  finalScores({ metrics, mainMetric: 'accuracy' }, [majority, base]).warnings
+
+it('names the references that a model does not beat', () => {
+  expect(warningsOf(accuracy(0.9, 0.85, 0.95))).toEqual([])
+  expect(warningsOf(accuracy(0.505, 0.45, 0.55))).toEqual([
+    'accuracy 0.505 is not better than that of the majority class (0.505).',
+  ])
+  expect(warningsOf(accuracy(0.52, 0.45, 0.58))).toEqual([
+    'accuracy 0.52 is not clearly better than that of the majority class (0.505): with so few records, the interval reaches 0.45.',
+  ])
+  expect(warningsOf(accuracy(0.4, 0.3, 0.5))).toHaveLength(2)
+})
+
+it('compares errors the other way round, keeps the warnings of the task, and says nothing of a metric without a value', () => {
+  const loss = (value: number): ScoreIntervals => ({ loss: { value, low: value, high: value } })
+  const lower = (value: number, reference: number) =>
+    finalScores({ metrics: loss(value), mainMetric: 'loss' }, [{ name: 'mean', metrics: loss(reference) }], ['Odd.'])
+  expect(lower(1, 2).warnings).toEqual(['Odd.'])
+  expect(lower(2, 1).warnings).toEqual(['loss 2 is not better than that of the mean (1).', 'Odd.'])
+  expect(lower(Number.NaN, 1).warnings).toEqual(['Odd.'])
+  expect(lower(1, 2).references).toEqual([{ name: 'mean', metrics: { loss: 2 } }])
+})

@@ -159,7 +159,8 @@ describe('reports', () => {
     ])
     expect(text.indexOf('Result')).toBeLessThan(text.indexOf('\nLoss\n'))
     const page = parsePage(html)
-    for (const part of ['this model', '0.4123', 'majority class', '0.34', warnings[0]]) expect(page.text).toContain(part)
+    for (const part of ['this model', '0.4123', 'majority class', '0.34', warnings[0]])
+      expect(page.text).toContain(part)
     expect(html.indexOf('Result')).toBeLessThan(html.indexOf('Curves'))
   })
 

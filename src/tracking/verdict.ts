@@ -27,7 +27,10 @@ export const verdictLines = (verdict: Verdict): string[] => {
 /** Rows of a table of all metrics: the model first, then each reference. */
 export const verdictTable = ({ results = {}, references = [] }: Verdict): { head: string[]; rows: string[][] } => {
   const names = Object.keys(results)
-  const row = (name: string, metrics: Record<string, number>) => [name, ...names.map((metric) => short(metrics[metric]))]
+  const row = (name: string, metrics: Record<string, number>) => [
+    name,
+    ...names.map((metric) => short(metrics[metric])),
+  ]
   if (references.length === 0) return { head: [], rows: [] }
   return {
     head: ['predictions of', ...names],

@@ -11,9 +11,9 @@ import {
   type PreFlight,
   preFlight,
   pruneSnapshots,
+  RiseWatch,
   readSnapshot,
   removeLeftovers,
-  RiseWatch,
   resumedState,
   setAsideAfter,
   snapshotPath,
@@ -54,7 +54,15 @@ export const executeSteps = async (run: BuiltRun, mode: RunMode, listener: RunLi
   const state = saved ?? initialState(recipe, trainable.model.facts.numLayers)
   await listener.onPreFlight?.(flight, { resumed: saved !== undefined, step: state.step })
   const { step, tokens, position: examples } = state
-  const latest: Latest = { step, tokens, examples, loss: Number.NaN, metrics: {}, rise: new RiseWatch(), reason: 'interrupted' }
+  const latest: Latest = {
+    step,
+    tokens,
+    examples,
+    loss: Number.NaN,
+    metrics: {},
+    rise: new RiseWatch(),
+    reason: 'interrupted',
+  }
   if (state.best !== null) latest.best = state.best.step
   try {
     await startRecord(record, run, saved, flight, latest)

@@ -161,7 +161,12 @@ const evaluateFit = (
 
 const modelFolder = ({ out }: FinetuneRecipe) => join(out, runFiles.model)
 
-const saveFit = async (fit: FeatureFit, fitted: LearningResult, width: number, result: TaskResult): Promise<FinalScores> => {
+const saveFit = async (
+  fit: FeatureFit,
+  fitted: LearningResult,
+  width: number,
+  result: TaskResult,
+): Promise<FinalScores> => {
   const { recipe, data, base, prepared, settings, pooling, maxLength, headOptions, initSeed } = fit
   const { task, config, records, tokenizer } = data
   const { kind, outputs } = prepared.rows

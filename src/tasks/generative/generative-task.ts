@@ -27,7 +27,15 @@ export interface GenerativeTaskSpec<Config extends GenerationSettings, Record ex
 
 type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
   TaskDefinition<Config, Record, TaskExample, GeneratedPrediction>,
-  'head' | 'maxLength' | 'headOptions' | 'prepare' | 'parsePrediction' | 'warnings' | 'score' | 'mainMetric' | 'metricNames'
+  | 'head'
+  | 'maxLength'
+  | 'headOptions'
+  | 'prepare'
+  | 'parsePrediction'
+  | 'warnings'
+  | 'score'
+  | 'mainMetric'
+  | 'metricNames'
 >
 
 const withSystem = (question: ChatPrompt, system: string | undefined): ChatPrompt =>

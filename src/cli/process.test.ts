@@ -25,6 +25,27 @@ describe('the process', () => {
     expect(output.includes('finished in order')).toBe(row.count === 1)
   })
 
+  it.skipIf(process.platform === 'win32')('goes on after SIGHUP under nohup, and still stops at SIGTERM', async () => {
+    // bash, as in a terminal, tells what was started in `_`.
+    const script = 'nohup "$0" --import tsx "$1" work 1 2>/dev/null & echo "pid $!"; wait $!'
+    const child = spawn('bash', ['-c', script, process.execPath, fixture])
+    let output = ''
+    let sent = false
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      const pid = Number(/pid (\d+)/.exec(output)?.[1])
+      if (sent || !output.includes('still working') || Number.isNaN(pid)) return
+      sent = true
+      process.kill(pid, 'SIGHUP')
+      setTimeout(() => {
+        expect(output).not.toContain('stopping')
+        process.kill(pid, 'SIGTERM')
+      }, 300)
+    })
+    expect(await codeOf(child)).toBe(143)
+    expect(output).toContain('finished in order')
+  })
+
   it('continues when the reader of stderr has left', async () => {
     const child = start('report')
     let output = ''

@@ -1,4 +1,6 @@
 // The process around the program: signals, the output streams and the exit code. Independent of the commands it runs.
+import { readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 import type { Catalogue } from './command-help.ts'
 import { type CommandRegistry, Interruption, runProgram } from './program.ts'
 
@@ -12,13 +14,33 @@ export interface ProcessOptions {
 /** Exit codes of a program that a signal ends: 128 and the signal's number. A closed terminal sends SIGHUP. */
 const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
 
+/** The file that an output stream goes to, where the system tells (Linux). */
+const fileOfStream = (descriptor: number): string | undefined => {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Whether the process was started by `nohup`, to outlive its terminal. `nohup` makes a process ignore SIGHUP, but Node resets what is
+ * ignored at its start, so two traces are left: bash and zsh name the command in `_`, and `nohup` writes the output of a terminal to
+ * nohup.out.
+ */
+const startedByNohup = (): boolean =>
+  basename(process.env._ ?? '') === 'nohup' ||
+  [1, 2].some((descriptor) => basename(fileOfStream(descriptor) ?? '') === 'nohup.out')
+
 /** Runs one command line as this process: signals stop it, and its exit code is that of the process. */
 export const runAsProcess = async (argv: readonly string[], options: ProcessOptions): Promise<void> => {
   const controller = new AbortController()
   const stdout = new Output(process.stdout)
   const stderr = new Output(process.stderr)
+  const outlivesTerminal = startedByNohup()
   for (const [signal, exitCode] of Object.entries(exitCodes)) {
     process.on(signal, () => {
+      if (signal === 'SIGHUP' && outlivesTerminal) return
       if (controller.signal.aborted) process.exit(exitCode)
       stderr.write('\nStopping after the current step. Press Ctrl-C again to quit now.\n')
       controller.abort(new Interruption(exitCode))

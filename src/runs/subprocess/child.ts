@@ -8,6 +8,8 @@ import type { MessageFromSubprocess, MessageToSubprocess, SubprocessRun } from '
 const aborter = new AbortController()
 // Ctrl-C reaches every process of a terminal. The first one stops in order; a second one ends the parent, see `disconnect`.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => aborter.abort())
+// When the terminal closes, the parent decides whether to stop: under `nohup` it goes on.
+process.on('SIGHUP', () => {})
 // The parent has ended: end as a killed run does, whose checkpoints are intact.
 process.on('disconnect', () => process.exit(1))
 

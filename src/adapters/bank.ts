@@ -98,7 +98,7 @@ export interface AddOptions {
   plan?: (context: AttachContext) => Attachment
   /** Compute gradients for it (default: true). */
   trainable?: boolean
-  /** Parameters of the model that it has its own copies of (default: as its config says). */
+  /** Parameters of the model that it has its own copies of (default: as in its config). */
   copied?: readonly string[]
 }
 

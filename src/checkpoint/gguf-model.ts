@@ -152,7 +152,7 @@ const expectedNames = (sizes: Sizes, architecture: Architecture): Map<string, Na
   return names
 }
 
-// Not parameters: factors that config.json says in words, checked in gguf-rope.ts.
+// Not parameters: factors that config.json has as settings, checked in gguf-rope.ts.
 const ropeFactors = 'rope_freqs.weight'
 
 const checkNames = (file: GgufFile, names: ReadonlyMap<string, Name>): void => {

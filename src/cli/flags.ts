@@ -26,7 +26,7 @@ export const flagsOf = (schema: z.ZodObject): Flag[] => {
 }
 
 const collect = (schema: z.ZodType, path: readonly string[], required: boolean, flags: Map<string, Flag>): void => {
-  // What only files say, such as the kind of a recipe.
+  // Keys of files alone, such as the kind of a recipe.
   if (schema.meta()?.flag === false) return
   const unchecked = uncheckedParts.get(schema)
   if (unchecked !== undefined) {
@@ -57,7 +57,7 @@ const collect = (schema: z.ZodType, path: readonly string[], required: boolean, 
   }
   const leaves = branches.filter((branch) => !(branch instanceof z.ZodObject))
   if (leaves.length === 0) return
-  // A key that would read as a negation says another name for its flag.
+  // A key that would read as a negation declares another name for its flag.
   const called = schema.meta()?.flag
   const name = [
     ...path.slice(0, -1).map(kebab),
@@ -172,7 +172,7 @@ const splitOnce = (text: string, separator: string): [string, string | undefined
 }
 
 /**
- * A part that was given without the key that tells its kinds apart is of the kind that stands there by default:
+ * A part that was given without the key that tells its kinds apart is of the default kind:
  * `--optimizer.beta2 0.95` without `--optimizer.type`.
  */
 export const withDefaultKinds = (schema: z.ZodType, value: unknown): unknown => {
@@ -210,7 +210,7 @@ export const choicesOf = (flag: Flag): string[] => {
   return choices.includes(undefined) ? [] : [...new Set(choices as string[])]
 }
 
-/** What stands for the value in `--help`: `<n>`, `<a|b>`, `<text>`. */
+/** The placeholder of the value in `--help`: `<n>`, `<a|b>`, `<text>`. */
 export const placeholder = (flag: Flag): string => {
   for (const schema of flag.schemas) {
     const named = schema.meta()?.placeholder
@@ -226,7 +226,7 @@ export const placeholder = (flag: Flag): string => {
   return numeric ? 'n' : 'text'
 }
 
-/** The value that the texts given for a flag stand for. A text that fits no schema stays text, for the schema to refuse. */
+/** The value of the texts given for a flag. A text that fits no schema stays text, for the schema to refuse. */
 export const coerceTexts = (texts: readonly string[], flag: Flag): unknown => {
   const takesOne = flag.schemas.some((schema) => schema instanceof z.ZodString)
   for (const schema of flag.schemas) {
@@ -300,7 +300,7 @@ const coerceText = (text: string, schemas: readonly z.ZodType[]): unknown => {
   return text
 }
 
-/** The value that JSON or YAML would read, where nothing says what is wanted. */
+/** The value that JSON or YAML would read, where no schema decides. */
 export const plainValue = (text: string): unknown => {
   if (!/^(true|false|null|-?\d.*|-?\.\d.*|[[{].*)$/.test(text)) return text
   try {

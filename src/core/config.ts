@@ -189,7 +189,7 @@ export const unwrap = (schema: z.ZodType): z.ZodType => {
   }
 }
 
-/** Every object schema that may stand at `path`: unions give one for each branch. */
+/** Every object schema that `path` may lead to: unions give one for each branch. */
 const objectsAt = (schema: z.ZodType, path: readonly PropertyKey[]): z.ZodObject[] => {
   const bare = unwrap(schema)
   if (bare instanceof z.ZodUnion) return bare.options.flatMap((option) => objectsAt(option as z.ZodType, path))

@@ -1,4 +1,4 @@
-// Creates a folder for output with its missing parents, or says plainly why that is impossible.
+// Creates a folder for output with its missing parents, or explains why that is impossible.
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ConfigError } from './errors.ts'

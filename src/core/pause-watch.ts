@@ -1,5 +1,5 @@
 // Time in which this process stood still: stopped by a signal, or with the machine asleep. Work that keeps the event loop waiting uses
-// the processor meanwhile, which a process that stands still does not.
+// the processor meanwhile, which a stopped process does not.
 
 /** Between two looks at the clocks, milliseconds. */
 const beatMs = 1000

@@ -35,7 +35,7 @@ export const createProgress = (options: ProgressOptions): Progress => {
 
   const describe = () => {
     const elapsed = performance.now() - started
-    // A pause says nothing of how fast the work goes.
+    // A pause is no sign of how fast the work goes.
     const rate = done > 0 ? (done / (elapsed - pauses.pausedMs)) * 1000 : 0
     const parts = [
       total === undefined ? `${formatCount(done)} ${unit}` : `${formatCount(done)}/${formatCount(total)} ${unit}`,

@@ -110,7 +110,7 @@ const entitiesOf = (text: string, { prediction, parts }: TaskTextPrediction): En
 
 /**
  * A model in memory with its tokenizer. Each method needs the head it names; a method that the model's head cannot serve is an error
- * that says which one can. Call `close` to free the memory at once; else the garbage collector does, later.
+ * that names those that can. Call `close` to free the memory immediately; else the garbage collector does, later.
  */
 export class TextModel {
   readonly #loaded: InferenceModel

@@ -1,4 +1,4 @@
-// `predict` as a function: what a model says about texts, by what its head predicts.
+// `predict` as a function: predictions about texts, by the head of the model.
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, parseConfig } from '../core/index.ts'
 import type { HeadType } from '../models/index.ts'

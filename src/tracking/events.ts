@@ -15,7 +15,7 @@ const readBytes = 1 << 18
 /** Time that steps stay in memory at most, so that a dashboard is current and a kill loses little. */
 const bufferMs = 1000
 
-/** Events that are written at once, and those that are brought to the disk with all before them. */
+/** Events that are written immediately, and those that are brought to the disk with all before them. */
 const flushed: ReadonlySet<TrainingEvent['type']> = new Set(['start', 'evaluation', 'sample', 'incident', 'note'])
 const synced: ReadonlySet<TrainingEvent['type']> = new Set(['checkpoint', 'end'])
 

@@ -19,7 +19,7 @@ const DT_STRING = 7
 
 /** Options of `openTensorBoard`. */
 export interface TensorBoardOptions {
-  /** TensorBoard forgets what earlier files of the folder say of this step and later ones: all, unless a run is resumed. */
+  /** TensorBoard forgets what earlier files of the folder have for this step and later ones: all, unless a run is resumed. */
   purgeStep?: number
   /** Seconds since 1970, for tests. */
   now?: () => number

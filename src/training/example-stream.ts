@@ -1,4 +1,4 @@
-// The examples of a run in their order: a pure function of (seed, position), so that a resumed run continues at once.
+// The examples of a run in their order: a pure function of (seed, position), so that a resumed run continues without replaying it.
 import { createRandom } from '../core/index.ts'
 import { type Row, rowAt, type Sampler } from '../data/index.ts'
 import type { Objective } from '../objectives/index.ts'

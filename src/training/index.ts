@@ -1,4 +1,4 @@
-// Training: the loop and what it stands on. What other folders may use of it.
+// Training: the loop and its parts. What other folders may use of it.
 export { type RunLength, runLength, type TrainingPosition } from './budget.ts'
 export {
   type BatchSize,

@@ -9,7 +9,7 @@ const wordsOf = (line: string): string[] =>
   [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain)
 
 describe('the example of every command', () => {
-  it.each(Object.keys(commands))('%s reads as it stands', async (name) => {
+  it.each(Object.keys(commands))('%s parses as written', async (name) => {
     const command = await commands[name]()
     const [program, ...words] = wordsOf(command.example.split('|').at(-1)!.trim())
     expect(program).toBe('tunesmith')

@@ -10,7 +10,7 @@ export interface Machine {
   arch: string
   /** Threads that this process may use. */
   threads: number
-  /** Instruction sets that matter for speed, true or false; absent where the system does not say. */
+  /** Instruction sets that matter for speed, true or false; absent where the system does not report it. */
   instructions?: Record<string, boolean>
   /** Bytes. */
   memory: { total: number; available: number }

@@ -1,4 +1,4 @@
-// Text for a terminal of 80 columns: wrapped paragraphs and aligned tables. Independent of what they say.
+// Text for a terminal of 80 columns: wrapped paragraphs and aligned tables. Independent of their content.
 
 export const terminalColumns = 80
 

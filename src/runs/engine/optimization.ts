@@ -20,7 +20,7 @@ export interface Optimization {
   length: RunLength
 }
 
-/** Examples whose mean length stands for all. */
+/** Examples whose mean length is taken for that of all. */
 const sampleSize = 64
 
 const meanTokens = ({ tokens }: TrainableModel['objective'], stream: ExampleSource<unknown>): number => {
@@ -47,7 +47,7 @@ export const examplesOfStep = (
   return { examplesPerStep: sequences ?? Math.max(1, Math.ceil((tokens ?? 0) / perExample)), perExample }
 }
 
-/** The recipe with an evaluation after each epoch, unless it says when to evaluate. */
+/** The recipe with an evaluation after each epoch, unless it sets when to evaluate. */
 export const evaluateEachEpoch = <Recipe extends CommonRecipe>(
   recipe: Recipe,
   trainable: TrainableModel,

@@ -20,7 +20,7 @@ const irregular = new Map([
   ['succeed', 'succeed'],
 ])
 
-/** The shape of a stem, letter by letter: true for a consonant. A y is one unless a consonant stands before it. */
+/** The shape of a stem, letter by letter: true for a consonant. A y is one unless a consonant comes before it. */
 const consonants = (stem: string): boolean[] => {
   const shape: boolean[] = []
   for (let i = 0; i < stem.length; i++) {

@@ -68,37 +68,28 @@ export const createCompletionEncoder = (
   tokenizer: Tokenizer,
   { template: given, system, maxLength, maxPromptLength = maxLength, tooLong }: CompletionEncoderOptions,
 ): CompletionEncoder => {
-  if (maxPromptLength < 1 || maxPromptLength > maxLength)
-    throw new ConfigError(
-      `Expected 1 to ${maxLength} for \`maxPromptLength\`, at most \`maxLength\`, got ${maxPromptLength}. Lower it, or raise \`maxLength\`.`,
-    )
+  expectLimits(maxPromptLength, maxLength)
   const template = withStartToken(tokenizer, given ?? tokenizer.chatTemplate ?? 'plain')
   const raw = rawTextEncoder(tokenizer)
   const dropped = new FaultCounter('skip')
   const truncated = { prompts: 0, completions: 0 }
-  let ends: number[] | undefined
-  let notes: string[] = []
-  const turnEnds = (): number[] => {
-    if (ends === undefined) {
-      ends = answerEndTokens(tokenizer, template)
-      notes = templateNotes(tokenizer, template, given !== undefined)
-    }
-    return ends
-  }
+  const turns = turnFacts(tokenizer, template, given !== undefined)
 
   /** Counts or throws, by `tooLong`. */
   const refuse = (reason: string, message: string, place: Place): undefined => {
     if (tooLong === 'error') throw new DataError(message, place.file, place.line)
     dropped.fault({ reason, message }, place)
   }
-  const withSystem = (turns: readonly Turn[]): readonly Turn[] =>
-    system === undefined || turns[0]?.role === 'system' ? turns : [{ role: 'system', content: system }, ...turns]
-  const promptOf = (turns: readonly Turn[]) =>
-    applyChatTemplate(tokenizer, turns.map(message), { template, addGenerationPrompt: true }).ids
+  const withSystem = (conversation: readonly Turn[]): readonly Turn[] =>
+    system === undefined || conversation[0]?.role === 'system'
+      ? conversation
+      : [{ role: 'system', content: system }, ...conversation]
+  const promptOf = (conversation: readonly Turn[]) =>
+    applyChatTemplate(tokenizer, conversation.map(message), { template, addGenerationPrompt: true }).ids
 
   const fitting = (prompt: PromptText): FittedPrompt => {
     if (typeof prompt === 'string') return keepEnd(raw.prompt(prompt), maxPromptLength, tokenizer)
-    turnEnds()
+    turns.ends()
     return fitTurns(withSystem(prompt), maxPromptLength, tokenizer, promptOf)
   }
   // The answers of a group have the same prompt, which is encoded once.
@@ -117,19 +108,13 @@ export const createCompletionEncoder = (
       place,
     )
   }
-  const completionIds = (prompt: PromptText, completion: PromptText, { file, line }: Place): number[] => {
+  const completionIds = (prompt: PromptText, completion: PromptText, place: Place): number[] => {
     if (typeof prompt === 'string' && typeof completion === 'string') return raw.completion(completion)
     if (typeof prompt === 'string' || typeof completion === 'string')
-      throw new DataError('Expected a prompt and a completion of one kind, got text and turns.', file, line)
-    const [answer, ...more] = completion
-    if (answer?.role !== 'assistant' || more.length > 0)
-      throw new DataError(
-        `Expected one turn of the assistant as a completion, got ${completion.map(({ role }) => role).join(', ') || 'none'}.`,
-        file,
-        line,
-      )
-    turnEnds()
-    return encodeChatAnswer(tokenizer, withSystem(prompt).map(message), answer.content, { template }).ids
+      throw new DataError('Expected a prompt and a completion of one kind, got text and turns.', place.file, place.line)
+    const answer = answerOf(completion, place)
+    turns.ends()
+    return encodeChatAnswer(tokenizer, withSystem(prompt).map(message), answer, { template }).ids
   }
 
   return {
@@ -139,9 +124,9 @@ export const createCompletionEncoder = (
       return dropped.skipped
     },
     get notes() {
-      return notes
+      return turns.notes
     },
-    endTokens: (prompt) => (typeof prompt === 'string' ? [raw.end] : turnEnds()),
+    endTokens: (prompt) => (typeof prompt === 'string' ? [raw.end] : turns.ends()),
     prompt: (prompt, place = input) => {
       const fitted = fittedPrompt(prompt, place)
       if (fitted?.ids.length === 0)
@@ -176,6 +161,43 @@ export const createCompletionEncoder = (
       }
     },
   }
+}
+
+/** @throws ConfigError for limits that do not fit each other */
+const expectLimits = (maxPromptLength: number, maxLength: number): void => {
+  if (maxPromptLength < 1 || maxPromptLength > maxLength)
+    throw new ConfigError(
+      `Expected 1 to ${maxLength} for \`maxPromptLength\`, at most \`maxLength\`, got ${maxPromptLength}. Lower it, or raise \`maxLength\`.`,
+    )
+}
+
+/** What ends a turn of the template, and remarks about it: found when the first turns are encoded, since raw text needs neither. */
+const turnFacts = (tokenizer: Tokenizer, template: string, isGiven: boolean) => {
+  let ends: number[] | undefined
+  let notes: string[] = []
+  return {
+    ends(): number[] {
+      if (ends === undefined) {
+        ends = answerEndTokens(tokenizer, template)
+        notes = templateNotes(tokenizer, template, isGiven)
+      }
+      return ends
+    },
+    get notes(): readonly string[] {
+      return notes
+    },
+  }
+}
+
+/** The text of a completion of one turn. @throws DataError for other turns */
+const answerOf = (completion: readonly Turn[], { file, line }: Place): string => {
+  const [answer, ...more] = completion
+  if (answer?.role === 'assistant' && more.length === 0) return answer.content
+  throw new DataError(
+    `Expected one turn of the assistant as a completion, got ${completion.map(({ role }) => role).join(', ') || 'none'}.`,
+    file,
+    line,
+  )
 }
 
 const message = ({ role, content }: Turn) => ({ role, content })

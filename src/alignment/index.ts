@@ -1,4 +1,5 @@
 // Alignment: training from preferences and rewards. What other folders may use of it.
+export * from './environments/index.ts'
 export {
   type CollateCompletionsOptions,
   type CompletionBatch,

@@ -9,6 +9,8 @@ export {
   type EncodedAnswer,
   type EncodedChat,
   encodeChatAnswer,
+  encodeNextTurns,
+  type NextTurnsOptions,
   type RenderOptions,
   renderChat,
   renderChatFor,

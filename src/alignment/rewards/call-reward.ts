@@ -2,7 +2,7 @@
 // sample. Independent of caches and weights.
 import { setTimeout as wait } from 'node:timers/promises'
 import { show } from '../../core/index.ts'
-import { isTimeout, runWithTimeLimit } from '../../tokenizers/index.ts'
+import { limitedCall } from '../limited-call.ts'
 import { RewardError, type RewardFailure, type RewardFunction, type RewardSample, type RewardValues } from './reward.ts'
 
 const defaultTimeoutSeconds = 60
@@ -35,39 +35,21 @@ const asRewardError = ({ name }: RewardFunction, error: unknown): RewardError =>
   return new RewardError(`The reward \`${name}\` threw ${message.split('\n')[0]}`)
 }
 
-/** The reason of an abort, whatever it is. */
-const reasonOf = (signal: AbortSignal): unknown => signal.reason
-
-/**
- * Calls the function once. What it does before it first waits is interrupted when the time is over; later work is left behind, with its
- * signal aborted.
- * @throws RewardError, or the signal's reason when it is aborted
- */
+/** Calls the function once. @throws RewardError, or the signal's reason when it is aborted */
 const callOnce = async (
   reward: RewardFunction,
   samples: readonly RewardSample[],
   signal: AbortSignal,
 ): Promise<unknown> => {
-  signal.throwIfAborted()
-  const own = new AbortController()
-  const seconds = timeoutOf(reward)
-  let timer: NodeJS.Timeout | undefined
-  let onAbort: (() => void) | undefined
-  const ended = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(tooLate(reward, samples)), seconds * 1000)
-    onAbort = () => reject(reasonOf(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
   try {
-    const result = runWithTimeLimit(() => reward.score(samples, { signal: own.signal }), seconds * 1000)
-    return await Promise.race([result, ended])
+    return await limitedCall<unknown>((own) => reward.score(samples, { signal: own }), {
+      seconds: timeoutOf(reward),
+      signal,
+      tooLate: () => tooLate(reward, samples),
+    })
   } catch (error) {
-    if (signal.aborted) throw reasonOf(signal)
-    throw isTimeout(error) ? tooLate(reward, samples) : asRewardError(reward, error)
-  } finally {
-    clearTimeout(timer)
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
-    own.abort()
+    if (signal.aborted) throw error
+    throw asRewardError(reward, error)
   }
 }
 

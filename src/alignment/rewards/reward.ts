@@ -13,6 +13,8 @@ export interface SampledEpisode {
   messages: readonly Turn[]
   /** Sum of the environment's rewards; null where it gave none. */
   reward: number | null
+  /** Whether the environment failed: the sample has no reward then, whatever the functions give. */
+  failed?: boolean
 }
 
 /** An answer to score. */

@@ -20,7 +20,7 @@ export interface SampleRewards {
   rewards: (number | null)[]
   /**
    * Weighted sum of the rewards, without those of functions that do not apply. Null where none applies, and where a function failed: a sum
-   * with a part missing would be a wrong reward.
+   * with a part missing would be a wrong reward. The same for an episode whose environment failed.
    */
   reward: number | null
 }
@@ -188,7 +188,8 @@ class FunctionScores {
 }
 
 /** The weighted sum of a sample's rewards. */
-const sumOf = (columns: readonly FunctionScores[], sample: number): number | null => {
+const sumOf = (columns: readonly FunctionScores[], sample: number, { episode }: RewardSample): number | null => {
+  if (episode?.failed === true) return null
   let sum: number | null = null
   for (const { reward, values } of columns) {
     const value = values[sample]
@@ -218,9 +219,9 @@ export const scoreSamples = async (
   )
   await cache?.flush()
   return {
-    scores: samples.map((_, i) => ({
+    scores: samples.map((sample, i) => ({
       rewards: columns.map(({ values }) => values[i] ?? null),
-      reward: sumOf(columns, i),
+      reward: sumOf(columns, i, sample),
     })),
     functions: columns.map((column) => column.finish()),
   }

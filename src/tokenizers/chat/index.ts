@@ -99,6 +99,60 @@ export const encodeChatAnswer = (
   return { ids: encodeContinuation(tokenizer, text.slice(from, end), literal), continues }
 }
 
+/** How `encodeNextTurns` continues a conversation. */
+export interface NextTurnsOptions extends ChatOptions {
+  /** Index of the answer that the turns follow. */
+  after: number
+  /** Whether the ids of that answer already end with the end token of its turn. */
+  ended: boolean
+}
+
+const placeholder = 'So it is.'
+
+/**
+ * Encodes the turns after an answer as the continuation of the conversation, up to the beginning of the next answer. The
+ * tokens of the answers themselves are those that the model wrote, so their texts play no part: only the template's text
+ * after the answer is encoded. Throws ConfigError as `applyChatTemplate` does.
+ */
+export const encodeNextTurns = (
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  { after, ended, ...options }: NextTurnsOptions,
+): number[] => {
+  const complete = { ...completeOptions(tokenizer, options), addGenerationPrompt: true }
+  const neutral = messages.map((message) =>
+    message.role === 'assistant' ? { ...message, content: placeholder } : message,
+  )
+  const { text, spans, contents } = renderWithSpans(neutral, complete, endsOf(tokenizer))
+  rejectSpecialTokens(tokenizer, neutral, contents !== undefined)
+  const answers = messages.slice(0, after + 1).filter(({ role }) => role === 'assistant').length
+  const span = spans[answers - 1]
+  if (messages[after]?.role !== 'assistant' || span === undefined)
+    throw new ConfigError(
+      'Expected an answer before the next turns, got none in the rendered chat. Check the chat template.',
+    )
+  const from = ended ? endOfAnswer(text, span, endsOf(tokenizer)) : startOfEnd(text, span, endsOf(tokenizer))
+  const literal = contents?.filter((one) => one[0] >= from).map(([start, stop]): Span => [start - from, stop - from])
+  return encodeContinuation(tokenizer, text.slice(from), literal)
+}
+
+/** The longest of the tokens that a text has at a position, before or after it. */
+const longest = (tokens: readonly string[], matches: (token: string) => boolean): string | undefined =>
+  tokens.filter((token) => token !== '' && matches(token)).sort((a, b) => b.length - a.length)[0]
+
+/** Where the end token of an answer begins; the end of the answer without one. */
+const startOfEnd = (text: string, [start, end]: Span, ends: readonly string[]): number => {
+  const answer = text.slice(start, end)
+  return end - (longest(ends, (token) => answer.endsWith(token))?.length ?? 0)
+}
+
+/** The end of an answer with its end token, which generation tags may leave out. */
+const endOfAnswer = (text: string, span: Span, ends: readonly string[]): number => {
+  const [, end] = span
+  if (startOfEnd(text, span, ends) < end) return end
+  return end + (longest(ends, (token) => text.startsWith(token, end))?.length ?? 0)
+}
+
 const endsOf = (tokenizer: Tokenizer): string[] => {
   const ends = tokenizer.addedTokens.map(({ token }) => token.content)
   if (tokenizer.special.eos !== undefined) ends.push(tokenizer.special.eos.token)

@@ -33,7 +33,7 @@ const scoresOf = async (
 ): Promise<Float32Array[]> => (await scoreCompletions(model, completions, options)).map(({ logProbs }) => logProbs)
 
 /** Runs with these adapters active and then activates those that were active before, even after an error. */
-const withAdapters = async <Result>(
+export const withAdapters = async <Result>(
   policy: Model,
   names: readonly string[],
   run: (model: Model) => Promise<Result>,

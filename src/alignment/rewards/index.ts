@@ -6,6 +6,8 @@ import { code } from './code/code.ts'
 import { environmentReward } from './environment-reward.ts'
 import { finished } from './finished.ts'
 import { http } from './http.ts'
+import { classifier } from './models/classifier.ts'
+import { rewardModel } from './models/reward-model.ts'
 import { numericMatch } from './numeric-match.ts'
 import { regularExpression } from './regular-expression.ts'
 import { repetition } from './repetition.ts'
@@ -57,6 +59,8 @@ export const rewards = registry.builtIn([
   answerLength,
   repetition,
   finished,
+  rewardModel,
+  classifier,
   code,
   http,
   environmentReward,

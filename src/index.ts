@@ -2,6 +2,15 @@
 
 export { applyAdapter, defineAdapter, loadAdapter, registerAdapter, saveAdapter } from './adapters/index.ts'
 export {
+  defineEnvironment,
+  defineReward,
+  type Environment,
+  type RewardFunction,
+  type RewardSample,
+  registerEnvironment,
+  registerReward,
+} from './alignment/index.ts'
+export {
   type LoadModelOptions,
   loadModel,
   loadTokenizer,

@@ -100,6 +100,10 @@ export const sandboxCommand = (
   return ['/bin/sh', '-c', script, 'sh', ...networkNamespace(), ...node]
 }
 
+/** Windows starts no program without its own folder. */
+const { SystemRoot } = process.env
+const emptyEnvironment = platform === 'win32' ? { SystemRoot } : {}
+
 /** The outcomes in what the process wrote: the first one of each test counts. */
 const readOutcomes = (output: string, nonce: string, tests: number): (TestOutcome | undefined)[] => {
   const outcomes: (TestOutcome | undefined)[] = Array.from({ length: tests }, () => undefined)
@@ -128,7 +132,7 @@ export const runProgram = (
     signal?.throwIfAborted()
     const [command, ...args] = sandboxCommand(limits, harnessSource())
     const nonce = randomBytes(16).toString('hex')
-    const child = spawn(command, args, { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'ignore'], windowsHide: true })
+    const child = spawn(command, args, { cwd: '/', env: emptyEnvironment, stdio: ['pipe', 'pipe', 'ignore'], windowsHide: true })
     const { stdin, stdout } = child
     invariant(stdin !== null && stdout !== null, 'a child process has the pipes that it was given.')
     let end: ProgramEnd = 'finished'

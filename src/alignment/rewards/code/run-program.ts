@@ -132,7 +132,12 @@ export const runProgram = (
     signal?.throwIfAborted()
     const [command, ...args] = sandboxCommand(limits, harnessSource())
     const nonce = randomBytes(16).toString('hex')
-    const child = spawn(command, args, { cwd: '/', env: emptyEnvironment, stdio: ['pipe', 'pipe', 'ignore'], windowsHide: true })
+    const child = spawn(command, args, {
+      cwd: '/',
+      env: emptyEnvironment,
+      stdio: ['pipe', 'pipe', 'ignore'],
+      windowsHide: true,
+    })
     const { stdin, stdout } = child
     invariant(stdin !== null && stdout !== null, 'a child process has the pipes that it was given.')
     let end: ProgramEnd = 'finished'

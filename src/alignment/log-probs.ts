@@ -23,6 +23,8 @@ export interface CompletionTokens extends Sequences {
 export interface CompletionBatch extends Batch {
   /** int64 [N]: positions of the batch whose hidden states predict the completion tokens. */
   places: Tensor
+  /** int64 [S]: positions of the last tokens, whose hidden states are of the whole text. */
+  ends: Tensor
   /** int64 [N]: the completion tokens. */
   targets: Tensor
   /** int64 [N]: index of the completion of each token. */
@@ -86,14 +88,16 @@ export const collateCompletions = (
   /** Indices in completion `i` of the tokens before the scored ones. */
   const before = (i: number) => Uint32Array.from({ length: counts[i] }, (_, t) => firstScored(examples[i]) - 1 + t)
   const placed = row ?? placeSequences(examples, padId, how)
-  const places =
+  const positionsOf = (picked: (i: number) => Uint32Array): Int32Array =>
     'placeOf' in placed
-      ? Int32Array.from(examples.flatMap((_, i) => Array.from(before(i), (t) => placed.placeOf(i, t))))
-      : placesOf(examples, placed.firsts, before)
+      ? Int32Array.from(examples.flatMap((_, i) => Array.from(picked(i), (t) => placed.placeOf(i, t))))
+      : placesOf(examples, placed.firsts, picked)
+  const ends = positionsOf((i) => Uint32Array.of(examples[i].ids.length - 1))
   return {
     inputs: placed.inputs,
     tokens: placed.tokens,
-    places: toInt64(places, [total], how.device),
+    places: toInt64(positionsOf(before), [total], how.device),
+    ends: toInt64(ends, [examples.length], how.device),
     targets: toInt64(targets, [total], how.device),
     sequences: toInt64(sequences, [total], how.device),
     counts,

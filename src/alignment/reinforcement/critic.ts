@@ -7,9 +7,10 @@ import { ConfigError } from '../../core/index.ts'
 import { planMicroBatches } from '../../data/index.ts'
 import { type BodyInputs, type Model, RewardHead, withHead } from '../../models/index.ts'
 import { positionsIn, toInt64 } from '../../objectives/index.ts'
-import { Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
+import { cat, Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import { type CompletionBatch, type CompletionTokens, collateCompletions } from '../log-probs.ts'
 import type { ScoreCompletionsOptions } from '../score-completions.ts'
+import { sharesPrompts } from '../shared-prompts.ts'
 
 /** A critic. */
 export interface Critic {
@@ -32,7 +33,7 @@ export interface CriticOptions {
   from?: string
   /** Random seed of the initial values (default: 0). */
   seed?: number
-  /** Initial values of a new head: zero, so that its first values are 0 (default), or normal with deviation `1/√(C + 1)`. */
+  /** Initial values of a new head: zero, so that its first values are 0 (default), or those of a new reward model. */
   head?: 'zero' | 'normal'
 }
 
@@ -67,8 +68,11 @@ export const createCritic = (policy: Model, options: CriticOptions = {}): Create
 }
 
 const initializeHead = (model: Model, { seed = 0, head = 'zero' }: CriticOptions): void => {
-  const deviation = 1 / Math.sqrt(model.facts.hiddenSize + 1)
-  headOf({ model }).initialize({ std: head === 'zero' ? 0 : deviation, generator: new Generator(seed) })
+  headOf({ model }).initialize({ std: model.facts.initializerRange, generator: new Generator(seed) })
+  if (head === 'zero')
+    noGrad(() => {
+      for (const parameter of model.head.parameters().values()) parameter.zero_()
+    })
   model.head.to({ dtype: 'float32' })
 }
 
@@ -137,28 +141,23 @@ export const criticValues = (
  * @param wanted which of them, by the number of the completion and of the token
  */
 export const valuePlaces = (
-  { places, counts }: Pick<CompletionBatch, 'places' | 'counts'>,
+  { places, ends, counts }: Pick<CompletionBatch, 'places' | 'ends' | 'counts'>,
   wanted: (completion: number, token: number) => boolean,
 ): Tensor => {
   const picked: number[] = []
-  const offsets: number[] = []
+  const total = counts.reduce((sum, count) => sum + count, 0)
   let first = 0
   for (const [i, count] of counts.entries()) {
-    for (let t = 0; t < count; t++)
-      if (wanted(i, t)) {
-        picked.push(first + t)
-        offsets.push(0)
-      }
-    // The place of the last token follows the place that predicts it.
-    if (count > 0 && wanted(i, count)) {
-      picked.push(first + count - 1)
-      offsets.push(1)
-    }
+    for (let t = 0; t < count; t++) if (wanted(i, t)) picked.push(first + t)
+    if (count > 0 && wanted(i, count)) picked.push(total + i)
     first += count
   }
-  const list = (values: number[]) => toInt64(Int32Array.from(values), [values.length], places.device)
-  return places.indexSelect(0, list(picked)).add(list(offsets))
+  return cat([places, ends], 0).indexSelect(0, toInt64(Int32Array.from(picked), [picked.length], places.device))
 }
+
+/** Whether the critic can compute a prompt once for all answers to it. */
+export const criticSharesPrompts = ({ model, adapter }: Critic, policy: Model): boolean =>
+  adapter === undefined ? sharesPrompts(model) : withAdapter(policy, adapter, () => sharesPrompts(model))
 
 /**
  * The critic's values of answers, in their order, without gradients and without dropout.
@@ -169,8 +168,10 @@ export const scoreValues = async (
   critic: Critic,
   policy: Model,
   examples: readonly CompletionTokens[],
-  { microTokens, padded, device, signal }: Omit<ScoreCompletionsOptions, 'temperature'>,
+  options: Omit<ScoreCompletionsOptions, 'temperature'>,
 ): Promise<Float32Array[]> => {
+  const { microTokens, padded, device, signal } = options
+  const shared = options.shared === true && criticSharesPrompts(critic, policy)
   const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, critic.model))
   const packs = !padded && critic.model.facts.packs !== false
   const values: Float32Array[] = []
@@ -184,7 +185,7 @@ export const scoreValues = async (
       noGrad(() =>
         scope(() => {
           const part = indices.map((i) => examples[i])
-          const batch = collateCompletions(part, { padded: !packs, device })
+          const batch = collateCompletions(part, { padded: !packs, device, shared })
           const places = valuePlaces(batch, () => true)
           const all = criticValues(critic, policy, { inputs: batch.inputs, places }).toFloat32Array()
           let at = 0

@@ -1,7 +1,7 @@
 // Rollouts in a batch: the trained tokens of the answers with all that is known of them before the forward pass.
-import { type CollateOptions, toInt64 } from '../../objectives/index.ts'
+import { toInt64 } from '../../objectives/index.ts'
 import { Tensor } from '../../tensor/index.ts'
-import { type CompletionBatch, collateCompletions } from '../log-probs.ts'
+import { type CollateCompletionsOptions, type CompletionBatch, collateCompletions } from '../log-probs.ts'
 import { valuePlaces } from './critic.ts'
 import { AnswerTokens, aggregate } from './policy-losses/index.ts'
 import type { PolicyConfig } from './policy-settings.ts'
@@ -44,7 +44,7 @@ type Column = 'oldLogProbs' | 'samplingLogProbs' | 'referenceLogProbs' | 'learne
 export const collateRollouts = (
   examples: readonly RolloutExample[],
   config: PolicyConfig,
-  how: CollateOptions,
+  how: CollateCompletionsOptions,
 ): PolicyBatch => {
   const all = collateCompletions(examples, how)
   const counts = examples.map(trainedTokens)

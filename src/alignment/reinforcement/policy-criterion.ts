@@ -13,7 +13,8 @@ import {
 } from '../../objectives/index.ts'
 import { cat, checkpoint, linear, type Tensor } from '../../tensor/index.ts'
 import { hiddenStates, logProbsOfHidden } from '../log-probs.ts'
-import { type Critic, criticValues, sharesHiddenStates } from './critic.ts'
+import { sharesPrompts } from '../shared-prompts.ts'
+import { type Critic, criticSharesPrompts, criticValues, sharesHiddenStates } from './critic.ts'
 import { KlController } from './kl-controller.ts'
 import { collateRollouts, type PolicyBatch, policyWeight } from './policy-batch.ts'
 import type { PolicyConfig } from './policy-settings.ts'
@@ -34,6 +35,8 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
   if (loss.aggregation === 'fixed-length' && maxTokens === undefined)
     throw new ConfigError('The aggregation `fixed-length` needs the maximum length of an answer: set `maxTokens`.')
   const controller = new KlController(kl?.coefficient ?? 0, kl?.adaptive)
+  // Whether a prompt is computed once for all answers to it, which `prepare` decides.
+  let shared = false
   return {
     unpadded: true,
     tokens: ({ ids }) => ids.length,
@@ -46,8 +49,13 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
         ...(critic === undefined ? {} : { [policyTerms.value]: trainedValues(example) }),
       }
     },
-    collate: (examples, how) => collateRollouts(examples, config, how),
-    prepare: async (examples, context) => prepareRollouts(examples, context, config, controller),
+    collate: (examples, how) => collateRollouts(examples, config, { ...how, shared }),
+    async prepare(examples, context) {
+      const { model, padded } = context
+      shared = !padded && sharesPrompts(model) && (critic === undefined || criticSharesPrompts(critic, model))
+      const prepared = prepareRollouts(examples, context, config, controller)
+      return shared ? byPrompt(prepared) : prepared
+    },
     ...(kl?.adaptive === undefined ? {} : { carried: controller }),
     loss(model, batch: Batch, how = {}) {
       const rollouts = batch as PolicyBatch
@@ -88,6 +96,18 @@ export const policyCriterion = (config: PolicyConfig, parts: PolicyParts = {}): 
       return parts.join('')
     },
   }
+}
+
+/** Answers to one prompt next to each other, so that they share it; no sum depends on the order. */
+const byPrompt = (examples: readonly RolloutExample[]): RolloutExample[] => {
+  const groups = new Map<string, RolloutExample[]>()
+  for (const example of examples) {
+    const prompt = example.ids.subarray(0, example.promptTokens).join()
+    const known = groups.get(prompt)
+    if (known === undefined) groups.set(prompt, [example])
+    else known.push(example)
+  }
+  return [...groups.values()].flat()
 }
 
 /** Marks what depends on the whole batch or on the step; the KL coefficient adapts last. */

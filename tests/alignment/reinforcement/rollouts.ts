@@ -66,14 +66,17 @@ export const inventedRollouts = async (model: Model, withCritic: boolean): Promi
 
 const inventedAnswers = (withCritic: boolean): RolloutExample[] => {
   const random = createRandom('rollouts')
+  // Some answers are to the same prompt, but are not neighbours.
+  const prompts = [6, 1, 8].map((length) => Array.from({ length }, () => 7 + random.integer(110)))
   return [3, 9, 1, 6, 12, 4, 5].map((length, i): RolloutExample => {
-    const promptTokens = 1 + random.integer(6)
+    const prompt = prompts[i % 3]
+    const promptTokens = prompt.length
     const values = (scale: number, count = length) =>
       Float32Array.from({ length: count }, () => scale * random.normal())
     const masked = (t: number) => i === 5 || (i % 2 === 1 && t % 4 === 2)
     return {
       // Every fourth token has the id that padding has.
-      ids: Uint32Array.from({ length: promptTokens + length }, (_, t) => (t % 4 === 3 ? 0 : 7 + random.integer(110))),
+      ids: Uint32Array.of(...prompt, ...Array.from({ length }, (_, t) => (t % 4 === 3 ? 0 : 7 + random.integer(110)))),
       starts: [0],
       promptTokens,
       mask: Uint8Array.from({ length }, (_, t) => (masked(t) ? 0 : 1)),

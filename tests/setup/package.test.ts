@@ -73,10 +73,10 @@ describe('the packed package', () => {
     expect(size).toBeLessThan(5e6)
     const kinds = new Set(contents.map((path) => `${path.split('/')[0]} ${/(\.d)?\.[^./]+$/.exec(path)?.[0] ?? ''}`))
     expect([...kinds].filter((kind) => !kind.startsWith('quickstart ')).sort()).toEqual([
-      'LICENSE ',
-      'README.md .md',
+      ...['ARCHITECTURE.md .md', 'CONTRIBUTING.md .md', 'LICENSE ', 'LOG.md .md', 'README.md .md'],
       'bin .js',
       ...['dist .d.ts', 'dist .js', 'dist .json', 'dist .mjs'],
+      ...['docs .json', 'docs .md', 'docs .svg'],
       ...['native .cmake', 'native .cpp', 'native .h', 'native .txt'],
       'package.json .json',
       'recipes .ts',

@@ -20,7 +20,10 @@ export interface Reference {
 
 /** Weights that follow those of the policy at intervals. */
 export interface FollowingWeights {
-  /** Sets the reference to `mix * policy + (1 - mix) * reference`. @source arXiv:2404.09656 */
+  /**
+   * Sets each tensor of the reference to `mix * policy + (1 - mix) * reference`; of LoRA these are the factors, whose product
+   * is mixed exactly only with a mix of 1. @source arXiv:2404.09656
+   */
   update(mix: number): void
   /** The weights by path, for checkpoints. */
   tensors(): ReadonlyMap<string, Tensor>

@@ -217,7 +217,7 @@ CASES = [
     ({"type": "aot-unpaired", "beta": 0.5, "labelSmoothing": 0.1}, lambda: dpo(loss_type=["aot_unpaired"], label_smoothing=0.1, **beta)),
     ({"type": "apo-zero", "beta": 0.5}, lambda: dpo(loss_type=["apo_zero"], **beta)),
     ({"type": "apo-down", "beta": 0.5}, lambda: dpo(loss_type=["apo_down"], **beta)),
-    ({"type": "discopop", "beta": 0.5, "temperature": 0.05}, lambda: dpo(loss_type=["discopop"], discopop_tau=0.05, **beta)),
+    ({"type": "discopop", "beta": 0.5, "tau": 0.05}, lambda: dpo(loss_type=["discopop"], discopop_tau=0.05, **beta)),
     ({"type": "dpo-norm", "beta": 2}, lambda: dpo(loss_type=["sigmoid_norm"], beta=2.0)),
     ({"type": "dpo", "beta": 0.5, "sftWeight": 0.3}, lambda: dpo(loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.3], **beta)),
     ({"type": "dpo", "beta": 0.5, "weighting": True}, lambda: dpo(loss_type=["sigmoid"], use_weighting=True, **beta)),

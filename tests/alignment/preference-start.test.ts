@@ -299,6 +299,38 @@ describe('refuses', () => {
   })
 })
 
+it('has a finite loss for a completion without tokens', async () => {
+  const reference = modelReference(build('llama', 'causal-lm', { std: 0.2, seed: 4 }))
+  const model = build('llama', 'causal-lm', { std: 0.2 })
+  const prompt = ids(5)
+  const pair = pairOf(completion(prompt, 3), { ...completion(prompt, 1), promptTokens: 6 })
+  for (const type of ['dpo', 'ipo', 'orpo', 'aot'] as const) {
+    const { loss, gradients } = await stepOf(preferenceCriterion(checked({ type }), { reference }), model, [pair], {
+      padded: false,
+    })
+    expect(loss, type).toBeGreaterThan(0)
+    expect(
+      [...gradients.values()].every((values) => values.every(Number.isFinite)),
+      type,
+    ).toBe(true)
+  }
+})
+
+it('sums in float32 and wider for a policy in bfloat16', async () => {
+  const losses: number[] = []
+  for (const dtype of ['float32', 'bfloat16'] as const) {
+    const model = build('llama', 'causal-lm', { std: 0.2 })
+    const reference = modelReference(build('llama', 'causal-lm', { std: 0.2, seed: 4 }))
+    model.to({ dtype }).requireGrad(true)
+    const criterion = preferenceCriterion(checked({ type: 'dpo' }), { reference })
+    losses.push((await stepOf(criterion, model, pairs, { padded: false })).loss)
+    losses.push((await stepOf(criterion, model, pairs, { padded: false, micro: 1 })).loss)
+  }
+  const [wide, , narrow, split] = losses
+  expect(Math.abs(narrow - wide)).toBeLessThan(0.02)
+  expect(Math.abs(narrow - split)).toBeLessThan(1e-3)
+})
+
 it('counts the tokens that are trained, prompts only where they are', () => {
   const reference = modelReference(build('llama', 'causal-lm'))
   const [{ chosen, rejected }] = pairs

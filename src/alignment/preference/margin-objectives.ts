@@ -157,16 +157,16 @@ export const discopop = definePairs({
   summary: 'discovered loss: logistic and exponential, blended by the margin',
   config: z.strictObject({
     beta: betaField(0.1),
-    temperature: z.number().positive().default(0.05).describe('margin over which the two losses are blended'),
+    tau: z.number().positive().default(0.05).describe('margin over which the two losses are blended'),
     ...referenceFields,
   }),
   reference: true,
   learningRate: 1e-6,
   lossAtReference: () => (Math.LN2 + 1) / 2,
-  create: ({ temperature, ...config }) =>
+  create: ({ tau, ...config }) =>
     ofMargin(config, summed(config), (margin) => {
       const logits = margin.mul(config.beta)
-      const blend = logits.div(temperature).sigmoid()
+      const blend = logits.div(tau).sigmoid()
       const exponential = logits.neg().clamp({ max: 80 }).exp()
       return logistic(logits).mul(blend.neg().add(1)).add(exponential.mul(blend))
     }),

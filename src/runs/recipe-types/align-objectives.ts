@@ -182,7 +182,7 @@ export interface AlignObjectiveSettings {
     /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
     beta?: number
     /** Margin over which the two losses are blended. Default: `0.05`. */
-    temperature?: number
+    tau?: number
     /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
     sftWeight?: number
     /**

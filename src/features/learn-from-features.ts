@@ -7,7 +7,7 @@ import { noGrad, scope, Tensor } from '../tensor/index.ts'
 import { type Extracted, type ExtractOptions, extractFeatures, type FeatureSequence } from './extract.ts'
 import { pairFeatures, type Scaler, scoreRows, standardized } from './feature-head.ts'
 import type { FeaturePooling } from './layers.ts'
-import type { FeatureDataset, FitHooks, FittedLearner, LearningProblem } from './learner.ts'
+import type { FitHooks, FittedLearner, LearningProblem } from './learner.ts'
 import { findLearner } from './learners/index.ts'
 import type { FeatureSettings } from './settings.ts'
 
@@ -74,37 +74,72 @@ export interface LearningResult {
   scaler: Scaler | undefined
 }
 
+/** Rows to fit on, with their targets. */
+interface FitRows {
+  /** Indices of the rows, or of both rows of each difference. */
+  rows: readonly number[] | { better: readonly number[]; worse: readonly number[] }
+  answers: Float64Array
+}
+
+/** Rows with a known target. */
+const targetRows = (task: LearnableTask, { examples, features }: TaskFeatures): FitRows => {
+  const answers = Float64Array.from(examples.flat().flatMap((example) => Array.from(task.rows.targets(example))))
+  const each = answers.length / features.shape[0]
+  const rows = knownRows(answers, each)
+  const own = rows.flatMap((row) => Array.from(answers.subarray(row * each, (row + 1) * each)))
+  return { rows, answers: Float64Array.from(own) }
+}
+
+/**
+ * Differences of compared rows, each in both directions, so that a linear classifier of them has the loss of Bradley and Terry.
+ * Undefined where some rows are not compared.
+ */
+const comparedRows = ({ rows: { pairs } }: LearnableTask, { examples, rows }: TaskFeatures): FitRows | undefined => {
+  if (pairs === undefined) return undefined
+  const [better, worse]: [number[], number[]] = [[], []]
+  let first = 0
+  for (const [i, example] of examples.flat().entries()) {
+    const own = pairs(example)
+    if (own.length === 0) return undefined
+    for (const [high, low] of own) {
+      better.push(first + high, first + low)
+      worse.push(first + low, first + high)
+    }
+    first += rows[i]
+  }
+  return { rows: { better, worse }, answers: Float64Array.from(better, (_, i) => (i + 1) % 2) }
+}
+
+const pick = (features: Tensor, rows: readonly number[]): Tensor =>
+  features.indexSelect(0, Tensor.from(Int32Array.from(rows), { dtype: 'int64' }))
+
 /** Fits a learner on the records with a known target. @throws DataError where there is none */
 export const learnFromFeatures = async (
   task: LearnableTask,
-  { examples, features }: TaskFeatures,
+  data: TaskFeatures,
   { learner, settings, standardize }: FeatureSettings,
   hooks: FitHooks,
 ): Promise<LearningResult> => {
-  const answers = Float64Array.from(examples.flat().flatMap((example) => Array.from(task.rows.targets(example))))
-  const each = answers.length / features.shape[0]
-  const known = knownRows(answers, each)
-  if (known.length === 0) throw new DataError('Expected records with a known target, got none.')
-  const whole = known.length === features.shape[0]
-  const rows = whole
-    ? features
-    : noGrad(() => features.indexSelect(0, Tensor.from(Int32Array.from(known), { dtype: 'int64' }))).keep()
-  const dataset: FeatureDataset = {
-    ...learningProblem(task.rows),
-    features: rows,
-    answers: whole
-      ? answers
-      : Float64Array.from(known.flatMap((row) => Array.from(answers.subarray(row * each, (row + 1) * each)))),
-    weights: task.rows.weights,
-  }
-  const scaler = standardize ? measure(rows) : undefined
-  const input = scaler === undefined ? rows : noGrad(() => standardized(rows, scaler)).keep()
+  const { features } = data
+  const definition = findLearner(learner)
+  const { rows, answers } = (definition.isLinear ? comparedRows(task, data) : undefined) ?? targetRows(task, data)
+  if (answers.length === 0) throw new DataError('Expected records with a known target, got none.')
+  const isPicked = !('better' in rows)
+  const picked =
+    isPicked && rows.length < features.shape[0] ? noGrad(() => scope(() => pick(features, rows))).keep() : features
+  const scaler = standardize ? measure(picked) : undefined
+  const input = noGrad(() =>
+    scope(() => {
+      const scaled = standardized(picked, scaler)
+      return isPicked ? scaled : pick(scaled, rows.better).sub(pick(scaled, rows.worse))
+    }),
+  ).keep()
   try {
-    const definition = findLearner(learner)
-    return { fitted: await definition.fit({ ...dataset, features: input }, settings, hooks), scaler }
+    const dataset = { ...learningProblem(task.rows), features: input, answers, weights: task.rows.weights }
+    return { fitted: await definition.fit(dataset, settings, hooks), scaler }
   } finally {
-    if (input !== rows) input.free()
-    if (rows !== features) rows.free()
+    if (input !== features && input !== picked) input.free()
+    if (picked !== features) picked.free()
   }
 }
 

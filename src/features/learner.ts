@@ -63,6 +63,8 @@ export interface LearnerDefinition<Config extends object = object, Type extends 
   config: z.ZodType<Config>
   /** Kinds of problems that it supports. */
   kinds: readonly ProblemKind[]
+  /** Scores are linear in the features, so that a fit on differences of rows gives scores of rows. */
+  isLinear?: boolean
   /** Fits on a data set, which it leaves unchanged. */
   fit(dataset: FeatureDataset, config: Config, hooks: FitHooks): Promise<FittedLearner>
   /** Restores a fitted learner from its tensors. @throws CheckpointError for tensors that do not fit */

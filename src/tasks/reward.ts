@@ -166,6 +166,7 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
       rows: {
         kind: 'choice',
         outputs: 1,
+        pairs: ({ pairs }) => pairs,
         targets: ({ good, pairs, starts }) => {
           const wins = new Set(pairs.map(([better]) => better))
           const losses = new Set(pairs.map(([, worse]) => worse))

@@ -22,6 +22,7 @@ export const linearSvm = defineLearner<z.output<typeof config>, 'linear-svm'>({
   type: 'linear-svm',
   source: 'scikit-learn LinearSVC',
   summary: 'maximum-margin linear classifier; its scores are margins, not calibrated probabilities',
+  isLinear: true,
   config,
   kinds: ['class', 'labels'],
   async fit(dataset, { C, tolerance, maxIterations }, hooks) {

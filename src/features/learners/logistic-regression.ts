@@ -37,6 +37,7 @@ export const logisticRegression = defineLearner<z.output<typeof config>, 'logist
   type: 'logistic-regression',
   source: 'scikit-learn LogisticRegression',
   summary: 'linear classifier with calibrated probabilities',
+  isLinear: true,
   config,
   kinds: ['class', 'labels'],
   async fit(dataset, { C, tolerance, maxIterations }, hooks) {

@@ -16,6 +16,8 @@ export interface RowTargets<Example extends TaskExample = TaskExample> {
    * others. NaN where it is not known.
    */
   targets(example: Example): ArrayLike<number>
+  /** Choices: rows of the example of which the first is better. Undefined where the choices are not compared in pairs. */
+  pairs?(example: Example): readonly (readonly [better: number, worse: number])[]
   /** Weight of each class, or of the positives of each label. */
   weights?: Float32Array
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadModel, saveModel } from '../../../src/checkpoint/index.ts'
 import { createRandom } from '../../../src/core/index.ts'
+import { featureSettings, type LearnableTask, learnFromFeatures } from '../../../src/features/index.ts'
 import { open, predict } from '../../../src/inference/index.ts'
 import { buildModel, type Model, models } from '../../../src/models/index.ts'
 import { finetune } from '../../../src/runs/index.ts'
@@ -383,6 +384,33 @@ describe('rows of a reward model', () => {
       { answers: ['a'], scores: undefined, good: undefined },
       { answers: ['a', 'b'], scores: undefined, good: undefined },
     ])
+  })
+})
+
+describe('a linear learner on features', () => {
+  it('fits differences of compared answers, so that what they share does not matter', async () => {
+    const random = createRandom('differences')
+    const count = 200
+    // One feature: large and the prompt's, and higher by 1 for the better answer in three of four pairs.
+    const values = Array.from({ length: count }, (_, i) => {
+      const prompt = 100 * random.float()
+      return i % 4 === 0 ? [prompt, prompt + 1] : [prompt + 1, prompt]
+    }).flat()
+    const examples = Array.from({ length: count }, () => [exampleOf([[1], [2]])])
+    const features = Tensor.from(Float32Array.from(values), { shape: [2 * count, 1] })
+    const prepared = expectDiscriminative(
+      task.prepare(tokenizer, taskConfig(task), { maxLength: 64, headOptions: {}, facts: { causal: true } as never }),
+    )
+    const learnable = prepared as unknown as LearnableTask
+    const { fitted } = await learnFromFeatures(
+      learnable,
+      { examples, features, rows: examples.map(() => 2), extracted: {} as never },
+      { ...featureSettings({ learner: 'logistic-regression' }, 'class'), standardize: false },
+      { seed: 0 },
+    )
+    const scores = fitted.scores(Tensor.from(Float32Array.from([3, 2]), { shape: [2, 1] })).toFloat32Array()
+    // Of a difference of 1, the better answer is the higher one with odds of 3 to 1; the learner regularises a little.
+    expect(scores[1] - scores[0] - (scores[3] - scores[2])).toBeCloseTo(Math.log(3), 1)
   })
 })
 

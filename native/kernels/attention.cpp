@@ -26,9 +26,9 @@ using torch::autograd::variable_list;
 
 constexpr int64_t few_queries = 4;  // up to here, packing the keys costs more than it saves
 
-// Rows of one sequence inside the [tokens, heads, size] tensors.
+// Rows of one sequence inside the [tokens, heads, size] tensors. Its keys may be in another batch row than its queries.
 struct Sequence {
-  int64_t batch, first_query, queries, first_key, keys;
+  int64_t batch, first_query, queries, first_key, keys, key_batch;
 };
 
 struct Settings {
@@ -37,6 +37,8 @@ struct Settings {
   int64_t window;
   double scale, dropout;
   uint64_t seed;
+  // Each sequence by its own length, whatever the others are.
+  bool separate;
 };
 
 // The arguments of a call and their sizes, computed again in backward.
@@ -74,8 +76,8 @@ AttentionHead head_of(const Call& c, const Settings& settings, const Sequence& s
   h.size = c.size;
   h.type = type_of(c.query);
   h.query = token(c.query, s.batch, s.first_query, head);
-  h.key = token(c.key, s.batch, s.first_key, key_head);
-  h.value = token(c.value, s.batch, s.first_key, key_head);
+  h.key = token(c.key, s.key_batch, s.first_key, key_head);
+  h.value = token(c.value, s.key_batch, s.first_key, key_head);
   h.query_stride = c.query.stride(1);
   h.key_stride = c.key.stride(1);
   h.value_stride = c.value.stride(1);
@@ -124,13 +126,22 @@ struct Attention : torch::autograd::Function<Attention> {
     c.output = at::empty(query.sizes(), query.options());
     c.log_sum = at::empty({c.heads, c.tokens}, at::kFloat);
     const bool invariant = batch_invariant() && !is_half(query);
-    if ((query.size(1) <= few_queries || invariant) && settings->dropout == 0) {
-      forward_few(c, *settings);
-      keep_for_backward(context, c, query, key, value, settings);
-      return c.output;
+    std::vector<int64_t> few, many;
+    for (int64_t i = 0; i < int64_t(settings->sequences.size()); i++) {
+      const int64_t queries = settings->separate ? settings->sequences[size_t(i)].queries : query.size(1);
+      const bool reads_in_place = settings->dropout == 0 && (queries <= few_queries || invariant);
+      (reads_in_place ? few : many).push_back(i);
     }
+    if (!few.empty()) forward_few(c, *settings, few);
+    if (!many.empty()) forward_packed(c, *settings, many);
+    keep_for_backward(context, c, query, key, value, settings);
+    return c.output;
+  }
+
+  // Keys are packed once and read by many queries.
+  static void forward_packed(const Call& c, const Settings& settings, const std::vector<int64_t>& chosen) {
     // A task is a head, or a range of its rows where there are fewer heads than threads.
-    const auto sequences = int64_t(settings->sequences.size());
+    const auto sequences = int64_t(chosen.size());
     constexpr int64_t row_step = 192;
     const int64_t wanted = 3 * at::get_num_threads();
     const bool split = sequences * c.heads < wanted;
@@ -138,14 +149,14 @@ struct Attention : torch::autograd::Function<Attention> {
       int64_t sequence, head, first, last;
     };
     std::vector<Task> tasks;
-    for (int64_t i = 0; i < sequences; i++) {
-      const int64_t rows = settings->sequences[size_t(i)].queries, step = split ? row_step : std::max<int64_t>(1, rows);
+    for (const int64_t i : chosen) {
+      const int64_t rows = settings.sequences[size_t(i)].queries, step = split ? row_step : std::max<int64_t>(1, rows);
       for (int64_t h = 0; h < c.heads; h++)
         for (int64_t at = 0; at < rows; at += step) tasks.push_back({i, h, at, std::min(rows, at + step)});
     }
     share_out(int64_t(tasks.size()), [&](int64_t number, int64_t& packed) {
       const Task& task = tasks[size_t(number)];
-      const AttentionHead head = head_of(c, *settings, settings->sequences[size_t(task.sequence)], task.head);
+      const AttentionHead head = head_of(c, settings, settings.sequences[size_t(task.sequence)], task.head);
       float* work = scratch(Scratch::attention, kernels().attention_scratch(head.queries, head.keys, head.size));
       // A thread packs the keys again only when they change.
       const int64_t id = task.sequence * c.heads + task.head / c.groups;
@@ -153,18 +164,18 @@ struct Attention : torch::autograd::Function<Attention> {
       packed = id;
       kernels().attention_forward(head, task.first, task.last, work);
     });
-    keep_for_backward(context, c, query, key, value, settings);
-    return c.output;
   }
 
   // A decoding step: heads are too small to pack for, and the step is too short to wake threads for few keys. Also for
   // batch-invariant results, as it computes each query by itself.
-  static void forward_few(const Call& c, const Settings& settings) {
-    const auto tasks = int64_t(settings.sequences.size()) * c.heads;
-    const int64_t cost = std::max<int64_t>(1, c.batch_keys * c.size * c.batch_queries);
+  static void forward_few(const Call& c, const Settings& settings, const std::vector<int64_t>& chosen) {
+    const auto tasks = int64_t(chosen.size()) * c.heads;
+    int64_t pairs = 0;
+    for (const int64_t i : chosen) pairs += settings.sequences[size_t(i)].keys * settings.sequences[size_t(i)].queries;
+    const int64_t cost = std::max<int64_t>(1, pairs * c.size / int64_t(chosen.size()));
     at::parallel_for(0, tasks, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
       for (int64_t task = first; task < last; task++) {
-        const Sequence& sequence = settings.sequences[size_t(task / c.heads)];
+        const Sequence& sequence = settings.sequences[size_t(chosen[size_t(task / c.heads)])];
         const AttentionHead head = head_of(c, settings, sequence, task % c.heads);
         kernels().attention_few(head, scratch(Scratch::attention, head.keys + head.size + 64));
       }
@@ -212,10 +223,10 @@ struct Attention : torch::autograd::Function<Attention> {
         k.attention_backward(job, work);
       }
       for (int64_t i = 0; i < s.keys; i++) {
-        k.convert(sums + i * stride, Type::float32, const_cast<char*>(token(dk, s.batch, s.first_key + i, key_head)),
-                  type_of(dk), c.size);
+        k.convert(sums + i * stride, Type::float32,
+                  const_cast<char*>(token(dk, s.key_batch, s.first_key + i, key_head)), type_of(dk), c.size);
         k.convert(sums + (rows + i) * stride, Type::float32,
-                  const_cast<char*>(token(dv, s.batch, s.first_key + i, key_head)), type_of(dv), c.size);
+                  const_cast<char*>(token(dv, s.key_batch, s.first_key + i, key_head)), type_of(dv), c.size);
       }
     });
     return {dq, dk, dv, {}, {}};
@@ -242,8 +253,32 @@ std::vector<int64_t> boundaries(const Tensor& starts, int64_t rows, const char* 
   return result;
 }
 
+// Packed queries over a cache [R,capacity,K,D]: the keys of sequence i are the first key_lengths[i] of its row.
+void add_cached(const Tensor& query, const Tensor& key, const std::vector<int64_t>& from,
+                const std::optional<Tensor>& key_rows, const std::optional<Tensor>& key_lengths,
+                std::vector<Sequence>& sequences) {
+  TORCH_CHECK(!at::GradMode::is_enabled() || !wants_gradient(query, key),
+              "Expected no gradients with `key_lengths` in tunesmith::attention. Call it under noGrad.");
+  const auto count = int64_t(from.size()) - 1;
+  const auto numbers = [count](const std::optional<Tensor>& given_numbers, const char* name) {
+    TORCH_CHECK(given(given_numbers) && given_numbers->device().is_cpu() && given_numbers->scalar_type() == at::kLong &&
+                    given_numbers->dim() == 1 && given_numbers->size(0) == count,
+                "Expected int64 [", count, "] as `", name, "` of tunesmith::attention, one for each sequence.");
+    return given_numbers->contiguous();
+  };
+  const Tensor rows = numbers(key_rows, "key_rows"), lengths = numbers(key_lengths, "key_lengths");
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t row = rows.const_data_ptr<int64_t>()[i], length = lengths.const_data_ptr<int64_t>()[i];
+    TORCH_CHECK(row >= 0 && row < key.size(0) && length >= 0 && length <= key.size(1),
+                "Expected `key_rows` and `key_lengths` of tunesmith::attention within the cache ", key.sizes(),
+                ", got row ", row, " with ", length, " keys.");
+    sequences.push_back({0, from[size_t(i)], from[size_t(i) + 1] - from[size_t(i)], 0, length, row});
+  }
+}
+
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const std::optional<Tensor>& mask,
-                 const std::optional<Tensor>& query_starts, const std::optional<Tensor>& key_starts, bool causal,
+                 const std::optional<Tensor>& query_starts, const std::optional<Tensor>& key_starts,
+                 const std::optional<Tensor>& key_rows, const std::optional<Tensor>& key_lengths, bool causal,
                  int64_t window, std::optional<double> scale, double dropout,
                  const std::optional<at::Generator>& generator) {
   const char* op = "attention";
@@ -253,8 +288,8 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
   TORCH_CHECK(query.scalar_type() == key.scalar_type() && key.scalar_type() == value.scalar_type(),
               "Expected one type for query, key and value of tunesmith::attention, got ", query.scalar_type(), ", ",
               key.scalar_type(), ", ", value.scalar_type(), ".");
-  TORCH_CHECK(query.dim() == 4 && key.dim() == 4 && value.sizes() == key.sizes() && key.size(0) == query.size(0) &&
-                  key.size(3) == query.size(3),
+  TORCH_CHECK(query.dim() == 4 && key.dim() == 4 && value.sizes() == key.sizes() &&
+                  (key.size(0) == query.size(0) || given(key_lengths)) && key.size(3) == query.size(3),
               "Expected query [B,T,H,D] and key and value [B,S,K,D] for tunesmith::attention, got ", query.sizes(),
               ", ", key.sizes(), ", ", value.sizes(), ".");
   TORCH_CHECK(query.size(3) >= 1 && query.size(3) <= 256,
@@ -271,22 +306,28 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
   settings->scale = scale.value_or(1 / std::sqrt(double(query.size(3))));
   settings->dropout = dropout;
   settings->seed = dropout > 0 ? draw_seed(generator) : 0;
+  settings->separate = given(key_lengths).has_value();
 
-  if (given(query_starts) || given(key_starts)) {
-    TORCH_CHECK(given(query_starts), "Expected `query_starts` beside `key_starts` for tunesmith::attention, got none.");
+  if (given(query_starts) || given(key_starts) || given(key_lengths)) {
+    TORCH_CHECK(given(query_starts),
+                "Expected `query_starts` beside `key_starts` or `key_lengths` for tunesmith::attention, got none.");
     TORCH_CHECK(query.size(0) == 1, "Expected one batch row with `query_starts` in tunesmith::attention, got ",
                 query.size(0), ".");
     TORCH_CHECK(!given(mask), "Expected no mask with `query_starts` in tunesmith::attention, got one.");
     const auto from = boundaries(*query_starts, query.size(1), "query_starts");
+    if (given(key_lengths)) {
+      add_cached(query, key, from, key_rows, key_lengths, settings->sequences);
+      return Attention::apply(query, key, value, std::optional<Tensor>(), settings);
+    }
     const auto to = boundaries(given(key_starts) ? *key_starts : *query_starts, key.size(1),
                                given(key_starts) ? "key_starts" : "query_starts");
     TORCH_CHECK(from.size() == to.size(),
                 "Expected as many `key_starts` as `query_starts` in tunesmith::attention, got ", to.size(), " and ",
                 from.size(), ".");
     for (size_t i = 0; i + 1 < from.size(); i++)
-      settings->sequences.push_back({0, from[i], from[i + 1] - from[i], to[i], to[i + 1] - to[i]});
+      settings->sequences.push_back({0, from[i], from[i + 1] - from[i], to[i], to[i + 1] - to[i], 0});
   } else {
-    for (int64_t b = 0; b < query.size(0); b++) settings->sequences.push_back({b, 0, query.size(1), 0, key.size(1)});
+    for (int64_t b = 0; b < query.size(0); b++) settings->sequences.push_back({b, 0, query.size(1), 0, key.size(1), b});
   }
 
   std::optional<Tensor> expanded;
@@ -314,7 +355,8 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
   m.def(
       "attention(Tensor query, Tensor key, Tensor value, Tensor? mask=None, Tensor? query_starts=None, "
-      "Tensor? key_starts=None, bool causal=False, int window=0, float? scale=None, float dropout=0.0, "
+      "Tensor? key_starts=None, Tensor? key_rows=None, Tensor? key_lengths=None, bool causal=False, int window=0, "
+      "float? scale=None, float dropout=0.0, "
       "Generator? generator=None) -> Tensor",
       &attention);
 }

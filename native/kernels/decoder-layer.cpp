@@ -1,5 +1,6 @@
 // tunesmith::decoder_layer: one token of each row through one Llama-like layer in one call, caches extended in place.
-// The result is that of the separate operators, with fp32 between the products for any weight type. No gradient.
+// Each row may have its own length and its own place in the caches. The result is that of the separate operators, with
+// fp32 between the products for any weight type. No gradient.
 #include <ATen/Parallel.h>
 #include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "checks.h"
 #include "scratch.h"
@@ -17,7 +19,7 @@ namespace {
 using at::Tensor;
 
 constexpr const char* op = "decoder_layer";
-constexpr int64_t most_rows = 16;
+constexpr int64_t most_rows = 64;
 constexpr int64_t unit = 8;  // weight rows that a thread takes at a time
 
 // The layer's tensors in the order of the argument `parts`.
@@ -86,6 +88,43 @@ void multiply(const void* x, Type type, int64_t rows, int64_t depth, const std::
   });
 }
 
+// The products of a layer in the order of their low-rank changes.
+constexpr std::array<Part, 7> adapted = {q, k, v, o, gate, up, down};
+
+// Low-rank changes of some rows, of one adapter: product i gets scale[i] · B (A x), where it has A and B.
+struct Change {
+  int64_t first, count;
+  std::array<Tensor, adapted.size()> a, b;
+  std::array<float, adapted.size()> scale;
+};
+
+// Adds the changes of one product: `x` [rows, depth] is its input. The sums have the order of separate products.
+void add_changes(const std::vector<Change>& changes, size_t number, const void* x, Type type, int64_t depth,
+                 const Product& product) {
+  const Kernels& kernel = kernels();
+  const int64_t bytes = type == Type::bfloat16 ? 2 : 4;
+  for (const Change& change : changes) {
+    const Tensor &a = change.a[number], &b = change.b[number];
+    if (!a.defined()) continue;
+    const int64_t rows = change.count, rank = a.size(0), columns = product.columns;
+    float* packed = scratch(Scratch::rows, rows * std::max(depth, rank) + 16);
+    float* narrow = scratch(Scratch::unpacked, rows * (rank + columns));
+    float* wide = narrow + rows * rank;
+    const Matrix input = {static_cast<const char*>(x) + change.first * depth * bytes, type, depth, 1};
+    kernel.pack_few(input, rows, depth, type_of(a), packed);
+    kernel.few_rows(packed, rows, {address(a), type_of(a), depth, 1}, 0, rank, depth, nullptr, Type::float32, narrow,
+                    Type::float32, rank);
+    for (int64_t i = 0; i < rows * rank; i++) narrow[i] *= change.scale[number];
+    kernel.pack_few({narrow, Type::float32, rank, 1}, rows, rank, type_of(b), packed);
+    at::parallel_for(0, columns, std::max<int64_t>(1, 65536 / (rows * rank)), [&](int64_t first, int64_t last) {
+      kernel.few_rows(packed, rows, {address(b), type_of(b), rank, 1}, first, last, rank, nullptr, Type::float32, wide,
+                      Type::float32, columns);
+    });
+    float* out = product.out + change.first * columns;
+    for (int64_t i = 0; i < rows * columns; i++) out[i] += wide[i];
+  }
+}
+
 void normalize(const float* input, const float* residual, float* sum, const Tensor& weight, int64_t rows, int64_t width,
                double epsilon, float* output, float* scales) {
   NormRows job{};
@@ -114,10 +153,64 @@ void check_bias(const Tensor& t, int64_t size, const char* name) {
   if (t.defined()) check_vector(t, size, op, name);
 }
 
-Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& values, int64_t past, const Tensor& cosine,
-                     const Tensor& sine, const std::optional<Tensor>& mask,
-                     const c10::List<std::optional<Tensor>>& given_parts, double epsilon, int64_t window,
-                     double scale) {
+// Numbers of the rows, int64 [rows], each from 0 to limit - 1.
+Tensor row_numbers(const Tensor& given, int64_t rows, int64_t limit, const char* name) {
+  TORCH_CHECK(given.device().is_cpu() && given.scalar_type() == at::kLong && given.dim() == 1 && given.size(0) == rows,
+              "Expected int64 [", rows, "] as `", name, "` of tunesmith::decoder_layer, got ", given.scalar_type(), " ",
+              given.sizes(), ".");
+  Tensor numbers = given.contiguous();
+  const int64_t* values = numbers.const_data_ptr<int64_t>();
+  for (int64_t r = 0; r < rows; r++)
+    TORCH_CHECK(values[r] >= 0 && values[r] < limit, "Expected 0 to ", limit - 1, " for `", name,
+                "` of tunesmith::decoder_layer, got ", values[r], " in row ", r, ".");
+  return numbers;
+}
+
+std::vector<Change> changes_of(const c10::List<std::optional<Tensor>>& tensors, at::ArrayRef<double> scales,
+                               const std::optional<Tensor>& given_rows, int64_t rows, const Parts& parts) {
+  constexpr auto products = int64_t(adapted.size());
+  const int64_t count = given(given_rows) ? given_rows->size(0) : 0;
+  TORCH_CHECK(int64_t(tensors.size()) == 2 * products * count && int64_t(scales.size()) == products * count,
+              "Expected ", 2 * products, " `changes` and ", products,
+              " `scales` of tunesmith::decoder_layer for each of ", count, " `changedRows`, got ",
+              int64_t(tensors.size()), " and ", int64_t(scales.size()), ".");
+  std::vector<Change> changes;
+  if (count == 0) return changes;
+  TORCH_CHECK(given_rows->device().is_cpu() && given_rows->scalar_type() == at::kLong && given_rows->dim() == 2 &&
+                  given_rows->size(1) == 2,
+              "Expected int64 [n,2] as `changedRows` of tunesmith::decoder_layer, got ", given_rows->scalar_type(), " ",
+              given_rows->sizes(), ".");
+  const Tensor spans = given_rows->contiguous();
+  const int64_t* span = spans.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < count; i++, span += 2) {
+    Change change{span[0], span[1], {}, {}, {}};
+    TORCH_CHECK(change.first >= 0 && change.count >= 1 && change.first + change.count <= rows,
+                "Expected `changedRows` of tunesmith::decoder_layer from 0 to ", rows, ", got ", change.count, " from ",
+                change.first, ".");
+    for (int64_t j = 0; j < products; j++) {
+      const auto at = size_t(i * products + j);
+      const Tensor a = contiguous_part(tensors.get(2 * at)), b = contiguous_part(tensors.get(2 * at + 1));
+      TORCH_CHECK(a.defined() == b.defined(), "Expected both matrices of a change of tunesmith::decoder_layer.");
+      if (!a.defined()) continue;
+      const Tensor& weight = parts[adapted[size_t(j)]];
+      check_float(a, op, "changes");
+      TORCH_CHECK(a.dim() == 2, "Expected a matrix in `changes` of tunesmith::decoder_layer, got ", a.sizes(), ".");
+      check_matrix(a, a.size(0), weight.size(1), "changes");
+      check_matrix(b, weight.size(0), a.size(0), "changes");
+      change.a[size_t(j)] = a;
+      change.b[size_t(j)] = b;
+      change.scale[size_t(j)] = float(scales[at]);
+    }
+    changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& values, const Tensor& past,
+                     const std::optional<Tensor>& slots, const Tensor& cosine, const Tensor& sine,
+                     const std::optional<Tensor>& mask, const c10::List<std::optional<Tensor>>& given_parts,
+                     const c10::List<std::optional<Tensor>>& given_changes, at::ArrayRef<double> scales_of_changes,
+                     const std::optional<Tensor>& changed_rows, double epsilon, int64_t window, double scale) {
   check_float(stream, op, "stream");
   check_float(keys, op, "keys");
   check_float(values, op, "values");
@@ -127,13 +220,18 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
               "Expected float32 [B,1,C] with 1 to ", most_rows, " rows as `stream` of tunesmith::decoder_layer, got ",
               stream.scalar_type(), " ", stream.sizes(), ".");
   const int64_t rows = stream.size(0), width = stream.size(2);
-  TORCH_CHECK(keys.dim() == 4 && keys.sizes() == values.sizes() && keys.size(0) == rows &&
+  const bool by_slot = given(slots).has_value();
+  TORCH_CHECK(keys.dim() == 4 && keys.sizes() == values.sizes() && (by_slot || keys.size(0) == rows) &&
                   keys.scalar_type() == values.scalar_type() && keys.is_contiguous() && values.is_contiguous(),
               "Expected contiguous [", rows, ",capacity,K,D] as `keys` and `values` of tunesmith::decoder_layer, got ",
               keys.sizes(), " and ", values.sizes(), ".");
-  TORCH_CHECK(past >= 0 && past < keys.size(1), "Expected capacity for one more token after ", past,
-              " in `keys` of tunesmith::decoder_layer, got ", keys.sizes(), ".");
-  const int64_t key_heads = keys.size(2), size = keys.size(3), total = past + 1;
+  // One more token must fit.
+  const Tensor lengths = row_numbers(past, rows, keys.size(1), "past");
+  const int64_t* before = lengths.const_data_ptr<int64_t>();
+  const int64_t longest = *std::max_element(before, before + rows) + 1;
+  const Tensor places = by_slot ? row_numbers(*slots, rows, keys.size(0), "slots") : Tensor();
+  const auto place = [&](int64_t row) { return by_slot ? places.const_data_ptr<int64_t>()[row] : row; };
+  const int64_t key_heads = keys.size(2), size = keys.size(3);
   TORCH_CHECK(size >= 1 && size <= 256 && key_heads >= 1,
               "Expected 1 to 256 values in a head of `keys` of tunesmith::", "decoder_layer, got ", keys.sizes(), ".");
   TORCH_CHECK(given_parts.size() == part_count, "Expected ", int64_t(part_count),
@@ -167,6 +265,7 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   const Type weight_type = type_of(parts[q]);
   for (Part part : {k, v, o, gate, up, down})
     TORCH_CHECK(type_of(parts[part]) == weight_type, "Expected one type for all matrices of tunesmith::decoder_layer.");
+  const std::vector<Change> changes = changes_of(given_changes, scales_of_changes, changed_rows, rows, parts);
   const bool per_row = cosine.dim() == 3;
   for (const Tensor* angles : {&cosine, &sine})
     TORCH_CHECK(angles->scalar_type() == at::kFloat && angles->is_contiguous() && angles->sizes() == cosine.sizes() &&
@@ -177,8 +276,8 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   Tensor seen;
   if (mask.has_value() && mask->defined()) {
     TORCH_CHECK(mask->scalar_type() == at::kBool && mask->dim() == 4 && mask->size(0) == rows && mask->size(1) == 1 &&
-                    mask->size(2) == 1 && mask->size(3) == total,
-                "Expected a bool mask [", rows, ",1,1,", total, "] for tunesmith::decoder_layer, got ",
+                    mask->size(2) == 1 && mask->size(3) == longest,
+                "Expected a bool mask [", rows, ",1,1,", longest, "] for tunesmith::decoder_layer, got ",
                 mask->scalar_type(), " ", mask->sizes(), ".");
     seen = mask->contiguous();
   }
@@ -203,8 +302,10 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   auto nothing = [](int64_t, int64_t) {};
 
   normalize(x.const_data_ptr<float>(), nullptr, nullptr, parts[attention_norm], rows, width, epsilon, normed, scales);
-  multiply<3>(normed, Type::float32, rows, width,
-              {product_of(parts, q, query), product_of(parts, k, key), product_of(parts, v, value)}, false, nothing);
+  const std::array<Product, 3> projections = {product_of(parts, q, query), product_of(parts, k, key),
+                                              product_of(parts, v, value)};
+  multiply<3>(normed, Type::float32, rows, width, projections, false, nothing);
+  for (size_t i = 0; i < 3; i++) add_changes(changes, i, normed, Type::float32, width, projections[i]);
   if (parts[query_norm].defined())
     normalize(query, nullptr, nullptr, parts[query_norm], rows * heads, size, epsilon, query, scales);
   if (parts[key_norm].defined())
@@ -219,25 +320,25 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
     auto turn = [&](float* head) { kernel.rotary_row(head, Type::float32, head, c, s, size, 2 * half, false, false); };
     for (int64_t h = 0; h < heads; h++) turn(query + r * q_width + h * size);
     for (int64_t h = 0; h < key_heads; h++) turn(key + r * k_width + h * size);
-    kernel.convert(key + r * k_width, Type::float32, key_memory + r * row_bytes + past * token_bytes, cache_type,
-                   k_width);
-    kernel.convert(value + r * k_width, Type::float32, value_memory + r * row_bytes + past * token_bytes, cache_type,
-                   k_width);
+    const int64_t to = place(r) * row_bytes + before[r] * token_bytes;
+    kernel.convert(key + r * k_width, Type::float32, key_memory + to, cache_type, k_width);
+    kernel.convert(value + r * k_width, Type::float32, value_memory + to, cache_type, k_width);
   }
   const float* asked = query;
   if (cache_type == Type::bfloat16) {
     kernel.convert(query, Type::float32, typed_query, Type::bfloat16, rows * q_width);
     asked = typed_query;
   }
-  const int64_t cost = std::max<int64_t>(1, 2 * total * size);
+  const int64_t cost = std::max<int64_t>(1, 2 * longest * size);
   at::parallel_for(0, rows * heads, std::max<int64_t>(1, 65536 / cost), [&](int64_t first, int64_t last) {
-    float* work = scratch(Scratch::attention, total + size + 64);
+    float* work = scratch(Scratch::attention, longest + size + 64);
     for (int64_t task = first; task < last; task++) {
       const int64_t r = task / heads, h = task % heads;
-      const int64_t key_at = r * row_bytes + h / groups * size * bytes, query_at = (r * q_width + h * size) * bytes;
+      const int64_t key_at = place(r) * row_bytes + h / groups * size * bytes,
+                    query_at = (r * q_width + h * size) * bytes;
       AttentionHead head{};
       head.queries = 1;
-      head.keys = total;
+      head.keys = before[r] + 1;
       head.size = size;
       head.type = cache_type;
       head.query = reinterpret_cast<const char*>(asked) + query_at;
@@ -252,22 +353,33 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
       head.causal = true;
       head.window = window;
       if (seen.defined()) {
-        head.mask = static_cast<const char*>(address(seen)) + r * total;
+        head.mask = static_cast<const char*>(address(seen)) + r * longest;
         head.mask_column_stride = 1;
       }
       kernel.attention_few(head, work);
     }
   });
-  multiply<1>(mixed, cache_type, rows, q_width, {product_of(parts, o, change)}, false, nothing);
+  const Product joined = product_of(parts, o, change);
+  multiply<1>(mixed, cache_type, rows, q_width, {joined}, false, nothing);
+  add_changes(changes, 3, mixed, cache_type, q_width, joined);
   normalize(x.const_data_ptr<float>(), change, middle, parts[mlp_norm], rows, width, epsilon, normed, scales);
-  multiply<2>(normed, Type::float32, rows, width, {product_of(parts, gate, gates), product_of(parts, up, ups)}, true,
-              [&](int64_t first, int64_t last) {
-                for (int64_t r = 0; r < rows; r++) {
-                  float* g = gates + r * inner + first;
-                  kernel.swiglu(g, ups + r * inner + first, Type::float32, g, last - first);
-                }
-              });
-  multiply<1>(gates, Type::float32, rows, inner, {product_of(parts, down, change)}, false, nothing);
+  const std::array<Product, 2> wide = {product_of(parts, gate, gates), product_of(parts, up, ups)};
+  const auto activate = [&](int64_t first, int64_t last) {
+    for (int64_t r = 0; r < rows; r++) {
+      float* g = gates + r * inner + first;
+      kernel.swiglu(g, ups + r * inner + first, Type::float32, g, last - first);
+    }
+  };
+  if (changes.empty()) {
+    multiply<2>(normed, Type::float32, rows, width, wide, true, activate);
+  } else {
+    multiply<2>(normed, Type::float32, rows, width, wide, true, nothing);
+    for (size_t i = 0; i < 2; i++) add_changes(changes, 4 + i, normed, Type::float32, width, wide[i]);
+    activate(0, inner);
+  }
+  const Product last = product_of(parts, down, change);
+  multiply<1>(gates, Type::float32, rows, inner, {last}, false, nothing);
+  add_changes(changes, 6, gates, Type::float32, inner, last);
   float* out = result.mutable_data_ptr<float>();
   for (int64_t i = 0; i < rows * width; i++) out[i] = middle[i] + change[i];
   return result;
@@ -276,10 +388,11 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(tunesmith, m) {
-  // `keys` and `values` get one more token, at `past`.
+  // `keys` and `values` get one more token in each row: row `slots[i]` at `past[i]`.
   m.def(
-      "decoder_layer(Tensor stream, Tensor keys, Tensor values, int past, Tensor cos, Tensor sin, Tensor? mask, "
-      "Tensor?[] parts, float eps, int window, float scale) -> Tensor",
+      "decoder_layer(Tensor stream, Tensor keys, Tensor values, Tensor past, Tensor? slots, Tensor cos, Tensor sin, "
+      "Tensor? mask, Tensor?[] parts, Tensor?[] changes, float[] scales, Tensor? changed_rows, float eps, int window, "
+      "float scale) -> Tensor",
       &decoder_layer);
 }
 

@@ -1,7 +1,7 @@
 // An adapter of one layer of the base: it wraps the layer's forward function. The layer stays where it is, with its
 // parameters under their paths; its active adapters are its children.
 import { ShapeError } from '../core/index.ts'
-import { Module } from '../nn/index.ts'
+import { Linear, type LowRankRows, Module } from '../nn/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
 
 type Forward = (...inputs: never[]) => unknown
@@ -23,6 +23,11 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
   /** Whether a row of its output depends on that row alone, so that rows with different adapters can be in one batch. */
   get rowWise(): boolean {
     return false
+  }
+
+  /** Its changes for a batch of rows, if they are no more than low-rank ones: fused kernels compute these themselves. */
+  lowRank(_rows: number): readonly LowRankRows[] | undefined {
+    return undefined
   }
 
   /**
@@ -82,6 +87,12 @@ class AdapterSlot extends Module {
     yield* this.#adapters
   }
 
+  lowRank(rows: number): readonly LowRankRows[] | undefined {
+    if (this.#hooks.size > 0 || this.#adapters.size > 1) return undefined
+    const [adapter] = this.#adapters.values()
+    return adapter?.lowRank(rows)
+  }
+
   compose(host: Module, own: Forward): Forward {
     const adapted = [...this.#adapters.values()].reduce<Forward>(
       (next, adapter) => adapter.wrap(host, next, next === own),
@@ -98,6 +109,7 @@ type Hosting = Module & { adapters?: AdapterSlot; forward?: Forward }
  */
 const compose = (host: Hosting): void => {
   delete host.forward
+  if (host instanceof Linear) delete host.lowRank
   if (host.adapters === undefined || host.adapters.isEmpty) {
     delete host.adapters
     return
@@ -105,11 +117,11 @@ const compose = (host: Hosting): void => {
   // No longer that of the object, which was deleted above, but the class's.
   const own = (Reflect.get(host, 'forward') as Forward).bind(host)
   // Not enumerable: parameters and children are found by enumeration.
-  Object.defineProperty(host, 'forward', {
-    value: host.adapters.compose(host, own),
-    configurable: true,
-    enumerable: false,
-  })
+  const define = (name: string, value: unknown) =>
+    Object.defineProperty(host, name, { value, configurable: true, enumerable: false })
+  const { adapters } = host
+  define('forward', adapters.compose(host, own))
+  if (host instanceof Linear) define('lowRank', (rows: number) => adapters.lowRank(rows))
 }
 
 const change = (host: Module, edit: (slot: AdapterSlot) => void): void => {

@@ -1,6 +1,6 @@
 // One layer of the base for rows with different adapters: the base's own output is computed once for all rows, and each
 // adapter changes its own.
-import type { Module } from '../nn/index.ts'
+import type { LowRankRows, Module } from '../nn/index.ts'
 import { cat, type Tensor } from '../tensor/index.ts'
 import { LayerAdapter } from './layer-adapter.ts'
 
@@ -32,6 +32,18 @@ export class RoutedLayer extends LayerAdapter<Module, Way> {
 
   override *children(): Iterable<[string, Module]> {
     yield* this.#adapters
+  }
+
+  override lowRank(): readonly LowRankRows[] | undefined {
+    const changes: LowRankRows[] = []
+    for (const { name, from, count } of this.#route.segments) {
+      const adapter = name === null ? undefined : this.#adapters.get(name)
+      if (adapter === undefined) continue
+      const own = adapter.lowRank(count)
+      if (own === undefined) return undefined
+      changes.push(...own.map((change) => ({ ...change, from: from + change.from })))
+    }
+    return changes
   }
 
   /** [1,N,...] -> [1,N,...] */

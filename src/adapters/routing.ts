@@ -30,7 +30,10 @@ export const adapterRouting = (model: Model): AdapterRouting => {
     batchKey: (adapter) => (mixes(adapter) ? 'mixed' : `only ${adapter}`),
     run: (segments, forward) => {
       const [{ adapter }] = segments
-      if (segments.every((segment) => segment.adapter === adapter)) return bank.using(adapter, forward)
+      // One adapter that is active anyway, or cannot be mixed, needs no routes.
+      const active = bank.active.join() === (adapter ?? '')
+      if ((active || !mixes(adapter)) && segments.every((segment) => segment.adapter === adapter))
+        return bank.using(adapter, forward)
       const routed: RoutedSegment[] = []
       let from = 0
       for (const { adapter: name, tokens } of segments) {

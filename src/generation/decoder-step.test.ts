@@ -77,14 +77,25 @@ describe('decoderLayer', () => {
     const attention = [...matrix(8, 8), ...matrix(4, 8), ...matrix(4, 8), ...matrix(8, 8), null, null]
     return [ones([8]), ...attention, ones([8]), ...matrix(12, 8), ...matrix(12, 8), ...matrix(8, 12)]
   }
+  const rowsFrom = (from: number, count: number) =>
+    Tensor.from(BigInt64Array.of(BigInt(from), BigInt(count)), { shape: [1, 2] })
+  const changed = () => ({
+    changes: [ones([2, 8]), ones([8, 2]), ...Array(12).fill(null)],
+    scales: Array(7).fill(0.5),
+    changedRows: rowsFrom(0, 1),
+  })
   const fitting = () => ({
     keys: zeros([1, 6, 1, 4]),
     values: zeros([1, 6, 1, 4]),
-    past: 2,
+    past: Tensor.from(BigInt64Array.of(2n)),
+    slots: null,
     cos: ones([1, 2]),
     sin: zeros([1, 2]),
     mask: null,
     parts: parts(),
+    changes: [],
+    scales: [],
+    changedRows: null,
     eps: 1e-6,
     window: 0,
     scale: 0.5,
@@ -94,14 +105,21 @@ describe('decoderLayer', () => {
 
   it('takes arguments that fit', () => {
     expect(call().shape).toEqual([1, 1, 8])
+    expect(call(changed()).shape).toEqual([1, 1, 8])
   })
 
   it.each<[string, Record<string, unknown>]>([
-    ['a full cache', { past: 6 }],
-    ['a negative past', { past: -1 }],
+    ['a full cache', { past: Tensor.from(BigInt64Array.of(6n)) }],
+    ['a negative past', { past: Tensor.from(BigInt64Array.of(-1n)) }],
+    ['a past of other rows', { past: Tensor.from(BigInt64Array.of(1n, 1n)) }],
+    ['a slot that is none', { slots: Tensor.from(BigInt64Array.of(1n)) }],
     ['buffers of other shapes', { values: zeros([1, 5, 1, 4]) }],
     ['angles of another size', { cos: ones([1, 3]) }],
     ['a mask of another length', { mask: ones([1, 1, 1, 9], { dtype: 'bool' }) }],
+    ['changes of no rows', { changes: Array(14).fill(null), scales: Array(7).fill(1) }],
+    ['changed rows that are none', { ...changed(), changedRows: rowsFrom(1, 1) }],
+    ['changes of other sizes', { ...changed(), changes: [zeros([2, 7]), ...changed().changes.slice(1)] }],
+    ['half a change', { ...changed(), changes: [null, ...changed().changes.slice(1)] }],
     ['too few parts', { parts: [ones([8])] }],
   ])('refuses %s', (_, changes) => {
     expect(() => call(changes)).toThrow(/Expected/)
@@ -110,7 +128,7 @@ describe('decoderLayer', () => {
   it.each([
     ['many tokens', [1, 2, 8]],
     ['another width', [1, 1, 9]],
-    ['too many rows', [17, 1, 8]],
+    ['too many rows', [65, 1, 8]],
   ])('refuses a stream of %s', (_, shape) => {
     expect(() => call({}, zeros(shape))).toThrow(/Expected/)
   })

@@ -2,6 +2,7 @@
 // against transformers in tests/parity/generation. Requests come, end, fail and are cancelled at any time.
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { createRandom } from '../core/index.ts'
 import { buildModel, type Model, models } from '../models/index.ts'
 import {
   emptyCache,
@@ -280,6 +281,52 @@ describe('a scheduler', () => {
       setMemoryLimit(undefined)
       scheduler.free()
     }
+  })
+
+  it('loses and mixes nothing in a crowd that comes and goes', async () => {
+    const model = build('gpt2')
+    const random = createRandom(11)
+    const scheduler = new GenerationScheduler(model, {
+      tokenizer,
+      maxRows: 5,
+      prefillTokens: 7,
+      // So little that blocks are dropped all the time.
+      prefixCacheBytes: 40_000,
+    })
+    const known = new Map<string, number[]>()
+    const solo = async (prompt: string, options: GenerationOptions) => {
+      const key = JSON.stringify([prompt, options])
+      if (!known.has(key)) known.set(key, (await alone(model, { prompt, options })).ids)
+      return known.get(key) ?? []
+    }
+    const common = 'the same beginning of all of them, '
+    const sent: { handle: GenerationHandle; prompt: string; options: GenerationOptions; cancelled: boolean }[] = []
+    for (let i = 0; i < 60; i++) {
+      const prompt = (random.float() < 0.6 ? common : '') + prompts[random.integer(prompts.length)].slice(0, 20)
+      const options: GenerationOptions = {
+        maxNewTokens: 1 + random.integer(8),
+        ...(random.float() < 0.5 ? { sample: true, seed: random.integer(2) } : {}),
+      }
+      const handle = scheduler.submit({ prompt, options })
+      const one = { handle, prompt, options, cancelled: random.float() < 0.2 }
+      sent.push(one)
+      const turns = random.integer(6)
+      for (let turn = 0; turn < random.integer(3); turn++) await setImmediate()
+      if (one.cancelled)
+        void Promise.resolve().then(async () => {
+          for (let turn = 0; turn < turns; turn++) await setImmediate()
+          handle.cancel()
+        })
+    }
+    for (const { handle, prompt, options, cancelled } of sent) {
+      const { ids, finishReason } = await handle.result
+      const whole = await solo(prompt, options)
+      if (!cancelled) expect(finishReason).toBe('length')
+      expect(ids).toEqual(whole.slice(0, ids.length))
+      if (finishReason === 'length') expect(ids).toHaveLength(whole.length)
+    }
+    expect(scheduler.load).toEqual({ waiting: 0, running: 0 })
+    scheduler.free()
   })
 
   it('frees what it made', async () => {

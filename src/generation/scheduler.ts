@@ -6,6 +6,7 @@ import { ConfigError, OutOfMemoryError } from '../core/index.ts'
 import type { Model } from '../models/index.ts'
 import { keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
+import { AbortListeners } from './abort-listeners.ts'
 import type { AdapterRouting } from './adapter-routing.ts'
 import { Cohort } from './cohort.ts'
 import { asLanguageModel, type LanguageModel } from './decoding-batch.ts'
@@ -69,6 +70,7 @@ export class GenerationScheduler {
   readonly #prefillTokens: number
   readonly #cache: SlotCache
   readonly #prefixes: PrefixStore | undefined
+  readonly #signals = new AbortListeners()
   #cohorts: Cohort[] = []
   /** In order of arrival. */
   #waiting: ScheduledText[] = []
@@ -76,7 +78,9 @@ export class GenerationScheduler {
   #running: ScheduledText[] = []
   /** The group whose prompt is in a slot. */
   readonly #slotGroups = new Map<number, PromptGroup>()
+  /** Rows and prompt tokens of a step without other texts; less after memory did not suffice, until all texts are done. */
   #rows: number
+  #idlePrefill: number
   #arrivals = 0
   #driving: Promise<void> | undefined
   #version: number | string | undefined
@@ -91,6 +95,7 @@ export class GenerationScheduler {
     if (!(prefixCacheBytes >= 0))
       throw new ConfigError(`Expected 0 or more bytes for \`prefixCacheBytes\`, got ${prefixCacheBytes}.`)
     if (prefixCacheBytes > 0) this.#prefixes = new PrefixStore(prefixCacheBytes)
+    this.#idlePrefill = Math.max(idlePrefillTokens, this.#prefillTokens)
     this.#rows = this.#maxRows
     this.#cache = new SlotCache(model.facts.numLayers, 1)
     model.ready()
@@ -140,17 +145,9 @@ export class GenerationScheduler {
           onCancel: (cancelled) => this.#remove(cancelled, (one) => one.finish()),
         }),
     )
-    const abort = () => {
-      for (const handle of handles) handle.cancel()
-    }
     this.#waiting.push(...handles)
-    if (signal?.aborted) abort()
-    else if (signal !== undefined) {
-      signal.addEventListener('abort', abort, { once: true })
-      const settled = Promise.allSettled(handles.map(({ result }) => result))
-      void settled.then(() => signal.removeEventListener('abort', abort))
-    }
     this.#driving ??= this.#drive()
+    if (signal !== undefined) this.#signals.add(signal, handles)
     return handles
   }
 
@@ -166,7 +163,12 @@ export class GenerationScheduler {
     this.#cache.free()
     this.#prefixes?.clear()
     this.#freeCohorts()
+    this.#resetLimits()
+  }
+
+  #resetLimits(): void {
     this.#rows = this.#maxRows
+    this.#idlePrefill = Math.max(idlePrefillTokens, this.#prefillTokens)
   }
 
   async #drive(): Promise<void> {
@@ -182,7 +184,7 @@ export class GenerationScheduler {
       for (const text of [...this.#waiting, ...this.#running]) this.#remove(text, (one) => one.fail(error))
     } finally {
       this.#driving = undefined
-      this.#rows = this.#maxRows
+      this.#resetLimits()
     }
   }
 
@@ -207,8 +209,7 @@ export class GenerationScheduler {
     for (const text of [...this.#running, ...this.#waiting]) {
       const { adapter } = text
       try {
-        const own = this.#options.adapters?.version(adapter) ?? ''
-        const weights = names.get(adapter) ?? JSON.stringify([version, own])
+        const weights = names.get(adapter) ?? JSON.stringify([version, this.#options.adapters?.version(adapter)])
         names.set(adapter, weights)
         if (text.weights !== undefined && text.weights !== weights) this.#computeAgain(text)
         text.weights = weights
@@ -244,7 +245,7 @@ export class GenerationScheduler {
     this.#admit()
     const decoding = this.#running.filter((text) => !this.#follows(text) && this.#pending(text) === 1)
     this.#compute(decoding.map((text) => this.#partOf(text, 1)))
-    this.#prefill(decoding.length === 0 ? Math.max(idlePrefillTokens, this.#prefillTokens) : this.#prefillTokens)
+    this.#prefill(decoding.length === 0 ? this.#idlePrefill : this.#prefillTokens)
   }
 
   /** Starts waiting texts in free rows, in their order. */
@@ -268,8 +269,8 @@ export class GenerationScheduler {
   #freeSlot(text: ScheduledText): number {
     const used = new Set(this.#running.map(({ slot }) => slot))
     const free = Array.from({ length: this.#cache.size }, (_, slot) => slot).filter((slot) => !used.has(slot))
-    const { prompt, maxNewTokens } = { prompt: text.text.seen, maxNewTokens: text.job.maxNewTokens }
-    if (this.#cache.isEmpty) this.#cache.reserve(prompt.length + Math.min(maxNewTokens, firstCapacity))
+    const tokens = text.group.prompt.length + Math.min(text.job.maxNewTokens, firstCapacity)
+    if (this.#cache.isEmpty) this.#cache.reserve(tokens)
     if (free.length === 0) {
       const { size } = this.#cache
       const wanted = Math.max(2 * size, this.#running.length + this.#waiting.length)
@@ -315,7 +316,8 @@ export class GenerationScheduler {
     this.#cache.copy(source, slot, group.prompt.length)
     this.#own(slot, group)
     text.reusedTokens = group.prompt.length
-    const [choice] = chooseTokens(group.logits, [text])
+    const { logits } = group
+    const [choice] = scope(() => chooseTokens(logits, [text]))
     this.#accept(text, choice)
     return true
   }
@@ -336,18 +338,22 @@ export class GenerationScheduler {
 
   /** Takes a text out of the queues and ends it. */
   #remove(text: ScheduledText, end: (text: ScheduledText) => void): void {
-    this.#waiting = this.#waiting.filter((other) => other !== text)
-    this.#running = this.#running.filter((other) => other !== text)
+    if (this.#running.includes(text)) this.#running = this.#running.filter((other) => other !== text)
+    else this.#waiting = this.#waiting.filter((other) => other !== text)
     if (text.group.leader === text && text.group.logits === undefined) text.group.leader = undefined
     text.slot = undefined
     end(text)
   }
 
-  /** Halves the rows after memory did not suffice; all texts are computed again. @returns false for a single row */
+  /**
+   * Halves the rows after memory did not suffice, and computes prompts in smaller parts; all texts are computed again.
+   * @returns false for a single row whose prompt is already computed in small parts
+   */
   #halve(): boolean {
-    const rows = Math.floor(Math.min(this.#rows, this.#running.length) / 2)
-    if (rows === 0) return false
-    this.#rows = rows
+    const rows = Math.floor(Math.min(this.#rows, this.#running.length + this.#waiting.length) / 2)
+    if (rows === 0 && this.#idlePrefill === this.#prefillTokens) return false
+    this.#rows = Math.max(1, rows)
+    this.#idlePrefill = this.#prefillTokens
     this.#prefixes?.clear()
     for (const text of this.#running) text.slot = undefined
     this.#waiting = [...this.#running, ...this.#waiting].sort((a, b) => a.number - b.number)

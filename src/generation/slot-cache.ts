@@ -2,7 +2,7 @@
 // tokens of some rows, end to end in one packed row. Prefixes are copied between slots or out of them in one call.
 // Independent of models; no gradient goes through it.
 import { invariant } from '../core/index.ts'
-import type { CachedKeys, LayerCache } from '../nn/index.ts'
+import type { CachedKeys, LayerCache, OneToken } from '../nn/index.ts'
 import { empty, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 
 /** The next tokens of one row in a forward pass. */
@@ -13,12 +13,14 @@ export interface Piece {
 
 /** Positions in the buffer that a forward pass uses. */
 interface Indices {
-  /** Cumulative lengths of the keys that the rows see, int64 [n+1]. */
-  starts: Tensor
+  /** Slot of each row, int64 [n]. */
+  slots: Tensor
+  /** Keys of each row before the pass, int64 [n]. */
+  before: Tensor
+  /** Keys that each row sees, int64 [n]. */
+  lengths: Tensor
   /** Positions of the new tokens, int64 [N]. */
   written: Tensor
-  /** Positions of all keys that the rows see, int64 [S]. */
-  read: Tensor
   /** Positions of virtual tokens in front of rows that are new. */
   fronts?: Tensor
 }
@@ -57,6 +59,10 @@ class SlotLayer implements LayerCache {
 
   append(key: Tensor, value: Tensor): CachedKeys {
     return this.#cache.append(this.#index, key, value)
+  }
+
+  takeOne(): OneToken | undefined {
+    return this.#cache.takeOne(this.#index)
   }
 
   prepend(virtual: () => { key: Tensor; value: Tensor }): void {
@@ -142,12 +148,11 @@ export class SlotCache {
 
   /** Ends a forward pass that failed: the cache is as it was before. */
   cancel(): void {
-    const { starts, written, read, fronts } = this.#plan?.indices ?? {}
-    for (const tensor of [starts, written, read, fronts]) tensor?.free()
+    for (const tensor of Object.values(this.#plan?.indices ?? {})) tensor.free()
     this.#plan = undefined
   }
 
-  /** Writes the keys and values [1,N,K,D] of the pass's tokens and returns those that its rows see, [1,S,K,D]. */
+  /** Writes the keys and values [1,N,K,D] of the pass's tokens and returns the buffers, with what each row sees of them. */
   append(layer: number, key: Tensor, value: Tensor): CachedKeys {
     const plan = this.#plan
     invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
@@ -156,8 +161,8 @@ export class SlotCache {
       const added = [key, value].map((tensor) => tensor.squeeze(0))
       const virtual = plan.virtual[layer]?.map((tensor) => tensor.to(key.dtype).reshape([-1, ...heads]))
       if (virtual !== undefined) plan.prepended = virtual[0].shape[0]
-      const { starts, written, read, fronts } = this.#indicesOf(plan, key)
-      const [keys, values] = added.map((tensor, i) => {
+      const { slots, lengths, written, fronts } = this.#indicesOf(plan, key)
+      added.forEach((tensor, i) => {
         const all = this.#views[2 * layer + i].view([-1, ...heads])
         if (virtual !== undefined && fronts !== undefined)
           all.indexCopy_(
@@ -169,10 +174,19 @@ export class SlotCache {
               .reshape([-1, ...heads]),
           )
         all.indexCopy_(0, written, tensor)
-        return all.indexSelect(0, read).unsqueeze(0)
       })
-      return { key: keys, value: values, starts }
+      const [keys, values] = this.#views.slice(2 * layer, 2 * layer + 2)
+      return { key: keys, value: values, rows: slots, lengths }
     })
+  }
+
+  /** Space for the one token of each row of the pass; undefined before the buffer exists, and before virtual tokens. */
+  takeOne(layer: number): OneToken | undefined {
+    const plan = this.#plan
+    invariant(plan !== undefined, 'a slot cache is used between begin and commit.')
+    if (this.#buffer === undefined || plan.virtual[layer] !== undefined) return undefined
+    const { slots, before } = this.#indicesOf(plan, this.#buffer.select(0, 0))
+    return { keys: this.#views[2 * layer], values: this.#views[2 * layer + 1], past: before, slots }
   }
 
   /** Puts virtual tokens in front of the pass's rows that have no token yet; `append` writes them. */
@@ -235,22 +249,19 @@ export class SlotCache {
       return length === 0 ? plan.prepended : virtual + length
     })
     this.#allocate(key, Math.max(...plan.pieces.map(({ ids }, i) => before[i] + ids.length)))
-    const starts = [0]
     const written: number[] = []
-    const read: number[] = []
     const fronts: number[] = []
     plan.pieces.forEach(({ slot, ids }, piece) => {
       const from = slot * this.#capacity
       const end = before[piece] + ids.length
-      for (let i = 0; i < end; i++) read.push(from + i)
       for (let i = before[piece]; i < end; i++) written.push(from + i)
       if (this.#slots[slot].length === 0) for (let i = 0; i < plan.prepended; i++) fronts.push(from + i)
-      starts.push(read.length)
     })
     plan.indices = {
-      starts: int64(starts),
+      slots: int64(plan.pieces.map(({ slot }) => slot)),
+      before: int64(before),
+      lengths: int64(plan.pieces.map(({ ids }, i) => before[i] + ids.length)),
       written: int64(written),
-      read: int64(read),
       ...(fronts.length > 0 ? { fronts: int64(fronts) } : {}),
     }
     return plan.indices

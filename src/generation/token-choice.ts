@@ -1,7 +1,7 @@
 // The choice of the next token of each row, from logits: greedy or by the row's own random stream, with the
 // log-probability of the choice.
 import { ConfigError } from '../core/index.ts'
-import { logitLogProbs, noGrad, scope, Tensor } from '../tensor/index.ts'
+import { noGrad, chooseTokens as sampleTokens, Tensor } from '../tensor/index.ts'
 import type { GrowingText } from './growing-text.ts'
 import { type LogitsProcessor, logitsProcessors } from './logits-processors.ts'
 import type { GenerationSettings } from './options.ts'
@@ -39,31 +39,28 @@ const logProbOf = (scores: Float32Array, id: number): number => {
 export class TokenChooser {
   readonly #penalties: readonly LogitsProcessor[]
   readonly #filters: readonly LogitsProcessor[]
-  readonly #sample: boolean
+  readonly #temperature: number | undefined
   /** Which log-probabilities to return. */
   readonly logProbs: LogProbKind | undefined
-  /** Divides the logits before sampling. */
-  readonly temperature: number
 
   /** @throws ConfigError for log-probabilities of the model beside settings that change the distribution */
   constructor(settings: GenerationSettings, logProbs?: LogProbKind) {
     const { sample } = settings
-    this.#sample = sample
     this.#penalties = logitsProcessors(settings)
     this.#filters = sample ? samplingProcessors(settings) : []
     this.logProbs = logProbs
-    this.temperature = sample ? settings.temperature : 1
     const heated = sample && settings.temperature !== 1 ? 1 : 0
     const truncating = this.#penalties.length > 0 || this.#filters.length > heated
+    if (!truncating) this.#temperature = sample ? settings.temperature : 0
     if (logProbs === 'model' && truncating)
       throw new ConfigError(
         '`logProbs` of the model need sampling by temperature only: tokens are sampled from another distribution with top-k, top-p, min-p or penalties. Set `logProbs` to processed, or remove those settings.',
       )
   }
 
-  /** Whether the most likely token is enough, which needs no copy of the logits. */
-  get isArgmax(): boolean {
-    return !this.#sample && this.#penalties.length === 0 && this.logProbs === undefined
+  /** Temperature of the choice, where it needs nothing else; 0 for the most likely token. */
+  get temperature(): number | undefined {
+    return this.#temperature
   }
 
   /**
@@ -84,29 +81,37 @@ export interface ChoosingText {
   chooser: TokenChooser
 }
 
-/** The next token of each text. @param logits float32 [B,V] */
-export const chooseTokens = (logits: Tensor, texts: readonly ChoosingText[]): TokenChoice[] => {
-  if (texts.every(({ chooser }) => chooser.isArgmax))
-    return Array.from(logits.argmax(-1).toTypedArray() as BigInt64Array, (id) => ({ id: Number(id) }))
-  const choices = rowsOf(logits).map((row, i) => texts[i].chooser.choose(row, texts[i].text))
-  addModelLogProbs(logits, texts, choices)
-  return choices
+const float64 = (values: readonly number[]) => Tensor.from(Float64Array.from(values))
+
+/** The choices of texts that need a temperature and a random number only, from their rows of the logits. */
+const chooseByTemperature = (logits: Tensor, texts: readonly ChoosingText[]): TokenChoice[] => {
+  const temperatures = texts.map(({ chooser }) => chooser.temperature ?? 0)
+  const uniforms = texts.map(({ text }) => text.random?.float() ?? 0)
+  const [ids, logProbs] = sampleTokens(logits, float64(temperatures), float64(uniforms))
+  const chosen = ids.toTypedArray() as BigInt64Array
+  const logged = logProbs.toTypedArray() as Float32Array
+  return texts.map(({ chooser }, i) => {
+    const id = Number(chosen[i])
+    return chooser.logProbs === undefined ? { id } : { id, logProb: logged[i] }
+  })
 }
 
-/** Adds log-probabilities of the model, by the operator that training uses too, so that both give the same bits. */
-const addModelLogProbs = (logits: Tensor, texts: readonly ChoosingText[], choices: TokenChoice[]): void => {
-  const rows = texts.flatMap(({ chooser }, row) => (chooser.logProbs === 'model' ? [row] : []))
-  for (const temperature of new Set(rows.map((row) => texts[row].chooser.temperature)))
-    scope(() =>
-      noGrad(() => {
-        const own = rows.filter((row) => texts[row].chooser.temperature === temperature)
-        const index = Tensor.from(BigInt64Array.from(own, BigInt))
-        const targets = Tensor.from(BigInt64Array.from(own, (row) => BigInt(choices[row].id)))
-        const wanted = own.length === texts.length ? logits : logits.indexSelect(0, index)
-        const values = logitLogProbs(wanted, targets, { temperature })[0].toFloat32Array()
-        own.forEach((row, i) => {
-          choices[row].logProb = values[i]
-        })
-      }),
-    )
-}
+/** The next token of each text. @param logits float32 [B,V] */
+export const chooseTokens = (logits: Tensor, texts: readonly ChoosingText[]): TokenChoice[] =>
+  noGrad(() => {
+    const plain = texts.flatMap(({ chooser }, row) => (chooser.temperature === undefined ? [] : [row]))
+    if (plain.length === texts.length) return chooseByTemperature(logits, texts)
+    const pick = (rows: readonly number[]) => logits.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt)))
+    const choices: TokenChoice[] = []
+    if (plain.length > 0) {
+      const chosen = chooseByTemperature(
+        pick(plain),
+        plain.map((row) => texts[row]),
+      )
+      for (const [i, row] of plain.entries()) choices[row] = chosen[i]
+    }
+    const others = texts.flatMap(({ chooser }, row) => (chooser.temperature === undefined ? [row] : []))
+    for (const [i, scores] of rowsOf(pick(others)).entries())
+      choices[others[i]] = texts[others[i]].chooser.choose(scores, texts[others[i]].text)
+    return choices
+  })

@@ -1,7 +1,8 @@
 // A decoding step: one token of each row through the layers of a decoder stack, with one fused call per layer. Only for
-// layers without gradients and adapters; other layers use the separate operators.
-import type { Attention, GatedMlp, LayerCache, Linear, RmsNorm } from '../nn/index.ts'
-import { decoderLayer, gradEnabled, isBatchInvariant, type Tensor, useLargePages } from '../tensor/index.ts'
+// layers without gradients, and without adapters but low-rank ones; other layers use the separate operators.
+import type { Attention, GatedMlp, LayerCache, Linear, LowRankRows, RmsNorm } from '../nn/index.ts'
+import { decoderLayer, gradEnabled, isBatchInvariant, Tensor, useLargePages } from '../tensor/index.ts'
+import type { BodyInputs } from './model.ts'
 
 /** The modules of a layer that the fused call uses. */
 export interface StepLayer {
@@ -36,13 +37,63 @@ const partsOf = ({ attentionNorm, attention, mlpNorm, mlp }: StepLayer): (Tensor
   ...linear(mlp.downProj),
 ]
 
+/** In the order of the operator's `changes`. */
+const changedOf = ({ attention, mlp }: StepLayer): Linear[] => [
+  attention.qProj,
+  attention.kProj,
+  attention.vProj,
+  attention.oProj,
+  mlp.gateProj,
+  mlp.upProj,
+  mlp.downProj,
+]
+
+/** Low-rank changes of a layer, as the operator takes them. */
+interface StepChanges {
+  changes: (Tensor | null)[]
+  scales: number[]
+  changedRows: Tensor | null
+}
+
+/** The changes of all products of a layer, by the rows that they are for. */
+const changesOf = (products: readonly (readonly LowRankRows[] | undefined)[]): StepChanges => {
+  const rows = new Map<string, { from: number; count: number; own: (LowRankRows | undefined)[] }>()
+  products.forEach((changes, product) => {
+    for (const change of changes ?? []) {
+      const key = `${change.from} ${change.count}`
+      const { from, count } = change
+      const entry = rows.get(key) ?? { from, count, own: products.map(() => undefined) }
+      entry.own[product] = change
+      rows.set(key, entry)
+    }
+  })
+  const all = [...rows.values()]
+  return {
+    changes: all.flatMap(({ own }) => own.flatMap((change) => [change?.a ?? null, change?.b ?? null])),
+    scales: all.flatMap(({ own }) => own.map((change) => change?.scale ?? 0)),
+    changedRows:
+      all.length === 0
+        ? null
+        : Tensor.from(BigInt64Array.from(all.flatMap(({ from, count }) => [BigInt(from), BigInt(count)])), {
+            shape: [all.length, 2],
+          }),
+  }
+}
+
+/** What the fused calls need of the layers. */
+export interface StepPlan {
+  layers: readonly StepLayer[]
+  /** Tensors of each layer. */
+  parts: (Tensor | null)[][]
+}
+
 /** Maximum number of rows of the fused call. */
-const maxRows = 16
+const maxRows = 64
 
 /** Caches, for each key-value cache, the tensors of its layers or that they cannot be fused: both stay while the cache grows. */
 export class DecoderStep {
   readonly #options: StepOptions
-  readonly #known = new WeakMap<readonly LayerCache[], (Tensor | null)[][] | null>()
+  readonly #known = new WeakMap<readonly LayerCache[], StepPlan | null>()
 
   readonly #requested = new WeakSet<Tensor>()
 
@@ -50,26 +101,37 @@ export class DecoderStep {
     this.#options = options
   }
 
-  /** Tensors of each layer, where the batch can use the fused call. */
+  /**
+   * The layers, where the batch can use the fused call: one token of each row, [B,1], or [1,B] packed.
+   * @param fits the layers, if they are as they were built
+   */
   plan(
-    cache: readonly LayerCache[] | undefined,
-    inputIds: Tensor,
+    { cache, inputIds, starts }: Pick<BodyInputs, 'cache' | 'inputIds' | 'starts'>,
     fits: () => readonly StepLayer[] | undefined,
-  ): (Tensor | null)[][] | undefined {
-    if (cache === undefined || inputIds.shape[1] !== 1 || inputIds.shape[0] > maxRows || gradEnabled()) return undefined
+  ): StepPlan | undefined {
+    const rows = starts === undefined ? inputIds.shape[0] : starts.shape[0] - 1
+    if (cache === undefined || inputIds.size !== rows || rows > maxRows || gradEnabled()) return undefined
     // The fused call sums in the order of few rows.
     if (isBatchInvariant()) return undefined
-    let parts = this.#known.get(cache)
-    if (parts === undefined) {
-      parts = fits()?.map(partsOf) ?? null
-      const matrices = parts?.flat().filter((part) => part?.ndim === 2) ?? []
-      const dtypes = new Set(matrices.map((matrix) => matrix?.dtype))
-      const usable = dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16'))
-      if (!usable || matrices.some((matrix) => matrix?.device !== 'cpu')) parts = null
-      this.#known.set(cache, parts)
-      for (const part of parts?.flat() ?? []) this.requestLargePages(part)
+    // The cache of packed rows outlives changes of the layers, such as other adapters.
+    if (starts !== undefined) return this.#planOf(fits()) ?? undefined
+    let plan = this.#known.get(cache)
+    if (plan === undefined) {
+      plan = this.#planOf(fits())
+      this.#known.set(cache, plan)
     }
-    return parts ?? undefined
+    return plan ?? undefined
+  }
+
+  #planOf(layers: readonly StepLayer[] | undefined): StepPlan | null {
+    if (layers === undefined) return null
+    const parts = layers.map(partsOf)
+    const matrices = parts.flat().filter((part) => part?.ndim === 2)
+    const dtypes = new Set(matrices.map((matrix) => matrix?.dtype))
+    const usable = dtypes.size === 1 && (dtypes.has('float32') || dtypes.has('bfloat16'))
+    if (!usable || matrices.some((matrix) => matrix?.device !== 'cpu')) return null
+    for (const part of parts.flat()) this.requestLargePages(part)
+    return { layers, parts }
   }
 
   /** Asks for large pages, since every weight is read for each token. */
@@ -82,26 +144,32 @@ export class DecoderStep {
   /** float32 [B,1,C] -> [B,1,C] after all layers; undefined while a cache is empty. */
   run(
     stream: Tensor,
-    parts: readonly (Tensor | null)[][],
+    { layers, parts }: StepPlan,
     cache: readonly LayerCache[],
     angles: { cos: Tensor; sin: Tensor },
     mask: Tensor | undefined,
   ): Tensor | undefined {
     const { eps, windows, scale } = this.#options
     const { cos, sin } = angles
+    const rows = stream.shape[0]
     let current = stream
+    let shared: Tensor | undefined
     for (let i = 0; i < parts.length; i++) {
       const next = cache[i].takeOne?.()
       if (next === undefined) return undefined
-      const { keys, values, past } = next
+      const { keys, values, past, slots = null } = next
+      if (typeof past === 'number')
+        shared ??= Tensor.from(new BigInt64Array(rows).fill(BigInt(past)), { shape: [rows] })
       const options = {
         keys,
         values,
-        past,
+        past: typeof past === 'number' ? (shared as Tensor) : past,
+        slots,
         cos,
         sin,
         mask: mask ?? null,
         parts: parts[i],
+        ...changesOf(changedOf(layers[i]).map((layer) => layer.lowRank?.(rows))),
         eps,
         window: windows[i],
         scale,

@@ -108,24 +108,33 @@ export class DecoderBody extends Body {
   forward(inputs: BodyInputs): BodyOutputs {
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positionsOf(inputs)) }
     const stream = this.embedTokens.forward(inputs.inputIds)
-    const parts = inputs.allHidden
-      ? undefined
-      : this.#step.plan(inputs.cache, inputs.inputIds, () => this.#plainLayers())
-    if (parts !== undefined && inputs.cache !== undefined) {
+    const plan = inputs.allHidden ? undefined : this.#step.plan(inputs, () => this.#plainLayers())
+    if (plan !== undefined && inputs.cache !== undefined) {
       this.#step.requestLargePages(this.embedTokens.weight)
       const wide = stream.dtype === 'float32' ? stream : stream.to('float32')
-      const after = this.#step.run(wide, parts, inputs.cache, context.angles, context.mask)
-      if (after !== undefined) return { hidden: this.finalNorm.forward(after) }
+      const packed = inputs.starts !== undefined
+      // [1,B,C] -> [B,1,C]
+      const rows = packed ? wide.transpose(0, 1) : wide
+      const { cos, sin } = context.angles
+      const angles = packed ? { cos: cos.unsqueeze(1), sin: sin.unsqueeze(1) } : context.angles
+      const after = this.#step.run(rows, plan, inputs.cache, angles, context.mask)
+      if (after !== undefined) return { hidden: this.finalNorm.forward(packed ? after.transpose(0, 1) : after) }
     }
     return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, context)
   }
 
-  /** The layers, unless an adapter or another module replaced a part of one. */
+  /** The layers, unless an adapter that is not of low rank or another module replaced a part of one. */
   #plainLayers(): readonly StepLayer[] | undefined {
-    const kinds = new Set<unknown>([DecoderLayer, RmsNorm, Attention, GatedMlp, Linear, Dropout])
-    const asBuilt = (module: Module) =>
-      kinds.has(module.constructor) && !(module instanceof Linear && module.quantizedMatrix !== undefined)
-    const plain = (layer: Module) => [...layer.modules()].every(([, module]) => asBuilt(module))
+    const kinds = new Set<unknown>([DecoderLayer, RmsNorm, Attention, GatedMlp, Dropout])
+    const plainLinear = (layer: Linear) => {
+      const adapted = [...layer.children()].length > 0
+      const low = !adapted || layer.lowRank?.(1) !== undefined
+      return layer.constructor === Linear && layer.quantizedMatrix === undefined && low
+    }
+    const plain = (module: Module): boolean =>
+      module instanceof Linear
+        ? plainLinear(module)
+        : kinds.has(module.constructor) && [...module.children()].every(([, child]) => plain(child))
     return this.#fusable && !this.training && this.layers.every(plain) ? this.layers : undefined
   }
 }

@@ -21,7 +21,7 @@ export interface LayerCache {
    * For layers that write the next token into the cache themselves: reserves position `past` of the buffers [B,capacity,K,D].
    * Undefined before the first `append`, and for a cache without such buffers.
    */
-  takeOne?(): { keys: Tensor; values: Tensor; past: number } | undefined
+  takeOne?(): OneToken | undefined
   /**
    * For caches of packed rows with different lengths: puts the keys and values of virtual tokens, [1,P,K,D] or [P,K·D],
    * in front of the rows that have no token yet.
@@ -31,12 +31,23 @@ export interface LayerCache {
   source(make: () => { key: Tensor; value: Tensor }): { key: Tensor; value: Tensor }
 }
 
+/** Space for one more token of each row, in buffers [R,capacity,K,D]. */
+export interface OneToken {
+  keys: Tensor
+  values: Tensor
+  /** Tokens of all rows so far; of each row, int64 [n], where `slots` are given. */
+  past: number | Tensor
+  /** Rows of the buffers, int64 [n] (default: all, in order). */
+  slots?: Tensor
+}
+
 /** Keys and values of all tokens so far. */
 export interface CachedKeys {
   key: Tensor
   value: Tensor
-  /** Packed rows: cumulative lengths of the keys, int64 [n+1]. */
-  starts?: Tensor
+  /** Packed rows over buffers [R,capacity,K,D]: the row of each sequence, and how many of its keys there are, int64 [n]. */
+  rows?: Tensor
+  lengths?: Tensor
 }
 
 /** Masks, packing and positions of a batch, shared by all layers of a forward pass. */
@@ -163,11 +174,13 @@ export class Attention extends Module {
     return mixed.reshape([batch, length, this.#heads * this.#headDim])
   }
 
-  #fused(query: Tensor, { key, value, starts }: CachedKeys, context: AttentionContext): Tensor {
+  #fused(query: Tensor, { key, value, rows, lengths }: CachedKeys, context: AttentionContext): Tensor {
     return attention(query, key, value, {
       mask: context.mask,
       queryStarts: context.starts,
-      keyStarts: starts ?? context.keyStarts ?? context.starts,
+      keyStarts: lengths === undefined ? (context.keyStarts ?? context.starts) : undefined,
+      keyRows: rows,
+      keyLengths: lengths,
       causal: this.#causal,
       window: this.#window,
       scale: this.#scale,

@@ -6,11 +6,12 @@ export {
   type AttentionOptions,
   type CachedKeys,
   type LayerCache,
+  type OneToken,
 } from './attention.ts'
 export { Dropout } from './dropout.ts'
 export { Embedding } from './embedding.ts'
 export type { KeyRule } from './key-rule.ts'
-export { Linear, type Quantization, quantizations } from './linear.ts'
+export { Linear, type LowRankRows, type Quantization, quantizations } from './linear.ts'
 export { GatedMlp, Mlp, PlainMlp } from './mlp.ts'
 export { compareState, describeReport, expectLastSize, type Initialization, type LoadReport, Module } from './module.ts'
 export { LayerNorm, Norm, RmsNorm } from './norm.ts'

@@ -10,12 +10,28 @@ export type Quantization = 'bfloat16' | MatrixFormat
 /** All of these formats. */
 export const quantizations: readonly Quantization[] = ['bfloat16', ...matrixFormats]
 
+/** A change of a linear layer for some rows of a batch: W x + scale · B (A x). */
+export interface LowRankRows {
+  from: number
+  count: number
+  /** [R,inputs] */
+  a: Tensor
+  /** [outputs,R] */
+  b: Tensor
+  scale: number
+}
+
 /** A linear layer, whose matrix may be quantised. */
 export class Linear extends Module {
   /** [outputs, inputs]; dequantised at each access where the layer is quantised */
   weight: Tensor
   /** [outputs] */
   bias?: Tensor
+  /**
+   * Set where adapters change the layer: the changes for a batch of rows, if they are all of low rank. Not enumerable, as it
+   * is no parameter.
+   */
+  declare lowRank?: (rows: number) => readonly LowRankRows[] | undefined
   readonly #scale: number
   readonly #tied: boolean
   #quantized: QuantizedMatrix | undefined

@@ -195,6 +195,12 @@ export const attention = operator<
       queryStarts?: T
       /** Offsets of their keys, from 0 to S (default: `queryStarts`). */
       keyStarts?: T
+      /**
+       * Instead of `keyStarts`: key and value are caches [R,capacity,K,D], and the keys of a sequence are the first
+       * `keyLengths` of row `keyRows`, int64 [n] both. Without gradients.
+       */
+      keyRows?: T
+      keyLengths?: T
       /** Queries see no later keys; the last query is aligned with the last key (default: false). */
       causal?: boolean
       /** Number of keys that a query sees, its own included (default: 0, all). Without `causal`, on both sides. */
@@ -207,7 +213,7 @@ export const attention = operator<
   ) => T
 >(
   'attention',
-  'tunesmith::attention(query, key, value, *mask, *queryStarts, *keyStarts, *causal, *window, *scale, *dropout, *generator)',
+  'tunesmith::attention(query, key, value, *mask, *queryStarts, *keyStarts, *keyRows, *keyLengths, *causal, *window, *scale, *dropout, *generator)',
 )
 
 /**
@@ -387,18 +393,27 @@ export const decoderLayer = operator<
   (
     stream: T,
     options: {
-      /** Caches [B,S,K,D]; position `past` is written. */
+      /** Caches [B,S,K,D], or with `slots` [R,S,K,D]; position `past` of each row is written. */
       keys: T
       values: T
-      /** Number of tokens in the caches before this one. */
-      past: number
+      /** Number of tokens of each row in the caches before this one, int64 [B]. */
+      past: T
+      /** Row of the caches of each row, int64 [B]; null for the same row. */
+      slots: T | null
       /** float32 cosines and sines of the position: [1,R/2], or [B,1,R/2] per row. */
       cos: T
       sin: T
-      /** bool [B,1,1,past+1], true where a row may attend; null for all. */
+      /** bool [B,1,1,S'] up to the longest row, true where a row may attend; null for all. */
       mask: T | null
       /** Weights and biases in the order of `Part` in native/kernels/decoder-layer.cpp. */
       parts: readonly (T | null)[]
+      /**
+       * Low-rank changes of some rows: for each entry of `changedRows`, int64 [n,2] with the first row and the number of rows,
+       * the matrices A [R,inputs] and B [outputs,R] of the seven products in order, null for none, and their scales.
+       */
+      changes: readonly (T | null)[]
+      scales: readonly number[]
+      changedRows: T | null
       eps: number
       /** Number of keys that a query sees; 0 for all. */
       window: number
@@ -408,7 +423,18 @@ export const decoderLayer = operator<
   ) => T
 >(
   'decoderLayer',
-  'tunesmith::decoder_layer(stream, *keys, *values, *past, *cos, *sin, *mask, *parts, *eps, *window, *scale)',
+  'tunesmith::decoder_layer(stream, *keys, *values, *past, *slots, *cos, *sin, *mask, *parts, *changes, *scales, *changedRows, *eps, *window, *scale)',
+)
+
+/**
+ * The next token of each row and its log-probability at the row's temperature: logits float32 [B,V], temperatures and
+ * uniforms float64 [B] give ids int64 [B] and log-probabilities float32 [B]. A temperature of 0 takes the most likely
+ * token, whose log-probability is that at temperature 1; otherwise a number in [0, 1) chooses.
+ * @throws ShapeError for other shapes and dtypes, and for a negative temperature
+ */
+export const chooseTokens = operator<(logits: T, temperatures: T, uniforms: T) => [ids: T, logProbs: T]>(
+  'chooseTokens',
+  'tunesmith::choose_tokens(logits, temperatures, uniforms)',
 )
 
 /** Asks the system for large pages behind a tensor's memory; whether it agreed. */

@@ -32,8 +32,8 @@ template <class T> static void attend_one(const AttentionHead& head, int64_t que
       for (int i = 0; i < few_tile; i++) s[i] += x * load(rows[i] + k);
     }
     if (whole < size) {
-      const Register x = load_part(scaled + whole, size - whole);
-      for (int i = 0; i < few_tile; i++) s[i] += x * load_part(rows[i] + whole, size - whole);
+      const Register x = load_end(scaled + whole, size - whole);
+      for (int i = 0; i < few_tile; i++) s[i] += x * load_end(rows[i] + whole, size - whole);
     }
     float sums[few_tile];
     totals(s, sums);

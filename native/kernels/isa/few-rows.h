@@ -7,7 +7,12 @@
 
 namespace tunesmith::TUNESMITH_ISA {
 
-inline constexpr int few_tile = 8;          // sums at a time
+inline constexpr int few_tile = 8;  // sums that are totalled at a time
+#if defined(__AVX512F__)
+inline constexpr int few_sums = 16;  // sums at a time, as registers allow
+#else
+inline constexpr int few_sums = 8;
+#endif
 inline constexpr int64_t few_columns = 16;  // weight rows that stay in the cache while the rows of x pass
 inline constexpr int64_t few_ahead = 8;     // weight rows between what is used and what is fetched
 
@@ -54,7 +59,7 @@ static void pack_few(Matrix x, int64_t rows, int64_t depth, Type weight_type, fl
 }
 
 // The totals of eight vectors.
-TUNESMITH_INLINE void totals(const Register (&s)[few_tile], float (&out)[few_tile]) {
+TUNESMITH_INLINE void totals(const Register* s, float* out) {
 #if defined(__AVX2__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
   __m256 v[few_tile];
 #pragma GCC unroll 8
@@ -92,15 +97,16 @@ struct FewJob {
   int64_t out_stride;
 };
 
-// R rows of x times N rows of the weight, R * N <= few_tile.
+// R rows of x times N rows of the weight, R * N <= few_sums. A sum has the same order in tiles of any size.
 template <int R, int N, bool first_pass, class W>
 TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, int64_t stride, int64_t column) {
-  static_assert(R * N <= few_tile);
+  static_assert(R * N <= few_sums);
+  constexpr int tiles = (R * N + few_tile - 1) / few_tile;
   constexpr int64_t group = few_group<W>;
   const int64_t depth = job.depth, whole = depth / group * group;
   const float* x = job.x + row * depth;
   const W* w = weight + column * stride;
-  Register s[few_tile] = {};
+  Register s[tiles * few_tile] = {};
   const int64_t ahead = few_ahead * stride;
   for (int64_t k = 0; k < whole; k += group) {
     // Rows are short for the processor's own prefetching, which starts anew at each.
@@ -123,8 +129,8 @@ TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, 
                        second = in_register(load(x + r * depth + k + lanes));
 #pragma GCC unroll 8
         for (int n = 0; n < N; n++) {
-          s[r * N + n] += first * even[n];
-          s[r * N + n] += second * odd[n];
+          s[r * N + n] = fused(first, even[n], s[r * N + n]);
+          s[r * N + n] = fused(second, odd[n], s[r * N + n]);
         }
       }
     } else {
@@ -135,21 +141,25 @@ TUNESMITH_INLINE void few_dots(const FewJob& job, int64_t row, const W* weight, 
       for (int r = 0; r < R; r++) {
         const Register value = in_register(load(x + r * depth + k));
 #pragma GCC unroll 8
-        for (int n = 0; n < N; n++) s[r * N + n] += value * c[n];
+        for (int n = 0; n < N; n++) s[r * N + n] = fused(value, c[n], s[r * N + n]);
       }
     }
   }
-  float sums[few_tile];
-  totals(s, sums);
+  for (int64_t k = whole; k < depth; k += lanes) {
+    const int64_t count = depth - k < lanes ? depth - k : lanes;
+#pragma GCC unroll 8
+    for (int n = 0; n < N; n++) {
+      const Register c = load_end(w + n * stride + k, count);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) s[r * N + n] = fused(load_end(x + r * depth + k, count), c, s[r * N + n]);
+    }
+  }
+  float sums[tiles * few_tile];
+#pragma GCC unroll 2
+  for (int i = 0; i < tiles; i++) totals(s + i * few_tile, sums + i * few_tile);
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++) {
       float sum = sums[r * N + n];
-      for (int64_t k = whole; k < depth; k++) {
-        if constexpr (sizeof(W) == 2)
-          sum += x[r * depth + k] * widen(w[n * stride + k]);
-        else
-          sum += x[r * depth + k] * w[n * stride + k];
-      }
       if (job.bias != nullptr)
         sum += job.bias_type == Type::bfloat16 ? widen(((const uint16_t*)job.bias)[column + n])
                                                : ((const float*)job.bias)[column + n];
@@ -173,19 +183,19 @@ static void few_columns_of(const FewJob& job, const W* weight, int64_t stride, i
   for (int64_t n = first; n < last; n += few_columns) {
     const int64_t end = n + few_columns < last ? n + few_columns : last;
     if (job.rows >= 4) {
-      few_block<4, 2, true>(job, 0, weight, stride, n, end);
+      few_block<4, few_sums / 4, true>(job, 0, weight, stride, n, end);
       int64_t r = 4;
-      for (; r + 4 <= job.rows; r += 4) few_block<4, 2, false>(job, r, weight, stride, n, end);
+      for (; r + 4 <= job.rows; r += 4) few_block<4, few_sums / 4, false>(job, r, weight, stride, n, end);
       if (job.rows - r == 3)
         few_block<3, 2, false>(job, r, weight, stride, n, end);
       else if (job.rows - r == 2)
-        few_block<2, 4, false>(job, r, weight, stride, n, end);
+        few_block<2, few_sums / 2, false>(job, r, weight, stride, n, end);
       else if (job.rows - r == 1)
         few_block<1, 8, false>(job, r, weight, stride, n, end);
     } else if (job.rows == 3)
       few_block<3, 2, true>(job, 0, weight, stride, n, end);
     else if (job.rows == 2)
-      few_block<2, 4, true>(job, 0, weight, stride, n, end);
+      few_block<2, few_sums / 2, true>(job, 0, weight, stride, n, end);
     else
       few_block<1, 8, true>(job, 0, weight, stride, n, end);
   }

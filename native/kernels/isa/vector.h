@@ -119,6 +119,37 @@ template <class T> TUNESMITH_INLINE void store_upto(T* p, Register x, int64_t co
     store_part(p, x, count);
 }
 
+// a * b + c with one rounding where the processor can. The compiler fuses some sums and not others, so sums that must
+// have the same bits in several loops use this.
+TUNESMITH_INLINE Register fused(Register a, Register b, Register c) {
+#if defined(__AVX512F__)
+  return as<Register>(_mm512_fmadd_ps(as<__m512>(a), as<__m512>(b), as<__m512>(c)));
+#elif defined(__FMA__) && !defined(TUNESMITH_EMULATE_AVX512BF16)
+  return as<Register>(_mm256_fmadd_ps(as<__m256>(a), as<__m256>(b), as<__m256>(c)));
+#elif defined(__FMA__) || defined(__aarch64__)
+  for (int i = 0; i < lanes; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
+// As load_part, in one masked load where the processor has one.
+TUNESMITH_INLINE Register load_end(const float* p, int64_t count) {
+#if defined(__AVX512F__)
+  return as<Register>(_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p));
+#else
+  return load_part(p, count);
+#endif
+}
+TUNESMITH_INLINE Register load_end(const uint16_t* p, int64_t count) {
+#if defined(__AVX512F__)
+  return widen(as<Halves>(_mm256_maskz_loadu_epi16(__mmask16((1u << count) - 1), p)));
+#else
+  return load_part(p, count);
+#endif
+}
+
 TUNESMITH_INLINE Register select(Ints mask, Register yes, Register no) {
   return as<Register>((mask & as<Ints>(yes)) | (~mask & as<Ints>(no)));
 }

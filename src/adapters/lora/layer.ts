@@ -1,6 +1,6 @@
 // The low-rank change of one linear layer, with a trained magnitude for DoRA.
 import { ConfigError } from '../../core/index.ts'
-import type { Linear } from '../../nn/index.ts'
+import type { Linear, LowRankRows } from '../../nn/index.ts'
 import {
   cat,
   dropout,
@@ -70,6 +70,11 @@ export class LoraLayer extends LayerAdapter<Linear, Way> {
   get scale(): number {
     const { alpha, rank, rsLora } = this.#shape
     return alpha / (rsLora ? Math.sqrt(rank) : rank)
+  }
+
+  override lowRank(rows: number): readonly LowRankRows[] | undefined {
+    if (this.magnitude !== undefined || (this.training && this.#shape.dropout > 0)) return undefined
+    return [{ from: 0, count: rows, a: this.a, b: this.b, scale: this.scale }]
   }
 
   wrap(host: Linear, next: Way, lowest = false): Way {

@@ -1,0 +1,198 @@
+// The fused operators of text generation: attention over caches with a length for each row, the choice of tokens, and
+// rows whose bits do not depend on their batch.
+import { afterEach, describe, expect, it } from 'vitest'
+import { createRandom } from '../core/index.ts'
+import {
+  attention,
+  cat,
+  chooseTokens,
+  type Dtype,
+  Generator,
+  isBatchInvariant,
+  linear,
+  noGrad,
+  ones,
+  packedLinear,
+  packInt8,
+  randn,
+  scope,
+  setBatchInvariant,
+  Tensor,
+  tokenLogProbs,
+  zeros,
+} from './index.ts'
+
+const generator = new Generator(20261127)
+const int64 = (...values: number[]) => Tensor.from(BigInt64Array.from(values, BigInt))
+const difference = (a: Tensor, b: Tensor): number => a.to('float64').sub(b.to('float64')).abs().max().item()
+
+describe.each<Dtype>(['float32', 'bfloat16'])('%s: attention over a cache with a length for each row', (dtype) => {
+  it.each([{ causal: true }, { causal: true, window: 5 }])('equals attention row by row with %j', (options) => {
+    scope(() => {
+      const [heads, kvHeads, size] = [4, 2, 20]
+      const cache = [0, 1].map(() => randn([5, 40, kvHeads, size], { generator }).to(dtype))
+      const rows = [
+        { row: 3, length: 17, queries: 1 },
+        { row: 0, length: 40, queries: 9 },
+        { row: 4, length: 3, queries: 3 },
+        { row: 1, length: 1, queries: 1 },
+      ]
+      const queries = rows.map((row) => randn([1, row.queries, heads, size], { generator }).to(dtype))
+      const starts = [0]
+      for (const row of rows) starts.push(starts[starts.length - 1] + row.queries)
+      const together = noGrad(() =>
+        attention(cat(queries, 1), cache[0], cache[1], {
+          ...options,
+          queryStarts: int64(...starts),
+          keyRows: int64(...rows.map(({ row }) => row)),
+          keyLengths: int64(...rows.map(({ length }) => length)),
+        }),
+      )
+      rows.forEach(({ row, length, queries: count }, i) => {
+        const [key, value] = cache.map((tensor) => tensor.narrow(0, row, 1).narrow(1, 0, length))
+        const alone = attention(queries[i], key, value, options)
+        expect(difference(together.narrow(1, starts[i], count), alone)).toBe(0)
+      })
+    })
+  })
+
+  it('refuses rows and lengths outside the cache, other counts, and gradients', () => {
+    const cache = zeros([2, 6, 1, 4], { dtype })
+    const call = (changes: object, query = zeros([1, 2, 1, 4], { dtype })) =>
+      attention(query, cache, cache, {
+        queryStarts: int64(0, 1, 2),
+        keyRows: int64(0, 1),
+        keyLengths: int64(6, 3),
+        ...changes,
+      })
+    expect(call({}).shape).toEqual([1, 2, 1, 4])
+    for (const changes of [
+      { keyRows: int64(0, 2) },
+      { keyRows: int64(-1, 0) },
+      { keyLengths: int64(7, 1) },
+      { keyLengths: int64(1) },
+      { keyRows: undefined },
+      { queryStarts: undefined },
+    ])
+      expect(() => call(changes)).toThrow(/Expected/)
+    const query = zeros([1, 2, 1, 4], { dtype })
+    query.requiresGrad = true
+    expect(() => call({}, query)).toThrow(/noGrad/)
+  })
+})
+
+describe('chooseTokens', () => {
+  it('samples by the cumulated probabilities, as the plain loop does', () => {
+    const [rows, width] = [40, 300]
+    const logits = randn([rows, width], { generator }).mul(3)
+    const random = createRandom(5)
+    const uniforms = Float64Array.from({ length: rows }, () => random.float())
+    const temperatures = Float64Array.from({ length: rows }, (_, r) => [1, 0.7, 2.5, 0][r % 4])
+    const [ids, logProbs] = chooseTokens(logits, Tensor.from(temperatures), Tensor.from(uniforms))
+    const values = logits.toFloat32Array()
+    const chosen = ids.toTypedArray()
+    const logged = logProbs.toTypedArray() as Float32Array
+    for (let r = 0; r < rows; r++) {
+      const row = Array.from(values.subarray(r * width, (r + 1) * width))
+      const heat = temperatures[r] || 1
+      const weights = row.map((logit) => Math.exp(logit / heat - Math.max(...row) / heat))
+      const sum = weights.reduce((a, b) => a + b)
+      let left = uniforms[r] * sum
+      const sampled = weights.findIndex((weight) => {
+        left -= weight
+        return left < 0
+      })
+      const expected = temperatures[r] === 0 ? row.indexOf(Math.max(...row)) : sampled
+      expect(Number(chosen[r])).toBe(expected)
+      expect(logged[r]).toBeCloseTo(Math.log(weights[expected] / sum), 5)
+    }
+  })
+
+  it('never takes an excluded token, and the first of equal ones', () => {
+    const never = Number.NEGATIVE_INFINITY
+    const logits = Tensor.from(Float32Array.of(never, 1, never, 1, never, 2, never, 2), { shape: [2, 4] })
+    const choose = (temperature: number, uniform: number) =>
+      Array.from(
+        chooseTokens(
+          logits,
+          Tensor.from(Float64Array.of(temperature, temperature)),
+          Tensor.from(Float64Array.of(uniform, uniform)),
+        )[0].toTypedArray() as BigInt64Array,
+        Number,
+      )
+    expect(choose(0, 0)).toEqual([1, 1])
+    expect(choose(1, 0)).toEqual([1, 1])
+    expect(choose(1, 0.51)).toEqual([3, 3])
+    expect(choose(1, 1 - 2 ** -53)).toEqual([3, 3])
+  })
+
+  it('has the log-probabilities of tokenLogProbs, to the bit', () => {
+    const [hidden, weight] = [randn([7, 24], { generator }), randn([500, 24], { generator })]
+    const temperatures = Tensor.from(new Float64Array(7).fill(0.8))
+    const [ids, logProbs] = chooseTokens(
+      linear(hidden, weight),
+      temperatures,
+      Tensor.from(new Float64Array(7).fill(0.4)),
+    )
+    const [trained] = tokenLogProbs(hidden, weight, null, ids, { temperature: 0.8 })
+    expect(difference(logProbs, trained)).toBe(0)
+  })
+
+  it('refuses other shapes and temperatures', () => {
+    const of = (...values: number[]) => Tensor.from(Float64Array.from(values))
+    const logits = zeros([2, 3])
+    expect(() => chooseTokens(logits, of(1), of(0, 0))).toThrow(/float64 \[2\]/)
+    expect(() => chooseTokens(logits, of(1, -1), of(0, 0))).toThrow(/row 1/)
+    expect(() => chooseTokens(logits, of(1, Number.NaN), of(0, 0))).toThrow(/temperatures/)
+    expect(() => chooseTokens(zeros([3]), of(1), of(0))).toThrow(/\[B,V\]/)
+  })
+})
+
+describe('setBatchInvariant', () => {
+  afterEach(() => setBatchInvariant(false))
+
+  it.each<Dtype>(['float32', 'bfloat16'])(
+    'gives a row of a product the same bits in any batch, weights in %s',
+    (dtype) => {
+      expect(setBatchInvariant(true)).toBe(false)
+      expect(isBatchInvariant()).toBe(true)
+      const [input, weight] = [randn([200, 75], { generator }), randn([90, 75], { generator }).to(dtype)]
+      const bias = randn([90], { generator }).to(dtype)
+      const [codes, scales] = packInt8(weight)
+      for (const product of [
+        (x: Tensor) => linear(x, weight, bias),
+        (x: Tensor) => packedLinear(x, codes, [scales], 90, bias),
+        (x: Tensor) => tokenLogProbs(x, weight, bias, int64(...Array(x.shape[0]).fill(7)))[0],
+      ]) {
+        const whole = product(input)
+        for (const [from, count] of [
+          [0, 1],
+          [3, 16],
+          [50, 17],
+          [120, 80],
+        ])
+          expect(difference(product(input.narrow(0, from, count)), whole.narrow(0, from, count))).toBe(0)
+      }
+    },
+  )
+
+  it('gives a query the same bits whatever is computed beside it, and however the row is padded', () => {
+    setBatchInvariant(true)
+    const [heads, size, length] = [2, 36, 50]
+    const [q, k, v] = [0, 1, 2].map(() => randn([1, length, heads, size], { generator }))
+    const whole = attention(q, k, v, { causal: true })
+    const last = attention(q.narrow(1, length - 1, 1), k, v, { causal: true })
+    expect(difference(last, whole.narrow(1, length - 1, 1))).toBe(0)
+    for (const [left, right] of [
+      [5, 0],
+      [0, 7],
+    ]) {
+      const pad = (x: Tensor) => cat([ones([1, left, heads, size]), x, ones([1, right, heads, size])], 1)
+      const mask = cat([zeros([1, left]), ones([1, length]), zeros([1, right])], 1)
+        .ne(0)
+        .reshape([1, 1, 1, -1])
+      const padded = attention(pad(q), pad(k), pad(v), { causal: true, mask })
+      expect(difference(padded.narrow(1, left, length), whole)).toBe(0)
+    }
+  })
+})

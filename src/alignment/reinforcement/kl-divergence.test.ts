@@ -2,7 +2,7 @@
 // distributions, both computed exactly over all tokens.
 import { expect, it } from 'vitest'
 import { Tensor } from '../../tensor/index.ts'
-import { type LossKlEstimator, lossKl, lossKlEstimators } from './kl-divergence.ts'
+import { type LossKlEstimator, lossKl, lossKlEstimators, needsRatio } from './kl-divergence.ts'
 
 const scores = [0.3, -1.2, 0.9, 0.1]
 const reference = Tensor.from(Float32Array.of(-0.4, 0.5, 0.2, 1.1)).logSoftmax(-1)
@@ -48,6 +48,15 @@ it('with the ratio, k1 and k3 have the gradient of the divergence too', () => {
   for (const estimator of ['k1', 'k3'] as const)
     expect(distance(expected(estimator, true).gradient, exact.gradient), estimator).toBeLessThan(1e-6)
 })
+
+it.each(lossKlEstimators)(
+  '%s has the gradient of the divergence as it is used by default, and only so',
+  (estimator) => {
+    const used = needsRatio[estimator]
+    expect(distance(expected(estimator, used).gradient, exact.gradient)).toBeLessThan(1e-6)
+    expect(distance(expected(estimator, !used).gradient, exact.gradient)).toBeGreaterThan(0.1 * size)
+  },
+)
 
 it.each(lossKlEstimators)('%s stays finite for probabilities that are far apart', (estimator) => {
   const far = lossKl[estimator](Tensor.from(Float32Array.of(-200)), Tensor.from(Float32Array.of(-0.1)))

@@ -39,6 +39,9 @@ export const lossKl: Record<LossKlEstimator, (logProbs: Tensor, reference: Tenso
   },
 }
 
+/** Whether the gradient of an estimator is that of the divergence only if it is multiplied by the probability ratio. */
+export const needsRatio: Record<LossKlEstimator, boolean> = { k1: true, k2: false, k3: true, 'k3-k2': false }
+
 /** Limited so that it stays finite; no policy that trains gets there. */
 const tensorK3 = (logProbs: Tensor, reference: Tensor): Tensor => {
   const d = reference.sub(logProbs).clamp({ min: -40, max: 40 })

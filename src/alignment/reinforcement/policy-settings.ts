@@ -16,8 +16,10 @@ export const lossKlSchema = z.strictObject({
     ),
   ratioCorrected: z
     .boolean()
-    .default(true)
-    .describe('multiply by the probability ratio, which makes the gradient of k3 unbiased (DeepSeek-V3.2)'),
+    .optional()
+    .describe(
+      'multiply by the probability ratio, which makes the gradients of k1 and k3 unbiased and that of k2 biased (default: for k1 and k3, as DeepSeek-V3.2)',
+    ),
   adaptive: adaptiveKlSchema.optional().describe('adapt the coefficient to a target'),
 })
 

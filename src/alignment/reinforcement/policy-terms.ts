@@ -4,7 +4,7 @@ import { ConfigError } from '../../core/index.ts'
 import type { LossTerm, Metric } from '../../objectives/index.ts'
 import { noGrad, type Tensor } from '../../tensor/index.ts'
 import type { TokenLogProbs } from '../log-probs.ts'
-import { lossKl } from './kl-divergence.ts'
+import { lossKl, needsRatio } from './kl-divergence.ts'
 import type { PolicyBatch } from './policy-batch.ts'
 import { type TokenLosses, tokenLosses } from './policy-losses/index.ts'
 import type { PolicyConfig } from './policy-settings.ts'
@@ -44,7 +44,8 @@ export const policyLoss = (
     if (referenceLogProbs === undefined)
       throw new ConfigError('`kl` needs log-probabilities under the reference model: compute them before training.')
     const divergence = lossKl[kl.estimator](logProbs, referenceLogProbs)
-    const sum = aggregated(kl.ratioCorrected ? divergence.mul(found.ratio) : divergence)
+    const corrected = kl.ratioCorrected ?? needsRatio[kl.estimator]
+    const sum = aggregated(corrected ? divergence.mul(found.ratio) : divergence)
     terms.push({ name: policyTerms.kl, sum, weight, scale: klCoefficient })
   }
   return { terms, metrics: noGrad(() => policyMetrics(measured, found, batch, { oldLogProbs, importance })) }

@@ -42,7 +42,7 @@ export class RewardHead extends Head {
   ofTokens(hidden: Tensor): Tensor {
     const { scorer } = this
     if (scorer instanceof RowClassifier && scorer.dense === undefined)
-      return scorer.classifier.forward(hidden).squeeze(-1)
+      return scorer.classifier.forward(hidden.to('float32')).squeeze(-1)
     throw new ConfigError('A critic needs a decoder, whose reward head is one layer: choose another base.')
   }
 }

@@ -18,7 +18,7 @@ import type { PolicyBatch } from '../../../src/alignment/reinforcement/policy-ba
 import { policyLoss } from '../../../src/alignment/reinforcement/policy-terms.ts'
 import { quantizeWeights } from '../../../src/models/index.ts'
 import { withoutDropout } from '../../../src/runs/align/dropout.ts'
-import { Generator } from '../../../src/tensor/index.ts'
+import { Generator, Tensor } from '../../../src/tensor/index.ts'
 import { computeGradients } from '../../../src/training/index.ts'
 import { build } from '../../objectives/small-models.ts'
 import { type CriticKind, inventedRollouts, policyAndCritic } from './rollouts.ts'
@@ -251,6 +251,17 @@ describe('a critic', () => {
     expect([...copy.trainable.values()].every(({ requiresGrad }) => requiresGrad)).toBe(true)
   })
 
+  it('computes its values in float32 over hidden states in bfloat16', async () => {
+    const model = build('llama', 'causal-lm').to({ dtype: 'bfloat16' })
+    const critic = createCritic(model, { head: 'normal' })
+    const values = await scoreValues(critic, model, await inventedRollouts(model, true), {
+      microTokens: 512,
+      padded: true,
+    })
+    const rounded = Tensor.from(values[1]).to('bfloat16').toFloat32Array()
+    expect(apart(rounded, values[1])).toBeGreaterThan(1e-5)
+  })
+
   it('needs a reward head', async () => {
     const { model } = policyAndCritic('llama', 'none')
     const how = { microTokens: 512, padded: true }
@@ -335,9 +346,9 @@ describe('what others get wrong', () => {
     expect(padding).toMatchObject({ name: 'padding', holds: true })
   })
 
-  it('fused log-probabilities have the gradients of plain ones, with importance weights and masks', async () => {
+  it('fused log-probabilities and entropies have the gradients of plain ones, with importance weights and masks', async () => {
     // Liger #1082: a fused kernel ignored the weights.
-    const settings = { ...full, entropy: 0, loss: { type: 'gspo-token' } } satisfies PolicyInput
+    const settings = { ...full, entropy: 0.1, loss: { type: 'gspo-token' } } satisfies PolicyInput
     const examples = await inventedRollouts(parts.model, false)
     const fused = await gradientsOf(parts, settings, examples)
     const { criterion, prepared } = await prepareFor(parts, settings, examples)
@@ -347,7 +358,10 @@ describe('what others get wrong', () => {
     const logProbs = rows.gather(1, batch.targets.unsqueeze(1)).squeeze(1)
     const config = policySchema.parse(settings)
     const { terms } = policyLoss({ logProbs, entropy: logProbs.detach() }, batch, config, config.kl?.coefficient ?? 0)
-    const loss = terms.map(({ sum, weight, scale }) => sum.mul(scale / weight)).reduce((a, b) => a.add(b))
+    const entropy = rows.exp().mul(rows).sum(-1).neg().mul(batch.factors).sum()
+    const loss = terms
+      .map(({ sum, weight, scale }) => sum.mul(scale / weight))
+      .reduce((a, b) => a.add(b), entropy.mul(-0.1 / batch.weight))
     loss.backward()
     expect(Math.abs(loss.item() - fused.loss)).toBeLessThan(1e-6)
     const largest = largestOf([...fused.values.values()].map((values) => largestOf(values)))

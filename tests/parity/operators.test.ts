@@ -28,6 +28,10 @@ const tolerances: Record<'plain' | 'fused', (dtype: Dtype) => Tolerance> = {
  * against the separate operators: see decoder-step.test.ts in src/generation. */
 const checkedElsewhere = [
   ...['tunesmith::dropout', 'tunesmith::decoder_layer', 'tunesmith::use_large_pages'],
+  // Against the composition in float64: log-probs.test.ts.
+  ...['tunesmith::token_log_probs', 'tunesmith::logit_log_probs'],
+  // A setting, whose effect src/alignment/on-policy.test.ts checks.
+  ...['tunesmith::set_batch_invariant', 'tunesmith::batch_invariant'],
   // Frozen matrices: quantized.test.ts.
   ...['pack_int8', 'pack_nf4', 'pack_scales', 'unpack_matrix', 'packed_linear'].map((name) => `tunesmith::${name}`),
 ]

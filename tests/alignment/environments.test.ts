@@ -78,7 +78,7 @@ describe('the tokens of an episode', () => {
     'are those of the whole conversation in its template: %s',
     async (template) => {
       const { run, given, tokenizer } = episodeOf(patient, texts, { template })
-      const { promptIds, ids, mask, logProbs, messages, ...rest } = await run
+      const { prompt: _, promptIds, ids, mask, logProbs, messages, ...rest } = await run
       const conversation: Turn[] = [
         { role: 'user', content: 'How many?' },
         { role: 'assistant', content: texts[0] },

@@ -23,8 +23,10 @@ export {
   type GeneratedTurn,
   measureEpisodes,
   runEpisode,
+  sampleOfEpisode,
   type TurnGenerator,
 } from './run-episode.ts'
+export { type ScheduledTurnOptions, scheduledTurns } from './scheduled-turns.ts'
 export { parseToolCalls, type ToolCall, type ToolCalls } from './tool-calls.ts'
 export { type Tool, type ToolEnvironmentOptions, toolEnvironment } from './tool-environment.ts'
 

@@ -5,6 +5,7 @@ import type { FinishReason } from '../../generation/index.ts'
 import { type CompletionEncoder, type PromptRecord, type Turn, turnsOf } from '../../tasks/index.ts'
 import { encodeNextTurns, type Tokenizer } from '../../tokenizers/index.ts'
 import { limitedCall } from '../limited-call.ts'
+import type { RewardSample } from '../rewards/index.ts'
 import { type Environment, EnvironmentError, type EnvironmentStep, type EpisodeSettings } from './environment.ts'
 
 /** A turn that the model wrote. */
@@ -41,6 +42,8 @@ export type EpisodeEnd = 'done' | 'turns' | 'tokens' | 'truncated' | 'failed'
 
 /** An episode. Lists of tokens have one entry per token of `ids`. */
 export interface Episode {
+  /** Turns of the prompt: those of the record, or those that the environment began with. */
+  prompt: readonly Turn[]
   promptIds: readonly number[]
   /** Tokens after the prompt; the last ones are the model's. */
   ids: Uint32Array
@@ -176,6 +179,7 @@ export const runEpisode = async (
   let [turns, completion] = [0, '']
   let reward: number | null = null
   const finish = (end: EpisodeEnd, failure?: string): Episode => ({
+    prompt,
     promptIds,
     ...tokens.lists,
     messages,
@@ -226,6 +230,20 @@ export const runEpisode = async (
     }
     tokens.addOther(next)
     invariant(messages.at(-1)?.role !== 'assistant', 'an environment writes no turn of the assistant.')
+  }
+}
+
+/** An episode as rewards see it: its last turn is the answer, and the turns before it are in `episode`. */
+export const sampleOfEpisode = (record: PromptRecord, episode: Episode): RewardSample => {
+  const { prompt, promptIds, ids, completion, finishReason, messages, reward, end } = episode
+  return {
+    prompt,
+    completion,
+    promptIds,
+    completionIds: ids,
+    record,
+    finishReason,
+    episode: { messages, reward, failed: end === 'failed' },
   }
 }
 

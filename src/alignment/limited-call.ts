@@ -1,4 +1,5 @@
 // Calls of functions that users wrote, with a time limit: whatever they do, the caller goes on or fails.
+import { setMaxListeners } from 'node:events'
 import { isTimeout, runWithTimeLimit } from '../tokenizers/index.ts'
 
 /** Limits of a call. */
@@ -22,6 +23,8 @@ export const limitedCall = async <Result>(
   { seconds, signal, tooLate }: CallLimits,
 ): Promise<Result> => {
   signal.throwIfAborted()
+  // Many calls wait for one signal at the same time, which is no leak.
+  setMaxListeners(0, signal)
   const own = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let onAbort: (() => void) | undefined

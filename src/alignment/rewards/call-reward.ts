@@ -1,7 +1,7 @@
 // One call of a reward function with a time limit: whatever the function does, the result is a finite number, null or a failure for each
 // sample. Independent of caches and weights.
 import { setTimeout as wait } from 'node:timers/promises'
-import { show } from '../../core/index.ts'
+import { ConfigError, show } from '../../core/index.ts'
 import { limitedCall } from '../limited-call.ts'
 import { RewardError, type RewardFailure, type RewardFunction, type RewardSample, type RewardValues } from './reward.ts'
 
@@ -35,7 +35,7 @@ const asRewardError = ({ name }: RewardFunction, error: unknown): RewardError =>
   return new RewardError(`The reward \`${name}\` threw ${message.split('\n')[0]}`)
 }
 
-/** Calls the function once. @throws RewardError, or the signal's reason when it is aborted */
+/** Calls the function once. @throws RewardError, ConfigError for wrong settings, or the signal's reason when it is aborted */
 const callOnce = async (
   reward: RewardFunction,
   samples: readonly RewardSample[],
@@ -48,7 +48,8 @@ const callOnce = async (
       tooLate: () => tooLate(reward, samples),
     })
   } catch (error) {
-    if (signal.aborted) throw error
+    // Wrong settings fail for every sample, so no policy passes over them.
+    if (signal.aborted || error instanceof ConfigError) throw error
     throw asRewardError(reward, error)
   }
 }
@@ -70,7 +71,7 @@ const isReward = (value: unknown): value is RewardValues[number] =>
 
 /**
  * Scores samples, with as many attempts as the function has. Only samples that failed are tried again.
- * @throws the signal's reason when it is aborted, RewardError where the function's failures stop the run
+ * @throws the signal's reason when it is aborted, RewardError where the function's failures stop the run, ConfigError for wrong settings
  */
 export const callReward = async (
   reward: RewardFunction,

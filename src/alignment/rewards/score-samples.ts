@@ -71,7 +71,8 @@ const runCalls = async (
   signal: AbortSignal | undefined,
 ): Promise<void> => {
   const own = new AbortController()
-  const combined = signal === undefined ? own.signal : AbortSignal.any([signal, own.signal])
+  const onAbort = () => own.abort(signal?.reason)
+  signal?.addEventListener('abort', onAbort, { once: true })
   const waiting = [...calls]
   const running = new Map<RewardFunction, number>()
   const active = new Set<Promise<void>>()
@@ -81,7 +82,7 @@ const runCalls = async (
   const start = (call: PlannedCall) => {
     running.set(call.reward, (running.get(call.reward) ?? 0) + 1)
     const done: Promise<void> = call
-      .run(combined)
+      .run(own.signal)
       .catch((error: unknown) => {
         failure ??= { error }
         own.abort()
@@ -98,6 +99,7 @@ const runCalls = async (
     await Promise.race(active)
   }
   await Promise.all(active)
+  signal?.removeEventListener('abort', onAbort)
   if (failure !== undefined) throw failure.error
 }
 

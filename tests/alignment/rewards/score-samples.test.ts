@@ -11,6 +11,7 @@ import {
   type RewardFunction,
   scoreSamples,
 } from '../../../src/alignment/index.ts'
+import { ConfigError } from '../../../src/core/index.ts'
 import { rewardFunction, sample } from './samples.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'rewards-'))
@@ -152,6 +153,28 @@ describe('failures', () => {
     expect(scores.map(({ reward }) => reward)).toEqual([1, 2, 3, 4, 5])
     expect(asked).toEqual([5, 5, 2])
     expect(functions[0]).toMatchObject({ calls: 3, failed: 0 })
+  })
+
+  it('of settings stop the run whatever the policy is', async () => {
+    const wrong = rewardFunction(
+      () => {
+        throw new ConfigError('Expected a column.')
+      },
+      { onFailure: 'null', attempts: 3 },
+    )
+    await expect(scoreSamples([wrong], samples)).rejects.toThrow(ConfigError)
+  })
+
+  it('of many calls that share a signal give no warning', async () => {
+    const warnings: string[] = []
+    const onWarning = ({ message }: Error) => void warnings.push(message)
+    process.on('warning', onWarning)
+    const slow = rewardFunction((some) => wait(2).then(() => some.map(() => 1)), { samplesPerCall: 1 })
+    const many = Array.from({ length: 40 }, (_, i) => sample(String(i)))
+    await scoreSamples([slow], many, { concurrency: 40, signal: new AbortController().signal })
+    await wait(1)
+    process.off('warning', onWarning)
+    expect(warnings).toEqual([])
   })
 
   it('that cannot be repaired are not tried again', async () => {

@@ -39,10 +39,11 @@ describe.each([
   ['mistral', {}],
 ] as const)('on a small %s', (architecture, more) => {
   const model = build(architecture, 'causal-lm', { std: 0.2, ...more })
-  const run = (shared: boolean) =>
+  const run = (shared: boolean, recompute = 0) =>
     scope(() => {
       clearGrads([...model.parameters().values()])
       const batch = collateCompletions(examples, { padded: false, shared })
+      batch.inputs.recompute = recompute
       const { logProbs, counts } = completionLogProbs(model, batch)
       logProbs
         .mul(randn([logProbs.size], { generator: new Generator(1) }))
@@ -67,6 +68,10 @@ describe.each([
     const most = Math.max(...[...separate.gradients.values()].flatMap((values) => [...values].map(Math.abs)))
     for (const [path, gradient] of separate.gradients)
       expect(apart(shared.gradients.get(path) as Float32Array, gradient) / most, path).toBeLessThan(1e-5)
+  })
+
+  it('gives the same bits with layers that are recomputed in the backward pass', () => {
+    expect(run(true, 2)).toEqual(run(true))
   })
 
   it('scores the same in any micro-batches', async () => {

@@ -3,7 +3,7 @@
 import { ConfigError } from '../core/index.ts'
 import { type FinishReason, type GenerationOptions, TextSession } from '../generation/index.ts'
 import type { Model } from '../models/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStartToken } from '../tokenizers/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, fitTemplate } from '../tokenizers/index.ts'
 import type { AdapterSwitch } from './named-adapters.ts'
 
 /** One message of a conversation. */
@@ -185,7 +185,7 @@ export class Conversation {
 
   get #template(): string {
     const template = this.#options.template ?? this.#adapters.template
-    if (template !== undefined) return withStartToken(this.#tokenizer, template)
+    if (template !== undefined) return fitTemplate(this.#tokenizer, template)
     throw new ConfigError(
       `\`chat\` needs a chat template, and this model has none: set \`template\` to the one it was trained with (${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source).`,
     )

@@ -22,9 +22,12 @@ export type SpecialTokens = Readonly<Partial<Record<Role, SpecialToken>>> & {
 /** No special tokens. */
 export const NO_SPECIAL_TOKENS: SpecialTokens = { additional: [] }
 
+/** Usual names of end tokens. */
+export const eosNames: readonly string[] = ['</s>', '<|endoftext|>', '<|end_of_text|>', '<eos>', '<|im_end|>']
+
 const CONVENTIONAL_NAMES: Record<Role, readonly string[]> = {
   bos: ['<s>', '<|begin_of_text|>', '<bos>'],
-  eos: ['</s>', '<|endoftext|>', '<|end_of_text|>', '<eos>', '<|im_end|>'],
+  eos: eosNames,
   unk: ['[UNK]', '<unk>'],
   sep: ['[SEP]'],
   pad: ['[PAD]', '<pad>'],

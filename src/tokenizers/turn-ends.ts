@@ -1,6 +1,7 @@
 // Finds how a chat template ends an assistant turn (by tokens, or by text if there is no end token) and whether it
 // starts with the start token, by rendering a short conversation.
 import { type ChatOptions, renderChatFor, templateSource } from './chat/index.ts'
+import { eosNames } from './special-tokens.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** What ends an assistant turn. */
@@ -54,12 +55,20 @@ export const turnEnds = (tokenizer: Tokenizer, options: Pick<ChatOptions, 'templ
   return { ids: [...ids], stop: shows ? [mark] : [] }
 }
 
+/** The token that can end an answer: the end token, else the separator of BERT's tokenizers, else an end token without a role. */
+const endTokenOf = ({ special: { eos, sep }, addedTokens }: Tokenizer): string | undefined =>
+  eos?.token ?? sep?.token ?? eosNames.find((name) => addedTokens.some(({ token: { content } }) => content === name))
+
 /**
- * Prepends the start token to a preset, if the tokenizer adds one to every text. Other templates are returned as is.
+ * A preset as it fits the tokenizer: with the start token, if the tokenizer adds one to every text, and with another token that ends
+ * answers, if the tokenizer has no end token. Other templates are returned as is.
  */
-export const withStartToken = (tokenizer: Tokenizer, template: string): string => {
+export const fitTemplate = (tokenizer: Tokenizer, template: string): string => {
   const source = templateSource(template)
-  const { bos } = tokenizer.special
+  if (source === template) return template
+  const { bos, eos } = tokenizer.special
+  const end = endTokenOf(tokenizer)
+  const ended = eos === undefined && end !== undefined ? source.replaceAll('eos_token', `'${end}'`) : source
   const adds = bos !== undefined && tokenizer.encode('a').ids[0] === bos.id
-  return source !== template && adds && !source.includes('bos_token') ? `{{ bos_token }}${source}` : source
+  return adds && !source.includes('bos_token') ? `{{ bos_token }}${ended}` : ended
 }

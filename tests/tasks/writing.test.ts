@@ -225,7 +225,10 @@ describe('a base that cannot generate', () => {
     const { facts } = modelOf('gpt2')
     const prepareGpt = (more: { [name: string]: unknown }, maxLength: number) =>
       task.prepare(tokenizer, taskConfig(task, more), { headOptions: {}, facts, maxLength })
-    expect(() => prepareGpt({ maxNewTokens: 96 }, 96)).toThrow(/maxNewTokens/)
+    expect(() => prepareGpt({ maxNewTokens: 96 }, 96)).toThrow(/maxNewTokens.*--settings\.max-new-tokens/)
+    // Half of the 96 positions are for the answer where nothing else is asked for.
+    const own = prepareGpt({}, 96) as GenerativeTask
+    expect(own.generation.generation.maxNewTokens).toBe(48)
     expect(() => prepareGpt({}, 97)).toThrow(/maxLength/)
     expect(() => prepareGpt({ maxNewTokens: 8, topP: 0.9 }, 64)).toThrow(/`topP` and `samplingSeed` need sampling/)
     expect(() => prepareGpt({ maxNewTokens: 8, temperature: 0.7, numBeams: 2 }, 64)).toThrow(/Choose one/)

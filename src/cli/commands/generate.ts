@@ -12,7 +12,7 @@ import {
 } from '../../generation/index.ts'
 import { AdapterSwitch, generationDefaults, loadLanguageModel, parseAdapters } from '../../inference/index.ts'
 import type { Model } from '../../models/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, withStartToken } from '../../tokenizers/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, fitTemplate } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
@@ -49,7 +49,7 @@ const chatFormOf = (adapters: AdapterSwitch, given: string | undefined, system: 
     throw new ConfigError(
       `\`--chat\` needs a chat template, and this model has none: set \`--template\` to the one it was trained with (${Object.keys(CHAT_TEMPLATES).join(', ')}).`,
     )
-  return { template: withStartToken(adapters.tokenizer, template), system }
+  return { template: fitTemplate(adapters.tokenizer, template), system }
 }
 
 /** The settings with the end-of-turn tokens and strings of the chat template added. */

@@ -59,7 +59,10 @@ export interface SummarizationSettings {
    * them; or stop with an error. Default: `truncate`.
    */
   tooLong?: 'truncate' | 'drop' | 'split' | 'error'
-  /** Maximum tokens of a generated answer. Default: `256`. */
+  /**
+   * Maximum tokens of a generated answer (default: 256, or half of the model's positions if that is
+   * less).
+   */
   maxNewTokens?: number
   /** Beams of beam search; 1 is greedy decoding. Default: `1`. */
   numBeams?: number

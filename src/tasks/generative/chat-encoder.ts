@@ -1,7 +1,7 @@
 // Training examples and prompts for decoders: conversations through a chat template, with a mask of the answer tokens, and the handling
 // of conversations that are too long.
 import { DataError } from '../../core/index.ts'
-import { applyChatTemplate, type Tokenizer, withStartToken } from '../../tokenizers/index.ts'
+import { applyChatTemplate, type Tokenizer, fitTemplate } from '../../tokenizers/index.ts'
 import type { Place } from '../records/read-report.ts'
 import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from './answer-criterion.ts'
 import { answerEndTokens, templateNotes } from './answer-ends.ts'
@@ -96,7 +96,7 @@ const renderConversation = (
 /** The encoder of decoders. @throws ConfigError for a template that fails, or without an end token after answers */
 export const createChatEncoder = (tokenizer: Tokenizer, options: ChatEncoderOptions): AnswerEncoder<AnswerExample> => {
   const { lossOn, tooLong, maxLength, maxPrompt } = options
-  const template = withStartToken(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
+  const template = fitTemplate(tokenizer, options.template ?? tokenizer.chatTemplate ?? 'plain')
   const ends = answerEndTokens(tokenizer, template)
   const notes = templateNotes(tokenizer, template, options.template !== undefined)
 

@@ -24,7 +24,11 @@ export const generationFields = {
     .describe(
       'examples longer than maxLength: truncate the source text, then the end; drop and count them; split them; or stop with an error',
     ),
-  maxNewTokens: z.int().positive().default(256).describe('maximum tokens of a generated answer'),
+  maxNewTokens: z
+    .int()
+    .positive()
+    .optional()
+    .describe("maximum tokens of a generated answer (default: 256, or half of the model's positions if that is less)"),
   numBeams: z.int().positive().default(1).describe('beams of beam search; 1 is greedy decoding'),
   repetitionPenalty: z
     .number()

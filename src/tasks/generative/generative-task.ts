@@ -50,20 +50,27 @@ interface RecordEncoder<Record> extends Omit<AnswerEncoder<TaskExample>, 'encode
   startId?: number
 }
 
+/** Prompt and answer share the positions of a decoder. */
+const answerLength = ({ maxNewTokens }: GenerationSettings, facts: PrepareOptions['facts']): number => {
+  const { causal = false, maxPositions = Number.POSITIVE_INFINITY } = facts ?? {}
+  return maxNewTokens ?? (causal ? Math.min(256, Math.ceil(maxPositions / 2)) : 256)
+}
+
 const recordEncoder = <Config extends GenerationSettings, Record extends GenerativeRecord>(
   spec: GenerativeTaskSpec<Config, Record>,
   config: Config,
   ...[tokenizer, { maxLength = 512, facts }]: [Parameters<typeof createChatEncoder>[0], PrepareOptions]
 ): RecordEncoder<Record> => {
   invariant(facts !== undefined, 'a generative task gets the facts of the body.')
-  const { template, lossOn, tooLong, maxNewTokens } = config
+  const { template, lossOn, tooLong } = config
+  const maxNewTokens = answerLength(config, facts)
   if (facts.causal) {
     const { maxPositions = Number.POSITIVE_INFINITY } = facts
     expectPositions(facts, maxLength)
     const maxPrompt = Math.min(maxLength, maxPositions - maxNewTokens)
     if (maxPrompt < 1)
       throw new ConfigError(
-        `Expected less than ${maxPositions} for \`maxNewTokens\`, the positions of the model, got ${maxNewTokens}. Lower it.`,
+        `Expected less than ${maxPositions} for \`maxNewTokens\`, the positions of the model, got ${maxNewTokens}. Lower \`--settings.max-new-tokens\`, of \`predict\`: \`--max-new-tokens\`.`,
       )
     const encoder = createChatEncoder(tokenizer, { template, lossOn, tooLong, maxLength, maxPrompt })
     const questionOf = (record: Record) => withSystem(spec.chatPrompt(record, config), config.system)
@@ -93,16 +100,9 @@ const recordEncoder = <Config extends GenerationSettings, Record extends Generat
 }
 
 /** The generation options of the settings. @throws ConfigError for sampling settings without effect, or with beams */
-const generationOf = ({
-  maxNewTokens,
-  numBeams,
-  repetitionPenalty,
-  noRepeatNgramSize,
-  temperature,
-  topP,
-  samplingSeed,
-}: GenerationSettings): GenerationOptions => {
-  const found = { maxNewTokens, numBeams, repetitionPenalty, noRepeatNgramSize }
+const generationOf = (config: GenerationSettings, facts: PrepareOptions['facts']): GenerationOptions => {
+  const { numBeams, repetitionPenalty, noRepeatNgramSize, temperature, topP, samplingSeed } = config
+  const found = { maxNewTokens: answerLength(config, facts), numBeams, repetitionPenalty, noRepeatNgramSize }
   if (temperature === undefined) {
     if (topP !== 1 || samplingSeed !== 0)
       throw new ConfigError('`topP` and `samplingSeed` need sampling: set `temperature`, or remove them.')
@@ -124,7 +124,7 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
   metricNames: ({ metrics }) => answerScoreNames(metrics),
   prepare(tokenizer, config, options): GenerativeTask<Record, TaskExample, GeneratedPrediction> {
     const encoder = recordEncoder(spec, config, tokenizer, options)
-    const generation = generationOf(config)
+    const generation = generationOf(config, options.facts)
     const faults = new FaultCounter(config.onFault)
     // Not a fault of the data: `tooLong` is set to drop them.
     const dropped = new FaultCounter('skip')

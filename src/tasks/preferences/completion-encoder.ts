@@ -7,7 +7,7 @@ import {
   encodeChatAnswer,
   encodeContinuation,
   type Tokenizer,
-  withStartToken,
+  fitTemplate,
 } from '../../tokenizers/index.ts'
 import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
 import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'
@@ -69,7 +69,7 @@ export const createCompletionEncoder = (
   { template: given, system, maxLength, maxPromptLength = maxLength, tooLong }: CompletionEncoderOptions,
 ): CompletionEncoder => {
   expectLimits(maxPromptLength, maxLength)
-  const template = withStartToken(tokenizer, given ?? tokenizer.chatTemplate ?? 'plain')
+  const template = fitTemplate(tokenizer, given ?? tokenizer.chatTemplate ?? 'plain')
   const raw = rawTextEncoder(tokenizer)
   const dropped = new FaultCounter('skip')
   const truncated = { prompts: 0, completions: 0 }

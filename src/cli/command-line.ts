@@ -35,7 +35,7 @@ const wordsOf = (argv: readonly string[], flag: string): string[] => {
   return words.flatMap((word) => word.split(','))
 }
 
-/** Imports the modules of `--use`, or of the recipe, before flags are made of the schemas. Returns the recipe if it was read. */
+/** Imports the modules of `--use`, of the recipe, and of the run of `--model`, before flags are made of the schemas. Returns the recipe if it was read. */
 const importModules = async (command: Command, argv: readonly string[]) => {
   if (!('use' in command.options.shape)) return undefined
   const named = wordsOf(argv, '--use')
@@ -43,9 +43,11 @@ const importModules = async (command: Command, argv: readonly string[]) => {
   const asksHelp = argv.some((word) => word === '--help' || word === '-h')
   const recipe = path === undefined || asksHelp ? undefined : await readRecipeFile(path)
   const use = named.length > 0 ? named : recipe?.use
-  if (use !== undefined) {
-    const { useModules } = await import('../runs/index.ts')
-    await useModules(use)
+  const [model] = 'model' in command.options.shape ? wordsOf(argv, '--model') : []
+  if (use !== undefined || model !== undefined) {
+    const { useModules, useModulesOf } = await import('../runs/index.ts')
+    if (use !== undefined) await useModules(use)
+    if (model !== undefined) await useModulesOf(model)
   }
   return recipe
 }

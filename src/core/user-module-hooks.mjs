@@ -1,5 +1,7 @@
 // Module hooks for the modules of users, such as recipes, and the files that they import: TypeScript is compiled in memory, and
-// `tunesmith` is the running package where the folder of a module has none. Plain JavaScript, because Node loads it into a thread of its own.
+// `tunesmith` is the running package: what a
+// module registers in another copy, which its own package may have installed, would have no effect.
+// Plain JavaScript, because Node loads it into a thread of its own.
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { transform } from 'esbuild'
@@ -12,10 +14,10 @@ export const initialize = (data) => {
 }
 
 export const resolve = async (specifier, context, next) => {
+  if (/^tunesmith(\/|$)/.test(specifier)) return next(specifier, { ...context, parentURL: packageFile })
   try {
     return await next(specifier, context)
   } catch (error) {
-    if (/^tunesmith(\/|$)/.test(specifier)) return next(specifier, { ...context, parentURL: packageFile })
     // `./data` and `./data.js` may mean `./data.ts`, as TypeScript allows.
     if (!/^\.\.?\//.test(specifier)) throw error
     const base = specifier.replace(/\.m?js$/, '')

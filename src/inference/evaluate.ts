@@ -1,7 +1,7 @@
 // `evaluate` as a function: a model's metrics on data, with confidence intervals.
 import { resolveModel } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, parseConfig } from '../core/index.ts'
-import { fineTunedTask } from '../runs/index.ts'
+import { fineTunedTask, useModulesOf } from '../runs/index.ts'
 import type { EvaluateHooks } from './evaluations/evaluation.ts'
 import { evaluationTypes, findEvaluation } from './evaluations/index.ts'
 import type { ModelChoice } from './load.ts'
@@ -33,6 +33,7 @@ export const evaluate = async (
 ): Promise<EvaluateResult> => {
   const { model, revision } = choice
   const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
+  await useModulesOf(model)
   const recorded = await fineTunedTask(model, path)
   const task = given ?? recorded?.task
   const names = evaluationTypes()

@@ -14,6 +14,7 @@ import {
 import { ConfigError, exists } from '../core/index.ts'
 import { isFeatureModel, loadFeatureModel } from '../features/index.ts'
 import { LanguageHead, type Model, withHead } from '../models/index.ts'
+import { useModulesOf } from '../runs/index.ts'
 import { expectPlacement } from '../tensor/index.ts'
 
 /** Which model to load, and onto which device. */
@@ -74,6 +75,7 @@ export const loadForInference = async (
 ): Promise<InferenceModel> => {
   expectPlacement({ device, dtype: options.dtype })
   const { onDownload: onProgress, onNote, ...opening } = options
+  await useModulesOf(model)
   const path = await resolveModel(model, { revision, onProgress })
   if (await isAdapterFolder(path)) {
     const { model: adapted, baseFolder } = await loadAdapter(path, { device, dtype: opening.dtype })

@@ -59,4 +59,4 @@ export {
   type SweptRun,
   sweep,
 } from './sweep/sweep.ts'
-export { useModules } from './use-modules.ts'
+export { useModules, useModulesOf } from './use-modules.ts'

@@ -1,6 +1,10 @@
 // `recipe.use`: modules of users that are imported before a recipe is checked, and register their own objectives, tasks, models, adapters
 // and metrics.
-import { ConfigError, importUserModule, resolveUserModule, TunesmithError } from '../core/index.ts'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, isAbsolute, join, resolve, sep } from 'node:path'
+import { ConfigError, importUserModule, parseJson, resolveUserModule, TunesmithError } from '../core/index.ts'
+import { runFiles } from '../tracking/index.ts'
 
 const listOf = (use: unknown): string[] => {
   if (use === undefined) return []
@@ -32,4 +36,25 @@ export const useModules = async (use: unknown, from = process.cwd()): Promise<st
 export const withModules = async <Recipe extends object>(recipe: Recipe, from?: string): Promise<Recipe> => {
   const { use } = recipe as { use?: unknown }
   return use === undefined ? recipe : { ...recipe, use: await useModules(use, from) }
+}
+
+/**
+ * Imports the modules that the run of a model was started with, which registered its task, adapter or architecture. Modules that are no
+ * longer there are left out: a model may be used without those that only its training needed.
+ * @param model folder of a run, or the model's folder in one
+ * @throws ConfigError for a module that throws
+ */
+export const useModulesOf = async (model: string): Promise<void> => {
+  const folder = resolve(model)
+  for (const run of [folder, dirname(folder)]) {
+    const path = join(run, runFiles.recipe)
+    const text = await readFile(path, 'utf8').catch(() => undefined)
+    if (text === undefined) continue
+    const { use } = parseJson(text, { path }) as { use?: unknown }
+    const present = listOf(use).filter((file) => existsSync(file))
+    // A recipe names files by their absolute paths. Code that comes along with a model is not run.
+    const own = present.filter((file) => isAbsolute(file) && !file.startsWith(`${run}${sep}`))
+    await useModules(own)
+    return
+  }
 }

@@ -54,6 +54,10 @@ beforeAll(async () => {
     exports: { '.': { import: './index.js' } },
   })
   write('scaled-objective/index.js', objective)
+  // A package may bring its own copy of Tunesmith along, where nothing that it registers would have an effect.
+  const copy = { name: 'tunesmith', version: '0.0.1', type: 'module', exports: { './objectives': './objectives.js' } }
+  write('scaled-objective/node_modules/tunesmith/package.json', copy)
+  write('scaled-objective/node_modules/tunesmith/objectives.js', 'throw new Error("another copy of tunesmith")\n')
   const zod = join(repository, 'node_modules', 'zod')
   const dependencies = { 'scaled-objective': 'file:scaled-objective', zod: `file:${zod}` }
   write('package.json', { name: 'project', private: true, dependencies })
@@ -134,6 +138,30 @@ export default {
     expect(status).toBe(0)
     expect(lossesOf('own-run')[0]).toBeCloseTo(2 * lossesOf('plain')[0], 4)
   }, 120_000)
+
+  it('registers a task, whose specialist is evaluated and whose predictions are scored', () => {
+    write(
+      'tone.ts',
+      `import { defineTask, registerTask, tasks } from 'tunesmith/tasks'
+registerTask(defineTask({ ...tasks['sequence-classification'], type: 'tone' } as never))
+`,
+    )
+    const rows = Array.from({ length: 40 }, (_, i) => ({ text: `${i % 2 ? 'green bird' : 'old stone'} ${i}`, label: `l${i % 2}` }))
+    write('rows.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))
+    const tone = ['--task', 'tone', '--data', 'rows.jsonl', '--base', 'plain', '--use', './tone.ts', '--out', 'tone']
+    const trained = run('finetune', ...tone, '--budget.steps', '2', '--batch.sequences', '4')
+    expect(trained.stderr).not.toContain('error')
+    expect(trained.status).toBe(0)
+    for (const model of ['tone', 'tone/model']) {
+      const evaluated = run('evaluate', '--model', model, '--data', 'rows.jsonl', '--predictions', 'said.jsonl')
+      expect(evaluated.stderr).not.toContain('error')
+      expect(evaluated.stdout).toContain('accuracy')
+    }
+    expect(run('predict', '--model', 'tone', '--text', 'green bird').stdout).toContain('label l')
+    const said = ['--predictions', 'said.jsonl', '--references', 'rows.jsonl']
+    expect(run('score', 'tone', ...said, '--use', './tone.ts').stdout).toContain('accuracy')
+    expect(run('score', 'tone', ...said).stderr).toContain('tone')
+  }, 240_000)
 
   it('that is not installed is an error with the remedy', () => {
     const { status, stderr } = run('pretrain', '--use', 'no-such-objective', ...shared(), '--out', 'none')

@@ -27,7 +27,7 @@ export const embed = defineCommand({
     textColumn: z.string().default('text').describe('column with the text, in files with columns'),
     cache: z.string().optional().describe('folder that caches vectors, so that known texts are not computed again'),
   }),
-  async run({ model, revision, device, input, out, textColumn, cache: folder, ...settings }, _args, context) {
+  async run({ use: _, model, revision, device, input, out, textColumn, cache: folder, ...settings }, _args, context) {
     const started = performance.now()
     const perToken = settings.pooling === 'tokens'
     const format = vectorFormat(out, { perToken })

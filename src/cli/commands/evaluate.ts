@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { resolveModel } from '../../checkpoint/index.ts'
 import { openEnum, type Progress } from '../../core/index.ts'
 import { evaluate as evaluateModel, evaluationTypes, findEvaluation, renderEvaluation } from '../../inference/index.ts'
-import { fineTunedTask } from '../../runs/index.ts'
+import { fineTunedTask, useModulesOf } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
 import { ownOptions, sharedShape } from '../parts/entry-options.ts'
@@ -29,9 +29,10 @@ export const evaluate = defineCommand({
     shape,
   ),
   async run(options, _args, context) {
-    const { model, revision, device, data, task: given, ...rest } = options
+    const { use: _, model, revision, device, data, task: given, ...rest } = options
     const hooks = loadHooks(context)
     const path = await resolveModel(model, { revision, onProgress: hooks.onDownload })
+    await useModulesOf(model)
     const task = given ?? (await fineTunedTask(model, path))?.task
     const own = task === undefined ? {} : ownOptions(rest, findEvaluation(task), shape, `the task ${task}`)
     let progress: Progress | undefined

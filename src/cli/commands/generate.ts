@@ -124,7 +124,7 @@ export const generate = defineCommand({
     { ...settingFields, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
   ),
   async run(options, _args, context) {
-    const { model: where, revision, device, prompt, input, promptField, out, batchSize, ...others } = options
+    const { use: _, model: where, revision, device, prompt, input, promptField, out, batchSize, ...others } = options
     const { adapter, chat, system, template, ...given } = others
     for (const [name, value] of Object.entries({ system, template }))
       if (value !== undefined && !chat) throw new ConfigError(`\`--${name}\` needs \`--chat\`: set both or neither.`)

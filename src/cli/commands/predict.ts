@@ -31,7 +31,7 @@ export const predict = defineCommand({
     shape,
   ),
   async run(options, _args, context) {
-    const { head, text, input, textColumn, model, revision, device, ...rest } = options
+    const { use: _, head, text, input, textColumn, model, revision, device, ...rest } = options
     const texts = input === undefined ? text : [...text, ...(await readTexts(input, textColumn, context.warn))]
     if (texts.length === 0) throw new ConfigError('`predict` needs texts: set `--text` or `--input`.')
     const loaded = await loadForInference({ model, revision, device }, { head, ...loadHooks(context) })

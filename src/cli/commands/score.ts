@@ -4,6 +4,7 @@ import { formatCount, writeFileAtomic } from '../../core/index.ts'
 import { type ScoreResult, score as scorePredictions } from '../../inference/index.ts'
 import { anyTaskSettings, tasks } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
+import { useField } from '../parts/model-flags.ts'
 
 const names = Object.keys(tasks)
 
@@ -13,6 +14,7 @@ export const score = defineCommand({
   example: 'tunesmith score extractive-qa --dataset squad-v2 --references dev-v2.0.json --predictions predictions.json',
   arguments: [{ name: 'task', description: `task: ${names.join(', ')}` }],
   options: z.strictObject({
+    use: useField.describe('packages or files to import first, which register their own tasks or metrics'),
     references: z.string().describe('file or folder with the references'),
     predictions: z
       .string()
@@ -28,7 +30,7 @@ export const score = defineCommand({
     confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
     out: z.string().optional().describe('file to write the result to, as JSON'),
   }),
-  run: async ({ out, ...input }, { task }, { signal }): Promise<ScoreResult> => {
+  run: async ({ use: _, out, ...input }, { task }, { signal }): Promise<ScoreResult> => {
     const result = await scorePredictions({ task, ...input, signal })
     if (out !== undefined) await writeFileAtomic(out, `${JSON.stringify(result, null, 2)}\n`)
     return result

@@ -4,8 +4,15 @@ import type { LoadHooks } from '../../inference/index.ts'
 import { deviceSchema } from '../../tensor/index.ts'
 import type { CommandContext } from '../command.ts'
 
+/** Modules to import first; the parser of the command line imports them. */
+export const useField = z
+  .array(z.string())
+  .default([])
+  .describe('packages or files to import first, which register their own tasks, models or adapters (default: those of the model\'s run)')
+
 /** Flags of every command that takes a MODEL. */
 export const modelFields = {
+  use: useField,
   model: z.string().describe('model: a folder, the folder of a run, a .gguf file, or a Hub id'),
   revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
   device: deviceSchema.default('cpu').describe('device: cpu, cuda or cuda:0'),

@@ -3,7 +3,7 @@
 import { ConfigError } from '../core/index.ts'
 import { type FinishReason, type GenerationOptions, TextSession } from '../generation/index.ts'
 import type { Model } from '../models/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, fitTemplate } from '../tokenizers/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, fitTemplate, type Tokenizer, turnEnds } from '../tokenizers/index.ts'
 import type { AdapterSwitch } from './named-adapters.ts'
 
 /** One message of a conversation. */

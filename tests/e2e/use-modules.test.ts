@@ -146,7 +146,10 @@ export default {
 registerTask(defineTask({ ...tasks['sequence-classification'], type: 'tone' } as never))
 `,
     )
-    const rows = Array.from({ length: 40 }, (_, i) => ({ text: `${i % 2 ? 'green bird' : 'old stone'} ${i}`, label: `l${i % 2}` }))
+    const rows = Array.from({ length: 40 }, (_, i) => ({
+      text: `${i % 2 ? 'green bird' : 'old stone'} ${i}`,
+      label: `l${i % 2}`,
+    }))
     write('rows.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))
     const tone = ['--task', 'tone', '--data', 'rows.jsonl', '--base', 'plain', '--use', './tone.ts', '--out', 'tone']
     const trained = run('finetune', ...tone, '--budget.steps', '2', '--batch.sequences', '4')

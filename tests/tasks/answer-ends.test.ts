@@ -20,7 +20,12 @@ it('is the separator, for every template with a changeable end', async () => {
   const tokenizer = await loadTokenizer(root)
   expect(tokenizer.special.eos).toBeUndefined()
   expect(fittingTemplates(tokenizer)).toEqual(['mistral', 'alpaca', 'plain', 'completion'])
-  const encoder = createChatEncoder(tokenizer, { lossOn: 'all-answers', tooLong: 'error', maxLength: 60, maxPrompt: 60 })
+  const encoder = createChatEncoder(tokenizer, {
+    lossOn: 'all-answers',
+    tooLong: 'error',
+    maxLength: 60,
+    maxPrompt: 60,
+  })
   expect(encoder.eosTokenIds).toEqual([tokenizer.special.sep?.id])
   const [{ targets }] = encoder.encode({ turns: [{ role: 'user', content: 'Why?' }] }, 'So it is.', {
     file: 'x',

@@ -12,7 +12,7 @@ import {
 } from '../../generation/index.ts'
 import { AdapterSwitch, generationDefaults, loadLanguageModel, parseAdapters } from '../../inference/index.ts'
 import type { Model } from '../../models/index.ts'
-import { applyChatTemplate, CHAT_TEMPLATES, type Tokenizer, turnEnds, fitTemplate } from '../../tokenizers/index.ts'
+import { applyChatTemplate, CHAT_TEMPLATES, fitTemplate, type Tokenizer, turnEnds } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'

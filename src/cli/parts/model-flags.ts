@@ -8,7 +8,9 @@ import type { CommandContext } from '../command.ts'
 export const useField = z
   .array(z.string())
   .default([])
-  .describe('packages or files to import first, which register their own tasks, models or adapters (default: those of the model\'s run)')
+  .describe(
+    "packages or files to import first, which register their own tasks, models or adapters (default: those of the model's run)",
+  )
 
 /** Flags of every command that takes a MODEL. */
 export const modelFields = {

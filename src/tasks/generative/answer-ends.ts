@@ -23,7 +23,10 @@ const findEnds = (tokenizer: Tokenizer, template: string): AnswerEnds => {
   if (eos !== undefined) specials.add(eos.id)
   const lasts = ids.filter((_, i) => assistantMask[i] === 1 && assistantMask[i + 1] !== 1)
   const wrong = lasts.find((id) => !specials.has(id))
-  return { ids: [...new Set([...(eos === undefined ? [] : [eos.id]), ...lasts])], ...(wrong !== undefined && { wrong }) }
+  return {
+    ids: [...new Set([...(eos === undefined ? [] : [eos.id]), ...lasts])],
+    ...(wrong !== undefined && { wrong }),
+  }
 }
 
 /** The presets that end answers with a special token of this tokenizer. */

@@ -1,7 +1,7 @@
 // Training examples and prompts for decoders: conversations through a chat template, with a mask of the answer tokens, and the handling
 // of conversations that are too long.
 import { DataError } from '../../core/index.ts'
-import { applyChatTemplate, type Tokenizer, fitTemplate } from '../../tokenizers/index.ts'
+import { applyChatTemplate, fitTemplate, type Tokenizer } from '../../tokenizers/index.ts'
 import type { Place } from '../records/read-report.ts'
 import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from './answer-criterion.ts'
 import { answerEndTokens, templateNotes } from './answer-ends.ts'

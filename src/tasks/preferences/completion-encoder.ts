@@ -6,8 +6,8 @@ import {
   applyChatTemplate,
   encodeChatAnswer,
   encodeContinuation,
-  type Tokenizer,
   fitTemplate,
+  type Tokenizer,
 } from '../../tokenizers/index.ts'
 import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
 import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'

@@ -77,7 +77,7 @@ export interface LearningResult {
 /** Rows to fit on, with their targets. */
 interface FitRows {
   /** Indices of the rows, or of both rows of each difference. */
-  rows: readonly number[] | { better: readonly number[]; worse: readonly number[] }
+  rows: readonly number[] | { from: readonly number[]; to: readonly number[] }
   answers: Float64Array
 }
 
@@ -91,23 +91,24 @@ const targetRows = (task: LearnableTask, { examples, features }: TaskFeatures): 
 }
 
 /**
- * Differences of compared rows, each in both directions, so that a linear classifier of them has the loss of Bradley and Terry.
- * Undefined where some rows are not compared.
+ * Differences of compared rows, in turns better minus worse and worse minus better, so that a linear classifier of them has the loss of
+ * Bradley and Terry and needs no intercept. Undefined where some rows are not compared.
  */
 const comparedRows = ({ rows: { pairs } }: LearnableTask, { examples, rows }: TaskFeatures): FitRows | undefined => {
   if (pairs === undefined) return undefined
-  const [better, worse]: [number[], number[]] = [[], []]
+  const [from, to]: [number[], number[]] = [[], []]
   let first = 0
   for (const [i, example] of examples.flat().entries()) {
     const own = pairs(example)
     if (own.length === 0) return undefined
     for (const [high, low] of own) {
-      better.push(first + high, first + low)
-      worse.push(first + low, first + high)
+      const isTurned = from.length % 2 === 1
+      from.push(first + (isTurned ? low : high))
+      to.push(first + (isTurned ? high : low))
     }
     first += rows[i]
   }
-  return { rows: { better, worse }, answers: Float64Array.from(better, (_, i) => (i + 1) % 2) }
+  return { rows: { from, to }, answers: Float64Array.from(from, (_, i) => (i + 1) % 2) }
 }
 
 const pick = (features: Tensor, rows: readonly number[]): Tensor =>
@@ -124,14 +125,14 @@ export const learnFromFeatures = async (
   const definition = findLearner(learner)
   const { rows, answers } = (definition.isLinear ? comparedRows(task, data) : undefined) ?? targetRows(task, data)
   if (answers.length === 0) throw new DataError('Expected records with a known target, got none.')
-  const isPicked = !('better' in rows)
+  const isPicked = !('from' in rows)
   const picked =
     isPicked && rows.length < features.shape[0] ? noGrad(() => scope(() => pick(features, rows))).keep() : features
   const scaler = standardize ? measure(picked) : undefined
   const input = noGrad(() =>
     scope(() => {
       const scaled = standardized(picked, scaler)
-      return isPicked ? scaled : pick(scaled, rows.better).sub(pick(scaled, rows.worse))
+      return isPicked ? scaled : pick(scaled, rows.from).sub(pick(scaled, rows.to))
     }),
   ).keep()
   try {

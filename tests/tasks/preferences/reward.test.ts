@@ -394,7 +394,7 @@ describe('a linear learner on features', () => {
     // One feature: large and the prompt's, and higher by 1 for the better answer in three of four pairs.
     const values = Array.from({ length: count }, (_, i) => {
       const prompt = 100 * random.float()
-      return i % 4 === 0 ? [prompt, prompt + 1] : [prompt + 1, prompt]
+      return i % 8 === 0 || i % 8 === 3 ? [prompt, prompt + 1] : [prompt + 1, prompt]
     }).flat()
     const examples = Array.from({ length: count }, () => [exampleOf([[1], [2]])])
     const features = Tensor.from(Float32Array.from(values), { shape: [2 * count, 1] })

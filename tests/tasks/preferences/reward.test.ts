@@ -213,15 +213,32 @@ describe('scores', () => {
       maxLength: 64,
     })
     expectClose(together.predictions[0].rewards, alone, 1e-5)
-    // Padding on the left and on the right, with pad tokens that occur in the text, too.
     const prepared = expectDiscriminative(
       task.prepare(tokenizer, taskConfig(task), { maxLength: 64, headOptions: {}, facts: model.facts }),
     )
-    const batch = prepared.criterion.collate(
-      records.flatMap((record) => prepared.encode(record)),
-      { padded: true, multipleOf: 48 },
-    )
+    const examples = records.flatMap((record) => prepared.encode(record))
+    const batch = prepared.criterion.collate(examples, { padded: true, multipleOf: 48 })
     expectClose(model.forward(batch.inputs).logits.toFloat32Array(), alone, 1e-5)
+    if (!model.facts.causal) return
+    // Padding on the left, as generation has it; encoders read the first token.
+    const length = 60
+    const [ids, positions] = [new Int32Array(length * examples.length), new Int32Array(length * examples.length)]
+    const mask = new Uint8Array(ids.length)
+    for (const [row, { ids: own }] of examples.entries()) {
+      ids.set(own, (row + 1) * length - own.length)
+      mask.fill(1, (row + 1) * length - own.length, (row + 1) * length)
+      positions.set(
+        own.map((_, i) => i),
+        (row + 1) * length - own.length,
+      )
+    }
+    const shape = [examples.length, length]
+    const left = {
+      inputIds: Tensor.from(ids, { shape, dtype: 'int64' }),
+      positionIds: Tensor.from(positions, { shape, dtype: 'int64' }),
+      attentionMask: Tensor.from(mask, { shape }),
+    }
+    expectClose(model.forward(left).logits.toFloat32Array(), alone, 1e-5)
   })
 
   it('are read at the end token of the answer, as the completion encoder has it', () => {

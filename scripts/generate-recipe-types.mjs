@@ -9,6 +9,7 @@ const { z } = await import('zod')
 const { recipeParts } = await import('../src/runs/recipe-parts.ts')
 const { models } = await import('../src/models/index.ts')
 const { objectives } = await import('../src/objectives/index.ts')
+const { alignObjectives } = await import('../src/runs/align/objectives.ts')
 
 const folder = fileURLToPath(new URL('../src/runs/recipe-types/', import.meta.url))
 const inner = (schema) => schema.def.innerType ?? (schema.def.type === 'pipe' ? schema.def.in : undefined)
@@ -154,6 +155,12 @@ export const recipeTypes = () => {
   const [config] = pretrain.parts
   const [task, variant] = finetune.parts
   const [alignment] = align.parts
+  // Objectives with one schema are one member of the union, which would be too large for the compiler otherwise.
+  const sharing = alignObjectives().filter(
+    ({ config }, _, all) => all.filter((one) => one.config === config).length > 2,
+  )
+  const shared = new Set(sharing.map(({ type }) => type))
+  const ownSettings = Object.fromEntries(Object.entries(alignment.schemas).filter(([type]) => !shared.has(type)))
   const { model, objective } = pretrain.schema.shape
   const modelShape = search(model, ({ def }) => def.shape)
   const presets = Object.values(models).map(
@@ -276,7 +283,8 @@ export type FinetuneInput = FinetuneSettings & TaskChoice & (VariantChoice | { v
 `,
     ],
     'align.ts': [
-      `import type { AlignObjectiveChoice } from './align-objectives.ts'
+      `import type { RewardInput } from '../../alignment/index.ts'
+import type { AlignObjectiveChoice } from './align-objectives.ts'
 import type { VariantChoice } from './variants.ts'
 `,
       settings('AlignSettings', 'Settings of an alignment run, whatever objective and variant.', align.schema, [
@@ -285,15 +293,29 @@ import type { VariantChoice } from './variants.ts'
         'settings',
         'variant',
         'adapter',
+        'rewards',
+        'judge',
       ]),
+      `/** Rewards of a recipe: names with settings, or functions of answers. */
+export interface AlignRewards {
+${indent(`${docOf(align.schema.shape.rewards)}rewards?: readonly RewardInput[]
+${docOf(align.schema.shape.judge)}judge?: RewardInput`)}
+}
+`,
       `/** The recipe of an alignment run. */
 export type AlignInput = AlignSettings &
+  AlignRewards &
   AlignObjectiveChoice &
   (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined })
 `,
     ],
     'align-objectives.ts': [
-      byChoice('AlignObjectiveSettings', 'Settings of `settings`, by `objective` of an alignment.', alignment.schemas),
+      byChoice('AlignObjectiveSettings', 'Settings of `settings`, by `objective` of an alignment.', ownSettings),
+      settings(
+        'RewardAlgorithmSettings',
+        'Settings of `settings` for every reinforcement learning algorithm.',
+        alignment.schemas[sharing[0].type],
+      ),
       `/** An objective of alignment with its settings. */
 export type AlignObjectiveChoice = {
   [Objective in keyof AlignObjectiveSettings]: {
@@ -302,7 +324,10 @@ ${indent(
 ${docOf(align.schema.shape.settings)}settings?: AlignObjectiveSettings[Objective]`),
 )}
   }
-}[keyof AlignObjectiveSettings]
+}[keyof AlignObjectiveSettings] | {
+${indent(`${docOf(align.schema.shape.objective)}objective: ${unionOf(sharing.map(({ type }) => text(type)))}
+${docOf(align.schema.shape.settings)}settings?: RewardAlgorithmSettings`)}
+}
 `,
     ],
     'index.ts': [

@@ -68,6 +68,11 @@ const lowerIsBetter: readonly Row[] = [
 ]
 
 const higherIsBetter: readonly Row[] = [
+  ['reward', 'reward', 'mean reward of answers'],
+  ['judge', 'score', 'mean score of answers by a judge that is not trained on'],
+  ['auc', 'share', 'share of pairs of a good and a bad answer of which the good one has the larger log-ratio'],
+  ['likelihoodAccuracy', 'share', 'share of pairs whose chosen answer is more likely per token'],
+  ['finished', 'share', 'share of answers that the model ends itself'],
   ['accuracy', 'share', 'share of predictions that are right'],
   ['rewardChosen', 'reward', 'mean implicit reward of chosen answers'],
   ['margin', 'reward', 'mean difference of the rewards of chosen and rejected answers'],

@@ -18,6 +18,8 @@ export const runFiles = {
   tensorBoard: 'tensorboard',
   /** The finished model: a Hugging Face folder, a PEFT adapter or a feature model; `modelFiles` lists what is added to it. */
   model: 'model',
+  /** A Parquet file `rollout-00000001.parquet` for each rollout of reinforcement learning, with every answer. */
+  rollouts: 'rollouts',
   /** Validation prompts with the answers before and after fine-tuning (tasks that generate text). */
   samples: 'samples.json',
   /** Data, versions, machine, time, energy and results as data. */
@@ -48,6 +50,8 @@ export const checkpointFiles = {
   optimizer: 'optimizer.safetensors',
   /** Moving average of the weights, if the recipe keeps one. */
   average: 'average.safetensors',
+  /** The tensors of PPO's critic, within `model`. */
+  critic: 'critic.safetensors',
   /** Tensors that the criterion carries from step to step, such as a reference that follows the policy. */
   carried: 'carried.safetensors',
   /** Examples that were made while training, such as rollouts whose steps are not done. */

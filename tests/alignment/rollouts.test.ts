@@ -9,6 +9,7 @@ import {
   type AnswerSampler,
   alarmSchema,
   measureRollout,
+  type ResolvedRollout,
   type RolloutAnswer,
   type RolloutGroup,
   type RolloutMethod,
@@ -93,7 +94,7 @@ const countingMethod = (): RolloutMethod<Example> => {
 const makeSource = (settings: object, folder?: string) =>
   new RolloutSource({
     prompts,
-    settings: rolloutSchema.parse({ prompts: 2, answers: 3, ...settings }),
+    settings: rolloutSchema.parse({ prompts: 2, answers: 3, epochs: 1, rounds: 1, ...settings }) as ResolvedRollout,
     seed: 4,
     sample: sample(3),
     judge,
@@ -214,6 +215,7 @@ describe('measures', () => {
   it('are means over answers and tokens, of what there is', () => {
     const group: RolloutGroup = [
       answer({ reference: Float32Array.of(-2, -1.5), entropy: Float32Array.of(1, 2) }),
+      // Without a measured entropy, minus the log-probability stands for it.
       answer({ reward: null, rewards: [null], mask: Uint8Array.of(1, 0), reference: Float32Array.of(-1, 9) }),
     ]
     expect(measureRollout([group], ['only'])).toEqual({
@@ -225,7 +227,7 @@ describe('measures', () => {
       equalGroups: 1,
       kl: 0.75,
       klPerToken: 0.5,
-      entropy: 1.5,
+      entropy: expect.closeTo(4 / 3),
     })
   })
 })

@@ -1,6 +1,8 @@
 // Rollouts: answers that the policy writes while it trains, how they are scored, measured, stored and trained on.
 export { type Alarm, type AlarmSettings, Alarms, alarmSchema } from './alarms.ts'
+export { answerSampler } from './answer-sampler.ts'
 export { measureRollout } from './measures.ts'
+export { completionOf, type PolicyMethodParts, policyMethod } from './policy-method.ts'
 export {
   hasVariance,
   isFinished,
@@ -17,6 +19,8 @@ export {
   type RolloutMethod,
   type RolloutParts,
   RolloutSource,
+  type SampledAnswer,
   type TrainedAnswer,
 } from './rollout-source.ts'
-export { type RolloutSettings, rolloutSchema } from './settings.ts'
+export { onlinePreferenceMethod, raftMethod } from './selection-methods.ts'
+export { type ResolvedRollout, type RolloutSettings, rolloutSchema } from './settings.ts'

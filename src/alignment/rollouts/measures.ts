@@ -44,11 +44,10 @@ export const measureRollout = (groups: readonly RolloutGroup[], names: readonly 
       sums.klAnswers++
       sums.tokens += count
     }
-    if (entropy !== undefined) {
-      const { sum, count } = overTokens(mask, (t) => entropy[t])
-      sums.entropy += sum
-      sums.entropyTokens += count
-    }
+    // The mean of minus the log-probability of sampled tokens estimates the entropy without bias.
+    const { sum, count } = overTokens(mask, (t) => entropy?.[t] ?? -logProbs[t])
+    sums.entropy += sum
+    sums.entropyTokens += count
   }
   add('kl', sums.kl / sums.klAnswers)
   add('klPerToken', sums.kl / sums.tokens)

@@ -1,16 +1,16 @@
 // Rollouts as examples that the run makes itself: the policy answers prompts, rewards score the answers, a method turns them into examples,
 // and several epochs of mini-batches train on them. Independent of the method, of how answers are sampled, and of how they are scored.
 import { join } from 'node:path'
-import { permutedIndex } from '../../core/index.ts'
+import { DataError, permutedIndex } from '../../core/index.ts'
 import type { CarriedState } from '../../objectives/index.ts'
 import type { IncidentEvent, NoteEvent, RolloutEvent } from '../../tracking/index.ts'
-import type { Alarms } from './alarms.ts'
+import type { Alarm, Alarms } from './alarms.ts'
 import { measureRollout } from './measures.ts'
 import { promptOrder } from './prompt-order.ts'
 import { hasVariance, type RolloutAnswer, type RolloutGroup, type RolloutPrompt } from './rollout.ts'
 import { type RolloutRow, rolloutFile, writeRollout } from './rollout-files.ts'
 import { type RolloutState, readRolloutState, writeRolloutState } from './rollout-state.ts'
-import type { RolloutSettings } from './settings.ts'
+import type { ResolvedRollout } from './settings.ts'
 
 /** What the making of a rollout may use. */
 export interface RolloutContext {
@@ -23,12 +23,17 @@ export interface RolloutContext {
   signal?: AbortSignal
 }
 
+/** An answer as it was sampled. */
+export type SampledAnswer = Pick<RolloutAnswer, 'ids' | 'mask' | 'logProbs' | 'finishReason' | 'entropy'>
+
 /** Samples answers of the policy. */
 export type AnswerSampler = (
   /** Prompts, each with the random seed of its answers. */
   requests: readonly { prompt: RolloutPrompt; seed: number }[],
-  context: RolloutContext,
-) => Promise<Pick<RolloutAnswer, 'ids' | 'mask' | 'logProbs' | 'finishReason' | 'entropy'>[][]>
+  /** Number of answers to each prompt; `greedy` for one without sampling. */
+  answers: number | 'greedy',
+  context: Pick<RolloutContext, 'signal'>,
+) => Promise<SampledAnswer[][]>
 
 /** Scores answers. */
 export interface AnswerJudge {
@@ -36,8 +41,8 @@ export interface AnswerJudge {
   readonly names: readonly string[]
   /** The rewards of each answer by function, and their weighted sum. @throws the signal's reason when it is aborted */
   score(
-    answers: readonly { prompt: RolloutPrompt; answer: Pick<RolloutAnswer, 'ids' | 'finishReason'>; text: string }[],
-    context: { step: number; signal?: AbortSignal },
+    answers: readonly { prompt: RolloutPrompt; answer: SampledAnswer; text: string }[],
+    context: { signal?: AbortSignal },
   ): Promise<Pick<RolloutAnswer, 'rewards' | 'reward'>[]>
 }
 
@@ -50,6 +55,8 @@ export interface TrainedAnswer {
 
 /** What a method learns from a rollout. */
 export interface RolloutMethod<Example> {
+  /** Whether it compares with the greedy answer to each prompt. */
+  readonly needsGreedyAnswer?: boolean
   /** Adds to the answers what is computed with other weights: reference log-probabilities, values. No gradients. */
   complete?(
     answers: readonly { prompt: RolloutPrompt; answer: RolloutAnswer }[],
@@ -72,7 +79,7 @@ export interface RolloutMethod<Example> {
 /** The parts of a rollout source. */
 export interface RolloutParts<Example> {
   prompts: readonly RolloutPrompt[]
-  settings: RolloutSettings
+  settings: ResolvedRollout
   seed: number
   sample: AnswerSampler
   judge: AnswerJudge
@@ -85,6 +92,9 @@ export interface RolloutParts<Example> {
 
 type Unstamped<Event> = Event extends unknown ? Omit<Event, 'time' | 'step'> : never
 type RolloutHappening = Unstamped<RolloutEvent | IncidentEvent | NoteEvent>
+
+/** Rollouts without an example after which the run gives up. */
+const emptyRollouts = 3
 
 const emptyState = (): RolloutState => ({
   rollouts: 0,
@@ -103,6 +113,7 @@ export class RolloutSource<Example> {
   readonly #order
   #state: RolloutState = emptyState()
   #examples: Example[] = []
+  #raised: Alarm[] = []
 
   constructor(parts: RolloutParts<Example>) {
     this.#parts = parts
@@ -153,24 +164,20 @@ export class RolloutSource<Example> {
     return count === 0 || position >= end ? Number.POSITIVE_INFINITY : position + count - ((position - start) % count)
   }
 
+  /** Alarms from elsewhere, such as an evaluation: they become incidents with the next rollout. */
+  raise(alarms: readonly Alarm[]): void {
+    this.#raised.push(...alarms)
+  }
+
   /** Makes the next rollout when the steps of the current one are done. An aborted one changes nothing. */
   async *fill(position: number, context: RolloutContext): AsyncGenerator<RolloutHappening> {
     if (position < this.#state.end) return
     const { method, settings, alarms, judge, files } = this.#parts
     const started = performance.now()
     const seconds = { sampling: 0, scoring: 0, completing: 0 }
-    const made = await this.#sampleGroups(context, seconds)
-    if (context.signal?.aborted) return
-    const from = performance.now()
-    const answers = made.kept.flat()
-    await method.complete?.(
-      answers.map((answer) => ({ prompt: this.#promptOf(answer), answer })),
-      context,
-    )
-    seconds.completing = (performance.now() - from) / 1000
-    if (context.signal?.aborted) return
-    const before = method.carried?.save() ?? null
-    const { examples, trained, metrics } = this.#examplesOf(made.kept)
+    const found = await this.#makeExamples(context, seconds)
+    if (found === undefined) return
+    const { made, answers, before, examples, trained, metrics } = found
     method.advance?.(answers)
     const rollout = this.#state.rollouts + 1
     const measured = { ...measureRollout(made.all, judge.names), ...metrics }
@@ -205,7 +212,32 @@ export class RolloutSource<Example> {
         kind: 'few-groups',
         message: `Only ${made.varied} of ${settings.prompts} groups had rewards that differ after ${settings.rounds} rounds of sampling. Choose harder or easier prompts, or raise \`rollout.answers\`.`,
       }
-    for (const { kind, message } of messages) yield { type: 'incident', kind, message }
+    for (const { kind, message } of [...messages, ...this.#raised.splice(0)]) yield { type: 'incident', kind, message }
+  }
+
+  /** Samples, scores and completes answers until there is something to train on; undefined when it is aborted. */
+  async #makeExamples(context: RolloutContext, seconds: { sampling: number; scoring: number; completing: number }) {
+    const { method, settings } = this.#parts
+    const before = method.carried?.save() ?? null
+    let { cursor } = this.#state
+    for (let attempt = 0; attempt < emptyRollouts; attempt++) {
+      const made = await this.#sampleGroups(cursor, context, seconds)
+      if (context.signal?.aborted) return undefined
+      cursor = made.cursor
+      const from = performance.now()
+      const answers = made.kept.flat()
+      await method.complete?.(
+        answers.map((answer) => ({ prompt: this.#promptOf(answer), answer })),
+        context,
+      )
+      seconds.completing += (performance.now() - from) / 1000
+      if (context.signal?.aborted) return undefined
+      const learned = this.#examplesOf(made.kept)
+      if (learned.examples.length > 0) return { made, answers, before, ...learned }
+    }
+    throw new DataError(
+      `Expected answers to train on, got none in ${emptyRollouts} rollouts of ${settings.prompts} prompts: every answer is truncated and masked, has no reward, or is as good as the others. Raise \`rollout.maxNewTokens\`, or look at the rewards.`,
+    )
   }
 
   async save(folder: string): Promise<void> {
@@ -233,27 +265,24 @@ export class RolloutSource<Example> {
   }
 
   /** Samples and scores groups until there are enough, within the bounded rounds. */
-  async #sampleGroups(context: RolloutContext, seconds: { sampling: number; scoring: number }) {
-    const { settings, prompts, sample, judge, decode } = this.#parts
+  async #sampleGroups(first: number, context: RolloutContext, seconds: { sampling: number; scoring: number }) {
+    const { settings, prompts, sample, method } = this.#parts
     const dynamic = settings.rounds > 1
     const all: RolloutAnswer[][] = []
     let kept: RolloutAnswer[][] = []
-    let { cursor } = this.#state
+    let cursor = first
     for (let round = 0; round < settings.rounds && kept.length < settings.prompts; round++) {
       const cursors = Array.from({ length: settings.prompts - kept.length }, (_, i) => cursor + i)
       cursor += cursors.length
       const indices = cursors.map((at) => this.#order.at(at))
       const requests = cursors.map((at, i) => ({ prompt: prompts[indices[i]], seed: this.#order.seedAt(at) }))
-      let from = performance.now()
-      const sampled = await sample(requests, context)
+      const from = performance.now()
+      const sampled = await sample(requests, settings.answers, context)
+      const greedy = method.needsGreedyAnswer === true ? await sample(requests, 'greedy', context) : []
       seconds.sampling += (performance.now() - from) / 1000
       if (context.signal?.aborted) break
-      from = performance.now()
-      const asked = sampled.flatMap((group, i) =>
-        group.map((answer) => ({ prompt: requests[i].prompt, answer, text: decode(answer.ids) })),
-      )
-      const scores = await judge.score(asked, context)
-      seconds.scoring += (performance.now() - from) / 1000
+      const scores = await this.#score(requests, sampled, context, seconds)
+      const baselines = (await this.#score(requests, greedy, context, seconds)).map(({ reward }) => reward)
       let scored = 0
       const groups = sampled.map((group, i) =>
         group.map(
@@ -263,6 +292,7 @@ export class RolloutSource<Example> {
             member,
             ...answer,
             ...scores[scored++],
+            ...(greedy.length === 0 ? {} : { greedy: baselines[i] }),
           }),
         ),
       )
@@ -273,6 +303,22 @@ export class RolloutSource<Example> {
     // With equal rewards everywhere, the step learns nothing, but the run goes on.
     if (kept.length === 0) kept = all.slice(0, settings.prompts)
     return { all, kept, varied, cursor }
+  }
+
+  async #score(
+    requests: readonly { prompt: RolloutPrompt }[],
+    sampled: readonly SampledAnswer[][],
+    { signal }: RolloutContext,
+    seconds: { scoring: number },
+  ): Promise<Pick<RolloutAnswer, 'rewards' | 'reward'>[]> {
+    const { judge, decode } = this.#parts
+    const from = performance.now()
+    const asked = sampled.flatMap((group, i) =>
+      group.map((answer) => ({ prompt: requests[i].prompt, answer, text: decode(answer.ids) })),
+    )
+    const scores = asked.length === 0 ? [] : await judge.score(asked, { signal })
+    seconds.scoring += (performance.now() - from) / 1000
+    return scores
   }
 
   async #write(

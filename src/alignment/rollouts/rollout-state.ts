@@ -17,6 +17,7 @@ const answerSchema = z.strictObject({
   finishReason: z.enum(['eos', 'stop', 'length', 'aborted']),
   rewards: z.array(z.number().nullable()),
   reward: z.number().nullable(),
+  greedy: z.number().nullable().optional(),
 })
 
 const stateSchema = z.strictObject({
@@ -68,7 +69,9 @@ const joinTokens = (answers: readonly RolloutAnswer[]): Map<string, Tensor> => {
   add('mask', new Uint8Array(total), ({ mask }) => mask)
   add('logProbs', new Float32Array(total), ({ logProbs }) => logProbs)
   add('reference', new Float32Array(total), ({ reference }) => reference)
-  add('values', new Float32Array(total), ({ values }) => values)
+  add('trained', new Float32Array(total), ({ trained }) => trained)
+  // One value more for each whole text.
+  add('values', new Float32Array(total + answers.length), ({ values }) => values)
   add('entropy', new Float32Array(total), ({ entropy }) => entropy)
   return joined
 }
@@ -79,7 +82,7 @@ export const writeRolloutState = async (folder: string, { answers, ...state }: R
   const stored: StoredState = {
     version: 1,
     ...state,
-    answers: answers.map(({ prompt, group, member, ids, finishReason, rewards, reward }) => ({
+    answers: answers.map(({ prompt, group, member, ids, finishReason, rewards, reward, greedy }) => ({
       prompt,
       group,
       member,
@@ -87,6 +90,7 @@ export const writeRolloutState = async (folder: string, { answers, ...state }: R
       finishReason,
       rewards,
       reward,
+      ...(greedy === undefined ? {} : { greedy }),
     })),
   }
   if (answers.length > 0) {
@@ -111,15 +115,20 @@ export const readRolloutState = async (folder: string): Promise<RolloutState> =>
   const { tensors, tensor } = await openSafetensors(join(folder, tokenFile))
   const lists = scope(() => new Map([...tensors.keys()].map((name) => [name, tensor(name).toTypedArray()])))
   let at = 0
-  const answers = stored.map(({ tokens, ...rest }): RolloutAnswer => {
+  const answers = stored.map(({ tokens, ...rest }, i): RolloutAnswer => {
     const [from, to] = [at, at + tokens]
     at = to
-    const part = (name: string): Float32Array | undefined => {
+    const part = (name: string, start = from, end = to): Float32Array | undefined => {
       const list = lists.get(name)
-      return list === undefined ? undefined : Float32Array.from(list.slice(from, to) as Float32Array)
+      return list === undefined ? undefined : Float32Array.from(list.slice(start, end) as Float32Array)
     }
     const whole = (name: string) => Uint32Array.from((lists.get(name) as Int32Array).subarray(from, to))
-    const optional = { reference: part('reference'), values: part('values'), entropy: part('entropy') }
+    const optional = {
+      reference: part('reference'),
+      trained: part('trained'),
+      values: part('values', from + i, to + i + 1),
+      entropy: part('entropy'),
+    }
     return {
       ...rest,
       ids: whole('ids'),

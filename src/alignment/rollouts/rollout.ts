@@ -10,7 +10,7 @@ export interface RolloutPrompt {
   endTokens: readonly number[]
 }
 
-/** An answer of the policy to a prompt. Lists of tokens have one entry per token of `ids`. */
+/** An answer of the policy to a prompt. Lists of tokens have one entry per token of `ids`, unless they say otherwise. */
 export interface RolloutAnswer {
   /** Index of the prompt in the data. */
   prompt: number
@@ -27,7 +27,9 @@ export interface RolloutAnswer {
   logProbs: Float32Array
   /** Log-probabilities under the reference model; undefined without one. */
   reference?: Float32Array
-  /** The critic's value of the text before each token; undefined without a critic. */
+  /** Log-probabilities by the forward pass of training before the first update; undefined where they were not computed. */
+  trained?: Float32Array
+  /** The critic's value of the text before each token, and of the whole text; undefined without a critic. */
   values?: Float32Array
   /** Entropy of the distribution that each token was sampled from, in nats; undefined if it was not measured. */
   entropy?: Float32Array
@@ -35,6 +37,8 @@ export interface RolloutAnswer {
   rewards: (number | null)[]
   /** Weighted sum of the rewards; null where no function scored the answer. */
   reward: number | null
+  /** Reward of the greedy answer to the same prompt; undefined where none was asked for. */
+  greedy?: number | null
 }
 
 /** The answers to one prompt. */

@@ -1,39 +1,27 @@
 // The kinds of data that objectives learn from: how each is read, encoded and scored. Independent of objectives.
-import type { z } from 'zod'
-import {
-  type CompletionTokens,
-  type PreferenceDefinition,
-  type PreferencePair,
-  pairOf,
-  type RatedCompletion,
-} from '../../alignment/index.ts'
-import { parseConfig } from '../../core/index.ts'
+import { type CompletionTokens, type PreferencePair, pairOf, type RatedCompletion } from '../../alignment/index.ts'
+import { ConfigError } from '../../core/index.ts'
 import {
   type CompletionEncoder,
   type PreferenceRecord,
   type PromptText,
-  preferenceSchema,
   type RatingRecord,
-  ratingSchema,
   readPreferences,
   readRatings,
   type TaskData,
   type TaskExample,
   type TaskRecord,
-  taskSettingFields,
 } from '../../tasks/index.ts'
+import { columnsOf } from './columns.ts'
+import type { AlignObjective } from './objectives.ts'
 import { type AlignmentScores, pairScores, ratingScores } from './scores.ts'
 
 /** A kind of data: records, their examples, and the scores of a model on them. */
 export interface AlignmentData<Record extends TaskRecord = TaskRecord, Example extends TaskExample = TaskExample> {
   /** One noun for messages. */
   noun: string
-  /** Settings of reading it. */
-  columns: z.ZodObject
   /** The metric of the criterion that checkpoints are chosen by. */
   mainMetric: string
-  /** @throws ConfigError for columns that it does not have */
-  checkColumns(columns: object): void
   /** @throws DataError with file and line */
   read(path: string, columns: object): Promise<TaskData<Record>>
   promptOf(record: Record): PromptText
@@ -48,10 +36,8 @@ export interface AlignmentData<Record extends TaskRecord = TaskRecord, Example e
 
 const pairs: AlignmentData<PreferenceRecord, PreferencePair> = {
   noun: 'pair',
-  columns: preferenceSchema,
   mainMetric: 'accuracy',
-  checkColumns: (columns) => void parseConfig(preferenceSchema, columns, 'columns'),
-  read: (path, columns) => readPreferences(path, parseConfig(preferenceSchema, columns, 'columns')),
+  read: (path, columns) => readPreferences(path, columnsOf('pairs', columns)),
   promptOf: ({ prompt }) => prompt,
   bestAnswer: ({ chosen }) => chosen,
   encode(encoder, { prompt, chosen, rejected, file, line }) {
@@ -65,10 +51,8 @@ const pairs: AlignmentData<PreferenceRecord, PreferencePair> = {
 
 const ratings: AlignmentData<RatingRecord, RatedCompletion> = {
   noun: 'rating',
-  columns: ratingSchema,
   mainMetric: 'loss',
-  checkColumns: (columns) => void parseConfig(ratingSchema, columns, 'columns'),
-  read: (path, columns) => readRatings(path, parseConfig(ratingSchema, columns, 'columns')),
+  read: (path, columns) => readRatings(path, columnsOf('ratings', columns)),
   promptOf: ({ prompt }) => prompt,
   bestAnswer: ({ completion }) => completion,
   encode(encoder, { prompt, completion, good, file, line }) {
@@ -79,14 +63,14 @@ const ratings: AlignmentData<RatingRecord, RatedCompletion> = {
   scores: ratingScores,
 }
 
-const kinds: Record<PreferenceDefinition['data'], AlignmentData> = {
+/** The kinds of data that preference objectives learn from. */
+export const alignmentData = {
   pairs: pairs as unknown as AlignmentData,
   ratings: ratings as unknown as AlignmentData,
 }
 
-/** The kind of data that an objective learns from. */
-export const dataOf = ({ data }: { data: PreferenceDefinition['data'] }): AlignmentData => kinds[data]
-
-/** Settings of reading any kind of data, optional and without defaults. */
-export const columnFields = (): Record<string, z.ZodType> =>
-  taskSettingFields(Object.values(kinds).map(({ columns }) => ({ config: columns })))
+/** The kind of data that an objective learns from. @throws ConfigError for an objective that learns from rewards */
+export const dataOf = ({ type, data }: AlignObjective): AlignmentData => {
+  if (data !== 'prompts') return alignmentData[data]
+  throw new ConfigError(`Expected an objective that learns from preferences, got ${type}. Choose another objective.`)
+}

@@ -12,7 +12,7 @@ import { finalScores, untrainedBase } from '../engine/final-scores.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/open-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
 import { type SavedSample, writeChatTemplate } from '../finetune/specialist-files.ts'
-import type { AlignInputs, EncodedRecords } from './build.ts'
+import type { AlignInputs, EncodedRecords } from './build-preferences.ts'
 import type { AlignmentPrediction, ScoredCompletion } from './scores.ts'
 
 /** What the export needs. */

@@ -1,9 +1,13 @@
-// The objectives of alignment, of all families: preferences so far. Each says what data it learns from; nothing here knows a single one.
-
+// The objectives of alignment: those that learn from preferences, and those that learn from rewards of the model's own answers. Each says what
+// data it learns from; nothing here knows a single one.
 import type { z } from 'zod'
-import { findPreference, type PreferenceDefinition, preferenceTypes } from '../../alignment/index.ts'
+import { findPreference, preferenceTypes } from '../../alignment/index.ts'
 import { ConfigError, didYouMean, parseConfig } from '../../core/index.ts'
 import { taskSettingFields } from '../../tasks/index.ts'
+import { findRolloutObjective, rolloutObjectiveTypes } from './reinforcement/objectives.ts'
+
+/** What an objective learns from: a key of `alignmentData`, or prompts that the model answers while it learns. */
+export type DataKind = 'pairs' | 'ratings' | 'prompts'
 
 /** An objective of alignment. */
 export interface AlignObjective {
@@ -12,28 +16,34 @@ export interface AlignObjective {
   summary: string
   /** Settings, without `type`. */
   config: z.ZodObject
-  /** What it learns from: a key of `alignmentData`. */
-  data: PreferenceDefinition['data']
+  data: DataKind
+  /** Default learning rate with AdamW when all weights are trained. */
   learningRate: number
 }
 
 /** Names of all objectives, those that packages registered included. */
-export const objectiveTypes = (): string[] => preferenceTypes()
+export const objectiveTypes = (): string[] => [...preferenceTypes(), ...rolloutObjectiveTypes()]
 
 /** Every objective. */
 export const alignObjectives = (): AlignObjective[] => objectiveTypes().map(findObjective)
 
 /** The objective of this name. @throws ConfigError for an unknown name */
 export const findObjective = (type: string): AlignObjective => {
+  if (preferenceTypes().includes(type)) return findPreference(type)
+  const found = findRolloutObjective(type)
+  if (found !== undefined) return found
   const types = objectiveTypes()
-  if (types.includes(type)) return findPreference(type)
   throw new ConfigError(
     `Expected one of ${types.join(', ')} for \`objective\`, got "${type}".${didYouMean(type, types)}`,
   )
 }
 
 /** The fields of all objectives' settings, optional and without defaults. */
-export const objectiveFields = (): Record<string, z.ZodType> => taskSettingFields(alignObjectives())
+export const objectiveFields = (): Record<string, z.ZodType> => {
+  // Algorithms have one schema, which is listed once.
+  const configs = new Set(alignObjectives().map(({ config }) => config))
+  return taskSettingFields([...configs].map((config) => ({ config })))
+}
 
 /** The settings of an objective, checked and with all defaults. @throws ConfigError for settings that it does not have */
 export const objectiveConfig = (objective: AlignObjective, settings: object): Record<string, unknown> =>

@@ -1,11 +1,12 @@
 // The recipe of an alignment run, checked once. Independent of single objectives and variants.
 import { z } from 'zod'
 import { type AdapterType, adapters } from '../../adapters/index.ts'
+import { alarmSchema, rolloutSchema } from '../../alignment/index.ts'
 import { openEnum, openObject } from '../../core/index.ts'
 import { quantizations } from '../../nn/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
-import { columnFields } from './data.ts'
+import { columnFields } from './columns.ts'
 import { objectiveFields, objectiveTypes } from './objectives.ts'
 
 /** The schema of an alignment recipe; flags, help and run.json follow from it. */
@@ -15,7 +16,9 @@ export const alignSchema = trainingSchema.extend({
   ),
   command: z.literal('align').default('align').describe('kind of run').meta({ flag: false }),
   base: baseFields.base,
-  objective: openEnum<string>(objectiveTypes).describe('what the model learns from its data: dpo, kto, orpo …'),
+  objective: openEnum<string>(objectiveTypes).describe(
+    'what the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo …)',
+  ),
   settings: openObject(objectiveFields).prefault({}).describe('settings of the objective: beta, label smoothing …'),
   data: baseFields.data,
   columns: openObject(columnFields).prefault({}).describe('columns, form and file format of the data'),
@@ -41,6 +44,23 @@ export const alignSchema = trainingSchema.extend({
     })
     .prefault({})
     .describe('reference model: the base with adapters off, or a frozen copy where the whole model is trained'),
+  rewards: z
+    .array(z.unknown())
+    .default([])
+    .describe(
+      'rewards of answers that are summed: names with settings, such as numeric-match or length:cost=0.001 (functions and objects in a recipe)',
+    )
+    .meta({ flag: 'reward', commas: false }),
+  judge: z
+    .unknown()
+    .optional()
+    .describe('reward that is not trained on: it scores validation answers, and chooses the best checkpoint'),
+  rollout: rolloutSchema
+    .prefault({})
+    .describe('answers of the model to prompts that objectives with rewards learn from'),
+  alarms: alarmSchema
+    .prefault({})
+    .describe('signs that the model no longer learns what was meant; each becomes an incident'),
   dropout: z
     .boolean()
     .default(false)
@@ -70,11 +90,20 @@ export const alignSchema = trainingSchema.extend({
     .describe('also score the base before training, as a reference beside the final scores'),
   answers: z
     .strictObject({
-      samples: z.int().nonnegative().default(8).describe('validation prompts to answer before and after training'),
-      maxNewTokens: z.int().positive().default(128).describe('maximum tokens of these answers'),
+      validation: z
+        .int()
+        .positive()
+        .default(64)
+        .describe('validation prompts that objectives with rewards answer in each evaluation'),
+      samples: z.int().nonnegative().default(8).describe('answers before and after training to keep in samples.json'),
+      maxNewTokens: z
+        .int()
+        .positive()
+        .default(128)
+        .describe('maximum tokens of these answers with preferences; with rewards they are as long as in training'),
     })
     .prefault({})
-    .describe('answers to validation prompts at the end, kept in samples.json'),
+    .describe('answers to validation prompts'),
   device: baseFields.device,
   pricePerHour: baseFields.pricePerHour,
 })

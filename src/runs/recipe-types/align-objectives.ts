@@ -204,30 +204,6 @@ export interface AlignObjectiveSettings {
     /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
     referenceMix?: number
   }
-  nca: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
   bco: {
     /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
     beta?: number
@@ -256,54 +232,6 @@ export interface AlignObjectiveSettings {
      * Default: `running-mean`.
      */
     shift?: 'running-mean' | 'none'
-  }
-  'apo-zero': {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  'apo-down': {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
   }
   sppo: {
     /** Strength of the penalty for leaving the reference model. Default: `0.001`. */
@@ -453,14 +381,103 @@ export interface AlignObjectiveSettings {
      */
     promptLoss?: boolean
   }
+  raft: {
+    /** Answers of each prompt to train on, the best first. Default: `1`. */
+    keep?: number
+    /** Least reward of an answer to train on, such as 1 for correct ones. */
+    minScore?: number
+  }
+  'online-dpo': {
+    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
+    beta?: number
+    /** Share of pairs whose labels are taken to be wrong (conservative DPO). Default: `0`. */
+    labelSmoothing?: number
+    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
+    sftWeight?: number
+    /**
+     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
+     * Default: `false`.
+     */
+    weighting?: boolean
+    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
+    tailWeight?: number
+    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
+    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
+    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
+    divergenceAlpha?: number
+    /**
+     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
+     * never).
+     */
+    referenceSyncSteps?: number
+    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
+    referenceMix?: number
+  }
+}
+
+/** Settings of `settings` for every reinforcement learning algorithm. */
+export interface RewardAlgorithmSettings {
+  /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
+  beta?: number
+  /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
+  sftWeight?: number
+  /**
+   * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
+   * Default: `false`.
+   */
+  weighting?: boolean
+  /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
+  tailWeight?: number
+  /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
+  divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
+  /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
+  divergenceAlpha?: number
+  /**
+   * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
+   * never).
+   */
+  referenceSyncSteps?: number
+  /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
+  referenceMix?: number
 }
 
 /** An objective of alignment with its settings. */
-export type AlignObjectiveChoice = {
-  [Objective in keyof AlignObjectiveSettings]: {
-    /** What the model learns from its data: dpo, kto, orpo …. */
-    objective: Objective
-    /** Settings of the objective: beta, label smoothing …. */
-    settings?: AlignObjectiveSettings[Objective]
-  }
-}[keyof AlignObjectiveSettings]
+export type AlignObjectiveChoice =
+  | {
+      [Objective in keyof AlignObjectiveSettings]: {
+        /**
+         * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
+         * …).
+         */
+        objective: Objective
+        /** Settings of the objective: beta, label smoothing …. */
+        settings?: AlignObjectiveSettings[Objective]
+      }
+    }[keyof AlignObjectiveSettings]
+  | {
+      /**
+       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
+       * …).
+       */
+      objective:
+        | 'nca'
+        | 'apo-zero'
+        | 'apo-down'
+        | 'ppo'
+        | 'grpo'
+        | 'dr-grpo'
+        | 'dapo'
+        | 'gspo'
+        | 'gspo-token'
+        | 'cispo'
+        | 'sapo'
+        | 'gmpo'
+        | 'gdpo'
+        | 'rloo'
+        | 'reinforce-plus-plus'
+        | 'reinforce-plus-plus-baseline'
+        | 'remax'
+        | 'reinforce'
+      /** Settings of the objective: beta, label smoothing …. */
+      settings?: RewardAlgorithmSettings
+    }

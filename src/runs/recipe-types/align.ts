@@ -1,5 +1,6 @@
 // Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
 
+import type { RewardInput } from '../../alignment/index.ts'
 import type { AlignObjectiveChoice } from './align-objectives.ts'
 import type { VariantChoice } from './variants.ts'
 
@@ -336,13 +337,31 @@ export interface AlignSettings {
      * Form of a row: pairs (chosen and rejected), dialogues (whole ones, as in hh-rlhf), scores (a list of
      * answers), or a message tree; auto: by the columns.
      */
-    form?: 'auto' | 'tree' | 'scores' | 'dialogues' | 'pairs'
+    form?:
+      | 'auto'
+      | 'tree'
+      | 'scores'
+      | 'dialogues'
+      | 'pairs'
+      | 'auto'
+      | 'aqua'
+      | 'svamp'
+      | 'gsm8k'
+      | 'comparisons'
+      | 'columns'
     /** Pairs of a list of answers: each two of different scores, or the best with the worst. */
     pairs?: 'all' | 'best-and-worst'
     /** Column with the rated answer; of several names, the first in the row. */
     completion?: string | readonly string[]
     /** Column with the rating: true or 1 for a good answer, false or 0 for a bad one. */
     label?: string
+    /** Column with the reference answer, if there is one; of several names, the first in the row. */
+    reference?: string | readonly string[]
+    /**
+     * Text of the prompt with columns in braces, such as "{question} Think step by step." (default: the
+     * prompt).
+     */
+    pattern?: string
   }
   /** File or folder with validation data (default: a share of `data`). */
   validation?: string
@@ -362,6 +381,55 @@ export interface AlignSettings {
      * before training. Default: `false`.
      */
     cache?: boolean
+  }
+  /** Answers of the model to prompts that objectives with rewards learn from. */
+  rollout?: {
+    /** Prompts per rollout. Default: `16`. */
+    prompts?: number
+    /** Answers per prompt, the group that advantages are computed in (default: the objective's). */
+    answers?: number
+    /** Maximum tokens of an answer. Default: `256`. */
+    maxNewTokens?: number
+    /** Sampling temperature; it also divides the logits in training. Default: `1`. */
+    temperature?: number
+    /** Epochs over the answers of each rollout (default: the objective's). */
+    epochs?: number
+    /**
+     * Rounds of sampling to fill a rollout with groups whose rewards differ (dynamic sampling); from 2 on,
+     * groups without variance are left out (default: the objective's).
+     */
+    rounds?: number
+    /** Answers that are decoded at the same time. Default: `32`. */
+    concurrency?: number
+    /**
+     * Compute so that sampling and training give the same log-probabilities to the bit (float32 on a CPU);
+     * sampling takes about 1.7 times as long. Default: `false`.
+     */
+    exact?: boolean
+    /** Measure the KL divergence from the base, also where the objective does not need it. Default: `true`. */
+    measureKl?: boolean
+    /** Write every answer to rollouts/ in the folder of the run (Parquet). Default: `true`. */
+    keep?: boolean
+  }
+  /** Signs that the model no longer learns what was meant; each becomes an incident. */
+  alarms?: {
+    /**
+     * Alarm when the entropy of the policy falls below this share of its first value (0 disables). Default:
+     * `0.2`.
+     */
+    entropy?: number
+    /**
+     * Alarm when the KL divergence from the reference exceeds this, in nats per answer (0 disables).
+     * Default: `50`.
+     */
+    kl?: number
+    /** Alarm when answers are this many times as long as at first (0 disables). Default: `3`. */
+    length?: number
+    /**
+     * Alarm when the reward has risen and the score of the independent judge has fallen by this many of its
+     * standard errors (0 disables). Default: `0.5`.
+     */
+    judge?: number
   }
   /** Apply dropout in training; without it, policy and reference are compared exactly. Default: `false`. */
   dropout?: boolean
@@ -384,11 +452,16 @@ export interface AlignSettings {
   tooLong?: 'truncate' | 'drop' | 'error'
   /** Also score the base before training, as a reference beside the final scores. Default: `true`. */
   untrainedBaseline?: boolean
-  /** Answers to validation prompts at the end, kept in samples.json. */
+  /** Answers to validation prompts. */
   answers?: {
-    /** Validation prompts to answer before and after training. Default: `8`. */
+    /** Validation prompts that objectives with rewards answer in each evaluation. Default: `64`. */
+    validation?: number
+    /** Answers before and after training to keep in samples.json. Default: `8`. */
     samples?: number
-    /** Maximum tokens of these answers. Default: `128`. */
+    /**
+     * Maximum tokens of these answers with preferences; with rewards they are as long as in training.
+     * Default: `128`.
+     */
     maxNewTokens?: number
   }
   /** Device to train on: cpu, cuda or cuda:0. Default: `cpu`. */
@@ -397,7 +470,19 @@ export interface AlignSettings {
   pricePerHour?: number
 }
 
+/** Rewards of a recipe: names with settings, or functions of answers. */
+export interface AlignRewards {
+  /**
+   * Rewards of answers that are summed: names with settings, such as numeric-match or length:cost=0.001
+   * (functions and objects in a recipe).
+   */
+  rewards?: readonly RewardInput[]
+  /** Reward that is not trained on: it scores validation answers, and chooses the best checkpoint. */
+  judge?: RewardInput
+}
+
 /** The recipe of an alignment run. */
 export type AlignInput = AlignSettings &
+  AlignRewards &
   AlignObjectiveChoice &
   (Exclude<VariantChoice, { variant: 'feature-based' }> | { variant?: undefined; adapter?: undefined })

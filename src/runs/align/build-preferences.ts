@@ -1,0 +1,188 @@
+// Builds a run that learns preferences from its recipe: base with adapter, encoded records, reference, criterion, optimizer. Writes nothing before the end.
+import { findPreference } from '../../alignment/index.ts'
+import { loadTokenizer, resolveModel } from '../../checkpoint/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import { contextLength, type Model } from '../../models/index.ts'
+import { type Criterion, vocabularyFacts } from '../../objectives/index.ts'
+import {
+  type CompletionEncoder,
+  createCompletionEncoder,
+  expectFewSkipped,
+  type TaskExample,
+  type TaskRecord,
+} from '../../tasks/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+import { type ExampleSource, evaluateValidation, type LoopState, type TrainableModel } from '../../training/index.ts'
+import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
+import { type AdaptedBase, adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
+import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
+import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
+import { type AlignmentData, dataOf } from './data.ts'
+import { withoutDropout } from './dropout.ts'
+import { exportAligned } from './export-aligned.ts'
+import { type AlignObjective, findObjective, objectiveConfig } from './objectives.ts'
+import type { AlignRecipe } from './recipe.ts'
+import { checkReference, openReference } from './reference-model.ts'
+
+/** What is read before the base is opened. */
+export interface AlignInputs {
+  recipe: AlignRecipe
+  objective: AlignObjective
+  data: AlignmentData
+  /** Folder or file of the base. */
+  base: string
+  tokenizer: Tokenizer
+  records: SplitRecords<TaskRecord>
+}
+
+/** Examples of the records, by split. */
+export interface EncodedRecords {
+  encoder: CompletionEncoder
+  train: TaskExample[]
+  /** In the order of `validationRecords`. */
+  validation: TaskExample[]
+  /** Those that were not dropped. */
+  validationRecords: TaskRecord[]
+  /** Whether prompts are conversations, which the chat template renders. */
+  usesTemplate: boolean
+  notes: string[]
+}
+
+const readInputs = async (recipe: AlignRecipe): Promise<AlignInputs> => {
+  const objective = findObjective(recipe.objective)
+  const data = dataOf(objective)
+  const base = await resolveModel(recipe.base)
+  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
+  const records = await readSplits(recipe, (path) => data.read(path, recipe.columns))
+  return { recipe, objective, data, base, tokenizer, records }
+}
+
+/** Maximum tokens of a prompt with its completion, and of a prompt. @throws ConfigError for more than the model takes */
+const lengthsOf = (
+  { maxLength: given, maxPromptLength }: AlignRecipe,
+  model: Model,
+  virtualTokens: number,
+): { maxLength: number; maxPromptLength: number } => {
+  const limit = (contextLength(model) ?? Number.POSITIVE_INFINITY) - virtualTokens
+  if (given !== undefined && given > limit)
+    throw new ConfigError(
+      `Expected at most ${limit} for \`maxLength\`, the limit of the model${virtualTokens > 0 ? ` without ${virtualTokens} virtual tokens` : ''}, got ${given}.`,
+    )
+  const maxLength = given ?? Math.min(limit, 1024)
+  return { maxLength, maxPromptLength: maxPromptLength ?? Math.max(1, Math.floor(maxLength / 2)) }
+}
+
+const countOf = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+const encodeRecords = (
+  { recipe, data, tokenizer, records }: AlignInputs,
+  { model, virtualTokens }: AdaptedBase['applied'],
+): EncodedRecords => {
+  const { template, system, tooLong } = recipe
+  const lengths = lengthsOf(recipe, model, virtualTokens)
+  const encoder = createCompletionEncoder(tokenizer, { template, system, tooLong, ...lengths })
+  const train = records.train.flatMap((record) => data.encode(encoder, record) ?? [])
+  const usesTemplate = [...records.train, ...records.validation].some((one) => typeof data.promptOf(one) !== 'string')
+  const kept: EncodedRecords = { encoder, train, validation: [], validationRecords: [], usesTemplate, notes: [] }
+  for (const record of records.validation) {
+    const example = data.encode(encoder, record)
+    if (example === undefined) continue
+    kept.validation.push(example)
+    kept.validationRecords.push(record)
+  }
+  const { maxSkipped = 0.1 } = recipe.columns as { maxSkipped?: number }
+  expectFewSkipped(encoder.skipped, records.train.length + records.validation.length, maxSkipped, recipe.data)
+  if (kept.train.length === 0 || kept.validation.length === 0)
+    throw new ConfigError(
+      `Expected ${data.noun}s that fit in ${lengths.maxLength} tokens, got none for ${kept.train.length === 0 ? 'training' : 'validation'}. Raise \`maxLength\`, or set \`tooLong\` to truncate.`,
+    )
+  const { prompts, completions } = encoder.truncated
+  if (prompts + completions > 0)
+    kept.notes.push(
+      `Truncated ${countOf(prompts, 'prompt')} to ${lengths.maxPromptLength} tokens, and ${countOf(completions, 'completion')} to ${lengths.maxLength} with the prompt: a truncated completion has no end token.`,
+    )
+  kept.notes.push(...encoder.notes, ...describeSkipped(encoder.skipped))
+  return kept
+}
+
+/** Default learning rate: adapters take about ten times as much as whole models. */
+const learningRateOf = ({ learningRate }: AlignRecipe, objective: AlignObjective, inPlace: boolean): number =>
+  learningRate ?? objective.learningRate * (inPlace ? 1 : 10)
+
+/** Builds a run that learns preferences. */
+export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
+  const inputs = await readInputs(recipe)
+  const { objective, data, base, tokenizer, records } = inputs
+  const { applied, notes } = await openAdaptedBase(recipe, { base, head: 'causal-lm', tokenizer })
+  const encoded = encodeRecords(inputs, applied)
+  const definition = findPreference(objective.type)
+  const all = () => [...encoded.train, ...encoded.validation].flatMap((example) => data.completions(example))
+  const how = { microTokens: recipe.batch.microTokens, padded: recipe.batch.padded, device: recipe.device }
+  const reference = definition.reference ? await openReference(recipe, applied, all, how, context) : undefined
+  const settings = objectiveConfig(objective, recipe.settings)
+  const criterion = definition.criterion(settings, { reference }) as Criterion
+  const trainable: TrainableModel = {
+    model: applied.model,
+    objective: recipe.dropout ? criterion : withoutDropout(criterion),
+    parameters: applied.trainable,
+  }
+  const stream: BuiltRun['stream'] = shuffledExamples(encoded.train, recipe.seed)
+  const learningRate = learningRateOf(recipe, objective, applied.inPlace)
+  return {
+    recipe: evaluateEachEpoch({ ...recipe, settings }, trainable, stream),
+    tokenizer,
+    tokenizerFiles: recipe.tokenizer,
+    vocabulary: vocabularyFacts(tokenizer),
+    trainable,
+    stream,
+    ...setOptimization({ ...recipe, learningRate }, trainable, stream, {
+      learningRateScale: (path) => applied.learningRateScale(path),
+    }),
+    weights: applied.inPlace ? undefined : adapterWeights(applied),
+    enoughSteps: 10,
+    hashes: await hashesOf(records.files, base),
+    notes: [
+      ...notes,
+      ...records.notes,
+      ...encoded.notes,
+      ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
+    ],
+    check: async () =>
+      reference === undefined
+        ? []
+        : checkReference(applied.model, reference, all().slice(0, 8), {
+            ...how,
+            exact: recipe.reference.precision === undefined,
+          }),
+    ...evaluationOf(recipe, trainable, encoded.validation, data.mainMetric),
+    exportModel: (folder) => exportAligned({ inputs, encoded, applied }, folder),
+    close() {},
+  }
+}
+
+/** The criterion's loss and metrics on the validation records, as one global batch. */
+const evaluationOf = (
+  { batch, device }: AlignRecipe,
+  trainable: TrainableModel,
+  validation: readonly TaskExample[],
+  mainMetric: string,
+): Required<Pick<BuiltRun, 'evaluate' | 'metrics'>> => {
+  const source = (examples: readonly TaskExample[]): ExampleSource<unknown> => ({
+    perEpoch: examples.length,
+    example: (position) => ({ example: examples[position], cut: 0 }),
+  })
+  const measure = (examples: readonly TaskExample[], microTokens: number) =>
+    evaluateValidation(trainable, source(examples), {
+      examples: examples.length,
+      microTokens,
+      padded: batch.padded,
+      device,
+    })
+  return {
+    metrics: {
+      known: ['loss', mainMetric],
+      measure: async () => Object.keys(await measure(validation.slice(0, 2), batch.microTokens)),
+    },
+    evaluate: ({ microTokens }: Pick<LoopState, 'microTokens'>) => measure(validation, microTokens),
+  }
+}

@@ -1,0 +1,49 @@
+// The families of objectives, by what they learn from: how the recipes of each are completed, and how its runs are built and compared.
+
+import { fillDefaults } from '../engine/base-settings.ts'
+import type { BuildContext, BuiltRun, RunComparison } from '../engine/run-kind.ts'
+import { buildPreferences } from './build-preferences.ts'
+import { columnsOf } from './columns.ts'
+import { alignmentData } from './data.ts'
+import { type DataKind, findObjective, objectiveConfig } from './objectives.ts'
+import { preferenceComparison } from './preference-comparison.ts'
+import type { AlignRecipe } from './recipe.ts'
+import { answerComparison } from './reinforcement/answer-comparison.ts'
+import { buildReinforcement } from './reinforcement/build-reinforcement.ts'
+import { completeReinforcement } from './reinforcement/complete-recipe.ts'
+import { refuseRolloutSettings } from './rollout-settings.ts'
+
+/** A family of objectives. */
+export interface AlignFamily {
+  /** Fills in what the recipe leaves open. @throws ConfigError for settings that do not fit each other */
+  complete(recipe: AlignRecipe): void
+  build(recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun>
+  comparison: RunComparison<AlignRecipe>
+}
+
+const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
+  complete(recipe) {
+    refuseRolloutSettings(recipe)
+    fillDefaults(recipe, { sequences: 32, epochs: 1, best: alignmentData[kind].mainMetric })
+  },
+  build: buildPreferences,
+  comparison: preferenceComparison,
+})
+
+const families: Record<DataKind, AlignFamily> = {
+  pairs: preferences('pairs'),
+  ratings: preferences('ratings'),
+  prompts: { complete: completeReinforcement, build: buildReinforcement, comparison: answerComparison },
+}
+
+/** The family of the objective of a recipe. @throws ConfigError for an unknown objective */
+export const familyOf = ({ objective }: Pick<AlignRecipe, 'objective'>): AlignFamily =>
+  families[findObjective(objective).data]
+
+/** Checks the settings of objective and data, and fills in what the recipe leaves open. @throws ConfigError */
+export const completeRecipe = (recipe: AlignRecipe): void => {
+  const objective = findObjective(recipe.objective)
+  objectiveConfig(objective, recipe.settings)
+  columnsOf(objective.data, recipe.columns)
+  familyOf(recipe).complete(recipe)
+}

@@ -1,0 +1,42 @@
+// How runs that learn from rewards are compared: by the answers to the same validation prompts.
+import { DataError } from '../../../core/index.ts'
+import { readPrompts, type TaskRecord } from '../../../tasks/index.ts'
+import { splitRecords } from '../../engine/data-splits.ts'
+import type { RunComparison } from '../../engine/run-kind.ts'
+import { columnsOf } from '../columns.ts'
+import { readPredictionLines, scoredIds } from '../prediction-lines.ts'
+import type { AlignRecipe } from '../recipe.ts'
+import { type AnswerPrediction, scoreAnswers } from './answer-evaluation.ts'
+
+const rewardNames = (rewards: readonly unknown[]): string =>
+  rewards
+    .map((reward) =>
+      typeof reward === 'string'
+        ? reward
+        : ((reward as { name?: string; type?: string }).name ?? (reward as { type?: string }).type ?? ''),
+    )
+    .join(' + ')
+
+export const answerComparison: RunComparison<AlignRecipe> = {
+  describe: ({ rewards, judge, objective, variant }) => ({
+    task: judge === undefined ? `answers by ${rewardNames(rewards)}` : `answers judged by ${rewardNames([judge])}`,
+    variant: `${objective}, ${variant}`,
+  }),
+  async records(recipe) {
+    const { data: all, validation: path = all, validationShare, columns } = recipe
+    const { records } = await readPrompts(path, columnsOf('prompts', columns))
+    const held = recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
+    const scored = await scoredIds(recipe.out)
+    return held.filter(({ id }) => scored.has(id))
+  },
+  async predictions(path, records) {
+    const lines = await readPredictionLines(path)
+    return records.map(({ id }: TaskRecord): AnswerPrediction => {
+      const found = lines.get(id) as unknown as AnswerPrediction | undefined
+      if (typeof found?.answer !== 'string' || typeof found.rewards !== 'object')
+        throw new DataError(`Expected an answer with rewards for record ${id}, found none.`, path)
+      return found
+    })
+  },
+  score: (records, predictions) => scoreAnswers(records, predictions as readonly AnswerPrediction[]),
+}

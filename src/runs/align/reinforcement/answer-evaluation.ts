@@ -1,0 +1,118 @@
+// Answers to validation prompts, scored by the rewards, by a judge that is not trained on, and by their divergence from the reference. The same
+// prompts and random numbers in every evaluation.
+import {
+  type AnswerJudge,
+  type AnswerSampler,
+  completionOf,
+  isFinished,
+  type Reference,
+  type RolloutPrompt,
+  type ScoreCompletionsOptions,
+} from '../../../alignment/index.ts'
+import { createRandom } from '../../../core/index.ts'
+import type { ScoredUnits, TaskPrediction, TaskRecord } from '../../../tasks/index.ts'
+
+/** A line of predictions.jsonl: an answer with its scores. */
+export interface AnswerPrediction extends TaskPrediction {
+  answer: string
+  /** Weighted sum of the rewards; null where no reward applies. */
+  reward: number | null
+  /** By reward function. */
+  rewards: { [name: string]: number | null }
+  /** Score of the judge; left out without one. */
+  judge?: number | null
+  /** KL divergence from the reference, estimated by this answer, in nats; left out without a reference. */
+  kl?: number
+  tokens: number
+  finished: boolean
+}
+
+/** What answers are made and scored with. */
+export interface AnswerEvaluation {
+  prompts: readonly RolloutPrompt[]
+  seed: number
+  sample: AnswerSampler
+  rewards: AnswerJudge
+  judge?: AnswerJudge
+  reference?: Reference
+  how: ScoreCompletionsOptions
+  decode(ids: ArrayLike<number>): string
+}
+
+/** One sampled answer to each prompt, with its scores. */
+export const evaluateAnswers = async ({
+  prompts,
+  seed,
+  sample,
+  rewards,
+  judge,
+  reference,
+  how,
+  decode,
+}: AnswerEvaluation): Promise<AnswerPrediction[]> => {
+  const random = createRandom(`${seed}/validation`)
+  const requests = prompts.map((prompt) => ({ prompt, seed: random.integer(2 ** 47) }))
+  const sampled = (await sample(requests, 1, {})).map(([answer]) => answer)
+  const asked = sampled.map((answer, i) => ({ prompt: prompts[i], answer, text: decode(answer.ids) }))
+  const scores = await rewards.score(asked, {})
+  const judged = await judge?.score(asked, {})
+  const references = await reference?.logProbs(
+    sampled.map((answer, i) => completionOf(prompts[i], answer)),
+    how,
+  )
+  return sampled.map((answer, i): AnswerPrediction => {
+    const { ids, logProbs } = answer
+    const own = references?.[i]
+    return {
+      id: prompts[i].record.id,
+      answer: asked[i].text.trim(),
+      reward: scores[i].reward,
+      rewards: Object.fromEntries(rewards.names.map((name, f) => [name, scores[i].rewards[f]])),
+      ...(judged === undefined ? {} : { judge: judged[i].reward }),
+      ...(own === undefined ? {} : { kl: logProbs.reduce((sum, value, t) => sum + value - own[t], 0) }),
+      tokens: ids.length,
+      finished: isFinished(answer),
+    }
+  })
+}
+
+const meanOf = (values: readonly (number | null | undefined)[], counts?: ArrayLike<number>): number => {
+  let [sum, count] = [0, 0]
+  for (const [i, value] of values.entries()) {
+    const times = counts?.[i] ?? 1
+    if (times === 0 || value === null || value === undefined) continue
+    sum += times * value
+    count += times
+  }
+  return count === 0 ? Number.NaN : sum / count
+}
+
+/** Means over the answers, whose units are prompts. */
+export const scoreAnswers = (records: readonly TaskRecord[], predictions: readonly AnswerPrediction[]): ScoredUnits => {
+  const names = Object.keys(predictions[0]?.rewards ?? {})
+  const columns: Record<string, (number | null | undefined)[]> = {
+    reward: predictions.map(({ reward }) => reward),
+    ...(names.length < 2
+      ? {}
+      : Object.fromEntries(names.map((name) => [`reward.${name}`, predictions.map(({ rewards }) => rewards[name])]))),
+    judge: predictions.map(({ judge }) => judge),
+    kl: predictions.map(({ kl }) => kl),
+    completionTokens: predictions.map(({ tokens }) => tokens),
+    finished: predictions.map(({ finished }) => (finished ? 1 : 0)),
+  }
+  const kept = Object.entries(columns).filter(([, values]) => values.some((one) => one !== null && one !== undefined))
+  return {
+    units: records.length,
+    scores: (counts) => Object.fromEntries(kept.map(([name, values]) => [name, meanOf(values, counts)])),
+    details: () => ({}),
+  }
+}
+
+/** Mean of the judge's scores with its standard error; undefined without a judge. */
+export const judgeMean = (predictions: readonly AnswerPrediction[]): { mean: number; error: number } | undefined => {
+  const scores = predictions.flatMap(({ judge }) => (judge === null || judge === undefined ? [] : [judge]))
+  if (scores.length < 2) return undefined
+  const mean = meanOf(scores)
+  const variance = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / (scores.length - 1)
+  return { mean, error: Math.sqrt(variance / scores.length) }
+}

@@ -1,0 +1,267 @@
+// Builds a run that learns from rewards: base with adapter, prompts, rewards, reference, critic, rollouts and the criterion. Writes nothing
+// before the end.
+
+import { join } from 'node:path'
+import type { AppliedAdapter } from '../../../adapters/index.ts'
+import {
+  Alarms,
+  type AnswerSampler,
+  answerSampler,
+  type ResolvedRollout,
+  type RolloutPrompt,
+  RolloutSource,
+} from '../../../alignment/index.ts'
+import { loadTokenizer, resolveModel } from '../../../checkpoint/index.ts'
+import { ConfigError } from '../../../core/index.ts'
+import { contextLength } from '../../../models/index.ts'
+import { vocabularyFacts } from '../../../objectives/index.ts'
+import {
+  type CompletionEncoder,
+  createCompletionEncoder,
+  expectFewSkipped,
+  type PromptRecord,
+  readPrompts,
+} from '../../../tasks/index.ts'
+import { setBatchInvariant, type Tensor } from '../../../tensor/index.ts'
+import type { Tokenizer } from '../../../tokenizers/index.ts'
+import { runFiles } from '../../../tracking/index.ts'
+import type { TrainableModel } from '../../../training/index.ts'
+import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../engine/data-splits.ts'
+import { adapterWeights, openAdaptedBase } from '../../engine/open-base.ts'
+import { setOptimization } from '../../engine/optimization.ts'
+import type { BuildContext, BuiltRun } from '../../engine/run-kind.ts'
+import { columnsOf } from '../columns.ts'
+import { withoutDropout } from '../dropout.ts'
+import { objectiveConfig } from '../objectives.ts'
+import type { AlignRecipe } from '../recipe.ts'
+import { openReference } from '../reference-model.ts'
+import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
+import { checkFirstAnswers } from './check-first-answers.ts'
+import { resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
+import { openCritic, weightsWithCritic } from './critic-weights.ts'
+import { exportAnswers } from './export-answers.ts'
+import { openRunRewards, rewardJudge } from './reward-judge.ts'
+
+/** Prompts that rollouts and evaluations answer. */
+export interface EncodedPrompts {
+  encoder: CompletionEncoder
+  train: RolloutPrompt[]
+  validation: RolloutPrompt[]
+  /** Whether prompts are conversations, which the chat template renders. */
+  usesTemplate: boolean
+  notes: string[]
+}
+
+const encodePrompts = (
+  recipe: AlignRecipe,
+  { maxNewTokens }: ResolvedRollout,
+  records: SplitRecords<PromptRecord>,
+  tokenizer: Tokenizer,
+  { model, virtualTokens }: AppliedAdapter,
+): EncodedPrompts => {
+  const { template, system, tooLong } = recipe
+  const limit = (contextLength(model) ?? Number.POSITIVE_INFINITY) - virtualTokens
+  const maxPromptLength = recipe.maxPromptLength ?? Math.min(1024, limit - maxNewTokens)
+  if (!(maxPromptLength >= 1 && maxPromptLength + maxNewTokens <= limit))
+    throw new ConfigError(
+      `Expected prompts and answers of at most ${limit} tokens together, the limit of the model, got ${maxNewTokens} for \`rollout.maxNewTokens\`${recipe.maxPromptLength === undefined ? '' : ` and ${maxPromptLength} for \`maxPromptLength\``}. Lower them.`,
+    )
+  const maxLength = maxPromptLength + maxNewTokens
+  const encoder = createCompletionEncoder(tokenizer, { template, system, tooLong, maxLength, maxPromptLength })
+  const encode = (record: PromptRecord): RolloutPrompt[] => {
+    const ids = encoder.prompt(record.prompt, record)
+    return ids === undefined ? [] : [{ record, ids, endTokens: encoder.endTokens(record.prompt) }]
+  }
+  const train = records.train.flatMap(encode)
+  const validation = records.validation.flatMap(encode).slice(0, recipe.answers.validation)
+  const { maxSkipped = 0.1 } = recipe.columns as { maxSkipped?: number }
+  expectFewSkipped(encoder.skipped, records.train.length + records.validation.length, maxSkipped, recipe.data)
+  if (train.length === 0 || validation.length === 0)
+    throw new ConfigError(
+      `Expected prompts that fit in ${maxPromptLength} tokens, got none for ${train.length === 0 ? 'training' : 'validation'}. Raise \`maxPromptLength\`, or set \`tooLong\` to truncate.`,
+    )
+  const { prompts } = encoder.truncated
+  return {
+    encoder,
+    train,
+    validation,
+    usesTemplate: train.some(({ record }) => typeof record.prompt !== 'string'),
+    notes: [
+      ...(prompts > 0
+        ? [`Truncated ${prompts} prompt${prompts === 1 ? '' : 's'} to their last ${maxPromptLength} tokens.`]
+        : []),
+      ...encoder.notes,
+      ...describeSkipped(encoder.skipped),
+    ],
+  }
+}
+
+/** Rollouts between two evaluations. */
+const evaluateEvery = 10
+
+/** Optimizer steps on each rollout. */
+const updatesOf = ({ batch }: AlignRecipe, { prompts, answers, epochs }: ResolvedRollout): number =>
+  epochs * Math.max(1, Math.ceil((prompts * answers) / (batch.sequences ?? prompts * answers)))
+
+/** Switches kernels that give the same bits in any batch. @returns a function that switches back */
+const switchExact = ({ exact }: ResolvedRollout): (() => void) => {
+  if (!exact) return () => {}
+  const before = setBatchInvariant(true)
+  return () => void setBatchInvariant(before)
+}
+
+const withEvaluations = (recipe: AlignRecipe, updates: number): AlignRecipe =>
+  Object.values(recipe.evaluate).some((value) => value !== undefined)
+    ? recipe
+    : { ...recipe, evaluate: { steps: evaluateEvery * updates } }
+
+/** Builds a run that learns from rewards. */
+export const buildReinforcement = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
+  const objective = rolloutObjectiveOf(recipe)
+  const settings = objectiveConfig(objective, recipe.settings)
+  const rollout = resolvedRollout(recipe)
+  const base = await resolveModel(recipe.base)
+  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
+  const records = await readSplits(recipe, (path) => readPrompts(path, columnsOf('prompts', recipe.columns)))
+  const { applied, notes } = await openAdaptedBase(recipe, { base, head: 'causal-lm', tokenizer })
+  const prompts = encodePrompts(recipe, rollout, records, tokenizer, applied)
+  const { microTokens, padded } = recipe.batch
+  const how = { microTokens, padded, device: recipe.device, temperature: rollout.temperature }
+  const reference =
+    objective.usesReference(settings) || rollout.measureKl
+      ? await openReference(recipe, applied, () => [], how, context)
+      : undefined
+  const critic = objective.usesCritic
+    ? openCritic(recipe, applied, settings.critic as 'head' | 'adapter' | undefined)
+    : undefined
+  const say = (line: string) => void notes.push(line)
+  const rewards = await openRunRewards(recipe.rewards, recipe, tokenizer, applied, base, say)
+  const judges =
+    recipe.judge === undefined ? [] : await openRunRewards([recipe.judge], recipe, tokenizer, applied, base, say)
+  const [judge, independent] = [await rewardJudge(rewards), await rewardJudge(judges)]
+  const updates = updatesOf(recipe, rollout)
+  const { criterion, method } = objective.create(settings, {
+    policy: applied.model,
+    reference,
+    critic,
+    rewardWeights: rewards.map(({ weight }) => weight),
+    rollout,
+    updates,
+    fullPrecision: recipe.precision === 'float32' && recipe.frozenWeights === 'float32' && recipe.device === 'cpu',
+  })
+  const parameters = new Map<string, Tensor>([...applied.trainable, ...(critic?.trainable ?? [])])
+  const trainable: TrainableModel = {
+    model: applied.model,
+    objective: recipe.dropout ? criterion : withoutDropout(criterion),
+    parameters,
+  }
+  const sample = answerSampler(applied.model, rollout)
+  const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
+    tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
+  const alarms = new Alarms(recipe.alarms)
+  const stream = new RolloutSource({
+    prompts: prompts.train,
+    settings: rollout,
+    seed: recipe.seed,
+    sample,
+    judge,
+    method,
+    alarms,
+    decode,
+    files: { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts },
+  })
+  const evaluation: AnswerEvaluation = {
+    prompts: prompts.validation,
+    seed: recipe.seed,
+    sample,
+    rewards: judge,
+    ...(judges.length === 0 ? {} : { judge: independent }),
+    reference,
+    how,
+    decode,
+  }
+  const switchBack = switchExact(rollout)
+  const learningRate = recipe.learningRate ?? objective.learningRate * (applied.inPlace ? 1 : 10)
+  const completed = { ...withEvaluations(recipe, updates), settings, rollout }
+  return {
+    recipe: completed,
+    tokenizer,
+    tokenizerFiles: recipe.tokenizer,
+    vocabulary: vocabularyFacts(tokenizer),
+    trainable,
+    stream,
+    ...setOptimization({ ...completed, learningRate }, trainable, stream, {
+      learningRateScale: (path) => applied.learningRateScale(path),
+    }),
+    weights:
+      critic === undefined
+        ? applied.inPlace
+          ? undefined
+          : adapterWeights(applied)
+        : weightsWithCritic(applied, critic, recipe.tokenizer),
+    enoughSteps: 10,
+    hashes: await hashesOf(records.files, base),
+    notes: [
+      ...notes,
+      ...records.notes,
+      ...prompts.notes,
+      ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
+      ...(critic === undefined ? [] : [describeCritic(critic.adapter)]),
+    ],
+    check: () =>
+      checkFirstAnswers({
+        model: applied.model,
+        prompts: prompts.train,
+        sample,
+        rewards,
+        reference,
+        how,
+        decode,
+        seed: recipe.seed,
+      }),
+    metrics: {
+      known: ['reward', ...(judges.length === 0 ? [] : ['judge'])],
+      measure: async () => Object.keys(await evaluate(evaluation, alarms, undefined, 2)),
+    },
+    evaluate: () => evaluate(evaluation, alarms, stream),
+    exportModel: (folder) =>
+      exportAnswers(
+        { recipe: completed, base, tokenizer, applied, prompts, evaluation, sampler: samplerOf(rollout) },
+        folder,
+      ),
+    close() {
+      switchBack()
+      void judge.close()
+      void independent.close()
+    },
+  }
+}
+
+const samplerOf =
+  (rollout: ResolvedRollout) =>
+  (model: AppliedAdapter['model']): AnswerSampler =>
+    answerSampler(model, rollout)
+
+const describeCritic = (adapter: string | undefined): string =>
+  adapter === undefined
+    ? 'Critic: a head on the hidden states of the policy.'
+    : 'Critic: an adapter of its own on the frozen base.'
+
+/** Scores of answers to validation prompts. Alarms of the judge become incidents with the next rollout. */
+const evaluate = async (
+  evaluation: AnswerEvaluation,
+  alarms: Alarms,
+  stream: RolloutSource<unknown> | undefined,
+  limit = evaluation.prompts.length,
+): Promise<Record<string, number>> => {
+  const prompts = evaluation.prompts.slice(0, limit)
+  const predictions = await evaluateAnswers({ ...evaluation, prompts })
+  const scores = scoreAnswers(
+    prompts.map(({ record }) => record),
+    predictions,
+  ).scores()
+  const judged = judgeMean(predictions)
+  if (stream !== undefined && judged !== undefined)
+    stream.raise(alarms.checkJudge(scores.reward, judged.mean, judged.error))
+  return scores
+}

@@ -1,0 +1,76 @@
+// Equalities that hold before the first step of a run that learns from rewards: sampling and training give the same probabilities, the policy
+// is its own reference, and rewards depend on the answer alone.
+import {
+  type AnswerSampler,
+  checkRewards,
+  completionOf,
+  type Reference,
+  type RewardFunction,
+  type RolloutPrompt,
+  type ScoreCompletionsOptions,
+  scoreCompletions,
+} from '../../../alignment/index.ts'
+import { ConfigError } from '../../../core/index.ts'
+import type { Model } from '../../../models/index.ts'
+import { checkReference } from '../reference-model.ts'
+import { sampleOf } from './reward-judge.ts'
+
+/** What is checked. */
+export interface FirstAnswers {
+  model: Model
+  prompts: readonly RolloutPrompt[]
+  sample: AnswerSampler
+  rewards: readonly RewardFunction[]
+  reference?: Reference
+  how: ScoreCompletionsOptions
+  decode(ids: ArrayLike<number>): string
+  seed: number
+}
+
+/** Largest difference between the probabilities of sampling and of training that rounding explains. */
+const tolerance = { float32: 1e-3, other: 0.5 }
+
+const largestDifference = (one: readonly ArrayLike<number>[], other: readonly ArrayLike<number>[]): number =>
+  one.reduce((most, values, i) => Math.max(most, ...Array.from(values, (value, t) => Math.abs(value - other[i][t]))), 0)
+
+/** Checks answers to the first prompts. @returns lines for people @throws ConfigError for an equality that does not hold */
+export const checkFirstAnswers = async ({
+  model,
+  prompts,
+  sample,
+  rewards,
+  reference,
+  how,
+  decode,
+  seed,
+}: FirstAnswers): Promise<string[]> => {
+  const first = prompts.slice(0, 2)
+  const sampled = await sample(
+    first.map((prompt, i) => ({ prompt, seed: seed + i })),
+    2,
+    {},
+  )
+  const all = sampled.flatMap((group, i) => group.map((answer) => ({ prompt: first[i], answer })))
+  const completions = all.map(({ prompt, answer }) => completionOf(prompt, answer))
+  const trained = (await scoreCompletions(model, completions, how)).map(({ logProbs }) => logProbs)
+  const recorded = all.map(({ answer }) => answer.logProbs)
+  const difference = largestDifference(recorded, trained)
+  const isExact = [...model.parameters().values()].every(({ dtype }) => dtype === 'float32')
+  if (!(difference <= (isExact ? tolerance.float32 : tolerance.other)))
+    throw new ConfigError(
+      `Expected the same log-probabilities from sampling and training before the first step, got a difference of ${Number(difference.toPrecision(2))} nats. Set \`precision\` to float32, or report this as a fault of Tunesmith.`,
+    )
+  const tokens = recorded.reduce((sum, { length }) => sum + length, 0)
+  const lines = [
+    `Sampling and training agree on ${tokens} tokens before the first step: largest difference ${Number(difference.toPrecision(2))} nats.`,
+  ]
+  if (reference !== undefined)
+    lines.push(...(await checkReference(model, reference, completions, { ...how, exact: isExact })))
+  const samples = all.map(({ prompt, answer }) => sampleOf(prompt, answer, decode(answer.ids)))
+  for (const { name, constant } of await checkRewards(rewards, samples))
+    if (constant)
+      lines.push(
+        `The reward ${name} is the same for the first ${samples.length} answers: nothing can be learned from it if that stays so.`,
+      )
+  return lines
+}

@@ -1,0 +1,98 @@
+// Exports what a run that learned from rewards made: the policy with its chat template, its scores on validation prompts, and samples.
+import { join } from 'node:path'
+import type { AppliedAdapter } from '../../../adapters/index.ts'
+import type { AnswerSampler } from '../../../alignment/index.ts'
+import { writeFileAtomic } from '../../../core/index.ts'
+import type { Model } from '../../../models/index.ts'
+import { type ScoreIntervals, scoreIntervals } from '../../../tasks/index.ts'
+import type { Tokenizer } from '../../../tokenizers/index.ts'
+import { runFiles } from '../../../tracking/index.ts'
+import { writeEvaluationFiles } from '../../engine/evaluation-files.ts'
+import { finalScores, untrainedBase } from '../../engine/final-scores.ts'
+import { exportAdapted, withUntrainedBase } from '../../engine/open-base.ts'
+import type { FinalScores } from '../../engine/run-kind.ts'
+import { type SavedSample, writeChatTemplate } from '../../finetune/specialist-files.ts'
+import type { AlignRecipe } from '../recipe.ts'
+import { type AnswerEvaluation, type AnswerPrediction, evaluateAnswers, scoreAnswers } from './answer-evaluation.ts'
+import type { EncodedPrompts } from './build-reinforcement.ts'
+
+/** What the export needs. */
+export interface AlignedPolicy {
+  recipe: AlignRecipe
+  base: string
+  tokenizer: Tokenizer
+  applied: AppliedAdapter
+  prompts: EncodedPrompts
+  evaluation: AnswerEvaluation
+  /** Samples answers of another model as in training. */
+  sampler(model: Model): AnswerSampler
+}
+
+const intervalsOf = (
+  { recipe, evaluation: { prompts } }: AlignedPolicy,
+  predictions: readonly AnswerPrediction[],
+): ScoreIntervals =>
+  scoreIntervals(
+    scoreAnswers(
+      prompts.map(({ record }) => record),
+      predictions,
+    ),
+    { seed: recipe.seed },
+  )
+
+/** Writes the policy and everything beside it into a folder. @returns the final evaluation */
+export const exportAnswers = async (policy: AlignedPolicy, folder: string): Promise<FinalScores> => {
+  const { recipe, base, tokenizer, applied, prompts, evaluation, sampler } = policy
+  const started = performance.now()
+  const predictions = await evaluateAnswers(evaluation)
+  const seconds = (performance.now() - started) / 1000
+  const before = recipe.untrainedBaseline
+    ? await withUntrainedBase(recipe, { base, head: 'causal-lm', tokenizer }, applied, (model) =>
+        evaluateAnswers({ ...evaluation, sample: sampler(model) }),
+      )
+    : undefined
+  const metrics = intervalsOf(policy, predictions)
+  const mainMetric = evaluation.judge === undefined ? 'reward' : 'judge'
+  const references = before === undefined ? [] : [{ name: untrainedBase, metrics: intervalsOf(policy, before) }]
+  await writeSamples(policy, predictions, before)
+  await exportAdapted(recipe, base, applied, folder, async (target) => {
+    await writeEvaluationFiles(target, {
+      result: {
+        metrics,
+        mainMetric,
+        examples: predictions.length,
+        tokens: predictions.reduce((sum, { tokens }) => sum + tokens, 0),
+        truncatedTokens: 0,
+        truncatedRecords: 0,
+        details: {},
+        seconds,
+        predictions,
+      },
+      records: evaluation.prompts.map(({ record }) => record),
+      parameters: { trained: applied.parameterCount, total: applied.model.parameterCount },
+      references,
+    })
+    // An adapter has its base's tokenizer, but needs the template that it was trained with.
+    if (!applied.inPlace && (prompts.usesTemplate || recipe.tokenizer !== undefined)) await tokenizer.save(target)
+    if (prompts.usesTemplate) await writeChatTemplate(target, prompts.encoder.template)
+  })
+  return finalScores({ metrics, mainMetric }, references)
+}
+
+const writeSamples = async (
+  { recipe, tokenizer, evaluation: { prompts } }: AlignedPolicy,
+  after: readonly AnswerPrediction[],
+  before: readonly AnswerPrediction[] | undefined,
+): Promise<void> => {
+  const samples = after.slice(0, recipe.answers.samples).map(
+    ({ id, answer }, i): SavedSample => ({
+      id,
+      prompt: tokenizer.decode([...prompts[i].ids], { skipSpecialTokens: false }),
+      reference: prompts[i].record.reference ?? '',
+      ...(before === undefined ? {} : { before: before[i].answer }),
+      after: answer,
+    }),
+  )
+  if (samples.length > 0)
+    await writeFileAtomic(join(recipe.out, runFiles.samples), `${JSON.stringify(samples, null, 2)}\n`)
+}

@@ -1,0 +1,204 @@
+// Objectives that learn from rewards of the model's own answers: every reinforcement learning algorithm, fine-tuning on the best answers, and
+// DPO on the best and the worst. Each makes the criterion and the rollout method of a run.
+import { z } from 'zod'
+import {
+  type AlgorithmDefinition,
+  advantageDefinition,
+  advantageSchema,
+  algorithmTypes,
+  type Critic,
+  findAlgorithm,
+  findPreference,
+  KlController,
+  needsCritic,
+  onlinePreferenceMethod,
+  policyCriterion,
+  policyMethod,
+  policySchema,
+  type Reference,
+  type ResolvedRollout,
+  type RolloutMethod,
+  raftMethod,
+} from '../../../alignment/index.ts'
+import { ConfigError, parseConfig } from '../../../core/index.ts'
+import type { Model } from '../../../models/index.ts'
+import type { Criterion } from '../../../objectives/index.ts'
+import type { AlignObjective } from '../objectives.ts'
+import { type AlgorithmSettings, algorithmSchema } from './settings.ts'
+
+/** What an objective is made of beside its settings. */
+export interface RolloutObjectiveParts {
+  policy: Model
+  /** Undefined where nothing needs it. */
+  reference?: Reference
+  critic?: Critic
+  rewardWeights: readonly number[]
+  rollout: ResolvedRollout
+  /** Optimizer steps on the answers of a rollout. */
+  updates: number
+  /** Whether sampling and training compute in float32, so that they give the same log-probabilities. */
+  fullPrecision: boolean
+}
+
+/** An objective that learns from rewards. */
+export interface RolloutObjective extends AlignObjective {
+  data: 'prompts'
+  /** Settings of rollouts that the recipe leaves open. */
+  rollout: { answers: number; epochs: number; rounds: number }
+  /** Whether it needs the reference model. */
+  usesReference(settings: object): boolean
+  /** Whether it trains a critic. */
+  usesCritic: boolean
+  /** @throws ConfigError for settings that do not go together */
+  create(settings: object, parts: RolloutObjectiveParts): { criterion: Criterion; method: RolloutMethod<unknown> }
+}
+
+/** How often dynamic sampling tries to fill a rollout. */
+const dynamicRounds = 4
+
+/** Where the KL divergence counts, with which coefficient and estimator; undefined for none. */
+const klOf = ({ kl }: AlgorithmDefinition, { beta = kl?.coefficient ?? 0, klIn, klEstimator }: AlgorithmSettings) => {
+  if (!(beta > 0)) return undefined
+  const place = klIn ?? kl?.in ?? 'loss'
+  const estimator = klEstimator ?? (kl?.in === place ? kl.estimator : place === 'reward' ? 'k1' : 'k3')
+  if (place === 'reward' && estimator !== 'k1' && estimator !== 'k3')
+    throw new ConfigError(`Expected k1 or k3 for \`klEstimator\` with \`klIn\` reward, got ${estimator}.`)
+  return { in: place, coefficient: beta, estimator }
+}
+
+const createAlgorithm = (
+  definition: AlgorithmDefinition,
+  given: object,
+  parts: RolloutObjectiveParts,
+): ReturnType<RolloutObjective['create']> => {
+  const settings = parseConfig(algorithmSchema, given, definition.type)
+  const { policy, reference, critic, rewardWeights, rollout, updates, fullPrecision } = parts
+  const { temperature, maxNewTokens, answers } = rollout
+  const { entropy, criticWarmup, offPolicyThreshold, highEntropyShare, value, adaptiveKl } = settings
+  const advantages = parseConfig(advantageSchema, { ...definition.advantages, ...settings.advantages }, 'advantages')
+  if (advantageDefinition(advantages).needsGroups === true && answers < 2)
+    throw new ConfigError(
+      `Expected at least 2 for \`rollout.answers\` with the objective ${definition.type}, which compares the answers to a prompt, got ${answers}.`,
+    )
+  const kl = klOf(definition, settings)
+  if (adaptiveKl !== undefined && kl === undefined)
+    throw new ConfigError('`adaptiveKl` needs a KL divergence to adapt: set `beta`.')
+  const criterion = policyCriterion(
+    parseConfig(
+      policySchema,
+      {
+        loss: { ...definition.loss, ...settings.loss },
+        temperature,
+        maxTokens: maxNewTokens,
+        ...(kl?.in === 'loss'
+          ? { kl: { coefficient: kl.coefficient, estimator: kl.estimator, adaptive: adaptiveKl } }
+          : {}),
+        entropy,
+        criticWarmup,
+        offPolicyThreshold,
+        highEntropyShare,
+        value,
+        // Probabilities of sampling are corrected where they may differ from those of training.
+        importance: settings.importance ?? (fullPrecision ? undefined : {}),
+      },
+      'settings',
+    ),
+    { critic },
+  )
+  const method = policyMethod({
+    policy,
+    advantages,
+    rewardWeights,
+    shaping: definition.maskTruncated === true ? { ...settings.shaping, maskTruncated: true } : settings.shaping,
+    ...(kl?.in === 'reward'
+      ? {
+          rewardKl: {
+            controller: new KlController(kl.coefficient, adaptiveKl),
+            estimator: kl.estimator === 'k3' ? 'k3' : 'k1',
+          },
+        }
+      : {}),
+    reference,
+    critic,
+    temperature,
+    oldLogProbs: fullPrecision ? (updates === 1 ? 'none' : 'sampling') : 'training',
+  })
+  return { criterion: criterion as Criterion, method: method as RolloutMethod<unknown> }
+}
+
+const algorithmObjective = (definition: AlgorithmDefinition): RolloutObjective => ({
+  type: definition.type,
+  source: definition.source,
+  summary: definition.summary,
+  config: algorithmSchema,
+  data: 'prompts',
+  learningRate: 1e-6,
+  rollout: {
+    answers: definition.answersPerPrompt,
+    epochs: definition.epochs,
+    rounds: definition.dynamicSampling === true ? dynamicRounds : 1,
+  },
+  usesReference: (settings) => klOf(definition, parseConfig(algorithmSchema, settings, definition.type)) !== undefined,
+  usesCritic: needsCritic(definition),
+  create: (settings, parts) => createAlgorithm(definition, settings, parts),
+})
+
+const raftSettings = z.strictObject({
+  keep: z.int().positive().default(1).describe('answers of each prompt to train on, the best first'),
+  minScore: z.number().optional().describe('least reward of an answer to train on, such as 1 for correct ones'),
+})
+
+const raft: RolloutObjective = {
+  type: 'raft',
+  source: 'arXiv:2304.06767',
+  summary: 'best-of-n: fine-tuning on the best answers to each prompt',
+  config: raftSettings,
+  data: 'prompts',
+  learningRate: 1e-5,
+  rollout: { answers: 8, epochs: 1, rounds: 1 },
+  usesReference: () => false,
+  usesCritic: false,
+  create(settings, { reference, rollout: { temperature } }) {
+    const policy = parseConfig(
+      policySchema,
+      { loss: { type: 'reinforce', aggregation: 'token-mean' }, temperature },
+      'settings',
+    )
+    return {
+      criterion: policyCriterion(policy) as Criterion,
+      method: raftMethod(parseConfig(raftSettings, settings, 'raft'), {
+        reference,
+        temperature,
+      }) as RolloutMethod<unknown>,
+    }
+  },
+}
+
+const dpo = findPreference('dpo')
+
+const onlineDpo: RolloutObjective = {
+  type: 'online-dpo',
+  source: 'arXiv:2402.04792',
+  summary: 'DPO on the best and the worst of the answers to each prompt',
+  config: dpo.config,
+  data: 'prompts',
+  learningRate: dpo.learningRate,
+  rollout: { answers: 2, epochs: 1, rounds: 1 },
+  usesReference: () => true,
+  usesCritic: false,
+  create: (settings, { reference, rollout: { temperature } }) => ({
+    criterion: dpo.criterion(parseConfig(dpo.config, settings, 'online-dpo'), { reference }),
+    method: onlinePreferenceMethod({ reference, temperature }) as RolloutMethod<unknown>,
+  }),
+}
+
+const selections = [raft, onlineDpo]
+
+/** Names of all objectives that learn from rewards. */
+export const rolloutObjectiveTypes = (): string[] => [...algorithmTypes(), ...selections.map(({ type }) => type)]
+
+/** The objective of this name, if there is one. */
+export const findRolloutObjective = (type: string): RolloutObjective | undefined => {
+  const algorithm = findAlgorithm(type)
+  return algorithm === undefined ? selections.find((one) => one.type === type) : algorithmObjective(algorithm)
+}

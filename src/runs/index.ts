@@ -5,6 +5,13 @@ export { align } from './align/align.ts'
 export { alignObjectives } from './align/objectives.ts'
 export { type AlignRecipe, alignSchema } from './align/recipe.ts'
 export {
+  browseRollouts,
+  type RolloutQuery,
+  rolloutForms,
+  rolloutQuerySchema,
+  writeRollouts,
+} from './align/reinforcement/browse-rollouts.ts'
+export {
   type ComparedReference,
   type ComparedRun,
   type ComparedSample,

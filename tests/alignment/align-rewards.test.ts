@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRollout, rolloutFiles } from '../../src/alignment/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
-import { align, compareRuns, verifyResume } from '../../src/runs/index.ts'
+import { align, browseRollouts, compareRuns, verifyResume, writeRollouts } from '../../src/runs/index.ts'
+import { preferenceSchema, readPreferences } from '../../src/tasks/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallAlignment, type SmallAlignment } from './small-alignment.ts'
@@ -173,6 +174,37 @@ describe('a run with rewards', () => {
     await run(objective, name, { ...more, rewards, budget: { steps: 1 }, untrainedBaseline: false })
     // Three steps end in the middle of the epochs over a rollout.
     expect(await verifyResume(small.at(name), { steps: 3 })).toMatchObject({ equal: true, different: [] })
+  })
+
+  it('has answers that are browsed, filtered and written as training data', async () => {
+    const out = small.at('browsed')
+    await run('grpo', 'browsed', { rewards: [share], budget: { steps: 2 }, untrainedBaseline: false })
+    const all = await browseRollouts(out)
+    expect(all).toHaveLength(2 * 8 * 8)
+    const good = await browseRollouts(out, { rollout: 2, minReward: 0.6, sort: 'reward' })
+    expect(good.length).toBeGreaterThan(0)
+    expect(good.every(({ rollout, reward }) => rollout === 2 && (reward ?? 0) >= 0.6)).toBe(true)
+    expect(good.map(({ reward }) => reward)).toEqual(good.map(({ reward }) => reward ?? 0).sort((a, b) => b - a))
+    const file = small.at('browsed.jsonl')
+    const lines = () =>
+      readFileSync(file, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+    const shown = await runHere(['rollouts', out, '--limit', '1', '--export', file, '--form', 'pairs', '--json'])
+    expect(JSON.parse(shown.stdout)).toMatchObject({ count: 128, answers: [{ rollout: 1 }], written: { path: file } })
+    for (const { margin, chosen, rejected } of lines()) {
+      expect(margin).toBeGreaterThan(0)
+      expect(chosen).not.toBe(rejected)
+    }
+    expect(await writeRollouts(file, all, 'sft')).toBe(16)
+    // The pairs are read as preferences.
+    await writeRollouts(file, all, 'pairs')
+    expect((await readPreferences(file, preferenceSchema.parse({ onFault: 'skip' }))).records.length).toBeGreaterThan(0)
+    const text = await runHere(['rollouts', out, '--limit', '2', '--full'])
+    expect(text.stdout).toMatch(/128 answers, mean reward 0\.\d+\n── rollout 1, group 0, answer 0/)
+    const none = await runHere(['rollouts', small.base])
+    expect(none).toMatchObject({ code: 1, stderr: expect.stringMatching(/found no rollout/) })
   })
 
   it('is a command, and its runs are compared', async () => {

@@ -7,7 +7,7 @@ const progress = () => ({ update() {}, stop() {} })
 
 describe('doctor', () => {
   it('finds the engine that set-up built and measures both dtypes', async () => {
-    const diagnosis = await doctor.run({ measure: true }, {}, { ...context, progress })
+    const diagnosis = await doctor.run({ measure: true, rl: false }, {}, { ...context, progress })
     expect(diagnosis.engine).toBeDefined()
     const { libtorch, matmul, threads } = diagnosis.engine!
     expect(libtorch.version).toMatch(/^2\.\d+/)
@@ -19,7 +19,7 @@ describe('doctor', () => {
   })
 
   it('fails for scripts when there is no engine', async () => {
-    const { machine, node } = await doctor.run({ measure: false }, {}, { ...context, progress })
+    const { machine, node } = await doctor.run({ measure: false, rl: false }, {}, { ...context, progress })
     const without = { machine, node, faults: ['The native addon is not built. Run `npm run setup`.'] }
     expect(doctor.exitCode!(without)).toBe(1)
     expect(doctor.render!(without)).toContain('PROBLEM       The native addon is not built.')

@@ -18,10 +18,22 @@ interface Engine {
   matmul?: Record<string, { size: number; gflops: number }>
 }
 
+/** How the gradient of an algorithm compares with the exact policy gradient. */
+interface AlgorithmCheck {
+  algorithm: string
+  expectation: string
+  cosine: number
+  scale: number
+  relativeError: number
+  passed: boolean
+}
+
 interface Diagnosis {
   node: string
   machine: Machine
   engine?: Engine
+  /** Reinforcement learning algorithms; absent without --rl. */
+  algorithms?: AlgorithmCheck[]
   /** Problems, each with its remedy. Empty when all is well. */
   faults: string[]
 }
@@ -34,9 +46,13 @@ export const doctor = defineCommand({
   example: 'tunesmith doctor --json',
   options: z.strictObject({
     measure: z.boolean().default(true).describe('measuring of matrix products (two seconds)'),
+    rl: z
+      .boolean()
+      .default(false)
+      .describe('compare each reinforcement learning algorithm with the exact policy gradient of a tiny model'),
   }),
   engine: false,
-  async run({ measure }, _args, { signal }): Promise<Diagnosis> {
+  async run({ measure, rl }, _args, { signal }): Promise<Diagnosis> {
     const faults: string[] = []
     const machine = await inspectMachine()
     if (machine.disk.free < 2 ** 30)
@@ -53,14 +69,27 @@ export const doctor = defineCommand({
         `This machine has an ${machine.gpus[0].name}, and this libtorch has no CUDA. Run \`npx tunesmith setup --cuda\`.`,
       )
     }
-    return { node: process.version, machine, engine, faults }
+    const algorithms = rl && engine !== undefined ? await checkAlgorithms(faults) : undefined
+    return { node: process.version, machine, engine, ...(algorithms === undefined ? {} : { algorithms }), faults }
   },
   render: (diagnosis) =>
     rowsOf(diagnosis)
       .map(([name, value]) => `${name.padEnd(14)}${value}`)
       .join('\n'),
-  exitCode: ({ engine }) => (engine === undefined ? 1 : 0),
+  exitCode: ({ engine, algorithms = [] }) => (engine === undefined || algorithms.some(({ passed }) => !passed) ? 1 : 0),
 })
+
+/** The exact policy gradient of a tiny model against that of every algorithm. */
+const checkAlgorithms = async (faults: string[]): Promise<AlgorithmCheck[]> => {
+  const { policyGradientOracle } = await import('../../alignment/index.ts')
+  const rows = await policyGradientOracle()
+  for (const { algorithm, passed, relativeError } of rows)
+    if (!passed)
+      faults.push(
+        `The gradient of ${algorithm} is not what it promises (relative error ${relativeError.toPrecision(3)}). Report this as a fault of Tunesmith.`,
+      )
+  return rows
+}
 
 const inspectEngine = (tensor: TensorModule, measure: boolean, signal: AbortSignal): Engine => {
   const facts = tensor.buildFacts()
@@ -119,7 +148,7 @@ const fastestProduct = (
   )
 }
 
-const rowsOf = ({ node, machine, engine, faults }: Diagnosis): [string, string][] => {
+const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): [string, string][] => {
   const yesNo = (value: boolean) => (value ? 'yes' : 'no')
   const instructions = Object.entries(machine.instructions ?? {}).map(([name, has]) => `${name} ${yesNo(has)}`)
   const rows: [string, string][] = [
@@ -145,6 +174,11 @@ const rowsOf = ({ node, machine, engine, faults }: Diagnosis): [string, string][
       rows.push([`matmul`, `${dtype} ${gflops.toFixed(gflops < 10 ? 1 : 0)} GFLOP/s (${size} x ${size})`])
     }
   }
+  for (const { algorithm, expectation, cosine, scale, relativeError, passed } of algorithms)
+    rows.push([
+      'gradient',
+      `${algorithm}: ${passed ? 'as promised' : 'WRONG'} (${expectation}; cosine ${cosine.toFixed(4)}, scale ${scale.toFixed(3)}, relative error ${relativeError.toExponential(1)})`,
+    ])
   for (const fault of faults) rows.push(['PROBLEM', fault])
   return rows
 }

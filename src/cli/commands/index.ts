@@ -18,6 +18,7 @@ export const commands: CommandRegistry = {
   pretrain: async () => (await import('./pretrain.ts')).pretrain,
   quickstart: async () => (await import('./quickstart.ts')).quickstart,
   resume: async () => (await import('./resume.ts')).resume,
+  rollouts: async () => (await import('./rollouts.ts')).rollouts,
   runs: async () => (await import('./runs.ts')).runs,
   score: async () => (await import('./score.ts')).score,
   setup: async () => (await import('./setup.ts')).setup,

@@ -1,0 +1,84 @@
+// `tunesmith rollouts`: the answers that a run sampled while it learned from rewards, filtered, shown or written as training data.
+import { z } from 'zod'
+import type { RolloutRow } from '../../alignment/index.ts'
+import { browseRollouts, rolloutForms, rolloutQuerySchema, writeRollouts } from '../../runs/index.ts'
+import { defineCommand } from '../command.ts'
+import { renderTable } from '../parts/table.ts'
+
+interface ShownRollouts {
+  /** Answers that fit the filters. */
+  count: number
+  meanReward: number | null
+  /** The first of them. */
+  answers: Omit<RolloutRow, 'promptIds' | 'completionIds' | 'logProbs' | 'referenceLogProbs'>[]
+  full: boolean
+  written?: { path: string; lines: number }
+}
+
+const short = (text: string, width: number) => {
+  const line = text.replace(/\s+/g, ' ').trim()
+  return line.length > width ? `${line.slice(0, width - 1)}…` : line
+}
+const number = (value: number | null) => (value === null ? '' : String(Number(value.toPrecision(3))))
+
+export const rollouts = defineCommand({
+  name: 'rollouts',
+  summary: 'Browse the answers that a run sampled while it learned from rewards, and turn them into training data',
+  example: 'tunesmith rollouts runs/grpo --sort reward --limit 5 --full --export best.jsonl --form sft',
+  arguments: [{ name: 'run', description: 'folder of the run' }],
+  options: rolloutQuerySchema.extend({
+    limit: z.int().nonnegative().default(20).describe('number of answers to show'),
+    full: z.boolean().default(false).describe('whole prompts and answers instead of one line each'),
+    export: z.string().optional().describe('JSON lines file to write all answers that fit the filters to'),
+    form: z
+      .enum(rolloutForms)
+      .default('rows')
+      .describe(
+        'lines of that file: rows (everything), sft (the best answer to each prompt) or pairs (the best and the worst)',
+      ),
+  }),
+  engine: false,
+  async run({ limit, full, export: path, form, ...query }, { run }): Promise<ShownRollouts> {
+    const rows = await browseRollouts(run, query)
+    const rewards = rows.flatMap(({ reward }) => (reward === null ? [] : [reward]))
+    const written = path === undefined ? undefined : { path, lines: await writeRollouts(path, rows, form) }
+    return {
+      count: rows.length,
+      meanReward: rewards.length === 0 ? null : rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length,
+      answers: rows
+        .slice(0, limit)
+        .map(({ promptIds: _, completionIds: __, logProbs: ___, referenceLogProbs: ____, ...row }) => row),
+      full,
+      ...(written === undefined ? {} : { written }),
+    }
+  },
+  render({ count, meanReward, answers, full, written }) {
+    const title = `${count} answers${meanReward === null ? '' : `, mean reward ${number(meanReward)}`}`
+    const body = full
+      ? answers.map(
+          ({ rollout, group, member, id, prompt, completion, rewards, advantage, kl, finishReason }) =>
+            `── rollout ${rollout}, group ${group}, answer ${member}, record ${id}: ${Object.entries(rewards)
+              .map(([name, value]) => `${name} ${number(value)}`)
+              .join(
+                ', ',
+              )}; advantage ${number(advantage)}, KL ${number(kl)}, ${finishReason}\n${prompt}⟦${completion}⟧`,
+        )
+      : [
+          renderTable(
+            ['rollout', 'record', 'reward', 'advantage', 'KL', 'ended', 'prompt', 'answer'],
+            answers.map(({ rollout, id, reward, advantage, kl, finishReason, prompt, completion }) => [
+              String(rollout),
+              id,
+              number(reward),
+              number(advantage),
+              number(kl),
+              finishReason,
+              short(prompt, 30),
+              short(completion, 40),
+            ]),
+          ),
+        ]
+    const file = written === undefined ? [] : [`wrote ${written.lines} lines to ${written.path}`]
+    return [title, ...(answers.length === 0 ? [] : body), ...file].join('\n')
+  },
+})

@@ -111,10 +111,9 @@ const ownHidden = ({ model, adapter }: Critic, policy: Model, inputs: BodyInputs
 }
 
 /**
- * Values of the texts up to the positions `places` of a batch: float32 [M], with a gradient.
+ * Values of the texts up to the positions `places` (int64 [M]) of a batch: float32 [M], with a gradient. `hidden` are the
+ * hidden states of the policy, [B*T,C], where they are known.
  * @param policy the model that the critic's adapter shares its base with
- * @param places int64 [M]
- * @param hidden hidden states of the policy, [B*T,C], where they are known
  * @throws ConfigError for a model without a reward head
  */
 export const criticValues = (

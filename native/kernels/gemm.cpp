@@ -19,7 +19,9 @@ constexpr int64_t group = 2;                         // slices of packed rows th
 constexpr int64_t packed_limit = int64_t(2) << 20;   // floats of packed columns
 constexpr int64_t partial_limit = int64_t(4) << 20;  // floats
 constexpr int64_t turned_columns = 16;               // a cache line of fp32
-constexpr int64_t few_rows = 16;                     // up to here, packing the weight costs more than it saves
+constexpr int64_t few_rows = 128;                    // up to here, packing the weight costs more than it saves
+constexpr int64_t fewest_rows = 16;                  // and up to here in any layout
+constexpr int64_t few_floats = int64_t(1) << 18;     // more of them would not wait in a cache for the next weight rows
 
 // Floats that fill half of the second cache. No result depends on it.
 int64_t half_cache() {
@@ -234,7 +236,8 @@ void multiply(const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
   const bool by_columns = p.frozen == nullptr && p.b.row_stride != 1 && p.b.column_stride == 1;
   const bool by_rows = p.frozen == nullptr ? p.b.row_stride == 1 || by_columns : p.frozen_transposed;
-  if (p.rows <= few_rows && !batch_invariant() && !p.add_to_out && p.a.column_stride == 1 && by_rows) {
+  const bool few = p.rows <= fewest_rows || (p.rows <= few_rows && p.rows * p.depth <= few_floats && !by_columns);
+  if (few && !batch_invariant() && !p.add_to_out && p.a.column_stride == 1 && by_rows) {
     Matrix weight = p.b;
     if (p.frozen != nullptr) weight.type = Type::float32;
     weight.row_stride = p.b.column_stride;

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path'
-import { ConfigError, importUserModule, parseJson, resolveUserModule, TunesmithError } from '../core/index.ts'
+import { ConfigError, importUserModule, parseJson, resolveUserModule, sha256, TunesmithError } from '../core/index.ts'
 import { runFiles } from '../tracking/index.ts'
 
 const listOf = (use: unknown): string[] => {
@@ -11,6 +11,17 @@ const listOf = (use: unknown): string[] => {
   const list: unknown[] = Array.isArray(use) ? use : [use]
   if (list.every((one): one is string => typeof one === 'string' && one !== '')) return list
   throw new ConfigError(`Expected names or paths of modules for \`use\`, got ${JSON.stringify(use)}.`)
+}
+
+/** Files that were imported, by the hash of their text and of their package. */
+const imported = new Map<string, string>()
+
+/** The package.json of the package that a file belongs to, as text; empty where there is none. */
+const packageOf = async (file: string): Promise<string> => {
+  for (let folder = dirname(file); ; folder = dirname(folder)) {
+    const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => undefined)
+    if (text !== undefined || folder === dirname(folder)) return text ?? ''
+  }
 }
 
 /**
@@ -22,7 +33,11 @@ export const useModules = async (use: unknown, from = process.cwd()): Promise<st
   const files = listOf(use).map((specifier) => resolveUserModule(specifier, from))
   for (const file of files) {
     try {
+      const identity = sha256(`${await packageOf(file)}\0${await readFile(file, 'utf8')}`)
+      // What another copy of the same package registers is there already, and would be refused as taken.
+      if ((imported.get(identity) ?? file) !== file) continue
       await importUserModule(file)
+      imported.set(identity, file)
     } catch (error) {
       if (error instanceof TunesmithError) throw error
       const { name, message } = error as Error

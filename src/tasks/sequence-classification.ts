@@ -242,6 +242,7 @@ export const sequenceClassification = defineTask<
       return { id, label: String(predicted).trim(), ...shares }
     throw new ConfigError(`Expected a label for \`label\`, got ${show(predicted)}.`)
   },
+  labelCounts: (records) => countValues(records.flatMap(({ labels }) => labels ?? [])),
   warnings(records, predictions, { multiLabel }) {
     const given = (labels: readonly (string | undefined)[]) => [...new Set(labels)]
     const predicted = given(predictions.map(({ label, labels }) => (multiLabel ? labels?.join(', ') : label)))

@@ -217,6 +217,8 @@ export interface TaskDefinition<
   ): { headOptions: Pick<HeadOptions, 'rewardScale'>; predictions: Prediction[] }
   /** Parses a prediction that any program made. @throws ConfigError that says what is wrong, without file and line */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
+  /** How many records, or words of them, have each label; undefined for tasks without labels. */
+  labelCounts?(records: readonly Record[]): ReadonlyMap<string, number>
   /** Sentences about predictions that show that the model learned nothing: one class for all records, empty answers … */
   warnings?(records: readonly Record[], predictions: readonly Prediction[], config: Config): string[]
   /** Simple baselines: the most frequent answer, a random one … They never look at the references of `records`. */

@@ -86,7 +86,7 @@ const planWarnings = ({
     )
   else if (validationDocuments !== undefined && validationDocuments <= 2)
     warnings.push(
-      `The validation split has ${validationDocuments} ${validationDocuments === 1 ? 'document' : 'documents'}: its loss measures ${validationDocuments === 1 ? 'that text' : 'those texts'}, not the language. Encode with a larger \`--validation\` share, or split the text into more documents.`,
+      `The validation split has ${validationDocuments} ${validationDocuments === 1 ? 'document' : 'documents'}: its loss measures ${validationDocuments === 1 ? 'that text' : 'those texts'}, not the language. Split the text into more documents, as \`corpus build --source books,document=chapter:FILE\` does; a larger \`--validation\` share helps where there are many.`,
     )
   return warnings
 }

@@ -111,7 +111,7 @@ describe('pretrain', () => {
     expect(result).toMatchObject({ reason: 'finished', steps: 30, model: join(out, 'model') })
     expect(result.metrics.perplexity).toBeCloseTo(Math.exp(result.metrics.loss), 6)
     expect(stderr).toMatch(/⟦\w+\|\[MASK\]⟧/)
-    expect(stderr).toMatch(/% of them trained, [\d.]+ % truncated/)
+    expect(stderr).toMatch(/% of them with a target of the loss, [\d.]+ % truncated/)
     expect(stderr).toMatch(/memory about .* of /)
     expect(stderr).toMatch(/step 30\/30 · loss [\d.]+ · \S+ tokens\/s · \d+ % of matmul/)
     expect(stderr).toMatch(/step 15: validation: loss [\d.]+/)

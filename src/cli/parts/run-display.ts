@@ -21,7 +21,7 @@ export const describePreFlight = (facts: PreFlight): string[] => {
   return [
     'Before the first step',
     ...facts.example.split('\n').map((line) => `  │ ${line.trim()}`),
-    `  ${formatCount(facts.parameters)} parameters; ${formatCount(facts.tokensPerStep)} tokens per step, ${share(facts.trainedShare)} of them trained, ${share(facts.truncatedShare)} truncated`,
+    `  ${formatCount(facts.parameters)} parameters; ${formatCount(facts.tokensPerStep)} tokens per step, ${share(facts.trainedShare)} of them with a target of the loss, ${share(facts.truncatedShare)} truncated`,
     `  memory about ${formatBytes(total)} (weights ${formatBytes(parameters)}, gradients ${formatBytes(gradients)}, optimizer ${formatBytes(optimizer)}, activations ${formatBytes(activations)}) of ${formatBytes(available)}`,
     ...(total > available ? ['  warning: this may not fit; micro-batches are halved when memory runs out'] : []),
     ...facts.warnings.map((warning) => `  warning: ${warning}`),

@@ -4,6 +4,7 @@ import type { HeadOptions, HeadType } from '../../models/index.ts'
 import type { TaskDefinition, TaskRecord } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { readSplits } from '../engine/data-splits.ts'
+import { labelNotes } from './label-notes.ts'
 import { type FinetuneRecipe, taskOf } from './recipe.ts'
 
 /** The data of a fine-tuning run. */
@@ -28,6 +29,7 @@ export const readFinetuneData = async (recipe: FinetuneRecipe): Promise<Finetune
   const { notes, files, ...records } = await readSplits(recipe, (path) => task.read(path, config))
   // The training records alone must have what a task needs, such as two classes.
   const trained = task.headOptions(records.train, config)
+  notes.push(...labelNotes(task.labelCounts?.(records.train) ?? new Map()))
   const headOptions = task.headOptions([...records.train, ...records.validation], config)
   const unseen = (headOptions.labels ?? []).filter((label) => !trained.labels?.includes(label))
   if (unseen.length > 0)

@@ -1,0 +1,30 @@
+// What is said of the labels of the training records before the first step, so that a misspelt label is seen before it costs a run.
+
+const shown = 20
+
+/** Labels that a person would call the same: they differ in case or in surrounding white space only. */
+const alike = (labels: readonly string[]): string[][] => {
+  const groups = new Map<string, string[]>()
+  for (const label of labels) {
+    const key = label.trim().toLowerCase()
+    groups.set(key, [...(groups.get(key) ?? []), label])
+  }
+  return [...groups.values()].filter(({ length }) => length > 1)
+}
+
+/** `Labels of the training records: positive 305, negative 295.`, the most frequent first, and a line for labels that look the same. */
+export const labelNotes = (counts: ReadonlyMap<string, number>): string[] => {
+  if (counts.size === 0) return []
+  const listed = [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, shown)
+    .map(([label, count]) => `${label} ${count}`)
+  const others = counts.size > shown ? ` and ${counts.size - shown} more` : ''
+  return [
+    `Labels of the training records: ${listed.join(', ')}${others}.`,
+    ...alike([...counts.keys()]).map(
+      (labels) =>
+        `The labels ${labels.map((label) => JSON.stringify(label)).join(' and ')} differ only in case or white space, and are different classes here. If they mean the same, spell them alike.`,
+    ),
+  ]
+}

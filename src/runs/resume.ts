@@ -2,10 +2,13 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, parseConfig, sha256, sha256File } from '../core/index.ts'
-import { checkpointFiles, runFiles } from '../tracking/index.ts'
+import { checkpointFiles, readHistory, readRunCard, runFiles } from '../tracking/index.ts'
 import { listSnapshots, type RunState } from '../training/index.ts'
 import { execute } from './engine/execute.ts'
+import { isFinished } from './engine/run-folder.ts'
+import type { RunRecipe } from './engine/run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './engine/run-listener.ts'
 import { kindOf } from './kinds.ts'
 import { readRunRecipe } from './run-recipe.ts'
@@ -13,8 +16,39 @@ import { readRunRecipe } from './run-recipe.ts'
 /** Continues a run from its newest intact checkpoint, to the same end with the same bits. */
 export const resume = async (folder: string, listener: RunListener = {}): Promise<RunResult> => {
   const recipe = await readRunRecipe(folder)
+  const finished = await finishedResult(recipe)
+  if (finished !== undefined) {
+    listener.onNote?.(`The run in ${recipe.out} has already finished: nothing is left to do.`)
+    return finished
+  }
   return execute(kindOf(recipe.command), recipe, 'resume', listener)
 }
+
+/** What a finished run gave, from its files; undefined for a run that is not, or whose recipe was changed since. */
+const finishedResult = async (recipe: RunRecipe): Promise<RunResult | undefined> => {
+  const { out } = recipe
+  const card = (await isFinished(out)) ? await readRunCard(out) : undefined
+  const { out: _, ...now } = recipe
+  if (card === undefined || !isDeepStrictEqual({ ...(card.config as object), out }, { ...asJson(now), out })) return
+  const { end, training } = await readHistory(out)
+  if (end?.reason !== 'finished') return
+  return {
+    out,
+    model: join(out, runFiles.model),
+    reason: 'finished',
+    steps: card.steps,
+    tokens: card.tokens,
+    seconds: card.wallSeconds,
+    loss: training.loss?.values.at(-1) ?? Number.NaN,
+    metrics: { ...card.results },
+    ...(card.mainMetric && { mainMetric: card.mainMetric }),
+    ...(card.references && { references: card.references }),
+    warnings: card.warnings ?? [],
+  }
+}
+
+/** As a file would give it back. */
+const asJson = (value: object): object => JSON.parse(JSON.stringify(value)) as object
 
 /** The outcome of `verifyResume`. */
 export interface ResumeProof {

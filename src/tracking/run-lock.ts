@@ -1,14 +1,34 @@
 // The lock of a run's folder, which keeps a second process from writing in it.
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rmdir } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { folderOwner, lockFolder } from '../core/index.ts'
 
-/** Locks a run's folder and returns the function that unlocks it. @throws ConfigError when a living process has the lock */
+/**
+ * Locks a run's folder and returns the function that unlocks it, and that removes the folder again if the lock made it and the run wrote
+ * nothing. @throws ConfigError when a living process has the lock
+ */
 export const lockRun = async (folder: string): Promise<() => Promise<void>> => {
-  await mkdir(folder, { recursive: true })
-  return lockFolder(
+  const made = await mkdir(folder, { recursive: true })
+  const unlock = await lockFolder(
     folder,
     (owner) => `The run in \`${folder}\` is being written by process ${owner}: wait for it, or stop it.`,
   )
+  return async () => {
+    await unlock()
+    if (made !== undefined) await removeEmpty(resolve(folder), resolve(made))
+  }
+}
+
+const isRemoved = (folder: string): Promise<boolean> =>
+  rmdir(folder).then(
+    () => true,
+    () => false,
+  )
+
+/** Removes folders from the innermost to the outermost that was made; one that is not empty stays, with those around it. */
+const removeEmpty = async (inner: string, outer: string): Promise<void> => {
+  for (let folder = inner; folder.startsWith(outer); folder = dirname(folder))
+    if (!(await isRemoved(folder))) return
 }
 
 /** The id of the living process that writes in a run's folder, if there is one. */

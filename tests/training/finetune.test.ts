@@ -161,8 +161,11 @@ describe('finetune', () => {
     const result = await finetune(recipe('lora', out, { learningRate: 1e-9, patience: 2, budget: { epochs: 50 } }))
     expect(result).toMatchObject({ reason: 'finished', steps: 3 * Math.ceil(result.steps / 3) })
     expect(result.steps).toBeLessThan(50)
-    const again = await resume(out)
-    expect(again).toMatchObject({ reason: 'finished', steps: result.steps })
+    const notes: string[] = []
+    const again = await resume(out, { onNote: (line) => notes.push(line) })
+    // Nothing is evaluated or written again.
+    expect(notes).toEqual([expect.stringMatching(/already finished/)])
+    expect(again).toEqual(result)
   })
 
   it('resumes to the bit, adapters alone in its checkpoints', async () => {

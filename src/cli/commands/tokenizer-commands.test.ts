@@ -103,6 +103,17 @@ describe('tokenizer train and tokenizer encode', () => {
     expect(train.documents + validation.documents).toBe(12)
   })
 
+  test('replace a tokenizer only where that is asked for', async () => {
+    const file = join(root, 'taken', 'tokenizer.json')
+    mkdirSync(join(root, 'taken'))
+    writeFileSync(file, '{"precious":1}')
+    const { stderr, code } = await run('train', '--out', join(root, 'taken'), join(root, 'text'))
+    expect(stderr).toMatch(/found one in .*taken\. Name another folder, or set `--overwrite`/)
+    expect([code, readFileSync(file, 'utf8')]).toEqual([2, '{"precious":1}'])
+    // Goes on, and finds no text.
+    expect((await run('train', '--out', join(root, 'taken'), '--overwrite')).stderr).toMatch(/No text was given/)
+  })
+
   test('say what is missing and touch nothing of others', async () => {
     expect((await run('train', '--out', join(root, 'x'))).stderr).toMatch(/No text was given/)
     expect((await run('train', '--out', join(root, 'x'), join(root, 'nothing.txt'))).stderr).toMatch(/nothing\.txt/)

@@ -1,7 +1,8 @@
 // `tunesmith tokenizer train`: trains a tokenizer and writes a folder that other libraries open. The work is `trainTokenizer`.
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { z } from 'zod'
-import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+import { ConfigError, exists, formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import { openTexts } from '../../corpus/index.ts'
 import {
   type TokenizerReport,
@@ -60,6 +61,7 @@ export const tokenizerTrain = defineCommand({
   options: tokenizerTrainSchema.extend({
     corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
     out: z.string().describe('folder for the tokenizer'),
+    overwrite: z.boolean().default(false).describe('replace a tokenizer that is in the folder'),
     fromCounts: z
       .array(z.string())
       .default([])
@@ -73,11 +75,15 @@ export const tokenizerTrain = defineCommand({
       .describe('threads; they do not change the result'),
   }),
   run: async (
-    { corpus, out, fromCounts, saveCounts, workers, ...options },
+    { corpus, out, overwrite, fromCounts, saveCounts, workers, ...options },
     { files },
     context,
   ): Promise<TokenizerTrainResult> => {
     const started = performance.now()
+    if (!overwrite && (await exists(join(out, 'tokenizer.json'))))
+      throw new ConfigError(
+        `Expected a folder without a tokenizer for \`--out\`, found one in ${out}. Name another folder, or set \`--overwrite\`: models and shards that were made with it would no longer fit.`,
+      )
     const { signal } = context
     const named = files ?? []
     const onlyCounts = fromCounts.length > 0 && corpus.length + named.length === 0

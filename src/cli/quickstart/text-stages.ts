@@ -50,7 +50,7 @@ export const buildText = async (
   progress.finish({ skipped: unchanged })
   progress.next()
   // Case is kept: it tells names from other words.
-  const training = { type: 'wordpiece', vocabSize, lowercase: false, corpus: [corpus], out: tokenizer }
+  const training = { type: 'wordpiece', vocabSize, lowercase: false, corpus: [corpus], out: tokenizer, overwrite: true }
   const trained = await tokenizerTrain.run(
     parseConfig(tokenizerTrain.options, training, 'tokenizer train'),
     { files: [] },

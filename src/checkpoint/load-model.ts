@@ -237,8 +237,15 @@ const listed = (names: readonly string[]): string =>
   names.length > 12 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ')
 
 /** The report as sentences; none if nothing was unusual. */
-export const describeModelLoad = ({ newHead, unused, notes }: ModelLoadReport): string[] => [
-  ...(newHead.length > 0 ? [`The head is new and randomly initialised: ${listed(newHead)}. Train it before use.`] : []),
+export const describeModelLoad = (
+  { newHead, unused, notes }: ModelLoadReport,
+  { forTraining = false }: { forTraining?: boolean } = {},
+): string[] => [
+  ...(newHead.length > 0
+    ? [
+        `The head is new and randomly initialised: ${listed(newHead)}. ${forTraining ? 'This run trains it.' : 'Train it before use.'}`,
+      ]
+    : []),
   ...(unused.length > 0 && newHead.length > 0 ? [`Not used by this head: ${listed(unused)}.`] : []),
   ...notes,
 ]

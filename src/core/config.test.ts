@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { parseConfig } from './config.ts'
@@ -95,4 +96,10 @@ describe('parseConfig', () => {
   it('keeps messages short for huge values', () => {
     expect(faults({ vocabSize: 'x'.repeat(1_000_000), model: { type: 'bert' } })[0].length).toBeLessThan(200)
   })
+})
+
+it('a ConfigError that nobody catches shows its faults once', () => {
+  const shown = inspect(new ConfigError(['one fault', 'another fault']))
+  expect(shown.match(/one fault/g)).toHaveLength(1)
+  expect(new ConfigError('one fault').faults).toEqual(['one fault'])
 })

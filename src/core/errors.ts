@@ -9,11 +9,16 @@ export class TunesmithError extends Error {
 /** A wrong option or recipe. All faults found are reported at once. */
 export class ConfigError extends TunesmithError {
   override name = 'ConfigError'
-  readonly faults: readonly string[]
+  readonly #faults: readonly string[]
   constructor(faults: readonly string[] | string) {
     const list = typeof faults === 'string' ? [faults] : faults
     super(list.length === 1 ? list[0] : `${list.length} faults:\n${list.map((fault) => `  - ${fault}`).join('\n')}`)
-    this.faults = list
+    this.#faults = list
+  }
+
+  /** Each fault by itself. A getter, because Node prints the fields of an uncaught error below its message, which has them all. */
+  get faults(): readonly string[] {
+    return this.#faults
   }
 }
 

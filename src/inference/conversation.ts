@@ -117,7 +117,10 @@ export class Conversation {
    * Replies to the last message and streams the text to `onText`. A reply that is stopped by the signal is kept as far as it got.
    * @throws ConfigError when the last message is not the user's, or is too long
    */
-  async answer(onText: (text: string) => void, signal: AbortSignal): Promise<ChatAnswer> {
+  async answer(
+    onText: (text: string) => void = () => {},
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<ChatAnswer> {
     const last = this.#messages.at(-1)
     if (last?.role !== 'user') throw new ConfigError('A reply needs a message of the user: add one first.')
     const from = this.#from

@@ -44,16 +44,34 @@ export interface CallOptions {
 }
 
 /** The class of a text. */
-export interface Classification {
-  /** The most likely class; undefined for a multi-label or regression model. */
-  label?: string
-  /** The labels of a multi-label model. */
-  labels?: string[]
-  /** The number that a regression model predicts. */
-  value?: number
+export interface SingleLabel {
+  /** The most likely class. */
+  label: string
   /** Probability of each label. */
-  probabilities?: { [label: string]: number }
+  probabilities: { [label: string]: number }
+  labels?: undefined
+  value?: undefined
 }
+
+/** The labels of a text, from a multi-label model. */
+export interface MultiLabel {
+  labels: string[]
+  /** Probability of each label. */
+  probabilities: { [label: string]: number }
+  label?: undefined
+  value?: undefined
+}
+
+/** The number that a regression model predicts for a text. */
+export interface PredictedValue {
+  value: number
+  label?: undefined
+  labels?: undefined
+  probabilities?: undefined
+}
+
+/** What a classification head says of a text; `label !== undefined` tells a class from the others. */
+export type Classification = SingleLabel | MultiLabel | PredictedValue
 
 /** A span of a text with its type, such as a person's name. */
 export interface Entity {
@@ -88,7 +106,8 @@ const forOneOrMany = async <Input, Output>(
 
 const classificationOf = ({ prediction }: TaskTextPrediction): Classification => {
   const { id: _, ...fields } = prediction
-  return fields as Classification
+  // The registry gives every task as one type, without its own predictions.
+  return fields as unknown as Classification
 }
 
 /** Words of a tagged text as entities with character offsets. */

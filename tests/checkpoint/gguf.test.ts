@@ -357,12 +357,20 @@ describe('models', () => {
 
 describe('pickle', () => {
   it.each([
-    ['pytorch_model.bin', Buffer.from('anything')],
-    ['model.PT', Buffer.alloc(0)],
+    ['pytorch_model.bin', Buffer.from([0x80, 4, 0x7d, 0x71])],
     ['weights', Buffer.from([0x50, 0x4b, 3, 4, 0, 0])],
     ['old', Buffer.from([0x80, 2, 0x7d, 0x71])],
   ])('%s is refused with the line that converts it', async (name, bytes) => {
     await expect(refusePickle(place(bytes, name))).rejects.toThrow(/safe_serialization=True/)
+  })
+
+  it.each([
+    ['stories.bin', Buffer.from([0x40, 0, 0, 0, 0xac])],
+    ['model.PT', Buffer.alloc(0)],
+  ])('%s, which is none, is refused as another format', async (name, bytes) => {
+    const refused = refusePickle(place(bytes, name))
+    await expect(refused).rejects.toThrow(/in a format that Tunesmith does not read/)
+    await expect(refused).rejects.not.toThrow(/pickle/)
   })
 
   it('accepts other files', async () => {

@@ -80,7 +80,7 @@ export const openAdaptedBase = async (
     encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }).ids,
   })
   if (!randomInit) expectHeadStored(applied, report.newHead)
-  const notes = describeModelLoad(report)
+  const notes = describeModelLoad(report, { forTraining: true })
   if (quantised)
     notes.push(
       `The matrices of ${recipe.base} are quantised to ${frozenWeights}; the adapter also fits it unquantised.`,

@@ -19,7 +19,7 @@ export interface CommonRecipe extends TrainingSettings {
   command: string
   out: string
   device: string
-  pricePerHour?: number
+  pricePerHour?: number | undefined
 }
 
 /** A checked recipe of any kind. */

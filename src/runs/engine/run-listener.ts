@@ -32,7 +32,7 @@ export interface RunResult {
   /** Metrics of the finished model if it was evaluated, else of the last evaluation during training. */
   metrics: Record<string, number>
   /** The metric that tells the model from the references. */
-  mainMetric?: string
+  mainMetric?: string | undefined
   /** Scores of predictions that take no training, on the same records: `majority class`, `untrained base` … */
   references?: { name: string; metrics: Record<string, number> }[]
   /** Sentences about results that show that the model learned little; empty for a run that looks sound. */

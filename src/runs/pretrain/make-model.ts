@@ -43,7 +43,7 @@ const loadBase = async ({ base = '', model, outputBias, seed }: PretrainRecipe, 
       'Expected `base` or a new `model`, got both. The base has its own architecture; only `model.config` may change it.',
     )
   const opened = await loadModelWithReport(base, { head, config: model.config, dtype: 'float32', seed })
-  return { model: opened.model, notes: describeModelLoad(opened.report) }
+  return { model: opened.model, notes: describeModelLoad(opened.report, { forTraining: true }) }
 }
 
 /** @throws ConfigError for a model that cannot fit in this machine's memory, before anything is allocated */

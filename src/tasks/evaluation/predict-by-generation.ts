@@ -126,7 +126,9 @@ export const predictByGeneration = async <
   let done = 0
   const progress = (steps: number) => {
     done += steps
-    options.onProgress?.({ examples: done, of: records.length + answered.length })
+    // A record is done when its reference is scored and its answer, if it gets one, is generated.
+    const share = done / (records.length + answered.length)
+    options.onProgress?.({ examples: Math.floor(share * records.length), of: records.length })
   }
   const { losses, truncated, tokens, examples } = await lossesOf(model, prepared, records, options, progress)
   const answers = await answersOf(model, tokenizer, prepared.generation, answered, options, progress)

@@ -27,8 +27,7 @@ const isRemoved = (folder: string): Promise<boolean> =>
 
 /** Removes folders from the innermost to the outermost that was made; one that is not empty stays, with those around it. */
 const removeEmpty = async (inner: string, outer: string): Promise<void> => {
-  for (let folder = inner; folder.startsWith(outer); folder = dirname(folder))
-    if (!(await isRemoved(folder))) return
+  for (let folder = inner; folder.startsWith(outer); folder = dirname(folder)) if (!(await isRemoved(folder))) return
 }
 
 /** The id of the living process that writes in a run's folder, if there is one. */

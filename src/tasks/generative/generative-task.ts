@@ -201,7 +201,9 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
       'If its end token is new to the base and the variant freezes the embeddings, as lora does, the model cannot learn it: choose a `template` with a token that the base knows, or the variant full.'
     if (answered.every(({ answer }) => answer === '')) return [`Every generated answer is empty. ${remedy}`]
     const cut = answered.filter(({ ended }) => ended === false).length
-    return cut < answered.length ? [] : [`No generated answer ends by itself: each is cut at \`maxNewTokens\`. ${remedy}`]
+    return cut < answered.length
+      ? []
+      : [`No generated answer ends by itself: each is cut at \`maxNewTokens\`. ${remedy}`]
   },
   score(records, predictions, { metrics, stemming }) {
     for (const { references, file, line } of records)

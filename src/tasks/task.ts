@@ -18,6 +18,8 @@ export interface TaskRecord {
   file: string
   /** 1-based; undefined for formats without lines. */
   line: number | undefined
+  /** Records of one group, such as pairs of the answers to one prompt, stay together when data is split. */
+  group?: string
 }
 
 /** The records of a path. */

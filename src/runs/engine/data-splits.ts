@@ -23,7 +23,7 @@ export const shuffledExamples = <Example extends Pick<TaskExample, 'truncatedTok
 
 /** The hash of a record's content, wherever the record is. */
 const hashOf = (record: TaskRecord): string => {
-  const { id: _, file: __, line: ___, ...content } = record
+  const { id: _, file: __, line: ___, group: ____, ...content } = record
   return sha256(JSON.stringify(content))
 }
 
@@ -38,7 +38,8 @@ const countShared = (train: readonly TaskRecord[], validation: readonly TaskReco
 }
 
 /**
- * Splits records by the hash of their content, so that copies fall into the same part and their order does not matter.
+ * Splits records by the hash of their content, so that copies fall into the same part and their order does not matter; records of a
+ * group by that of the group.
  * @throws DataError when a part is empty
  */
 export const splitRecords = <Record extends TaskRecord>(
@@ -48,7 +49,8 @@ export const splitRecords = <Record extends TaskRecord>(
   const train: Record[] = []
   const validation: Record[] = []
   for (const record of records) {
-    const hash = Number.parseInt(hashOf(record).slice(0, 8), 16) / 2 ** 32
+    const key = record.group === undefined ? hashOf(record) : sha256(record.group)
+    const hash = Number.parseInt(key.slice(0, 8), 16) / 2 ** 32
     ;(hash < share ? validation : train).push(record)
   }
   if (validation.length === 0 || train.length === 0)

@@ -14,7 +14,7 @@ import {
 } from './comparison-forms.ts'
 import type { ComparisonRecord, MoreFields, PreferenceRecord } from './records.ts'
 import { expectFewSkipped, settle, siftComparison, withoutContradictions } from './sift.ts'
-import { otherFields, type Sifted } from './texts.ts'
+import { keyOf, otherFields, type Sifted } from './texts.ts'
 
 /** Settings of `readComparisons`. */
 export interface ComparisonSettings extends RecordSettings, ComparisonColumns {
@@ -100,7 +100,7 @@ export const pairsOf = (
   const ordered = two.filter(({ better, worse }) => better.score > worse.score)
   return ordered.map(({ better, worse }, i) => ({
     ...rest,
-    id: ordered.length === 1 ? id : `${id}.${i}`,
+    ...(ordered.length === 1 ? { id } : { id: `${id}.${i}`, group: keyOf(prompt) }),
     prompt,
     chosen: better.completion,
     rejected: worse.completion,

@@ -13,7 +13,7 @@ import { comparisonFormOf } from './comparison-forms.ts'
 import { type ComparisonSettings, comparisonsIn } from './read-comparisons.ts'
 import type { PromptText, RatingRecord } from './records.ts'
 import { expectFewSkipped, settle, siftComparison } from './sift.ts'
-import { alike, checkPrompt, drop, isEmpty, otherFields, type Sifted, textOrTurns } from './texts.ts'
+import { alike, checkPrompt, drop, isEmpty, keyOf, otherFields, type Sifted, textOrTurns } from './texts.ts'
 
 /** Settings of `readRatings`. */
 export interface RatingSettings extends ComparisonSettings {
@@ -26,6 +26,8 @@ export interface Rated {
   prompt: PromptText
   completion: PromptText
   good: boolean
+  /** Of compared answers: those of one prompt stay together when data is split. */
+  group?: string
 }
 
 /** The prompt and the answer of a row with messages, or with a prompt and a completion. */
@@ -73,7 +75,8 @@ export const ratingsIn = (row: DataRow, settings: RatingSettings): Sifted<Rated>
         if (!('value' in one)) return [one]
         const { prompt, answers } = one.value
         const best = Math.max(...answers.map(({ score }) => score))
-        return answers.map(({ completion, score }) => ({ value: { prompt, completion, good: score === best } }))
+        const group = keyOf(prompt)
+        return answers.map(({ completion, score }) => ({ value: { prompt, completion, good: score === best, group } }))
       })
   const good = flagOf(values[settings.label])
   if (good === undefined)
@@ -99,7 +102,7 @@ export const readRatings = async (
   const { prompt, messages, completion, label, chosen, rejected, margin, answers } = settings
   const known = new Set([...prompt, ...messages, ...completion, ...answers, label, chosen, rejected, margin, 'system'])
   const dropped = new FaultCounter('skip')
-  const data = await readSeveral<Omit<RatingRecord, keyof TaskRecord>>(
+  const data = await readSeveral<Omit<RatingRecord, Exclude<keyof TaskRecord, 'group'>>>(
     path,
     settings,
     {

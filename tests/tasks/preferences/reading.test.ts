@@ -4,6 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
+import { splitRecords } from '../../../src/runs/engine/data-splits.ts'
 import {
   preferenceSchema,
   promptSchema,
@@ -110,6 +111,26 @@ describe('preference pairs', () => {
       [-2, -1],
       [1, 5, 3],
     ])
+  })
+
+  it('of one list of answers stay together when data is split, as ratings of compared answers do', async () => {
+    const rows = Array.from({ length: 30 }, (_, i) => ({
+      prompt: `p ${i}`,
+      answers: ['a', 'b', 'c'],
+      scores: [1, 2, 3],
+    }))
+    const ratings = await readRatings(written(...rows), ratingSchema.parse({}))
+    const { records } = await preferences(rows)
+    expect([records.length, ratings.records.length]).toEqual([90, 90])
+    for (const all of [records, ratings.records]) {
+      const { train, validation } = splitRecords(
+        all as { id: string; file: string; line: number; prompt: string }[],
+        0.4,
+      )
+      const trained = new Set(train.map(({ prompt }) => prompt))
+      expect(validation.length).toBeGreaterThan(5)
+      expect(validation.filter(({ prompt }) => trained.has(prompt))).toEqual([])
+    }
   })
 
   it('come from trees, between replies of the assistant to one message', async () => {

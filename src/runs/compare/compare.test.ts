@@ -27,6 +27,24 @@ it.each([
   expect(runs.map(({ value }) => value)).toEqual(bestFirst)
 })
 
+it('says whose records a reference is of, where runs of a task were scored on different ones', async () => {
+  const folders = ['a', 'b'].map((name, i) => {
+    const folder = runWith('regression', 'spearman', 0.4 + i / 10)
+    const metrics = { spearman: { value: 0.4, low: 0.3, high: 0.5 } }
+    const records = { count: 10 + i, sha256: name }
+    const references = [{ name: 'mean', metrics }]
+    const evaluation = { mainMetric: 'spearman', metrics, records, references }
+    writeFileSync(join(folder, 'model', 'evaluation.json'), JSON.stringify(evaluation))
+    return folder
+  })
+  const { references } = await compareRuns(folders)
+  expect(references.map(({ name }) => name)).toEqual([
+    'mean (records of regression-spearman-0.4)',
+    'mean (records of regression-spearman-0.5)',
+  ])
+  expect((await compareRuns(folders.slice(0, 1))).references.map(({ name }) => name)).toEqual(['mean'])
+})
+
 it.each([
   ['{ "command": "fine', /run\.json: Expected JSON, got .* The file is damaged/],
   ['[]', /run\.json: Expected the recipe of a run, got \[\]/],

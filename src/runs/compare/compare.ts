@@ -256,7 +256,9 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
   const warnings = warningsOf(groups)
   const [references, samples]: [ComparedReference[], ComparedSample[]] = [[], []]
   for (const group of groups.values()) {
-    references.push(...referencesOf(group))
+    const elsewhere = [...groups.values()].some((other) => other !== group && other[0].row.task === group[0].row.task)
+    const whose = elsewhere ? ` (records of ${group.map(({ row }) => row.name).join(', ')})` : ''
+    references.push(...referencesOf(group).map((reference) => ({ ...reference, name: `${reference.name}${whose}` })))
     samples.push(...(await samplesOf(group)))
     const [best] = group
     if (group.length < 2) continue

@@ -80,7 +80,7 @@ export const sweep = defineCommand({
       },
     )
   },
-  render({ out, reason, metric, settings, runs }) {
+  render({ out, reason, metric, settings, runs, clear }) {
     const axes = Object.keys(runs[0].over).filter((axis) => axis !== 'seed')
     const several = settings.some(({ runs: own }) => own.length > 1)
     const head = [...axes, metric ?? 'score', ...(several ? ['spread', 'lowest', 'highest'] : []), 'runs', 'time']
@@ -97,7 +97,14 @@ export const sweep = defineCommand({
       ...(settings.length > 0 ? [renderTable(head, rows)] : []),
       ...failed.map(({ name, message }) => `${name} failed: ${message}`),
       ...(settings.length > 0 && axes.length > 0
-        ? [`Best: ${axes.map((axis) => `${axis} ${String(settings[0].over[axis])}`).join(', ')}`]
+        ? [
+            `Best: ${axes.map((axis) => `${axis} ${String(settings[0].over[axis])}`).join(', ')}`,
+            ...(clear === false
+              ? [
+                  `No clear difference from the next: ${several ? 'the scores of their seeds' : 'their confidence intervals'} overlap. More seeds or validation records may tell.`,
+                ]
+              : []),
+          ]
         : []),
       reason === 'interrupted'
         ? `Stopped with ${left.length} of ${runs.length} runs left. Run the same command again to continue.`

@@ -22,10 +22,11 @@ export interface SweepSetting {
 }
 
 /** The main metric of a finished run, and its value. */
-const resultOf = async (folder: string): Promise<{ metric: string; value: number } | undefined> => {
+const resultOf = async (
+  folder: string,
+): Promise<{ metric: string; value: number; low?: number; high?: number } | undefined> => {
   const evaluation = await readEvaluation(join(folder, runFiles.model))
-  if (evaluation !== undefined)
-    return { metric: evaluation.mainMetric, value: evaluation.metrics[evaluation.mainMetric].value }
+  if (evaluation !== undefined) return { metric: evaluation.mainMetric, ...evaluation.metrics[evaluation.mainMetric] }
   const { results = {} } = (await readRunCard(folder)) ?? {}
   const { keep } = await readRunRecipe(folder)
   const metric = keep.best ?? Object.keys(results)[0]
@@ -35,8 +36,9 @@ const resultOf = async (folder: string): Promise<{ metric: string; value: number
 /** Fills in the values of finished runs, and groups those that differ in their seeds alone. */
 export const summarize = async (
   runs: SweptRun[],
-): Promise<{ metric: string | undefined; settings: SweepSetting[] }> => {
+): Promise<{ metric: string | undefined; settings: SweepSetting[]; clear?: boolean }> => {
   let metric: string | undefined
+  const intervals = new Map<string, { low: number; high: number }>()
   const groups = new Map<string, { over: Record<string, unknown>; runs: SweptRun[] }>()
   for (const run of runs) {
     if (run.status !== 'finished') continue
@@ -45,6 +47,8 @@ export const summarize = async (
     metric ??= result.metric
     if (result.metric !== metric) continue
     run.value = result.value
+    const { low = Number.NaN, high = Number.NaN } = result
+    intervals.set(run.name, { low, high })
     run.seconds = (await readRunCard(run.folder))?.wallSeconds ?? 0
     const { seed: _, ...over } = run.over
     const key = JSON.stringify(over)
@@ -68,7 +72,26 @@ export const summarize = async (
   })
   const sign = metric !== undefined && isLowerBetter(metric) ? -1 : 1
   const rank = ({ mean }: SweepSetting) => (Number.isNaN(mean) ? Number.NEGATIVE_INFINITY : sign * mean)
-  return { metric, settings: settings.sort((a, b) => rank(b) - rank(a)) }
+  settings.sort((a, b) => rank(b) - rank(a))
+  const clear = isClear(settings, intervals)
+  return { metric, settings, ...(clear === undefined ? {} : { clear }) }
+}
+
+/**
+ * Whether the best setting stands out from the second: the ranges of their seeds do not overlap, or, with one seed each, the confidence
+ * intervals of their scores. Undefined where neither is known.
+ */
+const isClear = (
+  [best, second]: readonly SweepSetting[],
+  intervals: ReadonlyMap<string, { low: number; high: number }>,
+): boolean | undefined => {
+  if (best === undefined || second === undefined) return undefined
+  const ranges = [best, second].map((setting) =>
+    best.runs.length > 1 && second.runs.length > 1 ? setting : intervals.get(setting.runs[0]),
+  )
+  const [a, b] = ranges
+  if (a === undefined || b === undefined || ![a.low, a.high, b.low, b.high].every(Number.isFinite)) return undefined
+  return a.low > b.high || b.low > a.high
 }
 
 const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

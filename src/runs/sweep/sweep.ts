@@ -53,6 +53,8 @@ export interface SweepResult {
   metric: string | undefined
   /** Runs grouped by everything but the seed, the best first. */
   settings: SweepSetting[]
+  /** Whether the best setting stands out from the second; undefined where that is not known. */
+  clear?: boolean
   runs: SweptRun[]
 }
 

@@ -155,12 +155,17 @@ export const recipeTypes = () => {
   const [config] = pretrain.parts
   const [task, variant] = finetune.parts
   const [alignment] = align.parts
-  // Objectives with one schema are one member of the union, which would be too large for the compiler otherwise.
-  const sharing = alignObjectives().filter(
-    ({ config }, _, all) => all.filter((one) => one.config === config).length > 2,
-  )
-  const shared = new Set(sharing.map(({ type }) => type))
-  const ownSettings = Object.fromEntries(Object.entries(alignment.schemas).filter(([type]) => !shared.has(type)))
+  // Objectives of one family are one member of the union: it is multiplied by the variants, and the compiler has limits.
+  const families = new Map()
+  for (const { type, data, config: own } of alignObjectives()) {
+    const key = data === 'prompts' ? own : data
+    families.set(key, [...(families.get(key) ?? []), type])
+  }
+  const familyNames = [...families.values()].map((types) => ({
+    types,
+    name: `${pascal(types[0])}Settings`,
+    schema: z.object(Object.assign({}, ...types.map((type) => alignment.schemas[type].shape).reverse())),
+  }))
   const { model, objective } = pretrain.schema.shape
   const modelShape = search(model, ({ def }) => def.shape)
   const presets = Object.values(models).map(
@@ -310,24 +315,25 @@ export type AlignInput = AlignSettings &
 `,
     ],
     'align-objectives.ts': [
-      byChoice('AlignObjectiveSettings', 'Settings of `settings`, by `objective` of an alignment.', ownSettings),
-      settings(
-        'RewardAlgorithmSettings',
-        'Settings of `settings` for every reinforcement learning algorithm.',
-        alignment.schemas[sharing[0].type],
+      ...familyNames.map(({ types, name, schema }) =>
+        settings(
+          name,
+          `Settings of \`settings\` with the objectives ${types.join(', ')}; each has some of them.`,
+          schema,
+        ),
       ),
       `/** An objective of alignment with its settings. */
-export type AlignObjectiveChoice = {
-  [Objective in keyof AlignObjectiveSettings]: {
+export type AlignObjectiveChoice =
+${familyNames
+  .map(
+    ({ types, name }) => `  | {
 ${indent(
-  indent(`${docOf(align.schema.shape.objective)}objective: Objective
-${docOf(align.schema.shape.settings)}settings?: AlignObjectiveSettings[Objective]`),
+  indent(`${docOf(align.schema.shape.objective)}objective: ${unionOf(types.map(text))}
+${docOf(align.schema.shape.settings)}settings?: ${name}`),
 )}
-  }
-}[keyof AlignObjectiveSettings] | {
-${indent(`${docOf(align.schema.shape.objective)}objective: ${unionOf(sharing.map(({ type }) => text(type)))}
-${docOf(align.schema.shape.settings)}settings?: RewardAlgorithmSettings`)}
-}
+    }`,
+  )
+  .join('\n')}
 `,
     ],
     'index.ts': [

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readRecipeFile } from '../src/cli/recipe-file.ts'
 import { isValidationDocument } from '../src/data/index.ts'
 import {
+  type AlignInput,
+  align,
   type FinetuneInput,
   finetune,
   openSpecialists,
@@ -145,9 +147,51 @@ const writing: Record<string, { variable: string; file: string; content: string;
   },
 }
 
+const chats = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({
+    prompt: [{ role: 'user', content: sentences[i % 20] }],
+    chosen: [{ role: 'assistant', content: `${sentences[(i + 3) % 20].slice(0, 8)} ${i}` }],
+    rejected: [{ role: 'assistant', content: `${sentences[(i + 7) % 20].slice(0, 8)} ${i}` }],
+  }))
+const linesOf = (list: readonly object[]) => list.map((row) => `${JSON.stringify(row)}\n`).join('')
+
+/** Recipes of alignment, with the variables that name their data, and the data. */
+const aligning: Record<string, { variable: string; content: string }> = {
+  'dpo-chat.ts': { variable: 'PREFERENCES', content: linesOf(chats(12)) },
+  'kto-ratings.ts': {
+    variable: 'RATINGS',
+    content: linesOf(
+      chats(12).map(({ prompt, chosen }, i) => ({ messages: [...prompt, ...chosen], label: i % 2 === 0 })),
+    ),
+  },
+  'ppo-sentiment.ts': { variable: 'REVIEWS', content: linesOf(sentences.map((text) => ({ text }))) },
+}
+
+/** What alignment is run with instead of its real sizes, and for two steps. */
+const tinyAlignment = (out: string): Partial<AlignInput> => ({
+  out,
+  validationShare: 0.3,
+  maxLength: undefined,
+  batch: { sequences: 2 },
+  budget: { steps: 2 },
+  evaluate: { steps: 2 },
+  answers: { validation: 2, samples: 1, maxNewTokens: 4 },
+  checkpoint: {},
+  untrainedBaseline: false,
+})
+
 describe('recipes', () => {
   it('are all run here', () => {
-    const names = [...Object.keys(pretraining), ...Object.keys(finetuning), ...Object.keys(writing), manyAdapters]
+    const names = [
+      ...Object.keys(pretraining),
+      ...Object.keys(finetuning),
+      ...Object.keys(writing),
+      ...Object.keys(aligning),
+      manyAdapters,
+      'reward-model.ts',
+      'grpo-arithmetic.ts',
+      'rlhf.ts',
+    ]
     expect(readdirSync(folder).sort()).toEqual(names.sort())
   })
 
@@ -247,4 +291,106 @@ describe('recipes', () => {
       vi.unstubAllEnvs()
     },
   )
+
+  // Their base is what gpt-from-scratch.ts made above, and the judge what bert-sst2.ts made.
+  it.each(Object.entries(aligning))('%s aligns a model', async (name, { variable, content }) => {
+    const data = join(bytes.path, `${variable}.jsonl`)
+    writeFileSync(data, content)
+    vi.stubEnv(variable, data)
+    vi.stubEnv('BASE', join(bytes.path, 'gpt'))
+    vi.stubEnv('OUT', join(bytes.path, `run-of-${name}`))
+    vi.stubEnv('JUDGE', join(pieces.path, 'run-of-bert-sst2.ts'))
+    const { command, ...recipe } = (await readRecipeFile(join(folder, name))) as unknown as AlignInput & {
+      command: string
+    }
+    expect(command).toBe('align')
+    const out = join(bytes.path, `run-of-${name}`)
+    const rollout = recipe.rollout === undefined ? {} : { rollout: { prompts: 2, maxNewTokens: 4 } }
+    const result = await align({ ...recipe, ...tinyAlignment(out), ...rollout } as AlignInput)
+    expect(result).toMatchObject({ reason: 'finished', steps: 2 })
+    expect(Object.values(result.metrics).every(Number.isFinite)).toBe(true)
+    vi.unstubAllEnvs()
+  })
+
+  it('reward-model.ts trains a judge', async () => {
+    const data = join(bytes.path, 'dialogues.jsonl')
+    const dialogue = (text: string, i: number) => `\n\nHuman: who ${i}?\n\nAssistant: ${text.slice(0, 12)} ${i}`
+    const rows = sentences.map((text, i) => ({
+      chosen: dialogue(text, i),
+      rejected: dialogue(sentences[(i + 1) % 20], i),
+    }))
+    writeFileSync(data, linesOf(rows))
+    vi.stubEnv('HH_RLHF', data)
+    vi.stubEnv('BASE', join(bytes.path, 'gpt'))
+    const recipe = (await readRecipeFile(join(folder, 'reward-model.ts'))) as unknown as FinetuneInput
+    const result = await finetune({
+      ...recipe,
+      out: join(bytes.path, 'run-of-reward-model'),
+      validationShare: 0.3,
+      maxLength: 128,
+      batch: { sequences: 2 },
+      budget: { steps: 2 },
+      evaluate: { steps: 2 },
+      checkpoint: {},
+    })
+    expect(result.metrics.accuracy).toBeGreaterThanOrEqual(0)
+    vi.unstubAllEnvs()
+  })
+
+  it('grpo-arithmetic.ts pretrains a model that adds, and rewards it', async () => {
+    const path = join(bytes.path, 'arithmetic')
+    vi.stubEnv('ARITHMETIC', path)
+    vi.stubEnv('EQUATIONS', '60')
+    vi.stubEnv('STAGE', 'pretrain')
+    const first = (await readRecipeFile(join(folder, 'grpo-arithmetic.ts'))) as unknown as PretrainInput
+    await pretrain({ ...first, batch: { sequences: 2 }, budget: { steps: 2 }, evaluate: {} } as PretrainInput)
+    vi.stubEnv('STAGE', 'grpo')
+    // The same file read again: modules are read once.
+    const second = (await readRecipeFile(join(folder, 'grpo-arithmetic.ts'))) as unknown as AlignInput
+    const { base, data, rewards } = second
+    expect([base, data, rewards]).toEqual([`${path}/base`, `${path}/problems.jsonl`, ['numeric-match']])
+    const small = { ...tinyAlignment(`${path}/grpo`), rollout: { prompts: 2, answers: 2, maxNewTokens: 3 } }
+    const result = await align({ ...second, ...small } as AlignInput)
+    expect(result.metrics.reward).toBeGreaterThanOrEqual(0)
+    vi.unstubAllEnvs()
+  })
+
+  it('rlhf.ts fine-tunes, trains a judge and reinforces', async () => {
+    const out = join(bytes.path, 'rlhf')
+    const conversations = chats(12).map(({ prompt, chosen }) => ({ messages: [...prompt, ...chosen] }))
+    for (const [variable, list] of Object.entries({ CONVERSATIONS: conversations, COMPARISONS: chats(12) })) {
+      const path = join(bytes.path, `${variable}.jsonl`)
+      writeFileSync(path, linesOf(list))
+      vi.stubEnv(variable, path)
+    }
+    vi.stubEnv('OUT', out)
+    vi.stubEnv('BASE', join(bytes.path, 'gpt'))
+    const steps = { batch: { sequences: 2 }, budget: { steps: 1 }, evaluate: { steps: 1 }, checkpoint: {} }
+    const read = async (stage: string) => {
+      vi.stubEnv('STAGE', stage)
+      return (await readRecipeFile(join(folder, 'rlhf.ts'))) as Record<string, unknown>
+    }
+    const sft = await read('sft')
+    await finetune({
+      ...sft,
+      ...steps,
+      settings: { ...(sft.settings as object), template: 'plain', maxNewTokens: 4 },
+      maxLength: 128,
+      validationShare: 0.3,
+      answers: { duringTraining: 0, atEnd: 1, samples: 1 },
+    } as unknown as FinetuneInput)
+    await finetune({
+      ...(await read('reward')),
+      ...steps,
+      maxLength: 128,
+      validationShare: 0.3,
+    } as unknown as FinetuneInput)
+    const result = await align({
+      ...(await read('ppo')),
+      ...tinyAlignment(join(out, 'ppo')),
+      rollout: { prompts: 2, maxNewTokens: 4 },
+    } as unknown as AlignInput)
+    expect(Number.isFinite(result.metrics.reward)).toBe(true)
+    vi.unstubAllEnvs()
+  })
 })

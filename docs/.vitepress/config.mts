@@ -35,6 +35,7 @@ export default defineConfig({
           page('Models', '/models'),
           page('Pretraining', '/pretraining'),
           page('Fine-tuning', '/fine-tuning'),
+          page('Alignment', '/alignment'),
           page('Inference and evaluation', '/inference'),
           page('Recipes', '/recipes'),
           page('The run folder', '/run-folder'),

@@ -50,6 +50,8 @@ const writeData = (folder: string): void => {
     ],
   }))
   writeFileSync(join(folder, 'pairs.jsonl'), pairs.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const problems = rows.map((_, i) => ({ question: `What is ${i} + 1?`, answer: `#### ${i + 1}` }))
+  writeFileSync(join(folder, 'problems.jsonl'), problems.map((row) => `${JSON.stringify(row)}\n`).join(''))
   mkdirSync(join(folder, 'books'))
   const books = join(root, 'quickstart/data/books')
   for (const name of readdirSync(books)

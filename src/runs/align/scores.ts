@@ -61,7 +61,10 @@ export const pairScores: AlignmentScores<PreferenceRecord> = {
     const margin = ({ chosen, rejected }: (typeof sides)[number]) => ratioOf(chosen) - ratioOf(rejected)
     return meansOf(
       {
-        accuracy: each((pair) => (Number.isNaN(margin(pair)) ? Number.NaN : half(margin(pair)))),
+        // Without the base, the likelihood per token stands for the implicit reward.
+        accuracy: each((pair) =>
+          half(Number.isNaN(margin(pair)) ? perToken(pair.chosen) - perToken(pair.rejected) : margin(pair)),
+        ),
         margin: each(margin),
         likelihoodAccuracy: each(({ chosen, rejected }) => half(perToken(chosen) - perToken(rejected))),
         chosenRatio: each(({ chosen }) => ratioOf(chosen)),
@@ -78,13 +81,22 @@ export const ratingScores: AlignmentScores<RatingRecord> = {
   mainMetric: 'auc',
   score(records, predictions) {
     const ratios = predictions.map(({ completions: [one] }) => ratioOf(one))
+    // Without the base, the likelihood per token stands for the implicit reward.
+    const rewards = predictions.map(({ completions: [one] }, i) =>
+      Number.isNaN(ratios[i]) ? perToken(one) : ratios[i],
+    )
     const of = (good: boolean) => ratios.map((ratio, i) => (records[i].good === good ? ratio : Number.NaN))
     const means = meansOf({ goodRatio: of(true), badRatio: of(false) }, records.length)
     return {
       ...means,
       scores: (counts) => {
         const found = means.scores(counts)
-        return { ...found, auc: areaUnderCurve(ratios, records, counts), margin: found.goodRatio - found.badRatio }
+        const margin = found.goodRatio - found.badRatio
+        return {
+          ...found,
+          auc: areaUnderCurve(rewards, records, counts),
+          ...(Number.isNaN(margin) ? {} : { margin }),
+        }
       },
     }
   },

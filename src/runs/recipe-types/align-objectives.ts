@@ -1,424 +1,166 @@
 // Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
 
-/** Settings of `settings`, by `objective` of an alignment. */
-export interface AlignObjectiveSettings {
-  dpo: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Share of pairs whose labels are taken to be wrong (conservative DPO). Default: `0`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  'robust-dpo': {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Share of pairs whose labels are taken to be wrong. Default: `0.1`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  'dpo-norm': {
-    /** Strength of the penalty for leaving the reference model. Default: `5`. */
-    beta?: number
-    /** Share of pairs whose labels are taken to be wrong (conservative DPO). Default: `0`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  ipo: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  'ipo-sum': {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  hinge: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  exo: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Probability of the rejected answer in the labels; not 0. Default: `0.001`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  discopop: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Margin over which the two losses are blended. Default: `0.05`. */
-    tau?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  bco: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-    /**
-     * What separates good rewards from bad ones: their running mean, which costs a forward pass, or 0.
-     * Default: `running-mean`.
-     */
-    shift?: 'running-mean' | 'none'
-  }
-  sppo: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.001`. */
-    beta?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  aot: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Share of pairs whose labels are taken to be wrong. Default: `0`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  'aot-unpaired': {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Share of pairs whose labels are taken to be wrong. Default: `0`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  kto: {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Weight of good answers; make up for unequal numbers of both. Default: `1`. */
-    desirableWeight?: number
-    /** Weight of bad answers; make up for unequal numbers of both. Default: `1`. */
-    undesirableWeight?: number
-    /**
-     * Rewards are compared with: kl (estimated over the batch, two forward passes) or none (0, as unpaired
-     * APO-zero). Default: `kl`.
-     */
-    baseline?: 'kl' | 'none'
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-  simpo: {
-    /** Factor of the rewards. Default: `2.5`. */
-    beta?: number
-    /** Target of the reward margin, divided by beta (gamma / beta). Default: `0.55`. */
-    gammaRatio?: number
-    /** Share of pairs whose labels are taken to be wrong. Default: `0`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-  }
-  cpo: {
-    /** Factor of the rewards. Default: `0.1`. */
-    beta?: number
-    /** Share of pairs whose labels are taken to be wrong. Default: `0`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `1`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-  }
-  alphapo: {
-    /** Factor of the rewards. Default: `2.5`. */
-    beta?: number
-    /** Target of the reward margin, divided by beta (gamma / beta). Default: `0.55`. */
-    gammaRatio?: number
-    /** Shape of the reward (0: the log-probability, as SimPO). Default: `0.25`. */
-    alpha?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-  }
-  orpo: {
-    /** Weight of the odds ratio. Default: `0.1`. */
-    lambda?: number
-    /**
-     * Cross entropy over prompt and answer, as the authors compute it; false: over the answer. Default:
-     * `true`.
-     */
-    promptLoss?: boolean
-  }
-  raft: {
-    /** Answers of each prompt to train on, the best first. Default: `1`. */
-    keep?: number
-    /** Least reward of an answer to train on, such as 1 for correct ones. */
-    minScore?: number
-  }
-  'online-dpo': {
-    /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
-    beta?: number
-    /** Share of pairs whose labels are taken to be wrong (conservative DPO). Default: `0`. */
-    labelSmoothing?: number
-    /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
-    sftWeight?: number
-    /**
-     * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
-     * Default: `false`.
-     */
-    weighting?: boolean
-    /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
-    tailWeight?: number
-    /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
-    divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
-    /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
-    divergenceAlpha?: number
-    /**
-     * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
-     * never).
-     */
-    referenceSyncSteps?: number
-    /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
-    referenceMix?: number
-  }
-}
-
-/** Settings of `settings` for every reinforcement learning algorithm. */
-export interface RewardAlgorithmSettings {
+/** Settings of `settings` with the objectives dpo, robust-dpo, dpo-norm, ipo, ipo-sum, hinge, exo, discopop, nca, bco, apo-zero, apo-down, sppo, aot, aot-unpaired, simpo, cpo, alphapo, orpo; each has some of them. */
+export interface DpoSettings {
+  /** Weight of the odds ratio. Default: `0.1`. */
+  lambda?: number
+  /**
+   * Cross entropy over prompt and answer, as the authors compute it; false: over the answer. Default:
+   * `true`.
+   */
+  promptLoss?: boolean
   /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
   beta?: number
+  /** Target of the reward margin, divided by beta (gamma / beta). Default: `0.55`. */
+  gammaRatio?: number
+  /** Shape of the reward (0: the log-probability, as SimPO). Default: `0.25`. */
+  alpha?: number
+  /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
+  sftWeight?: number
+  /**
+   * WPO: weight pairs by the probability that the policy writes their answers (arXiv:2406.11827).
+   * Default: `false`.
+   */
+  weighting?: boolean
+  /** Share of pairs whose labels are taken to be wrong (conservative DPO). Default: `0`. */
+  labelSmoothing?: number
+  /** LD-DPO: weight of the tokens after the length of the shorter answer (arXiv:2409.06411). Default: `1`. */
+  tailWeight?: number
+  /** F-DPO: divergence between policy and reference model (arXiv:2309.16240). Default: `reverse-kl`. */
+  divergence?: 'reverse-kl' | 'forward-kl' | 'jensen-shannon' | 'alpha'
+  /** F-DPO: alpha of the divergence `alpha`. Default: `0.5`. */
+  divergenceAlpha?: number
+  /**
+   * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
+   * never).
+   */
+  referenceSyncSteps?: number
+  /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
+  referenceMix?: number
+  /**
+   * What separates good rewards from bad ones: their running mean, which costs a forward pass, or 0.
+   * Default: `running-mean`.
+   */
+  shift?: 'running-mean' | 'none'
+  /** Margin over which the two losses are blended. Default: `0.05`. */
+  tau?: number
+}
+
+/** Settings of `settings` with the objectives kto; each has some of them. */
+export interface KtoSettings {
+  /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
+  beta?: number
+  /** Weight of good answers; make up for unequal numbers of both. Default: `1`. */
+  desirableWeight?: number
+  /** Weight of bad answers; make up for unequal numbers of both. Default: `1`. */
+  undesirableWeight?: number
+  /**
+   * Rewards are compared with: kl (estimated over the batch, two forward passes) or none (0, as unpaired
+   * APO-zero). Default: `kl`.
+   */
+  baseline?: 'kl' | 'none'
+  /**
+   * TR-DPO: move the reference model towards the policy every so many steps (arXiv:2404.09656; default:
+   * never).
+   */
+  referenceSyncSteps?: number
+  /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
+  referenceMix?: number
+}
+
+/** Settings of `settings` with the objectives ppo, grpo, dr-grpo, dapo, gspo, gspo-token, cispo, sapo, gmpo, gdpo, rloo, reinforce-plus-plus, reinforce-plus-plus-baseline, remax, reinforce; each has some of them. */
+export interface PpoSettings {
+  /** Coefficient of the KL divergence from the reference model (default: the objective's; 0 for none). */
+  beta?: number
+  /**
+   * Where the KL divergence counts: in the reward of each token, or in the loss (default: the
+   * objective's).
+   */
+  klIn?: 'reward' | 'loss'
+  /** Estimator of the KL divergence (default: the objective's; k1 or k3 in the reward). */
+  klEstimator?: 'k1' | 'k2' | 'k3' | 'k3-k2'
+  /** Adapt beta, so that the KL divergence stays near a target. */
+  adaptiveKl?: {
+    /** KL divergence per answer to aim for, in nats. Default: `6`. */
+    target?: number
+    /** Answers over which the coefficient adapts. Default: `10000`. */
+    horizon?: number
+  }
+  /** Settings of the advantage estimator over the objective's: type, scale, gamma, lambda …. */
+  advantages?: { readonly [name: string]: unknown }
+  /** Settings of the policy loss over the objective's: type, clipLow, clipHigh, aggregation …. */
+  loss?: { readonly [name: string]: unknown }
+  /** Penalties, clipping and truncated answers. */
+  shaping?: {
+    /** Soft penalty of long answers (DAPO). */
+    overlong?: {
+      /** Completion tokens from which the full penalty applies. */
+      maxLength: number
+      /** Completion tokens before maxLength in which the penalty grows linearly. */
+      zone: number
+      /** Reward that the longest answers lose. Default: `1`. */
+      penalty?: number
+    }
+    /** Subtracted from the reward of answers without an end token. */
+    missingEndPenalty?: number
+    /** Reward of answers without an end token, in place of their own; -1 in InstructGPT-style training. */
+    missingEndScore?: number
+    /** Clip rewards to this absolute value. */
+    clip?: number
+    /** Do not train on answers without an end token, nor count them in baselines (DAPO). Default: `false`. */
+    maskTruncated?: boolean
+  }
+  /**
+   * Critic of objectives that have one: a head on the hidden states of the policy, or an adapter of its
+   * own on the frozen base (default: adapter where the policy is an adapter).
+   */
+  critic?: 'head' | 'adapter'
+  /** Loss of the critic, where there is one. */
+  value?: {
+    /** Weight of the loss of the critic. Default: `0.1`. */
+    coefficient?: number
+    /** Largest change of a value that lowers the loss; null for none. Default: `0.2`. */
+    clip?: number | null
+  }
+  /** Optimizer steps at the start in which only the critic is trained. Default: `0`. */
+  criticWarmup?: number
+  /**
+   * Coefficient of the entropy bonus; above 0 it computes all logits of the trained tokens again.
+   * Default: `0`.
+   */
+  entropy?: number
+  /** Weights for answers whose sampling probabilities differ from those of training. */
+  importance?: {
+    /** A weight for each token, or for each answer: the product of those of its tokens. Default: `token`. */
+    level?: 'token' | 'answer'
+    /** What happens to weights above the cap: they are set to the cap, or to 0. Default: `truncate`. */
+    beyond?: 'truncate' | 'mask'
+    /** Largest weight. Default: `2`. */
+    cap?: number
+  }
+  /**
+   * Answers with a negative advantage whose mean log-ratio to sampling is above this are not learned
+   * from.
+   */
+  offPolicyThreshold?: number
+  /** Learn only from this share of the tokens of the batch, those with the highest entropy. */
+  highEntropyShare?: number
+}
+
+/** Settings of `settings` with the objectives raft; each has some of them. */
+export interface RaftSettings {
+  /** Answers of each prompt to train on, the best first. Default: `1`. */
+  keep?: number
+  /** Least reward of an answer to train on, such as 1 for correct ones. */
+  minScore?: number
+}
+
+/** Settings of `settings` with the objectives online-dpo; each has some of them. */
+export interface OnlineDpoSettings {
+  /** Strength of the penalty for leaving the reference model. Default: `0.1`. */
+  beta?: number
+  /** Share of pairs whose labels are taken to be wrong (conservative DPO). Default: `0`. */
+  labelSmoothing?: number
   /** Weight of the cross entropy of the chosen answers, per token (0: none). Default: `0`. */
   sftWeight?: number
   /**
@@ -444,25 +186,48 @@ export interface RewardAlgorithmSettings {
 /** An objective of alignment with its settings. */
 export type AlignObjectiveChoice =
   | {
-      [Objective in keyof AlignObjectiveSettings]: {
-        /**
-         * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
-         * …).
-         */
-        objective: Objective
-        /** Settings of the objective: beta, label smoothing …. */
-        settings?: AlignObjectiveSettings[Objective]
-      }
-    }[keyof AlignObjectiveSettings]
+      /**
+       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
+       * …).
+       */
+      objective:
+        | 'dpo'
+        | 'robust-dpo'
+        | 'dpo-norm'
+        | 'ipo'
+        | 'ipo-sum'
+        | 'hinge'
+        | 'exo'
+        | 'discopop'
+        | 'nca'
+        | 'bco'
+        | 'apo-zero'
+        | 'apo-down'
+        | 'sppo'
+        | 'aot'
+        | 'aot-unpaired'
+        | 'simpo'
+        | 'cpo'
+        | 'alphapo'
+        | 'orpo'
+      /** Settings of the objective: beta, label smoothing …. */
+      settings?: DpoSettings
+    }
+  | {
+      /**
+       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
+       * …).
+       */
+      objective: 'kto'
+      /** Settings of the objective: beta, label smoothing …. */
+      settings?: KtoSettings
+    }
   | {
       /**
        * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
        * …).
        */
       objective:
-        | 'nca'
-        | 'apo-zero'
-        | 'apo-down'
         | 'ppo'
         | 'grpo'
         | 'dr-grpo'
@@ -479,5 +244,23 @@ export type AlignObjectiveChoice =
         | 'remax'
         | 'reinforce'
       /** Settings of the objective: beta, label smoothing …. */
-      settings?: RewardAlgorithmSettings
+      settings?: PpoSettings
+    }
+  | {
+      /**
+       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
+       * …).
+       */
+      objective: 'raft'
+      /** Settings of the objective: beta, label smoothing …. */
+      settings?: RaftSettings
+    }
+  | {
+      /**
+       * What the model learns: preferences (dpo, kto, orpo …) or rewards of its own answers (ppo, grpo, rloo
+       * …).
+       */
+      objective: 'online-dpo'
+      /** Settings of the objective: beta, label smoothing …. */
+      settings?: OnlineDpoSettings
     }

@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRollout, rolloutFiles } from '../../src/alignment/index.ts'
 import { loadForInference } from '../../src/inference/index.ts'
-import { align, browseRollouts, compareRuns, verifyResume, writeRollouts } from '../../src/runs/index.ts'
+import {
+  align,
+  browseRollouts,
+  compareRuns,
+  renderComparisonPage,
+  verifyResume,
+  writeRollouts,
+} from '../../src/runs/index.ts'
 import { preferenceSchema, readPreferences } from '../../src/tasks/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
@@ -232,7 +239,9 @@ describe('a run with rewards', () => {
       expect(made.stderr).not.toMatch(/error/)
       expect(JSON.parse(made.stdout)).toMatchObject({ reason: 'finished', metrics: { reward: expect.any(Number) } })
     }
-    const { runs } = await compareRuns([small.at('c-grpo'), small.at('c-rloo')])
+    const compared = await compareRuns([small.at('c-grpo'), small.at('c-rloo')])
+    const { runs } = compared
+    expect(await renderComparisonPage(compared)).toContain('reward against KL divergence from the base')
     expect(runs.map(({ metric }) => metric)).toEqual(['reward', 'reward'])
     expect(runs[1].difference).toMatchObject({ value: expect.any(Number) })
     const samples = JSON.parse(readFileSync(join(small.at('c-grpo'), 'samples.json'), 'utf8')) as object[]

@@ -26,6 +26,8 @@ export interface ComparedRun {
   value: number
   low: number
   high: number
+  /** KL divergence from the base in nats per answer, of runs that learned from rewards. */
+  kl?: number
   trainedParameters: number
   /** Share of all parameters of model and adapter. */
   trainedShare?: number
@@ -139,6 +141,7 @@ const readRun = async (folder: string): Promise<ReadRun> => {
     seed: recipe.seed,
     metric: mainMetric,
     ...metrics[mainMetric],
+    ...(metrics.kl === undefined ? {} : { kl: metrics.kl.value }),
     trainedParameters,
     ...(parameters === undefined ? {} : { trainedShare: trainedParameters / parameters.total }),
     seconds: card?.wallSeconds ?? seconds,

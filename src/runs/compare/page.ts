@@ -89,9 +89,11 @@ export const comparisonTables = ({
     }
   })
 
-const costs: { across: string; of(run: ComparedRun): number }[] = [
-  { across: 'seconds', of: ({ seconds }) => seconds },
-  { across: 'trained parameters', of: ({ trainedParameters }) => trainedParameters },
+const costs: { across: string; axis: 'log' | 'linear'; of(run: ComparedRun): number | undefined }[] = [
+  // The honest comparison of rewards: how far from the base each of them was bought.
+  { across: 'KL divergence from the base', axis: 'linear', of: ({ kl }) => kl },
+  { across: 'seconds', axis: 'log', of: ({ seconds }) => seconds },
+  { across: 'trained parameters', axis: 'log', of: ({ trainedParameters }) => trainedParameters },
 ]
 
 const scatters = ({ runs, references }: Comparison, task: string): string => {
@@ -99,19 +101,27 @@ const scatters = ({ runs, references }: Comparison, task: string): string => {
   const kinds = [...new Set(own.map(describeVariant))]
   const held = references.filter((reference) => reference.task === task)
   return costs
-    .map(({ across, of }) =>
+    .filter(({ of }) => own.some((run) => of(run) !== undefined))
+    .map(({ across, axis, of }) =>
       renderScatter({
         title: `${own[0].metric} against ${across}`,
         across,
-        axis: 'log',
-        points: own.map((run) => ({
-          name: run.name,
-          x: of(run),
-          y: run.value,
-          low: run.low,
-          high: run.high,
-          kind: kinds.indexOf(describeVariant(run)),
-        })),
+        axis,
+        points: own.flatMap((run) => {
+          const x = of(run)
+          return x === undefined
+            ? []
+            : [
+                {
+                  name: run.name,
+                  x,
+                  y: run.value,
+                  low: run.low,
+                  high: run.high,
+                  kind: kinds.indexOf(describeVariant(run)),
+                },
+              ]
+        }),
         references: held.map(({ name, value }) => ({ name, y: value })),
       }),
     )

@@ -237,6 +237,16 @@ void multiply(const Product& p) {
   const bool by_columns = p.frozen == nullptr && p.b.row_stride != 1 && p.b.column_stride == 1;
   const bool by_rows = p.frozen == nullptr ? p.b.row_stride == 1 || by_columns : p.frozen_transposed;
   const bool few = p.rows <= fewest_rows || (p.rows <= few_rows && p.rows * p.depth <= few_floats && !by_columns);
+  if (few && !batch_invariant() && !p.add_to_out && by_rows && !by_columns && p.a.column_stride != 1) {
+    // Rows in one piece, so that the bits do not depend on how the rows lie.
+    float* rows = scratch(Scratch::partial, p.rows * p.depth);
+    for (int64_t row = 0; row < p.rows; row++)
+      for (int64_t i = 0; i < p.depth; i++)
+        kernels().convert(at(p.a, row, i).data, p.a.type, rows + row * p.depth + i, Type::float32, 1);
+    Product copied = p;
+    copied.a = {rows, Type::float32, p.depth, 1};
+    return multiply(copied);
+  }
   if (few && !batch_invariant() && !p.add_to_out && p.a.column_stride == 1 && by_rows) {
     Matrix weight = p.b;
     if (p.frozen != nullptr) weight.type = Type::float32;

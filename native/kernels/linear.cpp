@@ -20,7 +20,9 @@ struct Linear : torch::autograd::Function<Linear> {
     at::DimVector shape(input.sizes().begin(), input.sizes().end());
     shape.back() = weight.size(0);
     Tensor y = at::empty({x.size(0), weight.size(0)}, input.options());
-    product_out(y, x, weight.t(), bias.value_or(Tensor()));
+    // For some rows the product reads the rows of the weight, whose bits another layout must give too.
+    const bool turned = weight.stride(1) != 1 && x.size(0) > 16 && x.size(0) <= 128;
+    product_out(y, x, (turned ? weight.contiguous() : weight).t(), bias.value_or(Tensor()));
     // A weight that is not trained needs no input: it is not saved.
     context->save_for_backward({weight.requires_grad() ? input : Tensor(), weight, bias.value_or(Tensor())});
     context->saved_data["shape"] = input.sizes().vec();

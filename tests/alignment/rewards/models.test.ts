@@ -198,8 +198,9 @@ describe('a reward model that is an adapter on the base of the policy', () => {
     expect(adaptersOf(model).active).toEqual(['policy'])
     const { scores } = await scoreSamples(functions, answers.map(turns))
     for (const [i, { rewards }] of scores.entries()) {
-      expect(rewards[0]).toBeCloseTo(alone[i], 5)
-      expect(rewards[1]).toBeCloseTo(alone[i], 5)
+      // Scores are rounded to five digits, which may differ in the last one.
+      expect(rewards[0]).toBeCloseTo(alone[i], 4)
+      expect(rewards[1]).toBeCloseTo(alone[i], 4)
     }
     expect(adaptersOf(model).active).toEqual(['policy'])
     expect(logitsOf(model, [5, 6, 7])).toEqual(adapted)

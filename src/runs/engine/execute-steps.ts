@@ -144,7 +144,7 @@ const restore = async (run: BuiltRun, path: string): Promise<LoopState> => {
 /** Opens the events. A resumed run takes its last results from them; a new one writes the notes of its build. */
 const startRecord = async (
   record: RunRecord,
-  { recipe: { out }, notes }: BuiltRun,
+  { recipe: { out }, notes, stream }: BuiltRun,
   saved: LoopState | undefined,
   flight: PreFlight,
   latest: Latest,
@@ -156,7 +156,7 @@ const startRecord = async (
   }
   for await (const event of readEvents(join(out, runFiles.events))) {
     if (event.type === 'step') latest.loss = event.loss
-    if (event.type === 'step') latest.rise.add(event.loss)
+    if (event.type === 'step' && stream.online === undefined) latest.rise.add(event.loss)
     if (event.type === 'evaluation') latest.metrics = event.metrics
   }
   // A process that is killed between a checkpoint and its event leaves the event out.

@@ -6,7 +6,7 @@ import { displayRun, renderRun } from '../parts/run-display.ts'
 
 export const align = defineCommand({
   name: 'align',
-  summary: 'Align a language model with preferences; Ctrl-C saves and stops, `resume` continues',
+  summary: 'Align a language model with preferences or rewards; Ctrl-C saves and stops, `resume` continues',
   example:
     'tunesmith align --objective dpo --base runs/chat --data preferences.jsonl --variant lora --adapter.rank 16 --settings.beta 0.1 --out runs/aligned',
   notes: objectiveNotes,

@@ -99,6 +99,21 @@ describe('dpo', () => {
       for (const [i, loss] of (await losses(name, batch)).entries()) expect(loss).toBeCloseTo(whole[i], 5)
   })
 
+  it('has no dropout unless it is asked for, also in layers that are recomputed', async () => {
+    const other = await makeSmallAlignment('gpt2')
+    const losses = async (name: string, more: object) => {
+      const options = { base: other.base, untrainedBaseline: false, answers: { samples: 0 }, budget: { steps: 3 } }
+      return (await run('dpo', name, { ...options, ...more })).steps.map(({ loss }) => loss)
+    }
+    const plain = await losses('no-dropout', {})
+    for (const [i, loss] of (await losses('recomputed', { recompute: 'all' })).entries())
+      expect(loss).toBeCloseTo(plain[i], 6)
+    expect(plain[0]).toBeCloseTo(Math.log(2), 6)
+    // Dropout makes the policy differ from its reference.
+    expect(Math.abs((await losses('dropout', { dropout: true }))[0] - Math.log(2))).toBeGreaterThan(1e-4)
+    other.dispose()
+  })
+
   it('trains on a quantised base', async () => {
     const { steps, notes } = await run('dpo', 'nf4', {
       variant: 'lora',

@@ -17,7 +17,7 @@ export const withoutDropout = <Example>(criterion: Criterion<Example>): Criterio
       : { prepare: async (examples, context) => (await criterion.prepare?.(examples, context)) ?? examples }),
     ...(carried === undefined ? {} : { carried }),
     loss(model, batch, how) {
-      // The mode is not set back: layers that backward recomputes must compute as they did in forward.
+      // Backward may recompute layers, so that the mode is not set back after the forward pass.
       if (model.training) model.eval()
       return criterion.loss(model, batch, how)
     },

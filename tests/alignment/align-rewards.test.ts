@@ -70,17 +70,19 @@ const run = async (objective: string, name: string, more: object = {}) => {
 describe('objectives', () => {
   it.each([
     ['grpo', {}],
-    ['dr-grpo', { variant: 'lora', learningRate: 0.1 }],
+    ['dr-grpo', { variant: 'lora', learningRate: 0.1, budget: { steps: 16 } }],
     ['rloo', {}],
-    ['remax', { rollout: { prompts: 24, maxNewTokens: 6 } }],
+    // One answer to a prompt: a noisier gradient, which takes more steps.
+    ['remax', { rollout: { prompts: 24, maxNewTokens: 6 }, budget: { steps: 20 } }],
     ['ppo', { rollout: { prompts: 24, maxNewTokens: 6, epochs: 2 }, budget: { steps: 16 } }],
     ['raft', {}],
     ['online-dpo', { rollout: { prompts: 12, answers: 4, maxNewTokens: 6 } }],
   ])('%s raises the reward', async (objective, more) => {
     const { result, rollouts, steps } = await run(objective, objective, more)
     expect(result.reason).toBe('finished')
-    const [first, last] = [rollouts[0].reward, rollouts.at(-1)?.reward ?? 0]
-    expect(last, `${first} -> ${last}`).toBeGreaterThan(first + 0.02)
+    // Single rollouts vary by 0.1.
+    const last = rollouts.slice(-3).reduce((sum, { reward }) => sum + reward / 3, 0)
+    expect(last, `${rollouts[0].reward} -> ${last}`).toBeGreaterThan(rollouts[0].reward + 0.03)
     // The first answers are those of the base.
     expect(Math.abs(rollouts[0].kl)).toBeLessThan(1e-4)
     expect(rollouts.at(-1)?.kl).toBeGreaterThan(0)

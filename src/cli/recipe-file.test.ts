@@ -44,13 +44,13 @@ describe('a recipe outside the repository', () => {
     }
   })
 
-  it('uses the tunesmith of its own folder where there is one', async () => {
+  it('uses the running tunesmith, also where its own folder has another', async () => {
     const own = join(folder, 'project', 'node_modules', 'tunesmith')
     await mkdir(own, { recursive: true })
     await writeFile(join(own, 'package.json'), '{"name": "tunesmith", "type": "module", "exports": "./index.js"}')
     await writeFile(join(own, 'index.js'), 'export const defineRun = () => ({ mine: true })\n')
     const path = await write('project/r.ts', "import { defineRun } from 'tunesmith'\nexport default defineRun({})\n")
-    expect(await readRecipeFile(path)).toEqual({ mine: true })
+    expect(await readRecipeFile(path)).toEqual({})
   })
 
   it('runs again at each reading', async () => {

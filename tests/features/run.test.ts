@@ -170,6 +170,11 @@ describe('a feature-based run', () => {
     expect(types).toEqual(['start', 'step', 'evaluation', 'end'])
     for (const name of ['run.json', 'run-card.json', 'report.html', 'model/task.json', 'model/learner.safetensors'])
       expect(existsSync(join(at(out), name)), name).toBe(true)
+    const finished = listening()
+    expect((await resume(at(out), finished)).metrics).toEqual(first.metrics)
+    expect(finished.notes.join('\n')).toContain('already finished')
+    // As if it had been killed before it ended.
+    rmSync(join(at(out), 'run-card.json'))
     const listener = listening()
     const again = await resume(at(out), listener)
     expect(listener.notes.join('\n')).toMatch(/Starting again/)

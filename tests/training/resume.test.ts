@@ -160,6 +160,8 @@ describe('damage', () => {
     const run = at(name)
     rmSync(run, { recursive: true, force: true })
     cpSync(whole, run, { recursive: true })
+    // As if it had been killed after its last checkpoint: nothing is left to do in a finished run.
+    rmSync(join(run, 'run-card.json'))
     const last = join(run, 'checkpoints', readdirSync(join(run, 'checkpoints')).sort().at(-1) as string)
     return { run, last }
   }

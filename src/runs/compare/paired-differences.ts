@@ -56,7 +56,7 @@ export const createPairs = ({ resamples = 1000, seed = 0 }: { resamples?: number
     if (hashOfRecords(validation) === side.evaluation.records?.sha256) return validation
     throw new DataError(
       `Expected the records that ${side.name} was scored on, found others: the file has changed since. Restore it to compare.`,
-      side.run,
+      validation.at(0)?.file ?? side.run,
     )
   }
   const predictionsOf = (side: Side, records: readonly TaskRecord[]) => {

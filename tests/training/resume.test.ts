@@ -58,7 +58,7 @@ it('an undisturbed run leaves checkpoints, the best, a model and every event', (
 
 it('kills (-9) at random moments, up to four, leave no trace', async () => {
   const recipe = smallRecipe(data, at('killed'))
-  const { killed, last } = await runWithKills(recipe, createRandom('four kills'), { kills: 4, withinMs: 250 })
+  const { killed, last } = await runWithKills(recipe, createRandom('four kills'), { kills: 4, withinSteps: 6 })
   // How many a fast machine leaves time for is its own affair.
   expect(killed).toBeGreaterThan(0)
   expect(last.lines.at(-1)).toBe('ended finished')

@@ -46,15 +46,26 @@ export const spawnRun = (
 export const runWithKills = async (
   recipe: { out: string },
   random: { integer(bound: number): number },
-  { kills, withinMs, onKill }: { kills: number; withinMs: number; onKill?: (count: number, lines: string[]) => void },
+  {
+    kills,
+    withinSteps,
+    onKill,
+  }: {
+    kills: number
+    /** A process is killed after a random number of its steps, up to this: a fast machine ends a run before any delay. */
+    withinSteps: number
+    onKill?: (count: number, lines: string[]) => void
+  },
 ): Promise<{ killed: number; last: ChildResult }> => {
   let killed = 0
   for (;;) {
     let timer: NodeJS.Timeout | undefined
-    const delay = random.integer(withinMs)
+    let left = 1 + random.integer(withinSteps)
+    // Within the next step, or while it is written.
+    const delay = random.integer(8)
     const last = await spawnRun(recipe, {
       onLine: (line, process) => {
-        if (killed >= kills || timer !== undefined || !line.startsWith('step')) return
+        if (killed >= kills || !line.startsWith('step') || --left !== 0) return
         timer = setTimeout(() => process.kill('SIGKILL'), delay)
       },
     })

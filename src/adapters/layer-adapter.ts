@@ -25,7 +25,7 @@ export abstract class LayerAdapter<Host extends Module = Module, Way extends For
     return false
   }
 
-  /** Its changes for a batch of rows, if they are no more than low-rank ones: fused kernels compute these themselves. */
+  /** The low-rank change of each row of a batch, for fused kernels that compute it themselves; undefined for other changes. */
   lowRank(_rows: number): readonly LowRankRows[] | undefined {
     return undefined
   }

@@ -63,7 +63,7 @@ export const bco = definePairs({
     shift: z
       .enum(['running-mean', 'none'])
       .default('running-mean')
-      .describe('what separates good rewards from bad ones: their running mean, which costs a forward pass, or 0'),
+      .describe('threshold between good and bad rewards: their running mean, which costs a forward pass, or 0'),
   }),
   reference: true,
   learningRate: 5e-7,

@@ -32,7 +32,7 @@ export const importanceSchema = z.strictObject({
   beyond: z
     .enum(['truncate', 'mask'])
     .default('truncate')
-    .describe('what happens to weights above the cap: they are set to the cap, or to 0'),
+    .describe('treatment of weights above the cap: set to the cap, or to 0'),
   cap: z.number().gt(0).default(2).describe('largest weight'),
 })
 

@@ -21,7 +21,7 @@ export const repetition = defineReward({
     unit: z
       .enum(['words', 'tokens'])
       .default('words')
-      .describe('what n-grams consist of: words in lower case, or tokens of the policy'),
+      .describe('units of the n-grams: words in lower case, or tokens of the policy'),
   }),
   open: ({ n, unit }) => ({
     score: scoreEach(

@@ -106,12 +106,7 @@ export const rewardFields = {
     .max(86_400)
     .optional()
     .describe('maximum seconds of a call (default: 60, or as the reward needs)'),
-  attempts: z
-    .int()
-    .min(1)
-    .max(100)
-    .optional()
-    .describe('how often a call that fails is tried (default: 1; 3 for `http`)'),
+  attempts: z.int().min(1).max(100).optional().describe('attempts at a call that fails (default: 1; 3 for `http`)'),
   onFailure: z
     .enum(['stop', 'null'])
     .default('stop')

@@ -38,7 +38,7 @@ export interface DpoSettings {
   /** TR-DPO: share of the policy in the new reference model; 1 copies the policy. Default: `0.6`. */
   referenceMix?: number
   /**
-   * What separates good rewards from bad ones: their running mean, which costs a forward pass, or 0.
+   * Threshold between good and bad rewards: their running mean, which costs a forward pass, or 0.
    * Default: `running-mean`.
    */
   shift?: 'running-mean' | 'none'
@@ -72,10 +72,7 @@ export interface KtoSettings {
 export interface PpoSettings {
   /** Coefficient of the KL divergence from the reference model (default: the objective's; 0 for none). */
   beta?: number
-  /**
-   * Where the KL divergence counts: in the reward of each token, or in the loss (default: the
-   * objective's).
-   */
+  /** Place of the KL divergence: in the reward of each token, or in the loss (default: the objective's). */
   klIn?: 'reward' | 'loss'
   /** Estimator of the KL divergence (default: the objective's; k1 or k3 in the reward). */
   klEstimator?: 'k1' | 'k2' | 'k3' | 'k3-k2'
@@ -133,7 +130,7 @@ export interface PpoSettings {
   importance?: {
     /** A weight for each token, or for each answer: the product of those of its tokens. Default: `token`. */
     level?: 'token' | 'answer'
-    /** What happens to weights above the cap: they are set to the cap, or to 0. Default: `truncate`. */
+    /** Treatment of weights above the cap: set to the cap, or to 0. Default: `truncate`. */
     beyond?: 'truncate' | 'mask'
     /** Largest weight. Default: `2`. */
     cap?: number

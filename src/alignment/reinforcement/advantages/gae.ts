@@ -30,7 +30,7 @@ const schema = z.strictObject({
   scoreAt: z
     .enum(scorePlaces)
     .default('end')
-    .describe('where the score is added: at the end token, or one place later, as in TRL'),
+    .describe('position of the score: at the end token, or one place later, as in TRL'),
 })
 
 type Config = z.output<typeof schema>

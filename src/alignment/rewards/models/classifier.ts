@@ -124,7 +124,7 @@ export const classifier = defineReward({
     input: z
       .enum(['text', 'completion', 'pair'])
       .default('text')
-      .describe('what is classified: prompt and answer as one text, the answer alone, or both as a pair of texts'),
+      .describe('classified text: prompt and answer as one text, the answer alone, or both as a pair of texts'),
   }),
   cached: true,
   limits: { concurrency: 1, timeoutSeconds: 3600 },

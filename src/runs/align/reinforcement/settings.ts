@@ -14,7 +14,7 @@ export const algorithmSchema = z.strictObject({
   klIn: z
     .enum(['reward', 'loss'])
     .optional()
-    .describe("where the KL divergence counts: in the reward of each token, or in the loss (default: the objective's)"),
+    .describe("place of the KL divergence: in the reward of each token, or in the loss (default: the objective's)"),
   klEstimator: z
     .enum(['k1', 'k2', 'k3', 'k3-k2'])
     .optional()

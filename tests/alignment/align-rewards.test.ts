@@ -14,6 +14,7 @@ import {
   writeRollouts,
 } from '../../src/runs/index.ts'
 import { preferenceSchema, readPreferences } from '../../src/tasks/index.ts'
+import { isBatchInvariant } from '../../src/tensor/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { runHere } from '../e2e/run-folder.ts'
 import { makeSmallAlignment, type SmallAlignment } from './small-alignment.ts'
@@ -100,6 +101,13 @@ describe('objectives', () => {
     // Most answers of the base do not end within six tokens.
     expect(rollouts[0].excluded).toBeGreaterThan(0.5)
     expect(rollouts[0].finished).toBeCloseTo(1 - rollouts[0].excluded, 1)
+  })
+
+  it('rollout.exact gives sampling and training the same bits, and ends with the run', async () => {
+    const rollout = { prompts: 8, maxNewTokens: 6, exact: true }
+    const { notes } = await run('rloo', 'exact', { rollout, budget: { steps: 2 } })
+    expect(notes.join('\n')).toMatch(/agree on \d+ tokens before the first step: largest difference 0 nats/)
+    expect(isBatchInvariant()).toBe(false)
   })
 
   it('ppo trains policy and critic as adapters on one frozen base', async () => {

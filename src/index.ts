@@ -30,6 +30,7 @@ export {
 } from './core/index.ts'
 export { buildCorpus, inspectCorpus, readCorpus } from './corpus/index.ts'
 export { encodeShards, openTokens } from './data/index.ts'
+export { type ExportInput, type ExportResult, exportModel } from './export/index.ts'
 export { embedTexts } from './features/index.ts'
 export { type GenerationOptions, type GenerationResult, generate, streamText } from './generation/index.ts'
 export {

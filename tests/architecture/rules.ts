@@ -16,7 +16,8 @@ const tiers: Record<string, number> = {
   ...{ alignment: 6, training: 6, features: 6 },
   runs: 7,
   inference: 8,
-  cli: 9,
+  export: 9,
+  cli: 10,
 }
 
 const code = /\.(ts|tsx|js|mjs|cjs|cpp|h|cu|py|sh|cmake)$/

@@ -12,6 +12,7 @@ export const commands: CommandRegistry = {
   doctor: async () => (await import('./doctor.ts')).doctor,
   embed: async () => (await import('./embed.ts')).embed,
   evaluate: async () => (await import('./evaluate.ts')).evaluate,
+  export: async () => (await import('./export.ts')).exportCommand,
   finetune: async () => (await import('./finetune.ts')).finetune,
   generate: async () => (await import('./generate.ts')).generate,
   predict: async () => (await import('./predict.ts')).predict,

@@ -1,0 +1,55 @@
+// `tunesmith export`: a model in the formats of other programs. The work is `exportModel` of src/export.
+import { z } from 'zod'
+import { formatBytes } from '../../core/index.ts'
+import { exportModel, exportTargets, targetNames } from '../../export/index.ts'
+import { defineCommand } from '../command.ts'
+import { loadHooks, useField } from '../parts/model-flags.ts'
+import { readTexts } from '../parts/read-texts.ts'
+import { renderTable } from '../parts/table.ts'
+
+const listed = exportTargets.map(({ type, description }) => `  ${type.padEnd(8)} ${description}`)
+
+export const exportCommand = defineCommand({
+  name: 'export',
+  summary: 'Write a model in the formats of other programs, and prove that it computes the same',
+  example: 'tunesmith export runs/support-bot --to merged gguf:q8_0 --out exported',
+  notes: ['Formats:', ...listed, `All names: ${targetNames().join(', ')}`],
+  arguments: [{ name: 'model', description: 'model: a folder, a run, an adapter, a .gguf file or a Hub id' }],
+  options: z.strictObject({
+    use: useField,
+    to: z.array(z.string()).min(1).describe('formats to write, such as merged and gguf:q8_0'),
+    out: z.string().describe('folder for the export; it appears when every format is written and compared'),
+    revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
+    adapter: z.array(z.string()).default([]).describe('adapters to merge into the model: folders or NAME=FOLDER'),
+    weight: z.array(z.number()).optional().describe('weight of each adapter in their sum (default: 1 each)'),
+    texts: z.string().optional().describe('file of validation texts to compare on, one per line or a column `text`'),
+    replace: z.boolean().default(false).describe('replace the folder of an earlier export'),
+    prove: z.boolean().default(true).describe('compare each format with the model'),
+  }),
+  async run({ use: _, texts, adapter: adapters, weight: weights, ...options }, { model }, context) {
+    const given = texts === undefined ? undefined : await readTexts(texts, 'text', context.warn)
+    return exportModel(
+      { model, ...options, adapters, weights, texts: given },
+      { ...loadHooks(context), signal: context.signal, onProgress: context.log },
+    )
+  },
+  render: ({ out, files, proof, notes }) =>
+    [
+      ...(proof.length === 0
+        ? []
+        : [
+            renderTable(
+              ['format', 'compared by', 'comparison', 'value', 'limit'],
+              proof.map(({ target, consumer, check, value, limit }) => [
+                target,
+                consumer,
+                check,
+                String(value),
+                String(limit ?? ''),
+              ]),
+            ),
+          ]),
+      ...notes,
+      ...files.map(({ name, bytes }) => `${out}/${name} (${formatBytes(bytes)})`),
+    ].join('\n'),
+})

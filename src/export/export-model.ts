@@ -1,0 +1,167 @@
+// `exportModel`: one model in several formats, each compared with the model itself before the folder gets its name.
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { join, relative, resolve } from 'node:path'
+import { ConfigError, exists, sha256File, writeFolderAtomic } from '../core/index.ts'
+import type { LoadHooks } from '../inference/index.ts'
+import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
+import { openSource, type SourceInput } from './open-source.ts'
+import { proofTexts } from './proof/proof-texts.ts'
+import { type ChosenTarget, chooseTarget } from './targets.ts'
+
+/** What is exported, and where to. */
+export interface ExportInput extends SourceInput {
+  /** Formats: `merged`, `gguf:q8_0` … */
+  to: string | readonly string[]
+  /** Folder of the export, with a folder for each format. */
+  out: string
+  /** Replace a folder that an earlier export wrote (default: false). */
+  replace?: boolean
+  /** Validation texts that the exports are compared on (default: built-in ones). */
+  texts?: readonly string[]
+  /** Compare each export with the model (default: true). */
+  prove?: boolean
+}
+
+/** Called while a model is exported. */
+export interface ExportHooks extends LoadHooks {
+  signal?: AbortSignal
+  /** One line about what is done now. */
+  onProgress?(line: string): void
+}
+
+/** A file of an export. */
+export interface ExportedFile {
+  /** Path within the folder of the export. */
+  name: string
+  bytes: number
+  /** SHA-256, hexadecimal. */
+  sha256: string
+}
+
+/** What was exported. */
+export interface ExportResult {
+  out: string
+  model: string
+  targets: string[]
+  files: ExportedFile[]
+  /** Comparisons with the model. */
+  proof: ProofRow[]
+  notes: string[]
+}
+
+/** Name of the file with hashes and comparisons. */
+export const PROOF_FILE = 'proof.json'
+
+const listFiles = async (root: string, folder = root): Promise<string[]> => {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const nested = await Promise.all(
+    entries.map((entry) => {
+      const path = join(folder, entry.name)
+      return entry.isDirectory() ? listFiles(root, path) : [relative(root, path).replaceAll('\\', '/')]
+    }),
+  )
+  return nested.flat().sort()
+}
+
+/** @throws ConfigError for a folder with other things in it */
+const expectFreeFolder = async (out: string, replace: boolean): Promise<void> => {
+  if (out === '') throw new ConfigError('`out` needs a folder: name one that does not exist.')
+  if (!(await exists(out))) return
+  const entries = await readdir(out).catch(() => undefined)
+  if (entries === undefined)
+    throw new ConfigError(`Expected a folder for \`out\`, got the file ${out}. Choose another.`)
+  if (entries.length === 0 || (replace && entries.includes(PROOF_FILE))) return
+  throw new ConfigError(
+    replace
+      ? `Expected the folder of an earlier export for \`out\`, got ${out} without ${PROOF_FILE}. Choose another folder.`
+      : `Expected a folder for \`out\` that is empty or does not exist, got ${out}. Choose another, or set \`replace\`.`,
+  )
+}
+
+const chooseAll = (given: string | readonly string[]): ChosenTarget[] => {
+  const names = [given].flat()
+  if (names.length === 0) throw new ConfigError('`to` needs at least one format, such as merged.')
+  const chosen = names.map(chooseTarget)
+  const twice = chosen.find(({ name }, i) => chosen.findIndex((other) => other.name === name) !== i)
+  if (twice !== undefined) throw new ConfigError(`Expected each format once in \`to\`, got ${twice.name} twice.`)
+  const merges = chosen.filter(({ target }) => target.variants.length > 0 && !target.sharesFolder)
+  for (const { target } of merges)
+    if (merges.filter((other) => other.target === target).length > 1)
+      throw new ConfigError(`Expected one variant of ${target.type} in \`to\`, got several. Export to two folders.`)
+  return chosen
+}
+
+const refuseFailures = (rows: readonly ProofRow[]): void => {
+  const failed = rows.filter(({ ok }) => !ok)
+  if (failed.length === 0) return
+  const lines = failed.map(
+    ({ target, check, value, limit, detail }) =>
+      `${target}: ${check} ${value}${limit === undefined ? '' : ` (limit ${limit})`}${detail === undefined ? '' : `, ${detail}`}`,
+  )
+  throw new ConfigError(
+    `Expected an export that computes what the model computes, got differences, so nothing was written: ${lines.join('; ')}. Report this, or choose another format.`,
+  )
+}
+
+const hashAll = async (folder: string): Promise<ExportedFile[]> => {
+  const files: ExportedFile[] = []
+  for (const name of await listFiles(folder)) {
+    const path = join(folder, name)
+    files.push({ name, bytes: (await stat(path)).size, sha256: await sha256File(path) })
+  }
+  return files
+}
+
+/** Writes and proves every target in a temporary folder. */
+const fill = async (
+  source: ExportSource,
+  chosen: readonly ChosenTarget[],
+  folder: string,
+  { texts, prove = true }: ExportInput,
+  { onProgress, signal }: ExportHooks,
+): Promise<Pick<ExportResult, 'files' | 'proof' | 'notes'>> => {
+  const notes = [...source.notes]
+  const note = (line: string) => void notes.push(line)
+  const context: WriteContext = { onProgress, note, signal, texts: texts ?? [] }
+  const proof: ProofRow[] = []
+  for (const { name, target, variant } of chosen) {
+    signal?.throwIfAborted()
+    const own = join(folder, target.folder)
+    await mkdir(own, { recursive: true })
+    await target.write(source, variant, own, context)
+    if (!prove || target.prove === undefined) continue
+    onProgress?.(`Comparing ${name} with the model`)
+    proof.push(...(await target.prove(source, variant, own, { texts: proofTexts(source, texts), note, signal })))
+  }
+  refuseFailures(proof)
+  const files = await hashAll(folder)
+  await writeFile(join(folder, PROOF_FILE), `${JSON.stringify({ model: source.name, proof, notes, files }, null, 2)}\n`)
+  return { files, proof, notes }
+}
+
+/**
+ * Exports a model. The folder appears when every format is written and computes what the model computes; until then
+ * nothing is at `out`.
+ * @throws ConfigError for formats that the model does not have, adapters that cannot be merged, and exports beyond the
+ *   tolerance of their dtype; CheckpointError for files that cannot be loaded
+ */
+export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): Promise<ExportResult> => {
+  const chosen = chooseAll(input.to)
+  await expectFreeFolder(input.out, input.replace ?? false)
+  hooks.onProgress?.(`Opening ${input.model}`)
+  const source = await openSource(input, hooks)
+  for (const { target, variant } of chosen) await target.check?.(source, variant)
+  const out = resolve(input.out)
+  let filled: Pick<ExportResult, 'files' | 'proof' | 'notes'> = { files: [], proof: [], notes: [] }
+  try {
+    await writeFolderAtomic(out, async (folder) => {
+      filled = await fill(source, chosen, folder, input, hooks)
+    })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    throw new ConfigError(
+      `Disk full while writing \`${input.out}\`. Nothing was left there: free space, then export again.`,
+    )
+  }
+  return { out: input.out, model: input.model, targets: chosen.map(({ name }) => name), ...filled }
+}

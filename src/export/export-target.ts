@@ -1,0 +1,93 @@
+// The interface of export targets: what is exported, what a target writes, and how it proves that its consumer computes the
+// same. Independent of particular targets.
+import type { ModelTokenizer } from '../checkpoint/index.ts'
+import type { GenerationOptions } from '../generation/index.ts'
+import type { Model } from '../models/index.ts'
+import type { SpecialistTask } from '../runs/index.ts'
+import type { Dtype } from '../tensor/index.ts'
+
+/** A model that is exported. */
+export interface ExportSource {
+  /** The model as the caller named it. */
+  given: string
+  /** Short name, safe as a file name. */
+  name: string
+  /** In evaluation mode, with float32 parameters and merged adapters: no layer of an adapter is left in it. */
+  model: Model
+  tokenizer: ModelTokenizer
+  /** Folder of the opened files, with task.json and generation_config.json; undefined for a .gguf file. */
+  folder?: string
+  /** dtype of the weights in the files, before they were merged in float32. */
+  dtype: Dtype
+  /** Folder or Hub id of the base, for a fine-tuned model or an adapter. */
+  base?: string
+  /** What was done to the base: `adapter` for merged adapters, else undefined. */
+  relation?: 'adapter'
+  /** Generation settings of the model's own files; empty without any. */
+  generation: GenerationOptions
+  /** Chat template as Jinja source. */
+  chatTemplate?: string
+  /** The task that the model was fine-tuned on by Tunesmith. */
+  task?: SpecialistTask
+  /** What was merged, with errors, as sentences for the report and the model card. */
+  notes: string[]
+}
+
+/** What a target may use while it writes. */
+export interface WriteContext {
+  /** One line about what is done now. */
+  onProgress?(line: string): void
+  /** Something about the export that users must know. */
+  note(line: string): void
+  /** Texts for calibration; empty without any. */
+  texts: readonly string[]
+  signal?: AbortSignal
+}
+
+/** What a target may use while it proves its files. */
+export interface ProofContext {
+  /** Validation texts of the caller, or built-in ones. */
+  texts: readonly string[]
+  note(line: string): void
+  signal?: AbortSignal
+}
+
+/** One comparison of an export with its source. */
+export interface ProofRow {
+  /** Target with its variant: `gguf:q8_0`. */
+  target: string
+  /** Program that computed: `node-llama-cpp 3.22.1`, or `tunesmith` for our own reader. */
+  consumer: string
+  /** What was compared: `logits`, `kl`, `greedy tokens`, `tokenizer` … */
+  check: string
+  /** Measured value. */
+  value: number | string
+  /** Tolerance of the target's dtype. */
+  limit?: number | string
+  /** False refuses the export. */
+  ok: boolean
+  /** First layer that differs, differing words. */
+  detail?: string
+}
+
+/** A format that models are exported to. */
+export interface ExportTarget {
+  /** Name before the colon: `merged`, `gguf`, `onnx` … */
+  type: string
+  /** One line for the help. */
+  description: string
+  /** What may follow the colon; empty if nothing may. */
+  variants: readonly string[]
+  /** Variant of a target without a colon. */
+  defaultVariant?: string
+  /** Whether several variants can be in one folder (default: false). */
+  sharesFolder?: boolean
+  /** Folder below the export's own. */
+  folder: string
+  /** Refuses before anything is written. @throws ConfigError with the reason */
+  check?(source: ExportSource, variant: string): void | Promise<void>
+  /** Writes files into `folder`, beside those of other variants. */
+  write(source: ExportSource, variant: string, folder: string, context: WriteContext): Promise<void>
+  /** Opens the files in their consumer, or in our own reader where it is not installed, and compares. */
+  prove?(source: ExportSource, variant: string, folder: string, context: ProofContext): Promise<ProofRow[]>
+}

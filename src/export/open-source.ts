@@ -1,0 +1,142 @@
+// Opens the model of an export: any MODEL in float32, with its adapters merged into the matrices of the base.
+import { resolve } from 'node:path'
+import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
+import { resolveModel, sourceOf } from '../checkpoint/index.ts'
+import { CheckpointError, ConfigError, show } from '../core/index.ts'
+import {
+  generationDefaults,
+  type InferenceModel,
+  type LoadHooks,
+  loadForInference,
+  parseAdapters,
+} from '../inference/index.ts'
+import { expectFinite, LanguageHead, type Model } from '../models/index.ts'
+import { readTask } from '../runs/index.ts'
+import type { Dtype } from '../tensor/index.ts'
+import type { ExportSource } from './export-target.ts'
+
+/** Which model is exported. */
+export interface SourceInput {
+  /** A folder, the folder of a run, an adapter, a .gguf file or a Hub id. */
+  model: string
+  /** Branch, tag or commit of a Hub id. */
+  revision?: string
+  /** Adapters to merge into the model: folders, or NAME=FOLDER. */
+  adapters?: readonly string[]
+  /** Weight of each of several adapters in their sum (default: 1 each). */
+  weights?: readonly number[]
+}
+
+const namePattern = /[^\w.-]+/g
+
+/** A name for files from a path or Hub id. */
+const nameOf = (model: string): string => {
+  const parts = resolve(model)
+    .replace(/\.(gguf|safetensors)$/, '')
+    .split(/[\\/]/)
+  const last = parts.at(-1) === 'model' ? parts.at(-2) : parts.at(-1)
+  return (last ?? 'model').replace(namePattern, '-').replace(/^[.-]+/, '') || 'model'
+}
+
+const floatDtypes: Record<string, Dtype> = { float32: 'float32', float16: 'float16', bfloat16: 'bfloat16' }
+
+const storedDtype = (model: Model): Dtype => {
+  const { dtype, torch_dtype: older } = sourceOf(model)?.fields ?? {}
+  return floatDtypes[String(dtype ?? older)] ?? 'float32'
+}
+
+/** Puts adapters on the model: one alone, or the weighted sum of several. */
+const addAdapters = async (loaded: InferenceModel, { adapters = [], weights }: SourceInput): Promise<void> => {
+  if (weights !== undefined && weights.length !== adapters.length)
+    throw new ConfigError(
+      `Expected a weight for each of ${adapters.length} adapters, got ${weights.length} in \`weights\`. Give one for each, in order.`,
+    )
+  if (adapters.length === 0) return
+  const bank = adaptersOf(loaded.model)
+  if (bank.active.length > 0)
+    throw new ConfigError(
+      `Expected a whole model with \`adapters\`, got an adapter for \`model\`. Name the base, and all adapters in \`adapters\`.`,
+    )
+  const parts: { name: string; weight: number }[] = []
+  for (const [i, { name, folder }] of parseAdapters(adapters).entries()) {
+    if (folder === undefined) throw new ConfigError('`adapters` needs folders of adapters, got "base": leave it out.')
+    const path = await resolveModel(folder)
+    if (!(await isAdapterFolder(path)))
+      throw new CheckpointError(
+        `${folder}: Expected the folder of an adapter, got a folder without adapter_config.json. Check the path.`,
+      )
+    await loadAdapter(path, { base: loaded.model, name })
+    parts.push({ name, weight: weights?.[i] ?? 1 })
+  }
+  const [first] = parts
+  if (parts.length === 1 && first.weight === 1) bank.activate(first.name)
+  else {
+    bank.activate([])
+    bank.average('weighted-sum', parts)
+    bank.activate('weighted-sum')
+  }
+}
+
+/** Makes the active adapters part of the base's matrices. @returns sentences about it */
+const mergeActive = (model: Model): string[] => {
+  const bank = adaptersOf(model)
+  const names = bank.active
+  if (names.length === 0) return []
+  const methods = names.map((name) => bank.get(name).definition)
+  for (const { type } of methods.filter(({ inPlace }) => !inPlace))
+    for (const name of names) {
+      const { attachment, definition } = bank.get(name)
+      if (definition.type === type && (attachment.virtualTokens ?? 0) > 0)
+        throw new ConfigError(
+          `Expected an adapter that can be merged, got ${type}: its ${attachment.virtualTokens} virtual tokens are inputs, and no matrix of the base has their effect. Use it with Tunesmith or PEFT.`,
+        )
+    }
+  bank.activate(names, { merged: names })
+  return [`Merged in float32: ${names.map((name, i) => `${name} (${methods[i].type})`).join(', ')}.`]
+}
+
+/**
+ * Opens any MODEL for an export.
+ * @throws ConfigError for adapters that cannot be merged, CheckpointError for files that cannot be loaded, and for NaN or
+ *   infinity in a tensor
+ */
+export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Promise<ExportSource> => {
+  const { model: given, revision } = input
+  if (given === '') throw new ConfigError(`Expected a model to export, got ${show(given)}.`)
+  const loaded = await loadLanguageHead({ model: given, revision }, hooks)
+  await addAdapters(loaded, input)
+  const bank = adaptersOf(loaded.model)
+  const active = bank.active.at(-1)
+  const model = active === undefined ? loaded.model : bank.get(active).model
+  const dtype = storedDtype(model)
+  const folder = loaded.folder
+  const adapted = bank.active.length > 0
+  const notes = mergeActive(model)
+  expectFinite(model.parameters(), given)
+  const task = folder === undefined ? undefined : await readTask(folder)
+  return {
+    given,
+    name: nameOf(given),
+    model: model.eval(),
+    tokenizer: loaded.tokenizer,
+    folder,
+    dtype,
+    ...(adapted ? { base: sourceOf(model)?.folder, relation: 'adapter' as const } : {}),
+    generation: await generationDefaults({ folder, model }),
+    chatTemplate: loaded.tokenizer.chatTemplate,
+    ...(task === undefined ? {} : { task }),
+    notes,
+  }
+}
+
+/** The model as its files say; with the language head for a bare body whose files hold its weights. */
+const loadLanguageHead = async (
+  choice: { model: string; revision?: string },
+  hooks: LoadHooks,
+): Promise<InferenceModel> => {
+  const loaded = await loadForInference(choice, { ...hooks, dtype: 'float32' })
+  if (loaded.report.newHead.length === 0 || loaded.model.head instanceof LanguageHead) return loaded
+  throw new ConfigError(
+    `Expected a model whose files hold its head, got ${choice.model} without ${loaded.report.newHead.join(', ')}. Fine-tune it first.`,
+  )
+}

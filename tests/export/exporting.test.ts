@@ -1,0 +1,134 @@
+// `exportModel`: opening, merging, the folder that appears as a whole, and bad input. Expected logits are those of the model
+// with its adapter beside the base.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { applyAdapter, saveAdapter } from '../../src/adapters/index.ts'
+import { loadModel, saveModel } from '../../src/checkpoint/index.ts'
+import { exportModel, PROOF_FILE } from '../../src/export/index.ts'
+import { loadForInference } from '../../src/inference/index.ts'
+import { buildModel, type Model, models } from '../../src/models/index.ts'
+import { Generator, noGrad, tensor } from '../../src/tensor/index.ts'
+import { trainTokenizer } from '../../src/tokenizers/index.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'exporting-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+const base = join(scratch, 'base')
+const ids = tensor(BigInt64Array.from([5, 6, 7, 8, 9, 10], BigInt), { shape: [1, 6] })
+const logitsOf = (model: Model) => noGrad(() => model.forward({ inputIds: ids }).logits.to('float32').toFloat32Array())
+const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
+
+const tiny = (seed = 1): Model =>
+  buildModel(
+    models.llama,
+    models.llama.adjust(models.llama.presets.test, { vocabSize: 300, tiedEmbeddings: true }),
+    'causal-lm',
+  )
+    .initialize({ std: 0.2, generator: new Generator(seed) })
+    .eval()
+
+const makeAdapter = async (name: string, config: Parameters<typeof applyAdapter>[1]): Promise<string> => {
+  const model = await loadModel(base)
+  const applied = applyAdapter(model, config, { seed: 3 })
+  const generator = new Generator(4)
+  noGrad(() => {
+    for (const value of applied.trainable.values()) value.detach().add_(value.mul(0).normal_(0, 0.1, { generator }))
+  })
+  const folder = join(scratch, name)
+  await saveAdapter(applied, folder, { base })
+  return folder
+}
+
+beforeAll(async () => {
+  const text = 'The cat sat on the mat, and the dog ran after the cat. It is 1999.'
+  const { files } = await trainTokenizer(
+    Array(50).fill(text),
+    { type: 'bpe', vocabSize: 290, minFrequency: 1 },
+    { workers: 1 },
+  )
+  mkdirSync(join(scratch, 'tokenizer'))
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(scratch, 'tokenizer', name), content)
+  await saveModel(tiny(), base, { tokenizer: join(scratch, 'tokenizer') })
+})
+
+describe('exportModel', () => {
+  it.each([
+    ['lora', { type: 'lora', rank: 4 }],
+    ['rslora', { type: 'lora', rank: 4, rsLora: true }],
+    ['dora', { type: 'lora', rank: 4, dora: true }],
+    ['ia3', { type: 'ia3' }],
+    ['lora on all layers', { type: 'lora', rank: 2, targets: 'all-linear' }],
+  ] as const)('merges %s into a plain folder with the same logits', async (name, config) => {
+    const adapter = await makeAdapter(name.replaceAll(' ', '-'), config)
+    const before = logitsOf((await loadForInference({ model: adapter })).model)
+    const out = join(scratch, `${name.replaceAll(' ', '-')}-out`)
+    const { files, proof } = await exportModel({ model: adapter, to: 'merged', out })
+    expect(apart(logitsOf(await loadModel(join(out, 'merged'))), before)).toBeLessThan(1e-5)
+    expect(files.map(({ name }) => name)).toContain('merged/model.safetensors')
+    expect(proof.every(({ ok }) => ok)).toBe(true)
+    expect(existsSync(join(out, 'merged', 'adapter_config.json'))).toBe(false)
+    expect(apart(before, logitsOf(await loadModel(base)))).toBeGreaterThan(1e-2)
+  })
+
+  it('merges the weighted sum of several adapters', async () => {
+    const [a, b] = [
+      await makeAdapter('sum-a', { type: 'lora', rank: 4 }),
+      await makeAdapter('sum-b', { type: 'lora', rank: 2 }),
+    ]
+    const out = join(scratch, 'sum-out')
+    await exportModel({ model: base, adapters: [`a=${a}`, `b=${b}`], weights: [1, 0], to: 'merged', out })
+    const alone = logitsOf((await loadForInference({ model: a })).model)
+    expect(apart(logitsOf(await loadModel(join(out, 'merged'))), alone)).toBeLessThan(1e-5)
+  })
+
+  it('writes the same bytes twice', async () => {
+    const [one, two] = [join(scratch, 'one'), join(scratch, 'two')]
+    const first = await exportModel({ model: base, to: 'merged', out: one })
+    const second = await exportModel({ model: base, to: 'merged', out: two })
+    expect(second.files).toEqual(first.files)
+  })
+
+  it('refuses adapters without matrices, and leaves nothing behind', async () => {
+    const prompt = await makeAdapter('prompt', { type: 'prompt-tuning', virtualTokens: 2 })
+    const bottleneck = await makeAdapter('houlsby', { type: 'houlsby' })
+    const out = join(scratch, 'refused')
+    await expect(exportModel({ model: prompt, to: 'merged', out })).rejects.toThrow(/2 virtual tokens are inputs/)
+    await expect(exportModel({ model: bottleneck, to: 'merged', out })).rejects.toThrow(/houlsby/)
+    expect(existsSync(out)).toBe(false)
+  })
+
+  it('names the tensor with NaN', async () => {
+    const model = tiny()
+    noGrad(() => model.parameters().get('body.layers.1.mlp.upProj.weight')?.fill_(Number.NaN))
+    const broken = join(scratch, 'broken')
+    await saveModel(model, broken, { tokenizer: join(scratch, 'tokenizer') })
+    const out = join(scratch, 'nan-out')
+    await expect(exportModel({ model: broken, to: 'merged', out })).rejects.toThrow(
+      /body\.layers\.1\.mlp\.upProj\.weight/,
+    )
+    expect(existsSync(out)).toBe(false)
+  })
+
+  it('refuses unknown formats, a full folder, and a folder that no export wrote', async () => {
+    const full = join(scratch, 'full')
+    mkdirSync(full)
+    writeFileSync(join(full, 'mine.txt'), 'mine')
+    await expect(exportModel({ model: base, to: 'merge', out: join(scratch, 'x') })).rejects.toThrow(/Did you mean/)
+    await expect(exportModel({ model: base, to: 'merged', out: full })).rejects.toThrow(/empty or does not exist/)
+    await expect(exportModel({ model: base, to: 'merged', out: full, replace: true })).rejects.toThrow(/proof\.json/)
+    expect(readdirSync(full)).toEqual(['mine.txt'])
+  })
+
+  it('writes hashes and comparisons beside the files', async () => {
+    const out = join(scratch, 'proved')
+    await exportModel({ model: base, to: ['merged:bf16'], out })
+    const { proof, files } = JSON.parse(readFileSync(join(out, PROOF_FILE), 'utf8')) as Record<
+      string,
+      { [key: string]: unknown }[]
+    >
+    expect(proof[0]).toMatchObject({ target: 'merged:bf16', ok: true })
+    expect(files[0].sha256).toMatch(/^[0-9a-f]{64}$/)
+  })
+})

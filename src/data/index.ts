@@ -6,7 +6,7 @@ export { type EncodeShardsInput, type EncodeShardsSettings, encodeShards, encode
 export { planMicroBatches } from './micro-batches.ts'
 export { type MixturePart, mixture, mixturePartSchema, mixtureSchema } from './mixture.ts'
 export { packedRows, packedRowsSchema } from './packed-rows.ts'
-export { type Row, rowAt, type Sampler } from './sampler.ts'
+export { placeAt, type Row, rowAt, type Sampler } from './sampler.ts'
 export { type IdArray, readShardManifest, type ShardManifest, type SplitName, splitWarnings } from './shard-manifest.ts'
 export { type OpenTokensOptions, openTokens, type TokenSource, tokensInMemory, verifyShards } from './token-source.ts'
 export { wholeDocuments, wholeDocumentsSchema } from './whole-documents.ts'

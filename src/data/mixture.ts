@@ -2,7 +2,7 @@
 // are computed from the position, without state.
 import { z } from 'zod'
 import { ConfigError, parseConfig, permutedIndex } from '../core/index.ts'
-import { checkIndex, rowAt, type Sampler } from './sampler.ts'
+import { checkIndex, placeAt, rowAt, type Sampler } from './sampler.ts'
 
 /** Schema of the settings of one part of a mixture. */
 export const mixturePartSchema = z.strictObject({
@@ -69,16 +69,23 @@ export const mixture = (parts: readonly MixturePart[], input: z.input<typeof mix
   }
   const total = rows ?? available
   let perEpoch: number[] | undefined
+  const find = (epoch: number, index: number): { part: number; position: number } => {
+    checkIndex(epoch, index, total)
+    const { part, row } = findRow(phases, index, seed)
+    // Later epochs have the same order of parts, and continue in each part where the epoch before ended.
+    if (epoch > 0) perEpoch ??= parts.map((_, other) => usedBefore(phases, total, other))
+    return { part, position: perEpoch === undefined ? row : epoch * perEpoch[part] + row }
+  }
   return {
     rowsPerEpoch: total,
     maxLength: Math.max(...parts.map(({ sampler }) => sampler.maxLength)),
     row(epoch, index) {
-      checkIndex(epoch, index, total)
-      const { part, row } = findRow(phases, index, seed)
-      // Later epochs have the same order of parts, and continue in each part where the epoch before ended.
-      if (epoch > 0) perEpoch ??= parts.map((_, other) => usedBefore(phases, total, other))
-      const position = perEpoch === undefined ? row : epoch * perEpoch[part] + row
+      const { part, position } = find(epoch, index)
       return { ...rowAt(parts[part].sampler, position), part }
+    },
+    place(epoch, index) {
+      const { part, position } = find(epoch, index)
+      return placeAt(parts[part].sampler, position)
     },
   }
 }

@@ -41,16 +41,23 @@ export const packedRows = (source: TokenSource, input: z.input<typeof packedRows
     )
   }
   const orders = new DocumentOrders(source, seed)
+  const startOf = (epoch: number, index: number): number => {
+    const spare = source.tokens - overlap - rows * step
+    const offset = shifts && spare > 0 ? permutedIndex(`${seed}/cut`, spare + 1, epoch % (spare + 1)) : 0
+    const row = shifts ? permutedIndex(`${seed}/${epoch}`, rows, index) : index
+    return offset + row * step
+  }
   return {
     rowsPerEpoch: rows,
     maxLength: length,
     row(epoch, index) {
       checkIndex(epoch, index, rows)
       if (shuffle === 'documents') return orders.row(epoch, index * step, length)
-      const spare = source.tokens - overlap - rows * step
-      const offset = shifts && spare > 0 ? permutedIndex(`${seed}/cut`, spare + 1, epoch % (spare + 1)) : 0
-      const row = shifts ? permutedIndex(`${seed}/${epoch}`, rows, index) : index
-      return contiguousRow(source, offset + row * step, length)
+      return contiguousRow(source, startOf(epoch, index), length)
+    },
+    place(epoch, index) {
+      if (source.folder === undefined || shuffle === 'documents') return undefined
+      return `document ${source.documentAt(startOf(epoch, index)) + 1} of ${source.folder}`
     },
   }
 }

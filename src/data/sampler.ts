@@ -19,13 +19,21 @@ export interface Sampler {
   readonly maxLength: number
   /** Returns one row. Throws RangeError if `index` is not below `rowsPerEpoch`. */
   row(epoch: number, index: number): Row
+  /** Where a row begins, for messages: a document of a folder of shards. Undefined where that is not known. */
+  place?(epoch: number, index: number): string | undefined
 }
 
+const epochAndIndex = ({ rowsPerEpoch }: Sampler, position: number): [number, number] =>
+  rowsPerEpoch === Number.POSITIVE_INFINITY
+    ? [0, position]
+    : [Math.floor(position / rowsPerEpoch), position % rowsPerEpoch]
+
 /** The row at `position`, counted over all epochs. */
-export const rowAt = (sampler: Sampler, position: number): Row => {
-  if (sampler.rowsPerEpoch === Number.POSITIVE_INFINITY) return sampler.row(0, position)
-  return sampler.row(Math.floor(position / sampler.rowsPerEpoch), position % sampler.rowsPerEpoch)
-}
+export const rowAt = (sampler: Sampler, position: number): Row => sampler.row(...epochAndIndex(sampler, position))
+
+/** Where the row at `position` begins, for messages. */
+export const placeAt = (sampler: Sampler, position: number): string | undefined =>
+  sampler.place?.(...epochAndIndex(sampler, position))
 
 /** Throws RangeError for an epoch or index out of range. */
 export const checkIndex = (epoch: number, index: number, rows: number): void => {

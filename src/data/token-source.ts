@@ -20,6 +20,8 @@ export interface TokenSource {
   readonly tokens: number
   /** Number of documents. */
   readonly documents: number
+  /** Folder of the shards, for messages; undefined for tokens in memory. */
+  readonly folder?: string
   /** Reads the tokens [start, start + length). Throws RangeError outside of the source. */
   readTokens(start: number, length: number): IdArray
   /** Position of a document's first token. */
@@ -126,6 +128,7 @@ export const openShards = (
   return {
     tokens,
     documents,
+    folder,
     readTokens(start, length) {
       checkRange(start, length, tokens)
       const ids = dtype === 'uint16' ? new Uint16Array(length) : new Uint32Array(length)

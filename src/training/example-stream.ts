@@ -1,6 +1,6 @@
 // The examples of a run in their order: a pure function of (seed, position), so that a resumed run continues without replaying it.
 import { createRandom } from '../core/index.ts'
-import { type Row, rowAt, type Sampler } from '../data/index.ts'
+import { placeAt, type Row, rowAt, type Sampler } from '../data/index.ts'
 import type { Objective } from '../objectives/index.ts'
 import type { IncidentEvent, NoteEvent, RolloutEvent, TrainingEvent } from '../tracking/index.ts'
 
@@ -31,6 +31,8 @@ export interface ExampleSource<Example> {
    * made.
    */
   example(position: number): { example: Example; cut: number }
+  /** Where the example at a position comes from, for messages: `reviews.csv:18`, or a document. Undefined where that is not known. */
+  place?(position: number): string | undefined
   /** Position at which a batch from `position` on must end, such as the end of an epoch over a rollout (default: anywhere). */
   batchEnd?(position: number): number
   /** For examples that the run itself makes, such as rollouts. */
@@ -100,6 +102,10 @@ export class ExampleStream<Example> implements ExampleSource<Example> {
 
   get perEpoch(): number {
     return this.#sampler.rowsPerEpoch
+  }
+
+  place(position: number): string | undefined {
+    return placeAt(this.#sampler, position)
   }
 
   example(position: number): { example: Example; cut: number } {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { describeNonFinite, RiseWatch, SpikeWatch } from './incidents.ts'
 
-const nothing = { loss: '2.5', parameters: [], weights: [], examples: [] }
+const nothing = { loss: '2.5', parameters: [], weights: [], examples: [], places: [] }
 
 it('describes which layers and examples are not finite', () => {
   expect(describeNonFinite({ ...nothing, loss: 'NaN' })).toBe('The loss is not finite, though no single example is.')
@@ -9,6 +9,9 @@ it('describes which layers and examples are not finite', () => {
   const paths = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((path) => ({ path, values: 1 }))
   expect(describeNonFinite({ ...nothing, parameters: paths, examples: [3, 4] })).toBe(
     'Gradients of a, b, c, d, e and 2 more are not finite, because of the examples at 3, 4.',
+  )
+  expect(describeNonFinite({ ...nothing, parameters: [paths[0]], examples: [3], places: ['reviews.csv:18'] })).toBe(
+    'Gradients of a are not finite, because of the examples at 3 (reviews.csv:18).',
   )
   expect(describeNonFinite({ ...nothing, weights: ['a'] })).toContain(
     'Weights are not finite: a. Restore an earlier checkpoint.',

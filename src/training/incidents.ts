@@ -12,6 +12,8 @@ export interface NonFiniteReport {
   weights: string[]
   /** Positions in the data of the examples whose own loss or gradients are not finite. */
   examples: number[]
+  /** File and line of each of these examples, or its document, where the data knows them. */
+  places: string[]
 }
 
 const badValues = (tensor: Tensor): number => noGrad(() => scope(() => tensor.size - tensor.isfinite().sum().item()))
@@ -24,7 +26,7 @@ export const diagnose = async <Example>(
   result: Pick<BatchGradients, 'loss' | 'gradients'>,
   options: GradientOptions,
 ): Promise<NonFiniteReport> => {
-  const report: NonFiniteReport = { loss: String(result.loss), parameters: [], weights: [], examples: [] }
+  const report: NonFiniteReport = { loss: String(result.loss), parameters: [], weights: [], examples: [], places: [] }
   for (const [path, gradient] of result.gradients) {
     const values = badValues(gradient)
     if (values > 0) report.parameters.push({ path, values })
@@ -43,14 +45,14 @@ export const diagnose = async <Example>(
   return report
 }
 
-export const describeNonFinite = ({ loss, parameters, weights, examples }: NonFiniteReport): string => {
+export const describeNonFinite = ({ loss, parameters, weights, examples, places }: NonFiniteReport): string => {
   const list = (names: readonly (string | number)[]) =>
     `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
   if (weights.length > 0) return `Weights are not finite: ${list(weights)}. Restore an earlier checkpoint.`
   const whole = Number.isFinite(Number(loss)) ? 'The norm of all gradients' : 'The loss'
   const layers = parameters.length === 0 ? whole : `Gradients of ${list(parameters.map(({ path }) => path))}`
   const rows =
-    examples.length === 0 ? ', though no single example is' : `, because of the examples at ${list(examples)}`
+    examples.length === 0 ? ', though no single example is' : `, because of the examples at ${list(examples)}${places.length === 0 ? '' : ` (${list(places)})`}`
   return `${layers} ${parameters.length === 0 ? 'is' : 'are'} not finite${rows}.`
 }
 

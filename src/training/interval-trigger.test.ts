@@ -28,3 +28,17 @@ it('counts on when its owner counts on in the same object', () => {
   progress.step++
   expect(due.now(progress)).toBe(true)
 })
+
+it('is due at the end of an epoch, unless it was due less than a minute before', () => {
+  // Ten examples a step, twenty seconds a step; epochs of 25 and of 95 examples end within steps.
+  const dueWith = (perEpoch: number, epochs = 1) => {
+    const at = (step: number) => ({ step, tokens: 0, seconds: 20 * step, position: 10 * step })
+    const due = new IntervalTrigger({ epochs }, at(0), perEpoch)
+    return Array.from({ length: 20 }, (_, i) => i + 1).filter((step) => due.now(at(step)))
+  }
+  expect(dueWith(95)).toEqual([10, 19])
+  expect(dueWith(95, 2)).toEqual([19])
+  // Epochs end in the steps 3, 5, 8, 10, 13, 15, 18 and 20.
+  expect(dueWith(25)).toEqual([3, 8, 13, 18])
+  expect(dueWith(Number.POSITIVE_INFINITY)).toEqual([])
+})

@@ -10,6 +10,9 @@ interface Interval {
   minutes?: number
 }
 
+/** Seconds after a checkpoint in which the end of an epoch writes no other. */
+export const leastSecondsOfEpoch = 60
+
 /** An interval in steps, tokens or minutes; with several of them, whichever ends first. */
 const every = (what: string, interval: Interval = {}) =>
   z
@@ -70,9 +73,17 @@ export const trainingSchema = z.strictObject({
     .optional()
     .describe('bytes that tensors may take; micro-batches are halved, then layers recomputed, to stay within it'),
   evaluate: every('evaluate'),
-  checkpoint: every('write a checkpoint', { minutes: 5 }).describe(
-    'besides the checkpoint at the end; an empty object disables it',
-  ),
+  checkpoint: every('write a checkpoint')
+    .unwrap()
+    .extend({
+      epochs: count()
+        .optional()
+        .describe(
+          `write a checkpoint at the end of every this many epochs, unless the last one is less than ${leastSecondsOfEpoch} seconds old`,
+        ),
+    })
+    .default({ minutes: 5, epochs: 1 })
+    .describe('besides the checkpoint at the end; an empty object disables it'),
   sample: every('generate samples'),
   keep: z
     .strictObject({
@@ -96,4 +107,4 @@ export const trainingSchema = z.strictObject({
     .describe('reaction to a loss far above its recent mean: record it, or skip the batch too'),
 })
 export type TrainingSettings = z.output<typeof trainingSchema>
-export type IntervalSettings = TrainingSettings['evaluate']
+export type IntervalSettings = TrainingSettings['evaluate'] & Pick<TrainingSettings['checkpoint'], 'epochs'>

@@ -86,7 +86,7 @@ class TrainingLoop<Example> {
     this.#triggers = {
       evaluate: new IntervalTrigger(settings.evaluate, state),
       sample: new IntervalTrigger(settings.sample, state),
-      checkpoint: new IntervalTrigger(settings.checkpoint, state),
+      checkpoint: new IntervalTrigger(settings.checkpoint, state, run.stream.perEpoch),
     }
   }
 
@@ -141,10 +141,11 @@ class TrainingLoop<Example> {
     const finite = Number.isFinite(result.loss)
     const skip = finite && spike !== undefined && settings.onSpike === 'skip'
     const update = finite && !skip ? this.#update(result, learningRate) : notApplied
+    let incident: TrainingEvent | undefined
     if (!update.applied && !skip) {
       if (yield* this.#handleNonFinite(batch, result)) return
     } else if (spike !== undefined)
-      yield this.#incident(
+      incident = this.#incident(
         'spike',
         `Loss ${result.loss.toPrecision(4)} is ${spike.toFixed(1)} standard deviations above its recent mean.${skip ? ' The step was not applied.' : ''}`,
       )
@@ -156,6 +157,8 @@ class TrainingLoop<Example> {
     }
     const seconds = (performance.now() - from) / 1000
     this.#advance(batch)
+    // Only now do weights and state belong together: a listener that throws at an event ends the run after a save.
+    if (incident !== undefined) yield incident
     yield {
       ...this.#stamp(),
       type: 'step',
@@ -346,8 +349,12 @@ class TrainingLoop<Example> {
     batch: TakenBatch<Example>,
     result: BatchGradients,
   ): AsyncGenerator<TrainingEvent, boolean, void> {
-    const { trainable, settings } = this.#run
+    const { trainable, settings, stream } = this.#run
     const report = await diagnose(trainable, batch.examples, batch.position, result, this.#gradientOptions())
+    for (const position of report.examples) {
+      const place = stream.place?.(position)
+      if (place !== undefined) report.places.push(place)
+    }
     result.release()
     if (report.weights.length > 0) this.#sound = false
     const step = this.#state.step + 1

@@ -167,8 +167,8 @@ describe('an error saves the last whole step', () => {
   })
 })
 
-it('saves by time by default', () => {
-  expect(runOf('gpt2', {}).settings.checkpoint).toEqual({ minutes: 5 })
+it('saves by time and at the end of epochs by default', () => {
+  expect(runOf('gpt2', {}).settings.checkpoint).toEqual({ minutes: 5, epochs: 1 })
   expect(runOf('gpt2', { checkpoint: {} }).settings.checkpoint).toEqual({})
 })
 

@@ -39,6 +39,8 @@ export interface AlignInputs {
 export interface EncodedRecords {
   encoder: CompletionEncoder
   train: TaskExample[]
+  /** The record of each training example. */
+  sources: TaskRecord[]
   /** In the order of `validationRecords`. */
   validation: TaskExample[]
   /** Those that were not dropped. */
@@ -81,9 +83,16 @@ const encodeRecords = (
   const { template, system, tooLong } = recipe
   const lengths = lengthsOf(recipe, model, virtualTokens)
   const encoder = createCompletionEncoder(tokenizer, { template, system, tooLong, ...lengths })
-  const train = records.train.flatMap((record) => data.encode(encoder, record) ?? [])
+  const train: TaskExample[] = []
+  const sources: TaskRecord[] = []
+  for (const record of records.train) {
+    const example = data.encode(encoder, record)
+    if (example === undefined) continue
+    train.push(example)
+    sources.push(record)
+  }
   const usesTemplate = [...records.train, ...records.validation].some((one) => typeof data.promptOf(one) !== 'string')
-  const kept: EncodedRecords = { encoder, train, validation: [], validationRecords: [], usesTemplate, notes: [] }
+  const kept: EncodedRecords = { encoder, train, sources, validation: [], validationRecords: [], usesTemplate, notes: [] }
   for (const record of records.validation) {
     const example = data.encode(encoder, record)
     if (example === undefined) continue
@@ -126,7 +135,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     objective: recipe.dropout ? criterion : withoutDropout(criterion),
     parameters: applied.trainable,
   }
-  const stream: BuiltRun['stream'] = shuffledExamples(encoded.train, recipe.seed)
+  const stream: BuiltRun['stream'] = shuffledExamples(encoded.train, recipe.seed, (index) => encoded.sources[index])
   const learningRate = learningRateOf(recipe, objective, applied.inPlace)
   return {
     recipe: evaluateEachEpoch({ ...recipe, settings }, trainable, stream),

@@ -5,18 +5,35 @@ import { DataError, permutedIndex, sha256, sha256File } from '../../core/index.t
 import type { ReadReport, Skipped, TaskData, TaskExample, TaskRecord } from '../../tasks/index.ts'
 import type { ExampleSource } from '../../training/index.ts'
 
-/** The examples, shuffled anew in every epoch: a pure function of (seed, position). @throws DataError without examples */
+/** Where a record was read from. */
+export type RecordPlace = Pick<TaskRecord, 'file' | 'line'>
+
+/** `reviews.csv:18` */
+export const describePlace = ({ file, line }: RecordPlace): string => (line === undefined ? file : `${file}:${line}`)
+
+/**
+ * The examples, shuffled anew in every epoch: a pure function of (seed, position).
+ * @param placeOf the record of the example with a number, for messages
+ * @throws DataError without examples
+ */
 export const shuffledExamples = <Example extends Pick<TaskExample, 'truncatedTokens'>>(
   examples: readonly Example[],
   seed: number,
+  placeOf?: (index: number) => RecordPlace,
 ): ExampleSource<Example> => {
-  if (examples.length === 0) throw new DataError('Expected at least one example to train on, got none. Check the data.')
+  const { length } = examples
+  if (length === 0) throw new DataError('Expected at least one example to train on, got none. Check the data.')
+  const indexAt = (position: number) =>
+    permutedIndex(`${seed}/${Math.floor(position / length)}`, length, position % length)
   return {
-    perEpoch: examples.length,
+    perEpoch: length,
     example(position) {
-      const epoch = Math.floor(position / examples.length)
-      const example = examples[permutedIndex(`${seed}/${epoch}`, examples.length, position % examples.length)]
+      const example = examples[indexAt(position)]
       return { example, cut: example.truncatedTokens }
+    },
+    place(position) {
+      const place = placeOf?.(indexAt(position))
+      return place === undefined ? undefined : describePlace(place)
     },
   }
 }

@@ -3,7 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { CheckpointError, writeFileAtomic } from '../../core/index.ts'
-import { readEvents, runFiles } from '../../tracking/index.ts'
+import { readEvents, runFiles, type TrainingEvent } from '../../tracking/index.ts'
 import {
   initialState,
   type LoopState,
@@ -193,9 +193,9 @@ const trainRun = async (
     sample,
     ...callbacksOf(record, run, latest),
   })
-  for await (const event of events) {
+  const take = (event: TrainingEvent): void => {
     // A run that was stopped before its first step has its start event already.
-    if (event.type === 'start' && isResumed) continue
+    if (event.type === 'start' && isResumed) return
     if (event.type === 'step') Object.assign(latest, { loss: event.loss, step: event.step, tokens: event.tokens })
     if (event.type === 'evaluation') latest.metrics = event.metrics
     if (event.type === 'evaluation' && event.best) latest.best = event.step
@@ -206,6 +206,29 @@ const trainRun = async (
     if (rise !== undefined)
       record.append({ type: 'incident', kind: 'divergence', time: event.time, step: event.step, message: rise })
   }
+  for (let next = await events.next(); next.done !== true; next = await events.next()) {
+    try {
+      take(next.value)
+    } catch (error) {
+      await endWith(events, error, (event) => record.keep(event))
+    }
+  }
+}
+
+/** Ends the loop with the error of a listener, or of a record that cannot be written. The loop saves its last sound weights first. */
+const endWith = async (
+  events: ReturnType<typeof train>,
+  error: unknown,
+  keep: (event: TrainingEvent) => void,
+): Promise<never> => {
+  for (let next = await events.throw(error); next.done !== true; next = await events.next()) {
+    try {
+      keep(next.value)
+    } catch {
+      // The first error tells more.
+    }
+  }
+  throw error
 }
 
 /** How the loop saves, restores and reports in the run's folder. */

@@ -72,6 +72,11 @@ export class RunRecord {
     this.#listener.onEvent?.(event)
   }
 
+  /** Stores an event that no listener sees. */
+  keep(event: TrainingEvent): void {
+    this.#tracker?.append(event)
+  }
+
   /** Stores a line for people, without showing it. */
   store(message: string): void {
     this.#tracker?.append({ type: 'note', time: new Date().toISOString(), step: 0, message })

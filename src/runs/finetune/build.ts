@@ -8,6 +8,7 @@ import {
   readPredictions,
   scoresOf,
   type TaskExample,
+  type TaskRecord,
   taskMaxLength,
 } from '../../tasks/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
@@ -24,6 +25,8 @@ import { nonIterativeFits } from './variants.ts'
 interface EncodedRecords {
   prepared: PreparedTask
   examples: TaskExample[]
+  /** The record of each example. */
+  sources: TaskRecord[]
   maxLength: number
   notes: string[]
 }
@@ -41,26 +44,32 @@ const encodeRecords = (
     facts: model.facts,
     trainedOn: records.train,
   })
-  const examples = records.train.flatMap((record) => prepared.encode(record))
+  const examples: TaskExample[] = []
+  const sources: TaskRecord[] = []
+  for (const record of records.train)
+    for (const example of prepared.encode(record)) {
+      examples.push(example)
+      sources.push(record)
+    }
   expectFewSkipped(prepared.skipped ?? {}, records.train.length, prepared.maxSkipped ?? 1, recipe.data)
   const notes = [...(prepared.notes ?? []), ...describeSkipped(prepared.skipped)]
   const truncated = examples.filter(({ truncatedTokens }) => truncatedTokens > 0).length
   if (truncated > 0)
     notes.push(`${truncated} of ${examples.length} examples are longer than ${maxLength} tokens and are truncated.`)
-  return { prepared, examples, maxLength, notes }
+  return { prepared, examples, sources, maxLength, notes }
 }
 
 const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
   const data = await readFinetuneData(recipe)
   const { applied, hasNewHead, notes } = await openAdaptedBase(recipe, data)
-  const { prepared, examples, maxLength, notes: encodingNotes } = encodeRecords(recipe, data, applied)
+  const { prepared, examples, sources, maxLength, notes: encodingNotes } = encodeRecords(recipe, data, applied)
   if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, examples)
   const trainable: TrainableModel = {
     model: applied.model,
     objective: prepared.criterion as TrainableModel['objective'],
     parameters: applied.trainable,
   }
-  const stream: BuiltRun['stream'] = shuffledExamples(examples, recipe.seed)
+  const stream: BuiltRun['stream'] = shuffledExamples(examples, recipe.seed, (index) => sources[index])
   const specialist = { recipe, data, applied, prepared, maxLength }
   const { task, config, tokenizer, records, files, base } = data
   return {

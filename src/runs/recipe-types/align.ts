@@ -238,7 +238,7 @@ export interface AlignSettings {
     /** Evaluate after this many minutes. */
     minutes?: number
   }
-  /** Besides the checkpoint at the end; an empty object disables it. Default: `{"minutes":5}`. */
+  /** Besides the checkpoint at the end; an empty object disables it. Default: `{"minutes":5,"epochs":1}`. */
   checkpoint?: {
     /** Write a checkpoint after this many steps. */
     steps?: number
@@ -246,6 +246,11 @@ export interface AlignSettings {
     tokens?: number
     /** Write a checkpoint after this many minutes. */
     minutes?: number
+    /**
+     * Write a checkpoint at the end of every this many epochs, unless the last one is less than 60 seconds
+     * old.
+     */
+    epochs?: number
   }
   sample?: {
     /** Generate samples after this many steps. */

@@ -237,7 +237,7 @@ export interface PretrainSettings {
     /** Evaluate after this many minutes. */
     minutes?: number
   }
-  /** Besides the checkpoint at the end; an empty object disables it. Default: `{"minutes":5}`. */
+  /** Besides the checkpoint at the end; an empty object disables it. Default: `{"minutes":5,"epochs":1}`. */
   checkpoint?: {
     /** Write a checkpoint after this many steps. */
     steps?: number
@@ -245,6 +245,11 @@ export interface PretrainSettings {
     tokens?: number
     /** Write a checkpoint after this many minutes. */
     minutes?: number
+    /**
+     * Write a checkpoint at the end of every this many epochs, unless the last one is less than 60 seconds
+     * old.
+     */
+    epochs?: number
   }
   sample?: {
     /** Generate samples after this many steps. */

@@ -1,6 +1,7 @@
 // Predictions of generative tasks: prompts of similar length are generated in one batch with a KV cache, and the reference answers
 // are scored by their cross entropy. Independent of single tasks, templates and architectures.
 import { setImmediate } from 'node:timers/promises'
+import { OutOfMemoryError } from '../../core/index.ts'
 import { type GenerationOptions, generate } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
@@ -42,20 +43,19 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   const truncated = records.map(() => 0)
   const { device } = model.body.embedTokens.weight
   const { batches, tokens } = exampleBatches(items, criterion, model, batchTokens, padded)
-  for (const part of batches) {
+  for (let part = batches.shift(); part !== undefined; part = batches.shift()) {
     await setImmediate()
     signal?.throwIfAborted()
-    const found = inferenceMode(() =>
-      scope(() =>
-        generation.losses(
-          model,
-          criterion.collate(
-            part.map((i) => items[i].example),
-            { padded, device },
-          ),
-        ),
-      ),
-    )
+    const batch = part.map((i) => items[i].example)
+    let found: AnswerLoss[]
+    try {
+      found = inferenceMode(() => scope(() => generation.losses(model, criterion.collate(batch, { padded, device }))))
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError) || part.length < 2) throw error
+      const half = Math.ceil(part.length / 2)
+      batches.unshift(part.slice(0, half), part.slice(half))
+      continue
+    }
     part.forEach((i, k) => {
       const { record, example } = items[i]
       const before = losses[record] ?? { nats: 0, tokens: 0 }

@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest'
+import { shuffledExamples } from './data-splits.ts'
+
+it('names file and line of the example at a position', () => {
+  const examples = Array.from({ length: 5 }, (_, index) => ({ index, truncatedTokens: 0 }))
+  const { example, place } = shuffledExamples(examples, 1, (index) => ({
+    file: 'reviews.csv',
+    line: index === 4 ? undefined : index + 2,
+  }))
+  // Two epochs, in different orders: the place belongs to the example that is there.
+  for (let position = 0; position < 10; position++) {
+    const { index } = example(position).example
+    expect(place?.(position)).toBe(index === 4 ? 'reviews.csv' : `reviews.csv:${index + 2}`)
+  }
+  expect(shuffledExamples(examples, 1).place?.(0)).toBeUndefined()
+})

@@ -52,7 +52,9 @@ export const describeNonFinite = ({ loss, parameters, weights, examples, places 
   const whole = Number.isFinite(Number(loss)) ? 'The norm of all gradients' : 'The loss'
   const layers = parameters.length === 0 ? whole : `Gradients of ${list(parameters.map(({ path }) => path))}`
   const rows =
-    examples.length === 0 ? ', though no single example is' : `, because of the examples at ${list(examples)}${places.length === 0 ? '' : ` (${list(places)})`}`
+    examples.length === 0
+      ? ', though no single example is'
+      : `, because of the examples at ${list(examples)}${places.length === 0 ? '' : ` (${list(places)})`}`
   return `${layers} ${parameters.length === 0 ? 'is' : 'are'} not finite${rows}.`
 }
 

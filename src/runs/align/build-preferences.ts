@@ -92,7 +92,15 @@ const encodeRecords = (
     sources.push(record)
   }
   const usesTemplate = [...records.train, ...records.validation].some((one) => typeof data.promptOf(one) !== 'string')
-  const kept: EncodedRecords = { encoder, train, sources, validation: [], validationRecords: [], usesTemplate, notes: [] }
+  const kept: EncodedRecords = {
+    encoder,
+    train,
+    sources,
+    validation: [],
+    validationRecords: [],
+    usesTemplate,
+    notes: [],
+  }
   for (const record of records.validation) {
     const example = data.encode(encoder, record)
     if (example === undefined) continue

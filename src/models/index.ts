@@ -7,13 +7,26 @@ import { gpt2 } from './gpt2.ts'
 import { llama, mistral } from './llama.ts'
 import type { ModelDefinition } from './model.ts'
 import { qwen2, qwen3 } from './qwen.ts'
-import { roberta } from './roberta.ts'
+import { camembert, roberta, xlmRoberta } from './roberta.ts'
 import { t5 } from './t5.ts'
 
 const registry = new Registry<ModelDefinition>('an architecture')
 
 /** Every architecture by its `type`, those that packages registered included. */
-export const models = registry.builtIn([bert, distilbert, electra, gpt2, llama, mistral, qwen2, qwen3, roberta, t5])
+export const models = registry.builtIn([
+  bert,
+  camembert,
+  distilbert,
+  electra,
+  gpt2,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  roberta,
+  t5,
+  xlmRoberta,
+])
 /** Names of the built-in architectures. */
 export type ModelType = keyof typeof models
 

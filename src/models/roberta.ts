@@ -1,10 +1,12 @@
-// RoBERTa: BERT's encoder with positions that start after the padding id, and one segment id. @source arXiv:1907.11692
+// RoBERTa: BERT's encoder with positions that start after the padding id, and one segment id. XLM-R and CamemBERT are the same.
+// @source arXiv:1907.11692, arXiv:1911.02116, arXiv:1911.03894
 import { z } from 'zod'
 import type { Tensor } from '../tensor/index.ts'
 import { settings, sizes } from './config-fields.ts'
 import { EncoderBody, encoderFields, encoderIgnored, encoderKeys, refuseDecoders } from './encoder.ts'
 import {
   embedding,
+  type HeadEntries,
   maskedLm,
   multipleChoice,
   questionAnswering,
@@ -14,22 +16,25 @@ import {
 import { type BodyInputs, defineModel } from './model.ts'
 import { positionsOf } from './positions.ts'
 
-const schema = z.strictObject({
-  vocabSize: sizes.vocabSize.default(50265),
-  hiddenSize: sizes.hiddenSize.default(768),
-  numLayers: sizes.numLayers.default(12),
-  numHeads: sizes.numHeads.default(12),
-  intermediateSize: sizes.intermediateSize.default(3072),
-  activation: settings.activation.default('gelu'),
-  maxPositions: sizes.maxPositions.default(514).describe('rows of the position table: maximum input length + 2'),
-  typeVocabSize: sizes.typeVocabSize.default(1),
-  normEps: settings.normEps.default(1e-5),
-  hiddenDropout: settings.hiddenDropout,
-  attentionDropout: settings.attentionDropout.default(0.1),
-  initializerRange: settings.initializerRange,
-  padTokenId: settings.padTokenId.default(1),
-  tiedEmbeddings: settings.tiedEmbeddings.default(true),
-})
+/** Settings; a type's file of published weights sets the sizes of its vocabulary. */
+const schemaOf = (vocabSize: number) =>
+  z.strictObject({
+    vocabSize: sizes.vocabSize.default(vocabSize),
+    hiddenSize: sizes.hiddenSize.default(768),
+    numLayers: sizes.numLayers.default(12),
+    numHeads: sizes.numHeads.default(12),
+    intermediateSize: sizes.intermediateSize.default(3072),
+    activation: settings.activation.default('gelu'),
+    maxPositions: sizes.maxPositions.default(514).describe('rows of the position table: maximum input length + 2'),
+    typeVocabSize: sizes.typeVocabSize.default(1),
+    normEps: settings.normEps.default(1e-5),
+    hiddenDropout: settings.hiddenDropout,
+    attentionDropout: settings.attentionDropout.default(0.1),
+    initializerRange: settings.initializerRange,
+    padTokenId: settings.padTokenId.default(1),
+    tiedEmbeddings: settings.tiedEmbeddings.default(true),
+  })
+type RobertaConfig = z.output<ReturnType<typeof schemaOf>>
 
 /** The position of padding is the padding id; other tokens count from the next one on, without padding. */
 const countFromPadding =
@@ -42,45 +47,76 @@ const countFromPadding =
     return present.cumsum(1).mul(present).add(padTokenId)
   }
 
-export const roberta = defineModel({
-  type: 'roberta',
-  source: 'arXiv:1907.11692',
-  config: schema,
-  presets: {
-    test: { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, intermediateSize: 64, maxPositions: 66 },
-    base: {},
-    large: { hiddenSize: 1024, numLayers: 24, numHeads: 16, intermediateSize: 4096 },
-  },
-  build: (config) => new EncoderBody(config, countFromPadding(config.padTokenId)),
-  facts: (config) => ({ ...config, maxPositions: config.maxPositions - config.padTokenId - 1, causal: false }),
+const large = { hiddenSize: 1024, numLayers: 24, numHeads: 16, intermediateSize: 4096 }
+const test = { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, intermediateSize: 64, maxPositions: 66 }
+
+/** What the types share: XLM-R and CamemBERT are RoBERTa with another vocabulary. */
+const shared = {
+  build: (config: RobertaConfig) => new EncoderBody(config, countFromPadding(config.padTokenId)),
+  facts: (config: RobertaConfig) => ({
+    ...config,
+    maxPositions: config.maxPositions - config.padTokenId - 1,
+    causal: false,
+  }),
   hfFields: encoderFields,
   hfExtra: refuseDecoders,
   hfPrefix: 'roberta.',
   hfKeys: () => encoderKeys,
   hfIgnored: encoderIgnored,
-  heads: ({ normEps, hiddenDropout: dropout, tiedEmbeddings: tied }) => ({
-    'masked-lm': maskedLm('RobertaForMaskedLM', {
+}
+
+/** @param family first part of the class names */
+const headsOf =
+  (family: string) =>
+  ({ normEps, hiddenDropout: dropout, tiedEmbeddings: tied }: RobertaConfig): HeadEntries => ({
+    'masked-lm': maskedLm(`${family}ForMaskedLM`, {
       tied,
       activation: 'gelu',
       normEps,
       names: { dense: 'lm_head.dense', norm: 'lm_head.layer_norm', output: 'lm_head.decoder', bias: 'lm_head.bias' },
     }),
-    'sequence-classification': sequenceClassification('RobertaForSequenceClassification', {
+    'sequence-classification': sequenceClassification(`${family}ForSequenceClassification`, {
       pooling: 'first',
       dense: { activation: 'tanh', name: 'classifier.dense', dropoutBefore: true },
       dropout,
       output: 'classifier.out_proj',
       bias: true,
     }),
-    'multiple-choice': multipleChoice('RobertaForMultipleChoice', {
+    'multiple-choice': multipleChoice(`${family}ForMultipleChoice`, {
       pooling: 'first',
       dense: { activation: 'tanh', name: 'roberta.pooler.dense', dropoutBefore: false },
       dropout,
       output: 'classifier',
       bias: true,
     }),
-    'token-classification': tokenClassification('RobertaForTokenClassification', { dropout, output: 'classifier' }),
-    'question-answering': questionAnswering('RobertaForQuestionAnswering', { dropout: 0 }),
-    embedding: embedding('RobertaModel'),
-  }),
+    'token-classification': tokenClassification(`${family}ForTokenClassification`, { dropout, output: 'classifier' }),
+    'question-answering': questionAnswering(`${family}ForQuestionAnswering`, { dropout: 0 }),
+    embedding: embedding(`${family}Model`),
+  })
+
+export const roberta = defineModel({
+  ...shared,
+  type: 'roberta',
+  source: 'arXiv:1907.11692',
+  config: schemaOf(50265),
+  presets: { test, base: {}, large },
+  heads: headsOf('Roberta'),
+})
+
+export const xlmRoberta = defineModel({
+  ...shared,
+  type: 'xlm-roberta',
+  source: 'arXiv:1911.02116',
+  config: schemaOf(250002),
+  presets: { test, base: {}, large },
+  heads: headsOf('XLMRoberta'),
+})
+
+export const camembert = defineModel({
+  ...shared,
+  type: 'camembert',
+  source: 'arXiv:1911.03894',
+  config: schemaOf(32005),
+  presets: { test, base: {}, large },
+  heads: headsOf('Camembert'),
 })

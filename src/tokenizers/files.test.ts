@@ -35,6 +35,11 @@ describe('loadTokenizer', () => {
     expect(tokenizer.special.mask?.id).toBe(4)
   })
 
+  it('refuses the SentencePiece file of XLM-R alone, whose ids are not those of the model', async () => {
+    write('sentencepiece.bpe.model', '')
+    await expect(loadTokenizer(folder)).rejects.toThrow(/`sentencepiece.bpe.model` needs `tokenizer.json`/)
+  })
+
   it('reads vocab.json and merges.txt as GPT-2 or RoBERTa', async () => {
     const vocab = { '<s>': 0, '<pad>': 1, '</s>': 2, '<unk>': 3, a: 4, b: 5, ab: 6, Ġ: 7, Ġab: 8, '<mask>': 9 }
     write('vocab.json', JSON.stringify(vocab))

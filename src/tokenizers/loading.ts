@@ -9,6 +9,9 @@ import { sentencePieceJson } from './sentencepiece.ts'
 import { namedRoles, ROLES, resolveRoles, tokenText } from './special-tokens.ts'
 import { Tokenizer, type TokenizerExtras } from './tokenizer.ts'
 
+/** The SentencePiece file of models that come from fairseq. */
+const SHIFTED = 'sentencepiece.bpe.model'
+
 const MAX_FILE_BYTES = 512 * 1024 * 1024
 
 /** Options of `loadTokenizer`; those of BERT vocabularies apply to vocab.txt only. */
@@ -61,7 +64,15 @@ const readers = (options: LoadOptions): readonly Reader[] => [
   },
   {
     fits: (name) => name.endsWith('.model'),
-    read: async (folder, name, config) => sentencePieceJson(await bytes(join(folder, name)), config),
+    async read(folder, name, config) {
+      // XLM-R, CamemBERT and mBART have their own first ids and move all others: the file's would be silently wrong.
+      if (name === SHIFTED)
+        throw new DataError(
+          `\`${SHIFTED}\` needs \`tokenizer.json\` in the same folder, since its ids are not those of the model: write it with \`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)\` of transformers.`,
+          join(folder, name),
+        )
+      return sentencePieceJson(await bytes(join(folder, name)), config)
+    },
   },
   { fits: (name) => !name.endsWith('vocab.json') && !name.endsWith('encoder.json'), read: tokenizerJson },
   {
@@ -88,7 +99,7 @@ const VOCABULARIES = [
   'vocab.txt',
   'tokenizer.model',
   'spiece.model',
-  'sentencepiece.bpe.model',
+  SHIFTED,
 ]
 
 const findVocabulary = async (folder: string): Promise<string> => {

@@ -1,6 +1,7 @@
 // Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
 
 import type { BertConfig } from './model-bert.ts'
+import type { CamembertConfig } from './model-camembert.ts'
 import type { DistilbertConfig } from './model-distilbert.ts'
 import type { ElectraConfig } from './model-electra.ts'
 import type { Gpt2Config } from './model-gpt2.ts'
@@ -10,10 +11,12 @@ import type { Qwen2Config } from './model-qwen2.ts'
 import type { Qwen3Config } from './model-qwen3.ts'
 import type { RobertaConfig } from './model-roberta.ts'
 import type { T5Config } from './model-t5.ts'
+import type { XlmRobertaConfig } from './model-xlm-roberta.ts'
 
 /** Settings of `model.config`, by `model.type`. */
 export interface ModelConfigs {
   bert: BertConfig
+  camembert: CamembertConfig
   distilbert: DistilbertConfig
   electra: ElectraConfig
   gpt2: Gpt2Config
@@ -23,11 +26,13 @@ export interface ModelConfigs {
   qwen3: Qwen3Config
   roberta: RobertaConfig
   t5: T5Config
+  'xlm-roberta': XlmRobertaConfig
 }
 
 /** Names of presets, by `model.type`. */
 export interface ModelPresets {
   bert: 'test' | 'tiny' | 'mini' | 'small' | 'medium' | 'base' | 'large'
+  camembert: 'test' | 'base' | 'large'
   distilbert: 'test' | 'base'
   electra: 'test' | 'small' | 'base' | 'large'
   gpt2: 'test' | '1m' | '10m' | '30m' | 'small' | 'medium' | 'large' | 'xl'
@@ -37,6 +42,7 @@ export interface ModelPresets {
   qwen3: 'test' | '0.6b'
   roberta: 'test' | 'base' | 'large'
   t5: 'test' | 'small' | 'base' | 'large' | 'v1.1-small' | 'v1.1-base' | 'v1.1-large'
+  'xlm-roberta': 'test' | 'base' | 'large'
 }
 
 /** A new model: an architecture with a preset, a depth or its own settings. */

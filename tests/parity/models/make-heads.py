@@ -1,17 +1,20 @@
 """Small random checkpoints of transformers' classes with heads, saved as folders, and what they give: logits and the gradient of every parameter.
-  python make-heads.py   (writes golden/heads/ beside itself)"""
+  python make-heads.py [FAMILY …]   (writes golden/heads/ beside itself)"""
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import torch
 import transformers
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 B = dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, max_position_embeddings=16)
 D = dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, head_dim=4, intermediate_size=20, max_position_embeddings=64, pad_token_id=0)
 FAMILIES = {
     "Bert": (transformers.BertConfig, B), "Roberta": (transformers.RobertaConfig, {**B, "max_position_embeddings": 18, "pad_token_id": 1, "type_vocab_size": 1}),
+    "XLMRoberta": (transformers.XLMRobertaConfig, {**B, "max_position_embeddings": 20, "pad_token_id": 1, "type_vocab_size": 2}), "Camembert": (transformers.CamembertConfig, {**B, "max_position_embeddings": 20, "pad_token_id": 3, "type_vocab_size": 1}),
     "DistilBert": (transformers.DistilBertConfig, dict(vocab_size=43, dim=12, n_layers=2, n_heads=3, hidden_dim=20, max_position_embeddings=16)),
     "Electra": (transformers.ElectraConfig, {**B, "embedding_size": 8}),
     "GPT2": (transformers.GPT2Config, dict(vocab_size=43, n_embd=12, n_layer=2, n_head=3, n_positions=16, pad_token_id=0, bos_token_id=1, eos_token_id=1)),
@@ -25,16 +28,19 @@ SUFFIXES = {
 }
 DECODERS = {"GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
 # Encoders that transformers can also run as decoders; we do not.
-SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM"}
+SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM", "XLMRobertaForCausalLM", "CamembertForCausalLM"}
 out = Path(__file__).parent / "golden" / "heads"
-shutil.rmtree(out, ignore_errors=True)
+if len(sys.argv) == 1:
+    shutil.rmtree(out, ignore_errors=True)
 for family, (config_class, settings) in FAMILIES.items():
+    if len(sys.argv) > 1 and family not in sys.argv[1:]:
+        continue
     for suffix, head in SUFFIXES.items():
         name = family + suffix
         kind = getattr(transformers, name, None)
         if kind is None or name in SKIPPED:
             continue
-        untied = name in ("T5ForConditionalGeneration", "BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM", "ElectraForMaskedLM", "DistilBertForMaskedLM")
+        untied = name in ("T5ForConditionalGeneration", "BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM", "XLMRobertaForMaskedLM", "ElectraForMaskedLM", "DistilBertForMaskedLM")
         for tie in ([True, False] if untied else [None]):
             fields = {**settings, **({"tie_word_embeddings": tie} if tie is not None else {})}
             if "Classification" in suffix:
@@ -46,7 +52,7 @@ for family, (config_class, settings) in FAMILIES.items():
             for p in model.parameters():
                 torch.nn.init.normal_(p, 0, 0.3)
             shape = (2, 3, 8) if suffix == "ForMultipleChoice" else (3, 8)
-            ids = torch.randint(3, 43, shape, generator=torch.Generator().manual_seed(1))
+            ids = torch.randint(4 if family == "Camembert" else 3, 43, shape, generator=torch.Generator().manual_seed(1))
             mask = torch.ones(shape, dtype=torch.long)
             mask[..., 0, 6:] = 0
             if family not in DECODERS and family != "T5" and suffix != "ForMultipleChoice":
@@ -75,8 +81,11 @@ for family, (config_class, settings) in FAMILIES.items():
             folder = out / (name + ("-untied" if tie is False else ""))
             model.save_pretrained(folder)
             seen = set()
-            for key, p in model.named_parameters():
-                if p.grad is not None and id(p) not in seen:
+            # A tied tensor goes by the name that is in the file, whichever the class declares first.
+            with safe_open(folder / "model.safetensors", "pt") as file:
+                stored = set(file.keys())
+            for key, p in model.named_parameters(remove_duplicate=False):
+                if key in stored and p.grad is not None and id(p) not in seen:
                     seen.add(id(p))
                     golden["grad." + key] = p.grad
             save_file({k: v.detach().clone().contiguous() for k, v in golden.items()}, folder / "expected.safetensors")

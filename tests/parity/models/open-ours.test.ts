@@ -59,7 +59,7 @@ const batchOf = (definition: ModelDefinition, head: HeadType, config: object) =>
   const int64 = (values: number[], size = shape) => tensor(values, { dtype: 'int64' }).view(size)
   const inputIds = int64(ids.map((id, i) => (mask[i] === 1 ? id : padIdOf(config))))
   const decoder = head === 'seq2seq-lm' ? { decoderInputIds: int64([0, 7, 9, 11, 0, 8, 10, 12], [2, 4]) } : {}
-  const segments = 'typeVocabSize' in config && definition.type !== 'roberta'
+  const segments = 'typeVocabSize' in config && Number(config.typeVocabSize) > 1
   const types = segments ? { typeIds: int64(ids.map((_, i) => (i % 6 > 3 ? 1 : 0))) } : {}
   return { inputIds, attentionMask: int64(mask), ...decoder, ...types }
 }

@@ -38,7 +38,9 @@ describe.each(cases)('%s %j', (name, { head, pooling }) => {
       head,
       headOptions: pooling === undefined ? {} : { pooling },
     })
-    const padId = (model.config as { padTokenId?: number }).padTokenId ?? 0
+    const { padTokenId: padId = 0, maxPositions } = model.config as { padTokenId?: number; maxPositions?: number }
+    // RoBERTa's table has rows before the first position.
+    const firstPosition = maxPositions === undefined ? 0 : maxPositions - (model.facts.maxPositions ?? maxPositions)
     const packed = model.forward({
       inputIds: int64([documents.flat()]),
       starts: int64([0, ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((sum, length) => sum + length))]),
@@ -53,7 +55,7 @@ describe.each(cases)('%s %j', (name, { head, pooling }) => {
       }
       const positions = documents.map((ids) =>
         pad(
-          ids.map((_, t) => t + (model.definition.type === 'roberta' ? padId + 1 : 0)),
+          ids.map((_, t) => t + firstPosition),
           0,
         ),
       )

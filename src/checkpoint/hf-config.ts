@@ -17,9 +17,12 @@ export type HfFields = Record<string, unknown>
 /** The architecture of `model_type`. @throws CheckpointError for an unknown one */
 export const definitionOf = (fields: HfFields, where: string): ModelDefinition => {
   const type = fields.model_type
-  if (typeof type === 'string' && Object.hasOwn(models, type)) return models[type as keyof typeof models]
+  const definitions: readonly ModelDefinition[] = Object.values(models as object)
+  const known = definitions.map((definition) => definition.hfType ?? definition.type)
+  const found = typeof type === 'string' ? definitions[known.indexOf(type)] : undefined
+  if (found !== undefined) return found
   throw new CheckpointError(
-    `${where}: Expected a \`model_type\` of ${Object.keys(models).join(', ')}, got ${JSON.stringify(type)}.${typeof type === 'string' ? didYouMean(type, Object.keys(models)) : ''}`,
+    `${where}: Expected a \`model_type\` of ${known.join(', ')}, got ${JSON.stringify(type)}.${typeof type === 'string' ? didYouMean(type, known) : ''}`,
   )
 }
 

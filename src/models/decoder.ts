@@ -1,5 +1,5 @@
-// The decoder stack of the Llama family: RMS norms before attention and feed-forward block, rotary positions, grouped-query
-// attention. Each architecture's file sets biases, norms of queries and keys, and sliding windows.
+// The decoder stack of the Llama family: RMS norms around attention and feed-forward block, rotary positions, grouped-query
+// attention. Each architecture's file sets biases, places of norms, positions by layer, and sliding windows.
 import {
   type ActivationName,
   Attention,
@@ -44,23 +44,42 @@ export interface DecoderOptions {
   mlpBias: boolean
   /** RMS norms of each head's queries and keys. */
   headNorms: boolean
+  /** RMS norms of queries and keys over all heads together. */
+  projectionNorms?: boolean
+  /** Where the norms of attention and feed-forward block are (default: before). */
+  norms?: 'before' | 'after' | 'both'
+  /** Added to the stored weights of the norms (default: 0). */
+  normOffset?: number
+  /** Factor of the token embeddings (default: 1). */
+  embeddingScale?: number
+  /** Factor of the attention scores (default: 1/sqrt(headDim)). */
+  attentionScale?: number
+  /** The rotary positions of a layer: none, those of `ropeTheta`, or those of `localRopeTheta` (default: all `global`). */
+  positionsOf?: (layer: number) => 'none' | 'global' | 'local'
+  localRopeTheta?: number
   /** Number of keys that a layer's queries see, their own included; 0 for all. */
   slidingWindow: (layer: number) => number
   attentionDropout: number
 }
 
 class DecoderLayer extends Module {
-  attentionNorm: RmsNorm
+  attentionNorm?: RmsNorm
   attention: Attention
-  mlpNorm: RmsNorm
+  attentionOutputNorm?: RmsNorm
+  mlpNorm?: RmsNorm
   mlp: GatedMlp
+  mlpOutputNorm?: RmsNorm
 
   constructor(options: DecoderOptions, window: number) {
     super()
-    const { hiddenSize: hidden, normEps: eps } = options
+    const { hiddenSize: hidden, normEps: eps, normOffset: offset, norms = 'before', projectionNorms = false } = options
     const headDim = options.headDim ?? hidden / options.numHeads
-    const headNorm = () => (options.headNorms ? new RmsNorm(headDim, { eps }) : undefined)
-    this.attentionNorm = new RmsNorm(hidden, { eps })
+    const norm = (size: number) => new RmsNorm(size, { eps, offset })
+    const headNorm = (heads: number) => {
+      if (projectionNorms) return norm(heads * headDim)
+      return options.headNorms ? norm(headDim) : undefined
+    }
+    if (norms !== 'after') this.attentionNorm = norm(hidden)
     this.attention = new Attention({
       hidden,
       heads: options.numHeads,
@@ -71,18 +90,30 @@ class DecoderLayer extends Module {
       causal: true,
       window,
       dropout: options.attentionDropout,
-      queryNorm: headNorm(),
-      keyNorm: headNorm(),
+      scale: options.attentionScale,
+      queryNorm: headNorm(options.numHeads),
+      keyNorm: headNorm(options.numKvHeads ?? options.numHeads),
+      normsAllHeads: projectionNorms,
     })
-    this.mlpNorm = new RmsNorm(hidden, { eps })
+    if (norms !== 'before') this.attentionOutputNorm = norm(hidden)
+    if (norms !== 'after') this.mlpNorm = norm(hidden)
     this.mlp = new GatedMlp({
       hidden,
       intermediate: options.intermediateSize,
       activation: options.activation,
       bias: options.mlpBias,
     })
+    if (norms !== 'before') this.mlpOutputNorm = norm(hidden)
   }
 }
+
+/** Whether the fused decoding step computes such layers. */
+const fusable = (options: DecoderOptions): boolean =>
+  activations[options.activation] === activations.silu &&
+  (options.norms ?? 'before') === 'before' &&
+  !(options.projectionNorms ?? false) &&
+  (options.normOffset ?? 0) === 0 &&
+  options.positionsOf === undefined
 
 /** The stack as a body. */
 export class DecoderBody extends Body {
@@ -90,6 +121,9 @@ export class DecoderBody extends Body {
   layers: DecoderLayer[]
   finalNorm: RmsNorm
   readonly #rotary: RotaryTable
+  readonly #localRotary: RotaryTable
+  readonly #positions: readonly ('none' | 'global' | 'local')[]
+  readonly #embeddingScale: number
   readonly #step: DecoderStep
   readonly #fusable: boolean
 
@@ -98,16 +132,23 @@ export class DecoderBody extends Body {
     this.embedTokens = new Embedding(options.vocabSize, options.hiddenSize)
     const windows = Array.from({ length: options.numLayers }, (_, layer) => options.slidingWindow(layer))
     this.layers = windows.map((window) => new DecoderLayer(options, window))
-    this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps })
+    this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps, offset: options.normOffset })
     const rotaryDim = options.headDim ?? options.hiddenSize / options.numHeads
     this.#rotary = new RotaryTable({ rotaryDim, theta: options.ropeTheta, scaling: options.ropeScaling })
-    this.#step = new DecoderStep({ eps: options.normEps, windows, scale: rotaryDim ** -0.5 })
-    this.#fusable = activations[options.activation] === activations.silu
+    const theta = options.localRopeTheta ?? options.ropeTheta
+    this.#localRotary = new RotaryTable({ rotaryDim, theta, scaling: { kind: 'default' } })
+    this.#positions = windows.map((_, layer) => options.positionsOf?.(layer) ?? 'global')
+    this.#embeddingScale = options.embeddingScale ?? 1
+    const scale = options.attentionScale ?? rotaryDim ** -0.5
+    this.#step = new DecoderStep({ eps: options.normEps, windows, scale })
+    this.#fusable = fusable(options)
   }
 
   forward(inputs: BodyInputs): BodyOutputs {
-    const context = { ...attentionContext(inputs), angles: this.#rotary.at(positionsOf(inputs)) }
-    const stream = this.embedTokens.forward(inputs.inputIds)
+    const positions = positionsOf(inputs)
+    const context = { ...attentionContext(inputs), angles: this.#rotary.at(positions) }
+    const embedded = this.embedTokens.forward(inputs.inputIds)
+    const stream = this.#embeddingScale === 1 ? embedded : embedded.mul(this.#embeddingScale)
     const plan = inputs.allHidden ? undefined : this.#step.plan(inputs, () => this.#plainLayers())
     if (plan !== undefined && inputs.cache !== undefined) {
       this.#step.requestLargePages(this.embedTokens.weight)
@@ -120,7 +161,10 @@ export class DecoderBody extends Body {
       const after = this.#step.run(rows, plan, inputs.cache, angles, context.mask)
       if (after !== undefined) return { hidden: this.finalNorm.forward(packed ? after.transpose(0, 1) : after) }
     }
-    return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, context)
+    const local = this.#positions.includes('local') ? this.#localRotary.at(positions) : undefined
+    const angles = { none: undefined, global: context.angles, local }
+    const contexts = this.#positions.map((kind) => ({ ...context, angles: angles[kind] }))
+    return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, (layer) => contexts[layer])
   }
 
   /** The layers, unless an adapter that is not of low rank or another module replaced a part of one. */
@@ -135,7 +179,11 @@ export class DecoderBody extends Body {
       module instanceof Linear
         ? plainLinear(module)
         : kinds.has(module.constructor) && [...module.children()].every(([, child]) => plain(child))
-    return this.#fusable && !this.training && this.layers.every(plain) ? this.layers : undefined
+    if (!this.#fusable || this.training || !this.layers.every(plain)) return undefined
+    // Layers that can be fused have both norms.
+    return this.layers.flatMap(({ attentionNorm, attention, mlpNorm, mlp }) =>
+      attentionNorm === undefined || mlpNorm === undefined ? [] : [{ attentionNorm, attention, mlpNorm, mlp }],
+    )
   }
 }
 

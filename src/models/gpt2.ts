@@ -82,7 +82,7 @@ class Gpt2Body extends Body {
     const context = attentionContext(inputs)
     const embedded = this.embedTokens.forward(inputs.inputIds).add(this.embedPositions.forward(positionsOf(inputs)))
     const stream = this.dropout.forward(embedded, inputs.generator)
-    return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, context)
+    return runPreNormLayers(stream, this.layers, this.finalNorm, inputs, () => context)
   }
 }
 

@@ -3,11 +3,14 @@ import { Registry } from '../core/index.ts'
 import { bert } from './bert.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
+import { gemma, gemma3 } from './gemma.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama, mistral } from './llama.ts'
 import type { ModelDefinition } from './model.ts'
+import { olmo2 } from './olmo2.ts'
 import { qwen2, qwen3 } from './qwen.ts'
 import { camembert, roberta, xlmRoberta } from './roberta.ts'
+import { smollm3 } from './smollm3.ts'
 import { t5 } from './t5.ts'
 
 const registry = new Registry<ModelDefinition>('an architecture')
@@ -18,12 +21,16 @@ export const models = registry.builtIn([
   camembert,
   distilbert,
   electra,
+  gemma,
+  gemma3,
   gpt2,
   llama,
   mistral,
+  olmo2,
   qwen2,
   qwen3,
   roberta,
+  smollm3,
   t5,
   xlmRoberta,
 ])

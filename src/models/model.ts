@@ -125,8 +125,10 @@ export interface BuildOptions {
 
 /** An architecture. */
 export interface ModelDefinition<Schema extends z.ZodType<object> = z.ZodType<object>, Type extends string = string> {
-  /** Name in recipes and flags, and `model_type` of config.json. */
+  /** Name in recipes and flags, and `model_type` of config.json unless `hfType` is another. */
   type: Type
+  /** `model_type` of config.json, where it is no name for a flag. */
+  hfType?: string
   /** Publication of the architecture. */
   source: string
   /** Settings of the architecture. */
@@ -199,7 +201,7 @@ export const defineModel = <const Type extends string, Schema extends z.ZodType<
     const written = Object.entries(hfFields).flatMap(([ours, theirs]) =>
       values[ours] === undefined ? [] : [[theirs as string, values[ours]]],
     )
-    return { model_type: rest.type, ...Object.fromEntries(written), ...hfExtra?.write(config) }
+    return { model_type: rest.hfType ?? rest.type, ...Object.fromEntries(written), ...hfExtra?.write(config) }
   },
 })
 

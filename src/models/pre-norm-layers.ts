@@ -1,5 +1,6 @@
-// The loop over layers with a norm before attention and one before the feed-forward block, as GPT-2 and Llama have. Each
-// addition to the residual stream is fused with the norm that follows, so a layer returns its last addition separately.
+// The loop over layers with a norm before attention and one before the feed-forward block, as GPT-2 and Llama have, or after
+// them (OLMo 2), or both (Gemma 3). Each addition to the residual stream is fused with the norm that follows, so a layer
+// returns its last addition separately.
 import type { AttentionContext, LayerCache, Norm } from '../nn/index.ts'
 import type { Generator, Tensor } from '../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from './model.ts'
@@ -7,21 +8,32 @@ import { layerRunner } from './recompute.ts'
 
 /** A layer of such a stack. */
 export interface PreNormLayer {
-  attentionNorm: Norm
+  attentionNorm?: Norm
   attention: { forward(input: Tensor, context: AttentionContext, options: { cache?: LayerCache }): Tensor }
-  mlpNorm: Norm
+  /** Norm of what attention adds. */
+  attentionOutputNorm?: Norm
+  mlpNorm?: Norm
   mlp: { forward(input: Tensor): Tensor }
+  /** Norm of what the feed-forward block adds. */
+  mlpOutputNorm?: Norm
   /** Dropout of what attention and the feed-forward block add to the residual stream. */
   dropout?: { forward(input: Tensor, generator?: Generator): Tensor }
 }
 
-/** Runs the layers and the final norm over the embeddings [B,T,C]. */
+/** The sum, and the sum after the norm, if there is one. */
+const addThenNorm = (norm: Norm | undefined, stream: Tensor, added: Tensor | null): [Tensor, Tensor] => {
+  if (norm !== undefined) return norm.add(stream, added)
+  const sum = added === null ? stream : stream.add(added)
+  return [sum, sum]
+}
+
+/** Runs the layers and the final norm over the embeddings [B,T,C]. @param contextOf masks and angles of a layer */
 export const runPreNormLayers = (
   embedded: Tensor,
   layers: readonly PreNormLayer[],
   finalNorm: Norm,
   inputs: BodyInputs,
-  context: AttentionContext,
+  contextOf: (layer: number) => AttentionContext,
 ): BodyOutputs => {
   let stream = embedded
   let addition: Tensor | null = null
@@ -30,10 +42,12 @@ export const runPreNormLayers = (
   layers.forEach((layer, i) => {
     const drop = (x: Tensor) => layer.dropout?.forward(x, inputs.generator) ?? x
     const forward = (residual: Tensor, added?: Tensor): Tensor[] => {
-      const [input, attentionInput] = layer.attentionNorm.add(residual, added ?? null)
-      const attended = drop(layer.attention.forward(attentionInput, context, { cache: inputs.cache?.[i] }))
-      const [afterAttention, mlpInput] = layer.mlpNorm.add(input, attended)
-      return [input, afterAttention, drop(layer.mlp.forward(mlpInput))]
+      const [input, attentionInput] = addThenNorm(layer.attentionNorm, residual, added ?? null)
+      const mixed = layer.attention.forward(attentionInput, contextOf(i), { cache: inputs.cache?.[i] })
+      const attended = drop(layer.attentionOutputNorm?.forward(mixed) ?? mixed)
+      const [afterAttention, mlpInput] = addThenNorm(layer.mlpNorm, input, attended)
+      const widened = layer.mlp.forward(mlpInput)
+      return [input, afterAttention, drop(layer.mlpOutputNorm?.forward(widened) ?? widened)]
     }
     const outputs = run(i, forward, addition === null ? [stream] : [stream, addition])
     if (inputs.allHidden) allHidden.push(outputs[0])

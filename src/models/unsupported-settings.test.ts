@@ -20,6 +20,32 @@ describe('fromHf', () => {
   })
 })
 
+describe('Gemma and OLMo', () => {
+  it.each(['attn_logit_softcapping', 'final_logit_softcapping', 'use_bidirectional_attention'])(
+    'refuses a Gemma 3 with %s, which would change its logits unseen',
+    (name) => {
+      expect(models.gemma3.fromHf({ [name]: null }).hiddenSize).toBeGreaterThan(0)
+      expect(() => models.gemma3.fromHf({ [name]: 30 })).toThrow(`Expected no \`${name}\` in config.json, got 30`)
+    },
+  )
+
+  it('reads the rotary bases of older files of Gemma 3, and the tanh form behind "gelu" of Gemma', () => {
+    const old = { rope_theta: 1e6, rope_local_base_freq: 500, sliding_window_pattern: 3, num_hidden_layers: 3 }
+    expect(models.gemma3.fromHf(old)).toMatchObject({ ropeTheta: 1e6, localRopeTheta: 500, windowPattern: 3 })
+    expect(models.gemma3.toHf(models.gemma3.fromHf(old))).toMatchObject({
+      model_type: 'gemma3_text',
+      layer_types: ['sliding_attention', 'sliding_attention', 'full_attention'],
+    })
+    expect(models.gemma.fromHf({ hidden_act: 'gelu' }).activation).toBe('gelu_pytorch_tanh')
+  })
+
+  it('refuses a list of layers of another length', () => {
+    expect(() => models.smollm3.build(models.smollm3.fromHf({ no_rope_layers: [1, 0] }))).toThrow(
+      /Expected 36 entries for `no_rope_layers`/,
+    )
+  })
+})
+
 describe('toHf', () => {
   it('writes the sliding window of a Qwen as it was read', () => {
     const fields = { use_sliding_window: true, sliding_window: 8, max_window_layers: 1 }

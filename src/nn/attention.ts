@@ -97,6 +97,8 @@ export interface AttentionOptions {
   /** Norms of each head's queries and keys (Qwen 3). */
   queryNorm?: Norm
   keyNorm?: Norm
+  /** The norms are over all heads together (OLMo 2). */
+  normsAllHeads?: boolean
 }
 
 /** Multi-head attention with its projections. */
@@ -114,6 +116,7 @@ export class Attention extends Module {
   readonly #window: number
   readonly #scale: number
   readonly #dropout: number
+  readonly #normsAllHeads: boolean
 
   constructor(options: AttentionOptions) {
     super()
@@ -137,6 +140,7 @@ export class Attention extends Module {
     this.#window = options.window ?? 0
     this.#scale = options.scale ?? headDim ** -0.5
     this.#dropout = options.dropout ?? 0
+    this.#normsAllHeads = options.normsAllHeads ?? false
   }
 
   /**
@@ -157,12 +161,14 @@ export class Attention extends Module {
     const [batch, length] = input.shape
     const split = (projected: Tensor, heads: number) => projected.view([batch, -1, heads, this.#headDim]) // [B,T,C] -> [B,T,H,D]
     const { source = input, cache } = options
-    let query = split(this.qProj.forward(input), this.#heads)
-    if (this.queryNorm !== undefined) query = this.queryNorm.forward(query)
+    const normed = (projected: Tensor, norm: Norm | undefined, heads: number) => {
+      if (norm === undefined) return split(projected, heads)
+      return this.#normsAllHeads ? split(norm.forward(projected), heads) : norm.forward(split(projected, heads))
+    }
+    let query = normed(this.qProj.forward(input), this.queryNorm, this.#heads)
     if (context.angles !== undefined) query = applyRotary(query, context.angles)
     const project = () => {
-      let key = split(this.kProj.forward(source), this.#kvHeads)
-      if (this.keyNorm !== undefined) key = this.keyNorm.forward(key)
+      let key = normed(this.kProj.forward(source), this.keyNorm, this.#kvHeads)
       if (context.angles !== undefined) key = applyRotary(key, context.angles)
       return { key, value: split(this.vProj.forward(source), this.#kvHeads) }
     }

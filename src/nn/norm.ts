@@ -42,11 +42,14 @@ export class LayerNorm extends Norm {
 export class RmsNorm extends Norm {
   weight: Tensor
   readonly #eps: number
+  readonly #offset: number
 
-  constructor(size: number, options: { eps?: number } = {}) {
+  /** @param options.offset added to the weight, which is stored without it (Gemma: 1; default: 0) */
+  constructor(size: number, options: { eps?: number; offset?: number } = {}) {
     super()
     this.weight = parameter([size])
     this.#eps = options.eps ?? 1e-6
+    this.#offset = options.offset ?? 0
   }
 
   forward(input: Tensor): Tensor {
@@ -54,10 +57,11 @@ export class RmsNorm extends Norm {
   }
 
   add(input: Tensor, residual: Tensor | null): [Tensor, Tensor] {
-    return addRmsNorm(input, residual, this.weight, this.#eps)
+    const weight = this.#offset === 0 ? this.weight : this.weight.add(this.#offset)
+    return addRmsNorm(input, residual, weight, this.#eps)
   }
 
   protected override reset(): void {
-    this.weight.fill_(1)
+    this.weight.fill_(1 - this.#offset)
   }
 }

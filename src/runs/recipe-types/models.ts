@@ -4,12 +4,16 @@ import type { BertConfig } from './model-bert.ts'
 import type { CamembertConfig } from './model-camembert.ts'
 import type { DistilbertConfig } from './model-distilbert.ts'
 import type { ElectraConfig } from './model-electra.ts'
+import type { GemmaConfig } from './model-gemma.ts'
+import type { Gemma3Config } from './model-gemma3.ts'
 import type { Gpt2Config } from './model-gpt2.ts'
 import type { LlamaConfig } from './model-llama.ts'
 import type { MistralConfig } from './model-mistral.ts'
+import type { Olmo2Config } from './model-olmo2.ts'
 import type { Qwen2Config } from './model-qwen2.ts'
 import type { Qwen3Config } from './model-qwen3.ts'
 import type { RobertaConfig } from './model-roberta.ts'
+import type { Smollm3Config } from './model-smollm3.ts'
 import type { T5Config } from './model-t5.ts'
 import type { XlmRobertaConfig } from './model-xlm-roberta.ts'
 
@@ -19,12 +23,16 @@ export interface ModelConfigs {
   camembert: CamembertConfig
   distilbert: DistilbertConfig
   electra: ElectraConfig
+  gemma: GemmaConfig
+  gemma3: Gemma3Config
   gpt2: Gpt2Config
   llama: LlamaConfig
   mistral: MistralConfig
+  olmo2: Olmo2Config
   qwen2: Qwen2Config
   qwen3: Qwen3Config
   roberta: RobertaConfig
+  smollm3: Smollm3Config
   t5: T5Config
   'xlm-roberta': XlmRobertaConfig
 }
@@ -35,12 +43,16 @@ export interface ModelPresets {
   camembert: 'test' | 'base' | 'large'
   distilbert: 'test' | 'base'
   electra: 'test' | 'small' | 'base' | 'large'
+  gemma: 'test' | '2b' | '7b'
+  gemma3: 'test' | '270m' | '1b'
   gpt2: 'test' | '1m' | '10m' | '30m' | 'small' | 'medium' | 'large' | 'xl'
   llama: 'test' | 'smollm2-135m' | 'tinyllama-1.1b' | 'llama-2-7b'
   mistral: 'test' | '7b'
+  olmo2: 'test' | '1b' | '7b'
   qwen2: 'test' | '0.5b' | '1.5b'
   qwen3: 'test' | '0.6b'
   roberta: 'test' | 'base' | 'large'
+  smollm3: 'test' | '3b'
   t5: 'test' | 'small' | 'base' | 'large' | 'v1.1-small' | 'v1.1-base' | 'v1.1-large'
   'xlm-roberta': 'test' | 'base' | 'large'
 }

@@ -8,14 +8,14 @@ import {
   buildModel,
   type LanguageHead,
   type Model,
-  type ModelType,
+  type ModelDefinition,
   modelKeys,
   models,
 } from '../../../src/models/index.ts'
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 
-export const goldenNames = ['gpt2', 'llama', 'mistral', 'qwen3', 't5'] as const
+export const goldenNames = ['gemma3', 'gpt2', 'llama', 'mistral', 'olmo2', 'qwen3', 'smollm3', 't5'] as const
 
 export interface Golden {
   config: Record<string, unknown>
@@ -29,7 +29,9 @@ export const openGolden = async (
   name: string,
 ): Promise<{ golden: Golden; model: Model<LanguageHead>; encoder: boolean; start: number | undefined }> => {
   const content = JSON.parse(readFileSync(join(golden, `${name}.json`), 'utf8')) as Golden
-  const definition = models[content.config.model_type as ModelType]
+  const definition = Object.values(models as object as Record<string, ModelDefinition>).find(
+    ({ type, hfType = type }) => hfType === content.config.model_type,
+  ) as ModelDefinition
   const config = definition.fromHf(content.config) as never
   const encoder = content.config.is_encoder_decoder === true
   const head = encoder ? 'seq2seq-lm' : 'causal-lm'

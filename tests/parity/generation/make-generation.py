@@ -1,11 +1,13 @@
 """Small random language models of transformers, and what `generate` makes of them: greedy, beams, penalties, processed scores.
-  python make-generation.py   (writes golden/ beside itself)"""
+  python make-generation.py [CASE …]   (writes golden/ beside itself)"""
 import json
+import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+                          GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           T5Config, T5ForConditionalGeneration)
 
 small = dict(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40)
@@ -13,6 +15,9 @@ CASES = {
     "gpt2": (GPT2LMHeadModel, GPT2Config(vocab_size=61, n_embd=24, n_layer=2, n_head=3, n_positions=64, bos_token_id=0, eos_token_id=0)),
     "llama": (LlamaForCausalLM, LlamaConfig(**{**small, "num_attention_heads": 6}, max_position_embeddings=64)),
     "mistral": (MistralForCausalLM, MistralConfig(**small, head_dim=8, sliding_window=5, tie_word_embeddings=True)),
+    "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig(**small, head_dim=10, sliding_window=5, query_pre_attn_scalar=7, layer_types=["sliding_attention", "full_attention"], bos_token_id=0, eos_token_id=0)),
+    "olmo2": (Olmo2ForCausalLM, Olmo2Config(**small, pad_token_id=0, eos_token_id=0)),
+    "smollm3": (SmolLM3ForCausalLM, SmolLM3Config(**small, no_rope_layer_interval=2, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
     "qwen3": (Qwen3ForCausalLM, Qwen3Config(**small, head_dim=10, tie_word_embeddings=True)),
     "t5": (T5ForConditionalGeneration, T5Config(vocab_size=61, d_model=24, d_kv=10, d_ff=40, num_layers=2, num_heads=3,
                                                 relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0)),
@@ -55,6 +60,8 @@ def until_end(row, ends):
 out = Path(__file__).parent / "golden"
 out.mkdir(exist_ok=True)
 for name, (kind, config) in CASES.items():
+    if len(sys.argv) > 1 and name not in sys.argv[1:]:
+        continue
     torch.manual_seed(11)
     model = kind(config)
     for parameter in model.parameters():

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { fromHfKeys, openSafetensors, toHfKeys } from '../../../src/checkpoint/index.ts'
-import { type ModelType, models } from '../../../src/models/index.ts'
+import { type ModelDefinition, models } from '../../../src/models/index.ts'
 import type { Tensor } from '../../../src/tensor/index.ts'
 import { tensor } from '../../../src/tensor/index.ts'
 
@@ -12,7 +12,9 @@ const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 
 const open = async (name: string) => {
   const fields = JSON.parse(readFileSync(join(golden, `${name}.json`), 'utf8')) as Record<string, unknown>
-  const definition = models[fields.model_type as ModelType]
+  const definition = Object.values(models as object as Record<string, ModelDefinition>).find(
+    ({ type, hfType = type }) => hfType === fields.model_type,
+  ) as ModelDefinition
   const config = definition.fromHf(fields) as never
   const file = await openSafetensors(join(golden, `${name}.safetensors`))
   const expected = await openSafetensors(join(golden, `${name}.expected.safetensors`))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import (BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
+from transformers import (Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
                           LlamaModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5Model)
 
 CASES = {
@@ -28,6 +28,13 @@ CASES = {
                                              use_sliding_window=True, sliding_window=4, max_window_layers=1, attn_implementation="eager")),
     "qwen3-window": (Qwen3Model, Qwen3Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40,
                                              use_sliding_window=True, sliding_window=3, layer_types=["sliding_attention", "full_attention", "sliding_attention"], attn_implementation="eager")),
+    "gemma": (GemmaModel, GemmaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=40, pad_token_id=None, attention_bias=True)),
+    "gemma3": (Gemma3TextModel, Gemma3TextConfig(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=10, intermediate_size=40, pad_token_id=None,
+                                                 query_pre_attn_scalar=7, sliding_window=4, layer_types=["sliding_attention", "full_attention", "sliding_attention"], attn_implementation="eager",
+                                                 rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}})),
+    "olmo2": (Olmo2Model, Olmo2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, pad_token_id=None, attention_bias=True)),
+    "smollm3": (SmolLM3Model, SmolLM3Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, pad_token_id=None, mlp_bias=True,
+                                            no_rope_layers=[0, 1, 0], use_sliding_window=True, sliding_window=4, attn_implementation="eager")),
     "roberta": (RobertaModel, RobertaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20, pad_token_id=1,
                                             type_vocab_size=1)),
     "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=20, activation="relu")),

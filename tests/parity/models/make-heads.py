@@ -20,15 +20,21 @@ FAMILIES = {
     "GPT2": (transformers.GPT2Config, dict(vocab_size=43, n_embd=12, n_layer=2, n_head=3, n_positions=16, pad_token_id=0, bos_token_id=1, eos_token_id=1)),
     "Llama": (transformers.LlamaConfig, D), "Mistral": (transformers.MistralConfig, {**D, "sliding_window": 4, "attn_implementation": "eager"}),
     "Qwen2": (transformers.Qwen2Config, {k: v for k, v in D.items() if k != "head_dim"}), "Qwen3": (transformers.Qwen3Config, {**D, "tie_word_embeddings": True}),
+    "Gemma": (transformers.GemmaConfig, D), "Olmo2": (transformers.Olmo2Config, {k: v for k, v in D.items() if k != "head_dim"}),
+    "SmolLM3": (transformers.SmolLM3Config, {**{k: v for k, v in D.items() if k != "head_dim"}, "no_rope_layer_interval": 2, "attn_implementation": "eager"}),
+    "Gemma3": (transformers.Gemma3TextConfig, {**D, "query_pre_attn_scalar": 7, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"], "attn_implementation": "eager"}),
+    "Gemma3Text": (transformers.Gemma3TextConfig, {**D, "query_pre_attn_scalar": 7, "sliding_window": 3, "layer_types": ["full_attention", "sliding_attention"], "attn_implementation": "eager"}),
     "T5": (transformers.T5Config, dict(vocab_size=43, d_model=12, d_kv=5, d_ff=20, num_layers=2, num_decoder_layers=1, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0, eos_token_id=1)),
 }
 SUFFIXES = {
     "ForMaskedLM": "masked-lm", "LMHeadModel": "causal-lm", "ForCausalLM": "causal-lm", "ForPreTraining": None, "ForConditionalGeneration": "seq2seq-lm", "ForSequenceClassification": "sequence-classification",
     "ForTokenClassification": "token-classification", "ForQuestionAnswering": "question-answering", "ForMultipleChoice": "multiple-choice",
 }
-DECODERS = {"GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
+DECODERS = {"Gemma", "Gemma3", "Gemma3Text", "Olmo2", "SmolLM3", "GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
 # Encoders that transformers can also run as decoders; we do not.
-SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM", "XLMRobertaForCausalLM", "CamembertForCausalLM"}
+SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM", "XLMRobertaForCausalLM", "CamembertForCausalLM",
+           # Classes that also take images.
+           "Gemma3ForConditionalGeneration", "Gemma3ForSequenceClassification"}
 out = Path(__file__).parent / "golden" / "heads"
 if len(sys.argv) == 1:
     shutil.rmtree(out, ignore_errors=True)

@@ -1,0 +1,215 @@
+// Gemma 1 and 3 (text): the Llama stack with scaled embeddings and norms whose weights are stored minus one. Gemma 3 has norms
+// before and after attention and feed-forward block, norms of queries and keys, and sliding windows with their own rotary
+// frequencies in five of six layers. @source arXiv:2403.08295, arXiv:2503.19786
+import { z } from 'zod'
+import { ConfigError } from '../core/index.ts'
+import { settings, sizes } from './config-fields.ts'
+import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
+import { defineModel } from './model.ts'
+import { ropeFields, ropeSettings } from './rope-fields.ts'
+
+const shared = {
+  headDim: sizes.hiddenSize.default(256).describe('size of a head'),
+  activation: settings.activation.default('gelu_pytorch_tanh'),
+  normEps: settings.normEps.default(1e-6),
+  ...ropeSettings,
+  attentionBias: z.boolean().default(false).describe('biases of the attention projections'),
+  attentionDropout: settings.attentionDropout.default(0),
+  initializerRange: settings.initializerRange,
+  tiedEmbeddings: settings.tiedEmbeddings.default(true),
+}
+
+const gemmaSchema = z.strictObject({
+  ...shared,
+  vocabSize: sizes.vocabSize.default(256000),
+  hiddenSize: sizes.hiddenSize.default(3072),
+  numLayers: sizes.numLayers.default(28),
+  numHeads: sizes.numHeads.default(16).describe('query heads'),
+  numKvHeads: sizes.numHeads.default(16).describe('key and value heads'),
+  intermediateSize: sizes.intermediateSize.default(24576),
+  maxPositions: sizes.maxPositions.default(8192),
+})
+
+const gemma3Schema = z.strictObject({
+  ...shared,
+  vocabSize: sizes.vocabSize.default(262208),
+  hiddenSize: sizes.hiddenSize.default(2304),
+  numLayers: sizes.numLayers.default(26),
+  numHeads: sizes.numHeads.default(8).describe('query heads'),
+  numKvHeads: sizes.numHeads.default(4).describe('key and value heads'),
+  intermediateSize: sizes.intermediateSize.default(9216),
+  maxPositions: sizes.maxPositions.default(131072),
+  ropeTheta: ropeSettings.ropeTheta.removeDefault().default(1e6),
+  localRopeTheta: z.number().positive().default(10000).describe('base of the rotary frequencies in sliding layers'),
+  queryScale: z.int().positive().default(256).describe('divide attention scores by the root of this'),
+  slidingWindow: z.int().positive().default(4096).describe('keys that a query attends to in sliding layers'),
+  windowPattern: z.int().positive().default(6).describe('each such layer attends to all keys'),
+  layerTypes: z
+    .array(z.enum(['full_attention', 'sliding_attention']))
+    .optional()
+    .describe('attention of each layer (default: by windowPattern)'),
+})
+type Gemma3Config = z.output<typeof gemma3Schema>
+
+type Fields = Record<string, unknown>
+
+/** @throws ConfigError for fields that have an effect which is not supported */
+const refuse = (fields: Fields, names: readonly string[]): void => {
+  for (const name of names)
+    if (fields[name] !== undefined && fields[name] !== null && fields[name] !== false)
+      throw new ConfigError(
+        `Expected no \`${name}\` in config.json, got ${JSON.stringify(fields[name])}, which is not supported. Choose another base.`,
+      )
+}
+
+const slides = ({ layerTypes, windowPattern }: Gemma3Config, layer: number): boolean =>
+  layerTypes === undefined ? (layer + 1) % windowPattern !== 0 : layerTypes[layer] === 'sliding_attention'
+
+const test = {
+  vocabSize: 128,
+  hiddenSize: 32,
+  numLayers: 2,
+  numHeads: 4,
+  numKvHeads: 2,
+  headDim: 8,
+  intermediateSize: 64,
+}
+
+export const gemma = defineModel({
+  type: 'gemma',
+  source: 'arXiv:2403.08295',
+  config: gemmaSchema,
+  presets: {
+    test,
+    '2b': { hiddenSize: 2048, numLayers: 18, numHeads: 8, numKvHeads: 1, intermediateSize: 16384 },
+    '7b': {},
+  },
+  build: (config) =>
+    new DecoderBody({
+      ...config,
+      qkvBias: config.attentionBias,
+      outputBias: config.attentionBias,
+      mlpBias: false,
+      headNorms: false,
+      normOffset: 1,
+      embeddingScale: config.hiddenSize ** 0.5,
+      slidingWindow: () => 0,
+    }),
+  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
+  hfFields: { ...decoderFields, attentionBias: 'attention_bias' },
+  hfExtra: {
+    read: (fields) => {
+      refuse(fields, ['use_bidirectional_attention'])
+      // The first files say "gelu" and mean the tanh form, as transformers reads them.
+      return {
+        ...ropeFields.read(fields),
+        ...(fields.hidden_act === 'gelu' ? { activation: 'gelu_pytorch_tanh' } : {}),
+      }
+    },
+    write: ropeFields.write,
+  },
+  hfPrefix: 'model.',
+  hfKeys: () => decoderKeys,
+  hfIgnored: decoderIgnored,
+  heads: () => {
+    // transformers has no class for question answering.
+    const { 'question-answering': _, ...heads } = decoderHeads('Gemma', '')
+    return heads
+  },
+})
+
+export const gemma3 = defineModel({
+  type: 'gemma3',
+  hfType: 'gemma3_text',
+  source: 'arXiv:2503.19786',
+  config: gemma3Schema,
+  presets: {
+    test: { ...test, queryScale: 8, slidingWindow: 8, windowPattern: 2 },
+    '270m': {
+      vocabSize: 262144,
+      hiddenSize: 640,
+      numLayers: 18,
+      numHeads: 4,
+      numKvHeads: 1,
+      intermediateSize: 2048,
+      maxPositions: 32768,
+      slidingWindow: 512,
+    },
+    '1b': {
+      vocabSize: 262144,
+      hiddenSize: 1152,
+      numHeads: 4,
+      numKvHeads: 1,
+      intermediateSize: 6912,
+      maxPositions: 32768,
+      slidingWindow: 512,
+    },
+  },
+  build: (config) => {
+    if (config.layerTypes !== undefined && config.layerTypes.length !== config.numLayers)
+      throw new ConfigError(
+        `Expected ${config.numLayers} entries for \`layer_types\`, one per layer, got ${config.layerTypes.length}.`,
+      )
+    return new DecoderBody({
+      ...config,
+      qkvBias: config.attentionBias,
+      outputBias: config.attentionBias,
+      mlpBias: false,
+      headNorms: true,
+      norms: 'both',
+      normOffset: 1,
+      embeddingScale: config.hiddenSize ** 0.5,
+      attentionScale: config.queryScale ** -0.5,
+      positionsOf: (layer) => (slides(config, layer) ? 'local' : 'global'),
+      slidingWindow: (layer) => (slides(config, layer) ? config.slidingWindow : 0),
+    })
+  },
+  facts: (config) => ({ ...config, maxPositions: undefined, causal: true, sharesKeys: true }),
+  hfFields: {
+    ...decoderFields,
+    activation: 'hidden_activation',
+    attentionBias: 'attention_bias',
+    queryScale: 'query_pre_attn_scalar',
+    slidingWindow: 'sliding_window',
+    layerTypes: 'layer_types',
+  },
+  hfExtra: {
+    /** Rotary settings by kind of layer; older files have `rope_theta`, `rope_scaling` and `rope_local_base_freq`. */
+    read: (fields) => {
+      refuse(fields, ['attn_logit_softcapping', 'final_logit_softcapping', 'use_bidirectional_attention'])
+      const { full_attention: full, sliding_attention: sliding } = (fields.rope_parameters ?? {}) as Fields
+      const local = (sliding ?? {}) as Fields
+      if (local.rope_type !== undefined && local.rope_type !== 'default')
+        throw new ConfigError(
+          `Expected unscaled rotary positions in sliding layers, got ${JSON.stringify(local.rope_type)} for \`rope_type\`.`,
+        )
+      return {
+        ...ropeFields.read({ ...fields, rope_parameters: full }),
+        localRopeTheta: local.rope_theta ?? fields.rope_local_base_freq,
+        windowPattern: fields.sliding_window_pattern ?? fields._sliding_window_pattern,
+      }
+    },
+    write: (config) => ({
+      rope_parameters: {
+        full_attention: ropeFields.write(config).rope_parameters,
+        sliding_attention: { rope_type: 'default', rope_theta: config.localRopeTheta },
+      },
+      layer_types: Array.from({ length: config.numLayers }, (_, layer) =>
+        slides(config, layer) ? 'sliding_attention' : 'full_attention',
+      ),
+    }),
+  },
+  hfPrefix: 'model.',
+  hfKeys: () => [
+    ...decoderKeys.filter(({ ours }) => ours !== 'layers.{i}.mlpNorm'),
+    { ours: 'layers.{i}.attentionOutputNorm', theirs: 'layers.{i}.post_attention_layernorm' },
+    { ours: 'layers.{i}.mlpNorm', theirs: 'layers.{i}.pre_feedforward_layernorm' },
+    { ours: 'layers.{i}.mlpOutputNorm', theirs: 'layers.{i}.post_feedforward_layernorm' },
+  ],
+  hfIgnored: decoderIgnored,
+  heads: () => ({
+    'causal-lm': decoderHeads('Gemma3', '')['causal-lm'],
+    'sequence-classification': decoderHeads('Gemma3Text', '')['sequence-classification'],
+    embedding: decoderHeads('Gemma3Text', '').embedding,
+  }),
+})

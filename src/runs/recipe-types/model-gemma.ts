@@ -1,0 +1,74 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+/** Settings of the architecture gemma. */
+export interface GemmaConfig {
+  /** Size of a head. Default: `256`. */
+  headDim?: number
+  /** Activation function of the feed-forward block. Default: `gelu_pytorch_tanh`. */
+  activation?:
+    | 'gelu'
+    | 'gelu_new'
+    | 'gelu_pytorch_tanh'
+    | 'gelu_fast'
+    | 'quick_gelu'
+    | 'relu'
+    | 'silu'
+    | 'swish'
+    | 'tanh'
+    | 'sigmoid'
+  /** Epsilon of the norms. Default: `0.000001`. */
+  normEps?: number
+  /** Base of the rotary frequencies. Default: `10000`. */
+  ropeTheta?: number
+  /** Scaling of the rotary frequencies. Default: `{"kind":"default"}`. */
+  ropeScaling?:
+    | {
+        kind: 'default'
+      }
+    | {
+        kind: 'linear'
+        factor: number
+      }
+    | {
+        kind: 'dynamic'
+        factor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'llama3'
+        factor: number
+        lowFreqFactor: number
+        highFreqFactor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'yarn'
+        factor: number
+        originalPositions: number
+        betaFast: number
+        betaSlow: number
+        attentionFactor?: number
+      }
+  /** Biases of the attention projections. Default: `false`. */
+  attentionBias?: boolean
+  /** Dropout of attention weights. Default: `0`. */
+  attentionDropout?: number
+  /** Standard deviation of initial weights. Default: `0.02`. */
+  initializerRange?: number
+  /** Tie the output layer to the token embedding. Default: `true`. */
+  tiedEmbeddings?: boolean
+  /** Vocabulary size. Default: `256000`. */
+  vocabSize?: number
+  /** Width of the residual stream. Default: `3072`. */
+  hiddenSize?: number
+  /** Number of layers. Default: `28`. */
+  numLayers?: number
+  /** Query heads. Default: `16`. */
+  numHeads?: number
+  /** Key and value heads. Default: `16`. */
+  numKvHeads?: number
+  /** Width of the feed-forward block. Default: `24576`. */
+  intermediateSize?: number
+  /** Maximum input length in tokens. Default: `8192`. */
+  maxPositions?: number
+}

@@ -1,0 +1,84 @@
+// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
+
+/** Settings of the architecture gemma3. */
+export interface Gemma3Config {
+  /** Size of a head. Default: `256`. */
+  headDim?: number
+  /** Activation function of the feed-forward block. Default: `gelu_pytorch_tanh`. */
+  activation?:
+    | 'gelu'
+    | 'gelu_new'
+    | 'gelu_pytorch_tanh'
+    | 'gelu_fast'
+    | 'quick_gelu'
+    | 'relu'
+    | 'silu'
+    | 'swish'
+    | 'tanh'
+    | 'sigmoid'
+  /** Epsilon of the norms. Default: `0.000001`. */
+  normEps?: number
+  /** Default: `1000000`. */
+  ropeTheta?: number
+  /** Scaling of the rotary frequencies. Default: `{"kind":"default"}`. */
+  ropeScaling?:
+    | {
+        kind: 'default'
+      }
+    | {
+        kind: 'linear'
+        factor: number
+      }
+    | {
+        kind: 'dynamic'
+        factor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'llama3'
+        factor: number
+        lowFreqFactor: number
+        highFreqFactor: number
+        originalPositions: number
+      }
+    | {
+        kind: 'yarn'
+        factor: number
+        originalPositions: number
+        betaFast: number
+        betaSlow: number
+        attentionFactor?: number
+      }
+  /** Biases of the attention projections. Default: `false`. */
+  attentionBias?: boolean
+  /** Dropout of attention weights. Default: `0`. */
+  attentionDropout?: number
+  /** Standard deviation of initial weights. Default: `0.02`. */
+  initializerRange?: number
+  /** Tie the output layer to the token embedding. Default: `true`. */
+  tiedEmbeddings?: boolean
+  /** Vocabulary size. Default: `262208`. */
+  vocabSize?: number
+  /** Width of the residual stream. Default: `2304`. */
+  hiddenSize?: number
+  /** Number of layers. Default: `26`. */
+  numLayers?: number
+  /** Query heads. Default: `8`. */
+  numHeads?: number
+  /** Key and value heads. Default: `4`. */
+  numKvHeads?: number
+  /** Width of the feed-forward block. Default: `9216`. */
+  intermediateSize?: number
+  /** Maximum input length in tokens. Default: `131072`. */
+  maxPositions?: number
+  /** Base of the rotary frequencies in sliding layers. Default: `10000`. */
+  localRopeTheta?: number
+  /** Divide attention scores by the root of this. Default: `256`. */
+  queryScale?: number
+  /** Keys that a query attends to in sliding layers. Default: `4096`. */
+  slidingWindow?: number
+  /** Each such layer attends to all keys. Default: `6`. */
+  windowPattern?: number
+  /** Attention of each layer (default: by windowPattern). */
+  layerTypes?: readonly ('full_attention' | 'sliding_attention')[]
+}

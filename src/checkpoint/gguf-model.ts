@@ -59,7 +59,8 @@ const refuseUnsupported = (fields: GgufFields): void => {
   }
 }
 
-interface Sizes {
+/** Sizes of a Llama type that its tensors' shapes follow from. */
+export interface GgufSizes {
   hidden: number
   intermediate: number
   layers: number
@@ -69,7 +70,7 @@ interface Sizes {
   vocab: number
 }
 
-const readSizes = (fields: GgufFields): Sizes => {
+const readSizes = (fields: GgufFields): GgufSizes => {
   const { file } = fields
   const hidden = fields.need('embedding_length')
   const heads = fields.need('attention.head_count')
@@ -105,7 +106,8 @@ const readSizes = (fields: GgufFields): Sizes => {
   }
 }
 
-interface Name {
+/** A tensor of a GGUF file in Hugging Face's terms. */
+export interface GgufName {
   theirs: string
   shape: number[]
   required: boolean
@@ -114,9 +116,9 @@ interface Name {
 }
 
 /** Key in Hugging Face checkpoints, and shape according to the metadata, of each tensor. */
-const expectedNames = (sizes: Sizes, architecture: Architecture): Map<string, Name> => {
+const expectedNames = (sizes: GgufSizes, architecture: Architecture): Map<string, GgufName> => {
   const { hidden, intermediate, heads, kvHeads, headDim, vocab } = sizes
-  const names = new Map<string, Name>()
+  const names = new Map<string, GgufName>()
   const add = (ours: string, theirs: string, shape: number[], more: { optional?: boolean; permuted?: number } = {}) =>
     names.set(ours, {
       theirs,
@@ -152,10 +154,17 @@ const expectedNames = (sizes: Sizes, architecture: Architecture): Map<string, Na
   return names
 }
 
+/**
+ * Names of all tensors of an architecture, by ggml's name: the one table that files are read and written by.
+ * @returns undefined for an architecture without a table
+ */
+export const ggufNames = (type: string, sizes: GgufSizes): Map<string, GgufName> | undefined =>
+  Object.hasOwn(architectures, type) ? expectedNames(sizes, architectures[type]) : undefined
+
 // Not parameters: factors that config.json has as settings, checked in gguf-rope.ts.
 const ropeFactors = 'rope_freqs.weight'
 
-const checkNames = (file: GgufFile, names: ReadonlyMap<string, Name>): void => {
+const checkNames = (file: GgufFile, names: ReadonlyMap<string, GgufName>): void => {
   const missing = [...names].filter(([name, { required }]) => required && !file.tensors.has(name)).map(([name]) => name)
   const unexpected = [...file.tensors.keys()].filter((name) => !names.has(name) && name !== ropeFactors)
   const mismatched = [...names].flatMap(([name, { shape }]) => {

@@ -44,6 +44,9 @@ const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 const rest = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
 const wordsAndDigits = (digits: string): string => `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}|${rest}`
 
+const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+const gpt2Split = `{"type":"Split","pattern":${JSON.stringify(gpt2Pattern)},"behavior":"Isolated"},{"type":"ByteLevel","prefix":false,"regex":false}]`
+
 const preTokenizers: readonly PreTokenizer[] = [
   { names: ['gpt-2', 'default', 'phi-2', 'olmo', 'jais'], parts: (prefix) => [byteLevel(prefix, true)] },
   {
@@ -65,6 +68,33 @@ const preTokenizers: readonly PreTokenizer[] = [
     parts: (prefix) => [split(wordsAndDigits('\\p{N}')), byteLevel(prefix, false)],
   },
 ]
+
+/** The parts of a pre-tokenizer in one list, with what does not change ids left out. */
+const partsOf = (value: unknown): unknown[] => {
+  const part = value as JsonObject | null | undefined
+  if (part === null || part === undefined) return []
+  if (part.type === 'Sequence') return (part.pretokenizers as unknown[]).flatMap(partsOf)
+  if (part.type === 'ByteLevel') return [{ type: part.type, prefix: part.add_prefix_space, regex: part.use_regex }]
+  if (part.type === 'Digits') return [{ type: part.type, individual: part.individual_digits }]
+  if (part.type === 'Split' && part.invert !== true)
+    return [{ type: part.type, pattern: (part.pattern as JsonObject).Regex ?? part.pattern, behavior: part.behavior }]
+  return [part]
+}
+
+/**
+ * llama.cpp's name for the pre-tokenizer of a byte-level tokenizer.json, by its structure.
+ * @returns undefined if no name splits text in that way
+ */
+export const ggufPreTokenizer = (tokenizer: JsonObject): string | undefined => {
+  const parts = JSON.stringify(partsOf(tokenizer.pre_tokenizer))
+  const ignores = (tokenizer.model as JsonObject | undefined)?.ignore_merges === true
+  // A Split by the pattern of GPT-2 before a ByteLevel without one is the same as a ByteLevel with it.
+  const same = (candidate: PreTokenizer) => {
+    const own = JSON.stringify(partsOf({ type: 'Sequence', pretokenizers: candidate.parts(false) }))
+    return own === parts || own === parts.replace(gpt2Split, '{"type":"ByteLevel","prefix":false,"regex":true}]')
+  }
+  return preTokenizers.find((one) => same(one) && (one.ignoreMerges ?? false) === ignores)?.names[0]
+}
 
 interface Vocabulary {
   tokens: readonly string[]

@@ -76,6 +76,62 @@ const q41: Dequantize = (bytes, blocks, out) => {
   }
 }
 
+/** Bit of value i among the fifth bits of a block of 32. */
+const fifthBit = (bytes: Uint8Array, at: number, i: number): number => ((bytes[at + (i >> 3)] >> (i & 7)) & 1) << 4
+
+const q50: Dequantize = (bytes, blocks, out) => {
+  const half = halfValues()
+  for (let block = 0, at = 0, to = 0; block < blocks; block++, at += 22, to += 32) {
+    const scale = half[bytes[at] | (bytes[at + 1] << 8)]
+    for (let i = 0; i < 16; i++) {
+      const pair = bytes[at + 6 + i]
+      out[to + i] = scale * (((pair & 15) | fifthBit(bytes, at + 2, i)) - 16)
+      out[to + i + 16] = scale * (((pair >> 4) | fifthBit(bytes, at + 2, i + 16)) - 16)
+    }
+  }
+}
+
+const q51: Dequantize = (bytes, blocks, out) => {
+  const half = halfValues()
+  for (let block = 0, at = 0, to = 0; block < blocks; block++, at += 24, to += 32) {
+    const scale = half[bytes[at] | (bytes[at + 1] << 8)]
+    const least = half[bytes[at + 2] | (bytes[at + 3] << 8)]
+    for (let i = 0; i < 16; i++) {
+      const pair = bytes[at + 8 + i]
+      out[to + i] = scale * ((pair & 15) | fifthBit(bytes, at + 4, i)) + least
+      out[to + i + 16] = scale * ((pair >> 4) | fifthBit(bytes, at + 4, i + 16)) + least
+    }
+  }
+}
+
+/** The 6-bit scale and minimum of one of eight groups, packed into 12 bytes. */
+const scaleAndLeast = (bytes: Uint8Array, packed: number, i: number): [number, number] =>
+  i < 4
+    ? [bytes[packed + i] & 63, bytes[packed + i + 4] & 63]
+    : [
+        (bytes[packed + i + 4] & 15) | ((bytes[packed + i - 4] >> 6) << 4),
+        (bytes[packed + i + 4] >> 4) | ((bytes[packed + i] >> 6) << 4),
+      ]
+
+// As Q4_K, with the fifth bits of the groups in the bits of 32 bytes.
+const q5k: Dequantize = (bytes, blocks, out) => {
+  const half = halfValues()
+  for (let block = 0, to = 0; block < blocks; block++) {
+    const start = block * 176
+    const scale = half[bytes[start] | (bytes[start + 1] << 8)]
+    const least = half[bytes[start + 2] | (bytes[start + 3] << 8)]
+    for (let group = 0; group < 8; group++) {
+      const [scaleBits, leastBits] = scaleAndLeast(bytes, start + 4, group)
+      const [factor, shift] = [scale * scaleBits, least * leastBits]
+      const low = start + 48 + 32 * (group >> 1)
+      for (let k = 0; k < 32; k++) {
+        const level = ((bytes[low + k] >> (4 * (group & 1))) & 15) | (((bytes[start + 16 + k] >> group) & 1) << 4)
+        out[to++] = factor * level - shift
+      }
+    }
+  }
+}
+
 // Eight groups of 32; each has a 6-bit scale and a 6-bit minimum, packed into 12 bytes.
 const q4k: Dequantize = (bytes, blocks, out) => {
   const half = halfValues()
@@ -88,13 +144,7 @@ const q4k: Dequantize = (bytes, blocks, out) => {
     for (let group = 0; group < 8; group += 2) {
       for (let high = 0; high < 2; high++) {
         const i = group + high
-        const [scaleBits, leastBits] =
-          i < 4
-            ? [bytes[packed + i] & 63, bytes[packed + i + 4] & 63]
-            : [
-                (bytes[packed + i + 4] & 15) | ((bytes[packed + i - 4] >> 6) << 4),
-                (bytes[packed + i + 4] >> 4) | ((bytes[packed + i] >> 6) << 4),
-              ]
+        const [scaleBits, leastBits] = scaleAndLeast(bytes, packed, i)
         const factor = scale * scaleBits
         const shift = least * leastBits
         for (let k = 0; k < 32; k++) out[to++] = factor * ((bytes[at + k] >> (4 * high)) & 15) - shift
@@ -147,14 +197,14 @@ export const ggufTypes: ReadonlyMap<number, GgufType> = new Map([
   [1, plain('F16', 'float16', 2)],
   [2, quantised('Q4_0', 32, 18, q40)],
   [3, quantised('Q4_1', 32, 20, q41)],
-  [6, quantised('Q5_0', 32, 22)],
-  [7, quantised('Q5_1', 32, 24)],
+  [6, quantised('Q5_0', 32, 22, q50)],
+  [7, quantised('Q5_1', 32, 24, q51)],
   [8, quantised('Q8_0', 32, 34, q80)],
   [9, quantised('Q8_1', 32, 36)],
   [10, quantised('Q2_K', 256, 84)],
   [11, quantised('Q3_K', 256, 110)],
   [12, quantised('Q4_K', 256, 144, q4k)],
-  [13, quantised('Q5_K', 256, 176)],
+  [13, quantised('Q5_K', 256, 176, q5k)],
   [14, quantised('Q6_K', 256, 210, q6k)],
   [15, quantised('Q8_K', 256, 292)],
   [16, quantised('IQ2_XXS', 256, 66)],

@@ -3,8 +3,9 @@
 // folder.
 export { type GgufFile, type GgufTensor, openGguf } from './gguf.ts'
 export type { GgufValue } from './gguf-header.ts'
-export { ggufToHf, type HfCheckpoint } from './gguf-model.ts'
-export { type GgufTokenizer, ggufTokenizer } from './gguf-tokenizer.ts'
+export { type GgufName, type GgufSizes, ggufNames, ggufToHf, type HfCheckpoint } from './gguf-model.ts'
+export { llama3Divisors } from './gguf-rope.ts'
+export { type GgufTokenizer, ggufPreTokenizer, ggufTokenizer } from './gguf-tokenizer.ts'
 export type { HfFields } from './hf-config.ts'
 export { expandRules, fromHfKeys, toHfKeys } from './hf-keys.ts'
 export { type ResolveOptions, resolveModel } from './hub.ts'

@@ -1,10 +1,11 @@
 // The registry of export targets.
 import { ConfigError, didYouMean } from '../core/index.ts'
 import type { ExportTarget } from './export-target.ts'
+import { gguf } from './gguf/gguf.ts'
 import { merged } from './merged/merged.ts'
 
 /** Every target, in the order in which `export` writes them. */
-export const exportTargets: readonly ExportTarget[] = [merged]
+export const exportTargets: readonly ExportTarget[] = [merged, gguf]
 
 /** A target with its variant. */
 export interface ChosenTarget {

@@ -1,20 +1,26 @@
 // `tunesmith export`: a model in the formats of other programs. The work is `exportModel` of src/export.
 import { z } from 'zod'
 import { formatBytes } from '../../core/index.ts'
-import { exportModel, exportTargets, targetNames } from '../../export/index.ts'
+import { exportModel, exportTargets, type ProofRow, targetNames } from '../../export/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadHooks, useField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
-import { renderTable } from '../parts/table.ts'
 
 const listed = exportTargets.map(({ type, description }) => `  ${type.padEnd(8)} ${description}`)
+
+/** One comparison on one line. */
+const rowText = ({ target, consumer, check, value, limit }: ProofRow): string =>
+  `${target.padEnd(11)} ${check.padEnd(39)} ${value}${limit === undefined ? '' : ` (limit ${limit})`}${consumer === 'tunesmith' ? '' : `, ${consumer}`}`
 
 export const exportCommand = defineCommand({
   name: 'export',
   summary: 'Write a model in the formats of other programs, and prove that it computes the same',
   example: 'tunesmith export runs/support-bot --to merged gguf:q8_0 --out exported',
   notes: ['Formats:', ...listed, `All names: ${targetNames().join(', ')}`],
-  arguments: [{ name: 'model', description: 'model: a folder, a run, an adapter, a .gguf file or a Hub id' }],
+  arguments: [
+    { name: 'model', description: 'model: a folder, a run, an adapter, a .gguf file or a Hub id' },
+    { name: 'formats', description: 'further formats after --to', variadic: true, optional: true },
+  ],
   options: z.strictObject({
     use: useField,
     to: z.array(z.string()).min(1).describe('formats to write, such as merged and gguf:q8_0'),
@@ -26,30 +32,22 @@ export const exportCommand = defineCommand({
     replace: z.boolean().default(false).describe('replace the folder of an earlier export'),
     prove: z.boolean().default(true).describe('compare each format with the model'),
   }),
-  async run({ use: _, texts, adapter: adapters, weight: weights, ...options }, { model }, context) {
+  async run({ use: _, to, texts, adapter: adapters, weight: weights, ...options }, { model, formats = [] }, context) {
     const given = texts === undefined ? undefined : await readTexts(texts, 'text', context.warn)
     return exportModel(
-      { model, ...options, adapters, weights, texts: given },
+      {
+        model,
+        ...options,
+        to: [...to, ...formats].flatMap((name) => name.split(',')),
+        adapters,
+        weights,
+        texts: given,
+      },
       { ...loadHooks(context), signal: context.signal, onProgress: context.log },
     )
   },
   render: ({ out, files, proof, notes }) =>
-    [
-      ...(proof.length === 0
-        ? []
-        : [
-            renderTable(
-              ['format', 'compared by', 'comparison', 'value', 'limit'],
-              proof.map(({ target, consumer, check, value, limit }) => [
-                target,
-                consumer,
-                check,
-                String(value),
-                String(limit ?? ''),
-              ]),
-            ),
-          ]),
-      ...notes,
-      ...files.map(({ name, bytes }) => `${out}/${name} (${formatBytes(bytes)})`),
-    ].join('\n'),
+    [...proof.map(rowText), ...notes, ...files.map(({ name, bytes }) => `${out}/${name} (${formatBytes(bytes)})`)].join(
+      '\n',
+    ),
 })

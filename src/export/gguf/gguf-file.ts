@@ -1,0 +1,102 @@
+// Writes a GGUF file of version 3: typed metadata, then tensors one at a time, so that only one is in memory. Independent of
+// models. @source https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+import { open } from 'node:fs/promises'
+
+const types = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const
+
+/** A metadata value with its type; a list where the value is one. */
+export interface GgufField {
+  type: keyof typeof types
+  value: string | number | boolean | readonly string[] | readonly number[]
+}
+
+export const text = (value: string | readonly string[]): GgufField => ({ type: 'string', value })
+export const count = (value: number): GgufField => ({ type: 'uint32', value })
+export const float = (value: number): GgufField => ({ type: 'float32', value })
+export const flag = (value: boolean): GgufField => ({ type: 'bool', value })
+export const integers = (value: readonly number[]): GgufField => ({ type: 'int32', value })
+
+/** A tensor to write. */
+export interface GgufEntry {
+  name: string
+  /** Slowest dimension first, as in PyTorch. */
+  shape: readonly number[]
+  /** ggml's number of the type. */
+  code: number
+  bytes: number
+  /** Its values as they are in the file. */
+  read(): Uint8Array
+}
+
+const alignment = 32
+const padded = (length: number): number => Math.ceil(length / alignment) * alignment
+
+const number = (bytes: number, write: (buffer: Buffer) => void): Buffer => {
+  const buffer = Buffer.alloc(bytes)
+  write(buffer)
+  return buffer
+}
+const u32 = (value: number): Buffer => number(4, (buffer) => buffer.writeUInt32LE(value))
+const u64 = (value: number): Buffer => number(8, (buffer) => buffer.writeBigUInt64LE(BigInt(value)))
+const string = (value: string): Buffer => {
+  const bytes = Buffer.from(value, 'utf8')
+  return Buffer.concat([u64(bytes.length), bytes])
+}
+
+const scalars: Record<keyof typeof types, (value: string | number | boolean) => Buffer> = {
+  string: (value) => string(String(value)),
+  bool: (value) => Buffer.from([value ? 1 : 0]),
+  uint32: (value) => u32(Number(value)),
+  int32: (value) => number(4, (buffer) => buffer.writeInt32LE(Number(value))),
+  float32: (value) => number(4, (buffer) => buffer.writeFloatLE(Number(value))),
+}
+
+const fieldBytes = (key: string, { type, value }: GgufField): Buffer => {
+  if (typeof value !== 'object') return Buffer.concat([string(key), u32(types[type]), scalars[type](value)])
+  return Buffer.concat([string(key), u32(9), u32(types[type]), u64(value.length), ...value.map(scalars[type])])
+}
+
+const headerOf = (metadata: ReadonlyMap<string, GgufField>, tensors: readonly GgufEntry[]): Buffer => {
+  let offset = 0
+  const entries = tensors.map(({ name, shape, code, bytes }) => {
+    const entry = Buffer.concat([
+      string(name),
+      u32(shape.length),
+      ...[...shape].reverse().map(u64),
+      u32(code),
+      u64(offset),
+    ])
+    offset += padded(bytes)
+    return entry
+  })
+  return Buffer.concat([
+    Buffer.from('GGUF'),
+    u32(3),
+    u64(tensors.length),
+    u64(metadata.size),
+    ...[...metadata].map(([key, field]) => fieldBytes(key, field)),
+    ...entries,
+  ])
+}
+
+/** Writes a new file. @throws if it exists, or the disk is full */
+export const writeGgufFile = async (
+  path: string,
+  metadata: ReadonlyMap<string, GgufField>,
+  tensors: readonly GgufEntry[],
+  signal?: AbortSignal,
+): Promise<void> => {
+  const file = await open(path, 'wx')
+  try {
+    const header = headerOf(metadata, tensors)
+    await file.writeFile(header)
+    await file.writeFile(Buffer.alloc(padded(header.length) - header.length))
+    for (const { bytes, read } of tensors) {
+      signal?.throwIfAborted()
+      await file.writeFile(read())
+      if (padded(bytes) > bytes) await file.writeFile(Buffer.alloc(padded(bytes) - bytes))
+    }
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,216 @@
+// The target `gguf`: one file for llama.cpp and what is built on it. Names and permuted rows come from the table that GGUF
+// files are read by, so both directions agree.
+import { join } from 'node:path'
+import { z } from 'zod'
+import { type GgufName, ggufNames, hfState, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
+import type { ExportSource, ExportTarget, ProofRow } from '../export-target.ts'
+import { compareModels } from '../proof/compare-models.ts'
+import { compareTokenizers } from '../proof/compare-tokenizers.ts'
+import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
+import { mixes, typeOf } from './mixes.ts'
+import { quantizers } from './quantizers.ts'
+import { ropeFactors, ropeFields } from './rope.ts'
+import { preTokenizerName, tokenizerFields } from './tokenizer-fields.ts'
+
+/** ggml's name of our architectures: Mistral is a Llama there. */
+const architectures: Readonly<Record<string, string>> = {
+  llama: 'llama',
+  mistral: 'llama',
+  qwen2: 'qwen2',
+  qwen3: 'qwen3',
+}
+
+const configSchema = z.object({
+  vocabSize: z.number(),
+  hiddenSize: z.number(),
+  numLayers: z.number(),
+  numHeads: z.number(),
+  numKvHeads: z.number().optional(),
+  headDim: z.number().optional(),
+  intermediateSize: z.number(),
+  maxPositions: z.number(),
+  normEps: z.number(),
+  activation: z.string(),
+  slidingWindow: z.number().optional(),
+  useSlidingWindow: z.boolean().optional(),
+  ropeTheta: z.number(),
+  ropeScaling: z.looseObject({ kind: z.string() }),
+})
+type Settings = z.output<typeof configSchema>
+
+const headDimOf = ({ headDim, hiddenSize, numHeads }: Settings): number => headDim ?? hiddenSize / numHeads
+
+const settingsOf = (model: Model): Settings => configSchema.parse(model.config)
+
+const refuse = (source: ExportSource, what: string, instead: string): never => {
+  throw new ConfigError(`Expected ${what} for \`gguf\`, got ${instead} in ${source.given}. Export to merged instead.`)
+}
+
+/** @throws ConfigError for what llama.cpp does not compute */
+const check = (source: ExportSource): void => {
+  const { definition, headType, facts } = source.model
+  if (!Object.hasOwn(architectures, definition.type))
+    refuse(source, `one of ${Object.keys(architectures).join(', ')}`, definition.type)
+  if (!facts.causal || headType !== 'causal-lm') refuse(source, 'a causal language model', `the head ${headType}`)
+  const { activation, slidingWindow = 0, useSlidingWindow = true, maxPositions } = settingsOf(source.model)
+  if (activation !== 'silu') refuse(source, 'the activation silu', activation)
+  if (slidingWindow > 0 && useSlidingWindow && slidingWindow < maxPositions)
+    refuse(source, `attention to all of ${maxPositions} tokens`, `a sliding window of ${slidingWindow}`)
+  ropeFields('', settingsOf(source.model))
+  preTokenizerName(source)
+}
+
+const sampling = ({ generation }: ExportSource): [string, GgufField][] => {
+  if (generation.sample !== true) return []
+  const { temperature, topK, topP, minP, repetitionPenalty } = generation
+  return [
+    ...(topK === undefined ? [] : [['top_k', { type: 'int32', value: topK }] as [string, GgufField]]),
+    ...Object.entries({ top_p: topP, min_p: minP, temp: temperature, penalty_repeat: repetitionPenalty }).flatMap(
+      ([key, value]): [string, GgufField][] => (value === undefined ? [] : [[key, float(value)]]),
+    ),
+  ].map(([key, field]) => [`general.sampling.${key}`, field])
+}
+
+const metadataOf = (source: ExportSource, variant: string): Map<string, GgufField> => {
+  const settings = settingsOf(source.model)
+  const arch = architectures[source.model.definition.type]
+  const headDim = headDimOf(settings)
+  return new Map<string, GgufField>([
+    ['general.architecture', text(arch)],
+    ['general.type', text('model')],
+    ['general.name', text(source.name)],
+    ['general.file_type', count(mixes[variant].code)],
+    ['general.quantization_version', count(2)],
+    ...sampling(source),
+    [`${arch}.context_length`, count(settings.maxPositions)],
+    [`${arch}.embedding_length`, count(settings.hiddenSize)],
+    [`${arch}.block_count`, count(settings.numLayers)],
+    [`${arch}.feed_forward_length`, count(settings.intermediateSize)],
+    [`${arch}.vocab_size`, count(settings.vocabSize)],
+    [`${arch}.attention.head_count`, count(settings.numHeads)],
+    [`${arch}.attention.head_count_kv`, count(settings.numKvHeads ?? settings.numHeads)],
+    [`${arch}.attention.key_length`, count(headDim)],
+    [`${arch}.attention.value_length`, count(headDim)],
+    [`${arch}.attention.layer_norm_rms_epsilon`, float(settings.normEps)],
+    [`${arch}.rope.dimension_count`, count(headDim)],
+    ...ropeFields(arch, settings),
+    ...tokenizerFields(source, settings.vocabSize),
+  ])
+}
+
+/** llama.cpp stores the two halves of a head, which RoPE pairs up, as alternate rows. */
+const permute = (tensor: Tensor, heads: number): Tensor => {
+  const { shape } = tensor
+  const [rows, ...rest] = shape
+  // [H·D,…] -> [H,2,D/2,…] -> [H,D/2,2,…] -> [H·D,…]
+  return tensor
+    .contiguous()
+    .view([heads, 2, rows / heads / 2, ...rest])
+    .transpose(1, 2)
+    .contiguous()
+    .view(shape)
+}
+
+const plainTypes: Readonly<Record<string, { code: number; bytes: number; dtype: 'float32' | 'float16' | 'bfloat16' }>> =
+  {
+    F32: { code: 0, bytes: 4, dtype: 'float32' },
+    F16: { code: 1, bytes: 2, dtype: 'float16' },
+    BF16: { code: 30, bytes: 2, dtype: 'bfloat16' },
+  }
+
+const entryOf = (name: string, tensor: Tensor, type: string, { permutedHeads }: GgufName): GgufEntry => {
+  const { shape, size } = tensor
+  const inOrder = () => (permutedHeads === undefined ? tensor : permute(tensor, permutedHeads)).contiguous()
+  const plain = Object.hasOwn(plainTypes, type) ? plainTypes[type] : undefined
+  if (plain !== undefined) {
+    const bytes = size * plain.bytes
+    const read = () => {
+      const out = new Uint8Array(bytes)
+      noGrad(() => scope(() => inOrder().to(plain.dtype).copyInto(out)))
+      return out
+    }
+    return { name, shape, code: plain.code, bytes, read }
+  }
+  const { code, blockSize, blockBytes, quantize } = quantizers[type]
+  const bytes = (size / blockSize) * blockBytes
+  const read = () => {
+    const out = new Uint8Array(bytes)
+    quantize(
+      noGrad(() => scope(() => inOrder().toFloat32Array())),
+      out,
+    )
+    return out
+  }
+  return { name, shape, code, bytes, read }
+}
+
+/** Tensors in the order of the table, and the factors of Llama 3's RoPE. */
+const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
+  const settings = settingsOf(source.model)
+  const { numHeads: heads, numKvHeads: kvHeads = heads, numLayers: layers } = settings
+  const names = ggufNames(architectures[source.model.definition.type], {
+    hidden: settings.hiddenSize,
+    intermediate: settings.intermediateSize,
+    layers,
+    heads,
+    kvHeads,
+    headDim: headDimOf(settings),
+    vocab: settings.vocabSize,
+  })
+  const state = hfState(source.model)
+  const tied = !state.has('lm_head.weight')
+  const entries = [...(names ?? [])].flatMap(([name, entry]) => {
+    const tensor = state.get(entry.theirs)
+    if (tensor === undefined) return []
+    state.delete(entry.theirs)
+    return [entryOf(name, tensor.detach(), typeOf(mixes[variant], name, tensor.shape, layers, tied), entry)]
+  })
+  if (state.size > 0)
+    throw new ConfigError(
+      `Expected a name in GGUF for every tensor, but ${[...state.keys()].slice(0, 5).join(', ')} has none. Export to merged instead.`,
+    )
+  const factors = ropeFactors(settings, headDimOf(settings))
+  if (factors === undefined) return entries
+  const bytes = new Uint8Array(factors.buffer)
+  return [
+    ...entries,
+    { name: 'rope_freqs.weight', shape: [factors.length], code: 0, bytes: bytes.length, read: () => bytes },
+  ]
+}
+
+const fileName = ({ name }: ExportSource, variant: string): string => `${name}-${variant.toUpperCase()}.gguf`
+
+const prove = async (
+  source: ExportSource,
+  variant: string,
+  folder: string,
+  texts: readonly string[],
+): Promise<ProofRow[]> => {
+  const path = join(folder, fileName(source, variant))
+  const { limits } = mixes[variant]
+  const comparison = { target: `gguf:${variant}`, consumer: 'tunesmith', limit: limits.logits, klLimit: limits.kl }
+  const { model } = await loadModelWithReport(path, { head: 'causal-lm', dtype: 'float32' })
+  const rows = compareModels(source, model.eval(), texts, comparison)
+  for (const tensor of new Set(model.parameters().values())) tensor.free()
+  const tokenizer = await loadTokenizer(path)
+  return [...rows, compareTokenizers(source, tokenizer, texts, comparison)]
+}
+
+export const gguf: ExportTarget = {
+  type: 'gguf',
+  description: 'one file for llama.cpp, Ollama and LM Studio, in a quantised type',
+  variants: Object.keys(mixes),
+  defaultVariant: 'q8_0',
+  folder: 'gguf',
+  sharesFolder: true,
+  check,
+  write: async (source, variant, folder, { onProgress, signal }) => {
+    onProgress?.(`Writing ${fileName(source, variant)}`)
+    const path = join(folder, fileName(source, variant))
+    await writeGgufFile(path, metadataOf(source, variant), entriesOf(source, variant), signal)
+  },
+  prove: (source, variant, folder, { texts }) => prove(source, variant, folder, texts),
+}

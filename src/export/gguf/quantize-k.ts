@@ -1,0 +1,226 @@
+// Quantisers of blocks of 256 values with a scale for each group (Q4_K, Q5_K, Q6_K): scales are searched for the least
+// weighted error. Arithmetic is that of ggml in float32, so that blocks have the same bytes.
+// @source https://github.com/ggml-org/ggml, ggml-quants (search of scales, order of operations)
+import { fromHalf, toHalf } from './float16.ts'
+import { putHalf, type Quantize } from './quantize.ts'
+
+const f = Math.fround
+/** Groups with smaller values are zero. */
+const epsilon = f(1e-15)
+
+/** Nearest integer, ties to even, of a float32 below 2^22. */
+const nearest = (value: number): number => f(f(value) + 12582912) - 12582912
+const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value))
+
+/** Scale of a symmetric group of 16 values, which `levels` of -32 to 31 multiply. */
+const searchScale = (x: Float32Array, from: number): number => {
+  let [most, signed] = [0, 0]
+  for (let i = 0; i < 16; i++) {
+    const size = Math.abs(x[from + i])
+    if (size > most) {
+      most = size
+      signed = x[from + i]
+    }
+  }
+  if (most < epsilon) return 0
+  const sums = (factor: number): [number, number] => {
+    let [products, squares] = [0, 0]
+    for (let i = 0; i < 16; i++) {
+      const value = x[from + i]
+      const level = clamp(nearest(f(factor * value)), -32, 31)
+      const weight = f(value * value)
+      products = f(products + f(f(weight * value) * level))
+      squares = f(squares + f(f(weight * level) * level))
+    }
+    return [products, squares]
+  }
+  const [products, squares] = sums(f(-32 / signed))
+  let scale = squares === 0 ? 0 : f(products / squares)
+  let best = f(scale * products)
+  for (let step = -9; step <= 9; step++) {
+    if (step === 0) continue
+    const [a, b] = sums(f(-f(32 + f(f(0.1) * step)) / signed))
+    if (b > 0 && f(a * a) > f(best * b)) {
+      scale = f(a / b)
+      best = f(scale * a)
+    }
+  }
+  return scale
+}
+
+export const quantizeQ6K: Quantize = (values, out) => {
+  const levels = new Uint8Array(256)
+  for (let from = 0, at = 0; from < values.length; from += 256, at += 210) {
+    const scales = Array.from({ length: 16 }, (_, group) => searchScale(values, from + 16 * group))
+    const largest = scales.reduce((best, scale) => (Math.abs(scale) > Math.abs(best) ? scale : best), 0)
+    if (Math.abs(largest) < epsilon) {
+      out.fill(0, at, at + 210)
+      continue
+    }
+    const factor = f(-128 / largest)
+    const half = toHalf(f(1 / factor))
+    putHalf(out, at + 208, half)
+    for (let group = 0; group < 16; group++) {
+      const scale = Math.min(127, nearest(f(factor * scales[group])))
+      out[at + 192 + group] = scale & 255
+      const step = f(fromHalf(half) * scale)
+      for (let i = 16 * group; i < 16 * group + 16; i++)
+        levels[i] =
+          step === 0
+            ? keptLevel(values, from, i, scales[group])
+            : 32 + clamp(nearest(f(values[from + i] / step)), -32, 31)
+    }
+    for (let part = 0; part < 2; part++)
+      for (let i = 0; i < 32; i++) {
+        const four = [0, 32, 64, 96].map((offset) => levels[128 * part + i + offset])
+        out[at + 64 * part + i] = (four[0] & 15) | ((four[2] & 15) << 4)
+        out[at + 64 * part + 32 + i] = (four[1] & 15) | ((four[3] & 15) << 4)
+        out[at + 128 + 32 * part + i] =
+          (four[0] >> 4) | ((four[1] >> 4) << 2) | ((four[2] >> 4) << 4) | ((four[3] >> 4) << 6)
+      }
+  }
+}
+
+/** Level in a group whose scale rounds to zero: ggml leaves what the search chose; its value is zero all the same. */
+const keptLevel = (x: Float32Array, from: number, i: number, scale: number): number =>
+  scale === 0 ? 0 : 32 + clamp(nearest(f(x[from + i] / scale)), -32, 31)
+
+interface Search {
+  /** Highest level. */
+  top: number
+  /** First candidate, relative to the range of the values. */
+  start: number
+  steps: number
+}
+
+/** Scale and minimum of a group of 32 values with levels from 0 to `top`; the levels are left in `levels`. */
+const searchRange = (
+  x: Float32Array,
+  from: number,
+  levels: Uint8Array,
+  { top, start, steps }: Search,
+): [number, number] => {
+  let total = 0
+  for (let i = 0; i < 32; i++) total = f(total + f(x[from + i] * x[from + i]))
+  const mean = f(Math.sqrt(f(total / 32)))
+  const weights = Float32Array.from({ length: 32 }, (_, i) => f(mean + Math.abs(x[from + i])))
+  let [least, most, sumW] = [x[from], x[from], weights[0]]
+  let sumX = f(sumW * x[from])
+  for (let i = 1; i < 32; i++) {
+    if (x[from + i] < least) least = x[from + i]
+    if (x[from + i] > most) most = x[from + i]
+    sumW = f(sumW + weights[i])
+    sumX = f(sumX + f(weights[i] * x[from + i]))
+  }
+  const own = levels.subarray(from % 256, (from % 256) + 32)
+  if (least > 0) least = 0
+  if (most === least) {
+    own.fill(0)
+    return [0, -least]
+  }
+  const tried = new Uint8Array(32)
+  const assign = (factor: number, to: Uint8Array) => {
+    for (let i = 0; i < 32; i++) to[i] = clamp(nearest(f(factor * f(x[from + i] - least))), 0, top)
+  }
+  const errorOf = (scale: number, minimum: number, of: Uint8Array): number => {
+    let error = 0
+    for (let i = 0; i < 32; i++) {
+      const difference = f(f(f(scale * of[i]) + minimum) - x[from + i])
+      error = f(error + f(weights[i] * f(difference * difference)))
+    }
+    return error
+  }
+  const factor = f(top / f(most - least))
+  let scale = f(1 / factor)
+  assign(factor, own)
+  let best = errorOf(scale, least, own)
+  for (let step = 0; step <= steps; step++) {
+    // As in ggml, candidates begin at the best minimum so far.
+    assign(f(f(f(start + f(f(0.1) * step)) + top) / f(most - least)), tried)
+    let [sumL, sumL2, sumXL] = [0, 0, 0]
+    for (let i = 0; i < 32; i++) {
+      const [weight, level] = [weights[i], tried[i]]
+      const weighted = f(weight * level)
+      sumL = f(sumL + weighted)
+      sumL2 = f(sumL2 + f(weighted * level))
+      sumXL = f(sumXL + f(weighted * x[from + i]))
+    }
+    const determinant = f(f(sumW * sumL2) - f(sumL * sumL))
+    if (!(determinant > 0)) continue
+    let candidate = f(f(f(sumW * sumXL) - f(sumX * sumL)) / determinant)
+    let minimum = f(f(f(sumL2 * sumX) - f(sumL * sumXL)) / determinant)
+    if (minimum > 0) {
+      minimum = 0
+      candidate = f(sumXL / sumL2)
+    }
+    const error = errorOf(candidate, minimum, tried)
+    if (error >= best) continue
+    own.set(tried)
+    best = error
+    scale = candidate
+    least = minimum
+  }
+  return [scale, -least]
+}
+
+/** Eight 6-bit scales and eight 6-bit minima in 12 bytes. */
+const packScales = (out: Uint8Array, at: number, scales: readonly number[], minima: readonly number[]): void => {
+  out.fill(0, at, at + 12)
+  for (let group = 0; group < 8; group++) {
+    const [scale, minimum] = [scales[group], minima[group]]
+    if (group < 4) {
+      out[at + group] = scale
+      out[at + group + 4] = minimum
+    } else {
+      out[at + group + 4] = (scale & 15) | ((minimum & 15) << 4)
+      out[at + group - 4] |= (scale >> 4) << 6
+      out[at + group] |= (minimum >> 4) << 6
+    }
+  }
+}
+
+const ranged =
+  (search: Search, bytes: number): Quantize =>
+  (values, out) => {
+    const levels = new Uint8Array(256)
+    for (let from = 0, at = 0; from < values.length; from += 256, at += bytes) {
+      const found = Array.from({ length: 8 }, (_, group) => searchRange(values, from + 32 * group, levels, search))
+      const [largest, lowest] = [0, 1].map((which) => Math.max(0, ...found.map((pair) => pair[which])))
+      const [toScale, toMinimum] = [largest, lowest].map((most) => (most > 0 ? f(63 / most) : 0))
+      const scales = found.map(([scale]) => Math.min(63, nearest(f(toScale * scale))))
+      const minima = found.map(([, minimum]) => Math.min(63, nearest(f(toMinimum * minimum))))
+      const halves = [largest, lowest].map((most) => toHalf(f(most / 63)))
+      putHalf(out, at, halves[0])
+      putHalf(out, at + 2, halves[1])
+      packScales(
+        out,
+        at + 4,
+        scales.map((one) => one & 63),
+        minima.map((one) => one & 63),
+      )
+      for (let group = 0; group < 8; group++) {
+        const step = f(fromHalf(halves[0]) * scales[group])
+        if (step === 0) continue
+        const shift = f(fromHalf(halves[1]) * minima[group])
+        for (let i = 32 * group; i < 32 * group + 32; i++)
+          levels[i] = clamp(nearest(f(f(values[from + i] + shift) / step)), 0, search.top)
+      }
+      if (search.top === 31) packFifth(out, at + 16, levels)
+      const low = search.top === 31 ? at + 48 : at + 16
+      for (let pair = 0; pair < 4; pair++)
+        for (let i = 0; i < 32; i++)
+          out[low + 32 * pair + i] = (levels[64 * pair + i] & 15) | ((levels[64 * pair + 32 + i] & 15) << 4)
+    }
+  }
+
+/** The fifth bits: byte i has that of value i of each group. */
+const packFifth = (out: Uint8Array, at: number, levels: Uint8Array): void => {
+  for (let i = 0; i < 32; i++) {
+    let byte = 0
+    for (let group = 0; group < 8; group++) byte |= (levels[32 * group + i] >> 4) << group
+    out[at + i] = byte
+  }
+}
+
+export const quantizeQ4K = ranged({ top: 15, start: -1, steps: 20 }, 144)
+export const quantizeQ5K = ranged({ top: 31, start: -0.5, steps: 15 }, 176)

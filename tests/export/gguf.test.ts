@@ -1,0 +1,145 @@
+// GGUF files: every architecture and type read back with the logits of the model, byte-level tokenizers of our own, and what
+// is refused. Golden bytes of blocks are in quantize.test.ts; the reader was compared with llama.cpp in tests/checkpoint.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadModel, loadTokenizer, openGguf, saveModel } from '../../src/checkpoint/index.ts'
+import { mixes, typeOf } from '../../src/export/gguf/mixes.ts'
+import { exportModel } from '../../src/export/index.ts'
+import { buildModel, type ModelType, models } from '../../src/models/index.ts'
+import { Generator } from '../../src/tensor/index.ts'
+import { trainTokenizer } from '../../src/tokenizers/index.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'gguf-export-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+const train = async (name: string, input: Parameters<typeof trainTokenizer>[1]): Promise<string> => {
+  const text = 'The cat sat on the mat, and the dog ran after the cat. It is 1999.'
+  const { files } = await trainTokenizer(Array(50).fill(text), input, { workers: 1 })
+  const folder = join(scratch, name)
+  mkdirSync(folder)
+  for (const [file, content] of Object.entries(files)) writeFileSync(join(folder, file), content)
+  return folder
+}
+let tokenizer = ''
+
+const make = async (name: string, type: ModelType, changes: object, files = tokenizer): Promise<string> => {
+  const definition = models[type] as (typeof models)['llama']
+  const config = definition.adjust(definition.presets.test, { vocabSize: 300, ...changes })
+  const model = buildModel(definition as never, config, 'causal-lm').initialize({
+    std: 0.1,
+    generator: new Generator(1),
+  })
+  const folder = join(scratch, name)
+  await saveModel(model.eval(), folder, { tokenizer: files })
+  return folder
+}
+
+beforeAll(async () => {
+  tokenizer = await train('tokenizer', { type: 'bpe', vocabSize: 290, minFrequency: 1 })
+})
+
+const llama3 = { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalPositions: 8192 }
+const cases: [string, ModelType, object][] = [
+  ['llama', 'llama', { tiedEmbeddings: true }],
+  ['llama with biases', 'llama', { attentionBias: true, mlpBias: true, headDim: 16 }],
+  ['llama 3', 'llama', { ropeScaling: llama3, ropeTheta: 500000 }],
+  ['linear', 'llama', { ropeScaling: { kind: 'linear', factor: 2 } }],
+  ['mistral', 'mistral', { slidingWindow: 0 }],
+  ['qwen2', 'qwen2', {}],
+  ['qwen3', 'qwen3', { tiedEmbeddings: true }],
+]
+
+describe('gguf', () => {
+  it.each(cases)('writes %s in float32 with the same logits and token ids', async (name, type, changes) => {
+    const folder = await make(name.replaceAll(' ', '-'), type, changes)
+    const { proof } = await exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-out` })
+    expect(proof.filter(({ ok }) => !ok)).toEqual([])
+    expect(proof.map(({ check }) => check)).toContain('token ids')
+    expect(proof[0].value).toBeLessThan(1e-5)
+  })
+
+  it('writes every type, and the same bytes twice', async () => {
+    const folder = await make('types', 'llama', {
+      hiddenSize: 256,
+      intermediateSize: 256,
+      numLayers: 2,
+      numHeads: 4,
+      numKvHeads: 1,
+    })
+    const to = Object.keys(mixes).map((variant) => `gguf:${variant}`)
+    const first = await exportModel({ model: folder, to, out: join(scratch, 'types-1') })
+    const second = await exportModel({ model: folder, to: to.slice(-3), out: join(scratch, 'types-2'), prove: false })
+    expect(first.files).toHaveLength(to.length)
+    for (const file of second.files) expect(first.files).toContainEqual(file)
+    const errors = new Map(
+      first.proof.filter(({ check }) => check.startsWith('logits')).map(({ target, value }) => [target, Number(value)]),
+    )
+    expect(errors.get('gguf:q8_0')).toBeLessThan(0.1)
+    expect(errors.get('gguf:q6_k')).toBeLessThan(errors.get('gguf:q4_0')!)
+    expect(errors.get('gguf:q5_k_m')).toBeLessThan(errors.get('gguf:q4_k_s')!)
+  })
+
+  it('carries the chat template, end tokens and sampling defaults', async () => {
+    const folder = await make('chat', 'llama', {})
+    writeFileSync(join(folder, 'chat_template.jinja'), "{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    writeFileSync(
+      join(folder, 'generation_config.json'),
+      '{"do_sample": true, "temperature": 0.5, "top_k": 7, "eos_token_id": [0, 5]}',
+    )
+    const out = join(scratch, 'chat-out')
+    await exportModel({ model: folder, to: 'gguf:f16', out })
+    const path = join(out, 'gguf', 'chat-F16.gguf')
+    const { metadata } = await openGguf(path)
+    expect(metadata.get('general.sampling.top_k')).toBe(7)
+    expect(metadata.get('general.sampling.temp')).toBe(0.5)
+    expect(metadata.get('tokenizer.ggml.eot_token_id')).toBeDefined()
+    expect((await loadTokenizer(path)).chatTemplate).toContain('messages')
+    await expect(loadModel(path)).resolves.toBeDefined()
+  })
+
+  it('chooses the types of llama.cpp for rows of any length', () => {
+    const type = (variant: string, name: string, shape: number[], tied = true) =>
+      typeOf(mixes[variant], name, shape, 30, tied)
+    // SmolLM2-135M: rows of 576 are no whole blocks of 256, rows of 1536 are.
+    expect(type('q4_k_m', 'token_embd.weight', [49152, 576])).toBe('Q8_0')
+    expect(type('q4_k_m', 'blk.3.attn_q.weight', [576, 576])).toBe('Q5_0')
+    expect(type('q4_k_m', 'blk.0.attn_v.weight', [192, 576])).toBe('Q8_0')
+    expect(type('q4_k_m', 'blk.0.ffn_down.weight', [576, 1536])).toBe('Q6_K')
+    expect(type('q4_k_m', 'blk.3.ffn_down.weight', [576, 1536])).toBe('Q4_K')
+    expect(type('q4_k_m', 'blk.0.attn_norm.weight', [576])).toBe('F32')
+    expect(type('q8_0', 'blk.0.attn_q.weight', [16, 16])).toBe('F16')
+    expect(type('q4_0', 'output.weight', [512, 256], false)).toBe('Q6_K')
+  })
+
+  it('refuses what llama.cpp does not compute, before anything is written', async () => {
+    const window = await make('window', 'mistral', { slidingWindow: 8 })
+    const dynamic = await make('dynamic', 'llama', {
+      ropeScaling: { kind: 'dynamic', factor: 2, originalPositions: 32 },
+    })
+    const words = await train('words', { type: 'wordpiece', vocabSize: 90, lowercase: false })
+    const wordPiece = await make('word-piece', 'llama', {}, words)
+    const odd = await make('odd', 'llama', {})
+    const path = join(odd, 'tokenizer.json')
+    const json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
+    writeFileSync(
+      path,
+      JSON.stringify({
+        ...json,
+        pre_tokenizer: {
+          type: 'Sequence',
+          pretokenizers: [{ type: 'Punctuation', behavior: 'Isolated' }, json.pre_tokenizer],
+        },
+      }),
+    )
+    const out = join(scratch, 'refused')
+    const refused = async (model: string, words: RegExp) =>
+      expect(exportModel({ model, to: 'gguf', out })).rejects.toThrow(words)
+    await refused(window, /sliding window of 8/)
+    await refused(dynamic, /dynamic/)
+    await refused(wordPiece, /WordPiece/)
+    await refused(odd, /Punctuation/)
+    expect(existsSync(out)).toBe(false)
+  })
+})

@@ -1,0 +1,27 @@
+// Quantised blocks equal those of ggml byte for byte: SHA-256 of the blocks by libggml-base.so, from make-golden-blocks.py.
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { quantizers } from '../../src/export/gguf/quantizers.ts'
+
+const golden = JSON.parse(readFileSync(new URL('golden/blocks.json', import.meta.url), 'utf8')) as Record<
+  string,
+  string
+>
+const [rows, width] = [16, 1024]
+let state = 12345
+const next = (): number => {
+  state = Number((BigInt(state) * 1664525n + 1013904223n) % 4294967296n)
+  return state / 2 ** 32 - 0.5
+}
+const values = Float32Array.from({ length: rows * width }, (_, i) => {
+  const total = next() + next() + next() + next()
+  return total * (i < width ? 0.01 : 1) * (i >= 3 * width && i < 3 * width + 300 ? 0 : 1)
+})
+
+it.each(Object.keys(golden))('%s', (name) => {
+  const { blockSize, blockBytes, quantize } = quantizers[name]
+  const out = new Uint8Array((values.length / blockSize) * blockBytes)
+  quantize(values, out)
+  expect(createHash('sha256').update(out).digest('hex')).toBe(golden[name])
+})

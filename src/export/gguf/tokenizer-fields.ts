@@ -19,7 +19,7 @@ const refuse = (what: string): never => {
 export const preTokenizerName = ({ tokenizer }: ExportSource): string => {
   const json = tokenizer.toJson()
   const model = json.model as JsonObject
-  if (model.type !== 'BPE') return refuse(`one of the type ${String(model.type)}`)
+  if (!Array.isArray(model.merges)) return refuse(`one of the type ${String(model.type)}`)
   if (model.byte_fallback === true) return refuse('a SentencePiece tokenizer')
   const normalizer = json.normalizer as JsonObject | null | undefined
   // Qwen's tokenizers normalise to NFC, and llama.cpp leaves that out, too.

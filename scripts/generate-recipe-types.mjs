@@ -288,7 +288,7 @@ export type FinetuneInput = FinetuneSettings & TaskChoice & (VariantChoice | { v
 `,
     ],
     'align.ts': [
-      `import type { RewardInput } from '../../alignment/index.ts'
+      `import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
 import type { AlignObjectiveChoice } from './align-objectives.ts'
 import type { VariantChoice } from './variants.ts'
 `,
@@ -300,11 +300,13 @@ import type { VariantChoice } from './variants.ts'
         'adapter',
         'rewards',
         'judge',
+        'environment',
       ]),
-      `/** Rewards of a recipe: names with settings, or functions of answers. */
+      `/** Rewards and environment of a recipe: names with settings, or functions of answers and turns. */
 export interface AlignRewards {
 ${indent(`${docOf(align.schema.shape.rewards)}rewards?: readonly RewardInput[]
-${docOf(align.schema.shape.judge)}judge?: RewardInput`)}
+${docOf(align.schema.shape.judge)}judge?: RewardInput
+${docOf(align.schema.shape.environment)}environment?: EnvironmentChoice`)}
 }
 `,
       `/** The recipe of an alignment run. */

@@ -46,6 +46,14 @@ const lowerIsBetter: readonly Row[] = [
   ['lengthChosen', 'tokens', 'mean length of chosen answers'],
   ['lengthRejected', 'tokens', 'mean length of rejected answers'],
   ['displaced', 'share', 'share of chosen answers that are less likely than under the reference model'],
+  ['kl', 'nats', 'estimated KL divergence from the reference model per answer'],
+  ['unscored', 'share', 'share of answers without a reward'],
+  ['excluded', 'share', 'share of answers that are not learned from, such as truncated ones'],
+  ['equalGroups', 'share', 'share of groups whose answers all have one reward'],
+  ['episodesCut', 'share', 'share of answers of several turns that a limit ended'],
+  ['episodesOutOfTurns', 'share', 'share of answers of several turns that the limit of turns ended'],
+  ['episodesOutOfTokens', 'share', 'share of answers of several turns that the limit of tokens ended'],
+  ['episodesFailed', 'share', 'share of answers of several turns whose environment failed'],
   ['klPerToken', 'nats', 'estimated KL divergence from the reference model per token of the answers'],
   ['klBaseline', 'nats', 'estimated KL divergence from the reference model that KTO compares rewards with'],
   ['policy', 'reward', 'loss term: policy loss of sampled answers'],
@@ -69,6 +77,8 @@ const lowerIsBetter: readonly Row[] = [
 
 const higherIsBetter: readonly Row[] = [
   ['reward', 'reward', 'mean reward of answers'],
+  ['score', 'reward', 'mean reward of answers after penalties'],
+  ['episodesDone', 'share', 'share of answers of several turns that the environment ended'],
   ['judge', 'score', 'mean score of answers by a judge that is not trained on'],
   ['auc', 'share', 'share of pairs of a good and a bad answer of which the good one has the larger log-ratio'],
   ['likelihoodAccuracy', 'share', 'share of pairs whose chosen answer is more likely per token'],

@@ -39,6 +39,9 @@ export interface Environment<State = unknown> {
   step(messages: readonly Turn[], context: StepContext<State>): EnvironmentStep | Promise<EnvironmentStep>
 }
 
+/** An environment as a function in a recipe: its `step` alone. */
+export type EnvironmentFunction = Environment['step']
+
 /** An environment that threw, took too long, or returned something else than turns, a finite reward and whether it is done. */
 export class EnvironmentError extends TunesmithError {
   override name = 'EnvironmentError'
@@ -50,12 +53,14 @@ export const episodeSchema = z.strictObject({
     .int()
     .positive()
     .default(8)
-    .describe('maximum turns of the model in an episode; a longer one is cut and counted'),
+    .describe('maximum turns of the model in an answer; a longer one is cut and counted'),
   maxTokens: z
     .int()
     .positive()
     .optional()
-    .describe('maximum tokens of an episode after its prompt, those of the environment included (default: no limit)'),
+    .describe(
+      'maximum tokens of an answer, those of the environment included (default: what the model takes after the prompt)',
+    ),
   timeoutSeconds: z
     .number()
     .positive()
@@ -65,7 +70,7 @@ export const episodeSchema = z.strictObject({
   onFailure: z
     .enum(['stop', 'null'])
     .default('stop')
-    .describe('when the environment fails: end the run, or leave the episode without a reward and count it'),
+    .describe('when the environment fails: end the run, or leave the answer without a reward and count it'),
 })
 
 /** Checked settings of episodes. */

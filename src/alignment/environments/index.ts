@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { ConfigError, didYouMean, type Named, named, openUnion, parseConfig, Registry } from '../../core/index.ts'
 import { calculator } from './calculator.ts'
-import type { Environment, EnvironmentDefinition } from './environment.ts'
+import type { Environment, EnvironmentDefinition, EnvironmentFunction } from './environment.ts'
 
 export { calculate, calculatorTool } from './calculator.ts'
 export {
@@ -10,6 +10,7 @@ export {
   type Environment,
   type EnvironmentDefinition,
   EnvironmentError,
+  type EnvironmentFunction,
   type EnvironmentStep,
   type EpisodeSettings,
   type EpisodeStart,
@@ -65,14 +66,20 @@ export const registerEnvironment = (definition: EnvironmentDefinition): void => 
 
 const isEnvironment = (input: object): input is Environment => 'step' in input && typeof input.step === 'function'
 
+/** An environment in a recipe: a name, settings with a \`type\`, an object with \`step\`, or that function alone. */
+export type EnvironmentChoice =
+  | string
+  | EnvironmentInput
+  | Environment
+  | EnvironmentFunction
+  | { readonly type: string; readonly [setting: string]: unknown }
+
 /**
- * The environment of a recipe: an object with `step`, settings with a `type`, or a name.
+ * The environment of a recipe: an object with `step`, that function alone, settings with a `type`, or a name.
  * @throws ConfigError for an unknown name, or wrong settings
  */
-export const createEnvironment = (
-  input: Environment | EnvironmentInput | string,
-  where = 'environment',
-): Environment => {
+export const createEnvironment = (input: EnvironmentChoice, where = 'environment'): Environment => {
+  if (typeof input === 'function') return { name: input.name === '' ? 'environment' : input.name, step: input }
   if (typeof input === 'object' && isEnvironment(input)) return input
   const settings = typeof input === 'string' ? { type: input } : input
   const definition = registry.find(settings.type)

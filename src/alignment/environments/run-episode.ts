@@ -31,6 +31,8 @@ export interface EpisodeOptions extends EpisodeSettings {
   generate: TurnGenerator
   /** Maximum tokens of a turn of the model. */
   maxNewTokens: number
+  /** Maximum tokens of the prompt and the episode together, which the model takes (default: no limit). */
+  contextTokens?: number
   signal?: AbortSignal
 }
 
@@ -162,7 +164,11 @@ export const runEpisode = async (
   options: EpisodeOptions,
 ): Promise<Episode | undefined> => {
   const { tokenizer, encoder, generate, maxTurns, maxNewTokens, timeoutSeconds, onFailure } = options
-  const { maxTokens = Number.POSITIVE_INFINITY, signal = never } = options
+  const {
+    maxTokens: limit = Number.POSITIVE_INFINITY,
+    contextTokens = Number.POSITIVE_INFINITY,
+    signal = never,
+  } = options
   if (maxNewTokens < 1) throw new ConfigError(`Expected at least 1 for \`maxNewTokens\`, got ${maxNewTokens}.`)
   const start = await ask(
     environment,
@@ -173,6 +179,13 @@ export const runEpisode = async (
   const prompt = start.messages ?? turnsOf(record.prompt, 'user')
   const promptIds = encoder.prompt(prompt, record)
   if (promptIds === undefined) return undefined
+  const maxTokens = Math.min(limit, contextTokens - promptIds.length)
+  if (maxTokens < 1)
+    throw new DataError(
+      `Expected a prompt of fewer than ${contextTokens} tokens, the limit of the model, got ${promptIds.length} from the environment \`${environment.name}\`. Shorten what it begins with, or set \`tooLong\` to truncate.`,
+      record.file,
+      record.line,
+    )
   const ends = encoder.endTokens(prompt)
   const tokens = new EpisodeTokens()
   const messages: Turn[] = []
@@ -247,8 +260,11 @@ export const sampleOfEpisode = (record: PromptRecord, episode: Episode): RewardS
   }
 }
 
+/** What episodes are measured by. */
+type MeasuredEpisode = Pick<Episode, 'ids' | 'mask' | 'turns' | 'end'>
+
 /** Means over episodes, for monitoring: turns, shares of ends, and the share of tokens that the model did not write. */
-export const measureEpisodes = (episodes: readonly Episode[]): Record<string, number> => {
+export const measureEpisodes = (episodes: readonly MeasuredEpisode[]): Record<string, number> => {
   const share = (end: EpisodeEnd) => episodes.filter((episode) => episode.end === end).length / episodes.length
   const total = episodes.reduce((sum, { ids }) => sum + ids.length, 0)
   const own = episodes.reduce((sum, { mask }) => sum + mask.reduce((count, bit) => count + bit, 0), 0)
@@ -256,6 +272,8 @@ export const measureEpisodes = (episodes: readonly Episode[]): Record<string, nu
     turns: episodes.reduce((sum, { turns }) => sum + turns, 0) / episodes.length,
     episodesDone: share('done'),
     episodesCut: share('turns') + share('tokens') + share('truncated'),
+    episodesOutOfTurns: share('turns'),
+    episodesOutOfTokens: share('tokens'),
     episodesFailed: share('failed'),
     environmentTokens: total === 0 ? 0 : 1 - own / total,
   }

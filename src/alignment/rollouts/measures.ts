@@ -1,4 +1,5 @@
 // What is measured on a rollout: rewards by function, lengths, shares, entropy and divergence. Plain numbers.
+import { measureEpisodes } from '../environments/index.ts'
 import { hasVariance, isFinished, type RolloutGroup } from './rollout.ts'
 
 const meanOf = (values: readonly number[]): number =>
@@ -35,6 +36,10 @@ export const measureRollout = (groups: readonly RolloutGroup[], names: readonly 
   add('unscored', 1 - rewards.length / answers.length)
   add('completionTokens', meanOf(answers.map(({ ids }) => ids.length)))
   add('finished', meanOf(answers.map((answer) => (isFinished(answer) ? 1 : 0))))
+  const episodes = answers.flatMap(({ episode, ids, mask }) =>
+    episode === undefined ? [] : [{ ...episode, ids, mask }],
+  )
+  if (episodes.length > 0) for (const [name, value] of Object.entries(measureEpisodes(episodes))) add(name, value)
   add('equalGroups', meanOf(groups.map((group) => (hasVariance(group) ? 0 : 1))))
   const sums = { kl: 0, klAnswers: 0, tokens: 0, entropy: 0, entropyTokens: 0 }
   for (const { mask, logProbs, reference, entropy } of answers) {

@@ -19,7 +19,7 @@ import {
   trainedTokens,
 } from '../reinforcement/index.ts'
 import { scoreCompletions } from '../score-completions.ts'
-import { isFinished, type RolloutAnswer, type RolloutPrompt } from './rollout.ts'
+import { isFinished, promptIdsOf, type RolloutAnswer, type RolloutPrompt } from './rollout.ts'
 import type { RolloutContext, RolloutMethod } from './rollout-source.ts'
 
 /** What the method is made of. */
@@ -42,11 +42,16 @@ export interface PolicyMethodParts {
 }
 
 /** An answer with its prompt in one sequence. */
-export const completionOf = (prompt: RolloutPrompt, { ids }: Pick<RolloutAnswer, 'ids'>): CompletionTokens => {
-  const all = new Uint32Array(prompt.ids.length + ids.length)
-  all.set(prompt.ids)
-  all.set(ids, prompt.ids.length)
-  return { ids: all, starts: [0], promptTokens: prompt.ids.length }
+export const completionOf = (
+  prompt: RolloutPrompt,
+  answer: Pick<RolloutAnswer, 'ids' | 'promptIds'>,
+): CompletionTokens => {
+  const { ids } = answer
+  const before = promptIdsOf(prompt, answer)
+  const all = new Uint32Array(before.length + ids.length)
+  all.set(before)
+  all.set(ids, before.length)
+  return { ids: all, starts: [0], promptTokens: before.length }
 }
 
 /** A rollout method that learns by a policy gradient. */

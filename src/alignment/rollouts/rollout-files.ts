@@ -21,6 +21,12 @@ export interface RolloutRow {
   /** The right answer, where the data has one. */
   reference: string | null
   finishReason: string
+  /** How an episode with an environment ended; null for answers of one turn. */
+  end: string | null
+  /** Turns of the model. */
+  turns: number
+  /** All turns of an episode as JSON, those of its prompt included; null for answers of one turn. */
+  messages: string | null
   /** Whether it was trained on: groups without variance may be left out. */
   trained: boolean
   /** Weighted sum of the rewards. */
@@ -33,6 +39,8 @@ export interface RolloutRow {
   kl: number | null
   promptIds: number[]
   completionIds: number[]
+  /** 1 for tokens of the answer that the policy wrote, 0 for those of an environment. */
+  mask: number[]
   logProbs: number[]
   /** Log-probabilities under the reference; empty without one. */
   referenceLogProbs: number[]
@@ -55,7 +63,7 @@ const rewardPrefix = 'reward.'
 
 /** Columns in their order: name, elements of the schema, and the value of a row. */
 const columnsOf = (names: readonly string[]): { name: string; schema: object[]; value(row: RolloutRow): unknown }[] => [
-  ...(['rollout', 'step', 'group', 'member'] as const).map((name) => ({
+  ...(['rollout', 'step', 'group', 'member', 'turns'] as const).map((name) => ({
     name,
     schema: [scalar(name, 'INT32')],
     value: (row: RolloutRow) => row[name],
@@ -65,7 +73,11 @@ const columnsOf = (names: readonly string[]): { name: string; schema: object[]; 
     schema: [text(name)],
     value: (row: RolloutRow) => row[name],
   })),
-  { name: 'reference', schema: [text('reference', 'OPTIONAL')], value: (row) => row.reference },
+  ...(['reference', 'end', 'messages'] as const).map((name) => ({
+    name,
+    schema: [text(name, 'OPTIONAL')],
+    value: (row: RolloutRow) => row[name],
+  })),
   { name: 'trained', schema: [scalar('trained', 'BOOLEAN')], value: (row) => row.trained },
   ...(['reward', 'advantage', 'kl'] as const).map((name) => ({
     name,
@@ -77,7 +89,7 @@ const columnsOf = (names: readonly string[]): { name: string; schema: object[]; 
     schema: [scalar(rewardPrefix + name, 'DOUBLE', { repetition_type: 'OPTIONAL' })],
     value: (row: RolloutRow) => row.rewards[name] ?? null,
   })),
-  ...(['promptIds', 'completionIds'] as const).map((name) => ({
+  ...(['promptIds', 'completionIds', 'mask'] as const).map((name) => ({
     name,
     schema: list(name, 'INT32'),
     value: (row: RolloutRow) => row[name],
@@ -121,12 +133,16 @@ const rowSchema = z.looseObject({
   completion: z.string(),
   finishReason: z.string(),
   reference: z.string().nullable().default(null),
+  end: z.string().nullable().default(null),
+  turns: z.number().default(1),
+  messages: z.string().nullable().default(null),
   trained: z.boolean(),
   reward: nullable,
   advantage: nullable,
   kl: nullable,
   promptIds: z.array(z.number()),
   completionIds: z.array(z.number()),
+  mask: z.array(z.number()).optional(),
   logProbs: z.array(z.number()),
   referenceLogProbs: z.array(z.number()),
 })
@@ -144,7 +160,9 @@ const rowOf = (fields: unknown, path: string): RolloutRow => {
     if (name.startsWith(rewardPrefix))
       rewards[name.slice(rewardPrefix.length)] = typeof value === 'number' ? value : null
     else known[name] = value
-  return { ...(known as unknown as RolloutRow), rewards }
+  const row = known as unknown as RolloutRow
+  // Files of earlier versions have no mask: the policy wrote every token.
+  return { ...row, mask: row.mask ?? row.completionIds.map(() => 1), rewards }
 }
 
 /** The files of a run's rollouts, in their order. */

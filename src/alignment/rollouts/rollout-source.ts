@@ -7,7 +7,14 @@ import type { IncidentEvent, NoteEvent, RolloutEvent } from '../../tracking/inde
 import type { Alarm, Alarms } from './alarms.ts'
 import { measureRollout } from './measures.ts'
 import { promptOrder } from './prompt-order.ts'
-import { hasVariance, type RolloutAnswer, type RolloutGroup, type RolloutPrompt } from './rollout.ts'
+import {
+  answerText,
+  hasVariance,
+  promptIdsOf,
+  type RolloutAnswer,
+  type RolloutGroup,
+  type RolloutPrompt,
+} from './rollout.ts'
 import { type RolloutRow, rolloutFile, writeRollout } from './rollout-files.ts'
 import { type RolloutState, readRolloutState, writeRolloutState } from './rollout-state.ts'
 import type { ResolvedRollout } from './settings.ts'
@@ -24,7 +31,10 @@ export interface RolloutContext {
 }
 
 /** An answer as it was sampled. */
-export type SampledAnswer = Pick<RolloutAnswer, 'ids' | 'mask' | 'logProbs' | 'finishReason' | 'entropy'>
+export type SampledAnswer = Pick<
+  RolloutAnswer,
+  'ids' | 'mask' | 'logProbs' | 'finishReason' | 'entropy' | 'promptIds' | 'episode'
+>
 
 /** Samples answers of the policy. */
 export type AnswerSampler = (
@@ -314,7 +324,7 @@ export class RolloutSource<Example> {
     const { judge, decode } = this.#parts
     const from = performance.now()
     const asked = sampled.flatMap((group, i) =>
-      group.map((answer) => ({ prompt: requests[i].prompt, answer, text: decode(answer.ids) })),
+      group.map((answer) => ({ prompt: requests[i].prompt, answer, text: answerText(answer, decode) })),
     )
     const scores = asked.length === 0 ? [] : await judge.score(asked, { signal })
     seconds.scoring += (performance.now() - from) / 1000
@@ -331,9 +341,12 @@ export class RolloutSource<Example> {
     if (files === undefined || !settings.keep) return undefined
     const found = new Map(trained.map((one) => [one.answer, one]))
     const rows = groups.flat().map((answer): RolloutRow => {
-      const { record, ids } = this.#promptOf(answer)
+      const prompt = this.#promptOf(answer)
+      const { record } = prompt
+      const ids = Array.from(promptIdsOf(prompt, answer))
       const own = found.get(answer)
       const { advantages } = own ?? {}
+      const { episode } = answer
       return {
         rollout,
         step,
@@ -341,16 +354,20 @@ export class RolloutSource<Example> {
         member: answer.member,
         id: record.id,
         prompt: decode(ids, { special: true }),
-        completion: decode(answer.ids),
+        completion: answerText(answer, decode),
         reference: record.reference ?? null,
         finishReason: answer.finishReason,
+        end: episode?.end ?? null,
+        turns: episode?.turns ?? 1,
+        messages: episode === undefined ? null : JSON.stringify([...episode.prompt, ...episode.messages]),
         trained: own !== undefined,
         reward: answer.reward,
         rewards: Object.fromEntries(judge.names.map((name, i) => [name, answer.rewards[i]])),
         advantage: advantages === undefined ? null : meanOf(advantages),
         kl: answer.reference === undefined ? null : klOf(answer),
-        promptIds: Array.from(ids),
+        promptIds: ids,
         completionIds: Array.from(answer.ids),
+        mask: Array.from(answer.mask),
         logProbs: Array.from(answer.logProbs),
         referenceLogProbs: Array.from(answer.reference ?? []),
       }

@@ -14,6 +14,8 @@ const answerSchema = z.strictObject({
   group: whole,
   member: whole,
   tokens: whole,
+  /** Tokens of a prompt that is not that of the data. */
+  promptTokens: whole.optional(),
   finishReason: z.enum(['eos', 'stop', 'length', 'aborted']),
   rewards: z.array(z.number().nullable()),
   reward: z.number().nullable(),
@@ -66,6 +68,9 @@ const joinTokens = (answers: readonly RolloutAnswer[]): Map<string, Tensor> => {
     joined.set(name, Tensor.from(all))
   }
   add('ids', new Int32Array(total), ({ ids }) => ids)
+  const prompts = answers.flatMap(({ promptIds }) => (promptIds === undefined ? [] : [promptIds]))
+  const promptTokens = prompts.reduce((sum, { length }) => sum + length, 0)
+  if (promptTokens > 0) add('promptIds', new Int32Array(promptTokens), ({ promptIds = [] }) => promptIds)
   add('mask', new Uint8Array(total), ({ mask }) => mask)
   add('logProbs', new Float32Array(total), ({ logProbs }) => logProbs)
   add('reference', new Float32Array(total), ({ reference }) => reference)
@@ -82,11 +87,12 @@ export const writeRolloutState = async (folder: string, { answers, ...state }: R
   const stored: StoredState = {
     version: 1,
     ...state,
-    answers: answers.map(({ prompt, group, member, ids, finishReason, rewards, reward, greedy }) => ({
+    answers: answers.map(({ prompt, group, member, promptIds, ids, finishReason, rewards, reward, greedy }) => ({
       prompt,
       group,
       member,
       tokens: ids.length,
+      ...(promptIds === undefined ? {} : { promptTokens: promptIds.length }),
       finishReason,
       rewards,
       reward,
@@ -114,15 +120,18 @@ export const readRolloutState = async (folder: string): Promise<RolloutState> =>
   if (stored.length === 0) return { ...state, answers: [] }
   const { tensors, tensor } = await openSafetensors(join(folder, tokenFile))
   const lists = scope(() => new Map([...tensors.keys()].map((name) => [name, tensor(name).toTypedArray()])))
-  let at = 0
-  const answers = stored.map(({ tokens, ...rest }, i): RolloutAnswer => {
+  let [at, promptAt] = [0, 0]
+  const answers = stored.map(({ tokens, promptTokens, ...rest }, i): RolloutAnswer => {
     const [from, to] = [at, at + tokens]
     at = to
+    const promptFrom = promptAt
+    promptAt += promptTokens ?? 0
     const part = (name: string, start = from, end = to): Float32Array | undefined => {
       const list = lists.get(name)
       return list === undefined ? undefined : Float32Array.from(list.slice(start, end) as Float32Array)
     }
-    const whole = (name: string) => Uint32Array.from((lists.get(name) as Int32Array).subarray(from, to))
+    const whole = (name: string, start = from, end = to) =>
+      Uint32Array.from((lists.get(name) as Int32Array).subarray(start, end))
     const optional = {
       reference: part('reference'),
       trained: part('trained'),
@@ -131,6 +140,7 @@ export const readRolloutState = async (folder: string): Promise<RolloutState> =>
     }
     return {
       ...rest,
+      ...(promptTokens === undefined ? {} : { promptIds: whole('promptIds', promptFrom, promptAt) }),
       ids: whole('ids'),
       mask: Uint8Array.from(whole('mask')),
       logProbs: part('logProbs') ?? new Float32Array(tokens),

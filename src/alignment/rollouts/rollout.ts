@@ -1,6 +1,7 @@
 // The data of a rollout: prompts, the answers that the policy wrote to them, and what was measured on each answer. Plain numbers.
 import type { FinishReason } from '../../generation/index.ts'
 import type { PromptRecord } from '../../tasks/index.ts'
+import type { Episode } from '../environments/index.ts'
 
 /** A prompt that rollouts answer. */
 export interface RolloutPrompt {
@@ -10,6 +11,9 @@ export interface RolloutPrompt {
   endTokens: readonly number[]
 }
 
+/** The turns of an answer that was written with an environment. */
+export type AnswerEpisode = Pick<Episode, 'prompt' | 'messages' | 'completion' | 'reward' | 'turns' | 'end' | 'failure'>
+
 /** An answer of the policy to a prompt. Lists of tokens have one entry per token of `ids`, unless they say otherwise. */
 export interface RolloutAnswer {
   /** Index of the prompt in the data. */
@@ -18,6 +22,10 @@ export interface RolloutAnswer {
   group: number
   /** Number within the group, from 0. */
   member: number
+  /** The prompt as the policy read it, where an environment began with another one than the data has. */
+  promptIds?: Uint32Array
+  /** Turns with an environment. Checkpoints leave them out: nothing is learned from them that is not in the other fields. */
+  episode?: AnswerEpisode
   /** Tokens after the prompt, the end token included. */
   ids: Uint32Array
   /** 1 for tokens that the policy chose, 0 for others, such as the output of a tool. */
@@ -43,6 +51,18 @@ export interface RolloutAnswer {
 
 /** The answers to one prompt. */
 export type RolloutGroup = readonly RolloutAnswer[]
+
+/** The prompt of an answer as the policy read it. */
+export const promptIdsOf = (
+  prompt: Pick<RolloutPrompt, 'ids'>,
+  { promptIds }: Pick<RolloutAnswer, 'promptIds'>,
+): ArrayLike<number> => promptIds ?? prompt.ids
+
+/** The text of an answer: of an episode, the last turn of the model. */
+export const answerText = (
+  { ids, episode }: Pick<RolloutAnswer, 'ids' | 'episode'>,
+  decode: (ids: ArrayLike<number>) => string,
+): string => episode?.completion ?? decode(ids)
 
 /** Whether the policy ended the answer itself. */
 export const isFinished = ({ finishReason }: Pick<RolloutAnswer, 'finishReason'>): boolean =>

@@ -10,7 +10,7 @@ import { withModules } from '../use-modules.ts'
 import { alignKind } from './build.ts'
 import { completeRecipe } from './families.ts'
 import { type AlignRecipe, alignSchema } from './recipe.ts'
-import { nameFunctions } from './reinforcement/reward-judge.ts'
+import { nameFunctions } from './reinforcement/recipe-functions.ts'
 
 /**
  * Aligns a base with preferences or rewards, in a new folder. By default: one epoch over the data, an evaluation after each epoch or every
@@ -30,8 +30,8 @@ export const align = async (input: AlignInput, listener: RunListener = {}): Prom
 /** The recipe with every default filled in. Opens no file. @throws ConfigError for settings that do not fit each other */
 export const completeAlignment = (input: object): AlignRecipe => {
   const recipe = parseConfig(alignSchema, { ...input, command: 'align' }, 'align')
-  recipe.rewards = nameFunctions(recipe.rewards, recipe.out)
-  if (recipe.judge !== undefined) [recipe.judge] = nameFunctions([recipe.judge], recipe.out)
+  const named = nameFunctions(recipe)
+  for (const [key, value] of Object.entries(named)) if (value !== undefined) Object.assign(recipe, { [key]: value })
   expectPrecision(recipe)
   completeRecipe(recipe)
   return recipe

@@ -1,7 +1,7 @@
 // The recipe of an alignment run, checked once. Independent of single objectives and variants.
 import { z } from 'zod'
 import { type AdapterType, adapters } from '../../adapters/index.ts'
-import { alarmSchema, rolloutSchema } from '../../alignment/index.ts'
+import { alarmSchema, episodeSchema, rolloutSchema } from '../../alignment/index.ts'
 import { openEnum, openObject } from '../../core/index.ts'
 import { quantizations } from '../../nn/index.ts'
 import { trainingSchema } from '../../training/index.ts'
@@ -58,6 +58,13 @@ export const alignSchema = trainingSchema.extend({
   rollout: rolloutSchema
     .prefault({})
     .describe('answers of the model to prompts that objectives with rewards learn from'),
+  environment: z
+    .unknown()
+    .optional()
+    .describe(
+      'partner of the model in answers of several turns: a name such as calculator (a function `step`, or an object with it, in a recipe)',
+    ),
+  episode: episodeSchema.prefault({}).describe('limits of answers of several turns'),
   alarms: alarmSchema
     .prefault({})
     .describe('signs that the model no longer learns what was meant; each becomes an incident'),
@@ -72,6 +79,11 @@ export const alignSchema = trainingSchema.extend({
   system: z.string().optional().describe('system prompt of conversations without one'),
   tokenizer: baseFields.tokenizer,
   out: baseFields.out,
+  recipeFile: z
+    .string()
+    .optional()
+    .describe('file of the recipe, in which a resumed run finds its functions')
+    .meta({ flag: false }),
   maxLength: z
     .int()
     .positive()

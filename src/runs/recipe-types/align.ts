@@ -1,6 +1,6 @@
 // Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.
 
-import type { RewardInput } from '../../alignment/index.ts'
+import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
 import type { AlignObjectiveChoice } from './align-objectives.ts'
 import type { VariantChoice } from './variants.ts'
 
@@ -416,6 +416,23 @@ export interface AlignSettings {
     /** Write every answer to rollouts/ in the folder of the run (Parquet). Default: `true`. */
     keep?: boolean
   }
+  /** Limits of answers of several turns. */
+  episode?: {
+    /** Maximum turns of the model in an answer; a longer one is cut and counted. Default: `8`. */
+    maxTurns?: number
+    /**
+     * Maximum tokens of an answer, those of the environment included (default: what the model takes after
+     * the prompt).
+     */
+    maxTokens?: number
+    /** Maximum seconds of a step of the environment. Default: `60`. */
+    timeoutSeconds?: number
+    /**
+     * When the environment fails: end the run, or leave the answer without a reward and count it. Default:
+     * `stop`.
+     */
+    onFailure?: 'stop' | 'null'
+  }
   /** Signs that the model no longer learns what was meant; each becomes an incident. */
   alarms?: {
     /**
@@ -446,6 +463,8 @@ export interface AlignSettings {
   tokenizer?: string
   /** Folder of the run. */
   out: string
+  /** File of the recipe, in which a resumed run finds its functions. */
+  recipeFile?: string
   /** Maximum tokens of a prompt with its completion (default: model limit, at most 1024). */
   maxLength?: number
   /** Maximum tokens of a prompt (default: half of maxLength). */
@@ -475,7 +494,7 @@ export interface AlignSettings {
   pricePerHour?: number
 }
 
-/** Rewards of a recipe: names with settings, or functions of answers. */
+/** Rewards and environment of a recipe: names with settings, or functions of answers and turns. */
 export interface AlignRewards {
   /**
    * Rewards of answers that are summed: names with settings, such as numeric-match or length:cost=0.001
@@ -484,6 +503,11 @@ export interface AlignRewards {
   rewards?: readonly RewardInput[]
   /** Reward that is not trained on: it scores validation answers, and chooses the best checkpoint. */
   judge?: RewardInput
+  /**
+   * Partner of the model in answers of several turns: a name such as calculator (a function `step`, or an
+   * object with it, in a recipe).
+   */
+  environment?: EnvironmentChoice
 }
 
 /** The recipe of an alignment run. */

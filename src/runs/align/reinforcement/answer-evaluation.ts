@@ -3,6 +3,7 @@
 import {
   type AnswerJudge,
   type AnswerSampler,
+  answerText,
   completionOf,
   isFinished,
   type Reference,
@@ -25,6 +26,8 @@ export interface AnswerPrediction extends TaskPrediction {
   kl?: number
   tokens: number
   finished: boolean
+  /** Turns of the model with an environment; left out without one. */
+  turns?: number
 }
 
 /** What answers are made and scored with. */
@@ -53,7 +56,7 @@ export const evaluateAnswers = async ({
   const random = createRandom(`${seed}/validation`)
   const requests = prompts.map((prompt) => ({ prompt, seed: random.integer(2 ** 47) }))
   const sampled = (await sample(requests, 1, {})).map(([answer]) => answer)
-  const asked = sampled.map((answer, i) => ({ prompt: prompts[i], answer, text: decode(answer.ids) }))
+  const asked = sampled.map((answer, i) => ({ prompt: prompts[i], answer, text: answerText(answer, decode) }))
   const scores = await rewards.score(asked, {})
   const judged = await judge?.score(asked, {})
   const references = await reference?.logProbs(
@@ -61,7 +64,7 @@ export const evaluateAnswers = async ({
     how,
   )
   return sampled.map((answer, i): AnswerPrediction => {
-    const { ids, logProbs } = answer
+    const { ids, mask, logProbs, episode } = answer
     const own = references?.[i]
     return {
       id: prompts[i].record.id,
@@ -69,9 +72,12 @@ export const evaluateAnswers = async ({
       reward: scores[i].reward,
       rewards: Object.fromEntries(rewards.names.map((name, f) => [name, scores[i].rewards[f]])),
       ...(judged === undefined ? {} : { judge: judged[i].reward }),
-      ...(own === undefined ? {} : { kl: logProbs.reduce((sum, value, t) => sum + value - own[t], 0) }),
+      ...(own === undefined
+        ? {}
+        : { kl: logProbs.reduce((sum, value, t) => (mask[t] === 0 ? sum : sum + value - own[t]), 0) }),
       tokens: ids.length,
       finished: isFinished(answer),
+      ...(episode === undefined ? {} : { turns: episode.turns }),
     }
   })
 }
@@ -99,6 +105,7 @@ export const scoreAnswers = (records: readonly TaskRecord[], predictions: readon
     kl: predictions.map(({ kl }) => kl),
     completionTokens: predictions.map(({ tokens }) => tokens),
     finished: predictions.map(({ finished }) => (finished ? 1 : 0)),
+    turns: predictions.map(({ turns }) => turns),
   }
   const kept = Object.entries(columns).filter(([, values]) => values.some((one) => one !== null && one !== undefined))
   return {

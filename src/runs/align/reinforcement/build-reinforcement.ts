@@ -7,20 +7,26 @@ import {
   Alarms,
   type AnswerSampler,
   answerSampler,
+  createEnvironment,
+  type Environment,
+  type EnvironmentChoice,
+  episodeSampler,
   type ResolvedRollout,
   type RolloutPrompt,
   RolloutSource,
 } from '../../../alignment/index.ts'
 import { loadTokenizer, resolveModel } from '../../../checkpoint/index.ts'
 import { ConfigError } from '../../../core/index.ts'
-import { contextLength } from '../../../models/index.ts'
+import { contextLength, type Model } from '../../../models/index.ts'
 import { vocabularyFacts } from '../../../objectives/index.ts'
 import {
   type CompletionEncoder,
   createCompletionEncoder,
   expectFewSkipped,
   type PromptRecord,
+  type PromptText,
   readPrompts,
+  turnsOf,
 } from '../../../tasks/index.ts'
 import { setBatchInvariant, type Tensor } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
@@ -40,6 +46,7 @@ import { checkFirstAnswers } from './check-first-answers.ts'
 import { resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
 import { openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
+import { functionOf, restoreFunctions } from './recipe-functions.ts'
 import { openRunRewards, rewardJudge } from './reward-judge.ts'
 
 /** Prompts that rollouts and evaluations answer. */
@@ -47,6 +54,8 @@ export interface EncodedPrompts {
   encoder: CompletionEncoder
   train: RolloutPrompt[]
   validation: RolloutPrompt[]
+  /** Maximum tokens of a prompt with its answer, which the model takes. */
+  contextTokens: number
   /** Whether prompts are conversations, which the chat template renders. */
   usesTemplate: boolean
   notes: string[]
@@ -59,18 +68,24 @@ const encodePrompts = (
   tokenizer: Tokenizer,
   { model, virtualTokens }: AppliedAdapter,
 ): EncodedPrompts => {
-  const { template, system, tooLong } = recipe
+  const { template, system, tooLong, environment } = recipe
   const limit = (contextLength(model) ?? Number.POSITIVE_INFINITY) - virtualTokens
-  const maxPromptLength = recipe.maxPromptLength ?? Math.min(1024, limit - maxNewTokens)
+  // An episode has more turns than the first one.
+  const room = environment === undefined ? limit - maxNewTokens : Math.min(limit - maxNewTokens, Math.floor(limit / 2))
+  const maxPromptLength = recipe.maxPromptLength ?? Math.min(1024, room)
   if (!(maxPromptLength >= 1 && maxPromptLength + maxNewTokens <= limit))
     throw new ConfigError(
       `Expected prompts and answers of at most ${limit} tokens together, the limit of the model, got ${maxNewTokens} for \`rollout.maxNewTokens\`${recipe.maxPromptLength === undefined ? '' : ` and ${maxPromptLength} for \`maxPromptLength\``}. Lower them.`,
     )
   const maxLength = maxPromptLength + maxNewTokens
   const encoder = createCompletionEncoder(tokenizer, { template, system, tooLong, maxLength, maxPromptLength })
+  // Environments answer in turns.
+  const promptOf = ({ prompt }: PromptRecord): PromptText =>
+    environment === undefined ? prompt : turnsOf(prompt, 'user')
   const encode = (record: PromptRecord): RolloutPrompt[] => {
-    const ids = encoder.prompt(record.prompt, record)
-    return ids === undefined ? [] : [{ record, ids, endTokens: encoder.endTokens(record.prompt) }]
+    const prompt = promptOf(record)
+    const ids = encoder.prompt(prompt, record)
+    return ids === undefined ? [] : [{ record, ids, endTokens: encoder.endTokens(prompt) }]
   }
   const train = records.train.flatMap(encode)
   const validation = records.validation.flatMap(encode).slice(0, recipe.answers.validation)
@@ -85,7 +100,8 @@ const encodePrompts = (
     encoder,
     train,
     validation,
-    usesTemplate: train.some(({ record }) => typeof record.prompt !== 'string'),
+    contextTokens: limit,
+    usesTemplate: environment !== undefined || train.some(({ record }) => typeof record.prompt !== 'string'),
     notes: [
       ...(prompts > 0
         ? [`Truncated ${prompts} prompt${prompts === 1 ? '' : 's'} to their last ${maxPromptLength} tokens.`]
@@ -95,6 +111,28 @@ const encodePrompts = (
     ],
   }
 }
+
+/** Makes the sampler of a model: answers of one turn, or episodes with the environment. */
+const samplerOf = (
+  { episode }: AlignRecipe,
+  rollout: ResolvedRollout,
+  tokenizer: Tokenizer,
+  { encoder, contextTokens }: EncodedPrompts,
+  environment: Environment | undefined,
+): ((model: Model) => AnswerSampler) =>
+  environment === undefined
+    ? (model) => answerSampler(model, rollout)
+    : (model) => episodeSampler(model, { ...rollout, environment, episode, tokenizer, encoder, contextTokens })
+
+/** The environment of a recipe. @throws ConfigError for one that a resumed run does not have */
+const openEnvironment = ({ environment, out }: AlignRecipe): Environment | undefined =>
+  environment === undefined
+    ? undefined
+    : createEnvironment(functionOf(environment, 'environment', out) as EnvironmentChoice)
+
+/** Most tokens that the policy writes in an answer. */
+const longestAnswer = ({ environment, episode }: AlignRecipe, { maxNewTokens }: ResolvedRollout, context: number) =>
+  environment === undefined ? maxNewTokens : Math.min(episode.maxTurns * maxNewTokens, episode.maxTokens ?? context)
 
 /** Rollouts between two evaluations. */
 const evaluateEvery = 10
@@ -122,6 +160,8 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
   const rollout = resolvedRollout(recipe)
   const base = await resolveModel(recipe.base)
   const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
+  const restored = await restoreFunctions(recipe)
+  const environment = openEnvironment(recipe)
   const records = await readSplits(recipe, (path) => readPrompts(path, columnsOf('prompts', recipe.columns)))
   const { applied, notes } = await openAdaptedBase(recipe, { base, head: 'causal-lm', tokenizer })
   const prompts = encodePrompts(recipe, rollout, records, tokenizer, applied)
@@ -135,9 +175,11 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     ? openCritic(recipe, applied, settings.critic as 'head' | 'adapter' | undefined)
     : undefined
   const say = (line: string) => void notes.push(line)
-  const rewards = await openRunRewards(recipe.rewards, recipe, tokenizer, applied, base, say)
+  const rewards = await openRunRewards('rewards', recipe.rewards, recipe, tokenizer, applied, base, say)
   const judges =
-    recipe.judge === undefined ? [] : await openRunRewards([recipe.judge], recipe, tokenizer, applied, base, say)
+    recipe.judge === undefined
+      ? []
+      : await openRunRewards('judge', [recipe.judge], recipe, tokenizer, applied, base, say)
   const [judge, independent] = [await rewardJudge(rewards), await rewardJudge(judges)]
   const updates = updatesOf(recipe, rollout)
   const { criterion, method } = objective.create(settings, {
@@ -147,6 +189,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     rewardWeights: rewards.map(({ weight }) => weight),
     rollout,
     updates,
+    maxTokens: longestAnswer(recipe, rollout, prompts.contextTokens),
     fullPrecision: recipe.precision === 'float32' && recipe.frozenWeights === 'float32' && recipe.device === 'cpu',
   })
   const parameters = new Map<string, Tensor>([...applied.trainable, ...(critic?.trainable ?? [])])
@@ -155,7 +198,8 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     objective: recipe.dropout ? criterion : withoutDropout(criterion),
     parameters,
   }
-  const sample = answerSampler(applied.model, rollout)
+  const sampler = samplerOf(recipe, rollout, tokenizer, prompts, environment)
+  const sample = sampler(applied.model)
   const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
     tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
   const alarms = new Alarms(recipe.alarms)
@@ -202,9 +246,11 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     enoughSteps: 10,
     hashes: await hashesOf(records.files, base),
     notes: [
+      ...restored,
       ...notes,
       ...records.notes,
       ...prompts.notes,
+      ...(environment === undefined ? [] : [`Answers are written in turns with the environment ${environment.name}.`]),
       ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
       ...(critic === undefined ? [] : [describeCritic(critic.adapter)]),
     ],
@@ -225,10 +271,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     },
     evaluate: () => evaluate(evaluation, alarms, stream),
     exportModel: (folder) =>
-      exportAnswers(
-        { recipe: completed, base, tokenizer, applied, prompts, evaluation, sampler: samplerOf(rollout) },
-        folder,
-      ),
+      exportAnswers({ recipe: completed, base, tokenizer, applied, prompts, evaluation, sampler }, folder),
     close() {
       switchBack()
       void judge.close()
@@ -236,11 +279,6 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     },
   }
 }
-
-const samplerOf =
-  (rollout: ResolvedRollout) =>
-  (model: AppliedAdapter['model']): AnswerSampler =>
-    answerSampler(model, rollout)
 
 const describeCritic = (adapter: string | undefined): string =>
   adapter === undefined

@@ -1,8 +1,14 @@
 // Fills in the recipe of a run that learns from rewards.
-import { parseReward, type ResolvedRollout } from '../../../alignment/index.ts'
+import {
+  createEnvironment,
+  type EnvironmentChoice,
+  parseReward,
+  type ResolvedRollout,
+} from '../../../alignment/index.ts'
 import { ConfigError } from '../../../core/index.ts'
 import { fillDefaults } from '../../engine/base-settings.ts'
 import type { AlignRecipe } from '../recipe.ts'
+import { limitsEpisodes } from '../rollout-settings.ts'
 import { findRolloutObjective, type RolloutObjective } from './objectives.ts'
 
 /** The objective of a recipe. @throws ConfigError for one that does not learn from rewards */
@@ -24,8 +30,32 @@ const isNamed = (input: unknown): input is string | { type: string } =>
   typeof input === 'string' ||
   (typeof input === 'object' && input !== null && 'type' in input && (input as { type: unknown }).type !== 'function')
 
+/** Answers of several turns: an environment that gives rewards needs no other. @throws ConfigError for settings without an effect */
+const completeEnvironment = (recipe: AlignRecipe): void => {
+  const { objective, rewards, environment } = recipe
+  if (environment === undefined) {
+    if (limitsEpisodes(recipe))
+      throw new ConfigError('`episode` needs `environment`: answers of one turn have no other limit than `rollout`.')
+    if (
+      [...rewards, recipe.judge].some(
+        (input) =>
+          input === 'environment' || (isNamed(input) && typeof input !== 'string' && input.type === 'environment'),
+      )
+    )
+      throw new ConfigError('The reward `environment` needs `environment`: set it, or choose another reward.')
+    return
+  }
+  if (isNamed(environment)) createEnvironment(environment as EnvironmentChoice)
+  if (!rolloutObjectiveOf(recipe).masksTokens)
+    throw new ConfigError(
+      `Expected no \`environment\` with the objective ${objective}, which would also learn what the environment writes. Choose another objective, such as grpo.`,
+    )
+  if (rewards.length === 0) recipe.rewards = ['environment']
+}
+
 /** One step for each epoch over a rollout, unless the recipe says otherwise. @throws ConfigError for a run without rewards */
 export const completeReinforcement = (recipe: AlignRecipe): void => {
+  completeEnvironment(recipe)
   const { objective, rewards, judge } = recipe
   if (rewards.length === 0)
     throw new ConfigError(

@@ -34,6 +34,8 @@ export interface RolloutObjectiveParts {
   critic?: Critic
   rewardWeights: readonly number[]
   rollout: ResolvedRollout
+  /** Most tokens of the policy in an answer. */
+  maxTokens: number
   /** Optimizer steps on the answers of a rollout. */
   updates: number
   /** Whether sampling and training compute in float32, so that they give the same log-probabilities. */
@@ -49,6 +51,8 @@ export interface RolloutObjective extends AlignObjective {
   usesReference(settings: object): boolean
   /** Whether it trains a critic. */
   usesCritic: boolean
+  /** Whether it learns from the tokens of the policy alone, so that an environment may write others between them. */
+  masksTokens: boolean
   /** @throws ConfigError for settings that do not go together */
   create(settings: object, parts: RolloutObjectiveParts): { criterion: Criterion; method: RolloutMethod<unknown> }
 }
@@ -72,8 +76,8 @@ const createAlgorithm = (
   parts: RolloutObjectiveParts,
 ): ReturnType<RolloutObjective['create']> => {
   const settings = parseConfig(algorithmSchema, given, definition.type)
-  const { policy, reference, critic, rewardWeights, rollout, updates, fullPrecision } = parts
-  const { temperature, maxNewTokens, answers } = rollout
+  const { policy, reference, critic, rewardWeights, rollout, updates, maxTokens, fullPrecision } = parts
+  const { temperature, answers } = rollout
   const { entropy, criticWarmup, offPolicyThreshold, highEntropyShare, value, adaptiveKl } = settings
   const advantages = parseConfig(advantageSchema, { ...definition.advantages, ...settings.advantages }, 'advantages')
   if (advantageDefinition(advantages).needsGroups === true && answers < 2)
@@ -89,7 +93,7 @@ const createAlgorithm = (
       {
         loss: { ...definition.loss, ...settings.loss },
         temperature,
-        maxTokens: maxNewTokens,
+        maxTokens,
         ...(kl?.in === 'loss'
           ? { kl: { coefficient: kl.coefficient, estimator: kl.estimator, adaptive: adaptiveKl } }
           : {}),
@@ -140,6 +144,7 @@ const algorithmObjective = (definition: AlgorithmDefinition): RolloutObjective =
   },
   usesReference: (settings) => klOf(definition, parseConfig(algorithmSchema, settings, definition.type)) !== undefined,
   usesCritic: needsCritic(definition),
+  masksTokens: true,
   create: (settings, parts) => createAlgorithm(definition, settings, parts),
 })
 
@@ -158,6 +163,7 @@ const raft: RolloutObjective = {
   rollout: { answers: 8, epochs: 1, rounds: 1 },
   usesReference: () => false,
   usesCritic: false,
+  masksTokens: true,
   create(settings, { reference, rollout: { temperature } }) {
     const policy = parseConfig(
       policySchema,
@@ -186,6 +192,7 @@ const onlineDpo: RolloutObjective = {
   rollout: { answers: 2, epochs: 1, rounds: 1 },
   usesReference: () => true,
   usesCritic: false,
+  masksTokens: false,
   create: (settings, { reference, rollout: { temperature } }) => ({
     criterion: dpo.criterion(parseConfig(dpo.config, settings, 'online-dpo'), { reference }),
     method: onlinePreferenceMethod({ reference, temperature }) as RolloutMethod<unknown>,

@@ -25,6 +25,12 @@ const again: EnvironmentFunction = (messages) => ({
   done: false,
 })
 
+/** The share of tokens with an even number: episodes that are truncated at once have no reward of the environment. */
+const share = (samples: readonly { completionIds: ArrayLike<number> }[]) =>
+  samples.map(
+    ({ completionIds }) => Array.from(completionIds).filter((id) => id % 2 === 0).length / completionIds.length,
+  )
+
 const recipe = (name: string, more: object = {}) =>
   ({
     objective: 'grpo',
@@ -32,9 +38,10 @@ const recipe = (name: string, more: object = {}) =>
     data: prompts,
     validationShare: 0.3,
     environment: again,
+    rewards: [share, 'environment'],
     out: small.at(name),
     // A model that was never trained ends few turns, so that most episodes are truncated in their first one.
-    rollout: { prompts: 4, answers: 4, maxNewTokens: 6 },
+    rollout: { prompts: 4, answers: 4, maxNewTokens: 40 },
     episode: { maxTurns: 2 },
     budget: { steps: 1 },
     answers: { validation: 2, samples: 1 },

@@ -62,7 +62,8 @@ export interface DecoderOptions {
   attentionDropout: number
 }
 
-class DecoderLayer extends Module {
+/** A layer of the stack. */
+export class DecoderLayer extends Module {
   attentionNorm?: RmsNorm
   attention: Attention
   attentionOutputNorm?: RmsNorm
@@ -109,7 +110,10 @@ class DecoderLayer extends Module {
 
 /** Whether the fused decoding step computes such layers. */
 const fusable = (options: DecoderOptions): boolean =>
-  activations[options.activation] === activations.silu &&
+  activations[options.activation] === activations.silu && plainLayers(options)
+
+/** Whether layers are as those of Llama. */
+const plainLayers = (options: DecoderOptions): boolean =>
   (options.norms ?? 'before') === 'before' &&
   !(options.projectionNorms ?? false) &&
   (options.normOffset ?? 0) === 0 &&
@@ -126,6 +130,7 @@ export class DecoderBody extends Body {
   readonly #embeddingScale: number
   readonly #step: DecoderStep
   readonly #fusable: boolean
+  readonly #hasPlainLayers: boolean
 
   constructor(options: DecoderOptions) {
     super()
@@ -142,6 +147,17 @@ export class DecoderBody extends Body {
     const scale = options.attentionScale ?? rotaryDim ** -0.5
     this.#step = new DecoderStep({ eps: options.normEps, windows, scale })
     this.#fusable = fusable(options)
+    this.#hasPlainLayers = plainLayers(options) && this.#embeddingScale === 1
+  }
+
+  /** Whether norms are before blocks and of heads, all layers have the same positions, and nothing is offset or scaled. */
+  get hasPlainLayers(): boolean {
+    return this.#hasPlainLayers
+  }
+
+  /** Rotary positions, which all layers share where they are plain. */
+  get rotary(): RotaryTable {
+    return this.#rotary
   }
 
   forward(inputs: BodyInputs): BodyOutputs {

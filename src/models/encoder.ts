@@ -34,9 +34,12 @@ export interface EncoderOptions {
   hiddenDropout: number
   attentionDropout: number
   padTokenId?: number
+  /** Positions count from the id of padding, tokens that are no padding only (RoBERTa); default: from 0, all tokens. */
+  positionsFollowPadding?: boolean
 }
 
-class EncoderLayer extends Module {
+/** A layer of the stack. */
+export class EncoderLayer extends Module {
   attention: Attention
   attentionNorm: LayerNorm
   mlp: PlainMlp
@@ -72,6 +75,7 @@ export class EncoderBody extends Body {
   dropout: Dropout
   layers: EncoderLayer[]
   readonly #positions: (inputs: BodyInputs) => Tensor
+  readonly #paddingPosition: number | undefined
 
   /** @param positions position ids of a batch, int64 [1|B,T] */
   constructor(options: EncoderOptions, positions: (inputs: BodyInputs) => Tensor) {
@@ -85,6 +89,12 @@ export class EncoderBody extends Body {
     this.dropout = new Dropout(options.hiddenDropout)
     this.layers = Array.from({ length: options.numLayers }, () => new EncoderLayer(options))
     this.#positions = positions
+    this.#paddingPosition = options.positionsFollowPadding ? options.padTokenId : undefined
+  }
+
+  /** Position of padding, where others count from it; undefined where all tokens count from 0. */
+  get paddingPosition(): number | undefined {
+    return this.#paddingPosition
   }
 
   forward(inputs: BodyInputs): BodyOutputs {

@@ -62,7 +62,8 @@ class Gpt2Layer extends Module {
   }
 }
 
-class Gpt2Body extends Body {
+/** GPT-2 below its head. */
+export class Gpt2Body extends Body {
   embedTokens: Embedding
   embedPositions: Embedding
   dropout: Dropout

@@ -43,8 +43,12 @@ export type ModelType = keyof typeof models
  */
 export const registerModel = (definition: ModelDefinition): void => registry.register(definition)
 
+export { DecoderBody, DecoderLayer } from './decoder.ts'
+export { EncoderBody, EncoderLayer } from './encoder.ts'
 export { expectFinite } from './expect-finite.ts'
+export { Gpt2Body } from './gpt2.ts'
 export {
+  CausalLmHead,
   EmbeddingHead,
   Head,
   type HeadEntry,
@@ -53,9 +57,14 @@ export {
   headOptionsSchema,
   headTypes,
   LanguageHead,
+  MaskedLmHead,
+  MultipleChoiceHead,
   ReplacedTokenDetectionHead,
   RewardHead,
+  RowClassifier,
   SentencePretrainingHead,
+  Seq2SeqLmHead,
+  TokenClassifier,
 } from './heads/index.ts'
 export {
   Body,
@@ -70,4 +79,7 @@ export {
   type SharedKeys,
 } from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
+export type { PreNormLayer } from './pre-norm-layers.ts'
 export { quantizationOf, quantizeWeights } from './quantize-weights.ts'
+export { RelativeStack } from './relative-stack.ts'
+export { T5Body } from './t5.ts'

@@ -34,7 +34,8 @@ const schema = z.strictObject({
 })
 type T5Config = z.output<typeof schema>
 
-class T5Body extends Body {
+/** T5 below its head. */
+export class T5Body extends Body {
   embedTokens: Embedding
   encoder: RelativeStack
   decoder?: RelativeStack

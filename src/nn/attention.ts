@@ -101,6 +101,11 @@ export interface AttentionOptions {
   normsAllHeads?: boolean
 }
 
+/** Settings of an attention layer with their defaults filled in. */
+export type AttentionSettings = Required<
+  Pick<AttentionOptions, 'heads' | 'kvHeads' | 'headDim' | 'causal' | 'window' | 'scale'>
+>
+
 /** Multi-head attention with its projections. */
 export class Attention extends Module {
   qProj: Linear
@@ -117,6 +122,12 @@ export class Attention extends Module {
   readonly #scale: number
   readonly #dropout: number
   readonly #normsAllHeads: boolean
+
+  /** Numbers of heads and their size, what a query attends to, and the factor of the scores. */
+  get settings(): AttentionSettings {
+    const [heads, kvHeads, headDim] = [this.#heads, this.#kvHeads, this.#headDim]
+    return { heads, kvHeads, headDim, causal: this.#causal, window: this.#window, scale: this.#scale }
+  }
 
   constructor(options: AttentionOptions) {
     super()

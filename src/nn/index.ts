@@ -4,6 +4,7 @@ export {
   Attention,
   type AttentionContext,
   type AttentionOptions,
+  type AttentionSettings,
   type CachedKeys,
   type LayerCache,
   type OneToken,

@@ -9,6 +9,8 @@ import { Module } from './module.ts'
 export abstract class Mlp extends Module {
   /** [...,C] -> [...,C] */
   abstract forward(input: Tensor, generator?: Generator): Tensor
+  /** Name of the function after the up or gate projection. */
+  abstract readonly activation: ActivationName
 }
 
 interface MlpOptions {
@@ -36,6 +38,10 @@ export class PlainMlp extends Mlp {
     this.#activation = activation
   }
 
+  get activation(): ActivationName {
+    return this.#activation
+  }
+
   forward(input: Tensor, generator?: Generator): Tensor {
     // Free the up projection's output before the down projection where autograd does not hold it.
     const wide = scope(() => activations[this.#activation](this.upProj.forward(input)))
@@ -58,6 +64,10 @@ export class GatedMlp extends Mlp {
     this.downProj = new Linear(intermediate, hidden, { bias, initialScale: outputScale })
     this.dropout = new Dropout(innerDropout)
     this.#activation = activation
+  }
+
+  get activation(): ActivationName {
+    return this.#activation
   }
 
   forward(input: Tensor, generator?: Generator): Tensor {

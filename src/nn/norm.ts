@@ -9,6 +9,8 @@ export abstract class Norm extends Module {
   abstract forward(input: Tensor): Tensor
   /** The sum of input and residual (or the input, where it is null), and the normalised sum. */
   abstract add(input: Tensor, residual: Tensor | null): [sum: Tensor, normalized: Tensor]
+  /** What is added to the variance, or to the mean square. */
+  abstract readonly eps: number
 }
 
 /** Layer normalisation over the last dimension. @source arXiv:1607.06450 */
@@ -22,6 +24,10 @@ export class LayerNorm extends Norm {
     this.weight = parameter([size])
     if (options.bias ?? true) this.bias = parameter([size])
     this.#eps = options.eps ?? 1e-5
+  }
+
+  get eps(): number {
+    return this.#eps
   }
 
   forward(input: Tensor): Tensor {
@@ -50,6 +56,10 @@ export class RmsNorm extends Norm {
     this.weight = parameter([size])
     this.#eps = options.eps ?? 1e-6
     this.#offset = options.offset ?? 0
+  }
+
+  get eps(): number {
+    return this.#eps
   }
 
   forward(input: Tensor): Tensor {

@@ -24,6 +24,11 @@ export class RelativeBias extends Module {
     this.#bidirectional = options.bidirectional
   }
 
+  /** Distance from which on all share the last bucket. */
+  get maxDistance(): number {
+    return this.#maxDistance
+  }
+
   /** The bucket of a distance (key position minus query position). @source arXiv:1910.10683, section 2.1 */
   bucket(distance: number): number {
     let buckets = this.#buckets

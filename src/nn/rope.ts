@@ -96,6 +96,25 @@ export class RotaryTable {
     this.#options = options
   }
 
+  get options(): RopeOptions {
+    return this.#options
+  }
+
+  /**
+   * Frequencies [rotaryDim / 2] for inputs up to `length` tokens, and the factor of cosines and sines. They depend on the
+   * length only where `lengthDependent`.
+   */
+  frequencies(length: number): { frequencies: Float32Array; magnitude: number; lengthDependent: boolean } {
+    const { scaling } = this.#options
+    const derive = frequenciesOf[scaling.kind] as (o: RopeOptions, s: RopeScaling, length: number) => Float64Array
+    return {
+      // Published models compute angles in float32: the same rounding gives the same logits.
+      frequencies: Float32Array.from(derive(this.#options, scaling, length)),
+      magnitude: magnitudeOf(scaling),
+      lengthDependent: lengthDependent[scaling.kind],
+    }
+  }
+
   /** Cosines and sines float32 [length, rotaryDim / 2] for positions 0 … length-1. */
   tables(length: number, dtype: Dtype = 'float32'): { cos: Tensor; sin: Tensor } {
     const dynamic = lengthDependent[this.#options.scaling.kind]
@@ -106,11 +125,7 @@ export class RotaryTable {
     ) {
       const rows = dynamic ? length : Math.max(length, 2 * this.#length, 128)
       const half = this.#options.rotaryDim / 2
-      const { scaling } = this.#options
-      const derive = frequenciesOf[scaling.kind] as (o: RopeOptions, s: RopeScaling, length: number) => Float64Array
-      // Published models compute angles in float32: the same rounding gives the same logits.
-      const frequencies = Float32Array.from(derive(this.#options, scaling, length))
-      const magnitude = magnitudeOf(scaling)
+      const { frequencies, magnitude } = this.frequencies(length)
       const cos = new Float32Array(rows * half)
       const sin = new Float32Array(rows * half)
       for (let t = 0; t < rows; t++)

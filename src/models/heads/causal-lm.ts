@@ -2,7 +2,8 @@
 import type { HeadEntry } from './head.ts'
 import { LanguageHead } from './language-head.ts'
 
-class CausalLmHead extends LanguageHead {}
+/** Head of next-token prediction; logits [B,T,V]. */
+export class CausalLmHead extends LanguageHead {}
 
 /** Head of next-token prediction; logits [B,T,V]. */
 export const causalLm = (hfClass: string): HeadEntry => ({

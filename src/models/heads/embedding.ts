@@ -15,6 +15,11 @@ export class EmbeddingHead extends Head {
     this.#normalize = normalize
   }
 
+  /** Pooling, and whether the vectors have norm 1. */
+  get settings(): { pooling: Pooling; normalize: boolean } {
+    return { pooling: this.#pooling, normalize: this.#normalize }
+  }
+
   override get readsFirstsOnly(): boolean {
     return this.#pooling === 'first'
   }

@@ -1,5 +1,5 @@
 // Heads, as architectures declare them and other folders use them.
-export { causalLm } from './causal-lm.ts'
+export { CausalLmHead, causalLm } from './causal-lm.ts'
 export { EmbeddingHead, embedding } from './embedding.ts'
 export {
   Head,
@@ -11,11 +11,11 @@ export {
   headTypes,
 } from './head.ts'
 export { LanguageHead } from './language-head.ts'
-export { type MaskedLmShape, maskedLm } from './masked-lm.ts'
-export { multipleChoice } from './multiple-choice.ts'
+export { MaskedLmHead, type MaskedLmShape, maskedLm } from './masked-lm.ts'
+export { MultipleChoiceHead, multipleChoice } from './multiple-choice.ts'
 export { ReplacedTokenDetectionHead, replacedTokenDetection } from './replaced-token-detection.ts'
 export { RewardHead, reward } from './reward.ts'
 export { SentencePretrainingHead, sentencePretraining } from './sentence-pretraining.ts'
-export { seq2seqLm } from './seq2seq-lm.ts'
-export { type ClassifierShape, sequenceClassification } from './sequence-classification.ts'
-export { questionAnswering, tokenClassification } from './token-classification.ts'
+export { Seq2SeqLmHead, seq2seqLm } from './seq2seq-lm.ts'
+export { type ClassifierShape, RowClassifier, sequenceClassification } from './sequence-classification.ts'
+export { questionAnswering, TokenClassifier, tokenClassification } from './token-classification.ts'

@@ -32,6 +32,11 @@ export class MaskedLmHead extends LanguageHead {
     this.#activation = activation
   }
 
+  /** Name of the function after the dense layer. */
+  get activation(): ActivationName {
+    return this.#activation
+  }
+
   override prepare(hidden: Tensor): Tensor {
     return this.norm.forward(activations[this.#activation](this.dense.forward(hidden)))
   }

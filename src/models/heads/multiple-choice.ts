@@ -6,7 +6,8 @@ import type { BodyInputs, BodyOutputs } from '../model.ts'
 import type { HeadEntry } from './head.ts'
 import { type ClassifierShape, classifierKeys, RowClassifier } from './sequence-classification.ts'
 
-class MultipleChoiceHead extends RowClassifier {
+/** Head of multiple choice; logits [B,N]. */
+export class MultipleChoiceHead extends RowClassifier {
   /** [B,N,T] -> [B*N,T]; or all rows packed, [1,1,tokens] with `starts` -> [1,tokens]. */
   override bodyInputs(inputs: BodyInputs): BodyInputs {
     if (inputs.inputIds.ndim !== 3)

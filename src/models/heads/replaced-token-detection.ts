@@ -17,6 +17,11 @@ export class ReplacedTokenDetectionHead extends Head {
     this.#activation = activation
   }
 
+  /** Name of the function after the dense layer. */
+  get activation(): ActivationName {
+    return this.#activation
+  }
+
   /** -> logits [B,T]; above 0 means replaced. */
   forward({ hidden }: BodyOutputs): Tensor {
     return this.classifier.forward(activations[this.#activation](this.dense.forward(hidden))).squeeze(-1)

@@ -4,12 +4,18 @@ import type { Body, BodyFacts } from '../model.ts'
 import type { HeadEntry } from './head.ts'
 import { LanguageHead } from './language-head.ts'
 
-class Seq2SeqLmHead extends LanguageHead {
+/** Head of next-token prediction; logits [B,U,V]. */
+export class Seq2SeqLmHead extends LanguageHead {
   readonly #scale: number
 
   constructor(body: Body, facts: BodyFacts, scale: number) {
     super(body, facts, false)
     this.#scale = scale
+  }
+
+  /** Factor of the hidden states. */
+  get scale(): number {
+    return this.#scale
   }
 
   override prepare(hidden: Tensor): Tensor {

@@ -32,6 +32,11 @@ export class RowClassifier extends Head {
     this.#shape = shape
   }
 
+  /** Pooling, and the dense layer before the output layer. */
+  get shape(): ClassifierShape {
+    return this.#shape
+  }
+
   override get readsFirstsOnly(): boolean {
     return this.#shape.pooling === 'first'
   }

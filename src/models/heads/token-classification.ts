@@ -5,7 +5,8 @@ import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
 import { ScoreLayer } from './score-layer.ts'
 
-class TokenClassifier extends Head {
+/** Head with a logit per label and token; logits [B,T,labels]. */
+export class TokenClassifier extends Head {
   classifier: ScoreLayer
   dropout: Dropout
 

@@ -1,0 +1,154 @@
+// Attention as nodes of a graph: of basic operators, or by the Attention operator of opset 23. Scores and softmax are in
+// float32.
+import type { Attention, Norm } from '../../nn/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import { type ModelGraph, linear, norm } from './layers.ts'
+
+/** Score of a key that a query does not attend to: finite, so that a row of padding alone does not become NaN. */
+const excluded = -1e30
+
+/** Keys and values, each [B,K,S,D]. */
+export interface KeysAndValues {
+  key: string
+  value: string
+}
+
+/** What attention needs beside its input. */
+export interface AttentionInputs {
+  /** bool [B,1,1|T,S], true where a query attends to a key. */
+  allowed: string
+  /** Added to the scores, float32 [1,H,T,S]. */
+  bias?: string
+  /** Cosines and sines, float32 [B,1,T,R/2]. */
+  angles?: { cos: string; sin: string; size: number }
+  /** Earlier keys and values. */
+  past?: KeysAndValues
+  /** Keys and values of cross attention in place of the input's own. */
+  source?: KeysAndValues
+}
+
+type HeadNorm = (Norm & { weight: Tensor }) | undefined
+
+/** [B,T,heads*D] -> [B,heads,T,D] */
+const splitHeads = (graph: ModelGraph, x: string, heads: number, size: number, headNorm?: HeadNorm): string => {
+  const split = graph.node('Reshape', [x, graph.ints(0, 0, heads, size)])
+  const normed = headNorm === undefined ? split : norm(graph, split, headNorm)
+  return graph.node('Transpose', [normed], { perm: [0, 2, 1, 3] })
+}
+
+/** Turns the first `size` elements of each head, of which those half a `size` apart are pairs. */
+const rotate = (
+  graph: ModelGraph,
+  x: string,
+  { cos, sin, size }: NonNullable<AttentionInputs['angles']>,
+  headDim: number,
+): string => {
+  const wide = graph.cast(x, 'float32')
+  const sizes = [size / 2, size / 2, ...(size < headDim ? [headDim - size] : [])]
+  const types = sizes.map(() => 'float32' as const)
+  const [a, b, ...rest] = graph.nodes('Split', [wide, graph.ints(...sizes)], types, { axis: -1 })
+  const first = graph.node('Sub', [graph.node('Mul', [a, cos]), graph.node('Mul', [b, sin])])
+  const second = graph.node('Add', [graph.node('Mul', [b, cos]), graph.node('Mul', [a, sin])])
+  return graph.node('Concat', [first, second, ...rest], { axis: -1 })
+}
+
+/** Keys and values of an input: [B,S,C] -> [B,K,S,D] twice. */
+export const keysAndValues = (
+  graph: ModelGraph,
+  x: string,
+  layer: Attention,
+  angles?: AttentionInputs['angles'],
+): KeysAndValues => {
+  const { kvHeads, headDim } = layer.settings
+  const keyNorm = layer.keyNorm as HeadNorm
+  const split = splitHeads(graph, linear(graph, x, layer.kProj), kvHeads, headDim, keyNorm)
+  return {
+    key: angles === undefined ? split : rotate(graph, split, angles, headDim),
+    value: splitHeads(graph, linear(graph, x, layer.vProj), kvHeads, headDim),
+  }
+}
+
+/** The scores' bias of keys that are excluded, float32. */
+const maskBias = (graph: ModelGraph, allowed: string): string =>
+  graph.once(`mask ${allowed}`, () =>
+    graph.node('Where', [allowed, graph.scalar(0), graph.scalar(excluded)], {}, { type: 'float32' }),
+  )
+
+const combinedBias = (graph: ModelGraph, { allowed, bias }: AttentionInputs): string => {
+  const mask = maskBias(graph, allowed)
+  return bias === undefined ? mask : graph.once(`${mask} ${bias}`, () => graph.node('Add', [mask, bias]))
+}
+
+/** Of basic operators. Queries of heads that share keys are multiplied with them as one more dimension. */
+const plainAttention = (
+  graph: ModelGraph,
+  query: string,
+  { key, value }: KeysAndValues,
+  layer: Attention,
+  bias: string,
+): string => {
+  const { type } = graph.format
+  const { heads, kvHeads, headDim, scale } = layer.settings
+  const grouped = kvHeads !== heads
+  const group = (x: string) =>
+    grouped ? graph.node('Reshape', [x, graph.ints(0, kvHeads, heads / kvHeads, -1, headDim)]) : x
+  const shared = (x: string) => (grouped ? graph.node('Unsqueeze', [x, graph.ints(2)]) : x)
+  const scaled = graph.node('Mul', [query, graph.scalar(scale, query)])
+  const keys = graph.node('Transpose', [shared(graph.cast(key, type))], {
+    perm: grouped ? [0, 1, 2, 4, 3] : [0, 1, 3, 2],
+  })
+  const scores = graph.cast(graph.node('MatMul', [group(graph.cast(scaled, type)), keys]), 'float32')
+  // [B,1|H,T,S] -> [B,1|K,1|G,T,S]
+  const spread = (x: string) => graph.once(`spread ${x} ${kvHeads}`, () => graph.node('Unsqueeze', [x, graph.ints(2)]))
+  const added = graph.node('Add', [scores, grouped ? spread(bias) : bias])
+  const weights = graph.node('Softmax', [added], { axis: -1 })
+  const mixed = graph.node('MatMul', [graph.cast(weights, type), shared(graph.cast(value, type))])
+  return grouped ? graph.node('Reshape', [mixed, graph.ints(0, heads, -1, headDim)]) : mixed
+}
+
+/** By the operator of opset 23, in float32. */
+const standardAttention = (
+  graph: ModelGraph,
+  query: string,
+  { key, value }: KeysAndValues,
+  layer: Attention,
+  bias: string,
+): string => {
+  const length = graph.size(query, 2)
+  const span = graph.size(key, 2)
+  // The mask has its full shape but for heads and rows.
+  const shape = graph.once(`mask shape ${length} ${span}`, () =>
+    graph.node('Concat', [graph.ints(1, 1), length, span], { axis: 0 }),
+  )
+  const mask = graph.once(`full ${bias} ${shape}`, () => graph.node('Expand', [bias, shape]))
+  return graph.node(
+    'Attention',
+    [query, key, value].map((x) => graph.cast(x, 'float32')).concat(mask),
+    { scale: { float: layer.settings.scale } },
+  )
+}
+
+/** An attention layer, [B,T,C] -> [B,T,C], and all keys and values so far. */
+export const attend = (
+  graph: ModelGraph,
+  x: string,
+  layer: Attention,
+  inputs: AttentionInputs,
+): { output: string; present: KeysAndValues } => {
+  const { heads, headDim } = layer.settings
+  const { angles, past } = inputs
+  const split = splitHeads(graph, linear(graph, x, layer.qProj), heads, headDim, layer.queryNorm as HeadNorm)
+  const query = angles === undefined ? split : rotate(graph, split, angles, headDim)
+  const own = inputs.source ?? keysAndValues(graph, x, layer, angles)
+  const after = (earlier: string, later: string) =>
+    graph.node('Concat', [earlier, graph.cast(later, 'float32')], { axis: 2 })
+  const present =
+    past === undefined ? own : { key: after(past.key, own.key), value: after(past.value, own.value) }
+  const mix = graph.format.operators === 'standard' ? standardAttention : plainAttention
+  const mixed = mix(graph, query, present, layer, combinedBias(graph, inputs))
+  const joined = graph.node('Reshape', [
+    graph.node('Transpose', [mixed], { perm: [0, 2, 1, 3] }),
+    graph.ints(0, 0, heads * headDim),
+  ])
+  return { output: linear(graph, joined, layer.oProj), present }
+}

@@ -1,0 +1,128 @@
+// Writes a model's ONNX files, with weights streamed into them, or into files beside them where they are large.
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigError, didYouMean } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import type { GraphFormat } from './graph.ts'
+import { modelGraphs } from './model-files.ts'
+import type { Constant, ExternalPlace } from './schema.ts'
+
+const formats = {
+  fp32: { suffix: '', type: 'float32', matrices: 'float' },
+  fp16: { suffix: '_fp16', type: 'float16', matrices: 'float' },
+  q8: { suffix: '_quantized', type: 'float32', matrices: 'int8' },
+  q4: { suffix: '_q4', type: 'float32', matrices: 'int4' },
+  q4f16: { suffix: '_q4f16', type: 'float16', matrices: 'int4' },
+} as const satisfies Record<string, Pick<GraphFormat, 'type' | 'matrices'> & { suffix: string }>
+/** Name of an ONNX format, as transformers.js names its dtypes. */
+export type OnnxFormat = keyof typeof formats
+/** All formats. */
+export const onnxFormats = Object.keys(formats) as OnnxFormat[]
+
+/** Options of `writeOnnx`. */
+export interface WriteOnnxOptions {
+  /** Format of the weights (default: fp32). */
+  format?: OnnxFormat
+  /** Attention and norms of basic operators, opset 18, or by the operators of opset 23 (default: plain). */
+  operators?: GraphFormat['operators']
+  /** In q8, a scale for each output of a matrix: more precise than one for the matrix (default: false). */
+  scalePerOutput?: boolean
+  /** Weights larger than this are in files beside the model (default: 1.8 GB). */
+  maxInlineBytes?: number
+}
+
+/** Smaller constants stay in the model file. */
+const smallestExternal = 1024
+const alignment = 4096
+
+/** Places of large constants in files of at most `limit` bytes. */
+const externalPlaces = (file: string, constants: readonly Constant[], limit: number) => {
+  const places = new Map<string, ExternalPlace>()
+  let [number, offset] = [0, 0]
+  for (const { name, data } of constants) {
+    if (data.bytes < smallestExternal) continue
+    if (offset > 0 && offset + data.bytes > limit) [number, offset] = [number + 1, 0]
+    places.set(name, { file: `${file}_data${number === 0 ? '' : `_${number}`}`, offset })
+    offset += Math.ceil(data.bytes / alignment) * alignment
+  }
+  return { places, files: places.size === 0 ? 0 : number + 1 }
+}
+
+const writeChunks = async (path: string, chunks: Iterable<Uint8Array>): Promise<void> => {
+  const file = await open(path, 'w')
+  try {
+    let small: Uint8Array[] = []
+    let waiting = 0
+    const flush = async () => {
+      if (small.length > 0) await file.writeFile(Buffer.concat(small))
+      small = []
+      waiting = 0
+    }
+    for (const chunk of chunks) {
+      small.push(chunk)
+      waiting += chunk.length
+      if (waiting > 1 << 22) await flush()
+    }
+    await flush()
+  } finally {
+    await file.close()
+  }
+}
+
+/** The constants that are placed in one file, with the gaps between them. */
+function* externalChunks(constants: readonly Constant[], places: ReadonlyMap<string, ExternalPlace>, file: string) {
+  let at = 0
+  for (const { name, data } of constants) {
+    const place = places.get(name)
+    if (place?.file !== file) continue
+    if (place.offset > at) yield new Uint8Array(place.offset - at)
+    yield* data.chunks()
+    at = place.offset + data.bytes
+  }
+}
+
+/** Declares files beside the models in config.json: a browser cannot list a folder. */
+const declareExternal = async (folder: string, files: Record<string, number>): Promise<void> => {
+  if (Object.keys(files).length === 0) return
+  const path = join(folder, 'config.json')
+  const fields = JSON.parse(await readFile(path, 'utf8')) as Record<string, Record<string, unknown>>
+  const settings = fields['transformers.js_config'] ?? {}
+  const declared = { ...(settings.use_external_data_format as object), ...files }
+  fields['transformers.js_config'] = { ...settings, use_external_data_format: declared }
+  await writeFile(path, `${JSON.stringify(fields, null, 2)}\n`)
+}
+
+/**
+ * Writes `onnx/model.onnx`, or `onnx/encoder_model.onnx` and `onnx/decoder_model_merged.onnx`, with the suffix of the
+ * format, into a folder of transformers (`saveModel`), for onnxruntime and transformers.js. Returns their paths in it.
+ * @throws ConfigError for an unknown format, and an architecture or head without a graph; CheckpointError that names a
+ *   tensor with NaN, infinity or, in fp16, elements that are too large
+ */
+export const writeOnnx = async (model: Model, folder: string, options: WriteOnnxOptions = {}): Promise<string[]> => {
+  const { format = 'fp32', operators = 'plain', scalePerOutput = false, maxInlineBytes = 1.8e9 } = options
+  if (!Object.hasOwn(formats, format))
+    throw new ConfigError(
+      `Expected one of ${onnxFormats.join(', ')} for the ONNX format, got ${format}.${didYouMean(format, onnxFormats)}`,
+    )
+  const { suffix, type, matrices } = formats[format]
+  const graphs = modelGraphs(model, { type, matrices, scalePerOutput, operators })
+  await mkdir(join(folder, 'onnx'), { recursive: true })
+  const written: string[] = []
+  const declared: Record<string, number> = {}
+  for (const [stem, build] of graphs) {
+    const graph = build()
+    const name = `${stem}${suffix}.onnx`
+    const { constants } = graph
+    const bytes = constants.reduce((sum, { data }) => sum + data.bytes, 0)
+    const outside = bytes > maxInlineBytes ? externalPlaces(name, constants, maxInlineBytes) : undefined
+    await writeChunks(join(folder, 'onnx', name), graph.model(outside?.places).chunks())
+    written.push(`onnx/${name}`)
+    for (const file of new Set([...(outside?.places.values() ?? [])].map((place) => place.file))) {
+      await writeChunks(join(folder, 'onnx', file), externalChunks(constants, outside?.places ?? new Map(), file))
+      written.push(`onnx/${file}`)
+    }
+    if (outside !== undefined) declared[name] = outside.files
+  }
+  await declareExternal(folder, declared)
+  return written
+}

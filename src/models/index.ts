@@ -79,7 +79,6 @@ export {
   type SharedKeys,
 } from './model.ts'
 export { buildModel, headEntry, headsOf, Model, type ModelOutputs, modelKeys, withHead } from './model-with-head.ts'
-export type { PreNormLayer } from './pre-norm-layers.ts'
 export { quantizationOf, quantizeWeights } from './quantize-weights.ts'
 export { RelativeStack } from './relative-stack.ts'
 export { T5Body } from './t5.ts'

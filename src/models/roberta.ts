@@ -52,7 +52,8 @@ const test = { vocabSize: 128, hiddenSize: 32, numLayers: 2, numHeads: 4, interm
 
 /** What the types share: XLM-R and CamemBERT are RoBERTa with another vocabulary. */
 const shared = {
-  build: (config: RobertaConfig) => new EncoderBody({ ...config, positionsFollowPadding: true }, countFromPadding(config.padTokenId)),
+  build: (config: RobertaConfig) =>
+    new EncoderBody({ ...config, positionsFollowPadding: true }, countFromPadding(config.padTokenId)),
   facts: (config: RobertaConfig) => ({
     ...config,
     maxPositions: config.maxPositions - config.padTokenId - 1,

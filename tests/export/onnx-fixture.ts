@@ -18,7 +18,14 @@ export const odd: Record<string, Record<string, unknown>> = {
   qwen2: { ropeScaling: { kind: 'yarn', factor: 4, originalPositions: 8, betaFast: 32, betaSlow: 1 } },
   qwen3: { headDim: 12, ropeScaling: { kind: 'dynamic', factor: 2, originalPositions: 4 } },
   roberta: { hiddenSize: 36, numHeads: 3, intermediateSize: 52 },
-  t5: { headDim: 6, numDecoderLayers: 3, gated: true, activation: 'gelu_new', relativeMaxDistance: 20, relativeBuckets: 8 },
+  t5: {
+    headDim: 6,
+    numDecoderLayers: 3,
+    gated: true,
+    activation: 'gelu_new',
+    relativeMaxDistance: 20,
+    relativeBuckets: 8,
+  },
 }
 
 /** A model with random weights, those of norms and biases too. */

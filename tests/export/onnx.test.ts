@@ -51,17 +51,25 @@ const worstOf = async (model: Model, format: OnnxFormat, operators: 'plain' | 's
   })
 }
 
-const cases = Object.values(models).flatMap((definition) =>
-  (Object.keys(headsOf(definition, definition.adjust(definition.presets.test, {}))) as HeadType[])
-    .filter((head) => head !== 'seq2seq-lm')
-    .map((head) => [definition.type as keyof typeof models, head] as const),
-)
+// Architectures whose layers have no graph yet; they are refused.
+const refused = ['gemma', 'gemma3_text', 'olmo2', 'smollm3']
+
+const cases = Object.values(models)
+  .filter(({ type }) => !refused.includes(type))
+  .flatMap((definition) =>
+    (Object.keys(headsOf(definition, definition.adjust(definition.presets.test, {}))) as HeadType[])
+      .filter((head) => head !== 'seq2seq-lm')
+      .map((head) => [definition.type as keyof typeof models, head] as const),
+  )
 
 describe('ONNX in onnxruntime', () => {
   it.each(cases)('%s with the head %s', async (type, head) => {
     const model = oddModel(type, head)
     for (const format of Object.keys(limits) as OnnxFormat[])
-      expect([format, await worstOf(model, format)]).toEqual([format, expect.toSatisfy((x: number) => x < limits[format])])
+      expect([format, await worstOf(model, format)]).toEqual([
+        format,
+        expect.toSatisfy((x: number) => x < limits[format]),
+      ])
     expect(await worstOf(model, 'fp32', 'standard')).toBeLessThan(limits.fp32)
   })
 
@@ -73,7 +81,11 @@ describe('ONNX in onnxruntime', () => {
     const vocabulary = wanted.length / ids.length
     await withSessions(model, {}, async ([session]) => {
       let cache = emptyCache(session, 1)
-      for (const [from, to] of [[0, 4], [4, 5], [5, 7]]) {
+      for (const [from, to] of [
+        [0, 4],
+        [4, 5],
+        [5, 7],
+      ]) {
         const padded = from === 0 ? [0, 0, ...ids.slice(0, to)] : ids.slice(from, to)
         const outputs = await session.run({
           input_ids: int64(padded, [1, padded.length]),
@@ -91,37 +103,47 @@ describe('ONNX in onnxruntime', () => {
     })
   })
 
-  it.each([{}, { gated: false, activation: 'relu', tiedEmbeddings: false }])('t5 that generates, %j', async (changes) => {
-    const model = oddModel('t5', 'seq2seq-lm', changes)
-    const { ids, mask } = batch(0)
-    const target = [0, 9, 41, 77, 12]
-    const rows = ids.map(() => target)
-    const wanted = values(
-      () => model.forward({ inputIds: ours(ids), attentionMask: ours(mask), decoderInputIds: ours(rows) }).logits,
-    )
-    const vocabulary = model.facts.vocabSize
-    await withSessions(model, {}, async ([encoder, decoder]) => {
-      const encoderMask = int64(mask.flat(), [3, 7])
-      const encoded = await encoder.run({ input_ids: int64(ids.flat(), [3, 7]), attention_mask: encoderMask })
-      let cache = emptyCache(decoder, 3)
-      for (const [from, to] of [[0, 3], [3, 4], [4, 5]]) {
-        const outputs = await decoder.run({
-          input_ids: int64(rows.flatMap((row) => row.slice(from, to)), [3, to - from]),
-          encoder_hidden_states: encoded.last_hidden_state,
-          encoder_attention_mask: encoderMask,
-          use_cache_branch: new OnnxTensor('bool', [from > 0], [1]),
-          ...cache,
-        })
-        const part = [0, 1, 2].flatMap((row) =>
-          Array.from(wanted.subarray((row * 5 + from) * vocabulary, (row * 5 + to) * vocabulary)),
-        )
-        expect(difference(outputs.logits.data as Float32Array, part)).toBeLessThan(1e-4)
-        cache = Object.fromEntries(
-          Object.keys(cache).map((name) => [name, outputs[name.replace('past_key_values', 'present')] as OnnxTensor]),
-        )
-      }
-    })
-  })
+  it.each([{}, { gated: false, activation: 'relu', tiedEmbeddings: false }])(
+    't5 that generates, %j',
+    async (changes) => {
+      const model = oddModel('t5', 'seq2seq-lm', changes)
+      const { ids, mask } = batch(0)
+      const target = [0, 9, 41, 77, 12]
+      const rows = ids.map(() => target)
+      const wanted = values(
+        () => model.forward({ inputIds: ours(ids), attentionMask: ours(mask), decoderInputIds: ours(rows) }).logits,
+      )
+      const vocabulary = model.facts.vocabSize
+      await withSessions(model, {}, async ([encoder, decoder]) => {
+        const encoderMask = int64(mask.flat(), [3, 7])
+        const encoded = await encoder.run({ input_ids: int64(ids.flat(), [3, 7]), attention_mask: encoderMask })
+        let cache = emptyCache(decoder, 3)
+        for (const [from, to] of [
+          [0, 3],
+          [3, 4],
+          [4, 5],
+        ]) {
+          const outputs = await decoder.run({
+            input_ids: int64(
+              rows.flatMap((row) => row.slice(from, to)),
+              [3, to - from],
+            ),
+            encoder_hidden_states: encoded.last_hidden_state,
+            encoder_attention_mask: encoderMask,
+            use_cache_branch: new OnnxTensor('bool', [from > 0], [1]),
+            ...cache,
+          })
+          const part = [0, 1, 2].flatMap((row) =>
+            Array.from(wanted.subarray((row * 5 + from) * vocabulary, (row * 5 + to) * vocabulary)),
+          )
+          expect(difference(outputs.logits.data as Float32Array, part)).toBeLessThan(1e-4)
+          cache = Object.fromEntries(
+            Object.keys(cache).map((name) => [name, outputs[name.replace('past_key_values', 'present')] as OnnxTensor]),
+          )
+        }
+      })
+    },
+  )
 })
 
 const withFolder = async (use: (folder: string) => Promise<void>) => {
@@ -149,9 +171,13 @@ describe('ONNX files', () => {
       const model = oddModel('bert', 'masked-lm')
       const weight = model.parameters().get('body.layers.1.mlp.upProj.weight')
       weight?.narrow(0, 3, 1).fill_(1e6)
-      await expect(writeOnnx(model, folder, { format: 'fp16' })).rejects.toThrow(/layers\.1\.mlp\.upProj\.weight.*float16/)
+      await expect(writeOnnx(model, folder, { format: 'fp16' })).rejects.toThrow(
+        /layers\.1\.mlp\.upProj\.weight.*float16/,
+      )
       weight?.narrow(0, 3, 1).fill_(Number.NaN)
       for (const format of ['fp32', 'q8', 'q4'] as const)
-        await expect(writeOnnx(model, folder, { format })).rejects.toThrow(/NaN in `body\.layers\.1\.mlp\.upProj\.weight`/)
+        await expect(writeOnnx(model, folder, { format })).rejects.toThrow(
+          /NaN in `body\.layers\.1\.mlp\.upProj\.weight`/,
+        )
     }))
 })

@@ -2,7 +2,7 @@
 // float32.
 import type { Attention, Norm } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import { type ModelGraph, linear, norm } from './layers.ts'
+import { linear, type ModelGraph, norm } from './layers.ts'
 
 /** Score of a key that a query does not attend to: finite, so that a row of padding alone does not become NaN. */
 const excluded = -1e30
@@ -121,11 +121,9 @@ const standardAttention = (
     graph.node('Concat', [graph.ints(1, 1), length, span], { axis: 0 }),
   )
   const mask = graph.once(`full ${bias} ${shape}`, () => graph.node('Expand', [bias, shape]))
-  return graph.node(
-    'Attention',
-    [query, key, value].map((x) => graph.cast(x, 'float32')).concat(mask),
-    { scale: { float: layer.settings.scale } },
-  )
+  return graph.node('Attention', [query, key, value].map((x) => graph.cast(x, 'float32')).concat(mask), {
+    scale: { float: layer.settings.scale },
+  })
 }
 
 /** An attention layer, [B,T,C] -> [B,T,C], and all keys and values so far. */
@@ -142,8 +140,7 @@ export const attend = (
   const own = inputs.source ?? keysAndValues(graph, x, layer, angles)
   const after = (earlier: string, later: string) =>
     graph.node('Concat', [earlier, graph.cast(later, 'float32')], { axis: 2 })
-  const present =
-    past === undefined ? own : { key: after(past.key, own.key), value: after(past.value, own.value) }
+  const present = past === undefined ? own : { key: after(past.key, own.key), value: after(past.value, own.value) }
   const mix = graph.format.operators === 'standard' ? standardAttention : plainAttention
   const mixed = mix(graph, query, present, layer, combinedBias(graph, inputs))
   const joined = graph.node('Reshape', [

@@ -8,11 +8,10 @@ import {
   Gpt2Body,
   headEntry,
   type Model,
-  type PreNormLayer,
   type RelativeStack,
   T5Body,
 } from '../../models/index.ts'
-import { Attention, Mlp, type Norm, type RelativeBias, type RotaryTable } from '../../nn/index.ts'
+import type { Attention, Mlp, Norm, RelativeBias, RotaryTable } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import { type AttentionInputs, attend, type KeysAndValues, keysAndValues } from './attention.ts'
 import { valuesConstant } from './constants.ts'
@@ -49,9 +48,7 @@ const range = (graph: ModelGraph, size: string, from?: string): string => {
 
 /** bool [B,1,1,S] of tokens that are no padding. */
 const present = (graph: ModelGraph, mask: string): string =>
-  graph.once(`present ${mask}`, () =>
-    graph.node('Unsqueeze', [graph.cast(mask, 'bool'), graph.ints(1, 2)]),
-  )
+  graph.once(`present ${mask}`, () => graph.node('Unsqueeze', [graph.cast(mask, 'bool'), graph.ints(1, 2)]))
 
 /** Position of each query among all keys, int64 [T,1]. */
 const queryPlaces = (graph: ModelGraph, { ids, mask }: BodyValues): string => {
@@ -114,13 +111,22 @@ const encoder = (graph: ModelGraph, body: EncoderBody, { ids, mask, types }: Bod
   return { hidden, present: [] }
 }
 
-type Layer = PreNormLayer & { attention: Attention; mlp: Mlp; attentionNorm: AnyNorm; mlpNorm: AnyNorm }
+interface PreNormLayer {
+  attentionNorm?: AnyNorm
+  attention: Attention
+  mlpNorm?: AnyNorm
+  mlp: Mlp
+}
+
+/** A norm before a block, or none. */
+const normed = (graph: ModelGraph, x: string, layer: AnyNorm | undefined): string =>
+  layer === undefined ? x : norm(graph, x, layer)
 
 /** The layers with a norm before attention and one before the feed-forward block, and the final norm. */
 const preNormLayers = (
   graph: ModelGraph,
   embedded: string,
-  { layers, finalNorm }: { layers: readonly Layer[]; finalNorm: AnyNorm },
+  { layers, finalNorm }: { layers: readonly PreNormLayer[]; finalNorm: AnyNorm },
   values: BodyValues,
   angles?: AttentionInputs['angles'],
 ): BodyResult => {
@@ -130,10 +136,10 @@ const preNormLayers = (
     graph.within(`layers.${i}`, () => {
       const allowed = causalMask(graph, values, layer.attention.settings.window)
       const inputs = { allowed, angles, past: values.past?.[i] }
-      const normed = norm(graph, stream, layer.attentionNorm)
-      const { output, present } = graph.within('attention', () => attend(graph, normed, layer.attention, inputs))
+      const input = normed(graph, stream, layer.attentionNorm)
+      const { output, present } = graph.within('attention', () => attend(graph, input, layer.attention, inputs))
       stream = addWide(graph, stream, output)
-      const wide = graph.within('mlp', () => feedForward(graph, norm(graph, stream, layer.mlpNorm), layer.mlp))
+      const wide = graph.within('mlp', () => feedForward(graph, normed(graph, stream, layer.mlpNorm), layer.mlp))
       stream = addWide(graph, stream, wide)
       all.push(present)
     })
@@ -223,7 +229,12 @@ export const relativeStack = (
   graph: ModelGraph,
   stack: RelativeStack,
   embedded: string,
-  { length, mask, past, cross }: { length: string; mask?: string; past?: readonly KeysAndValues[]; cross?: CrossValues },
+  {
+    length,
+    mask,
+    past,
+    cross,
+  }: { length: string; mask?: string; past?: readonly KeysAndValues[]; cross?: CrossValues },
 ): BodyResult => {
   const earlier = past === undefined ? undefined : graph.size(past[0].key, 2)
   const span = earlier === undefined ? length : graph.node('Add', [earlier, length])
@@ -233,13 +244,9 @@ export const relativeStack = (
   const causal =
     cross === undefined
       ? undefined
-      : graph.node(
-          'Unsqueeze',
-          [graph.node('LessOrEqual', [keys, queries], {}, { type: 'bool' }), graph.ints(0, 1)],
-        )
+      : graph.node('Unsqueeze', [graph.node('LessOrEqual', [keys, queries], {}, { type: 'bool' }), graph.ints(0, 1)])
   const own = mask === undefined ? undefined : present(graph, mask)
-  const allowed =
-    own !== undefined && causal !== undefined ? graph.node('And', [own, causal]) : (own ?? causal)
+  const allowed = own !== undefined && causal !== undefined ? graph.node('And', [own, causal]) : (own ?? causal)
   if (allowed === undefined) throw new Error('an encoder without a mask')
   const all: KeysAndValues[] = []
   let stream = embedded
@@ -285,7 +292,7 @@ export const bodyGraph = (graph: ModelGraph, model: Model, values: BodyValues): 
   const body: Body = model.body
   if (body instanceof EncoderBody) return encoder(graph, body, values)
   if (body instanceof Gpt2Body) return gpt2(graph, body, values)
-  if (body instanceof DecoderBody) return decoder(graph, body, values)
+  if (body instanceof DecoderBody && body.hasPlainLayers) return decoder(graph, body, values)
   if (body instanceof T5Body) return t5(graph, body, values, model)
   throw new ConfigError(
     `Expected a model of an architecture that can be exported to ONNX, got ${model.definition.type}. Export it as merged.`,

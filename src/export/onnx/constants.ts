@@ -20,7 +20,16 @@ const expectFiniteElements = (values: Float32Array, name: string, type: string):
 
 /** Number of rows that are converted at once. */
 const rowsAtOnce = (shape: readonly number[]): number =>
-  Math.max(1, Math.floor(pieceElements / Math.max(1, shape.slice(1).reduce((product, size) => product * size, 1))))
+  Math.max(
+    1,
+    Math.floor(
+      pieceElements /
+        Math.max(
+          1,
+          shape.slice(1).reduce((product, size) => product * size, 1),
+        ),
+    ),
+  )
 
 /** The tensor's rows in float32, in pieces. @throws CheckpointError for NaN and infinity */
 export function* floatRows(tensor: Tensor, name: string): Iterable<Float32Array> {

@@ -7,8 +7,8 @@ import {
   type Attribute,
   type Constant,
   type ElementType,
-  elementTypes,
   type ExternalPlace,
+  elementTypes,
   type GraphPort,
   graphMessage,
   modelMessage,
@@ -89,7 +89,13 @@ export class GraphBuilder {
     return count === 0 ? stem : `${stem}_${count}`
   }
 
-  #emit(op: string, inputs: readonly string[], outputs: readonly string[], attributes: Attributes, domain: string): void {
+  #emit(
+    op: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Attributes,
+    domain: string,
+  ): void {
     if (domain !== '') this.#domains.add(domain)
     this.#nodes.push(nodeMessage({ name: outputs[0], op, domain, inputs, outputs, attributes }))
   }
@@ -159,7 +165,9 @@ export class GraphBuilder {
   /** A number, in the type of the value that it is combined with. */
   scalar(value: number, like?: string): string {
     const name = this.constant(valuesConstant(`scalar(${value})`, 'float32', [], [value]))
-    return like === undefined || this.typeOf(like) === 'float32' ? name : this.once(`${name} ${this.typeOf(like)}`, () => this.cast(name, this.typeOf(like)))
+    return like === undefined || this.typeOf(like) === 'float32'
+      ? name
+      : this.once(`${name} ${this.typeOf(like)}`, () => this.cast(name, this.typeOf(like)))
   }
 
   /** A dimension of a value's shape, as a list of one number. */

@@ -3,8 +3,8 @@ import { ConfigError } from '../../core/index.ts'
 import {
   EmbeddingHead,
   type Head,
-  MaskedLmHead,
   LanguageHead,
+  MaskedLmHead,
   type Model,
   MultipleChoiceHead,
   ReplacedTokenDetectionHead,
@@ -68,7 +68,8 @@ const classify = (graph: ModelGraph, values: HeadValues, head: RowClassifier): s
 /** Logits of the vocabulary, [...,C] -> [...,V]. */
 export const vocabularyLogits = (graph: ModelGraph, hidden: string, head: LanguageHead, model: Model): string => {
   let x = hidden
-  if (head instanceof MaskedLmHead) x = norm(graph, activate(graph, linear(graph, x, head.dense), head.activation), head.norm)
+  if (head instanceof MaskedLmHead)
+    x = norm(graph, activate(graph, linear(graph, x, head.dense), head.activation), head.norm)
   if (head instanceof Seq2SeqLmHead && head.scale !== 1) x = graph.node('Mul', [x, graph.scalar(head.scale, x)])
   return linear(graph, x, head.lmHead, head.lmHead.weight === model.body.embedTokens.weight)
 }

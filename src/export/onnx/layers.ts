@@ -152,7 +152,10 @@ const geluTanh = (graph: GraphBuilder, x: string): string => {
   const cube = graph.node('Mul', [graph.node('Mul', [x, x]), x])
   const inner = graph.node('Add', [x, graph.node('Mul', [cube, graph.scalar(0.044715, x)])])
   const tanh = graph.node('Tanh', [graph.node('Mul', [inner, graph.scalar(Math.sqrt(2 / Math.PI), x)])])
-  return graph.node('Mul', [graph.node('Mul', [x, graph.scalar(0.5, x)]), graph.node('Add', [tanh, graph.scalar(1, x)])])
+  return graph.node('Mul', [
+    graph.node('Mul', [x, graph.scalar(0.5, x)]),
+    graph.node('Add', [tanh, graph.scalar(1, x)]),
+  ])
 }
 const silu = (graph: GraphBuilder, x: string): string => graph.node('Mul', [x, graph.node('Sigmoid', [x])])
 
@@ -160,7 +163,10 @@ const silu = (graph: GraphBuilder, x: string): string => graph.node('Mul', [x, g
 const functions: Record<ActivationName, (graph: GraphBuilder, x: string) => string> = {
   gelu: (graph, x) => {
     const erf = graph.node('Erf', [graph.node('Div', [x, graph.scalar(Math.SQRT2, x)])])
-    return graph.node('Mul', [graph.node('Mul', [x, graph.node('Add', [erf, graph.scalar(1, x)])]), graph.scalar(0.5, x)])
+    return graph.node('Mul', [
+      graph.node('Mul', [x, graph.node('Add', [erf, graph.scalar(1, x)])]),
+      graph.scalar(0.5, x),
+    ])
   },
   gelu_new: geluTanh,
   gelu_pytorch_tanh: geluTanh,

@@ -76,8 +76,7 @@ const constantMessage = ({ name, type, shape, data }: Constant, place: ExternalP
   for (const size of shape) message.int(1, size)
   message.int(2, elementTypes[type]).string(8, name)
   if (place === undefined) return message.data(9, data)
-  const entry = (key: string, value: string) =>
-    message.message(13, new ProtoMessage().string(1, key).string(2, value))
+  const entry = (key: string, value: string) => message.message(13, new ProtoMessage().string(1, key).string(2, value))
   entry('location', place.file)
   entry('offset', String(place.offset))
   entry('length', String(data.bytes))
@@ -96,7 +95,8 @@ export const graphMessage = (graph: {
   const message = new ProtoMessage()
   for (const node of graph.nodes) message.message(1, node)
   message.string(2, graph.name)
-  for (const constant of graph.constants) message.message(5, constantMessage(constant, graph.places?.get(constant.name)))
+  for (const constant of graph.constants)
+    message.message(5, constantMessage(constant, graph.places?.get(constant.name)))
   for (const port of graph.inputs) message.message(11, portMessage(port))
   for (const port of graph.outputs) message.message(12, portMessage(port))
   return message
@@ -105,7 +105,12 @@ export const graphMessage = (graph: {
 /** A model file. @param opsets versions of the sets of operators, by domain */
 export const modelMessage = (
   graph: ProtoMessage,
-  { irVersion, producer, version, opsets }: { irVersion: number; producer: string; version: string; opsets: ReadonlyMap<string, number> },
+  {
+    irVersion,
+    producer,
+    version,
+    opsets,
+  }: { irVersion: number; producer: string; version: string; opsets: ReadonlyMap<string, number> },
 ): ProtoMessage => {
   const message = new ProtoMessage().int(1, irVersion).string(2, producer).string(3, version).message(7, graph)
   for (const [domain, number] of opsets) message.message(8, new ProtoMessage().string(1, domain).int(2, number))

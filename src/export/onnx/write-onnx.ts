@@ -126,3 +126,17 @@ export const writeOnnx = async (model: Model, folder: string, options: WriteOnnx
   await declareExternal(folder, declared)
   return written
 }
+
+/** The format of a variant of the target. */
+export const formatOf = (variant: string): OnnxFormat => onnxFormats.find((format) => format === variant) ?? 'fp32'
+
+/** Name of a file of a format. */
+export const fileOf = (stem: string, format: OnnxFormat): string => `${stem}${formats[format].suffix}.onnx`
+
+/** How the graphs of a format compute. */
+export const graphFormatOf = (format: OnnxFormat): GraphFormat => ({
+  type: formats[format].type,
+  matrices: formats[format].matrices,
+  scalePerOutput: false,
+  operators: 'plain',
+})

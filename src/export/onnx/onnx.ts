@@ -1,0 +1,34 @@
+// The target `onnx`: a folder that transformers.js and onnxruntime open, with several formats beside each other.
+import { cp, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { saveModel } from '../../checkpoint/index.ts'
+import type { ExportTarget } from '../export-target.ts'
+import { modelGraphs } from './model-files.ts'
+import { proveOnnx } from './prove-onnx.ts'
+import { formatOf, graphFormatOf, writeOnnx } from './write-onnx.ts'
+
+export const onnx: ExportTarget = {
+  type: 'onnx',
+  description: 'files for onnxruntime and transformers.js, in Node and in the browser',
+  variants: ['fp16', 'q8', 'q4', 'q4f16'],
+  defaultVariant: '',
+  sharesFolder: true,
+  folder: 'onnx',
+  check: ({ model }, variant) => {
+    for (const build of modelGraphs(model, graphFormatOf(formatOf(variant))).values()) build()
+  },
+  write: async (source, variant, folder, { onProgress }) => {
+    const written = join(folder, '.model')
+    await saveModel(source.model, written, {
+      addFiles: async (target) => {
+        await source.tokenizer.save(target)
+      },
+    })
+    for (const name of await readdir(written))
+      if (!name.includes('.safetensors')) await cp(join(written, name), join(folder, name), { recursive: true })
+    await rm(written, { recursive: true, force: true })
+    onProgress?.(`Writing ONNX in ${formatOf(variant)}`)
+    await writeOnnx(source.model, folder, { format: formatOf(variant) })
+  },
+  prove: proveOnnx,
+}

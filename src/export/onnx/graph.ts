@@ -118,7 +118,7 @@ export class GraphBuilder {
     return outputs
   }
 
-  /** Adds a node with one output, whose type is that of its first input unless given. */
+  /** Adds a node with one output. @param options.type of the output (default: that of the first input) */
   node(
     op: string,
     inputs: readonly string[],

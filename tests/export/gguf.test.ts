@@ -51,6 +51,24 @@ const cases: [string, ModelType, object][] = [
   ['qwen3', 'qwen3', { tiedEmbeddings: true }],
 ]
 
+// An optional package, which the compiler must not look for.
+const optional = 'node-llama-cpp'
+const installed = await import(optional).then(
+  () => true,
+  () => false,
+)
+
+describe.skipIf(!installed)(`gguf in llama.cpp${installed ? '' : ' (skipped: no node-llama-cpp)'}`, () => {
+  it('has the logits of the model and the ids of a tokenizer that was trained here', async () => {
+    const folder = await make('in-llama-cpp', 'llama', { tiedEmbeddings: true })
+    const { proof } = await exportModel({ model: folder, to: 'gguf:f32', out: `${folder}-out` })
+    const own = proof.filter(({ consumer }) => consumer.startsWith('node-llama-cpp'))
+    expect(own.map(({ check }) => check)).toContain('token ids')
+    expect(own.filter(({ ok }) => !ok)).toEqual([])
+    expect(own[0].value).toBeLessThan(5e-3)
+  }, 60_000)
+})
+
 describe('gguf', () => {
   it.each(cases)('writes %s in float32 with the same logits and token ids', async (name, type, changes) => {
     const folder = await make(name.replaceAll(' ', '-'), type, changes)

@@ -6,9 +6,10 @@ import { type GgufName, ggufNames, hfState, loadModelWithReport, loadTokenizer }
 import { ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
-import type { ExportSource, ExportTarget, ProofRow } from '../export-target.ts'
+import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { compareModels } from '../proof/compare-models.ts'
 import { compareTokenizers } from '../proof/compare-tokenizers.ts'
+import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
 import { mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
@@ -187,7 +188,7 @@ const prove = async (
   source: ExportSource,
   variant: string,
   folder: string,
-  texts: readonly string[],
+  { texts, note }: ProofContext,
 ): Promise<ProofRow[]> => {
   const path = join(folder, fileName(source, variant))
   const { limits } = mixes[variant]
@@ -196,7 +197,9 @@ const prove = async (
   const rows = compareModels(source, model.eval(), texts, comparison)
   for (const tensor of new Set(model.parameters().values())) tensor.free()
   const tokenizer = await loadTokenizer(path)
-  return [...rows, compareTokenizers(source, tokenizer, texts, comparison)]
+  const inConsumer = await proveInLlamaCpp(source, path, texts, { target: comparison.target, limits })
+  if (inConsumer === undefined) note(missingConsumer)
+  return [...rows, compareTokenizers(source, tokenizer, texts, comparison), ...(inConsumer ?? [])]
 }
 
 export const gguf: ExportTarget = {
@@ -212,5 +215,5 @@ export const gguf: ExportTarget = {
     const path = join(folder, fileName(source, variant))
     await writeGgufFile(path, metadataOf(source, variant), entriesOf(source, variant), signal)
   },
-  prove: (source, variant, folder, { texts }) => prove(source, variant, folder, texts),
+  prove,
 }

@@ -180,3 +180,25 @@ export const compareModels = (
   }
   return differences.rows(comparison, () => firstDifferentLayer(source, other, encoded[0], comparison.limit))
 }
+
+/**
+ * Compares the logits of another program with those of the source on texts.
+ * @param most tokens of a text that are compared
+ * @param logits computes the logits of token ids, row by row
+ */
+export const compareLogits = async (
+  source: ExportSource,
+  texts: readonly string[],
+  comparison: Comparison,
+  most: number,
+  logits: (ids: readonly number[], width: number) => Promise<Float32Array>,
+): Promise<ProofRow[]> => {
+  const differences = new LogitDifferences()
+  for (const text of texts) {
+    const ids = idsOf(source, text).slice(0, most)
+    if (ids.length === 0) continue
+    const { values, width } = logitsOf(source.model, ids)
+    differences.add(values, await logits(ids, width), width, ids.slice(1))
+  }
+  return differences.rows(comparison)
+}

@@ -3,10 +3,11 @@ import { ConfigError, didYouMean } from '../core/index.ts'
 import type { ExportTarget } from './export-target.ts'
 import { gguf } from './gguf/gguf.ts'
 import { merged } from './merged/merged.ts'
+import { ollama } from './ollama/ollama.ts'
 import { onnx } from './onnx/onnx.ts'
 
 /** Every target, in the order in which `export` writes them. */
-export const exportTargets: readonly ExportTarget[] = [merged, gguf, onnx]
+export const exportTargets: readonly ExportTarget[] = [merged, gguf, ollama, onnx]
 
 /** A target with its variant. */
 export interface ChosenTarget {

@@ -117,6 +117,32 @@ describe('gguf', () => {
     await expect(loadModel(path)).resolves.toBeDefined()
   })
 
+  it('writes a Modelfile with every setting that Ollama has another default for', async () => {
+    const folder = await make('modelfile', 'llama', { maxPositions: 64 })
+    writeFileSync(join(folder, 'generation_config.json'), '{"eos_token_id": [7], "stop_strings": ["User:"]}')
+    const out = join(scratch, 'ollama-out')
+    await exportModel({ model: folder, to: 'ollama:f16', out, prove: false })
+    const text = readFileSync(join(out, 'ollama', 'Modelfile'), 'utf8')
+    const end = JSON.stringify((await loadTokenizer(folder)).idToToken(7))
+    expect(text.split('\n')).toEqual([
+      'FROM ./modelfile-F16.gguf',
+      'PARAMETER num_ctx 64',
+      'PARAMETER temperature 0',
+      'PARAMETER top_k 0',
+      'PARAMETER top_p 1',
+      'PARAMETER min_p 0',
+      'PARAMETER repeat_penalty 1',
+      `PARAMETER stop ${end}`,
+      'PARAMETER stop "User:"',
+      'TEMPLATE "{{ .Prompt }}"',
+      '',
+    ])
+    writeFileSync(join(folder, 'chat_template.jinja'), "{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    const { notes } = await exportModel({ model: folder, to: 'ollama:f16', out: `${out}-chat`, prove: false })
+    expect(notes.join()).toContain('no TEMPLATE')
+    expect(readFileSync(join(`${out}-chat`, 'ollama', 'Modelfile'), 'utf8')).not.toContain('TEMPLATE')
+  })
+
   it('chooses the types of llama.cpp for rows of any length', () => {
     const type = (variant: string, name: string, shape: number[], tied = true) =>
       typeOf(mixes[variant], name, shape, 30, tied)

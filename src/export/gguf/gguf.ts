@@ -182,7 +182,7 @@ const entriesOf = (source: ExportSource, variant: string): GgufEntry[] => {
   ]
 }
 
-const fileName = ({ name }: ExportSource, variant: string): string => `${name}-${variant.toUpperCase()}.gguf`
+export const ggufFileName = ({ name }: ExportSource, variant: string): string => `${name}-${variant.toUpperCase()}.gguf`
 
 const prove = async (
   source: ExportSource,
@@ -190,7 +190,7 @@ const prove = async (
   folder: string,
   { texts, note }: ProofContext,
 ): Promise<ProofRow[]> => {
-  const path = join(folder, fileName(source, variant))
+  const path = join(folder, ggufFileName(source, variant))
   const { limits } = mixes[variant]
   const comparison = { target: `gguf:${variant}`, consumer: 'tunesmith', limit: limits.logits, klLimit: limits.kl }
   const { model } = await loadModelWithReport(path, { head: 'causal-lm', dtype: 'float32' })
@@ -211,8 +211,8 @@ export const gguf: ExportTarget = {
   sharesFolder: true,
   check,
   write: async (source, variant, folder, { onProgress, signal }) => {
-    onProgress?.(`Writing ${fileName(source, variant)}`)
-    const path = join(folder, fileName(source, variant))
+    onProgress?.(`Writing ${ggufFileName(source, variant)}`)
+    const path = join(folder, ggufFileName(source, variant))
     await writeGgufFile(path, metadataOf(source, variant), entriesOf(source, variant), signal)
   },
   prove,

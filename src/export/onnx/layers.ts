@@ -76,7 +76,7 @@ const floatProduct = (graph: ModelGraph, x: string, weight: Tensor, table: boole
 /** The product by integers; activations are quantised by their range at run time. @source onnxruntime quantize_dynamic */
 const int8Product = (graph: ModelGraph, x: string, weight: Tensor, table: boolean): string => {
   const name = graph.nameOf(weight)
-  const byRow = graph.format.scalePerOutput
+  const byRow = graph.format.scalePerOutput || table
   const { values, scales } = graph.int8(weight, { byRow, transpose: !table })
   const stored = graph.constant(values)
   const matrix = table
@@ -122,13 +122,11 @@ export const embed = (graph: ModelGraph, ids: string, { weight }: Embedding): st
     const table = graph.constant(floatConstant(graph.nameOf(weight), weight, graph.format.type))
     return graph.cast(graph.node('Gather', [table, ids], { axis: 0 }), 'float32')
   }
-  const byRow = graph.format.scalePerOutput
-  const { values, scales } = graph.int8(weight, { byRow, transpose: false })
+  // A scale for each row: more precise than onnxruntime's quantiser, which has one for the table.
+  const { values, scales } = graph.int8(weight, { byRow: true, transpose: false })
   const codes = graph.node('Gather', [graph.constant(values), ids], { axis: 0 })
   const scale = graph.constant(valuesConstant(`${graph.nameOf(weight)}_scale`, 'float32', [scales.length], scales))
-  const rows = byRow
-    ? graph.node('Unsqueeze', [graph.node('Gather', [scale, ids], { axis: 0 }), graph.ints(-1)])
-    : scale
+  const rows = graph.node('Unsqueeze', [graph.node('Gather', [scale, ids], { axis: 0 }), graph.ints(-1)])
   return graph.node('Mul', [graph.cast(codes, 'float32'), rows])
 }
 

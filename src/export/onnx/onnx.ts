@@ -2,10 +2,24 @@
 import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { saveModel } from '../../checkpoint/index.ts'
-import type { ExportTarget } from '../export-target.ts'
+import { exists } from '../../core/index.ts'
+import type { ExportSource, ExportTarget } from '../export-target.ts'
 import { modelGraphs } from './model-files.ts'
 import { proveOnnx } from './prove-onnx.ts'
 import { formatOf, graphFormatOf, writeOnnx } from './write-onnx.ts'
+
+/** Everything but weights: config.json, which a later format adds to, and the tokenizer. */
+const writeBeside = async (source: ExportSource, folder: string): Promise<void> => {
+  const written = join(folder, '.model')
+  await saveModel(source.model, written, {
+    addFiles: async (target) => {
+      await source.tokenizer.save(target)
+    },
+  })
+  for (const name of await readdir(written))
+    if (!name.includes('.safetensors')) await cp(join(written, name), join(folder, name), { recursive: true })
+  await rm(written, { recursive: true, force: true })
+}
 
 export const onnx: ExportTarget = {
   type: 'onnx',
@@ -18,15 +32,7 @@ export const onnx: ExportTarget = {
     for (const build of modelGraphs(model, graphFormatOf(formatOf(variant))).values()) build()
   },
   write: async (source, variant, folder, { onProgress }) => {
-    const written = join(folder, '.model')
-    await saveModel(source.model, written, {
-      addFiles: async (target) => {
-        await source.tokenizer.save(target)
-      },
-    })
-    for (const name of await readdir(written))
-      if (!name.includes('.safetensors')) await cp(join(written, name), join(folder, name), { recursive: true })
-    await rm(written, { recursive: true, force: true })
+    if (!(await exists(join(folder, 'config.json')))) await writeBeside(source, folder)
     onProgress?.(`Writing ONNX in ${formatOf(variant)}`)
     await writeOnnx(source.model, folder, { format: formatOf(variant) })
   },

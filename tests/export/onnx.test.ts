@@ -1,8 +1,8 @@
 // Every architecture and head in every ONNX format, run by onnxruntime-node, against our own forward pass in float32.
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Tensor as OnnxTensor } from 'onnxruntime-node'
+import { InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { type OnnxFormat, writeOnnx } from '../../src/export/onnx/write-onnx.ts'
 import { type HeadType, headsOf, type Model, models } from '../../src/models/index.ts'
@@ -164,6 +164,23 @@ describe('ONNX files', () => {
         await writeOnnx(oddModel('bert', 'masked-lm'), folder, { format })
         expect(first.equals(await readFile(join(folder, name)))).toBe(true)
       }
+    }))
+
+  it('declares weights in files beside the model, which onnxruntime reads', () =>
+    withFolder(async (folder) => {
+      const model = oddModel('bert', 'masked-lm')
+      await writeFile(join(folder, 'config.json'), '{"model_type":"bert"}')
+      const names = await writeOnnx(model, folder, { maxInlineBytes: 20_000 })
+      expect(names.slice(0, 3)).toEqual(['onnx/model.onnx', 'onnx/model.onnx_data', 'onnx/model.onnx_data_1'])
+      const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'))
+      expect(config['transformers.js_config'].use_external_data_format).toEqual({ 'model.onnx': names.length - 1 })
+      const session = await InferenceSession.create(join(folder, names[0]))
+      const { ids, mask } = batch(0)
+      const given = { input_ids: ids, attention_mask: mask, token_type_ids: ids.map((row) => row.map(() => 0)) }
+      const feeds = Object.entries(given).map(([name, rows]) => [name, int64(rows.flat(), [3, 7])])
+      const { logits } = await session.run(Object.fromEntries(feeds))
+      const wanted = expected(model, ids, mask).logits
+      expect(difference(seen(logits.data as Float32Array, mask), seen(wanted, mask))).toBeLessThan(1e-4)
     }))
 
   it('names a tensor with NaN, and one too large for float16', () =>

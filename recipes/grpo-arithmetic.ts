@@ -1,5 +1,5 @@
 // Reinforcement learning with a verifiable reward (GRPO): a small model of our own that adds, at first wrong most of the time. STAGE pretrain
-// teaches it equations of which most are wrong; STAGE grpo rewards right answers until it is right. The recipe makes tokenizer and data:
+// teaches it equations of which most are wrong; STAGE grpo rewards right answers. The recipe makes tokenizer and data:
 //   STAGE=pretrain tunesmith pretrain --recipe recipes/grpo-arithmetic.ts
 //   tunesmith align --recipe recipes/grpo-arithmetic.ts
 // @source Shao et al. 2024, arXiv:2402.03300
@@ -13,10 +13,14 @@ const count = Number(process.env.EQUATIONS ?? 50_000)
 let state = 12345
 const random = (below: number): number => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-  return state % below
+  // The low bits repeat soon.
+  return Math.floor((state / 2 ** 32) * below)
 }
 
-const problems = Array.from({ length: count }, () => [random(50), random(50)] as const)
+// A tenth of all sums of two numbers below 50 is held out of both stages.
+const sums = Array.from({ length: 2500 }, (_, i) => [Math.floor(i / 50), i % 50] as const)
+const isHeldOut = ([a, b]: readonly [number, number]) => (Math.imul(50 * a + b + 1, 0x9e3779b1) >>> 0) % 10 === 0
+const practised = sums.filter((sum) => !isHeldOut(sum))
 const characters = [...'0123456789+=']
 const stage = process.env.STAGE ?? 'grpo'
 
@@ -42,15 +46,21 @@ if (stage === 'pretrain') {
   )
   await mkdir(folder, { recursive: true })
   await saveTokenizer(tokenizer, `${folder}/tokenizer`)
-  // A fifth of the sums is right; the others are near.
-  const equations = problems.map(
-    ([a, b]) => `${a}+${b}=${random(5) === 0 ? a + b : Math.max(0, a + b + random(9) - 4)}`,
-  )
+  // One sum in seven is right; the others are off by one to four.
+  const equations = Array.from({ length: count }, () => {
+    const [a, b] = practised[random(practised.length)]
+    const off = (1 + random(4)) * (random(2) === 0 ? 1 : -1)
+    return `${a}+${b}=${random(7) === 0 ? a + b : Math.abs(a + b + off)}`
+  })
   await encodeShards(equations, `${folder}/tokenizer`, `${folder}/shards`, { validation: 0.05, end: '' })
 }
 if (stage === 'grpo') {
-  const rows = problems.slice(0, 2000).map(([a, b]) => JSON.stringify({ prompt: `${a}+${b}=`, answer: `${a + b}` }))
-  await writeFile(`${folder}/problems.jsonl`, `${[...new Set(rows)].join('\n')}\n`)
+  const write = (name: string, chosen: typeof sums) => {
+    const rows = chosen.map(([a, b]) => JSON.stringify({ prompt: `${a}+${b}=`, answer: `${a + b}` }))
+    return writeFile(`${folder}/${name}.jsonl`, `${rows.join('\n')}\n`)
+  }
+  await write('problems', practised)
+  await write('held-out', sums.filter(isHeldOut))
 }
 
 const model = { numLayers: 4, numHeads: 4, hiddenSize: 128, maxPositions: 32 }
@@ -64,7 +74,7 @@ export default stage === 'pretrain'
       out: `${folder}/base`,
       maxLength: 32,
       batch: { sequences: 64 },
-      budget: { steps: 3000 },
+      budget: { steps: 2000 },
       learningRate: 1e-3,
       schedule: { type: 'cosine', warmupSteps: 100, floor: 0.1 },
       evaluate: { steps: 500 },
@@ -74,14 +84,15 @@ export default stage === 'pretrain'
       objective: 'grpo',
       base: `${folder}/base`,
       data: `${folder}/problems.jsonl`,
+      validation: `${folder}/held-out.jsonl`,
       rewards: ['numeric-match'],
-      rollout: { prompts: 32, answers: 8, maxNewTokens: 5 },
+      rollout: { prompts: 64, answers: 8, maxNewTokens: 5 },
       out: `${folder}/grpo`,
-      batch: { sequences: 256 },
-      budget: { steps: 400 },
-      learningRate: 5e-5,
+      batch: { sequences: 512 },
+      budget: { steps: 200 },
+      learningRate: 1e-4,
       schedule: { type: 'constant' },
-      answers: { validation: 200 },
+      answers: { validation: 250 },
       evaluate: { steps: 25 },
       checkpoint: { minutes: 10 },
     })

@@ -14,6 +14,8 @@ export const installPackages = async (root) => {
   const { code, output } = await runProgram(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     show: !isQuiet(),
+    // Tests run ONNX files on the CPU, whose binaries are in the package: without this it downloads those for CUDA.
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
   })
   if (code !== 0) throw new SetupFault(`\`npm ci\` failed: ${faultLine(output)}`)
 }

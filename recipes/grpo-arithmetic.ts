@@ -17,10 +17,10 @@ const random = (below: number): number => {
   return Math.floor((state / 2 ** 32) * below)
 }
 
-// A tenth of all sums of two numbers below 50 is held out of both stages.
+// A tenth of all sums of two numbers below 50 is in neither stage's training data.
 const sums = Array.from({ length: 2500 }, (_, i) => [Math.floor(i / 50), i % 50] as const)
-const isHeldOut = ([a, b]: readonly [number, number]) => (Math.imul(50 * a + b + 1, 0x9e3779b1) >>> 0) % 10 === 0
-const practised = sums.filter((sum) => !isHeldOut(sum))
+const isValidation = ([a, b]: readonly [number, number]) => (Math.imul(50 * a + b + 1, 0x9e3779b1) >>> 0) % 10 === 0
+const practised = sums.filter((sum) => !isValidation(sum))
 const characters = [...'0123456789+=']
 const stage = process.env.STAGE ?? 'grpo'
 
@@ -60,7 +60,7 @@ if (stage === 'grpo') {
     return writeFile(`${folder}/${name}.jsonl`, `${rows.join('\n')}\n`)
   }
   await write('problems', practised)
-  await write('held-out', sums.filter(isHeldOut))
+  await write('validation', sums.filter(isValidation))
 }
 
 const model = { numLayers: 4, numHeads: 4, hiddenSize: 128, maxPositions: 32 }
@@ -84,7 +84,7 @@ export default stage === 'pretrain'
       objective: 'grpo',
       base: `${folder}/base`,
       data: `${folder}/problems.jsonl`,
-      validation: `${folder}/held-out.jsonl`,
+      validation: `${folder}/validation.jsonl`,
       rewards: ['numeric-match'],
       rollout: { prompts: 64, answers: 8, maxNewTokens: 5 },
       out: `${folder}/grpo`,

@@ -15,7 +15,7 @@ export const installPackages = async (root) => {
     cwd: root,
     show: !isQuiet(),
     // Tests run ONNX files on the CPU, whose binaries are in the package: without this it downloads those for CUDA.
-    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
+    env: { ONNXRUNTIME_NODE_INSTALL: 'skip' },
   })
   if (code !== 0) throw new SetupFault(`\`npm ci\` failed: ${faultLine(output)}`)
 }

@@ -227,6 +227,12 @@ export const ggufTypes: ReadonlyMap<number, GgufType> = new Map([
   [39, quantised('MXFP4', 32, 17)],
 ])
 
+/** The type of a name, with its code. @throws Error for an unknown name, which is a mistake of ours */
+export const ggufType = (name: string): GgufType & { code: number } => {
+  for (const [code, type] of ggufTypes) if (type.name === name) return { code, ...type }
+  throw new Error(`no type ${name} in GGUF`)
+}
+
 /** Names of the types whose values can be read. */
 export const readableGgufTypes: readonly string[] = [...ggufTypes.values()]
   .filter(({ dtype, dequantize }) => dtype !== undefined || dequantize !== undefined)

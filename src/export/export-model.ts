@@ -122,7 +122,7 @@ const fill = async (
 ): Promise<Pick<ExportResult, 'files' | 'proof' | 'notes'>> => {
   const notes = [...source.notes]
   const note = (line: string) => void notes.push(line)
-  const context: WriteContext = { onProgress, note, signal, texts: texts ?? [] }
+  const context: WriteContext = { onProgress, note, signal }
   const proof: ProofRow[] = []
   for (const { name, target, variant } of chosen) {
     signal?.throwIfAborted()
@@ -131,7 +131,7 @@ const fill = async (
     await target.write(source, variant, own, context)
     if (!prove || target.prove === undefined) continue
     onProgress?.(`Comparing ${name} with the model`)
-    proof.push(...(await target.prove(source, variant, own, { texts: proofTexts(source, texts), note, signal })))
+    proof.push(...(await target.prove(source, variant, own, { texts: proofTexts(texts), note, signal })))
   }
   refuseFailures(proof)
   const files = await hashAll(folder)

@@ -19,10 +19,6 @@ export interface ExportSource {
   folder?: string
   /** dtype of the weights in the files, before they were merged in float32. */
   dtype: Dtype
-  /** Folder or Hub id of the base, for a fine-tuned model or an adapter. */
-  base?: string
-  /** What was done to the base: `adapter` for merged adapters, else undefined. */
-  relation?: 'adapter'
   /** Generation settings of the model's own files; empty without any. */
   generation: GenerationOptions
   /** Chat template as Jinja source. */
@@ -39,8 +35,6 @@ export interface WriteContext {
   onProgress?(line: string): void
   /** Something about the export that users must know. */
   note(line: string): void
-  /** Texts for calibration; empty without any. */
-  texts: readonly string[]
   signal?: AbortSignal
 }
 
@@ -58,7 +52,7 @@ export interface ProofRow {
   target: string
   /** Program that computed: `node-llama-cpp 3.22.1`, or `tunesmith` for our own reader. */
   consumer: string
-  /** What was compared: `logits`, `kl`, `greedy tokens`, `tokenizer` … */
+  /** What was compared: `logits`, `perplexity`, `token ids` … */
   check: string
   /** Measured value. */
   value: number | string

@@ -83,14 +83,13 @@ const mergeActive = (model: Model): string[] => {
   const names = bank.active
   if (names.length === 0) return []
   const methods = names.map((name) => bank.get(name).definition)
-  for (const { type } of methods.filter(({ inPlace }) => !inPlace))
-    for (const name of names) {
-      const { attachment, definition } = bank.get(name)
-      if (definition.type === type && (attachment.virtualTokens ?? 0) > 0)
-        throw new ConfigError(
-          `Expected an adapter that can be merged, got ${type}: its ${attachment.virtualTokens} virtual tokens are inputs, and no matrix of the base has their effect. Use it with Tunesmith or PEFT.`,
-        )
-    }
+  for (const name of names) {
+    const { attachment, definition } = bank.get(name)
+    if ((attachment.virtualTokens ?? 0) > 0)
+      throw new ConfigError(
+        `Expected an adapter that can be merged, got ${definition.type}: its ${attachment.virtualTokens} virtual tokens are inputs, and no matrix of the base has their effect. Use it with Tunesmith or PEFT.`,
+      )
+  }
   bank.activate(names, { merged: names })
   return [`Merged in float32: ${names.map((name, i) => `${name} (${methods[i].type})`).join(', ')}.`]
 }
@@ -103,14 +102,13 @@ const mergeActive = (model: Model): string[] => {
 export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Promise<ExportSource> => {
   const { model: given, revision } = input
   if (given === '') throw new ConfigError(`Expected a model to export, got ${show(given)}.`)
-  const loaded = await loadLanguageHead({ model: given, revision }, hooks)
+  const loaded = await loadWholeModel({ model: given, revision }, hooks)
   await addAdapters(loaded, input)
   const bank = adaptersOf(loaded.model)
   const active = bank.active.at(-1)
   const model = active === undefined ? loaded.model : bank.get(active).model
   const dtype = storedDtype(model)
   const folder = loaded.folder
-  const adapted = bank.active.length > 0
   const notes = mergeActive(model)
   expectFinite(model.parameters(), given)
   const task = folder === undefined ? undefined : await readTask(folder)
@@ -121,7 +119,6 @@ export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Pro
     tokenizer: loaded.tokenizer,
     folder,
     dtype,
-    ...(adapted ? { base: sourceOf(model)?.folder, relation: 'adapter' as const } : {}),
     generation: await generationDefaults({ folder, model }),
     chatTemplate: loaded.tokenizer.chatTemplate,
     ...(task === undefined ? {} : { task }),
@@ -129,8 +126,8 @@ export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Pro
   }
 }
 
-/** The model as its files say; with the language head for a bare body whose files hold its weights. */
-const loadLanguageHead = async (
+/** The model with the head of its files. @throws ConfigError where they hold none */
+const loadWholeModel = async (
   choice: { model: string; revision?: string },
   hooks: LoadHooks,
 ): Promise<InferenceModel> => {

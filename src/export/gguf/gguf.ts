@@ -2,9 +2,16 @@
 // files are read by, so both directions agree.
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type GgufName, ggufNames, hfState, loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
+import {
+  type GgufName,
+  ggufNames,
+  ggufType,
+  hfState,
+  loadModelWithReport,
+  loadTokenizer,
+} from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import type { Model } from '../../models/index.ts'
+import { CausalLmHead, type Model } from '../../models/index.ts'
 import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { compareModels } from '../proof/compare-models.ts'
@@ -52,10 +59,11 @@ const refuse = (source: ExportSource, what: string, instead: string): never => {
 
 /** @throws ConfigError for what llama.cpp does not compute */
 const check = (source: ExportSource): void => {
-  const { definition, headType, facts } = source.model
+  const { definition, head, headType, facts } = source.model
   if (!Object.hasOwn(architectures, definition.type))
     refuse(source, `one of ${Object.keys(architectures).join(', ')}`, definition.type)
-  if (!facts.causal || headType !== 'causal-lm') refuse(source, 'a causal language model', `the head ${headType}`)
+  if (!facts.causal || !(head instanceof CausalLmHead))
+    refuse(source, 'a causal language model', `the head ${headType}`)
   const { activation, slidingWindow = 0, useSlidingWindow = true, maxPositions } = settingsOf(source.model)
   if (activation !== 'silu') refuse(source, 'the activation silu', activation)
   if (slidingWindow > 0 && useSlidingWindow && slidingWindow < maxPositions)
@@ -115,28 +123,20 @@ const permute = (tensor: Tensor, heads: number): Tensor => {
     .view(shape)
 }
 
-const plainTypes: Readonly<Record<string, { code: number; bytes: number; dtype: 'float32' | 'float16' | 'bfloat16' }>> =
-  {
-    F32: { code: 0, bytes: 4, dtype: 'float32' },
-    F16: { code: 1, bytes: 2, dtype: 'float16' },
-    BF16: { code: 30, bytes: 2, dtype: 'bfloat16' },
-  }
-
 const entryOf = (name: string, tensor: Tensor, type: string, { permutedHeads }: GgufName): GgufEntry => {
   const { shape, size } = tensor
   const inOrder = () => (permutedHeads === undefined ? tensor : permute(tensor, permutedHeads)).contiguous()
-  const plain = Object.hasOwn(plainTypes, type) ? plainTypes[type] : undefined
-  if (plain !== undefined) {
-    const bytes = size * plain.bytes
+  const { code, blockSize, blockBytes, dtype } = ggufType(type)
+  const bytes = (size / blockSize) * blockBytes
+  if (dtype !== undefined) {
     const read = () => {
       const out = new Uint8Array(bytes)
-      noGrad(() => scope(() => inOrder().to(plain.dtype).copyInto(out)))
+      noGrad(() => scope(() => inOrder().to(dtype).copyInto(out)))
       return out
     }
-    return { name, shape, code: plain.code, bytes, read }
+    return { name, shape, code, bytes, read }
   }
-  const { code, blockSize, blockBytes, quantize } = quantizers[type]
-  const bytes = (size / blockSize) * blockBytes
+  const { quantize } = quantizers[type]
   const read = () => {
     const out = new Uint8Array(bytes)
     quantize(
@@ -194,8 +194,7 @@ const prove = async (
   const { limits } = mixes[variant]
   const comparison = { target: `gguf:${variant}`, consumer: 'tunesmith', limit: limits.logits, klLimit: limits.kl }
   const { model } = await loadModelWithReport(path, { head: 'causal-lm', dtype: 'float32' })
-  const rows = compareModels(source, model.eval(), texts, comparison)
-  for (const tensor of new Set(model.parameters().values())) tensor.free()
+  const rows = compareModels(source, model, texts, comparison)
   const tokenizer = await loadTokenizer(path)
   const inConsumer = await proveInLlamaCpp(source, path, texts, { target: comparison.target, limits })
   if (inConsumer === undefined) note(missingConsumer)

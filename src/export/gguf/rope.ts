@@ -43,6 +43,11 @@ const scalings: Record<string, (arch: string, scaling: Scaling) => [string, Gguf
   },
 }
 
+/** Rules whose divisors are a tensor of the file. */
+const divisors: Record<string, (scaling: Scaling, theta: number, headDim: number) => Float32Array> = {
+  llama3: (scaling, theta, headDim) => Float32Array.from(llama3Divisors(numbers.parse(scaling).factor, theta, headDim)),
+}
+
 /** Metadata of the rotary positions. @throws ConfigError for scaling that GGUF cannot express */
 export const ropeFields = (arch: string, { ropeTheta, ropeScaling }: RopeSettings): [string, GgufField][] => {
   const { kind } = ropeScaling
@@ -55,6 +60,5 @@ export const ropeFields = (arch: string, { ropeTheta, ropeScaling }: RopeSetting
 
 /** Divisors of the frequencies by Llama 3's rule; undefined for other scaling. */
 export const ropeFactors = ({ ropeTheta, ropeScaling }: RopeSettings, headDim: number): Float32Array | undefined => {
-  if (ropeScaling.kind !== 'llama3') return undefined
-  return Float32Array.from(llama3Divisors(numbers.parse(ropeScaling).factor, ropeTheta, headDim))
+  return divisors[ropeScaling.kind]?.(ropeScaling, ropeTheta, headDim)
 }

@@ -1,15 +1,15 @@
 // The target `merged`: a plain folder that transformers loads, without adapters. Matrices were merged in float32 and are cast
 // to the folder's dtype once, here.
-import { cp, rm, writeFile } from 'node:fs/promises'
+import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadModelWithReport, saveModel } from '../../checkpoint/index.ts'
+import { loadModelWithReport } from '../../checkpoint/index.ts'
 import { exists } from '../../core/index.ts'
 import { generationToHf } from '../../generation/index.ts'
-import type { Model } from '../../models/index.ts'
 import type { Dtype } from '../../tensor/index.ts'
 import { modelFiles } from '../../tracking/index.ts'
 import type { ExportSource, ExportTarget } from '../export-target.ts'
 import { compareModels, logitTolerance } from '../proof/compare-models.ts'
+import { saveInto } from '../save-into.ts'
 
 const dtypes: Record<string, Dtype> = { fp32: 'float32', fp16: 'float16', bf16: 'bfloat16' }
 
@@ -38,32 +38,18 @@ export const merged: ExportTarget = {
   folder: 'merged',
   write: async (source, variant, folder, { onProgress }) => {
     onProgress?.(`Writing the merged folder in ${dtypeFor(source, variant)}`)
-    // saveModel writes a whole folder: its files are moved from one beside the others.
-    const written = join(folder, '.model')
-    await saveModel(source.model, written, {
+    await saveInto(source.model, folder, {
       dtype: dtypeFor(source, variant),
       addFiles: async (target) => {
         await writeTokenizer(source, target)
         await writeGeneration(source, target)
       },
     })
-    await cp(written, folder, { recursive: true })
-    await rm(written, { recursive: true, force: true })
   },
   prove: async (source, variant, folder, { texts }) => {
     const target = variant === '' ? 'merged' : `merged:${variant}`
     const dtype = dtypeFor(source, variant)
     const { model } = await loadModelWithReport(folder, { head: source.model.headType, dtype: 'float32' })
-    const rows = compareModels(source, model.eval(), texts, {
-      target,
-      consumer: 'tunesmith',
-      limit: logitTolerance[dtype] ?? 0.1,
-    })
-    freeModel(model)
-    return rows
+    return compareModels(source, model, texts, { target, consumer: 'tunesmith', limit: logitTolerance[dtype] ?? 0.1 })
   },
-}
-
-const freeModel = (model: Model): void => {
-  for (const tensor of new Set(model.parameters().values())) tensor.free()
 }

@@ -3,6 +3,7 @@ import { ConfigError } from '../../core/index.ts'
 import {
   EmbeddingHead,
   type Head,
+  headEntry,
   LanguageHead,
   MaskedLmHead,
   type Model,
@@ -101,7 +102,9 @@ export const headGraph = (graph: ModelGraph, model: Model, values: HeadValues): 
   if (head instanceof EmbeddingHead) return embeddingOutputs(graph, values, head, model.facts.hiddenSize)
   if (head instanceof TokenClassifier) {
     const scores = linear(graph, hidden, head.classifier)
-    if (model.headType !== 'question-answering') return [logits(scores, batch, tokens, outputs(head.classifier))]
+    const { labels } = headEntry(model.definition, model.config, model.headType)
+    // Without labels the two scores of a token are those of an answer's start and end.
+    if (labels !== undefined) return [logits(scores, batch, tokens, outputs(head.classifier))]
     return ['start_logits', 'end_logits'].map((name, i) => ({
       name,
       value: graph.node('Gather', [scores, graph.int(i)], { axis: 2 }),

@@ -1,24 +1,20 @@
 // The target `onnx`: a folder that transformers.js and onnxruntime open, with several formats beside each other.
-import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { saveModel } from '../../checkpoint/index.ts'
 import { exists } from '../../core/index.ts'
 import type { ExportSource, ExportTarget } from '../export-target.ts'
+import { saveInto } from '../save-into.ts'
 import { modelGraphs } from './model-files.ts'
 import { proveOnnx } from './prove-onnx.ts'
 import { formatOf, graphFormatOf, writeOnnx } from './write-onnx.ts'
 
 /** Everything but weights: config.json, which a later format adds to, and the tokenizer. */
 const writeBeside = async (source: ExportSource, folder: string): Promise<void> => {
-  const written = join(folder, '.model')
-  await saveModel(source.model, written, {
+  await saveInto(source.model, folder, {
     addFiles: async (target) => {
       await source.tokenizer.save(target)
     },
+    keep: (name) => !name.includes('.safetensors'),
   })
-  for (const name of await readdir(written))
-    if (!name.includes('.safetensors')) await cp(join(written, name), join(folder, name), { recursive: true })
-  await rm(written, { recursive: true, force: true })
 }
 
 export const onnx: ExportTarget = {

@@ -1,5 +1,5 @@
 // Compares a model that was read back from an export with its source: logits, divergence of the predictions, perplexity,
-// greedy tokens, and the first layer that differs.
+// and the first layer that differs.
 import type { BodyInputs, Model } from '../../models/index.ts'
 import { LanguageHead } from '../../models/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
@@ -164,13 +164,14 @@ const firstDifferentLayer = (
     }),
   )
 
-/** Compares two models of our own on texts. */
+/** Compares a model that was read back with the source on texts, and frees it. */
 export const compareModels = (
   source: ExportSource,
   other: Model,
   texts: readonly string[],
   comparison: Comparison,
 ): ProofRow[] => {
+  other.eval()
   const differences = new LogitDifferences()
   const causal = source.model.facts.causal && source.model.head instanceof LanguageHead
   const encoded = texts.map((text) => idsOf(source, text)).filter((ids) => ids.length > 0)
@@ -178,7 +179,9 @@ export const compareModels = (
     const [ours, theirs] = [source.model, other].map((model) => logitsOf(model, ids))
     differences.add(ours.values, theirs.values, ours.width, causal ? ids.slice(1) : [])
   }
-  return differences.rows(comparison, () => firstDifferentLayer(source, other, encoded[0], comparison.limit))
+  const rows = differences.rows(comparison, () => firstDifferentLayer(source, other, encoded[0], comparison.limit))
+  for (const tensor of new Set(other.parameters().values())) tensor.free()
+  return rows
 }
 
 /**

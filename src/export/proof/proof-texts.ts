@@ -1,5 +1,4 @@
 // Texts that exports are compared on when the caller gives none: several scripts, numbers, code and white space.
-import type { ExportSource } from '../export-target.ts'
 
 const builtIn = [
   'The quick brown fox jumps over the lazy dog, and then it runs 12 miles home.',
@@ -11,7 +10,7 @@ const builtIn = [
 ]
 
 /** Texts of at most a few hundred characters, without empty ones. */
-export const proofTexts = (_source: ExportSource, given: readonly string[] | undefined): readonly string[] => {
+export const proofTexts = (given: readonly string[] | undefined): readonly string[] => {
   const texts = (given ?? []).map((text) => text.trim()).filter((text) => text !== '')
   return (texts.length > 0 ? texts.slice(0, 16) : builtIn).map((text) => text.slice(0, 600))
 }

@@ -149,37 +149,15 @@ const inFiles = (kind, ending, doc, schemas) => {
   }
 }
 
-/** The files of src/runs/recipe-types/ by name, before they are formatted. */
-export const recipeTypes = () => {
-  const { pretrain, finetune, align } = recipeParts()
-  const [config] = pretrain.parts
-  const [task, variant] = finetune.parts
-  const [alignment] = align.parts
-  // Objectives of one family are one member of the union: it is multiplied by the variants, and the compiler has limits.
-  const families = new Map()
-  for (const { type, data, config: own } of alignObjectives()) {
-    const key = data === 'prompts' ? own : data
-    families.set(key, [...(families.get(key) ?? []), type])
-  }
-  const familyNames = [...families.values()].map((types) => ({
-    types,
-    name: `${pascal(types[0])}Settings`,
-    schema: z.object(Object.assign({}, ...types.map((type) => alignment.schemas[type].shape).reverse())),
-  }))
-  const { model, objective } = pretrain.schema.shape
-  const modelShape = search(model, ({ def }) => def.shape)
+/** The files of architectures: one for each, and their union. */
+const modelFiles = ({ parts: [config], schema }) => {
+  const modelShape = search(schema.shape.model, ({ def }) => def.shape)
   const presets = Object.values(models).map(
     ({ type, presets }) => `${key(type)}: ${unionOf(Object.keys(presets).map(text))}`,
   )
-  const objectiveSchemas = Object.fromEntries(
-    Object.values(objectives).map(({ type, config: own }) => [type, own instanceof z.ZodObject ? own : z.object({})]),
-  )
   const modelParts = inFiles('model', 'Config', 'Settings of the architecture', config.schemas)
-  const taskParts = inFiles('task', 'Settings', 'Settings of the task', task.schemas)
-  const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
-  const files = {
+  return {
     ...modelParts.files,
-    ...taskParts.files,
     'models.ts': [
       `${modelParts.imports}
 /** Settings of \`model.config\`, by \`model.type\`. */
@@ -201,6 +179,14 @@ ${docOf(modelShape.config)}config?: ModelConfigs[Type]`),
 }[keyof ModelConfigs]
 `,
     ],
+  }
+}
+
+const objectiveFiles = () => {
+  const objectiveSchemas = Object.fromEntries(
+    Object.values(objectives).map(({ type, config: own }) => [type, own instanceof z.ZodObject ? own : z.object({})]),
+  )
+  return {
     'objectives.ts': [
       byChoice('ObjectiveSettings', 'Settings of `objective`, by its `type`.', objectiveSchemas),
       `/** An objective with its settings. */
@@ -212,6 +198,15 @@ export type ObjectiveInput = {
 }[keyof ObjectiveSettings]
 `,
     ],
+  }
+}
+
+/** The files of tasks and of variants, which recipes of fine-tuning choose. */
+const choiceFiles = (finetune) => {
+  const [task, variant] = finetune.parts
+  const taskParts = inFiles('task', 'Settings', 'Settings of the task', task.schemas)
+  return {
+    ...taskParts.files,
     'tasks.ts': [
       `${taskParts.imports}
 /** Settings of \`settings\`, by \`task\`. */
@@ -243,6 +238,13 @@ ${docOf(finetune.schema.shape.adapter)}adapter?: VariantSettings[Variant]`),
 }[keyof VariantSettings]
 `,
     ],
+  }
+}
+
+const pretrainFile = (pretrain) => {
+  const { model, objective } = pretrain.schema.shape
+  const modelShape = search(model, ({ def }) => def.shape)
+  return {
     'pretrain.ts': [
       `import type { NewModel } from './models.ts'
 import type { ObjectiveInput } from './objectives.ts'
@@ -272,21 +274,44 @@ ${indent(indent(indent(indent(indent(`${docOf(modelShape.config)}config?: { read
   )
 `,
     ],
-    'finetune.ts': [
-      `import type { TaskChoice } from './tasks.ts'
+  }
+}
+
+const finetuneFile = (finetune) => ({
+  'finetune.ts': [
+    `import type { TaskChoice } from './tasks.ts'
 import type { VariantChoice } from './variants.ts'
 `,
-      settings('FinetuneSettings', 'Settings of a fine-tuning run, whatever task and variant.', finetune.schema, [
-        'command',
-        'task',
-        'settings',
-        'variant',
-        'adapter',
-      ]),
-      `/** The recipe of a fine-tuning run. */
+    settings('FinetuneSettings', 'Settings of a fine-tuning run, whatever task and variant.', finetune.schema, [
+      'command',
+      'task',
+      'settings',
+      'variant',
+      'adapter',
+    ]),
+    `/** The recipe of a fine-tuning run. */
 export type FinetuneInput = FinetuneSettings & TaskChoice & (VariantChoice | { variant?: undefined; adapter?: undefined })
 `,
-    ],
+  ],
+})
+
+/** Objectives of one family are one member of the union: it is multiplied by the variants, and the compiler has limits. */
+const alignFamilies = (alignment) => {
+  const families = new Map()
+  for (const { type, data, config: own } of alignObjectives()) {
+    const key = data === 'prompts' ? own : data
+    families.set(key, [...(families.get(key) ?? []), type])
+  }
+  return [...families.values()].map((types) => ({
+    types,
+    name: `${pascal(types[0])}Settings`,
+    schema: z.object(Object.assign({}, ...types.map((type) => alignment.schemas[type].shape).reverse())),
+  }))
+}
+
+const alignFiles = (align) => {
+  const familyNames = alignFamilies(align.parts[0])
+  return {
     'align.ts': [
       `import type { EnvironmentChoice, RewardInput } from '../../alignment/index.ts'
 import type { AlignObjectiveChoice } from './align-objectives.ts'
@@ -338,11 +363,29 @@ ${docOf(align.schema.shape.settings)}settings?: ${name}`),
   .join('\n')}
 `,
     ],
-    'index.ts': [
-      `// The types of recipes, with the help of each key as its JSDoc.
+  }
+}
+
+const indexFile = () => ({
+  'index.ts': [
+    `// The types of recipes, with the help of each key as its JSDoc.
 ${['align', 'align-objectives', 'finetune', 'models', 'objectives', 'pretrain', 'tasks', 'variants'].map((name) => `export type * from './${name}.ts'`).join('\n')}
 `,
-    ],
+  ],
+})
+
+/** The files of src/runs/recipe-types/ by name, before they are formatted. */
+export const recipeTypes = () => {
+  const { pretrain, finetune, align } = recipeParts()
+  const header = '// Written by scripts/generate-recipe-types.mjs from the zod schemas; do not edit.\n'
+  const files = {
+    ...modelFiles(pretrain),
+    ...choiceFiles(finetune),
+    ...objectiveFiles(),
+    ...pretrainFile(pretrain),
+    ...finetuneFile(finetune),
+    ...alignFiles(align),
+    ...indexFile(),
   }
   return Object.fromEntries(Object.entries(files).map(([name, parts]) => [name, [header, ...parts].join('\n')]))
 }

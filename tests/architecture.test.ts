@@ -55,6 +55,18 @@ const cases: { rule: rules.Rule; good: Record<string, string>; bad: [Record<stri
     ],
   },
   {
+    rule: rules.functionsAreShort,
+    good: {
+      'src/core/a.ts': `const f = () => {\n${many(98)}}\nclass A {\n  m() {\n${many(98)}  }\n}\n`,
+      'src/core/a.test.ts': `it('', () => {\n${many(150)}})\n`,
+    },
+    bad: [
+      [{ 'src/core/a.ts': `const f = () => {\n${many(99)}}\n` }, 'src/core/a.ts:1: f has 101 lines'],
+      [{ 'scripts/a.mjs': `export function g() {\n${many(120)}}\n` }, 'g has 122 lines'],
+      [{ 'bench/a.ts': `class A {\n  #m() {\n${many(120)}  }\n}\n` }, '#m has 122 lines'],
+    ],
+  },
+  {
     rule: rules.filesAreNamed,
     good: { 'src/core/atomic-files.ts': '', 'src/core/atomic-files.test.ts': '', 'bench/peers/train_gpt2.py': '' },
     bad: [

@@ -1,6 +1,7 @@
 // The rules of the repository's form. Each takes a tree of files and gives the lines that break it, so that a small tree in
 // a test can show that it does break.
 import { dirname } from 'node:path/posix'
+import ts from 'typescript'
 import { importsOf, type Tree, withoutComments } from './files.ts'
 
 export type Rule = (tree: Tree) => string[]
@@ -88,6 +89,32 @@ export const filesAreShort: Rule = (tree) =>
     .map(([path, text]) => [path, text.replace(/\n$/, '').split('\n').length] as const)
     .filter(([, lines]) => lines > maxLines)
     .map(([path, lines]) => `${path}: ${lines} lines, more than ${maxLines}`)
+
+export const maxFunctionLines = 100
+
+/** Functions that can be read at a glance; parts of longer ones have names. */
+export const functionsAreShort: Rule = (tree) =>
+  [...tree]
+    .filter(([path]) => /^(src|scripts|bench|recipes|bin)\/.*\.(ts|mjs|js)$/.test(path))
+    .filter(([path, text]) => !isTest(path) && !isFixture(path) && text.split('\n').length > maxFunctionLines)
+    .flatMap(([path, text]) => longFunctions(path, text))
+
+function longFunctions(path: string, text: string): string[] {
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+  const findings: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      const first = source.getLineAndCharacterOfPosition(node.getStart()).line
+      const lines = source.getLineAndCharacterOfPosition(node.end).line - first + 1
+      const name = (node.name ?? (node.parent as { name?: ts.Node }).name)?.getText() ?? 'a function'
+      if (lines > maxFunctionLines)
+        findings.push(`${path}:${first + 1}: ${name} has ${lines} lines, more than ${maxFunctionLines}`)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return findings
+}
 
 /** Names that say nothing, and names in another style. */
 export const filesAreNamed: Rule = (tree) =>

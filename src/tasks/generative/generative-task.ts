@@ -2,6 +2,7 @@
 // its scores. A task defines its prompts and references.
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 import { expectPositions } from '../learning/max-length.ts'
 import { FaultCounter, type Place } from '../records/read-report.ts'
 import type { GenerativeTask, PrepareOptions, TaskDefinition, TaskExample, TaskRecord } from '../task.ts'
@@ -59,7 +60,7 @@ const answerLength = ({ maxNewTokens }: GenerationSettings, facts: PrepareOption
 const recordEncoder = <Config extends GenerationSettings, Record extends GenerativeRecord>(
   spec: GenerativeTaskSpec<Config, Record>,
   config: Config,
-  ...[tokenizer, { maxLength = 512, facts }]: [Parameters<typeof createChatEncoder>[0], PrepareOptions]
+  ...[tokenizer, { maxLength = 512, facts }]: [Tokenizer, PrepareOptions]
 ): RecordEncoder<Record> => {
   invariant(facts !== undefined, 'a generative task gets the facts of the body.')
   const { template, lossOn, tooLong } = config
@@ -113,6 +114,82 @@ const generationOf = (config: GenerationSettings, facts: PrepareOptions['facts']
   return { ...found, sample: true, temperature, topP, seed: samplingSeed }
 }
 
+/** A generative task with its tokenizer, settings and the facts of its body. */
+const prepareTask = <Config extends GenerationSettings, Record extends GenerativeRecord>(
+  spec: GenerativeTaskSpec<Config, Record>,
+  config: Config,
+  ...[tokenizer, options]: [Tokenizer, PrepareOptions]
+): GenerativeTask<Record, TaskExample, GeneratedPrediction> => {
+  const encoder = recordEncoder(spec, config, tokenizer, options)
+  const generation = generationOf(config, options.facts)
+  const faults = new FaultCounter(config.onFault)
+  // Not a fault of the data: `tooLong` is set to drop them.
+  const dropped = new FaultCounter('skip')
+  /** Runs `work`; a ConfigError becomes a fault of the record, with file and line. */
+  const withPlace = <Value>({ file, line }: TaskRecord, work: () => Value, otherwise: () => Value): Value => {
+    try {
+      return work()
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      faults.fault({ reason: 'refused-by-template', message: error.message }, { file, line })
+      return otherwise()
+    }
+  }
+  return {
+    criterion: encoder.criterion,
+    get skipped() {
+      return { ...faults.skipped, ...dropped.skipped }
+    },
+    notes: encoder.notes,
+    encode(record) {
+      const { references, file, line } = record
+      if (references.length === 0) return []
+      const examples = withPlace(
+        record,
+        () => encoder.encode(record, { file, line }),
+        () => undefined,
+      )
+      if (examples?.length === 0)
+        dropped.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
+      return examples ?? []
+    },
+    generation: {
+      template: encoder.template,
+      generation: {
+        ...generation,
+        eosTokenIds: encoder.eosTokenIds,
+        ...(encoder.startId === undefined ? {} : { decoderStartTokenId: encoder.startId }),
+      },
+      prompt: (record) =>
+        withPlace(
+          record,
+          () => encoder.prompt(record, record),
+          () => {
+            throw new DataError(
+              'Expected a question that the chat template accepts, got another.',
+              record.file,
+              record.line,
+            )
+          },
+        ),
+      losses: (model, batch) => encoder.criterion.losses(model, batch),
+      decode: ({ id }, generated, loss) =>
+        generatedPrediction(id, generated?.text.trim(), generated?.endedByItself, loss),
+    },
+  }
+}
+
+const warningsOf = (predictions: readonly GeneratedPrediction[]): string[] => {
+  const answered = predictions.filter(({ answer }) => answer !== undefined)
+  if (answered.length < 2) return []
+  // An adapter leaves the embeddings as they are, so a token that the base never saw stays as it was initialised.
+  const remedy =
+    'If its end token is new to the base and the variant freezes the embeddings, as lora does, the model cannot learn it: choose a `template` with a token that the base knows, or the variant full.'
+  if (answered.every(({ answer }) => answer === '')) return [`Every generated answer is empty. ${remedy}`]
+  const cut = answered.filter(({ ended }) => ended === false).length
+  return cut < answered.length ? [] : [`No generated answer ends by itself: each is cut at \`maxNewTokens\`. ${remedy}`]
+}
+
 /** The parts of a definition that all generative tasks share. */
 export const generativeTaskParts = <Config extends GenerationSettings, Record extends GenerativeRecord>(
   spec: GenerativeTaskSpec<Config, Record>,
@@ -122,65 +199,7 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,
   metricNames: ({ metrics }) => answerScoreNames(metrics),
-  prepare(tokenizer, config, options): GenerativeTask<Record, TaskExample, GeneratedPrediction> {
-    const encoder = recordEncoder(spec, config, tokenizer, options)
-    const generation = generationOf(config, options.facts)
-    const faults = new FaultCounter(config.onFault)
-    // Not a fault of the data: `tooLong` is set to drop them.
-    const dropped = new FaultCounter('skip')
-    /** Runs `work`; a ConfigError becomes a fault of the record, with file and line. */
-    const withPlace = <Value>({ file, line }: TaskRecord, work: () => Value, otherwise: () => Value): Value => {
-      try {
-        return work()
-      } catch (error) {
-        if (!(error instanceof ConfigError)) throw error
-        faults.fault({ reason: 'refused-by-template', message: error.message }, { file, line })
-        return otherwise()
-      }
-    }
-    return {
-      criterion: encoder.criterion,
-      get skipped() {
-        return { ...faults.skipped, ...dropped.skipped }
-      },
-      notes: encoder.notes,
-      encode(record) {
-        const { references, file, line } = record
-        if (references.length === 0) return []
-        const examples = withPlace(
-          record,
-          () => encoder.encode(record, { file, line }),
-          () => undefined,
-        )
-        if (examples?.length === 0)
-          dropped.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
-        return examples ?? []
-      },
-      generation: {
-        template: encoder.template,
-        generation: {
-          ...generation,
-          eosTokenIds: encoder.eosTokenIds,
-          ...(encoder.startId === undefined ? {} : { decoderStartTokenId: encoder.startId }),
-        },
-        prompt: (record) =>
-          withPlace(
-            record,
-            () => encoder.prompt(record, record),
-            () => {
-              throw new DataError(
-                'Expected a question that the chat template accepts, got another.',
-                record.file,
-                record.line,
-              )
-            },
-          ),
-        losses: (model, batch) => encoder.criterion.losses(model, batch),
-        decode: ({ id }, generated, loss) =>
-          generatedPrediction(id, generated?.text.trim(), generated?.endedByItself, loss),
-      },
-    }
-  },
+  prepare: (tokenizer, config, options) => prepareTask(spec, config, tokenizer, options),
   parsePrediction(fields, { id }) {
     const { answer, prediction, text, ended, nats, tokens } = fields
     const given = answer ?? prediction ?? text
@@ -193,18 +212,7 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
       ...(typeof nats === 'number' && typeof tokens === 'number' ? { nats, tokens } : {}),
     }
   },
-  warnings(_records, predictions) {
-    const answered = predictions.filter(({ answer }) => answer !== undefined)
-    if (answered.length < 2) return []
-    // An adapter leaves the embeddings as they are, so a token that the base never saw stays as it was initialised.
-    const remedy =
-      'If its end token is new to the base and the variant freezes the embeddings, as lora does, the model cannot learn it: choose a `template` with a token that the base knows, or the variant full.'
-    if (answered.every(({ answer }) => answer === '')) return [`Every generated answer is empty. ${remedy}`]
-    const cut = answered.filter(({ ended }) => ended === false).length
-    return cut < answered.length
-      ? []
-      : [`No generated answer ends by itself: each is cut at \`maxNewTokens\`. ${remedy}`]
-  },
+  warnings: (_records, predictions) => warningsOf(predictions),
   score(records, predictions, { metrics, stemming }) {
     for (const { references, file, line } of records)
       if (references.length === 0) throw new DataError('Expected a record with an answer, got one without.', file, line)

@@ -153,8 +153,25 @@ const withEvaluations = (recipe: AlignRecipe, updates: number): AlignRecipe =>
     ? recipe
     : { ...recipe, evaluate: { steps: evaluateEvery * updates } }
 
-/** Builds a run that learns from rewards. */
-export const buildReinforcement = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
+/** Opens what scores answers: the rewards of training, and a judge that is not trained on. */
+const openScores = async (
+  recipe: AlignRecipe,
+  tokenizer: Tokenizer,
+  { base, applied, notes }: { base: string; applied: AppliedAdapter; notes: string[] },
+) => {
+  const open = (key: 'rewards' | 'judge', inputs: readonly unknown[]) =>
+    openRunRewards(key, inputs, recipe, tokenizer, applied, base, (line) => void notes.push(line))
+  const rewards = await open('rewards', recipe.rewards)
+  const judges = recipe.judge === undefined ? [] : await open('judge', [recipe.judge])
+  return {
+    rewards,
+    judge: await rewardJudge(rewards),
+    independent: judges.length === 0 ? undefined : await rewardJudge(judges),
+  }
+}
+
+/** Opens the parts of a run, in the order in which their faults are reported. */
+const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   const objective = rolloutObjectiveOf(recipe)
   const settings = objectiveConfig(objective, recipe.settings)
   const rollout = resolvedRollout(recipe)
@@ -174,59 +191,84 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
   const critic = objective.usesCritic
     ? openCritic(recipe, applied, settings.critic as 'head' | 'adapter' | undefined)
     : undefined
-  const say = (line: string) => void notes.push(line)
-  const rewards = await openRunRewards('rewards', recipe.rewards, recipe, tokenizer, applied, base, say)
-  const judges =
-    recipe.judge === undefined
-      ? []
-      : await openRunRewards('judge', [recipe.judge], recipe, tokenizer, applied, base, say)
-  const [judge, independent] = [await rewardJudge(rewards), await rewardJudge(judges)]
-  const updates = updatesOf(recipe, rollout)
+  const scores = await openScores(recipe, tokenizer, { base, applied, notes })
+  const sampler = samplerOf(recipe, rollout, tokenizer, prompts, environment)
+  const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
+    tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
+  return {
+    ...{ objective, settings, rollout, base, tokenizer, environment, records, applied, prompts },
+    ...{ how, reference, critic, scores, sampler, decode },
+    sample: sampler(applied.model),
+    updates: updatesOf(recipe, rollout),
+    notes: [
+      ...restored,
+      ...notes,
+      ...records.notes,
+      ...prompts.notes,
+      ...describeParts(environment, reference, critic),
+    ],
+  }
+}
+
+type RunParts = Awaited<ReturnType<typeof openParts>>
+type Critic = ReturnType<typeof openCritic>
+type Reference = Awaited<ReturnType<typeof openReference>>
+
+const describeParts = (
+  environment: Environment | undefined,
+  reference: Reference | undefined,
+  critic: Critic | undefined,
+): string[] => [
+  ...(environment === undefined ? [] : [`Answers are written in turns with the environment ${environment.name}.`]),
+  ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
+  ...(critic === undefined ? [] : [describeCritic(critic.adapter)]),
+]
+
+/** The objective's method for rollouts, and the policy with its criterion as what is trained. */
+const trainedParts = (recipe: AlignRecipe, parts: RunParts) => {
+  const { objective, settings, applied, reference, critic, scores, rollout, updates, prompts } = parts
   const { criterion, method } = objective.create(settings, {
     policy: applied.model,
     reference,
     critic,
-    rewardWeights: rewards.map(({ weight }) => weight),
+    rewardWeights: scores.rewards.map(({ weight }) => weight),
     rollout,
     updates,
     maxTokens: longestAnswer(recipe, rollout, prompts.contextTokens),
     fullPrecision: recipe.precision === 'float32' && recipe.frozenWeights === 'float32' && recipe.device === 'cpu',
   })
-  const parameters = new Map<string, Tensor>([...applied.trainable, ...(critic?.trainable ?? [])])
   const trainable: TrainableModel = {
     model: applied.model,
     objective: recipe.dropout ? criterion : withoutDropout(criterion),
-    parameters,
+    parameters: new Map<string, Tensor>([...applied.trainable, ...(critic?.trainable ?? [])]),
   }
-  const sampler = samplerOf(recipe, rollout, tokenizer, prompts, environment)
-  const sample = sampler(applied.model)
-  const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
-    tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
+  return { method, trainable }
+}
+
+/** The weights that are saved: of the adapter, with those of a critic. Undefined for the whole model. */
+const savedWeights = ({ tokenizer }: AlignRecipe, { applied, critic }: RunParts) => {
+  if (critic !== undefined) return weightsWithCritic(applied, critic, tokenizer)
+  return applied.inPlace ? undefined : adapterWeights(applied)
+}
+
+/** Builds a run that learns from rewards. */
+export const buildReinforcement = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
+  const parts = await openParts(recipe, context)
+  const { objective, settings, rollout, base, tokenizer, records, applied, prompts, scores, sampler } = parts
+  const { how, reference, sample, decode } = parts
+  const { method, trainable } = trainedParts(recipe, parts)
+  const { rewards, judge, independent } = scores
   const alarms = new Alarms(recipe.alarms)
-  const stream = new RolloutSource({
-    prompts: prompts.train,
-    settings: rollout,
-    seed: recipe.seed,
-    sample,
-    judge,
-    method,
-    alarms,
-    decode,
-    files: { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts },
-  })
+  const files = { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts }
+  const source = { prompts: prompts.train, settings: rollout, seed: recipe.seed, sample, judge, method, alarms }
+  const stream = new RolloutSource({ ...source, decode, files })
   const evaluation: AnswerEvaluation = {
-    prompts: prompts.validation,
-    seed: recipe.seed,
-    sample,
-    rewards: judge,
-    ...(judges.length === 0 ? {} : { judge: independent }),
-    reference,
-    how,
-    decode,
+    ...{ prompts: prompts.validation, seed: recipe.seed, sample, rewards: judge, reference, how, decode },
+    ...(independent === undefined ? {} : { judge: independent }),
   }
   const switchBack = switchExact(rollout)
   const learningRate = recipe.learningRate ?? objective.learningRate * (applied.inPlace ? 1 : 10)
-  const completed = { ...withEvaluations(recipe, updates), settings, rollout }
+  const completed = { ...withEvaluations(recipe, parts.updates), settings, rollout }
   return {
     recipe: completed,
     tokenizer,
@@ -237,36 +279,19 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     ...setOptimization({ ...completed, learningRate }, trainable, stream, {
       learningRateScale: (path) => applied.learningRateScale(path),
     }),
-    weights:
-      critic === undefined
-        ? applied.inPlace
-          ? undefined
-          : adapterWeights(applied)
-        : weightsWithCritic(applied, critic, recipe.tokenizer),
+    weights: savedWeights(recipe, parts),
     enoughSteps: 10,
     hashes: await hashesOf(records.files, base),
-    notes: [
-      ...restored,
-      ...notes,
-      ...records.notes,
-      ...prompts.notes,
-      ...(environment === undefined ? [] : [`Answers are written in turns with the environment ${environment.name}.`]),
-      ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
-      ...(critic === undefined ? [] : [describeCritic(critic.adapter)]),
-    ],
-    check: () =>
-      checkFirstAnswers({
-        model: applied.model,
-        prompts: prompts.train,
-        sample,
-        rewards,
-        reference,
-        how,
-        decode,
+    notes: parts.notes,
+    check: () => {
+      const { model } = applied
+      return checkFirstAnswers({
+        ...{ model, prompts: prompts.train, sample, rewards, reference, how, decode },
         seed: recipe.seed,
-      }),
+      })
+    },
     metrics: {
-      known: ['reward', ...(judges.length === 0 ? [] : ['judge'])],
+      known: ['reward', ...(independent === undefined ? [] : ['judge'])],
       measure: async () => Object.keys(await evaluate(evaluation, alarms, undefined, 2)),
     },
     evaluate: () => evaluate(evaluation, alarms, stream),
@@ -275,7 +300,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     close() {
       switchBack()
       void judge.close()
-      void independent.close()
+      void independent?.close()
     },
   }
 }

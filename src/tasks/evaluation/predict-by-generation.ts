@@ -1,13 +1,13 @@
-// Predictions of generative tasks: prompts of similar length are generated in one batch with a KV cache, and the reference answers
-// are scored by their cross entropy. Independent of single tasks, templates and architectures.
+// Predictions of generative tasks: the scheduler of text generation writes the answers, and the reference answers are
+// scored by their cross entropy. Independent of single tasks, templates and architectures.
 import { setImmediate } from 'node:timers/promises'
 import { OutOfMemoryError } from '../../core/index.ts'
-import { type GenerationOptions, generate } from '../../generation/index.ts'
+import { generateMany } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { batchesByTokens, byLength, exampleBatches } from '../learning/batches.ts'
+import { byLength, exampleBatches } from '../learning/batches.ts'
 import type {
   AnswerLoss,
   GeneratedAnswer,
@@ -67,11 +67,24 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   return { losses, truncated, tokens, examples: items.length }
 }
 
-/** A seed for each record, so that its answer does not depend on the batch that it is in. */
-const seedsOf = (generation: GenerationOptions, part: readonly number[]): GenerationOptions =>
-  typeof generation.seed === 'number'
-    ? { ...generation, seed: part.map((i) => (generation.seed as number) + i) }
-    : generation
+/** Prompts that are generated together. */
+interface Part {
+  /** Indices of the prompts, from long to short. */
+  prompts: number[]
+  /** Maximum tokens of a prompt with its answer. */
+  longest: number
+}
+
+/** Parts of prompts whose lengths differ by at most a factor of two, since every row has the space of the longest. */
+const partsOf = ({ order, lengths }: ReturnType<typeof byLength>): Part[] => {
+  const parts: Part[] = []
+  for (let k = order.length - 1; k >= 0; k--) {
+    const part = parts.at(-1)
+    if (part === undefined || 2 * lengths[k] < part.longest) parts.push({ prompts: [order[k]], longest: lengths[k] })
+    else part.prompts.push(order[k])
+  }
+  return parts
+}
 
 const answersOf = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
@@ -82,20 +95,27 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
   progress: OnSteps,
 ) => {
   const prompts = records.map((record) => plan.prompt(record))
-  const maxNewTokens = plan.generation.maxNewTokens ?? 0
-  const { order, lengths } = byLength(prompts, ({ ids }) => ids.length + maxNewTokens)
+  const { maxNewTokens = 0, numBeams = 1, seed } = plan.generation
+  const parts = partsOf(byLength(prompts, ({ ids }) => ids.length + maxNewTokens))
   const generated: GeneratedAnswer[] = []
-  // Each beam needs a row of the cache.
-  const maxTokens = batchTokens / (plan.generation.numBeams ?? 1)
-  for (const [from, to] of batchesByTokens(lengths, maxTokens, true)) {
+  for (const { prompts: part, longest } of parts) {
     signal?.throwIfAborted()
-    const part = order.slice(from, to)
-    const results = await generate(
+    let done = 0
+    const results = await generateMany(
       model,
       tokenizer,
       part.map((i) => prompts[i].ids),
-      seedsOf(plan.generation, part),
-      { signal },
+      // A seed for each record, so that its answer does not depend on those beside it.
+      typeof seed === 'number' ? { ...plan.generation, seed: part.map((i) => seed + i) } : plan.generation,
+      {
+        // Each beam needs a row of the cache.
+        batchSize: Math.max(1, Math.floor(batchTokens / numBeams / longest)),
+        signal,
+        onBatch(_, { prompts: finished }) {
+          progress(finished - done)
+          done = finished
+        },
+      },
     )
     // An aborted generation gives partial texts, which are no answers.
     signal?.throwIfAborted()
@@ -105,7 +125,6 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
         endedByItself: finishReason === 'eos' || finishReason === 'stop',
         newTokens,
       }
-    progress(part.length)
   }
   return { generated, truncated: prompts.map(({ truncatedTokens }) => truncatedTokens) }
 }

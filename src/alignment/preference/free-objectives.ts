@@ -54,18 +54,20 @@ const shaped = (side: PairSide, alpha: number): Tensor => {
   return mean.mul(-alpha).clamp({ max: 80 }).exp().neg().add(1).div(alpha)
 }
 
+// alpha, beta, gamma and the learning rate are those of Mistral-Instruct in Table 3 of the paper, as TRL's index of papers lists them: 0.25,
+// 2.5, 0.1 and 7e-7. TRL's gamma is the margin itself, so that gamma / beta is 0.04.
 export const alphaPo = definePairs({
   type: 'alphapo',
   source: 'arXiv:2501.03884',
   summary: 'SimPO with a reward that is a power of the probability per token',
   config: z.strictObject({
     beta: scaleField(2.5),
-    gammaRatio: targetField(0.55),
+    gammaRatio: targetField(0.04),
     alpha: z.number().min(-2).max(2).default(0.25).describe('shape of the reward (0: the log-probability, as SimPO)'),
     ...freeFields(0),
   }),
   reference: false,
-  learningRate: 1e-6,
+  learningRate: 7e-7,
   create: ({ beta, gammaRatio, alpha, ...shared }) => ({
     options: freeOptions(shared),
     reward: (side) => shaped(side, alpha).mul(beta),

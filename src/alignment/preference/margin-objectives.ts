@@ -43,6 +43,7 @@ export const logistic = (logits: Tensor, smoothing = 0): Tensor => {
 
 const smoothed = smoothingField(0, 'share of pairs whose labels are taken to be wrong (conservative DPO)')
 
+// The learning rate is TRL's. Adapters take ten times as much (`adapterLearningRate`): 1e-5, as TRL's guide to DPO with PEFT has it.
 export const dpo = definePairs({
   type: 'dpo',
   source: 'arXiv:2305.18290',

@@ -125,7 +125,7 @@ export const sppo = definePairs({
   type: 'sppo',
   source: 'arXiv:2405.00675',
   summary: 'self-play preference optimisation with hard labels: log-ratios of plus and minus 1 / (2 beta)',
-  // The paper's eta of 1000 is 1 / beta.
+  // Section 5 of the paper: eta = 1000, which is 1 / beta, and a learning rate of 5e-7; the authors' scripts/dpo.sh has the same.
   config: fields.extend({ beta: betaField(1e-3) }),
   reference: true,
   learningRate: 5e-7,

@@ -20,6 +20,7 @@ import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
 import { type AlignmentData, dataOf } from './data.ts'
 import { withoutDropout } from './dropout.ts'
 import { exportAligned } from './export-aligned.ts'
+import { learningRateOf } from './learning-rate.ts'
 import { type AlignObjective, findObjective, objectiveConfig } from './objectives.ts'
 import type { AlignRecipe } from './recipe.ts'
 import { checkReference, openReference } from './reference-model.ts'
@@ -121,10 +122,6 @@ const encodeRecords = (
   kept.notes.push(...encoder.notes, ...describeSkipped(encoder.skipped))
   return kept
 }
-
-/** Default learning rate: adapters take about ten times as much as whole models. */
-const learningRateOf = ({ learningRate }: AlignRecipe, objective: AlignObjective, inPlace: boolean): number =>
-  learningRate ?? objective.learningRate * (inPlace ? 1 : 10)
 
 /** Builds a run that learns preferences. */
 export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {

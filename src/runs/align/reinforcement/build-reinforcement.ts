@@ -38,6 +38,7 @@ import { setOptimization } from '../../engine/optimization.ts'
 import type { BuildContext, BuiltRun } from '../../engine/run-kind.ts'
 import { columnsOf } from '../columns.ts'
 import { withoutDropout } from '../dropout.ts'
+import { learningRateOf } from '../learning-rate.ts'
 import { objectiveConfig } from '../objectives.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { openReference } from '../reference-model.ts'
@@ -267,7 +268,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     ...(independent === undefined ? {} : { judge: independent }),
   }
   const switchBack = switchExact(rollout)
-  const learningRate = recipe.learningRate ?? objective.learningRate * (applied.inPlace ? 1 : 10)
+  const learningRate = learningRateOf(recipe, objective, applied.inPlace)
   const completed = { ...withEvaluations(recipe, parts.updates), settings, rollout }
   return {
     recipe: completed,

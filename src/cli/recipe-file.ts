@@ -23,23 +23,12 @@ export const readRecipeFile = async (path: string): Promise<Record<string, unkno
     )
   }
   const { use, ...own } = value as Record<string, unknown>
-  const fields = hasFunctions(own) ? { ...own, recipeFile: file } : own
+  // Loaded only here: a program that only shows its help starts without the engine.
+  const { hasRecipeFunctions } = await import('../runs/index.ts')
+  const fields = hasRecipeFunctions(own) ? { ...own, recipeFile: file } : own
   // Modules are found from the recipe's folder, wherever the program was started.
   return use === undefined ? fields : { ...fields, use: located(use, dirname(file)) }
 }
-
-/** Keys whose values may be functions; a resumed run finds those in the file again. */
-const functionKeys = ['rewards', 'judge', 'environment']
-
-const hasFunctions = (fields: Record<string, unknown>): boolean =>
-  functionKeys.some((key) =>
-    [fields[key]].flat().some((value) => {
-      if (typeof value === 'function') return true
-      return (
-        typeof value === 'object' && value !== null && Object.values(value).some((one) => typeof one === 'function')
-      )
-    }),
-  )
 
 /** The modules of a recipe by their files. What is no text is left to the schema. */
 const located = (use: unknown, folder: string): unknown[] =>

@@ -11,6 +11,7 @@ export {
   rolloutQuerySchema,
   writeRollouts,
 } from './align/reinforcement/browse-rollouts.ts'
+export { hasRecipeFunctions } from './align/reinforcement/recipe-functions.ts'
 export {
   type ComparedReference,
   type ComparedRun,

@@ -74,6 +74,12 @@ describe('align with an environment', () => {
     const fault = (more: object) => align(recipe('wrong', more))
     await expect(fault({ environment: 'calculater' })).rejects.toThrow(/calculator/)
     await expect(fault({ environment: undefined, rewards: ['finished'] })).rejects.toThrow(/`episode` needs/)
+    const alone = { environment: undefined, episode: undefined }
+    for (const reward of ['environment', 'environment:weight=2', { type: 'environment', weight: 2 }])
+      await expect(fault({ ...alone, rewards: [reward] })).rejects.toThrow(/reward `environment` needs `environment`/)
+    await expect(fault({ ...alone, rewards: ['finished'], judge: 'environment:name=all' })).rejects.toThrow(
+      /needs `environment`/,
+    )
     await expect(fault({ objective: 'online-dpo' })).rejects.toThrow(/no `environment`/)
     await expect(fault({ objective: 'dpo' })).rejects.toThrow(/`environment`/)
   })

@@ -7,5 +7,6 @@ export const environmentReward = defineReward({
   source: 'the environment',
   summary: 'The sum of the rewards that the environment gave in the turns of an episode.',
   config: z.strictObject({}),
+  needsEnvironment: true,
   open: () => ({ score: scoreEach(({ episode }) => episode?.reward ?? null) }),
 })

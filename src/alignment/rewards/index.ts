@@ -152,6 +152,10 @@ export const parseReward = (input: RewardSettings | string, where = 'reward'): R
   return parseConfig(rewardSchema, settings, where)
 }
 
+/** Whether a named reward reads the turns of an environment. @throws ConfigError for an unknown name */
+export const needsEnvironment = ({ type }: Pick<RewardConfig, 'type'>): boolean =>
+  findDefinition(type, 'reward').needsEnvironment ?? false
+
 const openNamed = async (config: RewardConfig, context: RewardContext): Promise<RewardFunction> => {
   const definition = findDefinition(config.type, 'reward')
   const { type, name, weight, timeoutSeconds, attempts, onFailure, samplesPerCall, cache, ...settings } = config

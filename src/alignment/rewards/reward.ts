@@ -150,6 +150,8 @@ export interface RewardDefinition<Schema extends z.ZodObject = z.ZodObject, Type
   readonly limits?: RewardLimits
   /** Whether rewards are cached by content unless the settings say otherwise: for those that take longer than the cache. */
   readonly cached?: boolean
+  /** Whether it reads the turns of an environment, so that it has no meaning for answers of one turn. */
+  readonly needsEnvironment?: boolean
   /** @throws ConfigError, CheckpointError for what cannot be opened */
   open(config: z.output<Schema>, context: RewardContext): RewardScorer | Promise<RewardScorer>
 }

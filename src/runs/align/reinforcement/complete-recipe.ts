@@ -2,8 +2,11 @@
 import {
   createEnvironment,
   type EnvironmentChoice,
+  needsEnvironment,
   parseReward,
   type ResolvedRollout,
+  type RewardConfig,
+  type RewardSettings,
 } from '../../../alignment/index.ts'
 import { ConfigError } from '../../../core/index.ts'
 import { fillDefaults } from '../../engine/base-settings.ts'
@@ -26,9 +29,15 @@ export const resolvedRollout = (recipe: AlignRecipe): ResolvedRollout =>
     ...Object.fromEntries(Object.entries(recipe.rollout).filter(([, value]) => value !== undefined)),
   }) as ResolvedRollout
 
-const isNamed = (input: unknown): input is string | { type: string } =>
+const isNamed = (input: unknown): input is RewardSettings | string =>
   typeof input === 'string' ||
   (typeof input === 'object' && input !== null && 'type' in input && (input as { type: unknown }).type !== 'function')
+
+/** The rewards and the judge that are named, checked. @throws ConfigError for an unknown name, or wrong settings */
+const namedRewards = ({ rewards, judge }: AlignRecipe): RewardConfig[] => [
+  ...rewards.flatMap((input, i) => (isNamed(input) ? [parseReward(input, `rewards[${i}]`)] : [])),
+  ...(isNamed(judge) ? [parseReward(judge, 'judge')] : []),
+]
 
 /** Answers of several turns: an environment that gives rewards needs no other. @throws ConfigError for settings without an effect */
 const completeEnvironment = (recipe: AlignRecipe): void => {
@@ -36,13 +45,9 @@ const completeEnvironment = (recipe: AlignRecipe): void => {
   if (environment === undefined) {
     if (limitsEpisodes(recipe))
       throw new ConfigError('`episode` needs `environment`: answers of one turn have no other limit than `rollout`.')
-    if (
-      [...rewards, recipe.judge].some(
-        (input) =>
-          input === 'environment' || (isNamed(input) && typeof input !== 'string' && input.type === 'environment'),
-      )
-    )
-      throw new ConfigError('The reward `environment` needs `environment`: set it, or choose another reward.')
+    const needing = namedRewards(recipe).find(needsEnvironment)
+    if (needing !== undefined)
+      throw new ConfigError(`The reward \`${needing.type}\` needs \`environment\`: set it, or choose another reward.`)
     return
   }
   if (isNamed(environment)) createEnvironment(environment as EnvironmentChoice)
@@ -61,8 +66,7 @@ export const completeReinforcement = (recipe: AlignRecipe): void => {
     throw new ConfigError(
       `The objective ${objective} needs rewards: set \`rewards\` (\`--reward\`), such as numeric-match or length:cost=0.001.`,
     )
-  for (const [i, input] of rewards.entries()) if (isNamed(input)) parseReward(input as string, `rewards[${i}]`)
-  if (isNamed(judge)) parseReward(judge as string, 'judge')
+  namedRewards(recipe)
   if (recipe.reference.cache)
     throw new ConfigError(
       `Expected no \`reference.cache\` with the objective ${objective}, whose answers are new in every step. Remove it.`,

@@ -42,9 +42,17 @@ const lookUp = (out: string, key: string, name: string): unknown => {
 const hasMethod = (input: unknown, method: string): boolean =>
   typeof input === 'object' && input !== null && typeof (input as Record<string, unknown>)[method] === 'function'
 
+const isFunctional = (input: unknown, { method }: FunctionPlace): boolean =>
+  typeof input === 'function' || hasMethod(input, method)
+
+/** Whether a recipe has functions, so that a resumed run needs the file that they are in. */
+export const hasRecipeFunctions = (recipe: { readonly [key: string]: unknown }): boolean =>
+  places.some((place) => [recipe[place.key]].flat().some((input) => isFunctional(input, place)))
+
 /** Replaces a function, or an object with the method, by its name, and keeps it. */
-const nameFunction = (input: unknown, out: string, { key, method }: FunctionPlace, otherwise: string): unknown => {
-  if (typeof input !== 'function' && !hasMethod(input, method)) return input
+const nameFunction = (input: unknown, out: string, place: FunctionPlace, otherwise: string): unknown => {
+  if (!isFunctional(input, place)) return input
+  const { key } = place
   const { name } = input as { name?: unknown }
   const own = typeof name === 'string' && name !== '' ? name : otherwise
   functions.set(keyOf(out, key, own), input)

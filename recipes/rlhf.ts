@@ -43,7 +43,7 @@ const stages = {
       learningRate: 1e-4,
       checkpoint: { minutes: 10 },
     }),
-  // Policy, critic and reward model are adapters on one frozen base, which is their reference too.
+  // Policy, critic and reward model are adapters on one frozen base, which is their reference too. The critic begins as the reward model.
   ppo: () =>
     defineRun({
       command: 'align',
@@ -53,7 +53,7 @@ const stages = {
       columns: { onFault: 'skip' },
       rewards: [{ type: 'reward-model', model: `${OUT}/reward` }],
       rollout: { prompts: 32, maxNewTokens: 128 },
-      settings: { beta: 0.05, shaping: { missingEndPenalty: 1 }, criticWarmup: 4 },
+      settings: { beta: 0.05, shaping: { missingEndPenalty: 1 }, criticFrom: `${OUT}/reward`, criticWarmup: 4 },
       variant: 'lora',
       adapter: { targets: 'all-linear', rank: 16, alpha: 32 },
       out: `${OUT}/ppo`,

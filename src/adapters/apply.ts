@@ -10,10 +10,13 @@ import { type AdapterBank, type AnyAdapter, adaptersOf } from './bank.ts'
 export class AppliedAdapter {
   readonly #bank: AdapterBank
   readonly name: string
+  /** Name of a frozen copy of the values that training began with, where these are not those of the base alone. */
+  readonly start: string | undefined
 
-  constructor(bank: AdapterBank, name: string) {
+  constructor(bank: AdapterBank, name: string, { start }: { start?: string } = {}) {
     this.#bank = bank
     this.name = name
+    this.start = start
   }
 
   /** Its fine-tuning method. */
@@ -76,6 +79,11 @@ export class AppliedAdapter {
   /** Makes it the only active adapter, or none with `false`. @returns the model to use */
   enable(on = true): Model {
     return this.#bank.activate(on ? this.name : undefined)
+  }
+
+  /** Makes what training began with active: the base, or the copy of the adapter as it was. @returns the model to use */
+  enableStart(): Model {
+    return this.#bank.activate(this.start)
   }
 
   /**

@@ -345,6 +345,25 @@ export class AdapterBank {
     return entry
   }
 
+  /** Adds a copy of an adapter with its values, at the same places, without gradients. */
+  duplicate(from: string, name: string): BankEntry {
+    const { definition, config, model, plan, copies } = this.get(from)
+    const entry = this.add(definition, config, {
+      name,
+      seed: 0,
+      model,
+      trainable: false,
+      plan,
+      copied: [...copies.keys()],
+    })
+    const own = this.tensorsOf(name)
+    noGrad(() => {
+      for (const [path, tensor] of this.tensorsOf(from))
+        own.get(path.replace(`.adapters.${from}.`, `.adapters.${name}.`))?.copy_(tensor.detach())
+    })
+    return entry
+  }
+
   #activate(entry: BankEntry, merged: boolean): void {
     const { definition, attachment, model, name } = entry
     // All that can fail comes before the first change of the model.

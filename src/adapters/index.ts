@@ -97,6 +97,6 @@ export {
 export { AppliedAdapter, type ApplyOptions } from './apply.ts'
 export { type AdapterBank, adaptersOf } from './bank.ts'
 export { LayerAdapter } from './layer-adapter.ts'
-export { isAdapterFolder, type LoadAdapterOptions, type LoadedAdapter } from './load-adapter.ts'
+export { baseOfAdapter, isAdapterFolder, type LoadAdapterOptions, type LoadedAdapter } from './load-adapter.ts'
 export { adapterRouting } from './routing.ts'
 export { type SaveAdapterOptions, saveAdapter } from './save-adapter.ts'

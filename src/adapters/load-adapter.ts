@@ -171,6 +171,27 @@ const copiesIn = (file: PeftFile, model: Model, own: boolean): Map<string, Tenso
   )
 }
 
+/** The base that the files of an adapter name: a folder or a Hub id. @throws CheckpointError where they name none */
+const baseIn = async (folder: string, { base_model_name_or_path: named }: Record<string, unknown>): Promise<string> => {
+  if (typeof named !== 'string' || named === '')
+    throw new CheckpointError(
+      `${folder}: Expected \`base_model_name_or_path\` to name the base, got ${show(named)}. Pass \`base\`.`,
+    )
+  const beside = join(folder, named)
+  const relative = !isAbsolute(named) && /^\.\.?(\/|$)/.test(named) && (await exists(beside))
+  return relative ? beside : named
+}
+
+/**
+ * The base of an adapter's folder: a folder or a Hub id.
+ * @throws CheckpointError for a folder without an adapter, or one whose files name no base
+ */
+export const baseOfAdapter = async (folder: string): Promise<string> => {
+  const fields = await jsonObject(join(folder, CONFIG_FILE))
+  if (fields === undefined) throw new CheckpointError(`${folder}: Expected an adapter with ${CONFIG_FILE}, found none.`)
+  return baseIn(folder, fields)
+}
+
 const loadBase = async (
   folder: string,
   fields: Record<string, unknown>,
@@ -191,14 +212,7 @@ const loadBase = async (
     model.head.to({ dtype, device })
     return { model }
   }
-  const named = base ?? fields.base_model_name_or_path
-  if (typeof named !== 'string' || named === '')
-    throw new CheckpointError(
-      `${folder}: Expected \`base_model_name_or_path\` to name the base, got ${show(named)}. Pass \`base\`.`,
-    )
-  const beside = join(folder, named)
-  const relative = !isAbsolute(named) && /^\.\.?(\/|$)/.test(named) && (await exists(beside))
-  const where = relative ? beside : named
+  const where = base ?? (await baseIn(folder, fields))
   // The size of the head is only known once the architecture of the base is.
   const loaded = await loadModelWithReport(where, { ...loading, head })
   const given = { ...headOptions(loaded.model), ...options.headOptions }

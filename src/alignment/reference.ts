@@ -54,7 +54,7 @@ export const withAdapters = async <Result>(
 
 /**
  * The base under an adapter as its own reference, which needs no second copy of the weights.
- * @param options.adapters adapters that belong to the reference, such as one that was trained before (default: none)
+ * @param options.adapters adapters that belong to the reference (default: those that training began with)
  * @throws ConfigError for a method that trains the base itself
  */
 export const adaptersOffReference = (
@@ -62,12 +62,19 @@ export const adaptersOffReference = (
   options: { adapters?: readonly string[] } = {},
 ): Reference => {
   refuseInPlace(applied)
-  const { adapters = [] } = options
+  const { adapters = applied.start === undefined ? [] : [applied.start] } = options
   return {
-    summary: adapters.length === 0 ? 'the base with adapters off' : `the base with ${adapters.join(', ')}`,
+    summary: summaryOf(adapters, applied),
     logProbs: (completions, scoring) =>
       withAdapters(applied.model, adapters, (model) => scoresOf(model, completions, scoring)),
   }
+}
+
+const summaryOf = (adapters: readonly string[], { start }: AppliedAdapter): string => {
+  if (adapters.length === 0) return 'the base with adapters off'
+  return adapters.join() === start
+    ? 'the base with the adapter as it was before training'
+    : `the base with ${adapters.join(', ')}`
 }
 
 const refuseInPlace = ({ inPlace, definition }: AppliedAdapter): void => {
@@ -88,14 +95,13 @@ export const adapterCopyReference = (
 ): Reference => {
   refuseInPlace(applied)
   const { bank } = applied
-  bank.add(applied.definition, applied.config, { name, seed: 0, model: applied.model, trainable: false })
+  bank.duplicate(applied.name, name)
   const own = () => bank.tensorsOf(name)
   const pairs = (): [Tensor, Tensor][] =>
     [...own()].map(([path, tensor]) => [
       tensor,
       applied.trainable.get(path.replace(`.adapters.${name}.`, `.adapters.${applied.name}.`)) as Tensor,
     ])
-  follow(pairs(), 1)
   return {
     summary: `a frozen copy of the adapter ${applied.name}`,
     logProbs: (completions, scoring) =>

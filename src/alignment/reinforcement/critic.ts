@@ -48,14 +48,9 @@ export interface CreatedCritic extends Critic {
  */
 export const createCritic = (policy: Model, options: CriticOptions = {}): CreatedCritic => {
   const { name = 'critic', adapter, from, seed = 0 } = options
-  const bank = adaptersOf(policy)
-  const named = (tensors: ReadonlyMap<string, Tensor>) =>
-    new Map([...tensors].map(([path, tensor]) => [`critic.${path}`, tensor]))
   if (from !== undefined) {
-    const { model } = bank.average(name, [{ name: from, weight: 1 }])
-    bank.setTrainable(name, true)
-    headOf({ model })
-    return { model, adapter: name, trainable: named(bank.tensorsOf(name)) }
+    adaptersOf(policy).duplicate(from, name)
+    return criticOfAdapter(policy, name)
   }
   const model = withHead(policy, 'reward')
   initializeHead(model, options)
@@ -65,6 +60,18 @@ export const createCritic = (policy: Model, options: CriticOptions = {}): Create
     return { model, trainable: named(new Map(tensors)) }
   }
   return { model, adapter: name, trainable: named(addAdapter(model, adapter, { name, seed }).trainable) }
+}
+
+const named = (tensors: ReadonlyMap<string, Tensor>) =>
+  new Map([...tensors].map(([path, tensor]): [string, Tensor] => [`critic.${path}`, tensor]))
+
+/** An adapter on the policy's body as its critic, trainable from now on. @throws ConfigError for one without a reward head */
+export const criticOfAdapter = (policy: Model, name: string): CreatedCritic => {
+  const bank = adaptersOf(policy)
+  const { model } = bank.get(name)
+  headOf({ model })
+  bank.setTrainable(name, true)
+  return { model, adapter: name, trainable: named(bank.tensorsOf(name)) }
 }
 
 const initializeHead = (model: Model, { seed = 0, head = 'zero' }: CriticOptions): void => {

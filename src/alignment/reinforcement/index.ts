@@ -17,6 +17,7 @@ export {
   type Critic,
   type CriticOptions,
   createCritic,
+  criticOfAdapter,
   criticValues,
   scoreValues,
 } from './critic.ts'

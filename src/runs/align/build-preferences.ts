@@ -1,6 +1,6 @@
 // Builds a run that learns preferences from its recipe: base with adapter, encoded records, reference, criterion, optimizer. Writes nothing before the end.
 import { findPreference } from '../../alignment/index.ts'
-import { loadTokenizer, resolveModel } from '../../checkpoint/index.ts'
+import { loadTokenizer } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import { type Criterion, vocabularyFacts } from '../../objectives/index.ts'
@@ -13,6 +13,7 @@ import {
 } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type ExampleSource, evaluateValidation, type LoopState, type TrainableModel } from '../../training/index.ts'
+import { type BaseFiles, findBase } from '../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
 import { type AdaptedBase, adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
@@ -30,8 +31,7 @@ export interface AlignInputs {
   recipe: AlignRecipe
   objective: AlignObjective
   data: AlignmentData
-  /** Folder or file of the base. */
-  base: string
+  files: BaseFiles
   tokenizer: Tokenizer
   records: SplitRecords<TaskRecord>
 }
@@ -54,10 +54,10 @@ export interface EncodedRecords {
 const readInputs = async (recipe: AlignRecipe): Promise<AlignInputs> => {
   const objective = findObjective(recipe.objective)
   const data = dataOf(objective)
-  const base = await resolveModel(recipe.base)
-  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
+  const files = await findBase(recipe.base)
+  const tokenizer = await loadTokenizer(recipe.tokenizer ?? files.tokenizer)
   const records = await readSplits(recipe, (path) => data.read(path, recipe.columns))
-  return { recipe, objective, data, base, tokenizer, records }
+  return { recipe, objective, data, files, tokenizer, records }
 }
 
 /** Maximum tokens of a prompt with its completion, and of a prompt. @throws ConfigError for more than the model takes */
@@ -126,8 +126,8 @@ const encodeRecords = (
 /** Builds a run that learns preferences. */
 export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const inputs = await readInputs(recipe)
-  const { objective, data, base, tokenizer, records } = inputs
-  const { applied, notes } = await openAdaptedBase(recipe, { base, head: 'causal-lm', tokenizer })
+  const { objective, data, files, tokenizer, records } = inputs
+  const { applied, notes } = await openAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const encoded = encodeRecords(inputs, applied)
   const definition = findPreference(objective.type)
   const all = () => [...encoded.train, ...encoded.validation].flatMap((example) => data.completions(example))
@@ -154,7 +154,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,
-    hashes: await hashesOf(records.files, base),
+    hashes: await hashesOf(records.files, files.base, files.start),
     notes: [
       ...notes,
       ...records.notes,

@@ -58,9 +58,9 @@ interface BaseFacts {
 
 /** What the base gives before training; undefined where it is not asked for, or does not fit into memory. */
 const baseFacts = async (aligned: Aligned): Promise<BaseFacts | undefined> => {
-  const { recipe, base, tokenizer } = aligned.inputs
+  const { recipe, files, tokenizer } = aligned.inputs
   if (!recipe.untrainedBaseline) return undefined
-  return withUntrainedBase(recipe, { base, head: 'causal-lm', tokenizer }, aligned.applied, async (model) => ({
+  return withUntrainedBase(recipe, { ...files, head: 'causal-lm', tokenizer }, aligned.applied, async (model) => ({
     scores: await scoreValidation(model, aligned),
     answers: await answersOf(model, aligned),
   }))
@@ -88,7 +88,7 @@ const textOf = (text: string | readonly { content: string }[]) =>
 /** Writes the model and everything beside it into a folder. @returns the final evaluation */
 export const exportAligned = async (aligned: Aligned, folder: string): Promise<FinalScores> => {
   const { inputs, encoded, applied } = aligned
-  const { recipe, data, base, tokenizer } = inputs
+  const { recipe, data, files, tokenizer } = inputs
   const started = performance.now()
   const policy = await scoreValidation(applied.model, aligned)
   const seconds = (performance.now() - started) / 1000
@@ -99,7 +99,7 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<F
   const { mainMetric } = data.scores
   const references = before === undefined ? [] : [untrainedScores(aligned, before.scores)]
   await writeSamples(aligned, answers, before?.answers)
-  await exportAdapted(recipe, base, applied, folder, async (target) => {
+  await exportAdapted(recipe, files.base, applied, folder, async (target) => {
     await writeEvaluationFiles(target, {
       result: { ...countsOf(aligned, policy), metrics, mainMetric, seconds, predictions },
       records: encoded.validationRecords,

@@ -14,9 +14,9 @@ import {
   type ScoreCompletionsOptions,
   scoreCompletions,
 } from '../../alignment/index.ts'
-import { resolveModel } from '../../checkpoint/index.ts'
 import { ConfigError, sha256File } from '../../core/index.ts'
 import { type Model, quantizationOf } from '../../models/index.ts'
+import { findBase } from '../engine/base-files.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import type { AlignRecipe } from './recipe.ts'
 
@@ -27,9 +27,15 @@ const cacheFolder = (): string =>
 /** What distinguishes the weights of the base, and the precision in which the reference computes. */
 const identityOf = async (recipe: AlignRecipe, { model }: AppliedAdapter): Promise<string> => {
   const { frozenWeights, precision, reference } = recipe
+  const { base, start } = await findBase(recipe.base)
   const how = `${frozenWeights}/${precision}/${reference.precision ?? ''}`
   if (quantizationOf(model) === undefined) return `${hashWeights(model)}/${how}`
-  return `${await sha256File(join(await resolveModel(recipe.base), 'model.safetensors'))}/${how}`
+  const files = [
+    join(base, 'model.safetensors'),
+    ...(start === undefined ? [] : [join(start, 'adapter_model.safetensors')]),
+  ]
+  const hashes = await Promise.all(files.map((path) => sha256File(path)))
+  return `${hashes.join('+')}/${how}`
 }
 
 /** Largest difference of equal models: sums of float32 and bfloat16 in another order. */
@@ -88,7 +94,7 @@ export const openReference = async (
     const follows = recipe.settings.referenceSyncSteps !== undefined
     const reference = follows ? adapterCopyReference(applied) : adaptersOffReference(applied)
     if (!cache) return reference
-    applied.enable(false)
+    applied.enableStart()
     const identity = await identityOf(recipe, applied)
     applied.enable()
     return cachedReference(reference, { folder: cacheFolder(), identity })

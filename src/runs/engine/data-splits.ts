@@ -126,9 +126,14 @@ export const readSplits = async <Record extends TaskRecord>(
 }
 
 /** SHA-256 of the records' files and of the base. A folder with a file for each text has no hash. */
-export const hashesOf = async (files: readonly string[], base: string): Promise<Record<string, string>> => {
+export const hashesOf = async (
+  files: readonly string[],
+  base: string,
+  start?: string,
+): Promise<Record<string, string>> => {
   const hashes: Record<string, string> = {}
-  for (const path of [...files, join(base, 'model.safetensors'), base])
+  const adapter = start === undefined ? [] : [join(start, 'adapter_model.safetensors')]
+  for (const path of [...files, join(base, 'model.safetensors'), base, ...adapter])
     if ((await stat(path).catch(() => undefined))?.isFile()) hashes[path] = await sha256File(path)
   return hashes
 }

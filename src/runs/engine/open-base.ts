@@ -1,7 +1,7 @@
 // Opens the base of a run: loads or randomly initialises it, quantises what stays frozen, and applies the adapter. Exports it again.
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { type AdapterConfig, type AppliedAdapter, applyAdapter, saveAdapter } from '../../adapters/index.ts'
+import { type AppliedAdapter, saveAdapter } from '../../adapters/index.ts'
 import {
   describeModelLoad,
   loadModelWithReport,
@@ -16,11 +16,14 @@ import type { Tokenizer } from '../../tokenizers/index.ts'
 import { checkpointFiles } from '../../tracking/index.ts'
 import type { BaseRecipe } from './base-settings.ts'
 import type { BuiltRun } from './run-kind.ts'
+import { applyVariant, mergeStart } from './start-adapter.ts'
 
 /** Which files to open, and with which head. */
 export interface BaseChoice {
   /** Folder or file of the base. */
   base: string
+  /** Folder of an adapter on it that training begins with. */
+  start?: string
   head: HeadType | readonly HeadType[]
   headOptions?: Partial<HeadOptions>
   tokenizer: Tokenizer
@@ -58,9 +61,9 @@ const expectHeadStored = ({ inPlace, trainable, model }: AppliedAdapter, newHead
 /** Loads the base of a recipe and puts its adapter on it. @throws ConfigError, CheckpointError */
 export const openAdaptedBase = async (
   recipe: BaseRecipe,
-  { base, head, headOptions, tokenizer }: BaseChoice,
+  { base, start, head, headOptions, tokenizer }: BaseChoice,
 ): Promise<AdaptedBase> => {
-  const { newHead, frozenWeights, seed, randomInit = false, variant } = recipe
+  const { newHead, frozenWeights, seed, randomInit = false } = recipe
   // Quantise straight from the checkpoint's values, one matrix at a time.
   const quantised = frozenWeights !== 'float32'
   const dtype = quantised ? undefined : frozenWeights
@@ -75,10 +78,8 @@ export const openAdaptedBase = async (
   if (randomInit) model.initialize({ std: model.facts.initializerRange, generator: new Generator(seed) })
   if (quantised) quantizeWeights(model, frozenWeights)
   placeModel(model, recipe)
-  const applied = applyAdapter(model, { ...recipe.adapter, type: variant } as AdapterConfig, {
-    seed,
-    encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }).ids,
-  })
+  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false }).ids
+  const applied = await applyVariant(model, recipe, start, encode)
   if (!randomInit) expectHeadStored(applied, report.newHead)
   const notes = describeModelLoad(report, { forTraining: true })
   if (quantised)
@@ -99,13 +100,13 @@ export const placeModel = (model: Model, { precision, device }: Pick<BaseRecipe,
  */
 export const withUntrainedBase = async <Result>(
   recipe: BaseRecipe,
-  { base, head, headOptions }: BaseChoice,
+  { base, start, head, headOptions }: BaseChoice,
   applied: AppliedAdapter,
   score: (model: Model) => Promise<Result>,
 ): Promise<Result | undefined> => {
   if (!applied.inPlace) {
     try {
-      return await score(applied.enable(false))
+      return await score(applied.enableStart())
     } finally {
       applied.enable()
     }
@@ -114,6 +115,7 @@ export const withUntrainedBase = async <Result>(
     const { newHead, seed } = recipe
     const { model } = await loadModelWithReport(base, { head, headOptions, newHead, dtype: 'float32', seed })
     placeModel(model, recipe)
+    if (start !== undefined) await mergeStart(model, start)
     return await score(model)
   } catch (error) {
     if (error instanceof OutOfMemoryError) return undefined

@@ -112,6 +112,11 @@ export interface PpoSettings {
    * own on the frozen base (default: adapter where the policy is an adapter).
    */
   critic?: 'head' | 'adapter'
+  /**
+   * Reward model that the critic begins as: a run, an adapter on the same base, or a folder (default: a
+   * new head whose values are 0).
+   */
+  criticFrom?: string
   /** Loss of the critic, where there is one. */
   value?: {
     /** Weight of the loss of the critic. Default: `0.1`. */

@@ -1,7 +1,7 @@
 // Models that score answers: loaded from any files, or an adapter put on the policy's base so that the base is in memory once. They read texts
 // with their own tokenizer; token ids of the policy mean nothing to them.
 import { createHash } from 'node:crypto'
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../../../adapters/index.ts'
@@ -12,6 +12,7 @@ import { type PromptText, type Turn, turnsOf } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { modelFiles } from '../../../tracking/index.ts'
 import { withAdapters } from '../../reference.ts'
+import { isOnBase, putOnBase } from '../../shared-base.ts'
 import type { RewardContext, RewardSample } from '../reward.ts'
 
 /** Settings of rewards that are models. */
@@ -79,18 +80,6 @@ const hashFiles = async (paths: readonly string[]): Promise<string> => {
   return hash.digest('hex')
 }
 
-/** Whether an adapter was trained on this base. */
-const isOnBase = async (adapter: string, base: RewardContext['base']): Promise<boolean> => {
-  if (base === undefined) return false
-  const path = join(adapter, 'adapter_config.json')
-  const fields = parseJson(await readFile(path, 'utf8'), { path })
-  const named = typeof fields === 'object' && fields !== null ? Object.entries(fields) : []
-  const own = named.find(([name]) => name === 'base_model_name_or_path')?.[1]
-  if (typeof own !== 'string') return false
-  const real = async (folder: string) => realpath(await resolveModel(folder).catch(() => folder)).catch(() => folder)
-  return (await real(own)) === (await real(base.folder))
-}
-
 /** A body has one set of active adapters, so its users wait for each other. */
 const turns = new WeakMap<Body, Promise<unknown>>()
 
@@ -109,20 +98,6 @@ const expectHead = (model: Model, heads: readonly HeadType[], where: string): vo
   throw new ConfigError(
     `Expected a model with the head ${heads.join(' or ')} for \`model\` of the reward \`${where}\`, got ${model.headType}. Fine-tune one with the task ${where === 'classifier' ? 'sequence-classification' : 'reward'}.`,
   )
-}
-
-/** Puts an adapter on the policy's base; the adapters that are active stay so. */
-const shareBase = async (path: string, base: Model, name: string) => {
-  const bank = adaptersOf(base)
-  const active = bank.active
-  const merged = active.filter((one) => bank.isMerged(one))
-  let own = name
-  for (let i = 2; bank.names.includes(own); i++) own = `${name}-${i}`
-  try {
-    return { model: (await loadAdapter(path, { base, name: own })).model, own }
-  } finally {
-    bank.activate(active, { merged })
-  }
 }
 
 /**
@@ -146,11 +121,11 @@ export const loadJudge = async (
   }
   if (isFolder && (await isAdapterFolder(path))) {
     if (base !== undefined && (await isOnBase(path, base))) {
-      const { model, own } = await shareBase(path, base.model, where)
+      const { model, name } = await putOnBase(path, base.model, where)
       return {
         ...(await found(model, [path, base.folder], ownTokenizer ? path : base.folder)),
-        use: (work) => inTurn(base.model.body, () => withAdapters(base.model, [own], work)),
-        close: () => adaptersOf(base.model).remove(own),
+        use: (work) => inTurn(base.model.body, () => withAdapters(base.model, [name], work)),
+        close: () => adaptersOf(base.model).remove(name),
       }
     }
     const { model, baseFolder = path } = await loadAdapter(path, { device, dtype: precision })

@@ -15,7 +15,7 @@ import {
   type RolloutPrompt,
   RolloutSource,
 } from '../../../alignment/index.ts'
-import { loadTokenizer, resolveModel } from '../../../checkpoint/index.ts'
+import { loadTokenizer } from '../../../checkpoint/index.ts'
 import { ConfigError } from '../../../core/index.ts'
 import { contextLength, type Model } from '../../../models/index.ts'
 import { vocabularyFacts } from '../../../objectives/index.ts'
@@ -32,6 +32,7 @@ import { setBatchInvariant, type Tensor } from '../../../tensor/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import type { TrainableModel } from '../../../training/index.ts'
+import { findBase } from '../../engine/base-files.ts'
 import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../engine/data-splits.ts'
 import { adapterWeights, openAdaptedBase } from '../../engine/open-base.ts'
 import { setOptimization } from '../../engine/optimization.ts'
@@ -45,7 +46,7 @@ import { openReference } from '../reference-model.ts'
 import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
 import { checkFirstAnswers } from './check-first-answers.ts'
 import { resolvedRollout, rolloutObjectiveOf } from './complete-recipe.ts'
-import { openCritic, weightsWithCritic } from './critic-weights.ts'
+import { type CriticSettings, openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
 import { functionOf, restoreFunctions } from './recipe-functions.ts'
 import { openRunRewards, rewardJudge } from './reward-judge.ts'
@@ -176,12 +177,13 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
   const objective = rolloutObjectiveOf(recipe)
   const settings = objectiveConfig(objective, recipe.settings)
   const rollout = resolvedRollout(recipe)
-  const base = await resolveModel(recipe.base)
-  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
+  const files = await findBase(recipe.base)
+  const { base } = files
+  const tokenizer = await loadTokenizer(recipe.tokenizer ?? files.tokenizer)
   const restored = await restoreFunctions(recipe)
   const environment = openEnvironment(recipe)
   const records = await readSplits(recipe, (path) => readPrompts(path, columnsOf('prompts', recipe.columns)))
-  const { applied, notes } = await openAdaptedBase(recipe, { base, head: 'causal-lm', tokenizer })
+  const { applied, notes } = await openAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const prompts = encodePrompts(recipe, rollout, records, tokenizer, applied)
   const { microTokens, padded } = recipe.batch
   const how = { microTokens, padded, device: recipe.device, temperature: rollout.temperature }
@@ -190,14 +192,14 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
       ? await openReference(recipe, applied, () => [], how, context)
       : undefined
   const critic = objective.usesCritic
-    ? openCritic(recipe, applied, settings.critic as 'head' | 'adapter' | undefined)
+    ? await openCritic(recipe, { ...(settings as CriticSettings), applied, base, tokenizer })
     : undefined
   const scores = await openScores(recipe, tokenizer, { base, applied, notes })
   const sampler = samplerOf(recipe, rollout, tokenizer, prompts, environment)
   const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
     tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
   return {
-    ...{ objective, settings, rollout, base, tokenizer, environment, records, applied, prompts },
+    ...{ objective, settings, rollout, files, tokenizer, environment, records, applied, prompts },
     ...{ how, reference, critic, scores, sampler, decode },
     sample: sampler(applied.model),
     updates: updatesOf(recipe, rollout),
@@ -212,7 +214,7 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
 }
 
 type RunParts = Awaited<ReturnType<typeof openParts>>
-type Critic = ReturnType<typeof openCritic>
+type Critic = Awaited<ReturnType<typeof openCritic>>
 type Reference = Awaited<ReturnType<typeof openReference>>
 
 const describeParts = (
@@ -222,7 +224,7 @@ const describeParts = (
 ): string[] => [
   ...(environment === undefined ? [] : [`Answers are written in turns with the environment ${environment.name}.`]),
   ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
-  ...(critic === undefined ? [] : [describeCritic(critic.adapter)]),
+  ...(critic === undefined ? [] : [critic.summary]),
 ]
 
 /** The objective's method for rollouts, and the policy with its criterion as what is trained. */
@@ -255,14 +257,14 @@ const savedWeights = ({ tokenizer }: AlignRecipe, { applied, critic }: RunParts)
 /** Builds a run that learns from rewards. */
 export const buildReinforcement = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const parts = await openParts(recipe, context)
-  const { objective, settings, rollout, base, tokenizer, records, applied, prompts, scores, sampler } = parts
+  const { objective, settings, rollout, files, tokenizer, records, applied, prompts, scores, sampler } = parts
   const { how, reference, sample, decode } = parts
   const { method, trainable } = trainedParts(recipe, parts)
   const { rewards, judge, independent } = scores
   const alarms = new Alarms(recipe.alarms)
-  const files = { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts }
+  const written = { folder: join(recipe.out, runFiles.rollouts), name: runFiles.rollouts }
   const source = { prompts: prompts.train, settings: rollout, seed: recipe.seed, sample, judge, method, alarms }
-  const stream = new RolloutSource({ ...source, decode, files })
+  const stream = new RolloutSource({ ...source, decode, files: written })
   const evaluation: AnswerEvaluation = {
     ...{ prompts: prompts.validation, seed: recipe.seed, sample, rewards: judge, reference, how, decode },
     ...(independent === undefined ? {} : { judge: independent }),
@@ -282,7 +284,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     }),
     weights: savedWeights(recipe, parts),
     enoughSteps: 10,
-    hashes: await hashesOf(records.files, base),
+    hashes: await hashesOf(records.files, files.base, files.start),
     notes: parts.notes,
     check: () => {
       const { model } = applied
@@ -297,7 +299,10 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     },
     evaluate: () => evaluate(evaluation, alarms, stream),
     exportModel: (folder) =>
-      exportAnswers({ recipe: completed, base, tokenizer, applied, prompts, evaluation, sampler }, folder),
+      exportAnswers(
+        { recipe: completed, files, tokenizer, applied, critic: parts.critic, prompts, evaluation, sampler },
+        folder,
+      ),
     close() {
       switchBack()
       void judge.close()
@@ -305,11 +310,6 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     },
   }
 }
-
-const describeCritic = (adapter: string | undefined): string =>
-  adapter === undefined
-    ? 'Critic: a head on the hidden states of the policy.'
-    : 'Critic: an adapter of its own on the frozen base.'
 
 /** Scores of answers to validation prompts. Alarms of the judge become incidents with the next rollout. */
 const evaluate = async (

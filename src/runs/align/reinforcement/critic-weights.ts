@@ -1,32 +1,136 @@
-// The critic of a run: made by the recipe, and stored in checkpoints beside the policy.
-import { join } from 'node:path'
-import type { AdapterInput, AppliedAdapter } from '../../../adapters/index.ts'
-import { type CreatedCritic, createCritic } from '../../../alignment/index.ts'
-import { loadWeightsInto, openSafetensors, saveModel, saveSafetensors } from '../../../checkpoint/index.ts'
-import { CheckpointError, ConfigError } from '../../../core/index.ts'
+// The critic of a run: made by the recipe, stored in checkpoints beside the policy, and exported as a reward model.
+import { join, resolve } from 'node:path'
+import {
+  type AdapterInput,
+  AppliedAdapter,
+  baseOfAdapter,
+  isAdapterFolder,
+  loadAdapter,
+  saveAdapter,
+} from '../../../adapters/index.ts'
+import { type CreatedCritic, createCritic, criticOfAdapter, isOnBase, putOnBase } from '../../../alignment/index.ts'
+import {
+  loadModel,
+  loadTokenizer,
+  loadWeightsInto,
+  openSafetensors,
+  resolveModel,
+  saveModel,
+  saveSafetensors,
+} from '../../../checkpoint/index.ts'
+import { CheckpointError, ConfigError, exists } from '../../../core/index.ts'
 import { compareState, describeReport } from '../../../nn/index.ts'
 import { noGrad, type Tensor } from '../../../tensor/index.ts'
+import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { checkpointFiles } from '../../../tracking/index.ts'
 import { adapterWeights } from '../../engine/open-base.ts'
 import type { BuiltRun } from '../../engine/run-kind.ts'
 import type { AlignRecipe } from '../recipe.ts'
 
-/** Makes the critic of a recipe. @throws ConfigError for an adapter on a base that is trained itself */
-export const openCritic = (
-  { variant, adapter, seed }: AlignRecipe,
-  applied: AppliedAdapter,
-  kind: 'head' | 'adapter' = applied.inPlace ? 'head' : 'adapter',
-): CreatedCritic => {
-  if (kind === 'head') return createCritic(applied.model, { seed })
+/** Folder of the critic in that of the finished model. */
+export const criticFolder = 'critic'
+
+/** Settings of an objective with a critic. */
+export interface CriticSettings {
+  critic?: 'head' | 'adapter'
+  criticFrom?: string
+}
+
+/** A critic with what the run says of it. */
+export interface OpenedCritic extends CreatedCritic {
+  /** One sentence for people. */
+  summary: string
+  /** Writes it as a reward model; undefined for a head on the policy, which is nothing without the policy. */
+  export?(folder: string): Promise<void>
+}
+
+interface CriticParts extends CriticSettings {
+  applied: AppliedAdapter
+  /** Folder of the policy's base. */
+  base: string
+  tokenizer: Tokenizer
+}
+
+/** Makes the critic of a recipe. @throws ConfigError for settings that do not fit each other, CheckpointError for files that do not */
+export const openCritic = async (recipe: AlignRecipe, parts: CriticParts): Promise<OpenedCritic> => {
+  const { variant, adapter, seed } = recipe
+  const { applied, base, critic, criticFrom } = parts
+  const kind = critic ?? (applied.inPlace ? 'head' : 'adapter')
+  if (criticFrom !== undefined) return criticOfRewardModel(recipe, criticFrom, parts)
+  if (kind === 'head')
+    return {
+      ...createCritic(applied.model, { seed }),
+      summary: 'Critic: a head on the hidden states of the policy.',
+    }
   if (applied.inPlace)
     throw new ConfigError(
       `Expected head for \`settings.critic\` with the variant ${variant}, which trains the base itself, got adapter. Choose a variant beside the base, such as lora.`,
     )
-  return createCritic(applied.model, {
-    adapter: { ...adapter, type: variant } as AdapterInput,
-    // Another seed than that of the policy.
-    seed: seed + 1,
-  })
+  const input = { ...adapter, type: variant } as AdapterInput
+  // Another seed than that of the policy.
+  const created = createCritic(applied.model, { adapter: input, seed: seed + 1 })
+  return {
+    ...created,
+    summary: 'Critic: an adapter of its own on the frozen base.',
+    export: (folder) => exportAdapterCritic(created, applied, base, folder),
+  }
+}
+
+const exportAdapterCritic = ({ adapter }: CreatedCritic, { bank }: AppliedAdapter, base: string, folder: string) =>
+  saveAdapter(new AppliedAdapter(bank, adapter as string), folder, { base: resolve(base) })
+
+/** A critic that begins as a reward model: on the base of the policy where it is an adapter of it, else as a model of its own. */
+const criticOfRewardModel = async (
+  { device }: AlignRecipe,
+  source: string,
+  { applied, base, critic, tokenizer }: CriticParts,
+): Promise<OpenedCritic> => {
+  if (critic === 'head')
+    throw new ConfigError(
+      'Expected no `settings.critic` head with `settings.criticFrom`, which gives the critic weights of its own. Remove one of them.',
+    )
+  const folder = await resolveModel(source)
+  const shared = { model: applied.model, folder: base }
+  const isAdapter = await isAdapterFolder(folder)
+  if (!applied.inPlace && isAdapter && (await isOnBase(folder, shared))) {
+    const { name } = await putOnBase(folder, applied.model, 'critic')
+    const created = criticOfAdapter(applied.model, name)
+    return {
+      ...created,
+      summary: `Critic: an adapter of its own on the frozen base, which begins as ${source}.`,
+      export: (target) => exportAdapterCritic(created, applied, base, target),
+    }
+  }
+  if (critic === 'adapter')
+    throw new ConfigError(
+      `Expected an adapter on the base of the policy for \`settings.criticFrom\` with \`settings.critic\` adapter, got ${source}. Remove \`settings.critic\`.`,
+    )
+  // A model of its own reads the token ids of the policy.
+  await expectSameVocabulary(tokenizer, folder, isAdapter)
+  const { model, applied: own } = isAdapter
+    ? await loadAdapter(folder, { device, head: 'reward', trainable: true })
+    : { model: await loadModel(folder, { device, head: 'reward' }), applied: undefined }
+  model.eval()
+  if (own === undefined) model.requireGrad(true)
+  const trainable = own?.trainable ?? model.parameters()
+  return {
+    model,
+    trainable: new Map([...trainable].map(([path, tensor]) => [`critic.${path}`, tensor])),
+    summary: `Critic: a model of its own, which begins as ${source}.`,
+    export: (target) =>
+      own === undefined ? saveModel(model, target, { tokenizer: folder }) : saveAdapter(own, target),
+  }
+}
+
+/** @throws ConfigError for a reward model whose token ids are not those of the policy */
+const expectSameVocabulary = async (policy: Tokenizer, folder: string, isAdapter: boolean): Promise<void> => {
+  const ownFiles = !isAdapter || (await exists(join(folder, 'tokenizer.json')))
+  const own = await loadTokenizer(ownFiles ? folder : await baseOfAdapter(folder))
+  for (let id = 0; id <= Math.max(policy.maxId, own.maxId); id++)
+    if (policy.idToToken(id) !== own.idToToken(id))
+      throw new ConfigError(
+        `Expected a reward model with the tokenizer of the policy for \`settings.criticFrom\`, got another one in ${folder}: their tokens ${id} differ. Use it as a reward, or fine-tune one on the base of the policy.`,
+      )
 }
 
 const copyInto = (own: ReadonlyMap<string, Tensor>, stored: ReadonlyMap<string, Tensor>): void => {

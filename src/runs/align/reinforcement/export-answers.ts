@@ -7,6 +7,7 @@ import type { Model } from '../../../models/index.ts'
 import { type ScoreIntervals, scoreIntervals } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
+import type { BaseFiles } from '../../engine/base-files.ts'
 import { writeEvaluationFiles } from '../../engine/evaluation-files.ts'
 import { finalScores, untrainedBase } from '../../engine/final-scores.ts'
 import { exportAdapted, withUntrainedBase } from '../../engine/open-base.ts'
@@ -15,13 +16,16 @@ import { type SavedSample, writeChatTemplate } from '../../finetune/specialist-f
 import type { AlignRecipe } from '../recipe.ts'
 import { type AnswerEvaluation, type AnswerPrediction, evaluateAnswers, scoreAnswers } from './answer-evaluation.ts'
 import type { EncodedPrompts } from './build-reinforcement.ts'
+import { criticFolder, type OpenedCritic } from './critic-weights.ts'
 
 /** What the export needs. */
 export interface AlignedPolicy {
   recipe: AlignRecipe
-  base: string
+  files: BaseFiles
   tokenizer: Tokenizer
   applied: AppliedAdapter
+  /** Undefined for objectives without one. */
+  critic: OpenedCritic | undefined
   prompts: EncodedPrompts
   evaluation: AnswerEvaluation
   /** Samples answers of another model as in training. */
@@ -42,12 +46,12 @@ const intervalsOf = (
 
 /** Writes the policy and everything beside it into a folder. @returns the final evaluation */
 export const exportAnswers = async (policy: AlignedPolicy, folder: string): Promise<FinalScores> => {
-  const { recipe, base, tokenizer, applied, prompts, evaluation, sampler } = policy
+  const { recipe, files, tokenizer, applied, critic, prompts, evaluation, sampler } = policy
   const started = performance.now()
   const predictions = await evaluateAnswers(evaluation)
   const seconds = (performance.now() - started) / 1000
   const before = recipe.untrainedBaseline
-    ? await withUntrainedBase(recipe, { base, head: 'causal-lm', tokenizer }, applied, (model) =>
+    ? await withUntrainedBase(recipe, { ...files, head: 'causal-lm', tokenizer }, applied, (model) =>
         evaluateAnswers({ ...evaluation, sample: sampler(model) }),
       )
     : undefined
@@ -55,7 +59,7 @@ export const exportAnswers = async (policy: AlignedPolicy, folder: string): Prom
   const mainMetric = evaluation.judge === undefined ? 'reward' : 'judge'
   const references = before === undefined ? [] : [{ name: untrainedBase, metrics: intervalsOf(policy, before) }]
   await writeSamples(policy, predictions, before)
-  await exportAdapted(recipe, base, applied, folder, async (target) => {
+  await exportAdapted(recipe, files.base, applied, folder, async (target) => {
     await writeEvaluationFiles(target, {
       result: {
         metrics,
@@ -72,6 +76,7 @@ export const exportAnswers = async (policy: AlignedPolicy, folder: string): Prom
       parameters: { trained: applied.parameterCount, total: applied.model.parameterCount },
       references,
     })
+    await critic?.export?.(join(target, criticFolder))
     // An adapter has its base's tokenizer, but needs the template that it was trained with.
     if (!applied.inPlace && (prompts.usesTemplate || recipe.tokenizer !== undefined)) await tokenizer.save(target)
     if (prompts.usesTemplate) await writeChatTemplate(target, prompts.encoder.template)

@@ -79,6 +79,11 @@ const createAlgorithm = (
   const { policy, reference, critic, rewardWeights, rollout, updates, maxTokens, fullPrecision } = parts
   const { temperature, answers } = rollout
   const { entropy, criticWarmup, offPolicyThreshold, highEntropyShare, value, adaptiveKl } = settings
+  for (const name of ['critic', 'criticFrom'] as const)
+    if (critic === undefined && settings[name] !== undefined)
+      throw new ConfigError(
+        `Expected no \`settings.${name}\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
+      )
   const advantages = parseConfig(advantageSchema, { ...definition.advantages, ...settings.advantages }, 'advantages')
   if (advantageDefinition(advantages).needsGroups === true && answers < 2)
     throw new ConfigError(

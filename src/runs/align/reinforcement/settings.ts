@@ -35,6 +35,12 @@ export const algorithmSchema = z.strictObject({
     .describe(
       'critic of objectives that have one: a head on the hidden states of the policy, or an adapter of its own on the frozen base (default: adapter where the policy is an adapter)',
     ),
+  criticFrom: z
+    .string()
+    .optional()
+    .describe(
+      'reward model that the critic begins as: a run, an adapter on the same base, or a folder (default: a new head whose values are 0)',
+    ),
   value,
   criticWarmup,
   entropy,

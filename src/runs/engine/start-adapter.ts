@@ -1,0 +1,77 @@
+// Training that begins with an adapter: a method beside the base trains the adapter further, and a method that trains the base itself
+// begins with the adapter merged into it.
+import {
+  type AdapterConfig,
+  AppliedAdapter,
+  adapters,
+  adaptersOf,
+  applyAdapter,
+  loadAdapter,
+} from '../../adapters/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import type { Model } from '../../models/index.ts'
+import { noGrad } from '../../tensor/index.ts'
+import type { BaseRecipe } from './base-settings.ts'
+
+/** Name of the adapter as it was, which is kept as a reference. */
+const startName = 'start'
+
+const loadStart = async (model: Model, folder: string): Promise<AppliedAdapter> => {
+  const { model: own, applied } = await loadAdapter(folder, { base: model, name: startName })
+  if (own !== model)
+    throw new ConfigError(
+      `Expected an adapter of a model with the head ${model.headType} for \`base\`, got one with ${own.headType} of its own: ${folder}. Choose an adapter that was trained for this.`,
+    )
+  return applied
+}
+
+/** Adds the change of an adapter to the matrices of the base for good. @throws ConfigError for a method or a base that does not allow it */
+export const mergeStart = async (model: Model, folder: string): Promise<void> => {
+  const applied = await loadStart(model, folder)
+  applied.enable(false)
+  const before = model.parameters()
+  applied.merge()
+  const changed = [...model.parameters()].filter(([path, tensor]) => tensor !== before.get(path))
+  applied.enable(false)
+  noGrad(() => {
+    for (const [path, tensor] of changed) before.get(path)?.detach().copy_(tensor)
+  })
+  applied.remove()
+}
+
+/** The adapter of a folder as what is trained, with a frozen copy of it. @throws ConfigError for another method or other settings */
+const continueStart = async (model: Model, { variant, adapter: settings }: BaseRecipe, folder: string) => {
+  const loaded = await loadStart(model, folder)
+  const { type } = loaded.definition
+  if (type !== variant)
+    throw new ConfigError(
+      `Expected ${type} for \`variant\`, the method of the adapter in \`base\`, or one that trains the base itself, such as full, got ${variant}.`,
+    )
+  const given = Object.keys(settings)
+  if (given.length > 0)
+    throw new ConfigError(
+      `Expected no \`adapter\` settings with an adapter as \`base\`, which keeps its own, got ${given.join(', ')}. Remove them.`,
+    )
+  const name = 'default'
+  const bank = adaptersOf(model)
+  bank.activate(undefined)
+  model.requireGrad(false)
+  bank.duplicate(startName, name)
+  bank.setTrainable(name, true)
+  bank.activate(name)
+  return new AppliedAdapter(bank, name, { start: startName })
+}
+
+/** Puts what a recipe trains on its base. @param start folder of an adapter that training begins with */
+export const applyVariant = async (
+  model: Model,
+  recipe: BaseRecipe,
+  start: string | undefined,
+  encode: (text: string) => ArrayLike<number>,
+): Promise<AppliedAdapter> => {
+  const { variant, adapter, seed } = recipe
+  const inPlace = (adapters as Record<string, { inPlace?: boolean } | undefined>)[variant]?.inPlace === true
+  if (start !== undefined && !inPlace) return continueStart(model, recipe, start)
+  if (start !== undefined) await mergeStart(model, start)
+  return applyAdapter(model, { ...adapter, type: variant } as AdapterConfig, { seed, encode })
+}

@@ -14,6 +14,7 @@ import {
 import {
   type ClassificationPrediction,
   type ClassificationRecord,
+  statisticsOf,
   type TaskDefinition,
   taskConfig,
   tasks,
@@ -39,7 +40,11 @@ const [learned, held] = [recordsOf(train), recordsOf(dev)]
 const tokenizer = await loadTokenizer(model)
 const base = await loadBase({ base: model, precision: precision as 'float32' | 'bfloat16' })
 const headOptions = { labels: ['0', '1'] }
-const prepared = task.prepare(tokenizer, config, { maxLength: 128, headOptions, trainedOn: learned }) as LearnableTask
+const prepared = task.prepare(tokenizer, config, {
+  maxLength: 128,
+  headOptions,
+  trainedOn: statisticsOf(task, learned),
+}) as LearnableTask
 const options = {
   layer: 'last',
   pooling: 'mean',

@@ -8,7 +8,14 @@ import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpo
 import { createRandom } from '../../src/core/index.ts'
 import { buildModel, type ModelDefinition, models } from '../../src/models/index.ts'
 import { vocabularyFacts } from '../../src/objectives/index.ts'
-import { type TaskDefinition, type TaskExample, type TaskRecord, taskConfig, tasks } from '../../src/tasks/index.ts'
+import {
+  statisticsOf,
+  type TaskDefinition,
+  type TaskExample,
+  type TaskRecord,
+  taskConfig,
+  tasks,
+} from '../../src/tasks/index.ts'
 import { Generator, noGrad } from '../../src/tensor/index.ts'
 import { trainTokenizer, writeTokenizerFolder } from '../../src/tokenizers/index.ts'
 import type { Job } from './jobs.ts'
@@ -94,7 +101,7 @@ export const prepare = async (job: Job, data: string, base: string | undefined, 
   mkdirSync(folder, { recursive: true })
   const material = base === undefined ? await invented(job, data, folder) : await published(job, data, base)
   const task = taskOf(job)
-  const headOptions = task.headOptions(material.records, material.config)
+  const headOptions = task.headOptions(statisticsOf(task, material.records), material.config)
   const { model } = await loadModelWithReport(material.base, {
     head: task.head,
     headOptions,

@@ -57,7 +57,6 @@ const { criterion: learner } = task.prepare(tokenizer, taskConfig(task, { templa
   maxLength: length,
   headOptions: model.headOptions,
   facts: model.facts,
-  trainedOn: [],
 })
 const objective = learner as Criterion<unknown> as Criterion<Row>
 

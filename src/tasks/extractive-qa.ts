@@ -18,6 +18,7 @@ import { readJson } from './records/json-rows.ts'
 import { answerDatasets } from './records/known-datasets.ts'
 import { FaultCounter, noRecords, type Place } from './records/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './records/read-rows.ts'
+import { RecordSink, streaming } from './records/record-sink.ts'
 import {
   isSquad,
   type QuestionFields,
@@ -25,6 +26,7 @@ import {
   rowQuestion,
   squadQuestions,
 } from './records/squad-questions.ts'
+import { countingRecords, type RecordStatistics } from './records/statistics.ts'
 import {
   defineTask,
   type ReadOptions,
@@ -84,8 +86,17 @@ export interface SpanPrediction extends TaskPrediction {
   alternatives?: { answer: string; probability: number }[]
 }
 
+const wordsIn = (text: string) => text.split(/\s+/).filter((word) => word !== '')
+
 /** Extractive question answering. */
-export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, SpanPrediction, 'extractive-qa'>({
+export const extractiveQa = defineTask<
+  Config,
+  QuestionRecord,
+  QuestionExample,
+  SpanPrediction,
+  'extractive-qa',
+  RecordStatistics & { lengths: number[] }
+>({
   type: 'extractive-qa',
   source: 'arXiv:1606.05250, arXiv:1806.03822 (SQuAD)',
   summary: 'the answer to a question as a span of a text',
@@ -94,7 +105,13 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
   datasets: answerDatasets,
   mainMetric: () => 'f1',
   metricNames: ({ version }) => spanScoreNames(version === '1.1' ? 1 : 2),
-  read: readQuestions,
+  read: streaming(readQuestions),
+  statistics: countingRecords(
+    () => ({ lengths: [] as number[] }),
+    (statistics, { answers = [] }: QuestionRecord) => {
+      for (const { text } of answers) statistics.lengths.push(wordsIn(text).length)
+    },
+  ),
   recordFromInput({ question, context }, id) {
     for (const [name, text] of Object.entries({ question, context }))
       if (typeof text !== 'string' || text.trim() === '')
@@ -166,9 +183,7 @@ export const extractiveQa = defineTask<Config, QuestionRecord, QuestionExample, 
       throw new ConfigError(`Expected a number for \`noAnswerProbability\`, got ${show(none)}.`)
     return { id, answer: given, ...(none === undefined ? {} : { noAnswerProbability: none as number }) }
   },
-  baselines(trained, records, { version }, random) {
-    const wordsIn = (text: string) => text.split(/\s+/).filter((word) => word !== '')
-    const lengths = trained.flatMap(({ answers }) => (answers ?? []).map(({ text }) => wordsIn(text).length))
+  baselines({ lengths }, records, { version }, random) {
     const drawn = (context: string): string => {
       const words = wordsIn(context)
       const length = Math.min(lengths.length === 0 ? 1 : randomItem(lengths, random), words.length)
@@ -216,12 +231,12 @@ const bordersIn = (
 async function readQuestions(
   path: string,
   settings: Config,
-  { labelled = true, signal }: ReadOptions = {},
+  { labelled = true, signal, onRecord }: ReadOptions<QuestionRecord> = {},
 ): Promise<TaskData<QuestionRecord>> {
   const { limit = Number.POSITIVE_INFINITY, onFault, onMisplaced, split, version, format } = settings
   const faults = new FaultCounter(onFault)
   const misplaced = new FaultCounter(onMisplaced === 'error' ? 'error' : 'skip')
-  const records: QuestionRecord[] = []
+  const sink = new RecordSink<QuestionRecord>({ onRecord })
   const seen = new Set<string>()
   const unread = new Set<string>()
   let movedAnswers = 0
@@ -230,13 +245,13 @@ async function readQuestions(
     movedAnswers++
     return { ...answer, start: answer.nearest }
   }
-  const add = (id: string | undefined, found: Checked<QuestionFields>, place: Place): void => {
+  const add = (id: string | undefined, found: Checked<QuestionFields>, place: Place): void | Promise<void> => {
     if ('fault' in found) {
       faults.fault(found.fault, place)
       return
     }
     const answers = onMisplaced === 'nearest' ? found.value.answers?.map(moved) : found.value.answers
-    const name = id ?? String(records.length)
+    const name = id ?? String(sink.count)
     const wrong = answers?.find(({ start }) => start === undefined)
     if (seen.has(name))
       faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${name}" again.` }, place)
@@ -260,7 +275,7 @@ async function readQuestions(
         return
       }
       seen.add(name)
-      records.push({ id: name, ...place, ...found.value, answers })
+      return sink.add({ id: name, ...place, ...found.value, answers })
     }
   }
   const all = await expandFiles(path, ['.json', '.jsonl', '.parquet', '.csv', '.tsv'])
@@ -271,8 +286,9 @@ async function readQuestions(
       if (isSquad(content)) {
         let number = 0
         for (const { id, found } of squadQuestions(content, labelled)) {
-          if (records.length >= limit) break
-          add(id, found, { file, line: ++number })
+          if (sink.count >= limit) break
+          const wait = add(id, found, { file, line: ++number })
+          if (wait !== undefined) await wait
         }
         continue
       }
@@ -280,7 +296,7 @@ async function readQuestions(
     const source = await openRows(file, settings)
     let first = true
     for await (const row of source.rows(faults, signal)) {
-      if (records.length >= limit) break
+      if (sink.count >= limit) break
       const { question, context, answers } = settings
       if (first) {
         const columns = { question, context, ...(labelled ? { answers } : {}) }
@@ -292,15 +308,18 @@ async function readQuestions(
       const id = idIn(row, settings.id)
       const place = { file: row.file, line: row.line }
       if ('fault' in id) faults.fault(id.fault, place)
-      else add(id.value, rowQuestion(row, settings, labelled), place)
+      else {
+        const wait = add(id.value, rowQuestion(row, settings, labelled), place)
+        if (wait !== undefined) await wait
+      }
     }
   }
-  if (records.length === 0) throw noRecords(path, faults, misplaced)
+  if (sink.count === 0) throw noRecords(path, faults, misplaced)
   return {
-    records,
+    records: sink.records,
     report: {
       files,
-      records: records.length,
+      records: sink.count,
       skipped: { ...faults.skipped, ...misplaced.skipped },
       ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
       ...(movedAnswers > 0 ? { movedAnswers } : {}),

@@ -9,6 +9,7 @@ import { fillPrompt } from './generative/prompt-pattern.ts'
 import { type QuestionAnswer, questionLayoutNames, questionLayouts } from './generative/question-layouts.ts'
 import { questionDatasets } from './records/known-datasets.ts'
 import { rowFields } from './records/read-rows.ts'
+import { streaming } from './records/record-sink.ts'
 import { defineTask, type TaskExample } from './task.ts'
 
 const config = z.strictObject({
@@ -54,8 +55,9 @@ export const generativeQa = defineTask<Config, GenerativeQaRecord, TaskExample, 
       `${prefix}${question}${context === undefined ? '' : ` context: ${context}`}`,
     mainMetric: ({ metrics }) => metrics[0] ?? 'perplexity',
   }),
-  read: (path, settings, { labelled = true, signal } = {}) =>
-    questionLayouts[settings.layout](path, settings, { labelled, signal }),
+  read: streaming((path, settings, { labelled = true, ...flow } = {}) =>
+    questionLayouts[settings.layout](path, settings, { labelled, ...flow }),
+  ),
   recordFromInput({ text, question = text, context }, id) {
     if (typeof question !== 'string' || question.trim() === '')
       throw new ConfigError(`Expected a question for \`question\`, got ${show(question)}.`)

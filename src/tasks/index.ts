@@ -153,6 +153,13 @@ export {
 export { preferenceSchema, promptSchema, ratingSchema } from './preferences/settings.ts'
 export { expectFewSkipped } from './preferences/sift.ts'
 export type { ReadReport, Skipped } from './records/read-report.ts'
+export { isStreaming, streaming } from './records/record-sink.ts'
+export {
+  countingRecords,
+  type RecordStatistics,
+  type StatisticsCounter,
+  statisticsOf,
+} from './records/statistics.ts'
 export { hasColumns, readTextColumn } from './records/text-rows.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'
 export type { RewardPrediction, RewardRecord } from './reward.ts'

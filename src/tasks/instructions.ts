@@ -11,6 +11,7 @@ import { columnNames } from './records/column-names.ts'
 import { instructionDatasets } from './records/known-datasets.ts'
 import { readSeveral } from './records/read-records.ts'
 import { rowFields } from './records/read-rows.ts'
+import { streaming } from './records/record-sink.ts'
 import { defineTask, type TaskExample } from './task.ts'
 
 const config = z.strictObject({
@@ -59,8 +60,8 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, G
     encoderInput: ({ turns }) => turns.map(({ content }) => content).join('\n\n'),
     mainMetric: () => 'perplexity',
   }),
-  read(path, settings, { labelled = true, signal } = {}) {
-    return readSeveral<{ turns: Turn[]; references: string[] }>(
+  read: streaming((path, settings, { labelled = true, ...flow } = {}) =>
+    readSeveral<{ turns: Turn[]; references: string[] }>(
       path,
       settings,
       {
@@ -77,9 +78,9 @@ export const instructions = defineTask<Config, InstructionRecord, TaskExample, G
               : { value: { turns: one.value.turns, references: labelled ? [one.value.answer] : [] } },
           ),
       },
-      signal,
-    )
-  },
+      flow,
+    ),
+  ),
   recordFromInput({ text, messages }, id) {
     const place = { id, file: 'input', line: undefined, references: [] }
     if (messages === undefined) {

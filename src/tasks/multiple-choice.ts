@@ -2,7 +2,7 @@
 // and a softmax compares the choices of a record. @source Radford et al. 2018 (GPT), section 3.3; Zellers et al. 2018, arXiv:1808.05326
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
-import { countValues, mostFrequent } from './evaluation/baselines.ts'
+import { mostFrequent } from './evaluation/baselines.ts'
 import { createChoiceCriterion, splitChoices } from './learning/choice-criterion.ts'
 import { argmax, rounded, softmax } from './learning/probabilities.ts'
 import { createTextEncoder, defaultMaxLength } from './learning/text-encoder.ts'
@@ -11,7 +11,9 @@ import type { Scores } from './metrics/scored-units.ts'
 import { type Checked, labelIn, textIn } from './records/columns.ts'
 import { allOf, readRecords } from './records/read-records.ts'
 import { rowFields } from './records/read-rows.ts'
+import { streaming } from './records/record-sink.ts'
 import { type DataRow, isFields } from './records/row.ts'
+import { addOne, countingRecords, type RecordStatistics } from './records/statistics.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z.strictObject({
@@ -50,7 +52,14 @@ export interface ChoicePrediction extends TaskPrediction {
 }
 
 /** Multiple choice with a trained head. */
-export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, ChoicePrediction, 'multiple-choice'>({
+export const multipleChoice = defineTask<
+  Config,
+  ChoiceRecord,
+  ChoiceExample,
+  ChoicePrediction,
+  'multiple-choice',
+  RecordStatistics & { answers: Map<number, number> }
+>({
   type: 'multiple-choice',
   source: 'arXiv:1808.05326 (SWAG)',
   summary: 'the right one of several texts for another text',
@@ -59,7 +68,7 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
   datasets: {},
   mainMetric: () => 'accuracy',
   metricNames: () => ['accuracy', 'calibrationError'],
-  read(path, settings, { labelled = true, signal } = {}) {
+  read: streaming((path, settings, { labelled = true, ...flow } = {}) => {
     const { text, choices, label } = settings
     const several =
       typeof choices === 'string' ? { choices } : Object.fromEntries(choices.map((name) => [`choices ${name}`, name]))
@@ -78,9 +87,15 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
           return 'fault' in answer ? answer : { value: { ...found.value, answer: answer.value } }
         },
       },
-      signal,
+      flow,
     )
-  },
+  }),
+  statistics: countingRecords(
+    () => ({ answers: new Map<number, number>() }),
+    (statistics, { answer }: ChoiceRecord) => {
+      if (answer !== undefined) addOne(statistics.answers, answer)
+    },
+  ),
   recordFromInput({ text, choices }, id) {
     if (typeof text !== 'string' || text.trim() === '')
       throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)
@@ -131,8 +146,8 @@ export const multipleChoice = defineTask<Config, ChoiceRecord, ChoiceExample, Ch
     if ('fault' in answer) throw new ConfigError(answer.fault.message)
     return { id, choice: answer.value }
   },
-  baselines(trained, records, _, random) {
-    const usual = mostFrequent(countValues(trained.flatMap(({ answer }) => answer ?? [])))
+  baselines({ answers }, records, _, random) {
+    const usual = mostFrequent(answers)
     const longest = (choices: readonly string[]) =>
       choices.reduce((best, choice, i) => (choice.length > choices[best].length ? i : best), 0)
     return [

@@ -11,6 +11,14 @@ import { NumberScores, numberScoreNames } from './metrics/number-scores.ts'
 import { type Checked, numberIn } from './records/columns.ts'
 import { regressionDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
+import { streaming } from './records/record-sink.ts'
+import {
+  type AnswerVariety,
+  addAnswer,
+  countingRecords,
+  noAnswers,
+  type RecordStatistics,
+} from './records/statistics.ts'
 import { type Texts, textColumns, textFields, textsFromInput, textsOf, unsetPair } from './records/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
@@ -38,7 +46,14 @@ export interface RegressionPrediction extends TaskPrediction {
 }
 
 /** Regression of texts. */
-export const regression = defineTask<Config, RegressionRecord, RegressionExample, RegressionPrediction, 'regression'>({
+export const regression = defineTask<
+  Config,
+  RegressionRecord,
+  RegressionExample,
+  RegressionPrediction,
+  'regression',
+  RecordStatistics & AnswerVariety & { values: number[] }
+>({
   type: 'regression',
   source: 'arXiv:1804.07461 (GLUE)',
   summary: 'a number for each text or pair of texts',
@@ -47,7 +62,7 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
   datasets: regressionDatasets,
   mainMetric: () => 'spearman',
   metricNames: () => [...numberScoreNames],
-  read(path, settings, { labelled = true, signal } = {}) {
+  read: streaming((path, settings, { labelled = true, ...flow } = {}) => {
     const { label } = settings
     return readRecords<Omit<RegressionRecord, keyof TaskRecord>>(
       path,
@@ -63,9 +78,17 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
           return 'fault' in all ? all : { value: { ...all.value.texts, value: all.value.value } }
         },
       },
-      signal,
+      flow,
     )
-  },
+  }),
+  statistics: countingRecords(
+    () => ({ ...noAnswers(), values: [] as number[] }),
+    (statistics, { value }: RegressionRecord) => {
+      if (value === undefined) return
+      addAnswer(statistics, String(value))
+      statistics.values.push(value)
+    },
+  ),
   recordFromInput: (fields, id, settings) => ({
     id,
     file: 'input',
@@ -73,9 +96,8 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
     ...textsFromInput(fields, settings),
     value: undefined,
   }),
-  headOptions(records, { label }) {
-    const values = records.flatMap(({ value }) => (value === undefined ? [] : [[String(value)]]))
-    expectVariedAnswers(values, records, 'different numbers')
+  headOptions(statistics, { label }) {
+    expectVariedAnswers(statistics, 'different numbers')
     return { labels: [label], problemType: 'regression' }
   },
   prepare(tokenizer, _, { maxLength = defaultMaxLength(tokenizer), headOptions }) {
@@ -118,8 +140,7 @@ export const regression = defineTask<Config, RegressionRecord, RegressionExample
     if ('value' in value) return { id, value: value.value }
     throw new ConfigError(`Expected a number for \`value\`, got ${show(given)}.`)
   },
-  baselines(trained, records, _, random) {
-    const values = trained.flatMap(({ value }) => value ?? [])
+  baselines({ values }, records, _, random) {
     const mean = rounded(values.reduce((sum, value) => sum + value, 0) / values.length)
     return [
       { name: 'mean', predictions: records.map(({ id }) => ({ id, value: mean })) },

@@ -15,6 +15,7 @@ import { dialogueTurns, isDialogue } from './preferences/texts.ts'
 import { preferenceDatasets } from './records/known-datasets.ts'
 import { readSeveral } from './records/read-records.ts'
 import { FaultCounter, noRecords } from './records/read-report.ts'
+import { recordsAlone } from './records/statistics.ts'
 import { defineTask, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z.strictObject({
@@ -141,7 +142,7 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
             .map((one) => ('fault' in one ? one : { value: { ...one.value, ...more } }))
         },
       },
-      signal,
+      { signal },
     )
     const consistent = withoutContradictions(records, dropped, comparedIn)
     const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)
@@ -150,6 +151,7 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
     const skipped = { ...report.skipped, ...dropped.skipped }
     return { records: consistent, report: { ...report, records: consistent.length, skipped } }
   },
+  statistics: recordsAlone,
   recordFromInput(fields, id, settings) {
     const { prompt, answer } = answerFromInput(fields, settings)
     return { id, file: 'input', line: undefined, prompt, answers: [answer] }

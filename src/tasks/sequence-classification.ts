@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
-import { countValues, mostFrequent, randomItem } from './evaluation/baselines.ts'
+import { mostFrequent, randomItem } from './evaluation/baselines.ts'
 import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import {
   expectClasses,
@@ -24,7 +24,16 @@ import { MultiLabelScores, multiLabelScoreNames } from './metrics/multi-label-sc
 import { type Checked, flagLabelsIn, labelIn, labelListIn } from './records/columns.ts'
 import { classificationDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
+import { streaming } from './records/record-sink.ts'
 import { isFields } from './records/row.ts'
+import {
+  type AnswerVariety,
+  addAnswer,
+  addOne,
+  countingRecords,
+  noAnswers,
+  type RecordStatistics,
+} from './records/statistics.ts'
 import { type Texts, textColumns, textFields, textsFromInput, textsOf, unsetPair } from './records/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
@@ -76,6 +85,9 @@ export interface ClassificationPrediction extends TaskPrediction {
   probabilities?: { [label: string]: number }
 }
 
+/** How many records have each label, and whether answers differ. */
+type LabelStatistics = RecordStatistics & AnswerVariety & { labels: Map<string, number> }
+
 const term = 'classification'
 
 /** Classification of texts. */
@@ -84,7 +96,8 @@ export const sequenceClassification = defineTask<
   ClassificationRecord,
   ClassificationExample,
   ClassificationPrediction,
-  'sequence-classification'
+  'sequence-classification',
+  LabelStatistics
 >({
   type: 'sequence-classification',
   source: 'arXiv:1804.07461 (GLUE)',
@@ -94,7 +107,7 @@ export const sequenceClassification = defineTask<
   datasets: classificationDatasets,
   mainMetric: ({ multiLabel }) => (multiLabel ? 'f1Micro' : 'accuracy'),
   metricNames: ({ multiLabel, positive }) => (multiLabel ? [...multiLabelScoreNames] : classScoreNames({ positive })),
-  read(path, settings, { labelled = true, signal } = {}) {
+  read: streaming((path, settings, { labelled = true, ...flow } = {}) => {
     const { label, labelColumns } = settings
     const named =
       labelColumns === undefined
@@ -116,9 +129,17 @@ export const sequenceClassification = defineTask<
           return 'fault' in all ? all : { value: { ...all.value.texts, labels: all.value.labels } }
         },
       },
-      signal,
+      flow,
     )
-  },
+  }),
+  statistics: countingRecords(
+    () => ({ ...noAnswers(), labels: new Map<string, number>() }),
+    (statistics, { labels }: ClassificationRecord) => {
+      if (labels === undefined) return
+      addAnswer(statistics, labels.join(', '))
+      for (const label of labels) addOne(statistics.labels, label)
+    },
+  ),
   recordFromInput: (fields, id, settings) => ({
     id,
     file: 'input',
@@ -126,13 +147,12 @@ export const sequenceClassification = defineTask<
     ...textsFromInput(fields, settings),
     labels: undefined,
   }),
-  headOptions(records, { labels, labelColumns, multiLabel }) {
-    const answers = records.flatMap((record) => (record.labels === undefined ? [] : [record.labels]))
-    expectVariedAnswers(answers, records)
-    const found = labels ?? labelColumns ?? sortedLabels(answers.flat())
-    if (labels === undefined && !multiLabel) expectFewClasses(found, records)
+  headOptions(statistics, { labels, labelColumns, multiLabel }) {
+    expectVariedAnswers(statistics)
+    const found = labels ?? labelColumns ?? sortedLabels(statistics.labels.keys())
+    if (labels === undefined && !multiLabel) expectFewClasses(found, statistics)
     return {
-      labels: multiLabel && found.length > 0 ? [...found] : expectClasses(found, records),
+      labels: multiLabel && found.length > 0 ? [...found] : expectClasses(found, statistics),
       problemType: multiLabel ? 'multi-label' : 'single-label',
     }
   },
@@ -146,8 +166,8 @@ export const sequenceClassification = defineTask<
       labels,
       trainedOn &&
         (() => {
-          const counts = countLabels(trainedOn as readonly ClassificationRecord[], labels)
-          return multiLabel ? balanceLabels(counts, trainedOn.length) : balanceClasses(counts)
+          const counts = countLabels(trainedOn as LabelStatistics, labels)
+          return multiLabel ? balanceLabels(counts, trainedOn.records) : balanceClasses(counts)
         }),
     )
     const weightOf = ({ labels: own }: ClassificationExample): number => {
@@ -242,7 +262,7 @@ export const sequenceClassification = defineTask<
       return { id, label: String(predicted).trim(), ...shares }
     throw new ConfigError(`Expected a label for \`label\`, got ${show(predicted)}.`)
   },
-  labelCounts: (records) => countValues(records.flatMap(({ labels }) => labels ?? [])),
+  labelCounts: ({ labels }) => labels,
   warnings(records, predictions, { multiLabel }) {
     const given = (labels: readonly (string | undefined)[]) => [...new Set(labels)]
     const predicted = given(predictions.map(({ label, labels }) => (multiLabel ? labels?.join(', ') : label)))
@@ -252,7 +272,7 @@ export const sequenceClassification = defineTask<
     return [`The model predicts ${answer} for every record.`]
   },
   baselines(trained, records, { multiLabel }, random) {
-    const counts = countValues(trained.flatMap(({ labels }) => labels ?? []))
+    const { labels: counts } = trained
     const labels = sortedLabels(counts.keys())
     if (!multiLabel) {
       const label = mostFrequent(counts)
@@ -261,7 +281,7 @@ export const sequenceClassification = defineTask<
         { name: 'random class', predictions: records.map(({ id }) => ({ id, label: randomItem(labels, random) })) },
       ]
     }
-    const share = (label: string) => counts.get(label)! / trained.length
+    const share = (label: string) => counts.get(label)! / trained.records
     const usual = labels.filter((label) => share(label) >= 0.5)
     const frequent = usual.length > 0 || counts.size === 0 ? usual : [mostFrequent(counts)]
     const drawn = () => labels.filter((label) => random.float() < share(label))
@@ -329,10 +349,10 @@ const known = ({ labels, file, line }: ClassificationRecord): readonly string[] 
   throw new DataError('Expected a record with a label, got one without.', file, line)
 }
 
-const countLabels = (records: readonly ClassificationRecord[], labels: readonly string[]): Float64Array => {
+const countLabels = ({ labels: found, file = '' }: LabelStatistics, labels: readonly string[]): Float64Array => {
   const counts = new Float64Array(labels.length)
   const numberOf = labelNumbers(labels)
-  for (const record of records) for (const label of record.labels ?? []) counts[numberOf(label, record)]++
+  for (const [label, count] of found) counts[numberOf(label, { file, line: undefined })] += count
   return counts
 }
 

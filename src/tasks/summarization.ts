@@ -9,6 +9,7 @@ import { fillPrompt } from './generative/prompt-pattern.ts'
 import { type SourceSummary, summaryLayoutNames, summaryLayouts } from './generative/summary-layouts.ts'
 import { summaryDatasets } from './records/known-datasets.ts'
 import { rowFields } from './records/read-rows.ts'
+import { streaming } from './records/record-sink.ts'
 import { defineTask, type TaskExample } from './task.ts'
 
 const config = z.strictObject({
@@ -44,8 +45,9 @@ export const summarization = defineTask<Config, SummaryRecord, TaskExample, Gene
     encoderInput: ({ source, query }, { prefix }) => `${prefix}${query === undefined ? '' : `${query} `}${source}`,
     mainMetric: ({ metrics }) => (metrics.includes('rougeL') ? 'rougeL' : (metrics[0] ?? 'perplexity')),
   }),
-  read: (path, settings, { labelled = true, signal } = {}) =>
-    summaryLayouts[settings.layout](path, settings, { labelled, signal }),
+  read: streaming((path, settings, { labelled = true, ...flow } = {}) =>
+    summaryLayouts[settings.layout](path, settings, { labelled, ...flow }),
+  ),
   recordFromInput({ text, query }, id) {
     if (typeof text !== 'string' || text.trim() === '')
       throw new ConfigError(`Expected a text for \`text\`, got ${show(text)}.`)

@@ -10,6 +10,7 @@ import type { Tokenizer } from '../tokenizers/index.ts'
 import type { RowTargets } from './learning/row-targets.ts'
 import type { ScoredUnits } from './metrics/scored-units.ts'
 import type { ReadReport, Skipped } from './records/read-report.ts'
+import type { RecordStatistics, StatisticsCounter } from './records/statistics.ts'
 
 /** One record of a data set: the input and, where it is known, the reference answer. Each task adds its own fields. */
 export interface TaskRecord {
@@ -48,10 +49,12 @@ export interface ExampleOutput<Example extends TaskExample = TaskExample> {
 }
 
 /** How a task reads records. */
-export interface ReadOptions {
+export interface ReadOptions<Record extends TaskRecord = TaskRecord> {
   /** False for data without reference answers, as for prediction (default: true). */
   labelled?: boolean
   signal?: AbortSignal
+  /** Takes each record as it is read, in place of the list; reading waits for what it returns. Only for a `read` marked `streaming`. */
+  onRecord?(record: Record): void | Promise<void>
 }
 
 /** What a task needs to know of the model. */
@@ -62,8 +65,8 @@ export interface PrepareOptions {
   headOptions: Partial<HeadOptions>
   /** Facts of the model's body; generative tasks need them. */
   facts?: Pick<BodyFacts, 'causal' | 'maxPositions' | 'decoderStartTokenId'>
-  /** The training records, for class weights that balance them. */
-  trainedOn?: readonly TaskRecord[]
+  /** Statistics of the training records, for class weights that balance them. */
+  trainedOn?: RecordStatistics
 }
 
 /** What discriminative and generative tasks share. */
@@ -179,6 +182,7 @@ export interface TaskDefinition<
   Example extends TaskExample = TaskExample,
   Prediction extends TaskPrediction = TaskPrediction,
   Type extends string = string,
+  Statistics extends RecordStatistics = RecordStatistics,
 > {
   /** The name that recipes and flags use: lower-case words joined by hyphens. */
   type: Type
@@ -199,13 +203,15 @@ export interface TaskDefinition<
   /** Names that `score` may give with this config, `mainMetric` among them; each is registered with its direction. */
   metricNames(config: Config): string[]
   /** Reads the records of a path. @throws DataError with file and line, also for missing columns */
-  read(path: string, config: Config, options?: ReadOptions): Promise<TaskData<Record>>
+  read(path: string, config: Config, options?: ReadOptions<Record>): Promise<TaskData<Record>>
+  /** What is counted of the training records, which are not kept: `headOptions`, `prepare`, `baselines` and `labelCounts` use it. */
+  statistics: StatisticsCounter<Record, Statistics>
   /** A record to predict, from the fields of an input: `text`, `question` … @throws ConfigError that names what is missing */
   recordFromInput(fields: { [name: string]: unknown }, id: string, config: Config): Record
   /** Input lists that predictions are aligned with, such as the tokens of a sentence, by their input field. */
   alignedInputs?(record: Record): { [name: string]: readonly string[] }
   /** Head options for these records: labels, problem type. @throws DataError for fewer than two classes */
-  headOptions(records: readonly Record[], config: Config): Partial<HeadOptions>
+  headOptions(statistics: Statistics, config: Config): Partial<HeadOptions>
   /** Binds the task to a tokenizer and a head. @throws ConfigError for a tokenizer or labels that do not fit */
   prepare(tokenizer: Tokenizer, config: Config, options: PrepareOptions): PreparedTask<Record, Example, Prediction>
   /**
@@ -220,16 +226,11 @@ export interface TaskDefinition<
   /** Parses a prediction that any program made. @throws ConfigError that says what is wrong, without file and line */
   parsePrediction(fields: { [name: string]: unknown }, record: Record, config: Config): Prediction
   /** How many records, or words of them, have each label; undefined for tasks without labels. */
-  labelCounts?(records: readonly Record[]): ReadonlyMap<string, number>
+  labelCounts?(statistics: Statistics): ReadonlyMap<string, number>
   /** Sentences about predictions that show that the model learned nothing: one class for all records, empty answers … */
   warnings?(records: readonly Record[], predictions: readonly Prediction[], config: Config): string[]
   /** Simple baselines: the most frequent answer, a random one … They never look at the references of `records`. */
-  baselines?(
-    trained: readonly Record[],
-    records: readonly Record[],
-    config: Config,
-    random: Random,
-  ): Baseline<Prediction>[]
+  baselines?(trained: Statistics, records: readonly Record[], config: Config, random: Random): Baseline<Prediction>[]
   /** Scores predictions that are in the order of the records; each record is a unit that the bootstrap resamples. */
   score(
     records: readonly Record[],
@@ -247,6 +248,7 @@ export const defineTask = <
   Example extends TaskExample,
   Prediction extends TaskPrediction,
   Type extends string = string,
+  Statistics extends RecordStatistics = RecordStatistics,
 >(
-  definition: TaskDefinition<Config, Record, Example, Prediction, Type>,
-): TaskDefinition<Config, Record, Example, Prediction, Type> => definition
+  definition: TaskDefinition<Config, Record, Example, Prediction, Type, Statistics>,
+): TaskDefinition<Config, Record, Example, Prediction, Type, Statistics> => definition

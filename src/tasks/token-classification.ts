@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../files/index.ts'
-import { countValues, mostFrequent, randomItem } from './evaluation/baselines.ts'
+import { mostFrequent, randomItem } from './evaluation/baselines.ts'
 import { balanceClasses, classWeightsField, weightsOf } from './learning/class-weights.ts'
 import {
   expectClasses,
@@ -29,7 +29,23 @@ import { conllSentences, type TaggedSentence } from './records/conll-sentences.t
 import { tokenDatasets } from './records/known-datasets.ts'
 import { FaultCounter, noRecords, type RecordFault } from './records/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './records/read-rows.ts'
-import { defineTask, type TaskData, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
+import { RecordSink, streaming } from './records/record-sink.ts'
+import {
+  type AnswerVariety,
+  addAnswer,
+  addOne,
+  countingRecords,
+  noAnswers,
+  type RecordStatistics,
+} from './records/statistics.ts'
+import {
+  defineTask,
+  type ReadOptions,
+  type TaskData,
+  type TaskExample,
+  type TaskPrediction,
+  type TaskRecord,
+} from './task.ts'
 
 const { format: rowFormat, ...otherFields } = rowFields
 
@@ -74,6 +90,9 @@ export interface TaggedExample extends TaskExample {
   labels: Int32Array
 }
 
+/** How often each word has each tag. */
+type TagStatistics = RecordStatistics & AnswerVariety & { words: Map<string, Map<string, number>> }
+
 /** The predicted tags. */
 export interface TaggedPrediction extends TaskPrediction {
   tags: string[]
@@ -85,7 +104,8 @@ export const tokenClassification = defineTask<
   TaggedRecord,
   TaggedExample,
   TaggedPrediction,
-  'token-classification'
+  'token-classification',
+  TagStatistics
 >({
   type: 'token-classification',
   source: 'aclanthology.org/W03-0419 (CoNLL-2003)',
@@ -95,7 +115,18 @@ export const tokenClassification = defineTask<
   datasets: tokenDatasets,
   mainMetric: ({ scheme }) => (scheme === 'none' ? 'tokenAccuracy' : 'f1'),
   metricNames: ({ scheme }) => [...(scheme === 'none' ? tagScoreNames : entityScoreNames)],
-  read: readTagged,
+  read: streaming(readTagged),
+  statistics: countingRecords(
+    () => ({ ...noAnswers(), words: new Map<string, Map<string, number>>() }),
+    (statistics, { tokens, tags = [] }: TaggedRecord) => {
+      tags.forEach((tag, i) => {
+        addAnswer(statistics, tag)
+        const known = statistics.words.get(tokens[i])
+        if (known === undefined) statistics.words.set(tokens[i], new Map([[tag, 1]]))
+        else addOne(known, tag)
+      })
+    },
+  ),
   recordFromInput(fields, id) {
     const { tokens, text } = fields
     const words =
@@ -109,13 +140,10 @@ export const tokenClassification = defineTask<
     throw new ConfigError(`Expected words for \`tokens\`, or a \`text\`, got ${show(tokens ?? text)}.`)
   },
   alignedInputs: ({ tokens }) => ({ tokens }),
-  headOptions(records, { labels, scheme }) {
-    expectVariedAnswers(
-      records.flatMap(({ tags }) => tags?.map((tag) => [tag]) ?? []),
-      records,
-    )
-    const found = expectClasses(labels ?? sortedLabels(records.flatMap(({ tags }) => tags ?? [])), records)
-    if (scheme !== 'none') expectScheme(found, scheme, records)
+  headOptions(statistics, { labels, scheme }) {
+    expectVariedAnswers(statistics)
+    const found = expectClasses(labels ?? sortedLabels(tagCounts(statistics).keys()), statistics)
+    if (scheme !== 'none') expectScheme(found, scheme, statistics)
     return { labels: found }
   },
   prepare(tokenizer, settings, { maxLength = defaultMaxLength(tokenizer), headOptions, trainedOn }) {
@@ -128,8 +156,8 @@ export const tokenClassification = defineTask<
       trainedOn &&
         (() => {
           const counts = new Float64Array(labels.length)
-          for (const record of trainedOn as readonly TaggedRecord[])
-            for (const tag of record.tags ?? []) counts[numberOf(tag, record)]++
+          const place = { file: trainedOn.file ?? '', line: undefined }
+          for (const [tag, count] of tagCounts(trainedOn as TagStatistics)) counts[numberOf(tag, place)] += count
           return balanceClasses(counts)
         }),
     )
@@ -184,16 +212,9 @@ export const tokenClassification = defineTask<
     return { id, tags: list.map((tag) => resolveLabel(String(tag), labels ?? []) ?? String(tag)) }
   },
   baselines(trained, records, _, random) {
-    const byWord = new Map<string, string[]>()
-    for (const { tokens, tags = [] } of trained)
-      tags.forEach((tag, i) => {
-        const known = byWord.get(tokens[i])
-        if (known === undefined) byWord.set(tokens[i], [tag])
-        else known.push(tag)
-      })
-    const all = countValues([...byWord.values()].flat())
+    const all = tagCounts(trained)
     const usual = mostFrequent(all)
-    const usualOf = new Map([...byWord].map(([word, tags]) => [word, mostFrequent(countValues(tags))]))
+    const usualOf = new Map([...trained.words].map(([word, tags]) => [word, mostFrequent(tags)]))
     const names = sortedLabels(all.keys())
     const tagged = (tagOf: (word: string) => string) =>
       records.map(({ id, tokens }) => ({ id, tags: tokens.map(tagOf) }))
@@ -219,8 +240,15 @@ export const tokenClassification = defineTask<
   },
 })
 
+/** How often words have each tag: word by word, in the order in which they came. */
+const tagCounts = ({ words }: TagStatistics): Map<string, number> => {
+  const counts = new Map<string, number>()
+  for (const tags of words.values()) for (const [tag, count] of tags) counts.set(tag, (counts.get(tag) ?? 0) + count)
+  return counts
+}
+
 /** Checks tags before training starts. @throws DataError for tags that do not follow the scheme */
-const expectScheme = (labels: readonly string[], scheme: EntityScheme, [{ file }]: readonly TaggedRecord[]): void => {
+const expectScheme = (labels: readonly string[], scheme: EntityScheme, { file }: RecordStatistics): void => {
   try {
     entitySpans(labels, scheme)
   } catch (error) {
@@ -232,14 +260,14 @@ const expectScheme = (labels: readonly string[], scheme: EntityScheme, [{ file }
 async function readTagged(
   path: string,
   settings: Config,
-  { labelled = true, signal }: { labelled?: boolean; signal?: AbortSignal } = {},
+  { labelled = true, signal, onRecord }: ReadOptions<TaggedRecord> = {},
 ): Promise<TaskData<TaggedRecord>> {
   const { onFault, limit = Number.POSITIVE_INFINITY, labels, split } = settings
   const faults = new FaultCounter(onFault)
   // A text file with tags can only be CoNLL; without tags it may have plain sentences.
   const isTaggedText = labelled && settings.format === 'auto' && /\.txt(\.(gz|bz2|zst))?$/.test(path)
   const isConll = settings.format === 'conll' || isTaggedText || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)
-  const records: TaggedRecord[] = []
+  const sink = new RecordSink<TaggedRecord>({ onRecord })
   const seen = new Set<string>()
   const unread = new Set<string>()
   let files: string[]
@@ -254,7 +282,7 @@ async function readTagged(
   }
   let number = 0
   for await (const { tokens, tags, file, line, id } of sentences) {
-    if (records.length >= limit) break
+    if (sink.count >= limit) break
     const name = id ?? String(number)
     number++
     const named = tags === undefined || labels === undefined ? { names: tags } : namesOf(tags, labels)
@@ -263,15 +291,16 @@ async function readTagged(
       faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${id}" again.` }, { file, line })
     else {
       if (id !== undefined) seen.add(id)
-      records.push({ id: name, file, line, tokens, tags: named.names })
+      const wait = sink.add({ id: name, file, line, tokens, tags: named.names })
+      if (wait !== undefined) await wait
     }
   }
-  if (records.length === 0) throw noRecords(path, faults)
+  if (sink.count === 0) throw noRecords(path, faults)
   return {
-    records,
+    records: sink.records,
     report: {
       files,
-      records: records.length,
+      records: sink.count,
       skipped: faults.skipped,
       ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
     },

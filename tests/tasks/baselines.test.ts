@@ -1,7 +1,7 @@
 // What scores are held against: answers without a model, on small records whose scores are counted by hand.
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../src/core/index.ts'
-import { type TaskDefinition, type TaskRecord, taskConfig, tasks } from '../../src/tasks/index.ts'
+import { statisticsOf, type TaskDefinition, type TaskRecord, taskConfig, tasks } from '../../src/tasks/index.ts'
 
 const place = (i: number) => ({ id: String(i), file: 'data', line: i + 1 })
 const listOf = <Fields extends object>(all: readonly Fields[]) => all.map((fields, i) => ({ ...place(i), ...fields }))
@@ -105,7 +105,8 @@ const cases: Case[] = [
 describe.each(cases)('baselines of $name', ({ task: type, settings, trained, records, gold, names, scores }) => {
   const task = tasks[type] as unknown as TaskDefinition
   const config = taskConfig(task, { ...settings })
-  const made = (asked: readonly TaskRecord[]) => task.baselines!(trained, asked, config, createRandom('baselines'))
+  const made = (asked: readonly TaskRecord[]) =>
+    task.baselines!(statisticsOf(task, trained), asked, config, createRandom('baselines'))
 
   it('have the scores counted by hand', () => {
     const found = made(records)

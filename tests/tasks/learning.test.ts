@@ -7,6 +7,7 @@ import {
   evaluateTask,
   expectDiscriminative,
   predictTask,
+  statisticsOf,
   type TaskDefinition,
   type TaskExample,
   type TaskRecord,
@@ -153,7 +154,7 @@ const cases: { name: string; type: keyof typeof tasks; settings: object; records
 const built = ({ type, settings, records }: (typeof cases)[number]) => {
   const task = tasks[type] as unknown as TaskDefinition
   const config = taskConfig(task, settings as { [name: string]: unknown })
-  const headOptions = task.headOptions(records, config)
+  const headOptions = task.headOptions(statisticsOf(task, records), config)
   const bert = models.bert.adjust({} as never, {
     vocabSize: words.length,
     hiddenSize: 16,
@@ -168,7 +169,11 @@ const built = ({ type, settings, records }: (typeof cases)[number]) => {
   const generator = new Generator(5)
   model.initialize({ std: 0.3, generator })
   model.requireGrad(true)
-  const prepared = task.prepare(tokenizer, config, { maxLength: 12, headOptions, trainedOn: records })
+  const prepared = task.prepare(tokenizer, config, {
+    maxLength: 12,
+    headOptions,
+    trainedOn: statisticsOf(task, records),
+  })
   const examples = records.flatMap((record) => prepared.encode(record))
   return { task, config, model, prepared, examples }
 }

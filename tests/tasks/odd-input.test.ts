@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { DataError } from '../../src/core/index.ts'
-import { taskConfig } from '../../src/tasks/index.ts'
+import { statisticsOf, taskConfig } from '../../src/tasks/index.ts'
 import {
   answer,
   answers,
@@ -123,7 +123,7 @@ describe('a skipped record', () => {
 describe('data without differences to learn', () => {
   const asked = async (type: string, name: string, content: string, settings: Settings = {}) => {
     const { records } = await read(type, file(`same/${name}`, content), settings)
-    return taskOf(type).headOptions(records, taskConfig(taskOf(type), settings))
+    return taskOf(type).headOptions(statisticsOf(taskOf(type), records), taskConfig(taskOf(type), settings))
   }
   it.each<[string, string, string, string, Settings, RegExp]>([
     [

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readPredictions, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
+import { readPredictions, statisticsOf, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tasks-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -159,7 +159,9 @@ describe('records', () => {
   it('of one class are refused', async () => {
     const task = tasks['sequence-classification']
     const { records } = await task.read(file('o.csv', 'text,label\na,x\nb,x\n'), taskConfig(task))
-    expect(() => task.headOptions(records, taskConfig(task))).toThrow(/two classes or more, got "x" only/)
+    expect(() => task.headOptions(statisticsOf(task, records), taskConfig(task))).toThrow(
+      /two classes or more, got "x" only/,
+    )
   })
 
   it('of tagged words are read, misaligned ones refused', async () => {

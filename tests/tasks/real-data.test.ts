@@ -3,7 +3,14 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { expectDiscriminative, readPredictions, type TaskDefinition, taskConfig, tasks } from '../../src/tasks/index.ts'
+import {
+  expectDiscriminative,
+  readPredictions,
+  statisticsOf,
+  type TaskDefinition,
+  taskConfig,
+  tasks,
+} from '../../src/tasks/index.ts'
 import { loadTokenizer } from '../../src/tokenizers/index.ts'
 
 const data = join(import.meta.dirname, '../../../shared/data')
@@ -95,7 +102,7 @@ describe.skipIf(missing)('known data sets (needs ../shared/data)', () => {
       const { records } = await task.read(join(data, dataset), config)
       const prepared = task.prepare(tokenizer, config, {
         maxLength: 40,
-        headOptions: task.headOptions(records, config),
+        headOptions: task.headOptions(statisticsOf(task, records), config),
       })
       for (const record of records.slice(0, 400)) {
         const [{ ids, typeIds }] = prepared.encode(record)

@@ -33,7 +33,7 @@ interface EncodedRecords {
 
 const encodeRecords = (
   recipe: FinetuneRecipe,
-  { task, config, tokenizer, records }: FinetuneData,
+  { task, config, tokenizer, records, trained }: FinetuneData,
   { model, virtualTokens }: AppliedAdapter,
 ): EncodedRecords => {
   const maxLength = recipe.maxLength ?? taskMaxLength(model, tokenizer, task) - virtualTokens
@@ -42,7 +42,7 @@ const encodeRecords = (
     maxLength,
     headOptions: model.headOptions,
     facts: model.facts,
-    trainedOn: records.train,
+    trainedOn: trained,
   })
   const examples: TaskExample[] = []
   const sources: TaskRecord[] = []

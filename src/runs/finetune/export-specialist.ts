@@ -57,12 +57,13 @@ const writeSpecialistFiles = async (
   result: TaskResult,
   untrained: TaskResult | undefined,
 ): Promise<FinalScores> => {
-  const { task, config, records, tokenizer } = data
+  const { task, config, tokenizer } = data
   const { model, parameterCount: trained } = applied
   const scores = await writeEvaluation(folder, {
     task,
     config,
-    records,
+    trained: data.trained,
+    validation: data.records.validation,
     result,
     untrained,
     labels: model.headOptions.labels,

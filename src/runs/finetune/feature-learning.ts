@@ -80,7 +80,7 @@ const expectLength = (maxLength: number, { model }: FeatureBase): void => {
 }
 
 const prepareFit = async (recipe: FinetuneRecipe, data: FinetuneData): Promise<FeatureFit> => {
-  const { task, config, base: folder, tokenizer, records } = data
+  const { task, config, base: folder, tokenizer, trained } = data
   const { precision, device, seed } = recipe
   const initSeed = recipe.randomInit ? { initSeed: seed } : {}
   const base = await loadBase({ base: folder, ...initSeed, precision, device })
@@ -88,7 +88,7 @@ const prepareFit = async (recipe: FinetuneRecipe, data: FinetuneData): Promise<F
   expectLength(maxLength, base)
   const { facts } = base.model
   const prepare = (headOptions: PrepareOptions['headOptions']) =>
-    learnable(task.prepare(tokenizer, config, { maxLength, headOptions, facts, trainedOn: records.train }), recipe)
+    learnable(task.prepare(tokenizer, config, { maxLength, headOptions, facts, trainedOn: trained }), recipe)
   const together: PrepareOptions['headOptions'] = { ...data.headOptions, maxTokens: maxLength }
   const joint = prepare(together)
   const settings = featureSettings(recipe.adapter, learningProblem(joint.rows).kind)
@@ -196,7 +196,8 @@ const saveFit = async (
     scores = await writeEvaluation(folder, {
       task,
       config,
-      records,
+      trained: data.trained,
+      validation: records.validation,
       result: { ...result, ...(measured && { predictions: measured.predictions }) },
       labels: headOptions.labels ?? [],
       parameters: { trained, total: base.model.parameterCount + trained },

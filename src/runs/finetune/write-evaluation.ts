@@ -1,7 +1,13 @@
 // The evaluation of a specialist in the folder of its model, with the scores of predictions that take no training. Independent of the task;
 // runs no model.
 import { createRandom } from '../../core/index.ts'
-import { scoreIntervals, type TaskDefinition, type TaskRecord, type TaskResult } from '../../tasks/index.ts'
+import {
+  type RecordStatistics,
+  scoreIntervals,
+  type TaskDefinition,
+  type TaskRecord,
+  type TaskResult,
+} from '../../tasks/index.ts'
 import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import { finalScores, untrainedBase } from '../engine/final-scores.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
@@ -10,7 +16,9 @@ import type { FinalScores } from '../engine/run-kind.ts'
 export interface EvaluationInput {
   task: TaskDefinition
   config: object
-  records: { train: readonly TaskRecord[]; validation: readonly TaskRecord[] }
+  /** Statistics of the training records. */
+  trained: RecordStatistics
+  validation: readonly TaskRecord[]
   result: TaskResult
   /** Of the base before training, with a new head as it was initialised. */
   untrained?: TaskResult
@@ -21,9 +29,16 @@ export interface EvaluationInput {
 }
 
 /** Scores of the task's baselines and of the untrained base on the validation records. */
-const referencesOf = ({ task, config, records, untrained, labels, seed }: EvaluationInput): ReferenceScores[] => {
-  const { train, validation } = records
-  const baselines = task.baselines?.(train, validation, config, createRandom(`baselines/${seed}`)) ?? []
+const referencesOf = ({
+  task,
+  config,
+  trained,
+  validation,
+  untrained,
+  labels,
+  seed,
+}: EvaluationInput): ReferenceScores[] => {
+  const baselines = task.baselines?.(trained, validation, config, createRandom(`baselines/${seed}`)) ?? []
   return [
     ...baselines.map(({ name, predictions }) => ({
       name,
@@ -35,8 +50,7 @@ const referencesOf = ({ task, config, records, untrained, labels, seed }: Evalua
 
 /** Writes evaluation.json, timing.json and predictions.jsonl into the folder of a model, and returns what they amount to. */
 export const writeEvaluation = async (folder: string, input: EvaluationInput): Promise<FinalScores> => {
-  const { task, config, records, result, labels, parameters } = input
-  const { validation } = records
+  const { task, config, validation, result, labels, parameters } = input
   const references = referencesOf(input)
   await writeEvaluationFiles(folder, { result, records: validation, labels, parameters, references })
   return finalScores(result, references, task.warnings?.(validation, result.predictions, config))

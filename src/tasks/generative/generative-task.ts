@@ -5,6 +5,7 @@ import type { GenerationOptions } from '../../generation/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { expectPositions } from '../learning/max-length.ts'
 import { FaultCounter, type Place } from '../records/read-report.ts'
+import { recordsAlone } from '../records/statistics.ts'
 import type { GenerativeTask, PrepareOptions, TaskDefinition, TaskExample, TaskRecord } from '../task.ts'
 import { answerScoreNames, type GeneratedPrediction, generatedPrediction, scoreAnswers } from './answer-scores.ts'
 import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-encoder.ts'
@@ -31,6 +32,7 @@ type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
   | 'head'
   | 'maxLength'
   | 'headOptions'
+  | 'statistics'
   | 'prepare'
   | 'parsePrediction'
   | 'warnings'
@@ -196,6 +198,7 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
 ): SharedParts<Config, Record> => ({
   head: ['causal-lm', 'seq2seq-lm'],
   maxLength: 1024,
+  statistics: recordsAlone,
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,
   metricNames: ({ metrics }) => answerScoreNames(metrics),

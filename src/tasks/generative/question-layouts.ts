@@ -5,7 +5,7 @@ import { type Checked, fault, textIn } from '../records/columns.ts'
 import { type RecordSettings, readSeveral } from '../records/read-records.ts'
 import { FaultCounter, noRecords } from '../records/read-report.ts'
 import { type DataRow, isFields } from '../records/row.ts'
-import type { TaskData, TaskRecord } from '../task.ts'
+import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
 
 /** A question with its reference answers. */
 export interface QuestionAnswer {
@@ -27,7 +27,7 @@ export type QuestionData = TaskData<TaskRecord & QuestionAnswer>
 type Read = (
   path: string,
   settings: QuestionSettings,
-  options: { labelled: boolean; signal?: AbortSignal },
+  options: Pick<ReadOptions<TaskRecord & QuestionAnswer>, 'signal' | 'onRecord'> & { labelled: boolean },
 ) => Promise<QuestionData>
 
 /** A text or a number, or a list of them. */
@@ -48,7 +48,7 @@ const contextOf = ({ values, ...place }: DataRow, column: string): Checked<strin
   return textIn({ values: { [column]: inner }, ...place }, column)
 }
 
-const rows: Read = (path, settings, { labelled, signal }) => {
+const rows: Read = (path, settings, { labelled, ...flow }) => {
   const { question, context, answer } = settings
   return readSeveral<QuestionAnswer>(
     path,
@@ -72,7 +72,7 @@ const rows: Read = (path, settings, { labelled, signal }) => {
         ]
       },
     },
-    signal,
+    flow,
   )
 }
 

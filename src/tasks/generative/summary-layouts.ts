@@ -7,7 +7,7 @@ import { type Checked, fault, textIn } from '../records/columns.ts'
 import { type RecordSettings, readSeveral } from '../records/read-records.ts'
 import { FaultCounter, noRecords } from '../records/read-report.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
-import type { TaskData, TaskRecord } from '../task.ts'
+import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
 
 /** A text with its reference summaries. */
 export interface SourceSummary {
@@ -28,7 +28,7 @@ export type SummaryData = TaskData<TaskRecord & SourceSummary>
 type Read = (
   path: string,
   settings: SummarySettings,
-  options: { labelled: boolean; signal?: AbortSignal },
+  options: Pick<ReadOptions<TaskRecord & SourceSummary>, 'signal' | 'onRecord'> & { labelled: boolean },
 ) => Promise<SummaryData>
 
 /** One summary, or a list of them. */
@@ -40,7 +40,7 @@ const summariesOf = ({ values }: DataRow, column: string): Checked<string[]> => 
   return fault('no-summary', `Expected a summary, or a list of them, in column "${column}", got ${show(value)}.`)
 }
 
-const rows: Read = (path, settings, { labelled, signal }) =>
+const rows: Read = (path, settings, { labelled, ...flow }) =>
   readSeveral<SourceSummary>(
     path,
     settings,
@@ -53,7 +53,7 @@ const rows: Read = (path, settings, { labelled, signal }) =>
         return ['fault' in summaries ? summaries : { value: { source: source.value, references: summaries.value } }]
       },
     },
-    signal,
+    flow,
   )
 
 /** Text in UTF-8, else in Latin-1: Opinosis has both. */
@@ -118,7 +118,7 @@ const relevant = (turns: readonly unknown[], spans: unknown): readonly unknown[]
 }
 
 /** QMSum: a record for each query of a meeting; specific queries have their own turns as source. */
-const meetings: Read = (path, settings, { labelled, signal }) =>
+const meetings: Read = (path, settings, { labelled, ...flow }) =>
   readSeveral<SourceSummary>(
     path,
     settings,
@@ -148,7 +148,7 @@ const meetings: Read = (path, settings, { labelled, signal }) =>
         })
       },
     },
-    signal,
+    flow,
   )
 
 export const summaryLayouts = { rows, opinosis, meetings } as const satisfies Record<string, Read>

@@ -1,8 +1,8 @@
 // The labels of a data set: given in the settings or collected from the records, and values resolved to labels.
 import { z } from 'zod'
 import { ConfigError, DataError, didYouMean } from '../../core/index.ts'
-import type { RecordFault } from '../records/read-report.ts'
-import type { TaskRecord } from '../task.ts'
+import type { Place, RecordFault } from '../records/read-report.ts'
+import type { AnswerVariety, RecordStatistics } from '../records/statistics.ts'
 
 /** A config field with the names of the labels. */
 export const labelsField = (description: string) =>
@@ -38,7 +38,7 @@ export const unknownLabel = (value: string, labels: readonly string[]): RecordFa
 })
 
 /** The index of each label. @throws DataError with file and line for a label that the model does not have */
-export const labelNumbers = (labels: readonly string[]): ((label: string, record: TaskRecord) => number) => {
+export const labelNumbers = (labels: readonly string[]): ((label: string, place: Place) => number) => {
   const numbers = new Map(labels.map((label, i) => [label, i]))
   return (label, { file, line }) => {
     const number = numbers.get(label)
@@ -56,35 +56,33 @@ export const expectLabels = (labels: readonly string[] | undefined): readonly st
 }
 
 /** @throws DataError for fewer than two classes */
-export const expectClasses = (labels: readonly string[], records: readonly TaskRecord[]): string[] => {
+export const expectClasses = (labels: readonly string[], { file }: RecordStatistics): string[] => {
   if (labels.length > 1) return [...labels]
   throw new DataError(
     `Expected records of two classes or more, got ${labels.length === 0 ? 'none' : `"${labels[0]}" only`}. Add data, or name all \`labels\`.`,
-    records[0]?.file,
+    file,
   )
 }
 
 /** @throws DataError when all records with an answer have the same one */
 export const expectVariedAnswers = (
-  answers: readonly (readonly string[])[],
-  records: readonly TaskRecord[],
+  { answers, answer: first, varied, file }: AnswerVariety & RecordStatistics,
   wanted = 'records of two classes or more',
 ): void => {
-  const first = answers[0]?.join(', ')
-  if (answers.length < 2 || answers.some((answer) => answer.join(', ') !== first)) return
+  if (answers < 2 || varied) return
   throw new DataError(
     `Expected ${wanted}, got ${first === '' ? 'none with a label' : `"${first}" only`}. Add records with others.`,
-    records[0].file,
+    file,
   )
 }
 
 const fewRecords = 20
 
 /** @throws DataError where nearly every record has a label of its own: free text or numbers rather than classes */
-export const expectFewClasses = (labels: readonly string[], records: readonly TaskRecord[]): void => {
-  if (records.length < fewRecords || labels.length <= records.length / 2) return
+export const expectFewClasses = (labels: readonly string[], { records, file }: RecordStatistics): void => {
+  if (records < fewRecords || labels.length <= records / 2) return
   throw new DataError(
-    `Expected classes with several records each for \`label\`, got ${labels.length} labels in ${records.length} records, such as "${labels[0].slice(0, 40)}". Name the column of the classes, or all \`labels\`; for numbers use the task regression.`,
-    records[0].file,
+    `Expected classes with several records each for \`label\`, got ${labels.length} labels in ${records} records, such as "${labels[0].slice(0, 40)}". Name the column of the classes, or all \`labels\`; for numbers use the task regression.`,
+    file,
   )
 }

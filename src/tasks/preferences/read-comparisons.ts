@@ -74,7 +74,7 @@ export const readComparisons = async (
           .map((one) => ('fault' in one ? one : { value: { ...one.value, fields } }))
       },
     },
-    signal,
+    { signal },
   )
   const consistent = withoutContradictions(records, dropped, (record) => record)
   const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)

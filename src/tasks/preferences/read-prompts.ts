@@ -165,6 +165,6 @@ export const readPrompts = (
           .map((one) => ('fault' in one ? one : { value: { ...one.value, fields } }))
       },
     },
-    signal,
+    { signal },
   )
 }

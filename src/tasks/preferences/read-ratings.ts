@@ -116,7 +116,7 @@ export const readRatings = async (
           .map((one) => ('fault' in one ? one : { value: { ...one.value, fields } }))
       },
     },
-    signal,
+    { signal },
   )
   const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)
   expectFewSkipped(dropped.skipped, data.records.length + count, settings.maxSkipped, path)

@@ -1,8 +1,9 @@
 // Records of a task from rows: checks the columns once per file, counts faults, stops at the limit.
-import type { TaskData, TaskRecord } from '../task.ts'
+import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
 import { type Checked, expectColumns, idIn, type OptionalColumns, unreadColumns } from './columns.ts'
 import { FaultCounter, noRecords, type RecordFault } from './read-report.ts'
 import { openRows, type RowSettings } from './read-rows.ts'
+import { RecordSink } from './record-sink.ts'
 import type { DataRow } from './row.ts'
 
 /** Settings of reading that all tasks with rows share. */
@@ -45,38 +46,40 @@ export interface SeveralReader<Fields> extends Columns {
   dropped?: FaultCounter
 }
 
+/** How reading is stopped, and where records go. */
+type Flow<Record extends TaskRecord> = Pick<ReadOptions<Record>, 'signal' | 'onRecord'>
+
 /** One record per row. @throws DataError for the first fault unless `onFault` is skip, and for a path without records */
 export const readRecords = <Fields extends object>(
   path: string,
   settings: RecordSettings,
   { fields, ...columns }: RecordReader<Fields>,
-  signal?: AbortSignal,
+  flow?: Flow<TaskRecord & Fields>,
 ): Promise<TaskData<TaskRecord & Fields>> =>
-  readSeveral(path, settings, { ...columns, several: (row) => [fields(row)] }, signal)
+  readSeveral(path, settings, { ...columns, several: (row) => [fields(row)] }, flow)
 
 /** Any number of records per row; the ids of several are numbered. @throws DataError as `readRecords` */
 export const readSeveral = async <Fields extends object>(
   path: string,
   settings: RecordSettings,
   { columns, several, dropped = new FaultCounter('skip'), ...others }: SeveralReader<Fields>,
-  signal?: AbortSignal,
+  { signal, onRecord }: Flow<TaskRecord & Fields> = {},
 ): Promise<TaskData<TaskRecord & Fields>> => {
   const { onFault, limit = Number.POSITIVE_INFINITY, id, ignoreColumns } = settings
   const faults = new FaultCounter(onFault)
   const source = await openRows(path, settings)
-  const records: (TaskRecord & Fields)[] = []
-  const seen = new Map<string, DataRow>()
+  const sink = new RecordSink<TaskRecord & Fields>({ onRecord })
+  const seen = new Map<string, string>()
   const unread = new Set<string>()
   let file: string | undefined
   let number = 0
   const checkId = (name: string): RecordFault | undefined => {
     const before = seen.get(name)
     if (before === undefined) return undefined
-    const place = `${before.file}${before.line === undefined ? '' : `:${before.line}`}`
-    return { reason: 'repeated-id', message: `Expected distinct ids, got "${name}" again, as in ${place}.` }
+    return { reason: 'repeated-id', message: `Expected distinct ids, got "${name}" again, as in ${before}.` }
   }
   for await (const row of source.rows(faults, signal)) {
-    if (records.length >= limit) break
+    if (sink.count >= limit) break
     if (row.file !== file) {
       expectColumns(row, { ...columns, id })
       for (const name of unreadColumns(row, { ...columns, id }, others, ignoreColumns)) unread.add(name)
@@ -85,7 +88,7 @@ export const readSeveral = async <Fields extends object>(
     const place = { file: row.file, line: row.line }
     const all = several(row)
     for (const [i, checked] of all.entries()) {
-      if (records.length >= limit) break
+      if (sink.count >= limit) break
       const ownId = id === undefined ? { value: undefined } : idIn(row, id)
       const own = ('value' in ownId ? ownId.value : undefined) ?? String(number)
       const name = all.length === 1 ? own : id === undefined ? `${number}.${i}` : `${own}.${i}`
@@ -93,18 +96,19 @@ export const readSeveral = async <Fields extends object>(
       const fault = wrong?.fault ?? (id === undefined ? undefined : checkId(name))
       if (fault !== undefined) faults.fault(fault, place)
       else if ('value' in checked) {
-        if (id !== undefined) seen.set(name, row)
-        records.push({ id: name, ...place, ...checked.value })
+        if (id !== undefined) seen.set(name, `${row.file}${row.line === undefined ? '' : `:${row.line}`}`)
+        const wait = sink.add({ id: name, ...place, ...checked.value })
+        if (wait !== undefined) await wait
       }
     }
     number++
   }
-  if (records.length === 0) throw noRecords(path, faults, dropped)
+  if (sink.count === 0) throw noRecords(path, faults, dropped)
   return {
-    records,
+    records: sink.records,
     report: {
       files: source.files,
-      records: records.length,
+      records: sink.count,
       skipped: { ...faults.skipped, ...dropped.skipped },
       ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
     },

@@ -156,6 +156,12 @@ describe('a run with rewards', () => {
     expect(mean).toBeCloseTo(rollouts[0].reward, 10)
     const evaluation = events.find(({ type }) => type === 'evaluation')
     expect(evaluation).toMatchObject({ metrics: { judge: expect.any(Number), reward: expect.any(Number) } })
+    const { metrics } = evaluation as unknown as { metrics: Record<string, number> }
+    // Cross entropy is entropy and divergence.
+    expect(Math.log(metrics.referencePerplexity)).toBeCloseTo(
+      metrics.entropy + metrics.kl / metrics.completionTokens,
+      5,
+    )
     expect(existsSync(join(small.at('kept'), 'report.html'))).toBe(true)
   })
 

@@ -167,6 +167,15 @@ describe('a rollout source', () => {
     expect(row).toMatchObject({ rollout: 1, step: 0, member: 0, rewards: { member: 0, flat: null }, reward: 0 })
     expect(row.reference).toBe(row.id.slice(1))
     expect(row.promptIds).toEqual([1, 10 + Number(row.reference)])
+    const sums = { logProb: 0, tokens: 0 }
+    for (const { mask, referenceLogProbs } of rows)
+      for (const [t, value] of referenceLogProbs.entries())
+        if (mask[t] === 1) {
+          sums.logProb += value
+          sums.tokens++
+        }
+    const perplexity = Math.exp(-sums.logProb / sums.tokens)
+    expect(events[0]).toMatchObject({ metrics: { referencePerplexity: expect.closeTo(perplexity, 5) } })
     // Three tokens of the policy, each 0.25 above the reference.
     expect(row.kl).toBeCloseTo(0.75, 5)
     expect(row.logProbs).toHaveLength(4)
@@ -227,6 +236,7 @@ describe('measures', () => {
       equalGroups: 1,
       kl: 0.75,
       klPerToken: 0.5,
+      referencePerplexity: expect.closeTo(Math.exp(1.5)),
       entropy: expect.closeTo(4 / 3),
     })
   })

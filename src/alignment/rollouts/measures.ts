@@ -41,12 +41,13 @@ export const measureRollout = (groups: readonly RolloutGroup[], names: readonly 
   )
   if (episodes.length > 0) for (const [name, value] of Object.entries(measureEpisodes(episodes))) add(name, value)
   add('equalGroups', meanOf(groups.map((group) => (hasVariance(group) ? 0 : 1))))
-  const sums = { kl: 0, klAnswers: 0, tokens: 0, entropy: 0, entropyTokens: 0 }
+  const sums = { kl: 0, klAnswers: 0, reference: 0, tokens: 0, entropy: 0, entropyTokens: 0 }
   for (const { mask, logProbs, reference, entropy } of answers) {
     if (reference !== undefined) {
       const { sum, count } = overTokens(mask, (t) => logProbs[t] - reference[t])
       sums.kl += sum
       sums.klAnswers++
+      sums.reference += overTokens(mask, (t) => reference[t]).sum
       sums.tokens += count
     }
     // The mean of minus the log-probability of sampled tokens estimates the entropy without bias.
@@ -56,6 +57,7 @@ export const measureRollout = (groups: readonly RolloutGroup[], names: readonly 
   }
   add('kl', sums.kl / sums.klAnswers)
   add('klPerToken', sums.kl / sums.tokens)
+  add('referencePerplexity', Math.exp(-sums.reference / sums.tokens))
   add('entropy', sums.entropy / sums.entropyTokens)
   return measures
 }

@@ -226,6 +226,20 @@ describe('a classifier', () => {
     return sample(rest.map((word) => ` ${word}`).join(''), { prompt })
   })
 
+  it('gives 1 where the class is the most likely one', async () => {
+    const { labels } = sentiment.headOptions
+    const decisions = await Promise.all(
+      labels.map((label) => scored({ type: 'classifier', model: at('sentiment'), label, output: 'decision' }, parts)),
+    )
+    for (const [i, text] of texts.entries()) {
+      const { ids, typeIds } = textTokenizer.encode(text)
+      const logits = logitsOf(sentiment, ids, typeIds)
+      expect(decisions.map((one) => one[i])).toEqual(
+        Array.from(logits, (value) => (value === Math.max(...logits) ? 1 : 0)),
+      )
+    }
+  })
+
   it('gives the log-odds or the probability of a class, of prompt and answer or of the answer', async () => {
     const base = { type: 'classifier', model: at('sentiment'), label: 'positive' } as const
     const odds = await scored(base, parts)

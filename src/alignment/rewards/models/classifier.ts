@@ -1,4 +1,4 @@
-// Any classifier or regressor of texts as a reward: the log-odds or the probability of a class, or the number.
+// Any classifier or regressor of texts as a reward: the log-odds, the probability or the choice of a class, or the number.
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { ConfigError, didYouMean, invariant } from '../../../core/index.ts'
@@ -44,6 +44,13 @@ const logSumExp = (values: readonly number[]): number => {
   return high + Math.log(values.reduce((sum, value) => sum + Math.exp(value - high), 0))
 }
 
+/** What the odds of a class become; `margin` is its logit above the best of the others, or above even odds. */
+const outputs = {
+  'log-odds': (odds: number) => odds,
+  probability: (odds: number) => 1 / (1 + Math.exp(-odds)),
+  decision: (_odds: number, margin: number) => (margin > 0 ? 1 : 0),
+}
+
 /** The logits of a model as a reward. */
 type ReadLogits = (logits: Float32Array) => number
 
@@ -51,17 +58,20 @@ type ReadLogits = (logits: Float32Array) => number
 const readerOf = (
   { labels, problemType }: HeadOptions,
   label: string | undefined,
-  output: 'log-odds' | 'probability',
+  output: keyof typeof outputs,
 ): ReadLogits => {
-  const logistic = (odds: number) => (output === 'log-odds' ? odds : 1 / (1 + Math.exp(-odds)))
   if (problemType === 'regression' || (labels.length === 1 && problemType === 'single-label')) return ([value]) => value
   const target = label === undefined ? -1 : labels.indexOf(label)
   if (target < 0)
     throw new ConfigError(
       `Expected one of the labels ${labels.join(', ')} for \`label\` of the reward \`classifier\`, got ${label ?? 'none'}.${label === undefined ? ' Name the class that is to be rewarded.' : didYouMean(label, labels)}`,
     )
-  if (problemType === 'multi-label') return (logits) => logistic(logits[target])
-  return (logits) => logistic(logits[target] - logSumExp(Array.from(logits).filter((_, i) => i !== target)))
+  const rewardOf = outputs[output]
+  if (problemType === 'multi-label') return (logits) => rewardOf(logits[target], logits[target])
+  return (logits) => {
+    const others = Array.from(logits).filter((_, i) => i !== target)
+    return rewardOf(logits[target] - logSumExp(others), logits[target] - Math.max(...others))
+  }
 }
 
 /** Encodes texts as in the fine-tuning of the model, and computes their logits. */
@@ -113,14 +123,16 @@ const logitsOf = async (
 export const classifier = defineReward({
   type: 'classifier',
   source: 'arXiv:1909.08593',
-  summary: 'The log-odds or the probability of a class of a classifier, or the number of a regressor.',
+  summary: 'The log-odds, the probability or the choice of a class of a classifier, or the number of a regressor.',
   config: z.strictObject({
     ...judgeFields,
     label: z.string().optional().describe('class that is rewarded, as the model names it; not needed for regression'),
     output: z
-      .enum(['log-odds', 'probability'])
+      .enum(['log-odds', 'probability', 'decision'])
       .default('log-odds')
-      .describe('reward: log-odds of the class, which never saturate, or its probability'),
+      .describe(
+        'reward: log-odds of the class, which never saturate, its probability, or 1 where it is the most likely class and 0 elsewhere',
+      ),
     input: z
       .enum(['text', 'completion', 'pair'])
       .default('text')

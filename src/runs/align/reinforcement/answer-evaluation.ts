@@ -24,6 +24,9 @@ export interface AnswerPrediction extends TaskPrediction {
   judge?: number | null
   /** KL divergence from the reference, estimated by this answer, in nats; left out without a reference. */
   kl?: number
+  /** Log-probability of the tokens that the policy chose, in nats, and their number. */
+  logProb: number
+  chosenTokens: number
   tokens: number
   finished: boolean
   /** Turns of the model with an environment; left out without one. */
@@ -66,15 +69,17 @@ export const evaluateAnswers = async ({
   return sampled.map((answer, i): AnswerPrediction => {
     const { ids, mask, logProbs, episode } = answer
     const own = references?.[i]
+    const sumOf = (value: (token: number) => number) =>
+      mask.reduce((sum, chosen, t) => (chosen === 0 ? sum : sum + value(t)), 0)
     return {
       id: prompts[i].record.id,
       answer: asked[i].text.trim(),
       reward: scores[i].reward,
       rewards: Object.fromEntries(rewards.names.map((name, f) => [name, scores[i].rewards[f]])),
       ...(judged === undefined ? {} : { judge: judged[i].reward }),
-      ...(own === undefined
-        ? {}
-        : { kl: logProbs.reduce((sum, value, t) => (mask[t] === 0 ? sum : sum + value - own[t]), 0) }),
+      ...(own === undefined ? {} : { kl: sumOf((t) => logProbs[t] - own[t]) }),
+      logProb: sumOf((t) => logProbs[t]),
+      chosenTokens: sumOf(() => 1),
       tokens: ids.length,
       finished: isFinished(answer),
       ...(episode === undefined ? {} : { turns: episode.turns }),
@@ -91,6 +96,23 @@ const meanOf = (values: readonly (number | null | undefined)[], counts?: ArrayLi
     count += times
   }
   return count === 0 ? Number.NaN : sum / count
+}
+
+/** Entropy of the policy per token, and perplexity of its answers under the reference, both estimated by the sampled tokens. */
+const tokenScores = (predictions: readonly AnswerPrediction[], counts?: ArrayLike<number>): Record<string, number> => {
+  const sums = { logProb: 0, reference: 0, tokens: 0 }
+  for (const [i, { logProb, kl = Number.NaN, chosenTokens }] of predictions.entries()) {
+    const times = counts?.[i] ?? 1
+    if (times === 0) continue
+    sums.logProb += times * logProb
+    sums.reference += times * (logProb - kl)
+    sums.tokens += times * chosenTokens
+  }
+  const scores = {
+    entropy: -sums.logProb / sums.tokens,
+    referencePerplexity: Math.exp(-sums.reference / sums.tokens),
+  }
+  return Object.fromEntries(Object.entries(scores).filter(([, score]) => Number.isFinite(score)))
 }
 
 /** Means over the answers, whose units are prompts. */
@@ -110,7 +132,10 @@ export const scoreAnswers = (records: readonly TaskRecord[], predictions: readon
   const kept = Object.entries(columns).filter(([, values]) => values.some((one) => one !== null && one !== undefined))
   return {
     units: records.length,
-    scores: (counts) => Object.fromEntries(kept.map(([name, values]) => [name, meanOf(values, counts)])),
+    scores: (counts) => ({
+      ...Object.fromEntries(kept.map(([name, values]) => [name, meanOf(values, counts)])),
+      ...tokenScores(predictions, counts),
+    }),
     details: () => ({}),
   }
 }

@@ -5,6 +5,11 @@ import {
   type CompletionTokens,
   collateCompletions,
   completionLogProbs,
+  modelReference,
+  onlinePreferenceMethod,
+  policyMethod,
+  type RolloutAnswer,
+  raftMethod,
   scoreCompletions,
   sharesPrompts,
 } from '../../src/alignment/index.ts'
@@ -82,6 +87,48 @@ describe.each([
         expect(apart(logProbs, whole[i].logProbs)).toBeLessThan(1e-5)
       })
     }
+  })
+})
+
+describe('the reference of a rollout', () => {
+  const model = build('llama', 'causal-lm', { std: 0.2 })
+  const [first, second] = [ids(9), ids(11)]
+  const group = [first, first, first, second, second].map((prompt, i) => ({
+    prompt: { record: { id: `${i}`, file: 'f', line: i, prompt: '', fields: {} }, ids: prompt, endTokens: [] },
+    ids: Uint32Array.from(ids(3 + i)),
+  }))
+  const common = { advantages: { type: 'rloo' }, rewardWeights: [1], shaping: {}, oldLogProbs: 'none' } as const
+
+  it.each([
+    ['policyMethod', (parts: object) => policyMethod({ policy: model, ...common, ...parts } as never)],
+    ['raftMethod', (parts: object) => raftMethod({ keep: 1 }, parts as never)],
+    ['onlinePreferenceMethod', (parts: object) => onlinePreferenceMethod(parts as never)],
+  ])('%s computes a prompt once for its answers', async (_, create) => {
+    const reference = modelReference(model)
+    const asked: (boolean | undefined)[] = []
+    const watched = {
+      ...reference,
+      logProbs: (...given: Parameters<typeof reference.logProbs>) => {
+        asked.push(given[1].shared)
+        return reference.logProbs(...given)
+      },
+    }
+    const answers = group.map(({ prompt, ids: own }) => ({ prompt, answer: { ids: own } as RolloutAnswer }))
+    const context = { step: 0, microTokens: 1000, padded: false }
+    await create({ reference: watched, temperature: 0.7 }).complete?.(answers, context)
+    expect(asked).toEqual([true])
+    const apart = group.map(({ prompt, ids: own }) => ({
+      ids: Uint32Array.from([...prompt.ids, ...own]),
+      starts: [0],
+      promptTokens: prompt.ids.length,
+    }))
+    const expected = await scoreCompletions(model, apart, { microTokens: 1, padded: true, temperature: 0.7 })
+    answers.forEach(({ answer: { reference: found } }, i) => {
+      expect(found?.length).toBe(expected[i].logProbs.length)
+      found?.forEach((value, t) => {
+        expect(value).toBeCloseTo(expected[i].logProbs[t], 4)
+      })
+    })
   })
 })
 

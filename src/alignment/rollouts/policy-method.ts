@@ -63,7 +63,8 @@ export const policyMethod = (parts: PolicyMethodParts): RolloutMethod<RolloutExa
     { microTokens, padded, device, signal }: RolloutContext,
   ): Promise<void> => {
     const completions = answers.map(({ prompt, answer }) => completionOf(prompt, answer))
-    const how = { microTokens, padded, device, temperature, signal }
+    // The answers of a group are neighbours: their prompt is computed once.
+    const how = { microTokens, padded, device, temperature, signal, shared: true }
     const references = await reference?.logProbs(completions, how)
     const values = critic === undefined ? undefined : await scoreValues(critic, policy, completions, how)
     const trained = oldLogProbs === 'training' ? await scoreCompletions(policy, completions, how) : undefined

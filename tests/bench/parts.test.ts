@@ -8,10 +8,13 @@ describe('--parts', () => {
     expect(chosenParts('b,a', ['a', 'b', 'c'])).toEqual(['b', 'a'])
   })
 
-  it.each(['engine', 'finetune', 'generation', 'models', 'pretrain', 'sft'])('of %s refuses another', async (name) => {
-    const { run } = (await import(`../../bench/${name}.ts`)) as { run: (options: BenchOptions) => Promise<void> }
-    await expect(run({ smoke: true, rest: ['--parts', 'none-such'] })).rejects.toThrow(
-      /^Expected parts \(.+\) for `--parts`, got none-such\.$/,
-    )
-  })
+  it.each(['alignment', 'engine', 'finetune', 'generation', 'models', 'pretrain', 'sft'])(
+    'of %s refuses another',
+    async (name) => {
+      const { run } = (await import(`../../bench/${name}.ts`)) as { run: (options: BenchOptions) => Promise<void> }
+      await expect(run({ smoke: true, rest: ['--parts', 'none-such'] })).rejects.toThrow(
+        /^Expected parts \(.+\) for `--parts`, got none-such\.$/,
+      )
+    },
+  )
 })

@@ -7,11 +7,11 @@ import {
   placeSequences,
   placesOf,
   type Sequences,
+  shareBeginnings,
   toInt64,
   vocabularyHead,
 } from '../objectives/index.ts'
 import { type Generator, type Tensor, tokenLogProbs, zeros } from '../tensor/index.ts'
-import { shareBeginnings } from './shared-prompts.ts'
 
 /** One sequence: a prompt and its completion, with the end token inside the completion. */
 export interface CompletionTokens extends Sequences {

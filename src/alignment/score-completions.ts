@@ -3,10 +3,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { planMicroBatches } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
-import { positionsIn } from '../objectives/index.ts'
+import { positionsIn, sharesPrompts } from '../objectives/index.ts'
 import { noGrad, scope } from '../tensor/index.ts'
 import { type CompletionTokens, collateCompletions, completionLogProbs } from './log-probs.ts'
-import { sharesPrompts } from './shared-prompts.ts'
 
 /** Values of the tokens of one completion. */
 export interface CompletionScores {

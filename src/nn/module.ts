@@ -35,6 +35,11 @@ export abstract class Module {
     return 0
   }
 
+  /** Whether packed documents may attend to tokens of others with it in place; virtual tokens before each document exclude that. */
+  get sharesKeys(): boolean {
+    return true
+  }
+
   /** Direct children by field name. */
   *children(): Iterable<[string, Module]> {
     for (const [name, value] of Object.entries(this)) {

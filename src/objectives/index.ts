@@ -71,5 +71,6 @@ export {
 export type { DetectionExample } from './replaced-token-detection.ts'
 export type { PairExample } from './sentence-pretraining.ts'
 export { type PlacedBatch, placeSequences, placesOf, type Sequences, spread, toInt64 } from './sequences.ts'
+export { type SharedRow, shareBeginnings, sharesPrompts } from './shared-prompts.ts'
 export type { SpanExample } from './span-corruption.ts'
 export { vocabularyFacts } from './vocabulary.ts'

@@ -11,8 +11,8 @@ import {
   type RolloutAnswer,
   raftMethod,
   scoreCompletions,
-  sharesPrompts,
 } from '../../src/alignment/index.ts'
+import { sharesPrompts } from '../../src/objectives/index.ts'
 import { clearGrads, Generator, randn, scope } from '../../src/tensor/index.ts'
 import { build, random } from '../objectives/small-models.ts'
 

@@ -71,6 +71,10 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
     this.to({ dtype: like.dtype, device: like.device })
   }
 
+  override get sharesKeys(): boolean {
+    return false
+  }
+
   /** Size of the prefix. */
   get shape(): Readonly<PrefixShape> {
     return this.#shape

@@ -83,6 +83,10 @@ export class PromptBank extends LayerAdapter<Body, BodyWay> {
     return this.virtualTokens
   }
 
+  override get sharesKeys(): boolean {
+    return false
+  }
+
   /**
    * The batch that the next call of the embedding belongs to; undefined for the decoder's call, which comes after the
    * encoder's.

@@ -3,13 +3,14 @@
 import { z } from 'zod'
 import { CheckpointError, ConfigError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
-import type {
-  CarriedState,
-  CollateOptions,
-  Criterion,
-  LossTerm,
-  Metric,
-  PrepareContext,
+import {
+  type CarriedState,
+  type CollateOptions,
+  type Criterion,
+  type LossTerm,
+  type Metric,
+  type PrepareContext,
+  sharesPrompts,
 } from '../../objectives/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import {
@@ -25,7 +26,6 @@ import {
 import { MetricSums } from '../metric-sums.ts'
 import type { Reference } from '../reference.ts'
 import { scoreCompletions } from '../score-completions.ts'
-import { sharesPrompts } from '../shared-prompts.ts'
 import type {
   BatchLogProbs,
   PairDefinition,

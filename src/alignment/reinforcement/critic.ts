@@ -6,11 +6,10 @@ import { type AdapterInput, adaptersOf, addAdapter } from '../../adapters/index.
 import { ConfigError } from '../../core/index.ts'
 import { planMicroBatches } from '../../data/index.ts'
 import { type BodyInputs, type Model, RewardHead, withHead } from '../../models/index.ts'
-import { positionsIn, toInt64 } from '../../objectives/index.ts'
+import { positionsIn, sharesPrompts, toInt64 } from '../../objectives/index.ts'
 import { cat, Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import { type CompletionBatch, type CompletionTokens, collateCompletions } from '../log-probs.ts'
 import type { ScoreCompletionsOptions } from '../score-completions.ts'
-import { sharesPrompts } from '../shared-prompts.ts'
 
 /** A critic. */
 export interface Critic {

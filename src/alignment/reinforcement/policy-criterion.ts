@@ -9,11 +9,11 @@ import {
   type LossTerm,
   type Metric,
   type PrepareContext,
+  sharesPrompts,
   vocabularyHead,
 } from '../../objectives/index.ts'
 import { cat, checkpoint, linear, type Tensor } from '../../tensor/index.ts'
 import { hiddenStates, logProbsOfHidden } from '../log-probs.ts'
-import { sharesPrompts } from '../shared-prompts.ts'
 import { type Critic, criticSharesPrompts, criticValues, sharesHiddenStates } from './critic.ts'
 import { KlController } from './kl-controller.ts'
 import { collateRollouts, type PolicyBatch, policyWeight } from './policy-batch.ts'

@@ -2,8 +2,17 @@
 // pairs of a prompt count as one; a rated answer has the cross entropy of its rating.
 // @source Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. 2022, arXiv:2203.02155 (all answers to a prompt in one batch);
 // Touvron et al. 2023, arXiv:2307.09288 (margin); Eisenstein et al. 2023, arXiv:2312.09244 (centring)
-import { type Batch, type Criterion, type Metric, placeSequences, toInt64 } from '../../objectives/index.ts'
-import { noGrad, Tensor } from '../../tensor/index.ts'
+import {
+  type Batch,
+  type CollateOptions,
+  type Criterion,
+  type Metric,
+  placeSequences,
+  shareBeginnings,
+  sharesPrompts,
+  toInt64,
+} from '../../objectives/index.ts'
+import { noGrad, scope, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 import { expectHead } from './row-criterion.ts'
 
@@ -20,6 +29,8 @@ export interface RewardExample extends TaskExample {
 }
 
 interface RewardBatch extends Batch {
+  /** int64 [A]: logits of the answers, where others are of beginnings that answers share. */
+  answers: Tensor | undefined
   /** int64 [P]: rows of the better and of the worse answers. */
   better: Tensor
   worse: Tensor
@@ -107,6 +118,23 @@ const measure = (scores: Tensor, { better, worse, shares }: RewardBatch): { [nam
   })
 }
 
+/** The answers in a batch, in a row that has common beginnings once where they are shared. */
+const placeAnswers = (examples: readonly RewardExample[], padId: number, how: CollateOptions, shared: boolean) => {
+  const sequences = examples.flatMap(({ ids, starts }) =>
+    starts.map((start, i) => ({ ids: ids.subarray(start, starts[i + 1] ?? ids.length) })),
+  )
+  const row = shared && !how.padded ? shareBeginnings(sequences, how.device) : undefined
+  if (row === undefined) {
+    const { inputs, tokens } = placeSequences(examples, padId, how)
+    return { inputs, tokens, answers: undefined }
+  }
+  return { inputs: row.inputs, tokens: row.tokens, answers: toInt64(row.documents, [sequences.length], how.device) }
+}
+
+/** The logits of the answers. */
+const ofAnswers = (logits: Tensor, { answers }: RewardBatch): Tensor =>
+  answers === undefined ? logits.flatten() : logits.flatten().indexSelect(0, answers)
+
 /** Collation and loss of reward models. */
 export const createRewardCriterion = ({
   padId,
@@ -114,53 +142,55 @@ export const createRewardCriterion = ({
 }: {
   padId: number
   centering: number
-}): Criterion<RewardExample> => ({
-  unpadded: true,
-  tokens: ({ ids }) => ids.length,
-  weights: (example) => ({ [term]: weightOf(example) }),
-  collate(examples, options): RewardBatch {
-    const { inputs, tokens } = placeSequences(examples, padId, options)
-    return {
-      inputs,
-      tokens,
+}): Criterion<RewardExample> => {
+  // Whether a prompt is computed once for all answers to it, which `prepare` decides.
+  let shared = false
+  return {
+    unpadded: true,
+    tokens: ({ ids }) => ids.length,
+    weights: (example) => ({ [term]: weightOf(example) }),
+    async prepare(examples, { model }) {
+      shared = sharesPrompts(model)
+      return examples
+    },
+    collate: (examples, options): RewardBatch => ({
+      ...placeAnswers(examples, padId, options, shared),
       ...collateTargets(examples, options.device),
       weight: examples.reduce((sum, example) => sum + weightOf(example), 0),
       counts: examples.map(({ starts }) => starts.length),
-    }
-  },
-  loss(model, batch, { generator, metrics } = {}) {
-    expectHead(model, 'reward')
-    const own = batch as RewardBatch
-    const scores = model
-      .forward({ ...own.inputs, generator })
-      .logits.to('float32')
-      .flatten() // [rows]
-    const parts = [
-      ...(own.better.size > 0 ? [pairLoss(scores, own, centering)] : []),
-      ...(own.rated.size > 0 ? [ratingLoss(scores, own)] : []),
-    ]
-    const sum = parts.reduce((all, part) => all.add(part), scores.sum().mul(0))
-    return {
-      terms: [{ name: term, sum, weight: own.weight, scale: 1 }],
-      metrics: metrics ? measure(scores, own) : {},
-    }
-  },
-  describe({ ids, starts, pairs, good }, decode) {
-    const wins = new Set(pairs.map(([better]) => better))
-    return starts
-      .map((start, i) => {
-        const text = decode(Array.from(ids.subarray(start, starts[i + 1] ?? ids.length)))
-        const known = good === undefined ? pairs.length > 0 : true
-        const isGood = good === undefined ? wins.has(i) : good[i]
-        return known ? `${text} → ${isGood ? 'good' : 'bad'}` : text
-      })
-      .join('\n')
-  },
-})
+    }),
+    loss(model, batch, { generator, metrics } = {}) {
+      expectHead(model, 'reward')
+      const own = batch as RewardBatch
+      const { logits } = model.forward({ ...own.inputs, generator })
+      const scores = ofAnswers(logits.to('float32'), own) // [rows]
+      const parts = [
+        ...(own.better.size > 0 ? [pairLoss(scores, own, centering)] : []),
+        ...(own.rated.size > 0 ? [ratingLoss(scores, own)] : []),
+      ]
+      const sum = parts.reduce((all, part) => all.add(part), scores.sum().mul(0))
+      return {
+        terms: [{ name: term, sum, weight: own.weight, scale: 1 }],
+        metrics: metrics ? measure(scores, own) : {},
+      }
+    },
+    describe({ ids, starts, pairs, good }, decode) {
+      const wins = new Set(pairs.map(([better]) => better))
+      return starts
+        .map((start, i) => {
+          const text = decode(Array.from(ids.subarray(start, starts[i + 1] ?? ids.length)))
+          const known = good === undefined ? pairs.length > 0 : true
+          const isGood = good === undefined ? wins.has(i) : good[i]
+          return known ? `${text} → ${isGood ? 'good' : 'bad'}` : text
+        })
+        .join('\n')
+    },
+  }
+}
 
 /** [rows] or packed [1,rows] -> scores of each example's answers. */
 export const splitScores = (logits: Tensor, batch: Batch): Float32Array[] => {
-  const values = logits.toFloat32Array()
+  const values = scope(() => ofAnswers(logits, batch as RewardBatch).toFloat32Array())
   let first = 0
   return (batch as RewardBatch).counts.map((count) => values.subarray(first, (first += count)))
 }

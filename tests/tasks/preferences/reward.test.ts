@@ -18,7 +18,7 @@ import {
   taskConfig,
   tasks,
 } from '../../../src/tasks/index.ts'
-import { createRewardCriterion, type RewardExample } from '../../../src/tasks/learning/reward-criterion.ts'
+import { createRewardCriterion, type RewardExample, splitScores } from '../../../src/tasks/learning/reward-criterion.ts'
 import { Generator, noGrad, scope, setThreads, Tensor } from '../../../src/tensor/index.ts'
 import { chatTokenizer } from '../chat-tokenizer.ts'
 import { file, lines, removeFiles } from '../input-files.ts'
@@ -98,6 +98,50 @@ describe('the loss of reward models', async () => {
   noGrad(() =>
     weight(model, 'classifier.weight').copy_(Tensor.from(Float32Array.from(golden.score), { shape: [1, 24] })),
   )
+
+  it('computes a common beginning once, with the same loss, gradients and scores', async () => {
+    const prompt = [5, 9, 7, 11, 6, 8]
+    const examples = [
+      exampleOf([
+        [...prompt, 4, 12],
+        [...prompt, 10, 3, 2],
+      ]),
+      // No beginning in common, and a third answer that no pair has.
+      exampleOf([[3, 4, 5], [9, 8, 7, 6], [2]]),
+      exampleOf([
+        [...prompt, 4],
+        [...prompt, 7],
+      ]),
+    ]
+    const measure = async (padded: boolean, prepared: boolean) => {
+      const criterion = createRewardCriterion({ padId: 0, centering: 0.01 })
+      const context = { model, microTokens: 100, padded, step: 0, position: 0, seed: 0 }
+      if (prepared) await criterion.prepare?.(examples, context)
+      model.requireGrad(true)
+      for (const parameter of model.parameters().values()) parameter.grad = undefined
+      return scope(() => {
+        const batch = criterion.collate(examples, { padded })
+        const { sum } = criterion.loss(model, batch).terms[0]
+        sum.backward()
+        const scores = splitScores(model.forward(batch.inputs).logits, batch).map((values) => [...values])
+        const gradient = weight(model, 'layers.0.attention.qProj.weight').grad?.toFloat32Array() ?? []
+        return { tokens: batch.tokens, loss: sum.item(), scores, gradient }
+      })
+    }
+    const apart = await measure(false, false)
+    for (const [padded, tokens] of [
+      [true, apart.tokens],
+      // 6 tokens for the second answer of the first example, and 6 for that of the last.
+      [false, apart.tokens - 6 - 6],
+    ] as const) {
+      const shared = await measure(padded, true)
+      expect(shared.tokens).toBe(tokens)
+      expect(shared.loss).toBeCloseTo(apart.loss, 5)
+      expect(shared.scores.map(({ length }) => length)).toEqual([2, 3, 2])
+      expectClose(shared.scores.flat(), apart.scores.flat(), 1e-5)
+      expectClose(shared.gradient, apart.gradient, 1e-5)
+    }
+  })
 
   it.each(Object.keys(golden.cases))('%s: equals that of TRL, with gradients, in any form of batch', (name) => {
     const { loss, centering, margin, logged, gradients, embedding } = golden.cases[name]

@@ -1,31 +1,30 @@
-// Completions that begin alike, such as the answers to one prompt, in a packed row that has their beginning once: each answer is a
+// Sequences that begin alike, such as the answers to one prompt, in a packed row that has their beginning once: each sequence is a
 // document that attends to the tokens of the shared one and to its own. Independent of what is computed from the hidden states.
-import { adaptersOf } from '../adapters/index.ts'
 import type { BodyInputs, Model } from '../models/index.ts'
-import { toInt64 } from '../objectives/index.ts'
-import type { CompletionTokens } from './log-probs.ts'
+import { type Sequences, toInt64 } from './sequences.ts'
 
-/** A packed row in which completions share their beginnings. */
+type OneSequence = Pick<Sequences, 'ids'>
+
+/** A packed row in which sequences share their beginnings. */
 export interface SharedRow {
   inputs: BodyInputs
   /** Tokens of the row. */
   tokens: number
-  /** Index in the row of token `t` of completion `i`. */
+  /** Index in the row of token `t` of sequence `i`. */
   placeOf(i: number, t: number): number
+  /** The document that each sequence ends with; others are shared beginnings. */
+  documents: Int32Array
 }
 
 /** Shorter beginnings, such as a start token, are not worth a document of their own. */
 const leastShared = 4
 
 /** Whether a model can share prompts now: its architecture does, and no active adapter has virtual tokens before each document. */
-export const sharesPrompts = (model: Model): boolean => {
-  if (model.facts.sharesKeys !== true || model.facts.packs === false) return false
-  const bank = adaptersOf(model)
-  return bank.active.every((name) => (bank.get(name).attachment.virtualTokens ?? 0) === 0)
-}
+export const sharesPrompts = ({ facts, body }: Pick<Model, 'facts' | 'body'>): boolean =>
+  facts.sharesKeys === true && facts.packs !== false && [...body.modules()].every(([, module]) => module.sharesKeys)
 
 interface Group {
-  /** Index of the first completion, and the number of completions. */
+  /** Index of the first sequence, and the number of sequences. */
   first: number
   count: number
   /** Tokens that all of them begin with; each has at least one more. */
@@ -40,7 +39,7 @@ const alike = (a: Uint32Array, b: Uint32Array): number => {
 }
 
 /** Groups of neighbours with a common beginning. */
-const groupsOf = (examples: readonly CompletionTokens[]): Group[] => {
+const groupsOf = (examples: readonly OneSequence[]): Group[] => {
   const groups: Group[] = []
   for (const [i, { ids }] of examples.entries()) {
     const open = groups.at(-1)
@@ -56,8 +55,8 @@ const groupsOf = (examples: readonly CompletionTokens[]): Group[] => {
   return groups
 }
 
-/** The completions in one packed row that has common beginnings once; undefined where there are none. */
-export const shareBeginnings = (examples: readonly CompletionTokens[], device?: string): SharedRow | undefined => {
+/** The sequences in one packed row that has common beginnings once; undefined where there are none. */
+export const shareBeginnings = (examples: readonly OneSequence[], device?: string): SharedRow | undefined => {
   const groups = groupsOf(examples)
   if (groups.every(({ count }) => count === 1)) return undefined
   const ids: number[] = []
@@ -65,10 +64,11 @@ export const shareBeginnings = (examples: readonly CompletionTokens[], device?: 
   const starts = [0]
   const keys: number[] = []
   const keyStarts = [0]
-  /** First token of each completion's own part, and of its beginning, in the row. */
+  /** First token of each sequence's own part, and of its beginning, in the row. */
   const own = new Int32Array(examples.length)
   const beginning = new Int32Array(examples.length)
   const prefixes = new Int32Array(examples.length)
+  const documents = new Int32Array(examples.length)
   const add = (tokens: Uint32Array, from: number, shared: number) => {
     for (let t = 0; t < from; t++) keys.push(shared + t)
     for (const [t, id] of tokens.subarray(from).entries()) {
@@ -86,6 +86,7 @@ export const shareBeginnings = (examples: readonly CompletionTokens[], device?: 
       own[i] = ids.length
       beginning[i] = shared
       prefixes[i] = prefix
+      documents[i] = starts.length - 1
       add(examples[i].ids, prefix, shared)
     }
   }
@@ -99,6 +100,7 @@ export const shareBeginnings = (examples: readonly CompletionTokens[], device?: 
       sharedKeys: { places: integers(keys), starts: integers(keyStarts) },
     },
     tokens: ids.length,
+    documents,
     placeOf: (i, t) => (t < prefixes[i] ? beginning[i] + t : own[i] + t - prefixes[i]),
   }
 }

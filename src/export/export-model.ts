@@ -5,6 +5,7 @@ import { ConfigError, exists, sha256File, writeFolderAtomic } from '../core/inde
 import type { LoadHooks } from '../inference/index.ts'
 import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
 import { openSource, type SourceInput } from './open-source.ts'
+import { openValidation, type Validation } from './proof/compare-scores.ts'
 import { proofTexts } from './proof/proof-texts.ts'
 import { type ChosenTarget, chooseTarget } from './targets.ts'
 
@@ -18,6 +19,8 @@ export interface ExportInput extends SourceInput {
   replace?: boolean
   /** Validation texts that the exports are compared on (default: built-in ones). */
   texts?: readonly string[]
+  /** Validation data of the specialist's task: its score is compared too (default: none). */
+  data?: string
   /** Compare each export with the model (default: true). */
   prove?: boolean
 }
@@ -118,10 +121,12 @@ const fill = async (
   chosen: readonly ChosenTarget[],
   folder: string,
   { texts, prove = true }: ExportInput,
+  validation: Validation | undefined,
   { onProgress, signal }: ExportHooks,
 ): Promise<Pick<ExportResult, 'files' | 'proof' | 'notes'>> => {
   const notes = [...source.notes]
-  const note = (line: string) => void notes.push(line)
+  // Formats that share files have the same notes.
+  const note = (line: string) => void (notes.includes(line) || notes.push(line))
   const context: WriteContext = { onProgress, note, signal }
   const proof: ProofRow[] = []
   for (const { name, target, variant } of chosen) {
@@ -131,7 +136,7 @@ const fill = async (
     await target.write(source, variant, own, context)
     if (!prove || target.prove === undefined) continue
     onProgress?.(`Comparing ${name} with the model`)
-    proof.push(...(await target.prove(source, variant, own, { texts: proofTexts(texts), note, signal })))
+    proof.push(...(await target.prove(source, variant, own, { texts: proofTexts(texts), validation, note, signal })))
   }
   refuseFailures(proof)
   const files = await hashAll(folder)
@@ -151,11 +156,14 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
   hooks.onProgress?.(`Opening ${input.model}`)
   const source = await openSource(input, hooks)
   for (const { target, variant } of chosen) await target.check?.(source, variant)
+  if (input.data !== undefined && input.prove === false)
+    throw new ConfigError('`data` has no effect without the comparison: leave out `data`, or set `prove`.')
+  const validation = input.data === undefined ? undefined : await openValidation(source, input.data)
   const out = resolve(input.out)
   let filled: Pick<ExportResult, 'files' | 'proof' | 'notes'> = { files: [], proof: [], notes: [] }
   try {
     await writeFolderAtomic(out, async (folder) => {
-      filled = await fill(source, chosen, folder, input, hooks)
+      filled = await fill(source, chosen, folder, input, validation, hooks)
     })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error

@@ -5,6 +5,7 @@ import type { GenerationOptions } from '../generation/index.ts'
 import type { Model } from '../models/index.ts'
 import type { SpecialistTask } from '../runs/index.ts'
 import type { Dtype } from '../tensor/index.ts'
+import type { Validation } from './proof/compare-scores.ts'
 
 /** A model that is exported. */
 export interface ExportSource {
@@ -42,6 +43,8 @@ export interface WriteContext {
 export interface ProofContext {
   /** Validation texts of the caller, or built-in ones. */
   texts: readonly string[]
+  /** Validation records of the specialist, whose task's score is compared; undefined without any. */
+  validation?: Validation
   note(line: string): void
   signal?: AbortSignal
 }

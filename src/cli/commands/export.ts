@@ -29,6 +29,7 @@ export const exportCommand = defineCommand({
     adapter: z.array(z.string()).default([]).describe('adapters to merge into the model: folders or NAME=FOLDER'),
     weight: z.array(z.number()).optional().describe('weight of each adapter in their sum (default: 1 each)'),
     texts: z.string().optional().describe('file of validation texts to compare on, one per line or a column `text`'),
+    data: z.string().optional().describe("validation data of the specialist's task, to compare its score too"),
     replace: z.boolean().default(false).describe('replace the folder of an earlier export'),
     prove: z.boolean().default(true).describe('compare each format with the model'),
   }),

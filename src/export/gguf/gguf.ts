@@ -13,10 +13,15 @@ import {
 import { ConfigError } from '../../core/index.ts'
 import { CausalLmHead, type Model } from '../../models/index.ts'
 import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
+import { renderChatFor } from '../../tokenizers/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
-import { compareModels } from '../proof/compare-models.ts'
+import { compareRunner, freeModel } from '../proof/compare-models.ts'
+import { compareScores } from '../proof/compare-scores.ts'
+import { compareTemplates } from '../proof/compare-templates.ts'
 import { compareTokenizers } from '../proof/compare-tokenizers.ts'
+import { compareWeights } from '../proof/compare-weights.ts'
 import { missingConsumer, proveInLlamaCpp } from '../proof/llama-cpp.ts'
+import { runModel } from '../proof/runner.ts'
 import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } from './gguf-file.ts'
 import { mixes, typeOf } from './mixes.ts'
 import { quantizers } from './quantizers.ts'
@@ -188,17 +193,40 @@ const prove = async (
   source: ExportSource,
   variant: string,
   folder: string,
-  { texts, note }: ProofContext,
+  { texts, validation, note }: ProofContext,
 ): Promise<ProofRow[]> => {
   const path = join(folder, ggufFileName(source, variant))
   const { limits } = mixes[variant]
-  const comparison = { target: `gguf:${variant}`, consumer: 'tunesmith', limit: limits.logits, klLimit: limits.kl }
+  const comparison = {
+    target: `gguf:${variant}`,
+    consumer: 'tunesmith',
+    limit: limits.logits,
+    klLimit: limits.kl,
+    repeatLimit: 1e-4,
+  }
   const { model } = await loadModelWithReport(path, { head: 'causal-lm', dtype: 'float32' })
-  const rows = compareModels(source, model, texts, comparison)
   const tokenizer = await loadTokenizer(path)
-  const inConsumer = await proveInLlamaCpp(source, path, texts, { target: comparison.target, limits })
-  if (inConsumer === undefined) note(missingConsumer)
-  return [...rows, compareTokenizers(source, tokenizer, texts, comparison), ...(inConsumer ?? [])]
+  const runner = runModel(model.eval(), tokenizer.special.pad?.id)
+  const exact = !Object.hasOwn(quantizers, mixes[variant].type)
+  try {
+    const rows = [
+      compareWeights(source.model, model, comparison, limits.weights),
+      ...(await compareRunner(source, runner, texts, comparison)),
+      ...(await compareScores(source, validation, model, { ...comparison, exact })),
+      compareTokenizers(source, tokenizer, texts, comparison),
+      ...(await compareTemplates(
+        source,
+        (messages) => renderChatFor(tokenizer, messages, { addGenerationPrompt: true }),
+        comparison,
+      )),
+    ]
+    const opened = { target: comparison.target, reference: runner }
+    const inConsumer = await proveInLlamaCpp(source, path, texts, opened, limits.llamaCpp)
+    if (inConsumer === undefined) note(missingConsumer)
+    return [...rows, ...(inConsumer ?? [])]
+  } finally {
+    freeModel(model)
+  }
 }
 
 export const gguf: ExportTarget = {

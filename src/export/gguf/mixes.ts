@@ -12,25 +12,48 @@ export interface Mix {
   more?: 'half' | 'first'
   /** Type of those layers. */
   moreType?: string
-  /** Tolerance of logits, relative to the largest, and of the divergence of predictions in nats. */
-  limits: { logits: number; kl: number }
+  limits: Limits
 }
+
+/** Tolerances of a file. */
+interface Limits {
+  /** Error of a matrix, as root mean square, relative to the matrix. */
+  weights: number
+  /** Logits, relative to the largest, and divergence of the predictions in nats, both from the model. */
+  logits: number
+  kl: number
+  /**
+   * The same in llama.cpp, from our own reading of the file. It keeps keys and values in float16, and multiplies
+   * quantised matrices with inputs of 8 bits.
+   */
+  llamaCpp: { limit: number; klLimit: number }
+}
+
+const limitsOf = (weights: number, logits: number, kl: number, limit: number, klLimit: number): Limits => ({
+  weights,
+  logits,
+  kl,
+  llamaCpp: { limit, klLimit },
+})
+
+const bits4 = limitsOf(0.15, 0.5, 0.5, 0.1, 0.02)
+const bits5 = limitsOf(0.08, 0.3, 0.2, 0.1, 0.02)
 
 /** File types by the variant of the target `gguf`. */
 export const mixes: Readonly<Record<string, Mix>> = {
-  f32: { code: 0, type: 'F32', limits: { logits: 1e-4, kl: 1e-6 } },
-  f16: { code: 1, type: 'F16', limits: { logits: 1e-2, kl: 1e-3 } },
-  bf16: { code: 32, type: 'BF16', limits: { logits: 5e-2, kl: 1e-2 } },
-  q8_0: { code: 7, type: 'Q8_0', limits: { logits: 0.1, kl: 0.05 } },
-  q6_k: { code: 18, type: 'Q6_K', limits: { logits: 0.25, kl: 0.2 } },
-  q5_k_m: { code: 17, type: 'Q5_K', more: 'half', moreType: 'Q6_K', limits: { logits: 0.5, kl: 0.5 } },
-  q5_k_s: { code: 16, type: 'Q5_K', limits: { logits: 0.5, kl: 0.5 } },
-  q4_k_m: { code: 15, type: 'Q4_K', more: 'half', moreType: 'Q6_K', limits: { logits: 0.8, kl: 1 } },
-  q4_k_s: { code: 14, type: 'Q4_K', more: 'first', moreType: 'Q5_K', limits: { logits: 0.8, kl: 1 } },
-  q5_1: { code: 9, type: 'Q5_1', limits: { logits: 0.5, kl: 0.5 } },
-  q5_0: { code: 8, type: 'Q5_0', limits: { logits: 0.5, kl: 0.5 } },
-  q4_1: { code: 3, type: 'Q4_1', limits: { logits: 0.8, kl: 1 } },
-  q4_0: { code: 2, type: 'Q4_0', limits: { logits: 0.8, kl: 1 } },
+  f32: { code: 0, type: 'F32', limits: limitsOf(1e-6, 1e-4, 1e-6, 1e-2, 1e-3) },
+  f16: { code: 1, type: 'F16', limits: limitsOf(1e-3, 1e-2, 1e-3, 1e-2, 1e-3) },
+  bf16: { code: 32, type: 'BF16', limits: limitsOf(5e-3, 5e-2, 1e-2, 5e-2, 1e-2) },
+  q8_0: { code: 7, type: 'Q8_0', limits: limitsOf(0.01, 0.05, 0.01, 0.1, 0.02) },
+  q6_k: { code: 18, type: 'Q6_K', limits: limitsOf(0.04, 0.15, 0.05, 0.1, 0.02) },
+  q5_k_m: { code: 17, type: 'Q5_K', more: 'half', moreType: 'Q6_K', limits: bits5 },
+  q5_k_s: { code: 16, type: 'Q5_K', limits: bits5 },
+  q4_k_m: { code: 15, type: 'Q4_K', more: 'half', moreType: 'Q6_K', limits: bits4 },
+  q4_k_s: { code: 14, type: 'Q4_K', more: 'first', moreType: 'Q5_K', limits: bits4 },
+  q5_1: { code: 9, type: 'Q5_1', limits: bits5 },
+  q5_0: { code: 8, type: 'Q5_0', limits: bits5 },
+  q4_1: { code: 3, type: 'Q4_1', limits: bits4 },
+  q4_0: { code: 2, type: 'Q4_0', limits: bits4 },
 }
 
 const fallbacks: Record<string, string> = { Q4_K: 'Q5_0', Q5_K: 'Q5_1', Q6_K: 'Q8_0' }

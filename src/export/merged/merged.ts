@@ -2,13 +2,18 @@
 // to the folder's dtype once, here.
 import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadModelWithReport } from '../../checkpoint/index.ts'
+import { loadModelWithReport, loadTokenizer } from '../../checkpoint/index.ts'
 import { exists } from '../../core/index.ts'
 import { generationToHf } from '../../generation/index.ts'
 import type { Dtype } from '../../tensor/index.ts'
+import { renderChatFor } from '../../tokenizers/index.ts'
 import { modelFiles } from '../../tracking/index.ts'
 import type { ExportSource, ExportTarget } from '../export-target.ts'
-import { compareModels, logitTolerance } from '../proof/compare-models.ts'
+import { compareRunner, freeModel, logitTolerance } from '../proof/compare-models.ts'
+import { compareScores } from '../proof/compare-scores.ts'
+import { compareTemplates } from '../proof/compare-templates.ts'
+import { compareTokenizers } from '../proof/compare-tokenizers.ts'
+import { runModel } from '../proof/runner.ts'
 import { saveInto } from '../save-into.ts'
 
 const dtypes: Record<string, Dtype> = { fp32: 'float32', fp16: 'float16', bf16: 'bfloat16' }
@@ -46,10 +51,26 @@ export const merged: ExportTarget = {
       },
     })
   },
-  prove: async (source, variant, folder, { texts }) => {
+  prove: async (source, variant, folder, { texts, validation }) => {
     const target = variant === '' ? 'merged' : `merged:${variant}`
-    const dtype = dtypeFor(source, variant)
+    const limit = logitTolerance[dtypeFor(source, variant)] ?? 0.1
+    const comparison = { target, consumer: 'tunesmith', limit }
     const { model } = await loadModelWithReport(folder, { head: source.model.headType, dtype: 'float32' })
-    return compareModels(source, model, texts, { target, consumer: 'tunesmith', limit: logitTolerance[dtype] ?? 0.1 })
+    const tokenizer = await loadTokenizer(folder)
+    model.eval()
+    try {
+      return [
+        ...(await compareRunner(source, runModel(model, tokenizer.special.pad?.id), texts, comparison)),
+        ...(await compareScores(source, validation, model, { ...comparison, exact: true })),
+        compareTokenizers(source, tokenizer, texts, comparison),
+        ...(await compareTemplates(
+          source,
+          (messages) => renderChatFor(tokenizer, messages, { addGenerationPrompt: true }),
+          comparison,
+        )),
+      ]
+    } finally {
+      freeModel(model)
+    }
   },
 }

@@ -98,15 +98,19 @@ const encoder = (graph: ModelGraph, body: EncoderBody, { ids, mask, types }: Bod
     return body.embeddingProj === undefined ? normed : linear(graph, normed, body.embeddingProj)
   })
   const inputs = { allowed: present(graph, mask) }
+  const start = graph.cast(embedded, 'float32')
+  graph.layer(start)
   const hidden = body.layers.reduce(
     (x, layer, i) =>
       graph.within(`layers.${i}`, () => {
         const mixed = graph.within('attention', () => attend(graph, x, layer.attention, inputs).output)
         const attended = norm(graph, addWide(graph, x, mixed), layer.attentionNorm)
         const wide = graph.within('mlp', () => feedForward(graph, attended, layer.mlp))
-        return norm(graph, addWide(graph, attended, wide), layer.mlpNorm)
+        const output = norm(graph, addWide(graph, attended, wide), layer.mlpNorm)
+        graph.layer(output)
+        return output
       }),
-    graph.cast(embedded, 'float32'),
+    start,
   )
   return { hidden, present: [] }
 }
@@ -133,6 +137,7 @@ const preNormLayers = (
   const all: KeysAndValues[] = []
   let stream = embedded
   layers.forEach((layer, i) => {
+    graph.layer(stream)
     graph.within(`layers.${i}`, () => {
       const allowed = causalMask(graph, values, layer.attention.settings.window)
       const inputs = { allowed, angles, past: values.past?.[i] }
@@ -144,7 +149,9 @@ const preNormLayers = (
       all.push(present)
     })
   })
-  return { hidden: norm(graph, stream, finalNorm), present: all }
+  const hidden = norm(graph, stream, finalNorm)
+  graph.layer(hidden)
+  return { hidden, present: all }
 }
 
 const gpt2 = (graph: ModelGraph, body: Gpt2Body, values: BodyValues): BodyResult => {
@@ -250,7 +257,9 @@ export const relativeStack = (
   if (allowed === undefined) throw new Error('an encoder without a mask')
   const all: KeysAndValues[] = []
   let stream = embedded
+  graph.startLayers()
   stack.layers.forEach((layer, i) => {
+    graph.layer(stream)
     graph.within(`${cross === undefined ? 'encoder' : 'decoder'}.layers.${i}`, () => {
       const inputs = { allowed, bias, past: past?.[i] }
       const mixed = attend(graph, norm(graph, stream, layer.attentionNorm), layer.attention, inputs)
@@ -264,7 +273,9 @@ export const relativeStack = (
       all.push(mixed.present)
     })
   })
-  return { hidden: norm(graph, stream, stack.finalNorm), present: all }
+  const hidden = norm(graph, stream, stack.finalNorm)
+  graph.layer(hidden)
+  return { hidden, present: all }
 }
 
 /** The encoder alone, or, as T5's classifiers read it, the decoder's output for the same tokens shifted right. */

@@ -21,6 +21,7 @@ import {
   valuesConstant,
 } from './constants.ts'
 import { GraphBuilder } from './graph.ts'
+import type { GraphPort } from './schema.ts'
 
 /** The domain of onnxruntime's own operators. */
 const contributed = 'com.microsoft'
@@ -29,6 +30,7 @@ const contributed = 'com.microsoft'
 export class ModelGraph extends GraphBuilder {
   readonly #names: ReadonlyMap<Tensor, string>
   readonly #int8 = new Map<string, Int8Constants>()
+  readonly #layers: string[] = []
 
   constructor(format: GraphBuilder['format'], parameters: ReadonlyMap<string, Tensor>) {
     super(format)
@@ -45,6 +47,21 @@ export class ModelGraph extends GraphBuilder {
   /** A vector or table in float32, as it is. */
   parameter(tensor: Tensor): string {
     return this.constant(floatConstant(this.nameOf(tensor), tensor, 'float32'))
+  }
+
+  /** Begins a stack of layers: the layers of the last one are those that `layerPorts` gives. */
+  startLayers(): void {
+    this.#layers.length = 0
+  }
+
+  /** Remembers the embeddings, or the output of the next layer. */
+  layer(value: string): void {
+    this.#layers.push(value)
+  }
+
+  /** The embeddings and the output of each layer, as outputs that a written file may be given. */
+  layerPorts(width: number): GraphPort[] {
+    return this.#layers.map((name) => ({ name, type: 'float32', shape: ['layer_batch', 'layer_tokens', width] }))
   }
 
   /** A tensor in 8 bits, quantised once for all its uses. */

@@ -1,75 +1,92 @@
-// Runs an ONNX export in onnxruntime-node, where it is installed, and compares the logits with the model's own.
-import { join } from 'node:path'
-import { MultipleChoiceHead, Seq2SeqLmHead } from '../../models/index.ts'
-import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+// Runs an ONNX export in onnxruntime-node, where it is installed, and its tokenizer in transformers.js.
 import type { ExportSource, ProofContext, ProofRow } from '../export-target.ts'
-import { fileOf, formatOf, type OnnxFormat } from './write-onnx.ts'
+import { compareLogits, compareRunner } from '../proof/compare-models.ts'
+import { compareScores } from '../proof/compare-scores.ts'
+import { compareWeights } from '../proof/compare-weights.ts'
+import { runModel } from '../proof/runner.ts'
+import { proveInTransformersJs } from '../proof/transformers-js.ts'
+import { modelGraphs } from './model-files.ts'
+import { loadRuntime, type OnnxRunner, runOnnx } from './run-onnx.ts'
+import { freeStored, storedModel } from './stored-matrices.ts'
+import { formatOf, graphFormatOf, type OnnxFormat } from './write-onnx.ts'
 
-/** Tolerances of logits relative to the largest; integers lose what the caller has to judge. */
-const limits: Partial<Record<OnnxFormat, number>> = { fp32: 1e-4, fp16: 1e-2 }
+/** Tolerances of a format. */
+interface Limits {
+  /** Logits, relative to the largest. */
+  logits: number
+  /** Divergence of the predictions, in nats. */
+  kl?: number
+  /** Error of a quantised matrix. */
+  weights?: number
+  /** Logits against those of the quantised weights in float32. */
+  arithmetic?: number
+}
 
-/** Compares logits of texts. Models with several files or several rows a text are not run. */
+const limits: Record<OnnxFormat, Limits> = {
+  fp32: { logits: 1e-4 },
+  fp16: { logits: 1e-2 },
+  // Activations are rounded to 8 bits by their range in a text, which costs models with few and large ones the most.
+  q8: { logits: 0.5, kl: 0.3, weights: 0.05, arithmetic: 0.5 },
+  q4: { logits: 0.8, kl: 0.5, weights: 0.15, arithmetic: 1e-3 },
+  q4f16: { logits: 0.8, kl: 0.5, weights: 0.15, arithmetic: 2e-2 },
+}
+
+/** Compares quantised matrices, and what onnxruntime computes from them. */
+const proveQuantised = async (
+  source: ExportSource,
+  runner: OnnxRunner,
+  format: OnnxFormat,
+  target: string,
+  texts: readonly string[],
+): Promise<ProofRow[]> => {
+  const { weights, arithmetic } = limits[format]
+  if (weights === undefined || arithmetic === undefined) return []
+  const { model, tokenizer } = source
+  const graphs = [...modelGraphs(model, graphFormatOf(format)).values()].map((build) => build())
+  const stored = storedModel(model, graphs)
+  if (stored === undefined) return []
+  const reference = runModel(stored, tokenizer.special.pad?.id)
+  const comparison = { target, consumer: runner.consumer, limit: arithmetic }
+  const [logits] = await compareLogits(source, runner, texts, comparison, { reference })
+  const rows = [
+    compareWeights(model, stored, { target, consumer: 'tunesmith' }, weights),
+    { ...logits, check: 'logits against the quantised weights in float32' },
+  ]
+  freeStored(model, stored)
+  return rows
+}
+
+/** Compares logits, batches, greedy tokens and the task's score in onnxruntime. */
 export const proveOnnx = async (
   source: ExportSource,
   variant: string,
   folder: string,
-  { texts, note }: ProofContext,
+  { texts, validation, note }: ProofContext,
 ): Promise<ProofRow[]> => {
-  const runtime = await import('onnxruntime-node').catch(() => undefined)
+  const target = variant === '' ? 'onnx' : `onnx:${variant}`
+  const inTransformersJs = await proveInTransformersJs(source, folder, texts, target)
+  const runtime = await loadRuntime()
   if (runtime === undefined) {
-    note('The ONNX files were not run: npm install onnxruntime-node')
-    return []
+    note('The ONNX files were not run: `npm install onnxruntime-node` compares them.')
+    return inTransformersJs
   }
   const format = formatOf(variant)
-  const { model } = source
-  const unproved = (): ProofRow[] => {
-    note(`The ONNX files were not compared: the head ${model.headType} is not run by the proof yet.`)
-    return []
+  const { model, tokenizer } = source
+  const runner = await runOnnx(runtime, { model, folder, format, padId: tokenizer.special.pad?.id })
+  try {
+    const { logits: limit, kl: klLimit, arithmetic: repeatLimit } = limits[format]
+    const comparison = { target, consumer: runner.consumer, limit, klLimit, repeatLimit }
+    return [
+      ...(await proveQuantised(source, runner, format, target, texts)),
+      ...(await compareRunner(source, runner, texts, comparison)),
+      ...(await compareScores(source, validation, runner, {
+        target,
+        consumer: runner.consumer,
+        exact: limits[format].weights === undefined,
+      })),
+      ...inTransformersJs,
+    ]
+  } finally {
+    await runner.release()
   }
-  if (model.head instanceof Seq2SeqLmHead || model.head instanceof MultipleChoiceHead) return unproved()
-  const session = await runtime.InferenceSession.create(join(folder, 'onnx', fileOf('model', format)))
-  const output = ['logits', 'sentence_embedding'].find((name) => session.outputNames.includes(name))
-  if (output === undefined) {
-    await session.release()
-    return unproved()
-  }
-  const whole = (values: readonly number[], shape: readonly number[]) =>
-    new runtime.Tensor('int64', BigInt64Array.from(values, BigInt), shape)
-  let [worst, scale] = [0, 0]
-  for (const text of texts) {
-    const ids = source.tokenizer.encode(text).ids.slice(0, Math.min(model.facts.maxPositions ?? 256, 256))
-    const shape = [1, ids.length]
-    const ones = ids.map(() => 1)
-    const feeds = Object.fromEntries(
-      session.inputMetadata.map((input) => {
-        const rows = new Map([
-          ['input_ids', ids],
-          ['attention_mask', ones],
-          ['token_type_ids', ids.map(() => 0)],
-        ])
-        if (input.name === 'num_logits_to_keep') return [input.name, whole([0], [])]
-        const row = rows.get(input.name)
-        if (row !== undefined) return [input.name, whole(row, shape)]
-        const sizes = input.isTensor ? input.shape : []
-        const dims = sizes.map((size) => (typeof size === 'number' ? size : size === 'batch_size' ? 1 : 0))
-        return [input.name, new runtime.Tensor('float32', new Float32Array(0), dims)]
-      }),
-    )
-    const outputs = await session.run(feeds)
-    const got = outputs[output].data as Float32Array
-    const long = (values: readonly number[]) => Tensor.from(BigInt64Array.from(values, BigInt), { shape })
-    const wanted = noGrad(() =>
-      scope(() => model.forward({ inputIds: long(ids), attentionMask: long(ones) }).logits.toFloat32Array()),
-    )
-    for (let i = 0; i < wanted.length; i++) {
-      const gap = Math.abs(got[i] - wanted[i])
-      if (!(gap <= worst)) worst = gap
-      scale = Math.max(scale, Math.abs(wanted[i]))
-    }
-  }
-  await session.release()
-  const value = worst / Math.max(scale, 1e-6)
-  const limit = limits[format]
-  const target = variant === '' ? 'onnx' : `onnx:${variant}`
-  return [{ target, consumer: 'onnxruntime-node', check: 'logits', value, limit, ok: value <= (limit ?? 1) }]
 }

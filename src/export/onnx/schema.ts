@@ -102,6 +102,13 @@ export const graphMessage = (graph: {
   return message
 }
 
+/** Bytes that make values of a model file's graph outputs of it when they are appended: repeated messages are merged. */
+export const addedOutputs = (ports: readonly GraphPort[]): ProtoMessage => {
+  const graph = new ProtoMessage()
+  for (const port of ports) graph.message(12, portMessage(port))
+  return new ProtoMessage().message(7, graph)
+}
+
 /** A model file. @param opsets versions of the sets of operators, by domain */
 export const modelMessage = (
   graph: ProtoMessage,

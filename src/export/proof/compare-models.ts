@@ -1,207 +1,221 @@
-// Compares a model that was read back from an export with its source: logits, divergence of the predictions, perplexity,
-// and the first layer that differs.
-import type { BodyInputs, Model } from '../../models/index.ts'
-import { LanguageHead } from '../../models/index.ts'
-import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+// Compares what a program computes from an export with the model: logits, padded batches, greedy tokens and their cache, and
+// the first layer that differs.
+import { LanguageHead, type Model } from '../../models/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
+import { argmax, type Comparison, LogitDifferences, RelativeDifference, rounded } from './differences.ts'
+import { type ProofInput, type Runner, runModel } from './runner.ts'
 
 /** Tolerance of logits by the dtype of the weights, relative to their largest absolute value. */
 export const logitTolerance: Record<string, number> = { float32: 1e-4, float16: 1e-2, bfloat16: 5e-2 }
 
-/** Target, consumer and tolerance of a comparison. */
-interface Comparison {
-  target: string
-  consumer: string
-  /** Largest difference of logits, relative to the largest absolute logit. */
-  limit: number
-  /** Largest mean divergence of the predicted distributions, in nats. */
-  klLimit?: number
+/** The model of an export as its own runner. */
+export const runSource = ({ model, tokenizer }: ExportSource): Runner => runModel(model, tokenizer.special.pad?.id)
+
+/** Tokens of a text's answer that a decoder reads. */
+const decoderTokens = 24
+
+/** A text as the model gets it, within its context. @param most tokens */
+const inputOf = ({ model, tokenizer }: ExportSource, text: string, most = 256): ProofInput => {
+  const { maxPositions = 512, vocabSize, causal, decoderStartTokenId } = model.facts
+  const ids = Array.from(tokenizer.encode(text).ids)
+    .filter((id) => id < vocabSize)
+    .slice(0, Math.min(maxPositions, most))
+  const generates = model.head instanceof LanguageHead && !causal && decoderStartTokenId !== undefined
+  if (!generates || !('decoder' in model.body)) return { ids }
+  return { ids, decoderIds: [decoderStartTokenId, ...ids.slice(0, decoderTokens - 1)] }
 }
 
-const inputsFor = (ids: readonly number[]): BodyInputs => {
-  const inputIds = Tensor.from(Int32Array.from(ids), { shape: [1, ids.length], dtype: 'int64' })
-  return { inputIds, attentionMask: Tensor.from(new Uint8Array(ids.length).fill(1), { shape: [1, ids.length] }) }
+/** The token that each row of logits should predict; none where they predict no next token. */
+const targetsOf = ({ model }: ExportSource, { ids, decoderIds }: ProofInput): readonly number[] => {
+  if (decoderIds !== undefined) return decoderIds.slice(1)
+  return model.facts.causal && model.head instanceof LanguageHead ? ids.slice(1) : []
 }
 
-/** Token ids of a text as the model gets them, within its context. */
-const idsOf = (source: ExportSource, text: string): number[] => {
-  const { maxPositions = 512 } = source.model.facts
-  const { ids } = source.tokenizer.encode(text)
-  return ids.filter((id) => id < source.model.facts.vocabSize).slice(0, Math.min(maxPositions, 256))
-}
+const inputsOf = (source: ExportSource, texts: readonly string[], most?: number): ProofInput[] =>
+  texts.map((text) => inputOf(source, text, most)).filter(({ ids }) => ids.length > 0)
 
-/** Logits of a text as float32 rows. */
-const logitsOf = (model: Model, ids: readonly number[]): { values: Float32Array; width: number } =>
-  noGrad(() =>
-    scope(() => {
-      const { logits } = model.forward(inputsFor(ids))
-      const width = logits.shape.at(-1) ?? 1
-      return { values: logits.to('float32').contiguous().toFloat32Array(), width }
-    }),
-  )
-
-/** log-softmax of one row. */
-const logProbs = (values: Float32Array, from: number, width: number): Float64Array => {
-  let most = Number.NEGATIVE_INFINITY
-  for (let i = 0; i < width; i++) if (values[from + i] > most) most = values[from + i]
-  let sum = 0
-  for (let i = 0; i < width; i++) sum += Math.exp(values[from + i] - most)
-  const shift = most + Math.log(sum)
-  return Float64Array.from({ length: width }, (_, i) => values[from + i] - shift)
-}
-
-/** Sums over the rows of several texts. */
-class LogitDifferences {
-  #largest = 0
-  #scale = 0
-  #kl = 0
-  #rows = 0
-  #agreeing = 0
-  #losses: [number, number] = [0, 0]
-  #targets = 0
-
-  /** Adds the rows of a text; `next[i]` is the token that row i should predict. */
-  add(ours: Float32Array, theirs: Float32Array, width: number, next: readonly (number | undefined)[] = []): void {
-    for (let i = 0; i < ours.length; i++) {
-      const difference = Math.abs(ours[i] - theirs[i])
-      if (!(difference <= this.#largest))
-        this.#largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
-      this.#scale = Math.max(this.#scale, Math.abs(ours[i]))
-    }
-    for (let row = 0, from = 0; from < ours.length; row++, from += width) {
-      const [p, q] = [logProbs(ours, from, width), logProbs(theirs, from, width)]
-      let [best, other] = [0, 0]
-      for (let i = 0; i < width; i++) {
-        this.#kl += Math.exp(p[i]) * (p[i] - q[i])
-        if (p[i] > p[best]) best = i
-        if (q[i] > q[other]) other = i
-      }
-      this.#rows++
-      if (best === other) this.#agreeing++
-      const target = next[row]
-      if (target === undefined || target >= width) continue
-      this.#losses[0] -= p[target]
-      this.#losses[1] -= q[target]
-      this.#targets++
-    }
-  }
-
-  /** Largest difference, relative to the largest absolute logit. */
-  get relative(): number {
-    return this.#largest / Math.max(this.#scale, 1e-12)
-  }
-
-  /** Mean divergence of theirs from ours, in nats. */
-  get kl(): number {
-    return Math.max(0, this.#kl / Math.max(1, this.#rows))
-  }
-
-  /** Share of rows with the same most likely class. */
-  get agreement(): number {
-    return this.#agreeing / Math.max(1, this.#rows)
-  }
-
-  /** Perplexity of the source and of the export; undefined without targets. */
-  get perplexities(): [number, number] | undefined {
-    if (this.#targets === 0) return undefined
-    return [Math.exp(this.#losses[0] / this.#targets), Math.exp(this.#losses[1] / this.#targets)]
-  }
-
-  /** The rows of the proof. */
-  rows({ target, consumer, limit, klLimit }: Comparison, detail?: () => string | undefined): ProofRow[] {
-    const round = (value: number) => Number(value.toPrecision(3))
-    const ok = this.relative <= limit
-    const rows: ProofRow[] = [
-      {
-        target,
-        consumer,
-        check: 'logits, largest relative difference',
-        value: round(this.relative),
-        limit,
-        ok,
-        ...(ok ? {} : { detail: detail?.() }),
-      },
-      {
-        target,
-        consumer,
-        check: 'divergence of predictions (nats)',
-        value: round(this.kl),
-        ...(klLimit === undefined ? {} : { limit: klLimit }),
-        ok: klLimit === undefined || this.kl <= klLimit,
-      },
-      { target, consumer, check: 'same most likely class', value: round(this.agreement), ok: true },
-    ]
-    if (this.perplexities !== undefined)
-      rows.push({
-        target,
-        consumer,
-        check: 'perplexity of the model, of the export',
-        value: this.perplexities.map((one) => one.toPrecision(5)).join(', '),
-        ok: true,
-      })
-    return rows
-  }
+/** Classes of a row of logits. */
+const widthOf = ({ model }: ExportSource, logits: Float32Array, { ids, decoderIds }: ProofInput): number => {
+  if (model.head instanceof LanguageHead) return model.facts.vocabSize
+  const tokens = (decoderIds ?? ids).length
+  const { labels } = model.headOptions
+  if (labels.length > 0 && logits.length % labels.length === 0) return labels.length
+  return logits.length % tokens === 0 && logits.length > tokens ? logits.length / tokens : logits.length
 }
 
 /** The first layer whose output differs by more than the tolerance. */
-const firstDifferentLayer = (
-  source: ExportSource,
-  other: Model,
-  ids: readonly number[],
+const firstDifferentLayer = async (
+  ours: Runner,
+  theirs: Runner,
+  input: ProofInput,
   limit: number,
-): string | undefined =>
-  noGrad(() =>
-    scope(() => {
-      const inputs = { ...inputsFor(ids), allHidden: true }
-      const [ours, theirs] = [source.model, other].map((model) => model.bodyForward(inputs).allHidden ?? [])
-      const differs = (a: Tensor, b: Tensor) => {
-        const [x, y] = [a.to('float32'), b.to('float32')]
-        return x.sub(y).abs().max().item() > limit * Math.max(x.abs().max().item(), 1e-12)
-      }
-      const at = ours.findIndex((hidden, i) => theirs[i] === undefined || differs(hidden, theirs[i]))
-      if (at < 0) return 'the hidden states agree: the output layer differs'
-      return at === 0 ? 'the embeddings differ' : `layer ${at - 1} is the first that differs`
-    }),
-  )
-
-/** Compares a model that was read back with the source on texts, and frees it. */
-export const compareModels = (
-  source: ExportSource,
-  other: Model,
-  texts: readonly string[],
-  comparison: Comparison,
-): ProofRow[] => {
-  other.eval()
-  const differences = new LogitDifferences()
-  const causal = source.model.facts.causal && source.model.head instanceof LanguageHead
-  const encoded = texts.map((text) => idsOf(source, text)).filter((ids) => ids.length > 0)
-  for (const ids of encoded) {
-    const [ours, theirs] = [source.model, other].map((model) => logitsOf(model, ids))
-    differences.add(ours.values, theirs.values, ours.width, causal ? ids.slice(1) : [])
-  }
-  const rows = differences.rows(comparison, () => firstDifferentLayer(source, other, encoded[0], comparison.limit))
-  for (const tensor of new Set(other.parameters().values())) tensor.free()
-  return rows
+): Promise<string | undefined> => {
+  if (theirs.hidden === undefined || ours.hidden === undefined) return undefined
+  const [mine, other] = [await ours.hidden(input), await theirs.hidden(input)]
+  const at = mine.findIndex((hidden, i) => {
+    const difference = new RelativeDifference()
+    difference.add(hidden, other[i] ?? [])
+    return !(difference.value <= limit)
+  })
+  if (at < 0) return 'the hidden states agree: the output layer differs'
+  return at === 0 ? 'the embeddings differ' : `layer ${at - 1} is the first that differs`
 }
 
-/**
- * Compares the logits of another program with those of the source on texts.
- * @param most tokens of a text that are compared
- * @param logits computes the logits of token ids, row by row
- */
+/** Options of `compareLogits`. */
+interface LogitOptions {
+  /** Most tokens of a text (default: 256). */
+  most?: number
+  /** What the export is compared with (default: the model). */
+  reference?: Runner
+}
+
+/** Compares logits on texts. */
 export const compareLogits = async (
   source: ExportSource,
+  runner: Runner,
   texts: readonly string[],
   comparison: Comparison,
-  most: number,
-  logits: (ids: readonly number[], width: number) => Promise<Float32Array>,
+  { most, reference = runSource(source) }: LogitOptions = {},
 ): Promise<ProofRow[]> => {
   const differences = new LogitDifferences()
-  for (const text of texts) {
-    const ids = idsOf(source, text).slice(0, most)
-    if (ids.length === 0) continue
-    const { values, width } = logitsOf(source.model, ids)
-    differences.add(values, await logits(ids, width), width, ids.slice(1))
+  const inputs = inputsOf(source, texts, most)
+  for (const input of inputs) {
+    const ours = await reference.logits(input)
+    const theirs = await runner.logits(input)
+    differences.add(ours, theirs, widthOf(source, ours, input), targetsOf(source, input))
   }
-  return differences.rows(comparison)
+  const { limit } = comparison
+  const detail =
+    differences.relative <= limit ? undefined : await firstDifferentLayer(reference, runner, inputs[0], limit)
+  return differences.rows(comparison, detail)
+}
+
+/** Compares a batch of texts that are padded with the same texts one by one, in the program of the export. */
+export const compareBatch = async (
+  source: ExportSource,
+  runner: Runner,
+  texts: readonly string[],
+  { target, consumer, limit: most, repeatLimit: limit = most }: Comparison,
+): Promise<ProofRow[]> => {
+  const inputs = inputsOf(source, texts, 64).slice(0, 4)
+  if (runner.batch === undefined || inputs.length < 2) return []
+  const shortest = Math.min(...inputs.map(({ decoderIds = [] }) => decoderIds.length))
+  const rows = inputs.map((input) =>
+    input.decoderIds === undefined ? input : { ...input, decoderIds: input.decoderIds.slice(0, shortest) },
+  )
+  const together = await runner.batch(rows)
+  const difference = new RelativeDifference()
+  for (const [i, row] of rows.entries()) difference.add(await runner.logits(row), together[i])
+  const { value } = difference
+  return [
+    { target, consumer, check: 'padded batch against single rows', value: rounded(value), limit, ok: value <= limit },
+  ]
+}
+
+/** Tokens that are generated. */
+const generatedTokens = 32
+
+/** What 32 steps of one text gave. */
+interface Generated {
+  tokens: number[]
+  /** Steps where the export's most likely token is the model's. */
+  same: number
+  /** Steps where it is another, though the model's logits of the two differ by more than the tolerance allows. */
+  wrong: number
+}
+
+/** Generates with the model, and asks the export for the next token at each step. */
+const generateBoth = async (
+  ours: Runner,
+  theirs: Runner,
+  input: ProofInput,
+  limit: number,
+  cached: Float32Array[],
+): Promise<Generated> => {
+  const [mine, other] = [await ours.decode?.(input), await theirs.decode?.(input)]
+  if (mine === undefined || other === undefined) return { tokens: [], same: 0, wrong: 0 }
+  const found: Generated = { tokens: [], same: 0, wrong: 0 }
+  let token: number | undefined
+  for (let step = 0; step < generatedTokens; step++) {
+    const [expected, got] = [await mine.next(token), await other.next(token)]
+    cached.push(got)
+    token = argmax(expected)
+    const chosen = argmax(got)
+    const scale = expected.reduce((most, one) => Math.max(most, Math.abs(one)), 0)
+    if (chosen === token) found.same++
+    else if (expected[token] - expected[chosen] > 2 * limit * scale) found.wrong++
+    found.tokens.push(token)
+  }
+  await mine.free()
+  await other.free()
+  return found
+}
+
+/** Compares greedy tokens with the model's, and logits with a cache with those without one. */
+export const compareGreedy = async (
+  source: ExportSource,
+  runner: Runner,
+  texts: readonly string[],
+  { target, consumer, limit, repeatLimit = limit }: Comparison,
+  reference = runSource(source),
+): Promise<ProofRow[]> => {
+  if (runner.decode === undefined || reference.decode === undefined) return []
+  const { maxPositions = Number.POSITIVE_INFINITY } = source.model.facts
+  const most = Math.min(16, maxPositions - generatedTokens)
+  if (most < 1) return []
+  const difference = new RelativeDifference()
+  const total = { same: 0, wrong: 0, steps: 0 }
+  for (const prompt of inputsOf(source, texts, most).slice(0, 2)) {
+    const cached: Float32Array[] = []
+    const { tokens, same, wrong } = await generateBoth(reference, runner, prompt, limit, cached)
+    total.same += same
+    total.wrong += wrong
+    total.steps += tokens.length
+    const start = prompt.decoderIds?.slice(0, 1)
+    const all = tokens.slice(0, -1)
+    const whole = await runner.logits(
+      start === undefined ? { ids: [...prompt.ids, ...all] } : { ids: prompt.ids, decoderIds: [...start, ...all] },
+    )
+    const width = cached[0].length
+    for (const [i, row] of cached.entries()) {
+      const from = whole.length - (cached.length - i) * width
+      difference.add(whole.subarray(from, from + width), row)
+    }
+  }
+  const { value } = difference
+  return [
+    {
+      target,
+      consumer,
+      check: 'greedy tokens',
+      value: `${total.same} of ${total.steps}`,
+      ok: total.wrong === 0,
+      ...(total.wrong === 0 ? {} : { detail: `${total.wrong} differ by more than the tolerance of the logits` }),
+    },
+    {
+      target,
+      consumer,
+      check: 'with a cache against without',
+      value: rounded(value),
+      limit: repeatLimit,
+      ok: value <= repeatLimit,
+    },
+  ]
+}
+
+/** Every comparison that a program allows. */
+export const compareRunner = async (
+  source: ExportSource,
+  runner: Runner,
+  texts: readonly string[],
+  comparison: Comparison,
+): Promise<ProofRow[]> => [
+  ...(await compareLogits(source, runner, texts, comparison)),
+  ...(await compareBatch(source, runner, texts, comparison)),
+  ...(await compareGreedy(source, runner, texts, comparison)),
+]
+
+/** Frees the parameters of a model that was read back. */
+export const freeModel = (model: Model): void => {
+  for (const tensor of new Set(model.parameters().values())) tensor.free()
 }

@@ -1,7 +1,10 @@
-// llama.cpp as the consumer of an export, through node-llama-cpp where it is installed: token ids and logits.
+// llama.cpp as the consumer of an export, through node-llama-cpp where it is installed: token ids, logits and greedy tokens.
+import { availableParallelism } from 'node:os'
 import type { ExportSource, ProofRow } from '../export-target.ts'
-import { compareLogits } from './compare-models.ts'
+import { compareGreedy, compareLogits } from './compare-models.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
+import type { Comparison } from './differences.ts'
+import type { Decoding, Runner } from './runner.ts'
 
 /** What is used of node-llama-cpp, an optional package. */
 interface Package {
@@ -20,7 +23,7 @@ interface LlamaContext {
 interface Sequence {
   clearHistory(): Promise<void>
   controlledEvaluate(
-    input: [token: number, options: { generateNext: { logits: true } }][],
+    input: [token: number, options: { generateNext: { logits?: true } }][],
   ): Promise<({ next: { logits?: ReadonlyMap<number, number> } } | undefined)[]>
 }
 
@@ -38,48 +41,74 @@ const load = async (): Promise<Package | undefined> => {
 export const missingConsumer =
   'GGUF files were read back by Tunesmith only: `npm install node-llama-cpp` compares them in llama.cpp too.'
 
-const more = (limit: number): number => Number((1.5 * limit).toPrecision(3))
-
 /** Tokens of a text that are compared: each takes a pass through the vocabulary in JavaScript. */
 const maxTokens = 24
 
+const rowOf = (logits: ReadonlyMap<number, number> | undefined, row: Float32Array): Float32Array => {
+  for (const [token, logit] of logits ?? []) row[token] = logit
+  return row
+}
+
+const runnerOf = (sequence: Sequence, consumer: string, vocabSize: number): Runner => ({
+  consumer,
+  logits: async ({ ids }) => {
+    await sequence.clearHistory()
+    const found = await sequence.controlledEvaluate(ids.map((id) => [id, { generateNext: { logits: true } }]))
+    const values = new Float32Array(ids.length * vocabSize)
+    for (const [row, output] of found.entries())
+      rowOf(output?.next.logits, values.subarray(row * vocabSize, (row + 1) * vocabSize))
+    return values
+  },
+  decode: async ({ ids }): Promise<Decoding> => {
+    await sequence.clearHistory()
+    return {
+      next: async (token) => {
+        const given = token === undefined ? ids : [token]
+        const outputs = await sequence.controlledEvaluate(
+          given.map((id, i) => [id, { generateNext: i === given.length - 1 ? { logits: true } : {} }]),
+        )
+        return rowOf(outputs[given.length - 1]?.next.logits, new Float32Array(vocabSize))
+      },
+      free: async () => {},
+    }
+  },
+})
+
 /**
- * Compares an export in llama.cpp with its source.
+ * Compares an export in llama.cpp with our own reading of the file, whose weights are the same.
  * @returns undefined where node-llama-cpp is not installed
  */
 export const proveInLlamaCpp = async (
   source: ExportSource,
   path: string,
   texts: readonly string[],
-  { target, limits }: { target: string; limits: { logits: number; kl: number } },
+  { target, reference }: { target: string; reference: Runner },
+  limits: Pick<Comparison, 'limit' | 'klLimit'>,
 ): Promise<ProofRow[] | undefined> => {
   const loaded = await load()
   if (loaded === undefined) return undefined
-  const consumer = `${packageName} ${await loaded.getModuleVersion()}`
-  // llama.cpp keeps keys and values in float16, and multiplies quantised matrices with inputs of 8 bits.
-  const comparison = {
-    target,
-    consumer,
-    limit: Math.max(1e-2, more(limits.logits)),
-    klLimit: Math.max(1e-3, more(limits.kl)),
-  }
-  const llama = await loaded.getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: 'error' })
+  const comparison = { target, consumer: `${packageName} ${await loaded.getModuleVersion()}`, ...limits }
+  // Its threads wait for each other without sleeping, which takes minutes where all cores are busy.
+  const threads = Math.max(1, Math.floor(availableParallelism() / 2))
+  const llama = await loaded.getLlama({
+    gpu: false,
+    build: 'never',
+    progressLogs: false,
+    logLevel: 'error',
+    maxThreads: threads,
+  })
   try {
     const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 })
     const context = await model.createContext({ contextSize: 256 })
-    const sequence = context.getSequence()
+    const runner = runnerOf(context.getSequence(), comparison.consumer, source.model.facts.vocabSize)
     // llama.cpp adds the start token when it evaluates, not here: texts are compared without special tokens.
     const encode = (text: string) => ({ ids: model.tokenize(text, false) })
     const plain = { ...source, tokenizer: withoutSpecialTokens(source.tokenizer) }
     const tokens = compareTokenizers(plain, { encode }, texts, comparison)
-    const rows = await compareLogits(source, texts, comparison, maxTokens, async (ids, width) => {
-      await sequence.clearHistory()
-      const found = await sequence.controlledEvaluate(ids.map((id) => [id, { generateNext: { logits: true } }]))
-      const values = new Float32Array(ids.length * width)
-      for (const [row, output] of found.entries())
-        for (const [token, logit] of output?.next.logits ?? []) values[row * width + token] = logit
-      return values
-    })
+    const rows = [
+      ...(await compareLogits(source, runner, texts, comparison, { most: maxTokens, reference })),
+      ...(await compareGreedy(source, runner, texts, comparison, reference)),
+    ]
     await context.dispose()
     await model.dispose()
     return [...rows, tokens]

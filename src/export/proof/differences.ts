@@ -1,0 +1,141 @@
+// Sums over logits of a model and of its export: largest difference, divergence of the predictions, most likely classes and
+// perplexity. Knows no model.
+import type { ProofRow } from '../export-target.ts'
+
+/** Target, consumer and tolerance of a comparison. */
+export interface Comparison {
+  target: string
+  consumer: string
+  /** Largest difference of logits, relative to the largest absolute logit. */
+  limit: number
+  /** Largest mean divergence of the predicted distributions, in nats. */
+  klLimit?: number
+  /** Largest difference where the program computes the same text twice, such as with a cache (default: `limit`). */
+  repeatLimit?: number
+}
+
+/** A measured value with three digits. */
+export const rounded = (value: number): number => Number(value.toPrecision(3))
+
+/** Index of the largest element from `from` on. */
+export const argmax = (values: ArrayLike<number>, from = 0, to = values.length): number => {
+  let best = from
+  for (let i = from; i < to; i++) if (values[i] > values[best]) best = i
+  return best - from
+}
+
+/** log-softmax of one row. */
+const logProbs = (values: Float32Array, from: number, width: number): Float64Array => {
+  let most = Number.NEGATIVE_INFINITY
+  for (let i = 0; i < width; i++) if (values[from + i] > most) most = values[from + i]
+  let sum = 0
+  for (let i = 0; i < width; i++) sum += Math.exp(values[from + i] - most)
+  const shift = most + Math.log(sum)
+  return Float64Array.from({ length: width }, (_, i) => values[from + i] - shift)
+}
+
+/** Largest difference of two lists, relative to the largest magnitude of the first; infinite for NaN and other lengths. */
+export class RelativeDifference {
+  #largest = 0
+  #scale = 0
+
+  add(ours: ArrayLike<number>, theirs: ArrayLike<number>): void {
+    if (ours.length !== theirs.length) this.#largest = Number.POSITIVE_INFINITY
+    for (let i = 0; i < ours.length; i++) {
+      const difference = Math.abs(ours[i] - theirs[i])
+      if (!(difference <= this.#largest))
+        this.#largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
+      this.#scale = Math.max(this.#scale, Math.abs(ours[i]))
+    }
+  }
+
+  get value(): number {
+    return this.#largest / Math.max(this.#scale, 1e-12)
+  }
+
+  /** Largest magnitude of the first lists. */
+  get scale(): number {
+    return this.#scale
+  }
+}
+
+/** Sums over the rows of several texts. */
+export class LogitDifferences {
+  readonly #difference = new RelativeDifference()
+  #kl = 0
+  #rows = 0
+  #agreeing = 0
+  #losses: [number, number] = [0, 0]
+  #targets = 0
+
+  /** Adds the rows of a text; `next[i]` is the token that row i should predict. */
+  add(ours: Float32Array, theirs: Float32Array, width: number, next: readonly (number | undefined)[] = []): void {
+    this.#difference.add(ours, theirs)
+    for (let row = 0, from = 0; from < ours.length; row++, from += width) {
+      const [p, q] = [logProbs(ours, from, width), logProbs(theirs, from, width)]
+      for (let i = 0; i < width; i++) this.#kl += Math.exp(p[i]) * (p[i] - q[i])
+      this.#rows++
+      if (argmax(p) === argmax(q)) this.#agreeing++
+      const target = next[row]
+      if (target === undefined || target >= width) continue
+      this.#losses[0] -= p[target]
+      this.#losses[1] -= q[target]
+      this.#targets++
+    }
+  }
+
+  /** Largest difference, relative to the largest absolute logit. */
+  get relative(): number {
+    return this.#difference.value
+  }
+
+  /** Mean divergence of theirs from ours, in nats. */
+  get kl(): number {
+    return Math.max(0, this.#kl / Math.max(1, this.#rows))
+  }
+
+  /** Share of rows with the same most likely class. */
+  get agreement(): number {
+    return this.#agreeing / Math.max(1, this.#rows)
+  }
+
+  /** Perplexity of the source and of the export; undefined without targets. */
+  get perplexities(): [number, number] | undefined {
+    if (this.#targets === 0) return undefined
+    return [Math.exp(this.#losses[0] / this.#targets), Math.exp(this.#losses[1] / this.#targets)]
+  }
+
+  /** The rows of the proof. @param detail which layer differs, where the logits differ too much */
+  rows({ target, consumer, limit, klLimit }: Comparison, detail?: string): ProofRow[] {
+    const ok = this.relative <= limit
+    const rows: ProofRow[] = [
+      {
+        target,
+        consumer,
+        check: 'logits, largest relative difference',
+        value: rounded(this.relative),
+        limit,
+        ok,
+        ...(ok || detail === undefined ? {} : { detail }),
+      },
+      {
+        target,
+        consumer,
+        check: 'divergence of predictions (nats)',
+        value: rounded(this.kl),
+        ...(klLimit === undefined ? {} : { limit: klLimit }),
+        ok: klLimit === undefined || this.kl <= klLimit,
+      },
+      { target, consumer, check: 'same most likely class', value: rounded(this.agreement), ok: true },
+    ]
+    if (this.perplexities !== undefined)
+      rows.push({
+        target,
+        consumer,
+        check: 'perplexity of the model, of the export',
+        value: this.perplexities.map((one) => one.toPrecision(5)).join(', '),
+        ok: true,
+      })
+    return rows
+  }
+}

@@ -1,0 +1,165 @@
+// A program that has opened an export: what every comparison needs of it. Here is our own; onnxruntime and llama.cpp are in
+// files of their own.
+import { DecodingBatch, type LanguageModel } from '../../generation/index.ts'
+import {
+  type BodyInputs,
+  LanguageHead,
+  type Model,
+  MultipleChoiceHead,
+  ReplacedTokenDetectionHead,
+} from '../../models/index.ts'
+import { noGrad, scope, Tensor } from '../../tensor/index.ts'
+
+/** A text as token ids. */
+export interface ProofInput {
+  ids: readonly number[]
+  /** Segment of each token (default: 0). */
+  typeIds?: readonly number[]
+  /** Tokens of the decoder, for an encoder-decoder. */
+  decoderIds?: readonly number[]
+}
+
+/** A text that is generated with a cache. */
+export interface Decoding {
+  /** Logits of the next token, [V]: after the prompt, then after each token that is passed. */
+  next(token?: number): Promise<Float32Array>
+  free(): Promise<void>
+}
+
+/** A program that computes logits from an export. */
+export interface Runner {
+  /** Its name, with a version where it is another program. */
+  consumer: string
+  /** Logits of one text, flattened. */
+  logits(input: ProofInput): Promise<Float32Array>
+  /** Logits of texts that are padded to one length, without those of the padding; absent where no text is padded. */
+  batch?(inputs: readonly ProofInput[]): Promise<Float32Array[]>
+  /** Starts a text; absent for a model that generates none. */
+  decode?(input: ProofInput): Promise<Decoding>
+  /** The embeddings and the output of each layer, to find the first that differs; absent where they cannot be read. */
+  hidden?(input: ProofInput): Promise<Float32Array[]>
+}
+
+/** Whether texts of the model are padded on the left. */
+export const padsLeft = ({ facts }: Model): boolean => facts.causal
+
+const int64 = (values: readonly number[], shape: readonly number[]): Tensor =>
+  Tensor.from(BigInt64Array.from(values, BigInt), { shape })
+
+/** Rows that are filled up to one length. */
+export interface PaddedRows {
+  ids: number[]
+  mask: number[]
+  typeIds: number[]
+  /** [rows, length], with a dimension for choices where the head reads several texts at once. */
+  shape: number[]
+}
+
+/** Pads texts to one length on the side that the model expects. */
+export const padRows = (model: Model, inputs: readonly ProofInput[], padId = 0): PaddedRows => {
+  const length = Math.max(...inputs.map(({ ids }) => ids.length))
+  const fill = (row: readonly number[], value: number) => {
+    const padding = Array<number>(length - row.length).fill(value)
+    return padsLeft(model) ? [...padding, ...row] : [...row, ...padding]
+  }
+  return {
+    ids: inputs.flatMap(({ ids }) => fill(ids, padId)),
+    mask: inputs.flatMap(({ ids }) =>
+      fill(
+        ids.map(() => 1),
+        0,
+      ),
+    ),
+    typeIds: inputs.flatMap(({ ids, typeIds }) => fill(typeIds ?? ids.map(() => 0), 0)),
+    shape: model.head instanceof MultipleChoiceHead ? [inputs.length, 1, length] : [inputs.length, length],
+  }
+}
+
+/** Splits the logits of padded rows by text, without those at padding. @param shape of the logits */
+export const unpad = (
+  model: Model,
+  values: Float32Array,
+  shape: readonly number[],
+  inputs: readonly ProofInput[],
+): Float32Array[] => {
+  const length = Math.max(...inputs.map(({ ids }) => ids.length))
+  const byToken =
+    model.head instanceof ReplacedTokenDetectionHead || (shape.length === 3 && inputs[0].decoderIds === undefined)
+  const size = values.length / inputs.length
+  return inputs.map(({ ids }, row) => {
+    if (!byToken) return values.slice(row * size, (row + 1) * size)
+    const width = size / length
+    const from = row * size + (padsLeft(model) ? (length - ids.length) * width : 0)
+    return values.slice(from, from + ids.length * width)
+  })
+}
+
+/** The inputs of a forward pass. */
+const inputsOf = (model: Model, inputs: readonly ProofInput[], padId?: number): BodyInputs => {
+  const { ids, mask, typeIds, shape } = padRows(model, inputs, padId)
+  const decoder = inputs.flatMap(({ decoderIds = [] }) => decoderIds)
+  const length = shape[shape.length - 1]
+  let seen = 0
+  const positions = mask.map((one, i) => {
+    if (i % length === 0) seen = 0
+    return one === 1 ? seen++ : 0
+  })
+  return {
+    inputIds: int64(ids, shape),
+    attentionMask: Tensor.from(Uint8Array.from(mask), { shape }),
+    ...(typeIds.includes(1) ? { typeIds: int64(typeIds, shape) } : {}),
+    ...(padsLeft(model) && mask.includes(0) ? { positionIds: int64(positions, shape) } : {}),
+    ...(decoder.length > 0 ? { decoderInputIds: int64(decoder, [inputs.length, decoder.length / inputs.length]) } : {}),
+  }
+}
+
+/** Most tokens that a comparison generates. */
+const mostGenerated = 512
+
+/** Our own forward pass of a model. @param padId id of the padding token */
+export const runModel = (model: Model, padId?: number): Runner => {
+  const compute = (inputs: readonly ProofInput[]) =>
+    noGrad(() =>
+      scope(() => {
+        const { logits } = model.forward(inputsOf(model, inputs, padId))
+        return { values: logits.to('float32').contiguous().toFloat32Array(), shape: logits.shape }
+      }),
+    )
+  const writes =
+    model.head instanceof LanguageHead && (model.facts.causal || model.facts.decoderStartTokenId !== undefined)
+  return {
+    consumer: 'tunesmith',
+    logits: async (input) => compute([input]).values,
+    batch: async (inputs) => {
+      const { values, shape } = compute(inputs)
+      return unpad(model, values, shape, inputs)
+    },
+    ...(writes
+      ? {
+          decode: async ({ ids }: ProofInput) => {
+            const batch = new DecodingBatch(model as LanguageModel, [ids], {
+              maxNewTokens: mostGenerated,
+              useCache: true,
+              decoderStartTokenId: model.facts.decoderStartTokenId,
+              padTokenId: padId ?? 0,
+            })
+            return {
+              next: async (token?: number) => {
+                if (token !== undefined) batch.extend([token])
+                return scope(() => batch.nextLogits().toFloat32Array())
+              },
+              free: async () => batch.free(),
+            }
+          },
+        }
+      : {}),
+    hidden: async (input) =>
+      noGrad(() =>
+        scope(() =>
+          (model.bodyForward({ ...inputsOf(model, [input], padId), allHidden: true }).allHidden ?? []).map((layer) =>
+            layer.to('float32').contiguous().toFloat32Array(),
+          ),
+        ),
+      ),
+  }
+}

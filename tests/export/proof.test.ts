@@ -1,0 +1,158 @@
+// The proof of exports: every comparison where the export is right, and what it says where one layer, matrix or template is
+// wrong. Wrong exports are made by changing the model after it was exported.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { saveModel } from '../../src/checkpoint/index.ts'
+import type { ExportSource, ProofRow } from '../../src/export/export-target.ts'
+import { exportModel, exportTargets } from '../../src/export/index.ts'
+import { openSource } from '../../src/export/open-source.ts'
+import { noGrad } from '../../src/tensor/index.ts'
+import { trainTokenizer } from '../../src/tokenizers/index.ts'
+import { oddModel } from './onnx-fixture.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'proof-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+const text = 'The cat sat on the mat, and the dog ran after the cat. It is 1999.'
+const texts = ['The cat sat on the mat.', 'A dog', 'It is 1999, and the dog ran.']
+
+beforeAll(async () => {
+  for (const [name, input] of [
+    ['bpe', { type: 'bpe', vocabSize: 290, minFrequency: 1 }],
+    ['wordpiece', { type: 'wordpiece', vocabSize: 120, lowercase: true }],
+  ] as const) {
+    const { files } = await trainTokenizer(Array(50).fill(text), input, { workers: 1 })
+    mkdirSync(join(scratch, name))
+    for (const [file, content] of Object.entries(files)) writeFileSync(join(scratch, name, file), content)
+  }
+})
+
+type OddModel = Parameters<typeof oddModel>
+
+const save = async (name: string, type: OddModel[0], head: OddModel[1], tokenizer = 'bpe'): Promise<string> => {
+  const folder = join(scratch, name)
+  await saveModel(oddModel(type, head, { vocabSize: 300 }), folder, { tokenizer: join(scratch, tokenizer) })
+  return folder
+}
+
+const template =
+  "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}>{% endif %}"
+
+/** Proves the files of an export against a model that changed since. */
+const proveAgain = (type: string, source: ExportSource, folder: string): Promise<ProofRow[]> => {
+  const target = exportTargets.find((one) => one.type === type)!
+  return target.prove!(source, target.defaultVariant ?? '', join(folder, type), { texts, note: () => {} })
+}
+
+const byCheck = (rows: readonly ProofRow[], check: string) => rows.find((row) => row.check.startsWith(check))
+
+describe('a proof', () => {
+  it('compares a decoder that chats in every way', async () => {
+    const folder = await save('chat', 'llama', 'causal-lm')
+    writeFileSync(join(folder, 'chat_template.jinja'), template)
+    const { proof } = await exportModel({
+      model: folder,
+      to: ['merged', 'onnx', 'onnx:q4', 'gguf:f16'],
+      out: `${folder}-out`,
+      texts,
+    })
+    expect(proof.filter(({ ok }) => !ok)).toEqual([])
+    for (const target of ['merged', 'onnx', 'gguf:f16']) {
+      const own = proof.filter((row) => row.target === target)
+      expect(byCheck(own, 'greedy tokens')?.value).toBe('64 of 64')
+      expect(byCheck(own, 'with a cache')?.value).toBeLessThan(1e-5)
+      expect(byCheck(own, 'padded batch')?.value).toBeLessThan(1e-5)
+      expect(byCheck(own, 'rendered chat template')?.value).toBe('3 of 3 conversations')
+      expect(byCheck(own, 'token ids')?.ok).toBe(true)
+    }
+    const q4 = proof.filter((row) => row.target === 'onnx:q4')
+    expect(byCheck(q4, 'logits against the quantised')?.value).toBeLessThan(1e-5)
+    expect(byCheck(q4, 'weights, largest')?.value).toBeGreaterThan(0.05)
+  })
+
+  it('generates with an encoder-decoder, and runs several choices', async () => {
+    for (const head of ['seq2seq-lm', 'multiple-choice'] as const) {
+      const folder = await save(`t5-${head}`, 't5', head)
+      const { proof } = await exportModel({ model: folder, to: 'onnx', out: `${folder}-out`, texts })
+      expect(proof.filter(({ ok }) => !ok)).toEqual([])
+      expect(byCheck(proof, 'logits')?.value).toBeLessThan(1e-5)
+      expect(byCheck(proof, 'padded batch')?.value).toBeLessThan(1e-5)
+      expect(byCheck(proof, 'greedy tokens')?.value).toBe(head === 'seq2seq-lm' ? '64 of 64' : undefined)
+    }
+  })
+
+  it.each(['merged', 'onnx', 'gguf'])('names the first layer that differs in %s', async (type) => {
+    const folder = await save(`layer-${type}`, 'llama', 'causal-lm')
+    await exportModel({ model: folder, to: type, out: `${folder}-out`, texts, prove: false })
+    const source = await openSource({ model: folder })
+    const names = [...source.model.parameters().keys()]
+    expect(names).toContain('body.layers.1.mlp.upProj.weight')
+    noGrad(() => source.model.parameters().get('body.layers.1.mlp.upProj.weight')?.mul_(1.5))
+    const rows = await proveAgain(type, source, `${folder}-out`)
+    const logits = rows.filter(({ check, ok }) => check.startsWith('logits, largest') && !ok)
+    expect(logits[0].detail).toBe('layer 1 is the first that differs')
+    if (type === 'gguf') expect(byCheck(rows, 'weights')?.detail).toBe('body.layers.1.mlp.upProj.weight')
+  })
+
+  it('finds another template and another tokenizer', async () => {
+    const folder = await save('template', 'llama', 'causal-lm')
+    writeFileSync(join(folder, 'chat_template.jinja'), template)
+    await exportModel({ model: folder, to: 'onnx', out: `${folder}-out`, texts, prove: false })
+    const path = join(`${folder}-out`, 'onnx', 'chat_template.jinja')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('<', '['))
+    const config = join(`${folder}-out`, 'onnx', 'tokenizer_config.json')
+    const fields = JSON.parse(readFileSync(config, 'utf8')) as Record<string, unknown>
+    writeFileSync(config, JSON.stringify({ ...fields, chat_template: template.replace('<', '[') }))
+    const rows = await proveAgain('onnx', await openSource({ model: folder }), `${folder}-out`)
+    expect(rows.filter(({ ok }) => !ok).map(({ check }) => check)).toEqual(['rendered chat template'])
+    expect(byCheck(rows, 'rendered')?.detail).toContain('[user>')
+  })
+})
+
+describe('the score of a task', () => {
+  const classifier = async (name: string): Promise<string> => {
+    const folder = await save(name, 'bert', 'sequence-classification', 'wordpiece')
+    writeFileSync(join(folder, 'task.json'), '{"task": "sequence-classification", "settings": {}}')
+    const words = 'the cat sat on mat and dog ran after it'.split(' ')
+    const line = (i: number) => `${words[i % 10]} ${words[(i * 7) % 10]} ${words[(i * 3) % 9]},${'aaabbc'[i % 6]}`
+    const lines = Array.from({ length: 40 }, (_, i) => line(i))
+    writeFileSync(join(scratch, `${name}.csv`), `text,label\n${lines.join('\n')}\n`)
+    return folder
+  }
+
+  it('is that of the model, in onnxruntime and in a folder', async () => {
+    const folder = await classifier('scored')
+    const { proof } = await exportModel({
+      model: folder,
+      to: ['merged', 'onnx', 'onnx:q8'],
+      out: `${folder}-out`,
+      data: join(scratch, 'scored.csv'),
+    })
+    const scores = proof.filter(({ check }) => check.includes('on 40 records'))
+    expect(scores.map(({ target }) => target)).toEqual(['merged', 'onnx', 'onnx:q8'])
+    const values = scores.map(({ value }) => String(value).split(', '))
+    expect(values[0][0]).toBe(values[0][1])
+    expect(values[1]).toEqual(values[0])
+    expect(Number(values[0][0])).toBeLessThan(1)
+  })
+
+  it('refuses a score that changed, and data of a model without a task', async () => {
+    const folder = await classifier('changed')
+    await exportModel({ model: folder, to: 'onnx', out: `${folder}-out`, prove: false })
+    const source = await openSource({ model: folder })
+    noGrad(() => source.model.parameters().get('head.classifier.weight')?.mul_(-1))
+    const { openValidation } = await import('../../src/export/proof/compare-scores.ts')
+    const validation = await openValidation(source, join(scratch, 'changed.csv'))
+    const onnx = exportTargets.find(({ type }) => type === 'onnx')!
+    const rows = await onnx.prove!(source, '', join(`${folder}-out`, 'onnx'), { texts, validation, note: () => {} })
+    expect(rows.find(({ check }) => check.includes('on 40 records'))).toMatchObject({
+      ok: false,
+      limit: 'within 0.005',
+    })
+    const plain = await save('plain', 'llama', 'causal-lm')
+    await expect(
+      exportModel({ model: plain, to: 'merged', out: `${plain}-out`, data: join(scratch, 'changed.csv') }),
+    ).rejects.toThrow(/`data` needs a specialist/)
+  })
+})

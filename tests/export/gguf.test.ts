@@ -87,7 +87,8 @@ describe('gguf', () => {
       numKvHeads: 1,
     })
     const to = Object.keys(mixes).map((variant) => `gguf:${variant}`)
-    const first = await exportModel({ model: folder, to, out: join(scratch, 'types-1') })
+    const texts = ['The cat sat on the mat.']
+    const first = await exportModel({ model: folder, to, out: join(scratch, 'types-1'), texts })
     const second = await exportModel({ model: folder, to: to.slice(-3), out: join(scratch, 'types-2'), prove: false })
     expect(first.files).toHaveLength(to.length)
     for (const file of second.files) expect(first.files).toContainEqual(file)

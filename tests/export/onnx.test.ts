@@ -9,8 +9,9 @@ import { type HeadType, headsOf, type Model, models } from '../../src/models/ind
 import { batch, difference, emptyCache, int64, oddModel, ours, values, withSessions } from './onnx-fixture.ts'
 
 // float32 differs by rounding. Half precision: the issue's limit. Integers: what these random weights lose, so that a
-// wrong scale, zero point or layout shows; equality with the reference quantisers is a test of its own.
-const limits: Record<OnnxFormat, number> = { fp32: 1e-4, fp16: 1e-2, q8: 0.3, q4: 0.8, q4f16: 0.8 }
+// wrong scale, zero point or layout shows; equality with the reference quantisers is a test of its own. Sums of 8-bit
+// products depend on the processor: without VNNI some saturate.
+const limits: Record<OnnxFormat, number> = { fp32: 1e-4, fp16: 1e-2, q8: 0.4, q4: 0.8, q4f16: 0.8 }
 
 const expected = (model: Model, ids: number[][], mask: number[][]): Record<string, Float32Array> => {
   const choices = model.headType === 'multiple-choice'

@@ -157,7 +157,7 @@ export const compareGreedy = async (
   runner: Runner,
   texts: readonly string[],
   { target, consumer, limit, repeatLimit = limit }: Comparison,
-  reference = runSource(source),
+  { reference = runSource(source), prompts = 2 }: { reference?: Runner; prompts?: number } = {},
 ): Promise<ProofRow[]> => {
   if (runner.decode === undefined || reference.decode === undefined) return []
   const { maxPositions = Number.POSITIVE_INFINITY } = source.model.facts
@@ -165,7 +165,7 @@ export const compareGreedy = async (
   if (most < 1) return []
   const difference = new RelativeDifference()
   const total = { same: 0, wrong: 0, steps: 0 }
-  for (const prompt of inputsOf(source, texts, most).slice(0, 2)) {
+  for (const prompt of inputsOf(source, texts, most).slice(0, prompts)) {
     const cached: Float32Array[] = []
     const { tokens, same, wrong } = await generateBoth(reference, runner, prompt, limit, cached)
     total.same += same

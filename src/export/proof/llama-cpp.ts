@@ -107,7 +107,7 @@ export const proveInLlamaCpp = async (
     const tokens = compareTokenizers(plain, { encode }, texts, comparison)
     const rows = [
       ...(await compareLogits(source, runner, texts, comparison, { most: maxTokens, reference })),
-      ...(await compareGreedy(source, runner, texts, comparison, reference)),
+      ...(await compareGreedy(source, runner, texts, comparison, { reference, prompts: 1 })),
     ]
     await context.dispose()
     await model.dispose()

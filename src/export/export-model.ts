@@ -4,6 +4,7 @@ import { join, relative, resolve } from 'node:path'
 import { ConfigError, exists, sha256File, writeFolderAtomic } from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
 import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
+import { writeModelCards } from './model-card.ts'
 import { openSource, type SourceInput } from './open-source.ts'
 import { openValidation, type Validation } from './proof/compare-scores.ts'
 import { proofTexts } from './proof/proof-texts.ts'
@@ -21,6 +22,8 @@ export interface ExportInput extends SourceInput {
   texts?: readonly string[]
   /** Validation data of the specialist's task: its score is compared too (default: none). */
   data?: string
+  /** Licence of the weights, as the Hub names it, for the model card (default: that of the model's own card). */
+  license?: string
   /** Compare each export with the model (default: true). */
   prove?: boolean
 }
@@ -120,7 +123,7 @@ const fill = async (
   source: ExportSource,
   chosen: readonly ChosenTarget[],
   folder: string,
-  { texts, prove = true }: ExportInput,
+  { texts, license, prove = true }: ExportInput,
   validation: Validation | undefined,
   { onProgress, signal }: ExportHooks,
 ): Promise<Pick<ExportResult, 'files' | 'proof' | 'notes'>> => {
@@ -139,6 +142,7 @@ const fill = async (
     proof.push(...(await target.prove(source, variant, own, { texts: proofTexts(texts), validation, note, signal })))
   }
   refuseFailures(proof)
+  await writeModelCards(source, folder, { chosen, proof, notes, ...(license === undefined ? {} : { license }) })
   const files = await hashAll(folder)
   await writeFile(join(folder, PROOF_FILE), `${JSON.stringify({ model: source.name, proof, notes, files }, null, 2)}\n`)
   return { files, proof, notes }

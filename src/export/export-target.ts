@@ -11,6 +11,8 @@ import type { Validation } from './proof/compare-scores.ts'
 export interface ExportSource {
   /** The model as the caller named it. */
   given: string
+  /** Hub id of the model, if it was opened by one. */
+  hubId?: string
   /** Short name, safe as a file name. */
   name: string
   /** In evaluation mode, with float32 parameters and merged adapters: no layer of an adapter is left in it. */
@@ -81,6 +83,8 @@ export interface ExportTarget {
   sharesFolder?: boolean
   /** Folder below the export's own. */
   folder: string
+  /** The Hub's name of the library that opens the files (default: transformers). */
+  pipelineLibrary?: string
   /** Refuses before anything is written. @throws ConfigError with the reason */
   check?(source: ExportSource, variant: string): void | Promise<void>
   /** Writes files into `folder`, beside those of other variants. */

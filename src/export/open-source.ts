@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
 import { resolveModel, sourceOf } from '../checkpoint/index.ts'
-import { CheckpointError, ConfigError, show } from '../core/index.ts'
+import { CheckpointError, ConfigError, exists, show } from '../core/index.ts'
 import {
   generationDefaults,
   type InferenceModel,
@@ -114,6 +114,7 @@ export const openSource = async (input: SourceInput, hooks: LoadHooks = {}): Pro
   const task = folder === undefined ? undefined : await readTask(folder)
   return {
     given,
+    ...((await exists(given)) ? {} : { hubId: given }),
     name: nameOf(given),
     model: model.eval(),
     tokenizer: loaded.tokenizer,

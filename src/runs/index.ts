@@ -23,6 +23,7 @@ export {
 export { comparisonTables, renderComparisonPage } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
 export { type AlignDefinition, defineRun, type FinetuneDefinition } from './define-run.ts'
+export { type CardFacts, readCardFacts } from './engine/card-facts.ts'
 export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/evaluation-files.ts'
 export { execute } from './engine/execute.ts'
 export { isFinished } from './engine/run-folder.ts'

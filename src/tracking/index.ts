@@ -35,6 +35,14 @@ export {
   metricNames,
   registerMetricInfo,
 } from './metrics.ts'
+export {
+  type CardData,
+  type CardResult,
+  type CardTable,
+  licenseOf,
+  type ModelCardInput,
+  renderModelCard,
+} from './model-card.ts'
 export { readRunCard, writeReports } from './report.ts'
 export { type Chart, smoothed } from './report-sections.ts'
 export {
@@ -44,6 +52,7 @@ export {
   type RunCard,
   type RunCardInput,
   renderRunCard,
+  runCardRows,
   writeRunCard,
 } from './run-card.ts'
 export { checkpointFiles, modelFiles, runFiles } from './run-files.ts'

@@ -68,4 +68,6 @@ export const modelFiles = {
   timing: 'timing.json',
   /** The prediction for each validation record. */
   predictions: 'predictions.jsonl',
+  /** The model card, with the metadata that the Hub reads. */
+  card: 'README.md',
 } as const

@@ -90,8 +90,9 @@ describe('gguf', () => {
     const texts = ['The cat sat on the mat.']
     const first = await exportModel({ model: folder, to, out: join(scratch, 'types-1'), texts })
     const second = await exportModel({ model: folder, to: to.slice(-3), out: join(scratch, 'types-2'), prove: false })
-    expect(first.files).toHaveLength(to.length)
-    for (const file of second.files) expect(first.files).toContainEqual(file)
+    const written = ({ files }: typeof first) => files.filter(({ name }) => name.endsWith('.gguf'))
+    expect(written(first)).toHaveLength(to.length)
+    for (const file of written(second)) expect(first.files).toContainEqual(file)
     const errors = new Map(
       first.proof.filter(({ check }) => check.startsWith('logits')).map(({ target, value }) => [target, Number(value)]),
     )

@@ -30,6 +30,7 @@ export const exportCommand = defineCommand({
     weight: z.array(z.number()).optional().describe('weight of each adapter in their sum (default: 1 each)'),
     texts: z.string().optional().describe('file of validation texts to compare on, one per line or a column `text`'),
     data: z.string().optional().describe("validation data of the specialist's task, to compare its score too"),
+    license: z.string().optional().describe("licence for the model card, such as apache-2.0 (default: the base's)"),
     replace: z.boolean().default(false).describe('replace the folder of an earlier export'),
     prove: z.boolean().default(true).describe('compare each format with the model'),
   }),

@@ -234,6 +234,7 @@ export const gguf: ExportTarget = {
   description: 'one file for llama.cpp, Ollama and LM Studio, in a quantised type',
   variants: Object.keys(mixes),
   defaultVariant: 'q8_0',
+  pipelineLibrary: 'gguf',
   folder: 'gguf',
   sharesFolder: true,
   check,

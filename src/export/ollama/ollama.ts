@@ -46,6 +46,7 @@ export const ollama: ExportTarget = {
   description: 'a GGUF file with a Modelfile, for `ollama create NAME -f Modelfile`',
   variants: gguf.variants,
   defaultVariant: gguf.defaultVariant,
+  pipelineLibrary: 'gguf',
   folder: 'ollama',
   check: gguf.check,
   write: async (source, variant, folder, context) => {

@@ -23,6 +23,7 @@ export const onnx: ExportTarget = {
   variants: ['fp16', 'q8', 'q4', 'q4f16'],
   defaultVariant: '',
   sharesFolder: true,
+  pipelineLibrary: 'transformers.js',
   folder: 'onnx',
   check: ({ model }, variant) => {
     for (const build of modelGraphs(model, graphFormatOf(formatOf(variant))).values()) build()

@@ -1,15 +1,19 @@
 // The record of a run, whatever it does: events, sessions, run card and reports in its folder, and the lines for its listener.
 import { arch } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { writeFileAtomic } from '../../core/index.ts'
 import { buildFacts } from '../../tensor/index.ts'
 import {
   type CutRecords,
   makeRunCard,
+  modelFiles,
   type RunTracker,
   type TrainingEvent,
   trackRun,
   writeReports,
   writeRunCard,
 } from '../../tracking/index.ts'
+import { runModelCard } from './card-facts.ts'
 import { writeRecipe } from './run-folder.ts'
 import type { CommonRecipe, FinalScores } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
@@ -146,6 +150,8 @@ export class RunRecord {
       ...(warnings.length > 0 ? { warnings } : {}),
     })
     await writeRunCard(out, card)
+    if (model !== undefined)
+      await writeFileAtomic(join(model, modelFiles.card), await runModelCard(model, basename(resolve(out))))
     await writeReports(out)
     return { out, model, reason, steps, tokens, seconds: wallSeconds, loss, metrics, ...compared, warnings }
   }

@@ -7,6 +7,7 @@ import { dirname, join, relative } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CheckpointError, exists, writeFileAtomic } from '../core/index.ts'
+import { hubAccess } from './hub-access.ts'
 
 /** Files of a model; other files of a repository are not downloaded. */
 const wanted =
@@ -42,12 +43,15 @@ const verified = (path: string, { size, sha256 }: { size: number; sha256?: strin
   })
 }
 
+/** The content of a downloaded file, as a stream that fails where its size or hash is not what the Hub reported. */
+export const verifiedBlob = (content: Blob, path: string, expected: { size: number; sha256?: string }): Transform =>
+  Readable.fromWeb(content.stream() as Parameters<typeof Readable.fromWeb>[0]).pipe(verified(path, expected))
+
 /** Downloads missing files. @throws CheckpointError if the download fails */
 export const downloadModel = async (id: string, revision: string, options: DownloadOptions): Promise<void> => {
   const { folder, onProgress } = options
   const { downloadFile, listFiles, modelInfo } = await import('@huggingface/hub')
-  const { HF_TOKEN: accessToken, HF_ENDPOINT } = process.env
-  const hub = { accessToken, ...(HF_ENDPOINT ? { hubUrl: HF_ENDPOINT.replace(/\/+$/, '') } : {}) }
+  const hub = await hubAccess()
   const repo = { type: 'model', name: id } as const
   try {
     const { sha } = await modelInfo({ ...hub, name: id, revision, additionalFields: ['sha'] })

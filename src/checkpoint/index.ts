@@ -11,6 +11,15 @@ export type { HfFields } from './hf-config.ts'
 export { expandRules, fromHfKeys, toHfKeys } from './hf-keys.ts'
 export { type ResolveOptions, resolveModel } from './hub.ts'
 export {
+  type HubFile,
+  type HubHooks,
+  type PullInput,
+  type PushInput,
+  type PushResult,
+  pullFolder,
+  pushFolder,
+} from './hub-push.ts'
+export {
   describeModelLoad,
   type LoadedModel,
   type LoadModelOptions,

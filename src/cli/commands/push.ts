@@ -1,0 +1,31 @@
+// `tunesmith push`: uploads a folder to the Hub. The work is `pushFolder` of src/checkpoint.
+import { z } from 'zod'
+import { pushFolder } from '../../checkpoint/index.ts'
+import { formatBytes } from '../../core/index.ts'
+import { defineCommand } from '../command.ts'
+
+export const push = defineCommand({
+  name: 'push',
+  summary: 'Upload a folder to the Hub as one commit; a new repository is private',
+  example: 'tunesmith push exported owner/support-bot --dry-run',
+  notes: ['The token is read from HF_TOKEN, or from the file that the login of Hugging Face writes.'],
+  arguments: [
+    { name: 'folder', description: 'folder of an export or model, or of a run, whose finished model is uploaded' },
+    { name: 'repository', description: 'repository of the Hub: owner/name' },
+  ],
+  options: z.strictObject({
+    dryRun: z.boolean().default(false).describe('list files and sizes, and upload nothing'),
+    public: z.boolean().default(false).describe('make a new repository public'),
+    revision: z.string().optional().describe('branch that the commit goes to (default: main)'),
+    message: z.string().optional().describe('title of the commit'),
+  }),
+  run: (options, { folder, repository }, { signal, log }) =>
+    pushFolder({ folder, name: repository, ...options }, { signal, onProgress: log }),
+  render: ({ name, files, bytes, url, commit, dryRun }) =>
+    [
+      ...files.map(({ path, bytes }) => `${formatBytes(bytes).padStart(9)}  ${path}`),
+      dryRun
+        ? `Would upload ${files.length} files (${formatBytes(bytes)}) to ${name}.`
+        : `Uploaded ${files.length} files (${formatBytes(bytes)}) to ${url}, commit ${commit}.`,
+    ].join('\n'),
+})

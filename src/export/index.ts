@@ -8,4 +8,6 @@ export {
   PROOF_FILE,
 } from './export-model.ts'
 export type { ExportSource, ExportTarget, ProofContext, ProofRow, WriteContext } from './export-target.ts'
+export { type MergeMethod, mergeMethods } from './merge/merge-methods.ts'
+export { type MergeHooks, type MergeInput, type MergeResult, mergeModels, mergeSchema } from './merge/merge-models.ts'
 export { chooseTarget, exportTargets, targetNames } from './targets.ts'

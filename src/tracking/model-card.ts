@@ -1,4 +1,4 @@
-// The model card: README.md of a model's folder, with the metadata that the Hub reads at its top. Knows no model and no run:
+// The model card: README.md of a model's folder, with the metadata that the Hub reads at its top. Independent of models and runs:
 // callers gather the facts.
 import { stringify } from 'yaml'
 

@@ -1,4 +1,4 @@
-// How the tensors of several models become one: linear, SLERP, task arithmetic, TIES and DARE. Knows no model: each method gets
+// How the tensors of several models become one: linear, SLERP, task arithmetic, TIES and DARE. Independent of models: each method gets
 // the tensors of one parameter.
 import { createRandom } from '../../core/index.ts'
 import { Generator, noGrad, type Tensor } from '../../tensor/index.ts'

@@ -1,5 +1,5 @@
 // Sums over logits of a model and of its export: largest difference, divergence of the predictions, most likely classes and
-// perplexity. Knows no model.
+// perplexity. Independent of models.
 import type { ProofRow } from '../export-target.ts'
 
 /** Target, consumer and tolerance of a comparison. */

@@ -37,6 +37,7 @@ export default defineConfig({
           page('Fine-tuning', '/fine-tuning'),
           page('Alignment', '/alignment'),
           page('Inference and evaluation', '/inference'),
+          page('Serving', '/serving'),
           page('Exporting', '/exporting'),
           page('Recipes', '/recipes'),
           page('The run folder', '/run-folder'),

@@ -6,7 +6,7 @@ export { generate, streamText } from './generate.ts'
 export { type GenerateManyOptions, generateMany } from './generate-many.ts'
 export type { AbortOptions, GenerationResult, Prompt, TextPiece } from './job.ts'
 export { KvCache } from './kv-cache.ts'
-export { type LogitsProcessor, logitsProcessors } from './logits-processors.ts'
+export { type LogitsProcessor, logitsProcessors, occurrencePenalty, tokenBias } from './logits-processors.ts'
 export {
   type GenerationOptions,
   type GenerationSettings,
@@ -16,9 +16,10 @@ export {
   parseGeneration,
   withDefaults,
 } from './options.ts'
+export { promptLogProbs, type ScoredToken } from './prompt-log-probs.ts'
 export { samplingProcessors } from './sampling.ts'
 export type { GenerationHandle, GenerationRequest } from './scheduled-text.ts'
 export { GenerationScheduler, type SchedulerOptions } from './scheduler.ts'
 export { type FinishReason, TextAssembler } from './stopping.ts'
 export { TextSession } from './text-session.ts'
-export type { LogProbKind } from './token-choice.ts'
+export type { ChoiceOptions, LogProbKind, RankedToken } from './token-choice.ts'

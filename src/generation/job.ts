@@ -6,6 +6,7 @@ import { checkBatchSize } from './batch-size.ts'
 import { asLanguageModel, DecodingBatch, type LanguageModel } from './decoding-batch.ts'
 import { type GenerationOptions, type GenerationSettings, parseGeneration } from './options.ts'
 import type { FinishReason } from './stopping.ts'
+import type { RankedToken } from './token-choice.ts'
 
 /** A prompt as text, which needs a tokenizer, or as token ids. */
 export type Prompt = string | readonly number[]
@@ -37,6 +38,8 @@ export interface TextPiece {
   id: number | undefined
   /** Log-probability of the token, where a scheduler was asked for it. */
   logProb?: number
+  /** The most likely tokens in its place, where a scheduler was asked for them. */
+  alternatives?: RankedToken[]
   /** In the last piece only. */
   finishReason?: FinishReason
 }

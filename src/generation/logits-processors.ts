@@ -55,6 +55,25 @@ export const forcedFirstToken =
     if (newTokens === 0) scores.fill(Number.NEGATIVE_INFINITY)[id] = 0
   }
 
+/**
+ * Makes tokens of the text so far less likely: by `presence` once, and by `frequency` each time they occur. The prompt
+ * does not count.
+ */
+export const occurrencePenalty =
+  (presence: number, frequency: number): LogitsProcessor =>
+  (scores, { ids, newTokens }) => {
+    const counts = new Map<number, number>()
+    for (let i = ids.length - newTokens; i < ids.length; i++) counts.set(ids[i], (counts.get(ids[i]) ?? 0) + 1)
+    for (const [id, count] of counts) scores[id] -= presence + frequency * count
+  }
+
+/** Adds a number to the logits of some tokens. */
+export const tokenBias =
+  (bias: ReadonlyMap<number, number>): LogitsProcessor =>
+  (scores) => {
+    for (const [id, value] of bias) scores[id] += value
+  }
+
 /** The logits processors of the settings, in the order of transformers. */
 export const logitsProcessors = (settings: GenerationSettings): LogitsProcessor[] => {
   const processors: LogitsProcessor[] = []

@@ -1,21 +1,22 @@
 // A request to the scheduler, and one text of it while it waits and grows: its tokens, its listeners and its end.
 
 import type { Tensor } from '../tensor/index.ts'
+import type { Tokenizer } from '../tokenizers/index.ts'
 import type { GrowingText } from './growing-text.ts'
 import type { AbortOptions, GenerationJob, GenerationResult, Prompt, TextPiece } from './job.ts'
 import type { GenerationOptions } from './options.ts'
-import type { LogProbKind, TokenChoice, TokenChooser } from './token-choice.ts'
+import type { ChoiceOptions, TokenChoice, TokenChooser } from './token-choice.ts'
 
 /** A request to the scheduler. */
-export interface GenerationRequest extends AbortOptions {
-  /** Text, which needs the scheduler's tokenizer, or token ids. */
+export interface GenerationRequest extends AbortOptions, ChoiceOptions {
+  /** Text, which needs a tokenizer, or token ids. */
   prompt: Prompt
+  /** For the prompt and the result as text (default: the scheduler's). */
+  tokenizer?: Tokenizer
   /** Settings of this request alone. Beam search is not scheduled: call `generate`. */
   options?: GenerationOptions
   /** Name of an adapter, or null for the base (default: the model as it is). Needs the scheduler's `adapters`. */
   adapter?: string | null
-  /** Log-probabilities of the generated tokens (default: none). */
-  logProbs?: LogProbKind
 }
 
 /** A text that is being generated: iterate for its pieces, or await `result`. */
@@ -127,11 +128,16 @@ export class ScheduledText implements GenerationHandle {
   }
 
   /** Adds a token. @returns whether the text ends with it */
-  accept({ id, logProb }: TokenChoice): boolean {
+  accept({ id, logProb, alternatives }: TokenChoice): boolean {
     if (this.unstarted) this.#start()
     if (logProb !== undefined) this.#logProbs.push(logProb)
     const text = this.text.append(id, this.job)
-    this.#send({ text, id, ...(logProb === undefined ? {} : { logProb }) })
+    this.#send({
+      text,
+      id,
+      ...(logProb === undefined ? {} : { logProb }),
+      ...(alternatives === undefined ? {} : { alternatives }),
+    })
     return this.text.finishReason !== undefined
   }
 

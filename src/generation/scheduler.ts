@@ -26,6 +26,8 @@ export interface SchedulerOptions {
   maxRows?: number
   /** Maximum number of prompt tokens that are computed between two steps of the other texts (default: 256). */
   prefillTokens?: number
+  /** The same for steps without other texts (default: 2048); a process that must answer meanwhile sets less. */
+  idlePrefillTokens?: number
   /**
    * Maximum bytes of keys and values of earlier prompts and texts, which are used again where a prompt begins the same
    * (default: 0, none).
@@ -49,7 +51,7 @@ interface Part {
 }
 
 /** Prompt tokens of a step in which no text waits for its next token. */
-const idlePrefillTokens = 2048
+const defaultIdlePrefill = 2048
 /** Tokens beyond the prompt for which space is made at first. */
 const firstCapacity = 1024
 
@@ -68,6 +70,7 @@ export class GenerationScheduler {
   readonly #options: SchedulerOptions
   readonly #maxRows: number
   readonly #prefillTokens: number
+  readonly #mostIdlePrefill: number
   readonly #cache: SlotCache
   readonly #prefixes: PrefixStore | undefined
   readonly #signals = new AbortListeners()
@@ -95,7 +98,11 @@ export class GenerationScheduler {
     if (!(prefixCacheBytes >= 0))
       throw new ConfigError(`Expected 0 or more bytes for \`prefixCacheBytes\`, got ${prefixCacheBytes}.`)
     if (prefixCacheBytes > 0) this.#prefixes = new PrefixStore(prefixCacheBytes)
-    this.#idlePrefill = Math.max(idlePrefillTokens, this.#prefillTokens)
+    this.#mostIdlePrefill = Math.max(
+      positive('idlePrefillTokens', options.idlePrefillTokens ?? defaultIdlePrefill),
+      this.#prefillTokens,
+    )
+    this.#idlePrefill = this.#mostIdlePrefill
     this.#rows = this.#maxRows
     this.#cache = new SlotCache(model.facts.numLayers, 1)
     model.ready()
@@ -123,14 +130,14 @@ export class GenerationScheduler {
 
   /** Adds a request for `numReturnSequences` texts of one prompt, which is computed once. @throws ConfigError as `submit` */
   submitGroup(request: GenerationRequest): GenerationHandle[] {
-    const { prompt, options = {}, adapter, logProbs, signal } = request
-    const job = prepareJob(this.#model, 'submit', this.#options.tokenizer, [prompt], options)
+    const { prompt, options = {}, adapter, signal, tokenizer = this.#options.tokenizer } = request
+    const job = prepareJob(this.#model, 'submit', tokenizer, [prompt], options)
     if (job.settings.numBeams > 1)
       throw new ConfigError('Expected one beam for a scheduled request, got `numBeams`. Call `generate` instead.')
     if (!job.settings.useCache)
       throw new ConfigError('A scheduled request needs `useCache`: remove `useCache`, or call `generate`.')
     if (adapter !== undefined) this.#routing(adapter).check(adapter)
-    const chooser = new TokenChooser(job.settings, logProbs)
+    const chooser = new TokenChooser(job.settings, request)
     const texts = textsOf(job)
     const group = new PromptGroup(job.prompts[0], texts.length)
     const handles = texts.map(
@@ -168,7 +175,7 @@ export class GenerationScheduler {
 
   #resetLimits(): void {
     this.#rows = this.#maxRows
-    this.#idlePrefill = Math.max(idlePrefillTokens, this.#prefillTokens)
+    this.#idlePrefill = this.#mostIdlePrefill
   }
 
   async #drive(): Promise<void> {

@@ -227,7 +227,10 @@ export class SlotCache {
     const [, size] = block.shape
     const start = row.length === 0 ? 0 : row.virtual + row.length
     this.#allocate(block, start + size)
-    scope(() => noGrad(() => this.#buffer?.select(1, slot).narrow(1, start, size).copy_(block)))
+    // A result of the scope would live until it is collected.
+    scope(() => {
+      noGrad(() => this.#buffer?.select(1, slot).narrow(1, start, size).copy_(block))
+    })
     if (row.length === 0) row.virtual = size - count
     row.length += count
   }

@@ -9,14 +9,32 @@ import { mostLikelyToken, sampleToken, samplingProcessors } from './sampling.ts'
 
 /**
  * Which log-probabilities of the generated tokens to return: `model` those of the model's distribution at the sampling
- * temperature, `processed` those of the distribution that is left after all filters and penalties.
+ * temperature, `processed` those of the distribution that is left after all filters and penalties, `raw` those of the
+ * model's distribution at temperature 1, before filters and penalties.
  */
-export type LogProbKind = 'model' | 'processed'
+export type LogProbKind = 'model' | 'processed' | 'raw'
+
+/** A token with its log-probability. */
+export interface RankedToken {
+  id: number
+  logProb: number
+}
+
+/** What a chooser does beside the settings of a request. */
+export interface ChoiceOptions {
+  logProbs?: LogProbKind
+  /** Number of the most likely tokens to return for each choice, with `logProbs: 'raw'` (default: 0). */
+  topLogProbs?: number
+  /** Applied after the penalties of the settings. */
+  processors?: readonly LogitsProcessor[]
+}
 
 /** A token that was chosen. */
 export interface TokenChoice {
   id: number
   logProb?: number
+  /** The most likely tokens, where they were asked for. */
+  alternatives?: RankedToken[]
 }
 
 /** Rows of [B,V], copied to JavaScript. */
@@ -26,13 +44,38 @@ export const rowsOf = (logits: Tensor): Float32Array[] => {
   return Array.from({ length: rows }, (_, r) => all.subarray(r * width, (r + 1) * width))
 }
 
-/** Log-probability of a token by a row of logits. */
-const logProbOf = (scores: Float32Array, id: number): number => {
+/** What is subtracted from a logit for its log-probability. */
+const logSum = (scores: Float32Array): number => {
   let top = Number.NEGATIVE_INFINITY
   for (let i = 0; i < scores.length; i++) if (scores[i] > top) top = scores[i]
   let sum = 0
   for (let i = 0; i < scores.length; i++) sum += Math.exp(scores[i] - top)
-  return Math.fround(scores[id] - top - Math.log(sum))
+  return top + Math.log(sum)
+}
+
+/** Log-probability of a token by a row of logits. */
+const logProbOf = (scores: Float32Array, id: number): number => Math.fround(scores[id] - logSum(scores))
+
+/** The log-probability of a token by a row of logits, and the `count` most likely tokens; of equal ones the first. */
+export const rankTokens = (
+  scores: Float32Array,
+  id: number,
+  count: number,
+): { logProb: number; alternatives: RankedToken[] } => {
+  const total = logSum(scores)
+  const best: number[] = []
+  if (count > 0)
+    for (let i = 0; i < scores.length; i++) {
+      if (best.length === count && !(scores[i] > scores[best[count - 1]])) continue
+      let at = best.length
+      while (at > 0 && scores[i] > scores[best[at - 1]]) at--
+      best.splice(at, 0, i)
+      if (best.length > count) best.pop()
+    }
+  return {
+    logProb: Math.fround(scores[id] - total),
+    alternatives: best.map((one) => ({ id: one, logProb: Math.fround(scores[one] - total) })),
+  }
 }
 
 /** Chooses the tokens of texts with the same settings. */
@@ -42,11 +85,13 @@ export class TokenChooser {
   readonly #temperature: number | undefined
   /** Which log-probabilities to return. */
   readonly logProbs: LogProbKind | undefined
+  readonly topLogProbs: number
 
   /** @throws ConfigError for log-probabilities of the model beside settings that change the distribution */
-  constructor(settings: GenerationSettings, logProbs?: LogProbKind) {
+  constructor(settings: GenerationSettings, { logProbs, topLogProbs = 0, processors = [] }: ChoiceOptions = {}) {
     const { sample } = settings
-    this.#penalties = logitsProcessors(settings)
+    this.#penalties = [...logitsProcessors(settings), ...processors]
+    this.topLogProbs = topLogProbs
     this.#filters = sample ? samplingProcessors(settings) : []
     this.logProbs = logProbs
     const heated = sample && settings.temperature !== 1 ? 1 : 0
@@ -96,11 +141,28 @@ const chooseByTemperature = (logits: Tensor, texts: readonly ChoosingText[]): To
   })
 }
 
+/** Log-probabilities before filters and penalties, for the texts that want them. */
+const addRawLogProbs = (logits: Tensor, texts: readonly ChoosingText[], choices: TokenChoice[]): void => {
+  const rows = texts.flatMap(({ chooser }, row) => (chooser.logProbs === 'raw' ? [row] : []))
+  if (rows.length === 0) return
+  const own = logits.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt)))
+  for (const [i, scores] of rowsOf(own).entries()) {
+    const { topLogProbs } = texts[rows[i]].chooser
+    const { id } = choices[rows[i]]
+    const { logProb, alternatives } = rankTokens(scores, id, topLogProbs)
+    choices[rows[i]] = { id, logProb, ...(topLogProbs === 0 ? {} : { alternatives }) }
+  }
+}
+
 /** The next token of each text. @param logits float32 [B,V] */
 export const chooseTokens = (logits: Tensor, texts: readonly ChoosingText[]): TokenChoice[] =>
   noGrad(() => {
     const plain = texts.flatMap(({ chooser }, row) => (chooser.temperature === undefined ? [] : [row]))
-    if (plain.length === texts.length) return chooseByTemperature(logits, texts)
+    if (plain.length === texts.length) {
+      const all = chooseByTemperature(logits, texts)
+      addRawLogProbs(logits, texts, all)
+      return all
+    }
     const pick = (rows: readonly number[]) => logits.indexSelect(0, Tensor.from(BigInt64Array.from(rows, BigInt)))
     const choices: TokenChoice[] = []
     if (plain.length > 0) {
@@ -113,5 +175,6 @@ export const chooseTokens = (logits: Tensor, texts: readonly ChoosingText[]): To
     const others = texts.flatMap(({ chooser }, row) => (chooser.temperature === undefined ? [row] : []))
     for (const [i, scores] of rowsOf(pick(others)).entries())
       choices[others[i]] = texts[others[i]].chooser.choose(scores, texts[others[i]].text)
+    addRawLogProbs(logits, texts, choices)
     return choices
   })

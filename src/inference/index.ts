@@ -20,6 +20,7 @@ export {
   type CallOptions,
   type Classification,
   type Entity,
+  loadToOpen,
   type OpenSettings,
   open,
   TextModel,

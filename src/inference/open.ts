@@ -330,10 +330,17 @@ const methodsByHead: Partial<Record<HeadType, string>> = {
  * Hub id.
  * @throws CheckpointError for files that cannot be loaded, ConfigError for a head that the files do not have
  */
-export const open = async (model: string, { revision, device, ...options }: OpenSettings = {}): Promise<TextModel> => {
+export const open = async (model: string, settings: OpenSettings = {}): Promise<TextModel> =>
+  new TextModel(await loadToOpen(model, settings))
+
+/** The model that `open` gives methods to, with its folder and the report of its files. @throws as `open` */
+export const loadToOpen = async (
+  model: string,
+  { revision, device, ...options }: OpenSettings = {},
+): Promise<InferenceModel> => {
   const loaded = await loadForInference({ model, revision, device }, options)
   // The files of a bare encoder or decoder name no head of their own; the language head is what most callers want of it.
   if (options.head === undefined && loaded.model.headType === 'embedding' && loaded.report.newHead.length > 0)
-    return new TextModel(await loadLanguageModel({ model, revision, device }, options))
-  return new TextModel(loaded)
+    return loadLanguageModel({ model, revision, device }, options)
+  return loaded
 }

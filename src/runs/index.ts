@@ -48,6 +48,12 @@ export type * from './recipe-types/index.ts'
 export { type ResumeProof, resume, verifyResume } from './resume.ts'
 export { readRunRecipe } from './run-recipe.ts'
 export {
+  type AttachedSpecialist,
+  type SharedBase,
+  type SpecialistKind,
+  specialistKindOf,
+} from './specialists/attach.ts'
+export {
   fineTunedTask,
   openSpecialists,
   type QueryError,

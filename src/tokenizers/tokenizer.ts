@@ -127,6 +127,19 @@ export class Tokenizer {
     return this.#added.list()
   }
 
+  /** Types of the decoder's parts, such as ByteLevel; empty without a decoder. */
+  get decoderTypes(): string[] {
+    const typesOf = (value: unknown): string[] => {
+      if (typeof value !== 'object' || value === null) return []
+      const { type, decoders } = value as { type?: unknown; decoders?: unknown }
+      return [
+        ...(typeof type === 'string' ? [type] : []),
+        ...(Array.isArray(decoders) ? decoders.flatMap(typesOf) : []),
+      ]
+    }
+    return typesOf(this.#sections.decoder)
+  }
+
   /** The id of a token, or undefined if it is not in the vocabulary. */
   tokenToId(token: string): number | undefined {
     return this.#added.idOf(token)

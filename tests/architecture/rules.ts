@@ -17,7 +17,7 @@ const tiers: Record<string, number> = {
   ...{ alignment: 6, training: 6, features: 6 },
   runs: 7,
   inference: 8,
-  export: 9,
+  ...{ export: 9, serving: 9 },
   cli: 10,
 }
 

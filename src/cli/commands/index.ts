@@ -25,6 +25,7 @@ export const commands: CommandRegistry = {
   rollouts: async () => (await import('./rollouts.ts')).rollouts,
   runs: async () => (await import('./runs.ts')).runs,
   score: async () => (await import('./score.ts')).score,
+  serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,
   specialists: async () => (await import('./specialists.ts')).specialists,
   sweep: async () => (await import('./sweep.ts')).sweep,

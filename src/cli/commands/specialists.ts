@@ -12,22 +12,10 @@ import {
 } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { modelFields } from '../parts/model-flags.ts'
+import { namedFolders } from '../parts/named-folders.ts'
 
 /** Queries of a file that are answered in one batch. */
 const batchLines = 256
-
-const parseChoices = (given: readonly string[]): Record<string, string> => {
-  const choices: Record<string, string> = {}
-  for (const text of given) {
-    const [, name, folder] = /^([A-Za-z][\w-]*)=(.+)$/.exec(text) ?? []
-    if (name === undefined || Object.hasOwn(choices, name))
-      throw new ConfigError(
-        `Expected NAME=FOLDER with different names for \`--specialist\`, got ${JSON.stringify(text)}. Names have letters, digits, _ and -.`,
-      )
-    choices[name] = folder
-  }
-  return choices
-}
 
 const parseQuestion = (line: string, file: string, number: number): SpecialistQuery => {
   const value = parseJson(line, { path: file, line: number })
@@ -127,7 +115,7 @@ export const specialists = defineCommand({
   async run({ base, specialist, text, input, batchTokens, device }, _args, context) {
     if (input === undefined && text.length === 0)
       throw new ConfigError('`specialists` needs queries: set `--text` or `--input`.')
-    const choices = parseChoices(specialist)
+    const choices = namedFolders(specialist, '--specialist')
     const opened = await openSpecialists(base, choices, { device, onNote: (line) => context.warn(line) })
     const memory = opened.memory()
     for (const line of describeMemory(opened, memory)) context.log(line)

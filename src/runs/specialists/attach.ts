@@ -126,4 +126,10 @@ const asFeatureModel: SpecialistKind = {
   },
 }
 
-export const specialistKinds: readonly SpecialistKind[] = [asAdapter, asFeatureModel]
+const specialistKinds: readonly SpecialistKind[] = [asAdapter, asFeatureModel]
+
+/** The kind of the specialist in a folder; undefined for a whole model. */
+export const specialistKindOf = async (path: string): Promise<SpecialistKind | undefined> => {
+  const matches = await Promise.all(specialistKinds.map((kind) => kind.matches(path)))
+  return specialistKinds[matches.indexOf(true)]
+}

@@ -29,7 +29,7 @@ import { runFiles } from '../../tracking/index.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
 import { readTask, type SpecialistTask } from '../finetune/specialist-files.ts'
 import { readRunRecipe } from '../run-recipe.ts'
-import { type AttachedSpecialist, type SharedBase, specialistKinds } from './attach.ts'
+import { type AttachedSpecialist, type SharedBase, specialistKindOf } from './attach.ts'
 
 /** A specialist's files, and its task if they do not name it, as those of other programs do not. */
 export interface SpecialistChoice {
@@ -134,8 +134,7 @@ export class Specialists {
         `Expected an unused name for a specialist, got "${name}". Remove that one, or choose another name.`,
       )
     const path = await resolveModel(folder)
-    const matches = await Promise.all(specialistKinds.map((kind) => kind.matches(path)))
-    const kind = specialistKinds[matches.indexOf(true)]
+    const kind = await specialistKindOf(path)
     if (kind === undefined)
       throw new ConfigError(
         `Expected a specialist that leaves its base unchanged for ${name}, got ${folder}, a whole model. Fine-tune with another variant, such as lora or feature-based.`,

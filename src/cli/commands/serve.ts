@@ -1,0 +1,92 @@
+// `tunesmith serve`: models behind an HTTP port, in OpenAI's form. The work is `createServer` of src/serving.
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { ConfigError } from '../../core/index.ts'
+import { createServer } from '../../serving/index.ts'
+import { defineCommand } from '../command.ts'
+import { loadHooks, modelFields } from '../parts/model-flags.ts'
+import { namedFolders } from '../parts/named-folders.ts'
+
+/** The token in a file, without the line break at its end. */
+const readToken = async (file: string): Promise<string> => {
+  const token = (await readFile(file, 'utf8')).trim()
+  if (token !== '' && !/\s/.test(token)) return token
+  throw new ConfigError(`Expected one line with a token in \`${file}\`, got something else.`)
+}
+
+const mebibyte = 2 ** 20
+
+export const serve = defineCommand({
+  name: 'serve',
+  summary: "Serve a model and its specialists over HTTP, in the form of OpenAI's API",
+  example: 'tunesmith serve --model runs/gpt --specialist support=runs/support --port 8080',
+  notes: ['Press Ctrl-C to stop: running requests finish first.'],
+  options: z.strictObject({
+    ...modelFields,
+    name: z.string().optional().describe("name of the model in requests (default: its folder's name, or the Hub id)"),
+    specialist: z
+      .array(z.string())
+      .default([])
+      .describe('specialist as NAME=RUN: a run, an adapter, a feature-based specialist or a whole model')
+      .meta({ commas: false }),
+    port: z.int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes one that is free'),
+    host: z.string().default('127.0.0.1').describe('address to listen on; any but a loopback address needs a token'),
+    tokenFile: z.string().optional().describe('file with the token that requests must have'),
+    allowedHost: z
+      .array(z.string())
+      .optional()
+      .describe(
+        'host names that requests may be sent to (default: those of the loopback interface, if it listens there)',
+      ),
+    template: z.string().optional().describe('chat template for a model without one: a preset or Jinja source'),
+    dtype: z.enum(['float32', 'bfloat16']).optional().describe('dtype of the weights in memory'),
+    context: z
+      .int()
+      .positive()
+      .optional()
+      .describe('maximum tokens of a prompt with its completion (default: the context length of the model)'),
+    maxRows: z.int().positive().default(16).describe('maximum number of texts that are generated together'),
+    maxWaiting: z
+      .int()
+      .nonnegative()
+      .default(256)
+      .describe('maximum number of texts that wait; further requests get status 429'),
+    maxNewTokens: z
+      .int()
+      .positive()
+      .optional()
+      .describe('maximum number of new tokens of a text (default: the context)'),
+    prefixCache: z.int().nonnegative().default(256).describe('memory for prompts that return, in MiB (0: none)'),
+    requestSeconds: z.number().positive().default(600).describe('maximum time of a request'),
+    drainSeconds: z.number().nonnegative().default(30).describe('time for running requests when the server stops'),
+  }),
+  async run({ use: _, tokenFile, specialist, allowedHost, prefixCache, ...options }, _args, context) {
+    const { signal, log } = context
+    const token = tokenFile === undefined ? undefined : await readToken(tokenFile)
+    const server = await createServer(
+      {
+        ...options,
+        token,
+        allowedHosts: allowedHost,
+        specialists: namedFolders(specialist, '--specialist'),
+        prefixCacheBytes: prefixCache * mebibyte,
+      },
+      {
+        ...loadHooks(context),
+        onError: (error) => context.warn(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+      },
+    )
+    const { url, port, service } = server
+    const models = service.models.list.map(({ name }) => name)
+    if (context.json) context.emit({ url, models })
+    log(`Serving ${models.join(', ')} on ${url}. Press Ctrl-C to stop.`)
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    log(`Finishing ${service.openRequests} requests …`)
+    await server.close()
+    return { url, port, models }
+  },
+  render: () => '',
+})

@@ -1,0 +1,57 @@
+// The HTTP application: every endpoint behind the same guards, and every error in OpenAI's form.
+import { Hono } from 'hono'
+import { didYouMean } from '../core/index.ts'
+import { Call } from './endpoints/endpoint.ts'
+import { endpoints } from './endpoints/index.ts'
+import { ApiError, errorResponse, toApiError } from './http/errors.ts'
+import { checkHost, checkToken } from './http/guards.ts'
+import { openApiDocument } from './openapi.ts'
+import type { Service } from './service.ts'
+
+/** Who may send requests. */
+export interface AppSettings {
+  /** Token that requests must have (default: none). */
+  token?: string
+  /** Host names that requests may be sent to, without ports (default: any). */
+  allowedHosts?: readonly string[]
+}
+
+/** The application as a hono app, to serve alone or to mount in another one. */
+export const createApp = (service: Service, { token, allowedHosts }: AppSettings = {}): Hono => {
+  const app = new Hono()
+  const paths = endpoints.map(({ path }) => path)
+  if (allowedHosts !== undefined) app.use(checkHost(allowedHosts))
+  if (token !== undefined) app.use(checkToken(token))
+  app.use(async (c, next) => {
+    if (service.draining && c.req.method !== 'GET')
+      throw new ApiError(503, 'The server stops and takes no new requests.', {
+        code: 'server_stopping',
+        headers: { connection: 'close', 'retry-after': '5' },
+      })
+    await next()
+    const path = paths.includes(c.req.path) ? c.req.path : 'other'
+    service.metrics.responses.add({ path, status: String(c.res.status) })
+  })
+  for (const endpoint of endpoints) app[endpoint.method](endpoint.path, (c) => Call.answer(service, endpoint, c))
+  const document = openApiDocument(endpoints)
+  app.get('/openapi.json', (c) => c.json(document))
+  app.notFound((c) => {
+    const known = endpoints.find(({ path }) => path === c.req.path)
+    const error =
+      known === undefined
+        ? new ApiError(404, `There is no ${c.req.path.slice(0, 200)}.${didYouMean(c.req.path, paths)}`, {
+            code: 'not_found',
+          })
+        : new ApiError(405, `Expected ${known.method.toUpperCase()} for ${known.path}, got ${c.req.method}.`, {
+            code: 'method_not_allowed',
+            headers: { allow: known.method.toUpperCase() },
+          })
+    return errorResponse(error)
+  })
+  app.onError((error) => {
+    const known = toApiError(error)
+    if (known.status === 500) service.report(error)
+    return errorResponse(known)
+  })
+  return app
+}

@@ -1,0 +1,267 @@
+// `/v1/completions`: the continuation of prompts, given as text or token ids, whole or as events.
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import { adaptersOf } from '../../adapters/index.ts'
+import { promptLogProbs, type RankedToken, type ScoredToken } from '../../generation/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
+import { badRequest } from '../http/errors.ts'
+import type { ServedModel } from '../models/served-models.ts'
+import { samplingFields, textSettings } from '../texts/sampling.ts'
+import {
+  type FinishedText,
+  type GeneratedToken,
+  newTokensOf,
+  readText,
+  schedulerOf,
+  startTexts,
+  type TextRun,
+  usageOf,
+} from '../texts/text-run.ts'
+import { tokenText, tokenTexts } from '../texts/token-text.ts'
+import { type Call, defineEndpoint } from './endpoint.ts'
+
+const maxPrompts = 128
+const id = z.int().nonnegative()
+const ids = z.array(id).min(1)
+
+const body = z.strictObject({
+  model: z.string().describe('name of a model'),
+  prompt: z
+    .union([z.string(), z.array(z.string()).min(1).max(maxPrompts), ids, z.array(ids).min(1).max(maxPrompts)])
+    .describe('text, token ids, or a list of either'),
+  max_tokens: z.int().min(0).nullish().describe('maximum number of new tokens (default: 16)'),
+  echo: z.boolean().nullish().describe('return the prompt with the text'),
+  logprobs: z.int().min(0).max(20).nullish().describe('log-probabilities, and this number of the most likely tokens'),
+  best_of: z.int().positive().nullish().describe('accepted where it equals `n`'),
+  ...samplingFields,
+})
+
+type Body = z.output<typeof body>
+
+/** A prompt with its tokens. */
+interface Prompt {
+  ids: number[]
+  /** Log-probabilities of the tokens after the first one, where they are echoed. */
+  scored: ScoredToken[]
+}
+
+const encodePrompt = (tokenizer: Tokenizer, text: string): number[] => {
+  const encoded = Array.from(tokenizer.encode(text).ids)
+  const start = tokenizer.special.bos ?? tokenizer.special.eos
+  if (encoded.length > 0) return encoded
+  if (start !== undefined) return [start.id]
+  throw badRequest('Expected at least one token for `prompt`, got none.', 'prompt')
+}
+
+const promptsOf = (call: Call<Body>, model: ServedModel): number[][] => {
+  const { prompt } = call.body
+  const { vocabSize } = model.text.model.facts
+  const texts = typeof prompt === 'string' ? [prompt] : prompt
+  const lists = typeof texts[0] === 'number' ? [texts as number[]] : (texts as (string | number[])[])
+  return lists.map((one, i) => {
+    if (typeof one === 'string') {
+      call.service.expectLength(one.length, model, 'prompt')
+      return encodePrompt(model.tokenizer, one)
+    }
+    const wrong = one.find((token) => token >= vocabSize)
+    if (wrong !== undefined)
+      throw badRequest(`Expected token ids below ${vocabSize} for \`prompt\`, got ${wrong} in prompt ${i}.`, 'prompt')
+    return one
+  })
+}
+
+/** OpenAI's log-probabilities of a completion. */
+class LogProbs {
+  readonly tokens: string[] = []
+  readonly token_logprobs: (number | null)[] = []
+  readonly top_logprobs: (Record<string, number> | null)[] = []
+  readonly text_offset: number[] = []
+  readonly #tokenizer: Tokenizer
+
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer
+  }
+
+  /** @param offset characters before the token */
+  add(token: RankedToken, alternatives: readonly RankedToken[] | null, offset: number): void {
+    this.tokens.push(tokenText(this.#tokenizer, token.id))
+    this.text_offset.push(offset)
+    this.token_logprobs.push(alternatives === null ? null : Math.max(token.logProb, -9999))
+    this.top_logprobs.push(
+      alternatives === null
+        ? null
+        : Object.fromEntries(
+            [token, ...alternatives].map((one) => [tokenText(this.#tokenizer, one.id), Math.max(one.logProb, -9999)]),
+          ),
+    )
+  }
+
+  toJSON() {
+    const { tokens, token_logprobs, top_logprobs, text_offset } = this
+    return { tokens, token_logprobs, top_logprobs, text_offset }
+  }
+}
+
+/** The tokens of a prompt with their log-probabilities. */
+const promptEntries = (tokenizer: Tokenizer, { ids: tokens, scored }: Prompt): { logProbs: LogProbs; text: string } => {
+  const logProbs = new LogProbs(tokenizer)
+  let text = ''
+  for (const [i, added] of tokenTexts(tokenizer, tokens).entries()) {
+    const found = i === 0 ? undefined : scored[i - 1]
+    logProbs.add(found ?? { id: tokens[i], logProb: 0 }, found?.alternatives ?? null, text.length)
+    text += added
+  }
+  return { logProbs, text }
+}
+
+const addNew = (logProbs: LogProbs, tokenizer: Tokenizer, tokens: readonly GeneratedToken[], offset: number): void => {
+  let at = offset
+  for (const [i, added] of tokenTexts(
+    tokenizer,
+    tokens.map((token) => token.id),
+  ).entries()) {
+    logProbs.add(tokens[i], tokens[i].alternatives, at)
+    at += added.length
+  }
+}
+
+/** Prompts with their texts, for `n` texts each. */
+interface Started {
+  prompt: Prompt
+  runs: TextRun[]
+}
+
+const checkFields = ({ body: given }: Call<Body>): void => {
+  if (given.best_of != null && given.best_of !== (given.n ?? 1))
+    throw badRequest('`best_of` is not supported: leave it out, or set it to `n`.', 'best_of', 'unsupported_parameter')
+  if (given.max_tokens === 0 && given.echo !== true)
+    throw badRequest('`max_tokens` of 0 needs `echo`: set it to true, or ask for more tokens.', 'max_tokens')
+  if (given.stream === true && given.echo === true && given.max_tokens === 0)
+    throw badRequest('A stream needs new tokens: set `max_tokens` above 0.', 'stream')
+}
+
+const scorePrompt = (model: ServedModel, tokens: readonly number[], top: number): Promise<ScoredToken[]> =>
+  model.engine.inTurn(async () =>
+    adaptersOf(model.engine.loaded.model).using(model.adapter, (active) => promptLogProbs(active, tokens, top)),
+  )
+
+const start = async (call: Call<Body>, model: ServedModel): Promise<Started[]> => {
+  const { body: given, service, signal } = call
+  checkFields(call)
+  schedulerOf(model)
+  const n = given.n ?? 1
+  const prompts = promptsOf(call, model)
+  service.admit(n * prompts.length)
+  const requested = given.max_tokens ?? 16
+  const counts = prompts.map((prompt) => newTokensOf(service, model, prompt.length, requested, 'prompt'))
+  const echoed = given.echo === true && given.logprobs != null
+  const scored: ScoredToken[][] = []
+  for (const prompt of prompts) scored.push(echoed ? await scorePrompt(model, prompt, given.logprobs ?? 0) : [])
+  return prompts.map((prompt, i) => {
+    const settings = textSettings(model, given, Math.max(1, counts[i]), { ids: [], stop: [] })
+    const topLogProbs = given.logprobs ?? undefined
+    const runs = requested === 0 ? [] : startTexts({ model, prompt, n, ...settings, topLogProbs, signal })
+    return { prompt: { ids: prompt, scored: scored[i] }, runs }
+  })
+}
+
+/** A prompt without new tokens. */
+const unchanged = ({ ids: tokens }: Prompt): FinishedText => ({
+  text: '',
+  ids: [],
+  tokens: [],
+  reason: 'length',
+  promptTokens: tokens.length,
+  cachedTokens: 0,
+})
+
+const choiceOf = (given: Body, model: ServedModel, prompt: Prompt, finished: FinishedText, index: number) => {
+  const { tokenizer } = model
+  const echoed =
+    given.echo === true ? promptEntries(tokenizer, prompt) : { logProbs: new LogProbs(tokenizer), text: '' }
+  addNew(echoed.logProbs, tokenizer, finished.tokens, echoed.text.length)
+  return {
+    index,
+    text: echoed.text + finished.text,
+    logprobs: given.logprobs == null ? null : echoed.logProbs,
+    finish_reason: finished.reason,
+  }
+}
+
+/** Sends one text as events. */
+const streamChoice = async (
+  call: Call<Body>,
+  { prompt, run, index }: { prompt: Prompt; run: TextRun; index: number },
+  send: (choice: object) => void,
+): Promise<FinishedText> => {
+  const { echo, logprobs } = call.body
+  const { tokenizer } = run.model
+  const wanted = logprobs != null
+  let offset = 0
+  if (echo === true) {
+    const echoed = promptEntries(tokenizer, prompt)
+    offset = echoed.text.length
+    send({ index, text: echoed.text, logprobs: wanted ? echoed.logProbs : null, finish_reason: null })
+  }
+  let tokens: GeneratedToken[] = []
+  const finished = await readText(
+    call.service,
+    run,
+    call.timedOut,
+    ({ text, id: token, logProb, alternatives = [] }) => {
+      if (token !== undefined && logProb !== undefined) tokens.push({ id: token, logProb, alternatives })
+      if (text === '' && tokens.length === 0) return
+      const entries = new LogProbs(tokenizer)
+      addNew(entries, tokenizer, tokens, offset)
+      tokens = []
+      offset += text.length
+      send({ index, text, logprobs: wanted ? entries : null, finish_reason: null })
+    },
+  )
+  send({ index, text: '', logprobs: null, finish_reason: finished.reason })
+  return finished
+}
+
+export const completions = defineEndpoint({
+  method: 'post',
+  path: '/v1/completions',
+  summary: 'The continuation of prompts',
+  body,
+  unsupported: { suffix: 'the models continue texts, and do not fill gaps in them.' },
+  async answer(call) {
+    const { body: given, service } = call
+    const model = call.model(given.model)
+    const started = await start(call, model)
+    const n = given.n ?? 1
+    const head = {
+      id: `cmpl-${randomUUID()}`,
+      object: 'text_completion',
+      created: Math.floor(Date.now() / 1000),
+      model: model.name,
+    }
+    if (given.stream !== true) {
+      const texts = await Promise.all(
+        started.map(({ prompt, runs }) =>
+          runs.length === 0
+            ? Array.from({ length: n }, () => unchanged(prompt))
+            : Promise.all(runs.map((run) => readText(service, run, call.timedOut))),
+        ),
+      )
+      const choices = texts.flatMap((group, p) =>
+        group.map((text, i) => choiceOf(given, model, started[p].prompt, text, p * n + i)),
+      )
+      return Response.json({ ...head, choices, usage: usageOf(service, model, texts) })
+    }
+    const withUsage = given.stream_options?.include_usage === true
+    return call.stream(async (send) => {
+      const sendChoice = (choice: object) => send({ ...head, choices: [choice], ...(withUsage ? { usage: null } : {}) })
+      const texts = await Promise.all(
+        started.map(({ prompt, runs }, p) =>
+          Promise.all(runs.map((run, i) => streamChoice(call, { prompt, run, index: p * n + i }, sendChoice))),
+        ),
+      )
+      const usage = usageOf(service, model, texts)
+      if (withUsage) send({ ...head, choices: [], usage })
+    })
+  },
+})

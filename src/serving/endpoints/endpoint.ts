@@ -1,0 +1,107 @@
+// What an endpoint declares, and what it may use while it answers. The app, the OpenAPI document and the tests derive from it.
+import type { Context } from 'hono'
+import type { z } from 'zod'
+import { checkBody, readJson, type UnsupportedFields } from '../http/body.ts'
+import { ApiError } from '../http/errors.ts'
+import { eventStream } from '../http/event-stream.ts'
+import type { ServedModel } from '../models/served-models.ts'
+import type { Service } from '../service.ts'
+
+/** One path of the API. */
+export interface Endpoint<Body extends z.ZodType = z.ZodType> {
+  method: 'get' | 'post'
+  /** As hono writes it, such as `/v1/models/:id`. */
+  path: string
+  /** One sentence, without a full stop. */
+  summary: string
+  /** Schema of the body of a POST. */
+  body?: Body
+  /** Known fields that are refused, with the reason. */
+  unsupported?: UnsupportedFields
+  answer(call: Call<z.output<Body>>): Promise<Response> | Response
+}
+
+/** Declares an endpoint; index.ts lists it. */
+export const defineEndpoint = <Body extends z.ZodType>(endpoint: Endpoint<Body>): Endpoint =>
+  endpoint as unknown as Endpoint
+
+/** One request while it is answered. */
+export class Call<Body = unknown> {
+  readonly service: Service
+  readonly body: Body
+  readonly #context: Context
+  readonly #controller = new AbortController()
+  readonly #releases: (() => void)[] = []
+  readonly #timer: NodeJS.Timeout
+  #timedOut = false
+  #streams = false
+
+  constructor(service: Service, context: Context, body: Body) {
+    this.service = service
+    this.#context = context
+    this.body = body
+    const { signal } = context.req.raw
+    const abort = () => this.#controller.abort()
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    this.#timer = setTimeout(() => {
+      this.#timedOut = true
+      abort()
+    }, service.limits.requestSeconds * 1000)
+    this.#releases.push(
+      service.begin(abort),
+      () => clearTimeout(this.#timer),
+      () => signal.removeEventListener('abort', abort),
+    )
+  }
+
+  /** Fires when the client leaves, when the time is over, and when the server stops. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Whether the time of the request is over. */
+  readonly timedOut = (): boolean => this.#timedOut
+
+  /** A part of the path. */
+  param(name: string): string {
+    return this.#context.req.param(name) ?? ''
+  }
+
+  /** The model of this name until the request has ended. @throws ApiError for an unknown name */
+  model(name: string): ServedModel {
+    const { model, release } = this.service.models.acquire(name)
+    this.#releases.push(release)
+    return model
+  }
+
+  /** Answers with events; the request ends with them. */
+  stream(run: (send: (event: object) => void) => Promise<void>): Response {
+    this.#streams = true
+    return eventStream((send) => run(send).finally(() => this.#end()), {
+      onCancel: () => this.#controller.abort(),
+      onError: (error) => {
+        if (!(error instanceof ApiError)) this.service.report(error)
+      },
+    })
+  }
+
+  /** Answers the request. */
+  static async answer(service: Service, endpoint: Endpoint, context: Context): Promise<Response> {
+    const { body: schema, unsupported } = endpoint
+    const value = schema === undefined ? undefined : await readJson(context.req.raw, service.limits.maxBodyBytes)
+    const call = new Call(service, context, schema === undefined ? undefined : checkBody(schema, value, unsupported))
+    try {
+      return await endpoint.answer(call)
+    } catch (error) {
+      call.#streams = false
+      throw error
+    } finally {
+      if (!call.#streams) call.#end()
+    }
+  }
+
+  #end(): void {
+    for (const release of this.#releases.splice(0)) release()
+  }
+}

@@ -1,0 +1,138 @@
+// Metrics of the server in Prometheus' text format, under the names of vLLM where it has one.
+
+type Labels = Readonly<Record<string, string>>
+
+const escapeLabel = (text: string): string => text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
+
+const labelText = (labels: Labels): string => {
+  const parts = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+  return parts.length === 0 ? '' : `{${parts.join(',')}}`
+}
+
+/** Upper bounds of buckets in seconds. */
+const secondBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536]
+
+interface Series {
+  labels: Labels
+  value: number
+  /** Of a histogram: observations in each bucket, and their number. */
+  counts?: number[]
+  count?: number
+}
+
+/** One metric with all its label values. */
+class Metric {
+  readonly #series = new Map<string, Series>()
+  readonly name: string
+  readonly help: string
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly #buckets: readonly number[]
+
+  constructor(name: string, kind: 'counter' | 'gauge' | 'histogram', help: string, buckets: readonly number[] = []) {
+    this.name = name
+    this.kind = kind
+    this.help = help
+    this.#buckets = buckets
+  }
+
+  add(labels: Labels, amount = 1): void {
+    this.#of(labels).value += amount
+  }
+
+  set(labels: Labels, value: number): void {
+    this.#of(labels).value = value
+  }
+
+  observe(labels: Labels, value: number): void {
+    const series = this.#of(labels)
+    series.value += value
+    series.count = (series.count ?? 0) + 1
+    series.counts ??= this.#buckets.map(() => 0)
+    const at = this.#buckets.findIndex((bound) => value <= bound)
+    if (at >= 0) series.counts[at]++
+  }
+
+  value(labels: Labels): number {
+    return this.#of(labels).value
+  }
+
+  #of(labels: Labels): Series {
+    const key = labelText(labels)
+    const found = this.#series.get(key) ?? { labels, value: 0 }
+    this.#series.set(key, found)
+    return found
+  }
+
+  *lines(): Iterable<string> {
+    if (this.#series.size === 0) return
+    yield `# HELP ${this.name} ${this.help}`
+    yield `# TYPE ${this.name} ${this.kind}`
+    for (const { labels, value, counts, count = 0 } of this.#series.values()) {
+      if (this.kind !== 'histogram') {
+        yield `${this.name}${labelText(labels)} ${value}`
+        continue
+      }
+      let below = 0
+      for (const [i, bound] of this.#buckets.entries()) {
+        below += counts?.[i] ?? 0
+        yield `${this.name}_bucket${labelText({ ...labels, le: String(bound) })} ${below}`
+      }
+      yield `${this.name}_bucket${labelText({ ...labels, le: '+Inf' })} ${count}`
+      yield `${this.name}_sum${labelText(labels)} ${value}`
+      yield `${this.name}_count${labelText(labels)} ${count}`
+    }
+  }
+}
+
+/** All metrics of a server. */
+export class Metrics {
+  readonly running = new Metric('vllm:num_requests_running', 'gauge', 'Texts that are being generated.')
+  readonly waiting = new Metric('vllm:num_requests_waiting', 'gauge', 'Texts that wait to be generated.')
+  readonly promptTokens = new Metric('vllm:prompt_tokens_total', 'counter', 'Tokens of prompts.')
+  readonly newTokens = new Metric('vllm:generation_tokens_total', 'counter', 'Generated tokens.')
+  readonly prefixQueries = new Metric(
+    'vllm:prefix_cache_queries_total',
+    'counter',
+    'Prompt tokens that were looked up in the prefix cache.',
+  )
+  readonly prefixHits = new Metric(
+    'vllm:prefix_cache_hits_total',
+    'counter',
+    'Prompt tokens that the prefix cache had.',
+  )
+  readonly finished = new Metric('vllm:request_success_total', 'counter', 'Finished texts by reason.')
+  readonly firstToken = new Metric(
+    'vllm:time_to_first_token_seconds',
+    'histogram',
+    'Seconds to the first token of a text.',
+    secondBuckets,
+  )
+  readonly betweenTokens = new Metric(
+    'vllm:inter_token_latency_seconds',
+    'histogram',
+    'Seconds between two tokens of a text.',
+    secondBuckets,
+  )
+  readonly latency = new Metric('vllm:e2e_request_latency_seconds', 'histogram', 'Seconds of a request.', secondBuckets)
+  readonly requestPromptTokens = new Metric(
+    'vllm:request_prompt_tokens',
+    'histogram',
+    'Prompt tokens of a request.',
+    tokenBuckets,
+  )
+  readonly requestNewTokens = new Metric(
+    'vllm:request_generation_tokens',
+    'histogram',
+    'Generated tokens of a text.',
+    tokenBuckets,
+  )
+  readonly responses = new Metric('tunesmith:http_responses_total', 'counter', 'Responses by path and status.')
+  readonly models = new Metric('tunesmith:models', 'gauge', 'Models that requests can name.')
+
+  /** The metrics as Prometheus reads them. */
+  render(): string {
+    const all = Object.values(this).filter((value): value is Metric => value instanceof Metric)
+    return `${all.flatMap((metric) => [...metric.lines()]).join('\n')}\n`
+  }
+}

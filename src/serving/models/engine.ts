@@ -1,0 +1,78 @@
+// One base in memory with what computes on it: the scheduler of its texts, and a queue for everything else. Both run on the
+// event loop of the process, a step at a time, so requests are accepted meanwhile.
+import { adapterRouting, adaptersOf } from '../../adapters/index.ts'
+import { GenerationScheduler } from '../../generation/index.ts'
+import type { InferenceModel } from '../../inference/index.ts'
+import { LanguageHead, type Model } from '../../models/index.ts'
+
+/** Settings of an engine. */
+export interface EngineOptions {
+  /** Maximum number of texts that are computed together. */
+  maxRows: number
+  /** Maximum number of prompt tokens in a step: how long a step takes, and so how soon a request is heard. */
+  prefillTokens: number
+  /** Maximum bytes of keys and values of earlier prompts. */
+  prefixCacheBytes: number
+}
+
+/** Whether a model continues texts. */
+export const writesText = ({ head, facts }: Model): boolean =>
+  head instanceof LanguageHead && (facts.causal || facts.decoderStartTokenId !== undefined)
+
+/** A base and its work. */
+export class Engine {
+  readonly loaded: InferenceModel
+  /** Adapter that the base itself was loaded with; null for none. */
+  readonly ownAdapter: string | null
+  /** Undefined for a base that does not write text. */
+  readonly scheduler: GenerationScheduler | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+  #queued = 0
+
+  constructor(loaded: InferenceModel, options: EngineOptions) {
+    this.loaded = loaded
+    const { model } = loaded
+    model.eval()
+    const bank = adaptersOf(model)
+    this.ownAdapter = bank.active.at(-1) ?? null
+    bank.activate([])
+    if (writesText(model))
+      this.scheduler = new GenerationScheduler(model, {
+        ...options,
+        idlePrefillTokens: options.prefillTokens,
+        tokenizer: loaded.tokenizer,
+        adapters: adapterRouting(model),
+      })
+  }
+
+  /** Work in the queue, without texts. */
+  get queued(): number {
+    return this.#queued
+  }
+
+  /**
+   * Runs work that activates an adapter, when the work before it is done. Steps of the scheduler may run meanwhile: they put
+   * back what was active.
+   */
+  async inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#queued++
+    const mine = this.#turn.then(work)
+    this.#turn = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    try {
+      return await mine
+    } finally {
+      this.#queued--
+    }
+  }
+
+  /** Ends all texts and frees caches and weights. */
+  close(): void {
+    this.scheduler?.free()
+    const { model } = this.loaded
+    adaptersOf(model).activate([])
+    for (const tensor of new Set(model.parameters().values())) tensor.free()
+  }
+}

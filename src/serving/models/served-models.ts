@@ -1,0 +1,298 @@
+// The models that requests name: a base, specialists that share it in memory, and whole models beside it. One is loaded,
+// replaced or removed while others answer: a request keeps the version that it began with.
+import { basename, resolve } from 'node:path'
+import { adaptersOf } from '../../adapters/index.ts'
+import { loadTokenizer, type ModelTokenizer, resolveModel } from '../../checkpoint/index.ts'
+import { ConfigError, didYouMean, exists } from '../../core/index.ts'
+import type { GenerationOptions } from '../../generation/index.ts'
+import { generationDefaults, hasTokenizer, type LoadHooks, loadToOpen, TextModel } from '../../inference/index.ts'
+import { contextLength, type Model } from '../../models/index.ts'
+import { type AttachedSpecialist, specialistKindOf } from '../../runs/index.ts'
+import { fitTemplate } from '../../tokenizers/index.ts'
+import { ApiError } from '../http/errors.ts'
+import { Engine, type EngineOptions } from './engine.ts'
+
+/** Which models are served. */
+export interface ModelSettings {
+  /** The base: a folder, a run, an adapter, a .gguf file or a Hub id. */
+  model: string
+  revision?: string
+  device?: string
+  dtype?: 'float32' | 'bfloat16'
+  /** Name of the base in requests (default: its folder's name, or the Hub id). */
+  name?: string
+  /** Specialists by name: runs, adapters, feature-based specialists, or whole models in memory of their own. */
+  specialists?: Readonly<Record<string, string>>
+  /** Chat template for models without one: a preset's name or Jinja source. */
+  template?: string
+  /** Maximum tokens of a prompt with its completion (default: the context length of the model). */
+  context?: number
+}
+
+/** Tokens of a prompt with its completion, for models whose files name no limit. */
+const defaultContext = 8192
+
+/** A version of a model that requests name. */
+export interface ServedModel {
+  readonly name: string
+  /** Seconds since 1970. */
+  readonly created: number
+  /** Name of the base in whose memory it is. */
+  readonly parent: string | undefined
+  readonly engine: Engine
+  /** Its adapter in the engine; null for none. */
+  readonly adapter: string | null
+  /** Its methods, which need `activate` first. */
+  readonly text: TextModel
+  readonly tokenizer: ModelTokenizer
+  /** Chat template, fitted to the tokenizer. */
+  readonly template: string | undefined
+  readonly context: number
+  /** Generation settings of its files. */
+  readonly defaults: GenerationOptions
+  /** Puts its adapter on the base. */
+  activate(): void
+}
+
+interface Entry {
+  served: ServedModel
+  /** Requests that use it. */
+  users: number
+  /** No new request gets it. */
+  retired: boolean
+  free(): void
+}
+
+/** @throws ConfigError for a name that no request could have, or that is a path */
+const checkName = (name: string, where: string): string => {
+  if (/^[A-Za-z0-9][\w.:-]{0,127}$/.test(name) && !name.includes('..')) return name
+  throw new ConfigError(
+    `Expected a name of letters, digits, _, -, . and : for \`${where}\`, got ${JSON.stringify(name.slice(0, 80))}. Choose another name.`,
+  )
+}
+
+/** Folder names may have other characters than names of models. */
+const baseNameOf = async ({ model, name }: ModelSettings): Promise<string> => {
+  if (name !== undefined) return checkName(name, 'name')
+  if (!(await exists(model))) return model
+  return basename(resolve(model)).replace(/[^\w.-]+/g, '-')
+}
+
+const contextOf = (model: Model, requested: number | undefined): number => {
+  const { maxPositions } = model.facts
+  if (requested !== undefined && maxPositions !== undefined && requested > maxPositions)
+    throw new ConfigError(
+      `Expected at most ${maxPositions} for \`context\`, the number of positions of the model, got ${requested}.`,
+    )
+  return requested ?? contextLength(model) ?? defaultContext
+}
+
+/** All models of a server. */
+export class ServedModels {
+  readonly #settings: ModelSettings
+  readonly #engineOptions: EngineOptions
+  readonly #hooks: LoadHooks
+  readonly #entries = new Map<string, Entry>()
+  readonly #engines = new Set<Engine>()
+  #base: Entry | undefined
+  #loads = 0
+
+  private constructor(settings: ModelSettings, engineOptions: EngineOptions, hooks: LoadHooks) {
+    this.#settings = settings
+    this.#engineOptions = engineOptions
+    this.#hooks = hooks
+  }
+
+  /**
+   * Loads the base and the specialists.
+   * @throws CheckpointError for files that cannot be loaded or do not fit the base, ConfigError for names that are taken
+   */
+  static async open(
+    settings: ModelSettings,
+    engineOptions: EngineOptions,
+    hooks: LoadHooks = {},
+  ): Promise<ServedModels> {
+    const models = new ServedModels(settings, engineOptions, hooks)
+    try {
+      const name = await baseNameOf(settings)
+      models.#base = await models.#loadWhole(name, settings.model, settings.revision)
+      models.#entries.set(name, models.#base)
+      for (const [specialist, folder] of Object.entries(settings.specialists ?? {}))
+        await models.load(specialist, folder)
+    } catch (error) {
+      models.close()
+      throw error
+    }
+    return models
+  }
+
+  /** The base. */
+  get base(): ServedModel {
+    return (this.#base as Entry).served
+  }
+
+  /** All models that requests can name, the base first. */
+  get list(): ServedModel[] {
+    return [...this.#entries.values()].map(({ served }) => served)
+  }
+
+  /** Every base in memory. */
+  get engines(): Engine[] {
+    return [...this.#engines]
+  }
+
+  /** @throws ApiError for an unknown name, with the nearest one */
+  get(name: string): ServedModel {
+    return this.#entry(name).served
+  }
+
+  /** A model for one request. Call `release` when the request has ended. @throws ApiError for an unknown name */
+  acquire(name: string): { model: ServedModel; release(): void } {
+    const entry = this.#entry(name)
+    entry.users++
+    let released = false
+    return {
+      model: entry.served,
+      release: () => {
+        if (released) return
+        released = true
+        entry.users--
+        this.#freeUnused(entry)
+      },
+    }
+  }
+
+  /**
+   * Loads a specialist. One of the same name is replaced for new requests; those that run keep the old one.
+   * @throws CheckpointError for files that do not fit the base
+   */
+  async load(name: string, folder: string): Promise<ServedModel> {
+    checkName(name, 'specialist')
+    if (name === this.#base?.served.name)
+      throw new ConfigError(`Expected another name than that of the base for \`specialist\`, got "${name}".`)
+    const path = await resolveModel(folder, { onProgress: this.#hooks.onDownload })
+    const entry = await this.#loadSpecialist(name, folder, path)
+    const before = this.#entries.get(name)
+    this.#entries.set(name, entry)
+    if (before !== undefined) this.#retire(before)
+    return entry.served
+  }
+
+  /** Removes a specialist: no new request can name it. @throws ApiError for an unknown name, ConfigError for the base */
+  remove(name: string): void {
+    const entry = this.#entry(name)
+    if (entry === this.#base) throw new ConfigError(`\`${name}\` is the base, which cannot be removed.`)
+    this.#entries.delete(name)
+    this.#retire(entry)
+  }
+
+  /** Frees all models. */
+  close(): void {
+    for (const engine of this.#engines) engine.close()
+    this.#engines.clear()
+    this.#entries.clear()
+  }
+
+  async #loadSpecialist(name: string, folder: string, path: string): Promise<Entry> {
+    const kind = await specialistKindOf(path)
+    if (kind === undefined) return this.#loadWhole(name, folder)
+    const base = this.#base as Entry
+    const { engine } = base.served
+    const { model } = engine.loaded
+    // A name of its own for each version: nothing that one version computed is used for another.
+    const adapter = `${name.replace(/[^\w-]/g, '-').replace(/^(?![A-Za-z])/, 'm')}-${++this.#loads}`
+    const shared = { model, folder: engine.loaded.folder ?? '' }
+    const attached = await engine.inTurn(() => kind.open(path, shared, adapter, (line) => this.#hooks.onNote?.(line)))
+    return this.#attach(name, path, attached, adapter)
+  }
+
+  async #attach(name: string, path: string, attached: AttachedSpecialist, given: string): Promise<Entry> {
+    const { engine, name: parent } = (this.#base as Entry).served
+    const { tokenizer: shared, report } = engine.loaded
+    const tokenizer = (await hasTokenizer(path)) ? await loadTokenizer(path) : shared
+    const { model } = attached
+    const adapter = adaptersOf(engine.loaded.model).names.includes(given) ? given : null
+    const served = await this.#describe(
+      name,
+      engine,
+      adapter,
+      new TextModel({ model, tokenizer, folder: path, report }),
+      {
+        parent,
+        template: tokenizer.chatTemplate ?? shared.chatTemplate,
+        defaultsFolder: engine.loaded.folder,
+        activate: () => void attached.activate(),
+      },
+    )
+    const free = () => {
+      for (const tensor of attached.detach()) tensor.free()
+    }
+    return { served, users: 0, retired: false, free }
+  }
+
+  async #loadWhole(name: string, folder: string, revision?: string): Promise<Entry> {
+    const { device, dtype } = this.#settings
+    const loaded = await loadToOpen(folder, { revision, device, dtype, ...this.#hooks })
+    const engine = new Engine(loaded, this.#engineOptions)
+    this.#engines.add(engine)
+    const bank = adaptersOf(loaded.model)
+    const served = await this.#describe(name, engine, engine.ownAdapter, new TextModel(loaded), {
+      parent: undefined,
+      template: loaded.tokenizer.chatTemplate,
+      defaultsFolder: loaded.folder,
+      activate: () => void bank.activate(engine.ownAdapter ?? []),
+    })
+    const free = () => {
+      this.#engines.delete(engine)
+      engine.close()
+    }
+    return { served, users: 0, retired: false, free }
+  }
+
+  async #describe(
+    name: string,
+    engine: Engine,
+    adapter: string | null,
+    text: TextModel,
+    more: { parent?: string; template?: string; defaultsFolder?: string; activate(): void },
+  ): Promise<ServedModel> {
+    const { model, tokenizer } = text
+    const template = more.template ?? this.#settings.template
+    return {
+      name,
+      created: Math.floor(Date.now() / 1000),
+      parent: more.parent,
+      engine,
+      adapter,
+      text,
+      tokenizer,
+      template: template === undefined ? undefined : fitTemplate(tokenizer, template),
+      context: contextOf(model, this.#settings.context),
+      defaults: await generationDefaults({ folder: more.defaultsFolder, model }),
+      activate: more.activate,
+    }
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name)
+    if (entry !== undefined) return entry
+    const names = [...this.#entries.keys()]
+    throw new ApiError(
+      404,
+      `The model ${JSON.stringify(name.slice(0, 80))} does not exist: choose one of ${names.join(', ')}.${didYouMean(name, names)}`,
+      { param: 'model', code: 'model_not_found' },
+    )
+  }
+
+  #retire(entry: Entry): void {
+    entry.retired = true
+    this.#freeUnused(entry)
+  }
+
+  #freeUnused(entry: Entry): void {
+    if (!entry.retired || entry.users > 0) return
+    const { engine } = entry.served
+    // Work in the queue may have the adapter on the base now.
+    void engine.inTurn(async () => entry.free())
+  }
+}

@@ -1,0 +1,170 @@
+// What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
+
+import type { LoadHooks } from '../inference/index.ts'
+import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
+import { ApiError, badRequest } from './http/errors.ts'
+import { Metrics } from './metrics.ts'
+import { type ModelSettings, type ServedModel, ServedModels } from './models/served-models.ts'
+
+/** Limits of a server, each checked before the work that it limits. */
+export interface Limits {
+  /** Maximum bytes of a request's body (default: 4 MiB). */
+  maxBodyBytes?: number
+  /** Maximum number of new tokens of a text (default: the context). */
+  maxNewTokens?: number
+  /** Maximum number of texts that wait; further requests get status 429 (default: 256). */
+  maxWaiting?: number
+  /** Maximum seconds of a request (default: 600). */
+  requestSeconds?: number
+  /** Maximum number of texts that one request may ask for (default: 128). */
+  maxTexts?: number
+}
+
+/** How models are computed. */
+export interface ComputeSettings {
+  /** Maximum number of texts that are generated together (default: 16). */
+  maxRows?: number
+  /** Maximum number of prompt tokens in a step (default: 256). */
+  prefillTokens?: number
+  /** Maximum bytes of keys and values of earlier prompts that are kept (default: 256 MiB). */
+  prefixCacheBytes?: number
+  /** Maximum tokens in a batch of texts that are classified, embedded or tagged (default: 2048). */
+  batchTokens?: number
+}
+
+/** Settings of a service. */
+export interface ServiceSettings extends ModelSettings, Limits, ComputeSettings {}
+
+/** Called while a service is opened and used. */
+export interface ServiceHooks extends LoadHooks {
+  /** A request failed by a fault of the server. */
+  onError?(error: unknown): void
+}
+
+const mebibyte = 2 ** 20
+/** More than any text has on average: a longer one need not be tokenised to be refused. */
+const charactersPerToken = 64
+
+/** The models of a server and the work on them. Call `close` to free them. */
+export class Service {
+  readonly models: ServedModels
+  readonly limits: Required<Omit<Limits, 'maxNewTokens'>> & Pick<Limits, 'maxNewTokens'>
+  readonly batchTokens: number
+  readonly metrics = new Metrics()
+  readonly #hooks: ServiceHooks
+  readonly #maxRows: number
+  readonly #batchInvariantBefore: boolean
+  readonly #open = new Set<() => void>()
+  #idle: (() => void)[] = []
+  #draining = false
+
+  private constructor(models: ServedModels, settings: ServiceSettings, hooks: ServiceHooks, before: boolean) {
+    this.models = models
+    this.limits = {
+      maxBodyBytes: settings.maxBodyBytes ?? 4 * mebibyte,
+      maxNewTokens: settings.maxNewTokens,
+      maxWaiting: settings.maxWaiting ?? 256,
+      requestSeconds: settings.requestSeconds ?? 600,
+      maxTexts: settings.maxTexts ?? 128,
+    }
+    this.batchTokens = settings.batchTokens ?? 2048
+    this.#maxRows = settings.maxRows ?? 16
+    this.#hooks = hooks
+    this.#batchInvariantBefore = before
+  }
+
+  /** Loads the models. @throws CheckpointError and ConfigError as `ServedModels.open` */
+  static async open(settings: ServiceSettings, hooks: ServiceHooks = {}): Promise<Service> {
+    const { maxRows = 16, prefillTokens = 256, prefixCacheBytes = 256 * mebibyte } = settings
+    const models = await ServedModels.open(settings, { maxRows, prefillTokens, prefixCacheBytes }, hooks)
+    // An answer must not depend on the other requests of its batch.
+    const before = isBatchInvariant()
+    setBatchInvariant(true)
+    return new Service(models, settings, hooks, before)
+  }
+
+  /** Whether new requests are refused, since the server is about to stop. */
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  /** Requests that are being answered. */
+  get openRequests(): number {
+    return this.#open.size
+  }
+
+  /** Texts that wait and that are computed, and other work in the queues. */
+  get load(): { waiting: number; running: number; queued: number } {
+    const loads = this.models.engines.map(({ scheduler, queued }) => ({ ...scheduler?.load, queued }))
+    const sum = (values: (number | undefined)[]) => values.reduce<number>((total, value = 0) => total + value, 0)
+    return {
+      waiting: sum(loads.map(({ waiting }) => waiting)),
+      running: sum(loads.map(({ running }) => running)),
+      queued: sum(loads.map(({ queued }) => queued)),
+    }
+  }
+
+  /**
+   * Accepts work, or refuses it when too much waits.
+   * @param texts number of texts to generate, or 1 for other work
+   * @throws ApiError with the status 429 and the seconds after which to try again
+   */
+  admit(texts: number): void {
+    if (texts > this.limits.maxTexts)
+      throw new ApiError(400, `Expected at most ${this.limits.maxTexts} texts in one request, got ${texts}.`)
+    const { waiting, running, queued } = this.load
+    if (waiting + running + queued + texts <= this.limits.maxWaiting + this.#maxRows) return
+    throw new ApiError(429, 'The server has too many requests. Try again later.', {
+      code: 'rate_limit_exceeded',
+      headers: { 'retry-after': String(Math.min(60, Math.max(1, Math.ceil(waiting / this.#maxRows)))) },
+    })
+  }
+
+  /**
+   * Refuses a text that cannot fit, before it is tokenised.
+   * @throws ApiError for more characters than the context's tokens can have
+   */
+  expectLength(characters: number, { context, name }: ServedModel, param: string): void {
+    const most = Math.max(16_384, charactersPerToken * context)
+    if (characters <= most) return
+    throw badRequest(
+      `Expected at most ${most} characters for ${name}, whose context is ${context} tokens, got ${characters}. Shorten the text.`,
+      param,
+      'context_length_exceeded',
+    )
+  }
+
+  /** Registers a request. @param abort ends it @returns to call when it has ended */
+  begin(abort: () => void): () => void {
+    this.#open.add(abort)
+    return () => {
+      this.#open.delete(abort)
+      if (this.#open.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    }
+  }
+
+  /** Reports a fault of the server. */
+  report(error: unknown): void {
+    this.#hooks.onError?.(error)
+  }
+
+  /** Refuses new requests and waits for those that run; after some seconds they are ended. */
+  async drain(seconds: number): Promise<void> {
+    this.#draining = true
+    if (this.#open.size === 0) return
+    const idle = new Promise<void>((resolve) => this.#idle.push(resolve))
+    const timer = setTimeout(() => {
+      for (const abort of this.#open) abort()
+    }, seconds * 1000)
+    await idle
+    clearTimeout(timer)
+  }
+
+  /** Frees the models. Requests that run are ended. */
+  close(): void {
+    this.#draining = true
+    for (const abort of this.#open) abort()
+    this.models.close()
+    setBatchInvariant(this.#batchInvariantBefore)
+  }
+}

@@ -23,7 +23,9 @@ export {
   loadToOpen,
   type OpenSettings,
   open,
+  type Question,
   TextModel,
+  type TextPair,
 } from './open.ts'
 export {
   type PredictHooks,

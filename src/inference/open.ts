@@ -36,6 +36,18 @@ export interface OpenSettings extends Omit<ModelChoice, 'model'>, LoadHooks {
   head?: HeadType
 }
 
+/** Two texts that are classified together. */
+export interface TextPair {
+  text: string
+  pair: string
+}
+
+/** A question, with the text that holds its answer for an extractive model. */
+export interface Question {
+  question: string
+  context?: string
+}
+
 /** Limits of one call. */
 export interface CallOptions {
   /** Maximum tokens per text (default: as in fine-tuning, else the model's limit). */
@@ -163,13 +175,16 @@ export class TextModel {
    * The class of each text, the labels of a multi-label model, or the number of a regression model.
    * @throws ConfigError for a model without a classification head
    */
-  classify(text: string, options?: CallOptions): Promise<Classification>
-  classify(texts: readonly string[], options?: CallOptions): Promise<Classification[]>
-  classify(input: string | readonly string[], options: CallOptions = {}): Promise<Classification | Classification[]> {
+  classify(text: string | TextPair, options?: CallOptions): Promise<Classification>
+  classify(texts: readonly (string | TextPair)[], options?: CallOptions): Promise<Classification[]>
+  classify(
+    input: string | TextPair | readonly (string | TextPair)[],
+    options: CallOptions = {},
+  ): Promise<Classification | Classification[]> {
     this.#expectHead('classify', ['sequence-classification'])
     const task = classificationTask(this.model.headOptions)
-    return forOneOrMany(input, async (texts) => {
-      const inputs = texts.map((text) => ({ text }))
+    return forOneOrMany<string | TextPair, Classification>(input, async (texts) => {
+      const inputs = texts.map((text) => (typeof text === 'string' ? { text } : { ...text }))
       return (await predictFields(this.#loaded, task, inputs, options)).map(classificationOf)
     })
   }
@@ -217,18 +232,37 @@ export class TextModel {
     question: string,
     { context, ...options }: { context?: string; maxNewTokens?: number } & CallOptions = {},
   ): Promise<Answer> {
+    const [answer] = await this.answerAll([{ question, context }], options)
+    return answer
+  }
+
+  /** As `answer`, for several questions in one batch. @throws ConfigError as `answer` */
+  async answerAll(
+    questions: readonly Question[],
+    options: { maxNewTokens?: number } & CallOptions = {},
+  ): Promise<Answer[]> {
     this.#expectHead('answer', ['question-answering', 'causal-lm', 'seq2seq-lm'])
     if (this.head !== 'question-answering') {
-      const fields = { text: question, question, ...(context === undefined ? {} : { context }) }
-      const [{ answer }] = await generateAnswers(this.#loaded, [fields], options)
-      return { answer }
+      const fields = questions.map(({ question, context }) => ({
+        text: question,
+        question,
+        ...(context === undefined ? {} : { context }),
+      }))
+      return (await generateAnswers(this.#loaded, fields, options)).map(({ answer }) => ({ answer }))
     }
-    if (context === undefined)
+    if (questions.some(({ context }) => context === undefined))
       throw new ConfigError('`answer` needs a `context` with an extractive model: pass the text that holds the answer.')
-    const [{ prediction }] = await predictFields(this.#loaded, spanTask(), [{ question, context }], options)
-    const { id: _, ...answer } = prediction
-    // The fields of a span prediction; the registry gives every task as one type, without its own predictions.
-    return answer as unknown as Answer
+    const predictions = await predictFields(
+      this.#loaded,
+      spanTask(),
+      questions.map((one) => ({ ...one })),
+      options,
+    )
+    return predictions.map(({ prediction }) => {
+      const { id: _, ...answer } = prediction
+      // The fields of a span prediction; the registry gives every task as one type, without its own predictions.
+      return answer as unknown as Answer
+    })
   }
 
   /**

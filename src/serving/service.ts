@@ -4,6 +4,7 @@ import type { LoadHooks } from '../inference/index.ts'
 import { isBatchInvariant, setBatchInvariant } from '../tensor/index.ts'
 import { ApiError, badRequest } from './http/errors.ts'
 import { Metrics } from './metrics.ts'
+import { Batcher } from './models/batcher.ts'
 import { type ModelSettings, type ServedModel, ServedModels } from './models/served-models.ts'
 
 /** Limits of a server, each checked before the work that it limits. */
@@ -51,6 +52,7 @@ export class Service {
   readonly limits: Required<Omit<Limits, 'maxNewTokens'>> & Pick<Limits, 'maxNewTokens'>
   readonly batchTokens: number
   readonly metrics = new Metrics()
+  readonly batcher = new Batcher()
   readonly #hooks: ServiceHooks
   readonly #maxRows: number
   readonly #batchInvariantBefore: boolean
@@ -100,7 +102,7 @@ export class Service {
     return {
       waiting: sum(loads.map(({ waiting }) => waiting)),
       running: sum(loads.map(({ running }) => running)),
-      queued: sum(loads.map(({ queued }) => queued)),
+      queued: this.batcher.waiting + sum(loads.map(({ queued }) => queued)),
     }
   }
 

@@ -28,9 +28,12 @@ const message = z.strictObject({
   name: z.string().max(256).nullish(),
 })
 
+/** Schema of a conversation. */
+export const chatMessages = z.array(message).min(1).max(4096)
+
 const body = z.strictObject({
   model: z.string().describe('name of a model'),
-  messages: z.array(message).min(1).max(4096).describe('the conversation so far'),
+  messages: chatMessages.describe('the conversation so far'),
   max_tokens: z.int().positive().nullish().describe('maximum number of new tokens (default: as many as fit)'),
   max_completion_tokens: z.int().positive().nullish().describe('the newer name of `max_tokens`'),
   logprobs: z.boolean().nullish().describe('log-probabilities of the new tokens'),
@@ -41,7 +44,7 @@ const body = z.strictObject({
 type Body = z.output<typeof body>
 
 /** The conversation as the template takes it. */
-const messagesOf = (given: Body['messages']): ChatMessage[] =>
+export const messagesOf = (given: z.output<typeof chatMessages>): ChatMessage[] =>
   given.map(({ role, content: text, name }, i) => {
     if (text == null)
       throw badRequest(`Expected text for \`messages[${i}].content\`, got none.`, `messages[${i}].content`)

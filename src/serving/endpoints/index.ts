@@ -3,5 +3,25 @@ import { chatCompletions } from './chat.ts'
 import { completions } from './completions.ts'
 import type { Endpoint } from './endpoint.ts'
 import { health, listModels, metrics, showModel } from './models.ts'
+import { rerank, score } from './scores.ts'
+import { answers, classify, embeddings, fill, tokens } from './text-tasks.ts'
+import { applyTemplate, detokenize, tokenize } from './tokenizing.ts'
 
-export const endpoints: readonly Endpoint[] = [health, metrics, listModels, showModel, chatCompletions, completions]
+export const endpoints: readonly Endpoint[] = [
+  health,
+  metrics,
+  listModels,
+  showModel,
+  chatCompletions,
+  completions,
+  embeddings,
+  classify,
+  tokens,
+  answers,
+  score,
+  rerank,
+  fill,
+  tokenize,
+  detokenize,
+  applyTemplate,
+]

@@ -1,0 +1,195 @@
+// What specialists say of texts: classes, entities, answers, filled masks and vectors.
+import { z } from 'zod'
+import type { Classification } from '../../inference/index.ts'
+import { ApiError, badRequest } from '../http/errors.ts'
+import type { ServedModel } from '../models/served-models.ts'
+import { type Call, defineEndpoint } from './endpoint.ts'
+
+export const maxInputs = 2048
+const text = z.string().min(1)
+const texts = z.union([text, z.array(text).min(1).max(maxInputs)]).describe('one text, or a list of texts')
+const modelName = z.string().describe('name of a model')
+const user = z.string().max(512).nullish().describe('label of the end user; not used')
+
+/** Tokens of texts, as they are counted for the usage. */
+export const countTokens = ({ tokenizer }: ServedModel, all: readonly string[]): number =>
+  all.reduce((sum, one) => sum + tokenizer.encode(one).ids.length, 0)
+
+/** Computes inputs of a request in a batch with those of others. @throws ApiError for a request that is too large or too late */
+export const inBatch = async <Input, Output>(
+  call: Call,
+  model: ServedModel,
+  kind: string,
+  inputs: readonly Input[],
+  compute: (inputs: readonly Input[]) => Promise<Output[]>,
+): Promise<Output[]> => {
+  call.service.admit(1)
+  try {
+    return await call.service.batcher.run(model, kind, inputs, compute, call.signal)
+  } catch (error) {
+    if (call.timedOut())
+      throw new ApiError(504, 'The request took longer than this server allows. Send fewer texts.', { code: 'timeout' })
+    throw error
+  }
+}
+
+/** The texts of a request, whose length is checked. */
+export const textsOf = (call: Call, model: ServedModel, input: string | readonly string[]): string[] => {
+  const all = [input].flat() as string[]
+  for (const one of all) call.service.expectLength(one.length, model, 'input')
+  return all
+}
+
+/** @throws ApiError for a model with another head */
+const expectHead = ({ text: { head }, name }: ServedModel, heads: readonly string[]): void => {
+  if (!heads.includes(head))
+    throw badRequest(
+      `Expected a model with the head ${heads.join(' or ')}, got \`${name}\` with ${head}.`,
+      'model',
+      'model_not_supported',
+    )
+}
+
+const usageOf = (model: ServedModel, all: readonly string[]) => {
+  const tokens = countTokens(model, all)
+  return { prompt_tokens: tokens, total_tokens: tokens }
+}
+
+/** Scales a vector to length one. */
+const unit = (vector: Float32Array): Float32Array => {
+  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0))
+  return length > 0 ? vector.map((value) => value / length) : vector
+}
+
+/** Vectors of texts. */
+export const embed = (call: Call, model: ServedModel, all: readonly string[]): Promise<Float32Array[]> => {
+  const { batchTokens } = call.service
+  return inBatch(call, model, 'embed', all, (inputs) => model.text.embed(inputs, { batchTokens }))
+}
+
+export const embeddings = defineEndpoint({
+  method: 'post',
+  path: '/v1/embeddings',
+  summary: 'A vector for each text',
+  body: z.strictObject({
+    model: modelName,
+    input: texts,
+    encoding_format: z.enum(['float', 'base64']).nullish().describe('numbers, or little-endian float32 as base64'),
+    dimensions: z.int().positive().nullish().describe('first elements of each vector, scaled to length one'),
+    user,
+  }),
+  async answer(call) {
+    const { input, encoding_format: format, dimensions } = call.body
+    const model = call.model(call.body.model)
+    const all = textsOf(call, model, input)
+    const width = model.text.model.facts.hiddenSize
+    if (dimensions != null && dimensions > width)
+      throw badRequest(`Expected at most ${width} for \`dimensions\`, got ${dimensions}.`, 'dimensions')
+    const vectors = await embed(call, model, all)
+    const data = vectors.map((whole, index) => {
+      const vector = dimensions == null ? whole : unit(whole.slice(0, dimensions))
+      const bytes = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
+      return { object: 'embedding', index, embedding: format === 'base64' ? bytes.toString('base64') : [...vector] }
+    })
+    return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
+  },
+})
+
+/** Classes of texts or pairs of texts. */
+export const classifyAll = (
+  call: Call,
+  model: ServedModel,
+  inputs: readonly (string | { text: string; pair: string })[],
+): Promise<Classification[]> => {
+  expectHead(model, ['sequence-classification'])
+  return inBatch(call, model, 'classify', inputs, (all) => model.text.classify(all))
+}
+
+export const classify = defineEndpoint({
+  method: 'post',
+  path: '/v1/classify',
+  summary: 'The class of each text, its labels, or a number, by the head of the model',
+  body: z.strictObject({ model: modelName, input: texts, user }),
+  async answer(call) {
+    const model = call.model(call.body.model)
+    const all = textsOf(call, model, call.body.input)
+    const results = await classifyAll(call, model, all)
+    const data = results.map((result, index) => ({
+      index,
+      ...result,
+      ...(result.probabilities === undefined
+        ? {}
+        : { probs: Object.values(result.probabilities), num_classes: Object.keys(result.probabilities).length }),
+    }))
+    return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
+  },
+})
+
+export const tokens = defineEndpoint({
+  method: 'post',
+  path: '/v1/tokens',
+  summary: 'The entities of each text, such as names, with character offsets',
+  body: z.strictObject({ model: modelName, input: texts, user }),
+  async answer(call) {
+    const model = call.model(call.body.model)
+    expectHead(model, ['token-classification'])
+    const all = textsOf(call, model, call.body.input)
+    const results = await inBatch(call, model, 'tokens', all, (inputs) => model.text.extract(inputs))
+    const data = results.map((entities, index) => ({ index, entities }))
+    return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
+  },
+})
+
+const question = z.strictObject({ question: text, context: text })
+
+export const answers = defineEndpoint({
+  method: 'post',
+  path: '/v1/answer',
+  summary: 'The answer to each question as a span of its context',
+  body: z.strictObject({
+    model: modelName,
+    input: z.union([question, z.array(question).min(1).max(maxInputs)]).describe('questions with their contexts'),
+    user,
+  }),
+  async answer(call) {
+    const model = call.model(call.body.model)
+    expectHead(model, ['question-answering'])
+    const questions = [call.body.input].flat()
+    const all = textsOf(
+      call,
+      model,
+      questions.flatMap((one) => [one.question, one.context]),
+    )
+    const results = await inBatch(call, model, 'answer', questions, (inputs) => model.text.answerAll(inputs))
+    const data = results.map(({ answer, noAnswerProbability, alternatives = [] }, index) => ({
+      index,
+      answer,
+      no_answer_probability: noAnswerProbability ?? null,
+      alternatives,
+    }))
+    return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
+  },
+})
+
+export const fill = defineEndpoint({
+  method: 'post',
+  path: '/v1/fill',
+  summary: 'The most likely tokens for each mask of a text',
+  body: z.strictObject({
+    model: modelName,
+    input: texts,
+    top_k: z.int().min(1).max(100).nullish().describe('tokens for each mask (default: 5)'),
+    user,
+  }),
+  async answer(call) {
+    const model = call.model(call.body.model)
+    expectHead(model, ['masked-lm'])
+    const topK = call.body.top_k ?? 5
+    const all = textsOf(call, model, call.body.input)
+    const results = await inBatch(call, model, `fill ${topK}`, all, async (inputs) =>
+      inputs.map((one) => model.text.fillMask(one, { topK })),
+    )
+    const data = results.map(({ filled, masks }, index) => ({ index, filled, masks }))
+    return Response.json({ object: 'list', data, model: model.name, usage: usageOf(model, all) })
+  },
+})

@@ -1,0 +1,67 @@
+// Texts as tokens and back, and conversations as their chat template writes them.
+import { z } from 'zod'
+import { applyChatTemplate, renderChatFor } from '../../tokenizers/index.ts'
+import { badRequest } from '../http/errors.ts'
+import { tokenText } from '../texts/token-text.ts'
+import { chatMessages, messagesOf, templateOf } from './chat.ts'
+import { defineEndpoint } from './endpoint.ts'
+
+const modelName = z.string().describe('name of a model')
+
+export const tokenize = defineEndpoint({
+  method: 'post',
+  path: '/tokenize',
+  summary: 'The tokens of a text or a conversation',
+  body: z.strictObject({
+    model: modelName,
+    prompt: z.string().nullish().describe('text'),
+    messages: chatMessages.nullish().describe('conversation, in place of a text'),
+    add_special_tokens: z.boolean().nullish().describe('add the special tokens of the tokenizer (default: true)'),
+    return_token_strs: z.boolean().nullish().describe('return the text of each token'),
+  }),
+  answer(call) {
+    const { prompt, messages, add_special_tokens: special, return_token_strs: withTexts } = call.body
+    const model = call.model(call.body.model)
+    if ((prompt == null) === (messages == null))
+      throw badRequest('Expected either `prompt` or `messages`.', prompt == null ? 'prompt' : 'messages')
+    const { tokenizer } = model
+    call.service.expectLength(JSON.stringify(prompt ?? messages).length, model, 'prompt')
+    const ids =
+      prompt != null
+        ? Array.from(tokenizer.encode(prompt, { addSpecialTokens: special ?? true }).ids)
+        : applyChatTemplate(tokenizer, messagesOf(messages ?? []), {
+            template: templateOf(model),
+            addGenerationPrompt: true,
+          }).ids
+    return Response.json({
+      count: ids.length,
+      max_model_len: model.context,
+      tokens: ids,
+      token_strs: withTexts === true ? ids.map((id) => tokenText(tokenizer, id)) : null,
+    })
+  },
+})
+
+export const detokenize = defineEndpoint({
+  method: 'post',
+  path: '/detokenize',
+  summary: 'The text of tokens',
+  body: z.strictObject({ model: modelName, tokens: z.array(z.int().nonnegative()).max(1_000_000) }),
+  answer(call) {
+    const model = call.model(call.body.model)
+    return Response.json({ prompt: model.tokenizer.decode(call.body.tokens) })
+  },
+})
+
+export const applyTemplate = defineEndpoint({
+  method: 'post',
+  path: '/apply-template',
+  summary: 'A conversation as the chat template of the model writes it',
+  body: z.strictObject({ model: modelName, messages: chatMessages }),
+  answer(call) {
+    const model = call.model(call.body.model)
+    const messages = messagesOf(call.body.messages)
+    const prompt = renderChatFor(model.tokenizer, messages, { template: templateOf(model), addGenerationPrompt: true })
+    return Response.json({ prompt })
+  },
+})

@@ -103,7 +103,7 @@ export { type MinimalPair, readMinimalPairs } from './language-modelling/read-pa
 export type { ScoredModel } from './language-modelling/scoring.ts'
 export { type LanguageModellingSettings, languageModellingSchema } from './language-modelling/settings.ts'
 export { expectPositions } from './learning/max-length.ts'
-export { priorLogits } from './learning/prior.ts'
+export { addSums, addTargets, noTargets, priorLogits, type TargetSums } from './learning/prior.ts'
 export type { RowTargets, TargetKind } from './learning/row-targets.ts'
 export {
   type BootstrapOptions,

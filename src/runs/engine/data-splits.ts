@@ -11,13 +11,19 @@ export type RecordPlace = Pick<TaskRecord, 'file' | 'line'>
 /** `reviews.csv:18` */
 export const describePlace = ({ file, line }: RecordPlace): string => (line === undefined ? file : `${file}:${line}`)
 
+/** Examples by their number, in memory or on disk. */
+export interface ExampleList<Example> {
+  readonly length: number
+  at(index: number): Example | undefined
+}
+
 /**
  * The examples, shuffled anew in every epoch: a pure function of (seed, position).
  * @param placeOf the record of the example with a number, for messages
  * @throws DataError without examples
  */
 export const shuffledExamples = <Example extends Pick<TaskExample, 'truncatedTokens'>>(
-  examples: readonly Example[],
+  examples: ExampleList<Example>,
   seed: number,
   placeOf?: (index: number) => RecordPlace,
 ): ExampleSource<Example> => {
@@ -28,7 +34,7 @@ export const shuffledExamples = <Example extends Pick<TaskExample, 'truncatedTok
   return {
     perEpoch: length,
     example(position) {
-      const example = examples[indexAt(position)]
+      const example = examples.at(indexAt(position)) as Example
       return { example, cut: example.truncatedTokens }
     },
     place(position) {
@@ -39,7 +45,7 @@ export const shuffledExamples = <Example extends Pick<TaskExample, 'truncatedTok
 }
 
 /** The hash of a record's content, wherever the record is. */
-const hashOf = (record: TaskRecord): string => {
+export const contentHash = (record: TaskRecord): string => {
   const { id: _, file: __, line: ___, group: ____, ...content } = record
   return sha256(JSON.stringify(content))
 }
@@ -50,8 +56,22 @@ export const hashOfRecords = (records: readonly TaskRecord[]): string =>
 
 /** How many validation records are training records too, labels included. */
 const countShared = (train: readonly TaskRecord[], validation: readonly TaskRecord[]): number => {
-  const hashes = new Set(train.map(hashOf))
-  return validation.filter((record) => hashes.has(hashOf(record))).length
+  const hashes = new Set(train.map(contentHash))
+  return validation.filter((record) => hashes.has(contentHash(record))).length
+}
+
+/** Whether a share of records, which is validated on, has a record: by the hash of its content, or of its group. */
+export const isValidation = (record: TaskRecord, share: number): boolean => {
+  const key = record.group === undefined ? contentHash(record) : sha256(record.group)
+  return Number.parseInt(key.slice(0, 8), 16) / 2 ** 32 < share
+}
+
+/** @throws DataError when there is nothing to train or to validate on */
+export const expectBothParts = (train: number, validation: number): void => {
+  if (train > 0 && validation > 0) return
+  throw new DataError(
+    `Expected records to train and to validate on, got ${train} and ${validation} of ${train + validation}. Give more data, or a file for \`validation\`.`,
+  )
 }
 
 /**
@@ -65,15 +85,8 @@ export const splitRecords = <Record extends TaskRecord>(
 ): { train: Record[]; validation: Record[] } => {
   const train: Record[] = []
   const validation: Record[] = []
-  for (const record of records) {
-    const key = record.group === undefined ? hashOf(record) : sha256(record.group)
-    const hash = Number.parseInt(key.slice(0, 8), 16) / 2 ** 32
-    ;(hash < share ? validation : train).push(record)
-  }
-  if (validation.length === 0 || train.length === 0)
-    throw new DataError(
-      `Expected records to train and to validate on, got ${train.length} and ${validation.length} of ${records.length}. Give more data, or a file for \`validation\`.`,
-    )
+  for (const record of records) (isValidation(record, share) ? validation : train).push(record)
+  expectBothParts(train.length, validation.length)
   return { train, validation }
 }
 
@@ -84,18 +97,18 @@ export const describeSkipped = (skipped: { readonly [reason: string]: Skipped } 
   )
 
 /** Columns of the data that no setting reads. */
-const describeUnread = ({ unreadColumns = [] }: ReadReport): string[] =>
+export const describeUnread = ({ unreadColumns = [] }: ReadReport): string[] =>
   unreadColumns.length === 0
     ? []
     : [
         `Columns that no setting reads: ${unreadColumns.slice(0, 20).join(', ')}${unreadColumns.length > 20 ? ', …' : ''}.`,
       ]
 
-const describeOverlap = (train: readonly TaskRecord[], validation: readonly TaskRecord[]): string[] => {
-  const count = countShared(train, validation)
-  if (count === 0) return []
+/** @param shared validation records that are training records too */
+export const describeOverlap = (shared: number, validation: number): string[] => {
+  if (shared === 0) return []
   return [
-    `${count} of ${validation.length} validation records are in the training data too: their scores do not show how the model does on new texts.`,
+    `${shared} of ${validation} validation records are in the training data too: their scores do not show how the model does on new texts.`,
   ]
 }
 
@@ -120,20 +133,27 @@ export const readSplits = async <Record extends TaskRecord>(
   return {
     train: all,
     validation: validation.records,
-    notes: [...notes, ...describeSkipped(validation.report.skipped), ...describeOverlap(all, validation.records)],
+    notes: [
+      ...notes,
+      ...describeSkipped(validation.report.skipped),
+      ...describeOverlap(countShared(all, validation.records), validation.records.length),
+    ],
     files: [...report.files, ...validation.report.files],
   }
 }
 
-/** SHA-256 of the records' files and of the base. A folder with a file for each text has no hash. */
+/**
+ * SHA-256 of the records' files, of the base, and of the adapter that a run starts from. A folder with a file for each text has no hash.
+ * @param known hashes that need not be computed again
+ */
 export const hashesOf = async (
   files: readonly string[],
   base: string,
-  start?: string,
+  { start, known = {} }: { start?: string; known?: { readonly [file: string]: string } } = {},
 ): Promise<Record<string, string>> => {
   const hashes: Record<string, string> = {}
   const adapter = start === undefined ? [] : [join(start, 'adapter_model.safetensors')]
   for (const path of [...files, join(base, 'model.safetensors'), base, ...adapter])
-    if ((await stat(path).catch(() => undefined))?.isFile()) hashes[path] = await sha256File(path)
+    if ((await stat(path).catch(() => undefined))?.isFile()) hashes[path] = known[path] ?? (await sha256File(path))
   return hashes
 }

@@ -7,16 +7,17 @@ import {
   type PreparedTask,
   readPredictions,
   scoresOf,
-  type TaskExample,
   type TaskRecord,
   taskMaxLength,
 } from '../../tasks/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
-import { describeSkipped, hashesOf, shuffledExamples, splitRecords } from '../engine/data-splits.ts'
+import { describeSkipped, hashesOf, isValidation, shuffledExamples } from '../engine/data-splits.ts'
 import { adapterWeights, openAdaptedBase } from '../engine/open-base.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
-import type { BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
-import { type FinetuneData, readFinetuneData } from './data.ts'
+import type { BuildContext, BuiltRun, RunComparison, RunKind } from '../engine/run-kind.ts'
+import type { EncodedSet } from '../examples/encode-records.ts'
+import { streamRecords } from '../examples/survey-records.ts'
+import { openTrainingData, type TrainingData } from './data.ts'
 import { evaluateSpecialist, exportSpecialist } from './export-specialist.ts'
 import { setPriorBias } from './head-prior.ts'
 import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
@@ -24,54 +25,46 @@ import { nonIterativeFits } from './variants.ts'
 
 interface EncodedRecords {
   prepared: PreparedTask
-  examples: TaskExample[]
-  /** The record of each example. */
-  sources: TaskRecord[]
+  encoded: EncodedSet
   maxLength: number
   notes: string[]
 }
 
-const encodeRecords = (
+const encodeRecords = async (
   recipe: FinetuneRecipe,
-  { task, config, tokenizer, records, trained }: FinetuneData,
+  { task, config, tokenizer, trained, encode }: TrainingData,
   { model, virtualTokens }: AppliedAdapter,
-): EncodedRecords => {
+): Promise<EncodedRecords> => {
   const maxLength = recipe.maxLength ?? taskMaxLength(model, tokenizer, task) - virtualTokens
   expectPositions(model.facts, maxLength, virtualTokens)
-  const prepared = task.prepare(tokenizer, config, {
-    maxLength,
-    headOptions: model.headOptions,
-    facts: model.facts,
-    trainedOn: trained,
-  })
-  const examples: TaskExample[] = []
-  const sources: TaskRecord[] = []
-  for (const record of records.train)
-    for (const example of prepared.encode(record)) {
-      examples.push(example)
-      sources.push(record)
-    }
-  expectFewSkipped(prepared.skipped ?? {}, records.train.length, prepared.maxSkipped ?? 1, recipe.data)
-  const notes = [...(prepared.notes ?? []), ...describeSkipped(prepared.skipped)]
-  const truncated = examples.filter(({ truncatedTokens }) => truncatedTokens > 0).length
+  const { causal, maxPositions, decoderStartTokenId } = model.facts
+  const options = { maxLength, headOptions: model.headOptions, facts: { causal, maxPositions, decoderStartTokenId } }
+  const prepared = task.prepare(tokenizer, config, { ...options, trainedOn: trained })
+  const encoded = await encode(prepared, options)
+  const { records, skipped, truncated } = encoded.tally
+  expectFewSkipped(skipped, records, prepared.maxSkipped ?? 1, recipe.data)
+  const notes = [...encoded.notes, ...(prepared.notes ?? []), ...describeSkipped(skipped)]
   if (truncated > 0)
-    notes.push(`${truncated} of ${examples.length} examples are longer than ${maxLength} tokens and are truncated.`)
-  return { prepared, examples, sources, maxLength, notes }
+    notes.push(
+      `${truncated} of ${encoded.examples.length} examples are longer than ${maxLength} tokens and are truncated.`,
+    )
+  return { prepared, encoded, maxLength, notes }
 }
 
-const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
-  const data = await readFinetuneData(recipe)
+const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Promise<BuiltRun> => {
+  const data = await openTrainingData(recipe, context)
   const { applied, hasNewHead, notes } = await openAdaptedBase(recipe, data)
-  const { prepared, examples, sources, maxLength, notes: encodingNotes } = encodeRecords(recipe, data, applied)
-  if (recipe.priorBias && hasNewHead) setPriorBias(applied.model, applied.trainable.values(), prepared, examples)
+  const { prepared, encoded, maxLength, notes: encodingNotes } = await encodeRecords(recipe, data, applied)
+  if (recipe.priorBias && hasNewHead)
+    setPriorBias(applied.model, applied.trainable.values(), prepared, encoded.tally.targets)
   const trainable: TrainableModel = {
     model: applied.model,
     objective: prepared.criterion as TrainableModel['objective'],
     parameters: applied.trainable,
   }
-  const stream: BuiltRun['stream'] = shuffledExamples(examples, recipe.seed, (index) => sources[index])
+  const stream: BuiltRun['stream'] = shuffledExamples(encoded.examples, recipe.seed, (index) => encoded.placeOf(index))
   const specialist = { recipe, data, applied, prepared, maxLength }
-  const { task, config, tokenizer, records, files, base } = data
+  const { task, config, tokenizer, records, files, base, hashes } = data
   return {
     recipe: evaluateEachEpoch(recipe, trainable, stream),
     tokenizer,
@@ -84,7 +77,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,
-    hashes: await hashesOf(files, base),
+    hashes: await hashesOf(files, base, hashes),
     notes: [...notes, ...data.notes, ...encodingNotes],
     metrics: {
       known: [task.mainMetric(config)],
@@ -93,7 +86,7 @@ const buildFinetune = async (recipe: FinetuneRecipe): Promise<BuiltRun> => {
     },
     evaluate: async () => scoresOf(await evaluateSpecialist(specialist, recipe.answers.duringTraining)),
     exportModel: (folder) => exportSpecialist(specialist, folder),
-    close() {},
+    close: () => encoded.close(),
   }
 }
 
@@ -102,8 +95,11 @@ const comparison: RunComparison<FinetuneRecipe> = {
   async records(recipe) {
     const { task, config } = taskOf(recipe)
     const { data, validation: path = data, validationShare } = recipe
-    const { records } = await task.read(path, config)
-    return recipe.validation === undefined ? splitRecords(records, validationShare).validation : records
+    const records: TaskRecord[] = []
+    await streamRecords(task, path, config, (record) => {
+      if (recipe.validation !== undefined || isValidation(record, validationShare)) records.push(record)
+    })
+    return records
   },
   predictions(path, records, recipe) {
     const { task, config } = taskOf(recipe)

@@ -1,9 +1,19 @@
 // Reads what a fine-tuning run starts from: task, tokenizer, and the records to train and to validate on. Independent of task and variant.
 import { loadTokenizer, resolveModel } from '../../checkpoint/index.ts'
 import type { HeadOptions, HeadType } from '../../models/index.ts'
-import { type RecordStatistics, statisticsOf, type TaskDefinition, type TaskRecord } from '../../tasks/index.ts'
+import {
+  type PreparedTask,
+  type PrepareOptions,
+  type RecordStatistics,
+  statisticsOf,
+  type TaskDefinition,
+  type TaskRecord,
+} from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { readSplits } from '../engine/data-splits.ts'
+import { describeOverlap, describeSkipped, describeUnread, readSplits } from '../engine/data-splits.ts'
+import type { BuildContext } from '../engine/run-kind.ts'
+import { type EncodedSet, encodeInMemory } from '../examples/encode-records.ts'
+import { isCached, openLargeData } from '../examples/large-data.ts'
 import { labelNotes } from './label-notes.ts'
 import { type FinetuneRecipe, taskOf } from './recipe.ts'
 
@@ -15,29 +25,95 @@ export interface FinetuneData {
   base: string
   head: HeadType | readonly HeadType[]
   tokenizer: Tokenizer
-  records: { train: TaskRecord[]; validation: TaskRecord[] }
+  records: { validation: TaskRecord[] }
   /** Statistics of the training records. */
   trained: RecordStatistics
   /** Files that records were read from. */
   files: readonly string[]
+  /** SHA-256 of files, where it is known. */
+  hashes: { readonly [file: string]: string }
   headOptions: Partial<HeadOptions>
   notes: string[]
 }
 
-export const readFinetuneData = async (recipe: FinetuneRecipe): Promise<FinetuneData> => {
-  const { task, config } = taskOf(recipe)
-  const base = await resolveModel(recipe.base)
-  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
-  const { notes, files, ...records } = await readSplits(recipe, (path) => task.read(path, config))
-  // The training records alone must have what a task needs, such as two classes.
-  const trained = statisticsOf(task, records.train)
+/** Data whose training records are in memory. */
+export interface InMemoryData extends FinetuneData {
+  records: { train: TaskRecord[]; validation: TaskRecord[] }
+}
+
+/** What the encoding of training records depends on, besides the task. */
+type EncodeOptions = Pick<PrepareOptions, 'maxLength' | 'headOptions' | 'facts'>
+
+/** Data whose training records are encoded when the model is known. */
+export interface TrainingData extends FinetuneData {
+  encode(prepared: PreparedTask, options: EncodeOptions): Promise<EncodedSet>
+}
+
+/** Head options of all records, and notes about the labels. The training records alone must have what a task needs, such as two classes. */
+const learnable = (
+  task: TaskDefinition,
+  config: object,
+  trained: RecordStatistics,
+  all: RecordStatistics,
+): { headOptions: Partial<HeadOptions>; notes: string[] } => {
   const { labels = [] } = task.headOptions(trained, config)
-  notes.push(...labelNotes(task.labelCounts?.(trained) ?? new Map()))
-  const headOptions = task.headOptions(statisticsOf(task, [...records.train, ...records.validation]), config)
+  const headOptions = task.headOptions(all, config)
   const unseen = (headOptions.labels ?? []).filter((label) => !labels.includes(label))
+  const notes = labelNotes(task.labelCounts?.(trained) ?? new Map())
   if (unseen.length > 0)
     notes.push(
       `Validation records have labels that no training record has: ${unseen.slice(0, 20).join(', ')}${unseen.length > 20 ? ', …' : ''}. Check that both files spell them alike.`,
     )
-  return { task, config, base, head: task.head, tokenizer, records, trained, files, headOptions, notes }
+  return { headOptions, notes }
+}
+
+const openParts = async (recipe: FinetuneRecipe) => {
+  const { task, config } = taskOf(recipe)
+  const base = await resolveModel(recipe.base)
+  const tokenizer = await loadTokenizer(recipe.tokenizer ?? base)
+  return { task, config, base, head: task.head, tokenizer }
+}
+
+/** Reads all records into memory. */
+export const readFinetuneData = async (recipe: FinetuneRecipe): Promise<InMemoryData> => {
+  const parts = await openParts(recipe)
+  const { task, config } = parts
+  const { notes, files, ...records } = await readSplits(recipe, (path) => task.read(path, config))
+  const trained = statisticsOf(task, records.train)
+  const all = statisticsOf(task, [...records.train, ...records.validation])
+  const { headOptions, notes: more } = learnable(task, config, trained, all)
+  return { ...parts, records, trained, files, hashes: {}, headOptions, notes: [...notes, ...more] }
+}
+
+/** Reads the records: small data into memory, large data in another thread that encodes them into the cache. */
+export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildContext): Promise<TrainingData> => {
+  const { data: path, validation: validationPath, validationShare, task: type, use, exampleCache, workers } = recipe
+  const settings = { data: path, validation: validationPath, validationShare, task: type, use, exampleCache, workers }
+  if (!(await isCached(settings))) {
+    const data = await readFinetuneData(recipe)
+    const { train, validation } = data.records
+    // Only the function below keeps the training records.
+    return { ...data, records: { validation }, encode: (prepared) => encodeInMemory(train, prepared, context.signal) }
+  }
+  const parts = await openParts(recipe)
+  const { survey, validation, notes, encode } = await openLargeData(settings, parts.config, context)
+  const { trained, all, report, validationReport, shared, hashes } = survey
+  const { headOptions, notes: more } = learnable(parts.task, parts.config, trained, all)
+  return {
+    ...parts,
+    records: { validation },
+    trained,
+    files: [...report.files, ...(validationReport?.files ?? [])],
+    hashes,
+    headOptions,
+    notes: [
+      ...notes,
+      ...describeUnread(report),
+      ...describeSkipped(report.skipped),
+      ...describeSkipped(validationReport?.skipped),
+      ...describeOverlap(shared ?? 0, validation.length),
+      ...more,
+    ],
+    encode: (_, options) => encode({ tokenizer: recipe.tokenizer ?? parts.base, options }),
+  }
 }

@@ -33,7 +33,7 @@ import {
 import { runFiles } from '../../tracking/index.ts'
 import { hashesOf } from '../engine/data-splits.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
-import { type FinetuneData, readFinetuneData } from './data.ts'
+import { type InMemoryData, readFinetuneData } from './data.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
 import { writeEvaluation } from './write-evaluation.ts'
@@ -53,7 +53,7 @@ const throttled = (say: (line: string) => void) => {
 /** Everything that is known before the base runs. */
 interface FeatureFit {
   recipe: FinetuneRecipe
-  data: FinetuneData
+  data: InMemoryData
   base: FeatureBase
   prepared: LearnableTask
   settings: FeatureSettings
@@ -79,7 +79,7 @@ const expectLength = (maxLength: number, { model }: FeatureBase): void => {
     )
 }
 
-const prepareFit = async (recipe: FinetuneRecipe, data: FinetuneData): Promise<FeatureFit> => {
+const prepareFit = async (recipe: FinetuneRecipe, data: InMemoryData): Promise<FeatureFit> => {
   const { task, config, base: folder, tokenizer, trained } = data
   const { precision, device, seed } = recipe
   const initSeed = recipe.randomInit ? { initSeed: seed } : {}

@@ -47,7 +47,15 @@ const applicable = ['seed', 'precision', 'memoryBudget', 'use']
 const expectNoSteps = (recipe: FinetuneRecipe): void => {
   const { variant, base, task, data, out } = recipe
   const defaults = parseConfig(finetuneSchema, { command: 'finetune', base, task, data, out }, 'finetune')
-  const faults = ([...Object.keys(trainingSchema.shape), 'newHead', 'priorBias'] as (keyof typeof defaults)[])
+  const faults = (
+    [
+      ...Object.keys(trainingSchema.shape),
+      'newHead',
+      'priorBias',
+      'exampleCache',
+      'workers',
+    ] as (keyof typeof defaults)[]
+  )
     .filter((name) => !applicable.includes(name) && !isDeepStrictEqual(recipe[name], defaults[name]))
     .map(
       (name) =>

@@ -46,6 +46,18 @@ export const finetuneSchema = trainingSchema.extend({
     .describe(
       'maximum tokens per example (default: model limit, at most 512, or 1024 for tasks that generate text, minus virtual tokens)',
     ),
+  exampleCache: z
+    .enum(['auto', 'on', 'off'])
+    .default('auto')
+    .describe(
+      'read and encode in other threads, and keep encoded examples on disk: auto (data of 32 MB or more), on, or off (in memory)',
+    ),
+  workers: z
+    .int()
+    .nonnegative()
+    .max(64)
+    .default(1)
+    .describe('threads that encode for `exampleCache`, beside the one that reads; 0: that one encodes too'),
   answers: z
     .strictObject({
       duringTraining: z

@@ -317,6 +317,16 @@ export interface FinetuneSettings {
    * minus virtual tokens).
    */
   maxLength?: number
+  /**
+   * Read and encode in other threads, and keep encoded examples on disk: auto (data of 32 MB or more),
+   * on, or off (in memory). Default: `auto`.
+   */
+  exampleCache?: 'auto' | 'on' | 'off'
+  /**
+   * Threads that encode for `exampleCache`, beside the one that reads; 0: that one encodes too. Default:
+   * `1`.
+   */
+  workers?: number
   /** Validation records that tasks which generate text answer. */
   answers?: {
     /** Answers to generate in each evaluation during training; perplexity uses all records. Default: `32`. */

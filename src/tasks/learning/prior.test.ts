@@ -2,13 +2,21 @@
 import { describe, expect, it } from 'vitest'
 import type { TaskExample } from '../task.ts'
 import { balanceLabels } from './class-weights.ts'
-import { priorLogits } from './prior.ts'
+import { addSums, addTargets, noTargets, priorLogits } from './prior.ts'
 import type { RowTargets } from './row-targets.ts'
 
 type Example = TaskExample & { answers: number[] }
 const example = (...answers: number[]) => ({ answers }) as Example
-const prior = (rows: Pick<RowTargets, 'kind' | 'outputs' | 'weights'>, ...examples: Example[]) =>
-  Array.from(priorLogits<Example>({ ...rows, targets: ({ answers }) => answers }, examples))
+const prior = (rows: Pick<RowTargets, 'kind' | 'outputs' | 'weights'>, ...examples: Example[]) => {
+  // Sums of two halves, as of batches.
+  const halves = [examples.filter((_, i) => i % 2 === 0), examples.filter((_, i) => i % 2 === 1)].map((half) => {
+    const sums = noTargets(rows)
+    for (const one of half) addTargets<Example>({ ...rows, targets: ({ answers }) => answers }, sums, one)
+    return sums
+  })
+  addSums(halves[0], halves[1])
+  return Array.from(priorLogits(rows, halves[0]))
+}
 
 describe('priorLogits', () => {
   it('give the smoothed class frequencies as softmax, without unknown targets', () => {

@@ -1,0 +1,57 @@
+// One fine-tuning run of bench/rows.ts: how long it took to start, how long the main thread kept others waiting, and its memory. One JSON
+// line.
+//   run.ts RECIPE-AS-JSON
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { resourceUsage } from 'node:process'
+import { finetune } from '../../src/runs/index.ts'
+import { median } from '../side-by-side.ts'
+
+export interface RowsRun {
+  /** From the call to the first step. */
+  startSeconds: number
+  /** 99th percentile of the delay of the event loop, in milliseconds, over the steps and before the first one. */
+  delayP99: number
+  startDelayP99: number
+  /** MB after the first step and after the last. */
+  rssAtStart: number
+  rssAtEnd: number
+  peakRss: number
+  stepMs: number
+}
+
+/** Milliseconds between two looks of the monitor, which are part of its delays. */
+const resolution = 1
+const delay = monitorEventLoopDelay({ resolution })
+const p99 = () => delay.percentile(99) / 1e6 - resolution
+const rss = () => process.memoryUsage.rss() / 2 ** 20
+
+const recipe = JSON.parse(process.argv[2]) as Parameters<typeof finetune>[0]
+const started = performance.now()
+const times: number[] = []
+let [startSeconds, startDelayP99, rssAtStart, rssAtEnd] = [0, 0, 0, 0]
+let last = 0
+delay.enable()
+await finetune(recipe, {
+  onEvent(event) {
+    if (event.type !== 'step') return
+    const now = performance.now()
+    if (times.length === 0 && last === 0) {
+      startSeconds = (now - started) / 1000
+      startDelayP99 = p99()
+      delay.reset()
+      rssAtStart = rss()
+    } else times.push(now - last)
+    last = now
+    rssAtEnd = rss()
+  },
+})
+const result: RowsRun = {
+  startSeconds,
+  delayP99: p99(),
+  startDelayP99,
+  rssAtStart,
+  rssAtEnd,
+  peakRss: resourceUsage().maxRSS / 1024,
+  stepMs: median(times),
+}
+console.log(JSON.stringify(result))

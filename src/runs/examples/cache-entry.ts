@@ -1,0 +1,163 @@
+// Folders of a cache on disk: each is written whole or not at all, checked before it is used, and made again when it is damaged. Does not
+// know what is in it.
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, readdir, readFile, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import {
+  ConfigError,
+  folderOwner,
+  lockFolder,
+  parseJson,
+  sha256,
+  sha256File,
+  writeFolderAtomic,
+} from '../../core/index.ts'
+
+/** Where encoded examples are kept. */
+export const exampleCache = (): string =>
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tunesmith', 'examples')
+
+const manifestFile = 'manifest.json'
+const version = 1
+/** Largest size of the cache; half of the space on the disk where that is less. */
+const mostBytes = 64 * 2 ** 30
+
+interface Manifest<Meta> {
+  version: number
+  meta: Meta
+  files: { [name: string]: { bytes: number; sha256: string } }
+  /** SHA-256 of the other fields. */
+  sha256: string
+}
+
+/** A folder of the cache that is complete. */
+export interface CacheEntry<Meta> {
+  folder: string
+  meta: Meta
+  /** Whether it was made just now. */
+  built: boolean
+  /** Why an earlier one could not be used. */
+  problem?: string
+}
+
+const sealed = <Meta>(content: Omit<Manifest<Meta>, 'sha256'>): string => sha256(JSON.stringify(content))
+
+/** The manifest of a folder whose files are all as they were written, or what is wrong with them. */
+const verified = async <Meta>(folder: string): Promise<{ meta: Meta } | { problem: string }> => {
+  try {
+    const path = join(folder, manifestFile)
+    const { sha256: seal, ...content } = parseJson(await readFile(path, 'utf8'), { path }) as Manifest<Meta>
+    if (content.version !== version) return { problem: 'of another version' }
+    if (sealed(content) !== seal) return { problem: `damaged (${manifestFile})` }
+    for (const [name, { bytes, sha256: hash }] of Object.entries(content.files)) {
+      const found = await stat(join(folder, name)).catch(() => undefined)
+      if (found?.size !== bytes) return { problem: `damaged (${name} has ${found?.size ?? 0} of ${bytes} bytes)` }
+      if ((await sha256File(join(folder, name))) !== hash) return { problem: `damaged (checksum of ${name})` }
+    }
+    return { meta: content.meta }
+  } catch {
+    return { problem: `damaged (${manifestFile})` }
+  }
+}
+
+/** Removes folders that a killed process left half-written. @returns whether one of `name` was among them */
+const removeUnfinished = async (root: string, name: string): Promise<boolean> => {
+  let found = false
+  for (const entry of await readdir(root)) {
+    if (!/^\..*\.tmp$/.test(entry) || (await folderOwner(join(root, entry))) !== undefined) continue
+    // A folder without a lock may have been made this moment.
+    const { mtimeMs } = (await stat(join(root, entry)).catch(() => undefined)) ?? { mtimeMs: Date.now() }
+    const isLocked = await stat(join(root, entry, '.lock')).catch(() => undefined)
+    if (isLocked === undefined && Date.now() - mtimeMs < 60_000) continue
+    await rm(join(root, entry), { recursive: true, force: true })
+    found ||= entry.startsWith(`.${name}.`)
+  }
+  return found
+}
+
+const sizeOf = async (folder: string): Promise<number> => {
+  const names = await readdir(folder).catch(() => [])
+  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => undefined)))
+  return sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0)
+}
+
+/** Removes the entries that were used longest ago until the others fit. */
+const makeRoom = async (root: string, keep: string): Promise<void> => {
+  const entries = await Promise.all(
+    (await readdir(root))
+      .filter((name) => !name.startsWith('.'))
+      .map(async (name) => ({
+        name,
+        bytes: await sizeOf(join(root, name)),
+        used: (await stat(join(root, name, manifestFile)).catch(() => undefined))?.mtimeMs ?? 0,
+      })),
+  )
+  let total = entries.reduce((sum, { bytes }) => sum + bytes, 0)
+  const { bavail, bsize } = await statfs(root)
+  const most = Math.min(mostBytes, (total + bavail * bsize) / 2)
+  for (const { name, bytes } of entries.sort((a, b) => a.used - b.used)) {
+    if (total <= most) return
+    if (name === keep) continue
+    await rm(join(root, name), { recursive: true, force: true })
+    total -= bytes
+  }
+}
+
+/** Size and SHA-256 of each file of a folder. */
+const filesOf = async (folder: string): Promise<Manifest<unknown>['files']> => {
+  const files: Manifest<unknown>['files'] = {}
+  for (const name of (await readdir(folder)).filter((one) => one !== '.lock').sort()) {
+    const hash = createHash('sha256')
+    let bytes = 0
+    for await (const chunk of createReadStream(join(folder, name), { highWaterMark: 1 << 20 })) {
+      hash.update(chunk as Buffer)
+      bytes += (chunk as Buffer).length
+    }
+    files[name] = { bytes, sha256: hash.digest('hex') }
+  }
+  return files
+}
+
+/**
+ * The folder with a name, checked byte by byte, or made by `build` where it is missing, damaged or unfinished.
+ * @param build fills an empty folder, and returns what is stored in the manifest
+ * @throws ConfigError when the disk is full
+ */
+export const cacheEntry = async <Meta>(
+  root: string,
+  name: string,
+  build: (folder: string) => Promise<Meta>,
+): Promise<CacheEntry<Meta>> => {
+  const folder = join(root, name)
+  await mkdir(root, { recursive: true })
+  let problem = (await removeUnfinished(root, name)) ? 'unfinished' : undefined
+  if ((await stat(folder).catch(() => undefined)) !== undefined) {
+    const found = await verified<Meta>(folder)
+    if ('meta' in found) {
+      const now = new Date()
+      await utimes(join(folder, manifestFile), now, now)
+      return { folder, meta: found.meta, built: false }
+    }
+    problem = found.problem
+    await rm(folder, { recursive: true, force: true })
+  }
+  let meta: Meta | undefined
+  try {
+    await writeFolderAtomic(folder, async (temporary) => {
+      const unlock = await lockFolder(temporary, (owner) => `Process ${owner} writes ${temporary}.`)
+      meta = await build(temporary)
+      const content = { version, meta, files: await filesOf(temporary) }
+      await writeFile(join(temporary, manifestFile), JSON.stringify({ ...content, sha256: sealed(content) }))
+      await unlock()
+    })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    throw new ConfigError(
+      `Disk full while writing the cache of encoded examples in ${root}. Free space, set XDG_CACHE_HOME to a folder on another disk, or set \`exampleCache\` off.`,
+    )
+  }
+  await makeRoom(root, name)
+  return { folder, meta: meta as Meta, built: true, ...(problem === undefined ? {} : { problem }) }
+}

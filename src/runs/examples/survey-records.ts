@@ -1,0 +1,179 @@
+// The first look at the records of a run, in a thread of its own: counts what the task needs of the training records, and keeps the
+// validation records. The training records themselves are not kept.
+import { createReadStream } from 'node:fs'
+import { open, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { deserialize, serialize } from 'node:v8'
+import {
+  findTask,
+  isStreaming,
+  type ReadReport,
+  type RecordStatistics,
+  type TaskDefinition,
+  type TaskRecord,
+} from '../../tasks/index.ts'
+import { contentHash, expectBothParts, isValidation } from '../engine/data-splits.ts'
+import { useModules } from '../use-modules.ts'
+import { cacheEntry } from './cache-entry.ts'
+import { codeHash, contentOf, keyOf } from './content-key.ts'
+
+/** How the records of a run are read. Plain data, for other threads. */
+export interface RecordsRequest {
+  task: string
+  config: object
+  data: string
+  validation: string | undefined
+  validationShare: number
+  /** Modules that register the task. */
+  use: readonly string[]
+  /** Folder of the cache. */
+  cache: string
+  /** Counts the records read so far. */
+  progress: Int32Array
+}
+
+/** What is known of the records after the first look. */
+export interface Survey {
+  /** Statistics of the training records, and of all. */
+  trained: RecordStatistics
+  all: RecordStatistics
+  /** Validation records that are training records too; undefined where one file is split. */
+  shared: number | undefined
+  report: ReadReport
+  validationReport: ReadReport | undefined
+}
+
+/** The survey, and where it is kept. */
+export interface SurveyResult extends Survey {
+  key: string
+  folder: string
+  /** SHA-256 of the files of the data. */
+  hashes: { [file: string]: string }
+  built: boolean
+  problem?: string
+}
+
+const surveyFile = 'survey.bin'
+const validationFile = 'validation.bin'
+const chunkRecords = 500
+
+/** Calls `onRecord` with each record of a path, in order. */
+export const streamRecords = async (
+  task: TaskDefinition,
+  path: string,
+  config: object,
+  onRecord: (record: TaskRecord) => void | Promise<void>,
+): Promise<ReadReport> => {
+  const { records, report } = await task.read(path, config, isStreaming(task.read) ? { onRecord } : {})
+  // Layouts that need all records at once return them.
+  for (const record of records) {
+    const wait = onRecord(record)
+    if (wait !== undefined) await wait
+  }
+  return report
+}
+
+/** Writes records in chunks that are read one at a time. */
+class ChunkWriter {
+  readonly #file: Awaited<ReturnType<typeof open>>
+  #chunk: TaskRecord[] = []
+
+  constructor(file: Awaited<ReturnType<typeof open>>) {
+    this.#file = file
+  }
+
+  add(record: TaskRecord): void | Promise<void> {
+    this.#chunk.push(record)
+    if (this.#chunk.length >= chunkRecords) return this.flush()
+  }
+
+  async flush(): Promise<void> {
+    const bytes = serialize(this.#chunk)
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(bytes.length)
+    await this.#file.writeFile(Buffer.concat([length, bytes]))
+    this.#chunk = []
+  }
+}
+
+/** The validation records of a survey, letting others work between two chunks. */
+export const readValidation = async (folder: string): Promise<TaskRecord[]> => {
+  const records: TaskRecord[] = []
+  let waiting: Buffer = Buffer.alloc(0)
+  for await (const piece of createReadStream(join(folder, validationFile), { highWaterMark: 1 << 18 })) {
+    waiting = waiting.length === 0 ? (piece as Buffer) : Buffer.concat([waiting, piece as Buffer])
+    for (let size: number; waiting.length >= 4; waiting = waiting.subarray(size)) {
+      size = 4 + waiting.readUInt32LE(0)
+      if (waiting.length < size) break
+      for (const record of deserialize(waiting.subarray(4, size)) as TaskRecord[]) records.push(record)
+      await setImmediate()
+    }
+  }
+  return records
+}
+
+const lookAtRecords = async (request: RecordsRequest, folder: string): Promise<void> => {
+  const { data, validation, validationShare, progress, config } = request
+  const task = findTask(request.task)
+  const trained = task.statistics.empty()
+  const all = task.statistics.empty()
+  const file = await open(join(folder, validationFile), 'wx')
+  const chunks = new ChunkWriter(file)
+  /** Hashes of the validation records, with how many have each, until a training record has it too. */
+  const hashes = new Map<string, number>()
+  let validated = 0
+  let shared = 0
+  const validate = (record: TaskRecord): void | Promise<void> => {
+    validated++
+    Atomics.add(progress, 0, 1)
+    task.statistics.add(all, record)
+    if (validation !== undefined) {
+      const hash = contentHash(record)
+      hashes.set(hash, (hashes.get(hash) ?? 0) + 1)
+    }
+    return chunks.add(record)
+  }
+  const train = (record: TaskRecord): void => {
+    Atomics.add(progress, 0, 1)
+    task.statistics.add(trained, record)
+    task.statistics.add(all, record)
+    if (validation === undefined) return
+    const hash = contentHash(record)
+    shared += hashes.get(hash) ?? 0
+    hashes.delete(hash)
+  }
+  try {
+    const validationReport =
+      validation === undefined ? undefined : await streamRecords(task, validation, config, validate)
+    const report = await streamRecords(task, data, config, (record) =>
+      validation === undefined && isValidation(record, validationShare) ? validate(record) : train(record),
+    )
+    expectBothParts(trained.records, validated)
+    await chunks.flush()
+    const survey: Survey = {
+      trained,
+      all,
+      shared: validation === undefined ? undefined : shared,
+      report,
+      validationReport,
+    }
+    await writeFile(join(folder, surveyFile), serialize(survey))
+  } finally {
+    await file.close()
+  }
+}
+
+/** Looks at the records, or finds what an earlier run wrote down of the same files. */
+export const surveyRecords = async (request: RecordsRequest): Promise<SurveyResult> => {
+  const { task, config, data, validation, validationShare, use, cache } = request
+  await useModules(use)
+  const hashes = { ...(await contentOf(data)), ...(validation === undefined ? {} : await contentOf(validation)) }
+  const modules = await Promise.all(use.map(contentOf))
+  const key = keyOf(task, config, data, validation, validationShare, hashes, modules, await codeHash())
+  const { folder, built, problem } = await cacheEntry(cache, `records-${key}`, (target) =>
+    lookAtRecords(request, target),
+  )
+  const survey = deserialize(await readFile(join(folder, surveyFile))) as Survey
+  return { ...survey, key, folder, hashes, built, problem }
+}

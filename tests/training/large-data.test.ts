@@ -1,0 +1,261 @@
+// Fine-tuning through the cache of encoded examples: the same losses and the same bytes as in memory, with any number of threads, and a
+// cache that is damaged, unfinished or outdated is made again.
+import { fork } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { loadTokenizer } from '../../src/checkpoint/index.ts'
+import { encodeData } from '../../src/runs/examples/encode-data.ts'
+import { encodeInMemory } from '../../src/runs/examples/encode-records.ts'
+import { ExampleFile } from '../../src/runs/examples/example-file.ts'
+import { openLargeData } from '../../src/runs/examples/large-data.ts'
+import { type RecordsRequest, readValidation, surveyRecords } from '../../src/runs/examples/survey-records.ts'
+import { compareRuns, finetune, pretrain, verifyResume } from '../../src/runs/index.ts'
+import { findTask, type TaskExample, taskConfig } from '../../src/tasks/index.ts'
+import { makeSmallData, remainsOf, type SmallData, smallRecipe } from './small-run.ts'
+
+let data: SmallData
+let base: string
+const at = (name: string) => join(data.root, name)
+const cache = () => at('cache/tunesmith/examples')
+const before = process.env.XDG_CACHE_HOME
+
+const lines = (name: string, rows: object[]) => {
+  writeFileSync(at(name), rows.map((row) => JSON.stringify(row)).join('\n'))
+  return at(name)
+}
+const words = ['the', 'house', 'river', 'old', 'bird', 'rain', 'stone']
+const text = (i: number) => Array.from({ length: 2 + (i % 9) }, (_, k) => words[(i * (k + 3)) % 7]).join(' ')
+
+/** More than two batches of records. */
+const count = 2300
+const rows = {
+  texts: () => Array.from({ length: count }, (_, i) => ({ text: text(i), label: i % 3 === 0 ? 'a' : 'b' })),
+  numbers: () => Array.from({ length: count }, (_, i) => ({ text: text(i), label: Math.sin(i) })),
+  tags: () =>
+    Array.from({ length: count }, (_, i) => {
+      const tokens = text(i).split(' ')
+      return { tokens, tags: tokens.map((word) => (word === 'stone' ? 'B-X' : 'O')) }
+    }),
+}
+
+beforeAll(async () => {
+  data = await makeSmallData()
+  base = at('base')
+  await pretrain(smallRecipe(data, base, { budget: { steps: 2 } }))
+  process.env.XDG_CACHE_HOME = at('cache')
+})
+afterAll(() => {
+  if (before === undefined) delete process.env.XDG_CACHE_HOME
+  else process.env.XDG_CACHE_HOME = before
+  data.dispose()
+})
+beforeEach(() => rmSync(at('cache'), { recursive: true, force: true }))
+
+const run = async (out: string, more: object) => {
+  const losses: number[] = []
+  const notes: string[] = []
+  await finetune(
+    {
+      base,
+      out: at(out),
+      maxLength: 12,
+      batch: { sequences: 8 },
+      budget: { steps: 6 },
+      learningRate: 1e-3,
+      untrainedBaseline: false,
+      ...more,
+    } as unknown as Parameters<typeof finetune>[0],
+    {
+      onEvent: (event) => event.type === 'step' && losses.push(event.loss),
+      onNote: (note) => notes.push(note),
+    },
+  )
+  return { losses, notes, remains: remainsOf(at(out)) }
+}
+
+describe('a run through the cache', () => {
+  it.each([
+    ['sequence-classification', 'texts', { settings: { classWeights: 'balanced' } }, [0, 2]],
+    ['token-classification', 'tags', {}, [0]],
+    ['regression', 'numbers', {}, [1]],
+  ] as const)('%s has the losses and the bytes of one in memory, with any number of threads', async (...one) => {
+    const [task, kind, more, threads] = one
+    const file = lines(`${kind}.jsonl`, rows[kind]())
+    const settings = { task, data: file, ...more }
+    const memory = await run(`${kind}-memory`, { ...settings, exampleCache: 'off' })
+    expect(memory.losses).toHaveLength(6)
+    expect(existsSync(cache())).toBe(false)
+    for (const workers of threads) {
+      rmSync(at('cache'), { recursive: true, force: true })
+      const cached = await run(`${kind}-${workers}`, { ...settings, exampleCache: 'on', workers })
+      expect(cached.losses).toEqual(memory.losses)
+      expect(cached.remains).toEqual(memory.remains)
+      expect(cached.notes.join('\n')).toMatch(/Encoded .* examples into the cache/)
+      expect(cached.notes.filter((note) => !/cache/.test(note))).toEqual(memory.notes)
+    }
+  })
+
+  it('starts from the cache the second time, and is compared', async () => {
+    const file = lines('again.jsonl', rows.texts())
+    const validation = lines('again-validation.jsonl', rows.texts().slice(0, 40))
+    const settings = { task: 'sequence-classification', data: file, validation, exampleCache: 'on' }
+    const first = await run('again-1', settings)
+    expect(first.notes.join('\n')).toMatch(/40 of 40 validation records are in the training data too/)
+    const second = await run('again-2', settings)
+    expect(second.notes.join('\n')).toMatch(/Found .* examples in the cache/)
+    expect(second.losses).toEqual(first.losses)
+    expect((await compareRuns(['again-1', 'again-2'].map(at))).runs).toHaveLength(2)
+    expect(await verifyResume(at('again-2'), { steps: 2 })).toMatchObject({ equal: true, different: [] })
+  })
+
+  it('names file and line of a record that is wrong', async () => {
+    const broken = [...rows.texts().slice(0, 1500), { text: '', label: 'a' }]
+    const settings = { task: 'sequence-classification', data: lines('broken.jsonl', broken), exampleCache: 'on' }
+    await expect(run('broken', settings)).rejects.toThrow(/broken\.jsonl:1501: Expected text in column "text"/)
+    // Nothing is left of what could not be read.
+    expect(readdirSync(cache())).toEqual([])
+  })
+})
+
+describe('the cache', () => {
+  const task = findTask('sequence-classification')
+  const config = taskConfig(task)
+  const options = { maxLength: 12, headOptions: { labels: ['a', 'b'] }, facts: { causal: false } }
+  const request = (): RecordsRequest => ({
+    task: task.type,
+    config,
+    data: at('cached.jsonl'),
+    validation: undefined,
+    validationShare: 0.1,
+    use: [],
+    cache: cache(),
+    progress: new Int32Array(1),
+  })
+  const open = async (more: object = {}) => {
+    const survey = await surveyRecords(request())
+    const encoding = { tokenizer: data.tokenizer, options: { ...options, ...more } as never }
+    const encoded = await encodeData({ ...request(), ...encoding, survey: survey.key, workers: 0 })
+    const { folder, length, shapes, files } = encoded
+    const file = new ExampleFile<TaskExample>(folder, length, shapes, files)
+    const examples = Array.from({ length }, (_, i) => file.at(i))
+    const places = examples.map((_, i) => file.placeOf(i).line)
+    file.close()
+    const validation = await readValidation(survey.folder)
+    return { examples, places, survey, validation, encoded }
+  }
+  const entry = (kind: 'records' | 'examples') => {
+    const found = readdirSync(cache()).filter((name) => name.startsWith(`${kind}-`))
+    expect(found).toHaveLength(1)
+    return join(cache(), found[0])
+  }
+  beforeEach(() => lines('cached.jsonl', rows.texts()))
+
+  it('has the examples that memory would have, with their lines', async () => {
+    const { examples, places, validation } = await open()
+    const { records } = await task.read(at('cached.jsonl'), config)
+    const validated = new Set(validation.map(({ line }) => line))
+    const trained = records.filter(({ line }) => !validated.has(line))
+    expect(validated.size).toBeGreaterThan(100)
+    const prepared = task.prepare(await loadTokenizer(data.tokenizer), config, options)
+    const memory = await encodeInMemory(trained, prepared)
+    expect(examples).toStrictEqual(Array.from({ length: memory.examples.length }, (_, i) => memory.examples.at(i)))
+    expect(places).toEqual(trained.map(({ line }) => line))
+  })
+
+  it.each<[string, 'records' | 'examples', (folder: string) => void, RegExp]>([
+    [
+      'truncated',
+      'examples',
+      (folder) => truncateSync(join(folder, 'examples.bin'), 999),
+      /damaged \(examples\.bin has 999 of/,
+    ],
+    [
+      'of a flipped bit',
+      'examples',
+      (folder) => {
+        const path = join(folder, 'examples.bin')
+        const bytes = readFileSync(path)
+        bytes[5000] ^= 4
+        writeFileSync(path, bytes)
+      },
+      /damaged \(checksum of examples\.bin\)/,
+    ],
+    ['without its index', 'examples', (folder) => rmSync(join(folder, 'index.bin')), /damaged \(index\.bin has 0 of/],
+    [
+      'with a changed manifest',
+      'examples',
+      (folder) => edit(folder, (manifest) => manifest.replace('"truncated":', '"truncated":1')),
+      /damaged \(manifest\.json\)/,
+    ],
+    [
+      'of another version',
+      'examples',
+      (folder) => edit(folder, (manifest) => manifest.replace('"version":1', '"version":0')),
+      /of another version/,
+    ],
+    [
+      'of records that are damaged',
+      'records',
+      (folder) => truncateSync(join(folder, 'validation.bin'), 10),
+      /damaged \(validation\.bin/,
+    ],
+  ])('%s is made again, and says why', async (_, kind, damage, problem) => {
+    const { examples, validation } = await open()
+    damage(entry(kind))
+    const again = await open()
+    expect(again[kind === 'records' ? 'survey' : 'encoded'].problem).toMatch(problem)
+    expect(again.examples).toStrictEqual(examples)
+    expect(again.validation).toStrictEqual(validation)
+    const third = await open()
+    expect([third.survey, third.encoded].map(({ built }) => built)).toEqual([false, false])
+  })
+
+  it('is not used for other data, other settings or another length', async () => {
+    await open()
+    const built = async (more?: object) => (await open(more)).encoded.built
+    expect(await built()).toBe(false)
+    expect(await built({ maxLength: 10 })).toBe(true)
+    lines('cached.jsonl', [...rows.texts(), { text: 'one more', label: 'a' }])
+    expect(await built()).toBe(true)
+  })
+
+  it('is made again when the process was killed while it wrote', async () => {
+    lines('cached.jsonl', Array.from({ length: 40 }, rows.texts).flat())
+    mkdirSync(cache(), { recursive: true })
+    const child = fork(fileURLToPath(new URL('cache-child.ts', import.meta.url)), {
+      execArgv: ['--import', import.meta.resolve('tsx')],
+      serialization: 'advanced',
+    })
+    const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)))
+    child.send({ ...request(), tokenizer: data.tokenizer, options, workers: 0 })
+    const isWriting = () => readdirSync(cache()).some((name) => /^\.examples-.*\.tmp$/.test(name))
+    while (!isWriting() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5))
+    child.kill('SIGKILL')
+    expect(await ended).toBe('SIGKILL')
+    expect(isWriting()).toBe(true)
+    const { data: path, validation, validationShare } = request()
+    const settings = {
+      task: task.type,
+      data: path,
+      validation,
+      validationShare,
+      exampleCache: 'on',
+      workers: 1,
+    } as const
+    const { encode } = await openLargeData(settings, config, { say() {} })
+    const set = await encode({ tokenizer: data.tokenizer, options })
+    set.close()
+    expect(set.notes[0]).toBe('The cache of encoded examples was unfinished: made again.')
+    expect(set.examples.length).toBeGreaterThan(80_000)
+    expect(readdirSync(cache()).filter((name) => name.startsWith('.'))).toEqual([])
+  })
+})
+
+const edit = (folder: string, change: (manifest: string) => string): void => {
+  const path = join(folder, 'manifest.json')
+  const manifest = readFileSync(path, 'utf8')
+  expect(change(manifest)).not.toBe(manifest)
+  writeFileSync(path, change(manifest))
+}

@@ -1,6 +1,7 @@
 // Fine-tuning on many generated rows: start, second start, memory, waiting times of the main thread, and milliseconds a step through the
 // cache of encoded examples beside a run in memory, in turn. `npm run bench -- rows --rows 5000000`
 // Options: --rows N (all parts but speed) --speed-rows N --steps N --rounds N --folder F (for the data and the cache)
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -26,7 +27,7 @@ const writeRows = async (path: string, count: number, seed: string): Promise<voi
     const label = picked.filter((word) => word % 2 === 0).length * 2 > picked.length ? 'even' : 'odd'
     part += `${JSON.stringify({ text: picked.map((word) => vocabulary[word]).join(' '), label })}\n`
     if (part.length < 1 << 20 && i < count - 1) continue
-    if (!file.write(part)) await new Promise((resolve) => file.once('drain', resolve))
+    if (!file.write(part)) await once(file, 'drain')
     part = ''
   }
   file.end()

@@ -38,6 +38,21 @@ export {
 } from './finetune/specialist-files.ts'
 export { variantSettings } from './finetune/variant-settings.ts'
 export { type EvaluationInput, writeEvaluation } from './finetune/write-evaluation.ts'
+export {
+  type DataInspection,
+  type Finding,
+  type InspectDataInput,
+  type InspectedPart,
+  inspectData,
+  inspectDataSchema,
+  type Lengths,
+  type Overlap,
+  type RecordPair,
+} from './inspect/inspect-data.ts'
+export {
+  renderInspection as renderDataInspection,
+  renderInspectionPage as renderDataInspectionPage,
+} from './inspect/render-inspection.ts'
 export { type RunStart, startOf } from './kinds.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'

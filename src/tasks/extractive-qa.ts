@@ -106,6 +106,7 @@ export const extractiveQa = defineTask<
   mainMetric: () => 'f1',
   metricNames: ({ version }) => spanScoreNames(version === '1.1' ? 1 : 2),
   read: streaming(readQuestions),
+  answerFields: ['answers'],
   statistics: countingRecords(
     () => ({ lengths: [] as number[] }),
     (statistics, { answers = [] }: QuestionRecord) => {

@@ -90,6 +90,7 @@ export const multipleChoice = defineTask<
       flow,
     )
   }),
+  answerFields: ['answer'],
   statistics: countingRecords(
     () => ({ answers: new Map<number, number>() }),
     (statistics, { answer }: ChoiceRecord) => {

@@ -81,6 +81,7 @@ export const regression = defineTask<
       flow,
     )
   }),
+  answerFields: ['value'],
   statistics: countingRecords(
     () => ({ ...noAnswers(), values: [] as number[] }),
     (statistics, { value }: RegressionRecord) => {

@@ -151,6 +151,7 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
     const skipped = { ...report.skipped, ...dropped.skipped }
     return { records: consistent, report: { ...report, records: consistent.length, skipped } }
   },
+  answerFields: ['scores', 'good'],
   statistics: recordsAlone,
   recordFromInput(fields, id, settings) {
     const { prompt, answer } = answerFromInput(fields, settings)

@@ -132,6 +132,7 @@ export const sequenceClassification = defineTask<
       flow,
     )
   }),
+  answerFields: ['labels'],
   statistics: countingRecords(
     () => ({ ...noAnswers(), labels: new Map<string, number>() }),
     (statistics, { labels }: ClassificationRecord) => {

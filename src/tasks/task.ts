@@ -204,6 +204,8 @@ export interface TaskDefinition<
   metricNames(config: Config): string[]
   /** Reads the records of a path. @throws DataError with file and line, also for missing columns */
   read(path: string, config: Config, options?: ReadOptions<Record>): Promise<TaskData<Record>>
+  /** Fields of a record with its reference answer; the others are its input. */
+  answerFields?: readonly string[]
   /** What is counted of the training records, which are not kept: `headOptions`, `prepare`, `baselines` and `labelCounts` use it. */
   statistics: StatisticsCounter<Record, Statistics>
   /** A record to predict, from the fields of an input: `text`, `question` … @throws ConfigError that names what is missing */

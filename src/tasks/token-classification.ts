@@ -116,6 +116,7 @@ export const tokenClassification = defineTask<
   mainMetric: ({ scheme }) => (scheme === 'none' ? 'tokenAccuracy' : 'f1'),
   metricNames: ({ scheme }) => [...(scheme === 'none' ? tagScoreNames : entityScoreNames)],
   read: streaming(readTagged),
+  answerFields: ['tags'],
   statistics: countingRecords(
     () => ({ ...noAnswers(), words: new Map<string, Map<string, number>>() }),
     (statistics, { tokens, tags = [] }: TaggedRecord) => {

@@ -15,6 +15,7 @@ export const commands: CommandRegistry = {
   export: async () => (await import('./export.ts')).exportCommand,
   finetune: async () => (await import('./finetune.ts')).finetune,
   generate: async () => (await import('./generate.ts')).generate,
+  inspect: async () => (await import('./inspect.ts')).inspect,
   merge: async () => (await import('./merge.ts')).merge,
   predict: async () => (await import('./predict.ts')).predict,
   pretrain: async () => (await import('./pretrain.ts')).pretrain,

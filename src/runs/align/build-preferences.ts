@@ -154,7 +154,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,
-    hashes: await hashesOf(records.files, files.base, files.start),
+    hashes: await hashesOf(records.files, files.base, { start: files.start }),
     notes: [
       ...notes,
       ...records.notes,

@@ -62,17 +62,21 @@ const verified = async <Meta>(folder: string): Promise<{ meta: Meta } | { proble
   }
 }
 
-/** Removes folders that a killed process left half-written. @returns whether one of `name` was among them */
-const removeUnfinished = async (root: string, name: string): Promise<boolean> => {
+/** Removes folders that killed processes left half-written, of one entry or of all. @returns whether there were any */
+const removeUnfinished = async (root: string, name = ''): Promise<boolean> => {
   let found = false
   for (const entry of await readdir(root)) {
-    if (!/^\..*\.tmp$/.test(entry) || (await folderOwner(join(root, entry))) !== undefined) continue
+    if (
+      !(entry.startsWith(`.${name}`) && entry.endsWith('.tmp')) ||
+      (await folderOwner(join(root, entry))) !== undefined
+    )
+      continue
     // A folder without a lock may have been made this moment.
     const { mtimeMs } = (await stat(join(root, entry)).catch(() => undefined)) ?? { mtimeMs: Date.now() }
     const isLocked = await stat(join(root, entry, '.lock')).catch(() => undefined)
     if (isLocked === undefined && Date.now() - mtimeMs < 60_000) continue
     await rm(join(root, entry), { recursive: true, force: true })
-    found ||= entry.startsWith(`.${name}.`)
+    found = true
   }
   return found
 }
@@ -85,6 +89,7 @@ const sizeOf = async (folder: string): Promise<number> => {
 
 /** Removes the entries that were used longest ago until the others fit. */
 const makeRoom = async (root: string, keep: string): Promise<void> => {
+  await removeUnfinished(root)
   const entries = await Promise.all(
     (await readdir(root))
       .filter((name) => !name.startsWith('.'))

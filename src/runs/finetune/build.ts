@@ -77,7 +77,7 @@ const buildFinetune = async (recipe: FinetuneRecipe, context: BuildContext): Pro
     }),
     weights: applied.inPlace ? undefined : adapterWeights(applied),
     enoughSteps: 10,
-    hashes: await hashesOf(files, base, hashes),
+    hashes: await hashesOf(files, base, { known: hashes }),
     notes: [...notes, ...data.notes, ...encodingNotes],
     metrics: {
       known: [task.mainMetric(config)],

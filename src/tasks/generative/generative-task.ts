@@ -33,6 +33,7 @@ type SharedParts<Config extends object, Record extends TaskRecord> = Pick<
   | 'maxLength'
   | 'headOptions'
   | 'statistics'
+  | 'answerFields'
   | 'prepare'
   | 'parsePrediction'
   | 'warnings'
@@ -198,6 +199,7 @@ export const generativeTaskParts = <Config extends GenerationSettings, Record ex
 ): SharedParts<Config, Record> => ({
   head: ['causal-lm', 'seq2seq-lm'],
   maxLength: 1024,
+  answerFields: ['references'],
   statistics: recordsAlone,
   headOptions: () => ({}),
   mainMetric: spec.mainMetric,

@@ -284,7 +284,7 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     }),
     weights: savedWeights(recipe, parts),
     enoughSteps: 10,
-    hashes: await hashesOf(records.files, files.base, files.start),
+    hashes: await hashesOf(records.files, files.base, { start: files.start }),
     notes: parts.notes,
     check: () => {
       const { model } = applied

@@ -1,0 +1,288 @@
+// A look at labelled data before a run: lengths, copies, shares of labels, near copies with different labels, and what training and
+// validation share. Independent of the task; runs no model.
+import { z } from 'zod'
+import { loadTokenizer, resolveModel } from '../../checkpoint/index.ts'
+import { parseConfig, sha256 } from '../../core/index.ts'
+import {
+  anyTaskSettings,
+  findTask,
+  type ReadReport,
+  type RecordStatistics,
+  type TaskDefinition,
+  type TaskRecord,
+  taskConfig,
+  taskTypeSchema,
+} from '../../tasks/index.ts'
+import { describePlace } from '../engine/data-splits.ts'
+import { streamRecords } from '../examples/survey-records.ts'
+import { useModules } from '../use-modules.ts'
+import { NearCopies } from './near-copies.ts'
+
+/** Settings of `inspectData`. */
+export const inspectDataSchema = z.strictObject({
+  task: taskTypeSchema.describe('task that the data is for'),
+  dataset: z.string().optional().describe('known data set of the task, whose columns need not be named'),
+  settings: anyTaskSettings.prefault({}).describe('settings of the task: columns, labels …'),
+  validation: z.string().optional().describe('file or folder with validation data, to compare with the training data'),
+  tokenizer: z
+    .string()
+    .optional()
+    .describe('folder, run or Hub id of the tokenizer or model that lengths are counted with (default: words)'),
+  maxLength: z.int().positive().default(512).describe('length from which texts are counted as too long'),
+  similarity: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.8)
+    .describe('least share of common word pairs (Jaccard) of near copies'),
+  nearRecords: z
+    .int()
+    .nonnegative()
+    .default(100_000)
+    .describe('records that are compared for near copies, the first ones; their texts are kept in memory'),
+  examples: z.int().nonnegative().default(5).describe('examples of each finding'),
+  use: z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .describe('modules that register the task'),
+})
+/** Settings of `inspectData`, as given. */
+export type InspectDataInput = z.input<typeof inspectDataSchema>
+
+/** Lengths of texts. */
+export interface Lengths {
+  unit: 'tokens' | 'words'
+  mean: number
+  min: number
+  median: number
+  p95: number
+  p99: number
+  max: number
+  /** Texts longer than `maxLength`. */
+  tooLong: number
+}
+
+/** Two records that should not be as they are. */
+export interface RecordPair {
+  /** `reviews.csv:18` */
+  first: string
+  second: string
+  /** The beginning of the text of the second. */
+  text: string
+  /** Their reference answers. */
+  answers: [string, string]
+}
+
+/** Pairs of records: how many, and the first of them. */
+export interface Finding {
+  count: number
+  examples: RecordPair[]
+}
+
+/** What one file or folder has. */
+export interface InspectedPart {
+  path: string
+  report: ReadReport
+  lengths: Lengths
+  /** Labels by frequency; empty for tasks without labels. */
+  labels: { label: string; count: number; share: number }[]
+  /** Records whose text is that of an earlier one, with the same answer. */
+  copies: Finding
+  /** Records whose text is that of an earlier one, with another answer. */
+  contradictions: Finding
+  /** Records that are nearly an earlier one, with another answer. */
+  nearContradictions: Finding
+  /** Records that are nearly an earlier one, with the same answer. */
+  nearCopies: Finding
+}
+
+/** What training and validation share. */
+export interface Overlap {
+  /** Validation records whose text is in the training data. */
+  texts: Finding
+  /** Validation records that are nearly a training record. */
+  near: Finding
+  /** Labels of one part that the other lacks. */
+  onlyInTraining: string[]
+  onlyInValidation: string[]
+}
+
+/** Everything that `inspectData` found. */
+export interface DataInspection {
+  task: string
+  train: InspectedPart
+  validation?: InspectedPart
+  overlap?: Overlap
+  /** Records that were compared for near copies. */
+  nearRecords: number
+  similarity: number
+}
+
+/** All texts in a value, one after the other. */
+const textsIn = (value: unknown): string[] => {
+  if (typeof value === 'string') return [value]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.values(value).flatMap(textsIn)
+}
+
+/** The input of a record as one text, and its reference answer. */
+const partsOf = (record: TaskRecord, answerFields: readonly string[]): { text: string; answer: string } => {
+  const { id: _, file: __, line: ___, group: ____, ...content } = record
+  const fields: [string, unknown][] = Object.entries(content)
+  const inputs = fields.filter(([name]) => !answerFields.includes(name))
+  const answers = fields.filter(([name, value]) => answerFields.includes(name) && value !== undefined)
+  return {
+    text: textsIn(Object.fromEntries(inputs)).join('\n'),
+    answer: answers.map(([, value]) => (Array.isArray(value) ? value : [value]).map(shown).join(', ')).join('; '),
+  }
+}
+
+const shown = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+
+class PairCounter {
+  count = 0
+  readonly examples: RecordPair[] = []
+  readonly #most: number
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  add(first: Seen, second: Seen, text: string): void {
+    this.count++
+    if (this.examples.length >= this.#most) return
+    const short = text.replace(/\s+/g, ' ').slice(0, 120)
+    this.examples.push({
+      first: first.place,
+      second: second.place,
+      text: short,
+      answers: [first.answer, second.answer],
+    })
+  }
+
+  get finding(): Finding {
+    return { count: this.count, examples: this.examples }
+  }
+}
+
+interface Seen {
+  place: string
+  answer: string
+}
+
+type Settings = z.output<typeof inspectDataSchema>
+
+/** Texts that were seen, by the hash of their content, and near ones. */
+interface Index {
+  exact: Map<string, Seen>
+  near: NearCopies<Seen>
+}
+
+const lengthsOf = (all: number[], unit: Lengths['unit'], maxLength: number): Lengths => {
+  const sorted = Float64Array.from(all).sort()
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
+  return {
+    unit,
+    mean: sorted.reduce((sum, length) => sum + length, 0) / sorted.length,
+    min: sorted[0],
+    median: at(0.5),
+    p95: at(0.95),
+    p99: at(0.99),
+    max: sorted[sorted.length - 1],
+    tooLong: sorted.length - sorted.findLastIndex((length) => length <= maxLength) - 1,
+  }
+}
+
+const labelsOf = (task: TaskDefinition, statistics: RecordStatistics): InspectedPart['labels'] => {
+  const counts = [...(task.labelCounts?.(statistics) ?? [])].sort(([, a], [, b]) => b - a)
+  const whole = counts.reduce((sum, [, count]) => sum + count, 0)
+  return counts.map(([label, count]) => ({ label, count, share: count / whole }))
+}
+
+/** Reads one part. `others` has the texts of the training data, where this is the validation data. */
+const inspectPart = async (
+  path: string,
+  task: TaskDefinition,
+  config: object,
+  { settings, measure, unit, others }: Measured & { others?: Index },
+): Promise<{ part: InspectedPart; index: Index; shared: { texts: Finding; near: Finding } }> => {
+  const { examples, similarity, nearRecords, maxLength } = settings
+  const counter = () => new PairCounter(examples)
+  const [copies, contradictions, nearCopies, nearContradictions] = [counter(), counter(), counter(), counter()]
+  const shared = { texts: counter(), near: counter() }
+  const index: Index = { exact: new Map(), near: new NearCopies(similarity, nearRecords) }
+  const statistics = task.statistics.empty()
+  const lengths: number[] = []
+  const report = await streamRecords(task, path, config, (record) => {
+    task.statistics.add(statistics, record)
+    const { text, answer } = partsOf(record, task.answerFields ?? [])
+    const seen: Seen = { place: describePlace(record), answer }
+    lengths.push(measure(text))
+    const hash = sha256(text)
+    const sameText = others?.exact.get(hash)
+    if (sameText !== undefined) shared.texts.add(sameText, seen, text)
+    else {
+      const near = others?.near.find(text)
+      if (near !== undefined) shared.near.add(near, seen, text)
+    }
+    const before = index.exact.get(hash)
+    if (before !== undefined) (before.answer === answer ? copies : contradictions).add(before, seen, text)
+    else {
+      index.exact.set(hash, seen)
+      const near = index.near.add(text, seen)
+      if (near !== undefined) (near.answer === answer ? nearCopies : nearContradictions).add(near, seen, text)
+    }
+  })
+  return {
+    part: {
+      path,
+      report,
+      lengths: lengthsOf(lengths, unit, maxLength),
+      labels: labelsOf(task, statistics),
+      copies: copies.finding,
+      contradictions: contradictions.finding,
+      nearContradictions: nearContradictions.finding,
+      nearCopies: nearCopies.finding,
+    },
+    index,
+    shared: { texts: shared.texts.finding, near: shared.near.finding },
+  }
+}
+
+interface Measured {
+  settings: Settings
+  measure(text: string): number
+  unit: Lengths['unit']
+}
+
+const measureOf = async (folder: string | undefined): Promise<Pick<Measured, 'measure' | 'unit'>> => {
+  if (folder === undefined) return { unit: 'words', measure: (text) => text.match(/\S+/g)?.length ?? 0 }
+  const tokenizer = await loadTokenizer(await resolveModel(folder))
+  return { unit: 'tokens', measure: (text) => tokenizer.encodeIds(text).length }
+}
+
+/**
+ * Looks at labelled data without a model.
+ * @param data file or folder with training data
+ * @throws DataError with file and line for records that cannot be read
+ */
+export const inspectData = async (data: string, input: InspectDataInput): Promise<DataInspection> => {
+  await useModules(input.use)
+  const settings = parseConfig(inspectDataSchema, input, 'inspect')
+  const { task: type, dataset, validation: path, similarity, nearRecords } = settings
+  const task = findTask(type)
+  const config = taskConfig(task, settings.settings, dataset)
+  const measured = { settings, ...(await measureOf(settings.tokenizer)) }
+  const { part: train, index } = await inspectPart(data, task, config, measured)
+  const common = { task: type, train, nearRecords: Math.min(nearRecords, train.report.records), similarity }
+  if (path === undefined) return common
+  const { part: validation, shared } = await inspectPart(path, task, config, { ...measured, others: index })
+  const names = ({ labels }: InspectedPart) => labels.map(({ label }) => label)
+  const lacking = (some: InspectedPart, others: InspectedPart) =>
+    names(some).filter((label) => !names(others).includes(label))
+  return {
+    ...common,
+    validation,
+    overlap: { ...shared, onlyInTraining: lacking(train, validation), onlyInValidation: lacking(validation, train) },
+  }
+}

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { OutOfMemoryError } from '../../src/core/index.ts'
 import { buildModel, type Model, models } from '../../src/models/index.ts'
+import { predictFromLogits } from '../../src/tasks/evaluation/predict-from-logits.ts'
 import {
   evaluateTask,
   expectDiscriminative,
@@ -232,11 +233,18 @@ describe.each(cases)('learning $name', (one) => {
   })
 
   it('predicts the same in batches of any size, with scores', async () => {
-    const { model, task, config } = built(one)
+    const { model, task, config, prepared } = built(one)
     const small = await predictTask(model, tokenizer, task, one.records, config, { maxLength: 12, batchTokens: 1 })
     const result = await evaluateTask(model, tokenizer, task, one.records, config, { maxLength: 12, resamples: 20 })
     expect(result.predictions.map(({ id }) => id)).toEqual(one.records.map(({ id }) => id))
     expect(comparable(small.predictions)).toEqual(comparable(result.predictions))
+    // Encoded two records at a time, as large data is.
+    model.eval()
+    const chunks = await predictFromLogits(model, expectDiscriminative(prepared), one.records, { batchTokens: 64 }, 2)
+    model.train()
+    expect(comparable(chunks.predictions)).toEqual(comparable(result.predictions))
+    expect(chunks).toMatchObject({ examples: result.examples, tokens: result.tokens })
+    expect(chunks.truncated).toHaveLength(one.records.length)
     expect(result.metrics[result.mainMetric]).toBeDefined()
     // What was predicted is read back from its line as it was.
     result.predictions.forEach((prediction, i) => {

@@ -191,6 +191,7 @@ describe('recipes', () => {
       'reward-model.ts',
       'grpo-arithmetic.ts',
       'rlhf.ts',
+      'tools-arithmetic.ts',
     ]
     expect(readdirSync(folder).sort()).toEqual(names.sort())
   })
@@ -352,6 +353,23 @@ describe('recipes', () => {
     const small = { ...tinyAlignment(`${path}/grpo`), rollout: { prompts: 2, answers: 2, maxNewTokens: 3 } }
     const result = await align({ ...second, ...small } as AlignInput)
     expect(result.metrics.reward).toBeGreaterThanOrEqual(0)
+    vi.unstubAllEnvs()
+  })
+
+  it('tools-arithmetic.ts writes answers in turns with a calculator', async () => {
+    const out = join(bytes.path, 'tools')
+    vi.stubEnv('BASE', join(bytes.path, 'gpt'))
+    vi.stubEnv('OUT', out)
+    vi.stubEnv('PROBLEMS', '20')
+    const recipe = (await readRecipeFile(join(folder, 'tools-arithmetic.ts'))) as unknown as AlignInput
+    expect(recipe).toMatchObject({
+      environment: { name: 'calculator' },
+      rewards: ['numeric-match', expect.any(Function)],
+    })
+    const tiny = { ...tinyAlignment(out), template: 'plain', adapter: { rank: 2 }, tooLong: 'truncate' }
+    const rollout = { prompts: 2, answers: 2, maxNewTokens: 4 }
+    const result = await align({ ...recipe, ...tiny, rollout } as unknown as AlignInput)
+    expect(result.metrics).toMatchObject({ turns: expect.any(Number), reward: expect.any(Number) })
     vi.unstubAllEnvs()
   })
 

@@ -128,6 +128,8 @@ export interface RewardContext {
   device?: string
   /** Called with remarks about files, in sentences. */
   onNote?(line: string): void
+  /** Opens models in forms that checkpoints do not have, such as a classical learner on features; undefined for other folders. */
+  openFolder?(folder: string, options: { device?: string }): Promise<{ model: Model; baseFolder: string } | undefined>
 }
 
 /** A reward that was opened. */

@@ -97,7 +97,11 @@ export const policyMethod = (parts: PolicyMethodParts): RolloutMethod<RolloutExa
         examples.push(example)
         trained.push({ answer, advantages: estimate.advantages[i] })
       }
-      return { examples, trained, metrics: metricsOf(scored, estimate.returns, controller) }
+      const metrics = {
+        ...metricsOf(scored, estimate.returns, controller),
+        ...mismatchOf(all.map(({ answer }) => answer)),
+      }
+      return { examples, trained, metrics }
     },
     ...(controller === undefined
       ? {}
@@ -148,6 +152,16 @@ const meanKl = (answers: readonly RolloutAnswer[]): number => {
     for (let t = 0; t < mask.length; t++) if (mask[t] !== 0) sum += logProbs[t] - reference[t]
   }
   return sum / Math.max(1, answers.length)
+}
+
+/** Largest difference between the log-probabilities of sampling and of training; nothing where training's were not computed. */
+const mismatchOf = (answers: readonly RolloutAnswer[]): { largestSamplingMismatch?: number } => {
+  let largest: number | undefined
+  for (const { mask, logProbs, trained } of answers)
+    if (trained !== undefined)
+      for (let t = 0; t < mask.length; t++)
+        if (mask[t] !== 0) largest = Math.max(largest ?? 0, Math.abs(trained[t] - logProbs[t]))
+  return largest === undefined ? {} : { largestSamplingMismatch: largest }
 }
 
 const metricsOf = (

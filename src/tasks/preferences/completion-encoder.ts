@@ -214,9 +214,12 @@ const rawTextEncoder = (tokenizer: Tokenizer) => {
     end: eos.id,
     prompt(text: string): number[] {
       const ids = Array.from(tokenizer.encodeIds(text))
+      const first = before[0] ?? bos?.id
       let from = 0
-      while (before.length > 0 && ids[from] === before[0]) from++
-      return [...before, ...ids.slice(from)]
+      while (first !== undefined && ids[from] === first) from++
+      // A tokenizer that adds no start token keeps the one that the text has.
+      const kept = before.length === 0 ? ids.slice(Math.max(0, from - 1)) : ids.slice(from)
+      return [...before, ...kept]
     },
     completion(text: string): number[] {
       const ids = encodeContinuation(tokenizer, text)

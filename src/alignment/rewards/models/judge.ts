@@ -17,7 +17,10 @@ import type { RewardContext, RewardSample } from '../reward.ts'
 
 /** Settings of rewards that are models. */
 export const judgeFields = {
-  model: z.string().min(1).describe('model that scores: a folder, the folder of a run, an adapter or a Hub id'),
+  model: z
+    .string()
+    .min(1)
+    .describe('model that scores: a folder, the folder of a run, an adapter, a feature-based specialist or a Hub id'),
   maxLength: z
     .int()
     .positive()
@@ -109,7 +112,7 @@ export const loadJudge = async (
   { model: choice, precision }: { model: string; precision?: 'float32' | 'bfloat16' },
   heads: readonly HeadType[],
   where: string,
-  { base, device, onNote }: RewardContext,
+  { base, device, onNote, openFolder }: RewardContext,
 ): Promise<Judge> => {
   const path = await resolveModel(choice)
   const isFolder = (await stat(path)).isDirectory()
@@ -129,6 +132,16 @@ export const loadJudge = async (
       }
     }
     const { model, baseFolder = path } = await loadAdapter(path, { device, dtype: precision })
+    const facts = await found(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
+    return { ...facts, use: (work) => inTurn(model.body, () => work(model)), close: () => {} }
+  }
+  const special = isFolder ? await openFolder?.(path, { device }) : undefined
+  if (special !== undefined) {
+    if (precision !== undefined)
+      throw new ConfigError(
+        `Expected no \`precision\` for the reward \`${where}\` with a feature-based model, whose learner was fitted on features of one precision, got ${precision}. Remove it.`,
+      )
+    const { model, baseFolder } = special
     const facts = await found(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
     return { ...facts, use: (work) => inTurn(model.body, () => work(model)), close: () => {} }
   }

@@ -6,6 +6,7 @@ import {
   openRewardCache,
   openRewards,
   promptIdsOf,
+  type RewardContext,
   type RewardFunction,
   type RewardInput,
   type RewardSample,
@@ -13,8 +14,13 @@ import {
   type SampledAnswer,
   scoreSamples,
 } from '../../../alignment/index.ts'
+import { isFeatureModel, loadFeatureModel } from '../../../features/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { functionOf } from './recipe-functions.ts'
+
+/** A feature-based specialist, as fine-tuning makes them, scores as any other model does. */
+const openFolder: RewardContext['openFolder'] = async (folder, options) =>
+  (await isFeatureModel(folder)) ? loadFeatureModel(folder, options) : undefined
 
 /** Opens the rewards of a recipe. @throws ConfigError for unknown names or settings */
 export const openRunRewards = async (
@@ -29,7 +35,13 @@ export const openRunRewards = async (
   openRewards(
     inputs.map((input) => functionOf(input, key, out) as RewardInput),
     // A reward model that is an adapter on the same frozen base shares it.
-    { tokenizer, device, onNote, ...(applied.inPlace ? {} : { base: { model: applied.model, folder: base } }) },
+    {
+      tokenizer,
+      device,
+      onNote,
+      openFolder,
+      ...(applied.inPlace ? {} : { base: { model: applied.model, folder: base } }),
+    },
   )
 
 /** An answer as reward functions see it. */

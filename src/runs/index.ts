@@ -20,8 +20,9 @@ export {
   type Comparison,
   compareRuns,
 } from './compare/compare.ts'
-export { comparisonTables, renderComparisonPage } from './compare/page.ts'
+export { comparisonTables, renderComparisonPage, rewardTable } from './compare/page.ts'
 export type { ComparedDifference } from './compare/paired-differences.ts'
+export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
 export { type AlignDefinition, defineRun, type FinetuneDefinition } from './define-run.ts'
 export { type CardFacts, readCardFacts } from './engine/card-facts.ts'
 export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/evaluation-files.ts'

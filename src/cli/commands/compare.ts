@@ -7,6 +7,7 @@ import {
   compareRuns,
   comparisonTables,
   renderComparisonPage,
+  rewardTable,
 } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { renderTable } from '../parts/table.ts'
@@ -55,8 +56,12 @@ export const compare = defineCommand({
       const title = result.markdown ? [`## ${task}`, ''] : [task]
       return tables.length > 1 ? [...title, table(head, rows), ''] : [table(head, rows)]
     })
+    const charts = result.rewards.flatMap((chart) => {
+      const { head, rows } = rewardTable(chart)
+      return ['', table(head, rows), '']
+    })
     const samples = result.samples.slice(0, 5).flatMap(sampleLines)
     const page = result.html === undefined ? [] : [`page  ${result.html}`]
-    return [...parts, ...samples, ...page].join('\n').trimEnd()
+    return [...parts, ...charts, ...samples, ...page].join('\n').trimEnd()
   },
 })

@@ -21,10 +21,12 @@ import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
 import { type AlignmentData, dataOf } from './data.ts'
 import { withoutDropout } from './dropout.ts'
 import { exportAligned } from './export-aligned.ts'
+import { openJudge } from './judged-answers.ts'
 import { learningRateOf } from './learning-rate.ts'
 import { type AlignObjective, findObjective, objectiveConfig } from './objectives.ts'
 import type { AlignRecipe } from './recipe.ts'
 import { checkReference, openReference } from './reference-model.ts'
+import { restoreFunctions } from './reinforcement/recipe-functions.ts'
 
 /** What is read before the base is opened. */
 export interface AlignInputs {
@@ -125,10 +127,12 @@ const encodeRecords = (
 
 /** Builds a run that learns preferences. */
 export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
+  const restored = await restoreFunctions(recipe)
   const inputs = await readInputs(recipe)
   const { objective, data, files, tokenizer, records } = inputs
   const { applied, notes } = await openAdaptedBase(recipe, { ...files, head: 'causal-lm', tokenizer })
   const encoded = encodeRecords(inputs, applied)
+  const judge = await openJudge(inputs, applied, (line) => void notes.push(line))
   const definition = findPreference(objective.type)
   const all = () => [...encoded.train, ...encoded.validation].flatMap((example) => data.completions(example))
   const how = { microTokens: recipe.batch.microTokens, padded: recipe.batch.padded, device: recipe.device }
@@ -156,6 +160,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     enoughSteps: 10,
     hashes: await hashesOf(records.files, files.base, { start: files.start }),
     notes: [
+      ...restored,
       ...notes,
       ...records.notes,
       ...encoded.notes,
@@ -169,8 +174,8 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
             exact: recipe.reference.precision === undefined,
           }),
     ...evaluationOf(recipe, trainable, encoded.validation, data.mainMetric),
-    exportModel: (folder) => exportAligned({ inputs, encoded, applied }, folder),
-    close() {},
+    exportModel: (folder) => exportAligned({ inputs, encoded, applied, judge }, folder),
+    close: () => void judge?.close(),
   }
 }
 

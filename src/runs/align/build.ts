@@ -2,6 +2,7 @@
 import type { RunComparison, RunKind } from '../engine/run-kind.ts'
 import { type AlignFamily, familyOf } from './families.ts'
 import { type AlignRecipe, alignSchema } from './recipe.ts'
+import { rewardPoints } from './reward-points.ts'
 
 const comparisonOf = (recipe: AlignRecipe): AlignFamily['comparison'] => familyOf(recipe).comparison
 
@@ -10,6 +11,7 @@ const comparison: RunComparison<AlignRecipe> = {
   records: (recipe) => comparisonOf(recipe).records(recipe),
   predictions: (path, records, recipe) => comparisonOf(recipe).predictions(path, records, recipe),
   score: (records, predictions, recipe) => comparisonOf(recipe).score(records, predictions, recipe),
+  rewards: (recipe, folder, metrics) => rewardPoints(recipe, folder, metrics),
 }
 
 /** The kind of run that aligns a model with preferences or rewards. */

@@ -13,6 +13,7 @@ import { exportAdapted, withUntrainedBase } from '../engine/open-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
 import { type SavedSample, writeChatTemplate } from '../finetune/specialist-files.ts'
 import type { AlignInputs, EncodedRecords } from './build-preferences.ts'
+import { judgeAnswers, type RunJudge } from './judged-answers.ts'
 import type { AlignmentPrediction, ScoredCompletion } from './scores.ts'
 
 /** What the export needs. */
@@ -20,6 +21,8 @@ export interface Aligned {
   inputs: AlignInputs
   encoded: EncodedRecords
   applied: AppliedAdapter
+  /** Undefined for a recipe without one. */
+  judge: RunJudge | undefined
 }
 
 interface Scored {
@@ -95,7 +98,8 @@ export const exportAligned = async (aligned: Aligned, folder: string): Promise<F
   const answers = await answersOf(applied.model, aligned)
   const before = await baseFacts(aligned)
   const predictions = predictionsOf(aligned, policy, before?.scores)
-  const metrics = intervalsOf(aligned, predictions)
+  const judged = aligned.judge === undefined ? {} : await judgeAnswers(inputs, encoded, applied, aligned.judge)
+  const metrics = { ...intervalsOf(aligned, predictions), ...judged }
   const { mainMetric } = data.scores
   const references = before === undefined ? [] : [untrainedScores(aligned, before.scores)]
   await writeSamples(aligned, answers, before?.answers)

@@ -10,7 +10,7 @@ import { preferenceComparison } from './preference-comparison.ts'
 import type { AlignRecipe } from './recipe.ts'
 import { answerComparison } from './reinforcement/answer-comparison.ts'
 import { buildReinforcement } from './reinforcement/build-reinforcement.ts'
-import { completeReinforcement } from './reinforcement/complete-recipe.ts'
+import { checkRewards, completeReinforcement } from './reinforcement/complete-recipe.ts'
 import { refuseRolloutSettings } from './rollout-settings.ts'
 
 /** A family of objectives. */
@@ -24,6 +24,7 @@ export interface AlignFamily {
 const preferences = (kind: 'pairs' | 'ratings'): AlignFamily => ({
   complete(recipe) {
     refuseRolloutSettings(recipe)
+    checkRewards(recipe)
     fillDefaults(recipe, { sequences: 32, epochs: 1, best: alignmentData[kind].mainMetric })
   },
   build: buildPreferences,

@@ -54,7 +54,9 @@ export const alignSchema = trainingSchema.extend({
   judge: z
     .unknown()
     .optional()
-    .describe('reward that is not trained on: it scores validation answers, and chooses the best checkpoint'),
+    .describe(
+      'reward that is not trained on: it scores validation answers, and chooses the best checkpoint (with preferences, it scores answers at the end)',
+    ),
   rollout: rolloutSchema
     .prefault({})
     .describe('answers of the model to prompts that objectives with rewards learn from'),
@@ -106,7 +108,9 @@ export const alignSchema = trainingSchema.extend({
         .int()
         .positive()
         .default(64)
-        .describe('validation prompts that objectives with rewards answer in each evaluation'),
+        .describe(
+          'validation prompts to answer: in each evaluation with rewards, at the end for the judge with preferences',
+        ),
       samples: z.int().nonnegative().default(8).describe('answers before and after training to keep in samples.json'),
       maxNewTokens: z
         .int()

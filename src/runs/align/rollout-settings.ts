@@ -12,10 +12,9 @@ export const limitsEpisodes = ({ episode }: Pick<AlignRecipe, 'episode'>): boole
 
 /** @throws ConfigError for rewards or rollouts that would have no effect */
 export const refuseRolloutSettings = (recipe: AlignRecipe): void => {
-  const { objective, rewards, judge, rollout, environment } = recipe
+  const { objective, rewards, rollout, environment } = recipe
   const given = [
     ...(rewards.length > 0 ? ['rewards'] : []),
-    ...(judge === undefined ? [] : ['judge']),
     ...(JSON.stringify(rollout) === defaults ? [] : ['rollout']),
     ...(environment === undefined ? [] : ['environment']),
     ...(limitsEpisodes(recipe) ? ['episode'] : []),

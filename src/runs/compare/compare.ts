@@ -9,6 +9,7 @@ import type { RunComparison, RunRecipe } from '../engine/run-kind.ts'
 import { kindOf } from '../kinds.ts'
 import { readRunRecipe } from '../run-recipe.ts'
 import { type ComparedDifference, createPairs } from './paired-differences.ts'
+import { type RewardChart, rewardCharts } from './reward-charts.ts'
 
 /** A run as a row of the comparison. */
 export interface ComparedRun {
@@ -73,6 +74,8 @@ export interface Comparison {
   runs: ComparedRun[]
   references: ComparedReference[]
   samples: ComparedSample[]
+  /** Rewards against the KL divergence from the base, of runs of alignment. */
+  rewards: RewardChart[]
   warnings: string[]
 }
 
@@ -277,7 +280,17 @@ export const compareRuns = async (folders: readonly string[], options: CompareOp
     }
     warnings.push(...pairs.faults)
   }
-  return { runs: all.map(({ row }) => row), references, samples, warnings }
+  const places = all.map(async ({ row, recipe, comparison, evaluation }) => ({
+    name: row.name,
+    points: (await comparison.rewards?.(recipe, row.run, evaluation.metrics)) ?? [],
+  }))
+  return {
+    runs: all.map(({ row }) => row),
+    references,
+    samples,
+    rewards: rewardCharts(await Promise.all(places)),
+    warnings,
+  }
 }
 
 const groupBy = <Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> => {

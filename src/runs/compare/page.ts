@@ -15,6 +15,7 @@ import {
 } from '../../tracking/index.ts'
 import type { ComparedRun, ComparedSample, Comparison } from './compare.ts'
 import type { ComparedDifference } from './paired-differences.ts'
+import type { RewardChart } from './reward-charts.ts'
 
 const score = (value: number) => (Number.isNaN(value) ? '–' : value.toFixed(4))
 const signed = (value: number) => `${value >= 0 ? '+' : ''}${score(value)}`
@@ -88,6 +89,12 @@ export const comparisonTables = ({
       rows: [...own.map((row) => columns.map(({ cell }) => cell(row))), ...held],
     }
   })
+
+/** A chart of rewards as a table. */
+export const rewardTable = ({ reward, points }: RewardChart): { head: string[]; rows: string[][] } => ({
+  head: ['answers of', 'method', 'KL divergence', reward],
+  rows: points.map((point) => [point.name, point.method, score(point.kl), describeScore(point)]),
+})
 
 const costs: { across: string; axis: 'log' | 'linear'; of(run: ComparedRun): number | undefined }[] = [
   // The honest comparison of rewards: how far from the base each of them was bought.
@@ -166,12 +173,28 @@ export const renderComparisonPage = async (compared: Comparison): Promise<string
       '</section>',
     ].join('\n')
   })
+  const rewards = compared.rewards.map(({ reward, points }) => {
+    const methods = [...new Set(points.map(({ method }) => method))]
+    const chart = renderScatter({
+      title: `${reward} against KL divergence from the base`,
+      across: 'nats per answer',
+      axis: 'linear',
+      points: points.map(({ kl, value, method, ...point }) => ({
+        ...point,
+        x: kl,
+        y: value,
+        kind: methods.indexOf(method),
+      })),
+    })
+    const { head, rows } = rewardTable({ reward, points })
+    return `<section><h2>${escapeHtml(reward)} against KL divergence</h2>${htmlTable(head, rows)}<div class="charts">${chart}</div></section>`
+  })
   const warnings = compared.warnings.map((warning) => `<p><b>${escapeHtml(warning)}</b></p>`)
   const notes =
     '<p>Intervals are 95 % bootstrap intervals over the validation records. Differences are between predictions of the same records: the run minus ' +
     'the other, with the probability that chance alone gives one as large.</p>'
   return htmlPage(
     'Comparison',
-    ['<h1>Comparison</h1>', ...warnings, notes, ...(await Promise.all(sections))].join('\n'),
+    ['<h1>Comparison</h1>', ...warnings, notes, ...(await Promise.all(sections)), ...rewards].join('\n'),
   )
 }

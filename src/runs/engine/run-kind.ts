@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import type { VocabularyFacts } from '../../objectives/index.ts'
 import type { Optimizer, WeightAverage } from '../../optim/index.ts'
-import type { ScoredUnits, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
+import type { ScoredUnits, ScoreIntervals, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type {
   ExampleSource,
@@ -109,6 +109,21 @@ export interface BuildContext {
   signal?: AbortSignal
 }
 
+/** A place on the chart of reward against KL divergence from the base. */
+export interface RewardPoint {
+  /** What scored the answers: points of one chart share it. */
+  scorer: string
+  /** The same in words. */
+  reward: string
+  /** What has this place, if not the run itself, such as the best of several answers of the base. */
+  name?: string
+  method: string
+  kl: number
+  value: number
+  low: number
+  high: number
+}
+
 /** How finished runs of a kind are compared: by predictions for the same records. */
 export interface RunComparison<Recipe> {
   /** What the run learned, which runs must share to be compared, and its method. */
@@ -124,6 +139,8 @@ export interface RunComparison<Recipe> {
     recipe: Recipe,
     labels?: readonly string[],
   ): ScoredUnits
+  /** Places of the run on charts of reward against KL divergence; undefined for kinds without rewards. */
+  rewards?(recipe: Recipe, folder: string, metrics: ScoreIntervals): Promise<RewardPoint[]>
 }
 
 /** A kind of run: `pretrain`, `finetune`, `align`. */

@@ -478,7 +478,10 @@ export interface AlignSettings {
   untrainedBaseline?: boolean
   /** Answers to validation prompts. */
   answers?: {
-    /** Validation prompts that objectives with rewards answer in each evaluation. Default: `64`. */
+    /**
+     * Validation prompts to answer: in each evaluation with rewards, at the end for the judge with
+     * preferences. Default: `64`.
+     */
     validation?: number
     /** Answers before and after training to keep in samples.json. Default: `8`. */
     samples?: number
@@ -501,7 +504,10 @@ export interface AlignRewards {
    * (functions and objects in a recipe).
    */
   rewards?: readonly RewardInput[]
-  /** Reward that is not trained on: it scores validation answers, and chooses the best checkpoint. */
+  /**
+   * Reward that is not trained on: it scores validation answers, and chooses the best checkpoint (with
+   * preferences, it scores answers at the end).
+   */
   judge?: RewardInput
   /**
    * Partner of the model in answers of several turns: a name such as calculator (a function `step`, or an

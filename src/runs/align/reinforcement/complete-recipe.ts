@@ -5,7 +5,6 @@ import {
   needsEnvironment,
   parseReward,
   type ResolvedRollout,
-  type RewardConfig,
   type RewardSettings,
 } from '../../../alignment/index.ts'
 import { ConfigError } from '../../../core/index.ts'
@@ -33,11 +32,19 @@ const isNamed = (input: unknown): input is RewardSettings | string =>
   typeof input === 'string' ||
   (typeof input === 'object' && input !== null && 'type' in input && (input as { type: unknown }).type !== 'function')
 
-/** The rewards and the judge that are named, checked. @throws ConfigError for an unknown name, or wrong settings */
-const namedRewards = ({ rewards, judge }: AlignRecipe): RewardConfig[] => [
-  ...rewards.flatMap((input, i) => (isNamed(input) ? [parseReward(input, `rewards[${i}]`)] : [])),
-  ...(isNamed(judge) ? [parseReward(judge, 'judge')] : []),
-]
+/**
+ * Checks the rewards and the judge that are named.
+ * @throws ConfigError for an unknown name, wrong settings, or one that needs an environment where there is none
+ */
+export const checkRewards = ({ rewards, judge, environment }: AlignRecipe): void => {
+  const named = [
+    ...rewards.flatMap((input, i) => (isNamed(input) ? [parseReward(input, `rewards[${i}]`)] : [])),
+    ...(isNamed(judge) ? [parseReward(judge, 'judge')] : []),
+  ]
+  const needing = named.find(needsEnvironment)
+  if (needing !== undefined && environment === undefined)
+    throw new ConfigError(`The reward \`${needing.type}\` needs \`environment\`: set it, or choose another reward.`)
+}
 
 /** Answers of several turns: an environment that gives rewards needs no other. @throws ConfigError for settings without an effect */
 const completeEnvironment = (recipe: AlignRecipe): void => {
@@ -45,9 +52,6 @@ const completeEnvironment = (recipe: AlignRecipe): void => {
   if (environment === undefined) {
     if (limitsEpisodes(recipe))
       throw new ConfigError('`episode` needs `environment`: answers of one turn have no other limit than `rollout`.')
-    const needing = namedRewards(recipe).find(needsEnvironment)
-    if (needing !== undefined)
-      throw new ConfigError(`The reward \`${needing.type}\` needs \`environment\`: set it, or choose another reward.`)
     return
   }
   if (isNamed(environment)) createEnvironment(environment as EnvironmentChoice)
@@ -66,7 +70,7 @@ export const completeReinforcement = (recipe: AlignRecipe): void => {
     throw new ConfigError(
       `The objective ${objective} needs rewards: set \`rewards\` (\`--reward\`), such as numeric-match or length:cost=0.001.`,
     )
-  namedRewards(recipe)
+  checkRewards(recipe)
   if (recipe.reference.cache)
     throw new ConfigError(
       `Expected no \`reference.cache\` with the objective ${objective}, whose answers are new in every step. Remove it.`,

@@ -13,6 +13,13 @@ export {
 } from './align/reinforcement/browse-rollouts.ts'
 export { hasRecipeFunctions } from './align/reinforcement/recipe-functions.ts'
 export {
+  isReplay,
+  type ReplayedRow,
+  type ReplayInput,
+  replayRollouts,
+  replaySchema,
+} from './align/reinforcement/replay-rollouts.ts'
+export {
   type ComparedReference,
   type ComparedRun,
   type ComparedSample,

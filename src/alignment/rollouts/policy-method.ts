@@ -1,5 +1,6 @@
 // Learning from rollouts by reinforcement: penalties, the KL divergence from the reference, values of a critic, and advantages over the whole
 // rollout. Independent of the estimator of advantages and of the policy loss.
+import { invariant } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { CompletionTokens } from '../log-probs.ts'
 import type { Reference } from '../reference.ts'
@@ -24,7 +25,8 @@ import type { RolloutContext, RolloutMethod } from './rollout-source.ts'
 
 /** What the method is made of. */
 export interface PolicyMethodParts {
-  policy: Model
+  /** Undefined for answers that have all log-probabilities and values already. */
+  policy?: Model
   advantages: AdvantageConfig
   /** Weights of the reward functions, in their order. */
   rewardWeights: readonly number[]
@@ -62,6 +64,7 @@ export const policyMethod = (parts: PolicyMethodParts): RolloutMethod<RolloutExa
     answers: readonly { prompt: RolloutPrompt; answer: RolloutAnswer }[],
     { microTokens, padded, device, signal }: RolloutContext,
   ): Promise<void> => {
+    invariant(policy !== undefined, 'answers are completed with the policy.')
     const completions = answers.map(({ prompt, answer }) => completionOf(prompt, answer))
     // The answers of a group are neighbours: their prompt is computed once.
     const how = { microTokens, padded, device, temperature, signal, shared: true }

@@ -1,9 +1,38 @@
-// `tunesmith rollouts`: the answers that a run sampled while it learned from rewards, filtered, shown or written as training data.
+// `tunesmith rollouts`: the answers that a run sampled while it learned from rewards, filtered, replayed, shown or written as training data.
 import { z } from 'zod'
 import type { RolloutRow } from '../../alignment/index.ts'
-import { browseRollouts, rolloutForms, rolloutQuerySchema, writeRollouts } from '../../runs/index.ts'
+import {
+  browseRollouts,
+  isReplay,
+  type ReplayedRow,
+  replayRollouts,
+  replaySchema,
+  rolloutForms,
+  rolloutQuerySchema,
+  writeRollouts,
+} from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { renderTable } from '../parts/table.ts'
+
+interface Replayed {
+  meanRewardBefore: number | null
+  meanKlBefore: number | null
+  meanKl: number | null
+  /** Share of answers whose advantage has another sign. */
+  turned: number
+}
+
+const meanOf = (values: readonly (number | null)[]): number | null => {
+  const known = values.flatMap((value) => (value === null ? [] : [value]))
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length
+}
+
+const describeReplay = (rows: readonly ReplayedRow[]): Replayed => ({
+  meanRewardBefore: meanOf(rows.map(({ before }) => before.reward)),
+  meanKlBefore: meanOf(rows.map(({ before }) => before.kl)),
+  meanKl: meanOf(rows.map(({ kl }) => kl)),
+  turned: meanOf(rows.map((row) => ((row.advantage ?? 0) * (row.before.advantage ?? 0) < 0 ? 1 : 0))) ?? 0,
+})
 
 interface ShownRollouts {
   /** Answers that fit the filters. */
@@ -12,6 +41,8 @@ interface ShownRollouts {
   /** The first of them. */
   answers: Omit<RolloutRow, 'promptIds' | 'completionIds' | 'logProbs' | 'referenceLogProbs'>[]
   full: boolean
+  /** What changed by the replay; undefined without one. */
+  replayed?: Replayed
   written?: { path: string; lines: number }
 }
 
@@ -23,10 +54,11 @@ const number = (value: number | null) => (value === null ? '' : String(Number(va
 
 export const rollouts = defineCommand({
   name: 'rollouts',
-  summary: 'Browse the answers that a run sampled while it learned from rewards, and turn them into training data',
+  summary: 'Browse the answers that a run sampled, replay them with other rewards, and turn them into training data',
   example: 'tunesmith rollouts runs/grpo --sort reward --limit 5 --full --export best.jsonl --form sft',
   arguments: [{ name: 'run', description: 'folder of the run' }],
   options: rolloutQuerySchema.extend({
+    ...replaySchema.shape,
     limit: z.int().nonnegative().default(20).describe('number of answers to show'),
     full: z.boolean().default(false).describe('whole prompts and answers instead of one line each'),
     export: z.string().optional().describe('JSON lines file to write all answers that fit the filters to'),
@@ -38,21 +70,25 @@ export const rollouts = defineCommand({
       ),
   }),
   engine: false,
-  async run({ limit, full, export: path, form, ...query }, { run }): Promise<ShownRollouts> {
-    const rows = await browseRollouts(run, query)
-    const rewards = rows.flatMap(({ reward }) => (reward === null ? [] : [reward]))
+  async run({ limit, full, export: path, form, ...given }, { run }): Promise<ShownRollouts> {
+    const { reward, objective, advantages, shaping, beta, model, ...query } = given
+    const replay = { reward, objective, advantages, shaping, beta, model }
+    const kept = await browseRollouts(run, query)
+    const replayed = isReplay(replay) ? await replayRollouts(run, kept, replay) : undefined
+    const rows = replayed ?? kept
     const written = path === undefined ? undefined : { path, lines: await writeRollouts(path, rows, form) }
     return {
       count: rows.length,
-      meanReward: rewards.length === 0 ? null : rewards.reduce((sum, reward) => sum + reward, 0) / rewards.length,
+      meanReward: meanOf(rows.map((row) => row.reward)),
       answers: rows
         .slice(0, limit)
         .map(({ promptIds: _, completionIds: __, logProbs: ___, referenceLogProbs: ____, ...row }) => row),
+      ...(replayed === undefined ? {} : { replayed: describeReplay(replayed) }),
       full,
       ...(written === undefined ? {} : { written }),
     }
   },
-  render({ count, meanReward, answers, full, written }) {
+  render({ count, meanReward, answers, full, replayed, written }) {
     const title = `${count} answers${meanReward === null ? '' : `, mean reward ${number(meanReward)}`}`
     const body = full
       ? answers.map(
@@ -79,6 +115,12 @@ export const rollouts = defineCommand({
           ),
         ]
     const file = written === undefined ? [] : [`wrote ${written.lines} lines to ${written.path}`]
-    return [title, ...(answers.length === 0 ? [] : body), ...file].join('\n')
+    const again =
+      replayed === undefined
+        ? []
+        : [
+            `replayed: mean reward ${number(replayed.meanRewardBefore)} → ${number(meanReward)}, KL ${number(replayed.meanKlBefore)} → ${number(replayed.meanKl)}, ${number(100 * replayed.turned)} % of the advantages have another sign`,
+          ]
+    return [title, ...again, ...(answers.length === 0 ? [] : body), ...file].join('\n')
   },
 })

@@ -12,6 +12,7 @@ import {
   KlController,
   needsCritic,
   onlinePreferenceMethod,
+  type PolicyMethodParts,
   policyCriterion,
   policyMethod,
   policySchema,
@@ -26,14 +27,19 @@ import type { Criterion } from '../../../objectives/index.ts'
 import type { AlignObjective } from '../objectives.ts'
 import { type AlgorithmSettings, algorithmSchema } from './settings.ts'
 
-/** What an objective is made of beside its settings. */
-export interface RolloutObjectiveParts {
-  policy: Model
+/** What the method of an objective is made of beside its settings. */
+export interface MethodParts {
+  /** Undefined for answers that have what it would compute. */
+  policy?: Model
   /** Undefined where nothing needs it. */
   reference?: Reference
   critic?: Critic
   rewardWeights: readonly number[]
   rollout: ResolvedRollout
+}
+
+/** What an objective is made of beside its settings. */
+export interface RolloutObjectiveParts extends MethodParts {
   /** Most tokens of the policy in an answer. */
   maxTokens: number
   /** Optimizer steps on the answers of a rollout. */
@@ -55,6 +61,11 @@ export interface RolloutObjective extends AlignObjective {
   masksTokens: boolean
   /** @throws ConfigError for settings that do not go together */
   create(settings: object, parts: RolloutObjectiveParts): { criterion: Criterion; method: RolloutMethod<unknown> }
+  /**
+   * The method alone, for answers that have their log-probabilities already.
+   * @throws ConfigError for settings that do not go together
+   */
+  method(settings: object, parts: MethodParts): RolloutMethod<unknown>
 }
 
 /** How often dynamic sampling tries to fill a rollout. */
@@ -70,34 +81,77 @@ const klOf = ({ kl }: AlgorithmDefinition, { beta = kl?.coefficient ?? 0, klIn, 
   return { in: place, coefficient: beta, estimator }
 }
 
+/** The estimator of advantages with its settings. @throws ConfigError for groups that are too small for it */
+const advantagesOf = (definition: AlgorithmDefinition, settings: AlgorithmSettings, answers: number) => {
+  const advantages = parseConfig(advantageSchema, { ...definition.advantages, ...settings.advantages }, 'advantages')
+  if (advantageDefinition(advantages).needsGroups === true && answers < 2)
+    throw new ConfigError(
+      `Expected at least 2 for \`rollout.answers\` with the objective ${definition.type}, which compares the answers to a prompt, got ${answers}.`,
+    )
+  return advantages
+}
+
+/** @throws ConfigError for settings that would have no effect */
+const checkAlgorithm = (definition: AlgorithmDefinition, settings: AlgorithmSettings, critic: Critic | undefined) => {
+  for (const name of ['critic', 'criticFrom'] as const)
+    if (critic === undefined && settings[name] !== undefined)
+      throw new ConfigError(
+        `Expected no \`settings.${name}\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
+      )
+  if (settings.adaptiveKl !== undefined && klOf(definition, settings) === undefined)
+    throw new ConfigError('`adaptiveKl` needs a KL divergence to adapt: set `beta`.')
+}
+
+const algorithmMethod = (
+  definition: AlgorithmDefinition,
+  given: object,
+  { policy, reference, critic, rewardWeights, rollout }: MethodParts,
+  oldLogProbs: PolicyMethodParts['oldLogProbs'],
+): RolloutMethod<unknown> => {
+  const settings = parseConfig(algorithmSchema, given, definition.type)
+  const kl = klOf(definition, settings)
+  return policyMethod({
+    policy,
+    advantages: advantagesOf(definition, settings, rollout.answers),
+    rewardWeights,
+    shaping: definition.maskTruncated === true ? { ...settings.shaping, maskTruncated: true } : settings.shaping,
+    ...(kl?.in === 'reward'
+      ? {
+          rewardKl: {
+            controller: new KlController(kl.coefficient, settings.adaptiveKl),
+            estimator: kl.estimator === 'k3' ? 'k3' : 'k1',
+          },
+        }
+      : {}),
+    reference,
+    critic,
+    temperature: rollout.temperature,
+    oldLogProbs,
+  }) as RolloutMethod<unknown>
+}
+
 const createAlgorithm = (
   definition: AlgorithmDefinition,
   given: object,
   parts: RolloutObjectiveParts,
 ): ReturnType<RolloutObjective['create']> => {
   const settings = parseConfig(algorithmSchema, given, definition.type)
-  const { policy, reference, critic, rewardWeights, rollout, updates, maxTokens, fullPrecision } = parts
-  const { temperature, answers } = rollout
+  const { critic, rollout, updates, maxTokens, fullPrecision } = parts
   const { entropy, criticWarmup, offPolicyThreshold, highEntropyShare, value, adaptiveKl } = settings
-  for (const name of ['critic', 'criticFrom'] as const)
-    if (critic === undefined && settings[name] !== undefined)
-      throw new ConfigError(
-        `Expected no \`settings.${name}\` with the objective ${definition.type}, which has no critic. Remove it, or choose ppo.`,
-      )
-  const advantages = parseConfig(advantageSchema, { ...definition.advantages, ...settings.advantages }, 'advantages')
-  if (advantageDefinition(advantages).needsGroups === true && answers < 2)
-    throw new ConfigError(
-      `Expected at least 2 for \`rollout.answers\` with the objective ${definition.type}, which compares the answers to a prompt, got ${answers}.`,
-    )
+  checkAlgorithm(definition, settings, critic)
   const kl = klOf(definition, settings)
-  if (adaptiveKl !== undefined && kl === undefined)
-    throw new ConfigError('`adaptiveKl` needs a KL divergence to adapt: set `beta`.')
+  const method = algorithmMethod(
+    definition,
+    given,
+    parts,
+    fullPrecision ? (updates === 1 ? 'none' : 'sampling') : 'training',
+  )
   const criterion = policyCriterion(
     parseConfig(
       policySchema,
       {
         loss: { ...definition.loss, ...settings.loss },
-        temperature,
+        temperature: rollout.temperature,
         maxTokens,
         ...(kl?.in === 'loss'
           ? { kl: { coefficient: kl.coefficient, estimator: kl.estimator, adaptive: adaptiveKl } }
@@ -114,25 +168,7 @@ const createAlgorithm = (
     ),
     { critic },
   )
-  const method = policyMethod({
-    policy,
-    advantages,
-    rewardWeights,
-    shaping: definition.maskTruncated === true ? { ...settings.shaping, maskTruncated: true } : settings.shaping,
-    ...(kl?.in === 'reward'
-      ? {
-          rewardKl: {
-            controller: new KlController(kl.coefficient, adaptiveKl),
-            estimator: kl.estimator === 'k3' ? 'k3' : 'k1',
-          },
-        }
-      : {}),
-    reference,
-    critic,
-    temperature,
-    oldLogProbs: fullPrecision ? (updates === 1 ? 'none' : 'sampling') : 'training',
-  })
-  return { criterion: criterion as Criterion, method: method as RolloutMethod<unknown> }
+  return { criterion: criterion as Criterion, method }
 }
 
 const algorithmObjective = (definition: AlgorithmDefinition): RolloutObjective => ({
@@ -151,6 +187,7 @@ const algorithmObjective = (definition: AlgorithmDefinition): RolloutObjective =
   usesCritic: needsCritic(definition),
   masksTokens: true,
   create: (settings, parts) => createAlgorithm(definition, settings, parts),
+  method: (settings, parts) => algorithmMethod(definition, settings, parts, 'sampling'),
 })
 
 const raftSettings = z.strictObject({
@@ -169,20 +206,14 @@ const raft: RolloutObjective = {
   usesReference: () => false,
   usesCritic: false,
   masksTokens: true,
-  create(settings, { reference, rollout: { temperature } }) {
-    const policy = parseConfig(
-      policySchema,
-      { loss: { type: 'reinforce', aggregation: 'token-mean' }, temperature },
-      'settings',
-    )
-    return {
-      criterion: policyCriterion(policy) as Criterion,
-      method: raftMethod(parseConfig(raftSettings, settings, 'raft'), {
-        reference,
-        temperature,
-      }) as RolloutMethod<unknown>,
-    }
+  create(settings, parts) {
+    const { temperature } = parts.rollout
+    const loss = { type: 'reinforce', aggregation: 'token-mean' }
+    const policy = parseConfig(policySchema, { loss, temperature }, 'settings')
+    return { criterion: policyCriterion(policy) as Criterion, method: raft.method(settings, parts) }
   },
+  method: (settings, { reference, rollout: { temperature } }) =>
+    raftMethod(parseConfig(raftSettings, settings, 'raft'), { reference, temperature }) as RolloutMethod<unknown>,
 }
 
 const dpo = findPreference('dpo')
@@ -198,10 +229,12 @@ const onlineDpo: RolloutObjective = {
   usesReference: () => true,
   usesCritic: false,
   masksTokens: false,
-  create: (settings, { reference, rollout: { temperature } }) => ({
-    criterion: dpo.criterion(parseConfig(dpo.config, settings, 'online-dpo'), { reference }),
-    method: onlinePreferenceMethod({ reference, temperature }) as RolloutMethod<unknown>,
+  create: (settings, parts) => ({
+    criterion: dpo.criterion(parseConfig(dpo.config, settings, 'online-dpo'), { reference: parts.reference }),
+    method: onlineDpo.method(settings, parts),
   }),
+  method: (_, { reference, rollout: { temperature } }) =>
+    onlinePreferenceMethod({ reference, temperature }) as RolloutMethod<unknown>,
 }
 
 const selections = [raft, onlineDpo]

@@ -19,7 +19,7 @@ import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { functionOf } from './recipe-functions.ts'
 
 /** A feature-based specialist, as fine-tuning makes them, scores as any other model does. */
-const openFolder: RewardContext['openFolder'] = async (folder, options) =>
+export const openFolder: NonNullable<RewardContext['openFolder']> = async (folder, options) =>
   (await isFeatureModel(folder)) ? loadFeatureModel(folder, options) : undefined
 
 /** Opens the rewards of a recipe. @throws ConfigError for unknown names or settings */

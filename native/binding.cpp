@@ -1,5 +1,6 @@
 // Reading arguments, creating results and converting errors, for the other files of the addon.
 #include "binding.h"
+#include "planning.h"
 
 #include <cmath>
 
@@ -73,7 +74,9 @@ at::Tensor read_tensor(napi_env env, napi_value value) {
   napi_typeof(env, value, &type);
   if (type != napi_number || napi_get_value_int64(env, value, &handle) != napi_ok)
     throw ArgumentError("expected a tensor");
-  return get_tensor(handle);
+  const at::Tensor tensor = get_tensor(handle);
+  expect_values(tensor);
+  return tensor;
 }
 
 std::vector<at::Tensor> read_tensors(napi_env env, napi_value value, const char* what) {

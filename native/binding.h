@@ -133,6 +133,7 @@ std::vector<Export> autograd_exports();
 std::vector<Export> runtime_exports();
 std::vector<Export> memory_exports();
 std::vector<Export> tensor_file_exports();
+std::vector<Export> planning_exports();
 
 void install_allocator();
 

@@ -1,6 +1,7 @@
 // Calls any operator of libtorch: looked up in the dispatcher by name once, then called boxed. The kinds of arguments
 // come from the operator's schema.
 #include "binding.h"
+#include "planning.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
@@ -280,6 +281,7 @@ TUNESMITH_FUNCTION(call) {
         }
       }
     }
+    if (planning()) name_operator(op.handle.schema().name().c_str(), false);
     op.handle.callBoxed(stack);
     if (op.in_place || stack.empty()) return make_undefined(env);
     if (stack.size() == 1) return from_ivalue(env, stack[0]);

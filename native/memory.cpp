@@ -1,6 +1,8 @@
 // The CPU allocator of libtorch in this process: caches large freed blocks (new pages cost about 1 ms per MB), counts
 // memory in use, enforces a limit, and reports a full machine as an error before the kernel kills the process.
 #include "binding.h"
+#include "block-cache.h"
+#include "planning.h"
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
@@ -15,19 +17,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 
 namespace tunesmith {
 namespace {
 
 constexpr size_t header_bytes = 64;              // keeps the data aligned to a cache line
-constexpr size_t large_bytes = size_t{1} << 20;  // blocks from this size on are cached
 constexpr size_t huge_page_bytes = size_t{2} << 20;
 constexpr size_t check_from_bytes = size_t{64} << 20;  // new blocks from this size on are checked against free memory
 
 struct Header {
-  size_t bytes;  // size of the block without its header
-  bool large;
+  size_t bytes;     // size of the block without its header
+  int64_t planned;  // its number in a plan, or 0
 };
 
 // Available memory in bytes: free and reclaimable, within the container's limit where there is one.
@@ -65,6 +65,7 @@ class CachingAllocator final : public c10::Allocator {
 
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes == 0) return {nullptr, nullptr, &release, c10::Device(c10::kCPU)};
+    if (planning()) return planned_memory(bytes);
     void* data = take(bytes);
     return {data, data, &release, c10::Device(c10::kCPU)};  // the context must equal the data: ATen uses raw_allocate()
   }
@@ -77,7 +78,7 @@ class CachingAllocator final : public c10::Allocator {
 
   void trim() {
     std::lock_guard<std::mutex> lock(mutex_);
-    drop_cached(0);
+    blocks_.drop(0, std::free);
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
@@ -90,25 +91,17 @@ class CachingAllocator final : public c10::Allocator {
   };
   Statistics statistics() {
     std::lock_guard<std::mutex> lock(mutex_);
-    return {in_use_, cached_, peak_, limit_};
+    return {blocks_.in_use, blocks_.cached, blocks_.peak, limit_};
   }
   void reset_peak() {
     std::lock_guard<std::mutex> lock(mutex_);
-    peak_ = in_use_;
+    blocks_.peak = blocks_.in_use;
   }
 
  private:
   std::mutex mutex_;
-  std::multimap<size_t, void*> free_;  // by size; the memory at the key's value starts with a Header
-  size_t in_use_ = 0, cached_ = 0, peak_ = 0;
+  BlockCache blocks_;  // the memory of a block starts with a Header
   std::atomic<size_t> limit_{SIZE_MAX};
-
-  // Sizes of large blocks are rounded up to eighths of a power of two, so that similar sizes share blocks.
-  static size_t rounded(size_t bytes) {
-    const size_t power = size_t{1} << (63 - __builtin_clzll(bytes));
-    const size_t step = power / 8;
-    return (bytes + step - 1) / step * step;
-  }
 
   static void fail(size_t bytes, const char* why) {
     TORCH_CHECK_WITH(OutOfMemoryError, false, "not enough memory: tried to allocate ", bytes, " bytes, ", why);
@@ -116,44 +109,40 @@ class CachingAllocator final : public c10::Allocator {
 
   void* take(size_t bytes) {
     if (bytes >= (size_t{1} << 47)) fail(bytes, "more than an address can reach");
-    const bool large = bytes >= large_bytes;
-    const size_t size = large ? rounded(bytes) : bytes;
+    const int64_t planned = plan_block(bytes);
+    const size_t size = BlockCache::block_size(bytes);
     std::unique_lock<std::mutex> lock(mutex_);
-    if (large) {
-      // The smallest cached block that fits, unless it would waste more than a quarter.
-      auto found = free_.lower_bound(size);
-      if (found != free_.end() && found->first <= size + size / 4) {
-        void* base = found->second;
-        cached_ -= found->first;
-        count(found->first);
-        free_.erase(found);
-        return static_cast<char*>(base) + header_bytes;
+    BlockCache::Block block = blocks_.reuse(size);
+    if (block.base == nullptr) {
+      make_room(bytes, size);
+      block = {size, allocate_block(size)};
+      if (block.base == nullptr && blocks_.cached > 0) {
+        blocks_.drop(0, std::free);
+        block.base = allocate_block(size);
       }
+      if (block.base == nullptr) fail(bytes, "the system has no more");
+      blocks_.count(size);
     }
-    if (in_use_ + size > limit_) fail(bytes, "over the limit set for this process");
-    if (in_use_ + cached_ + size > limit_) drop_cached(limit_ - in_use_ - size);
-    if (size >= check_from_bytes) {
-      size_t available = available_bytes();
-      if (size > available && cached_ > 0) {
-        drop_cached(0);
-        available = available_bytes();
-      }
-      if (size > available) fail(bytes, ("only " + std::to_string(available) + " are free").c_str());
-    }
-    void* base = allocate_block(size, large);
-    if (base == nullptr && cached_ > 0) {
-      drop_cached(0);
-      base = allocate_block(size, large);
-    }
-    if (base == nullptr) fail(bytes, "the system has no more");
-    *static_cast<Header*>(base) = {size, large};
-    count(size);
-    return static_cast<char*>(base) + header_bytes;
+    *static_cast<Header*>(block.base) = {block.size, planned};
+    return static_cast<char*>(block.base) + header_bytes;
   }
 
-  static void* allocate_block(size_t size, bool large) {
+  // Frees cached blocks for a new one. Throws where the limit or the system has no more.
+  void make_room(size_t bytes, size_t size) {
+    if (blocks_.in_use + size > limit_) fail(bytes, "over the limit set for this process");
+    if (blocks_.in_use + blocks_.cached + size > limit_) blocks_.drop(limit_ - blocks_.in_use - size, std::free);
+    if (size < check_from_bytes) return;
+    size_t available = available_bytes();
+    if (size > available && blocks_.cached > 0) {
+      blocks_.drop(0, std::free);
+      available = available_bytes();
+    }
+    if (size > available) fail(bytes, ("only " + std::to_string(available) + " are free").c_str());
+  }
+
+  static void* allocate_block(size_t size) {
     void* base = nullptr;
-    const bool huge = large && size >= huge_page_bytes;
+    const bool huge = size >= huge_page_bytes;
     if (posix_memalign(&base, huge ? huge_page_bytes : header_bytes, size + header_bytes) != 0) return nullptr;
 #ifdef MADV_HUGEPAGE
     if (huge) madvise(base, size + header_bytes, MADV_HUGEPAGE);
@@ -161,39 +150,20 @@ class CachingAllocator final : public c10::Allocator {
     return base;
   }
 
-  void count(size_t size) {
-    in_use_ += size;
-    if (in_use_ > peak_) peak_ = in_use_;
-  }
-
-  // Frees cached blocks, largest first, until at most `target` bytes are cached.
-  void drop_cached(size_t target) {
-    while (cached_ > target && !free_.empty()) {
-      auto last = std::prev(free_.end());
-      cached_ -= last->first;
-      std::free(last->second);
-      free_.erase(last);
-    }
-  }
-
   static void release(void* data) {
     if (data == nullptr) return;
     void* base = static_cast<char*>(data) - header_bytes;
     const Header header = *static_cast<Header*>(base);
+    if (header.planned != 0) unplan_block(header.planned);
     auto& self = instance();
     std::unique_lock<std::mutex> lock(self.mutex_);
-    self.in_use_ -= header.bytes;
-    if (!header.large) {
-      lock.unlock();
-      std::free(base);
+    if (header.bytes >= BlockCache::large_bytes) {
+      self.blocks_.release({header.bytes, base}, std::free);
       return;
     }
-    self.free_.emplace(header.bytes, base);
-    self.cached_ += header.bytes;
-    // Memory in use and cache together stay near the peak of the memory in use, so that blocks of former sizes do not
-    // accumulate.
-    const size_t room = self.peak_ > self.in_use_ ? self.peak_ - self.in_use_ : 0;
-    if (self.cached_ > room + room / 8 + (size_t{64} << 20)) self.drop_cached(room);
+    self.blocks_.uncount(header.bytes);
+    lock.unlock();
+    std::free(base);
   }
 };
 

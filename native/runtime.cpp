@@ -1,5 +1,6 @@
 // Settings and facts of the process: threads, generators, determinism, devices, and libtorch's build for `doctor`.
 #include "binding.h"
+#include "planning.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Config.h>
@@ -48,6 +49,7 @@ TUNESMITH_FUNCTION(generator_state) {
   return guarded(env, [&] {
     Arguments a(env, info);
     auto* generator = read_generator(env, a[0]);
+    const ComputeValues in_plans_too;
     std::lock_guard<std::mutex> lock(generator->mutex());
     return make_tensor(env, generator->get_state());
   });
@@ -58,6 +60,7 @@ TUNESMITH_FUNCTION(set_generator_state) {
     Arguments a(env, info);
     auto* generator = read_generator(env, a[0]);
     const at::Tensor state = read_tensor(env, a[1]);
+    const ComputeValues in_plans_too;
     std::lock_guard<std::mutex> lock(generator->mutex());
     generator->set_state(state);
     return make_undefined(env);

@@ -2,6 +2,7 @@
 // handles.
 #include "binding.h"
 #include "mapped-files.h"
+#include "planning.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -71,6 +72,7 @@ TUNESMITH_FUNCTION(from_bytes) {
       throw ArgumentError("expected " + std::to_string(count) + " values for the shape, got " +
                           std::to_string(view.bytes / width));
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
+    give_planned_values(tensor);
     if (view.bytes > 0) std::memcpy(tensor.mutable_data_ptr(), view.data, view.bytes);
     return make_tensor(env, tensor);
   });
@@ -82,7 +84,7 @@ TUNESMITH_FUNCTION(copy_into) {
     Arguments a(env, info);
     at::Tensor tensor = read_tensor(env, a[0]).detach();
     if (!tensor.device().is_cpu()) tensor = tensor.cpu();
-    tensor = tensor.resolve_conj().resolve_neg().contiguous();
+    tensor = with_values(tensor.resolve_conj().resolve_neg()).contiguous();
     const ArrayView view = read_array(env, a[1]);
     if (view.bytes != tensor.nbytes())
       throw ArgumentError("expected an array of " + std::to_string(tensor.nbytes()) + " bytes, got " +

@@ -1,5 +1,4 @@
 // tunesmith::gelu and tunesmith::swiglu. The input is saved, never the result.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -17,7 +16,7 @@ constexpr int64_t grain = 16384;
 
 // Splits `count` elements of `bytes` size among threads.
 template <class Body> void in_parallel(int64_t count, const Body& body) {
-  at::parallel_for(0, count, grain, [&](int64_t first, int64_t last) { body(first, last - first); });
+  over_values(0, count, grain, [&](int64_t first, int64_t last) { body(first, last - first); });
 }
 const char* at_element(const Tensor& t, int64_t i) {
   return static_cast<const char*>(address(t)) + i * t.element_size();

@@ -1,6 +1,5 @@
 // tunesmith::attention: softmax attention over token-major heads, with causal order, sliding window, mask, grouped
 // heads, packed sequences and dropout. Only the log-sum-exp of each row is kept for the backward.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -102,6 +101,27 @@ AttentionHead head_of(const Call& c, const Settings& settings, const Sequence& s
   return h;
 }
 
+// Counts the products of queries and keys: those that causal order and window leave, and all. Masks are not looked at.
+void count_attention(const Call& c, const Settings& settings, int64_t products) {
+  double computed = 0, all = 0;
+  for (const Sequence& s : settings.sequences) {
+    all += double(s.queries) * double(s.keys);
+    if (!settings.causal && settings.window == 0) {
+      computed += double(s.queries) * double(s.keys);
+      continue;
+    }
+    for (int64_t i = 0; i < s.queries; i++) {
+      const int64_t at = s.keys - s.queries + i;
+      const int64_t last = settings.causal ? at + 1 : settings.window > 0 ? std::min(s.keys, at + settings.window) : s.keys;
+      const int64_t first = settings.window > 0 ? std::max<int64_t>(0, at - settings.window + 1) : 0;
+      computed += double(std::max<int64_t>(0, last - first));
+    }
+  }
+  const double each = 2.0 * double(c.heads) * double(c.size);
+  // Backward computes the scores again: a plain composition has kept them.
+  count_operations(each * computed * double(products), each * all * double(products == 5 ? 4 : products));
+}
+
 Tensor with_contiguous_heads(const Tensor& t) { return t.stride(3) == 1 || t.size(3) == 1 ? t : t.contiguous(); }
 
 Call call_of(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask) {
@@ -125,6 +145,11 @@ struct Attention : torch::autograd::Function<Attention> {
     Call c = call_of(query, key, value, mask.value_or(Tensor()));
     c.output = at::empty(query.sizes(), query.options());
     c.log_sum = at::empty({c.heads, c.tokens}, at::kFloat);
+    if (planning()) {
+      count_attention(c, *settings, 2);
+      keep_for_backward(context, c, query, key, value, settings);
+      return c.output;
+    }
     const bool invariant = batch_invariant() && !is_half(query);
     std::vector<int64_t> few, many;
     for (int64_t i = 0; i < int64_t(settings->sequences.size()); i++) {
@@ -201,6 +226,10 @@ struct Attention : torch::autograd::Function<Attention> {
     Tensor dq = at::zeros(c.query.sizes(), c.query.options()), dk = at::zeros(c.key.sizes(), c.key.options());
     Tensor dv = at::zeros(c.value.sizes(), c.value.options());
     const int64_t key_heads = c.key.size(2);
+    if (planning()) {
+      count_attention(c, settings, 5);
+      return {dq, dk, dv, {}, {}};
+    }
     share_out(int64_t(settings.sequences.size()) * key_heads, [&](int64_t task, int64_t&) {
       const Sequence& s = settings.sequences[size_t(task / key_heads)];
       const int64_t key_head = task % key_heads;

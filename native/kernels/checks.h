@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "planning.h"
 #include "table.h"
 
 namespace tunesmith {
@@ -30,6 +31,7 @@ inline void check_vector(const at::Tensor& t, int64_t size, const char* op, cons
 
 // The kernels have a first derivative only; without this check a second one would silently be zero.
 inline void check_first_derivative(const char* op) {
+  if (planning()) name_operator(op, true);
   TORCH_CHECK(!at::GradMode::is_enabled(), "Expected no second derivative of tunesmith::", op,
               ", got create_graph. Compose it of plain operators instead.");
 }

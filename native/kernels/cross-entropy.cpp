@@ -1,6 +1,5 @@
 // tunesmith::linear_cross_entropy: output projection and softmax loss in chunks of rows, so the logits of the whole
 // batch never exist. The gradients are computed in forward, while a chunk's logits exist.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -44,7 +43,7 @@ void copy_rows(const Tensor& from, const Tensor& to, const std::vector<int64_t>&
   const char* source = static_cast<const char*>(address(from));
   char* target = static_cast<char*>(mutable_address(to));
   const int64_t bytes = from.size(1) * from.element_size();
-  at::parallel_for(0, count, 64, [&](int64_t begin, int64_t end) {
+  over_values(0, count, 64, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) std::memcpy(target + i * bytes, source + rows[first + i] * bytes, bytes);
   });
 }
@@ -84,7 +83,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       char* base = static_cast<char*>(mutable_address(scores));
       const int64_t bytes = classes * scores.element_size();
       const Type type = type_of(scores);
-      at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
+      over_values(0, count, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
           EntropyRow row{settings.vocab_size, classes, ids[rows[at + i]], float(settings.label_smoothing), train};
           losses[size_t(i)] = kernels().entropy_row(row, base + i * bytes, type);
@@ -95,7 +94,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (hidden.requires_grad()) {
         Tensor target = every ? dx.narrow(0, at, count) : dx_chunk.narrow(0, 0, count);
         product_out(target, scores, weight);
-        if (!every) {
+        if (!every && !planning()) {
           const int64_t row_bytes = columns * x.element_size();
           char* to = static_cast<char*>(mutable_address(dx));
           const char* from = static_cast<const char*>(address(target));

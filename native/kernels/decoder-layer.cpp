@@ -283,6 +283,20 @@ Tensor decoder_layer(const Tensor& stream, const Tensor& keys, const Tensor& val
   }
   TORCH_CHECK(window >= 0 && epsilon >= 0, "Expected at least 0 as `window` and `eps` of tunesmith::decoder_layer.");
 
+  if (planning()) {
+    for (const Part part : adapted) count_product(rows, parts[part].size(0), parts[part].size(1));
+    for (const Change& change : changes)
+      for (size_t i = 0; i < adapted.size(); i++) {
+        if (!change.a[i].defined()) continue;
+        count_product(change.count, change.a[i].size(0), change.a[i].size(1));
+        count_product(change.count, change.b[i].size(0), change.b[i].size(1));
+      }
+    for (int64_t r = 0; r < rows; r++) {
+      count_product(heads, before[r] + 1, size);
+      count_product(heads, size, before[r] + 1);
+    }
+    return at::empty(stream.sizes(), stream.options());
+  }
   const Kernels& kernel = kernels();
   Tensor x = stream.contiguous(), result = at::empty(x.sizes(), x.options());
   const Type cache_type = type_of(keys);

@@ -1,6 +1,5 @@
 // tunesmith::dropout: the mask is a function of a seed and the element's index, so backward recomputes it instead of
 // storing it, and it does not depend on the number of threads.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -22,7 +21,7 @@ Tensor masked(const Tensor& given, double p, uint64_t seed) {
   const char* from = static_cast<const char*>(address(x));
   char* to = static_cast<char*>(mutable_address(y));
   const int64_t bytes = x.element_size();
-  at::parallel_for(0, x.numel(), 16384, [&](int64_t first, int64_t last) {
+  over_values(0, x.numel(), 16384, [&](int64_t first, int64_t last) {
     kernels().dropout(from + first * bytes, type_of(x), to + first * bytes, first, last - first, seed, threshold,
                       factor);
   });

@@ -1,6 +1,5 @@
 // tunesmith::embedding: rows of a weight by id. The backward groups the rows by id and adds them in order, so the
 // result does not depend on threads.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -30,7 +29,7 @@ struct Embedding : torch::autograd::Function<Embedding> {
     const int64_t* id = ids.const_data_ptr<int64_t>();
     const char* from = static_cast<const char*>(address(table));
     char* to = static_cast<char*>(mutable_address(output));
-    at::parallel_for(0, count, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, bytes)),
+    over_values(0, count, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, bytes)),
                      [&](int64_t first, int64_t last) {
                        for (int64_t i = first; i < last; i++)
                          std::memcpy(to + i * bytes, from + id[i] * bytes, size_t(bytes));
@@ -64,7 +63,7 @@ struct Embedding : torch::autograd::Function<Embedding> {
     std::vector<const void*> pointers(order.size());
     for (size_t i = 0; i < order.size(); i++) pointers[i] = from + order[i] * bytes;
     char* to = static_cast<char*>(mutable_address(dw));
-    at::parallel_for(0, groups, 16, [&](int64_t first, int64_t last) {
+    over_values(0, groups, 16, [&](int64_t first, int64_t last) {
       for (int64_t g = first; g < last; g++)
         kernels().add_rows(pointers.data() + starts[size_t(g)], type_of(dy), starts[size_t(g) + 1] - starts[size_t(g)],
                            width, to + id[order[size_t(starts[size_t(g)])]] * width * dw.element_size(), type_of(dw));

@@ -1,7 +1,6 @@
 // tunesmith::token_log_probs: output projection and the log-probability of one token in each row, in chunks of rows, so
 // that the logits of the whole batch never exist. The gradient of each row arrives in backward; where only the hidden
 // states need one, forward computes it for a factor of one, and otherwise backward computes the logits again.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -68,7 +67,7 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
       char* base = static_cast<char*>(mutable_address(scores));
       const int64_t bytes = classes * scores.element_size();
       const Type type = type_of(scores);
-      at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
+      over_values(0, count, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
           LogProbRow row{classes, ids[at + i], float(1 / settings.temperature), early, 1.0f};
           const LogProbResult result = kernels().log_prob_row(row, base + i * bytes, type);
@@ -125,7 +124,7 @@ struct TokenLogProbs : torch::autograd::Function<TokenLogProbs> {
       char* base = static_cast<char*>(mutable_address(scores));
       const int64_t bytes = classes * scores.element_size();
       const Type type = type_of(scores);
-      at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
+      over_values(0, count, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; i++) {
           LogProbRow row{classes, ids[at + i], heat, true, scale[at + i]};
           kernels().log_prob_row(row, base + i * bytes, type);
@@ -201,7 +200,7 @@ std::tuple<Tensor, Tensor, Tensor> logit_log_probs(const Tensor& logits, const T
   const int64_t bytes = rows.size(1) * rows.element_size();
   float *of_tokens = log_probs.mutable_data_ptr<float>(), *of_entropy = entropy.mutable_data_ptr<float>(),
         *of_power = log_power.mutable_data_ptr<float>();
-  at::parallel_for(0, rows.size(0), 1, [&](int64_t first, int64_t last) {
+  over_values(0, rows.size(0), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const LogProbRow row{rows.size(1), tokens[i], float(1 / temperature), false, 1.0f};
       const LogProbResult result = kernels().log_prob_row(row, base + i * bytes, type_of(rows));

@@ -1,6 +1,5 @@
 // tunesmith::add_layer_norm and tunesmith::add_rms_norm: the residual sum and its normalization in one pass.
 // The sum has the wider type of input and residual, the normalized result the narrower of input and weight.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -46,7 +45,7 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
     job.mean = centered ? mean.mutable_data_ptr<float>() : nullptr;
     job.scale = scale.mutable_data_ptr<float>();
     job.epsilon = float(epsilon);
-    at::parallel_for(0, rows, row_grain, [&](int64_t first, int64_t last) { kernels().norm_rows(job, first, last); });
+    over_values(0, rows, row_grain, [&](int64_t first, int64_t last) { kernels().norm_rows(job, first, last); });
     context->set_materialize_grads(false);
     context->saved_data["input_type"] = int64_t(input.scalar_type());
     context->saved_data["residual_type"] = int64_t(r.defined() ? r.scalar_type() : input.scalar_type());
@@ -106,7 +105,7 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
     job.scale = scale.const_data_ptr<float>();
     job.input_gradient = mutable_address(d_input);
     job.input_gradient_type = type_of(d_input);
-    at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
+    over_values(0, parts, 1, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; i++) {
         NormRowsBackward part = job;
         part.weight_gradient = sums + i * 2 * width;
@@ -114,7 +113,7 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
         if (i * step < rows) kernels().norm_rows_backward(part, i * step, std::min(rows, (i + 1) * step));
       }
     });
-    for (int64_t i = 1; i < parts; i++)
+    for (int64_t i = 1; i < parts && !planning(); i++)
       kernels().column_sums(sums + i * 2 * width, Type::float32, 1, 2 * width, 2 * width, sums);
     if (context->needs_input_grad(weight_edge)) d_weight = partial[0][0].to(weight.scalar_type());
     if (want_bias) d_bias = partial[0][1].to(bias_type);

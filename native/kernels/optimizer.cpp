@@ -1,5 +1,4 @@
 // tunesmith::adamw_, grad_norm and clip_grad_norm_: one parallel pass over the elements of all tensors together.
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>
@@ -94,7 +93,7 @@ void adamw_(at::TensorList params, at::TensorList exp_avgs, at::TensorList exp_a
   shared.correction2 = float(1 / std::sqrt(1 - std::pow(beta2, double(step))));
   shared.gradient_scale = scale;
   const double correction1 = 1 / (1 - std::pow(beta1, double(step)));
-  at::parallel_for(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
+  over_values(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const Piece& piece = pieces[size_t(i)];
       const size_t k = piece.tensor;
@@ -128,7 +127,7 @@ std::vector<Tensor> dense(at::TensorList grads, const char* op) {
 double norm_of(const std::vector<Tensor>& grads) {
   const std::vector<Piece> pieces = pieces_of(grads);
   std::vector<double> sums(pieces.size());
-  at::parallel_for(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
+  over_values(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const Piece& piece = pieces[size_t(i)];
       const Tensor& g = grads[piece.tensor];
@@ -165,7 +164,7 @@ Tensor clip_grad_norm_(at::TensorList grads, double max_norm, double scale) {
   for (const Tensor& g : grads)
     if (g.is_non_overlapping_and_dense()) plain.push_back(g);
   const std::vector<Piece> pieces = pieces_of(plain);
-  at::parallel_for(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
+  over_values(0, int64_t(pieces.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const Piece& piece = pieces[size_t(i)];
       const Tensor& g = plain[piece.tensor];

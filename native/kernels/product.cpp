@@ -4,7 +4,6 @@
 // kernels by the number of rows. TUNESMITH_GEMM=own or =aten overrides this, for measurements.
 #include "product.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
@@ -49,12 +48,21 @@ void product_out(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   const bool invariant = batch_invariant() && !is_half(a);
   if (same && !invariant && prefers_aten(is_half(a)) && !(add && bias.defined())) {
     at::Tensor target = out;
+    if (planning()) {
+      count_product(out.size(0), out.size(1), a.size(1));
+      if (bias.defined()) bias.to(out.scalar_type());
+      return;
+    }
     if (add) target.addmm_(a, b);
     // A bias kept in fp32 beside bf16 is rounded as autocast rounds it.
     else if (bias.defined())
       at::addmm_out(target, bias.to(out.scalar_type()), a, b);
     else
       at::mm_out(target, a, b);
+    return;
+  }
+  if (planning()) {
+    count_product(out.size(0), out.size(1), a.size(1));
     return;
   }
   Product p{};
@@ -81,7 +89,7 @@ at::Tensor column_sum(const at::Tensor& given) {
   float* sums = partial.mutable_data_ptr<float>();
   const char* data = static_cast<const char*>(address(x));
   const int64_t bytes = x.element_size(), step = (rows + parts - 1) / parts;
-  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
+  over_values(0, parts, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const int64_t from = i * step, count = std::min(step, rows - from);
       if (count > 0)
@@ -89,7 +97,7 @@ at::Tensor column_sum(const at::Tensor& given) {
                               sums + i * width);
     }
   });
-  for (int64_t i = 1; i < parts; i++) kernels().column_sums(sums + i * width, Type::float32, 1, width, width, sums);
+  for (int64_t i = 1; i < parts && !planning(); i++) kernels().column_sums(sums + i * width, Type::float32, 1, width, width, sums);
   return partial[0];
 }
 

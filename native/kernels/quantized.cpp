@@ -2,7 +2,6 @@
 // tensors: int8 [N,K] with fp32 [N], or two NF4 codes per byte with a scale for every 64 elements, which may be
 // quantised to 8 bits. Bit-identical to bitsandbytes 0.50.
 // @source int8 by rows: arXiv:2208.07339; NF4 and quantised scales: arXiv:2305.14314
-#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linspace.h>
@@ -61,7 +60,7 @@ std::tuple<Tensor, Tensor> pack_int8(const Tensor& given) {
   Tensor scales = at::empty({rows}, weight.options().dtype(at::kFloat));
   int8_t* to = codes.mutable_data_ptr<int8_t>();
   float* scale = scales.mutable_data_ptr<float>();
-  at::parallel_for(0, rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t first, int64_t last) {
+  over_values(0, rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t first, int64_t last) {
     std::vector<float> wide(static_cast<size_t>(columns));
     for (int64_t r = first; r < last; r++) {
       widen(weight, r * columns, columns, wide.data());
@@ -96,7 +95,7 @@ std::tuple<Tensor, Tensor> pack_nf4(const Tensor& given) {
   uint8_t* to = codes.mutable_data_ptr<uint8_t>();
   float* scale = scales.mutable_data_ptr<float>();
   static const std::array<float, 15> borders = nf4_borders();
-  at::parallel_for(0, blocks, 256, [&](int64_t first, int64_t last) {
+  over_values(0, blocks, 256, [&](int64_t first, int64_t last) {
     float wide[nf4_block];
     uint8_t code[nf4_block];
     for (int64_t block = first; block < last; block++) {
@@ -125,6 +124,7 @@ std::tuple<Tensor, Tensor> pack_nf4(const Tensor& given) {
 // 256 values, close together near zero. @source arXiv:2110.02861, section 2.2, as bitsandbytes makes them
 const std::array<float, 256>& dynamic_values() {
   static const std::array<float, 256> made = [] {
+    const ComputeValues in_plans_too;
     std::vector<float> values = {0.0f, 1.0f};
     for (int i = 0; i < 7; i++) {
       const Tensor borders = at::linspace(0.1, 1, (int64_t(1) << i) + 1, at::TensorOptions(at::kFloat));
@@ -167,7 +167,7 @@ std::tuple<Tensor, Tensor, Tensor> pack_scales(const Tensor& scales) {
   Tensor outer = at::empty({blocks}, scales.options());
   const float* from = centred.const_data_ptr<float>();
   uint8_t* to = codes.mutable_data_ptr<uint8_t>();
-  for (int64_t block = 0; block < blocks; block++) {
+  for (int64_t block = 0; block < blocks && !planning(); block++) {
     const int64_t at = block * scale_block, size = std::min(scale_block, count - at);
     const float most = largest_magnitude(from + at, size);
     outer.mutable_data_ptr<float>()[block] = most;
@@ -210,7 +210,7 @@ Tensor wide_scales(const c10::List<Tensor>& given, int64_t count, const char* op
   const uint8_t* code = codes.const_data_ptr<uint8_t>();
   const float *factor = outer.const_data_ptr<float>(), mean = *offset.const_data_ptr<float>();
   float* to = wide.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < count && !planning(); i++) {
     // Rounded before the sum, as two steps are.
     volatile float product = values[code[i]] * factor[i / scale_block];
     to[i] = product + mean;
@@ -237,7 +237,7 @@ Tensor unpack_matrix(const Tensor& codes, const c10::List<Tensor>& scales, int64
   Tensor out = at::empty({rows, columns}, matrix.scales.options());
   float* to = out.mutable_data_ptr<float>();
   const PackedMatrix view = matrix.view();
-  at::parallel_for(0, rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t first, int64_t last) {
+  over_values(0, rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t first, int64_t last) {
     kernels().unpack(view, first, last - first, 0, columns, to + first * columns, columns);
   });
   return out;
@@ -254,7 +254,7 @@ struct PackedLinear : torch::autograd::Function<PackedLinear> {
     shape.back() = rows;
     Tensor y = at::empty({x.size(0), rows}, input.options());
     const PackedMatrix view = matrix.view();
-    multiply(product(y, x, view, true, bias.value_or(Tensor())));
+    multiply_packed(product(y, x, view, true, bias.value_or(Tensor())));
     variable_list saved = {codes};
     for (size_t i = 0; i < scales.size(); i++) saved.push_back(scales.get(i));
     context->save_for_backward(saved);
@@ -278,12 +278,19 @@ struct PackedLinear : torch::autograd::Function<PackedLinear> {
       const Frozen matrix = frozen(saved[0], scales, rows, shape.back(), "packed_linear");
       dx = at::empty({dy.size(0), matrix.columns}, dy.options());
       const PackedMatrix view = matrix.view();
-      multiply(product(dx, dy, view, false, {}));
+      multiply_packed(product(dx, dy, view, false, {}));
       dx = dx.view(shape);
     }
     // Inputs are counted without lists and numbers.
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = dy.sum(0);
     return {dx, {}, {}, {}, db};
+  }
+
+  static void multiply_packed(const Product& product) {
+    if (planning())
+      count_product(product.rows, product.columns, product.depth);
+    else
+      multiply(product);
   }
 
   static Product product(const Tensor& out, const Tensor& a, const PackedMatrix& matrix, bool transposed,

@@ -1,6 +1,5 @@
 // tunesmith::rotary: rotates the first R of D values of every head by its position's angles. The backward is the
 // rotation by the opposite angles, so only cos and sin are kept.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -27,7 +26,7 @@ Tensor rotate(const Tensor& given, const Tensor& cosine, const Tensor& sine, boo
   const float* s = sine.const_data_ptr<float>();
   const bool per_batch = cosine.dim() == 3;
   const int64_t grain = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, heads * size));
-  at::parallel_for(0, batches * tokens, grain, [&](int64_t first, int64_t last) {
+  over_values(0, batches * tokens, grain, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const int64_t b = i / tokens, t = i % tokens, row = (per_batch ? i : t) * half;
       for (int64_t h = 0; h < heads; h++)

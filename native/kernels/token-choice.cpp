@@ -1,6 +1,5 @@
 // tunesmith::choose_tokens: the next token of each row and its log-probability, from logits: the most likely token, or
 // one sampled at a temperature by a random number of the caller's. No gradient.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -65,12 +64,14 @@ std::tuple<Tensor, Tensor> choose_tokens(const Tensor& given_logits, const Tenso
   for (int64_t r = 0; r < rows; r++)
     TORCH_CHECK(heat[r] >= 0 && std::isfinite(heat[r]),
                 "Expected temperatures of at least 0 for tunesmith::choose_tokens, got ", heat[r], " in row ", r, ".");
-  Tensor ids = at::empty({rows}, at::kLong), log_probs = at::empty({rows}, at::kFloat);
+  Tensor ids = at::empty({rows}, at::kLong);
+  give_planned_values(ids);
+  Tensor log_probs = at::empty({rows}, at::kFloat);
   const float* values = logits.const_data_ptr<float>();
   const double* chances = uniforms.const_data_ptr<double>();
   int64_t* chosen = ids.mutable_data_ptr<int64_t>();
   float* logged = log_probs.mutable_data_ptr<float>();
-  at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
+  over_values(0, rows, 1, [&](int64_t first, int64_t last) {
     std::vector<double> weights;
     for (int64_t r = first; r < last; r++) {
       const float* row = values + r * count;

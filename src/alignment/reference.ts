@@ -178,7 +178,8 @@ export const frozenCopy = (model: Model, precision?: CopyPrecision): Model => {
   const state = model.parameters()
   noGrad(() => {
     // The dtype first: values are copied into the tensors that are there.
-    copy.replaceParameters((path, parameter) => parameter.detach().to(state.get(path)?.dtype ?? parameter.dtype))
+    for (const [path, parameter] of copy.parameters())
+      parameter.become(scope(() => parameter.detach().to(state.get(path)?.dtype ?? parameter.dtype)))
     copy.loadState(state)
   })
   if (precision === 'float32') copy.to({ dtype: precision })

@@ -36,10 +36,9 @@ export const quantizeWeights = (model: Model, format: Quantization): void => {
         layer.quantize(format)
       })
     const narrow = new Set(format === 'bfloat16' ? layers.map(([, { weight }]) => weight) : [])
-    model.replaceParameters((_, parameter) => {
-      if (narrow.has(parameter)) return parameter
-      return parameter.detach().to(vocabulary.has(parameter) ? 'bfloat16' : 'float32')
-    })
+    for (const parameter of model.parameters().values())
+      if (!narrow.has(parameter))
+        parameter.become(scope(() => parameter.detach().to(vocabulary.has(parameter) ? 'bfloat16' : 'float32')))
   })
   body.embedTokens.setOutputDtype('float32')
 }

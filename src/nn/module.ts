@@ -1,6 +1,6 @@
 // The base class of layers and models: parameters by path, training mode, dtype and device, loading a state.
 import { CheckpointError, ShapeError } from '../core/index.ts'
-import { type Dtype, expectPlacement, type Generator, keep, noGrad, Tensor } from '../tensor/index.ts'
+import { type Dtype, expectPlacement, type Generator, keep, noGrad, scope, Tensor } from '../tensor/index.ts'
 
 /** Settings of random initialisation; each layer decides how it uses them. */
 export interface Initialization {
@@ -109,17 +109,18 @@ export abstract class Module {
   }
 
   /**
-   * Converts all parameters; the old tensors are freed when nothing else uses them.
+   * Converts all parameters in place: what refers to one, such as a tied module, sees the converted values. The memory of the
+   * old values is freed at once, parameter by parameter.
    * @throws ConfigError for a device or dtype that cannot be used
    */
   to(target: { dtype?: Dtype; device?: string }): this {
     expectPlacement(target)
-    return this.replaceParameters((_, parameter) => {
+    for (const parameter of this.parameters().values()) {
       const { requiresGrad } = parameter
-      const moved = noGrad(() => parameter.detach().to(target))
-      moved.requiresGrad = requiresGrad
-      return moved
-    })
+      parameter.become(noGrad(() => scope(() => parameter.detach().to(target))))
+      parameter.requiresGrad = requiresGrad
+    }
+    return this
   }
 
   /** Copies parameters that are not row-major, as those of some files, since training and decoding are faster so. */
@@ -137,9 +138,12 @@ export abstract class Module {
 
   /** Initialises all parameters, in the order of paths, so that the same seed gives the same model. */
   initialize(options: Initialization): this {
-    noGrad(() => {
-      for (const [, module] of this.modules()) module.reset(options)
-    })
+    // A view of a parameter would keep its memory until it is garbage-collected, also when the parameter is converted.
+    noGrad(() =>
+      scope(() => {
+        for (const [, module] of this.modules()) module.reset(options)
+      }),
+    )
     return this
   }
 

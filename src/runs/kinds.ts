@@ -2,16 +2,16 @@
 import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
 import { ConfigError, parseConfig } from '../core/index.ts'
-import { align, completeAlignment } from './align/align.ts'
+import { align, completeAlignment, resolveAlignment } from './align/align.ts'
 import { alignKind } from './align/build.ts'
 import { alignSchema } from './align/recipe.ts'
 import type { CommonRecipe, RunKind } from './engine/run-kind.ts'
 import type { RunListener, RunResult } from './engine/run-listener.ts'
 import { finetuneKind } from './finetune/build.ts'
-import { completeRecipe, finetune } from './finetune/finetune.ts'
+import { completeRecipe, finetune, resolveFinetuning } from './finetune/finetune.ts'
 import { finetuneSchema } from './finetune/recipe.ts'
 import { pretrainKind } from './pretrain/build.ts'
-import { pretrain } from './pretrain/pretrain.ts'
+import { pretrain, resolvePretraining } from './pretrain/pretrain.ts'
 import { pretrainSchema } from './pretrain/recipe.ts'
 import { applyDepth } from './pretrain/size-rule.ts'
 import type { AlignInput, FinetuneInput, PretrainInput } from './recipe-types/index.ts'
@@ -21,6 +21,8 @@ export interface RunStart {
   schema: z.ZodObject
   /** Checks a recipe without opening a file. @throws ConfigError for a recipe that cannot run, whatever the data */
   check(recipe: object): void
+  /** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
+  resolve(recipe: object): Promise<CommonRecipe>
   start(recipe: object, listener: RunListener): Promise<RunResult>
 }
 
@@ -44,16 +46,19 @@ const kinds: Record<string, Entry> = {
   pretrain: entry(pretrainKind, {
     schema: pretrainSchema,
     check: (recipe) => void applyDepth(parseConfig(pretrainSchema, recipe, 'pretrain')),
+    resolve: resolvePretraining,
     start: (recipe, listener) => pretrain(recipe as PretrainInput, listener),
   }),
   finetune: entry(finetuneKind, {
     schema: finetuneSchema,
     check: (recipe) => checkAdapter(completeRecipe(recipe)),
+    resolve: resolveFinetuning,
     start: (recipe, listener) => finetune(recipe as FinetuneInput, listener),
   }),
   align: entry(alignKind, {
     schema: alignSchema,
     check: (recipe) => checkAdapter(completeAlignment(recipe)),
+    resolve: resolveAlignment,
     start: (recipe, listener) => align(recipe as AlignInput, listener),
   }),
 }

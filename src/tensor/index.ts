@@ -21,6 +21,7 @@ export { type MappedFile, mapFile } from './mapped-file.ts'
 export { type BuildFacts, type MemoryStatistics, type NativeBuild, readNativeBuild } from './native.ts'
 export type { NestedArray, TensorValues } from './nested-values.ts'
 export type { RandomOptions, TensorOptions, TensorOrNumber } from './operator-options.ts'
+export { type MemoryHolder, notePhase, noteTensors, type Plan, type PlannedOperations, plan } from './planning.ts'
 export {
   buildFacts,
   emptyCache,

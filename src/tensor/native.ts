@@ -44,6 +44,20 @@ type Handle = number
 type External = object
 type Bits = ArrayBufferView
 
+/** What a plan counted. */
+export interface PlanRecord {
+  peak: number
+  /** Peak of memory in use and cached together. */
+  peakHeld: number
+  /** Operators and phases, by the numbers in the tables. */
+  names: string[]
+  phases: string[]
+  /** Rows of block, bytes (negative when freed), operator, phase. */
+  events: Float64Array
+  /** Rows of phase, operator, computed operations, operations of a plain composition. */
+  operations: Float64Array
+}
+
 /** The addon's functions; handles are numbers, 0 means no tensor. */
 export interface Native {
   operator(name: string, overload: string): OperatorSchema
@@ -105,6 +119,10 @@ export interface Native {
   setMemoryLimit(bytes: number | undefined): void
   trimMemory(): void
   resetPeakMemory(): void
+  beginPlan(): void
+  planPhase(name: string): void
+  plannedBlock(handle: Handle): number
+  endPlan(): PlanRecord
 }
 
 /** The record that set-up wrote of the addon. */

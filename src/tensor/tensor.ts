@@ -237,6 +237,21 @@ export class Tensor {
     return this
   }
 
+  /**
+   * Takes over the memory and the dtype of another tensor, whose own object is then freed: what refers to this tensor sees
+   * the new values, and the memory of the old ones is freed now. Internal.
+   */
+  become(other: Tensor): this {
+    keep(other)
+    freeTensors([this])
+    const { handle, guard } = other
+    Object.assign(this, { handle, guard, kept: true })
+    Object.assign(other, { handle: 0, guard: undefined })
+    this.#shape = undefined
+    this.#dtype = undefined
+    return this
+  }
+
   /** A message with which another thread of this process can adopt the tensor; both then share its memory. */
   share(): SharedTensor {
     return { sharedTensor: native.share(this.use()) }

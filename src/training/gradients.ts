@@ -4,7 +4,17 @@ import { createRandom, DataError } from '../core/index.ts'
 import { planMicroBatches } from '../data/index.ts'
 import type { Model } from '../models/index.ts'
 import { type Criterion, mustPad, positionsIn } from '../objectives/index.ts'
-import { clearGrads, freeTensors, type Generator, keepUntilFreed, noGrad, scope, Tensor } from '../tensor/index.ts'
+import {
+  clearGrads,
+  freeTensors,
+  type Generator,
+  keepUntilFreed,
+  noGrad,
+  notePhase,
+  noteTensors,
+  scope,
+  Tensor,
+} from '../tensor/index.ts'
 
 /** The model that is trained, or two models that share an objective. */
 export interface TrainableModel<Example = unknown> {
@@ -75,6 +85,7 @@ export const computeGradients = async <Example>(
     for (const indices of microBatches) {
       // Signals and timers run between micro-batches.
       await setImmediate()
+      notePhase('forward')
       scope(() => {
         const batch = objective.collate(
           indices.map((i) => examples[i]),
@@ -96,6 +107,7 @@ export const computeGradients = async <Example>(
           loss += share.item()
           total = total === undefined ? share : total.add(share)
         }
+        notePhase('backward')
         total?.backward()
       })
       sums.add()
@@ -104,13 +116,15 @@ export const computeGradients = async <Example>(
     sums.release()
     throw error
   }
+  const gradients = sums.gradients()
+  noteTensors('gradients', gradients.values())
   const metrics: Record<string, number> = {}
   for (const [name, { sum, weight }] of measured) if (weight > 0) metrics[name] = sum / weight
   return {
     loss,
     terms,
     metrics,
-    gradients: sums.gradients(),
+    gradients,
     microBatches: microBatches.length,
     release: () => sums.release(),
   }

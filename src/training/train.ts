@@ -4,7 +4,7 @@ import { memoryUsage } from 'node:process'
 import { NativeError, OutOfMemoryError } from '../core/index.ts'
 import { mustPad } from '../objectives/index.ts'
 import { type Optimizer, scheduleAt, type WeightAverage } from '../optim/index.ts'
-import { clearGrads, Generator } from '../tensor/index.ts'
+import { clearGrads, Generator, notePhase } from '../tensor/index.ts'
 import { isLowerBetter, type TrainingEvent } from '../tracking/index.ts'
 import type { RunLength } from './budget.ts'
 import { type ExampleSource, type TakenBatch, takeBatch } from './example-stream.ts'
@@ -194,6 +194,7 @@ class TrainingLoop<Example> {
     const { stream, settings, device, signal } = this.#run
     const { position, step, microTokens } = this.#state
     const { padded } = settings.batch
+    notePhase('rollouts')
     for await (const event of stream.online?.fill(position, { step, microTokens, padded, device, signal }) ?? []) {
       const at = event.type === 'incident' ? step + 1 : step
       yield { ...this.#stamp(), ...event, step: at } as TrainingEvent
@@ -205,6 +206,7 @@ class TrainingLoop<Example> {
     const { trainable, settings, device } = this.#run
     const { objective, model } = trainable
     if (objective.prepare === undefined) return
+    notePhase('preparation')
     const padded = settings.batch.padded || mustPad(objective, model)
     for (;;) {
       const { microTokens, step } = this.#state
@@ -228,6 +230,7 @@ class TrainingLoop<Example> {
   #update(result: BatchGradients, learningRate: number): Update {
     const { maxGradientNorm } = this.#run.settings
     this.#sound = false
+    notePhase('optimizer')
     const update = this.#run.optimizer.step(result.gradients, { learningRate, maxGradientNorm })
     this.#sound = !update.applied
     return update
@@ -254,6 +257,7 @@ class TrainingLoop<Example> {
     const { evaluate, average } = this.#run
     if (evaluate === undefined) return
     const from = performance.now()
+    notePhase('evaluation')
     average?.swapIn()
     const metrics = await evaluate(this.#state).finally(() => average?.swapOut())
     const best = this.#noteBest(metrics)

@@ -18,13 +18,19 @@ import { nameFunctions } from './reinforcement/recipe-functions.ts'
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
 export const align = async (input: AlignInput, listener: RunListener = {}): Promise<RunResult> => {
+  const recipe = await resolveAlignment(input)
+  await expectNewFolder(recipe.out)
+  return execute(alignKind, recipe, 'new', listener)
+}
+
+/** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
+export const resolveAlignment = async (input: object): Promise<AlignRecipe> => {
   const recipe = completeAlignment(await withModules(input))
   recipe.data = absoluteData(recipe.data)
   if (recipe.validation !== undefined) recipe.validation = absoluteData(recipe.validation)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
-  await expectNewFolder(recipe.out)
-  return execute(alignKind, recipe, 'new', listener)
+  return recipe
 }
 
 /** The recipe with every default filled in. Opens no file. @throws ConfigError for settings that do not fit each other */

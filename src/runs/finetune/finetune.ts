@@ -18,13 +18,19 @@ import { type FinetuneRecipe, finetuneSchema, taskOf } from './recipe.ts'
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
 export const finetune = async (input: FinetuneInput, listener: RunListener = {}): Promise<RunResult> => {
+  const recipe = await resolveFinetuning(input)
+  await expectNewFolder(recipe.out)
+  return execute(finetuneKind, recipe, 'new', listener)
+}
+
+/** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
+export const resolveFinetuning = async (input: object): Promise<FinetuneRecipe> => {
   const recipe = completeRecipe(await withModules(input))
   recipe.data = absoluteData(recipe.data)
   if (recipe.validation !== undefined) recipe.validation = absoluteData(recipe.validation)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
-  await expectNewFolder(recipe.out)
-  return execute(finetuneKind, recipe, 'new', listener)
+  return recipe
 }
 
 /** The recipe with every default filled in. Opens no file. @throws ConfigError for settings that do not fit each other */

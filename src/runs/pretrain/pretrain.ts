@@ -7,7 +7,7 @@ import type { RunListener, RunResult } from '../engine/run-listener.ts'
 import type { PretrainInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
 import { pretrainKind } from './build.ts'
-import { pretrainSchema } from './recipe.ts'
+import { type PretrainRecipe, pretrainSchema } from './recipe.ts'
 import { applyDepth } from './size-rule.ts'
 
 /**
@@ -15,11 +15,17 @@ import { applyDepth } from './size-rule.ts'
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
 export const pretrain = async (input: PretrainInput, listener: RunListener = {}): Promise<RunResult> => {
+  const recipe = await resolvePretraining(input)
+  await expectNewFolder(recipe.out)
+  return execute(pretrainKind, recipe, 'new', listener)
+}
+
+/** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
+export const resolvePretraining = async (input: object): Promise<PretrainRecipe> => {
   const recipe = applyDepth(parseConfig(pretrainSchema, await withModules(input), 'pretrain'))
   if (recipe.batch.sequences === undefined && recipe.batch.tokens === undefined) recipe.batch.sequences = 32
   recipe.data = recipe.data.map(absoluteData)
   recipe.tokenizer = await absoluteModel(recipe.tokenizer)
   recipe.base = await absoluteModel(recipe.base)
-  await expectNewFolder(recipe.out)
-  return execute(pretrainKind, recipe, 'new', listener)
+  return recipe
 }

@@ -1,0 +1,563 @@
+// Plans: operators without arithmetic and without memory. Each operator that computes goes through `plan_operator` below, which gets the
+// shapes of its results from libtorch's Meta kernels; views, compositions and fused operators run as always. Whole numbers and scalars
+// have values where they follow from known ones, since lengths and places of tokens decide the shapes of a step.
+#include "planning.h"
+#include "binding.h"
+#include "block-cache.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <sys/mman.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <unordered_map>
+
+namespace tunesmith {
+namespace {
+
+using at::Tensor;
+using c10::IValue;
+using torch::jit::Stack;
+
+// ---- what a plan counts ----
+
+struct Event {
+  int64_t block;
+  double bytes;  // negative when the block is freed
+  int32_t name, phase;
+};
+struct Operations {
+  double computed = 0, plain = 0;
+};
+
+struct Plan {
+  std::mutex mutex;
+  bool active = false;
+  int64_t generation = 0, next = 0;
+  BlockCache blocks;
+  size_t peak_held = 0;  // of memory in use and cached together
+  std::unordered_map<int64_t, size_t> live;
+  std::vector<Event> events;
+  std::vector<std::string> names, phases;
+  std::unordered_map<std::string, int32_t> name_numbers;
+  std::map<std::pair<int32_t, int32_t>, Operations> operations;  // by phase and operator
+  int32_t name = 0, phase = 0;
+
+  int32_t number_of(const std::string& text) {
+    const auto [found, fresh] = name_numbers.try_emplace(text, static_cast<int32_t>(names.size()));
+    if (fresh) names.push_back(text);
+    return found->second;
+  }
+};
+Plan& plan() {
+  static auto* instance = new Plan;  // never destroyed: tensors may outlive the process's end
+  return *instance;
+}
+
+constexpr int64_t blocks_of_plan = int64_t{1} << 32;
+
+int64_t add_block(size_t bytes) {
+  Plan& p = plan();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  if (!p.active) return 0;
+  const size_t wanted = BlockCache::block_size(bytes);
+  BlockCache::Block block = p.blocks.reuse(wanted);
+  if (block.base == nullptr) {
+    block.size = wanted;
+    p.blocks.count(wanted);
+  }
+  p.peak_held = std::max(p.peak_held, p.blocks.in_use + p.blocks.cached);
+  const int64_t number = p.generation * blocks_of_plan + ++p.next;
+  p.live[number] = block.size;
+  p.events.push_back({number, static_cast<double>(block.size), p.name, p.phase});
+  return number;
+}
+
+void remove_block(int64_t number) {
+  Plan& p = plan();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  if (!p.active || number / blocks_of_plan != p.generation) return;
+  const auto found = p.live.find(number);
+  if (found == p.live.end()) return;
+  const size_t size = found->second;
+  p.live.erase(found);
+  p.events.push_back({number, -static_cast<double>(size), p.name, p.phase});
+  static char block_without_memory;
+  if (size < BlockCache::large_bytes)
+    p.blocks.uncount(size);
+  else
+    p.blocks.release({size, &block_without_memory}, [](void*) {});
+}
+
+struct PlannedBlock {
+  int64_t number;
+};
+void release_planned(void* context) {
+  auto* block = static_cast<PlannedBlock*>(context);
+  remove_block(block->number);
+  delete block;
+}
+
+// Where planned tensors seem to be: code that reads values in spite of the plan reads zeros and does not crash.
+void* zeros(size_t bytes) {
+  constexpr size_t reserved = size_t{1} << 43;
+  static void* base = [] {
+    void* memory =
+        mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? nullptr : memory;
+  }();
+  return bytes <= reserved ? base : nullptr;
+}
+
+bool is_planned(const Tensor& t) {
+  return t.defined() && t.has_storage() && t.storage().data_ptr().get_deleter() == &release_planned;
+}
+bool has_whole_numbers(const Tensor& t) {
+  const auto type = t.scalar_type();
+  // Bytes are codes of quantised weights.
+  return type == at::kBool || type == at::kLong || type == at::kInt || type == at::kShort;
+}
+
+// Gives a planned tensor memory, filled with zeros.
+void give_values(const Tensor& t) {
+  if (!is_planned(t)) return;
+  const size_t bytes = t.storage().nbytes();
+  c10::StorageImpl* storage = t.storage().unsafeGetStorageImpl();
+  storage->set_data_ptr(c10::DataPtr(nullptr, c10::kCPU));
+  ComputeValues values;
+  c10::DataPtr memory = c10::GetAllocator(c10::kCPU)->allocate(bytes);
+  if (bytes > 0) std::memset(memory.get(), 0, bytes);
+  storage->set_data_ptr(std::move(memory));
+}
+
+// ---- operations of ATen's products ----
+
+const Tensor& tensor_at(const Stack& arguments, size_t i) { return arguments[i].toTensor(); }
+
+void count_aten(const std::string& full, const Stack& arguments) {
+  std::string name = full.substr(full.find("::") + 2);
+  if (!name.empty() && name.back() == '_') name.pop_back();
+  const size_t first = name == "addmm" || name == "baddbmm" || name == "addmv" ? 1 : 0;
+  if (name != "mm" && name != "bmm" && name != "mv" && name != "dot" && first == 0) return;
+  const Tensor &a = tensor_at(arguments, first), &b = tensor_at(arguments, first + 1);
+  if (name == "dot")
+    count_product(1, 1, a.size(0));
+  else if (name == "mv" || name == "addmv")
+    count_product(a.size(0), 1, a.size(1));
+  else if (name == "mm" || name == "addmm")
+    count_product(a.size(0), b.size(1), a.size(1));
+  else
+    count_product(a.size(0) * a.size(1), b.size(2), a.size(2));
+}
+
+// ---- shapes ----
+
+Tensor planned_like(const Tensor& meta) {
+  Tensor t = at::empty_strided(meta.sizes(), meta.strides(), meta.options().device(at::kCPU));
+  if (has_whole_numbers(t)) {
+    give_values(t);
+  } else if (!is_planned(t) && t.numel() > 0 && at::isFloatingType(t.scalar_type())) {
+    ComputeValues values;
+    t.fill_(0.5);  // a scalar: finite, and no neutral element
+  }
+  return t;
+}
+
+Tensor without_values(const Tensor& t) {
+  return t.defined() ? at::empty_strided(t.sizes(), t.strides(), t.options().device(at::kMeta)) : t;
+}
+
+using Rule = void (*)(Stack& arguments, Stack& results);
+Tensor empty_of(at::IntArrayRef sizes, const Tensor& like) {
+  return at::empty(sizes, at::TensorOptions().dtype(like.dtype()).device(at::kMeta));
+}
+Tensor same(const Tensor& t) { return without_values(t); }
+
+// Operators without a Meta kernel in libtorch: the results as Meta tensors.
+const std::unordered_map<std::string, Rule>& rules() {
+  static const std::unordered_map<std::string, Rule> all = {
+      {"aten::index_select",
+       [](Stack& a, Stack& out) {
+         auto sizes = tensor_at(a, 0).sizes().vec();
+         if (!sizes.empty())
+           sizes[size_t(at::maybe_wrap_dim(a[1].toInt(), int64_t(sizes.size())))] = tensor_at(a, 2).numel();
+         out.emplace_back(empty_of(sizes, tensor_at(a, 0)));
+       }},
+      {"aten::embedding_dense_backward",
+       [](Stack& a, Stack& out) {
+         out.emplace_back(empty_of({a[2].toInt(), tensor_at(a, 0).size(-1)}, tensor_at(a, 0)));
+       }},
+      {"aten::native_layer_norm",
+       [](Stack& a, Stack& out) {
+         const Tensor& x = tensor_at(a, 0);
+         auto sizes = x.sizes().vec();
+         const size_t normal = a[1].toDimVector().size();
+         for (size_t i = 0; i < normal; i++) sizes[sizes.size() - 1 - i] = 1;
+         out.emplace_back(empty_of(x.sizes(), x));
+         out.emplace_back(empty_of(sizes, x));
+         out.emplace_back(empty_of(sizes, x));
+       }},
+      {"aten::native_layer_norm_backward",
+       [](Stack& a, Stack& out) {
+         out.emplace_back(same(tensor_at(a, 1)));
+         for (const size_t i : {5, 6}) out.emplace_back(a[i].isTensor() ? same(tensor_at(a, i)) : Tensor());
+       }},
+      {"aten::where",
+       [](Stack& a, Stack& out) {
+         const auto sizes = at::infer_size(tensor_at(a, 0).sizes(),
+                                           at::infer_size(tensor_at(a, 1).sizes(), tensor_at(a, 2).sizes()));
+         out.emplace_back(at::empty(sizes, at::TensorOptions()
+                                               .dtype(at::result_type(tensor_at(a, 1), tensor_at(a, 2)))
+                                               .device(at::kMeta)));
+       }},
+      {"aten::max", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
+      {"aten::min", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
+      {"aten::prod", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
+      {"aten::std", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
+      {"aten::var", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
+      {"aten::log_sigmoid_forward",
+       [](Stack& a, Stack& out) {
+         out.emplace_back(same(tensor_at(a, 0)));
+         out.emplace_back(same(tensor_at(a, 0)));
+       }},
+      {"aten::log_sigmoid_backward", [](Stack& a, Stack& out) { out.emplace_back(same(tensor_at(a, 1))); }},
+      {"aten::trace", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
+  };
+  return all;
+}
+
+template <class Body> void each_tensor(const IValue& value, const Body& body) {
+  if (value.isTensor()) {
+    if (value.toTensor().defined()) body(value.toTensor());
+  } else if (value.isTensorList()) {
+    for (const Tensor& t : value.toTensorList()) body(t);
+  } else if (value.isOptionalTensorList()) {
+    for (const std::optional<Tensor> t : value.toOptionalTensorList())
+      if (t.has_value() && t->defined()) body(*t);
+  }
+}
+
+IValue meta_argument(const IValue& value) {
+  if (value.isTensor()) return without_values(value.toTensor());
+  if (value.isDevice()) return c10::Device(at::kMeta);
+  if (value.isTensorList()) {
+    c10::List<Tensor> list;
+    for (const Tensor& t : value.toTensorList()) list.push_back(without_values(t));
+    return list;
+  }
+  if (value.isOptionalTensorList()) {
+    c10::List<std::optional<Tensor>> list;
+    for (const std::optional<Tensor> t : value.toOptionalTensorList())
+      list.push_back(t.has_value() && t->defined() ? std::optional<Tensor>(without_values(*t)) : t);
+    return list;
+  }
+  return value;
+}
+
+// Replaces the arguments at the end of the stack by the results' shapes, as Meta tensors.
+void shapes_of(const c10::OperatorHandle& op, const Stack& arguments, Stack& results) {
+  ComputeValues values;
+  Stack meta;
+  for (const IValue& value : arguments) meta.push_back(meta_argument(value));
+  const auto rule = rules().find(op.schema().name());
+  const bool known = op.hasComputedKernelForDispatchKey(c10::DispatchKey::Meta);
+  // Overloads with a dimension have a Meta kernel, those that reduce all elements have none.
+  if (rule != rules().end() && (!known || rule->first == "aten::index_select")) {
+    rule->second(meta, results);
+    return;
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(known, "Expected an operator whose shapes a plan knows, got ", op.schema().name(),
+                              ". Choose other settings, or run without a plan.");
+  op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::Meta), &meta);
+  results = std::move(meta);
+}
+
+bool is_written(const c10::Argument& argument) {
+  return argument.alias_info() != nullptr && argument.alias_info()->isWrite();
+}
+
+c10::DispatchKeySet below(c10::DispatchKeySet keys) {
+  return keys & c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, planning_key);
+}
+
+// The names of operators that change a tensor's shape or storage.
+bool reshapes_in_place(const std::string& name) {
+  return name == "aten::resize_" || name == "aten::resize_as_" || name == "aten::set_" ||
+         name == "aten::_resize_output_";
+}
+
+struct NameScope {
+  int32_t before;
+  explicit NameScope(const std::string& name) {
+    Plan& p = plan();
+    std::lock_guard<std::mutex> lock(p.mutex);
+    before = p.name;
+    p.name = p.number_of(name);
+  }
+  ~NameScope() {
+    std::lock_guard<std::mutex> lock(plan().mutex);
+    plan().name = before;
+  }
+};
+
+// Tensors that an operator writes keep their values; those without a shape yet get it. Returns the written ones as results.
+void write_nothing(const c10::OperatorHandle& op, Stack& arguments, Stack* stack) {
+  const auto& schema = op.schema();
+  Stack results;
+  bool resized = false;
+  for (size_t i = 0; i < arguments.size(); i++)
+    resized |= is_written(schema.arguments()[i]) && arguments[i].isTensor() && arguments[i].toTensor().numel() == 0;
+  const bool others = std::any_of(schema.returns().begin(), schema.returns().end(),
+                                  [](const c10::Argument& r) { return r.alias_info() == nullptr; });
+  if (resized || others) {
+    Stack meta;
+    shapes_of(op, arguments, results);
+  }
+  for (size_t i = 0; i < schema.returns().size(); i++) {
+    const auto* alias = schema.returns()[i].alias_info();
+    if (alias == nullptr) {
+      stack->emplace_back(results[i].isTensor() && results[i].toTensor().defined() ? planned_like(results[i].toTensor())
+                                                                                    : results[i]);
+      continue;
+    }
+    for (size_t j = 0; j < arguments.size(); j++) {
+      const auto* own = schema.arguments()[j].alias_info();
+      if (own == nullptr || own->beforeSets() != alias->beforeSets()) continue;
+      const Tensor written = arguments[j].isTensor() ? arguments[j].toTensor() : Tensor();
+      if (resized && written.defined() && results[i].isTensor() && written.sizes() != results[i].toTensor().sizes())
+        written.resize_(results[i].toTensor().sizes());
+      stack->push_back(arguments[j]);
+      break;
+    }
+  }
+}
+
+void plan_operator(const c10::OperatorHandle& op, c10::DispatchKeySet keys, Stack* stack) {
+  const auto& schema = op.schema();
+  const size_t count = schema.arguments().size();
+  const NameScope name(schema.name());
+  const bool is_view = std::any_of(schema.returns().begin(), schema.returns().end(), [](const c10::Argument& r) {
+    return r.alias_info() != nullptr && !r.alias_info()->isWrite();
+  });
+  Stack arguments(stack->end() - static_cast<int64_t>(count), stack->end());
+  bool has_tensor = false, known = true, small = true, writes = false, writes_numbers = true;
+  for (size_t i = 0; i < count; i++)
+    each_tensor(arguments[i], [&](const Tensor& t) {
+      has_tensor = true;
+      const bool written = is_written(schema.arguments()[i]);
+      writes |= written;
+      if (is_view) return;
+      if (has_whole_numbers(t)) {
+        if (!reshapes_in_place(schema.name())) give_values(t);
+        return;
+      }
+      // Scalars only are written: parameters of a model that exists outside the plan must not change.
+      if (written) writes_numbers &= t.nbytes() <= 16 && t.numel() > 0;
+      known &= !is_planned(t);
+      small &= t.numel() <= 4096;
+    });
+  if (is_view || !has_tensor || reshapes_in_place(schema.name())) {
+    op.redispatchBoxed(below(keys), stack);
+    return;
+  }
+  count_aten(schema.name(), arguments);
+  if (known && small && (!writes || writes_numbers)) {
+    ComputeValues values;
+    op.redispatchBoxed(below(keys), stack);
+    return;
+  }
+  stack->erase(stack->end() - static_cast<int64_t>(count), stack->end());
+  if (schema.name() == "aten::_local_scalar_dense") {
+    stack->emplace_back(at::Scalar(0.5));
+    return;
+  }
+  if (schema.name() == "aten::equal") {
+    stack->emplace_back(true);
+    return;
+  }
+  if (writes) {
+    write_nothing(op, arguments, stack);
+    return;
+  }
+  Stack results;
+  shapes_of(op, arguments, results);
+  for (IValue& result : results) {
+    if (result.isTensor() && result.toTensor().defined())
+      result = planned_like(result.toTensor());
+    else if (result.isTensorList()) {
+      c10::List<Tensor> list;
+      for (const Tensor& t : result.toTensorList()) list.push_back(t.defined() ? planned_like(t) : t);
+      result = list;
+    }
+    stack->push_back(std::move(result));
+  }
+}
+
+// ---- the interface to JavaScript ----
+
+// beginPlan(): this thread's operators compute shapes until endPlan
+TUNESMITH_FUNCTION(begin_plan) {
+  return guarded(env, [&] {
+    Plan& p = plan();
+    std::lock_guard<std::mutex> lock(p.mutex);
+    if (p.active) throw ArgumentError("another plan is being made in this process");
+    p.active = true;
+    p.generation++;
+    p.next = 0;
+    p.blocks = BlockCache();
+    p.peak_held = 0;
+    p.live.clear();
+    p.events.clear();
+    p.names.assign({""});
+    p.name_numbers = {{"", 0}};
+    p.phases.assign({""});
+    p.operations.clear();
+    p.name = p.phase = 0;
+    c10::impl::tls_set_dispatch_key_included(planning_key, true);
+    return make_undefined(env);
+  });
+}
+
+// planPhase(name): what follows is counted for this phase
+TUNESMITH_FUNCTION(plan_phase) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const std::string name = read_string(env, a[0], "phase");
+    Plan& p = plan();
+    std::lock_guard<std::mutex> lock(p.mutex);
+    const auto found = std::find(p.phases.begin(), p.phases.end(), name);
+    p.phase = static_cast<int32_t>(found - p.phases.begin());
+    if (found == p.phases.end()) p.phases.push_back(name);
+    return make_undefined(env);
+  });
+}
+
+// plannedBlock(handle) -> the number of the tensor's block, or 0 for a tensor with values
+TUNESMITH_FUNCTION(planned_block) {
+  return guarded(env, [&] {
+    Arguments a(env, info);
+    const Tensor t = read_tensor(env, a[0]);
+    if (!is_planned(t)) return make_number(env, 0);
+    const auto* block = static_cast<const PlannedBlock*>(t.storage().data_ptr().get_context());
+    return make_number(env, static_cast<double>(block->number));
+  });
+}
+
+template <class Row> napi_value make_table(napi_env env, size_t rows, const Row& row) {
+  void* data;
+  napi_value buffer, array;
+  check(env, napi_create_arraybuffer(env, rows * 4 * sizeof(double), &data, &buffer), "an array");
+  auto* numbers = static_cast<double*>(data);
+  for (size_t i = 0; i < rows; i++) row(i, numbers + 4 * i);
+  check(env, napi_create_typedarray(env, napi_float64_array, rows * 4, buffer, 0, &array), "an array");
+  return array;
+}
+
+napi_value make_strings(napi_env env, const std::vector<std::string>& texts) {
+  napi_value array;
+  check(env, napi_create_array_with_length(env, texts.size(), &array), "an array");
+  for (size_t i = 0; i < texts.size(); i++)
+    napi_set_element(env, array, static_cast<uint32_t>(i), make_string(env, texts[i]));
+  return array;
+}
+
+// endPlan() -> { peak, peakHeld, names, phases, events, operations }: rows of four numbers, block, bytes, name, phase, and phase,
+// name, computed, plain
+TUNESMITH_FUNCTION(end_plan) {
+  return guarded(env, [&] {
+    c10::impl::tls_set_dispatch_key_included(planning_key, false);
+    Plan& p = plan();
+    std::lock_guard<std::mutex> lock(p.mutex);
+    if (!p.active) throw ArgumentError("there is no plan to end");
+    p.active = false;
+    napi_value result;
+    napi_create_object(env, &result);
+    set_field(env, result, "peak", make_number(env, static_cast<double>(p.blocks.peak)));
+    set_field(env, result, "peakHeld", make_number(env, static_cast<double>(p.peak_held)));
+    set_field(env, result, "names", make_strings(env, p.names));
+    set_field(env, result, "phases", make_strings(env, p.phases));
+    set_field(env, result, "events", make_table(env, p.events.size(), [&](size_t i, double* row) {
+                const Event& e = p.events[i];
+                row[0] = static_cast<double>(e.block);
+                row[1] = e.bytes;
+                row[2] = e.name;
+                row[3] = e.phase;
+              }));
+    const std::vector<std::pair<std::pair<int32_t, int32_t>, Operations>> operations(p.operations.begin(),
+                                                                                     p.operations.end());
+    set_field(env, result, "operations", make_table(env, operations.size(), [&](size_t i, double* row) {
+                row[0] = operations[i].first.first;
+                row[1] = operations[i].first.second;
+                row[2] = operations[i].second.computed;
+                row[3] = operations[i].second.plain;
+              }));
+    p.events = {};
+    p.live.clear();
+    return result;
+  });
+}
+
+}  // namespace
+
+c10::DataPtr planned_memory(size_t bytes) {
+  if (bytes <= 16) {
+    // Scalars have values: code that wraps a number in a tensor writes them without an operator.
+    ComputeValues values;
+    c10::DataPtr memory = c10::GetAllocator(c10::kCPU)->allocate(bytes);
+    std::memset(memory.get(), 0, bytes);
+    return memory;
+  }
+  return {zeros(bytes), new PlannedBlock{add_block(bytes)}, &release_planned, c10::Device(c10::kCPU)};
+}
+
+int64_t plan_block(size_t bytes) {
+  return c10::impl::tls_local_dispatch_key_set().included_.has(planning_key) ? add_block(bytes) : 0;
+}
+void unplan_block(int64_t number) { remove_block(number); }
+
+void count_operations(double computed, double plain) {
+  Plan& p = plan();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  Operations& own = p.operations[{p.phase, p.name}];
+  own.computed += computed;
+  own.plain += plain;
+}
+
+void count_product(int64_t rows, int64_t columns, int64_t depth) {
+  const double operations = 2.0 * static_cast<double>(rows) * static_cast<double>(columns) * static_cast<double>(depth);
+  count_operations(operations, operations);
+}
+
+void name_operator(const char* name, bool backward) {
+  Plan& p = plan();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  p.name = p.number_of(backward ? std::string("tunesmith::") + name + " backward" : std::string(name));
+}
+
+void expect_values(const Tensor& t) {
+  TORCH_CHECK(!is_planned(t) || planning(), "Expected a tensor with values, got one of a plan, which has a shape only.");
+}
+
+void give_planned_values(const Tensor& t) { give_values(t); }
+
+Tensor with_values(const Tensor& t) {
+  if (!is_planned(t)) return t;
+  ComputeValues values;
+  return at::full(t.sizes(), at::isFloatingType(t.scalar_type()) ? 0.5 : 0.0, t.options());
+}
+
+std::vector<Export> planning_exports() {
+  return {{"beginPlan", begin_plan}, {"planPhase", plan_phase}, {"plannedBlock", planned_block}, {"endPlan", end_plan}};
+}
+
+TORCH_LIBRARY_IMPL(_, CustomRNGKeyId, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&plan_operator>()); }
+
+// Compositions that read or write memory themselves.
+TORCH_LIBRARY_IMPL(aten, CustomRNGKeyId, m) {
+  m.impl("copy_", torch::CppFunction::makeFromBoxedFunction<&plan_operator>());
+}
+
+}  // namespace tunesmith

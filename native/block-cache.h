@@ -1,5 +1,5 @@
-// Which freed blocks of memory are kept for reuse, and the counts of memory: shared by the CPU allocator and by plans, which count
-// blocks without memory, so that both have the same peak.
+// Which freed blocks of memory are kept for reuse, and the counts of memory: shared by the CPU allocator and by plans,
+// which count blocks without memory, so that both have the same peak.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -21,7 +21,7 @@
 namespace tunesmith {
 namespace {
 
-constexpr size_t header_bytes = 64;              // keeps the data aligned to a cache line
+constexpr size_t header_bytes = 64;  // keeps the data aligned to a cache line
 constexpr size_t huge_page_bytes = size_t{2} << 20;
 constexpr size_t check_from_bytes = size_t{64} << 20;  // new blocks from this size on are checked against free memory
 
@@ -209,6 +209,10 @@ TUNESMITH_FUNCTION(reset_peak_memory) {
 }
 
 }  // namespace
+
+int64_t plan_number(const void* data) {
+  return static_cast<const Header*>(static_cast<const void*>(static_cast<const char*>(data) - header_bytes))->planned;
+}
 
 void install_allocator() {
   static std::once_flag once;

@@ -1,9 +1,11 @@
-// Plans: operators without arithmetic and without memory. Each operator that computes goes through `plan_operator` below, which gets the
-// shapes of its results from libtorch's Meta kernels; views, compositions and fused operators run as always. Whole numbers and scalars
-// have values where they follow from known ones, since lengths and places of tokens decide the shapes of a step.
+// Plans: operators without arithmetic and without memory. Each operator that computes goes through `plan_operator`
+// below, which gets the shapes of its results from libtorch's Meta kernels; views, compositions and fused operators run
+// as always. Whole numbers and scalars have values where they follow from known ones, since lengths and places of
+// tokens decide the shapes of a step.
 #include "planning.h"
 #include "binding.h"
 #include "block-cache.h"
+#include "planned-shapes.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -105,8 +107,7 @@ void release_planned(void* context) {
 void* zeros(size_t bytes) {
   constexpr size_t reserved = size_t{1} << 43;
   static void* base = [] {
-    void* memory =
-        mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory == MAP_FAILED ? nullptr : memory;
   }();
   return bytes <= reserved ? base : nullptr;
@@ -119,6 +120,13 @@ bool has_whole_numbers(const Tensor& t) {
   const auto type = t.scalar_type();
   // Bytes are codes of quantised weights.
   return type == at::kBool || type == at::kLong || type == at::kInt || type == at::kShort;
+}
+
+// Whether a tensor with values was allocated in this plan.
+bool is_made_in_plan(const Tensor& t) {
+  const auto& memory = t.storage().data_ptr();
+  if (memory.get_deleter() != c10::GetAllocator(c10::kCPU)->raw_deleter() || memory.get() == nullptr) return false;
+  return plan_number(memory.get()) / blocks_of_plan == plan().generation;
 }
 
 // Gives a planned tensor memory, filled with zeros.
@@ -153,6 +161,13 @@ void count_aten(const std::string& full, const Stack& arguments) {
     count_product(a.size(0) * a.size(1), b.size(2), a.size(2));
 }
 
+// Attention over heads [B,H,T,D], with queries and keys from argument `first` on.
+void count_heads(const Stack& arguments, size_t first, double products, double plain_products) {
+  const Tensor &q = tensor_at(arguments, first), &k = tensor_at(arguments, first + 1);
+  const double each = 2.0 * static_cast<double>(q.numel()) * static_cast<double>(k.size(2));
+  count_operations(each * products, each * plain_products);
+}
+
 // ---- shapes ----
 
 Tensor planned_like(const Tensor& meta) {
@@ -166,69 +181,6 @@ Tensor planned_like(const Tensor& meta) {
   return t;
 }
 
-Tensor without_values(const Tensor& t) {
-  return t.defined() ? at::empty_strided(t.sizes(), t.strides(), t.options().device(at::kMeta)) : t;
-}
-
-using Rule = void (*)(Stack& arguments, Stack& results);
-Tensor empty_of(at::IntArrayRef sizes, const Tensor& like) {
-  return at::empty(sizes, at::TensorOptions().dtype(like.dtype()).device(at::kMeta));
-}
-Tensor same(const Tensor& t) { return without_values(t); }
-
-// Operators without a Meta kernel in libtorch: the results as Meta tensors.
-const std::unordered_map<std::string, Rule>& rules() {
-  static const std::unordered_map<std::string, Rule> all = {
-      {"aten::index_select",
-       [](Stack& a, Stack& out) {
-         auto sizes = tensor_at(a, 0).sizes().vec();
-         if (!sizes.empty())
-           sizes[size_t(at::maybe_wrap_dim(a[1].toInt(), int64_t(sizes.size())))] = tensor_at(a, 2).numel();
-         out.emplace_back(empty_of(sizes, tensor_at(a, 0)));
-       }},
-      {"aten::embedding_dense_backward",
-       [](Stack& a, Stack& out) {
-         out.emplace_back(empty_of({a[2].toInt(), tensor_at(a, 0).size(-1)}, tensor_at(a, 0)));
-       }},
-      {"aten::native_layer_norm",
-       [](Stack& a, Stack& out) {
-         const Tensor& x = tensor_at(a, 0);
-         auto sizes = x.sizes().vec();
-         const size_t normal = a[1].toDimVector().size();
-         for (size_t i = 0; i < normal; i++) sizes[sizes.size() - 1 - i] = 1;
-         out.emplace_back(empty_of(x.sizes(), x));
-         out.emplace_back(empty_of(sizes, x));
-         out.emplace_back(empty_of(sizes, x));
-       }},
-      {"aten::native_layer_norm_backward",
-       [](Stack& a, Stack& out) {
-         out.emplace_back(same(tensor_at(a, 1)));
-         for (const size_t i : {5, 6}) out.emplace_back(a[i].isTensor() ? same(tensor_at(a, i)) : Tensor());
-       }},
-      {"aten::where",
-       [](Stack& a, Stack& out) {
-         const auto sizes = at::infer_size(tensor_at(a, 0).sizes(),
-                                           at::infer_size(tensor_at(a, 1).sizes(), tensor_at(a, 2).sizes()));
-         out.emplace_back(at::empty(sizes, at::TensorOptions()
-                                               .dtype(at::result_type(tensor_at(a, 1), tensor_at(a, 2)))
-                                               .device(at::kMeta)));
-       }},
-      {"aten::max", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
-      {"aten::min", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
-      {"aten::prod", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
-      {"aten::std", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
-      {"aten::var", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
-      {"aten::log_sigmoid_forward",
-       [](Stack& a, Stack& out) {
-         out.emplace_back(same(tensor_at(a, 0)));
-         out.emplace_back(same(tensor_at(a, 0)));
-       }},
-      {"aten::log_sigmoid_backward", [](Stack& a, Stack& out) { out.emplace_back(same(tensor_at(a, 1))); }},
-      {"aten::trace", [](Stack& a, Stack& out) { out.emplace_back(empty_of({}, tensor_at(a, 0))); }},
-  };
-  return all;
-}
-
 template <class Body> void each_tensor(const IValue& value, const Body& body) {
   if (value.isTensor()) {
     if (value.toTensor().defined()) body(value.toTensor());
@@ -238,41 +190,6 @@ template <class Body> void each_tensor(const IValue& value, const Body& body) {
     for (const std::optional<Tensor> t : value.toOptionalTensorList())
       if (t.has_value() && t->defined()) body(*t);
   }
-}
-
-IValue meta_argument(const IValue& value) {
-  if (value.isTensor()) return without_values(value.toTensor());
-  if (value.isDevice()) return c10::Device(at::kMeta);
-  if (value.isTensorList()) {
-    c10::List<Tensor> list;
-    for (const Tensor& t : value.toTensorList()) list.push_back(without_values(t));
-    return list;
-  }
-  if (value.isOptionalTensorList()) {
-    c10::List<std::optional<Tensor>> list;
-    for (const std::optional<Tensor> t : value.toOptionalTensorList())
-      list.push_back(t.has_value() && t->defined() ? std::optional<Tensor>(without_values(*t)) : t);
-    return list;
-  }
-  return value;
-}
-
-// Replaces the arguments at the end of the stack by the results' shapes, as Meta tensors.
-void shapes_of(const c10::OperatorHandle& op, const Stack& arguments, Stack& results) {
-  ComputeValues values;
-  Stack meta;
-  for (const IValue& value : arguments) meta.push_back(meta_argument(value));
-  const auto rule = rules().find(op.schema().name());
-  const bool known = op.hasComputedKernelForDispatchKey(c10::DispatchKey::Meta);
-  // Overloads with a dimension have a Meta kernel, those that reduce all elements have none.
-  if (rule != rules().end() && (!known || rule->first == "aten::index_select")) {
-    rule->second(meta, results);
-    return;
-  }
-  TORCH_CHECK_NOT_IMPLEMENTED(known, "Expected an operator whose shapes a plan knows, got ", op.schema().name(),
-                              ". Choose other settings, or run without a plan.");
-  op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::Meta), &meta);
-  results = std::move(meta);
 }
 
 bool is_written(const c10::Argument& argument) {
@@ -303,7 +220,8 @@ struct NameScope {
   }
 };
 
-// Tensors that an operator writes keep their values; those without a shape yet get it. Returns the written ones as results.
+// Tensors that an operator writes keep their values; those without a shape yet get it. Returns the written ones as
+// results.
 void write_nothing(const c10::OperatorHandle& op, Stack& arguments, Stack* stack) {
   const auto& schema = op.schema();
   Stack results;
@@ -320,7 +238,7 @@ void write_nothing(const c10::OperatorHandle& op, Stack& arguments, Stack* stack
     const auto* alias = schema.returns()[i].alias_info();
     if (alias == nullptr) {
       stack->emplace_back(results[i].isTensor() && results[i].toTensor().defined() ? planned_like(results[i].toTensor())
-                                                                                    : results[i]);
+                                                                                   : results[i]);
       continue;
     }
     for (size_t j = 0; j < arguments.size(); j++) {
@@ -354,8 +272,8 @@ void plan_operator(const c10::OperatorHandle& op, c10::DispatchKeySet keys, Stac
         if (!reshapes_in_place(schema.name())) give_values(t);
         return;
       }
-      // Scalars only are written: parameters of a model that exists outside the plan must not change.
-      if (written) writes_numbers &= t.nbytes() <= 16 && t.numel() > 0;
+      // Only what the plan made is written: parameters of a model that exists outside of it must not change.
+      if (written) writes_numbers &= t.numel() > 0 && is_made_in_plan(t);
       known &= !is_planned(t);
       small &= t.numel() <= 4096;
     });
@@ -364,6 +282,8 @@ void plan_operator(const c10::OperatorHandle& op, c10::DispatchKeySet keys, Stac
     return;
   }
   count_aten(schema.name(), arguments);
+  if (schema.name() == "aten::_scaled_dot_product_flash_attention_for_cpu") count_heads(arguments, 0, 2, 2);
+  if (schema.name() == "aten::_scaled_dot_product_flash_attention_for_cpu_backward") count_heads(arguments, 1, 5, 4);
   if (known && small && (!writes || writes_numbers)) {
     ComputeValues values;
     op.redispatchBoxed(below(keys), stack);
@@ -464,8 +384,8 @@ napi_value make_strings(napi_env env, const std::vector<std::string>& texts) {
   return array;
 }
 
-// endPlan() -> { peak, peakHeld, names, phases, events, operations }: rows of four numbers, block, bytes, name, phase, and phase,
-// name, computed, plain
+// endPlan() -> { peak, peakHeld, names, phases, events, operations }: rows of four numbers, block, bytes, name, phase,
+// and phase, name, computed, plain
 TUNESMITH_FUNCTION(end_plan) {
   return guarded(env, [&] {
     c10::impl::tls_set_dispatch_key_included(planning_key, false);
@@ -538,7 +458,8 @@ void name_operator(const char* name, bool backward) {
 }
 
 void expect_values(const Tensor& t) {
-  TORCH_CHECK(!is_planned(t) || planning(), "Expected a tensor with values, got one of a plan, which has a shape only.");
+  TORCH_CHECK(!is_planned(t) || planning(),
+              "Expected a tensor with values, got one of a plan, which has a shape only.");
 }
 
 void give_planned_values(const Tensor& t) { give_values(t); }
@@ -558,6 +479,8 @@ TORCH_LIBRARY_IMPL(_, CustomRNGKeyId, m) { m.fallback(torch::CppFunction::makeFr
 // Compositions that read or write memory themselves.
 TORCH_LIBRARY_IMPL(aten, CustomRNGKeyId, m) {
   m.impl("copy_", torch::CppFunction::makeFromBoxedFunction<&plan_operator>());
+  // Their compositions are for other devices.
+  m.impl("native_layer_norm", torch::CppFunction::makeFromBoxedFunction<&plan_operator>());
 }
 
 }  // namespace tunesmith

@@ -1,5 +1,6 @@
-// A plan runs the real code of a step without arithmetic and without the memory of its tensors: operators compute shapes only. It counts
-// memory and floating-point operations. Planning is a dispatch key in the thread-local set, so that autograd carries it into backward.
+// A plan runs the real code of a step without arithmetic and without the memory of its tensors: operators compute
+// shapes only. It counts memory and floating-point operations. Planning is a dispatch key in the thread-local set, so
+// that autograd carries it into backward.
 #pragma once
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -43,6 +44,8 @@ c10::DataPtr planned_memory(size_t bytes);
 // A block with memory that was allocated during a plan: its number, or 0 outside plans. Freed with its number.
 int64_t plan_block(size_t bytes);
 void unplan_block(int64_t number);
+// The number that a block of the allocator got.
+int64_t plan_number(const void* data);
 
 // Throws for a tensor of a plan outside of one: it has no memory.
 void expect_values(const at::Tensor& t);

@@ -112,7 +112,9 @@ void count_attention(const Call& c, const Settings& settings, int64_t products) 
     }
     for (int64_t i = 0; i < s.queries; i++) {
       const int64_t at = s.keys - s.queries + i;
-      const int64_t last = settings.causal ? at + 1 : settings.window > 0 ? std::min(s.keys, at + settings.window) : s.keys;
+      const int64_t last = settings.causal       ? at + 1
+                           : settings.window > 0 ? std::min(s.keys, at + settings.window)
+                                                 : s.keys;
       const int64_t first = settings.window > 0 ? std::max<int64_t>(0, at - settings.window + 1) : 0;
       computed += double(std::max<int64_t>(0, last - first));
     }

@@ -29,11 +29,9 @@ struct Embedding : torch::autograd::Function<Embedding> {
     const int64_t* id = ids.const_data_ptr<int64_t>();
     const char* from = static_cast<const char*>(address(table));
     char* to = static_cast<char*>(mutable_address(output));
-    over_values(0, count, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, bytes)),
-                     [&](int64_t first, int64_t last) {
-                       for (int64_t i = first; i < last; i++)
-                         std::memcpy(to + i * bytes, from + id[i] * bytes, size_t(bytes));
-                     });
+    over_values(0, count, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, bytes)), [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; i++) std::memcpy(to + i * bytes, from + id[i] * bytes, size_t(bytes));
+    });
     context->save_for_backward({ids});
     context->saved_data["rows"] = weight.size(0);
     context->saved_data["type"] = int64_t(weight.scalar_type());

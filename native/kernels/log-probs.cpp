@@ -152,8 +152,8 @@ void check_targets(const Tensor& targets, at::IntArrayRef shape, int64_t classes
   const Tensor ids = targets.contiguous();
   const int64_t* values = ids.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < ids.numel(); i++)
-    TORCH_CHECK(values[i] >= 0 && values[i] < classes, "Expected targets from 0 to ", classes - 1, " for tunesmith::",
-                op, ", got ", values[i], " at row ", i, ".");
+    TORCH_CHECK(values[i] >= 0 && values[i] < classes, "Expected targets from 0 to ", classes - 1,
+                " for tunesmith::", op, ", got ", values[i], " at row ", i, ".");
 }
 
 void check_temperature(double temperature, const char* op) {

@@ -97,7 +97,8 @@ at::Tensor column_sum(const at::Tensor& given) {
                               sums + i * width);
     }
   });
-  for (int64_t i = 1; i < parts && !planning(); i++) kernels().column_sums(sums + i * width, Type::float32, 1, width, width, sums);
+  for (int64_t i = 1; i < parts && !planning(); i++)
+    kernels().column_sums(sums + i * width, Type::float32, 1, width, width, sums);
   return partial[0];
 }
 

@@ -156,11 +156,11 @@ const std::unordered_map<std::string, Rule>& rules() {
   return all;
 }
 
-// Whether libtorch gives shapes itself: by a kernel for Meta, or by a composition. Its Meta fallback only throws.
-bool has_meta_kernel(const c10::OperatorHandle& op) {
+// Whether libtorch composes an operator of others.
+bool is_composed(const c10::OperatorHandle& op) {
   using Key = c10::DispatchKey;
-  for (const Key key : {Key::Meta, Key::CompositeExplicitAutograd, Key::CompositeExplicitAutogradNonFunctional,
-                        Key::CompositeImplicitAutograd})
+  for (const Key key :
+       {Key::CompositeExplicitAutograd, Key::CompositeExplicitAutogradNonFunctional, Key::CompositeImplicitAutograd})
     if (op.hasKernelForDispatchKey(key)) return true;
   return false;
 }
@@ -188,12 +188,15 @@ void shapes_of(const c10::OperatorHandle& op, const Stack& arguments, Stack& res
   ComputeValues values;
   Stack meta;
   for (const IValue& value : arguments) meta.push_back(meta_argument(value));
-  if (!has_meta_kernel(op)) {
+  if (!op.hasKernelForDispatchKey(c10::DispatchKey::Meta)) {
     const auto rule = rules().find(op.schema().name());
-    TORCH_CHECK_NOT_IMPLEMENTED(rule != rules().end(), "Expected an operator whose shapes a plan knows, got ",
+    if (rule != rules().end()) {
+      rule->second(meta, results);
+      return;
+    }
+    // Its fallback for Meta only throws, in many words.
+    TORCH_CHECK_NOT_IMPLEMENTED(is_composed(op), "Expected an operator whose shapes a plan knows, got ",
                                 op.schema().name(), ". Choose other settings, or run without a plan.");
-    rule->second(meta, results);
-    return;
   }
   op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::Meta), &meta);
   results = std::move(meta);

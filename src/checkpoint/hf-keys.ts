@@ -13,20 +13,50 @@ interface Expanded {
   others: string[]
   writesAll: boolean
   transposed: boolean
+  rows?: readonly number[]
+  heads?: number
 }
 
 /** One entry for each tensor that the rules describe. */
 export const expandRules = (rules: readonly KeyRule[], numLayers: number): Expanded[] =>
-  rules.flatMap(({ ours, theirs, transposed = false, exact = false, alsoReads = [], writesAll = false }) => {
+  rules.flatMap((rule) => {
+    const { ours, theirs, transposed = false, exact = false, alsoReads = [], writesAll = false, rows, heads } = rule
     const layers = theirs.includes('{i}') ? Array.from({ length: numLayers }, (_, i) => String(i)) : ['']
     return layers.flatMap((layer) =>
       (exact ? [''] : suffixes.map((suffix) => `.${suffix}`)).map((suffix) => {
         const name = (path: string) => `${path.replaceAll('{i}', layer)}${suffix}`
         const paths = typeof ours === 'string' ? [ours] : ours
-        return { ours: paths.map(name), theirs: name(theirs), others: alsoReads.map(name), writesAll, transposed }
+        const others = alsoReads.map(name)
+        return { ours: paths.map(name), theirs: name(theirs), others, writesAll, transposed, rows, heads }
       }),
     )
   })
+
+/** The rows of each matrix of a fused one, along the first dimension. */
+export const splitFused = (
+  fused: Tensor,
+  count: number,
+  { rows, heads }: Pick<Expanded, 'rows' | 'heads'>,
+): Tensor[] => {
+  if (count === 1) return [fused]
+  const [first, ...rest] = fused.shape
+  if (heads !== undefined) {
+    const byHead = fused.view([heads, count, first / (heads * count), ...rest])
+    return Array.from({ length: count }, (_, i) => byHead.select(1, i).reshape([first / count, ...rest]))
+  }
+  if (rows === undefined) return fused.chunk(count, 0)
+  const ends = rows.map((_, i) => rows.slice(0, i + 1).reduce((sum, size) => sum + size, 0))
+  return rows.map((size, i) => fused.narrow(0, ends[i] - size, size))
+}
+
+/** The fused matrix of several, along the first dimension. */
+export const joinFused = (parts: readonly Tensor[], heads: number | undefined): Tensor => {
+  if (parts.length === 1) return parts[0]
+  if (heads === undefined) return cat([...parts], 0)
+  const [first, ...rest] = parts[0].shape
+  const byHead = parts.map((part) => part.view([heads, 1, first / heads, ...rest]))
+  return cat(byHead, 1).reshape([first * parts.length, ...rest])
+}
 
 /**
  * Maps tensors by Hugging Face keys to tensors by our paths; keys without a rule are in `unknown`. Nothing is copied:
@@ -41,18 +71,24 @@ export const fromHfKeys = (
 ): { state: Map<string, Tensor>; unknown: string[] } => {
   const state = new Map<string, Tensor>()
   const used = new Set<string>()
-  for (const { ours, theirs: name, others, transposed } of expandRules(rules, numLayers)) {
+  for (const { ours, theirs: name, others, transposed, rows, heads } of expandRules(rules, numLayers)) {
     const present = [name, ...others].map((key) => prefix + key).filter((key) => theirs.has(key))
     for (const key of present) used.add(key)
     const read = theirs.get(present[0])
     if (read === undefined) continue
     const stored = read()
     const tensor = transposed && stored.ndim === 2 ? stored.t() : stored
-    if (tensor.shape[0] % ours.length !== 0)
+    const [first] = tensor.shape
+    if (first % (ours.length * (heads ?? 1)) !== 0 && rows === undefined)
       throw new CheckpointError(
-        `Expected a first dimension that is divisible by ${ours.length} for \`${present[0]}\`, got [${stored.shape.join(', ')}].`,
+        `Expected a first dimension that is divisible by ${ours.length * (heads ?? 1)} for \`${present[0]}\`, got [${stored.shape.join(', ')}].`,
       )
-    const parts = ours.length === 1 ? [tensor] : tensor.chunk(ours.length, 0)
+    const total = rows?.reduce((sum, size) => sum + size, 0)
+    if (total !== undefined && total !== first)
+      throw new CheckpointError(
+        `Expected ${total} rows for \`${present[0]}\`, those of ${ours.join(', ')}, got [${stored.shape.join(', ')}].`,
+      )
+    const parts = splitFused(tensor, ours.length, { rows, heads })
     ours.forEach((path, i) => {
       state.set(path, parts[i])
     })
@@ -72,7 +108,7 @@ export const toHfKeys = (
 ): Map<string, Tensor> => {
   const out = new Map<string, Tensor>()
   const written = new Set<string>()
-  for (const { ours, theirs, others, writesAll, transposed } of expandRules(rules, numLayers)) {
+  for (const { ours, theirs, others, writesAll, transposed, heads } of expandRules(rules, numLayers)) {
     const parts = ours.map((path) => state.get(path))
     if (parts.every((part) => part === undefined)) continue
     const missing = ours.filter((_, i) => parts[i] === undefined)
@@ -81,7 +117,7 @@ export const toHfKeys = (
         missing,
       })
     const present = parts as Tensor[]
-    const joined = present.length === 1 ? present[0] : cat(present, 0)
+    const joined = joinFused(present, heads)
     const stored = transposed && joined.ndim === 2 ? joined.t() : joined
     for (const name of writesAll ? [theirs, ...others] : [theirs]) out.set(prefix + name, stored)
     for (const path of ours) written.add(path)

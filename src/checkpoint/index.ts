@@ -8,7 +8,7 @@ export { llama3Divisors } from './gguf-rope.ts'
 export { type GgufTokenizer, ggufPreTokenizer, ggufTokenizer } from './gguf-tokenizer.ts'
 export { type GgufType, ggufType } from './gguf-types.ts'
 export type { HfFields } from './hf-config.ts'
-export { expandRules, fromHfKeys, toHfKeys } from './hf-keys.ts'
+export { expandRules, fromHfKeys, joinFused, splitFused, toHfKeys } from './hf-keys.ts'
 export { type ResolveOptions, resolveModel } from './hub.ts'
 export {
   type HubFile,

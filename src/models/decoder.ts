@@ -25,6 +25,7 @@ import {
 import { attentionContext, Body, type BodyInputs, type BodyOutputs } from './model.ts'
 import { positionsOf } from './positions.ts'
 import { runPreNormLayers } from './pre-norm-layers.ts'
+import { rotaryDimOf } from './rope-fields.ts'
 
 /** Settings of the stack. */
 export interface DecoderOptions {
@@ -39,6 +40,8 @@ export interface DecoderOptions {
   normEps: number
   ropeTheta: number
   ropeScaling: RopeScaling
+  /** Share of the elements of a head that are rotated (default: 1). */
+  partialRotaryFactor?: number
   qkvBias: boolean
   outputBias: boolean
   mlpBias: boolean
@@ -60,6 +63,10 @@ export interface DecoderOptions {
   /** Number of keys that a layer's queries see, their own included; 0 for all. */
   slidingWindow: (layer: number) => number
   attentionDropout: number
+  /** Dropout after the embeddings (default: 0). */
+  embeddingDropout?: number
+  /** Dropout after attention and feed-forward block (default: 0). */
+  hiddenDropout?: number
 }
 
 /** A layer of the stack. */
@@ -70,6 +77,7 @@ export class DecoderLayer extends Module {
   mlpNorm?: RmsNorm
   mlp: GatedMlp
   mlpOutputNorm?: RmsNorm
+  dropout: Dropout
 
   constructor(options: DecoderOptions, window: number) {
     super()
@@ -105,6 +113,7 @@ export class DecoderLayer extends Module {
       bias: options.mlpBias,
     })
     if (norms !== 'before') this.mlpOutputNorm = norm(hidden)
+    this.dropout = new Dropout(options.hiddenDropout ?? 0)
   }
 }
 
@@ -122,6 +131,7 @@ const plainLayers = (options: DecoderOptions): boolean =>
 /** The stack as a body. */
 export class DecoderBody extends Body {
   embedTokens: Embedding
+  dropout: Dropout
   layers: DecoderLayer[]
   finalNorm: RmsNorm
   readonly #rotary: RotaryTable
@@ -135,16 +145,18 @@ export class DecoderBody extends Body {
   constructor(options: DecoderOptions) {
     super()
     this.embedTokens = new Embedding(options.vocabSize, options.hiddenSize)
+    this.dropout = new Dropout(options.embeddingDropout ?? 0)
     const windows = Array.from({ length: options.numLayers }, (_, layer) => options.slidingWindow(layer))
     this.layers = windows.map((window) => new DecoderLayer(options, window))
     this.finalNorm = new RmsNorm(options.hiddenSize, { eps: options.normEps, offset: options.normOffset })
-    const rotaryDim = options.headDim ?? options.hiddenSize / options.numHeads
+    const headDim = options.headDim ?? options.hiddenSize / options.numHeads
+    const rotaryDim = rotaryDimOf(headDim, options.partialRotaryFactor ?? 1, options.ropeScaling)
     this.#rotary = new RotaryTable({ rotaryDim, theta: options.ropeTheta, scaling: options.ropeScaling })
     const theta = options.localRopeTheta ?? options.ropeTheta
     this.#localRotary = new RotaryTable({ rotaryDim, theta, scaling: { kind: 'default' } })
     this.#positions = windows.map((_, layer) => options.positionsOf?.(layer) ?? 'global')
     this.#embeddingScale = options.embeddingScale ?? 1
-    const scale = options.attentionScale ?? rotaryDim ** -0.5
+    const scale = options.attentionScale ?? headDim ** -0.5
     this.#step = new DecoderStep({ eps: options.normEps, windows, scale })
     this.#fusable = fusable(options)
     this.#hasPlainLayers = plainLayers(options) && this.#embeddingScale === 1
@@ -163,7 +175,7 @@ export class DecoderBody extends Body {
   forward(inputs: BodyInputs): BodyOutputs {
     const positions = positionsOf(inputs)
     const context = { ...attentionContext(inputs), angles: this.#rotary.at(positions) }
-    const embedded = this.embedTokens.forward(inputs.inputIds)
+    const embedded = this.dropout.forward(this.embedTokens.forward(inputs.inputIds), inputs.generator)
     const stream = this.#embeddingScale === 1 ? embedded : embedded.mul(this.#embeddingScale)
     const plan = inputs.allHidden ? undefined : this.#step.plan(inputs, () => this.#plainLayers())
     if (plan !== undefined && inputs.cache !== undefined) {
@@ -240,6 +252,11 @@ export const decoderFields = {
   initializerRange: 'initializer_range',
   tiedEmbeddings: 'tie_word_embeddings',
 } as const
+
+/** The sliding window in config.json, where null means all keys; 0 would be a window of no key. */
+export const windowField = ({ slidingWindow }: { slidingWindow: number }): Record<string, unknown> => ({
+  sliding_window: slidingWindow === 0 ? null : slidingWindow,
+})
 
 /** Names of the stack's parameters in Hugging Face checkpoints. */
 export const decoderKeys = [

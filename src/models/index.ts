@@ -4,10 +4,13 @@ import { bert } from './bert.ts'
 import { distilbert } from './distilbert.ts'
 import { electra } from './electra.ts'
 import { gemma, gemma3 } from './gemma.ts'
+import { gptNeox } from './gpt-neox.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama, mistral } from './llama.ts'
 import type { ModelDefinition } from './model.ts'
+import { modernBert } from './modernbert.ts'
 import { olmo2 } from './olmo2.ts'
+import { phi3 } from './phi3.ts'
 import { qwen2, qwen3 } from './qwen.ts'
 import { camembert, roberta, xlmRoberta } from './roberta.ts'
 import { smollm3 } from './smollm3.ts'
@@ -24,9 +27,12 @@ export const models = registry.builtIn([
   gemma,
   gemma3,
   gpt2,
+  gptNeox,
   llama,
   mistral,
+  modernBert,
   olmo2,
+  phi3,
   qwen2,
   qwen3,
   roberta,

@@ -1,7 +1,7 @@
 // The Llama family: Llama 2 and 3, TinyLlama, SmolLM2, Mistral. @source arXiv:2302.13971, arXiv:2307.09288, arXiv:2310.06825
 import { z } from 'zod'
 import { settings, sizes } from './config-fields.ts'
-import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys } from './decoder.ts'
+import { DecoderBody, decoderFields, decoderHeads, decoderIgnored, decoderKeys, windowField } from './decoder.ts'
 import { defineModel } from './model.ts'
 import { ropeFields, ropeSettings } from './rope-fields.ts'
 
@@ -81,5 +81,9 @@ export const mistral = defineModel({
     '7b': { numKvHeads: 8, intermediateSize: 14336, maxPositions: 32768, normEps: 1e-5, slidingWindow: 4096 },
   },
   hfFields: { ...decoderFields, slidingWindow: 'sliding_window' },
+  hfExtra: {
+    read: ropeFields.read,
+    write: (config) => ({ ...ropeFields.write(config), ...windowField(config) }),
+  },
   heads: () => decoderHeads('Mistral', 'model.'),
 })

@@ -13,11 +13,15 @@ export interface PreNormLayer {
   /** Norm of what attention adds. */
   attentionOutputNorm?: Norm
   mlpNorm?: Norm
-  mlp: { forward(input: Tensor): Tensor }
+  mlp: { forward(input: Tensor, generator?: Generator): Tensor }
   /** Norm of what the feed-forward block adds. */
   mlpOutputNorm?: Norm
   /** Dropout of what attention and the feed-forward block add to the residual stream. */
   dropout?: { forward(input: Tensor, generator?: Generator): Tensor }
+  /** Dropout of what attention adds, where that of the feed-forward block is another. */
+  attentionDropout?: { forward(input: Tensor, generator?: Generator): Tensor }
+  /** Attention and feed-forward block read the same input, and their outputs are added together (GPT-NeoX). */
+  parallel?: boolean
 }
 
 /** The sum, and the sum after the norm, if there is one. */
@@ -44,9 +48,14 @@ export const runPreNormLayers = (
     const forward = (residual: Tensor, added?: Tensor): Tensor[] => {
       const [input, attentionInput] = addThenNorm(layer.attentionNorm, residual, added ?? null)
       const mixed = layer.attention.forward(attentionInput, contextOf(i), { cache: inputs.cache?.[i] })
-      const attended = drop(layer.attentionOutputNorm?.forward(mixed) ?? mixed)
+      const normed = layer.attentionOutputNorm?.forward(mixed) ?? mixed
+      const attended = layer.attentionDropout?.forward(normed, inputs.generator) ?? drop(normed)
+      if (layer.parallel) {
+        const widened = layer.mlp.forward(layer.mlpNorm?.forward(input) ?? input, inputs.generator)
+        return [input, input, attended.add(drop(widened))]
+      }
       const [afterAttention, mlpInput] = addThenNorm(layer.mlpNorm, input, attended)
-      const widened = layer.mlp.forward(mlpInput)
+      const widened = layer.mlp.forward(mlpInput, inputs.generator)
       return [input, afterAttention, drop(layer.mlpOutputNorm?.forward(widened) ?? widened)]
     }
     const outputs = run(i, forward, addition === null ? [stream] : [stream, addition])

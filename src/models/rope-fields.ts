@@ -26,11 +26,31 @@ export const ropeScalingSchema = z.discriminatedUnion('kind', [
     betaSlow: factor,
     attentionFactor: factor.optional(),
   }),
+  z.strictObject({
+    kind: z.literal('longrope'),
+    shortFactor: z.array(factor).min(1),
+    longFactor: z.array(factor).min(1),
+    originalPositions: positions,
+    factor,
+    attentionFactor: factor.optional(),
+  }),
 ])
 
 type Fields = Record<string, unknown>
 
-const readers: Record<string, (fields: Fields, maxPositions: unknown) => unknown> = {
+const longrope = (fields: Fields, maxPositions: unknown, config: Fields): unknown => {
+  const original = fields.original_max_position_embeddings ?? config.original_max_position_embeddings ?? maxPositions
+  return {
+    kind: 'longrope',
+    shortFactor: fields.short_factor,
+    longFactor: fields.long_factor,
+    originalPositions: original,
+    factor: fields.factor ?? Number(maxPositions) / Number(original),
+    attentionFactor: fields.attention_factor ?? undefined,
+  }
+}
+
+const readers: Record<string, (fields: Fields, maxPositions: unknown, config: Fields) => unknown> = {
   default: () => ({ kind: 'default' }),
   linear: ({ factor }) => ({ kind: 'linear', factor }),
   dynamic: ({ factor, original_max_position_embeddings }, maxPositions) => ({
@@ -53,12 +73,17 @@ const readers: Record<string, (fields: Fields, maxPositions: unknown) => unknown
     betaSlow: fields.beta_slow ?? 1,
     attentionFactor: fields.attention_factor ?? undefined,
   }),
+  longrope,
+  // Its first name, in early files of Phi 3.
+  su: longrope,
 }
 
 /** Settings of a model with rotary positions. */
 export const ropeSettings = {
   ropeTheta: z.number().positive().default(10000).describe('base of the rotary frequencies'),
-  ropeScaling: ropeScalingSchema.default({ kind: 'default' }).describe('scaling of the rotary frequencies'),
+  ropeScaling: ropeScalingSchema
+    .default({ kind: 'default' })
+    .describe('scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch'),
 }
 
 /** @throws ConfigError for an unsupported kind of scaling */
@@ -72,7 +97,7 @@ const read = (fields: Fields): Fields => {
     )
   return {
     ropeTheta: given.rope_theta ?? fields.rope_theta,
-    ropeScaling: reader(given, fields.max_position_embeddings),
+    ropeScaling: reader(given, fields.max_position_embeddings, fields),
   }
 }
 
@@ -92,3 +117,43 @@ const write = (config: { ropeTheta: number; ropeScaling: RopeScaling }): Fields 
 
 /** Reads and writes both settings; for `hfExtra`. */
 export const ropeFields = { read, write }
+
+/** Settings of a model whose heads are rotated in part. */
+export const partialRopeSettings = {
+  ...ropeSettings,
+  partialRotaryFactor: z.number().positive().max(1).describe('share of the elements of a head that are rotated'),
+}
+
+/** Reads and writes the settings of heads that are rotated in part; for `hfExtra`. */
+export const partialRopeFields = {
+  read: (fields: Fields): Fields => {
+    const given = (fields.rope_parameters ?? fields.rope_scaling ?? {}) as Fields
+    return { ...read(fields), partialRotaryFactor: given.partial_rotary_factor ?? fields.partial_rotary_factor }
+  },
+  write: (config: { ropeTheta: number; ropeScaling: RopeScaling; partialRotaryFactor: number }): Fields => {
+    const { rope_parameters, ...rest } = write(config)
+    return {
+      ...rest,
+      rope_parameters: { ...(rope_parameters as Fields), partial_rotary_factor: config.partialRotaryFactor },
+    }
+  },
+}
+
+/**
+ * The even number of elements of a head that are rotated.
+ * @throws ConfigError for an odd one, and for factors of LongRoPE of another length
+ */
+export const rotaryDimOf = (headDim: number, share: number, scaling: RopeScaling): number => {
+  const rotaryDim = Math.floor(headDim * share)
+  if (rotaryDim % 2 !== 0 || rotaryDim === 0)
+    throw new ConfigError(
+      `Expected an even number of rotated elements of a head, got ${share} of ${headDim}. Change \`partialRotaryFactor\`.`,
+    )
+  if (scaling.kind === 'longrope')
+    for (const name of ['shortFactor', 'longFactor'] as const)
+      if (scaling[name].length !== rotaryDim / 2)
+        throw new ConfigError(
+          `Expected ${rotaryDim / 2} numbers for \`${name}\`, one per rotary frequency, got ${scaling[name].length}.`,
+        )
+  return rotaryDim
+}

@@ -47,8 +47,46 @@ describe('Gemma and OLMo', () => {
 })
 
 describe('toHf', () => {
+  it.each(['mistral', 'phi3'] as const)(
+    'writes null for a %s without sliding window, as 0 would hide every key',
+    (type) => {
+      const { fromHf, toHf } = models[type]
+      const written = (sliding_window: number | null) => toHf(fromHf({ sliding_window }) as never).sliding_window
+      expect([written(null), written(8)]).toEqual([null, 8])
+    },
+  )
+
   it('writes the sliding window of a Qwen as it was read', () => {
     const fields = { use_sliding_window: true, sliding_window: 8, max_window_layers: 1 }
     expect(models.qwen3.toHf(models.qwen3.fromHf(fields))).toMatchObject(fields)
+  })
+})
+
+describe('LongRoPE', () => {
+  const scaled = (short_factor: number[]) => ({
+    hidden_size: 32,
+    num_attention_heads: 4,
+    max_position_embeddings: 64,
+    original_max_position_embeddings: 16,
+    rope_scaling: { type: 'su', short_factor, long_factor: [2, 2, 2, 2] },
+  })
+
+  it('is read from early files of Phi 3, with its factor from both lengths', () => {
+    expect(models.phi3.fromHf(scaled([1, 1, 1, 1])).ropeScaling).toEqual({
+      kind: 'longrope',
+      shortFactor: [1, 1, 1, 1],
+      longFactor: [2, 2, 2, 2],
+      originalPositions: 16,
+      factor: 4,
+    })
+  })
+
+  it('refuses factors that are not one per frequency, and an odd number of rotated elements', () => {
+    expect(() => models.phi3.build(models.phi3.fromHf(scaled([1, 1])))).toThrow(
+      'Expected 4 numbers for `shortFactor`, one per rotary frequency, got 2.',
+    )
+    expect(() =>
+      models['gpt-neox'].build(models['gpt-neox'].fromHf({ hidden_size: 24, num_attention_heads: 2 })),
+    ).toThrow(/Expected an even number of rotated elements of a head, got 0.25 of 12/)
   })
 })

@@ -9,6 +9,10 @@ export interface KeyRule {
   theirs: string
   /** The checkpoint stores the matrix transposed (GPT-2's Conv1D). */
   transposed?: boolean
+  /** Rows of each matrix of the list (default: equal numbers). */
+  rows?: readonly number[]
+  /** Number of heads, where the checkpoint has the list's matrices head after head (GPT-NeoX), not one after the other. */
+  heads?: number
   /** Both names are complete, without `.weight` or `.bias` after them. */
   exact?: boolean
   /** Other names that checkpoints use instead. */

@@ -15,6 +15,16 @@ export type RopeScaling =
       betaSlow: number
       attentionFactor?: number
     }
+  | {
+      kind: 'longrope'
+      /** Divisors of the frequencies up to `originalPositions` tokens, one per frequency, and beyond. */
+      shortFactor: readonly number[]
+      longFactor: readonly number[]
+      originalPositions: number
+      /** Maximum length relative to `originalPositions`. */
+      factor: number
+      attentionFactor?: number
+    }
 
 /** Settings of rotary position embedding. */
 export interface RopeOptions {
@@ -68,27 +78,39 @@ const frequenciesOf: {
       return frequency * (1 - ramp) + (frequency / factor) * ramp
     })
   },
+  /** @source arXiv:2402.13753 */
+  longrope: (options, { shortFactor, longFactor, originalPositions }, length) => {
+    const divisors = length > originalPositions ? longFactor : shortFactor
+    return plain(options, length).map((frequency, i) => frequency / divisors[i])
+  },
 }
 
-/** Kinds whose frequencies change with the length of the input. */
-const lengthDependent: Record<RopeScaling['kind'], boolean> = {
-  default: false,
-  linear: false,
-  dynamic: true,
-  llama3: false,
-  yarn: false,
+/** What the frequencies depend on, where they change with the length of the input: lengths of one regime share them. */
+const regimeOf = (scaling: RopeScaling, length: number): number => {
+  if (!changesWithLength(scaling)) return 0
+  const { originalPositions } = scaling
+  if (scaling.kind === 'dynamic') return Math.max(length, originalPositions)
+  return length > originalPositions ? 1 : 0
 }
 
-/** Factor of cosines and sines: 1, except with YaRN. */
+/** Whether the frequencies change with the length of the input. */
+const changesWithLength = (scaling: RopeScaling): scaling is Extract<RopeScaling, { kind: 'dynamic' | 'longrope' }> =>
+  scaling.kind === 'dynamic' || scaling.kind === 'longrope'
+
+/** Factor of cosines and sines: 1, except with YaRN and LongRoPE. */
 const magnitudeOf = (scaling: RopeScaling): number => {
-  if (!('betaFast' in scaling)) return 1
-  return scaling.attentionFactor ?? (scaling.factor <= 1 ? 1 : 0.1 * Math.log(scaling.factor) + 1)
+  if (scaling.kind !== 'yarn' && scaling.kind !== 'longrope') return 1
+  if (scaling.attentionFactor !== undefined) return scaling.attentionFactor
+  if (scaling.factor <= 1) return 1
+  if (scaling.kind === 'yarn') return 0.1 * Math.log(scaling.factor) + 1
+  return Math.sqrt(1 + Math.log(scaling.factor) / Math.log(scaling.originalPositions))
 }
 
 /** Tables of cosines and sines, extended for longer inputs. */
 export class RotaryTable {
   readonly #options: RopeOptions
   #length = 0
+  #regime = 0
   #cos: Tensor | undefined
   #sin: Tensor | undefined
 
@@ -111,19 +133,16 @@ export class RotaryTable {
       // Published models compute angles in float32: the same rounding gives the same logits.
       frequencies: Float32Array.from(derive(this.#options, scaling, length)),
       magnitude: magnitudeOf(scaling),
-      lengthDependent: lengthDependent[scaling.kind],
+      lengthDependent: changesWithLength(scaling),
     }
   }
 
   /** Cosines and sines float32 [length, rotaryDim / 2] for positions 0 … length-1. */
   tables(length: number, dtype: Dtype = 'float32'): { cos: Tensor; sin: Tensor } {
-    const dynamic = lengthDependent[this.#options.scaling.kind]
-    if (
-      this.#cos === undefined ||
-      this.#sin === undefined ||
-      (dynamic ? length !== this.#length : length > this.#length)
-    ) {
-      const rows = dynamic ? length : Math.max(length, 2 * this.#length, 128)
+    const regime = regimeOf(this.#options.scaling, length)
+    const outdated = regime !== this.#regime || length > this.#length
+    if (this.#cos === undefined || this.#sin === undefined || outdated) {
+      const rows = regime === this.#regime ? Math.max(length, 2 * this.#length, 128) : length
       const half = this.#options.rotaryDim / 2
       const { frequencies, magnitude } = this.frequencies(length)
       const cos = new Float32Array(rows * half)
@@ -139,6 +158,7 @@ export class RotaryTable {
       this.#cos = Tensor.from(cos, { shape: [rows, half], dtype }).keep()
       this.#sin = Tensor.from(sin, { shape: [rows, half], dtype }).keep()
       this.#length = rows
+      this.#regime = regime
     }
     return { cos: this.#cos.narrow(0, 0, length), sin: this.#sin.narrow(0, 0, length) }
   }

@@ -3,10 +3,10 @@
 import { CheckpointError } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Linear } from '../../nn/index.ts'
-import { cat, noGrad, ones, type Tensor } from '../../tensor/index.ts'
+import { noGrad, ones, type Tensor } from '../../tensor/index.ts'
 import type { Attachment, Placement } from '../adapter.ts'
 import type { FoundAdapter, PeftFile, PeftFormat } from '../peft/format.ts'
-import { namedLinears, splitRows, targetModules } from '../peft/names.ts'
+import { joinRows, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, fusedGroups, linearNames } from '../targets.ts'
 import type { Ia3Config } from './ia3.ts'
 import { Ia3Layer } from './layer.ts'
@@ -50,7 +50,7 @@ const write = (model: Model, layers: ReadonlyMap<string, Ia3Layer>) => {
       tensors.set(theirs + suffix, first.scale.unsqueeze(0))
     } else {
       const rows = parts.map(({ layer }, i) => own[i]?.scale ?? ones([layer.shape[0]], { dtype: first.scale.dtype }))
-      tensors.set(theirs + suffix, (rows.length === 1 ? rows[0] : cat(rows, 0)).unsqueeze(1))
+      tensors.set(theirs + suffix, joinRows(rows, linear).unsqueeze(1))
     }
   }
   return {
@@ -65,13 +65,14 @@ const write = (model: Model, layers: ReadonlyMap<string, Ia3Layer>) => {
 }
 
 const read = (file: PeftFile, model: Model): FoundAdapter<Ia3Config> => {
-  const found = namedLinears(model).flatMap(({ theirs, parts }) => {
+  const found = namedLinears(model).flatMap((linear) => {
+    const { theirs, parts } = linear
     const key = theirs + suffix
     if (!file.has(key)) return []
     const [inputs, outputs] = [parts[0].layer.shape[1], parts.reduce((sum, { layer }) => sum + layer.shape[0], 0)]
     const onInput = file.shape(key)?.[0] === 1 && outputs !== 1
     const values = file.take(key, onInput ? [1, inputs] : [outputs, 1])?.view([-1])
-    return [{ parts, onInput, values }]
+    return [{ linear, parts, onInput, values }]
   })
   const names = new Map(blockLinears(model).map(({ path, name }) => [path, name]))
   const places = found.flatMap(({ parts, onInput }) => parts.map(({ path, layer }) => ({ path, layer, onInput })))
@@ -84,9 +85,9 @@ const read = (file: PeftFile, model: Model): FoundAdapter<Ia3Config> => {
     fill: ({ placements }) => {
       const layers = new Map(placements.map(({ path, adapter }) => [path, adapter as Ia3Layer]))
       noGrad(() => {
-        for (const { parts, onInput: shared, values } of found)
+        for (const { linear, parts, onInput: shared, values } of found)
           if (values !== undefined) {
-            const pieces = shared ? parts.map(() => values) : splitRows(values, parts)
+            const pieces = shared ? parts.map(() => values) : splitRows(values, linear)
             parts.forEach(({ path }, i) => {
               layers.get(path)?.scale.copy_(pieces[i])
             })

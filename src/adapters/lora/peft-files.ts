@@ -1,9 +1,9 @@
 // LoRA and DoRA in PEFT's files. Layers that are fused into one matrix there have one A, and their B are concatenated.
 import { CheckpointError, show } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
-import { cat, noGrad, type Tensor, zeros } from '../../tensor/index.ts'
+import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
 import type { PeftFile, PeftFormat } from '../peft/format.ts'
-import { type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
+import { joinRows, type NamedLinear, namedLinears, splitRows, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames } from '../targets.ts'
 import { attachLora, type LoraTarget } from './attach.ts'
 import type { LoraLayer, LoraShape } from './layer.ts'
@@ -62,17 +62,18 @@ const write = (model: Model, config: LoraConfig, placements: readonly { path: st
   const byPath = new Map(placements.map(({ path, adapter }) => [path, adapter]))
   const chosen = namedLinears(model).filter(({ parts }) => parts.some(({ path }) => byPath.has(path)))
   const [rank_pattern, alpha_pattern]: Record<string, number>[] = [{}, {}]
-  for (const { theirs, parts } of chosen) {
+  for (const linear of chosen) {
+    const { theirs, parts } = linear
     const layers = parts.map(({ path }) => byPath.get(path))
     const present = layers.find((layer) => layer !== undefined)!
     const { rank, alpha, dora } = present.shape
     tensors.set(theirs + suffixes.a, present.a)
     // A part without LoRA gets a B of zeros, and the norms of its rows.
     const rows = parts.map(({ layer }, i) => layers[i]?.b ?? zeros([layer.shape[0], rank], { dtype: present.b.dtype }))
-    tensors.set(theirs + suffixes.b, rows.length === 1 ? rows[0] : cat(rows, 0))
+    tensors.set(theirs + suffixes.b, joinRows(rows, linear))
     if (dora) {
       const lengths = parts.map(({ layer }, i) => layers[i]?.magnitude ?? layer.weight.square().sum(1).sqrt())
-      tensors.set(theirs + suffixes.magnitude, lengths.length === 1 ? lengths[0] : cat(lengths, 0))
+      tensors.set(theirs + suffixes.magnitude, joinRows(lengths, linear))
     }
     if (rank !== config.rank) rank_pattern[theirs] = rank
     if (alpha !== config.alpha) alpha_pattern[theirs] = alpha
@@ -148,7 +149,7 @@ const read = (file: PeftFile, model: Model) => {
       const layers = new Map(placements.map(({ path, adapter }) => [path, adapter as LoraLayer]))
       const put = (linear: NamedLinear, tensor: Tensor | undefined, pick: (layer: LoraLayer) => Tensor | undefined) =>
         tensor === undefined ||
-        splitRows(tensor, linear.parts).forEach((piece, i) => {
+        splitRows(tensor, linear).forEach((piece, i) => {
           pick(layers.get(linear.parts[i].path)!)?.copy_(piece)
         })
       noGrad(() => {

@@ -1,6 +1,6 @@
 // Maps between the paths of our layers and module names of transformers, which PEFT's files use. Independent of methods
 // and architectures: everything follows from the key rules of the models.
-import { expandRules } from '../../checkpoint/index.ts'
+import { expandRules, joinFused, splitFused } from '../../checkpoint/index.ts'
 import { type HeadType, type Model, modelKeys } from '../../models/index.ts'
 import { Linear, type Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
@@ -14,6 +14,8 @@ export interface NamedLinear {
   parts: { path: string; layer: Linear }[]
   /** Whether it is a Conv1D of transformers, whose matrix is transposed. */
   transposed: boolean
+  /** Number of heads, where the parts are fused head after head. */
+  heads?: number
 }
 
 const rulesOf = (model: Model) => {
@@ -30,7 +32,7 @@ export const namedLinears = (model: Model): NamedLinear[] => {
     .flatMap((rule) =>
       expandRules([rule], numLayers)
         .filter(({ theirs }) => theirs.endsWith('.weight'))
-        .flatMap(({ ours, theirs, transposed }) => {
+        .flatMap(({ ours, theirs, transposed, heads }) => {
           const parts = ours.flatMap((key) => {
             const path = key.slice(0, -'.weight'.length)
             const layer = modules.get(path)
@@ -40,7 +42,7 @@ export const namedLinears = (model: Model): NamedLinear[] => {
           const module = theirs.slice(0, -'.weight'.length)
           const numbered = rule.theirs.lastIndexOf('{i}.')
           const suffix = numbered < 0 ? module : rule.theirs.slice(numbered + '{i}.'.length)
-          return [{ theirs: module, suffix, parts, transposed }]
+          return [{ theirs: module, suffix, parts, transposed, heads }]
         }),
     )
 }
@@ -102,12 +104,8 @@ export const headOfTask = (task: unknown): HeadType | undefined =>
   (Object.entries(taskTypes) as [HeadType, string][]).find(([, name]) => name === task)?.[0]
 
 /** Splits the rows of a tensor among the parts of a fused layer. */
-export const splitRows = (tensor: Tensor, parts: NamedLinear['parts']): Tensor[] => {
-  let at = 0
-  return parts.map(({ layer }) => {
-    const rows = layer.shape[0]
-    const piece = tensor.narrow(0, at, rows)
-    at += rows
-    return piece
-  })
-}
+export const splitRows = (tensor: Tensor, { parts, heads }: NamedLinear): Tensor[] =>
+  splitFused(tensor, parts.length, { rows: parts.map(({ layer }) => layer.shape[0]), heads })
+
+/** Joins rows of the parts of a fused layer. */
+export const joinRows = (rows: readonly Tensor[], { heads }: NamedLinear): Tensor => joinFused(rows, heads)

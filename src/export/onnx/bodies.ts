@@ -164,8 +164,17 @@ const frequenciesOf = (graph: ModelGraph, table: RotaryTable, mask: string): str
   const { frequencies, lengthDependent } = table.frequencies(1)
   const { theta, scaling, rotaryDim } = table.options
   const count = frequencies.length
-  if (!lengthDependent || !('originalPositions' in scaling))
-    return graph.constant(valuesConstant('rotary.frequencies', 'float32', [count], frequencies))
+  const constant = (name: string, values: Float32Array) =>
+    graph.constant(valuesConstant(`rotary.${name}`, 'float32', [count], values))
+  if (!lengthDependent || !('originalPositions' in scaling)) return constant('frequencies', frequencies)
+  if (scaling.kind === 'longrope') {
+    const beyond = graph.node('Greater', [
+      graph.cast(graph.size(mask, 1), 'float32'),
+      graph.scalar(scaling.originalPositions),
+    ])
+    const long = table.frequencies(scaling.originalPositions + 1).frequencies
+    return graph.node('Where', [beyond, constant('long-frequencies', long), constant('frequencies', frequencies)])
+  }
   // theta · (factor · length / original − (factor − 1))^(R/(R−2)), as in RotaryTable.
   const { factor, originalPositions } = scaling
   const length = graph.node('Max', [graph.cast(graph.size(mask, 1), 'float32'), graph.scalar(originalPositions)])
@@ -176,7 +185,7 @@ const frequenciesOf = (graph: ModelGraph, table: RotaryTable, mask: string): str
   const raised = graph.node('Pow', [grown, graph.scalar(rotaryDim / (rotaryDim - 2))])
   const base = graph.node('Mul', [raised, graph.scalar(theta)])
   const exponents = Float32Array.from({ length: count }, (_, i) => (-2 * i) / rotaryDim)
-  return graph.node('Pow', [base, graph.constant(valuesConstant('rotary.exponents', 'float32', [count], exponents))])
+  return graph.node('Pow', [base, constant('exponents', exponents)])
 }
 
 /** Cosines and sines of the positions, float32 [B,1,T,R/2]. */

@@ -63,6 +63,7 @@ const classify = (graph: ModelGraph, values: HeadValues, head: RowClassifier): s
   let row = pool(graph, values, pooling)
   if (head.dense !== undefined && dense !== undefined)
     row = activate(graph, linear(graph, row, head.dense), dense.activation)
+  if (head.denseNorm !== undefined) row = norm(graph, row, head.denseNorm)
   return linear(graph, row, head.classifier)
 }
 

@@ -5,9 +5,12 @@ import { LanguageHead } from './language-head.ts'
 /** Head of next-token prediction; logits [B,T,V]. */
 export class CausalLmHead extends LanguageHead {}
 
-/** Head of next-token prediction; logits [B,T,V]. */
-export const causalLm = (hfClass: string): HeadEntry => ({
+/** Head of next-token prediction; logits [B,T,V]. @param names of the output layer, where it has others than `lm_head` */
+export const causalLm = (
+  hfClass: string,
+  { output = 'lm_head', alsoReads = [] }: { output?: string; alsoReads?: readonly string[] } = {},
+): HeadEntry => ({
   hfClass,
-  keys: [{ ours: 'head.lmHead', theirs: 'lm_head' }],
+  keys: [{ ours: 'head.lmHead', theirs: output, alsoReads }],
   build: (body, facts) => new CausalLmHead(body, facts, false),
 })

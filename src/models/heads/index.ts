@@ -17,5 +17,10 @@ export { ReplacedTokenDetectionHead, replacedTokenDetection } from './replaced-t
 export { RewardHead, reward } from './reward.ts'
 export { SentencePretrainingHead, sentencePretraining } from './sentence-pretraining.ts'
 export { Seq2SeqLmHead, seq2seqLm } from './seq2seq-lm.ts'
-export { type ClassifierShape, RowClassifier, sequenceClassification } from './sequence-classification.ts'
+export {
+  type ClassifierShape,
+  type DenseShape,
+  RowClassifier,
+  sequenceClassification,
+} from './sequence-classification.ts'
 export { questionAnswering, TokenClassifier, tokenClassification } from './token-classification.ts'

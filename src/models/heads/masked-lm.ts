@@ -9,6 +9,8 @@ import { LanguageHead } from './language-head.ts'
 export interface MaskedLmShape {
   activation: ActivationName
   normEps: number
+  /** Biases of the dense layer, of the norm and of the output layer (default: all). */
+  biases?: { dense: boolean; norm: boolean; output: boolean }
   /** Whether the output matrix is the embedding's. */
   tied: boolean
   /**
@@ -24,11 +26,11 @@ export class MaskedLmHead extends LanguageHead {
   norm: LayerNorm
   readonly #activation: ActivationName
 
-  constructor(body: Body, facts: BodyFacts, { activation, normEps }: MaskedLmShape) {
-    super(body, facts, true)
+  constructor(body: Body, facts: BodyFacts, { activation, normEps, biases }: MaskedLmShape) {
+    super(body, facts, biases?.output ?? true)
     const width = this.lmHead.weight.shape[1]
-    this.dense = new Linear(facts.hiddenSize, width)
-    this.norm = new LayerNorm(width, { eps: normEps })
+    this.dense = new Linear(facts.hiddenSize, width, { bias: biases?.dense ?? true })
+    this.norm = new LayerNorm(width, { eps: normEps, bias: biases?.norm ?? true })
     this.#activation = activation
   }
 

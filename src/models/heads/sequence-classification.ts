@@ -1,16 +1,43 @@
 // Classification or regression of rows: pooling, an optional dense layer, then a logit per label.
-import { type ActivationName, activations, Dropout, type KeyRule, Linear } from '../../nn/index.ts'
+import { type ActivationName, activations, Dropout, type KeyRule, LayerNorm, Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
 import { type Pooling, poolRows } from './pooling.ts'
 import { ScoreLayer } from './score-layer.ts'
 
+/** A dense layer with an activation, and a norm in some architectures. */
+export interface DenseShape {
+  activation: ActivationName
+  /** Name in transformers. */
+  name: string
+  dropoutBefore: boolean
+  /** (default: true) */
+  bias?: boolean
+  norm?: { name: string; eps: number; bias: boolean }
+}
+
+/** The dense layer and its norm, with parameters that are not yet set. */
+export const denseParts = (
+  hidden: number,
+  shape: DenseShape | undefined,
+): { dense?: Linear; denseNorm?: LayerNorm } => {
+  if (shape === undefined) return {}
+  const dense = new Linear(hidden, hidden, { bias: shape.bias ?? true })
+  return shape.norm === undefined ? { dense } : { dense, denseNorm: new LayerNorm(hidden, shape.norm) }
+}
+
+/** Names of the parameters of the dense layer and its norm. */
+export const denseKeys = (shape: DenseShape | undefined): KeyRule[] => [
+  ...(shape === undefined ? [] : [{ ours: 'head.dense', theirs: shape.name }]),
+  ...(shape?.norm === undefined ? [] : [{ ours: 'head.denseNorm', theirs: shape.norm.name }]),
+]
+
 /** Shape of the head, and the names of its parameters. */
 export interface ClassifierShape {
   pooling: Pooling
   /** Dense layer before the output layer. */
-  dense?: { activation: ActivationName; name: string; dropoutBefore: boolean }
+  dense?: DenseShape
   dropout: number
   /** Name of the output layer in transformers. */
   output: string
@@ -20,13 +47,14 @@ export interface ClassifierShape {
 /** Head of sequence classification; logits [B,labels]. */
 export class RowClassifier extends Head {
   dense?: Linear
+  denseNorm?: LayerNorm
   classifier: ScoreLayer
   dropout: Dropout
   readonly #shape: ClassifierShape
 
   constructor(hidden: number, labels: number, shape: ClassifierShape) {
     super()
-    if (shape.dense !== undefined) this.dense = new Linear(hidden, hidden)
+    Object.assign(this, denseParts(hidden, shape.dense))
     this.classifier = new ScoreLayer(hidden, labels, { bias: shape.bias })
     this.dropout = new Dropout(shape.dropout)
     this.#shape = shape
@@ -52,7 +80,8 @@ export class RowClassifier extends Head {
     let row = onlyRead ? hidden.squeeze(0) : poolRows(hidden, inputs, pooling)
     if (this.dense !== undefined && dense !== undefined) {
       if (dense.dropoutBefore) row = drop(row)
-      row = activations[dense.activation](this.dense.forward(row))
+      const wide = activations[dense.activation](this.dense.forward(row))
+      row = this.denseNorm?.forward(wide) ?? wide
     }
     return this.classifier.forward(drop(row))
   }
@@ -60,7 +89,7 @@ export class RowClassifier extends Head {
 
 /** Names of the parameters in checkpoints. */
 export const classifierKeys = ({ dense, output }: ClassifierShape): KeyRule[] => [
-  ...(dense === undefined ? [] : [{ ours: 'head.dense', theirs: dense.name }]),
+  ...denseKeys(dense),
   { ours: 'head.classifier', theirs: output },
 ]
 

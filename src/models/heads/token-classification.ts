@@ -1,17 +1,23 @@
 // Classification of tokens: a logit per label and token. Question answering has two labels, start and end of the answer.
-import { Dropout, type Linear } from '../../nn/index.ts'
+import { activations, Dropout, type LayerNorm, type Linear } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
 import type { BodyInputs, BodyOutputs } from '../model.ts'
 import { Head, type HeadEntry } from './head.ts'
 import { ScoreLayer } from './score-layer.ts'
+import { type DenseShape, denseKeys, denseParts } from './sequence-classification.ts'
 
 /** Head with a logit per label and token; logits [B,T,labels]. */
 export class TokenClassifier extends Head {
+  dense?: Linear
+  denseNorm?: LayerNorm
   classifier: ScoreLayer
   dropout: Dropout
+  readonly #dense: DenseShape | undefined
 
-  constructor(hidden: number, labels: number, dropout: number) {
+  constructor(hidden: number, labels: number, { dropout, dense }: Pick<Shape, 'dropout' | 'dense'>) {
     super()
+    Object.assign(this, denseParts(hidden, dense))
+    this.#dense = dense
     this.classifier = new ScoreLayer(hidden, labels)
     this.dropout = new Dropout(dropout)
   }
@@ -22,22 +28,34 @@ export class TokenClassifier extends Head {
 
   /** -> float32 [B,T,labels] */
   forward({ hidden }: BodyOutputs, { generator }: BodyInputs): Tensor {
-    return this.classifier.forward(this.dropout.forward(hidden, generator))
+    return this.classifier.forward(this.dropout.forward(this.#transform(hidden), generator))
+  }
+
+  #transform(hidden: Tensor): Tensor {
+    if (this.dense === undefined || this.#dense === undefined) return hidden
+    const wide = activations[this.#dense.activation](this.dense.forward(hidden))
+    return this.denseNorm?.forward(wide) ?? wide
   }
 }
 
-type Shape = Pick<HeadEntry, 'prefix' | 'encoderOnly' | 'prepare'> & { dropout: number; output: string }
+type Shape = Pick<HeadEntry, 'prefix' | 'encoderOnly' | 'prepare'> & {
+  dropout: number
+  /** Name of the output layer in transformers. */
+  output: string
+  /** Dense layer before the output layer. */
+  dense?: DenseShape
+}
 
 const entry = (
   hfClass: string,
-  { dropout, output, ...more }: Shape,
+  { dropout, output, dense, ...more }: Shape,
   count: (labels: readonly string[]) => number,
 ): HeadEntry => ({
   ...more,
   hfClass,
-  keys: [{ ours: 'head.classifier', theirs: output }],
+  keys: [...denseKeys(dense), { ours: 'head.classifier', theirs: output }],
   build: (_, { hiddenSize }, options) =>
-    new TokenClassifier(hiddenSize, count(options.labels), options.dropout ?? dropout),
+    new TokenClassifier(hiddenSize, count(options.labels), { dropout: options.dropout ?? dropout, dense }),
 })
 
 export const tokenClassification = (hfClass: string, shape: Shape): HeadEntry => ({
@@ -46,5 +64,5 @@ export const tokenClassification = (hfClass: string, shape: Shape): HeadEntry =>
 })
 
 /** Logits [B,T,2]: the first of the last dimension scores a token as the answer's first, the second as its last. */
-export const questionAnswering = (hfClass: string, shape: Omit<Shape, 'output'>): HeadEntry =>
-  entry(hfClass, { ...shape, output: 'qa_outputs' }, () => 2)
+export const questionAnswering = (hfClass: string, shape: Omit<Shape, 'output'> & { output?: string }): HeadEntry =>
+  entry(hfClass, { output: 'qa_outputs', ...shape }, () => 2)

@@ -20,7 +20,10 @@ export interface Gemma3Config {
   normEps?: number
   /** Default: `1000000`. */
   ropeTheta?: number
-  /** Scaling of the rotary frequencies. Default: `{"kind":"default"}`. */
+  /**
+   * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
+   * `{"kind":"default"}`.
+   */
   ropeScaling?:
     | {
         kind: 'default'
@@ -47,6 +50,14 @@ export interface Gemma3Config {
         originalPositions: number
         betaFast: number
         betaSlow: number
+        attentionFactor?: number
+      }
+    | {
+        kind: 'longrope'
+        shortFactor: readonly number[]
+        longFactor: readonly number[]
+        originalPositions: number
+        factor: number
         attentionFactor?: number
       }
   /** Biases of the attention projections. Default: `false`. */

@@ -34,7 +34,10 @@ export interface LlamaConfig {
   normEps?: number
   /** Base of the rotary frequencies. Default: `10000`. */
   ropeTheta?: number
-  /** Scaling of the rotary frequencies. Default: `{"kind":"default"}`. */
+  /**
+   * Scaling of the rotary frequencies; dynamic and longrope go by the longest text of a batch. Default:
+   * `{"kind":"default"}`.
+   */
   ropeScaling?:
     | {
         kind: 'default'
@@ -61,6 +64,14 @@ export interface LlamaConfig {
         originalPositions: number
         betaFast: number
         betaSlow: number
+        attentionFactor?: number
+      }
+    | {
+        kind: 'longrope'
+        shortFactor: readonly number[]
+        longFactor: readonly number[]
+        originalPositions: number
+        factor: number
         attentionFactor?: number
       }
   /** Biases of the attention projections. Default: `false`. */

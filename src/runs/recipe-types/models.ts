@@ -6,10 +6,13 @@ import type { DistilbertConfig } from './model-distilbert.ts'
 import type { ElectraConfig } from './model-electra.ts'
 import type { GemmaConfig } from './model-gemma.ts'
 import type { Gemma3Config } from './model-gemma3.ts'
+import type { GptNeoxConfig } from './model-gpt-neox.ts'
 import type { Gpt2Config } from './model-gpt2.ts'
 import type { LlamaConfig } from './model-llama.ts'
 import type { MistralConfig } from './model-mistral.ts'
+import type { ModernbertConfig } from './model-modernbert.ts'
 import type { Olmo2Config } from './model-olmo2.ts'
+import type { Phi3Config } from './model-phi3.ts'
 import type { Qwen2Config } from './model-qwen2.ts'
 import type { Qwen3Config } from './model-qwen3.ts'
 import type { RobertaConfig } from './model-roberta.ts'
@@ -26,9 +29,12 @@ export interface ModelConfigs {
   gemma: GemmaConfig
   gemma3: Gemma3Config
   gpt2: Gpt2Config
+  'gpt-neox': GptNeoxConfig
   llama: LlamaConfig
   mistral: MistralConfig
+  modernbert: ModernbertConfig
   olmo2: Olmo2Config
+  phi3: Phi3Config
   qwen2: Qwen2Config
   qwen3: Qwen3Config
   roberta: RobertaConfig
@@ -46,9 +52,12 @@ export interface ModelPresets {
   gemma: 'test' | '2b' | '7b'
   gemma3: 'test' | '270m' | '1b'
   gpt2: 'test' | '1m' | '10m' | '30m' | 'small' | 'medium' | 'large' | 'xl'
+  'gpt-neox': 'test' | 'pythia-70m' | 'pythia-160m' | 'pythia-410m' | 'pythia-1b' | '20b'
   llama: 'test' | 'smollm2-135m' | 'tinyllama-1.1b' | 'llama-2-7b'
   mistral: 'test' | '7b'
+  modernbert: 'test' | 'base' | 'large'
   olmo2: 'test' | '1b' | '7b'
+  phi3: 'test' | 'mini'
   qwen2: 'test' | '0.5b' | '1.5b'
   qwen3: 'test' | '0.6b'
   roberta: 'test' | 'base' | 'large'

@@ -15,7 +15,18 @@ import {
 
 const golden = join(dirname(fileURLToPath(import.meta.url)), 'golden')
 
-export const goldenNames = ['gemma3', 'gpt2', 'llama', 'mistral', 'olmo2', 'qwen3', 'smollm3', 't5'] as const
+export const goldenNames = [
+  'gemma3',
+  'gpt-neox',
+  'gpt2',
+  'llama',
+  'mistral',
+  'olmo2',
+  'phi3',
+  'qwen3',
+  'smollm3',
+  't5',
+] as const
 
 export interface Golden {
   config: Record<string, unknown>

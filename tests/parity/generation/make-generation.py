@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+from transformers import (GPTNeoXConfig, GPTNeoXForCausalLM, Phi3Config, Phi3ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
                           GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen3Config, Qwen3ForCausalLM,
                           T5Config, T5ForConditionalGeneration)
 
@@ -18,6 +18,10 @@ CASES = {
     "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig(**small, head_dim=10, sliding_window=5, query_pre_attn_scalar=7, layer_types=["sliding_attention", "full_attention"], bos_token_id=0, eos_token_id=0)),
     "olmo2": (Olmo2ForCausalLM, Olmo2Config(**small, pad_token_id=0, eos_token_id=0)),
     "smollm3": (SmolLM3ForCausalLM, SmolLM3Config(**small, no_rope_layer_interval=2, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
+    "gpt-neox": (GPTNeoXForCausalLM, GPTNeoXConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, bos_token_id=0, eos_token_id=0,
+                                                   rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.5})),
+    "phi3": (Phi3ForCausalLM, Phi3Config(**{**small, "hidden_size": 32}, pad_token_id=0, bos_token_id=0, eos_token_id=0,
+                                         rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.75})),
     "qwen3": (Qwen3ForCausalLM, Qwen3Config(**small, head_dim=10, tie_word_embeddings=True)),
     "t5": (T5ForConditionalGeneration, T5Config(vocab_size=61, d_model=24, d_kv=10, d_ff=40, num_layers=2, num_heads=3,
                                                 relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0)),

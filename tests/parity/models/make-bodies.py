@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import (Gemma3TextConfig, Gemma3TextModel, GemmaConfig, GemmaModel, Olmo2Config, Olmo2Model, SmolLM3Config, SmolLM3Model, BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel, GPT2Config, GPT2Model, LlamaConfig,
-                          LlamaModel, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5Model)
+                          LlamaModel, GPTNeoXConfig, GPTNeoXModel, ModernBertConfig, ModernBertModel, Phi3Config, Phi3Model, MistralConfig, MistralModel, Qwen2Config, Qwen2Model, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5Model)
 
 CASES = {
     "bert": (BertModel, BertConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20,
@@ -18,7 +18,7 @@ CASES = {
     "llama-headdim": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=20, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=28,
                                               mlp_bias=True, rms_norm_eps=1e-5, rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0})),
     "llama-yarn": (LlamaModel, LlamaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, intermediate_size=28, tie_word_embeddings=True,
-                                           rope_parameters={"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 8})),
+                                           rope_parameters={"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 3})),
     "mistral": (MistralModel, MistralConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, head_dim=8,
                                             sliding_window=4, attn_implementation="eager")),
     "qwen2": (Qwen2Model, Qwen2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40)),
@@ -35,6 +35,20 @@ CASES = {
     "olmo2": (Olmo2Model, Olmo2Config(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, pad_token_id=None, attention_bias=True)),
     "smollm3": (SmolLM3Model, SmolLM3Config(vocab_size=61, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, pad_token_id=None, mlp_bias=True,
                                             no_rope_layers=[0, 1, 0], use_sliding_window=True, sliding_window=4, attn_implementation="eager")),
+    "phi3": (Phi3Model, Phi3Config(vocab_size=61, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=28, pad_token_id=None, sliding_window=6, attn_implementation="eager",
+                                   max_position_embeddings=64, original_max_position_embeddings=3, rope_parameters={"rope_type": "longrope", "rope_theta": 500.0, "partial_rotary_factor": 0.65,
+                                   "short_factor": [1.0, 1.1, 1.5], "long_factor": [1.2, 2.0, 9.5], "original_max_position_embeddings": 3})),
+    "phi3-short": (Phi3Model, Phi3Config(vocab_size=61, hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=28, pad_token_id=None,
+                                         max_position_embeddings=64, original_max_position_embeddings=32, rope_parameters={"rope_type": "longrope", "rope_theta": 500.0,
+                                         "short_factor": [1.0, 1.1, 1.5, 2.0], "long_factor": [1.2, 2.0, 9.5, 10.0], "original_max_position_embeddings": 32})),
+    "gpt-neox": (GPTNeoXModel, GPTNeoXConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=32,
+                                             rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.5})),
+    "gpt-neox-serial": (GPTNeoXModel, GPTNeoXConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=28, use_parallel_residual=False, attention_bias=False, hidden_act="relu")),
+    "modernbert": (ModernBertModel, ModernBertConfig(vocab_size=61, hidden_size=24, num_hidden_layers=4, num_attention_heads=3, intermediate_size=20, local_attention=4, pad_token_id=0, norm_eps=1e-6,
+                                                     attn_implementation="eager")),
+    "modernbert-biases": (ModernBertModel, ModernBertConfig(vocab_size=61, hidden_size=20, num_hidden_layers=3, num_attention_heads=5, intermediate_size=14, local_attention=7, pad_token_id=0, norm_bias=True,
+                                                            attention_bias=True, mlp_bias=True, hidden_activation="silu", attn_implementation="eager", layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                                                            rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 900.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 70.0}})),
     "roberta": (RobertaModel, RobertaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=20, pad_token_id=1,
                                             type_vocab_size=1)),
     "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=61, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=20, activation="relu")),
@@ -51,7 +65,7 @@ CASES = {
 }
 NO_POOLER = (BertModel, RobertaModel)
 SEGMENTS = (BertModel, ElectraModel)
-ENCODERS = (BertModel, RobertaModel, DistilBertModel, ElectraModel)
+ENCODERS = (ModernBertModel, BertModel, RobertaModel, DistilBertModel, ElectraModel)
 out = Path(__file__).parent / "golden"
 out.mkdir(exist_ok=True)
 for name, (kind, config) in CASES.items():

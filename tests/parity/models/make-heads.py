@@ -24,13 +24,21 @@ FAMILIES = {
     "SmolLM3": (transformers.SmolLM3Config, {**{k: v for k, v in D.items() if k != "head_dim"}, "no_rope_layer_interval": 2, "attn_implementation": "eager"}),
     "Gemma3": (transformers.Gemma3TextConfig, {**D, "query_pre_attn_scalar": 7, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"], "attn_implementation": "eager"}),
     "Gemma3Text": (transformers.Gemma3TextConfig, {**D, "query_pre_attn_scalar": 7, "sliding_window": 3, "layer_types": ["full_attention", "sliding_attention"], "attn_implementation": "eager"}),
+    "ModernBert": (transformers.ModernBertConfig, dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, local_attention=6, pad_token_id=0, classifier_pooling="mean",
+                                                       classifier_bias=True, norm_bias=True, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2, attn_implementation="eager")),
+    "GPTNeoX": (transformers.GPTNeoXConfig, dict(vocab_size=43, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, max_position_embeddings=16, pad_token_id=0,
+                                                 rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.5})),
+    "Phi3": (transformers.Phi3Config, dict(vocab_size=43, hidden_size=24, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, intermediate_size=20, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                                           original_max_position_embeddings=64)),
     "T5": (transformers.T5Config, dict(vocab_size=43, d_model=12, d_kv=5, d_ff=20, num_layers=2, num_decoder_layers=1, num_heads=3, relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0, eos_token_id=1)),
 }
+# Parameters that have another name in files.
+RENAMED = {"lm_head.weight": "embed_out.weight"}
 SUFFIXES = {
     "ForMaskedLM": "masked-lm", "LMHeadModel": "causal-lm", "ForCausalLM": "causal-lm", "ForPreTraining": None, "ForConditionalGeneration": "seq2seq-lm", "ForSequenceClassification": "sequence-classification",
     "ForTokenClassification": "token-classification", "ForQuestionAnswering": "question-answering", "ForMultipleChoice": "multiple-choice",
 }
-DECODERS = {"Gemma", "Gemma3", "Gemma3Text", "Olmo2", "SmolLM3", "GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
+DECODERS = {"GPTNeoX", "Phi3", "Gemma", "Gemma3", "Gemma3Text", "Olmo2", "SmolLM3", "GPT2", "Llama", "Mistral", "Qwen2", "Qwen3"}
 # Encoders that transformers can also run as decoders; we do not.
 SKIPPED = {"BertForCausalLM", "BertLMHeadModel", "RobertaForCausalLM", "ElectraForCausalLM", "XLMRobertaForCausalLM", "CamembertForCausalLM",
            # Classes that also take images.
@@ -91,6 +99,7 @@ for family, (config_class, settings) in FAMILIES.items():
             with safe_open(folder / "model.safetensors", "pt") as file:
                 stored = set(file.keys())
             for key, p in model.named_parameters(remove_duplicate=False):
+                key = RENAMED.get(key, key) if key not in stored else key
                 if key in stored and p.grad is not None and id(p) not in seen:
                     seen.add(id(p))
                     golden["grad." + key] = p.grad

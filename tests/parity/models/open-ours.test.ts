@@ -42,6 +42,9 @@ const variants: Record<string, Record<string, unknown>[]> = {
   roberta: [{ padTokenId: 3 }],
   gpt2: [{ tiedEmbeddings: false, scaleAttentionByLayer: true, intermediateSize: 50 }],
   llama: [{ tiedEmbeddings: true, numKvHeads: 2 }],
+  modernbert: [{ normBias: true, attentionBias: true, classifierPooling: 'mean', windowPattern: 2 }],
+  phi3: [{ slidingWindow: 8, partialRotaryFactor: 0.5 }],
+  'gpt-neox': [{ parallelResidual: false, attentionBias: false, tiedEmbeddings: true }],
   qwen2: [{ tiedEmbeddings: true }],
   t5: [{ gated: true, activation: 'gelu_new', tiedEmbeddings: false, numDecoderLayers: 1 }],
 }

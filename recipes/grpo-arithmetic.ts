@@ -1,7 +1,8 @@
 // Reinforcement learning with a verifiable reward (GRPO): a small model of our own that adds, at first wrong most of the time. STAGE pretrain
 // teaches it equations of which most are wrong; STAGE grpo rewards right answers. The recipe makes tokenizer and data:
 //   STAGE=pretrain tunesmith pretrain --recipe recipes/grpo-arithmetic.ts
-//   tunesmith align --recipe recipes/grpo-arithmetic.ts
+//   tunesmith align --recipe recipes/grpo-arithmetic.ts --seed 1
+// Test sums are answered once, after the last step; to choose settings, SPLIT=validation and --evaluate.steps 25.
 // @source Shao et al. 2024, arXiv:2402.03300
 import { mkdir, writeFile } from 'node:fs/promises'
 import { defineRun, encodeShards, loadTokenizer, saveTokenizer } from 'tunesmith'
@@ -17,10 +18,14 @@ const random = (below: number): number => {
   return Math.floor((state / 2 ** 32) * below)
 }
 
-// A tenth of all sums of two numbers below 50 is in neither stage's training data.
+// All sums of two numbers below 50 in random order. Test data and the sums that settings are chosen with are a tenth each, and in no stage's
+// training data.
 const sums = Array.from({ length: 2500 }, (_, i) => [Math.floor(i / 50), i % 50] as const)
-const isValidation = ([a, b]: readonly [number, number]) => (Math.imul(50 * a + b + 1, 0x9e3779b1) >>> 0) % 10 === 0
-const practised = sums.filter((sum) => !isValidation(sum))
+for (let i = sums.length - 1; i > 0; i--) {
+  const j = random(i + 1)
+  ;[sums[i], sums[j]] = [sums[j], sums[i]]
+}
+const parts = { test: sums.slice(0, 250), validation: sums.slice(250, 500), problems: sums.slice(500) }
 const characters = [...'0123456789+=']
 const stage = process.env.STAGE ?? 'grpo'
 
@@ -48,21 +53,20 @@ if (stage === 'pretrain') {
   await saveTokenizer(tokenizer, `${folder}/tokenizer`)
   // One sum in seven is right; the others are off by one to four.
   const equations = Array.from({ length: count }, () => {
-    const [a, b] = practised[random(practised.length)]
+    const [a, b] = parts.problems[random(parts.problems.length)]
     const off = (1 + random(4)) * (random(2) === 0 ? 1 : -1)
     return `${a}+${b}=${random(7) === 0 ? a + b : Math.abs(a + b + off)}`
   })
   await encodeShards(equations, `${folder}/tokenizer`, `${folder}/shards`, { validation: 0.05, end: '' })
 }
 if (stage === 'grpo') {
-  const write = (name: string, chosen: typeof sums) => {
+  for (const [name, chosen] of Object.entries(parts)) {
     const rows = chosen.map(([a, b]) => JSON.stringify({ prompt: `${a}+${b}=`, answer: `${a + b}` }))
-    return writeFile(`${folder}/${name}.jsonl`, `${rows.join('\n')}\n`)
+    await writeFile(`${folder}/${name}.jsonl`, `${rows.join('\n')}\n`)
   }
-  await write('problems', practised)
-  await write('validation', sums.filter(isValidation))
 }
 
+const steps = 200
 const model = { numLayers: 4, numHeads: 4, hiddenSize: 128, maxPositions: 32 }
 
 export default stage === 'pretrain'
@@ -84,15 +88,15 @@ export default stage === 'pretrain'
       objective: 'grpo',
       base: `${folder}/base`,
       data: `${folder}/problems.jsonl`,
-      validation: `${folder}/validation.jsonl`,
+      validation: `${folder}/${process.env.SPLIT ?? 'test'}.jsonl`,
       rewards: ['numeric-match'],
       rollout: { prompts: 64, answers: 8, maxNewTokens: 5 },
       out: `${folder}/grpo`,
       batch: { sequences: 512 },
-      budget: { steps: 200 },
+      budget: { steps },
       learningRate: 1e-4,
       schedule: { type: 'constant' },
       answers: { validation: 250 },
-      evaluate: { steps: 25 },
+      evaluate: { steps },
       checkpoint: { minutes: 10 },
     })

@@ -164,7 +164,6 @@ const aligning: Record<string, { variable: string; content: string }> = {
       chats(12).map(({ prompt, chosen }, i) => ({ messages: [...prompt, ...chosen], label: i % 2 === 0 })),
     ),
   },
-  'ppo-sentiment.ts': { variable: 'REVIEWS', content: linesOf(sentences.map((text) => ({ text }))) },
 }
 
 /** What alignment is run with instead of its real sizes, and for two steps. */
@@ -189,6 +188,7 @@ describe('recipes', () => {
       ...Object.keys(aligning),
       manyAdapters,
       'reward-model.ts',
+      'ppo-sentiment.ts',
       'grpo-arithmetic.ts',
       'rlhf.ts',
       'tools-arithmetic.ts',
@@ -293,21 +293,18 @@ describe('recipes', () => {
     },
   )
 
-  // Their base is what gpt-from-scratch.ts made above, and the judge what bert-sst2.ts made.
+  // Their base is what gpt-from-scratch.ts made above.
   it.each(Object.entries(aligning))('%s aligns a model', async (name, { variable, content }) => {
     const data = join(bytes.path, `${variable}.jsonl`)
     writeFileSync(data, content)
     vi.stubEnv(variable, data)
     vi.stubEnv('BASE', join(bytes.path, 'gpt'))
     vi.stubEnv('OUT', join(bytes.path, `run-of-${name}`))
-    vi.stubEnv('JUDGE', join(pieces.path, 'run-of-bert-sst2.ts'))
     const { command, ...recipe } = (await readRecipeFile(join(folder, name))) as unknown as AlignInput & {
       command: string
     }
     expect(command).toBe('align')
-    const out = join(bytes.path, `run-of-${name}`)
-    const rollout = recipe.rollout === undefined ? {} : { rollout: { prompts: 2, maxNewTokens: 4 } }
-    const result = await align({ ...recipe, ...tinyAlignment(out), ...rollout } as AlignInput)
+    const result = await align({ ...recipe, ...tinyAlignment(join(bytes.path, `run-of-${name}`)) } as AlignInput)
     expect(result).toMatchObject({ reason: 'finished', steps: 2 })
     expect(Object.values(result.metrics).every(Number.isFinite)).toBe(true)
     vi.unstubAllEnvs()
@@ -338,6 +335,36 @@ describe('recipes', () => {
     vi.unstubAllEnvs()
   })
 
+  it('ppo-sentiment.ts pretrains, trains a reward and a judge, and reinforces with each objective', async () => {
+    const out = join(bytes.path, 'sentiment')
+    for (const part of ['train/neg', 'train/pos', 'test/neg', 'test/pos']) {
+      mkdirSync(join(out, part), { recursive: true })
+      const reviews = makeDocuments(40).map((text) => `${text.replaceAll(' .', '.')}<br /><br />The end of it.`)
+      for (const [i, review] of reviews.entries()) writeFileSync(join(out, part, `${i}_${part.length}.txt`), review)
+    }
+    const variables = { IMDB: out, SST2: labelledFolder(), ENCODER: join(pieces.path, 'bert'), SENTIMENT: out }
+    for (const [variable, value] of Object.entries(variables)) vi.stubEnv(variable, value)
+    const read = async (stage: string) => {
+      vi.stubEnv('STAGE', stage)
+      return (await readRecipeFile(join(folder, 'ppo-sentiment.ts'))) as Record<string, unknown>
+    }
+    const steps = { batch: { sequences: 2 }, budget: { steps: 2 }, evaluate: { steps: 2 }, checkpoint: {} }
+    await pretrain({ ...(await read('base')), ...steps, sample: {} } as unknown as PretrainInput)
+    for (const stage of ['reward', 'judge'])
+      await finetune({ ...(await read(stage)), ...steps, untrainedBaseline: false } as unknown as FinetuneInput)
+    for (const objective of ['ppo', 'grpo', 'rloo']) {
+      vi.stubEnv('OBJECTIVE', objective)
+      const recipe = await read('align')
+      expect(recipe).toMatchObject({ command: 'align', objective, base: `${out}/base` })
+      const small = { ...tinyAlignment(join(out, objective)), rollout: { prompts: 2, maxNewTokens: 4 } }
+      const { metrics } = await align({ ...recipe, ...small } as unknown as AlignInput)
+      // The share of two answers that are positive.
+      expect([0, 0.5, 1]).toContain(metrics.judge)
+    }
+    await expect(read('dessert')).rejects.toThrow('got dessert')
+    vi.unstubAllEnvs()
+  })
+
   it('grpo-arithmetic.ts pretrains a model that adds, and rewards it', async () => {
     const path = join(bytes.path, 'arithmetic')
     vi.stubEnv('ARITHMETIC', path)
@@ -348,8 +375,23 @@ describe('recipes', () => {
     vi.stubEnv('STAGE', 'grpo')
     // The same file read again: modules are read once.
     const second = (await readRecipeFile(join(folder, 'grpo-arithmetic.ts'))) as unknown as AlignInput
-    const { base, data, rewards } = second
-    expect([base, data, rewards]).toEqual([`${path}/base`, `${path}/problems.jsonl`, ['numeric-match']])
+    const { base, data, validation } = second
+    expect([base, data, validation]).toEqual([`${path}/base`, `${path}/problems.jsonl`, `${path}/test.jsonl`])
+    const parts = ['problems', 'validation', 'test'].map((part) =>
+      readFileSync(`${path}/${part}.jsonl`, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { prompt: string; answer: string }),
+    )
+    expect(parts.map(({ length }) => length)).toEqual([2000, 250, 250])
+    // No sum is in two parts, and every number is in all of them.
+    expect(new Set(parts.flat().map(({ prompt }) => prompt)).size).toBe(2500)
+    for (const part of parts) {
+      const numbers = part.map(({ prompt }) => prompt.split(/[+=]/).map(Number))
+      expect(numbers.map(([first, second]) => first + second)).toEqual(part.map(({ answer }) => Number(answer)))
+      const [even, odd] = [0, 1].map((rest) => numbers.filter(([, second]) => second % 2 === rest).length)
+      expect(Math.min(even, odd)).toBeGreaterThan(part.length / 3)
+    }
     const small = { ...tinyAlignment(`${path}/grpo`), rollout: { prompts: 2, answers: 2, maxNewTokens: 3 } }
     const result = await align({ ...second, ...small } as AlignInput)
     expect(result.metrics.reward).toBeGreaterThanOrEqual(0)

@@ -62,6 +62,11 @@ export {
   renderInspectionPage as renderDataInspectionPage,
 } from './inspect/render-inspection.ts'
 export { type RunStart, startOf } from './kinds.ts'
+export type { Limits, Prices, RunCosts, Speed } from './plan/costs.ts'
+export type { Fit } from './plan/fit.ts'
+export { acceleratorNames } from './plan/machines.ts'
+export { type PlannedRow, type PlanOptions, planRun, type RunPlans } from './plan/plan.ts'
+export type { RunPlan } from './plan/plan-run.ts'
 export { buildRun } from './pretrain/build.ts'
 export { pretrain } from './pretrain/pretrain.ts'
 export { modelSchema, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'

@@ -1,0 +1,70 @@
+// Time, money, energy and disk of a planned run. Pure arithmetic: the prices are the user's.
+
+/** How fast a machine computes, and how that is known. */
+export interface Speed {
+  /** FLOP/s of a training step. */
+  flopsPerSecond: number
+  /** Relative error that its source has shown or that is assumed. */
+  tolerance: number
+  basis: 'measured' | 'calibrated' | 'table'
+  /** What it was taken from, in words. */
+  source: string
+}
+
+/** Prices and power of the user's machine. */
+export interface Prices {
+  pricePerHour?: number | undefined
+  /** Power of the whole machine. */
+  watts?: number | undefined
+  pricePerKilowattHour?: number | undefined
+}
+
+/** What a run costs. */
+export interface RunCosts {
+  seconds: number
+  /** Bounds of the time. */
+  range: [number, number]
+  /** Rent and energy, where a price is given. */
+  money?: number
+  kilowattHours?: number
+}
+
+/** The costs of computing `flops`. */
+export const costsOf = (flops: number, speed: Speed, prices: Prices = {}): RunCosts => {
+  const seconds = flops / speed.flopsPerSecond
+  const hours = seconds / 3600
+  const kilowattHours = prices.watts === undefined ? undefined : (hours * prices.watts) / 1000
+  const rent = prices.pricePerHour === undefined ? undefined : hours * prices.pricePerHour
+  const energy =
+    kilowattHours === undefined || prices.pricePerKilowattHour === undefined
+      ? undefined
+      : kilowattHours * prices.pricePerKilowattHour
+  return {
+    seconds,
+    range: [seconds / (1 + speed.tolerance), seconds * (1 + speed.tolerance)],
+    ...(rent === undefined && energy === undefined ? {} : { money: (rent ?? 0) + (energy ?? 0) }),
+    ...(kilowattHours === undefined ? {} : { kilowattHours }),
+  }
+}
+
+/** Limits that a run must stay within. */
+export interface Limits {
+  /** Bytes. */
+  memory?: number
+  hours?: number
+  money?: number
+}
+
+/** The most FLOPs within limits of time and money, and the limit that binds; undefined without such limits. */
+export const affordableFlops = (
+  { hours, money }: Limits,
+  speed: Speed,
+  prices: Prices,
+): { flops: number; binds: 'hours' | 'money' } | undefined => {
+  const perHour = costsOf(speed.flopsPerSecond * 3600, speed, prices).money
+  const byMoney = money === undefined || perHour === undefined ? Number.POSITIVE_INFINITY : money / perHour
+  const byTime = hours ?? Number.POSITIVE_INFINITY
+  const most = Math.min(byMoney, byTime)
+  if (most === Number.POSITIVE_INFINITY) return undefined
+  return { flops: most * 3600 * speed.flopsPerSecond, binds: byMoney < byTime ? 'money' : 'hours' }
+}

@@ -1,0 +1,97 @@
+// The largest run within limits of memory, time and money: the micro-batch, then recomputation and precision, then the budget of tokens.
+import { ConfigError, formatBytes } from '../../core/index.ts'
+import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
+import { affordableFlops, type Limits, type Prices, type Speed } from './costs.ts'
+import { planBuiltRun, type RunPlan } from './plan-run.ts'
+
+/** A run within limits. */
+export interface Fit {
+  /** Settings of the recipe that change. */
+  changes: Record<string, unknown>
+  plan: RunPlan
+  /** Limits that decide these settings. */
+  binds: string[]
+  /** Steps and tokens that time and money allow, where they are limited. */
+  steps?: number
+  tokens?: number
+}
+
+const heldBy = ({ memory }: RunPlan): number => memory.heldBytes
+
+interface Candidate {
+  changes: Record<string, unknown>
+  recipe: CommonRecipe
+}
+
+/** Ways to less memory, from those that cost the least. */
+const candidates = (recipe: CommonRecipe): Candidate[] => {
+  const result: Candidate[] = []
+  const { microTokens } = recipe.batch
+  const change = (changes: Record<string, unknown>, parts: Partial<CommonRecipe>) =>
+    result.push({ changes, recipe: { ...recipe, ...parts } })
+  change({}, {})
+  for (let most = Math.floor(microTokens / 2); most >= 256; most = Math.floor(most / 2))
+    change({ 'batch.microTokens': most }, { batch: { ...recipe.batch, microTokens: most } })
+  const small = { ...recipe.batch, microTokens: Math.min(microTokens, 1024) }
+  change({ 'batch.microTokens': small.microTokens, recompute: 'all' }, { batch: small, recompute: 'all' })
+  const { variant } = recipe as { variant?: string }
+  if (recipe.precision === 'float32')
+    change(
+      { 'batch.microTokens': small.microTokens, recompute: 'all', precision: 'bfloat16' },
+      { batch: small, recompute: 'all', precision: 'bfloat16' },
+    )
+  if (variant === 'full')
+    change({ 'batch.microTokens': small.microTokens, recompute: 'all', variant: 'lora' }, {
+      batch: small,
+      recompute: 'all',
+      variant: 'lora',
+    } as Partial<CommonRecipe>)
+  return result
+}
+
+/** The first change of the recipe whose memory fits; undefined where none does. */
+const nearestFit = async (
+  kind: RunKind,
+  recipe: CommonRecipe,
+  memoryBytes: number,
+): Promise<{ changes: Record<string, unknown>; plan: RunPlan } | undefined> => {
+  for (const { changes, recipe: changed } of candidates(recipe)) {
+    const plan = await planBuiltRun(kind, changed)
+    if (heldBy(plan) <= memoryBytes) return { changes, plan }
+  }
+  return undefined
+}
+
+/** @throws ConfigError for limits that no run stays within, which names the one that binds */
+export const fitRun = async (
+  kind: RunKind,
+  recipe: CommonRecipe,
+  planned: RunPlan,
+  { limits, speed, prices }: { limits: Limits; speed: Speed | undefined; prices: Prices },
+): Promise<Fit> => {
+  const { memory } = limits
+  const found = memory === undefined ? { changes: {}, plan: planned } : await nearestFit(kind, recipe, memory)
+  if (found === undefined)
+    throw new ConfigError(
+      `Expected at least ${formatBytes(planned.memory.holders.filter(({ operator }) => operator === '').reduce((sum, { bytes }) => sum + bytes, 0))} for \`fit.memory\`, which weights, gradients and optimizer state take, got ${formatBytes(memory ?? 0)}. Choose a smaller model or a method that trains less.`,
+    )
+  const { changes, plan } = found
+  const binds = Object.keys(changes).length > 0 ? ['memory'] : []
+  if (limits.hours === undefined && limits.money === undefined) return { changes, plan, binds }
+  if (speed === undefined)
+    throw new ConfigError('`fit` by time or money needs the speed of the machine: add `measure`, or choose a `gpu`.')
+  const affordable = affordableFlops(limits, speed, prices)
+  if (affordable === undefined) return { changes, plan, binds }
+  const steps = Math.floor(affordable.flops / plan.flopsPerStep)
+  if (steps < 1)
+    throw new ConfigError(
+      `Expected more for \`fit.${affordable.binds}\`: one step takes ${((plan.flopsPerStep / speed.flopsPerSecond) * 1000).toPrecision(3)} ms, which is over the limit. Choose a smaller batch.`,
+    )
+  return {
+    changes: { ...changes, 'budget.steps': steps },
+    plan,
+    binds: [...binds, affordable.binds],
+    steps,
+    tokens: Math.floor(steps * plan.tokensPerStep),
+  }
+}

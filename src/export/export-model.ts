@@ -1,7 +1,7 @@
 // `exportModel`: one model in several formats, each compared with the model itself before the folder gets its name.
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { ConfigError, exists, sha256File, writeFolderAtomic } from '../core/index.ts'
+import { ConfigError, diskFault, exists, sha256File, TunesmithError, writeFolderAtomic } from '../core/index.ts'
 import type { LoadHooks } from '../inference/index.ts'
 import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
 import { writeModelCards } from './model-card.ts'
@@ -170,9 +170,10 @@ export const exportModel = async (input: ExportInput, hooks: ExportHooks = {}): 
       filled = await fill(source, chosen, folder, input, validation, hooks)
     })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    const fault = diskFault(error)
+    if (fault === undefined || error instanceof TunesmithError) throw error
     throw new ConfigError(
-      `Disk full while writing \`${input.out}\`. Nothing was left there: free space, then export again.`,
+      `${fault} while writing \`${input.out}\`. Nothing was left there: free space, then export again.`,
     )
   }
   return { out: input.out, model: input.model, targets: chosen.map(({ name }) => name), ...filled }

@@ -31,7 +31,8 @@ export const onnx: ExportTarget = {
   write: async (source, variant, folder, { onProgress }) => {
     if (!(await exists(join(folder, 'config.json')))) await writeBeside(source, folder)
     onProgress?.(`Writing ONNX in ${formatOf(variant)}`)
-    await writeOnnx(source.model, folder, { format: formatOf(variant) })
+    // One outlier would make the steps of a whole matrix with one scale coarse, as in MiniLM's first layer.
+    await writeOnnx(source.model, folder, { format: formatOf(variant), scalePerOutput: true })
   },
   prove: proveOnnx,
 }

@@ -1,6 +1,7 @@
 // The quantised matrices of ONNX files as floats again, so that onnxruntime is compared with the same weights: what remains is
 // the arithmetic, and a wrong layout, scale or zero point shows.
 import { buildModel, LanguageHead, type Model } from '../../models/index.ts'
+import { Embedding } from '../../nn/index.ts'
 import { Tensor } from '../../tensor/index.ts'
 import { int4Block } from './constants.ts'
 import type { ModelGraph } from './layers.ts'
@@ -46,20 +47,17 @@ const fromInt4 = (codes: Uint8Array, scales: Float32Array, [rows, width]: readon
   })
 }
 
-/** The elements of a parameter as the graph has them; undefined where they are not quantised. */
+/** The elements of a parameter as the graph has them; undefined where they are not quantised. @param table of embeddings */
 const storedElements = (
   constants: ReadonlyMap<string, Constant>,
   name: string,
-  shape: readonly number[],
+  { shape, table }: { shape: readonly number[]; table: boolean },
 ): Float32Array | undefined => {
   const [int8, int4] = [constants.get(`${name}_quantized`), constants.get(`${name}_q4`)]
   const scales = constants.get(int8 === undefined ? `${name}_scales` : `${name}_scale`)
   if (scales === undefined) return undefined
   if (int8 !== undefined) {
     const codes = new Int8Array(read(int8.data).buffer)
-    // One scale for a square matrix does not say which way it is stored: only tables, with a scale for each row, are not
-    // transposed.
-    const table = scales.shape[0] === shape[0] && int8.shape.join() === shape.join()
     return fromInt8(codes, floats(scales), shape, !table)
   }
   return int4 === undefined ? undefined : fromInt4(read(int4.data), floats(scales), shape)
@@ -72,9 +70,11 @@ const storedElements = (
 export const storedModel = (model: Model, graphs: readonly ModelGraph[]): Model | undefined => {
   const constants = new Map(graphs.flatMap((graph) => graph.constants.map((one) => [one.name, one] as const)))
   const parameters = model.parameters()
+  // Tables are stored as they are, the matrices of layers transposed.
+  const tables = new Set([...model.modules()].flatMap(([, one]) => (one instanceof Embedding ? [one.weight] : [])))
   const stored = new Map(
     [...parameters].flatMap(([name, parameter]) => {
-      const values = storedElements(constants, name, parameter.shape)
+      const values = storedElements(constants, name, { shape: parameter.shape, table: tables.has(parameter) })
       return values === undefined ? [] : [[name, Tensor.from(values, { shape: [...parameter.shape] })] as const]
     }),
   )

@@ -133,10 +133,10 @@ export const formatOf = (variant: string): OnnxFormat => onnxFormats.find((forma
 /** Name of a file of a format. */
 export const fileOf = (stem: string, format: OnnxFormat): string => `${stem}${formats[format].suffix}.onnx`
 
-/** How the graphs of a format compute. */
+/** How the graphs of an export compute: 8-bit matrices have a scale for each output. */
 export const graphFormatOf = (format: OnnxFormat): GraphFormat => ({
   type: formats[format].type,
   matrices: formats[format].matrices,
-  scalePerOutput: false,
+  scalePerOutput: true,
   operators: 'plain',
 })

@@ -1,5 +1,5 @@
 // Executes a run of any kind in its folder: locks the folder, builds the run, trains it and explains what ended it.
-import { CheckpointError, TunesmithError } from '../../core/index.ts'
+import { CheckpointError, diskFault, TunesmithError } from '../../core/index.ts'
 import { setMemoryLimit } from '../../tensor/index.ts'
 import { lockRun } from '../../tracking/index.ts'
 import { executeNonIterative } from './execute-non-iterative.ts'
@@ -8,16 +8,9 @@ import { explainBudget } from './memory-limits.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from './run-kind.ts'
 import type { RunListener, RunMode, RunResult } from './run-listener.ts'
 
-const diskFaults: Record<string, string> = {
-  ENOSPC: 'Disk full',
-  EDQUOT: 'Disk quota exhausted',
-  EFBIG: 'File size limit reached',
-}
-
 /** A full disk as one line with the remedy; other errors unchanged. */
 export const explainDiskFault = (error: unknown, out: string): unknown => {
-  const { code, message = '' } = error as NodeJS.ErrnoException
-  const fault = diskFaults[code ?? ''] ?? (/no space left on device/i.test(message) ? diskFaults.ENOSPC : undefined)
+  const fault = diskFault(error)
   if (fault === undefined || error instanceof TunesmithError) return error
   return new CheckpointError(
     `${fault} while writing \`${out}\`. Earlier checkpoints are intact: free space, then \`tunesmith resume ${out}\`.`,
